@@ -1,0 +1,15 @@
+//! Every decision Lockstep takes, as pure functions over plain types.
+//!
+//! This crate knows nothing of AWS clients, clocks, random numbers, files or networks: time, identities and the
+//! world arrive as arguments. The dependency list in its `Cargo.toml` keeps it so.
+
+pub mod archive;
+pub mod credentials;
+pub mod error;
+pub mod ids;
+pub mod payloads;
+pub mod protected;
+pub mod records;
+pub mod template;
+pub mod token;
+pub mod version;

@@ -1,0 +1,201 @@
+//! The CloudFormation resource types that hold data: the one list behind the guard, the linter and the teardown.
+//!
+//! A type is here when deleting or replacing the resource loses what nobody can rebuild from a template: stored
+//! data, messages, logs, keys, credentials, identities of users. A type whose content is rebuilt by deploying (an
+//! SSM parameter with its value in the template, a Lambda layer, an Amplify application) is not; a component that
+//! thinks otherwise names the resource in `[protect]`.
+
+/// One protected type.
+struct Protected {
+    kind: &'static str,
+    /// Whether `DeletionPolicy: Snapshot` is possible.
+    snapshot: bool,
+}
+
+const fn retain(kind: &'static str) -> Protected {
+    Protected { kind, snapshot: false }
+}
+
+const fn snapshot(kind: &'static str) -> Protected {
+    Protected { kind, snapshot: true }
+}
+
+/// Sorted by name, for the binary search.
+///
+/// Which types take `Snapshot` is said by
+/// <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html>.
+const PROTECTED: &[Protected] = &[
+    retain("AWS::ACMPCA::CertificateAuthority"),
+    retain("AWS::AmazonMQ::Broker"),
+    retain("AWS::Backup::BackupVault"),
+    retain("AWS::Backup::LogicallyAirGappedBackupVault"),
+    retain("AWS::Cassandra::Keyspace"),
+    retain("AWS::Cassandra::Table"),
+    retain("AWS::CloudTrail::EventDataStore"),
+    retain("AWS::CodeArtifact::Domain"),
+    retain("AWS::CodeArtifact::Repository"),
+    retain("AWS::CodeCommit::Repository"),
+    retain("AWS::Cognito::IdentityPool"),
+    retain("AWS::Cognito::UserPool"),
+    retain("AWS::Cognito::UserPoolUser"),
+    retain("AWS::DAX::Cluster"),
+    retain("AWS::DSQL::Cluster"),
+    snapshot("AWS::DocDB::DBCluster"),
+    retain("AWS::DocDB::DBInstance"),
+    retain("AWS::DocDB::GlobalCluster"),
+    retain("AWS::DocDBElastic::Cluster"),
+    retain("AWS::DynamoDB::GlobalTable"),
+    retain("AWS::DynamoDB::Table"),
+    retain("AWS::EC2::KeyPair"),
+    retain("AWS::EC2::Snapshot"),
+    snapshot("AWS::EC2::Volume"),
+    retain("AWS::ECR::PublicRepository"),
+    retain("AWS::ECR::Repository"),
+    retain("AWS::EFS::FileSystem"),
+    retain("AWS::EMR::Cluster"),
+    snapshot("AWS::ElastiCache::CacheCluster"),
+    retain("AWS::ElastiCache::GlobalReplicationGroup"),
+    snapshot("AWS::ElastiCache::ReplicationGroup"),
+    retain("AWS::ElastiCache::ServerlessCache"),
+    retain("AWS::Elasticsearch::Domain"),
+    retain("AWS::Events::Archive"),
+    retain("AWS::FSx::FileSystem"),
+    retain("AWS::FSx::Snapshot"),
+    retain("AWS::FSx::StorageVirtualMachine"),
+    retain("AWS::FSx::Volume"),
+    retain("AWS::HealthLake::FHIRDatastore"),
+    retain("AWS::KMS::Key"),
+    retain("AWS::KMS::ReplicaKey"),
+    retain("AWS::Kendra::Index"),
+    retain("AWS::Kinesis::Stream"),
+    retain("AWS::KinesisVideo::Stream"),
+    retain("AWS::Lightsail::Bucket"),
+    retain("AWS::Lightsail::Database"),
+    retain("AWS::Lightsail::Disk"),
+    retain("AWS::Logs::LogGroup"),
+    retain("AWS::MSK::Cluster"),
+    retain("AWS::MSK::ServerlessCluster"),
+    retain("AWS::MemoryDB::Cluster"),
+    retain("AWS::MemoryDB::MultiRegionCluster"),
+    snapshot("AWS::Neptune::DBCluster"),
+    retain("AWS::Neptune::DBInstance"),
+    retain("AWS::NeptuneGraph::Graph"),
+    retain("AWS::OpenSearchServerless::Collection"),
+    retain("AWS::OpenSearchService::Domain"),
+    retain("AWS::Organizations::Account"),
+    retain("AWS::QLDB::Ledger"),
+    snapshot("AWS::RDS::DBCluster"),
+    snapshot("AWS::RDS::DBInstance"),
+    retain("AWS::RDS::GlobalCluster"),
+    snapshot("AWS::Redshift::Cluster"),
+    retain("AWS::RedshiftServerless::Namespace"),
+    retain("AWS::Route53::HostedZone"),
+    retain("AWS::S3::Bucket"),
+    retain("AWS::S3Express::DirectoryBucket"),
+    retain("AWS::S3Outposts::Bucket"),
+    retain("AWS::S3Tables::Namespace"),
+    retain("AWS::S3Tables::Table"),
+    retain("AWS::S3Tables::TableBucket"),
+    retain("AWS::S3Vectors::Index"),
+    retain("AWS::S3Vectors::VectorBucket"),
+    retain("AWS::SDB::Domain"),
+    retain("AWS::SQS::Queue"),
+    retain("AWS::SecretsManager::Secret"),
+    retain("AWS::Serverless::SimpleTable"),
+    retain("AWS::Timestream::Database"),
+    retain("AWS::Timestream::InfluxDBInstance"),
+    retain("AWS::Timestream::Table"),
+];
+
+fn find(kind: &str) -> Option<&'static Protected> {
+    PROTECTED.binary_search_by(|p| p.kind.cmp(kind)).ok().map(|at| &PROTECTED[at])
+}
+
+/// Whether resources of `kind` (`AWS::S3::Bucket`) hold data that a deletion or replacement would lose.
+///
+/// Every ElastiCache, MemoryDB and MSK cluster is meant, caches included: a cold cache is an outage too.
+pub fn is_protected(kind: &str) -> bool {
+    find(kind).is_some()
+}
+
+/// Whether resources of `kind` can be snapshotted by CloudFormation before it deletes them (`Snapshot` as a
+/// `DeletionPolicy` or `UpdateReplacePolicy`).
+pub fn supports_snapshot(kind: &str) -> bool {
+    find(kind).is_some_and(|p| p.snapshot)
+}
+
+/// Every protected type, sorted, for documentation and for tests that compare other lists with this one.
+pub fn protected_types() -> impl Iterator<Item = &'static str> {
+    PROTECTED.iter().map(|p| p.kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_sorted_and_without_duplicates() {
+        let out_of_order: Vec<_> = PROTECTED.windows(2).filter(|w| w[0].kind >= w[1].kind).map(|w| w[1].kind).collect();
+        assert!(out_of_order.is_empty(), "{out_of_order:?}");
+    }
+
+    #[test]
+    fn every_type_is_a_well_formed_aws_type() {
+        let form = regex::Regex::new("^AWS::[A-Z][A-Za-z0-9]+::[A-Z][A-Za-z0-9]+$").unwrap();
+        let wrong: Vec<_> = protected_types().filter(|kind| !form.is_match(kind)).collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
+
+    #[test]
+    fn every_listed_type_is_found() {
+        assert!(protected_types().all(is_protected));
+        assert!(protected_types().count() > 50);
+    }
+
+    #[test]
+    fn what_the_design_names_is_protected() {
+        for kind in [
+            "AWS::S3::Bucket",
+            "AWS::RDS::DBInstance",
+            "AWS::DynamoDB::Table",
+            "AWS::EFS::FileSystem",
+            "AWS::EC2::Volume",
+            "AWS::ElastiCache::ReplicationGroup",
+            "AWS::OpenSearchService::Domain",
+            "AWS::Elasticsearch::Domain",
+            "AWS::Kinesis::Stream",
+            "AWS::SQS::Queue",
+            "AWS::Logs::LogGroup",
+            "AWS::KMS::Key",
+            "AWS::SecretsManager::Secret",
+            "AWS::Cognito::UserPool",
+        ] {
+            assert!(is_protected(kind), "{kind}");
+        }
+    }
+
+    #[test]
+    fn what_a_deployment_rebuilds_is_not_protected() {
+        for kind in [
+            "",
+            "AWS::S3::BucketPolicy",
+            "AWS::EC2::Instance",
+            "AWS::SSM::Parameter",
+            "AWS::Lambda::Function",
+            "AWS::CloudFormation::Stack",
+            "aws::s3::bucket",
+            "AWS::S3::Bucket ",
+        ] {
+            assert!(!is_protected(kind), "{kind}");
+        }
+    }
+
+    #[test]
+    fn only_types_with_snapshots_may_be_snapshotted() {
+        assert!(supports_snapshot("AWS::RDS::DBCluster"));
+        assert!(supports_snapshot("AWS::EC2::Volume"));
+        assert!(!supports_snapshot("AWS::S3::Bucket"));
+        assert!(!supports_snapshot("AWS::DocDB::DBInstance"));
+        assert!(!supports_snapshot("AWS::EC2::Instance"));
+    }
+}

@@ -1,0 +1,287 @@
+use super::{Key, Location, Record};
+use crate::guard::Change;
+use crate::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StackName, StageName};
+use crate::stages::Path;
+use crate::version::Version;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a deployment record is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum DeploymentKind {
+    /// A release goes to an environment.
+    Deploy {
+        /// The environment's name within its stage.
+        environment: String,
+        /// The stack.
+        stack: StackName,
+    },
+    /// An image goes to another account.
+    PromoteImage {
+        /// The image.
+        image: ImageName,
+        /// Where it comes from.
+        source: Location,
+    },
+}
+
+/// Where a deployment stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeploymentState {
+    /// It holds its environment and works.
+    Running,
+    /// It gave its environment back and waits for a person.
+    AwaitingApproval,
+    /// The environment runs the release, checks passed.
+    Succeeded,
+    /// The stack already ran the same template with the same parameters.
+    NoChanges,
+    /// It failed; `failure` says why.
+    Failed,
+    /// A person refused it, or nobody answered in time.
+    Refused,
+    /// Its execution ended without closing it.
+    Abandoned,
+}
+
+impl DeploymentState {
+    /// Whether nothing more will happen.
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Running | Self::AwaitingApproval => false,
+            Self::Succeeded | Self::NoChanges | Self::Failed | Self::Refused | Self::Abandoned => true,
+        }
+    }
+}
+
+/// The change set of a deployment, and what it would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeSet {
+    /// Its ARN: what is executed, and what an approval names.
+    pub arn: String,
+    /// The attempt it was made at.
+    pub attempt: u32,
+    /// What it would do, nested stacks included.
+    pub changes: Vec<Change>,
+    /// The digest of the template it was made from.
+    pub template_digest: Digest,
+    /// The digest of the parameters it was made with.
+    pub parameters_digest: Digest,
+}
+
+/// What a person decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Go on.
+    Approve,
+    /// Stop.
+    Refuse,
+}
+
+/// A question to a person, bound to bytes, and the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// Counted from 1: a changed plan asks again.
+    pub number: u32,
+    /// Why a person is asked: the stage wants it, or what would be destroyed.
+    pub reasons: Vec<String>,
+    /// The change set it is about.
+    pub change_set: ChangeSet,
+    /// The artifact's digest it is about.
+    pub digest: Digest,
+    /// When it was asked.
+    pub asked_at: Timestamp,
+    /// The answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
+    /// The ARN of who answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<String>,
+    /// Why, if they said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When they answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_at: Option<Timestamp>,
+}
+
+/// What an AWS operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationKind {
+    /// Executes the change set.
+    Execute,
+    /// Deletes a stack that was never stable, so that it can be created again.
+    Clear,
+    /// Deletes a throw-away stack.
+    Destroy,
+    /// Copies an image.
+    Copy,
+}
+
+/// An AWS operation that this deployment started, or is about to: written before the call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation {
+    /// What it does.
+    pub operation: OperationKind,
+    /// Its deterministic client token.
+    pub token: String,
+    /// What it acts on: a stack's ARN, a change set's ARN, an image's ARN once known.
+    pub target: String,
+    /// The attempt: it rises only after the previous outcome was observed to have failed.
+    pub attempt: u32,
+    /// When it was about to be started.
+    pub at: Timestamp,
+}
+
+/// One thing that really failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedEvent {
+    /// The logical id, with those of nested stacks before it: `Child.Queue`.
+    pub logical_id: String,
+    /// The resource's type.
+    pub resource_type: String,
+    /// The status, such as `CREATE_FAILED`.
+    pub status: String,
+    /// CloudFormation's reason.
+    pub reason: String,
+    /// The line of the resource in the template, if it is in ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// When it failed.
+    pub at: Timestamp,
+}
+
+/// How a deployment failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureRecord {
+    /// The stable error name.
+    pub error: String,
+    /// A sentence a person can act on.
+    pub message: String,
+}
+
+/// One attempt to bring an environment to a release, or an image to an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// Derived from the execution's ARN.
+    pub id: DeploymentId,
+    /// What it is about.
+    #[serde(flatten)]
+    pub kind: DeploymentKind,
+    /// The execution that carries it out.
+    pub execution: String,
+    /// Where it stands.
+    pub state: DeploymentState,
+    /// The component; for an image, none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<ComponentName>,
+    /// The version of the release or image.
+    pub version: Version,
+    /// The stage it goes to.
+    pub stage: StageName,
+    /// The account and region of that stage.
+    pub location: Location,
+    /// Which of the two paths carries it.
+    pub path: Path,
+    /// The epoch at which it holds its environment.
+    pub epoch: u64,
+    /// The release's artifact digest; for an image, none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// Parameters given for this run only; such a run earns no evidence.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub overrides: BTreeMap<String, String>,
+    /// The resolved parameters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
+    /// Their digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters_digest: Option<Digest>,
+    /// The digest of the template that the stack is to run (for the throw-away stack, the derived one).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_digest: Option<Digest>,
+    /// The stack, once there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack_arn: Option<String>,
+    /// The current change set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_set: Option<ChangeSet>,
+    /// The operation last started or about to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
+    /// Whether the stack was brought to the release by this deployment.
+    #[serde(default)]
+    pub stack_changed: bool,
+    /// Every question asked and its answer, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Approval>,
+    /// The stack's outputs after the operation.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, String>,
+    /// What really failed, first cause first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagnosis: Vec<FailedEvent>,
+    /// How it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureRecord>,
+    /// The repository of the release, to show where a template line is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<RepositoryId>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+}
+
+impl Deployment {
+    /// The key of the deployment `id`.
+    pub fn key_of(id: &DeploymentId) -> Key {
+        Key::new(format!("DEPLOYMENT#{id}"), "META")
+    }
+}
+
+impl Record for Deployment {
+    const KIND: &'static str = "DEPLOYMENT";
+
+    fn key(&self) -> Key {
+        Self::key_of(&self.id)
+    }
+
+    fn listed_at(&self) -> Option<String> {
+        Some(self.started_at.to_string())
+    }
+}
+
+/// One line of a deployment's journal: an intent before an effect, or what was observed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The deployment.
+    pub deployment: DeploymentId,
+    /// Counted from 1 in the order things happened.
+    pub number: u32,
+    /// What was about to be done or was seen, as a short sentence for people.
+    pub note: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Step {
+    /// Partition and sort-key prefix of the journal of `id`, oldest first.
+    pub fn all_of(id: &DeploymentId) -> (String, &'static str) {
+        (format!("DEPLOYMENT#{id}"), "STEP#")
+    }
+}
+
+impl Record for Step {
+    const KIND: &'static str = "STEP";
+
+    fn key(&self) -> Key {
+        Key::new(format!("DEPLOYMENT#{}", self.deployment), format!("STEP#{:04}", self.number))
+    }
+}

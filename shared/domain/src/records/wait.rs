@@ -1,0 +1,64 @@
+use super::{Key, Record};
+use jiff::{Timestamp, ToSpan};
+use serde::{Deserialize, Serialize};
+
+/// What is known of an operation that somebody waits for, or will.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum WaitState {
+    /// A state machine waits with this token.
+    Open {
+        /// The task token. A secret of the execution: it is never logged or shown.
+        token: String,
+        /// The execution that waits.
+        execution: String,
+        /// When its state was entered, as Step Functions says.
+        entered_at: Timestamp,
+        /// How often Step Functions retried the state.
+        retry: u32,
+    },
+    /// The end came before anybody waited.
+    Tombstone,
+    /// The token was answered.
+    Answered {
+        /// The execution that waited.
+        execution: String,
+    },
+}
+
+/// A wait for the end of one operation, or the note that it ended before anybody waited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// `<stack arn>#<client request token>`, an image's ARN, or `approval#<deployment>#<n>`.
+    pub operation: String,
+    /// What is known.
+    #[serde(flatten)]
+    pub state: WaitState,
+    /// When this was last written.
+    pub at: Timestamp,
+}
+
+impl Wait {
+    /// The key of the wait for `operation`.
+    pub fn key_of(operation: &str) -> Key {
+        Key::single(format!("WAIT#{operation}"))
+    }
+}
+
+impl Record for Wait {
+    const KIND: &'static str = "WAIT";
+
+    fn key(&self) -> Key {
+        Self::key_of(&self.operation)
+    }
+
+    /// Open waits never expire; what is over does after a week.
+    fn expires_at(&self) -> Option<i64> {
+        match self.state {
+            WaitState::Open { .. } => None,
+            WaitState::Tombstone | WaitState::Answered { .. } => {
+                self.at.checked_add((7 * 24).hours()).ok().map(Timestamp::as_second)
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Deterministic client tokens and names.
+//!
+//! A token is a hash of what is being done, never random and never containing the epoch: a successor that takes
+//! over a crashed deployment computes the same token, so AWS recognises the call. The attempt rises only after the
+//! previous outcome was observed to have failed.
+
+use sha2::{Digest as _, Sha256};
+
+/// A client token for `step` of `scope` (a deployment, a promotion, a delivery) at `attempt`.
+///
+/// It starts with a letter and has 41 characters of `[a-z0-9]`: within the 64 of CopyImage, the 128 of CloudFormation
+/// (which also wants change-set names to start with a letter) and the 80 of an execution name.
+pub fn client_token(scope: &str, step: &str, attempt: u32) -> String {
+    let mut hash = Sha256::new();
+    // Length prefixes keep ("ab", "c") and ("a", "bc") apart.
+    for part in [scope, step] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.update(attempt.to_be_bytes());
+    format!("t{}", &hex::encode(hash.finalize())[..40])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::client_token;
+
+    #[test]
+    fn a_token_depends_on_scope_step_and_attempt_and_on_nothing_else() {
+        let token = client_token("d-1", "change-set", 1);
+        assert_eq!(token, client_token("d-1", "change-set", 1));
+        for other in [
+            client_token("d-2", "change-set", 1),
+            client_token("d-1", "execute", 1),
+            client_token("d-1", "change-set", 2),
+            client_token("d-1change", "-set", 1),
+        ] {
+            assert_ne!(token, other);
+        }
+    }
+
+    #[test]
+    fn a_token_is_a_letter_and_forty_lower_case_alphanumerics() {
+        let token = client_token("scope", "step", 0);
+        assert_eq!(token.len(), 41);
+        assert!(token.starts_with('t'));
+        assert!(token.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
+    }
+}
