@@ -4,12 +4,16 @@
 //! world arrive as arguments. The dependency list in its `Cargo.toml` keeps it so.
 
 pub mod archive;
+pub mod checks;
 pub mod credentials;
 pub mod error;
 pub mod ids;
+pub mod images;
 pub mod payloads;
 pub mod protected;
 pub mod records;
+pub mod stages;
 pub mod template;
 pub mod token;
+mod toml_file;
 pub mod version;

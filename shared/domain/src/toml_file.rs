@@ -209,7 +209,10 @@ pub(crate) fn wrong_type(name: &str, wanted: &str, found: &DeValue<'_>) -> Strin
 }
 
 /// `; did you mean …?` if a known word is near, else the known words.
-pub(crate) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k (impl AsRef<str> + ?Sized + 'k)>) -> String {
+pub(crate) fn suggestion<'k>(
+    word: &str,
+    known: impl IntoIterator<Item = &'k (impl AsRef<str> + ?Sized + 'k)>,
+) -> String {
     let known: Vec<&str> = known.into_iter().map(AsRef::as_ref).collect();
     match nearest(word, &known) {
         Some(near) => format!("; did you mean `{near}`?"),
