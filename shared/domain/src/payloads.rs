@@ -223,6 +223,9 @@ pub mod ledger {
             components: Vec<package::Component>,
             /// What became of each packaged component.
             results: Vec<ComponentResult>,
+            /// Why nothing could be packaged at all, if so.
+            #[serde(default)]
+            error: Option<Caught>,
         },
     }
 
