@@ -103,6 +103,11 @@ impl<'d, 't> Table<'d, 't> {
         &self.span
     }
 
+    /// Where the value of `key` stands, or the table if it has none.
+    pub(crate) fn span_of(&self, key: &str) -> Range<usize> {
+        self.get(key).map_or_else(|| self.span.clone(), Spanned::span)
+    }
+
     /// Each key with its place, and its value, in alphabetical order.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&'d str, Range<usize>, &'d Spanned<DeValue<'t>>)> {
         self.entries.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span(), value))
@@ -111,11 +116,6 @@ impl<'d, 't> Table<'d, 't> {
     /// The value of `key`, if it is there.
     pub(crate) fn get(&self, key: &str) -> Option<&'d Spanned<DeValue<'t>>> {
         self.entries.get(key)
-    }
-
-    /// The line of `key`, if it is there.
-    pub(crate) fn line_of(&self, key: &str, problems: &Problems) -> Option<u32> {
-        self.entries.get_key_value(key).map(|(key, _)| problems.line(&key.span()))
     }
 
     /// Refuses every key that is not `known`, suggesting the nearest.
@@ -157,11 +157,6 @@ impl<'d, 't> Table<'d, 't> {
                 None
             }
         }
-    }
-
-    /// The text below `key` read as a `T`; nothing if it is absent, or, with a problem noted, if it is no `T`.
-    pub(crate) fn optional<T: FromStr<Err: Display>>(&self, key: &str, problems: &mut Problems) -> Option<T> {
-        text(&self.path(key), self.get(key)?, problems)
     }
 
     /// The truth value below `key`; false if it is absent.

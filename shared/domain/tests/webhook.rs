@@ -1,0 +1,229 @@
+//! What Lockstep makes of GitHub's deliveries.
+
+use lockstep_domain::webhook::{
+    BranchName, DeliveryId, Hook, MAX_BODY_BYTES, Push, Unverified, parse_push, verify_signature,
+};
+use proptest::prelude::*;
+
+const SECRET: &[u8] = b"It's a Secret to Everybody";
+const BODY: &[u8] = b"Hello, World!";
+/// From GitHub's page on validating webhook deliveries, for the secret and the body above.
+const SIGNATURE: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+
+macro_rules! fixture {
+    ($name:literal) => {
+        include_bytes!(concat!("fixtures/webhook/", $name, ".json"))
+    };
+}
+
+fn pushed(body: &[u8]) -> Push {
+    match parse_push("push", body) {
+        Ok(Hook::Push(push)) => push,
+        other => panic!("expected a push, not {other:?}"),
+    }
+}
+
+fn ignored(event: &str, body: &[u8]) -> String {
+    match parse_push(event, body) {
+        Ok(Hook::Ignored { reason }) => reason,
+        other => panic!("expected to ignore this, not {other:?}"),
+    }
+}
+
+/// The ordinary push with the value at `pointer` changed.
+fn push_with(pointer: &str, value: serde_json::Value) -> Vec<u8> {
+    let mut payload: serde_json::Value = serde_json::from_slice(fixture!("push")).unwrap();
+    *payload.pointer_mut(pointer).unwrap() = value;
+    serde_json::to_vec(&payload).unwrap()
+}
+
+#[test]
+fn githubs_own_example_of_a_signature_is_accepted() {
+    assert_eq!(verify_signature(SECRET, Some(SIGNATURE), BODY), Ok(()));
+}
+
+#[test]
+fn another_body_or_another_secret_does_not_match() {
+    assert_eq!(verify_signature(SECRET, Some(SIGNATURE), b"Hello, World?"), Err(Unverified::Mismatch));
+    assert_eq!(verify_signature(b"another", Some(SIGNATURE), BODY), Err(Unverified::Mismatch));
+}
+
+#[test]
+fn a_missing_signature_is_refused() {
+    assert_eq!(verify_signature(SECRET, None, BODY), Err(Unverified::Missing));
+}
+
+#[test]
+fn only_githubs_exact_form_of_a_signature_is_read() {
+    let digits = &SIGNATURE["sha256=".len()..];
+    let malformed = [
+        String::new(),
+        digits.to_owned(),
+        "sha256=".to_owned(),
+        format!("sha1={digits}"),
+        format!("SHA256={digits}"),
+        format!("sha256={}", digits.to_uppercase()),
+        format!(" {SIGNATURE}"),
+        format!("{SIGNATURE}\n"),
+        format!("{SIGNATURE}00"),
+        format!("sha256={}g", &digits[1..]),
+    ];
+    for header in malformed {
+        assert_eq!(verify_signature(SECRET, Some(&header), BODY), Err(Unverified::Malformed), "{header}");
+    }
+}
+
+#[test]
+fn a_signature_cut_anywhere_is_refused() {
+    for length in 0..SIGNATURE.len() {
+        assert!(verify_signature(SECRET, Some(&SIGNATURE[..length]), BODY).is_err(), "{length}");
+    }
+}
+
+#[test]
+fn without_a_secret_everything_is_refused_even_what_the_empty_secret_signs() {
+    // HMAC-SHA256 with an empty key over an empty message.
+    let signed = "sha256=b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad";
+    assert_eq!(verify_signature(b"", Some(signed), b""), Err(Unverified::NoSecret));
+}
+
+#[test]
+fn a_body_beyond_the_cap_is_refused_before_it_is_hashed_or_parsed() {
+    let large = vec![b' '; MAX_BODY_BYTES + 1];
+    assert_eq!(verify_signature(SECRET, Some(SIGNATURE), &large), Err(Unverified::TooLarge));
+    assert!(parse_push("push", &large).unwrap_err().message.contains("too large"));
+    assert_eq!(verify_signature(SECRET, Some(SIGNATURE), &large[1..]), Err(Unverified::Mismatch));
+}
+
+#[test]
+fn a_push_to_a_branch_is_read() {
+    let push = pushed(fixture!("push"));
+    assert_eq!(push.repository.to_string(), "github.acme.logs-broker");
+    assert_eq!(push.reference(), "refs/heads/main");
+    assert!(push.is_default_branch() && !push.created && !push.forced);
+    assert_eq!(push.before.unwrap().as_str(), "0d1a26e67d8f5eaf1f6ba5c57fc3c7d91ac0fd1c");
+    assert_eq!(push.after.as_str(), "5b1f0f0b6f3c1b0a5f1d2e7c9a8b7c6d5e4f3a2b");
+    assert_eq!((push.pusher.as_str(), push.author.as_str()), ("ada", "Ada Example"));
+    assert_eq!(push.message, "Raise the broker's heap");
+}
+
+#[test]
+fn a_new_branch_had_no_commit_before() {
+    let push = pushed(fixture!("push-new-branch"));
+    assert_eq!((push.before.as_ref(), push.created, push.branch.as_str()), (None, true, "fix/heap"));
+    assert!(!push.is_default_branch());
+}
+
+#[test]
+fn a_forced_push_says_so() {
+    assert!(pushed(fixture!("push-forced")).forced);
+}
+
+#[test]
+fn deleting_a_branch_releases_nothing() {
+    let reason = "a branch was deleted; what was released from it stays";
+    assert_eq!(ignored("push", fixture!("push-branch-deleted")), reason);
+    // The null commit says the same as the flag, should only one of them be there.
+    assert_eq!(ignored("push", &push_with("/after", "0".repeat(40).into())), reason);
+    assert_eq!(ignored("push", &push_with("/deleted", true.into())), reason);
+}
+
+#[test]
+fn tags_and_other_refs_release_nothing() {
+    assert_eq!(ignored("push", fixture!("push-tag")), "a tag was pushed; only branches are released");
+    let other = push_with("/ref", "refs/pull/1/head".into());
+    assert_eq!(ignored("push", &other), "a ref that is no branch was pushed; only branches are released");
+}
+
+#[test]
+fn a_ping_is_answered_and_other_events_are_passed_over_whatever_they_hold() {
+    assert_eq!(parse_push("ping", fixture!("ping")), Ok(Hook::Ping));
+    assert_eq!(ignored("pull_request", b"not even JSON"), "events of type pull_request start nothing");
+    assert_eq!(ignored("a\nb", b""), "events of type a start nothing");
+}
+
+#[test]
+fn a_push_that_cannot_be_read_is_a_problem_that_repeats_nothing_of_it() {
+    for body in [&b""[..], b"{}", b"[1]", b"\"AKIA\"", b"{\"ref\": 3}", b"\xff\xfe", &fixture!("push")[..900]]
+    {
+        let problem = parse_push("push", body).unwrap_err();
+        assert!(problem.message.starts_with("the push cannot be read: it is not GitHub's JSON"), "{problem}");
+        assert!(!problem.message.contains("AKIA"));
+    }
+    for (pointer, value) in [
+        ("/ref", "refs/heads/a b"),
+        ("/ref", "refs/heads/"),
+        ("/after", "abc"),
+        ("/before", "main"),
+        ("/repository/full_name", "logs-broker"),
+        ("/repository/full_name", "acme/../x"),
+        ("/repository/default_branch", ""),
+    ] {
+        assert!(parse_push("push", &push_with(pointer, value.into())).is_err(), "{pointer} {value}");
+    }
+}
+
+#[test]
+fn a_form_encoded_delivery_says_what_to_set_on_github() {
+    let problem = parse_push("push", b"payload=%7B%22ref%22").unwrap_err();
+    assert!(problem.message.contains("set the webhook's content type to application/json"), "{problem}");
+}
+
+#[test]
+fn what_people_wrote_is_shown_bounded_and_on_one_line() {
+    let text = format!("\u{1b}[31m{}\nsecond line", "é".repeat(500));
+    let push = pushed(&push_with("/head_commit/message", text.into()));
+    assert_eq!(push.message.chars().count(), 200);
+    assert!(!push.message.contains(char::is_control) && !push.message.contains("second"));
+}
+
+#[test]
+fn a_push_without_a_head_commit_or_a_pusher_is_still_a_push() {
+    let mut payload: serde_json::Value = serde_json::from_slice(fixture!("push")).unwrap();
+    payload.as_object_mut().unwrap().remove("pusher");
+    payload["head_commit"] = serde_json::Value::Null;
+    let push = pushed(&serde_json::to_vec(&payload).unwrap());
+    assert_eq!((push.pusher.as_str(), push.message.as_str(), push.author.as_str()), ("", "", ""));
+}
+
+#[test]
+fn a_delivery_id_is_a_guid_and_never_a_path_or_a_key() {
+    assert!("72d3162e-cc78-11e3-81ab-4c9367dc0958".parse::<DeliveryId>().is_ok());
+    for bad in ["", "short", "72d3162e/cc78", "72d3162e#cc78", "72d3162e cc78", &"a".repeat(65)] {
+        assert!(bad.parse::<DeliveryId>().is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn branch_names_follow_gits_rules() {
+    for good in ["main", "fix/heap", "dependabot/npm/x-1.2.3", "a@b", "ünï", "it's", "x$y"] {
+        assert!(good.parse::<BranchName>().is_ok(), "{good}");
+    }
+    let long = "a".repeat(245);
+    for bad in [
+        "", "@", "-x", "a b", "a\tb", "a..b", "a~1", "a^", "a:b", "a?", "a*", "a[0]", "a\\b", "/a", "a/",
+        "a//b", ".a", "a/.b", "a.lock", "a.lock/b", "a@{1}", "a.", "a\u{0}", &long,
+    ] {
+        assert!(bad.parse::<BranchName>().is_err(), "{bad:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_body_changed_in_any_bit_is_refused(index in 0usize..13, bit in 0u8..8) {
+        let mut body = BODY.to_vec();
+        body[index] ^= 1 << bit;
+        prop_assert_eq!(verify_signature(SECRET, Some(SIGNATURE), &body), Err(Unverified::Mismatch));
+    }
+
+    #[test]
+    fn no_refusal_repeats_the_secret_or_the_signature(secret in "[a-z]{20,40}", header in "(sha256=)?[0-9a-f]{20,64}") {
+        let told = verify_signature(secret.as_bytes(), Some(&header), BODY).unwrap_err().to_string();
+        prop_assert!(!told.contains(&secret) && !told.contains(&header));
+    }
+
+    #[test]
+    fn no_body_makes_the_parser_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        prop_assert!(!matches!(parse_push("push", &body), Ok(Hook::Ping)));
+    }
+}
