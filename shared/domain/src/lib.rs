@@ -10,6 +10,7 @@ pub mod error;
 pub mod ids;
 pub mod images;
 pub mod manifest;
+pub mod parameters;
 pub mod payloads;
 pub mod protected;
 pub mod records;

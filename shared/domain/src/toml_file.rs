@@ -227,21 +227,26 @@ fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// How many letters must be inserted, removed or changed to make `a` into `b`, whatever their case.
+/// How many letters must be inserted, removed, changed or swapped with their neighbour to make `a` into `b`, whatever
+/// their case (the optimal string alignment distance).
 fn distance(a: &str, b: &str) -> usize {
     // Names are short; anything longer is not a slip of the finger and would cost quadratic time.
     let letters = |s: &str| s.chars().take(100).map(|c| c.to_ascii_lowercase()).collect::<Vec<_>>();
     let (a, b) = (letters(a), letters(b));
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, other) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != other);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                let swap = if swapped { rows[i - 2][j - 2] + 1 } else { usize::MAX };
+                changed.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1).min(swap)
+            };
         }
     }
-    row[b.len()]
+    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -283,6 +288,7 @@ mod tests {
     fn a_slip_of_the_finger_is_recognised_and_another_word_is_not() {
         let known = ["template", "team", "name"];
         assert_eq!(suggestion("tempalte", &known), "; did you mean `template`?");
+        assert_eq!(suggestion("nmae", &known), "; did you mean `name`?");
         assert_eq!(suggestion("Team", &known), "; did you mean `team`?");
         assert_eq!(suggestion("colour", &known), "; known: template, team, name");
         assert_eq!(suggestion("colour", &[] as &[&str]), "");
