@@ -26,6 +26,7 @@ const fn snapshot(kind: &'static str) -> Protected {
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html>.
 const PROTECTED: &[Protected] = &[
     retain("AWS::ACMPCA::CertificateAuthority"),
+    retain("AWS::APS::Workspace"),
     retain("AWS::AmazonMQ::Broker"),
     retain("AWS::Backup::BackupVault"),
     retain("AWS::Backup::LogicallyAirGappedBackupVault"),
@@ -37,17 +38,16 @@ const PROTECTED: &[Protected] = &[
     retain("AWS::CodeCommit::Repository"),
     retain("AWS::Cognito::IdentityPool"),
     retain("AWS::Cognito::UserPool"),
-    retain("AWS::Cognito::UserPoolUser"),
-    retain("AWS::DAX::Cluster"),
+    retain("AWS::Connect::Instance"),
     retain("AWS::DSQL::Cluster"),
+    retain("AWS::DirectoryService::MicrosoftAD"),
+    retain("AWS::DirectoryService::SimpleAD"),
     snapshot("AWS::DocDB::DBCluster"),
     retain("AWS::DocDB::DBInstance"),
     retain("AWS::DocDB::GlobalCluster"),
     retain("AWS::DocDBElastic::Cluster"),
     retain("AWS::DynamoDB::GlobalTable"),
     retain("AWS::DynamoDB::Table"),
-    retain("AWS::EC2::KeyPair"),
-    retain("AWS::EC2::Snapshot"),
     snapshot("AWS::EC2::Volume"),
     retain("AWS::ECR::PublicRepository"),
     retain("AWS::ECR::Repository"),
@@ -63,6 +63,7 @@ const PROTECTED: &[Protected] = &[
     retain("AWS::FSx::Snapshot"),
     retain("AWS::FSx::StorageVirtualMachine"),
     retain("AWS::FSx::Volume"),
+    retain("AWS::Grafana::Workspace"),
     retain("AWS::HealthLake::FHIRDatastore"),
     retain("AWS::KMS::Key"),
     retain("AWS::KMS::ReplicaKey"),
@@ -73,6 +74,7 @@ const PROTECTED: &[Protected] = &[
     retain("AWS::Lightsail::Database"),
     retain("AWS::Lightsail::Disk"),
     retain("AWS::Logs::LogGroup"),
+    retain("AWS::Logs::LogStream"),
     retain("AWS::MSK::Cluster"),
     retain("AWS::MSK::ServerlessCluster"),
     retain("AWS::MemoryDB::Cluster"),
@@ -80,12 +82,15 @@ const PROTECTED: &[Protected] = &[
     snapshot("AWS::Neptune::DBCluster"),
     retain("AWS::Neptune::DBInstance"),
     retain("AWS::NeptuneGraph::Graph"),
+    retain("AWS::Omics::ReferenceStore"),
+    retain("AWS::Omics::SequenceStore"),
     retain("AWS::OpenSearchServerless::Collection"),
     retain("AWS::OpenSearchService::Domain"),
     retain("AWS::Organizations::Account"),
     retain("AWS::QLDB::Ledger"),
     snapshot("AWS::RDS::DBCluster"),
     snapshot("AWS::RDS::DBInstance"),
+    retain("AWS::RDS::DBShardGroup"),
     retain("AWS::RDS::GlobalCluster"),
     snapshot("AWS::Redshift::Cluster"),
     retain("AWS::RedshiftServerless::Namespace"),
@@ -93,18 +98,20 @@ const PROTECTED: &[Protected] = &[
     retain("AWS::S3::Bucket"),
     retain("AWS::S3Express::DirectoryBucket"),
     retain("AWS::S3Outposts::Bucket"),
-    retain("AWS::S3Tables::Namespace"),
     retain("AWS::S3Tables::Table"),
     retain("AWS::S3Tables::TableBucket"),
     retain("AWS::S3Vectors::Index"),
     retain("AWS::S3Vectors::VectorBucket"),
     retain("AWS::SDB::Domain"),
     retain("AWS::SQS::Queue"),
+    retain("AWS::SageMaker::Domain"),
+    retain("AWS::SageMaker::FeatureGroup"),
     retain("AWS::SecretsManager::Secret"),
     retain("AWS::Serverless::SimpleTable"),
     retain("AWS::Timestream::Database"),
     retain("AWS::Timestream::InfluxDBInstance"),
     retain("AWS::Timestream::Table"),
+    retain("AWS::WorkSpaces::Workspace"),
 ];
 
 fn find(kind: &str) -> Option<&'static Protected> {
@@ -113,7 +120,7 @@ fn find(kind: &str) -> Option<&'static Protected> {
 
 /// Whether resources of `kind` (`AWS::S3::Bucket`) hold data that a deletion or replacement would lose.
 ///
-/// Every ElastiCache, MemoryDB and MSK cluster is meant, caches included: a cold cache is an outage too.
+/// Caches count (ElastiCache, MemoryDB): they are often the only store, and a cold one is an outage.
 pub fn is_protected(kind: &str) -> bool {
     find(kind).is_some()
 }
@@ -135,7 +142,8 @@ mod tests {
 
     #[test]
     fn the_list_is_sorted_and_without_duplicates() {
-        let out_of_order: Vec<_> = PROTECTED.windows(2).filter(|w| w[0].kind >= w[1].kind).map(|w| w[1].kind).collect();
+        let out_of_order: Vec<_> =
+            PROTECTED.windows(2).filter(|w| w[0].kind >= w[1].kind).map(|w| w[1].kind).collect();
         assert!(out_of_order.is_empty(), "{out_of_order:?}");
     }
 
