@@ -27,7 +27,7 @@ use toml::de::DeValue;
 
 pub use interpolation::OutputName;
 pub use resolve::{Provenance, Request, ResolvedParameters, references, resolve};
-pub(crate) use resolve::{Rehearsal, rehearse};
+pub(crate) use resolve::{misplaced_in, missing, rehearse};
 
 /// The folder of a component's parameter files.
 pub const FOLDER: &str = "parameters";

@@ -1,7 +1,7 @@
 //! From layers to the values of one stage.
 
 use super::interpolation::{OutputName, Piece, Reference, pieces};
-use super::{LayerName, Layers, MAX_VALUE_BYTES, Value};
+use super::{Layer, LayerName, Layers, MAX_VALUE_BYTES, Value};
 use crate::credentials::find_credentials;
 use crate::error::Problem;
 use crate::ids::{AmiId, CommitSha, Digest, LogicalId};
@@ -106,14 +106,17 @@ pub fn references(
 pub fn resolve(request: &Request<'_>) -> Result<ResolvedParameters, Vec<Problem>> {
     let rehearsal = rehearse(request, false);
     let mut problems = rehearsal.problems;
-    problems.extend(rehearsal.missing.into_values());
+    let stage = [request.stage.name.as_str()];
+    problems
+        .extend(rehearsal.missing.iter().map(|(id, line)| missing(request.template_file, id, *line, &stage)));
     if problems.is_empty() { Ok(rehearsal.resolved) } else { Err(sorted(problems)) }
 }
 
 /// What resolving came to, with the parameters that have no value apart: a missing layer may yet supply them.
 pub(crate) struct Rehearsal {
     pub(crate) resolved: ResolvedParameters,
-    pub(crate) missing: BTreeMap<LogicalId, Problem>,
+    /// The parameters without a value, and their lines in the template.
+    pub(crate) missing: BTreeMap<LogicalId, u32>,
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -136,7 +139,7 @@ pub(crate) fn rehearse(request: &Request<'_>, provisional: bool) -> Rehearsal {
                 rehearsal.resolved.values.insert(name.clone(), value);
                 rehearsal.resolved.provenance.insert(name.clone(), provenance);
             }
-            Ok(None) => drop(rehearsal.missing.insert(id.clone(), missing(request, &id, parameter))),
+            Ok(None) => drop(rehearsal.missing.insert(id, parameter.line)),
             Err(problem) => rehearsal.problems.push(problem),
         }
     }
@@ -262,17 +265,31 @@ fn is_secret_reference(text: &str) -> bool {
 
 /// Values that stand where they have no business.
 fn misplaced(request: &Request<'_>) -> Vec<Problem> {
+    let bound: BTreeSet<&LogicalId> = request.images.keys().collect();
+    let layers = request.layers.in_stage(&request.stage.name);
+    layers
+        .flat_map(|(name, layer)| {
+            misplaced_in(layer, request.parameters, &bound, serves_this_component_alone(name))
+        })
+        .collect()
+}
+
+/// The values of one layer that are bound to an image or, if it serves one component, that the template lacks.
+pub(crate) fn misplaced_in(
+    layer: &Layer,
+    parameters: &BTreeMap<String, Parameter>,
+    bound: &BTreeSet<&LogicalId>,
+    serves_one: bool,
+) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for (name, layer) in request.layers.in_stage(&request.stage.name) {
-        for (id, value) in &layer.values {
-            if request.images.contains_key(id) {
-                let message = format!("`{id}` is bound to an image in [images]; remove this value");
-                problems.push(Problem::at(layer.file.clone(), value.line, message));
-            } else if serves_this_component_alone(name) && !request.parameters.contains_key(id.as_str()) {
-                let hint = suggestion(id.as_str(), request.parameters.keys());
-                let message = format!("the template has no parameter `{id}`{hint}");
-                problems.push(Problem::at(layer.file.clone(), value.line, message));
-            }
+    for (id, value) in &layer.values {
+        if bound.contains(id) {
+            let message = format!("`{id}` is bound to an image in [images]; remove this value");
+            problems.push(Problem::at(layer.file.clone(), value.line, message));
+        } else if serves_one && !parameters.contains_key(id.as_str()) {
+            let hint = suggestion(id.as_str(), parameters.keys());
+            let message = format!("the template has no parameter `{id}`{hint}");
+            problems.push(Problem::at(layer.file.clone(), value.line, message));
         }
     }
     problems
@@ -288,13 +305,18 @@ fn serves_this_component_alone(layer: LayerName) -> bool {
     }
 }
 
-fn missing(request: &Request<'_>, id: &LogicalId, parameter: &Parameter) -> Problem {
-    let stage = &request.stage.name;
+/// The problem of a parameter without a value in some stages.
+pub(crate) fn missing(template_file: &str, id: &LogicalId, line: u32, stages: &[&str]) -> Problem {
+    let folder = super::FOLDER;
+    let (noun, file) = match stages {
+        [stage] => ("stage", format!("{folder}/{stage}.toml")),
+        _ => ("stages", format!("a file for each stage, {folder}/<stage>.toml")),
+    };
     let message = format!(
-        "parameter `{id}` has no value in stage {stage}; set it in {folder}/default.toml or {folder}/{stage}.toml",
-        folder = super::FOLDER
+        "parameter `{id}` has no value in {noun} {}; set it in {folder}/default.toml or {file}",
+        stages.join(", ")
     );
-    Problem::at(request.template_file, parameter.line, message)
+    Problem::at(template_file, line, message)
 }
 
 fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {

@@ -1,0 +1,156 @@
+//! Every parameter in every stage: resolved for trial, so that production never finds out first.
+
+use super::Planner;
+use crate::ids::{AmiId, CommitSha, LogicalId};
+use crate::images::ImageLock;
+use crate::manifest::Manifest;
+use crate::parameters::{ComponentParameters, Layers, OutputName, Request, misplaced_in, missing, rehearse};
+use crate::stages::{Stage, Stages};
+use crate::template::Template;
+use crate::toml_file::suggestion;
+use crate::version::Version;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What stands for a commit, an AMI and an output that are known only when deploying.
+const SOME_COMMIT: &str = "0000000000000000000000000000000000000000";
+const SOME_AMI: &str = "ami-00000000";
+const SOME_OUTPUT: &str = "output";
+
+impl Planner<'_> {
+    pub(super) fn judge_values(
+        &mut self,
+        manifest: &Manifest,
+        template: &Template,
+        layers: &ComponentParameters,
+        image_lock: &ImageLock,
+    ) {
+        let bound: BTreeSet<&LogicalId> = manifest.images.keys().collect();
+        for layer in layers.layers() {
+            self.problems.extend(misplaced_in(layer, template.parameters(), &bound, true));
+        }
+        match self.world.stages {
+            Some(stages) => {
+                self.problems.extend(layers.check_stages(stages));
+                self.judge_every_stage(stages, manifest, template, layers, image_lock);
+            }
+            None => self.list_values_from_elsewhere(manifest, template, layers),
+        }
+    }
+
+    fn judge_every_stage(
+        &mut self,
+        stages: &Stages,
+        manifest: &Manifest,
+        template: &Template,
+        layers: &ComponentParameters,
+        image_lock: &ImageLock,
+    ) {
+        let (Ok(commit), Ok(some_ami)) = (SOME_COMMIT.parse::<CommitSha>(), SOME_AMI.parse::<AmiId>()) else {
+            return;
+        };
+        let images: BTreeMap<LogicalId, AmiId> = (manifest.images.keys())
+            .map(|id| {
+                (id.clone(), image_lock.0.get(id).map_or(&some_ami, |locked| &locked.source_ami).clone())
+            })
+            .collect();
+        let unproven = RefCell::new(BTreeSet::new());
+        let mut absent: BTreeMap<(LogicalId, u32), Vec<&str>> = BTreeMap::new();
+        for stage in stages.iter() {
+            let outputs = |output: &OutputName| self.prove(output, manifest, stage, &unproven);
+            let rehearsal = rehearse(
+                &Request {
+                    template_file: manifest.component.template.as_str(),
+                    parameters: template.parameters(),
+                    layers: Layers {
+                        organisation: self.world.organisation,
+                        component: layers,
+                        overrides: None,
+                    },
+                    stage,
+                    stages,
+                    version: &Version::release(manifest.component.version, 0),
+                    commit: &commit,
+                    outputs: &outputs,
+                    images: &images,
+                },
+                true,
+            );
+            self.problems.extend(rehearsal.problems);
+            for (id, line) in rehearsal.missing {
+                absent.entry((id, line)).or_default().push(stage.name.as_str());
+            }
+        }
+        self.unchecked.extend(unproven.into_inner());
+        for ((id, line), stages) in absent {
+            self.absent(manifest, &id, line, &stages);
+        }
+    }
+
+    fn absent(&mut self, manifest: &Manifest, id: &LogicalId, line: u32, stages: &[&str]) {
+        if self.world.organisation.is_some() {
+            self.problems.push(missing(manifest.component.template.as_str(), id, line, stages));
+        } else {
+            self.unchecked.push(from_organisation(id, &format!(" in {}", stages.join(", "))));
+        }
+    }
+
+    /// Whether another component's output will be there: a stand-in for its value, or why not.
+    fn prove(
+        &self,
+        output: &OutputName,
+        manifest: &Manifest,
+        stage: &Stage,
+        unproven: &RefCell<BTreeSet<String>>,
+    ) -> Result<String, String> {
+        if output.component == manifest.component.name {
+            return Err(
+                "a component cannot use its own output, which exists only after it is deployed".to_owned()
+            );
+        }
+        if stage.is_test() && manifest.test.outputs_from.is_none() {
+            return Err(
+                "no other component lives in `test`; add outputs_from = \"<stage>\" to [test]".to_owned()
+            );
+        }
+        let Some(producers) = self.world.producers else {
+            unproven
+                .borrow_mut()
+                .insert(format!("{output}: the outputs of other components are not known here"));
+            return Ok(SOME_OUTPUT.to_owned());
+        };
+        let Some(outputs) = producers.get(&output.component) else {
+            let known = producers.keys().map(|name| name.as_str());
+            let hint = suggestion(output.component.as_str(), known);
+            return Err(format!("no component `{}` has been released{hint}", output.component));
+        };
+        if outputs.contains(output.output.as_str()) {
+            return Ok(SOME_OUTPUT.to_owned());
+        }
+        let hint = suggestion(output.output.as_str(), outputs);
+        Err(format!("the template of `{}` has no output `{}`{hint}", output.component, output.output))
+    }
+
+    /// Without stages nothing is resolved; what is certain to need the organisation's parameters is still told.
+    fn list_values_from_elsewhere(
+        &mut self,
+        manifest: &Manifest,
+        template: &Template,
+        layers: &ComponentParameters,
+    ) {
+        self.unchecked.push("parameters: the stages are not known here, so no value was resolved".to_owned());
+        for (name, parameter) in template.parameters() {
+            let Ok(id) = name.parse::<LogicalId>() else { continue };
+            let set = layers.layers().any(|layer| layer.values.contains_key(&id));
+            if parameter.default.is_none() && !set && !manifest.images.contains_key(&id) {
+                self.unchecked.push(from_organisation(&id, ""));
+            }
+        }
+    }
+}
+
+fn from_organisation(id: &LogicalId, where_: &str) -> String {
+    format!(
+        "parameter {id}{where_}: no file of this component sets it, so it must come from the organisation's parameters"
+    )
+}
