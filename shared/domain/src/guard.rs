@@ -1,6 +1,17 @@
 //! The guard: what a change set would do, and whether a person must allow it.
+//!
+//! Whatever is not plainly harmless counts as the worst it could be: an action or a replacement that CloudFormation
+//! cannot tell in advance (`Dynamic`, `Conditional`) is a replacement, and a nested stack whose own changes cannot be
+//! read is as dangerous as what lives in it. The words are those of
+//! <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ResourceChange.html>.
 
+use crate::ids::LogicalId;
+use crate::protected::is_protected;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// The type of a nested stack.
+pub const NESTED_STACK: &str = "AWS::CloudFormation::Stack";
 
 /// How dangerous a change is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -34,4 +45,283 @@ pub struct Change {
     pub tags_only: bool,
     /// How dangerous it is.
     pub danger: Danger,
+}
+
+/// One change as a change set shows it, before it is judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proposed {
+    /// The logical id within its own stack.
+    pub logical_id: String,
+    /// The resource's physical id; empty for one that is added.
+    pub physical_id: String,
+    /// The resource's type.
+    pub resource_type: String,
+    /// `Add`, `Modify`, `Remove`, `Import` or `Dynamic`.
+    pub action: String,
+    /// `True`, `False` or `Conditional`; empty if it does not apply.
+    pub replacement: String,
+    /// `Delete`, `Retain`, `Snapshot`, or one of them after `ReplaceAnd`; empty if it does not apply.
+    pub policy_action: String,
+    /// The properties that change.
+    pub properties: Vec<String>,
+    /// Whether only tags change.
+    pub tags_only: bool,
+    /// For a nested stack, its own change set if it has one.
+    pub change_set: Option<String>,
+}
+
+/// What is known of the stack that a change to a nested stack is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beneath {
+    /// The resource is not a nested stack.
+    NotNested,
+    /// Its own changes are listed and judged one by one.
+    Listed,
+    /// They are not; and this is whether something protected lives in it now.
+    Holds {
+        /// Whether something protected lives in it, however deep.
+        protected: bool,
+    },
+}
+
+impl Proposed {
+    /// Whether the resource may go away, or be replaced by another.
+    fn may_lose_the_resource(&self) -> bool {
+        !matches!(self.action.as_str(), "Add" | "Import" | "Modify")
+            || matches!(self.replacement.as_str(), "True" | "Conditional")
+            || !matches!(self.policy_action.as_str(), "" | "Retain")
+    }
+
+    /// Whether what lives in this nested stack must be read to judge the change.
+    pub fn needs_a_look_beneath(&self) -> bool {
+        self.resource_type == NESTED_STACK
+            && !matches!(self.action.as_str(), "Add" | "Import")
+            && (self.may_lose_the_resource() || self.change_set.is_none())
+            && !self.tags_only
+    }
+
+    /// How dangerous the change is; `protect` are the logical ids that the manifest protects.
+    pub fn danger(&self, protect: &BTreeSet<LogicalId>, beneath: Beneath) -> Danger {
+        let named = self.logical_id.parse::<LogicalId>().is_ok_and(|id| protect.contains(&id));
+        let protected = named || is_protected(&self.resource_type);
+        match beneath {
+            Beneath::Holds { protected: true } => Danger::Destroys,
+            Beneath::Holds { protected: false } if !named => Danger::Interrupts,
+            _ if !self.may_lose_the_resource() => Danger::Safe,
+            _ if protected => Danger::Destroys,
+            _ => Danger::Interrupts,
+        }
+    }
+
+    /// The change as it is recorded and shown; `path` are the logical ids of the nested stacks above it.
+    pub fn judged(self, path: &[String], protect: &BTreeSet<LogicalId>, beneath: Beneath) -> Change {
+        let danger = self.danger(protect, beneath);
+        let mut logical_id = path.join(".");
+        if !logical_id.is_empty() {
+            logical_id.push('.');
+        }
+        logical_id.push_str(&self.logical_id);
+        Change {
+            logical_id,
+            resource_type: self.resource_type,
+            action: self.action,
+            replacement: self.replacement,
+            properties: self.properties,
+            tags_only: self.tags_only,
+            danger,
+        }
+    }
+}
+
+/// Why a person must allow these changes: because the stage wants it, and once for each thing that would be
+/// destroyed. Empty if nobody need be asked.
+pub fn reasons(changes: &[Change], stage_wants_approval: bool) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if stage_wants_approval {
+        reasons.push("every deployment to this stage is approved by a person".to_owned());
+    }
+    reasons.extend(changes.iter().filter(|change| change.danger == Danger::Destroys).map(|change| {
+        let what = match (change.action.as_str(), change.replacement.as_str()) {
+            ("Remove", _) => "would be removed",
+            ("Modify", "True") => "would be replaced",
+            _ => "may be removed or replaced",
+        };
+        format!("{} ({}) {what}, with what it holds", change.logical_id, change.resource_type)
+    }));
+    reasons
+}
+
+/// A change set as people read it: one line for each change that means something, the changes of tags in one.
+pub fn summary(changes: &[Change]) -> Vec<String> {
+    let (tags, real): (Vec<&Change>, Vec<&Change>) =
+        changes.iter().partition(|change| change.tags_only && change.danger == Danger::Safe);
+    let mut lines: Vec<String> = real.into_iter().map(line).collect();
+    if !tags.is_empty() {
+        let noun = if tags.len() == 1 { "resource" } else { "resources" };
+        lines.push(format!("Tags of {} {noun}", tags.len()));
+    }
+    lines
+}
+
+fn line(change: &Change) -> String {
+    let mut line = format!("{} {} ({})", change.action, change.logical_id, change.resource_type);
+    match change.replacement.as_str() {
+        "True" => line.push_str(", replaced"),
+        "Conditional" => line.push_str(", perhaps replaced"),
+        _ => {}
+    }
+    if !change.properties.is_empty() {
+        line.push_str(": ");
+        line.push_str(&change.properties.join(", "));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn modify(resource_type: &str) -> Proposed {
+        Proposed {
+            logical_id: "Thing".into(),
+            resource_type: resource_type.into(),
+            action: "Modify".into(),
+            replacement: "False".into(),
+            ..Proposed::default()
+        }
+    }
+
+    fn danger(proposed: &Proposed) -> Danger {
+        proposed.danger(&BTreeSet::new(), Beneath::NotNested)
+    }
+
+    const BUCKET: &str = "AWS::S3::Bucket";
+    const TOPIC: &str = "AWS::SNS::Topic";
+
+    #[test]
+    fn adding_importing_and_changing_in_place_is_safe() {
+        assert_eq!(danger(&modify(BUCKET)), Danger::Safe);
+        for action in ["Add", "Import"] {
+            let proposed = Proposed { action: action.into(), replacement: String::new(), ..modify(BUCKET) };
+            assert_eq!(danger(&proposed), Danger::Safe, "{action}");
+        }
+    }
+
+    #[test]
+    fn removing_or_replacing_what_holds_data_destroys_and_interrupts_elsewhere() {
+        for (action, replacement) in [
+            ("Remove", ""),
+            ("Dynamic", ""),
+            ("Modify", "True"),
+            ("Modify", "Conditional"),
+            ("NewAction", ""),
+        ] {
+            let change = |kind: &str| Proposed {
+                action: action.into(),
+                replacement: replacement.into(),
+                ..modify(kind)
+            };
+            assert_eq!(danger(&change(BUCKET)), Danger::Destroys, "{action} {replacement}");
+            assert_eq!(danger(&change(TOPIC)), Danger::Interrupts, "{action} {replacement}");
+        }
+    }
+
+    #[test]
+    fn a_policy_that_replaces_is_believed_though_the_replacement_is_not_told() {
+        let proposed = Proposed { policy_action: "ReplaceAndDelete".into(), ..modify(BUCKET) };
+        assert_eq!(danger(&proposed), Danger::Destroys);
+    }
+
+    #[test]
+    fn a_retained_resource_that_leaves_the_stack_is_asked_about_too() {
+        let proposed = Proposed {
+            action: "Remove".into(),
+            replacement: String::new(),
+            policy_action: "Retain".into(),
+            ..modify(BUCKET)
+        };
+        assert_eq!(danger(&proposed), Danger::Destroys);
+    }
+
+    #[test]
+    fn what_the_manifest_names_is_protected() {
+        let protect = BTreeSet::from(["Thing".parse().unwrap()]);
+        let proposed = Proposed { action: "Remove".into(), ..modify(TOPIC) };
+        assert_eq!(proposed.danger(&protect, Beneath::NotNested), Danger::Destroys);
+        assert_eq!(modify(TOPIC).danger(&protect, Beneath::NotNested), Danger::Safe);
+    }
+
+    #[test]
+    fn a_nested_stack_is_as_dangerous_as_what_lives_in_it() {
+        let removed = Proposed { action: "Remove".into(), ..modify(NESTED_STACK) };
+        assert!(removed.needs_a_look_beneath());
+        let judged = |protected| removed.danger(&BTreeSet::new(), Beneath::Holds { protected });
+        assert_eq!(judged(true), Danger::Destroys);
+        assert_eq!(judged(false), Danger::Interrupts);
+    }
+
+    #[test]
+    fn a_nested_stack_whose_changes_are_not_listed_is_looked_into() {
+        assert!(modify(NESTED_STACK).needs_a_look_beneath());
+        let listed = Proposed { change_set: Some("arn".into()), ..modify(NESTED_STACK) };
+        assert!(!listed.needs_a_look_beneath());
+        assert_eq!(listed.danger(&BTreeSet::new(), Beneath::Listed), Danger::Safe);
+        assert!(Proposed { replacement: "True".into(), ..listed }.needs_a_look_beneath());
+        assert!(!Proposed { action: "Add".into(), ..modify(NESTED_STACK) }.needs_a_look_beneath());
+        assert!(!modify(TOPIC).needs_a_look_beneath());
+    }
+
+    #[test]
+    fn a_nested_change_carries_the_path_to_it() {
+        let change =
+            modify(TOPIC).judged(&["Child".into(), "Inner".into()], &BTreeSet::new(), Beneath::NotNested);
+        assert_eq!(change.logical_id, "Child.Inner.Thing");
+    }
+
+    #[test]
+    fn a_person_is_asked_by_the_stage_and_for_each_destroyed_thing() {
+        let judge = |proposed: Proposed| proposed.judged(&[], &BTreeSet::new(), Beneath::NotNested);
+        let changes = [
+            judge(modify(TOPIC)),
+            judge(Proposed { action: "Remove".into(), replacement: String::new(), ..modify(BUCKET) }),
+        ];
+        assert_eq!(reasons(&changes[..1], false), Vec::<String>::new());
+        assert_eq!(
+            reasons(&changes, false),
+            ["Thing (AWS::S3::Bucket) would be removed, with what it holds"]
+        );
+        assert_eq!(reasons(&changes, true).len(), 2);
+    }
+
+    #[test]
+    fn changes_of_tags_are_folded_into_one_line() {
+        let judge = |proposed: Proposed| proposed.judged(&[], &BTreeSet::new(), Beneath::NotNested);
+        let tags = judge(Proposed { tags_only: true, ..modify(TOPIC) });
+        let real = judge(Proposed {
+            replacement: "Conditional".into(),
+            properties: vec!["TopicName".into()],
+            ..modify(TOPIC)
+        });
+        assert_eq!(
+            summary(&[tags.clone(), real, tags]),
+            ["Modify Thing (AWS::SNS::Topic), perhaps replaced: TopicName", "Tags of 2 resources"]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn only_words_known_to_be_harmless_make_a_change_to_data_safe(
+            action in "Add|Modify|Remove|Import|Dynamic|[A-Z][a-z]{0,9}", replacement in "|True|False|Conditional",
+            policy in "|Delete|Retain|Snapshot|ReplaceAndDelete|ReplaceAndRetain|ReplaceAndSnapshot",
+        ) {
+            let proposed = Proposed { action: action.clone(), replacement: replacement.clone(),
+                policy_action: policy.clone(), ..modify(BUCKET) };
+            if danger(&proposed) != Danger::Destroys {
+                prop_assert!(["Add", "Modify", "Import"].contains(&action.as_str()));
+                prop_assert!(["", "False"].contains(&replacement.as_str()));
+                prop_assert!(["", "Retain"].contains(&policy.as_str()));
+            }
+        }
+    }
 }
