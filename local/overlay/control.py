@@ -1,0 +1,173 @@
+"""Control paths for tests and for the ``lockstep`` command, under ``/_lockstep/``. Loopback only.
+
+========  ==============================  ==========================================================
+POST      /_lockstep/faults               add a rule (see ``rules``); answers it with its ``id``
+GET       /_lockstep/faults               all rules with what they did
+DELETE    /_lockstep/faults[/<id>]        remove, releasing what is held
+POST      /_lockstep/faults/<id>/release  let held calls and events go
+GET       /_lockstep/calls                the journal; ``?after=&service=&action=&account=&kind=&limit=``
+GET       /_lockstep/events               published events; ``?after=&source=&detail_type=&account=&limit=``
+DELETE    /_lockstep/calls, /events       forget them
+GET, PUT  /_lockstep/settings             ``image_delay_ms``, ``build_delay_ms``
+POST      /_lockstep/images/fail-next     ``{"message", "name"?}``: the next new image ends in failed
+POST      /_lockstep/images/<id>          ``{"account", "region", "finish"?: true, "attributes"?: {...}}``
+POST      /_lockstep/builds/<id>          ``{"account", "region", "status"}``: end a build
+POST      /_lockstep/events               publish ``{"account", "region", "source", "detail_type", "detail", "resources"}``
+========  ==============================  ==========================================================
+"""
+
+import ipaddress
+import json
+from urllib.parse import parse_qs, unquote
+
+from ministack.services import ec2
+
+from overlay import builds, event_faults, events, image_lifecycle, rules
+
+PREFIX = "/_lockstep/"
+_LARGEST_BODY = 1_000_000
+# What a test may say about an image that no request can: how AWS sees its licence.
+_IMAGE_ATTRIBUTES = ("PlatformDetails", "UsageOperation", "Platform", "ProductCodes", "BillingProducts")
+
+
+class _Problem(Exception):
+    def __init__(self, status, message):
+        super().__init__(message)
+        self.status = status
+
+
+async def serve(scope, receive, send):
+    """Answer one control request in JSON."""
+    try:
+        _check_loopback(scope)
+        given = await _body(receive)
+        query = {name: values[0] for name, values in parse_qs(scope["query_string"].decode()).items()}
+        segments = [unquote(one) for one in scope["path"][len(PREFIX) :].strip("/").split("/")]
+        status, answer = _route(scope["method"], segments, given, query)
+    except _Problem as problem:
+        status, answer = problem.status, {"message": str(problem)}
+    except (rules.BadRule, KeyError, TypeError, ValueError) as error:
+        status, answer = 400, {"message": f"the request cannot be understood: {error}"}
+    body = json.dumps(answer, default=str).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _check_loopback(scope):
+    """Only this machine, and no web page on it: a page's request carries its origin or a foreign host name."""
+    headers = dict(scope["headers"])
+    client = (scope.get("client") or ("",))[0]
+    host = headers.get(b"host", b"").decode().rsplit(":", 1)[0]
+    if not ipaddress.ip_address(client or "0.0.0.0").is_loopback or b"origin" in headers:
+        raise _Problem(403, "control paths answer this machine only")
+    if host not in ("127.0.0.1", "localhost", "[::1]"):
+        raise _Problem(403, "control paths answer on the loopback address only")
+
+
+async def _body(receive):
+    received = b""
+    while True:
+        message = await receive()
+        received += message.get("body", b"")
+        if len(received) > _LARGEST_BODY:
+            raise _Problem(413, f"a control request is at most {_LARGEST_BODY} bytes")
+        if not message.get("more_body"):
+            return json.loads(received) if received else {}
+
+
+def _route(method, segments, given, query):
+    what, rest = segments[0], segments[1:]
+    route = {
+        "faults": _faults,
+        "calls": _calls,
+        "events": _events,
+        "settings": _settings,
+        "images": _images,
+        "builds": _builds,
+    }.get(what)
+    answer = route(method, rest, given, query) if route else None
+    if answer is None:
+        raise _Problem(404, f"there is no control path {method} {PREFIX}{'/'.join(segments)}")
+    return answer
+
+
+def _faults(method, rest, given, _query):
+    if method == "POST" and not rest:
+        return 201, rules.add(given).shown()
+    if method == "GET" and not rest:
+        return 200, {"faults": [rule.shown() for rule in rules.all_rules()]}
+    if method == "DELETE":
+        removed = rules.remove(int(rest[0]) if rest else None)
+        for rule in removed:
+            event_faults.release(rule)
+        return 200, {"removed": len(removed)}
+    if method == "POST" and len(rest) == 2 and rest[1] == "release":
+        rule = rules.get(int(rest[0]))
+        if rule is None:
+            raise _Problem(404, f"there is no fault {rest[0]}")
+        return 200, {"released": event_faults.release(rule)}
+    return None
+
+
+def _calls(method, rest, _given, query):
+    return _journal(rules.calls, "calls", method, rest, query, ("service", "action", "account", "kind", "principal"))
+
+
+def _events(method, rest, given, query):
+    if method == "POST" and not rest:
+        names = ("account", "region", "source", "detail_type", "detail")
+        events.publish(*(given[name] for name in names), given.get("resources", []))
+        return 202, {}
+    return _journal(rules.events, "events", method, rest, query, ("source", "detail_type", "account", "outcome"))
+
+
+def _journal(journal, name, method, rest, query, conditions):
+    if rest:
+        return None
+    if method == "DELETE":
+        journal.clear()
+        return 200, {}
+    if method != "GET":
+        return None
+    found, forgotten = journal.read(
+        after=int(query.get("after", 0)),
+        limit=int(query.get("limit", 20_000)),
+        **{condition: query.get(condition) for condition in conditions},
+    )
+    return 200, {name: found, "forgotten": forgotten}
+
+
+def _settings(method, rest, given, _query):
+    if rest or method not in ("GET", "PUT"):
+        return None
+    if method == "PUT":
+        image_lifecycle.delay_ms = int(given.get("image_delay_ms", image_lifecycle.delay_ms))
+        builds.delay_ms = int(given.get("build_delay_ms", builds.delay_ms))
+    return 200, {"image_delay_ms": image_lifecycle.delay_ms, "build_delay_ms": builds.delay_ms}
+
+
+def _images(method, rest, given, _query):
+    if method != "POST" or len(rest) != 1:
+        return None
+    if rest[0] == "fail-next":
+        image_lifecycle.fail_next(given["message"], given.get("name"))
+        return 200, {}
+    image = ec2._images.get_scoped(given["account"], given["region"], rest[0])
+    if image is None:
+        raise _Problem(404, f"account {given['account']} has no image {rest[0]} in {given['region']}")
+    unknown = set(given.get("attributes", {})) - set(_IMAGE_ATTRIBUTES)
+    if unknown:
+        raise _Problem(400, f"cannot set {', '.join(sorted(unknown))}; possible: {', '.join(_IMAGE_ATTRIBUTES)}")
+    image.update(given.get("attributes", {}))
+    if given.get("finish"):
+        image_lifecycle.finish(given["account"], given["region"], rest[0])
+    return 200, {"state": image.get("State", "available")}
+
+
+def _builds(method, rest, given, _query):
+    if method != "POST" or not rest:
+        return None
+    if not builds.finish(given["account"], given["region"], "/".join(rest), given["status"]):
+        raise _Problem(404, f"account {given['account']} has no build {'/'.join(rest)} in progress in {given['region']}")
+    return 200, {}

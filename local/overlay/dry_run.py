@@ -1,0 +1,18 @@
+"""``DryRun`` on every EC2 action: permissions were checked before this point, nothing happens after it."""
+
+from ministack.services import ec2
+
+
+def install():
+    """Wrap every action, ours included. ministack ignores the parameter and acts."""
+    for name, handler in list(ec2._ACTION_MAP.items()):
+        ec2._ACTION_MAP[name] = _guarded(handler)
+
+
+def _guarded(handler):
+    def guarded(params):
+        if ec2._p(params, "DryRun").lower() == "true":
+            return ec2._error("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
+        return handler(params)
+
+    return guarded

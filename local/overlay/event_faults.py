@@ -1,0 +1,95 @@
+"""Loses, doubles, delays and holds events on their first bus, and keeps a journal of them all."""
+
+import json
+import threading
+import time
+
+from ministack.core.responses import get_account_id, get_region, request_scope
+from ministack.services import eventbridge
+
+from overlay import rules
+
+_dispatch = eventbridge._dispatch_event
+
+
+def install():
+    """Stand in front of the dispatcher of rules."""
+    eventbridge._dispatch_event = dispatch
+
+
+def dispatch(event, view=None):
+    """Hand an event to the rules of its bus unless a fault says otherwise.
+
+    Only where the event was published: what a rule forwards to another bus has been through here.
+    """
+    if event.get("_DispatchPath"):
+        return _dispatch(event, view)
+    account = event.get("Account") or get_account_id()
+    rule = rules.striking(
+        "event",
+        {
+            "source": event.get("Source"),
+            "detail_type": event.get("DetailType"),
+            "account": account,
+            "contains": event.get("Detail") if isinstance(event.get("Detail"), str) else json.dumps(event.get("Detail")),
+        },
+    )
+    kind = rule.effect["kind"] if rule else "deliver"
+    _note(event, account, kind)
+    if kind in ("deliver", "duplicate"):
+        _dispatch(event, view)
+    if kind == "duplicate":
+        _dispatch(event, view)
+    elif kind == "hold" and not rule.released.is_set():
+        rule.held.append((account, get_region(), event))
+    elif kind == "hold":
+        _dispatch(event, view)
+    elif kind == "delay":
+        _later(rule.effect.get("ms", 1000), account, get_region(), event)
+    return None
+
+
+def _later(milliseconds, account, region, event):
+    timer = threading.Timer(milliseconds / 1000, _deliver, (account, region, event))
+    timer.daemon = True
+    timer.start()
+
+
+def _deliver(account, region, event):
+    with request_scope(account, region):
+        _dispatch(event)
+
+
+def release(rule):
+    """Deliver what a rule holds, in the order it came; from now on it holds nothing. Returns how many."""
+    rule.released.set()
+    held, rule.held = rule.held, []
+    for account, region, event in held:
+        _deliver(account, region, event)
+    return len(held)
+
+
+def _note(event, account, outcome):
+    rules.events.add(
+        {
+            "time": time.time(),
+            "id": event.get("EventId"),
+            "account": account,
+            "region": event.get("Region") or get_region(),
+            "bus": event.get("EventBusName", "default"),
+            "source": event.get("Source"),
+            "detail_type": event.get("DetailType"),
+            "detail": _detail(event.get("Detail")),
+            "resources": event.get("Resources", []),
+            "outcome": outcome,
+        }
+    )
+
+
+def _detail(raw):
+    if not isinstance(raw, str):
+        return raw
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return raw

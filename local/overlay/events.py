@@ -1,0 +1,64 @@
+"""Publishes events of AWS's shape on the default bus of the account and region where they happen.
+
+PutEvents rightly refuses sources that begin with ``aws.``, so whatever imitates a service publishes
+here. One thread hands the events out in the order they were published; what they start (a Lambda,
+an execution) runs concurrently, so a consumer still sees no order, as on AWS.
+"""
+
+import json
+import logging
+import queue
+import threading
+import time
+import uuid
+
+from ministack.core.responses import request_scope
+from ministack.services import eventbridge
+
+logger = logging.getLogger("overlay.events")
+
+_outbox = queue.Queue()
+_started = threading.Lock()
+_worker = None
+
+
+def publish(account, region, source, detail_type, detail, resources):
+    """Queue one event; rules of the account's default bus see it a moment later."""
+    _start_worker()
+    _outbox.put(
+        {
+            "EventId": str(uuid.uuid4()),
+            "Source": source,
+            "DetailType": detail_type,
+            "Detail": json.dumps(detail),
+            "EventBusName": "default",
+            "Time": int(time.time()),
+            "Resources": list(resources),
+            "Account": account,
+            "Region": region,
+        }
+    )
+
+
+def deliver(event):
+    """Give an event to the rules and archives of its bus, in the scope it carries."""
+    with request_scope(event["Account"], event["Region"]):
+        eventbridge._dispatch_event(event)
+        eventbridge._archive_event(event)
+
+
+def _start_worker():
+    global _worker
+    with _started:
+        if _worker is None:
+            _worker = threading.Thread(target=_drain, name="overlay-events", daemon=True)
+            _worker.start()
+
+
+def _drain():
+    while True:
+        event = _outbox.get()
+        try:
+            deliver(event)
+        except Exception:
+            logger.exception("could not deliver %s / %s", event["Source"], event["DetailType"])

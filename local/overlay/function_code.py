@@ -1,0 +1,44 @@
+"""A Lambda whose code cannot be read is refused, as on AWS.
+
+ministack creates such a function all the same and answers its invocations itself with 200, which
+hides a missing artifact or a bucket of another account until something else goes wrong.
+"""
+
+from ministack.services.cloudformation import provisioners
+
+_create = provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"]["create"]
+_update = provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"]["update"]
+
+
+def install():
+    """Check the code object before a stack creates or updates a function."""
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"]
+    handlers["create"] = create
+    handlers["update"] = update
+
+
+def create(logical_id, props, stack_name):
+    """Create the function once its code was found."""
+    require_code(props)
+    return _create(logical_id, props, stack_name)
+
+
+def update(physical_id, old_props, new_props, stack_name):
+    """Update the function once its code was found."""
+    require_code(new_props)
+    return _update(physical_id, old_props, new_props, stack_name)
+
+
+def require_code(props):
+    """Raise AWS's error when ``Code`` names an S3 object that this account cannot read."""
+    code = props.get("Code") or {}
+    bucket, key = code.get("S3Bucket"), code.get("S3Key")
+    if not bucket or not key:
+        return
+    found = provisioners._lambda_svc._fetch_code_from_s3(bucket, key, version_id=code.get("S3ObjectVersion"))
+    if found is None:
+        raise ValueError(
+            "Resource handler returned message: \"Error occurred while GetObject. S3 Error Code: NoSuchKey. "
+            f"S3 Error Message: The specified key does not exist. ({bucket}/{key})\" "
+            "(HandlerErrorCode: InvalidRequest)"
+        )

@@ -1,0 +1,91 @@
+"""The IAM resource types ministack's CloudFormation does not have: access keys, role and user policies.
+
+``SecretAccessKey`` is an attribute of the key as on AWS, so a stack can hand an operator credentials
+that are not the account's root.
+"""
+
+import json
+import re
+
+from ministack.services import iam
+from ministack.services.cloudformation import handlers, provisioners
+
+_MESSAGE = re.compile(rb"<Message>(.*?)</Message>", re.DOTALL)
+
+
+def install():
+    """Register the types, and let them ask for CAPABILITY_IAM as on AWS."""
+    provisioners._RESOURCE_HANDLERS.update(
+        {
+            "AWS::IAM::AccessKey": {"create": create_key, "update": update_key, "delete": delete_key},
+            "AWS::IAM::RolePolicy": _inline_policy("Role", iam._put_role_policy, iam._delete_role_policy),
+            "AWS::IAM::UserPolicy": _inline_policy("User", iam._put_user_policy, iam._delete_user_policy),
+        }
+    )
+    handlers._CAPABILITY_IAM_TYPES |= {"AWS::IAM::RolePolicy", "AWS::IAM::UserPolicy"}
+
+
+def _call(function, **params):
+    status, _, body = function(params)
+    if status >= 400:
+        message = _MESSAGE.search(body)
+        raise ValueError(message[1].decode() if message else body.decode())
+    return body
+
+
+def create_key(logical_id, props, stack_name):
+    """A new key of the user; ``Ref`` is its id."""
+    before = set(iam._access_keys.keys())
+    _call(iam._create_access_key, UserName=props["UserName"])
+    (key_id,) = set(iam._access_keys.keys()) - before
+    _set_status(key_id, props)
+    return key_id, {"SecretAccessKey": iam._access_keys[key_id]["SecretAccessKey"]}
+
+
+def update_key(physical_id, old_props, new_props, stack_name):
+    """Another status is set in place; another user or serial is another key."""
+    if any(old_props.get(name) != new_props.get(name) for name in ("UserName", "Serial")):
+        created = create_key(physical_id, new_props, stack_name)
+        delete_key(physical_id, old_props)
+        return created
+    _set_status(physical_id, new_props)
+    return physical_id, {"SecretAccessKey": iam._access_keys[physical_id]["SecretAccessKey"]}
+
+
+def _set_status(key_id, props):
+    iam._access_keys[key_id]["Status"] = props.get("Status", "Active")
+
+
+def delete_key(physical_id, props):
+    """Delete the key; tolerates that it is gone."""
+    iam._access_keys.pop(physical_id, None)
+
+
+def _inline_policy(kind, put, remove):
+    """Handlers of ``AWS::IAM::<kind>Policy``, whose id is ``policy|owner``."""
+    owner_name = f"{kind}Name"
+
+    def create(logical_id, props, stack_name):
+        document = props.get("PolicyDocument", {})
+        _call(
+            put,
+            **{owner_name: props[owner_name]},
+            PolicyName=props["PolicyName"],
+            PolicyDocument=document if isinstance(document, str) else json.dumps(document),
+        )
+        return f"{props['PolicyName']}|{props[owner_name]}", {}
+
+    def update(physical_id, old_props, new_props, stack_name):
+        created = create(physical_id, new_props, stack_name)
+        if created[0] != physical_id:
+            delete(physical_id, old_props)
+        return created
+
+    def delete(physical_id, props):
+        name, owner = physical_id.split("|", 1)
+        try:
+            _call(remove, **{owner_name: owner}, PolicyName=name)
+        except ValueError:
+            pass  # The owner or the policy is gone already.
+
+    return {"create": create, "update": update, "delete": delete}

@@ -1,0 +1,111 @@
+"""The KMS keys of volumes, snapshots and images.
+
+ministack's volumes and snapshots know that they are encrypted, not with what. Whether an image can go
+to another account depends on exactly that: a snapshot under the AWS-managed key cannot be shared, one
+under a customer key can, if the key's policy lets the other account use it.
+"""
+
+import json
+
+from ministack.core.iam_evaluator import EvalContext, evaluate_resource_policy
+from ministack.core.responses import get_account_id, get_region, request_scope
+from ministack.services import ec2, kms
+
+_key_metadata = kms._key_metadata
+_create_volume = ec2._ACTION_MAP["CreateVolume"]
+_create_snapshot = ec2._ACTION_MAP["CreateSnapshot"]
+
+
+def install():
+    """Let KMS report who manages a key, and volumes and snapshots remember theirs."""
+    kms._key_metadata = key_metadata
+    ec2._ACTION_MAP["CreateVolume"] = create_volume
+    ec2._ACTION_MAP["CreateSnapshot"] = create_snapshot
+
+
+def key_metadata(record):
+    """DescribeKey's metadata, with ``KeyManager: AWS`` for the keys made here."""
+    metadata = _key_metadata(record)
+    metadata["KeyManager"] = record.get("KeyManager", "CUSTOMER")
+    return metadata
+
+
+def managed_key_arn():
+    """The account's AWS-managed EBS key in this region; made on first use, as on AWS."""
+    alias = f"arn:aws:kms:{get_region()}:{get_account_id()}:alias/aws/ebs"
+    if alias not in kms._aliases:
+        answer = kms._create_key({"Description": "Default key that protects my EBS volumes"})
+        record = kms._keys[json.loads(answer[2])["KeyMetadata"]["KeyId"]]
+        record["KeyManager"] = "AWS"
+        kms._aliases[alias] = record["KeyId"]
+    return kms._keys[kms._aliases[alias]]["Arn"]
+
+
+def resolve(reference):
+    """The ARN of the key a caller named (id, ARN or alias; of any account by ARN), or None."""
+    if not reference:
+        return managed_key_arn()
+    if reference in ("alias/aws/ebs", "aws/ebs"):
+        return managed_key_arn()
+    record = _record(reference)
+    return record["Arn"] if record else None
+
+
+def is_managed(key_arn):
+    """Whether the key is managed by AWS, and so never leaves its account."""
+    record = _record(key_arn)
+    return bool(record) and record.get("KeyManager") == "AWS"
+
+
+def usable_by(key_arn, account):
+    """Whether the key exists, is enabled and its policy lets ``account`` use it."""
+    record = _record(key_arn)
+    if record is None or not record.get("Enabled", True):
+        return False
+    owner = key_arn.split(":")[4]
+    if owner == account:
+        return True
+    if record.get("KeyManager") == "AWS":
+        return False
+    context = EvalContext(
+        principal_arn=f"arn:aws:iam::{account}:root",
+        principal_type="Root",
+        principal_account=account,
+        action="kms:Decrypt",
+        resource_arn=key_arn,
+        region=key_arn.split(":")[3],
+    )
+    return evaluate_resource_policy(record.get("Policy"), context).decision == "Allow"
+
+
+def _record(reference):
+    if not reference.startswith("arn:"):
+        return kms._resolve_key(reference)
+    region, account = reference.split(":")[3:5]
+    with request_scope(account, region):
+        return kms._resolve_key(reference)
+
+
+def create_volume(params):
+    """CreateVolume, which keeps the key of an encrypted volume."""
+    key = None
+    if ec2._p(params, "KmsKeyId") or ec2._p(params, "Encrypted").lower() == "true":
+        key = resolve(ec2._p(params, "KmsKeyId"))
+        if key is None:
+            return ec2._error("InvalidKmsKeyId.NotFound", f"The key {ec2._p(params, 'KmsKeyId')} does not exist", 400)
+        params = {**params, "Encrypted": ["true"]}
+    before = set(ec2._volumes.keys())
+    answer = _create_volume(params)
+    for volume_id in set(ec2._volumes.keys()) - before:
+        ec2._volumes[volume_id]["KmsKeyId"] = key
+    return answer
+
+
+def create_snapshot(params):
+    """CreateSnapshot, which takes over the volume's key."""
+    before = set(ec2._snapshots.keys())
+    answer = _create_snapshot(params)
+    volume = ec2._volumes.get(ec2._p(params, "VolumeId")) or {}
+    for snapshot_id in set(ec2._snapshots.keys()) - before:
+        ec2._snapshots[snapshot_id]["KmsKeyId"] = volume.get("KmsKeyId")
+    return answer

@@ -1,0 +1,98 @@
+"""DescribeImageReferences: who in the calling account still uses an image (ministack does not have it).
+
+Instances that are not terminated, launch template versions and SSM parameters, at most ten ids a call.
+"""
+
+from ministack.core.responses import get_account_id, get_region
+from ministack.services import ec2, ssm
+
+from overlay.ec2_wire import Refused, action, element, flag, items, members, page, text
+
+_MOST_IDS = 10
+
+
+def install():
+    """Register the action."""
+    ec2._ACTION_MAP["DescribeImageReferences"] = action(describe)
+
+
+def describe(params, _request_id):
+    """Every reference the account holds to the given images, of the resource types asked for."""
+    image_ids = members(params, "ImageId")
+    if not image_ids or len(image_ids) > _MOST_IDS:
+        raise Refused("InvalidParameterValue", f"Between 1 and {_MOST_IDS} image ids must be given.")
+    wanted = _wanted_types(params)
+    if not wanted:
+        raise Refused("MissingParameter", "Either ResourceTypes or IncludeAllResourceTypes must be specified.")
+    found = [
+        (image_id, kind, arn)
+        for kind, references in _REFERENCES.items()
+        if kind in wanted
+        for image_id, arn in references()
+        if image_id in image_ids
+    ]
+    shown, token = page(found, params)
+    rendered = items(
+        element("imageId", image_id) + element("resourceType", kind) + element("arn", arn)
+        for image_id, kind, arn in shown
+    )
+    return "DescribeImageReferencesResponse", f"<imageReferenceSet>{rendered}</imageReferenceSet>{token}"
+
+
+def _wanted_types(params):
+    if flag(params, "IncludeAllResourceTypes"):
+        return set(_REFERENCES)
+    named, number = set(), 1
+    while kind := text(params, f"ResourceType.{number}.ResourceType"):
+        named.add(kind)
+        number += 1
+    return named
+
+
+def _arn(resource, service="ec2"):
+    return f"arn:aws:{service}:{get_region()}:{get_account_id()}:{resource}"
+
+
+def _instances():
+    for instance in ec2._instances.values():
+        if (instance.get("State") or {}).get("Name") != "terminated":
+            yield instance.get("ImageId"), _arn(f"instance/{instance['InstanceId']}")
+
+
+def _launch_templates():
+    for template in ec2._launch_templates.values():
+        for image_id in _named_images(template):
+            yield image_id, _arn(f"launch-template/{template['LaunchTemplateId']}")
+
+
+def _named_images(template):
+    """Each image any version names, once: the record nests the versions' data under several keys."""
+    found = set()
+
+    def walk(node):
+        if isinstance(node, dict):
+            image_id = node.get("ImageId")
+            if isinstance(image_id, str):
+                found.add(image_id)
+            for value in node.values():
+                walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value)
+
+    walk(template)
+    return sorted(found)
+
+
+def _parameters():
+    for name, parameter in ssm._parameters.items():
+        value = parameter.get("Value") if isinstance(parameter, dict) else None
+        if isinstance(value, str) and value.startswith("ami-"):
+            yield value, _arn(f"parameter/{name.lstrip('/')}", "ssm")
+
+
+_REFERENCES = {
+    "ec2:Instance": _instances,
+    "ec2:LaunchTemplate": _launch_templates,
+    "ssm:Parameter": _parameters,
+}

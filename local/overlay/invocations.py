@@ -1,0 +1,76 @@
+"""Records every Lambda execution, however it was started, and lets faults strike those of Step Functions.
+
+An API call to Invoke is in the journal as a call as well; this entry (``kind: invocation``) counts what
+really ran, with the function's own account. Faults on service ``lambda``, action ``Invoke`` also strike
+a state machine's invocation, as the errors a state machine sees: ``Lambda.TooManyRequestsException``,
+``Lambda.ServiceException``, ``Lambda.Unknown`` when the reply is lost.
+"""
+
+import json
+import time
+
+from ministack.services import lambda_svc, stepfunctions
+
+from overlay import rules
+
+_run = lambda_svc._execute_function_dispatch
+
+
+def install():
+    """Stand around the one function every execution passes through, and the one Step Functions uses."""
+    lambda_svc._execute_function_dispatch = run
+    stepfunctions._call_lambda = _with_faults(stepfunctions._call_lambda)
+
+
+def run(func, config, event, request_id, started):
+    """Run a function and record it."""
+    result = _run(func, config, event, request_id, started)
+    arn = config.get("FunctionArn", "")
+    rules.calls.add(
+        {
+            "kind": "invocation",
+            "time": started,
+            "duration_ms": round((time.time() - started) * 1000),
+            "service": "lambda",
+            "action": "Execute",
+            "account": arn.split(":")[4] if arn.count(":") >= 6 else "",
+            "function": config.get("FunctionName", ""),
+            "principal": config.get("Role", ""),
+            "status": 500 if result.get("error") else 200,
+            "request_id": request_id,
+        }
+    )
+    return result
+
+
+def _with_faults(call):
+    def call_lambda(func_ref, event):
+        parts = func_ref.split(":") if isinstance(func_ref, str) else []
+        facts = {
+            "service": "lambda",
+            "action": "Invoke",
+            "account": parts[4] if len(parts) > 6 else "",
+            "principal": "states.amazonaws.com",
+            "contains": f"{func_ref} {json.dumps(event)}",
+        }
+        rule = rules.striking("call", facts)
+        return _struck(rule.effect, lambda: call(func_ref, event)) if rule else call(func_ref, event)
+
+    return call_lambda
+
+
+def _struck(effect, proceed):
+    kind = effect["kind"]
+    if kind == "delay":
+        time.sleep(effect.get("ms", 1000) / 1000)
+        return proceed()
+    if kind == "throttle":
+        raise stepfunctions._ExecutionError("Lambda.TooManyRequestsException", "Rate exceeded")
+    if kind in ("server_error", "reset"):
+        raise stepfunctions._ExecutionError("Lambda.ServiceException", "Service unavailable")
+    if kind == "error":
+        raise stepfunctions._ExecutionError(effect.get("code", "Lambda.Unknown"), effect.get("message", ""))
+    if kind == "drop_reply":
+        proceed()
+        raise stepfunctions._ExecutionError("Lambda.Unknown", "The reply of the function was lost.")
+    return proceed()

@@ -1,0 +1,83 @@
+"""Resources that fail as on AWS: a name that is taken, a bucket or role that is not empty.
+
+ministack takes an existing resource over when a stack creates one of the same name, and deletes a
+bucket with its objects. Both hide mistakes that AWS reports, and both are the simplest ways to make a
+stack fail on purpose.
+"""
+
+from ministack.services import cloudformation, cloudwatch_logs, dynamodb, iam, lambda_svc, s3, stepfunctions
+from ministack.services.cloudformation import provisioners
+
+
+def _machine_names():
+    return {machine["name"] for machine in stepfunctions._state_machines.values()}
+
+
+# Type -> the property that names it, and the names that are taken in the caller's account and region.
+_NAMED = {
+    "AWS::IAM::Role": ("RoleName", iam._roles.keys),
+    "AWS::Lambda::Function": ("FunctionName", lambda_svc._functions.keys),
+    "AWS::DynamoDB::Table": ("TableName", dynamodb._tables.keys),
+    "AWS::Logs::LogGroup": ("LogGroupName", cloudwatch_logs._log_groups.keys),
+    "AWS::StepFunctions::StateMachine": ("StateMachineName", _machine_names),
+}
+
+
+def install():
+    """Guard the creations and the two deletions."""
+    for kind, (name, taken) in _NAMED.items():
+        handlers = provisioners._RESOURCE_HANDLERS[kind]
+        handlers["create"] = _only_if_free(kind, name, taken, handlers["create"])
+    for kind, blocker in (("AWS::S3::Bucket", _bucket_blocker), ("AWS::IAM::Role", _role_blocker)):
+        handlers = provisioners._RESOURCE_HANDLERS[kind]
+        handlers["delete"] = _only_if_unblocked(blocker, handlers["delete"])
+
+
+def _only_if_free(kind, name_property, taken, create):
+    def guarded(logical_id, props, stack_name):
+        name = props.get(name_property)
+        if name and name in taken() and not _is_ours(stack_name, logical_id, name):
+            raise ValueError(
+                f"Resource handler returned message: \"Resource of type '{kind}' with identifier "
+                f"'{name}' already exists.\" (HandlerErrorCode: AlreadyExists)"
+            )
+        return create(logical_id, props, stack_name)
+
+    return guarded
+
+
+def _is_ours(stack_name, logical_id, name):
+    """A type without an update handler is created again in place: that is no conflict."""
+    stack = cloudformation._stacks.get(stack_name) or {}
+    resource = (stack.get("_resources") or {}).get(logical_id) or {}
+    return name in resource.get("PhysicalResourceId", "")
+
+
+def _only_if_unblocked(blocker, delete):
+    def guarded(physical_id, props):
+        reason = blocker(physical_id, props)
+        if reason:
+            raise ValueError(reason)
+        return delete(physical_id, props)
+
+    return guarded
+
+
+def _bucket_blocker(name, _props):
+    bucket = s3._buckets.get(name)
+    if bucket and (bucket["objects"] or s3._bucket_has_versions(name)):
+        return (
+            "Resource handler returned message: \"The bucket you tried to delete is not empty. "
+            "You must delete all versions in the bucket.\" (HandlerErrorCode: GeneralServiceException)"
+        )
+    return ""
+
+
+def _role_blocker(name, props):
+    role = iam._roles.get(name) or {}
+    own = {policy.get("PolicyName") for policy in props.get("Policies") or []}
+    if set(role.get("InlinePolicies") or {}) - own:
+        return "Resource handler returned message: \"Cannot delete entity, must delete policies first.\" (HandlerErrorCode: InvalidRequest)"
+    if set(role.get("AttachedPolicies") or []) - set(props.get("ManagedPolicyArns") or []):
+        return "Resource handler returned message: \"Cannot delete entity, must detach all policies first.\" (HandlerErrorCode: InvalidRequest)"
+    return ""

@@ -1,0 +1,97 @@
+"""Step Functions task tokens that behave like AWS's.
+
+A Lambda that fails while it is being given a token fails the task at once (ministack waits for the
+timeout); every attempt has a token of its own (ministack reuses the first); a token is answered once,
+and an answer to a closed or invented one is refused with AWS's errors.
+"""
+
+import threading
+from collections import OrderedDict
+
+from ministack.core.responses import error_response_json, new_uuid
+from ministack.services import stepfunctions
+
+_MOST_REMEMBERED = 10_000
+_issued = OrderedDict()
+_invoke_with_callback = stepfunctions._invoke_with_callback
+_apply_jsonata_arguments = stepfunctions._apply_jsonata_arguments
+_call_lambda = stepfunctions._call_lambda
+_CALLBACK = ".waitForTaskToken"
+# An execution runs on a thread of its own, and hands its token out on it.
+_handing_out = threading.local()
+owner = threading.local()
+"""On an execution's thread, ``execution_arn`` is its ARN (set by ``executions``)."""
+
+
+def install():
+    """Replace the callback invocation, the arguments of a retry and the two answers."""
+    stepfunctions._invoke_with_callback = invoke_with_callback
+    stepfunctions._apply_jsonata_arguments = apply_jsonata_arguments
+    stepfunctions._call_lambda = call_lambda
+    for name in ("_send_task_success", "_send_task_failure", "_send_task_heartbeat"):
+        setattr(stepfunctions, name, _answered_once(getattr(stepfunctions, name)))
+
+
+class _LambdaFailed(Exception):
+    """A failure of the invoked function, carried past the handler in ministack that swallows it."""
+
+    def __init__(self, error):
+        super().__init__(str(error))
+        self.error = error
+
+
+def apply_jsonata_arguments(state_def, raw_input, ctx=None):
+    """Evaluate the arguments; a retried callback gets a fresh token first."""
+    if _CALLBACK in state_def.get("Resource", "") and ctx and (ctx.get("State") or {}).get("RetryCount"):
+        ctx["Task"] = {"Token": new_uuid()}
+    return _apply_jsonata_arguments(state_def, raw_input, ctx)
+
+
+def invoke_with_callback(resource, input_data, token, state_def):
+    """Remember the token, then wait for its answer or fail with the function's own error."""
+    _issued[token] = getattr(owner, "execution_arn", None)
+    while len(_issued) > _MOST_REMEMBERED:
+        _issued.popitem(last=False)
+    _handing_out.token = token
+    try:
+        return _invoke_with_callback(resource, input_data, token, state_def)
+    except _LambdaFailed as failure:
+        stepfunctions._task_tokens.pop(token, None)
+        raise failure.error from None
+    finally:
+        _handing_out.token = None
+
+
+def call_lambda(func_ref, event):
+    """Invoke a function; if it fails while its token is open, the failure is the task's."""
+    try:
+        return _call_lambda(func_ref, event)
+    except stepfunctions._ExecutionError as error:
+        token = getattr(_handing_out, "token", None)
+        waiting = stepfunctions._task_tokens.get(token) if token else None
+        if waiting is not None and not waiting["event"].is_set():
+            raise _LambdaFailed(error) from None
+        raise
+
+
+def close_all(execution_arn):
+    """Close the open tokens of an execution that was stopped, so that its thread ends."""
+    for token in [token for token, of in list(_issued.items()) if of == execution_arn]:
+        waiting = stepfunctions._task_tokens.pop(token, None)
+        if waiting is not None:
+            waiting["error"] = {"Error": "States.Aborted", "Cause": "The execution was stopped."}
+            waiting["event"].set()
+
+
+def _answered_once(original):
+    def answer(data):
+        token = data.get("taskToken", "")
+        waiting = stepfunctions._task_tokens.get(token)
+        if waiting is not None and not waiting["event"].is_set():
+            return original(data)
+        if token in _issued:
+            message = "Task Timed Out: 'Provided task does not exist anymore'"
+            return error_response_json("TaskTimedOut", message, 400)
+        return error_response_json("InvalidToken", "Invalid Token: 'Invalid token'", 400)
+
+    return answer
