@@ -1,7 +1,7 @@
 //! `lockstep.toml`: what an author says of a component.
 //!
 //! Everything here was checked when it was read. What needs the template or the organisation to be judged (does the
-//! parameter exist, is there such a stage) is judged by `packaging`, with the lines that [`parse_with_lines`] keeps.
+//! parameter exist, is there such a stage) is judged by `packaging`.
 
 mod starter;
 

@@ -15,7 +15,7 @@ use crate::images::{ImageLock, ImageVersion};
 use crate::manifest::{self, Lines, Manifest};
 use crate::parameters::{ComponentParameters, OrganisationParameters};
 use crate::stages::Stages;
-use crate::template::Template;
+use crate::template::{TEMPLATE_BYTES_MAX, Template};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use versions::{BranchKind, next_version};
@@ -23,8 +23,9 @@ pub use versions::{BranchKind, next_version};
 /// The image lock's name in an artifact; no component may have a file of this name at its top.
 pub const IMAGE_LOCK_FILE: &str = "image-lock.json";
 
-/// The most bytes an artifact may have. A component is text; binaries belong into images and registries.
-pub const MAX_ARTIFACT_BYTES: usize = 50 << 20;
+/// The most bytes a component's files may have together. A component is text; binaries belong into images and
+/// registries.
+pub const MAX_COMPONENT_BYTES: usize = 50 << 20;
 
 /// What is known of everything outside the folder. What is `None` is unknown, as it is offline: nothing that depends
 /// on it is judged, and [`Package::unchecked`] says so.
@@ -160,8 +161,7 @@ struct Source {
 impl<'a> Planner<'a> {
     fn package(&mut self) -> Option<Package> {
         self.judge_files();
-        let source = self.source();
-        let Some(Source { manifest, lines, template, layers }) = source else { return None };
+        let Source { manifest, lines, template, layers } = self.source()?;
         let template = template?;
         self.judge_manifest(&manifest, &lines, &template);
         let image_lock = self.image_lock(&manifest, &lines);
@@ -196,6 +196,13 @@ impl<'a> Planner<'a> {
     }
 
     fn judge_files(&mut self) {
+        if self.files.values().map(Vec::len).sum::<usize>() > MAX_COMPONENT_BYTES {
+            let limit = MAX_COMPONENT_BYTES >> 20;
+            let message =
+                format!("the component is larger than {limit} MiB; keep binaries in images or registries");
+            self.problems.push(Problem::at("", None, message));
+            return;
+        }
         for (path, bytes) in self.files {
             self.problems.extend(find_credentials(path, bytes));
             if path.ends_with(&format!("/{}", manifest::FILE)) {
@@ -224,6 +231,13 @@ impl<'a> Planner<'a> {
         files.insert(IMAGE_LOCK_FILE.to_owned(), image_lock.to_json().into_bytes());
         let artifact = self.packed(&files)?;
         let test_template = template.throw_away();
+        if test_template.len() > TEMPLATE_BYTES_MAX {
+            let message = format!(
+                "written out as JSON it has more than {TEMPLATE_BYTES_MAX} bytes, CloudFormation's limit"
+            );
+            self.problems.push(Problem::at(manifest.component.template.as_str(), None, message));
+            return None;
+        }
         Some(Package {
             outputs: template.outputs().keys().cloned().collect(),
             digest: Digest::of(&artifact),
@@ -241,18 +255,7 @@ impl<'a> Planner<'a> {
     }
 
     fn packed(&mut self, files: &Files) -> Option<Vec<u8>> {
-        let why = match pack(files) {
-            Ok(zip) if zip.len() <= MAX_ARTIFACT_BYTES => return Some(zip),
-            Ok(_) => {
-                let limit = MAX_ARTIFACT_BYTES >> 20;
-                format!(
-                    "the component is larger than {limit} MiB; keep binaries in images, registries or buckets"
-                )
-            }
-            Err(error) => error.to_string(),
-        };
-        self.problems.push(Problem::at("", None, why));
-        None
+        pack(files).map_err(|error| self.problems.push(Problem::at("", None, error.to_string()))).ok()
     }
 }
 

@@ -11,8 +11,10 @@ use crate::toml_file::suggestion;
 
 impl Planner<'_> {
     pub(super) fn judge_manifest(&mut self, manifest: &Manifest, lines: &Lines, template: &Template) {
-        let protected: Vec<LogicalId> = manifest.protect.logical_ids.iter().cloned().collect();
-        self.problems.extend(template.lint(&protected));
+        // Names that the template lacks are told below, at their line in the manifest.
+        let protect =
+            manifest.protect.logical_ids.iter().filter(|id| template.line_of(id.as_str()).is_some());
+        self.problems.extend(template.lint(&protect.cloned().collect::<Vec<_>>()));
         for id in manifest.images.keys() {
             self.must_exist("parameter", id, template.parameters().keys(), lines.of(&format!("images.{id}")));
         }
@@ -37,7 +39,7 @@ impl Planner<'_> {
         names: impl Iterator<Item = &'n String> + Clone,
         line: Option<u32>,
     ) {
-        if !names.clone().any(|name| name == id.as_str()) {
+        if !declares(names.clone(), id) {
             let message = format!("the template has no {what} `{id}`{}", suggestion(id.as_str(), names));
             self.problems.push(Problem::at(manifest::FILE, line, message));
         }
@@ -83,4 +85,17 @@ impl Planner<'_> {
         }
         lock
     }
+}
+
+/// Whether `names` hold `id`. A name that a `Fn::ForEach` makes stands there as its pattern, `Host${Zone}`: whether the
+/// loop makes this very one is left to CloudFormation.
+pub(super) fn declares<'n>(mut names: impl Iterator<Item = &'n String>, id: &LogicalId) -> bool {
+    let id = id.as_str();
+    names.any(|name| match (name.find("${"), name.rfind('}')) {
+        (Some(start), Some(end)) => {
+            let (before, after) = (&name[..start], &name[end + 1..]);
+            id.len() > before.len() + after.len() && id.starts_with(before) && id.ends_with(after)
+        }
+        _ => name == id,
+    })
 }

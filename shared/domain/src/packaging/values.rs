@@ -1,6 +1,8 @@
 //! Every parameter in every stage: resolved for trial, so that production never finds out first.
 
 use super::Planner;
+use super::judge::declares;
+use crate::error::Problem;
 use crate::ids::{AmiId, CommitSha, LogicalId};
 use crate::images::ImageLock;
 use crate::manifest::Manifest;
@@ -55,6 +57,7 @@ impl Planner<'_> {
             })
             .collect();
         let unproven = RefCell::new(BTreeSet::new());
+        let mut found: BTreeMap<Problem, Vec<&str>> = BTreeMap::new();
         let mut absent: BTreeMap<(LogicalId, u32), Vec<&str>> = BTreeMap::new();
         for stage in stages.iter() {
             let outputs = |output: &OutputName| self.prove(output, manifest, stage, &unproven);
@@ -76,12 +79,23 @@ impl Planner<'_> {
                 },
                 true,
             );
-            self.problems.extend(rehearsal.problems);
+            for problem in rehearsal.problems {
+                found.entry(problem).or_default().push(stage.name.as_str());
+            }
             for (id, line) in rehearsal.missing {
                 absent.entry((id, line)).or_default().push(stage.name.as_str());
             }
         }
         self.unchecked.extend(unproven.into_inner());
+        let everywhere = stages.iter().count();
+        for (mut problem, stages) in found {
+            // The name of a stage's own file says it already.
+            let says_it = layers.stages.values().any(|layer| layer.file == problem.file);
+            if stages.len() < everywhere && !says_it {
+                problem.message = format!("{} (in {})", problem.message, stages.join(", "));
+            }
+            self.problems.push(problem);
+        }
         for ((id, line), stages) in absent {
             self.absent(manifest, &id, line, &stages);
         }
@@ -124,7 +138,7 @@ impl Planner<'_> {
             let hint = suggestion(output.component.as_str(), known);
             return Err(format!("no component `{}` has been released{hint}", output.component));
         };
-        if outputs.contains(output.output.as_str()) {
+        if declares(outputs.iter(), &output.output) {
             return Ok(SOME_OUTPUT.to_owned());
         }
         let hint = suggestion(output.output.as_str(), outputs);
