@@ -131,11 +131,8 @@ pub fn open(artifact: &[u8]) -> Result<Contents, Vec<Problem>> {
         .map_err(|error| vec![Problem::at(IMAGE_LOCK_FILE, None, format!("cannot be read: {error}"))])?;
     let world = World::default();
     let mut planner = Planner { files: &files, world: &world, problems: Vec::new(), unchecked: Vec::new() };
-    let source = planner.source();
-    match source {
-        Some(Source { manifest, template: Some(template), layers: Some(layers), .. })
-            if planner.problems.is_empty() =>
-        {
+    match planner.source() {
+        Some(Source { manifest, template: Some(template), layers: Some(layers), .. }) => {
             Ok(Contents { manifest, template, layers, image_lock })
         }
         _ => Err(planner.problems),
@@ -166,7 +163,7 @@ impl<'a> Planner<'a> {
         self.judge_manifest(&manifest, &lines, &template);
         let image_lock = self.image_lock(&manifest, &lines);
         let layers = layers?;
-        self.judge_values(&manifest, &template, &layers, &image_lock);
+        self.judge_values(&manifest, &template, &layers);
         self.build(manifest, template, layers, image_lock)
     }
 

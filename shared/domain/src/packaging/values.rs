@@ -4,7 +4,6 @@ use super::Planner;
 use super::judge::declares;
 use crate::error::Problem;
 use crate::ids::{AmiId, CommitSha, LogicalId};
-use crate::images::ImageLock;
 use crate::manifest::Manifest;
 use crate::parameters::{ComponentParameters, Layers, OutputName, Request, misplaced_in, missing, rehearse};
 use crate::stages::{Stage, Stages};
@@ -25,7 +24,6 @@ impl Planner<'_> {
         manifest: &Manifest,
         template: &Template,
         layers: &ComponentParameters,
-        image_lock: &ImageLock,
     ) {
         let bound: BTreeSet<&LogicalId> = manifest.images.keys().collect();
         for layer in layers.layers() {
@@ -34,7 +32,7 @@ impl Planner<'_> {
         match self.world.stages {
             Some(stages) => {
                 self.problems.extend(layers.check_stages(stages));
-                self.judge_every_stage(stages, manifest, template, layers, image_lock);
+                self.judge_every_stage(stages, manifest, template, layers);
             }
             None => self.list_values_from_elsewhere(manifest, template, layers),
         }
@@ -46,16 +44,11 @@ impl Planner<'_> {
         manifest: &Manifest,
         template: &Template,
         layers: &ComponentParameters,
-        image_lock: &ImageLock,
     ) {
         let (Ok(commit), Ok(some_ami)) = (SOME_COMMIT.parse::<CommitSha>(), SOME_AMI.parse::<AmiId>()) else {
             return;
         };
-        let images: BTreeMap<LogicalId, AmiId> = (manifest.images.keys())
-            .map(|id| {
-                (id.clone(), image_lock.0.get(id).map_or(&some_ami, |locked| &locked.source_ami).clone())
-            })
-            .collect();
+        let images = manifest.images.keys().map(|id| (id.clone(), some_ami.clone())).collect();
         let unproven = RefCell::new(BTreeSet::new());
         let mut found: BTreeMap<Problem, Vec<&str>> = BTreeMap::new();
         let mut absent: BTreeMap<(LogicalId, u32), Vec<&str>> = BTreeMap::new();

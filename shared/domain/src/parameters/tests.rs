@@ -318,8 +318,12 @@ fn a_provisional_value_is_held_against_the_template_only_if_it_is_settled() {
     let parameters =
         "  A: {Type: String, AllowedPattern: 'v2.*'}\n  B: {Type: String, AllowedPattern: 'prod'}\n";
     let entries = [("parameters/default.toml", "A = \"${version}\"\nB = \"${stage}\"\n")];
-    let rehearsal = case(parameters, &entries).with(|request| rehearse(request, true));
+    let case = case(parameters, &entries);
+    let rehearsal = case.with(|request| rehearse(request, true));
     assert_eq!(told(rehearsal.problems), ["parameters/default.toml:2: `B`: must match prod"]);
+    let resolved = case.problems();
+    assert_eq!(resolved[0], "parameters/default.toml:1: `A`: must match v2.*", "{resolved:?}");
+    assert_eq!(resolved.len(), 2);
 }
 
 #[test]
