@@ -211,7 +211,7 @@ impl RepositoryId {
 
     /// The owner: a user or an organisation.
     pub fn owner(&self) -> &str {
-        self.0.splitn(3, '.').nth(1).unwrap_or_default()
+        self.0.split('.').nth(1).unwrap_or_default()
     }
 
     /// The repository's name below its owner.
