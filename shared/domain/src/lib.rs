@@ -24,4 +24,5 @@ pub mod template;
 pub mod token;
 mod toml_file;
 pub mod version;
+pub mod waiting;
 pub mod webhook;

@@ -1,1 +1,36 @@
-//! x
+//! The only code of Lockstep that names the AWS SDK: adapters, the Lambda shell, configuration and the clock.
+//!
+//! Every adapter speaks the domain's types and ends in a [`lockstep_domain::error::Failure`]. One cargo feature per
+//! AWS service keeps each function's binary to what it calls; clients are built when first used.
+
+#[cfg(feature = "s3")]
+pub mod artifacts;
+#[cfg(feature = "sts")]
+mod assume;
+pub mod aws;
+pub mod clock;
+#[cfg(feature = "cloudformation")]
+pub mod cloudformation;
+pub mod config;
+#[cfg(feature = "ec2")]
+pub mod ec2;
+#[cfg(feature = "sfn")]
+pub mod executions;
+pub mod failure;
+#[cfg(feature = "fetch")]
+pub mod fetch;
+pub mod function_url;
+#[cfg(feature = "lambda")]
+pub mod functions;
+pub mod http;
+#[cfg(feature = "dynamodb")]
+pub mod ledger;
+#[cfg(feature = "operator")]
+pub mod operator;
+#[cfg(all(feature = "dynamodb", feature = "lambda"))]
+pub mod ports;
+#[cfg(feature = "secretsmanager")]
+pub mod secrets;
+pub mod shell;
+#[cfg(all(feature = "dynamodb", feature = "lambda"))]
+pub mod waits;

@@ -1,0 +1,90 @@
+//! Objects of an S3 bucket: artifacts, and the templates that CloudFormation reads.
+
+use crate::aws::Aws;
+use crate::failure::{code, failure};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::ByteStream;
+use lockstep_domain::error::{Failure, FailureKind};
+use std::sync::OnceLock;
+
+/// One bucket.
+pub struct Artifacts {
+    aws: Aws,
+    client: OnceLock<Client>,
+    bucket: String,
+}
+
+impl Artifacts {
+    /// The bucket called `bucket` as `aws` may reach it.
+    pub fn new(aws: &Aws, bucket: &str) -> Self {
+        Self { aws: aws.clone(), client: OnceLock::new(), bucket: bucket.to_owned() }
+    }
+
+    /// The bucket's name.
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// The address of `key` for CloudFormation.
+    pub fn template_url(&self, key: &str) -> String {
+        self.aws.template_url(&self.bucket, key)
+    }
+
+    /// The object at `key`: `NotFound` if there is none, `Rejected` if it is larger than `cap` bytes.
+    pub async fn get(&self, key: &str, cap: usize) -> Result<Vec<u8>, Failure> {
+        let subject = self.subject(key);
+        let answer = self.client().get_object().bucket(&self.bucket).key(key).send().await;
+        let mut object = match answer {
+            Ok(object) => object,
+            Err(error) if is_absent(code(&error)) => {
+                return Err(Failure::not_found(format!("{subject} does not exist")));
+            }
+            Err(error) => return Err(failure("GetObject", &subject, &error)),
+        };
+        let mut bytes = Vec::new();
+        loop {
+            let chunk = object.body.try_next().await.map_err(|error| {
+                Failure::new(
+                    FailureKind::Transient,
+                    format!("GetObject {subject}: the body broke off: {error}"),
+                )
+            })?;
+            let Some(chunk) = chunk else { return Ok(bytes) };
+            if bytes.len() + chunk.len() > cap {
+                return Err(Failure::rejected(format!("{subject} is larger than {cap} bytes")));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+
+    /// Stores `bytes` at `key`. Keys are content-addressed: storing the same again changes nothing.
+    pub async fn put(&self, key: &str, content_type: &str, bytes: Vec<u8>) -> Result<(), Failure> {
+        let request = self.client().put_object().bucket(&self.bucket).key(key).content_type(content_type);
+        let sent = request.body(ByteStream::from(bytes)).send().await;
+        sent.map(drop).map_err(|error| failure("PutObject", &self.subject(key), &error))
+    }
+
+    /// Whether there is an object at `key`.
+    ///
+    /// S3 tells absence only to who may list the bucket; to others it is `AccessDenied`, which is not absence.
+    pub async fn exists(&self, key: &str) -> Result<bool, Failure> {
+        match self.client().head_object().bucket(&self.bucket).key(key).send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_absent(code(&error)) => Ok(false),
+            Err(error) => Err(failure("HeadObject", &self.subject(key), &error)),
+        }
+    }
+
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| self.aws.s3())
+    }
+
+    fn subject(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.bucket)
+    }
+}
+
+/// HeadObject has no body and so answers `NotFound`, GetObject says `NoSuchKey`; a missing bucket is another matter.
+fn is_absent(code: Option<&str>) -> bool {
+    matches!(code, Some("NoSuchKey" | "NotFound"))
+}

@@ -1,0 +1,109 @@
+//! Step Functions.
+
+use crate::aws::Aws;
+use crate::failure::{code, failure};
+use aws_sdk_sfn::Client;
+use aws_sdk_sfn::types::ExecutionStatus;
+use lockstep_domain::error::Failure;
+use std::sync::OnceLock;
+
+/// What became of the wish to start an execution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Started {
+    /// It was started now, with this ARN; or it runs already with the same input.
+    New(String),
+    /// An execution of that name exists, running or over.
+    Exists,
+}
+
+/// What became of an answer to a task token.
+#[cfg(feature = "answer-tokens")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// The state machine goes on.
+    Accepted,
+    /// Nobody waits with this token any more: it timed out, was answered, or its execution ended.
+    Gone,
+}
+
+/// The executions of state machines.
+pub struct Executions {
+    aws: Aws,
+    client: OnceLock<Client>,
+}
+
+impl Executions {
+    /// The executions in `aws`.
+    pub fn new(aws: &Aws) -> Self {
+        Self { aws: aws.clone(), client: OnceLock::new() }
+    }
+
+    /// Starts the state machine `arn` with `input` under a deterministic `name`.
+    /// <https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html>
+    pub async fn start(&self, arn: &str, name: &str, input: &serde_json::Value) -> Result<Started, Failure> {
+        let request =
+            self.client().start_execution().state_machine_arn(arn).name(name).input(input.to_string());
+        match request.send().await {
+            Ok(started) => Ok(Started::New(started.execution_arn)),
+            Err(error) if code(&error) == Some("ExecutionAlreadyExists") => Ok(Started::Exists),
+            Err(error) => Err(failure("StartExecution", name, &error)),
+        }
+    }
+
+    /// Whether the execution `arn` still runs; nothing if that is not known.
+    ///
+    /// Only a terminal status is an end. An execution that is not found, or a call that fails, says nothing: whoever
+    /// asks wants to take something away from it.
+    pub async fn is_running(&self, arn: &str) -> Option<bool> {
+        match self.client().describe_execution().execution_arn(arn).send().await {
+            Ok(execution) => runs(&execution.status),
+            Err(error) => {
+                tracing::warn!("{}", failure("DescribeExecution", arn, &error));
+                None
+            }
+        }
+    }
+
+    /// Answers a task token with `{}`: the next state looks for itself.
+    /// <https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskSuccess.html>
+    #[cfg(feature = "answer-tokens")]
+    pub async fn answer(&self, token: &str) -> Result<Answered, Failure> {
+        match self.client().send_task_success().task_token(token).output("{}").send().await {
+            Ok(_) => Ok(Answered::Accepted),
+            Err(error) => match code(&error) {
+                Some("TaskTimedOut" | "TaskDoesNotExist" | "InvalidToken") => Ok(Answered::Gone),
+                // The token itself is a secret of the execution, and is not named.
+                _ => Err(failure("SendTaskSuccess", "of a wait", &error)),
+            },
+        }
+    }
+
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| Client::new(self.aws.sdk_config()))
+    }
+}
+
+fn runs(status: &ExecutionStatus) -> Option<bool> {
+    match status {
+        ExecutionStatus::Running | ExecutionStatus::PendingRedrive => Some(true),
+        ExecutionStatus::Succeeded
+        | ExecutionStatus::Failed
+        | ExecutionStatus::TimedOut
+        | ExecutionStatus::Aborted => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_nobody_knows_is_not_an_end() {
+        assert_eq!(runs(&ExecutionStatus::from("SOMETHING_NEW")), None);
+        assert_eq!(runs(&ExecutionStatus::Running), Some(true));
+        for over in ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"] {
+            assert_eq!(runs(&ExecutionStatus::from(over)), Some(false));
+        }
+    }
+}

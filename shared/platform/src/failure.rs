@@ -1,0 +1,197 @@
+//! From errors of the AWS SDK to failures of the domain: by code, never by the text of a message.
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use lockstep_domain::error::{Failure, FailureKind};
+use std::error::Error;
+
+/// The most characters of a service's own words that are repeated.
+const MESSAGE_CHARS: usize = 500;
+
+/// The failure of `operation` on `subject`.
+///
+/// Throttles, time-outs, network faults and 5xx answers are retryable; a refusal for lack of permission is
+/// `AccessDenied`; any other answer of the service is `Rejected`, and what never became a request is a bug. What
+/// callers expect (a missing object, a lost condition) they look for with [`code`] first.
+pub fn failure<E>(operation: &str, subject: &str, error: &SdkError<E, HttpResponse>) -> Failure
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let kind = kind(error);
+    Failure::new(kind, format!("{operation} {subject}: {}", reason(error)))
+}
+
+/// The code the service answered with, such as `ResourceNotFoundException`.
+pub fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<&str> {
+    error.as_service_error().and_then(ProvideErrorMetadata::code)
+}
+
+fn kind<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> FailureKind {
+    match error {
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
+            FailureKind::Transient
+        }
+        SdkError::ServiceError(service) => {
+            kind_of(service.err().code().unwrap_or_default(), service.raw().status().as_u16())
+        }
+        _ => FailureKind::Bug,
+    }
+}
+
+/// The kind of a service's answer.
+///
+/// Codes: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>,
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>,
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>.
+fn kind_of(code: &str, status: u16) -> FailureKind {
+    match code {
+        "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "RequestLimitExceeded"
+        | "TooManyRequestsException"
+        | "ProvisionedThroughputExceededException"
+        | "LimitExceededException"
+        | "BandwidthLimitExceeded"
+        | "PriorRequestNotComplete"
+        | "SlowDown"
+        | "EC2ThrottledException" => FailureKind::Throttled,
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "UnauthorizedOperation"
+        | "UnauthorizedAccess"
+        | "AuthFailure"
+        | "NotAuthorized"
+        | "AuthorizationError" => FailureKind::AccessDenied,
+        "InternalError"
+        | "InternalFailure"
+        | "InternalServerError"
+        | "InternalServiceError"
+        | "ServiceUnavailable"
+        | "ServiceException"
+        | "Unavailable"
+        | "RequestTimeout"
+        | "RequestTimeoutException" => FailureKind::Transient,
+        "ConditionalCheckFailedException"
+        | "TransactionConflictException"
+        | "TransactionInProgressException" => FailureKind::Conflict,
+        // Signatures and credentials are ours to get right.
+        "SignatureDoesNotMatch"
+        | "IncompleteSignature"
+        | "MissingAuthenticationToken"
+        | "SerializationException"
+        | "UnknownOperationException"
+        | "InvalidAction" => FailureKind::Bug,
+        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => FailureKind::Transient,
+        _ if status == 429 => FailureKind::Throttled,
+        _ if status >= 500 => FailureKind::Transient,
+        _ if status == 403 => FailureKind::AccessDenied,
+        _ => FailureKind::Rejected,
+    }
+}
+
+/// What the service said, or else every cause in the chain. The response itself is never shown: it may hold a secret.
+fn reason<E>(error: &SdkError<E, HttpResponse>) -> String
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let Some(service) = error.as_service_error() else { return bounded(&chain(error)) };
+    match (service.code(), service.message()) {
+        // The message of a wrong signature repeats the request's headers, the session token among them.
+        (Some(code), _) if code.contains("Signature") => code.to_owned(),
+        (Some(code), Some(message)) => bounded(&format!("{code}: {message}")),
+        (Some(code), None) => code.to_owned(),
+        (None, _) => bounded(&chain(error)),
+    }
+}
+
+fn chain(error: &dyn Error) -> String {
+    let mut parts = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(source) = next {
+        let text = source.to_string();
+        if parts.last() != Some(&text) {
+            parts.push(text);
+        }
+        next = source.source();
+    }
+    parts.join(": ")
+}
+
+fn bounded(text: &str) -> String {
+    match text.char_indices().nth(MESSAGE_CHARS) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    use aws_smithy_runtime_api::http::StatusCode;
+    use aws_smithy_types::body::SdkBody;
+    use aws_smithy_types::error::ErrorMetadata;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("service error")]
+    struct Modelled(ErrorMetadata);
+
+    impl ProvideErrorMetadata for Modelled {
+        fn meta(&self) -> &ErrorMetadata {
+            &self.0
+        }
+    }
+
+    fn answered(code: &str, message: &str, status: u16) -> SdkError<Modelled, HttpResponse> {
+        let meta = ErrorMetadata::builder().code(code).message(message).build();
+        let status = StatusCode::try_from(status).unwrap();
+        SdkError::service_error(Modelled(meta), HttpResponse::new(status, SdkBody::from("<secret/>")))
+    }
+
+    #[test]
+    fn the_code_decides_and_the_message_never_does() {
+        let table = [
+            ("ThrottlingException", 400, FailureKind::Throttled),
+            ("RequestLimitExceeded", 503, FailureKind::Throttled),
+            ("SlowDown", 503, FailureKind::Throttled),
+            ("AccessDenied", 403, FailureKind::AccessDenied),
+            ("UnauthorizedOperation", 403, FailureKind::AccessDenied),
+            ("ConditionalCheckFailedException", 400, FailureKind::Conflict),
+            ("InternalFailure", 500, FailureKind::Transient),
+            ("Whatever", 502, FailureKind::Transient),
+            ("Whatever", 429, FailureKind::Throttled),
+            ("ValidationError", 400, FailureKind::Rejected),
+            ("SignatureDoesNotMatch", 403, FailureKind::Bug),
+        ];
+        for (code, status, kind) in table {
+            let made = failure("Call", "thing", &answered(code, "Throttling AccessDenied", status));
+            assert_eq!(made.kind, kind, "{code} {status}");
+        }
+    }
+
+    #[test]
+    fn a_failure_says_what_was_done_to_what_and_the_services_reason() {
+        let made = failure("CreateStack", "ci-logs", &answered("ValidationError", "no such thing", 400));
+        assert_eq!(made.message, "CreateStack ci-logs: ValidationError: no such thing");
+    }
+
+    #[test]
+    fn the_response_and_the_words_of_a_wrong_signature_are_never_repeated() {
+        let made = failure("Call", "x", &answered("SignatureDoesNotMatch", "x-amz-security-token:abc", 403));
+        assert_eq!(made.message, "Call x: SignatureDoesNotMatch");
+        let made = failure("Call", "x", &answered("Odd", &"y".repeat(2000), 400));
+        assert!(!made.message.contains("secret") && made.message.chars().count() < 600);
+    }
+
+    #[test]
+    fn a_network_fault_is_transient_and_told_with_its_cause() {
+        let refused = ConnectorError::io(Box::new(std::io::Error::other("connection refused")));
+        let made = failure("Call", "x", &SdkError::<Modelled, HttpResponse>::dispatch_failure(refused));
+        assert_eq!(made.kind, FailureKind::Transient);
+        assert!(made.message.contains("connection refused"), "{}", made.message);
+    }
+}

@@ -1,0 +1,116 @@
+//! HTTP requests that reach a function through its URL.
+//! <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>
+
+use base64::Engine as _;
+use lockstep_domain::error::Failure;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+pub use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlRequest as UrlRequest;
+
+/// What invoked a function that has a URL as well.
+#[derive(Clone, Debug)]
+pub enum Invocation<T> {
+    /// A state machine or the AWS API, with a payload of the function's own.
+    Direct(T),
+    /// Somebody on the network.
+    Url(Box<UrlRequest>),
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Invocation<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error as _;
+        let value = Value::deserialize(deserializer)?;
+        // Only the URL front end can write this object: no payload of ours has the field.
+        if value.get("requestContext").is_some() {
+            return serde_json::from_value(value).map(|r| Self::Url(Box::new(r))).map_err(D::Error::custom);
+        }
+        serde_json::from_value(value).map(Self::Direct).map_err(D::Error::custom)
+    }
+}
+
+/// The body's bytes as they were sent.
+pub fn body(request: &UrlRequest) -> Result<Vec<u8>, Failure> {
+    let text = request.body.as_deref().unwrap_or_default();
+    if !request.is_base64_encoded {
+        return Ok(text.as_bytes().to_vec());
+    }
+    base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .map_err(|_| Failure::rejected("the request's body is not the base64 that it says it is"))
+}
+
+/// The ARN of the caller as IAM established it; nothing on a URL without authentication.
+pub fn caller(request: &UrlRequest) -> Option<&str> {
+    let iam = request.request_context.authorizer.as_ref()?.iam.as_ref()?;
+    iam.user_arn.as_deref().filter(|arn| !arn.is_empty())
+}
+
+/// What a function with a URL answers, in payload format 2.0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UrlResponse {
+    /// The HTTP status.
+    pub status_code: u16,
+    /// The headers.
+    pub headers: std::collections::BTreeMap<&'static str, String>,
+    /// The body.
+    pub body: String,
+}
+
+impl UrlResponse {
+    /// `body` as JSON with `status`.
+    pub fn json(status: u16, body: &impl Serialize) -> Result<Self, Failure> {
+        let body = serde_json::to_string(body)
+            .map_err(|error| Failure::bug(format!("an answer cannot be written as JSON: {error}")))?;
+        let headers = [
+            ("content-type", "application/json".to_owned()),
+            ("cache-control", "no-store".to_owned()),
+            ("x-content-type-options", "nosniff".to_owned()),
+        ];
+        Ok(Self { status_code: status, headers: headers.into(), body })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn request(body: &str, base64: bool, authorizer: Value) -> Value {
+        json!({
+            "version": "2.0", "rawPath": "/", "headers": {}, "body": body, "isBase64Encoded": base64,
+            "requestContext": { "authorizer": authorizer, "timeEpoch": 0, "http": { "method": "POST", "path": "/" } },
+        })
+    }
+
+    fn url(value: Value) -> UrlRequest {
+        match serde_json::from_value::<Invocation<Value>>(value).unwrap() {
+            Invocation::Url(request) => *request,
+            Invocation::Direct(value) => panic!("read as direct: {value}"),
+        }
+    }
+
+    #[test]
+    fn a_payload_of_our_own_is_a_direct_invocation() {
+        let read = serde_json::from_value::<Invocation<Value>>(json!({"action": "begin"})).unwrap();
+        assert!(matches!(read, Invocation::Direct(v) if v["action"] == "begin"));
+    }
+
+    #[test]
+    fn a_base64_body_is_decoded_and_a_broken_one_refused() {
+        assert_eq!(body(&url(request("aGk=", true, json!(null)))).unwrap(), b"hi");
+        assert_eq!(body(&url(request("hi", false, json!(null)))).unwrap(), b"hi");
+        assert!(body(&url(request("!", true, json!(null)))).is_err());
+    }
+
+    #[test]
+    fn the_caller_is_who_iam_says_it_is() {
+        let arn = "arn:aws:iam::111111111111:user/ada";
+        assert_eq!(caller(&url(request("", false, json!({"iam": {"userArn": arn}})))), Some(arn));
+        for nobody in [json!(null), json!({}), json!({"iam": {}}), json!({"iam": {"userArn": ""}})] {
+            assert_eq!(caller(&url(request("", false, nobody))), None);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The ledger: one DynamoDB table, one item per [`Record`].
+//!
+//! An item is `pk`, `sk`, `kind`, `rev`, sometimes `listed_at` (the sort key of the index `listing`) and `expires_at`
+//! (what DynamoDB deletes by), and `body`: the record as a native map, so that a person who opens the table can read
+//! it. Every write names the revision it was read at; a stale writer gets `Conflict`. Reads are strongly consistent,
+//! except through the index, and an expired item counts as gone before DynamoDB deletes it.
+
+mod item;
+mod transaction;
+
+pub use transaction::Write;
+
+use crate::aws::Aws;
+use crate::clock;
+use crate::failure::failure;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use item::{Item, NEW, decode, encode, is_expired, key_of, lost, read};
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::records::{Key, Record};
+use std::sync::OnceLock;
+
+/// The index that lists records of one kind.
+const LISTING: &str = "listing";
+
+/// A record as it was read or written, with the revision that the next write must name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versioned<T> {
+    /// The record.
+    pub record: T,
+    rev: u64,
+}
+
+impl<T> Versioned<T> {
+    /// A record at a revision, for stores that stand in for the table.
+    pub fn new(record: T, rev: u64) -> Self {
+        Self { record, rev }
+    }
+
+    /// The revision; the first is 1.
+    pub fn rev(&self) -> u64 {
+        self.rev
+    }
+}
+
+/// What an insertion found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inserted<T> {
+    /// Nothing was there; now the record is.
+    New(Versioned<T>),
+    /// This was there, and still is.
+    Exists(Versioned<T>),
+}
+
+impl<T> Inserted<T> {
+    /// What is there now.
+    pub fn into_inner(self) -> Versioned<T> {
+        match self {
+            Self::New(record) | Self::Exists(record) => record,
+        }
+    }
+}
+
+/// The order of a list by sort key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Lowest sort key first.
+    Oldest,
+    /// Highest sort key first.
+    Newest,
+}
+
+/// The table.
+#[derive(Clone)]
+pub struct Ledger {
+    aws: Aws,
+    client: OnceLock<Client>,
+    table: String,
+}
+
+impl Ledger {
+    /// The table called `table` as `aws` may reach it.
+    pub fn new(aws: &Aws, table: &str) -> Self {
+        Self { aws: aws.clone(), client: OnceLock::new(), table: table.to_owned() }
+    }
+
+    /// The record at `key`.
+    pub async fn get<T: Record>(&self, key: &Key) -> Result<Option<Versioned<T>>, Failure> {
+        let request = self.client().get_item().table_name(&self.table).set_key(Some(key_of(key)));
+        let answer = request.consistent_read(true).send().await;
+        let answer = answer.map_err(|error| failure("GetItem", &named(key), &error))?;
+        answer.item.filter(|item| !is_expired(item, clock::now())).map(decode).transpose()
+    }
+
+    /// The record at `key`, or `NotFound` saying that `what` does not exist.
+    pub async fn expect<T: Record>(&self, key: &Key, what: &str) -> Result<Versioned<T>, Failure> {
+        self.get(key).await?.ok_or_else(|| Failure::not_found(format!("{what} does not exist")))
+    }
+
+    /// Adds `record` unless there is one at its key: one call tells which.
+    pub async fn insert<T: Record>(&self, record: &T) -> Result<Inserted<T>, Failure> {
+        let item = encode(record, NEW)?;
+        let request = self
+            .client()
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk) OR expires_at < :now")
+            .expression_attribute_values(":now", seconds(clock::now()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match request.send().await {
+            Ok(_) => Ok(Inserted::New(Versioned { record: record.clone(), rev: NEW })),
+            Err(error) => match error.as_service_error().and_then(old_item) {
+                Some(old) => decode(old.clone()).map(Inserted::Exists),
+                None => Err(failure("PutItem", &named(&record.key()), &error)),
+            },
+        }
+    }
+
+    /// Writes `record` over `old`, or `Conflict` if another was quicker.
+    pub async fn replace<T: Record>(&self, old: &Versioned<T>, record: T) -> Result<Versioned<T>, Failure> {
+        let key = same_key(old, &record)?;
+        let rev = old.rev + 1;
+        let item = encode(&record, rev)?;
+        let request = self
+            .client()
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item.clone()))
+            .condition_expression("rev = :rev")
+            .expression_attribute_values(":rev", AttributeValue::N(old.rev.to_string()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match request.send().await {
+            Ok(_) => Ok(Versioned { record, rev }),
+            // The SDK retries a write whose answer was lost, and then loses against itself.
+            Err(error) if error.as_service_error().and_then(old_item) == Some(&item) => {
+                Ok(Versioned { record, rev })
+            }
+            Err(error)
+                if matches!(
+                    error.as_service_error(),
+                    Some(PutItemError::ConditionalCheckFailedException(_))
+                ) =>
+            {
+                Err(lost(&key))
+            }
+            Err(error) => Err(failure("PutItem", &named(&key), &error)),
+        }
+    }
+
+    /// Removes `old`, or `Conflict` if it has changed. What is gone already is not an error.
+    pub async fn remove<T: Record>(&self, old: &Versioned<T>) -> Result<(), Failure> {
+        use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+        let key = old.record.key();
+        let request = self
+            .client()
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(key_of(&key)))
+            .condition_expression("attribute_not_exists(pk) OR rev = :rev")
+            .expression_attribute_values(":rev", AttributeValue::N(old.rev.to_string()));
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(DeleteItemError::ConditionalCheckFailedException(_)) => Err(lost(&key)),
+                _ => Err(failure("DeleteItem", &named(&key), &error)),
+            },
+        }
+    }
+
+    /// At most `limit` records of the partition `pk` whose sort key starts with `sk_prefix`.
+    pub async fn list<T: Record>(
+        &self,
+        pk: &str,
+        sk_prefix: &str,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Versioned<T>>, Failure> {
+        let query = self
+            .client()
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+            .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
+            .expression_attribute_values(":sk", AttributeValue::S(sk_prefix.to_owned()))
+            .scan_index_forward(order == Order::Oldest);
+        pages(query, limit, &format!("{pk} {sk_prefix}")).await
+    }
+
+    /// At most `limit` records of one kind, newest first. For people: the index lags behind the table.
+    pub async fn list_kind<T: Record>(&self, limit: usize) -> Result<Vec<Versioned<T>>, Failure> {
+        let query = self
+            .client()
+            .query()
+            .table_name(&self.table)
+            .index_name(LISTING)
+            .key_condition_expression("kind = :kind")
+            .expression_attribute_values(":kind", AttributeValue::S(T::KIND.to_owned()))
+            .scan_index_forward(false);
+        pages(query, limit, T::KIND).await
+    }
+
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| Client::new(self.aws.sdk_config()))
+    }
+}
+
+async fn pages<T: Record>(
+    query: aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder,
+    limit: usize,
+    subject: &str,
+) -> Result<Vec<Versioned<T>>, Failure> {
+    let now = clock::now();
+    let page = i32::try_from(limit.min(1000)).unwrap_or(1000);
+    let mut items = query.limit(page).into_paginator().items().send();
+    let mut found = Vec::new();
+    while found.len() < limit {
+        match items.next().await {
+            None => break,
+            Some(Ok(item)) if is_expired(&item, now) => {}
+            Some(Ok(item)) => found.push(decode(item)?),
+            Some(Err(error)) => return Err(failure("Query", subject, &error)),
+        }
+    }
+    Ok(found)
+}
+
+fn old_item(error: &PutItemError) -> Option<&Item> {
+    match error {
+        PutItemError::ConditionalCheckFailedException(lost) => lost.item(),
+        _ => None,
+    }
+}
+
+fn same_key<T: Record>(old: &Versioned<T>, record: &T) -> Result<Key, Failure> {
+    let key = record.key();
+    if key == old.record.key() {
+        return Ok(key);
+    }
+    Err(Failure::bug(format!("{} cannot be replaced by {}", named(&old.record.key()), named(&key))))
+}
+
+fn named(key: &Key) -> String {
+    format!("{} {}", key.pk, key.sk)
+}
+
+fn seconds(at: jiff::Timestamp) -> AttributeValue {
+    AttributeValue::N(at.as_second().to_string())
+}
+
+fn conflict(message: String) -> Failure {
+    Failure::new(FailureKind::Conflict, message)
+}

@@ -1,0 +1,74 @@
+//! Items of the table, and what is read from them.
+
+use super::{Versioned, conflict, named, seconds};
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use lockstep_domain::error::Failure;
+use lockstep_domain::records::{Key, Record};
+use std::collections::HashMap;
+
+/// An item as the SDK gives and takes it.
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// The revision of a record that is new.
+pub(super) const NEW: u64 = 1;
+
+/// The item of `record` at revision `rev`.
+pub(super) fn encode<T: Record>(record: &T, rev: u64) -> Result<Item, Failure> {
+    let key = record.key();
+    let body = serde_dynamo::to_attribute_value(record)
+        .map_err(|error| Failure::bug(format!("{} cannot be stored: {error}", named(&key))))?;
+    let mut item = key_of(&key);
+    item.insert("kind".into(), AttributeValue::S(T::KIND.to_owned()));
+    item.insert("rev".into(), AttributeValue::N(rev.to_string()));
+    item.insert("body".into(), body);
+    if let Some(listed_at) = record.listed_at() {
+        item.insert("listed_at".into(), AttributeValue::S(listed_at));
+    }
+    if let Some(expires_at) = record.expires_at() {
+        item.insert("expires_at".into(), AttributeValue::N(expires_at.to_string()));
+    }
+    Ok(item)
+}
+
+/// The record in `item`. One that cannot be read is a bug, never absence.
+pub(super) fn decode<T: Record>(mut item: Item) -> Result<Versioned<T>, Failure> {
+    let unreadable = |why: String| Failure::bug(format!("a {} in the ledger cannot be read: {why}", T::KIND));
+    match item.get("kind") {
+        Some(AttributeValue::S(kind)) if kind == T::KIND => {}
+        other => return Err(unreadable(format!("its kind is {other:?}"))),
+    }
+    let rev = number(&item, "rev").ok_or_else(|| unreadable("it has no revision".into()))?;
+    let body = item.remove("body").ok_or_else(|| unreadable("it has no body".into()))?;
+    let record = serde_dynamo::from_attribute_value(body).map_err(|error| unreadable(error.to_string()))?;
+    Ok(Versioned { record, rev })
+}
+
+/// The primary key as the SDK takes it.
+pub(super) fn key_of(key: &Key) -> Item {
+    [("pk", &key.pk), ("sk", &key.sk)].map(|(k, v)| (k.to_owned(), AttributeValue::S(v.clone()))).into()
+}
+
+/// Whether DynamoDB may delete the item; it does so within days, and until then returns it.
+pub(super) fn is_expired(item: &Item, now: Timestamp) -> bool {
+    read(item, "expires_at").is_some_and(|at: i64| at < now.as_second())
+}
+
+/// The number in an attribute.
+pub(super) fn read<N: std::str::FromStr>(item: &Item, name: &str) -> Option<N> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}
+
+fn number(item: &Item, name: &str) -> Option<u64> {
+    read(item, name)
+}
+
+/// A write at a revision that is no longer the last.
+pub(super) fn lost(key: &Key) -> Failure {
+    conflict(format!("{} was changed by another; read it again", named(key)))
+}
+
+/// The values of a condition on absence.
+pub(super) fn now_value(now: Timestamp) -> HashMap<String, AttributeValue> {
+    [(":now".to_owned(), seconds(now))].into()
+}

@@ -1,0 +1,94 @@
+//! Secrets Manager.
+
+use crate::aws::Aws;
+use crate::clock;
+use crate::failure::{code, failure};
+use aws_sdk_secretsmanager::Client;
+use jiff::{SignedDuration, Timestamp};
+use lockstep_domain::error::Failure;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Mutex, OnceLock};
+
+/// How many secrets are remembered; the oldest goes when one more is asked for.
+const CACHED: usize = 100;
+
+/// A secret's text. It is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes charge of a secret text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one call that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Reads secrets, and remembers each answer, absence included, for a while: one cached read is all that an
+/// unauthenticated request may cost.
+pub struct Secrets {
+    aws: Aws,
+    client: OnceLock<Client>,
+    max_age: SignedDuration,
+    cache: Mutex<HashMap<String, (Option<Secret>, Timestamp)>>,
+}
+
+impl Secrets {
+    /// Reads from `aws`; an answer is believed for `max_age`.
+    pub fn new(aws: &Aws, max_age: SignedDuration) -> Self {
+        Self { aws: aws.clone(), client: OnceLock::new(), max_age, cache: Mutex::default() }
+    }
+
+    /// The secret called `name`; nothing if it does not exist or has no text.
+    /// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>
+    pub async fn get(&self, name: &str) -> Result<Option<Secret>, Failure> {
+        let now = clock::now();
+        if let Some(known) = self.cached(name, now) {
+            return Ok(known);
+        }
+        let client = self.client.get_or_init(|| Client::new(self.aws.sdk_config()));
+        let secret = match client.get_secret_value().secret_id(name).send().await {
+            Ok(answer) => answer.secret_string.filter(|text| !text.is_empty()).map(Secret),
+            Err(error) if code(&error) == Some("ResourceNotFoundException") => None,
+            Err(error) => return Err(failure("GetSecretValue", name, &error)),
+        };
+        self.remember(name, secret.clone(), now);
+        Ok(secret)
+    }
+
+    fn cached(&self, name: &str, now: Timestamp) -> Option<Option<Secret>> {
+        let cache = self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (secret, read_at) = cache.get(name)?;
+        (now.duration_since(*read_at) < self.max_age).then(|| secret.clone())
+    }
+
+    fn remember(&self, name: &str, secret: Option<Secret>, now: Timestamp) {
+        let mut cache = self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if cache.len() >= CACHED && !cache.contains_key(name) {
+            let oldest = cache.iter().min_by_key(|(_, (_, at))| *at).map(|(name, _)| name.clone());
+            oldest.and_then(|name| cache.remove(&name));
+        }
+        cache.insert(name.to_owned(), (secret, now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Secret;
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        assert_eq!(format!("{:?}", Secret::new("hunter2")), "Secret(…)");
+    }
+}

@@ -1,0 +1,111 @@
+//! What every Lambda function has in common: `main` wires, the shell serves.
+
+use crate::config;
+use lambda_runtime::{Diagnostic, LambdaEvent};
+use lockstep_domain::error::{Failure, FailureKind};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::task::Poll;
+
+/// Serves invocations until Lambda stops the process.
+///
+/// `init` wires the function once; if it fails, every invocation answers with that failure, so that the state machine
+/// sees a name it knows instead of `Runtime.ExitError`. Failures are answered with the `errorType` of their kind, a
+/// payload that cannot be read with `Rejected` and the field, a panic with `Bug`.
+pub fn serve<S, E, R, H>(init: impl FnOnce() -> Result<S, Failure>, handler: H) -> ExitCode
+where
+    S: 'static,
+    E: DeserializeOwned,
+    R: Serialize,
+    H: AsyncFn(&S, E) -> Result<R, Failure>,
+{
+    start_logging();
+    let shared = Rc::new((init(), handler));
+    let service = lambda_runtime::service_fn(move |event: LambdaEvent<Value>| {
+        let shared = Rc::clone(&shared);
+        async move {
+            let (state, handler) = &*shared;
+            let request_id = event.context.request_id;
+            invoke(state, handler, event.payload).await.map_err(|failure| {
+                tracing::error!(request_id, error = failure.kind.error_type(), "{failure}");
+                Diagnostic {
+                    error_type: failure.kind.error_type().to_owned(),
+                    error_message: failure.message,
+                }
+            })
+        }
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(lambda_runtime::Runtime::new(service).run()),
+        Err(error) => Err(error.into()),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("the runtime ended: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn invoke<S, E, R, H>(state: &Result<S, Failure>, handler: &H, payload: Value) -> Result<Value, Failure>
+where
+    E: DeserializeOwned,
+    R: Serialize,
+    H: AsyncFn(&S, E) -> Result<R, Failure>,
+{
+    let state = state.as_ref().map_err(Clone::clone)?;
+    let event = parse(payload)?;
+    let answer = caught(async { handler(state, event).await }).await?;
+    serde_json::to_value(answer)
+        .map_err(|error| Failure::bug(format!("the answer cannot be written as JSON: {error}")))
+}
+
+/// The payload as the function's own type.
+fn parse<E: DeserializeOwned>(payload: Value) -> Result<E, Failure> {
+    serde_path_to_error::deserialize(payload).map_err(|error| {
+        let field = error.path().to_string();
+        let at = if field == "." { String::new() } else { format!(" at {field}") };
+        Failure::rejected(format!("the payload is malformed{at}: {}", error.inner()))
+    })
+}
+
+/// The outcome of `work`, a panic within it included.
+async fn caught<R>(work: impl Future<Output = Result<R, Failure>>) -> Result<R, Failure> {
+    let mut work = pin!(work);
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+        Ok(poll) => poll,
+        Err(panic) => Poll::Ready(Err(Failure::new(FailureKind::Bug, panic_message(&*panic)))),
+    })
+    .await
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("Lockstep panicked: {}; see the function's log", text.unwrap_or("without a message"))
+}
+
+/// Log lines as JSON, which CloudWatch's filters read; panics too.
+fn start_logging() {
+    let level = config::log_level().unwrap_or_else(|| "info".to_owned());
+    let filter = tracing_subscriber::EnvFilter::try_new(level)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // Lambda stamps every line itself.
+    let started = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .without_time()
+        .with_env_filter(filter)
+        .try_init();
+    drop(started);
+    std::panic::set_hook(Box::new(|panic| tracing::error!(error = "Bug", "{panic}")));
+}
