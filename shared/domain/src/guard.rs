@@ -5,8 +5,9 @@
 //! read is as dangerous as what lives in it. The words are those of
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ResourceChange.html>.
 
-use crate::ids::LogicalId;
+use crate::ids::{Digest, LogicalId};
 use crate::protected::is_protected;
+use crate::records::{Approval, ChangeSet, Decision};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -151,6 +152,18 @@ pub fn reasons(changes: &[Change], stage_wants_approval: bool) -> Vec<String> {
     reasons
 }
 
+/// Whether a person allowed exactly this: the change set, the template, the parameters and the artifact.
+pub fn is_approved(approvals: &[Approval], change_set: &ChangeSet, artifact: &Digest) -> bool {
+    approvals.iter().any(|approval| {
+        approval.decision == Some(Decision::Approve)
+            && approval.digest == *artifact
+            && approval.change_set.arn == change_set.arn
+            && approval.change_set.template_digest == change_set.template_digest
+            && approval.change_set.parameters_digest == change_set.parameters_digest
+            && approval.change_set.changes == change_set.changes
+    })
+}
+
 /// A change set as people read it: one line for each change that means something, the changes of tags in one.
 pub fn summary(changes: &[Change]) -> Vec<String> {
     let (tags, real): (Vec<&Change>, Vec<&Change>) =
@@ -292,6 +305,46 @@ mod tests {
             ["Thing (AWS::S3::Bucket) would be removed, with what it holds"]
         );
         assert_eq!(reasons(&changes, true).len(), 2);
+    }
+
+    #[test]
+    fn an_approval_is_bound_to_every_byte_it_was_given_for() {
+        let digest = |of: &str| Digest::of(of.as_bytes());
+        let change_set = ChangeSet {
+            arn: "arn".into(),
+            attempt: 1,
+            changes: vec![],
+            template_digest: digest("template"),
+            parameters_digest: digest("parameters"),
+        };
+        let approval = Approval {
+            number: 1,
+            reasons: vec![],
+            change_set: change_set.clone(),
+            digest: digest("artifact"),
+            asked_at: jiff::Timestamp::UNIX_EPOCH,
+            decision: Some(Decision::Approve),
+            decided_by: None,
+            reason: None,
+            decided_at: None,
+        };
+        let artifact = digest("artifact");
+        assert!(is_approved(std::slice::from_ref(&approval), &change_set, &artifact));
+        for other in [
+            ChangeSet { arn: "other".into(), ..change_set.clone() },
+            ChangeSet { template_digest: digest("other"), ..change_set.clone() },
+            ChangeSet { parameters_digest: digest("other"), ..change_set.clone() },
+            ChangeSet {
+                changes: vec![modify(TOPIC).judged(&[], &BTreeSet::new(), Beneath::NotNested)],
+                ..change_set.clone()
+            },
+        ] {
+            assert!(!is_approved(std::slice::from_ref(&approval), &other, &artifact));
+        }
+        assert!(!is_approved(std::slice::from_ref(&approval), &change_set, &digest("other")));
+        for decision in [None, Some(Decision::Refuse)] {
+            assert!(!is_approved(&[Approval { decision, ..approval.clone() }], &change_set, &artifact));
+        }
     }
 
     #[test]

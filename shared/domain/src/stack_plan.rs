@@ -64,8 +64,8 @@ pub struct Known<'a> {
     pub ever_stable: bool,
     /// The stack that this deployment made a change set on.
     pub deployment_stack: Option<&'a str>,
-    /// Whether this deployment has a change set.
-    pub has_change_set: bool,
+    /// The names that this deployment gives to its change sets, one for each attempt.
+    pub change_sets: &'a [String],
     /// The token of this deployment's journalled operation.
     pub operation_token: Option<&'a str>,
     /// The digests of the template and the parameters that the environment runs, if it runs something.
@@ -140,8 +140,8 @@ pub fn plan(found: Option<&Observed>, known: &Known<'_>) -> Plan {
     }
     match &stack.status {
         S::DeleteComplete => Plan::CreateChangeSet(ChangeSetKind::Create),
-        // A person may have thought for days about the change set that created this placeholder.
-        S::ReviewInProgress if known.has_change_set && known.deployment_stack == Some(&stack.arn) => {
+        // A person may have thought for days about the change set that made this placeholder, or we crashed over it.
+        S::ReviewInProgress if holds_our_change_set(stack, known) => {
             Plan::CreateChangeSet(ChangeSetKind::Create)
         }
         S::ReviewInProgress => clear_review(stack),
@@ -219,6 +219,11 @@ fn is_ours(stack: &Observed, known: &Known<'_>) -> bool {
             && stack.remains.as_ref().is_some_and(|remains| {
                 !remains.change_sets.is_empty() && remains.change_sets.iter().all(|name| has_our_form(name))
             }))
+}
+
+fn holds_our_change_set(stack: &Observed, known: &Known<'_>) -> bool {
+    let held = stack.remains.iter().flat_map(|remains| &remains.change_sets);
+    held.into_iter().any(|name| known.change_sets.contains(name))
 }
 
 fn is_our_token(token: &str, known: &Known<'_>) -> bool {

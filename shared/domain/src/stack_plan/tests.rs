@@ -11,7 +11,7 @@ struct World {
     known_stack: bool,
     ever_stable: bool,
     deployed: bool,
-    has_change_set: bool,
+    change_sets: Vec<String>,
     a: Digest,
     b: Digest,
 }
@@ -22,7 +22,7 @@ impl World {
             known_stack: true,
             ever_stable: false,
             deployed: false,
-            has_change_set: false,
+            change_sets: vec![],
             a: digest("a"),
             b: digest("b"),
         }
@@ -32,8 +32,8 @@ impl World {
         Known {
             environment_stack: self.known_stack.then_some(ARN),
             ever_stable: self.ever_stable,
-            deployment_stack: self.has_change_set.then_some(ARN),
-            has_change_set: self.has_change_set,
+            deployment_stack: None,
+            change_sets: &self.change_sets,
             operation_token: Some("ours"),
             deployed: self.deployed.then_some((&self.a, &self.b)),
             wanted: (&self.a, &self.b),
@@ -101,8 +101,12 @@ fn a_stack_that_runs_what_is_wanted_is_not_touched() {
 
 #[test]
 fn what_ran_in_a_stack_that_is_gone_does_not_count_for_its_successor() {
-    let world = World { deployed: true, has_change_set: true, ..World::ours() };
-    let known = Known { environment_stack: Some("arn:another"), ..world.known() };
+    let world = World { deployed: true, ..World::ours() };
+    let known = Known {
+        environment_stack: Some("arn:another"),
+        deployment_stack: Some(ARN),
+        ..world.known()
+    };
     assert_eq!(
         plan(Some(&stack(StackStatus::CreateComplete)), &known),
         Plan::CreateChangeSet(ChangeSetKind::Update)
@@ -148,12 +152,17 @@ fn a_placeholder_of_a_deployment_that_died_is_known_by_the_names_of_its_change_s
 }
 
 #[test]
-fn the_placeholder_of_a_change_set_that_a_person_thinks_about_is_kept() {
-    let world = World { has_change_set: true, ..World::ours() };
-    assert_eq!(
-        plan(Some(&stack(StackStatus::ReviewInProgress)), &world.known()),
-        Plan::CreateChangeSet(ChangeSetKind::Create)
-    );
+fn the_placeholder_of_this_deployments_own_change_set_is_kept() {
+    let ours = client_token("this deployment", "change-set", 1);
+    let world = World { known_stack: false, change_sets: vec![ours.clone()], ..World::ours() };
+    let found = Observed {
+        token: None,
+        remains: Some(Remains { resources: vec![], change_sets: vec![ours] }),
+        ..stack(StackStatus::ReviewInProgress)
+    };
+    assert_eq!(plan(Some(&found), &world.known()), Plan::CreateChangeSet(ChangeSetKind::Create));
+    let dead = World { known_stack: false, ..World::ours() };
+    assert!(matches!(plan(Some(&found), &dead.known()), Plan::Clear { .. }));
 }
 
 #[test]
@@ -322,11 +331,11 @@ proptest! {
     /// Invariant 5 of the design, and rows 9 and 30 of the failure modes.
     #[test]
     fn only_what_never_worked_and_holds_nothing_protected_is_cleared(
-        status in any_status(), known_stack: bool, ever_stable: bool, has_change_set: bool, read: bool,
+        status in any_status(), known_stack: bool, ever_stable: bool, read: bool,
         token in proptest::option::of("ours|by-hand"), kind in "AWS::S3::Bucket|AWS::SNS::Topic",
         resource_status in "CREATE_COMPLETE|DELETE_COMPLETE|DELETE_FAILED",
     ) {
-        let world = World { known_stack, ever_stable, has_change_set, ..World::ours() };
+        let world = World { known_stack, ever_stable, ..World::ours() };
         let mut found = holding(status.clone(), &kind, &resource_status);
         found.token = token;
         if !read {

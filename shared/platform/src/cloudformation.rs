@@ -1,0 +1,348 @@
+//! CloudFormation of one account and region.
+//!
+//! [`Stacks`] is the port, [`CloudFormation`] its adapter. Everything is read to the last page; a stack that does not
+//! exist is an answer, anything that could not be read is a failure and never absence.
+
+mod read;
+
+use crate::aws::Aws;
+use crate::failure::failure;
+use aws_sdk_cloudformation::Client;
+use aws_sdk_cloudformation::types::{Capability, ChangeSetType, Parameter, Tag};
+use jiff::Timestamp;
+use lockstep_domain::diagnosis::StackEvent;
+use lockstep_domain::error::Failure;
+use lockstep_domain::guard::Proposed;
+use lockstep_domain::stack_plan::{ChangeSetKind, LiveResource, StackStatus};
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+/// A stack as DescribeStacks shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// Its ARN.
+    pub arn: String,
+    /// Its status.
+    pub status: StackStatus,
+    /// The stack it is nested in.
+    pub parent: Option<String>,
+    /// Its outputs.
+    pub outputs: BTreeMap<String, String>,
+    /// When it was last updated; none if never.
+    pub last_updated: Option<Timestamp>,
+}
+
+/// The change set that is wanted. Equal wishes with the same token are one change set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewChangeSet {
+    /// The stack's name.
+    pub stack: String,
+    /// The change set's name.
+    pub name: String,
+    /// The client token.
+    pub token: String,
+    /// Whether it creates the stack.
+    pub kind: ChangeSetKind,
+    /// Where CloudFormation reads the template.
+    pub template_url: String,
+    /// The parameters.
+    pub parameters: BTreeMap<String, String>,
+    /// The stack's tags, in a fixed order.
+    pub tags: Vec<(String, String)>,
+    /// What the template may do.
+    pub capabilities: Vec<&'static str>,
+    /// The role CloudFormation acts as.
+    pub role: String,
+    /// What people see.
+    pub description: String,
+}
+
+/// What became of the wish for a change set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Creation {
+    /// It is being made.
+    Begun,
+    /// One of that name exists.
+    Exists,
+}
+
+/// How far a change set is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeSetState {
+    /// Being made.
+    InProgress,
+    /// Complete; it can be executed.
+    Ready,
+    /// Being executed, or executed, well or not.
+    Executed,
+    /// There was nothing to change.
+    Empty,
+    /// Superseded by a change of the stack, or on its way out: it will never be executed.
+    Obsolete,
+    /// It could not be made; the text is CloudFormation's.
+    Failed(String),
+}
+
+/// A change set as DescribeChangeSet shows it, every page of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeSetView {
+    /// Its ARN.
+    pub arn: String,
+    /// Its stack's ARN.
+    pub stack_arn: String,
+    /// How far it is.
+    pub state: ChangeSetState,
+    /// What it would do to its own stack; nothing if it could not be read.
+    pub changes: Option<Vec<Proposed>>,
+}
+
+/// What became of the wish to execute a change set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Execution {
+    /// It runs, or ran: the token was taken before.
+    Accepted,
+    /// It cannot be executed, or not any more: look at it and at the stack.
+    Refused,
+}
+
+/// CloudFormation, as far as Lockstep needs it. `stack` is a name or, once known, an ARN.
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait Stacks {
+    /// The stack, or nothing if there is none.
+    async fn describe(&self, stack: &str) -> Result<Option<Stack>, Failure>;
+
+    /// The stack's events, newest first, a page at a time until `enough` says so of all that were read.
+    async fn events(
+        &self,
+        stack: &str,
+        enough: &dyn Fn(&[StackEvent]) -> bool,
+    ) -> Result<Vec<StackEvent>, Failure>;
+
+    /// The stack's own resources, without those of nested stacks.
+    async fn resources(&self, stack: &str) -> Result<Vec<LiveResource>, Failure>;
+
+    /// The names of the stack's change sets.
+    async fn change_sets(&self, stack: &str) -> Result<Vec<String>, Failure>;
+
+    /// Begins to make a change set. Undone by [`Stacks::delete_change_set`], for a new stack by
+    /// [`Stacks::delete_stack`].
+    async fn create_change_set(&self, wanted: &NewChangeSet) -> Result<Creation, Failure>;
+
+    /// The change set, or nothing if there is none; `change_set` is its name or its ARN.
+    async fn describe_change_set(
+        &self,
+        stack: &str,
+        change_set: &str,
+    ) -> Result<Option<ChangeSetView>, Failure>;
+
+    /// Deletes a change set; there may be none.
+    async fn delete_change_set(&self, stack: &str, change_set: &str) -> Result<(), Failure>;
+
+    /// Executes the change set of this ARN. CloudFormation undoes it itself if it fails.
+    async fn execute_change_set(&self, change_set: &str, token: &str) -> Result<Execution, Failure>;
+
+    /// Begins to delete the stack of this ARN; there may be none. Nothing undoes it.
+    async fn delete_stack(&self, arn: &str, token: &str, role: &str) -> Result<(), Failure>;
+}
+
+/// The most pages of events that are read: a hundred events each.
+const EVENT_PAGES_MAX: usize = 100;
+
+/// CloudFormation in the account and region of an [`Aws`].
+pub struct CloudFormation {
+    aws: Aws,
+    client: OnceLock<Client>,
+}
+
+impl CloudFormation {
+    /// CloudFormation as `aws` reaches it.
+    pub fn new(aws: &Aws) -> Self {
+        Self { aws: aws.clone(), client: OnceLock::new() }
+    }
+
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| Client::new(self.aws.sdk_config()))
+    }
+}
+
+impl Stacks for CloudFormation {
+    async fn describe(&self, stack: &str) -> Result<Option<Stack>, Failure> {
+        match self.client().describe_stacks().stack_name(stack).send().await {
+            Ok(answer) => match answer.stacks() {
+                [found] => read::stack(found).map(Some),
+                other => Err(Failure::bug(format!("DescribeStacks {stack} answered {} stacks", other.len()))),
+            },
+            Err(error) if read::is_absent(&error) => Ok(None),
+            Err(error) => Err(failure("DescribeStacks", stack, &error)),
+        }
+    }
+
+    async fn events(
+        &self,
+        stack: &str,
+        enough: &dyn Fn(&[StackEvent]) -> bool,
+    ) -> Result<Vec<StackEvent>, Failure> {
+        let mut events = Vec::new();
+        let mut next = None;
+        // More than the bound only makes an old operation look as if it had left no trace; it is then begun again
+        // with its own token, which CloudFormation knows.
+        for _ in 0..EVENT_PAGES_MAX {
+            let request = self.client().describe_stack_events().stack_name(stack).set_next_token(next);
+            let page = match request.send().await {
+                Ok(page) => page,
+                Err(error) if read::is_absent(&error) => return Ok(events),
+                Err(error) => return Err(failure("DescribeStackEvents", stack, &error)),
+            };
+            for event in page.stack_events() {
+                events.push(read::event(event)?);
+            }
+            next = page.next_token;
+            if next.is_none() || enough(&events) {
+                break;
+            }
+        }
+        Ok(events)
+    }
+
+    async fn resources(&self, stack: &str) -> Result<Vec<LiveResource>, Failure> {
+        let mut resources = Vec::new();
+        let mut next = None;
+        loop {
+            let request = self.client().list_stack_resources().stack_name(stack).set_next_token(next);
+            let page = request.send().await.map_err(|error| failure("ListStackResources", stack, &error))?;
+            resources.extend(page.stack_resource_summaries().iter().map(read::resource));
+            next = page.next_token;
+            if next.is_none() {
+                return Ok(resources);
+            }
+        }
+    }
+
+    async fn change_sets(&self, stack: &str) -> Result<Vec<String>, Failure> {
+        let mut names = Vec::new();
+        let mut next = None;
+        loop {
+            let request = self.client().list_change_sets().stack_name(stack).set_next_token(next);
+            let page = request.send().await.map_err(|error| failure("ListChangeSets", stack, &error))?;
+            let found = page.summaries().iter();
+            names.extend(found.map(|summary| summary.change_set_name().unwrap_or_default().to_owned()));
+            next = page.next_token;
+            if next.is_none() {
+                return Ok(names);
+            }
+        }
+    }
+
+    async fn create_change_set(&self, wanted: &NewChangeSet) -> Result<Creation, Failure> {
+        let kind = match wanted.kind {
+            ChangeSetKind::Create => ChangeSetType::Create,
+            ChangeSetKind::Update => ChangeSetType::Update,
+        };
+        let parameters = wanted.parameters.iter();
+        let parameters =
+            parameters.map(|(k, v)| Parameter::builder().parameter_key(k).parameter_value(v).build());
+        let tags = wanted.tags.iter().map(|(k, v)| Tag::builder().key(k).value(v).build());
+        let capabilities = wanted.capabilities.iter().map(|name| Capability::from(*name));
+        let request = self
+            .client()
+            .create_change_set()
+            .stack_name(&wanted.stack)
+            .change_set_name(&wanted.name)
+            .client_token(&wanted.token)
+            .change_set_type(kind)
+            .template_url(&wanted.template_url)
+            .set_parameters(Some(parameters.collect()))
+            .set_tags(Some(tags.collect()))
+            .set_capabilities(Some(capabilities.collect()))
+            .role_arn(&wanted.role)
+            .description(&wanted.description)
+            .include_nested_stacks(true);
+        match request.send().await {
+            Ok(_) => Ok(Creation::Begun),
+            Err(error)
+                if error.as_service_error().is_some_and(|refused| refused.is_already_exists_exception()) =>
+            {
+                Ok(Creation::Exists)
+            }
+            Err(error) => Err(failure("CreateChangeSet", &wanted.stack, &error)),
+        }
+    }
+
+    async fn describe_change_set(
+        &self,
+        stack: &str,
+        change_set: &str,
+    ) -> Result<Option<ChangeSetView>, Failure> {
+        let mut view: Option<ChangeSetView> = None;
+        let mut next = None;
+        loop {
+            // An ARN says which stack; a name needs it beside.
+            let stack = (!change_set.starts_with("arn:")).then(|| stack.to_owned());
+            let request = self.client().describe_change_set().set_stack_name(stack);
+            let page = match request.change_set_name(change_set).set_next_token(next).send().await {
+                Ok(page) => page,
+                Err(error) if read::has_no_change_set(&error) => return Ok(None),
+                Err(error) => return Err(failure("DescribeChangeSet", change_set, &error)),
+            };
+            let read = read::change_set(&page)?;
+            view = Some(match view {
+                None => read,
+                // The first page's changes go before those of the next; one unreadable page spoils all.
+                Some(first) => ChangeSetView {
+                    changes: first.changes.zip(read.changes).map(|(mut all, more)| {
+                        all.extend(more);
+                        all
+                    }),
+                    ..first
+                },
+            });
+            next = page.next_token;
+            if next.is_none() {
+                return Ok(view);
+            }
+        }
+    }
+
+    async fn delete_change_set(&self, stack: &str, change_set: &str) -> Result<(), Failure> {
+        let stack = (!change_set.starts_with("arn:")).then(|| stack.to_owned());
+        let request = self.client().delete_change_set().set_stack_name(stack).change_set_name(change_set);
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if read::is_absent(&error) => Ok(()),
+            Err(error) => Err(failure("DeleteChangeSet", change_set, &error)),
+        }
+    }
+
+    async fn execute_change_set(&self, change_set: &str, token: &str) -> Result<Execution, Failure> {
+        let request = self.client().execute_change_set().change_set_name(change_set);
+        match request.client_request_token(token).send().await {
+            Ok(_) => Ok(Execution::Accepted),
+            Err(error) => match error.as_service_error() {
+                Some(refused) if refused.is_token_already_exists_exception() => Ok(Execution::Accepted),
+                Some(refused)
+                    if refused.is_invalid_change_set_status_exception()
+                        || refused.is_change_set_not_found_exception() =>
+                {
+                    Ok(Execution::Refused)
+                }
+                _ => Err(failure("ExecuteChangeSet", change_set, &error)),
+            },
+        }
+    }
+
+    async fn delete_stack(&self, arn: &str, token: &str, role: &str) -> Result<(), Failure> {
+        let request = self.client().delete_stack().stack_name(arn).client_request_token(token).role_arn(role);
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|refused| refused.is_token_already_exists_exception()) =>
+            {
+                Ok(())
+            }
+            Err(error) if read::is_absent(&error) => Ok(()),
+            Err(error) => Err(failure("DeleteStack", arn, &error)),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! From CloudFormation's answers to the domain's types.
+
+use super::{ChangeSetState, ChangeSetView, Stack};
+use aws_sdk_cloudformation::operation::describe_change_set::{
+    DescribeChangeSetError, DescribeChangeSetOutput,
+};
+use aws_sdk_cloudformation::types::{
+    ChangeSetStatus, ChangeType, ExecutionStatus, ResourceAttribute, ResourceChange,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use jiff::Timestamp;
+use lockstep_domain::diagnosis::StackEvent;
+use lockstep_domain::error::Failure;
+use lockstep_domain::guard::Proposed;
+use lockstep_domain::stack_plan::{LiveResource, StackStatus};
+use std::collections::BTreeSet;
+
+/// Whether the service said that the stack does not exist.
+///
+/// There is no code for it: it is a `ValidationError` like any other, so that only the message tells
+/// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html>).
+pub(super) fn is_absent<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    error.as_service_error().is_some_and(|refused| {
+        refused.code() == Some("ValidationError")
+            && refused.message().is_some_and(|message| message.contains("does not exist"))
+    })
+}
+
+/// Whether there is no such change set; that of a stack that is gone is gone too.
+pub(super) fn has_no_change_set(error: &SdkError<DescribeChangeSetError, HttpResponse>) -> bool {
+    error.as_service_error().is_some_and(DescribeChangeSetError::is_change_set_not_found_exception)
+        || is_absent(error)
+}
+
+pub(super) fn stack(found: &aws_sdk_cloudformation::types::Stack) -> Result<Stack, Failure> {
+    let (Some(arn), Some(status)) = (found.stack_id(), found.stack_status()) else {
+        return Err(Failure::bug("DescribeStacks answered a stack without an id or a status"));
+    };
+    let outputs = found.outputs().iter();
+    Ok(Stack {
+        arn: arn.to_owned(),
+        status: StackStatus::parse(status.as_str()),
+        parent: found.root_id().or(found.parent_id()).filter(|id| !id.is_empty()).map(str::to_owned),
+        outputs: outputs
+            .filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())))
+            .collect(),
+        last_updated: found.last_updated_time().and_then(time),
+    })
+}
+
+pub(super) fn event(found: &aws_sdk_cloudformation::types::StackEvent) -> Result<StackEvent, Failure> {
+    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+    let (Some(stack_arn), Some(at)) = (found.stack_id(), found.timestamp().and_then(time)) else {
+        return Err(Failure::bug("DescribeStackEvents answered an event without a stack or a time"));
+    };
+    Ok(StackEvent {
+        stack_arn: stack_arn.to_owned(),
+        logical_id: text(found.logical_resource_id()),
+        physical_id: text(found.physical_resource_id()),
+        resource_type: text(found.resource_type()),
+        status: text(found.resource_status().map(|status| status.as_str())),
+        reason: text(found.resource_status_reason()),
+        token: found.client_request_token().filter(|token| !token.is_empty()).map(str::to_owned),
+        at,
+    })
+}
+
+pub(super) fn resource(found: &aws_sdk_cloudformation::types::StackResourceSummary) -> LiveResource {
+    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+    LiveResource {
+        logical_id: text(found.logical_resource_id()),
+        physical_id: text(found.physical_resource_id()),
+        resource_type: text(found.resource_type()),
+        status: text(found.resource_status().map(|status| status.as_str())),
+    }
+}
+
+pub(super) fn change_set(found: &DescribeChangeSetOutput) -> Result<ChangeSetView, Failure> {
+    let (Some(arn), Some(stack_arn), Some(status)) =
+        (found.change_set_id(), found.stack_id(), found.status())
+    else {
+        return Err(Failure::bug("DescribeChangeSet answered without an id, a stack or a status"));
+    };
+    let reason = found.status_reason().unwrap_or_default();
+    Ok(ChangeSetView {
+        arn: arn.to_owned(),
+        stack_arn: stack_arn.to_owned(),
+        state: state(status, found.execution_status(), reason),
+        changes: found.changes().iter().map(proposed).collect(),
+    })
+}
+
+fn state(status: &ChangeSetStatus, execution: Option<&ExecutionStatus>, reason: &str) -> ChangeSetState {
+    match (status, execution) {
+        (ChangeSetStatus::CreatePending | ChangeSetStatus::CreateInProgress, _) => ChangeSetState::InProgress,
+        (ChangeSetStatus::CreateComplete, Some(execution)) => match execution {
+            ExecutionStatus::Available => ChangeSetState::Ready,
+            ExecutionStatus::ExecuteInProgress
+            | ExecutionStatus::ExecuteComplete
+            | ExecutionStatus::ExecuteFailed => ChangeSetState::Executed,
+            ExecutionStatus::Obsolete => ChangeSetState::Obsolete,
+            // Between complete and available there is a moment.
+            ExecutionStatus::Unavailable => ChangeSetState::InProgress,
+            other => ChangeSetState::Failed(format!("its execution status is {}", other.as_str())),
+        },
+        (ChangeSetStatus::Failed, _) if means_no_changes(reason) => ChangeSetState::Empty,
+        (ChangeSetStatus::Failed, _) => ChangeSetState::Failed(reason.to_owned()),
+        (
+            ChangeSetStatus::DeletePending
+            | ChangeSetStatus::DeleteInProgress
+            | ChangeSetStatus::DeleteComplete
+            | ChangeSetStatus::DeleteFailed,
+            _,
+        ) => ChangeSetState::Obsolete,
+        (other, _) => ChangeSetState::Failed(format!("its status is {}: {reason}", other.as_str())),
+    }
+}
+
+/// CloudFormation has no status for an empty change set: it failed, and the reason says why.
+fn means_no_changes(reason: &str) -> bool {
+    reason.contains("didn't contain changes") || reason.contains("No updates are to be performed")
+}
+
+/// Nothing if it is not a change of a resource that we can read; then the whole change set counts as unreadable.
+fn proposed(change: &aws_sdk_cloudformation::types::Change) -> Option<Proposed> {
+    if change.r#type().is_some_and(|kind| *kind != ChangeType::Resource) {
+        return None;
+    }
+    let change = change.resource_change()?;
+    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+    Some(Proposed {
+        logical_id: change.logical_resource_id()?.to_owned(),
+        physical_id: text(change.physical_resource_id()),
+        resource_type: change.resource_type()?.to_owned(),
+        action: change.action()?.as_str().to_owned(),
+        replacement: text(change.replacement().map(|replacement| replacement.as_str())),
+        policy_action: text(change.policy_action().map(|action| action.as_str())),
+        properties: properties(change),
+        tags_only: !change.scope().is_empty()
+            && change.scope().iter().all(|part| *part == ResourceAttribute::Tags),
+        change_set: change.change_set_id().filter(|id| !id.is_empty()).map(str::to_owned),
+    })
+}
+
+/// The names of the properties that change, and of the attributes (`UpdatePolicy`) beside them.
+fn properties(change: &ResourceChange) -> Vec<String> {
+    let mut names = BTreeSet::new();
+    for target in change.details().iter().filter_map(|detail| detail.target()) {
+        match (target.attribute(), target.name()) {
+            (Some(ResourceAttribute::Properties), Some(name)) => drop(names.insert(name.to_owned())),
+            (Some(ResourceAttribute::Properties), None) | (None, _) => {}
+            (Some(attribute), _) => drop(names.insert(attribute.as_str().to_owned())),
+        }
+    }
+    names.into_iter().collect()
+}
+
+fn time(at: &aws_smithy_types::DateTime) -> Option<Timestamp> {
+    Timestamp::new(at.secs(), i32::try_from(at.subsec_nanos()).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_cloudformation::types::{
+        Change, ChangeAction, Replacement, ResourceChangeDetail, ResourceTargetDefinition,
+    };
+    use lockstep_domain::guard::{Beneath, Danger};
+
+    fn ready(change: ResourceChange) -> DescribeChangeSetOutput {
+        DescribeChangeSetOutput::builder()
+            .change_set_id("arn:change-set")
+            .stack_id("arn:stack")
+            .status(ChangeSetStatus::CreateComplete)
+            .execution_status(ExecutionStatus::Available)
+            .changes(Change::builder().r#type(ChangeType::Resource).resource_change(change).build())
+            .build()
+    }
+
+    fn modified(attribute: ResourceAttribute, name: Option<&str>) -> ResourceChange {
+        let target = ResourceTargetDefinition::builder().attribute(attribute.clone());
+        let target = target.set_name(name.map(str::to_owned)).build();
+        ResourceChange::builder()
+            .action(ChangeAction::Modify)
+            .logical_resource_id("Bucket")
+            .resource_type("AWS::S3::Bucket")
+            .replacement(Replacement::True)
+            .scope(attribute)
+            .details(ResourceChangeDetail::builder().target(target).build())
+            .build()
+    }
+
+    #[test]
+    fn a_change_is_read_with_everything_the_guard_needs() {
+        let view = change_set(&ready(modified(ResourceAttribute::Properties, Some("BucketName")))).unwrap();
+        assert_eq!(view.state, ChangeSetState::Ready);
+        let change = &view.changes.unwrap()[0];
+        assert_eq!(change.properties, ["BucketName"]);
+        assert!(!change.tags_only);
+        assert_eq!(change.danger(&BTreeSet::new(), Beneath::NotNested), Danger::Destroys);
+    }
+
+    #[test]
+    fn a_change_of_tags_alone_is_recognised() {
+        let view = change_set(&ready(modified(ResourceAttribute::Tags, None))).unwrap();
+        assert!(view.changes.unwrap()[0].tags_only);
+    }
+
+    #[test]
+    fn a_change_without_an_action_makes_the_change_set_unreadable() {
+        let change =
+            ResourceChange::builder().logical_resource_id("A").resource_type("AWS::S3::Bucket").build();
+        assert_eq!(change_set(&ready(change)).unwrap().changes, None);
+    }
+
+    #[test]
+    fn a_failed_change_set_is_empty_only_if_its_reason_says_so() {
+        let failed = |reason| state(&ChangeSetStatus::Failed, Some(&ExecutionStatus::Unavailable), reason);
+        let empty = "The submitted information didn't contain changes. Submit different information to create a change set.";
+        assert_eq!(failed(empty), ChangeSetState::Empty);
+        assert_eq!(failed("No updates are to be performed."), ChangeSetState::Empty);
+        assert_eq!(failed("no such bucket"), ChangeSetState::Failed("no such bucket".into()));
+        assert_eq!(failed(""), ChangeSetState::Failed(String::new()));
+    }
+
+    #[test]
+    fn a_change_set_is_ready_only_when_it_is_complete_and_available() {
+        for status in ChangeSetStatus::values() {
+            for execution in ExecutionStatus::values() {
+                let state = state(&(*status).into(), Some(&(*execution).into()), "");
+                let expected = (*status, *execution) == ("CREATE_COMPLETE", "AVAILABLE");
+                assert_eq!(state == ChangeSetState::Ready, expected, "{status} {execution}");
+            }
+        }
+        let unknown = state(&"SOMETHING_NEW".into(), Some(&ExecutionStatus::Available), "");
+        assert!(matches!(unknown, ChangeSetState::Failed(_)));
+    }
+
+    #[test]
+    fn a_stack_of_a_status_nobody_knows_is_read_as_such() {
+        let found = aws_sdk_cloudformation::types::Stack::builder()
+            .stack_id("arn:stack")
+            .stack_status("SOMETHING_NEW".into())
+            .root_id("")
+            .build();
+        let read = stack(&found).unwrap();
+        assert_eq!((read.status, read.parent), (StackStatus::Unknown("SOMETHING_NEW".into()), None));
+    }
+}
