@@ -260,10 +260,10 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_nothing_but_names_is_searched_quickly() {
-        // A search to the end of the line for every name would look at ten thousand million bytes here.
-        let text = "secret_key ".repeat(100_000);
-        assert!(found(&text).is_empty());
+    fn beside_its_name_means_within_256_bytes() {
+        let apart =
+            |bytes: usize| found(&format!("secret_key{}{}", " ".repeat(bytes), example_secret())).len();
+        assert_eq!((apart(216), apart(217)), (1, 0));
     }
 
     proptest! {

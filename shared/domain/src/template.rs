@@ -23,6 +23,9 @@ use std::collections::BTreeMap;
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>
 pub const TEMPLATE_BYTES_MAX: usize = 1_048_576;
 
+/// The most problems reported for one template.
+const PROBLEMS_MAX: usize = 100;
+
 /// A template that was read and whose references are sound.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Template {
@@ -114,7 +117,7 @@ impl Template {
     /// A resource that holds data (see [`crate::protected`]) or that `protect` names needs a `DeletionPolicy` and an
     /// `UpdateReplacePolicy` that keep it, and every name in `protect` needs a resource.
     pub fn lint(&self, protect: &[LogicalId]) -> Vec<Problem> {
-        problems(&self.file, lint::lint(self, protect))
+        lint::lint(self, protect)
     }
 
     /// The template of the throw-away stack, as JSON with sorted keys: the same, except that whatever would outlive
@@ -138,11 +141,15 @@ impl Template {
     }
 }
 
-/// Faults as people read them, each once, in the order of the lines.
-fn problems(file: &str, faults: Vec<Fault>) -> Vec<Problem> {
-    let mut problems: Vec<_> =
-        faults.into_iter().map(|fault| Problem::at(file, fault.line, fault.message)).collect();
-    problems.sort();
-    problems.dedup();
+/// Faults as people read them, each once, in the order of the lines, and no more than anybody reads.
+fn problems(file: &str, mut faults: Vec<Fault>) -> Vec<Problem> {
+    faults.sort();
+    faults.dedup();
+    let more = faults.len().saturating_sub(PROBLEMS_MAX);
+    faults.truncate(PROBLEMS_MAX);
+    let mut problems: Vec<_> = faults.into_iter().map(|f| Problem::at(file, f.line, f.message)).collect();
+    if more > 0 {
+        problems.push(Problem::at(file, None, format!("there are {more} more problems")));
+    }
     problems
 }

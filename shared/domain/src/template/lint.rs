@@ -2,31 +2,32 @@
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html>
 
 use super::node::Fault;
-use super::{Resource, Template};
+use super::{Resource, Template, problems};
+use crate::error::Problem;
 use crate::ids::LogicalId;
 use crate::protected::{is_protected, supports_snapshot};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 /// What [`Template::lint`] reports.
-pub(super) fn lint(template: &Template, protect: &[LogicalId]) -> Vec<Fault> {
-    let mut faults = Vec::new();
+pub(super) fn lint(template: &Template, protect: &[LogicalId]) -> Vec<Problem> {
+    let mut found = Vec::new();
     let mut named: BTreeSet<&str> = BTreeSet::new();
     for id in protect {
         match template.resource(id.as_str()) {
             Some((name, _)) => drop(named.insert(name)),
-            None => faults.push(Fault::new(
-                1,
-                format!("[protect] names '{id}', but the template has no such resource"),
-            )),
+            None => found.push(missing(&template.file, id)),
         }
     }
-    for (name, resource) in &template.resources {
-        if is_protected(&resource.kind) || named.contains(name.as_str()) {
-            faults.extend(unkept(name, resource));
-        }
-    }
-    faults
+    let is_kept = |name: &str, kind: &str| is_protected(kind) || named.contains(name);
+    let protected = template.resources.iter().filter(|(name, resource)| is_kept(name, &resource.kind));
+    let unkept = protected.filter_map(|(name, resource)| unkept(name, resource)).collect();
+    found.extend(problems(&template.file, unkept));
+    found
+}
+
+fn missing(file: &str, id: &LogicalId) -> Problem {
+    Problem::at(file, None, format!("[protect] names '{id}', but the template has no such resource"))
 }
 
 /// What a resource lacks that would keep its data.

@@ -30,7 +30,7 @@ pub(super) struct Entry {
 }
 
 /// Something wrong at a line; the file's name is added where all of them are gathered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Fault {
     pub(super) line: u32,
     pub(super) message: String,

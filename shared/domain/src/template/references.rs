@@ -20,10 +20,17 @@ const PSEUDO_PARAMETERS: [&str; 8] = [
     "AWS::URLSuffix",
 ];
 
+/// More names than any template that CloudFormation takes declares in one section.
+const NAMES_MAX: usize = 1000;
+
 /// Every reference of `root` to something that does not exist.
 pub(super) fn check(root: &Node) -> Vec<Fault> {
     let mut checker = Checker::new(root);
-    if checker.sight == Sight::Some {
+    // Beyond the quotas the template is refused anyway, and looking up every name would take its time.
+    if checker.sight == Sight::Some
+        || checker.resources.len() > NAMES_MAX
+        || checker.conditions.len() > NAMES_MAX
+    {
         return Vec::new();
     }
     for section in root.entries().unwrap_or_default() {
@@ -44,8 +51,8 @@ struct Checker<'n> {
     resources: BTreeSet<&'n str>,
     conditions: BTreeSet<&'n str>,
     mappings: BTreeSet<&'n str>,
-    /// Names that exist here only: variables of a loop or of one `Fn::Sub`.
-    local: Vec<&'n str>,
+    /// The variables of the loops around.
+    loops: Vec<&'n str>,
     in_conditions: bool,
     faults: Vec<Fault>,
 }
@@ -58,7 +65,7 @@ impl<'n> Checker<'n> {
             resources: names(root, "Resources"),
             conditions: names(root, "Conditions"),
             mappings: names(root, "Mappings"),
-            local: Vec::new(),
+            loops: Vec::new(),
             in_conditions: false,
             faults: Vec::new(),
         }
@@ -92,12 +99,12 @@ impl<'n> Checker<'n> {
     }
 
     fn in_loop(&mut self, entry: &'n Entry, inside: impl FnOnce(&mut Self)) {
-        let before = self.local.len();
+        let before = self.loops.len();
         let parts = entry.node.items().unwrap_or_default();
-        self.local.extend(parts.first().and_then(Node::as_text));
+        self.loops.extend(parts.first().and_then(Node::as_text));
         parts.iter().skip(1).take(1).for_each(|collection| self.node(collection));
         inside(self);
-        self.local.truncate(before);
+        self.loops.truncate(before);
     }
 
     fn resource(&mut self, entry: &'n Entry) {
@@ -159,20 +166,18 @@ impl<'n> Checker<'n> {
     }
 
     fn substitution(&mut self, argument: &'n Node, text: &'n str) {
-        let before = self.local.len();
         let variables =
             argument.items().and_then(|items| items.get(1)).and_then(Node::entries).unwrap_or_default();
         variables.iter().for_each(|variable| self.node(&variable.node));
-        self.local.extend(variables.iter().map(|variable| variable.key.as_str()));
-        for name in substituted(text) {
+        let own: BTreeSet<&str> = variables.iter().map(|variable| variable.key.as_str()).collect();
+        for name in substituted(text).into_iter().filter(|name| !own.contains(name)) {
             self.substituted(argument.line, name);
         }
-        self.local.truncate(before);
     }
 
     /// One `${name}` of a text: a parameter, a resource, or a resource and its attribute.
     fn substituted(&mut self, line: u32, name: &str) {
-        if self.local.contains(&name) {
+        if self.loops.contains(&name) {
             return;
         }
         match name.split_once('.') {
@@ -184,7 +189,7 @@ impl<'n> Checker<'n> {
     fn reference(&mut self, line: u32, name: &str, how: &str) {
         let exists = self.parameters.contains(name)
             || PSEUDO_PARAMETERS.contains(&name)
-            || self.local.contains(&name)
+            || self.loops.contains(&name)
             || !self.in_conditions && self.has_resource(name);
         if !exists {
             let what = if self.in_conditions { "parameter" } else { "parameter or resource" };
@@ -262,7 +267,7 @@ fn substituted(text: &str) -> Vec<&str> {
         rest = &rest[start + 2..];
         let Some(end) = rest.find('}') else { break };
         let name = rest[..end].trim();
-        if !name.starts_with('!') && !name.contains(['$', '&', '{']) {
+        if !name.starts_with('!') && !name.contains('{') {
             names.push(name);
         }
     }

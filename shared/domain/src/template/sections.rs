@@ -139,7 +139,7 @@ impl Sections {
 
     fn resources(&mut self, section: &Entry) {
         let entries = self.declarations(section);
-        if entries.is_empty() {
+        if section.node.entries().is_some_and(<[Entry]>::is_empty) {
             self.fault(section.line, "Resources declares none");
         }
         entries.iter().for_each(|entry| self.resource(entry));

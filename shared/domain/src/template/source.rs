@@ -6,8 +6,11 @@
 
 use super::node::{Entry, Fault, Node, Value};
 use super::scalar;
+use regex::{Captures, Regex};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 /// How deeply mappings and lists may nest; real templates stay below thirty.
 const DEPTH_MAX: usize = 100;
@@ -45,15 +48,23 @@ const SHORT_FORMS: [&str; 27] = [
     "ValueOfAll",
 ];
 
+/// A pair of surrogates, or any other escape; the latter so that an escaped backslash starts no escape itself.
+static ESCAPE: LazyLock<Regex> = LazyLock::new(|| {
+    let pair = r"\\u(?<high>[dD][89abAB][0-9a-fA-F]{2})\\u(?<low>[dD][c-fC-F][0-9a-fA-F]{2})|\\.";
+    Regex::new(pair).expect("a literal pattern compiles")
+});
+
 /// Reads `text`, which is JSON if it starts with a brace and YAML otherwise.
 pub(super) fn read(text: &str) -> Result<Node, Vec<Fault>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let is_json = text.trim_start().starts_with('{');
-    if is_json {
+    let text = if text.trim_start().starts_with('{') {
         refuse_loose_json(text).map_err(|fault| vec![fault])?;
-    }
-    let mut loader = Loader { is_json, ..Loader::default() };
-    let mut parser = Parser::new_from_str(text);
+        with_pairs_joined(text)
+    } else {
+        Cow::Borrowed(text)
+    };
+    let mut loader = Loader::default();
+    let mut parser = Parser::new_from_str(&text);
     while let Some(event) = parser.next_event() {
         let outcome = match event {
             Ok((event, span)) => loader.event(event, span),
@@ -77,6 +88,15 @@ fn refuse_loose_json(text: &str) -> Result<(), Fault> {
     }
 }
 
+/// JSON writes characters beyond 16 bits as two escapes, which YAML does not know: `\ud83d\ude00` becomes the character.
+fn with_pairs_joined(json: &str) -> Cow<'_, str> {
+    ESCAPE.replace_all(json, |escape: &Captures<'_>| {
+        let half = |name| escape.name(name).and_then(|hex| u16::from_str_radix(hex.as_str(), 16).ok());
+        let joined = half("high").zip(half("low")).map(|(high, low)| String::from_utf16_lossy(&[high, low]));
+        joined.unwrap_or_else(|| escape[0].to_owned())
+    })
+}
+
 fn line(line: usize) -> u32 {
     u32::try_from(line).unwrap_or(u32::MAX)
 }
@@ -96,7 +116,6 @@ enum Kind {
 /// Builds the tree from the parser's events.
 #[derive(Default)]
 struct Loader {
-    is_json: bool,
     open: Vec<Open>,
     documents: u32,
     root: Option<Node>,
@@ -179,15 +198,6 @@ impl Loader {
 
     /// The value of an unquoted word.
     fn plain(&mut self, text: &str, at: u32) -> Value {
-        if self.is_json {
-            // `refuse_loose_json` has read it, so it is null, a truth or a number.
-            let node = match serde_json::from_str(text) {
-                Ok(serde_json::Value::Bool(truth)) => Value::Bool(truth),
-                Ok(serde_json::Value::Number(number)) => Value::Number(number),
-                _ => Value::Null,
-            };
-            return node;
-        }
         scalar::resolve(text).unwrap_or_else(|| {
             self.faults.push(quotes_needed(text, at));
             Value::Text(text.to_owned())
@@ -300,7 +310,7 @@ impl Loader {
 }
 
 fn quotes_needed(text: &str, at: u32) -> Fault {
-    Fault::new(at, format!("YAML may read {} as another number: put it in quotes", shown(text)))
+    Fault::new(at, format!("{} may be read as another number: put it in quotes", shown(text)))
 }
 
 /// An author's word in a message: at most 60 characters.
