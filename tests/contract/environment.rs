@@ -1,0 +1,60 @@
+//! The environment of each function: what its template gives is what its code asks for.
+
+use crate::installed::stacks;
+use crate::operations::{FUNCTIONS, sources};
+use lockstep_platform::config::Setting;
+use std::collections::BTreeSet;
+
+/// The variables that the template of every function called `name` (on each path) sets.
+fn given(name: &str) -> Vec<(String, BTreeSet<String>)> {
+    let mut found = Vec::new();
+    for stack in stacks() {
+        for (_, function) in stack.resources("AWS::Lambda::Function") {
+            let full = function["FunctionName"].as_str().unwrap();
+            if full.rsplit('-').next() == Some(name) {
+                let variables = function["Environment"]["Variables"].as_object().unwrap();
+                found.push((full.to_owned(), variables.keys().cloned().collect()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn each_function_is_given_the_settings_it_asks_for_and_no_others() {
+    for name in FUNCTIONS {
+        let text: String = sources(name).concat();
+        let asked: BTreeSet<String> = Setting::ALL
+            .iter()
+            .filter(|setting| text.contains(&format!("Setting::{setting:?}")))
+            .map(|setting| setting.variable().to_owned())
+            .collect();
+        let given = given(name);
+        assert!(!given.is_empty(), "no template has the function {name}");
+        for (full, variables) in given {
+            assert_eq!(variables, asked, "{full}");
+        }
+    }
+}
+
+#[test]
+fn every_setting_is_given_to_some_function() {
+    let given: BTreeSet<String> = FUNCTIONS.iter().flat_map(|f| given(f)).flat_map(|(_, v)| v).collect();
+    let known: BTreeSet<String> = Setting::ALL.iter().map(|s| s.variable().to_owned()).collect();
+    assert_eq!(given, known);
+}
+
+#[test]
+fn no_setting_is_empty() {
+    for stack in stacks() {
+        for (_, function) in stack.resources("AWS::Lambda::Function") {
+            for (name, value) in function["Environment"]["Variables"].as_object().unwrap() {
+                assert!(
+                    value.as_str().is_some_and(|v| !v.is_empty()),
+                    "{name} of {}",
+                    function["FunctionName"]
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,465 @@
+//! Least privilege, as far as templates can say it.
+
+use crate::installed::{DEVELOPMENT, EXTERNAL_ID, PATHS, PRODUCTION, TOOLING, stacks};
+use crate::policy::{Role, Statement, all_statements, roles, texts};
+use crate::stack::{REGION, Stack};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The actions for which the service authorization reference leaves no resource but `*`
+/// (<https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>).
+const WITHOUT_RESOURCE: [&str; 3] = ["ec2:DescribeImages", "ec2:DescribeSnapshots", "states:SendTaskSuccess"];
+
+#[test]
+fn every_action_is_named_exactly() {
+    for (owner, statement) in all_statements(&stacks()) {
+        for action in &statement.actions {
+            let (service, operation) = action.split_once(':').unwrap_or_else(|| panic!("{owner}: {action}"));
+            let exact = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric());
+            assert!(exact(service) && exact(operation), "{owner} names {action}");
+        }
+        assert!(!statement.actions.is_empty(), "{owner} has a statement without an action");
+    }
+}
+
+#[test]
+fn every_resource_is_named_unless_aws_knows_none() {
+    for (owner, statement) in all_statements(&stacks()) {
+        assert!(!statement.resources.is_empty(), "{owner} has a statement without a resource");
+        for resource in &statement.resources {
+            if resource == "*" {
+                let excused = statement.actions.iter().all(|a| WITHOUT_RESOURCE.contains(&a.as_str()));
+                assert!(excused, "{owner} may {:?} on everything", statement.actions);
+            } else {
+                assert!(resource.starts_with("arn:aws:"), "{owner} names {resource}");
+                assert!(!resource.contains('<'), "{owner} names {resource}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_has_no_resource_is_not_mixed_with_what_has() {
+    for (owner, statement) in all_statements(&stacks()) {
+        let without = statement.actions.iter().filter(|a| WITHOUT_RESOURCE.contains(&a.as_str())).count();
+        let expected = if statement.resources == ["*"] { statement.actions.len() } else { 0 };
+        assert_eq!(without, expected, "{owner}: {:?} on {:?}", statement.actions, statement.resources);
+    }
+}
+
+#[test]
+fn every_wildcard_in_an_arn_stands_below_something_fixed() {
+    // The names of stacks, images, snapshots, check functions, executions and objects are not known beforehand; the
+    // account, and the region except for images, always are.
+    for (owner, statement) in all_statements(&stacks()) {
+        for resource in statement.resources.iter().filter(|r| *r != "*") {
+            let parts: Vec<&str> = resource.splitn(6, ':').collect();
+            assert!(!parts[2].contains('*') && !parts[4].contains('*'), "{owner}: {resource}");
+            let any_region = statement.actions == ["ec2:CopyImage"];
+            assert!(any_region || !parts[3].contains('*'), "{owner}: {resource}");
+            assert!(!parts[5].starts_with('*'), "{owner}: {resource}");
+        }
+    }
+}
+
+#[test]
+fn every_cross_account_trust_names_exact_roles_and_asks_for_the_external_id() {
+    let roles = roles(&stacks());
+    let mut crossing = 0;
+    for (arn, role) in &roles {
+        for statement in &role.trust {
+            assert_eq!(statement.actions, ["sts:AssumeRole"], "{arn}");
+            assert!(statement.allows, "{arn}");
+            for principal in statement.principals.iter().filter(|p| !p.ends_with(".amazonaws.com")) {
+                let other = roles.get(principal);
+                let other =
+                    other.unwrap_or_else(|| panic!("{arn} trusts {principal}, which is no role of ours"));
+                assert_ne!(other.account, role.account, "{arn} trusts {principal} of its own account");
+                assert_eq!(
+                    statement.condition,
+                    json!({"StringEquals": {"sts:ExternalId": EXTERNAL_ID}}),
+                    "{arn}"
+                );
+                crossing += 1;
+            }
+            assert!(!statement.principals.is_empty(), "{arn} trusts nobody");
+        }
+    }
+    // Per account: deployer, image target, verifier, image source; the last twice in an account on the delivery path.
+    assert_eq!(crossing, 9);
+}
+
+#[test]
+fn who_is_trusted_may_assume_and_who_may_assume_is_trusted() {
+    let roles = roles(&stacks());
+    let trusted: BTreeSet<(String, String)> = roles
+        .values()
+        .flat_map(|role| role.trust.iter().flat_map(|s| s.principals.clone()).map(|p| (p, role.arn())))
+        .filter(|(principal, _)| principal.starts_with("arn:"))
+        .collect();
+    let may: BTreeSet<(String, String)> = roles
+        .values()
+        .flat_map(|role| role.resources_for("sts:AssumeRole").into_iter().map(|r| (role.arn(), r)))
+        .collect();
+    assert_eq!(trusted, may);
+}
+
+#[test]
+fn what_builds_reaches_no_role_of_production() {
+    let roles = roles(&stacks());
+    for role in
+        roles.values().filter(|role| role.account == TOOLING && !role.name.starts_with("lockstep-promotion-"))
+    {
+        for resource in role.resources_for("sts:AssumeRole") {
+            assert!(!resource.contains(PRODUCTION), "{} may assume {resource}", role.name);
+        }
+    }
+    let promotion = roles.values().filter(|role| role.name.starts_with("lockstep-promotion-"));
+    let reached: BTreeSet<String> = promotion.flat_map(|r| r.resources_for("sts:AssumeRole")).collect();
+    assert!(reached.iter().any(|r| r.contains(PRODUCTION)), "nothing reaches production at all");
+    let in_development: Vec<_> = reached.iter().filter(|r| r.contains(DEVELOPMENT)).collect();
+    assert_eq!(in_development, [&format!("arn:aws:iam::{DEVELOPMENT}:role/lockstep-image-source")]);
+}
+
+#[test]
+fn services_assume_only_the_roles_made_for_them() {
+    let stacks = stacks();
+    let used = roles_of_services(&stacks);
+    for (arn, role) in roles(&stacks) {
+        let services: BTreeSet<&String> =
+            role.trust.iter().flat_map(|s| &s.principals).filter(|p| !p.starts_with("arn:")).collect();
+        let expected = used.get(&arn).map(|service| (*service).to_owned());
+        assert_eq!(
+            services.into_iter().cloned().collect::<Vec<_>>(),
+            expected.into_iter().collect::<Vec<_>>(),
+            "{arn}"
+        );
+    }
+}
+
+/// The service that uses each role: by function, state machine and rule; CloudFormation by what the deployer passes.
+fn roles_of_services(stacks: &[Stack]) -> BTreeMap<String, &'static str> {
+    let mut used = BTreeMap::new();
+    for stack in stacks {
+        for (_, function) in stack.resources("AWS::Lambda::Function") {
+            used.insert(text(&function["Role"]), "lambda.amazonaws.com");
+        }
+        for (_, machine) in stack.resources("AWS::StepFunctions::StateMachine") {
+            used.insert(text(&machine["RoleArn"]), "states.amazonaws.com");
+        }
+        for (_, rule) in stack.resources("AWS::Events::Rule") {
+            for target in
+                rule["Targets"].as_array().into_iter().flatten().filter(|t| t.get("RoleArn").is_some())
+            {
+                used.insert(text(&target["RoleArn"]), "events.amazonaws.com");
+            }
+        }
+    }
+    for role in roles(stacks).values() {
+        used.extend(
+            role.resources_for("iam:PassRole").into_iter().map(|arn| (arn, "cloudformation.amazonaws.com")),
+        );
+    }
+    used
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("text").to_owned()
+}
+
+#[test]
+fn every_function_and_state_machine_has_a_role_of_its_own_named_after_it() {
+    for stack in stacks() {
+        for (_, function) in stack.resources("AWS::Lambda::Function") {
+            let expected = format!("arn:aws:iam::{TOOLING}:role/{}-role", text(&function["FunctionName"]));
+            assert_eq!(text(&function["Role"]), expected);
+        }
+        for (_, machine) in stack.resources("AWS::StepFunctions::StateMachine") {
+            let expected =
+                format!("arn:aws:iam::{TOOLING}:role/{}-machine-role", text(&machine["StateMachineName"]));
+            assert_eq!(text(&machine["RoleArn"]), expected);
+        }
+    }
+}
+
+#[test]
+fn a_state_machine_is_assumed_for_its_own_account_only() {
+    let machines = roles(&stacks()).into_values().filter(|role| role.name.ends_with("-machine-role"));
+    for role in machines {
+        let condition = json!({"StringEquals": {"aws:SourceAccount": TOOLING}});
+        assert!(role.trust.iter().all(|s| s.condition == condition), "{}", role.name);
+    }
+}
+
+#[test]
+fn a_function_writes_to_its_own_log_and_the_log_expires() {
+    let stacks = stacks();
+    let roles = roles(&stacks);
+    for stack in &stacks {
+        let groups: BTreeMap<String, Value> = stack
+            .resources("AWS::Logs::LogGroup")
+            .into_iter()
+            .map(|(_, p)| (text(&p["LogGroupName"]), p))
+            .collect();
+        for (_, function) in stack.resources("AWS::Lambda::Function") {
+            let group = format!("/aws/lambda/{}", text(&function["FunctionName"]));
+            assert!(groups[&group]["RetentionInDays"].is_number(), "{group} is kept for ever");
+            let own = BTreeSet::from([format!("arn:aws:logs:{REGION}:{TOOLING}:log-group:{group}:*")]);
+            let role = &roles[&text(&function["Role"])];
+            for action in ["logs:CreateLogStream", "logs:PutLogEvents"] {
+                assert_eq!(role.resources_for(action), own, "{}", role.name);
+            }
+            assert!(role.resources_for("logs:CreateLogGroup").is_empty(), "{}", role.name);
+        }
+    }
+}
+
+#[test]
+fn the_deployer_passes_exactly_one_role_and_only_to_cloudformation() {
+    let stacks = stacks();
+    for role in roles(&stacks).into_values() {
+        let passes: Vec<&Statement> = role
+            .statements
+            .iter()
+            .filter(|s| s.allows && s.actions.contains(&"iam:PassRole".to_owned()))
+            .collect();
+        if role.name != "lockstep-deployer" {
+            assert!(passes.is_empty(), "{} may pass a role", role.name);
+            continue;
+        }
+        assert_eq!(passes.len(), 1);
+        assert_eq!(
+            passes[0].resources,
+            [format!("arn:aws:iam::{}:role/lockstep-cloudformation", role.account)]
+        );
+        assert_eq!(
+            passes[0].condition,
+            json!({"StringEquals": {"iam:PassedToService": "cloudformation.amazonaws.com"}})
+        );
+    }
+}
+
+#[test]
+fn what_cloudformation_may_do_is_bounded_and_never_lockstep_itself() {
+    let stacks = stacks();
+    for stack in stacks.iter().filter(|s| s.name == "lockstep-target") {
+        let all = stack.resources("AWS::IAM::Role");
+        let (_, execution) = all.iter().find(|(_, r)| r["RoleName"] == "lockstep-cloudformation").unwrap();
+        assert!(execution["PermissionsBoundary"].is_string());
+        assert!(execution["ManagedPolicyArns"].is_array());
+    }
+    let roles = roles(&stacks);
+    for account in [DEVELOPMENT, PRODUCTION] {
+        let role = &roles[&format!("arn:aws:iam::{account}:role/lockstep-cloudformation")];
+        assert!(role.statements.iter().all(|s| !s.allows), "its own policies only take away");
+        let denied = |action: &str| {
+            let ours = format!("arn:aws:iam::{account}:role/lockstep-*");
+            role.statements
+                .iter()
+                .any(|s| s.actions.contains(&action.to_owned()) && s.resources.contains(&ours))
+        };
+        for action in [
+            "iam:UpdateAssumeRolePolicy",
+            "iam:PutRolePolicy",
+            "iam:AttachRolePolicy",
+            "iam:DeleteRole",
+            "iam:PassRole",
+        ] {
+            assert!(denied(action), "a component's template may {action} on the roles of Lockstep");
+        }
+    }
+}
+
+#[test]
+fn the_deployer_cannot_touch_the_stack_it_comes_from() {
+    for role in roles(&stacks()).into_values().filter(|r| r.name == "lockstep-deployer") {
+        let own = format!("arn:aws:cloudformation:{REGION}:{}:stack/lockstep-target/*", role.account);
+        let denied: BTreeSet<&String> = role
+            .statements
+            .iter()
+            .filter(|s| !s.allows && s.resources == [own.clone()])
+            .flat_map(|s| &s.actions)
+            .collect();
+        let changes = ["Create", "Delete", "Execute"];
+        for (action, _) in role.allowed().iter().filter(|(a, _)| a.starts_with("cloudformation:")) {
+            let changing = changes.iter().any(|verb| action.contains(&format!(":{verb}")));
+            assert_eq!(changing, denied.contains(action), "{action}");
+        }
+    }
+}
+
+#[test]
+fn every_rule_that_calls_a_function_is_permitted_to_and_nobody_else_is() {
+    for stack in stacks() {
+        let mut wanted = BTreeSet::new();
+        for (id, rule) in stack.resources("AWS::Events::Rule") {
+            for target in rule["Targets"].as_array().into_iter().flatten() {
+                let arn = text(&target["Arn"]);
+                if let Some((_, function)) = arn.split_once(":function:") {
+                    wanted.insert((
+                        function.to_owned(),
+                        rule_arn(&stack, &rule),
+                        "events.amazonaws.com".to_owned(),
+                    ));
+                } else {
+                    assert!(target["RoleArn"].is_string(), "{id} has no role for its target");
+                }
+            }
+        }
+        let granted: BTreeSet<_> = (stack.resources("AWS::Lambda::Permission").into_iter())
+            .filter(|(_, p)| p["Principal"] != "*")
+            .inspect(|(id, p)| assert_eq!(p["Action"], "lambda:InvokeFunction", "{id}"))
+            .map(|(_, p)| (text(&p["FunctionName"]), text(&p["SourceArn"]), text(&p["Principal"])))
+            .collect();
+        assert_eq!(granted, wanted, "{}", stack.name);
+    }
+}
+
+fn rule_arn(stack: &Stack, rule: &Value) -> String {
+    format!(
+        "arn:aws:events:{REGION}:{}:rule/{}/{}",
+        stack.account,
+        text(&rule["EventBusName"]),
+        text(&rule["Name"])
+    )
+}
+
+#[test]
+fn an_open_url_has_both_permissions_and_a_closed_one_has_none() {
+    for stack in stacks() {
+        let open: BTreeSet<String> = (stack.resources("AWS::Lambda::Url").into_iter())
+            .filter(|(_, url)| url["AuthType"] == "NONE")
+            .map(|(_, url)| text(&url["TargetFunctionArn"]).rsplit(':').next().unwrap().to_owned())
+            .collect();
+        let permissions: BTreeSet<_> = (stack.resources("AWS::Lambda::Permission").into_iter())
+            .filter(|(_, p)| p["Principal"] == "*")
+            .map(|(_, p)| {
+                (
+                    text(&p["FunctionName"]),
+                    text(&p["Action"]),
+                    p["FunctionUrlAuthType"] == "NONE",
+                    p["InvokedViaFunctionUrl"] == true,
+                )
+            })
+            .collect();
+        let wanted = open.iter().flat_map(|function| {
+            [
+                (function.clone(), "lambda:InvokeFunctionUrl".to_owned(), true, false),
+                (function.clone(), "lambda:InvokeFunction".to_owned(), false, true),
+            ]
+        });
+        assert_eq!(permissions, wanted.collect(), "{}", stack.name);
+    }
+}
+
+#[test]
+fn operators_ask_the_ledger_by_its_url_and_never_directly() {
+    let statements = all_statements(&stacks());
+    let operator: Vec<&Statement> =
+        statements.iter().filter(|(owner, _)| owner == "OperatorPolicy").map(|(_, s)| s).collect();
+    let ledger = format!("arn:aws:lambda:{REGION}:{TOOLING}:function:lockstep-ledger");
+    let on_ledger = |action: &str| {
+        let found = operator.iter().find(|s| s.actions == [action] && s.resources == [ledger.clone()]);
+        found.unwrap_or_else(|| panic!("operators lack {action}")).condition.clone()
+    };
+    assert_eq!(
+        on_ledger("lambda:InvokeFunctionUrl"),
+        json!({"StringEquals": {"lambda:FunctionUrlAuthType": "AWS_IAM"}})
+    );
+    assert_eq!(on_ledger("lambda:InvokeFunction"), json!({"Bool": {"lambda:InvokedViaFunctionUrl": "true"}}));
+    let invoked: BTreeSet<&String> = operator
+        .iter()
+        .filter(|s| s.actions == ["lambda:InvokeFunction"])
+        .flat_map(|s| &s.resources)
+        .collect();
+    assert_eq!(invoked.len(), 2, "the ledger by its URL, and the import of images: {invoked:?}");
+}
+
+#[test]
+fn operators_change_nothing_in_the_ledger_themselves_and_assume_no_role() {
+    let statements = all_statements(&stacks());
+    let operator = statements.iter().filter(|(owner, _)| owner == "OperatorPolicy");
+    let actions: BTreeSet<&str> = operator.flat_map(|(_, s)| s.actions.iter().map(String::as_str)).collect();
+    let tables: Vec<&str> = actions.iter().copied().filter(|a| a.starts_with("dynamodb:")).collect();
+    assert_eq!(tables, ["dynamodb:GetItem", "dynamodb:Query"]);
+    assert!(actions.iter().all(|a| !a.starts_with("sts:") && !a.starts_with("iam:")));
+}
+
+#[test]
+fn what_anybody_can_reach_touches_only_events_and_repositories() {
+    let roles = roles(&stacks());
+    let webhook = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-webhook-role")];
+    assert_eq!(keys_for(webhook, "dynamodb:PutItem"), ["EVENT#*"]);
+    assert_eq!(keys_for(webhook, "dynamodb:GetItem"), ["EVENT#*", "REPOSITORY#*"]);
+    let release = format!("arn:aws:states:{REGION}:{TOOLING}:stateMachine:lockstep-release");
+    assert_eq!(webhook.resources_for("states:StartExecution"), BTreeSet::from([release]));
+}
+
+#[test]
+fn what_reads_strangers_files_says_nothing_about_what_runs_where() {
+    let roles = roles(&stacks());
+    let package = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-package-role")];
+    assert_eq!(keys_for(package, "dynamodb:PutItem"), ["COMPONENT#*", "REPOSITORY#*"]);
+    assert!(package.resources_for("sts:AssumeRole").is_empty());
+}
+
+/// The partitions of the table on which `action` is allowed.
+fn keys_for(role: &Role, action: &str) -> Vec<String> {
+    let statements = role.statements.iter().filter(|s| s.allows && s.actions.iter().any(|a| a == action));
+    statements.flat_map(|s| texts(&s.condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"])).collect()
+}
+
+#[test]
+fn each_accounts_events_come_in_by_its_own_role_only() {
+    let statements = all_statements(&stacks());
+    for account in [DEVELOPMENT, PRODUCTION] {
+        let owner = format!("lockstep-account-{account} EventsFromAccount");
+        let of_bus: Vec<&Statement> =
+            statements.iter().filter(|(o, _)| *o == owner).map(|(_, s)| s).collect();
+        assert_eq!(of_bus.len(), 1);
+        assert_eq!(of_bus[0].principals, [format!("arn:aws:iam::{account}:role/lockstep-forwarder")]);
+        assert_eq!(of_bus[0].actions, ["events:PutEvents"]);
+    }
+    let bus = format!("arn:aws:events:{REGION}:{TOOLING}:event-bus/lockstep-events");
+    for role in roles(&stacks()).values().filter(|r| r.name == "lockstep-forwarder") {
+        assert_eq!(role.allowed(), BTreeSet::from([("events:PutEvents".to_owned(), bus.clone())]));
+    }
+}
+
+#[test]
+fn only_resume_answers_a_task_token() {
+    for role in roles(&stacks()).values() {
+        for (action, _) in role.allowed().iter().filter(|(a, _)| a.starts_with("states:SendTask")) {
+            assert_eq!(
+                (role.name.as_str(), action.as_str()),
+                ("lockstep-resume-role", "states:SendTaskSuccess")
+            );
+        }
+    }
+}
+
+#[test]
+fn what_holds_data_outlives_its_stack() {
+    for stack in stacks() {
+        for (id, resource) in stack.written() {
+            if ["AWS::DynamoDB::Table", "AWS::S3::Bucket"].contains(&resource["Type"].as_str().unwrap()) {
+                assert_eq!(resource["DeletionPolicy"], "Retain", "{id}");
+                assert_eq!(resource["UpdateReplacePolicy"], "Retain", "{id}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_same_template_makes_both_paths_and_they_share_no_role() {
+    let roles = roles(&stacks());
+    let of = |path: &str| -> BTreeSet<String> {
+        let prefix = format!("lockstep-{path}-");
+        roles.values().filter_map(|r| r.name.strip_prefix(&prefix).map(str::to_owned)).collect()
+    };
+    assert_eq!(of(PATHS[0]), of(PATHS[1]));
+    assert_eq!(
+        of(PATHS[0]),
+        ["deploy-machine-role", "image-role", "stack-role", "verify-role"].map(str::to_owned).into()
+    );
+}

@@ -1,0 +1,158 @@
+//! State machines as they are written, and as a stack installs them.
+
+use crate::policy::texts;
+use crate::stack::{Stack, repository};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The files below `statemachines/`, without `.asl.json`.
+pub const MACHINES: [&str; 4] = ["release", "deploy", "promote", "promote-image"];
+
+/// One state, wherever it is nested.
+pub struct State {
+    /// The state machine it is in.
+    pub machine: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Itself.
+    pub value: Value,
+    /// Whether a Map around it catches what it does not.
+    pub caught_outside: bool,
+}
+
+impl State {
+    /// Machine and state, for messages.
+    pub fn at(&self) -> String {
+        format!("{}: {}", self.machine, self.name)
+    }
+
+    /// The value of a field that is text; empty if there is none.
+    pub fn text(&self, field: &str) -> &str {
+        self.value[field].as_str().unwrap_or_default()
+    }
+
+    /// Whether it invokes a function.
+    pub fn invokes(&self) -> bool {
+        self.text("Resource").starts_with("arn:aws:states:::lambda:invoke")
+    }
+
+    /// Whether it waits for its task token.
+    pub fn waits(&self) -> bool {
+        self.text("Resource").ends_with(".waitForTaskToken")
+    }
+
+    /// Whether it runs another state machine to its end.
+    pub fn nests(&self) -> bool {
+        self.text("Resource") == "arn:aws:states:::states:startExecution.sync:2"
+    }
+
+    /// The placeholder of the function it invokes, such as `LedgerFunction`.
+    pub fn function(&self) -> Option<&str> {
+        self.value["Arguments"]["FunctionName"].as_str().map(|name| placeholder(name).expect("a placeholder"))
+    }
+
+    /// The error names of one of its lists (`Retry`, `Catch`).
+    pub fn errors(&self, field: &str) -> Vec<String> {
+        self.value[field]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .flat_map(|entry| texts(&entry["ErrorEquals"]))
+            .collect()
+    }
+
+    /// The states it may lead to.
+    pub fn next(&self) -> BTreeSet<String> {
+        let list = |field: &str| self.value[field].as_array().cloned().unwrap_or_default();
+        let mut next: BTreeSet<String> = list("Choices")
+            .iter()
+            .chain(list("Catch").iter())
+            .filter_map(|e| e["Next"].as_str().map(str::to_owned))
+            .collect();
+        next.extend(
+            ["Next", "Default"].iter().filter_map(|field| self.value[*field].as_str().map(str::to_owned)),
+        );
+        next
+    }
+}
+
+/// `${Name}` as `Name`.
+fn placeholder(text: &str) -> Option<&str> {
+    text.strip_prefix("${")?.strip_suffix('}')
+}
+
+/// The text of a state machine.
+pub fn text(machine: &str) -> String {
+    std::fs::read_to_string(repository().join(format!("statemachines/{machine}.asl.json"))).unwrap()
+}
+
+/// A state machine as it is written.
+pub fn definition(machine: &str) -> Value {
+    serde_json::from_str(&text(machine)).unwrap()
+}
+
+/// Every state of every machine.
+pub fn all_states() -> Vec<State> {
+    MACHINES.iter().flat_map(|machine| states(machine)).collect()
+}
+
+/// Every state of a machine, those inside Maps included.
+pub fn states(machine: &'static str) -> Vec<State> {
+    let mut found = Vec::new();
+    collect(machine, &definition(machine)["States"], false, &mut found);
+    found
+}
+
+fn collect(machine: &'static str, states: &Value, caught_outside: bool, found: &mut Vec<State>) {
+    for (name, value) in states.as_object().unwrap() {
+        found.push(State { machine, name: name.clone(), value: value.clone(), caught_outside });
+        assert!(
+            value.get("Branches").is_none(),
+            "{machine}: {name} is a Parallel, which these tests do not follow"
+        );
+        if let Some(inner) = value.get("ItemProcessor") {
+            collect(machine, &inner["States"], caught_outside || value.get("Catch").is_some(), found);
+        }
+    }
+}
+
+/// A state machine as a stack installs it.
+pub struct Installed {
+    /// Its name.
+    pub name: String,
+    /// The file it is made from.
+    pub machine: &'static str,
+    /// What its placeholders become.
+    pub substitutions: BTreeMap<String, String>,
+    /// Its role's ARN.
+    pub role: String,
+}
+
+/// Every state machine that the stacks install.
+pub fn installed(stacks: &[Stack]) -> Vec<Installed> {
+    let machines = stacks.iter().flat_map(|stack| stack.resources("AWS::StepFunctions::StateMachine"));
+    machines.map(|(_, properties)| read(&properties)).collect()
+}
+
+fn read(properties: &Value) -> Installed {
+    // A parameter without a value is its own name in angle brackets: <PromoteImageDefinitionKey>.
+    let key = properties["DefinitionS3Location"]["Key"].as_str().unwrap();
+    let file = |machine: &&str| key == format!("<{}DefinitionKey>", pascal(machine));
+    let machine =
+        MACHINES.into_iter().find(|m| file(m)).unwrap_or_else(|| panic!("{key} is no state machine's"));
+    let substitutions = properties["DefinitionSubstitutions"].as_object().unwrap();
+    Installed {
+        name: properties["StateMachineName"].as_str().unwrap().to_owned(),
+        machine,
+        substitutions: substitutions
+            .iter()
+            .map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned()))
+            .collect(),
+        role: properties["RoleArn"].as_str().unwrap().to_owned(),
+    }
+}
+
+fn pascal(kebab: &str) -> String {
+    let word = |w: &str| w[..1].to_uppercase() + &w[1..];
+    kebab.split('-').map(word).collect()
+}

@@ -1,0 +1,15 @@
+//! The contracts between what the compiler cannot see together: templates, policies, state machines and functions.
+//!
+//! Nothing here needs AWS or the local cloud. What the local cloud does not enforce (roles of state machines, resource
+//! policies, PassRole, leading keys) is held here instead.
+
+mod environment;
+mod expressions;
+mod iam;
+mod installed;
+mod machine;
+mod machines;
+mod operations;
+mod payloads;
+mod policy;
+mod stack;

@@ -1,0 +1,179 @@
+//! The AWS operations that each function's binary can make, against the policies it makes them with.
+//!
+//! A debug binary's symbol table names every operation that was linked: `aws_sdk_<service>::operation::<name>::...`.
+//! The linker throws away what nothing calls, so what is there can happen.
+
+use crate::installed::{TOOLING, stacks};
+use crate::policy::{Role, roles};
+use crate::stack::repository;
+use object::{Object, ObjectSymbol};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// Every function, by the name of its crate without `lockstep-`.
+pub const FUNCTIONS: [&str; 7] = ["webhook", "package", "ledger", "resume", "stack", "image", "verify"];
+
+/// What Lambda itself does with a function's role.
+const BY_LAMBDA: [&str; 2] = ["logs:CreateLogStream", "logs:PutLogEvents"];
+
+/// The text of every Rust file of a function.
+pub fn sources(function: &str) -> Vec<String> {
+    let folder = repository().join("functions").join(function).join("src");
+    let mut found = Vec::new();
+    read_below(&folder, &mut found);
+    assert!(!found.is_empty(), "{} holds no source", folder.display());
+    found
+}
+
+fn read_below(folder: &Path, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_below(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(std::fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+/// The functions' binaries, built the way everything else that runs them builds them.
+fn binaries() -> &'static BTreeMap<String, PathBuf> {
+    static BINARIES: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
+    BINARIES.get_or_init(|| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.current_dir(repository()).args(["build", "--message-format=json-render-diagnostics"]);
+        for name in FUNCTIONS {
+            cargo.args(["--package", &format!("lockstep-{name}")]);
+        }
+        let output = cargo.stderr(std::process::Stdio::inherit()).output().unwrap();
+        assert!(output.status.success(), "the functions could not be built");
+        let messages = String::from_utf8(output.stdout).unwrap();
+        messages.lines().filter_map(executable).collect()
+    })
+}
+
+fn executable(message: &str) -> Option<(String, PathBuf)> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    let name = message["target"]["name"].as_str()?.strip_prefix("lockstep-")?.to_owned();
+    Some((name, PathBuf::from(message["executable"].as_str()?)))
+}
+
+/// The operations linked into a binary, as `service:Operation` in IAM's spelling.
+fn linked(function: &str) -> BTreeSet<String> {
+    let path = binaries().get(function).unwrap_or_else(|| panic!("cargo built no lockstep-{function}"));
+    let bytes = std::fs::read(path).unwrap();
+    let file = object::File::parse(&*bytes).unwrap();
+    let pattern =
+        regex::Regex::new(r"aws_sdk_([a-z0-9]+)::operation::([a-z0-9_]+)::[A-Za-z0-9]+>?::orchestrate")
+            .unwrap();
+    let mut found = BTreeSet::new();
+    for name in file.symbols().filter_map(|symbol| symbol.name().ok()) {
+        let demangled = format!("{:#}", rustc_demangle::demangle(name));
+        if let Some(captures) = pattern.captures(&demangled) {
+            found.insert(iam_name(&captures[1], &captures[2]));
+        }
+    }
+    found
+}
+
+/// An SDK operation in IAM's spelling.
+fn iam_name(sdk: &str, operation: &str) -> String {
+    let service = if sdk == "sfn" { "states" } else { sdk };
+    let operation: String = operation.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect();
+    format!("{service}:{operation}")
+}
+
+/// The actions an operation must be allowed, where that is not the action of the same name.
+fn must(operation: &str) -> Vec<&str> {
+    match operation {
+        "lambda:Invoke" => vec!["lambda:InvokeFunction"],
+        "s3:HeadObject" => vec!["s3:GetObject"],
+        // A transaction is allowed by what is in it; see `may`.
+        "dynamodb:TransactWriteItems" => vec!["dynamodb:PutItem"],
+        // The template is read with the caller's rights, and the role it names is passed.
+        "cloudformation:CreateChangeSet" => {
+            vec!["cloudformation:CreateChangeSet", "iam:PassRole", "s3:GetObject"]
+        }
+        "cloudformation:DeleteStack" => vec!["cloudformation:DeleteStack", "iam:PassRole"],
+        // The copy is tagged in the call that makes it.
+        "ec2:CopyImage" => vec!["ec2:CopyImage", "ec2:CreateTags"],
+        same => vec![same],
+    }
+}
+
+/// The further actions that an operation may use, depending on what it is given.
+fn may(operation: &str) -> &'static [&'static str] {
+    match operation {
+        "dynamodb:TransactWriteItems" => {
+            &["dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:UpdateItem"]
+        }
+        _ => &[],
+    }
+}
+
+/// The roles that a function works with: its own, and those it assumes in other accounts.
+fn roles_of(function: &str) -> Vec<(String, Vec<Role>)> {
+    let roles = roles(&stacks());
+    let own = roles.values().filter(|role| role.account == TOOLING);
+    let own: Vec<&Role> = own
+        .filter(|role| {
+            role.name.strip_suffix("-role").is_some_and(|n| n.rsplit('-').next() == Some(function))
+        })
+        .collect();
+    assert!(!own.is_empty(), "{function} has no role");
+    own.into_iter()
+        .map(|role| {
+            let assumed = role.resources_for("sts:AssumeRole").into_iter().map(|arn| roles[&arn].clone());
+            (role.name.clone(), std::iter::once(role.clone()).chain(assumed).collect())
+        })
+        .collect()
+}
+
+fn actions(roles: &[Role]) -> BTreeSet<String> {
+    roles.iter().flat_map(Role::allowed).map(|(action, _)| action).collect()
+}
+
+#[test]
+fn every_operation_in_a_binary_is_allowed_and_everything_allowed_is_in_the_binary() {
+    let mut wrong = Vec::new();
+    for function in FUNCTIONS {
+        let operations = linked(function);
+        assert!(!operations.is_empty(), "{function} calls nothing: is its symbol table stripped?");
+        let required: BTreeSet<&str> = operations.iter().flat_map(|o| must(o)).collect();
+        let possible: BTreeSet<&str> = operations
+            .iter()
+            .flat_map(|o| may(o))
+            .copied()
+            .chain(required.iter().copied())
+            .chain(BY_LAMBDA)
+            .collect();
+        for (name, roles) in roles_of(function) {
+            let allowed = actions(&roles);
+            let missing: Vec<_> = required.iter().filter(|a| !allowed.contains(**a)).collect();
+            let useless: Vec<_> = allowed.iter().filter(|a| !possible.contains(a.as_str())).collect();
+            if !missing.is_empty() || !useless.is_empty() {
+                wrong.push(format!(
+                    "{name}: calls without permission {missing:?}, permissions without a call {useless:?}"
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_what_works_with_images_links_the_ec2_client() {
+    for function in FUNCTIONS {
+        let ec2 = linked(function).iter().any(|operation| operation.starts_with("ec2:"));
+        assert_eq!(ec2, function == "image", "{function}");
+    }
+}
+
+#[test]
+fn operations_are_spelled_as_iam_spells_them() {
+    assert_eq!(iam_name("sfn", "send_task_success"), "states:SendTaskSuccess");
+    assert_eq!(iam_name("dynamodb", "get_item"), "dynamodb:GetItem");
+    assert_eq!(must(&iam_name("lambda", "invoke")), ["lambda:InvokeFunction"]);
+}

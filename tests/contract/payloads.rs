@@ -1,0 +1,226 @@
+//! What the state machines send is what the functions read, and what they branch on is what the functions answer.
+
+use crate::expressions::render;
+use crate::machine::{MACHINES, State, all_states};
+use lockstep_domain::payloads::{image, inputs, ledger, package, stack, verify};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+const ID: &str = "9f0d2a3c-5b1e-5c1d-8f7a-0123456789ab";
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+fn component() -> Value {
+    json!({
+        "component": "logs-broker",
+        "outcome": "packaged",
+        "version": "2.1.0",
+        "environment": "logs-broker-2-1-0",
+        "pre_release": false,
+        "test_execution": "t0",
+        "deployments": [{"stage": "ci", "execution": "t1"}],
+        "problems": [],
+    })
+}
+
+/// The input of a state machine, as a person would type it.
+fn input(machine: &str) -> Value {
+    match machine {
+        "release" => {
+            json!({"repository": "github.acme.logs", "ref": "refs/heads/main", "commit": COMMIT, "delivery": "d-1"})
+        }
+        "deploy" => json!({"component": "logs-broker", "version": "2.1.0", "stage": "ci"}),
+        "promote" => json!({"component": "logs-broker", "version": "2.1.0", "to": "production"}),
+        "promote-image" => json!({"image": "logstash", "version": "2.1.37", "to": "production"}),
+        other => panic!("no sample input for {other}"),
+    }
+}
+
+/// What a state gets as its input: the machine's, unless a state before it made something else.
+fn input_of(state: &State) -> Value {
+    match (state.machine, state.name.as_str()) {
+        ("release", "FinishRelease") => {
+            json!([{"component": "logs-broker", "version": "2.1.0", "outcome": "deployed"}])
+        }
+        ("release", "Deploy") => json!({"stage": "ci", "execution": "t1"}),
+        ("promote", "PromoteImage") => json!({"image": "logstash", "version": "2.1.37", "execution": "t2"}),
+        (_, "RecordFailure") => caught(),
+        (machine, _) => input(machine),
+    }
+}
+
+fn caught() -> Value {
+    json!({"Error": "StackFailed", "Cause": "{\"errorMessage\": \"the queue exists\"}"})
+}
+
+/// Everything an expression may name.
+fn variables(state: &State) -> BTreeMap<&'static str, Value> {
+    let context = json!({
+        "Execution": {"Id": "arn:aws:states:eu-west-1:111111111111:execution:lockstep-deploy:x", "Name": "x"},
+        "State": {"EnteredTime": "2026-11-20T10:00:00.000Z", "RetryCount": 0},
+        "Task": {"Token": "a-token"},
+    });
+    BTreeMap::from([
+        ("states", json!({"input": input_of(state), "context": context, "errorOutput": caught()})),
+        ("input", input(state.machine)),
+        ("component", component()),
+        ("components", json!([component()])),
+        ("deployment", json!(ID)),
+        ("promotion", json!(ID)),
+        ("deploy_execution", json!("t3")),
+        ("failure", caught()),
+        ("error", caught()),
+    ])
+}
+
+/// What a state sends, as its receiver gets it.
+fn sent(state: &State, field: &str) -> Value {
+    let text = state.value["Arguments"][field].to_string().replace("${Path}", "delivery");
+    let written: Value = serde_json::from_str(&text).unwrap();
+    render(&written, &variables(state)).unwrap_or_else(|error| panic!("{}: {error}", state.at()))
+}
+
+fn read<T: DeserializeOwned>(state: &State, value: &Value) -> T {
+    serde_json::from_value(value.clone())
+        .unwrap_or_else(|error| panic!("{} sends {value}: {error}", state.at()))
+}
+
+/// The names that an enum takes, told by its own refusal of another.
+fn names<T: DeserializeOwned>(nonsense: Value) -> BTreeSet<String> {
+    let error = serde_json::from_value::<T>(nonsense).err().expect("nonsense is refused").to_string();
+    let (_, list) = error.split_once("expected").unwrap_or_else(|| panic!("{error}"));
+    let names: BTreeSet<String> = list.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    assert!(names.len() > 1, "{error}");
+    names
+}
+
+fn actions<T: DeserializeOwned>() -> BTreeSet<String> {
+    names::<T>(json!({"action": "nonsense"}))
+}
+
+#[test]
+fn every_payload_is_one_that_its_function_reads() {
+    for state in all_states().iter().filter(|s| s.invokes()) {
+        let payload = sent(state, "Payload");
+        match state.function().unwrap() {
+            "PackageFunction" => drop(read::<package::Request>(state, &payload)),
+            "LedgerFunction" => drop(read::<ledger::Request>(state, &payload)),
+            "StackFunction" => drop(read::<stack::Request>(state, &payload)),
+            "ImageFunction" => drop(read::<image::Request>(state, &payload)),
+            "VerifyFunction" => drop(read::<verify::Request>(state, &payload)),
+            other => panic!("{} invokes {other}, which has no payload", state.at()),
+        }
+    }
+}
+
+#[test]
+fn every_field_that_is_sent_is_read() {
+    for state in all_states().iter().filter(|s| s.invokes()) {
+        let payload = sent(state, "Payload");
+        let again = match state.function().unwrap() {
+            "PackageFunction" => serde_json::to_value(read::<package::Request>(state, &payload)),
+            "LedgerFunction" => serde_json::to_value(read::<ledger::Request>(state, &payload)),
+            "StackFunction" => serde_json::to_value(read::<stack::Request>(state, &payload)),
+            "ImageFunction" => serde_json::to_value(read::<image::Request>(state, &payload)),
+            _ => serde_json::to_value(read::<verify::Request>(state, &payload)),
+        };
+        let fields = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+        let (sent, read) = (fields(&payload), fields(&again.unwrap()));
+        assert!(sent.is_subset(&read), "{}: {:?} are not read", state.at(), sent.difference(&read));
+    }
+}
+
+#[test]
+fn a_nested_state_machine_gets_an_input_it_reads() {
+    let mut nested = 0;
+    for state in all_states().iter().filter(|s| s.nests()) {
+        let input = sent(state, "Input");
+        match state.value["Arguments"]["StateMachineArn"].as_str().unwrap() {
+            "${DeployStateMachine}" => drop(read::<inputs::Deploy>(state, &input)),
+            "${PromoteImageStateMachine}" => drop(read::<inputs::PromoteImage>(state, &input)),
+            other => panic!("{} starts {other}", state.at()),
+        }
+        assert!(!sent(state, "Name").as_str().unwrap().is_empty(), "{}", state.at());
+        let parent = &input["AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"];
+        assert!(parent.is_string(), "{} does not say who starts it", state.at());
+        nested += 1;
+    }
+    assert_eq!(nested, 4);
+}
+
+#[test]
+fn every_sample_input_is_one_that_a_person_may_type() {
+    for machine in MACHINES {
+        let sample = input(machine);
+        let read = match machine {
+            "release" => serde_json::from_value::<inputs::Release>(sample).is_ok(),
+            "deploy" => serde_json::from_value::<inputs::Deploy>(sample).is_ok(),
+            "promote" => serde_json::from_value::<inputs::Promote>(sample).is_ok(),
+            _ => serde_json::from_value::<inputs::PromoteImage>(sample).is_ok(),
+        };
+        assert!(read, "{machine}");
+    }
+}
+
+#[test]
+fn every_action_of_a_function_is_asked_for_by_some_state() {
+    let mut asked: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for state in all_states().iter().filter(|s| s.invokes()) {
+        if let Some(action) = state.value["Arguments"]["Payload"]["action"].as_str() {
+            asked.entry(state.function().unwrap().to_owned()).or_default().insert(action.to_owned());
+        }
+    }
+    let mut images = actions::<image::Request>();
+    assert!(images.remove("import"), "images are imported by the command, not by a state machine");
+    let known = BTreeMap::from([
+        ("LedgerFunction".to_owned(), actions::<ledger::Request>()),
+        ("StackFunction".to_owned(), actions::<stack::Request>()),
+        ("ImageFunction".to_owned(), images),
+    ]);
+    assert_eq!(asked, known);
+}
+
+/// The values with which the Choices of some machines compare `field` of their input.
+fn compared(machines: &[&str], field: &str) -> BTreeSet<String> {
+    let pattern = regex::Regex::new(&format!(r"\$states\.input\.{field} = '([a-z_]+)'")).unwrap();
+    let states = all_states();
+    let texts = states.iter().filter(|s| machines.contains(&s.machine)).map(|s| s.value.to_string());
+    texts.flat_map(|text| pattern.captures_iter(&text).map(|c| c[1].to_owned()).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn every_answer_of_a_function_is_a_branch_and_every_branch_an_answer() {
+    assert_eq!(compared(&["deploy", "release"], "next"), names::<stack::Go>(json!("nonsense")));
+    assert_eq!(compared(&["promote-image"], "next"), names::<image::Go>(json!("nonsense")));
+}
+
+#[test]
+fn every_choice_ends_what_it_does_not_know_as_a_failure() {
+    for state in all_states()
+        .iter()
+        .filter(|s| s.text("Type") == "Choice" && s.value.to_string().contains("input.next"))
+    {
+        assert_eq!(state.text("Default"), "Unexpected", "{}", state.at());
+    }
+}
+
+#[test]
+fn the_outcomes_that_a_release_compares_are_those_that_package_gives() {
+    let text = crate::machine::text("release");
+    let pattern = regex::Regex::new(r"\[outcome = '([a-z_]+)'\]").unwrap();
+    let compared: BTreeSet<String> = pattern.captures_iter(&text).map(|c| c[1].to_owned()).collect();
+    assert_eq!(compared, BTreeSet::from(["packaged".to_owned()]));
+    assert!(names::<package::Outcome>(json!("nonsense")).is_superset(&compared));
+}
+
+#[test]
+fn what_a_failed_execution_says_is_what_the_ledger_answered() {
+    let failed: ledger::Failed =
+        serde_json::from_value(json!({"error": "StackFailed", "cause": "why"})).unwrap();
+    for state in all_states().iter().filter(|s| s.text("Type") == "Fail") {
+        let said = json!({"Error": state.value["Error"], "Cause": state.value["Cause"]});
+        let states = json!({"input": failed});
+        let said = render(&said, &BTreeMap::from([("states", states)])).unwrap();
+        assert_eq!(said, json!({"Error": failed.error, "Cause": failed.cause}), "{}", state.at());
+    }
+}

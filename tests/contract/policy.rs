@@ -1,0 +1,140 @@
+//! Roles and what their policies say, read from the installed stacks.
+
+use crate::stack::Stack;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One statement of a policy.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// Whether it allows; else it denies.
+    pub allows: bool,
+    /// Its principals, in a trust policy.
+    pub principals: Vec<String>,
+    /// Its actions.
+    pub actions: Vec<String>,
+    /// Its resources.
+    pub resources: Vec<String>,
+    /// Its conditions.
+    pub condition: Value,
+}
+
+impl Statement {
+    fn read(value: &Value) -> Self {
+        for key in value.as_object().unwrap().keys() {
+            let known =
+                ["Sid", "Effect", "Principal", "Action", "Resource", "Condition"].contains(&key.as_str());
+            assert!(known, "a statement uses {key}, which these tests do not judge");
+        }
+        let principal = &value["Principal"];
+        Self {
+            allows: value["Effect"] == "Allow",
+            principals: ["AWS", "Service"].iter().flat_map(|kind| texts(&principal[kind])).collect(),
+            actions: texts(&value["Action"]),
+            resources: texts(&value["Resource"]),
+            condition: value["Condition"].clone(),
+        }
+    }
+}
+
+/// A role.
+#[derive(Clone, Debug)]
+pub struct Role {
+    /// Its account.
+    pub account: String,
+    /// Its name.
+    pub name: String,
+    /// Who may assume it.
+    pub trust: Vec<Statement>,
+    /// What it may do.
+    pub statements: Vec<Statement>,
+}
+
+impl Role {
+    /// Its ARN.
+    pub fn arn(&self) -> String {
+        format!("arn:aws:iam::{}:role/{}", self.account, self.name)
+    }
+
+    /// Everything it is allowed to do, as (action, resource).
+    pub fn allowed(&self) -> BTreeSet<(String, String)> {
+        let pairs = |s: &Statement| {
+            let resources = s.resources.clone();
+            s.actions
+                .iter()
+                .flat_map(|a| resources.iter().map(|r| (a.clone(), r.clone())).collect::<Vec<_>>())
+                .collect::<Vec<_>>()
+        };
+        self.statements.iter().filter(|s| s.allows).flat_map(pairs).collect()
+    }
+
+    /// The resources on which it is allowed to do `action`.
+    pub fn resources_for(&self, action: &str) -> BTreeSet<String> {
+        self.allowed().into_iter().filter(|(a, _)| a == action).map(|(_, resource)| resource).collect()
+    }
+}
+
+/// Every role by its ARN, with the policies that other stacks add to it.
+pub fn roles(stacks: &[Stack]) -> BTreeMap<String, Role> {
+    let mut roles = BTreeMap::new();
+    for stack in stacks {
+        for (_, properties) in stack.resources("AWS::IAM::Role") {
+            let role = Role {
+                account: stack.account.clone(),
+                name: properties["RoleName"].as_str().expect("every role has a fixed name").to_owned(),
+                trust: statements(&properties["AssumeRolePolicyDocument"]),
+                statements: properties["Policies"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .flat_map(|p| statements(&p["PolicyDocument"]))
+                    .collect(),
+            };
+            assert!(roles.insert(role.arn(), role).is_none(), "two roles have one name");
+        }
+    }
+    for stack in stacks {
+        for (id, properties) in stack.resources("AWS::IAM::Policy") {
+            for name in texts(&properties["Roles"]) {
+                let arn = format!("arn:aws:iam::{}:role/{name}", stack.account);
+                let role =
+                    roles.get_mut(&arn).unwrap_or_else(|| panic!("{id} is for {arn}, which does not exist"));
+                role.statements.extend(statements(&properties["PolicyDocument"]));
+            }
+        }
+    }
+    roles
+}
+
+/// Every statement of every policy there is, with the name of what it belongs to. Trust policies are left out.
+pub fn all_statements(stacks: &[Stack]) -> Vec<(String, Statement)> {
+    let of_roles = roles(stacks).into_values().flat_map(|role| {
+        let arn = role.arn();
+        role.statements.into_iter().map(move |s| (arn.clone(), s))
+    });
+    let managed = stacks.iter().flat_map(|stack| {
+        let policies = stack.resources("AWS::IAM::ManagedPolicy").into_iter();
+        policies
+            .flat_map(|(id, p)| statements(&p["PolicyDocument"]).into_iter().map(move |s| (id.clone(), s)))
+    });
+    let buses = stacks.iter().flat_map(|stack| {
+        let policies = stack.resources("AWS::Events::EventBusPolicy").into_iter();
+        policies.map(|(id, p)| (format!("{} {id}", stack.name), Statement::read(&p["Statement"])))
+    });
+    of_roles.chain(managed).chain(buses).collect()
+}
+
+fn statements(document: &Value) -> Vec<Statement> {
+    assert_eq!(document["Version"], "2012-10-17");
+    document["Statement"].as_array().expect("a list of statements").iter().map(Statement::read).collect()
+}
+
+/// One text or a list of them.
+pub fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(items) => items.iter().map(|item| item.as_str().expect("text").to_owned()).collect(),
+        Value::Null => Vec::new(),
+        other => panic!("{other} is neither text nor a list of it"),
+    }
+}
