@@ -7,11 +7,14 @@ state in memory, so there is nothing to save.
 """
 
 import os
+import shutil
 import signal
 import threading
 
 
 def _end(*_):
+    if temporary := os.environ.get("LOCKSTEP_TEMPORARY"):
+        shutil.rmtree(temporary, ignore_errors=True)
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 

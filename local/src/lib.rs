@@ -1,1 +1,33 @@
-//! x
+//! The local cloud: an AWS emulator with three accounts, what it lacks, and a git host.
+//!
+//! * [`Emulator`] installs the pinned emulator into a virtual environment of its own.
+//! * [`Cloud`] runs it for as long as the value lives; nothing it started outlives this process.
+//! * [`GitHost`] hosts bare repositories behind the part of GitHub's API that Lockstep uses.
+//! * [`session`] is the daemon form of both, for `lockstep local up`, `status` and `down`.
+//!
+//! The emulator is only reachable from this machine. What it does and does not do is in this crate's
+//! `README.md`.
+
+#![cfg(unix)]
+
+mod accounts;
+mod calls;
+mod cloud;
+mod emulator;
+mod faults;
+mod git_host;
+mod http;
+mod overlay;
+pub mod session;
+mod state_dir;
+
+pub use accounts::{Account, Accounts, REGION, ROOT_SECRET};
+pub use calls::{CallFilter, CallRecord, EventFilter, EventRecord, Journal, JournalPage};
+pub use cloud::{Cloud, CloudError, CloudOptions, Controls, ImageAttributes, ProductCode};
+pub use emulator::{Emulator, EmulatorError};
+pub use faults::{
+    AwaitedEvent, CallEffect, CallFault, EventEffect, EventFault, FaultId, FaultStatus, Faults,
+};
+pub use git_host::{GitHost, GitHostError, GitHostOptions, Repository};
+pub use http::HttpError;
+pub use state_dir::default_state_dir;

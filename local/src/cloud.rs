@@ -1,0 +1,492 @@
+//! The running emulator: starts it, waits until it answers, stops it with everything it started.
+
+use crate::accounts::{Accounts, REGION};
+use crate::calls::{CallRecord, EventRecord, Journal};
+use crate::emulator::{Emulator, EmulatorError};
+use crate::faults::Faults;
+use crate::http::{Client, HttpError, NOTHING};
+use axum::http::Method;
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::ffi::OsString;
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a control request may take; a cloud on a busy machine answers late.
+const CONTROL_DEADLINE: Duration = Duration::from_secs(30);
+/// How many ports are tried when another process takes the one that was free a moment ago.
+const PORT_ATTEMPTS: usize = 3;
+
+/// How the local cloud is started.
+#[derive(Clone, Debug)]
+pub struct CloudOptions {
+    /// Where the virtual environment, the log and temporary files live.
+    pub state_dir: PathBuf,
+    /// The accounts; the control plane's is where a key of no account lands.
+    pub accounts: Accounts,
+    /// The region of requests that name none.
+    pub region: String,
+    /// Factor on the Wait states and retry delays of state machines: 0 makes them instant, 1 is real time.
+    pub wait_scale: f64,
+    /// How long a copied or created image stays `pending`.
+    pub image_delay: Duration,
+    /// How long a CodeBuild build is in progress.
+    pub build_delay: Duration,
+    /// The emulator's log; by default `logs/emulator-<port>.log` in the state directory.
+    pub log: Option<PathBuf>,
+    /// How long the emulator may take to answer for the first time.
+    pub start_deadline: Duration,
+    /// Further environment variables of the emulator, and so of every Lambda.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+impl CloudOptions {
+    /// The defaults: three accounts, instant waits, 300 ms for images and builds, a minute to start.
+    pub fn new(state_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            state_dir: state_dir.into(),
+            accounts: Accounts::default(),
+            region: REGION.to_owned(),
+            wait_scale: 0.0,
+            image_delay: Duration::from_millis(300),
+            build_delay: Duration::from_millis(300),
+            log: None,
+            start_deadline: Duration::from_secs(60),
+            environment: Vec::new(),
+        }
+    }
+}
+
+/// Why the local cloud could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum CloudError {
+    /// The emulator could not be installed.
+    #[error(transparent)]
+    Emulator(#[from] EmulatorError),
+    /// A file or process could not be made.
+    #[error("could not {step}: {source}")]
+    Os {
+        /// What was being done, as a verb phrase.
+        step: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The emulator ended instead of answering.
+    #[error("the emulator ended ({status}) before it answered. The end of its log ({log}):\n{tail}")]
+    Ended {
+        /// How it ended.
+        status: ExitStatus,
+        /// Its log.
+        log: PathBuf,
+        /// The last lines of the log.
+        tail: String,
+    },
+    /// The emulator runs but does not answer.
+    #[error(
+        "the emulator did not answer within {} seconds. The machine may be overloaded; \
+         its log is {log}, and ends:\n{tail}",
+        waited.as_secs()
+    )]
+    Silent {
+        /// How long was waited.
+        waited: Duration,
+        /// Its log.
+        log: PathBuf,
+        /// The last lines of the log.
+        tail: String,
+    },
+}
+
+/// A running local cloud. Dropping it ends the emulator and every Lambda process it started; so does the
+/// end of this process, in whatever way.
+#[derive(Debug)]
+pub struct Cloud {
+    process: Process,
+    endpoint: String,
+    log: PathBuf,
+    accounts: Accounts,
+    region: String,
+    client: Client,
+}
+
+impl Cloud {
+    /// Install the emulator if need be, start it on a free port of the loopback address and wait until
+    /// it answers. `progress` gets a sentence per step of an installation.
+    ///
+    /// # Errors
+    /// [`CloudError`]; nothing is left running.
+    pub async fn start(mut options: CloudOptions, progress: impl Fn(&str)) -> Result<Self, CloudError> {
+        // The emulator runs Lambdas in folders of their own: a relative path would mean another place there.
+        options.state_dir =
+            std::path::absolute(&options.state_dir).map_err(os("find the state directory"))?;
+        let emulator = Emulator::install(&options.state_dir, progress).await?;
+        let mut attempt = 1;
+        loop {
+            match Self::start_once(&emulator, &options).await {
+                // The port was free when we asked and taken when the emulator did: ask again.
+                Err(CloudError::Ended { tail, .. }) if taken(&tail) && attempt < PORT_ATTEMPTS => {
+                    attempt += 1
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn start_once(emulator: &Emulator, options: &CloudOptions) -> Result<Self, CloudError> {
+        let port = free_port().map_err(os("find a free port on the loopback address"))?;
+        let log = match &options.log {
+            Some(log) => log.clone(),
+            None => options.state_dir.join(format!("logs/emulator-{port}.log")),
+        };
+        let endpoint = format!("http://127.0.0.1:{port}");
+        let process = Process::start(emulator, options, port, &log)?;
+        let mut cloud = Self {
+            process,
+            endpoint,
+            log,
+            accounts: options.accounts.clone(),
+            region: options.region.clone(),
+            client: Client::new(CONTROL_DEADLINE),
+        };
+        cloud.wait_until_it_answers(options.start_deadline).await?;
+        Ok(cloud)
+    }
+
+    async fn wait_until_it_answers(&mut self, deadline: Duration) -> Result<(), CloudError> {
+        let health = Client::new(Duration::from_secs(5));
+        let url = format!("{}/_ministack/health", self.endpoint);
+        let start = Instant::now();
+        while start.elapsed() < deadline {
+            if health.json::<Value>(Method::GET, &url, NOTHING).await.is_ok() {
+                return Ok(());
+            }
+            if let Some(status) = self.process.child.try_wait().map_err(os("look after the emulator"))? {
+                return Err(CloudError::Ended { status, tail: tail(&self.log), log: self.log.clone() });
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Err(CloudError::Silent { waited: start.elapsed(), tail: tail(&self.log), log: self.log.clone() })
+    }
+
+    /// Where every AWS service answers: `http://127.0.0.1:<port>`.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The accounts.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// The region of requests that name none.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// The emulator's log.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// The process id of the emulator, which is also its process group.
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// Whether the emulator still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.process.child.try_wait(), Ok(None))
+    }
+
+    /// Injects faults.
+    pub fn faults(&self) -> Faults {
+        Faults::new(self.client.clone(), &self.endpoint)
+    }
+
+    /// The journal of calls and of function executions.
+    pub fn calls(&self) -> Journal<CallRecord> {
+        Journal::new(self.client.clone(), &self.endpoint)
+    }
+
+    /// The journal of published events.
+    pub fn events(&self) -> Journal<EventRecord> {
+        Journal::new(self.client.clone(), &self.endpoint)
+    }
+
+    /// What a test may change that no AWS call can.
+    pub fn controls(&self) -> Controls {
+        Controls::new(&self.endpoint)
+    }
+
+    /// End the emulator and every process it started, and wait until they are gone.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+/// What a test may change that no AWS call can: delays, licences, outcomes.
+#[derive(Clone, Debug)]
+pub struct Controls {
+    client: Client,
+    endpoint: String,
+}
+
+/// What AWS knows about an image's licence; what is `None` stays as it is.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ImageAttributes {
+    /// Such as `Windows` or `Red Hat Enterprise Linux`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform_details: Option<String>,
+    /// Such as `RunInstances:0002`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage_operation: Option<String>,
+    /// Billing products, which keep an image in its account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub billing_products: Option<Vec<String>>,
+    /// Product codes; those of the type `marketplace` keep an image in its account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product_codes: Option<Vec<ProductCode>>,
+}
+
+/// A product code of an image.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ProductCode {
+    /// The code.
+    pub product_code_id: String,
+    /// `marketplace` or `devpay`.
+    pub product_code_type: String,
+}
+
+impl Controls {
+    /// The controls of a cloud that runs at `endpoint`, in this process or another one.
+    pub fn new(endpoint: &str) -> Self {
+        Self { client: Client::new(CONTROL_DEADLINE), endpoint: endpoint.to_owned() }
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Value) -> Result<Value, HttpError> {
+        self.client.json(method, &format!("{}/_lockstep/{path}", self.endpoint), Some(&body)).await
+    }
+
+    /// How long images that are made from now on stay `pending`.
+    ///
+    /// # Errors
+    /// [`HttpError`] if the emulator does not answer.
+    pub async fn image_delay(&self, delay: Duration) -> Result<(), HttpError> {
+        let milliseconds = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        self.send(Method::PUT, "settings", json!({"image_delay_ms": milliseconds})).await.map(drop)
+    }
+
+    /// How long builds that are started from now on take; `None`: until [`Controls::finish_build`].
+    ///
+    /// # Errors
+    /// [`HttpError`] if the emulator does not answer.
+    pub async fn build_delay(&self, delay: Option<Duration>) -> Result<(), HttpError> {
+        let milliseconds = delay.map_or(-1, |delay| i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
+        self.send(Method::PUT, "settings", json!({"build_delay_ms": milliseconds})).await.map(drop)
+    }
+
+    /// Let the next image that is made end in `failed` with this message; with a name, the next of that name.
+    ///
+    /// # Errors
+    /// [`HttpError`] if the emulator does not answer.
+    pub async fn fail_next_image(&self, message: &str, name: Option<&str>) -> Result<(), HttpError> {
+        self.send(Method::POST, "images/fail-next", json!({"message": message, "name": name})).await.map(drop)
+    }
+
+    /// End an image's pending time now.
+    ///
+    /// # Errors
+    /// [`HttpError`] if there is no such image or the emulator does not answer.
+    pub async fn finish_image(&self, account: &str, region: &str, image: &str) -> Result<(), HttpError> {
+        let body = json!({"account": account, "region": region, "finish": true});
+        self.send(Method::POST, &format!("images/{image}"), body).await.map(drop)
+    }
+
+    /// Say how AWS sees an image's licence.
+    ///
+    /// # Errors
+    /// [`HttpError`] if there is no such image or the emulator does not answer.
+    pub async fn license_image(
+        &self,
+        account: &str,
+        region: &str,
+        image: &str,
+        attributes: &ImageAttributes,
+    ) -> Result<(), HttpError> {
+        let body = json!({"account": account, "region": region, "attributes": attributes});
+        self.send(Method::POST, &format!("images/{image}"), body).await.map(drop)
+    }
+
+    /// End a build: `SUCCEEDED`, `FAILED`, `FAULT`, `TIMED_OUT` or `STOPPED`.
+    ///
+    /// # Errors
+    /// [`HttpError`] if no such build is in progress or the emulator does not answer.
+    pub async fn finish_build(
+        &self,
+        account: &str,
+        region: &str,
+        build: &str,
+        status: &str,
+    ) -> Result<(), HttpError> {
+        let body = json!({"account": account, "region": region, "status": status});
+        self.send(Method::POST, &format!("builds/{build}"), body).await.map(drop)
+    }
+
+    /// Publish an event on an account's default bus as if a service had: also with a source `aws.*`.
+    ///
+    /// # Errors
+    /// [`HttpError`] if the emulator does not answer.
+    pub async fn publish(
+        &self,
+        account: &str,
+        region: &str,
+        source: &str,
+        detail_type: &str,
+        detail: Value,
+    ) -> Result<(), HttpError> {
+        let body = json!({
+            "account": account, "region": region, "source": source, "detail_type": detail_type, "detail": detail,
+        });
+        self.send(Method::POST, "events", body).await.map(drop)
+    }
+}
+
+/// The emulator's process group and its temporary folder: both end with the value.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    temporary: PathBuf,
+}
+
+impl Process {
+    fn start(emulator: &Emulator, options: &CloudOptions, port: u16, log: &Path) -> Result<Self, CloudError> {
+        let temporary = options.state_dir.join(format!("tmp/{port}"));
+        if temporary.exists() {
+            // What a killed emulator on this port left behind; the port is free, so it is gone.
+            std::fs::remove_dir_all(&temporary).map_err(os("clear the emulator's temporary folder"))?;
+        }
+        for folder in [Some(temporary.as_path()), log.parent()].into_iter().flatten() {
+            std::fs::create_dir_all(folder).map_err(os(format!("create {}", folder.display())))?;
+        }
+        let output = std::fs::File::create(log).map_err(os(format!("write the log {}", log.display())))?;
+        let errors = output.try_clone().map_err(os("share the emulator's log"))?;
+        let child = Command::new(&emulator.python)
+            .args(["-m", "overlay"])
+            .env_clear()
+            .envs(environment(emulator, options, port, &temporary))
+            // We keep the other end and never write: when it closes, the overlay ends its process group.
+            .stdin(Stdio::piped())
+            .stdout(output)
+            .stderr(errors)
+            .process_group(0)
+            .spawn()
+            .map_err(os(format!("start {}", emulator.python.display())))?;
+        Ok(Self { child, temporary })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A child that was reaped has given its id back; it may belong to someone else by now.
+        if let Ok(None) = self.child.try_wait() {
+            if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+                // All state is in memory: there is nothing to save, so nothing to ask for politely.
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            let _ = self.child.wait();
+        }
+        let _ = std::fs::remove_dir_all(&self.temporary);
+    }
+}
+
+/// The whole environment of the emulator: nothing of the user's, above all no credentials, reaches it.
+fn environment(
+    emulator: &Emulator,
+    options: &CloudOptions,
+    port: u16,
+    temporary: &Path,
+) -> Vec<(OsString, OsString)> {
+    let endpoint = format!("http://127.0.0.1:{port}");
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    let control_plane = options.accounts.control_plane().unwrap_or("000000000000");
+    let mut variables: Vec<(OsString, OsString)> = vec![
+        ("PATH".into(), path),
+        ("HOME".into(), temporary.into()),
+        ("TMPDIR".into(), temporary.into()),
+        ("LOCKSTEP_TEMPORARY".into(), temporary.into()),
+        ("PYTHONPATH".into(), emulator.overlay.clone().into()),
+    ];
+    let settings = [
+        ("LANG", "C.UTF-8".to_owned()),
+        ("PYTHONUNBUFFERED", "1".to_owned()),
+        ("BIND_HOST", "127.0.0.1".to_owned()),
+        ("GATEWAY_PORT", port.to_string()),
+        ("AUTH", "true".to_owned()),
+        ("AWS_ENDPOINT_URL", endpoint),
+        ("MINISTACK_ACCOUNT_ID", control_plane.to_owned()),
+        ("MINISTACK_REGION", options.region.clone()),
+        ("SFN_WAIT_SCALE", options.wait_scale.to_string()),
+        ("LOCKSTEP_IMAGE_DELAY_MS", options.image_delay.as_millis().to_string()),
+        ("LOCKSTEP_BUILD_DELAY_MS", options.build_delay.as_millis().to_string()),
+        ("LAMBDA_ASYNC_RETRY_BASE_SECONDS", "0.2".to_owned()),
+        // Off: they cost start time and ports, and nothing of ours uses them.
+        ("SFTP_ENABLED", "0".to_owned()),
+        ("IOT_MTLS_ENABLED", "0".to_owned()),
+        ("CLOUDTRAIL_RECORDING", "0".to_owned()),
+        // Never a Docker daemon, also where there is one.
+        ("DOCKER_HOST", format!("unix://{}/no-docker", temporary.display())),
+    ];
+    variables.extend(settings.into_iter().map(|(name, value)| (name.into(), value.into())));
+    variables.extend(options.environment.iter().cloned());
+    variables
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+fn taken(log: &str) -> bool {
+    log.to_ascii_lowercase().contains("address already in use")
+}
+
+fn os(step: impl Into<String>) -> impl FnOnce(io::Error) -> CloudError {
+    let step = step.into();
+    move |source| CloudError::Os { step, source }
+}
+
+/// The last lines of a log.
+fn tail(log: &Path) -> String {
+    let text =
+        std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_the_users_environment_reaches_the_emulator() {
+        let emulator = Emulator { python: "python".into(), overlay: "/overlay".into() };
+        let options = CloudOptions::new("/state");
+        let variables = environment(&emulator, &options, 4566, Path::new("/state/tmp/4566"));
+        let value = |wanted: &str| {
+            variables.iter().find(|(name, _)| name == wanted).and_then(|(_, value)| value.to_str())
+        };
+        assert_eq!(value("AWS_ENDPOINT_URL"), Some("http://127.0.0.1:4566"));
+        assert_eq!(value("MINISTACK_ACCOUNT_ID"), Some("111111111111"));
+        assert_eq!(value("SFN_WAIT_SCALE"), Some("0"));
+        assert_eq!(value("AUTH"), Some("true"));
+        let aws: Vec<_> =
+            variables.iter().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")).collect();
+        assert_eq!(aws.len(), 1, "only the endpoint: {aws:?}");
+    }
+}

@@ -1,0 +1,166 @@
+//! A git host with the part of GitHub's REST API and of its webhooks that Lockstep uses.
+//!
+//! Repositories are bare ones in a folder; people push to their path. A `post-receive` hook leaves a
+//! note in a spool folder, which the host watches, so a push never waits for a webhook. Webhooks, their
+//! deliveries, commit statuses and comments last as long as the host; repositories stay.
+
+mod api;
+mod deliveries;
+mod payload;
+mod pushes;
+mod repositories;
+mod tarball;
+
+pub use repositories::Repository;
+
+use crate::http::Client;
+use deliveries::Hooks;
+use repositories::{Repositories, RepositoryError};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tarball::Tickets;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinHandle;
+
+/// GitHub waits ten seconds for the answer to a delivery.
+const DELIVERY_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How the git host is started.
+#[derive(Clone, Debug)]
+pub struct GitHostOptions {
+    /// The folder of the bare repositories; made if it is not there.
+    pub root: PathBuf,
+    /// The token every API request must carry.
+    pub token: String,
+}
+
+/// Why the git host could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum GitHostError {
+    /// It could not be started.
+    #[error("could not {step}: {source}")]
+    Start {
+        /// What was being done, as a verb phrase.
+        step: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A repository could not be made.
+    #[error("could not create the repository {repository}: {reason}")]
+    Create {
+        /// `owner/name`.
+        repository: String,
+        /// What to change.
+        reason: String,
+    },
+}
+
+/// A running git host. It ends with the value; the repositories stay.
+#[derive(Debug)]
+pub struct GitHost {
+    shared: Arc<Shared>,
+    tasks: [JoinHandle<()>; 3],
+}
+
+/// What the API and the watcher work on.
+#[derive(Debug)]
+struct Shared {
+    base_url: String,
+    token: String,
+    repositories: Repositories,
+    hooks: Mutex<Hooks>,
+    tickets: Mutex<Tickets>,
+    notes: Mutex<api::Notes>,
+    client: Client,
+    /// Held while notes of pushes are taken from the spool, so that each is taken once.
+    taking: tokio::sync::Mutex<()>,
+    noted: UnboundedSender<pushes::Noted>,
+}
+
+impl Shared {
+    fn hooks(&self) -> MutexGuard<'_, Hooks> {
+        // The lists are consistent after every statement, so a panic elsewhere does not spoil them.
+        self.hooks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tickets(&self) -> MutexGuard<'_, Tickets> {
+        self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn notes(&self) -> MutexGuard<'_, api::Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl GitHost {
+    /// Start the host on a free port of the loopback address.
+    ///
+    /// # Errors
+    /// [`GitHostError::Start`] if the folder cannot be made or no port is free.
+    pub async fn start(options: GitHostOptions) -> Result<Self, GitHostError> {
+        let failed = |step: String| move |source| GitHostError::Start { step, source };
+        let repositories = Repositories::open(&options.root)
+            .map_err(failed(format!("open the folder of repositories {}", options.root.display())))?;
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener =
+            TcpListener::bind(loopback).await.map_err(failed("find a free port for the git host".into()))?;
+        let address = listener.local_addr().map_err(failed("read the git host's port".into()))?;
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let shared = Arc::new(Shared {
+            base_url: format!("http://{address}"),
+            token: options.token,
+            repositories,
+            hooks: Mutex::default(),
+            tickets: Mutex::default(),
+            notes: Mutex::default(),
+            client: Client::new(DELIVERY_DEADLINE),
+            taking: tokio::sync::Mutex::default(),
+            noted: sender,
+        });
+        let router = api::router(shared.clone());
+        let server = tokio::spawn(async move {
+            // It ends when the task is aborted; an accept that fails is retried by axum.
+            let _ = axum::serve(listener, router).await;
+        });
+        let watcher = tokio::spawn(pushes::watch(shared.clone()));
+        let deliverer = tokio::spawn(pushes::deliver(shared.clone(), receiver));
+        Ok(Self { shared, tasks: [server, watcher, deliverer] })
+    }
+
+    /// The address of the API, without a slash at the end.
+    pub fn base_url(&self) -> &str {
+        &self.shared.base_url
+    }
+
+    /// The token every API request must carry.
+    pub fn token(&self) -> &str {
+        &self.shared.token
+    }
+
+    /// Create a bare repository, or return the one that is there.
+    ///
+    /// # Errors
+    /// [`GitHostError::Create`] if the name is not one GitHub would take, or git fails.
+    pub async fn create_repository(&self, owner: &str, name: &str) -> Result<Repository, GitHostError> {
+        self.shared.repositories.create(owner, name).await.map_err(|error: RepositoryError| {
+            GitHostError::Create { repository: format!("{owner}/{name}"), reason: error.to_string() }
+        })
+    }
+
+    /// End the host.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for GitHost {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}

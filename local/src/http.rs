@@ -1,0 +1,131 @@
+//! A small HTTP client for this machine: the emulator's control paths and webhook deliveries.
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client as Connections;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::error::Error as _;
+use std::time::Duration;
+
+/// The largest answer that is read, in bytes.
+const LARGEST_ANSWER: usize = 64 << 20;
+
+/// Why an HTTP request to a local server failed.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// No answer came.
+    #[error("{method} {url} got no answer: {reason}")]
+    NoAnswer {
+        /// The method.
+        method: Method,
+        /// The address.
+        url: String,
+        /// What went wrong on the way.
+        reason: String,
+    },
+    /// The server refused.
+    #[error("{method} {url} was refused with {status}: {body}")]
+    Refused {
+        /// The method.
+        method: Method,
+        /// The address.
+        url: String,
+        /// The status.
+        status: StatusCode,
+        /// The start of the answer.
+        body: String,
+    },
+    /// The answer was not what was expected.
+    #[error("the answer to {method} {url} cannot be understood: {reason}")]
+    Unreadable {
+        /// The method.
+        method: Method,
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// What a server answered.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// Keeps connections; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    connections: Connections<HttpConnector, Full<Bytes>>,
+    deadline: Duration,
+}
+
+impl Client {
+    /// A client whose requests end after `deadline`, answer included.
+    pub(crate) fn new(deadline: Duration) -> Self {
+        Self { connections: Connections::builder(TokioExecutor::new()).build_http(), deadline }
+    }
+
+    /// Send a request and read the whole answer, whatever its status.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Answer, HttpError> {
+        let no_answer =
+            |reason: String| HttpError::NoAnswer { method: method.clone(), url: url.to_owned(), reason };
+        let uri: Uri = url.parse().map_err(|error| no_answer(format!("it is not an address: {error}")))?;
+        if uri.scheme_str() != Some("http") {
+            return Err(no_answer("only http:// addresses on this machine are supported".into()));
+        }
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        match tokio::time::timeout(self.deadline, self.exchange(request)).await {
+            Ok(answer) => answer.map_err(no_answer),
+            Err(_) => Err(no_answer(format!("nothing within {} seconds", self.deadline.as_secs_f32()))),
+        }
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, String> {
+        let response = self.connections.request(request).await.map_err(|error| match error.source() {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        })?;
+        let (parts, body) = response.into_parts();
+        let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| error.to_string())?;
+        Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
+    }
+
+    /// Send JSON (or nothing) and read JSON; a status outside 2xx is an error.
+    pub(crate) async fn json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<&(impl Serialize + Sync)>,
+    ) -> Result<T, HttpError> {
+        let unreadable =
+            |reason: String| HttpError::Unreadable { method: method.clone(), url: url.to_owned(), reason };
+        let bytes = match body {
+            Some(body) => serde_json::to_vec(body).map_err(|error| unreadable(error.to_string()))?,
+            None => Vec::new(),
+        };
+        let answer = self.send(method.clone(), url, HeaderMap::new(), bytes.into()).await?;
+        if !answer.status.is_success() {
+            let body = String::from_utf8_lossy(&answer.body).chars().take(500).collect();
+            return Err(HttpError::Refused { method, url: url.to_owned(), status: answer.status, body });
+        }
+        serde_json::from_slice(&answer.body).map_err(|error| unreadable(error.to_string()))
+    }
+}
+
+/// No body.
+pub(crate) const NOTHING: Option<&()> = None;

@@ -1,0 +1,42 @@
+//! The overlay's conformance suite (`overlay/tests`, Python's unittest), each part against a cloud of its own.
+
+mod support;
+
+async fn the_suite_passes(part: &str) {
+    let cloud = support::cloud().await;
+    let module = format!("overlay.tests.test_{part}");
+    let output = tokio::task::block_in_place(|| support::python(&cloud, &["-m", "unittest", &module]));
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{printed}\nthe emulator's log: {}", cloud.log().display());
+    assert!(!printed.contains("Ran 0 tests"), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stacks_raise_events_fail_and_roll_back_as_on_aws() {
+    the_suite_passes("stacks").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_and_snapshots_cross_accounts_under_the_rules_of_aws() {
+    the_suite_passes("images").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_reach_other_accounts_and_can_be_lost_doubled_and_held() {
+    the_suite_passes("events").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn state_machines_nest_wait_and_stop_as_on_aws() {
+    the_suite_passes("step_functions").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn function_urls_answer_and_know_their_caller() {
+    the_suite_passes("function_urls").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_strike_calls_and_the_journal_records_them() {
+    the_suite_passes("faults").await;
+}
