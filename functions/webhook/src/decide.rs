@@ -1,0 +1,207 @@
+//! Which answer a request gets, step by step; nothing here reads, writes or waits.
+//!
+//! The order of the steps is a promise to whoever probes the URL: method, address, secret, size, signature, and only
+//! then what the body says.
+
+use base64::Engine as _;
+use jiff::Timestamp;
+use lockstep_domain::ids::RepositoryId;
+use lockstep_domain::payloads::inputs;
+use lockstep_domain::records::{Event, EventState, Repository};
+use lockstep_domain::token::client_token;
+use lockstep_domain::webhook::{DeliveryId, Hook, MAX_BODY_BYTES, Push, parse_push, verify_signature};
+use serde_json::{Value, json};
+
+/// The provider whose hooks are understood.
+pub const PROVIDER: &str = "github";
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The push was written down and its release started.
+    Accepted {
+        /// The delivery, which finds it again.
+        delivery: String,
+        /// The name of its execution.
+        execution: String,
+    },
+    /// GitHub tried the hook out.
+    Pong,
+    /// The delivery is theirs, and nothing for us.
+    Ignored {
+        /// Why, as a sentence.
+        reason: String,
+    },
+    /// The request is refused.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// Why, as a sentence that repeats nothing of the request.
+        error: String,
+    },
+}
+
+impl Answer {
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Accepted { .. } => 202,
+            Self::Pong | Self::Ignored { .. } => 200,
+            Self::Refused { status, .. } => *status,
+        }
+    }
+
+    /// The body.
+    pub fn body(&self) -> Value {
+        match self {
+            Self::Accepted { delivery, execution } => json!({ "delivery": delivery, "execution": execution }),
+            Self::Pong => json!({ "result": "pong" }),
+            Self::Ignored { reason } => json!({ "result": "ignored", "reason": reason }),
+            Self::Refused { error, .. } => json!({ "error": error }),
+        }
+    }
+}
+
+fn refused(status: u16, error: impl Into<String>) -> Answer {
+    Answer::Refused { status, error: error.into() }
+}
+
+/// There is no such hook. Whoever guesses learns nothing of which part was wrong.
+fn unknown_hook() -> Answer {
+    refused(404, "there is no such hook")
+}
+
+/// The repository that the URL selects.
+pub fn address(method: &str, path: &str) -> Result<RepositoryId, Answer> {
+    if method != "POST" {
+        return Err(refused(405, "webhooks are sent with POST"));
+    }
+    path.strip_prefix("/hooks/").and_then(|id| id.parse().ok()).ok_or_else(unknown_hook)
+}
+
+/// The body as the front end hands it over.
+#[derive(Clone, Copy, Debug)]
+pub struct Body<'a> {
+    /// The text.
+    pub text: &'a str,
+    /// Whether the text is base64 of what was sent.
+    pub base64: bool,
+}
+
+impl Body<'_> {
+    /// How many bytes were sent, found without decoding them.
+    fn sent_bytes(&self) -> usize {
+        if !self.base64 {
+            return self.text.len();
+        }
+        let padding = self.text.bytes().rev().take_while(|b| *b == b'=').count();
+        (self.text.len() / 4 * 3).saturating_sub(padding)
+    }
+}
+
+/// The raw bytes of a body that `signature` proves to come from who knows `secret`.
+pub fn authenticate(secret: Option<&str>, signature: Option<&str>, body: Body<'_>) -> Result<Vec<u8>, Answer> {
+    let secret = secret.filter(|text| !text.is_empty()).ok_or_else(unknown_hook)?;
+    if body.sent_bytes() > MAX_BODY_BYTES {
+        return Err(refused(413, format!("the body is larger than {} MiB", MAX_BODY_BYTES >> 20)));
+    }
+    let raw = if body.base64 {
+        let decoded = base64::engine::general_purpose::STANDARD.decode(body.text);
+        decoded.map_err(|_| refused(401, "the body cannot be read, so its signature cannot be verified"))?
+    } else {
+        body.text.as_bytes().to_vec()
+    };
+    match verify_signature(secret.as_bytes(), signature, &raw) {
+        Ok(()) => Ok(raw),
+        Err(unverified) => Err(refused(401, unverified.to_string())),
+    }
+}
+
+/// A push, and the delivery that told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// The push.
+    pub push: Push,
+}
+
+/// What a verified delivery tells of, if there is something to do; `delivery` and `event` are GitHub's headers.
+pub fn read(delivery: Option<&str>, event: Option<&str>, body: &[u8]) -> Result<Delivered, Answer> {
+    let delivery = delivery.ok_or_else(|| refused(400, "the header X-GitHub-Delivery is missing"))?;
+    let delivery: DeliveryId =
+        delivery.parse().map_err(|error| refused(400, format!("the header X-GitHub-Delivery is {error}")))?;
+    let event = event.ok_or_else(|| refused(400, "the header X-GitHub-Event is missing"))?;
+    match parse_push(event, body) {
+        Ok(Hook::Push(push)) => Ok(Delivered { delivery, push }),
+        Ok(Hook::Ping) => Err(Answer::Pong),
+        Ok(Hook::Ignored { reason }) => Err(Answer::Ignored { reason }),
+        Err(problem) => Err(refused(422, problem.message)),
+    }
+}
+
+/// Writes the push down as an event of `repository`, the record behind the hook `id`.
+pub fn accept(
+    id: &RepositoryId,
+    repository: Option<&Repository>,
+    delivered: &Delivered,
+    now: Timestamp,
+) -> Result<Event, Answer> {
+    let Some(repository) = repository else {
+        return Err(refused(404, format!("{id} is not subscribed; run `lockstep repositories add`")));
+    };
+    if !delivered.push.repository.as_str().eq_ignore_ascii_case(repository.id.as_str()) {
+        return Err(refused(422, format!("the push is to another repository than the hook's, {id}")));
+    }
+    let delivery = delivered.delivery.as_str();
+    Ok(Event {
+        provider: PROVIDER.to_owned(),
+        delivery: delivery.to_owned(),
+        repository: repository.id.clone(),
+        reference: delivered.push.reference(),
+        commit: delivered.push.after.clone(),
+        state: EventState::Accepted,
+        execution: client_token(PROVIDER, delivery, 1),
+        end: None,
+        accepted_at: now,
+        finished_at: None,
+    })
+}
+
+/// Whether the execution of an event must (again) be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Whoever accepted it may have died before starting it.
+    Start,
+    /// It was started.
+    Nothing,
+}
+
+/// What is left to do for `stored`, the event that the ledger holds, when `asked` arrives under the same delivery.
+pub fn resume(stored: &Event, asked: &Event) -> Result<Next, Answer> {
+    let same = stored.repository == asked.repository
+        && stored.reference == asked.reference
+        && stored.commit == asked.commit;
+    if !same {
+        return Err(refused(409, "this delivery is known with other content"));
+    }
+    Ok(match stored.state {
+        EventState::Accepted => Next::Start,
+        EventState::Started | EventState::Finished => Next::Nothing,
+    })
+}
+
+/// The input of the execution: from the ledger, so that every start of it is the same.
+pub fn input(event: &Event) -> inputs::Release {
+    inputs::Release {
+        repository: event.repository.clone(),
+        reference: event.reference.clone(),
+        commit: event.commit.clone(),
+        delivery: Some(event.delivery.clone()),
+    }
+}
+
+/// What a push is answered, however often it arrives.
+pub fn accepted(event: &Event) -> Answer {
+    Answer::Accepted { delivery: event.delivery.clone(), execution: event.execution.clone() }
+}

@@ -1,0 +1,82 @@
+//! Load, decide, apply, one step at a time.
+
+use crate::decide::{self, Answer, Body, Next};
+use crate::ports::Ports;
+use jiff::Timestamp;
+use lockstep_domain::error::{Failure, Policy};
+use lockstep_domain::records::{Event, EventState};
+use lockstep_domain::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};
+use lockstep_platform::function_url::{UrlRequest, UrlResponse};
+
+/// How much of a stranger's path goes into the log.
+const LOGGED_CHARS: usize = 120;
+
+/// Answers one request. Nothing fails: what cannot be done now is answered with 503, so that the delivery shows as
+/// failed on GitHub and can be sent again.
+pub async fn handle(ports: &impl Ports, request: UrlRequest, now: Timestamp) -> Result<UrlResponse, Failure> {
+    let answer = match answer(ports, &request, now).await {
+        Ok(answer) | Err(Stop::Answer(answer)) => answer,
+        Err(Stop::Failure(failure)) => unanswered(&failure),
+    };
+    let path: String = request.raw_path.as_deref().unwrap_or_default().chars().take(LOGGED_CHARS).collect();
+    tracing::info!(status = answer.status(), path, "{}", answer.body());
+    UrlResponse::json(answer.status(), &answer.body())
+}
+
+/// Why a request goes no further.
+enum Stop {
+    /// It has its answer.
+    Answer(Answer),
+    /// AWS did not do what was asked of it.
+    Failure(Failure),
+}
+
+impl From<Answer> for Stop {
+    fn from(answer: Answer) -> Self {
+        Self::Answer(answer)
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+async fn answer(ports: &impl Ports, request: &UrlRequest, now: Timestamp) -> Result<Answer, Stop> {
+    let method = request.request_context.http.method.as_deref().unwrap_or_default();
+    let id = decide::address(method, request.raw_path.as_deref().unwrap_or_default())?;
+    let secret = ports.webhook_secret(&id).await?;
+    let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
+    let body = Body { text: request.body.as_deref().unwrap_or_default(), base64: request.is_base64_encoded };
+    let secret = secret.as_ref().map(|secret| secret.expose());
+    let body = decide::authenticate(secret, header(SIGNATURE_HEADER), body)?;
+    let delivered = decide::read(header(DELIVERY_HEADER), header(EVENT_HEADER), &body)?;
+    let repository = ports.repository(&id).await?;
+    let event = decide::accept(&id, repository.as_ref(), &delivered, now)?;
+    let stored = ports.insert(&event).await?;
+    if decide::resume(&stored, &event)? == Next::Start {
+        start(ports, stored.clone()).await?;
+    }
+    Ok(decide::accepted(&stored))
+}
+
+/// Starts the event's execution, or finds it started. Every copy of the delivery may do this at once: the name makes
+/// it one execution.
+async fn start(ports: &impl Ports, mut event: Event) -> Result<(), Failure> {
+    ports.start(&event.execution, &decide::input(&event)).await?;
+    event.state = EventState::Started;
+    ports.mark_started(&event).await
+}
+
+fn unanswered(failure: &Failure) -> Answer {
+    tracing::error!(error = failure.kind.error_type(), "{failure}");
+    match failure.kind.policy() {
+        Policy::Retryable => {
+            Answer::Refused { status: 503, error: "not now; deliver it again in a minute".to_owned() }
+        }
+        Policy::Terminal | Policy::NeedsHuman => {
+            Answer::Refused { status: 500, error: "it failed here; the function's log says how".to_owned() }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What the webhook needs of the world, in its own words, and AWS behind them.
+
+use jiff::SignedDuration;
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::ids::RepositoryId;
+use lockstep_domain::payloads::inputs;
+use lockstep_domain::records::{Event, EventState, Record, Repository};
+use lockstep_platform::aws::Aws;
+use lockstep_platform::config::{Config, Setting};
+use lockstep_platform::executions::Executions;
+use lockstep_platform::ledger::Ledger;
+use lockstep_platform::secrets::{Secret, Secrets};
+
+/// How long a secret, or its absence, is believed: a new secret works after a minute at most.
+const SECRET_AGE: SignedDuration = SignedDuration::from_secs(60);
+
+/// What the webhook needs of the world.
+pub trait Ports {
+    /// The secret that signs the hook's deliveries; nothing if there is none. Remembered for a while, absence too.
+    fn webhook_secret(&self, id: &RepositoryId) -> impl Future<Output = Result<Option<Secret>, Failure>>;
+
+    /// The subscribed repository.
+    fn repository(&self, id: &RepositoryId) -> impl Future<Output = Result<Option<Repository>, Failure>>;
+
+    /// Writes an event down, unless its delivery is known; answers the event that the ledger holds then.
+    fn insert(&self, event: &Event) -> impl Future<Output = Result<Event, Failure>>;
+
+    /// Starts the execution called `name`, or finds it started.
+    fn start(&self, name: &str, input: &inputs::Release) -> impl Future<Output = Result<(), Failure>>;
+
+    /// Notes that the event's execution was started, unless the ledger knows more already.
+    fn mark_started(&self, event: &Event) -> impl Future<Output = Result<(), Failure>>;
+}
+
+/// The settings that [`Cloud::new`] reads.
+pub const SETTINGS: [Setting; 2] = [Setting::Table, Setting::ReleaseArn];
+
+/// AWS.
+pub struct Cloud {
+    secrets: Secrets,
+    ledger: Ledger,
+    executions: Executions,
+    release: String,
+}
+
+impl Cloud {
+    /// The account that the function runs in.
+    pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
+        Ok(Self {
+            secrets: Secrets::new(aws, SECRET_AGE),
+            ledger: Ledger::new(aws, config.get(Setting::Table)?),
+            executions: Executions::new(aws),
+            release: config.get(Setting::ReleaseArn)?.to_owned(),
+        })
+    }
+}
+
+impl Ports for Cloud {
+    async fn webhook_secret(&self, id: &RepositoryId) -> Result<Option<Secret>, Failure> {
+        self.secrets.get(&id.webhook_secret()).await
+    }
+
+    async fn repository(&self, id: &RepositoryId) -> Result<Option<Repository>, Failure> {
+        Ok(self.ledger.get(&Repository::key_of(id)).await?.map(|found| found.record))
+    }
+
+    async fn insert(&self, event: &Event) -> Result<Event, Failure> {
+        Ok(self.ledger.insert(event).await?.into_inner().record)
+    }
+
+    async fn start(&self, name: &str, input: &inputs::Release) -> Result<(), Failure> {
+        let input = serde_json::to_value(input)
+            .map_err(|error| Failure::bug(format!("the input of a release cannot be written: {error}")))?;
+        self.executions.start(&self.release, name, &input).await.map(drop)
+    }
+
+    async fn mark_started(&self, event: &Event) -> Result<(), Failure> {
+        let stored = self.ledger.get::<Event>(&event.key()).await?;
+        let Some(stored) = stored.filter(|stored| stored.record.state == EventState::Accepted) else {
+            return Ok(());
+        };
+        match self.ledger.replace(&stored, event.clone()).await {
+            // Another copy of the delivery, or the execution itself, was quicker and knows at least as much.
+            Err(lost) if lost.kind == FailureKind::Conflict => Ok(()),
+            other => other.map(drop),
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Reading from a git host's API over HTTPS, as `package` does with what a stranger's repository holds.
+//!
+//! The host is the one in the repository's record. Redirects are followed here, not by the client, because each one
+//! is a decision: where it may lead and whether the token goes along ([`follow`], [`carries_token`]). Every answer is
+//! counted while it is read, so that no host can fill the function's memory.
+
+use lockstep_domain::error::{Failure, FailureKind};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, StatusCode, Url};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How many redirects are followed; GitHub needs one.
+pub const HOPS_MAX: u32 = 3;
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long one hop may take from its first byte to its last.
+const HOP_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// GitHub refuses requests without one.
+/// <https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#user-agent>
+const USER_AGENT: &str = concat!("lockstep/", env!("CARGO_PKG_VERSION"));
+
+/// Why nothing was fetched. No variant holds the token, a query or a body.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// The repository's base URL cannot be used.
+    #[error("the repository's base URL {0}")]
+    BaseUrl(&'static str),
+    /// The token cannot be sent.
+    #[error("the token has characters that no header may hold; store it again without line breaks")]
+    Token,
+    /// A redirect that is not followed.
+    #[error("{host} redirects {why}")]
+    Redirect {
+        /// Who redirects.
+        host: String,
+        /// What is wrong with where it leads.
+        why: &'static str,
+    },
+    /// The answer is larger than was asked for.
+    #[error("{host} answers with more than {limit} bytes")]
+    TooLarge {
+        /// Who answers.
+        host: String,
+        /// The most bytes that were wanted.
+        limit: u64,
+    },
+    /// No answer, or half of one.
+    #[error("{host} {why}")]
+    Unreachable {
+        /// Who did not answer.
+        host: String,
+        /// What happened, as a verb phrase.
+        why: &'static str,
+    },
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        let kind = match error {
+            FetchError::BaseUrl(_) | FetchError::Token => FailureKind::Rejected,
+            FetchError::Redirect { .. } | FetchError::TooLarge { .. } => FailureKind::Rejected,
+            FetchError::Unreachable { .. } => FailureKind::Transient,
+        };
+        Failure::new(kind, error.to_string())
+    }
+}
+
+/// What a host answered in the end, redirects behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status; never a redirect that was followed.
+    pub status: u16,
+    /// Whether the host says that we ask too often, in one of the two ways GitHub says it.
+    pub throttled: bool,
+    /// The body if the status is 200, else nothing: what a host says about a failure is not ours to show.
+    pub body: Vec<u8>,
+}
+
+/// A git host's API.
+pub struct Host {
+    base: Url,
+    authorization: Option<HeaderValue>,
+    client: Client,
+}
+
+impl Host {
+    /// The API at `base_url`, asked with `token` if there is one.
+    ///
+    /// # Errors
+    /// [`FetchError::BaseUrl`] unless the URL is `https`, or `http` to this machine itself, and names a host and
+    /// nothing secret; [`FetchError::Token`] if the token is no header value.
+    pub fn new(base_url: &str, token: Option<&str>) -> Result<Self, FetchError> {
+        let base = checked_base(base_url)?;
+        let authorization = token.map(bearer).transpose()?;
+        let client = client(is_loopback(&base))?;
+        Ok(Self { base, authorization, client })
+    }
+
+    /// Whether a token goes along.
+    pub fn has_token(&self) -> bool {
+        self.authorization.is_some()
+    }
+
+    /// The host's name, for sentences.
+    pub fn name(&self) -> String {
+        host_of(&self.base)
+    }
+
+    /// Reads what is at `path` below the base URL; each part of the path becomes exactly one segment.
+    ///
+    /// # Errors
+    /// See [`FetchError`]; an HTTP status is an answer, not an error.
+    pub async fn get(&self, path: &[&str], bytes_max: u64) -> Result<Answer, FetchError> {
+        let mut url = self.base.clone();
+        url.path_segments_mut().map_err(|()| FetchError::BaseUrl("has no path"))?.pop_if_empty().extend(path);
+        let mut hop = 0;
+        loop {
+            let response = self.send(url.clone()).await?;
+            let Some(location) = redirection(&response) else {
+                return read(response, bytes_max, &host_of(&url)).await;
+            };
+            url = follow(&self.base, &url, location, hop)?;
+            hop += 1;
+        }
+    }
+
+    async fn send(&self, url: Url) -> Result<Response, FetchError> {
+        let host = host_of(&url);
+        let mut request = self.client.get(url.clone());
+        if let Some(authorization) = self.authorization.as_ref().filter(|_| carries_token(&self.base, &url)) {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        request.send().await.map_err(|error| unreachable_host(host, &error))
+    }
+}
+
+/// Whether a request to `url` carries the token: only to the very origin that the record names.
+fn carries_token(base: &Url, url: &Url) -> bool {
+    base.origin() == url.origin()
+}
+
+/// Where redirect number `hop` (from 0) leads.
+///
+/// It stays on HTTPS, and away from addresses inside the network this runs in, unless the record itself names this
+/// machine: then the local cloud asks, and nothing but this machine is there to be reached.
+fn follow(base: &Url, current: &Url, location: &str, hop: u32) -> Result<Url, FetchError> {
+    let refuse = |why| Err(FetchError::Redirect { host: host_of(current), why });
+    if hop >= HOPS_MAX {
+        return refuse("too often");
+    }
+    let Ok(next) = current.join(location) else { return refuse("to something that is no URL") };
+    if !next.username().is_empty() || next.password().is_some() {
+        return refuse("to a URL with credentials in it");
+    }
+    if next.scheme() != "https" && !(is_loopback(base) && is_loopback(&next) && next.scheme() == "http") {
+        return refuse("to a place without HTTPS");
+    }
+    if is_address(&next) && !is_loopback(base) && next.origin() != base.origin() {
+        return refuse("to an address instead of a name");
+    }
+    Ok(next)
+}
+
+fn checked_base(base_url: &str) -> Result<Url, FetchError> {
+    let base = Url::parse(base_url).map_err(|_| FetchError::BaseUrl("is no URL"))?;
+    if base.host_str().is_none() {
+        return Err(FetchError::BaseUrl("names no host"));
+    }
+    if !base.username().is_empty() || base.password().is_some() {
+        return Err(FetchError::BaseUrl("holds credentials; store them as a secret instead"));
+    }
+    if base.query().is_some() || base.fragment().is_some() {
+        return Err(FetchError::BaseUrl("has a query or a fragment"));
+    }
+    match base.scheme() {
+        "https" => Ok(base),
+        "http" if is_loopback(&base) => Ok(base),
+        _ => Err(FetchError::BaseUrl("must begin with https://")),
+    }
+}
+
+fn address(url: &Url) -> Option<IpAddr> {
+    let host = url.host_str()?;
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
+fn is_address(url: &Url) -> bool {
+    address(url).is_some() || url.host_str() == Some("localhost")
+}
+
+fn is_loopback(url: &Url) -> bool {
+    address(url).is_some_and(|a| a.is_loopback()) || url.host_str() == Some("localhost")
+}
+
+fn host_of(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_owned()
+}
+
+fn bearer(token: &str) -> Result<HeaderValue, FetchError> {
+    let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| FetchError::Token)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn client(loopback: bool) -> Result<Client, FetchError> {
+    // reqwest is built without a provider of its own; whoever installed one before us was right too.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
+    headers.insert("x-github-api-version", HeaderValue::from_static("2022-11-28"));
+    let client = Client::builder()
+        .user_agent(USER_AGENT)
+        .default_headers(headers)
+        .redirect(Policy::none())
+        .https_only(!loopback)
+        // The record alone decides where the bytes come from, not a variable of the environment.
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(HOP_TIMEOUT);
+    client.build().map_err(|_| FetchError::BaseUrl("cannot be asked: the HTTP client does not start"))
+}
+
+fn redirection(response: &Response) -> Option<&str> {
+    let redirects = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+    response.headers().get(LOCATION).filter(|_| redirects)?.to_str().ok()
+}
+
+async fn read(mut response: Response, bytes_max: u64, host: &str) -> Result<Answer, FetchError> {
+    let (status, throttled) = (response.status(), throttled(response.status(), response.headers()));
+    let mut body = Vec::new();
+    if status == StatusCode::OK {
+        let too_large = || FetchError::TooLarge { host: host.to_owned(), limit: bytes_max };
+        if response.content_length().is_some_and(|length| length > bytes_max) {
+            return Err(too_large());
+        }
+        while let Some(chunk) = response.chunk().await.map_err(|e| unreachable_host(host.to_owned(), &e))? {
+            if body.len() as u64 + chunk.len() as u64 > bytes_max {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+    }
+    Ok(Answer { status: status.as_u16(), throttled, body })
+}
+
+/// GitHub says "too often" with 429, or with 403 and one of two headers.
+/// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
+fn throttled(status: StatusCode, headers: &HeaderMap) -> bool {
+    let exhausted = headers.get("x-ratelimit-remaining").is_some_and(|left| left == "0");
+    match status.as_u16() {
+        429 => true,
+        403 => exhausted || headers.contains_key(RETRY_AFTER),
+        _ => false,
+    }
+}
+
+/// The client's own error text holds the URL, and with it GitHub's query token; so it is not repeated.
+fn unreachable_host(host: String, error: &reqwest::Error) -> FetchError {
+    let why = if error.is_timeout() {
+        "does not answer in time"
+    } else if error.is_connect() {
+        "cannot be reached"
+    } else if error.is_body() || error.is_decode() {
+        "broke off its answer"
+    } else {
+        "cannot be asked"
+    };
+    FetchError::Unreachable { host, why }
+}
+
+#[cfg(test)]
+mod tests;

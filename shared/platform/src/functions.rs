@@ -1,0 +1,107 @@
+//! Functions of others, called as a component's check.
+
+use crate::aws::Aws;
+use crate::failure::{code, failure};
+use aws_sdk_lambda::Client;
+use aws_sdk_lambda::config::Builder;
+use aws_sdk_lambda::config::retry::RetryConfig;
+use aws_sdk_lambda::config::timeout::TimeoutConfig;
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::InvocationType;
+use lockstep_domain::error::Failure;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// The most bytes of a function's answer that are looked at. What a check says fits; the rest is its own business.
+pub const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// What came of calling a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Called {
+    /// It answered.
+    Answered {
+        /// Lambda's word for how it failed, if it failed.
+        error: Option<String>,
+        /// Its answer, cut to [`ANSWER_BYTES_MAX`].
+        payload: Vec<u8>,
+        /// Whether the answer was cut.
+        cut: bool,
+    },
+    /// It did not answer in time; it may still be running.
+    Silent,
+    /// There is no function of that name.
+    Absent,
+}
+
+/// The Lambda functions of one account and region.
+pub struct Functions {
+    aws: Aws,
+    client: OnceLock<Client>,
+}
+
+impl Functions {
+    /// The functions in `aws`.
+    pub fn new(aws: &Aws) -> Self {
+        Self { aws: aws.clone(), client: OnceLock::new() }
+    }
+
+    /// Calls `function` (a name or an ARN) with `payload` and waits for its answer, at most for `patience`.
+    ///
+    /// It is called once: whether a check may run twice is for who asks to decide.
+    /// <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>
+    ///
+    /// # Errors
+    /// What Lambda itself refuses or fails at; never what the function did.
+    pub async fn call(
+        &self,
+        function: &str,
+        payload: &serde_json::Value,
+        patience: Duration,
+    ) -> Result<Called, Failure> {
+        let request = self
+            .client()
+            .invoke()
+            .function_name(function)
+            .invocation_type(InvocationType::RequestResponse)
+            .payload(Blob::new(payload.to_string()));
+        match tokio::time::timeout(patience, request.send()).await {
+            Err(_) => Ok(Called::Silent),
+            Ok(Ok(answer)) => Ok(answered(answer.function_error, answer.payload)),
+            Ok(Err(error)) if code(&error) == Some("ResourceNotFoundException") => Ok(Called::Absent),
+            Ok(Err(error)) => Err(failure("Invoke", function, &error)),
+        }
+    }
+
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| {
+            let once = RetryConfig::disabled();
+            // Only the caller's patience ends a call that was made.
+            let patient =
+                TimeoutConfig::builder().disable_operation_timeout().disable_operation_attempt_timeout();
+            let config =
+                Builder::from(self.aws.sdk_config()).retry_config(once).timeout_config(patient.build());
+            Client::from_conf(config.build())
+        })
+    }
+}
+
+fn answered(error: Option<String>, payload: Option<Blob>) -> Called {
+    let mut payload = payload.map(Blob::into_inner).unwrap_or_default();
+    let cut = payload.len() > ANSWER_BYTES_MAX;
+    payload.truncate(ANSWER_BYTES_MAX);
+    Called::Answered { error, payload, cut }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_cut_and_says_so() {
+        let long = answered(None, Some(Blob::new(vec![b'x'; ANSWER_BYTES_MAX + 1])));
+        let Called::Answered { payload, cut, .. } = long else { panic!("{long:?}") };
+        assert_eq!((payload.len(), cut), (ANSWER_BYTES_MAX, true));
+        let empty = Called::Answered { error: Some("Unhandled".to_owned()), payload: vec![], cut: false };
+        assert_eq!(answered(Some("Unhandled".to_owned()), None), empty);
+    }
+}
