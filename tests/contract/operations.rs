@@ -43,6 +43,13 @@ fn binaries() -> &'static BTreeMap<String, PathBuf> {
     static BINARIES: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
     BINARIES.get_or_init(|| {
         let mut cargo = Command::new(env!("CARGO"));
+        // What cargo tells a test about its package would make build scripts run again that read the same variables.
+        for (name, _) in std::env::vars_os() {
+            let of_this_package = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_CRATE_", "CARGO_PRIMARY_", "CARGO_BIN_"];
+            if name.to_str().is_some_and(|name| of_this_package.iter().any(|prefix| name.starts_with(prefix))) {
+                cargo.env_remove(name);
+            }
+        }
         cargo.current_dir(repository()).args(["build", "--message-format=json-render-diagnostics"]);
         for name in FUNCTIONS {
             cargo.args(["--package", &format!("lockstep-{name}")]);

@@ -107,6 +107,7 @@ pub(crate) fn log_level() -> Option<String> {
     variable("AWS_LAMBDA_LOG_LEVEL")
 }
 
+#[expect(clippy::disallowed_methods, reason = "the one place that may")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
