@@ -1,0 +1,96 @@
+//! What a commit holds: the components in its tarball.
+
+use lockstep_domain::archive::{Files, Limits, Tarball, unpack_tarball};
+use lockstep_domain::error::{Failure, Problem};
+use lockstep_domain::ids::{CommitSha, ComponentName, RepositoryId};
+use lockstep_domain::manifest;
+use lockstep_domain::packaging::find_components;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// A component's folder at one commit.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The folder; `""` is the repository itself.
+    pub folder: String,
+    /// The component's name, if its manifest has a readable one.
+    pub name: Option<ComponentName>,
+    /// Its files, or why they cannot be taken.
+    pub files: Result<Files, Problem>,
+}
+
+impl Source {
+    /// What people call it: its name, or else its folder, or else its repository.
+    pub fn label(&self, repository: &RepositoryId) -> String {
+        match &self.name {
+            Some(name) => name.to_string(),
+            None if self.folder.is_empty() => repository.to_string(),
+            None => self.folder.clone(),
+        }
+    }
+}
+
+/// The components of the tarball of `commit`, in the order of their folders.
+///
+/// # Errors
+/// `Rejected` if the archive is unsafe, holds another commit, or holds no component.
+pub fn open(gzipped: &[u8], commit: &CommitSha) -> Result<Vec<Source>, Failure> {
+    let tarball = unpack_tarball(gzipped, &Limits::DEFAULT)
+        .map_err(|error| Failure::rejected(format!("commit {commit} is refused: {error}")))?;
+    if tarball.commit.as_ref() != Some(commit) {
+        let found = tarball.commit.map_or_else(|| "an unnamed commit".to_owned(), |other| other.to_string());
+        return Err(Failure::rejected(format!("the git host answered with {found} instead of {commit}")));
+    }
+    let mut sources: Vec<Source> =
+        find_components(&tarball.files).into_iter().map(|folder| source(&tarball, folder)).collect();
+    if sources.is_empty() {
+        return Err(Failure::rejected(format!(
+            "commit {commit} has no component: no folder holds a {}; `lockstep init` makes one",
+            manifest::FILE
+        )));
+    }
+    refuse_namesakes(&mut sources);
+    Ok(sources)
+}
+
+fn source(tarball: &Tarball, folder: String) -> Source {
+    let files = tarball.folder(&folder).map_err(|error| Problem::at(folder.clone(), None, error.to_string()));
+    let name = files.as_ref().ok().and_then(|files| files.get(manifest::FILE)).and_then(|bytes| name(bytes));
+    Source { folder, name, files }
+}
+
+/// The component's name, also from a manifest with mistakes elsewhere: the rejection should be found under it.
+fn name(manifest: &[u8]) -> Option<ComponentName> {
+    #[derive(Deserialize)]
+    struct Named {
+        component: Component,
+    }
+    #[derive(Deserialize)]
+    struct Component {
+        name: ComponentName,
+    }
+    let named: Named = toml::from_str(std::str::from_utf8(manifest).ok()?).ok()?;
+    Some(named.component.name)
+}
+
+/// Two folders of one name would overwrite each other's releases: neither is taken.
+fn refuse_namesakes(sources: &mut [Source]) {
+    let mut folders: BTreeMap<ComponentName, Vec<String>> = BTreeMap::new();
+    for source in sources.iter() {
+        if let Some(name) = &source.name {
+            folders.entry(name.clone()).or_default().push(source.folder.clone());
+        }
+    }
+    for source in sources {
+        let Some(namesakes) = source.name.as_ref().and_then(|name| folders.get(name)) else { continue };
+        if namesakes.len() > 1 {
+            let file = if source.folder.is_empty() {
+                manifest::FILE.to_owned()
+            } else {
+                format!("{}/{}", source.folder, manifest::FILE)
+            };
+            let message = format!("the name is used in {}; give each component its own", namesakes.join(" and "));
+            source.files = Err(Problem::at(file, None, message));
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Load, plan, apply, component by component.
+
+use crate::commit::{self, Source};
+use crate::ports::Ports;
+use crate::release::{self, Fate, Making};
+use crate::world::{self, Surroundings};
+use jiff::Timestamp;
+use lockstep_domain::error::{Failure, Problem};
+use lockstep_domain::packaging::{BranchKind, Package, next_version, plan};
+use lockstep_domain::payloads::package::{Component, Request, Response};
+use lockstep_domain::records::{
+    BuildCounter, CommitVersion, Evidence, Record, Release, ReleaseState, Repository,
+};
+use lockstep_domain::version::Version;
+
+/// Packages every component of a commit.
+///
+/// # Errors
+/// What concerns the commit as a whole. A component that is wrong is part of the answer, and its siblings go on.
+pub async fn handle(ports: &impl Ports, request: &Request, now: Timestamp) -> Result<Response, Failure> {
+    let key = Repository::key_of(&request.repository);
+    let repository = ports.get::<Repository>(&key).await?.ok_or_else(|| {
+        Failure::not_found(format!("{} is not subscribed; run `lockstep repositories add`", request.repository))
+    })?;
+    let branch = release::branch(&request.reference)?;
+    let branch = BranchKind::of(branch.as_str(), &repository.branch);
+    let fetched = ports.fetch(&repository, &request.commit).await?;
+    let sources = commit::open(&fetched.tarball, &request.commit)?;
+    let surroundings = world::load(ports, &sources).await?;
+    let run = Run { ports, request, branch, author: &fetched.author, surroundings: &surroundings, now };
+    let mut components = Vec::new();
+    for source in &sources {
+        components.push(run.component(source).await?);
+    }
+    ports.change(&key, |old| release::remembered(old.unwrap_or(&repository), &sources, branch)).await?;
+    Ok(Response { components })
+}
+
+/// One invocation.
+struct Run<'a, P> {
+    ports: &'a P,
+    request: &'a Request,
+    branch: BranchKind<'a>,
+    author: &'a str,
+    surroundings: &'a Surroundings,
+    now: Timestamp,
+}
+
+impl<P: Ports> Run<'_, P> {
+    async fn component(&self, source: &Source) -> Result<Component, Failure> {
+        match self.planned(source) {
+            Ok(package) => self.settle(source, package).await,
+            Err(problems) => self.reject(source, problems).await,
+        }
+    }
+
+    fn planned(&self, source: &Source) -> Result<Package, Vec<Problem>> {
+        let files = source.files.as_ref().map_err(|problem| vec![problem.clone()])?;
+        let package = plan(&source.folder, files, &self.surroundings.world())?;
+        let name = &package.manifest.component.name;
+        match release::foreign(&self.surroundings.history(name), name, &self.request.repository) {
+            Some(problem) => Err(vec![problem]),
+            None => Ok(package),
+        }
+    }
+
+    async fn reject(&self, source: &Source, problems: Vec<Problem>) -> Result<Component, Failure> {
+        let label = source.label(&self.request.repository);
+        let answer = release::rejected(&label, &problems);
+        let record = release::rejection(&label, self.request, self.author, problems, self.now);
+        self.ports.change(&record.key(), |_| Some(record.clone())).await?;
+        Ok(answer)
+    }
+
+    async fn settle(&self, source: &Source, package: Package) -> Result<Component, Failure> {
+        let name = package.manifest.component.name.clone();
+        let history = self.surroundings.history(&name);
+        let arrived = match &history.published {
+            Some(published) => self.has_arrived(published).await?,
+            None => false,
+        };
+        match release::fate(&package, &history, &self.request.commit, self.branch, arrived) {
+            Fate::Unchanged(version) => Ok(release::unchanged(&name, &version)),
+            Fate::DriveOn(published) => Ok(self.going(&published)),
+            Fate::Build => self.build(source, package).await,
+        }
+    }
+
+    /// Whether a release has proved itself in every stage that it reaches by itself.
+    async fn has_arrived(&self, release: &Release) -> Result<bool, Failure> {
+        for stage in self.surroundings.stages.propagating() {
+            let key = Evidence::key_of(&release.component, &release.digest, &stage.name);
+            if self.ports.get::<Evidence>(&key).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Version, artifact, record, in this order: whoever comes after a crash finds the version and repeats the rest.
+    async fn build(&self, source: &Source, package: Package) -> Result<Component, Failure> {
+        let version = self.version(&package).await?;
+        let made = release::packaged(&Making {
+            request: self.request,
+            author: self.author,
+            folder: &source.folder,
+            package: &package,
+            version: &version,
+            now: self.now,
+        });
+        self.ports.store(&made.artifact, package.artifact).await?;
+        let stored = self.ports.change(&made.key(), |old| release::rewritten(old, &made)).await?.unwrap_or(made);
+        Ok(match stored.state {
+            // It came by here before and went on; what it holds is out of date, or was tested already.
+            ReleaseState::Published => release::unchanged(&stored.component, &stored.version),
+            ReleaseState::Packaged | ReleaseState::TestFailed => self.going(&stored),
+        })
+    }
+
+    /// The version of this commit with these images: the one it has, or the next.
+    async fn version(&self, package: &Package) -> Result<Version, Failure> {
+        let (component, of) = (&package.manifest.component.name, package.manifest.component.version);
+        let (commit, image_lock_digest) = (&self.request.commit, package.image_lock.digest());
+        let key = CommitVersion::key_of(component, commit, &image_lock_digest);
+        if let Some(known) = self.ports.get::<CommitVersion>(&key).await?
+            && release::serves(&known.version, self.branch)
+        {
+            return Ok(known.version);
+        }
+        let counter_key = BuildCounter::key_of(component, of);
+        let counter = self.ports.change(&counter_key, |old| Some(release::counted(old, component, of))).await?;
+        let count = counter.ok_or_else(|| Failure::bug("a build counter was written and is not there"))?.last;
+        let made = CommitVersion {
+            component: component.clone(),
+            commit: commit.clone(),
+            image_lock_digest,
+            version: next_version(of, self.branch, count),
+        };
+        let kept = self.ports.change(&key, |old| release::settled(old, &made, self.branch)).await?;
+        Ok(kept.unwrap_or(made).version)
+    }
+
+    fn going(&self, release: &Release) -> Component {
+        release::going(&release.component, &release.version, &self.surroundings.stages, &self.request.execution)
+    }
+}

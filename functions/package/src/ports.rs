@@ -1,0 +1,106 @@
+//! What packaging needs of the world, in its own words, and AWS behind them.
+
+use crate::source::{Fetched, fetch};
+use jiff::SignedDuration;
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::ids::CommitSha;
+use lockstep_domain::records::{Key, Record, Repository};
+use lockstep_platform::artifacts::Artifacts;
+use lockstep_platform::aws::Aws;
+use lockstep_platform::config::{Config, Setting};
+use lockstep_platform::ledger::{Inserted, Ledger, Order};
+use lockstep_platform::secrets::Secrets;
+
+/// How long a token, or its absence, is believed.
+const TOKEN_AGE: SignedDuration = SignedDuration::from_secs(60);
+
+/// What packaging needs of the world.
+pub trait Ports {
+    /// The commit's tarball and author, from the repository's git host.
+    fn fetch(&self, repository: &Repository, commit: &CommitSha) -> impl Future<Output = Result<Fetched, Failure>>;
+
+    /// Stores an artifact. Keys name their content: storing the same again changes nothing, and needs no undo.
+    fn store(&self, key: &str, artifact: Vec<u8>) -> impl Future<Output = Result<(), Failure>>;
+
+    /// The record at `key`.
+    fn get<T: Record>(&self, key: &Key) -> impl Future<Output = Result<Option<T>, Failure>>;
+
+    /// At most `limit` records below a partition and prefix, highest sort key first.
+    fn newest<T: Record>(
+        &self,
+        pk: &str,
+        sk_prefix: &str,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<T>, Failure>>;
+
+    /// Reads the record at `key`, lets `plan` say what to write instead (`None`: nothing), and writes that only if
+    /// nobody else wrote meanwhile: `Conflict` if somebody did. Answers what is there then.
+    fn change<T: Record>(
+        &self,
+        key: &Key,
+        plan: impl FnOnce(Option<&T>) -> Option<T>,
+    ) -> impl Future<Output = Result<Option<T>, Failure>>;
+}
+
+/// The settings that [`Cloud::new`] reads.
+pub const SETTINGS: [Setting; 2] = [Setting::Table, Setting::Bucket];
+
+/// AWS, and the git hosts of the subscribed repositories.
+pub struct Cloud {
+    secrets: Secrets,
+    ledger: Ledger,
+    artifacts: Artifacts,
+}
+
+impl Cloud {
+    /// The account that the function runs in.
+    pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
+        Ok(Self {
+            secrets: Secrets::new(aws, TOKEN_AGE),
+            ledger: Ledger::new(aws, config.get(Setting::Table)?),
+            artifacts: Artifacts::new(aws, config.get(Setting::Bucket)?),
+        })
+    }
+}
+
+impl Ports for Cloud {
+    async fn fetch(&self, repository: &Repository, commit: &CommitSha) -> Result<Fetched, Failure> {
+        let token = self.secrets.get(&repository.id.token_secret()).await?;
+        fetch(repository, token.as_ref().map(|token| token.expose()), commit).await
+    }
+
+    async fn store(&self, key: &str, artifact: Vec<u8>) -> Result<(), Failure> {
+        self.artifacts.put(key, "application/zip", artifact).await
+    }
+
+    async fn get<T: Record>(&self, key: &Key) -> Result<Option<T>, Failure> {
+        Ok(self.ledger.get(key).await?.map(|found| found.record))
+    }
+
+    async fn newest<T: Record>(&self, pk: &str, sk_prefix: &str, limit: usize) -> Result<Vec<T>, Failure> {
+        let found = self.ledger.list(pk, sk_prefix, Order::Newest, limit).await?;
+        Ok(found.into_iter().map(|found| found.record).collect())
+    }
+
+    async fn change<T: Record>(
+        &self,
+        key: &Key,
+        plan: impl FnOnce(Option<&T>) -> Option<T>,
+    ) -> Result<Option<T>, Failure> {
+        let found = self.ledger.get::<T>(key).await?;
+        let Some(wanted) = plan(found.as_ref().map(|found| &found.record)) else {
+            return Ok(found.map(|found| found.record));
+        };
+        let written = match &found {
+            Some(old) => self.ledger.replace(old, wanted).await?,
+            None => match self.ledger.insert(&wanted).await? {
+                Inserted::New(written) => written,
+                Inserted::Exists(_) => {
+                    let message = format!("{} {} was written by another at the same time", key.pk, key.sk);
+                    return Err(Failure::new(FailureKind::Conflict, message));
+                }
+            },
+        };
+        Ok(Some(written.record))
+    }
+}

@@ -1,0 +1,263 @@
+//! What becomes of a component: pure decisions.
+
+use crate::commit::Source;
+use crate::world::History;
+use jiff::Timestamp;
+use lockstep_domain::error::{Failure, Problem};
+use lockstep_domain::ids::{CommitSha, ComponentName, RepositoryId};
+use lockstep_domain::packaging::{BranchKind, Package};
+use lockstep_domain::payloads::package::{Component, NextDeployment, Outcome, Request};
+use lockstep_domain::records::{
+    BuildCounter, CommitVersion, Rejection, Release, ReleaseState, Repository,
+};
+use lockstep_domain::stages::Stages;
+use lockstep_domain::token::client_token;
+use lockstep_domain::version::{MajorMinor, Version};
+use lockstep_domain::webhook::BranchName;
+use std::collections::BTreeMap;
+
+/// The most characters of a throw-away environment's name: with `test-` before it, names that CloudFormation derives
+/// from its stack still differ in what AWS cuts off.
+const ENVIRONMENT_CHARS: usize = 90;
+
+/// The branch that a git ref names: `refs/heads/main`, or `main` as a person writes it.
+pub fn branch(reference: &str) -> Result<BranchName, Failure> {
+    let name = reference.strip_prefix("refs/heads/").unwrap_or(reference);
+    if name.starts_with("refs/") {
+        return Err(Failure::rejected("only branches are released; write the ref as refs/heads/<branch>"));
+    }
+    name.parse().map_err(|error| Failure::rejected(format!("the ref is {error}; write it as refs/heads/<branch>")))
+}
+
+/// The repository's record as this push leaves it; nothing if it stays as it is.
+///
+/// Only the default branch says where the components are, and only those whose names can be read.
+pub fn remembered(repository: &Repository, sources: &[Source], branch: BranchKind<'_>) -> Option<Repository> {
+    let components: BTreeMap<ComponentName, String> =
+        sources.iter().filter_map(|s| Some((s.name.clone()?, s.folder.clone()))).collect();
+    let changed = branch == BranchKind::Default && components != repository.components;
+    changed.then(|| Repository { components, ..repository.clone() })
+}
+
+/// A component's name belongs to the repository that released it first: another one cannot take it over.
+pub fn foreign(history: &History, name: &ComponentName, repository: &RepositoryId) -> Option<Problem> {
+    let owner = &history.newest.as_ref()?.repository;
+    (owner != repository).then(|| {
+        Problem::at("", None, format!("the name `{name}` belongs to {}; choose another one", owner.full_name()))
+    })
+}
+
+/// What is to be done with a component that can be packaged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing: this release holds the same.
+    Unchanged(Version),
+    /// This release of the same commit is published, but an execution died before it had gone as far as it goes.
+    DriveOn(Release),
+    /// Build a release.
+    Build,
+}
+
+/// Compares a package with the newest published release of the default branch.
+///
+/// `arrived` says whether that release has proved itself in every stage that it reaches by itself. Only a run for the
+/// very same commit drives it on: a later push must not repeat what failed for a reason of its own.
+pub fn fate(package: &Package, history: &History, commit: &CommitSha, branch: BranchKind<'_>, arrived: bool) -> Fate {
+    let Some(published) = &history.published else { return Fate::Build };
+    let same = published.source_digest == package.source_digest
+        && published.image_lock.digest() == package.image_lock.digest();
+    match (same, branch) {
+        (false, _) => Fate::Build,
+        (true, BranchKind::Default) if published.commit == *commit && !arrived => Fate::DriveOn(published.clone()),
+        (true, _) => Fate::Unchanged(published.version.clone()),
+    }
+}
+
+/// Whether a version that a commit has may be used on this branch. A pre-release stays one; when its commit comes to
+/// the default branch, by a fast-forward, it gets a version of its own.
+pub fn serves(version: &Version, branch: BranchKind<'_>) -> bool {
+    branch != BranchKind::Default || !version.is_pre_release()
+}
+
+/// The build counter after one more number was taken.
+pub fn counted(old: Option<&BuildCounter>, component: &ComponentName, of: MajorMinor) -> BuildCounter {
+    let last = old.map_or(0, |counter| counter.last + 1);
+    BuildCounter { component: component.clone(), of, last }
+}
+
+/// What to write for the version of a commit when `made` was made for it: nothing if another run was first.
+pub fn settled(old: Option<&CommitVersion>, made: &CommitVersion, branch: BranchKind<'_>) -> Option<CommitVersion> {
+    let kept = old.is_some_and(|old| serves(&old.version, branch));
+    (!kept).then(|| made.clone())
+}
+
+/// What a release's record is made of.
+pub struct Making<'a> {
+    /// What asked for it.
+    pub request: &'a Request,
+    /// Who wrote the commit.
+    pub author: &'a str,
+    /// The component's folder.
+    pub folder: &'a str,
+    /// What was planned.
+    pub package: &'a Package,
+    /// Its version.
+    pub version: &'a Version,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// The S3 key of an artifact: its content is its name.
+pub fn artifact_key(package: &Package) -> String {
+    format!("releases/{}/{}.zip", package.manifest.component.name, package.digest)
+}
+
+/// The record of a release that was just built.
+pub fn packaged(making: &Making<'_>) -> Release {
+    let Making { request, author, folder, package, version, now } = *making;
+    let component = &package.manifest.component;
+    Release {
+        component: component.name.clone(),
+        version: version.clone(),
+        state: ReleaseState::Packaged,
+        repository: request.repository.clone(),
+        commit: request.commit.clone(),
+        author: author.to_owned(),
+        folder: folder.to_owned(),
+        artifact: artifact_key(package),
+        digest: package.digest.clone(),
+        source_digest: package.source_digest.clone(),
+        template_digest: package.template_digest.clone(),
+        test_template_digest: package.test_template_digest.clone(),
+        image_lock: package.image_lock.clone(),
+        outputs: package.outputs.clone(),
+        team: component.team.to_string(),
+        function: component.function.to_string(),
+        packaged_at: now,
+        execution: request.execution.clone(),
+        failure: None,
+    }
+}
+
+/// What to write over `old`: a release that nothing may have yet is packaged again, a published one never changes.
+pub fn rewritten(old: Option<&Release>, made: &Release) -> Option<Release> {
+    match old.map(|old| old.state) {
+        Some(ReleaseState::Published) => None,
+        Some(ReleaseState::Packaged | ReleaseState::TestFailed) | None => Some(made.clone()),
+    }
+}
+
+/// The record of a component that cannot be packaged.
+pub fn rejection(
+    component: &str,
+    request: &Request,
+    author: &str,
+    problems: Vec<Problem>,
+    now: Timestamp,
+) -> Rejection {
+    Rejection {
+        component: component.to_owned(),
+        repository: request.repository.clone(),
+        commit: request.commit.clone(),
+        author: author.to_owned(),
+        problems,
+        rejected_at: now,
+    }
+}
+
+/// The throw-away environment of a release: `<component>-<version>`, in the letters of a stack's name.
+///
+/// Build numbers are given out once, so that component and numbers already tell two releases apart; a long branch
+/// name behind them is cut.
+pub fn environment(component: &ComponentName, version: &Version) -> String {
+    let name = format!("{component}-{version}").replace('.', "-").to_ascii_lowercase();
+    name.chars().take(ENVIRONMENT_CHARS).collect::<String>().trim_end_matches('-').to_owned()
+}
+
+/// The answer for a release that is to be tested and deployed.
+pub fn going(component: &ComponentName, version: &Version, stages: &Stages, execution: &str) -> Component {
+    let pre_release = version.is_pre_release();
+    let deployments = stages.propagating().filter(|_| !pre_release).map(|stage| NextDeployment {
+        stage: stage.name.clone(),
+        execution: client_token(execution, &format!("deploy/{}/{component}", stage.name), 1),
+    });
+    Component {
+        component: component.to_string(),
+        outcome: Outcome::Packaged,
+        version: version.to_string(),
+        environment: environment(component, version),
+        pre_release,
+        test_execution: client_token(execution, &format!("test/{component}"), 1),
+        deployments: deployments.collect(),
+        problems: Vec::new(),
+    }
+}
+
+/// The answer for a component whose newest release holds the same.
+pub fn unchanged(component: &ComponentName, version: &Version) -> Component {
+    Component { version: version.to_string(), pre_release: version.is_pre_release(), ..idle(component.as_str(), Outcome::Unchanged) }
+}
+
+/// The answer for a component that is wrong.
+pub fn rejected(component: &str, problems: &[Problem]) -> Component {
+    Component { problems: problems.iter().map(ToString::to_string).collect(), ..idle(component, Outcome::Rejected) }
+}
+
+fn idle(component: &str, outcome: Outcome) -> Component {
+    Component {
+        component: component.to_owned(),
+        outcome,
+        version: String::new(),
+        environment: String::new(),
+        pre_release: false,
+        test_execution: String::new(),
+        deployments: Vec::new(),
+        problems: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(text: &str) -> Version {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_ref_names_a_branch_or_is_refused() {
+        for (reference, expected) in [("refs/heads/main", "main"), ("main", "main"), ("refs/heads/a/b", "a/b")] {
+            assert_eq!(branch(reference).unwrap().as_str(), expected);
+        }
+        for bad in ["", "refs/tags/v1", "refs/heads/", "a..b", "-x"] {
+            assert!(branch(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_environment_is_always_part_of_a_stacks_name() {
+        let component: ComponentName = "logs-broker".parse().unwrap();
+        assert_eq!(environment(&component, &version("2.1.37")), "logs-broker-2-1-37");
+        assert_eq!(environment(&component, &version("2.1.37-Fix-It.1")), "logs-broker-2-1-37-fix-it-1");
+        let long: ComponentName = "a".repeat(60).parse().unwrap();
+        let made = environment(&long, &version(&format!("4000000000.1.2-{}.1", "b-".repeat(20))));
+        assert!(made.len() <= ENVIRONMENT_CHARS && made.contains("-4000000000-1-2-"), "{made}");
+        assert!(format!("test-{made}").parse::<lockstep_domain::ids::StackName>().is_ok());
+    }
+
+    #[test]
+    fn build_numbers_start_at_zero_and_rise_by_one() {
+        let (component, of) = ("logs".parse().unwrap(), "2.1".parse().unwrap());
+        let first = counted(None, &component, of);
+        assert_eq!(first.last, 0);
+        assert_eq!(counted(Some(&first), &component, of).last, 1);
+    }
+
+    #[test]
+    fn a_pre_release_never_serves_the_default_branch() {
+        assert!(serves(&version("2.1.0"), BranchKind::Default));
+        assert!(!serves(&version("2.1.0-fix.1"), BranchKind::Default));
+        assert!(serves(&version("2.1.0-fix.1"), BranchKind::Other("fix")));
+        assert!(serves(&version("2.1.0"), BranchKind::Other("fix")));
+    }
+}

@@ -1,0 +1,178 @@
+//! What is known of everything outside a component's folder, gathered for one commit.
+
+use crate::commit::Source;
+use crate::ports::Ports;
+use lockstep_domain::error::{Failure, Problem};
+use lockstep_domain::ids::{AmiId, ComponentName, ImageName};
+use lockstep_domain::images::ImageVersion;
+use lockstep_domain::manifest::{self, Manifest};
+use lockstep_domain::packaging;
+use lockstep_domain::parameters::{ComponentParameters, Layers, OrganisationParameters, references};
+use lockstep_domain::records::{Config, ConfigKind, Image, ImageState, Location, Release, ReleaseState};
+use lockstep_domain::stages::{Path, Stages};
+use lockstep_domain::template::Template;
+use lockstep_domain::version::Version;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many releases are looked through for the newest published one.
+const RELEASES_MAX: usize = 500;
+
+/// How many records of one image are looked at: versions times locations.
+const IMAGES_MAX: usize = 2000;
+
+/// What is known of everything outside the folders.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The organisation's stages.
+    pub stages: Stages,
+    /// The organisation's parameters.
+    pub organisation: OrganisationParameters,
+    /// Every version of the images that the commit's components ask for.
+    pub images: Vec<ImageVersion>,
+    /// The outputs of this commit's components and of those they refer to.
+    pub producers: BTreeMap<ComponentName, BTreeSet<String>>,
+    /// What is known of the releases of this commit's components and of those they refer to.
+    pub histories: BTreeMap<ComponentName, History>,
+}
+
+/// What matters of a component's releases.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// The newest, in whatever state.
+    pub newest: Option<Release>,
+    /// The newest that was published from the default branch.
+    pub published: Option<Release>,
+}
+
+impl Surroundings {
+    /// The world as the planner of the domain wants it.
+    pub fn world(&self) -> packaging::World<'_> {
+        packaging::World {
+            stages: Some(&self.stages),
+            organisation: Some(&self.organisation),
+            images: Some(&self.images),
+            producers: Some(&self.producers),
+        }
+    }
+
+    /// The releases of `component`; none if nothing is known.
+    pub fn history(&self, component: &ComponentName) -> History {
+        self.histories.get(component).cloned().unwrap_or_default()
+    }
+}
+
+/// Reads what the commit's components need to be judged.
+pub async fn load(ports: &impl Ports, sources: &[Source]) -> Result<Surroundings, Failure> {
+    let stages = stages(newest_config(ports, ConfigKind::Stages).await?)?;
+    let organisation = organisation(newest_config(ports, ConfigKind::Parameters).await?)?;
+    let sketches: Vec<Sketch> = sources.iter().filter_map(|s| sketch(s, &stages, &organisation)).collect();
+    let mut images = Vec::new();
+    for name in sketches.iter().flat_map(|s| &s.images).collect::<BTreeSet<_>>() {
+        let (pk, prefix) = Image::all_of(name);
+        images.extend(fold(&ports.newest(&pk, prefix, IMAGES_MAX).await?, &stages));
+    }
+    let mut histories = BTreeMap::new();
+    let own = sketches.iter().map(|s| &s.name);
+    for name in own.chain(sketches.iter().flat_map(|s| &s.producers)).collect::<BTreeSet<_>>() {
+        let (pk, prefix) = Release::all_of(name);
+        histories.insert(name.clone(), history(ports.newest(&pk, prefix, RELEASES_MAX).await?));
+    }
+    let producers = producers(&sketches, &histories);
+    Ok(Surroundings { stages, organisation, images, producers, histories })
+}
+
+async fn newest_config(ports: &impl Ports, kind: ConfigKind) -> Result<Option<Config>, Failure> {
+    let (pk, prefix) = kind.prefix();
+    Ok(ports.newest::<Config>(pk, prefix, 1).await?.pop())
+}
+
+fn stages(config: Option<Config>) -> Result<Stages, Failure> {
+    let config = config.ok_or_else(|| {
+        Failure::rejected("no stages are known; write a stages.toml and run `lockstep stages apply stages.toml`")
+    })?;
+    Stages::parse("stages.toml", &config.text).map_err(|problems| unreadable("stages", &problems))
+}
+
+fn organisation(config: Option<Config>) -> Result<OrganisationParameters, Failure> {
+    let Some(config) = config else { return Ok(OrganisationParameters::default()) };
+    OrganisationParameters::parse("parameters.toml", &config.text).map_err(|problems| unreadable("parameters", &problems))
+}
+
+fn unreadable(what: &str, problems: &[Problem]) -> Failure {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Failure::rejected(format!("the {what} in the ledger cannot be read; apply them again: {}", lines.join("; ")))
+}
+
+/// What a component says it needs. What cannot be read is left out: the planner tells why.
+struct Sketch {
+    name: ComponentName,
+    images: BTreeSet<ImageName>,
+    producers: BTreeSet<ComponentName>,
+    outputs: BTreeSet<String>,
+}
+
+fn sketch(source: &Source, stages: &Stages, organisation: &OrganisationParameters) -> Option<Sketch> {
+    let files = source.files.as_ref().ok()?;
+    let text = |path: &str| std::str::from_utf8(files.get(path)?).ok();
+    let manifest = Manifest::parse(manifest::FILE, text(manifest::FILE)?).ok()?;
+    let template_path = manifest.component.template.as_str();
+    let template = Template::parse(template_path, text(template_path)?).ok()?;
+    let component = ComponentParameters::read(files).ok()?;
+    let layers = Layers { organisation: Some(organisation), component: &component, overrides: None };
+    let referred = stages.iter().flat_map(|stage| references(template.parameters(), &layers, stage));
+    Some(Sketch {
+        images: manifest.images.values().map(|constraint| constraint.name().clone()).collect(),
+        producers: referred.map(|output| output.component).collect(),
+        outputs: template.outputs().keys().cloned().collect(),
+        name: manifest.component.name,
+    })
+}
+
+fn history(newest_first: Vec<Release>) -> History {
+    let published = newest_first
+        .iter()
+        .find(|release| release.state == ReleaseState::Published && !release.version.is_pre_release())
+        .cloned();
+    History { newest: newest_first.into_iter().next(), published }
+}
+
+/// The outputs that count: those of this commit, or else of the newest published release.
+fn producers(
+    sketches: &[Sketch],
+    histories: &BTreeMap<ComponentName, History>,
+) -> BTreeMap<ComponentName, BTreeSet<String>> {
+    let released = histories.iter().filter_map(|(name, history)| {
+        Some((name.clone(), history.published.as_ref()?.outputs.clone()))
+    });
+    let own = sketches.iter().map(|sketch| (sketch.name.clone(), sketch.outputs.clone()));
+    released.chain(own).collect()
+}
+
+/// Folds what is known of an image in each place into what is known of its versions.
+///
+/// A version may be used if it is available wherever a push goes by itself: one that is on its way to such a place is
+/// withheld, so that no release finds out when it is deployed. What only promotion reaches is promotion's business.
+pub fn fold(records: &[Image], stages: &Stages) -> Vec<ImageVersion> {
+    let needed: BTreeSet<Location> = stages
+        .iter()
+        .filter(|stage| stage.path() == Path::Delivery)
+        .map(|stage| Location { account: stage.account.clone(), region: stage.region.clone() })
+        .collect();
+    let mut versions: BTreeMap<(&ImageName, &Version, &AmiId), Vec<&Image>> = BTreeMap::new();
+    for record in records {
+        versions.entry((&record.name, &record.version, &record.source_ami)).or_default().push(record);
+    }
+    let folded = versions.into_iter().map(|((name, version, source_ami), places)| {
+        let there: BTreeSet<&Location> =
+            places.iter().filter(|p| p.state == ImageState::Available && p.ami.is_some()).map(|p| &p.location).collect();
+        ImageVersion {
+            name: name.clone(),
+            version: version.clone(),
+            commit: places.iter().find_map(|p| p.commit.clone()),
+            source_ami: source_ami.clone(),
+            withheld: !needed.iter().all(|location| there.contains(location)),
+            revoked: places.iter().find_map(|p| p.revoked.clone()),
+        }
+    });
+    folded.collect()
+}

@@ -1,0 +1,494 @@
+//! What becomes of a commit: versions, bytes, records, and what a retry finds.
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use jiff::Timestamp;
+use lockstep_domain::archive::{Limits, unpack};
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::ids::{CommitSha, Digest};
+use lockstep_domain::payloads::package::{Component, Outcome, Request, Response};
+use lockstep_domain::records::{
+    Config, ConfigKind, Evidence, Image, ImageState, Key, Location, Record, Rejection, Release, ReleaseState, Repository,
+};
+use lockstep_package::handler::handle;
+use lockstep_package::ports::Ports;
+use lockstep_package::source::Fetched;
+use serde_json::Value;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+const COMMIT: &str = "1111111111111111111111111111111111111111";
+const NEXT: &str = "2222222222222222222222222222222222222222";
+
+const STAGES: &str = r#"
+[[stages]]
+name = "test"
+account = "111111111111"
+region = "eu-west-1"
+
+[[stages]]
+name = "ci"
+account = "111111111111"
+region = "eu-west-1"
+propagates = true
+
+[[stages]]
+name = "production"
+account = "333333333333"
+region = "eu-central-1"
+"#;
+
+/// A ledger, a bucket and a git host in memory.
+struct World {
+    records: RefCell<BTreeMap<Key, Value>>,
+    objects: RefCell<BTreeMap<String, Vec<u8>>>,
+    tarballs: RefCell<BTreeMap<CommitSha, Vec<u8>>>,
+    /// How many writes are still allowed before one breaks off, once, after it had its effect.
+    writes_left: Cell<Option<u32>>,
+}
+
+impl World {
+    fn new() -> Self {
+        let world = Self {
+            records: RefCell::default(),
+            objects: RefCell::default(),
+            tarballs: RefCell::default(),
+            writes_left: Cell::new(None),
+        };
+        world.put(&Repository {
+            id: "github.acme.logs".parse().unwrap(),
+            base_url: "https://api.github.com".to_owned(),
+            branch: "main".to_owned(),
+            components: BTreeMap::new(),
+            added_by: "arn".to_owned(),
+            added_at: Timestamp::UNIX_EPOCH,
+        });
+        world.put(&Config {
+            config: ConfigKind::Stages,
+            version: 1,
+            text: STAGES.to_owned(),
+            applied_by: "arn".to_owned(),
+            applied_at: Timestamp::UNIX_EPOCH,
+        });
+        world.put(&image("2.1.36", "111111111111"));
+        world.holds(COMMIT, &component("broker", "logs-broker", ""));
+        world
+    }
+
+    fn put<T: Record>(&self, record: &T) {
+        self.records.borrow_mut().insert(record.key(), serde_json::to_value(record).unwrap());
+    }
+
+    fn all<T: Record>(&self, kind: &str) -> Vec<T> {
+        let records = self.records.borrow();
+        let found = records.iter().filter(|(key, _)| key.sk.starts_with(kind));
+        found.map(|(_, value)| serde_json::from_value(value.clone()).unwrap()).collect()
+    }
+
+    fn releases(&self) -> Vec<Release> {
+        self.all("RELEASE#")
+    }
+
+    /// Lets `commit` have these files.
+    fn holds(&self, commit: &str, files: &[(String, String)]) {
+        let commit: CommitSha = commit.parse().unwrap();
+        self.tarballs.borrow_mut().insert(commit.clone(), tarball(&commit, files));
+    }
+
+    fn written(&self) -> Result<(), Failure> {
+        match self.writes_left.get() {
+            Some(0) => {
+                self.writes_left.set(None);
+                Err(Failure::new(FailureKind::Transient, "the reply is lost"))
+            }
+            left => {
+                self.writes_left.set(left.map(|left| left - 1));
+                Ok(())
+            }
+        }
+    }
+
+    async fn package(&self, commit: &str, reference: &str, execution: &str) -> Result<Response, Failure> {
+        let request = Request {
+            repository: "github.acme.logs".parse().unwrap(),
+            reference: reference.to_owned(),
+            commit: commit.parse().unwrap(),
+            execution: execution.to_owned(),
+        };
+        handle(self, &request, "2026-03-01T12:00:00Z".parse().unwrap()).await
+    }
+
+    /// The only component that packaging `commit` on the default branch answers with.
+    async fn main(&self, commit: &str) -> Component {
+        only(self.package(commit, "refs/heads/main", "arn:execution").await.unwrap())
+    }
+
+    fn publish(&self, version: &str) {
+        let mut release = self.releases().into_iter().find(|r| r.version.to_string() == version).unwrap();
+        release.state = ReleaseState::Published;
+        self.put(&release);
+    }
+
+    fn prove(&self, version: &str) {
+        let release = self.releases().into_iter().find(|r| r.version.to_string() == version).unwrap();
+        self.put(&Evidence {
+            component: release.component,
+            digest: release.digest,
+            stage: "ci".parse().unwrap(),
+            version: release.version,
+            deployment: lockstep_domain::ids::DeploymentId::of_execution("arn"),
+            passed_at: Timestamp::UNIX_EPOCH,
+        });
+    }
+}
+
+impl Ports for World {
+    async fn fetch(&self, _: &Repository, commit: &CommitSha) -> Result<Fetched, Failure> {
+        let tarball = self.tarballs.borrow().get(commit).cloned();
+        let tarball = tarball.ok_or_else(|| Failure::rejected("no such commit"))?;
+        Ok(Fetched { tarball, author: "Ada".to_owned() })
+    }
+
+    async fn store(&self, key: &str, artifact: Vec<u8>) -> Result<(), Failure> {
+        self.objects.borrow_mut().insert(key.to_owned(), artifact);
+        self.written()
+    }
+
+    async fn get<T: Record>(&self, key: &Key) -> Result<Option<T>, Failure> {
+        Ok(self.records.borrow().get(key).map(|value| serde_json::from_value(value.clone()).unwrap()))
+    }
+
+    async fn newest<T: Record>(&self, pk: &str, sk_prefix: &str, limit: usize) -> Result<Vec<T>, Failure> {
+        let records = self.records.borrow();
+        let below = records.iter().rev().filter(|(key, _)| key.pk == pk && key.sk.starts_with(sk_prefix));
+        Ok(below.take(limit).map(|(_, value)| serde_json::from_value(value.clone()).unwrap()).collect())
+    }
+
+    async fn change<T: Record>(
+        &self,
+        key: &Key,
+        plan: impl FnOnce(Option<&T>) -> Option<T>,
+    ) -> Result<Option<T>, Failure> {
+        let old: Option<T> = self.get(key).await?;
+        let Some(wanted) = plan(old.as_ref()) else { return Ok(old) };
+        assert_eq!(wanted.key(), *key);
+        self.put(&wanted);
+        self.written().map(|()| Some(wanted))
+    }
+}
+
+fn only(response: Response) -> Component {
+    let [component] = response.components.try_into().unwrap();
+    component
+}
+
+fn image(version: &str, account: &str) -> Image {
+    Image {
+        name: "logstash".parse().unwrap(),
+        version: version.parse().unwrap(),
+        location: Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+        state: ImageState::Available,
+        ami: Some("ami-00000001".parse().unwrap()),
+        snapshots: Default::default(),
+        source_ami: "ami-00000001".parse().unwrap(),
+        commit: None,
+        shared_with: Default::default(),
+        revoked: None,
+        recorded_by: "arn".to_owned(),
+        recorded_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+/// A component in `folder`; `extra` is added to its default parameters.
+fn component(folder: &str, name: &str, extra: &str) -> Vec<(String, String)> {
+    let manifest = format!(
+        "[component]\nname = \"{name}\"\nversion = \"2.1\"\ntemplate = \"template.yaml\"\nteam = \"platform\"\n\
+         function = \"logging\"\n\n[images]\nImageId = \"logstash@^2.1\"\n\n[test]\noutputs_from = \"ci\"\n"
+    );
+    let template = "Parameters:\n  ImageId: {Type: \"AWS::EC2::Image::Id\"}\n  Size: {Type: String}\n\
+         Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n    DeletionPolicy: Retain\n    UpdateReplacePolicy: Retain\n\
+         \x20   Properties: {DisplayName: !Sub \"${ImageId} ${Size}\"}\nOutputs:\n  Host: {Value: !Ref Topic}\n";
+    [
+        ("lockstep.toml", manifest),
+        ("template.yaml", template.to_owned()),
+        ("parameters/default.toml", if extra.is_empty() { "Size = \"small\"\n".to_owned() } else { extra.to_owned() }),
+    ]
+    .into_iter()
+    .map(|(path, text)| (format!("{folder}/{path}").trim_start_matches('/').to_owned(), text))
+    .collect()
+}
+
+/// A tarball as `git archive` writes it: the commit in a global header, everything below one folder.
+fn tarball(commit: &CommitSha, files: &[(String, String)]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    let record = format!("52 comment={commit}\n");
+    assert_eq!(record.len(), 52);
+    append(&mut archive, tar::EntryType::XGlobalHeader, "pax_global_header", record.as_bytes());
+    for (path, text) in files {
+        append(&mut archive, tar::EntryType::Regular, &format!("acme-logs/{path}"), text.as_bytes());
+    }
+    archive.into_inner().unwrap().finish().unwrap()
+}
+
+fn append(archive: &mut tar::Builder<GzEncoder<Vec<u8>>>, kind: tar::EntryType, path: &str, bytes: &[u8]) {
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(kind);
+    header.set_mode(0o644);
+    header.set_size(bytes.len() as u64);
+    archive.append_data(&mut header, path, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_commit_becomes_a_release_with_all_it_needs() {
+    let world = World::new();
+    let component = world.main(COMMIT).await;
+    assert_eq!(component.outcome, Outcome::Packaged, "{:?}", component.problems);
+    assert_eq!((component.component.as_str(), component.version.as_str()), ("logs-broker", "2.1.0"));
+    assert_eq!(component.environment, "logs-broker-2-1-0");
+    assert!(!component.pre_release);
+    let stages: Vec<_> = component.deployments.iter().map(|next| next.stage.as_str()).collect();
+    assert_eq!(stages, ["ci"]);
+    assert_ne!(component.test_execution, component.deployments[0].execution);
+    let [release] = world.releases().try_into().unwrap();
+    assert_eq!((release.state, release.author.as_str(), release.folder.as_str()), (ReleaseState::Packaged, "Ada", "broker"));
+    let artifact = world.objects.borrow()[&release.artifact].clone();
+    assert_eq!(release.artifact, format!("releases/logs-broker/{}.zip", release.digest));
+    assert_eq!(Digest::of(&artifact), release.digest);
+    let files = unpack(&artifact, &Limits::DEFAULT).unwrap();
+    assert!(files.contains_key("lockstep.toml") && files.contains_key("image-lock.json"), "{:?}", files.keys());
+    let [repository] = world.all::<Repository>("-").try_into().unwrap();
+    assert_eq!(repository.components["logs-broker" .parse::<lockstep_domain::ids::ComponentName>().as_ref().unwrap()], "broker");
+}
+
+#[tokio::test]
+async fn the_same_commit_gives_the_same_bytes_in_another_installation() {
+    let (one, other) = (World::new(), World::new());
+    one.main(COMMIT).await;
+    other.main(COMMIT).await;
+    assert_eq!(*one.objects.borrow(), *other.objects.borrow());
+}
+
+#[tokio::test]
+async fn a_run_that_broke_off_at_any_write_is_repeated_with_the_same_version() {
+    let mut breaks = 0;
+    loop {
+        let world = World::new();
+        world.writes_left.set(Some(breaks));
+        let broken = world.package(COMMIT, "refs/heads/main", "arn:execution").await;
+        if broken.is_ok() {
+            break;
+        }
+        let before: Vec<_> = world.releases().into_iter().map(|r| r.version).collect();
+        let first = world.main(COMMIT).await;
+        let releases = world.releases();
+        assert_eq!(releases.len(), 1, "after write {breaks}");
+        assert!(before.iter().all(|version| *version == releases[0].version), "after write {breaks}");
+        assert_eq!(world.main(COMMIT).await, first, "after write {breaks}");
+        assert_eq!(world.objects.borrow().len(), 1, "after write {breaks}");
+        breaks += 1;
+    }
+    // Counter, version, artifact, release, repository.
+    assert_eq!(breaks, 5);
+}
+
+#[tokio::test]
+async fn a_release_that_failed_its_test_is_packaged_again_under_its_version() {
+    let world = World::new();
+    let first = world.main(COMMIT).await;
+    let mut failed = world.releases().remove(0);
+    (failed.state, failed.failure) = (ReleaseState::TestFailed, Some("no host".to_owned()));
+    world.put(&failed);
+    let again = only(world.package(COMMIT, "main", "arn:again").await.unwrap());
+    assert_eq!((again.outcome, &again.version), (Outcome::Packaged, &first.version));
+    assert_ne!(again.test_execution, first.test_execution);
+    let [release] = world.releases().try_into().unwrap();
+    assert_eq!((release.state, release.failure, release.execution.as_str()), (ReleaseState::Packaged, None, "arn:again"));
+}
+
+#[tokio::test]
+async fn what_the_newest_published_release_holds_is_unchanged() {
+    let world = World::new();
+    world.main(COMMIT).await;
+    world.publish("2.1.0");
+    world.holds(NEXT, &component("broker", "logs-broker", ""));
+    let next = world.main(NEXT).await;
+    assert_eq!((next.outcome, next.version.as_str()), (Outcome::Unchanged, "2.1.0"));
+    assert!(next.deployments.is_empty());
+    assert_eq!(world.releases().len(), 1);
+}
+
+#[tokio::test]
+async fn a_changed_file_or_a_new_image_is_a_new_release() {
+    let world = World::new();
+    world.main(COMMIT).await;
+    world.publish("2.1.0");
+    world.holds(NEXT, &component("broker", "logs-broker", "Size = \"large\"\n"));
+    assert_eq!(world.main(NEXT).await.version, "2.1.1");
+    world.publish("2.1.1");
+    world.put(&image("2.1.37", "111111111111"));
+    let patched = world.main(NEXT).await;
+    assert_eq!((patched.outcome, patched.version.as_str()), (Outcome::Packaged, "2.1.2"));
+}
+
+#[tokio::test]
+async fn a_published_release_of_the_same_commit_is_driven_on_until_it_has_arrived() {
+    let world = World::new();
+    let first = world.main(COMMIT).await;
+    world.publish("2.1.0");
+    let driven = only(world.package(COMMIT, "main", "arn:again").await.unwrap());
+    assert_eq!((driven.outcome, &driven.version), (Outcome::Packaged, &first.version));
+    assert_eq!(driven.deployments.len(), 1);
+    assert_eq!(world.releases()[0].state, ReleaseState::Published);
+    world.prove("2.1.0");
+    assert_eq!(world.main(COMMIT).await.outcome, Outcome::Unchanged);
+}
+
+#[tokio::test]
+async fn an_older_commit_that_was_published_is_not_deployed_over_a_newer_one() {
+    let world = World::new();
+    world.main(COMMIT).await;
+    world.publish("2.1.0");
+    world.holds(NEXT, &component("broker", "logs-broker", "Size = \"large\"\n"));
+    world.main(NEXT).await;
+    world.publish("2.1.1");
+    let late = world.main(COMMIT).await;
+    assert_eq!((late.outcome, late.version.as_str()), (Outcome::Unchanged, "2.1.0"));
+}
+
+#[tokio::test]
+async fn another_branch_gives_a_pre_release_that_goes_nowhere() {
+    let world = World::new();
+    let component = only(world.package(COMMIT, "refs/heads/fix/x", "arn").await.unwrap());
+    assert_eq!((component.version.as_str(), component.pre_release), ("2.1.0-fix-x.1", true));
+    assert_eq!(component.environment, "logs-broker-2-1-0-fix-x-1");
+    assert!(component.deployments.is_empty());
+    assert!(world.all::<Repository>("-")[0].components.is_empty());
+    let again = only(world.package(COMMIT, "refs/heads/fix/x", "arn").await.unwrap());
+    assert_eq!(again, component);
+}
+
+#[tokio::test]
+async fn a_commit_that_comes_to_the_default_branch_gets_a_release_of_its_own() {
+    let world = World::new();
+    world.package(COMMIT, "refs/heads/fix", "arn").await.unwrap();
+    let merged = world.main(COMMIT).await;
+    assert_eq!((merged.version.as_str(), merged.pre_release), ("2.1.1", false));
+    assert_eq!(world.main(COMMIT).await, merged);
+}
+
+#[tokio::test]
+async fn a_component_that_is_wrong_is_told_and_recorded_and_its_siblings_go_on() {
+    let world = World::new();
+    let mut files = component("a", "logs-a", "Size = \"small\"\nSise = \"x\"\n");
+    files.extend(component("b", "logs-b", ""));
+    files.push(("c/lockstep.toml".to_owned(), "[component]\nname = \"Not A Name\"\n".to_owned()));
+    world.holds(COMMIT, &files);
+    let response = world.package(COMMIT, "main", "arn").await.unwrap();
+    let outcomes: Vec<_> = response.components.iter().map(|c| (c.component.as_str(), c.outcome)).collect();
+    assert_eq!(
+        outcomes,
+        [("logs-a", Outcome::Rejected), ("logs-b", Outcome::Packaged), ("c", Outcome::Rejected)]
+    );
+    let problem = &response.components[0].problems[0];
+    assert!(problem.starts_with("a/parameters/default.toml:2: ") && problem.contains("Sise"), "{problem}");
+    let rejections: Vec<Rejection> = world.all("REJECTION#");
+    let told: Vec<_> = rejections.iter().map(|r| (r.component.as_str(), r.problems[0].to_string())).collect();
+    assert_eq!(told[1], ("logs-a", problem.clone()), "{told:?}");
+    assert_eq!(world.releases().len(), 1);
+}
+
+#[tokio::test]
+async fn two_folders_with_one_name_are_both_refused() {
+    let world = World::new();
+    let mut files = component("a", "logs", "");
+    files.extend(component("b", "logs", "Size = \"large\"\n"));
+    world.holds(COMMIT, &files);
+    let response = world.package(COMMIT, "main", "arn").await.unwrap();
+    assert!(response.components.iter().all(|c| c.outcome == Outcome::Rejected));
+    assert!(response.components[1].problems[0].contains("a and b"), "{:?}", response.components[1].problems);
+    assert!(world.releases().is_empty());
+}
+
+#[tokio::test]
+async fn a_name_of_another_repository_cannot_be_taken_over() {
+    let world = World::new();
+    world.main(COMMIT).await;
+    let mut theirs = world.releases().remove(0);
+    theirs.repository = "github.acme.elsewhere".parse().unwrap();
+    world.put(&theirs);
+    let component = world.main(COMMIT).await;
+    assert_eq!(component.outcome, Outcome::Rejected);
+    assert!(component.problems[0].contains("belongs to acme/elsewhere"), "{:?}", component.problems);
+    assert_eq!(world.releases()[0].repository, theirs.repository);
+}
+
+#[tokio::test]
+async fn an_output_of_a_sibling_in_the_same_commit_is_known() {
+    let world = World::new();
+    let mut files = component("a", "logs-a", "Size = \"${outputs.logs-b.Host}\"\n");
+    files.extend(component("b", "logs-b", ""));
+    world.holds(COMMIT, &files);
+    let response = world.package(COMMIT, "main", "arn").await.unwrap();
+    assert!(response.components.iter().all(|c| c.outcome == Outcome::Packaged), "{response:?}");
+    world.holds(NEXT, &component("a", "logs-a", "Size = \"${outputs.logs-b.Host}\"\n"));
+    let alone = world.main(NEXT).await;
+    assert_eq!(alone.outcome, Outcome::Rejected, "b was never published");
+    world.publish_all();
+    world.holds(NEXT, &component("a", "logs-a", "Size = \"x-${outputs.logs-b.Host}\"\n"));
+    assert_eq!(world.main(NEXT).await.outcome, Outcome::Packaged);
+}
+
+impl World {
+    fn publish_all(&self) {
+        for mut release in self.releases() {
+            release.state = ReleaseState::Published;
+            self.put(&release);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_image_is_used_only_where_every_delivery_stage_has_it() {
+    let world = World::new();
+    world.put(&image("2.1.40", "222222222222"));
+    let mut underway = image("2.1.41", "111111111111");
+    (underway.state, underway.ami) = (ImageState::Promoting, None);
+    world.put(&underway);
+    let mut revoked = image("2.1.42", "111111111111");
+    revoked.revoked = Some("a hole".to_owned());
+    world.put(&revoked);
+    world.main(COMMIT).await;
+    let lock = world.releases().remove(0).image_lock;
+    assert_eq!(lock.0.values().next().unwrap().version.to_string(), "2.1.36");
+}
+
+#[tokio::test]
+async fn a_commit_that_holds_no_component_is_refused_with_what_to_do() {
+    let world = World::new();
+    world.holds(COMMIT, &[("README.md".to_owned(), "hello".to_owned())]);
+    let failure = world.package(COMMIT, "main", "arn").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Rejected);
+    assert!(failure.message.contains("lockstep init"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn an_archive_of_another_commit_or_of_none_is_refused() {
+    let world = World::new();
+    let wrong = tarball(&NEXT.parse().unwrap(), &component("", "logs", ""));
+    world.tarballs.borrow_mut().insert(COMMIT.parse().unwrap(), wrong);
+    let failure = world.package(COMMIT, "main", "arn").await.unwrap_err();
+    assert!(failure.message.contains(NEXT), "{}", failure.message);
+    world.tarballs.borrow_mut().insert(COMMIT.parse().unwrap(), b"no archive".to_vec());
+    assert_eq!(world.package(COMMIT, "main", "arn").await.unwrap_err().kind, FailureKind::Rejected);
+}
+
+#[tokio::test]
+async fn without_a_subscription_or_without_stages_nothing_is_packaged() {
+    let world = World::new();
+    world.records.borrow_mut().retain(|key, _| key.pk != "CONFIG");
+    let failure = world.package(COMMIT, "main", "arn").await.unwrap_err();
+    assert!(failure.message.contains("lockstep stages apply"), "{}", failure.message);
+    world.records.borrow_mut().clear();
+    let failure = world.package(COMMIT, "main", "arn").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::NotFound);
+}
