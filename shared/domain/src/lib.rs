@@ -3,14 +3,19 @@
 //! This crate knows nothing of AWS clients, clocks, random numbers, files or networks: time, identities and the
 //! world arrive as arguments. The dependency list in its `Cargo.toml` keeps it so.
 
+pub mod approval;
 pub mod archive;
 pub mod checks;
 pub mod credentials;
 pub mod diagnosis;
+pub mod environment;
 pub mod error;
+pub mod gate;
 pub mod guard;
+pub mod hints;
 pub mod ids;
 pub mod images;
+pub mod inbox;
 pub mod manifest;
 pub mod packaging;
 pub mod parameters;

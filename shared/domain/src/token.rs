@@ -21,9 +21,16 @@ pub fn client_token(scope: &str, step: &str, attempt: u32) -> String {
     format!("t{}", &hex::encode(hash.finalize())[..40])
 }
 
+/// Whether `text` has the form of a [`client_token`].
+pub fn is_client_token(text: &str) -> bool {
+    text.len() == 41
+        && text.starts_with('t')
+        && text[1..].bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::client_token;
+    use super::{client_token, is_client_token};
 
     #[test]
     fn a_token_depends_on_scope_step_and_attempt_and_on_nothing_else() {
@@ -45,5 +52,13 @@ mod tests {
         assert_eq!(token.len(), 41);
         assert!(token.starts_with('t'));
         assert!(token.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
+        assert!(is_client_token(&token));
+    }
+
+    #[test]
+    fn a_token_of_somebody_else_is_told_apart() {
+        for other in ["", "t", "Console-CreateStack-7f59c3cf-00d2-40c7-b2ff-e75db0987002", "tünïcode-ünïcode-ünïcode-ünïcode-x"] {
+            assert!(!is_client_token(other), "{other}");
+        }
     }
 }

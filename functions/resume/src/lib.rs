@@ -1,0 +1,3 @@
+//! The `resume` function: an event, or a request to look, becomes the answer to a task token.
+
+pub mod handler;
