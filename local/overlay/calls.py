@@ -16,6 +16,8 @@ from ministack.core.responses import get_account_id
 from overlay import control, fault_replies, rules
 
 _LONGEST_HOLD_SECONDS = 120
+# What ``contains`` looks at: more than the longest template in a request, less than an uploaded archive.
+_SEARCHED_BYTES = 64 * 1024
 _dispatch = app._dispatch_service_request
 _function_url = app._handle_lambda_url_request
 _app = app.app
@@ -91,7 +93,7 @@ def _facts(service, action, headers, query_params, path, body):
         "action": action,
         "account": get_account_id(),
         "principal": request_caller_arn(headers, query_params) if signed else "anonymous",
-        "contains": f"{path} {body.decode('utf-8', 'replace')}",
+        "contains": f"{path} {body[:_SEARCHED_BYTES].decode('utf-8', 'replace')}",
     }
 
 

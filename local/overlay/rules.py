@@ -7,7 +7,8 @@ A rule is the JSON a test posts to ``/_lockstep/faults``::
     {"on": "event", "source": "aws.ec2", "detail_type": "EC2 AMI State Change",
      "times": 1, "effect": {"kind": "duplicate"}}
 
-Every condition that is left out matches everything. ``skip`` lets that many matches pass first;
+Every condition that is left out matches everything; ``contains`` looks for a text in the path and the
+first 64 KiB of the body, or in the detail of an event. ``skip`` lets that many matches pass first;
 ``times`` (default 1) is how often the rule strikes, 0 for always.
 """
 

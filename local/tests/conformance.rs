@@ -11,6 +11,18 @@ async fn the_suite_passes(part: &str) {
     assert!(!printed.contains("Ran 0 tests"), "{printed}");
 }
 
+#[test]
+fn every_part_of_the_suite_is_run() {
+    let this = include_str!("conformance.rs");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("overlay/tests");
+    for entry in std::fs::read_dir(folder).expect("the suite") {
+        let name = entry.expect("an entry").file_name().into_string().expect("a plain name");
+        if let Some(part) = name.strip_prefix("test_").and_then(|name| name.strip_suffix(".py")) {
+            assert!(this.contains(&format!("the_suite_passes(\"{part}\")")), "nothing runs {name}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn stacks_raise_events_fail_and_roll_back_as_on_aws() {
     the_suite_passes("stacks").await;
@@ -39,4 +51,9 @@ async fn function_urls_answer_and_know_their_caller() {
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_strike_calls_and_the_journal_records_them() {
     the_suite_passes("faults").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn native_functions_run_as_their_role() {
+    the_suite_passes("functions").await;
 }

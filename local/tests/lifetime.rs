@@ -3,7 +3,7 @@
 mod support;
 
 use lockstep_local::{CallEffect, CallFault, CallFilter, Cloud};
-use rustix::process::{Pid, test_kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process_group};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
@@ -24,9 +24,12 @@ answer = functions.invoke(FunctionName="worker")["Payload"].read()
 assert answer == b'"ran"', answer
 "#;
 
+fn process(pid: u32) -> Pid {
+    Pid::from_raw(i32::try_from(pid).expect("a process id")).expect("not zero")
+}
+
 fn group_exists(pid: u32) -> bool {
-    let pid = Pid::from_raw(i32::try_from(pid).expect("a process id")).expect("not zero");
-    test_kill_process_group(pid).is_ok()
+    test_kill_process_group(process(pid)).is_ok()
 }
 
 async fn gone(group: u32) {
@@ -57,6 +60,32 @@ async fn stopping_a_cloud_ends_the_emulator_and_its_lambda_processes() {
     // Killed at once; a worker whose parent is gone counts until the system has noticed its end.
     gone(group).await;
     assert!(!support::state_dir().join("tmp").join(port).exists(), "its temporary files are gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn terminating_the_emulator_ends_its_lambda_processes_too() {
+    let mut cloud = cloud_with_a_worker().await;
+    let group = cloud.pid();
+    kill_process(process(group), Signal::TERM).expect("sent");
+    let mut ended = || !cloud.is_running() && !group_exists(group);
+    support::eventually("the emulator and its workers have ended", || {
+        std::future::ready(ended().then_some(()))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_overlay_refuses_another_release_of_the_emulator() {
+    let cloud = support::cloud().await;
+    let script =
+        "import overlay; overlay.PINNED_VERSION = '0.0.1'; from overlay import start; start.check_version()";
+    let output = support::python(&cloud, &["-c", script]);
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(
+        printed.contains("written for ministack 0.0.1") && printed.contains("emulator-venv"),
+        "{printed}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -82,10 +82,15 @@ def eventually(look, what, deadline=_DEADLINE_SECONDS):
         time.sleep(0.02)
 
 
+@functools.cache
+def _session():
+    return botocore.session.get_session()
+
+
+@functools.cache
 def client(service, account=TOOLING, region=REGION, key=None, secret="test", token=None, attempts=1):
-    """A client of an account: its root, or the credentials given."""
-    session = botocore.session.get_session()
-    return session.create_client(
+    """A client of an account: its root, or the credentials given. Kept, because making one is slow."""
+    return _session().create_client(
         service,
         region_name=region,
         endpoint_url=endpoint(),

@@ -210,6 +210,23 @@ class Templates(CloudTest):
         self.assertEqual(s3.get_object(Bucket=bucket, Key="k", VersionId=first)["Body"].read(), b"1")
         self.assertEqual(s3.get_object(Bucket=bucket, Key="k")["Body"].read(), b"2")
 
+    def test_a_stack_makes_a_versioned_bucket_and_cannot_delete_it_while_it_holds_anything(self):
+        name, s3 = unique("versioned"), client("s3", DEVELOPMENT)
+        properties = {"BucketName": name, "VersioningConfiguration": {"Status": "Enabled"}}
+        stack = self.stack({"Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": properties}}})
+        self.assertEqual(s3.get_bucket_versioning(Bucket=name)["Status"], "Enabled")
+        version = s3.put_object(Bucket=name, Key="k", Body=b"1")["VersionId"]
+        s3.delete_object(Bucket=name, Key="k")
+        self.delete_stack(stack["StackName"])
+        failed = stack_at_rest(stack["StackId"])
+        self.assertEqual(failed["StackStatus"], "DELETE_FAILED", failed)
+        for listed in ("Versions", "DeleteMarkers"):
+            for one in s3.list_object_versions(Bucket=name).get(listed, []):
+                s3.delete_object(Bucket=name, Key="k", VersionId=one["VersionId"])
+        self.assertNotEqual(version, "null")
+        self.delete_stack(stack["StackName"])
+        self.assertEqual(stack_at_rest(stack["StackId"])["StackStatus"], "DELETE_COMPLETE")
+
     def test_a_template_url_may_be_the_endpoint_or_any_amazonaws_form(self):
         bucket, api = self.bucket(), client("cloudformation", DEVELOPMENT)
         self.put(bucket, "a folder/t+1.json", _TOPIC)
