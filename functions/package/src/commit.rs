@@ -89,7 +89,8 @@ fn refuse_namesakes(sources: &mut [Source]) {
             } else {
                 format!("{}/{}", source.folder, manifest::FILE)
             };
-            let message = format!("the name is used in {}; give each component its own", namesakes.join(" and "));
+            let message =
+                format!("the name is used in {}; give each component its own", namesakes.join(" and "));
             source.files = Err(Problem::at(file, None, message));
         }
     }

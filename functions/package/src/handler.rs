@@ -20,7 +20,10 @@ use lockstep_domain::version::Version;
 pub async fn handle(ports: &impl Ports, request: &Request, now: Timestamp) -> Result<Response, Failure> {
     let key = Repository::key_of(&request.repository);
     let repository = ports.get::<Repository>(&key).await?.ok_or_else(|| {
-        Failure::not_found(format!("{} is not subscribed; run `lockstep repositories add`", request.repository))
+        Failure::not_found(format!(
+            "{} is not subscribed; run `lockstep repositories add`",
+            request.repository
+        ))
     })?;
     let branch = release::branch(&request.reference)?;
     let branch = BranchKind::of(branch.as_str(), &repository.branch);
@@ -109,7 +112,8 @@ impl<P: Ports> Run<'_, P> {
             now: self.now,
         });
         self.ports.store(&made.artifact, package.artifact).await?;
-        let stored = self.ports.change(&made.key(), |old| release::rewritten(old, &made)).await?.unwrap_or(made);
+        let stored =
+            self.ports.change(&made.key(), |old| release::rewritten(old, &made)).await?.unwrap_or(made);
         Ok(match stored.state {
             // It came by here before and went on; what it holds is out of date, or was tested already.
             ReleaseState::Published => release::unchanged(&stored.component, &stored.version),
@@ -128,7 +132,8 @@ impl<P: Ports> Run<'_, P> {
             return Ok(known.version);
         }
         let counter_key = BuildCounter::key_of(component, of);
-        let counter = self.ports.change(&counter_key, |old| Some(release::counted(old, component, of))).await?;
+        let counter =
+            self.ports.change(&counter_key, |old| Some(release::counted(old, component, of))).await?;
         let count = counter.ok_or_else(|| Failure::bug("a build counter was written and is not there"))?.last;
         let made = CommitVersion {
             component: component.clone(),
@@ -141,6 +146,11 @@ impl<P: Ports> Run<'_, P> {
     }
 
     fn going(&self, release: &Release) -> Component {
-        release::going(&release.component, &release.version, &self.surroundings.stages, &self.request.execution)
+        release::going(
+            &release.component,
+            &release.version,
+            &self.surroundings.stages,
+            &self.request.execution,
+        )
     }
 }

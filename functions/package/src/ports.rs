@@ -17,7 +17,11 @@ const TOKEN_AGE: SignedDuration = SignedDuration::from_secs(60);
 /// What packaging needs of the world.
 pub trait Ports {
     /// The commit's tarball and author, from the repository's git host.
-    fn fetch(&self, repository: &Repository, commit: &CommitSha) -> impl Future<Output = Result<Fetched, Failure>>;
+    fn fetch(
+        &self,
+        repository: &Repository,
+        commit: &CommitSha,
+    ) -> impl Future<Output = Result<Fetched, Failure>>;
 
     /// Stores an artifact. Keys name their content: storing the same again changes nothing, and needs no undo.
     fn store(&self, key: &str, artifact: Vec<u8>) -> impl Future<Output = Result<(), Failure>>;

@@ -7,9 +7,7 @@ use lockstep_domain::error::{Failure, Problem};
 use lockstep_domain::ids::{CommitSha, ComponentName, RepositoryId};
 use lockstep_domain::packaging::{BranchKind, Package};
 use lockstep_domain::payloads::package::{Component, NextDeployment, Outcome, Request};
-use lockstep_domain::records::{
-    BuildCounter, CommitVersion, Rejection, Release, ReleaseState, Repository,
-};
+use lockstep_domain::records::{BuildCounter, CommitVersion, Rejection, Release, ReleaseState, Repository};
 use lockstep_domain::stages::Stages;
 use lockstep_domain::token::client_token;
 use lockstep_domain::version::{MajorMinor, Version};
@@ -26,7 +24,8 @@ pub fn branch(reference: &str) -> Result<BranchName, Failure> {
     if name.starts_with("refs/") {
         return Err(Failure::rejected("only branches are released; write the ref as refs/heads/<branch>"));
     }
-    name.parse().map_err(|error| Failure::rejected(format!("the ref is {error}; write it as refs/heads/<branch>")))
+    name.parse()
+        .map_err(|error| Failure::rejected(format!("the ref is {error}; write it as refs/heads/<branch>")))
 }
 
 /// The repository's record as this push leaves it; nothing if it stays as it is.
@@ -43,7 +42,11 @@ pub fn remembered(repository: &Repository, sources: &[Source], branch: BranchKin
 pub fn foreign(history: &History, name: &ComponentName, repository: &RepositoryId) -> Option<Problem> {
     let owner = &history.newest.as_ref()?.repository;
     (owner != repository).then(|| {
-        Problem::at("", None, format!("the name `{name}` belongs to {}; choose another one", owner.full_name()))
+        Problem::at(
+            "",
+            None,
+            format!("the name `{name}` belongs to {}; choose another one", owner.full_name()),
+        )
     })
 }
 
@@ -62,13 +65,21 @@ pub enum Fate {
 ///
 /// `arrived` says whether that release has proved itself in every stage that it reaches by itself. Only a run for the
 /// very same commit drives it on: a later push must not repeat what failed for a reason of its own.
-pub fn fate(package: &Package, history: &History, commit: &CommitSha, branch: BranchKind<'_>, arrived: bool) -> Fate {
+pub fn fate(
+    package: &Package,
+    history: &History,
+    commit: &CommitSha,
+    branch: BranchKind<'_>,
+    arrived: bool,
+) -> Fate {
     let Some(published) = &history.published else { return Fate::Build };
     let same = published.source_digest == package.source_digest
         && published.image_lock.digest() == package.image_lock.digest();
     match (same, branch) {
         (false, _) => Fate::Build,
-        (true, BranchKind::Default) if published.commit == *commit && !arrived => Fate::DriveOn(published.clone()),
+        (true, BranchKind::Default) if published.commit == *commit && !arrived => {
+            Fate::DriveOn(published.clone())
+        }
         (true, _) => Fate::Unchanged(published.version.clone()),
     }
 }
@@ -86,7 +97,11 @@ pub fn counted(old: Option<&BuildCounter>, component: &ComponentName, of: MajorM
 }
 
 /// What to write for the version of a commit when `made` was made for it: nothing if another run was first.
-pub fn settled(old: Option<&CommitVersion>, made: &CommitVersion, branch: BranchKind<'_>) -> Option<CommitVersion> {
+pub fn settled(
+    old: Option<&CommitVersion>,
+    made: &CommitVersion,
+    branch: BranchKind<'_>,
+) -> Option<CommitVersion> {
     let kept = old.is_some_and(|old| serves(&old.version, branch));
     (!kept).then(|| made.clone())
 }
@@ -195,12 +210,19 @@ pub fn going(component: &ComponentName, version: &Version, stages: &Stages, exec
 
 /// The answer for a component whose newest release holds the same.
 pub fn unchanged(component: &ComponentName, version: &Version) -> Component {
-    Component { version: version.to_string(), pre_release: version.is_pre_release(), ..idle(component.as_str(), Outcome::Unchanged) }
+    Component {
+        version: version.to_string(),
+        pre_release: version.is_pre_release(),
+        ..idle(component.as_str(), Outcome::Unchanged)
+    }
 }
 
 /// The answer for a component that is wrong.
 pub fn rejected(component: &str, problems: &[Problem]) -> Component {
-    Component { problems: problems.iter().map(ToString::to_string).collect(), ..idle(component, Outcome::Rejected) }
+    Component {
+        problems: problems.iter().map(ToString::to_string).collect(),
+        ..idle(component, Outcome::Rejected)
+    }
 }
 
 fn idle(component: &str, outcome: Outcome) -> Component {
@@ -226,7 +248,9 @@ mod tests {
 
     #[test]
     fn a_ref_names_a_branch_or_is_refused() {
-        for (reference, expected) in [("refs/heads/main", "main"), ("main", "main"), ("refs/heads/a/b", "a/b")] {
+        for (reference, expected) in
+            [("refs/heads/main", "main"), ("main", "main"), ("refs/heads/a/b", "a/b")]
+        {
             assert_eq!(branch(reference).unwrap().as_str(), expected);
         }
         for bad in ["", "refs/tags/v1", "refs/heads/", "a..b", "-x"] {

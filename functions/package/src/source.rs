@@ -31,7 +31,11 @@ pub struct Fetched {
 ///
 /// # Errors
 /// `Rejected` or `AccessDenied` with what to set right, `Throttled` and `Transient` for what passes by itself.
-pub async fn fetch(repository: &Repository, token: Option<&str>, commit: &CommitSha) -> Result<Fetched, Failure> {
+pub async fn fetch(
+    repository: &Repository,
+    token: Option<&str>,
+    commit: &CommitSha,
+) -> Result<Fetched, Failure> {
     let host = Host::new(&repository.base_url, token)?;
     let (owner, name) = (repository.id.owner(), repository.id.name());
     let path = ["repos", owner, name, "tarball", commit.as_str()];
@@ -62,7 +66,8 @@ fn judge(
             (FailureKind::AccessDenied, message)
         }
         401 | 403 => {
-            let message = format!("{host} wants a token to read {}; store one with {set}", repository.full_name());
+            let message =
+                format!("{host} wants a token to read {}; store one with {set}", repository.full_name());
             (FailureKind::AccessDenied, message)
         }
         404 if with_token => {
@@ -81,7 +86,10 @@ fn judge(
             (FailureKind::Rejected, message)
         }
         408 | 500.. => (FailureKind::Transient, format!("{host} answers with status {}", answer.status)),
-        other => (FailureKind::Rejected, format!("{host} answers with status {other}, which Lockstep does not expect")),
+        other => (
+            FailureKind::Rejected,
+            format!("{host} answers with status {other}, which Lockstep does not expect"),
+        ),
     };
     Err(Failure::new(kind, message))
 }
@@ -117,7 +125,8 @@ fn author_of(body: &[u8]) -> String {
     struct Person {
         name: String,
     }
-    let name = serde_json::from_slice(body).map_or_else(|_| String::new(), |answer: Answer| answer.commit.author.name);
+    let name = serde_json::from_slice(body)
+        .map_or_else(|_| String::new(), |answer: Answer| answer.commit.author.name);
     let shown: String = name.chars().filter(|c| !c.is_control()).take(AUTHOR_CHARS).collect();
     if shown.trim().is_empty() { UNKNOWN_AUTHOR.to_owned() } else { shown }
 }
@@ -163,7 +172,9 @@ mod tests {
 
     #[test]
     fn an_author_is_one_bounded_line_or_unknown() {
-        let named = |name: &str| author_of(serde_json::json!({"commit": {"author": {"name": name}}}).to_string().as_bytes());
+        let named = |name: &str| {
+            author_of(serde_json::json!({"commit": {"author": {"name": name}}}).to_string().as_bytes())
+        };
         assert_eq!(named("Ada Lovelace"), "Ada Lovelace");
         assert_eq!(named("Ada\n\u{1b}[31mEve"), "Ada[31mEve");
         assert_eq!(named(&"x".repeat(1000)).len(), AUTHOR_CHARS);

@@ -88,19 +88,25 @@ async fn newest_config(ports: &impl Ports, kind: ConfigKind) -> Result<Option<Co
 
 fn stages(config: Option<Config>) -> Result<Stages, Failure> {
     let config = config.ok_or_else(|| {
-        Failure::rejected("no stages are known; write a stages.toml and run `lockstep stages apply stages.toml`")
+        Failure::rejected(
+            "no stages are known; write a stages.toml and run `lockstep stages apply stages.toml`",
+        )
     })?;
     Stages::parse("stages.toml", &config.text).map_err(|problems| unreadable("stages", &problems))
 }
 
 fn organisation(config: Option<Config>) -> Result<OrganisationParameters, Failure> {
     let Some(config) = config else { return Ok(OrganisationParameters::default()) };
-    OrganisationParameters::parse("parameters.toml", &config.text).map_err(|problems| unreadable("parameters", &problems))
+    OrganisationParameters::parse("parameters.toml", &config.text)
+        .map_err(|problems| unreadable("parameters", &problems))
 }
 
 fn unreadable(what: &str, problems: &[Problem]) -> Failure {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    Failure::rejected(format!("the {what} in the ledger cannot be read; apply them again: {}", lines.join("; ")))
+    Failure::rejected(format!(
+        "the {what} in the ledger cannot be read; apply them again: {}",
+        lines.join("; ")
+    ))
 }
 
 /// What a component says it needs. What cannot be read is left out: the planner tells why.
@@ -141,9 +147,9 @@ fn producers(
     sketches: &[Sketch],
     histories: &BTreeMap<ComponentName, History>,
 ) -> BTreeMap<ComponentName, BTreeSet<String>> {
-    let released = histories.iter().filter_map(|(name, history)| {
-        Some((name.clone(), history.published.as_ref()?.outputs.clone()))
-    });
+    let released = histories
+        .iter()
+        .filter_map(|(name, history)| Some((name.clone(), history.published.as_ref()?.outputs.clone())));
     let own = sketches.iter().map(|sketch| (sketch.name.clone(), sketch.outputs.clone()));
     released.chain(own).collect()
 }
@@ -163,8 +169,11 @@ pub fn fold(records: &[Image], stages: &Stages) -> Vec<ImageVersion> {
         versions.entry((&record.name, &record.version, &record.source_ami)).or_default().push(record);
     }
     let folded = versions.into_iter().map(|((name, version, source_ami), places)| {
-        let there: BTreeSet<&Location> =
-            places.iter().filter(|p| p.state == ImageState::Available && p.ami.is_some()).map(|p| &p.location).collect();
+        let there: BTreeSet<&Location> = places
+            .iter()
+            .filter(|p| p.state == ImageState::Available && p.ami.is_some())
+            .map(|p| &p.location)
+            .collect();
         ImageVersion {
             name: name.clone(),
             version: version.clone(),

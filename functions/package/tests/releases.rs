@@ -8,7 +8,8 @@ use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::{CommitSha, Digest};
 use lockstep_domain::payloads::package::{Component, Outcome, Request, Response};
 use lockstep_domain::records::{
-    Config, ConfigKind, Evidence, Image, ImageState, Key, Location, Record, Rejection, Release, ReleaseState, Repository,
+    Config, ConfigKind, Evidence, Image, ImageState, Key, Location, Record, Rejection, Release, ReleaseState,
+    Repository,
 };
 use lockstep_package::handler::handle;
 use lockstep_package::ports::Ports;
@@ -211,7 +212,10 @@ fn component(folder: &str, name: &str, extra: &str) -> Vec<(String, String)> {
     [
         ("lockstep.toml", manifest),
         ("template.yaml", template.to_owned()),
-        ("parameters/default.toml", if extra.is_empty() { "Size = \"small\"\n".to_owned() } else { extra.to_owned() }),
+        (
+            "parameters/default.toml",
+            if extra.is_empty() { "Size = \"small\"\n".to_owned() } else { extra.to_owned() },
+        ),
     ]
     .into_iter()
     .map(|(path, text)| (format!("{folder}/{path}").trim_start_matches('/').to_owned(), text))
@@ -250,14 +254,24 @@ async fn a_commit_becomes_a_release_with_all_it_needs() {
     assert_eq!(stages, ["ci"]);
     assert_ne!(component.test_execution, component.deployments[0].execution);
     let [release] = world.releases().try_into().unwrap();
-    assert_eq!((release.state, release.author.as_str(), release.folder.as_str()), (ReleaseState::Packaged, "Ada", "broker"));
+    assert_eq!(
+        (release.state, release.author.as_str(), release.folder.as_str()),
+        (ReleaseState::Packaged, "Ada", "broker")
+    );
     let artifact = world.objects.borrow()[&release.artifact].clone();
     assert_eq!(release.artifact, format!("releases/logs-broker/{}.zip", release.digest));
     assert_eq!(Digest::of(&artifact), release.digest);
     let files = unpack(&artifact, &Limits::DEFAULT).unwrap();
-    assert!(files.contains_key("lockstep.toml") && files.contains_key("image-lock.json"), "{:?}", files.keys());
+    assert!(
+        files.contains_key("lockstep.toml") && files.contains_key("image-lock.json"),
+        "{:?}",
+        files.keys()
+    );
     let [repository] = world.all::<Repository>("-").try_into().unwrap();
-    assert_eq!(repository.components["logs-broker" .parse::<lockstep_domain::ids::ComponentName>().as_ref().unwrap()], "broker");
+    assert_eq!(
+        repository.components["logs-broker".parse::<lockstep_domain::ids::ComponentName>().as_ref().unwrap()],
+        "broker"
+    );
 }
 
 #[tokio::test]
@@ -302,7 +316,10 @@ async fn a_release_that_failed_its_test_is_packaged_again_under_its_version() {
     assert_eq!((again.outcome, &again.version), (Outcome::Packaged, &first.version));
     assert_ne!(again.test_execution, first.test_execution);
     let [release] = world.releases().try_into().unwrap();
-    assert_eq!((release.state, release.failure, release.execution.as_str()), (ReleaseState::Packaged, None, "arn:again"));
+    assert_eq!(
+        (release.state, release.failure, release.execution.as_str()),
+        (ReleaseState::Packaged, None, "arn:again")
+    );
 }
 
 #[tokio::test]

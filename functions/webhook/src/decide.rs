@@ -100,7 +100,11 @@ impl Body<'_> {
 }
 
 /// The raw bytes of a body that `signature` proves to come from who knows `secret`.
-pub fn authenticate(secret: Option<&str>, signature: Option<&str>, body: Body<'_>) -> Result<Vec<u8>, Answer> {
+pub fn authenticate(
+    secret: Option<&str>,
+    signature: Option<&str>,
+    body: Body<'_>,
+) -> Result<Vec<u8>, Answer> {
     let secret = secret.filter(|text| !text.is_empty()).ok_or_else(unknown_hook)?;
     if body.sent_bytes() > MAX_BODY_BYTES {
         return Err(refused(413, format!("the body is larger than {} MiB", MAX_BODY_BYTES >> 20)));

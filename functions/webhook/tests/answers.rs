@@ -206,7 +206,12 @@ async fn refusals_come_in_their_order_and_before_anything_is_read_or_written() {
         ("the old signature only", unsigned().with("x-hub-signature", &old), 401, &["secret"]),
         ("a body that is not what was signed", Post { body: "{}".to_owned(), ..good() }, 401, &["secret"]),
         ("a body that is no base64", no_base64, 401, &["secret"]),
-        ("unsigned nonsense without a delivery", Post { body: "x".to_owned(), ..unsigned() }, 401, &["secret"]),
+        (
+            "unsigned nonsense without a delivery",
+            Post { body: "x".to_owned(), ..unsigned() },
+            401,
+            &["secret"],
+        ),
         ("no delivery", good().without("x-github-delivery"), 400, &["secret"]),
         ("a malformed delivery", good().with("x-github-delivery", "../../x y"), 400, &["secret"]),
         ("no event", good().without("x-github-event"), 400, &["secret"]),
@@ -362,12 +367,15 @@ impl std::io::Write for Log {
 async fn neither_secret_nor_signature_nor_body_reaches_log_or_answer() {
     let log = Log::default();
     let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone());
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone());
     let guard = tracing::subscriber::set_default(subscriber.finish());
     let world = World::new();
     let mut said = String::new();
     let wrong = good().with("x-hub-signature-256", "sha256=wrong-signature");
-    for request in [good(), wrong, good().saying("{\"ref\": \"a message\"}"), good().saying("payload=a message")] {
+    for request in
+        [good(), wrong, good().saying("{\"ref\": \"a message\"}"), good().saying("payload=a message")]
+    {
         said.push_str(&request.to(&world).await.body);
     }
     world.breaks.set(Some("insert"));

@@ -1,7 +1,7 @@
 use super::*;
 use axum::Router;
-use axum::extract::{OriginalUri, State};
-use axum::http::{HeaderMap as Headers, Response as Reply};
+use axum::extract::State;
+use axum::http::{HeaderMap as Headers, Response as Reply, Uri};
 use axum::routing::get;
 use std::sync::{Arc, Mutex};
 
@@ -15,7 +15,7 @@ type Asked = Arc<Mutex<Vec<(String, Option<String>)>>>;
 /// A server on this machine that answers every request with `status` and `headers`, and notes what it was asked.
 async fn server(status: u16, headers: Vec<(&'static str, String)>, body: &'static [u8]) -> (String, Asked) {
     let asked = Asked::default();
-    let answer = move |State(asked): State<Asked>, OriginalUri(uri): OriginalUri, sent: Headers| async move {
+    let answer = move |State(asked): State<Asked>, uri: Uri, sent: Headers| async move {
         let token = sent.get("authorization").map(|v| v.to_str().unwrap().to_owned());
         asked.lock().unwrap().push((uri.to_string(), token));
         let mut reply = Reply::builder().status(status);

@@ -1,0 +1,119 @@
+//! What verifying needs of the world, in its own words, and AWS behind them.
+
+use jiff::Timestamp;
+use lockstep_domain::archive::Limits;
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::ids::{ComponentName, DeploymentId};
+use lockstep_domain::records::{Deployment, Release, Step};
+use lockstep_domain::version::Version;
+use lockstep_platform::artifacts::Artifacts;
+use lockstep_platform::aws::Aws;
+use lockstep_platform::config::{Config, Setting};
+use lockstep_platform::functions::{Called, Functions};
+use lockstep_platform::ledger::{Inserted, Ledger, Order};
+use serde_json::Value;
+use std::time::Duration;
+
+/// The role in the target accounts that may call functions.
+const ROLE: &str = "lockstep-verifier";
+
+/// How often a number of the journal is tried for: others write to it at the same time, but not many.
+const NUMBERS_TRIED: u32 = 5;
+
+/// What verifying needs of the world.
+pub trait Ports {
+    /// The deployment.
+    fn deployment(&self, id: &DeploymentId) -> impl Future<Output = Result<Deployment, Failure>>;
+
+    /// The release it deploys.
+    fn release(
+        &self,
+        component: &ComponentName,
+        version: &Version,
+    ) -> impl Future<Output = Result<Release, Failure>>;
+
+    /// The bytes of an artifact.
+    fn artifact(&self, key: &str) -> impl Future<Output = Result<Vec<u8>, Failure>>;
+
+    /// Calls a function where the deployment's stack is.
+    fn call(
+        &self,
+        deployment: &Deployment,
+        function: &str,
+        question: &Value,
+        patience: Duration,
+    ) -> impl Future<Output = Result<Called, Failure>>;
+
+    /// Adds a line to the deployment's journal.
+    fn note(
+        &self,
+        id: &DeploymentId,
+        note: String,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<(), Failure>>;
+}
+
+/// The settings that [`Cloud::new`] reads.
+pub const SETTINGS: [Setting; 3] = [Setting::Table, Setting::Bucket, Setting::ExternalId];
+
+/// AWS.
+pub struct Cloud {
+    aws: Aws,
+    ledger: Ledger,
+    artifacts: Artifacts,
+    external_id: String,
+}
+
+impl Cloud {
+    /// The account that the function runs in, and through its roles those of the stages.
+    pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
+        Ok(Self {
+            aws: aws.clone(),
+            ledger: Ledger::new(aws, config.get(Setting::Table)?),
+            artifacts: Artifacts::new(aws, config.get(Setting::Bucket)?),
+            external_id: config.get(Setting::ExternalId)?.to_owned(),
+        })
+    }
+}
+
+impl Ports for Cloud {
+    async fn deployment(&self, id: &DeploymentId) -> Result<Deployment, Failure> {
+        Ok(self.ledger.expect(&Deployment::key_of(id), &format!("deployment {id}")).await?.record)
+    }
+
+    async fn release(&self, component: &ComponentName, version: &Version) -> Result<Release, Failure> {
+        let what = format!("release {component}@{version}");
+        Ok(self.ledger.expect(&Release::key_of(component, version), &what).await?.record)
+    }
+
+    async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {
+        let cap = usize::try_from(Limits::DEFAULT.compressed_bytes).unwrap_or(usize::MAX);
+        self.artifacts.get(key, cap).await
+    }
+
+    async fn call(
+        &self,
+        deployment: &Deployment,
+        function: &str,
+        question: &Value,
+        patience: Duration,
+    ) -> Result<Called, Failure> {
+        let session = format!("lockstep-{}", deployment.id);
+        let there = self.aws.assume(&deployment.location, ROLE, &self.external_id, &session).await?;
+        Functions::new(&there).call(function, question, patience).await
+    }
+
+    async fn note(&self, id: &DeploymentId, note: String, at: Timestamp) -> Result<(), Failure> {
+        let (pk, prefix) = Step::all_of(id);
+        let last = self.ledger.list::<Step>(&pk, prefix, Order::Newest, 1).await?.pop();
+        let next = last.map_or(0, |last| last.record.number) + 1;
+        for number in next..next + NUMBERS_TRIED {
+            let step = Step { deployment: id.clone(), number, note: note.clone(), at };
+            if let Inserted::New(_) = self.ledger.insert(&step).await? {
+                return Ok(());
+            }
+        }
+        let message = format!("the journal of deployment {id} is written by many at the same time");
+        Err(Failure::new(FailureKind::Conflict, message))
+    }
+}
