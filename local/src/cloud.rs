@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// How long a control request may take; a cloud on a busy machine answers late.
 const CONTROL_DEADLINE: Duration = Duration::from_secs(30);
+/// How many logs of earlier emulators are kept.
+const LOGS_KEPT: usize = 20;
 /// How many ports are tried when another process takes the one that was free a moment ago.
 const PORT_ATTEMPTS: usize = 3;
 
@@ -375,6 +377,7 @@ impl Process {
         for folder in [Some(temporary.as_path()), log.parent()].into_iter().flatten() {
             std::fs::create_dir_all(folder).map_err(os(format!("create {}", folder.display())))?;
         }
+        forget_old_logs(&options.state_dir.join("logs"));
         let output = std::fs::File::create(log).map_err(os(format!("write the log {}", log.display())))?;
         let errors = output.try_clone().map_err(os("share the emulator's log"))?;
         let child = Command::new(&emulator.python)
@@ -448,6 +451,20 @@ fn environment(
     variables
 }
 
+/// Remove all but the newest logs of emulators. What cannot be removed now is removed another time.
+fn forget_old_logs(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let mut logs: Vec<_> = entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("emulator-"))
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    logs.sort();
+    for (_, path) in logs.iter().rev().skip(LOGS_KEPT) {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
 fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
@@ -472,6 +489,17 @@ fn tail(log: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_newest_logs_of_emulators_are_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for number in 0..LOGS_KEPT + 5 {
+            std::fs::write(folder.path().join(format!("emulator-{number}.log")), "").expect("written");
+        }
+        std::fs::write(folder.path().join("local.log"), "").expect("written");
+        forget_old_logs(folder.path());
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), LOGS_KEPT + 1);
+    }
 
     #[test]
     fn nothing_of_the_users_environment_reaches_the_emulator() {
