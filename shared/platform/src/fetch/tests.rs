@@ -150,6 +150,35 @@ async fn a_body_is_read_up_to_its_bound_and_not_beyond() {
     );
 }
 
+/// A server on this machine that answers one request with these very bytes.
+fn raw_server(answer: &'static str) -> String {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]).unwrap();
+        stream.write_all(answer.as_bytes()).unwrap();
+    });
+    base
+}
+
+#[tokio::test]
+async fn a_body_without_a_length_is_counted_while_it_is_read() {
+    const CHUNKED: &str =
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n";
+    let read = async |bytes_max| Host::new(&raw_server(CHUNKED), None).unwrap().get(&["x"], bytes_max).await;
+    assert_eq!(read(10).await.unwrap().body, b"0123456789");
+    assert!(matches!(read(9).await, Err(FetchError::TooLarge { limit: 9, .. })));
+}
+
+#[tokio::test]
+async fn half_an_answer_is_no_answer() {
+    let base = raw_server("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n01234");
+    let error = Host::new(&base, None).unwrap().get(&["x"], 100).await.unwrap_err();
+    assert_eq!(error.to_string(), "127.0.0.1 broke off its answer");
+}
+
 #[tokio::test]
 async fn what_a_host_says_about_a_failure_is_not_kept() {
     let (api, _) = server(404, vec![], b"secret words").await;
