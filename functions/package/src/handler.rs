@@ -6,6 +6,7 @@ use crate::release::{self, Fate, Making};
 use crate::world::{self, Surroundings};
 use jiff::Timestamp;
 use lockstep_domain::error::{Failure, Problem};
+use lockstep_domain::ids::ComponentName;
 use lockstep_domain::packaging::{BranchKind, Package, next_version, plan};
 use lockstep_domain::payloads::package::{Component, Request, Response};
 use lockstep_domain::records::{
@@ -84,7 +85,7 @@ impl<P: Ports> Run<'_, P> {
         };
         match release::fate(&package, &history, &self.request.commit, self.branch, arrived) {
             Fate::Unchanged(version) => Ok(release::unchanged(&name, &version)),
-            Fate::DriveOn(published) => Ok(self.going(&published)),
+            Fate::DriveOn(version) => Ok(self.going(&name, &version)),
             Fate::Build => self.build(source, package).await,
         }
     }
@@ -117,7 +118,9 @@ impl<P: Ports> Run<'_, P> {
         Ok(match stored.state {
             // It came by here before and went on; what it holds is out of date, or was tested already.
             ReleaseState::Published => release::unchanged(&stored.component, &stored.version),
-            ReleaseState::Packaged | ReleaseState::TestFailed => self.going(&stored),
+            ReleaseState::Packaged | ReleaseState::TestFailed => {
+                self.going(&stored.component, &stored.version)
+            }
         })
     }
 
@@ -145,12 +148,7 @@ impl<P: Ports> Run<'_, P> {
         Ok(kept.unwrap_or(made).version)
     }
 
-    fn going(&self, release: &Release) -> Component {
-        release::going(
-            &release.component,
-            &release.version,
-            &self.surroundings.stages,
-            &self.request.execution,
-        )
+    fn going(&self, component: &ComponentName, version: &Version) -> Component {
+        release::going(component, version, &self.surroundings.stages, &self.request.execution)
     }
 }

@@ -69,7 +69,14 @@ impl Cloud {
 
 impl Ports for Cloud {
     async fn fetch(&self, repository: &Repository, commit: &CommitSha) -> Result<Fetched, Failure> {
-        let token = self.secrets.get(&repository.id.token_secret()).await?;
+        let token = match self.secrets.get(&repository.id.token_secret()).await {
+            // Secrets Manager does not tell what does not exist from what the policy's pattern does not match.
+            Err(failure) if failure.kind == FailureKind::AccessDenied => {
+                tracing::warn!("taken for a repository without a token: {failure}");
+                None
+            }
+            read => read?,
+        };
         fetch(repository, token.as_ref().map(|token| token.expose()), commit).await
     }
 

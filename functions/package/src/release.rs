@@ -56,7 +56,7 @@ pub enum Fate {
     /// Nothing: this release holds the same.
     Unchanged(Version),
     /// This release of the same commit is published, but an execution died before it had gone as far as it goes.
-    DriveOn(Release),
+    DriveOn(Version),
     /// Build a release.
     Build,
 }
@@ -78,7 +78,7 @@ pub fn fate(
     match (same, branch) {
         (false, _) => Fate::Build,
         (true, BranchKind::Default) if published.commit == *commit && !arrived => {
-            Fate::DriveOn(published.clone())
+            Fate::DriveOn(published.version.clone())
         }
         (true, _) => Fate::Unchanged(published.version.clone()),
     }

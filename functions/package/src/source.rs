@@ -53,43 +53,31 @@ fn judge(
     repository: &RepositoryId,
     commit: &CommitSha,
 ) -> Result<Vec<u8>, Failure> {
-    let set = format!("`lockstep secrets set {}`", repository.token_secret());
+    use FailureKind::{AccessDenied, Rejected, Throttled, Transient};
+    let (name, secret) = (repository.full_name(), repository.token_secret());
+    let set = format!("`lockstep secrets set github:{name} token --stdin`, which stores {secret}");
     let (kind, message) = match answer.status {
         200 => return Ok(answer.body),
-        _ if answer.throttled => (FailureKind::Throttled, format!("{host} says that we ask too often")),
-        401 | 403 if with_token => {
-            let message = format!(
-                "{host} refuses the token in {}: it must be valid and may read the contents of {}; store another with {set}",
-                repository.token_secret(),
-                repository.full_name()
-            );
-            (FailureKind::AccessDenied, message)
-        }
-        401 | 403 => {
-            let message =
-                format!("{host} wants a token to read {}; store one with {set}", repository.full_name());
-            (FailureKind::AccessDenied, message)
-        }
-        404 if with_token => {
-            let message = format!(
-                "{host} has no commit {commit} of {}, or the token in {} may not read it",
-                repository.full_name(),
-                repository.token_secret()
-            );
-            (FailureKind::Rejected, message)
-        }
-        404 => {
-            let message = format!(
-                "{host} has no commit {commit} of {}; if the repository is private, store a token with {set}",
-                repository.full_name()
-            );
-            (FailureKind::Rejected, message)
-        }
-        408 | 500.. => (FailureKind::Transient, format!("{host} answers with status {}", answer.status)),
-        other => (
-            FailureKind::Rejected,
-            format!("{host} answers with status {other}, which Lockstep does not expect"),
+        _ if answer.throttled => (Throttled, format!("{host} says that we ask too often")),
+        401 | 403 if with_token => (
+            AccessDenied,
+            format!(
+                "{host} refuses the token in {secret}; store one that may read the contents of {name}: {set}"
+            ),
         ),
+        401 | 403 => (AccessDenied, format!("{host} wants a token to read {name}: {set}")),
+        404 if with_token => (
+            Rejected,
+            format!("{host} has no commit {commit} of {name}, or the token in {secret} may not read it"),
+        ),
+        404 => (
+            Rejected,
+            format!(
+                "{host} has no commit {commit} of {name}; if the repository is private, store a token: {set}"
+            ),
+        ),
+        408 | 500.. => (Transient, format!("{host} answers with status {}", answer.status)),
+        other => (Rejected, format!("{host} answers with status {other}, which Lockstep does not expect")),
     };
     Err(Failure::new(kind, message))
 }
