@@ -1,0 +1,3 @@
+//! `cargo demo`: the main job of Lockstep on this machine.
+
+fn main() {}

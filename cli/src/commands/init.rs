@@ -1,0 +1,41 @@
+//! `lockstep init`: a new component that passes `check`.
+
+use crate::Report;
+use crate::failure::{Failure, at};
+use crate::surroundings::Surroundings;
+use clap::Args;
+use lockstep_domain::ids::ComponentName;
+use lockstep_domain::manifest;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// What `init` takes.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// The component's name, such as logs-broker
+    name: ComponentName,
+    /// Where to write it; by default a folder of its name
+    #[arg(value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+}
+
+/// Writes the starter files; a file that exists is never overwritten.
+pub fn run(arguments: &Arguments, surroundings: &Surroundings) -> Result<Report, Failure> {
+    let typed = arguments.folder.clone().unwrap_or_else(|| arguments.name.as_str().into());
+    let folder = surroundings.path(&typed);
+    let files = manifest::template(&arguments.name);
+    if let Some(taken) = files.keys().map(|file| folder.join(file)).find(|path| path.exists()) {
+        return Err(Failure::new(format!("{} exists already; nothing was written", taken.display()))
+            .next("name another folder"));
+    }
+    for (file, text) in &files {
+        let path = folder.join(file);
+        let parent = path.parent().unwrap_or(&folder);
+        std::fs::create_dir_all(parent).map_err(at(parent.display()))?;
+        std::fs::write(&path, text).map_err(at(path.display()))?;
+        surroundings.output.line(format!("wrote {}", typed.join(file).display()));
+    }
+    surroundings.output.line(format!("next: edit them, then lockstep check {}", typed.display()));
+    let written: Vec<&String> = files.keys().collect();
+    Ok(Report::done(json!({ "component": arguments.name, "folder": folder, "files": written })))
+}

@@ -1,0 +1,167 @@
+//! `lockstep install`, `lockstep accounts add`, `lockstep uninstall`: Lockstep itself, into an account.
+
+use super::Global;
+use crate::Report;
+use crate::connection::Connection;
+use crate::failure::{Exit, Failure};
+use crate::functions::{self, Profile};
+use crate::installation::{Installation, STACKS, TargetAccount, architecture};
+use crate::surroundings::Surroundings;
+use clap::{Args, Subcommand};
+use lockstep_domain::stages::Path as Road;
+use lockstep_platform::aws::Aws;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// What `install` takes.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// Take the functions' binaries from this folder instead of building them
+    #[arg(long, value_name = "FOLDER")]
+    functions: Option<PathBuf>,
+    /// How the functions are built, or were
+    #[arg(long, value_enum)]
+    profile_build: Option<Profile>,
+}
+
+/// What `accounts` takes.
+#[derive(Args, Debug)]
+pub struct Accounts {
+    #[command(subcommand)]
+    command: AccountsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum AccountsCommand {
+    /// Let Lockstep deploy to an account: its roles there, its events here
+    Add(Add),
+}
+
+#[derive(Args, Debug)]
+struct Add {
+    /// What you call the account; of the local cloud, its name
+    alias: String,
+    /// Which half of the control plane may act there
+    #[arg(long, value_enum)]
+    path: PathName,
+    /// Managed policies that say what CloudFormation may do there for components
+    #[arg(long, required = true, num_args = 1.., value_name = "ARN")]
+    execution_policies: Vec<String>,
+    /// The managed policy that bounds them; by default the one execution policy
+    #[arg(long, value_name = "ARN")]
+    boundary: Option<String>,
+    /// The profile of that account
+    #[arg(long, value_name = "NAME")]
+    target_profile: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum PathName {
+    /// A push reaches it by itself
+    Delivery,
+    /// Only `promote` reaches it
+    Promotion,
+}
+
+/// What `uninstall` takes.
+#[derive(Args, Debug)]
+pub struct Uninstall {
+    /// Do it; without this, only what would be removed is said
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Installs or updates the control plane.
+pub async fn run(
+    arguments: &Arguments,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let output = &surroundings.output;
+    let connection = Connection::open(global, surroundings).await?;
+    let aws = installer(&connection)?;
+    let sources = surroundings.sources()?;
+    let default = if connection.local.is_some() { Profile::Dev } else { Profile::Lambda };
+    let profile = arguments.profile_build.unwrap_or(default);
+    let binaries = match &arguments.functions {
+        Some(folder) => functions::in_folder(&surroundings.path(folder))?,
+        None => {
+            let cargo = surroundings.variable("CARGO").unwrap_or("cargo");
+            functions::build(&sources, cargo, profile, |step| output.line(step)).await?
+        }
+    };
+    let installation = Installation::new(&aws, sources, output).await?;
+    let (found, steps) = installation.install(&binaries, architecture(profile)).await?;
+    output.line(format!(
+        "Lockstep {} is installed in account {}, {}",
+        found.version, found.account, found.region
+    ));
+    output.line("next: lockstep accounts add, then lockstep stages apply");
+    Ok(Report::done(json!({ "account": found.account, "region": found.region, "stacks": steps })))
+}
+
+/// Adds an account.
+pub async fn accounts(
+    arguments: &Accounts,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let AccountsCommand::Add(add) = &arguments.command;
+    let boundary = match (&add.boundary, add.execution_policies.as_slice()) {
+        (Some(boundary), _) => boundary.clone(),
+        (None, [only]) => only.clone(),
+        (None, _) => return Err(Failure::usage("several execution policies need a --boundary")),
+    };
+    let connection = Connection::open(global, surroundings).await?;
+    let aws = installer(&connection)?;
+    let target = match (&add.target_profile, &connection.local) {
+        (Some(profile), _) => Connection::of_profile(profile, global).await?,
+        (None, Some(session)) => session.root(&add.alias)?,
+        (None, None) => return Err(Failure::usage("name the profile of the account with --target-profile")),
+    };
+    let path = match add.path {
+        PathName::Delivery => Road::Delivery,
+        PathName::Promotion => Road::Promotion,
+    };
+    let wanted = TargetAccount { path, policies: add.execution_policies.clone(), boundary };
+    let installation = Installation::new(&aws, surroundings.sources()?, &surroundings.output).await?;
+    let steps = installation.add_account(&target, &wanted).await?;
+    surroundings
+        .output
+        .line(format!("added {}; next: bind a stage to it with lockstep stages apply", add.alias));
+    Ok(Report::done(json!({ "account": add.alias, "stacks": steps })))
+}
+
+/// Removes the control plane, and says what is kept.
+pub async fn uninstall(
+    arguments: &Uninstall,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let output = &surroundings.output;
+    let connection = Connection::open(global, surroundings).await?;
+    let aws = installer(&connection)?;
+    let installation = Installation::new(&aws, surroundings.sources()?, output).await?;
+    if !arguments.yes {
+        output.line(format!("this removes from account {}, {}:", installation.account(), aws.region()));
+        output.line("  every stack lockstep-account-*");
+        STACKS.iter().rev().for_each(|stack| output.line(format!("  stack {stack}")));
+        output.line("what it cannot bring back is kept: the ledger, the artifacts, the secrets lockstep/repositories/*");
+        output.line("do it: lockstep uninstall --yes");
+        return Ok(Report { document: json!({ "removed": [], "stacks": STACKS }), exit: Exit::NeedsHuman });
+    }
+    let mut kept = installation.uninstall().await?;
+    kept.push("AWS::SecretsManager::Secret lockstep/repositories/*".to_owned());
+    kept.push("AWS::CloudFormation::Stack lockstep-target, in every account that was added".to_owned());
+    output.line("kept, for you to remove:");
+    kept.iter().for_each(|what| output.line(format!("  {what}")));
+    Ok(Report::done(json!({ "kept": kept })))
+}
+
+/// Installing takes more than operating: in the local cloud, its root.
+fn installer(connection: &Connection) -> Result<Aws, Failure> {
+    match &connection.local {
+        Some(session) => session.root(crate::local::TOOLING),
+        None => Ok(connection.aws.clone()),
+    }
+}

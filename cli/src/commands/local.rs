@@ -1,0 +1,212 @@
+//! `lockstep local`: the cloud on this machine.
+
+mod setup;
+
+use crate::Report;
+use crate::failure::{Failure, at};
+use crate::local::{Session, TOOLING, state_dir};
+use crate::surroundings::Surroundings;
+use clap::{Args, Subcommand};
+use lockstep_local::CloudOptions;
+use lockstep_local::session::{self, Status};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long the emulator may take to be installed and to start.
+const START: Duration = Duration::from_secs(300);
+
+/// How long it may take to stop.
+const STOP: Duration = Duration::from_secs(20);
+
+/// What `local` takes.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a cloud with three accounts (tooling, development, production) and install Lockstep into it
+    Up(Up),
+    /// Stop it; everything in it is gone
+    Down,
+    /// Say whether it runs and where
+    Status,
+    /// Stop it if it runs, and start a new one
+    Reset(Up),
+    /// Print what points the AWS CLI or an SDK at one of its accounts: eval "$(lockstep local env production)"
+    Env {
+        /// tooling, development or production
+        #[arg(default_value = TOOLING)]
+        account: String,
+    },
+    /// Serve the cloud until stopped; `up` starts this
+    #[command(hide = true)]
+    Serve {
+        /// The folder of its files
+        state: PathBuf,
+    },
+}
+
+#[derive(Args, Debug)]
+struct Up {
+    /// Take the functions' binaries from this folder instead of building them
+    #[arg(long, value_name = "FOLDER")]
+    functions: Option<PathBuf>,
+}
+
+/// Carries it out.
+pub async fn run(arguments: &Arguments, surroundings: &Surroundings) -> Result<Report, Failure> {
+    match &arguments.command {
+        Command::Up(up) => start(up, surroundings).await,
+        Command::Down => down(surroundings).await,
+        Command::Status => status(surroundings),
+        Command::Reset(up) => {
+            if Session::exists(surroundings) {
+                down(surroundings).await?;
+            }
+            start(up, surroundings).await
+        }
+        Command::Env { account } => env(account, surroundings),
+        Command::Serve { state } => serve(state).await,
+    }
+}
+
+async fn start(up: &Up, surroundings: &Surroundings) -> Result<Report, Failure> {
+    let output = &surroundings.output;
+    let session = match Session::load(surroundings)? {
+        Some(session) => {
+            output.line(format!("the local cloud runs at {}", session.endpoint));
+            session
+        }
+        None => launch(surroundings).await?,
+    };
+    let session = setup::install(&session, up.functions.as_deref(), surroundings).await?;
+    output.line("");
+    output.table(["account", "id"], session.accounts.iter().map(|account| [account.alias, account.id]));
+    for line in [
+        "next:",
+        "  lockstep stages show --example > stages.toml    edit the accounts, then lockstep stages apply stages.toml",
+        "  lockstep init my-component                      a component to begin with",
+        "  eval \"$(lockstep local env production)\"         points the AWS CLI at an account",
+        "  lockstep local down                             stops it all",
+    ] {
+        output.line(line);
+    }
+    Ok(Report::done(described(&session)))
+}
+
+/// Starts the daemon: this very program, serving.
+async fn launch(surroundings: &Surroundings) -> Result<Session, Failure> {
+    let folder = state_dir(surroundings);
+    let progress =
+        surroundings.output.progress("start the local cloud (the first time it is installed: a minute)");
+    let program = program(surroundings)?;
+    let arguments = ["local".as_ref(), "serve".as_ref(), folder.as_os_str()];
+    let session = session::spawn_detached(&folder, &program, &arguments, START)
+        .await
+        .map_err(|error| Failure::new(error.to_string()))?;
+    progress.done(format!("started the local cloud at {}", session.endpoint));
+    Ok(Session::new(session))
+}
+
+/// The `lockstep` binary: this program, or the one beside it when this is another of ours.
+fn program(surroundings: &Surroundings) -> Result<PathBuf, Failure> {
+    if let Some(named) = surroundings.variable("LOCKSTEP_PROGRAM") {
+        return Ok(named.into());
+    }
+    let own = std::env::current_exe().map_err(at("this program"))?;
+    let beside = own.with_file_name("lockstep");
+    if beside.is_file() { Ok(beside) } else { Ok(own) }
+}
+
+async fn serve(state: &Path) -> Result<Report, Failure> {
+    session::serve_until_stopped(CloudOptions::new(state), |step| println!("{step}"))
+        .await
+        .map_err(|error| Failure::new(error.to_string()))?;
+    Ok(Report::done(json!({})))
+}
+
+async fn down(surroundings: &Surroundings) -> Result<Report, Failure> {
+    let stopped = session::down(&state_dir(surroundings), STOP).await;
+    match stopped {
+        Ok(session) => {
+            surroundings.output.line(format!("stopped the local cloud at {}", session.endpoint));
+            Ok(Report::done(json!({ "stopped": true })))
+        }
+        Err(session::SessionError::NotRunning(_)) => {
+            surroundings.output.line("no local cloud is running here");
+            Ok(Report::done(json!({ "stopped": false })))
+        }
+        Err(error) => Err(Failure::new(error.to_string())),
+    }
+}
+
+fn status(surroundings: &Surroundings) -> Result<Report, Failure> {
+    let output = &surroundings.output;
+    let folder = state_dir(surroundings);
+    match session::status(&folder).map_err(at("the local cloud"))? {
+        Status::Stopped => {
+            output.line("no local cloud is running here; start one: lockstep local up");
+            Ok(Report::done(json!({ "status": "stopped" })))
+        }
+        Status::Starting => {
+            output.line("the local cloud is starting");
+            Ok(Report::done(json!({ "status": "starting" })))
+        }
+        Status::Running(session) => {
+            let session = Session::new(*session);
+            output.line(format!("the local cloud runs at {}", session.endpoint));
+            output.line(format!("  git host      {}", session.git_host));
+            output.line(format!("  repositories  {}", session.repositories.display()));
+            output.line(format!(
+                "  logs          {}, {}",
+                session.log.display(),
+                session.emulator_log.display()
+            ));
+            output.table(
+                ["account", "id", "set up"],
+                session.accounts.iter().map(|account| {
+                    let ready = if session.kept(&account.alias).is_some() { "yes" } else { "no" };
+                    [account.alias, account.id, ready.to_owned()]
+                }),
+            );
+            Ok(Report::done(described(&session)))
+        }
+    }
+}
+
+/// The session for scripts, without a key.
+fn described(session: &Session) -> serde_json::Value {
+    json!({
+        "status": "running",
+        "endpoint": session.endpoint,
+        "region": session.region,
+        "git_host": session.git_host,
+        "repositories": session.repositories,
+        "accounts": session.accounts,
+        "log": session.log,
+        "emulator_log": session.emulator_log,
+    })
+}
+
+/// Shell commands that set the variables: their secret is worth nothing outside this machine.
+fn env(account: &str, surroundings: &Surroundings) -> Result<Report, Failure> {
+    let session = Session::expect(surroundings)?;
+    session.operator(account)?;
+    let kept = session.kept(account).ok_or_else(|| Failure::new("the account is not set up"))?;
+    let variables = [
+        ("AWS_ENDPOINT_URL", session.endpoint.as_str()),
+        ("AWS_REGION", session.region.as_str()),
+        ("AWS_DEFAULT_REGION", session.region.as_str()),
+        ("AWS_ACCESS_KEY_ID", kept.access_key_id.as_str()),
+        ("AWS_SECRET_ACCESS_KEY", kept.secret_access_key.as_str()),
+    ];
+    for (name, value) in variables {
+        surroundings.output.line(format!("export {name}='{value}'"));
+    }
+    surroundings.output.line("unset AWS_PROFILE AWS_SESSION_TOKEN");
+    Ok(Report::done(variables.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect()))
+}

@@ -1,0 +1,89 @@
+//! Installing Lockstep into a local cloud that has just started: the only thing that is done as root.
+
+use crate::failure::{Failure, at};
+use crate::functions::{self, Profile};
+use crate::installation::{self, Installation, TargetAccount, architecture};
+use crate::local::{Kept, Session, TOOLING};
+use crate::surroundings::Surroundings;
+use lockstep_domain::stages::Path as Road;
+use lockstep_platform::aws::Aws;
+use lockstep_platform::operator::stacks::{Installer, TemplateSource};
+use std::path::Path;
+
+/// The user that operates an account from the keyboard.
+const OPERATOR: &str = "lockstep-you";
+
+/// The stack that holds it.
+const STACK: &str = "lockstep-local";
+
+/// Installs the control plane, adds every other account, makes the operators. Doing it again brings it up to date.
+pub async fn install(
+    session: &Session,
+    folder: Option<&Path>,
+    surroundings: &Surroundings,
+) -> Result<Session, Failure> {
+    let output = &surroundings.output;
+    let sources = surroundings.sources()?;
+    let binaries = match folder {
+        Some(folder) => functions::in_folder(&surroundings.path(folder))?,
+        None => {
+            let cargo = surroundings.variable("CARGO").unwrap_or("cargo");
+            functions::build(&sources, cargo, Profile::Dev, |step| output.line(step)).await?
+        }
+    };
+    let tooling = session.root(TOOLING)?;
+    let installation = Installation::new(&tooling, sources, output).await?;
+    let (_, steps) = installation.install(&binaries, architecture(Profile::Dev)).await?;
+    output.line(format!("installed Lockstep: {} stacks", steps.len()));
+    let mut session = session.clone();
+    for account in session.clone().accounts.iter().filter(|account| account.alias != TOOLING) {
+        let target = session.root(&account.alias)?;
+        let kept = components(&target, &account.alias, surroundings).await?;
+        let wanted = TargetAccount {
+            path: road_of(&account.alias),
+            policies: vec![kept.outputs.get("ExecutionPolicyArn").cloned().unwrap_or_default()],
+            boundary: kept.outputs.get("ExecutionPolicyArn").cloned().unwrap_or_default(),
+        };
+        installation.add_account(&target, &wanted).await?;
+        session = Session::keep(surroundings, &account.alias, &kept)?;
+    }
+    let kept = operator(&tooling, surroundings).await?;
+    Session::keep(surroundings, TOOLING, &kept)
+}
+
+/// A push reaches every account by itself but the one called production.
+fn road_of(alias: &str) -> Road {
+    if alias == "production" { Road::Promotion } else { Road::Delivery }
+}
+
+/// What people and components need in a target account.
+async fn components(aws: &Aws, alias: &str, surroundings: &Surroundings) -> Result<Kept, Failure> {
+    let builds = if road_of(alias) == Road::Delivery { "yes" } else { "no" };
+    let parameters = [("Operator", OPERATOR.to_owned()), ("Builder", builds.to_owned())];
+    let template = TemplateSource::Body(include_str!("../../../templates/local-account.yaml").to_owned());
+    installation::apply(aws, STACK, template, &parameters, &surroundings.output).await?;
+    kept(aws).await
+}
+
+/// The person who operates Lockstep, in the account of the control plane.
+async fn operator(aws: &Aws, surroundings: &Surroundings) -> Result<Kept, Failure> {
+    let outputs = Installer::new(aws).find("lockstep-control-plane").await?.map(|stack| stack.outputs);
+    let policy = outputs.and_then(|outputs| outputs.get("OperatorPolicyArn").cloned());
+    let policy = policy.ok_or_else(|| Failure::new("the control plane names no policy for its operators"))?;
+    let parameters = [("Operator", OPERATOR.to_owned()), ("OperatorPolicyArn", policy)];
+    let template = TemplateSource::Body(include_str!("../../../templates/local-tooling.yaml").to_owned());
+    installation::apply(aws, STACK, template, &parameters, &surroundings.output).await?;
+    kept(aws).await
+}
+
+async fn kept(aws: &Aws) -> Result<Kept, Failure> {
+    let stack = Installer::new(aws)
+        .find(STACK)
+        .await?
+        .ok_or_else(|| Failure::new(format!("stack {STACK} vanished")))?;
+    let mut outputs = stack.outputs;
+    let mut take =
+        |name: &str| outputs.remove(name).ok_or(name.to_owned()).map_err(at("the stack lacks an output"));
+    let (access_key_id, secret_access_key) = (take("AccessKeyId")?, take("SecretAccessKey")?);
+    Ok(Kept { access_key_id, secret_access_key, outputs })
+}

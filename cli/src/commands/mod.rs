@@ -1,0 +1,218 @@
+//! The commands, one file per family.
+
+pub mod check;
+pub mod images;
+pub mod init;
+pub mod install;
+pub mod local;
+pub mod organisation;
+pub mod promote;
+pub mod push;
+pub mod releases;
+pub mod repositories;
+pub mod secrets;
+pub mod story;
+
+use crate::Report;
+use crate::failure::{Exit, Failure};
+use crate::follow::{End, Followed, follow};
+use crate::plane::Plane;
+use crate::surroundings::Surroundings;
+use crate::views::change_set::open_question;
+use clap::{Args, Parser, Subcommand};
+use lockstep_domain::payloads::ledger::Summary;
+use lockstep_domain::records::{Caught, Deployment, DeploymentState};
+use lockstep_platform::operator::executions::{Execution, Status};
+use serde_json::{Value, json};
+
+/// Keeps AWS accounts in lockstep: a git push becomes a tested, versioned release in every account that must have it.
+#[derive(Debug, Parser)]
+#[command(name = "lockstep", version, max_term_width = 110, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a person must decide something.
+Commands talk to the AWS account of --profile or the AWS_* variables; without either, to the local cloud if it is up.";
+
+/// What every command takes.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// Print one JSON document instead of lines (`watch`: one a line)
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The profile of ~/.aws/config to use
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// The region of the control plane
+    #[arg(long, global = true, value_name = "REGION")]
+    pub region: Option<String>,
+}
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// A cloud on this machine: no AWS account needed
+    Local(local::Arguments),
+    /// Install Lockstep into an AWS account, or bring it up to date
+    Install(install::Arguments),
+    /// The accounts that Lockstep deploys to
+    Accounts(install::Accounts),
+    /// Remove Lockstep, and list what is kept
+    Uninstall(install::Uninstall),
+    /// The organisation's stages
+    Stages(organisation::StagesArguments),
+    /// The organisation's parameters
+    Parameters(organisation::ParametersArguments),
+    /// The repositories whose pushes become releases
+    Repositories(repositories::Arguments),
+    /// The secrets of repositories
+    Secrets(secrets::Arguments),
+    /// Machine images
+    Images(images::Arguments),
+    /// Write a new component that passes `check`
+    Init(init::Arguments),
+    /// Say what is wrong with a component, offline: what packaging would say after a push
+    Check(check::Arguments),
+    /// Push a component and follow it as far as it goes by itself
+    Push(push::Arguments),
+    /// List releases
+    Releases(releases::Arguments),
+    /// Which version of every component is in which stage
+    Status,
+    /// Bring a release into a stage that no push reaches by itself
+    Promote(promote::Promote),
+    /// Answer a deployment that waits for a person
+    Approve(promote::Approve),
+    /// Why a deployment ended as it did
+    Why(story::Why),
+    /// Follow an execution, live; the newest without an argument
+    Watch(story::Watch),
+}
+
+/// Carries out a command.
+pub async fn run(cli: Cli, surroundings: &Surroundings) -> Result<Report, Failure> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Local(arguments) => local::run(arguments, surroundings).await,
+        Command::Install(arguments) => install::run(arguments, global, surroundings).await,
+        Command::Accounts(arguments) => install::accounts(arguments, global, surroundings).await,
+        Command::Uninstall(arguments) => install::uninstall(arguments, global, surroundings).await,
+        Command::Stages(arguments) => organisation::stages(arguments, global, surroundings).await,
+        Command::Parameters(arguments) => organisation::parameters(arguments, global, surroundings).await,
+        Command::Repositories(arguments) => repositories::run(arguments, global, surroundings).await,
+        Command::Secrets(arguments) => secrets::run(arguments, global, surroundings).await,
+        Command::Images(arguments) => images::run(arguments, global, surroundings).await,
+        Command::Init(arguments) => init::run(arguments, surroundings),
+        Command::Check(arguments) => check::run(arguments, surroundings).await,
+        Command::Push(arguments) => push::run(arguments, global, surroundings).await,
+        Command::Releases(arguments) => releases::run(arguments, global, surroundings).await,
+        Command::Status => releases::status(global, surroundings).await,
+        Command::Promote(arguments) => promote::run(arguments, global, surroundings).await,
+        Command::Approve(arguments) => promote::approve(arguments, global, surroundings).await,
+        Command::Why(arguments) => story::why(arguments, global, surroundings).await,
+        Command::Watch(arguments) => story::watch(arguments, global, surroundings).await,
+    }
+}
+
+/// Follows an execution to its end or to a question, and answers as it ended.
+async fn follow_to_end(
+    plane: &Plane,
+    execution: &str,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    // One document at the end, none on the way: only `watch` prints many.
+    let output = surroundings.output.without_events();
+    let followed = follow(plane, execution, true, &output).await?;
+    Ok(report(&followed, surroundings))
+}
+
+/// The same through every question, told event by event.
+async fn follow_to_end_whatever(
+    plane: &Plane,
+    execution: &str,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let followed = follow(plane, execution, false, &surroundings.output).await?;
+    Ok(report(&followed, surroundings))
+}
+
+fn report(followed: &Followed, surroundings: &Surroundings) -> Report {
+    let output = &surroundings.output;
+    match &followed.end {
+        End::NeedsApproval(deployment) => {
+            let mut command = String::new();
+            if let Some(question) = open_question(deployment) {
+                promote::show(deployment, question, output);
+                command = promote::answer_with(deployment, question);
+                output.line(format!("nothing happens until somebody approves: {command}"));
+            }
+            let document = json!({
+                "outcome": "needs_approval", "deployment": deployment, "approve_with": command,
+            });
+            Report { document, exit: Exit::NeedsHuman }
+        }
+        End::Over(execution) => over(execution, &followed.deployments, surroundings),
+    }
+}
+
+fn over(execution: &Execution, deployments: &[Deployment], surroundings: &Surroundings) -> Report {
+    let output = &surroundings.output;
+    let mut document = json!({ "execution": execution, "deployments": deployments });
+    let (exit, cause) = match &execution.status {
+        Status::Running => (Exit::Failed, "it still runs".to_owned()),
+        Status::Succeeded { output: answer } => ending_of(answer),
+        Status::Failed { error, cause } => {
+            let caught = Caught { error: error.clone(), cause: cause.clone() };
+            let exit = if error == "StackNeedsHuman" { Exit::NeedsHuman } else { Exit::Failed };
+            (exit, format!("{error}: {}", caught.sentence()))
+        }
+    };
+    document["outcome"] = json!(if exit == Exit::Done { "done" } else { "failed" });
+    if exit == Exit::Done {
+        output.line("done");
+    } else {
+        output.line(format!("failed: {cause}"));
+        let unhappy = |d: &&Deployment| d.state.is_final() && !ended_well(d.state);
+        for deployment in deployments.iter().filter(unhappy) {
+            output.line(format!("look closer: lockstep why {}", deployment.id.short()));
+        }
+    }
+    Report { document, exit }
+}
+
+fn ended_well(state: DeploymentState) -> bool {
+    matches!(state, DeploymentState::Succeeded | DeploymentState::NoChanges)
+}
+
+/// An execution of `release` may succeed and still say what became of it; every other one succeeds or fails.
+fn ending_of(answer: &Value) -> (Exit, String) {
+    match serde_json::from_value::<Summary>(answer.clone()) {
+        Ok(summary) if summary.outcome != "done" => (Exit::Failed, summary.cause),
+        _ => (Exit::Done, String::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_release_whose_component_was_rejected_failed() {
+        let rejected =
+            json!({ "outcome": "rejected", "error": "Rejected", "cause": "a.toml:1: no", "results": [] });
+        assert_eq!(ending_of(&rejected), (Exit::Failed, "a.toml:1: no".to_owned()));
+        assert_eq!(ending_of(&json!({"outcome": "succeeded"})).0, Exit::Done);
+    }
+}

@@ -1,0 +1,117 @@
+//! `lockstep stages` and `lockstep parameters`: what holds for the whole organisation.
+
+use super::Global;
+use crate::Report;
+use crate::failure::Failure;
+use crate::plane::{Plane, of_problems};
+use crate::surroundings::Surroundings;
+use clap::{Args, Subcommand};
+use lockstep_domain::parameters::OrganisationParameters;
+use lockstep_domain::payloads::operator::{Applied, Request};
+use lockstep_domain::records::ConfigKind;
+use lockstep_domain::stages::{EXAMPLE, Stages};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// What `stages` takes.
+#[derive(Args, Debug)]
+pub struct StagesArguments {
+    #[command(subcommand)]
+    command: StagesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum StagesCommand {
+    /// Make this file the organisation's stages
+    Apply {
+        /// A stages.toml
+        file: PathBuf,
+    },
+    /// Print the organisation's stages
+    Show {
+        /// Print a commented example instead
+        #[arg(long)]
+        example: bool,
+    },
+}
+
+/// What `parameters` takes.
+#[derive(Args, Debug)]
+pub struct ParametersArguments {
+    #[command(subcommand)]
+    command: ParametersCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ParametersCommand {
+    /// Make this file the organisation's parameters: a table [default] and one for each stage
+    Apply {
+        /// A parameters.toml
+        file: PathBuf,
+    },
+    /// Print the organisation's parameters
+    Show,
+}
+
+/// Stages.
+pub async fn stages(
+    arguments: &StagesArguments,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    match &arguments.command {
+        StagesCommand::Show { example: true } => {
+            surroundings.output.line(EXAMPLE.trim_end());
+            Ok(Report::done(json!({ "text": EXAMPLE })))
+        }
+        StagesCommand::Show { example: false } => show(ConfigKind::Stages, global, surroundings).await,
+        StagesCommand::Apply { file } => {
+            let text = surroundings.read(file)?;
+            // Read here first: the same words, sooner, and with the file's own name.
+            let name = file.display().to_string();
+            let stages = Stages::parse(&name, &text).map_err(|problems| of_problems(&problems))?;
+            let plane = Plane::open(global, surroundings).await?;
+            let applied = plane.ask(&Request::ApplyStages { text }).await?;
+            let names: Vec<String> = stages.iter().map(|stage| stage.name.to_string()).collect();
+            surroundings.output.line(format!("stages {}: {}", told(&applied), names.join(", ")));
+            Ok(Report::done(json!(applied)))
+        }
+    }
+}
+
+/// Parameters.
+pub async fn parameters(
+    arguments: &ParametersArguments,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    match &arguments.command {
+        ParametersCommand::Show => show(ConfigKind::Parameters, global, surroundings).await,
+        ParametersCommand::Apply { file } => {
+            let text = surroundings.read(file)?;
+            let name = file.display().to_string();
+            OrganisationParameters::parse(&name, &text).map_err(|problems| of_problems(&problems))?;
+            let plane = Plane::open(global, surroundings).await?;
+            let applied = plane.ask(&Request::ApplyParameters { text }).await?;
+            surroundings.output.line(format!("parameters {}", told(&applied)));
+            Ok(Report::done(json!(applied)))
+        }
+    }
+}
+
+async fn show(kind: ConfigKind, global: &Global, surroundings: &Surroundings) -> Result<Report, Failure> {
+    let plane = Plane::open(global, surroundings).await?;
+    let found = plane.config(kind).await?.ok_or_else(|| {
+        Failure::new("nothing was applied yet").next("lockstep stages apply, or lockstep parameters apply")
+    })?;
+    surroundings.output.line(found.text.trim_end());
+    Ok(Report::done(json!(found)))
+}
+
+fn told(applied: &Applied) -> String {
+    if applied.changed {
+        format!("applied as version {}", applied.version)
+    } else {
+        format!("unchanged, still version {}", applied.version)
+    }
+}

@@ -1,0 +1,141 @@
+//! `lockstep push`: what is committed, to the git host, and along until it is where a push goes by itself.
+
+use super::{Global, follow_to_end};
+use crate::Report;
+use crate::failure::{Failure, at};
+use crate::git::{self, Clean};
+use crate::plane::Plane;
+use crate::surroundings::Surroundings;
+use clap::Args;
+use jiff::Timestamp;
+use lockstep_domain::ids::{CommitSha, RepositoryId};
+use lockstep_domain::payloads::inputs;
+use lockstep_domain::records::Repository;
+use lockstep_domain::token::client_token;
+use lockstep_platform::executions::{Executions, Started};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How many of the newest executions are looked at for the one of this commit.
+const LOOKED_AT: i32 = 20;
+
+/// What `push` takes.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// The component's folder
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    /// The remote to push to
+    #[arg(long, default_value = "origin")]
+    remote: String,
+    /// How many seconds to wait for the webhook before the release is started from here
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    webhook_wait: u64,
+}
+
+/// Pushes and follows.
+pub async fn run(
+    arguments: &Arguments,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let folder = surroundings.path(&arguments.folder);
+    let clean = git::clean(&folder).await?;
+    let plane = Plane::open(global, surroundings).await?;
+    let repository = subscribed(arguments, &folder, &plane).await?;
+    let begun = Timestamp::now();
+    let refspec = format!("HEAD:refs/heads/{}", clean.branch);
+    git::git(&folder, &["push", "--quiet", &arguments.remote, &refspec]).await?;
+    surroundings.output.line(format!(
+        "pushed {} of {} to {}",
+        clean.commit.short(),
+        clean.branch,
+        repository.id
+    ));
+    let patience = Duration::from_secs(arguments.webhook_wait);
+    let execution = match by_webhook(&plane, &clean.commit, begun, patience).await? {
+        Some(execution) => execution,
+        None => {
+            surroundings
+                .output
+                .note("no webhook has started a release of this commit; starting it from here");
+            by_hand(&plane, &repository.id, &clean).await?
+        }
+    };
+    follow_to_end(&plane, &execution, surroundings).await
+}
+
+/// The subscribed repository that the remote leads to.
+async fn subscribed(
+    arguments: &Arguments,
+    folder: &std::path::Path,
+    plane: &Plane,
+) -> Result<Repository, Failure> {
+    let url = git::remote_url(folder, &arguments.remote).await?;
+    let named = git::owner_and_name(&url).ok_or_else(|| {
+        Failure::new(format!("the remote {} names no owner and repository", arguments.remote))
+    })?;
+    let id = RepositoryId::github(named.0, named.1).map_err(at("the remote"))?;
+    let found = plane.ledger.get::<Repository>(&Repository::key_of(&id)).await?;
+    found.map(|found| found.record).ok_or_else(|| {
+        Failure::new(format!("{id} is not subscribed, so its pushes become no releases"))
+            .next(format!("lockstep repositories add github:{}", id.full_name()))
+    })
+}
+
+/// The execution that a webhook started for this commit, once it appears.
+async fn by_webhook(
+    plane: &Plane,
+    commit: &CommitSha,
+    begun: Timestamp,
+    patience: Duration,
+) -> Result<Option<String>, Failure> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let newest = plane.executions.newest(&plane.found.state_machines.release, LOOKED_AT).await?;
+        for (arn, _) in newest.into_iter().filter(|(_, started_at)| not_before(*started_at, begun)) {
+            let input = plane.executions.describe(&arn).await?.map(|execution| execution.input);
+            if input.is_some_and(|input| input["commit"] == commit.as_str()) {
+                return Ok(Some(arn));
+            }
+        }
+        if Instant::now() >= deadline {
+            return Ok(None);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Step Functions may tell times in whole seconds, and its clock is not ours.
+fn not_before(started_at: Timestamp, begun: Timestamp) -> bool {
+    begun.as_second() - started_at.as_second() <= 2
+}
+
+async fn by_hand(plane: &Plane, repository: &RepositoryId, clean: &Clean) -> Result<String, Failure> {
+    let input = inputs::Release {
+        repository: repository.clone(),
+        reference: format!("refs/heads/{}", clean.branch),
+        commit: clean.commit.clone(),
+        delivery: None,
+    };
+    let input = serde_json::to_value(&input).map_err(|error| Failure::new(error.to_string()))?;
+    let unique = uuid::Uuid::new_v4().as_fields().0;
+    let name = client_token(repository.as_str(), clean.commit.as_str(), unique);
+    let release = &plane.found.state_machines.release;
+    match Executions::new(plane.aws()).start(release, &name, &input).await? {
+        Started::New(arn) => Ok(arn),
+        Started::Exists => Err(Failure::new(format!("an execution called {name} exists")).next("push again")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_execution_of_an_earlier_push_is_not_taken_for_this_one() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert!(not_before(at(100), at(101)));
+        assert!(!not_before(at(90), at(101)));
+    }
+}

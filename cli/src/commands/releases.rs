@@ -1,0 +1,69 @@
+//! `lockstep releases` and `lockstep status`: what there is, and where.
+
+use super::Global;
+use crate::Report;
+use crate::failure::Failure;
+use crate::plane::Plane;
+use crate::surroundings::Surroundings;
+use crate::views::{status::matrix, time};
+use clap::Args;
+use comfy_table::Row;
+use lockstep_domain::ids::ComponentName;
+use lockstep_domain::records::{Release, ReleaseState};
+use serde_json::json;
+
+/// What `releases` takes.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// Only of this component
+    component: Option<ComponentName>,
+}
+
+/// Lists releases, newest first.
+pub async fn run(
+    arguments: &Arguments,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let plane = Plane::open(global, surroundings).await?;
+    let releases = plane.releases(arguments.component.as_ref()).await?;
+    if releases.is_empty() {
+        surroundings.output.line("there is no release yet; make one: lockstep push");
+    } else {
+        let head = ["component", "version", "state", "commit", "author", "images", "packaged"];
+        surroundings.output.table(head, releases.iter().map(row));
+    }
+    Ok(Report::done(json!({ "releases": releases })))
+}
+
+fn row(release: &Release) -> [String; 7] {
+    let state = match release.state {
+        ReleaseState::Packaged => "being tested",
+        ReleaseState::Published => "published",
+        ReleaseState::TestFailed => "test failed",
+    };
+    let images = release.image_lock.0.values().map(|image| format!("{}@{}", image.name, image.version));
+    let images: Vec<String> = images.collect();
+    [
+        release.component.to_string(),
+        release.version.to_string(),
+        state.to_owned(),
+        release.commit.short().to_owned(),
+        release.author.clone(),
+        if images.is_empty() { "-".to_owned() } else { images.join(", ") },
+        time(release.packaged_at),
+    ]
+}
+
+/// The matrix of components and stages.
+pub async fn status(global: &Global, surroundings: &Surroundings) -> Result<Report, Failure> {
+    let plane = Plane::open(global, surroundings).await?;
+    let stages = plane.stages().await?;
+    let matrix = matrix(&stages, &plane.environments(&stages).await?);
+    if matrix.components.is_empty() {
+        surroundings.output.line("nothing is deployed yet; begin with lockstep push");
+    } else {
+        surroundings.output.rows(Row::from(matrix.head()), matrix.rows().into_iter().map(Row::from));
+    }
+    Ok(Report::done(json!(matrix)))
+}

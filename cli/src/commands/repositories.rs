@@ -1,0 +1,177 @@
+//! `lockstep repositories`: which pushes become releases.
+
+use super::{Global, secrets};
+use crate::Report;
+use crate::failure::Failure;
+use crate::names::RepositoryName;
+use crate::plane::Plane;
+use crate::surroundings::Surroundings;
+use clap::{Args, Subcommand};
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::SignedDuration;
+use lockstep_domain::ids::RepositoryId;
+use lockstep_domain::payloads::operator::Request;
+use lockstep_domain::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};
+use lockstep_platform::operator::secrets::exists;
+use lockstep_platform::operator::signed;
+use lockstep_platform::secrets::{Secret, Secrets};
+use serde_json::json;
+use sha2::Sha256;
+
+/// GitHub's own API.
+const GITHUB: &str = "https://api.github.com";
+
+/// What `repositories` takes.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Subscribe a repository: its pushes become releases
+    Add(Add),
+    /// Send a signed ping to the webhook, as the git host would
+    Test {
+        /// The repository, such as github:acme/logs
+        repository: RepositoryName,
+    },
+}
+
+#[derive(Args, Debug)]
+struct Add {
+    /// The repository, such as github:acme/logs
+    repository: RepositoryName,
+    /// The default branch: releases come from it
+    #[arg(long, default_value = "main")]
+    branch: String,
+    /// The base URL of the git host's API; by default GitHub's, or that of the local cloud's git host
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+}
+
+/// Carries it out.
+pub async fn run(
+    arguments: &Arguments,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let plane = Plane::open(global, surroundings).await?;
+    match &arguments.command {
+        Command::Add(add) => subscribe(add, &plane, surroundings).await,
+        Command::Test { repository } => ping(&repository.0, &plane, surroundings).await,
+    }
+}
+
+async fn subscribe(add: &Add, plane: &Plane, surroundings: &Surroundings) -> Result<Report, Failure> {
+    let id = &add.repository.0;
+    let local = plane.connection.local.as_ref();
+    let base_url = add.base_url.clone().or_else(|| local.map(|session| session.git_host.clone()));
+    let base_url = base_url.unwrap_or_else(|| GITHUB.to_owned());
+    let secret = id.webhook_secret();
+    let fresh = !exists(plane.aws(), &secret).await?;
+    if fresh {
+        secrets::put(plane, &secret, &generated()).await?;
+    }
+    let request = Request::AddRepository { id: id.clone(), base_url, branch: add.branch.clone() };
+    let applied = plane.ask(&request).await?;
+    let url = webhook_url(plane, id);
+    let output = &surroundings.output;
+    output.line(format!("{id} {}", if applied.changed { "is subscribed" } else { "was subscribed already" }));
+    output.line("paste into the repository's settings, Webhooks:");
+    output.line(format!("  payload URL   {url}"));
+    output.line("  content type  application/json");
+    output.line(format!(
+        "  secret        aws secretsmanager get-secret-value --secret-id {secret} --query SecretString --output text"
+    ));
+    output.line("  events        just the push event");
+    if !exists(plane.aws(), &id.token_secret()).await? {
+        output.line("a private repository also needs a token that may read its contents:");
+        output.line(format!("  lockstep secrets set github:{} token --stdin", id.full_name()));
+    }
+    output.line(format!("next: lockstep repositories test github:{}", id.full_name()));
+    Ok(Report::done(json!({
+        "repository": id, "webhook_url": url, "secret": secret, "secret_is_new": fresh, "changed": applied.changed,
+    })))
+}
+
+/// Where the git host sends the webhooks of a repository.
+pub fn webhook_url(plane: &Plane, id: &RepositoryId) -> String {
+    format!("{}/{id}", plane.found.webhook_url.trim_end_matches('/'))
+}
+
+/// The secret of a repository's webhook.
+pub async fn webhook_secret(plane: &Plane, id: &RepositoryId) -> Result<Secret, Failure> {
+    let name = id.webhook_secret();
+    let found = Secrets::new(plane.aws(), SignedDuration::ZERO).get(&name).await?;
+    found.ok_or_else(|| {
+        Failure::new(format!("there is no secret {name}"))
+            .next(format!("subscribe the repository: lockstep repositories add github:{}", id.full_name()))
+    })
+}
+
+/// The value of the signature header for `body`.
+pub fn sign(secret: &Secret, body: &[u8]) -> Result<String, Failure> {
+    let keyed = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes());
+    let mut keyed = keyed.map_err(|_| Failure::new("the webhook's secret cannot be used as a key"))?;
+    keyed.update(body);
+    Ok(format!("sha256={}", hex::encode(keyed.finalize().into_bytes())))
+}
+
+async fn ping(id: &RepositoryId, plane: &Plane, surroundings: &Surroundings) -> Result<Report, Failure> {
+    let secret = webhook_secret(plane, id).await?;
+    let body = json!({
+        "zen": "Keep it logically awesome.",
+        "repository": { "full_name": id.full_name(), "name": id.name(), "owner": { "login": id.owner() } },
+    });
+    let body = body.to_string().into_bytes();
+    let headers = [
+        ("content-type".to_owned(), "application/json".to_owned()),
+        (EVENT_HEADER.to_owned(), "ping".to_owned()),
+        (DELIVERY_HEADER.to_owned(), uuid::Uuid::new_v4().to_string()),
+        (SIGNATURE_HEADER.to_owned(), sign(&secret, &body)?),
+    ];
+    let url = webhook_url(plane, id);
+    let answer = signed::post_unsigned(&url, &headers, body).await?;
+    if (200..300).contains(&answer.status) {
+        surroundings
+            .output
+            .line(format!("the webhook of {id} answers {}: its secret and URL are right", answer.status));
+        return Ok(Report::done(json!({ "repository": id, "status": answer.status })));
+    }
+    let next = match answer.status {
+        401 => "the webhook function knows another secret; it believes what it read for a minute",
+        404 => "subscribe the repository: lockstep repositories add",
+        _ => "look at the function's log: aws logs tail /aws/lambda/lockstep-webhook",
+    };
+    Err(Failure::new(format!("the webhook of {id} answers {}", answer.status)).next(next))
+}
+
+/// 244 random bits as 64 hexadecimal digits.
+fn generated() -> Secret {
+    let (a, b) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
+    Secret::new(format!("{}{}", a.simple(), b.simple()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_signed_as_the_webhook_function_verifies_it() {
+        let secret = generated();
+        let signature = sign(&secret, b"{}").unwrap();
+        let verified = |body: &[u8]| {
+            lockstep_domain::webhook::verify_signature(secret.expose().as_bytes(), Some(&signature), body)
+        };
+        assert!(verified(b"{}").is_ok());
+        assert!(verified(b"{ }").is_err());
+    }
+
+    #[test]
+    fn two_generated_secrets_differ_and_are_long() {
+        assert_ne!(generated().expose(), generated().expose());
+        assert_eq!(generated().expose().len(), 64);
+    }
+}

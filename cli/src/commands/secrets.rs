@@ -1,0 +1,78 @@
+//! `lockstep secrets`: from standard input into Secrets Manager, and nowhere else.
+
+use super::Global;
+use crate::Report;
+use crate::failure::Failure;
+use crate::names::RepositoryName;
+use crate::plane::Plane;
+use crate::surroundings::Surroundings;
+use clap::{Args, Subcommand, ValueEnum};
+use lockstep_platform::operator::secrets::store;
+use lockstep_platform::secrets::Secret;
+use serde_json::json;
+
+/// The most bytes of a secret.
+const MOST_BYTES: usize = 16 << 10;
+
+/// What `secrets` takes.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Store a repository's secret; the text comes from standard input, never from the command line
+    Set(Set),
+}
+
+#[derive(Args, Debug)]
+struct Set {
+    /// The repository, such as github:acme/logs
+    repository: RepositoryName,
+    /// Which of its secrets
+    #[arg(value_enum)]
+    kind: Kind,
+    /// Read the secret from standard input
+    #[arg(long, required = true)]
+    stdin: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kind {
+    /// What the git host signs webhooks with
+    Webhook,
+    /// What fetches commits
+    Token,
+}
+
+/// Carries it out.
+pub async fn run(
+    arguments: &Arguments,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let Command::Set(set) = &arguments.command;
+    let text = surroundings.read_input(MOST_BYTES)?;
+    // `echo` adds one, and no secret ends with one.
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        return Err(Failure::usage("standard input is empty")
+            .next("pipe the secret in: pass show x | lockstep secrets set …"));
+    }
+    let name = match set.kind {
+        Kind::Webhook => set.repository.0.webhook_secret(),
+        Kind::Token => set.repository.0.token_secret(),
+    };
+    let plane = Plane::open(global, surroundings).await?;
+    let replaced = put(&plane, &name, &Secret::new(text)).await?;
+    let word = if replaced { "replaced" } else { "stored" };
+    surroundings.output.line(format!("{word} secret {name}"));
+    Ok(Report::done(json!({ "secret": name, "replaced": replaced })))
+}
+
+/// Stores a secret; whether there was one is the answer.
+pub(super) async fn put(plane: &Plane, name: &str, secret: &Secret) -> Result<bool, Failure> {
+    Ok(store(plane.aws(), name, secret).await?)
+}

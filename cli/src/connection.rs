@@ -1,0 +1,151 @@
+//! Which AWS account a command talks to.
+//!
+//! `--profile` and the `AWS_*` variables decide, as for the AWS CLI. If neither is given and a local cloud is up, it is
+//! that one's tooling account, and one line on standard error says so.
+
+use crate::commands::Global;
+use crate::failure::{Failure, at};
+use crate::local::Session;
+use crate::surroundings::Surroundings;
+use aws_config::{BehaviorVersion, Region};
+use lockstep_platform::aws::Aws;
+use lockstep_platform::http;
+use lockstep_platform::operator::{AccessKey, connect};
+use lockstep_platform::secrets::Secret;
+
+/// An account, and how it was chosen.
+#[derive(Clone)]
+pub struct Connection {
+    /// The account.
+    pub aws: Aws,
+    /// The session of the local cloud, if that is what answers.
+    pub local: Option<Session>,
+}
+
+impl Connection {
+    /// The account that the command line and the variables name.
+    pub async fn open(global: &Global, surroundings: &Surroundings) -> Result<Self, Failure> {
+        match choose(global, surroundings) {
+            Choice::Profile => {
+                Ok(Self { aws: by_profile(global.profile.as_deref(), global).await?, local: None })
+            }
+            Choice::Keys => {
+                let aws = by_keys(global, surroundings)?;
+                let session = Session::load(surroundings)?;
+                let local = session.filter(|session| Some(session.endpoint.as_str()) == aws.endpoint_url());
+                Ok(Self { aws, local })
+            }
+            Choice::LocalCloud => {
+                let session = Session::load(surroundings)?.ok_or_else(nowhere)?;
+                let aws = session.operator("tooling")?;
+                surroundings.output.note(format!("talking to the local cloud at {}", session.endpoint));
+                Ok(Self { aws, local: Some(session) })
+            }
+        }
+    }
+
+    /// The account of another profile, for what is done in a target account.
+    pub async fn of_profile(profile: &str, global: &Global) -> Result<Aws, Failure> {
+        by_profile(Some(profile), global).await
+    }
+}
+
+/// What decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    Profile,
+    Keys,
+    LocalCloud,
+}
+
+/// Variables of which any means that the person chose an account.
+const CHOSEN_BY: [&str; 5] = [
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+];
+
+fn choose(global: &Global, surroundings: &Surroundings) -> Choice {
+    let set = |name: &str| surroundings.variable(name).is_some();
+    if global.profile.is_some() {
+        Choice::Profile
+    } else if set("AWS_ACCESS_KEY_ID") && set("AWS_SECRET_ACCESS_KEY") {
+        Choice::Keys
+    } else if CHOSEN_BY.iter().any(|name| set(name)) || !Session::exists(surroundings) {
+        // Without a local cloud the ordinary chain goes on to the default profile and the machine's role.
+        Choice::Profile
+    } else {
+        Choice::LocalCloud
+    }
+}
+
+async fn by_profile(profile: Option<&str>, global: &Global) -> Result<Aws, Failure> {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http::client()?);
+    if let Some(name) = profile {
+        loader = loader.profile_name(name);
+    }
+    if let Some(region) = &global.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    Ok(Aws::from_sdk_config(loader.load().await)?)
+}
+
+fn by_keys(global: &Global, surroundings: &Surroundings) -> Result<Aws, Failure> {
+    let get = |name: &str| surroundings.variable(name).map(str::to_owned);
+    let key = AccessKey {
+        id: get("AWS_ACCESS_KEY_ID").unwrap_or_default(),
+        secret: Secret::new(get("AWS_SECRET_ACCESS_KEY").unwrap_or_default()),
+        session_token: get("AWS_SESSION_TOKEN").map(Secret::new),
+    };
+    let region = global.region.clone().or_else(|| get("AWS_REGION")).or_else(|| get("AWS_DEFAULT_REGION"));
+    let region = region.ok_or_else(|| {
+        Failure::usage("there is an access key, but no region").next("set AWS_REGION, or give --region")
+    })?;
+    let region = region.parse().map_err(at("the region"))?;
+    Ok(connect(&region, surroundings.variable("AWS_ENDPOINT_URL"), &key)?)
+}
+
+fn nowhere() -> Failure {
+    Failure::new("there is no AWS account to talk to")
+        .next("start a local one with `lockstep local up`, or name one with --profile or AWS_PROFILE")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Output;
+
+    fn surroundings(variables: &[(&str, &str)], folder: &std::path::Path) -> Surroundings {
+        let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Surroundings { variables, ..Surroundings::bare(folder, Output::memory(false)) }
+    }
+
+    fn global(profile: Option<&str>) -> Global {
+        Global { json: false, profile: profile.map(str::to_owned), region: None }
+    }
+
+    #[test]
+    fn a_profile_wins_over_keys_and_keys_over_the_local_cloud() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
+        assert_eq!(choose(&global(Some("x")), &surroundings(&keys, folder.path())), Choice::Profile);
+        assert_eq!(choose(&global(None), &surroundings(&keys, folder.path())), Choice::Keys);
+    }
+
+    #[test]
+    fn without_a_local_cloud_the_ordinary_chain_decides() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(choose(&global(None), &surroundings(&[], folder.path())), Choice::Profile);
+    }
+
+    #[test]
+    fn keys_without_a_region_are_refused_with_what_to_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let surroundings =
+            surroundings(&[("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "hunter2")], folder.path());
+        let failure = by_keys(&global(None), &surroundings).err().unwrap();
+        assert!(failure.to_string().contains("AWS_REGION") && !failure.to_string().contains("hunter2"));
+    }
+}

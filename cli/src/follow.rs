@@ -1,0 +1,262 @@
+//! Following an execution to its end, with everything it brings about.
+//!
+//! The execution says whether it runs and how it ended; the ledger says what happens within: each deployment it began,
+//! and each line of that deployment's journal. Nested executions need not be looked for, because every one of them
+//! works for a deployment.
+
+use crate::failure::Failure;
+use crate::output::{Output, Progress, duration};
+use crate::plane::Plane;
+use crate::views::{change_set::open_question, clock, seconds, why};
+use jiff::Timestamp;
+use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
+use lockstep_domain::payloads::inputs;
+use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState};
+use lockstep_domain::stages::Path;
+use lockstep_domain::version::Version;
+use lockstep_platform::operator::executions::{Execution, Status};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Where following stopped.
+#[derive(Clone, Debug)]
+pub enum End {
+    /// The execution is over.
+    Over(Box<Execution>),
+    /// A person must answer first.
+    NeedsApproval(Box<Deployment>),
+}
+
+/// What was seen of an execution.
+#[derive(Clone, Debug)]
+pub struct Followed {
+    /// Where following stopped.
+    pub end: End,
+    /// The deployments it brought about, in the order they began.
+    pub deployments: Vec<Deployment>,
+}
+
+/// Something to tell.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Told<'a> {
+    at: Timestamp,
+    deployment: &'a DeploymentId,
+    what: String,
+    says: &'a str,
+}
+
+/// Follows the execution `arn`; stops at the first question to a person if `stop_at_question`.
+pub async fn follow(
+    plane: &Plane,
+    arn: &str,
+    stop_at_question: bool,
+    output: &Output,
+) -> Result<Followed, Failure> {
+    let mut watch = Watch { plane, output, told: BTreeMap::new(), progress: output.progress(title(arn)) };
+    let mut pause = Pause::new(plane.connection.local.is_some());
+    loop {
+        let execution = plane.executions.describe(arn).await?.ok_or_else(|| {
+            Failure::new(format!("execution {arn} does not exist"))
+                .next("list them: aws stepfunctions list-executions --state-machine-arn <arn>")
+        })?;
+        let deployments = deployments_of(plane, &execution).await?;
+        for deployment in &deployments {
+            watch.tell(deployment).await?;
+        }
+        if execution.status != Status::Running {
+            watch.finish();
+            return Ok(Followed { end: End::Over(Box::new(execution)), deployments });
+        }
+        let asking = deployments.iter().find(|deployment| is_asking(deployment));
+        if let Some(asking) = asking.filter(|_| stop_at_question) {
+            let end = End::NeedsApproval(Box::new(asking.clone()));
+            watch.finish();
+            return Ok(Followed { end, deployments });
+        }
+        pause.take().await;
+    }
+}
+
+/// Whether a deployment waits for an answer.
+pub fn is_asking(deployment: &Deployment) -> bool {
+    deployment.state == DeploymentState::AwaitingApproval && open_question(deployment).is_some()
+}
+
+/// Between two looks: short at first and on this machine, longer on AWS, where every look counts against a limit.
+struct Pause {
+    now: Duration,
+    longest: Duration,
+}
+
+impl Pause {
+    fn new(local: bool) -> Self {
+        let longest = if local { Duration::from_millis(400) } else { Duration::from_secs(4) };
+        Self { now: Duration::from_millis(100), longest }
+    }
+
+    async fn take(&mut self) {
+        tokio::time::sleep(self.now).await;
+        self.now = (self.now * 3 / 2).min(self.longest);
+    }
+}
+
+/// What was told already of each deployment.
+struct Watch<'a> {
+    plane: &'a Plane,
+    output: &'a Output,
+    told: BTreeMap<DeploymentId, (usize, Option<DeploymentState>)>,
+    progress: Progress,
+}
+
+impl Watch<'_> {
+    async fn tell(&mut self, deployment: &Deployment) -> Result<(), Failure> {
+        let (lines, state) = self.told.get(&deployment.id).copied().unwrap_or_default();
+        if state.is_some_and(DeploymentState::is_final) {
+            return Ok(());
+        }
+        let journal = self.plane.journal(&deployment.id).await?;
+        for step in journal.iter().skip(lines) {
+            self.say(step.at, deployment, &step.note);
+        }
+        if state != Some(deployment.state) && deployment.state != DeploymentState::Running {
+            let at = deployment.finished_at.unwrap_or_else(Timestamp::now);
+            self.say(at, deployment, &ending(deployment));
+        }
+        self.told.insert(deployment.id.clone(), (journal.len(), Some(deployment.state)));
+        Ok(())
+    }
+
+    fn say(&mut self, at: Timestamp, deployment: &Deployment, what: &str) {
+        let about = why::title(deployment);
+        self.output.event(&Told { at, deployment: &deployment.id, what: about.clone(), says: what });
+        self.progress.line(format!("{}  {about}: {what}", clock(at)));
+    }
+
+    fn finish(self) {
+        drop(self.progress);
+    }
+}
+
+fn ending(deployment: &Deployment) -> String {
+    let took = deployment.finished_at.map(|at| duration(seconds(deployment.started_at, at)));
+    let took = took.map(|took| format!(" after {took}")).unwrap_or_default();
+    let cause =
+        deployment.failure.as_ref().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
+    format!("{}{took}{cause}", why::state(deployment.state))
+}
+
+/// The state machine and the name in an execution's ARN, for people.
+fn title(arn: &str) -> String {
+    let mut parts = arn.rsplit(':');
+    let (name, machine) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    format!("{machine} {name}")
+}
+
+/// What an execution works for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Scope {
+    /// One deployment or promotion of an image.
+    One(DeploymentId),
+    /// Whatever was packaged by it.
+    Release,
+    /// One release on its way to one stage, and the images it needs.
+    Promotion(ComponentName, Version, StageName),
+}
+
+fn scope(execution: &Execution) -> Scope {
+    let machine = execution.arn.rsplit(':').nth(1).unwrap_or_default();
+    match machine {
+        "lockstep-release" => Scope::Release,
+        "lockstep-promote" => match serde_json::from_value::<inputs::Promote>(execution.input.clone()) {
+            Ok(input) => Scope::Promotion(input.component, input.version, input.to),
+            Err(_) => Scope::One(DeploymentId::of_execution(&execution.arn)),
+        },
+        _ => Scope::One(DeploymentId::of_execution(&execution.arn)),
+    }
+}
+
+async fn deployments_of(plane: &Plane, execution: &Execution) -> Result<Vec<Deployment>, Failure> {
+    let scope = scope(execution);
+    if let Scope::One(id) = &scope {
+        let key = Deployment::key_of(id);
+        return Ok(plane.ledger.get(&key).await?.map(|found| found.record).into_iter().collect());
+    }
+    let packaged: BTreeSet<(ComponentName, Version)> = match scope {
+        Scope::Release => {
+            let releases = plane.releases(None).await?.into_iter();
+            releases.filter(|r| r.execution == execution.arn).map(|r| (r.component, r.version)).collect()
+        }
+        _ => BTreeSet::new(),
+    };
+    let mut found: Vec<Deployment> = plane.deployments().await?;
+    found.retain(|deployment| began_within(deployment, execution) && belongs(deployment, &scope, &packaged));
+    found.sort_by_key(|deployment| deployment.started_at);
+    // The index lags behind the table: what was found there is read again.
+    let mut current = Vec::with_capacity(found.len());
+    for deployment in found {
+        current.push(plane.deployment(&deployment.id).await?);
+    }
+    Ok(current)
+}
+
+fn began_within(deployment: &Deployment, execution: &Execution) -> bool {
+    let after = deployment.started_at >= execution.started_at;
+    after && execution.ended_at.is_none_or(|ended| deployment.started_at <= ended)
+}
+
+fn belongs(deployment: &Deployment, scope: &Scope, packaged: &BTreeSet<(ComponentName, Version)>) -> bool {
+    match (scope, &deployment.kind, &deployment.component) {
+        (Scope::One(id), ..) => deployment.id == *id,
+        (Scope::Release, DeploymentKind::Deploy { .. }, Some(component)) => {
+            deployment.path == Path::Delivery
+                && packaged.contains(&(component.clone(), deployment.version.clone()))
+        }
+        (Scope::Promotion(component, version, to), DeploymentKind::Deploy { .. }, Some(own)) => {
+            own == component && deployment.version == *version && deployment.stage == *to
+        }
+        (Scope::Promotion(_, _, to), DeploymentKind::PromoteImage { .. }, _) => deployment.stage == *to,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn execution(machine: &str, input: serde_json::Value) -> Execution {
+        Execution {
+            arn: format!("arn:aws:states:eu-west-1:111111111111:execution:{machine}:x"),
+            input,
+            status: Status::Running,
+            started_at: Timestamp::UNIX_EPOCH,
+            ended_at: None,
+        }
+    }
+
+    #[test]
+    fn a_promotion_is_followed_by_what_it_brings_where() {
+        let input = json!({"component": "logs", "version": "2.1.0", "to": "production"});
+        let expected = Scope::Promotion(
+            "logs".parse().unwrap(),
+            "2.1.0".parse().unwrap(),
+            "production".parse().unwrap(),
+        );
+        assert_eq!(scope(&execution("lockstep-promote", input)), expected);
+    }
+
+    #[test]
+    fn a_deployment_is_followed_by_the_id_its_execution_gives_it() {
+        let execution = execution("lockstep-delivery-deploy", json!({}));
+        assert_eq!(scope(&execution), Scope::One(DeploymentId::of_execution(&execution.arn)));
+    }
+
+    #[test]
+    fn an_execution_is_named_by_its_state_machine_and_its_name() {
+        assert_eq!(
+            title("arn:aws:states:eu-west-1:1:execution:lockstep-release:abc"),
+            "lockstep-release abc"
+        );
+    }
+}

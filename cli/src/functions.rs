@@ -1,0 +1,174 @@
+//! The Lambda functions, from source to zip: built by cargo, packed so that equal binaries are equal bytes.
+
+use crate::failure::{Failure, at};
+use lockstep_domain::ids::Digest;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tokio::process::Command;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, DateTime, ZipWriter};
+
+/// Every function, by the name of its crate without `lockstep-`.
+pub const NAMES: [&str; 7] = ["webhook", "package", "ledger", "resume", "stack", "image", "verify"];
+
+/// How the functions are built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Profile {
+    /// Quickly, for this machine: what the local cloud runs.
+    Dev,
+    /// Small, for Lambda's arm64 machines: what AWS gets.
+    Lambda,
+}
+
+/// The target of what AWS gets; `provided.al2023` brings a new enough glibc.
+const LAMBDA_TARGET: &str = "aarch64-unknown-linux-gnu";
+
+/// Builds every function with one cargo invocation; answers where each binary is.
+pub async fn build(
+    sources: &Path,
+    cargo: &str,
+    profile: Profile,
+    mut told: impl FnMut(&str),
+) -> Result<BTreeMap<String, PathBuf>, Failure> {
+    let mut command = Command::new(cargo);
+    command.current_dir(sources).args(["build", "--message-format=json-render-diagnostics"]);
+    if profile == Profile::Lambda {
+        command.args(["--profile", "lambda", "--target", LAMBDA_TARGET]);
+    }
+    for name in NAMES {
+        command.args(["--package", &format!("lockstep-{name}")]);
+    }
+    told(&format!("cargo build of {} functions", NAMES.len()));
+    // Cargo's own messages (what it compiles, and what does not) go where errors go.
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(at(format!("{cargo} could not be started")))?;
+    if !output.status.success() {
+        let hint = match profile {
+            Profile::Dev => "the messages above say what does not compile",
+            Profile::Lambda => {
+                "the messages above say why; `rustup target add` and a linker for the target may be missing"
+            }
+        };
+        return Err(Failure::new("the functions could not be built").next(hint));
+    }
+    let built = executables(&String::from_utf8_lossy(&output.stdout));
+    match NAMES.iter().find(|name| !built.contains_key(**name)) {
+        None => Ok(built),
+        Some(name) => Err(Failure::new(format!("cargo built no binary called lockstep-{name}"))),
+    }
+}
+
+/// The binaries that cargo's messages name.
+fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
+    let message = |line: &str| serde_json::from_str::<Value>(line).ok();
+    let executable = |message: Value| {
+        let name = message["target"]["name"].as_str()?.strip_prefix("lockstep-")?.to_owned();
+        Some((name, PathBuf::from(message["executable"].as_str()?)))
+    };
+    messages.lines().filter_map(message).filter_map(executable).collect()
+}
+
+/// The binaries that lie in a folder: `lockstep-<function>` each.
+pub fn in_folder(folder: &Path) -> Result<BTreeMap<String, PathBuf>, Failure> {
+    NAMES
+        .iter()
+        .map(|name| {
+            let path = folder.join(format!("lockstep-{name}"));
+            if path.is_file() {
+                Ok(((*name).to_owned(), path))
+            } else {
+                Err(Failure::new(format!("{} does not exist", path.display()))
+                    .next("build the functions first, or leave out --functions"))
+            }
+        })
+        .collect()
+}
+
+/// A function as Lambda gets it.
+#[derive(Clone, Debug)]
+pub struct Package {
+    /// The zip.
+    pub zip: Vec<u8>,
+    /// Its SHA-256.
+    pub digest: Digest,
+}
+
+impl Package {
+    /// Packs a binary.
+    pub fn of(binary: &Path) -> Result<Self, Failure> {
+        let bytes = std::fs::read(binary).map_err(at(binary.display()))?;
+        let zip = zip(&bytes).map_err(at(format!("{} could not be packed", binary.display())))?;
+        Ok(Self { digest: Digest::of(&zip), zip })
+    }
+
+    /// Where it lies in the artifacts' bucket: equal bytes, equal key.
+    pub fn key(&self, function: &str) -> String {
+        format!("functions/{function}/{}.zip", self.digest)
+    }
+
+    /// The digest in the form of Lambda's `CodeSha256`: base64 of the SHA-256.
+    pub fn code_sha256(&self) -> String {
+        use base64::Engine as _;
+        let bytes = hex::decode(self.digest.as_str()).unwrap_or_default();
+        base64::engine::general_purpose::STANDARD.encode(bytes)
+    }
+}
+
+/// One file called `bootstrap`, with a fixed time and mode.
+fn zip(binary: &[u8]) -> zip::result::ZipResult<Vec<u8>> {
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .compression_level(Some(1))
+        .last_modified_time(DateTime::default())
+        .unix_permissions(0o755);
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    writer.start_file("bootstrap", options)?;
+    writer.write_all(binary)?;
+    Ok(writer.finish()?.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_binaries_give_equal_packages_and_another_one_another() {
+        let (a, b, c) = (zip(b"one").unwrap(), zip(b"one").unwrap(), zip(b"two").unwrap());
+        assert_eq!(a, b);
+        assert_ne!(a, c);
+    }
+
+    #[test]
+    fn a_package_holds_one_executable_called_bootstrap() {
+        let mut archive = zip::ZipArchive::new(Cursor::new(zip(b"one").unwrap())).unwrap();
+        assert_eq!(archive.len(), 1);
+        let file = archive.by_name("bootstrap").unwrap();
+        assert_eq!(file.unix_mode().map(|mode| mode & 0o777), Some(0o755));
+    }
+
+    #[test]
+    fn the_digest_is_written_as_lambda_writes_it() {
+        let package = Package { zip: Vec::new(), digest: Digest::of(b"") };
+        assert_eq!(package.code_sha256(), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+    }
+
+    #[test]
+    fn binaries_are_found_in_cargos_messages() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"lockstep-stack"},"executable":"/t/lockstep-stack"}
+{"reason":"compiler-artifact","target":{"name":"lockstep_domain"},"executable":null}
+{"reason":"build-finished","success":true}"#;
+        let built = executables(messages);
+        assert_eq!(
+            built.into_iter().collect::<Vec<_>>(),
+            [("stack".to_owned(), PathBuf::from("/t/lockstep-stack"))]
+        );
+    }
+}

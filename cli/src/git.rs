@@ -1,0 +1,155 @@
+//! Git, by its own command: what `push` needs to know of a folder.
+
+use crate::failure::{Failure, at};
+use lockstep_domain::ids::CommitSha;
+use std::path::{Path, PathBuf};
+use tokio::process::Command;
+
+/// Runs `git` in `folder` and answers what it printed, without the last newline.
+pub async fn git(folder: &Path, arguments: &[&str]) -> Result<String, Failure> {
+    let output = Command::new("git")
+        .args(arguments)
+        .current_dir(folder)
+        // A question nobody can answer would hang.
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(at("git could not be started"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
+    }
+    let said = without_credentials(String::from_utf8_lossy(&output.stderr).trim());
+    Err(Failure::new(format!("git {} failed in {}: {said}", arguments.join(" "), folder.display())))
+}
+
+/// A folder within a git repository whose every file is committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clean {
+    /// The root of the repository.
+    pub root: PathBuf,
+    /// What `HEAD` is.
+    pub commit: CommitSha,
+    /// The branch that is checked out.
+    pub branch: String,
+}
+
+/// Looks at `folder`; refuses one outside a repository, one with changes, and a detached `HEAD`.
+pub async fn clean(folder: &Path) -> Result<Clean, Failure> {
+    let root = git(folder, &["rev-parse", "--show-toplevel"]).await.map_err(|_| {
+        Failure::new(format!("{} is not inside a git repository", folder.display()))
+            .next("run `git init`, commit the component and add a remote")
+    })?;
+    let changes = git(folder, &["status", "--porcelain", "--", "."]).await?;
+    if !changes.is_empty() {
+        return Err(Failure::new(format!(
+            "{} has changes that are not committed:\n{changes}",
+            folder.display()
+        ))
+        .next("commit them: what is pushed is what is released"));
+    }
+    let commit = git(folder, &["rev-parse", "HEAD"])
+        .await
+        .map_err(|_| Failure::new(format!("{root} has no commit yet")).next("commit the component"))?;
+    let branch = git(folder, &["symbolic-ref", "--quiet", "--short", "HEAD"])
+        .await
+        .map_err(|_| Failure::new(format!("{root} is not on a branch")).next("run `git switch <branch>`"))?;
+    let commit =
+        commit.parse().map_err(|error| Failure::new(format!("git answered something odd: {error}")))?;
+    Ok(Clean { root: root.into(), commit, branch })
+}
+
+/// Where a remote is, if it has one of this name.
+pub async fn remote_url(folder: &Path, remote: &str) -> Result<String, Failure> {
+    git(folder, &["remote", "get-url", remote]).await.map_err(|_| {
+        Failure::new(format!("{} has no remote called {remote}", folder.display()))
+            .next(format!("run `git remote add {remote} <url>`, or name another with --remote"))
+    })
+}
+
+/// `owner` and `name` of a repository, from a remote's URL: the last two parts of its path.
+pub fn owner_and_name(url: &str) -> Option<(&str, &str)> {
+    let path = url.trim_end_matches('/').trim_end_matches(".git");
+    let (rest, name) = path.rsplit_once('/')?;
+    let owner = rest.rsplit(['/', ':']).next()?;
+    (!owner.is_empty() && !name.is_empty()).then_some((owner, name))
+}
+
+/// What git said, without the password that a remote's URL may hold (`https://user:password@host/`).
+fn without_credentials(text: &str) -> String {
+    let mut words = text.split("://");
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |clean, rest| {
+        let authority_ends = rest.find(['/', '\'', '"', ' ', '\n']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(authority_ends);
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        format!("{clean}://{host}{path}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn repository() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for command in [
+            ["init", "--quiet", "--initial-branch=main"].as_slice(),
+            &["config", "user.name", "Ada"],
+            &["config", "user.email", "ada@example.com"],
+        ] {
+            git(folder.path(), command).await.unwrap();
+        }
+        folder
+    }
+
+    #[tokio::test]
+    async fn a_committed_folder_is_clean() {
+        let folder = repository().await;
+        std::fs::write(folder.path().join("a"), "1").unwrap();
+        assert!(clean(folder.path()).await.unwrap_err().what.contains("not committed"));
+        git(folder.path(), &["add", "a"]).await.unwrap();
+        git(folder.path(), &["commit", "--quiet", "-m", "a"]).await.unwrap();
+        let clean = clean(folder.path()).await.unwrap();
+        assert_eq!(clean.branch, "main");
+        assert_eq!(clean.root.file_name(), folder.path().file_name());
+    }
+
+    #[tokio::test]
+    async fn a_folder_outside_a_repository_is_refused_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let failure = clean(folder.path()).await.unwrap_err();
+        assert!(failure.next.contains("git init"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn a_missing_remote_is_named() {
+        let folder = repository().await;
+        let failure = remote_url(folder.path(), "origin").await.unwrap_err();
+        assert!(failure.what.contains("no remote called origin"));
+    }
+
+    #[test]
+    fn owner_and_name_are_the_last_parts_of_a_remotes_url() {
+        for url in [
+            "https://github.com/acme/logs.git",
+            "https://github.com/acme/logs/",
+            "git@github.com:acme/logs.git",
+            "ssh://git@github.com:22/acme/logs",
+            "http://127.0.0.1:4000/acme/logs.git",
+        ] {
+            assert_eq!(owner_and_name(url), Some(("acme", "logs")), "{url}");
+        }
+        assert_eq!(owner_and_name("logs"), None);
+    }
+
+    #[test]
+    fn a_password_in_a_remotes_url_is_never_repeated() {
+        let said = "fatal: unable to access 'https://ada:hunter2@github.com/acme/logs.git/': gone";
+        assert_eq!(
+            without_credentials(said),
+            "fatal: unable to access 'https://github.com/acme/logs.git/': gone"
+        );
+        assert_eq!(without_credentials("https://t0ken@host"), "https://host");
+    }
+}

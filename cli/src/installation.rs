@@ -1,0 +1,389 @@
+//! Installing Lockstep: what `lockstep install`, `accounts add`, `uninstall` and `local up` share.
+//!
+//! Order: the bucket, what goes into it, the control plane, its two paths, then one account after the other. Each step
+//! finds what the one before left, so that an installation that broke off is simply run again.
+
+use crate::failure::{Failure, at};
+use crate::functions::{self, Package};
+use crate::output::Output;
+use lockstep_domain::ids::{AccountId, Digest};
+use lockstep_domain::stages::Path as Road;
+use lockstep_domain::template::Template;
+use lockstep_platform::artifacts::Artifacts;
+use lockstep_platform::aws::Aws;
+use lockstep_platform::operator::control_plane::{self, ControlPlane};
+use lockstep_platform::operator::stacks::{Applied, Installer, TemplateSource, Wanted};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long one stack may take.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// The stacks of the tooling account that every account shares, in the order they are made.
+pub const STACKS: [&str; 4] =
+    ["lockstep-bootstrap", "lockstep-control-plane", "lockstep-delivery", "lockstep-promotion"];
+
+/// The stack in every target account.
+pub const TARGET_STACK: &str = "lockstep-target";
+
+/// The state machines, by their file and by what the stack's parameter for them is called.
+const DEFINITIONS: [(&str, &str); 4] = [
+    ("release", "ReleaseDefinitionKey"),
+    ("promote", "PromoteDefinitionKey"),
+    ("promote-image", "PromoteImageDefinitionKey"),
+    ("deploy", "DeployDefinitionKey"),
+];
+
+/// The functions of the control plane, and those of each path, with the parameters for their code.
+const SHARED: [(&str, &str); 4] = [
+    ("webhook", "WebhookCodeKey"),
+    ("package", "PackageCodeKey"),
+    ("ledger", "LedgerCodeKey"),
+    ("resume", "ResumeCodeKey"),
+];
+const PER_PATH: [(&str, &str); 3] =
+    [("stack", "StackCodeKey"), ("image", "ImageCodeKey"), ("verify", "VerifyCodeKey")];
+
+/// The name of a path in templates.
+pub fn road(path: Road) -> &'static str {
+    match path {
+        Road::Delivery => "delivery",
+        Road::Promotion => "promotion",
+    }
+}
+
+/// What was done to a stack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// The stack.
+    pub stack: String,
+    /// `created`, `updated` or `unchanged`.
+    pub outcome: &'static str,
+}
+
+/// An installation in one tooling account.
+pub struct Installation<'a> {
+    aws: &'a Aws,
+    account: AccountId,
+    sources: PathBuf,
+    output: &'a Output,
+}
+
+impl<'a> Installation<'a> {
+    /// Prepares an installation from `sources` with the credentials of the tooling account.
+    pub async fn new(aws: &'a Aws, sources: PathBuf, output: &'a Output) -> Result<Self, Failure> {
+        let (account, _) = control_plane::identity(aws).await?;
+        Ok(Self { aws, account, sources, output })
+    }
+
+    /// The account that is installed into.
+    pub fn account(&self) -> &AccountId {
+        &self.account
+    }
+
+    /// Installs or updates everything but the target accounts; `architecture` is what the functions were built for.
+    pub async fn install(
+        &self,
+        binaries: &BTreeMap<String, PathBuf>,
+        architecture: &str,
+    ) -> Result<(ControlPlane, Vec<Step>), Failure> {
+        let mut steps = vec![self.bootstrap().await?];
+        let packages = self.pack(binaries).await?;
+        let keys = self.upload(&packages).await?;
+        let external_id = self.external_id().await?;
+        steps.push(self.control_plane(&keys, &external_id, architecture).await?);
+        for path in [Road::Delivery, Road::Promotion] {
+            steps.push(self.path(path, &keys, &external_id, architecture).await?);
+        }
+        steps.extend(self.known_accounts().await?);
+        self.verify(&packages).await?;
+        let found = control_plane::find(self.aws).await?;
+        let found = found
+            .ok_or_else(|| Failure::new("the control plane was installed, but its parameter is missing"))?;
+        Ok((found, steps))
+    }
+
+    /// Makes an account one that Lockstep deploys to: its own stack first, then the one that lets it in.
+    pub async fn add_account(&self, target: &Aws, wanted: &TargetAccount) -> Result<Vec<Step>, Failure> {
+        let (account, _) = control_plane::identity(target).await?;
+        if account == self.account {
+            return Err(Failure::new(format!("{account} is the account of the control plane")).next(
+                "deploy to another account: a component must never be able to touch the control plane",
+            ));
+        }
+        let installed = control_plane::find(self.aws).await?.ok_or_else(not_installed)?;
+        let template = TemplateSource::Body(self.read("infra/target-account/template.yaml")?);
+        let parameters = [
+            ("ToolingAccount", self.account.to_string()),
+            ("EventBusArn", installed.event_bus_arn.clone()),
+            ("ExternalId", installed.external_id.clone()),
+            ("Path", road(wanted.path).to_owned()),
+            ("ExecutionPolicyArns", wanted.policies.join(",")),
+            ("ExecutionBoundaryArn", wanted.boundary.clone()),
+        ];
+        let in_target = self.apply(target, TARGET_STACK, template, &parameters).await?;
+        let let_in = self.let_in(&account, road(wanted.path)).await?;
+        Ok(vec![in_target, let_in])
+    }
+
+    /// Removes everything but what is kept on purpose; answers what that is.
+    pub async fn uninstall(&self) -> Result<Vec<String>, Failure> {
+        let installer = Installer::new(self.aws);
+        let mut kept = Vec::new();
+        let accounts = installer.names("lockstep-account-").await?;
+        let shared = STACKS.iter().rev().map(|name| (*name).to_owned());
+        for name in accounts.into_iter().chain(shared) {
+            if installer.find(&name).await?.is_none() {
+                continue;
+            }
+            kept.extend(self.retained(&installer, &name).await?);
+            let progress = self.output.progress(format!("delete stack {name}"));
+            installer.delete(&name, PATIENCE).await?;
+            progress.done(format!("deleted stack {name}"));
+        }
+        Ok(kept)
+    }
+
+    /// The resources of a stack that its deletion leaves, as its template says.
+    async fn retained(&self, installer: &Installer, stack: &str) -> Result<Vec<String>, Failure> {
+        let text = self.read(template_of(stack))?;
+        let template = Template::parse(stack, &text).map_err(|problems| {
+            Failure::new(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        })?;
+        let retains = |id: &str| template.to_json()["Resources"][id]["DeletionPolicy"] == "Retain";
+        let resources = installer.resources(stack).await?;
+        let kept = resources.into_iter().filter(|resource| retains(&resource.logical_id));
+        Ok(kept.map(|resource| format!("{} {}", resource.resource_type, resource.physical_id)).collect())
+    }
+
+    async fn bootstrap(&self) -> Result<Step, Failure> {
+        let template = TemplateSource::Body(self.read("infra/bootstrap/template.yaml")?);
+        self.apply(self.aws, "lockstep-bootstrap", template, &[]).await
+    }
+
+    async fn pack(&self, binaries: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, Package>, Failure> {
+        let progress = self.output.progress("pack the functions");
+        let mut tasks = tokio::task::JoinSet::new();
+        for (name, binary) in binaries.clone() {
+            tasks.spawn_blocking(move || Package::of(&binary).map(|package| (name, package)));
+        }
+        let mut packages = BTreeMap::new();
+        while let Some(done) = tasks.join_next().await {
+            let (name, package) = done.map_err(at("packing was interrupted"))??;
+            packages.insert(name, package);
+        }
+        progress.done(format!("packed {} functions", packages.len()));
+        Ok(packages)
+    }
+
+    /// Puts code and definitions into the bucket; answers the stack parameters that name them.
+    async fn upload(
+        &self,
+        packages: &BTreeMap<String, Package>,
+    ) -> Result<BTreeMap<&'static str, String>, Failure> {
+        let bucket = self.bucket();
+        let progress = self.output.progress("upload functions and state machines");
+        let mut keys = BTreeMap::new();
+        for (function, parameter) in SHARED.into_iter().chain(PER_PATH) {
+            let package = packages
+                .get(function)
+                .ok_or_else(|| Failure::new(format!("there is no binary of the function {function}")))?;
+            let key = package.key(function);
+            put_once(&bucket, &key, "application/zip", &package.zip).await?;
+            keys.insert(parameter, key);
+        }
+        for (machine, parameter) in DEFINITIONS {
+            let text = self.read(&format!("statemachines/{machine}.asl.json"))?;
+            let key = format!("statemachines/{machine}/{}.asl.json", Digest::of(text.as_bytes()));
+            put_once(&bucket, &key, "application/json", text.as_bytes()).await?;
+            keys.insert(parameter, key);
+        }
+        progress.done("uploaded functions and state machines");
+        Ok(keys)
+    }
+
+    /// That of the installed control plane, or a new one for a new one.
+    async fn external_id(&self) -> Result<String, Failure> {
+        let known = Installer::new(self.aws).parameters("lockstep-control-plane").await?;
+        let known = known.get("ExternalId").filter(|id| !id.is_empty());
+        Ok(known.cloned().unwrap_or_else(|| uuid::Uuid::new_v4().to_string()))
+    }
+
+    async fn control_plane(
+        &self,
+        keys: &BTreeMap<&'static str, String>,
+        external_id: &str,
+        architecture: &str,
+    ) -> Result<Step, Failure> {
+        let mut parameters = self.common(external_id, architecture);
+        parameters.push(("ControlPlaneVersion", env!("CARGO_PKG_VERSION").to_owned()));
+        let own = SHARED.iter().chain(&DEFINITIONS[..3]).map(|(_, parameter)| *parameter);
+        parameters.extend(own.map(|parameter| (parameter, keys[parameter].clone())));
+        let template = self.uploaded("infra/control-plane/template.yaml").await?;
+        self.apply(self.aws, "lockstep-control-plane", template, &parameters).await
+    }
+
+    async fn path(
+        &self,
+        path: Road,
+        keys: &BTreeMap<&'static str, String>,
+        external_id: &str,
+        architecture: &str,
+    ) -> Result<Step, Failure> {
+        let mut parameters = self.common(external_id, architecture);
+        parameters.push(("Path", road(path).to_owned()));
+        let own = PER_PATH.iter().chain(&DEFINITIONS[3..]).map(|(_, parameter)| *parameter);
+        parameters.extend(own.map(|parameter| (parameter, keys[parameter].clone())));
+        let template = self.uploaded("infra/control-plane/path.yaml").await?;
+        self.apply(self.aws, &format!("lockstep-{}", road(path)), template, &parameters).await
+    }
+
+    fn common(&self, external_id: &str, architecture: &str) -> Vec<(&'static str, String)> {
+        vec![
+            ("ArtifactBucket", self.bucket().bucket().to_owned()),
+            ("ExternalId", external_id.to_owned()),
+            ("Architecture", architecture.to_owned()),
+        ]
+    }
+
+    /// Brings the stacks of accounts that were added before to this version.
+    async fn known_accounts(&self) -> Result<Vec<Step>, Failure> {
+        let installer = Installer::new(self.aws);
+        let mut steps = Vec::new();
+        for name in installer.names("lockstep-account-").await? {
+            let known = installer.parameters(&name).await?;
+            let (Some(account), Some(path)) = (known.get("AccountId"), known.get("Path")) else { continue };
+            let account = account.parse().map_err(at(&name))?;
+            steps.push(self.let_in(&account, path).await?);
+        }
+        Ok(steps)
+    }
+
+    async fn let_in(&self, account: &AccountId, path: &str) -> Result<Step, Failure> {
+        let parameters = [("AccountId", account.to_string()), ("Path", path.to_owned())];
+        let template = self.uploaded("infra/control-plane/account.yaml").await?;
+        self.apply(self.aws, &format!("lockstep-account-{account}"), template, &parameters).await
+    }
+
+    /// Every function runs exactly what was packed: a stack may succeed with code that is not there.
+    async fn verify(&self, packages: &BTreeMap<String, Package>) -> Result<(), Failure> {
+        for (function, package) in
+            function_names().into_iter().filter_map(|(n, p)| Some((n, packages.get(p)?)))
+        {
+            let found = control_plane::code_sha256(self.aws, &function).await?;
+            if found.as_deref() != Some(package.code_sha256().as_str()) {
+                let found = found.unwrap_or_else(|| "nothing".to_owned());
+                return Err(Failure::new(format!(
+                    "function {function} runs {found}, not {}, which was packed",
+                    package.code_sha256()
+                ))
+                .next("install again; if it stays so, look at the function's code in Lambda"));
+            }
+        }
+        Ok(())
+    }
+
+    fn bucket(&self) -> Artifacts {
+        let name = format!("lockstep-artifacts-{}-{}", self.account, self.aws.region());
+        Artifacts::new(self.aws, &name)
+    }
+
+    fn read(&self, path: &str) -> Result<String, Failure> {
+        let path = self.sources.join(path);
+        std::fs::read_to_string(&path).map_err(at(path.display()))
+    }
+
+    /// A template by way of the bucket: directly, CloudFormation takes 51,200 bytes and no more.
+    async fn uploaded(&self, path: &str) -> Result<TemplateSource, Failure> {
+        let text = self.read(path)?;
+        let bucket = self.bucket();
+        let stem = Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let key = format!("templates/{stem}/{}.yaml", Digest::of(text.as_bytes()));
+        put_once(&bucket, &key, "application/yaml", text.as_bytes()).await?;
+        Ok(TemplateSource::Url(bucket.template_url(&key)))
+    }
+
+    async fn apply(
+        &self,
+        aws: &Aws,
+        name: &str,
+        template: TemplateSource,
+        parameters: &[(&str, String)],
+    ) -> Result<Step, Failure> {
+        apply(aws, name, template, parameters, self.output).await
+    }
+}
+
+/// An account as it is to be added.
+#[derive(Clone, Debug)]
+pub struct TargetAccount {
+    /// Which half of the control plane may act there.
+    pub path: Road,
+    /// The managed policies that say what CloudFormation may do there.
+    pub policies: Vec<String>,
+    /// The managed policy that bounds them.
+    pub boundary: String,
+}
+
+/// Every function as it is installed, with the name of its package.
+pub fn function_names() -> Vec<(String, &'static str)> {
+    let shared = SHARED.iter().map(|(name, _)| (format!("lockstep-{name}"), *name));
+    let per_path = ["delivery", "promotion"]
+        .into_iter()
+        .flat_map(|path| PER_PATH.iter().map(move |(name, _)| (format!("lockstep-{path}-{name}"), *name)));
+    shared.chain(per_path).collect()
+}
+
+/// Brings one stack to a template, and says so.
+pub async fn apply(
+    aws: &Aws,
+    name: &str,
+    template: TemplateSource,
+    parameters: &[(&str, String)],
+    output: &Output,
+) -> Result<Step, Failure> {
+    let parameters = parameters.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    let wanted = Wanted { name: name.to_owned(), template, parameters };
+    let progress = output.progress(format!("stack {name}"));
+    let (applied, _) = Installer::new(aws).apply(&wanted, PATIENCE).await?;
+    let outcome = match applied {
+        Applied::Created => "created",
+        Applied::Updated => "updated",
+        Applied::Unchanged => "unchanged",
+    };
+    progress.done(format!("stack {name}: {outcome}"));
+    Ok(Step { stack: name.to_owned(), outcome })
+}
+
+/// The refusal of everything that needs a control plane.
+pub fn not_installed() -> Failure {
+    Failure::new("Lockstep is not installed in this account and region")
+        .next("install it: lockstep local up on this machine, lockstep install on AWS")
+}
+
+/// What the functions are built for, in Lambda's word.
+pub fn architecture(profile: functions::Profile) -> &'static str {
+    match (profile, std::env::consts::ARCH) {
+        (functions::Profile::Lambda, _) | (functions::Profile::Dev, "aarch64") => "arm64",
+        (functions::Profile::Dev, _) => "x86_64",
+    }
+}
+
+fn template_of(stack: &str) -> &'static str {
+    match stack {
+        "lockstep-bootstrap" => "infra/bootstrap/template.yaml",
+        "lockstep-control-plane" => "infra/control-plane/template.yaml",
+        "lockstep-delivery" | "lockstep-promotion" => "infra/control-plane/path.yaml",
+        _ => "infra/control-plane/account.yaml",
+    }
+}
+
+/// Equal bytes have equal keys: what is there need not be sent again.
+async fn put_once(bucket: &Artifacts, key: &str, content_type: &str, bytes: &[u8]) -> Result<(), Failure> {
+    if !bucket.exists(key).await? {
+        bucket.put(key, content_type, bytes.to_vec()).await?;
+    }
+    Ok(())
+}

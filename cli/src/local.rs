@@ -1,0 +1,124 @@
+//! The local cloud as commands see it: where it is, and with which credentials.
+
+use crate::failure::{Failure, at};
+use crate::surroundings::Surroundings;
+use lockstep_local::session::{self, Status};
+use lockstep_local::{ROOT_SECRET, default_state_dir};
+use lockstep_platform::aws::Aws;
+use lockstep_platform::operator::{AccessKey, connect};
+use lockstep_platform::secrets::Secret;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::path::PathBuf;
+
+/// The name of the account that holds the control plane.
+pub const TOOLING: &str = "tooling";
+
+/// The session of a local cloud that runs.
+#[derive(Clone, Debug)]
+pub struct Session(session::Session);
+
+impl Deref for Session {
+    type Target = session::Session;
+
+    fn deref(&self) -> &session::Session {
+        &self.0
+    }
+}
+
+/// What `local up` keeps of an account: its operator's key, and what components there need.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Kept {
+    /// The key's id.
+    pub access_key_id: String,
+    /// The key's secret: worth nothing outside this machine.
+    pub secret_access_key: String,
+    /// The outputs of the account's stack that are no secret.
+    #[serde(default)]
+    pub outputs: BTreeMap<String, String>,
+}
+
+/// The folder of the local cloud's files.
+pub fn state_dir(surroundings: &Surroundings) -> PathBuf {
+    let named = surroundings.variable("LOCKSTEP_STATE").map(|path| surroundings.directory.join(path));
+    named.unwrap_or_else(|| default_state_dir(&surroundings.directory))
+}
+
+impl Session {
+    /// The session that runs, if one does. Looking makes no folder.
+    pub fn load(surroundings: &Surroundings) -> Result<Option<Self>, Failure> {
+        let folder = state_dir(surroundings);
+        if !folder.is_dir() {
+            return Ok(None);
+        }
+        match session::status(&folder).map_err(at("the local cloud"))? {
+            Status::Running(session) => Ok(Some(Self(*session))),
+            Status::Stopped | Status::Starting => Ok(None),
+        }
+    }
+
+    /// The session that runs, or a refusal saying how to start one.
+    pub fn expect(surroundings: &Surroundings) -> Result<Self, Failure> {
+        Self::load(surroundings)?
+            .ok_or_else(|| Failure::new("no local cloud is running here").next("start it: lockstep local up"))
+    }
+
+    /// Whether one runs.
+    pub fn exists(surroundings: &Surroundings) -> bool {
+        matches!(Self::load(surroundings), Ok(Some(_)))
+    }
+
+    /// Takes charge of a session.
+    pub fn new(session: session::Session) -> Self {
+        Self(session)
+    }
+
+    /// What is kept of the account `alias`, if it was set up.
+    pub fn kept(&self, alias: &str) -> Option<Kept> {
+        self.credentials.get(alias).cloned().and_then(|kept| serde_json::from_value(kept).ok())
+    }
+
+    /// Keeps it for the commands to come.
+    pub fn keep(surroundings: &Surroundings, alias: &str, kept: &Kept) -> Result<Self, Failure> {
+        let value = serde_json::to_value(kept).unwrap_or(Value::Null);
+        let change =
+            |session: &mut session::Session| drop(session.credentials.insert(alias.to_owned(), value));
+        session::update(&state_dir(surroundings), change).map(Self).map_err(at("the local cloud"))
+    }
+
+    /// The account `alias` as the person at the keyboard.
+    pub fn operator(&self, alias: &str) -> Result<Aws, Failure> {
+        self.account(alias)?;
+        let kept = self.kept(alias).ok_or_else(|| {
+            Failure::new(format!("the account {alias} of the local cloud is not set up"))
+                .next("let it finish: lockstep local up")
+        })?;
+        self.connect(AccessKey {
+            id: kept.access_key_id,
+            secret: Secret::new(kept.secret_access_key),
+            session_token: None,
+        })
+    }
+
+    /// The account `alias` as its root: for installing, and for nothing after it.
+    pub fn root(&self, alias: &str) -> Result<Aws, Failure> {
+        let id = self.account(alias)?.to_owned();
+        self.connect(AccessKey { id, secret: Secret::new(ROOT_SECRET), session_token: None })
+    }
+
+    /// The id of the account `alias`.
+    pub fn account(&self, alias: &str) -> Result<&str, Failure> {
+        self.accounts.id(alias).ok_or_else(|| {
+            let known: Vec<String> = self.accounts.iter().map(|account| account.alias).collect();
+            Failure::usage(format!("the local cloud has no account called {alias}"))
+                .next(format!("name one of {}", known.join(", ")))
+        })
+    }
+
+    fn connect(&self, key: AccessKey) -> Result<Aws, Failure> {
+        let region = self.region.parse().map_err(at("the local cloud's region"))?;
+        Ok(connect(&region, Some(&self.endpoint), &key)?)
+    }
+}

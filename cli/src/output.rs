@@ -1,0 +1,251 @@
+//! What people and scripts see.
+//!
+//! Lines for people go to standard output as they happen; with `--json` they are left out and one JSON document is
+//! printed at the end instead (`watch` prints one document a line). Progress goes to standard error: a spinner on a
+//! terminal, plain lines elsewhere, nothing with `--json`.
+
+use comfy_table::presets;
+use comfy_table::{ContentArrangement, Row, Table};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use serde_json::Value;
+use std::io::{IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Where lines go.
+#[derive(Clone, Debug)]
+enum Sink {
+    /// To the process's own streams.
+    Process {
+        /// Whether a person watches.
+        terminal: bool,
+    },
+    /// Into memory.
+    Memory(Arc<Mutex<String>>),
+}
+
+/// The output of one command.
+#[derive(Clone, Debug)]
+pub struct Output {
+    sink: Sink,
+    json: bool,
+    events: bool,
+    indent: &'static str,
+}
+
+impl Output {
+    /// Writes to standard output and standard error.
+    pub fn process(json: bool) -> Self {
+        let terminal = std::io::stderr().is_terminal() && std::io::stdout().is_terminal();
+        Self { sink: Sink::Process { terminal }, json, events: true, indent: "" }
+    }
+
+    /// Keeps everything in memory, as text that [`Output::captured`] returns.
+    pub fn memory(json: bool) -> Self {
+        Self { sink: Sink::Memory(Arc::default()), json, events: true, indent: "" }
+    }
+
+    /// The same output with every line moved to the right.
+    pub fn indented(&self) -> Self {
+        Self { indent: "    ", ..self.clone() }
+    }
+
+    /// The same output for scripts, or for people.
+    pub fn with_json(&self, json: bool) -> Self {
+        Self { json, ..self.clone() }
+    }
+
+    /// The same output without the documents of single events.
+    pub fn without_events(&self) -> Self {
+        Self { events: false, ..self.clone() }
+    }
+
+    /// Whether documents rather than lines are wanted.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// What was written so far to an output in memory; empty for any other.
+    pub fn captured(&self) -> String {
+        match &self.sink {
+            Sink::Process { .. } => String::new(),
+            Sink::Memory(text) => text.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    /// Lines for people, on standard output.
+    pub fn line(&self, text: impl AsRef<str>) {
+        if !self.json {
+            self.write(text.as_ref());
+        }
+    }
+
+    /// A line for people that is not part of the answer, on standard error; shown with `--json` too.
+    pub fn note(&self, text: impl AsRef<str>) {
+        match &self.sink {
+            // A closed stream is no reason to stop working.
+            Sink::Process { .. } => drop(writeln!(std::io::stderr(), "{}", text.as_ref())),
+            Sink::Memory(_) => self.write(text.as_ref()),
+        }
+    }
+
+    /// A table for people.
+    pub fn table<const N: usize>(&self, head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
+        self.rows(Row::from(head), rows.into_iter().map(Row::from));
+    }
+
+    /// A table for people whose width is known only when it is made.
+    pub fn rows(&self, head: Row, rows: impl IntoIterator<Item = Row>) {
+        if self.json {
+            return;
+        }
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(head);
+        table.add_rows(rows);
+        let text = table.to_string();
+        let trimmed: Vec<&str> = text.lines().map(str::trim_end).collect();
+        self.write(&trimmed.join("\n"));
+    }
+
+    /// The command's one document, printed only with `--json`.
+    pub fn document(&self, document: &Value) {
+        if self.json {
+            self.write(&serde_json::to_string_pretty(document).unwrap_or_default());
+        }
+    }
+
+    /// One of many documents, on a line of its own, printed only with `--json`.
+    pub fn event(&self, event: &impl Serialize) {
+        if self.json && self.events {
+            self.write(&serde_json::to_string(event).unwrap_or_default());
+        }
+    }
+
+    /// Begins something that takes a while.
+    pub fn progress(&self, text: impl Into<String>) -> Progress {
+        let text = text.into();
+        let terminal = matches!(self.sink, Sink::Process { terminal: true });
+        if self.json || !terminal {
+            if !self.json {
+                self.write(&format!("{text} ..."));
+            }
+            return Progress { bar: None, output: self.clone(), text };
+        }
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{prefix}{spinner} {msg} ({elapsed})") {
+            bar.set_style(style);
+        }
+        bar.set_prefix(self.indent);
+        bar.set_message(text.clone());
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Progress { bar: Some(bar), output: self.clone(), text }
+    }
+
+    fn write(&self, text: &str) {
+        let lines =
+            text.lines().map(|line| format!("{}{line}\n", if line.is_empty() { "" } else { self.indent }));
+        let text = if text.is_empty() { "\n".to_owned() } else { lines.collect() };
+        match &self.sink {
+            // A closed pipe (`lockstep status | head`) is no reason to stop working.
+            Sink::Process { .. } => drop(std::io::stdout().write_all(text.as_bytes())),
+            Sink::Memory(kept) => kept.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text),
+        }
+    }
+}
+
+/// Something that takes a while. Dropped without [`Progress::done`], it just disappears.
+#[derive(Debug)]
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    output: Output,
+    text: String,
+}
+
+impl Progress {
+    /// Says how far it has come; without a terminal, only what differs from before.
+    pub fn step(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        if text == self.text {
+            return;
+        }
+        match &self.bar {
+            Some(bar) => bar.set_message(text.clone()),
+            None => self.output.line(&text),
+        }
+        self.text = text;
+    }
+
+    /// Prints a line above the spinner.
+    pub fn line(&self, text: impl AsRef<str>) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.output.line(text)),
+            None => self.output.line(text),
+        }
+    }
+
+    /// Ends it with a line.
+    pub fn done(self, text: impl AsRef<str>) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        self.output.line(text);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// `850 ms`, `4.2 s` or `3 min 10 s`.
+pub fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 1.0 => format!("{:.0} ms", s * 1000.0),
+        s if s < 60.0 => format!("{s:.1} s"),
+        s => format!("{:.0} min {:.0} s", (s / 60.0).floor(), s % 60.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_get_lines_and_scripts_get_one_document() {
+        let (people, scripts) = (Output::memory(false), Output::memory(true));
+        for output in [&people, &scripts] {
+            output.line("done");
+            output.table(["a"], [["1".to_owned()]]);
+            drop(output.progress("working"));
+            output.document(&serde_json::json!({"done": true}));
+        }
+        assert!(people.captured().starts_with("done\n"));
+        assert!(people.captured().contains("working ..."));
+        assert_eq!(
+            serde_json::from_str::<Value>(&scripts.captured()).unwrap(),
+            serde_json::json!({"done": true})
+        );
+    }
+
+    #[test]
+    fn without_a_terminal_a_step_is_told_once() {
+        let output = Output::memory(false);
+        let mut progress = output.progress("plan");
+        progress.step("execute");
+        progress.step("execute");
+        progress.done("finished");
+        assert_eq!(output.captured(), "plan ...\nexecute\nfinished\n");
+    }
+
+    #[test]
+    fn durations_are_written_as_people_say_them() {
+        assert_eq!(duration(0.85), "850 ms");
+        assert_eq!(duration(4.25), "4.2 s");
+        assert_eq!(duration(190.0), "3 min 10 s");
+    }
+}

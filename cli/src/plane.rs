@@ -1,0 +1,186 @@
+//! An installed control plane, as commands use it: reading its ledger and asking it to change something.
+
+use crate::commands::Global;
+use crate::connection::Connection;
+use crate::failure::{Exit, Failure};
+use crate::installation::not_installed;
+use crate::names::DeploymentPrefix;
+use crate::surroundings::Surroundings;
+use lockstep_domain::error::Problem;
+use lockstep_domain::ids::{ComponentName, DeploymentId};
+use lockstep_domain::payloads::operator::{Applied, Refused, Request};
+use lockstep_domain::records::{Config, ConfigKind, Deployment, Environment, Image, Record, Release, Step};
+use lockstep_domain::stages::Stages;
+use lockstep_platform::aws::Aws;
+use lockstep_platform::ledger::{Ledger, Order};
+use lockstep_platform::operator::control_plane::{self, ControlPlane};
+use lockstep_platform::operator::executions::Follow;
+use lockstep_platform::operator::signed;
+
+/// The most records of one kind that are read for a list.
+const LISTED: usize = 500;
+
+/// A control plane.
+pub struct Plane {
+    /// Who talks to it.
+    pub connection: Connection,
+    /// Where everything of it is.
+    pub found: ControlPlane,
+    /// Its ledger.
+    pub ledger: Ledger,
+    /// Its executions.
+    pub executions: Follow,
+}
+
+impl Plane {
+    /// Finds the control plane of the account that the command talks to.
+    pub async fn open(global: &Global, surroundings: &Surroundings) -> Result<Self, Failure> {
+        let connection = Connection::open(global, surroundings).await?;
+        let found = control_plane::find(&connection.aws).await?.ok_or_else(not_installed)?;
+        let ledger = Ledger::new(&connection.aws, &found.table);
+        let executions = Follow::new(&connection.aws);
+        Ok(Self { connection, found, ledger, executions })
+    }
+
+    /// The account of the control plane.
+    pub fn aws(&self) -> &Aws {
+        &self.connection.aws
+    }
+
+    /// Asks the ledger function to change something, with a request signed by the caller's own credentials.
+    pub async fn ask(&self, request: &Request) -> Result<Applied, Failure> {
+        let body = serde_json::to_vec(request).map_err(|error| Failure::new(error.to_string()))?;
+        let headers = [("content-type", "application/json")];
+        let answer = signed::post(self.aws(), "lambda", &self.found.ledger_url, &headers, body).await?;
+        match answer.status {
+            200 => serde_json::from_slice(&answer.body)
+                .map_err(|error| Failure::new(format!("the ledger answered something odd: {error}"))),
+            403 => Err(Failure::new("the ledger does not take requests from these credentials")
+                .next("attach the managed policy lockstep-operator to them")),
+            status => Err(refused(status, &answer.body)),
+        }
+    }
+
+    /// The newest version of a part of the organisation's configuration.
+    pub async fn config(&self, kind: ConfigKind) -> Result<Option<Config>, Failure> {
+        let (pk, prefix) = kind.prefix();
+        let newest = self.ledger.list::<Config>(pk, prefix, Order::Newest, 1).await?;
+        Ok(newest.into_iter().next().map(|found| found.record))
+    }
+
+    /// The organisation's stages.
+    pub async fn stages(&self) -> Result<Stages, Failure> {
+        let config = self.config(ConfigKind::Stages).await?.ok_or_else(|| {
+            Failure::new("no stages were applied yet")
+                .next("lockstep stages show --example > stages.toml, edit it, then lockstep stages apply stages.toml")
+        })?;
+        Stages::parse("stages.toml", &config.text).map_err(|problems| of_problems(&problems))
+    }
+
+    /// The releases of a component, or of all, newest first.
+    pub async fn releases(&self, component: Option<&ComponentName>) -> Result<Vec<Release>, Failure> {
+        let found = match component {
+            Some(component) => {
+                let (pk, prefix) = Release::all_of(component);
+                self.ledger.list(&pk, prefix, Order::Newest, LISTED).await?
+            }
+            None => self.ledger.list_kind(LISTED).await?,
+        };
+        Ok(records(found))
+    }
+
+    /// Every environment of every stage.
+    pub async fn environments(&self, stages: &Stages) -> Result<Vec<Environment>, Failure> {
+        let mut all = Vec::new();
+        for stage in stages.iter() {
+            let (pk, prefix) = Environment::all_of(&stage.name);
+            all.extend(records(self.ledger.list(&pk, prefix, Order::Oldest, LISTED).await?));
+        }
+        Ok(all)
+    }
+
+    /// The newest deployments and promotions of images, newest first.
+    pub async fn deployments(&self) -> Result<Vec<Deployment>, Failure> {
+        Ok(records(self.ledger.list_kind(LISTED).await?))
+    }
+
+    /// Every version of every image, in each account.
+    pub async fn images(&self) -> Result<Vec<Image>, Failure> {
+        Ok(records(self.ledger.list_kind(LISTED).await?))
+    }
+
+    /// A deployment as the ledger has it now.
+    pub async fn deployment(&self, id: &DeploymentId) -> Result<Deployment, Failure> {
+        let key = Deployment::key_of(id);
+        Ok(self.ledger.expect(&key, &format!("deployment {id}")).await?.record)
+    }
+
+    /// The deployment that a person means.
+    pub async fn deployment_called(&self, prefix: &DeploymentPrefix) -> Result<Deployment, Failure> {
+        if let Some(id) = prefix.full() {
+            return self.deployment(&id).await;
+        }
+        let all = self.deployments().await?;
+        let mut fitting = all.into_iter().filter(|deployment| prefix.admits(&deployment.id));
+        match (fitting.next(), fitting.next()) {
+            // The index lags behind the table.
+            (Some(one), None) => self.deployment(&one.id).await,
+            (Some(one), Some(other)) => {
+                Err(Failure::usage(format!("{} could be {} or {}", prefix.as_str(), one.id, other.id))
+                    .next("write more of the id"))
+            }
+            (None, _) => {
+                Err(Failure::new(format!("there is no deployment whose id begins with {}", prefix.as_str()))
+                    .next("lockstep status names the last deployment of every environment"))
+            }
+        }
+    }
+
+    /// The journal of a deployment, oldest first.
+    pub async fn journal(&self, id: &DeploymentId) -> Result<Vec<Step>, Failure> {
+        let (pk, prefix) = Step::all_of(id);
+        Ok(records(self.ledger.list(&pk, prefix, Order::Oldest, LISTED).await?))
+    }
+
+    /// The release that a deployment is about.
+    pub async fn release_of(&self, deployment: &Deployment) -> Result<Option<Release>, Failure> {
+        let Some(component) = &deployment.component else { return Ok(None) };
+        let key = Release::key_of(component, &deployment.version);
+        Ok(self.ledger.get(&key).await?.map(|found| found.record))
+    }
+}
+
+fn records<T: Record>(found: Vec<lockstep_platform::ledger::Versioned<T>>) -> Vec<T> {
+    found.into_iter().map(|found| found.record).collect()
+}
+
+/// Problems of a file as one failure, a line each.
+pub fn of_problems(problems: &[Problem]) -> Failure {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Failure::new(lines.join("\n"))
+}
+
+fn refused(status: u16, body: &[u8]) -> Failure {
+    match serde_json::from_slice::<Refused>(body) {
+        Ok(refused) => {
+            let exit = if refused.error == "StackNeedsHuman" { Exit::NeedsHuman } else { Exit::Failed };
+            Failure { exit, ..Failure::new(refused.message) }
+        }
+        // What else answers is not ours to repeat.
+        Err(_) => {
+            Failure::new(format!("the ledger answered with status {status}")).next("try again in a moment")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_in_the_ledgers_words() {
+        let body = br#"{"error":"Rejected","message":"deployment x waits for nobody"}"#;
+        assert_eq!(refused(422, body).what, "deployment x waits for nobody");
+        assert_eq!(refused(502, b"<html>secret</html>").what, "the ledger answered with status 502");
+    }
+}

@@ -1,0 +1,108 @@
+//! The surroundings a command was typed in: nothing else of the library reads them from the process.
+
+use crate::failure::{Failure, at};
+use crate::output::Output;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Where a command was typed.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The working directory.
+    pub directory: PathBuf,
+    /// The environment variables.
+    pub variables: BTreeMap<String, String>,
+    /// What it reads.
+    pub input: Input,
+    /// Where its output goes.
+    pub output: Output,
+}
+
+/// Where standard input comes from. Never printed: it may be a secret.
+#[derive(Clone)]
+pub enum Input {
+    /// From the process's own.
+    Process,
+    /// This text.
+    Given(String),
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Input(…)")
+    }
+}
+
+impl Surroundings {
+    /// Those of this process.
+    pub fn of_process() -> Result<Self, Failure> {
+        Ok(Self {
+            directory: std::env::current_dir().map_err(at("the working directory"))?,
+            variables: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+            input: Input::Process,
+            output: Output::process(false),
+        })
+    }
+
+    /// A folder and an output, and nothing else: no variables, nothing to read.
+    pub fn bare(directory: &Path, output: Output) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            variables: BTreeMap::new(),
+            input: Input::Given(String::new()),
+            output,
+        }
+    }
+
+    /// Everything that is typed or piped in, at most `most` bytes of it.
+    pub fn read_input(&self, most: usize) -> Result<String, Failure> {
+        let text = match &self.input {
+            Input::Given(text) => text.clone(),
+            Input::Process => {
+                let mut text = String::new();
+                let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+                std::io::stdin()
+                    .lock()
+                    .take(limit)
+                    .read_to_string(&mut text)
+                    .map_err(at("standard input"))?;
+                text
+            }
+        };
+        if text.len() > most {
+            return Err(Failure::usage(format!("standard input is longer than {most} bytes")));
+        }
+        Ok(text)
+    }
+
+    /// A variable that is set and not empty.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// A path as it was typed.
+    pub fn path(&self, typed: &Path) -> PathBuf {
+        self.directory.join(typed)
+    }
+
+    /// Reads a text file; `-` is not special, as secrets have `--stdin`.
+    pub fn read(&self, typed: &Path) -> Result<String, Failure> {
+        std::fs::read_to_string(self.path(typed)).map_err(at(typed.display()))
+    }
+
+    /// The directory of the Lockstep sources that this command was built in: functions and templates come from it.
+    pub fn sources(&self) -> Result<PathBuf, Failure> {
+        let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"));
+        let candidates =
+            self.variable("LOCKSTEP_SOURCES").map(PathBuf::from).into_iter().chain([built_in.to_owned()]);
+        candidates.into_iter().find(|path| path.join("infra").is_dir()).ok_or_else(|| {
+            Failure::new(
+                "the sources of Lockstep (folders infra, statemachines, functions) are not on this machine",
+            )
+            .next("run this from a checkout, or set LOCKSTEP_SOURCES to one")
+        })
+    }
+}

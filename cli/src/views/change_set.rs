@@ -1,0 +1,84 @@
+//! A change set as the person sees it who must approve it.
+
+use lockstep_domain::guard::{Change, Danger};
+use lockstep_domain::records::{Approval, Deployment};
+
+/// The head of the table of changes.
+pub const HEAD: [&str; 5] = ["change", "resource", "type", "replaced", "what changes"];
+
+/// The rows of the table; changes of tags alone are folded into one.
+pub fn rows(changes: &[Change]) -> Vec<[String; 5]> {
+    let mut sorted: Vec<&Change> = changes.iter().filter(|change| !change.tags_only).collect();
+    sorted.sort_by(|a, b| b.danger.cmp(&a.danger).then_with(|| a.logical_id.cmp(&b.logical_id)));
+    let mut rows: Vec<[String; 5]> = sorted.into_iter().map(row).collect();
+    match changes.iter().filter(|change| change.tags_only).count() {
+        0 => {}
+        n => rows.push([
+            "Modify".into(),
+            format!("{n} resources"),
+            "-".into(),
+            "no".into(),
+            "tags only".into(),
+        ]),
+    }
+    rows
+}
+
+fn row(change: &Change) -> [String; 5] {
+    let mark = match change.danger {
+        Danger::Safe => "",
+        Danger::Interrupts => " (interrupts)",
+        Danger::Destroys => " (DESTROYS)",
+    };
+    let replaced = match change.replacement.as_str() {
+        "True" => "yes",
+        "Conditional" => "perhaps",
+        _ => "no",
+    };
+    let properties = if change.properties.is_empty() { "-".to_owned() } else { change.properties.join(", ") };
+    [
+        format!("{}{mark}", change.action),
+        change.logical_id.clone(),
+        change.resource_type.clone(),
+        replaced.to_owned(),
+        properties,
+    ]
+}
+
+/// The question that waits for an answer, if one does.
+pub fn open_question(deployment: &Deployment) -> Option<&Approval> {
+    deployment.approvals.last().filter(|approval| approval.decision.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(logical_id: &str, danger: Danger, tags_only: bool) -> Change {
+        Change {
+            logical_id: logical_id.into(),
+            resource_type: "AWS::SQS::Queue".into(),
+            action: "Modify".into(),
+            replacement: "Conditional".into(),
+            properties: vec!["QueueName".into()],
+            tags_only,
+            danger,
+        }
+    }
+
+    #[test]
+    fn what_destroys_comes_first_and_says_so() {
+        let rows = rows(&[change("A", Danger::Safe, false), change("B", Danger::Destroys, false)]);
+        assert_eq!(
+            rows[0],
+            ["Modify (DESTROYS)", "B", "AWS::SQS::Queue", "perhaps", "QueueName"].map(String::from)
+        );
+    }
+
+    #[test]
+    fn changes_of_tags_alone_are_one_line() {
+        let rows = rows(&[change("A", Danger::Safe, true), change("B", Danger::Safe, true)]);
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0][1], "2 resources");
+    }
+}

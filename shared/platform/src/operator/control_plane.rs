@@ -1,0 +1,96 @@
+//! What is installed: who we are, where the control plane is, what its functions run.
+
+use crate::aws::Aws;
+use crate::failure::{code, failure};
+use lockstep_domain::error::Failure;
+use lockstep_domain::ids::{AccountId, Region};
+use serde::{Deserialize, Serialize};
+
+/// The SSM parameter that says where everything is.
+pub const PARAMETER: &str = "/lockstep/control-plane";
+
+/// Where everything of Lockstep is, as the stack `lockstep-control-plane` wrote it down.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlPlane {
+    /// The version that is installed.
+    pub version: String,
+    /// Its region.
+    pub region: Region,
+    /// Its account: tooling.
+    pub account: AccountId,
+    /// The ledger's table.
+    pub table: String,
+    /// The bucket of artifacts.
+    pub bucket: String,
+    /// Where webhooks go; the repository's id follows it.
+    pub webhook_url: String,
+    /// Where the ledger is asked to change something.
+    pub ledger_url: String,
+    /// Where target accounts forward their events to.
+    pub event_bus_arn: String,
+    /// What the control plane shows when it assumes a role in another account.
+    pub external_id: String,
+    /// The state machines.
+    pub state_machines: StateMachines,
+}
+
+/// The ARNs of the state machines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateMachines {
+    /// `release`.
+    pub release: String,
+    /// `promote`.
+    pub promote: String,
+    /// `promote-image`.
+    pub promote_image: String,
+    /// `deploy` of the delivery path.
+    pub delivery_deploy: String,
+    /// `deploy` of the promotion path.
+    pub promotion_deploy: String,
+}
+
+impl std::fmt::Debug for ControlPlane {
+    /// Without the external id, which is nobody's business.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ControlPlane({} {} {})", self.version, self.account, self.region)
+    }
+}
+
+/// The account of these credentials and the ARN of who holds them.
+/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>
+pub async fn identity(aws: &Aws) -> Result<(AccountId, String), Failure> {
+    let client = aws_sdk_sts::Client::new(aws.sdk_config());
+    let answer = client.get_caller_identity().send().await;
+    let answer = answer.map_err(|error| failure("GetCallerIdentity", "of these credentials", &error))?;
+    let account = answer.account().unwrap_or_default().parse();
+    let account = account.map_err(|error| Failure::bug(format!("GetCallerIdentity answered {error}")))?;
+    Ok((account, answer.arn().unwrap_or_default().to_owned()))
+}
+
+/// Where the control plane of this account and region is; nothing if none is installed.
+pub async fn find(aws: &Aws) -> Result<Option<ControlPlane>, Failure> {
+    let client = aws_sdk_ssm::Client::new(aws.sdk_config());
+    let answer = match client.get_parameter().name(PARAMETER).send().await {
+        Ok(answer) => answer,
+        Err(error) if code(&error) == Some("ParameterNotFound") => return Ok(None),
+        Err(error) => return Err(failure("GetParameter", PARAMETER, &error)),
+    };
+    let text = answer.parameter().and_then(|parameter| parameter.value()).unwrap_or_default();
+    let read = serde_json::from_str(text);
+    read.map(Some).map_err(|error| {
+        Failure::rejected(format!(
+            "{PARAMETER} was written by another version of Lockstep ({error}); install again"
+        ))
+    })
+}
+
+/// The SHA-256 of a function's code as Lambda says it; nothing if there is no such function.
+/// <https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html>
+pub async fn code_sha256(aws: &Aws, function: &str) -> Result<Option<String>, Failure> {
+    let client = aws_sdk_lambda::Client::new(aws.sdk_config());
+    match client.get_function().function_name(function).send().await {
+        Ok(answer) => Ok(answer.configuration().and_then(|c| c.code_sha256()).map(str::to_owned)),
+        Err(error) if code(&error) == Some("ResourceNotFoundException") => Ok(None),
+        Err(error) => Err(failure("GetFunction", function, &error)),
+    }
+}

@@ -1,0 +1,34 @@
+//! What the `lockstep` command does in AWS and no function does: installing stacks, finding the control plane,
+//! following executions, storing secrets, and requests signed by hand. Behind the feature `operator`, so that no
+//! function links any of it.
+
+pub mod base_images;
+pub mod control_plane;
+pub mod executions;
+pub mod secrets;
+pub mod signed;
+pub mod stacks;
+
+use crate::aws::Aws;
+use crate::http;
+use aws_credential_types::Credentials;
+use lockstep_domain::error::Failure;
+use lockstep_domain::ids::Region;
+
+/// Access keys, as the AWS_* variables hold them. They are never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccessKey {
+    /// The key's id.
+    pub id: String,
+    /// Its secret.
+    pub secret: crate::secrets::Secret,
+    /// The token of a temporary key.
+    pub session_token: Option<crate::secrets::Secret>,
+}
+
+/// An account and region by an access key; `endpoint` is that of the local cloud, if it is there.
+pub fn connect(region: &Region, endpoint: Option<&str>, key: &AccessKey) -> Result<Aws, Failure> {
+    let token = key.session_token.as_ref().map(|token| token.expose().to_owned());
+    let credentials = Credentials::new(&key.id, key.secret.expose(), token, None, "given");
+    Aws::new(region.clone(), endpoint.map(str::to_owned), credentials, http::client()?)
+}

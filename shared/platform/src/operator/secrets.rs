@@ -1,0 +1,32 @@
+//! Secrets as a person stores them.
+
+use crate::aws::Aws;
+use crate::failure::{code, failure};
+use crate::secrets::Secret;
+use aws_sdk_secretsmanager::Client;
+use lockstep_domain::error::Failure;
+
+/// Stores `secret` under `name`, as a new one or as the new value of the one that exists. Whether it existed is the
+/// answer.
+pub async fn store(aws: &Aws, name: &str, secret: &Secret) -> Result<bool, Failure> {
+    let client = Client::new(aws.sdk_config());
+    let put = client.put_secret_value().secret_id(name).secret_string(secret.expose()).send().await;
+    match put {
+        Ok(_) => Ok(true),
+        Err(error) if code(&error) == Some("ResourceNotFoundException") => {
+            let created = client.create_secret().name(name).secret_string(secret.expose()).send().await;
+            created.map(|_| false).map_err(|error| failure("CreateSecret", name, &error))
+        }
+        Err(error) => Err(failure("PutSecretValue", name, &error)),
+    }
+}
+
+/// Whether there is a secret called `name`. Its value is not read.
+pub async fn exists(aws: &Aws, name: &str) -> Result<bool, Failure> {
+    let client = Client::new(aws.sdk_config());
+    match client.describe_secret().secret_id(name).send().await {
+        Ok(_) => Ok(true),
+        Err(error) if code(&error) == Some("ResourceNotFoundException") => Ok(false),
+        Err(error) => Err(failure("DescribeSecret", name, &error)),
+    }
+}
