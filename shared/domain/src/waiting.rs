@@ -41,7 +41,9 @@ pub fn register(existing: Option<&Wait>, operation: &str, task: &Task, now: Time
     match existing {
         None => Registration::Open { wait: open(now), is_over: false },
         Some(wait) => match &wait.state {
-            WaitState::Open { entered_at, retry, .. } if (task.entered_at, task.retry) < (*entered_at, *retry) => {
+            WaitState::Open { entered_at, retry, .. }
+                if (task.entered_at, task.retry) < (*entered_at, *retry) =>
+            {
                 Registration::Stale
             }
             // The same registration again: nothing to write.
@@ -84,3 +86,6 @@ pub fn end(existing: Option<&Wait>, operation: &str, now: Timestamp) -> End {
         Some(WaitState::Tombstone | WaitState::Answered { .. }) => End::Known,
     }
 }
+
+#[cfg(test)]
+mod tests;

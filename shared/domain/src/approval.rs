@@ -1,0 +1,154 @@
+//! Asking a person, and what the answer does.
+//!
+//! A question names the change set and the artifact it is about; an answer that names others is refused. Nobody's
+//! environment is held while a person thinks.
+
+use crate::error::{Failure, FailureKind};
+use crate::guard;
+use crate::ids::{DeploymentId, Digest};
+use crate::records::{Approval, Decision, Deployment, DeploymentState};
+use jiff::Timestamp;
+
+/// The key of the wait for question `number` of a deployment.
+pub fn operation(deployment: &DeploymentId, number: u32) -> String {
+    format!("approval#{deployment}#{number}")
+}
+
+/// The last question, if it is open.
+pub fn open_question(deployment: &Deployment) -> Option<&Approval> {
+    deployment.approvals.last().filter(|question| question.decision.is_none())
+}
+
+/// The deployment with a question about its change set. One that asks already is left as it is.
+pub fn ask(
+    deployment: &Deployment,
+    stage_wants_approval: bool,
+    now: Timestamp,
+) -> Result<Deployment, Failure> {
+    match deployment.state {
+        DeploymentState::AwaitingApproval => return Ok(deployment.clone()),
+        DeploymentState::Running => {}
+        _ => {
+            return Err(Failure::new(
+                FailureKind::Superseded,
+                format!("deployment {} is closed already", deployment.id),
+            ));
+        }
+    }
+    let missing = |what| Failure::bug(format!("deployment {} asks without {what}", deployment.id));
+    let change_set = deployment.change_set.clone().ok_or_else(|| missing("a change set"))?;
+    let reasons = guard::reasons(&change_set.changes, stage_wants_approval);
+    if reasons.is_empty() {
+        return Err(missing("a reason"));
+    }
+    let question = Approval {
+        number: deployment.approvals.last().map_or(1, |last| last.number + 1),
+        reasons,
+        change_set,
+        digest: deployment.digest.clone().ok_or_else(|| missing("a digest"))?,
+        asked_at: now,
+        decision: None,
+        decided_by: None,
+        reason: None,
+        decided_at: None,
+    };
+    let mut asking = deployment.clone();
+    asking.approvals.push(question);
+    asking.state = DeploymentState::AwaitingApproval;
+    Ok(asking)
+}
+
+/// What a person answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer<'a> {
+    /// The change set that the person saw.
+    pub change_set: &'a str,
+    /// The artifact's digest that the person saw.
+    pub digest: &'a Digest,
+    /// The answer.
+    pub decision: Decision,
+    /// Why.
+    pub reason: Option<&'a str>,
+    /// The ARN of the person, as IAM says.
+    pub by: &'a str,
+}
+
+/// What an answer does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decided {
+    /// It is the first: write the deployment, then wake who waits.
+    Now(Box<Deployment>),
+    /// It was given before: wake who waits, in case nobody did.
+    Before,
+}
+
+/// The longest reason that is kept, in characters.
+const REASON_CHARS: usize = 1000;
+
+/// Applies an answer to the deployment's last question, whose number comes along.
+///
+/// What the person did not see they did not decide: an answer that names another change set or digest is a `Conflict`,
+/// and so is one that contradicts the answer given, or comes after the deployment went on.
+pub fn decide(
+    deployment: &Deployment,
+    answer: &Answer<'_>,
+    now: Timestamp,
+) -> Result<(u32, Decided), Failure> {
+    let conflict = |message: String| Failure::new(FailureKind::Conflict, message);
+    let Some(question) = deployment.approvals.last() else {
+        return Err(conflict(format!("deployment {} asks nothing", deployment.id)));
+    };
+    if question.change_set.arn != answer.change_set || question.digest != *answer.digest {
+        return Err(conflict(format!(
+            "deployment {} asks about change set {} of digest {}, which is not what was shown; look at it again",
+            deployment.id, question.change_set.arn, question.digest
+        )));
+    }
+    match question.decision {
+        Some(given) if given == answer.decision => return Ok((question.number, Decided::Before)),
+        Some(given) => {
+            let by = question.decided_by.as_deref().unwrap_or("somebody");
+            return Err(conflict(format!("{by} decided otherwise already: {}", past(given))));
+        }
+        None => {}
+    }
+    if deployment.state != DeploymentState::AwaitingApproval {
+        return Err(conflict(format!("deployment {} no longer waits for an answer", deployment.id)));
+    }
+    let mut decided = deployment.clone();
+    let number = question.number;
+    if let Some(question) = decided.approvals.last_mut() {
+        question.decision = Some(answer.decision);
+        question.decided_by = Some(answer.by.to_owned());
+        question.reason = answer.reason.map(|reason| reason.chars().take(REASON_CHARS).collect());
+        question.decided_at = Some(now);
+    }
+    Ok((number, Decided::Now(Box::new(decided))))
+}
+
+fn past(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Approve => "approved",
+        Decision::Refuse => "refused",
+    }
+}
+
+/// Whether the deployment may go on after its question: yes, or `ApprovalRefused` with who and why.
+pub fn verdict(deployment: &Deployment) -> Result<(), Failure> {
+    let refused = |message: String| Err(Failure::new(FailureKind::ApprovalRefused, message));
+    let Some(question) = deployment.approvals.last() else {
+        return Err(Failure::bug(format!("deployment {} never asked", deployment.id)));
+    };
+    match question.decision {
+        Some(Decision::Approve) => Ok(()),
+        Some(Decision::Refuse) => {
+            let by = question.decided_by.as_deref().unwrap_or("somebody");
+            let why = question.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
+            refused(format!("{by} refused it{why}"))
+        }
+        None => refused("nobody answered in time".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+use super::*;
+use crate::guard::{Change, Danger};
+use crate::records::{ChangeSet, DeploymentKind, Location};
+use crate::stages::Path;
+use std::collections::BTreeMap;
+
+const ADA: &str = "arn:aws:iam::333333333333:user/ada";
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn change_set(arn: &str, danger: Danger) -> ChangeSet {
+    ChangeSet {
+        arn: arn.into(),
+        attempt: 1,
+        changes: vec![Change {
+            logical_id: "Bucket".into(),
+            resource_type: "AWS::S3::Bucket".into(),
+            action: "Remove".into(),
+            replacement: String::new(),
+            properties: Vec::new(),
+            tags_only: false,
+            danger,
+        }],
+        template_digest: Digest::of(b"t"),
+        parameters_digest: Digest::of(b"p"),
+    }
+}
+
+fn running() -> Deployment {
+    Deployment {
+        id: DeploymentId::of_execution("e"),
+        kind: DeploymentKind::Deploy {
+            environment: "logs".into(),
+            stack: "production-logs".parse().unwrap(),
+        },
+        execution: "e".into(),
+        state: DeploymentState::Running,
+        component: Some("logs".parse().unwrap()),
+        version: "1.0.0".parse().unwrap(),
+        stage: "production".parse().unwrap(),
+        location: Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+        path: Path::Promotion,
+        epoch: 1,
+        digest: Some(Digest::of(b"d")),
+        overrides: BTreeMap::new(),
+        parameters: BTreeMap::new(),
+        parameters_digest: None,
+        template_digest: None,
+        stack_arn: None,
+        change_set: Some(change_set("arn:1", Danger::Safe)),
+        operation: None,
+        stack_changed: false,
+        approvals: Vec::new(),
+        outputs: BTreeMap::new(),
+        diagnosis: Vec::new(),
+        failure: None,
+        repository: None,
+        started_at: at(0),
+        finished_at: None,
+    }
+}
+
+fn asking() -> Deployment {
+    ask(&running(), true, at(1)).unwrap()
+}
+
+fn answer<'a>(change_set: &'a str, digest: &'a Digest, decision: Decision) -> Answer<'a> {
+    Answer { change_set, digest, decision, reason: Some("looks right"), by: ADA }
+}
+
+fn decided(deployment: &Deployment, decision: Decision) -> Deployment {
+    let digest = Digest::of(b"d");
+    match decide(deployment, &answer("arn:1", &digest, decision), at(2)).unwrap() {
+        (_, Decided::Now(deployment)) => *deployment,
+        (_, Decided::Before) => panic!("decided before"),
+    }
+}
+
+#[test]
+fn a_question_names_its_reasons_its_change_set_and_its_artifact() {
+    let asking = asking();
+    assert_eq!(asking.state, DeploymentState::AwaitingApproval);
+    let question = open_question(&asking).unwrap();
+    assert_eq!((question.number, question.change_set.arn.as_str()), (1, "arn:1"));
+    assert_eq!(question.digest, Digest::of(b"d"));
+    assert_eq!(question.reasons.len(), 1);
+}
+
+#[test]
+fn what_would_be_destroyed_is_asked_about_whatever_the_stage_wants() {
+    let mut dangerous = running();
+    dangerous.change_set = Some(change_set("arn:1", Danger::Destroys));
+    let asking = ask(&dangerous, false, at(1)).unwrap();
+    assert!(open_question(&asking).unwrap().reasons[0].contains("Bucket"));
+    assert_eq!(ask(&running(), false, at(1)).unwrap_err().kind, FailureKind::Bug);
+}
+
+#[test]
+fn asking_again_asks_nothing_new_and_a_new_plan_asks_the_next_question() {
+    let asking = asking();
+    assert_eq!(ask(&asking, true, at(5)).unwrap(), asking);
+    let mut again = decided(&asking, Decision::Approve);
+    again.state = DeploymentState::Running;
+    again.change_set = Some(change_set("arn:2", Danger::Safe));
+    let second = ask(&again, true, at(6)).unwrap();
+    assert_eq!(second.approvals.iter().map(|a| a.number).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn a_closed_deployment_asks_nobody() {
+    let closed = Deployment { state: DeploymentState::Abandoned, ..running() };
+    assert_eq!(ask(&closed, true, at(1)).unwrap_err().kind, FailureKind::Superseded);
+}
+
+#[test]
+fn an_answer_records_who_what_why_and_when() {
+    let decided = decided(&asking(), Decision::Approve);
+    let question = decided.approvals.last().unwrap();
+    assert_eq!(question.decision, Some(Decision::Approve));
+    assert_eq!(question.decided_by.as_deref(), Some(ADA));
+    assert_eq!(question.reason.as_deref(), Some("looks right"));
+    assert_eq!(question.decided_at, Some(at(2)));
+    assert_eq!(open_question(&decided), None);
+}
+
+#[test]
+fn what_a_person_did_not_see_they_did_not_decide() {
+    let (asking, digest, other) = (asking(), Digest::of(b"d"), Digest::of(b"other"));
+    for wrong in [answer("arn:2", &digest, Decision::Approve), answer("arn:1", &other, Decision::Approve)] {
+        assert_eq!(decide(&asking, &wrong, at(2)).unwrap_err().kind, FailureKind::Conflict);
+    }
+}
+
+#[test]
+fn the_same_answer_twice_is_fine_and_another_is_not() {
+    let digest = Digest::of(b"d");
+    let decided = decided(&asking(), Decision::Approve);
+    let again = decide(&decided, &answer("arn:1", &digest, Decision::Approve), at(9)).unwrap();
+    assert_eq!(again, (1, Decided::Before));
+    let contradiction = decide(&decided, &answer("arn:1", &digest, Decision::Refuse), at(9)).unwrap_err();
+    assert_eq!(contradiction.kind, FailureKind::Conflict);
+    assert!(contradiction.message.contains(ADA), "{contradiction}");
+}
+
+#[test]
+fn an_answer_after_the_deployment_went_on_is_too_late() {
+    let digest = Digest::of(b"d");
+    let closed = Deployment { state: DeploymentState::Refused, ..asking() };
+    let late = decide(&closed, &answer("arn:1", &digest, Decision::Approve), at(9)).unwrap_err();
+    assert_eq!(late.kind, FailureKind::Conflict);
+    assert_eq!(
+        decide(&running(), &answer("arn:1", &digest, Decision::Approve), at(9)).unwrap_err().kind,
+        FailureKind::Conflict
+    );
+}
+
+#[test]
+fn only_an_approval_lets_it_go_on() {
+    assert_eq!(verdict(&decided(&asking(), Decision::Approve)), Ok(()));
+    let refused = verdict(&decided(&asking(), Decision::Refuse)).unwrap_err();
+    assert_eq!(refused.kind, FailureKind::ApprovalRefused);
+    assert_eq!(refused.message, format!("{ADA} refused it: looks right"));
+    let silent = verdict(&asking()).unwrap_err();
+    assert_eq!(
+        (silent.kind, silent.message.as_str()),
+        (FailureKind::ApprovalRefused, "nobody answered in time")
+    );
+    assert_eq!(verdict(&running()).unwrap_err().kind, FailureKind::Bug);
+}
+
+#[test]
+fn an_older_approval_does_not_speak_for_a_newer_question() {
+    let mut again = decided(&asking(), Decision::Approve);
+    again.state = DeploymentState::Running;
+    again.change_set = Some(change_set("arn:2", Danger::Safe));
+    let second = ask(&again, true, at(6)).unwrap();
+    assert_eq!(verdict(&second).unwrap_err().kind, FailureKind::ApprovalRefused);
+}

@@ -1,0 +1,122 @@
+//! The gate: which releases may go where, and what they bring with them.
+
+use crate::environment;
+use crate::error::{Failure, FailureKind};
+use crate::ids::StageName;
+use crate::images::LockedImage;
+use crate::records::{Deployment, Environment, Evidence, Image, ImageState, Location, Release, ReleaseState};
+use crate::stages::{Path, Stage, Stages};
+use std::collections::BTreeMap;
+
+/// The stage called `name`, or `Rejected` naming those there are.
+pub fn stage<'a>(stages: &'a Stages, name: &StageName) -> Result<&'a Stage, Failure> {
+    stages.get(name).ok_or_else(|| {
+        let known: Vec<_> = stages.iter().map(|stage| stage.name.as_str()).collect();
+        Failure::rejected(format!("there is no stage {name}; there are {}", known.join(", ")))
+    })
+}
+
+/// Whether `path` is the way to `stage`: each account trusts only one.
+pub fn check_path(release: &Release, stage: &Stage, path: Path) -> Result<(), Failure> {
+    let (component, version, name) = (&release.component, &release.version, &stage.name);
+    match (path, stage.path()) {
+        (Path::Delivery, Path::Delivery) | (Path::Promotion, Path::Promotion) => Ok(()),
+        (Path::Delivery, Path::Promotion) => Err(Failure::rejected(format!(
+            "releases come to {name} by promotion only; use `lockstep promote {component}@{version} --to {name}`"
+        ))),
+        (Path::Promotion, Path::Delivery) => Err(Failure::rejected(format!(
+            "releases come to {name} by themselves after a push, not by promotion; to deploy this one again start \
+             lockstep-delivery-deploy"
+        ))),
+    }
+}
+
+/// Whether a release has come far enough for `stage`: tested for all but the throw-away one, and no pre-release.
+pub fn check_release(release: &Release, stage: &Stage) -> Result<(), Failure> {
+    let named = format!("{} {}", release.component, release.version);
+    match release.state {
+        ReleaseState::Published if !stage.is_test() && release.version.is_pre_release() => {
+            Err(Failure::rejected(format!(
+                "{named} is a pre-release: it goes no further than its test; merge its branch"
+            )))
+        }
+        ReleaseState::Published => Ok(()),
+        ReleaseState::Packaged if stage.is_test() => Ok(()),
+        ReleaseState::Packaged => Err(closed(format!(
+            "{named} has not passed its throw-away stack yet, and cannot go to {}",
+            stage.name
+        ))),
+        ReleaseState::TestFailed => {
+            let why = release.failure.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+            Err(closed(format!("{named} failed its test and goes nowhere{why}")))
+        }
+    }
+}
+
+/// Whether the stage before `stage` proved this very artifact. `evidence` is what the ledger holds for it there.
+///
+/// The digest decides, not the version; the first stage needs nothing.
+pub fn check_evidence(
+    release: &Release,
+    stages: &Stages,
+    stage: &Stage,
+    evidence: Option<&Evidence>,
+) -> Result<(), Failure> {
+    let Some(before) = stages.before(&stage.name) else { return Ok(()) };
+    let proves = |evidence: &&Evidence| {
+        evidence.component == release.component
+            && evidence.digest == release.digest
+            && evidence.stage == before.name
+    };
+    if evidence.filter(proves).is_some() {
+        return Ok(());
+    }
+    Err(closed(format!(
+        "{} {} cannot go to {}: there is no evidence that digest {} passed {}; deploy it there first, without \
+         overrides and under its own name",
+        release.component, release.version, stage.name, release.digest, before.name
+    )))
+}
+
+/// A tainted environment waits for a person.
+pub fn check_taint(environment: Option<&Environment>) -> Result<(), Failure> {
+    match environment.and_then(|environment| environment.taint.as_deref()) {
+        None => Ok(()),
+        Some(taint) => {
+            Err(closed(format!("the environment is tainted: {taint}; reconcile it before promoting")))
+        }
+    }
+}
+
+/// The images of the release that are not usable at `target`, each once, in the order of their names.
+/// `known` holds the ledger's records of them, from wherever.
+pub fn missing_images<'a>(release: &'a Release, known: &[Image], target: &Location) -> Vec<&'a LockedImage> {
+    let is_there = |locked: &LockedImage| {
+        known.iter().any(|image| {
+            image.name == locked.name
+                && image.version == locked.version
+                && image.location == *target
+                && image.state == ImageState::Available
+                && image.ami.is_some()
+        })
+    };
+    let wanted: BTreeMap<_, _> =
+        release.image_lock.0.values().map(|locked| ((&locked.name, &locked.version), locked)).collect();
+    wanted.into_values().filter(|locked| !is_there(locked)).collect()
+}
+
+/// Whether a deployment that passed opens the next stage.
+///
+/// Overrides, or another name than the component's, make it a thing of its own: it proves nothing of the release.
+/// The throw-away stack always has another name.
+pub fn earns_evidence(deployment: &Deployment, is_test: bool) -> bool {
+    let own_name = environment::parts(deployment).is_ok_and(|(name, component)| name == component.as_str());
+    deployment.overrides.is_empty() && (is_test || own_name)
+}
+
+fn closed(message: String) -> Failure {
+    Failure::new(FailureKind::GateClosed, message)
+}
+
+#[cfg(test)]
+mod tests;
