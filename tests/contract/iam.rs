@@ -403,10 +403,29 @@ fn what_reads_strangers_files_says_nothing_about_what_runs_where() {
     assert!(package.resources_for("sts:AssumeRole").is_empty());
 }
 
+#[test]
+fn what_acts_in_accounts_does_not_write_what_allows_it_to_act() {
+    let roles = roles(&stacks());
+    for path in PATHS {
+        let of =
+            |function: &str| &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-{path}-{function}-role")];
+        assert_eq!(keys_for(of("stack"), "dynamodb:PutItem"), ["DEPLOYMENT#*", "STAGE#*", "WAIT#*"]);
+        assert_eq!(keys_for(of("stack"), "dynamodb:DeleteItem"), ["STAGE#*"]);
+        assert_eq!(keys_for(of("image"), "dynamodb:PutItem"), ["DEPLOYMENT#*", "IMAGE#*", "WAIT#*"]);
+        assert_eq!(keys_for(of("image"), "dynamodb:DeleteItem"), ["IMAGE#*"]);
+        assert_eq!(keys_for(of("verify"), "dynamodb:PutItem"), ["DEPLOYMENT#*"]);
+    }
+}
+
 /// The partitions of the table on which `action` is allowed.
 fn keys_for(role: &Role, action: &str) -> Vec<String> {
     let statements = role.statements.iter().filter(|s| s.allows && s.actions.iter().any(|a| a == action));
-    statements.flat_map(|s| texts(&s.condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"])).collect()
+    let keys = |s: &Statement| {
+        let keys = texts(&s.condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]);
+        assert!(!keys.is_empty(), "{} may {action} on every item", role.name);
+        keys
+    };
+    statements.flat_map(keys).collect()
 }
 
 #[test]
