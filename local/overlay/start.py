@@ -21,6 +21,7 @@ PATCHES = (
     "snapshots",
     "images",
     "image_references",
+    "authorization",
     "dry_run",
     "task_tokens",
     "executions",

@@ -17,6 +17,7 @@ macro_rules! overlay_files {
 overlay_files![
     "__init__.py",
     "__main__.py",
+    "authorization.py",
     "builds.py",
     "calls.py",
     "control.py",

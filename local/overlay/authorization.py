@@ -1,0 +1,69 @@
+"""What a call is authorised on, where ministack does not say it as AWS does.
+
+Under ``AUTH=true`` ministack gives images an ARN with an account in it and takes calls on snapshots, tags and copies, and
+on change sets that are named by their ARN alone, for calls on ``*``. A policy that names resources as AWS wants them
+(``arn:aws:ec2:<region>::image/<id>``) would then be refused here and work there. The tags of the image or snapshot are
+added to the request's context, for conditions on ``aws:ResourceTag``.
+"""
+
+from ministack.core import iam_actions
+from ministack.core.responses import get_region
+from ministack.services import ec2
+
+_extract_resource_arn = iam_actions.extract_resource_arn
+_request_tag_context = iam_actions.request_tag_context
+
+_FIELDS = {
+    "CopyImage": ("image", "SourceImageId"),
+    "CreateTags": (None, "ResourceId.1"),
+    "DeleteSnapshot": ("snapshot", "SnapshotId"),
+    "DeleteTags": (None, "ResourceId.1"),
+    "DeregisterImage": ("image", "ImageId"),
+    "DescribeImageAttribute": ("image", "ImageId"),
+    "DescribeSnapshotAttribute": ("snapshot", "SnapshotId"),
+    "ModifyImageAttribute": ("image", "ImageId"),
+    "ModifySnapshotAttribute": ("snapshot", "SnapshotId"),
+}
+"""The EC2 actions on images and snapshots: the type, or that of the id, and the parameter that holds the id."""
+
+_TYPES = {"ami-": "image", "snap": "snapshot"}
+
+
+def install():
+    """Replace the two functions that prepare an authorisation."""
+    iam_actions.extract_resource_arn = extract_resource_arn
+    iam_actions.request_tag_context = request_tag_context
+
+
+def extract_resource_arn(service, method, path, headers, body, query_params, region, account_id):
+    """The ARN a policy must name."""
+    if service == "ec2" and (found := _image_or_snapshot(query_params)):
+        kind, identifier = found
+        return f"arn:aws:ec2:{region}::{kind}/{identifier}"
+    if service == "cloudformation":
+        change_set = _one(query_params, "ChangeSetName")
+        if change_set.startswith("arn:") and not _one(query_params, "StackName"):
+            return change_set
+    return _extract_resource_arn(service, method, path, headers, body, query_params, region, account_id)
+
+
+def request_tag_context(service, iam_action, body, params):
+    """ministack's context, and the tags that the image or snapshot has."""
+    context = _request_tag_context(service, iam_action, body, params)
+    found = _image_or_snapshot(params) if service == "ec2" else None
+    if found is None:
+        return context
+    tags = {f"aws:resourcetag/{tag['Key']}".lower(): tag["Value"] for tag in ec2._tags.get(found[1]) or []}
+    return {**(context or {}), **tags}
+
+
+def _image_or_snapshot(params):
+    kind, field = _FIELDS.get(_one(params, "Action"), (None, ""))
+    identifier = _one(params, field) if field else ""
+    kind = kind or _TYPES.get(identifier[:4])
+    return (kind, identifier) if kind and identifier else None
+
+
+def _one(params, name):
+    value = (params or {}).get(name, "")
+    return value[0] if isinstance(value, list) and value else value or ""
