@@ -188,9 +188,10 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// The key of the evidence for `digest` in `stage`.
+    /// The key of the evidence for `digest` in `stage`. A partition of its own, apart from the releases: what builds a
+    /// release may write those, and must not be able to forge what opens production.
     pub fn key_of(component: &ComponentName, digest: &Digest, stage: &StageName) -> Key {
-        Key::new(format!("COMPONENT#{component}"), format!("EVIDENCE#{digest}#{stage}"))
+        Key::new(format!("EVIDENCE#{component}"), format!("{digest}#{stage}"))
     }
 }
 
