@@ -15,17 +15,20 @@ use std::time::SystemTime;
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>.
 const SESSION_CHARS: usize = 64;
 
-/// Assumed roles by ARN, region and session, each until shortly before its credentials expire.
+/// A role's ARN, a region and a session name.
+type Assumed = (String, String, String);
+
+/// What was assumed, each until shortly before its credentials expire.
 #[derive(Default)]
-pub(crate) struct Cache(Mutex<HashMap<(String, String, String), (Aws, Timestamp)>>);
+pub(crate) struct Cache(Mutex<HashMap<Assumed, (Aws, Timestamp)>>);
 
 impl Cache {
-    fn get(&self, key: &(String, String, String), now: Timestamp) -> Option<Aws> {
+    fn get(&self, key: &Assumed, now: Timestamp) -> Option<Aws> {
         let cache = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         cache.get(key).filter(|(_, until)| now < *until).map(|(aws, _)| aws.clone())
     }
 
-    fn put(&self, key: (String, String, String), aws: &Aws, until: Timestamp) {
+    fn put(&self, key: Assumed, aws: &Aws, until: Timestamp) {
         let mut cache = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         cache.insert(key, (aws.clone(), until));
     }

@@ -16,7 +16,7 @@ use crate::failure::failure;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use item::{Item, NEW, decode, encode, is_expired, key_of, lost, read};
+use item::{Item, NEW, decode, encode, is_expired, key_of, lost};
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::records::{Key, Record};
 use std::sync::OnceLock;
@@ -253,3 +253,6 @@ fn seconds(at: jiff::Timestamp) -> AttributeValue {
 fn conflict(message: String) -> Failure {
     Failure::new(FailureKind::Conflict, message)
 }
+
+#[cfg(all(test, feature = "lambda"))]
+mod tests;

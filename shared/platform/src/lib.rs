@@ -32,5 +32,7 @@ pub mod ports;
 #[cfg(feature = "secretsmanager")]
 pub mod secrets;
 pub mod shell;
+#[cfg(all(feature = "dynamodb", feature = "lambda", any(test, feature = "testing")))]
+pub mod testing;
 #[cfg(all(feature = "dynamodb", feature = "lambda"))]
 pub mod waits;

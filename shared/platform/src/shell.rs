@@ -109,3 +109,53 @@ fn start_logging() {
     drop(started);
     std::panic::set_hook(Box::new(|panic| tracing::error!(error = "Bug", "{panic}")));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+    use serde_json::json;
+
+    #[derive(Deserialize)]
+    struct Event {
+        stage: lockstep_domain::ids::StageName,
+    }
+
+    async fn run(init: Result<(), Failure>, payload: Value) -> Result<Value, Failure> {
+        let handler = async |(): &(), event: Event| match event.stage.as_str() {
+            "panic" => panic!("broken invariant"),
+            "fail" => Err(Failure::not_found("no such stage")),
+            stage => Ok(json!({ "stage": stage })),
+        };
+        invoke(&init, &handler, payload).await
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_the_handlers() {
+        assert_eq!(run(Ok(()), json!({"stage": "ci"})).await, Ok(json!({"stage": "ci"})));
+        assert_eq!(run(Ok(()), json!({"stage": "fail"})).await.unwrap_err().kind, FailureKind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn a_malformed_payload_is_rejected_with_its_field() {
+        let wrong = run(Ok(()), json!({"stage": "Not A Stage"})).await.unwrap_err();
+        assert_eq!(wrong.kind, FailureKind::Rejected);
+        assert!(wrong.message.starts_with("the payload is malformed at stage: 'Not A Stage'"), "{wrong}");
+        let missing = run(Ok(()), json!({})).await.unwrap_err();
+        assert!(missing.message.contains("missing field `stage`"), "{missing}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_bug_and_the_process_goes_on() {
+        let bug = run(Ok(()), json!({"stage": "panic"})).await.unwrap_err();
+        assert_eq!(bug.kind, FailureKind::Bug);
+        assert!(bug.message.contains("broken invariant"), "{bug}");
+        assert!(run(Ok(()), json!({"stage": "ci"})).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_function_that_could_not_start_says_so_to_everybody() {
+        let failure = Failure::bug("the function's environment lacks LOCKSTEP_TABLE");
+        assert_eq!(run(Err(failure.clone()), json!({"stage": "ci"})).await, Err(failure));
+    }
+}

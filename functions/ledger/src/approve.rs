@@ -1,0 +1,79 @@
+//! Asking a person, and going on after the answer.
+
+use crate::{App, begin, load};
+use jiff::Timestamp;
+use lockstep_domain::approval::{self, Answer, Decided};
+use lockstep_domain::error::Failure;
+use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::payloads::{Task, ledger::Begun, operator::Applied};
+use lockstep_domain::records::{Deployment, DeploymentState};
+use lockstep_domain::{environment, gate};
+use lockstep_platform::ledger::{Versioned, Write};
+
+/// Writes the question down, gives the environment back, and lets the task wait for the answer.
+pub async fn request(app: &App, id: &DeploymentId, task: &Task, now: Timestamp) -> Result<(), Failure> {
+    let stored = load::deployment(app, id).await?;
+    let asking = match stored.record.state {
+        DeploymentState::AwaitingApproval => stored.record,
+        _ => ask(app, &stored, now).await?,
+    };
+    let Some(question) = asking.approvals.last() else {
+        return Err(Failure::bug(format!("deployment {id} awaits an approval that nobody was asked for")));
+    };
+    let operation = approval::operation(id, question.number);
+    app.waits.register(&operation, task).await?;
+    // A retry after a quick answer: whoever answered may have woken a token that no longer counts.
+    if question.decision.is_some() { app.waits.wake(&operation).await } else { Ok(()) }
+}
+
+async fn ask(app: &App, stored: &Versioned<Deployment>, now: Timestamp) -> Result<Deployment, Failure> {
+    let deployment = &stored.record;
+    let held = load::environment(app, deployment).await?;
+    environment::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
+    let stages = load::stages(app).await?;
+    let wants_approval = gate::stage(&stages, &deployment.stage)?.approval;
+    let asking = approval::ask(deployment, wants_approval, now)?;
+    let mut writes = vec![Write::replace(stored, &asking)?];
+    if let Some(held) = &held {
+        writes.push(Write::replace(held, &environment::give_back(&held.record, deployment))?);
+    }
+    app.ledger.transact(writes).await?;
+    Ok(asking)
+}
+
+/// Takes the environment again for a deployment that may go on; one that may not is `ApprovalRefused`.
+pub async fn retake(app: &App, id: &DeploymentId, now: Timestamp) -> Result<Begun, Failure> {
+    let stored = load::deployment(app, id).await?;
+    let deployment = &stored.record;
+    approval::verdict(deployment)?;
+    match deployment.state {
+        DeploymentState::AwaitingApproval => begin::take(app, deployment, Some(&stored), now).await?,
+        _ => {
+            let held = load::environment(app, deployment).await?;
+            environment::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
+        }
+    }
+    let (_, component) = environment::parts(deployment)?;
+    let release = load::release(app, component, &deployment.version).await?.record;
+    Ok(Begun { deployment: id.clone(), images: !release.image_lock.0.is_empty() })
+}
+
+/// Records a person's answer and wakes who waits for it.
+pub async fn decide(
+    app: &App,
+    id: &DeploymentId,
+    answer: &Answer<'_>,
+    now: Timestamp,
+) -> Result<Applied, Failure> {
+    let stored = load::deployment(app, id).await?;
+    let (number, decided) = approval::decide(&stored.record, answer, now)?;
+    let changed = match decided {
+        Decided::Now(decided) => {
+            app.ledger.replace(&stored, *decided).await?;
+            true
+        }
+        Decided::Before => false,
+    };
+    app.waits.wake(&approval::operation(id, number)).await?;
+    Ok(Applied { version: number, changed })
+}

@@ -1,0 +1,78 @@
+//! The base URL of a git host's API, to which a token is sent.
+
+use lockstep_domain::error::Failure;
+use url::{Host, Url};
+
+/// The longest base URL, in bytes.
+const URL_BYTES: usize = 500;
+
+/// The URL without a trailing slash: https, or http to this very machine, as the local cloud's git host.
+///
+/// Credentials in it would end in a record and in logs; a query or a fragment cannot be extended by a path.
+pub fn check_base_url(text: &str) -> Result<String, Failure> {
+    // What was given is not repeated: it may hold a password.
+    let refused = |why: &str| {
+        Err(Failure::rejected(format!("the base URL {why}; write one such as https://api.github.com")))
+    };
+    if text.len() > URL_BYTES {
+        return refused("is too long");
+    }
+    let Ok(url) = Url::parse(text) else { return refused("is not a URL") };
+    if !url.username().is_empty() || url.password().is_some() {
+        return refused("must not hold a user name or password");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return refused("must not hold a query or fragment");
+    }
+    match (url.scheme(), url.host()) {
+        ("https", Some(_)) => {}
+        ("http", Some(host)) if is_loopback(&host) => {}
+        ("http", Some(_)) => return refused("must be https: a token is sent there"),
+        _ => return refused("must be https"),
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_base_url;
+
+    #[test]
+    fn a_token_goes_over_https_or_stays_on_this_machine() {
+        for (given, kept) in [
+            ("https://api.github.com", "https://api.github.com"),
+            ("https://git.acme.example/api/v3/", "https://git.acme.example/api/v3"),
+            ("http://127.0.0.1:4577", "http://127.0.0.1:4577"),
+            ("http://localhost:1/", "http://localhost:1"),
+            ("http://[::1]:1", "http://[::1]:1"),
+        ] {
+            assert_eq!(check_base_url(given).unwrap(), kept);
+        }
+        for bad in [
+            "",
+            "api.github.com",
+            "http://git.acme.example",
+            "http://localhost.evil.example",
+            "ftp://x",
+            "file:///etc",
+        ] {
+            assert!(check_base_url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_url_with_credentials_is_refused_without_being_repeated() {
+        let error = check_base_url("https://ada:hunter2@git.acme.example").unwrap_err();
+        assert!(!error.message.contains("hunter2"));
+        assert!(check_base_url("https://x.example/?token=a").is_err());
+        assert!(check_base_url("https://x.example/#a").is_err());
+    }
+}

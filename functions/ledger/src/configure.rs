@@ -1,0 +1,144 @@
+//! The organisation's configuration: versions are only ever added.
+
+use crate::base_url::check_base_url;
+use crate::{App, load};
+use jiff::Timestamp;
+use lockstep_domain::error::{Failure, FailureKind, Problem};
+use lockstep_domain::ids::RepositoryId;
+use lockstep_domain::parameters::OrganisationParameters;
+use lockstep_domain::payloads::operator::Applied;
+use lockstep_domain::records::{Config, ConfigKind, Repository};
+use lockstep_domain::stages::Stages;
+use lockstep_platform::ledger::Inserted;
+
+/// Stores `text` as the next version, unless it is what the newest says.
+pub async fn apply(
+    app: &App,
+    kind: ConfigKind,
+    text: &str,
+    by: &str,
+    now: Timestamp,
+) -> Result<Applied, Failure> {
+    let newest = load::config(app, kind).await?;
+    if let Some(same) = newest.as_ref().filter(|newest| newest.text == text) {
+        return Ok(Applied { version: same.version, changed: false });
+    }
+    check(app, kind, text).await?.map_err(load::refused)?;
+    let version = newest.map_or(1, |newest| newest.version + 1);
+    let config =
+        Config { config: kind, version, text: text.to_owned(), applied_by: by.to_owned(), applied_at: now };
+    match app.ledger.insert(&config).await? {
+        Inserted::New(_) => Ok(Applied { version, changed: true }),
+        Inserted::Exists(_) => Err(Failure::new(
+            FailureKind::Conflict,
+            format!("version {version} was written by another; look at it first"),
+        )),
+    }
+}
+
+/// Whether both parts of the configuration still fit each other: no parameters of a stage that does not exist.
+async fn check(app: &App, kind: ConfigKind, text: &str) -> Result<Result<(), Vec<Problem>>, Failure> {
+    let (stages, parameters) = match kind {
+        ConfigKind::Stages => (Some(text.to_owned()), stored(app, ConfigKind::Parameters).await?),
+        ConfigKind::Parameters => (stored(app, ConfigKind::Stages).await?, Some(text.to_owned())),
+    };
+    Ok(fit(stages.as_deref(), parameters.as_deref()))
+}
+
+async fn stored(app: &App, kind: ConfigKind) -> Result<Option<String>, Failure> {
+    Ok(load::config(app, kind).await?.map(|config| config.text))
+}
+
+fn fit(stages: Option<&str>, parameters: Option<&str>) -> Result<(), Vec<Problem>> {
+    let stages = stages.map(|text| Stages::parse("stages.toml", text)).transpose()?;
+    let parameters =
+        parameters.map(|text| OrganisationParameters::parse("parameters.toml", text)).transpose()?;
+    let (Some(stages), Some(parameters)) = (stages, parameters) else { return Ok(()) };
+    let problems = parameters.check_stages(&stages);
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// The longest name of a branch, in bytes.
+const BRANCH_BYTES: usize = 250;
+
+/// Subscribes a repository, or changes its branch or base URL.
+pub async fn add_repository(
+    app: &App,
+    id: &RepositoryId,
+    base_url: &str,
+    branch: &str,
+    by: &str,
+    now: Timestamp,
+) -> Result<Applied, Failure> {
+    let base_url = check_base_url(base_url)?;
+    let branch = check_branch(branch)?.to_owned();
+    let wanted = Repository {
+        id: id.clone(),
+        base_url,
+        branch,
+        components: Default::default(),
+        added_by: by.to_owned(),
+        added_at: now,
+    };
+    let known = match app.ledger.insert(&wanted).await? {
+        Inserted::New(_) => return Ok(Applied { version: 1, changed: true }),
+        Inserted::Exists(known) => known,
+    };
+    let (changed, rev) = if (&known.record.base_url, &known.record.branch)
+        == (&wanted.base_url, &wanted.branch)
+    {
+        (false, known.rev())
+    } else {
+        let changed = Repository { base_url: wanted.base_url, branch: wanted.branch, ..known.record.clone() };
+        (true, app.ledger.replace(&known, changed).await?.rev())
+    };
+    Ok(Applied { version: u32::try_from(rev).unwrap_or(u32::MAX), changed })
+}
+
+/// A branch as git allows it: <https://git-scm.com/docs/git-check-ref-format>.
+fn check_branch(branch: &str) -> Result<&str, Failure> {
+    let forbidden = |c: char| c.is_ascii_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
+    let well_formed = !branch.is_empty()
+        && branch.len() <= BRANCH_BYTES
+        && !branch.contains(forbidden)
+        && !branch.contains("..")
+        && !branch.contains("@{")
+        && !branch.starts_with(['-', '/'])
+        && !branch.ends_with(['.', '/'])
+        && branch
+            .split('/')
+            .all(|part| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock"));
+    let shown: String = branch.chars().take(100).collect();
+    if well_formed {
+        Ok(branch)
+    } else {
+        Err(Failure::rejected(format!("'{shown}' is not the name of a branch")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_is_one_that_git_could_have() {
+        for good in ["main", "release/1.2", "a_b-c", "ünïcode"] {
+            assert!(check_branch(good).is_ok(), "{good}");
+        }
+        for bad in
+            ["", "-main", "a b", "a..b", "a//b", "/a", "a/", "a.lock", "a/.b", "a~1", "a:b", "a@{1}", "a\n"]
+        {
+            assert!(check_branch(bad).is_err(), "{bad}");
+        }
+        assert!(check_branch(&"x".repeat(251)).is_err());
+    }
+
+    #[test]
+    fn parameters_of_a_stage_that_does_not_exist_are_refused_whichever_comes_last() {
+        let stages = lockstep_domain::stages::EXAMPLE;
+        assert!(fit(Some(stages), Some("[ci]\nSize = \"1\"\n")).is_ok());
+        let problems = fit(Some(stages), Some("[nowhere]\nSize = \"1\"\n")).unwrap_err();
+        assert!(problems[0].message.contains("nowhere"), "{problems:?}");
+        assert!(fit(None, Some("[nowhere]\nSize = \"1\"\n")).is_ok());
+    }
+}

@@ -1,0 +1,48 @@
+//! One request, from wherever it comes.
+
+use crate::{App, again_on_conflict, approve, begin, finish, gate, operator, release};
+use jiff::Timestamp;
+use lockstep_domain::error::Failure;
+use lockstep_domain::payloads::ledger::Request;
+use lockstep_platform::function_url::Invocation;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// Answers a state machine with the payload of its request, a person with an HTTP response.
+pub async fn handle(app: &App, invocation: Invocation<Request>, now: Timestamp) -> Result<Value, Failure> {
+    match invocation {
+        Invocation::Direct(request) => again_on_conflict(async || direct(app, &request, now).await).await,
+        Invocation::Url(request) => json(operator::answer(app, &request, now).await?),
+    }
+}
+
+async fn direct(app: &App, request: &Request, now: Timestamp) -> Result<Value, Failure> {
+    match request {
+        Request::Begin { execution, path, input } => {
+            json(begin::begin(app, execution, *path, input, now).await?)
+        }
+        Request::RequestApproval { deployment, task } => {
+            approve::request(app, deployment, task, now).await?;
+            Ok(json!({}))
+        }
+        Request::Retake { deployment } => json(approve::retake(app, deployment, now).await?),
+        Request::Complete { deployment } => json(finish::complete(app, deployment, now).await?),
+        Request::Fail { deployment, error } => json(finish::fail(app, deployment, error, now).await?),
+        Request::Gate { execution, input } => json(gate::gate(app, execution, input).await?),
+        Request::Publish { component, version } => {
+            release::publish(app, component, version).await?;
+            Ok(json!({}))
+        }
+        Request::FailRelease { component, version, error } => {
+            json(release::fail(app, component, version, error).await?)
+        }
+        Request::FinishRelease { input, components, results, error } => {
+            json(release::finish(app, input, components, results, error.as_ref(), now).await?)
+        }
+    }
+}
+
+fn json(answer: impl Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(answer)
+        .map_err(|error| Failure::bug(format!("an answer cannot be written: {error}")))
+}

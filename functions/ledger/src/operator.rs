@@ -1,0 +1,83 @@
+//! What people ask over the function's URL. IAM has authenticated them before the function runs.
+
+use crate::{App, again_on_conflict, approve, configure};
+use jiff::Timestamp;
+use lockstep_domain::approval::Answer;
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::payloads::operator::{Applied, Refused, Request};
+use lockstep_domain::records::ConfigKind;
+use lockstep_platform::function_url::{UrlRequest, UrlResponse, body, caller};
+
+/// The largest body, in bytes: a configuration file and its JSON.
+const BODY_BYTES: usize = 512 * 1024;
+
+/// Answers with [`Applied`], or with [`Refused`] and the status that says whose fault it is.
+pub async fn answer(app: &App, request: &UrlRequest, now: Timestamp) -> Result<UrlResponse, Failure> {
+    // The URL's AuthType is AWS_IAM; without a caller somebody has changed that.
+    let Some(by) = caller(request) else {
+        let failure =
+            Failure::new(FailureKind::AccessDenied, "the request is not signed; sign it with Signature V4");
+        return refuse(403, &failure);
+    };
+    let request = match read(request) {
+        Ok(request) => request,
+        Err(failure) => return refuse(400, &failure),
+    };
+    match again_on_conflict(async || apply(app, &request, by, now).await).await {
+        Ok(applied) => UrlResponse::json(200, &applied),
+        Err(failure) => {
+            tracing::warn!(caller = by, error = failure.kind.error_type(), "{failure}");
+            refuse(status(failure.kind), &failure)
+        }
+    }
+}
+
+fn read(request: &UrlRequest) -> Result<Request, Failure> {
+    // Base64 makes four bytes of three: judged before it is decoded.
+    if request.body.as_ref().is_some_and(|body| body.len() > BODY_BYTES / 3 * 4) {
+        return Err(Failure::rejected(format!("the request is larger than {BODY_BYTES} bytes")));
+    }
+    serde_json::from_slice(&body(request)?)
+        .map_err(|error| Failure::rejected(format!("the request is malformed: {error}")))
+}
+
+async fn apply(app: &App, request: &Request, by: &str, now: Timestamp) -> Result<Applied, Failure> {
+    match request {
+        Request::ApplyStages { text } => configure::apply(app, ConfigKind::Stages, text, by, now).await,
+        Request::ApplyParameters { text } => {
+            configure::apply(app, ConfigKind::Parameters, text, by, now).await
+        }
+        Request::AddRepository { id, base_url, branch } => {
+            configure::add_repository(app, id, base_url, branch, by, now).await
+        }
+        Request::Decide { deployment, change_set, digest, decision, reason } => {
+            let answer = Answer { change_set, digest, decision: *decision, reason: reason.as_deref(), by };
+            approve::decide(app, deployment, &answer, now).await
+        }
+    }
+}
+
+fn status(kind: FailureKind) -> u16 {
+    match kind {
+        FailureKind::Rejected => 400,
+        FailureKind::NotFound => 404,
+        FailureKind::Conflict
+        | FailureKind::Superseded
+        | FailureKind::EnvironmentBusy
+        | FailureKind::GateClosed
+        | FailureKind::ApprovalRefused => 409,
+        FailureKind::Throttled | FailureKind::Transient => 503,
+        // What AWS denies here it denies to this function, not to the caller.
+        FailureKind::AccessDenied
+        | FailureKind::StackFailed
+        | FailureKind::CheckFailed
+        | FailureKind::ImageUnusable
+        | FailureKind::StackNeedsHuman
+        | FailureKind::Bug => 500,
+    }
+}
+
+fn refuse(status: u16, failure: &Failure) -> Result<UrlResponse, Failure> {
+    let refused = Refused { error: failure.kind.error_type().to_owned(), message: failure.message.clone() };
+    UrlResponse::json(status, &refused)
+}

@@ -1,0 +1,88 @@
+//! A release passes its test or fails it, and a push comes to its end.
+
+use crate::{App, load};
+use jiff::Timestamp;
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::ids::ComponentName;
+use lockstep_domain::inbox;
+use lockstep_domain::payloads::ledger::{ComponentResult, Failed, Summary};
+use lockstep_domain::payloads::{inputs, package};
+use lockstep_domain::records::{Caught, Event, Evidence, Outcome, Release, ReleaseState};
+use lockstep_domain::version::Version;
+
+/// Publishes a release that passed its throw-away stack; the evidence of that must be there.
+pub async fn publish(app: &App, component: &ComponentName, version: &Version) -> Result<(), Failure> {
+    let stored = load::release(app, component, version).await?;
+    match stored.record.state {
+        ReleaseState::Published => return Ok(()),
+        ReleaseState::Packaged => {}
+        ReleaseState::TestFailed => return Err(gate_closed(component, version, "failed its test")),
+    }
+    let test = load::stages(app).await?.test().name.clone();
+    let key = Evidence::key_of(component, &stored.record.digest, &test);
+    if app.ledger.get::<Evidence>(&key).await?.is_none() {
+        return Err(gate_closed(component, version, "has no evidence of its test"));
+    }
+    let published = Release { state: ReleaseState::Published, failure: None, ..stored.record.clone() };
+    app.ledger.replace(&stored, published).await.map(drop)
+}
+
+fn gate_closed(component: &ComponentName, version: &Version, why: &str) -> Failure {
+    Failure::new(FailureKind::GateClosed, format!("{component} {version} {why} and cannot be published"))
+}
+
+/// Notes that a release failed its test. One that is published stays so.
+pub async fn fail(
+    app: &App,
+    component: &ComponentName,
+    version: &Version,
+    error: &Caught,
+) -> Result<Failed, Failure> {
+    let stored = load::release(app, component, version).await?;
+    let sentence = error.sentence();
+    let failed = Failed {
+        error: error.error.clone(),
+        cause: format!("{component} {version} is not released: {sentence}"),
+    };
+    if stored.record.state == ReleaseState::Packaged {
+        let record =
+            Release { state: ReleaseState::TestFailed, failure: Some(sentence), ..stored.record.clone() };
+        app.ledger.replace(&stored, record).await?;
+    }
+    Ok(failed)
+}
+
+/// Sums a push up, and finishes the event it came with.
+pub async fn finish(
+    app: &App,
+    input: &inputs::Release,
+    components: &[package::Component],
+    results: &[ComponentResult],
+    error: Option<&Caught>,
+    now: Timestamp,
+) -> Result<Summary, Failure> {
+    let (summary, outcome) = inbox::conclude(components, results, error);
+    if let Some(delivery) = &input.delivery {
+        finish_event(app, input, delivery, outcome, now).await?;
+    }
+    Ok(summary)
+}
+
+async fn finish_event(
+    app: &App,
+    input: &inputs::Release,
+    delivery: &str,
+    outcome: Outcome,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let provider = input.repository.as_str().split('.').next().unwrap_or_default();
+    let Some(stored) = app.ledger.get::<Event>(&Event::key_of(provider, delivery)).await? else {
+        // The execution was started by hand, with a delivery that never came.
+        tracing::warn!(delivery, "there is no such event to finish");
+        return Ok(());
+    };
+    match inbox::finish(&stored.record, outcome, now) {
+        Some(finished) => app.ledger.replace(&stored, finished).await.map(drop),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,7 @@
+//! The ledger function as state machines and people use it, over a DynamoDB engine within the process.
+
+mod approvals;
+mod configuration;
+mod deployments;
+mod pushes;
+mod world;

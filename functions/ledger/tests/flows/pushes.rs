@@ -1,0 +1,166 @@
+//! Releases, promotions, and the end of a push.
+
+use super::world::{World, at, deploy, execution};
+use lockstep_domain::error::FailureKind;
+use lockstep_domain::ids::LogicalId;
+use lockstep_domain::images::{ImageLock, LockedImage};
+use lockstep_domain::payloads::inputs;
+use lockstep_domain::payloads::ledger::{ComponentResult, Gated, Request};
+use lockstep_domain::records::{
+    Caught, Environment, Event, EventState, Image, ImageState, Location, Outcome, Release, ReleaseState,
+};
+use lockstep_domain::stages::Path;
+use serde_json::json;
+
+fn publish() -> Request {
+    Request::Publish { component: "logs".parse().unwrap(), version: "1.0.0".parse().unwrap() }
+}
+
+async fn state(world: &World) -> Release {
+    let key = Release::key_of(&"logs".parse().unwrap(), &"1.0.0".parse().unwrap());
+    world.versioned::<Release>(&key).await.record
+}
+
+fn gate() -> Request {
+    let input = inputs::Promote {
+        component: "logs".parse().unwrap(),
+        version: "1.0.0".parse().unwrap(),
+        to: "production".parse().unwrap(),
+    };
+    Request::Gate { execution: execution("promote"), input }
+}
+
+#[tokio::test]
+async fn a_release_is_published_only_with_the_evidence_of_its_test() {
+    let world = World::new().await;
+    world.release("1.0.0", ReleaseState::Packaged).await;
+    assert_eq!(world.invoke(publish()).await.unwrap_err().kind, FailureKind::GateClosed);
+    let mut test = deploy("1.0.0", "test");
+    test.environment = Some("logs-0123456".into());
+    world.begin("a", Path::Delivery, test).await.unwrap();
+    world.plan("a", true).await;
+    world.complete("a").await.unwrap();
+    for _ in 0..2 {
+        world.invoke(publish()).await.unwrap();
+        assert_eq!(state(&world).await.state, ReleaseState::Published);
+    }
+}
+
+#[tokio::test]
+async fn a_release_that_failed_its_test_goes_nowhere() {
+    let world = World::new().await;
+    world.release("1.0.0", ReleaseState::Packaged).await;
+    let request = Request::FailRelease {
+        component: "logs".parse().unwrap(),
+        version: "1.0.0".parse().unwrap(),
+        error: Caught { error: "CheckFailed".into(), cause: "no host".into() },
+    };
+    let failed = world.invoke(request).await.unwrap();
+    assert_eq!(failed, json!({"error": "CheckFailed", "cause": "logs 1.0.0 is not released: no host"}));
+    assert_eq!(state(&world).await.state, ReleaseState::TestFailed);
+    assert_eq!(world.invoke(publish()).await.unwrap_err().kind, FailureKind::GateClosed);
+}
+
+#[tokio::test]
+async fn the_gate_opens_on_evidence_and_names_what_must_be_brought() {
+    let world = World::new().await;
+    let mut release = world.published("1.0.0", &["test"]).await;
+    assert_eq!(world.invoke(gate()).await.unwrap_err().kind, FailureKind::GateClosed);
+    let parameter: LogicalId = "ImageId".parse().unwrap();
+    let locked = LockedImage {
+        parameter: parameter.clone(),
+        name: "logstash".parse().unwrap(),
+        version: "2.1.0".parse().unwrap(),
+        commit: None,
+        source_ami: "ami-0123456789abcdef0".parse().unwrap(),
+    };
+    let stored = world.versioned::<Release>(&Release::key_of(&release.component, &release.version)).await;
+    release.image_lock = ImageLock([(parameter, locked)].into());
+    world.ledger.replace(&stored, release).await.unwrap();
+    world.deployed("a", "1.0.0", true).await;
+    world.complete("a").await.unwrap();
+
+    let gated: Gated = serde_json::from_value(world.invoke(gate()).await.unwrap()).unwrap();
+    assert_eq!(gated.images.len(), 1);
+    assert_eq!(gated.images[0].image.as_str(), "logstash");
+    assert_ne!(gated.images[0].execution, gated.deploy_execution);
+    assert_eq!(serde_json::from_value::<Gated>(world.invoke(gate()).await.unwrap()).unwrap(), gated);
+
+    let image = Image {
+        name: "logstash".parse().unwrap(),
+        version: "2.1.0".parse().unwrap(),
+        location: Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+        state: ImageState::Available,
+        ami: Some("ami-0123456789abcdef1".parse().unwrap()),
+        snapshots: Default::default(),
+        source_ami: "ami-0123456789abcdef0".parse().unwrap(),
+        commit: None,
+        shared_with: Default::default(),
+        revoked: None,
+        recorded_by: "e".into(),
+        recorded_at: at(0),
+    };
+    world.ledger.insert(&image).await.unwrap();
+    assert_eq!(world.invoke(gate()).await.unwrap()["images"], json!([]));
+}
+
+#[tokio::test]
+async fn a_tainted_environment_is_not_promoted_to() {
+    let world = World::new().await;
+    world.published("1.0.0", &["test", "ci"]).await;
+    let tainted = Environment {
+        stage: "production".parse().unwrap(),
+        name: "logs".into(),
+        component: "logs".parse().unwrap(),
+        epoch: 1,
+        holder: None,
+        deployed: None,
+        previous: None,
+        stack_arn: None,
+        ever_stable: true,
+        taint: Some("Queue was skipped".into()),
+        last_deployment: None,
+    };
+    world.ledger.insert(&tainted).await.unwrap();
+    assert_eq!(world.invoke(gate()).await.unwrap_err().kind, FailureKind::GateClosed);
+    let direct = world.begin("a", Path::Promotion, deploy("1.0.0", "production")).await.unwrap_err();
+    assert_eq!(direct.kind, FailureKind::GateClosed);
+}
+
+#[tokio::test]
+async fn a_push_ends_its_event_in_exactly_one_way() {
+    let world = World::new().await;
+    let event = Event {
+        provider: "github".into(),
+        delivery: "d".into(),
+        repository: "github.acme.logs".parse().unwrap(),
+        reference: "refs/heads/main".into(),
+        commit: "0123456789012345678901234567890123456789".parse().unwrap(),
+        state: EventState::Started,
+        execution: "e".into(),
+        end: None,
+        accepted_at: at(0),
+        finished_at: None,
+    };
+    world.ledger.insert(&event).await.unwrap();
+    let finish = |outcome: &str| Request::FinishRelease {
+        input: inputs::Release {
+            repository: event.repository.clone(),
+            reference: event.reference.clone(),
+            commit: event.commit.clone(),
+            delivery: Some("d".into()),
+        },
+        components: Vec::new(),
+        results: vec![ComponentResult {
+            component: "logs".into(),
+            version: "1.0.0".into(),
+            outcome: outcome.into(),
+            cause: String::new(),
+        }],
+        error: None,
+    };
+    assert_eq!(world.invoke(finish("deployed")).await.unwrap()["outcome"], "done");
+    assert_eq!(world.invoke(finish("failed")).await.unwrap()["outcome"], "rejected");
+    let ended = world.versioned::<Event>(&Event::key_of("github", "d")).await.record;
+    assert_eq!((ended.state, ended.end), (EventState::Finished, Some(Outcome::Done)));
+}

@@ -1,0 +1,219 @@
+//! AWS within the process, for tests: the adapters and the SDK as they are, an HTTP client that never leaves.
+//!
+//! DynamoDB is the engine of `dynoxide-rs`, which evaluates real items, conditions and transactions; Step Functions
+//! knows the executions it was told of; invocations of Lambda are remembered. Anything else answers 501, so that a
+//! call nobody expected fails the test.
+
+pub mod conformance;
+
+use crate::aws::Aws;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::retry::RetryConfig;
+use aws_types::SdkConfig;
+use dynoxide::{Database, DynoxideError};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The name of the table.
+pub const TABLE: &str = "lockstep-ledger";
+
+/// An AWS account within the process. Clones are the same account.
+#[derive(Clone)]
+pub struct FakeAws(Arc<Inner>);
+
+struct Inner {
+    database: Database,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    executions: BTreeMap<String, &'static str>,
+    invocations: Vec<(String, Value)>,
+    lost: BTreeSet<String>,
+    calls: Vec<String>,
+}
+
+impl fmt::Debug for FakeAws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FakeAws")
+    }
+}
+
+/// What the infrastructure's template says of the table; the contract tests hold both together.
+fn table() -> Value {
+    let key = |name: &str, kind: &str| json!({"AttributeName": name, "KeyType": kind});
+    let text = |name: &str| json!({"AttributeName": name, "AttributeType": "S"});
+    json!({
+        "TableName": TABLE,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [text("pk"), text("sk"), text("kind"), text("listed_at")],
+        "KeySchema": [key("pk", "HASH"), key("sk", "RANGE")],
+        "GlobalSecondaryIndexes": [{
+            "IndexName": "listing",
+            "KeySchema": [key("kind", "HASH"), key("listed_at", "RANGE")],
+            "Projection": {"ProjectionType": "ALL"},
+        }],
+    })
+}
+
+impl FakeAws {
+    /// An account with an empty table.
+    ///
+    /// # Panics
+    /// If the engine cannot make the table: then no test can run.
+    #[expect(
+        clippy::new_without_default,
+        clippy::expect_used,
+        reason = "a test's ground either stands or does not"
+    )]
+    pub fn new() -> Self {
+        let database = Database::memory().expect("a database in memory");
+        let request = serde_json::from_value(table()).expect("a table");
+        database.create_table(request).expect("the table is made");
+        Self(Arc::new(Inner { database, state: Mutex::default() }))
+    }
+
+    /// The account as the adapters see it.
+    ///
+    /// # Panics
+    /// Never: the region is well-formed.
+    #[expect(clippy::expect_used, reason = "constants")]
+    pub fn aws(&self) -> Aws {
+        let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(aws_types::region::Region::new("eu-west-1"))
+            .endpoint_url("http://aws.invalid")
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+            .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(1)))
+            .http_client(self.clone())
+            .build();
+        Aws::from_sdk_config(config).expect("a region")
+    }
+
+    /// Lets `DescribeExecution` answer `status` for `arn`; executions nobody told of do not exist.
+    pub fn set_execution(&self, arn: &str, status: &'static str) {
+        self.state().executions.insert(arn.to_owned(), status);
+    }
+
+    /// The next `operation` (such as `PutItem`) takes effect, and its answer is lost.
+    pub fn lose_next_answer(&self, operation: &str) {
+        self.state().lost.insert(operation.to_owned());
+    }
+
+    /// The functions that were invoked, each with its payload, in order.
+    pub fn invocations(&self) -> Vec<(String, Value)> {
+        self.state().invocations.clone()
+    }
+
+    /// The names of the operations that were called since the last time, in order.
+    pub fn take_calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().calls)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer(&self, request: &HttpRequest) -> (u16, String) {
+        let body = request.body().bytes().unwrap_or_default();
+        let text = String::from_utf8_lossy(body);
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        match target.split_once('.') {
+            Some(("DynamoDB_20120810", operation)) => self.dynamodb(operation, &text),
+            Some(("AWSStepFunctions", "DescribeExecution")) => self.describe_execution(&text),
+            _ => self.invoke(request.uri(), &text),
+        }
+    }
+
+    fn dynamodb(&self, operation: &str, body: &str) -> (u16, String) {
+        self.state().calls.push(operation.to_owned());
+        let database = &self.0.database;
+        let done = match operation {
+            "GetItem" => run(body, |request| database.get_item(request)),
+            "PutItem" => run(body, |request| database.put_item(request)),
+            "DeleteItem" => run(body, |request| database.delete_item(request)),
+            "Query" => run(body, |request| database.query(request)),
+            "TransactWriteItems" => run(body, |request| database.transact_write_items(request)),
+            _ => return (501, String::new()),
+        };
+        match done {
+            Ok(answer) => (200, answer),
+            Err(error) => (error.status_code(), error.to_json()),
+        }
+    }
+
+    fn describe_execution(&self, body: &str) -> (u16, String) {
+        let request: Value = serde_json::from_str(body).unwrap_or_default();
+        let arn = request["executionArn"].as_str().unwrap_or_default();
+        match self.state().executions.get(arn) {
+            Some(status) => {
+                let answer = json!({
+                    "executionArn": arn, "stateMachineArn": "arn:aws:states:eu-west-1:1:stateMachine:x",
+                    "status": status, "startDate": 0,
+                });
+                (200, answer.to_string())
+            }
+            None => (400, json!({"__type": "ExecutionDoesNotExist"}).to_string()),
+        }
+    }
+
+    fn invoke(&self, uri: &str, body: &str) -> (u16, String) {
+        let function = uri.split_once("/functions/").and_then(|(_, rest)| rest.strip_suffix("/invocations"));
+        let Some(function) = function else { return (501, String::new()) };
+        let payload = serde_json::from_str(body).unwrap_or_default();
+        self.state().invocations.push((function.to_owned(), payload));
+        (202, String::new())
+    }
+
+    fn is_lost(&self, request: &HttpRequest) -> bool {
+        let operation = request.headers().get("x-amz-target").and_then(|target| target.split_once('.'));
+        operation.is_some_and(|(_, operation)| self.state().lost.remove(operation))
+    }
+}
+
+fn run<Q, A>(body: &str, call: impl Fn(Q) -> Result<A, DynoxideError>) -> Result<String, DynoxideError>
+where
+    Q: serde::de::DeserializeOwned,
+    A: serde::Serialize,
+{
+    let malformed = |error: serde_json::Error| DynoxideError::SerializationException(error.to_string());
+    let answer = call(serde_json::from_str(body).map_err(malformed)?)?;
+    serde_json::to_string(&answer).map_err(malformed)
+}
+
+impl HttpClient for FakeAws {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for FakeAws {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (status, body) = self.answer(&request);
+        if self.is_lost(&request) {
+            let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+            return HttpConnectorFuture::ready(Err(ConnectorError::io(reset.into())));
+        }
+        let answer = StatusCode::try_from(status)
+            .map(|status| HttpResponse::new(status, SdkBody::from(body)))
+            .map_err(|error| ConnectorError::other(error.into(), None));
+        HttpConnectorFuture::ready(answer)
+    }
+}
