@@ -89,7 +89,11 @@ async fn by_profile(profile: Option<&str>, global: &Global) -> Result<Aws, Failu
     if let Some(region) = &global.region {
         loader = loader.region(Region::new(region.clone()));
     }
-    Ok(Aws::from_sdk_config(loader.load().await)?)
+    let config = loader.load().await;
+    if config.region().is_none() && profile.is_none() {
+        return Err(nowhere());
+    }
+    Ok(Aws::from_sdk_config(config)?)
 }
 
 fn by_keys(global: &Global, surroundings: &Surroundings) -> Result<Aws, Failure> {
@@ -109,7 +113,7 @@ fn by_keys(global: &Global, surroundings: &Surroundings) -> Result<Aws, Failure>
 
 fn nowhere() -> Failure {
     Failure::new("there is no AWS account to talk to")
-        .next("start a local one with `lockstep local up`, or name one with --profile or AWS_PROFILE")
+        .next("start a local one with `lockstep local up`, or name one with --profile, or AWS_PROFILE and AWS_REGION")
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub enum Profile {
 /// The target of what AWS gets; `provided.al2023` brings a new enough glibc.
 const LAMBDA_TARGET: &str = "aarch64-unknown-linux-gnu";
 
-/// Builds every function with one cargo invocation; answers where each binary is.
+/// Builds every function with one invocation of cargo; answers where each binary is.
 pub async fn build(
     sources: &Path,
     cargo: &str,
@@ -34,12 +34,19 @@ pub async fn build(
     mut told: impl FnMut(&str),
 ) -> Result<BTreeMap<String, PathBuf>, Failure> {
     let mut command = Command::new(cargo);
+    forget_this_package(&mut command);
     command.current_dir(sources).args(["build", "--message-format=json-render-diagnostics"]);
-    if profile == Profile::Lambda {
-        command.args(["--profile", "lambda", "--target", LAMBDA_TARGET]);
-    }
-    for name in NAMES {
-        command.args(["--package", &format!("lockstep-{name}")]);
+    match profile {
+        // The whole workspace, as the command that runs now was built: with fewer packages cargo would choose other
+        // features of tokio and its like, and compile the AWS SDKs once more for them.
+        Profile::Dev => drop(command.args(["--workspace", "--bins"])),
+        // The functions alone, so that none carries a feature that only the command needs.
+        Profile::Lambda => {
+            command.args(["--profile", "lambda", "--target", LAMBDA_TARGET]);
+            for name in NAMES {
+                command.args(["--package", &format!("lockstep-{name}")]);
+            }
+        }
     }
     told(&format!("cargo build of {} functions", NAMES.len()));
     // Cargo's own messages (what it compiles, and what does not) go where errors go.
@@ -63,6 +70,17 @@ pub async fn build(
     match NAMES.iter().find(|name| !built.contains_key(**name)) {
         None => Ok(built),
         Some(name) => Err(Failure::new(format!("cargo built no binary called lockstep-{name}"))),
+    }
+}
+
+/// What cargo told this process about its own package would make build scripts that read the same variables run again.
+fn forget_this_package(command: &mut Command) {
+    const ABOUT_A_PACKAGE: [&str; 5] = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_CRATE_", "CARGO_PRIMARY_", "CARGO_BIN_"];
+    let about_a_package = |name: &str| ABOUT_A_PACKAGE.iter().any(|prefix| name.starts_with(prefix));
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(about_a_package) {
+            command.env_remove(name);
+        }
     }
 }
 
@@ -103,9 +121,12 @@ pub struct Package {
 
 impl Package {
     /// Packs a binary.
-    pub fn of(binary: &Path) -> Result<Self, Failure> {
-        let bytes = std::fs::read(binary).map_err(at(binary.display()))?;
-        let zip = zip(&bytes).map_err(at(format!("{} could not be packed", binary.display())))?;
+    pub fn of(binary: &Path, profile: Profile) -> Result<Self, Failure> {
+        let bytes = match stripped(binary) {
+            Some(bytes) => bytes,
+            None => std::fs::read(binary).map_err(at(binary.display()))?,
+        };
+        let zip = zip(&bytes, profile).map_err(at(format!("{} could not be packed", binary.display())))?;
         Ok(Self { digest: Digest::of(&zip), zip })
     }
 
@@ -122,11 +143,26 @@ impl Package {
     }
 }
 
+/// The binary without its symbols, by the linker's companion `strip` where there is one: a dev binary is twice as large
+/// with them, and packing and sending it take as much longer. The profile for Lambda strips by itself.
+fn stripped(binary: &Path) -> Option<Vec<u8>> {
+    let folder = tempfile::tempdir().ok()?;
+    let target = folder.path().join("bootstrap");
+    let strip =
+        std::process::Command::new("strip").arg("-o").arg(&target).arg(binary).stderr(Stdio::null()).status();
+    strip.ok()?.success().then(|| std::fs::read(&target).ok())?
+}
+
 /// One file called `bootstrap`, with a fixed time and mode.
-fn zip(binary: &[u8]) -> zip::result::ZipResult<Vec<u8>> {
+///
+/// Only what travels is compressed: on one machine the time is worth more than the space.
+fn zip(binary: &[u8], profile: Profile) -> zip::result::ZipResult<Vec<u8>> {
+    let method = match profile {
+        Profile::Dev => CompressionMethod::Stored,
+        Profile::Lambda => CompressionMethod::Deflated,
+    };
     let options = SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Deflated)
-        .compression_level(Some(1))
+        .compression_method(method)
         .last_modified_time(DateTime::default())
         .unix_permissions(0o755);
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
@@ -141,14 +177,18 @@ mod tests {
 
     #[test]
     fn equal_binaries_give_equal_packages_and_another_one_another() {
-        let (a, b, c) = (zip(b"one").unwrap(), zip(b"one").unwrap(), zip(b"two").unwrap());
+        let (a, b, c) = (
+            zip(b"one", Profile::Lambda).unwrap(),
+            zip(b"one", Profile::Lambda).unwrap(),
+            zip(b"two", Profile::Lambda).unwrap(),
+        );
         assert_eq!(a, b);
         assert_ne!(a, c);
     }
 
     #[test]
     fn a_package_holds_one_executable_called_bootstrap() {
-        let mut archive = zip::ZipArchive::new(Cursor::new(zip(b"one").unwrap())).unwrap();
+        let mut archive = zip::ZipArchive::new(Cursor::new(zip(b"one", Profile::Lambda).unwrap())).unwrap();
         assert_eq!(archive.len(), 1);
         let file = archive.by_name("bootstrap").unwrap();
         assert_eq!(file.unix_mode().map(|mode| mode & 0o777), Some(0o755));

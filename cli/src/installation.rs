@@ -4,7 +4,7 @@
 //! finds what the one before left, so that an installation that broke off is simply run again.
 
 use crate::failure::{Failure, at};
-use crate::functions::{self, Package};
+use crate::functions::{Package, Profile};
 use crate::output::Output;
 use lockstep_domain::ids::{AccountId, Digest};
 use lockstep_domain::stages::Path as Road;
@@ -83,14 +83,15 @@ impl<'a> Installation<'a> {
         &self.account
     }
 
-    /// Installs or updates everything but the target accounts; `architecture` is what the functions were built for.
+    /// Installs or updates everything but the target accounts; `profile` is how the binaries were built.
     pub async fn install(
         &self,
         binaries: &BTreeMap<String, PathBuf>,
-        architecture: &str,
+        profile: Profile,
     ) -> Result<(ControlPlane, Vec<Step>), Failure> {
         let mut steps = vec![self.bootstrap().await?];
-        let packages = self.pack(binaries).await?;
+        let architecture = architecture(profile);
+        let packages = self.pack(binaries, profile).await?;
         let keys = self.upload(&packages).await?;
         let external_id = self.external_id().await?;
         steps.push(self.control_plane(&keys, &external_id, architecture).await?);
@@ -163,11 +164,15 @@ impl<'a> Installation<'a> {
         self.apply(self.aws, "lockstep-bootstrap", template, &[]).await
     }
 
-    async fn pack(&self, binaries: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, Package>, Failure> {
+    async fn pack(
+        &self,
+        binaries: &BTreeMap<String, PathBuf>,
+        profile: Profile,
+    ) -> Result<BTreeMap<String, Package>, Failure> {
         let progress = self.output.progress("pack the functions");
         let mut tasks = tokio::task::JoinSet::new();
         for (name, binary) in binaries.clone() {
-            tasks.spawn_blocking(move || Package::of(&binary).map(|package| (name, package)));
+            tasks.spawn_blocking(move || Package::of(&binary, profile).map(|package| (name, package)));
         }
         let mut packages = BTreeMap::new();
         while let Some(done) = tasks.join_next().await {
@@ -364,10 +369,10 @@ pub fn not_installed() -> Failure {
 }
 
 /// What the functions are built for, in Lambda's word.
-pub fn architecture(profile: functions::Profile) -> &'static str {
+fn architecture(profile: Profile) -> &'static str {
     match (profile, std::env::consts::ARCH) {
-        (functions::Profile::Lambda, _) | (functions::Profile::Dev, "aarch64") => "arm64",
-        (functions::Profile::Dev, _) => "x86_64",
+        (Profile::Lambda, _) | (Profile::Dev, "aarch64") => "arm64",
+        (Profile::Dev, _) => "x86_64",
     }
 }
 

@@ -14,6 +14,7 @@ pub mod local;
 pub mod names;
 pub mod output;
 pub mod plane;
+pub mod story;
 pub mod surroundings;
 pub mod views;
 
@@ -52,7 +53,11 @@ pub async fn run(arguments: &[String], surroundings: &Surroundings) -> Report {
     let line = std::iter::once("lockstep".to_owned()).chain(arguments.iter().cloned());
     let cli = match Cli::try_parse_from(line) {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error, &surroundings.output),
+        // Whoever asked for documents gets one for this mistake too.
+        Err(error) => {
+            let json = arguments.iter().any(|argument| argument == "--json");
+            return refuse(&error, &surroundings.output.with_json(json));
+        }
     };
     let output = surroundings.output.with_json(cli.global.json);
     let surroundings = Surroundings { output: output.clone(), ..surroundings.clone() };
@@ -77,7 +82,79 @@ fn refuse(error: &clap::Error, output: &Output) -> Report {
         }
         _ => {
             output.note(text.trim_end());
-            Report::of(&Failure::usage(text.lines().next().unwrap_or_default()))
+            let report = Report::of(&Failure::usage(text.lines().next().unwrap_or_default()));
+            output.document(&report.document);
+            report
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn typed(line: &str, folder: &std::path::Path) -> (Report, String) {
+        let output = Output::memory(false);
+        let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let report = run(&arguments, &Surroundings::bare(folder, output.clone())).await;
+        (report, output.captured())
+    }
+
+    #[tokio::test]
+    async fn a_new_component_passes_the_check() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(typed("init my-thing", folder.path()).await.0.exit, Exit::Done);
+        let (report, said) = typed("check my-thing", folder.path()).await;
+        assert_eq!(report.exit, Exit::Done);
+        assert!(said.starts_with("my-thing 0.1: good"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_mistake_in_a_component_is_told_with_file_and_line() {
+        let folder = tempfile::tempdir().unwrap();
+        typed("init my-thing", folder.path()).await;
+        let manifest = folder.path().join("my-thing/lockstep.toml");
+        let text = std::fs::read_to_string(&manifest).unwrap();
+        std::fs::write(&manifest, format!("{text}\n[nonsense]\n")).unwrap();
+        let (report, said) = typed("check my-thing", folder.path()).await;
+        assert_eq!(report.exit, Exit::Failed);
+        let line = text.lines().count() + 2;
+        assert!(said.contains(&format!("my-thing/lockstep.toml:{line}: ")), "{said}");
+    }
+
+    #[tokio::test]
+    async fn init_overwrites_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        typed("init my-thing", folder.path()).await;
+        let (report, said) = typed("init my-thing", folder.path()).await;
+        assert_eq!(report.exit, Exit::Failed);
+        assert!(said.contains("exists already; nothing was written"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn with_json_every_ending_is_one_document() {
+        let folder = tempfile::tempdir().unwrap();
+        for (line, exit) in [
+            ("--json stages show --example", Exit::Done),
+            ("--json check nowhere", Exit::Failed),
+            ("--json promote nonsense", Exit::Usage),
+        ] {
+            let output = Output::memory(true);
+            let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            let report = run(&arguments, &Surroundings::bare(folder.path(), output.clone())).await;
+            assert_eq!(report.exit, exit, "{line}");
+            let said = output.captured();
+            let document = said.find('{').map(|at| serde_json::from_str::<Value>(&said[at..]));
+            assert_eq!(document.unwrap().unwrap(), report.document, "{line}: {said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_secret_on_the_command_line_is_not_an_option_there_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (report, _) = typed("secrets set github:acme/logs token --value hunter2", folder.path()).await;
+        assert_eq!(report.exit, Exit::Usage);
+        let (report, _) = typed("secrets set github:acme/logs token hunter2", folder.path()).await;
+        assert_eq!(report.exit, Exit::Usage);
     }
 }

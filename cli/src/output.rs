@@ -5,7 +5,7 @@
 //! terminal, plain lines elsewhere, nothing with `--json`.
 
 use comfy_table::presets;
-use comfy_table::{ContentArrangement, Row, Table};
+use comfy_table::{ContentArrangement, LineStyle, Row, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::Value;
@@ -101,7 +101,9 @@ impl Output {
             return;
         }
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+        table
+            .load_style(presets::NOTHING.header_separator(LineStyle::none().fill('─').junction('─')))
+            .set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(head);
         table.add_rows(rows);
         let text = table.to_string();

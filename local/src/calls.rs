@@ -1,5 +1,6 @@
 //! The journals of the local cloud: who called what, which functions ran, which events were published.
 
+use crate::cloud::CONTROL_DEADLINE;
 use crate::http::{Client, HttpError, NOTHING};
 use axum::http::Method;
 use serde::Deserialize;
@@ -171,6 +172,11 @@ pub struct Journal<T> {
 impl<T: Entry> Journal<T> {
     pub(crate) fn new(client: Client, endpoint: &str) -> Self {
         Self { client, endpoint: endpoint.to_owned(), entry: PhantomData }
+    }
+
+    /// The journal of a cloud that runs at `endpoint`, in this process or another one.
+    pub fn at(endpoint: &str) -> Self {
+        Self::new(Client::new(CONTROL_DEADLINE), endpoint)
     }
 
     fn url(&self) -> String {

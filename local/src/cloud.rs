@@ -18,7 +18,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a control request may take; a cloud on a busy machine answers late.
-const CONTROL_DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const CONTROL_DEADLINE: Duration = Duration::from_secs(30);
 /// How many logs of earlier emulators are kept.
 const LOGS_KEPT: usize = 20;
 /// How many ports are tried when another process takes the one that was free a moment ago.

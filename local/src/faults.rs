@@ -1,5 +1,6 @@
 //! Faults: what goes wrong on the way to AWS and on the way of an event, as rules a test adds.
 
+use crate::cloud::CONTROL_DEADLINE;
 use crate::http::{Client, HttpError, NOTHING};
 use axum::http::Method;
 use serde::{Deserialize, Serialize};
@@ -220,6 +221,11 @@ pub struct Faults {
 impl Faults {
     pub(crate) fn new(client: Client, endpoint: &str) -> Self {
         Self { client, url: format!("{endpoint}/_lockstep/faults") }
+    }
+
+    /// The faults of a cloud that runs at `endpoint`, in this process or another one.
+    pub fn at(endpoint: &str) -> Self {
+        Self::new(Client::new(CONTROL_DEADLINE), endpoint)
     }
 
     /// Add a fault on calls.

@@ -1,3 +1,66 @@
-//! `cargo demo`: the main job of Lockstep on this machine.
+//! `cargo demo`: the main job of Lockstep on this machine, told while it happens.
 
-fn main() {}
+use clap::Parser;
+use lockstep_cli::failure::{Exit, Failure, at};
+use lockstep_cli::story::Story;
+use lockstep_cli::surroundings::Surroundings;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Does the main job of Lockstep on a local cloud, and says what it does while it does it.
+#[derive(Debug, Parser)]
+#[command(name = "demo")]
+struct Arguments {
+    /// Leave the cloud running at the end
+    #[arg(long)]
+    keep: bool,
+    /// Take the functions' binaries from this folder instead of building them
+    #[arg(long, value_name = "FOLDER")]
+    functions: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
+    let surroundings = match Surroundings::of_process() {
+        Ok(surroundings) => surroundings,
+        Err(failure) => return told(&failure),
+    };
+    // The cloud's daemon is this very program.
+    if arguments.first().is_some_and(|first| first == "local") {
+        return lockstep_cli::run(&arguments, &surroundings).await.exit.into();
+    }
+    match demo(&Arguments::parse(), &surroundings).await {
+        Ok(()) => Exit::Done.into(),
+        Err(failure) => told(&failure),
+    }
+}
+
+async fn demo(arguments: &Arguments, surroundings: &Surroundings) -> Result<(), Failure> {
+    let functions = arguments.functions.as_ref().map(|folder| surroundings.path(folder));
+    let work =
+        tempfile::Builder::new().prefix("lockstep-demo-").tempdir().map_err(at("a folder for the demo"))?;
+    let mut story = Story::new(surroundings, work.path(), functions);
+    let told = tokio::select! {
+        told = story.tell() => told,
+        _ = tokio::signal::ctrl_c() => Err(Failure::new("interrupted")),
+    };
+    if arguments.keep && told.is_ok() {
+        let kept = work.keep();
+        surroundings.output.line("");
+        surroundings.output.line("the cloud is left running. Look around:");
+        surroundings.output.line("  eval \"$(cargo run --quiet --bin lockstep -- local env production)\"");
+        surroundings.output.line("  aws cloudformation describe-stacks");
+        surroundings.output.line(format!("the repository of the story is {}/logs", kept.display()));
+        surroundings.output.line("stop it: cargo run --quiet --bin lockstep -- local down");
+        return Ok(());
+    }
+    let stopped = story.stop().await;
+    told.and(stopped)
+}
+
+fn told(failure: &Failure) -> ExitCode {
+    eprintln!("error: {failure}");
+    failure.exit.into()
+}

@@ -5,7 +5,7 @@ use crate::Report;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::functions::{self, Profile};
-use crate::installation::{Installation, STACKS, TargetAccount, architecture};
+use crate::installation::{Installation, STACKS, TargetAccount};
 use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
 use lockstep_domain::stages::Path as Road;
@@ -91,7 +91,7 @@ pub async fn run(
         }
     };
     let installation = Installation::new(&aws, sources, output).await?;
-    let (found, steps) = installation.install(&binaries, architecture(profile)).await?;
+    let (found, steps) = installation.install(&binaries, profile).await?;
     output.line(format!(
         "Lockstep {} is installed in account {}, {}",
         found.version, found.account, found.region

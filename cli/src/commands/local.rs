@@ -112,14 +112,12 @@ async fn launch(surroundings: &Surroundings) -> Result<Session, Failure> {
     Ok(Session::new(session))
 }
 
-/// The `lockstep` binary: this program, or the one beside it when this is another of ours.
+/// The program that serves: this one, which knows `local serve`, unless another is named.
 fn program(surroundings: &Surroundings) -> Result<PathBuf, Failure> {
-    if let Some(named) = surroundings.variable("LOCKSTEP_PROGRAM") {
-        return Ok(named.into());
+    match surroundings.variable("LOCKSTEP_PROGRAM") {
+        Some(named) => Ok(named.into()),
+        None => std::env::current_exe().map_err(at("this program")),
     }
-    let own = std::env::current_exe().map_err(at("this program"))?;
-    let beside = own.with_file_name("lockstep");
-    if beside.is_file() { Ok(beside) } else { Ok(own) }
 }
 
 async fn serve(state: &Path) -> Result<Report, Failure> {

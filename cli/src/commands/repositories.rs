@@ -98,7 +98,7 @@ async fn subscribe(add: &Add, plane: &Plane, surroundings: &Surroundings) -> Res
 
 /// Where the git host sends the webhooks of a repository.
 pub fn webhook_url(plane: &Plane, id: &RepositoryId) -> String {
-    format!("{}/{id}", plane.found.webhook_url.trim_end_matches('/'))
+    format!("{}/hooks/{id}", plane.found.webhook_url.trim_end_matches('/'))
 }
 
 /// The secret of a repository's webhook.

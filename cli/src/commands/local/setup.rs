@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, at};
 use crate::functions::{self, Profile};
-use crate::installation::{self, Installation, TargetAccount, architecture};
+use crate::installation::{self, Installation, TargetAccount};
 use crate::local::{Kept, Session, TOOLING};
 use crate::surroundings::Surroundings;
 use lockstep_domain::stages::Path as Road;
@@ -33,7 +33,7 @@ pub async fn install(
     };
     let tooling = session.root(TOOLING)?;
     let installation = Installation::new(&tooling, sources, output).await?;
-    let (_, steps) = installation.install(&binaries, architecture(Profile::Dev)).await?;
+    let (_, steps) = installation.install(&binaries, Profile::Dev).await?;
     output.line(format!("installed Lockstep: {} stacks", steps.len()));
     let mut session = session.clone();
     for account in session.clone().accounts.iter().filter(|account| account.alias != TOOLING) {

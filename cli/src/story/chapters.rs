@@ -1,0 +1,229 @@
+//! The six steps.
+
+use super::{COMPONENT, Story, ensure};
+use crate::failure::{Exit, Failure};
+use lockstep_domain::ids::AccountId;
+use lockstep_domain::stack_plan::StackStatus;
+use lockstep_platform::operator::base_images::BaseImages;
+use serde_json::Value;
+
+/// The stack of the component in ci.
+const CI_STACK: &str = "ci-logs-broker";
+
+/// The stack of the component in production.
+const PRODUCTION_STACK: &str = "production-logs-broker";
+
+/// A resource that never becomes ready, and only where the throw-away stack does not see it.
+const NEVER_READY: &str = r#"
+  NeverReady:
+    Type: AWS::CloudFormation::WaitConditionHandle
+    Condition: OnlyInCi
+
+  NobodyAnswers:
+    Type: AWS::CloudFormation::WaitCondition
+    Condition: OnlyInCi
+    Properties:
+      Handle: !Ref NeverReady
+      Timeout: "1"
+"#;
+
+impl Story {
+    pub(super) async fn first_commit(&mut self) -> Result<(), Failure> {
+        let answer = self.push(Exit::Done).await?;
+        self.facts.first = version_to(&answer, "ci")?;
+        let running = self.version_in("ci").await?;
+        ensure(running.as_deref() == Some(&self.facts.first), "ci runs the first release")?;
+        self.no_throw_away_stacks().await?;
+        self.type_in(&["status"], Exit::Done).await.map(drop)
+    }
+
+    pub(super) async fn update(&mut self) -> Result<(), Failure> {
+        let before = self.stack_in_ci().await?;
+        self.base_image("logstash-2.1.1", "logstash@2.1.1").await?;
+        let repository = self.repository();
+        repository.replace("broker/parameters/default.toml", "MaxSize = 2", "MaxSize = 3")?;
+        repository.replace("broker/lockstep.toml", "logstash@^2.1\"", "logstash@^2.1.1\"")?;
+        repository.commit("Room for a third broker, and Logstash 2.1.1").await?;
+        let answer = self.push(Exit::Done).await?;
+        self.facts.promoted = version_to(&answer, "ci")?;
+        let after = self.stack_in_ci().await?;
+        ensure(after.status == StackStatus::UpdateComplete, "the stack in ci was updated")?;
+        ensure(after.arn == before.arn, "the stack in ci is the same stack")?;
+        let running = self.version_in("ci").await?;
+        ensure(running.as_deref() == Some(&self.facts.promoted), "ci runs the second release")?;
+        self.no_throw_away_stacks().await
+    }
+
+    pub(super) async fn promotion(&mut self) -> Result<(), Failure> {
+        let release = format!("{COMPONENT}@{}", self.facts.promoted);
+        let answer = self.type_in(&["promote", &release, "--to", "production"], Exit::NeedsHuman).await?;
+        let deployment = text(&answer["deployment"]["id"])?;
+        self.nothing_in_production().await?;
+        self.say("(nothing has happened in production: its change set waits, and so does the execution)");
+        let approve = text(&answer["approve_with"])?;
+        let arguments: Vec<&str> = approve.split(' ').skip(1).collect();
+        self.type_in(&arguments, Exit::Done).await?;
+        self.facts.production = deployment;
+        let stack = self.stacks("production")?.find(PRODUCTION_STACK).await?;
+        let created = stack.is_some_and(|stack| stack.status == StackStatus::CreateComplete);
+        ensure(created, "the stack in production was created")?;
+        let running = self.version_in("production").await?;
+        ensure(running.as_deref() == Some(&self.facts.promoted), "production runs the promoted release")?;
+        self.nothing_is_shared().await?;
+        self.type_in(&["status"], Exit::Done).await.map(drop)
+    }
+
+    /// Before the approval the stack is not there, or only reviewed: no resource exists.
+    pub async fn nothing_in_production(&self) -> Result<(), Failure> {
+        let stack = self.stacks("production")?.find(PRODUCTION_STACK).await?;
+        let untouched = stack.is_none_or(|stack| stack.status == StackStatus::ReviewInProgress);
+        ensure(untouched, "production's change set is not executed before somebody approves")?;
+        ensure(
+            self.version_in("production").await?.is_none(),
+            "production runs nothing before somebody approves",
+        )
+    }
+
+    pub(super) async fn no_changes(&mut self) -> Result<(), Failure> {
+        let before = self.stack_in_ci().await?;
+        let change_sets = self.stacks("development")?.change_sets(CI_STACK).await?.len();
+        let repository = self.repository();
+        let readme = repository.read("broker/README.md")?;
+        repository.write("broker/README.md", &format!("{readme}\nAsk in #platform.\n"))?;
+        repository.commit("Whom to ask").await?;
+        let answer = self.push(Exit::Done).await?;
+        self.facts.unchanged = version_to(&answer, "ci")?;
+        let state = deployment_to(&answer, "ci")?["state"].clone();
+        ensure(state == "no_changes", "the deployment to ci says that there was nothing to change")?;
+        let after = self.stack_in_ci().await?;
+        ensure(after.last_updated == before.last_updated, "the stack in ci was not updated")?;
+        let now = self.stacks("development")?.change_sets(CI_STACK).await?.len();
+        ensure(now == change_sets, "no change set was made for the stack in ci")?;
+        self.say("(the stack's LastUpdatedTime and its change sets are what they were)");
+        let running = self.version_in("ci").await?;
+        ensure(running.as_deref() == Some(&self.facts.unchanged), "ci is recorded at the third release")
+    }
+
+    pub(super) async fn failing_commit(&mut self) -> Result<(), Failure> {
+        let repository = self.repository();
+        let template = repository.read("broker/template.yaml")?;
+        repository.write("broker/template.yaml", &with_something_never_ready(&template)?)?;
+        repository.commit("Wait for something that never comes").await?;
+        let answer = self.push(Exit::Failed).await?;
+        let failed = deployment_to(&answer, "ci")?;
+        let id = text(&failed["id"])?;
+        ensure(
+            failed["diagnosis"][0]["logical_id"] == "NobodyAnswers",
+            "the first cause is the one resource that failed",
+        )?;
+        self.type_in(&["why", &id[..8]], Exit::Done).await?;
+        let stack = self.stack_in_ci().await?;
+        ensure(stack.status == StackStatus::UpdateRollbackComplete, "the stack in ci was rolled back")?;
+        let running = self.version_in("ci").await?;
+        ensure(running.as_deref() == Some(&self.facts.unchanged), "ci still runs the release before")?;
+        self.no_throw_away_stacks().await
+    }
+
+    pub(super) async fn failing_check(&mut self) -> Result<(), Failure> {
+        let repository = self.repository();
+        repository.revert().await?;
+        repository.replace("broker/lockstep.toml", "^[0-9]{1,5}$", "^not a port$")?;
+        repository.commit("A check that cannot pass").await?;
+        let answer = self.push(Exit::Failed).await?;
+        ensure(deployment_to(&answer, "ci").is_err(), "what failed its test goes nowhere")?;
+        self.no_throw_away_stacks().await?;
+        let running = self.version_in("ci").await?;
+        ensure(running.as_deref() == Some(&self.facts.unchanged), "ci still runs the release before")?;
+        self.type_in(&["releases", COMPONENT], Exit::Done).await.map(drop)
+    }
+
+    /// Pushes the component.
+    pub async fn push(&self, expected: Exit) -> Result<Value, Failure> {
+        self.type_in(&["push", "logs/broker"], expected).await
+    }
+
+    async fn stack_in_ci(&self) -> Result<lockstep_platform::cloudformation::Stack, Failure> {
+        let found = self.stacks("development")?.find(CI_STACK).await?;
+        found.ok_or_else(|| Failure::new(format!("stack {CI_STACK} does not exist")))
+    }
+
+    /// Every throw-away stack is gone.
+    pub async fn no_throw_away_stacks(&self) -> Result<(), Failure> {
+        let left = self.stacks("development")?.names("test-").await?;
+        ensure(left.is_empty(), format!("no throw-away stack is left: {}", left.join(", ")))
+    }
+
+    /// No image and no snapshot of any account is shared with anybody.
+    pub async fn nothing_is_shared(&self) -> Result<(), Failure> {
+        let session = self.session()?;
+        for alias in ["development", "production"] {
+            let images = BaseImages::new(&session.operator(alias)?);
+            for image in images.owned().await? {
+                let launched_by = images.launched_by(&image.ami).await?;
+                ensure(launched_by.is_empty(), format!("{} of {alias} is shared with nobody", image.ami))?;
+                for snapshot in &image.snapshots {
+                    let read_by = images.read_by(snapshot).await?;
+                    ensure(read_by.is_empty(), format!("{snapshot} of {alias} is shared with nobody"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The accounts of the story by id.
+    pub fn alias_of(&self, account: &AccountId) -> Result<String, Failure> {
+        let session = self.session()?;
+        let found = session.accounts.iter().find(|known| known.id == account.as_str());
+        Ok(found.map_or_else(|| account.to_string(), |known| known.alias))
+    }
+}
+
+fn with_something_never_ready(template: &str) -> Result<String, Failure> {
+    let condition = "Conditions:\n  OnlyInCi: !Equals [!Ref EnvironmentName, ci]\n";
+    let (before, after) = template
+        .split_once("\nResources:\n")
+        .ok_or_else(|| Failure::new("the broker's template has no section Resources"))?;
+    let conditions = match before.contains("\nConditions:\n") {
+        true => before.replacen("\nConditions:\n", &format!("\n{condition}"), 1),
+        false => format!("{before}\n{condition}"),
+    };
+    Ok(format!("{conditions}\nResources:{NEVER_READY}\n{after}"))
+}
+
+/// The deployment to a stage, in the answer of a command that followed it.
+fn deployment_to<'a>(answer: &'a Value, stage: &str) -> Result<&'a Value, Failure> {
+    let deployments = answer["deployments"].as_array().into_iter().flatten();
+    let mut found = deployments.filter(|deployment| deployment["stage"] == stage);
+    found.next_back().ok_or_else(|| Failure::new(format!("nothing was deployed to {stage}")))
+}
+
+fn version_to(answer: &Value, stage: &str) -> Result<String, Failure> {
+    text(&deployment_to(answer, stage)?["version"])
+}
+
+fn text(value: &Value) -> Result<String, Failure> {
+    value
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Failure::new(format!("the answer lacks something: {value}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_resource_that_never_becomes_ready_is_added_where_only_ci_has_it() {
+        let made = with_something_never_ready("Parameters:\n  A: 1\n\nResources:\n  Queue: 1\n").unwrap();
+        assert!(made.contains("Conditions:\n  OnlyInCi: !Equals"), "{made}");
+        assert!(made.contains("Resources:\n  NeverReady:\n"), "{made}");
+        assert!(made.ends_with("\n  Queue: 1\n"), "{made}");
+    }
+
+    #[test]
+    fn conditions_that_are_there_are_kept() {
+        let made = with_something_never_ready("A: 1\nConditions:\n  X: 1\nResources:\n").unwrap();
+        assert_eq!(made.matches("Conditions:").count(), 1);
+        assert!(made.contains("  X: 1"), "{made}");
+    }
+}

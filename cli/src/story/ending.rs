@@ -1,0 +1,43 @@
+//! What a person wants to see at the end.
+
+use super::Story;
+use crate::failure::{Exit, Failure};
+use crate::output::duration;
+use lockstep_domain::records::Image;
+
+impl Story {
+    pub(super) async fn ending(&mut self) -> Result<(), Failure> {
+        self.nothing_is_shared().await?;
+        self.no_throw_away_stacks().await?;
+        self.say("");
+        self.say("== which version is where");
+        self.type_in(&["status"], Exit::Done).await?;
+        self.say("");
+        self.say("== which id each image has in each account (none is shared with anybody)");
+        self.images().await?;
+        self.say("");
+        self.say("== how long it took");
+        let seconds = self.facts.seconds.iter();
+        self.output()
+            .indented()
+            .table(["step", "took"], seconds.map(|(title, seconds)| [title.clone(), duration(*seconds)]));
+        Ok(())
+    }
+
+    async fn images(&self) -> Result<(), Failure> {
+        let mut images = self.plane().await?.images().await?;
+        images.sort_by(|a, b| (&a.name, &a.version, &a.location).cmp(&(&b.name, &b.version, &b.location)));
+        let mut rows = Vec::new();
+        for image in &images {
+            rows.push(self.row(image)?);
+        }
+        self.output().indented().table(["image", "version", "account", "id"], rows);
+        Ok(())
+    }
+
+    fn row(&self, image: &Image) -> Result<[String; 4], Failure> {
+        let account = self.alias_of(&image.location.account)?;
+        let ami = image.ami.as_ref().map(ToString::to_string).unwrap_or_default();
+        Ok([image.name.to_string(), image.version.to_string(), account, ami])
+    }
+}

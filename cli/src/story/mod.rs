@@ -1,0 +1,206 @@
+//! The main job of Lockstep, told from beginning to end on the local cloud: what `cargo demo` shows and what the
+//! end-to-end test asserts. Every command in it is run as it is printed, through the same entry as the binary's.
+
+mod chapters;
+mod ending;
+mod preparation;
+mod repository;
+
+use crate::Report;
+use crate::failure::{Exit, Failure, at};
+use crate::local::{Session, state_dir};
+use crate::output::{Output, duration};
+use crate::plane::Plane;
+use crate::surroundings::{Input, Surroundings};
+use lockstep_domain::ids::StageName;
+use lockstep_local::session::{self, Status};
+use lockstep_platform::operator::stacks::Installer;
+use repository::Repository;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The component of the story.
+pub const COMPONENT: &str = "logs-broker";
+
+/// Its repository.
+pub const REPOSITORY: &str = "github:acme/logs";
+
+/// The mark on a session that a story started: the next story may replace it.
+const MARK: &str = "story";
+
+/// What the story left, for whoever wants to know more.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The version of the first release.
+    pub first: String,
+    /// The version that was promoted.
+    pub promoted: String,
+    /// The version that changed nothing.
+    pub unchanged: String,
+    /// The deployment to production.
+    pub production: String,
+    /// Each chapter and how many seconds it took.
+    pub seconds: Vec<(String, f64)>,
+}
+
+/// A story that is being told.
+pub struct Story {
+    /// Where its commands are typed.
+    pub surroundings: Surroundings,
+    /// What is known so far.
+    pub facts: Facts,
+    /// The folder of its files: `stages.toml`, `parameters.toml`, `logs/`.
+    work: PathBuf,
+    functions: Option<PathBuf>,
+    /// Whether the cloud that runs, or starts, is this story's.
+    owns_cloud: bool,
+}
+
+impl Story {
+    /// Prepares a story that writes its files into `work`; `functions` is a folder of binaries, if they are built.
+    pub fn new(surroundings: &Surroundings, work: &Path, functions: Option<PathBuf>) -> Self {
+        // The state belongs where the command was started, the commands are typed where the files are.
+        let mut variables = surroundings.variables.clone();
+        let state = state_dir(surroundings).display().to_string();
+        variables.insert("LOCKSTEP_STATE".to_owned(), state);
+        // Nothing of the person's own AWS accounts gets in.
+        variables.retain(|name, _| !name.starts_with("AWS_"));
+        let surroundings = Surroundings { variables, directory: work.to_owned(), ..surroundings.clone() };
+        Self { surroundings, facts: Facts::default(), work: work.to_owned(), functions, owns_cloud: false }
+    }
+
+    /// Tells it all.
+    pub async fn tell(&mut self) -> Result<(), Failure> {
+        self.chapter("a cloud with three accounts, and Lockstep in it", Story::cloud).await?;
+        self.chapter("an organisation: stages, parameters, a base image, a repository", Story::organisation)
+            .await?;
+        self.chapter("1. the first commit: packaged, tested, in ci", Story::first_commit).await?;
+        self.chapter("2. another parameter and another image: an update", Story::update).await?;
+        self.chapter("3. to production, in the other account", Story::promotion).await?;
+        self.chapter("4. a commit that changes nothing in the template", Story::no_changes).await?;
+        self.chapter("5. a commit that cannot work", Story::failing_commit).await?;
+        self.chapter("6. a commit whose check fails in the throw-away stack", Story::failing_check).await?;
+        self.ending().await
+    }
+
+    /// Stops the cloud, if it is this story's; one that is only starting is waited for, so that it can be told.
+    pub async fn stop(&self) -> Result<(), Failure> {
+        if !self.owns_cloud {
+            return Ok(());
+        }
+        let state = state_dir(&self.surroundings);
+        while matches!(session::status(&state), Ok(Status::Starting)) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        self.type_quietly(&["local", "down"]).await.map(drop)
+    }
+
+    async fn chapter(
+        &mut self,
+        title: &str,
+        tell: impl AsyncFnOnce(&mut Self) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let began = Instant::now();
+        self.say("");
+        self.say(&format!("== {title}"));
+        tell(self)
+            .await
+            .map_err(|failure| Failure { what: format!("{title}: {}", failure.what), ..failure })?;
+        let seconds = began.elapsed().as_secs_f64();
+        self.say(&format!("   ({})", duration(seconds)));
+        self.facts.seconds.push((title.to_owned(), seconds));
+        Ok(())
+    }
+
+    fn output(&self) -> &Output {
+        &self.surroundings.output
+    }
+
+    /// The narrator.
+    fn say(&self, text: &str) {
+        self.output().line(text);
+    }
+
+    /// Types a command, and expects it to end like this. Its answer is what a script would get.
+    pub async fn type_in(&self, arguments: &[&str], expected: Exit) -> Result<Value, Failure> {
+        self.type_with(arguments, expected, None).await
+    }
+
+    /// The same, with something on standard input that is not shown.
+    async fn type_with(
+        &self,
+        arguments: &[&str],
+        expected: Exit,
+        input: Option<String>,
+    ) -> Result<Value, Failure> {
+        let pipe = if input.is_some() { "… | " } else { "" };
+        self.say(&format!("$ {pipe}lockstep {}", arguments.join(" ")));
+        let output = self.output().indented();
+        let given = Input::Given(input.unwrap_or_default());
+        let surroundings = Surroundings { output, input: given, ..self.surroundings.clone() };
+        expect(crate::run(&owned(arguments), &surroundings).await, arguments, expected)
+    }
+
+    /// Types a command whose lines nobody needs to see.
+    async fn type_quietly(&self, arguments: &[&str]) -> Result<Value, Failure> {
+        let surroundings = Surroundings { output: Output::memory(false), ..self.surroundings.clone() };
+        expect(crate::run(&owned(arguments), &surroundings).await, arguments, Exit::Done)
+    }
+
+    /// The session of the cloud.
+    pub fn session(&self) -> Result<Session, Failure> {
+        Session::expect(&self.surroundings)
+    }
+
+    /// The control plane, as the person at the keyboard.
+    pub async fn plane(&self) -> Result<Plane, Failure> {
+        let quiet = Surroundings { output: Output::memory(false), ..self.surroundings.clone() };
+        Plane::open(&crate::commands::Global { json: false, profile: None, region: None }, &quiet).await
+    }
+
+    /// The stacks of an account, as the person at the keyboard.
+    pub fn stacks(&self, alias: &str) -> Result<Installer, Failure> {
+        Ok(Installer::new(&self.session()?.operator(alias)?))
+    }
+
+    /// The clone of the component's repository.
+    pub fn repository(&self) -> Repository {
+        Repository::at(self.work.join("logs"))
+    }
+
+    /// The version that runs in a stage.
+    pub async fn version_in(&self, stage: &str) -> Result<Option<String>, Failure> {
+        let stage: StageName = stage.parse().map_err(at("a stage"))?;
+        let plane = self.plane().await?;
+        let key = lockstep_domain::records::Environment::key_of(&stage, COMPONENT);
+        let found = plane.ledger.get::<lockstep_domain::records::Environment>(&key).await?;
+        Ok(found.and_then(|found| found.record.deployed).map(|deployed| deployed.version.to_string()))
+    }
+}
+
+/// Says what the story relies on; if it does not hold, the story is wrong and ends.
+pub fn ensure(holds: bool, what: impl AsRef<str>) -> Result<(), Failure> {
+    if holds {
+        Ok(())
+    } else {
+        Err(Failure::new(format!("this should hold and does not: {}", what.as_ref())))
+    }
+}
+
+fn expect(report: Report, arguments: &[&str], expected: Exit) -> Result<Value, Failure> {
+    if report.exit == expected {
+        return Ok(report.document);
+    }
+    Err(Failure::new(format!(
+        "`lockstep {}` ended with {}, not {}: {}",
+        arguments.join(" "),
+        report.exit.code(),
+        expected.code(),
+        report.document["error"].as_str().unwrap_or("its lines above say why")
+    )))
+}
+
+fn owned(arguments: &[&str]) -> Vec<String> {
+    arguments.iter().map(|argument| (*argument).to_owned()).collect()
+}
