@@ -90,6 +90,8 @@ pub struct ChangeSetView {
     pub arn: String,
     /// Its stack's ARN.
     pub stack_arn: String,
+    /// What its maker wrote on it.
+    pub description: String,
     /// How far it is.
     pub state: ChangeSetState,
     /// What it would do to its own stack; nothing if it could not be read.

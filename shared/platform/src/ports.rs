@@ -1,5 +1,7 @@
 //! What functions ask of the ledger and of waits, so that tests can stand in for both.
 
+pub mod memory;
+
 use crate::ledger::{Inserted, Ledger, Order, Versioned, Write};
 use crate::waits::Waits;
 use lockstep_domain::error::Failure;

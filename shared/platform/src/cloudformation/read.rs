@@ -87,6 +87,7 @@ pub(super) fn change_set(found: &DescribeChangeSetOutput) -> Result<ChangeSetVie
     Ok(ChangeSetView {
         arn: arn.to_owned(),
         stack_arn: stack_arn.to_owned(),
+        description: found.description().unwrap_or_default().to_owned(),
         state: state(status, found.execution_status(), reason),
         changes: found.changes().iter().map(proposed).collect(),
     })

@@ -1,0 +1,56 @@
+//! Record the copy as usable, or close the promotion as failed.
+
+use crate::journal::note;
+use crate::load::{Promotion, unusable};
+use crate::world::World;
+use lockstep_domain::error::Failure;
+use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::payloads::image::Promoted;
+use lockstep_domain::payloads::ledger::Failed;
+use lockstep_domain::promotion;
+use lockstep_domain::records::{Caught, Deployment, DeploymentState, FailureRecord, Image, ImageState};
+use lockstep_platform::ec2::Images;
+use lockstep_platform::ports::Records;
+
+/// Serves `record`.
+pub async fn record<W: World>(world: &W, id: &DeploymentId) -> Result<Promoted, Failure> {
+    let promotion = Promotion::load(world, id).await?;
+    let found = promotion.image_at(world, promotion.target()).await?;
+    let found = found.ok_or_else(|| unusable(format!("the promotion {id} has no copy to record")))?;
+    let ami = found.record.ami.clone().ok_or_else(|| unusable("the copy has no id"))?;
+    if found.record.state == ImageState::Promoting {
+        // Once it is recorded, releases use it: the last look is here.
+        let usable = Image { state: ImageState::Available, recorded_at: world.now(), ..found.record.clone() };
+        let images = world.target(promotion.target(), &promotion.session()).await?;
+        if let Some(why) = promotion::unusable(&usable, images.describe(&ami).await?.as_ref()) {
+            return Err(unusable(why));
+        }
+        world.records().replace(&found, usable).await?;
+        note(world, id, &format!("{ami} is usable in account {}", promotion.target().account)).await?;
+    }
+    close(world, &promotion, DeploymentState::Succeeded, None).await?;
+    Ok(Promoted { image: promotion.image.clone(), version: promotion.deployment.record.version.clone(), ami })
+}
+
+/// Serves `fail`.
+pub async fn fail<W: World>(world: &W, id: &DeploymentId, error: &Caught) -> Result<Failed, Failure> {
+    let promotion = Promotion::load(world, id).await?;
+    let failure = FailureRecord { error: error.error.clone(), message: error.sentence() };
+    close(world, &promotion, DeploymentState::Failed, Some(failure.clone())).await?;
+    Ok(Failed { error: failure.error, cause: failure.message })
+}
+
+/// Closes the promotion; one that is over stays as it ended.
+async fn close<W: World>(
+    world: &W,
+    promotion: &Promotion,
+    state: DeploymentState,
+    failure: Option<FailureRecord>,
+) -> Result<(), Failure> {
+    let old = &promotion.deployment;
+    if old.record.state.is_final() {
+        return Ok(());
+    }
+    let closed = Deployment { state, failure, finished_at: Some(world.now()), ..old.record.clone() };
+    world.records().replace(old, closed).await.map(drop)
+}

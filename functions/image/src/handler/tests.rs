@@ -1,0 +1,355 @@
+//! The function against an EC2 in memory, with two accounts.
+
+mod fakes;
+
+use super::*;
+use fakes::{COPY_ACCOUNT, FakeWorld, SOURCE};
+use lockstep_domain::error::FailureKind;
+use lockstep_domain::ids::{AmiId, DeploymentId};
+use lockstep_domain::payloads::Task;
+use lockstep_domain::payloads::inputs::PromoteImage;
+use lockstep_domain::promotion::AmiState;
+use lockstep_domain::records::{Caught, Deployment, DeploymentState, Image, ImageState};
+
+const EXECUTION: &str = "arn:aws:states:eu-west-1:999999999999:execution:lockstep-promote-image:1";
+
+fn task() -> Task {
+    Task {
+        token: "task-token".into(),
+        execution: EXECUTION.into(),
+        entered_at: jiff::Timestamp::UNIX_EPOCH,
+        retry: 0,
+    }
+}
+
+fn input() -> PromoteImage {
+    PromoteImage {
+        image: "logstash".parse().unwrap(),
+        version: "2.1.37".parse().unwrap(),
+        to: "production".parse().unwrap(),
+    }
+}
+
+fn id() -> DeploymentId {
+    DeploymentId::of_execution(EXECUTION)
+}
+
+fn inspect(execution: &str) -> Request {
+    Request::Inspect { execution: execution.into(), input: input() }
+}
+
+async fn inspected(world: &FakeWorld) -> Go {
+    match handle(world, inspect(EXECUTION)).await.unwrap() {
+        Answer::Inspected(inspected) => inspected.next,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn ok(world: &FakeWorld, request: Request) -> Answer {
+    handle(world, request).await.unwrap()
+}
+
+async fn failure(world: &FakeWorld, request: Request) -> Failure {
+    handle(world, request).await.unwrap_err()
+}
+
+fn share() -> Request {
+    Request::Share { promotion: id() }
+}
+
+fn copy() -> Request {
+    Request::Copy { promotion: id(), task: task() }
+}
+
+fn observe() -> Request {
+    Request::Observe { promotion: id() }
+}
+
+fn compare() -> Request {
+    Request::Compare { promotion: id() }
+}
+
+fn unshare() -> Request {
+    Request::Unshare { promotion: id() }
+}
+
+fn record() -> Request {
+    Request::Record { promotion: id() }
+}
+
+fn discard() -> Request {
+    Request::Discard { promotion: id() }
+}
+
+fn import(ami: &str) -> Request {
+    Request::Import {
+        ami: ami.parse().unwrap(),
+        name: "logstash".parse().unwrap(),
+        version: "2.1.37".parse().unwrap(),
+        stage: "ci".parse().unwrap(),
+    }
+}
+
+/// A world that has the image in `ci`.
+async fn imported() -> FakeWorld {
+    let world = FakeWorld::new();
+    ok(&world, import(SOURCE)).await;
+    world
+}
+
+/// As far as the pending copy.
+async fn copying() -> (FakeWorld, AmiId) {
+    let world = imported().await;
+    assert_eq!(inspected(&world).await, Go::Copy);
+    ok(&world, share()).await;
+    ok(&world, copy()).await;
+    let ami = world.copy_record().unwrap().ami.unwrap();
+    (world, ami)
+}
+
+#[tokio::test]
+async fn an_image_is_shared_copied_compared_unshared_and_recorded() {
+    let (world, ami) = copying().await;
+    assert_eq!(world.source_record().shared_with.len(), 1);
+    assert_eq!(world.waits.registered.borrow().as_slice(), [format!("arn:aws:ec2:eu-west-1::image/{ami}")]);
+    assert!(world.waits.woken.borrow().is_empty(), "it is pending: its event will tell");
+    assert_eq!(ok(&world, observe()).await, next(Go::Wait));
+    world.ec2.set_state(&ami, AmiState::Available);
+    assert_eq!(ok(&world, observe()).await, next(Go::Compare));
+    ok(&world, compare()).await;
+    ok(&world, unshare()).await;
+    assert!(world.ec2.nothing_is_shared());
+    assert!(world.source_record().shared_with.is_empty());
+    let Answer::Promoted(promoted) = ok(&world, record()).await else { panic!() };
+    assert_eq!(promoted.ami, ami);
+    let copy = world.copy_record().unwrap();
+    assert_eq!(
+        (copy.state, copy.snapshots.len(), copy.source_ami.as_str()),
+        (ImageState::Available, 1, SOURCE)
+    );
+    assert_eq!(world.promotion().state, DeploymentState::Succeeded);
+}
+
+#[tokio::test]
+async fn the_copy_and_its_snapshots_carry_the_tags_from_the_first_moment() {
+    let (world, ami) = copying().await;
+    let tags = world.ec2.tags(&ami);
+    assert_eq!(tags["lockstep:image"], "logstash");
+    assert_eq!(tags["source-ami"], SOURCE);
+    assert_eq!(tags["deployment"], id().to_string());
+    assert_eq!(world.ec2.snapshot_tags_of(&ami)["version"], "2.1.37");
+}
+
+#[tokio::test]
+async fn what_is_to_be_shared_is_written_down_before_it_is_shared() {
+    let world = imported().await;
+    inspected(&world).await;
+    world.ec2.fail_next_share.set(true);
+    failure(&world, share()).await;
+    assert_eq!(world.source_record().shared_with.len(), 1);
+    ok(&world, unshare()).await;
+    assert!(world.source_record().shared_with.is_empty() && world.ec2.nothing_is_shared());
+}
+
+#[tokio::test]
+async fn a_copy_whose_answer_was_lost_is_not_made_twice() {
+    let world = imported().await;
+    inspected(&world).await;
+    ok(&world, share()).await;
+    world.ec2.lose_next_answer.set(true);
+    assert_eq!(failure(&world, copy()).await.kind, FailureKind::Transient);
+    ok(&world, copy()).await;
+    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 1);
+}
+
+#[tokio::test]
+async fn a_finished_copy_answers_at_once_when_it_is_asked_for_again() {
+    let (world, ami) = copying().await;
+    world.ec2.set_state(&ami, AmiState::Available);
+    ok(&world, copy()).await;
+    assert_eq!(world.waits.woken.borrow().len(), 1);
+    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 1);
+}
+
+#[tokio::test]
+async fn an_image_that_is_not_shared_is_tried_for_a_while_and_then_given_up() {
+    let world = imported().await;
+    inspected(&world).await;
+    let failure = failure(&world, copy()).await;
+    assert_eq!(failure.kind, FailureKind::ImageUnusable);
+    assert_eq!(world.ec2.copies_tried.get(), 3);
+}
+
+#[tokio::test]
+async fn a_failed_copy_is_discarded_with_its_snapshots_and_the_sharing_undone() {
+    let (world, ami) = copying().await;
+    world.ec2.set_state(&ami, AmiState::Broken("failed: no key".into()));
+    let error = failure(&world, observe()).await;
+    assert_eq!(error.kind, FailureKind::ImageUnusable);
+    assert!(error.message.contains("failed: no key"));
+    for _ in 0..2 {
+        ok(&world, discard()).await;
+        ok(&world, unshare()).await;
+    }
+    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 0);
+    assert_eq!(world.ec2.snapshots_of_account(COPY_ACCOUNT), 0);
+    assert!(world.ec2.nothing_is_shared());
+    assert_eq!(world.copy_record(), None);
+    let caught = Caught { error: "ImageUnusable".into(), cause: "failed: no key".into() };
+    let Answer::Failed(failed) = ok(&world, Request::Fail { promotion: id(), error: caught }).await else {
+        panic!()
+    };
+    assert_eq!(failed.cause, "failed: no key");
+    assert_eq!(world.promotion().state, DeploymentState::Failed);
+}
+
+#[tokio::test]
+async fn a_copy_whose_id_was_never_learned_is_discarded_too() {
+    let world = imported().await;
+    inspected(&world).await;
+    ok(&world, share()).await;
+    world.ec2.lose_next_answer.set(true);
+    failure(&world, copy()).await;
+    ok(&world, discard()).await;
+    assert_eq!((world.ec2.owned_by(COPY_ACCOUNT), world.ec2.snapshots_of_account(COPY_ACCOUNT)), (0, 0));
+}
+
+#[tokio::test]
+async fn a_usable_copy_is_never_discarded() {
+    let (world, ami) = copying().await;
+    world.ec2.set_state(&ami, AmiState::Available);
+    ok(&world, observe()).await;
+    ok(&world, record()).await;
+    ok(&world, discard()).await;
+    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 1);
+}
+
+#[tokio::test]
+async fn discarding_before_anything_was_copied_does_nothing() {
+    let world = imported().await;
+    inspected(&world).await;
+    ok(&world, discard()).await;
+    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 0);
+    assert_eq!(world.ec2.deregistered.get(), 0);
+}
+
+#[tokio::test]
+async fn a_copy_that_differs_is_refused() {
+    let (world, ami) = copying().await;
+    world.ec2.set_state(&ami, AmiState::Available);
+    world.ec2.change(&ami, |ami| ami.architecture = "x86_64".into());
+    let failure = failure(&world, compare()).await;
+    assert!(failure.message.contains("the architecture is x86_64, not arm64"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn a_copy_is_recorded_only_if_it_is_usable() {
+    let (world, _) = copying().await;
+    assert_eq!(failure(&world, record()).await.kind, FailureKind::ImageUnusable);
+    assert_eq!(world.copy_record().unwrap().state, ImageState::Promoting);
+}
+
+#[tokio::test]
+async fn an_image_that_is_there_already_is_not_copied_again() {
+    let (world, ami) = copying().await;
+    world.ec2.set_state(&ami, AmiState::Available);
+    ok(&world, observe()).await;
+    ok(&world, record()).await;
+    let other = "arn:other";
+    let Answer::Inspected(again) = ok(&world, inspect(other)).await else { panic!() };
+    assert_eq!(again.next, Go::Present);
+    let Answer::Promoted(promoted) = ok(&world, Request::Record { promotion: again.promotion }).await else {
+        panic!()
+    };
+    assert_eq!(promoted.ami, ami);
+    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 1);
+}
+
+#[tokio::test]
+async fn two_promotions_of_one_version_do_not_make_two_copies() {
+    let (world, ami) = copying().await;
+    let other = "arn:other";
+    for running in [Some(true), None] {
+        world.running.set(running);
+        assert_eq!(failure(&world, inspect(other)).await.kind, FailureKind::EnvironmentBusy);
+    }
+    world.running.set(Some(false));
+    let Answer::Inspected(taken_over) = ok(&world, inspect(other)).await else { panic!() };
+    assert_eq!(world.promotion().state, DeploymentState::Abandoned);
+    let copy = Request::Copy { promotion: taken_over.promotion.clone(), task: task() };
+    ok(&world, copy).await;
+    assert_eq!(world.copy_record().unwrap().ami, Some(ami.clone()));
+    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 1);
+    world.ec2.set_state(&ami, AmiState::Available);
+    ok(&world, Request::Compare { promotion: taken_over.promotion }).await;
+    assert_eq!(failure(&world, observe()).await.kind, FailureKind::Superseded);
+}
+
+#[tokio::test]
+async fn an_image_nobody_imported_is_not_found() {
+    let failure = failure(&FakeWorld::new(), inspect(EXECUTION)).await;
+    assert_eq!(failure.kind, FailureKind::NotFound);
+    assert!(failure.message.contains("lockstep images import"));
+}
+
+#[tokio::test]
+async fn a_snapshot_under_the_key_that_aws_manages_is_explained() {
+    let world = imported().await;
+    inspected(&world).await;
+    world.ec2.refuse_shares.set(true);
+    let failure = failure(&world, share()).await;
+    assert_eq!(failure.kind, FailureKind::ImageUnusable);
+    assert!(failure.message.contains("key that AWS manages"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn importing_tags_and_records_the_image_and_again_changes_nothing() {
+    let world = imported().await;
+    let first = world.source_record();
+    assert_eq!((first.state, first.ami.as_ref().unwrap().as_str()), (ImageState::Available, SOURCE));
+    assert_eq!(world.ec2.tags(&SOURCE.parse().unwrap())["version"], "2.1.37");
+    ok(&world, import(SOURCE)).await;
+    assert_eq!(world.source_record(), first);
+}
+
+#[tokio::test]
+async fn a_version_is_never_given_to_a_second_image() {
+    let world = imported().await;
+    let other = world.ec2.register("111111111111");
+    let failure = failure(&world, import(other.as_str())).await;
+    assert!(failure.message.contains("never given twice"), "{}", failure.message);
+    assert!(!world.ec2.tags(&other).contains_key("version"));
+}
+
+#[tokio::test]
+async fn images_of_a_deployment_are_looked_at_again_where_they_are_used() {
+    let world = imported().await;
+    let deployment = world.deployment_to_ci();
+    let verify = || Request::Verify { deployment: deployment.clone() };
+    ok(&world, verify()).await;
+    world.ec2.change(&SOURCE.parse().unwrap(), |ami| drop(ami.tags.insert("version".into(), "9.9.9".into())));
+    assert_eq!(failure(&world, verify()).await.kind, FailureKind::ImageUnusable);
+    world.records.put(&Image { revoked: Some("hole".into()), ..world.source_record() });
+    assert!(failure(&world, verify()).await.message.contains("revoked"));
+}
+
+#[tokio::test]
+async fn an_image_that_was_not_promoted_is_named() {
+    let world = FakeWorld::new();
+    let deployment = world.deployment_to_ci();
+    let failure = failure(&world, Request::Verify { deployment }).await;
+    assert!(
+        failure.message.contains("logstash@2.1.37 is not in account 111111111111"),
+        "{}",
+        failure.message
+    );
+}
+
+#[tokio::test]
+async fn a_retried_inspection_begins_one_promotion() {
+    let world = imported().await;
+    inspected(&world).await;
+    let first: Deployment = world.promotion();
+    assert_eq!(inspected(&world).await, Go::Copy);
+    assert_eq!(world.promotion(), first);
+}

@@ -1,0 +1,78 @@
+//! Import: take over an image that was made elsewhere.
+
+use crate::load::{self, unusable};
+use crate::world::World;
+use lockstep_domain::error::Failure;
+use lockstep_domain::ids::{AmiId, ImageName, StageName};
+use lockstep_domain::payloads::image::Promoted;
+use lockstep_domain::promotion::{
+    Ami, Origin, TAG_BUILT_AT, TAG_COMMIT, TAG_REPOSITORY, tags, why_not_imported,
+};
+use lockstep_domain::records::{Image, ImageState, Location};
+use lockstep_domain::version::Version;
+use lockstep_platform::ec2::Images;
+use lockstep_platform::ledger::Inserted;
+use lockstep_platform::ports::Records;
+use std::collections::BTreeSet;
+
+/// Serves `import`; the same again changes nothing.
+pub async fn import<W: World>(
+    world: &W,
+    id: &AmiId,
+    name: &ImageName,
+    version: &Version,
+    stage: &StageName,
+) -> Result<Promoted, Failure> {
+    let location = load::location(&load::stage(world, stage).await?);
+    let known = load::everywhere(world, name, version).await?;
+    let known: Vec<Image> = known.into_iter().map(|image| image.record).collect();
+    let images = world.source(&location, &format!("lockstep-import-{name}")).await?;
+    let found = images.describe(id).await?;
+    if let Some(why) = why_not_imported(found.as_ref(), id, &location.account, &known) {
+        return Err(unusable(why));
+    }
+    let ami = found.ok_or_else(|| unusable(format!("{id} does not exist")))?;
+    if let Some(code) = ami.product_codes.first() {
+        tracing::warn!(image = %name, "{id} holds the product {code}: it cannot be copied to another account");
+    }
+    let image = image(world, &ami, name, version, &location);
+    images.tag(id, &image.snapshots, &own_tags(&ami, &image)).await?;
+    // Two imports of the same version at once: the first one counts.
+    match world.records().insert(&image).await? {
+        Inserted::New(_) => {}
+        Inserted::Exists(other) if other.record.source_ami == *id => {}
+        Inserted::Exists(other) => {
+            return Err(unusable(format!("{name}@{version} is {} already", other.record.source_ami)));
+        }
+    }
+    Ok(Promoted { image: name.clone(), version: version.clone(), ami: id.clone() })
+}
+
+fn image<W: World>(world: &W, ami: &Ami, name: &ImageName, version: &Version, location: &Location) -> Image {
+    Image {
+        name: name.clone(),
+        version: version.clone(),
+        location: location.clone(),
+        state: ImageState::Available,
+        ami: Some(ami.id.clone()),
+        snapshots: ami.snapshots(),
+        source_ami: ami.id.clone(),
+        commit: ami.tags.get(TAG_COMMIT).and_then(|commit| commit.parse().ok()),
+        shared_with: BTreeSet::new(),
+        revoked: None,
+        recorded_by: "import".into(),
+        recorded_at: world.now(),
+    }
+}
+
+fn own_tags(ami: &Ami, image: &Image) -> Vec<(String, String)> {
+    tags(&Origin {
+        name: &image.name,
+        version: &image.version,
+        commit: image.commit.as_ref(),
+        repository: ami.tags.get(TAG_REPOSITORY).map(String::as_str),
+        source_ami: &image.source_ami,
+        built_at: ami.tags.get(TAG_BUILT_AT).map(String::as_str),
+        deployment: None,
+    })
+}

@@ -1,0 +1,16 @@
+//! The `image` function: machine images, and how they come to other accounts.
+//!
+//! Bringing an image is a saga: [`share`] and its undo, [`copy`] and its undo, each idempotent, each undone whatever
+//! happened. The promotion is a deployment of the ledger; what is to be copied, with which tags, is written into it
+//! when it begins, so that every retry asks AWS for the same.
+
+pub mod copy;
+pub mod finish;
+pub mod handler;
+pub mod import;
+pub mod inspect;
+mod journal;
+mod load;
+pub mod share;
+pub mod verify;
+pub mod world;

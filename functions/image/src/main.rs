@@ -1,0 +1,16 @@
+//! The `lockstep-image` function.
+
+use lockstep_domain::payloads::image::Request;
+use lockstep_image::handler::handle;
+use lockstep_image::world::{Cloud, SETTINGS};
+use lockstep_platform::aws::Aws;
+use lockstep_platform::config::Config;
+use lockstep_platform::shell;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    shell::serve(
+        || Cloud::new(&Aws::from_env()?, &Config::from_env(&SETTINGS)?),
+        async |cloud: &Cloud, request: Request| handle(cloud, request).await,
+    )
+}

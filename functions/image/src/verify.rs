@@ -1,0 +1,47 @@
+//! Verify: may the images of a release be used where it goes?
+
+use crate::load::{session, unusable};
+use crate::world::World;
+use lockstep_domain::error::Failure;
+use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::promotion;
+use lockstep_domain::records::{Deployment, Image, Release};
+use lockstep_platform::ec2::Images;
+use lockstep_platform::ports::Records;
+
+/// Serves `verify`. Every image that may not be used is named at once.
+pub async fn verify<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failure> {
+    let what = format!("the deployment {id}");
+    let deployment = world.records().expect::<Deployment>(&Deployment::key_of(id), &what).await?.record;
+    let component =
+        deployment.component.ok_or_else(|| Failure::rejected(format!("{what} has no release")))?;
+    let what = format!("the release {component}@{}", deployment.version);
+    let key = Release::key_of(&component, &deployment.version);
+    let release = world.records().expect::<Release>(&key, &what).await?.record;
+    if release.image_lock.0.is_empty() {
+        return Ok(());
+    }
+    let images = world.target(&deployment.location, &session(id)).await?;
+    let mut reasons = Vec::new();
+    for locked in release.image_lock.0.values() {
+        let (name, version, account) = (&locked.name, &locked.version, &deployment.location.account);
+        let key = Image::key_of(name, version, &deployment.location);
+        let Some(record) = world.records().get::<Image>(&key).await?.map(|image| image.record) else {
+            reasons
+                .push(format!("The image {name}@{version} is not in account {account}: promote it first."));
+            continue;
+        };
+        if record.source_ami != locked.source_ami || record.commit != locked.commit {
+            reasons.push(format!(
+                "The image {name}@{version} in account {account} is not the one that was locked."
+            ));
+            continue;
+        }
+        let found = match &record.ami {
+            Some(ami) => images.describe(ami).await?,
+            None => None,
+        };
+        reasons.extend(promotion::unusable(&record, found.as_ref()));
+    }
+    if reasons.is_empty() { Ok(()) } else { Err(unusable(reasons.join(" "))) }
+}

@@ -1,0 +1,125 @@
+//! The world as this function needs it: [`World`] is the port, [`Cloud`] wires the adapters.
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use jiff::Timestamp;
+use lockstep_domain::error::Failure;
+use lockstep_domain::records::Location;
+use lockstep_platform::aws::Aws;
+use lockstep_platform::clock;
+use lockstep_platform::config::{Config, Setting};
+use lockstep_platform::ec2::{Ec2, Images};
+use lockstep_platform::executions::Executions;
+use lockstep_platform::ledger::Ledger;
+use lockstep_platform::ports::{Records, WaitBook};
+use lockstep_platform::waits::Waits;
+use std::time::Duration;
+
+/// The role in an account that owns images.
+const SOURCE_ROLE: &str = "lockstep-image-source";
+
+/// The role in an account that gets images.
+const TARGET_ROLE: &str = "lockstep-image-target";
+
+/// Everything outside this function.
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait World {
+    /// The ledger.
+    type Records: Records;
+    /// The waits.
+    type Waits: WaitBook;
+    /// EC2 somewhere.
+    type Images: Images;
+
+    /// The ledger.
+    fn records(&self) -> &Self::Records;
+
+    /// The waits.
+    fn waits(&self) -> &Self::Waits;
+
+    /// The time.
+    fn now(&self) -> Timestamp;
+
+    /// The partition of all ARNs here.
+    fn partition(&self) -> &str;
+
+    /// How long to wait before each further try to copy what was shared a moment ago.
+    fn patience(&self) -> impl Iterator<Item = Duration>;
+
+    /// Whether an execution still runs; nothing if that is not known.
+    async fn is_running(&self, execution: &str) -> Option<bool>;
+
+    /// EC2 at `location`, where images come from; `session` tells people there who came.
+    async fn source(&self, location: &Location, session: &str) -> Result<Self::Images, Failure>;
+
+    /// EC2 at `location`, where images go to.
+    async fn target(&self, location: &Location, session: &str) -> Result<Self::Images, Failure>;
+}
+
+/// The settings this function needs.
+pub const SETTINGS: [Setting; 3] = [Setting::Table, Setting::ExternalId, Setting::ResumeFunction];
+
+/// AWS.
+pub struct Cloud {
+    aws: Aws,
+    ledger: Ledger,
+    waits: Waits,
+    executions: Executions,
+    external_id: String,
+}
+
+impl Cloud {
+    /// Wires the adapters; nothing is called yet.
+    pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
+        let ledger = Ledger::new(aws, config.get(Setting::Table)?);
+        Ok(Self {
+            aws: aws.clone(),
+            waits: Waits::new(aws, &ledger, config.get(Setting::ResumeFunction)?),
+            ledger,
+            executions: Executions::new(aws),
+            external_id: config.get(Setting::ExternalId)?.to_owned(),
+        })
+    }
+
+    async fn ec2(&self, location: &Location, role: &str, session: &str) -> Result<Ec2, Failure> {
+        Ok(Ec2::new(&self.aws.assume(location, role, &self.external_id, session).await?))
+    }
+}
+
+impl World for Cloud {
+    type Records = Ledger;
+    type Waits = Waits;
+    type Images = Ec2;
+
+    fn records(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    fn waits(&self) -> &Waits {
+        &self.waits
+    }
+
+    fn now(&self) -> Timestamp {
+        clock::now()
+    }
+
+    fn partition(&self) -> &str {
+        self.aws.partition()
+    }
+
+    /// One to sixteen seconds, half a minute in all: sharing is seen everywhere within seconds.
+    fn patience(&self) -> impl Iterator<Item = Duration> {
+        ExponentialBuilder::new().with_min_delay(Duration::from_secs(1)).with_max_times(5).build()
+    }
+
+    async fn is_running(&self, execution: &str) -> Option<bool> {
+        self.executions.is_running(execution).await
+    }
+
+    async fn source(&self, location: &Location, session: &str) -> Result<Ec2, Failure> {
+        self.ec2(location, SOURCE_ROLE, session).await
+    }
+
+    async fn target(&self, location: &Location, session: &str) -> Result<Ec2, Failure> {
+        self.ec2(location, TARGET_ROLE, session).await
+    }
+}

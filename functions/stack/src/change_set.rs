@@ -1,0 +1,273 @@
+//! ChangeSet: make the change set, read all of it, and say whether a person must be asked.
+
+use crate::journal::note;
+use crate::load::{self, CHANGE_SETS_MAX, Loaded};
+use crate::observe::{self, NESTING_MAX, unreadable};
+use crate::plan::{decide, no_go, unchanged};
+use crate::template;
+use crate::world::World;
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::guard::{self, Beneath, Change, Proposed};
+use lockstep_domain::ids::{DeploymentId, Digest, LogicalId};
+use lockstep_domain::packaging::Contents;
+use lockstep_domain::payloads::stack::Go;
+use lockstep_domain::records::{ChangeSet, Deployment, Release};
+use lockstep_domain::stack_plan::{ChangeSetKind, Plan};
+use lockstep_domain::stages::Stage;
+use lockstep_domain::token::client_token;
+use lockstep_platform::cloudformation::{ChangeSetState, ChangeSetView, NewChangeSet, Stacks};
+use std::collections::BTreeSet;
+
+/// Serves `change_set`.
+pub async fn change_set<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure> {
+    let mut loaded = Loaded::load(world, id).await?;
+    let release = loaded.release(world).await?;
+    let stages = load::stages(world).await?;
+    let stage = load::stage(&stages, &loaded.deployment.record.stage)?;
+    let contents = load::contents(world, &release).await?;
+    let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
+    let (plan, sight) = decide(&stacks, &loaded).await?;
+    let kind = match plan {
+        Plan::CreateChangeSet(kind) => kind,
+        Plan::NoChanges => return unchanged(world, loaded, sight).await,
+        other => return Err(no_go(other)),
+    };
+    let wish = Wish { release: &release, contents: &contents, stage, kind };
+    let (attempt, view) = make(world, &stacks, &loaded, &wish).await?;
+    if view.state == ChangeSetState::Empty {
+        note(world, id, "the change set is empty: nothing to change").await?;
+        stacks.delete_change_set(loaded.stack.as_str(), &view.arn).await?;
+        return unchanged(world, loaded, sight).await;
+    }
+    let protect = &contents.manifest.protect.logical_ids;
+    let changes = judge(&stacks, &view, protect).await?;
+    let change_set = record(&loaded.deployment.record, &view, attempt, changes)?;
+    let go = next(&loaded.deployment.record, &change_set, stage, &release);
+    let lines = guard::summary(&change_set.changes);
+    let mut record = loaded.deployment.record.clone();
+    record.stack_arn = Some(view.stack_arn);
+    record.change_set = Some(change_set);
+    loaded.save(world, record).await?;
+    note(world, id, &format!("change set of attempt {attempt}: {}", lines.join("; "))).await?;
+    Ok(go)
+}
+
+/// Whether a person must be asked about `change_set`.
+fn next(deployment: &Deployment, change_set: &ChangeSet, stage: &Stage, release: &Release) -> Go {
+    let nobody_need_be_asked = guard::reasons(&change_set.changes, stage.approval).is_empty();
+    if nobody_need_be_asked || guard::is_approved(&deployment.approvals, change_set, &release.digest) {
+        Go::Execute
+    } else {
+        Go::Approve
+    }
+}
+
+/// What the change set is made from.
+struct Wish<'a> {
+    release: &'a Release,
+    contents: &'a Contents,
+    stage: &'a Stage,
+    kind: ChangeSetKind,
+}
+
+/// The deployment's change set, ready or empty: the one of an earlier try if it can still be executed, else a new one
+/// under the name of the next attempt.
+async fn make<W: World>(
+    world: &W,
+    stacks: &W::Stacks,
+    loaded: &Loaded,
+    wish: &Wish<'_>,
+) -> Result<(u32, ChangeSetView), Failure> {
+    let last = loaded.deployment.record.change_set.as_ref().map_or(1, |change_set| change_set.attempt);
+    for attempt in last..=CHANGE_SETS_MAX {
+        let name = client_token(loaded.id().as_str(), "change-set", attempt);
+        let mut view = stacks.describe_change_set(loaded.stack.as_str(), &name).await?;
+        let vanished = view.is_none() && recorded(loaded, attempt);
+        if view.is_none() && !vanished {
+            create(world, stacks, loaded, wish, attempt, &name).await?;
+            view = stacks.describe_change_set(loaded.stack.as_str(), &name).await?;
+        }
+        let Some(view) = finished(world, stacks, loaded, &name, view).await? else { continue };
+        match view.state {
+            // Made from what was wanted before a person thought about it, and is not wanted any more.
+            _ if view.description != description(&loaded.deployment.record) => {}
+            ChangeSetState::Ready | ChangeSetState::Empty => return Ok((attempt, view)),
+            ChangeSetState::Obsolete => {}
+            ChangeSetState::Failed(why) => {
+                return Err(Failure::new(
+                    FailureKind::StackFailed,
+                    format!("the change set for {} could not be made: {why}", loaded.stack),
+                ));
+            }
+            ChangeSetState::Executed => {
+                return Err(Failure::new(
+                    FailureKind::StackFailed,
+                    format!("the change set {} was executed before; deploy again", view.arn),
+                ));
+            }
+            ChangeSetState::InProgress => {
+                return Err(Failure::new(
+                    FailureKind::Transient,
+                    format!("the change set {} takes long to be made", view.arn),
+                ));
+            }
+        }
+    }
+    Err(Failure::new(
+        FailureKind::StackNeedsHuman,
+        format!(
+            "{CHANGE_SETS_MAX} change sets for {} became obsolete before they were executed: something else changes \
+             the stack; find out what, then deploy again",
+            loaded.stack
+        ),
+    ))
+}
+
+/// Whether the change set of this attempt was read before: then it was not just never made.
+fn recorded(loaded: &Loaded, attempt: u32) -> bool {
+    loaded.deployment.record.change_set.as_ref().is_some_and(|change_set| change_set.attempt == attempt)
+}
+
+/// The change set once it is no longer being made.
+async fn finished<W: World>(
+    world: &W,
+    stacks: &W::Stacks,
+    loaded: &Loaded,
+    name: &str,
+    mut view: Option<ChangeSetView>,
+) -> Result<Option<ChangeSetView>, Failure> {
+    for pause in world.patience() {
+        match &view {
+            Some(seen) if seen.state == ChangeSetState::InProgress => {}
+            _ => break,
+        }
+        tokio::time::sleep(pause).await;
+        view = stacks.describe_change_set(loaded.stack.as_str(), name).await?;
+    }
+    Ok(view)
+}
+
+async fn create<W: World>(
+    world: &W,
+    stacks: &W::Stacks,
+    loaded: &Loaded,
+    wish: &Wish<'_>,
+    attempt: u32,
+    name: &str,
+) -> Result<(), Failure> {
+    let deployment = &loaded.deployment.record;
+    let digest = deployment.template_digest.as_ref();
+    let digest = digest.ok_or_else(|| Failure::bug("a change set is wanted before the plan"))?;
+    let text = template::text(wish.contents, wish.stage);
+    let url =
+        world.put_template(&deployment.location, &loaded.session(), &template::key(digest), text).await?;
+    note(world, loaded.id(), &format!("making the change set {name} (attempt {attempt})")).await?;
+    let wanted = NewChangeSet {
+        stack: loaded.stack.to_string(),
+        name: name.to_owned(),
+        token: name.to_owned(),
+        kind: wish.kind,
+        template_url: url,
+        parameters: deployment.parameters.clone(),
+        tags: tags(wish.release, wish.stage),
+        capabilities: template::capabilities(&wish.contents.template),
+        role: world.execution_role(&deployment.location),
+        description: description(deployment),
+    };
+    // If one of that name exists, it is ours: the name is a hash of this deployment and attempt.
+    stacks.create_change_set(&wanted).await.map(drop)
+}
+
+/// What a change set is made from, so that one that was made from something else is recognised.
+fn description(deployment: &Deployment) -> String {
+    let digest = |digest: &Option<Digest>| digest.as_ref().map(ToString::to_string).unwrap_or_default();
+    let (template, parameters) = (digest(&deployment.template_digest), digest(&deployment.parameters_digest));
+    format!("Lockstep deployment {}, template {template}, parameters {parameters}", deployment.id)
+}
+
+/// The tags of the stack, which CloudFormation hands on to its resources: nothing that differs between equal releases.
+fn tags(release: &Release, stage: &Stage) -> Vec<(String, String)> {
+    [
+        ("environment", stage.name.to_string()),
+        ("application", release.component.to_string()),
+        ("function", release.function.clone()),
+        ("team", release.team.clone()),
+        ("environment:version", release.version.to_string()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
+}
+
+fn record(
+    deployment: &Deployment,
+    view: &ChangeSetView,
+    attempt: u32,
+    changes: Vec<Change>,
+) -> Result<ChangeSet, Failure> {
+    let (Some(template), Some(parameters)) = (&deployment.template_digest, &deployment.parameters_digest)
+    else {
+        return Err(Failure::bug("a change set was made before the plan"));
+    };
+    Ok(ChangeSet {
+        arn: view.arn.clone(),
+        attempt,
+        changes,
+        template_digest: template.clone(),
+        parameters_digest: parameters.clone(),
+    })
+}
+
+/// Every change, those of nested stacks included, with how dangerous it is.
+async fn judge(
+    stacks: &impl Stacks,
+    view: &ChangeSetView,
+    protect: &BTreeSet<LogicalId>,
+) -> Result<Vec<Change>, Failure> {
+    let mut judged = Vec::new();
+    let mut open = vec![(Vec::<String>::new(), view.clone())];
+    while let Some((path, view)) = open.pop() {
+        // An unreadable change set is never safe.
+        let changes = view.changes.ok_or_else(|| unreadable(&view.arn, "a change has an unknown form"))?;
+        if path.len() > NESTING_MAX {
+            return Err(unreadable(&view.arn, "its stacks are nested too deep"));
+        }
+        for change in changes {
+            let beneath = beneath(stacks, &change).await?;
+            if let (Beneath::Listed, Some(nested)) = (beneath, &change.change_set) {
+                let mut path = path.clone();
+                path.push(change.logical_id.clone());
+                open.push((path, nested_view(stacks, nested).await?));
+            }
+            // `[protect]` names logical ids of the component's own template.
+            let none = BTreeSet::new();
+            let protect = if path.is_empty() { protect } else { &none };
+            judged.push(change.judged(&path, protect, beneath));
+        }
+    }
+    Ok(judged)
+}
+
+async fn beneath(stacks: &impl Stacks, change: &Proposed) -> Result<Beneath, Failure> {
+    if change.resource_type != guard::NESTED_STACK {
+        return Ok(Beneath::NotNested);
+    }
+    if change.needs_a_look_beneath() {
+        if change.physical_id.is_empty() {
+            return Err(unreadable(&change.logical_id, "the nested stack has no ARN"));
+        }
+        let protected = observe::holds_protected(stacks, &change.physical_id).await?;
+        return Ok(Beneath::Holds { protected });
+    }
+    Ok(if change.change_set.is_some() { Beneath::Listed } else { Beneath::NotNested })
+}
+
+async fn nested_view(stacks: &impl Stacks, arn: &str) -> Result<ChangeSetView, Failure> {
+    let view = stacks.describe_change_set("", arn).await?;
+    let view = view.ok_or_else(|| unreadable(arn, "it does not exist"))?;
+    match &view.state {
+        ChangeSetState::Ready | ChangeSetState::Empty => Ok(view),
+        // A nested change set is executed by its parent and so is never available itself.
+        ChangeSetState::InProgress if view.changes.is_some() => Ok(view),
+        other => Err(unreadable(arn, &format!("it is {other:?}"))),
+    }
+}

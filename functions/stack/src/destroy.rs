@@ -1,0 +1,128 @@
+//! Destroy a throw-away stack, and see whether it is gone.
+
+use crate::journal::note;
+use crate::load;
+use crate::observe::{self, Sight};
+use crate::world::World;
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::ids::{Digest, StackName, StageName};
+use lockstep_domain::payloads::Task;
+use lockstep_domain::payloads::stack::Go;
+use lockstep_domain::records::{Environment, Location};
+use lockstep_domain::stack_plan::{self, Destroy, Known, operation_key};
+use lockstep_platform::cloudformation::Stacks;
+use lockstep_platform::ledger::Versioned;
+use lockstep_platform::ports::{Records, WaitBook};
+
+/// The throw-away environment, and where it is.
+struct Target {
+    environment: Option<Versioned<Environment>>,
+    stack: StackName,
+    location: Location,
+    session: String,
+}
+
+impl Target {
+    async fn load<W: World>(world: &W, stage: &StageName, name: &str) -> Result<Self, Failure> {
+        let stages = load::stages(world).await?;
+        let stage = load::stage(&stages, stage)?;
+        if !stage.is_test() {
+            return Err(Failure::rejected(format!(
+                "only throw-away stacks are destroyed, and `{}` is a stage of lasting ones",
+                stage.name
+            )));
+        }
+        let environment = world.records().get::<Environment>(&Environment::key_of(&stage.name, name)).await?;
+        Ok(Self {
+            environment,
+            stack: load::stack_name(stage, name)?,
+            location: Location { account: stage.account.clone(), region: stage.region.clone() },
+            session: format!("lockstep-destroy-{name}"),
+        })
+    }
+
+    fn recorded_arn(&self) -> Option<&str> {
+        self.environment.as_ref().and_then(|environment| environment.record.stack_arn.as_deref())
+    }
+
+    fn decide(&self, sight: Option<&Sight>) -> Destroy {
+        let nothing = Digest::of(b"");
+        let known = Known {
+            environment_stack: self.recorded_arn(),
+            ever_stable: false,
+            deployment_stack: None,
+            change_sets: &[],
+            operation_token: None,
+            deployed: None,
+            wanted: (&nothing, &nothing),
+        };
+        stack_plan::destroy(sight.map(|sight| &sight.observed), &known)
+    }
+
+    /// Writes into the journal of the deployment that made the stack.
+    async fn note<W: World>(&self, world: &W, text: &str) -> Result<(), Failure> {
+        let environment = self.environment.as_ref().map(|environment| &environment.record);
+        let holder = environment.and_then(|e| e.holder.as_ref().map(|holder| &holder.deployment));
+        match holder.or(environment.and_then(|e| e.last_deployment.as_ref())) {
+            Some(deployment) => note(world, deployment, text).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Serves `destroy`.
+pub async fn destroy<W: World>(world: &W, stage: &StageName, name: &str, task: &Task) -> Result<(), Failure> {
+    let target = Target::load(world, stage, name).await?;
+    let stacks = world.stacks(&target.location, &target.session).await?;
+    let sight = observe::look(&stacks, target.stack.as_str()).await?;
+    match target.decide(sight.as_ref()) {
+        Destroy::Gone => {
+            let key = operation_key(target.stack.as_str(), "gone");
+            world.waits().register(&key, task).await?;
+            world.waits().wake(&key).await
+        }
+        Destroy::Delete { arn, token } => {
+            target.note(world, &format!("deleting the throw-away stack {arn}")).await?;
+            let key = operation_key(&arn, &token);
+            world.waits().register(&key, task).await?;
+            stacks.delete_stack(&arn, &token, &world.execution_role(&target.location)).await?;
+            // One that was only reviewed is gone at once, and may tell nobody.
+            match stacks.describe(target.stack.as_str()).await? {
+                None => world.waits().wake(&key).await,
+                Some(_) => Ok(()),
+            }
+        }
+        Destroy::Wait { key } => {
+            world.waits().register(&key, task).await?;
+            let sight = observe::look(&stacks, target.stack.as_str()).await?;
+            match target.decide(sight.as_ref()) {
+                Destroy::Wait { key: still } if still == key => Ok(()),
+                _ => world.waits().wake(&key).await,
+            }
+        }
+        Destroy::LookAgain => Err(Failure::new(
+            FailureKind::Transient,
+            format!("an operation runs on {} that is not visible in its events yet", target.stack),
+        )),
+        Destroy::NeedsHuman { why } => Err(Failure::new(FailureKind::StackNeedsHuman, why)),
+    }
+}
+
+/// Serves `destroyed`.
+pub async fn destroyed<W: World>(world: &W, stage: &StageName, name: &str) -> Result<Go, Failure> {
+    let target = Target::load(world, stage, name).await?;
+    let stacks = world.stacks(&target.location, &target.session).await?;
+    let sight = observe::look(&stacks, target.stack.as_str()).await?;
+    match stack_plan::destroyed(sight.as_ref().map(|sight| &sight.observed)) {
+        Destroy::NeedsHuman { why } => Err(Failure::new(FailureKind::StackNeedsHuman, why)),
+        Destroy::Gone => {
+            target.note(world, "the throw-away stack is gone").await?;
+            // A deployment that still holds the environment closes it itself.
+            if let Some(environment) = target.environment.filter(|e| e.record.holder.is_none()) {
+                world.records().remove(&environment).await?;
+            }
+            Ok(Go::Done)
+        }
+        Destroy::Delete { .. } | Destroy::Wait { .. } | Destroy::LookAgain => Ok(Go::Wait),
+    }
+}

@@ -1,0 +1,200 @@
+//! Execute the change set, and observe how that ended.
+
+use crate::journal::note;
+use crate::load::{self, Loaded};
+use crate::observe;
+use crate::world::World;
+use lockstep_domain::diagnosis;
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::guard;
+use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::payloads::Task;
+use lockstep_domain::payloads::stack::Go;
+use lockstep_domain::records::{ChangeSet, FailedEvent, Operation, OperationKind, Release};
+use lockstep_domain::stack_plan::{Outcome, StackStatus, operation_key, outcome};
+use lockstep_domain::token::client_token;
+use lockstep_platform::cloudformation::{Execution, Stack, Stacks};
+use lockstep_platform::ports::WaitBook;
+
+/// Serves `execute`: starts the operation, or finds it running or finished.
+pub async fn execute<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
+    let loaded = Loaded::load(world, id).await?;
+    let (stack_arn, change_set) = planned(&loaded)?;
+    let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
+    let token = client_token(id.as_str(), "execute", change_set.attempt);
+    let key = operation_key(&stack_arn, &token);
+    let begun = loaded.deployment.record.operation.clone().filter(|operation| operation.token == token);
+    let operation = match begun {
+        Some(begun) => {
+            world.waits().register(&key, task).await?;
+            match observe::progress(&stacks, &stack_arn, &token, begun.at).await.map(|(p, _)| outcome(&p))? {
+                Outcome::Running => return Ok(()),
+                Outcome::Succeeded | Outcome::Failed { .. } => return world.waits().wake(&key).await,
+                Outcome::NotStarted => begun,
+            }
+        }
+        None => {
+            let operation = intend(world, loaded, &stack_arn, &change_set, &token).await?;
+            world.waits().register(&key, task).await?;
+            operation
+        }
+    };
+    match stacks.execute_change_set(&change_set.arn, &token).await? {
+        Execution::Accepted => Ok(()),
+        Execution::Refused => refused(world, &stacks, &stack_arn, &operation, &key).await,
+    }
+}
+
+fn planned(loaded: &Loaded) -> Result<(String, ChangeSet), Failure> {
+    let deployment = &loaded.deployment.record;
+    match (&deployment.stack_arn, &deployment.change_set) {
+        (Some(arn), Some(change_set)) => Ok((arn.clone(), change_set.clone())),
+        _ => Err(Failure::bug("the deployment has no change set to execute")),
+    }
+}
+
+/// Writes down what is about to be executed, and that the environment's stack is this one from now on.
+async fn intend<W: World>(
+    world: &W,
+    loaded: Loaded,
+    stack_arn: &str,
+    change_set: &ChangeSet,
+    token: &str,
+) -> Result<Operation, Failure> {
+    allowed(world, &loaded, change_set).await?;
+    let operation = Operation {
+        operation: OperationKind::Execute,
+        token: token.to_owned(),
+        target: change_set.arn.clone(),
+        attempt: change_set.attempt,
+        at: world.now(),
+    };
+    let mut deployment = loaded.deployment.record.clone();
+    deployment.operation = Some(operation.clone());
+    let mut environment = loaded.environment.record.clone();
+    if environment.stack_arn.as_deref() != Some(stack_arn) {
+        environment.stack_arn = Some(stack_arn.to_owned());
+        environment.ever_stable = false;
+    }
+    let id = loaded.id().clone();
+    loaded.save_both(world, deployment, environment).await?;
+    note(world, &id, &format!("executing {}", change_set.arn)).await?;
+    Ok(operation)
+}
+
+/// The executed change set is the approved one, whatever the state machine says.
+async fn allowed<W: World>(world: &W, loaded: &Loaded, change_set: &ChangeSet) -> Result<(), Failure> {
+    let deployment = &loaded.deployment.record;
+    let stages = load::stages(world).await?;
+    let stage = load::stage(&stages, &deployment.stage)?;
+    let same = (Some(&change_set.template_digest), Some(&change_set.parameters_digest))
+        == (deployment.template_digest.as_ref(), deployment.parameters_digest.as_ref());
+    let digest = deployment.digest.as_ref();
+    let approved = guard::reasons(&change_set.changes, stage.approval).is_empty()
+        || digest.is_some_and(|digest| guard::is_approved(&deployment.approvals, change_set, digest));
+    if same && approved {
+        return Ok(());
+    }
+    Err(Failure::bug(format!(
+        "the change set {} is not the one that was planned and approved",
+        change_set.arn
+    )))
+}
+
+/// CloudFormation will not execute it: because it did already, or because it never will.
+async fn refused<W: World>(
+    world: &W,
+    stacks: &W::Stacks,
+    stack_arn: &str,
+    operation: &Operation,
+    key: &str,
+) -> Result<(), Failure> {
+    let (progress, _) = observe::progress(stacks, stack_arn, &operation.token, operation.at).await?;
+    match outcome(&progress) {
+        Outcome::Running => Ok(()),
+        Outcome::Succeeded | Outcome::Failed { .. } => world.waits().wake(key).await,
+        Outcome::NotStarted => Err(Failure::new(
+            FailureKind::StackFailed,
+            format!(
+                "the change set {} cannot be executed any more: the stack was changed since; deploy again",
+                operation.target
+            ),
+        )),
+    }
+}
+
+/// Serves `observe`.
+pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure> {
+    let loaded = Loaded::load(world, id).await?;
+    let (stack_arn, _) = planned(&loaded)?;
+    let operation = loaded.deployment.record.operation.clone();
+    let operation = operation.filter(|operation| operation.operation == OperationKind::Execute);
+    let operation = operation.ok_or_else(|| Failure::bug("nothing was executed that could be observed"))?;
+    let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
+    let (progress, stack) = observe::progress(&stacks, &stack_arn, &operation.token, operation.at).await?;
+    match (outcome(&progress), stack) {
+        (Outcome::Succeeded, Some(stack)) => succeeded(world, loaded, stack).await,
+        (Outcome::Failed { status }, _) => {
+            Err(failed(world, &stacks, loaded, &stack_arn, &operation, status).await?)
+        }
+        (Outcome::Succeeded | Outcome::Running | Outcome::NotStarted, _) => Ok(Go::Wait),
+    }
+}
+
+async fn succeeded<W: World>(world: &W, loaded: Loaded, stack: Stack) -> Result<Go, Failure> {
+    let mut deployment = loaded.deployment.record.clone();
+    deployment.outputs = stack.outputs;
+    deployment.stack_changed = true;
+    let mut environment = loaded.environment.record.clone();
+    environment.stack_arn = Some(stack.arn);
+    environment.ever_stable = true;
+    let id = loaded.id().clone();
+    loaded.save_both(world, deployment, environment).await?;
+    note(world, &id, &format!("the stack is {}", stack.status)).await?;
+    Ok(Go::Check)
+}
+
+/// Diagnoses a failed operation, keeps what was found on the deployment, and says it in a sentence.
+async fn failed<W: World>(
+    world: &W,
+    stacks: &W::Stacks,
+    mut loaded: Loaded,
+    stack_arn: &str,
+    operation: &Operation,
+    status: StackStatus,
+) -> Result<Failure, Failure> {
+    let release = loaded.release(world).await?;
+    let contents = load::contents(world, &release).await?;
+    let story = observe::story(stacks, stack_arn, &operation.token, operation.at).await?;
+    let causes = diagnosis::diagnose(&story, Some(&contents.template));
+    let file = contents.manifest.component.template.as_str();
+    let message = explain(&causes, file, &loaded, &release, &status);
+    let mut record = loaded.deployment.record.clone();
+    record.diagnosis = causes;
+    loaded.save(world, record).await?;
+    note(world, loaded.id(), &format!("failed: {message}")).await?;
+    Ok(Failure::new(FailureKind::StackFailed, message))
+}
+
+fn explain(
+    causes: &[FailedEvent],
+    file: &str,
+    loaded: &Loaded,
+    release: &Release,
+    status: &StackStatus,
+) -> String {
+    let first = causes.first().map_or_else(
+        || "CloudFormation names no resource that failed".to_owned(),
+        |cause| diagnosis::sentence(cause, file),
+    );
+    let more = match causes.len() {
+        0 | 1 => String::new(),
+        n => format!(" ({} more failed after it)", n - 1),
+    };
+    format!(
+        "{first}{more}. The stack {} is {status}; commit {} by {}",
+        loaded.stack,
+        release.commit.short(),
+        release.author
+    )
+}

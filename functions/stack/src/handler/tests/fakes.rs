@@ -1,0 +1,536 @@
+//! A CloudFormation in memory that behaves as the real one does where it matters here, and a world around it.
+
+use crate::world::World;
+use jiff::Timestamp;
+use lockstep_domain::diagnosis::StackEvent;
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::guard::{NESTED_STACK, Proposed};
+use lockstep_domain::ids::{DeploymentId, RepositoryId};
+use lockstep_domain::packaging;
+use lockstep_domain::records::{
+    Config, ConfigKind, Deployment, DeploymentKind, DeploymentState, Environment, Holder, Location, Release,
+    ReleaseState,
+};
+use lockstep_domain::stack_plan::{LiveResource, StackStatus};
+use lockstep_domain::stages::Path;
+use lockstep_platform::cloudformation::{
+    ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks,
+};
+use lockstep_platform::ports::memory::{MemoryRecords, MemoryWaits};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::rc::Rc;
+use std::time::Duration;
+
+const TEMPLATE: &str = "Parameters:
+  Size:
+    Type: String
+    Default: '7'
+Resources:
+  Topic:
+    Type: AWS::SNS::Topic
+    DeletionPolicy: Retain
+Outputs:
+  Host:
+    Value: !Ref Topic
+";
+
+const MANIFEST: &str = r#"[component]
+name = "logs"
+version = "1.0"
+template = "template.yaml"
+team = "platform"
+function = "logging"
+
+[[checks]]
+kind = "output"
+name = "Host"
+matches = ".+"
+"#;
+
+const STAGES: &str = r#"
+[[stages]]
+name = "test"
+account = "111111111111"
+region = "eu-west-1"
+[[stages]]
+name = "ci"
+account = "111111111111"
+region = "eu-west-1"
+propagates = true
+[[stages]]
+name = "production"
+account = "222222222222"
+region = "eu-west-1"
+approval = true
+"#;
+
+struct FakeStack {
+    arn: String,
+    status: StackStatus,
+    outputs: BTreeMap<String, String>,
+    events: Vec<StackEvent>,
+    change_sets: BTreeMap<String, ChangeSetView>,
+    resources: Vec<LiveResource>,
+    token: Option<String>,
+}
+
+#[derive(Default)]
+pub struct FakeCloud {
+    stacks: RefCell<BTreeMap<String, FakeStack>>,
+    clock: Cell<i64>,
+    /// What the next change set comes to.
+    pub next_state: RefCell<Option<ChangeSetState>>,
+    /// What it would do.
+    pub next_changes: RefCell<Vec<Proposed>>,
+    /// Whether change sets have an unknown form.
+    pub unreadable: Cell<bool>,
+    /// Whether the next call that changes something has its effect, but its answer is lost.
+    pub lose_next_answer: Cell<bool>,
+    pub created: RefCell<Vec<NewChangeSet>>,
+    pub executed: RefCell<Vec<String>>,
+    pub deleted: RefCell<Vec<(String, String)>>,
+}
+
+impl FakeCloud {
+    /// A stack that exists.
+    pub fn stack(&self, name: &str, status: StackStatus) {
+        let arn = format!("arn:aws:cloudformation:eu-west-1:111111111111:stack/{name}/{}", self.tick());
+        let outputs = BTreeMap::from([("Host".to_owned(), "h".to_owned())]);
+        let stack = FakeStack {
+            arn,
+            status: status.clone(),
+            outputs,
+            events: Vec::new(),
+            change_sets: BTreeMap::new(),
+            resources: Vec::new(),
+            token: Some("somebody".into()),
+        };
+        self.stacks.borrow_mut().insert(name.to_owned(), stack);
+        self.become_(name, status);
+    }
+
+    pub fn arn(&self, name: &str) -> String {
+        self.stacks.borrow()[name].arn.clone()
+    }
+
+    pub fn resource(&self, name: &str, logical_id: &str, resource_type: &str, status: &str) {
+        let resource = LiveResource {
+            logical_id: logical_id.into(),
+            physical_id: "p".into(),
+            resource_type: resource_type.into(),
+            status: status.into(),
+        };
+        self.stacks.borrow_mut().get_mut(name).unwrap().resources.push(resource);
+    }
+
+    pub fn set_output(&self, name: &str, key: &str, value: &str) {
+        let mut stacks = self.stacks.borrow_mut();
+        stacks.get_mut(name).unwrap().outputs.insert(key.into(), value.into());
+    }
+
+    pub fn change_set_names(&self, name: &str) -> Vec<String> {
+        self.stacks.borrow()[name].change_sets.keys().cloned().collect()
+    }
+
+    pub fn set_change_sets(&self, name: &str, state: ChangeSetState) {
+        let mut stacks = self.stacks.borrow_mut();
+        stacks.get_mut(name).unwrap().change_sets.values_mut().for_each(|view| view.state = state.clone());
+    }
+
+    /// The running operation ends in `status`.
+    pub fn finish(&self, name: &str, status: &str) {
+        self.become_(name, StackStatus::parse(status));
+    }
+
+    pub fn event(&self, name: &str, event: StackEvent) {
+        let at = Timestamp::from_second(self.tick()).unwrap();
+        let mut stacks = self.stacks.borrow_mut();
+        let stack = stacks.get_mut(name).unwrap();
+        stack.events.insert(0, StackEvent { stack_arn: stack.arn.clone(), at, ..event });
+    }
+
+    fn become_(&self, name: &str, status: StackStatus) {
+        let event = {
+            let mut stacks = self.stacks.borrow_mut();
+            let stack = stacks.get_mut(name).unwrap();
+            stack.status = status.clone();
+            StackEvent {
+                stack_arn: stack.arn.clone(),
+                logical_id: name.into(),
+                physical_id: stack.arn.clone(),
+                resource_type: NESTED_STACK.into(),
+                status: status.to_string(),
+                reason: String::new(),
+                token: stack.token.clone(),
+                at: Timestamp::UNIX_EPOCH,
+            }
+        };
+        self.event(name, event);
+    }
+
+    fn begin(&self, name: &str, token: &str, status: StackStatus) {
+        self.stacks.borrow_mut().get_mut(name).unwrap().token = Some(token.to_owned());
+        self.become_(name, status);
+    }
+
+    fn name_of(&self, stack: &str) -> Option<String> {
+        let stacks = self.stacks.borrow();
+        let found = stacks.iter().find(|(name, found)| {
+            found.arn == stack || (*name == stack && found.status != StackStatus::DeleteComplete)
+        });
+        found.map(|(name, _)| name.clone())
+    }
+
+    fn name_of_change_set(&self, stack: &str, change_set: &str) -> Option<(String, String)> {
+        let stacks = self.stacks.borrow();
+        let mut all = stacks.iter().flat_map(|(name, found)| {
+            found
+                .change_sets
+                .iter()
+                .map(move |(change_set, view)| (name.clone(), change_set.clone(), view.arn.clone()))
+        });
+        all.find(|(name, own, arn)| arn == change_set || (name == stack && own == change_set))
+            .map(|(name, own, _)| (name, own))
+    }
+
+    fn tick(&self) -> i64 {
+        self.clock.set(self.clock.get() + 1);
+        self.clock.get()
+    }
+
+    fn answer<T>(&self, value: T) -> Result<T, Failure> {
+        if self.lose_next_answer.replace(false) {
+            return Err(Failure::new(FailureKind::Transient, "the answer was lost"));
+        }
+        Ok(value)
+    }
+}
+
+/// A resource that failed to create; where and when are filled in by [`FakeCloud::event`].
+pub fn failed_event(logical_id: &str, reason: &str, token: &str) -> StackEvent {
+    StackEvent {
+        stack_arn: String::new(),
+        logical_id: logical_id.into(),
+        physical_id: String::new(),
+        resource_type: "AWS::SNS::Topic".into(),
+        status: "CREATE_FAILED".into(),
+        reason: reason.into(),
+        token: Some(token.into()),
+        at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+/// The cloud as a function reaches it.
+pub struct Here(Rc<FakeCloud>);
+
+impl Deref for Here {
+    type Target = FakeCloud;
+
+    fn deref(&self) -> &FakeCloud {
+        &self.0
+    }
+}
+
+impl Stacks for Here {
+    async fn describe(&self, stack: &str) -> Result<Option<Stack>, Failure> {
+        let name = self.name_of(stack);
+        let stacks = self.stacks.borrow();
+        Ok(name.map(|name| &stacks[&name]).map(|found| Stack {
+            arn: found.arn.clone(),
+            status: found.status.clone(),
+            parent: None,
+            outputs: found.outputs.clone(),
+            last_updated: None,
+        }))
+    }
+
+    async fn events(
+        &self,
+        stack: &str,
+        _enough: &dyn Fn(&[StackEvent]) -> bool,
+    ) -> Result<Vec<StackEvent>, Failure> {
+        let name = self.name_of(stack);
+        Ok(name.map(|name| self.stacks.borrow()[&name].events.clone()).unwrap_or_default())
+    }
+
+    async fn resources(&self, stack: &str) -> Result<Vec<LiveResource>, Failure> {
+        let name = self.name_of(stack).unwrap();
+        Ok(self.stacks.borrow()[&name].resources.clone())
+    }
+
+    async fn change_sets(&self, stack: &str) -> Result<Vec<String>, Failure> {
+        Ok(self.change_set_names(&self.name_of(stack).unwrap()))
+    }
+
+    async fn create_change_set(&self, wanted: &NewChangeSet) -> Result<Creation, Failure> {
+        if self.name_of_change_set(&wanted.stack, &wanted.name).is_some() {
+            return Ok(Creation::Exists);
+        }
+        if self.name_of(&wanted.stack).is_none() {
+            self.stack(&wanted.stack, StackStatus::ReviewInProgress);
+        }
+        let mut stacks = self.stacks.borrow_mut();
+        let stack = stacks.get_mut(&wanted.stack).unwrap();
+        let changes = self.next_changes.borrow().clone();
+        let view = ChangeSetView {
+            arn: format!("arn:change-set/{}", wanted.name),
+            stack_arn: stack.arn.clone(),
+            description: wanted.description.clone(),
+            state: self.next_state.take().unwrap_or(ChangeSetState::Ready),
+            changes: (!self.unreadable.get()).then_some(changes),
+        };
+        stack.change_sets.insert(wanted.name.clone(), view);
+        self.created.borrow_mut().push(wanted.clone());
+        self.answer(Creation::Begun)
+    }
+
+    async fn describe_change_set(
+        &self,
+        stack: &str,
+        change_set: &str,
+    ) -> Result<Option<ChangeSetView>, Failure> {
+        let found = self.name_of_change_set(stack, change_set);
+        Ok(found.map(|(stack, name)| self.stacks.borrow()[&stack].change_sets[&name].clone()))
+    }
+
+    async fn delete_change_set(&self, stack: &str, change_set: &str) -> Result<(), Failure> {
+        if let Some((stack, name)) = self.name_of_change_set(stack, change_set) {
+            self.stacks.borrow_mut().get_mut(&stack).unwrap().change_sets.remove(&name);
+        }
+        Ok(())
+    }
+
+    async fn execute_change_set(&self, change_set: &str, token: &str) -> Result<Execution, Failure> {
+        let Some((stack, name)) = self.name_of_change_set("", change_set) else {
+            return Ok(Execution::Refused);
+        };
+        let (state, status) = {
+            let stacks = self.stacks.borrow();
+            (stacks[&stack].change_sets[&name].state.clone(), stacks[&stack].status.clone())
+        };
+        if state != ChangeSetState::Ready {
+            return Ok(Execution::Refused);
+        }
+        self.set_change_sets(&stack, ChangeSetState::Executed);
+        let creates = status == StackStatus::ReviewInProgress;
+        let next = if creates { StackStatus::CreateInProgress } else { StackStatus::UpdateInProgress };
+        self.begin(&stack, token, next);
+        self.executed.borrow_mut().push(token.to_owned());
+        self.answer(Execution::Accepted)
+    }
+
+    async fn delete_stack(&self, arn: &str, token: &str, _role: &str) -> Result<(), Failure> {
+        if let Some(name) = self.name_of(arn) {
+            self.begin(&name, token, StackStatus::DeleteInProgress);
+            self.deleted.borrow_mut().push((arn.to_owned(), token.to_owned()));
+        }
+        self.answer(())
+    }
+}
+
+/// A world with one release of the component `logs`, being deployed to one stage.
+pub struct FakeWorld {
+    pub records: MemoryRecords,
+    pub waits: MemoryWaits,
+    pub cloud: Rc<FakeCloud>,
+    pub release: Release,
+    artifact: Vec<u8>,
+    current: RefCell<Deployment>,
+}
+
+impl FakeWorld {
+    pub fn new(stage: &str) -> Self {
+        let files = [("lockstep.toml", MANIFEST), ("template.yaml", TEMPLATE)];
+        let files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).into();
+        let package = packaging::plan("", &files, &packaging::World::default()).unwrap();
+        let release = release(&package);
+        let records = MemoryRecords::default();
+        let stages = Config {
+            config: ConfigKind::Stages,
+            version: 1,
+            text: STAGES.into(),
+            applied_by: "arn:person".into(),
+            applied_at: Timestamp::UNIX_EPOCH,
+        };
+        records.put(&stages);
+        records.put(&release);
+        let deployment = deployment(&release, stage, "arn:execution-1");
+        records.put(&deployment);
+        records.put(&environment(&deployment));
+        Self {
+            records,
+            waits: MemoryWaits::default(),
+            cloud: Rc::default(),
+            release,
+            artifact: package.artifact,
+            current: RefCell::new(deployment),
+        }
+    }
+
+    pub fn id(&self) -> DeploymentId {
+        self.current.borrow().id.clone()
+    }
+
+    pub fn deployment(&self) -> Deployment {
+        self.records.find(&Deployment::key_of(&self.id())).unwrap()
+    }
+
+    pub fn environment(&self) -> Option<Environment> {
+        self.records.find(&Environment::key_of(&self.current.borrow().stage, "logs"))
+    }
+
+    pub fn change_deployment(&self, change: impl FnOnce(&mut Deployment)) {
+        let mut deployment = self.deployment();
+        change(&mut deployment);
+        self.records.put(&deployment);
+    }
+
+    pub fn change_environment(&self, change: impl FnOnce(&mut Environment)) {
+        let mut environment = self.environment().unwrap();
+        change(&mut environment);
+        self.records.put(&environment);
+    }
+
+    /// The ledger says that the stack is the environment's.
+    pub fn own(&self, stack: &str) {
+        let arn = self.cloud.arn(stack);
+        self.change_environment(|environment| environment.stack_arn = Some(arn));
+    }
+
+    /// The same release is deployed once more.
+    pub fn next_deployment(&self) -> DeploymentId {
+        let stage = self.current.borrow().stage.to_string();
+        let next = deployment(&self.release, &stage, "arn:execution-2");
+        self.records.put(&next);
+        self.change_environment(|environment| environment.holder = holder(&next));
+        let id = next.id.clone();
+        self.current.replace(next);
+        id
+    }
+}
+
+fn release(package: &packaging::Package) -> Release {
+    Release {
+        component: "logs".parse().unwrap(),
+        version: "1.0.0".parse().unwrap(),
+        state: ReleaseState::Packaged,
+        repository: RepositoryId::github("acme", "logs").unwrap(),
+        commit: "a".repeat(40).parse().unwrap(),
+        author: "Ada".into(),
+        folder: String::new(),
+        artifact: "artifact".into(),
+        digest: package.digest.clone(),
+        source_digest: package.source_digest.clone(),
+        template_digest: package.template_digest.clone(),
+        test_template_digest: package.test_template_digest.clone(),
+        image_lock: package.image_lock.clone(),
+        outputs: package.outputs.clone(),
+        team: "platform".into(),
+        function: "logging".into(),
+        packaged_at: Timestamp::UNIX_EPOCH,
+        execution: "arn:release".into(),
+        failure: None,
+    }
+}
+
+fn deployment(release: &Release, stage: &str, execution: &str) -> Deployment {
+    let account = if stage == "production" { "222222222222" } else { "111111111111" };
+    Deployment {
+        id: DeploymentId::of_execution(execution),
+        kind: DeploymentKind::Deploy {
+            environment: "logs".into(),
+            stack: format!("{stage}-logs").parse().unwrap(),
+        },
+        execution: execution.into(),
+        state: DeploymentState::Running,
+        component: Some(release.component.clone()),
+        version: release.version.clone(),
+        stage: stage.parse().unwrap(),
+        location: Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+        path: Path::Delivery,
+        epoch: 1,
+        digest: Some(release.digest.clone()),
+        overrides: BTreeMap::new(),
+        parameters: BTreeMap::new(),
+        parameters_digest: None,
+        template_digest: None,
+        stack_arn: None,
+        change_set: None,
+        operation: None,
+        stack_changed: false,
+        approvals: Vec::new(),
+        outputs: BTreeMap::new(),
+        diagnosis: Vec::new(),
+        failure: None,
+        repository: None,
+        started_at: Timestamp::UNIX_EPOCH,
+        finished_at: None,
+    }
+}
+
+fn holder(deployment: &Deployment) -> Option<Holder> {
+    let (execution, since) = (deployment.execution.clone(), Timestamp::UNIX_EPOCH);
+    Some(Holder { deployment: deployment.id.clone(), execution, since })
+}
+
+fn environment(deployment: &Deployment) -> Environment {
+    Environment {
+        stage: deployment.stage.clone(),
+        name: "logs".into(),
+        component: "logs".parse().unwrap(),
+        epoch: 1,
+        holder: holder(deployment),
+        deployed: None,
+        previous: None,
+        stack_arn: None,
+        ever_stable: false,
+        taint: None,
+        last_deployment: None,
+    }
+}
+
+impl World for FakeWorld {
+    type Records = MemoryRecords;
+    type Waits = MemoryWaits;
+    type Stacks = Here;
+
+    fn records(&self) -> &MemoryRecords {
+        &self.records
+    }
+
+    fn waits(&self) -> &MemoryWaits {
+        &self.waits
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    fn patience(&self) -> impl Iterator<Item = Duration> {
+        std::iter::repeat_n(Duration::ZERO, 3)
+    }
+
+    fn execution_role(&self, location: &Location) -> String {
+        format!("role-of-{}", location.account)
+    }
+
+    async fn artifact(&self, _key: &str) -> Result<Vec<u8>, Failure> {
+        Ok(self.artifact.clone())
+    }
+
+    async fn stacks(&self, _location: &Location, _session: &str) -> Result<Here, Failure> {
+        Ok(Here(Rc::clone(&self.cloud)))
+    }
+
+    async fn put_template(
+        &self,
+        _location: &Location,
+        _session: &str,
+        key: &str,
+        _text: String,
+    ) -> Result<String, Failure> {
+        Ok(format!("bucket/{key}"))
+    }
+}

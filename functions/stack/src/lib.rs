@@ -1,0 +1,17 @@
+//! The `stack` function: everything Lockstep does with CloudFormation.
+//!
+//! Each request loads what the ledger and the stack say, lets `lockstep_domain::stack_plan` or
+//! `lockstep_domain::guard` decide, and carries that out. Before any call that changes something, the deployment says
+//! what is about to be done and with which token; after a crash the next try observes and finds itself.
+
+mod change_set;
+mod clear;
+mod destroy;
+mod execute;
+pub mod handler;
+mod journal;
+mod load;
+mod observe;
+mod plan;
+mod template;
+pub mod world;

@@ -1,0 +1,155 @@
+//! What every step starts from.
+
+use crate::world::World;
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::ids::{DeploymentId, Digest, StackName};
+use lockstep_domain::packaging::{self, Contents};
+use lockstep_domain::records::{
+    Config, ConfigKind, Deployment, DeploymentKind, DeploymentState, Environment, Release,
+};
+use lockstep_domain::stages::{Stage, Stages};
+use lockstep_domain::token::client_token;
+use lockstep_platform::ledger::{Order, Versioned};
+use lockstep_platform::ports::Records;
+
+/// How many change sets one deployment may make: each after the first because the one before became obsolete.
+pub const CHANGE_SETS_MAX: u32 = 5;
+
+/// A deployment that runs, and holds its environment.
+pub struct Loaded {
+    /// The deployment.
+    pub deployment: Versioned<Deployment>,
+    /// Its environment.
+    pub environment: Versioned<Environment>,
+    /// The stack's name.
+    pub stack: StackName,
+}
+
+impl Loaded {
+    /// Loads it. One that is over, or whose environment another took, is `Superseded`: whoever still works for it must
+    /// stop.
+    pub async fn load<W: World>(world: &W, id: &DeploymentId) -> Result<Self, Failure> {
+        let what = format!("the deployment {id}");
+        let deployment = world.records().expect::<Deployment>(&Deployment::key_of(id), &what).await?;
+        if deployment.record.state != DeploymentState::Running {
+            return Err(superseded(id, "it is not running any more"));
+        }
+        let (name, stack) = match &deployment.record.kind {
+            DeploymentKind::Deploy { environment, stack } => (environment.clone(), stack.clone()),
+            DeploymentKind::PromoteImage { .. } => {
+                return Err(Failure::rejected(format!("{what} brings an image and has no stack")));
+            }
+        };
+        let key = Environment::key_of(&deployment.record.stage, &name);
+        let environment = world.records().get::<Environment>(&key).await?;
+        let held = environment.filter(|found| {
+            let holder = found.record.holder.as_ref();
+            found.record.epoch == deployment.record.epoch
+                && holder.is_some_and(|holder| holder.deployment == *id)
+        });
+        match held {
+            Some(environment) => Ok(Self { deployment, environment, stack }),
+            None => Err(superseded(id, "it does not hold its environment any more")),
+        }
+    }
+
+    /// The deployment's id.
+    pub fn id(&self) -> &DeploymentId {
+        &self.deployment.record.id
+    }
+
+    /// What people in the target account see of who came.
+    pub fn session(&self) -> String {
+        session(self.id())
+    }
+
+    /// Its release.
+    pub async fn release<W: World>(&self, world: &W) -> Result<Release, Failure> {
+        let deployment = &self.deployment.record;
+        let component = deployment.component.as_ref();
+        let component = component.ok_or_else(|| Failure::bug("a deployment without a component"))?;
+        let what = format!("the release {component}@{}", deployment.version);
+        let key = Release::key_of(component, &deployment.version);
+        Ok(world.records().expect::<Release>(&key, &what).await?.record)
+    }
+
+    /// Writes the deployment.
+    pub async fn save<W: World>(&mut self, world: &W, record: Deployment) -> Result<(), Failure> {
+        // Re-running a step that is done writes nothing.
+        if record != self.deployment.record {
+            self.deployment = world.records().replace(&self.deployment, record).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the deployment and its environment, both or neither. What is loaded is out of date afterwards.
+    pub async fn save_both<W: World>(
+        self,
+        world: &W,
+        deployment: Deployment,
+        environment: Environment,
+    ) -> Result<(), Failure> {
+        if deployment == self.deployment.record && environment == self.environment.record {
+            return Ok(());
+        }
+        world.records().replace_both((&self.deployment, &deployment), (&self.environment, &environment)).await
+    }
+
+    /// The names that this deployment gives to its change sets, the first attempt's first.
+    pub fn change_set_names(&self) -> Vec<String> {
+        (1..=CHANGE_SETS_MAX).map(|attempt| client_token(self.id().as_str(), "change-set", attempt)).collect()
+    }
+}
+
+/// A session's name.
+pub fn session(id: &DeploymentId) -> String {
+    format!("lockstep-{id}")
+}
+
+fn superseded(id: &DeploymentId, why: &str) -> Failure {
+    Failure::new(FailureKind::Superseded, format!("the deployment {id} must stop: {why}"))
+}
+
+/// The artifact of `release`, opened; one with another digest is refused.
+pub async fn contents<W: World>(world: &W, release: &Release) -> Result<Contents, Failure> {
+    let bytes = world.artifact(&release.artifact).await?;
+    let label = format!("the artifact of {}@{}", release.component, release.version);
+    if Digest::of(&bytes) != release.digest {
+        return Err(Failure::rejected(format!(
+            "{label} is not the one that was packaged: its digest differs"
+        )));
+    }
+    packaging::open(&bytes).map_err(|problems| {
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::bug(format!("{label} cannot be opened: {}", told.join("; ")))
+    })
+}
+
+/// The newest version of a part of the organisation's configuration.
+pub async fn config<W: World>(world: &W, kind: ConfigKind) -> Result<Option<Config>, Failure> {
+    let (pk, prefix) = kind.prefix();
+    let newest = world.records().list::<Config>(pk, prefix, Order::Newest, 1).await?.pop();
+    Ok(newest.map(|found| found.record))
+}
+
+/// The organisation's stages.
+pub async fn stages<W: World>(world: &W) -> Result<Stages, Failure> {
+    let missing = || Failure::not_found("there are no stages yet; run `lockstep stages apply stages.toml`");
+    let text = config(world, ConfigKind::Stages).await?.ok_or_else(missing)?.text;
+    Stages::parse("stages.toml", &text).map_err(|problems| {
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::bug(format!("the applied stages cannot be read: {}", told.join("; ")))
+    })
+}
+
+/// The stage called `name`.
+pub fn stage<'a>(stages: &'a Stages, name: &lockstep_domain::ids::StageName) -> Result<&'a Stage, Failure> {
+    stages.get(name).ok_or_else(|| Failure::not_found(format!("there is no stage `{name}` any more")))
+}
+
+/// The stack of the environment `name` in `stage`.
+pub fn stack_name(stage: &Stage, name: &str) -> Result<StackName, Failure> {
+    format!("{}-{name}", stage.name)
+        .parse()
+        .map_err(|error: lockstep_domain::ids::InvalidId| Failure::rejected(error.to_string()))
+}

@@ -1,0 +1,138 @@
+//! Looking at stacks.
+
+use jiff::Timestamp;
+use lockstep_domain::diagnosis::{StackEvent, Stream};
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::guard::NESTED_STACK;
+use lockstep_domain::protected::is_protected;
+use lockstep_domain::stack_plan::{LiveResource, Observed, Progress, Remains, StackStatus};
+use lockstep_platform::cloudformation::{Stack, Stacks};
+
+/// How deep stacks may be nested before we stop looking.
+pub const NESTING_MAX: usize = 10;
+
+/// A stack as it was found: what decides, and what is reported.
+pub struct Sight {
+    /// What decides.
+    pub observed: Observed,
+    /// The stack itself.
+    pub stack: Stack,
+}
+
+/// Looks at `stack` (a name or an ARN), and as far into it as may matter.
+pub async fn look(stacks: &impl Stacks, stack: &str) -> Result<Option<Sight>, Failure> {
+    let Some(found) = stacks.describe(stack).await? else { return Ok(None) };
+    let (arn, status) = (found.arn.clone(), found.status.clone());
+    let gone = status == StackStatus::DeleteComplete;
+    let token = if gone { None } else { newest_token(stacks, &arn).await? };
+    let remains = if status.may_be_remains() { Some(remains(stacks, &arn, &status).await?) } else { None };
+    let observed = Observed { arn, status, parent: found.parent.clone(), token, remains };
+    Ok(Some(Sight { observed, stack: found }))
+}
+
+/// The token of the operation that the stack's newest own event belongs to.
+async fn newest_token(stacks: &impl Stacks, arn: &str) -> Result<Option<String>, Failure> {
+    let enough = |events: &[StackEvent]| events.iter().any(StackEvent::is_about_the_stack);
+    let events = stacks.events(arn, &enough).await?;
+    Ok(events.into_iter().find(StackEvent::is_about_the_stack).and_then(|event| event.token))
+}
+
+async fn remains(stacks: &impl Stacks, arn: &str, status: &StackStatus) -> Result<Remains, Failure> {
+    let change_sets = match status {
+        StackStatus::ReviewInProgress => stacks.change_sets(arn).await?,
+        _ => Vec::new(),
+    };
+    Ok(Remains { resources: resources(stacks, arn).await?, change_sets })
+}
+
+/// Every resource of a stack, those of nested stacks included.
+pub async fn resources(stacks: &impl Stacks, arn: &str) -> Result<Vec<LiveResource>, Failure> {
+    let mut all = Vec::new();
+    let mut open = vec![(Vec::<String>::new(), arn.to_owned())];
+    while let Some((path, arn)) = open.pop() {
+        if path.len() > NESTING_MAX {
+            return Err(unreadable(&arn, "its stacks are nested too deep"));
+        }
+        for mut resource in stacks.resources(&arn).await? {
+            let mut path = path.clone();
+            path.push(resource.logical_id);
+            resource.logical_id = path.join(".");
+            if resource.resource_type == NESTED_STACK
+                && resource.survives()
+                && !resource.physical_id.is_empty()
+            {
+                open.push((path, resource.physical_id.clone()));
+            }
+            all.push(resource);
+        }
+    }
+    Ok(all)
+}
+
+/// Whether anything protected lives in a stack, however deep.
+pub async fn holds_protected(stacks: &impl Stacks, arn: &str) -> Result<bool, Failure> {
+    let all = resources(stacks, arn).await?;
+    Ok(all.iter().any(|resource| resource.survives() && is_protected(&resource.resource_type)))
+}
+
+/// How the operation `token`, begun about `since`, stands on the stack `arn`.
+pub async fn progress(
+    stacks: &impl Stacks,
+    arn: &str,
+    token: &str,
+    since: Timestamp,
+) -> Result<(Progress, Option<Stack>), Failure> {
+    // The stack first: if it ends between the two calls, they disagree and we look again; the other way round an old
+    // status could agree with a newer event.
+    let stack = stacks.describe(arn).await?;
+    let events = events(stacks, arn, since).await?;
+    let own: Vec<&StackEvent> = events.iter().filter(|event| event.is_about_the_stack()).collect();
+    let of_operation = own.iter().find(|event| event.token.as_deref() == Some(token));
+    let progress = Progress {
+        of_operation: of_operation.map(|event| StackStatus::parse(&event.status)),
+        is_newest: own.first().is_some_and(|event| event.token.as_deref() == Some(token)),
+        now: stack.as_ref().map(|stack| stack.status.clone()),
+    };
+    Ok((progress, stack))
+}
+
+/// The events of `arn` since an operation was begun, by our clock, which may be ahead of CloudFormation's.
+async fn events(stacks: &impl Stacks, arn: &str, since: Timestamp) -> Result<Vec<StackEvent>, Failure> {
+    const SKEW_SECONDS: i64 = 300;
+    let earliest = since.as_second() - SKEW_SECONDS;
+    let enough = |events: &[StackEvent]| events.last().is_some_and(|event| event.at.as_second() < earliest);
+    stacks.events(arn, &enough).await
+}
+
+/// The events of a failed operation: those of the stack, and of every nested stack that failed.
+pub async fn story(
+    stacks: &impl Stacks,
+    arn: &str,
+    token: &str,
+    since: Timestamp,
+) -> Result<Vec<Stream>, Failure> {
+    let all = events(stacks, arn, since).await?;
+    // By CloudFormation's own clock from here on.
+    let began = all.iter().filter(|event| event.token.as_deref() == Some(token)).map(|event| event.at).min();
+    let began = began.unwrap_or(since);
+    let root = Stream { path: Vec::new(), events: all }.of_operation(token, began);
+    let mut open = root.failed_nested_stacks();
+    let mut streams = vec![root];
+    while let Some((path, arn)) = open.pop() {
+        if path.len() > NESTING_MAX {
+            continue;
+        }
+        let stream = Stream { path, events: events(stacks, &arn, since).await? }.of_operation(token, began);
+        open.extend(stream.failed_nested_stacks());
+        streams.push(stream);
+    }
+    Ok(streams)
+}
+
+/// What cannot be read is for a person to look at, never safe.
+pub fn unreadable(what: &str, why: &str) -> Failure {
+    Failure::new(
+        FailureKind::StackNeedsHuman,
+        format!("{what} cannot be read: {why}; look at it before deploying again"),
+    )
+}

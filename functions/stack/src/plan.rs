@@ -1,0 +1,250 @@
+//! Plan: resolve the parameters, look at the stack, say what is to be done.
+
+use crate::journal::note;
+use crate::load::{self, Loaded};
+use crate::observe::{self, Sight};
+use crate::template;
+use crate::world::World;
+use lockstep_domain::error::{Failure, FailureKind, Problem};
+use lockstep_domain::ids::{AmiId, DeploymentId, Digest, LogicalId};
+use lockstep_domain::packaging::Contents;
+use lockstep_domain::parameters::{
+    self, Layer, Layers, OrganisationParameters, OutputName, Request, ResolvedParameters,
+};
+use lockstep_domain::payloads::stack::Go;
+use lockstep_domain::records::{ConfigKind, Environment, Image, ImageState, Location, Release};
+use lockstep_domain::stack_plan::{self, ChangeSetKind, Known, Plan};
+use lockstep_domain::stages::{Stage, Stages};
+use lockstep_platform::cloudformation::Stacks;
+use lockstep_platform::ports::Records;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Serves `plan`.
+pub async fn plan<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure> {
+    let mut loaded = Loaded::load(world, id).await?;
+    let release = loaded.release(world).await?;
+    let stages = load::stages(world).await?;
+    let stage = load::stage(&stages, &loaded.deployment.record.stage)?.clone();
+    let contents = load::contents(world, &release).await?;
+    let resolved = resolve(world, &loaded, &release, &contents, &stages, &stage).await?;
+    let wanted = wanted_template(&release, &contents, &stage)?;
+    let mut record = loaded.deployment.record.clone();
+    record.parameters_digest = Some(resolved.digest());
+    record.parameters = resolved.values;
+    record.template_digest = Some(wanted);
+    loaded.save(world, record).await?;
+
+    let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
+    let (plan, sight) = decide(&stacks, &loaded).await?;
+    remember_stability(world, &mut loaded, sight.as_ref()).await?;
+    match plan {
+        Plan::CreateChangeSet(_) => Ok(Go::ChangeSet),
+        Plan::Clear { why, .. } => {
+            note(world, id, &format!("to be cleared: {why}")).await?;
+            Ok(Go::Clear)
+        }
+        Plan::Adopt { key } => {
+            note(world, id, &format!("an operation of ours is running: {key}")).await?;
+            Ok(Go::Adopt)
+        }
+        Plan::NoChanges => {
+            note(world, id, "the stack runs this template with these parameters: nothing to change").await?;
+            unchanged(world, loaded, sight).await
+        }
+        other => Err(no_go(other)),
+    }
+}
+
+/// What is to be done with the deployment's stack as it is now, and what was seen of it.
+pub async fn decide(stacks: &impl Stacks, loaded: &Loaded) -> Result<(Plan, Option<Sight>), Failure> {
+    let sight = observe::look(stacks, loaded.stack.as_str()).await?;
+    let (deployment, environment) = (&loaded.deployment.record, &loaded.environment.record);
+    let (Some(template), Some(parameters)) = (&deployment.template_digest, &deployment.parameters_digest)
+    else {
+        return Err(Failure::bug("the deployment was never planned"));
+    };
+    let names = loaded.change_set_names();
+    let deployed = environment.deployed.as_ref();
+    let known = Known {
+        environment_stack: environment.stack_arn.as_deref(),
+        ever_stable: environment.ever_stable,
+        deployment_stack: deployment.stack_arn.as_deref(),
+        change_sets: &names,
+        operation_token: deployment.operation.as_ref().map(|operation| operation.token.as_str()),
+        deployed: deployed.map(|deployed| (&deployed.template_digest, &deployed.parameters_digest)),
+        wanted: (template, parameters),
+    };
+    let plan = stack_plan::plan(sight.as_ref().map(|sight| &sight.observed), &known);
+    Ok((plan, sight))
+}
+
+/// The failure of a plan that a step cannot carry out.
+pub fn no_go(plan: Plan) -> Failure {
+    match plan {
+        Plan::NeedsHuman { why } => Failure::new(FailureKind::StackNeedsHuman, why),
+        Plan::Wait => Failure::new(
+            FailureKind::Transient,
+            "an operation runs on the stack that is not visible in its events yet",
+        ),
+        other @ (Plan::CreateChangeSet(ChangeSetKind::Create | ChangeSetKind::Update)
+        | Plan::Clear { .. }
+        | Plan::Adopt { .. }
+        | Plan::NoChanges) => Failure::new(
+            FailureKind::StackFailed,
+            format!("the stack changed under the deployment ({other:?}); deploy again"),
+        ),
+    }
+}
+
+/// A deployment that died may have brought the stack to a stable state and not have said so.
+async fn remember_stability<W: World>(
+    world: &W,
+    loaded: &mut Loaded,
+    sight: Option<&Sight>,
+) -> Result<(), Failure> {
+    let Some(observed) = sight.map(|sight| &sight.observed) else { return Ok(()) };
+    let environment = &loaded.environment.record;
+    let same = environment.stack_arn.as_deref() == Some(&observed.arn);
+    if same && observed.status.proves_stability() && !environment.ever_stable {
+        let environment = Environment { ever_stable: true, ..environment.clone() };
+        loaded.environment = world.records().replace(&loaded.environment, environment).await?;
+    }
+    Ok(())
+}
+
+/// Records that the stack stays as it is.
+pub async fn unchanged<W: World>(world: &W, mut loaded: Loaded, sight: Option<Sight>) -> Result<Go, Failure> {
+    let mut record = loaded.deployment.record.clone();
+    if let Some(Sight { stack, .. }) = sight {
+        record.stack_arn = Some(stack.arn);
+        record.outputs = stack.outputs;
+    }
+    loaded.save(world, record).await?;
+    Ok(Go::Check)
+}
+
+/// The digest of the template that the stack is to run, which must be the one that was packaged.
+fn wanted_template(release: &Release, contents: &Contents, stage: &Stage) -> Result<Digest, Failure> {
+    let digest = Digest::of(template::text(contents, stage).as_bytes());
+    let packaged = if stage.is_test() { &release.test_template_digest } else { &release.template_digest };
+    if digest == *packaged {
+        return Ok(digest);
+    }
+    Err(Failure::bug(format!(
+        "the template of {}@{} is not the one that was packaged: its digest differs",
+        release.component, release.version
+    )))
+}
+
+async fn resolve<W: World>(
+    world: &W,
+    loaded: &Loaded,
+    release: &Release,
+    contents: &Contents,
+    stages: &Stages,
+    stage: &Stage,
+) -> Result<ResolvedParameters, Failure> {
+    let organisation = organisation(world).await?;
+    let overrides = Layer::overrides(&loaded.deployment.record.overrides).map_err(|p| rejected(&p))?;
+    let layers = Layers {
+        organisation: organisation.as_ref(),
+        component: &contents.layers,
+        overrides: Some(&overrides),
+    };
+    let images = images(world, &loaded.deployment.record.location, release).await?;
+    let wanted = parameters::references(contents.template.parameters(), &layers, stage);
+    let outputs = outputs(world, loaded, contents, stages, stage, &wanted).await?;
+    let output = |name: &OutputName| {
+        outputs.get(name).cloned().unwrap_or_else(|| Err("it was not asked for".to_owned()))
+    };
+    let request = Request {
+        template_file: contents.manifest.component.template.as_str(),
+        parameters: contents.template.parameters(),
+        layers,
+        stage,
+        stages,
+        version: &release.version,
+        commit: &release.commit,
+        outputs: &output,
+        images: &images,
+    };
+    parameters::resolve(&request).map_err(|problems| rejected(&problems))
+}
+
+fn rejected(problems: &[Problem]) -> Failure {
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Failure::rejected(told.join("; "))
+}
+
+async fn organisation<W: World>(world: &W) -> Result<Option<OrganisationParameters>, Failure> {
+    let Some(config) = load::config(world, ConfigKind::Parameters).await? else { return Ok(None) };
+    OrganisationParameters::parse("organisation parameters", &config.text)
+        .map(Some)
+        .map_err(|problems| rejected(&problems))
+}
+
+/// The AMI of each locked image where the deployment goes.
+async fn images<W: World>(
+    world: &W,
+    location: &Location,
+    release: &Release,
+) -> Result<BTreeMap<LogicalId, AmiId>, Failure> {
+    let mut amis = BTreeMap::new();
+    for (parameter, locked) in &release.image_lock.0 {
+        let key = Image::key_of(&locked.name, &locked.version, location);
+        let record = world.records().get::<Image>(&key).await?.map(|found| found.record);
+        match record {
+            Some(Image { state: ImageState::Available, ami: Some(ami), revoked: None, .. }) => {
+                amis.insert(parameter.clone(), ami);
+            }
+            _ => {
+                let (name, version, account) = (&locked.name, &locked.version, &location.account);
+                return Err(Failure::new(
+                    FailureKind::ImageUnusable,
+                    format!(
+                        "the image {name}@{version} is not usable in account {account}; promote it first"
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(amis)
+}
+
+/// The outputs of other components that the values refer to: those of the same stage, for the throw-away stack those
+/// of the stage that the manifest names.
+async fn outputs<W: World>(
+    world: &W,
+    loaded: &Loaded,
+    contents: &Contents,
+    stages: &Stages,
+    stage: &Stage,
+    wanted: &BTreeSet<OutputName>,
+) -> Result<BTreeMap<OutputName, Result<String, String>>, Failure> {
+    let mut found = BTreeMap::new();
+    if wanted.is_empty() {
+        return Ok(found);
+    }
+    let producers = match &contents.manifest.test.outputs_from {
+        Some(other) if stage.is_test() => load::stage(stages, other)?,
+        _ => stage,
+    };
+    let location = Location { account: producers.account.clone(), region: producers.region.clone() };
+    let stacks = world.stacks(&location, &loaded.session()).await?;
+    let mut seen = BTreeMap::new();
+    for name in wanted {
+        let stack = load::stack_name(producers, name.component.as_str())?;
+        if !seen.contains_key(&stack) {
+            let outputs = stacks.describe(stack.as_str()).await?.map(|stack| stack.outputs);
+            seen.insert(stack.clone(), outputs);
+        }
+        let value = match seen.get(&stack) {
+            Some(Some(outputs)) => outputs.get(name.output.as_str()).cloned().ok_or_else(|| {
+                format!("the stack {stack} has no such output; deploy {} first", name.component)
+            }),
+            _ => Err(format!("there is no stack {stack}; deploy {} first", name.component)),
+        };
+        found.insert(name.clone(), value);
+    }
+    Ok(found)
+}

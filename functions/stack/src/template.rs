@@ -1,0 +1,71 @@
+//! What the template that is deployed needs.
+
+use lockstep_domain::packaging::Contents;
+use lockstep_domain::stages::Stage;
+use lockstep_domain::template::Template;
+
+/// The text that the stack in `stage` runs: the component's template, or for the throw-away stack the one derived
+/// from it, which differs only in its deletion policies.
+pub fn text(contents: &Contents, stage: &Stage) -> String {
+    if stage.is_test() { contents.template.throw_away() } else { contents.template.text().to_owned() }
+}
+
+/// Where a template is put in the target account's bucket.
+pub fn key(digest: &lockstep_domain::ids::Digest) -> String {
+    format!("templates/{digest}")
+}
+
+/// The capabilities that the template needs, by
+/// <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html>.
+///
+/// Nested stacks and macros may bring anything, so they get everything; a template without either cannot.
+pub fn capabilities(template: &Template) -> Vec<&'static str> {
+    let kinds: Vec<&str> = template.resources().values().map(|resource| resource.kind.as_str()).collect();
+    let json = template.to_json();
+    let expands = kinds.contains(&lockstep_domain::guard::NESTED_STACK)
+        || has_key(&json, &["Transform", "Fn::Transform"]);
+    let iam = kinds.iter().any(|kind| kind.starts_with("AWS::IAM::"));
+    match (expands, iam) {
+        (true, _) => vec!["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+        (false, true) => vec!["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
+        (false, false) => Vec::new(),
+    }
+}
+
+fn has_key(value: &serde_json::Value, keys: &[&str]) -> bool {
+    match value {
+        serde_json::Value::Object(map) => {
+            map.iter().any(|(key, value)| keys.contains(&key.as_str()) || has_key(value, keys))
+        }
+        serde_json::Value::Array(items) => items.iter().any(|item| has_key(item, keys)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn needs(text: &str) -> Vec<&'static str> {
+        capabilities(&Template::parse("template.yaml", text).unwrap())
+    }
+
+    #[test]
+    fn a_template_gets_the_capabilities_it_needs_and_no_others() {
+        assert!(needs("Resources:\n  A:\n    Type: AWS::SNS::Topic\n").is_empty());
+        assert_eq!(
+            needs("Resources:\n  A:\n    Type: AWS::IAM::Role\n"),
+            ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
+        );
+    }
+
+    #[test]
+    fn nested_stacks_and_macros_may_expand() {
+        for text in [
+            "Resources:\n  A:\n    Type: AWS::CloudFormation::Stack\n",
+            "Transform: AWS::Serverless-2016-10-31\nResources:\n  A:\n    Type: AWS::SNS::Topic\n",
+        ] {
+            assert!(needs(text).contains(&"CAPABILITY_AUTO_EXPAND"), "{text}");
+        }
+    }
+}
