@@ -13,6 +13,7 @@ PATCHES = (
     "stack_events",
     "nested_stacks",
     "stack_templates",
+    "change_sets",
     "function_code",
     "iam_types",
     "resource_conflicts",

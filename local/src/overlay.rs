@@ -20,6 +20,7 @@ overlay_files![
     "authorization.py",
     "builds.py",
     "calls.py",
+    "change_sets.py",
     "control.py",
     "dry_run.py",
     "ec2_wire.py",

@@ -1,0 +1,19 @@
+"""ListChangeSets of a stack that is named by its ARN: ministack compares it with names and finds none."""
+
+from ministack.services import cloudformation
+from ministack.services.cloudformation import changesets, helpers
+
+_list_change_sets = changesets._list_change_sets
+
+
+def install():
+    """Replace the action."""
+    cloudformation._ACTION_HANDLERS["ListChangeSets"] = list_change_sets
+
+
+def list_change_sets(params):
+    """ministack's own list, by the name that an ARN ends in: ``...:stack/<name>/<id>``."""
+    stack = helpers._p(params, "StackName")
+    if stack.startswith("arn:"):
+        params = {**params, "StackName": [stack.split("/")[1]]}
+    return _list_change_sets(params)
