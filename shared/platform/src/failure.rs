@@ -54,7 +54,6 @@ fn kind_of(code: &str, status: u16) -> FailureKind {
         | "RequestLimitExceeded"
         | "TooManyRequestsException"
         | "ProvisionedThroughputExceededException"
-        | "LimitExceededException"
         | "BandwidthLimitExceeded"
         | "PriorRequestNotComplete"
         | "SlowDown"

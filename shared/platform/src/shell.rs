@@ -13,6 +13,8 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::task::Poll;
+use tracing::Instrument as _;
+use tracing_subscriber::EnvFilter;
 
 /// Serves invocations until Lambda stops the process.
 ///
@@ -32,13 +34,15 @@ where
         let shared = Rc::clone(&shared);
         async move {
             let (state, handler) = &*shared;
-            let request_id = event.context.request_id;
-            invoke(state, handler, event.payload).await.map_err(|failure| {
-                tracing::error!(request_id, error = failure.kind.error_type(), "{failure}");
-                Diagnostic {
-                    error_type: failure.kind.error_type().to_owned(),
-                    error_message: failure.message,
-                }
+            let span = tracing::info_span!("invocation", request_id = event.context.request_id);
+            let outcome = async {
+                invoke(state, handler, event.payload)
+                    .await
+                    .inspect_err(|failure| tracing::error!(error = failure.kind.error_type(), "{failure}"))
+            };
+            outcome.instrument(span).await.map_err(|failure| Diagnostic {
+                error_type: failure.kind.error_type().to_owned(),
+                error_message: failure.message,
             })
         }
     });
@@ -96,13 +100,15 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 
 /// Log lines as JSON, which CloudWatch's filters read; panics too.
 fn start_logging() {
-    let level = config::log_level().unwrap_or_else(|| "info".to_owned());
-    let filter = tracing_subscriber::EnvFilter::try_new(level)
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // The runtime would repeat every failure that the shell has logged.
+    let filter = |level: &str| EnvFilter::try_new(format!("{level},lambda_runtime::layers::panic=off"));
+    let wanted = config::log_level().and_then(|level| filter(&level).ok());
+    let filter = wanted.or_else(|| filter("info").ok()).unwrap_or_default();
     // Lambda stamps every line itself.
     let started = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
+        .with_span_list(false)
         .without_time()
         .with_env_filter(filter)
         .try_init();
