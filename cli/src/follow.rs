@@ -130,11 +130,20 @@ impl Watch<'_> {
     fn say(&mut self, at: Timestamp, deployment: &Deployment, what: &str) {
         let about = why::title(deployment);
         self.output.event(&Told { at, deployment: &deployment.id, what: about.clone(), says: what });
-        self.progress.line(format!("{}  {about}: {what}", clock(at)));
+        self.progress.line(format!("{}  {about}: {}", clock(at), cut(what)));
     }
 
     fn finish(self) {
         drop(self.progress);
+    }
+}
+
+/// A note as it fits a line; `lockstep why` tells all of it.
+fn cut(note: &str) -> String {
+    const CHARS: usize = 120;
+    match note.char_indices().nth(CHARS) {
+        None => note.to_owned(),
+        Some((end, _)) => format!("{}…", note[..end].trim_end()),
     }
 }
 
@@ -250,6 +259,12 @@ mod tests {
     fn a_deployment_is_followed_by_the_id_its_execution_gives_it() {
         let execution = execution("lockstep-delivery-deploy", json!({}));
         assert_eq!(scope(&execution), Scope::One(DeploymentId::of_execution(&execution.arn)));
+    }
+
+    #[test]
+    fn a_long_note_is_cut_to_a_line() {
+        assert_eq!(cut("short"), "short");
+        assert_eq!(cut(&"ä".repeat(500)).chars().count(), 121);
     }
 
     #[test]

@@ -75,7 +75,8 @@ pub async fn build(
 
 /// What cargo told this process about its own package would make build scripts that read the same variables run again.
 fn forget_this_package(command: &mut Command) {
-    const ABOUT_A_PACKAGE: [&str; 5] = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_CRATE_", "CARGO_PRIMARY_", "CARGO_BIN_"];
+    const ABOUT_A_PACKAGE: [&str; 5] =
+        ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_CRATE_", "CARGO_PRIMARY_", "CARGO_BIN_"];
     let about_a_package = |name: &str| ABOUT_A_PACKAGE.iter().any(|prefix| name.starts_with(prefix));
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(about_a_package) {
@@ -155,14 +156,15 @@ fn stripped(binary: &Path) -> Option<Vec<u8>> {
 
 /// One file called `bootstrap`, with a fixed time and mode.
 ///
-/// Only what travels is compressed: on one machine the time is worth more than the space.
+/// On one machine the time is worth more than the space: compressed a little, less has to be hashed and sent.
 fn zip(binary: &[u8], profile: Profile) -> zip::result::ZipResult<Vec<u8>> {
-    let method = match profile {
-        Profile::Dev => CompressionMethod::Stored,
-        Profile::Lambda => CompressionMethod::Deflated,
+    let level = match profile {
+        Profile::Dev => 1,
+        Profile::Lambda => 9,
     };
     let options = SimpleFileOptions::default()
-        .compression_method(method)
+        .compression_method(CompressionMethod::Deflated)
+        .compression_level(Some(level))
         .last_modified_time(DateTime::default())
         .unix_permissions(0o755);
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));

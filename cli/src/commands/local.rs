@@ -30,11 +30,11 @@ pub struct Arguments {
 enum Command {
     /// Start a cloud with three accounts (tooling, development, production) and install Lockstep into it
     Up(Up),
-    /// Stop it; everything in it is gone
+    /// Stop it; what is in its accounts is gone, the repositories of its git host stay
     Down,
     /// Say whether it runs and where
     Status,
-    /// Stop it if it runs, and start a new one
+    /// Stop it if it runs, forget its repositories, and start a new one
     Reset(Up),
     /// Print what points the AWS CLI or an SDK at one of its accounts: eval "$(lockstep local env production)"
     Env {
@@ -67,6 +67,7 @@ pub async fn run(arguments: &Arguments, surroundings: &Surroundings) -> Result<R
             if Session::exists(surroundings) {
                 down(surroundings).await?;
             }
+            forget_repositories(surroundings)?;
             start(up, surroundings).await
         }
         Command::Env { account } => env(account, surroundings),
@@ -139,6 +140,15 @@ async fn down(surroundings: &Surroundings) -> Result<Report, Failure> {
             Ok(Report::done(json!({ "stopped": false })))
         }
         Err(error) => Err(Failure::new(error.to_string())),
+    }
+}
+
+/// The bare repositories of the git host, which outlive the cloud.
+fn forget_repositories(surroundings: &Surroundings) -> Result<(), Failure> {
+    let folder = state_dir(surroundings).join("repositories");
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(at(folder.display())(error)),
+        _ => Ok(()),
     }
 }
 

@@ -34,6 +34,16 @@ impl Story {
         let mark =
             |session: &mut session::Session| drop(session.credentials.insert(MARK.to_owned(), json!(true)));
         session::update(&state_dir(&self.surroundings), mark).map_err(at("the local cloud"))?;
+        self.point_at_tooling().await
+    }
+
+    /// What `eval "$(lockstep local env tooling)"` does: from here on, nothing is done as root.
+    async fn point_at_tooling(&mut self) -> Result<(), Failure> {
+        self.say("$ eval \"$(lockstep local env tooling)\"");
+        let variables = self.type_quietly(&["local", "env", "tooling"]).await?;
+        let pairs = variables.as_object().into_iter().flatten();
+        let pairs = pairs.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
+        self.surroundings.variables.extend(pairs);
         Ok(())
     }
 
@@ -152,6 +162,11 @@ SubnetIds = ["{production_subnets}"]
 
 /// Makes the bare repository on the git host; answers its path.
 async fn created(session: &Session) -> Result<String, Failure> {
+    // Repositories outlive the cloud; that of an earlier story has another history.
+    let earlier = session.repositories.join("acme/logs.git");
+    if earlier.exists() {
+        std::fs::remove_dir_all(&earlier).map_err(at(earlier.display()))?;
+    }
     let answer =
         git_host(session, "_lockstep/repositories", &json!({ "owner": "acme", "name": "logs" })).await?;
     let path = answer["path"].as_str().map(str::to_owned);
