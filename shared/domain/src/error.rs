@@ -185,7 +185,10 @@ mod tests {
 
     #[test]
     fn a_problem_reads_as_file_line_and_message() {
-        assert_eq!(Problem::at("template.yaml", 12, "no such type").to_string(), "template.yaml:12: no such type");
+        assert_eq!(
+            Problem::at("template.yaml", 12, "no such type").to_string(),
+            "template.yaml:12: no such type"
+        );
         assert_eq!(Problem::at("a.toml", None, "empty").to_string(), "a.toml: empty");
         assert_eq!(Problem::at("", None, "too large").to_string(), "too large");
     }

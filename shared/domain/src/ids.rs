@@ -18,7 +18,11 @@ pub struct InvalidId {
 }
 
 fn check(value: &str, valid: bool, wanted: &'static str) -> Result<String, InvalidId> {
-    if valid { Ok(value.to_owned()) } else { Err(InvalidId { value: value.chars().take(100).collect(), wanted }) }
+    if valid {
+        Ok(value.to_owned())
+    } else {
+        Err(InvalidId { value: value.chars().take(100).collect(), wanted })
+    }
 }
 
 /// Lower-case letters, digits and single inner hyphens, starting with a letter.
@@ -41,7 +45,9 @@ fn is_ec2_id(value: &str, prefix: &str) -> bool {
 /// `<provider>.<owner>.<name>`; only the name may hold further dots.
 fn is_repository_id(value: &str) -> bool {
     let mut parts = value.splitn(3, '.');
-    let (Some(provider), Some(owner), Some(name)) = (parts.next(), parts.next(), parts.next()) else { return false };
+    let (Some(provider), Some(owner), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
     let word = |s: &str, extra: &[u8]| {
         !s.is_empty()
             && !s.starts_with(['.', '-'])
@@ -194,7 +200,9 @@ impl CommitSha {
 impl DeploymentId {
     /// The id of the deployment that `execution_arn` carries out.
     pub fn of_execution(execution_arn: &str) -> Self {
-        Self(uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, execution_arn.as_bytes()).hyphenated().to_string())
+        Self(
+            uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, execution_arn.as_bytes()).hyphenated().to_string(),
+        )
     }
 
     /// The first eight digits, enough for a name people read.
@@ -252,18 +260,44 @@ mod tests {
         assert!(accepts::<AccountId>(&["123456789012", "000000000001"]).is_empty());
         assert!(accepts::<Region>(&["eu-west-1", "us-gov-west-1", "ap-southeast-3"]).is_empty());
         assert!(accepts::<StageName>(&["ci", "production", "eu-2"]).is_empty());
-        assert!(accepts::<RepositoryId>(&["github.acme.logs", "github.acme.my.repo_1", "github.Acme-Inc.x"]).is_empty());
+        assert!(
+            accepts::<RepositoryId>(&["github.acme.logs", "github.acme.my.repo_1", "github.Acme-Inc.x"])
+                .is_empty()
+        );
         assert!(accepts::<AmiId>(&["ami-0123456789abcdef0", "ami-12345678"]).is_empty());
     }
 
     #[test]
     fn malformed_identifiers_are_refused() {
-        assert!(refuses::<AccountId>(&["", "12345678901", "1234567890123", "12345678901x", "１23456789012"]).is_empty());
-        assert!(refuses::<Region>(&["", "euwest1", "eu-west", "EU-WEST-1", "eu-west-1/../"]).is_empty());
-        assert!(refuses::<StageName>(&["", "-ci", "ci-", "c--i", "Ci", "1ci", "a b", "averyveryverylongstagename"]).is_empty());
         assert!(
-            refuses::<RepositoryId>(&["", "github.acme", "gitlab.acme.x", "github..x", "github.a.b/c", "github.a.", "github.a..."])
+            refuses::<AccountId>(&["", "12345678901", "1234567890123", "12345678901x", "１23456789012"])
                 .is_empty()
+        );
+        assert!(refuses::<Region>(&["", "euwest1", "eu-west", "EU-WEST-1", "eu-west-1/../"]).is_empty());
+        assert!(
+            refuses::<StageName>(&[
+                "",
+                "-ci",
+                "ci-",
+                "c--i",
+                "Ci",
+                "1ci",
+                "a b",
+                "averyveryverylongstagename"
+            ])
+            .is_empty()
+        );
+        assert!(
+            refuses::<RepositoryId>(&[
+                "",
+                "github.acme",
+                "gitlab.acme.x",
+                "github..x",
+                "github.a.b/c",
+                "github.a.",
+                "github.a..."
+            ])
+            .is_empty()
         );
         assert!(refuses::<CommitSha>(&["", "abc", "G123456789012345678901234567890123456789"]).is_empty());
         assert!(refuses::<AmiId>(&["ami-", "ami-123", "snap-12345678", "ami-0123456789ABCDEF0"]).is_empty());

@@ -57,7 +57,12 @@ mod tests {
 
     #[test]
     fn a_token_of_somebody_else_is_told_apart() {
-        for other in ["", "t", "Console-CreateStack-7f59c3cf-00d2-40c7-b2ff-e75db0987002", "tünïcode-ünïcode-ünïcode-ünïcode-x"] {
+        for other in [
+            "",
+            "t",
+            "Console-CreateStack-7f59c3cf-00d2-40c7-b2ff-e75db0987002",
+            "tünïcode-ünïcode-ünïcode-ünïcode-x",
+        ] {
             assert!(!is_client_token(other), "{other}");
         }
     }

@@ -68,9 +68,14 @@ impl Version {
 
     /// The `n`th version built from `branch` after `build`; characters SemVer does not know become hyphens.
     pub fn pre_release(of: MajorMinor, build: u32, branch: &str, n: u32) -> Self {
-        let word: String = branch.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
+        let word: String =
+            branch.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
         // SemVer refuses numeric words with a leading zero; a letter in front makes any word one of letters.
-        let word = if word.is_empty() || word.bytes().all(|b| b.is_ascii_digit()) { format!("b{word}") } else { word };
+        let word = if word.is_empty() || word.bytes().all(|b| b.is_ascii_digit()) {
+            format!("b{word}")
+        } else {
+            word
+        };
         let mut version = Self::release(of, build).0;
         version.pre = semver::Prerelease::new(&format!("{word}.{n}")).unwrap_or(semver::Prerelease::EMPTY);
         Self(version)
@@ -113,10 +118,15 @@ impl FromStr for Version {
     type Err = InvalidVersion;
 
     fn from_str(text: &str) -> Result<Self, InvalidVersion> {
-        let invalid = || InvalidVersion(text.chars().take(100).collect(), "major.minor.build, such as \"2.1.37\"");
+        let invalid =
+            || InvalidVersion(text.chars().take(100).collect(), "major.minor.build, such as \"2.1.37\"");
         let version: semver::Version = text.parse().map_err(|_| invalid())?;
         let small = |n: u64| n <= u32::MAX.into();
-        if !version.build.is_empty() || !small(version.major) || !small(version.minor) || !small(version.patch) {
+        if !version.build.is_empty()
+            || !small(version.major)
+            || !small(version.minor)
+            || !small(version.patch)
+        {
             return Err(invalid());
         }
         Ok(Self(version))

@@ -13,8 +13,8 @@ mod wait;
 
 pub use config::{Config, ConfigKind, Repository};
 pub use deployment::{
-    Approval, ChangeSet, Decision, Deployment, DeploymentKind, DeploymentState, FailedEvent, FailureRecord, Operation,
-    OperationKind, Step,
+    Approval, ChangeSet, Decision, Deployment, DeploymentKind, DeploymentState, FailedEvent, FailureRecord,
+    Operation, OperationKind, Step,
 };
 pub use environment::{Deployed, Environment, Holder};
 pub use image::{Image, ImageState};

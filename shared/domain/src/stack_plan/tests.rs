@@ -102,11 +102,8 @@ fn a_stack_that_runs_what_is_wanted_is_not_touched() {
 #[test]
 fn what_ran_in_a_stack_that_is_gone_does_not_count_for_its_successor() {
     let world = World { deployed: true, ..World::ours() };
-    let known = Known {
-        environment_stack: Some("arn:another"),
-        deployment_stack: Some(ARN),
-        ..world.known()
-    };
+    let known =
+        Known { environment_stack: Some("arn:another"), deployment_stack: Some(ARN), ..world.known() };
     assert_eq!(
         plan(Some(&stack(StackStatus::CreateComplete)), &known),
         Plan::CreateChangeSet(ChangeSetKind::Update)

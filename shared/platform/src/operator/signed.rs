@@ -48,7 +48,11 @@ pub async fn post(
 ///
 /// # Errors
 /// As [`post`], but for the credentials.
-pub async fn post_unsigned(url: &str, headers: &[(String, String)], body: Vec<u8>) -> Result<Answer, Failure> {
+pub async fn post_unsigned(
+    url: &str,
+    headers: &[(String, String)],
+    body: Vec<u8>,
+) -> Result<Answer, Failure> {
     send(url, headers, body).await
 }
 

@@ -83,7 +83,10 @@ impl Installer {
         let stack = match self.settled(&wanted.name, deadline).await? {
             Some(stack) => stack,
             None => {
-                return Err(Failure::new(FailureKind::StackFailed, format!("stack {} vanished", wanted.name)));
+                return Err(Failure::new(
+                    FailureKind::StackFailed,
+                    format!("stack {} vanished", wanted.name),
+                ));
             }
         };
         match stack.status {
