@@ -189,10 +189,10 @@ async fn copies(images: &impl Images, promotion: &Promotion, record: &Image) -> 
     let id = promotion.id().to_string();
     let mut copies = images.owned(&record.name, &record.version).await?;
     copies.retain(|ami| record.ami.as_ref() == Some(&ami.id) || ami.tags.get(TAG_DEPLOYMENT) == Some(&id));
-    if let Some(ami) = &record.ami {
-        if !copies.iter().any(|copy| copy.id == *ami) {
-            copies.extend(images.describe(ami).await?);
-        }
+    if let Some(ami) = &record.ami
+        && !copies.iter().any(|copy| copy.id == *ami)
+    {
+        copies.extend(images.describe(ami).await?);
     }
     Ok(copies)
 }

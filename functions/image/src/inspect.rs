@@ -127,10 +127,10 @@ async fn look<W: World>(
     let there = world.target(target, &session).await?;
     let mut owned = there.owned(&record.name, &record.version).await?;
     // What the record names is looked at by its id too: an index may not have it yet, or its tags may be gone.
-    if let Some(ami) = target_record.and_then(|image| image.record.ami.as_ref()) {
-        if !owned.iter().any(|found| found.id == *ami) {
-            owned.extend(there.describe(ami).await?);
-        }
+    if let Some(ami) = target_record.and_then(|image| image.record.ami.as_ref())
+        && !owned.iter().any(|found| found.id == *ami)
+    {
+        owned.extend(there.describe(ami).await?);
     }
     let here = world.source(&record.location, &session).await?;
     let source = here.describe(&record.source_ami).await?;
