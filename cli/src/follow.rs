@@ -46,14 +46,19 @@ struct Told<'a> {
     says: &'a str,
 }
 
-/// Follows the execution `arn`; stops at the first question to a person if `stop_at_question`.
-pub async fn follow(
-    plane: &Plane,
-    arn: &str,
-    stop_at_question: bool,
-    output: &Output,
-) -> Result<Followed, Failure> {
-    let mut watch = Watch { plane, output, told: BTreeMap::new(), progress: output.progress(title(arn)) };
+/// How an execution is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
+    /// Whether to stop at the first question to a person.
+    pub stop_at_question: bool,
+    /// What happened before this is known and not told again.
+    pub since: Timestamp,
+}
+
+/// Follows the execution `arn`.
+pub async fn follow(plane: &Plane, arn: &str, manner: Manner, output: &Output) -> Result<Followed, Failure> {
+    let progress = output.progress(title(arn));
+    let mut watch = Watch { plane, output, since: manner.since, told: BTreeMap::new(), progress };
     let mut pause = Pause::new(plane.connection.local.is_some());
     loop {
         let execution = plane.executions.describe(arn).await?.ok_or_else(|| {
@@ -69,7 +74,7 @@ pub async fn follow(
             return Ok(Followed { end: End::Over(Box::new(execution)), deployments });
         }
         let asking = deployments.iter().find(|deployment| is_asking(deployment));
-        if let Some(asking) = asking.filter(|_| stop_at_question) {
+        if let Some(asking) = asking.filter(|_| manner.stop_at_question) {
             let end = End::NeedsApproval(Box::new(asking.clone()));
             watch.finish();
             return Ok(Followed { end, deployments });
@@ -105,6 +110,7 @@ impl Pause {
 struct Watch<'a> {
     plane: &'a Plane,
     output: &'a Output,
+    since: Timestamp,
     told: BTreeMap<DeploymentId, (usize, Option<DeploymentState>)>,
     progress: Progress,
 }
@@ -116,7 +122,8 @@ impl Watch<'_> {
             return Ok(());
         }
         let journal = self.plane.journal(&deployment.id).await?;
-        for step in journal.iter().skip(lines) {
+        let since = self.since;
+        for step in journal.iter().skip(lines).filter(|step| step.at >= since) {
             self.say(step.at, deployment, &step.note);
         }
         if state != Some(deployment.state) && deployment.state != DeploymentState::Running {

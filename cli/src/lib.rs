@@ -20,7 +20,7 @@ pub mod views;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use commands::Cli;
+use commands::{Cli, Command};
 use failure::{Exit, Failure};
 use output::Output;
 use serde_json::{Value, json};
@@ -61,6 +61,8 @@ pub async fn run(arguments: &[String], surroundings: &Surroundings) -> Report {
     };
     let output = surroundings.output.with_json(cli.global.json);
     let surroundings = Surroundings { output: output.clone(), ..surroundings.clone() };
+    // What `watch` prints is a document a line, to the last.
+    let by_line = matches!(cli.command, Command::Watch(_));
     let report = match commands::run(cli, &surroundings).await {
         Ok(report) => report,
         Err(failure) => {
@@ -68,7 +70,11 @@ pub async fn run(arguments: &[String], surroundings: &Surroundings) -> Report {
             Report::of(&failure)
         }
     };
-    output.document(&report.document);
+    if by_line {
+        output.event(&report.document);
+    } else {
+        output.document(&report.document);
+    }
     report
 }
 

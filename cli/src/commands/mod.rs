@@ -15,11 +15,12 @@ pub mod story;
 
 use crate::Report;
 use crate::failure::{Exit, Failure};
-use crate::follow::{End, Followed, follow};
+use crate::follow::{End, Followed, Manner, follow};
 use crate::plane::Plane;
 use crate::surroundings::Surroundings;
 use crate::views::change_set::open_question;
 use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
 use lockstep_domain::payloads::ledger::Summary;
 use lockstep_domain::records::{Caught, Deployment, DeploymentState};
 use lockstep_platform::operator::executions::{Execution, Status};
@@ -120,15 +121,16 @@ pub async fn run(cli: Cli, surroundings: &Surroundings) -> Result<Report, Failur
     }
 }
 
-/// Follows an execution to its end or to a question, and answers as it ended.
+/// Follows an execution to its end or to a question, and answers as it ended. What happened before `since` is not told.
 async fn follow_to_end(
     plane: &Plane,
     execution: &str,
+    since: Timestamp,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
     // One document at the end, none on the way: only `watch` prints many.
     let output = surroundings.output.without_events();
-    let followed = follow(plane, execution, true, &output).await?;
+    let followed = follow(plane, execution, Manner { stop_at_question: true, since }, &output).await?;
     Ok(report(&followed, surroundings))
 }
 
@@ -138,7 +140,8 @@ async fn follow_to_end_whatever(
     execution: &str,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
-    let followed = follow(plane, execution, false, &surroundings.output).await?;
+    let manner = Manner { stop_at_question: false, since: Timestamp::UNIX_EPOCH };
+    let followed = follow(plane, execution, manner, &surroundings.output).await?;
     Ok(report(&followed, surroundings))
 }
 

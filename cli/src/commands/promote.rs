@@ -10,6 +10,7 @@ use crate::plane::Plane;
 use crate::surroundings::Surroundings;
 use crate::views::{change_set, why};
 use clap::Args;
+use jiff::Timestamp;
 use lockstep_domain::ids::StageName;
 use lockstep_domain::payloads::inputs;
 use lockstep_domain::payloads::operator::Request;
@@ -62,7 +63,7 @@ pub async fn run(
     let Started::New(execution) = Executions::new(plane.aws()).start(promote, &name, &value).await? else {
         return Err(Failure::new(format!("an execution called {name} exists")).next("promote again"));
     };
-    follow_to_end(&plane, &execution, surroundings).await
+    follow_to_end(&plane, &execution, Timestamp::UNIX_EPOCH, surroundings).await
 }
 
 /// Answers the question of a deployment.
@@ -76,7 +77,10 @@ pub async fn approve(
     let question = question(&deployment, arguments.question)?;
     let decision = if arguments.refuse { Decision::Refuse } else { Decision::Approve };
     let output = &surroundings.output;
-    show(&deployment, question, output);
+    // Whoever names the question has seen it.
+    if arguments.question.is_none() {
+        show(&deployment, question, output);
+    }
     let request = Request::Decide {
         deployment: deployment.id.clone(),
         change_set: question.change_set.arn.clone(),
@@ -89,7 +93,7 @@ pub async fn approve(
     if arguments.no_wait || arguments.refuse {
         return Ok(Report::done(json!({ "deployment": deployment.id, "decision": decision })));
     }
-    follow_to_end(&plane, &deployment.execution, surroundings).await
+    follow_to_end(&plane, &deployment.execution, question.asked_at, surroundings).await
 }
 
 /// The question that waits, if it is the one that is meant.

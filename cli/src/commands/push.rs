@@ -62,7 +62,7 @@ pub async fn run(
             by_hand(&plane, &repository.id, &clean).await?
         }
     };
-    follow_to_end(&plane, &execution, surroundings).await
+    follow_to_end(&plane, &execution, Timestamp::UNIX_EPOCH, surroundings).await
 }
 
 /// The subscribed repository that the remote leads to.

@@ -24,7 +24,7 @@ const NEVER_READY: &str = r#"
     Condition: OnlyInCi
     Properties:
       Handle: !Ref NeverReady
-      Timeout: "1"
+      Timeout: "2"
 "#;
 
 impl Story {

@@ -4,7 +4,7 @@
 mod chapters;
 mod ending;
 mod preparation;
-mod repository;
+pub mod repository;
 
 use crate::Report;
 use crate::failure::{Exit, Failure, at};

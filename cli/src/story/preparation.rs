@@ -60,7 +60,7 @@ impl Story {
     }
 
     /// Registers an image in the development account and imports it.
-    pub(super) async fn base_image(&self, name: &str, version: &str) -> Result<AmiId, Failure> {
+    pub async fn base_image(&self, name: &str, version: &str) -> Result<AmiId, Failure> {
         self.say(&format!("(an image builder, Packer say, makes {name} in the development account)"));
         let ami = BaseImages::new(&self.session()?.operator("development")?).register(name).await?;
         self.type_in(&["images", "import", ami.as_str(), "--as", version], Exit::Done).await?;

@@ -1,0 +1,35 @@
+//! What runs, and as whom.
+
+use crate::world::World;
+use lockstep_cli::failure::{Failure, at};
+use lockstep_cli::functions::{Package, Profile};
+use lockstep_cli::installation::function_names;
+use lockstep_cli::story::ensure;
+use lockstep_local::CallFilter;
+use lockstep_platform::operator::control_plane::code_sha256;
+
+/// A template may succeed with code that is not there, and what runs then answers everything with success.
+pub async fn is_what_was_packed(world: &mut World) -> Result<(), Failure> {
+    let plane = world.story.plane().await?;
+    for (function, package) in function_names() {
+        let binary = world.binaries.join(format!("lockstep-{package}"));
+        let packed = Package::of(&binary, Profile::Dev)?.code_sha256();
+        let runs = code_sha256(plane.aws(), &function).await?;
+        ensure(runs.as_ref() == Some(&packed), format!("{function} runs {packed}, not {runs:?}"))?;
+    }
+    Ok(())
+}
+
+/// Whoever installs is root; the first call of the person at the keyboard ends that.
+pub async fn is_never_run_as_root(world: &mut World) -> Result<(), Failure> {
+    let page = world.calls()?.read(&CallFilter::default()).await.map_err(at("the journal of calls"))?;
+    let calls = page.complete().ok_or_else(|| Failure::new("the journal has forgotten calls"))?;
+    let operator = calls.iter().position(|call| call.principal.contains(":user/lockstep-you"));
+    let operator = operator.ok_or_else(|| Failure::new("the person at the keyboard called nothing"))?;
+    let by_root: Vec<String> = calls[operator..]
+        .iter()
+        .filter(|call| call.is_by_root())
+        .map(|call| format!("{}:{} in {}", call.service, call.action, call.account))
+        .collect();
+    ensure(by_root.is_empty(), format!("no call of root: {}", by_root.join(", ")))
+}

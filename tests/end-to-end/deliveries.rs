@@ -1,0 +1,111 @@
+//! What the webhook does with deliveries: its own, strangers', and too many.
+
+use crate::world::World;
+use lockstep_cli::commands::repositories::{sign, webhook_secret, webhook_url};
+use lockstep_cli::failure::{Failure, at};
+use lockstep_cli::story::ensure;
+use lockstep_domain::ids::RepositoryId;
+use lockstep_domain::records::Event;
+use lockstep_domain::webhook::{DELIVERY_HEADER, EVENT_HEADER, MAX_BODY_BYTES, SIGNATURE_HEADER};
+use lockstep_platform::operator::executions::Status;
+use lockstep_platform::operator::signed::{Answer, post_unsigned};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use tokio::task::JoinSet;
+
+/// How many copies arrive at once.
+const COPIES: usize = 20;
+
+fn repository() -> Result<RepositoryId, Failure> {
+    RepositoryId::github("acme", "logs").map_err(at("the repository"))
+}
+
+/// The body of a push to `main`, as the git host writes it.
+fn push_of(commit: &str) -> Vec<u8> {
+    let body = json!({
+        "ref": "refs/heads/main",
+        "before": "0000000000000000000000000000000000000000",
+        "after": commit,
+        "repository": { "full_name": "acme/logs", "default_branch": "main" },
+        "pusher": { "name": "ada" },
+        "head_commit": { "id": commit, "message": "x", "author": { "name": "Ada Lovelace" } },
+    });
+    body.to_string().into_bytes()
+}
+
+async fn deliver(
+    url: &str,
+    delivery: &str,
+    signature: Option<&str>,
+    body: Vec<u8>,
+) -> Result<Answer, Failure> {
+    let mut headers = vec![
+        ("content-type".to_owned(), "application/json".to_owned()),
+        (EVENT_HEADER.to_owned(), "push".to_owned()),
+        (DELIVERY_HEADER.to_owned(), delivery.to_owned()),
+    ];
+    headers.extend(signature.map(|signature| (SIGNATURE_HEADER.to_owned(), signature.to_owned())));
+    Ok(post_unsigned(url, &headers, body).await?)
+}
+
+/// Each of these is refused before anything is read, written or started.
+pub async fn are_refused(world: &mut World) -> Result<(), Failure> {
+    let plane = world.story.plane().await?;
+    let (id, secret) = (repository()?, webhook_secret(&plane, &repository()?).await?);
+    let url = webhook_url(&plane, &id);
+    let nowhere = webhook_url(&plane, &RepositoryId::github("acme", "nowhere").map_err(at("a repository"))?);
+    let body = push_of(&world.story.repository().head().await?);
+    let large = vec![b' '; MAX_BODY_BYTES + 1];
+    let good = sign(&secret, &body)?;
+    let of_large = sign(&secret, &large)?;
+    let cut = good[..good.len() - 1].to_owned();
+    let wrong = format!("sha256={}", "0".repeat(64));
+    type Case<'a> = (&'a str, &'a str, Option<&'a str>, &'a [u8], u16);
+    let cases: [Case; 7] = [
+        ("no signature", &url, None, &body, 401),
+        ("a wrong signature", &url, Some(&wrong), &body, 401),
+        ("a truncated signature", &url, Some(&cut), &body, 401),
+        ("the signature of another body", &url, Some(&of_large), &body, 401),
+        ("an unknown hook", &nowhere, Some(&good), &body, 404),
+        ("a hook that is none", &format!("{url}/../x"), Some(&good), &body, 404),
+        ("a body over the cap", &url, Some(&of_large), &large, 413),
+    ];
+    let (events, started) = (world.records::<Event>().await?.len(), world.releases_started().await?);
+    for (what, url, signature, body, status) in cases {
+        let delivery = uuid::Uuid::new_v4().to_string();
+        let answer = deliver(url, &delivery, signature, body.to_vec()).await?;
+        ensure(answer.status == status, format!("{what} is answered with {status}, not {}", answer.status))?;
+    }
+    ensure(world.records::<Event>().await?.len() == events, "no event was written")?;
+    ensure(world.releases_started().await? == started, "no release was started")
+}
+
+/// All get the same answer; one of them does the work.
+pub async fn count_once(world: &mut World) -> Result<(), Failure> {
+    let plane = world.story.plane().await?;
+    let body = push_of(&world.story.repository().head().await?);
+    let signature = sign(&webhook_secret(&plane, &repository()?).await?, &body)?;
+    let url = webhook_url(&plane, &repository()?);
+    let delivery = uuid::Uuid::new_v4().to_string();
+    let (events, started) = (world.records::<Event>().await?.len(), world.releases_started().await?);
+    let mut copies = JoinSet::new();
+    for _ in 0..COPIES {
+        let (url, delivery, signature, body) =
+            (url.clone(), delivery.clone(), signature.clone(), body.clone());
+        copies.spawn(async move { deliver(&url, &delivery, Some(&signature), body).await });
+    }
+    let mut executions = BTreeSet::new();
+    for answer in copies.join_all().await {
+        let answer = answer?;
+        ensure(answer.status == 202, format!("a copy is accepted, not answered with {}", answer.status))?;
+        let body: Value = serde_json::from_slice(&answer.body).map_err(at("the webhook's answer"))?;
+        executions.insert(body["execution"].as_str().unwrap_or_default().to_owned());
+    }
+    ensure(executions.len() == 1, format!("every copy names the same execution: {executions:?}"))?;
+    ensure(world.records::<Event>().await?.len() == events + 1, "one event was written")?;
+    ensure(world.releases_started().await? == started + 1, "one release was started")?;
+    let machine = plane.found.state_machines.release.replace(":stateMachine:", ":execution:");
+    let name = executions.into_iter().next().unwrap_or_default();
+    let ended = world.ended(&format!("{machine}:{name}")).await?;
+    ensure(matches!(ended.status, Status::Succeeded { .. }), "the one release ends well")
+}

@@ -1,0 +1,68 @@
+//! The main job from end to end: the story of the demo, and every promise around it, with the real functions, state
+//! machines and templates on the local cloud.
+//!
+//! One test, because there is one cloud and its story has an order; each promise is a sentence that a failure names.
+
+mod code;
+mod deliveries;
+mod events;
+mod gates;
+mod world;
+
+use lockstep_cli::failure::Failure;
+use world::World;
+
+/// A debug build keeps the futures of whole commands on the stack, and a test's thread has two megabytes.
+const STACK_BYTES: usize = 32 << 20;
+
+#[test]
+fn a_push_becomes_a_release_in_ci_and_then_in_production_and_what_was_promised_around_it_holds() {
+    let told = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(tell());
+    });
+    told.expect("a thread").join().expect("the story ends well");
+}
+
+async fn tell() {
+    let mut world = World::start().await.expect("the binaries are built and the cloud has a place");
+    let kept = promises(&mut world).await;
+    let stopped = world.story.stop().await;
+    if let Err(failure) = kept.and(stopped) {
+        panic!("{failure}\n\nwhat was said before:\n{}", world.said());
+    }
+}
+
+async fn promises(world: &mut World) -> Result<(), Failure> {
+    world.story.tell().await?;
+    world.promise("every function runs the code that was packed", code::is_what_was_packed).await?;
+
+    let refused = "a delivery that is not the git host's is refused, and nothing is written";
+    world.promise(refused, deliveries::are_refused).await?;
+    let rejected = "a component with an unknown parameter is rejected, and the record says where it stands";
+    world.promise(rejected, gates::reject_what_cannot_be_resolved).await?;
+    let once = "twenty copies of one delivery at once are one execution";
+    world.promise(once, deliveries::count_once).await?;
+
+    let evidence =
+        "a release that did not pass the stage before is not promoted, and the missing evidence is named";
+    world.promise(evidence, gates::want_evidence).await?;
+    let waits = "without an answer nothing is executed, and a refusal ends it";
+    world.promise(waits, gates::wait_for_a_person).await?;
+
+    let early = "an end that is told before anybody waits for it is not missed";
+    world.promise(early, events::may_come_early).await?;
+    let late = "an event that is late or comes twice delays a run and does not break it";
+    world.promise(late, events::may_come_late_and_twice).await?;
+
+    let root = "after the installation, nothing was done as root";
+    world.promise(root, code::is_never_run_as_root).await?;
+    let tokens = "nothing but resume answers a token";
+    world.promise(tokens, events::are_answered_by_resume_alone).await?;
+    // From here on the test itself is root: it does what nobody else may, and what an installer does.
+    let trust = "what a push reaches cannot act in production, whatever it is told: IAM refuses it";
+    world.promise(trust, gates::keep_delivery_out_of_production).await?;
+    let lost = "a lost event, and a forwarding rule that somebody deleted, delay a run and do not break it";
+    world.promise(lost, events::may_be_lost).await?;
+    world.promise("no image and no snapshot is shared with anybody", gates::share_nothing).await
+}
