@@ -266,12 +266,17 @@ fn start<A: AsRef<OsStr>>(
         .map_err(os(format!("start {}", executable.display())))
 }
 
-/// Serve a cloud and a git host until SIGTERM or SIGINT. This is the whole life of the daemon.
+/// Serve a cloud and a git host until SIGTERM or SIGINT, or until the process `owner` has ended, if one is named. This
+/// is the whole life of the daemon.
 ///
 /// # Errors
 /// [`SessionError::AlreadyRunning`] if another process serves this state directory; the errors of starting;
 /// [`SessionError::EmulatorEnded`] if the emulator ends by itself.
-pub async fn serve_until_stopped(options: CloudOptions, progress: impl Fn(&str)) -> Result<(), SessionError> {
+pub async fn serve_until_stopped(
+    options: CloudOptions,
+    owner: Option<u32>,
+    progress: impl Fn(&str),
+) -> Result<(), SessionError> {
     let files = Files::new(&options.state_dir)?;
     let Some(lock) = take_lock(&files).await? else {
         return Err(SessionError::AlreadyRunning(options.state_dir.clone()));
@@ -280,11 +285,20 @@ pub async fn serve_until_stopped(options: CloudOptions, progress: impl Fn(&str))
     let result = tokio::select! {
         result = serve(&files, options, progress) => result,
         () = stop.asked() => Ok(()),
+        () = gone(owner) => Ok(()),
     };
     // Everything the daemon ran has ended with `serve`; the file goes before the lock says so.
     files.remove()?;
     drop(lock);
     result
+}
+
+/// Wait until the process `owner` has ended, however it did; for ever if there is none.
+async fn gone(owner: Option<u32>) {
+    let owner = owner.and_then(|pid| rustix::process::Pid::from_raw(i32::try_from(pid).ok()?));
+    while owner.is_none_or(|owner| rustix::process::test_kill_process(owner).is_ok()) {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }
 
 /// Take the daemon's lock. `status` holds it for an instant to see whether it is free: that is waited for.

@@ -29,7 +29,9 @@ async fn up(state: &Path) -> Result<Session, SessionError> {
 #[ignore = "only run by the tests below, as the daemon"]
 async fn the_daemon() {
     let state = std::env::var_os("LOCKSTEP_TEST_STATE").expect("the state directory");
-    session::serve_until_stopped(CloudOptions::new(state), |step| println!("{step}")).await.expect("served");
+    session::serve_until_stopped(CloudOptions::new(state), None, |step| println!("{step}"))
+        .await
+        .expect("served");
 }
 
 async fn answers(session: &Session) -> bool {

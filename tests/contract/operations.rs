@@ -6,14 +6,12 @@
 use crate::installed::{TOOLING, stacks};
 use crate::policy::{Role, roles};
 use crate::stack::repository;
+pub use lockstep_cli::functions::NAMES as FUNCTIONS;
+use lockstep_cli::functions::{self, Profile};
 use object::{Object, ObjectSymbol};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
-
-/// Every function, by the name of its crate without `lockstep-`.
-pub const FUNCTIONS: [&str; 7] = ["webhook", "package", "ledger", "resume", "stack", "image", "verify"];
 
 /// What Lambda itself does with a function's role.
 const BY_LAMBDA: [&str; 2] = ["logs:CreateLogStream", "logs:PutLogEvents"];
@@ -42,31 +40,9 @@ fn read_below(folder: &Path, found: &mut Vec<String>) {
 fn binaries() -> &'static BTreeMap<String, PathBuf> {
     static BINARIES: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
     BINARIES.get_or_init(|| {
-        let mut cargo = Command::new(env!("CARGO"));
-        // What cargo tells a test about its package would make build scripts run again that read the same variables.
-        for (name, _) in std::env::vars_os() {
-            let of_this_package =
-                ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_CRATE_", "CARGO_PRIMARY_", "CARGO_BIN_"];
-            if name.to_str().is_some_and(|name| of_this_package.iter().any(|prefix| name.starts_with(prefix)))
-            {
-                cargo.env_remove(name);
-            }
-        }
-        cargo.current_dir(repository()).args(["build", "--message-format=json-render-diagnostics"]);
-        for name in FUNCTIONS {
-            cargo.args(["--package", &format!("lockstep-{name}")]);
-        }
-        let output = cargo.stderr(std::process::Stdio::inherit()).output().unwrap();
-        assert!(output.status.success(), "the functions could not be built");
-        let messages = String::from_utf8(output.stdout).unwrap();
-        messages.lines().filter_map(executable).collect()
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(functions::build(&repository(), env!("CARGO"), Profile::Dev, |_| ())).unwrap()
     })
-}
-
-fn executable(message: &str) -> Option<(String, PathBuf)> {
-    let message: serde_json::Value = serde_json::from_str(message).ok()?;
-    let name = message["target"]["name"].as_str()?.strip_prefix("lockstep-")?.to_owned();
-    Some((name, PathBuf::from(message["executable"].as_str()?)))
 }
 
 /// The operations linked into a binary, as `service:Operation` in IAM's spelling.

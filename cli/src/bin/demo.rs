@@ -42,6 +42,9 @@ async fn demo(arguments: &Arguments, surroundings: &Surroundings) -> Result<(), 
     let work =
         tempfile::Builder::new().prefix("lockstep-demo-").tempdir().map_err(at("a folder for the demo"))?;
     let mut story = Story::new(surroundings, work.path(), functions);
+    if arguments.keep {
+        story.keep();
+    }
     let told = tokio::select! {
         told = story.tell() => told,
         _ = tokio::signal::ctrl_c() => Err(Failure::new("interrupted")),

@@ -47,8 +47,14 @@ enum Command {
     Serve {
         /// The folder of its files
         state: PathBuf,
+        /// Stop as soon as this process has ended
+        #[arg(long, value_name = "PID")]
+        owner: Option<u32>,
     },
 }
+
+/// The process that a cloud may not outlive, by its number; a person's own cloud has none.
+pub const OWNER: &str = "LOCKSTEP_OWNER";
 
 #[derive(Args, Debug)]
 struct Up {
@@ -71,7 +77,7 @@ pub async fn run(arguments: &Arguments, surroundings: &Surroundings) -> Result<R
             start(up, surroundings).await
         }
         Command::Env { account } => env(account, surroundings),
-        Command::Serve { state } => serve(state).await,
+        Command::Serve { state, owner } => serve(state, *owner).await,
     }
 }
 
@@ -105,7 +111,11 @@ async fn launch(surroundings: &Surroundings) -> Result<Session, Failure> {
     let progress =
         surroundings.output.progress("start the local cloud (the first time it is installed: a minute)");
     let program = program(surroundings)?;
-    let arguments = ["local".as_ref(), "serve".as_ref(), folder.as_os_str()];
+    let mut arguments = vec!["local".as_ref(), "serve".as_ref(), folder.as_os_str()];
+    if let Some(owner) = surroundings.variable(OWNER) {
+        arguments.push("--owner".as_ref());
+        arguments.push(owner.as_ref());
+    }
     let session = session::spawn_detached(&folder, &program, &arguments, START)
         .await
         .map_err(|error| Failure::new(error.to_string()))?;
@@ -121,8 +131,8 @@ fn program(surroundings: &Surroundings) -> Result<PathBuf, Failure> {
     }
 }
 
-async fn serve(state: &Path) -> Result<Report, Failure> {
-    session::serve_until_stopped(CloudOptions::new(state), |step| println!("{step}"))
+async fn serve(state: &Path, owner: Option<u32>) -> Result<Report, Failure> {
+    session::serve_until_stopped(CloudOptions::new(state), owner, |step| println!("{step}"))
         .await
         .map_err(|error| Failure::new(error.to_string()))?;
     Ok(Report::done(json!({})))

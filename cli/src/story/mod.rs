@@ -7,6 +7,7 @@ mod preparation;
 pub mod repository;
 
 use crate::Report;
+use crate::commands::local::OWNER;
 use crate::failure::{Exit, Failure, at};
 use crate::local::{Session, state_dir};
 use crate::output::{Output, duration};
@@ -64,6 +65,8 @@ impl Story {
         let mut variables = surroundings.variables.clone();
         let state = state_dir(surroundings).display().to_string();
         variables.insert("LOCKSTEP_STATE".to_owned(), state);
+        // Whatever ends this process ends its cloud.
+        variables.insert(OWNER.to_owned(), std::process::id().to_string());
         // Nothing of the person's own AWS accounts gets in.
         variables.retain(|name, _| !name.starts_with("AWS_"));
         let surroundings = Surroundings { variables, directory: work.to_owned(), ..surroundings.clone() };
@@ -82,6 +85,11 @@ impl Story {
         self.chapter("5. a commit that cannot work", Story::failing_commit).await?;
         self.chapter("6. a commit whose check fails in the throw-away stack", Story::failing_check).await?;
         self.ending().await
+    }
+
+    /// Lets the cloud outlive this process: for whoever wants to look around in it. Call it before the story is told.
+    pub fn keep(&mut self) {
+        self.surroundings.variables.remove(OWNER);
     }
 
     /// Stops the cloud, if it is this story's; one that is only starting is waited for, so that it can be told.

@@ -1,0 +1,45 @@
+//! The figures of `docs/performance.md`: run it to get them again.
+//!
+//! `functions <folder>`: size and start-up of each function's binary (build them with `--profile lambda`).
+//! `workflows [times]`: how long a push and a promotion take on the local cloud, and what they cost.
+
+mod startup;
+mod workflows;
+
+use lockstep_cli::functions::{Package, Profile, in_folder};
+use std::path::Path;
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["functions", folder] => functions(Path::new(folder)),
+        ["workflows"] => workflows::print(10).await,
+        ["workflows", times] => match times.parse() {
+            Ok(times) => workflows::print(times).await,
+            Err(_) => Err(format!("'{times}' is not a number of runs")),
+        },
+        // The local cloud's daemon is this very program.
+        ["local", ..] => return workflows::command(&arguments).await,
+        _ => Err("usage: figures functions <folder> | figures workflows [times]".to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn functions(folder: &Path) -> Result<(), String> {
+    println!("{:<10} {:>12} {:>12} {:>26}", "function", "binary", "zip", "instructions to first poll");
+    for (name, binary) in in_folder(folder).map_err(|e| e.to_string())? {
+        let size = std::fs::metadata(&binary).map_err(|e| format!("{}: {e}", binary.display()))?.len();
+        let zip = Package::of(&binary, Profile::Lambda).map_err(|e| e.to_string())?.zip.len();
+        println!("{name:<10} {size:>12} {zip:>12} {:>26}", startup::instructions(&binary)?);
+    }
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! Instructions from the start of a function's process to its first poll of the Lambda Runtime API.
+//!
+//! Counted by callgrind against a stub of the Runtime API, so the figure is the same on every run of the same binary:
+//! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What a function needs in its environment to reach its first poll; nothing is called before it.
+const ENVIRONMENT: [(&str, &str); 12] = [
+    ("AWS_REGION", "eu-west-1"),
+    ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+    ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ("AWS_SESSION_TOKEN", "token"),
+    ("AWS_LAMBDA_FUNCTION_NAME", "figure"),
+    ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+    ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+    ("LOCKSTEP_TABLE", "lockstep-ledger"),
+    ("LOCKSTEP_BUCKET", "bucket"),
+    ("LOCKSTEP_EXTERNAL_ID", "external-id"),
+    ("LOCKSTEP_RESUME_FUNCTION", "lockstep-resume"),
+    ("LOCKSTEP_RELEASE_ARN", "arn:aws:states:eu-west-1:111111111111:stateMachine:lockstep-release"),
+];
+
+/// Runs `binary` under callgrind until it asks for its first invocation, and returns the instructions it took.
+pub fn instructions(binary: &Path) -> Result<u64, String> {
+    let stub = TcpListener::bind("127.0.0.1:0").map_err(|e| format!("no loopback port: {e}"))?;
+    let address = stub.local_addr().map_err(|e| e.to_string())?;
+    let mut child = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(binary)
+        .env_clear()
+        .envs(ENVIRONMENT)
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| format!("valgrind cannot be started ({e}); install it to take this figure"))?;
+
+    let first_request = stub.accept().map_err(|e| e.to_string()).and_then(|(stream, _)| {
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).map_err(|e| e.to_string())?;
+        Ok(line)
+    })?;
+    if !first_request.contains("/invocation/next") {
+        return Err(format!("the first request of {} was {}", binary.display(), first_request.trim()));
+    }
+    // SIGTERM, so that callgrind still prints its total.
+    let stopped = Command::new("kill").arg(child.id().to_string()).status().map_err(|e| e.to_string())?;
+    let mut report = String::new();
+    if let Some(stderr) = child.stderr.as_mut() {
+        stderr.read_to_string(&mut report).map_err(|e| e.to_string())?;
+    }
+    child.wait().map_err(|e| e.to_string())?;
+    report
+        .lines()
+        .find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok())
+        .ok_or_else(|| format!("callgrind printed no total (kill: {stopped}):\n{report}"))
+}
