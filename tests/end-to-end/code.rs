@@ -2,18 +2,23 @@
 
 use crate::world::World;
 use lockstep_cli::failure::{Failure, at};
-use lockstep_cli::functions::{Package, Profile};
+use lockstep_cli::functions::{NAMES, Package, Profile};
 use lockstep_cli::installation::function_names;
 use lockstep_cli::story::ensure;
 use lockstep_local::CallFilter;
 use lockstep_platform::operator::control_plane::code_sha256;
+use std::collections::BTreeMap;
 
 /// A template may succeed with code that is not there, and what runs then answers everything with success.
 pub async fn is_what_was_packed(world: &mut World) -> Result<(), Failure> {
     let plane = world.story.plane().await?;
+    let mut digests = BTreeMap::new();
+    for name in NAMES {
+        let binary = world.binaries.join(format!("lockstep-{name}"));
+        digests.insert(name, Package::of(&binary, Profile::Dev)?.code_sha256());
+    }
     for (function, package) in function_names() {
-        let binary = world.binaries.join(format!("lockstep-{package}"));
-        let packed = Package::of(&binary, Profile::Dev)?.code_sha256();
+        let packed = digests[package].clone();
         let runs = code_sha256(plane.aws(), &function).await?;
         ensure(runs.as_ref() == Some(&packed), format!("{function} runs {packed}, not {runs:?}"))?;
     }
