@@ -3,6 +3,7 @@
 //! A template parameter is bound to a constraint such as `logstash@^2.1`. Packaging resolves it to one version and
 //! pins that in the release's image lock; deploying reads the version's id for the account and region.
 
+use crate::canonical::canonical_json;
 use crate::ids::{AmiId, CommitSha, Digest, ImageName, InvalidId, LogicalId};
 use crate::version::Version;
 use serde::{Deserialize, Serialize};
@@ -146,7 +147,7 @@ pub struct ImageLock(pub BTreeMap<LogicalId, LockedImage>);
 impl ImageLock {
     /// The lock as the release carries it: JSON with sorted keys and no spaces, so that equal locks are equal bytes.
     pub fn to_json(&self) -> String {
-        serde_json::to_value(self).map(|value| value.to_string()).unwrap_or_default()
+        serde_json::to_value(self).map(canonical_json).unwrap_or_default()
     }
 
     /// The digest of [`ImageLock::to_json`]; with the commit, the key under which a build number is given out.

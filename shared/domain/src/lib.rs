@@ -5,6 +5,7 @@
 
 pub mod approval;
 pub mod archive;
+mod canonical;
 pub mod checks;
 pub mod credentials;
 pub mod diagnosis;

@@ -14,6 +14,7 @@ mod source;
 
 pub use parameter::Parameter;
 
+use crate::canonical::canonical_json;
 use crate::error::Problem;
 use crate::ids::{Digest, LogicalId};
 use node::{Fault, Node};
@@ -125,7 +126,7 @@ impl Template {
     pub fn throw_away(&self) -> String {
         let mut json = self.to_json();
         lint::delete_everything(&mut json);
-        json.to_string()
+        canonical_json(json)
     }
 
     /// The template as JSON, short forms such as `!Ref` written out.
