@@ -161,7 +161,12 @@ impl<'a> Installation<'a> {
 
     async fn bootstrap(&self) -> Result<Step, Failure> {
         let template = TemplateSource::Body(self.read("infra/bootstrap/template.yaml")?);
-        self.apply(self.aws, "lockstep-bootstrap", template, &[]).await
+        self.apply(self.aws, "lockstep-bootstrap", template, &[]).await.map_err(|failure| {
+            failure.next(
+                "if Lockstep was uninstalled here before, the bucket and the table that were kept are in the way: \
+                 see Leaving in docs/operations.md",
+            )
+        })
     }
 
     async fn pack(
