@@ -184,9 +184,9 @@ fn every_function_is_retried_when_it_was_throttled_or_hit_a_fault() {
 }
 
 #[test]
-fn a_busy_environment_is_waited_for_where_environments_are_taken() {
+fn a_busy_environment_is_waited_for_where_environments_and_images_are_taken() {
     for state in all_states() {
-        let takes = ["begin", "retake"]
+        let takes = ["begin", "retake", "inspect"]
             .contains(&state.value["Arguments"]["Payload"]["action"].as_str().unwrap_or_default());
         let waits =
             state.errors("Retry").iter().any(|name| name == FailureKind::EnvironmentBusy.error_type());

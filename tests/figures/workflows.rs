@@ -45,8 +45,11 @@ async fn measure(story: &mut Story, times: usize) -> Result<(), Failure> {
     let (mut pushes, mut promotions) = (Vec::new(), Vec::new());
     for run in 0..times {
         let repository = story.repository();
-        let (old, new) = (format!("MaxSize = {}", run + 3), format!("MaxSize = {}", run + 4));
-        repository.replace("broker/parameters/default.toml", &old, &new)?;
+        // Every stage's stack must change: production has a size of its own.
+        for (file, size) in [("default", run + 3), ("production", run + 4)] {
+            let (old, new) = (format!("MaxSize = {size}"), format!("MaxSize = {}", size + 1));
+            repository.replace(&format!("broker/parameters/{file}.toml"), &old, &new)?;
+        }
         repository.commit("Room for one more").await?;
         let (version, push) = push(story).await?;
         pushes.push(push);
