@@ -8,7 +8,7 @@ mod status;
 
 use crate::ids::Digest;
 use crate::protected::is_protected;
-use crate::token::client_token;
+use crate::token::{client_token, is_client_token};
 pub use status::{Phase, StackStatus};
 
 /// A stack as it was found.
@@ -217,7 +217,8 @@ fn is_ours(stack: &Observed, known: &Known<'_>) -> bool {
         || stack.token.as_deref().is_some_and(|token| is_our_token(token, known))
         || (stack.status == StackStatus::ReviewInProgress
             && stack.remains.as_ref().is_some_and(|remains| {
-                !remains.change_sets.is_empty() && remains.change_sets.iter().all(|name| has_our_form(name))
+                !remains.change_sets.is_empty()
+                    && remains.change_sets.iter().all(|name| is_client_token(name))
             }))
 }
 
@@ -226,16 +227,9 @@ fn holds_our_change_set(stack: &Observed, known: &Known<'_>) -> bool {
     held.into_iter().any(|name| known.change_sets.contains(name))
 }
 
+/// Whether we started it: this deployment, or another of ours, which may have died.
 fn is_our_token(token: &str, known: &Known<'_>) -> bool {
-    known.operation_token == Some(token) || has_our_form(token)
-}
-
-/// Whether a token or a change set's name was made by [`client_token`]: another deployment's, which may have died.
-fn has_our_form(token: &str) -> bool {
-    token.len() == 41
-        && token
-            .strip_prefix('t')
-            .is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)))
+    known.operation_token == Some(token) || is_client_token(token)
 }
 
 fn clear_review(stack: &Observed) -> Plan {
