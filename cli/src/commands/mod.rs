@@ -190,7 +190,7 @@ fn over(execution: &Execution, deployments: &[Deployment], surroundings: &Surrou
 }
 
 fn ended_well(state: DeploymentState) -> bool {
-    matches!(state, DeploymentState::Succeeded | DeploymentState::NoChanges)
+    matches!(state, DeploymentState::Succeeded | DeploymentState::NoChanges | DeploymentState::Planned)
 }
 
 /// An execution of `release` may succeed and still say what became of it; every other one succeeds or fails.

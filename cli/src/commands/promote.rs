@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use lockstep_domain::ids::StageName;
 use lockstep_domain::payloads::inputs;
 use lockstep_domain::payloads::operator::Request;
-use lockstep_domain::records::{Approval, Decision, Deployment};
+use lockstep_domain::records::{Approval, Decision, Deployment, Subject};
 use lockstep_platform::executions::{Executions, Started};
 use serde_json::json;
 
@@ -83,10 +83,11 @@ pub async fn approve(
     }
     let request = Request::Decide {
         deployment: deployment.id.clone(),
-        change_set: question.change_set.arn.clone(),
+        subject: question.subject.key(),
         digest: question.digest.clone(),
         decision,
         reason: arguments.reason.clone(),
+        names: Vec::new(),
     };
     plane.ask(&request).await?;
     output.line(if arguments.refuse { "refused" } else { "approved" });
@@ -126,7 +127,10 @@ pub fn show(deployment: &Deployment, question: &Approval, output: &Output) {
         deployment.location.account,
         deployment.location.region
     ));
-    output.table(change_set::HEAD, change_set::rows(&question.change_set.changes));
+    match &question.subject {
+        Subject::ChangeSet(asked) => output.table(change_set::HEAD, change_set::rows(&asked.changes)),
+        Subject::Proposal(proposal) => output.line(format!("  {}", proposal.key())),
+    }
     question.reasons.iter().for_each(|reason| output.line(format!("  asked because {reason}")));
 }
 

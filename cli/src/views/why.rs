@@ -13,6 +13,7 @@ pub fn state(state: DeploymentState) -> &'static str {
         DeploymentState::AwaitingApproval => "waiting for approval",
         DeploymentState::Succeeded => "succeeded",
         DeploymentState::NoChanges => "no changes",
+        DeploymentState::Planned => "only planned",
         DeploymentState::Failed => "failed",
         DeploymentState::Refused => "refused",
         DeploymentState::Abandoned => "abandoned",
@@ -25,6 +26,9 @@ pub fn title(deployment: &Deployment) -> String {
         (DeploymentKind::PromoteImage { image, .. }, _) => format!("image {image}"),
         (DeploymentKind::Deploy { environment, .. }, None) => environment.clone(),
         (DeploymentKind::Deploy { .. }, Some(component)) => component.to_string(),
+        (DeploymentKind::Teardown { environment, .. }, _) => {
+            return format!("the teardown of {environment} in {}", deployment.stage);
+        }
     };
     format!("{what} {} to {}", deployment.version, deployment.stage)
 }
@@ -98,30 +102,9 @@ mod tests {
     fn deployment() -> Deployment {
         let at = |second: i64| jiff::Timestamp::from_second(second).unwrap();
         Deployment {
-            id: DeploymentId::of_execution("arn:x"),
-            kind: DeploymentKind::Deploy { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
-            execution: "arn:x".into(),
             state: DeploymentState::Failed,
             component: Some("logs".parse().unwrap()),
-            version: "2.1.3".parse().unwrap(),
-            stage: "ci".parse().unwrap(),
-            location: Location {
-                account: "222222222222".parse().unwrap(),
-                region: "eu-west-1".parse().unwrap(),
-            },
-            path: Path::Delivery,
             epoch: 1,
-            digest: None,
-            overrides: Default::default(),
-            parameters: Default::default(),
-            parameters_digest: None,
-            template_digest: None,
-            stack_arn: None,
-            change_set: None,
-            operation: None,
-            stack_changed: false,
-            approvals: Vec::new(),
-            outputs: Default::default(),
             diagnosis: vec![FailedEvent {
                 logical_id: "Queue".into(),
                 resource_type: "AWS::SQS::Queue".into(),
@@ -134,9 +117,17 @@ mod tests {
                 error: "StackFailed".into(),
                 message: "the stack rolled back".into(),
             }),
-            repository: None,
-            started_at: at(0),
             finished_at: Some(at(4)),
+            ..Deployment::new(
+                DeploymentId::of_execution("arn:x"),
+                DeploymentKind::Deploy { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
+                "arn:x",
+                "2.1.3".parse().unwrap(),
+                "ci".parse().unwrap(),
+                Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+                Path::Delivery,
+                at(0),
+            )
         }
     }
 

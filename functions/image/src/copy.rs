@@ -78,7 +78,7 @@ async fn intend<W: World>(
     promotion: &mut Promotion,
     source: &AmiId,
 ) -> Result<Operation, Failure> {
-    if let Some(begun) = &promotion.deployment.record.operation {
+    if let Some(begun) = promotion.deployment.record.operation() {
         return Ok(begun.clone());
     }
     let operation = Operation {
@@ -86,10 +86,11 @@ async fn intend<W: World>(
         token: client_token(promotion.id().as_str(), "copy", 1),
         target: source.to_string(),
         attempt: 1,
+        without: Vec::new(),
         at: world.now(),
     };
     let mut record = promotion.deployment.record.clone();
-    record.operation = Some(operation.clone());
+    record.operations.push(operation.clone());
     promotion.deployment = world.records().replace(&promotion.deployment, record).await?;
     let (account, version) = (&promotion.target().account, &promotion.deployment.record.version);
     let text = format!("copying {}@{version} ({source}) into account {account}", promotion.image);
@@ -119,7 +120,7 @@ pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failu
 }
 
 fn is_young<W: World>(world: &W, promotion: &Promotion) -> bool {
-    let since = promotion.deployment.record.operation.as_ref().map(|operation| operation.at);
+    let since = promotion.deployment.record.operation().map(|operation| operation.at);
     since.is_some_and(|since| world.now().as_second() - since.as_second() < GRACE_SECONDS)
 }
 

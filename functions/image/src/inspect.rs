@@ -162,32 +162,17 @@ async fn begin<W: World>(
     wanted: &Wanted,
 ) -> Result<(), Failure> {
     let deployment = Deployment {
-        id: id.clone(),
-        kind: DeploymentKind::PromoteImage { image: input.image.clone(), source: source.location.clone() },
-        execution: execution.to_owned(),
-        state: DeploymentState::Running,
-        component: None,
-        version: input.version.clone(),
-        stage: stage.name.clone(),
-        location: load::location(stage),
-        path: stage.path(),
-        epoch: 0,
-        digest: None,
-        overrides: Default::default(),
         parameters: wanted.write(),
-        parameters_digest: None,
-        template_digest: None,
-        stack_arn: None,
-        change_set: None,
-        operation: None,
-        stack_changed: false,
-        approvals: Vec::new(),
-        outputs: Default::default(),
-        diagnosis: Vec::new(),
-        failure: None,
-        repository: None,
-        started_at: world.now(),
-        finished_at: None,
+        ..Deployment::new(
+            id.clone(),
+            DeploymentKind::PromoteImage { image: input.image.clone(), source: source.location.clone() },
+            execution,
+            input.version.clone(),
+            stage.name.clone(),
+            load::location(stage),
+            stage.path(),
+            world.now(),
+        )
     };
     world.records().insert(&deployment).await.map(drop)
 }

@@ -39,7 +39,7 @@ impl Promotion {
                 let (image, source) = (image.clone(), source.clone());
                 Ok(Self { deployment, image, source })
             }
-            DeploymentKind::Deploy { .. } => {
+            DeploymentKind::Deploy { .. } | DeploymentKind::Teardown { .. } => {
                 Err(Failure::rejected(format!("{id} is a deployment of a release")))
             }
         }

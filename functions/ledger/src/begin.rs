@@ -6,7 +6,7 @@ use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::DeploymentId;
 use lockstep_domain::parameters::Layer;
 use lockstep_domain::payloads::{inputs, ledger::Begun};
-use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Environment, Location, Release};
+use lockstep_domain::records::{Deployment, DeploymentKind, Environment, Location, Release};
 use lockstep_domain::stages::{Path, Stage, Stages};
 use lockstep_domain::{environment, gate};
 use lockstep_platform::ledger::{Versioned, Write};
@@ -66,32 +66,21 @@ fn wanted(
     let template =
         if *stage == *stages.test() { &release.test_template_digest } else { &release.template_digest };
     Ok(Deployment {
-        id,
-        kind: DeploymentKind::Deploy { environment, stack },
-        execution: execution.to_owned(),
-        state: DeploymentState::Running,
         component: Some(input.component.clone()),
-        version: input.version.clone(),
-        stage: stage.name.clone(),
-        location: Location { account: stage.account.clone(), region: stage.region.clone() },
-        path,
-        epoch: 0,
         digest: Some(release.digest.clone()),
         overrides: input.overrides.clone(),
-        parameters: Default::default(),
-        parameters_digest: None,
         template_digest: Some(template.clone()),
-        stack_arn: None,
-        change_set: None,
-        operation: None,
-        stack_changed: false,
-        approvals: Vec::new(),
-        outputs: Default::default(),
-        diagnosis: Vec::new(),
-        failure: None,
         repository: Some(release.repository.clone()),
-        started_at: now,
-        finished_at: None,
+        ..Deployment::new(
+            id,
+            DeploymentKind::Deploy { environment, stack },
+            execution,
+            input.version.clone(),
+            stage.name.clone(),
+            Location { account: stage.account.clone(), region: stage.region.clone() },
+            path,
+            now,
+        )
     })
 }
 

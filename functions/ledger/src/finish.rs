@@ -34,6 +34,7 @@ fn finished(deployment: &Deployment) -> Result<Option<Finished>, Failure> {
         DeploymentState::Running | DeploymentState::AwaitingApproval => return Ok(None),
         DeploymentState::Succeeded => "succeeded",
         DeploymentState::NoChanges => "no_changes",
+        DeploymentState::Planned => "planned",
         DeploymentState::Failed | DeploymentState::Refused | DeploymentState::Abandoned => {
             return Err(Failure::new(
                 FailureKind::Superseded,

@@ -21,6 +21,9 @@ async fn direct(app: &App, request: &Request, now: Timestamp) -> Result<Value, F
         Request::Begin { execution, path, input } => {
             json(begin::begin(app, execution, *path, input, now).await?)
         }
+        Request::BeginTeardown { .. } => {
+            Err(Failure::rejected("this control plane does not know how to tear down yet"))
+        }
         Request::RequestApproval { deployment, task } => {
             approve::request(app, deployment, task, now).await?;
             Ok(json!({}))

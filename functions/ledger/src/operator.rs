@@ -50,9 +50,22 @@ async fn apply(app: &App, request: &Request, by: &str, now: Timestamp) -> Result
         Request::AddRepository { id, base_url, branch } => {
             configure::add_repository(app, id, base_url, branch, by, now).await
         }
-        Request::Decide { deployment, change_set, digest, decision, reason } => {
-            let answer = Answer { change_set, digest, decision: *decision, reason: reason.as_deref(), by };
+        Request::Decide { deployment, subject, digest, decision, reason, names } => {
+            let answer = Answer {
+                subject,
+                digest: digest.as_ref(),
+                names,
+                decision: *decision,
+                reason: reason.as_deref(),
+                by,
+            };
             approve::decide(app, deployment, &answer, now).await
+        }
+        Request::Cancel { .. }
+        | Request::Unlock { .. }
+        | Request::Reconcile { .. }
+        | Request::BreakGlass { .. } => {
+            Err(Failure::rejected("this control plane does not know how to do that yet"))
         }
     }
 }
@@ -72,6 +85,7 @@ fn status(kind: FailureKind) -> u16 {
         | FailureKind::StackFailed
         | FailureKind::CheckFailed
         | FailureKind::ImageUnusable
+        | FailureKind::Cancelled
         | FailureKind::StackNeedsHuman
         | FailureKind::Bug => 500,
     }

@@ -85,7 +85,7 @@ pub async fn destroy<W: World>(world: &W, stage: &StageName, name: &str, task: &
             target.note(world, &format!("deleting the throw-away stack {arn}")).await?;
             let key = operation_key(&arn, &token);
             world.waits().register(&key, task).await?;
-            stacks.delete_stack(&arn, &token, &world.execution_role(&target.location)).await?;
+            stacks.delete_stack(&arn, &token, &world.execution_role(&target.location), &[]).await?;
             // One that was only reviewed is gone at once, and may tell nobody.
             match stacks.describe(target.stack.as_str()).await? {
                 None => world.waits().wake(&key).await,

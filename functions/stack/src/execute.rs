@@ -23,7 +23,7 @@ pub async fn execute<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Res
     let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
     let token = client_token(id.as_str(), "execute", change_set.attempt);
     let key = operation_key(&stack_arn, &token);
-    let begun = loaded.deployment.record.operation.clone().filter(|operation| operation.token == token);
+    let begun = loaded.deployment.record.operation().cloned().filter(|operation| operation.token == token);
     let operation = match begun {
         Some(begun) => {
             world.waits().register(&key, task).await?;
@@ -67,10 +67,11 @@ async fn intend<W: World>(
         token: token.to_owned(),
         target: change_set.arn.clone(),
         attempt: change_set.attempt,
+        without: Vec::new(),
         at: world.now(),
     };
     let mut deployment = loaded.deployment.record.clone();
-    deployment.operation = Some(operation.clone());
+    deployment.operations.push(operation.clone());
     let mut environment = loaded.environment.record.clone();
     if environment.stack_arn.as_deref() != Some(stack_arn) {
         environment.stack_arn = Some(stack_arn.to_owned());
@@ -127,7 +128,7 @@ async fn refused<W: World>(
 pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure> {
     let loaded = Loaded::load(world, id).await?;
     let (stack_arn, _) = planned(&loaded)?;
-    let operation = loaded.deployment.record.operation.clone();
+    let operation = loaded.deployment.record.operation().cloned();
     let operation = operation.filter(|operation| operation.operation == OperationKind::Execute);
     let operation = operation.ok_or_else(|| Failure::bug("nothing was executed that could be observed"))?;
     let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;

@@ -1,7 +1,7 @@
 //! One request, one action.
 
 use crate::world::World;
-use crate::{change_set, clear, destroy, execute, plan};
+use crate::{change_set, destroy, execute, plan, recover};
 use lockstep_domain::error::Failure;
 use lockstep_domain::payloads::stack::{Next, Request};
 use serde::Serialize;
@@ -20,13 +20,17 @@ pub enum Answer {
 pub async fn handle<W: World>(world: &W, request: Request) -> Result<Answer, Failure> {
     match request {
         Request::Plan { deployment } => plan::plan(world, &deployment).await.map(next),
-        Request::Clear { deployment, task } => clear::clear(world, &deployment, &task).await.map(waiting),
-        Request::Adopt { deployment, task } => clear::adopt(world, &deployment, &task).await.map(waiting),
+        Request::Recover { deployment, task } => {
+            recover::recover(world, &deployment, &task).await.map(waiting)
+        }
         Request::ChangeSet { deployment } => change_set::change_set(world, &deployment).await.map(next),
         Request::Execute { deployment, task } => {
             execute::execute(world, &deployment, &task).await.map(waiting)
         }
         Request::Observe { deployment } => execute::observe(world, &deployment).await.map(next),
+        Request::PlanTeardown { .. } | Request::Delete { .. } => {
+            Err(Failure::rejected("this control plane does not know how to tear down yet"))
+        }
         Request::Destroy { stage, environment, task } => {
             destroy::destroy(world, &stage, &environment, &task).await.map(waiting)
         }

@@ -5,7 +5,6 @@
 //! what is about to be done and with which token; after a crash the next try observes and finds itself.
 
 mod change_set;
-mod clear;
 mod destroy;
 mod execute;
 pub mod handler;
@@ -13,5 +12,6 @@ mod journal;
 mod load;
 mod observe;
 mod plan;
+mod recover;
 mod template;
 pub mod world;

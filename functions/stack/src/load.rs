@@ -35,7 +35,8 @@ impl Loaded {
             return Err(superseded(id, "it is not running any more"));
         }
         let (name, stack) = match &deployment.record.kind {
-            DeploymentKind::Deploy { environment, stack } => (environment.clone(), stack.clone()),
+            DeploymentKind::Deploy { environment, stack }
+            | DeploymentKind::Teardown { environment, stack } => (environment.clone(), stack.clone()),
             DeploymentKind::PromoteImage { .. } => {
                 return Err(Failure::rejected(format!("{what} brings an image and has no stack")));
             }

@@ -41,11 +41,11 @@ pub async fn plan<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure>
         Plan::CreateChangeSet(_) => Ok(Go::ChangeSet),
         Plan::Clear { why, .. } => {
             note(world, id, &format!("to be cleared: {why}")).await?;
-            Ok(Go::Clear)
+            Ok(Go::Recover)
         }
         Plan::Adopt { key } => {
             note(world, id, &format!("an operation of ours is running: {key}")).await?;
-            Ok(Go::Adopt)
+            Ok(Go::Recover)
         }
         Plan::NoChanges => {
             note(world, id, "the stack runs this template with these parameters: nothing to change").await?;
@@ -70,7 +70,7 @@ pub async fn decide(stacks: &impl Stacks, loaded: &Loaded) -> Result<(Plan, Opti
         ever_stable: environment.ever_stable,
         deployment_stack: deployment.stack_arn.as_deref(),
         change_sets: &names,
-        operation_token: deployment.operation.as_ref().map(|operation| operation.token.as_str()),
+        operation_token: deployment.operation().map(|operation| operation.token.as_str()),
         deployed: deployed.map(|deployed| (&deployed.template_digest, &deployed.parameters_digest)),
         wanted: (template, parameters),
     };

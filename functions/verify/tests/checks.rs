@@ -111,32 +111,19 @@ fn artifact(checks: &str) -> Vec<u8> {
 
 fn deployment(digest: &Digest) -> Deployment {
     Deployment {
-        id: DeploymentId::of_execution("arn"),
-        kind: DeploymentKind::Deploy { environment: "logs".to_owned(), stack: "ci-logs".parse().unwrap() },
-        execution: "arn".to_owned(),
-        state: DeploymentState::Running,
         component: Some("logs".parse().unwrap()),
-        version: "2.1.0".parse().unwrap(),
-        stage: "ci".parse().unwrap(),
-        location: Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-        path: Path::Delivery,
         epoch: 1,
         digest: Some(digest.clone()),
-        overrides: BTreeMap::new(),
-        parameters: BTreeMap::new(),
-        parameters_digest: None,
-        template_digest: None,
-        stack_arn: None,
-        change_set: None,
-        operation: None,
-        stack_changed: false,
-        approvals: Vec::new(),
-        outputs: BTreeMap::new(),
-        diagnosis: Vec::new(),
-        failure: None,
-        repository: None,
-        started_at: Timestamp::UNIX_EPOCH,
-        finished_at: None,
+        ..Deployment::new(
+            DeploymentId::of_execution("arn"),
+            DeploymentKind::Deploy { environment: "logs".to_owned(), stack: "ci-logs".parse().unwrap() },
+            "arn",
+            "2.1.0".parse().unwrap(),
+            "ci".parse().unwrap(),
+            Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+            Path::Delivery,
+            Timestamp::UNIX_EPOCH,
+        )
     }
 }
 

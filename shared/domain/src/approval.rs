@@ -1,13 +1,14 @@
 //! Asking a person, and what the answer does.
 //!
-//! A question names the change set and the artifact it is about; an answer that names others is refused. Nobody's
-//! environment is held while a person thinks.
+//! A question names the change set (or the action on a stack) and the artifact it is about; an answer that names others
+//! is refused. Nobody's environment is held while a person thinks.
 
 use crate::error::{Failure, FailureKind};
 use crate::guard;
 use crate::ids::{DeploymentId, Digest};
-use crate::records::{Approval, Decision, Deployment, DeploymentState};
+use crate::records::{Approval, Decision, Deployment, DeploymentState, Proposal, ProposedAction, Subject};
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 
 /// The key of the wait for question `number` of a deployment.
 pub fn operation(deployment: &DeploymentId, number: u32) -> String {
@@ -19,7 +20,7 @@ pub fn open_question(deployment: &Deployment) -> Option<&Approval> {
     deployment.approvals.last().filter(|question| question.decision.is_none())
 }
 
-/// The deployment with a question about its change set. One that asks already is left as it is.
+/// The deployment with a question about its proposal, else about its change set. One that asks already is left as it is.
 pub fn ask(
     deployment: &Deployment,
     stage_wants_approval: bool,
@@ -36,16 +37,22 @@ pub fn ask(
         }
     }
     let missing = |what| Failure::bug(format!("deployment {} asks without {what}", deployment.id));
-    let change_set = deployment.change_set.clone().ok_or_else(|| missing("a change set"))?;
-    let reasons = guard::reasons(&change_set.changes, stage_wants_approval);
+    let (subject, reasons) = match (&deployment.proposal, &deployment.change_set) {
+        (Some(proposal), _) => (Subject::Proposal(proposal.clone()), vec![reason(proposal)]),
+        (None, Some(change_set)) => {
+            let reasons = guard::reasons(&change_set.changes, stage_wants_approval);
+            (Subject::ChangeSet(change_set.clone()), reasons)
+        }
+        (None, None) => return Err(missing("a change set")),
+    };
     if reasons.is_empty() {
         return Err(missing("a reason"));
     }
     let question = Approval {
         number: deployment.approvals.last().map_or(1, |last| last.number + 1),
         reasons,
-        change_set,
-        digest: deployment.digest.clone().ok_or_else(|| missing("a digest"))?,
+        subject,
+        digest: deployment.digest.clone(),
         asked_at: now,
         decision: None,
         decided_by: None,
@@ -58,13 +65,48 @@ pub fn ask(
     Ok(asking)
 }
 
+/// Why a person must allow what is proposed.
+fn reason(proposal: &Proposal) -> String {
+    let names: Vec<&str> = proposal.resources.iter().map(|resource| resource.name.as_str()).collect();
+    let names = names.join(", ");
+    let stack = &proposal.stack;
+    match (proposal.action, names.as_str()) {
+        (ProposedAction::Delete, "") => {
+            format!("the stack {stack} would be deleted; it holds nothing that is protected")
+        }
+        (ProposedAction::Delete, _) => {
+            format!(
+                "the stack {stack} would be deleted, and with it what its protected resources hold: {names}"
+            )
+        }
+        (ProposedAction::Retain, _) => format!(
+            "the stack {stack} would be deleted without {names}, which could not be deleted and would belong to nobody"
+        ),
+        (ProposedAction::Skip, _) => format!(
+            "the rollback of the stack {stack} would be finished without {names}, which could not be rolled back and \
+             would differ from what CloudFormation believes"
+        ),
+    }
+}
+
+/// Whether a person allowed exactly this proposal.
+pub fn is_allowed(deployment: &Deployment, proposal: &Proposal) -> bool {
+    deployment.approvals.iter().any(|approval| {
+        approval.decision == Some(Decision::Approve)
+            && approval.subject == Subject::Proposal(proposal.clone())
+            && approval.digest == deployment.digest
+    })
+}
+
 /// What a person answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer<'a> {
-    /// The change set that the person saw.
-    pub change_set: &'a str,
-    /// The artifact's digest that the person saw.
-    pub digest: &'a Digest,
+    /// The key of what the person saw, see [`Subject::key`].
+    pub subject: &'a str,
+    /// The artifact's digest that the person saw, if there was one.
+    pub digest: Option<&'a Digest>,
+    /// The resources that the person gives up, by name.
+    pub names: &'a [String],
     /// The answer.
     pub decision: Decision,
     /// Why.
@@ -98,10 +140,11 @@ pub fn decide(
     let Some(question) = deployment.approvals.last() else {
         return Err(conflict(format!("deployment {} asks nothing", deployment.id)));
     };
-    if question.change_set.arn != answer.change_set || question.digest != *answer.digest {
+    if question.subject.key() != answer.subject || question.digest.as_ref() != answer.digest {
         return Err(conflict(format!(
-            "deployment {} asks about change set {} of digest {}, which is not what was shown; look at it again",
-            deployment.id, question.change_set.arn, question.digest
+            "deployment {} asks about `{}`, which is not what was shown; look at it again",
+            deployment.id,
+            question.subject.key()
         )));
     }
     match question.decision {
@@ -115,6 +158,9 @@ pub fn decide(
     if deployment.state != DeploymentState::AwaitingApproval {
         return Err(conflict(format!("deployment {} no longer waits for an answer", deployment.id)));
     }
+    if answer.decision == Decision::Approve {
+        every_name(&question.subject, answer.names)?;
+    }
     let mut decided = deployment.clone();
     let number = question.number;
     if let Some(question) = decided.approvals.last_mut() {
@@ -124,6 +170,23 @@ pub fn decide(
         question.decided_at = Some(now);
     }
     Ok((number, Decided::Now(Box::new(decided))))
+}
+
+/// What a proposal costs is approved resource by resource: a nod to a list that scrolled by is no decision.
+fn every_name(subject: &Subject, names: &[String]) -> Result<(), Failure> {
+    let Subject::Proposal(proposal) = subject else { return Ok(()) };
+    let wanted: BTreeSet<&str> = proposal.resources.iter().map(|resource| resource.name.as_str()).collect();
+    let given: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    if wanted == given {
+        return Ok(());
+    }
+    let wanted: Vec<&str> = wanted.into_iter().collect();
+    Err(Failure::rejected(format!(
+        "name every resource that is given up, and no other: {} (the question is to {} {})",
+        wanted.join(", "),
+        proposal.action.as_str(),
+        proposal.stack
+    )))
 }
 
 fn past(decision: Decision) -> &'static str {

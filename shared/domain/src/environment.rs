@@ -111,7 +111,10 @@ pub fn take(
 /// The component of a deployment, and its environment's name within the stage.
 pub fn parts(deployment: &Deployment) -> Result<(&str, &ComponentName), Failure> {
     match (&deployment.kind, &deployment.component) {
-        (DeploymentKind::Deploy { environment, .. }, Some(component)) => Ok((environment, component)),
+        (
+            DeploymentKind::Deploy { environment, .. } | DeploymentKind::Teardown { environment, .. },
+            Some(component),
+        ) => Ok((environment, component)),
         _ => Err(Failure::bug(format!(
             "{} is the promotion of an image, which has no environment",
             deployment.id

@@ -46,6 +46,8 @@ pub enum FailureKind {
     ApprovalRefused,
     /// A machine image cannot be used or copied.
     ImageUnusable,
+    /// A person stopped the run.
+    Cancelled,
     /// The stack is in a state that no rule may repair by itself.
     StackNeedsHuman,
     /// A bug in Lockstep.
@@ -54,7 +56,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind, for tests that tie state machines to this enum.
-    pub const ALL: [FailureKind; 15] = [
+    pub const ALL: [FailureKind; 16] = [
         Self::Throttled,
         Self::Transient,
         Self::Conflict,
@@ -68,6 +70,7 @@ impl FailureKind {
         Self::CheckFailed,
         Self::ApprovalRefused,
         Self::ImageUnusable,
+        Self::Cancelled,
         Self::StackNeedsHuman,
         Self::Bug,
     ];
@@ -85,6 +88,7 @@ impl FailureKind {
             | Self::CheckFailed
             | Self::ApprovalRefused
             | Self::ImageUnusable
+            | Self::Cancelled
             | Self::Bug => Policy::Terminal,
             Self::StackNeedsHuman => Policy::NeedsHuman,
         }
@@ -106,6 +110,7 @@ impl FailureKind {
             Self::CheckFailed => "CheckFailed",
             Self::ApprovalRefused => "ApprovalRefused",
             Self::ImageUnusable => "ImageUnusable",
+            Self::Cancelled => "Cancelled",
             Self::StackNeedsHuman => "StackNeedsHuman",
             Self::Bug => "Bug",
         }

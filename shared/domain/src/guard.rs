@@ -7,7 +7,7 @@
 
 use crate::ids::{Digest, LogicalId};
 use crate::protected::is_protected;
-use crate::records::{Approval, ChangeSet, Decision};
+use crate::records::{Approval, ChangeSet, Decision, Subject};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -155,12 +155,17 @@ pub fn reasons(changes: &[Change], stage_wants_approval: bool) -> Vec<String> {
 /// Whether a person allowed exactly this: the change set, the template, the parameters and the artifact.
 pub fn is_approved(approvals: &[Approval], change_set: &ChangeSet, artifact: &Digest) -> bool {
     approvals.iter().any(|approval| {
-        approval.decision == Some(Decision::Approve)
-            && approval.digest == *artifact
-            && approval.change_set.arn == change_set.arn
-            && approval.change_set.template_digest == change_set.template_digest
-            && approval.change_set.parameters_digest == change_set.parameters_digest
-            && approval.change_set.changes == change_set.changes
+        let same = match &approval.subject {
+            // Its attempt is in its ARN.
+            Subject::ChangeSet(approved) => {
+                approved.arn == change_set.arn
+                    && approved.template_digest == change_set.template_digest
+                    && approved.parameters_digest == change_set.parameters_digest
+                    && approved.changes == change_set.changes
+            }
+            Subject::Proposal(_) => false,
+        };
+        same && approval.decision == Some(Decision::Approve) && approval.digest.as_ref() == Some(artifact)
     })
 }
 
@@ -320,8 +325,8 @@ mod tests {
         let approval = Approval {
             number: 1,
             reasons: vec![],
-            change_set: change_set.clone(),
-            digest: digest("artifact"),
+            subject: Subject::ChangeSet(change_set.clone()),
+            digest: Some(digest("artifact")),
             asked_at: jiff::Timestamp::UNIX_EPOCH,
             decision: Some(Decision::Approve),
             decided_by: None,

@@ -42,9 +42,42 @@ pub mod inputs {
         /// The environment's name, if it is not the component's.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub environment: Option<String>,
+        /// The stage whose parameters it takes, if not those of its own: for a clone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub parameters_of: Option<StageName>,
         /// Parameters for this run only.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         pub overrides: BTreeMap<String, String>,
+        /// Only show the change set: nothing is executed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pub plan_only: bool,
+    }
+
+    impl Deploy {
+        /// A release goes to a stage, as it is.
+        pub fn new(component: ComponentName, version: Version, stage: StageName) -> Self {
+            Self {
+                component,
+                version,
+                stage,
+                environment: None,
+                parameters_of: None,
+                overrides: BTreeMap::new(),
+                plan_only: false,
+            }
+        }
+    }
+
+    /// Input of `teardown`.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Teardown {
+        /// The component.
+        pub component: ComponentName,
+        /// The stage.
+        pub stage: StageName,
+        /// The environment's name, if it is not the component's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub environment: Option<String>,
     }
 
     /// Input of `promote`.
@@ -168,6 +201,15 @@ pub mod ledger {
             /// The state machine's input.
             input: inputs::Deploy,
         },
+        /// Take the environment to delete its stack. Answers [`Begun`].
+        BeginTeardown {
+            /// The execution.
+            execution: String,
+            /// The path that the state machine belongs to.
+            path: Path,
+            /// The state machine's input.
+            input: inputs::Teardown,
+        },
         /// Give the environment back, ask a person, and let the token wait for the answer.
         RequestApproval {
             /// The deployment.
@@ -249,7 +291,7 @@ pub mod ledger {
         pub version: Version,
         /// The stage.
         pub stage: StageName,
-        /// `succeeded` or `no_changes`.
+        /// `succeeded`, `no_changes` or `planned`.
         pub outcome: String,
     }
 
@@ -323,15 +365,9 @@ pub mod stack {
             /// The deployment.
             deployment: DeploymentId,
         },
-        /// Delete the remains of a stack that was never stable; the token waits for the end.
-        Clear {
-            /// The deployment.
-            deployment: DeploymentId,
-            /// The waiting state.
-            task: Task,
-        },
-        /// Wait for the operation that is running on our stack.
-        Adopt {
+        /// Bring the stack to where it can be planned for: wait for what runs, delete what was never stable, finish a
+        /// rollback. The token waits for the end.
+        Recover {
             /// The deployment.
             deployment: DeploymentId,
             /// The waiting state.
@@ -353,6 +389,18 @@ pub mod stack {
         Observe {
             /// The deployment.
             deployment: DeploymentId,
+        },
+        /// Look at a stack that is to go, and say what is to be done. Answers [`Next`].
+        PlanTeardown {
+            /// The deployment.
+            deployment: DeploymentId,
+        },
+        /// Delete it, or find it being deleted; the token waits for the end.
+        Delete {
+            /// The deployment.
+            deployment: DeploymentId,
+            /// The waiting state.
+            task: Task,
         },
         /// Delete a throw-away stack; the token waits for the end.
         Destroy {
@@ -376,18 +424,22 @@ pub mod stack {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
     pub enum Go {
-        /// Clear the remains, then plan again.
-        Clear,
-        /// Wait for the running operation, then plan again.
-        Adopt,
+        /// Recover the stack, then plan again.
+        Recover,
         /// Make a change set.
         ChangeSet,
         /// Ask a person.
         Approve,
         /// Execute the change set.
         Execute,
+        /// The change set was only to be shown.
+        Planned,
+        /// The rollback of what was executed failed: finish it, then observe again.
+        FinishRollback,
         /// Nothing to change, or changed: run the checks.
         Check,
+        /// Delete the stack.
+        Delete,
         /// The operation still runs: wait again.
         Wait,
         /// The stack is gone.
@@ -583,15 +635,53 @@ pub mod operator {
         Decide {
             /// The deployment.
             deployment: DeploymentId,
-            /// The change set that the person saw; another one is refused.
-            change_set: String,
-            /// The digest that the person saw.
-            digest: Digest,
+            /// The key of what the person saw, see [`crate::records::Subject::key`]; another one is refused.
+            subject: String,
+            /// The digest that the person saw, if there was one.
+            #[serde(default)]
+            digest: Option<Digest>,
             /// The answer.
             decision: Decision,
             /// Why.
             #[serde(default)]
             reason: Option<String>,
+            /// The resources that the person gives up, by name: every one that a proposal names.
+            #[serde(default)]
+            names: Vec<String>,
+        },
+        /// Stop a deployment. Answers [`Applied`].
+        Cancel {
+            /// The deployment.
+            deployment: DeploymentId,
+            /// Why.
+            reason: String,
+        },
+        /// Free an environment whose holder's execution has ended. Answers [`Applied`].
+        Unlock {
+            /// The stage.
+            stage: StageName,
+            /// The environment's name.
+            environment: String,
+        },
+        /// Take the taint off an environment, which the caller reconciled by hand. Answers [`Applied`].
+        Reconcile {
+            /// The stage.
+            stage: StageName,
+            /// The environment's name.
+            environment: String,
+            /// What was done.
+            reason: String,
+        },
+        /// Let a release into a stage without the evidence of the stage before. Answers [`Applied`].
+        BreakGlass {
+            /// The component.
+            component: ComponentName,
+            /// The release.
+            version: Version,
+            /// The stage.
+            stage: StageName,
+            /// Why.
+            reason: String,
         },
     }
 

@@ -30,6 +30,8 @@ pub struct Stack {
     pub outputs: BTreeMap<String, String>,
     /// When it was last updated; none if never.
     pub last_updated: Option<Timestamp>,
+    /// Whether CloudFormation refuses to delete it. Lockstep never changes that.
+    pub termination_protection: bool,
 }
 
 /// The change set that is wanted. Equal wishes with the same token are one change set.
@@ -143,8 +145,32 @@ pub trait Stacks {
     /// Executes the change set of this ARN. CloudFormation undoes it itself if it fails.
     async fn execute_change_set(&self, change_set: &str, token: &str) -> Result<Execution, Failure>;
 
-    /// Begins to delete the stack of this ARN; there may be none. Nothing undoes it.
-    async fn delete_stack(&self, arn: &str, token: &str, role: &str) -> Result<(), Failure>;
+    /// Begins to delete the stack of this ARN; there may be none. Nothing undoes it. `retain` are the logical ids of
+    /// its own resources that stay behind; CloudFormation takes them only of a stack whose deletion failed before.
+    async fn delete_stack(
+        &self,
+        arn: &str,
+        token: &str,
+        role: &str,
+        retain: &[String],
+    ) -> Result<(), Failure>;
+
+    /// Begins to roll a stack in CREATE_FAILED or UPDATE_FAILED back to its last stable state. CloudFormation *deletes*
+    /// a stack that has none: check first. Nothing undoes it.
+    async fn rollback_stack(&self, arn: &str, token: &str, role: &str) -> Result<(), Failure>;
+
+    /// Goes on with a rollback that failed, without the resources in `skip` (`NestedStackName.LogicalId`). Nothing
+    /// undoes it.
+    async fn continue_update_rollback(
+        &self,
+        arn: &str,
+        token: &str,
+        role: &str,
+        skip: &[String],
+    ) -> Result<(), Failure>;
+
+    /// Stops an update that runs; CloudFormation rolls it back. It may have ended already: look at the stack.
+    async fn cancel_update_stack(&self, arn: &str, token: &str) -> Result<(), Failure>;
 }
 
 /// The most pages of events that are read: a hundred events each.
@@ -332,19 +358,62 @@ impl Stacks for CloudFormation {
         }
     }
 
-    async fn delete_stack(&self, arn: &str, token: &str, role: &str) -> Result<(), Failure> {
+    async fn delete_stack(
+        &self,
+        arn: &str,
+        token: &str,
+        role: &str,
+        retain: &[String],
+    ) -> Result<(), Failure> {
         let request = self.client().delete_stack().stack_name(arn).client_request_token(token).role_arn(role);
+        let retain = (!retain.is_empty()).then(|| retain.to_vec());
+        match request.set_retain_resources(retain).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if read::is_absent(&error) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(refused) if refused.is_token_already_exists_exception() => Ok(()),
+                _ => Err(failure("DeleteStack", arn, &error)),
+            },
+        }
+    }
+
+    async fn rollback_stack(&self, arn: &str, token: &str, role: &str) -> Result<(), Failure> {
+        let request =
+            self.client().rollback_stack().stack_name(arn).client_request_token(token).role_arn(role);
         match request.send().await {
             Ok(_) => Ok(()),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|refused| refused.is_token_already_exists_exception()) =>
-            {
-                Ok(())
-            }
-            Err(error) if read::is_absent(&error) => Ok(()),
-            Err(error) => Err(failure("DeleteStack", arn, &error)),
+            Err(error) => match error.as_service_error() {
+                Some(refused) if refused.is_token_already_exists_exception() => Ok(()),
+                _ => Err(failure("RollbackStack", arn, &error)),
+            },
+        }
+    }
+
+    async fn continue_update_rollback(
+        &self,
+        arn: &str,
+        token: &str,
+        role: &str,
+        skip: &[String],
+    ) -> Result<(), Failure> {
+        let request = self.client().continue_update_rollback().stack_name(arn).client_request_token(token);
+        let skip = (!skip.is_empty()).then(|| skip.to_vec());
+        match request.role_arn(role).set_resources_to_skip(skip).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(refused) if refused.is_token_already_exists_exception() => Ok(()),
+                _ => Err(failure("ContinueUpdateRollback", arn, &error)),
+            },
+        }
+    }
+
+    async fn cancel_update_stack(&self, arn: &str, token: &str) -> Result<(), Failure> {
+        match self.client().cancel_update_stack().stack_name(arn).client_request_token(token).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(refused) if refused.is_token_already_exists_exception() => Ok(()),
+                _ => Err(failure("CancelUpdateStack", arn, &error)),
+            },
         }
     }
 }

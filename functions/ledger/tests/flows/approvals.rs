@@ -22,10 +22,10 @@ async fn decide(world: &World, decision: &str) -> (u16, Value) {
     decide_on(world, decision, "arn:change-set", &Digest::of(b"1.0.0")).await
 }
 
-async fn decide_on(world: &World, decision: &str, change_set: &str, digest: &Digest) -> (u16, Value) {
+async fn decide_on(world: &World, decision: &str, subject: &str, digest: &Digest) -> (u16, Value) {
     world
         .ask(json!({
-            "action": "decide", "deployment": id("a"), "change_set": change_set, "digest": digest,
+            "action": "decide", "deployment": id("a"), "subject": subject, "digest": digest,
             "decision": decision, "reason": "because",
         }))
         .await

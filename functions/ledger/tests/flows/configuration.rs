@@ -83,7 +83,7 @@ async fn what_is_malformed_unknown_or_too_large_has_its_own_status() {
     }
     assert_eq!(world.http(&"x".repeat(800_000), signed).await.0, 400);
     let nobody = json!({
-        "action": "decide", "deployment": "2f1e4fc0-5b1f-5c8a-9d4e-2f1e4fc05b1f", "change_set": "arn",
+        "action": "decide", "deployment": "2f1e4fc0-5b1f-5c8a-9d4e-2f1e4fc05b1f", "subject": "arn",
         "digest": "0".repeat(64), "decision": "approve",
     });
     assert_eq!(world.ask(nobody).await.0, 404);

@@ -58,13 +58,7 @@ pub fn id(name: &str) -> DeploymentId {
 }
 
 pub fn deploy(version: &str, stage: &str) -> inputs::Deploy {
-    inputs::Deploy {
-        component: "logs".parse().unwrap(),
-        version: version.parse().unwrap(),
-        stage: stage.parse().unwrap(),
-        environment: None,
-        overrides: Default::default(),
-    }
+    inputs::Deploy::new("logs".parse().unwrap(), version.parse().unwrap(), stage.parse().unwrap())
 }
 
 pub fn task(token: &str) -> Task {

@@ -9,7 +9,7 @@ use lockstep_domain::guard::{Danger, Proposed};
 use lockstep_domain::ids::DeploymentId;
 use lockstep_domain::payloads::Task;
 use lockstep_domain::payloads::stack::Go;
-use lockstep_domain::records::{Approval, Decision, Deployed, Deployment, Environment};
+use lockstep_domain::records::{Approval, Decision, Deployed, Deployment, Environment, Subject};
 use lockstep_domain::stack_plan::{StackStatus, operation_key};
 use lockstep_domain::token::client_token;
 use lockstep_platform::cloudformation::ChangeSetState;
@@ -57,8 +57,8 @@ fn approve(world: &FakeWorld) {
         deployment.approvals.push(Approval {
             number: 1,
             reasons: vec![],
-            change_set,
-            digest: deployment.digest.clone().unwrap(),
+            subject: Subject::ChangeSet(change_set),
+            digest: deployment.digest.clone(),
             asked_at: jiff::Timestamp::UNIX_EPOCH,
             decision: Some(Decision::Approve),
             decided_by: Some("arn:person".into()),
@@ -256,13 +256,13 @@ async fn what_a_failed_creation_left_is_deleted_by_arn_and_then_created_again() 
     world.cloud.stack("ci-logs", StackStatus::RollbackComplete);
     world.own("ci-logs");
     let (id, arn) = (world.id(), world.cloud.arn("ci-logs"));
-    assert_eq!(go(&world, plan(&id)).await, Go::Clear);
-    handle(&world, Request::Clear { deployment: id.clone(), task: task() }).await.unwrap();
+    assert_eq!(go(&world, plan(&id)).await, Go::Recover);
+    handle(&world, Request::Recover { deployment: id.clone(), task: task() }).await.unwrap();
     let token = client_token(id.as_str(), "clear", 1);
     assert_eq!(world.cloud.deleted.borrow().as_slice(), [(arn.clone(), token.clone())]);
     assert_eq!(world.waits.registered.borrow().as_slice(), [operation_key(&arn, &token)]);
     assert!(world.waits.woken.borrow().is_empty());
-    assert_eq!(go(&world, plan(&id)).await, Go::Adopt, "the deletion runs");
+    assert_eq!(go(&world, plan(&id)).await, Go::Recover, "the deletion runs");
     world.cloud.finish("ci-logs", "DELETE_COMPLETE");
     assert_eq!(go(&world, plan(&id)).await, Go::ChangeSet);
 }
@@ -275,7 +275,7 @@ async fn clearing_again_uses_the_same_token_and_waits_for_the_same_operation() {
     let id = world.id();
     go(&world, plan(&id)).await;
     for _ in 0..2 {
-        handle(&world, Request::Clear { deployment: id.clone(), task: task() }).await.unwrap();
+        handle(&world, Request::Recover { deployment: id.clone(), task: task() }).await.unwrap();
     }
     assert_eq!(world.cloud.deleted.borrow().len(), 1);
     let registered = world.waits.registered.borrow();
@@ -289,7 +289,7 @@ async fn adopting_what_has_ended_meanwhile_answers_at_once() {
     world.own("ci-logs");
     let id = world.id();
     go(&world, plan(&id)).await;
-    handle(&world, Request::Adopt { deployment: id, task: task() }).await.unwrap();
+    handle(&world, Request::Recover { deployment: id, task: task() }).await.unwrap();
     assert_eq!(world.waits.woken.borrow().as_slice(), world.waits.registered.borrow().as_slice());
 }
 

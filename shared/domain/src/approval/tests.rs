@@ -2,7 +2,6 @@ use super::*;
 use crate::guard::{Change, Danger};
 use crate::records::{ChangeSet, DeploymentKind, Location};
 use crate::stages::Path;
-use std::collections::BTreeMap;
 
 const ADA: &str = "arn:aws:iam::333333333333:user/ada";
 
@@ -30,35 +29,20 @@ fn change_set(arn: &str, danger: Danger) -> ChangeSet {
 
 fn running() -> Deployment {
     Deployment {
-        id: DeploymentId::of_execution("e"),
-        kind: DeploymentKind::Deploy {
-            environment: "logs".into(),
-            stack: "production-logs".parse().unwrap(),
-        },
-        execution: "e".into(),
-        state: DeploymentState::Running,
         component: Some("logs".parse().unwrap()),
-        version: "1.0.0".parse().unwrap(),
-        stage: "production".parse().unwrap(),
-        location: Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-        path: Path::Promotion,
         epoch: 1,
         digest: Some(Digest::of(b"d")),
-        overrides: BTreeMap::new(),
-        parameters: BTreeMap::new(),
-        parameters_digest: None,
-        template_digest: None,
-        stack_arn: None,
         change_set: Some(change_set("arn:1", Danger::Safe)),
-        operation: None,
-        stack_changed: false,
-        approvals: Vec::new(),
-        outputs: BTreeMap::new(),
-        diagnosis: Vec::new(),
-        failure: None,
-        repository: None,
-        started_at: at(0),
-        finished_at: None,
+        ..Deployment::new(
+            DeploymentId::of_execution("e"),
+            DeploymentKind::Deploy { environment: "logs".into(), stack: "production-logs".parse().unwrap() },
+            "e",
+            "1.0.0".parse().unwrap(),
+            "production".parse().unwrap(),
+            Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+            Path::Promotion,
+            at(0),
+        )
     }
 }
 
@@ -67,7 +51,14 @@ fn asking() -> Deployment {
 }
 
 fn answer<'a>(change_set: &'a str, digest: &'a Digest, decision: Decision) -> Answer<'a> {
-    Answer { change_set, digest, decision, reason: Some("looks right"), by: ADA }
+    Answer {
+        subject: change_set,
+        digest: Some(digest),
+        names: &[],
+        decision,
+        reason: Some("looks right"),
+        by: ADA,
+    }
 }
 
 fn decided(deployment: &Deployment, decision: Decision) -> Deployment {
@@ -83,8 +74,8 @@ fn a_question_names_its_reasons_its_change_set_and_its_artifact() {
     let asking = asking();
     assert_eq!(asking.state, DeploymentState::AwaitingApproval);
     let question = open_question(&asking).unwrap();
-    assert_eq!((question.number, question.change_set.arn.as_str()), (1, "arn:1"));
-    assert_eq!(question.digest, Digest::of(b"d"));
+    assert_eq!((question.number, question.subject.key().as_str()), (1, "arn:1"));
+    assert_eq!(question.digest, Some(Digest::of(b"d")));
     assert_eq!(question.reasons.len(), 1);
 }
 

@@ -3,7 +3,6 @@ use crate::ids::{DeploymentId, Digest};
 use crate::records::{FailedEvent, Location};
 use crate::stages::Path;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -15,32 +14,22 @@ fn digest(of: &str) -> Digest {
 
 fn deployment(execution: &str, version: &str) -> Deployment {
     Deployment {
-        id: DeploymentId::of_execution(execution),
-        kind: DeploymentKind::Deploy { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
-        execution: execution.into(),
-        state: DeploymentState::Running,
         component: Some("logs".parse().unwrap()),
-        version: version.parse().unwrap(),
-        stage: "ci".parse().unwrap(),
-        location: Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-        path: Path::Delivery,
-        epoch: 0,
         digest: Some(digest(version)),
-        overrides: BTreeMap::new(),
-        parameters: BTreeMap::new(),
         parameters_digest: Some(digest("parameters")),
         template_digest: Some(digest("template")),
         stack_arn: Some("arn:stack".into()),
-        change_set: None,
-        operation: None,
         stack_changed: true,
-        approvals: Vec::new(),
-        outputs: BTreeMap::new(),
-        diagnosis: Vec::new(),
-        failure: None,
-        repository: None,
-        started_at: at(0),
-        finished_at: None,
+        ..Deployment::new(
+            DeploymentId::of_execution(execution),
+            DeploymentKind::Deploy { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
+            execution,
+            version.parse().unwrap(),
+            "ci".parse().unwrap(),
+            Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+            Path::Delivery,
+            at(0),
+        )
     }
 }
 

@@ -3,7 +3,7 @@ use crate::ids::Digest;
 use crate::images::ImageLock;
 use crate::records::DeploymentKind;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 const STAGES: &str = r#"
     [[stages]]
@@ -198,32 +198,20 @@ fn a_release_without_images_misses_none() {
 #[test]
 fn a_run_of_its_own_kind_earns_no_evidence() {
     let deployment = |environment: &str, overrides: &[(&str, &str)]| Deployment {
-        id: crate::ids::DeploymentId::of_execution("e"),
-        kind: DeploymentKind::Deploy { environment: environment.into(), stack: "ci-x".parse().unwrap() },
-        execution: "e".into(),
         state: crate::records::DeploymentState::Succeeded,
         component: Some("logs".parse().unwrap()),
-        version: "1.0.0".parse().unwrap(),
-        stage: name("ci"),
-        location: target("111111111111"),
-        path: Path::Delivery,
         epoch: 1,
-        digest: None,
         overrides: overrides.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-        parameters: BTreeMap::new(),
-        parameters_digest: None,
-        template_digest: None,
-        stack_arn: None,
-        change_set: None,
-        operation: None,
-        stack_changed: false,
-        approvals: Vec::new(),
-        outputs: BTreeMap::new(),
-        diagnosis: Vec::new(),
-        failure: None,
-        repository: None,
-        started_at: Timestamp::UNIX_EPOCH,
-        finished_at: None,
+        ..Deployment::new(
+            crate::ids::DeploymentId::of_execution("e"),
+            DeploymentKind::Deploy { environment: environment.into(), stack: "ci-x".parse().unwrap() },
+            "e",
+            "1.0.0".parse().unwrap(),
+            name("ci"),
+            target("111111111111"),
+            Path::Delivery,
+            Timestamp::UNIX_EPOCH,
+        )
     };
     assert!(earns_evidence(&deployment("logs", &[]), false));
     assert!(!earns_evidence(&deployment("logs", &[("A", "1")]), false));

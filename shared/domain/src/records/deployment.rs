@@ -1,4 +1,4 @@
-use super::{Key, Location, Record};
+use super::{BreakGlass, Key, Location, Record};
 use crate::guard::Change;
 use crate::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StackName, StageName};
 use crate::stages::Path;
@@ -13,6 +13,13 @@ use std::collections::BTreeMap;
 pub enum DeploymentKind {
     /// A release goes to an environment.
     Deploy {
+        /// The environment's name within its stage.
+        environment: String,
+        /// The stack.
+        stack: StackName,
+    },
+    /// An environment's stack is deleted for good.
+    Teardown {
         /// The environment's name within its stage.
         environment: String,
         /// The stack.
@@ -39,6 +46,8 @@ pub enum DeploymentState {
     Succeeded,
     /// The stack already ran the same template with the same parameters.
     NoChanges,
+    /// It was only to show what it would do.
+    Planned,
     /// It failed; `failure` says why.
     Failed,
     /// A person refused it, or nobody answered in time.
@@ -52,7 +61,12 @@ impl DeploymentState {
     pub fn is_final(self) -> bool {
         match self {
             Self::Running | Self::AwaitingApproval => false,
-            Self::Succeeded | Self::NoChanges | Self::Failed | Self::Refused | Self::Abandoned => true,
+            Self::Succeeded
+            | Self::NoChanges
+            | Self::Planned
+            | Self::Failed
+            | Self::Refused
+            | Self::Abandoned => true,
         }
     }
 }
@@ -82,6 +96,81 @@ pub enum Decision {
     Refuse,
 }
 
+/// What is proposed to do with a stack that no rule may touch by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProposedAction {
+    /// Delete the stack, and with it the protected resources that are named.
+    Delete,
+    /// Delete what is left of the stack, and leave the named resources behind as orphans: each refused to be deleted.
+    Retain,
+    /// Finish the stack's rollback without the named resources: each refused to be rolled back.
+    Skip,
+}
+
+impl ProposedAction {
+    /// The word for it in [`Proposal::key`].
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delete => "delete",
+            Self::Retain => "retain",
+            Self::Skip => "skip",
+        }
+    }
+}
+
+/// A resource that a [`Proposal`] names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NamedResource {
+    /// The name a person answers with: its logical id, with those of nested stacks before it; for
+    /// [`ProposedAction::Skip`] as ContinueUpdateRollback takes it (`NestedStackName.LogicalId`).
+    pub name: String,
+    /// Its type.
+    pub resource_type: String,
+    /// Its physical id; empty if it never got one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub physical_id: String,
+}
+
+/// What only a person may allow: an action on the stack of this ARN, and every resource it costs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// The stack's ARN.
+    pub stack: String,
+    /// What would be done.
+    pub action: ProposedAction,
+    /// The resources it is about, in the order of their names.
+    pub resources: Vec<NamedResource>,
+}
+
+impl Proposal {
+    /// What an answer names: the action, the stack and every resource, so that another proposal has another key.
+    pub fn key(&self) -> String {
+        let names: Vec<&str> = self.resources.iter().map(|resource| resource.name.as_str()).collect();
+        format!("{} {}: {}", self.action.as_str(), self.stack, names.join(", "))
+    }
+}
+
+/// What a question is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// The execution of this change set.
+    ChangeSet(ChangeSet),
+    /// An action on a stack that cannot be updated as it is, or that is to go.
+    Proposal(Proposal),
+}
+
+impl Subject {
+    /// What an answer names: the change set's ARN, or [`Proposal::key`].
+    pub fn key(&self) -> String {
+        match self {
+            Self::ChangeSet(change_set) => change_set.arn.clone(),
+            Self::Proposal(proposal) => proposal.key(),
+        }
+    }
+}
+
 /// A question to a person, bound to bytes, and the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
@@ -89,10 +178,11 @@ pub struct Approval {
     pub number: u32,
     /// Why a person is asked: the stage wants it, or what would be destroyed.
     pub reasons: Vec<String>,
-    /// The change set it is about.
-    pub change_set: ChangeSet,
-    /// The artifact's digest it is about.
-    pub digest: Digest,
+    /// What it is about.
+    pub subject: Subject,
+    /// The artifact's digest it is about; a teardown has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
     /// When it was asked.
     pub asked_at: Timestamp,
     /// The answer.
@@ -117,6 +207,12 @@ pub enum OperationKind {
     Execute,
     /// Deletes a stack that was never stable, so that it can be created again.
     Clear,
+    /// Rolls a failed update back to the last stable state.
+    Rollback,
+    /// Goes on with a rollback that had failed.
+    ContinueRollback,
+    /// Deletes a stack that is torn down.
+    Delete,
     /// Deletes a throw-away stack.
     Destroy,
     /// Copies an image.
@@ -134,7 +230,21 @@ pub struct Operation {
     pub target: String,
     /// The attempt: it rises only after the previous outcome was observed to have failed.
     pub attempt: u32,
+    /// The resources that a person allowed to retain or to skip, as CloudFormation takes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
     /// When it was about to be started.
+    pub at: Timestamp,
+}
+
+/// A person's wish that a deployment stops.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancellation {
+    /// The ARN of who wants it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when.
     pub at: Timestamp,
 }
 
@@ -196,6 +306,15 @@ pub struct Deployment {
     /// Parameters given for this run only; such a run earns no evidence.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub overrides: BTreeMap<String, String>,
+    /// Whether it only shows what it would do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub plan_only: bool,
+    /// The stage whose parameters it takes instead of those of its own: a clone's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters_of: Option<StageName>,
+    /// Who let it pass without the evidence of the stage before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<BreakGlass>,
     /// The resolved parameters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, String>,
@@ -211,9 +330,21 @@ pub struct Deployment {
     /// The current change set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_set: Option<ChangeSet>,
-    /// The operation last started or about to be.
+    /// Every operation started or about to be, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<Operation>,
+    /// What a person must allow before the stack can be planned for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub operation: Option<Operation>,
+    pub proposal: Option<Proposal>,
+    /// What was left behind when its stack was deleted: nothing manages it any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orphans: Vec<NamedResource>,
+    /// Since when it waits for somebody else's operation on its stack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_since: Option<Timestamp>,
+    /// Who wants it to stop, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancellation: Option<Cancellation>,
     /// Whether the stack was brought to the release by this deployment.
     #[serde(default)]
     pub stack_changed: bool,
@@ -240,6 +371,60 @@ pub struct Deployment {
 }
 
 impl Deployment {
+    /// A deployment that runs since `now`, of which nothing else is known yet.
+    #[expect(clippy::too_many_arguments, reason = "what every deployment has from its beginning")]
+    pub fn new(
+        id: DeploymentId,
+        kind: DeploymentKind,
+        execution: &str,
+        version: Version,
+        stage: StageName,
+        location: Location,
+        path: Path,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            kind,
+            execution: execution.to_owned(),
+            state: DeploymentState::Running,
+            component: None,
+            version,
+            stage,
+            location,
+            path,
+            epoch: 0,
+            digest: None,
+            overrides: BTreeMap::new(),
+            plan_only: false,
+            parameters_of: None,
+            break_glass: None,
+            parameters: BTreeMap::new(),
+            parameters_digest: None,
+            template_digest: None,
+            stack_arn: None,
+            change_set: None,
+            operations: Vec::new(),
+            proposal: None,
+            orphans: Vec::new(),
+            waits_since: None,
+            cancellation: None,
+            stack_changed: false,
+            approvals: Vec::new(),
+            outputs: BTreeMap::new(),
+            diagnosis: Vec::new(),
+            failure: None,
+            repository: None,
+            started_at: now,
+            finished_at: None,
+        }
+    }
+
+    /// The operation last started or about to be.
+    pub fn operation(&self) -> Option<&Operation> {
+        self.operations.last()
+    }
+
     /// The key of the deployment `id`.
     pub fn key_of(id: &DeploymentId) -> Key {
         Key::new(format!("DEPLOYMENT#{id}"), "META")

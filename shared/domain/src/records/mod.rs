@@ -13,13 +13,13 @@ mod wait;
 
 pub use config::{Config, ConfigKind, Repository};
 pub use deployment::{
-    Approval, ChangeSet, Decision, Deployment, DeploymentKind, DeploymentState, FailedEvent, FailureRecord,
-    Operation, OperationKind, Step,
+    Approval, Cancellation, ChangeSet, Decision, Deployment, DeploymentKind, DeploymentState, FailedEvent,
+    FailureRecord, NamedResource, Operation, OperationKind, Proposal, ProposedAction, Step, Subject,
 };
 pub use environment::{Deployed, Environment, Holder};
 pub use image::{Image, ImageState};
 pub use inbox::{Event, EventState, Outcome};
-pub use release::{BuildCounter, CommitVersion, Evidence, Rejection, Release, ReleaseState};
+pub use release::{BreakGlass, BuildCounter, CommitVersion, Evidence, Rejection, Release, ReleaseState};
 pub use wait::{Wait, WaitState};
 
 use crate::ids::{AccountId, Region};

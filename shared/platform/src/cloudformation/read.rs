@@ -47,6 +47,7 @@ pub(super) fn stack(found: &aws_sdk_cloudformation::types::Stack) -> Result<Stac
             .filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())))
             .collect(),
         last_updated: found.last_updated_time().and_then(time),
+        termination_protection: found.enable_termination_protection().unwrap_or_default(),
     })
 }
 

@@ -6,7 +6,7 @@ use lockstep_domain::guard::{Change, Danger};
 use lockstep_domain::ids::{DeploymentId, Digest};
 use lockstep_domain::records::{
     Approval, ChangeSet, Decision, Deployment, DeploymentKind, DeploymentState, Event, EventState,
-    FailedEvent, Location, Outcome, Wait, WaitState,
+    FailedEvent, Location, Outcome, Subject, Wait, WaitState,
 };
 use lockstep_domain::stages::Path;
 
@@ -56,15 +56,8 @@ fn full_deployment() -> Deployment {
         parameters_digest: Digest::of(b"p"),
     };
     Deployment {
-        id: DeploymentId::of_execution("e"),
-        kind: DeploymentKind::Deploy { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
-        execution: "e".into(),
         state: DeploymentState::AwaitingApproval,
         component: Some("logs".parse().unwrap()),
-        version: "1.2.3-fix.4".parse().unwrap(),
-        stage: "ci".parse().unwrap(),
-        location: Location { account: "000000000001".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-        path: Path::Promotion,
         epoch: u64::from(u32::MAX) + 7,
         digest: Some(Digest::of(b"d")),
         overrides: [("Size".to_owned(), String::new())].into(),
@@ -73,20 +66,18 @@ fn full_deployment() -> Deployment {
         template_digest: Some(Digest::of(b"t")),
         stack_arn: Some("arn:stack".into()),
         change_set: Some(change_set.clone()),
-        operation: None,
         stack_changed: true,
         approvals: vec![Approval {
             number: 1,
             reasons: vec!["ünïcode".into()],
-            change_set,
-            digest: Digest::of(b"d"),
+            subject: Subject::ChangeSet(change_set),
+            digest: Some(Digest::of(b"d")),
             asked_at: clock::now(),
             decision: Some(Decision::Approve),
             decided_by: Some("ada".into()),
             reason: None,
             decided_at: Some(clock::now()),
         }],
-        outputs: Default::default(),
         diagnosis: vec![FailedEvent {
             logical_id: "Queue".into(),
             resource_type: "AWS::SQS::Queue".into(),
@@ -95,10 +86,17 @@ fn full_deployment() -> Deployment {
             line: Some(12),
             at: clock::now(),
         }],
-        failure: None,
         repository: Some("github.acme.logs".parse().unwrap()),
-        started_at: clock::now(),
-        finished_at: None,
+        ..Deployment::new(
+            DeploymentId::of_execution("e"),
+            DeploymentKind::Deploy { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
+            "e",
+            "1.2.3-fix.4".parse().unwrap(),
+            "ci".parse().unwrap(),
+            Location { account: "000000000001".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+            Path::Promotion,
+            clock::now(),
+        )
     }
 }
 

@@ -8,7 +8,7 @@ use lockstep_domain::ids::{AccountId, AmiId, DeploymentId, Digest, ImageName, Re
 use lockstep_domain::images::{ImageLock, LockedImage};
 use lockstep_domain::promotion::{Ami, AmiState, Device, Snapshot};
 use lockstep_domain::records::{
-    Config, ConfigKind, Deployment, DeploymentKind, DeploymentState, Image, Location, Release, ReleaseState,
+    Config, ConfigKind, Deployment, DeploymentKind, Image, Location, Release, ReleaseState,
 };
 use lockstep_domain::stages::Path;
 use lockstep_domain::version::Version;
@@ -354,32 +354,19 @@ fn release() -> Release {
 
 fn deployment(release: &Release) -> Deployment {
     Deployment {
-        id: DeploymentId::of_execution("arn:deploy"),
-        kind: DeploymentKind::Deploy { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
-        execution: "arn:deploy".into(),
-        state: DeploymentState::Running,
         component: Some(release.component.clone()),
-        version: release.version.clone(),
-        stage: "ci".parse().unwrap(),
-        location: location(SOURCE_ACCOUNT),
-        path: Path::Delivery,
         epoch: 1,
         digest: Some(release.digest.clone()),
-        overrides: BTreeMap::new(),
-        parameters: BTreeMap::new(),
-        parameters_digest: None,
-        template_digest: None,
-        stack_arn: None,
-        change_set: None,
-        operation: None,
-        stack_changed: false,
-        approvals: Vec::new(),
-        outputs: BTreeMap::new(),
-        diagnosis: Vec::new(),
-        failure: None,
-        repository: None,
-        started_at: Timestamp::UNIX_EPOCH,
-        finished_at: None,
+        ..Deployment::new(
+            DeploymentId::of_execution("arn:deploy"),
+            DeploymentKind::Deploy { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
+            "arn:deploy",
+            release.version.clone(),
+            "ci".parse().unwrap(),
+            location(SOURCE_ACCOUNT),
+            Path::Delivery,
+            Timestamp::UNIX_EPOCH,
+        )
     }
 }
 

@@ -8,8 +8,7 @@ use lockstep_domain::guard::{NESTED_STACK, Proposed};
 use lockstep_domain::ids::{DeploymentId, RepositoryId};
 use lockstep_domain::packaging;
 use lockstep_domain::records::{
-    Config, ConfigKind, Deployment, DeploymentKind, DeploymentState, Environment, Holder, Location, Release,
-    ReleaseState,
+    Config, ConfigKind, Deployment, DeploymentKind, Environment, Holder, Location, Release, ReleaseState,
 };
 use lockstep_domain::stack_plan::{LiveResource, StackStatus};
 use lockstep_domain::stages::Path;
@@ -91,6 +90,8 @@ pub struct FakeCloud {
     pub created: RefCell<Vec<NewChangeSet>>,
     pub executed: RefCell<Vec<String>>,
     pub deleted: RefCell<Vec<(String, String)>>,
+    /// What was retained or skipped.
+    pub left_out: RefCell<Vec<String>>,
 }
 
 impl FakeCloud {
@@ -243,6 +244,7 @@ impl Stacks for Here {
             parent: None,
             outputs: found.outputs.clone(),
             last_updated: None,
+            termination_protection: false,
         }))
     }
 
@@ -321,11 +323,43 @@ impl Stacks for Here {
         self.answer(Execution::Accepted)
     }
 
-    async fn delete_stack(&self, arn: &str, token: &str, _role: &str) -> Result<(), Failure> {
+    async fn delete_stack(
+        &self,
+        arn: &str,
+        token: &str,
+        _role: &str,
+        retain: &[String],
+    ) -> Result<(), Failure> {
         if let Some(name) = self.name_of(arn) {
             self.begin(&name, token, StackStatus::DeleteInProgress);
             self.deleted.borrow_mut().push((arn.to_owned(), token.to_owned()));
+            self.left_out.borrow_mut().extend(retain.iter().cloned());
         }
+        self.answer(())
+    }
+
+    async fn rollback_stack(&self, arn: &str, token: &str, _role: &str) -> Result<(), Failure> {
+        let name = self.name_of(arn).unwrap();
+        self.begin(&name, token, StackStatus::UpdateRollbackInProgress);
+        self.answer(())
+    }
+
+    async fn continue_update_rollback(
+        &self,
+        arn: &str,
+        token: &str,
+        _role: &str,
+        skip: &[String],
+    ) -> Result<(), Failure> {
+        let name = self.name_of(arn).unwrap();
+        self.begin(&name, token, StackStatus::UpdateRollbackInProgress);
+        self.left_out.borrow_mut().extend(skip.iter().cloned());
+        self.answer(())
+    }
+
+    async fn cancel_update_stack(&self, arn: &str, token: &str) -> Result<(), Failure> {
+        let name = self.name_of(arn).unwrap();
+        self.begin(&name, token, StackStatus::UpdateRollbackInProgress);
         self.answer(())
     }
 }
@@ -438,35 +472,22 @@ fn release(package: &packaging::Package) -> Release {
 fn deployment(release: &Release, stage: &str, execution: &str) -> Deployment {
     let account = if stage == "production" { "222222222222" } else { "111111111111" };
     Deployment {
-        id: DeploymentId::of_execution(execution),
-        kind: DeploymentKind::Deploy {
-            environment: "logs".into(),
-            stack: format!("{stage}-logs").parse().unwrap(),
-        },
-        execution: execution.into(),
-        state: DeploymentState::Running,
         component: Some(release.component.clone()),
-        version: release.version.clone(),
-        stage: stage.parse().unwrap(),
-        location: Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-        path: Path::Delivery,
         epoch: 1,
         digest: Some(release.digest.clone()),
-        overrides: BTreeMap::new(),
-        parameters: BTreeMap::new(),
-        parameters_digest: None,
-        template_digest: None,
-        stack_arn: None,
-        change_set: None,
-        operation: None,
-        stack_changed: false,
-        approvals: Vec::new(),
-        outputs: BTreeMap::new(),
-        diagnosis: Vec::new(),
-        failure: None,
-        repository: None,
-        started_at: Timestamp::UNIX_EPOCH,
-        finished_at: None,
+        ..Deployment::new(
+            DeploymentId::of_execution(execution),
+            DeploymentKind::Deploy {
+                environment: "logs".into(),
+                stack: format!("{stage}-logs").parse().unwrap(),
+            },
+            execution,
+            release.version.clone(),
+            stage.parse().unwrap(),
+            Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+            Path::Delivery,
+            Timestamp::UNIX_EPOCH,
+        )
     }
 }
 

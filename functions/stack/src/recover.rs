@@ -1,4 +1,4 @@
-//! Clear what is left of a stack that was never stable; adopt an operation that runs.
+//! Recover: bring a stack to where it can be planned for.
 
 use crate::journal::note;
 use crate::load::Loaded;
@@ -13,25 +13,30 @@ use lockstep_domain::token::client_token;
 use lockstep_platform::cloudformation::Stacks;
 use lockstep_platform::ports::WaitBook;
 
-/// Serves `clear`. The state machine plans again afterwards, so that every other find ends the wait at once.
-pub async fn clear<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
+/// Serves `recover`. The state machine plans again afterwards, so that every other find ends the wait at once.
+pub async fn recover<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
     let mut loaded = Loaded::load(world, id).await?;
     let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
     let (plan, _) = decide(&stacks, &loaded).await?;
     let arn = match plan {
         Plan::Clear { arn, .. } => arn,
-        Plan::Adopt { key } => return wait_for(world, &stacks, &loaded, &key, task).await,
+        Plan::Adopt { key } => {
+            note(world, id, &format!("waiting for {key}")).await?;
+            return wait_for(world, &stacks, &loaded, &key, task).await;
+        }
         other => return over(world, &loaded, other, task).await,
     };
     let operation = intent(world, &loaded, &arn);
     let key = operation_key(&arn, &operation.token);
     let mut record = loaded.deployment.record.clone();
-    record.operation = Some(operation.clone());
+    if record.operation() != Some(&operation) {
+        record.operations.push(operation.clone());
+    }
     loaded.save(world, record).await?;
     note(world, id, &format!("deleting {arn}, which was never stable")).await?;
     world.waits().register(&key, task).await?;
     let role = world.execution_role(&loaded.deployment.record.location);
-    stacks.delete_stack(&arn, &operation.token, &role).await?;
+    stacks.delete_stack(&arn, &operation.token, &role, &[]).await?;
     // The deletion of a stack that was only reviewed is over at once, and may tell nobody.
     match decide(&stacks, &loaded).await?.0 {
         Plan::Adopt { .. } | Plan::Clear { .. } | Plan::Wait => Ok(()),
@@ -41,7 +46,7 @@ pub async fn clear<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Resul
 
 /// The deletion of `arn`; the same one as before if it was begun before.
 fn intent<W: World>(world: &W, loaded: &Loaded, arn: &str) -> Operation {
-    let before = loaded.deployment.record.operation.as_ref();
+    let before = loaded.deployment.record.operation();
     let before = before.filter(|operation| operation.operation == OperationKind::Clear);
     match before {
         Some(same) if same.target == arn => same.clone(),
@@ -52,22 +57,10 @@ fn intent<W: World>(world: &W, loaded: &Loaded, arn: &str) -> Operation {
                 token: client_token(loaded.id().as_str(), "clear", attempt),
                 target: arn.to_owned(),
                 attempt,
+                without: Vec::new(),
                 at: world.now(),
             }
         }
-    }
-}
-
-/// Serves `adopt`.
-pub async fn adopt<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
-    let loaded = Loaded::load(world, id).await?;
-    let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
-    match decide(&stacks, &loaded).await?.0 {
-        Plan::Adopt { key } => {
-            note(world, id, &format!("waiting for {key}")).await?;
-            wait_for(world, &stacks, &loaded, &key, task).await
-        }
-        other => over(world, &loaded, other, task).await,
     }
 }
 
