@@ -125,7 +125,7 @@ fn sketch(source: &Source, stages: &Stages, organisation: &OrganisationParameter
     let template = Template::parse(template_path, text(template_path)?).ok()?;
     let component = ComponentParameters::read(files).ok()?;
     let layers = Layers { organisation: Some(organisation), component: &component, overrides: None };
-    let referred = stages.iter().flat_map(|stage| references(template.parameters(), &layers, stage));
+    let referred = stages.iter().flat_map(|stage| references(template.parameters(), &layers, &stage.name));
     Some(Sketch {
         images: manifest.images.values().map(|constraint| constraint.name().clone()).collect(),
         producers: referred.map(|output| output.component).collect(),

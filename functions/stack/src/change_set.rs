@@ -21,12 +21,18 @@ use std::collections::BTreeSet;
 /// Serves `change_set`.
 pub async fn change_set<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure> {
     let mut loaded = Loaded::load(world, id).await?;
+    loaded.goes_on()?;
     let release = loaded.release(world).await?;
     let stages = load::stages(world).await?;
     let stage = load::stage(&stages, &loaded.deployment.record.stage)?;
     let contents = load::contents(world, &release).await?;
     let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
-    let (plan, sight) = decide(&stacks, &loaded).await?;
+    if loaded.deployment.record.plan_only && loaded.deployment.record.change_set.is_some() {
+        // Shown before; what is left of it, the next deployment clears.
+        return Ok(Go::Planned);
+    }
+    let protect = &contents.manifest.protect.logical_ids;
+    let (plan, sight) = decide(world, &stacks, &loaded, protect).await?;
     let kind = match plan {
         Plan::CreateChangeSet(kind) => kind,
         Plan::NoChanges => return unchanged(world, loaded, sight).await,
@@ -39,17 +45,39 @@ pub async fn change_set<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Fa
         stacks.delete_change_set(loaded.stack.as_str(), &view.arn).await?;
         return unchanged(world, loaded, sight).await;
     }
-    let protect = &contents.manifest.protect.logical_ids;
     let changes = judge(&stacks, &view, protect).await?;
     let change_set = record(&loaded.deployment.record, &view, attempt, changes)?;
-    let go = next(&loaded.deployment.record, &change_set, stage, &release);
+    let go = match loaded.deployment.record.plan_only {
+        true => Go::Planned,
+        false => next(&loaded.deployment.record, &change_set, stage, &release),
+    };
     let lines = guard::summary(&change_set.changes);
     let mut record = loaded.deployment.record.clone();
-    record.stack_arn = Some(view.stack_arn);
+    record.stack_arn = Some(view.stack_arn.clone());
     record.change_set = Some(change_set);
     loaded.save(world, record).await?;
     note(world, id, &format!("change set of attempt {attempt}: {}", lines.join("; "))).await?;
+    if go == Go::Planned {
+        forget(world, &stacks, &loaded, &view, kind).await?;
+    }
     Ok(go)
+}
+
+/// Removes a change set that was only to be shown, and the placeholder of the stack that it would have created.
+async fn forget<W: World>(
+    world: &W,
+    stacks: &W::Stacks,
+    loaded: &Loaded,
+    view: &ChangeSetView,
+    kind: ChangeSetKind,
+) -> Result<(), Failure> {
+    stacks.delete_change_set(loaded.stack.as_str(), &view.arn).await?;
+    if kind == ChangeSetKind::Create {
+        let token = client_token(loaded.id().as_str(), "forget", 1);
+        let role = world.execution_role(&loaded.deployment.record.location);
+        stacks.delete_stack(&view.stack_arn, &token, &role, &[]).await?;
+    }
+    Ok(())
 }
 
 /// Whether a person must be asked about `change_set`.

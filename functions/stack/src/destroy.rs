@@ -2,10 +2,10 @@
 
 use crate::journal::note;
 use crate::load;
-use crate::observe::{self, Sight};
+use crate::observe::{self, Depth, Sight};
 use crate::world::World;
 use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{Digest, StackName, StageName};
+use lockstep_domain::ids::{StackName, StageName};
 use lockstep_domain::payloads::Task;
 use lockstep_domain::payloads::stack::Go;
 use lockstep_domain::records::{Environment, Location};
@@ -13,6 +13,7 @@ use lockstep_domain::stack_plan::{self, Destroy, Known, operation_key};
 use lockstep_platform::cloudformation::Stacks;
 use lockstep_platform::ledger::Versioned;
 use lockstep_platform::ports::{Records, WaitBook};
+use std::collections::BTreeSet;
 
 /// The throw-away environment, and where it is.
 struct Target {
@@ -46,15 +47,17 @@ impl Target {
     }
 
     fn decide(&self, sight: Option<&Sight>) -> Destroy {
-        let nothing = Digest::of(b"");
         let known = Known {
             environment_stack: self.recorded_arn(),
             ever_stable: false,
             deployment_stack: None,
             change_sets: &[],
-            operation_token: None,
+            operations: &[],
+            allowed: &[],
+            waited_seconds: 0,
+            protect: &BTreeSet::new(),
             deployed: None,
-            wanted: (&nothing, &nothing),
+            wanted: None,
         };
         stack_plan::destroy(sight.map(|sight| &sight.observed), &known)
     }
@@ -74,7 +77,7 @@ impl Target {
 pub async fn destroy<W: World>(world: &W, stage: &StageName, name: &str, task: &Task) -> Result<(), Failure> {
     let target = Target::load(world, stage, name).await?;
     let stacks = world.stacks(&target.location, &target.session).await?;
-    let sight = observe::look(&stacks, target.stack.as_str()).await?;
+    let sight = observe::look(&stacks, target.stack.as_str(), Depth::Status).await?;
     match target.decide(sight.as_ref()) {
         Destroy::Gone => {
             let key = operation_key(target.stack.as_str(), "gone");
@@ -94,7 +97,7 @@ pub async fn destroy<W: World>(world: &W, stage: &StageName, name: &str, task: &
         }
         Destroy::Wait { key } => {
             world.waits().register(&key, task).await?;
-            let sight = observe::look(&stacks, target.stack.as_str()).await?;
+            let sight = observe::look(&stacks, target.stack.as_str(), Depth::Status).await?;
             match target.decide(sight.as_ref()) {
                 Destroy::Wait { key: still } if still == key => Ok(()),
                 _ => world.waits().wake(&key).await,
@@ -112,7 +115,7 @@ pub async fn destroy<W: World>(world: &W, stage: &StageName, name: &str, task: &
 pub async fn destroyed<W: World>(world: &W, stage: &StageName, name: &str) -> Result<Go, Failure> {
     let target = Target::load(world, stage, name).await?;
     let stacks = world.stacks(&target.location, &target.session).await?;
-    let sight = observe::look(&stacks, target.stack.as_str()).await?;
+    let sight = observe::look(&stacks, target.stack.as_str(), Depth::Status).await?;
     match stack_plan::destroyed(sight.as_ref().map(|sight| &sight.observed)) {
         Destroy::NeedsHuman { why } => Err(Failure::new(FailureKind::StackNeedsHuman, why)),
         Destroy::Gone => {

@@ -3,6 +3,7 @@
 use crate::journal::note;
 use crate::load::{self, Loaded};
 use crate::observe;
+use crate::plan::decide;
 use crate::world::World;
 use lockstep_domain::diagnosis;
 use lockstep_domain::error::{Failure, FailureKind};
@@ -10,8 +11,8 @@ use lockstep_domain::guard;
 use lockstep_domain::ids::DeploymentId;
 use lockstep_domain::payloads::Task;
 use lockstep_domain::payloads::stack::Go;
-use lockstep_domain::records::{ChangeSet, FailedEvent, Operation, OperationKind, Release};
-use lockstep_domain::stack_plan::{Outcome, StackStatus, operation_key, outcome};
+use lockstep_domain::records::{ChangeSet, Operation, OperationKind, Release};
+use lockstep_domain::stack_plan::{Outcome, Plan, StackStatus, operation_key, outcome};
 use lockstep_domain::token::client_token;
 use lockstep_platform::cloudformation::{Execution, Stack, Stacks};
 use lockstep_platform::ports::WaitBook;
@@ -23,17 +24,19 @@ pub async fn execute<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Res
     let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
     let token = client_token(id.as_str(), "execute", change_set.attempt);
     let key = operation_key(&stack_arn, &token);
-    let begun = loaded.deployment.record.operation().cloned().filter(|operation| operation.token == token);
+    let begun = executed(&loaded).filter(|operation| operation.token == token);
     let operation = match begun {
         Some(begun) => {
             world.waits().register(&key, task).await?;
-            match observe::progress(&stacks, &stack_arn, &token, begun.at).await.map(|(p, _)| outcome(&p))? {
+            let (progress, _) = observe::progress(&stacks, &stack_arn, &tokens(&begun, id), begun.at).await?;
+            match outcome(&progress) {
                 Outcome::Running => return Ok(()),
                 Outcome::Succeeded | Outcome::Failed { .. } => return world.waits().wake(&key).await,
                 Outcome::NotStarted => begun,
             }
         }
         None => {
+            loaded.goes_on()?;
             let operation = intend(world, loaded, &stack_arn, &change_set, &token).await?;
             world.waits().register(&key, task).await?;
             operation
@@ -41,8 +44,23 @@ pub async fn execute<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Res
     };
     match stacks.execute_change_set(&change_set.arn, &token).await? {
         Execution::Accepted => Ok(()),
-        Execution::Refused => refused(world, &stacks, &stack_arn, &operation, &key).await,
+        Execution::Refused => refused(world, &stacks, id, &stack_arn, &operation, &key).await,
     }
+}
+
+/// The execution of the change set, as it was journalled.
+fn executed(loaded: &Loaded) -> Option<Operation> {
+    let operations = &loaded.deployment.record.operations;
+    operations.iter().rfind(|operation| operation.operation == OperationKind::Execute).cloned()
+}
+
+/// The tokens that the events of an execution may carry: its own, and that of its cancellation.
+fn tokens(operation: &Operation, id: &DeploymentId) -> [String; 2] {
+    [operation.token.clone(), cancel_token(id)]
+}
+
+fn cancel_token(id: &DeploymentId) -> String {
+    client_token(id.as_str(), "cancel", 1)
 }
 
 fn planned(loaded: &Loaded) -> Result<(String, ChangeSet), Failure> {
@@ -106,11 +124,12 @@ async fn allowed<W: World>(world: &W, loaded: &Loaded, change_set: &ChangeSet) -
 async fn refused<W: World>(
     world: &W,
     stacks: &W::Stacks,
+    id: &DeploymentId,
     stack_arn: &str,
     operation: &Operation,
     key: &str,
 ) -> Result<(), Failure> {
-    let (progress, _) = observe::progress(stacks, stack_arn, &operation.token, operation.at).await?;
+    let (progress, _) = observe::progress(stacks, stack_arn, &tokens(operation, id), operation.at).await?;
     match outcome(&progress) {
         Outcome::Running => Ok(()),
         Outcome::Succeeded | Outcome::Failed { .. } => world.waits().wake(key).await,
@@ -128,18 +147,35 @@ async fn refused<W: World>(
 pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure> {
     let loaded = Loaded::load(world, id).await?;
     let (stack_arn, _) = planned(&loaded)?;
-    let operation = loaded.deployment.record.operation().cloned();
-    let operation = operation.filter(|operation| operation.operation == OperationKind::Execute);
+    let operation = executed(&loaded);
     let operation = operation.ok_or_else(|| Failure::bug("nothing was executed that could be observed"))?;
     let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
-    let (progress, stack) = observe::progress(&stacks, &stack_arn, &operation.token, operation.at).await?;
+    let (progress, stack) =
+        observe::progress(&stacks, &stack_arn, &tokens(&operation, id), operation.at).await?;
     match (outcome(&progress), stack) {
         (Outcome::Succeeded, Some(stack)) => succeeded(world, loaded, stack).await,
-        (Outcome::Failed { status }, _) => {
-            Err(failed(world, &stacks, loaded, &stack_arn, &operation, status).await?)
+        (Outcome::Failed { .. }, stack) => failed(world, &stacks, loaded, &operation, stack).await,
+        (Outcome::Running, Some(stack)) => {
+            cancel(world, &stacks, &loaded, &stack).await?;
+            Ok(Go::Wait)
         }
         (Outcome::Succeeded | Outcome::Running | Outcome::NotStarted, _) => Ok(Go::Wait),
     }
+}
+
+/// Stops an update that a person wants stopped. It may be over, or on its way back, already.
+async fn cancel<W: World>(
+    world: &W,
+    stacks: &W::Stacks,
+    loaded: &Loaded,
+    stack: &Stack,
+) -> Result<(), Failure> {
+    let Some(wish) = &loaded.deployment.record.cancellation else { return Ok(()) };
+    if stack.status != StackStatus::UpdateInProgress {
+        return Ok(());
+    }
+    note(world, loaded.id(), &format!("cancelling the update, as {} wishes", wish.by)).await?;
+    stacks.cancel_update_stack(&stack.arn, &cancel_token(loaded.id())).await
 }
 
 async fn succeeded<W: World>(world: &W, loaded: Loaded, stack: Stack) -> Result<Go, Failure> {
@@ -155,35 +191,52 @@ async fn succeeded<W: World>(world: &W, loaded: Loaded, stack: Stack) -> Result<
     Ok(Go::Check)
 }
 
-/// Diagnoses a failed operation, keeps what was found on the deployment, and says it in a sentence.
+/// Diagnoses a failed operation, and keeps what was found on the deployment. A rollback that failed too is finished
+/// before that is told.
 async fn failed<W: World>(
     world: &W,
     stacks: &W::Stacks,
     mut loaded: Loaded,
-    stack_arn: &str,
     operation: &Operation,
-    status: StackStatus,
-) -> Result<Failure, Failure> {
+    stack: Option<Stack>,
+) -> Result<Go, Failure> {
     let release = loaded.release(world).await?;
     let contents = load::contents(world, &release).await?;
-    let story = observe::story(stacks, stack_arn, &operation.token, operation.at).await?;
+    let protect = &contents.manifest.protect.logical_ids;
+    let (stack_arn, _) = planned(&loaded)?;
+    let story = observe::story(stacks, &stack_arn, &operation.token, operation.at).await?;
     let causes = diagnosis::diagnose(&story, Some(&contents.template));
-    let file = contents.manifest.component.template.as_str();
-    let message = explain(&causes, file, &loaded, &release, &status);
     let mut record = loaded.deployment.record.clone();
     record.diagnosis = causes;
     loaded.save(world, record).await?;
+    let (plan, _) = decide(world, stacks, &loaded, protect).await?;
+    if is_unfinished_rollback(&plan) {
+        note(world, loaded.id(), "its rollback failed too, and is to be finished").await?;
+        return Ok(Go::FinishRollback);
+    }
+    let status = stack.map_or(StackStatus::DeleteComplete, |stack| stack.status);
+    let file = contents.manifest.component.template.as_str();
+    let message = explain(file, &loaded, &release, &status);
     note(world, loaded.id(), &format!("failed: {message}")).await?;
-    Ok(Failure::new(FailureKind::StackFailed, message))
+    Err(match loaded.goes_on() {
+        Err(cancelled) => {
+            Failure::new(cancelled.kind, format!("{cancelled}. The stack {} is {status}", loaded.stack))
+        }
+        Ok(()) => Failure::new(FailureKind::StackFailed, message),
+    })
 }
 
-fn explain(
-    causes: &[FailedEvent],
-    file: &str,
-    loaded: &Loaded,
-    release: &Release,
-    status: &StackStatus,
-) -> String {
+/// Whether the rollback of what was executed still runs, or can go on without a person.
+fn is_unfinished_rollback(plan: &Plan) -> bool {
+    match plan {
+        Plan::Recover(recovery) => recovery.operation == OperationKind::ContinueRollback,
+        Plan::Adopt { .. } | Plan::Wait => true,
+        _ => false,
+    }
+}
+
+fn explain(file: &str, loaded: &Loaded, release: &Release, status: &StackStatus) -> String {
+    let causes = &loaded.deployment.record.diagnosis;
     let first = causes.first().map_or_else(
         || "CloudFormation names no resource that failed".to_owned(),
         |cause| diagnosis::sentence(cause, file),

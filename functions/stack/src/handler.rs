@@ -1,7 +1,7 @@
 //! One request, one action.
 
 use crate::world::World;
-use crate::{change_set, destroy, execute, plan, recover};
+use crate::{change_set, destroy, execute, plan, recover, teardown};
 use lockstep_domain::error::Failure;
 use lockstep_domain::payloads::stack::{Next, Request};
 use serde::Serialize;
@@ -28,8 +28,9 @@ pub async fn handle<W: World>(world: &W, request: Request) -> Result<Answer, Fai
             execute::execute(world, &deployment, &task).await.map(waiting)
         }
         Request::Observe { deployment } => execute::observe(world, &deployment).await.map(next),
-        Request::PlanTeardown { .. } | Request::Delete { .. } => {
-            Err(Failure::rejected("this control plane does not know how to tear down yet"))
+        Request::PlanTeardown { deployment } => teardown::plan(world, &deployment).await.map(next),
+        Request::Delete { deployment, task } => {
+            recover::recover(world, &deployment, &task).await.map(waiting)
         }
         Request::Destroy { stage, environment, task } => {
             destroy::destroy(world, &stage, &environment, &task).await.map(waiting)

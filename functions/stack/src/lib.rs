@@ -13,5 +13,6 @@ mod load;
 mod observe;
 mod plan;
 mod recover;
+mod teardown;
 mod template;
 pub mod world;

@@ -1,16 +1,18 @@
 //! What every step starts from.
 
 use crate::world::World;
+use lockstep_domain::approval;
 use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{DeploymentId, Digest, StackName};
+use lockstep_domain::ids::{DeploymentId, Digest, LogicalId, StackName};
 use lockstep_domain::packaging::{self, Contents};
 use lockstep_domain::records::{
-    Config, ConfigKind, Deployment, DeploymentKind, DeploymentState, Environment, Release,
+    Config, ConfigKind, Deployment, DeploymentKind, DeploymentState, Environment, Proposal, Release,
 };
 use lockstep_domain::stages::{Stage, Stages};
 use lockstep_domain::token::client_token;
 use lockstep_platform::ledger::{Order, Versioned};
 use lockstep_platform::ports::Records;
+use std::collections::BTreeSet;
 
 /// How many change sets one deployment may make: each after the first because the one before became obsolete.
 pub const CHANGE_SETS_MAX: u32 = 5;
@@ -74,6 +76,12 @@ impl Loaded {
         Ok(world.records().expect::<Release>(&key, &what).await?.record)
     }
 
+    /// The logical ids that its release protects, as its artifact says: the ledger's record is not proof enough.
+    pub async fn protected<W: World>(&self, world: &W) -> Result<BTreeSet<LogicalId>, Failure> {
+        let release = self.release(world).await?;
+        Ok(contents(world, &release).await?.manifest.protect.logical_ids)
+    }
+
     /// Writes the deployment.
     pub async fn save<W: World>(&mut self, world: &W, record: Deployment) -> Result<(), Failure> {
         // Re-running a step that is done writes nothing.
@@ -94,6 +102,26 @@ impl Loaded {
             return Ok(());
         }
         world.records().replace_both((&self.deployment, &deployment), (&self.environment, &environment)).await
+    }
+
+    /// Whether it is to delete its stack for good.
+    pub fn is_teardown(&self) -> bool {
+        matches!(self.deployment.record.kind, DeploymentKind::Teardown { .. })
+    }
+
+    /// Refuses to begin anything for a deployment that a person stopped.
+    pub fn goes_on(&self) -> Result<(), Failure> {
+        match &self.deployment.record.cancellation {
+            None => Ok(()),
+            Some(wish) => {
+                Err(Failure::new(FailureKind::Cancelled, format!("{} stopped it: {}", wish.by, wish.reason)))
+            }
+        }
+    }
+
+    /// What a person allowed it to do with its stack.
+    pub fn allowed(&self) -> Vec<Proposal> {
+        approval::allowed(&self.deployment.record)
     }
 
     /// The names that this deployment gives to its change sets, the first attempt's first.

@@ -5,7 +5,7 @@ use lockstep_domain::diagnosis::{StackEvent, Stream};
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::guard::NESTED_STACK;
 use lockstep_domain::protected::is_protected;
-use lockstep_domain::stack_plan::{LiveResource, Observed, Progress, Remains, StackStatus};
+use lockstep_domain::stack_plan::{LiveResource, Newest, Observed, Phase, Progress, Remains, StackStatus};
 use lockstep_platform::cloudformation::{Stack, Stacks};
 
 /// How deep stacks may be nested before we stop looking.
@@ -19,22 +19,55 @@ pub struct Sight {
     pub stack: Stack,
 }
 
-/// Looks at `stack` (a name or an ARN), and as far into it as may matter.
-pub async fn look(stacks: &impl Stacks, stack: &str) -> Result<Option<Sight>, Failure> {
+/// How far a look goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// As far into the stack as its status asks for.
+    Status,
+    /// To all that is in it, as it is to go.
+    Contents,
+}
+
+/// Looks at `stack` (a name or an ARN).
+pub async fn look(stacks: &impl Stacks, stack: &str, depth: Depth) -> Result<Option<Sight>, Failure> {
     let Some(found) = stacks.describe(stack).await? else { return Ok(None) };
     let (arn, status) = (found.arn.clone(), found.status.clone());
-    let gone = status == StackStatus::DeleteComplete;
-    let token = if gone { None } else { newest_token(stacks, &arn).await? };
-    let remains = if status.may_be_remains() { Some(remains(stacks, &arn, &status).await?) } else { None };
-    let observed = Observed { arn, status, parent: found.parent.clone(), token, remains };
+    let (newest, was_stable) = match status {
+        StackStatus::DeleteComplete => (Newest::Unseen, None),
+        _ => history(stacks, &arn, &status).await?,
+    };
+    let wanted = depth == Depth::Contents || status.contents_decide();
+    let ended = status.phase() == Phase::Ended && status != StackStatus::DeleteComplete;
+    let remains = if wanted && ended { Some(remains(stacks, &arn, &status).await?) } else { None };
+    let observed = Observed {
+        arn,
+        status,
+        parent: found.parent.clone(),
+        newest,
+        remains,
+        was_stable,
+        termination_protection: found.termination_protection,
+    };
     Ok(Some(Sight { observed, stack: found }))
 }
 
-/// The token of the operation that the stack's newest own event belongs to.
-async fn newest_token(stacks: &impl Stacks, arn: &str) -> Result<Option<String>, Failure> {
-    let enough = |events: &[StackEvent]| events.iter().any(StackEvent::is_about_the_stack);
+/// Who began the newest operation, and where it matters whether the stack ever was stable.
+async fn history(
+    stacks: &impl Stacks,
+    arn: &str,
+    status: &StackStatus,
+) -> Result<(Newest, Option<bool>), Failure> {
+    let whole = status.history_decides();
+    let enough = |events: &[StackEvent]| !whole && events.iter().any(StackEvent::is_about_the_stack);
     let events = stacks.events(arn, &enough).await?;
-    Ok(events.into_iter().find(StackEvent::is_about_the_stack).and_then(|event| event.token))
+    let own: Vec<&StackEvent> = events.iter().filter(|event| event.is_about_the_stack()).collect();
+    let newest = Newest::of(status, own.first().copied());
+    let stable = own.iter().any(|event| StackStatus::parse(&event.status).proves_stability());
+    let from_the_beginning = own
+        .last()
+        .is_some_and(|event| ["CREATE_IN_PROGRESS", "REVIEW_IN_PROGRESS"].contains(&event.status.as_str()));
+    let was_stable = if stable { Some(true) } else { from_the_beginning.then_some(false) };
+    Ok((newest, was_stable.filter(|_| whole)))
 }
 
 async fn remains(stacks: &impl Stacks, arn: &str, status: &StackStatus) -> Result<Remains, Failure> {
@@ -75,11 +108,12 @@ pub async fn holds_protected(stacks: &impl Stacks, arn: &str) -> Result<bool, Fa
     Ok(all.iter().any(|resource| resource.survives() && is_protected(&resource.resource_type)))
 }
 
-/// How the operation `token`, begun about `since`, stands on the stack `arn`.
+/// How the operation of these tokens, begun about `since`, stands on the stack `arn`: its own, and that of its
+/// cancellation, whose name what follows may carry.
 pub async fn progress(
     stacks: &impl Stacks,
     arn: &str,
-    token: &str,
+    tokens: &[String],
     since: Timestamp,
 ) -> Result<(Progress, Option<Stack>), Failure> {
     // The stack first: if it ends between the two calls, they disagree and we look again; the other way round an old
@@ -87,10 +121,11 @@ pub async fn progress(
     let stack = stacks.describe(arn).await?;
     let events = events(stacks, arn, since).await?;
     let own: Vec<&StackEvent> = events.iter().filter(|event| event.is_about_the_stack()).collect();
-    let of_operation = own.iter().find(|event| event.token.as_deref() == Some(token));
+    let is_of_it = |event: &StackEvent| event.token.as_ref().is_some_and(|token| tokens.contains(token));
+    let of_operation = own.iter().find(|event| is_of_it(event));
     let progress = Progress {
         of_operation: of_operation.map(|event| StackStatus::parse(&event.status)),
-        is_newest: own.first().is_some_and(|event| event.token.as_deref() == Some(token)),
+        is_newest: own.first().is_some_and(|event| is_of_it(event)),
         now: stack.as_ref().map(|stack| stack.status.clone()),
     };
     Ok((progress, stack))

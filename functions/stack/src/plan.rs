@@ -2,10 +2,12 @@
 
 use crate::journal::note;
 use crate::load::{self, Loaded};
-use crate::observe::{self, Sight};
+use crate::observe::{self, Depth, Sight};
 use crate::template;
 use crate::world::World;
+use jiff::Timestamp;
 use lockstep_domain::error::{Failure, FailureKind, Problem};
+use lockstep_domain::gate;
 use lockstep_domain::ids::{AmiId, DeploymentId, Digest, LogicalId};
 use lockstep_domain::packaging::Contents;
 use lockstep_domain::parameters::{
@@ -13,8 +15,8 @@ use lockstep_domain::parameters::{
 };
 use lockstep_domain::payloads::stack::Go;
 use lockstep_domain::records::{ConfigKind, Environment, Image, ImageState, Location, Release};
-use lockstep_domain::stack_plan::{self, ChangeSetKind, Known, Plan};
-use lockstep_domain::stages::{Stage, Stages};
+use lockstep_domain::stack_plan::{self, ChangeSetKind, Known, Plan, Recovery};
+use lockstep_domain::stages::{self, Path, Stage, Stages};
 use lockstep_platform::cloudformation::Stacks;
 use lockstep_platform::ports::Records;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Serves `plan`.
 pub async fn plan<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure> {
     let mut loaded = Loaded::load(world, id).await?;
+    loaded.goes_on()?;
     let release = loaded.release(world).await?;
     let stages = load::stages(world).await?;
     let stage = load::stage(&stages, &loaded.deployment.record.stage)?.clone();
@@ -35,46 +38,94 @@ pub async fn plan<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure>
     loaded.save(world, record).await?;
 
     let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
-    let (plan, sight) = decide(&stacks, &loaded).await?;
+    let protect = &contents.manifest.protect.logical_ids;
+    let (plan, sight) = decide(world, &stacks, &loaded, protect).await?;
     remember_stability(world, &mut loaded, sight.as_ref()).await?;
+    remember_plan(world, &mut loaded, &plan).await?;
+    next(world, loaded, plan, sight).await
+}
+
+/// Where the plan leads.
+async fn next<W: World>(world: &W, loaded: Loaded, plan: Plan, sight: Option<Sight>) -> Result<Go, Failure> {
+    let id = loaded.id().clone();
+    let plan_only = loaded.deployment.record.plan_only;
     match plan {
-        Plan::CreateChangeSet(_) => Ok(Go::ChangeSet),
-        Plan::Clear { why, .. } => {
-            note(world, id, &format!("to be cleared: {why}")).await?;
+        Plan::CreateChangeSet(_) => {
+            still_promotable(&loaded)?;
+            Ok(Go::ChangeSet)
+        }
+        Plan::Recover(Recovery { why, .. }) if plan_only => Err(not_only_planned(&loaded, &why)),
+        Plan::Ask(proposal) if plan_only => Err(not_only_planned(&loaded, &proposal.key())),
+        Plan::Recover(Recovery { why, .. }) => {
+            note(world, &id, &format!("the stack is to be recovered: {why}")).await?;
             Ok(Go::Recover)
         }
-        Plan::Adopt { key } => {
-            note(world, id, &format!("an operation of ours is running: {key}")).await?;
+        Plan::Adopt { key } | Plan::AwaitOther { key } => {
+            note(world, &id, &format!("an operation runs: {key}")).await?;
             Ok(Go::Recover)
+        }
+        Plan::Ask(proposal) => {
+            note(world, &id, &format!("a person must allow this: {}", proposal.key())).await?;
+            Ok(Go::Approve)
         }
         Plan::NoChanges => {
-            note(world, id, "the stack runs this template with these parameters: nothing to change").await?;
+            note(world, &id, "the stack runs this template with these parameters: nothing to change").await?;
             unchanged(world, loaded, sight).await
         }
-        other => Err(no_go(other)),
+        other @ (Plan::Gone | Plan::NeedsHuman { .. } | Plan::Wait) => Err(no_go(other)),
+    }
+}
+
+/// A look at what would change ends where something else would have to be done first.
+fn not_only_planned(loaded: &Loaded, first: &str) -> Failure {
+    Failure::new(
+        FailureKind::StackNeedsHuman,
+        format!(
+            "what would change cannot be shown yet: the stack {} needs this first: {first}",
+            loaded.stack
+        ),
+    )
+}
+
+/// A deployment of the promotion path that had to finish a rollback without some resources stops there.
+fn still_promotable(loaded: &Loaded) -> Result<(), Failure> {
+    match loaded.deployment.record.path {
+        Path::Promotion => gate::check_taint(Some(&loaded.environment.record)),
+        Path::Delivery => Ok(()),
     }
 }
 
 /// What is to be done with the deployment's stack as it is now, and what was seen of it.
-pub async fn decide(stacks: &impl Stacks, loaded: &Loaded) -> Result<(Plan, Option<Sight>), Failure> {
-    let sight = observe::look(stacks, loaded.stack.as_str()).await?;
+pub async fn decide<W: World>(
+    world: &W,
+    stacks: &W::Stacks,
+    loaded: &Loaded,
+    protect: &BTreeSet<LogicalId>,
+) -> Result<(Plan, Option<Sight>), Failure> {
+    let depth = if loaded.is_teardown() { Depth::Contents } else { Depth::Status };
+    let sight = observe::look(stacks, loaded.stack.as_str(), depth).await?;
     let (deployment, environment) = (&loaded.deployment.record, &loaded.environment.record);
-    let (Some(template), Some(parameters)) = (&deployment.template_digest, &deployment.parameters_digest)
-    else {
-        return Err(Failure::bug("the deployment was never planned"));
-    };
     let names = loaded.change_set_names();
+    let allowed = loaded.allowed();
     let deployed = environment.deployed.as_ref();
     let known = Known {
         environment_stack: environment.stack_arn.as_deref(),
         ever_stable: environment.ever_stable,
         deployment_stack: deployment.stack_arn.as_deref(),
         change_sets: &names,
-        operation_token: deployment.operation().map(|operation| operation.token.as_str()),
+        operations: &deployment.operations,
+        allowed: &allowed,
+        waited_seconds: deployment.waits_since.map_or(0, |since| world.now().duration_since(since).as_secs()),
+        protect,
         deployed: deployed.map(|deployed| (&deployed.template_digest, &deployed.parameters_digest)),
-        wanted: (template, parameters),
+        wanted: deployment.template_digest.as_ref().zip(deployment.parameters_digest.as_ref()),
     };
-    let plan = stack_plan::plan(sight.as_ref().map(|sight| &sight.observed), &known);
+    let found = sight.as_ref().map(|sight| &sight.observed);
+    let plan = if loaded.is_teardown() {
+        stack_plan::teardown(found, &known, deployment.stage.as_str() == stages::TEST)
+    } else {
+        stack_plan::plan(found, &known)
+    };
     Ok((plan, sight))
 }
 
@@ -87,13 +138,32 @@ pub fn no_go(plan: Plan) -> Failure {
             "an operation runs on the stack that is not visible in its events yet",
         ),
         other @ (Plan::CreateChangeSet(ChangeSetKind::Create | ChangeSetKind::Update)
-        | Plan::Clear { .. }
+        | Plan::Recover(_)
         | Plan::Adopt { .. }
-        | Plan::NoChanges) => Failure::new(
+        | Plan::AwaitOther { .. }
+        | Plan::Ask(_)
+        | Plan::NoChanges
+        | Plan::Gone) => Failure::new(
             FailureKind::StackFailed,
             format!("the stack changed under the deployment ({other:?}); deploy again"),
         ),
     }
+}
+
+/// Since when a deployment waits for somebody else's operation, after this plan.
+pub fn wait_for_other(plan: &Plan, since: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    matches!(plan, Plan::AwaitOther { .. }).then(|| since.unwrap_or(now))
+}
+
+/// Writes down what a person is to be asked, and since when somebody else is waited for.
+async fn remember_plan<W: World>(world: &W, loaded: &mut Loaded, plan: &Plan) -> Result<(), Failure> {
+    let mut record = loaded.deployment.record.clone();
+    record.proposal = match plan {
+        Plan::Ask(proposal) => Some(proposal.clone()),
+        _ => None,
+    };
+    record.waits_since = wait_for_other(plan, record.waits_since, world.now());
+    loaded.save(world, record).await
 }
 
 /// A deployment that died may have brought the stack to a stable state and not have said so.
@@ -119,8 +189,9 @@ pub async fn unchanged<W: World>(world: &W, mut loaded: Loaded, sight: Option<Si
         record.stack_arn = Some(stack.arn);
         record.outputs = stack.outputs;
     }
+    let plan_only = record.plan_only;
     loaded.save(world, record).await?;
-    Ok(Go::Check)
+    Ok(if plan_only { Go::Planned } else { Go::Check })
 }
 
 /// The digest of the template that the stack is to run, which must be the one that was packaged.
@@ -152,7 +223,8 @@ async fn resolve<W: World>(
         overrides: Some(&overrides),
     };
     let images = images(world, &loaded.deployment.record.location, release).await?;
-    let wanted = parameters::references(contents.template.parameters(), &layers, stage);
+    let layers_of = loaded.deployment.record.parameters_of.as_ref().unwrap_or(&stage.name);
+    let wanted = parameters::references(contents.template.parameters(), &layers, layers_of);
     let outputs = outputs(world, loaded, contents, stages, stage, &wanted).await?;
     let output = |name: &OutputName| {
         outputs.get(name).cloned().unwrap_or_else(|| Err("it was not asked for".to_owned()))
@@ -162,6 +234,7 @@ async fn resolve<W: World>(
         parameters: contents.template.parameters(),
         layers,
         stage,
+        layers_of,
         stages,
         version: &release.version,
         commit: &release.commit,

@@ -1,66 +1,116 @@
-//! Recover: bring a stack to where it can be planned for.
+//! Recover: bring a stack to where it can be planned for, or remove it. One operation at a time; whoever asked plans
+//! again when it has ended.
 
 use crate::journal::note;
 use crate::load::Loaded;
-use crate::plan::{decide, no_go};
+use crate::plan::{self, no_go};
 use crate::world::World;
 use lockstep_domain::error::Failure;
-use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::ids::{DeploymentId, LogicalId};
 use lockstep_domain::payloads::Task;
-use lockstep_domain::records::{Operation, OperationKind};
-use lockstep_domain::stack_plan::{Plan, operation_key};
+use lockstep_domain::records::{Operation, OperationKind, Proposal, ProposedAction};
+use lockstep_domain::stack_plan::{Plan, Recovery, intend, operation_key};
 use lockstep_domain::token::client_token;
 use lockstep_platform::cloudformation::Stacks;
 use lockstep_platform::ports::WaitBook;
+use std::collections::BTreeSet;
 
-/// Serves `recover`. The state machine plans again afterwards, so that every other find ends the wait at once.
+/// Serves `recover`, and `delete`: which it is, the deployment's kind says.
 pub async fn recover<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
-    let mut loaded = Loaded::load(world, id).await?;
+    let loaded = Loaded::load(world, id).await?;
+    loaded.goes_on()?;
     let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
-    let (plan, _) = decide(&stacks, &loaded).await?;
-    let arn = match plan {
-        Plan::Clear { arn, .. } => arn,
-        Plan::Adopt { key } => {
+    let protect = loaded.protected(world).await?;
+    let (plan, sight) = plan::decide(world, &stacks, &loaded, &protect).await?;
+    let recovery = match plan {
+        Plan::Recover(recovery) => recovery,
+        Plan::Adopt { key } | Plan::AwaitOther { key } => {
             note(world, id, &format!("waiting for {key}")).await?;
-            return wait_for(world, &stacks, &loaded, &key, task).await;
+            return wait_for(world, &stacks, &loaded, &protect, &key, task).await;
         }
         other => return over(world, &loaded, other, task).await,
     };
-    let operation = intent(world, &loaded, &arn);
-    let key = operation_key(&arn, &operation.token);
-    let mut record = loaded.deployment.record.clone();
-    if record.operation() != Some(&operation) {
-        record.operations.push(operation.clone());
-    }
-    loaded.save(world, record).await?;
-    note(world, id, &format!("deleting {arn}, which was never stable")).await?;
-    world.waits().register(&key, task).await?;
+    let observed = sight.map(|sight| sight.observed);
+    let observed = observed.ok_or_else(|| Failure::bug("a recovery without a stack"))?;
+    let journalled = &loaded.deployment.record.operations;
+    let operation = intend(id, &recovery, &observed, journalled, world.now());
+    let key = operation_key(&recovery.arn, &operation.token);
+    note(world, id, &format!("{}: {}", doing(&operation), recovery.why)).await?;
     let role = world.execution_role(&loaded.deployment.record.location);
-    stacks.delete_stack(&arn, &operation.token, &role, &[]).await?;
+    let loaded = journal(world, loaded, &recovery, &operation).await?;
+    world.waits().register(&key, task).await?;
+    begin(&stacks, &operation, &role).await?;
     // The deletion of a stack that was only reviewed is over at once, and may tell nobody.
-    match decide(&stacks, &loaded).await?.0 {
-        Plan::Adopt { .. } | Plan::Clear { .. } | Plan::Wait => Ok(()),
+    match plan::decide(world, &stacks, &loaded, &protect).await?.0 {
+        Plan::Adopt { .. } | Plan::Wait => Ok(()),
+        Plan::Recover(still) if still.operation == operation.operation => Ok(()),
         _ => world.waits().wake(&key).await,
     }
 }
 
-/// The deletion of `arn`; the same one as before if it was begun before.
-fn intent<W: World>(world: &W, loaded: &Loaded, arn: &str) -> Operation {
-    let before = loaded.deployment.record.operation();
-    let before = before.filter(|operation| operation.operation == OperationKind::Clear);
-    match before {
-        Some(same) if same.target == arn => same.clone(),
-        other => {
-            let attempt = other.map_or(1, |operation| operation.attempt + 1);
-            Operation {
-                operation: OperationKind::Clear,
-                token: client_token(loaded.id().as_str(), "clear", attempt),
-                target: arn.to_owned(),
-                attempt,
-                without: Vec::new(),
-                at: world.now(),
-            }
+/// Writes down what is about to be done, and what a person allowed it to cost, before it is done.
+async fn journal<W: World>(
+    world: &W,
+    loaded: Loaded,
+    recovery: &Recovery,
+    operation: &Operation,
+) -> Result<Loaded, Failure> {
+    if loaded.deployment.record.operations.contains(operation) {
+        return Ok(loaded);
+    }
+    let mut deployment = loaded.deployment.record.clone();
+    deployment.operations.push(operation.clone());
+    let mut environment = loaded.environment.record.clone();
+    if let Some(cost) = allowed(&loaded, recovery) {
+        match cost.action {
+            ProposedAction::Retain => deployment.orphans.extend(cost.resources),
+            ProposedAction::Skip => environment.taint = Some(taint(operation)),
+            ProposedAction::Delete => {}
         }
+    }
+    let id = loaded.id().clone();
+    loaded.save_both(world, deployment, environment).await?;
+    Loaded::load(world, &id).await
+}
+
+/// The person's word that `recovery` makes use of.
+fn allowed(loaded: &Loaded, recovery: &Recovery) -> Option<Proposal> {
+    let mut given = loaded.allowed().into_iter().filter(|_| !recovery.without.is_empty());
+    given.find(|proposal| {
+        let names: Vec<&str> = proposal.resources.iter().map(|resource| resource.name.as_str()).collect();
+        recovery.without.iter().all(|name| names.contains(&name.as_str()))
+    })
+}
+
+fn taint(operation: &Operation) -> String {
+    format!(
+        "its rollback was finished without {}, which may differ from what CloudFormation believes",
+        operation.without.join(", ")
+    )
+}
+
+async fn begin(stacks: &impl Stacks, operation: &Operation, role: &str) -> Result<(), Failure> {
+    let (arn, token, without) = (&operation.target, &operation.token, &operation.without);
+    match operation.operation {
+        OperationKind::Clear | OperationKind::Delete => stacks.delete_stack(arn, token, role, without).await,
+        OperationKind::Rollback => stacks.rollback_stack(arn, token, role).await,
+        OperationKind::ContinueRollback => stacks.continue_update_rollback(arn, token, role, without).await,
+        other @ (OperationKind::Execute | OperationKind::Destroy | OperationKind::Copy) => {
+            Err(Failure::bug(format!("{other:?} is no recovery")))
+        }
+    }
+}
+
+fn doing(operation: &Operation) -> String {
+    let arn = &operation.target;
+    let done = match operation.operation {
+        OperationKind::Rollback => format!("rolling back {arn}"),
+        OperationKind::ContinueRollback => format!("continuing the rollback of {arn}"),
+        _ => format!("deleting {arn}"),
+    };
+    match operation.without.as_slice() {
+        [] => done,
+        names => format!("{done} without {}", names.join(", ")),
     }
 }
 
@@ -69,12 +119,13 @@ async fn wait_for<W: World>(
     world: &W,
     stacks: &W::Stacks,
     loaded: &Loaded,
+    protect: &BTreeSet<LogicalId>,
     key: &str,
     task: &Task,
 ) -> Result<(), Failure> {
     world.waits().register(key, task).await?;
-    match decide(stacks, loaded).await?.0 {
-        Plan::Adopt { key: still } if still == *key => Ok(()),
+    match plan::decide(world, stacks, loaded, protect).await?.0 {
+        Plan::Adopt { key: still } | Plan::AwaitOther { key: still } if still == *key => Ok(()),
         _ => world.waits().wake(key).await,
     }
 }

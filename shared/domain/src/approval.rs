@@ -89,13 +89,17 @@ fn reason(proposal: &Proposal) -> String {
     }
 }
 
-/// Whether a person allowed exactly this proposal.
-pub fn is_allowed(deployment: &Deployment, proposal: &Proposal) -> bool {
-    deployment.approvals.iter().any(|approval| {
-        approval.decision == Some(Decision::Approve)
-            && approval.subject == Subject::Proposal(proposal.clone())
-            && approval.digest == deployment.digest
-    })
+/// What a person allowed this deployment to do with its stack.
+pub fn allowed(deployment: &Deployment) -> Vec<Proposal> {
+    let approved = deployment.approvals.iter().filter(|approval| {
+        approval.decision == Some(Decision::Approve) && approval.digest == deployment.digest
+    });
+    approved
+        .filter_map(|approval| match &approval.subject {
+            Subject::Proposal(proposal) => Some(proposal.clone()),
+            Subject::ChangeSet(_) => None,
+        })
+        .collect()
 }
 
 /// What a person answers.

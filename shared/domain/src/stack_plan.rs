@@ -1,15 +1,25 @@
 //! What is found of a stack decides what is done with it.
 //!
-//! [`plan`] is the table of the design, section 6, as one match; first match wins. [`destroy`] is the same for
-//! throw-away stacks, [`outcome`] says how an operation of ours ended. The statuses are those of
+//! [`plan`] is the table of the design, section 6, as one match; first match wins, and every row that needs more than a
+//! line is a function of [`recovery`]. [`teardown`] and [`destroy`] are the same for stacks that are to go, [`outcome`]
+//! says how an operation of ours ended. The statuses are those of
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Stack.html>.
 
+mod ending;
+mod recovery;
+mod removal;
 mod status;
 
-use crate::ids::Digest;
+use crate::diagnosis::StackEvent;
+use crate::ids::{Digest, LogicalId};
 use crate::protected::is_protected;
-use crate::token::{client_token, is_client_token};
+use crate::records::{NamedResource, Operation, OperationKind, Proposal};
+use crate::token::is_client_token;
+pub use ending::{Outcome, Progress, outcome};
+pub use recovery::intend;
+pub use removal::{Destroy, destroy, destroyed, teardown};
 pub use status::{Phase, StackStatus};
+use std::collections::BTreeSet;
 
 /// A stack as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,10 +30,48 @@ pub struct Observed {
     pub status: StackStatus,
     /// The root of a nested stack; none for a root stack.
     pub parent: Option<String>,
-    /// The client request token of the newest operation on it, if one was given and its events are visible.
-    pub token: Option<String>,
-    /// What is in it; read only where [`StackStatus::may_be_remains`] says that it decides something.
+    /// Who began the newest operation on it.
+    pub newest: Newest,
+    /// What is in it; read only where [`StackStatus::contents_decide`] says so, and for a stack that is to go.
     pub remains: Option<Remains>,
+    /// Whether its events show that it ever was stable; read only where [`StackStatus::history_decides`] says so, and
+    /// none if they do not reach back to its creation.
+    pub was_stable: Option<bool>,
+    /// Whether CloudFormation refuses to delete it.
+    pub termination_protection: bool,
+}
+
+/// Who began the newest operation on a stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Newest {
+    /// Its events do not show it yet.
+    Unseen,
+    /// Somebody who gave no client request token: not us.
+    Nameless,
+    /// Whoever gave this client request token.
+    Named(String),
+}
+
+impl Newest {
+    /// Who began the operation that brought a stack to `status`; `event` is the newest about the stack itself.
+    ///
+    /// A stack that runs while its newest event has ended is described by neither: the event is of the operation before,
+    /// or the stack has ended since.
+    pub fn of(status: &StackStatus, event: Option<&StackEvent>) -> Self {
+        let Some(event) = event else { return Self::Unseen };
+        let event_runs = StackStatus::parse(&event.status).phase() == Phase::Running;
+        if status.phase() == Phase::Running && !event_runs {
+            return Self::Unseen;
+        }
+        event.token.clone().map_or(Self::Nameless, Self::Named)
+    }
+
+    fn token(&self) -> Option<&str> {
+        match self {
+            Self::Named(token) => Some(token),
+            Self::Unseen | Self::Nameless => None,
+        }
+    }
 }
 
 /// What a stack that may have to be removed holds.
@@ -33,6 +81,29 @@ pub struct Remains {
     pub resources: Vec<LiveResource>,
     /// The names of its change sets.
     pub change_sets: Vec<String>,
+}
+
+impl Remains {
+    /// What is protected and still there: by its type, or because `protect` names it.
+    fn protected(&self, protect: &BTreeSet<LogicalId>) -> Vec<NamedResource> {
+        let named = |resource: &LiveResource| {
+            resource.logical_id.parse::<LogicalId>().is_ok_and(|id| protect.contains(&id))
+        };
+        let held = self.resources.iter().filter(|resource| resource.survives());
+        named_resources(held.filter(|resource| named(resource) || is_protected(&resource.resource_type)))
+    }
+
+    /// The stack's own resources that refused to be deleted: what RetainResources may name.
+    fn undeletable(&self) -> Vec<NamedResource> {
+        let own = self.resources.iter().filter(|resource| !resource.logical_id.contains('.'));
+        named_resources(own.filter(|resource| resource.status == "DELETE_FAILED"))
+    }
+}
+
+fn named_resources<'a>(resources: impl Iterator<Item = &'a LiveResource>) -> Vec<NamedResource> {
+    let mut named: Vec<NamedResource> = resources.map(LiveResource::named).collect();
+    named.sort();
+    named
 }
 
 /// A resource of a stack.
@@ -53,6 +124,15 @@ impl LiveResource {
     pub fn survives(&self) -> bool {
         self.status != "DELETE_COMPLETE" && !(self.physical_id.is_empty() && self.status == "CREATE_FAILED")
     }
+
+    /// The resource as a proposal names it.
+    pub fn named(&self) -> NamedResource {
+        NamedResource {
+            name: self.logical_id.clone(),
+            resource_type: self.resource_type.clone(),
+            physical_id: self.physical_id.clone(),
+        }
+    }
 }
 
 /// What the ledger knows of the stack, and what is wanted.
@@ -66,12 +146,30 @@ pub struct Known<'a> {
     pub deployment_stack: Option<&'a str>,
     /// The names that this deployment gives to its change sets, one for each attempt.
     pub change_sets: &'a [String],
-    /// The token of this deployment's journalled operation.
-    pub operation_token: Option<&'a str>,
+    /// This deployment's journalled operations, oldest first.
+    pub operations: &'a [Operation],
+    /// What a person allowed this deployment to do.
+    pub allowed: &'a [Proposal],
+    /// For how many seconds this deployment has waited for somebody else's operation.
+    pub waited_seconds: i64,
+    /// The logical ids that the manifest protects.
+    pub protect: &'a BTreeSet<LogicalId>,
     /// The digests of the template and the parameters that the environment runs, if it runs something.
     pub deployed: Option<(&'a Digest, &'a Digest)>,
     /// The digests of the template and the parameters that it is to run.
-    pub wanted: (&'a Digest, &'a Digest),
+    pub wanted: Option<(&'a Digest, &'a Digest)>,
+}
+
+impl Known<'_> {
+    /// Whether the ledger says that this very stack was stable once.
+    fn was_stable(&self, stack: &Observed) -> bool {
+        self.ever_stable && self.environment_stack == Some(&stack.arn)
+    }
+
+    /// Whether a person allowed what is proposed: exactly that, or more of the same.
+    fn allows(&self, proposal: &Proposal) -> bool {
+        self.allowed.iter().any(|allowed| allowed.covers(proposal))
+    }
 }
 
 /// Whether a change set creates a stack or updates one.
@@ -83,25 +181,42 @@ pub enum ChangeSetKind {
     Update,
 }
 
+/// An operation that brings a stack to where it can be planned for, or removes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// The stack's ARN: a name could belong to another stack by now.
+    pub arn: String,
+    /// What it is.
+    pub operation: OperationKind,
+    /// The resources that a person allowed to retain or to skip.
+    pub without: Vec<String>,
+    /// Why, for the journal.
+    pub why: String,
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
     /// Make a change set.
     CreateChangeSet(ChangeSetKind),
-    /// Delete what is left of a stack that was never stable.
-    Clear {
-        /// Its ARN: a name could belong to another stack by now.
-        arn: String,
-        /// Why, for the journal.
-        why: String,
-    },
+    /// Begin this, wait for its end, and plan again.
+    Recover(Recovery),
     /// Wait for an operation of ours that is running.
     Adopt {
         /// What to wait for, see [`operation_key`].
         key: String,
     },
+    /// Wait for an operation that somebody else began.
+    AwaitOther {
+        /// What to wait for. No event ends it: the time-out of the wait makes us look.
+        key: String,
+    },
+    /// Ask a person whether this may be done.
+    Ask(Proposal),
     /// The stack runs what is wanted: touch nothing.
     NoChanges,
+    /// There is no stack, and there is to be none.
+    Gone,
     /// No rule may decide.
     NeedsHuman {
         /// The state and the next step, as a sentence.
@@ -128,15 +243,8 @@ pub fn plan(found: Option<&Observed>, known: &Known<'_>) -> Plan {
     if stack.status == S::DeleteComplete {
         return Plan::CreateChangeSet(ChangeSetKind::Create);
     }
-    if let Some(parent) = &stack.parent {
-        return human(stack, format!("it is nested in {parent}; give the component another name"));
-    }
-    if !is_ours(stack, known) {
-        return human(
-            stack,
-            "Lockstep did not make it and will not take it over; delete or rename it, or give the component \
-             another name",
-        );
+    if let Some(refusal) = not_ours(stack, known) {
+        return refusal;
     }
     match &stack.status {
         S::DeleteComplete => Plan::CreateChangeSet(ChangeSetKind::Create),
@@ -144,8 +252,9 @@ pub fn plan(found: Option<&Observed>, known: &Known<'_>) -> Plan {
         S::ReviewInProgress if holds_our_change_set(stack, known) => {
             Plan::CreateChangeSet(ChangeSetKind::Create)
         }
-        S::ReviewInProgress => clear_review(stack),
-        S::CreateFailed | S::RollbackComplete => clear_failed(stack, known),
+        S::ReviewInProgress => recovery::clear_placeholder(stack),
+        S::CreateFailed | S::RollbackComplete => recovery::clear(stack, known),
+        S::RollbackFailed | S::DeleteFailed => recovery::clear_undeletable(stack, known),
         S::CreateComplete
         | S::UpdateComplete
         | S::UpdateRollbackComplete
@@ -159,42 +268,9 @@ pub fn plan(found: Option<&Observed>, known: &Known<'_>) -> Plan {
         | S::UpdateRollbackInProgress
         | S::UpdateRollbackCompleteCleanupInProgress
         | S::ImportInProgress
-        | S::ImportRollbackInProgress => adopt(stack, known),
-        S::RollbackFailed => human(
-            stack,
-            format!(
-                "its creation failed and could not be undone{}; remove what blocks it and delete the stack: \
-                 aws cloudformation delete-stack --stack-name {}",
-                blockers(stack),
-                stack.arn
-            ),
-        ),
-        S::DeleteFailed => human(
-            stack,
-            format!(
-                "it could not be deleted{}; remove what blocks it and delete the stack: \
-                 aws cloudformation delete-stack --stack-name {}",
-                blockers(stack),
-                stack.arn
-            ),
-        ),
-        S::UpdateFailed => human(
-            stack,
-            format!(
-                "its update failed and was not rolled back; roll it back: \
-                 aws cloudformation rollback-stack --stack-name {} (only if it was stable before: \
-                 a stack that never was is deleted by that)",
-                stack.arn
-            ),
-        ),
-        S::UpdateRollbackFailed => human(
-            stack,
-            format!(
-                "its rollback failed; mend what its events name, then: \
-                 aws cloudformation continue-update-rollback --stack-name {}. Never delete it",
-                stack.arn
-            ),
-        ),
+        | S::ImportRollbackInProgress => recovery::wait(stack, known),
+        S::UpdateFailed => recovery::roll_back(stack, known),
+        S::UpdateRollbackFailed => recovery::finish_rollback(stack, known),
         S::ImportRollbackFailed => human(
             stack,
             format!(
@@ -203,10 +279,17 @@ pub fn plan(found: Option<&Observed>, known: &Known<'_>) -> Plan {
                 stack.arn
             ),
         ),
-        S::Unknown(_) => {
-            human(stack, "Lockstep does not know this status; look at the stack, then deploy again")
-        }
+        S::Unknown(_) => unknown(stack),
     }
+}
+
+/// Why the stack may not be touched at all; nothing if it may.
+fn not_ours(stack: &Observed, known: &Known<'_>) -> Option<Plan> {
+    if let Some(parent) = &stack.parent {
+        return Some(human(stack, format!("it is nested in {parent}; give the component another name")));
+    }
+    let why = "Lockstep did not make it and will not touch it; delete or rename it, or give the component another name";
+    (!is_ours(stack, known)).then(|| human(stack, why))
 }
 
 /// Whether we made the stack: the ledger names it, or its newest operation or all its change sets are named by us.
@@ -214,7 +297,7 @@ fn is_ours(stack: &Observed, known: &Known<'_>) -> bool {
     let arn = Some(stack.arn.as_str());
     known.environment_stack == arn
         || known.deployment_stack == arn
-        || stack.token.as_deref().is_some_and(|token| is_our_token(token, known))
+        || stack.newest.token().is_some_and(is_client_token)
         || (stack.status == StackStatus::ReviewInProgress
             && stack.remains.as_ref().is_some_and(|remains| {
                 !remains.change_sets.is_empty()
@@ -227,71 +310,17 @@ fn holds_our_change_set(stack: &Observed, known: &Known<'_>) -> bool {
     held.into_iter().any(|name| known.change_sets.contains(name))
 }
 
-/// Whether we started it: this deployment, or another of ours, which may have died.
-fn is_our_token(token: &str, known: &Known<'_>) -> bool {
-    known.operation_token == Some(token) || is_client_token(token)
-}
-
-fn clear_review(stack: &Observed) -> Plan {
-    let Some(remains) = &stack.remains else { return unread(stack) };
-    match remains.resources.iter().find(|resource| resource.survives()) {
-        Some(resource) => human(
-            stack,
-            format!(
-                "it should be empty, yet holds {}; look at it before deploying again",
-                resource.logical_id
-            ),
-        ),
-        None => Plan::Clear {
-            arn: stack.arn.clone(),
-            why: "an earlier deployment left the stack in REVIEW_IN_PROGRESS, empty".into(),
-        },
-    }
-}
-
-fn clear_failed(stack: &Observed, known: &Known<'_>) -> Plan {
-    if known.ever_stable && known.environment_stack == Some(&stack.arn) {
-        return human(stack, "the ledger says that it was stable once, so Lockstep will not delete it");
-    }
-    let Some(remains) = &stack.remains else { return unread(stack) };
-    let held: Vec<&str> = remains
-        .resources
-        .iter()
-        .filter(|resource| resource.survives() && is_protected(&resource.resource_type))
-        .map(|resource| resource.logical_id.as_str())
-        .collect();
-    if !held.is_empty() {
-        return human(
-            stack,
-            format!(
-                "its creation failed, and protected resources survive in it: {}; save what they hold, then: \
-                 aws cloudformation delete-stack --stack-name {}",
-                held.join(", "),
-                stack.arn
-            ),
-        );
-    }
-    Plan::Clear {
-        arn: stack.arn.clone(),
-        why: format!("its creation failed ({}) and it was never stable", stack.status),
-    }
-}
-
 fn update(stack: &Observed, known: &Known<'_>) -> Plan {
     let same_stack = known.environment_stack == Some(&stack.arn);
-    if same_stack && known.deployed == Some(known.wanted) {
+    if same_stack && known.deployed.is_some() && known.deployed == known.wanted {
         Plan::NoChanges
     } else {
         Plan::CreateChangeSet(ChangeSetKind::Update)
     }
 }
 
-fn adopt(stack: &Observed, known: &Known<'_>) -> Plan {
-    match stack.token.as_deref() {
-        None => Plan::Wait,
-        Some(token) if is_our_token(token, known) => Plan::Adopt { key: operation_key(&stack.arn, token) },
-        Some(_) => human(stack, "somebody else started that; when it is over, deploy again"),
-    }
+fn unknown(stack: &Observed) -> Plan {
+    human(stack, "Lockstep does not know this status; look at the stack, then try again")
 }
 
 fn unread(stack: &Observed) -> Plan {
@@ -312,140 +341,6 @@ fn blockers(stack: &Observed) -> String {
     let names: Vec<&str> =
         resources.filter(|r| r.status == "DELETE_FAILED").map(|r| r.logical_id.as_str()).collect();
     if names.is_empty() { String::new() } else { format!(" because of {}", names.join(", ")) }
-}
-
-/// What is to be done to get rid of a throw-away stack.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Destroy {
-    /// It is not there.
-    Gone,
-    /// Delete it.
-    Delete {
-        /// Its ARN.
-        arn: String,
-        /// The client request token: the same until a deletion was seen to have failed.
-        token: String,
-    },
-    /// An operation of ours runs on it; delete it afterwards, if that is not what the operation does.
-    Wait {
-        /// What to wait for.
-        key: String,
-    },
-    /// An operation runs whose events are not visible yet: look again soon.
-    LookAgain,
-    /// No rule may decide.
-    NeedsHuman {
-        /// The state and the next step, as a sentence.
-        why: String,
-    },
-}
-
-/// How often a stack's deletion may be tried in its life.
-const MAX_DELETIONS: u32 = 20;
-
-/// What is to be done to get rid of the throw-away stack that was found.
-///
-/// The stack's own events are the journal of the attempts, since no deployment carries this out. Only stacks of the
-/// stage `test` may be given: nothing here asks whether the stack was ever stable.
-pub fn destroy(found: Option<&Observed>, known: &Known<'_>) -> Destroy {
-    let Some(stack) = found.filter(|stack| stack.status != StackStatus::DeleteComplete) else {
-        return Destroy::Gone;
-    };
-    if stack.parent.is_some() || !is_ours(stack, known) {
-        return Destroy::NeedsHuman {
-            why: sentence(stack, "Lockstep did not make it and will not delete it"),
-        };
-    }
-    let last = stack.token.as_deref().and_then(|token| deletion_attempt(&stack.arn, token));
-    match (stack.status.phase(), stack.token.as_deref()) {
-        (Phase::Running, None) => Destroy::LookAgain,
-        (Phase::Running, Some(token)) if is_our_token(token, known) => {
-            Destroy::Wait { key: operation_key(&stack.arn, token) }
-        }
-        (Phase::Running, Some(_)) => Destroy::NeedsHuman {
-            why: sentence(stack, "somebody else started that; when it is over, delete the stack"),
-        },
-        (Phase::Unknown, _) => Destroy::NeedsHuman {
-            why: sentence(stack, "Lockstep does not know this status; look at the stack"),
-        },
-        // Asked for anew after a failed deletion: a plain one more, never retaining or forcing anything.
-        _ if last.is_some_and(|n| n >= MAX_DELETIONS) => undeletable(stack),
-        _ => {
-            let attempt = last.map_or(1, |n| n + 1);
-            Destroy::Delete { arn: stack.arn.clone(), token: deletion_token(&stack.arn, attempt) }
-        }
-    }
-}
-
-/// How the deletion of a throw-away stack ended.
-pub fn destroyed(found: Option<&Observed>) -> Destroy {
-    match found {
-        None => Destroy::Gone,
-        Some(stack) => match stack.status {
-            StackStatus::DeleteComplete => Destroy::Gone,
-            StackStatus::DeleteFailed => undeletable(stack),
-            _ => Destroy::LookAgain,
-        },
-    }
-}
-
-fn undeletable(stack: &Observed) -> Destroy {
-    let why = format!(
-        "it could not be deleted{}; remove what blocks it, then: aws cloudformation delete-stack --stack-name {}",
-        blockers(stack),
-        stack.arn
-    );
-    Destroy::NeedsHuman { why: sentence(stack, why) }
-}
-
-fn deletion_token(arn: &str, attempt: u32) -> String {
-    client_token(arn, "destroy", attempt)
-}
-
-fn deletion_attempt(arn: &str, token: &str) -> Option<u32> {
-    (1..=MAX_DELETIONS).find(|n| deletion_token(arn, *n) == token)
-}
-
-/// How an operation of ours stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The stack shows no trace of it: the call did not reach CloudFormation.
-    NotStarted,
-    /// It runs.
-    Running,
-    /// It did what it should.
-    Succeeded,
-    /// It did not; a completed rollback is a failure too.
-    Failed {
-        /// The status it ended in.
-        status: StackStatus,
-    },
-}
-
-/// What the stack's own events say of one operation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// The newest status that the operation gave the root stack; none if it gave it none.
-    pub of_operation: Option<StackStatus>,
-    /// Whether no other operation came after it.
-    pub is_newest: bool,
-    /// The status that the stack is in now; none if the stack is gone.
-    pub now: Option<StackStatus>,
-}
-
-/// How the operation stands that executes our change set.
-///
-/// The stack's status alone would call yesterday's UPDATE_COMPLETE the success of an operation that never began; so
-/// it is judged by its own events, and only once the stack agrees with them.
-pub fn outcome(progress: &Progress) -> Outcome {
-    let Some(status) = &progress.of_operation else { return Outcome::NotStarted };
-    if status.phase() == Phase::Running || (progress.is_newest && progress.now.as_ref() != Some(status)) {
-        return Outcome::Running;
-    }
-    match status {
-        StackStatus::CreateComplete | StackStatus::UpdateComplete => Outcome::Succeeded,
-        other => Outcome::Failed { status: other.clone() },
-    }
 }
 
 #[cfg(test)]

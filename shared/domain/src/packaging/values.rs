@@ -64,6 +64,7 @@ impl Planner<'_> {
                         overrides: None,
                     },
                     stage,
+                    layers_of: &stage.name,
                     stages,
                     version: &Version::release(manifest.component.version, 0),
                     commit: &commit,

@@ -4,7 +4,7 @@ use super::interpolation::{OutputName, Piece, Reference, pieces};
 use super::{Layer, LayerName, Layers, MAX_VALUE_BYTES, Value};
 use crate::credentials::find_credentials;
 use crate::error::Problem;
-use crate::ids::{AmiId, CommitSha, Digest, LogicalId};
+use crate::ids::{AmiId, CommitSha, Digest, LogicalId, StageName};
 use crate::stages::{Stage, Stages};
 use crate::template::Parameter;
 use crate::toml_file::suggestion;
@@ -24,6 +24,8 @@ pub struct Request<'a> {
     pub layers: Layers<'a>,
     /// The stage that is deployed to.
     pub stage: &'a Stage,
+    /// The stage whose layers count: that of `stage`, unless the deployment is a clone.
+    pub layers_of: &'a StageName,
     /// All stages, for `${stages.<name>.…}`.
     pub stages: &'a Stages,
     /// The release's version.
@@ -82,11 +84,11 @@ impl ResolvedParameters {
 pub fn references(
     parameters: &BTreeMap<String, Parameter>,
     layers: &Layers<'_>,
-    stage: &Stage,
+    stage: &StageName,
 ) -> BTreeSet<OutputName> {
     let values = parameters.keys().filter_map(|name| {
         let id: LogicalId = name.parse().ok()?;
-        layers.value(&id, &stage.name).map(|(_, _, value)| value)
+        layers.value(&id, stage).map(|(_, _, value)| value)
     });
     let pieces = values.flat_map(|value| pieces(&value.text).unwrap_or_default());
     pieces
@@ -106,7 +108,7 @@ pub fn references(
 pub fn resolve(request: &Request<'_>) -> Result<ResolvedParameters, Vec<Problem>> {
     let rehearsal = rehearse(request, false);
     let mut problems = rehearsal.problems;
-    let stage = [request.stage.name.as_str()];
+    let stage = [request.layers_of.as_str()];
     problems
         .extend(rehearsal.missing.iter().map(|(id, line)| missing(request.template_file, id, *line, &stage)));
     if problems.is_empty() { Ok(rehearsal.resolved) } else { Err(sorted(problems)) }
@@ -177,7 +179,7 @@ fn candidate(
     id: &LogicalId,
     parameter: &Parameter,
 ) -> Option<(LayerName, String, Value)> {
-    if let Some((name, layer, value)) = request.layers.value(id, &request.stage.name) {
+    if let Some((name, layer, value)) = request.layers.value(id, request.layers_of) {
         return Some((name, layer.file.clone(), value.clone()));
     }
     let text = parameter.default.clone()?;
@@ -266,7 +268,7 @@ fn is_secret_reference(text: &str) -> bool {
 /// Values that stand where they have no business.
 fn misplaced(request: &Request<'_>) -> Vec<Problem> {
     let bound: BTreeSet<&LogicalId> = request.images.keys().collect();
-    let layers = request.layers.in_stage(&request.stage.name);
+    let layers = request.layers.in_stage(request.layers_of);
     layers
         .flat_map(|(name, layer)| {
             misplaced_in(layer, request.parameters, &bound, serves_this_component_alone(name))

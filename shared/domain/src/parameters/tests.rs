@@ -75,6 +75,7 @@ impl Case {
                 overrides: self.overrides.as_ref(),
             },
             stage: stages.get(&self.stage.parse().unwrap()).unwrap(),
+            layers_of: &stages.get(&self.stage.parse().unwrap()).unwrap().name,
             stages: &stages,
             version: &"2.1.37".parse::<Version>().unwrap(),
             commit: &COMMIT.parse().unwrap(),
@@ -351,7 +352,7 @@ fn only_references_that_count_in_the_stage_are_read() {
     );
     let text = "[default]\nC = \"${outputs.d.X}\"\n";
     case.organisation = Some(OrganisationParameters::parse("o.toml", text).unwrap());
-    let found = case.with(|request| references(request.parameters, &request.layers, request.stage));
+    let found = case.with(|request| references(request.parameters, &request.layers, request.layers_of));
     let names: BTreeSet<String> = found.iter().map(ToString::to_string).collect();
     assert_eq!(names, ["${outputs.b.X}".to_owned(), "${outputs.c.X}".to_owned()].into());
 }

@@ -149,6 +149,12 @@ impl Proposal {
         let names: Vec<&str> = self.resources.iter().map(|resource| resource.name.as_str()).collect();
         format!("{} {}: {}", self.action.as_str(), self.stack, names.join(", "))
     }
+
+    /// Whether allowing this allows `other`: the same action on the same stack, with no further resource.
+    pub fn covers(&self, other: &Proposal) -> bool {
+        (&self.stack, self.action) == (&other.stack, other.action)
+            && other.resources.iter().all(|resource| self.resources.contains(resource))
+    }
 }
 
 /// What a question is about.

@@ -103,7 +103,7 @@ statuses! {
 
 impl StackStatus {
     /// Whether what the stack holds must be read before anything is decided, or to name what blocks it.
-    pub fn may_be_remains(&self) -> bool {
+    pub fn contents_decide(&self) -> bool {
         matches!(
             self,
             Self::ReviewInProgress
@@ -111,17 +111,23 @@ impl StackStatus {
                 | Self::RollbackComplete
                 | Self::RollbackFailed
                 | Self::DeleteFailed
+                | Self::UpdateFailed
+                | Self::UpdateRollbackFailed
         )
     }
 
-    /// Whether a stack in this status was brought to a working state once.
+    /// Whether the stack's events must be read back to its creation before anything is decided: a creation that failed
+    /// and was kept can be updated, so that a failed update alone does not say that there is a state to go back to.
+    pub fn history_decides(&self) -> bool {
+        *self == Self::UpdateFailed
+    }
+
+    /// Whether a stack in this status was certainly brought to a working state once.
     pub fn proves_stability(&self) -> bool {
         match self {
             Self::CreateComplete
-            | Self::UpdateInProgress
             | Self::UpdateCompleteCleanupInProgress
             | Self::UpdateComplete
-            | Self::UpdateFailed
             | Self::UpdateRollbackInProgress
             | Self::UpdateRollbackFailed
             | Self::UpdateRollbackCompleteCleanupInProgress
@@ -136,6 +142,8 @@ impl StackStatus {
             | Self::DeleteFailed
             | Self::DeleteComplete
             | Self::ReviewInProgress
+            | Self::UpdateInProgress
+            | Self::UpdateFailed
             | Self::ImportInProgress
             | Self::ImportRollbackInProgress
             | Self::ImportRollbackFailed

@@ -1,0 +1,62 @@
+//! PlanTeardown: what is to be done with a stack that is to go.
+
+use crate::journal::note;
+use crate::load::Loaded;
+use crate::observe;
+use crate::plan::{decide, no_go, wait_for_other};
+use crate::world::World;
+use lockstep_domain::error::Failure;
+use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::payloads::stack::Go;
+use lockstep_domain::stack_plan::Plan;
+
+/// Serves `plan_teardown`. Carried out by `delete`, and asked again after it.
+pub async fn plan<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure> {
+    let mut loaded = Loaded::load(world, id).await?;
+    loaded.goes_on()?;
+    let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
+    let protect = loaded.protected(world).await?;
+    let (plan, sight) = decide(world, &stacks, &loaded, &protect).await?;
+    let mut record = loaded.deployment.record.clone();
+    if let Some(sight) = &sight {
+        record.stack_arn = Some(sight.observed.arn.clone());
+    }
+    record.proposal = None;
+    record.waits_since = wait_for_other(&plan, record.waits_since, world.now());
+    let (go, story) = match plan {
+        Plan::Ask(proposal) => {
+            let story = format!("a person must allow this: {}", proposal.key());
+            record.proposal = Some(proposal);
+            (Go::Approve, story)
+        }
+        Plan::Recover(_) => (Go::Delete, "the stack is to be deleted".to_owned()),
+        Plan::Adopt { key } | Plan::AwaitOther { key } => (Go::Delete, format!("an operation runs: {key}")),
+        Plan::Gone => {
+            let orphans = left_behind(&stacks, &record.stack_arn).await?;
+            for orphan in orphans {
+                if !record.orphans.contains(&orphan) {
+                    record.orphans.push(orphan);
+                }
+            }
+            let names: Vec<&str> = record.orphans.iter().map(|orphan| orphan.name.as_str()).collect();
+            let left =
+                if names.is_empty() { String::new() } else { format!("; left behind: {}", names.join(", ")) };
+            (Go::Done, format!("the stack is gone{left}"))
+        }
+        other => return Err(no_go(other)),
+    };
+    loaded.save(world, record).await?;
+    note(world, id, &story).await?;
+    Ok(go)
+}
+
+/// What CloudFormation left behind when it deleted the stack, because a deletion policy or a person said so.
+async fn left_behind(
+    stacks: &impl lockstep_platform::cloudformation::Stacks,
+    arn: &Option<String>,
+) -> Result<Vec<lockstep_domain::records::NamedResource>, Failure> {
+    let Some(arn) = arn else { return Ok(Vec::new()) };
+    let resources = observe::resources(stacks, arn).await?;
+    let skipped = resources.iter().filter(|resource| resource.status == "DELETE_SKIPPED");
+    Ok(skipped.map(|resource| resource.named()).collect())
+}
