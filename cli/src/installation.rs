@@ -29,11 +29,12 @@ pub const STACKS: [&str; 4] =
 pub const TARGET_STACK: &str = "lockstep-target";
 
 /// The state machines, by their file and by what the stack's parameter for them is called.
-const DEFINITIONS: [(&str, &str); 4] = [
+const DEFINITIONS: [(&str, &str); 5] = [
     ("release", "ReleaseDefinitionKey"),
     ("promote", "PromoteDefinitionKey"),
     ("promote-image", "PromoteImageDefinitionKey"),
     ("deploy", "DeployDefinitionKey"),
+    ("teardown", "TeardownDefinitionKey"),
 ];
 
 /// The functions of the control plane, and those of each path, with the parameters for their code.

@@ -280,7 +280,7 @@ fn the_deployer_cannot_touch_the_stack_it_comes_from() {
             .filter(|s| !s.allows && s.resources == [own.clone()])
             .flat_map(|s| &s.actions)
             .collect();
-        let changes = ["Create", "Delete", "Execute"];
+        let changes = ["Cancel", "Continue", "Create", "Delete", "Execute", "Rollback"];
         for (action, _) in role.allowed().iter().filter(|(a, _)| a.starts_with("cloudformation:")) {
             let changing = changes.iter().any(|verb| action.contains(&format!(":{verb}")));
             assert_eq!(changing, denied.contains(action), "{action}");
@@ -479,6 +479,8 @@ fn the_same_template_makes_both_paths_and_they_share_no_role() {
     assert_eq!(of(PATHS[0]), of(PATHS[1]));
     assert_eq!(
         of(PATHS[0]),
-        ["deploy-machine-role", "image-role", "stack-role", "verify-role"].map(str::to_owned).into()
+        ["deploy-machine-role", "image-role", "stack-role", "teardown-machine-role", "verify-role"]
+            .map(str::to_owned)
+            .into()
     );
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The files below `statemachines/`, without `.asl.json`.
-pub const MACHINES: [&str; 4] = ["release", "deploy", "promote", "promote-image"];
+pub const MACHINES: [&str; 5] = ["release", "deploy", "promote", "promote-image", "teardown"];
 
 /// One state, wherever it is nested.
 pub struct State {

@@ -36,7 +36,7 @@ fn placeholders(machine: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_state_machine_is_installed_and_deploy_once_on_each_path() {
+fn every_state_machine_is_installed_and_what_changes_stacks_once_on_each_path() {
     let installed = installed(&stacks());
     let mut names: Vec<_> = installed.iter().map(|m| (m.machine, m.name.as_str())).collect();
     names.sort_unstable();
@@ -48,6 +48,8 @@ fn every_state_machine_is_installed_and_deploy_once_on_each_path() {
             ("promote", "lockstep-promote"),
             ("promote-image", "lockstep-promote-image"),
             ("release", "lockstep-release"),
+            ("teardown", "lockstep-delivery-teardown"),
+            ("teardown", "lockstep-promotion-teardown"),
         ]
     );
     let files = std::fs::read_dir(crate::stack::repository().join("statemachines")).unwrap();
@@ -137,7 +139,7 @@ fn what_a_state_machine_calls_exists() {
 
 #[test]
 fn a_path_calls_its_own_functions_only() {
-    for machine in installed(&stacks()).iter().filter(|m| m.machine == "deploy") {
+    for machine in installed(&stacks()).iter().filter(|m| ["deploy", "teardown"].contains(&m.machine)) {
         let path = &machine.substitutions["Path"];
         let functions = machine.substitutions.iter().filter(|(name, _)| name.ends_with("Function"));
         for (name, arn) in functions.filter(|(name, _)| *name != "LedgerFunction") {
@@ -186,7 +188,7 @@ fn every_function_is_retried_when_it_was_throttled_or_hit_a_fault() {
 #[test]
 fn a_busy_environment_is_waited_for_where_environments_and_images_are_taken() {
     for state in all_states() {
-        let takes = ["begin", "retake", "inspect"]
+        let takes = ["begin", "begin_teardown", "retake", "inspect"]
             .contains(&state.value["Arguments"]["Payload"]["action"].as_str().unwrap_or_default());
         let waits =
             state.errors("Retry").iter().any(|name| name == FailureKind::EnvironmentBusy.error_type());

@@ -30,6 +30,7 @@ fn input(machine: &str) -> Value {
             json!({"repository": "github.acme.logs", "ref": "refs/heads/main", "commit": COMMIT, "delivery": "d-1"})
         }
         "deploy" => json!({"component": "logs-broker", "version": "2.1.0", "stage": "ci"}),
+        "teardown" => json!({"component": "logs-broker", "stage": "ci"}),
         "promote" => json!({"component": "logs-broker", "version": "2.1.0", "to": "production"}),
         "promote-image" => json!({"image": "logstash", "version": "2.1.37", "to": "production"}),
         other => panic!("no sample input for {other}"),
@@ -155,6 +156,7 @@ fn every_sample_input_is_one_that_a_person_may_type() {
         let read = match machine {
             "release" => serde_json::from_value::<inputs::Release>(sample).is_ok(),
             "deploy" => serde_json::from_value::<inputs::Deploy>(sample).is_ok(),
+            "teardown" => serde_json::from_value::<inputs::Teardown>(sample).is_ok(),
             "promote" => serde_json::from_value::<inputs::Promote>(sample).is_ok(),
             _ => serde_json::from_value::<inputs::PromoteImage>(sample).is_ok(),
         };
@@ -190,7 +192,7 @@ fn compared(machines: &[&str], field: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_answer_of_a_function_is_a_branch_and_every_branch_an_answer() {
-    assert_eq!(compared(&["deploy", "release"], "next"), names::<stack::Go>(json!("nonsense")));
+    assert_eq!(compared(&["deploy", "release", "teardown"], "next"), names::<stack::Go>(json!("nonsense")));
     assert_eq!(compared(&["promote-image"], "next"), names::<image::Go>(json!("nonsense")));
 }
 

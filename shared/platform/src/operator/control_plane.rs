@@ -47,6 +47,10 @@ pub struct StateMachines {
     pub delivery_deploy: String,
     /// `deploy` of the promotion path.
     pub promotion_deploy: String,
+    /// `teardown` of the delivery path.
+    pub delivery_teardown: String,
+    /// `teardown` of the promotion path.
+    pub promotion_teardown: String,
 }
 
 impl std::fmt::Debug for ControlPlane {
