@@ -1,6 +1,7 @@
 //! The function against a CloudFormation in memory.
 
 mod fakes;
+mod recovery;
 
 use super::*;
 use fakes::{FakeWorld, failed_event};

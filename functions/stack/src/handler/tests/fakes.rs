@@ -90,6 +90,8 @@ pub struct FakeCloud {
     pub created: RefCell<Vec<NewChangeSet>>,
     pub executed: RefCell<Vec<String>>,
     pub deleted: RefCell<Vec<(String, String)>>,
+    /// Whether stacks are protected from deletion.
+    pub termination_protection: Cell<bool>,
     /// What was retained or skipped.
     pub left_out: RefCell<Vec<String>>,
 }
@@ -244,7 +246,7 @@ impl Stacks for Here {
             parent: None,
             outputs: found.outputs.clone(),
             last_updated: None,
-            termination_protection: false,
+            termination_protection: self.termination_protection.get(),
         }))
     }
 
