@@ -2,11 +2,12 @@
 
 use crate::journal::note;
 use crate::load::{self, CHANGE_SETS_MAX, Loaded};
-use crate::observe::{self, NESTING_MAX, unreadable};
+use crate::observe::{self, NESTING_MAX, Sight, unreadable};
 use crate::plan::{decide, no_go, unchanged};
 use crate::template;
 use crate::world::World;
 use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::exports;
 use lockstep_domain::guard::{self, Beneath, Change, Proposed};
 use lockstep_domain::ids::{DeploymentId, Digest, LogicalId};
 use lockstep_domain::packaging::Contents;
@@ -38,6 +39,7 @@ pub async fn change_set<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Fa
         Plan::NoChanges => return unchanged(world, loaded, sight).await,
         other => return Err(no_go(other)),
     };
+    withdraws_nothing_in_use(&stacks, sight.as_ref(), &contents).await?;
     let wish = Wish { release: &release, contents: &contents, stage, kind };
     let (attempt, view) = make(world, &stacks, &loaded, &wish).await?;
     if view.state == ChangeSetState::Empty {
@@ -121,7 +123,9 @@ async fn make<W: World>(
             _ if view.description != description(&loaded.deployment.record) => {}
             ChangeSetState::Ready | ChangeSetState::Empty => return Ok((attempt, view)),
             ChangeSetState::Obsolete => {}
-            ChangeSetState::Failed(why) => {
+            ChangeSetState::Failed(ref why) => {
+                let why = invalid(stacks, &view.arn, why).await;
+                forget(world, stacks, loaded, &view, wish.kind).await?;
                 return Err(Failure::new(
                     FailureKind::StackFailed,
                     format!("the change set for {} could not be made: {why}", loaded.stack),
@@ -149,6 +153,31 @@ async fn make<W: World>(
             loaded.stack
         ),
     ))
+}
+
+/// Refuses an update that withdraws what another stack imports.
+async fn withdraws_nothing_in_use(
+    stacks: &impl Stacks,
+    sight: Option<&Sight>,
+    contents: &Contents,
+) -> Result<(), Failure> {
+    let Some(sight) = sight else { return Ok(()) };
+    for export in exports::withdrawn(&sight.stack.exports, &contents.template.to_json()) {
+        let importers = stacks.importers(export).await?;
+        if !importers.is_empty() {
+            return Err(Failure::rejected(exports::refusal(export, &importers)));
+        }
+    }
+    Ok(())
+}
+
+/// Why a change set could not be made: what validation found, else what the change set says of itself.
+async fn invalid(stacks: &impl Stacks, change_set: &str, why: &str) -> String {
+    match stacks.validation_failures(change_set).await {
+        Ok(found) if !found.is_empty() => found.join("; "),
+        Ok(_) => why.to_owned(),
+        Err(unread) => format!("{why} (what validation found could not be read: {unread})"),
+    }
 }
 
 /// Whether the change set of this attempt was read before: then it was not just never made.

@@ -11,6 +11,7 @@ pub mod credentials;
 pub mod diagnosis;
 pub mod environment;
 pub mod error;
+pub mod exports;
 pub mod gate;
 pub mod guard;
 pub mod hints;

@@ -8,7 +8,7 @@ mod read;
 use crate::aws::Aws;
 use crate::failure::failure;
 use aws_sdk_cloudformation::Client;
-use aws_sdk_cloudformation::types::{Capability, ChangeSetType, Parameter, Tag};
+use aws_sdk_cloudformation::types::{Capability, ChangeSetType, EventFilter, Parameter, Tag};
 use jiff::Timestamp;
 use lockstep_domain::diagnosis::StackEvent;
 use lockstep_domain::error::Failure;
@@ -28,6 +28,8 @@ pub struct Stack {
     pub parent: Option<String>,
     /// Its outputs.
     pub outputs: BTreeMap<String, String>,
+    /// The names under which it exports outputs, by the outputs' keys.
+    pub exports: BTreeMap<String, String>,
     /// When it was last updated; none if never.
     pub last_updated: Option<Timestamp>,
     /// Whether CloudFormation refuses to delete it. Lockstep never changes that.
@@ -128,6 +130,12 @@ pub trait Stacks {
     /// The names of the stack's change sets.
     async fn change_sets(&self, stack: &str) -> Result<Vec<String>, Failure>;
 
+    /// The names of the stacks that import `export`.
+    async fn importers(&self, export: &str) -> Result<Vec<String>, Failure>;
+
+    /// What CloudFormation's validation found wrong with what the change set of this ARN would make, one sentence each.
+    async fn validation_failures(&self, change_set: &str) -> Result<Vec<String>, Failure>;
+
     /// Begins to make a change set. Undone by [`Stacks::delete_change_set`], for a new stack by
     /// [`Stacks::delete_stack`].
     async fn create_change_set(&self, wanted: &NewChangeSet) -> Result<Creation, Failure>;
@@ -142,7 +150,8 @@ pub trait Stacks {
     /// Deletes a change set; there may be none.
     async fn delete_change_set(&self, stack: &str, change_set: &str) -> Result<(), Failure>;
 
-    /// Executes the change set of this ARN. CloudFormation undoes it itself if it fails.
+    /// Executes the change set of this ARN. CloudFormation undoes it itself if it fails, and then keeps nothing of what
+    /// it had made new, whatever its deletion policy: a name that is taken would stand in the way of the next try.
     async fn execute_change_set(&self, change_set: &str, token: &str) -> Result<Execution, Failure>;
 
     /// Begins to delete the stack of this ARN; there may be none. Nothing undoes it. `retain` are the logical ids of
@@ -261,6 +270,40 @@ impl Stacks for CloudFormation {
         }
     }
 
+    async fn importers(&self, export: &str) -> Result<Vec<String>, Failure> {
+        let mut importers = Vec::new();
+        let mut next = None;
+        loop {
+            let request = self.client().list_imports().export_name(export).set_next_token(next);
+            let page = match request.send().await {
+                Ok(page) => page,
+                Err(error) if read::is_not_imported(&error) => return Ok(importers),
+                Err(error) => return Err(failure("ListImports", export, &error)),
+            };
+            importers.extend(page.imports().iter().cloned());
+            next = page.next_token;
+            if next.is_none() {
+                return Ok(importers);
+            }
+        }
+    }
+
+    async fn validation_failures(&self, change_set: &str) -> Result<Vec<String>, Failure> {
+        let failed = EventFilter::builder().failed_events(true).build();
+        let mut found = Vec::new();
+        let mut next = None;
+        loop {
+            let request = self.client().describe_events().change_set_name(change_set).filters(failed.clone());
+            let page = request.set_next_token(next).send().await;
+            let page = page.map_err(|error| failure("DescribeEvents", change_set, &error))?;
+            found.extend(page.operation_events().iter().filter_map(read::validation_failure));
+            next = page.next_token;
+            if next.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
     async fn create_change_set(&self, wanted: &NewChangeSet) -> Result<Creation, Failure> {
         let kind = match wanted.kind {
             ChangeSetKind::Create => ChangeSetType::Create,
@@ -343,7 +386,7 @@ impl Stacks for CloudFormation {
 
     async fn execute_change_set(&self, change_set: &str, token: &str) -> Result<Execution, Failure> {
         let request = self.client().execute_change_set().change_set_name(change_set);
-        match request.client_request_token(token).send().await {
+        match request.client_request_token(token).retain_except_on_create(true).send().await {
             Ok(_) => Ok(Execution::Accepted),
             Err(error) => match error.as_service_error() {
                 Some(refused) if refused.is_token_already_exists_exception() => Ok(Execution::Accepted),

@@ -4,6 +4,7 @@ use super::{ChangeSetState, ChangeSetView, Stack};
 use aws_sdk_cloudformation::operation::describe_change_set::{
     DescribeChangeSetError, DescribeChangeSetOutput,
 };
+use aws_sdk_cloudformation::operation::list_imports::ListImportsError;
 use aws_sdk_cloudformation::types::{
     ChangeSetStatus, ChangeType, ExecutionStatus, ResourceAttribute, ResourceChange,
 };
@@ -34,17 +35,41 @@ pub(super) fn has_no_change_set(error: &SdkError<DescribeChangeSetError, HttpRes
         || is_absent(error)
 }
 
+/// Whether nobody imports the export: ListImports answers that as an error, which only its text tells apart.
+pub(super) fn is_not_imported(error: &SdkError<ListImportsError, HttpResponse>) -> bool {
+    error.as_service_error().is_some_and(|refused| {
+        refused.code() == Some("ValidationError")
+            && refused.message().is_some_and(|message| message.contains("is not imported by any stack"))
+    })
+}
+
+/// One failure of CloudFormation's validation before an operation, as a sentence; nothing for other events.
+pub(super) fn validation_failure(event: &aws_sdk_cloudformation::types::OperationEvent) -> Option<String> {
+    let why = event.validation_status_reason().or(event.resource_status_reason())?;
+    let place = event.validation_path().map_or_else(String::new, |path| format!(", {path}"));
+    Some(match event.logical_resource_id() {
+        Some(resource) => {
+            format!("{resource} ({}{place}): {why}", event.resource_type().unwrap_or("of unknown type"))
+        }
+        None => why.to_owned(),
+    })
+}
+
 pub(super) fn stack(found: &aws_sdk_cloudformation::types::Stack) -> Result<Stack, Failure> {
     let (Some(arn), Some(status)) = (found.stack_id(), found.stack_status()) else {
         return Err(Failure::bug("DescribeStacks answered a stack without an id or a status"));
     };
     let outputs = found.outputs().iter();
+    let exports = found.outputs().iter();
     Ok(Stack {
         arn: arn.to_owned(),
         status: StackStatus::parse(status.as_str()),
         parent: found.root_id().or(found.parent_id()).filter(|id| !id.is_empty()).map(str::to_owned),
         outputs: outputs
             .filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())))
+            .collect(),
+        exports: exports
+            .filter_map(|output| Some((output.output_key()?.to_owned(), output.export_name()?.to_owned())))
             .collect(),
         last_updated: found.last_updated_time().and_then(time),
         termination_protection: found.enable_termination_protection().unwrap_or_default(),

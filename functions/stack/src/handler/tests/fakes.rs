@@ -92,6 +92,12 @@ pub struct FakeCloud {
     pub deleted: RefCell<Vec<(String, String)>>,
     /// Whether stacks are protected from deletion.
     pub termination_protection: Cell<bool>,
+    /// What stacks export, by the keys of their outputs.
+    pub exports: RefCell<BTreeMap<String, String>>,
+    /// Who imports whatever is exported.
+    pub importers: RefCell<Vec<String>>,
+    /// What validation finds wrong with every change set.
+    pub invalid: RefCell<Vec<String>>,
     /// What was retained or skipped.
     pub left_out: RefCell<Vec<String>>,
 }
@@ -245,6 +251,7 @@ impl Stacks for Here {
             status: found.status.clone(),
             parent: None,
             outputs: found.outputs.clone(),
+            exports: self.exports.borrow().clone(),
             last_updated: None,
             termination_protection: self.termination_protection.get(),
         }))
@@ -266,6 +273,14 @@ impl Stacks for Here {
 
     async fn change_sets(&self, stack: &str) -> Result<Vec<String>, Failure> {
         Ok(self.change_set_names(&self.name_of(stack).unwrap()))
+    }
+
+    async fn importers(&self, _export: &str) -> Result<Vec<String>, Failure> {
+        Ok(self.importers.borrow().clone())
+    }
+
+    async fn validation_failures(&self, _change_set: &str) -> Result<Vec<String>, Failure> {
+        Ok(self.invalid.borrow().clone())
     }
 
     async fn create_change_set(&self, wanted: &NewChangeSet) -> Result<Creation, Failure> {

@@ -254,3 +254,63 @@ async fn a_stack_that_is_gone_needs_no_teardown() {
     let world = teardown("ci");
     assert_eq!(go(&world, plan_teardown(&world.id())).await, Go::Done);
 }
+
+/// Row 4.
+#[tokio::test]
+async fn a_change_set_that_validation_refuses_is_explained_and_leaves_no_empty_stack() {
+    let world = FakeWorld::new("ci");
+    let id = world.id();
+    assert_eq!(go(&world, plan(&id)).await, Go::ChangeSet);
+    *world.cloud.next_state.borrow_mut() = Some(ChangeSetState::Failed("validation failed".into()));
+    world
+        .cloud
+        .invalid
+        .borrow_mut()
+        .push("Topic (AWS::SNS::Topic, /Properties/Nmae): no such property".into());
+    let told = failure(&world, change_set(&id)).await;
+    assert_eq!(told.kind, FailureKind::StackFailed);
+    assert!(told.message.contains("no such property"), "{told}");
+    assert!(world.cloud.change_set_names("ci-logs").is_empty());
+    assert_eq!(world.cloud.deleted.borrow().len(), 1);
+}
+
+/// Row 24.
+#[tokio::test]
+async fn an_update_that_withdraws_what_another_stack_imports_is_refused_before_it_begins() {
+    let world = FakeWorld::new("ci");
+    world.cloud.stack("ci-logs", StackStatus::UpdateComplete);
+    world.own("ci-logs");
+    world.cloud.exports.borrow_mut().insert("Host".into(), "ci-logs-host".into());
+    let id = world.id();
+    go(&world, plan(&id)).await;
+    world.cloud.importers.borrow_mut().push("ci-web".into());
+    let told = failure(&world, change_set(&id)).await;
+    assert_eq!(told.kind, FailureKind::Rejected);
+    assert!(told.message.contains("ci-web"), "{told}");
+    assert!(world.cloud.created.borrow().is_empty());
+    world.cloud.importers.borrow_mut().clear();
+    assert_eq!(go(&world, change_set(&id)).await, Go::Execute);
+}
+
+/// Rows 11 and 12.
+#[tokio::test]
+async fn an_empty_update_after_a_rollback_is_no_change_and_no_failure() {
+    let world = FakeWorld::new("ci");
+    world.cloud.stack("ci-logs", StackStatus::UpdateRollbackComplete);
+    world.own("ci-logs");
+    let id = world.id();
+    assert_eq!(go(&world, plan(&id)).await, Go::ChangeSet);
+    *world.cloud.next_state.borrow_mut() = Some(ChangeSetState::Empty);
+    assert_eq!(go(&world, change_set(&id)).await, Go::Check);
+}
+
+/// Row 30: the stack that was planned for is watched, not whichever has its name.
+#[tokio::test]
+async fn a_stack_that_was_deleted_and_made_anew_meanwhile_is_not_taken_for_ours() {
+    let world = FakeWorld::new("ci");
+    let id = deploy(&world).await;
+    let planned = world.deployment().stack_arn.unwrap();
+    world.cloud.stack("ci-logs", StackStatus::CreateComplete);
+    assert_ne!(world.cloud.arn("ci-logs"), planned);
+    assert_eq!(go(&world, observe(&id)).await, Go::Wait, "nothing is known of ours");
+}
