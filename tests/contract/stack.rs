@@ -70,7 +70,10 @@ impl Stack {
     /// `value` with its functions replaced by what they give.
     fn resolve(&self, value: &Value) -> Value {
         match value {
-            Value::Array(items) => items.iter().map(|item| self.resolve(item)).collect(),
+            // AWS::NoValue leaves its item out.
+            Value::Array(items) => {
+                items.iter().map(|item| self.resolve(item)).filter(|item| !item.is_null()).collect()
+            }
             Value::Object(map) => match map.iter().next() {
                 Some((function, argument)) if map.len() == 1 => self.call(function, argument),
                 _ => self.each(map),
@@ -120,6 +123,7 @@ impl Stack {
             "AWS::Region" => json!(REGION),
             "AWS::AccountId" => json!(self.account),
             "AWS::StackName" => json!(self.name),
+            "AWS::NoValue" => Value::Null,
             name => match self.parameters.get(name) {
                 Some(value) => value.clone(),
                 None => self.reference_of_resource(name),

@@ -84,10 +84,13 @@ pub async fn destroy<W: World>(world: &W, stage: &StageName, name: &str, task: &
             world.waits().register(&key, task).await?;
             world.waits().wake(&key).await
         }
-        Destroy::Delete { arn, token } => {
+        Destroy::Delete { arn, token, empty } => {
             target.note(world, &format!("deleting the throw-away stack {arn}")).await?;
             let key = operation_key(&arn, &token);
             world.waits().register(&key, task).await?;
+            for bucket in &empty {
+                world.empty_bucket(&target.location, &target.session, bucket).await?;
+            }
             stacks.delete_stack(&arn, &token, &world.execution_role(&target.location), &[]).await?;
             // One that was only reviewed is gone at once, and may tell nobody.
             match stacks.describe(target.stack.as_str()).await? {

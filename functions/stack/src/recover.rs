@@ -39,6 +39,9 @@ pub async fn recover<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Res
     let role = world.execution_role(&loaded.deployment.record.location);
     let loaded = journal(world, loaded, &recovery, &operation).await?;
     world.waits().register(&key, task).await?;
+    for bucket in &recovery.empty {
+        world.empty_bucket(&loaded.deployment.record.location, &loaded.session(), bucket).await?;
+    }
     begin(&stacks, &operation, &role).await?;
     // The deletion of a stack that was only reviewed is over at once, and may tell nobody.
     match plan::decide(world, &stacks, &loaded, &protect).await?.0 {

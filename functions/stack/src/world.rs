@@ -6,6 +6,7 @@ use lockstep_domain::error::Failure;
 use lockstep_domain::records::Location;
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
+use lockstep_platform::buckets;
 use lockstep_platform::clock;
 use lockstep_platform::cloudformation::{CloudFormation, Stacks};
 use lockstep_platform::config::{Config, Setting};
@@ -53,6 +54,9 @@ pub trait World {
 
     /// CloudFormation at `location`; `session` tells people there who came.
     async fn stacks(&self, location: &Location, session: &str) -> Result<Self::Stacks, Failure>;
+
+    /// Empties a bucket of a throw-away stack at `location`. Nothing undoes it; it may be gone.
+    async fn empty_bucket(&self, location: &Location, session: &str, bucket: &str) -> Result<(), Failure>;
 
     /// Puts a template where CloudFormation at `location` can read it, and says where that is. The key is the
     /// template's digest, so that doing it again changes nothing, and needs no undo.
@@ -127,6 +131,10 @@ impl World for Cloud {
 
     async fn stacks(&self, location: &Location, session: &str) -> Result<CloudFormation, Failure> {
         Ok(CloudFormation::new(&self.deployer(location, session).await?))
+    }
+
+    async fn empty_bucket(&self, location: &Location, session: &str, bucket: &str) -> Result<(), Failure> {
+        buckets::empty(&self.deployer(location, session).await?, bucket).await
     }
 
     async fn put_template(

@@ -93,6 +93,16 @@ impl Remains {
         named_resources(held.filter(|resource| named(resource) || is_protected(&resource.resource_type)))
     }
 
+    /// The buckets of a throw-away stack that refused to be deleted, by the names CloudFormation made from the stack's:
+    /// others are not ours to empty.
+    fn full_buckets(&self) -> Vec<String> {
+        let stuck = self.resources.iter().filter(|resource| {
+            resource.resource_type == "AWS::S3::Bucket" && resource.status == "DELETE_FAILED"
+        });
+        let prefix = format!("{}-", crate::stages::TEST);
+        stuck.map(|bucket| bucket.physical_id.clone()).filter(|name| name.starts_with(&prefix)).collect()
+    }
+
     /// The stack's own resources that refused to be deleted: what RetainResources may name.
     fn undeletable(&self) -> Vec<NamedResource> {
         let own = self.resources.iter().filter(|resource| !resource.logical_id.contains('.'));
@@ -190,6 +200,8 @@ pub struct Recovery {
     pub operation: OperationKind,
     /// The resources that a person allowed to retain or to skip.
     pub without: Vec<String>,
+    /// The buckets of a throw-away stack that must be emptied first.
+    pub empty: Vec<String>,
     /// Why, for the journal.
     pub why: String,
 }

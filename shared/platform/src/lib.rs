@@ -8,6 +8,8 @@ pub mod artifacts;
 #[cfg(feature = "sts")]
 mod assume;
 pub mod aws;
+#[cfg(feature = "s3")]
+pub mod buckets;
 pub mod clock;
 #[cfg(feature = "cloudformation")]
 pub mod cloudformation;

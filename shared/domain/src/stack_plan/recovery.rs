@@ -193,7 +193,7 @@ fn on_approval(
         );
     }
     let why = format!("a person allowed to {} {}", action.as_str(), without.join(", "));
-    Plan::Recover(Recovery { arn: stack.arn.clone(), operation, without, why })
+    Plan::Recover(Recovery { arn: stack.arn.clone(), operation, without, empty: Vec::new(), why })
 }
 
 fn once(stack: &Observed, known: &Known<'_>, operation: OperationKind, why: &str) -> Plan {
@@ -204,7 +204,8 @@ fn once(stack: &Observed, known: &Known<'_>, operation: OperationKind, why: &str
 }
 
 pub(super) fn recover(stack: &Observed, operation: OperationKind, why: &str) -> Plan {
-    Plan::Recover(Recovery { arn: stack.arn.clone(), operation, without: Vec::new(), why: why.to_owned() })
+    let why = why.to_owned();
+    Plan::Recover(Recovery { arn: stack.arn.clone(), operation, without: Vec::new(), empty: Vec::new(), why })
 }
 
 /// Whether this deployment did that to the stack already: it is the newest operation on it, or came before that one.
@@ -215,7 +216,7 @@ pub(super) fn was_tried(
     without: &[String],
 ) -> bool {
     let same = |begun: &&Operation| begun.operation == operation && begun.target == stack.arn;
-    if known.operations.iter().filter(same).count() >= ATTEMPTS_MAX as usize {
+    if is_tried_enough(stack, known, operation) {
         return true;
     }
     let Some(newest) = stack.newest.token() else { return false };
@@ -223,6 +224,12 @@ pub(super) fn was_tried(
         return false;
     };
     known.operations[..=reached].iter().filter(same).any(|begun| begun.without == without)
+}
+
+/// Whether this deployment did that to the stack as often as it may.
+pub(super) fn is_tried_enough(stack: &Observed, known: &Known<'_>, operation: OperationKind) -> bool {
+    let same = |begun: &&Operation| begun.operation == operation && begun.target == stack.arn;
+    known.operations.iter().filter(same).count() >= ATTEMPTS_MAX as usize
 }
 
 /// The journal's entry for a recovery that is about to be begun: the entry of an earlier try if CloudFormation shows no

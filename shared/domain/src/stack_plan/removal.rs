@@ -1,9 +1,9 @@
 //! Stacks that are to go: torn down for good, or thrown away after a test.
 
-use super::recovery::{recover, retain, wait, was_tried};
+use super::recovery::{is_tried_enough, recover, retain, wait, was_tried};
 use super::{
-    Known, Newest, Observed, Phase, Plan, StackStatus, blockers, human, is_ours, not_ours, operation_key,
-    sentence, unknown, unread,
+    Known, Newest, Observed, Phase, Plan, Recovery, Remains, StackStatus, blockers, human, is_ours, not_ours,
+    operation_key, sentence, unknown, unread,
 };
 use crate::records::{OperationKind, Proposal, ProposedAction};
 use crate::token::{client_token, is_client_token};
@@ -45,6 +45,16 @@ pub fn teardown(found: Option<&Observed>, known: &Known<'_>, is_thrown_away: boo
     if !was_tried(stack, known, OperationKind::Delete, &[]) {
         return recover(stack, OperationKind::Delete, "it is torn down");
     }
+    let empty = if is_thrown_away { remains.full_buckets() } else { Vec::new() };
+    if !empty.is_empty() && !is_tried_enough(stack, known, OperationKind::Delete) {
+        return Plan::Recover(Recovery {
+            arn: stack.arn.clone(),
+            operation: OperationKind::Delete,
+            without: Vec::new(),
+            empty,
+            why: "its buckets were full".to_owned(),
+        });
+    }
     if is_thrown_away || stack.status != StackStatus::DeleteFailed {
         return human(stack, what_blocks(stack));
     }
@@ -62,6 +72,8 @@ pub enum Destroy {
         arn: String,
         /// The client request token: the same until a deletion was seen to have failed.
         token: String,
+        /// The buckets that must be emptied first: they were full when it was tried before.
+        empty: Vec<String>,
     },
     /// An operation of ours runs on it; delete it afterwards, if that is not what the operation does.
     Wait {
@@ -79,6 +91,9 @@ pub enum Destroy {
 
 /// How often a stack's deletion may be tried in its life.
 const MAX_DELETIONS: u32 = 20;
+
+/// After how many deletions full buckets are no excuse any more: something keeps filling them.
+const EMPTIED_MAX: u32 = 2;
 
 /// What is to be done to get rid of the throw-away stack that was found.
 ///
@@ -109,7 +124,8 @@ pub fn destroy(found: Option<&Observed>, known: &Known<'_>) -> Destroy {
         _ if last.is_some_and(|n| n >= MAX_DELETIONS) => undeletable(stack),
         _ => {
             let attempt = last.map_or(1, |n| n + 1);
-            Destroy::Delete { arn: stack.arn.clone(), token: deletion_token(&stack.arn, attempt) }
+            let empty = stack.remains.as_ref().map(Remains::full_buckets).unwrap_or_default();
+            Destroy::Delete { arn: stack.arn.clone(), token: deletion_token(&stack.arn, attempt), empty }
         }
     }
 }
@@ -120,10 +136,18 @@ pub fn destroyed(found: Option<&Observed>) -> Destroy {
         None => Destroy::Gone,
         Some(stack) => match stack.status {
             StackStatus::DeleteComplete => Destroy::Gone,
+            StackStatus::DeleteFailed if can_be_emptied(stack) => Destroy::LookAgain,
             StackStatus::DeleteFailed => undeletable(stack),
             _ => Destroy::LookAgain,
         },
     }
+}
+
+/// Whether it was full buckets that blocked the deletion, and they were not emptied twice already.
+fn can_be_emptied(stack: &Observed) -> bool {
+    let attempt = stack.newest.token().and_then(|token| deletion_attempt(&stack.arn, token));
+    let is_early = attempt.is_some_and(|attempt| attempt <= EMPTIED_MAX);
+    is_early && stack.remains.as_ref().is_some_and(|remains| !remains.full_buckets().is_empty())
 }
 
 fn undeletable(stack: &Observed) -> Destroy {

@@ -481,6 +481,32 @@ fn a_teardown_that_failed_leaves_something_behind_only_if_a_person_says_so() {
     assert!(begins(&second, OperationKind::Delete, &["Thing"]), "{second:?}");
 }
 
+/// A full bucket does not keep a throw-away stack alive; one with a name of its own, or of a stage that lasts, is not
+/// ours to empty.
+#[test]
+fn the_full_buckets_of_a_throw_away_stack_are_emptied_before_it_is_deleted_again() {
+    let bucket = |name: &str| LiveResource {
+        physical_id: name.into(),
+        ..resource("Archive", "AWS::S3::Bucket", "DELETE_FAILED")
+    };
+    let found = |name: &str, attempt| Observed {
+        newest: Newest::Named(client_token(ARN, "destroy", attempt)),
+        ..with(StackStatus::DeleteFailed, vec![bucket(name)])
+    };
+    let known = World::ours();
+    let full = found("test-logs-archive-1abc", 1);
+    assert_eq!(destroyed(Some(&full)), Destroy::LookAgain);
+    assert!(matches!(destroy(Some(&full), &known.known()),
+        Destroy::Delete { empty, .. } if empty == ["test-logs-archive-1abc"]));
+    assert!(matches!(destroyed(Some(&found("test-logs-archive-1abc", 3))), Destroy::NeedsHuman { .. }));
+    assert!(matches!(destroyed(Some(&found("company-archive", 1))), Destroy::NeedsHuman { .. }));
+
+    let delete = teardown(Some(&with(StackStatus::CreateComplete, vec![])), &known.known(), true);
+    let (known, full) = known.after(&full, &delete);
+    assert!(matches!(teardown(Some(&full), &known.known(), true),
+        Plan::Recover(recovery) if recovery.empty == ["test-logs-archive-1abc"]));
+}
+
 #[test]
 fn what_blocks_the_end_of_a_throw_away_stack_is_named() {
     let found = holding(StackStatus::DeleteFailed, "AWS::EC2::VPC", "DELETE_FAILED");
@@ -500,7 +526,7 @@ fn statuses_are_written_as_they_are_read() {
 #[test]
 fn a_throw_away_stack_is_deleted_by_arn_with_a_token_that_rises_only_after_a_failure() {
     let known = World::ours();
-    let first = Destroy::Delete { arn: ARN.into(), token: client_token(ARN, "destroy", 1) };
+    let first = Destroy::Delete { arn: ARN.into(), token: client_token(ARN, "destroy", 1), empty: vec![] };
     assert_eq!(destroy(Some(&stack(StackStatus::CreateComplete)), &known.known()), first);
     assert_eq!(destroy(Some(&stack(StackStatus::RollbackComplete)), &known.known()), first);
     let running = Observed {
@@ -510,7 +536,7 @@ fn a_throw_away_stack_is_deleted_by_arn_with_a_token_that_rises_only_after_a_fai
     let key = operation_key(ARN, &client_token(ARN, "destroy", 1));
     assert_eq!(destroy(Some(&running), &known.known()), Destroy::Wait { key });
     let failed = Observed { status: StackStatus::DeleteFailed, ..running };
-    let second = Destroy::Delete { arn: ARN.into(), token: client_token(ARN, "destroy", 2) };
+    let second = Destroy::Delete { arn: ARN.into(), token: client_token(ARN, "destroy", 2), empty: vec![] };
     assert_eq!(destroy(Some(&failed), &known.known()), second);
 }
 

@@ -98,6 +98,8 @@ pub struct FakeCloud {
     pub importers: RefCell<Vec<String>>,
     /// What validation finds wrong with every change set.
     pub invalid: RefCell<Vec<String>>,
+    /// The buckets that were emptied.
+    pub emptied: RefCell<Vec<String>>,
     /// What was retained or skipped.
     pub left_out: RefCell<Vec<String>>,
 }
@@ -560,6 +562,11 @@ impl World for FakeWorld {
 
     async fn stacks(&self, _location: &Location, _session: &str) -> Result<Here, Failure> {
         Ok(Here(Rc::clone(&self.cloud)))
+    }
+
+    async fn empty_bucket(&self, _location: &Location, _session: &str, bucket: &str) -> Result<(), Failure> {
+        self.cloud.emptied.borrow_mut().push(bucket.to_owned());
+        Ok(())
     }
 
     async fn put_template(

@@ -1,0 +1,61 @@
+//! Emptying a bucket, so that it can be deleted.
+
+use crate::aws::Aws;
+use crate::failure::{code, failure};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use lockstep_domain::error::{Failure, FailureKind};
+
+/// Deletes every version of every object of `bucket`, and every delete marker; the bucket may be gone. Nothing undoes
+/// it: only buckets of throw-away stacks may be given. A thousand at a time
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>), so that a caller whose time is up has
+/// made progress and may call again.
+pub async fn empty(aws: &Aws, bucket: &str) -> Result<(), Failure> {
+    let client = aws.s3();
+    loop {
+        let page = match client.list_object_versions().bucket(bucket).send().await {
+            Ok(page) => page,
+            Err(error) if code(&error) == Some("NoSuchBucket") => return Ok(()),
+            Err(error) => return Err(failure("ListObjectVersions", bucket, &error)),
+        };
+        let found = identifiers(&page)?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        delete(&client, bucket, found).await?;
+    }
+}
+
+fn identifiers(page: &ListObjectVersionsOutput) -> Result<Vec<ObjectIdentifier>, Failure> {
+    let versions = page.versions().iter().map(|version| (version.key(), version.version_id()));
+    let markers = page.delete_markers().iter().map(|marker| (marker.key(), marker.version_id()));
+    versions
+        .chain(markers)
+        .map(|(key, version)| {
+            let identifier = ObjectIdentifier::builder().set_key(key.map(str::to_owned));
+            identifier.set_version_id(version.map(str::to_owned)).build()
+        })
+        .collect::<Result<_, _>>()
+        .map_err(|error| {
+            Failure::bug(format!("ListObjectVersions answered a version without a key: {error}"))
+        })
+}
+
+async fn delete(client: &Client, bucket: &str, objects: Vec<ObjectIdentifier>) -> Result<(), Failure> {
+    let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build();
+    let delete = delete.map_err(|error| Failure::bug(format!("DeleteObjects without objects: {error}")))?;
+    let answer = client.delete_objects().bucket(bucket).delete(delete).send().await;
+    let answer = answer.map_err(|error| failure("DeleteObjects", bucket, &error))?;
+    match answer.errors().first() {
+        None => Ok(()),
+        Some(refused) => Err(Failure::new(
+            FailureKind::StackNeedsHuman,
+            format!(
+                "the bucket {bucket} cannot be emptied: {} of {}",
+                refused.code().unwrap_or("an error"),
+                refused.key().unwrap_or("an object")
+            ),
+        )),
+    }
+}
