@@ -23,8 +23,13 @@ const LOOK_MAX: Duration = Duration::from_secs(10);
 /// What is kept for the last look before a deadline, so that a peer that came up during the last pause is seen.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
-/// The most characters of a function's own words that are repeated.
+/// The most characters of a check, and of a function's own words, that are repeated.
 const SHOWN_CHARS: usize = 200;
+
+/// The most characters of why a check failed. All checks a component may have, each failing at this length, fit into
+/// the cause of an execution's failure (32768 characters,
+/// <https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskFailure.html>).
+const WHY_CHARS: usize = 400;
 
 /// What a deployment's checks are run against.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -265,7 +270,11 @@ fn evaluate(called: &Called, patience: Duration) -> Result<(), String> {
 
 /// `text` on one line, cut to [`SHOWN_CHARS`].
 fn shown(text: &str) -> String {
-    text.chars().take(SHOWN_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    cut(text, SHOWN_CHARS)
+}
+
+fn cut(text: &str, chars: usize) -> String {
+    text.chars().take(chars).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// One check and what came of it.
@@ -277,17 +286,21 @@ pub fn note(judged: &[Judged]) -> String {
         return "the component has no checks".to_owned();
     }
     let lines = judged.iter().map(|(check, result)| match result {
-        Ok(()) => format!("passed: {check}"),
-        Err(why) => format!("failed: {check}: {why}"),
+        Ok(()) => format!("passed: {}", shown(&check.to_string())),
+        Err(why) => format!("failed: {}", line(check, why)),
     });
     format!("checks: {}", lines.collect::<Vec<_>>().join("; "))
+}
+
+fn line(check: &Check, why: &str) -> String {
+    format!("{}: {}", shown(&check.to_string()), cut(why, WHY_CHARS))
 }
 
 /// What the checks amount to; `CheckFailed` names every one that failed.
 pub fn verdict(deployment: &DeploymentId, stack: &StackName, judged: &[Judged]) -> Result<Response, Failure> {
     let failed: Vec<String> = judged
         .iter()
-        .filter_map(|(check, result)| result.as_ref().err().map(|why| format!("{check}: {why}")))
+        .filter_map(|(check, result)| result.as_ref().err().map(|why| line(check, why)))
         .collect();
     let total = judged.len();
     if failed.is_empty() {
@@ -305,7 +318,7 @@ pub fn verdict(deployment: &DeploymentId, stack: &StackName, judged: &[Judged]) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockstep_domain::checks::Deadline;
+    use lockstep_domain::checks::{CHECKS_MAX, Deadline};
 
     fn location() -> Location {
         Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() }
@@ -406,6 +419,17 @@ mod tests {
         }
         let peer = Peer::of(&"http://a.example".parse().unwrap()).unwrap();
         assert_eq!(Ask::Connect(peer).patience(seconds(240)), seconds(10));
+    }
+
+    #[test]
+    fn the_failures_of_as_many_checks_as_there_may_be_fit_into_an_executions_cause() {
+        let address = format!("{}:22", "a".repeat(1900)).parse().unwrap();
+        let check = Check::Tcp { address, deadline_seconds: Deadline::default() };
+        let judged = vec![(check, Err("no\n".repeat(1000))); CHECKS_MAX];
+        let id = DeploymentId::of_execution("arn");
+        let message = verdict(&id, &"ci-logs".parse().unwrap(), &judged).unwrap_err().message;
+        assert!(message.chars().count() < 32_000 && !message.contains('\n'), "{}", message.len());
+        assert!(note(&judged).chars().count() < 32_000);
     }
 
     #[test]
