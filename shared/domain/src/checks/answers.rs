@@ -91,8 +91,9 @@ pub fn evaluate_output(name: &LogicalId, matches: &Pattern, outputs: &Outputs) -
     Err(format!("output {name} is '{}', which does not match {matches}", shown(value)))
 }
 
-/// The name or ARN of the function that a [`Check::Lambda`] calls, as the `FunctionName` of Lambda's Invoke takes it
-/// (<https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>); if there is none, a sentence that says so.
+/// The name or ARN of the function that a [`Check::Lambda`](super::Check::Lambda) calls, as the `FunctionName` of
+/// Lambda's Invoke takes it (<https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>); if there is none, a
+/// sentence that says so.
 pub fn lambda_function<'o>(name: &LogicalId, outputs: &'o Outputs) -> Result<&'o str, String> {
     let value = required_output(name, outputs)?;
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_:.$".contains(&b);

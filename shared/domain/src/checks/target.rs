@@ -27,16 +27,16 @@ pub enum InvalidTarget {
     )]
     Reference(String),
     /// Longer than any target.
-    #[error("is longer than {CHARS_MAX} characters")]
+    #[error("longer than {CHARS_MAX} characters")]
     TooLong,
     /// Nothing that can be asked over HTTP.
-    #[error("is no URL with http:// or https:// and a host")]
+    #[error("not a URL with http:// or https:// and a host")]
     Url,
     /// A URL that carries a user or a password.
-    #[error("holds credentials; a check sends none")]
+    #[error("a URL with credentials in it; a check sends none")]
     Credentials,
     /// No host with a port.
-    #[error("is no host and port, such as broker.example.com:5044 or [2001:db8::1]:5044")]
+    #[error("not a host and port, such as broker.example.com:5044 or [2001:db8::1]:5044")]
     Address,
 }
 
@@ -182,14 +182,14 @@ impl FromStr for TcpTarget {
 impl HttpTarget {
     /// The URL with the stack's outputs put in, or a sentence that says why there is none.
     pub fn resolve(&self, outputs: &Outputs) -> Result<Url, String> {
-        url(&self.0.filled(outputs)?).map_err(|error| format!("with the stack's outputs, {self} {error}"))
+        url(&self.0.filled(outputs)?).map_err(|error| format!("with the stack's outputs, {self} is {error}"))
     }
 }
 
 impl TcpTarget {
     /// The host and port with the stack's outputs put in, or a sentence that says why there are none.
     pub fn resolve(&self, outputs: &Outputs) -> Result<Peer, String> {
-        peer(&self.0.filled(outputs)?).map_err(|error| format!("with the stack's outputs, {self} {error}"))
+        peer(&self.0.filled(outputs)?).map_err(|error| format!("with the stack's outputs, {self} is {error}"))
     }
 }
 

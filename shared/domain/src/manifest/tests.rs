@@ -178,7 +178,7 @@ matches = "("
     assert_eq!(
         problems_after_component(text),
         [
-            "lockstep.toml:9: `checks[0].url`: holds credentials; a check sends none",
+            "lockstep.toml:9: `checks[0].url`: a URL with credentials in it; a check sends none",
             "lockstep.toml:10: `checks[0].status` must be a status from 200 to 599, or a list of one to twenty of them",
             "lockstep.toml:11: `checks[0].deadline_seconds` must be a whole number from 5 to 240",
             "lockstep.toml:12: `checks[0].retries` is not known; known: kind, url, status, matches, deadline_seconds",

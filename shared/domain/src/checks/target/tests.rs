@@ -73,12 +73,12 @@ fn what_can_be_seen_to_be_wrong_is_refused_before_the_stack_exists() {
 fn an_output_cannot_make_a_target_into_what_is_refused() {
     let filled = |host: &str| http("https://${outputs.Host}/").unwrap().resolve(&outputs(&[("Host", host)]));
     for (host, why) in [
-        ("user:secret@a.example", "holds credentials; a check sends none"),
-        ("a.example\nHost: b", "is no URL with http:// or https:// and a host"),
-        ("", "is no URL with http:// or https:// and a host"),
+        ("user:secret@a.example", "a URL with credentials in it; a check sends none"),
+        ("a.example\nHost: b", "not a URL with http:// or https:// and a host"),
+        ("", "not a URL with http:// or https:// and a host"),
     ] {
         let told = filled(host).unwrap_err();
-        assert_eq!(told, format!("with the stack's outputs, https://${{outputs.Host}}/ {why}"));
+        assert_eq!(told, format!("with the stack's outputs, https://${{outputs.Host}}/ is {why}"));
     }
     let whole = http("${outputs.Url}").unwrap();
     assert!(whole.resolve(&outputs(&[("Url", "gopher://a.example")])).is_err());
