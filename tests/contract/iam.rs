@@ -418,7 +418,7 @@ fn what_acts_in_accounts_does_not_write_what_allows_it_to_act() {
 }
 
 /// The partitions of the table on which `action` is allowed.
-fn keys_for(role: &Role, action: &str) -> Vec<String> {
+pub fn keys_for(role: &Role, action: &str) -> Vec<String> {
     let statements = role.statements.iter().filter(|s| s.allows && s.actions.iter().any(|a| a == action));
     let keys = |s: &Statement| {
         let keys = texts(&s.condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]);

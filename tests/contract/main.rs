@@ -3,6 +3,7 @@
 //! Nothing here needs AWS or the local cloud. What the local cloud does not enforce (roles of state machines, resource
 //! policies, PassRole, leading keys) is held here instead.
 
+mod checks;
 mod environment;
 mod expressions;
 mod iam;

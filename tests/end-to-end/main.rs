@@ -3,6 +3,7 @@
 //!
 //! One test, because there is one cloud and its story has an order; each promise is a sentence that a failure names.
 
+mod checks;
 mod code;
 mod deliveries;
 mod events;
@@ -49,6 +50,10 @@ async fn promises(world: &mut World) -> Result<(), Failure> {
     world.promise(evidence, gates::want_evidence).await?;
     let waits = "without an answer nothing is executed, and a refusal ends it";
     world.promise(waits, gates::wait_for_a_person).await?;
+
+    let reach =
+        "a check connects to this machine only where its stage says so, and asks until its page is ready";
+    world.promise(reach, checks::reach_what_their_stage_allows).await?;
 
     let early = "an end that is told before anybody waits for it is not missed";
     world.promise(early, events::may_come_early).await?;

@@ -1,24 +1,35 @@
-//! Which checks can be judged here, which function a check calls, and what all of them amount to.
+//! Which checks can be judged here, whom a check asks, when it asks again, and what all of them amount to.
 
-use lockstep_domain::checks::{Check, evaluate_lambda, evaluate_output, lambda_function};
-use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::checks::{
+    Check, Outputs, Pattern, Peer, Statuses, evaluate_http, evaluate_lambda, evaluate_output, lambda_function,
+};
+use lockstep_domain::error::{Failure, FailureKind, Policy};
 use lockstep_domain::ids::{ComponentName, DeploymentId, Digest, StackName};
 use lockstep_domain::packaging;
 use lockstep_domain::payloads::verify::Response;
 use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Location, Release};
 use lockstep_platform::functions::{ANSWER_BYTES_MAX, Called};
+use lockstep_platform::probe::{Answer, Unanswered};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::time::Duration;
+use url::Url;
 
-/// How long all functions of a deployment's checks may take together; the function itself is given five minutes.
-const PATIENCE_ALL: Duration = Duration::from_secs(240);
+/// How long a function may take to answer once.
+const CALL_MAX: Duration = Duration::from_secs(60);
 
-/// How long one of them may take.
-const PATIENCE_ONE: Duration = Duration::from_secs(60);
+/// How long a peer may take to answer once.
+const LOOK_MAX: Duration = Duration::from_secs(10);
 
-/// The most characters of a function's own words that are repeated.
+/// What is kept for the last look before a deadline, so that a peer that came up during the last pause is seen.
+const LAST_LOOK: Duration = Duration::from_secs(2);
+
+/// The most characters of a check, and of a function's own words, that are repeated.
 const SHOWN_CHARS: usize = 200;
+
+/// The most characters of why a check failed. All checks a component may have, each failing at this length, fit into
+/// the cause of an execution's failure (32768 characters,
+/// <https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskFailure.html>).
+const WHY_CHARS: usize = 400;
 
 /// What a deployment's checks are run against.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,19 +86,120 @@ pub fn checks(release: &Release, digest: &Digest, artifact: &[u8]) -> Result<Vec
 pub enum Step<'a> {
     /// It was judged by the outputs alone.
     Judged(Result<(), String>),
-    /// This function must be called.
+    /// Somebody must be asked.
+    Ask(Ask<'a>),
+}
+
+/// Whom a check asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask<'a> {
+    /// This function must succeed.
     Call(&'a str),
+    /// This URL must be answered as wanted.
+    Get {
+        /// The URL.
+        url: Url,
+        /// The statuses that are wanted.
+        wanted: &'a Statuses,
+        /// What the body must match.
+        matches: Option<&'a Pattern>,
+    },
+    /// This peer must accept a connection.
+    Connect(Peer),
 }
 
 /// Judges a check by the stack's outputs as far as they go.
-pub fn begin<'a>(check: &Check, outputs: &'a BTreeMap<String, String>, location: &Location) -> Step<'a> {
-    match check {
-        Check::Output { name, matches } => Step::Judged(evaluate_output(name, matches, outputs)),
-        Check::Lambda { name } => {
-            match lambda_function(name, outputs).and_then(|f| ours(f, location).map(|()| f)) {
-                Ok(function) => Step::Call(function),
-                Err(why) => Step::Judged(Err(why)),
-            }
+pub fn begin<'a>(check: &'a Check, outputs: &'a Outputs, location: &Location) -> Step<'a> {
+    let ask = match check {
+        Check::Output { name, matches } => return Step::Judged(evaluate_output(name, matches, outputs)),
+        Check::Lambda { name, .. } => {
+            lambda_function(name, outputs).and_then(|f| ours(f, location).map(|()| Ask::Call(f)))
+        }
+        Check::Http { url, status, matches, .. } => {
+            url.resolve(outputs).map(|url| Ask::Get { url, wanted: status, matches: matches.as_ref() })
+        }
+        Check::Tcp { address, .. } => address.resolve(outputs).map(Ask::Connect),
+    };
+    ask.map_or_else(|why| Step::Judged(Err(why)), Step::Ask)
+}
+
+impl Ask<'_> {
+    /// How long one look may take when `left` is left until the deadline.
+    pub fn patience(&self, left: Duration) -> Duration {
+        left.min(match self {
+            Self::Call(_) => CALL_MAX,
+            Self::Get { .. } | Self::Connect(_) => LOOK_MAX,
+        })
+    }
+}
+
+/// Why a look did not let its check pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unmet {
+    /// Asking again changes nothing.
+    Never(String),
+    /// It may pass later.
+    NotYet(String),
+    /// AWS could not be asked, which says nothing of the stack.
+    Unknown(Failure),
+}
+
+impl From<Unanswered> for Unmet {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Refused(why) => Self::Never(why),
+            Unanswered::NotYet(why) => Self::NotYet(why),
+        }
+    }
+}
+
+/// What calling a function says of its check.
+pub fn called(called: Result<Called, Failure>, patience: Duration) -> Result<(), Unmet> {
+    match called {
+        Ok(called) => evaluate(&called, patience).map_err(Unmet::NotYet),
+        Err(failure) if failure.kind.policy() == Policy::Retryable => Err(Unmet::Unknown(failure)),
+        Err(failure) => Err(Unmet::Never(failure.message)),
+    }
+}
+
+/// What an answer over HTTP says of its check.
+pub fn answered(
+    answer: Result<Answer, Unanswered>,
+    wanted: &Statuses,
+    matches: Option<&Pattern>,
+) -> Result<(), Unmet> {
+    let Answer { status, body } = answer?;
+    evaluate_http(wanted, matches, status, &body).map_err(Unmet::NotYet)
+}
+
+/// What follows a look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The check is judged.
+    Judged(Result<(), String>),
+    /// The check cannot be judged now.
+    Unknown(Failure),
+    /// Another look, after this pause.
+    Again(Duration),
+}
+
+/// What follows look number `looks` (from 1), when `left` is left of `deadline` and the next pause would be `pause`.
+pub fn next(
+    seen: Result<(), Unmet>,
+    looks: u32,
+    deadline: Duration,
+    left: Duration,
+    pause: Duration,
+) -> Next {
+    let pause = pause.min(left.saturating_sub(LAST_LOOK));
+    match seen {
+        Ok(()) => Next::Judged(Ok(())),
+        Err(Unmet::Never(why)) => Next::Judged(Err(why)),
+        Err(_) if !pause.is_zero() => Next::Again(pause),
+        Err(Unmet::Unknown(failure)) => Next::Unknown(failure),
+        Err(Unmet::NotYet(why)) => {
+            let times = if looks == 1 { "once".to_owned() } else { format!("{looks} times") };
+            Next::Judged(Err(format!("{why} (asked {times} in {} s)", deadline.as_secs())))
         }
     }
 }
@@ -132,14 +244,8 @@ pub fn question(deployment: &Deployment, subject: &Subject) -> Value {
     })
 }
 
-/// How long each of `functions` functions may take.
-pub fn patience(functions: usize) -> Duration {
-    let share = PATIENCE_ALL / u32::try_from(functions.max(1)).unwrap_or(u32::MAX);
-    share.min(PATIENCE_ONE)
-}
-
 /// Whether a function's answer lets its check pass: no error, and nothing that says `"ok": false`.
-pub fn evaluate(called: &Called, patience: Duration) -> Result<(), String> {
+fn evaluate(called: &Called, patience: Duration) -> Result<(), String> {
     let (error, payload, cut) = match called {
         Called::Silent => return Err(format!("the function did not answer within {} s", patience.as_secs())),
         Called::Absent => return Err("there is no such function".to_owned()),
@@ -164,7 +270,11 @@ pub fn evaluate(called: &Called, patience: Duration) -> Result<(), String> {
 
 /// `text` on one line, cut to [`SHOWN_CHARS`].
 fn shown(text: &str) -> String {
-    text.chars().take(SHOWN_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    cut(text, SHOWN_CHARS)
+}
+
+fn cut(text: &str, chars: usize) -> String {
+    text.chars().take(chars).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// One check and what came of it.
@@ -176,17 +286,21 @@ pub fn note(judged: &[Judged]) -> String {
         return "the component has no checks".to_owned();
     }
     let lines = judged.iter().map(|(check, result)| match result {
-        Ok(()) => format!("passed: {check}"),
-        Err(why) => format!("failed: {check}: {why}"),
+        Ok(()) => format!("passed: {}", shown(&check.to_string())),
+        Err(why) => format!("failed: {}", line(check, why)),
     });
     format!("checks: {}", lines.collect::<Vec<_>>().join("; "))
+}
+
+fn line(check: &Check, why: &str) -> String {
+    format!("{}: {}", shown(&check.to_string()), cut(why, WHY_CHARS))
 }
 
 /// What the checks amount to; `CheckFailed` names every one that failed.
 pub fn verdict(deployment: &DeploymentId, stack: &StackName, judged: &[Judged]) -> Result<Response, Failure> {
     let failed: Vec<String> = judged
         .iter()
-        .filter_map(|(check, result)| result.as_ref().err().map(|why| format!("{check}: {why}")))
+        .filter_map(|(check, result)| result.as_ref().err().map(|why| line(check, why)))
         .collect();
     let total = judged.len();
     if failed.is_empty() {
@@ -204,12 +318,13 @@ pub fn verdict(deployment: &DeploymentId, stack: &StackName, judged: &[Judged]) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lockstep_domain::checks::{CHECKS_MAX, Deadline};
 
     fn location() -> Location {
         Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() }
     }
 
-    fn answered(error: Option<&str>, payload: &str) -> Called {
+    fn said(error: Option<&str>, payload: &str) -> Called {
         Called::Answered { error: error.map(str::to_owned), payload: payload.into(), cut: false }
     }
 
@@ -243,35 +358,84 @@ mod tests {
     fn a_function_passes_unless_it_fails_or_says_that_it_is_not_ok() {
         let judged = |called: Called| evaluate(&called, Duration::from_secs(9));
         for good in ["", "null", "{}", r#"{"ok": true}"#, r#"{"ok": "false"}"#, "not json"] {
-            assert_eq!(judged(answered(None, good)), Ok(()), "{good}");
+            assert_eq!(judged(said(None, good)), Ok(()), "{good}");
         }
         let no = |called| judged(called).unwrap_err();
         assert_eq!(no(Called::Silent), "the function did not answer within 9 s");
         assert_eq!(no(Called::Absent), "there is no such function");
         assert_eq!(
-            no(answered(None, r#"{"ok": false, "reason": "queue\nis full"}"#)),
+            no(said(None, r#"{"ok": false, "reason": "queue\nis full"}"#)),
             "the function answered that it is not ok: queue is full"
         );
         assert_eq!(
-            no(answered(None, r#"{"ok": false}"#)),
+            no(said(None, r#"{"ok": false}"#)),
             "the function answered that it is not ok, without a reason"
         );
-        assert!(no(answered(Some("Unhandled"), r#"{"errorMessage": "boom"}"#)).contains("boom"));
+        assert!(no(said(Some("Unhandled"), r#"{"errorMessage": "boom"}"#)).contains("boom"));
         let cut = Called::Answered { error: None, payload: b"{".to_vec(), cut: true };
         assert!(no(cut).contains("more than"));
     }
 
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn not_yet() -> Result<(), Unmet> {
+        Err(Unmet::NotYet("it answered 503, not 200".to_owned()))
+    }
+
     #[test]
-    fn all_functions_together_leave_time_to_report() {
-        assert_eq!(patience(0), PATIENCE_ONE);
-        for functions in [1, 4, 5, 100] {
-            assert!(patience(functions) * u32::try_from(functions).unwrap() <= PATIENCE_ALL);
+    fn a_check_asks_again_until_its_deadline_and_once_more_just_before_it() {
+        let next = |left, pause| next(not_yet(), 3, seconds(30), seconds(left), seconds(pause));
+        assert_eq!(next(25, 4), Next::Again(seconds(4)));
+        assert_eq!(next(5, 8), Next::Again(seconds(3)));
+        let told = "it answered 503, not 200 (asked 3 times in 30 s)".to_owned();
+        assert_eq!(next(2, 8), Next::Judged(Err(told.clone())));
+        assert_eq!(next(0, 8), Next::Judged(Err(told)));
+    }
+
+    #[test]
+    fn what_waiting_cannot_change_is_judged_at_once() {
+        let judged = |seen| next(seen, 1, seconds(30), seconds(29), seconds(1));
+        assert_eq!(judged(Ok(())), Next::Judged(Ok(())));
+        let refused = Unanswered::Refused("no".to_owned());
+        assert_eq!(judged(Err(refused.into())), Next::Judged(Err("no".to_owned())));
+        let denied = Failure::new(FailureKind::AccessDenied, "denied");
+        assert_eq!(judged(called(Err(denied), seconds(9))), Next::Judged(Err("denied".to_owned())));
+    }
+
+    #[test]
+    fn what_aws_could_not_do_until_the_deadline_is_no_judgement() {
+        let throttled = Failure::new(FailureKind::Throttled, "slow down");
+        let seen = || called(Err(throttled.clone()), seconds(9));
+        assert_eq!(next(seen(), 1, seconds(30), seconds(29), seconds(1)), Next::Again(seconds(1)));
+        assert_eq!(next(seen(), 9, seconds(30), seconds(1), seconds(1)), Next::Unknown(throttled));
+    }
+
+    #[test]
+    fn a_look_never_outlasts_its_deadline() {
+        for (left, patience) in [(240, 60), (60, 60), (5, 5), (0, 0)] {
+            assert_eq!(Ask::Call("f").patience(seconds(left)), seconds(patience));
         }
+        let peer = Peer::of(&"http://a.example".parse().unwrap()).unwrap();
+        assert_eq!(Ask::Connect(peer).patience(seconds(240)), seconds(10));
+    }
+
+    #[test]
+    fn the_failures_of_as_many_checks_as_there_may_be_fit_into_an_executions_cause() {
+        let address = format!("{}:22", "a".repeat(1900)).parse().unwrap();
+        let check = Check::Tcp { address, deadline_seconds: Deadline::default() };
+        let judged = vec![(check, Err("no\n".repeat(1000))); CHECKS_MAX];
+        let id = DeploymentId::of_execution("arn");
+        let message = verdict(&id, &"ci-logs".parse().unwrap(), &judged).unwrap_err().message;
+        assert!(message.chars().count() < 32_000 && !message.contains('\n'), "{}", message.len());
+        assert!(note(&judged).chars().count() < 32_000);
     }
 
     #[test]
     fn every_failed_check_is_named_in_one_sentence() {
-        let lambda = |name: &str| Check::Lambda { name: name.parse().unwrap() };
+        let lambda =
+            |name: &str| Check::Lambda { name: name.parse().unwrap(), deadline_seconds: Deadline::default() };
         let judged = vec![
             (lambda("A"), Ok(())),
             (lambda("B"), Err("no answer".to_owned())),

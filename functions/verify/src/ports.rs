@@ -2,17 +2,21 @@
 
 use jiff::Timestamp;
 use lockstep_domain::archive::Limits;
+use lockstep_domain::checks::{Admission, Peer};
 use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{ComponentName, DeploymentId};
-use lockstep_domain::records::{Deployment, Release, Step};
+use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
+use lockstep_domain::records::{self, ConfigKind, Deployment, Release, Step};
+use lockstep_domain::stages::Stages;
 use lockstep_domain::version::Version;
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::functions::{Called, Functions};
 use lockstep_platform::ledger::{Inserted, Ledger, Order};
+use lockstep_platform::probe::{Answer, Get, Prober, SystemResolver, Unanswered};
 use serde_json::Value;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// The role in the target accounts that may call functions.
 const ROLE: &str = "lockstep-verifier";
@@ -35,6 +39,9 @@ pub trait Ports {
     /// The bytes of an artifact.
     fn artifact(&self, key: &str) -> impl Future<Output = Result<Vec<u8>, Failure>>;
 
+    /// What the checks of a stage may connect to.
+    fn admission(&self, stage: &StageName) -> impl Future<Output = Result<Admission, Failure>>;
+
     /// Calls a function where the deployment's stack is.
     fn call(
         &self,
@@ -43,6 +50,28 @@ pub trait Ports {
         question: &Value,
         patience: Duration,
     ) -> impl Future<Output = Result<Called, Failure>>;
+
+    /// Sends a GET and follows redirects.
+    fn get(
+        &self,
+        get: Get<'_>,
+        admission: &Admission,
+        patience: Duration,
+    ) -> impl Future<Output = Result<Answer, Unanswered>>;
+
+    /// Opens a connection and closes it.
+    fn connect(
+        &self,
+        peer: &Peer,
+        admission: &Admission,
+        patience: Duration,
+    ) -> impl Future<Output = Result<(), Unanswered>>;
+
+    /// How long ago something was that happened before all checks and does not matter; it never goes back.
+    fn elapsed(&self) -> Duration;
+
+    /// Waits.
+    fn sleep(&self, pause: Duration) -> impl Future<Output = ()>;
 
     /// Adds a line to the deployment's journal.
     fn note(
@@ -62,6 +91,8 @@ pub struct Cloud {
     ledger: Ledger,
     artifacts: Artifacts,
     external_id: String,
+    prober: Prober,
+    since: Instant,
 }
 
 impl Cloud {
@@ -72,6 +103,8 @@ impl Cloud {
             ledger: Ledger::new(aws, config.get(Setting::Table)?),
             artifacts: Artifacts::new(aws, config.get(Setting::Bucket)?),
             external_id: config.get(Setting::ExternalId)?.to_owned(),
+            prober: Prober::new(SystemResolver),
+            since: Instant::now(),
         })
     }
 }
@@ -91,6 +124,19 @@ impl Ports for Cloud {
         self.artifacts.get(key, cap).await
     }
 
+    async fn admission(&self, stage: &StageName) -> Result<Admission, Failure> {
+        let (pk, prefix) = ConfigKind::Stages.prefix();
+        let newest = self.ledger.list::<records::Config>(pk, prefix, Order::Newest, 1).await?.pop();
+        let text = newest.map(|config| config.record.text).unwrap_or_default();
+        let stages = Stages::parse("stages.toml", &text).map_err(|problems| {
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            Failure::rejected(format!("the stages cannot be read: {}", lines.join("; ")))
+        })?;
+        // A stage that is gone allows nothing.
+        let reach = stages.get(stage).map(|stage| stage.checks_may_reach.clone()).unwrap_or_default();
+        Ok(Admission::new(stage.clone(), reach, self.aws.endpoint_url()))
+    }
+
     async fn call(
         &self,
         deployment: &Deployment,
@@ -101,6 +147,32 @@ impl Ports for Cloud {
         let session = format!("lockstep-{}", deployment.id);
         let there = self.aws.assume(&deployment.location, ROLE, &self.external_id, &session).await?;
         Functions::new(&there).call(function, question, patience).await
+    }
+
+    async fn get(
+        &self,
+        get: Get<'_>,
+        admission: &Admission,
+        patience: Duration,
+    ) -> Result<Answer, Unanswered> {
+        self.prober.get(get, admission, patience).await
+    }
+
+    async fn connect(
+        &self,
+        peer: &Peer,
+        admission: &Admission,
+        patience: Duration,
+    ) -> Result<(), Unanswered> {
+        self.prober.connect(peer, admission, patience).await
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    async fn sleep(&self, pause: Duration) {
+        tokio::time::sleep(pause).await;
     }
 
     async fn note(&self, id: &DeploymentId, note: String, at: Timestamp) -> Result<(), Failure> {

@@ -2,19 +2,21 @@
 
 use jiff::Timestamp;
 use lockstep_domain::archive::{Files, pack};
+use lockstep_domain::checks::{Admission, Peer};
 use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{ComponentName, DeploymentId, Digest};
+use lockstep_domain::ids::{ComponentName, DeploymentId, Digest, StageName};
 use lockstep_domain::records::{
     Deployment, DeploymentKind, DeploymentState, Location, Release, ReleaseState,
 };
 use lockstep_domain::stages::Path;
 use lockstep_domain::version::Version;
 use lockstep_platform::functions::Called;
+use lockstep_platform::probe::{Answer, Get, Unanswered};
 use lockstep_verify::handler::handle;
 use lockstep_verify::ports::Ports;
 use serde_json::{Value, json};
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const CHECKS: &str = r#"
@@ -32,7 +34,21 @@ kind = "lambda"
 name = "Other"
 "#;
 
-/// One deployment, its artifact, and functions that answer what the test says.
+const PEERS: &str = r#"
+[[checks]]
+kind = "tcp"
+address = "${outputs.Host}:5044"
+deadline_seconds = 60
+
+[[checks]]
+kind = "http"
+url = "https://${outputs.Host}/health"
+matches = "ready"
+deadline_seconds = 200
+"#;
+
+/// One deployment, its artifact, functions and peers that answer what the test says, and a clock that moves only while
+/// every check waits.
 struct World {
     deployment: Deployment,
     release: Release,
@@ -40,6 +56,15 @@ struct World {
     answers: BTreeMap<&'static str, Result<Called, Failure>>,
     called: RefCell<Vec<(String, Value)>>,
     notes: RefCell<Vec<String>>,
+    /// When peers begin to answer.
+    up_at: Duration,
+    /// What a peer answers before it is up, and in the end.
+    before: Unanswered,
+    page: Answer,
+    /// When peers were asked.
+    asked: RefCell<Vec<(String, Duration)>>,
+    clock: Cell<Duration>,
+    sleepers: RefCell<BTreeSet<Duration>>,
 }
 
 impl World {
@@ -57,11 +82,34 @@ impl World {
             answers: [("ci-logs-probe", ok()), ("ci-logs-other", ok())].into(),
             called: RefCell::default(),
             notes: RefCell::default(),
+            up_at: Duration::ZERO,
+            before: Unanswered::NotYet("nobody is there".to_owned()),
+            page: Answer { status: 200, body: b"ready".to_vec() },
+            asked: RefCell::default(),
+            // The function has run before.
+            clock: Cell::new(Duration::from_secs(1000)),
+            sleepers: RefCell::default(),
         }
     }
 
     async fn verify(&self) -> Result<u32, Failure> {
         handle(self, &self.deployment.id, || Timestamp::UNIX_EPOCH).await.map(|response| response.passed)
+    }
+
+    /// How long everything took.
+    fn took(&self) -> Duration {
+        self.clock.get() - Duration::from_secs(1000)
+    }
+
+    /// What a peer called `who` says now.
+    fn ask<T>(&self, who: &str, patience: Duration, answer: T) -> Result<T, Unanswered> {
+        assert!(patience > Duration::ZERO && patience <= Duration::from_secs(10));
+        self.asked.borrow_mut().push((who.to_owned(), self.took()));
+        if self.took() >= self.up_at { Ok(answer) } else { Err(self.before.clone()) }
+    }
+
+    fn times_asked(&self, who: &str) -> usize {
+        self.asked.borrow().iter().filter(|(name, _)| name == who).count()
     }
 }
 
@@ -88,6 +136,39 @@ impl Ports for World {
     ) -> Result<Called, Failure> {
         self.called.borrow_mut().push((function.to_owned(), question.clone()));
         self.answers[function].clone()
+    }
+
+    async fn admission(&self, stage: &StageName) -> Result<Admission, Failure> {
+        Ok(Admission::new(stage.clone(), BTreeSet::new(), None))
+    }
+
+    async fn get(&self, get: Get<'_>, _: &Admission, patience: Duration) -> Result<Answer, Unanswered> {
+        self.ask(get.url.as_str(), patience, self.page.clone())
+    }
+
+    async fn connect(&self, peer: &Peer, _: &Admission, patience: Duration) -> Result<(), Unanswered> {
+        self.ask(&peer.to_string(), patience, ())
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.get()
+    }
+
+    /// Time passes for the first to wake once everybody sleeps: whoever began to sleep lets the others run first.
+    async fn sleep(&self, pause: Duration) {
+        let wake = self.clock.get() + pause;
+        // Two that wake at the same time are told apart by a nanosecond.
+        let wake = std::iter::successors(Some(wake), |at| Some(*at + Duration::from_nanos(1)))
+            .find(|at| self.sleepers.borrow_mut().insert(*at))
+            .unwrap();
+        loop {
+            tokio::task::yield_now().await;
+            if self.sleepers.borrow().first() == Some(&wake) {
+                self.sleepers.borrow_mut().remove(&wake);
+                self.clock.set(wake);
+                return;
+            }
+        }
     }
 
     async fn note(&self, _: &DeploymentId, note: String, _: Timestamp) -> Result<(), Failure> {
@@ -167,6 +248,67 @@ async fn checks_that_pass_are_counted_and_noted() {
 }
 
 #[tokio::test]
+async fn row_29_that_a_stack_is_complete_proves_nothing_and_a_check_waits_until_its_peer_answers() {
+    let mut world = World::new(PEERS);
+    world.up_at = Duration::from_secs(40);
+    assert_eq!(world.verify().await, Ok(2));
+    // Both asked in vain until then, at the same time, and neither a pause longer than the longest.
+    assert!(
+        world.times_asked("broker.example:5044") > 3
+            && world.times_asked("https://broker.example/health") > 3
+    );
+    assert!(world.took() >= world.up_at && world.took() <= world.up_at + Duration::from_secs(16));
+}
+
+#[tokio::test]
+async fn a_peer_that_never_comes_up_fails_its_check_at_the_deadline_and_not_before() {
+    let mut world = World::new(PEERS);
+    world.up_at = Duration::MAX;
+    let message = world.verify().await.unwrap_err().message;
+    for part in ["2 of 2 checks failed", "nobody is there (asked ", "times in 60 s)", "times in 200 s)"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    // The last look is made within the last seconds; together they take as long as the longest.
+    assert!((198..=200).contains(&world.took().as_secs()), "{:?}", world.took());
+    let tcp = world.asked.borrow().iter().filter(|(name, _)| name.ends_with(":5044")).map(|a| a.1).max();
+    assert!((58..=60).contains(&tcp.unwrap().as_secs()), "{tcp:?}");
+    assert!(world.times_asked("broker.example:5044") < 10, "{:?}", world.asked);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_as_wanted_is_asked_for_again() {
+    let mut world = World::new(PEERS);
+    world.page.status = 503;
+    let message = world.verify().await.unwrap_err().message;
+    assert!(
+        message.contains("1 of 2 checks failed") && message.contains("it answered 503, not 200"),
+        "{message}"
+    );
+    assert!(world.times_asked("https://broker.example/health") > 3);
+    assert_eq!(world.times_asked("broker.example:5044"), 1);
+}
+
+#[tokio::test]
+async fn row_82_a_peer_that_may_not_be_asked_fails_its_check_at_once() {
+    let mut world = World::new(PEERS);
+    world.up_at = Duration::MAX;
+    world.before = Unanswered::Refused("it is a private address".to_owned());
+    let failure = world.verify().await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::CheckFailed);
+    assert!(failure.message.ends_with("it is a private address"), "{}", failure.message);
+    assert_eq!((world.asked.borrow().len(), world.took()), (2, Duration::ZERO));
+}
+
+#[tokio::test]
+async fn an_output_that_makes_no_target_fails_its_check_and_nobody_is_asked() {
+    let mut world = World::new(PEERS);
+    world.deployment.outputs.insert("Host".to_owned(), "user:secret@broker.example".to_owned());
+    let message = world.verify().await.unwrap_err().message;
+    assert!(message.contains("2 of 2 checks failed") && !message.contains("secret"), "{message}");
+    assert!(world.asked.borrow().is_empty());
+}
+
+#[tokio::test]
 async fn a_component_without_checks_passes() {
     let world = World::new("");
     assert_eq!(world.verify().await, Ok(0));
@@ -208,7 +350,7 @@ async fn what_aws_cannot_do_now_says_nothing_of_the_stack_and_a_refusal_does() {
     let throttled = Failure::new(FailureKind::Throttled, "slow down");
     world.answers.insert("ci-logs-probe", Err(throttled.clone()));
     assert_eq!(world.verify().await, Err(throttled));
-    assert!(world.notes.borrow().is_empty());
+    assert!(world.notes.borrow().is_empty() && world.took() >= Duration::from_secs(118));
     let denied = Failure::new(FailureKind::AccessDenied, "the role may not call it");
     world.answers.insert("ci-logs-probe", Err(denied));
     let failure = world.verify().await.unwrap_err();

@@ -3,13 +3,14 @@
 //! Everything here was checked when it was read. What needs the template or the organisation to be judged (does the
 //! parameter exist, is there such a stage) is judged by `packaging`.
 
+mod checks;
 mod starter;
 
 use crate::checks::Check;
 use crate::error::Problem;
 use crate::ids::{ComponentName, LogicalId, StageName};
 use crate::images::ImageConstraint;
-use crate::toml_file::{Problems, Table, document, integer, suggestion, text};
+use crate::toml_file::{Problems, Table, document, integer, text};
 use crate::version::MajorMinor;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -213,7 +214,8 @@ impl Manifest {
     }
 }
 
-/// Where things stand in a manifest, by path: `images.BrokerImageId`, `checks[0].name`, `test.outputs_from`.
+/// Where things stand in a manifest, by path: `images.BrokerImageId`, `test.outputs_from`; a check's name, URL or
+/// address at `checks[0]`.
 #[derive(Debug, Default)]
 pub(crate) struct Lines(BTreeMap<String, u32>);
 
@@ -236,7 +238,7 @@ pub(crate) fn parse_with_lines(file: &str, text: &str) -> Result<(Manifest, Line
     let component = component(&root, &mut problems);
     let images = images(&root, &mut lines, &mut problems);
     let test = test(&root, &mut lines, &mut problems);
-    let checks = checks(&root, &mut lines, &mut problems);
+    let checks = checks::checks(&root, &mut lines, &mut problems);
     let protect = protect(&root, &mut lines, &mut problems);
     let drift = drift(&root, &mut lines, &mut problems);
     let manifest = component.map(|component| Manifest { component, images, test, checks, protect, drift });
@@ -297,46 +299,6 @@ fn test(root: &Table<'_, '_>, lines: &mut Lines, problems: &mut Problems) -> Tes
         test.outputs_from = text(&table.path("outputs_from"), value, problems);
     }
     test
-}
-
-fn checks(root: &Table<'_, '_>, lines: &mut Lines, problems: &mut Problems) -> Vec<Check> {
-    let mut checks = Vec::new();
-    for (name, value) in root.items("checks", problems) {
-        let Some(table) = Table::of(name, value, problems) else { continue };
-        if let Some(check) = check(&table, problems) {
-            // The path counts what was read; with a problem above there is no manifest to ask about.
-            let path = format!("checks[{}].name", checks.len());
-            table.get("name").into_iter().for_each(|value| lines.note(path.clone(), value, problems));
-            checks.push(check);
-        }
-    }
-    checks
-}
-
-fn check(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Check> {
-    match table.required::<String>("kind", problems)?.as_str() {
-        "output" => {
-            table.refuse_unknown(&["kind", "name", "matches"], problems);
-            let (name, matches) = (table.required("name", problems), table.required("matches", problems));
-            Some(Check::Output { name: name?, matches: matches? })
-        }
-        "lambda" => {
-            table.refuse_unknown(&["kind", "name"], problems);
-            Some(Check::Lambda { name: table.required("name", problems)? })
-        }
-        planned @ ("http" | "tcp") => {
-            let message = format!(
-                "checks of kind `{planned}` are not built yet; use `lambda` with a function that asks, or `output`"
-            );
-            problems.add(&table.span_of("kind"), message);
-            None
-        }
-        other => {
-            let hint = suggestion(other, &Check::KINDS);
-            problems.add(&table.span_of("kind"), format!("there is no such kind of check{hint}"));
-            None
-        }
-    }
 }
 
 fn protect(root: &Table<'_, '_>, lines: &mut Lines, problems: &mut Problems) -> Protect {

@@ -3,9 +3,10 @@
 //! A stage binds a name to one account and region, and says how releases come to it. The order of the file is the
 //! order of promotion.
 
+use crate::checks::Reach;
 use crate::error::Problem;
 use crate::ids::{AccountId, Region, StageName};
-use crate::toml_file::{Problems, Table, document};
+use crate::toml_file::{Problems, Table, document, text};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +35,9 @@ pub struct Stage {
     /// Whether a person must approve the change set before it is executed.
     #[serde(default)]
     pub approval: bool,
+    /// What its checks may connect to beside public addresses.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub checks_may_reach: BTreeSet<Reach>,
 }
 
 /// Who brings a release to a stage, and so which principal its account's roles trust.
@@ -131,14 +135,17 @@ impl From<Stages> for Vec<Stage> {
 }
 
 fn stage(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Stage> {
-    table.refuse_unknown(&["name", "account", "region", "propagates", "approval"], problems);
+    let known = ["name", "account", "region", "propagates", "approval", "checks_may_reach"];
+    table.refuse_unknown(&known, problems);
     let (name, account, region) = (
         table.required("name", problems),
         table.required("account", problems),
         table.required("region", problems),
     );
     let (propagates, approval) = (table.flag("propagates", problems), table.flag("approval", problems));
-    Some(Stage { name: name?, account: account?, region: region?, propagates, approval })
+    let reach = table.items("checks_may_reach", problems);
+    let checks_may_reach = reach.iter().filter_map(|(name, word)| text(name, word, problems)).collect();
+    Some(Stage { name: name?, account: account?, region: region?, propagates, approval, checks_may_reach })
 }
 
 /// What is wrong with the stages as a whole, each with the index of the stage to blame.
@@ -283,6 +290,24 @@ mod tests {
         assert!(parse(&[stage("test", 1, false)]).unwrap_err()[0].contains("add a stage after `test`"));
         let swapped = parse(&[stage("ci", 1, false), stage("test", 2, false)]).unwrap_err();
         assert!(swapped[0].starts_with("stages.toml:1: the first stage must be `test`"), "{swapped:?}");
+    }
+
+    #[test]
+    fn checks_reach_public_addresses_alone_unless_the_stage_says_more() {
+        let stages = |more: &str| parse(&[stage("test", 1, false), stage("ci", 1, true), more.to_owned()]);
+        let reach = |more: &str| stages(more).unwrap().get(&name("ci")).unwrap().checks_may_reach.clone();
+        assert_eq!(reach(""), [].into());
+        assert_eq!(reach("checks_may_reach = []"), [].into());
+        let both = [Reach::Private, Reach::Loopback].into();
+        assert_eq!(reach("checks_may_reach = [\"loopback\", \"private\"]"), both);
+        assert_eq!(
+            stages("checks_may_reach = [\"metadata\", true]").unwrap_err(),
+            [
+                "stages.toml:11: `stages[1].checks_may_reach[0]`: write \"private\" or \"loopback\"",
+                "stages.toml:11: `stages[1].checks_may_reach[1]` must be text in quotes, not true or false",
+            ]
+        );
+        assert!(stages("checks_may_reach = true").is_err());
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub mod ledger;
 pub mod operator;
 #[cfg(all(feature = "dynamodb", feature = "lambda"))]
 pub mod ports;
+#[cfg(feature = "probe")]
+pub mod probe;
 #[cfg(feature = "secretsmanager")]
 pub mod secrets;
 pub mod shell;

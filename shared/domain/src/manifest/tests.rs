@@ -59,7 +59,7 @@ fn a_full_manifest_is_read() {
     assert_eq!(manifest.drift.ignore[0].until.as_str(), "2027-03-01");
     assert_eq!(lines.of("images.BrokerImageId"), Some(10));
     assert_eq!(lines.of("test.outputs_from"), Some(14));
-    assert_eq!(lines.of("checks[1].name"), Some(23));
+    assert_eq!(lines.of("checks[1]"), Some(23));
     assert_eq!(lines.of("protect.ArchiveBucket"), Some(26));
     assert_eq!(lines.of("drift.ignore[0]"), Some(29));
 }
@@ -110,18 +110,109 @@ fn an_empty_file_says_what_to_write() {
     );
 }
 
+/// The checks after a sound component, which ends on line 6.
+fn checks(text: &str) -> Vec<Check> {
+    Manifest::parse(FILE, &format!("{COMPONENT}{text}")).unwrap().checks
+}
+
 #[test]
-fn kinds_of_checks_that_do_not_run_yet_are_refused_as_such() {
-    for kind in ["http", "tcp"] {
-        let told = problems_after_component(&format!("[[checks]]\nkind = \"{kind}\"\nurl = \"https://x\"\n"));
-        assert_eq!(
-            told,
-            [format!(
-                "lockstep.toml:8: checks of kind `{kind}` are not built yet; use `lambda` with a function that asks, \
-                 or `output`"
-            )]
-        );
-    }
+fn checks_of_every_kind_are_read() {
+    let text = r#"
+[[checks]]
+kind = "http"
+url = "https://${outputs.Host}/health"
+status = [204, 200]
+matches = "ok"
+deadline_seconds = 30
+[[checks]]
+kind = "http"
+url = "${outputs.Url}"
+status = 418
+[[checks]]
+kind = "tcp"
+address = "${outputs.BrokerHost}:5044"
+deadline_seconds = 240
+[[checks]]
+kind = "lambda"
+name = "Probe"
+deadline_seconds = 5
+[[checks]]
+kind = "output"
+name = "Host"
+matches = "."
+"#;
+    let checks = checks(text);
+    assert_eq!(
+        checks.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [
+            "https://${outputs.Host}/health answers 200 or 204 and matches ok",
+            "${outputs.Url} answers 418",
+            "${outputs.BrokerHost}:5044 accepts connections",
+            "the function in output Probe succeeds",
+            "output Host matches .",
+        ]
+    );
+    assert_eq!(checks.iter().map(|c| c.deadline().as_secs()).collect::<Vec<_>>(), [30, 120, 240, 5, 0]);
+}
+
+#[test]
+fn what_is_wrong_in_a_check_is_told_with_its_line() {
+    let text = r#"[[checks]]
+kind = "http"
+url = "https://user:secret@a.example/"
+status = [200, "ok"]
+deadline_seconds = 241
+retries = 3
+[[checks]]
+kind = "tcp"
+address = "${outputs.Host}"
+port = 22
+[[checks]]
+kind = "tcp"
+address = "${stage}.example:22"
+deadline_seconds = "1m"
+[[checks]]
+kind = "http"
+matches = "("
+"#;
+    assert_eq!(
+        problems_after_component(text),
+        [
+            "lockstep.toml:9: `checks[0].url`: a URL with credentials in it; a check sends none",
+            "lockstep.toml:10: `checks[0].status` must be a status from 200 to 599, or a list of one to twenty of them",
+            "lockstep.toml:11: `checks[0].deadline_seconds` must be a whole number from 5 to 240",
+            "lockstep.toml:12: `checks[0].retries` is not known; known: kind, url, status, matches, deadline_seconds",
+            "lockstep.toml:16: `checks[1].port` is not known; known: kind, address, deadline_seconds",
+            "lockstep.toml:19: `checks[2].address`: `${stage}` cannot be used here; only `${outputs.<Name>}`, an output \
+             of this component's own stack",
+            "lockstep.toml:20: `checks[2].deadline_seconds` must be a whole number from 5 to 240",
+            "lockstep.toml:21: `checks[3].url` is missing",
+            "lockstep.toml:23: `checks[3].matches`: not a regular expression: error: unclosed group",
+        ]
+    );
+}
+
+#[test]
+fn an_output_is_not_waited_for() {
+    let text = "[[checks]]\nkind = \"output\"\nname = \"F\"\nmatches = \"x\"\ndeadline_seconds = 9\n";
+    assert_eq!(
+        problems_after_component(text),
+        ["lockstep.toml:11: `checks[0].deadline_seconds`: an output does not change by waiting; remove it"]
+    );
+}
+
+#[test]
+fn checks_are_bounded_in_number() {
+    let tcp = "[[checks]]\nkind = \"tcp\"\naddress = \"a:1\"\n";
+    assert_eq!(checks(&tcp.repeat(50)).len(), 50);
+    assert_eq!(
+        problems_after_component(&tcp.repeat(51)),
+        ["lockstep.toml:157: there are more than 50 checks"]
+    );
+}
+
+#[test]
+fn a_kind_of_check_that_does_not_exist_is_refused() {
     assert_eq!(
         problems_after_component("[[checks]]\nkind = \"outptu\"\n"),
         ["lockstep.toml:8: there is no such kind of check; did you mean `output`?"]
@@ -131,7 +222,10 @@ fn kinds_of_checks_that_do_not_run_yet_are_refused_as_such() {
 #[test]
 fn a_check_takes_only_the_keys_of_its_kind() {
     let told = problems_after_component("[[checks]]\nkind = \"lambda\"\nname = \"F\"\nmatches = \"x\"\n");
-    assert_eq!(told, ["lockstep.toml:10: `checks[0].matches` is not known; known: kind, name"]);
+    assert_eq!(
+        told,
+        ["lockstep.toml:10: `checks[0].matches` is not known; known: kind, name, deadline_seconds"]
+    );
     let told = problems_after_component("[[checks]]\nkind = \"output\"\nname = \"F\"\n");
     assert_eq!(told, ["lockstep.toml:7: `checks[0].matches` is missing"]);
     let told = problems_after_component("[[checks]]\nkind = \"output\"\nname = \"F\"\nmatches = \"(\"\n");

@@ -19,8 +19,10 @@ impl Planner<'_> {
             self.must_exist("parameter", id, template.parameters().keys(), lines.of(&format!("images.{id}")));
         }
         for (n, check) in manifest.checks.iter().enumerate() {
-            let line = lines.of(&format!("checks[{n}].name"));
-            self.must_exist("output", check.output(), template.outputs().keys(), line);
+            let line = lines.of(&format!("checks[{n}]"));
+            for output in check.outputs() {
+                self.must_exist("output", output, template.outputs().keys(), line);
+            }
         }
         for id in &manifest.protect.logical_ids {
             self.must_exist("resource", id, template.resources().keys(), lines.of(&format!("protect.{id}")));
