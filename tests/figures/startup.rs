@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// What a function needs in its environment to reach its first poll; nothing is called before it.
-const ENVIRONMENT: [(&str, &str); 12] = [
+const ENVIRONMENT: [(&str, &str); 13] = [
     ("AWS_REGION", "eu-west-1"),
     ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
     ("AWS_SECRET_ACCESS_KEY", "secret"),
@@ -22,6 +22,10 @@ const ENVIRONMENT: [(&str, &str); 12] = [
     ("LOCKSTEP_EXTERNAL_ID", "external-id"),
     ("LOCKSTEP_RESUME_FUNCTION", "lockstep-resume"),
     ("LOCKSTEP_RELEASE_ARN", "arn:aws:states:eu-west-1:111111111111:stateMachine:lockstep-release"),
+    (
+        "LOCKSTEP_TEARDOWN_ARN",
+        "arn:aws:states:eu-west-1:111111111111:stateMachine:lockstep-delivery-teardown",
+    ),
 ];
 
 /// Runs `binary` under callgrind until it asks for its first invocation, and returns the instructions it took.

@@ -6,7 +6,7 @@ use lockstep_domain::approval::{self, Answer, Decided};
 use lockstep_domain::error::Failure;
 use lockstep_domain::ids::DeploymentId;
 use lockstep_domain::payloads::{Task, ledger::Begun, operator::Applied};
-use lockstep_domain::records::{Deployment, DeploymentState};
+use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState};
 use lockstep_domain::{environment, gate};
 use lockstep_platform::ledger::{Versioned, Write};
 
@@ -47,15 +47,25 @@ pub async fn retake(app: &App, id: &DeploymentId, now: Timestamp) -> Result<Begu
     let deployment = &stored.record;
     approval::verdict(deployment)?;
     match deployment.state {
-        DeploymentState::AwaitingApproval => begin::take(app, deployment, Some(&stored), now).await?,
+        DeploymentState::AwaitingApproval => {
+            begin::take(app, deployment, Some(&stored), Vec::new(), now).await?
+        }
         _ => {
             let held = load::environment(app, deployment).await?;
             environment::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
         }
     }
-    let (_, component) = environment::parts(deployment)?;
-    let release = load::release(app, component, &deployment.version).await?.record;
-    Ok(Begun { deployment: id.clone(), images: !release.image_lock.0.is_empty() })
+    Ok(Begun { deployment: id.clone(), images: needs_images(app, deployment).await? })
+}
+
+async fn needs_images(app: &App, deployment: &Deployment) -> Result<bool, Failure> {
+    match (&deployment.kind, &deployment.component) {
+        (DeploymentKind::Deploy { .. }, Some(component)) => {
+            let release = load::release(app, component, &deployment.version).await?.record;
+            Ok(!release.image_lock.0.is_empty())
+        }
+        _ => Ok(false),
+    }
 }
 
 /// Records a person's answer and wakes who waits for it.

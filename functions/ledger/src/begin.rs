@@ -6,10 +6,14 @@ use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::DeploymentId;
 use lockstep_domain::parameters::Layer;
 use lockstep_domain::payloads::{inputs, ledger::Begun};
-use lockstep_domain::records::{Deployment, DeploymentKind, Environment, Location, Release};
+use lockstep_domain::records::{BreakGlass, Deployment, DeploymentKind, Environment, Location, Release};
 use lockstep_domain::stages::{Path, Stage, Stages};
 use lockstep_domain::{environment, gate};
+use lockstep_platform::holders;
 use lockstep_platform::ledger::{Versioned, Write};
+
+/// What a deployment that was taken over from is told of it.
+const TAKEN_OVER: &str = "a later deployment took the environment over";
 
 /// Takes the environment for `execution`, or finds that it did.
 pub async fn begin(
@@ -21,32 +25,38 @@ pub async fn begin(
 ) -> Result<Begun, Failure> {
     let id = DeploymentId::of_execution(execution);
     let release = load::release(app, &input.component, &input.version).await?.record;
-    if let Some(known) = app.ledger.get::<Deployment>(&Deployment::key_of(&id)).await? {
-        return begun_before(&known.record, &release);
+    let begun = Begun { deployment: id.clone(), images: !release.image_lock.0.is_empty() };
+    if is_begun(app, &id).await? {
+        return Ok(begun);
     }
     let stages = load::stages(app).await?;
     let stage = gate::stage(&stages, &input.stage)?;
     gate::check_path(&release, stage, path)?;
     gate::check_release(&release, stage)?;
     let evidence = load::evidence_before(app, &release, &stages, stage).await?;
-    gate::check_evidence(&release, &stages, stage, evidence.as_ref())?;
-    let wanted = wanted(id, execution, path, input, &release, &stages, stage, now)?;
-    take(app, &wanted, None, now).await?;
-    Ok(begun(&wanted, &release))
-}
-
-fn begun(deployment: &Deployment, release: &Release) -> Begun {
-    Begun { deployment: deployment.id.clone(), images: !release.image_lock.0.is_empty() }
-}
-
-fn begun_before(known: &Deployment, release: &Release) -> Result<Begun, Failure> {
-    if known.state.is_final() {
-        return Err(Failure::new(
-            FailureKind::Superseded,
-            format!("deployment {} is closed already", known.id),
-        ));
+    let glass = load::break_glass(app, &release, stage).await?;
+    let known = glass.as_ref().map(|glass| &glass.record);
+    let broken = gate::check_evidence(&release, &stages, stage, evidence.as_ref(), known, now)?;
+    let used = broken.map(|broken| BreakGlass { used_by: Some(id.clone()), ..broken.clone() });
+    let mut wanted = wanted(id, execution, path, input, &release, &stages, stage, now)?;
+    wanted.break_glass = used.clone();
+    let mut with = Vec::new();
+    // What only shows what it would do enters nothing, and leaves the glass as it is.
+    if let (Some(glass), Some(used), false) = (&glass, &used, input.plan_only) {
+        with.push(Write::replace(glass, used)?);
     }
-    Ok(begun(known, release))
+    take(app, &wanted, None, with, now).await?;
+    Ok(begun)
+}
+
+/// Whether the deployment has begun before; one that has ended cannot begin again.
+pub async fn is_begun(app: &App, id: &DeploymentId) -> Result<bool, Failure> {
+    match app.ledger.get::<Deployment>(&Deployment::key_of(id)).await? {
+        Some(known) if known.record.state.is_final() => {
+            Err(Failure::new(FailureKind::Superseded, format!("deployment {id} is closed already")))
+        }
+        known => Ok(known.is_some()),
+    }
 }
 
 #[expect(clippy::too_many_arguments, reason = "a deployment is made of all of them, here and nowhere else")]
@@ -69,6 +79,8 @@ fn wanted(
         component: Some(input.component.clone()),
         digest: Some(release.digest.clone()),
         overrides: input.overrides.clone(),
+        plan_only: input.plan_only,
+        parameters_of: gate::parameters_of(stages, input)?,
         template_digest: Some(template.clone()),
         repository: Some(release.repository.clone()),
         ..Deployment::new(
@@ -85,22 +97,24 @@ fn wanted(
 }
 
 /// Takes the environment for `wanted`, which is `stored` unless it is new. `EnvironmentBusy` if another deployment holds
-/// it and may still run; one that certainly does not is closed as abandoned by the same transaction.
+/// it and may still run; one that certainly does not is closed as abandoned by the same transaction, which carries out
+/// `writes` too.
 pub async fn take(
     app: &App,
     wanted: &Deployment,
     stored: Option<&Versioned<Deployment>>,
+    mut writes: Vec<Write>,
     now: Timestamp,
 ) -> Result<(), Failure> {
     let found = load::environment(app, wanted).await?;
-    if wanted.path == Path::Promotion {
+    // What is odd about a stack does not matter to who deletes it.
+    if wanted.path == Path::Promotion && matches!(wanted.kind, DeploymentKind::Deploy { .. }) {
         gate::check_taint(found.as_ref().map(|found| &found.record))?;
     }
-    let mut writes = Vec::new();
     let mut before = found.as_ref().map(|found| found.record.clone());
     if let Some(dead) = dead_rival(app, before.as_ref(), wanted).await? {
         before = before.map(|before| environment::after(&before, &dead.record, now));
-        if let Some(abandoned) = environment::abandon(&dead.record, now) {
+        if let Some(abandoned) = environment::abandon(&dead.record, TAKEN_OVER, now) {
             writes.push(Write::replace(&dead, &abandoned)?);
         }
     }
@@ -123,7 +137,7 @@ async fn dead_rival(
     wanted: &Deployment,
 ) -> Result<Option<Versioned<Deployment>>, Failure> {
     let Some(rival) = environment::rival(environment, wanted) else { return Ok(None) };
-    environment::contend(rival, app.executions.is_running(&rival.execution).await)?;
+    let dead = holders::dead(&app.ledger, &app.executions, rival).await?;
     tracing::warn!(deployment = %rival.deployment, execution = rival.execution, "taking over from an ended execution");
-    load::deployment(app, &rival.deployment).await.map(Some)
+    Ok(Some(dead))
 }

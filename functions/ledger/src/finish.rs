@@ -9,7 +9,7 @@ use lockstep_domain::records::{Caught, Deployment, DeploymentState, Evidence};
 use lockstep_domain::{environment, gate, stages};
 use lockstep_platform::ledger::Write;
 
-/// Closes a deployment whose checks passed; it may be closed so already.
+/// Closes a deployment that did what it was to do; it may be closed so already.
 pub async fn complete(app: &App, id: &DeploymentId, now: Timestamp) -> Result<Finished, Failure> {
     let stored = load::deployment(app, id).await?;
     if let Some(answer) = finished(&stored.record)? {
@@ -19,8 +19,11 @@ pub async fn complete(app: &App, id: &DeploymentId, now: Timestamp) -> Result<Fi
     environment::still_holds(found.as_ref().map(|found| &found.record), &stored.record)?;
     let Some(found) = found else { return Err(Failure::bug("a held environment does not exist")) };
     let ended = environment::complete(&found.record, &stored.record, now)?;
-    let mut writes =
-        vec![Write::replace(&found, &ended.environment)?, Write::replace(&stored, &ended.deployment)?];
+    let given_back = match &ended.environment {
+        Some(environment) => Write::replace(&found, environment)?,
+        None => Write::remove(&found),
+    };
+    let mut writes = vec![given_back, Write::replace(&stored, &ended.deployment)?];
     if let Some(evidence) = new_evidence(app, &ended.deployment, now).await? {
         writes.push(Write::insert(&evidence)?);
     }

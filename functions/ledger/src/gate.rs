@@ -1,6 +1,7 @@
 //! The gate of a promotion.
 
 use crate::{App, load};
+use jiff::Timestamp;
 use lockstep_domain::error::Failure;
 use lockstep_domain::gate::{
     check_evidence, check_path, check_release, check_taint, missing_images, stage as find_stage,
@@ -16,14 +17,23 @@ use lockstep_platform::ledger::Order;
 const COPIES: usize = 1000;
 
 /// Whether the release may go where the input says, and the images that must be brought there first.
-pub async fn gate(app: &App, execution: &str, input: &inputs::Promote) -> Result<Gated, Failure> {
+///
+/// A broken glass opens the gate here and is used up by the deployment, which must begin before it counts no more.
+pub async fn gate(
+    app: &App,
+    execution: &str,
+    input: &inputs::Promote,
+    now: Timestamp,
+) -> Result<Gated, Failure> {
     let stages = load::stages(app).await?;
     let stage = find_stage(&stages, &input.to)?;
     let release = load::release(app, &input.component, &input.version).await?.record;
     check_path(&release, stage, Path::Promotion)?;
     check_release(&release, stage)?;
     let evidence = load::evidence_before(app, &release, &stages, stage).await?;
-    check_evidence(&release, &stages, stage, evidence.as_ref())?;
+    let glass = load::break_glass(app, &release, stage).await?;
+    let glass = glass.as_ref().map(|glass| &glass.record);
+    check_evidence(&release, &stages, stage, evidence.as_ref(), glass, now)?;
     let key = Environment::key_of(&stage.name, input.component.as_str());
     let environment = app.ledger.get::<Environment>(&key).await?;
     check_taint(environment.as_ref().map(|environment| &environment.record))?;

@@ -1,6 +1,6 @@
 //! One request, from wherever it comes.
 
-use crate::{App, again_on_conflict, approve, begin, finish, gate, operator, release};
+use crate::{App, again_on_conflict, approve, begin, finish, gate, operator, release, teardown};
 use jiff::Timestamp;
 use lockstep_domain::error::Failure;
 use lockstep_domain::payloads::ledger::Request;
@@ -21,8 +21,8 @@ async fn direct(app: &App, request: &Request, now: Timestamp) -> Result<Value, F
         Request::Begin { execution, path, input } => {
             json(begin::begin(app, execution, *path, input, now).await?)
         }
-        Request::BeginTeardown { .. } => {
-            Err(Failure::rejected("this control plane does not know how to tear down yet"))
+        Request::BeginTeardown { execution, path, input } => {
+            json(teardown::begin(app, execution, *path, input, now).await?)
         }
         Request::RequestApproval { deployment, task } => {
             approve::request(app, deployment, task, now).await?;
@@ -31,7 +31,7 @@ async fn direct(app: &App, request: &Request, now: Timestamp) -> Result<Value, F
         Request::Retake { deployment } => json(approve::retake(app, deployment, now).await?),
         Request::Complete { deployment } => json(finish::complete(app, deployment, now).await?),
         Request::Fail { deployment, error } => json(finish::fail(app, deployment, error, now).await?),
-        Request::Gate { execution, input } => json(gate::gate(app, execution, input).await?),
+        Request::Gate { execution, input } => json(gate::gate(app, execution, input, now).await?),
         Request::Publish { component, version } => {
             release::publish(app, component, version).await?;
             Ok(json!({}))

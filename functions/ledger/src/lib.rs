@@ -11,9 +11,12 @@ mod configure;
 mod finish;
 mod gate;
 pub mod handler;
+mod intervene;
+mod journal;
 mod load;
 mod operator;
 mod release;
+mod teardown;
 
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_platform::aws::Aws;

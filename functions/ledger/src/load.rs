@@ -3,7 +3,7 @@
 use crate::App;
 use lockstep_domain::error::{Failure, Problem};
 use lockstep_domain::ids::{ComponentName, DeploymentId};
-use lockstep_domain::records::{Config, ConfigKind, Deployment, Environment, Evidence, Release};
+use lockstep_domain::records::{BreakGlass, Config, ConfigKind, Deployment, Environment, Evidence, Release};
 use lockstep_domain::stages::{Stage, Stages};
 use lockstep_domain::version::Version;
 use lockstep_platform::ledger::{Order, Versioned};
@@ -59,6 +59,15 @@ pub async fn evidence_before(
     let Some(before) = stages.before(&stage.name) else { return Ok(None) };
     let key = Evidence::key_of(&release.component, &release.digest, &before.name);
     Ok(app.ledger.get::<Evidence>(&key).await?.map(|evidence| evidence.record))
+}
+
+/// What stands in for that evidence, if somebody broke the glass.
+pub async fn break_glass(
+    app: &App,
+    release: &Release,
+    stage: &Stage,
+) -> Result<Option<Versioned<BreakGlass>>, Failure> {
+    app.ledger.get(&BreakGlass::key_of(&release.component, &release.digest, &stage.name)).await
 }
 
 /// Every problem of a file, one a line.

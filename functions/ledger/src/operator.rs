@@ -1,9 +1,10 @@
 //! What people ask over the function's URL. IAM has authenticated them before the function runs.
 
-use crate::{App, again_on_conflict, approve, configure};
+use crate::{App, again_on_conflict, approve, configure, intervene};
 use jiff::Timestamp;
 use lockstep_domain::approval::Answer;
 use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::intervene::Wish;
 use lockstep_domain::payloads::operator::{Applied, Refused, Request};
 use lockstep_domain::records::ConfigKind;
 use lockstep_platform::function_url::{UrlRequest, UrlResponse, body, caller};
@@ -24,9 +25,17 @@ pub async fn answer(app: &App, request: &UrlRequest, now: Timestamp) -> Result<U
         Err(failure) => return refuse(400, &failure),
     };
     match again_on_conflict(async || apply(app, &request, by, now).await).await {
-        Ok(applied) => UrlResponse::json(200, &applied),
+        Ok(applied) => {
+            tracing::info!(caller = by, action = name(&request), changed = applied.changed, "done");
+            UrlResponse::json(200, &applied)
+        }
         Err(failure) => {
-            tracing::warn!(caller = by, error = failure.kind.error_type(), "{failure}");
+            tracing::warn!(
+                caller = by,
+                action = name(&request),
+                error = failure.kind.error_type(),
+                "{failure}"
+            );
             refuse(status(failure.kind), &failure)
         }
     }
@@ -61,12 +70,33 @@ async fn apply(app: &App, request: &Request, by: &str, now: Timestamp) -> Result
             };
             approve::decide(app, deployment, &answer, now).await
         }
-        Request::Cancel { .. }
-        | Request::Unlock { .. }
-        | Request::Reconcile { .. }
-        | Request::BreakGlass { .. } => {
-            Err(Failure::rejected("this control plane does not know how to do that yet"))
+        Request::Cancel { deployment, reason } => {
+            intervene::cancel(app, deployment, &Wish::new(by, reason, now)?).await
         }
+        Request::Unlock { stage, environment } => {
+            let wish = Wish::new(by, "its execution has ended", now)?;
+            intervene::unlock(app, stage, environment, &wish).await
+        }
+        Request::Reconcile { stage, environment, reason } => {
+            intervene::reconcile(app, stage, environment, &Wish::new(by, reason, now)?).await
+        }
+        Request::BreakGlass { component, version, stage, reason } => {
+            intervene::break_glass(app, component, version, stage, &Wish::new(by, reason, now)?).await
+        }
+    }
+}
+
+/// What was asked, for the log.
+fn name(request: &Request) -> &'static str {
+    match request {
+        Request::ApplyStages { .. } => "apply_stages",
+        Request::ApplyParameters { .. } => "apply_parameters",
+        Request::AddRepository { .. } => "add_repository",
+        Request::Decide { .. } => "decide",
+        Request::Cancel { .. } => "cancel",
+        Request::Unlock { .. } => "unlock",
+        Request::Reconcile { .. } => "reconcile",
+        Request::BreakGlass { .. } => "break_glass",
     }
 }
 

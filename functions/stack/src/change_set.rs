@@ -6,6 +6,7 @@ use crate::observe::{self, NESTING_MAX, Sight, unreadable};
 use crate::plan::{decide, no_go, unchanged};
 use crate::template;
 use crate::world::World;
+use jiff::Timestamp;
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::exports;
 use lockstep_domain::guard::{self, Beneath, Change, Proposed};
@@ -51,7 +52,7 @@ pub async fn change_set<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Fa
     let change_set = record(&loaded.deployment.record, &view, attempt, changes)?;
     let go = match loaded.deployment.record.plan_only {
         true => Go::Planned,
-        false => next(&loaded.deployment.record, &change_set, stage, &release),
+        false => next(&loaded.deployment.record, &change_set, stage, &release, world.now()),
     };
     let lines = guard::summary(&change_set.changes);
     let mut record = loaded.deployment.record.clone();
@@ -83,9 +84,15 @@ async fn forget<W: World>(
 }
 
 /// Whether a person must be asked about `change_set`.
-fn next(deployment: &Deployment, change_set: &ChangeSet, stage: &Stage, release: &Release) -> Go {
+fn next(
+    deployment: &Deployment,
+    change_set: &ChangeSet,
+    stage: &Stage,
+    release: &Release,
+    now: Timestamp,
+) -> Go {
     let nobody_need_be_asked = guard::reasons(&change_set.changes, stage.approval).is_empty();
-    if nobody_need_be_asked || guard::is_approved(&deployment.approvals, change_set, &release.digest) {
+    if nobody_need_be_asked || guard::is_approved(&deployment.approvals, change_set, &release.digest, now) {
         Go::Execute
     } else {
         Go::Approve

@@ -1,6 +1,7 @@
 //! What every step starts from.
 
 use crate::world::World;
+use jiff::Timestamp;
 use lockstep_domain::approval;
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::{DeploymentId, Digest, LogicalId, StackName};
@@ -120,8 +121,8 @@ impl Loaded {
     }
 
     /// What a person allowed it to do with its stack.
-    pub fn allowed(&self) -> Vec<Proposal> {
-        approval::allowed(&self.deployment.record)
+    pub fn allowed(&self, now: Timestamp) -> Vec<Proposal> {
+        approval::allowed(&self.deployment.record, now)
     }
 
     /// The names that this deployment gives to its change sets, the first attempt's first.

@@ -106,7 +106,7 @@ pub async fn decide<W: World>(
     let sight = observe::look(stacks, loaded.stack.as_str(), depth).await?;
     let (deployment, environment) = (&loaded.deployment.record, &loaded.environment.record);
     let names = loaded.change_set_names();
-    let allowed = loaded.allowed();
+    let allowed = loaded.allowed(world.now());
     let deployed = environment.deployed.as_ref();
     let known = Known {
         environment_stack: environment.stack_arn.as_deref(),

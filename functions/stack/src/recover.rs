@@ -5,6 +5,7 @@ use crate::journal::note;
 use crate::load::Loaded;
 use crate::plan::{self, no_go};
 use crate::world::World;
+use jiff::Timestamp;
 use lockstep_domain::error::Failure;
 use lockstep_domain::ids::{DeploymentId, LogicalId};
 use lockstep_domain::payloads::Task;
@@ -64,7 +65,7 @@ async fn journal<W: World>(
     let mut deployment = loaded.deployment.record.clone();
     deployment.operations.push(operation.clone());
     let mut environment = loaded.environment.record.clone();
-    if let Some(cost) = allowed(&loaded, recovery) {
+    if let Some(cost) = allowed(&loaded, recovery, operation.at) {
         match cost.action {
             ProposedAction::Retain => deployment.orphans.extend(cost.resources),
             ProposedAction::Skip => environment.taint = Some(taint(operation)),
@@ -77,8 +78,8 @@ async fn journal<W: World>(
 }
 
 /// The person's word that `recovery` makes use of.
-fn allowed(loaded: &Loaded, recovery: &Recovery) -> Option<Proposal> {
-    let mut given = loaded.allowed().into_iter().filter(|_| !recovery.without.is_empty());
+fn allowed(loaded: &Loaded, recovery: &Recovery, now: Timestamp) -> Option<Proposal> {
+    let mut given = loaded.allowed(now).into_iter().filter(|_| !recovery.without.is_empty());
     given.find(|proposal| {
         let names: Vec<&str> = proposal.resources.iter().map(|resource| resource.name.as_str()).collect();
         recovery.without.iter().all(|name| names.contains(&name.as_str()))

@@ -6,7 +6,6 @@
 use base64::Engine as _;
 use jiff::Timestamp;
 use lockstep_domain::ids::RepositoryId;
-use lockstep_domain::payloads::inputs;
 use lockstep_domain::records::{Event, EventState, Repository};
 use lockstep_domain::token::client_token;
 use lockstep_domain::webhook::{DeliveryId, Hook, MAX_BODY_BYTES, Push, parse_push, verify_signature};
@@ -193,16 +192,6 @@ pub fn resume(stored: &Event, asked: &Event) -> Result<Next, Answer> {
         EventState::Accepted => Next::Start,
         EventState::Started | EventState::Finished => Next::Nothing,
     })
-}
-
-/// The input of the execution: from the ledger, so that every start of it is the same.
-pub fn input(event: &Event) -> inputs::Release {
-    inputs::Release {
-        repository: event.repository.clone(),
-        reference: event.reference.clone(),
-        commit: event.commit.clone(),
-        delivery: Some(event.delivery.clone()),
-    }
 }
 
 /// What a push is answered, however often it arrives.

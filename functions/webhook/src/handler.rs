@@ -4,6 +4,7 @@ use crate::decide::{self, Answer, Body, Next};
 use crate::ports::Ports;
 use jiff::Timestamp;
 use lockstep_domain::error::{Failure, Policy};
+use lockstep_domain::inbox;
 use lockstep_domain::records::{Event, EventState};
 use lockstep_domain::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};
 use lockstep_platform::function_url::{UrlRequest, UrlResponse};
@@ -64,7 +65,7 @@ async fn answer(ports: &impl Ports, request: &UrlRequest, now: Timestamp) -> Res
 /// Starts the event's execution, or finds it started. Every copy of the delivery may do this at once: the name makes
 /// it one execution.
 async fn start(ports: &impl Ports, mut event: Event) -> Result<(), Failure> {
-    ports.start(&event.execution, &decide::input(&event)).await?;
+    ports.start(&event.execution, &inbox::input(&event)).await?;
     event.state = EventState::Started;
     ports.mark_started(&event).await
 }

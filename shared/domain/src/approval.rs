@@ -6,6 +6,7 @@
 use crate::error::{Failure, FailureKind};
 use crate::guard;
 use crate::ids::{DeploymentId, Digest};
+use crate::intervene::REASON_CHARS;
 use crate::records::{Approval, Decision, Deployment, DeploymentState, Proposal, ProposedAction, Subject};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -13,6 +14,12 @@ use std::collections::BTreeSet;
 /// The key of the wait for question `number` of a deployment.
 pub fn operation(deployment: &DeploymentId, number: u32) -> String {
     format!("approval#{deployment}#{number}")
+}
+
+/// The deployment and the number of the question that [`operation`] made a key of; nothing for a key of another kind.
+pub fn of_operation(operation: &str) -> Option<(DeploymentId, u32)> {
+    let (deployment, number) = operation.strip_prefix("approval#")?.split_once('#')?;
+    Some((deployment.parse().ok()?, number.parse().ok()?))
 }
 
 /// The last question, if it is open.
@@ -89,11 +96,12 @@ fn reason(proposal: &Proposal) -> String {
     }
 }
 
-/// What a person allowed this deployment to do with its stack.
-pub fn allowed(deployment: &Deployment) -> Vec<Proposal> {
-    let approved = deployment.approvals.iter().filter(|approval| {
-        approval.decision == Some(Decision::Approve) && approval.digest == deployment.digest
-    });
+/// What a person allowed this deployment to do with its stack, not too long ago.
+pub fn allowed(deployment: &Deployment, now: Timestamp) -> Vec<Proposal> {
+    let approved = deployment
+        .approvals
+        .iter()
+        .filter(|approval| approval.allows(now) && approval.digest == deployment.digest);
     approved
         .filter_map(|approval| match &approval.subject {
             Subject::Proposal(proposal) => Some(proposal.clone()),
@@ -127,9 +135,6 @@ pub enum Decided {
     /// It was given before: wake who waits, in case nobody did.
     Before,
 }
-
-/// The longest reason that is kept, in characters.
-const REASON_CHARS: usize = 1000;
 
 /// Applies an answer to the deployment's last question, whose number comes along.
 ///

@@ -70,13 +70,17 @@ pub struct Taken {
 
 /// Takes the environment for `deployment`. Whether it may be taken is for [`rival`] and [`contend`] to say.
 ///
-/// An environment that belongs to another component is refused: its stack is not ours to change.
+/// An environment that belongs to another component is refused: its stack is not ours to change. One that does not exist
+/// comes into being, unless it is to be torn down.
 pub fn take(
     existing: Option<&Environment>,
     deployment: &Deployment,
     now: Timestamp,
 ) -> Result<Taken, Failure> {
     let (name, component) = parts(deployment)?;
+    if existing.is_none() && matches!(deployment.kind, DeploymentKind::Teardown { .. }) {
+        return Err(absent(&deployment.stage, name));
+    }
     let mut environment = existing.cloned().unwrap_or_else(|| Environment {
         stage: deployment.stage.clone(),
         name: name.to_owned(),
@@ -106,6 +110,11 @@ pub fn take(
     let deployment =
         Deployment { epoch: environment.epoch, state: DeploymentState::Running, ..deployment.clone() };
     Ok(Taken { environment, deployment })
+}
+
+/// The refusal of what is about an environment that does not exist.
+pub fn absent(stage: &StageName, name: &str) -> Failure {
+    Failure::not_found(format!("there is no environment {name} in stage {stage}"))
 }
 
 /// The component of a deployment, and its environment's name within the stage.
@@ -139,15 +148,14 @@ pub fn still_holds(environment: Option<&Environment>, deployment: &Deployment) -
     Err(Failure::new(FailureKind::Superseded, message))
 }
 
-/// The deployment of a dead execution, closed; nothing if it was closed before.
-pub fn abandon(deployment: &Deployment, now: Timestamp) -> Option<Deployment> {
+/// The deployment of a dead execution, closed; nothing if it was closed before. `after` says who found it so.
+pub fn abandon(deployment: &Deployment, after: &str, now: Timestamp) -> Option<Deployment> {
     if deployment.state.is_final() {
         return None;
     }
     let failure = FailureRecord {
         error: FailureKind::Superseded.error_type().to_owned(),
-        message: "its execution ended without closing it; a later deployment took the environment over"
-            .to_owned(),
+        message: format!("its execution ended without closing it; {after}"),
     };
     Some(Deployment {
         state: DeploymentState::Abandoned,
@@ -164,18 +172,40 @@ pub fn give_back(environment: &Environment, deployment: &Deployment) -> Environm
     Environment { holder, ..environment.clone() }
 }
 
-/// A deployment that ended well: its checks passed.
+/// The environment after it was taken from `dead`, a deployment whose execution certainly ended. The epoch rises, so that
+/// what may be left of it writes nothing any more.
+pub fn free(environment: &Environment, dead: &Deployment, now: Timestamp) -> Environment {
+    let freed = give_back(&after(environment, dead, now), dead);
+    Environment { epoch: freed.epoch + 1, ..freed }
+}
+
+/// A deployment that ended well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completed {
+    /// The environment given back; nothing if it was torn down: then its record goes.
+    pub environment: Option<Environment>,
+    /// The deployment, closed.
+    pub deployment: Deployment,
+}
+
+/// Closes a deployment that ended well: its checks passed, or its stack is gone, or it showed what it would do.
 pub fn complete(
     environment: &Environment,
     deployment: &Deployment,
     now: Timestamp,
-) -> Result<Taken, Failure> {
+) -> Result<Completed, Failure> {
     still_holds(Some(environment), deployment)?;
-    let environment = give_back(&runs(environment, deployment, true, now)?, deployment);
-    let state =
-        if deployment.stack_changed { DeploymentState::Succeeded } else { DeploymentState::NoChanges };
+    let (environment, state) = match &deployment.kind {
+        DeploymentKind::Teardown { .. } => (None, DeploymentState::Succeeded),
+        _ if deployment.plan_only => (Some(environment.clone()), DeploymentState::Planned),
+        _ if deployment.stack_changed => {
+            (Some(runs(environment, deployment, true, now)?), DeploymentState::Succeeded)
+        }
+        _ => (Some(runs(environment, deployment, true, now)?), DeploymentState::NoChanges),
+    };
+    let environment = environment.map(|environment| give_back(&environment, deployment));
     let deployment = Deployment { state, failure: None, finished_at: Some(now), ..deployment.clone() };
-    Ok(Taken { environment, deployment })
+    Ok(Completed { environment, deployment })
 }
 
 /// The environment after the stack of `deployment` was brought to its release.
@@ -247,8 +277,11 @@ pub fn fail(
     Failed { environment: moved, deployment: closed, failure }
 }
 
-/// What the environment runs after a deployment that did not end well.
+/// What the environment runs after a deployment that did not end well. One that was to bring nothing leaves it as it was.
 pub fn after(environment: &Environment, deployment: &Deployment, now: Timestamp) -> Environment {
+    if deployment.plan_only || !matches!(deployment.kind, DeploymentKind::Deploy { .. }) {
+        return environment.clone();
+    }
     let changed = deployment.stack_changed.then(|| runs(environment, deployment, false, now).ok()).flatten();
     changed.unwrap_or_else(|| Environment {
         stack_arn: deployment.stack_arn.clone().or_else(|| environment.stack_arn.clone()),
@@ -261,15 +294,19 @@ const SENTENCE_CHARS: usize = 2000;
 
 /// How a deployment failed, for people: what, the first true cause, and what runs now.
 fn explain(deployment: &Deployment, error: &Caught, environment: Option<&Environment>) -> FailureRecord {
-    let subject = match parts(deployment) {
-        Ok((name, component)) if name == component.as_str() => {
-            format!("{component} {} was not deployed to {}", deployment.version, deployment.stage)
-        }
-        Ok((name, component)) => {
-            format!("{component} {} was not deployed to {} as {name}", deployment.version, deployment.stage)
-        }
-        Err(_) => format!("{} was not brought to {}", deployment.version, deployment.stage),
+    let deed = match deployment.kind {
+        DeploymentKind::Deploy { .. } if deployment.plan_only => "planned for",
+        DeploymentKind::Deploy { .. } => "deployed to",
+        DeploymentKind::Teardown { .. } => "removed from",
+        DeploymentKind::PromoteImage { .. } => "brought to",
     };
+    let mut subject = format!("{} was not {deed} {}", deployment.version, deployment.stage);
+    if let Ok((name, component)) = parts(deployment) {
+        subject = format!("{component} {subject}");
+        if name != component.as_str() {
+            subject.push_str(&format!(" as {name}"));
+        }
+    }
     let sentence: String = error.sentence().chars().take(SENTENCE_CHARS).collect();
     let mut message = format!("{subject}: {}.", sentence.trim().trim_end_matches('.'));
     if let Some(first) = deployment.diagnosis.first() {

@@ -7,7 +7,8 @@
 
 use crate::ids::{Digest, LogicalId};
 use crate::protected::is_protected;
-use crate::records::{Approval, ChangeSet, Decision, Subject};
+use crate::records::{Approval, ChangeSet, Subject};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -152,8 +153,14 @@ pub fn reasons(changes: &[Change], stage_wants_approval: bool) -> Vec<String> {
     reasons
 }
 
-/// Whether a person allowed exactly this: the change set, the template, the parameters and the artifact.
-pub fn is_approved(approvals: &[Approval], change_set: &ChangeSet, artifact: &Digest) -> bool {
+/// Whether a person allowed exactly this, not too long ago: the change set, the template, the parameters and the
+/// artifact, and with it the commit.
+pub fn is_approved(
+    approvals: &[Approval],
+    change_set: &ChangeSet,
+    artifact: &Digest,
+    now: Timestamp,
+) -> bool {
     approvals.iter().any(|approval| {
         let same = match &approval.subject {
             // Its attempt is in its ARN.
@@ -165,7 +172,7 @@ pub fn is_approved(approvals: &[Approval], change_set: &ChangeSet, artifact: &Di
             }
             Subject::Proposal(_) => false,
         };
-        same && approval.decision == Some(Decision::Approve) && approval.digest.as_ref() == Some(artifact)
+        same && approval.allows(now) && approval.digest.as_ref() == Some(artifact)
     })
 }
 
@@ -212,6 +219,10 @@ mod tests {
 
     fn danger(proposed: &Proposed) -> Danger {
         proposed.danger(&BTreeSet::new(), Beneath::NotNested)
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
     }
 
     const BUCKET: &str = "AWS::S3::Bucket";
@@ -313,7 +324,8 @@ mod tests {
     }
 
     #[test]
-    fn an_approval_is_bound_to_every_byte_it_was_given_for() {
+    fn an_approval_is_bound_to_every_byte_it_was_given_for_and_counts_for_a_day() {
+        // FAILURES 54: after a force-push the commit, and so the artifact's digest, is another.
         let digest = |of: &str| Digest::of(of.as_bytes());
         let change_set = ChangeSet {
             arn: "arn".into(),
@@ -327,14 +339,19 @@ mod tests {
             reasons: vec![],
             subject: Subject::ChangeSet(change_set.clone()),
             digest: Some(digest("artifact")),
-            asked_at: jiff::Timestamp::UNIX_EPOCH,
-            decision: Some(Decision::Approve),
+            asked_at: at(0),
+            decision: Some(crate::records::Decision::Approve),
             decided_by: None,
             reason: None,
-            decided_at: None,
+            decided_at: Some(at(0)),
         };
         let artifact = digest("artifact");
-        assert!(is_approved(std::slice::from_ref(&approval), &change_set, &artifact));
+        let is_approved = |approval: &Approval, change_set: &ChangeSet, artifact: &Digest, now| {
+            is_approved(std::slice::from_ref(approval), change_set, artifact, now)
+        };
+        assert!(is_approved(&approval, &change_set, &artifact, at(1)));
+        let a_day_later = at(Approval::VALID_HOURS * 3600);
+        assert!(!is_approved(&approval, &change_set, &artifact, a_day_later));
         for other in [
             ChangeSet { arn: "other".into(), ..change_set.clone() },
             ChangeSet { template_digest: digest("other"), ..change_set.clone() },
@@ -344,11 +361,12 @@ mod tests {
                 ..change_set.clone()
             },
         ] {
-            assert!(!is_approved(std::slice::from_ref(&approval), &other, &artifact));
+            assert!(!is_approved(&approval, &other, &artifact, at(1)));
         }
-        assert!(!is_approved(std::slice::from_ref(&approval), &change_set, &digest("other")));
-        for decision in [None, Some(Decision::Refuse)] {
-            assert!(!is_approved(&[Approval { decision, ..approval.clone() }], &change_set, &artifact));
+        assert!(!is_approved(&approval, &change_set, &digest("other"), at(1)));
+        for decision in [None, Some(crate::records::Decision::Refuse)] {
+            let other = Approval { decision, ..approval.clone() };
+            assert!(!is_approved(&other, &change_set, &artifact, at(1)));
         }
     }
 

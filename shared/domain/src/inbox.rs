@@ -1,10 +1,20 @@
-//! The end of a push: every accepted event ends in exactly one record, and its execution says how.
+//! What becomes of a push: its execution's input, and its end. Every accepted event ends in exactly one record.
 
 use crate::error::FailureKind;
 use crate::payloads::ledger::{ComponentResult, Summary};
-use crate::payloads::package;
+use crate::payloads::{inputs, package};
 use crate::records::{Caught, Event, EventState, Outcome};
 use jiff::Timestamp;
+
+/// The input of an event's execution: from the record, so that every start of it is the same.
+pub fn input(event: &Event) -> inputs::Release {
+    inputs::Release {
+        repository: event.repository.clone(),
+        reference: event.reference.clone(),
+        commit: event.commit.clone(),
+        delivery: Some(event.delivery.clone()),
+    }
+}
 
 /// What became of a push, for its execution and for its event.
 ///

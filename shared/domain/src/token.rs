@@ -21,6 +21,12 @@ pub fn client_token(scope: &str, step: &str, attempt: u32) -> String {
     format!("t{}", &hex::encode(hash.finalize())[..40])
 }
 
+/// The ARN of the execution `name` of the state machine `machine`.
+/// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsstepfunctions.html>
+pub fn execution_arn(machine: &str, name: &str) -> String {
+    format!("{}:{name}", machine.replacen(":stateMachine:", ":execution:", 1))
+}
+
 /// Whether `text` has the form of a [`client_token`].
 pub fn is_client_token(text: &str) -> bool {
     text.len() == 41
@@ -30,7 +36,7 @@ pub fn is_client_token(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{client_token, is_client_token};
+    use super::{client_token, execution_arn, is_client_token};
 
     #[test]
     fn a_token_depends_on_scope_step_and_attempt_and_on_nothing_else() {
@@ -53,6 +59,14 @@ mod tests {
         assert!(token.starts_with('t'));
         assert!(token.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
         assert!(is_client_token(&token));
+    }
+
+    #[test]
+    fn an_execution_is_named_below_its_state_machine() {
+        assert_eq!(
+            execution_arn("arn:aws:states:eu-west-1:1:stateMachine:lockstep-release", "t1"),
+            "arn:aws:states:eu-west-1:1:execution:lockstep-release:t1"
+        );
     }
 
     #[test]

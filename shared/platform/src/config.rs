@@ -17,12 +17,20 @@ pub enum Setting {
     ResumeFunction,
     /// The ARN of the `release` state machine.
     ReleaseArn,
+    /// The ARN of the `teardown` state machine of the delivery path.
+    TeardownArn,
 }
 
 impl Setting {
     /// Every setting, for tests that tie the templates to this enum.
-    pub const ALL: [Setting; 5] =
-        [Self::Table, Self::Bucket, Self::ExternalId, Self::ResumeFunction, Self::ReleaseArn];
+    pub const ALL: [Setting; 6] = [
+        Self::Table,
+        Self::Bucket,
+        Self::ExternalId,
+        Self::ResumeFunction,
+        Self::ReleaseArn,
+        Self::TeardownArn,
+    ];
 
     /// The environment variable that holds it.
     pub fn variable(self) -> &'static str {
@@ -32,6 +40,7 @@ impl Setting {
             Self::ExternalId => "LOCKSTEP_EXTERNAL_ID",
             Self::ResumeFunction => "LOCKSTEP_RESUME_FUNCTION",
             Self::ReleaseArn => "LOCKSTEP_RELEASE_ARN",
+            Self::TeardownArn => "LOCKSTEP_TEARDOWN_ARN",
         }
     }
 }
@@ -123,7 +132,7 @@ mod tests {
         assert_eq!(
             error.message,
             "the function's environment lacks LOCKSTEP_BUCKET, LOCKSTEP_EXTERNAL_ID, LOCKSTEP_RESUME_FUNCTION, \
-             LOCKSTEP_RELEASE_ARN"
+             LOCKSTEP_RELEASE_ARN, LOCKSTEP_TEARDOWN_ARN"
         );
     }
 

@@ -1,8 +1,8 @@
 //! AWS within the process, for tests: the adapters and the SDK as they are, an HTTP client that never leaves.
 //!
 //! DynamoDB is the engine of `dynoxide-rs`, which evaluates real items, conditions and transactions; Step Functions
-//! knows the executions it was told of; invocations of Lambda are remembered. Anything else answers 501, so that a
-//! call nobody expected fails the test.
+//! knows the executions it was told of and remembers those it was asked to start; S3 has the objects it was given;
+//! invocations of Lambda are remembered. Anything else answers 501, so that a call nobody expected fails the test.
 
 pub mod conformance;
 
@@ -43,6 +43,8 @@ struct Inner {
 #[derive(Default)]
 struct State {
     executions: BTreeMap<String, &'static str>,
+    started: Vec<(String, Value)>,
+    objects: BTreeMap<String, Vec<u8>>,
     invocations: Vec<(String, Value)>,
     lost: BTreeSet<String>,
     calls: Vec<String>,
@@ -112,6 +114,16 @@ impl FakeAws {
         self.state().executions.insert(arn.to_owned(), status);
     }
 
+    /// The executions that were started, each with its input, in order. They run, until told otherwise.
+    pub fn started(&self) -> Vec<(String, Value)> {
+        self.state().started.clone()
+    }
+
+    /// Puts an object into a bucket.
+    pub fn put_object(&self, bucket: &str, key: &str, bytes: Vec<u8>) {
+        self.state().objects.insert(format!("/{bucket}/{key}"), bytes);
+    }
+
     /// The next `operation` (such as `PutItem`) takes effect, and its answer is lost.
     pub fn lose_next_answer(&self, operation: &str) {
         self.state().lost.insert(operation.to_owned());
@@ -131,13 +143,30 @@ impl FakeAws {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer(&self, request: &HttpRequest) -> (u16, String) {
+    fn answer(&self, request: &HttpRequest) -> (u16, Vec<u8>) {
+        if let Some(object) = self.object(request) {
+            return (200, object);
+        }
+        let (status, text) = self.answer_in_text(request);
+        (status, text.into_bytes())
+    }
+
+    /// What S3 has at the path of a GetObject, which an endpoint of one's own gets path-style.
+    fn object(&self, request: &HttpRequest) -> Option<Vec<u8>> {
+        let (_, path) = request.uri().split_once("//")?.1.split_once('/')?;
+        let path = path.split('?').next()?;
+        let found = self.state().objects.get(&format!("/{path}")).cloned();
+        found.filter(|_| request.method() == "GET")
+    }
+
+    fn answer_in_text(&self, request: &HttpRequest) -> (u16, String) {
         let body = request.body().bytes().unwrap_or_default();
         let text = String::from_utf8_lossy(body);
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         match target.split_once('.') {
             Some(("DynamoDB_20120810", operation)) => self.dynamodb(operation, &text),
             Some(("AWSStepFunctions", "DescribeExecution")) => self.describe_execution(&text),
+            Some(("AWSStepFunctions", "StartExecution")) => self.start_execution(&text),
             _ => self.invoke(request.uri(), &text),
         }
     }
@@ -172,6 +201,24 @@ impl FakeAws {
             }
             None => (400, json!({"__type": "ExecutionDoesNotExist"}).to_string()),
         }
+    }
+
+    fn start_execution(&self, body: &str) -> (u16, String) {
+        let request: Value = serde_json::from_str(body).unwrap_or_default();
+        let text = |name: &str| request[name].as_str().unwrap_or_default();
+        let arn = lockstep_domain::token::execution_arn(text("stateMachineArn"), text("name"));
+        let input: Value = serde_json::from_str(text("input")).unwrap_or_default();
+        let mut state = self.state();
+        let same = state.started.iter().any(|(known, with)| *known == arn && *with == input);
+        match state.executions.get(&arn) {
+            Some(&"RUNNING") if same => {}
+            Some(_) => return (400, json!({"__type": "ExecutionAlreadyExists"}).to_string()),
+            None => {
+                state.executions.insert(arn.clone(), "RUNNING");
+                state.started.push((arn.clone(), input));
+            }
+        }
+        (200, json!({"executionArn": arn, "startDate": 0}).to_string())
     }
 
     fn invoke(&self, uri: &str, body: &str) -> (u16, String) {

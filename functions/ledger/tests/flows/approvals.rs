@@ -4,7 +4,9 @@ use super::world::{ADA, World, deploy, execution, id, task};
 use lockstep_domain::error::FailureKind;
 use lockstep_domain::ids::Digest;
 use lockstep_domain::payloads::ledger::Request;
-use lockstep_domain::records::{Caught, DeploymentState, Wait, WaitState};
+use lockstep_domain::records::{
+    Caught, DeploymentState, NamedResource, Proposal, ProposedAction, Wait, WaitState,
+};
 use lockstep_domain::stages::Path;
 use serde_json::{Value, json};
 
@@ -82,6 +84,7 @@ async fn the_same_answer_twice_wakes_again_and_another_is_refused() {
     assert_eq!(world.cloud.invocations().len(), 2);
 }
 
+// FAILURES 54: after a force-push there is another commit, and so another digest.
 #[tokio::test]
 async fn an_answer_about_something_else_is_refused_and_changes_nothing() {
     let world = asking().await;
@@ -103,6 +106,9 @@ async fn a_refusal_and_silence_end_the_deployment_as_refused() {
         }
         let refused = world.invoke(Request::Retake { deployment: id("a") }).await.unwrap_err();
         assert_eq!(refused.kind, FailureKind::ApprovalRefused);
+        let told =
+            answer.map_or("nobody answered in time".to_owned(), |_| format!("{ADA} refused it: because"));
+        assert_eq!(refused.message, told);
         let error = Caught { error: "ApprovalRefused".into(), cause: refused.message };
         world.invoke(Request::Fail { deployment: id("a"), error }).await.unwrap();
         assert_eq!(world.deployment("a").await.state, DeploymentState::Refused);
@@ -128,4 +134,35 @@ async fn an_answer_before_the_wait_is_registered_is_not_lost() {
     retried.retry = 1;
     world.invoke(Request::RequestApproval { deployment: id("a"), task: retried }).await.unwrap();
     assert_eq!(world.cloud.invocations().len(), 2);
+}
+
+#[tokio::test]
+async fn a_proposal_is_answered_by_naming_what_it_costs_and_a_teardown_goes_on_after_it() {
+    let world = World::new().await;
+    world.published("1.0.0", &["test", "ci"]).await;
+    world.begin("a", Path::Promotion, deploy("1.0.0", "production")).await.unwrap();
+    world.plan("a", true).await;
+    world.complete("a").await.unwrap();
+    world.begin_teardown("t", Path::Promotion, "production", None).await.unwrap();
+    let archive = NamedResource {
+        name: "Archive".into(),
+        resource_type: "AWS::S3::Bucket".into(),
+        physical_id: "b".into(),
+    };
+    let proposal =
+        Proposal { stack: "arn:stack".into(), action: ProposedAction::Delete, resources: vec![archive] };
+    world.change("t", |deployment| deployment.proposal = Some(proposal.clone())).await;
+    world.invoke(Request::RequestApproval { deployment: id("t"), task: task("token") }).await.unwrap();
+    assert_eq!(world.environment("production").await.holder, None);
+    let answer = |names: Value| {
+        json!({
+            "action": "decide", "deployment": id("t"), "subject": proposal.key(), "digest": Digest::of(b"1.0.0"),
+            "decision": "approve", "names": names,
+        })
+    };
+    assert_eq!(world.ask(answer(json!([]))).await.0, 400);
+    assert_eq!(world.ask(answer(json!(["Archive"]))).await.0, 200);
+    let begun = world.invoke(Request::Retake { deployment: id("t") }).await.unwrap();
+    assert_eq!(begun["images"], false);
+    assert_eq!(world.environment("production").await.holder.unwrap().deployment, id("t"));
 }

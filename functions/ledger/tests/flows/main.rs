@@ -3,5 +3,7 @@
 mod approvals;
 mod configuration;
 mod deployments;
+mod interventions;
 mod pushes;
+mod teardowns;
 mod world;

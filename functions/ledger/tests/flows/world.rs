@@ -6,13 +6,13 @@ use lockstep_domain::images::ImageLock;
 use lockstep_domain::payloads::ledger::{Begun, Request};
 use lockstep_domain::payloads::{Task, inputs};
 use lockstep_domain::records::{
-    ChangeSet, Deployment, Environment, Evidence, Key, Record, Release, ReleaseState,
+    ChangeSet, Deployment, Environment, Evidence, Key, Record, Release, ReleaseState, Step,
 };
 use lockstep_domain::stages::Path;
 use lockstep_ledger::App;
 use lockstep_ledger::handler::handle;
 use lockstep_platform::function_url::Invocation;
-use lockstep_platform::ledger::{Ledger, Versioned};
+use lockstep_platform::ledger::{Ledger, Order, Versioned};
 use lockstep_platform::testing::{FakeAws, TABLE};
 use serde_json::{Value, json};
 
@@ -145,6 +145,23 @@ impl World {
         self.invoke(request).await.map(|answer| serde_json::from_value(answer).unwrap())
     }
 
+    /// Begins the teardown of the environment called `environment`, or of the component's own.
+    pub async fn begin_teardown(
+        &self,
+        name: &str,
+        path: Path,
+        stage: &str,
+        environment: Option<&str>,
+    ) -> Result<Begun, Failure> {
+        let input = inputs::Teardown {
+            component: "logs".parse().unwrap(),
+            stage: stage.parse().unwrap(),
+            environment: environment.map(str::to_owned),
+        };
+        let request = Request::BeginTeardown { execution: execution(name), path, input };
+        self.invoke(request).await.map(|answer| serde_json::from_value(answer).unwrap())
+    }
+
     /// Begins a deployment to `ci` that then planned and, if it `changed`, executed.
     pub async fn deployed(&self, name: &str, version: &str, changed: bool) {
         self.begin(name, Path::Delivery, deploy(version, "ci")).await.unwrap();
@@ -179,7 +196,27 @@ impl World {
     }
 
     pub async fn environment(&self, stage: &str) -> Environment {
-        self.versioned(&Environment::key_of(&stage.parse().unwrap(), "logs")).await.record
+        self.find_environment(stage).await.unwrap()
+    }
+
+    pub async fn find_environment(&self, stage: &str) -> Option<Environment> {
+        let key = Environment::key_of(&stage.parse().unwrap(), "logs");
+        self.ledger.get(&key).await.unwrap().map(|found| found.record)
+    }
+
+    /// Writes the deployment as another function would.
+    pub async fn change(&self, name: &str, change: impl FnOnce(&mut Deployment)) {
+        let stored = self.versioned::<Deployment>(&Deployment::key_of(&id(name))).await;
+        let mut changed = stored.record.clone();
+        change(&mut changed);
+        self.ledger.replace(&stored, changed).await.unwrap();
+    }
+
+    /// The journal of a deployment.
+    pub async fn journal(&self, name: &str) -> Vec<String> {
+        let (pk, prefix) = Step::all_of(&id(name));
+        let steps = self.ledger.list::<Step>(&pk, prefix, Order::Oldest, 99).await.unwrap();
+        steps.into_iter().map(|step| step.record.note).collect()
     }
 
     pub async fn complete(&self, name: &str) -> Result<Value, Failure> {

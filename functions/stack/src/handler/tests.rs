@@ -64,7 +64,7 @@ fn approve(world: &FakeWorld) {
             decision: Some(Decision::Approve),
             decided_by: Some("arn:person".into()),
             reason: None,
-            decided_at: None,
+            decided_at: Some(world.now()),
         });
     });
 }

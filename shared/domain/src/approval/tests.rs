@@ -1,6 +1,6 @@
 use super::*;
 use crate::guard::{Change, Danger};
-use crate::records::{ChangeSet, DeploymentKind, Location};
+use crate::records::{ChangeSet, DeploymentKind, Location, NamedResource};
 use crate::stages::Path;
 
 const ADA: &str = "arn:aws:iam::333333333333:user/ada";
@@ -168,4 +168,73 @@ fn an_older_approval_does_not_speak_for_a_newer_question() {
     again.change_set = Some(change_set("arn:2", Danger::Safe));
     let second = ask(&again, true, at(6)).unwrap();
     assert_eq!(verdict(&second).unwrap_err().kind, FailureKind::ApprovalRefused);
+}
+
+/// A deployment with a proposal to delete a stack with two buckets in it.
+fn proposing() -> (Deployment, Proposal) {
+    let resource = |name: &str| NamedResource {
+        name: name.into(),
+        resource_type: "AWS::S3::Bucket".into(),
+        physical_id: name.to_lowercase(),
+    };
+    let proposal = Proposal {
+        stack: "arn:stack".into(),
+        action: ProposedAction::Delete,
+        resources: vec![resource("Archive"), resource("Logs")],
+    };
+    (Deployment { proposal: Some(proposal.clone()), ..running() }, proposal)
+}
+
+fn answer_about<'a>(subject: &'a str, digest: &'a Digest, names: &'a [String]) -> Answer<'a> {
+    Answer { names, ..answer(subject, digest, Decision::Approve) }
+}
+
+#[test]
+fn a_proposal_is_asked_about_before_a_change_set_and_in_every_stage() {
+    let (proposing, proposal) = proposing();
+    let asking = ask(&proposing, false, at(1)).unwrap();
+    let question = open_question(&asking).unwrap();
+    assert_eq!(question.subject, Subject::Proposal(proposal));
+    assert!(question.reasons[0].contains("Archive, Logs"), "{:?}", question.reasons);
+}
+
+#[test]
+fn what_is_given_up_is_approved_name_by_name_and_refused_without() {
+    let (proposing, proposal) = proposing();
+    let asking = ask(&proposing, false, at(1)).unwrap();
+    let (key, digest) = (proposal.key(), Digest::of(b"d"));
+    for names in [vec![], vec!["Archive".to_owned()], vec!["Archive".into(), "Logs".into(), "Other".into()]] {
+        let refused = decide(&asking, &answer_about(&key, &digest, &names), at(2)).unwrap_err();
+        assert_eq!(refused.kind, FailureKind::Rejected, "{names:?}");
+    }
+    let names = ["Logs".to_owned(), "Archive".to_owned()];
+    let (_, decided) = decide(&asking, &answer_about(&key, &digest, &names), at(2)).unwrap();
+    let Decided::Now(decided) = decided else { panic!("decided before") };
+    assert_eq!(allowed(&decided, at(3)), [proposal.clone()]);
+    let no = Answer { decision: Decision::Refuse, ..answer_about(&key, &digest, &[]) };
+    assert!(decide(&asking, &no, at(2)).is_ok());
+}
+
+#[test]
+fn an_approval_is_of_one_artifact_and_for_a_day() {
+    let (proposing, proposal) = proposing();
+    let asking = ask(&proposing, false, at(1)).unwrap();
+    assert!(allowed(&asking, at(1)).is_empty());
+    let names = ["Archive".to_owned(), "Logs".to_owned()];
+    let (key, digest) = (proposal.key(), Digest::of(b"d"));
+    let (_, decided) = decide(&asking, &answer_about(&key, &digest, &names), at(2)).unwrap();
+    let Decided::Now(decided) = decided else { panic!("decided before") };
+    assert_eq!(allowed(&decided, at(1 + Approval::VALID_HOURS * 3600)), [proposal]);
+    assert!(allowed(&decided, at(2 + Approval::VALID_HOURS * 3600)).is_empty());
+    let other = Deployment { digest: Some(Digest::of(b"other")), ..*decided };
+    assert!(allowed(&other, at(3)).is_empty());
+}
+
+#[test]
+fn the_key_of_a_wait_for_an_answer_says_whose_question_it_is() {
+    let id = DeploymentId::of_execution("e");
+    assert_eq!(of_operation(&operation(&id, 7)), Some((id, 7)));
+    for other in ["arn:stack#t1", "approval#x#1", "approval#", "arn:aws:ec2:eu-west-1::image/ami-1"] {
+        assert_eq!(of_operation(other), None, "{other}");
+    }
 }

@@ -40,7 +40,7 @@ fn taken(execution: &str, version: &str, before: Option<&Environment>) -> Taken 
 
 fn completed(execution: &str, version: &str, before: Option<&Environment>) -> Environment {
     let taken = taken(execution, version, before);
-    complete(&taken.environment, &taken.deployment, at(2)).unwrap().environment
+    complete(&taken.environment, &taken.deployment, at(2)).unwrap().environment.unwrap()
 }
 
 fn caught(error: &str, sentence: &str) -> Caught {
@@ -146,7 +146,7 @@ fn the_stack_keeps_the_version_of_the_release_that_last_changed_it() {
     unchanged.deployment.stack_changed = false;
     let done = complete(&unchanged.environment, &unchanged.deployment, at(2)).unwrap();
     assert_eq!(done.deployment.state, DeploymentState::NoChanges);
-    let deployed = done.environment.deployed.unwrap();
+    let deployed = done.environment.unwrap().deployed.unwrap();
     assert_eq!(
         (deployed.version.to_string(), deployed.stack_version.to_string()),
         ("1.0.1".into(), "1.0.0".into())
@@ -257,9 +257,9 @@ fn a_late_failure_of_who_lost_the_environment_does_not_touch_it() {
 #[test]
 fn only_an_open_deployment_is_abandoned() {
     let open = deployment("a", "1.0.0");
-    assert_eq!(abandon(&open, at(3)).unwrap().state, DeploymentState::Abandoned);
+    assert_eq!(abandon(&open, "ada freed it", at(3)).unwrap().state, DeploymentState::Abandoned);
     let closed = Deployment { state: DeploymentState::Succeeded, ..open };
-    assert_eq!(abandon(&closed, at(3)), None);
+    assert_eq!(abandon(&closed, "ada freed it", at(3)), None);
 }
 
 #[test]
@@ -267,6 +267,73 @@ fn an_image_has_no_environment() {
     let mut image = deployment("a", "1.0.0");
     image.component = None;
     assert_eq!(take(None, &image, at(1)).unwrap_err().kind, FailureKind::Bug);
+}
+
+/// The same, to be torn down.
+fn teardown(execution: &str, version: &str) -> Deployment {
+    Deployment {
+        kind: DeploymentKind::Teardown { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
+        stack_changed: false,
+        ..deployment(execution, version)
+    }
+}
+
+#[test]
+fn only_what_exists_is_torn_down_and_then_nothing_is_left_of_it() {
+    assert_eq!(take(None, &teardown("b", "1.0.0"), at(3)).unwrap_err().kind, FailureKind::NotFound);
+    let runs = completed("a", "1.0.0", None);
+    let taken = take(Some(&runs), &teardown("b", "1.0.0"), at(3)).unwrap();
+    let gone = complete(&taken.environment, &taken.deployment, at(4)).unwrap();
+    assert_eq!((gone.environment, gone.deployment.state), (None, DeploymentState::Succeeded));
+    let again = complete(&taken.environment, &gone.deployment, at(5)).unwrap_err();
+    assert_eq!(again.kind, FailureKind::Superseded);
+}
+
+#[test]
+fn a_plan_leaves_the_environment_as_it_was() {
+    let runs = completed("a", "1.0.0", None);
+    let plan =
+        Deployment { plan_only: true, stack_arn: Some("arn:other".into()), ..deployment("b", "1.0.1") };
+    let taken = take(Some(&runs), &plan, at(3)).unwrap();
+    let planned = complete(&taken.environment, &taken.deployment, at(4)).unwrap();
+    assert_eq!(planned.deployment.state, DeploymentState::Planned);
+    let expected = Environment { epoch: 2, last_deployment: Some(plan.id.clone()), ..runs };
+    assert_eq!(planned.environment, Some(expected));
+}
+
+#[test]
+fn a_plan_or_a_teardown_that_fails_leaves_the_environment_as_it_was() {
+    let runs = completed("a", "1.0.0", None);
+    // Whatever such a deployment says of its stack: it brought no release.
+    let plan = Deployment { plan_only: true, ..deployment("b", "1.0.1") };
+    let gone = Deployment { stack_changed: true, stack_arn: None, ..teardown("b", "1.0.0") };
+    for (deployment, told) in [
+        (plan, "logs 1.0.1 was not planned for ci: it broke. ci runs 1.0.0."),
+        (gone, "logs 1.0.0 was not removed from ci: it broke. ci runs 1.0.0."),
+    ] {
+        let taken = take(Some(&runs), &deployment, at(3)).unwrap();
+        let failed =
+            fail(Some(&taken.environment), &taken.deployment, &caught("StackFailed", "it broke"), at(4));
+        let expected = Environment { epoch: 2, last_deployment: Some(deployment.id.clone()), ..runs.clone() };
+        assert_eq!(failed.environment, Some(expected));
+        assert_eq!(failed.failure.message, told);
+    }
+}
+
+#[test]
+fn what_is_freed_from_the_dead_is_one_epoch_later_so_that_they_write_nothing_any_more() {
+    // FAILURES 62.
+    let dead = taken("a", "1.0.0", None);
+    let freed = free(&dead.environment, &dead.deployment, at(5));
+    assert_eq!((freed.holder.as_ref(), freed.epoch), (None, 2));
+    // The dead one is known to have brought its stack to the release; its checks never ran.
+    assert!(!freed.deployed.as_ref().unwrap().checked);
+    assert_eq!(still_holds(Some(&freed), &dead.deployment).unwrap_err().kind, FailureKind::Superseded);
+    let abandoned = abandon(&dead.deployment, "ada freed its environment", at(5)).unwrap();
+    assert_eq!(
+        abandoned.failure.unwrap().message,
+        "its execution ended without closing it; ada freed its environment"
+    );
 }
 
 proptest! {
@@ -283,7 +350,7 @@ proptest! {
             let writers = all.iter().filter(|d| still_holds(Some(&next.environment), d).is_ok()).count();
             prop_assert_eq!(writers, 1);
             environment = Some(match end {
-                0 => complete(&next.environment, &next.deployment, at(2)).unwrap().environment,
+                0 => complete(&next.environment, &next.deployment, at(2)).unwrap().environment.unwrap(),
                 1 => fail(Some(&next.environment), &next.deployment, &caught("E", "x"), at(2)).environment.unwrap(),
                 2 => give_back(&next.environment, &next.deployment),
                 _ => next.environment,

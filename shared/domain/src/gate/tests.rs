@@ -2,7 +2,6 @@ use super::*;
 use crate::ids::Digest;
 use crate::images::ImageLock;
 use crate::records::DeploymentKind;
-use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 const STAGES: &str = r#"
@@ -21,6 +20,10 @@ const STAGES: &str = r#"
     region = "eu-west-1"
     approval = true
 "#;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
 
 fn stages() -> Stages {
     Stages::parse("stages.toml", STAGES).unwrap()
@@ -114,7 +117,8 @@ fn only_tested_releases_leave_the_throw_away_stage() {
 fn the_stage_before_must_have_proved_the_same_digest() {
     let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
     let check = |to: &str, evidence: Option<Evidence>| {
-        check_evidence(&release, &stages, stage(&stages, &name(to)).unwrap(), evidence.as_ref()).is_ok()
+        let to = stage(&stages, &name(to)).unwrap();
+        check_evidence(&release, &stages, to, evidence.as_ref(), None, at(0)).is_ok()
     };
     assert!(check("test", None));
     assert!(check("ci", Some(evidence("test", b"x"))));
@@ -129,11 +133,122 @@ fn the_stage_before_must_have_proved_the_same_digest() {
 #[test]
 fn missing_evidence_is_named() {
     let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
-    let refused =
-        check_evidence(&release, &stages, stage(&stages, &name("production")).unwrap(), None).unwrap_err();
+    let production = stage(&stages, &name("production")).unwrap();
+    let refused = check_evidence(&release, &stages, production, None, None, at(0)).unwrap_err();
     assert_eq!(refused.kind, FailureKind::GateClosed);
     let wanted = format!("there is no evidence that digest {} passed ci", release.digest);
     assert!(refused.message.contains(&wanted), "{refused}");
+}
+
+fn wish(second: i64) -> Wish {
+    Wish::new("ada", "the site is down", at(second)).unwrap()
+}
+
+/// What breaking the glass for production wrote down at 0.
+fn broken() -> BreakGlass {
+    let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
+    let production = stage(&stages, &name("production")).unwrap();
+    break_glass(&release, &stages, production, None, None, &wish(0)).unwrap().unwrap()
+}
+
+#[test]
+fn a_broken_glass_opens_the_gate_for_one_artifact_and_stage_once_and_for_an_hour() {
+    let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
+    let production = stage(&stages, &name("production")).unwrap();
+    let check = |glass: &BreakGlass, second: i64| {
+        let used = check_evidence(&release, &stages, production, None, Some(glass), at(second));
+        used.map(|used| used.is_some()).map_err(|failure| failure.kind)
+    };
+    let hour = BreakGlass::VALID_HOURS * 3600;
+    assert_eq!(check(&broken(), hour - 1), Ok(true));
+    assert_eq!(check(&broken(), hour), Err(FailureKind::GateClosed));
+    for other in [
+        BreakGlass { used_by: Some(crate::ids::DeploymentId::of_execution("e")), ..broken() },
+        BreakGlass { digest: Digest::of(b"other"), ..broken() },
+        BreakGlass { stage: name("ci"), ..broken() },
+        BreakGlass { component: "cache".parse().unwrap(), ..broken() },
+    ] {
+        assert_eq!(check(&other, 1), Err(FailureKind::GateClosed));
+    }
+}
+
+#[test]
+fn evidence_leaves_the_glass_whole() {
+    let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
+    let production = stage(&stages, &name("production")).unwrap();
+    let glass = broken();
+    let proven = evidence("ci", b"x");
+    let used = check_evidence(&release, &stages, production, Some(&proven), Some(&glass), at(1)).unwrap();
+    assert_eq!(used, None);
+}
+
+#[test]
+fn the_glass_is_broken_only_where_evidence_alone_is_missing() {
+    let stages = stages();
+    let production = stage(&stages, &name("production")).unwrap();
+    let test = stage(&stages, &name("test")).unwrap();
+    let attempt = |state, version: &str, to: &Stage, evidence: Option<Evidence>| {
+        let release = release(state, version);
+        break_glass(&release, &stages, to, evidence.as_ref(), None, &wish(0)).map_err(|failure| failure.kind)
+    };
+    assert!(attempt(ReleaseState::Published, "1.0.0", production, None).unwrap().is_some());
+    for (state, version, to, evidence, kind) in [
+        (ReleaseState::Published, "1.0.0", test, None, FailureKind::Rejected),
+        (ReleaseState::Published, "1.0.0", production, Some(evidence("ci", b"x")), FailureKind::Rejected),
+        (ReleaseState::Published, "1.0.0-fix.1", production, None, FailureKind::Rejected),
+        (ReleaseState::Packaged, "1.0.0", production, None, FailureKind::GateClosed),
+        (ReleaseState::TestFailed, "1.0.0", production, None, FailureKind::GateClosed),
+    ] {
+        assert_eq!(attempt(state, version, to, evidence), Err(kind), "{state:?} {version} {}", to.name);
+    }
+}
+
+#[test]
+fn breaking_it_twice_breaks_it_once_and_one_that_no_longer_counts_is_broken_anew() {
+    let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
+    let production = stage(&stages, &name("production")).unwrap();
+    let again = |known: &BreakGlass, second: i64| {
+        break_glass(&release, &stages, production, None, Some(known), &wish(second)).unwrap()
+    };
+    assert_eq!(again(&broken(), 1), None);
+    let used = BreakGlass { used_by: Some(crate::ids::DeploymentId::of_execution("e")), ..broken() };
+    assert_eq!(again(&used, 1).unwrap().at, at(1));
+    assert_eq!(again(&broken(), BreakGlass::VALID_HOURS * 3600).unwrap().used_by, None);
+}
+
+#[test]
+fn each_stage_is_torn_down_by_its_own_path_only() {
+    // FAILURES 84: what builds has no way into production, here as well as by trust policy.
+    let stages = stages();
+    for (of, path, open) in [
+        ("test", Path::Delivery, true),
+        ("ci", Path::Delivery, true),
+        ("production", Path::Delivery, false),
+        ("ci", Path::Promotion, false),
+        ("production", Path::Promotion, true),
+    ] {
+        let checked = check_teardown_path(stage(&stages, &name(of)).unwrap(), path);
+        assert_eq!(checked.is_ok(), open, "{of} {path:?}");
+    }
+    let refused = check_teardown_path(stage(&stages, &name("production")).unwrap(), Path::Delivery);
+    assert!(refused.unwrap_err().message.contains("lockstep-promotion-teardown"));
+}
+
+#[test]
+fn the_parameters_of_another_stage_are_for_a_clone_with_a_name_of_its_own() {
+    let input = |environment: Option<&str>, of: Option<&str>| inputs::Deploy {
+        environment: environment.map(str::to_owned),
+        parameters_of: of.map(name),
+        ..inputs::Deploy::new("logs".parse().unwrap(), "1.0.0".parse().unwrap(), name("ci"))
+    };
+    let of = |environment, of| parameters_of(&stages(), &input(environment, of));
+    assert_eq!(of(None, None).unwrap(), None);
+    assert_eq!(of(Some("logs-2"), Some("production")).unwrap(), Some(name("production")));
+    for (environment, stage) in
+        [(None, "production"), (Some("logs"), "production"), (Some("logs-2"), "nowhere")]
+    {
+        assert_eq!(of(environment, Some(stage)).unwrap_err().kind, FailureKind::Rejected, "{environment:?}");
+    }
 }
 
 fn locked(parameter: &str, image: &str, version: &str) -> LockedImage {
@@ -216,6 +331,16 @@ fn a_run_of_its_own_kind_earns_no_evidence() {
     assert!(earns_evidence(&deployment("logs", &[]), false));
     assert!(!earns_evidence(&deployment("logs", &[("A", "1")]), false));
     assert!(!earns_evidence(&deployment("clone", &[]), false));
+    let plan = Deployment { plan_only: true, ..deployment("logs", &[]) };
+    let foreign = Deployment { parameters_of: Some(name("production")), ..deployment("logs", &[]) };
+    let teardown = Deployment {
+        kind: DeploymentKind::Teardown { environment: "logs".into(), stack: "ci-x".parse().unwrap() },
+        ..deployment("logs", &[])
+    };
+    for of_its_own_kind in [plan, foreign, teardown] {
+        assert!(!earns_evidence(&of_its_own_kind, false));
+        assert!(!earns_evidence(&of_its_own_kind, true));
+    }
     assert!(earns_evidence(&deployment("t-123", &[]), true));
     assert!(!earns_evidence(&deployment("t-123", &[("A", "1")]), true));
 }

@@ -3,7 +3,7 @@ use crate::guard::Change;
 use crate::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StackName, StageName};
 use crate::stages::Path;
 use crate::version::Version;
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -203,6 +203,17 @@ pub struct Approval {
     /// When they answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_at: Option<Timestamp>,
+}
+
+impl Approval {
+    /// For how many hours an approval counts: whoever gave it looked at a world that goes on changing.
+    pub const VALID_HOURS: i64 = 24;
+
+    /// Whether it is an approval, and still counts at `now`.
+    pub fn allows(&self, now: Timestamp) -> bool {
+        let counts = |at: Timestamp| at.checked_add(Self::VALID_HOURS.hours()).is_ok_and(|end| now < end);
+        self.decision == Some(Decision::Approve) && self.decided_at.is_some_and(counts)
+    }
 }
 
 /// What an AWS operation does.

@@ -9,6 +9,7 @@ mod environment;
 mod image;
 mod inbox;
 mod release;
+mod sweep;
 mod wait;
 
 pub use config::{Config, ConfigKind, Repository};
@@ -20,6 +21,7 @@ pub use environment::{Deployed, Environment, Holder};
 pub use image::{Image, ImageState};
 pub use inbox::{Event, EventState, Outcome};
 pub use release::{BreakGlass, BuildCounter, CommitVersion, Evidence, Rejection, Release, ReleaseState};
+pub use sweep::{Leftover, SweepReport};
 pub use wait::{Wait, WaitState};
 
 use crate::ids::{AccountId, Region};

@@ -52,6 +52,11 @@ impl Record for Wait {
         Self::key_of(&self.operation)
     }
 
+    /// Only open waits are listed: the index holds what the sweep looks at, and not what is over.
+    fn listed_at(&self) -> Option<String> {
+        matches!(self.state, WaitState::Open { .. }).then(|| self.at.to_string())
+    }
+
     /// Open waits never expire; what is over does after a week.
     fn expires_at(&self) -> Option<i64> {
         match self.state {

@@ -33,7 +33,7 @@ fn allow(world: &FakeWorld) -> Proposal {
             decision: Some(Decision::Approve),
             decided_by: Some("arn:person".into()),
             reason: None,
-            decided_at: None,
+            decided_at: Some(world.now()),
         });
     });
     proposal

@@ -1,0 +1,102 @@
+//! What people do to a deployment or an environment beside answering its questions.
+
+use crate::{App, journal, load};
+use lockstep_domain::error::Failure;
+use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
+use lockstep_domain::intervene::{self, Wish};
+use lockstep_domain::payloads::operator::Applied;
+use lockstep_domain::records::{BreakGlass, Environment};
+use lockstep_domain::version::Version;
+use lockstep_domain::{environment, gate};
+use lockstep_platform::holders;
+use lockstep_platform::ledger::{Versioned, Write};
+
+/// What an alarm of the control plane looks for in the log: see `BrokenGlass` in `infra/control-plane/template.yaml`.
+const GLASS_BROKEN: &str = "break_glass";
+
+/// Asks a running deployment to stop, and wakes it so that it sees that now.
+pub async fn cancel(app: &App, id: &DeploymentId, wish: &Wish) -> Result<Applied, Failure> {
+    let stored = load::deployment(app, id).await?;
+    let found = match environment::parts(&stored.record) {
+        Ok(_) => load::environment(app, &stored.record).await?,
+        Err(_) => None,
+    };
+    let cancelled = intervene::cancel(&stored.record, found.as_ref().map(|found| &found.record), wish)?;
+    let applied = match cancelled.deployment {
+        Some(deployment) => written(app.ledger.replace(&stored, deployment).await?.rev()),
+        None => unchanged(stored.rev()),
+    };
+    if let Some(operation) = cancelled.wake {
+        app.waits.wake(&operation).await?;
+    }
+    Ok(applied)
+}
+
+/// Frees an environment whose holder's execution has ended.
+pub async fn unlock(app: &App, stage: &StageName, name: &str, wish: &Wish) -> Result<Applied, Failure> {
+    let held = existing(app, stage, name).await?;
+    let after = format!("{} freed its environment", wish.by);
+    match holders::free(&app.ledger, &app.executions, &held, &after, wish.at).await? {
+        Some(_) => Ok(written(held.rev() + 1)),
+        None => Ok(unchanged(held.rev())),
+    }
+}
+
+/// Takes the taint off an environment that a person put in order.
+pub async fn reconcile(app: &App, stage: &StageName, name: &str, wish: &Wish) -> Result<Applied, Failure> {
+    let stored = existing(app, stage, name).await?;
+    let Some((clean, note)) = intervene::reconcile(&stored.record, wish)? else {
+        return Ok(unchanged(stored.rev()));
+    };
+    let mut writes = vec![Write::replace(&stored, &clean)?];
+    if let Some(last) = &clean.last_deployment {
+        writes.push(Write::insert(&journal::next(app, last, note, wish.at).await?)?);
+    }
+    app.ledger.transact(writes).await?;
+    Ok(written(stored.rev() + 1))
+}
+
+/// Lets a release into a stage without the evidence of the stage before: once, for an hour, and loudly.
+pub async fn break_glass(
+    app: &App,
+    component: &ComponentName,
+    version: &Version,
+    stage: &StageName,
+    wish: &Wish,
+) -> Result<Applied, Failure> {
+    let stages = load::stages(app).await?;
+    let stage = gate::stage(&stages, stage)?;
+    let release = load::release(app, component, version).await?.record;
+    let evidence = load::evidence_before(app, &release, &stages, stage).await?;
+    let known = load::break_glass(app, &release, stage).await?;
+    let before = known.as_ref().map(|known| &known.record);
+    let Some(broken) = gate::break_glass(&release, &stages, stage, evidence.as_ref(), before, wish)? else {
+        return Ok(unchanged(known.map_or(0, |known| known.rev())));
+    };
+    let rev = write(app, known, &broken).await?;
+    tracing::warn!(
+        alarm = GLASS_BROKEN, by = wish.by, reason = wish.reason, %component, %version, stage = %stage.name,
+        "the glass is broken: a release may enter a stage without evidence"
+    );
+    Ok(written(rev))
+}
+
+async fn write(app: &App, known: Option<Versioned<BreakGlass>>, broken: &BreakGlass) -> Result<u64, Failure> {
+    match known {
+        Some(known) => Ok(app.ledger.replace(&known, broken.clone()).await?.rev()),
+        None => app.ledger.transact(vec![Write::insert(broken)?]).await.map(|()| 1),
+    }
+}
+
+async fn existing(app: &App, stage: &StageName, name: &str) -> Result<Versioned<Environment>, Failure> {
+    let found = app.ledger.get(&Environment::key_of(stage, name)).await?;
+    found.ok_or_else(|| environment::absent(stage, name))
+}
+
+fn written(rev: u64) -> Applied {
+    Applied { version: u32::try_from(rev).unwrap_or(u32::MAX), changed: true }
+}
+
+fn unchanged(rev: u64) -> Applied {
+    Applied { changed: false, ..written(rev) }
+}

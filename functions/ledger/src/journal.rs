@@ -1,0 +1,21 @@
+//! The journal of a deployment, for people.
+
+use crate::App;
+use jiff::Timestamp;
+use lockstep_domain::error::Failure;
+use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::records::Step;
+use lockstep_platform::ledger::Order;
+
+/// The next line of the journal of `deployment`, to be written together with what it tells of.
+pub async fn next(
+    app: &App,
+    deployment: &DeploymentId,
+    note: String,
+    now: Timestamp,
+) -> Result<Step, Failure> {
+    let (pk, prefix) = Step::all_of(deployment);
+    let last = app.ledger.list::<Step>(&pk, prefix, Order::Newest, 1).await?.pop();
+    let number = last.map_or(1, |last| last.record.number + 1);
+    Ok(Step { deployment: deployment.clone(), number, note, at: now })
+}

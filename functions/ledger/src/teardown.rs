@@ -1,0 +1,55 @@
+//! A teardown begins: an environment is taken to delete its stack.
+
+use crate::{App, begin, load};
+use jiff::Timestamp;
+use lockstep_domain::error::Failure;
+use lockstep_domain::ids::{DeploymentId, Digest};
+use lockstep_domain::payloads::{inputs, ledger::Begun};
+use lockstep_domain::records::{Deployment, DeploymentKind, Environment, Location};
+use lockstep_domain::stages::Path;
+use lockstep_domain::version::Version;
+use lockstep_domain::{environment, gate};
+
+/// Takes the environment for `execution`, or finds that it did.
+pub async fn begin(
+    app: &App,
+    execution: &str,
+    path: Path,
+    input: &inputs::Teardown,
+    now: Timestamp,
+) -> Result<Begun, Failure> {
+    let id = DeploymentId::of_execution(execution);
+    let begun = Begun { deployment: id.clone(), images: false };
+    if begin::is_begun(app, &id).await? {
+        return Ok(begun);
+    }
+    let stages = load::stages(app).await?;
+    let stage = gate::stage(&stages, &input.stage)?;
+    gate::check_teardown_path(stage, path)?;
+    let name = environment::name(&input.component, input.environment.as_deref())?;
+    let found = app.ledger.get::<Environment>(&Environment::key_of(&stage.name, &name)).await?;
+    let found = found.ok_or_else(|| environment::absent(&stage.name, &name))?.record;
+    let (version, digest) = runs(app, &found).await?;
+    let kind =
+        DeploymentKind::Teardown { stack: environment::stack_name(&stage.name, &name)?, environment: name };
+    let location = Location { account: stage.account.clone(), region: stage.region.clone() };
+    let wanted = Deployment {
+        component: Some(input.component.clone()),
+        digest,
+        ..Deployment::new(id, kind, execution, version, stage.name.clone(), location, path, now)
+    };
+    begin::take(app, &wanted, None, Vec::new(), now).await?;
+    Ok(begun)
+}
+
+/// What is torn down: what runs there, else what was last to.
+async fn runs(app: &App, environment: &Environment) -> Result<(Version, Option<Digest>), Failure> {
+    if let Some(deployed) = &environment.deployed {
+        return Ok((deployed.version.clone(), Some(deployed.digest.clone())));
+    }
+    let last = environment.last_deployment.as_ref();
+    let last = last.ok_or_else(|| {
+        Failure::bug(format!("environment {} was never deployed to, and yet is there", environment.name))
+    })?;
+    Ok((load::deployment(app, last).await?.record.version, None))
+}
