@@ -12,7 +12,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 /// Every function, by the name of its crate without `lockstep-`.
-pub const NAMES: [&str; 7] = ["webhook", "package", "ledger", "resume", "stack", "image", "verify"];
+pub const NAMES: [&str; 8] = ["webhook", "package", "ledger", "resume", "sweep", "stack", "image", "verify"];
 
 /// How the functions are built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

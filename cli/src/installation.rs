@@ -38,11 +38,12 @@ const DEFINITIONS: [(&str, &str); 5] = [
 ];
 
 /// The functions of the control plane, and those of each path, with the parameters for their code.
-const SHARED: [(&str, &str); 4] = [
+const SHARED: [(&str, &str); 5] = [
     ("webhook", "WebhookCodeKey"),
     ("package", "PackageCodeKey"),
     ("ledger", "LedgerCodeKey"),
     ("resume", "ResumeCodeKey"),
+    ("sweep", "SweepCodeKey"),
 ];
 const PER_PATH: [(&str, &str); 3] =
     [("stack", "StackCodeKey"), ("image", "ImageCodeKey"), ("verify", "VerifyCodeKey")];

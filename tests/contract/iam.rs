@@ -137,7 +137,8 @@ fn services_assume_only_the_roles_made_for_them() {
     }
 }
 
-/// The service that uses each role: by function, state machine and rule; CloudFormation by what the deployer passes.
+/// The service that uses each role: by function, state machine, schedule and rule; CloudFormation by what the deployer
+/// passes.
 fn roles_of_services(stacks: &[Stack]) -> BTreeMap<String, &'static str> {
     let mut used = BTreeMap::new();
     for stack in stacks {
@@ -146,6 +147,9 @@ fn roles_of_services(stacks: &[Stack]) -> BTreeMap<String, &'static str> {
         }
         for (_, machine) in stack.resources("AWS::StepFunctions::StateMachine") {
             used.insert(text(&machine["RoleArn"]), "states.amazonaws.com");
+        }
+        for (_, schedule) in stack.resources("AWS::Scheduler::Schedule") {
+            used.insert(text(&schedule["Target"]["RoleArn"]), "scheduler.amazonaws.com");
         }
         for (_, rule) in stack.resources("AWS::Events::Rule") {
             for target in
@@ -183,9 +187,10 @@ fn every_function_and_state_machine_has_a_role_of_its_own_named_after_it() {
 }
 
 #[test]
-fn a_state_machine_is_assumed_for_its_own_account_only() {
-    let machines = roles(&stacks()).into_values().filter(|role| role.name.ends_with("-machine-role"));
-    for role in machines {
+fn a_state_machine_and_a_schedule_are_assumed_for_their_own_account_only() {
+    let of_services =
+        |role: &Role| ["-machine-role", "-schedule-role"].iter().any(|s| role.name.ends_with(s));
+    for role in roles(&stacks()).into_values().filter(of_services) {
         let condition = json!({"StringEquals": {"aws:SourceAccount": TOOLING}});
         assert!(role.trust.iter().all(|s| s.condition == condition), "{}", role.name);
     }
@@ -372,7 +377,7 @@ fn operators_ask_the_ledger_by_its_url_and_never_directly() {
         .filter(|s| s.actions == ["lambda:InvokeFunction"])
         .flat_map(|s| &s.resources)
         .collect();
-    assert_eq!(invoked.len(), 2, "the ledger by its URL, and the import of images: {invoked:?}");
+    assert_eq!(invoked.len(), 3, "the ledger by its URL, the import of images, the sweep: {invoked:?}");
 }
 
 #[test]
@@ -415,6 +420,62 @@ fn what_acts_in_accounts_does_not_write_what_allows_it_to_act() {
         assert_eq!(keys_for(of("image"), "dynamodb:DeleteItem"), ["IMAGE#*"]);
         assert_eq!(keys_for(of("verify"), "dynamodb:PutItem"), ["DEPLOYMENT#*"]);
     }
+}
+
+#[test]
+fn what_sweeps_lets_nothing_pass_and_removes_what_was_thrown_away_only() {
+    let roles = roles(&stacks());
+    let sweep = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-sweep-role")];
+    assert_eq!(keys_for(sweep, "dynamodb:PutItem"), ["DEPLOYMENT#*", "EVENT#*", "STAGE#*", "SWEEP"]);
+    assert_eq!(keys_for(sweep, "dynamodb:DeleteItem"), ["WAIT#*"]);
+    let machine = |name: &str| format!("arn:aws:states:{REGION}:{TOOLING}:stateMachine:lockstep-{name}");
+    assert_eq!(
+        sweep.resources_for("states:StartExecution"),
+        BTreeSet::from([machine("release"), machine("delivery-teardown")])
+    );
+    assert!(sweep.resources_for("sts:AssumeRole").is_empty());
+}
+
+#[test]
+fn the_ledger_forgets_environments_and_nothing_else() {
+    let roles = roles(&stacks());
+    let ledger = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-ledger-role")];
+    assert_eq!(keys_for(ledger, "dynamodb:DeleteItem"), ["STAGE#*"]);
+}
+
+#[test]
+fn a_schedule_calls_what_its_role_may_call_and_nothing_else() {
+    let stacks = stacks();
+    let roles = roles(&stacks);
+    let schedules: Vec<Value> = stacks
+        .iter()
+        .flat_map(|stack| stack.resources("AWS::Scheduler::Schedule"))
+        .map(|(_, schedule)| schedule)
+        .collect();
+    assert!(!schedules.is_empty());
+    for schedule in schedules {
+        let role = &roles[&text(&schedule["Target"]["RoleArn"])];
+        let call = ("lambda:InvokeFunction".to_owned(), text(&schedule["Target"]["Arn"]));
+        assert_eq!(role.allowed(), BTreeSet::from([call]), "{}", role.name);
+    }
+}
+
+#[test]
+fn whoever_breaks_the_glass_raises_an_alarm() {
+    let stacks = stacks();
+    let filters: Vec<Value> =
+        stacks.iter().flat_map(|s| s.resources("AWS::Logs::MetricFilter")).map(|(_, f)| f).collect();
+    let alarms: Vec<Value> =
+        stacks.iter().flat_map(|s| s.resources("AWS::CloudWatch::Alarm")).map(|(_, a)| a).collect();
+    let [filter] = filters.as_slice() else { panic!("{filters:?}") };
+    assert_eq!(filter["LogGroupName"], "/aws/lambda/lockstep-ledger");
+    let pattern = text(&filter["FilterPattern"]);
+    let said = pattern.split('"').nth(1).unwrap();
+    let source = crate::operations::sources("ledger").concat();
+    assert!(source.contains(&format!("\"{said}\"")) && source.contains("alarm = "), "nobody logs {pattern}");
+    let metric = &filter["MetricTransformations"][0];
+    let wanted = (&metric["MetricNamespace"], &metric["MetricName"]);
+    assert!(alarms.iter().any(|alarm| (&alarm["Namespace"], &alarm["MetricName"]) == wanted));
 }
 
 /// The partitions of the table on which `action` is allowed.

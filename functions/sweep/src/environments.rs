@@ -1,0 +1,163 @@
+//! Environments: those whose holder's execution has ended, and throw-away ones that outlived their time.
+
+use crate::{App, report};
+use jiff::Timestamp;
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::ids::Digest;
+use lockstep_domain::packaging;
+use lockstep_domain::payloads::inputs;
+use lockstep_domain::records::{
+    Config, ConfigKind, Deployment, DeploymentKind, Environment, Release, SweepReport,
+};
+use lockstep_domain::stages::{Stage, Stages};
+use lockstep_domain::sweep::{self, ThrowAway};
+use lockstep_domain::token::execution_arn;
+use lockstep_platform::executions::Started;
+use lockstep_platform::holders;
+use lockstep_platform::ledger::{Order, Versioned};
+
+/// The most environments of one stage that are looked at.
+const ENVIRONMENTS: usize = 10_000;
+
+/// The most bytes of an artifact: more than packaging lets through.
+const ARTIFACT_BYTES: usize = 64 << 20;
+
+/// What a deployment is told of it that the sweep closed.
+const FREED: &str = "the sweep freed its environment";
+
+/// Looks at every environment of every stage.
+pub async fn sweep(app: &App, report: &mut SweepReport, now: Timestamp) -> Result<(), Failure> {
+    for stage in stages(app).await?.iter().flat_map(Stages::iter) {
+        let (pk, prefix) = Environment::all_of(&stage.name);
+        for found in app.ledger.list::<Environment>(&pk, prefix, Order::Oldest, ENVIRONMENTS).await? {
+            let what = format!("{}/{}", stage.name, found.record.name);
+            let outcome = if found.record.holder.is_some() {
+                free(app, report, &what, &found, now).await
+            } else if stage.is_test() {
+                throw_away(app, report, &what, stage, &found.record, now).await
+            } else {
+                Ok(())
+            };
+            report::go_on(report, &what, outcome);
+        }
+    }
+    Ok(())
+}
+
+/// The organisation's stages; a new installation has none.
+async fn stages(app: &App) -> Result<Option<Stages>, Failure> {
+    let (pk, prefix) = ConfigKind::Stages.prefix();
+    let Some(newest) = app.ledger.list::<Config>(pk, prefix, Order::Newest, 1).await?.pop() else {
+        return Ok(None);
+    };
+    let parsed = Stages::parse("stages.toml", &newest.record.text);
+    parsed.map(Some).map_err(|_| Failure::bug("the applied stages cannot be read; apply them again"))
+}
+
+async fn free(
+    app: &App,
+    report: &mut SweepReport,
+    what: &str,
+    held: &Versioned<Environment>,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    match holders::free(&app.ledger, &app.executions, held, FREED, now).await {
+        Ok(freed) => {
+            report.freed.extend(freed.map(|_| what.to_owned()));
+            Ok(())
+        }
+        // Whoever took it meanwhile lives.
+        Err(lost) if lost.kind == FailureKind::Conflict => Ok(()),
+        Err(busy) if busy.kind == FailureKind::EnvironmentBusy => {
+            let since = held.record.holder.as_ref().map(|holder| holder.since);
+            match since.filter(|since| sweep::is_held_too_long(*since, now)) {
+                Some(_) => Err(busy),
+                None => Ok(()),
+            }
+        }
+        failed => failed.map(drop),
+    }
+}
+
+async fn throw_away(
+    app: &App,
+    report: &mut SweepReport,
+    what: &str,
+    stage: &Stage,
+    environment: &Environment,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let last = match &environment.last_deployment {
+        Some(last) => app.ledger.get::<Deployment>(&Deployment::key_of(last)).await?,
+        None => None,
+    };
+    let last = last.map(|last| last.record);
+    let ttl = match &last {
+        Some(last) => ttl_minutes(app, last).await,
+        None => None,
+    };
+    match sweep::throw_away(environment, last.as_ref(), ttl, now) {
+        ThrowAway::Leave => Ok(()),
+        ThrowAway::Stuck { why } => {
+            report::left(report, what, &why);
+            Ok(())
+        }
+        ThrowAway::Remove { execution } => remove(app, report, what, stage, environment, &execution).await,
+    }
+}
+
+async fn remove(
+    app: &App,
+    report: &mut SweepReport,
+    what: &str,
+    stage: &Stage,
+    environment: &Environment,
+    execution: &str,
+) -> Result<(), Failure> {
+    let input = inputs::Teardown {
+        component: environment.component.clone(),
+        stage: stage.name.clone(),
+        environment: Some(environment.name.clone()),
+    };
+    let input = serde_json::to_value(input)
+        .map_err(|error| Failure::bug(format!("the input of a teardown cannot be written: {error}")))?;
+    if let Started::New(_) = app.executions.start(&app.teardown, execution, &input).await? {
+        report.removing.push(what.to_owned());
+        return Ok(());
+    }
+    let arn = execution_arn(&app.teardown, execution);
+    if app.executions.is_running(&arn).await == Some(false) {
+        let why = format!("its teardown ended before it had begun: see {arn}; it is tried again tomorrow");
+        report::left(report, what, &why);
+    }
+    Ok(())
+}
+
+/// How long the throw-away environment of `deployment` may live, as the manifest of its release says.
+async fn ttl_minutes(app: &App, deployment: &Deployment) -> Option<u32> {
+    if !matches!(deployment.kind, DeploymentKind::Deploy { .. }) {
+        return None;
+    }
+    match manifest_ttl(app, deployment).await {
+        Ok(minutes) => Some(minutes),
+        Err(failure) => {
+            tracing::warn!(deployment = %deployment.id, "the manifest cannot be read: {failure}");
+            None
+        }
+    }
+}
+
+async fn manifest_ttl(app: &App, deployment: &Deployment) -> Result<u32, Failure> {
+    let component = deployment.component.as_ref();
+    let component = component.ok_or_else(|| Failure::bug("a deployment without a component"))?;
+    let what = format!("release {component} {}", deployment.version);
+    let key = Release::key_of(component, &deployment.version);
+    let release = app.ledger.expect::<Release>(&key, &what).await?.record;
+    let bytes = app.artifacts.get(&release.artifact, ARTIFACT_BYTES).await?;
+    if Digest::of(&bytes) != release.digest {
+        return Err(Failure::rejected(format!("the artifact of {what} is not the one that was packaged")));
+    }
+    let contents = packaging::open(&bytes)
+        .map_err(|_| Failure::rejected(format!("the artifact of {what} cannot be opened")))?;
+    Ok(contents.manifest.test.ttl_minutes)
+}

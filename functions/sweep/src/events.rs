@@ -1,0 +1,103 @@
+//! Accepted deliveries that nobody started, or whose execution ended without finishing them.
+
+use crate::{App, report};
+use jiff::Timestamp;
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::inbox;
+use lockstep_domain::records::{Event, EventState, Record as _, SweepReport};
+use lockstep_domain::sweep::{self, EventStep};
+use lockstep_domain::token::execution_arn;
+use lockstep_platform::executions::Started;
+use lockstep_platform::ledger::Versioned;
+
+/// How many of the latest events are looked at: more than come between two sweeps.
+const EVENTS: usize = 1000;
+
+/// Looks at the latest events. The index only says which there are: each is read again before it is decided about.
+pub async fn sweep(app: &App, report: &mut SweepReport, now: Timestamp) -> Result<(), Failure> {
+    let latest: Vec<Event> =
+        app.ledger.list_kind::<Event>(EVENTS).await?.into_iter().map(|event| event.record).collect();
+    for event in latest.iter().filter(|event| event.state != EventState::Finished) {
+        let what = format!("delivery {}", event.delivery);
+        let outcome = one(app, report, &what, event, &latest, now).await;
+        report::go_on(report, &what, outcome);
+    }
+    Ok(())
+}
+
+async fn one(
+    app: &App,
+    report: &mut SweepReport,
+    what: &str,
+    listed: &Event,
+    latest: &[Event],
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let Some(stored) = app.ledger.get::<Event>(&listed.key()).await? else { return Ok(()) };
+    match sweep::event(&stored.record, latest, now) {
+        EventStep::Leave => Ok(()),
+        EventStep::Look => look(app, report, what, &stored, now).await,
+        EventStep::Start => start(app, report, what, &stored, now).await,
+        EventStep::Supersede(overtaken) => {
+            // It may have been started by somebody who died before writing that down.
+            if is_running(app, &stored.record).await.is_some() {
+                return look(app, report, what, &stored, now).await;
+            }
+            report.finished.push(what.to_owned());
+            write(app, &stored, *overtaken).await
+        }
+    }
+}
+
+async fn start(
+    app: &App,
+    report: &mut SweepReport,
+    what: &str,
+    stored: &Versioned<Event>,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let event = &stored.record;
+    let input = serde_json::to_value(inbox::input(event))
+        .map_err(|error| Failure::bug(format!("the input of a release cannot be written: {error}")))?;
+    match app.executions.start(&app.release, &event.execution, &input).await? {
+        Started::New(_) => {
+            report.released.push(what.to_owned());
+            write(app, stored, Event { state: EventState::Started, ..event.clone() }).await
+        }
+        Started::Exists => look(app, report, what, stored, now).await,
+    }
+}
+
+/// Finishes an event whose execution has ended: it had its chance to do so itself.
+async fn look(
+    app: &App,
+    report: &mut SweepReport,
+    what: &str,
+    stored: &Versioned<Event>,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    if is_running(app, &stored.record).await != Some(false) {
+        return Ok(());
+    }
+    // What the execution wrote last was written before it was seen to have ended.
+    let Some(stored) = app.ledger.get::<Event>(&stored.record.key()).await? else { return Ok(()) };
+    match sweep::event_of_ended(&stored.record, now) {
+        Some(finished) => {
+            report.finished.push(what.to_owned());
+            write(app, &stored, finished).await
+        }
+        None => Ok(()),
+    }
+}
+
+async fn is_running(app: &App, event: &Event) -> Option<bool> {
+    app.executions.is_running(&execution_arn(&app.release, &event.execution)).await
+}
+
+/// Writes an event on; whoever was quicker knows at least as much.
+async fn write(app: &App, stored: &Versioned<Event>, event: Event) -> Result<(), Failure> {
+    match app.ledger.replace(stored, event).await {
+        Err(lost) if lost.kind == FailureKind::Conflict => Ok(()),
+        written => written.map(drop),
+    }
+}

@@ -1,0 +1,40 @@
+//! One sweep: each part in turn, then the report.
+
+use crate::{App, environments, events, report, waits};
+use jiff::Timestamp;
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::records::SweepReport;
+use lockstep_platform::ledger::Inserted;
+
+/// Sweeps, and answers with what it did; the same is kept in the ledger for `lockstep status`.
+pub async fn handle(app: &App, now: Timestamp) -> Result<SweepReport, Failure> {
+    let mut report = SweepReport::new(now);
+    let outcome = environments::sweep(app, &mut report, now).await;
+    report::go_on(&mut report, "environments", outcome);
+    let outcome = events::sweep(app, &mut report, now).await;
+    report::go_on(&mut report, "deliveries", outcome);
+    let outcome = waits::sweep(app, &mut report, now).await;
+    report::go_on(&mut report, "waits", outcome);
+    let report = report.bounded();
+    tracing::info!(
+        freed = report.freed.len(),
+        released = report.released.len(),
+        finished = report.finished.len(),
+        removing = report.removing.len(),
+        waits_removed = report.waits_removed,
+        waits_woken = report.waits_woken,
+        left = report.left.len(),
+        "swept"
+    );
+    keep(app, &report).await?;
+    Ok(report)
+}
+
+async fn keep(app: &App, report: &SweepReport) -> Result<(), Failure> {
+    let Inserted::Exists(before) = app.ledger.insert(report).await? else { return Ok(()) };
+    match app.ledger.replace(&before, report.clone()).await {
+        // Another sweep ran at the same time, and saw the same.
+        Err(lost) if lost.kind == FailureKind::Conflict => Ok(()),
+        written => written.map(drop),
+    }
+}

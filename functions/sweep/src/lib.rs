@@ -1,0 +1,76 @@
+//! The `sweep` function: scheduled, it finds what no event told of, and puts it in order.
+//!
+//! What can be lost is an event, an execution, or somebody's attention; so it looks at environments whose holder has
+//! ended, deliveries that were accepted and never started, throw-away environments that outlived their time, and waits
+//! that nobody ends. It takes no input and remembers nothing: to run it twice, or twice at once, changes nothing more.
+//! One thing that cannot be put in order does not keep it from the next; the report says what is left, and why.
+
+mod environments;
+mod events;
+pub mod handler;
+mod report;
+mod waits;
+
+use lockstep_domain::error::Failure;
+use lockstep_platform::artifacts::Artifacts;
+use lockstep_platform::aws::Aws;
+use lockstep_platform::config::{Config, Setting};
+use lockstep_platform::executions::Executions;
+use lockstep_platform::ledger::Ledger;
+use lockstep_platform::waits::Waits;
+
+/// What the function works with.
+pub struct App {
+    ledger: Ledger,
+    executions: Executions,
+    waits: Waits,
+    artifacts: Artifacts,
+    release: String,
+    teardown: String,
+}
+
+/// The names of what it works with.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// The ledger's table.
+    pub table: &'a str,
+    /// The bucket of artifacts.
+    pub bucket: &'a str,
+    /// The function that answers task tokens.
+    pub resume_function: &'a str,
+    /// The ARN of the state machine `release`.
+    pub release: &'a str,
+    /// The ARN of the delivery path's state machine `teardown`.
+    pub teardown: &'a str,
+}
+
+impl App {
+    /// The settings it needs.
+    pub const SETTINGS: [Setting; 5] =
+        [Setting::Table, Setting::Bucket, Setting::ResumeFunction, Setting::ReleaseArn, Setting::TeardownArn];
+
+    /// Wires it; no client is built yet.
+    pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
+        let names = Names {
+            table: config.get(Setting::Table)?,
+            bucket: config.get(Setting::Bucket)?,
+            resume_function: config.get(Setting::ResumeFunction)?,
+            release: config.get(Setting::ReleaseArn)?,
+            teardown: config.get(Setting::TeardownArn)?,
+        };
+        Ok(Self::of(aws, &names))
+    }
+
+    /// The same, with the names of what it works with.
+    pub fn of(aws: &Aws, names: &Names<'_>) -> Self {
+        let ledger = Ledger::new(aws, names.table);
+        Self {
+            executions: Executions::new(aws),
+            waits: Waits::new(aws, &ledger, names.resume_function),
+            artifacts: Artifacts::new(aws, names.bucket),
+            release: names.release.to_owned(),
+            teardown: names.teardown.to_owned(),
+            ledger,
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The sweep as its schedule and people start it, over a DynamoDB engine within the process.
+
+mod deliveries;
+mod environments;
+mod waits;
+mod world;
