@@ -33,16 +33,15 @@ pub async fn begin(
     let stage = gate::stage(&stages, &input.stage)?;
     gate::check_path(&release, stage, path)?;
     gate::check_release(&release, stage)?;
-    let evidence = load::evidence_before(app, &release, &stages, stage).await?;
-    let glass = load::break_glass(app, &release, stage).await?;
-    let known = glass.as_ref().map(|glass| &glass.record);
-    let broken = gate::check_evidence(&release, &stages, stage, evidence.as_ref(), known, now)?;
-    let used = broken.map(|broken| BreakGlass { used_by: Some(id.clone()), ..broken.clone() });
+    let proof = load::proof(app, &release, &stages, stage).await?;
+    let evidence = proof.evidence.as_ref();
+    let broken = gate::check_evidence(&release, &stages, stage, evidence, proof.broken(), now)?.cloned();
     let mut wanted = wanted(id, execution, path, input, &release, &stages, stage, now)?;
-    wanted.break_glass = used.clone();
+    wanted.break_glass = broken;
     let mut with = Vec::new();
     // What only shows what it would do enters nothing, and leaves the glass as it is.
-    if let (Some(glass), Some(used), false) = (&glass, &used, input.plan_only) {
+    if let (Some(glass), Some(used), false) = (&proof.glass, &mut wanted.break_glass, input.plan_only) {
+        used.used_by = Some(wanted.id.clone());
         with.push(Write::replace(glass, used)?);
     }
     take(app, &wanted, None, with, now).await?;

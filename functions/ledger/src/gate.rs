@@ -30,10 +30,8 @@ pub async fn gate(
     let release = load::release(app, &input.component, &input.version).await?.record;
     check_path(&release, stage, Path::Promotion)?;
     check_release(&release, stage)?;
-    let evidence = load::evidence_before(app, &release, &stages, stage).await?;
-    let glass = load::break_glass(app, &release, stage).await?;
-    let glass = glass.as_ref().map(|glass| &glass.record);
-    check_evidence(&release, &stages, stage, evidence.as_ref(), glass, now)?;
+    let proof = load::proof(app, &release, &stages, stage).await?;
+    check_evidence(&release, &stages, stage, proof.evidence.as_ref(), proof.broken(), now)?;
     let key = Environment::key_of(&stage.name, input.component.as_str());
     let environment = app.ledger.get::<Environment>(&key).await?;
     check_taint(environment.as_ref().map(|environment| &environment.record))?;

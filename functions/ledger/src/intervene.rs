@@ -67,13 +67,12 @@ pub async fn break_glass(
     let stages = load::stages(app).await?;
     let stage = gate::stage(&stages, stage)?;
     let release = load::release(app, component, version).await?.record;
-    let evidence = load::evidence_before(app, &release, &stages, stage).await?;
-    let known = load::break_glass(app, &release, stage).await?;
-    let before = known.as_ref().map(|known| &known.record);
-    let Some(broken) = gate::break_glass(&release, &stages, stage, evidence.as_ref(), before, wish)? else {
-        return Ok(unchanged(known.map_or(0, |known| known.rev())));
+    let proof = load::proof(app, &release, &stages, stage).await?;
+    let evidence = proof.evidence.as_ref();
+    let Some(broken) = gate::break_glass(&release, &stages, stage, evidence, proof.broken(), wish)? else {
+        return Ok(unchanged(proof.glass.map_or(0, |glass| glass.rev())));
     };
-    let rev = write(app, known, &broken).await?;
+    let rev = write(app, proof.glass, &broken).await?;
     tracing::warn!(
         alarm = GLASS_BROKEN, by = wish.by, reason = wish.reason, %component, %version, stage = %stage.name,
         "the glass is broken: a release may enter a stage without evidence"

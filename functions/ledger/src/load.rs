@@ -49,25 +49,31 @@ pub async fn environment(
     app.ledger.get(&Environment::key_of(&deployment.stage, name)).await
 }
 
-/// The evidence that opens `stage` for a release, if the ledger has it; the lowest stage needs none.
-pub async fn evidence_before(
-    app: &App,
-    release: &Release,
-    stages: &Stages,
-    stage: &Stage,
-) -> Result<Option<Evidence>, Failure> {
-    let Some(before) = stages.before(&stage.name) else { return Ok(None) };
-    let key = Evidence::key_of(&release.component, &release.digest, &before.name);
-    Ok(app.ledger.get::<Evidence>(&key).await?.map(|evidence| evidence.record))
+/// What may open the gate of a stage for a release.
+#[derive(Default)]
+pub struct Proof {
+    /// That it passed the stage before.
+    pub evidence: Option<Evidence>,
+    /// What stands in for that, if somebody broke the glass; read only where evidence is missing.
+    pub glass: Option<Versioned<BreakGlass>>,
 }
 
-/// What stands in for that evidence, if somebody broke the glass.
-pub async fn break_glass(
-    app: &App,
-    release: &Release,
-    stage: &Stage,
-) -> Result<Option<Versioned<BreakGlass>>, Failure> {
-    app.ledger.get(&BreakGlass::key_of(&release.component, &release.digest, &stage.name)).await
+impl Proof {
+    /// The broken glass, whatever its revision.
+    pub fn broken(&self) -> Option<&BreakGlass> {
+        self.glass.as_ref().map(|glass| &glass.record)
+    }
+}
+
+/// What the ledger has to open `stage` for a release; the lowest stage needs nothing.
+pub async fn proof(app: &App, release: &Release, stages: &Stages, stage: &Stage) -> Result<Proof, Failure> {
+    let Some(before) = stages.before(&stage.name) else { return Ok(Proof::default()) };
+    let (component, digest) = (&release.component, &release.digest);
+    if let Some(found) = app.ledger.get(&Evidence::key_of(component, digest, &before.name)).await? {
+        return Ok(Proof { evidence: Some(found.record), glass: None });
+    }
+    let glass = app.ledger.get(&BreakGlass::key_of(component, digest, &stage.name)).await?;
+    Ok(Proof { evidence: None, glass })
 }
 
 /// Every problem of a file, one a line.

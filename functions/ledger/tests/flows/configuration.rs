@@ -13,6 +13,7 @@ fn repository(base_url: &str, branch: &str) -> Value {
     json!({"action": "add_repository", "id": "github.acme.logs", "base_url": base_url, "branch": branch})
 }
 
+// FAILURES 85: denied by default; who did what is on the record (`interventions.rs`, `approvals.rs`).
 #[tokio::test]
 async fn a_request_that_nobody_signed_is_refused_before_it_is_read() {
     let world = World::new().await;
