@@ -6,7 +6,7 @@ use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::DeploymentId;
 use lockstep_domain::parameters::Layer;
 use lockstep_domain::payloads::{inputs, ledger::Begun};
-use lockstep_domain::records::{BreakGlass, Deployment, DeploymentKind, Environment, Location, Release};
+use lockstep_domain::records::{Deployment, DeploymentKind, Environment, Location, Release};
 use lockstep_domain::stages::{Path, Stage, Stages};
 use lockstep_domain::{environment, gate};
 use lockstep_platform::holders;
