@@ -115,11 +115,14 @@ pub async fn plan(arguments: &Plan, global: &Global, surroundings: &Surroundings
     Ok(Report { document, exit })
 }
 
-/// The deployment of an execution that planned, and did no more.
+/// The deployment of an execution that planned, or found that something must be allowed first.
 fn planned(followed: &Followed) -> Option<&Deployment> {
     let End::Over(_) = &followed.end else { return None };
-    let only_planned = |state| matches!(state, DeploymentState::Planned | DeploymentState::NoChanges);
-    followed.deployments.last().filter(|deployment| only_planned(deployment.state))
+    followed.deployments.last().filter(|deployment| match deployment.state {
+        DeploymentState::Planned | DeploymentState::NoChanges => true,
+        DeploymentState::Failed => deployment.proposal.is_some(),
+        _ => false,
+    })
 }
 
 /// Brings any release to a stage that a push reaches by itself.
@@ -164,7 +167,8 @@ fn way_back<'a>(
     environment: Option<&'a Environment>,
 ) -> Result<(Option<&'a Deployed>, &'a Deployed), Failure> {
     let environment = environment.ok_or_else(|| {
-        Failure::new(format!("{component} was never deployed to {}", stage.name)).next("lockstep status")
+        Failure::new(format!("{component} is not in {}: never deployed there, or torn down", stage.name))
+            .next("lockstep status")
     })?;
     let now = environment.deployed.as_ref();
     let before = environment.previous.as_ref().ok_or_else(|| {
@@ -352,7 +356,7 @@ mod tests {
 
     #[test]
     fn where_nothing_ran_before_the_way_back_says_what_to_do() {
-        assert!(back("ci", None).unwrap_err().what.contains("was never deployed to ci"));
+        assert!(back("ci", None).unwrap_err().what.starts_with("logs is not in ci"));
         let first = back("ci", Some(&environment(Some("2.1.0"), None))).unwrap_err();
         assert!(first.what.starts_with("2.1.0 is the first release of logs in ci"), "{first}");
         assert!(first.next.contains("lockstep deploy logs@<version> --to ci"), "{first}");
