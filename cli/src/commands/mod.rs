@@ -261,6 +261,53 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    fn is_understood(line: &str) -> bool {
+        Cli::try_parse_from(format!("lockstep {line}").split(' ')).is_ok()
+    }
+
+    #[test]
+    fn what_operating_needs_is_understood() {
+        for line in [
+            "plan logs@2.1.0 --to ci",
+            "plan logs@2.1.0 --to ci --override A=1 --override B=x=y",
+            "plan logs@2.1.0 --to ci --as logs-2 --parameters-of staging",
+            "deploy logs@2.1.0 --to ci --override A=1",
+            "rollback logs --in production",
+            "clone logs@2.1.0 --as logs-2 --in ci --parameters-of staging",
+            "teardown logs --in ci --environment logs-2",
+            "approve 0123abcd --question 2 --give-up Bucket --give-up Child.Queue --reason agreed",
+            "cancel 0123abcd --reason wrong --no-wait",
+            "retry 72d3162e-cc78-11e3-81ab-4c9367dc0958",
+            "unlock logs --in ci",
+            "reconcile logs --in ci --reason mended",
+            "promote logs@2.1.0 --to production --break-glass outage",
+        ] {
+            assert!(is_understood(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_says_too_little_or_contradicts_itself_is_refused() {
+        for line in [
+            "plan logs --to ci",
+            "plan logs@2.1.0",
+            "plan logs@2.1.0 --to ci --parameters-of staging",
+            "plan logs@2.1.0 --to ci --as logs-2 --override A=1",
+            "deploy logs@2.1.0 --to ci --override A",
+            "rollback logs",
+            "clone logs@2.1.0 --in ci",
+            "teardown logs",
+            "approve 0123abcd --refuse",
+            "approve 0123abcd --refuse --reason no --give-up Bucket",
+            "cancel 0123abcd",
+            "cancel 0123abcd --reason ",
+            "retry x",
+            "reconcile logs --in ci",
+        ] {
+            assert!(!is_understood(line), "{line}");
+        }
+    }
+
     #[test]
     fn a_release_whose_component_was_rejected_failed() {
         let rejected =

@@ -151,10 +151,10 @@ enum Found {
 async fn find(plane: &Plane, name: &RunName) -> Result<Found, Failure> {
     // Whole ids first: what the index lists lags behind the table.
     let id = name.as_str();
-    if let Some(full) = name.deployment().and_then(|prefix| prefix.full()) {
-        if let Some(found) = plane.ledger.get(&Deployment::key_of(&full)).await? {
-            return Ok(Found::Deployment(Box::new(found.record)));
-        }
+    if let Some(full) = name.deployment().and_then(|prefix| prefix.full())
+        && let Some(found) = plane.ledger.get(&Deployment::key_of(&full)).await?
+    {
+        return Ok(Found::Deployment(Box::new(found.record)));
     }
     if let Some(found) = plane.ledger.get(&Event::key_of(PROVIDER, id)).await? {
         return Ok(Found::Delivery(Box::new(found.record)));
