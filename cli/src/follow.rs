@@ -7,8 +7,9 @@
 use crate::failure::Failure;
 use crate::output::{Output, Progress, duration};
 use crate::plane::Plane;
-use crate::views::{change_set::open_question, clock, seconds, why};
+use crate::views::{clock, seconds, why};
 use jiff::Timestamp;
+use lockstep_domain::approval::open_question;
 use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::payloads::inputs;
 use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState};
@@ -49,8 +50,8 @@ struct Told<'a> {
 /// How an execution is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Manner {
-    /// Whether to stop at the first question to a person.
-    pub stop_at_question: bool,
+    /// Stop at a question to a person whose number is higher than this; at none without one.
+    pub after_question: Option<u32>,
     /// What happened before this is known and not told again.
     pub since: Timestamp,
 }
@@ -73,14 +74,18 @@ pub async fn follow(plane: &Plane, arn: &str, manner: Manner, output: &Output) -
             watch.finish();
             return Ok(Followed { end: End::Over(Box::new(execution)), deployments });
         }
-        let asking = deployments.iter().find(|deployment| is_asking(deployment));
-        if let Some(asking) = asking.filter(|_| manner.stop_at_question) {
+        if let Some(asking) = deployments.iter().find(|deployment| stops(deployment, manner)) {
             let end = End::NeedsApproval(Box::new(asking.clone()));
             watch.finish();
             return Ok(Followed { end, deployments });
         }
         pause.take().await;
     }
+}
+
+fn stops(deployment: &Deployment, manner: Manner) -> bool {
+    let number = open_question(deployment).filter(|_| is_asking(deployment)).map(|question| question.number);
+    manner.after_question.is_some_and(|after| number.is_some_and(|number| number > after))
 }
 
 /// Whether a deployment waits for an answer.
@@ -266,6 +271,22 @@ mod tests {
     fn a_deployment_is_followed_by_the_id_its_execution_gives_it() {
         let execution = execution("lockstep-delivery-deploy", json!({}));
         assert_eq!(scope(&execution), Scope::One(DeploymentId::of_execution(&execution.arn)));
+    }
+
+    #[test]
+    fn following_stops_at_a_question_that_was_not_known() {
+        use crate::views::testing::{asking, deployment};
+        use lockstep_domain::records::{Proposal, ProposedAction, Subject};
+        let proposal = Proposal { stack: "arn".into(), action: ProposedAction::Delete, resources: vec![] };
+        let mut deployment = deployment();
+        let manner = |after_question| Manner { after_question, since: Timestamp::UNIX_EPOCH };
+        assert!(!stops(&deployment, manner(Some(0))));
+        deployment.approvals.push(asking(Subject::Proposal(proposal)));
+        assert!(!stops(&deployment, manner(Some(0))), "it was just asked, and does not wait yet");
+        deployment.state = DeploymentState::AwaitingApproval;
+        assert!(stops(&deployment, manner(Some(0))));
+        assert!(!stops(&deployment, manner(Some(1))));
+        assert!(!stops(&deployment, manner(None)));
     }
 
     #[test]

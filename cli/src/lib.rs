@@ -14,6 +14,7 @@ pub mod local;
 pub mod names;
 pub mod output;
 pub mod plane;
+pub mod runs;
 pub mod story;
 pub mod surroundings;
 pub mod views;

@@ -30,6 +30,26 @@ pub struct RepositoryName(pub RepositoryId);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeploymentPrefix(String);
 
+/// A deployment, or the delivery of a push: an id, or the beginning of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunName(String);
+
+/// Why a person does something, in their own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason(String);
+
+/// `<parameter>=<value>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// The parameter.
+    pub name: String,
+    /// The value; everything after the first `=`.
+    pub value: String,
+}
+
+/// The longest reason that is recorded, in characters.
+const REASON_CHARS: usize = 1000;
+
 fn at_version(text: &str, wanted: &str) -> Result<(String, Version), String> {
     let (name, version) = text.split_once('@').ok_or_else(|| format!("write it as {wanted}"))?;
     Ok((
@@ -84,6 +104,67 @@ impl FromStr for DeploymentPrefix {
     }
 }
 
+impl FromStr for RunName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let valid =
+            (4..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("write the id of a deployment or of a delivery, or at least four of its first characters"
+                .into())
+        }
+    }
+}
+
+impl RunName {
+    /// What was typed.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The deployment that is meant, if it could be one.
+    pub fn deployment(&self) -> Option<DeploymentPrefix> {
+        self.0.parse().ok()
+    }
+}
+
+impl FromStr for Reason {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "" => Err("say why: whoever reads the record later will want to know".into()),
+            long if long.chars().count() > REASON_CHARS => {
+                Err(format!("say it in at most {REASON_CHARS} characters"))
+            }
+            said => Ok(Self(said.to_owned())),
+        }
+    }
+}
+
+impl Reason {
+    /// The words.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Override {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => {
+                Ok(Self { name: name.to_owned(), value: value.to_owned() })
+            }
+            _ => Err("write it as Parameter=value".into()),
+        }
+    }
+}
+
 impl DeploymentPrefix {
     /// Whether this could be short for `id`.
     pub fn admits(&self, id: &DeploymentId) -> bool {
@@ -120,6 +201,33 @@ mod tests {
         for wrong in ["acme/logs", "github:acme", "gitlab:acme/logs", "github:acme/lo gs", "github:../x"] {
             assert!(wrong.parse::<RepositoryName>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_is_retried_is_a_deployment_or_a_delivery() {
+        let delivery: RunName = "72d3162E-cc78-11e3-81ab-4c9367dc0958".parse().unwrap();
+        assert_eq!(delivery.deployment(), None);
+        let either: RunName = "72d3162e".parse().unwrap();
+        assert_eq!(either.deployment().map(|prefix| prefix.as_str().to_owned()), Some("72d3162e".into()));
+        for wrong in ["", "abc", "a#b#c", "../../x"] {
+            assert!(wrong.parse::<RunName>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_reason_says_something() {
+        assert_eq!("  the disk is full ".parse::<Reason>().unwrap().as_str(), "the disk is full");
+        for wrong in ["", "  \n ", &"x".repeat(1001)] {
+            assert!(wrong.parse::<Reason>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_override_is_split_at_its_first_equals_sign() {
+        let pair = |text: &str| text.parse::<Override>().map(|o| (o.name, o.value));
+        assert_eq!(pair("A=b=c"), Ok(("A".into(), "b=c".into())));
+        assert_eq!(pair("A="), Ok(("A".into(), String::new())));
+        assert!(pair("A").is_err() && pair("=b").is_err());
     }
 
     #[test]

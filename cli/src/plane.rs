@@ -7,9 +7,11 @@ use crate::installation::not_installed;
 use crate::names::DeploymentPrefix;
 use crate::surroundings::Surroundings;
 use lockstep_domain::error::Problem;
-use lockstep_domain::ids::{ComponentName, DeploymentId};
+use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::payloads::operator::{Applied, Refused, Request};
-use lockstep_domain::records::{Config, ConfigKind, Deployment, Environment, Image, Record, Release, Step};
+use lockstep_domain::records::{
+    BreakGlass, Config, ConfigKind, Deployment, Environment, Event, Image, Record, Release, Step,
+};
 use lockstep_domain::stages::Stages;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::ledger::{Ledger, Order};
@@ -97,6 +99,22 @@ impl Plane {
             all.extend(records(self.ledger.list(&pk, prefix, Order::Oldest, LISTED).await?));
         }
         Ok(all)
+    }
+
+    /// One environment, if it ever was.
+    pub async fn environment(&self, stage: &StageName, name: &str) -> Result<Option<Environment>, Failure> {
+        let found = self.ledger.get(&Environment::key_of(stage, name)).await?;
+        Ok(found.map(|found| found.record))
+    }
+
+    /// Every time somebody let a release in without evidence, newest first.
+    pub async fn broken_glass(&self) -> Result<Vec<BreakGlass>, Failure> {
+        Ok(records(self.ledger.list_kind(LISTED).await?))
+    }
+
+    /// The deliveries of pushes, newest first.
+    pub async fn deliveries(&self) -> Result<Vec<Event>, Failure> {
+        Ok(records(self.ledger.list_kind(LISTED).await?))
     }
 
     /// The newest deployments and promotions of images, newest first.

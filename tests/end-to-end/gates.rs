@@ -4,7 +4,7 @@ use crate::world::{World, until};
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_cli::story::{COMPONENT, ensure};
 use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::records::{DeploymentState, Rejection};
+use lockstep_domain::records::{DeploymentState, Rejection, Release, ReleaseState};
 use lockstep_local::{CallEffect, CallFault};
 use lockstep_platform::functions::{Called, Functions};
 use lockstep_platform::operator::executions::Status;
@@ -37,20 +37,24 @@ pub async fn reject_what_cannot_be_resolved(world: &mut World) -> Result<(), Fai
     world.push("Everything in order again", Exit::Done).await.map(drop)
 }
 
-/// The third release never passed ci.
-pub async fn want_evidence(world: &mut World) -> Result<(), Failure> {
-    let plane = world.story.plane().await?;
+/// The release that passed its test and failed in ci.
+pub async fn unproven(world: &World) -> Result<Release, Failure> {
     let component = COMPONENT.parse().map_err(at("the component"))?;
-    let releases = plane.releases(Some(&component)).await?;
-    let failed = releases.iter().find(|release| {
-        let story = &world.story.facts;
+    let releases = world.story.plane().await?.releases(Some(&component)).await?;
+    let facts = &world.story.facts;
+    let found = releases.into_iter().find(|release| {
         let version = release.version.to_string();
-        release.state == lockstep_domain::records::ReleaseState::Published
-            && ![&story.first, &story.promoted, &story.unchanged].contains(&&version)
+        release.state == ReleaseState::Published
+            && ![&facts.first, &facts.promoted, &facts.unchanged].contains(&&version)
             && release.failure.is_none()
             && version.ends_with(".3")
     });
-    let failed = failed.ok_or_else(|| Failure::new("there is no release that failed in ci"))?;
+    found.ok_or_else(|| Failure::new("there is no release that failed in ci"))
+}
+
+/// The fourth release never passed ci.
+pub async fn want_evidence(world: &mut World) -> Result<(), Failure> {
+    let failed = unproven(world).await?;
     let name = format!("{COMPONENT}@{}", failed.version);
     let answer = world.story.type_in(&["promote", &name, "--to", "production"], Exit::Failed).await?;
     let execution = &answer["execution"];

@@ -8,6 +8,8 @@ mod code;
 mod deliveries;
 mod events;
 mod gates;
+mod operating;
+mod recovery;
 mod world;
 
 use lockstep_cli::failure::Failure;
@@ -55,6 +57,8 @@ async fn promises(world: &mut World) -> Result<(), Failure> {
         "a check connects to this machine only where its stage says so, and asks until its page is ready";
     world.promise(reach, checks::reach_what_their_stage_allows).await?;
 
+    recovery_promises(world).await?;
+
     let early = "an end that is told before anybody waits for it is not missed";
     world.promise(early, events::may_come_early).await?;
     let late = "an event that is late or comes twice delays a run and does not break it";
@@ -70,4 +74,25 @@ async fn promises(world: &mut World) -> Result<(), Failure> {
     let lost = "a lost event, and a forwarding rule that somebody deleted, delay a run and do not break it";
     world.promise(lost, events::may_be_lost).await?;
     world.promise("no image and no snapshot is shared with anybody", gates::share_nothing).await
+}
+
+/// What a person does when something went wrong, and what it must not do.
+async fn recovery_promises(world: &mut World) -> Result<(), Failure> {
+    let plan =
+        "a plan shows what would change, and leaves no change set, no stack and no other release behind";
+    world.promise(plan, recovery::plan_changes_nothing).await?;
+    let unlock =
+        "an older release is deployed like any other, and nobody unlocks what a living deployment holds";
+    world.promise(unlock, operating::a_living_holder_keeps_its_environment).await?;
+    let cancel = "a deployment that is cancelled before it changes the stack changes nothing";
+    world.promise(cancel, operating::cancelled_in_time_changes_nothing).await?;
+    let back = "a rollback brings back the release that ran before";
+    world.promise(back, recovery::rollback_brings_the_previous_release_back).await?;
+    let clone = "a clone has a stack of its own with another stage's parameters, and goes when what it holds is given \
+                 up by name";
+    world.promise(clone, recovery::a_clone_comes_and_goes).await?;
+    let retry = "a delivery that failed is retried when the reason is gone";
+    world.promise(retry, operating::a_failed_delivery_is_retried).await?;
+    let glass = "a release without evidence gets in only by break-glass, which counts once and is on record";
+    world.promise(glass, operating::glass_is_broken_once).await
 }

@@ -5,7 +5,7 @@ use lockstep_cli::functions::{self, Profile};
 use lockstep_cli::output::Output;
 use lockstep_cli::story::Story;
 use lockstep_cli::surroundings::{Input, Surroundings};
-use lockstep_domain::records::Record;
+use lockstep_domain::records::{Key, Record};
 use lockstep_local::session::{self, SessionError};
 use lockstep_local::{Faults, Journal};
 use lockstep_platform::operator::executions::{Execution, Status};
@@ -106,6 +106,11 @@ impl World {
         Ok(found.into_iter().map(|found| found.record).collect())
     }
 
+    /// The record at a key, which must be there.
+    pub async fn record<T: Record>(&self, key: &Key) -> Result<T, Failure> {
+        Ok(self.story.plane().await?.ledger.expect(key, &format!("{key:?}")).await?.record)
+    }
+
     /// How many executions of `release` there are.
     pub async fn releases_started(&self) -> Result<usize, Failure> {
         let plane = self.story.plane().await?;
@@ -144,6 +149,12 @@ async fn take_turn(state: &Path) -> Result<File, Failure> {
         Ok(_) | Err(SessionError::NotRunning(_)) => Ok(turn),
         Err(error) => Err(Failure::new(error.to_string())),
     }
+}
+
+/// A text in an answer.
+pub fn text(value: &Value) -> Result<String, Failure> {
+    let text = value.as_str().map(str::to_owned);
+    text.ok_or_else(|| Failure::new(format!("the answer lacks something: {value}")))
 }
 
 /// Waits until something holds.

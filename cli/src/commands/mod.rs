@@ -1,10 +1,13 @@
 //! The commands, one file per family.
 
+pub mod approve;
 pub mod check;
+pub mod deploy;
 pub mod images;
 pub mod init;
 pub mod install;
 pub mod local;
+pub mod operate;
 pub mod organisation;
 pub mod promote;
 pub mod push;
@@ -18,11 +21,12 @@ use crate::failure::{Exit, Failure};
 use crate::follow::{End, Followed, Manner, follow};
 use crate::plane::Plane;
 use crate::surroundings::Surroundings;
-use crate::views::change_set::open_question;
+use crate::views::question::{answer_with, show};
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
+use lockstep_domain::approval::open_question;
 use lockstep_domain::payloads::ledger::Summary;
-use lockstep_domain::records::{Caught, Deployment, DeploymentState};
+use lockstep_domain::records::{Approval, Caught, Deployment, DeploymentState};
 use lockstep_platform::operator::executions::{Execution, Status};
 use serde_json::{Value, json};
 
@@ -86,10 +90,28 @@ pub enum Command {
     Releases(releases::Arguments),
     /// Which version of every component is in which stage
     Status,
+    /// Show what a deployment would change, and change nothing
+    Plan(deploy::Plan),
+    /// Bring any release, an older one too, to a stage that a push reaches by itself
+    Deploy(deploy::Deploy),
     /// Bring a release into a stage that no push reaches by itself
     Promote(promote::Promote),
+    /// Go back to the release that ran before in a stage
+    Rollback(deploy::Rollback),
+    /// Deploy a release a second time beside itself, under another name
+    Clone(deploy::MakeClone),
+    /// Delete the stack of a component in a stage, for good
+    Teardown(deploy::Teardown),
     /// Answer a deployment that waits for a person
-    Approve(promote::Approve),
+    Approve(approve::Approve),
+    /// Stop a deployment
+    Cancel(operate::Cancel),
+    /// Do again what failed: a deployment, or what a push began
+    Retry(operate::Retry),
+    /// Free an environment whose deployment died
+    Unlock(operate::Place),
+    /// Say that a tainted environment was mended by hand
+    Reconcile(operate::Reconcile),
     /// Why a deployment ended as it did
     Why(story::Why),
     /// Follow an execution, live; the newest without an argument
@@ -114,23 +136,51 @@ pub async fn run(cli: Cli, surroundings: &Surroundings) -> Result<Report, Failur
         Command::Push(arguments) => push::run(arguments, global, surroundings).await,
         Command::Releases(arguments) => releases::run(arguments, global, surroundings).await,
         Command::Status => releases::status(global, surroundings).await,
+        Command::Plan(arguments) => deploy::plan(arguments, global, surroundings).await,
+        Command::Deploy(arguments) => deploy::deploy(arguments, global, surroundings).await,
         Command::Promote(arguments) => promote::run(arguments, global, surroundings).await,
-        Command::Approve(arguments) => promote::approve(arguments, global, surroundings).await,
+        Command::Rollback(arguments) => deploy::rollback(arguments, global, surroundings).await,
+        Command::Clone(arguments) => deploy::make_clone(arguments, global, surroundings).await,
+        Command::Teardown(arguments) => deploy::teardown(arguments, global, surroundings).await,
+        Command::Approve(arguments) => approve::run(arguments, global, surroundings).await,
+        Command::Cancel(arguments) => operate::cancel(arguments, global, surroundings).await,
+        Command::Retry(arguments) => operate::retry(arguments, global, surroundings).await,
+        Command::Unlock(arguments) => operate::unlock(arguments, global, surroundings).await,
+        Command::Reconcile(arguments) => operate::reconcile(arguments, global, surroundings).await,
         Command::Why(arguments) => story::why(arguments, global, surroundings).await,
         Command::Watch(arguments) => story::watch(arguments, global, surroundings).await,
     }
 }
 
-/// Follows an execution to its end or to a question, and answers as it ended. What happened before `since` is not told.
+/// Follows an execution to its end or to a question, and answers as it ended.
 async fn follow_to_end(
     plane: &Plane,
     execution: &str,
-    since: Timestamp,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let manner = Manner { after_question: Some(0), since: Timestamp::UNIX_EPOCH };
+    follow_so(plane, execution, manner, surroundings).await
+}
+
+/// The same after a question was answered: what happened before it is not told again.
+async fn follow_on(
+    plane: &Plane,
+    execution: &str,
+    answered: &Approval,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let manner = Manner { after_question: Some(answered.number), since: answered.asked_at };
+    follow_so(plane, execution, manner, surroundings).await
+}
+
+async fn follow_so(
+    plane: &Plane,
+    execution: &str,
+    manner: Manner,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
     // One document at the end, none on the way: only `watch` prints many.
-    let output = surroundings.output.without_events();
-    let followed = follow(plane, execution, Manner { stop_at_question: true, since }, &output).await?;
+    let followed = follow(plane, execution, manner, &surroundings.output.without_events()).await?;
     Ok(report(&followed, surroundings))
 }
 
@@ -140,7 +190,7 @@ async fn follow_to_end_whatever(
     execution: &str,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
-    let manner = Manner { stop_at_question: false, since: Timestamp::UNIX_EPOCH };
+    let manner = Manner { after_question: None, since: Timestamp::UNIX_EPOCH };
     let followed = follow(plane, execution, manner, &surroundings.output).await?;
     Ok(report(&followed, surroundings))
 }
@@ -151,8 +201,8 @@ fn report(followed: &Followed, surroundings: &Surroundings) -> Report {
         End::NeedsApproval(deployment) => {
             let mut command = String::new();
             if let Some(question) = open_question(deployment) {
-                promote::show(deployment, question, output);
-                command = promote::answer_with(deployment, question);
+                show(deployment, question, output);
+                command = answer_with(deployment, question);
                 output.line(format!("nothing happens until somebody approves: {command}"));
             }
             let document = json!({
@@ -209,6 +259,53 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    fn is_understood(line: &str) -> bool {
+        Cli::try_parse_from(format!("lockstep {line}").split(' ')).is_ok()
+    }
+
+    #[test]
+    fn what_operating_needs_is_understood() {
+        for line in [
+            "plan logs@2.1.0 --to ci",
+            "plan logs@2.1.0 --to ci --override A=1 --override B=x=y",
+            "plan logs@2.1.0 --to ci --as logs-2 --parameters-of staging",
+            "deploy logs@2.1.0 --to ci --override A=1",
+            "rollback logs --in production",
+            "clone logs@2.1.0 --as logs-2 --in ci --parameters-of staging",
+            "teardown logs --in ci --environment logs-2",
+            "approve 0123abcd --question 2 --give-up Bucket --give-up Child.Queue --reason agreed",
+            "cancel 0123abcd --reason wrong --no-wait",
+            "retry 72d3162e-cc78-11e3-81ab-4c9367dc0958",
+            "unlock logs --in ci",
+            "reconcile logs --in ci --reason mended",
+            "promote logs@2.1.0 --to production --break-glass outage",
+        ] {
+            assert!(is_understood(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_says_too_little_or_contradicts_itself_is_refused() {
+        for line in [
+            "plan logs --to ci",
+            "plan logs@2.1.0",
+            "plan logs@2.1.0 --to ci --parameters-of staging",
+            "plan logs@2.1.0 --to ci --as logs-2 --override A=1",
+            "deploy logs@2.1.0 --to ci --override A",
+            "rollback logs",
+            "clone logs@2.1.0 --in ci",
+            "teardown logs",
+            "approve 0123abcd --refuse",
+            "approve 0123abcd --refuse --reason no --give-up Bucket",
+            "cancel 0123abcd",
+            "cancel 0123abcd --reason ",
+            "retry x",
+            "reconcile logs --in ci",
+        ] {
+            assert!(!is_understood(line), "{line}");
+        }
     }
 
     #[test]

@@ -5,14 +5,13 @@ use crate::Report;
 use crate::failure::{Failure, at};
 use crate::git::{self, Clean};
 use crate::plane::Plane;
+use crate::runs::{self, Run};
 use crate::surroundings::Surroundings;
 use clap::Args;
 use jiff::Timestamp;
 use lockstep_domain::ids::{CommitSha, RepositoryId};
 use lockstep_domain::payloads::inputs;
 use lockstep_domain::records::Repository;
-use lockstep_domain::token::client_token;
-use lockstep_platform::executions::{Executions, Started};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -59,10 +58,10 @@ pub async fn run(
             surroundings
                 .output
                 .note("no webhook has started a release of this commit; starting it from here");
-            by_hand(&plane, &repository.id, &clean).await?
+            runs::start(&plane, &by_hand(&repository.id, &clean)).await?
         }
     };
-    follow_to_end(&plane, &execution, Timestamp::UNIX_EPOCH, surroundings).await
+    follow_to_end(&plane, &execution, surroundings).await
 }
 
 /// The subscribed repository that the remote leads to.
@@ -111,21 +110,14 @@ fn not_before(started_at: Timestamp, begun: Timestamp) -> bool {
     begun.as_second() - started_at.as_second() <= 2
 }
 
-async fn by_hand(plane: &Plane, repository: &RepositoryId, clean: &Clean) -> Result<String, Failure> {
-    let input = inputs::Release {
+/// What the webhook would have started.
+fn by_hand(repository: &RepositoryId, clean: &Clean) -> Run {
+    Run::Release(inputs::Release {
         repository: repository.clone(),
         reference: format!("refs/heads/{}", clean.branch),
         commit: clean.commit.clone(),
         delivery: None,
-    };
-    let input = serde_json::to_value(&input).map_err(|error| Failure::new(error.to_string()))?;
-    let unique = uuid::Uuid::new_v4().as_fields().0;
-    let name = client_token(repository.as_str(), clean.commit.as_str(), unique);
-    let release = &plane.found.state_machines.release;
-    match Executions::new(plane.aws()).start(release, &name, &input).await? {
-        Started::New(arn) => Ok(arn),
-        Started::Exists => Err(Failure::new(format!("an execution called {name} exists")).next("push again")),
-    }
+    })
 }
 
 #[cfg(test)]

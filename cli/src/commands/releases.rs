@@ -55,15 +55,21 @@ fn row(release: &Release) -> [String; 7] {
     ]
 }
 
-/// The matrix of components and stages.
+/// The matrix of components and stages, and what a person should know of it.
 pub async fn status(global: &Global, surroundings: &Surroundings) -> Result<Report, Failure> {
     let plane = Plane::open(global, surroundings).await?;
     let stages = plane.stages().await?;
-    let matrix = matrix(&stages, &plane.environments(&stages).await?);
-    if matrix.components.is_empty() {
-        surroundings.output.line("nothing is deployed yet; begin with lockstep push");
+    let matrix = matrix(&stages, &plane.environments(&stages).await?, &plane.broken_glass().await?);
+    let output = &surroundings.output;
+    if matrix.components.is_empty() && matrix.others.is_empty() {
+        output.line("nothing is deployed yet; begin with lockstep push");
     } else {
-        surroundings.output.rows(Row::from(matrix.head()), matrix.rows().into_iter().map(Row::from));
+        output.rows(Row::from(matrix.head()), matrix.rows().into_iter().map(Row::from));
     }
+    if !matrix.others.is_empty() {
+        output.line("");
+        output.table(["clone", "component", "stage", "version"], matrix.other_rows());
+    }
+    matrix.notes().iter().for_each(|note| output.line(note));
     Ok(Report::done(json!(matrix)))
 }

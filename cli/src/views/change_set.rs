@@ -1,7 +1,6 @@
 //! A change set as the person sees it who must approve it.
 
 use lockstep_domain::guard::{Change, Danger};
-use lockstep_domain::records::{Approval, Deployment};
 
 /// The head of the table of changes.
 pub const HEAD: [&str; 5] = ["change", "resource", "type", "replaced", "what changes"];
@@ -45,26 +44,10 @@ fn row(change: &Change) -> [String; 5] {
     ]
 }
 
-/// The question that waits for an answer, if one does.
-pub fn open_question(deployment: &Deployment) -> Option<&Approval> {
-    deployment.approvals.last().filter(|approval| approval.decision.is_none())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn change(logical_id: &str, danger: Danger, tags_only: bool) -> Change {
-        Change {
-            logical_id: logical_id.into(),
-            resource_type: "AWS::SQS::Queue".into(),
-            action: "Modify".into(),
-            replacement: "Conditional".into(),
-            properties: vec!["QueueName".into()],
-            tags_only,
-            danger,
-        }
-    }
+    use crate::views::testing::change;
 
     #[test]
     fn what_destroys_comes_first_and_says_so() {

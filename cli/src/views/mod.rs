@@ -1,7 +1,11 @@
 //! What people are shown of the ledger's records: pure functions from records to rows and lines.
 
 pub mod change_set;
+pub mod plan;
+pub mod question;
 pub mod status;
+#[cfg(test)]
+pub mod testing;
 pub mod why;
 
 use jiff::Timestamp;

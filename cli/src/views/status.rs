@@ -1,8 +1,8 @@
-//! The matrix of `lockstep status`: which version of every component is where.
+//! The matrix of `lockstep status`: which version of every component is where, and what is odd about it.
 
-use lockstep_domain::ids::{ComponentName, StageName};
-use lockstep_domain::records::Environment;
-use lockstep_domain::stages::Stages;
+use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
+use lockstep_domain::records::{BreakGlass, Environment};
+use lockstep_domain::stages::{Stages, TEST};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -11,14 +11,38 @@ use std::collections::BTreeMap;
 pub struct Cell {
     /// The version that runs, if any does.
     pub version: Option<String>,
-    /// Whether a deployment works on it now.
-    pub busy: bool,
+    /// The deployment that works on it now.
+    pub held_by: Option<String>,
     /// Whether its checks passed.
     pub checked: bool,
     /// What the last recovery left unreconciled.
     pub taint: Option<String>,
+    /// Who brought what runs past the evidence of the stage before, and why.
+    pub break_glass: Option<Broken>,
     /// The last deployment, however it ended.
     pub last_deployment: Option<String>,
+}
+
+/// Who let a release in without evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Broken {
+    /// The ARN of who did.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// An environment beside its component's own: a clone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Other {
+    /// Its stage.
+    pub stage: StageName,
+    /// Its name.
+    pub name: String,
+    /// Its component.
+    pub component: ComponentName,
+    /// What is in it.
+    pub cell: Cell,
 }
 
 /// Every component in every stage that keeps what it gets.
@@ -28,47 +52,78 @@ pub struct Matrix {
     pub stages: Vec<StageName>,
     /// By component, then by stage.
     pub components: BTreeMap<ComponentName, BTreeMap<StageName, Cell>>,
+    /// Clones that run something or are being worked on.
+    pub others: Vec<Other>,
 }
 
-/// Arranges environments; throw-away ones and clones are left out.
-pub fn matrix(stages: &Stages, environments: &[Environment]) -> Matrix {
+/// Arranges environments; throw-away ones are left out.
+pub fn matrix(stages: &Stages, environments: &[Environment], broken: &[BreakGlass]) -> Matrix {
     let kept: Vec<StageName> = stages.iter().filter(|s| !s.is_test()).map(|s| s.name.clone()).collect();
     let mut matrix = Matrix { stages: kept, ..Matrix::default() };
-    for environment in environments {
-        let shown =
-            matrix.stages.contains(&environment.stage) && environment.name == environment.component.as_str();
-        if shown {
-            let row = matrix.components.entry(environment.component.clone()).or_default();
-            row.insert(environment.stage.clone(), cell(environment));
+    for environment in environments.iter().filter(|environment| environment.stage.as_str() != TEST) {
+        let (stage, component) = (environment.stage.clone(), environment.component.clone());
+        let cell = cell(environment, broken);
+        if environment.name == component.as_str() {
+            matrix.components.entry(component).or_default().insert(stage, cell);
+        } else if cell.is_worth_telling() {
+            matrix.others.push(Other { stage, name: environment.name.clone(), component, cell });
         }
     }
     matrix
 }
 
-fn cell(environment: &Environment) -> Cell {
+fn cell(environment: &Environment, broken: &[BreakGlass]) -> Cell {
+    let deployed = environment.deployed.as_ref();
     Cell {
-        version: environment.deployed.as_ref().map(|deployed| deployed.version.to_string()),
-        busy: environment.holder.is_some(),
-        checked: environment.deployed.as_ref().is_some_and(|deployed| deployed.checked),
+        version: deployed.map(|deployed| deployed.version.to_string()),
+        held_by: environment.holder.as_ref().map(|holder| holder.deployment.to_string()),
+        checked: deployed.is_some_and(|deployed| deployed.checked),
         taint: environment.taint.clone(),
+        break_glass: deployed.and_then(|deployed| brought_by(broken, &deployed.deployment)),
         last_deployment: environment.last_deployment.as_ref().map(ToString::to_string),
     }
 }
 
+fn brought_by(broken: &[BreakGlass], deployment: &DeploymentId) -> Option<Broken> {
+    let used = broken.iter().find(|record| record.used_by.as_ref() == Some(deployment))?;
+    Some(Broken { by: used.by.clone(), reason: used.reason.clone() })
+}
+
 impl Cell {
+    fn is_worth_telling(&self) -> bool {
+        self.version.is_some() || self.held_by.is_some() || self.taint.is_some()
+    }
+
     /// The cell as a person reads it.
     pub fn text(&self) -> String {
         let mut text = self.version.clone().unwrap_or_else(|| "-".to_owned());
+        if let Some(deployment) = &self.held_by {
+            let short: String = deployment.chars().take(8).collect();
+            text.push_str(&format!(" (held by {short})"));
+        }
         for (holds, word) in [
-            (self.busy, " (deploying)"),
             (self.version.is_some() && !self.checked, " (checks failed)"),
-            (self.taint.is_some(), " (tainted)"),
+            (self.taint.is_some(), " (TAINTED)"),
+            (self.break_glass.is_some(), " (BREAK-GLASS)"),
         ] {
             if holds {
                 text.push_str(word);
             }
         }
         text
+    }
+
+    /// What the words in the cell mean, a line each; `of` is where it is.
+    fn notes(&self, of: &str) -> Vec<String> {
+        let tainted = self
+            .taint
+            .iter()
+            .map(|taint| format!("{of} is tainted: {taint}; once it is mended: lockstep reconcile"));
+        let broken = self
+            .break_glass
+            .iter()
+            .map(|broken| format!("{of} was let in without evidence by {}: {}", broken.by, broken.reason));
+        tainted.chain(broken).collect()
     }
 }
 
@@ -86,52 +141,121 @@ impl Matrix {
         };
         self.components.iter().map(row).collect()
     }
+
+    /// The rows of the table of clones.
+    pub fn other_rows(&self) -> Vec<[String; 4]> {
+        let row = |other: &Other| {
+            [other.name.clone(), other.component.to_string(), other.stage.to_string(), other.cell.text()]
+        };
+        self.others.iter().map(row).collect()
+    }
+
+    /// What a person should know of single environments, one line each.
+    pub fn notes(&self) -> Vec<String> {
+        let own = self.components.iter().flat_map(|(component, cells)| {
+            cells.iter().flat_map(move |(stage, cell)| cell.notes(&format!("{component} in {stage}")))
+        });
+        let others = self
+            .others
+            .iter()
+            .flat_map(|other| other.cell.notes(&format!("{} in {}", other.name, other.stage)));
+        own.chain(others).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::views::testing::{at, environment};
+    use lockstep_domain::ids::Digest;
+    use lockstep_domain::records::{Deployed, Holder};
 
     fn stages() -> Stages {
         Stages::parse("stages.toml", lockstep_domain::stages::EXAMPLE).unwrap()
     }
 
-    fn environment(stage: &str, name: &str) -> Environment {
-        Environment {
-            stage: stage.parse().unwrap(),
-            name: name.into(),
-            component: "logs".parse().unwrap(),
-            epoch: 1,
-            holder: None,
-            deployed: None,
-            previous: None,
-            stack_arn: None,
-            ever_stable: false,
-            taint: None,
-            last_deployment: None,
-        }
+    fn running(environment: Environment) -> Environment {
+        let digest = Digest::of(b"x");
+        let deployed = Deployed {
+            version: "2.1.0".parse().unwrap(),
+            digest: digest.clone(),
+            template_digest: digest.clone(),
+            parameters_digest: digest,
+            stack_version: "2.1.0".parse().unwrap(),
+            deployment: DeploymentId::of_execution("arn:x"),
+            checked: true,
+            since: at(0),
+        };
+        Environment { deployed: Some(deployed), ..environment }
     }
 
     #[test]
     fn every_stage_but_the_throw_away_one_is_a_column_in_the_order_of_promotion() {
-        assert_eq!(matrix(&stages(), &[]).head(), ["component", "ci", "staging", "production"]);
+        assert_eq!(matrix(&stages(), &[], &[]).head(), ["component", "ci", "staging", "production"]);
     }
 
     #[test]
     fn what_never_ran_is_a_dash_and_throw_away_stacks_are_left_out() {
-        let all = [environment("ci", "logs"), environment("test", "logs-1"), environment("ci", "logs-clone")];
-        assert_eq!(matrix(&stages(), &all).rows(), [["logs", "-", "-", "-"]]);
+        let all =
+            [environment("ci", "logs"), running(environment("test", "logs-1")), environment("ci", "logs-2")];
+        let matrix = matrix(&stages(), &all, &[]);
+        assert_eq!(matrix.rows(), [["logs", "-", "-", "-"]]);
+        assert!(matrix.others.is_empty());
+    }
+
+    #[test]
+    fn a_clone_that_runs_is_listed_beside_the_matrix() {
+        let matrix = matrix(&stages(), &[running(environment("ci", "logs-2"))], &[]);
+        assert!(matrix.components.is_empty());
+        assert_eq!(matrix.other_rows(), [["logs-2", "logs", "ci", "2.1.0"].map(String::from)]);
     }
 
     #[test]
     fn a_cell_says_what_is_wrong_with_what_runs() {
         let cell = Cell {
             version: Some("2.1.0".into()),
-            busy: true,
+            held_by: Some("0123456789".into()),
             checked: false,
             taint: Some("x".into()),
+            break_glass: Some(Broken { by: "arn:ada".into(), reason: "outage".into() }),
             last_deployment: None,
         };
-        assert_eq!(cell.text(), "2.1.0 (deploying) (checks failed) (tainted)");
+        assert_eq!(cell.text(), "2.1.0 (held by 01234567) (checks failed) (TAINTED) (BREAK-GLASS)");
+    }
+
+    #[test]
+    fn who_holds_an_environment_is_named() {
+        let deployment = DeploymentId::of_execution("arn:y");
+        let holder = Holder { deployment: deployment.clone(), execution: "arn:y".into(), since: at(0) };
+        let held = Environment { holder: Some(holder), ..environment("ci", "logs") };
+        let expected = format!("- (held by {})", deployment.short());
+        assert_eq!(matrix(&stages(), &[held], &[]).rows()[0][1], expected);
+    }
+
+    #[test]
+    fn taints_and_broken_glass_are_explained_beneath() {
+        let broken = |used_by: &str| BreakGlass {
+            component: "logs".parse().unwrap(),
+            digest: Digest::of(b"x"),
+            stage: "production".parse().unwrap(),
+            version: "2.1.0".parse().unwrap(),
+            by: "arn:ada".into(),
+            reason: "outage".into(),
+            at: at(0),
+            used_by: Some(DeploymentId::of_execution(used_by)),
+        };
+        let tainted = Environment {
+            taint: Some("Queue was skipped".into()),
+            ..running(environment("production", "logs"))
+        };
+        let told = matrix(&stages(), std::slice::from_ref(&tainted), &[broken("arn:x")]).notes();
+        assert_eq!(
+            told,
+            [
+                "logs in production is tainted: Queue was skipped; once it is mended: lockstep reconcile",
+                "logs in production was let in without evidence by arn:ada: outage",
+            ]
+        );
+        assert_eq!(matrix(&stages(), &[tainted], &[broken("arn:another")]).notes().len(), 1);
     }
 }

@@ -3,8 +3,10 @@
 use super::{clock, seconds, time};
 use crate::output::duration;
 use lockstep_domain::records::{
-    Approval, Decision, Deployment, DeploymentKind, DeploymentState, FailedEvent, Release, Step,
+    Approval, Decision, Deployment, DeploymentKind, DeploymentState, FailedEvent, NamedResource, Operation,
+    OperationKind, Release, Step,
 };
+use lockstep_domain::stages::TEST;
 
 /// A state as people say it.
 pub fn state(state: DeploymentState) -> &'static str {
@@ -22,15 +24,26 @@ pub fn state(state: DeploymentState) -> &'static str {
 
 /// What a deployment is about: `logs-broker 2.1.0 to production`.
 pub fn title(deployment: &Deployment) -> String {
-    let what = match (&deployment.kind, &deployment.component) {
-        (DeploymentKind::PromoteImage { image, .. }, _) => format!("image {image}"),
-        (DeploymentKind::Deploy { environment, .. }, None) => environment.clone(),
-        (DeploymentKind::Deploy { .. }, Some(component)) => component.to_string(),
+    let subject = subject(deployment);
+    if deployment.plan_only { format!("the plan of {subject}") } else { subject }
+}
+
+/// The same, whether it is done or only planned.
+pub fn subject(deployment: &Deployment) -> String {
+    let (version, stage) = (&deployment.version, &deployment.stage);
+    match (&deployment.kind, &deployment.component) {
+        (DeploymentKind::PromoteImage { image, .. }, _) => format!("image {image} {version} to {stage}"),
         (DeploymentKind::Teardown { environment, .. }, _) => {
-            return format!("the teardown of {environment} in {}", deployment.stage);
+            format!("the teardown of {environment} in {stage}")
         }
-    };
-    format!("{what} {} to {}", deployment.version, deployment.stage)
+        (DeploymentKind::Deploy { environment, .. }, None) => format!("{environment} {version} to {stage}"),
+        (DeploymentKind::Deploy { environment, .. }, Some(component)) => {
+            // A throw-away stack's name says nothing that its release does not.
+            let clone = environment != component.as_str() && stage.as_str() != TEST;
+            let name = if clone { format!(" as {environment}") } else { String::new() };
+            format!("{component} {version} to {stage}{name}")
+        }
+    }
 }
 
 /// The whole story, one line each; `release` is that of the deployment, if it is about one.
@@ -43,9 +56,15 @@ pub fn story(deployment: &Deployment, release: Option<&Release>, journal: &[Step
         format!("  execution   {}", deployment.execution),
     ];
     lines.extend(release.into_iter().flat_map(origin));
+    lines.extend(peculiarities(deployment));
     lines.extend(deployment.approvals.iter().flat_map(approval));
+    lines.extend(unasked(deployment));
     lines.extend(failure(deployment));
-    lines.extend(heading("what failed, first cause first", deployment.diagnosis.iter().map(failed)));
+    let place = |event| failed(event, release);
+    lines.extend(heading(&cause_of(release), deployment.diagnosis.iter().map(place)));
+    lines.extend(heading("begun in AWS", deployment.operations.iter().map(operation)));
+    let left = "left behind when the stack was deleted, and managed by nothing now";
+    lines.extend(heading(left, deployment.orphans.iter().map(named)));
     lines.extend(heading("journal", journal.iter().map(|s| format!("{}  {}", clock(s.at), s.note))));
     lines
 }
@@ -65,26 +84,96 @@ fn origin(release: &Release) -> [String; 2] {
     ]
 }
 
+/// What sets this deployment apart from one that nobody touched.
+fn peculiarities(deployment: &Deployment) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(stage) = &deployment.parameters_of {
+        lines.push(format!("  parameters  those of {stage}"));
+    }
+    for (name, value) in &deployment.overrides {
+        lines.push(format!("  override    {name} = {value}"));
+    }
+    if let Some(broken) = &deployment.break_glass {
+        lines.push(format!(
+            "  BREAK-GLASS without the evidence of the stage before, by {} at {}: {}",
+            broken.by,
+            time(broken.at),
+            broken.reason
+        ));
+    }
+    if let Some(wish) = &deployment.cancellation {
+        lines.push(format!("  cancelled   by {} at {}: {}", wish.by, time(wish.at), wish.reason));
+    }
+    lines
+}
+
 fn approval(approval: &Approval) -> Vec<String> {
     let asked = format!("  question {}  {}", approval.number, approval.reasons.join("; "));
     let answer = match (approval.decision, &approval.decided_by) {
-        (None, _) => "    not answered yet".to_owned(),
+        (None, _) => "    not answered".to_owned(),
         (Some(decision), by) => {
             let word = if decision == Decision::Approve { "approved" } else { "refused" };
+            let at = approval.decided_at.map(|at| format!(" at {}", time(at))).unwrap_or_default();
             let reason = approval.reason.as_deref().map(|r| format!(": {r}")).unwrap_or_default();
-            format!("    {word} by {}{reason}", by.as_deref().unwrap_or("an unknown caller"))
+            format!("    {word} by {}{at}{reason}", by.as_deref().unwrap_or("an unknown caller"))
         }
     };
     vec![asked, answer]
+}
+
+/// A proposal that never became a question: its deployment only planned, or ended before.
+fn unasked(deployment: &Deployment) -> Option<String> {
+    let proposal = deployment.proposal.as_ref()?;
+    let key = proposal.key();
+    let asked = deployment.approvals.iter().any(|approval| approval.subject.key() == key);
+    (!asked).then(|| format!("  to allow    {key}"))
 }
 
 fn failure(deployment: &Deployment) -> Option<String> {
     deployment.failure.as_ref().map(|failure| format!("  failed      {}: {}", failure.error, failure.message))
 }
 
-fn failed(event: &FailedEvent) -> String {
-    let line = event.line.map(|line| format!("template line {line}: ")).unwrap_or_default();
-    format!("{line}{} ({}) {}: {}", event.logical_id, event.resource_type, event.status, event.reason)
+/// The heading above the causes: their lines are those of one commit.
+fn cause_of(release: Option<&Release>) -> String {
+    let lines =
+        release.map(|release| format!(" (lines as of {} by {})", release.commit.short(), release.author));
+    format!("what failed, first cause first{}", lines.unwrap_or_default())
+}
+
+fn failed(event: &FailedEvent, release: Option<&Release>) -> String {
+    let file = release.and_then(template_file).unwrap_or_else(|| "template".to_owned());
+    let place = event.line.map(|line| format!("{file}:{line}: ")).unwrap_or_default();
+    format!("{place}{} ({}) {}: {}", event.logical_id, event.resource_type, event.status, event.reason)
+}
+
+/// The template's path in the repository.
+fn template_file(release: &Release) -> Option<String> {
+    match (release.folder.as_str(), release.template.as_str()) {
+        (_, "") => None,
+        ("", template) => Some(template.to_owned()),
+        (folder, template) => Some(format!("{folder}/{template}")),
+    }
+}
+
+fn operation(operation: &Operation) -> String {
+    let what = match operation.operation {
+        OperationKind::Execute => "execute the change set",
+        OperationKind::Clear => "delete the stack that was never stable",
+        OperationKind::Rollback => "roll the stack back",
+        OperationKind::ContinueRollback => "continue the stack's rollback",
+        OperationKind::Delete => "delete the stack",
+        OperationKind::Destroy => "delete the throw-away stack",
+        OperationKind::Copy => "copy the image",
+    };
+    let without = match operation.without.as_slice() {
+        [] => String::new(),
+        names => format!(" without {}", names.join(", ")),
+    };
+    format!("{}  {what}{without} (attempt {}): {}", clock(operation.at), operation.attempt, operation.target)
+}
+
+fn named(resource: &NamedResource) -> String {
+    format!("{} ({}) {}", resource.name, resource.resource_type, resource.physical_id).trim_end().to_owned()
 }
 
 fn heading(title: &str, lines: impl Iterator<Item = String>) -> Vec<String> {
@@ -95,16 +184,15 @@ fn heading(title: &str, lines: impl Iterator<Item = String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockstep_domain::ids::DeploymentId;
-    use lockstep_domain::records::{FailureRecord, Location};
-    use lockstep_domain::stages::Path;
+    use crate::views::testing::{asking, at, deployment, release};
+    use lockstep_domain::ids::Digest;
+    use lockstep_domain::records::{
+        BreakGlass, Cancellation, FailureRecord, Proposal, ProposedAction, Subject,
+    };
 
-    fn deployment() -> Deployment {
-        let at = |second: i64| jiff::Timestamp::from_second(second).unwrap();
+    fn failed_deployment() -> Deployment {
         Deployment {
             state: DeploymentState::Failed,
-            component: Some("logs".parse().unwrap()),
-            epoch: 1,
             diagnosis: vec![FailedEvent {
                 logical_id: "Queue".into(),
                 resource_type: "AWS::SQS::Queue".into(),
@@ -118,29 +206,41 @@ mod tests {
                 message: "the stack rolled back".into(),
             }),
             finished_at: Some(at(4)),
-            ..Deployment::new(
-                DeploymentId::of_execution("arn:x"),
-                DeploymentKind::Deploy { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
-                "arn:x",
-                "2.1.3".parse().unwrap(),
-                "ci".parse().unwrap(),
-                Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-                Path::Delivery,
-                at(0),
-            )
+            ..deployment()
         }
     }
 
+    fn told(deployment: &Deployment) -> String {
+        story(deployment, None, &[]).join("\n")
+    }
+
+    fn proposal() -> Proposal {
+        let bucket = NamedResource {
+            name: "Bucket".into(),
+            resource_type: "AWS::S3::Bucket".into(),
+            physical_id: "ci-logs-bucket".into(),
+        };
+        Proposal { stack: "arn:stack".into(), action: ProposedAction::Delete, resources: vec![bucket] }
+    }
+
     #[test]
-    fn the_story_of_a_failure_names_the_first_cause_with_its_line() {
-        let text = story(&deployment(), None, &[]).join("\n");
+    fn the_story_of_a_failure_names_the_first_cause_with_file_line_commit_and_author() {
+        let text = story(&failed_deployment(), Some(&release()), &[]).join("\n");
         assert!(text.starts_with("logs 2.1.3 to ci: failed\n"), "{text}");
         assert!(text.contains("1970-01-01 00:00:00Z, took 4.0 s"), "{text}");
         assert!(text.contains("StackFailed: the stack rolled back"), "{text}");
-        assert!(
-            text.contains("template line 12: Queue (AWS::SQS::Queue) CREATE_FAILED: no such policy"),
-            "{text}"
-        );
+        assert!(text.contains("first cause first (lines as of 5b1f0f0 by Ada Lovelace)\n"), "{text}");
+        let cause = "broker/template.yaml:12: Queue (AWS::SQS::Queue) CREATE_FAILED: no such policy";
+        assert!(text.contains(cause), "{text}");
+    }
+
+    #[test]
+    fn a_release_of_a_time_before_templates_were_noted_still_shows_the_line() {
+        let old = Release { template: String::new(), ..release() };
+        for release in [None, Some(&old)] {
+            let text = story(&failed_deployment(), release, &[]).join("\n");
+            assert!(text.contains("    template:12: Queue (AWS::SQS::Queue)"), "{text}");
+        }
     }
 
     #[test]
@@ -150,9 +250,88 @@ mod tests {
             deployment: deployment.id.clone(),
             number,
             note: note.into(),
-            at: jiff::Timestamp::from_second(number.into()).unwrap(),
+            at: at(number.into()),
         };
         let text = story(&deployment, None, &[step(1, "plan"), step(2, "execute")]).join("\n");
         assert!(text.ends_with("  journal\n    00:00:01.000  plan\n    00:00:02.000  execute"), "{text}");
+    }
+
+    #[test]
+    fn what_was_begun_in_aws_is_told_without_its_token() {
+        let operation = Operation {
+            operation: OperationKind::ContinueRollback,
+            token: "t0489c20de4961a06".into(),
+            target: "arn:stack".into(),
+            attempt: 2,
+            without: vec!["Queue".into(), "Child.Topic".into()],
+            at: at(1),
+        };
+        let text = told(&Deployment { operations: vec![operation], ..deployment() });
+        let line = "continue the stack's rollback without Queue, Child.Topic (attempt 2): arn:stack";
+        assert!(text.contains(line), "{text}");
+        assert!(!text.contains("t0489c20de4961a06"), "{text}");
+    }
+
+    #[test]
+    fn who_broke_the_glass_and_who_cancelled_is_told_with_their_reasons() {
+        let broken = BreakGlass {
+            component: "logs".parse().unwrap(),
+            digest: Digest::of(b"x"),
+            stage: "ci".parse().unwrap(),
+            version: "2.1.3".parse().unwrap(),
+            by: "arn:ada".into(),
+            reason: "the site is down".into(),
+            at: at(0),
+            used_by: None,
+        };
+        let wish = Cancellation { by: "arn:bob".into(), reason: "wrong one".into(), at: at(1) };
+        let deployment = Deployment { break_glass: Some(broken), cancellation: Some(wish), ..deployment() };
+        let text = told(&deployment);
+        assert!(
+            text.contains("  BREAK-GLASS without the evidence of the stage before, by arn:ada"),
+            "{text}"
+        );
+        assert!(text.contains(": the site is down\n"), "{text}");
+        assert!(text.contains("  cancelled   by arn:bob at 1970-01-01 00:00:01Z: wrong one"), "{text}");
+    }
+
+    #[test]
+    fn a_question_is_told_with_who_answered_it_and_when() {
+        let question = Approval {
+            decision: Some(Decision::Approve),
+            decided_by: Some("arn:ada".into()),
+            decided_at: Some(at(2)),
+            ..asking(Subject::Proposal(proposal()))
+        };
+        let asked = Deployment { approvals: vec![question], proposal: Some(proposal()), ..deployment() };
+        let text = told(&asked);
+        assert!(
+            text.contains("  question 1  it is so\n    approved by arn:ada at 1970-01-01 00:00:02Z"),
+            "{text}"
+        );
+        assert!(!text.contains("to allow"), "{text}");
+        let planned = told(&Deployment { proposal: Some(proposal()), ..deployment() });
+        assert!(planned.contains("  to allow    delete arn:stack: Bucket"), "{planned}");
+    }
+
+    #[test]
+    fn orphans_are_named_with_their_physical_ids() {
+        let text = told(&Deployment { orphans: proposal().resources, ..deployment() });
+        assert!(
+            text.ends_with("managed by nothing now\n    Bucket (AWS::S3::Bucket) ci-logs-bucket"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_clone_and_a_plan_are_called_what_they_are() {
+        let of = |environment: &str, stage: &str, plan_only: bool| {
+            let kind =
+                DeploymentKind::Deploy { environment: environment.into(), stack: "ci-logs".parse().unwrap() };
+            title(&Deployment { kind, stage: stage.parse().unwrap(), plan_only, ..deployment() })
+        };
+        assert_eq!(of("logs-2", "ci", false), "logs 2.1.3 to ci as logs-2");
+        assert_eq!(of("logs", "ci", true), "the plan of logs 2.1.3 to ci");
+        assert_eq!(of("logs-2-1-3", "test", false), "logs 2.1.3 to test");
     }
 }

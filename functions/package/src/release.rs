@@ -139,6 +139,7 @@ pub fn packaged(making: &Making<'_>) -> Release {
         commit: request.commit.clone(),
         author: author.to_owned(),
         folder: folder.to_owned(),
+        template: component.template.to_string(),
         artifact: artifact_key(package),
         digest: package.digest.clone(),
         source_digest: package.source_digest.clone(),

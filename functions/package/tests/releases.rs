@@ -255,8 +255,8 @@ async fn a_commit_becomes_a_release_with_all_it_needs() {
     assert_ne!(component.test_execution, component.deployments[0].execution);
     let [release] = world.releases().try_into().unwrap();
     assert_eq!(
-        (release.state, release.author.as_str(), release.folder.as_str()),
-        (ReleaseState::Packaged, "Ada", "broker")
+        (release.state, release.author.as_str(), release.folder.as_str(), release.template.as_str()),
+        (ReleaseState::Packaged, "Ada", "broker", "template.yaml")
     );
     let artifact = world.objects.borrow()[&release.artifact].clone();
     assert_eq!(release.artifact, format!("releases/logs-broker/{}.zip", release.digest));

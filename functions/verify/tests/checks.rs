@@ -217,6 +217,7 @@ fn release(digest: &Digest) -> Release {
         commit: "0123456789012345678901234567890123456789".parse().unwrap(),
         author: "Ada".to_owned(),
         folder: String::new(),
+        template: String::new(),
         artifact: format!("releases/logs/{digest}.zip"),
         digest: digest.clone(),
         source_digest: digest.clone(),

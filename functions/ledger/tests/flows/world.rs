@@ -106,6 +106,7 @@ impl World {
             commit: "0123456789012345678901234567890123456789".parse().unwrap(),
             author: "Ada".into(),
             folder: "logs".into(),
+            template: "template.yaml".into(),
             artifact: "a.zip".into(),
             digest: digest.clone(),
             source_digest: digest.clone(),

@@ -111,6 +111,7 @@ impl World {
             commit: "0123456789012345678901234567890123456789".parse().unwrap(),
             author: "Ada".into(),
             folder: "logs".into(),
+            template: "template.yaml".into(),
             artifact: "releases/a.zip".into(),
             digest: package.digest,
             source_digest: package.source_digest,

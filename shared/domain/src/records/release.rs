@@ -36,6 +36,9 @@ pub struct Release {
     pub author: String,
     /// The folder of the component in the repository.
     pub folder: String,
+    /// The template's path below that folder; empty for a release of a time when it was not written down.
+    #[serde(default)]
+    pub template: String,
     /// The S3 key of the artifact in the control plane's bucket.
     pub artifact: String,
     /// SHA-256 of the artifact: the digest that evidence names.

@@ -337,6 +337,7 @@ fn release() -> Release {
         commit: "a".repeat(40).parse().unwrap(),
         author: "Ada".into(),
         folder: String::new(),
+        template: String::new(),
         artifact: "artifact".into(),
         digest: digest.clone(),
         source_digest: digest.clone(),

@@ -473,6 +473,7 @@ fn release(package: &packaging::Package) -> Release {
         commit: "a".repeat(40).parse().unwrap(),
         author: "Ada".into(),
         folder: String::new(),
+        template: String::new(),
         artifact: "artifact".into(),
         digest: package.digest.clone(),
         source_digest: package.source_digest.clone(),

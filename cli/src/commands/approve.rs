@@ -1,0 +1,112 @@
+//! `lockstep approve`: the answer to a deployment that waits for a person.
+
+use super::{Global, follow_on};
+use crate::Report;
+use crate::failure::Failure;
+use crate::follow::is_asking;
+use crate::names::{DeploymentPrefix, Reason};
+use crate::plane::Plane;
+use crate::surroundings::Surroundings;
+use crate::views::{question, why};
+use clap::Args;
+use lockstep_domain::approval::open_question;
+use lockstep_domain::payloads::operator::Request;
+use lockstep_domain::records::{Approval, Decision, Deployment};
+use serde_json::json;
+
+/// What `approve` takes.
+#[derive(Args, Debug)]
+pub struct Approve {
+    /// The deployment that waits, or the beginning of its id
+    deployment: DeploymentPrefix,
+    /// Give up this resource, as the question names it; every one must be named (may be repeated)
+    #[arg(long, value_name = "NAME", conflicts_with = "refuse")]
+    give_up: Vec<String>,
+    /// Stop the deployment instead
+    #[arg(long, requires = "reason")]
+    refuse: bool,
+    /// Why; required to refuse
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<Reason>,
+    /// The number of the question you answer: another one, asked since, is left alone
+    #[arg(long, value_name = "NUMBER")]
+    question: Option<u32>,
+    /// Do not wait for the end of the deployment
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// Answers the question of a deployment.
+pub async fn run(
+    arguments: &Approve,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let plane = Plane::open(global, surroundings).await?;
+    let deployment = plane.deployment_called(&arguments.deployment).await?;
+    let asked = asked(&deployment, arguments.question)?;
+    let output = &surroundings.output;
+    // Whoever names the question has seen it.
+    if arguments.question.is_none() {
+        question::show(&deployment, asked, output);
+    }
+    let decision = if arguments.refuse { Decision::Refuse } else { Decision::Approve };
+    if decision == Decision::Approve {
+        question::check_names(&deployment, asked, &arguments.give_up)?;
+    }
+    let request = Request::Decide {
+        deployment: deployment.id.clone(),
+        subject: asked.subject.key(),
+        digest: asked.digest.clone(),
+        decision,
+        reason: arguments.reason.as_ref().map(|reason| reason.as_str().to_owned()),
+        names: arguments.give_up.clone(),
+    };
+    plane.ask(&request).await?;
+    output.line(if arguments.refuse { "refused" } else { "approved" });
+    if arguments.no_wait || arguments.refuse {
+        return Ok(Report::done(json!({ "deployment": deployment.id, "decision": decision })));
+    }
+    follow_on(&plane, &deployment.execution, asked, surroundings).await
+}
+
+/// The question that waits, if it is the one that is meant.
+fn asked(deployment: &Deployment, wanted: Option<u32>) -> Result<&Approval, Failure> {
+    let open = open_question(deployment).filter(|_| is_asking(deployment)).ok_or_else(|| {
+        Failure::new(format!(
+            "deployment {} ({}) waits for nobody: it is {}",
+            deployment.id.short(),
+            why::title(deployment),
+            why::state(deployment.state)
+        ))
+        .next(format!("lockstep why {}", deployment.id.short()))
+    })?;
+    match wanted.filter(|number| *number != open.number) {
+        None => Ok(open),
+        Some(number) => Err(Failure::new(format!(
+            "deployment {} asks question {} now, not {number}: its plan has changed",
+            deployment.id.short(),
+            open.number
+        ))
+        .next(format!("look at it (lockstep why {}), then answer that one", deployment.id.short()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::testing::{asking, deployment};
+    use lockstep_domain::records::{DeploymentState, Proposal, ProposedAction, Subject};
+
+    #[test]
+    fn only_the_question_that_waits_is_answered() {
+        let proposal = Proposal { stack: "arn".into(), action: ProposedAction::Delete, resources: vec![] };
+        let mut deployment = deployment();
+        assert!(asked(&deployment, None).unwrap_err().what.contains("waits for nobody: it is running"));
+        deployment.approvals.push(asking(Subject::Proposal(proposal)));
+        deployment.state = DeploymentState::AwaitingApproval;
+        assert_eq!(asked(&deployment, None).unwrap().number, 1);
+        assert_eq!(asked(&deployment, Some(1)).unwrap().number, 1);
+        assert!(asked(&deployment, Some(2)).unwrap_err().what.contains("asks question 1 now, not 2"));
+    }
+}

@@ -1,0 +1,410 @@
+//! `lockstep plan`, `deploy`, `rollback`, `clone` and `teardown`: one environment at a time, through the same gates.
+
+use super::{Global, follow_to_end, report};
+use crate::Report;
+use crate::failure::{Exit, Failure};
+use crate::follow::{End, Followed, Manner, follow};
+use crate::names::{Override, ReleaseName};
+use crate::plane::Plane;
+use crate::runs::{self, Run};
+use crate::surroundings::Surroundings;
+use crate::views::plan;
+use clap::Args;
+use jiff::Timestamp;
+use lockstep_domain::ids::{ComponentName, StageName};
+use lockstep_domain::parameters::Layer;
+use lockstep_domain::payloads::inputs;
+use lockstep_domain::records::{Deployed, Deployment, DeploymentState, Environment};
+use lockstep_domain::stages::{Path, Stage};
+use lockstep_domain::{environment, gate};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// What `plan` takes.
+#[derive(Args, Debug)]
+pub struct Plan {
+    /// The release, such as logs-broker@2.1.0
+    release: ReleaseName,
+    /// The stage it would go to
+    #[arg(long, value_name = "STAGE")]
+    to: StageName,
+    /// The environment, if it is a clone
+    #[arg(long = "as", value_name = "ENVIRONMENT")]
+    name: Option<String>,
+    /// The stage whose parameters the clone takes
+    #[arg(long, value_name = "STAGE", requires = "name")]
+    parameters_of: Option<StageName>,
+    /// A parameter for this run only (may be repeated)
+    #[arg(long = "override", value_name = "KEY=VALUE", conflicts_with = "name")]
+    overrides: Vec<Override>,
+}
+
+/// What `deploy` takes.
+#[derive(Args, Debug)]
+pub struct Deploy {
+    /// The release, such as logs-broker@2.1.0; an older one too
+    release: ReleaseName,
+    /// The stage it goes to
+    #[arg(long, value_name = "STAGE")]
+    to: StageName,
+    /// A parameter for this run only (may be repeated); such a run opens no other stage
+    #[arg(long = "override", value_name = "KEY=VALUE")]
+    overrides: Vec<Override>,
+}
+
+/// What `rollback` takes.
+#[derive(Args, Debug)]
+pub struct Rollback {
+    /// The component
+    component: ComponentName,
+    /// The stage
+    #[arg(long = "in", value_name = "STAGE")]
+    stage: StageName,
+}
+
+/// What `clone` takes.
+#[derive(Args, Debug)]
+pub struct MakeClone {
+    /// The release, such as logs-broker@2.1.0
+    release: ReleaseName,
+    /// What the new environment is called within its stage
+    #[arg(long = "as", value_name = "NAME")]
+    name: String,
+    /// The stage whose account and region it lives in
+    #[arg(long = "in", value_name = "STAGE")]
+    stage: StageName,
+    /// The stage whose parameters it takes; by default its own
+    #[arg(long, value_name = "STAGE")]
+    parameters_of: Option<StageName>,
+}
+
+/// What `teardown` takes.
+#[derive(Args, Debug)]
+pub struct Teardown {
+    /// The component
+    component: ComponentName,
+    /// The stage
+    #[arg(long = "in", value_name = "STAGE")]
+    stage: StageName,
+    /// The environment, if it is a clone
+    #[arg(long, value_name = "NAME")]
+    environment: Option<String>,
+}
+
+/// Shows what a deployment would do, and does nothing.
+pub async fn plan(arguments: &Plan, global: &Global, surroundings: &Surroundings) -> Result<Report, Failure> {
+    let overrides = overrides(&arguments.overrides)?;
+    let plane = Plane::open(global, surroundings).await?;
+    let stage = keeping_stage(&plane, &arguments.to).await?;
+    let input = match &arguments.name {
+        Some(name) => cloned(&arguments.release, name, &stage, arguments.parameters_of.as_ref())?,
+        None => deployed(&arguments.release, &stage, overrides)?,
+    };
+    let command = command(&input, stage.path());
+    let run = Run::Deploy(stage.path(), inputs::Deploy { plan_only: true, ..input });
+    let execution = runs::start(&plane, &run).await?;
+    let manner = Manner { after_question: Some(0), since: Timestamp::UNIX_EPOCH };
+    let followed = follow(&plane, &execution, manner, &surroundings.output.without_events()).await?;
+    let Some(deployment) = planned(&followed) else { return Ok(report(&followed, surroundings)) };
+    let finding = plan::finding(deployment, stage.approval);
+    plan::show(deployment, &finding, &command, &surroundings.output);
+    let exit = if finding.asks() { Exit::NeedsHuman } else { Exit::Done };
+    let document = json!({
+        "outcome": "planned", "plan": finding, "deployment": deployment, "do_with": command,
+    });
+    Ok(Report { document, exit })
+}
+
+/// The deployment of an execution that planned, or found that something must be allowed first.
+fn planned(followed: &Followed) -> Option<&Deployment> {
+    let End::Over(_) = &followed.end else { return None };
+    followed.deployments.last().filter(|deployment| match deployment.state {
+        DeploymentState::Planned | DeploymentState::NoChanges => true,
+        DeploymentState::Failed => deployment.proposal.is_some(),
+        _ => false,
+    })
+}
+
+/// Brings any release to a stage that a push reaches by itself.
+pub async fn deploy(
+    arguments: &Deploy,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let overrides = overrides(&arguments.overrides)?;
+    let plane = Plane::open(global, surroundings).await?;
+    let stage = keeping_stage(&plane, &arguments.to).await?;
+    if stage.path() == Path::Promotion {
+        let ReleaseName { component, version } = &arguments.release;
+        return Err(Failure::usage(format!("releases come to {} by promotion", stage.name))
+            .next(format!("lockstep promote {component}@{version} --to {}", stage.name)));
+    }
+    let run = Run::Deploy(stage.path(), deployed(&arguments.release, &stage, overrides)?);
+    go(&plane, &run, surroundings).await
+}
+
+/// Goes back to the release that ran before.
+pub async fn rollback(
+    arguments: &Rollback,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let plane = Plane::open(global, surroundings).await?;
+    let stage = keeping_stage(&plane, &arguments.stage).await?;
+    let component = &arguments.component;
+    let environment = plane.environment(&stage.name, component.as_str()).await?;
+    let (now, before) = way_back(component, &stage, environment.as_ref())?;
+    let now = now.map_or_else(|| "nothing of it".to_owned(), |now| now.version.to_string());
+    let version = before.version.clone();
+    surroundings.output.line(format!("{} runs {now} of {component}; back to {version}", stage.name));
+    go(&plane, &Run::bring(component.clone(), version, &stage), surroundings).await
+}
+
+/// What runs and what ran before.
+fn way_back<'a>(
+    component: &ComponentName,
+    stage: &Stage,
+    environment: Option<&'a Environment>,
+) -> Result<(Option<&'a Deployed>, &'a Deployed), Failure> {
+    let environment = environment.ok_or_else(|| {
+        Failure::new(format!("{component} is not in {}: never deployed there, or torn down", stage.name))
+            .next("lockstep status")
+    })?;
+    let now = environment.deployed.as_ref();
+    let before = environment.previous.as_ref().ok_or_else(|| {
+        let runs = now.map_or_else(
+            || format!("nothing of {component} runs in {}", stage.name),
+            |now| format!("{} is the first release of {component} in {}", now.version, stage.name),
+        );
+        let verb = if stage.path() == Path::Promotion { "promote" } else { "deploy" };
+        Failure::new(format!("{runs}: there is no release before it to go back to")).next(format!(
+            "choose one: lockstep releases {component}, then lockstep {verb} {component}@<version> --to {}",
+            stage.name
+        ))
+    })?;
+    Ok((now, before))
+}
+
+/// Deploys a release as an environment of its own.
+pub async fn make_clone(
+    arguments: &MakeClone,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let plane = Plane::open(global, surroundings).await?;
+    let stage = keeping_stage(&plane, &arguments.stage).await?;
+    let input = cloned(&arguments.release, &arguments.name, &stage, arguments.parameters_of.as_ref())?;
+    go(&plane, &Run::Deploy(stage.path(), input), surroundings).await
+}
+
+/// Deletes an environment's stack for good.
+pub async fn teardown(
+    arguments: &Teardown,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let plane = Plane::open(global, surroundings).await?;
+    let stages = plane.stages().await?;
+    let stage = gate::stage(&stages, &arguments.stage)?;
+    let input = inputs::Teardown {
+        component: arguments.component.clone(),
+        stage: stage.name.clone(),
+        environment: arguments.environment.clone(),
+    };
+    go(&plane, &Run::Teardown(stage.path(), input), surroundings).await
+}
+
+async fn go(plane: &Plane, run: &Run, surroundings: &Surroundings) -> Result<Report, Failure> {
+    let execution = runs::start(plane, run).await?;
+    follow_to_end(plane, &execution, surroundings).await
+}
+
+/// The stage, which keeps what it gets.
+async fn keeping_stage(plane: &Plane, name: &StageName) -> Result<Stage, Failure> {
+    let stages = plane.stages().await?;
+    let stage = gate::stage(&stages, name)?;
+    if stage.is_test() {
+        return Err(Failure::usage(format!("{name} is where releases are tried and thrown away"))
+            .next("name a stage that keeps what it gets; lockstep stages show lists them"));
+    }
+    Ok(stage.clone())
+}
+
+/// A release under its component's own name.
+fn deployed(
+    release: &ReleaseName,
+    stage: &Stage,
+    overrides: BTreeMap<String, String>,
+) -> Result<inputs::Deploy, Failure> {
+    let ReleaseName { component, version } = release.clone();
+    if stage.path() == Path::Promotion && !overrides.is_empty() {
+        return Err(Failure::usage(format!(
+            "a release comes to {} as it is: parameters are not overridden there",
+            stage.name
+        ))
+        .next(format!("write them into parameters/{}.toml and push", stage.name)));
+    }
+    Ok(inputs::Deploy { overrides, ..inputs::Deploy::new(component, version, stage.name.clone()) })
+}
+
+/// A release under another name.
+fn cloned(
+    release: &ReleaseName,
+    name: &str,
+    stage: &Stage,
+    parameters_of: Option<&StageName>,
+) -> Result<inputs::Deploy, Failure> {
+    let ReleaseName { component, version } = release.clone();
+    let name =
+        environment::name(&component, Some(name)).map_err(|failure| Failure::usage(failure.message))?;
+    if name == component.as_str() {
+        return Err(Failure::usage(format!("{name} is the name of the component's own environment"))
+            .next(format!("choose another, such as {name}-2")));
+    }
+    Ok(inputs::Deploy {
+        environment: Some(name),
+        parameters_of: parameters_of.cloned(),
+        ..inputs::Deploy::new(component, version, stage.name.clone())
+    })
+}
+
+/// The overrides as the state machine takes them; judged here first, where the mistake was typed.
+fn overrides(typed: &[Override]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut values = BTreeMap::new();
+    for Override { name, value } in typed {
+        if values.insert(name.clone(), value.clone()).is_some() {
+            return Err(Failure::usage(format!("{name} is overridden twice")));
+        }
+    }
+    match Layer::overrides(&values) {
+        Ok(_) => Ok(values),
+        Err(problems) => {
+            let lines: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+            Err(Failure::usage(lines.join("\n")))
+        }
+    }
+}
+
+/// The command that does what was planned.
+fn command(input: &inputs::Deploy, path: Path) -> String {
+    let release = format!("{}@{}", input.component, input.version);
+    let stage = &input.stage;
+    let Some(name) = &input.environment else {
+        let verb = if path == Path::Promotion { "promote" } else { "deploy" };
+        let given = input
+            .overrides
+            .iter()
+            .map(|(name, value)| format!(" --override {}", shell_word(&format!("{name}={value}"))));
+        return format!("lockstep {verb} {release} --to {stage}{}", given.collect::<String>());
+    };
+    let of = input.parameters_of.as_ref().map(|of| format!(" --parameters-of {of}")).unwrap_or_default();
+    format!("lockstep clone {release} --as {name} --in {stage}{of}")
+}
+
+/// A word as a shell reads it back.
+fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:=@,+-".contains(c);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockstep_domain::ids::{DeploymentId, Digest};
+    use lockstep_domain::stages::Stages;
+
+    fn stage(name: &str) -> Stage {
+        let stages = Stages::parse("stages.toml", lockstep_domain::stages::EXAMPLE).unwrap();
+        stages.get(&name.parse().unwrap()).unwrap().clone()
+    }
+
+    fn release() -> ReleaseName {
+        "logs@2.1.0".parse().unwrap()
+    }
+
+    fn runs(version: &str) -> Deployed {
+        let digest = Digest::of(version.as_bytes());
+        Deployed {
+            version: version.parse().unwrap(),
+            digest: digest.clone(),
+            template_digest: digest.clone(),
+            parameters_digest: digest,
+            stack_version: version.parse().unwrap(),
+            deployment: DeploymentId::of_execution("arn:x"),
+            checked: true,
+            since: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn environment(deployed: Option<&str>, previous: Option<&str>) -> Environment {
+        Environment {
+            deployed: deployed.map(runs),
+            previous: previous.map(runs),
+            ..crate::views::testing::environment("ci", "logs")
+        }
+    }
+
+    fn back(stage_name: &str, environment: Option<&Environment>) -> Result<String, Failure> {
+        let component: ComponentName = "logs".parse().unwrap();
+        way_back(&component, &stage(stage_name), environment).map(|(_, before)| before.version.to_string())
+    }
+
+    #[test]
+    fn the_way_back_leads_to_the_release_that_ran_before() {
+        assert_eq!(back("ci", Some(&environment(Some("2.1.4"), Some("2.1.3")))).unwrap(), "2.1.3");
+    }
+
+    #[test]
+    fn where_nothing_ran_before_the_way_back_says_what_to_do() {
+        assert!(back("ci", None).unwrap_err().what.starts_with("logs is not in ci"));
+        let first = back("ci", Some(&environment(Some("2.1.0"), None))).unwrap_err();
+        assert!(first.what.starts_with("2.1.0 is the first release of logs in ci"), "{first}");
+        assert!(first.next.contains("lockstep deploy logs@<version> --to ci"), "{first}");
+        let torn_down = back("production", Some(&environment(None, None))).unwrap_err();
+        assert!(torn_down.what.starts_with("nothing of logs runs in production"), "{torn_down}");
+        assert!(torn_down.next.contains("lockstep promote"), "{torn_down}");
+    }
+
+    #[test]
+    fn a_clone_has_a_name_of_its_own() {
+        let production: StageName = "production".parse().unwrap();
+        let input = cloned(&release(), "logs-2", &stage("ci"), Some(&production)).unwrap();
+        assert_eq!((input.environment.as_deref(), input.parameters_of), (Some("logs-2"), Some(production)));
+        for wrong in ["logs", "Logs", "", "-x", "a--b"] {
+            assert_eq!(
+                cloned(&release(), wrong, &stage("ci"), None).unwrap_err().exit,
+                Exit::Usage,
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_overridden_is_judged_before_anything_is_started() {
+        let judge = |typed: &[&str]| {
+            let typed: Vec<Override> = typed.iter().map(|text| text.parse().unwrap()).collect();
+            overrides(&typed)
+        };
+        assert_eq!(judge(&["MaxSize=3"]).unwrap()["MaxSize"], "3");
+        assert!(judge(&["A=1", "A=2"]).unwrap_err().what.contains("twice"));
+        assert_eq!(judge(&["Max-Size=1"]).unwrap_err().exit, Exit::Usage);
+        let values = judge(&["MaxSize=3"]).unwrap();
+        assert!(deployed(&release(), &stage("ci"), values.clone()).is_ok());
+        let refused = deployed(&release(), &stage("production"), values).unwrap_err();
+        assert!(refused.next.contains("parameters/production.toml"), "{refused}");
+    }
+
+    #[test]
+    fn the_command_does_what_was_planned() {
+        let plain = deployed(&release(), &stage("ci"), BTreeMap::new()).unwrap();
+        assert_eq!(command(&plain, Path::Delivery), "lockstep deploy logs@2.1.0 --to ci");
+        assert_eq!(command(&plain, Path::Promotion), "lockstep promote logs@2.1.0 --to ci");
+        let values = BTreeMap::from([("Greeting".to_owned(), "it's me".to_owned())]);
+        let with = deployed(&release(), &stage("ci"), values).unwrap();
+        let expected = r"lockstep deploy logs@2.1.0 --to ci --override 'Greeting=it'\''s me'";
+        assert_eq!(command(&with, Path::Delivery), expected);
+        let clone = cloned(&release(), "logs-2", &stage("ci"), Some(&"staging".parse().unwrap())).unwrap();
+        let expected = "lockstep clone logs@2.1.0 --as logs-2 --in ci --parameters-of staging";
+        assert_eq!(command(&clone, Path::Delivery), expected);
+    }
+}

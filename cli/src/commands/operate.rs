@@ -1,0 +1,391 @@
+//! `lockstep cancel`, `retry`, `unlock` and `reconcile`: what a person does about a run or an environment.
+
+use super::{Global, follow_to_end, report};
+use crate::Report;
+use crate::failure::{Exit, Failure};
+use crate::follow::{End, Manner, follow};
+use crate::names::{DeploymentPrefix, Reason, RunName};
+use crate::plane::Plane;
+use crate::runs::{self, Run};
+use crate::surroundings::Surroundings;
+use crate::views::why;
+use clap::Args;
+use jiff::Timestamp;
+use lockstep_domain::ids::{ComponentName, StageName};
+use lockstep_domain::payloads::inputs;
+use lockstep_domain::payloads::operator::Request;
+use lockstep_domain::records::{Deployment, DeploymentState, Event, EventState, Holder, Outcome};
+use lockstep_domain::stages::TEST;
+use lockstep_platform::operator::executions::Status;
+use serde_json::json;
+
+/// Where deliveries come from.
+const PROVIDER: &str = "github";
+
+/// What `cancel` takes.
+#[derive(Args, Debug)]
+pub struct Cancel {
+    /// The deployment, or the beginning of its id
+    deployment: DeploymentPrefix,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: Reason,
+    /// Do not wait for the end of the deployment
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// What `retry` takes.
+#[derive(Args, Debug)]
+pub struct Retry {
+    /// The deployment, or the delivery of a push; the beginning of its id is enough
+    run: RunName,
+}
+
+/// Which environment.
+#[derive(Args, Debug)]
+pub struct Place {
+    /// The component
+    component: ComponentName,
+    /// The stage
+    #[arg(long = "in", value_name = "STAGE")]
+    stage: StageName,
+    /// The environment, if it is a clone
+    #[arg(long, value_name = "NAME")]
+    environment: Option<String>,
+}
+
+/// What `reconcile` takes.
+#[derive(Args, Debug)]
+pub struct Reconcile {
+    #[command(flatten)]
+    place: Place,
+    /// What was done to make the stack and CloudFormation agree again
+    #[arg(long, value_name = "TEXT")]
+    reason: Reason,
+}
+
+impl Place {
+    fn name(&self) -> &str {
+        self.environment.as_deref().unwrap_or(self.component.as_str())
+    }
+
+    fn title(&self) -> String {
+        format!("{} in {}", self.name(), self.stage)
+    }
+}
+
+/// Stops a deployment, and waits until it has stopped.
+pub async fn cancel(
+    arguments: &Cancel,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let plane = Plane::open(global, surroundings).await?;
+    let deployment = plane.deployment_called(&arguments.deployment).await?;
+    if deployment.state.is_final() {
+        return Err(over(&deployment));
+    }
+    let (asked_at, known) = (Timestamp::now(), deployment.approvals.last().map_or(0, |last| last.number));
+    let request =
+        Request::Cancel { deployment: deployment.id.clone(), reason: arguments.reason.as_str().to_owned() };
+    plane.ask(&request).await?;
+    let output = &surroundings.output;
+    output.line(format!("{} is told to stop", why::title(&deployment)));
+    if arguments.no_wait {
+        return Ok(Report::done(json!({ "deployment": deployment.id, "outcome": "cancelling" })));
+    }
+    let manner = Manner { after_question: Some(known), since: asked_at };
+    let followed = follow(&plane, &deployment.execution, manner, &output.without_events()).await?;
+    if let End::NeedsApproval(_) = followed.end {
+        return Ok(report(&followed, surroundings));
+    }
+    let ended = plane.deployment(&deployment.id).await?;
+    let (sentence, exit) = stopped(&ended);
+    output.line(sentence);
+    let outcome = if exit == Exit::Done { "cancelled" } else { "too_late" };
+    Ok(Report { document: json!({ "deployment": ended, "outcome": outcome }), exit })
+}
+
+fn over(deployment: &Deployment) -> Failure {
+    let (id, title) = (deployment.id.short(), why::title(deployment));
+    Failure::new(format!("deployment {id} ({title}) is over: {}", why::state(deployment.state)))
+        .next(format!("lockstep why {id}"))
+}
+
+/// What a deployment that was to stop has come to.
+fn stopped(deployment: &Deployment) -> (String, Exit) {
+    match deployment.state {
+        DeploymentState::Succeeded | DeploymentState::NoChanges | DeploymentState::Planned => {
+            (format!("it was too late: {}", why::state(deployment.state)), Exit::Failed)
+        }
+        _ => {
+            let what = deployment.failure.as_ref().map(|failure| format!(": {}", failure.message));
+            (format!("stopped{}", what.unwrap_or_default()), Exit::Done)
+        }
+    }
+}
+
+/// Does again what failed.
+pub async fn retry(
+    arguments: &Retry,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let plane = Plane::open(global, surroundings).await?;
+    let (title, run) = match find(&plane, &arguments.run).await? {
+        Found::Deployment(deployment) => (why::title(&deployment), of_deployment(&plane, &deployment).await?),
+        Found::Delivery(event) => (pushed(&event), of_delivery(&plane, &event).await?),
+    };
+    surroundings.output.line(format!("again: {title}"));
+    let execution = runs::start(&plane, &run).await?;
+    follow_to_end(&plane, &execution, surroundings).await
+}
+
+/// What can be done again.
+enum Found {
+    Deployment(Box<Deployment>),
+    Delivery(Box<Event>),
+}
+
+async fn find(plane: &Plane, name: &RunName) -> Result<Found, Failure> {
+    // Whole ids first: what the index lists lags behind the table.
+    let id = name.as_str();
+    if let Some(full) = name.deployment().and_then(|prefix| prefix.full())
+        && let Some(found) = plane.ledger.get(&Deployment::key_of(&full)).await?
+    {
+        return Ok(Found::Deployment(Box::new(found.record)));
+    }
+    if let Some(found) = plane.ledger.get(&Event::key_of(PROVIDER, id)).await? {
+        return Ok(Found::Delivery(Box::new(found.record)));
+    }
+    let deployments = plane.deployments().await?.into_iter();
+    let deliveries = plane.deliveries().await?.into_iter();
+    let deployments = deployments.filter(|deployment| deployment.id.as_str().starts_with(id));
+    let deliveries = deliveries.filter(|event| event.delivery.starts_with(id));
+    let mut fitting = deployments
+        .map(|deployment| Found::Deployment(Box::new(deployment)))
+        .chain(deliveries.map(|event| Found::Delivery(Box::new(event))));
+    match (fitting.next(), fitting.next()) {
+        (Some(Found::Deployment(one)), None) => {
+            plane.deployment(&one.id).await.map(|current| Found::Deployment(Box::new(current)))
+        }
+        (Some(one), None) => Ok(one),
+        (Some(_), Some(_)) => {
+            Err(Failure::usage(format!("{id} could be more than one")).next("write more of the id"))
+        }
+        (None, _) => Err(Failure::new(format!("no deployment and no delivery has an id that begins with {id}"))
+            .next("lockstep status --json names the last deployment of every environment, the git host its deliveries")),
+    }
+}
+
+async fn of_deployment(plane: &Plane, deployment: &Deployment) -> Result<Run, Failure> {
+    let runs = !deployment.state.is_final() && is_running(plane, &deployment.execution).await?;
+    can_be_retried(deployment, runs)?;
+    if deployment.stage.as_str() == TEST {
+        return of_test(plane, deployment).await;
+    }
+    Run::again(deployment)
+        .ok_or_else(|| Failure::new(format!("deployment {} has no component", deployment.id.short())))
+}
+
+/// Whether a deployment ended in a way that leaves something to do; `runs` says whether its execution still does.
+fn can_be_retried(deployment: &Deployment, runs: bool) -> Result<(), Failure> {
+    match deployment.state {
+        DeploymentState::Failed | DeploymentState::Refused | DeploymentState::Abandoned => Ok(()),
+        // Its execution died without closing it: the next one takes over.
+        DeploymentState::Running | DeploymentState::AwaitingApproval if !runs => Ok(()),
+        DeploymentState::Running | DeploymentState::AwaitingApproval => Err(Failure::new(format!(
+            "deployment {} ({}) is not over: {}",
+            deployment.id.short(),
+            why::title(deployment),
+            why::state(deployment.state)
+        ))
+        .next(format!("lockstep watch {}", deployment.execution))),
+        DeploymentState::Succeeded | DeploymentState::NoChanges | DeploymentState::Planned => {
+            Err(over(deployment))
+        }
+    }
+}
+
+/// A throw-away stack is made, tried and removed by the run of its push, and by nothing else.
+async fn of_test(plane: &Plane, deployment: &Deployment) -> Result<Run, Failure> {
+    let lost = || {
+        Failure::new("the run that tried this release is not known any more")
+            .next("push again, or redeliver the push on the git host")
+    };
+    let release = plane.release_of(deployment).await?.ok_or_else(lost)?;
+    let execution = plane.executions.describe(&release.execution).await?.ok_or_else(lost)?;
+    if execution.status == Status::Running {
+        return Err(Failure::new("the run that tries this release is not over")
+            .next(format!("lockstep watch {}", execution.arn)));
+    }
+    serde_json::from_value::<inputs::Release>(execution.input).map(Run::Release).map_err(|_| lost())
+}
+
+async fn of_delivery(plane: &Plane, event: &Event) -> Result<Run, Failure> {
+    let machine = plane.found.state_machines.release.replace(":stateMachine:", ":execution:");
+    let execution = format!("{machine}:{}", event.execution);
+    let runs = event.state != EventState::Finished && is_running(plane, &execution).await?;
+    can_be_redelivered(event, runs.then_some(execution.as_str()))?;
+    Ok(Run::redeliver(event))
+}
+
+/// Whether a delivery ended in a way that leaves something to do; `running` is its execution if it still runs.
+fn can_be_redelivered(event: &Event, running: Option<&str>) -> Result<(), Failure> {
+    let (title, delivery) = (pushed(event), &event.delivery);
+    if let Some(execution) = running {
+        return Err(Failure::new(format!("delivery {delivery} ({title}) is not over"))
+            .next(format!("lockstep watch {execution}")));
+    }
+    match &event.end {
+        Some(Outcome::Done) => Err(Failure::new(format!("delivery {delivery} ({title}) is done"))
+            .next("lockstep releases; to deploy one of them again: lockstep deploy")),
+        Some(Outcome::Superseded) => {
+            Err(Failure::new(format!("a later push made delivery {delivery} ({title}) pointless"))
+                .next("to have that very commit, deploy its release, or push it again"))
+        }
+        Some(Outcome::Rejected(_) | Outcome::Quarantined(_)) | None => Ok(()),
+    }
+}
+
+fn pushed(event: &Event) -> String {
+    let branch = event.reference.strip_prefix("refs/heads/").unwrap_or(&event.reference);
+    format!("the push of {} to {branch} of {}", event.commit.short(), event.repository)
+}
+
+async fn is_running(plane: &Plane, execution: &str) -> Result<bool, Failure> {
+    let found = plane.executions.describe(execution).await?;
+    Ok(found.is_some_and(|found| found.status == Status::Running))
+}
+
+/// Frees an environment whose holder is dead.
+pub async fn unlock(
+    arguments: &Place,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let plane = Plane::open(global, surroundings).await?;
+    let environment = plane.environment(&arguments.stage, arguments.name()).await?;
+    let holder = environment.and_then(|environment| environment.holder);
+    let request =
+        Request::Unlock { stage: arguments.stage.clone(), environment: arguments.name().to_owned() };
+    let applied = plane.ask(&request).await.map_err(|failure| about(failure, holder.as_ref()))?;
+    let title = arguments.title();
+    surroundings.output.line(match applied.changed {
+        true => format!("{title} is free; the deployment that held it is closed"),
+        false => format!("{title} was free"),
+    });
+    Ok(Report::done(json!({ "changed": applied.changed, "held_by": holder })))
+}
+
+/// A refusal, with what to do about who holds the environment.
+fn about(failure: Failure, holder: Option<&Holder>) -> Failure {
+    match holder {
+        Some(holder) if failure.next.is_empty() => failure.next(format!(
+            "look at it: lockstep watch {}; stop it: lockstep cancel {} --reason <TEXT>",
+            holder.execution,
+            holder.deployment.short()
+        )),
+        _ => failure,
+    }
+}
+
+/// Takes the taint off an environment.
+pub async fn reconcile(
+    arguments: &Reconcile,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let plane = Plane::open(global, surroundings).await?;
+    let request = Request::Reconcile {
+        stage: arguments.place.stage.clone(),
+        environment: arguments.place.name().to_owned(),
+        reason: arguments.reason.as_str().to_owned(),
+    };
+    let applied = plane.ask(&request).await?;
+    let title = arguments.place.title();
+    surroundings.output.line(match applied.changed {
+        true => format!("{title} is no longer tainted"),
+        false => format!("{title} was not tainted"),
+    });
+    Ok(Report::done(json!({ "changed": applied.changed })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::testing::{at, deployment};
+    use lockstep_domain::records::FailureRecord;
+
+    fn in_state(state: DeploymentState) -> Deployment {
+        Deployment { state, ..deployment() }
+    }
+
+    fn event(state: EventState, end: Option<Outcome>) -> Event {
+        Event {
+            provider: PROVIDER.into(),
+            delivery: "72d3162e-cc78-11e3-81ab-4c9367dc0958".into(),
+            repository: "github.acme.logs".parse().unwrap(),
+            reference: "refs/heads/main".into(),
+            commit: "5b1f0f0b6f3c1b0a5f1d2e7c9a8b7c6d5e4f3a2b".parse().unwrap(),
+            state,
+            execution: "t0".into(),
+            end,
+            accepted_at: at(0),
+            finished_at: None,
+        }
+    }
+
+    #[test]
+    fn only_what_did_not_end_well_is_done_again() {
+        use DeploymentState::{
+            Abandoned, AwaitingApproval, Failed, NoChanges, Planned, Refused, Running, Succeeded,
+        };
+        for state in [Failed, Refused, Abandoned] {
+            assert_eq!(can_be_retried(&in_state(state), false), Ok(()), "{state:?}");
+        }
+        for state in [Succeeded, NoChanges, Planned] {
+            assert!(can_be_retried(&in_state(state), false).is_err(), "{state:?}");
+        }
+        for state in [Running, AwaitingApproval] {
+            let alive = can_be_retried(&in_state(state), true).unwrap_err();
+            assert_eq!(alive.next, "lockstep watch arn:x");
+            assert_eq!(can_be_retried(&in_state(state), false), Ok(()), "its execution is dead: {state:?}");
+        }
+    }
+
+    #[test]
+    fn a_delivery_is_done_again_if_it_failed_or_its_run_died() {
+        let finished = |end| event(EventState::Finished, Some(end));
+        for end in [Outcome::Rejected("x".into()), Outcome::Quarantined("x".into())] {
+            assert_eq!(can_be_redelivered(&finished(end), None), Ok(()));
+        }
+        for end in [Outcome::Done, Outcome::Superseded] {
+            assert!(can_be_redelivered(&finished(end), None).is_err());
+        }
+        let started = event(EventState::Started, None);
+        assert_eq!(can_be_redelivered(&started, None), Ok(()));
+        let running = can_be_redelivered(&started, Some("arn:y")).unwrap_err();
+        assert!(running.what.contains("the push of 5b1f0f0 to main of github.acme.logs"), "{running}");
+        assert_eq!(running.next, "lockstep watch arn:y");
+    }
+
+    #[test]
+    fn who_came_too_late_to_cancel_is_told() {
+        assert_eq!(stopped(&in_state(DeploymentState::Succeeded)).1, Exit::Failed);
+        let failure = FailureRecord { error: "Cancelled".into(), message: "ada cancelled it".into() };
+        let cancelled = Deployment { failure: Some(failure), ..in_state(DeploymentState::Failed) };
+        assert_eq!(stopped(&cancelled), ("stopped: ada cancelled it".to_owned(), Exit::Done));
+    }
+
+    #[test]
+    fn a_living_holder_is_named_with_how_to_stop_it() {
+        let deployment = deployment();
+        let holder = Holder { deployment: deployment.id.clone(), execution: "arn:x".into(), since: at(0) };
+        let refusal = about(Failure::new("it still runs"), Some(&holder));
+        let short = deployment.id.short();
+        assert!(refusal.next.contains(&format!("lockstep cancel {short} --reason")), "{refusal}");
+        assert_eq!(about(Failure::new("x"), None).next, "");
+    }
+}

@@ -1,0 +1,272 @@
+//! Starting executions for a person: which state machine, with which input.
+//!
+//! The inputs are those a person could type (docs/operations.md). Whoever starts something again means it, so that every
+//! execution gets a name of its own.
+
+use crate::failure::Failure;
+use crate::plane::Plane;
+use lockstep_domain::ids::ComponentName;
+use lockstep_domain::payloads::inputs;
+use lockstep_domain::records::{Deployment, DeploymentKind, Event};
+use lockstep_domain::stages::{Path, Stage};
+use lockstep_domain::version::Version;
+use lockstep_platform::executions::{Executions, Started};
+use lockstep_platform::operator::control_plane::StateMachines;
+use serde_json::Value;
+
+/// What is to be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// `release`.
+    Release(inputs::Release),
+    /// `promote`.
+    Promote(inputs::Promote),
+    /// `promote-image`.
+    PromoteImage(inputs::PromoteImage),
+    /// `deploy` of a path.
+    Deploy(Path, inputs::Deploy),
+    /// `teardown` of a path.
+    Teardown(Path, inputs::Teardown),
+}
+
+impl Run {
+    /// Brings a release to a stage the way releases come there, as it is and under its own name.
+    pub fn bring(component: ComponentName, version: Version, stage: &Stage) -> Self {
+        match stage.path() {
+            Path::Delivery => {
+                Self::Deploy(Path::Delivery, inputs::Deploy::new(component, version, stage.name.clone()))
+            }
+            Path::Promotion => Self::Promote(inputs::Promote { component, version, to: stage.name.clone() }),
+        }
+    }
+
+    /// What a deployment was started for, once more; nothing for a record that no execution of ours wrote.
+    pub fn again(deployment: &Deployment) -> Option<Self> {
+        let version = deployment.version.clone();
+        let stage = deployment.stage.clone();
+        let other_name = |environment: &str, component: &ComponentName| {
+            (environment != component.as_str()).then(|| environment.to_owned())
+        };
+        match (&deployment.kind, &deployment.component) {
+            (DeploymentKind::Deploy { environment, .. }, Some(component)) => {
+                let input = inputs::Deploy {
+                    environment: other_name(environment, component),
+                    parameters_of: deployment.parameters_of.clone(),
+                    overrides: deployment.overrides.clone(),
+                    plan_only: deployment.plan_only,
+                    ..inputs::Deploy::new(component.clone(), version, stage)
+                };
+                Some(Self::as_it_came(deployment.path, input))
+            }
+            (DeploymentKind::Teardown { environment, .. }, Some(component)) => Some(Self::Teardown(
+                deployment.path,
+                inputs::Teardown {
+                    component: component.clone(),
+                    stage,
+                    environment: other_name(environment, component),
+                },
+            )),
+            (DeploymentKind::PromoteImage { image, .. }, _) => {
+                Some(Self::PromoteImage(inputs::PromoteImage { image: image.clone(), version, to: stage }))
+            }
+            (DeploymentKind::Deploy { .. } | DeploymentKind::Teardown { .. }, None) => None,
+        }
+    }
+
+    /// A release as it is comes to the stages of promotion with its images, which only `promote` brings.
+    fn as_it_came(path: Path, input: inputs::Deploy) -> Self {
+        let plain =
+            inputs::Deploy::new(input.component.clone(), input.version.clone(), input.stage.clone()) == input;
+        match path {
+            Path::Promotion if plain => Self::Promote(inputs::Promote {
+                component: input.component,
+                version: input.version,
+                to: input.stage,
+            }),
+            Path::Promotion | Path::Delivery => Self::Deploy(path, input),
+        }
+    }
+
+    /// The push that a delivery told of, once more.
+    pub fn redeliver(event: &Event) -> Self {
+        Self::Release(inputs::Release {
+            repository: event.repository.clone(),
+            reference: event.reference.clone(),
+            commit: event.commit.clone(),
+            delivery: Some(event.delivery.clone()),
+        })
+    }
+
+    /// The ARN of the state machine.
+    pub fn machine<'a>(&self, machines: &'a StateMachines) -> &'a str {
+        match self {
+            Self::Release(_) => &machines.release,
+            Self::Promote(_) => &machines.promote,
+            Self::PromoteImage(_) => &machines.promote_image,
+            Self::Deploy(Path::Delivery, _) => &machines.delivery_deploy,
+            Self::Deploy(Path::Promotion, _) => &machines.promotion_deploy,
+            Self::Teardown(Path::Delivery, _) => &machines.delivery_teardown,
+            Self::Teardown(Path::Promotion, _) => &machines.promotion_teardown,
+        }
+    }
+
+    /// The state machine's input.
+    pub fn input(&self) -> Result<Value, Failure> {
+        match self {
+            Self::Release(input) => serde_json::to_value(input),
+            Self::Promote(input) => serde_json::to_value(input),
+            Self::PromoteImage(input) => serde_json::to_value(input),
+            Self::Deploy(_, input) => serde_json::to_value(input),
+            Self::Teardown(_, input) => serde_json::to_value(input),
+        }
+        .map_err(|error| Failure::new(error.to_string()))
+    }
+
+    /// How the execution's name begins: what a person reads in a list of executions.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Release(_) => "release",
+            Self::Promote(_) => "promote",
+            Self::PromoteImage(_) => "promote-image",
+            Self::Deploy(_, input) if input.plan_only => "plan",
+            Self::Deploy(..) => "deploy",
+            Self::Teardown(..) => "teardown",
+        }
+    }
+}
+
+/// Starts it; answers the execution's ARN.
+pub async fn start(plane: &Plane, run: &Run) -> Result<String, Failure> {
+    let name = format!("{}-{}", run.word(), uuid::Uuid::new_v4());
+    let machine = run.machine(&plane.found.state_machines);
+    match Executions::new(plane.aws()).start(machine, &name, &run.input()?).await? {
+        Started::New(execution) => Ok(execution),
+        Started::Exists => {
+            Err(Failure::new(format!("an execution called {name} exists")).next("type it again"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockstep_domain::ids::DeploymentId;
+    use lockstep_domain::records::Location;
+    use lockstep_domain::stages::Stages;
+    use serde_json::json;
+    use std::collections::BTreeMap;
+
+    fn stage(name: &str) -> Stage {
+        let stages = Stages::parse("stages.toml", lockstep_domain::stages::EXAMPLE).unwrap();
+        stages.get(&name.parse().unwrap()).unwrap().clone()
+    }
+
+    fn deployment(kind: DeploymentKind, stage: &Stage) -> Deployment {
+        Deployment {
+            component: Some("logs".parse().unwrap()),
+            ..Deployment::new(
+                DeploymentId::of_execution("arn:x"),
+                kind,
+                "arn:x",
+                "2.1.0".parse().unwrap(),
+                stage.name.clone(),
+                Location { account: stage.account.clone(), region: stage.region.clone() },
+                stage.path(),
+                jiff::Timestamp::UNIX_EPOCH,
+            )
+        }
+    }
+
+    fn deploy(environment: &str, stage: &Stage) -> Deployment {
+        let stack = format!("{}-{environment}", stage.name).parse().unwrap();
+        deployment(DeploymentKind::Deploy { environment: environment.into(), stack }, stage)
+    }
+
+    fn input(run: &Run) -> Value {
+        run.input().unwrap()
+    }
+
+    #[test]
+    fn a_release_comes_to_a_stage_by_the_machine_of_its_path() {
+        let bring = |to: &str| Run::bring("logs".parse().unwrap(), "2.1.0".parse().unwrap(), &stage(to));
+        assert_eq!(input(&bring("ci")), json!({"component": "logs", "version": "2.1.0", "stage": "ci"}));
+        assert!(matches!(bring("ci"), Run::Deploy(Path::Delivery, _)));
+        let to_production = json!({"component": "logs", "version": "2.1.0", "to": "production"});
+        assert_eq!(input(&bring("production")), to_production);
+    }
+
+    #[test]
+    fn a_deployment_is_started_again_with_all_it_was_started_with() {
+        let plain = Run::again(&deploy("logs", &stage("ci"))).unwrap();
+        assert_eq!(input(&plain), json!({"component": "logs", "version": "2.1.0", "stage": "ci"}));
+        let clone = Deployment {
+            parameters_of: Some("production".parse().unwrap()),
+            overrides: BTreeMap::from([("MaxSize".to_owned(), "9".to_owned())]),
+            plan_only: true,
+            ..deploy("logs-2", &stage("ci"))
+        };
+        let expected = json!({
+            "component": "logs", "version": "2.1.0", "stage": "ci", "environment": "logs-2",
+            "parameters_of": "production", "overrides": {"MaxSize": "9"}, "plan_only": true,
+        });
+        assert_eq!(input(&Run::again(&clone).unwrap()), expected);
+    }
+
+    #[test]
+    fn what_was_promoted_is_promoted_again_and_a_clone_beside_it_is_deployed() {
+        let production = stage("production");
+        let promoted = Run::again(&deploy("logs", &production)).unwrap();
+        assert!(matches!(promoted, Run::Promote(_)), "{promoted:?}");
+        let clone = Run::again(&deploy("logs-2", &production)).unwrap();
+        assert!(matches!(clone, Run::Deploy(Path::Promotion, _)), "{clone:?}");
+    }
+
+    #[test]
+    fn a_teardown_is_started_again_for_the_environment_it_was_for() {
+        let kind = |environment: &str| DeploymentKind::Teardown {
+            environment: environment.into(),
+            stack: "ci-logs".parse().unwrap(),
+        };
+        let own = Run::again(&deployment(kind("logs"), &stage("ci"))).unwrap();
+        assert_eq!(input(&own), json!({"component": "logs", "stage": "ci"}));
+        let clone = Run::again(&deployment(kind("logs-2"), &stage("ci"))).unwrap();
+        assert_eq!(input(&clone)["environment"], "logs-2");
+    }
+
+    #[test]
+    fn an_image_is_brought_again() {
+        let production = stage("production");
+        let source = Location { account: production.account.clone(), region: production.region.clone() };
+        let kind = DeploymentKind::PromoteImage { image: "logstash".parse().unwrap(), source };
+        let run = Run::again(&Deployment { component: None, ..deployment(kind, &production) }).unwrap();
+        assert_eq!(input(&run), json!({"image": "logstash", "version": "2.1.0", "to": "production"}));
+    }
+
+    #[test]
+    fn every_run_has_a_machine_of_its_own() {
+        let machines = StateMachines {
+            release: "release".into(),
+            promote: "promote".into(),
+            promote_image: "promote-image".into(),
+            delivery_deploy: "delivery-deploy".into(),
+            promotion_deploy: "promotion-deploy".into(),
+            delivery_teardown: "delivery-teardown".into(),
+            promotion_teardown: "promotion-teardown".into(),
+        };
+        let input = inputs::Teardown {
+            component: "logs".parse().unwrap(),
+            stage: "ci".parse().unwrap(),
+            environment: None,
+        };
+        for (path, machine) in
+            [(Path::Delivery, "delivery-teardown"), (Path::Promotion, "promotion-teardown")]
+        {
+            assert_eq!(Run::Teardown(path, input.clone()).machine(&machines), machine);
+        }
+        let input =
+            inputs::Deploy::new("logs".parse().unwrap(), "2.1.0".parse().unwrap(), "ci".parse().unwrap());
+        for (path, machine) in [(Path::Delivery, "delivery-deploy"), (Path::Promotion, "promotion-deploy")] {
+            assert_eq!(Run::Deploy(path, input.clone()).machine(&machines), machine);
+        }
+    }
+}

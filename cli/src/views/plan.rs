@@ -1,0 +1,152 @@
+//! What a deployment would do, as `lockstep plan` shows it.
+
+use super::{change_set, question, why};
+use crate::output::Output;
+use lockstep_domain::guard;
+use lockstep_domain::records::{Deployment, Proposal};
+use serde::Serialize;
+
+/// What was found out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "finding")]
+pub enum Finding<'a> {
+    /// The stack runs the same template with the same parameters.
+    Nothing,
+    /// These changes.
+    Changes {
+        /// Why a person would be asked; empty if nobody would be.
+        asked_because: Vec<String>,
+    },
+    /// The stack cannot be planned for before a person has allowed this.
+    First {
+        /// What would be proposed.
+        proposal: &'a Proposal,
+    },
+}
+
+/// Reads a deployment that only planned.
+pub fn finding(deployment: &Deployment, stage_wants_approval: bool) -> Finding<'_> {
+    match (&deployment.proposal, &deployment.change_set) {
+        (Some(proposal), _) => Finding::First { proposal },
+        (None, Some(made)) if !made.changes.is_empty() => {
+            Finding::Changes { asked_because: guard::reasons(&made.changes, stage_wants_approval) }
+        }
+        (None, _) => Finding::Nothing,
+    }
+}
+
+impl Finding<'_> {
+    /// Whether a person would be asked.
+    pub fn asks(&self) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Changes { asked_because } => !asked_because.is_empty(),
+            Self::First { .. } => true,
+        }
+    }
+}
+
+/// Shows it; `command` does what was planned.
+pub fn show(deployment: &Deployment, finding: &Finding<'_>, command: &str, output: &Output) {
+    let (what, account) = (why::subject(deployment), &deployment.location.account);
+    match finding {
+        Finding::Nothing => {
+            output.line(format!("nothing would change: {what} has the template and the parameters that run"));
+            return;
+        }
+        Finding::Changes { asked_because } => {
+            let changes = deployment.change_set.as_ref().map(|made| made.changes.as_slice());
+            let region = &deployment.location.region;
+            output.line(format!("{what} would change account {account} ({region}):"));
+            output.table(change_set::HEAD, change_set::rows(changes.unwrap_or_default()));
+            if asked_because.is_empty() {
+                output.line("nobody would be asked");
+            }
+            for reason in asked_because {
+                output.line(format!("  a person would be asked, because {reason}"));
+            }
+        }
+        Finding::First { proposal } => {
+            output.line(format!("{what}: before its stack can be planned for, a person would be asked:"));
+            question::show_proposal(proposal, output);
+        }
+    }
+    output.line(format!("nothing was changed; to do it: {command}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::testing::{change, deployment};
+    use lockstep_domain::guard::{Change, Danger};
+    use lockstep_domain::ids::Digest;
+    use lockstep_domain::records::{ChangeSet, NamedResource, ProposedAction};
+
+    fn planned(changes: Vec<Change>) -> Deployment {
+        let digest = Digest::of(b"x");
+        let change_set = ChangeSet {
+            arn: "arn".into(),
+            attempt: 1,
+            changes,
+            template_digest: digest.clone(),
+            parameters_digest: digest,
+        };
+        Deployment { plan_only: true, change_set: Some(change_set), ..deployment() }
+    }
+
+    fn shown(deployment: &Deployment, stage_wants_approval: bool) -> (bool, String) {
+        let output = Output::memory(false);
+        let finding = finding(deployment, stage_wants_approval);
+        show(deployment, &finding, "lockstep deploy logs@2.1.3 --to ci", &output);
+        (finding.asks(), output.captured())
+    }
+
+    #[test]
+    fn an_equal_stack_would_not_change() {
+        for nothing in [Deployment { plan_only: true, ..deployment() }, planned(vec![])] {
+            let (asks, text) = shown(&nothing, true);
+            assert!(!asks);
+            assert_eq!(
+                text,
+                "nothing would change: logs 2.1.3 to ci has the template and the parameters that run\n"
+            );
+        }
+    }
+
+    #[test]
+    fn safe_changes_ask_nobody_unless_the_stage_wants_it() {
+        let deployment = planned(vec![change("Queue", Danger::Safe, false)]);
+        let (asks, text) = shown(&deployment, false);
+        assert!(!asks && text.contains("nobody would be asked"), "{text}");
+        assert!(
+            text.ends_with("nothing was changed; to do it: lockstep deploy logs@2.1.3 --to ci\n"),
+            "{text}"
+        );
+        let (asks, text) = shown(&deployment, true);
+        assert!(asks && text.contains("a person would be asked, because every deployment"), "{text}");
+    }
+
+    #[test]
+    fn what_would_be_destroyed_is_marked_and_says_why_a_person_would_be_asked() {
+        let deployment = planned(vec![change("Queue", Danger::Destroys, false)]);
+        let (asks, text) = shown(&deployment, false);
+        assert!(asks && text.contains("Modify (DESTROYS)"), "{text}");
+        assert!(text.contains("because Queue (AWS::SQS::Queue) may be removed or replaced"), "{text}");
+    }
+
+    #[test]
+    fn a_stack_that_must_be_mended_first_shows_what_would_be_proposed() {
+        let proposal = Proposal {
+            stack: "arn".into(),
+            action: ProposedAction::Skip,
+            resources: vec![NamedResource {
+                name: "Queue".into(),
+                resource_type: "AWS::SQS::Queue".into(),
+                physical_id: String::new(),
+            }],
+        };
+        let deployment = Deployment { proposal: Some(proposal), ..planned(vec![]) };
+        let (asks, text) = shown(&deployment, false);
+        assert!(asks && text.contains("a person would be asked") && text.contains("Queue"), "{text}");
+    }
+}

@@ -1,0 +1,175 @@
+//! What a person is asked, as they see it, and how they answer.
+
+use super::{change_set, why};
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use lockstep_domain::records::{Approval, Deployment, NamedResource, Proposal, ProposedAction, Subject};
+use std::collections::BTreeSet;
+
+/// Shows a question: what would happen, to what, and why a person is asked.
+pub fn show(deployment: &Deployment, question: &Approval, output: &Output) {
+    let (account, region) = (&deployment.location.account, &deployment.location.region);
+    match &question.subject {
+        Subject::ChangeSet(asked) => {
+            output.line(format!("{} would change account {account} ({region}):", why::title(deployment)));
+            output.table(change_set::HEAD, change_set::rows(&asked.changes));
+            question.reasons.iter().for_each(|reason| output.line(format!("  asked because {reason}")));
+        }
+        Subject::Proposal(proposal) => {
+            output.line(format!("{} asks, in account {account} ({region}):", why::title(deployment)));
+            show_proposal(proposal, output);
+        }
+    }
+}
+
+/// Shows a proposal: what it would do, and every resource that it costs.
+pub fn show_proposal(proposal: &Proposal, output: &Output) {
+    output.line(format!("  stack {}", proposal.stack));
+    let none = proposal.resources.is_empty();
+    output.line(format!("  {}", sentence(proposal.action, none)));
+    if !none {
+        output.table(["resource", "type", "physical id"], proposal.resources.iter().map(row));
+    }
+}
+
+fn sentence(action: ProposedAction, none: bool) -> &'static str {
+    match (action, none) {
+        (ProposedAction::Delete, true) => "it would be DELETED; it holds nothing that is protected",
+        (ProposedAction::Delete, false) => {
+            "it would be DELETED, and with it these protected resources and what they hold:"
+        }
+        (ProposedAction::Retain, true) => "what is left of it would be DELETED",
+        (ProposedAction::Retain, false) => {
+            "what is left of it would be DELETED, and these LEFT BEHIND: they could not be deleted, and nothing would \
+             manage them any more:"
+        }
+        (ProposedAction::Skip, true) => "its rollback would be continued",
+        (ProposedAction::Skip, false) => {
+            "its rollback would be finished WITHOUT these: they could not be rolled back, would differ from what \
+             CloudFormation believes, and the environment would be tainted:"
+        }
+    }
+}
+
+fn row(resource: &NamedResource) -> [String; 3] {
+    let physical_id = if resource.physical_id.is_empty() { "-" } else { &resource.physical_id };
+    [resource.name.clone(), resource.resource_type.clone(), physical_id.to_owned()]
+}
+
+/// The command that says yes to a question: with every resource that is given up.
+pub fn answer_with(deployment: &Deployment, question: &Approval) -> String {
+    let mut command = format!("lockstep approve {} --question {}", deployment.id.short(), question.number);
+    for name in names(&question.subject) {
+        command.push_str(&format!(" --give-up {name}"));
+    }
+    command
+}
+
+fn names(subject: &Subject) -> BTreeSet<&str> {
+    match subject {
+        Subject::ChangeSet(_) => BTreeSet::new(),
+        Subject::Proposal(proposal) => proposal.resources.iter().map(|r| r.name.as_str()).collect(),
+    }
+}
+
+/// Whether exactly what a question costs was given up by name; the ledger judges it again.
+pub fn check_names(deployment: &Deployment, question: &Approval, given: &[String]) -> Result<(), Failure> {
+    let wanted = names(&question.subject);
+    let given: BTreeSet<&str> = given.iter().map(String::as_str).collect();
+    let unknown: Vec<&str> = given.difference(&wanted).copied().collect();
+    let missing: Vec<&str> = wanted.difference(&given).copied().collect();
+    if !unknown.is_empty() {
+        return Err(Failure::usage(format!("the question is not about {}", unknown.join(", ")))
+            .next(answer_with(deployment, question)));
+    }
+    if !missing.is_empty() {
+        let what = format!("name everything that you give up; not named: {}", missing.join(", "));
+        let failure = Failure::new(what).next(answer_with(deployment, question));
+        return Err(Failure { exit: Exit::NeedsHuman, ..failure });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::testing::{asking, change, deployment};
+    use lockstep_domain::guard::Danger;
+    use lockstep_domain::ids::Digest;
+    use lockstep_domain::records::ChangeSet;
+
+    fn proposal(action: ProposedAction, names: &[&str]) -> Subject {
+        let resource = |name: &&str| NamedResource {
+            name: (*name).to_owned(),
+            resource_type: "AWS::S3::Bucket".into(),
+            physical_id: format!("ci-logs-{}", name.to_lowercase()),
+        };
+        let stack = "arn:aws:cloudformation:eu-west-1:222222222222:stack/ci-logs/1".to_owned();
+        Subject::Proposal(Proposal { stack, action, resources: names.iter().map(resource).collect() })
+    }
+
+    fn shown(subject: Subject) -> String {
+        let (output, deployment) = (Output::memory(false), deployment());
+        show(&deployment, &asking(subject), &output);
+        output.captured()
+    }
+
+    #[test]
+    fn a_change_set_is_shown_with_its_changes_and_why_a_person_is_asked() {
+        let digest = Digest::of(b"x");
+        let text = shown(Subject::ChangeSet(ChangeSet {
+            arn: "arn".into(),
+            attempt: 1,
+            changes: vec![change("Bucket", Danger::Destroys, false)],
+            template_digest: digest.clone(),
+            parameters_digest: digest,
+        }));
+        assert!(
+            text.starts_with("logs 2.1.3 to ci would change account 222222222222 (eu-west-1):\n"),
+            "{text}"
+        );
+        assert!(text.contains("DESTROYS") && text.ends_with("  asked because it is so\n"), "{text}");
+    }
+
+    #[test]
+    fn a_proposal_names_every_resource_with_its_type_and_physical_id() {
+        let text = shown(proposal(ProposedAction::Delete, &["Bucket", "Child.Queue"]));
+        assert!(
+            text.contains("stack arn:aws:cloudformation:eu-west-1:222222222222:stack/ci-logs/1"),
+            "{text}"
+        );
+        assert!(text.contains("it would be DELETED, and with it"), "{text}");
+        for part in ["Bucket", "Child.Queue", "AWS::S3::Bucket", "ci-logs-child.queue"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn each_proposal_says_what_it_would_leave() {
+        assert!(shown(proposal(ProposedAction::Retain, &["A"])).contains("LEFT BEHIND"));
+        assert!(shown(proposal(ProposedAction::Skip, &["A"])).contains("tainted"));
+        assert!(shown(proposal(ProposedAction::Delete, &[])).contains("holds nothing that is protected"));
+    }
+
+    #[test]
+    fn the_command_that_answers_names_everything_that_is_given_up() {
+        let (deployment, question) = (deployment(), asking(proposal(ProposedAction::Delete, &["A", "B.C"])));
+        let expected =
+            format!("lockstep approve {} --question 1 --give-up A --give-up B.C", deployment.id.short());
+        assert_eq!(answer_with(&deployment, &question), expected);
+    }
+
+    #[test]
+    fn what_is_not_given_up_by_name_is_not_given_up() {
+        let (deployment, question) = (deployment(), asking(proposal(ProposedAction::Skip, &["A", "B"])));
+        let judge = |given: &[&str]| {
+            let given: Vec<String> = given.iter().map(|name| (*name).to_owned()).collect();
+            check_names(&deployment, &question, &given)
+        };
+        assert_eq!(judge(&["B", "A", "A"]), Ok(()));
+        let missing = judge(&["A"]).unwrap_err();
+        assert_eq!(missing.exit, Exit::NeedsHuman);
+        assert!(missing.what.ends_with("not named: B") && missing.next.contains("--give-up A --give-up B"));
+        assert_eq!(judge(&["A", "B", "C"]).unwrap_err().exit, Exit::Usage);
+    }
+}

@@ -1,0 +1,106 @@
+//! Records for the tests of the views.
+
+use jiff::Timestamp;
+use lockstep_domain::guard::{Change, Danger};
+use lockstep_domain::ids::{DeploymentId, Digest};
+use lockstep_domain::images::ImageLock;
+use lockstep_domain::records::{
+    Approval, Deployment, DeploymentKind, Environment, Location, Release, ReleaseState, Subject,
+};
+use lockstep_domain::stages::Path;
+use std::collections::BTreeSet;
+
+/// So many seconds after 1970 began.
+pub fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+/// logs 2.1.3 on its way to ci.
+pub fn deployment() -> Deployment {
+    Deployment {
+        component: Some("logs".parse().unwrap()),
+        epoch: 1,
+        ..Deployment::new(
+            DeploymentId::of_execution("arn:x"),
+            DeploymentKind::Deploy { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
+            "arn:x",
+            "2.1.3".parse().unwrap(),
+            "ci".parse().unwrap(),
+            Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+            Path::Delivery,
+            at(0),
+        )
+    }
+}
+
+/// Its release.
+pub fn release() -> Release {
+    let digest = Digest::of(b"x");
+    Release {
+        component: "logs".parse().unwrap(),
+        version: "2.1.3".parse().unwrap(),
+        state: ReleaseState::Published,
+        repository: "github.acme.logs".parse().unwrap(),
+        commit: "5b1f0f0b6f3c1b0a5f1d2e7c9a8b7c6d5e4f3a2b".parse().unwrap(),
+        author: "Ada Lovelace".into(),
+        folder: "broker".into(),
+        template: "template.yaml".into(),
+        artifact: "x.zip".into(),
+        digest: digest.clone(),
+        source_digest: digest.clone(),
+        template_digest: digest.clone(),
+        test_template_digest: digest,
+        image_lock: ImageLock::default(),
+        outputs: BTreeSet::new(),
+        team: "platform".into(),
+        function: "logging".into(),
+        packaged_at: at(0),
+        execution: "arn:x".into(),
+        failure: None,
+    }
+}
+
+/// A question that nobody has answered.
+pub fn asking(subject: Subject) -> Approval {
+    Approval {
+        number: 1,
+        reasons: vec!["it is so".into()],
+        subject,
+        digest: None,
+        asked_at: at(1),
+        decision: None,
+        decided_by: None,
+        reason: None,
+        decided_at: None,
+    }
+}
+
+/// A change of a queue.
+pub fn change(logical_id: &str, danger: Danger, tags_only: bool) -> Change {
+    Change {
+        logical_id: logical_id.into(),
+        resource_type: "AWS::SQS::Queue".into(),
+        action: "Modify".into(),
+        replacement: "Conditional".into(),
+        properties: vec!["QueueName".into()],
+        tags_only,
+        danger,
+    }
+}
+
+/// An environment of logs in which nothing ever ran.
+pub fn environment(stage: &str, name: &str) -> Environment {
+    Environment {
+        stage: stage.parse().unwrap(),
+        name: name.into(),
+        component: "logs".parse().unwrap(),
+        epoch: 1,
+        holder: None,
+        deployed: None,
+        previous: None,
+        stack_arn: None,
+        ever_stable: false,
+        taint: None,
+        last_deployment: None,
+    }
+}
