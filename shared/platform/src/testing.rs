@@ -133,7 +133,8 @@ impl FakeAws {
             if !from.is_null() {
                 request["ExclusiveStartKey"] = from;
             }
-            let page = run(&request.to_string(), |request| self.inner.database.scan(request)).expect("a scan");
+            let page =
+                run(&request.to_string(), |request| self.inner.database.scan(request)).expect("a scan");
             let mut page: Value = serde_json::from_str(&page).expect("a page");
             for item in page["Items"].as_array().into_iter().flatten() {
                 let put = json!({"TableName": TABLE, "Item": item}).to_string();

@@ -60,6 +60,8 @@ pub struct Effect {
     pub was_stable: bool,
     /// What the change set would do to the stack as it was then; empty for other calls.
     pub changes: Vec<Proposed>,
+    /// The resources that it retains or skips.
+    pub without: Vec<String>,
 }
 
 /// A resource that left its stack.
@@ -101,6 +103,7 @@ struct SimStack {
     token: Option<String>,
     ever_stable: bool,
     last_updated: Option<Timestamp>,
+    is_protected: bool,
 }
 
 #[derive(Clone)]
@@ -213,6 +216,23 @@ impl SimCloudFormation {
         }
     }
 
+    /// The ARN of the stack called `name`, if there is one.
+    pub fn arn(&self, name: &str) -> Option<String> {
+        self.0.borrow().arn_of(name)
+    }
+
+    /// The stack is in `status` from now on, as an operation outside the test left it.
+    pub fn set_status(&self, arn: &str, status: StackStatus) {
+        let mut inner = self.0.borrow_mut();
+        inner.become_(arn, status, "");
+        inner.outbox.clear();
+    }
+
+    /// Switches the termination protection of a stack.
+    pub fn protect(&self, arn: &str, protected: bool) {
+        self.0.borrow_mut().stack_mut(arn).is_protected = protected;
+    }
+
     /// Somebody updates the stack, without a change of what it holds, under a token of theirs.
     pub fn somebody_updates(&self, arn: &str, token: &str) {
         let mut inner = self.0.borrow_mut();
@@ -273,6 +293,7 @@ impl Inner {
             token: None,
             ever_stable: false,
             last_updated: None,
+            is_protected: false,
         });
         arn
     }

@@ -99,7 +99,9 @@ impl Inner {
             Then::Restore => stack.holdings = stack.before.take().unwrap_or(before.clone()),
             Then::Keep(resources) => stack.holdings.resources = resources,
         }
-        let (after, start) = (stack.holdings.clone(), stack.before.clone());
+        let gone = moment.status == StackStatus::DeleteComplete;
+        let after = if gone { Holdings::default() } else { stack.holdings.clone() };
+        let start = stack.before.clone();
         self.lose(arn, &before, &after, start.as_ref(), &token);
         self.become_(arn, moment.status, &moment.reason);
     }
@@ -247,13 +249,14 @@ impl Inner {
             ..self.moment(half, StackStatus::UpdateRollbackInProgress)
         };
         let mut moments = vec![failed];
-        moments.extend(self.undoing(&held, pace));
+        moments.extend(self.undoing(&held, pace, &[]));
         self.begin(arn, token, StackStatus::UpdateInProgress, moments);
     }
 
     /// How an update is undone, from `after` on.
-    fn undoing(&self, held: &Holdings, after: Duration) -> Vec<Moment> {
-        let stuck = held.resources.keys().find(|id| self.in_trouble(id, Trouble::Rollback));
+    fn undoing(&self, held: &Holdings, after: Duration, skip: &[String]) -> Vec<Moment> {
+        let stuck = |id: &&String| !skip.contains(id) && self.in_trouble(id, Trouble::Rollback);
+        let stuck = held.resources.keys().find(stuck);
         if let Some(id) = stuck {
             let told = vec![(id.clone(), "UPDATE_FAILED", format!("{id} cannot be changed back"))];
             let end = self.moment(after, StackStatus::UpdateRollbackFailed);
@@ -278,5 +281,13 @@ impl Inner {
         self.stack_mut(arn).change_sets.clear();
         self.stack_mut(arn).before = None;
         self.begin(arn, token, StackStatus::DeleteInProgress, vec![end]);
+    }
+
+    /// Brings a stack whose update failed, or its rollback, back to what it held before; `skip` stay as they are.
+    pub(super) fn begin_rollback(&mut self, arn: &str, token: &str, skip: &[String]) {
+        let stack = self.stack_mut(arn);
+        let held = stack.before.clone().unwrap_or_else(|| stack.holdings.clone());
+        let moments = self.undoing(&held, self.pace, skip);
+        self.begin(arn, token, StackStatus::UpdateRollbackInProgress, moments);
     }
 }

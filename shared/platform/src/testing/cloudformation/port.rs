@@ -76,6 +76,7 @@ impl Inner {
             token: token.to_owned(),
             was_stable,
             changes: changes.to_vec(),
+            without: Vec::new(),
         });
     }
 
@@ -171,6 +172,10 @@ impl Inner {
         if gone || self.tokens.contains(token) {
             return Ok(());
         }
+        if self.stack_mut(&arn).is_protected {
+            let why = format!("Stack [{arn}] cannot be deleted while TerminationProtection is enabled");
+            return Err(refused("DeleteStack", why));
+        }
         let busy = status.phase() == Phase::Running && status != StackStatus::CreateInProgress;
         if busy {
             let why = format!("Stack [{arn}] cannot be deleted while in status {status}");
@@ -181,6 +186,7 @@ impl Inner {
         }
         self.tokens.insert(token.to_owned());
         self.effect("DeleteStack", &arn, None, token, &[]);
+        self.note_without(retained);
         if status == StackStatus::ReviewInProgress {
             // Over at once, and told to nobody.
             self.remember(&arn);
@@ -190,6 +196,63 @@ impl Inner {
             return Ok(());
         }
         self.begin_delete(&arn, token, retained);
+        Ok(())
+    }
+
+    /// Checks that a call may act on a stack in one of these statuses; whether it is still to be carried out.
+    fn acts_on(
+        &mut self,
+        call: &'static str,
+        arn: &str,
+        token: &str,
+        on: &[StackStatus],
+    ) -> Result<bool, Failure> {
+        if self.tokens.contains(token) {
+            return Ok(false);
+        }
+        let status = self.find(arn).map(|stack| stack.status.clone());
+        let status = status.ok_or_else(|| refused(call, format!("Stack [{arn}] does not exist")))?;
+        if !on.contains(&status) {
+            return Err(refused(call, format!("Stack:{arn} is in {status} state")));
+        }
+        self.tokens.insert(token.to_owned());
+        self.effect(call, arn, None, token, &[]);
+        Ok(true)
+    }
+
+    fn rollback_stack(&mut self, arn: &str, token: &str) -> Result<(), Failure> {
+        let on = [StackStatus::UpdateFailed, StackStatus::CreateFailed];
+        if self.acts_on("RollbackStack", arn, token, &on)? {
+            match self.stack_mut(arn).status {
+                // There is no stable state to go back to.
+                StackStatus::CreateFailed => self.begin_delete(arn, token, &[]),
+                _ => self.begin_rollback(arn, token, &[]),
+            }
+        }
+        Ok(())
+    }
+
+    fn continue_update_rollback(&mut self, arn: &str, token: &str, skip: &[String]) -> Result<(), Failure> {
+        if self.acts_on("ContinueUpdateRollback", arn, token, &[StackStatus::UpdateRollbackFailed])? {
+            self.note_without(skip);
+            self.begin_rollback(arn, token, skip);
+        }
+        Ok(())
+    }
+
+    /// The last effect left these resources out.
+    fn note_without(&mut self, without: &[String]) {
+        if let Some(effect) = self.effects.last_mut() {
+            effect.without = without.to_vec();
+        }
+    }
+
+    fn cancel_update_stack(&mut self, arn: &str, token: &str) -> Result<(), Failure> {
+        if self.acts_on("CancelUpdateStack", arn, token, &[StackStatus::UpdateInProgress])? {
+            // What was begun under the update's token is undone under it.
+            let of_update = self.stack_mut(arn).token.clone().unwrap_or_default();
+            self.begin_rollback(arn, &of_update, &[]);
+        }
         Ok(())
     }
 }
@@ -202,6 +265,7 @@ impl Stacks for SimStacks {
             parent: None,
             outputs: found.holdings.outputs(),
             last_updated: found.last_updated,
+            termination_protection: found.is_protected,
         }))
     }
 
@@ -261,7 +325,31 @@ impl Stacks for SimStacks {
         self.change(|inner| inner.execute_change_set(change_set, token))
     }
 
-    async fn delete_stack(&self, arn: &str, token: &str, _role: &str) -> Result<(), Failure> {
-        self.change(|inner| inner.delete_stack(arn, token, &[]))
+    async fn delete_stack(
+        &self,
+        arn: &str,
+        token: &str,
+        _role: &str,
+        retain: &[String],
+    ) -> Result<(), Failure> {
+        self.change(|inner| inner.delete_stack(arn, token, retain))
+    }
+
+    async fn rollback_stack(&self, arn: &str, token: &str, _role: &str) -> Result<(), Failure> {
+        self.change(|inner| inner.rollback_stack(arn, token))
+    }
+
+    async fn continue_update_rollback(
+        &self,
+        arn: &str,
+        token: &str,
+        _role: &str,
+        skip: &[String],
+    ) -> Result<(), Failure> {
+        self.change(|inner| inner.continue_update_rollback(arn, token, skip))
+    }
+
+    async fn cancel_update_stack(&self, arn: &str, token: &str) -> Result<(), Failure> {
+        self.change(|inner| inner.cancel_update_stack(arn, token))
     }
 }
