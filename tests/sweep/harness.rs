@@ -53,6 +53,8 @@ pub enum Happening {
     Event(Value, u32),
     /// A person answers the question of a deployment, trying for the nth time.
     Answer(DeploymentId, Decision, u32),
+    /// What a scenario lets happen while a person thinks.
+    Meanwhile(Meanwhile),
     /// The execution that holds the environment fails and gives it back.
     RivalEnds,
 }
@@ -370,6 +372,7 @@ impl Harness {
         match happening {
             Happening::Event(event, tries) => self.tell(event, tries).await,
             Happening::Answer(id, decision, tries) => self.decide(id, decision, tries).await,
+            Happening::Meanwhile(what) => what.happen(self),
             Happening::RivalEnds => self.end_rival().await,
         }
     }
@@ -405,13 +408,13 @@ impl Harness {
         let known = self.agenda.borrow().values().any(|it| matches!(it, Happening::Answer(..)));
         if let Some(decision) = decision.filter(|_| !known) {
             self.schedule(THOUGHT, Happening::Answer(id.clone(), decision, 0));
+            if let Some(meanwhile) = self.meanwhile.take() {
+                self.schedule(THOUGHT / 2, Happening::Meanwhile(meanwhile));
+            }
         }
     }
 
     async fn decide(&self, id: DeploymentId, decision: Decision, tries: u32) {
-        if let Some(meanwhile) = self.meanwhile.take() {
-            meanwhile.happen(self);
-        }
         let Some(deployment) = self.deployment(&id).await else { return };
         let Some(question) = deployment.approvals.last() else { return };
         let names: Vec<&str> = match &question.subject {

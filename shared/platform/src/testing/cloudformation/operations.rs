@@ -92,10 +92,7 @@ impl Inner {
         let before = stack.holdings.clone();
         match moment.then {
             Then::Nothing => {}
-            Then::Hold(holdings) => {
-                stack.before = Some(before.clone());
-                stack.holdings = *holdings;
-            }
+            Then::Hold(holdings) => stack.holdings = *holdings,
             Then::Restore => stack.holdings = stack.before.take().unwrap_or(before.clone()),
             Then::Keep(resources) => stack.holdings.resources = resources,
         }
@@ -220,6 +217,7 @@ impl Inner {
         self.number += 1;
         let salt = self.number.to_string();
         let held = self.stack_mut(arn).holdings.clone();
+        self.stack_mut(arn).before = Some(held.clone());
         let changes = held.changes_to(&design);
         let failing = changes.iter().find(|change| {
             let id = &change.logical_id;
