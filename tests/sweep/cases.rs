@@ -4,7 +4,7 @@ use crate::bugs::Bug;
 use crate::faults::{Crossing, Fault, Kind, Site};
 use crate::harness::Harness;
 use crate::invariants::{Remains, steps_are_bounded};
-use crate::scenarios::{Scenario, deploy, scenario, word};
+use crate::scenarios::{Scenario, deploy, scenario, scenarios, word};
 use jiff::SignedDuration;
 use lockstep_tests::asl::{End, Run};
 use std::collections::BTreeMap;
@@ -52,6 +52,8 @@ pub struct Verdict {
     pub run: Run,
     /// How long it took, in virtual time.
     pub took: SignedDuration,
+    /// What it left behind, see [`Remains::in_short`].
+    pub remains: String,
 }
 
 /// How a scenario goes when nothing strikes.
@@ -63,6 +65,8 @@ pub struct Calm {
     pub took: SignedDuration,
     /// The boundaries it crosses.
     pub crossed: Vec<Crossing>,
+    /// What it leaves behind, see [`Remains::in_short`].
+    pub remains: String,
 }
 
 /// The worlds that a thread has prepared, by scenario.
@@ -76,11 +80,20 @@ impl Grounds {
             let scenario = scenario(name).expect("a scenario");
             let ground = scenario.prepare().await;
             let case = Case { scenario: name, faults: Vec::new(), bug: None };
-            let nothing = Calm { word: scenario.ends.into(), took: SignedDuration::MAX, crossed: Vec::new() };
+            let nothing = Calm {
+                word: scenario.ends.into(),
+                took: SignedDuration::MAX,
+                crossed: Vec::new(),
+                remains: String::new(),
+            };
             let verdict = judge(&case, &scenario, &ground, &nothing).await;
             assert!(verdict.broken.is_empty(), "{case} without a fault: {:#?}", verdict.broken);
-            let calm =
-                Calm { word: word(&verdict.run).to_owned(), took: verdict.took, crossed: verdict.crossed };
+            let calm = Calm {
+                word: word(&verdict.run).to_owned(),
+                took: verdict.took,
+                crossed: verdict.crossed,
+                remains: verdict.remains,
+            };
             self.0.insert(name, (scenario, ground, calm));
         }
         &self.0[name]
@@ -109,10 +122,12 @@ pub async fn judge(case: &Case, scenario: &Scenario, ground: &Harness, calm: &Ca
     let remains = Remains::of(&harness, scenario).await;
     broken.extend(remains.success_is_true(&last));
     broken.extend(remains.broken());
-    if broken.is_empty() {
+    let left = remains.in_short();
+    // From the same state the same follows: that was looked at when nothing struck.
+    if broken.is_empty() && left != calm.remains {
         broken.extend(converges(&harness, scenario, &last).await);
     }
-    Verdict { broken, crossed, run, took }
+    Verdict { broken, crossed, run, took, remains: left }
 }
 
 /// Faults of this kind and number are absorbed: the run ends as it would have, and not much later.
@@ -184,6 +199,40 @@ pub fn singles(crossed: &[Crossing]) -> Vec<Fault> {
         .collect()
 }
 
+/// Every single fault of every scenario, in the order of the scenarios.
+pub fn all_singles() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let mut grounds = Grounds::default();
+    for scenario in scenarios() {
+        let crossed = block_on(async { grounds.get(scenario.name).await.2.crossed.clone() });
+        let single = |fault| Case { scenario: scenario.name, faults: vec![fault], bug: None };
+        cases.extend(singles(&crossed).into_iter().map(single));
+    }
+    cases
+}
+
+/// `count` pairs of faults of the same scenario, drawn from `singles` by a seed.
+pub fn pairs(singles: &[Case], count: usize, seed: u64) -> Vec<Case> {
+    let mut state = seed;
+    let mut draw = |bound: usize| {
+        // SplitMix64.
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        usize::try_from((mixed ^ (mixed >> 27)) % bound.max(1) as u64).unwrap_or_default()
+    };
+    let mut drawn = Vec::new();
+    while drawn.len() < count {
+        let (first, second) = (&singles[draw(singles.len())], &singles[draw(singles.len())]);
+        let mut faults = vec![first.faults[0], second.faults[0]];
+        faults.sort();
+        // The second's number may lie beyond the end of the first's run: then it never strikes.
+        if first.scenario == second.scenario && faults[0].at != faults[1].at {
+            drawn.push(Case { scenario: first.scenario, faults, bug: None });
+        }
+    }
+    drawn
+}
+
 /// A failed case with the command that replays exactly it.
 pub fn told(case: &Case, verdict: &[String], crossed: &[Crossing]) -> String {
     let where_ = case.faults.iter().map(|fault| match crossed.get(fault.at) {
@@ -213,6 +262,7 @@ pub fn run_all(cases: &[Case]) -> (usize, Vec<String>) {
                 let mut grounds = Grounds::default();
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::SeqCst)) {
                     if let Some(failure) = run_one(&mut grounds, case) {
+                        eprintln!("{failure}");
                         failures.lock().expect("nobody panics there").push(failure);
                     }
                     done.fetch_add(1, Ordering::SeqCst);

@@ -56,6 +56,21 @@ impl<'a> Remains<'a> {
         }
     }
 
+    /// What decides about the next deployment: two worlds that are alike in this go on alike.
+    pub fn in_short(&self) -> String {
+        let runs = self.harness.cloud.runs(&format!("{}-logs", self.scenario.stage));
+        let runs = runs.map(|(template, parameters, status)| {
+            (Digest::of(template.as_bytes()).to_string(), parameters, status.to_string())
+        });
+        let environment = self.environment.as_ref().map(|it| {
+            let deployed = it.deployed.as_ref().map(|deployed| (&deployed.digest, deployed.checked));
+            let holder = it.holder.as_ref().map(|holder| &holder.execution);
+            (deployed, holder, it.stack_arn.is_some(), it.ever_stable, &it.taint)
+        });
+        let states: Vec<_> = self.deployments.iter().map(|deployment| deployment.state).collect();
+        format!("{runs:?} {environment:?} {states:?} {:?}", self.evidence[0].is_some())
+    }
+
     /// Every invariant that is broken, in a sentence each.
     pub fn broken(&self) -> Vec<String> {
         let mut broken = Vec::new();

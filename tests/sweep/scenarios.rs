@@ -13,7 +13,9 @@ use lockstep_platform::cloudformation::{NewChangeSet, Stacks};
 use lockstep_platform::testing::cloudformation::Trouble;
 use lockstep_tests::asl::{End, Machines, Run, run};
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The state machine under test.
@@ -126,7 +128,25 @@ pub fn scenarios() -> Vec<Scenario> {
             ],
             version: SAFE,
             ends: "StackFailed",
-            again: "StackNeedsHuman",
+            ..CI
+        },
+        Scenario {
+            name: "rollback-without-a-resource",
+            ground: &[
+                FIRST_IN_CI,
+                Step::Trouble("Topic", Trouble::Update),
+                Step::Trouble("Topic", Trouble::Rollback),
+                Step::Deploy("ci", SAFE),
+            ],
+            version: SAFE,
+            answers: &[Approve, Approve],
+            ends: "StackFailed",
+            ..CI
+        },
+        Scenario {
+            name: "update-failed-remains",
+            ground: &[FIRST_IN_CI, Step::Status(StackStatus::UpdateFailed)],
+            version: SAFE,
             ..CI
         },
         Scenario { name: "review-remains", ground: &[Step::Review], ..CI },
@@ -150,17 +170,21 @@ pub fn scenarios() -> Vec<Scenario> {
                 FIRST_IN_CI,
                 Step::Mend,
             ],
-            ends: "StackNeedsHuman",
-            again: "StackNeedsHuman",
             ..CI
         },
         Scenario {
-            name: "somebody-else",
-            ground: &[FIRST_IN_CI, Step::Somebody],
-            version: SAFE,
-            ends: "StackNeedsHuman",
+            name: "undeletable-remains",
+            ground: &[
+                Step::Trouble("Bucket", Trouble::Create),
+                Step::Trouble("Topic", Trouble::Delete),
+                FIRST_IN_CI,
+                Step::Mend,
+                Step::Trouble("Topic", Trouble::Delete),
+            ],
+            answers: &[Approve, Approve],
             ..CI
         },
+        Scenario { name: "somebody-else", ground: &[FIRST_IN_CI, Step::Somebody], version: SAFE, ..CI },
         Scenario {
             name: "foreign-stack",
             ground: &[Step::Foreign],
@@ -217,8 +241,20 @@ pub fn scenario(name: &str) -> Option<Scenario> {
     scenarios().into_iter().find(|scenario| scenario.name == name)
 }
 
-/// The state machines, with a mistake in them or not.
-fn machines(bug: Option<Bug>) -> Machines {
+/// The state machines, with a mistake in them or not; read once for each thread.
+fn machines(bug: Option<Bug>) -> Rc<Machines> {
+    thread_local!(static READ: RefCell<Vec<(Option<Bug>, Rc<Machines>)>> = RefCell::default());
+    READ.with_borrow_mut(|read| {
+        if let Some((_, known)) = read.iter().find(|(of, _)| *of == bug) {
+            return Rc::clone(known);
+        }
+        let machines = Rc::new(read_machines(bug));
+        read.push((bug, Rc::clone(&machines)));
+        machines
+    })
+}
+
+fn read_machines(bug: Option<Bug>) -> Machines {
     let mut machines = Machines::default();
     for path in ["delivery", "promotion"] {
         let arn = MACHINE.replace("delivery", path);
@@ -288,7 +324,8 @@ fn input(stage: &str, version: &str) -> Value {
 }
 
 impl Step {
-    async fn take(&self, harness: &Harness, number: usize) {
+    /// Lets it happen.
+    pub async fn take(&self, harness: &Harness, number: usize) {
         match self {
             Self::Deploy(stage, version) => {
                 harness.answers.replace(vec![Decision::Approve; 2]);

@@ -4,7 +4,7 @@ use super::model::{Design, Holdings, Resource};
 use super::{Inner, Loss, Trouble};
 use crate::cloudformation::ChangeSetState;
 use jiff::Timestamp;
-use lockstep_domain::stack_plan::StackStatus;
+use lockstep_domain::stack_plan::{Phase, StackStatus};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -100,6 +100,13 @@ impl Inner {
         let after = if gone { Holdings::default() } else { stack.holdings.clone() };
         let start = stack.before.clone();
         self.lose(arn, &before, &after, start.as_ref(), &token);
+        if moment.status.proves_stability() && moment.status.phase() == Phase::Ended {
+            // What it was before matters only to an operation that may have to be undone.
+            let failed =
+                matches!(moment.status, StackStatus::UpdateFailed | StackStatus::UpdateRollbackFailed);
+            let stack = self.stack_mut(arn);
+            stack.before = stack.before.take().filter(|_| failed);
+        }
         self.become_(arn, moment.status, &moment.reason);
     }
 
