@@ -1,9 +1,8 @@
 //! JSONata: every expression parses, and lists stay lists.
 
 use crate::machine::{MACHINES, all_states, definition};
-use jsonata_core::evaluator::{Context, Evaluator};
-use jsonata_core::parser;
-use jsonata_core::value::JValue;
+pub use lockstep_tests::asl::expressions::render;
+use lockstep_tests::asl::expressions::{check, evaluate, expression};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -17,41 +16,6 @@ fn expressions(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// The expression that a text of a state machine is, if it is one
-/// (<https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html>).
-fn expression(text: &str) -> Option<&str> {
-    text.strip_prefix("{%")?.strip_suffix("%}").map(str::trim)
-}
-
-/// What `source` gives with these variables.
-fn evaluate(source: &str, variables: &BTreeMap<&str, Value>) -> Result<Value, String> {
-    let ast = parser::parse(source).map_err(|error| error.to_string())?;
-    let mut context = Context::new();
-    for (name, value) in variables {
-        let value = JValue::from_json_str(&value.to_string()).map_err(|error| error.to_string())?;
-        context.bind((*name).to_owned(), value);
-    }
-    let result =
-        Evaluator::with_context(context).evaluate(&ast, &JValue::Null).map_err(|error| error.to_string())?;
-    if result.is_undefined() {
-        return Err(format!("{source} gives nothing"));
-    }
-    serde_json::from_str(&result.to_json_string().map_err(|e| e.to_string())?).map_err(|e| e.to_string())
-}
-
-/// `value` with its expressions replaced by what they give, as Step Functions does it.
-pub fn render(value: &Value, variables: &BTreeMap<&str, Value>) -> Result<Value, String> {
-    match value {
-        Value::String(text) => match expression(text) {
-            Some(source) => evaluate(source, variables),
-            None => Ok(value.clone()),
-        },
-        Value::Array(items) => items.iter().map(|item| render(item, variables)).collect(),
-        Value::Object(map) => map.iter().map(|(k, v)| Ok((k.clone(), render(v, variables)?))).collect(),
-        plain => Ok(plain.clone()),
-    }
-}
-
 #[test]
 fn every_expression_parses() {
     for machine in MACHINES {
@@ -59,16 +23,16 @@ fn every_expression_parses() {
         expressions(&definition(machine), &mut found);
         assert!(found.len() > 10, "{machine} has only {} expressions", found.len());
         for source in found {
-            let parsed = parser::parse(&source);
-            assert!(parsed.is_ok(), "{machine}: {source}: {}", parsed.unwrap_err());
+            check(&source).unwrap_or_else(|error| panic!("{machine}: {source}: {error}"));
         }
     }
 }
 
 #[test]
 fn a_broken_expression_would_be_found() {
-    assert!(parser::parse("$states.input.components[outcome = 'packaged'").is_err());
-    assert!(evaluate("$states.input.nothing", &BTreeMap::from([("states", json!({"input": {}}))])).is_err());
+    assert!(check("$states.input.components[outcome = 'packaged'").is_err());
+    let nothing = BTreeMap::from([("states", json!({"input": {}}))]);
+    assert!(evaluate("$states.input.nothing", &nothing).is_err());
 }
 
 #[test]

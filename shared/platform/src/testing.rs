@@ -4,6 +4,9 @@
 //! knows the executions it was told of and remembers those it was asked to start; S3 has the objects it was given;
 //! invocations of Lambda are remembered. Anything else answers 501, so that a call nobody expected fails the test.
 
+pub mod clock;
+#[cfg(feature = "cloudformation")]
+pub mod cloudformation;
 pub mod conformance;
 
 use crate::aws::Aws;
@@ -25,6 +28,7 @@ use dynoxide::{Database, DynoxideError};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,7 +37,35 @@ pub const TABLE: &str = "lockstep-ledger";
 
 /// An AWS account within the process. Clones are the same account.
 #[derive(Clone)]
-pub struct FakeAws(Arc<Inner>);
+pub struct FakeAws {
+    inner: Arc<Inner>,
+    between: Option<Arc<dyn Middleman>>,
+}
+
+/// A request to the account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The API operation, such as `PutItem`.
+    pub operation: String,
+    /// The function that is invoked; empty for everything else.
+    pub function: String,
+    /// The body.
+    pub body: String,
+}
+
+/// What the account answers: an HTTP status and a body.
+pub type Reply = (u16, String);
+
+/// Stands between the SDK and the account, and decides what becomes of each request: it may serve it once, twice or
+/// never, change it, take its time, and lose the reply.
+pub trait Middleman: Send + Sync {
+    /// The reply to `request`; nothing if the connection breaks.
+    fn pass<'a>(
+        &'a self,
+        request: Request,
+        account: &'a FakeAws,
+    ) -> Pin<Box<dyn Future<Output = Option<Reply>> + Send + 'a>>;
+}
 
 struct Inner {
     database: Database,
@@ -87,7 +119,40 @@ impl FakeAws {
         let database = Database::memory().expect("a database in memory");
         let request = serde_json::from_value(table()).expect("a table");
         database.create_table(request).expect("the table is made");
-        Self(Arc::new(Inner { database, state: Mutex::default() }))
+        Self { inner: Arc::new(Inner { database, state: Mutex::default() }), between: None }
+    }
+
+    /// Another account with the same records.
+    ///
+    /// # Panics
+    /// If the engine cannot read what it wrote.
+    #[expect(clippy::expect_used, reason = "a test's ground either stands or does not")]
+    pub fn duplicate(&self) -> Self {
+        let other = Self::new();
+        let mut from = Value::Null;
+        loop {
+            let mut request = json!({"TableName": TABLE, "ConsistentRead": true});
+            if !from.is_null() {
+                request["ExclusiveStartKey"] = from;
+            }
+            let page =
+                run(&request.to_string(), |request| self.inner.database.scan(request)).expect("a scan");
+            let mut page: Value = serde_json::from_str(&page).expect("a page");
+            for item in page["Items"].as_array().into_iter().flatten() {
+                let put = json!({"TableName": TABLE, "Item": item}).to_string();
+                run(&put, |request| other.inner.database.put_item(request)).expect("a copy");
+            }
+            from = page["LastEvaluatedKey"].take();
+            if from.is_null() {
+                return other;
+            }
+        }
+    }
+
+    /// The same account behind a middleman. What is reached this way is not retried by the SDK, so that every
+    /// failure is seen.
+    pub fn behind(&self, middleman: Arc<dyn Middleman>) -> Self {
+        Self { inner: Arc::clone(&self.inner), between: Some(middleman) }
     }
 
     /// The account as the adapters see it.
@@ -97,13 +162,17 @@ impl FakeAws {
     #[expect(clippy::expect_used, reason = "constants")]
     pub fn aws(&self) -> Aws {
         let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
+        let retries = match self.between {
+            Some(_) => RetryConfig::disabled(),
+            None => RetryConfig::standard().with_initial_backoff(Duration::from_millis(1)),
+        };
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(aws_types::region::Region::new("eu-west-1"))
             .endpoint_url("http://aws.invalid")
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
-            .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(1)))
+            .retry_config(retries)
             .http_client(self.clone())
             .build();
         Aws::from_sdk_config(config).expect("a region")
@@ -134,46 +203,39 @@ impl FakeAws {
         self.state().invocations.clone()
     }
 
+    /// The invocations since the last time, in order.
+    pub fn take_invocations(&self) -> Vec<(String, Value)> {
+        std::mem::take(&mut self.state().invocations)
+    }
+
     /// The names of the operations that were called since the last time, in order.
     pub fn take_calls(&self) -> Vec<String> {
         std::mem::take(&mut self.state().calls)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer(&self, request: &HttpRequest) -> (u16, Vec<u8>) {
-        if let Some(object) = self.object(request) {
-            return (200, object);
+    /// Serves a request.
+    pub fn serve(&self, request: &Request) -> Reply {
+        match request.operation.as_str() {
+            "DescribeExecution" => self.describe_execution(&request.body),
+            "StartExecution" => self.start_execution(&request.body),
+            "Invoke" => self.invoke(&request.function, &request.body),
+            operation => self.dynamodb(operation, &request.body),
         }
-        let (status, text) = self.answer_in_text(request);
-        (status, text.into_bytes())
     }
 
-    /// What S3 has at the path of a GetObject, which an endpoint of one's own gets path-style.
+    /// The object that a GetObject asks for, which an endpoint of one's own gets path-style. Nobody stands between.
     fn object(&self, request: &HttpRequest) -> Option<Vec<u8>> {
-        let (_, path) = request.uri().split_once("//")?.1.split_once('/')?;
-        let path = path.split('?').next()?;
-        let found = self.state().objects.get(&format!("/{path}")).cloned();
+        let found = self.state().objects.get(path(request)).cloned();
         found.filter(|_| request.method() == "GET")
-    }
-
-    fn answer_in_text(&self, request: &HttpRequest) -> (u16, String) {
-        let body = request.body().bytes().unwrap_or_default();
-        let text = String::from_utf8_lossy(body);
-        let target = request.headers().get("x-amz-target").unwrap_or_default();
-        match target.split_once('.') {
-            Some(("DynamoDB_20120810", operation)) => self.dynamodb(operation, &text),
-            Some(("AWSStepFunctions", "DescribeExecution")) => self.describe_execution(&text),
-            Some(("AWSStepFunctions", "StartExecution")) => self.start_execution(&text),
-            _ => self.invoke(request.uri(), &text),
-        }
     }
 
     fn dynamodb(&self, operation: &str, body: &str) -> (u16, String) {
         self.state().calls.push(operation.to_owned());
-        let database = &self.0.database;
+        let database = &self.inner.database;
         let done = match operation {
             "GetItem" => run(body, |request| database.get_item(request)),
             "PutItem" => run(body, |request| database.put_item(request)),
@@ -221,18 +283,36 @@ impl FakeAws {
         (200, json!({"executionArn": arn, "startDate": 0}).to_string())
     }
 
-    fn invoke(&self, uri: &str, body: &str) -> (u16, String) {
-        let function = uri.split_once("/functions/").and_then(|(_, rest)| rest.strip_suffix("/invocations"));
-        let Some(function) = function else { return (501, String::new()) };
+    fn invoke(&self, function: &str, body: &str) -> (u16, String) {
         let payload = serde_json::from_str(body).unwrap_or_default();
         self.state().invocations.push((function.to_owned(), payload));
         (202, String::new())
     }
 
-    fn is_lost(&self, request: &HttpRequest) -> bool {
-        let operation = request.headers().get("x-amz-target").and_then(|target| target.split_once('.'));
-        operation.is_some_and(|(_, operation)| self.state().lost.remove(operation))
+    fn is_lost(&self, request: &Request) -> bool {
+        self.state().lost.remove(&request.operation)
     }
+}
+
+impl Request {
+    /// What an HTTP request asks for; a call nobody expected has an operation that nobody serves.
+    fn of(request: &HttpRequest) -> Self {
+        let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        if let Some((_, operation)) = target.split_once('.') {
+            return Self { operation: operation.to_owned(), function: String::new(), body };
+        }
+        let function = path(request).split_once("/functions/");
+        let function = function.and_then(|(_, rest)| rest.strip_suffix("/invocations"));
+        let operation = if function.is_some() { "Invoke" } else { "" };
+        Self { operation: operation.to_owned(), function: function.unwrap_or_default().to_owned(), body }
+    }
+}
+
+/// The path of a request, without its query.
+fn path(request: &HttpRequest) -> &str {
+    let path = request.uri().split_once("//").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+    path.and_then(|path| path.split('?').next()).unwrap_or_default()
 }
 
 fn run<Q, A>(body: &str, call: impl Fn(Q) -> Result<A, DynoxideError>) -> Result<String, DynoxideError>
@@ -253,14 +333,24 @@ impl HttpClient for FakeAws {
 
 impl HttpConnector for FakeAws {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (status, body) = self.answer(&request);
-        if self.is_lost(&request) {
-            let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-            return HttpConnectorFuture::ready(Err(ConnectorError::io(reset.into())));
+        if let Some(object) = self.object(&request) {
+            return HttpConnectorFuture::ready(response(Some((200, object))));
         }
-        let answer = StatusCode::try_from(status)
-            .map(|status| HttpResponse::new(status, SdkBody::from(body)))
-            .map_err(|error| ConnectorError::other(error.into(), None));
-        HttpConnectorFuture::ready(answer)
+        let request = Request::of(&request);
+        let Some(between) = self.between.clone() else {
+            let reply = self.serve(&request);
+            return HttpConnectorFuture::ready(response((!self.is_lost(&request)).then_some(reply)));
+        };
+        let account = Self { inner: Arc::clone(&self.inner), between: None };
+        HttpConnectorFuture::new(async move { response(between.pass(request, &account).await) })
     }
+}
+
+fn response(reply: Option<(u16, impl Into<SdkBody>)>) -> Result<HttpResponse, ConnectorError> {
+    let Some((status, body)) = reply else {
+        let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        return Err(ConnectorError::io(reset.into()));
+    };
+    let status = StatusCode::try_from(status).map_err(|error| ConnectorError::other(error.into(), None))?;
+    Ok(HttpResponse::new(status, body.into()))
 }

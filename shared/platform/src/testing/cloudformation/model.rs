@@ -1,0 +1,251 @@
+//! What a stack holds, what a template wants, and the difference.
+
+use lockstep_domain::guard::Proposed;
+use lockstep_domain::stack_plan::LiveResource;
+use lockstep_domain::template::Template;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Properties that cannot be changed in place. A sample of the reference's "Update requires: Replacement".
+const CREATE_ONLY: [&str; 7] =
+    ["BucketName", "FifoQueue", "KeySchema", "LogGroupName", "QueueName", "TableName", "TopicName"];
+
+/// A resource as a template wants it, its parameters filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Wanted {
+    pub(super) kind: String,
+    properties: Map<String, Value>,
+    deletion_policy: String,
+    replace_policy: String,
+}
+
+/// A template with its parameters.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Design {
+    pub(super) resources: BTreeMap<String, Wanted>,
+    outputs: BTreeMap<String, Value>,
+    pub(super) template: String,
+    pub(super) parameters: BTreeMap<String, String>,
+    pub(super) tags: Vec<(String, String)>,
+}
+
+/// A resource that exists, or did.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Resource {
+    pub(super) wanted: Wanted,
+    pub(super) physical_id: String,
+    pub(super) status: String,
+}
+
+impl Resource {
+    pub(super) fn is_retained(&self) -> bool {
+        self.wanted.deletion_policy.starts_with("Retain")
+    }
+
+    pub(super) fn exists(&self) -> bool {
+        !self.physical_id.is_empty() && self.status != "DELETE_COMPLETE"
+    }
+}
+
+/// What a stack holds.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Holdings {
+    pub(super) design: Design,
+    pub(super) resources: BTreeMap<String, Resource>,
+}
+
+impl Design {
+    /// Reads a template.
+    pub(super) fn read(
+        template: &str,
+        parameters: &BTreeMap<String, String>,
+        tags: &[(String, String)],
+    ) -> Result<Self, String> {
+        let read = Template::parse("template", template)
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+        let json = read.to_json();
+        if let Some(unknown) = parameters.keys().find(|name| !read.parameters().contains_key(*name)) {
+            return Err(format!("Parameters: [{unknown}] do not exist in the template"));
+        }
+        let mut values: BTreeMap<String, Value> = BTreeMap::new();
+        for name in read.parameters().keys() {
+            let given = parameters.get(name).map(|value| Value::from(value.clone()));
+            let default = json["Parameters"][name].get("Default").cloned();
+            let value = given.or(default).ok_or_else(|| format!("Parameters: [{name}] must have values"))?;
+            values.insert(name.clone(), value);
+        }
+        let resources = read.resources().iter().map(|(id, resource)| {
+            let mut properties = json["Resources"][id].get("Properties").cloned().unwrap_or_default();
+            fill_in(&mut properties, &values);
+            let policy = |given: &Option<String>| given.clone().unwrap_or_else(|| "Delete".to_owned());
+            let wanted = Wanted {
+                kind: resource.kind.clone(),
+                properties: properties.as_object().cloned().unwrap_or_default(),
+                deletion_policy: policy(&resource.deletion_policy),
+                replace_policy: policy(&resource.update_replace_policy),
+            };
+            (id.clone(), wanted)
+        });
+        let outputs = json["Outputs"].as_object().into_iter().flatten().map(|(name, output)| {
+            let mut value = output["Value"].clone();
+            fill_in(&mut value, &values);
+            (name.clone(), value)
+        });
+        Ok(Self {
+            resources: resources.collect(),
+            outputs: outputs.collect(),
+            template: template.to_owned(),
+            parameters: parameters.clone(),
+            tags: tags.to_vec(),
+        })
+    }
+}
+
+/// Replaces references to parameters by their values.
+fn fill_in(value: &mut Value, parameters: &BTreeMap<String, Value>) {
+    let reference = value.get("Ref").and_then(Value::as_str).and_then(|name| parameters.get(name));
+    if let Some(given) = reference {
+        *value = given.clone();
+        return;
+    }
+    match value {
+        Value::Object(map) => map.values_mut().for_each(|value| fill_in(value, parameters)),
+        Value::Array(items) => items.iter_mut().for_each(|value| fill_in(value, parameters)),
+        _ => {}
+    }
+}
+
+/// The resources that `value` refers to.
+fn referred(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            let name = map.get("Ref").or(map.get("Fn::GetAtt").map(|get| get.get(0).unwrap_or(get)));
+            if let Some(name) = name.and_then(Value::as_str) {
+                found.insert(name.split('.').next().unwrap_or(name).to_owned());
+            }
+            map.values().for_each(|value| referred(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| referred(value, found)),
+        _ => {}
+    }
+}
+
+impl Holdings {
+    /// What would have to be done to hold `design`; nothing if that is what it holds.
+    pub(super) fn changes_to(&self, design: &Design) -> Vec<Proposed> {
+        let mut unsettled: BTreeSet<String> = BTreeSet::new();
+        // What depends on what is replaced may be replaced itself, and so on.
+        let mut changes: Vec<Proposed> = loop {
+            let wanted = design.resources.iter();
+            let changes: Vec<_> = wanted.filter_map(|(id, w)| self.change(id, w, &unsettled)).collect();
+            let replaced = changes.iter().filter(|c| !matches!(c.replacement.as_str(), "" | "False"));
+            let replaced: BTreeSet<String> = replaced.map(|change| change.logical_id.clone()).collect();
+            if replaced == unsettled {
+                break changes;
+            }
+            unsettled = replaced;
+        };
+        let held = self.resources.iter().filter(|(_, resource)| resource.exists());
+        for (id, resource) in held {
+            let known = changes.iter().any(|change| change.logical_id == *id);
+            if !design.resources.contains_key(id) {
+                changes.push(Proposed {
+                    action: "Remove".into(),
+                    policy_action: resource.wanted.deletion_policy.clone(),
+                    ..resource.proposed(id)
+                });
+            } else if !known && self.design.tags != design.tags {
+                let modify = Proposed {
+                    action: "Modify".into(),
+                    replacement: "False".into(),
+                    tags_only: true,
+                    ..resource.proposed(id)
+                };
+                changes.push(modify);
+            }
+        }
+        changes
+    }
+
+    fn change(&self, id: &str, wanted: &Wanted, unsettled: &BTreeSet<String>) -> Option<Proposed> {
+        let Some(held) = self.resources.get(id).filter(|resource| resource.exists()) else {
+            return Some(Proposed {
+                logical_id: id.to_owned(),
+                resource_type: wanted.kind.clone(),
+                action: "Add".into(),
+                ..Proposed::default()
+            });
+        };
+        let depends = |value: &Value| {
+            let mut names = BTreeSet::new();
+            referred(value, &mut names);
+            !names.is_disjoint(unsettled)
+        };
+        let names: BTreeSet<&String> =
+            wanted.properties.keys().chain(held.wanted.properties.keys()).collect();
+        let certain = |name: &String| wanted.properties.get(name) != held.wanted.properties.get(name);
+        let possible = |name: &String| wanted.properties.get(name).is_some_and(depends);
+        let changed: Vec<&String> =
+            names.into_iter().filter(|name| certain(name) || possible(name)).collect();
+        if changed.is_empty() {
+            return None;
+        }
+        let create_only: Vec<&&String> =
+            changed.iter().filter(|name| CREATE_ONLY.contains(&name.as_str())).collect();
+        let replacement = match create_only.as_slice() {
+            [] => "False",
+            names if names.iter().any(|name| certain(name)) => "True",
+            _ => "Conditional",
+        };
+        let policy_action = match replacement {
+            "False" => String::new(),
+            _ => format!("ReplaceAnd{}", wanted.replace_policy),
+        };
+        Some(Proposed {
+            action: "Modify".into(),
+            replacement: replacement.into(),
+            policy_action,
+            properties: changed.into_iter().cloned().collect(),
+            ..held.proposed(id)
+        })
+    }
+
+    /// The outputs, references to resources filled in.
+    pub(super) fn outputs(&self) -> BTreeMap<String, String> {
+        let ids =
+            self.resources.iter().map(|(id, resource)| (id.clone(), resource.physical_id.clone().into()));
+        let ids: BTreeMap<String, Value> = ids.collect();
+        let text = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let outputs = self.design.outputs.iter().map(|(name, value)| {
+            let mut value = value.clone();
+            fill_in(&mut value, &ids);
+            (name.clone(), text(&value))
+        });
+        outputs.collect()
+    }
+
+    /// Every resource as it is listed.
+    pub(super) fn listed(&self) -> Vec<LiveResource> {
+        let listed = self.resources.iter().map(|(id, resource)| LiveResource {
+            logical_id: id.clone(),
+            physical_id: resource.physical_id.clone(),
+            resource_type: resource.wanted.kind.clone(),
+            status: resource.status.clone(),
+        });
+        listed.collect()
+    }
+}
+
+impl Resource {
+    fn proposed(&self, id: &str) -> Proposed {
+        Proposed {
+            logical_id: id.to_owned(),
+            physical_id: self.physical_id.clone(),
+            resource_type: self.wanted.kind.clone(),
+            ..Proposed::default()
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Known mistakes, planted in what passes between the parts: the product carries no switches.
+//!
+//! Each is one that deployers have made. A mistake in a function is planted as what that function would send, believe
+//! or answer if it made it; one in a state machine is planted in its text.
+
+use lockstep_domain::diagnosis::StackEvent;
+use lockstep_domain::error::Failure;
+use lockstep_domain::stack_plan::StackStatus;
+use lockstep_domain::token::client_token;
+use lockstep_platform::cloudformation::{ChangeSetView, Stack};
+use lockstep_platform::testing::{Reply, Request};
+use serde_json::{Value, json};
+use std::cell::Cell;
+
+/// What [`Bug::ApprovalByName`] calls every change set.
+pub const BY_NAME: &str = "arn:aws:cloudformation:eu-west-1:111111111111:changeSet/by-name";
+
+/// A mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// Each call gets a token of its own.
+    RandomToken,
+    /// The token contains the epoch.
+    EpochInToken,
+    /// Writes to the ledger have no condition.
+    NoCondition,
+    /// A write that lost is taken for one that won.
+    ConflictIsSuccess,
+    /// Decisions read what may be stale.
+    StaleLedger,
+    /// An effect is not on record before it happens.
+    NoIntent,
+    /// A stack that cannot be read is taken for none.
+    EmptyIsAbsent,
+    /// A stack whose rollback failed is deleted and made again.
+    OnceStableRecreated,
+    /// What survives in a failed stack is not looked at.
+    SurvivorsIgnored,
+    /// A replacement that is conditional is taken for none.
+    ConditionalIgnored,
+    /// Removals are not judged.
+    RemovalsIgnored,
+    /// An approval names the change set, not its ARN.
+    ApprovalByName,
+    /// What was approved is executed without another look at what is wanted.
+    NoReplan,
+    /// A stack that was only reviewed is taken for a created one.
+    ReviewIsFinal,
+    /// A stack is well if its status ends in COMPLETE.
+    SuccessByStatus,
+    /// An operation that still runs is taken for done.
+    RunningIsDone,
+    /// An end that nobody waits for yet leaves no note.
+    NoTombstone,
+    /// Nobody asks for a wait to be looked at.
+    NoWake,
+    /// A failure that is not retried is not recorded either.
+    NoCatch,
+    /// Releases are not checked.
+    NoChecks,
+    /// An environment is taken from whoever holds it.
+    HolderIgnored,
+    /// An execution that cannot be looked at counts as ended.
+    UnknownIsDead,
+    /// A throttle ends a deployment.
+    NoRetry,
+}
+
+impl Bug {
+    /// Every one.
+    pub const ALL: [Bug; 23] = [
+        Self::RandomToken,
+        Self::EpochInToken,
+        Self::NoCondition,
+        Self::ConflictIsSuccess,
+        Self::StaleLedger,
+        Self::NoIntent,
+        Self::EmptyIsAbsent,
+        Self::OnceStableRecreated,
+        Self::SurvivorsIgnored,
+        Self::ConditionalIgnored,
+        Self::RemovalsIgnored,
+        Self::ApprovalByName,
+        Self::NoReplan,
+        Self::ReviewIsFinal,
+        Self::SuccessByStatus,
+        Self::RunningIsDone,
+        Self::NoTombstone,
+        Self::NoWake,
+        Self::NoCatch,
+        Self::NoChecks,
+        Self::HolderIgnored,
+        Self::UnknownIsDead,
+        Self::NoRetry,
+    ];
+
+    /// The state machine `deploy` with the mistake in it.
+    pub fn twist_machine(self, machine: &mut Value) {
+        let states = &mut machine["States"];
+        match self {
+            Self::NoReplan => states["Retake"]["Next"] = json!("Execute"),
+            Self::RunningIsDone => states["Observed"]["Choices"][0]["Next"] = json!("Check"),
+            Self::NoCatch => states["Execute"]["Catch"].as_array_mut().into_iter().for_each(Vec::clear),
+            Self::NoChecks => {
+                states["Check"] = json!({"Type": "Pass", "Next": "Complete"});
+            }
+            Self::NoRetry => {
+                for state in states.as_object_mut().into_iter().flat_map(|states| states.values_mut()) {
+                    if let Some(fields) = state.as_object_mut() {
+                        fields.remove("Retry");
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A client token as the mistake makes it.
+    pub fn twist_token(self, token: &mut String) {
+        thread_local!(static CALLS: Cell<u32> = const { Cell::new(0) });
+        let call = CALLS.get() + 1;
+        CALLS.set(call);
+        match self {
+            Self::RandomToken => *token = client_token(token, "random", call),
+            Self::EpochInToken => *token = client_token(token, "epoch", 1),
+            _ => {}
+        }
+    }
+
+    /// What is believed of a stack.
+    pub fn twist_stack(self, seen: Result<Option<Stack>, Failure>) -> Result<Option<Stack>, Failure> {
+        let mut seen = match (self, seen) {
+            (Self::EmptyIsAbsent, Err(_)) => return Ok(None),
+            (_, seen) => seen?,
+        };
+        if let Some(stack) = &mut seen {
+            stack.status = StackStatus::parse(self.status(stack.status.as_str()));
+        }
+        Ok(seen)
+    }
+
+    fn status(self, status: &str) -> &str {
+        match (self, status) {
+            (Self::OnceStableRecreated, "UPDATE_ROLLBACK_FAILED") => "ROLLBACK_COMPLETE",
+            (Self::ReviewIsFinal, "REVIEW_IN_PROGRESS") => "CREATE_COMPLETE",
+            (Self::SuccessByStatus, "UPDATE_ROLLBACK_COMPLETE") => "UPDATE_COMPLETE",
+            (Self::SuccessByStatus, "ROLLBACK_COMPLETE") => "CREATE_COMPLETE",
+            (_, status) => status,
+        }
+    }
+
+    /// What is believed of a stack's events.
+    pub fn twist_events(self, mut events: Vec<StackEvent>) -> Vec<StackEvent> {
+        if self == Self::SuccessByStatus {
+            events.iter_mut().for_each(|event| event.status = self.status(&event.status).to_owned());
+        }
+        events
+    }
+
+    /// What is believed of a change set.
+    pub fn twist_change_set(self, mut view: ChangeSetView) -> ChangeSetView {
+        match self {
+            Self::ConditionalIgnored => {
+                for change in view.changes.iter_mut().flatten().filter(|c| c.replacement == "Conditional") {
+                    change.replacement = "False".to_owned();
+                    change.policy_action.clear();
+                }
+            }
+            Self::RemovalsIgnored => {
+                view.changes.iter_mut().for_each(|all| all.retain(|c| c.action != "Remove"))
+            }
+            Self::ApprovalByName => view.arn = BY_NAME.to_owned(),
+            _ => {}
+        }
+        view
+    }
+
+    /// What is sent in place of a request.
+    pub fn twist_request(self, request: &mut Request) {
+        let Ok(mut body) = serde_json::from_str::<Value>(&request.body) else { return };
+        match self {
+            Self::NoCondition => {
+                without_condition(&mut body);
+                for item in body["TransactItems"].as_array_mut().into_iter().flatten() {
+                    without_condition(&mut item["Put"]);
+                }
+            }
+            Self::StaleLedger => drop(body.as_object_mut().and_then(|body| body.remove("ConsistentRead"))),
+            Self::NoIntent => {
+                if let Some(deployment) = body["Item"]["body"]["M"].as_object_mut() {
+                    deployment.remove("operation");
+                }
+                for item in body["TransactItems"].as_array_mut().into_iter().flatten() {
+                    if let Some(deployment) = item["Put"]["Item"]["body"]["M"].as_object_mut() {
+                        deployment.remove("operation");
+                    }
+                }
+            }
+            _ => return,
+        }
+        request.body = body.to_string();
+    }
+
+    /// The reply to a request that the mistake never makes.
+    pub fn swallows(self, request: &Request) -> Option<Reply> {
+        match (self, request.operation.as_str()) {
+            (Self::NoWake, "Invoke") => Some((202, String::new())),
+            (Self::NoTombstone, "PutItem") if request.body.contains("\"tombstone\"") => {
+                Some((200, "{}".to_owned()))
+            }
+            _ => None,
+        }
+    }
+
+    /// What is believed of a reply.
+    pub fn twist_reply(self, request: &Request, reply: &mut Reply) {
+        let lost = reply.1.contains("ConditionalCheckFailed");
+        match (self, request.operation.as_str()) {
+            (Self::ConflictIsSuccess, "PutItem" | "TransactWriteItems") if lost => {
+                *reply = (200, "{}".to_owned());
+            }
+            (Self::HolderIgnored, "DescribeExecution") => {
+                reply.1 = reply.1.replace("RUNNING", "ABORTED");
+            }
+            (Self::UnknownIsDead, "DescribeExecution") if reply.0 != 200 => {
+                let ended = json!({
+                    "executionArn": "arn:x", "stateMachineArn": "arn:y", "status": "ABORTED", "startDate": 0,
+                });
+                *reply = (200, ended.to_string());
+            }
+            (Self::OnceStableRecreated, "GetItem") => {
+                reply.1 =
+                    reply.1.replace("\"ever_stable\":{\"BOOL\":true}", "\"ever_stable\":{\"BOOL\":false}");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn without_condition(put: &mut Value) {
+    if let Some(put) = put.as_object_mut() {
+        put.remove("ConditionExpression");
+        put.remove("ExpressionAttributeValues");
+    }
+}

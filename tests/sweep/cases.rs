@@ -1,0 +1,285 @@
+//! One case: a scenario, a few faults, perhaps a planted mistake; and all of them, on every core.
+
+use crate::bugs::Bug;
+use crate::faults::{Crossing, Fault, Kind, Site};
+use crate::harness::Harness;
+use crate::invariants::{Remains, steps_are_bounded};
+use crate::scenarios::{Scenario, deploy, scenario, scenarios, word};
+use jiff::SignedDuration;
+use lockstep_tests::asl::{End, Run};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A scenario and what strikes it.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The scenario's name.
+    pub scenario: &'static str,
+    /// The faults.
+    pub faults: Vec<Fault>,
+    /// The mistake.
+    pub bug: Option<Bug>,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let faults: Vec<String> = self.faults.iter().map(ToString::to_string).collect();
+        write!(f, "{}:{}", self.scenario, faults.join(","))
+    }
+}
+
+impl Case {
+    /// The case of a line such as `update:17=lost,23=crash`.
+    pub fn parse(line: &str) -> Result<Self, String> {
+        let (name, faults) = line.split_once(':').unwrap_or((line, ""));
+        let scenario = scenario(name).ok_or_else(|| format!("there is no scenario '{name}'"))?.name;
+        let faults = faults.split(',').filter(|fault| !fault.is_empty()).map(str::parse);
+        Ok(Self { scenario, faults: faults.collect::<Result<_, _>>()?, bug: None })
+    }
+}
+
+/// What a case came to.
+#[derive(Debug)]
+pub struct Verdict {
+    /// Every invariant that is broken.
+    pub broken: Vec<String>,
+    /// The boundaries that the run crossed.
+    pub crossed: Vec<Crossing>,
+    /// The run.
+    pub run: Run,
+    /// How long it took, in virtual time.
+    pub took: SignedDuration,
+    /// What it left behind, see [`Remains::in_short`].
+    pub remains: String,
+}
+
+/// How a scenario goes when nothing strikes.
+#[derive(Clone, Debug)]
+pub struct Calm {
+    /// How it ends.
+    pub word: String,
+    /// How long it takes.
+    pub took: SignedDuration,
+    /// The boundaries it crosses.
+    pub crossed: Vec<Crossing>,
+    /// What it leaves behind, see [`Remains::in_short`].
+    pub remains: String,
+}
+
+/// The worlds that a thread has prepared, by scenario.
+#[derive(Default)]
+pub struct Grounds(BTreeMap<&'static str, (Scenario, Harness, Calm)>);
+
+impl Grounds {
+    /// The ground of a scenario.
+    pub async fn get(&mut self, name: &'static str) -> &(Scenario, Harness, Calm) {
+        if !self.0.contains_key(name) {
+            let scenario = scenario(name).expect("a scenario");
+            let ground = scenario.prepare().await;
+            let case = Case { scenario: name, faults: Vec::new(), bug: None };
+            let nothing = Calm {
+                word: scenario.ends.into(),
+                took: SignedDuration::MAX,
+                crossed: Vec::new(),
+                remains: String::new(),
+            };
+            let verdict = judge(&case, &scenario, &ground, &nothing).await;
+            assert!(verdict.broken.is_empty(), "{case} without a fault: {:#?}", verdict.broken);
+            let calm = Calm {
+                word: word(&verdict.run).to_owned(),
+                took: verdict.took,
+                crossed: verdict.crossed,
+                remains: verdict.remains,
+            };
+            self.0.insert(name, (scenario, ground, calm));
+        }
+        &self.0[name]
+    }
+}
+
+/// Runs a case and judges it.
+pub async fn judge(case: &Case, scenario: &Scenario, ground: &Harness, calm: &Calm) -> Verdict {
+    let harness = scenario.case(ground, &case.faults, case.bug);
+    let began = harness.clock.now();
+    let input = scenario.input();
+    let run = deploy(&harness, "case", &input).await;
+    let took = harness.clock.now().duration_since(began);
+    let crossed = harness.faults.crossed();
+    harness.faults.suspend(true);
+    let mut broken = expected(&harness, &run, took, calm);
+    broken.extend(steps_are_bounded(&run));
+    let successor = harness.successor.borrow().clone();
+    let last = match &successor {
+        Some(execution) => {
+            let name = execution.rsplit(':').next().unwrap_or_default().to_owned();
+            deploy(&harness, &name, &input).await
+        }
+        None => run.clone(),
+    };
+    let remains = Remains::of(&harness, scenario).await;
+    broken.extend(remains.success_is_true(&last));
+    broken.extend(remains.broken());
+    let left = remains.in_short();
+    // From the same state the same follows: that was looked at when nothing struck.
+    if broken.is_empty() && left != calm.remains {
+        broken.extend(converges(&harness, scenario, &last).await);
+    }
+    Verdict { broken, crossed, run, took, remains: left }
+}
+
+/// Faults of this kind and number are absorbed: the run ends as it would have, and not much later.
+fn expected(harness: &Harness, run: &Run, took: SignedDuration, calm: &Calm) -> Vec<String> {
+    let struck = harness.faults.struck();
+    if struck.iter().any(|fault| fault.kind == Kind::Superseded) {
+        return Vec::new();
+    }
+    let mut broken = Vec::new();
+    if word(run) != calm.word {
+        let cause = match &run.end {
+            End::Failed(error) => error.cause.as_str(),
+            _ => "",
+        };
+        broken.push(format!("10: ended {} instead of {}: {cause}", word(run), calm.word));
+    }
+    let crossed = harness.faults.crossed();
+    let allowance: i64 = struck
+        .iter()
+        .map(|fault| match (crossed[fault.at].site, fault.kind) {
+            // Nothing told the end: the state times out and looks.
+            (Site::Event, Kind::Before) => 1000,
+            _ => 400,
+        })
+        .sum();
+    let limit = calm.took.saturating_add(SignedDuration::from_secs(allowance));
+    if took > limit {
+        broken.push(format!("10: took {took:#}, more than {limit:#}"));
+    }
+    broken
+}
+
+/// Invariants 10 and 11: once faults stop, deploying again reaches what the scenario says; what is reached is not
+/// touched any more.
+async fn converges(harness: &Harness, scenario: &Scenario, last: &Run) -> Vec<String> {
+    harness.cloud.mend();
+    harness.let_pass(std::time::Duration::from_secs(600)).await;
+    let mut done = matches!(last.end, End::Succeeded(_));
+    let mut broken = Vec::new();
+    for name in ["again", "once-more"] {
+        let effects = harness.cloud.effects().len();
+        harness.answers.replace(scenario.answers.to_vec());
+        let run = deploy(harness, name, &scenario.input()).await;
+        let succeeded = matches!(run.end, End::Succeeded(_));
+        if word(&run) != scenario.again {
+            let why = format!("{:?}", run.end);
+            return vec![format!("10: deploying again ended {}, not {}: {why}", word(&run), scenario.again)];
+        }
+        let remains = Remains::of(harness, scenario).await;
+        broken.extend(remains.success_is_true(&run));
+        broken.extend(remains.broken());
+        if done && harness.cloud.effects().len() > effects {
+            let touched = harness.cloud.effects().split_off(effects);
+            let calls: Vec<&str> = touched.iter().map(|effect| effect.call).collect();
+            broken.push(format!("11: deploying again what runs made the calls {}", calls.join(", ")));
+        }
+        if done || !succeeded || !broken.is_empty() {
+            return broken;
+        }
+        done = true;
+    }
+    broken
+}
+
+/// Every single fault of a run that crossed these boundaries.
+pub fn singles(crossed: &[Crossing]) -> Vec<Fault> {
+    let all = crossed.iter().enumerate();
+    all.flat_map(|(at, crossing)| crossing.site.kinds().iter().map(move |kind| Fault { at, kind: *kind }))
+        .collect()
+}
+
+/// Every single fault of every scenario, in the order of the scenarios.
+pub fn all_singles() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let mut grounds = Grounds::default();
+    for scenario in scenarios() {
+        let crossed = block_on(async { grounds.get(scenario.name).await.2.crossed.clone() });
+        let single = |fault| Case { scenario: scenario.name, faults: vec![fault], bug: None };
+        cases.extend(singles(&crossed).into_iter().map(single));
+    }
+    cases
+}
+
+/// `count` pairs of faults of the same scenario, drawn from `singles` by a seed.
+pub fn pairs(singles: &[Case], count: usize, seed: u64) -> Vec<Case> {
+    let mut state = seed;
+    let mut draw = |bound: usize| {
+        // SplitMix64.
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        usize::try_from((mixed ^ (mixed >> 27)) % bound.max(1) as u64).unwrap_or_default()
+    };
+    let mut drawn = Vec::new();
+    while drawn.len() < count {
+        let (first, second) = (&singles[draw(singles.len())], &singles[draw(singles.len())]);
+        let mut faults = vec![first.faults[0], second.faults[0]];
+        faults.sort();
+        // The second's number may lie beyond the end of the first's run: then it never strikes.
+        if first.scenario == second.scenario && faults[0].at != faults[1].at {
+            drawn.push(Case { scenario: first.scenario, faults, bug: None });
+        }
+    }
+    drawn
+}
+
+/// A failed case with the command that replays exactly it.
+pub fn told(case: &Case, verdict: &[String], crossed: &[Crossing]) -> String {
+    let where_ = case.faults.iter().map(|fault| match crossed.get(fault.at) {
+        Some(crossing) => format!("{} at `{}`", fault.kind, crossing.name),
+        None => fault.to_string(),
+    });
+    format!(
+        "{case} ({})\n    {}\n    LOCKSTEP_SWEEP_CASE='{case}' cargo test --test sweep one_case -- --nocapture",
+        where_.collect::<Vec<_>>().join(", then "),
+        verdict.join("\n    ")
+    )
+}
+
+/// Runs `work` in a runtime of its own.
+pub fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.expect("a runtime").block_on(work)
+}
+
+/// Runs every case on every core; answers how many were run, and what failed.
+pub fn run_all(cases: &[Case]) -> (usize, Vec<String>) {
+    let (next, done, failures) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                let mut grounds = Grounds::default();
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    if let Some(failure) = run_one(&mut grounds, case) {
+                        eprintln!("{failure}");
+                        failures.lock().expect("nobody panics there").push(failure);
+                    }
+                    done.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    (done.into_inner(), failures.into_inner().expect("nobody panics there"))
+}
+
+fn run_one(grounds: &mut Grounds, case: &Case) -> Option<String> {
+    let run = AssertUnwindSafe(|| {
+        block_on(async {
+            let (scenario, ground, calm) = grounds.get(case.scenario).await;
+            let verdict = judge(case, scenario, ground, calm).await;
+            (!verdict.broken.is_empty()).then(|| told(case, &verdict.broken, &verdict.crossed))
+        })
+    });
+    catch_unwind(run).unwrap_or_else(|_| Some(told(case, &["it panicked".to_owned()], &[])))
+}

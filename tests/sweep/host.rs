@@ -1,0 +1,82 @@
+//! The harness as the state machines' world.
+
+use crate::faults::{Kind, Site};
+use crate::harness::Harness;
+use jiff::Timestamp;
+use lockstep_domain::ids::DeploymentId;
+use lockstep_tests::asl::{End, TaskError, World};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+impl World for Harness {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.let_pass(duration).await;
+    }
+
+    fn chance(&self) -> f64 {
+        self.next_chance()
+    }
+
+    fn token(&self) -> String {
+        self.new_token()
+    }
+
+    async fn invoke(&self, function: &str, payload: &Value, _: Option<&str>) -> Result<Value, TaskError> {
+        let action = payload["action"].as_str().unwrap_or_default();
+        self.faults.set_caller("deploy");
+        let name = format!("invoke {function} {action}");
+        let answer = match self.faults.meet(name.trim(), Site::Invocation) {
+            Some(Kind::Before) => return Err(TaskError::new("Lambda.ServiceException", "struck")),
+            Some(Kind::Throttled) => return Err(TaskError::new("Lambda.TooManyRequestsException", "struck")),
+            Some(Kind::Lost) => {
+                let _ = self.function(function, payload).await;
+                Err(TaskError::new("Lambda.Unknown", "struck"))
+            }
+            Some(Kind::Twice) => {
+                let _ = self.function(function, payload).await;
+                self.function(function, payload).await
+            }
+            Some(Kind::Superseded) => {
+                self.supersede().await;
+                self.function(function, payload).await
+            }
+            Some(Kind::Slow) => {
+                self.let_pass(Duration::from_secs(100)).await;
+                self.function(function, payload).await
+            }
+            _ => self.function(function, payload).await,
+        };
+        if action == "request_approval" {
+            let id: DeploymentId = serde_json::from_value(payload["deployment"].clone()).expect("an id");
+            self.ask_person(&id).await;
+        }
+        answer
+    }
+
+    async fn answer(&self, token: &str, deadline: Timestamp) -> Option<Result<Value, TaskError>> {
+        self.until(deadline, || self.is_answered(token)).await;
+        let answered = self.is_answered(token);
+        self.close(token);
+        answered.then(|| Ok(json!({})))
+    }
+
+    fn started(&self, execution: &str) -> bool {
+        let known = self.executions.borrow().get(execution).map(|(status, _)| *status);
+        if known.is_none() {
+            self.set_execution(execution, "RUNNING", self.clock.now());
+        }
+        matches!(known, None | Some("RUNNING"))
+    }
+
+    fn ended(&self, execution: &str, end: &End) {
+        // One that was aborted stays so, whatever its remains did.
+        let aborted = matches!(self.executions.borrow().get(execution), Some(("ABORTED", _)));
+        if !aborted {
+            self.set_execution(execution, end.status(), self.clock.now());
+        }
+    }
+}

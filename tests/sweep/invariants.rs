@@ -1,0 +1,331 @@
+//! What must hold after every case, whatever struck: the invariants of the design, one function each.
+
+use crate::harness::Harness;
+use crate::organisation::release;
+use crate::scenarios::{Scenario, deployment_of, word};
+use lockstep_domain::guard::{self, Beneath, Change, Danger};
+use lockstep_domain::ids::Digest;
+use lockstep_domain::protected::is_protected;
+use lockstep_domain::records::{
+    Approval, Decision, Deployed, Deployment, DeploymentState, Environment, Evidence, ProposedAction, Subject,
+};
+use lockstep_domain::stack_plan::{Phase, StackStatus};
+use lockstep_domain::token::client_token;
+use lockstep_platform::testing::cloudformation::{Effect, Loss};
+use lockstep_tests::asl::{End, Run};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The steps whose tokens functions make, and how many attempts of each are known.
+const STEPS: [&str; 8] =
+    ["change-set", "execute", "clear", "rollback", "continue-rollback", "delete", "cancel", "destroy"];
+const ATTEMPTS: u32 = 10;
+
+/// The most transitions of one execution.
+const TRANSITIONS_MAX: usize = 150;
+
+/// Everything a case left behind.
+pub struct Remains<'a> {
+    pub harness: &'a Harness,
+    pub scenario: &'a Scenario,
+    pub deployments: Vec<Deployment>,
+    pub environment: Option<Environment>,
+    /// The evidence of the scenario's release in its stage, and in the stage before production.
+    pub evidence: [Option<Evidence>; 2],
+    pub effects: Vec<Effect>,
+    pub losses: Vec<Loss>,
+}
+
+impl<'a> Remains<'a> {
+    /// Collects them.
+    pub async fn of(harness: &'a Harness, scenario: &'a Scenario) -> Self {
+        let release = &release(scenario.version).release;
+        let evidence = async |stage: &str| {
+            let stage = stage.parse().expect("a stage");
+            let key = Evidence::key_of(&release.component, &release.digest, &stage);
+            harness.ledger.get::<Evidence>(&key).await.expect("a read").map(|found| found.record)
+        };
+        Self {
+            harness,
+            scenario,
+            deployments: harness.deployments().await,
+            environment: harness.environment(scenario.stage).await,
+            evidence: [evidence(scenario.stage).await, evidence("ci").await],
+            effects: harness.cloud.effects(),
+            losses: harness.cloud.losses(),
+        }
+    }
+
+    /// What decides about the next deployment: two worlds that are alike in this go on alike.
+    pub fn in_short(&self) -> String {
+        let runs = self.harness.cloud.runs(&format!("{}-logs", self.scenario.stage));
+        let runs = runs.map(|(template, parameters, status)| {
+            (Digest::of(template.as_bytes()).to_string(), parameters, status.to_string())
+        });
+        let environment = self.environment.as_ref().map(|it| {
+            let deployed = it.deployed.as_ref().map(|deployed| (&deployed.digest, deployed.checked));
+            let holder = it.holder.as_ref().map(|holder| &holder.execution);
+            (deployed, holder, it.stack_arn.is_some(), it.ever_stable, &it.taint)
+        });
+        let states: Vec<_> = self.deployments.iter().map(|deployment| deployment.state).collect();
+        format!("{runs:?} {environment:?} {states:?} {:?}", self.evidence[0].is_some())
+    }
+
+    /// Every invariant that is broken, in a sentence each.
+    pub fn broken(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        broken.extend(self.one_holder_and_a_rising_epoch());
+        broken.extend(self.a_lower_epoch_never_commits());
+        broken.extend(self.every_effect_has_its_token_and_happens_once());
+        broken.extend(self.what_was_executed_was_approved());
+        broken.extend(self.production_runs_what_passed_before());
+        broken.extend(self.what_was_ever_stable_is_kept());
+        broken.extend(self.what_is_protected_is_lost_only_if_approved());
+        broken.extend(self.every_deployment_is_closed());
+        broken.extend(self.evidence_follows_checks());
+        broken
+    }
+
+    /// Invariant 1: an environment is taken from another only when that one's execution has ended.
+    fn one_holder_and_a_rising_epoch(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        let mut last: BTreeMap<String, (u64, Option<String>)> = BTreeMap::new();
+        for write in self.harness.written().iter().filter(|write| write.kind == "ENVIRONMENT") {
+            let epoch = number(&write.body["epoch"]);
+            let holder = write.body["holder"]["M"]["execution"]["S"].as_str().map(str::to_owned);
+            let before = last.insert(write.pk.clone(), (epoch, holder.clone()));
+            let Some((epoch_before, holder_before)) = before else { continue };
+            if epoch < epoch_before {
+                broken.push(format!("1: the epoch of {} fell from {epoch_before} to {epoch}", write.pk));
+            }
+            let (Some(old), Some(new)) = (holder_before, holder) else { continue };
+            let ended = self
+                .harness
+                .executions
+                .borrow()
+                .get(&old)
+                .is_some_and(|(status, at)| *status != "RUNNING" && *at <= write.at);
+            if old != new && !ended {
+                broken.push(format!("1: {} was taken from {old}, which runs", write.pk));
+            }
+        }
+        broken
+    }
+
+    /// Invariant 1: who lost its environment closes nothing as done.
+    fn a_lower_epoch_never_commits(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        let mut current: BTreeMap<String, u64> = BTreeMap::new();
+        for write in self.harness.written() {
+            match write.kind.as_str() {
+                "ENVIRONMENT" => drop(current.insert(write.pk.clone(), number(&write.body["epoch"]))),
+                "DEPLOYMENT" if matches!(text(&write.body["state"]), "succeeded" | "no_changes") => {
+                    let stage = format!("STAGE#{}", text(&write.body["stage"]));
+                    let (own, now) = (number(&write.body["epoch"]), current.get(&stage));
+                    if now.is_some_and(|now| own < *now) {
+                        broken.push(format!("1: {} committed at the past epoch {own}", write.pk));
+                    }
+                }
+                _ => {}
+            }
+        }
+        broken
+    }
+
+    /// Which deployment's which step a token is.
+    fn tokens(&self) -> BTreeMap<String, &Deployment> {
+        let mut tokens = BTreeMap::new();
+        for deployment in &self.deployments {
+            for step in STEPS {
+                for attempt in 1..=ATTEMPTS {
+                    tokens.insert(client_token(deployment.id.as_str(), step, attempt), deployment);
+                }
+            }
+        }
+        tokens
+    }
+
+    /// Invariant 2: at most one effect for each deployment, step and attempt.
+    fn every_effect_has_its_token_and_happens_once(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        let (tokens, mut seen) = (self.tokens(), BTreeSet::new());
+        let ours = self.effects.iter().filter(|effect| effect.call != "DeleteChangeSet");
+        let before = client_token("an earlier deployment", "change-set", 1);
+        for effect in ours.filter(|effect| effect.token != before) {
+            if !tokens.contains_key(&effect.token) {
+                broken.push(format!("2: {} has the token of no step: {}", effect.call, effect.token));
+            }
+            if !seen.insert((effect.call, effect.token.clone())) {
+                broken.push(format!("2: {} happened twice under {}", effect.call, effect.token));
+            }
+        }
+        broken
+    }
+
+    fn approvals<'t>(&self, tokens: &BTreeMap<String, &'t Deployment>, effect: &Effect) -> Vec<&'t Approval> {
+        let deployment = tokens.get(&effect.token).copied();
+        let all = deployment.map_or(&[][..], |deployment| deployment.approvals.as_slice());
+        let given = |approval: &&Approval| {
+            approval.decision == Some(Decision::Approve)
+                && approval.decided_at.is_some_and(|at| at <= effect.at)
+        };
+        all.iter().filter(given).collect()
+    }
+
+    /// Invariants 6 and 7: the change set that was executed is the one that was approved, if it had to be, and what it
+    /// would do is what was shown.
+    fn what_was_executed_was_approved(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        let tokens = self.tokens();
+        for effect in self.effects.iter().filter(|effect| effect.call == "ExecuteChangeSet") {
+            let arn = effect.change_set.as_deref().unwrap_or_default();
+            let changes = truth(effect);
+            let wants_approval = effect.stack.contains("/production-");
+            if guard::reasons(&changes, wants_approval).is_empty() {
+                continue;
+            }
+            let fits = self.approvals(&tokens, effect).iter().any(|approval| match &approval.subject {
+                Subject::ChangeSet(approved) => approved.arn == arn && approved.changes == changes,
+                Subject::Proposal(_) => false,
+            });
+            if !fits {
+                broken.push(format!("7: {arn} was executed, and nobody approved it"));
+            }
+        }
+        broken
+    }
+
+    /// Invariant 4: production runs what passed the stage before.
+    fn production_runs_what_passed_before(&self) -> Vec<String> {
+        let executed = self
+            .effects
+            .iter()
+            .any(|effect| effect.call == "ExecuteChangeSet" && effect.stack.contains("/production-"));
+        let proven = self.evidence[1].is_some();
+        if executed && self.scenario.stage == "production" && !proven {
+            return vec!["4: production runs what did not pass ci".to_owned()];
+        }
+        Vec::new()
+    }
+
+    /// Invariant 5: a stack that was ever stable is deleted only with an approval that names it.
+    fn what_was_ever_stable_is_kept(&self) -> Vec<String> {
+        let tokens = self.tokens();
+        let deleted = self.effects.iter().filter(|effect| effect.call == "DeleteStack" && effect.was_stable);
+        let unapproved = deleted.filter(|effect| {
+            !self.approvals(&tokens, effect).iter().any(|approval| match &approval.subject {
+                Subject::Proposal(proposal) => {
+                    proposal.stack == effect.stack && proposal.action != ProposedAction::Skip
+                }
+                Subject::ChangeSet(_) => false,
+            })
+        });
+        unapproved.map(|effect| format!("5: {} was stable once, and was deleted", effect.stack)).collect()
+    }
+
+    /// Invariant 6: a protected resource goes only if the approval listed it.
+    fn what_is_protected_is_lost_only_if_approved(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        let tokens = self.tokens();
+        let lost = self.losses.iter().filter(|loss| is_protected(&loss.resource_type) && !loss.was_new);
+        for loss in lost {
+            let effects = self.effects.iter().filter(|effect| effect.token == loss.token);
+            let named = effects.flat_map(|effect| self.approvals(&tokens, effect)).any(|approval| {
+                match &approval.subject {
+                    Subject::ChangeSet(set) => set.changes.iter().any(|change| {
+                        change.logical_id == loss.logical_id && change.danger == Danger::Destroys
+                    }),
+                    Subject::Proposal(proposal) => {
+                        proposal.resources.iter().any(|resource| resource.name == loss.logical_id)
+                    }
+                }
+            });
+            if !named {
+                broken.push(format!("6: {} left {}, which nobody approved", loss.logical_id, loss.stack));
+            }
+        }
+        broken
+    }
+
+    /// Invariant 10: nothing is left open.
+    fn every_deployment_is_closed(&self) -> Vec<String> {
+        let open = self.deployments.iter().filter(|deployment| !deployment.state.is_final());
+        let mut broken: Vec<String> =
+            open.map(|open| format!("10: deployment {} is still {:?}", open.execution, open.state)).collect();
+        if let Some(holder) = self.environment.as_ref().and_then(|environment| environment.holder.as_ref()) {
+            broken.push(format!("10: {} still holds the environment", holder.execution));
+        }
+        broken
+    }
+
+    /// Evidence is earned by checks that passed, and by nothing else.
+    fn evidence_follows_checks(&self) -> Vec<String> {
+        let unproven = self.evidence.iter().flatten().filter(|evidence| {
+            let earlier = evidence.deployment == lockstep_domain::ids::DeploymentId::of_execution("earlier");
+            let ground = !self
+                .deployments
+                .iter()
+                .any(|d| d.id == evidence.deployment && self.harness.is_of_this_case(&d.execution));
+            !earlier && !ground && !self.harness.checked.borrow().contains(&evidence.deployment)
+        });
+        unproven.map(|evidence| format!("4: {} passed without its checks", evidence.version)).collect()
+    }
+
+    /// Invariant 10: an execution that succeeded brought the stack to its release, and says so in the ledger.
+    pub fn success_is_true(&self, run: &Run) -> Vec<String> {
+        if !matches!(run.end, End::Succeeded(_)) {
+            return Vec::new();
+        }
+        let mut broken = Vec::new();
+        let wanted = &release(self.scenario.version).release;
+        let stack = format!("{}-logs", self.scenario.stage);
+        let ended =
+            |status: &StackStatus| status.phase() == Phase::Ended && *status != StackStatus::ReviewInProgress;
+        match self.harness.cloud.runs(&stack) {
+            Some((template, _, status)) if ended(&status) => {
+                if Digest::of(template.as_bytes()) != wanted.template_digest {
+                    broken.push(format!("10: {stack} does not run the template of {}", wanted.version));
+                }
+            }
+            other => {
+                broken.push(format!("10: success, and {stack} is {:?}", other.map(|(_, _, status)| status)))
+            }
+        }
+        let says = |deployed: &Deployed| deployed.digest == wanted.digest && deployed.checked;
+        let deployed = self.environment.as_ref().and_then(|environment| environment.deployed.as_ref());
+        if !deployed.is_some_and(says) {
+            broken.push("10: success, and the environment does not say so".to_owned());
+        }
+        let id = deployment_of(run);
+        let state = self.deployments.iter().find(|deployment| deployment.id == id).map(|found| found.state);
+        if !matches!(state, Some(DeploymentState::Succeeded | DeploymentState::NoChanges)) {
+            broken.push(format!("10: success, and the deployment is {state:?}"));
+        }
+        if self.evidence[0].is_none() {
+            broken.push("10: success, and there is no evidence of it".to_owned());
+        }
+        broken
+    }
+}
+
+/// Invariant 10: in bounded steps.
+pub fn steps_are_bounded(run: &Run) -> Vec<String> {
+    if run.transitions <= TRANSITIONS_MAX {
+        return Vec::new();
+    }
+    vec![format!("10: {} transitions, ended {}", run.transitions, word(run))]
+}
+
+/// What CloudFormation was to do, judged as it was.
+fn truth(effect: &Effect) -> Vec<Change> {
+    let none = BTreeSet::new();
+    effect.changes.iter().map(|change| change.clone().judged(&[], &none, Beneath::NotNested)).collect()
+}
+
+fn number(value: &Value) -> u64 {
+    value["N"].as_str().and_then(|number| number.parse().ok()).unwrap_or_default()
+}
+
+fn text(value: &Value) -> &str {
+    value["S"].as_str().unwrap_or_default()
+}

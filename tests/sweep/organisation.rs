@@ -1,0 +1,160 @@
+//! An organisation with three stages, and the releases of one component.
+
+use lockstep_domain::ids::RepositoryId;
+use lockstep_domain::packaging::{self, Package};
+use lockstep_domain::records::{Config, ConfigKind, Evidence, Release, ReleaseState};
+use std::sync::OnceLock;
+
+/// The stages.
+const STAGES: &str = r#"
+[[stages]]
+name = "test"
+account = "111111111111"
+region = "eu-west-1"
+[[stages]]
+name = "ci"
+account = "111111111111"
+region = "eu-west-1"
+propagates = true
+[[stages]]
+name = "production"
+account = "222222222222"
+region = "eu-west-1"
+approval = true
+"#;
+
+const MANIFEST: &str = r#"[component]
+name = "logs"
+version = "1.0"
+template = "template.yaml"
+team = "platform"
+function = "logging"
+
+[[checks]]
+kind = "output"
+name = "Host"
+matches = ".+"
+"#;
+
+/// What runs at first.
+pub const FIRST: &str = "1.0.0";
+/// Changes a topic in place and adds one.
+pub const SAFE: &str = "1.0.1";
+/// Replaces the topic, and so perhaps the bucket that is named after it.
+pub const CONDITIONAL: &str = "1.0.2";
+/// Removes the bucket.
+pub const REMOVAL: &str = "1.0.3";
+/// Differs in nothing that is deployed.
+pub const EQUAL: &str = "1.0.4";
+
+const BUCKET: &str = "  Bucket:
+    Type: AWS::S3::Bucket
+    DeletionPolicy: Retain
+    UpdateReplacePolicy: Retain
+    Properties:
+      BucketName: !GetAtt Topic.TopicName
+";
+
+fn template(topic: &str, more: &str) -> String {
+    format!(
+        "Parameters:\n  Size:\n    Type: String\n    Default: '7'\nResources:\n  Topic:\n    Type: AWS::SNS::Topic\n    \
+         Properties:\n{topic}{more}Outputs:\n  Host:\n    Value: !Ref Topic\n"
+    )
+}
+
+/// The template of a version.
+fn template_of(version: &str) -> String {
+    let (one, two) = ("      DisplayName: one\n", "      DisplayName: two\n");
+    let alarm = format!("{BUCKET}  Alarm:\n    Type: AWS::SNS::Topic\n");
+    match version {
+        SAFE => template(two, &alarm),
+        CONDITIONAL => template("      TopicName: renamed\n", BUCKET),
+        REMOVAL => template(one, ""),
+        _ => template(one, BUCKET),
+    }
+}
+
+/// A release with its artifact.
+#[derive(Debug)]
+pub struct Made {
+    /// The release.
+    pub release: Release,
+    /// Its artifact.
+    pub artifact: Vec<u8>,
+    /// The template that is deployed to lasting stages.
+    pub template: String,
+}
+
+/// Every release.
+pub fn releases() -> &'static [Made] {
+    static MADE: OnceLock<Vec<Made>> = OnceLock::new();
+    MADE.get_or_init(|| [FIRST, SAFE, CONDITIONAL, REMOVAL, EQUAL].into_iter().map(make).collect())
+}
+
+/// The release of this version.
+pub fn release(version: &str) -> &'static Made {
+    let found = releases().iter().find(|made| made.release.version.to_string() == version);
+    found.unwrap_or_else(|| panic!("no release {version}"))
+}
+
+fn make(version: &str) -> Made {
+    let template = template_of(version);
+    let mut files = vec![
+        ("lockstep.toml".to_owned(), MANIFEST.as_bytes().to_vec()),
+        ("template.yaml".to_owned(), template.as_bytes().to_vec()),
+    ];
+    if version == EQUAL {
+        files.push(("README.md".to_owned(), b"read me".to_vec()));
+    }
+    let package = packaging::plan("", &files.into_iter().collect(), &packaging::World::default());
+    let package = package.unwrap_or_else(|problems| panic!("{version}: {problems:?}"));
+    Made { release: record(version, &package), artifact: package.artifact, template }
+}
+
+fn record(version: &str, package: &Package) -> Release {
+    Release {
+        component: "logs".parse().expect("a name"),
+        version: version.parse().expect("a version"),
+        state: ReleaseState::Published,
+        repository: RepositoryId::github("acme", "logs").expect("a repository"),
+        commit: "a".repeat(40).parse().expect("a commit"),
+        author: "Ada".into(),
+        template: "template.yaml".into(),
+        folder: String::new(),
+        artifact: format!("releases/logs/{version}.zip"),
+        digest: package.digest.clone(),
+        source_digest: package.source_digest.clone(),
+        template_digest: package.template_digest.clone(),
+        test_template_digest: package.test_template_digest.clone(),
+        image_lock: package.image_lock.clone(),
+        outputs: package.outputs.clone(),
+        team: "platform".into(),
+        function: "logging".into(),
+        packaged_at: jiff::Timestamp::UNIX_EPOCH,
+        execution: "arn:release".into(),
+        failure: None,
+    }
+}
+
+/// The applied stages.
+pub fn stages() -> Config {
+    Config {
+        config: ConfigKind::Stages,
+        version: 1,
+        text: STAGES.into(),
+        applied_by: "arn:aws:iam::111111111111:user/ada".into(),
+        applied_at: jiff::Timestamp::UNIX_EPOCH,
+    }
+}
+
+/// The proof that a release passed `stage`.
+pub fn evidence(release: &Release, stage: &str) -> Evidence {
+    Evidence {
+        component: release.component.clone(),
+        digest: release.digest.clone(),
+        stage: stage.parse().expect("a stage"),
+        version: release.version.clone(),
+        deployment: lockstep_domain::ids::DeploymentId::of_execution("earlier"),
+        passed_at: jiff::Timestamp::UNIX_EPOCH,
+    }
+}

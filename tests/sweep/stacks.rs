@@ -1,0 +1,219 @@
+//! Between the functions and CloudFormation: faults.
+
+use crate::bugs::Bug;
+use crate::faults::{Faults, Kind, Pause, Site};
+use lockstep_domain::diagnosis::StackEvent;
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::stack_plan::LiveResource;
+use lockstep_platform::cloudformation::{ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks};
+use lockstep_platform::testing::clock::VirtualClock;
+use lockstep_platform::testing::cloudformation::{SimCloudFormation, SimStacks};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a call takes.
+const CALL_TIME: Duration = Duration::from_millis(100);
+
+/// CloudFormation, struck where the case says so.
+pub struct StruckStacks {
+    cloud: SimCloudFormation,
+    stacks: SimStacks,
+    faults: Arc<Faults>,
+    clock: VirtualClock,
+    bug: Option<Bug>,
+}
+
+impl StruckStacks {
+    /// `cloud`, struck by `faults`.
+    pub fn new(
+        cloud: &SimCloudFormation,
+        faults: &Arc<Faults>,
+        clock: &VirtualClock,
+        bug: Option<Bug>,
+    ) -> Self {
+        let (cloud, stacks) = (cloud.clone(), cloud.stacks());
+        Self { cloud, stacks, faults: Arc::clone(faults), clock: clock.clone(), bug }
+    }
+
+    /// What [`Bug::ApprovalByName`] takes a change set's ARN for: whichever was made last.
+    fn newest_change_set(&self, asked: &str) -> String {
+        let made = self.cloud.effects().into_iter().rev().find(|effect| effect.call == "CreateChangeSet");
+        match made.and_then(|made| made.change_set) {
+            Some(newest) if asked == crate::bugs::BY_NAME => newest,
+            _ => asked.to_owned(),
+        }
+    }
+
+    fn token(&self, token: &str) -> String {
+        let mut token = token.to_owned();
+        if let Some(bug) = self.bug {
+            bug.twist_token(&mut token);
+        }
+        token
+    }
+
+    /// Makes a call, or what the case makes of it.
+    pub async fn call<T>(
+        &self,
+        name: &str,
+        site: Site,
+        call: impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.clock.advance(CALL_TIME);
+        let struck = |kind| Failure::new(kind, format!("{name}: struck"));
+        match self.faults.meet(name, site) {
+            None => call().await,
+            Some(Kind::Before) => Err(struck(FailureKind::Transient)),
+            Some(Kind::Throttled) => Err(struck(FailureKind::Throttled)),
+            Some(Kind::Lost) => {
+                call().await?;
+                Err(struck(FailureKind::Transient))
+            }
+            Some(Kind::Stale) => {
+                self.cloud.read_stale_once();
+                call().await
+            }
+            Some(Kind::Twice) => {
+                call().await?;
+                call().await
+            }
+            Some(Kind::Crash) => {
+                call().await?;
+                self.faults.pause(Pause::Crash).await;
+                Err(struck(FailureKind::Bug))
+            }
+            Some(Kind::Superseded) => {
+                self.faults.pause(Pause::Superseded).await;
+                call().await
+            }
+            Some(Kind::Slow) => {
+                self.faults.pause(Pause::Slow).await;
+                call().await
+            }
+        }
+    }
+}
+
+impl Stacks for StruckStacks {
+    async fn describe(&self, stack: &str) -> Result<Option<Stack>, Failure> {
+        let seen = self.call("DescribeStacks", Site::Read, async || self.stacks.describe(stack).await).await;
+        match self.bug {
+            Some(bug) => bug.twist_stack(seen),
+            None => seen,
+        }
+    }
+
+    async fn events(
+        &self,
+        stack: &str,
+        enough: &dyn Fn(&[StackEvent]) -> bool,
+    ) -> Result<Vec<StackEvent>, Failure> {
+        let events = async || self.stacks.events(stack, enough).await;
+        let seen = self.call("DescribeStackEvents", Site::Read, events).await;
+        match self.bug {
+            Some(Bug::EmptyIsAbsent) => Ok(seen.unwrap_or_default()),
+            Some(bug) => seen.map(|events| bug.twist_events(events)),
+            None => seen,
+        }
+    }
+
+    async fn resources(&self, stack: &str) -> Result<Vec<LiveResource>, Failure> {
+        let seen =
+            self.call("ListStackResources", Site::Read, async || self.stacks.resources(stack).await).await;
+        match self.bug {
+            Some(Bug::SurvivorsIgnored | Bug::OnceStableRecreated) => seen.map(|_| Vec::new()),
+            Some(Bug::EmptyIsAbsent) => Ok(seen.unwrap_or_default()),
+            _ => seen,
+        }
+    }
+
+    async fn change_sets(&self, stack: &str) -> Result<Vec<String>, Failure> {
+        self.call("ListChangeSets", Site::Read, async || self.stacks.change_sets(stack).await).await
+    }
+
+    async fn importers(&self, export: &str) -> Result<Vec<String>, Failure> {
+        self.call("ListImports", Site::Read, async || self.stacks.importers(export).await).await
+    }
+
+    async fn validation_failures(&self, change_set: &str) -> Result<Vec<String>, Failure> {
+        let look = async || self.stacks.validation_failures(change_set).await;
+        self.call("DescribeEvents", Site::Read, look).await
+    }
+
+    async fn create_change_set(&self, wanted: &NewChangeSet) -> Result<Creation, Failure> {
+        let wanted = NewChangeSet { token: self.token(&wanted.token), ..wanted.clone() };
+        let create = async || self.stacks.create_change_set(&wanted).await;
+        self.call("CreateChangeSet", Site::Write, create).await
+    }
+
+    async fn describe_change_set(
+        &self,
+        stack: &str,
+        change_set: &str,
+    ) -> Result<Option<ChangeSetView>, Failure> {
+        let change_set = match self.bug {
+            Some(Bug::ApprovalByName) => self.newest_change_set(change_set),
+            _ => change_set.to_owned(),
+        };
+        let seen = self
+            .call("DescribeChangeSet", Site::Read, async || {
+                self.stacks.describe_change_set(stack, &change_set).await
+            })
+            .await?;
+        Ok(match self.bug {
+            Some(bug) => seen.map(|view| bug.twist_change_set(view)),
+            None => seen,
+        })
+    }
+
+    async fn delete_change_set(&self, stack: &str, change_set: &str) -> Result<(), Failure> {
+        let delete = async || self.stacks.delete_change_set(stack, change_set).await;
+        self.call("DeleteChangeSet", Site::Write, delete).await
+    }
+
+    async fn execute_change_set(&self, change_set: &str, token: &str) -> Result<Execution, Failure> {
+        let token = self.token(token);
+        let change_set = match self.bug {
+            Some(Bug::ApprovalByName) => self.newest_change_set(change_set),
+            _ => change_set.to_owned(),
+        };
+        let execute = async || self.stacks.execute_change_set(&change_set, &token).await;
+        self.call("ExecuteChangeSet", Site::Write, execute).await
+    }
+
+    async fn delete_stack(
+        &self,
+        arn: &str,
+        token: &str,
+        role: &str,
+        retain: &[String],
+    ) -> Result<(), Failure> {
+        let token = self.token(token);
+        let delete = async || self.stacks.delete_stack(arn, &token, role, retain).await;
+        self.call("DeleteStack", Site::Write, delete).await
+    }
+
+    async fn rollback_stack(&self, arn: &str, token: &str, role: &str) -> Result<(), Failure> {
+        let token = self.token(token);
+        let rollback = async || self.stacks.rollback_stack(arn, &token, role).await;
+        self.call("RollbackStack", Site::Write, rollback).await
+    }
+
+    async fn continue_update_rollback(
+        &self,
+        arn: &str,
+        token: &str,
+        role: &str,
+        skip: &[String],
+    ) -> Result<(), Failure> {
+        let token = self.token(token);
+        let go_on = async || self.stacks.continue_update_rollback(arn, &token, role, skip).await;
+        self.call("ContinueUpdateRollback", Site::Write, go_on).await
+    }
+
+    async fn cancel_update_stack(&self, arn: &str, token: &str) -> Result<(), Failure> {
+        let token = self.token(token);
+        let cancel = async || self.stacks.cancel_update_stack(arn, &token).await;
+        self.call("CancelUpdateStack", Site::Write, cancel).await
+    }
+}

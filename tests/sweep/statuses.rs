@@ -1,0 +1,40 @@
+//! Every status a stack can be in has its answer: success, or a named state that needs a person.
+
+use crate::cases::block_on;
+use crate::harness::Harness;
+use crate::organisation::{FIRST, SAFE};
+use crate::scenarios::{Step, deploy, word};
+use lockstep_domain::records::Decision;
+use lockstep_domain::stack_plan::StackStatus;
+use serde_json::json;
+
+/// How a deployment ends that finds the stack of its environment in `status`, and what it did on the way.
+async fn found_in(status: &StackStatus) -> (String, String) {
+    let harness = Harness::new().await;
+    harness.faults.suspend(true);
+    for (number, step) in [Step::Deploy("ci", FIRST), Step::Status(status.clone())].iter().enumerate() {
+        step.take(&harness, number).await;
+    }
+    harness.answers.replace(vec![Decision::Approve; 3]);
+    let effects = harness.cloud.effects().len();
+    let input = json!({"component": "logs", "version": SAFE, "stage": "ci"});
+    let run = deploy(&harness, "case", &input).await;
+    let calls: Vec<&str> =
+        harness.cloud.effects().split_off(effects).iter().map(|effect| effect.call).collect();
+    (word(&run).to_owned(), calls.join(" "))
+}
+
+#[test]
+fn every_status_of_a_stack_has_an_answer() {
+    let mut covered = 0;
+    for status in StackStatus::ALL {
+        let (end, calls) = block_on(found_in(status));
+        println!("{:42} {end:16} {calls}", status.as_str());
+        assert!(
+            ["SUCCEEDED", "StackNeedsHuman", "Transient"].contains(&end.as_str()),
+            "{status}: {end} after {calls}"
+        );
+        covered += 1;
+    }
+    println!("{covered} of {} statuses", StackStatus::ALL.len());
+}

@@ -1,0 +1,181 @@
+//! Between the functions and DynamoDB, Lambda and Step Functions: faults, and a record of every write.
+
+use crate::bugs::Bug;
+use crate::faults::{Faults, Kind, Pause, Site};
+use lockstep_platform::testing::clock::VirtualClock;
+use lockstep_platform::testing::{FakeAws, Middleman, Reply, Request, TABLE};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long a call takes.
+const CALL_TIME: Duration = Duration::from_millis(20);
+
+/// A record as it was written.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// When.
+    pub at: jiff::Timestamp,
+    /// The kind of record.
+    pub kind: String,
+    /// Its partition key.
+    pub pk: String,
+    /// Its body, as DynamoDB JSON.
+    pub body: Value,
+}
+
+/// The middleman of one case.
+pub struct Wire {
+    /// What strikes.
+    pub faults: Arc<Faults>,
+    /// The time.
+    pub clock: VirtualClock,
+    /// The mistake that is planted.
+    pub bug: Option<Bug>,
+    /// Everything that was written, in order.
+    pub written: Arc<Mutex<Vec<Written>>>,
+    /// Items before their last write, and when that was: what a read that is not consistent may show.
+    pub past: Mutex<BTreeMap<String, (jiff::Timestamp, Reply)>>,
+}
+
+impl Wire {
+    /// Serves a request, and remembers what it wrote.
+    fn serve(&self, request: &Request, account: &FakeAws) -> Reply {
+        self.clock.advance(CALL_TIME);
+        if let Some(reply) = self.bug.and_then(|bug| bug.swallows(request)) {
+            return reply;
+        }
+        if self.bug == Some(Bug::StaleLedger) {
+            if let Some(stale) = self.stale(request) {
+                return stale;
+            }
+            self.keep_what_was(request, account);
+        }
+        let reply = account.serve(request);
+        if reply.0 == 200 {
+            self.remember(request);
+        }
+        reply
+    }
+
+    /// What an inconsistent read shows for a moment after a write.
+    fn stale(&self, request: &Request) -> Option<Reply> {
+        let body: Value = serde_json::from_str(&request.body).ok()?;
+        let inconsistent = request.operation == "GetItem" && body["ConsistentRead"] != true;
+        let past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, reply) = past.get(&body["Key"].to_string()).filter(|_| inconsistent)?;
+        (self.clock.now().duration_since(*at) < jiff::SignedDuration::from_secs(1)).then(|| reply.clone())
+    }
+
+    fn keep_what_was(&self, request: &Request, account: &FakeAws) {
+        for item in puts(request) {
+            let key = json!({"pk": item["pk"], "sk": item["sk"]});
+            let get = json!({"TableName": TABLE, "Key": key, "ConsistentRead": true}).to_string();
+            let get = Request { operation: "GetItem".into(), function: String::new(), body: get };
+            let was = (self.clock.now(), account.serve(&get));
+            self.past.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_string(), was);
+        }
+    }
+
+    fn remember(&self, request: &Request) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = |value: &Value| value["S"].as_str().unwrap_or_default().to_owned();
+        written.extend(puts(request).into_iter().map(|item| Written {
+            at: self.clock.now(),
+            kind: text(&item["kind"]),
+            pk: text(&item["pk"]),
+            body: item["body"]["M"].clone(),
+        }));
+    }
+
+    async fn strike(&self, request: &Request, account: &FakeAws, kind: Kind) -> Option<Reply> {
+        match kind {
+            Kind::Before => {
+                Some((500, json!({"__type": "InternalServerError", "message": "struck"}).to_string()))
+            }
+            Kind::Throttled => {
+                Some((400, json!({"__type": "ThrottlingException", "message": "struck"}).to_string()))
+            }
+            Kind::Lost => {
+                self.serve(request, account);
+                None
+            }
+            Kind::Twice => {
+                self.serve(request, account);
+                Some(self.serve(request, account))
+            }
+            Kind::Crash => {
+                self.serve(request, account);
+                self.faults.pause(Pause::Crash).await;
+                None
+            }
+            Kind::Superseded | Kind::Slow => {
+                let why = if kind == Kind::Slow { Pause::Slow } else { Pause::Superseded };
+                self.faults.pause(why).await;
+                Some(self.serve(request, account))
+            }
+            Kind::Stale => Some(self.serve(request, account)),
+        }
+    }
+}
+
+/// The items that a request would write.
+fn puts(request: &Request) -> Vec<Value> {
+    let mut body: Value = serde_json::from_str(&request.body).unwrap_or_default();
+    let puts = match request.operation.as_str() {
+        "PutItem" => vec![body["Item"].take()],
+        "TransactWriteItems" => {
+            let items = body["TransactItems"].as_array_mut().into_iter().flatten();
+            items.map(|item| item["Put"]["Item"].take()).collect()
+        }
+        _ => Vec::new(),
+    };
+    puts.into_iter().filter(Value::is_object).collect()
+}
+
+/// What a request is about, in a word.
+fn subject(request: &Request) -> String {
+    let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
+    let kind = |item: &Value| item["kind"]["S"].as_str().unwrap_or_default().to_owned();
+    match request.operation.as_str() {
+        "PutItem" => kind(&body["Item"]),
+        "TransactWriteItems" => {
+            let items = body["TransactItems"].as_array().into_iter().flatten();
+            items.map(|item| kind(&item["Put"]["Item"])).collect::<Vec<_>>().join("+")
+        }
+        "GetItem" | "DeleteItem" => {
+            let pk = body["Key"]["pk"]["S"].as_str().unwrap_or_default();
+            pk.split('#').next().unwrap_or_default().to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+impl Middleman for Wire {
+    fn pass<'a>(
+        &'a self,
+        mut request: Request,
+        account: &'a FakeAws,
+    ) -> Pin<Box<dyn Future<Output = Option<Reply>> + Send + 'a>> {
+        Box::pin(async move {
+            if let Some(bug) = self.bug {
+                bug.twist_request(&mut request);
+            }
+            let site = match request.operation.as_str() {
+                "GetItem" | "Query" | "DescribeExecution" => Site::Consistent,
+                _ => Site::Write,
+            };
+            let name = format!("{} {}", request.operation, subject(&request));
+            let mut reply = match self.faults.meet(name.trim(), site) {
+                None => Some(self.serve(&request, account)),
+                Some(kind) => self.strike(&request, account, kind).await,
+            };
+            if let (Some(bug), Some(reply)) = (self.bug, &mut reply) {
+                bug.twist_reply(&request, reply);
+            }
+            reply
+        })
+    }
+}
