@@ -57,6 +57,33 @@ fn every_state_machine_is_installed_and_what_changes_stacks_once_on_each_path() 
     assert_eq!(files, MACHINES.iter().map(|m| format!("{m}.asl.json")).collect());
 }
 
+/// Row 57 of the failure modes: an Express workflow runs a state again as it likes.
+#[test]
+fn every_state_machine_is_installed_as_a_standard_one() {
+    for stack in stacks() {
+        for (id, properties) in stack.resources("AWS::StepFunctions::StateMachine") {
+            assert_eq!(properties["StateMachineType"], "STANDARD", "{id}");
+        }
+    }
+}
+
+/// Row 60: a wait that looks every `TimeoutSeconds` until its execution is over, at eleven events for each look that is
+/// a task and two for each that is a choice
+/// (<https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>).
+#[test]
+fn the_longest_wait_fits_into_an_executions_history() {
+    const EVENTS_MAX: u64 = 25_000;
+    const EVENTS_OF_A_LOOK: u64 = 6 + 5 + 2;
+    let mut waits = 0;
+    for state in all_states().iter().filter(|state| state.waits()) {
+        let whole = definition(state.machine)["TimeoutSeconds"].as_u64().unwrap();
+        let wait = state.value["TimeoutSeconds"].as_u64().unwrap();
+        assert!(whole / wait * EVENTS_OF_A_LOOK < EVENTS_MAX, "{}", state.at());
+        waits += 1;
+    }
+    assert!(waits > 5);
+}
+
 #[test]
 fn every_placeholder_is_substituted_and_every_substitution_is_used() {
     for Installed { name, machine, substitutions, .. } in installed(&stacks()) {

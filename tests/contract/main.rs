@@ -6,6 +6,7 @@
 mod checks;
 mod environment;
 mod expressions;
+mod failure_modes;
 mod iam;
 mod installed;
 mod machine;

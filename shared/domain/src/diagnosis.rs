@@ -220,6 +220,22 @@ mod tests {
         assert_eq!(told(&[root(events)]), ["A: limit reached", "B: name taken"]);
     }
 
+    /// Row 23 of the failure modes.
+    #[test]
+    fn a_stack_policy_that_denies_is_the_cause_that_is_told() {
+        let denied =
+            "Action denied by stack policy: Statement [#1] does not allow [Update:*] for resource [Archive];";
+        let events = vec![
+            about_the_stack(
+                3,
+                "UPDATE_ROLLBACK_IN_PROGRESS",
+                "The following resource(s) failed to update: [Archive].",
+            ),
+            event(2, "Archive", "UPDATE_FAILED", denied),
+        ];
+        assert_eq!(told(&[root(events)]), [format!("Archive: {denied}")]);
+    }
+
     #[test]
     fn a_reason_that_merely_speaks_of_cancelling_is_a_reason() {
         let events = vec![event(1, "A", "CREATE_FAILED", "The order was cancelled by the owner")];

@@ -576,6 +576,9 @@ fn an_operation_without_a_trace_never_began_whatever_the_stack_says() {
 fn an_operation_is_over_when_its_events_and_the_stack_agree() {
     assert_eq!(outcome(&progress(Some("UPDATE_COMPLETE"), true, "UPDATE_COMPLETE")), Outcome::Succeeded);
     assert_eq!(outcome(&progress(Some("UPDATE_COMPLETE"), true, "UPDATE_IN_PROGRESS")), Outcome::Running);
+    // Row 5: the stack as it was before it was created.
+    assert_eq!(outcome(&progress(Some("CREATE_COMPLETE"), true, "REVIEW_IN_PROGRESS")), Outcome::Running);
+    assert_eq!(outcome(&progress(Some("CREATE_IN_PROGRESS"), true, "REVIEW_IN_PROGRESS")), Outcome::Running);
     assert_eq!(outcome(&progress(Some("UPDATE_IN_PROGRESS"), true, "UPDATE_COMPLETE")), Outcome::Running);
     assert_eq!(
         outcome(&progress(Some("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"), true, "UPDATE_COMPLETE")),
