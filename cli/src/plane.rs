@@ -10,7 +10,7 @@ use lockstep_domain::error::Problem;
 use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::payloads::operator::{Applied, Refused, Request};
 use lockstep_domain::records::{
-    BreakGlass, Config, ConfigKind, Deployment, Environment, Event, Image, Record, Release, Step,
+    BreakGlass, Config, ConfigKind, Deployment, Environment, Event, Image, Record, Release, Step, SweepReport,
 };
 use lockstep_domain::stages::Stages;
 use lockstep_platform::aws::Aws;
@@ -110,6 +110,11 @@ impl Plane {
     /// Every time somebody let a release in without evidence, newest first.
     pub async fn broken_glass(&self) -> Result<Vec<BreakGlass>, Failure> {
         Ok(records(self.ledger.list_kind(LISTED).await?))
+    }
+
+    /// What the last sweep found and did, if there was one.
+    pub async fn last_sweep(&self) -> Result<Option<SweepReport>, Failure> {
+        Ok(self.ledger.get(&SweepReport::last()).await?.map(|found| found.record))
     }
 
     /// The deliveries of pushes, newest first.

@@ -5,7 +5,8 @@ use crate::Report;
 use crate::failure::Failure;
 use crate::plane::Plane;
 use crate::surroundings::Surroundings;
-use crate::views::{status::matrix, time};
+use crate::views::status::{left_by_sweep, matrix};
+use crate::views::time;
 use clap::Args;
 use comfy_table::Row;
 use lockstep_domain::ids::ComponentName;
@@ -71,5 +72,9 @@ pub async fn status(global: &Global, surroundings: &Surroundings) -> Result<Repo
         output.table(["clone", "component", "stage", "version"], matrix.other_rows());
     }
     matrix.notes().iter().for_each(|note| output.line(note));
-    Ok(Report::done(json!(matrix)))
+    let sweep = plane.last_sweep().await?;
+    sweep.iter().flat_map(left_by_sweep).for_each(|line| output.line(line));
+    let mut document = json!(matrix);
+    document["sweep"] = json!(sweep);
+    Ok(Report::done(document))
 }

@@ -36,7 +36,8 @@ fn sentence(action: ProposedAction, none: bool) -> &'static str {
     match (action, none) {
         (ProposedAction::Delete, true) => "it would be DELETED; it holds nothing that is protected",
         (ProposedAction::Delete, false) => {
-            "it would be DELETED, and with it these protected resources and what they hold:"
+            "it would be DELETED, and with it, but for what their deletion policies retain, these protected resources \
+             and what they hold:"
         }
         (ProposedAction::Retain, true) => "what is left of it would be DELETED",
         (ProposedAction::Retain, false) => {

@@ -1,7 +1,8 @@
 //! The matrix of `lockstep status`: which version of every component is where, and what is odd about it.
 
+use super::time;
 use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
-use lockstep_domain::records::{BreakGlass, Environment};
+use lockstep_domain::records::{BreakGlass, Environment, SweepReport};
 use lockstep_domain::stages::{Stages, TEST};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -163,12 +164,22 @@ impl Matrix {
     }
 }
 
+/// What the last sweep could not put in order, a line each; nothing if it could.
+pub fn left_by_sweep(sweep: &SweepReport) -> Vec<String> {
+    if sweep.left.is_empty() {
+        return Vec::new();
+    }
+    let head = format!("the sweep of {} left for a person:", time(sweep.at));
+    let left = sweep.left.iter().map(|left| format!("  {}: {}", left.what, left.why));
+    std::iter::once(head).chain(left).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::views::testing::{at, environment};
     use lockstep_domain::ids::Digest;
-    use lockstep_domain::records::{Deployed, Holder};
+    use lockstep_domain::records::{Deployed, Holder, Leftover};
 
     fn stages() -> Stages {
         Stages::parse("stages.toml", lockstep_domain::stages::EXAMPLE).unwrap()
@@ -257,5 +268,20 @@ mod tests {
             ]
         );
         assert_eq!(matrix(&stages(), &[tainted], &[broken("arn:another")]).notes().len(), 1);
+    }
+
+    #[test]
+    fn what_the_sweep_could_not_remove_is_told_with_why() {
+        let mut sweep = SweepReport::new(at(0));
+        assert!(left_by_sweep(&sweep).is_empty());
+        let why = "its bucket is not empty".to_owned();
+        sweep.left.push(Leftover { what: "test/logs-0123456".into(), why });
+        assert_eq!(
+            left_by_sweep(&sweep),
+            [
+                "the sweep of 1970-01-01 00:00:00Z left for a person:",
+                "  test/logs-0123456: its bucket is not empty"
+            ]
+        );
     }
 }

@@ -31,8 +31,8 @@ pub fn check_path(release: &Release, stage: &Stage, path: Path) -> Result<(), Fa
             "releases come to {name} by promotion only; use `lockstep promote {component}@{version} --to {name}`"
         ))),
         (Path::Promotion, Path::Delivery) => Err(Failure::rejected(format!(
-            "releases come to {name} by themselves after a push, not by promotion; to deploy this one again start \
-             lockstep-delivery-deploy"
+            "releases come to {name} by themselves after a push, not by promotion; to deploy this one use \
+             `lockstep deploy {component}@{version} --to {name}`"
         ))),
     }
 }
