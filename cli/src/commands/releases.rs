@@ -9,7 +9,7 @@ use crate::views::{status::matrix, time};
 use clap::Args;
 use comfy_table::Row;
 use lockstep_domain::ids::ComponentName;
-use lockstep_domain::records::{Release, ReleaseState};
+use lockstep_domain::records::{Leftover, Release, ReleaseState, SweepReport};
 use serde_json::json;
 
 /// What `releases` takes.
@@ -71,5 +71,32 @@ pub async fn status(global: &Global, surroundings: &Surroundings) -> Result<Repo
         output.table(["clone", "component", "stage", "version"], matrix.other_rows());
     }
     matrix.notes().iter().for_each(|note| output.line(note));
-    Ok(Report::done(json!(matrix)))
+    let sweep = plane.ledger.get::<SweepReport>(&SweepReport::last()).await?.map(|found| found.record);
+    left_for_a_person(sweep.as_ref()).iter().for_each(|line| output.line(line));
+    let mut document = json!(matrix);
+    document["sweep"] = json!(sweep);
+    Ok(Report::done(document))
+}
+
+/// What the last sweep could not put in order.
+fn left_for_a_person(sweep: Option<&SweepReport>) -> Vec<String> {
+    let line = |left: &Leftover| format!("left by the sweep: {}: {}", left.what, left.why);
+    sweep.iter().flat_map(|sweep| &sweep.left).map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_tells_what_the_last_sweep_left_and_why() {
+        assert!(left_for_a_person(None).is_empty());
+        let mut sweep = SweepReport::new(jiff::Timestamp::UNIX_EPOCH);
+        assert!(left_for_a_person(Some(&sweep)).is_empty());
+        sweep.left.push(Leftover { what: "test/logs-1".into(), why: "a bucket is not empty".into() });
+        assert_eq!(
+            left_for_a_person(Some(&sweep)),
+            ["left by the sweep: test/logs-1: a bucket is not empty"]
+        );
+    }
 }
