@@ -10,6 +10,7 @@ mod events;
 mod gates;
 mod operating;
 mod recovery;
+mod sweeps;
 mod world;
 
 use lockstep_cli::failure::Failure;
@@ -71,6 +72,9 @@ async fn promises(world: &mut World) -> Result<(), Failure> {
     // From here on the test itself is root: it does what nobody else may, and what an installer does.
     let trust = "what a push reaches cannot act in production, whatever it is told: IAM refuses it";
     world.promise(trust, gates::keep_delivery_out_of_production).await?;
+    let swept =
+        "what no event told of is found by a sweep: a dead holder, a lost delivery, an old throw-away stack";
+    world.promise(swept, sweeps::put_in_order).await?;
     let lost = "a lost event, and a forwarding rule that somebody deleted, delay a run and do not break it";
     world.promise(lost, events::may_be_lost).await?;
     world.promise("no image and no snapshot is shared with anybody", gates::share_nothing).await

@@ -89,9 +89,10 @@ fn rejected(error: String, cause: String, results: Vec<ComponentResult>) -> Summ
     Summary { outcome: "rejected".into(), error, cause, results }
 }
 
-/// The event, finished; nothing if it was finished before.
+/// The event, finished; nothing if it was finished before. One that failed and was tried again with success is done.
 pub fn finish(event: &Event, outcome: Outcome, now: Timestamp) -> Option<Event> {
-    if event.state == EventState::Finished {
+    let failed = matches!(event.end, Some(Outcome::Rejected(_) | Outcome::Quarantined(_)));
+    if event.state == EventState::Finished && !(failed && outcome == Outcome::Done) {
         return None;
     }
     Some(Event { state: EventState::Finished, end: Some(outcome), finished_at: Some(now), ..event.clone() })

@@ -210,7 +210,7 @@ fn what_is_given_up_is_approved_name_by_name_and_refused_without() {
     let names = ["Logs".to_owned(), "Archive".to_owned()];
     let (_, decided) = decide(&asking, &answer_about(&key, &digest, &names), at(2)).unwrap();
     let Decided::Now(decided) = decided else { panic!("decided before") };
-    assert_eq!(allowed(&decided, at(3)), [proposal.clone()]);
+    assert_eq!(allowed(&decided, at(3)), std::slice::from_ref(&proposal));
     let no = Answer { decision: Decision::Refuse, ..answer_about(&key, &digest, &[]) };
     assert!(decide(&asking, &no, at(2)).is_ok());
 }

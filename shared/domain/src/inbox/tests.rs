@@ -93,3 +93,11 @@ fn an_event_ends_once() {
     assert_eq!((finished.state, finished.finished_at), (EventState::Finished, Some(now)));
     assert_eq!(finish(&finished, Outcome::Rejected("late".into()), now), None);
 }
+
+#[test]
+fn what_failed_and_was_tried_again_with_success_is_done() {
+    let now = Timestamp::UNIX_EPOCH;
+    let rejected = finish(&event(), Outcome::Rejected("a typo".into()), now).unwrap();
+    assert_eq!(finish(&rejected, Outcome::Quarantined("worse".into()), now), None);
+    assert_eq!(finish(&rejected, Outcome::Done, now).unwrap().end, Some(Outcome::Done));
+}

@@ -36,7 +36,7 @@ fn an_old_push_is_not_started_after_a_newer_one_to_the_same_place() {
     // FAILURES 53.
     let accepted = pushed("a", EventState::Accepted, 0);
     let later = pushed("b", EventState::Finished, 1);
-    let EventStep::Supersede(overtaken) = event(&accepted, &[later.clone()], at(9)) else {
+    let EventStep::Supersede(overtaken) = event(&accepted, std::slice::from_ref(&later), at(9)) else {
         panic!("it would be started")
     };
     assert_eq!((overtaken.state, overtaken.end), (EventState::Finished, Some(Outcome::Superseded)));
