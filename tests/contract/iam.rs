@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The actions for which the service authorization reference leaves no resource but `*`
 /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>).
-const WITHOUT_RESOURCE: [&str; 3] = ["ec2:DescribeImages", "ec2:DescribeSnapshots", "states:SendTaskSuccess"];
+const WITHOUT_RESOURCE: [&str; 4] =
+    ["cloudformation:ListImports", "ec2:DescribeImages", "ec2:DescribeSnapshots", "states:SendTaskSuccess"];
 
 #[test]
 fn every_action_is_named_exactly() {

@@ -115,6 +115,12 @@ async fn allowed<W: World>(world: &W, loaded: &Loaded, change_set: &ChangeSet) -
     if same && approved {
         return Ok(());
     }
+    if same && deployment.approvals.iter().any(|approval| approval.subject.key() == change_set.arn) {
+        return Err(Failure::new(
+            FailureKind::ApprovalRefused,
+            format!("the approval of the change set {} has expired; deploy again", change_set.arn),
+        ));
+    }
     Err(Failure::bug(format!(
         "the change set {} is not the one that was planned and approved",
         change_set.arn

@@ -5,11 +5,10 @@ use crate::journal::note;
 use crate::load::Loaded;
 use crate::plan::{self, no_go};
 use crate::world::World;
-use jiff::Timestamp;
 use lockstep_domain::error::Failure;
 use lockstep_domain::ids::{DeploymentId, LogicalId};
 use lockstep_domain::payloads::Task;
-use lockstep_domain::records::{Operation, OperationKind, Proposal, ProposedAction};
+use lockstep_domain::records::{Operation, OperationKind, ProposedAction};
 use lockstep_domain::stack_plan::{Plan, Recovery, intend, operation_key};
 use lockstep_domain::token::client_token;
 use lockstep_platform::cloudformation::Stacks;
@@ -65,9 +64,9 @@ async fn journal<W: World>(
     let mut deployment = loaded.deployment.record.clone();
     deployment.operations.push(operation.clone());
     let mut environment = loaded.environment.record.clone();
-    if let Some(cost) = allowed(&loaded, recovery, operation.at) {
+    if let Some(cost) = &recovery.allowed {
         match cost.action {
-            ProposedAction::Retain => deployment.orphans.extend(cost.resources),
+            ProposedAction::Retain => deployment.orphans.extend(cost.resources.iter().cloned()),
             ProposedAction::Skip => environment.taint = Some(taint(operation)),
             ProposedAction::Delete => {}
         }
@@ -75,15 +74,6 @@ async fn journal<W: World>(
     let id = loaded.id().clone();
     loaded.save_both(world, deployment, environment).await?;
     Loaded::load(world, &id).await
-}
-
-/// The person's word that `recovery` makes use of.
-fn allowed(loaded: &Loaded, recovery: &Recovery, now: Timestamp) -> Option<Proposal> {
-    let mut given = loaded.allowed(now).into_iter().filter(|_| !recovery.without.is_empty());
-    given.find(|proposal| {
-        let names: Vec<&str> = proposal.resources.iter().map(|resource| resource.name.as_str()).collect();
-        recovery.without.iter().all(|name| names.contains(&name.as_str()))
-    })
 }
 
 fn taint(operation: &Operation) -> String {

@@ -200,6 +200,8 @@ pub struct Recovery {
     pub operation: OperationKind,
     /// The resources that a person allowed to retain or to skip.
     pub without: Vec<String>,
+    /// The person's word for that.
+    pub allowed: Option<Proposal>,
     /// The buckets of a throw-away stack that must be emptied first.
     pub empty: Vec<String>,
     /// Why, for the journal.

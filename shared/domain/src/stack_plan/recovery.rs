@@ -193,7 +193,14 @@ fn on_approval(
         );
     }
     let why = format!("a person allowed to {} {}", action.as_str(), without.join(", "));
-    Plan::Recover(Recovery { arn: stack.arn.clone(), operation, without, empty: Vec::new(), why })
+    Plan::Recover(Recovery {
+        arn: stack.arn.clone(),
+        operation,
+        without,
+        allowed: Some(proposal),
+        empty: Vec::new(),
+        why,
+    })
 }
 
 fn once(stack: &Observed, known: &Known<'_>, operation: OperationKind, why: &str) -> Plan {
@@ -205,7 +212,14 @@ fn once(stack: &Observed, known: &Known<'_>, operation: OperationKind, why: &str
 
 pub(super) fn recover(stack: &Observed, operation: OperationKind, why: &str) -> Plan {
     let why = why.to_owned();
-    Plan::Recover(Recovery { arn: stack.arn.clone(), operation, without: Vec::new(), empty: Vec::new(), why })
+    Plan::Recover(Recovery {
+        arn: stack.arn.clone(),
+        operation,
+        without: Vec::new(),
+        allowed: None,
+        empty: Vec::new(),
+        why,
+    })
 }
 
 /// Whether this deployment did that to the stack already: it is the newest operation on it, or came before that one.

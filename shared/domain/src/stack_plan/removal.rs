@@ -51,6 +51,7 @@ pub fn teardown(found: Option<&Observed>, known: &Known<'_>, is_thrown_away: boo
             arn: stack.arn.clone(),
             operation: OperationKind::Delete,
             without: Vec::new(),
+            allowed: None,
             empty,
             why: "its buckets were full".to_owned(),
         });
