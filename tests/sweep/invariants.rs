@@ -145,17 +145,21 @@ impl<'a> Remains<'a> {
         tokens
     }
 
-    /// Invariant 2: at most one effect for each deployment, step and attempt.
+    /// Invariant 2: at most one effect for each deployment, step and attempt, unless it was undone in between.
     fn every_effect_has_its_token_and_happens_once(&self) -> Vec<String> {
         let mut broken = Vec::new();
-        let (tokens, mut seen) = (self.tokens(), BTreeSet::new());
-        let ours = self.effects.iter().filter(|effect| effect.call != "DeleteChangeSet");
+        let (tokens, mut seen) = (self.tokens(), BTreeMap::new());
         let before = client_token("an earlier deployment", "change-set", 1);
-        for effect in ours.filter(|effect| effect.token != before) {
+        for effect in self.effects.iter().filter(|effect| effect.token != before) {
+            if effect.call == "DeleteChangeSet" {
+                seen.retain(|_, change_set| *change_set != effect.change_set);
+                continue;
+            }
             if !tokens.contains_key(&effect.token) {
                 broken.push(format!("2: {} has the token of no step: {}", effect.call, effect.token));
             }
-            if !seen.insert((effect.call, effect.token.clone())) {
+            let key = (effect.call, effect.token.clone());
+            if seen.insert(key, effect.change_set.clone()).is_some() {
                 broken.push(format!("2: {} happened twice under {}", effect.call, effect.token));
             }
         }
