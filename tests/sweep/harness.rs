@@ -480,6 +480,11 @@ impl Harness {
     }
 }
 
+/// Whether an input is one of `teardown`: what goes needs no version.
+pub fn is_teardown(input: &Value) -> bool {
+    input.get("version").is_none()
+}
+
 /// The path that an input takes.
 pub fn path(input: &Value) -> Path {
     if input["stage"] == "production" { Path::Promotion } else { Path::Delivery }

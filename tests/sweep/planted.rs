@@ -31,6 +31,17 @@ fn hunt(grounds: &mut Grounds, cases: &[Case], bug: Bug) -> Option<(usize, Strin
     None
 }
 
+fn tell(bug: Bug, hunted: Option<&(usize, String)>) {
+    let bug = format!("{bug:?}");
+    match hunted {
+        Some((tried, why)) => {
+            let why: String = why.chars().take(150).collect();
+            eprintln!("{bug:22} {tried:4} cases: {why}");
+        }
+        None => eprintln!("{bug:22} survives"),
+    }
+}
+
 /// The most cases that a mistake may survive.
 const CASES_MAX: usize = 400;
 
@@ -46,21 +57,13 @@ fn every_planted_mistake_is_found() {
                 let mut grounds = Grounds::default();
                 while let Some(bug) = Bug::ALL.get(next.fetch_add(1, Ordering::SeqCst)) {
                     let hunted = hunt(&mut grounds, &cases, *bug);
+                    tell(*bug, hunted.as_ref());
                     found.lock().expect("nobody panics there").push((*bug, hunted));
                 }
             });
         }
     });
     let found = found.into_inner().expect("nobody panics there");
-    for (bug, hunted) in &found {
-        match hunted {
-            Some((tried, why)) => {
-                let why: String = why.chars().take(150).collect();
-                println!("{:22} {tried:4} cases: {why}", format!("{bug:?}"));
-            }
-            None => println!("{:22} survives", format!("{bug:?}")),
-        }
-    }
     let survivors: Vec<_> = found.iter().filter(|(_, hunted)| hunted.is_none()).map(|(bug, _)| bug).collect();
     assert!(survivors.is_empty(), "not found within {CASES_MAX} cases: {survivors:?}");
 }
