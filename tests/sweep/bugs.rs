@@ -238,7 +238,7 @@ impl Bug {
 }
 
 fn without_condition(put: &mut Value) {
-    if let Some(put) = put.as_object_mut() {
+    if let Some(put) = put.as_object_mut().filter(|put| put.contains_key("ConditionExpression")) {
         put.remove("ConditionExpression");
         put.remove("ExpressionAttributeValues");
     }

@@ -309,7 +309,7 @@ fn read_machines(bug: Option<Bug>) -> Machines {
             ("Path", path),
         ];
         machines.add(&arn, text, &functions);
-        if let (Some(bug), Some(definition)) = (bug, machines.definition(&arn)) {
+        if let (Some(bug), "deploy", Some(definition)) = (bug, name, machines.definition(&arn)) {
             bug.twist_machine(definition);
         }
     }
