@@ -1,2 +1,6 @@
-//! The sweep.
-fn main() {}
+//! What stands in for AWS within the process, held against the emulator: one body of scenarios, two runs each.
+
+mod cloud;
+mod machines;
+mod script;
+mod stacks;

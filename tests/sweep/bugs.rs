@@ -188,11 +188,11 @@ impl Bug {
             Self::StaleLedger => drop(body.as_object_mut().and_then(|body| body.remove("ConsistentRead"))),
             Self::NoIntent => {
                 if let Some(deployment) = body["Item"]["body"]["M"].as_object_mut() {
-                    deployment.remove("operation");
+                    deployment.insert("operations".to_owned(), json!({"L": []}));
                 }
                 for item in body["TransactItems"].as_array_mut().into_iter().flatten() {
                     if let Some(deployment) = item["Put"]["Item"]["body"]["M"].as_object_mut() {
-                        deployment.remove("operation");
+                        deployment.insert("operations".to_owned(), json!({"L": []}));
                     }
                 }
             }
@@ -238,7 +238,7 @@ impl Bug {
 }
 
 fn without_condition(put: &mut Value) {
-    if let Some(put) = put.as_object_mut() {
+    if let Some(put) = put.as_object_mut().filter(|put| put.contains_key("ConditionExpression")) {
         put.remove("ConditionExpression");
         put.remove("ExpressionAttributeValues");
     }

@@ -13,7 +13,9 @@ use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::hints::ended_operation;
 use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::payloads;
-use lockstep_domain::records::{Decision, Deployment, Environment, Location, Release, Subject};
+use lockstep_domain::records::{
+    Decision, Deployment, DeploymentState, Environment, Location, Release, Subject,
+};
 use lockstep_domain::stages::Path;
 use lockstep_domain::version::Version;
 use lockstep_ledger::App;
@@ -54,7 +56,7 @@ pub enum Happening {
     /// `resume` gets an event, for the nth time.
     Event(Value, u32),
     /// A person answers the question of a deployment, trying for the nth time.
-    Answer(DeploymentId, Decision, u32),
+    Answer(DeploymentId, u32),
     /// What a scenario lets happen while a person thinks.
     Meanwhile(Meanwhile),
     /// The execution that holds the environment fails and gives it back.
@@ -310,8 +312,8 @@ impl Harness {
         let successor = format!("{execution}-successor");
         self.set_execution(&successor, "RUNNING", self.clock.now());
         self.successor.replace(Some(successor.clone()));
-        let request =
-            json!({"action": "begin", "execution": successor, "path": path(&input), "input": input});
+        let action = if is_teardown(&input) { "begin_teardown" } else { "begin" };
+        let request = json!({"action": action, "execution": successor, "path": path(&input), "input": input});
         let request = serde_json::from_value(request).expect("a request");
         let suspended = self.faults.suspend(true);
         // It may be too late for that: then the successor begins when its turn comes.
@@ -373,7 +375,7 @@ impl Harness {
     async fn happen(&self, happening: Happening) {
         match happening {
             Happening::Event(event, tries) => self.tell(event, tries).await,
-            Happening::Answer(id, decision, tries) => self.decide(id, decision, tries).await,
+            Happening::Answer(id, tries) => self.decide(id, tries).await,
             Happening::Meanwhile(what) => what.happen(self),
             Happening::RivalEnds => self.end_rival().await,
         }
@@ -403,22 +405,23 @@ impl Harness {
         }
     }
 
-    /// A person will answer the question of this deployment.
+    /// A person will answer the question of this deployment, if it asks one.
     pub async fn ask_person(&self, id: &DeploymentId) {
-        let asked = self.deployment(id).await.map_or(0, |deployment| deployment.approvals.len());
-        let decision = self.answers.borrow().get(asked.saturating_sub(1)).copied();
+        let asks = self.deployment(id).await.is_some_and(|it| it.state == DeploymentState::AwaitingApproval);
         let known = self.agenda.borrow().values().any(|it| matches!(it, Happening::Answer(..)));
-        if let Some(decision) = decision.filter(|_| !known) {
-            self.schedule(THOUGHT, Happening::Answer(id.clone(), decision, 0));
+        if asks && !known && !self.answers.borrow().is_empty() {
+            self.schedule(THOUGHT, Happening::Answer(id.clone(), 0));
             if let Some(meanwhile) = self.meanwhile.take() {
                 self.schedule(THOUGHT / 2, Happening::Meanwhile(meanwhile));
             }
         }
     }
 
-    async fn decide(&self, id: DeploymentId, decision: Decision, tries: u32) {
+    async fn decide(&self, id: DeploymentId, tries: u32) {
         let Some(deployment) = self.deployment(&id).await else { return };
         let Some(question) = deployment.approvals.last() else { return };
+        let decision = self.answers.borrow().get(deployment.approvals.len() - 1).copied();
+        let Some(decision) = decision else { return };
         let names: Vec<&str> = match &question.subject {
             Subject::Proposal(proposal) => proposal.resources.iter().map(|it| it.name.as_str()).collect(),
             Subject::ChangeSet(_) => Vec::new(),
@@ -443,7 +446,7 @@ impl Harness {
         self.collect();
         let heard = matches!(answered, Some(Ok(answer)) if answer["statusCode"] == 200);
         if !heard && tries < 3 {
-            self.schedule(Duration::from_secs(60), Happening::Answer(id, decision, tries + 1));
+            self.schedule(Duration::from_secs(60), Happening::Answer(id, tries + 1));
         }
     }
 
@@ -478,6 +481,11 @@ impl Harness {
     pub fn close(&self, token: &str) {
         self.tokens.borrow_mut().insert(token.to_owned(), Token::Closed);
     }
+}
+
+/// Whether an input is one of `teardown`: what goes needs no version.
+pub fn is_teardown(input: &Value) -> bool {
+    input.get("version").is_none()
 }
 
 /// The path that an input takes.

@@ -1,7 +1,7 @@
 //! What must hold after every case, whatever struck: the invariants of the design, one function each.
 
 use crate::harness::Harness;
-use crate::organisation::release;
+use crate::organisation::{FIRST, release};
 use crate::scenarios::{Scenario, deployment_of, word};
 use lockstep_domain::guard::{self, Beneath, Change, Danger};
 use lockstep_domain::ids::Digest;
@@ -39,7 +39,8 @@ pub struct Remains<'a> {
 impl<'a> Remains<'a> {
     /// Collects them.
     pub async fn of(harness: &'a Harness, scenario: &'a Scenario) -> Self {
-        let release = &release(scenario.version).release;
+        let version = if scenario.is_teardown() { FIRST } else { scenario.version };
+        let release = &release(version).release;
         let evidence = async |stage: &str| {
             let stage = stage.parse().expect("a stage");
             let key = Evidence::key_of(&release.component, &release.digest, &stage);
@@ -145,17 +146,21 @@ impl<'a> Remains<'a> {
         tokens
     }
 
-    /// Invariant 2: at most one effect for each deployment, step and attempt.
+    /// Invariant 2: at most one effect for each deployment, step and attempt, unless it was undone in between.
     fn every_effect_has_its_token_and_happens_once(&self) -> Vec<String> {
         let mut broken = Vec::new();
-        let (tokens, mut seen) = (self.tokens(), BTreeSet::new());
-        let ours = self.effects.iter().filter(|effect| effect.call != "DeleteChangeSet");
+        let (tokens, mut seen) = (self.tokens(), BTreeMap::new());
         let before = client_token("an earlier deployment", "change-set", 1);
-        for effect in ours.filter(|effect| effect.token != before) {
+        for effect in self.effects.iter().filter(|effect| effect.token != before) {
+            if effect.call == "DeleteChangeSet" {
+                seen.retain(|_, change_set| *change_set != effect.change_set);
+                continue;
+            }
             if !tokens.contains_key(&effect.token) {
                 broken.push(format!("2: {} has the token of no step: {}", effect.call, effect.token));
             }
-            if !seen.insert((effect.call, effect.token.clone())) {
+            let key = (effect.call, effect.token.clone());
+            if seen.insert(key, effect.change_set.clone()).is_some() {
                 broken.push(format!("2: {} happened twice under {}", effect.call, effect.token));
             }
         }
@@ -276,6 +281,9 @@ impl<'a> Remains<'a> {
         if !matches!(run.end, End::Succeeded(_)) {
             return Vec::new();
         }
+        if self.scenario.is_teardown() {
+            return self.what_was_torn_down_is_gone();
+        }
         let mut broken = Vec::new();
         let wanted = &release(self.scenario.version).release;
         let stack = format!("{}-logs", self.scenario.stage);
@@ -301,8 +309,28 @@ impl<'a> Remains<'a> {
         if !matches!(state, Some(DeploymentState::Succeeded | DeploymentState::NoChanges)) {
             broken.push(format!("10: success, and the deployment is {state:?}"));
         }
+        let tokens: Vec<String> =
+            (1..=ATTEMPTS).map(|attempt| client_token(id.as_str(), "execute", attempt)).collect();
+        let executed = self.effects.iter().any(|effect| tokens.contains(&effect.token));
+        if executed != (state == Some(DeploymentState::Succeeded)) {
+            broken
+                .push(format!("10: a change set was executed: {executed}, and the deployment is {state:?}"));
+        }
         if self.evidence[0].is_none() {
             broken.push("10: success, and there is no evidence of it".to_owned());
+        }
+        broken
+    }
+}
+
+impl Remains<'_> {
+    fn what_was_torn_down_is_gone(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        if let Some((_, _, status)) = self.harness.cloud.runs(&format!("{}-logs", self.scenario.stage)) {
+            broken.push(format!("10: torn down, and the stack is {status}"));
+        }
+        if self.environment.as_ref().is_some_and(|environment| environment.deployed.is_some()) {
+            broken.push("10: torn down, and the environment still says what it runs".to_owned());
         }
         broken
     }

@@ -17,52 +17,69 @@ mod stacks;
 mod statuses;
 mod wire;
 
-use cases::{Case, Grounds, all_singles, block_on, judge, pairs, run_all, told};
-use scenarios::{scenario, scenarios, word};
+use cases::{Calm, Case, Grounds, Tally, block_on, judge, pairs, run_all, singles, told};
+use faults::Fault;
+use scenarios::{Scenario, scenario, word};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Names the case to replay.
 const CASE: &str = "LOCKSTEP_SWEEP_CASE";
 
-/// `all` runs every single fault; else one in three is run, such that every call is struck.
+/// `all` runs every single fault.
 const EXTENT: &str = "LOCKSTEP_SWEEP";
 
-/// How many pairs are drawn.
+/// Runs one single fault in so many.
+const STEP: &str = "LOCKSTEP_SWEEP_STEP";
+
+/// So many unless something else is asked for. It shares no factor with the number of kinds that a call knows, so that
+/// the kinds take turns from call to call.
+const SINGLES_STEP: u64 = 41;
+
+/// How many pairs of each scenario unless something else is asked for.
+const PAIRS_OF_A_SCENARIO: u64 = 1;
+
+/// How many pairs are drawn for each scenario.
 const PAIRS: &str = "LOCKSTEP_SWEEP_PAIRS";
 
 /// Where the pairs are drawn from.
 const SEED: &str = "LOCKSTEP_SWEEP_SEED";
-
-fn calm_cases() -> Vec<Case> {
-    scenarios().iter().map(|it| Case { scenario: it.name, faults: Vec::new(), bug: None }).collect()
-}
 
 /// A number from the environment.
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}: {text}")))
 }
 
-fn sweep(what: &str, cases: &[Case]) {
+fn sweep(what: &str, choose: impl Fn(&Scenario, &Calm) -> Vec<Case> + Sync) {
     let began = Instant::now();
-    let (count, failures) = run_all(cases);
+    let Tally { count, failures } = run_all(choose);
     println!("{count} {what} in {:.1} s", began.elapsed().as_secs_f64());
     assert!(failures.is_empty(), "{} of {count} {what} failed:\n{}", failures.len(), failures.join("\n"));
 }
 
 #[test]
 fn every_scenario_ends_as_it_should_when_nothing_strikes() {
-    sweep("scenarios", &calm_cases());
+    let calm =
+        |scenario: &Scenario, _: &Calm| vec![Case { scenario: scenario.name, faults: vec![], bug: None }];
+    sweep("scenarios", calm);
 }
 
 #[test]
 fn a_fault_at_any_call_is_survived_and_so_are_two() {
-    let singles = all_singles();
-    // No kind of call knows fewer than three faults: every call is struck.
-    let step = if std::env::var(EXTENT).is_ok_and(|extent| extent == "all") { 1 } else { 3 };
-    let chosen: Vec<Case> = singles.iter().step_by(step).cloned().collect();
-    sweep(&format!("of {} cases of one fault", singles.len()), &chosen);
-    let count = usize::try_from(number(PAIRS, 150)).expect("a small number");
-    sweep("cases of two faults", &pairs(&singles, count, number(SEED, 1)));
+    let all = std::env::var(EXTENT).is_ok_and(|extent| extent == "all");
+    let step = usize::try_from(number(STEP, if all { 1 } else { SINGLES_STEP })).expect("a small number");
+    let (pair_count, seed) = (number(PAIRS, PAIRS_OF_A_SCENARIO), number(SEED, 1));
+    let pair_count = usize::try_from(pair_count).expect("a small number");
+    let known = AtomicUsize::new(0);
+    sweep("cases of one fault or two", |scenario, calm| {
+        let singles = singles(&calm.crossed);
+        known.fetch_add(singles.len(), Ordering::Relaxed);
+        let single = |fault: &Fault| Case { scenario: scenario.name, faults: vec![*fault], bug: None };
+        let mut cases: Vec<Case> = singles.iter().step_by(step).map(single).collect();
+        cases.extend(pairs(scenario.name, &singles, pair_count, seed));
+        cases
+    });
+    println!("there are {} cases of one fault", known.into_inner());
 }
 
 #[test]

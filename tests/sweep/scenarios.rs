@@ -2,7 +2,7 @@
 
 use crate::bugs::Bug;
 use crate::faults::Fault;
-use crate::harness::{Happening, Harness, path};
+use crate::harness::{Happening, Harness, is_teardown, path};
 use crate::organisation::{CONDITIONAL, EQUAL, FIRST, REMOVAL, SAFE, release};
 use lockstep_domain::ids::DeploymentId;
 use lockstep_domain::records::{Decision, Environment};
@@ -18,8 +18,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The state machine under test.
-const MACHINE: &str = "arn:aws:states:eu-west-1:333333333333:stateMachine:lockstep-delivery-deploy";
+/// The ARN of a state machine.
+fn machine(path: &str, name: &str) -> String {
+    format!("arn:aws:states:eu-west-1:333333333333:stateMachine:lockstep-{path}-{name}")
+}
 
 /// An execution of somebody else that holds the environment.
 pub const RIVAL: &str = "arn:aws:states:eu-west-1:333333333333:execution:lockstep-delivery-deploy:rival";
@@ -41,8 +43,10 @@ pub enum Step {
     Somebody,
     /// A stack of that name which Lockstep did not make.
     Foreign,
-    /// Another execution holds the environment for five minutes.
+    /// Another execution holds the environment for half a minute.
     Rival,
+    /// The termination protection of the stack in `ci` is on.
+    Protect,
     /// The stack in `ci` is in this status.
     Status(StackStatus),
 }
@@ -83,6 +87,9 @@ pub struct Scenario {
     pub again: &'static str,
 }
 
+/// The version of what is to be torn down.
+const GONE: &str = "";
+
 const CI: Scenario = Scenario {
     name: "",
     ground: &[],
@@ -93,6 +100,8 @@ const CI: Scenario = Scenario {
     ends: "SUCCEEDED",
     again: "SUCCEEDED",
 };
+
+const TEARDOWN: Scenario = Scenario { version: GONE, ..CI };
 
 const FIRST_IN_CI: Step = Step::Deploy("ci", FIRST);
 
@@ -233,6 +242,35 @@ pub fn scenarios() -> Vec<Scenario> {
             meanwhile: Some(Meanwhile::StackChanges),
             ..CI
         },
+        Scenario { name: "teardown", ground: &[FIRST_IN_CI], answers: &[Approve, Approve], ..TEARDOWN },
+        Scenario {
+            name: "teardown-refused",
+            ground: &[FIRST_IN_CI],
+            answers: &[Refuse, Refuse],
+            ends: "ApprovalRefused",
+            again: "ApprovalRefused",
+            ..TEARDOWN
+        },
+        Scenario {
+            name: "teardown-fails",
+            ground: &[FIRST_IN_CI, Step::Trouble("Topic", Trouble::Delete)],
+            answers: &[Approve, Refuse],
+            ends: "ApprovalRefused",
+            ..TEARDOWN
+        },
+        Scenario {
+            name: "teardown-without-a-resource",
+            ground: &[FIRST_IN_CI, Step::Trouble("Topic", Trouble::Delete)],
+            answers: &[Approve, Approve],
+            ..TEARDOWN
+        },
+        Scenario {
+            name: "teardown-of-what-is-protected",
+            ground: &[FIRST_IN_CI, Step::Protect],
+            ends: "StackNeedsHuman",
+            again: "StackNeedsHuman",
+            ..TEARDOWN
+        },
     ]
 }
 
@@ -256,8 +294,13 @@ fn machines(bug: Option<Bug>) -> Rc<Machines> {
 
 fn read_machines(bug: Option<Bug>) -> Machines {
     let mut machines = Machines::default();
-    for path in ["delivery", "promotion"] {
-        let arn = MACHINE.replace("delivery", path);
+    let texts = [
+        ("deploy", include_str!("../../statemachines/deploy.asl.json")),
+        ("teardown", include_str!("../../statemachines/teardown.asl.json")),
+    ];
+    let paths = ["delivery", "promotion"].into_iter();
+    for (path, (name, text)) in paths.flat_map(|path| texts.map(|text| (path, text))) {
+        let arn = machine(path, name);
         let functions = [
             ("LedgerFunction", "ledger"),
             ("StackFunction", "stack"),
@@ -265,18 +308,19 @@ fn read_machines(bug: Option<Bug>) -> Machines {
             ("ImageFunction", "image"),
             ("Path", path),
         ];
-        machines.add(&arn, include_str!("../../statemachines/deploy.asl.json"), &functions);
-        if let (Some(bug), Some(definition)) = (bug, machines.definition(&arn)) {
+        machines.add(&arn, text, &functions);
+        if let (Some(bug), "deploy", Some(definition)) = (bug, name, machines.definition(&arn)) {
             bug.twist_machine(definition);
         }
     }
     machines
 }
 
-/// Runs `deploy` under a name.
+/// Runs `deploy`, or `teardown` if that is what the input is for, under a name.
 pub async fn deploy(harness: &Harness, name: &str, input: &Value) -> Run {
     let path = serde_json::to_value(path(input)).expect("a path");
-    let machine = MACHINE.replace("delivery", path.as_str().expect("a word"));
+    let machine =
+        machine(path.as_str().expect("a word"), if is_teardown(input) { "teardown" } else { "deploy" });
     let execution = lockstep_tests::asl::execution_arn(&machine, name);
     harness.current.replace((execution, input.clone()));
     run(harness, &machines(harness.bug), &machine, name, input).await
@@ -293,7 +337,15 @@ pub fn word(run: &Run) -> &str {
 impl Scenario {
     /// What the state machine is given.
     pub fn input(&self) -> Value {
-        input(self.stage, self.version)
+        match self.version {
+            GONE => json!({"component": "logs", "stage": self.stage}),
+            version => input(self.stage, version),
+        }
+    }
+
+    /// Whether the stack is to go.
+    pub fn is_teardown(&self) -> bool {
+        self.version == GONE
     }
 
     /// The world before anything is struck.
@@ -377,7 +429,11 @@ impl Step {
                     "action": "begin", "execution": RIVAL, "path": "delivery", "input": input("ci", FIRST),
                 });
                 harness.function("ledger", &request).await.expect("it begins");
-                harness.schedule(Duration::from_secs(300), Happening::RivalEnds);
+                harness.schedule(Duration::from_secs(25), Happening::RivalEnds);
+            }
+            Self::Protect => {
+                let arn = harness.cloud.arn("ci-logs").expect("a stack");
+                harness.cloud.protect(&arn, true);
             }
             Self::Status(status) => {
                 let arn = harness.cloud.arn("ci-logs").expect("a stack");

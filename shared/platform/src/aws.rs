@@ -40,6 +40,12 @@ impl Aws {
         Self::new(parse_region(&region)?, environment.endpoint, credentials, http::client()?)
     }
 
+    /// The account of these credentials at the endpoint of a local cloud.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn at(region: &str, endpoint: &str, credentials: Credentials) -> Result<Self, Failure> {
+        Self::new(parse_region(region)?, Some(endpoint.to_owned()), credentials, http::client()?)
+    }
+
     /// The account of a person's profile, as the ordinary credential chain found it.
     pub fn from_sdk_config(config: SdkConfig) -> Result<Self, Failure> {
         let region = config

@@ -221,11 +221,13 @@ impl SimCloudFormation {
         self.0.borrow().arn_of(name)
     }
 
-    /// The stack is in `status` from now on, as an operation outside the test left it.
+    /// The stack is in `status` from now on, as an operation outside the test left it; one that runs ends well in its
+    /// time.
     pub fn set_status(&self, arn: &str, status: StackStatus) {
         let mut inner = self.0.borrow_mut();
-        inner.become_(arn, status, "");
+        inner.become_(arn, status.clone(), "");
         inner.outbox.clear();
+        inner.let_end(arn, &status);
     }
 
     /// Switches the termination protection of a stack.

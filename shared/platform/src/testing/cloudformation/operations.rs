@@ -153,6 +153,26 @@ impl Inner {
         Moment { at, status, reason: String::new(), resources: Vec::new(), then: Then::Nothing }
     }
 
+    /// An operation that nobody saw begin ends.
+    pub(super) fn let_end(&mut self, arn: &str, status: &StackStatus) {
+        let end = match status {
+            StackStatus::CreateInProgress => StackStatus::CreateComplete,
+            StackStatus::RollbackInProgress => StackStatus::RollbackComplete,
+            StackStatus::DeleteInProgress => StackStatus::DeleteComplete,
+            StackStatus::UpdateInProgress | StackStatus::UpdateCompleteCleanupInProgress => {
+                StackStatus::UpdateComplete
+            }
+            StackStatus::UpdateRollbackInProgress | StackStatus::UpdateRollbackCompleteCleanupInProgress => {
+                StackStatus::UpdateRollbackComplete
+            }
+            StackStatus::ImportInProgress => StackStatus::ImportComplete,
+            StackStatus::ImportRollbackInProgress => StackStatus::ImportRollbackComplete,
+            _ => return,
+        };
+        let end = self.moment(self.pace, end);
+        self.running.insert(arn.to_owned(), [end].into());
+    }
+
     /// Creates what the change set wants on a stack that was only reviewed.
     pub(super) fn begin_create(&mut self, arn: &str, design: Design, token: &str) {
         let (half, pace) = (self.pace / 2, self.pace);

@@ -1,0 +1,164 @@
+//! What the functions answer: the same to both.
+
+use jiff::Timestamp;
+use lockstep_tests::asl::{End, TaskError, World};
+use serde_json::{Value, json};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// The id of every deployment and promotion.
+pub const ID: &str = "9f0d2a3c-5b1e-5c1d-8f7a-0123456789ab";
+
+/// One answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Said {
+    /// This. A task token that came along is answered.
+    Ok(Value),
+    /// This error, with this message.
+    Error(&'static str, &'static str),
+}
+
+/// Answers by function and action, such as `stack plan`: those that are given, and then the usual one.
+#[derive(Clone, Debug, Default)]
+pub struct Script {
+    given: BTreeMap<&'static str, VecDeque<Said>>,
+    suffix: usize,
+    calls: Vec<(String, Value)>,
+}
+
+impl Script {
+    /// These answers before the usual ones.
+    pub fn of(answers: &[(&'static str, &[Said])]) -> Self {
+        let given = answers.iter().map(|(key, said)| (*key, said.iter().cloned().collect()));
+        Self { given: given.collect(), suffix: 0, calls: Vec::new() }
+    }
+
+    /// Nested executions get names that nobody else has.
+    pub fn name_executions(&mut self, suffix: usize) {
+        self.suffix = suffix;
+    }
+
+    /// The calls that were answered, in order: function and action, and what was sent.
+    pub fn calls(&self) -> &[(String, Value)] {
+        &self.calls
+    }
+
+    /// What `function` answers to `payload`.
+    pub fn answer(&mut self, function: &str, payload: &Value) -> Said {
+        let key = format!("{function} {}", payload["action"].as_str().unwrap_or_default());
+        self.calls.push((key.trim().to_owned(), comparable(payload.clone())));
+        let given = self.given.get_mut(key.trim()).and_then(VecDeque::pop_front);
+        given.unwrap_or_else(|| Said::Ok(usual(key.trim(), self.suffix)))
+    }
+}
+
+/// A payload without what differs by nature: tokens and times, and descriptions of nested executions.
+fn comparable(mut payload: Value) -> Value {
+    for field in ["task", "error"] {
+        if let Some(found) = payload.get_mut(field) {
+            *found = json!("it has one");
+        }
+    }
+    if let Some(results) = payload["results"].as_array_mut() {
+        results.iter_mut().filter_map(Value::as_object_mut).for_each(|result| drop(result.remove("cause")));
+    }
+    payload
+}
+
+/// What a function answers when all is well.
+fn usual(key: &str, suffix: usize) -> Value {
+    let failed = json!({"error": "StackFailed", "cause": "the queue exists"});
+    match key {
+        "package" => json!({"components": [{
+            "component": "logs", "outcome": "packaged", "version": "2.1.0", "environment": "logs-2-1-0",
+            "pre_release": false, "test_execution": format!("tested-{suffix}"), "problems": [],
+            "deployments": [{"stage": "ci", "execution": format!("deployed-{suffix}")}],
+        }]}),
+        "verify" => json!({"passed": 1}),
+        "ledger begin" | "ledger begin_teardown" | "ledger retake" => {
+            json!({"deployment": ID, "images": false})
+        }
+        "ledger complete" => json!({"deployment": ID, "outcome": "succeeded"}),
+        "ledger fail" | "ledger fail_release" | "image fail" => failed,
+        "ledger gate" => json!({
+            "images": [{"image": "logstash", "version": "2.1.37", "execution": format!("brought-{suffix}")}],
+            "deploy_execution": format!("promoted-{suffix}"),
+        }),
+        "ledger finish_release" => json!({"outcome": "done", "error": "", "cause": "", "results": []}),
+        "stack plan" => json!({"next": "change_set"}),
+        "stack change_set" => json!({"next": "execute"}),
+        "stack observe" => json!({"next": "check"}),
+        "stack plan_teardown" | "stack destroyed" => json!({"next": "done"}),
+        "image inspect" => json!({"promotion": ID, "next": "copy"}),
+        "image observe" => json!({"next": "compare"}),
+        "image record" => json!({"image": "logstash", "version": "2.1.37"}),
+        _ => json!({}),
+    }
+}
+
+/// The interpreter's world: answers from the script, and no time passes.
+pub struct Scripted {
+    script: RefCell<Script>,
+    tokens: Cell<u32>,
+    answered: RefCell<BTreeSet<String>>,
+    started: RefCell<BTreeSet<String>>,
+}
+
+impl Scripted {
+    /// A world that follows `script`.
+    pub fn new(script: &Script) -> Self {
+        Self {
+            script: RefCell::new(script.clone()),
+            tokens: Cell::new(0),
+            answered: RefCell::default(),
+            started: RefCell::default(),
+        }
+    }
+}
+
+impl Scripted {
+    /// What was called.
+    pub fn calls(&self) -> Vec<(String, Value)> {
+        self.script.borrow().calls().to_vec()
+    }
+}
+
+impl World for Scripted {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    async fn sleep(&self, _: Duration) {}
+
+    fn chance(&self) -> f64 {
+        0.0
+    }
+
+    fn token(&self) -> String {
+        self.tokens.set(self.tokens.get() + 1);
+        format!("token-{}", self.tokens.get())
+    }
+
+    async fn invoke(&self, function: &str, payload: &Value, token: Option<&str>) -> Result<Value, TaskError> {
+        // Functions are named like those of a stack: the last part of an ARN, without what makes it unique.
+        let name = function.rsplit("conformance-").next().unwrap_or_default();
+        match self.script.borrow_mut().answer(name, payload) {
+            Said::Ok(value) => {
+                self.answered.borrow_mut().extend(token.map(str::to_owned));
+                Ok(value)
+            }
+            Said::Error(error, message) => Err(TaskError::of_function(error, message)),
+        }
+    }
+
+    async fn answer(&self, token: &str, _: Timestamp) -> Option<Result<Value, TaskError>> {
+        self.answered.borrow().contains(token).then(|| Ok(json!({})))
+    }
+
+    fn started(&self, execution: &str) -> bool {
+        self.started.borrow_mut().insert(execution.to_owned())
+    }
+
+    fn ended(&self, _: &str, _: &End) {}
+}
