@@ -134,11 +134,8 @@ fn stack_failure(root: &Stream) -> Option<&StackEvent> {
 }
 
 fn failed_event(event: &StackEvent, path: &[String], template: Option<&Template>) -> FailedEvent {
-    // A nested stack has a template of its own, which is not ours to number.
-    let line = match path {
-        [own] => template.and_then(|template| template.line_of(own)),
-        _ => None,
-    };
+    // A nested stack has a template of its own, which is not ours to number: the line is that of the nested stack.
+    let line = path.first().and_then(|own| template.and_then(|template| template.line_of(own)));
     FailedEvent {
         logical_id: if path.is_empty() { event.logical_id.clone() } else { path.join(".") },
         resource_type: event.resource_type.clone(),
@@ -257,6 +254,19 @@ mod tests {
         assert_eq!(told(&[outer.clone(), inner]), ["Child.Queue: name taken"]);
         let silent = Stream { path: vec!["Child".into()], events: vec![] };
         assert_eq!(told(&[outer, silent]), ["Child: Embedded"]);
+    }
+
+    #[test]
+    fn what_failed_inside_a_nested_stack_is_at_the_line_of_the_nested_stack() {
+        let text =
+            "Resources:\n  Child:\n    Type: AWS::CloudFormation::Stack\n    Properties: {TemplateURL: x}\n";
+        let template = Template::parse("template.yaml", text).unwrap();
+        let inner = Stream {
+            path: vec!["Child".into()],
+            events: vec![event(4, "Queue", "CREATE_FAILED", "name taken")],
+        };
+        let causes = diagnose(&[root(vec![]), inner], Some(&template));
+        assert_eq!((causes[0].logical_id.as_str(), causes[0].line), ("Child.Queue", Some(2)));
     }
 
     #[test]

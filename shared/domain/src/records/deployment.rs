@@ -276,7 +276,7 @@ pub struct FailedEvent {
     pub status: String,
     /// CloudFormation's reason.
     pub reason: String,
-    /// The line of the resource in the template, if it is in ours.
+    /// The line of the resource in the template; within a nested stack, that of the nested stack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
     /// When it failed.
