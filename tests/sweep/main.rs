@@ -45,9 +45,14 @@ const PAIRS: &str = "LOCKSTEP_SWEEP_PAIRS";
 /// Where the pairs are drawn from.
 const SEED: &str = "LOCKSTEP_SWEEP_SEED";
 
+/// A text from the environment.
+fn text(name: &str) -> Option<String> {
+    std::env::var_os(name).and_then(|text| text.into_string().ok())
+}
+
 /// A number from the environment.
 fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}: {text}")))
+    text(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}: {text}")))
 }
 
 fn sweep(what: &str, choose: impl Fn(&Scenario, &Calm) -> Vec<Case> + Sync) {
@@ -66,7 +71,7 @@ fn every_scenario_ends_as_it_should_when_nothing_strikes() {
 
 #[test]
 fn a_fault_at_any_call_is_survived_and_so_are_two() {
-    let all = std::env::var(EXTENT).is_ok_and(|extent| extent == "all");
+    let all = text(EXTENT).is_some_and(|extent| extent == "all");
     let step = usize::try_from(number(STEP, if all { 1 } else { SINGLES_STEP })).expect("a small number");
     let (pair_count, seed) = (number(PAIRS, PAIRS_OF_A_SCENARIO), number(SEED, 1));
     let pair_count = usize::try_from(pair_count).expect("a small number");
@@ -84,7 +89,7 @@ fn a_fault_at_any_call_is_survived_and_so_are_two() {
 
 #[test]
 fn one_case() {
-    let line = std::env::var(CASE).unwrap_or_else(|_| "update:".to_owned());
+    let line = text(CASE).unwrap_or_else(|| "update:".to_owned());
     let case = Case::parse(&line).unwrap_or_else(|why| panic!("{CASE}: {why}"));
     let told = block_on(async {
         let mut grounds = Grounds::default();
