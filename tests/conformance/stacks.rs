@@ -139,7 +139,7 @@ async fn keeps_its_promises(place: &impl Place) {
     assert_eq!(actions(&view), [("Topic".to_owned(), "Add".to_owned())]);
     assert_eq!(ended(place, "conformance-a").await, Some(StackStatus::ReviewInProgress));
     assert_eq!(stacks.create_change_set(&create).await.expect("again"), Creation::Exists);
-    assert_eq!(stacks.change_sets(&view.stack_arn).await.expect("a list"), [create.name.clone()]);
+    assert_eq!(stacks.change_sets(&view.stack_arn).await.expect("a list"), vec![create.name.clone()]);
 
     // Executed once, whatever the token; the events carry it.
     let token = client_token("conformance-a", "execute", 1);

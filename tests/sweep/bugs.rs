@@ -24,8 +24,6 @@ pub enum Bug {
     EpochInToken,
     /// Writes to the ledger have no condition.
     NoCondition,
-    /// A write that lost is taken for one that won.
-    ConflictIsSuccess,
     /// Decisions read what may be stale.
     StaleLedger,
     /// An effect is not on record before it happens.
@@ -50,29 +48,20 @@ pub enum Bug {
     SuccessByStatus,
     /// An operation that still runs is taken for done.
     RunningIsDone,
-    /// An end that nobody waits for yet leaves no note.
-    NoTombstone,
     /// Nobody asks for a wait to be looked at.
     NoWake,
     /// A failure that is not retried is not recorded either.
     NoCatch,
     /// Releases are not checked.
     NoChecks,
-    /// An environment is taken from whoever holds it.
-    HolderIgnored,
-    /// An execution that cannot be looked at counts as ended.
-    UnknownIsDead,
-    /// A throttle ends a deployment.
-    NoRetry,
 }
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Bug; 23] = [
+    pub const ALL: [Bug; 18] = [
         Self::RandomToken,
         Self::EpochInToken,
         Self::NoCondition,
-        Self::ConflictIsSuccess,
         Self::StaleLedger,
         Self::NoIntent,
         Self::EmptyIsAbsent,
@@ -85,13 +74,9 @@ impl Bug {
         Self::ReviewIsFinal,
         Self::SuccessByStatus,
         Self::RunningIsDone,
-        Self::NoTombstone,
         Self::NoWake,
         Self::NoCatch,
         Self::NoChecks,
-        Self::HolderIgnored,
-        Self::UnknownIsDead,
-        Self::NoRetry,
     ];
 
     /// The state machine `deploy` with the mistake in it.
@@ -103,13 +88,6 @@ impl Bug {
             Self::NoCatch => states["Execute"]["Catch"].as_array_mut().into_iter().for_each(Vec::clear),
             Self::NoChecks => {
                 states["Check"] = json!({"Type": "Pass", "Next": "Complete"});
-            }
-            Self::NoRetry => {
-                for state in states.as_object_mut().into_iter().flat_map(|states| states.values_mut()) {
-                    if let Some(fields) = state.as_object_mut() {
-                        fields.remove("Retry");
-                    }
-                }
             }
             _ => {}
         }
@@ -205,29 +183,13 @@ impl Bug {
     pub fn swallows(self, request: &Request) -> Option<Reply> {
         match (self, request.operation.as_str()) {
             (Self::NoWake, "Invoke") => Some((202, String::new())),
-            (Self::NoTombstone, "PutItem") if request.body.contains("\"tombstone\"") => {
-                Some((200, "{}".to_owned()))
-            }
             _ => None,
         }
     }
 
     /// What is believed of a reply.
     pub fn twist_reply(self, request: &Request, reply: &mut Reply) {
-        let lost = reply.1.contains("ConditionalCheckFailed");
         match (self, request.operation.as_str()) {
-            (Self::ConflictIsSuccess, "PutItem" | "TransactWriteItems") if lost => {
-                *reply = (200, "{}".to_owned());
-            }
-            (Self::HolderIgnored, "DescribeExecution") => {
-                reply.1 = reply.1.replace("RUNNING", "ABORTED");
-            }
-            (Self::UnknownIsDead, "DescribeExecution") if reply.0 != 200 => {
-                let ended = json!({
-                    "executionArn": "arn:x", "stateMachineArn": "arn:y", "status": "ABORTED", "startDate": 0,
-                });
-                *reply = (200, ended.to_string());
-            }
             (Self::OnceStableRecreated, "GetItem") => {
                 reply.1 =
                     reply.1.replace("\"ever_stable\":{\"BOOL\":true}", "\"ever_stable\":{\"BOOL\":false}");

@@ -9,9 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 fn scenario_of(bug: Bug) -> &'static str {
     match bug {
         Bug::RandomToken | Bug::EpochInToken | Bug::StaleLedger | Bug::NoIntent => "create",
-        Bug::NoCatch | Bug::NoChecks | Bug::NoRetry => "create",
-        Bug::NoCondition | Bug::ConflictIsSuccess | Bug::EmptyIsAbsent => "update",
-        Bug::RunningIsDone | Bug::NoTombstone => "update",
+        Bug::NoCatch | Bug::NoChecks => "create",
+        Bug::NoCondition | Bug::EmptyIsAbsent | Bug::RunningIsDone => "update",
         Bug::OnceStableRecreated => "rollback-without-a-resource",
         Bug::SurvivorsIgnored => "protected-remains",
         Bug::ConditionalIgnored => "conditional-replacement",
@@ -20,7 +19,6 @@ fn scenario_of(bug: Bug) -> &'static str {
         Bug::NoReplan => "changed-while-thinking",
         Bug::ReviewIsFinal => "review-remains",
         Bug::SuccessByStatus => "failing-update",
-        Bug::HolderIgnored | Bug::UnknownIsDead => "rival",
     }
 }
 

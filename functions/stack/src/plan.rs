@@ -72,7 +72,9 @@ async fn next<W: World>(world: &W, loaded: Loaded, plan: Plan, sight: Option<Sig
             note(world, &id, "the stack runs this template with these parameters: nothing to change").await?;
             unchanged(world, loaded, sight).await
         }
-        other @ (Plan::Gone | Plan::NeedsHuman { .. } | Plan::Wait) => Err(no_go(other)),
+        other @ (Plan::Gone | Plan::NeedsHuman { .. } | Plan::Wait | Plan::LookAgain { .. }) => {
+            Err(no_go(other))
+        }
     }
 }
 
@@ -133,6 +135,7 @@ pub async fn decide<W: World>(
 pub fn no_go(plan: Plan) -> Failure {
     match plan {
         Plan::NeedsHuman { why } => Failure::new(FailureKind::StackNeedsHuman, why),
+        Plan::LookAgain { why } => Failure::new(FailureKind::Transient, why),
         Plan::Wait => Failure::new(
             FailureKind::Transient,
             "an operation runs on the stack that is not visible in its events yet",

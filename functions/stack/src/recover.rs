@@ -126,7 +126,7 @@ async fn wait_for<W: World>(
 
 /// Answers the token where there is nothing to wait for (any more): the next plan says what there is.
 async fn over<W: World>(world: &W, loaded: &Loaded, plan: Plan, task: &Task) -> Result<(), Failure> {
-    if let failure @ (Plan::NeedsHuman { .. } | Plan::Wait) = plan {
+    if let failure @ (Plan::NeedsHuman { .. } | Plan::Wait | Plan::LookAgain { .. }) = plan {
         return Err(no_go(failure));
     }
     let key =

@@ -238,6 +238,11 @@ pub enum Plan {
     },
     /// An operation runs whose events are not visible yet: look again soon.
     Wait,
+    /// The stack's status and its resources do not fit together, as they may for a moment: look again soon.
+    LookAgain {
+        /// What is missing, as a sentence.
+        why: String,
+    },
 }
 
 /// The key of the wait for the operation `token` on the stack `arn`: a stack outlives its operations.
@@ -343,6 +348,10 @@ fn unread(stack: &Observed) -> Plan {
 
 fn human(stack: &Observed, what: impl AsRef<str>) -> Plan {
     Plan::NeedsHuman { why: sentence(stack, what) }
+}
+
+fn look_again(stack: &Observed, what: impl AsRef<str>) -> Plan {
+    Plan::LookAgain { why: sentence(stack, what) }
 }
 
 fn sentence(stack: &Observed, what: impl AsRef<str>) -> String {

@@ -1,7 +1,8 @@
 //! The rows of the table that repair something: each is tried plainly once, and costs nothing without a person's word.
 
 use super::{
-    Known, LiveResource, Newest, Observed, Plan, Recovery, Remains, blockers, human, operation_key, unread,
+    Known, LiveResource, Newest, Observed, Plan, Recovery, Remains, blockers, human, look_again,
+    operation_key, unread,
 };
 use crate::guard::NESTED_STACK;
 use crate::ids::DeploymentId;
@@ -82,7 +83,8 @@ pub(super) fn retain(
 ) -> Plan {
     let undeletable = remains.undeletable();
     if undeletable.is_empty() {
-        return human(stack, "its deletion failed, and no resource of its own says why; see its events");
+        // ListStackResources may lag behind DescribeStacks.
+        return look_again(stack, "its deletion failed, and no resource of its own says why; see its events");
     }
     on_approval(stack, known, ProposedAction::Retain, undeletable, operation)
 }
@@ -117,7 +119,7 @@ pub(super) fn finish_rollback(stack: &Observed, known: &Known<'_>) -> Plan {
     };
     let stuck = stuck_in_rollback(&remains.resources);
     if stuck.is_empty() {
-        return human(
+        return look_again(
             stack,
             format!(
                 "its rollback failed, and no resource says why; mend what its events name, then: \

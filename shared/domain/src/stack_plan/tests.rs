@@ -419,7 +419,19 @@ fn a_recovery_is_not_begun_for_ever() {
         let next = plan(Some(&found), &world.known());
         (world, _) = world.after(&found, &next);
     }
-    assert!(why(plan(Some(&found), &world.known())).contains("continue-update-rollback"));
+    assert!(matches!(plan(Some(&found), &world.known()),
+        Plan::LookAgain { why } if why.contains("continue-update-rollback")));
+}
+
+/// Resources are listed a moment after the stack's status is told.
+#[test]
+fn a_failure_that_no_resource_shows_yet_is_looked_at_again() {
+    let world = World::ours();
+    let found = stack(StackStatus::RollbackFailed);
+    let delete = teardown(Some(&found), &world.known(), false);
+    let (world, found) = world.after(&found, &delete);
+    let found = Observed { status: StackStatus::DeleteFailed, ..found };
+    assert!(matches!(teardown(Some(&found), &world.known(), false), Plan::LookAgain { .. }));
 }
 
 #[test]
