@@ -189,12 +189,8 @@ impl Bug {
 
     /// What is believed of a reply.
     pub fn twist_reply(self, request: &Request, reply: &mut Reply) {
-        match (self, request.operation.as_str()) {
-            (Self::OnceStableRecreated, "GetItem") => {
-                reply.1 =
-                    reply.1.replace("\"ever_stable\":{\"BOOL\":true}", "\"ever_stable\":{\"BOOL\":false}");
-            }
-            _ => {}
+        if self == Self::OnceStableRecreated && request.operation == "GetItem" {
+            reply.1 = reply.1.replace("\"ever_stable\":{\"BOOL\":true}", "\"ever_stable\":{\"BOOL\":false}");
         }
     }
 }

@@ -342,8 +342,11 @@ fn unknown(stack: &Observed) -> Plan {
     human(stack, "Lockstep does not know this status; look at the stack, then try again")
 }
 
+/// Nothing is deleted on trust.
+const UNREAD: &str = "what it holds could not be read, so nothing may be deleted";
+
 fn unread(stack: &Observed) -> Plan {
-    human(stack, "what it holds could not be read, so nothing may be deleted")
+    human(stack, UNREAD)
 }
 
 fn human(stack: &Observed, what: impl AsRef<str>) -> Plan {

@@ -1,8 +1,8 @@
 //! The rows of the table that repair something: each is tried plainly once, and costs nothing without a person's word.
 
 use super::{
-    Known, LiveResource, Newest, Observed, Plan, Recovery, Remains, blockers, human, look_again,
-    operation_key, unread,
+    Known, LiveResource, Newest, Observed, Plan, Recovery, Remains, UNREAD, blockers, human, look_again,
+    operation_key, sentence, unread,
 };
 use crate::guard::NESTED_STACK;
 use crate::ids::DeploymentId;
@@ -33,15 +33,16 @@ pub(super) fn clear_placeholder(stack: &Observed) -> Plan {
 
 /// A stack that never was stable and can only be deleted, so that it can be created again.
 pub(super) fn clear(stack: &Observed, known: &Known<'_>) -> Plan {
-    may_be_cleared(stack, known).err().unwrap_or_else(|| {
-        recover(stack, OperationKind::Clear, "its creation failed and it was never stable")
-    })
+    match may_be_cleared(stack, known) {
+        Err(why) => Plan::NeedsHuman { why },
+        Ok(_) => recover(stack, OperationKind::Clear, "its creation failed and it was never stable"),
+    }
 }
 
 /// The same where a deletion failed, or will: plainly once; what refuses is left behind only on a person's word.
 pub(super) fn clear_undeletable(stack: &Observed, known: &Known<'_>) -> Plan {
     match may_be_cleared(stack, known) {
-        Err(refusal) => refusal,
+        Err(why) => Plan::NeedsHuman { why },
         Ok(_) if !was_tried(stack, known, OperationKind::Clear, &[]) => {
             recover(stack, OperationKind::Clear, "it was never stable, and is deleted plainly once")
         }
@@ -49,21 +50,21 @@ pub(super) fn clear_undeletable(stack: &Observed, known: &Known<'_>) -> Plan {
     }
 }
 
-/// What the stack holds, if nothing of it is worth keeping.
-fn may_be_cleared<'a>(stack: &'a Observed, known: &Known<'_>) -> Result<&'a Remains, Plan> {
+/// What the stack holds, if nothing of it is worth keeping; else why a person must look.
+fn may_be_cleared<'a>(stack: &'a Observed, known: &Known<'_>) -> Result<&'a Remains, String> {
     if known.was_stable(stack) {
-        return Err(human(
+        return Err(sentence(
             stack,
             "the ledger says that it was stable once, so Lockstep does not delete it by itself; mend it, or take it \
              down with `lockstep teardown`",
         ));
     }
-    let Some(remains) = &stack.remains else { return Err(unread(stack)) };
+    let Some(remains) = &stack.remains else { return Err(sentence(stack, UNREAD)) };
     let held: Vec<String> = remains.protected(known.protect).into_iter().map(|held| held.name).collect();
     if held.is_empty() {
         return Ok(remains);
     }
-    Err(human(
+    Err(sentence(
         stack,
         format!(
             "protected resources survive in it: {}; save what they hold, then: \
