@@ -38,6 +38,8 @@ pub async fn change_set<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Fa
     let kind = match plan {
         Plan::CreateChangeSet(kind) => kind,
         Plan::NoChanges => return unchanged(world, loaded, sight).await,
+        // Something began since the plan: it is waited for, and planned again.
+        Plan::Adopt { .. } | Plan::AwaitOther { .. } => return Ok(Go::Recover),
         other => return Err(no_go(other)),
     };
     withdraws_nothing_in_use(&stacks, sight.as_ref(), &contents).await?;

@@ -139,6 +139,18 @@ async fn somebody_elses_operation_is_waited_for_and_then_told() {
 }
 
 #[tokio::test]
+async fn what_somebody_began_after_the_plan_is_waited_for_too() {
+    let world = FakeWorld::new("ci");
+    world.cloud.stack("ci-logs", StackStatus::UpdateComplete);
+    world.own("ci-logs");
+    let id = world.id();
+    assert_eq!(go(&world, plan(&id)).await, Go::ChangeSet);
+    world.cloud.finish("ci-logs", "UPDATE_IN_PROGRESS");
+    assert_eq!(go(&world, change_set(&id)).await, Go::Recover);
+    assert!(world.cloud.created.borrow().is_empty());
+}
+
+#[tokio::test]
 async fn a_plan_shows_what_would_change_and_leaves_nothing_behind() {
     let world = FakeWorld::new("ci");
     world.change_deployment(|deployment| deployment.plan_only = true);
