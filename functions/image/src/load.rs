@@ -4,9 +4,7 @@ use crate::world::World;
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::{AmiId, CommitSha, DeploymentId, ImageName, SnapshotId, StageName};
 use lockstep_domain::promotion::{Origin, TAG_BUILT_AT, TAG_COMMIT, TAG_REPOSITORY, TAG_SOURCE, tags};
-use lockstep_domain::records::{
-    Config, ConfigKind, Deployment, DeploymentKind, DeploymentState, Image, Location,
-};
+use lockstep_domain::records::{ConfigKind, Deployment, DeploymentKind, DeploymentState, Image, Location};
 use lockstep_domain::stages::{Stage, Stages};
 use lockstep_platform::ledger::{Order, Versioned};
 use lockstep_platform::ports::Records;
@@ -184,14 +182,12 @@ pub async fn everywhere<W: World>(
 
 /// The stage called `name`.
 pub async fn stage<W: World>(world: &W, name: &StageName) -> Result<Stage, Failure> {
-    let (pk, prefix) = ConfigKind::Stages.prefix();
-    let newest = world.records().list::<Config>(pk, prefix, Order::Newest, 1).await?.pop();
+    let newest = world.records().config(ConfigKind::Stages).await?;
     let missing = || Failure::not_found("there are no stages yet; run `lockstep stages apply stages.toml`");
-    let stages =
-        Stages::parse("stages.toml", &newest.ok_or_else(missing)?.record.text).map_err(|problems| {
-            let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            Failure::bug(format!("the applied stages cannot be read: {}", told.join("; ")))
-        })?;
+    let stages = Stages::parse("stages.toml", &newest.ok_or_else(missing)?.text).map_err(|problems| {
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::bug(format!("the applied stages cannot be read: {}", told.join("; ")))
+    })?;
     stages.get(name).cloned().ok_or_else(|| Failure::not_found(format!("there is no stage `{name}`")))
 }
 

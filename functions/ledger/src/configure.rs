@@ -10,6 +10,7 @@ use lockstep_domain::payloads::operator::Applied;
 use lockstep_domain::records::{Config, ConfigKind, Repository};
 use lockstep_domain::stages::Stages;
 use lockstep_platform::ledger::Inserted;
+use lockstep_platform::ports::Records as _;
 
 /// Stores `text` as the next version, unless it is what the newest says.
 pub async fn apply(
@@ -19,7 +20,7 @@ pub async fn apply(
     by: &str,
     now: Timestamp,
 ) -> Result<Applied, Failure> {
-    let newest = load::config(app, kind).await?;
+    let newest = app.ledger.config(kind).await?;
     if let Some(same) = newest.as_ref().filter(|newest| newest.text == text) {
         return Ok(Applied { version: same.version, changed: false });
     }
@@ -46,7 +47,7 @@ async fn check(app: &App, kind: ConfigKind, text: &str) -> Result<Result<(), Vec
 }
 
 async fn stored(app: &App, kind: ConfigKind) -> Result<Option<String>, Failure> {
-    Ok(load::config(app, kind).await?.map(|config| config.text))
+    Ok(app.ledger.config(kind).await?.map(|config| config.text))
 }
 
 fn fit(stages: Option<&str>, parameters: Option<&str>) -> Result<(), Vec<Problem>> {

@@ -3,21 +3,15 @@
 use crate::App;
 use lockstep_domain::error::{Failure, Problem};
 use lockstep_domain::ids::{ComponentName, DeploymentId};
-use lockstep_domain::records::{BreakGlass, Config, ConfigKind, Deployment, Environment, Evidence, Release};
+use lockstep_domain::records::{BreakGlass, ConfigKind, Deployment, Environment, Evidence, Release};
 use lockstep_domain::stages::{Stage, Stages};
 use lockstep_domain::version::Version;
-use lockstep_platform::ledger::{Order, Versioned};
-
-/// The newest version of a part of the configuration.
-pub async fn config(app: &App, kind: ConfigKind) -> Result<Option<Config>, Failure> {
-    let (pk, prefix) = kind.prefix();
-    let newest = app.ledger.list::<Config>(pk, prefix, Order::Newest, 1).await?;
-    Ok(newest.into_iter().next().map(|config| config.record))
-}
+use lockstep_platform::ledger::Versioned;
+use lockstep_platform::ports::Records as _;
 
 /// The organisation's stages.
 pub async fn stages(app: &App) -> Result<Stages, Failure> {
-    let Some(config) = config(app, ConfigKind::Stages).await? else {
+    let Some(config) = app.ledger.config(ConfigKind::Stages).await? else {
         return Err(Failure::rejected(
             "there are no stages yet; write some with `lockstep stages apply stages.toml`",
         ));

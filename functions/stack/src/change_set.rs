@@ -24,15 +24,15 @@ use std::collections::BTreeSet;
 pub async fn change_set<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure> {
     let mut loaded = Loaded::load(world, id).await?;
     loaded.goes_on()?;
+    if loaded.deployment.record.plan_only && loaded.deployment.record.change_set.is_some() {
+        // Shown before; what is left of it, the next deployment clears.
+        return Ok(Go::Planned);
+    }
     let release = loaded.release(world).await?;
     let stages = load::stages(world).await?;
     let stage = load::stage(&stages, &loaded.deployment.record.stage)?;
     let contents = load::contents(world, &release).await?;
     let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
-    if loaded.deployment.record.plan_only && loaded.deployment.record.change_set.is_some() {
-        // Shown before; what is left of it, the next deployment clears.
-        return Ok(Go::Planned);
-    }
     let protect = &contents.manifest.protect.logical_ids;
     let (plan, sight) = decide(world, &stacks, &loaded, protect).await?;
     let kind = match plan {

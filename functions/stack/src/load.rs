@@ -4,14 +4,14 @@ use crate::world::World;
 use jiff::Timestamp;
 use lockstep_domain::approval;
 use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{DeploymentId, Digest, LogicalId, StackName};
+use lockstep_domain::ids::{DeploymentId, LogicalId, StackName};
 use lockstep_domain::packaging::{self, Contents};
 use lockstep_domain::records::{
-    Config, ConfigKind, Deployment, DeploymentKind, DeploymentState, Environment, Proposal, Release,
+    ConfigKind, Deployment, DeploymentKind, DeploymentState, Environment, Proposal, Release,
 };
 use lockstep_domain::stages::{Stage, Stages};
 use lockstep_domain::token::client_token;
-use lockstep_platform::ledger::{Order, Versioned};
+use lockstep_platform::ledger::Versioned;
 use lockstep_platform::ports::Records;
 use std::collections::BTreeSet;
 
@@ -142,30 +142,13 @@ fn superseded(id: &DeploymentId, why: &str) -> Failure {
 
 /// The artifact of `release`, opened; one with another digest is refused.
 pub async fn contents<W: World>(world: &W, release: &Release) -> Result<Contents, Failure> {
-    let bytes = world.artifact(&release.artifact).await?;
-    let label = format!("the artifact of {}@{}", release.component, release.version);
-    if Digest::of(&bytes) != release.digest {
-        return Err(Failure::rejected(format!(
-            "{label} is not the one that was packaged: its digest differs"
-        )));
-    }
-    packaging::open(&bytes).map_err(|problems| {
-        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::bug(format!("{label} cannot be opened: {}", told.join("; ")))
-    })
-}
-
-/// The newest version of a part of the organisation's configuration.
-pub async fn config<W: World>(world: &W, kind: ConfigKind) -> Result<Option<Config>, Failure> {
-    let (pk, prefix) = kind.prefix();
-    let newest = world.records().list::<Config>(pk, prefix, Order::Newest, 1).await?.pop();
-    Ok(newest.map(|found| found.record))
+    packaging::open_release(release, &world.artifact(&release.artifact).await?)
 }
 
 /// The organisation's stages.
 pub async fn stages<W: World>(world: &W) -> Result<Stages, Failure> {
     let missing = || Failure::not_found("there are no stages yet; run `lockstep stages apply stages.toml`");
-    let text = config(world, ConfigKind::Stages).await?.ok_or_else(missing)?.text;
+    let text = world.records().config(ConfigKind::Stages).await?.ok_or_else(missing)?.text;
     Stages::parse("stages.toml", &text).map_err(|problems| {
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
         Failure::bug(format!("the applied stages cannot be read: {}", told.join("; ")))

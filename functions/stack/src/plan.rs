@@ -253,7 +253,7 @@ fn rejected(problems: &[Problem]) -> Failure {
 }
 
 async fn organisation<W: World>(world: &W) -> Result<Option<OrganisationParameters>, Failure> {
-    let Some(config) = load::config(world, ConfigKind::Parameters).await? else { return Ok(None) };
+    let Some(config) = world.records().config(ConfigKind::Parameters).await? else { return Ok(None) };
     OrganisationParameters::parse("organisation parameters", &config.text)
         .map(Some)
         .map_err(|problems| rejected(&problems))

@@ -8,7 +8,9 @@ use crate::world::World;
 use lockstep_domain::error::Failure;
 use lockstep_domain::ids::DeploymentId;
 use lockstep_domain::payloads::stack::Go;
-use lockstep_domain::stack_plan::Plan;
+use lockstep_domain::records::NamedResource;
+use lockstep_domain::stack_plan::{LiveResource, Plan};
+use lockstep_platform::cloudformation::Stacks;
 
 /// Serves `plan_teardown`. Carried out by `delete`, and asked again after it.
 pub async fn plan<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure> {
@@ -32,7 +34,7 @@ pub async fn plan<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure>
         Plan::Recover(_) => (Go::Delete, "the stack is to be deleted".to_owned()),
         Plan::Adopt { key } | Plan::AwaitOther { key } => (Go::Delete, format!("an operation runs: {key}")),
         Plan::Gone => {
-            let orphans = left_behind(&stacks, &record.stack_arn).await?;
+            let orphans = left_behind(&stacks, record.stack_arn.as_deref()).await?;
             for orphan in orphans {
                 if !record.orphans.contains(&orphan) {
                     record.orphans.push(orphan);
@@ -51,12 +53,9 @@ pub async fn plan<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure>
 }
 
 /// What CloudFormation left behind when it deleted the stack, because a deletion policy or a person said so.
-async fn left_behind(
-    stacks: &impl lockstep_platform::cloudformation::Stacks,
-    arn: &Option<String>,
-) -> Result<Vec<lockstep_domain::records::NamedResource>, Failure> {
+async fn left_behind(stacks: &impl Stacks, arn: Option<&str>) -> Result<Vec<NamedResource>, Failure> {
     let Some(arn) = arn else { return Ok(Vec::new()) };
     let resources = observe::resources(stacks, arn).await?;
     let skipped = resources.iter().filter(|resource| resource.status == "DELETE_SKIPPED");
-    Ok(skipped.map(|resource| resource.named()).collect())
+    Ok(skipped.map(LiveResource::named).collect())
 }

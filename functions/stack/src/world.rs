@@ -21,9 +21,6 @@ const DEPLOYER: &str = "lockstep-deployer";
 /// The role in a target account that CloudFormation acts as.
 const EXECUTION_ROLE: &str = "lockstep-cloudformation";
 
-/// The most bytes of an artifact: more than packaging lets through.
-const ARTIFACT_BYTES_MAX: usize = 64 << 20;
-
 /// Everything outside this function.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
 pub trait World {
@@ -126,7 +123,7 @@ impl World for Cloud {
     }
 
     async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {
-        self.artifacts.get(key, ARTIFACT_BYTES_MAX).await
+        self.artifacts.artifact(key).await
     }
 
     async fn stacks(&self, location: &Location, session: &str) -> Result<CloudFormation, Failure> {

@@ -3,24 +3,19 @@
 use crate::{App, report};
 use jiff::Timestamp;
 use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::Digest;
 use lockstep_domain::packaging;
 use lockstep_domain::payloads::inputs;
-use lockstep_domain::records::{
-    Config, ConfigKind, Deployment, DeploymentKind, Environment, Release, SweepReport,
-};
+use lockstep_domain::records::{ConfigKind, Deployment, DeploymentKind, Environment, Release, SweepReport};
 use lockstep_domain::stages::{Stage, Stages};
 use lockstep_domain::sweep::{self, ThrowAway};
 use lockstep_domain::token::execution_arn;
 use lockstep_platform::executions::Started;
 use lockstep_platform::holders;
 use lockstep_platform::ledger::{Order, Versioned};
+use lockstep_platform::ports::Records as _;
 
 /// The most environments of one stage that are looked at.
 const ENVIRONMENTS: usize = 10_000;
-
-/// The most bytes of an artifact: more than packaging lets through.
-const ARTIFACT_BYTES: usize = 64 << 20;
 
 /// What a deployment is told of it that the sweep closed.
 const FREED: &str = "the sweep freed its environment";
@@ -46,11 +41,8 @@ pub async fn sweep(app: &App, report: &mut SweepReport, now: Timestamp) -> Resul
 
 /// The organisation's stages; a new installation has none.
 async fn stages(app: &App) -> Result<Option<Stages>, Failure> {
-    let (pk, prefix) = ConfigKind::Stages.prefix();
-    let Some(newest) = app.ledger.list::<Config>(pk, prefix, Order::Newest, 1).await?.pop() else {
-        return Ok(None);
-    };
-    let parsed = Stages::parse("stages.toml", &newest.record.text);
+    let Some(newest) = app.ledger.config(ConfigKind::Stages).await? else { return Ok(None) };
+    let parsed = Stages::parse("stages.toml", &newest.text);
     parsed.map(Some).map_err(|_| Failure::bug("the applied stages cannot be read; apply them again"))
 }
 
@@ -153,11 +145,6 @@ async fn manifest_ttl(app: &App, deployment: &Deployment) -> Result<u32, Failure
     let what = format!("release {component} {}", deployment.version);
     let key = Release::key_of(component, &deployment.version);
     let release = app.ledger.expect::<Release>(&key, &what).await?.record;
-    let bytes = app.artifacts.get(&release.artifact, ARTIFACT_BYTES).await?;
-    if Digest::of(&bytes) != release.digest {
-        return Err(Failure::rejected(format!("the artifact of {what} is not the one that was packaged")));
-    }
-    let contents = packaging::open(&bytes)
-        .map_err(|_| Failure::rejected(format!("the artifact of {what} cannot be opened")))?;
+    let contents = packaging::open_release(&release, &app.artifacts.artifact(&release.artifact).await?)?;
     Ok(contents.manifest.test.ttl_minutes)
 }

@@ -1,11 +1,10 @@
 //! What verifying needs of the world, in its own words, and AWS behind them.
 
 use jiff::Timestamp;
-use lockstep_domain::archive::Limits;
 use lockstep_domain::checks::{Admission, Peer};
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
-use lockstep_domain::records::{self, ConfigKind, Deployment, Release, Step};
+use lockstep_domain::records::{ConfigKind, Deployment, Release, Step};
 use lockstep_domain::stages::Stages;
 use lockstep_domain::version::Version;
 use lockstep_platform::artifacts::Artifacts;
@@ -13,6 +12,7 @@ use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::functions::{Called, Functions};
 use lockstep_platform::ledger::{Inserted, Ledger, Order};
+use lockstep_platform::ports::Records as _;
 use lockstep_platform::probe::{Answer, Get, Prober, SystemResolver, Unanswered};
 use serde_json::Value;
 use std::time::Duration;
@@ -120,14 +120,12 @@ impl Ports for Cloud {
     }
 
     async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {
-        let cap = usize::try_from(Limits::DEFAULT.compressed_bytes).unwrap_or(usize::MAX);
-        self.artifacts.get(key, cap).await
+        self.artifacts.artifact(key).await
     }
 
     async fn admission(&self, stage: &StageName) -> Result<Admission, Failure> {
-        let (pk, prefix) = ConfigKind::Stages.prefix();
-        let newest = self.ledger.list::<records::Config>(pk, prefix, Order::Newest, 1).await?.pop();
-        let text = newest.map(|config| config.record.text).unwrap_or_default();
+        let text =
+            self.ledger.config(ConfigKind::Stages).await?.map(|newest| newest.text).unwrap_or_default();
         let stages = Stages::parse("stages.toml", &text).map_err(|problems| {
             let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
             Failure::rejected(format!("the stages cannot be read: {}", lines.join("; ")))

@@ -74,8 +74,7 @@ pub fn ask(
 
 /// Why a person must allow what is proposed.
 fn reason(proposal: &Proposal) -> String {
-    let names: Vec<&str> = proposal.resources.iter().map(|resource| resource.name.as_str()).collect();
-    let names = names.join(", ");
+    let names = proposal.names().join(", ");
     let stack = &proposal.stack;
     match (proposal.action, names.as_str()) {
         (ProposedAction::Delete, "") => {

@@ -9,11 +9,12 @@ mod versions;
 
 use crate::archive::{Files, Limits, pack, unpack};
 use crate::credentials::find_credentials;
-use crate::error::Problem;
+use crate::error::{Failure, Problem};
 use crate::ids::{ComponentName, Digest};
 use crate::images::{ImageLock, ImageVersion};
 use crate::manifest::{self, Lines, Manifest};
 use crate::parameters::{ComponentParameters, OrganisationParameters};
+use crate::records::Release;
 use crate::stages::Stages;
 use crate::template::{TEMPLATE_BYTES_MAX, Template};
 use std::collections::{BTreeMap, BTreeSet};
@@ -118,6 +119,21 @@ pub fn plan(folder: &str, files: &Files, world: &World<'_>) -> Result<Package, V
             Err(problems)
         }
     }
+}
+
+/// Opens the artifact of `release`: `Rejected` if these are not the bytes that were packaged, `Bug` if they cannot be
+/// read.
+pub fn open_release(release: &Release, artifact: &[u8]) -> Result<Contents, Failure> {
+    let label = format!("the artifact of {}@{}", release.component, release.version);
+    if Digest::of(artifact) != release.digest {
+        return Err(Failure::rejected(format!(
+            "{label} is not the one that was packaged: its digest differs"
+        )));
+    }
+    open(artifact).map_err(|problems| {
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::bug(format!("{label} cannot be opened: {}", told.join("; ")))
+    })
 }
 
 /// Reads an artifact that [`plan`] made.

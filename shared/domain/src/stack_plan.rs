@@ -198,14 +198,19 @@ pub struct Recovery {
     pub arn: String,
     /// What it is.
     pub operation: OperationKind,
-    /// The resources that a person allowed to retain or to skip.
-    pub without: Vec<String>,
-    /// The person's word for that.
+    /// What a person allowed to retain or to skip for it.
     pub allowed: Option<Proposal>,
     /// The buckets of a throw-away stack that must be emptied first.
     pub empty: Vec<String>,
     /// Why, for the journal.
     pub why: String,
+}
+
+impl Recovery {
+    /// The names of the resources that it retains or skips.
+    pub fn without(&self) -> Vec<String> {
+        self.allowed.as_ref().map(Proposal::names).unwrap_or_default()
+    }
 }
 
 /// What is to be done.

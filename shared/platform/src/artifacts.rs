@@ -4,6 +4,7 @@ use crate::aws::Aws;
 use crate::failure::{code, failure};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
+use lockstep_domain::archive::Limits;
 use lockstep_domain::error::{Failure, FailureKind};
 use std::sync::OnceLock;
 
@@ -55,6 +56,12 @@ impl Artifacts {
             }
             bytes.extend_from_slice(&chunk);
         }
+    }
+
+    /// The artifact of a release at `key`: as [`Artifacts::get`], with the bound that packaging keeps.
+    pub async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {
+        let cap = usize::try_from(Limits::DEFAULT.compressed_bytes).unwrap_or(usize::MAX);
+        self.get(key, cap).await
     }
 
     /// Stores `bytes` at `key`. Keys are content-addressed: storing the same again changes nothing.

@@ -6,7 +6,7 @@ use crate::ledger::{Inserted, Ledger, Order, Versioned, Write};
 use crate::waits::Waits;
 use lockstep_domain::error::Failure;
 use lockstep_domain::payloads::Task;
-use lockstep_domain::records::{Key, Record};
+use lockstep_domain::records::{Config, ConfigKind, Key, Record};
 
 /// The ledger; see [`Ledger`] for what each method promises.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
@@ -38,6 +38,12 @@ pub trait Records {
 
     /// Removes `old`, or `Conflict`.
     async fn remove<T: Record>(&self, old: &Versioned<T>) -> Result<(), Failure>;
+
+    /// The newest version of a part of the organisation's configuration; nothing if none was applied yet.
+    async fn config(&self, kind: ConfigKind) -> Result<Option<Config>, Failure> {
+        let (pk, prefix) = kind.prefix();
+        Ok(self.list(pk, prefix, Order::Newest, 1).await?.pop().map(|newest| newest.record))
+    }
 
     /// The record at `key`, or `NotFound` saying that `what` does not exist.
     async fn expect<T: Record>(&self, key: &Key, what: &str) -> Result<Versioned<T>, Failure> {

@@ -144,10 +144,14 @@ pub struct Proposal {
 }
 
 impl Proposal {
+    /// The names of the resources.
+    pub fn names(&self) -> Vec<String> {
+        self.resources.iter().map(|resource| resource.name.clone()).collect()
+    }
+
     /// What an answer names: the action, the stack and every resource, so that another proposal has another key.
     pub fn key(&self) -> String {
-        let names: Vec<&str> = self.resources.iter().map(|resource| resource.name.as_str()).collect();
-        format!("{} {}: {}", self.action.as_str(), self.stack, names.join(", "))
+        format!("{} {}: {}", self.action.as_str(), self.stack, self.names().join(", "))
     }
 
     /// Whether allowing this allows `other`: the same action on the same stack, with no further resource.

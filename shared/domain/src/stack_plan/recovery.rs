@@ -184,8 +184,8 @@ fn on_approval(
     resources: Vec<NamedResource>,
     operation: OperationKind,
 ) -> Plan {
-    let without: Vec<String> = resources.iter().map(|resource| resource.name.clone()).collect();
     let proposal = Proposal { stack: stack.arn.clone(), action, resources };
+    let without = proposal.names();
     if !known.allows(&proposal) {
         return Plan::Ask(proposal);
     }
@@ -199,7 +199,6 @@ fn on_approval(
     Plan::Recover(Recovery {
         arn: stack.arn.clone(),
         operation,
-        without,
         allowed: Some(proposal),
         empty: Vec::new(),
         why,
@@ -215,14 +214,7 @@ fn once(stack: &Observed, known: &Known<'_>, operation: OperationKind, why: &str
 
 pub(super) fn recover(stack: &Observed, operation: OperationKind, why: &str) -> Plan {
     let why = why.to_owned();
-    Plan::Recover(Recovery {
-        arn: stack.arn.clone(),
-        operation,
-        without: Vec::new(),
-        allowed: None,
-        empty: Vec::new(),
-        why,
-    })
+    Plan::Recover(Recovery { arn: stack.arn.clone(), operation, allowed: None, empty: Vec::new(), why })
 }
 
 /// Whether this deployment did that to the stack already: it is the newest operation on it, or came before that one.
@@ -232,7 +224,6 @@ pub(super) fn was_tried(
     operation: OperationKind,
     without: &[String],
 ) -> bool {
-    let same = |begun: &&Operation| begun.operation == operation && begun.target == stack.arn;
     if is_tried_enough(stack, known, operation) {
         return true;
     }
@@ -240,13 +231,18 @@ pub(super) fn was_tried(
     let Some(reached) = known.operations.iter().rposition(|begun| begun.token == newest) else {
         return false;
     };
-    known.operations[..=reached].iter().filter(same).any(|begun| begun.without == without)
+    known.operations[..=reached]
+        .iter()
+        .any(|begun| is_that(begun, stack, operation) && begun.without == without)
 }
 
 /// Whether this deployment did that to the stack as often as it may.
 pub(super) fn is_tried_enough(stack: &Observed, known: &Known<'_>, operation: OperationKind) -> bool {
-    let same = |begun: &&Operation| begun.operation == operation && begun.target == stack.arn;
-    known.operations.iter().filter(same).count() >= ATTEMPTS_MAX as usize
+    known.operations.iter().filter(|begun| is_that(begun, stack, operation)).count() >= ATTEMPTS_MAX as usize
+}
+
+fn is_that(begun: &Operation, stack: &Observed, operation: OperationKind) -> bool {
+    begun.operation == operation && begun.target == stack.arn
 }
 
 /// The journal's entry for a recovery that is about to be begun: the entry of an earlier try if CloudFormation shows no
@@ -258,9 +254,9 @@ pub fn intend(
     operations: &[Operation],
     now: Timestamp,
 ) -> Operation {
+    let without = recovery.without();
     let same = |begun: &&Operation| {
-        (begun.operation, &begun.target, &begun.without)
-            == (recovery.operation, &recovery.arn, &recovery.without)
+        (begun.operation, &begun.target, &begun.without) == (recovery.operation, &recovery.arn, &without)
     };
     // After an operation of somebody else our own may be over, or may never have come: its token is of no use.
     let unreached = |begun: &&Operation| match &stack.newest {
@@ -278,7 +274,7 @@ pub fn intend(
         token: client_token(deployment.as_str(), step(recovery.operation), attempt),
         target: recovery.arn.clone(),
         attempt,
-        without: recovery.without.clone(),
+        without,
         at: now,
     }
 }

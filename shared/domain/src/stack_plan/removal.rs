@@ -50,7 +50,6 @@ pub fn teardown(found: Option<&Observed>, known: &Known<'_>, is_thrown_away: boo
         return Plan::Recover(Recovery {
             arn: stack.arn.clone(),
             operation: OperationKind::Delete,
-            without: Vec::new(),
             allowed: None,
             empty,
             why: "its buckets were full".to_owned(),
