@@ -1,4 +1,5 @@
 use super::*;
+use crate::records::ImageState;
 use crate::ids::Digest;
 use crate::images::ImageLock;
 use crate::records::DeploymentKind;
