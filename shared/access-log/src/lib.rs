@@ -10,10 +10,12 @@
 //! This is a crate of its own, beside `domain`, because it alone is worth compiling for speed.
 
 mod event;
+mod fast;
 pub mod format;
 mod gunzip;
 mod line;
 mod reader;
+pub mod synthetic;
 mod time;
 
 pub use event::{Labels, Source};

@@ -193,7 +193,7 @@ fn push<'l>(
 }
 
 /// The most digits of a number that every reader of JSON keeps: those of a double.
-const DIGITS_MAX: usize = 15;
+pub(crate) const DIGITS_MAX: usize = 15;
 
 /// The digits of a number as JSON writes it: leading zeros are left out. `None` if it is none, or would lose digits.
 fn number(token: &[u8]) -> Option<&[u8]> {
@@ -203,7 +203,10 @@ fn number(token: &[u8]) -> Option<&[u8]> {
         None => (unsigned, None),
     };
     let is_digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    if !is_digits(whole) || !fraction.is_none_or(is_digits) || unsigned.len() > DIGITS_MAX + 1 {
+    if !is_digits(whole)
+        || !fraction.is_none_or(is_digits)
+        || whole.len() + fraction.map_or(0, <[u8]>::len) > DIGITS_MAX
+    {
         return None;
     }
     let zeros = whole[..whole.len() - 1].iter().take_while(|&&digit| digit == b'0').count();

@@ -1,6 +1,7 @@
 //! From the bytes of an object to batches of events, with a memory that does not grow with the object.
 
 use crate::event::{self, Labels, Source, Template};
+use crate::fast;
 use crate::format::Format;
 use crate::gunzip::{Gunzip, Unreadable, Why};
 use crate::line::{self, Malformed};
@@ -18,6 +19,8 @@ pub struct Settings {
     pub batch_bytes: usize,
     /// A line with more bytes is malformed.
     pub line_bytes_max: usize,
+    /// Take every line the plain way, which is slower by far and comes to the same. Tests compare.
+    pub plainly: bool,
 }
 
 impl Settings {
@@ -34,6 +37,7 @@ impl Default for Settings {
             labels: Labels::default(),
             batch_bytes: Self::BATCH_BYTES,
             line_bytes_max: Self::LINE_BYTES_MAX,
+            plainly: false,
         }
     }
 }
@@ -195,6 +199,9 @@ impl Reader {
 struct Lines {
     template: Template,
     format: Option<Format>,
+    /// The fast way for lines of the last format, unless every line goes the plain way.
+    fast: Option<(Format, fast::Writer)>,
+    plainly: bool,
     batch_bytes: usize,
     line_bytes_max: usize,
     /// Text: what is not cut into lines yet stands at `start..end`.
@@ -217,9 +224,11 @@ impl Lines {
         Self {
             template: Template::new(source, &settings.labels),
             format: settings.format.or_else(|| Format::of_key(&source.key)),
+            fast: None,
+            plainly: settings.plainly,
             batch_bytes: settings.batch_bytes.max(1),
             line_bytes_max,
-            text: vec![0; line_bytes_max + TEXT_BYTES],
+            text: vec![0; line_bytes_max + TEXT_BYTES + fast::STEP],
             start: 0,
             end: 0,
             seen: 0,
@@ -249,8 +258,9 @@ impl Lines {
             let text = &self.text[self.start..self.end];
             match memchr::memchr(b'\n', text) {
                 Some(length) => {
+                    let end = self.start + length;
                     self.line(length);
-                    self.start += length + 1;
+                    self.start = end + 1;
                 }
                 None if text.len() > self.line_bytes_max => {
                     let length = self.line_bytes_max;
@@ -277,7 +287,7 @@ impl Lines {
     /// A line of `length` bytes, at `start`.
     fn line(&mut self, length: usize) {
         if self.long_part.is_some() || length > self.line_bytes_max {
-            self.long_part(length, true);
+            self.long_line(length);
             return;
         }
         self.seen += 1;
@@ -285,19 +295,50 @@ impl Lines {
             self.account();
             return;
         }
-        let whole = &self.text[self.start..self.start + length];
-        let line = whole.strip_suffix(b"\r").unwrap_or(whole);
-        match convert(&mut self.batch.events, &self.template, self.format, self.seen, line) {
+        match self.convert(length) {
             Ok(()) => {
                 self.batch.event_count += 1;
                 self.account();
             }
             Err(reason) => {
-                let bytes = whole.to_vec();
+                let bytes = self.text[self.start..self.start + length].to_vec();
                 self.quarantine(bytes, 0, reason);
                 self.end_quarantined();
             }
         }
+    }
+
+    /// Adds the event of the line of `length` bytes at `start`.
+    fn convert(&mut self, length: usize) -> Result<(), Malformed> {
+        let whole = &self.text[self.start..self.start + length];
+        let line = whole.strip_suffix(b"\r").unwrap_or(whole);
+        if line.is_empty() {
+            return Err(Malformed::Blank);
+        }
+        let format = self.format.or_else(|| Format::of_line(line)).ok_or(Malformed::UnknownFormat)?;
+        if !self.plainly {
+            let (_, writer) = match &mut self.fast {
+                Some(fast) if fast.0 == format => fast,
+                fast => fast.insert((format, fast::Writer::new(&self.template, format))),
+            };
+            if let Some(event) = writer.event(self.seen, &self.text, self.start, self.start + line.len()) {
+                self.batch.events.extend_from_slice(event);
+                return Ok(());
+            }
+        }
+        let parsed = line::parse(line, format)?;
+        event::write(&mut self.batch.events, &self.template, format, self.seen, line, &parsed);
+        Ok(())
+    }
+
+    /// The rest, of `length` bytes at `start`, of a line that is too long.
+    fn long_line(&mut self, mut length: usize) {
+        while length > self.line_bytes_max {
+            self.long_part(self.line_bytes_max, false);
+            self.start += self.line_bytes_max;
+            length -= self.line_bytes_max;
+        }
+        self.long_part(length, true);
     }
 
     /// Part of a line that is too long; `last` if the line ends with it.
@@ -307,7 +348,7 @@ impl Lines {
             self.seen += 1;
         }
         self.long_part = if last { None } else { Some(part + 1) };
-        if self.seen > self.skip {
+        if self.seen > self.skip && length > 0 {
             let bytes = self.text[self.start..self.start + length].to_vec();
             self.quarantine(bytes, part, Malformed::TooLong { limit: self.line_bytes_max });
         }
@@ -350,7 +391,7 @@ impl Lines {
     fn cut_off(&mut self) {
         let length = self.end - self.start;
         if self.long_part.is_some() {
-            self.long_part(length, true);
+            self.long_line(length);
         } else if length > 0 {
             self.seen += 1;
             if self.seen > self.skip {
@@ -363,21 +404,4 @@ impl Lines {
         }
         self.start = self.end;
     }
-}
-
-/// Adds the event of a line.
-fn convert(
-    events: &mut Vec<u8>,
-    template: &Template,
-    format: Option<Format>,
-    number: u64,
-    line: &[u8],
-) -> Result<(), Malformed> {
-    if line.is_empty() {
-        return Err(Malformed::Blank);
-    }
-    let format = format.or_else(|| Format::of_line(line)).ok_or(Malformed::UnknownFormat)?;
-    let parsed = line::parse(line, format)?;
-    event::write(events, template, format, number, line, &parsed);
-    Ok(())
 }
