@@ -10,6 +10,8 @@ pub mod clock;
 #[cfg(feature = "cloudformation")]
 pub mod cloudformation;
 pub mod conformance;
+#[cfg(feature = "ec2")]
+pub mod ec2;
 
 use crate::aws::Aws;
 use aws_credential_types::Credentials;
