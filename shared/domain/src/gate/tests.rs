@@ -1,8 +1,8 @@
 use super::*;
-use crate::records::ImageState;
 use crate::ids::Digest;
 use crate::images::ImageLock;
 use crate::records::DeploymentKind;
+use crate::records::ImageState;
 use std::collections::BTreeSet;
 
 const STAGES: &str = r#"
