@@ -19,6 +19,7 @@ pub mod ids;
 pub mod images;
 pub mod inbox;
 pub mod intervene;
+pub mod log_delivery;
 pub mod manifest;
 pub mod packaging;
 pub mod parameters;
