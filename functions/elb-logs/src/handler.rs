@@ -4,7 +4,7 @@ use crate::App;
 use crate::ship::{Shipped, Until, ship};
 use lockstep_access_log::Format;
 use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::log_delivery::{Account, Continuation, Message, Next, Object, go_on, read};
+use lockstep_domain::log_delivery::{Account, Continuation, Message, Next, Object, go_on, is_check, read};
 use lockstep_platform::clock;
 use lockstep_platform::metrics::{self, Unit};
 use lockstep_platform::shipper::Stopped;
@@ -26,6 +26,19 @@ pub struct Answer {
     pub lines: Account,
 }
 
+/// What an invocation is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Answered {
+    /// A check: the broker can be reached.
+    Check {
+        /// Always true; a failure is the other answer.
+        ok: bool,
+    },
+    /// Whoever told of objects.
+    Delivery(Answer),
+}
+
 /// A message that stays in the queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -39,8 +52,12 @@ pub struct ItemFailure {
 /// # Errors
 /// What failed, if it was no queue that asked: it gets no answer for each message. A message of a queue that failed is
 /// named in the answer, and the queue delivers it again.
-pub async fn handle(app: &App, payload: &Value, left: Duration) -> Result<Answer, Failure> {
-    let (asked, until) = (read(payload), Until::of(left));
+pub async fn handle(app: &App, payload: &Value, left: Duration) -> Result<Answered, Failure> {
+    let until = Until::of(left);
+    if is_check(payload) {
+        return check(app, until).await;
+    }
+    let asked = read(payload);
     let mut answer = Answer::default();
     for message in &asked.messages {
         let Err(failure) = deliver(app, message, until, &mut answer.lines).await else { continue };
@@ -60,7 +77,15 @@ pub async fn handle(app: &App, payload: &Value, left: Duration) -> Result<Answer
         asked.messages.len() - answer.batch_item_failures.len(),
         asked.messages.len()
     );
-    Ok(answer)
+    Ok(Answered::Delivery(answer))
+}
+
+async fn check(app: &App, until: Until) -> Result<Answered, Failure> {
+    match app.shipper()?.try_out(until.settle).await {
+        Ok(()) => Ok(Answered::Check { ok: true }),
+        Err(Stopped::Broker(failure)) => Err(failure),
+        Err(Stopped::Time) => Err(Failure::new(FailureKind::Transient, "the broker did not answer in time")),
+    }
 }
 
 /// Ships the objects of a message, and hands on what is left of them.

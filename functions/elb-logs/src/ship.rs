@@ -14,8 +14,8 @@ use tokio::time::{Instant, timeout_at};
 /// Until when an invocation does what.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Until {
-    read: Instant,
-    settle: Instant,
+    pub read: Instant,
+    pub settle: Instant,
 }
 
 impl Until {

@@ -8,7 +8,7 @@ mod work;
 
 pub use account::{Account, Mark, Marks};
 pub use budget::Budget;
-pub use notification::{Asked, Message, read};
+pub use notification::{Asked, Message, is_check, read};
 pub use quarantine::{LINES_TYPE, UNREADABLE_TYPE, line_record, lines_key, unreadable_key};
 pub use work::{Continuation, HOPS_MAX, Next, Object, go_on};
 

@@ -40,14 +40,18 @@ pub enum Setting {
 }
 
 impl Setting {
-    /// Every setting, for tests that tie the templates to this enum.
-    pub const ALL: [Setting; 15] = [
+    /// Every setting of the control plane, for tests that tie the templates to this enum.
+    pub const ALL: [Setting; 6] = [
         Self::Table,
         Self::Bucket,
         Self::ExternalId,
         Self::ResumeFunction,
         Self::ReleaseArn,
         Self::TeardownArn,
+    ];
+
+    /// The settings of functions that ship logs, which components of the log stack give them.
+    pub const OF_LOGS: [Setting; 9] = [
         Self::Output,
         Self::OutputAuthority,
         Self::QueueUrl,
@@ -188,7 +192,7 @@ mod tests {
     #[test]
     fn every_missing_setting_is_named_at_once() {
         let table_only = |name: &str| (name == "LOCKSTEP_TABLE").then(|| "t".to_owned());
-        let error = Config::read(&Setting::ALL[..6], table_only).unwrap_err();
+        let error = Config::read(&Setting::ALL, table_only).unwrap_err();
         assert_eq!(
             error.message,
             "the function's environment lacks LOCKSTEP_BUCKET, LOCKSTEP_EXTERNAL_ID, LOCKSTEP_RESUME_FUNCTION, \

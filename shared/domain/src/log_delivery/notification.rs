@@ -36,6 +36,12 @@ pub struct Message {
     pub malformed: Option<String>,
 }
 
+/// Whether a check of the component asks, which wants to know if the function can do its work
+/// ([`crate::checks::Check`], kind `lambda`).
+pub fn is_check(payload: &Value) -> bool {
+    ["component", "version", "stage", "stack"].iter().all(|field| payload[*field].is_string())
+}
+
 /// Reads an invocation's payload. Nothing fails: what cannot be understood says so in its message.
 pub fn read(payload: &Value) -> Asked {
     let records = payload["Records"].as_array();

@@ -191,3 +191,11 @@ fn a_line_in_quarantine_keeps_every_byte() {
     assert_eq!(value, json!({"line": 7, "part": 1, "reason": "too long", "bytes": "/yIK"}));
     assert!(record.ends_with("}\n") && record.matches('\n').count() == 1);
 }
+
+#[test]
+fn a_check_is_told_from_a_notification() {
+    assert!(is_check(&json!({"component": "elb-logs", "version": "1.0.0", "stage": "ci", "stack": "arn"})));
+    for other in [json!({}), json!({"Records": [record("a")]}), json!({"lockstep": {"objects": []}})] {
+        assert!(!is_check(&other));
+    }
+}
