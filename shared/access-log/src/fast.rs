@@ -71,7 +71,9 @@ impl Named {
     fn new(column: &Column) -> Self {
         let (text, number) = match column.kind {
             Kind::Address { ip, port } => (ip, port),
-            Kind::EventTime | Kind::Text | Kind::Number | Kind::Seconds => (column.name, column.name),
+            Kind::EventTime | Kind::Text | Kind::Number | Kind::Seconds | Kind::Ip => {
+                (column.name, column.name)
+            }
         };
         Self { kind: column.kind, text: Name::new(text, "\""), number: Name::new(number, "") }
     }
@@ -273,7 +275,8 @@ fn put_column(out: &mut Out<'_>, column: &Named, text: &[u8], value: Value) -> O
         return Some(());
     }
     match column.kind {
-        Kind::EventTime | Kind::Text => {
+        Kind::Ip if !is_ipv4(value) => return None,
+        Kind::EventTime | Kind::Text | Kind::Ip => {
             out.put_name(&column.text);
             out.put(text, start, end - start);
             out.put_byte(b'"');
