@@ -455,8 +455,11 @@ fn what_acts_in_accounts_does_not_write_what_allows_it_to_act() {
 fn what_sweeps_lets_nothing_pass_and_removes_what_was_thrown_away_only() {
     let roles = roles(&stacks());
     let sweep = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-sweep-role")];
-    assert_eq!(keys_for(sweep, "dynamodb:PutItem"), ["DEPLOYMENT#*", "EVENT#*", "STAGE#*", "SWEEP"]);
-    assert_eq!(keys_for(sweep, "dynamodb:DeleteItem"), ["WAIT#*"]);
+    assert_eq!(
+        keys_for(sweep, "dynamodb:PutItem"),
+        ["DEPLOYMENT#*", "EVENT#*", "IMAGE#*", "STAGE#*", "SWEEP"]
+    );
+    assert_eq!(keys_for(sweep, "dynamodb:DeleteItem"), ["IMAGE#*", "WAIT#*"]);
     let token = format!("arn:aws:secretsmanager:{REGION}:{TOOLING}:secret:lockstep/repositories/*/token*");
     assert_eq!(sweep.resources_for("secretsmanager:GetSecretValue"), BTreeSet::from([token]));
     let machine = |name: &str| format!("arn:aws:states:{REGION}:{TOOLING}:stateMachine:lockstep-{name}");
@@ -464,7 +467,16 @@ fn what_sweeps_lets_nothing_pass_and_removes_what_was_thrown_away_only() {
         sweep.resources_for("states:StartExecution"),
         BTreeSet::from([machine("release"), machine("delivery-teardown")])
     );
-    assert!(sweep.resources_for("sts:AssumeRole").is_empty());
+    let assumed = sweep.resources_for("sts:AssumeRole");
+    assert!(!assumed.is_empty() && assumed.iter().all(|role| role.ends_with(":role/lockstep-image-keeper")));
+}
+
+/// Row 50: DisableImage takes every launch permission away and does not give them back.
+#[test]
+fn nothing_may_disable_an_image() {
+    for (owner, statement) in all_statements(&stacks()) {
+        assert!(!statement.actions.iter().any(|action| action == "ec2:DisableImage"), "{owner}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod environments;
 mod events;
 pub mod handler;
 pub mod heads;
+pub mod images;
 mod report;
 mod waits;
 
@@ -47,8 +48,14 @@ pub struct Names<'a> {
 
 impl App {
     /// The settings it needs.
-    pub const SETTINGS: [Setting; 5] =
-        [Setting::Table, Setting::Bucket, Setting::ResumeFunction, Setting::ReleaseArn, Setting::TeardownArn];
+    pub const SETTINGS: [Setting; 6] = [
+        Setting::Table,
+        Setting::Bucket,
+        Setting::ExternalId,
+        Setting::ResumeFunction,
+        Setting::ReleaseArn,
+        Setting::TeardownArn,
+    ];
 
     /// Wires it; no client is built yet.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
