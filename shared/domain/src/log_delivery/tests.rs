@@ -139,7 +139,10 @@ fn a_message_is_handed_on_only_if_it_came_forward_and_not_for_ever() {
     let further = Object { acknowledged: 1, ..object("a") };
     assert_eq!(go_on(&asked, vec![], 0), Next::Finished);
     assert_eq!(go_on(&asked, vec![], HOPS_MAX), Next::Finished);
-    assert!(matches!(go_on(&asked, asked.to_vec(), 0), Next::Fail(_)));
+    let learnt = Object { etag: Some("other".to_owned()), ..object("a") };
+    for left in [asked.to_vec(), vec![learnt, object("b")]] {
+        assert!(matches!(go_on(&asked, left, 0), Next::Fail(_)));
+    }
     for left in [vec![further.clone(), object("b")], vec![object("b")], vec![object("a")]] {
         let expected = Continuation { objects: left.clone(), hops: 8 };
         assert_eq!(go_on(&asked, left.clone(), 7), Next::HandOn(expected));
