@@ -184,7 +184,11 @@ fn get(state: &mut Inner, path: &str, headers: &HeaderMap) -> Response<Body> {
         .header(header::ETAG, etag(&bytes))
         .header(header::LAST_MODIFIED, "Thu, 26 Nov 2026 00:00:00 GMT")
         .header(header::CONTENT_LENGTH, rest.len())
-        .body(Body::new(Broken { bytes: Some(rest.slice(..rest.len() - cut)), breaks: cut > 0, waited: false }))
+        .body(Body::new(Broken {
+            bytes: Some(rest.slice(..rest.len() - cut)),
+            breaks: cut > 0,
+            waited: false,
+        }))
         .unwrap()
 }
 

@@ -116,10 +116,10 @@ fn random(seed: u64, most: u64) -> impl Iterator<Item = u64> {
 }
 
 async fn run(protocol: Protocol, seed: u64, manners: &[Manner]) -> (Account, u32) {
-    let ((cloud, mut answers), text) = (Cloud::start().await, log(4000));
+    let ((cloud, mut answers), text) = (Cloud::start().await, log(2000));
     let watched = Watched::start(protocol, manners);
     cloud.put(KEY, gzip(&text));
-    let kills: Vec<u64> = random(seed, 3000).take(5).collect();
+    let kills: Vec<u64> = random(seed, 1500).take(4).collect();
     let killed = deliver(&cloud, &mut answers, &watched, &kills, Duration::from_secs(60), |_| ()).await;
     (watched.tally.expect_all(&cloud, &text, &format!("{protocol:?} seed {seed}")), killed)
 }
@@ -133,7 +133,7 @@ async fn a_function_that_is_killed_anywhere_and_delivered_to_again_loses_no_line
             killed += kills;
             duplicates += account.duplicates;
         }
-        assert!(killed >= 4, "{protocol:?}: the function was killed {killed} times only");
+        assert!(killed >= 3, "{protocol:?}: the function was killed {killed} times only");
         // What was taken before a kill is taken again.
         assert!(duplicates > 0, "{protocol:?}");
         println!("{protocol:?}: killed {killed} times, {duplicates} events came again, none was lost");

@@ -19,7 +19,7 @@ const LINES: &str = "LOCKSTEP_SOAK_LINES";
 
 #[expect(clippy::disallowed_methods, reason = "what is asked of a test is no setting of the product")]
 fn lines() -> u64 {
-    std::env::var(LINES).ok().map_or(20_000, |text| text.parse().expect("LOCKSTEP_SOAK_LINES is a number"))
+    std::env::var(LINES).ok().map_or(10_000, |text| text.parse().expect("LOCKSTEP_SOAK_LINES is a number"))
 }
 
 #[tokio::test]

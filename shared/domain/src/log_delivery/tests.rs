@@ -41,7 +41,7 @@ fn a_notification_is_the_same_however_it_is_wrapped() {
     for (payload, by_queue) in [
         (plain.clone(), false),
         (topic(&plain), false),
-        (queue(&[plain.clone()]), true),
+        (queue(std::slice::from_ref(&plain)), true),
         (queue(&[envelope(&plain)]), true),
     ] {
         let asked = read(&payload);
@@ -104,7 +104,7 @@ fn what_is_nothing_to_do_is_told_and_what_is_not_understood_is_not_taken_for_it(
     for strange in
         [json!(null), json!({}), json!({"Records": [{"eventSource": "aws:dynamodb"}]}), json!([1]), nested]
     {
-        for payload in [strange.clone(), queue(&[strange.clone()])] {
+        for payload in [strange.clone(), queue(std::slice::from_ref(&strange))] {
             let message = read(&payload).messages.remove(0);
             assert!(message.malformed.is_some() && message.objects.is_empty(), "{payload}");
         }
