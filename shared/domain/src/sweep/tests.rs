@@ -264,6 +264,7 @@ fn asking(decision: Option<Decision>) -> Deployment {
         arn: "arn".into(),
         attempt: 1,
         changes: Vec::new(),
+        unexamined: Vec::new(),
         template_digest: Digest::of(b"t"),
         parameters_digest: Digest::of(b"p"),
     };
