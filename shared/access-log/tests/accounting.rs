@@ -106,6 +106,20 @@ fn a_line_that_is_too_long_is_quarantined_whole_in_parts_and_stops_nobody() {
 }
 
 #[test]
+fn blank_lines_fill_batches_too() {
+    let object = gzip(&vec![b'\n'; 1_000_000]);
+    let mut reader = Reader::new(&source(), &Settings::default());
+    let (mut lines, mut most) = (0, 0);
+    let mut bytes = &object[..];
+    while let Some(batch) = reader.read(&mut bytes).or_else(|| reader.finish()) {
+        lines += batch.quarantined_count;
+        most = most.max(batch.quarantined.len());
+    }
+    assert_eq!(lines, 1_000_000);
+    assert!(most < 10_000, "{most} at once");
+}
+
+#[test]
 fn a_line_that_cannot_be_an_event_is_kept_byte_for_byte_with_its_number_and_the_reason() {
     let (good, _) = Synthetic::new(Format::Alb, 1).lines(1);
     let good = str::from_utf8(&good).unwrap().trim_end();
@@ -118,7 +132,10 @@ fn a_line_that_cannot_be_an_event_is_kept_byte_for_byte_with_its_number_and_the_
             good.split(' ').take(9).collect::<Vec<_>>().join(" "),
             "the line has 9 columns, and a line of format alb has at least 17",
         ),
-        (good.replacen("203.0.", "203.300.", 1), "client is not an IP address and a port"),
+        (
+            good.replacen("203.0.", "203.300.", 1),
+            "client is not an IP address, or has no port where one belongs",
+        ),
         (good.replacen("2026-11-26", "2026-11-31", 1), "time is not a time in ISO 8601"),
         (good.strip_suffix('"').unwrap().to_owned(), "column 33 begins with a quote that is not closed"),
     ] {

@@ -2,6 +2,7 @@ use super::*;
 use crate::ids::Digest;
 use crate::images::ImageLock;
 use crate::records::DeploymentKind;
+use crate::records::ImageState;
 use std::collections::BTreeSet;
 
 const STAGES: &str = r#"
@@ -272,7 +273,7 @@ fn copy(image: &str, version: &str, account: &str, state: ImageState) -> Image {
         snapshots: BTreeSet::new(),
         source_ami: "ami-0123456789abcdef0".parse().unwrap(),
         commit: None,
-        shared_with: BTreeSet::new(),
+        shared_with: Default::default(),
         recorded_by: "arn".into(),
         recorded_at: Timestamp::UNIX_EPOCH,
     }

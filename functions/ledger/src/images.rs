@@ -1,0 +1,54 @@
+//! Images: what a deployment lacks, and what people say of a version.
+
+use crate::App;
+use lockstep_domain::error::Failure;
+use lockstep_domain::gate::missing_images;
+use lockstep_domain::ids::ImageName;
+use lockstep_domain::images;
+use lockstep_domain::intervene::Wish;
+use lockstep_domain::payloads::ledger::MissingImage;
+use lockstep_domain::payloads::operator::Applied;
+use lockstep_domain::records::{Image, ImageVersion, Location, Release};
+use lockstep_domain::token::client_token;
+use lockstep_domain::version::Version;
+use lockstep_platform::ledger::Order;
+
+/// The most accounts and regions that one version of an image is in.
+const COPIES: usize = 1000;
+
+/// The images of `release` that are not at `target` yet, each with the name of the execution that brings it.
+pub async fn missing(
+    app: &App,
+    execution: &str,
+    release: &Release,
+    target: &Location,
+) -> Result<Vec<MissingImage>, Failure> {
+    let mut known = Vec::new();
+    for locked in release.image_lock.0.values() {
+        let (pk, prefix) = Image::version_of(&locked.name, &locked.version);
+        let found = app.ledger.list::<Image>(&pk, &prefix, Order::Oldest, COPIES).await?;
+        known.extend(found.into_iter().map(|image| image.record));
+    }
+    let missing = missing_images(release, &known, target).into_iter().map(|image| MissingImage {
+        image: image.name.clone(),
+        version: image.version.clone(),
+        execution: client_token(execution, &format!("image/{}@{}", image.name, image.version), 1),
+    });
+    Ok(missing.collect())
+}
+
+/// Lets no release use a version any more; what runs from it runs on. Revoking what is revoked keeps the first reason.
+pub async fn revoke(
+    app: &App,
+    image: &ImageName,
+    version: &Version,
+    wish: &Wish,
+) -> Result<Applied, Failure> {
+    let key = ImageVersion::key_of(image, version);
+    let stored = app.ledger.expect::<ImageVersion>(&key, &format!("image {image}@{version}")).await?;
+    let applied = |rev: u64, changed| Applied { version: u32::try_from(rev).unwrap_or(u32::MAX), changed };
+    match images::revoke(&stored.record, wish) {
+        Some(revoked) => Ok(applied(app.ledger.replace(&stored, revoked).await?.rev(), true)),
+        None => Ok(applied(stored.rev(), false)),
+    }
+}
