@@ -1,14 +1,16 @@
-//! The fault sweep: `deploy` within the process, struck at every call.
+//! The fault sweep: `deploy`, `teardown` and `promote-image` within the process, struck at every call.
 //!
-//! The state machine is the real file, the functions are the real handlers, DynamoDB is its engine; CloudFormation is
-//! simulated, and time is virtual. A case is a scenario and a few faults; after each, every invariant is checked. How
+//! The state machines are the real files, the functions are the real handlers, DynamoDB is its engine; CloudFormation
+//! and EC2 are simulated, and time is virtual. A case is a scenario and a few faults; after each, every invariant is checked. How
 //! to replay one, and the figures: `docs/reliability.md`.
 
+mod boundary;
 mod bugs;
 mod cases;
 mod faults;
 mod harness;
 mod host;
+mod images;
 mod invariants;
 mod organisation;
 mod planted;
@@ -111,7 +113,7 @@ fn transitions_of_an_update(pace: Duration) -> usize {
         let scenario = scenario("update").expect("a scenario");
         let harness = scenario.case(&scenario.prepare().await, &[], None);
         harness.cloud.set_pace(pace);
-        let run = scenarios::deploy(&harness, "case", &scenario.input()).await;
+        let run = scenarios::execute(&harness, "case", &scenario.input()).await;
         assert_eq!(word(&run), "SUCCEEDED");
         run.transitions
     })

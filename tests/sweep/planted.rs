@@ -19,6 +19,9 @@ fn scenario_of(bug: Bug) -> &'static str {
         Bug::NoReplan => "changed-while-thinking",
         Bug::ReviewIsFinal => "review-remains",
         Bug::SuccessByStatus => "failing-update",
+        Bug::ForgottenUnshare => "image-copy-fails",
+        Bug::ImageAlone | Bug::RandomCopyToken | Bug::TagLater => "image",
+        Bug::LicenceIgnored => "image-is-licensed",
     }
 }
 
