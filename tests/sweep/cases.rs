@@ -291,7 +291,9 @@ pub struct Tally {
 
 /// Runs the cases that `choose` makes of each scenario, scenario after scenario on every core.
 pub fn run_all(choose: impl Fn(&Scenario, &Calm) -> Vec<Case> + Sync) -> Tally {
-    let (names, next) = (scenarios(), AtomicUsize::new(0));
+    let only = crate::wish(crate::ONLY).unwrap_or_default();
+    let names: Vec<Scenario> = scenarios().into_iter().filter(|it| it.name.starts_with(&only)).collect();
+    let next = AtomicUsize::new(0);
     let tally = Mutex::new(Tally::default());
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {

@@ -44,6 +44,9 @@ const PAIRS_OF_A_SCENARIO: u64 = 1;
 /// How many pairs are drawn for each scenario.
 const PAIRS: &str = "LOCKSTEP_SWEEP_PAIRS";
 
+/// Runs the scenarios whose names begin so.
+const ONLY: &str = "LOCKSTEP_SWEEP_ONLY";
+
 /// Where the pairs are drawn from.
 const SEED: &str = "LOCKSTEP_SWEEP_SEED";
 

@@ -353,6 +353,7 @@ fn read_machines(bug: Option<Bug>) -> Machines {
             ("StackFunction", "stack"),
             ("VerifyFunction", "verify"),
             ("ImageFunction", "image"),
+            ("PromoteImageStateMachine", &machine(path, Work::PromoteImage)),
             ("Path", word_of(path)),
         ];
         machines.add(&arn, text, &functions);

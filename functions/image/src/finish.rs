@@ -19,6 +19,9 @@ pub async fn record<W: World>(world: &W, id: &DeploymentId) -> Result<Promoted, 
     let found = found.ok_or_else(|| unusable(format!("the promotion {id} has no copy to record")))?;
     let ami = found.record.ami.clone().ok_or_else(|| unusable("the copy has no id"))?;
     if found.record.state == ImageState::Promoting {
+        if !promotion.brings(&found.record) {
+            return Err(promotion.superseded());
+        }
         // Once it is recorded, releases use it: the last look is here.
         let usable = Image { state: ImageState::Available, recorded_at: world.now(), ..found.record.clone() };
         let images = world.target(promotion.target(), &promotion.session()).await?;

@@ -20,12 +20,13 @@ const SOURCE: &str = "ami-00000000000000001";
 /// Another execution that brings the same image to the same place.
 pub const RIVAL: &str = "arn:aws:states:eu-west-1:333333333333:execution:lockstep-promote-image:rival";
 
-/// A further stage, in another region of the account that has the image.
+/// A further stage before production, in another region of the account that has the image.
 const FURTHER: &str = r#"
 [[stages]]
 name = "frankfurt"
 account = "111111111111"
 region = "eu-central-1"
+propagates = true
 "#;
 
 /// What was there before.
@@ -174,7 +175,8 @@ impl ImageStep {
             Self::SeenLate => ec2.set_lag(Duration::from_secs(8)),
             Self::Further => {
                 let stages = organisation::stages();
-                let text = stages.text.clone() + FURTHER;
+                let last = "\n[[stages]]\nname = \"production\"";
+                let text = stages.text.replace(last, &format!("{FURTHER}{}", &last[1..]));
                 let further = Config { version: stages.version + 1, text, ..stages };
                 harness.ledger.insert(&further).await.expect("stages");
             }

@@ -283,6 +283,8 @@ async fn two_promotions_of_one_version_do_not_make_two_copies() {
     world.ec2.end(&ami, AmiState::Available);
     ok(&world, Request::Compare { promotion: taken_over.promotion }).await;
     assert_eq!(failure(&world, observe()).await.kind, FailureKind::Superseded);
+    // What the later one brings is not for the earlier one to call usable.
+    assert_eq!(failure(&world, record()).await.kind, FailureKind::Superseded);
 }
 
 #[tokio::test]
