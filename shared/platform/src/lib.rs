@@ -27,6 +27,8 @@ pub mod functions;
 #[cfg(all(feature = "dynamodb", feature = "sfn"))]
 pub mod holders;
 pub mod http;
+#[cfg(feature = "kms")]
+pub mod kms;
 #[cfg(feature = "dynamodb")]
 pub mod ledger;
 #[cfg(feature = "operator")]

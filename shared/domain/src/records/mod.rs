@@ -10,6 +10,7 @@ mod image;
 mod inbox;
 mod release;
 mod sweep;
+mod traffic;
 mod wait;
 
 pub use config::{Config, ConfigKind, Repository};
@@ -22,6 +23,7 @@ pub use image::{Image, ImageState};
 pub use inbox::{Event, EventState, Outcome};
 pub use release::{BreakGlass, BuildCounter, CommitVersion, Evidence, Rejection, Release, ReleaseState};
 pub use sweep::{Leftover, SweepReport};
+pub use traffic::{Slot, Traffic, Waiting};
 pub use wait::{Wait, WaitState};
 
 use crate::ids::{AccountId, Region};
