@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use lockstep_domain::archive::{Limits, unpack};
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::{CommitSha, Digest};
+use lockstep_domain::images::ImageVersionState;
 use lockstep_domain::payloads::package::{Component, Outcome, Request, Response};
 use lockstep_domain::records::{
-    Config, ConfigKind, Evidence, Image, ImageState, Key, Location, Record, Rejection, Release, ReleaseState,
-    Repository,
+    Config, ConfigKind, Evidence, ImageOrigin, ImageVersion, Key, Record, Rejection, Release, ReleaseState,
+    Repository, Revocation,
 };
 use lockstep_package::handler::handle;
 use lockstep_package::ports::Ports;
@@ -71,7 +72,7 @@ impl World {
             applied_by: "arn".to_owned(),
             applied_at: Timestamp::UNIX_EPOCH,
         });
-        world.put(&image("2.1.36", "111111111111"));
+        world.put(&image("2.1.36"));
         world.holds(COMMIT, &component("broker", "logs-broker", ""));
         world
     }
@@ -183,18 +184,18 @@ fn only(response: Response) -> Component {
     component
 }
 
-fn image(version: &str, account: &str) -> Image {
-    Image {
+fn image(version: &str) -> ImageVersion {
+    ImageVersion {
         name: "logstash".parse().unwrap(),
         version: version.parse().unwrap(),
-        location: Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-        state: ImageState::Available,
-        ami: Some("ami-00000001".parse().unwrap()),
-        snapshots: Default::default(),
-        source_ami: "ami-00000001".parse().unwrap(),
-        commit: None,
-        shared_with: Default::default(),
+        state: ImageVersionState::Usable,
+        why: None,
         revoked: None,
+        origin: ImageOrigin::Imported { commit: None },
+        source_ami: Some("ami-00000001".parse().unwrap()),
+        required: Default::default(),
+        expires_at: None,
+        retiring_since: None,
         recorded_by: "arn".to_owned(),
         recorded_at: Timestamp::UNIX_EPOCH,
     }
@@ -342,7 +343,7 @@ async fn a_changed_file_or_a_new_image_is_a_new_release() {
     world.holds(NEXT, &component("broker", "logs-broker", "Size = \"large\"\n"));
     assert_eq!(world.main(NEXT).await.version, "2.1.1");
     world.publish("2.1.1");
-    world.put(&image("2.1.37", "111111111111"));
+    world.put(&image("2.1.37"));
     let patched = world.main(NEXT).await;
     assert_eq!((patched.outcome, patched.version.as_str()), (Outcome::Packaged, "2.1.2"));
 }
@@ -465,15 +466,11 @@ impl World {
 }
 
 #[tokio::test]
-async fn an_image_is_used_only_where_every_delivery_stage_has_it() {
+async fn a_version_that_is_withheld_or_revoked_is_not_pinned() {
     let world = World::new();
-    world.put(&image("2.1.40", "222222222222"));
-    let mut underway = image("2.1.41", "111111111111");
-    (underway.state, underway.ami) = (ImageState::Promoting, None);
-    world.put(&underway);
-    let mut revoked = image("2.1.42", "111111111111");
-    revoked.revoked = Some("a hole".to_owned());
-    world.put(&revoked);
+    world.put(&ImageVersion { state: ImageVersionState::Withheld, ..image("2.1.40") });
+    let revoked = Revocation { reason: "a hole".into(), by: "arn".into(), at: Timestamp::UNIX_EPOCH };
+    world.put(&ImageVersion { revoked: Some(revoked), ..image("2.1.42") });
     world.main(COMMIT).await;
     let lock = world.releases().remove(0).image_lock;
     assert_eq!(lock.0.values().next().unwrap().version.to_string(), "2.1.36");
