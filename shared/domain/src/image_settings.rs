@@ -37,7 +37,9 @@ impl ImageSettings {
         if let Some(value) = table.get("copies_at_once") {
             let name = table.path("copies_at_once");
             match integer(value.get_ref()) {
-                Some(n) if COPIES_RANGE.contains(&n) => settings.copies_at_once = u32::try_from(n).unwrap_or(1),
+                Some(n) if COPIES_RANGE.contains(&n) => {
+                    settings.copies_at_once = u32::try_from(n).unwrap_or(1)
+                }
                 Some(_) => problems.add(
                     &value.span(),
                     format!("`{name}` must be from {} to {}", COPIES_RANGE.start(), COPIES_RANGE.end()),

@@ -63,6 +63,14 @@ impl AmiState {
             _ => Self::Other(told),
         }
     }
+
+    /// Whether it is usable, or about to be.
+    pub fn may_become_available(&self) -> bool {
+        match self {
+            Self::Pending | Self::Available => true,
+            Self::Broken(_) | Self::Other(_) => false,
+        }
+    }
 }
 
 /// A block device of an AMI.
@@ -269,9 +277,10 @@ fn why_it_stays(found: &Found<'_>, source: &Ami) -> Option<String> {
     if let Some(open) = found.snapshots.iter().find(|snapshot| !snapshot.completed) {
         return Some(format!("its snapshot {} is not complete", open.id));
     }
-    let encrypted = found.snapshots.iter().filter_map(|snapshot| Some((&snapshot.id, snapshot.key.as_ref()?)));
-    let mut judged = encrypted
-        .map(|(id, key)| keys::why_it_stays(id, found.keys.get(key), found.leaves_its_account()));
+    let encrypted =
+        found.snapshots.iter().filter_map(|snapshot| Some((&snapshot.id, snapshot.key.as_ref()?)));
+    let mut judged =
+        encrypted.map(|(id, key)| keys::why_it_stays(id, found.keys.get(key), found.leaves_its_account()));
     judged.find_map(|why| why)
 }
 

@@ -72,7 +72,7 @@ pub fn enter(
     fill(&mut traffic, copies_at_once, now);
     if let Some(slot) = traffic.slots.get_mut(promotion) {
         // Whoever enters does not wait any more.
-        slot.asked = 0;
+        slot.waits = false;
         return (traffic, Entered::Admitted);
     }
     let ahead = traffic.queue.iter().take_while(|waiting| waiting.promotion != *promotion).count();
@@ -92,7 +92,8 @@ pub fn leave(traffic: &Traffic, promotion: &DeploymentId, copies_at_once: u32, n
 fn fill(traffic: &mut Traffic, copies_at_once: u32, now: Timestamp) {
     let room = (copies_at_once.max(1) as usize).saturating_sub(traffic.slots.len());
     for next in traffic.queue.drain(..room.min(traffic.queue.len())) {
-        let slot = Slot { execution: next.execution, since: now, asked: next.asked };
+        let waits = next.asked > 0;
+        let slot = Slot { execution: next.execution, since: now, asked: next.asked, waits };
         traffic.slots.insert(next.promotion, slot);
     }
 }
@@ -103,7 +104,11 @@ pub fn ask(traffic: &Traffic, promotion: &DeploymentId) -> Option<(Traffic, u32)
     let queued = traffic.queue.iter_mut().find(|waiting| waiting.promotion == *promotion);
     let asked = match queued {
         Some(waiting) => &mut waiting.asked,
-        None => &mut traffic.slots.get_mut(promotion)?.asked,
+        None => {
+            let slot = traffic.slots.get_mut(promotion)?;
+            slot.waits = true;
+            &mut slot.asked
+        }
     };
     *asked += 1;
     let number = *asked;
@@ -113,7 +118,7 @@ pub fn ask(traffic: &Traffic, promotion: &DeploymentId) -> Option<(Traffic, u32)
 /// The keys of the waits of those that have a slot and have not come for it: whoever leaves wakes them, again and again,
 /// so that a wake that was lost is made good by the next.
 pub fn to_wake(traffic: &Traffic) -> Vec<String> {
-    let waiting = traffic.slots.iter().filter(|(_, slot)| slot.asked > 0);
+    let waiting = traffic.slots.iter().filter(|(_, slot)| slot.waits);
     waiting.map(|(promotion, slot)| wait_key(traffic, promotion, slot.asked)).collect()
 }
 
@@ -133,7 +138,10 @@ pub fn suspects(traffic: &Traffic, now: Timestamp) -> Vec<(DeploymentId, String)
     let slots = slots.into_iter().map(|(promotion, slot)| (promotion, &slot.execution));
     let next = traffic.queue.iter().filter(|waiting| old(waiting.since)).take(1);
     let next = next.map(|waiting| (&waiting.promotion, &waiting.execution));
-    next.chain(slots).take(LOOKS_MAX).map(|(promotion, execution)| (promotion.clone(), execution.clone())).collect()
+    next.chain(slots)
+        .take(LOOKS_MAX)
+        .map(|(promotion, execution)| (promotion.clone(), execution.clone()))
+        .collect()
 }
 
 /// Speaks for `calls` calls of a bucket that is spoken for until `until`: the new value, and how long to wait before the
@@ -189,7 +197,11 @@ mod tests {
         assert_eq!(entered(&mut traffic, 2, 2), Entered::Admitted);
         assert_eq!(entered(&mut traffic, 3, 2), Entered::Waits { ahead: 0, running: 2 });
         assert_eq!(entered(&mut traffic, 4, 2), Entered::Waits { ahead: 1, running: 2 });
-        assert_eq!(entered(&mut traffic, 3, 2), Entered::Waits { ahead: 0, running: 2 }, "it keeps its place");
+        assert_eq!(
+            entered(&mut traffic, 3, 2),
+            Entered::Waits { ahead: 0, running: 2 },
+            "it keeps its place"
+        );
         traffic = leave(&traffic, &id(1), 2, start());
         assert_eq!(entered(&mut traffic, 4, 2), Entered::Waits { ahead: 0, running: 2 });
         assert_eq!(entered(&mut traffic, 3, 2), Entered::Admitted);
@@ -216,9 +228,18 @@ mod tests {
         let mut traffic = place();
         entered(&mut traffic, 1, 1);
         entered(&mut traffic, 2, 1);
-        let (once, first) = ask(&traffic, &id(2)).unwrap();
-        let (_, second) = ask(&once, &id(2)).unwrap();
-        assert_ne!(wait_key(&once, &id(2), first), wait_key(&once, &id(2), second));
+        let mut keys = BTreeSet::new();
+        for _ in 0..3 {
+            let (asked, number) = ask(&traffic, &id(2)).unwrap();
+            keys.insert(wait_key(&asked, &id(2), number));
+            traffic = asked;
+            entered(&mut traffic, 2, 1);
+        }
+        traffic = leave(&traffic, &id(1), 1, start());
+        entered(&mut traffic, 2, 1);
+        let (asked, number) = ask(&traffic, &id(2)).unwrap();
+        keys.insert(wait_key(&asked, &id(2), number));
+        assert_eq!(keys.len(), 4, "also once it has a slot");
     }
 
     #[test]

@@ -118,7 +118,9 @@ impl Keys for Kms {
     async fn revoke(&self, key: &str, grant: &str) -> Result<(), Failure> {
         match self.client().revoke_grant().key_id(key).grant_id(grant).send().await {
             Ok(_) => Ok(()),
-            Err(error) if matches!(code(&error), Some("NotFoundException" | "InvalidGrantIdException")) => Ok(()),
+            Err(error) if matches!(code(&error), Some("NotFoundException" | "InvalidGrantIdException")) => {
+                Ok(())
+            }
             Err(error) => Err(failure("RevokeGrant", key, &error)),
         }
     }
@@ -172,7 +174,10 @@ mod tests {
             .operations(GrantOperation::Decrypt)
             .operations(GrantOperation::from("SomethingNew"));
         let read = read_grant(&entry.build());
-        assert_eq!((read.id.as_str(), read.name.as_deref(), read.grantee.as_str()), ("g", Some("ours"), "arn:role"));
+        assert_eq!(
+            (read.id.as_str(), read.name.as_deref(), read.grantee.as_str()),
+            ("g", Some("ours"), "arn:role")
+        );
         assert_eq!(read.operations, ["Decrypt", "SomethingNew"].map(str::to_owned).into());
     }
 }

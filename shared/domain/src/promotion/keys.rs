@@ -14,8 +14,14 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// What a target may do with the key of a source while it copies: what EBS asks for to read a snapshot under it.
-pub const GRANT_OPERATIONS: [&str; 6] =
-    ["CreateGrant", "Decrypt", "DescribeKey", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo"];
+pub const GRANT_OPERATIONS: [&str; 6] = [
+    "CreateGrant",
+    "Decrypt",
+    "DescribeKey",
+    "GenerateDataKeyWithoutPlaintext",
+    "ReEncryptFrom",
+    "ReEncryptTo",
+];
 
 /// What Auto Scaling needs of the key under which an image is encrypted, to launch from it.
 const LAUNCH_OPERATIONS: [&str; 6] = GRANT_OPERATIONS;
@@ -84,7 +90,11 @@ pub fn why_it_stays(snapshot: &SnapshotId, key: Option<&Key>, leaves: bool) -> O
 }
 
 /// Why copies cannot be encrypted and used at `target`, if so, and what to do about it.
-pub fn why_it_cannot_be_encrypted(key: Option<&ImageKey>, target: &Location, partition: &str) -> Option<String> {
+pub fn why_it_cannot_be_encrypted(
+    key: Option<&ImageKey>,
+    target: &Location,
+    partition: &str,
+) -> Option<String> {
     let Location { account, region } = target;
     let place = format!("account {account} ({region})");
     let Some(image_key) = key else {
@@ -95,7 +105,9 @@ pub fn why_it_cannot_be_encrypted(key: Option<&ImageKey>, target: &Location, par
     };
     let key = &image_key.key;
     if key.managed_by_aws {
-        return Some(format!("the key {KEY_ALIAS} of {place} is one that AWS manages; give the alias to a customer key"));
+        return Some(format!(
+            "the key {KEY_ALIAS} of {place} is one that AWS manages; give the alias to a customer key"
+        ));
     }
     if !key.is_enabled() {
         return Some(format!("the key {KEY_ALIAS} of {place} is {}; enable it", key.state));
@@ -187,8 +199,12 @@ impl Statement {
 fn met(operator: &str, key: &str, wanted: &[&str], principal: &str) -> bool {
     let account = principal.split(':').nth(4).unwrap_or_default();
     match (operator, key) {
-        ("StringEquals" | "StringLike" | "ArnEquals" | "ArnLike", "aws:PrincipalArn") => wanted.contains(&principal),
-        ("StringEquals" | "StringLike", "kms:CallerAccount" | "aws:PrincipalAccount") => wanted.contains(&account),
+        ("StringEquals" | "StringLike" | "ArnEquals" | "ArnLike", "aws:PrincipalArn") => {
+            wanted.contains(&principal)
+        }
+        ("StringEquals" | "StringLike", "kms:CallerAccount" | "aws:PrincipalAccount") => {
+            wanted.contains(&account)
+        }
         ("Bool", "kms:GrantIsForAWSResource") => matches!(wanted, ["true"]),
         _ => false,
     }
@@ -253,7 +269,9 @@ mod tests {
         assert_eq!(why_it_stays(&snapshot(), Some(&key()), true), None);
         assert!(why_it_stays(&snapshot(), None, true).unwrap().contains("does not exist"));
         let disabled = Key { state: "Disabled".into(), ..key() };
-        assert!(why_it_stays(&snapshot(), Some(&disabled), false).unwrap().contains("is Disabled; enable it"));
+        assert!(
+            why_it_stays(&snapshot(), Some(&disabled), false).unwrap().contains("is Disabled; enable it")
+        );
     }
 
     #[test]
@@ -261,7 +279,8 @@ mod tests {
         assert!(refusal(None).contains("has no key alias/lockstep-images"));
         let managed = ImageKey { key: Key { managed_by_aws: true, ..key() }, ..image_key(json!([root()])) };
         assert!(refusal(Some(&managed)).contains("one that AWS manages"));
-        let dying = ImageKey { key: Key { state: "PendingDeletion".into(), ..key() }, ..image_key(json!([root()])) };
+        let dying =
+            ImageKey { key: Key { state: "PendingDeletion".into(), ..key() }, ..image_key(json!([root()])) };
         assert!(refusal(Some(&dying)).contains("is PendingDeletion"));
     }
 
@@ -296,7 +315,8 @@ mod tests {
         let uses = || json!(["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey*", "kms:ReEncrypt*"]);
         let for_aws = || json!({"Bool": {"kms:GrantIsForAWSResource": "true"}});
         let all = json!("kms:*");
-        let by_condition = json!({"StringEquals": {"aws:PrincipalArn": autoscaling(), "kms:CallerAccount": ACCOUNT}});
+        let by_condition =
+            json!({"StringEquals": {"aws:PrincipalArn": autoscaling(), "kms:CallerAccount": ACCOUNT}});
         let accepted = [
             json!([allow(role(), uses(), json!(null)), allow(role(), json!("kms:CreateGrant"), for_aws())]),
             json!([allow(json!("*"), all.clone(), by_condition)]),
@@ -309,7 +329,11 @@ mod tests {
         let refused = [
             json!([allow(role(), uses(), json!(null))]),
             json!([allow(json!("*"), all.clone(), json!({"StringEquals": {"aws:PrincipalOrgID": "o-1"}}))]),
-            json!([allow(json!("*"), all.clone(), json!({"StringEquals": {"aws:PrincipalArn": "arn:other"}}))]),
+            json!([allow(
+                json!("*"),
+                all.clone(),
+                json!({"StringEquals": {"aws:PrincipalArn": "arn:other"}})
+            )]),
             json!([allow(role(), all, json!(null)), deny]),
             json!("nonsense"),
         ];

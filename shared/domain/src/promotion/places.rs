@@ -16,9 +16,8 @@ pub fn sources<'a>(places: &[&'a Image], target: &Location) -> Vec<&'a Image> {
     };
     let origin = places.iter().filter(usable).find(|image| image.ami.as_ref() == Some(&image.source_ami));
     let origin = origin.map(|image| &image.location.account);
-    let near = |image: &&&Image| {
-        image.location.account == target.account || Some(&image.location.account) == origin
-    };
+    let near =
+        |image: &&&Image| image.location.account == target.account || Some(&image.location.account) == origin;
     let mut found: Vec<&Image> = places.iter().filter(usable).filter(near).copied().collect();
     found.sort_by_key(|image| {
         (
@@ -51,7 +50,8 @@ mod tests {
     fn order(places: &[Image], account: &str, region: &str) -> Vec<String> {
         let target = Location { account: account.parse().unwrap(), region: region.parse().unwrap() };
         let places: Vec<&Image> = places.iter().collect();
-        let told = |image: &&Image| format!("{}/{}", &image.location.account.as_str()[..1], image.location.region);
+        let told =
+            |image: &&Image| format!("{}/{}", &image.location.account.as_str()[..1], image.location.region);
         sources(&places, &target).iter().map(told).collect()
     }
 
@@ -64,7 +64,10 @@ mod tests {
             image("111111111111", "eu-central-1", 3),
             image("333333333333", "eu-central-1", 4),
         ];
-        assert_eq!(order(&places, "222222222222", "eu-central-1"), ["2/eu-west-1", "1/eu-central-1", "1/eu-west-1"]);
+        assert_eq!(
+            order(&places, "222222222222", "eu-central-1"),
+            ["2/eu-west-1", "1/eu-central-1", "1/eu-west-1"]
+        );
         assert_eq!(order(&places, "444444444444", "eu-west-1"), ["1/eu-west-1", "1/eu-central-1"]);
         assert_eq!(order(&places, "111111111111", "us-east-1"), ["1/eu-west-1", "1/eu-central-1"]);
     }

@@ -11,9 +11,12 @@ pub struct Slot {
     pub execution: String,
     /// Since when it has its slot.
     pub since: Timestamp,
-    /// How often its promotion has waited; zero while it does not.
+    /// How often its promotion has registered a wait; each has a key of its own, since an end answers a key once.
     #[serde(default)]
     pub asked: u32,
+    /// Whether it waits still, and is to be woken.
+    #[serde(default)]
+    pub waits: bool,
 }
 
 /// A promotion that waits for a slot.
@@ -25,7 +28,7 @@ pub struct Waiting {
     pub execution: String,
     /// Since when it waits: who waits longest comes first.
     pub since: Timestamp,
-    /// How often it has registered a wait; each has a key of its own, since an end answers a key once.
+    /// How often it has registered a wait; as in [`Slot`].
     #[serde(default)]
     pub asked: u32,
 }

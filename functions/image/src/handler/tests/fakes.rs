@@ -6,13 +6,18 @@ use jiff::Timestamp;
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::{AccountId, AmiId, DeploymentId, Digest, ImageName, RepositoryId, SnapshotId};
 use lockstep_domain::images::{ImageLock, LockedImage};
-use lockstep_domain::promotion::{Ami, AmiState, Device, Snapshot};
+use lockstep_domain::promotion::keys::{GRANT_OPERATIONS, autoscaling_role};
+use lockstep_domain::promotion::keys::{Grant, Key};
+use lockstep_domain::promotion::{Ami, AmiState, Device, KEY_ALIAS, Snapshot};
 use lockstep_domain::records::{
-    Config, ConfigKind, Deployment, DeploymentKind, Image, ImageVersion, Location, Release, ReleaseState,
+    Config, ConfigKind, Deployment, DeploymentKind, Image, ImageVersion, Location, Record, Release,
+    ReleaseState, Step, Traffic,
 };
 use lockstep_domain::stages::Path;
+use lockstep_domain::traffic;
 use lockstep_domain::version::Version;
 use lockstep_platform::ec2::{Copied, Images, NewCopy};
+use lockstep_platform::kms::{Keys, NewGrant};
 use lockstep_platform::ports::memory::{MemoryRecords, MemoryWaits};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,6 +65,14 @@ pub struct FakeEc2 {
     pub fail_next_share: Cell<bool>,
     /// Whether sharing snapshots is refused.
     pub refuse_shares: Cell<bool>,
+    /// The key of every snapshot, where there is one.
+    pub key: RefCell<Option<Key>>,
+    /// The key of the target for copies.
+    pub image_key: RefCell<Option<Key>>,
+    /// The grants on the source's key.
+    pub grants: RefCell<BTreeMap<String, NewGrant>>,
+    /// Whether AWS has no room for a further copy.
+    pub full: Cell<bool>,
     /// Whether the next copy is begun, but its answer lost.
     pub lose_next_answer: Cell<bool>,
     pub copies_tried: Cell<u32>,
@@ -129,6 +142,10 @@ impl FakeEc2 {
         self.snapshots.borrow().values().filter(|snapshot| snapshot.owner == account(owner)).count()
     }
 
+    pub fn key_of_the_last_copy(&self) -> Option<String> {
+        self.tokens.borrow().values().next_back().and_then(|(wanted, _)| wanted.key.clone())
+    }
+
     pub fn nothing_is_shared(&self) -> bool {
         self.images.borrow().values().all(|image| image.shared_with.is_empty())
             && self.snapshots.borrow().values().all(|snapshot| snapshot.shared_with.is_empty())
@@ -167,7 +184,8 @@ impl Images for Account {
 
     async fn snapshots(&self, ids: &BTreeSet<SnapshotId>) -> Result<Vec<Snapshot>, Failure> {
         let seen = ids.iter().filter(|id| self.may_read(id));
-        Ok(seen.map(|id| Snapshot { id: id.clone(), completed: true, key: None }).collect())
+        let key = self.ec2.key.borrow().as_ref().map(|key| key.arn.clone());
+        Ok(seen.map(|id| Snapshot { id: id.clone(), completed: true, key: key.clone() }).collect())
     }
 
     async fn snapshots_of(&self, promotion: &DeploymentId) -> Result<BTreeSet<SnapshotId>, Failure> {
@@ -213,6 +231,9 @@ impl Images for Account {
         if let Some((before, ami)) = self.ec2.tokens.borrow().get(&wanted.token) {
             assert_eq!(before, wanted, "the same token with other parameters is refused by AWS");
             return Ok(Copied::Begun(ami.clone()));
+        }
+        if self.ec2.full.get() {
+            return Ok(Copied::Full("ResourceLimitExceeded".into()));
         }
         let source = self.describe(&wanted.source).await?;
         let source = source.filter(|ami| ami.snapshots().iter().all(|snapshot| self.may_read(snapshot)));
@@ -262,12 +283,65 @@ impl Images for Account {
     }
 }
 
+/// KMS as one account sees it.
+pub struct KeysOf {
+    ec2: Rc<FakeEc2>,
+    account: AccountId,
+}
+
+impl Keys for KeysOf {
+    async fn describe(&self, key: &str) -> Result<Option<Key>, Failure> {
+        if key == KEY_ALIAS {
+            return Ok(self.ec2.image_key.borrow().clone());
+        }
+        let found = self.ec2.key.borrow().clone().filter(|found| found.arn == key);
+        let is_own = key.contains(self.account.as_str());
+        if !is_own && self.ec2.grants.borrow().is_empty() {
+            return Err(Failure::new(FailureKind::AccessDenied, "not yours"));
+        }
+        Ok(found)
+    }
+
+    async fn policy(&self, _key: &str) -> Result<String, Failure> {
+        Ok("{}".into())
+    }
+
+    async fn grants(&self, key: &str) -> Result<Vec<Grant>, Failure> {
+        let operations = || GRANT_OPERATIONS.map(str::to_owned).into();
+        if key.contains(COPY_ACCOUNT) {
+            let grantee = autoscaling_role("aws", COPY_ACCOUNT);
+            return Ok(vec![Grant { id: "launch".into(), name: None, grantee, operations: operations() }]);
+        }
+        let grants = self.ec2.grants.borrow();
+        Ok(grants
+            .iter()
+            .map(|(id, grant)| Grant {
+                id: id.clone(),
+                name: Some(grant.name.clone()),
+                grantee: grant.grantee.clone(),
+                operations: operations(),
+            })
+            .collect())
+    }
+
+    async fn grant(&self, wanted: &NewGrant) -> Result<(), Failure> {
+        self.ec2.grants.borrow_mut().insert(format!("id of {}", wanted.name), wanted.clone());
+        Ok(())
+    }
+
+    async fn revoke(&self, _key: &str, grant: &str) -> Result<(), Failure> {
+        self.ec2.grants.borrow_mut().remove(grant);
+        Ok(())
+    }
+}
+
 /// A world with one image in the development account.
 pub struct FakeWorld {
     pub records: MemoryRecords,
     pub waits: MemoryWaits,
     pub ec2: Rc<FakeEc2>,
     pub running: Cell<Option<bool>>,
+    pub now: Cell<Timestamp>,
 }
 
 impl FakeWorld {
@@ -277,14 +351,9 @@ impl FakeWorld {
             waits: MemoryWaits::default(),
             ec2: Rc::default(),
             running: Cell::new(Some(true)),
+            now: Cell::new(Timestamp::UNIX_EPOCH),
         };
-        world.records.put(&Config {
-            config: ConfigKind::Stages,
-            version: 1,
-            text: STAGES.into(),
-            applied_by: "arn:person".into(),
-            applied_at: Timestamp::UNIX_EPOCH,
-        });
+        world.apply(1, STAGES);
         assert_eq!(world.ec2.register(SOURCE_ACCOUNT).as_str(), SOURCE);
         world
     }
@@ -305,6 +374,42 @@ impl FakeWorld {
 
     pub fn copy_record(&self) -> Option<Image> {
         self.image(COPY_ACCOUNT)
+    }
+
+    /// The place that the image is brought to.
+    pub fn target(&self) -> Location {
+        location(COPY_ACCOUNT)
+    }
+
+    /// Lets the organisation allow one copy at once.
+    pub fn only_one_at_once(&self) {
+        self.apply(2, &format!("{STAGES}[images]\ncopies_at_once = 1\n"));
+    }
+
+    /// Lets another execution have the only slot there is.
+    pub fn fill_the_place(&self, execution: &str) {
+        let promotion = DeploymentId::of_execution(execution);
+        let nothing = Traffic::none_at(&self.target());
+        self.records.put(&traffic::enter(&nothing, &promotion, execution, 1, self.now.get()).0);
+    }
+
+    /// The journal of a promotion.
+    pub fn notes(&self, promotion: &DeploymentId) -> Vec<String> {
+        let step = |number| {
+            let (deployment, at) = (promotion.clone(), Timestamp::UNIX_EPOCH);
+            self.records.find::<Step>(&Step { deployment, number, note: String::new(), at }.key())
+        };
+        (1..).map_while(step).map(|step| step.note).collect()
+    }
+
+    fn apply(&self, version: u32, text: &str) {
+        self.records.put(&Config {
+            config: ConfigKind::Stages,
+            version: version.into(),
+            text: text.into(),
+            applied_by: "arn:person".into(),
+            applied_at: Timestamp::UNIX_EPOCH,
+        });
     }
 
     pub fn promotion(&self) -> Deployment {
@@ -380,6 +485,7 @@ impl World for FakeWorld {
     type Records = MemoryRecords;
     type Waits = MemoryWaits;
     type Images = Account;
+    type Keys = KeysOf;
 
     fn records(&self) -> &MemoryRecords {
         &self.records
@@ -390,7 +496,11 @@ impl World for FakeWorld {
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp::UNIX_EPOCH
+        self.now.get()
+    }
+
+    async fn pause(&self, time: Duration) {
+        self.now.set(self.now.get().checked_add(time).unwrap());
     }
 
     fn partition(&self) -> &str {
@@ -411,5 +521,13 @@ impl World for FakeWorld {
 
     async fn target(&self, location: &Location, _session: &str) -> Result<Account, Failure> {
         Ok(Account { ec2: Rc::clone(&self.ec2), account: location.account.clone() })
+    }
+
+    async fn source_keys(&self, location: &Location, _session: &str) -> Result<KeysOf, Failure> {
+        Ok(KeysOf { ec2: Rc::clone(&self.ec2), account: location.account.clone() })
+    }
+
+    async fn target_keys(&self, location: &Location, _session: &str) -> Result<KeysOf, Failure> {
+        Ok(KeysOf { ec2: Rc::clone(&self.ec2), account: location.account.clone() })
     }
 }
