@@ -45,6 +45,8 @@ struct World {
     records: RefCell<BTreeMap<Key, Value>>,
     objects: RefCell<BTreeMap<String, Vec<u8>>>,
     tarballs: RefCell<BTreeMap<CommitSha, Vec<u8>>>,
+    /// What every branch points to, or why the host does not say.
+    head: RefCell<Result<Option<CommitSha>, Failure>>,
     /// How many writes are still allowed before one breaks off, once, after it had its effect.
     writes_left: Cell<Option<u32>>,
 }
@@ -55,6 +57,7 @@ impl World {
             records: RefCell::default(),
             objects: RefCell::default(),
             tarballs: RefCell::default(),
+            head: RefCell::new(Err(Failure::new(FailureKind::Transient, "nobody should ask"))),
             writes_left: Cell::new(None),
         };
         world.put(&Repository {
@@ -62,6 +65,7 @@ impl World {
             base_url: "https://api.github.com".to_owned(),
             branch: "main".to_owned(),
             components: BTreeMap::new(),
+            commit: None,
             added_by: "arn".to_owned(),
             added_at: Timestamp::UNIX_EPOCH,
         });
@@ -111,10 +115,27 @@ impl World {
     }
 
     async fn package(&self, commit: &str, reference: &str, execution: &str) -> Result<Response, Failure> {
+        self.package_of(None, commit, reference, execution).await
+    }
+
+    /// What a delivery told of, while the branch points to `head`.
+    async fn delivered(&self, commit: &str, head: Option<&str>) -> Result<Response, Failure> {
+        *self.head.borrow_mut() = Ok(head.map(|head| head.parse().unwrap()));
+        self.package_of(Some("d-1"), commit, "refs/heads/main", "arn:execution").await
+    }
+
+    async fn package_of(
+        &self,
+        delivery: Option<&str>,
+        commit: &str,
+        reference: &str,
+        execution: &str,
+    ) -> Result<Response, Failure> {
         let request = Request {
             repository: "github.acme.logs".parse().unwrap(),
             reference: reference.to_owned(),
             commit: commit.parse().unwrap(),
+            delivery: delivery.map(str::to_owned),
             execution: execution.to_owned(),
         };
         handle(self, &request, "2026-03-01T12:00:00Z".parse().unwrap()).await
@@ -149,6 +170,10 @@ impl Ports for World {
         let tarball = self.tarballs.borrow().get(commit).cloned();
         let tarball = tarball.ok_or_else(|| Failure::rejected("no such commit"))?;
         Ok(Fetched { tarball, author: "Ada".to_owned() })
+    }
+
+    async fn head(&self, _: &Repository, _: &str) -> Result<Option<CommitSha>, Failure> {
+        self.head.borrow().clone()
     }
 
     async fn store(&self, key: &str, artifact: Vec<u8>) -> Result<(), Failure> {
@@ -371,6 +396,31 @@ async fn an_older_commit_that_was_published_is_not_deployed_over_a_newer_one() {
     world.publish("2.1.1");
     let late = world.main(COMMIT).await;
     assert_eq!((late.outcome, late.version.as_str()), (Outcome::Unchanged, "2.1.0"));
+}
+
+#[tokio::test]
+async fn a_delivery_that_its_branch_has_left_behind_is_superseded_and_leaves_no_trace() {
+    // FAILURES 53: pushes out of order, a force-push, a branch that is gone.
+    for (head, told) in [(Some(NEXT), "is at 2222222 now"), (None, "is gone")] {
+        let world = World::new();
+        let failure = world.delivered(COMMIT, head).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Superseded);
+        assert!(failure.message.contains(told), "{}", failure.message);
+        assert!(world.releases().is_empty() && world.objects.borrow().is_empty());
+    }
+    let world = World::new();
+    let component = only(world.delivered(COMMIT, Some(COMMIT)).await.unwrap());
+    assert_eq!(component.outcome, Outcome::Packaged);
+    assert_eq!(world.all::<Repository>("-")[0].commit, Some(COMMIT.parse().unwrap()));
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_say_where_its_branch_is_overtakes_nothing() {
+    let world = World::new();
+    let failure = world.package_of(Some("d-1"), COMMIT, "refs/heads/main", "arn").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Transient, "the state machine asks again");
+    // Nobody is asked about a commit that a person named.
+    assert_eq!(world.main(COMMIT).await.outcome, Outcome::Packaged);
 }
 
 #[tokio::test]

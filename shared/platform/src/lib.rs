@@ -24,6 +24,8 @@ pub mod fetch;
 pub mod function_url;
 #[cfg(feature = "lambda")]
 pub mod functions;
+#[cfg(all(feature = "fetch", feature = "secretsmanager"))]
+pub mod git_host;
 #[cfg(all(feature = "dynamodb", feature = "sfn"))]
 pub mod holders;
 pub mod http;
@@ -40,6 +42,8 @@ pub mod probe;
 #[cfg(feature = "secretsmanager")]
 pub mod secrets;
 pub mod shell;
+#[cfg(feature = "shipper")]
+pub mod shipper;
 #[cfg(all(feature = "dynamodb", feature = "lambda", any(test, feature = "testing")))]
 pub mod testing;
 #[cfg(all(feature = "dynamodb", feature = "lambda"))]

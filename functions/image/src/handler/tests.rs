@@ -1,15 +1,14 @@
-//! The function against an EC2 in memory, with two accounts.
+//! The function against the simulated EC2, with two accounts.
 
 mod fakes;
 
 use super::*;
-use fakes::{COPY_ACCOUNT, FakeWorld, SOURCE};
+use fakes::{COPY_ACCOUNT, FakeWorld, SOURCE, SOURCE_ACCOUNT, location};
 use lockstep_domain::error::FailureKind;
 use lockstep_domain::ids::{AmiId, DeploymentId};
 use lockstep_domain::payloads::Task;
 use lockstep_domain::payloads::inputs::PromoteImage;
-use lockstep_domain::promotion::AmiState;
-use lockstep_domain::promotion::keys::Key;
+use lockstep_domain::promotion::{AmiState, KEY_ALIAS};
 use lockstep_domain::records::{Caught, Deployment, DeploymentState, ImageState, ImageVersion, Revocation};
 
 const EXECUTION: &str = "arn:aws:states:eu-west-1:999999999999:execution:lockstep-promote-image:1";
@@ -102,16 +101,13 @@ async fn imported() -> FakeWorld {
     world
 }
 
-const IMAGE_KEY: &str = "arn:aws:kms:eu-west-1:222222222222:key/images";
-
-/// A world whose image is encrypted under a customer key, and whose target has one for copies.
-async fn encrypted() -> FakeWorld {
-    let key = |arn: &str| Key { arn: arn.into(), managed_by_aws: false, state: "Enabled".into() };
+/// A world whose image is encrypted under a customer key, and whose target has one for copies; that one.
+async fn encrypted() -> (FakeWorld, String) {
     let world = imported().await;
-    world.ec2.change(&SOURCE.parse().unwrap(), |ami| ami.devices[0].encrypted = true);
-    *world.ec2.key.borrow_mut() = Some(key("arn:aws:kms:eu-west-1:111111111111:key/source"));
-    *world.ec2.image_key.borrow_mut() = Some(key(IMAGE_KEY));
-    world
+    let key = world.ec2.add_key(&location(SOURCE_ACCOUNT), "alias/source");
+    world.ec2.encrypt(&SOURCE.parse().unwrap(), Some(&key));
+    let image_key = world.ec2.add_key(&world.target(), KEY_ALIAS);
+    (world, image_key)
 }
 
 /// As far as the pending copy.
@@ -131,11 +127,11 @@ async fn an_image_is_shared_copied_compared_unshared_and_recorded() {
     assert_eq!(world.waits.registered.borrow().as_slice(), [format!("arn:aws:ec2:eu-west-1::image/{ami}")]);
     assert!(world.waits.woken.borrow().is_empty(), "it is pending: its event will tell");
     assert_eq!(ok(&world, observe()).await, next(Go::Wait));
-    world.ec2.set_state(&ami, AmiState::Available);
+    world.ec2.end(&ami, AmiState::Available);
     assert_eq!(ok(&world, observe()).await, next(Go::Compare));
     ok(&world, compare()).await;
     ok(&world, unshare()).await;
-    assert!(world.ec2.nothing_is_shared());
+    assert!(world.nothing_is_shared());
     assert!(world.source_record().shared_with.is_empty());
     let Answer::Promoted(promoted) = ok(&world, record()).await else { panic!() };
     assert_eq!(promoted.ami, ami);
@@ -150,22 +146,22 @@ async fn an_image_is_shared_copied_compared_unshared_and_recorded() {
 #[tokio::test]
 async fn the_copy_and_its_snapshots_carry_the_tags_from_the_first_moment() {
     let (world, ami) = copying().await;
-    let tags = world.ec2.tags(&ami);
+    let tags = world.ec2.ami(&ami).unwrap().tags;
     assert_eq!(tags["lockstep:image"], "logstash");
     assert_eq!(tags["source-ami"], SOURCE);
     assert_eq!(tags["deployment"], id().to_string());
-    assert_eq!(world.ec2.snapshot_tags_of(&ami)["version"], "2.1.37");
+    assert_eq!(world.snapshot_tags_of(&ami)["version"], "2.1.37");
 }
 
 #[tokio::test]
 async fn what_is_to_be_shared_is_written_down_before_it_is_shared() {
     let world = imported().await;
     inspected(&world).await;
-    world.ec2.fail_next_share.set(true);
+    world.ec2.lose_next_answer("ModifySnapshotAttribute");
     failure(&world, share()).await;
     assert_eq!(world.source_record().shared_with.len(), 1);
     ok(&world, unshare()).await;
-    assert!(world.source_record().shared_with.is_empty() && world.ec2.nothing_is_shared());
+    assert!(world.source_record().shared_with.is_empty() && world.nothing_is_shared());
 }
 
 #[tokio::test]
@@ -173,19 +169,19 @@ async fn a_copy_whose_answer_was_lost_is_not_made_twice() {
     let world = imported().await;
     inspected(&world).await;
     ok(&world, share()).await;
-    world.ec2.lose_next_answer.set(true);
+    world.ec2.lose_next_answer("CopyImage");
     assert_eq!(failure(&world, copy()).await.kind, FailureKind::Transient);
     ok(&world, copy()).await;
-    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 1);
+    assert_eq!(world.owned_by(COPY_ACCOUNT), 1);
 }
 
 #[tokio::test]
 async fn a_finished_copy_answers_at_once_when_it_is_asked_for_again() {
     let (world, ami) = copying().await;
-    world.ec2.set_state(&ami, AmiState::Available);
+    world.ec2.end(&ami, AmiState::Available);
     ok(&world, copy()).await;
     assert_eq!(world.waits.woken.borrow().len(), 1);
-    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 1);
+    assert_eq!(world.owned_by(COPY_ACCOUNT), 1);
 }
 
 #[tokio::test]
@@ -194,21 +190,21 @@ async fn an_image_that_is_not_shared_is_tried_for_a_while_and_then_given_up() {
     inspected(&world).await;
     let failure = failure(&world, copy()).await;
     assert_eq!(failure.kind, FailureKind::ImageUnusable);
-    assert_eq!(world.ec2.copies_tried.get(), 3);
+    assert_eq!(world.ec2.take_calls().iter().filter(|call| **call == "CopyImage").count(), 3);
 }
 
 #[tokio::test]
 async fn a_failed_copy_is_discarded_with_its_snapshots_and_the_sharing_undone() {
     let (world, ami) = copying().await;
-    world.ec2.set_state(&ami, AmiState::Broken("failed: no key".into()));
+    world.ec2.end(&ami, AmiState::Broken("failed: no key".into()));
     assert_eq!(ok(&world, observe()).await, next(Go::Again));
     for _ in 0..2 {
         ok(&world, discard()).await;
         ok(&world, unshare()).await;
     }
-    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 0);
-    assert_eq!(world.ec2.snapshots_of_account(COPY_ACCOUNT), 0);
-    assert!(world.ec2.nothing_is_shared());
+    assert_eq!(world.owned_by(COPY_ACCOUNT), 0);
+    assert_eq!(world.snapshots_of_account(COPY_ACCOUNT), 0);
+    assert!(world.nothing_is_shared());
     assert_eq!(world.copy_record(), None);
     let caught = Caught { error: "ImageUnusable".into(), cause: "failed: no key".into() };
     let Answer::Failed(failed) = ok(&world, Request::Fail { promotion: id(), error: caught }).await else {
@@ -223,20 +219,20 @@ async fn a_copy_whose_id_was_never_learned_is_discarded_too() {
     let world = imported().await;
     inspected(&world).await;
     ok(&world, share()).await;
-    world.ec2.lose_next_answer.set(true);
+    world.ec2.lose_next_answer("CopyImage");
     failure(&world, copy()).await;
     ok(&world, discard()).await;
-    assert_eq!((world.ec2.owned_by(COPY_ACCOUNT), world.ec2.snapshots_of_account(COPY_ACCOUNT)), (0, 0));
+    assert_eq!((world.owned_by(COPY_ACCOUNT), world.snapshots_of_account(COPY_ACCOUNT)), (0, 0));
 }
 
 #[tokio::test]
 async fn a_usable_copy_is_never_discarded() {
     let (world, ami) = copying().await;
-    world.ec2.set_state(&ami, AmiState::Available);
+    world.ec2.end(&ami, AmiState::Available);
     ok(&world, observe()).await;
     ok(&world, record()).await;
     ok(&world, discard()).await;
-    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 1);
+    assert_eq!(world.owned_by(COPY_ACCOUNT), 1);
 }
 
 #[tokio::test]
@@ -244,14 +240,14 @@ async fn discarding_before_anything_was_copied_does_nothing() {
     let world = imported().await;
     inspected(&world).await;
     ok(&world, discard()).await;
-    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 0);
-    assert_eq!(world.ec2.deregistered.get(), 0);
+    assert_eq!(world.owned_by(COPY_ACCOUNT), 0);
+    assert!(!world.ec2.take_calls().contains(&"DeregisterImage"));
 }
 
 #[tokio::test]
 async fn a_copy_that_differs_is_refused() {
     let (world, ami) = copying().await;
-    world.ec2.set_state(&ami, AmiState::Available);
+    world.ec2.end(&ami, AmiState::Available);
     world.ec2.change(&ami, |ami| ami.architecture = "x86_64".into());
     let failure = failure(&world, compare()).await;
     assert!(failure.message.contains("the architecture is x86_64, not arm64"), "{}", failure.message);
@@ -267,7 +263,7 @@ async fn a_copy_is_recorded_only_if_it_is_usable() {
 #[tokio::test]
 async fn an_image_that_is_there_already_is_not_copied_again() {
     let (world, ami) = copying().await;
-    world.ec2.set_state(&ami, AmiState::Available);
+    world.ec2.end(&ami, AmiState::Available);
     ok(&world, observe()).await;
     ok(&world, record()).await;
     let other = "arn:other";
@@ -277,7 +273,7 @@ async fn an_image_that_is_there_already_is_not_copied_again() {
         panic!()
     };
     assert_eq!(promoted.ami, ami);
-    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 1);
+    assert_eq!(world.owned_by(COPY_ACCOUNT), 1);
 }
 
 #[tokio::test]
@@ -285,12 +281,12 @@ async fn a_copy_that_fails_is_discarded_and_begun_again_and_the_third_failure_is
     let (world, first) = copying().await;
     let mut ami = first;
     for attempt in 2..=3 {
-        world.ec2.set_state(&ami, AmiState::Broken("failed: internal error".into()));
+        world.ec2.end(&ami, AmiState::Broken("failed: internal error".into()));
         assert_eq!(ok(&world, observe()).await, next(Go::Again));
         for _ in 0..2 {
             ok(&world, retry()).await;
         }
-        assert_eq!((world.ec2.owned_by(COPY_ACCOUNT), world.ec2.snapshots_of_account(COPY_ACCOUNT)), (0, 0));
+        assert_eq!((world.owned_by(COPY_ACCOUNT), world.snapshots_of_account(COPY_ACCOUNT)), (0, 0));
         assert_eq!(world.promotion().operations.last().unwrap().attempt, attempt);
         ok(&world, copy()).await;
         let again = world.copy_record().unwrap().ami.unwrap();
@@ -300,7 +296,7 @@ async fn a_copy_that_fails_is_discarded_and_begun_again_and_the_third_failure_is
     let tokens: std::collections::BTreeSet<_> =
         world.promotion().operations.iter().map(|operation| operation.token.clone()).collect();
     assert_eq!(tokens.len(), 3, "each attempt has a token of its own");
-    world.ec2.set_state(&ami, AmiState::Broken("failed: internal error".into()));
+    world.ec2.end(&ami, AmiState::Broken("failed: internal error".into()));
     let error = failure(&world, observe()).await;
     assert_eq!(error.kind, FailureKind::ImageUnusable);
     assert!(error.message.contains("failed: internal error (after 3 attempts)"), "{}", error.message);
@@ -309,39 +305,46 @@ async fn a_copy_that_fails_is_discarded_and_begun_again_and_the_third_failure_is
 /// Rows 32 to 34: encrypted under a customer key.
 #[tokio::test]
 async fn the_use_of_a_key_is_granted_for_the_copy_and_taken_back_whatever_happened() {
-    let world = encrypted().await;
+    let (world, image_key) = encrypted().await;
     inspected(&world).await;
-    ok(&world, share()).await;
-    let granted: Vec<_> = world.ec2.grants.borrow().values().cloned().collect();
-    let [grant] = granted.as_slice() else { panic!("{granted:?}") };
-    assert_eq!(grant.grantee, format!("arn:aws:iam::{COPY_ACCOUNT}:role/lockstep-image-target"));
-    ok(&world, share()).await;
-    assert_eq!(world.ec2.grants.borrow().len(), 1, "a repeated step grants once");
+    for _ in 0..2 {
+        ok(&world, share()).await;
+        let granted = world.ec2.held_grants();
+        let grantees: Vec<&str> = granted.iter().map(|(_, grantee)| grantee.as_str()).collect();
+        assert_eq!(grantees, [format!("arn:aws:iam::{COPY_ACCOUNT}:role/lockstep-image-target")]);
+    }
     ok(&world, copy()).await;
-    assert_eq!(world.ec2.key_of_the_last_copy(), Some(IMAGE_KEY.into()), "never copied as it is");
+    let copied = world.ec2.held_snapshots().into_iter().find(|held| held.location == world.target());
+    assert_eq!(copied.unwrap().key, Some(image_key), "never copied as it is");
     ok(&world, discard()).await;
     ok(&world, unshare()).await;
-    assert!(world.ec2.grants.borrow().is_empty() && world.ec2.nothing_is_shared());
+    assert!(world.nothing_is_shared());
 }
 
 #[tokio::test]
 async fn a_key_that_the_target_may_not_use_is_seen_before_the_copy_is_begun() {
-    let world = encrypted().await;
+    let (world, _) = encrypted().await;
     inspected(&world).await;
     ok(&world, share()).await;
-    world.ec2.grants.borrow_mut().clear();
+    world.ec2.revoke_all();
+    world.ec2.take_calls();
     let failure = failure(&world, copy()).await;
     assert_eq!(failure.kind, FailureKind::ImageUnusable);
     assert!(failure.message.contains("may not use it"), "{}", failure.message);
-    assert_eq!(world.ec2.copies_tried.get(), 0);
+    assert!(!world.ec2.take_calls().contains(&"CopyImage"));
 }
 
 #[tokio::test]
-async fn an_encrypted_image_is_refused_without_a_key_in_the_target() {
-    let world = encrypted().await;
-    *world.ec2.image_key.borrow_mut() = None;
-    let failure = failure(&world, inspect(EXECUTION)).await;
-    assert!(failure.message.contains("has no key alias/lockstep-images"), "{}", failure.message);
+async fn an_encrypted_image_is_refused_without_a_key_from_which_the_target_may_launch() {
+    let (world, image_key) = encrypted().await;
+    world.ec2.let_launch(&image_key, false);
+    let told = failure(&world, inspect(EXECUTION)).await.message;
+    assert!(told.contains("aws kms create-grant"), "{told}");
+    let world = imported().await;
+    let key = world.ec2.add_key(&location(SOURCE_ACCOUNT), "alias/source");
+    world.ec2.encrypt(&SOURCE.parse().unwrap(), Some(&key));
+    let told = failure(&world, inspect(EXECUTION)).await.message;
+    assert!(told.contains("has no key alias/lockstep-images"), "{told}");
 }
 
 /// Row 45: what others copy counts for AWS, and not for us.
@@ -350,7 +353,7 @@ async fn a_copy_that_aws_has_no_room_for_waits_visibly_and_keeps_its_turn() {
     let world = imported().await;
     inspected(&world).await;
     ok(&world, share()).await;
-    world.ec2.full.set(true);
+    world.ec2.set_copies_at_once(0);
     for n in 1..=2 {
         ok(&world, copy()).await;
         let room = format!("room#{COPY_ACCOUNT}#eu-west-1#{}#{n}", id());
@@ -358,9 +361,9 @@ async fn a_copy_that_aws_has_no_room_for_waits_visibly_and_keeps_its_turn() {
         assert_eq!(ok(&world, observe()).await, next(Go::Wait));
     }
     assert!(world.notes(&id()).iter().any(|note| note.contains("copies no further image")));
-    world.ec2.full.set(false);
+    world.ec2.set_copies_at_once(20);
     ok(&world, copy()).await;
-    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 1);
+    assert_eq!(world.owned_by(COPY_ACCOUNT), 1);
 }
 
 #[tokio::test]
@@ -386,7 +389,7 @@ async fn a_slot_whose_execution_has_ended_is_freed_by_who_waits() {
     world.only_one_at_once();
     world.fill_the_place("arn:dead");
     assert_eq!(inspected(&world).await, Go::Wait);
-    world.now.set(world.now.get().checked_add(jiff::ToSpan::minutes(20)).unwrap());
+    world.clock.advance(std::time::Duration::from_secs(20 * 60));
     for unknown in [Some(true), None] {
         world.running.set(unknown);
         assert_eq!(inspected(&world).await, Go::Wait, "only a known end frees a slot");
@@ -399,13 +402,13 @@ async fn a_slot_whose_execution_has_ended_is_freed_by_who_waits() {
 async fn a_source_that_is_still_being_made_is_waited_for() {
     let world = imported().await;
     let source: AmiId = SOURCE.parse().unwrap();
-    world.ec2.set_state(&source, AmiState::Pending);
+    world.ec2.end(&source, AmiState::Pending);
     assert_eq!(inspected(&world).await, Go::Wait);
     ok(&world, Request::Wait { promotion: id(), task: task() }).await;
     let key = format!("arn:aws:ec2:eu-west-1::image/{SOURCE}");
     assert_eq!(world.waits.registered.borrow().as_slice(), [key]);
-    assert!(world.waits.woken.borrow().is_empty() && world.ec2.nothing_is_shared());
-    world.ec2.set_state(&source, AmiState::Available);
+    assert!(world.waits.woken.borrow().is_empty() && world.nothing_is_shared());
+    world.ec2.end(&source, AmiState::Available);
     assert_eq!(inspected(&world).await, Go::Copy);
 }
 
@@ -433,7 +436,7 @@ async fn two_copies_into_one_account_share_once_and_the_last_one_withdraws() {
     source.shared_with.entry(account.clone()).or_default().insert(other.clone());
     world.records.put(&source);
     ok(&world, unshare()).await;
-    assert!(!world.ec2.nothing_is_shared(), "the other copy still needs it");
+    assert!(!world.nothing_is_shared(), "the other copy still needs it");
     assert_eq!(world.source_record().shared_with[&account], [other].into());
 }
 
@@ -451,8 +454,8 @@ async fn two_promotions_of_one_version_do_not_make_two_copies() {
     let copy = Request::Copy { promotion: taken_over.promotion.clone(), task: task() };
     ok(&world, copy).await;
     assert_eq!(world.copy_record().unwrap().ami, Some(ami.clone()));
-    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 1);
-    world.ec2.set_state(&ami, AmiState::Available);
+    assert_eq!(world.owned_by(COPY_ACCOUNT), 1);
+    world.ec2.end(&ami, AmiState::Available);
     ok(&world, Request::Compare { promotion: taken_over.promotion }).await;
     assert_eq!(failure(&world, observe()).await.kind, FailureKind::Superseded);
 }
@@ -468,7 +471,7 @@ async fn an_image_nobody_imported_is_not_found() {
 async fn a_snapshot_under_the_key_that_aws_manages_is_explained() {
     let world = imported().await;
     inspected(&world).await;
-    world.ec2.refuse_shares.set(true);
+    world.ec2.encrypt(&SOURCE.parse().unwrap(), None);
     let failure = failure(&world, share()).await;
     assert_eq!(failure.kind, FailureKind::ImageUnusable);
     assert!(failure.message.contains("key that AWS manages"), "{}", failure.message);
@@ -479,7 +482,7 @@ async fn importing_tags_and_records_the_image_and_again_changes_nothing() {
     let world = imported().await;
     let first = world.source_record();
     assert_eq!((first.state, first.ami.as_ref().unwrap().as_str()), (ImageState::Available, SOURCE));
-    assert_eq!(world.ec2.tags(&SOURCE.parse().unwrap())["version"], "2.1.37");
+    assert_eq!(world.ec2.ami(&SOURCE.parse().unwrap()).unwrap().tags["version"], "2.1.37");
     ok(&world, import(SOURCE)).await;
     assert_eq!(world.source_record(), first);
 }
@@ -487,10 +490,10 @@ async fn importing_tags_and_records_the_image_and_again_changes_nothing() {
 #[tokio::test]
 async fn a_version_is_never_given_to_a_second_image() {
     let world = imported().await;
-    let other = world.ec2.register("111111111111");
+    let other = world.ec2.register(&location(SOURCE_ACCOUNT));
     let failure = failure(&world, import(other.as_str())).await;
     assert!(failure.message.contains("never given twice"), "{}", failure.message);
-    assert!(!world.ec2.tags(&other).contains_key("version"));
+    assert!(!world.ec2.ami(&other).unwrap().tags.contains_key("version"));
 }
 
 #[tokio::test]
