@@ -29,6 +29,8 @@ pub mod git_host;
 #[cfg(all(feature = "dynamodb", feature = "sfn"))]
 pub mod holders;
 pub mod http;
+#[cfg(feature = "kms")]
+pub mod kms;
 #[cfg(feature = "dynamodb")]
 pub mod ledger;
 #[cfg(feature = "operator")]
