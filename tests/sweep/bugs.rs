@@ -66,11 +66,13 @@ pub enum Bug {
     TagLater,
     /// What must stay in its account is taken for what may leave.
     LicenceIgnored,
+    /// The use of a key is granted for good.
+    GrantKept,
 }
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Bug; 23] = [
+    pub const ALL: [Bug; 24] = [
         Self::RandomToken,
         Self::EpochInToken,
         Self::NoCondition,
@@ -94,6 +96,7 @@ impl Bug {
         Self::RandomCopyToken,
         Self::TagLater,
         Self::LicenceIgnored,
+        Self::GrantKept,
     ];
 
     /// A state machine with the mistake in it.

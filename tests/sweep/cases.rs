@@ -13,6 +13,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 /// A scenario and what strikes it.
 #[derive(Clone, Debug)]
@@ -280,6 +281,18 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(work)
 }
 
+/// The stack of a thread that runs cases: a machine, its functions, and within them whoever takes over, all in futures
+/// that nothing optimised.
+const STACK_BYTES: usize = 64 * 1024 * 1024;
+
+/// Begins `work` in a thread that has room for it.
+pub fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> ScopedJoinHandle<'scope, T> {
+    Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work).expect("a thread")
+}
+
 /// What came of many cases.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -298,7 +311,7 @@ pub fn run_all(choose: impl Fn(&Scenario, &Calm) -> Vec<Case> + Sync) -> Tally {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..cores {
-            scope.spawn(|| {
+            spawn(scope, || {
                 while let Some(scenario) = names.get(next.fetch_add(1, Ordering::SeqCst)) {
                     let found = run_scenario(scenario, &choose);
                     let mut tally = tally.lock().expect("nobody panics there");

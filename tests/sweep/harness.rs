@@ -67,6 +67,8 @@ pub enum Happening {
     RivalEnds,
     /// The execution that brings the same image fails and takes everything back.
     ImageRivalEnds,
+    /// AWS takes copies of images again.
+    RoomAgain,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -413,6 +415,7 @@ impl Harness {
             Happening::Answer(id, tries) => self.decide(id, tries).await,
             Happening::Meanwhile(what) => what.happen(self),
             Happening::RivalEnds => self.end_rival().await,
+            Happening::RoomAgain => self.ec2.set_copies_at_once(20),
             Happening::ImageRivalEnds => crate::images::scenarios::end_rival(self).await,
         }
     }

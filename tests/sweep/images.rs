@@ -10,13 +10,15 @@ use crate::harness::Harness;
 use jiff::Timestamp;
 use lockstep_domain::error::Failure;
 use lockstep_domain::ids::{AccountId, AmiId, DeploymentId, ImageName, SnapshotId};
+use lockstep_domain::promotion::keys::{Grant, Key};
 use lockstep_domain::promotion::{Ami, Snapshot};
 use lockstep_domain::records::Location;
 use lockstep_domain::version::Version;
 use lockstep_image::world::World;
 use lockstep_platform::ec2::{Copied, Images, NewCopy};
+use lockstep_platform::kms::{Keys, NewGrant};
 use lockstep_platform::ledger::Ledger;
-use lockstep_platform::testing::ec2::{SimEc2, SimImages};
+use lockstep_platform::testing::ec2::{SimEc2, SimImages, SimKeys};
 use lockstep_platform::waits::Waits;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -131,6 +133,55 @@ impl Images for StruckImages {
     }
 }
 
+/// KMS in one account and region, struck where the case says so.
+pub struct StruckKeys {
+    keys: SimKeys,
+    boundary: Boundary,
+    bug: Option<Bug>,
+}
+
+impl StruckKeys {
+    fn new(harness: &Harness, location: &Location) -> Self {
+        let boundary = Boundary::new(&harness.faults, &harness.clock);
+        Self { keys: harness.ec2.keys(location), boundary, bug: harness.bug }
+    }
+
+    async fn call<T>(
+        &self,
+        name: &str,
+        site: Site,
+        call: impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        // KMS is read as it is: what it shows a moment late is not simulated.
+        self.boundary.cross(name, site, || {}, call).await
+    }
+}
+
+impl Keys for StruckKeys {
+    async fn describe(&self, key: &str) -> Result<Option<Key>, Failure> {
+        self.call("DescribeKey", Site::Consistent, async || self.keys.describe(key).await).await
+    }
+
+    async fn policy(&self, key: &str) -> Result<String, Failure> {
+        self.call("GetKeyPolicy", Site::Consistent, async || self.keys.policy(key).await).await
+    }
+
+    async fn grants(&self, key: &str) -> Result<Vec<Grant>, Failure> {
+        self.call("ListGrants", Site::Consistent, async || self.keys.grants(key).await).await
+    }
+
+    async fn grant(&self, wanted: &NewGrant) -> Result<(), Failure> {
+        self.call("CreateGrant", Site::Write, async || self.keys.grant(wanted).await).await
+    }
+
+    async fn revoke(&self, key: &str, grant: &str) -> Result<(), Failure> {
+        if self.bug == Some(Bug::GrantKept) {
+            return Ok(());
+        }
+        self.call("RevokeGrant", Site::Write, async || self.keys.revoke(key, grant).await).await
+    }
+}
+
 /// The world of the `image` function.
 pub struct ImageWorld<'a>(pub &'a Harness);
 
@@ -138,6 +189,7 @@ impl World for ImageWorld<'_> {
     type Records = Ledger;
     type Waits = Waits;
     type Images = StruckImages;
+    type Keys = StruckKeys;
 
     fn records(&self) -> &Ledger {
         &self.0.struck_ledger
@@ -156,13 +208,11 @@ impl World for ImageWorld<'_> {
     }
 
     fn patience(&self) -> impl Iterator<Item = Duration> {
-        let clock = self.0.clock.clone();
-        // Virtual time passes instead.
-        std::iter::repeat_with(move || {
-            clock.advance(Duration::from_secs(5));
-            Duration::ZERO
-        })
-        .take(5)
+        std::iter::repeat_n(Duration::from_secs(5), 5)
+    }
+
+    async fn pause(&self, time: Duration) {
+        self.0.clock.advance(time);
     }
 
     async fn is_running(&self, execution: &str) -> Option<bool> {
@@ -175,5 +225,13 @@ impl World for ImageWorld<'_> {
 
     async fn target(&self, location: &Location, _session: &str) -> Result<StruckImages, Failure> {
         Ok(StruckImages::new(self.0, location))
+    }
+
+    async fn source_keys(&self, location: &Location, _session: &str) -> Result<StruckKeys, Failure> {
+        Ok(StruckKeys::new(self.0, location))
+    }
+
+    async fn target_keys(&self, location: &Location, _session: &str) -> Result<StruckKeys, Failure> {
+        Ok(StruckKeys::new(self.0, location))
     }
 }

@@ -19,7 +19,7 @@ mod stacks;
 mod statuses;
 mod wire;
 
-use cases::{Calm, Case, Grounds, Tally, block_on, judge, pairs, run_all, singles, told};
+use cases::{Calm, Case, Grounds, Tally, block_on, judge, pairs, run_all, singles, spawn, told};
 use faults::Fault;
 use scenarios::{Scenario, scenario, word};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -97,7 +97,7 @@ fn a_fault_at_any_call_is_survived_and_so_are_two() {
 fn one_case() {
     let line = wish(CASE).unwrap_or_else(|| "update:".to_owned());
     let case = Case::parse(&line).unwrap_or_else(|why| panic!("{CASE}: {why}"));
-    let told = block_on(async {
+    let run = async || {
         let mut grounds = Grounds::default();
         let (scenario, ground, calm) = grounds.get(case.scenario).await;
         let verdict = judge(&case, scenario, ground, calm).await;
@@ -106,7 +106,8 @@ fn one_case() {
         }
         println!("{} after {:#}: {}", word(&verdict.run), verdict.took, verdict.run.path.join(" "));
         (!verdict.broken.is_empty()).then(|| told(&case, &verdict.broken, &verdict.crossed))
-    });
+    };
+    let told = std::thread::scope(|scope| spawn(scope, || block_on(run())).join().expect("it ends"));
     assert_eq!(told, None);
 }
 

@@ -432,7 +432,7 @@ fn input(stage: &str, version: &str) -> Value {
 impl Step {
     /// Whether it goes on while the scenario runs.
     fn goes_on(&self) -> bool {
-        matches!(self, Self::Somebody | Self::Rival | Self::Image(ImageStep::Rival))
+        matches!(self, Self::Somebody | Self::Rival | Self::Image(ImageStep::Rival | ImageStep::Full))
     }
 
     /// Lets it happen.

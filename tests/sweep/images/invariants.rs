@@ -5,7 +5,9 @@ use crate::harness::Harness;
 use crate::scenarios::{Scenario, deployment_of};
 use lockstep_domain::ids::AmiId;
 use lockstep_domain::promotion::{AmiState, TAG_COMMIT, TAG_IMAGE, TAG_VERSION};
-use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Image, ImageState, Location};
+use lockstep_domain::records::{
+    Deployment, DeploymentKind, DeploymentState, Image, ImageState, Location, Traffic,
+};
 use lockstep_domain::token::client_token;
 use lockstep_platform::testing::ec2::{Effect, Held};
 use lockstep_tests::asl::{End, Run};
@@ -13,6 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How many attempts of a copy are known.
 const ATTEMPTS: u32 = 10;
+
+/// The stages that images are brought to.
+const PLACES: [&str; 2] = ["production", "frankfurt"];
 
 /// Everything a case left behind.
 pub struct ImageRemains<'a> {
@@ -23,12 +28,20 @@ pub struct ImageRemains<'a> {
     effects: Vec<Effect>,
     images: Vec<Held>,
     snapshots: Vec<Held>,
+    /// The keys that somebody is granted the use of, and whom.
+    grants: BTreeSet<(String, String)>,
+    traffic: Vec<Traffic>,
 }
 
 impl<'a> ImageRemains<'a> {
     /// Collects them.
     pub async fn of(harness: &'a Harness, scenario: &'a Scenario) -> Self {
         let records = harness.ledger.list_kind::<Image>(1000).await.expect("a list");
+        let mut traffic = Vec::new();
+        for place in PLACES.map(location_of) {
+            let found = harness.ledger.get::<Traffic>(&Traffic::key_of(&place)).await.expect("a read");
+            traffic.extend(found.map(|found| found.record));
+        }
         let mut promotions = harness.deployments().await;
         promotions.retain(|it| matches!(it.kind, DeploymentKind::PromoteImage { .. }));
         Self {
@@ -39,6 +52,8 @@ impl<'a> ImageRemains<'a> {
             effects: harness.ec2.effects(),
             images: harness.ec2.held_images(),
             snapshots: harness.ec2.held_snapshots(),
+            grants: harness.ec2.held_grants(),
+            traffic,
         }
     }
 
@@ -50,7 +65,9 @@ impl<'a> ImageRemains<'a> {
         };
         let states: Vec<DeploymentState> = self.promotions.iter().map(|it| it.state).collect();
         let records: Vec<_> = records.collect();
-        format!("{records:?} {:?} {:?} {states:?}", held(&self.images), held(&self.snapshots))
+        let (images, snapshots) = (held(&self.images), held(&self.snapshots));
+        let room: Vec<_> = self.traffic.iter().map(|it| (it.slots.len(), it.queue.len())).collect();
+        format!("{records:?} {images:?} {snapshots:?} {states:?} {} {room:?}", self.grants.len())
     }
 
     /// Every invariant that is broken, in a sentence each.
@@ -112,8 +129,10 @@ impl<'a> ImageRemains<'a> {
     fn what_is_shared_was_recorded_before(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let written = self.harness.written();
-        for share in self.effects_of("Share").filter(|share| share.at >= self.harness.began) {
-            let account = share.account.as_ref().map(ToString::to_string).unwrap_or_default();
+        let granted = self.effects_of("CreateGrant");
+        let shared = self.effects_of("Share").chain(granted);
+        for share in shared.filter(|share| share.at >= self.harness.began) {
+            let account = share.account.as_ref().unwrap_or(&self.target.account).to_string();
             let recorded = written.iter().any(|write| {
                 write.kind == "IMAGE"
                     && write.at <= share.at
@@ -145,7 +164,9 @@ impl<'a> ImageRemains<'a> {
         let records = self.records.iter().filter(|record| !record.shared_with.is_empty());
         let records = records
             .map(|record| format!("8: the record of {} still says that it is shared", record.source_ami));
-        held.chain(records).collect()
+        let grants = self.grants.iter();
+        let grants = grants.map(|(key, grantee)| format!("8: {grantee} may still use {key}"));
+        held.chain(records).chain(grants).collect()
     }
 
     /// Invariant 9: every image and snapshot is one that a record names.
@@ -195,7 +216,11 @@ impl<'a> ImageRemains<'a> {
     /// Invariant 10: nothing is left open.
     fn every_promotion_is_closed(&self) -> Vec<String> {
         let open = self.promotions.iter().filter(|promotion| !promotion.state.is_final());
-        open.map(|open| format!("10: promotion {} is still {:?}", open.execution, open.state)).collect()
+        let open = open.map(|open| format!("10: promotion {} is still {:?}", open.execution, open.state));
+        let room =
+            self.traffic.iter().filter(|traffic| !traffic.slots.is_empty() || !traffic.queue.is_empty());
+        let room = room.map(|traffic| format!("10: room is still taken: {traffic:?}"));
+        open.chain(room).collect()
     }
 
     /// Invariant 10: an execution that succeeded brought the image where it was to go; re-encrypted there, if it was

@@ -42,12 +42,14 @@ pub enum ImageStep {
     CopyFails,
     /// The image is billed as Windows.
     Licensed,
-    /// It is encrypted under a key that production may use, and production has a key of its own.
+    /// It is encrypted under a key of its account; production has a key of its own.
     Encrypted,
-    /// It is encrypted under a key that production may not use.
-    EncryptedForUs,
+    /// It is encrypted under a key of its account; production has none.
+    WithoutKey,
     /// It is encrypted under the key that AWS manages.
     EncryptedByAws,
+    /// For half a minute AWS has no room for a further copy.
+    Full,
     /// What is new, or newly shared, is seen a little later.
     SeenLate,
     /// There is a stage in another region.
@@ -68,8 +70,8 @@ const BROUGHT: Scenario = Scenario {
 /// Every scenario about images.
 pub fn scenarios() -> Vec<Scenario> {
     use ImageStep::{
-        Brought, CopiesFail, Dead, Encrypted, EncryptedByAws, EncryptedForUs, Further, Imported, Licensed,
-        Rival, SeenLate,
+        Brought, CopiesFail, CopyFails, Dead, Encrypted, EncryptedByAws, Full, Further, Imported, Licensed,
+        Rival, SeenLate, WithoutKey,
     };
     use Step::Image;
     let refused = Scenario { ends: "ImageUnusable", again: "ImageUnusable", ..BROUGHT };
@@ -83,21 +85,18 @@ pub fn scenarios() -> Vec<Scenario> {
             ground: &[Image(Imported), Image(Further)],
             ..BROUGHT
         },
+        Scenario { name: "image-copy-fails-once", ground: &[Image(Imported), Image(CopyFails)], ..BROUGHT },
         Scenario {
-            name: "image-copy-fails",
+            name: "image-copies-fail",
             ground: &[Image(Imported), Image(CopiesFail)],
             ends: "ImageUnusable",
             ..BROUGHT
         },
-        Scenario {
-            name: "image-failed-before",
-            ground: &[Image(Imported), Image(ImageStep::CopyFails), Image(Brought)],
-            ..BROUGHT
-        },
+        Scenario { name: "image-finds-no-room", ground: &[Image(Imported), Image(Full)], ..BROUGHT },
         Scenario { name: "image-is-encrypted", ground: &[Image(Imported), Image(Encrypted)], ..BROUGHT },
         Scenario {
-            name: "image-under-our-key",
-            ground: &[Image(Imported), Image(EncryptedForUs)],
+            name: "image-without-a-key",
+            ground: &[Image(Imported), Image(WithoutKey)],
             ..refused.clone()
         },
         Scenario {
@@ -105,7 +104,13 @@ pub fn scenarios() -> Vec<Scenario> {
             ground: &[Image(Imported), Image(EncryptedByAws)],
             ..refused.clone()
         },
-        Scenario { name: "image-is-licensed", ground: &[Image(Imported), Image(Licensed)], ..refused },
+        Scenario {
+            name: "image-is-licensed",
+            ground: &[Image(Imported), Image(Licensed)],
+            ends: "ImageStays",
+            again: "ImageStays",
+            ..BROUGHT
+        },
         Scenario { name: "image-of-a-dead-run", ground: &[Image(Imported), Image(Dead)], ..BROUGHT },
         Scenario { name: "image-rival", ground: &[Image(Imported), Image(Rival)], ..BROUGHT },
     ]
@@ -160,16 +165,16 @@ impl ImageStep {
             Self::CopiesFail => ec2.fail_copies(&production(), u32::MAX, "an internal error"),
             Self::CopyFails => ec2.fail_copies(&production(), 1, "an internal error"),
             Self::Licensed => ec2.change(&source(), |ami| ami.platform_details = "Windows".into()),
-            Self::Encrypted => {
+            Self::Encrypted | Self::WithoutKey => {
                 let key = ec2.add_key(&home(), "alias/ours");
-                ec2.open_key(&key, &production());
                 ec2.encrypt(&source(), Some(&key));
-                ec2.add_key(&location_of("production"), KEY_ALIAS);
+                if self == Self::Encrypted {
+                    ec2.add_key(&location_of("production"), KEY_ALIAS);
+                }
             }
-            Self::EncryptedForUs => {
-                let key = ec2.add_key(&home(), "alias/ours");
-                ec2.encrypt(&source(), Some(&key));
-                ec2.add_key(&location_of("production"), KEY_ALIAS);
+            Self::Full => {
+                ec2.set_copies_at_once(0);
+                harness.schedule(Duration::from_secs(25), Happening::RoomAgain);
             }
             Self::EncryptedByAws => ec2.encrypt(&source(), None),
             Self::SeenLate => ec2.set_lag(Duration::from_secs(8)),
