@@ -33,12 +33,17 @@ pub mod http;
 pub mod kms;
 #[cfg(feature = "dynamodb")]
 pub mod ledger;
+pub mod metrics;
+#[cfg(feature = "s3")]
+pub mod objects;
 #[cfg(feature = "operator")]
 pub mod operator;
 #[cfg(all(feature = "dynamodb", feature = "lambda"))]
 pub mod ports;
 #[cfg(feature = "probe")]
 pub mod probe;
+#[cfg(feature = "sqs")]
+pub mod queue;
 #[cfg(feature = "secretsmanager")]
 pub mod secrets;
 pub mod shell;
