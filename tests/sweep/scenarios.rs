@@ -45,6 +45,10 @@ pub enum Step {
     Foreign,
     /// Another execution holds the environment for half a minute.
     Rival,
+    /// The failed creation of the stack in `ci` left this resource, as one by somebody else may have.
+    Kept(&'static str),
+    /// Somebody changed this property of this resource of the stack in `ci` by hand.
+    Drift(&'static str, &'static str),
     /// The termination protection of the stack in `ci` is on.
     Protect,
     /// The stack in `ci` is in this status.
@@ -77,6 +81,8 @@ pub struct Scenario {
     pub stage: &'static str,
     /// The version.
     pub version: &'static str,
+    /// Whether drift is to be reverted.
+    pub revert_drift: bool,
     /// What a person answers.
     pub answers: &'static [Decision],
     /// What happens while they think.
@@ -95,6 +101,7 @@ const CI: Scenario = Scenario {
     ground: &[],
     stage: "ci",
     version: FIRST,
+    revert_drift: false,
     answers: &[],
     meanwhile: None,
     ends: "SUCCEEDED",
@@ -115,6 +122,12 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario { name: "update", ground: &[FIRST_IN_CI], version: SAFE, ..CI },
         Scenario { name: "no-change", ground: &[FIRST_IN_CI], version: EQUAL, ..CI },
         Scenario { name: "empty-change-set", ground: &[FIRST_IN_CI, Step::Forget], ..CI },
+        Scenario {
+            name: "drift-reverted",
+            ground: &[FIRST_IN_CI, Step::Drift("Topic", "DisplayName")],
+            revert_drift: true,
+            ..CI
+        },
         Scenario {
             name: "failing-create",
             ground: &[Step::Trouble("Bucket", Trouble::Create)],
@@ -166,7 +179,7 @@ pub fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "protected-remains",
-            ground: &[Step::Trouble("Topic", Trouble::Create), FIRST_IN_CI, Step::Mend],
+            ground: &[Step::Trouble("Topic", Trouble::Create), FIRST_IN_CI, Step::Mend, Step::Kept("Bucket")],
             ends: "StackNeedsHuman",
             again: "StackNeedsHuman",
             ..CI
@@ -340,6 +353,11 @@ impl Scenario {
     pub fn input(&self) -> Value {
         match self.version {
             GONE => json!({"component": "logs", "stage": self.stage}),
+            version if self.revert_drift => {
+                let mut input = input(self.stage, version);
+                input["revert_drift"] = json!(true);
+                input
+            }
             version => input(self.stage, version),
         }
     }
@@ -399,6 +417,7 @@ impl Step {
                     tags: Vec::new(),
                     capabilities: Vec::new(),
                     role: String::new(),
+                    revert_drift: false,
                     description: String::new(),
                 };
                 harness.cloud.stacks().create_change_set(&wanted).await.expect("a change set");
@@ -431,6 +450,14 @@ impl Step {
                 });
                 harness.function("ledger", &request).await.expect("it begins");
                 harness.schedule(Duration::from_secs(25), Happening::RivalEnds);
+            }
+            Self::Kept(id) => {
+                let arn = harness.cloud.arn("ci-logs").expect("a stack");
+                harness.cloud.set_resource_status(&arn, id, "DELETE_SKIPPED");
+            }
+            Self::Drift(id, property) => {
+                let arn = harness.cloud.arn("ci-logs").expect("a stack");
+                harness.cloud.drift(&arn, id, property, json!("typed by hand"));
             }
             Self::Protect => {
                 let arn = harness.cloud.arn("ci-logs").expect("a stack");
