@@ -52,6 +52,10 @@ pub enum Step {
     Foreign,
     /// Another execution holds the environment for half a minute.
     Rival,
+    /// The failed creation of the stack in `ci` left this resource, as one by somebody else may have.
+    Kept(&'static str),
+    /// Somebody changed this property of this resource of the stack in `ci` by hand.
+    Drift(&'static str, &'static str),
     /// The termination protection of the stack in `ci` is on.
     Protect,
     /// The stack in `ci` is in this status.
@@ -120,6 +124,8 @@ pub struct Scenario {
     pub stage: &'static str,
     /// The version.
     pub version: &'static str,
+    /// Whether drift is to be reverted.
+    pub revert_drift: bool,
     /// What a person answers.
     pub answers: &'static [Decision],
     /// What happens while they think.
@@ -137,6 +143,7 @@ pub const CI: Scenario = Scenario {
     ground: &[],
     stage: "ci",
     version: FIRST,
+    revert_drift: false,
     answers: &[],
     meanwhile: None,
     ends: "SUCCEEDED",
@@ -161,6 +168,12 @@ fn stack_scenarios() -> Vec<Scenario> {
         Scenario { name: "update", ground: &[FIRST_IN_CI], version: SAFE, ..CI },
         Scenario { name: "no-change", ground: &[FIRST_IN_CI], version: EQUAL, ..CI },
         Scenario { name: "empty-change-set", ground: &[FIRST_IN_CI, Step::Forget], ..CI },
+        Scenario {
+            name: "drift-reverted",
+            ground: &[FIRST_IN_CI, Step::Drift("Topic", "DisplayName")],
+            revert_drift: true,
+            ..CI
+        },
         Scenario {
             name: "failing-create",
             ground: &[Step::Trouble("Bucket", Trouble::Create)],
@@ -212,7 +225,7 @@ fn stack_scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "protected-remains",
-            ground: &[Step::Trouble("Topic", Trouble::Create), FIRST_IN_CI, Step::Mend],
+            ground: &[Step::Trouble("Topic", Trouble::Create), FIRST_IN_CI, Step::Mend, Step::Kept("Bucket")],
             ends: "StackNeedsHuman",
             again: "StackNeedsHuman",
             ..CI
@@ -391,6 +404,11 @@ impl Scenario {
     /// What the state machine is given.
     pub fn input(&self) -> Value {
         match self.work {
+            Work::Deploy if self.revert_drift => {
+                let mut input = input(self.stage, self.version);
+                input["revert_drift"] = json!(true);
+                input
+            }
             Work::Deploy => input(self.stage, self.version),
             Work::Teardown => json!({"component": "logs", "stage": self.stage}),
             Work::PromoteImage => crate::images::scenarios::input(self.stage),
@@ -457,6 +475,7 @@ impl Step {
                     tags: Vec::new(),
                     capabilities: Vec::new(),
                     role: String::new(),
+                    revert_drift: false,
                     description: String::new(),
                 };
                 harness.cloud.stacks().create_change_set(&wanted).await.expect("a change set");
@@ -489,6 +508,14 @@ impl Step {
                 });
                 harness.function("ledger", &request).await.expect("it begins");
                 harness.schedule(Duration::from_secs(25), Happening::RivalEnds);
+            }
+            Self::Kept(id) => {
+                let arn = harness.cloud.arn("ci-logs").expect("a stack");
+                harness.cloud.set_resource_status(&arn, id, "DELETE_SKIPPED");
+            }
+            Self::Drift(id, property) => {
+                let arn = harness.cloud.arn("ci-logs").expect("a stack");
+                harness.cloud.drift(&arn, id, property, json!("typed by hand"));
             }
             Self::Protect => {
                 let arn = harness.cloud.arn("ci-logs").expect("a stack");

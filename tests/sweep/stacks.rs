@@ -92,6 +92,10 @@ impl Stacks for StruckStacks {
         }
     }
 
+    async fn template(&self, stack: &str) -> Result<String, Failure> {
+        self.call("GetTemplate", Site::Read, async || self.stacks.template(stack).await).await
+    }
+
     async fn change_sets(&self, stack: &str) -> Result<Vec<String>, Failure> {
         self.call("ListChangeSets", Site::Read, async || self.stacks.change_sets(stack).await).await
     }
