@@ -1,9 +1,11 @@
 //! Every line is accounted for once, however the object is cut, compressed or damaged; and the fast way writes what the
 //! plain way writes.
 
+use flate2::{Decompress, FlushDecompress};
 use lockstep_access_log::synthetic::{Synthetic, gzip};
 use lockstep_access_log::{Batch, Format, Malformed, Quarantined, Reader, Settings, Source, Why};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 fn source() -> Source {
     Source { bucket: "logs".into(), key: "lb/\"app\"/day.log.gz".into(), version: "3/L4kqtJ".into() }
@@ -47,6 +49,8 @@ fn read_after<'o>(lines: u64, settings: &Settings, chunks: impl IntoIterator<Ite
     while let Some(batch) = reader.finish() {
         add(batch);
     }
+    let kept: BTreeSet<u64> = all.quarantined.iter().map(|part| part.line).collect();
+    assert_eq!(kept.len() as u64, all.quarantined_count);
     assert_eq!(reader.finish(), None);
     assert_eq!(reader.lines(), all.lines.end.max(lines + 1) - 1);
     all
@@ -106,6 +110,20 @@ fn a_line_that_is_too_long_is_quarantined_whole_in_parts_and_stops_nobody() {
 }
 
 #[test]
+fn blank_lines_fill_batches_too() {
+    let object = gzip(&vec![b'\n'; 1_000_000]);
+    let mut reader = Reader::new(&source(), &Settings::default());
+    let (mut lines, mut most) = (0, 0);
+    let mut bytes = &object[..];
+    while let Some(batch) = reader.read(&mut bytes).or_else(|| reader.finish()) {
+        lines += batch.quarantined_count;
+        most = most.max(batch.quarantined.len());
+    }
+    assert_eq!(lines, 1_000_000);
+    assert!(most < 10_000, "{most} at once");
+}
+
+#[test]
 fn a_line_that_cannot_be_an_event_is_kept_byte_for_byte_with_its_number_and_the_reason() {
     let (good, _) = Synthetic::new(Format::Alb, 1).lines(1);
     let good = str::from_utf8(&good).unwrap().trim_end();
@@ -157,6 +175,22 @@ fn whatever_breaks_off_is_read_as_far_as_it_goes_and_the_rest_is_kept() {
         if let Some(fragment) = all.quarantined.first() {
             assert!(text[read..].starts_with(&fragment.bytes));
         }
+    }
+}
+
+#[test]
+fn nothing_stays_behind_in_the_decompressor() {
+    // Few bytes become more text than is taken at once.
+    let text = [vec![b'a'; 999], vec![b'\n']].concat().repeat(300);
+    let object = gzip(&text);
+    for cut in 11..object.len() - 8 {
+        let mut expected = Vec::with_capacity(text.len());
+        Decompress::new_gzip(15)
+            .decompress_vec(&object[..cut], &mut expected, FlushDecompress::None)
+            .unwrap();
+        let all = read(&Settings::default(), [&object[..cut]]);
+        let read: Vec<&[u8]> = all.quarantined.iter().map(|line| &line.bytes[..]).collect();
+        assert!(read.join(&b'\n') == expected.strip_suffix(b"\n").unwrap_or(&expected), "cut after {cut}");
     }
 }
 

@@ -10,6 +10,7 @@ pub mod channels;
 pub mod checks;
 pub mod credentials;
 pub mod diagnosis;
+pub mod drift;
 pub mod environment;
 pub mod error;
 pub mod exports;
