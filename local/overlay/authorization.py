@@ -21,6 +21,8 @@ _FIELDS = {
     "DeregisterImage": ("image", "ImageId"),
     "DescribeImageAttribute": ("image", "ImageId"),
     "DescribeSnapshotAttribute": ("snapshot", "SnapshotId"),
+    "DisableImageDeprecation": ("image", "ImageId"),
+    "EnableImageDeprecation": ("image", "ImageId"),
     "ModifyImageAttribute": ("image", "ImageId"),
     "ModifySnapshotAttribute": ("snapshot", "SnapshotId"),
 }
