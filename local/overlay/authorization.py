@@ -2,9 +2,12 @@
 
 Under ``AUTH=true`` ministack gives images an ARN with an account in it and takes calls on snapshots, tags and copies, and
 on change sets that are named by their ARN alone, for calls on ``*``. A policy that names resources as AWS wants them
-(``arn:aws:ec2:<region>::image/<id>``) would then be refused here and work there. The tags of the image or snapshot are
+(``arn:aws:ec2:<region>::image/<id>``) would then be refused here and work there. So would the reading of a folder of
+parameters, which it takes for a call on ``*``. The tags of the image or snapshot are
 added to the request's context, for conditions on ``aws:ResourceTag``.
 """
+
+import json
 
 from ministack.core import iam_actions
 from ministack.core.responses import get_region
@@ -42,6 +45,8 @@ def extract_resource_arn(service, method, path, headers, body, query_params, reg
     if service == "ec2" and (found := _image_or_snapshot(query_params)):
         kind, identifier = found
         return f"arn:aws:ec2:{region}::{kind}/{identifier}"
+    if service == "ssm" and (folder := _folder(body)):
+        return f"arn:aws:ssm:{region}:{account_id}:parameter{folder}"
     if service == "cloudformation":
         change_set = _one(query_params, "ChangeSetName")
         if change_set.startswith("arn:") and not _one(query_params, "StackName"):
@@ -64,6 +69,16 @@ def _image_or_snapshot(params):
     identifier = _one(params, field) if field else ""
     kind = kind or _TYPES.get(identifier[:4])
     return (kind, identifier) if kind and identifier else None
+
+
+def _folder(body):
+    """The folder that GetParametersByPath is asked for; no other call of SSM names one."""
+    try:
+        data = json.loads(body or "{}")
+    except (ValueError, TypeError):
+        return ""
+    folder = data.get("Path", "") if isinstance(data, dict) else ""
+    return folder if isinstance(folder, str) and folder.startswith("/") else ""
 
 
 def _one(params, name):
