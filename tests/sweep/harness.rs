@@ -16,6 +16,7 @@ use lockstep_domain::payloads;
 use lockstep_domain::records::{
     Decision, Deployment, DeploymentState, Environment, Location, Release, Subject,
 };
+use lockstep_domain::shipped::FunctionCode;
 use lockstep_domain::stages::Path;
 use lockstep_domain::version::Version;
 use lockstep_ledger::App;
@@ -541,6 +542,15 @@ impl lockstep_stack::world::World for StackWorld<'_> {
 
     async fn empty_bucket(&self, _location: &Location, _session: &str, bucket: &str) -> Result<(), Failure> {
         unreachable!("no scenario has a throw-away stack with the bucket {bucket}")
+    }
+
+    async fn put_function(
+        &self,
+        _location: &Location,
+        _session: &str,
+        code: &FunctionCode,
+    ) -> Result<(), Failure> {
+        unreachable!("no scenario has a component with the function {code}")
     }
 
     async fn put_template(

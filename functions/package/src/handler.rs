@@ -12,6 +12,7 @@ use lockstep_domain::payloads::package::{Component, Request, Response};
 use lockstep_domain::records::{
     BuildCounter, CommitVersion, Evidence, Record, Release, ReleaseState, Repository,
 };
+use lockstep_domain::shipped::lock_digest;
 use lockstep_domain::version::Version;
 
 /// Packages every component of a commit.
@@ -124,10 +125,11 @@ impl<P: Ports> Run<'_, P> {
         })
     }
 
-    /// The version of this commit with these images: the one it has, or the next.
+    /// The version of this commit with these images and functions: the one it has, or the next.
     async fn version(&self, package: &Package) -> Result<Version, Failure> {
         let (component, of) = (&package.manifest.component.name, package.manifest.component.version);
-        let (commit, image_lock_digest) = (&self.request.commit, package.image_lock.digest());
+        let commit = &self.request.commit;
+        let image_lock_digest = lock_digest(&package.image_lock, &package.function_lock);
         let key = CommitVersion::key_of(component, commit, &image_lock_digest);
         if let Some(known) = self.ports.get::<CommitVersion>(&key).await?
             && release::serves(&known.version, self.branch)

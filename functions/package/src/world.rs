@@ -9,6 +9,7 @@ use lockstep_domain::manifest::{self, Manifest};
 use lockstep_domain::packaging;
 use lockstep_domain::parameters::{ComponentParameters, Layers, OrganisationParameters, references};
 use lockstep_domain::records::{Config, ConfigKind, Image, ImageState, Location, Release, ReleaseState};
+use lockstep_domain::shipped::FunctionLock;
 use lockstep_domain::stages::{Path, Stages};
 use lockstep_domain::template::Template;
 use lockstep_domain::version::Version;
@@ -33,6 +34,8 @@ pub struct Surroundings {
     pub producers: BTreeMap<ComponentName, BTreeSet<String>>,
     /// What is known of the releases of this commit's components and of those they refer to.
     pub histories: BTreeMap<ComponentName, History>,
+    /// The functions that this installation ships for components.
+    pub functions: FunctionLock,
 }
 
 /// What matters of a component's releases.
@@ -52,6 +55,7 @@ impl Surroundings {
             organisation: Some(&self.organisation),
             images: Some(&self.images),
             producers: Some(&self.producers),
+            functions: Some(&self.functions),
         }
     }
 
@@ -78,7 +82,8 @@ pub async fn load(ports: &impl Ports, sources: &[Source]) -> Result<Surroundings
         histories.insert(name.clone(), history(ports.newest(&pk, prefix, RELEASES_MAX).await?));
     }
     let producers = producers(&sketches, &histories);
-    Ok(Surroundings { stages, organisation, images, producers, histories })
+    let functions = ports.shipped().clone();
+    Ok(Surroundings { stages, organisation, images, producers, histories, functions })
 }
 
 async fn newest_config(ports: &impl Ports, kind: ConfigKind) -> Result<Option<Config>, Failure> {

@@ -26,6 +26,7 @@ pub mod payloads;
 pub mod promotion;
 pub mod protected;
 pub mod records;
+pub mod shipped;
 pub mod stack_plan;
 pub mod stages;
 pub mod sweep;

@@ -19,17 +19,20 @@ pub enum Setting {
     ReleaseArn,
     /// The ARN of the `teardown` state machine of the delivery path.
     TeardownArn,
+    /// The keys of the code of the functions that are shipped for components, with commas between them.
+    Functions,
 }
 
 impl Setting {
     /// Every setting, for tests that tie the templates to this enum.
-    pub const ALL: [Setting; 6] = [
+    pub const ALL: [Setting; 7] = [
         Self::Table,
         Self::Bucket,
         Self::ExternalId,
         Self::ResumeFunction,
         Self::ReleaseArn,
         Self::TeardownArn,
+        Self::Functions,
     ];
 
     /// The environment variable that holds it.
@@ -41,6 +44,7 @@ impl Setting {
             Self::ResumeFunction => "LOCKSTEP_RESUME_FUNCTION",
             Self::ReleaseArn => "LOCKSTEP_RELEASE_ARN",
             Self::TeardownArn => "LOCKSTEP_TEARDOWN_ARN",
+            Self::Functions => "LOCKSTEP_FUNCTIONS",
         }
     }
 }
@@ -132,7 +136,7 @@ mod tests {
         assert_eq!(
             error.message,
             "the function's environment lacks LOCKSTEP_BUCKET, LOCKSTEP_EXTERNAL_ID, LOCKSTEP_RESUME_FUNCTION, \
-             LOCKSTEP_RELEASE_ARN, LOCKSTEP_TEARDOWN_ARN"
+             LOCKSTEP_RELEASE_ARN, LOCKSTEP_TEARDOWN_ARN, LOCKSTEP_FUNCTIONS"
         );
     }
 
