@@ -117,9 +117,13 @@ async fn a_tarball_is_fetched_through_a_redirect_and_has_one_top_folder() {
 async fn unknown_things_are_not_found_and_bad_tokens_are_unauthorized() {
     let host = host().await;
     host.push("main", &[("a", Some("1"))], "first");
-    for path in
-        ["/repos/acme/nothing", "/repos/acme/logs/tarball/nothing", "/repos/acme/logs/branches/nothing", "/x"]
-    {
+    for path in [
+        "/repos/acme/nothing",
+        "/repos/acme/logs/tarball/nothing",
+        "/repos/acme/logs/branches/nothing",
+        "/repos/acme/logs/git/ref/heads/nothing",
+        "/x",
+    ] {
         let (status, body) = host.api.get(path).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
         assert!(body["message"].is_string(), "{path}: {body}");
@@ -146,6 +150,9 @@ async fn commits_and_branches_are_shown_also_with_a_slash_in_their_name() {
         assert_eq!(shown["commit"]["author"]["name"], "Ada");
         assert_eq!(shown["files"], json!([{"filename": "b", "status": "added"}]));
     }
+    let (_, reference) = host.api.get("/repos/acme/logs/git/ref/heads/feature/x").await;
+    let expected = json!({"ref": "refs/heads/feature/x", "object": {"type": "commit", "sha": commit}});
+    assert_eq!(reference, expected);
     let (_, branch) = host.api.get("/repos/acme/logs/branches/feature/x").await;
     assert_eq!((&branch["name"], &branch["commit"]["sha"]), (&json!("feature/x"), &json!(commit)));
     let (_, repository) = host.api.get("/repos/acme/logs").await;

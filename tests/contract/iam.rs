@@ -429,6 +429,8 @@ fn what_sweeps_lets_nothing_pass_and_removes_what_was_thrown_away_only() {
     let sweep = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-sweep-role")];
     assert_eq!(keys_for(sweep, "dynamodb:PutItem"), ["DEPLOYMENT#*", "EVENT#*", "STAGE#*", "SWEEP"]);
     assert_eq!(keys_for(sweep, "dynamodb:DeleteItem"), ["WAIT#*"]);
+    let token = format!("arn:aws:secretsmanager:{REGION}:{TOOLING}:secret:lockstep/repositories/*/token*");
+    assert_eq!(sweep.resources_for("secretsmanager:GetSecretValue"), BTreeSet::from([token]));
     let machine = |name: &str| format!("arn:aws:states:{REGION}:{TOOLING}:stateMachine:lockstep-{name}");
     assert_eq!(
         sweep.resources_for("states:StartExecution"),

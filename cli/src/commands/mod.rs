@@ -217,20 +217,22 @@ fn report(followed: &Followed, surroundings: &Surroundings) -> Report {
 fn over(execution: &Execution, deployments: &[Deployment], surroundings: &Surroundings) -> Report {
     let output = &surroundings.output;
     let mut document = json!({ "execution": execution, "deployments": deployments });
-    let (exit, cause) = match &execution.status {
-        Status::Running => (Exit::Failed, "it still runs".to_owned()),
+    let (outcome, cause) = match &execution.status {
+        Status::Running => ("failed", "it still runs".to_owned()),
         Status::Succeeded { output: answer } => ending_of(answer),
         Status::Failed { error, cause } => {
             let caught = Caught { error: error.clone(), cause: cause.clone() };
-            let exit = if error == "StackNeedsHuman" { Exit::NeedsHuman } else { Exit::Failed };
-            (exit, format!("{error}: {}", caught.sentence()))
+            ("failed", format!("{error}: {}", caught.sentence()))
         }
     };
-    document["outcome"] = json!(if exit == Exit::Done { "done" } else { "failed" });
-    if exit == Exit::Done {
-        output.line("done");
-    } else {
-        output.line(format!("failed: {cause}"));
+    let exit = match (outcome, &execution.status) {
+        ("failed", Status::Failed { error, .. }) if error == "StackNeedsHuman" => Exit::NeedsHuman,
+        ("failed", _) => Exit::Failed,
+        _ => Exit::Done,
+    };
+    document["outcome"] = json!(outcome);
+    output.line(if cause.is_empty() { outcome.to_owned() } else { format!("{outcome}: {cause}") });
+    if exit != Exit::Done {
         let unhappy = |d: &&Deployment| d.state.is_final() && !ended_well(d.state);
         for deployment in deployments.iter().filter(unhappy) {
             output.line(format!("look closer: lockstep why {}", deployment.id.short()));
@@ -244,10 +246,11 @@ fn ended_well(state: DeploymentState) -> bool {
 }
 
 /// An execution of `release` may succeed and still say what became of it; every other one succeeds or fails.
-fn ending_of(answer: &Value) -> (Exit, String) {
+fn ending_of(answer: &Value) -> (&'static str, String) {
     match serde_json::from_value::<Summary>(answer.clone()) {
-        Ok(summary) if summary.outcome != "done" => (Exit::Failed, summary.cause),
-        _ => (Exit::Done, String::new()),
+        Ok(summary) if summary.outcome == "superseded" => ("superseded", summary.cause),
+        Ok(summary) if summary.outcome != "done" => ("failed", summary.cause),
+        _ => ("done", String::new()),
     }
 }
 
@@ -312,7 +315,14 @@ mod tests {
     fn a_release_whose_component_was_rejected_failed() {
         let rejected =
             json!({ "outcome": "rejected", "error": "Rejected", "cause": "a.toml:1: no", "results": [] });
-        assert_eq!(ending_of(&rejected), (Exit::Failed, "a.toml:1: no".to_owned()));
-        assert_eq!(ending_of(&json!({"outcome": "succeeded"})).0, Exit::Done);
+        assert_eq!(ending_of(&rejected), ("failed", "a.toml:1: no".to_owned()));
+        assert_eq!(ending_of(&json!({"outcome": "succeeded"})).0, "done");
+    }
+
+    #[test]
+    fn a_release_that_a_later_push_overtook_did_not_fail() {
+        let overtaken =
+            json!({ "outcome": "superseded", "error": "", "cause": "main is at 1", "results": [] });
+        assert_eq!(ending_of(&overtaken), ("superseded", "main is at 1".to_owned()));
     }
 }

@@ -5,7 +5,7 @@ use crate::Report;
 use crate::failure::Failure;
 use crate::plane::Plane;
 use crate::surroundings::Surroundings;
-use crate::views::status::{left_by_sweep, matrix};
+use crate::views::status::{matrix, told_by_sweep};
 use crate::views::time;
 use clap::Args;
 use comfy_table::Row;
@@ -73,7 +73,7 @@ pub async fn status(global: &Global, surroundings: &Surroundings) -> Result<Repo
     }
     matrix.notes().iter().for_each(|note| output.line(note));
     let sweep = plane.last_sweep().await?;
-    sweep.iter().flat_map(left_by_sweep).for_each(|line| output.line(line));
+    sweep.iter().flat_map(told_by_sweep).for_each(|line| output.line(line));
     let mut document = json!(matrix);
     document["sweep"] = json!(sweep);
     Ok(Report::done(document))

@@ -164,14 +164,20 @@ impl Matrix {
     }
 }
 
-/// What the last sweep could not put in order, a line each; nothing if it could.
-pub fn left_by_sweep(sweep: &SweepReport) -> Vec<String> {
-    if sweep.left.is_empty() {
-        return Vec::new();
-    }
-    let head = format!("the sweep of {} left for a person:", time(sweep.at));
-    let left = sweep.left.iter().map(|left| format!("  {}: {}", left.what, left.why));
-    std::iter::once(head).chain(left).collect()
+/// What a person should know of the last sweep, a line each: the pushes whose webhooks were lost, and what it could not
+/// put in order; nothing if there is neither.
+pub fn told_by_sweep(sweep: &SweepReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut tell = |head: &str, of: Vec<String>| {
+        if !of.is_empty() {
+            lines.push(format!("the sweep of {} {head}", time(sweep.at)));
+            lines.extend(of.iter().map(|line| format!("  {line}")));
+        }
+    };
+    tell("found what no webhook had told of; look at the deliveries on the git host:", sweep.found.clone());
+    let left = sweep.left.iter().map(|left| format!("{}: {}", left.what, left.why));
+    tell("left for a person:", left.collect());
+    lines
 }
 
 #[cfg(test)]
@@ -273,14 +279,28 @@ mod tests {
     #[test]
     fn what_the_sweep_could_not_remove_is_told_with_why() {
         let mut sweep = SweepReport::new(at(0));
-        assert!(left_by_sweep(&sweep).is_empty());
+        assert!(told_by_sweep(&sweep).is_empty());
         let why = "its bucket is not empty".to_owned();
         sweep.left.push(Leftover { what: "test/logs-0123456".into(), why });
         assert_eq!(
-            left_by_sweep(&sweep),
+            told_by_sweep(&sweep),
             [
                 "the sweep of 1970-01-01 00:00:00Z left for a person:",
                 "  test/logs-0123456: its bucket is not empty"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_push_whose_webhook_was_lost_is_told() {
+        let mut sweep = SweepReport::new(at(0));
+        sweep.found.push("commit 1111111 of main in github.acme.logs as delivery head-t0".into());
+        assert_eq!(
+            told_by_sweep(&sweep),
+            [
+                "the sweep of 1970-01-01 00:00:00Z found what no webhook had told of; look at the deliveries on \
+                 the git host:",
+                "  commit 1111111 of main in github.acme.logs as delivery head-t0"
             ]
         );
     }

@@ -4,11 +4,12 @@ use crate::load::{self, unusable};
 use crate::world::World;
 use lockstep_domain::error::Failure;
 use lockstep_domain::ids::{AmiId, ImageName, StageName};
+use lockstep_domain::images::ImageVersionState;
 use lockstep_domain::payloads::image::Promoted;
 use lockstep_domain::promotion::{
     Ami, Origin, TAG_BUILT_AT, TAG_COMMIT, TAG_REPOSITORY, tags, why_not_imported,
 };
-use lockstep_domain::records::{Image, ImageState, Location};
+use lockstep_domain::records::{Image, ImageOrigin, ImageState, ImageVersion, Location};
 use lockstep_domain::version::Version;
 use lockstep_platform::ec2::Images;
 use lockstep_platform::ledger::Inserted;
@@ -36,6 +37,15 @@ pub async fn import<W: World>(
         tracing::warn!(image = %name, "{id} holds the product {code}: it cannot be copied to another account");
     }
     let image = image(world, &ami, name, version, &location);
+    // The version first: without it nothing resolves to an image, and the same import again brings the rest.
+    let imported = imported(&image);
+    match world.records().insert(&imported).await? {
+        Inserted::New(_) => {}
+        Inserted::Exists(other) if other.record.source_ami == imported.source_ami => {}
+        Inserted::Exists(other) => {
+            return Err(unusable(format!("{name}@{version} is {} already", taken(&other.record))));
+        }
+    }
     images.tag(id, &image.snapshots, &own_tags(&ami, &image)).await?;
     // Two imports of the same version at once: the first one counts.
     match world.records().insert(&image).await? {
@@ -59,10 +69,32 @@ fn image<W: World>(world: &W, ami: &Ami, name: &ImageName, version: &Version, lo
         source_ami: ami.id.clone(),
         commit: ami.tags.get(TAG_COMMIT).and_then(|commit| commit.parse().ok()),
         shared_with: BTreeSet::new(),
-        revoked: None,
         recorded_by: "import".into(),
         recorded_at: world.now(),
     }
+}
+
+/// The version: usable as soon as it is known, whoever has it. Promotion brings it where it is needed.
+fn imported(image: &Image) -> ImageVersion {
+    ImageVersion {
+        name: image.name.clone(),
+        version: image.version.clone(),
+        state: ImageVersionState::Usable,
+        why: None,
+        revoked: None,
+        origin: ImageOrigin::Imported { commit: image.commit.clone() },
+        source_ami: Some(image.source_ami.clone()),
+        required: BTreeSet::new(),
+        expires_at: None,
+        retiring_since: None,
+        recorded_by: image.recorded_by.clone(),
+        recorded_at: image.recorded_at,
+    }
+}
+
+/// What has a version already.
+fn taken(version: &ImageVersion) -> String {
+    version.source_ami.as_ref().map_or_else(|| format!("{}", version.state), ToString::to_string)
 }
 
 fn own_tags(ami: &Ami, image: &Image) -> Vec<(String, String)> {

@@ -5,6 +5,7 @@ use crate::load::{self, Wanted, unusable};
 use crate::world::World;
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::{AmiId, DeploymentId};
+use lockstep_domain::images::{Purpose, obstacle};
 use lockstep_domain::payloads::image::{Go, Inspected};
 use lockstep_domain::payloads::inputs::PromoteImage;
 use lockstep_domain::promotion::{self, Ami, Found, Inspect, Snapshot, TAG_BUILT_AT, TAG_REPOSITORY};
@@ -22,6 +23,13 @@ pub async fn inspect<W: World>(
     input: &PromoteImage,
 ) -> Result<Inspected, Failure> {
     let id = DeploymentId::of_execution(execution);
+    let version = load::version(world, &input.image, &input.version).await?;
+    if let Some(why) = obstacle(&version, Purpose::Promote) {
+        return Err(unusable(format!(
+            "The image {}@{} goes nowhere: it is {why}.",
+            input.image, input.version
+        )));
+    }
     let stage = load::stage(world, &input.to).await?;
     let target = load::location(&stage);
     let known = load::everywhere(world, &input.image, &input.version).await?;
@@ -69,12 +77,7 @@ fn source_of<'a>(known: &'a [Versioned<Image>], input: &PromoteImage) -> Result<
         .iter()
         .map(|image| &image.record)
         .find(|image| image.state == ImageState::Available && image.ami.as_ref() == Some(&image.source_ami));
-    source.ok_or_else(|| {
-        Failure::not_found(format!(
-            "the ledger knows no image {}@{}; import it with `lockstep images import`",
-            input.image, input.version
-        ))
-    })
+    source.ok_or_else(|| load::unknown(&input.image, &input.version))
 }
 
 /// Two promotions of the same version to the same place would make two copies. One that died is taken over.

@@ -4,7 +4,9 @@ use crate::world::World;
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::{AmiId, CommitSha, DeploymentId, ImageName, SnapshotId, StageName};
 use lockstep_domain::promotion::{Origin, TAG_BUILT_AT, TAG_COMMIT, TAG_REPOSITORY, TAG_SOURCE, tags};
-use lockstep_domain::records::{ConfigKind, Deployment, DeploymentKind, DeploymentState, Image, Location};
+use lockstep_domain::records::{
+    ConfigKind, Deployment, DeploymentKind, DeploymentState, Image, ImageVersion, Location,
+};
 use lockstep_domain::stages::{Stage, Stages};
 use lockstep_platform::ledger::{Order, Versioned};
 use lockstep_platform::ports::Records;
@@ -178,6 +180,23 @@ pub async fn everywhere<W: World>(
 ) -> Result<Vec<Versioned<Image>>, Failure> {
     let (pk, prefix) = Image::version_of(image, version);
     world.records().list::<Image>(&pk, &prefix, Order::Oldest, PLACES_MAX).await
+}
+
+/// The record of one version of an image.
+pub async fn version<W: World>(
+    world: &W,
+    image: &ImageName,
+    version: &lockstep_domain::version::Version,
+) -> Result<ImageVersion, Failure> {
+    let found = world.records().get::<ImageVersion>(&ImageVersion::key_of(image, version)).await?;
+    found.map(|found| found.record).ok_or_else(|| unknown(image, version))
+}
+
+/// An image that nobody baked or imported.
+pub fn unknown(image: &ImageName, version: &lockstep_domain::version::Version) -> Failure {
+    Failure::not_found(format!(
+        "the ledger knows no image {image}@{version}; import it with `lockstep images import`"
+    ))
 }
 
 /// The stage called `name`.

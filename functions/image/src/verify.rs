@@ -4,8 +4,9 @@ use crate::load::{session, unusable};
 use crate::world::World;
 use lockstep_domain::error::Failure;
 use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::images::{LockedImage, Purpose, obstacle};
 use lockstep_domain::promotion;
-use lockstep_domain::records::{Deployment, Image, Release};
+use lockstep_domain::records::{Deployment, Image, ImageVersion, Location, Release};
 use lockstep_platform::ec2::Images;
 use lockstep_platform::ports::Records;
 
@@ -24,24 +25,36 @@ pub async fn verify<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failur
     let images = world.target(&deployment.location, &session(id)).await?;
     let mut reasons = Vec::new();
     for locked in release.image_lock.0.values() {
-        let (name, version, account) = (&locked.name, &locked.version, &deployment.location.account);
-        let key = Image::key_of(name, version, &deployment.location);
-        let Some(record) = world.records().get::<Image>(&key).await?.map(|image| image.record) else {
-            reasons
-                .push(format!("The image {name}@{version} is not in account {account}: promote it first."));
-            continue;
-        };
-        if record.source_ami != locked.source_ami || record.commit != locked.commit {
-            reasons.push(format!(
-                "The image {name}@{version} in account {account} is not the one that was locked."
-            ));
-            continue;
-        }
-        let found = match &record.ami {
-            Some(ami) => images.describe(ami).await?,
-            None => None,
-        };
-        reasons.extend(promotion::unusable(&record, found.as_ref()));
+        reasons.extend(why_not(world, &images, &deployment.location, locked).await?);
     }
     if reasons.is_empty() { Ok(()) } else { Err(unusable(reasons.join(" "))) }
+}
+
+/// Why a locked image may not be used at `location`, if so.
+async fn why_not<W: World>(
+    world: &W,
+    images: &W::Images,
+    location: &Location,
+    locked: &LockedImage,
+) -> Result<Option<String>, Failure> {
+    let (label, account) = (format!("The image {}@{}", locked.name, locked.version), &location.account);
+    let key = ImageVersion::key_of(&locked.name, &locked.version);
+    let Some(version) = world.records().get::<ImageVersion>(&key).await? else {
+        return Ok(Some(format!("{label} is not known to the ledger: import it.")));
+    };
+    if let Some(why) = obstacle(&version.record, Purpose::Run) {
+        return Ok(Some(format!("{label} cannot be used: it is {why}.")));
+    }
+    let key = Image::key_of(&locked.name, &locked.version, location);
+    let Some(record) = world.records().get::<Image>(&key).await?.map(|image| image.record) else {
+        return Ok(Some(format!("{label} is not in account {account}: promote it first.")));
+    };
+    if record.source_ami != locked.source_ami || record.commit != locked.commit {
+        return Ok(Some(format!("{label} in account {account} is not the one that was locked.")));
+    }
+    let found = match &record.ami {
+        Some(ami) => images.describe(ami).await?,
+        None => None,
+    };
+    Ok(promotion::unusable(&record, found.as_ref()))
 }

@@ -78,6 +78,7 @@ pub async fn add_repository(
         base_url,
         branch,
         components: Default::default(),
+        commit: None,
         added_by: by.to_owned(),
         added_at: now,
     };

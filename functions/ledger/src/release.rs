@@ -75,8 +75,8 @@ async fn finish_event(
     outcome: Outcome,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let provider = input.repository.as_str().split('.').next().unwrap_or_default();
-    let Some(stored) = app.ledger.get::<Event>(&Event::key_of(provider, delivery)).await? else {
+    let key = Event::key_of(input.repository.provider(), delivery);
+    let Some(stored) = app.ledger.get::<Event>(&key).await? else {
         // The execution was started by hand, with a delivery that never came.
         tracing::warn!(delivery, "there is no such event to finish");
         return Ok(());

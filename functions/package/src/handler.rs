@@ -28,6 +28,11 @@ pub async fn handle(ports: &impl Ports, request: &Request, now: Timestamp) -> Re
         ))
     })?;
     let branch = release::branch(&request.reference)?;
+    // A delivery tells that something was pushed; a person who names a commit means it.
+    if request.delivery.is_some() {
+        let head = ports.head(&repository, branch.as_str()).await?;
+        release::still_the_head(&request.commit, &branch, head.as_ref())?;
+    }
     let branch = BranchKind::of(branch.as_str(), &repository.branch);
     let fetched = ports.fetch(&repository, &request.commit).await?;
     let sources = commit::open(&fetched.tarball, &request.commit)?;
@@ -37,7 +42,11 @@ pub async fn handle(ports: &impl Ports, request: &Request, now: Timestamp) -> Re
     for source in &sources {
         components.push(run.component(source).await?);
     }
-    ports.change(&key, |old| release::remembered(old.unwrap_or(&repository), &sources, branch)).await?;
+    ports
+        .change(&key, |old| {
+            release::remembered(old.unwrap_or(&repository), &sources, &request.commit, branch)
+        })
+        .await?;
     Ok(Response { components })
 }
 

@@ -1,7 +1,6 @@
 //! What packaging needs of the world, in its own words, and AWS behind them.
 
 use crate::source::{Fetched, fetch};
-use jiff::SignedDuration;
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::CommitSha;
 use lockstep_domain::records::{Key, Record, Repository};
@@ -9,11 +8,8 @@ use lockstep_domain::shipped::FunctionLock;
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};
+use lockstep_platform::git_host::GitHosts;
 use lockstep_platform::ledger::{Inserted, Ledger, Order};
-use lockstep_platform::secrets::Secrets;
-
-/// How long a token, or its absence, is believed.
-const TOKEN_AGE: SignedDuration = SignedDuration::from_secs(60);
 
 /// What packaging needs of the world.
 pub trait Ports {
@@ -23,6 +19,13 @@ pub trait Ports {
         repository: &Repository,
         commit: &CommitSha,
     ) -> impl Future<Output = Result<Fetched, Failure>>;
+
+    /// The commit that `branch` points to now; nothing if there certainly is no such branch.
+    fn head(
+        &self,
+        repository: &Repository,
+        branch: &str,
+    ) -> impl Future<Output = Result<Option<CommitSha>, Failure>>;
 
     /// Stores an artifact. Keys name their content: storing the same again changes nothing, and needs no undo.
     fn store(&self, key: &str, artifact: Vec<u8>) -> impl Future<Output = Result<(), Failure>>;
@@ -55,7 +58,7 @@ pub const SETTINGS: [Setting; 3] = [Setting::Table, Setting::Bucket, Setting::Fu
 
 /// AWS, and the git hosts of the subscribed repositories.
 pub struct Cloud {
-    secrets: Secrets,
+    hosts: GitHosts,
     ledger: Ledger,
     artifacts: Artifacts,
     shipped: FunctionLock,
@@ -65,7 +68,7 @@ impl Cloud {
     /// The account that the function runs in.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
         Ok(Self {
-            secrets: Secrets::new(aws, TOKEN_AGE),
+            hosts: GitHosts::new(aws),
             ledger: Ledger::new(aws, config.get(Setting::Table)?),
             artifacts: Artifacts::new(aws, config.get(Setting::Bucket)?),
             shipped: FunctionLock::of_keys(config.get(Setting::Functions)?).map_err(Failure::bug)?,
@@ -75,15 +78,11 @@ impl Cloud {
 
 impl Ports for Cloud {
     async fn fetch(&self, repository: &Repository, commit: &CommitSha) -> Result<Fetched, Failure> {
-        let token = match self.secrets.get(&repository.id.token_secret()).await {
-            // Secrets Manager does not tell what does not exist from what the policy's pattern does not match.
-            Err(failure) if failure.kind == FailureKind::AccessDenied => {
-                tracing::warn!("taken for a repository without a token: {failure}");
-                None
-            }
-            read => read?,
-        };
-        fetch(repository, token.as_ref().map(|token| token.expose()), commit).await
+        fetch(&self.hosts.of(repository).await?, repository, commit).await
+    }
+
+    async fn head(&self, repository: &Repository, branch: &str) -> Result<Option<CommitSha>, Failure> {
+        self.hosts.head(repository, branch).await
     }
 
     async fn store(&self, key: &str, artifact: Vec<u8>) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 use crate::commit::Source;
 use crate::world::History;
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, Problem};
+use lockstep_domain::error::{Failure, FailureKind, Problem};
 use lockstep_domain::ids::{CommitSha, ComponentName, RepositoryId};
 use lockstep_domain::packaging::{BranchKind, Package};
 use lockstep_domain::payloads::package::{Component, NextDeployment, Outcome, Request};
@@ -28,14 +28,45 @@ pub fn branch(reference: &str) -> Result<BranchName, Failure> {
         .map_err(|error| Failure::rejected(format!("the ref is {error}; write it as refs/heads/<branch>")))
 }
 
+/// Whether a pushed commit is still what its branch points to; `head` is that, or nothing if the branch is gone.
+///
+/// Pushes may arrive in any order, late, or after a force-push: only the live head says which is the newest.
+///
+/// # Errors
+/// `Superseded` if it is not: the head has, or will have, a release of its own.
+pub fn still_the_head(
+    commit: &CommitSha,
+    branch: &BranchName,
+    head: Option<&CommitSha>,
+) -> Result<(), Failure> {
+    let now = match head {
+        Some(head) if head == commit => return Ok(()),
+        Some(head) => format!("is at {} now", head.short()),
+        None => "is gone".to_owned(),
+    };
+    Err(Failure::new(
+        FailureKind::Superseded,
+        format!(
+            "commit {} was pushed to {branch}, which {now}; to release it all the same, start lockstep-release \
+             for it without a delivery",
+            commit.short()
+        ),
+    ))
+}
+
 /// The repository's record as this push leaves it; nothing if it stays as it is.
 ///
 /// Only the default branch says where the components are, and only those whose names can be read.
-pub fn remembered(repository: &Repository, sources: &[Source], branch: BranchKind<'_>) -> Option<Repository> {
+pub fn remembered(
+    repository: &Repository,
+    sources: &[Source],
+    commit: &CommitSha,
+    branch: BranchKind<'_>,
+) -> Option<Repository> {
     let components: BTreeMap<ComponentName, String> =
         sources.iter().filter_map(|s| Some((s.name.clone()?, s.folder.clone()))).collect();
-    let changed = branch == BranchKind::Default && components != repository.components;
-    changed.then(|| Repository { components, ..repository.clone() })
+    let wanted = Repository { components, commit: Some(commit.clone()), ..repository.clone() };
+    (branch == BranchKind::Default && wanted != *repository).then_some(wanted)
 }
 
 /// A component's name belongs to the repository that released it first: another one cannot take it over.

@@ -1,10 +1,11 @@
 //! Where a commit comes from: the API of its git host.
 
 use lockstep_domain::archive::Limits;
-use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::error::Failure;
 use lockstep_domain::ids::{CommitSha, RepositoryId};
 use lockstep_domain::records::Repository;
-use lockstep_platform::fetch::{Answer, Host};
+use lockstep_platform::fetch::Host;
+use lockstep_platform::git_host::judge;
 use serde::Deserialize;
 
 /// What stands for an author who cannot be read.
@@ -25,61 +26,19 @@ pub struct Fetched {
     pub author: String,
 }
 
-/// Fetches `commit` of `repository` with its token, if it has one.
+/// Fetches `commit` of `repository` from its host.
 ///
 /// <https://docs.github.com/en/rest/repos/contents#download-a-repository-archive-tar>
 ///
 /// # Errors
-/// `Rejected` or `AccessDenied` with what to set right, `Throttled` and `Transient` for what passes by itself.
-pub async fn fetch(
-    repository: &Repository,
-    token: Option<&str>,
-    commit: &CommitSha,
-) -> Result<Fetched, Failure> {
-    let host = Host::new(&repository.base_url, token)?;
+/// See [`judge`]; every failure to reach the host.
+pub async fn fetch(host: &Host, repository: &Repository, commit: &CommitSha) -> Result<Fetched, Failure> {
     let (owner, name) = (repository.id.owner(), repository.id.name());
     let path = ["repos", owner, name, "tarball", commit.as_str()];
     let answer = host.get(&path, Limits::DEFAULT.compressed_bytes).await?;
-    let tarball = judge(answer, &host.name(), host.has_token(), &repository.id, commit)?;
-    let author = author(&host, &repository.id, commit).await;
+    let tarball = judge(answer, host, repository, &format!("commit {commit}"))?;
+    let author = author(host, &repository.id, commit).await;
     Ok(Fetched { tarball, author })
-}
-
-/// The tarball, or what is wrong and what to do about it.
-fn judge(
-    answer: Answer,
-    host: &str,
-    with_token: bool,
-    repository: &RepositoryId,
-    commit: &CommitSha,
-) -> Result<Vec<u8>, Failure> {
-    use FailureKind::{AccessDenied, Rejected, Throttled, Transient};
-    let (name, secret) = (repository.full_name(), repository.token_secret());
-    let set = format!("`lockstep secrets set github:{name} token --stdin`, which stores {secret}");
-    let (kind, message) = match answer.status {
-        200 => return Ok(answer.body),
-        _ if answer.throttled => (Throttled, format!("{host} says that we ask too often")),
-        401 | 403 if with_token => (
-            AccessDenied,
-            format!(
-                "{host} refuses the token in {secret}; store one that may read the contents of {name}: {set}"
-            ),
-        ),
-        401 | 403 => (AccessDenied, format!("{host} wants a token to read {name}: {set}")),
-        404 if with_token => (
-            Rejected,
-            format!("{host} has no commit {commit} of {name}, or the token in {secret} may not read it"),
-        ),
-        404 => (
-            Rejected,
-            format!(
-                "{host} has no commit {commit} of {name}; if the repository is private, store a token: {set}"
-            ),
-        ),
-        408 | 500.. => (Transient, format!("{host} answers with status {}", answer.status)),
-        other => (Rejected, format!("{host} answers with status {other}, which Lockstep does not expect")),
-    };
-    Err(Failure::new(kind, message))
 }
 
 /// Who wrote the commit. It is only shown, so not knowing it stops nothing.
@@ -122,41 +81,6 @@ fn author_of(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn judged(status: u16, throttled: bool, with_token: bool) -> Result<Vec<u8>, Failure> {
-        let answer = Answer { status, throttled, body: b"tar".to_vec() };
-        let commit = "0123456789012345678901234567890123456789".parse().unwrap();
-        judge(answer, "api.github.com", with_token, &"github.acme.logs".parse().unwrap(), &commit)
-    }
-
-    #[test]
-    fn every_refusal_of_the_host_has_its_kind() {
-        let table = [
-            (401, false, true, FailureKind::AccessDenied),
-            (401, false, false, FailureKind::AccessDenied),
-            (403, false, true, FailureKind::AccessDenied),
-            (403, true, true, FailureKind::Throttled),
-            (404, false, true, FailureKind::Rejected),
-            (404, false, false, FailureKind::Rejected),
-            (408, false, true, FailureKind::Transient),
-            (422, false, true, FailureKind::Rejected),
-            (429, true, false, FailureKind::Throttled),
-            (500, false, true, FailureKind::Transient),
-            (503, false, true, FailureKind::Transient),
-        ];
-        for (status, throttled, with_token, kind) in table {
-            assert_eq!(judged(status, throttled, with_token).unwrap_err().kind, kind, "{status}");
-        }
-        assert_eq!(judged(200, false, true).unwrap(), b"tar");
-    }
-
-    #[test]
-    fn what_a_token_would_mend_names_the_secret_that_holds_it() {
-        for (status, with_token) in [(401, true), (403, false), (404, true), (404, false)] {
-            let message = judged(status, false, with_token).unwrap_err().message;
-            assert!(message.contains("lockstep/repositories/github.acme.logs/token"), "{message}");
-        }
-    }
 
     #[test]
     fn an_author_is_one_bounded_line_or_unknown() {

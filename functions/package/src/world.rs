@@ -3,23 +3,21 @@
 use crate::commit::Source;
 use crate::ports::Ports;
 use lockstep_domain::error::{Failure, Problem};
-use lockstep_domain::ids::{AmiId, ComponentName, ImageName};
-use lockstep_domain::images::ImageVersion;
+use lockstep_domain::ids::{ComponentName, ImageName};
 use lockstep_domain::manifest::{self, Manifest};
 use lockstep_domain::packaging;
 use lockstep_domain::parameters::{ComponentParameters, Layers, OrganisationParameters, references};
-use lockstep_domain::records::{Config, ConfigKind, Image, ImageState, Location, Release, ReleaseState};
+use lockstep_domain::records::{Config, ConfigKind, ImageVersion, Release, ReleaseState};
 use lockstep_domain::shipped::FunctionLock;
-use lockstep_domain::stages::{Path, Stages};
+use lockstep_domain::stages::Stages;
 use lockstep_domain::template::Template;
-use lockstep_domain::version::Version;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many releases are looked through for the newest published one.
 const RELEASES_MAX: usize = 500;
 
-/// How many records of one image are looked at: versions times locations.
-const IMAGES_MAX: usize = 2000;
+/// How many of an image's newest versions are looked at.
+const VERSIONS_MAX: usize = 1000;
 
 /// What is known of everything outside the folders.
 #[derive(Clone, Debug)]
@@ -72,8 +70,8 @@ pub async fn load(ports: &impl Ports, sources: &[Source]) -> Result<Surroundings
     let sketches: Vec<Sketch> = sources.iter().filter_map(|s| sketch(s, &stages, &organisation)).collect();
     let mut images = Vec::new();
     for name in sketches.iter().flat_map(|s| &s.images).collect::<BTreeSet<_>>() {
-        let (pk, prefix) = Image::all_of(name);
-        images.extend(fold(&ports.newest(&pk, prefix, IMAGES_MAX).await?, &stages));
+        let (pk, prefix) = ImageVersion::all_of(name);
+        images.extend(ports.newest::<ImageVersion>(&pk, prefix, VERSIONS_MAX).await?);
     }
     let mut histories = BTreeMap::new();
     let own = sketches.iter().map(|s| &s.name);
@@ -157,36 +155,4 @@ fn producers(
         .filter_map(|(name, history)| Some((name.clone(), history.published.as_ref()?.outputs.clone())));
     let own = sketches.iter().map(|sketch| (sketch.name.clone(), sketch.outputs.clone()));
     released.chain(own).collect()
-}
-
-/// Folds what is known of an image in each place into what is known of its versions.
-///
-/// A version may be used if it is available wherever a push goes by itself: one that is on its way to such a place is
-/// withheld, so that no release finds out when it is deployed. What only promotion reaches is promotion's business.
-pub fn fold(records: &[Image], stages: &Stages) -> Vec<ImageVersion> {
-    let needed: BTreeSet<Location> = stages
-        .iter()
-        .filter(|stage| stage.path() == Path::Delivery)
-        .map(|stage| Location { account: stage.account.clone(), region: stage.region.clone() })
-        .collect();
-    let mut versions: BTreeMap<(&ImageName, &Version, &AmiId), Vec<&Image>> = BTreeMap::new();
-    for record in records {
-        versions.entry((&record.name, &record.version, &record.source_ami)).or_default().push(record);
-    }
-    let folded = versions.into_iter().map(|((name, version, source_ami), places)| {
-        let there: BTreeSet<&Location> = places
-            .iter()
-            .filter(|p| p.state == ImageState::Available && p.ami.is_some())
-            .map(|p| &p.location)
-            .collect();
-        ImageVersion {
-            name: name.clone(),
-            version: version.clone(),
-            commit: places.iter().find_map(|p| p.commit.clone()),
-            source_ami: source_ami.clone(),
-            withheld: !needed.iter().all(|location| there.contains(location)),
-            revoked: places.iter().find_map(|p| p.revoked.clone()),
-        }
-    });
-    folded.collect()
 }

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use lockstep_domain::archive::{Limits, unpack};
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::{CommitSha, Digest};
+use lockstep_domain::images::ImageVersionState;
 use lockstep_domain::payloads::package::{Component, Outcome, Request, Response};
 use lockstep_domain::records::{
-    Config, ConfigKind, Evidence, Image, ImageState, Key, Location, Record, Rejection, Release, ReleaseState,
-    Repository,
+    Config, ConfigKind, Evidence, ImageOrigin, ImageVersion, Key, Record, Rejection, Release, ReleaseState,
+    Repository, Revocation,
 };
 use lockstep_domain::shipped::FunctionLock;
 use lockstep_package::handler::handle;
@@ -46,6 +47,8 @@ struct World {
     objects: RefCell<BTreeMap<String, Vec<u8>>>,
     tarballs: RefCell<BTreeMap<CommitSha, Vec<u8>>>,
     shipped: FunctionLock,
+    /// What every branch points to, or why the host does not say.
+    head: RefCell<Result<Option<CommitSha>, Failure>>,
     /// How many writes are still allowed before one breaks off, once, after it had its effect.
     writes_left: Cell<Option<u32>>,
 }
@@ -57,6 +60,7 @@ impl World {
             objects: RefCell::default(),
             tarballs: RefCell::default(),
             shipped: shipped("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+            head: RefCell::new(Err(Failure::new(FailureKind::Transient, "nobody should ask"))),
             writes_left: Cell::new(None),
         };
         world.put(&Repository {
@@ -64,6 +68,7 @@ impl World {
             base_url: "https://api.github.com".to_owned(),
             branch: "main".to_owned(),
             components: BTreeMap::new(),
+            commit: None,
             added_by: "arn".to_owned(),
             added_at: Timestamp::UNIX_EPOCH,
         });
@@ -74,7 +79,7 @@ impl World {
             applied_by: "arn".to_owned(),
             applied_at: Timestamp::UNIX_EPOCH,
         });
-        world.put(&image("2.1.36", "111111111111"));
+        world.put(&image("2.1.36"));
         world.holds(COMMIT, &component("broker", "logs-broker", ""));
         world
     }
@@ -113,10 +118,27 @@ impl World {
     }
 
     async fn package(&self, commit: &str, reference: &str, execution: &str) -> Result<Response, Failure> {
+        self.package_of(None, commit, reference, execution).await
+    }
+
+    /// What a delivery told of, while the branch points to `head`.
+    async fn delivered(&self, commit: &str, head: Option<&str>) -> Result<Response, Failure> {
+        *self.head.borrow_mut() = Ok(head.map(|head| head.parse().unwrap()));
+        self.package_of(Some("d-1"), commit, "refs/heads/main", "arn:execution").await
+    }
+
+    async fn package_of(
+        &self,
+        delivery: Option<&str>,
+        commit: &str,
+        reference: &str,
+        execution: &str,
+    ) -> Result<Response, Failure> {
         let request = Request {
             repository: "github.acme.logs".parse().unwrap(),
             reference: reference.to_owned(),
             commit: commit.parse().unwrap(),
+            delivery: delivery.map(str::to_owned),
             execution: execution.to_owned(),
         };
         handle(self, &request, "2026-03-01T12:00:00Z".parse().unwrap()).await
@@ -151,6 +173,10 @@ impl Ports for World {
         let tarball = self.tarballs.borrow().get(commit).cloned();
         let tarball = tarball.ok_or_else(|| Failure::rejected("no such commit"))?;
         Ok(Fetched { tarball, author: "Ada".to_owned() })
+    }
+
+    async fn head(&self, _: &Repository, _: &str) -> Result<Option<CommitSha>, Failure> {
+        self.head.borrow().clone()
     }
 
     async fn store(&self, key: &str, artifact: Vec<u8>) -> Result<(), Failure> {
@@ -195,18 +221,18 @@ fn shipped(digest: &str) -> FunctionLock {
     FunctionLock::of_keys(&format!("functions/elb-logs/{digest}.zip")).unwrap()
 }
 
-fn image(version: &str, account: &str) -> Image {
-    Image {
+fn image(version: &str) -> ImageVersion {
+    ImageVersion {
         name: "logstash".parse().unwrap(),
         version: version.parse().unwrap(),
-        location: Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-        state: ImageState::Available,
-        ami: Some("ami-00000001".parse().unwrap()),
-        snapshots: Default::default(),
-        source_ami: "ami-00000001".parse().unwrap(),
-        commit: None,
-        shared_with: Default::default(),
+        state: ImageVersionState::Usable,
+        why: None,
         revoked: None,
+        origin: ImageOrigin::Imported { commit: None },
+        source_ami: Some("ami-00000001".parse().unwrap()),
+        required: Default::default(),
+        expires_at: None,
+        retiring_since: None,
         recorded_by: "arn".to_owned(),
         recorded_at: Timestamp::UNIX_EPOCH,
     }
@@ -354,7 +380,7 @@ async fn a_changed_file_or_a_new_image_is_a_new_release() {
     world.holds(NEXT, &component("broker", "logs-broker", "Size = \"large\"\n"));
     assert_eq!(world.main(NEXT).await.version, "2.1.1");
     world.publish("2.1.1");
-    world.put(&image("2.1.37", "111111111111"));
+    world.put(&image("2.1.37"));
     let patched = world.main(NEXT).await;
     assert_eq!((patched.outcome, patched.version.as_str()), (Outcome::Packaged, "2.1.2"));
 }
@@ -395,6 +421,31 @@ async fn an_older_commit_that_was_published_is_not_deployed_over_a_newer_one() {
     world.publish("2.1.1");
     let late = world.main(COMMIT).await;
     assert_eq!((late.outcome, late.version.as_str()), (Outcome::Unchanged, "2.1.0"));
+}
+
+#[tokio::test]
+async fn a_delivery_that_its_branch_has_left_behind_is_superseded_and_leaves_no_trace() {
+    // FAILURES 53: pushes out of order, a force-push, a branch that is gone.
+    for (head, told) in [(Some(NEXT), "is at 2222222 now"), (None, "is gone")] {
+        let world = World::new();
+        let failure = world.delivered(COMMIT, head).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Superseded);
+        assert!(failure.message.contains(told), "{}", failure.message);
+        assert!(world.releases().is_empty() && world.objects.borrow().is_empty());
+    }
+    let world = World::new();
+    let component = only(world.delivered(COMMIT, Some(COMMIT)).await.unwrap());
+    assert_eq!(component.outcome, Outcome::Packaged);
+    assert_eq!(world.all::<Repository>("-")[0].commit, Some(COMMIT.parse().unwrap()));
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_say_where_its_branch_is_overtakes_nothing() {
+    let world = World::new();
+    let failure = world.package_of(Some("d-1"), COMMIT, "refs/heads/main", "arn").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Transient, "the state machine asks again");
+    // Nobody is asked about a commit that a person named.
+    assert_eq!(world.main(COMMIT).await.outcome, Outcome::Packaged);
 }
 
 #[tokio::test]
@@ -490,15 +541,11 @@ impl World {
 }
 
 #[tokio::test]
-async fn an_image_is_used_only_where_every_delivery_stage_has_it() {
+async fn a_version_that_is_withheld_or_revoked_is_not_pinned() {
     let world = World::new();
-    world.put(&image("2.1.40", "222222222222"));
-    let mut underway = image("2.1.41", "111111111111");
-    (underway.state, underway.ami) = (ImageState::Promoting, None);
-    world.put(&underway);
-    let mut revoked = image("2.1.42", "111111111111");
-    revoked.revoked = Some("a hole".to_owned());
-    world.put(&revoked);
+    world.put(&ImageVersion { state: ImageVersionState::Withheld, ..image("2.1.40") });
+    let revoked = Revocation { reason: "a hole".into(), by: "arn".into(), at: Timestamp::UNIX_EPOCH };
+    world.put(&ImageVersion { revoked: Some(revoked), ..image("2.1.42") });
     world.main(COMMIT).await;
     let lock = world.releases().remove(0).image_lock;
     assert_eq!(lock.0.values().next().unwrap().version.to_string(), "2.1.36");

@@ -272,7 +272,7 @@ async fn images<W: World>(
         let key = Image::key_of(&locked.name, &locked.version, location);
         let record = world.records().get::<Image>(&key).await?.map(|found| found.record);
         match record {
-            Some(Image { state: ImageState::Available, ami: Some(ami), revoked: None, .. }) => {
+            Some(Image { state: ImageState::Available, ami: Some(ami), .. }) => {
                 amis.insert(parameter.clone(), ami);
             }
             _ => {

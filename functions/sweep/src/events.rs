@@ -13,10 +13,14 @@ use lockstep_platform::ledger::Versioned;
 /// How many of the latest events are looked at: more than come between two sweeps.
 const EVENTS: usize = 1000;
 
+/// The latest events, as the index has them.
+pub async fn latest(app: &App) -> Result<Vec<Event>, Failure> {
+    Ok(app.ledger.list_kind::<Event>(EVENTS).await?.into_iter().map(|event| event.record).collect())
+}
+
 /// Looks at the latest events. The index only says which there are: each is read again before it is decided about.
 pub async fn sweep(app: &App, report: &mut SweepReport, now: Timestamp) -> Result<(), Failure> {
-    let latest: Vec<Event> =
-        app.ledger.list_kind::<Event>(EVENTS).await?.into_iter().map(|event| event.record).collect();
+    let latest = latest(app).await?;
     for event in latest.iter().filter(|event| event.state != EventState::Finished) {
         let what = format!("delivery {}", event.delivery);
         let outcome = one(app, report, &what, event, &latest, now).await;

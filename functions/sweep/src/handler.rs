@@ -1,5 +1,6 @@
 //! One sweep: each part in turn, then the report.
 
+use crate::heads::{self, Heads};
 use crate::{App, environments, events, report, waits};
 use jiff::Timestamp;
 use lockstep_domain::error::{Failure, FailureKind};
@@ -7,10 +8,12 @@ use lockstep_domain::records::SweepReport;
 use lockstep_platform::ledger::Inserted;
 
 /// Sweeps, and answers with what it did; the same is kept in the ledger for `lockstep status`.
-pub async fn handle(app: &App, now: Timestamp) -> Result<SweepReport, Failure> {
+pub async fn handle(app: &App, heads: &impl Heads, now: Timestamp) -> Result<SweepReport, Failure> {
     let mut report = SweepReport::new(now);
     let outcome = environments::sweep(app, &mut report, now).await;
     report::go_on(&mut report, "environments", outcome);
+    let outcome = heads::sweep(app, heads, &mut report, now).await;
+    report::go_on(&mut report, "branch heads", outcome);
     let outcome = events::sweep(app, &mut report, now).await;
     report::go_on(&mut report, "deliveries", outcome);
     let outcome = waits::sweep(app, &mut report, now).await;
@@ -18,6 +21,7 @@ pub async fn handle(app: &App, now: Timestamp) -> Result<SweepReport, Failure> {
     let report = report.bounded();
     tracing::info!(
         freed = report.freed.len(),
+        found = report.found.len(),
         released = report.released.len(),
         finished = report.finished.len(),
         removing = report.removing.len(),

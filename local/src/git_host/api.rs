@@ -34,6 +34,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/repos/{owner}/{name}/statuses/{commit}", post(create_status))
         .route("/repos/{owner}/{name}/issues/{number}/comments", get(list_comments).post(create_comment))
         .route("/repos/{owner}/{name}/branches/{*branch}", get(show_branch))
+        .route("/repos/{owner}/{name}/git/ref/{*reference}", get(show_reference))
         .route("/repos/{owner}/{name}/hooks", get(list_hooks).post(create_hook))
         .route("/repos/{owner}/{name}/hooks/{hook}", get(show_hook).delete(delete_hook))
         .route("/repos/{owner}/{name}/hooks/{hook}/deliveries", get(list_deliveries))
@@ -185,6 +186,17 @@ async fn show_branch(
     };
     let commit = payload::api_commit(&repository, &shared.base_url, &commit).await?;
     Ok(Json(json!({"name": branch, "commit": commit, "protected": false})))
+}
+
+async fn show_reference(
+    _: Authorized,
+    State(shared): State<Arc<Shared>>,
+    Path((owner, name, reference)): Path<(String, String, String)>,
+) -> Result<Json<Value>, Refused> {
+    let repository = shared.repository(&owner, &name)?;
+    let reference = format!("refs/{reference}");
+    let commit = commit_of(&repository, &reference).await?;
+    Ok(Json(json!({"ref": reference, "object": {"type": "commit", "sha": commit}})))
 }
 
 async fn create_status(

@@ -26,7 +26,8 @@ pub enum FailureKind {
     Transient,
     /// A conditional write lost against another; read again.
     Conflict,
-    /// This deployment was closed or its environment taken by another: whoever still works for it must stop.
+    /// This deployment was closed, its environment taken by another, or this push overtaken by a later one: whoever
+    /// still works for it must stop.
     Superseded,
     /// Another deployment holds the environment and still runs.
     EnvironmentBusy,

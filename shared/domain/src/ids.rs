@@ -223,6 +223,11 @@ impl RepositoryId {
         format!("github.{owner}.{name}").parse()
     }
 
+    /// The provider: `github`.
+    pub fn provider(&self) -> &str {
+        self.0.split('.').next().unwrap_or_default()
+    }
+
     /// The owner: a user or an organisation.
     pub fn owner(&self) -> &str {
         self.0.split('.').nth(1).unwrap_or_default()

@@ -1,10 +1,16 @@
 //! Image constraints and the lock that pins them: an AMI id is never typed.
 //!
 //! A template parameter is bound to a constraint such as `logstash@^2.1`. Packaging resolves it to one version and
-//! pins that in the release's image lock; deploying reads the version's id for the account and region.
+//! pins that in the release's image lock; deploying reads the version's id for the account and region. Which versions
+//! there are and what may be done with them is the [`life`] of a version.
+
+pub mod life;
+
+pub use life::{Change, ImageVersionState, Purpose, after, completed, obstacle, revoke};
 
 use crate::canonical::canonical_json;
 use crate::ids::{AmiId, CommitSha, Digest, ImageName, InvalidId, LogicalId};
+use crate::records::ImageVersion;
 use crate::version::Version;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -90,39 +96,6 @@ impl fmt::Display for ImageConstraint {
     }
 }
 
-/// What the ledger knows of one version of an image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImageVersion {
-    /// The image.
-    pub name: ImageName,
-    /// The version.
-    pub version: Version,
-    /// The commit it was built from, if that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<CommitSha>,
-    /// Its AMI in the account that built it; copies are made from this one.
-    pub source_ami: AmiId,
-    /// Whether a required account still lacks it; nothing resolves to it until that is mended.
-    #[serde(default)]
-    pub withheld: bool,
-    /// Why it must no longer be used, if so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked: Option<String>,
-}
-
-impl ImageVersion {
-    /// Why nothing may resolve to this version; nothing if it may be used.
-    pub fn obstacle(&self) -> Option<String> {
-        if let Some(reason) = &self.revoked {
-            return Some(format!("revoked: {reason}"));
-        }
-        if self.withheld {
-            return Some("withheld: an account that needs it lacks it".to_owned());
-        }
-        self.version.is_pre_release().then(|| "a pre-release".to_owned())
-    }
-}
-
 /// One template parameter pinned to one version of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockedImage {
@@ -156,8 +129,8 @@ impl ImageLock {
     }
 }
 
-/// Pins `parameter` to the newest of `versions` that `constraint` admits and that is neither revoked, withheld nor a
-/// pre-release. The refusal is a sentence that lists what exists and why it will not do.
+/// Pins `parameter` to the newest of `versions` that `constraint` admits and that nothing keeps from being pinned: it is
+/// usable, not revoked, and no pre-release. The refusal is a sentence that lists what exists and why it will not do.
 pub fn resolve(
     parameter: &LogicalId,
     constraint: &ImageConstraint,
@@ -165,23 +138,31 @@ pub fn resolve(
 ) -> Result<LockedImage, String> {
     let mut candidates: Vec<&ImageVersion> = versions.iter().filter(|v| v.name == constraint.name).collect();
     candidates.sort_by(|a, b| b.version.cmp(&a.version));
-    let chosen = candidates.iter().find(|v| constraint.admits(&v.version) && v.obstacle().is_none());
-    let Some(chosen) = chosen else { return Err(refusal(constraint, &candidates)) };
-    Ok(LockedImage {
+    let pinned = |version: &&ImageVersion| {
+        let admitted = constraint.admits(&version.version) && obstacle(version, Purpose::Pin).is_none();
+        admitted.then(|| lock(parameter, version)).flatten()
+    };
+    candidates.iter().find_map(pinned).ok_or_else(|| refusal(constraint, &candidates))
+}
+
+/// Nothing for a version that has no image yet, to which nothing resolves anyway.
+fn lock(parameter: &LogicalId, version: &ImageVersion) -> Option<LockedImage> {
+    Some(LockedImage {
         parameter: parameter.clone(),
-        name: chosen.name.clone(),
-        version: chosen.version.clone(),
-        commit: chosen.commit.clone(),
-        source_ami: chosen.source_ami.clone(),
+        name: version.name.clone(),
+        version: version.version.clone(),
+        commit: version.commit().cloned(),
+        source_ami: version.source_ami.clone()?,
     })
 }
 
 fn refusal(constraint: &ImageConstraint, candidates: &[&ImageVersion]) -> String {
     const LISTED: usize = 10;
     if candidates.is_empty() {
-        return format!("no version of image {} exists; bake it first", constraint.name);
+        return format!("no version of image {} exists; bake or import it first", constraint.name);
     }
-    let reason = |v: &ImageVersion| v.obstacle().unwrap_or_else(|| "outside the constraint".to_owned());
+    let reason =
+        |v: &ImageVersion| obstacle(v, Purpose::Pin).unwrap_or_else(|| "outside the constraint".to_owned());
     let mut lines: Vec<String> =
         candidates.iter().take(LISTED).map(|v| format!("{} ({})", v.version, reason(v))).collect();
     if candidates.len() > LISTED {
@@ -191,19 +172,38 @@ fn refusal(constraint: &ImageConstraint, candidates: &[&ImageVersion]) -> String
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::records::{ImageOrigin, Revocation};
+    use jiff::Timestamp;
     use proptest::prelude::*;
 
-    fn known(version: &str) -> ImageVersion {
+    /// A usable version of the image `logstash`.
+    pub(crate) fn known(version: &str) -> ImageVersion {
         ImageVersion {
             name: "logstash".parse().unwrap(),
             version: version.parse().unwrap(),
-            commit: None,
-            source_ami: "ami-0123456789abcdef0".parse().unwrap(),
-            withheld: false,
+            state: ImageVersionState::Usable,
+            why: None,
             revoked: None,
+            origin: ImageOrigin::Imported { commit: None },
+            source_ami: Some("ami-0123456789abcdef0".parse().unwrap()),
+            required: Default::default(),
+            expires_at: None,
+            retiring_since: None,
+            recorded_by: "arn".into(),
+            recorded_at: Timestamp::UNIX_EPOCH,
         }
+    }
+
+    fn withheld(version: &str) -> ImageVersion {
+        let why = Some("production lacks it".into());
+        ImageVersion { state: ImageVersionState::Withheld, why, ..known(version) }
+    }
+
+    fn revoked(version: &str, reason: &str) -> ImageVersion {
+        let revoked = Revocation { reason: reason.into(), by: "arn".into(), at: Timestamp::UNIX_EPOCH };
+        ImageVersion { revoked: Some(revoked), ..known(version) }
     }
 
     fn pick(constraint: &str, versions: &[ImageVersion]) -> Result<String, String> {
@@ -222,12 +222,13 @@ mod tests {
     }
 
     #[test]
-    fn withheld_revoked_and_pre_release_versions_are_passed_over() {
+    fn withheld_revoked_retiring_and_pre_release_versions_are_passed_over() {
         let all = [
             known("2.1.1"),
-            ImageVersion { withheld: true, ..known("2.1.2") },
-            ImageVersion { revoked: Some("CVE".into()), ..known("2.1.3") },
+            withheld("2.1.2"),
+            revoked("2.1.3", "CVE"),
             known("2.1.4-fix.1"),
+            ImageVersion { state: ImageVersionState::Retiring, ..known("2.1.5") },
         ];
         assert_eq!(pick("logstash@^2.1", &all).unwrap(), "2.1.1");
     }
@@ -237,22 +238,17 @@ mod tests {
         let other = ImageVersion { name: "broker".parse().unwrap(), ..known("2.1.1") };
         assert_eq!(
             pick("logstash@^2.1", &[other]),
-            Err("no version of image logstash exists; bake it first".into())
+            Err("no version of image logstash exists; bake or import it first".into())
         );
     }
 
     #[test]
     fn a_refusal_lists_what_there_is_and_why_it_will_not_do() {
-        let all = [
-            known("1.9.0"),
-            known("2.1.0-fix.1"),
-            ImageVersion { withheld: true, ..known("2.1.2") },
-            ImageVersion { revoked: Some("CVE-1".into()), ..known("2.1.3") },
-        ];
+        let all = [known("1.9.0"), known("2.1.0-fix.1"), withheld("2.1.2"), revoked("2.1.3", "CVE-1")];
         assert_eq!(
             pick("logstash@^2.1", &all).unwrap_err(),
             "no usable version satisfies logstash@^2.1; there are 2.1.3 (revoked: CVE-1), \
-             2.1.2 (withheld: an account that needs it lacks it), 2.1.0-fix.1 (a pre-release), \
+             2.1.2 (withheld: production lacks it), 2.1.0-fix.1 (a pre-release), \
              1.9.0 (outside the constraint)"
         );
     }
@@ -297,14 +293,14 @@ mod tests {
         ) {
             let all: Vec<_> = versions
                 .into_iter()
-                .map(|(a, b, c, withheld, revoked)| ImageVersion {
-                    withheld,
-                    revoked: revoked.then(|| "x".to_owned()),
-                    ..known(&format!("{a}.{b}.{c}"))
+                .map(|(a, b, c, is_withheld, is_revoked)| match (format!("{a}.{b}.{c}"), is_withheld, is_revoked) {
+                    (version, true, _) => withheld(&version),
+                    (version, false, true) => revoked(&version, "x"),
+                    (version, false, false) => known(&version),
                 })
                 .collect();
             let constraint: ImageConstraint = "logstash@^2.1".parse().unwrap();
-            let usable: Vec<_> = all.iter().filter(|v| constraint.admits(&v.version) && v.obstacle().is_none()).collect();
+            let usable: Vec<_> = all.iter().filter(|v| constraint.admits(&v.version) && obstacle(v, Purpose::Pin).is_none()).collect();
             let resolved = resolve(&"ImageId".parse().unwrap(), &constraint, &all);
             prop_assert_eq!(resolved.ok().map(|l| l.version), usable.iter().map(|v| v.version.clone()).max());
         }

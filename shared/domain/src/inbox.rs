@@ -18,8 +18,8 @@ pub fn input(event: &Event) -> inputs::Release {
 
 /// What became of a push, for its execution and for its event.
 ///
-/// `error` says why nothing could be packaged at all. What an author can mend is rejected; what they cannot is
-/// quarantined, for a person to look at.
+/// `error` says why nothing could be packaged at all. A push that a later one overtook is superseded, which is no
+/// failure; what an author can mend is rejected; what they cannot is quarantined, for a person to look at.
 pub fn conclude(
     components: &[package::Component],
     results: &[ComponentResult],
@@ -28,6 +28,10 @@ pub fn conclude(
     let results = every_result(components, results);
     if let Some(error) = error {
         let cause = error.sentence();
+        if error.error == FailureKind::Superseded.error_type() {
+            let overtaken = Summary { outcome: "superseded".into(), error: String::new(), cause, results };
+            return (overtaken, Outcome::Superseded);
+        }
         let outcome = match can_be_mended(&error.error) {
             true => Outcome::Rejected(cause.clone()),
             false => Outcome::Quarantined(cause.clone()),

@@ -170,12 +170,10 @@ pub enum Inspect {
     Refuse(String),
 }
 
-/// What is to be done about an image that a target needs.
+/// What is to be done about an image that a target needs. That its version may be promoted is asked before, see
+/// [`crate::images::obstacle`].
 pub fn inspect(found: &Found<'_>) -> Inspect {
     let label = format!("The image {}@{}", found.record.name, found.record.version);
-    if let Some(reason) = &found.record.revoked {
-        return Inspect::Refuse(format!("{label} is revoked: {reason}."));
-    }
     if let Some(present) = present(found, &label) {
         return present;
     }
@@ -385,13 +383,11 @@ fn compare_devices(source: &Ami, copy: &Ami) -> Vec<String> {
     differences
 }
 
-/// Why an image may not be used in a deployment, if so: it is looked at again when it is used.
+/// Why an image may not be used in a deployment, if so: it is looked at again when it is used. What its version lets
+/// happen is asked before, see [`crate::images::obstacle`].
 pub fn unusable(record: &Image, found: Option<&Ami>) -> Option<String> {
     let (label, account) = (format!("{}@{}", record.name, record.version), &record.location.account);
     let refuse = |why: String| Some(format!("The image {label} cannot be used in account {account}: {why}."));
-    if let Some(reason) = &record.revoked {
-        return refuse(format!("it is revoked: {reason}"));
-    }
     let (ImageState::Available, Some(id)) = (record.state, &record.ami) else {
         return refuse("its copy is not finished; promote it again".into());
     };

@@ -5,17 +5,21 @@
 
 use crate::approval;
 use crate::environment;
+use crate::ids::CommitSha;
 use crate::inbox;
 use crate::manifest::TTL_MINUTES;
 use crate::records::{
-    Approval, Deployment, DeploymentKind, DeploymentState, Environment, Event, EventState, Outcome, Wait,
-    WaitState,
+    Approval, Deployment, DeploymentKind, DeploymentState, Environment, Event, EventState, Outcome,
+    Repository, Wait, WaitState,
 };
 use crate::token::client_token;
 use jiff::{Timestamp, ToSpan};
 
 /// How long whoever accepted an event may take to start its execution, in minutes.
 pub const EVENT_MINUTES: i64 = 5;
+
+/// What the deliveries begin with that nobody sent: the sweep saw the head of a branch.
+pub const HEAD_DELIVERY: &str = "head-";
 
 /// How long an open wait is left alone, in minutes. A state that waits looks for itself four times as often.
 pub const WAIT_MINUTES: i64 = 60;
@@ -52,17 +56,13 @@ pub enum EventStep {
 
 /// What to do with `event`; `others` are the events of late, in any order.
 ///
-/// An old push is never started after a newer one: that would bring an older commit to where the newer one is.
+/// An old push is never started after a newer one: that would bring an older commit to where the newer one is. A head
+/// that the sweep saw is not started either if a delivery came after all.
 pub fn event(event: &Event, others: &[Event], now: Timestamp) -> EventStep {
     if !is_past(event.accepted_at, EVENT_MINUTES.minutes(), now) {
         return EventStep::Leave;
     }
-    let later = |other: &&Event| {
-        other.repository == event.repository
-            && other.reference == event.reference
-            && other.accepted_at > event.accepted_at
-    };
-    match (event.state, others.iter().find(later)) {
+    match (event.state, others.iter().find(|other| overtakes(other, event))) {
         (EventState::Finished, _) => EventStep::Leave,
         (EventState::Started, _) => EventStep::Look,
         (EventState::Accepted, None) => EventStep::Start,
@@ -75,6 +75,64 @@ pub fn event(event: &Event, others: &[Event], now: Timestamp) -> EventStep {
 pub fn event_of_ended(event: &Event, now: Timestamp) -> Option<Event> {
     let why = format!("its execution {} ended without saying how; look at it, then retry", event.execution);
     inbox::finish(event, Outcome::Quarantined(why), now)
+}
+
+/// Whether `other` brings the same branch to where it is now, so that `event` need not.
+fn overtakes(other: &Event, event: &Event) -> bool {
+    let same_place = other.repository == event.repository && other.reference == event.reference;
+    let both = (was_seen(event), was_seen(other));
+    same_place
+        && match both {
+            (true, false) if other.commit == event.commit => !is_superseded(other),
+            (false, true) if other.commit == event.commit => false,
+            _ => other.accepted_at > event.accepted_at,
+        }
+}
+
+/// Whether the sweep saw the head that `event` is about, and nobody sent it.
+pub fn was_seen(event: &Event) -> bool {
+    event.delivery.starts_with(HEAD_DELIVERY)
+}
+
+fn is_superseded(event: &Event) -> bool {
+    event.end == Some(Outcome::Superseded)
+}
+
+/// The event of a push that no delivery told of: `head` is what the default branch of `repository` points to now,
+/// `events` are the events of late, in any order. Nothing if that head is known.
+///
+/// It is only accepted here: whoever delivers it after all, within [`EVENT_MINUTES`] or until the next sweep, comes first.
+/// It is named after what was found, so that two sweeps write one.
+pub fn unheard_of(
+    repository: &Repository,
+    head: &CommitSha,
+    events: &[Event],
+    now: Timestamp,
+) -> Option<Event> {
+    let reference = format!("refs/heads/{}", repository.branch);
+    // What was superseded was never released: it knows nothing.
+    let newest = events
+        .iter()
+        .filter(|e| e.repository == repository.id && e.reference == reference && !is_superseded(e))
+        .max_by_key(|e| e.accepted_at);
+    if repository.commit.as_ref() == Some(head) || newest.is_some_and(|newest| newest.commit == *head) {
+        return None;
+    }
+    let after = newest.map_or("", |newest| newest.delivery.as_str());
+    let found = client_token(repository.id.as_str(), &format!("{reference} {head} after {after}"), 1);
+    let (provider, delivery) = (repository.id.provider(), format!("{HEAD_DELIVERY}{found}"));
+    Some(Event {
+        execution: client_token(provider, &delivery, 1),
+        provider: provider.to_owned(),
+        delivery,
+        repository: repository.id.clone(),
+        reference,
+        commit: head.clone(),
+        state: EventState::Accepted,
+        end: None,
+        accepted_at: now,
+        finished_at: None,
+    })
 }
 
 /// What to do with a throw-away environment.

@@ -24,6 +24,8 @@ pub mod fetch;
 pub mod function_url;
 #[cfg(feature = "lambda")]
 pub mod functions;
+#[cfg(all(feature = "fetch", feature = "secretsmanager"))]
+pub mod git_host;
 #[cfg(all(feature = "dynamodb", feature = "sfn"))]
 pub mod holders;
 pub mod http;

@@ -9,7 +9,7 @@ use lockstep_domain::ids::{AmiId, DeploymentId};
 use lockstep_domain::payloads::Task;
 use lockstep_domain::payloads::inputs::PromoteImage;
 use lockstep_domain::promotion::AmiState;
-use lockstep_domain::records::{Caught, Deployment, DeploymentState, Image, ImageState};
+use lockstep_domain::records::{Caught, Deployment, DeploymentState, ImageState, ImageVersion, Revocation};
 
 const EXECUTION: &str = "arn:aws:states:eu-west-1:999999999999:execution:lockstep-promote-image:1";
 
@@ -329,13 +329,15 @@ async fn images_of_a_deployment_are_looked_at_again_where_they_are_used() {
     ok(&world, verify()).await;
     world.ec2.change(&SOURCE.parse().unwrap(), |ami| drop(ami.tags.insert("version".into(), "9.9.9".into())));
     assert_eq!(failure(&world, verify()).await.kind, FailureKind::ImageUnusable);
-    world.records.put(&Image { revoked: Some("hole".into()), ..world.source_record() });
+    let revoked = Revocation { reason: "hole".into(), by: "arn".into(), at: jiff::Timestamp::UNIX_EPOCH };
+    world.records.put(&ImageVersion { revoked: Some(revoked), ..world.version() });
     assert!(failure(&world, verify()).await.message.contains("revoked"));
 }
 
 #[tokio::test]
 async fn an_image_that_was_not_promoted_is_named() {
     let world = FakeWorld::new();
+    world.records.put(&imported().await.version());
     let deployment = world.deployment_to_ci();
     let failure = failure(&world, Request::Verify { deployment }).await;
     assert!(

@@ -96,7 +96,6 @@ async fn the_gate_opens_on_evidence_and_names_what_must_be_brought() {
         source_ami: "ami-0123456789abcdef0".parse().unwrap(),
         commit: None,
         shared_with: Default::default(),
-        revoked: None,
         recorded_by: "e".into(),
         recorded_at: at(0),
     };

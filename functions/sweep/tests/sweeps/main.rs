@@ -2,5 +2,6 @@
 
 mod deliveries;
 mod environments;
+mod heads;
 mod waits;
 mod world;

@@ -1,17 +1,21 @@
 //! An organisation with two stages, and one release.
 
 use lockstep_domain::environment::take;
-use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::error::Failure;
+use lockstep_domain::ids::{CommitSha, DeploymentId};
 use lockstep_domain::packaging;
 use lockstep_domain::records::{
     Config, ConfigKind, Deployment, DeploymentKind, DeploymentState, Environment, Key, Location, Record,
-    Release, ReleaseState, SweepReport,
+    Release, ReleaseState, Repository, SweepReport,
 };
 use lockstep_domain::stages::Path;
 use lockstep_platform::ledger::{Ledger, Versioned};
 use lockstep_platform::testing::{FakeAws, TABLE};
 use lockstep_sweep::handler::handle;
+use lockstep_sweep::heads::Heads;
 use lockstep_sweep::{App, Names};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 
 pub const RELEASE: &str = "arn:aws:states:eu-west-1:333333333333:stateMachine:lockstep-release";
 pub const TEARDOWN: &str = "arn:aws:states:eu-west-1:333333333333:stateMachine:lockstep-delivery-teardown";
@@ -49,6 +53,7 @@ const TEMPLATE: &str = "Resources:
 
 pub struct World {
     pub cloud: FakeAws,
+    pub heads: Hosts,
     pub ledger: Ledger,
     app: App,
 }
@@ -67,6 +72,39 @@ pub fn id(name: &str) -> DeploymentId {
     DeploymentId::of_execution(&execution(name))
 }
 
+/// Git hosts in memory: what each repository's branch points to, by the repository's name.
+#[derive(Default)]
+pub struct Hosts {
+    heads: RefCell<BTreeMap<String, Result<Option<CommitSha>, Failure>>>,
+    asked: Cell<u32>,
+}
+
+impl Hosts {
+    pub fn now(&self, name: &str, commit: &str) {
+        self.heads.borrow_mut().insert(name.into(), Ok(Some(commit.parse().unwrap())));
+    }
+
+    pub fn gone(&self, name: &str) {
+        self.heads.borrow_mut().insert(name.into(), Ok(None));
+    }
+
+    pub fn fails(&self, name: &str, failure: Failure) {
+        self.heads.borrow_mut().insert(name.into(), Err(failure));
+    }
+
+    /// How often they were asked.
+    pub fn asked(&self) -> u32 {
+        self.asked.get()
+    }
+}
+
+impl Heads for Hosts {
+    async fn head(&self, repository: &Repository) -> Result<Option<CommitSha>, Failure> {
+        self.asked.set(self.asked.get() + 1);
+        self.heads.borrow()[repository.id.name()].clone()
+    }
+}
+
 impl World {
     /// An installation that nobody has configured.
     pub fn bare() -> Self {
@@ -80,7 +118,7 @@ impl World {
         };
         let app = App::of(&cloud.aws(), &names);
         let ledger = Ledger::new(&cloud.aws(), TABLE);
-        Self { cloud, ledger, app }
+        Self { cloud, heads: Hosts::default(), ledger, app }
     }
 
     pub async fn new() -> Self {
@@ -129,7 +167,7 @@ impl World {
 
     /// Sweeps at this minute.
     pub async fn sweep(&self, minute: i64) -> SweepReport {
-        let report = handle(&self.app, at(minute)).await.unwrap();
+        let report = handle(&self.app, &self.heads, at(minute)).await.unwrap();
         let kept = self.versioned::<SweepReport>(&SweepReport::last()).await;
         assert_eq!(kept.record, report, "what is answered is what is kept");
         report

@@ -273,7 +273,6 @@ fn copy(image: &str, version: &str, account: &str, state: ImageState) -> Image {
         source_ami: "ami-0123456789abcdef0".parse().unwrap(),
         commit: None,
         shared_with: BTreeSet::new(),
-        revoked: None,
         recorded_by: "arn".into(),
         recorded_at: Timestamp::UNIX_EPOCH,
     }

@@ -54,6 +54,16 @@ fn a_push_is_done_when_everything_went_as_far_as_it_goes() {
 }
 
 #[test]
+fn a_push_that_a_later_one_overtook_is_superseded_and_no_failure() {
+    let error =
+        Caught { error: "Superseded".into(), cause: r#"{"errorMessage": "main is at 1111111 now"}"#.into() };
+    let (summary, outcome) = conclude(&[], &[], Some(&error));
+    assert_eq!((summary.outcome.as_str(), summary.error.as_str()), ("superseded", ""));
+    assert_eq!(summary.cause, "main is at 1111111 now");
+    assert_eq!(outcome, Outcome::Superseded);
+}
+
+#[test]
 fn every_problem_and_failure_is_told_one_a_line() {
     let components = [
         component("a", Packaging::Rejected, &["template.yaml:3: no such type", "lockstep.toml:1: no team"]),

@@ -72,11 +72,10 @@ struct Known {
 
 impl Known {
     fn new() -> Self {
-        let image = r#"{"name":"logstash","version":"2.1.37","source_ami":"ami-0123456789abcdef0"}"#;
         Self {
             stages: Stages::parse("stages.toml", STAGES).unwrap(),
             organisation: OrganisationParameters::parse("organisation.toml", ORGANISATION).unwrap(),
-            images: vec![serde_json::from_str(image).unwrap()],
+            images: vec![crate::images::tests::known("2.1.37")],
             producers: [("logs-cache".parse().unwrap(), ["Url".to_owned(), "Arn".to_owned()].into())].into(),
             functions: FunctionLock::of_keys(SHIPPED).unwrap(),
         }

@@ -160,11 +160,11 @@ pub struct ComponentResult {
 /// What became of a push.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
-    /// `done` or `rejected`.
+    /// `done`, `superseded` (a later push overtook it) or `rejected`.
     pub outcome: String,
-    /// The error name of the execution if it is not `done`.
+    /// The error name of the execution if it was `rejected`.
     pub error: String,
-    /// Every problem and failure, one a line.
+    /// Every problem and failure, one a line; or what overtook it.
     pub cause: String,
     /// Every component.
     pub results: Vec<ComponentResult>,

@@ -13,6 +13,9 @@ pub struct Request {
     pub reference: String,
     /// The commit.
     pub commit: CommitSha,
+    /// The delivery that told of the push; without one a person asked for this very commit.
+    #[serde(default)]
+    pub delivery: Option<String>,
     /// The `release` execution.
     pub execution: String,
 }

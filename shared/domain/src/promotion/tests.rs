@@ -46,7 +46,6 @@ fn record(owner: &str, id: Option<&str>, state: ImageState) -> Image {
         source_ami: SOURCE.parse().unwrap(),
         commit: None,
         shared_with: BTreeSet::new(),
-        revoked: None,
         recorded_by: "person".into(),
         recorded_at: Timestamp::UNIX_EPOCH,
     }
@@ -175,13 +174,6 @@ fn what_cannot_leave_its_account_is_refused_before_anything_is_shared() {
 }
 
 #[test]
-fn a_revoked_image_goes_nowhere() {
-    let mut world = World::new();
-    world.record.revoked = Some("hole in it".into());
-    assert!(world.refusal().contains("revoked: hole in it"));
-}
-
-#[test]
 fn tags_are_always_in_the_same_order_and_unknown_ones_are_left_out() {
     let (name, version) = ("logstash".parse().unwrap(), "2.1.37".parse().unwrap());
     let (source, commit) = (SOURCE.parse().unwrap(), "a".repeat(40).parse().unwrap());
@@ -246,7 +238,6 @@ fn an_image_is_usable_only_if_the_ledger_and_the_account_agree() {
     let copy = ami(COPY, THERE);
     assert_eq!(unusable(&good, Some(&copy)), None);
     let told = |record: &Image, ami: Option<&Ami>| unusable(record, ami).unwrap_or_default();
-    assert!(told(&Image { revoked: Some("hole".into()), ..good.clone() }, Some(&copy)).contains("revoked"));
     assert!(told(&record(THERE, Some(COPY), ImageState::Promoting), Some(&copy)).contains("not finished"));
     assert!(told(&record(THERE, None, ImageState::Available), Some(&copy)).contains("not finished"));
     assert!(told(&good, None).contains("does not exist"));

@@ -1,5 +1,5 @@
 use super::{Key, Record};
-use crate::ids::{ComponentName, RepositoryId};
+use crate::ids::{CommitSha, ComponentName, RepositoryId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -60,6 +60,9 @@ pub struct Repository {
     /// The components found at the last push, and their folders.
     #[serde(default)]
     pub components: BTreeMap<ComponentName, String>,
+    /// The commit of the default branch that was packaged last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitSha>,
     /// The ARN of who subscribed it.
     pub added_by: String,
     /// When.

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 pub enum ImageState {
     /// A copy was started; its id may not be known yet.
     Promoting,
-    /// Usable.
+    /// All there.
     Available,
 }
 
@@ -41,9 +41,6 @@ pub struct Image {
     /// undone. Empty outside a promotion.
     #[serde(default)]
     pub shared_with: BTreeSet<AccountId>,
-    /// Why no release may use it any more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked: Option<String>,
     /// The execution or person that brought it here.
     pub recorded_by: String,
     /// When.
@@ -67,6 +64,17 @@ impl Image {
     /// Partition and sort-key prefix of one version of `name`, wherever it is.
     pub fn version_of(name: &ImageName, version: &Version) -> (String, String) {
         (format!("IMAGE#{name}"), format!("VERSION#{}#", version.sortable()))
+    }
+
+    /// Whether it is in this account and region.
+    pub fn is_at(&self, location: &Location) -> bool {
+        self.location == *location
+    }
+
+    /// Whether it is all there; whether it may be used is the version's to say, see
+    /// [`crate::images::obstacle`].
+    pub fn is_usable(&self) -> bool {
+        self.state == ImageState::Available && self.ami.is_some()
     }
 
     /// The image's ARN, which EC2's events name: `arn:aws:ec2:<region>::image/<id>`.

@@ -7,6 +7,7 @@ mod config;
 mod deployment;
 mod environment;
 mod image;
+mod image_version;
 mod inbox;
 mod release;
 mod sweep;
@@ -19,6 +20,7 @@ pub use deployment::{
 };
 pub use environment::{Deployed, Environment, Holder};
 pub use image::{Image, ImageState};
+pub use image_version::{ImageOrigin, ImageVersion, Revocation};
 pub use inbox::{Event, EventState, Outcome};
 pub use release::{BreakGlass, BuildCounter, CommitVersion, Evidence, Rejection, Release, ReleaseState};
 pub use sweep::{Leftover, SweepReport};

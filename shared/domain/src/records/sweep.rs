@@ -19,6 +19,9 @@ pub struct SweepReport {
     /// Environments that were taken from executions that had ended: `<stage>/<environment>`.
     #[serde(default)]
     pub freed: Vec<String>,
+    /// Heads of branches that no delivery had told of, each written down as a delivery of its own.
+    #[serde(default)]
+    pub found: Vec<String>,
     /// Deliveries whose release was started, because nobody had.
     #[serde(default)]
     pub released: Vec<String>,
@@ -48,6 +51,7 @@ impl SweepReport {
         Self {
             at,
             freed: Vec::new(),
+            found: Vec::new(),
             released: Vec::new(),
             finished: Vec::new(),
             removing: Vec::new(),
@@ -64,7 +68,9 @@ impl SweepReport {
 
     /// The same, short enough for an item of the table.
     pub fn bounded(mut self) -> Self {
-        for list in [&mut self.freed, &mut self.released, &mut self.finished, &mut self.removing] {
+        for list in
+            [&mut self.freed, &mut self.found, &mut self.released, &mut self.finished, &mut self.removing]
+        {
             list.truncate(Self::LINES);
         }
         self.left.truncate(Self::LINES);

@@ -1,7 +1,7 @@
 use super::*;
 use crate::approval::operation;
 use crate::ids::{DeploymentId, Digest};
-use crate::records::{ChangeSet, Decision, FailureRecord, Holder, Location, Subject};
+use crate::records::{ChangeSet, Decision, FailureRecord, Holder, Location, Record as _, Subject};
 use crate::stages::Path;
 
 fn at(minute: i64) -> Timestamp {
@@ -47,6 +47,86 @@ fn an_old_push_is_not_started_after_a_newer_one_to_the_same_place() {
     ] {
         assert_eq!(event(&accepted, &[elsewhere], at(9)), EventStep::Start);
     }
+}
+
+const HEAD: &str = "1111111111111111111111111111111111111111";
+
+fn subscribed(commit: Option<&str>) -> Repository {
+    Repository {
+        id: "github.acme.logs".parse().unwrap(),
+        base_url: "https://api.github.com".into(),
+        branch: "main".into(),
+        components: Default::default(),
+        commit: commit.map(|commit| commit.parse().unwrap()),
+        added_by: "ada".into(),
+        added_at: at(0),
+    }
+}
+
+fn seen(events: &[Event], minute: i64) -> Option<Event> {
+    unheard_of(&subscribed(None), &HEAD.parse().unwrap(), events, at(minute))
+}
+
+#[test]
+fn a_head_that_nobody_told_of_becomes_a_delivery_named_after_what_was_found() {
+    // FAILURES 52: the webhook was lost.
+    let known = [pushed("a", EventState::Finished, 0)];
+    let found = seen(&known, 30).unwrap();
+    assert_eq!((found.state, found.commit.as_str()), (EventState::Accepted, HEAD));
+    assert_eq!(found.reference, "refs/heads/main");
+    assert!(found.delivery.parse::<crate::webhook::DeliveryId>().is_ok(), "{}", found.delivery);
+    assert!(crate::token::is_client_token(&found.execution));
+    let again = seen(&known, 45).unwrap();
+    assert_eq!((again.key(), &again.execution), (found.key(), &found.execution), "two sweeps write one");
+    let later = seen(&[pushed("b", EventState::Finished, 1)], 45).unwrap();
+    assert_ne!(later.delivery, found.delivery, "after another push it is another find");
+    assert!(seen(&[], 0).is_some(), "a repository that was just subscribed has a head too");
+}
+
+#[test]
+fn a_head_that_an_event_or_the_repositorys_record_knows_is_left_alone() {
+    let head = Event { commit: HEAD.parse().unwrap(), ..pushed("b", EventState::Accepted, 1) };
+    let before = pushed("a", EventState::Finished, 0);
+    for state in [EventState::Accepted, EventState::Started, EventState::Finished] {
+        assert_eq!(seen(&[before.clone(), Event { state, ..head.clone() }], 30), None, "{state:?}");
+    }
+    let packaged = unheard_of(&subscribed(Some(HEAD)), &HEAD.parse().unwrap(), &[before], at(30));
+    assert_eq!(packaged, None, "its events expired, or a person released it");
+}
+
+#[test]
+fn only_what_was_pushed_last_and_not_superseded_is_known() {
+    let commit = |event: Event| Event { commit: HEAD.parse().unwrap(), ..event };
+    let head_first = [commit(pushed("a", EventState::Finished, 0)), pushed("b", EventState::Finished, 1)];
+    assert!(seen(&head_first, 30).is_some(), "a force-push back, whose webhook was lost");
+    let superseded = Event { end: Some(Outcome::Superseded), ..pushed("b", EventState::Finished, 1) };
+    let overtaken = [pushed("a", EventState::Finished, 0), commit(superseded)];
+    assert!(seen(&overtaken, 30).is_some(), "the git host was slow to tell where the branch is");
+    for elsewhere in [
+        Event { reference: "refs/heads/fix".into(), ..pushed("c", EventState::Finished, 2) },
+        Event { repository: "github.acme.cache".parse().unwrap(), ..pushed("c", EventState::Finished, 2) },
+    ] {
+        assert!(seen(&[commit(elsewhere)], 30).is_some(), "another place says nothing of this one");
+    }
+}
+
+#[test]
+fn a_head_that_was_seen_yields_to_its_delivery_and_never_the_reverse() {
+    let found = seen(&[], 10).unwrap();
+    assert_eq!(event(&found, std::slice::from_ref(&found), at(14)), EventStep::Leave, "it may still come");
+    assert_eq!(event(&found, std::slice::from_ref(&found), at(15)), EventStep::Start);
+    for minute in [9, 11] {
+        let delivered =
+            Event { commit: HEAD.parse().unwrap(), ..pushed("late", EventState::Accepted, minute) };
+        let both = [found.clone(), delivered.clone()];
+        assert!(matches!(event(&found, &both, at(20)), EventStep::Supersede(_)), "{minute}");
+        assert_eq!(event(&delivered, &both, at(20)), EventStep::Start, "{minute}");
+        let lost = [Event { end: Some(Outcome::Superseded), ..delivered }];
+        let lost_before = minute < 10;
+        assert_eq!(event(&found, &lost, at(20)) == EventStep::Start, lost_before, "{minute}");
+    }
+    let newer = pushed("newer", EventState::Accepted, 12);
+    assert!(matches!(event(&found, &[newer], at(20)), EventStep::Supersede(_)));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use lockstep_domain::ids::{AccountId, AmiId, DeploymentId, Digest, ImageName, Re
 use lockstep_domain::images::{ImageLock, LockedImage};
 use lockstep_domain::promotion::{Ami, AmiState, Device, Snapshot};
 use lockstep_domain::records::{
-    Config, ConfigKind, Deployment, DeploymentKind, Image, Location, Release, ReleaseState,
+    Config, ConfigKind, Deployment, DeploymentKind, Image, ImageVersion, Location, Release, ReleaseState,
 };
 use lockstep_domain::stages::Path;
 use lockstep_domain::version::Version;
@@ -292,6 +292,11 @@ impl FakeWorld {
     fn image(&self, account: &str) -> Option<Image> {
         let (name, version) = ("logstash".parse().unwrap(), "2.1.37".parse().unwrap());
         self.records.find(&Image::key_of(&name, &version, &location(account)))
+    }
+
+    pub fn version(&self) -> ImageVersion {
+        let (name, version) = ("logstash".parse().unwrap(), "2.1.37".parse().unwrap());
+        self.records.find(&ImageVersion::key_of(&name, &version)).unwrap()
     }
 
     pub fn source_record(&self) -> Image {

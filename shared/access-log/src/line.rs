@@ -1,0 +1,229 @@
+//! One line, taken apart plainly: what the fast way (`fast.rs`) must agree with.
+
+use crate::format::{Column, Format, Kind};
+use crate::time::{self, Time};
+use std::net::IpAddr;
+
+/// Why a line cannot become an event.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// There is nothing on the line.
+    #[error("the line is blank")]
+    Blank,
+    /// The line exceeds the limit.
+    #[error("the line has more than {limit} bytes")]
+    TooLong {
+        /// Bytes that a line may have.
+        limit: usize,
+    },
+    /// The object breaks off within the line, because what follows cannot be decompressed.
+    #[error("the object cannot be read beyond this point, which is within a line")]
+    CutOff,
+    /// No format was configured, the object's name tells none, and the line has the shape of none.
+    #[error("the line has the shape of no known format; configure the format if the object was renamed")]
+    UnknownFormat,
+    /// Columns are missing that lines of this format always had.
+    #[error("the line has {found} columns, and a line of format {format} has at least {wanted}")]
+    TooFewColumns {
+        /// The format that was expected.
+        format: &'static str,
+        /// How many the line has.
+        found: usize,
+        /// How many it needs.
+        wanted: usize,
+    },
+    /// A quote that opens a value is not closed.
+    #[error("column {column} begins with a quote that is not closed")]
+    UnclosedQuote {
+        /// The column's number, from 1.
+        column: usize,
+    },
+    /// A column of numbers holds something else.
+    #[error("{column} is not a number")]
+    NotANumber {
+        /// The column's name.
+        column: &'static str,
+    },
+    /// A column of addresses holds something else.
+    #[error("{column} is not an IP address and a port")]
+    NotAnAddress {
+        /// The column's name.
+        column: &'static str,
+    },
+    /// The time of the event is not a time.
+    #[error("{column} is not a time in ISO 8601")]
+    NotATime {
+        /// The column's name.
+        column: &'static str,
+    },
+}
+
+/// Whether values may stand in quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quoting {
+    /// A quote is a character like others.
+    Never,
+    /// A value that begins with a quote ends before the next one that a space or the end of the line follows. A
+    /// backslash before a quote makes it part of the value: user agents hold quotes, and AWS does not always escape.
+    Values,
+}
+
+/// The values of a line, in order, without the quotes around them.
+pub(crate) struct Tokens<'l> {
+    rest: Option<&'l [u8]>,
+    quoting: Quoting,
+}
+
+impl<'l> Tokens<'l> {
+    pub fn new(line: &'l [u8], quoting: Quoting) -> Self {
+        Self { rest: Some(line), quoting }
+    }
+
+    /// The value that ends at `end`, which a space follows or nothing.
+    fn until(&mut self, end: usize, token: &'l [u8], rest: &'l [u8]) -> &'l [u8] {
+        self.rest = rest.get(end + 1..);
+        token
+    }
+}
+
+/// A quote was opened and not closed.
+#[derive(Debug)]
+pub(crate) struct Unclosed;
+
+impl<'l> Iterator for Tokens<'l> {
+    type Item = Result<&'l [u8], Unclosed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.rest?;
+        match (self.quoting, rest) {
+            // A line that ends in a space has no further value.
+            (_, []) => {
+                self.rest = None;
+                None
+            }
+            (Quoting::Values, [b'"', quoted @ ..]) => match closing_quote(quoted) {
+                Some(end) => Some(Ok(self.until(end + 2, &quoted[..end], rest))),
+                None => {
+                    self.rest = None;
+                    Some(Err(Unclosed))
+                }
+            },
+            _ => {
+                let end = memchr::memchr(b' ', rest).unwrap_or(rest.len());
+                Some(Ok(self.until(end, &rest[..end], rest)))
+            }
+        }
+    }
+}
+
+/// Where the quote is that closes a value.
+fn closing_quote(quoted: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'"', quoted).find(|&at| {
+        let escaped = quoted[..at].iter().rev().take_while(|&&byte| byte == b'\\').count() % 2 == 1;
+        !escaped && matches!(quoted.get(at + 1), None | Some(b' '))
+    })
+}
+
+/// A value as JSON knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Value<'l> {
+    /// Any bytes.
+    Text(&'l [u8]),
+    /// The digits of a JSON number.
+    Number(&'l [u8]),
+}
+
+/// What a line says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Parsed<'l> {
+    pub time: Time<'l>,
+    /// Fields that have a value, in the order of the columns.
+    pub fields: Vec<(&'static str, Value<'l>)>,
+    /// Values of columns that are not known yet.
+    pub extra: Vec<&'l [u8]>,
+}
+
+/// Takes a line of `format` apart. `line` is without its line feed.
+pub(crate) fn parse(line: &[u8], format: Format) -> Result<Parsed<'_>, Malformed> {
+    let columns = format.columns();
+    let mut tokens = Tokens::new(line, format.quoting()).enumerate();
+    let mut fields = Vec::with_capacity(columns.len() + 2);
+    let mut event_time = None;
+    let mut found = 0;
+    for (column, (index, token)) in columns.iter().zip(tokens.by_ref()) {
+        let token = token.map_err(|Unclosed| Malformed::UnclosedQuote { column: index + 1 })?;
+        if column.kind == Kind::EventTime {
+            event_time = time::parse(token);
+        }
+        push(&mut fields, column, token)?;
+        found = index + 1;
+    }
+    let (Some(time), true) = (event_time, found >= format.columns_min()) else {
+        return Err(Malformed::TooFewColumns { format: format.name(), found, wanted: format.columns_min() });
+    };
+    let extra =
+        tokens.map(|(index, token)| token.map_err(|Unclosed| Malformed::UnclosedQuote { column: index + 1 }));
+    Ok(Parsed { time, fields, extra: extra.collect::<Result<_, _>>()? })
+}
+
+/// Adds what a column says to the fields.
+fn push<'l>(
+    fields: &mut Vec<(&'static str, Value<'l>)>,
+    column: &Column,
+    token: &'l [u8],
+) -> Result<(), Malformed> {
+    let name = column.name;
+    match (column.kind, token) {
+        (Kind::EventTime, _) if time::parse(token).is_none() => {
+            return Err(Malformed::NotATime { column: name });
+        }
+        (_, b"" | b"-") | (Kind::Seconds, b"-1") => {}
+        (Kind::EventTime | Kind::Text, _) => fields.push((name, Value::Text(token))),
+        (Kind::Number | Kind::Seconds, _) => {
+            let digits = number(token).ok_or(Malformed::NotANumber { column: name })?;
+            fields.push((name, Value::Number(digits)));
+        }
+        (Kind::Address { ip, port }, _) => {
+            let (address, number) = address(token).ok_or(Malformed::NotAnAddress { column: name })?;
+            fields.push((ip, Value::Text(address)));
+            fields.push((port, Value::Number(number)));
+        }
+    }
+    Ok(())
+}
+
+/// The most digits of a number that every reader of JSON keeps: those of a double.
+pub(crate) const DIGITS_MAX: usize = 15;
+
+/// The digits of a number as JSON writes it: leading zeros are left out. `None` if it is none, or would lose digits.
+fn number(token: &[u8]) -> Option<&[u8]> {
+    let unsigned = token.strip_prefix(b"-").unwrap_or(token);
+    let (whole, fraction) = match memchr::memchr(b'.', unsigned) {
+        Some(point) => (&unsigned[..point], Some(&unsigned[point + 1..])),
+        None => (unsigned, None),
+    };
+    let is_digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    if !is_digits(whole)
+        || !fraction.is_none_or(is_digits)
+        || whole.len() + fraction.map_or(0, <[u8]>::len) > DIGITS_MAX
+    {
+        return None;
+    }
+    let zeros = whole[..whole.len() - 1].iter().take_while(|&&digit| digit == b'0').count();
+    match (zeros, unsigned.len() == token.len()) {
+        (0, _) => Some(token),
+        (_, true) => Some(&token[zeros..]),
+        // A negative number with leading zeros would have to be written anew; nothing writes such numbers.
+        (_, false) => None,
+    }
+}
+
+/// The two parts of `192.0.2.1:443`, `2001:db8::1:443` and `[2001:db8::1]:443`.
+fn address(token: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = memchr::memrchr(b':', token)?;
+    let (ip, port) = (&token[..colon], &token[colon + 1..]);
+    let ip = ip.strip_prefix(b"[").and_then(|ip| ip.strip_suffix(b"]")).unwrap_or(ip);
+    str::from_utf8(ip).ok()?.parse::<IpAddr>().ok()?;
+    str::from_utf8(port).ok()?.parse::<u16>().ok()?;
+    Some((ip, number(port)?))
+}
