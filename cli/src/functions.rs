@@ -143,12 +143,17 @@ impl Package {
         format!("functions/{function}/{}.zip", self.digest)
     }
 
-    /// The digest in the form of Lambda's `CodeSha256`: base64 of the SHA-256.
+    /// The digest in the form of Lambda's `CodeSha256`.
     pub fn code_sha256(&self) -> String {
-        use base64::Engine as _;
-        let bytes = hex::decode(self.digest.as_str()).unwrap_or_default();
-        base64::engine::general_purpose::STANDARD.encode(bytes)
+        code_sha256(&self.digest)
     }
+}
+
+/// The digest of a zip as Lambda writes it: base64 instead of hexadecimal digits.
+pub fn code_sha256(digest: &Digest) -> String {
+    use base64::Engine as _;
+    let bytes = hex::decode(digest.as_str()).unwrap_or_default();
+    base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
 /// The binary without its symbols, by the linker's companion `strip` where there is one: a dev binary is twice as large
