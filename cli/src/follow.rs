@@ -177,8 +177,10 @@ fn title(arn: &str) -> String {
 /// What an execution works for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Scope {
-    /// One deployment or promotion of an image.
+    /// One teardown or promotion of an image.
     One(DeploymentId),
+    /// One deployment to a stage, and the images it needs.
+    Deployment(DeploymentId, StageName),
     /// Whatever was packaged by it.
     Release,
     /// One release on its way to one stage, and the images it needs.
@@ -193,6 +195,13 @@ fn scope(execution: &Execution) -> Scope {
             Ok(input) => Scope::Promotion(input.component, input.version, input.to),
             Err(_) => Scope::One(DeploymentId::of_execution(&execution.arn)),
         },
+        "lockstep-delivery-deploy" | "lockstep-promotion-deploy" => {
+            let id = DeploymentId::of_execution(&execution.arn);
+            match serde_json::from_value::<inputs::Deploy>(execution.input.clone()) {
+                Ok(input) => Scope::Deployment(id, input.stage),
+                Err(_) => Scope::One(id),
+            }
+        }
         _ => Scope::One(DeploymentId::of_execution(&execution.arn)),
     }
 }
@@ -229,6 +238,9 @@ fn began_within(deployment: &Deployment, execution: &Execution) -> bool {
 fn belongs(deployment: &Deployment, scope: &Scope, packaged: &BTreeSet<(ComponentName, Version)>) -> bool {
     match (scope, &deployment.kind, &deployment.component) {
         (Scope::One(id), ..) => deployment.id == *id,
+        (Scope::Deployment(_, stage), DeploymentKind::PromoteImage { .. }, _) => deployment.stage == *stage,
+        (Scope::Deployment(id, _), ..) => deployment.id == *id,
+        (Scope::Release, DeploymentKind::PromoteImage { .. }, _) => deployment.path == Path::Delivery,
         (Scope::Release, DeploymentKind::Deploy { .. }, Some(component)) => {
             deployment.path == Path::Delivery
                 && packaged.contains(&(component.clone(), deployment.version.clone()))
@@ -268,9 +280,11 @@ mod tests {
     }
 
     #[test]
-    fn a_deployment_is_followed_by_the_id_its_execution_gives_it() {
-        let execution = execution("lockstep-delivery-deploy", json!({}));
-        assert_eq!(scope(&execution), Scope::One(DeploymentId::of_execution(&execution.arn)));
+    fn a_deployment_is_followed_by_the_id_its_execution_gives_it_and_by_what_it_brings() {
+        let input = json!({"component": "logs", "version": "2.1.0", "stage": "ci"});
+        let execution = execution("lockstep-delivery-deploy", input);
+        let id = DeploymentId::of_execution(&execution.arn);
+        assert_eq!(scope(&execution), Scope::Deployment(id, "ci".parse().unwrap()));
     }
 
     #[test]

@@ -19,6 +19,12 @@ fn next(step: &str) -> Said {
     Answer(json!({ "next": step }))
 }
 
+/// Nothing was taken: this image is to be brought first, by an execution of this name.
+fn lacks_an_image(execution: &str) -> Said {
+    let image = json!({"image": "logstash", "version": "2.1.37", "execution": execution});
+    Answer(json!({"deployment": "d", "images": true, "missing": [image]}))
+}
+
 fn failed() -> Said {
     Error("StackFailed", "the queue exists")
 }
@@ -41,7 +47,13 @@ fn scenarios() -> Vec<Scenario> {
         of(
             "deploy",
             "has-images",
-            &[("ledger begin", &[Answer(json!({"deployment": "d", "images": true}))])],
+            &[("ledger begin", &[Answer(json!({"deployment": "d", "images": true, "missing": []}))])],
+        ),
+        of("deploy", "brings-an-image", &[("ledger begin", &[lacks_an_image("brought")])]),
+        of(
+            "deploy",
+            "cannot-bring-an-image",
+            &[("ledger begin", &[lacks_an_image("missed")]), ("image inspect", &[refused()])],
         ),
         of("deploy", "is-refused", &[("ledger begin", &[refused()])]),
         of("deploy", "fails", &[("stack execute", &[failed()])]),
@@ -65,9 +77,8 @@ fn scenarios() -> Vec<Scenario> {
             "cannot-even-withdraw",
             &[("image copy", &[failed()]), ("image discard", &[failed()]), ("image unshare", &[failed()])],
         ),
-        of("promote", "brings-image-and-release", &[]),
+        of("promote", "brings-a-release", &[]),
         of("promote", "is-refused", &[("ledger gate", &[refused()])]),
-        of("promote", "cannot-bring-the-image", &[("image inspect", &[refused()])]),
         of("release", "reaches-ci", &[]),
         of("release", "is-rejected", &[("package", &[refused()])]),
         of("release", "fails-its-test", &[("verify", &[failed()])]),

@@ -62,7 +62,7 @@ fn lists_of(count: usize) -> BTreeMap<&'static str, Value> {
     components.push(json!({"component": "untouched", "outcome": "unchanged"}));
     let items: Vec<Value> = (0..count).map(|n| json!({"execution": format!("e{n}")})).collect();
     BTreeMap::from([
-        ("states", json!({"input": {"components": components, "images": items}})),
+        ("states", json!({"input": {"components": components, "missing": items}})),
         ("component", json!({"deployments": items})),
     ])
 }

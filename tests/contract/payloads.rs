@@ -44,7 +44,7 @@ fn input_of(state: &State) -> Value {
             json!([{"component": "logs-broker", "version": "2.1.0", "outcome": "deployed"}])
         }
         ("release", "Deploy") => json!({"stage": "ci", "execution": "t1"}),
-        ("promote", "PromoteImage") => json!({"image": "logstash", "version": "2.1.37", "execution": "t2"}),
+        ("deploy", "PromoteImage") => json!({"image": "logstash", "version": "2.1.37", "execution": "t2"}),
         (_, "RecordFailure") => caught(),
         (machine, _) => input(machine),
     }

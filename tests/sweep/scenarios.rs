@@ -306,6 +306,7 @@ fn read_machines(bug: Option<Bug>) -> Machines {
             ("StackFunction", "stack"),
             ("VerifyFunction", "verify"),
             ("ImageFunction", "image"),
+            ("PromoteImageStateMachine", "promote-image"),
             ("Path", path),
         ];
         machines.add(&arn, text, &functions);

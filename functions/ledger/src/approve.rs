@@ -55,7 +55,7 @@ pub async fn retake(app: &App, id: &DeploymentId, now: Timestamp) -> Result<Begu
             environment::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
         }
     }
-    Ok(Begun { deployment: id.clone(), images: needs_images(app, deployment).await? })
+    Ok(Begun::new(id.clone(), needs_images(app, deployment).await?))
 }
 
 async fn needs_images(app: &App, deployment: &Deployment) -> Result<bool, Failure> {

@@ -1,6 +1,6 @@
 //! A deployment begins: its environment is taken, and it is written down, in one transaction.
 
-use crate::{App, load};
+use crate::{App, images, load};
 use jiff::Timestamp;
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::DeploymentId;
@@ -15,7 +15,8 @@ use lockstep_platform::ledger::{Versioned, Write};
 /// What a deployment that was taken over from is told of it.
 const TAKEN_OVER: &str = "a later deployment took the environment over";
 
-/// Takes the environment for `execution`, or finds that it did.
+/// Takes the environment for `execution`, or finds that it did. Where images are missing, it names them and takes
+/// nothing: no environment is held while they are brought.
 pub async fn begin(
     app: &App,
     execution: &str,
@@ -25,7 +26,7 @@ pub async fn begin(
 ) -> Result<Begun, Failure> {
     let id = DeploymentId::of_execution(execution);
     let release = load::release(app, &input.component, &input.version).await?.record;
-    let begun = Begun { deployment: id.clone(), images: !release.image_lock.0.is_empty() };
+    let begun = Begun::new(id.clone(), !release.image_lock.0.is_empty());
     if is_begun(app, &id).await? {
         return Ok(begun);
     }
@@ -37,6 +38,13 @@ pub async fn begin(
     let evidence = proof.evidence.as_ref();
     let broken = gate::check_evidence(&release, &stages, stage, evidence, proof.broken(), now)?.cloned();
     let mut wanted = wanted(id, execution, path, input, &release, &stages, stage, now)?;
+    // What only shows what it would do brings nothing; that an image is missing is told when the images are checked.
+    if !input.plan_only {
+        let missing = images::missing(app, execution, &release, &wanted.location).await?;
+        if !missing.is_empty() {
+            return Ok(Begun { missing, ..begun });
+        }
+    }
     wanted.break_glass = broken;
     let mut with = Vec::new();
     // What only shows what it would do enters nothing, and leaves the glass as it is.

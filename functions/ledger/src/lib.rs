@@ -11,6 +11,7 @@ mod configure;
 mod finish;
 mod gate;
 pub mod handler;
+mod images;
 mod intervene;
 mod journal;
 mod load;

@@ -19,7 +19,7 @@ pub async fn begin(
     now: Timestamp,
 ) -> Result<Begun, Failure> {
     let id = DeploymentId::of_execution(execution);
-    let begun = Begun { deployment: id.clone(), images: false };
+    let begun = Begun::new(id.clone(), false);
     if begin::is_begun(app, &id).await? {
         return Ok(begun);
     }

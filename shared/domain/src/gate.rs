@@ -7,8 +7,7 @@ use crate::images::LockedImage;
 use crate::intervene::Wish;
 use crate::payloads::inputs;
 use crate::records::{
-    BreakGlass, Deployment, DeploymentKind, Environment, Evidence, Image, ImageState, Location, Release,
-    ReleaseState,
+    BreakGlass, Deployment, DeploymentKind, Environment, Evidence, Image, Location, Release, ReleaseState,
 };
 use crate::stages::{Path, Stage, Stages};
 use jiff::{Timestamp, ToSpan};
@@ -177,8 +176,7 @@ pub fn missing_images<'a>(release: &'a Release, known: &[Image], target: &Locati
             image.name == locked.name
                 && image.version == locked.version
                 && image.location == *target
-                && image.state == ImageState::Available
-                && image.ami.is_some()
+                && image.is_usable()
         })
     };
     let wanted: BTreeMap<_, _> =

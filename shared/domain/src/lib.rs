@@ -27,6 +27,7 @@ pub mod promotion;
 pub mod protected;
 pub mod records;
 pub mod shipped;
+pub mod shipping;
 pub mod stack_plan;
 pub mod stages;
 pub mod sweep;

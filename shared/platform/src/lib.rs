@@ -40,6 +40,8 @@ pub mod probe;
 #[cfg(feature = "secretsmanager")]
 pub mod secrets;
 pub mod shell;
+#[cfg(feature = "shipper")]
+pub mod shipper;
 #[cfg(all(feature = "dynamodb", feature = "lambda", any(test, feature = "testing")))]
 pub mod testing;
 #[cfg(all(feature = "dynamodb", feature = "lambda"))]

@@ -4,10 +4,14 @@
 //! knows the executions it was told of and remembers those it was asked to start; S3 has the objects it was given;
 //! invocations of Lambda are remembered. Anything else answers 501, so that a call nobody expected fails the test.
 
+#[cfg(feature = "shipper")]
+pub mod broker;
 pub mod clock;
 #[cfg(feature = "cloudformation")]
 pub mod cloudformation;
 pub mod conformance;
+#[cfg(feature = "ec2")]
+pub mod ec2;
 
 use crate::aws::Aws;
 use aws_credential_types::Credentials;

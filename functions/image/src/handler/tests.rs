@@ -1,9 +1,9 @@
-//! The function against an EC2 in memory, with two accounts.
+//! The function against the simulated EC2, with two accounts.
 
 mod fakes;
 
 use super::*;
-use fakes::{COPY_ACCOUNT, FakeWorld, SOURCE};
+use fakes::{COPY_ACCOUNT, FakeWorld, SOURCE, SOURCE_ACCOUNT, location};
 use lockstep_domain::error::FailureKind;
 use lockstep_domain::ids::{AmiId, DeploymentId};
 use lockstep_domain::payloads::Task;
@@ -114,11 +114,11 @@ async fn an_image_is_shared_copied_compared_unshared_and_recorded() {
     assert_eq!(world.waits.registered.borrow().as_slice(), [format!("arn:aws:ec2:eu-west-1::image/{ami}")]);
     assert!(world.waits.woken.borrow().is_empty(), "it is pending: its event will tell");
     assert_eq!(ok(&world, observe()).await, next(Go::Wait));
-    world.ec2.set_state(&ami, AmiState::Available);
+    world.ec2.end(&ami, AmiState::Available);
     assert_eq!(ok(&world, observe()).await, next(Go::Compare));
     ok(&world, compare()).await;
     ok(&world, unshare()).await;
-    assert!(world.ec2.nothing_is_shared());
+    assert!(world.nothing_is_shared());
     assert!(world.source_record().shared_with.is_empty());
     let Answer::Promoted(promoted) = ok(&world, record()).await else { panic!() };
     assert_eq!(promoted.ami, ami);
@@ -133,22 +133,22 @@ async fn an_image_is_shared_copied_compared_unshared_and_recorded() {
 #[tokio::test]
 async fn the_copy_and_its_snapshots_carry_the_tags_from_the_first_moment() {
     let (world, ami) = copying().await;
-    let tags = world.ec2.tags(&ami);
+    let tags = world.ec2.ami(&ami).unwrap().tags;
     assert_eq!(tags["lockstep:image"], "logstash");
     assert_eq!(tags["source-ami"], SOURCE);
     assert_eq!(tags["deployment"], id().to_string());
-    assert_eq!(world.ec2.snapshot_tags_of(&ami)["version"], "2.1.37");
+    assert_eq!(world.snapshot_tags_of(&ami)["version"], "2.1.37");
 }
 
 #[tokio::test]
 async fn what_is_to_be_shared_is_written_down_before_it_is_shared() {
     let world = imported().await;
     inspected(&world).await;
-    world.ec2.fail_next_share.set(true);
+    world.ec2.lose_next_answer("ModifySnapshotAttribute");
     failure(&world, share()).await;
     assert_eq!(world.source_record().shared_with.len(), 1);
     ok(&world, unshare()).await;
-    assert!(world.source_record().shared_with.is_empty() && world.ec2.nothing_is_shared());
+    assert!(world.source_record().shared_with.is_empty() && world.nothing_is_shared());
 }
 
 #[tokio::test]
@@ -156,19 +156,19 @@ async fn a_copy_whose_answer_was_lost_is_not_made_twice() {
     let world = imported().await;
     inspected(&world).await;
     ok(&world, share()).await;
-    world.ec2.lose_next_answer.set(true);
+    world.ec2.lose_next_answer("CopyImage");
     assert_eq!(failure(&world, copy()).await.kind, FailureKind::Transient);
     ok(&world, copy()).await;
-    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 1);
+    assert_eq!(world.owned_by(COPY_ACCOUNT), 1);
 }
 
 #[tokio::test]
 async fn a_finished_copy_answers_at_once_when_it_is_asked_for_again() {
     let (world, ami) = copying().await;
-    world.ec2.set_state(&ami, AmiState::Available);
+    world.ec2.end(&ami, AmiState::Available);
     ok(&world, copy()).await;
     assert_eq!(world.waits.woken.borrow().len(), 1);
-    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 1);
+    assert_eq!(world.owned_by(COPY_ACCOUNT), 1);
 }
 
 #[tokio::test]
@@ -177,13 +177,13 @@ async fn an_image_that_is_not_shared_is_tried_for_a_while_and_then_given_up() {
     inspected(&world).await;
     let failure = failure(&world, copy()).await;
     assert_eq!(failure.kind, FailureKind::ImageUnusable);
-    assert_eq!(world.ec2.copies_tried.get(), 3);
+    assert_eq!(world.ec2.take_calls().iter().filter(|call| **call == "CopyImage").count(), 3);
 }
 
 #[tokio::test]
 async fn a_failed_copy_is_discarded_with_its_snapshots_and_the_sharing_undone() {
     let (world, ami) = copying().await;
-    world.ec2.set_state(&ami, AmiState::Broken("failed: no key".into()));
+    world.ec2.end(&ami, AmiState::Broken("failed: no key".into()));
     let error = failure(&world, observe()).await;
     assert_eq!(error.kind, FailureKind::ImageUnusable);
     assert!(error.message.contains("failed: no key"));
@@ -191,9 +191,9 @@ async fn a_failed_copy_is_discarded_with_its_snapshots_and_the_sharing_undone() 
         ok(&world, discard()).await;
         ok(&world, unshare()).await;
     }
-    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 0);
-    assert_eq!(world.ec2.snapshots_of_account(COPY_ACCOUNT), 0);
-    assert!(world.ec2.nothing_is_shared());
+    assert_eq!(world.owned_by(COPY_ACCOUNT), 0);
+    assert_eq!(world.snapshots_of_account(COPY_ACCOUNT), 0);
+    assert!(world.nothing_is_shared());
     assert_eq!(world.copy_record(), None);
     let caught = Caught { error: "ImageUnusable".into(), cause: "failed: no key".into() };
     let Answer::Failed(failed) = ok(&world, Request::Fail { promotion: id(), error: caught }).await else {
@@ -208,20 +208,20 @@ async fn a_copy_whose_id_was_never_learned_is_discarded_too() {
     let world = imported().await;
     inspected(&world).await;
     ok(&world, share()).await;
-    world.ec2.lose_next_answer.set(true);
+    world.ec2.lose_next_answer("CopyImage");
     failure(&world, copy()).await;
     ok(&world, discard()).await;
-    assert_eq!((world.ec2.owned_by(COPY_ACCOUNT), world.ec2.snapshots_of_account(COPY_ACCOUNT)), (0, 0));
+    assert_eq!((world.owned_by(COPY_ACCOUNT), world.snapshots_of_account(COPY_ACCOUNT)), (0, 0));
 }
 
 #[tokio::test]
 async fn a_usable_copy_is_never_discarded() {
     let (world, ami) = copying().await;
-    world.ec2.set_state(&ami, AmiState::Available);
+    world.ec2.end(&ami, AmiState::Available);
     ok(&world, observe()).await;
     ok(&world, record()).await;
     ok(&world, discard()).await;
-    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 1);
+    assert_eq!(world.owned_by(COPY_ACCOUNT), 1);
 }
 
 #[tokio::test]
@@ -229,14 +229,14 @@ async fn discarding_before_anything_was_copied_does_nothing() {
     let world = imported().await;
     inspected(&world).await;
     ok(&world, discard()).await;
-    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 0);
-    assert_eq!(world.ec2.deregistered.get(), 0);
+    assert_eq!(world.owned_by(COPY_ACCOUNT), 0);
+    assert!(!world.ec2.take_calls().contains(&"DeregisterImage"));
 }
 
 #[tokio::test]
 async fn a_copy_that_differs_is_refused() {
     let (world, ami) = copying().await;
-    world.ec2.set_state(&ami, AmiState::Available);
+    world.ec2.end(&ami, AmiState::Available);
     world.ec2.change(&ami, |ami| ami.architecture = "x86_64".into());
     let failure = failure(&world, compare()).await;
     assert!(failure.message.contains("the architecture is x86_64, not arm64"), "{}", failure.message);
@@ -252,7 +252,7 @@ async fn a_copy_is_recorded_only_if_it_is_usable() {
 #[tokio::test]
 async fn an_image_that_is_there_already_is_not_copied_again() {
     let (world, ami) = copying().await;
-    world.ec2.set_state(&ami, AmiState::Available);
+    world.ec2.end(&ami, AmiState::Available);
     ok(&world, observe()).await;
     ok(&world, record()).await;
     let other = "arn:other";
@@ -262,7 +262,7 @@ async fn an_image_that_is_there_already_is_not_copied_again() {
         panic!()
     };
     assert_eq!(promoted.ami, ami);
-    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 1);
+    assert_eq!(world.owned_by(COPY_ACCOUNT), 1);
 }
 
 #[tokio::test]
@@ -279,8 +279,8 @@ async fn two_promotions_of_one_version_do_not_make_two_copies() {
     let copy = Request::Copy { promotion: taken_over.promotion.clone(), task: task() };
     ok(&world, copy).await;
     assert_eq!(world.copy_record().unwrap().ami, Some(ami.clone()));
-    assert_eq!(world.ec2.owned_by(COPY_ACCOUNT), 1);
-    world.ec2.set_state(&ami, AmiState::Available);
+    assert_eq!(world.owned_by(COPY_ACCOUNT), 1);
+    world.ec2.end(&ami, AmiState::Available);
     ok(&world, Request::Compare { promotion: taken_over.promotion }).await;
     assert_eq!(failure(&world, observe()).await.kind, FailureKind::Superseded);
 }
@@ -296,7 +296,7 @@ async fn an_image_nobody_imported_is_not_found() {
 async fn a_snapshot_under_the_key_that_aws_manages_is_explained() {
     let world = imported().await;
     inspected(&world).await;
-    world.ec2.refuse_shares.set(true);
+    world.ec2.encrypt(&SOURCE.parse().unwrap(), None);
     let failure = failure(&world, share()).await;
     assert_eq!(failure.kind, FailureKind::ImageUnusable);
     assert!(failure.message.contains("key that AWS manages"), "{}", failure.message);
@@ -307,7 +307,7 @@ async fn importing_tags_and_records_the_image_and_again_changes_nothing() {
     let world = imported().await;
     let first = world.source_record();
     assert_eq!((first.state, first.ami.as_ref().unwrap().as_str()), (ImageState::Available, SOURCE));
-    assert_eq!(world.ec2.tags(&SOURCE.parse().unwrap())["version"], "2.1.37");
+    assert_eq!(world.ec2.ami(&SOURCE.parse().unwrap()).unwrap().tags["version"], "2.1.37");
     ok(&world, import(SOURCE)).await;
     assert_eq!(world.source_record(), first);
 }
@@ -315,10 +315,10 @@ async fn importing_tags_and_records_the_image_and_again_changes_nothing() {
 #[tokio::test]
 async fn a_version_is_never_given_to_a_second_image() {
     let world = imported().await;
-    let other = world.ec2.register("111111111111");
+    let other = world.ec2.register(&location(SOURCE_ACCOUNT));
     let failure = failure(&world, import(other.as_str())).await;
     assert!(failure.message.contains("never given twice"), "{}", failure.message);
-    assert!(!world.ec2.tags(&other).contains_key("version"));
+    assert!(!world.ec2.ami(&other).unwrap().tags.contains_key("version"));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod approvals;
 mod configuration;
 mod deployments;
+mod images;
 mod interventions;
 mod pushes;
 mod teardowns;

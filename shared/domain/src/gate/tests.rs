@@ -2,6 +2,7 @@ use super::*;
 use crate::ids::Digest;
 use crate::images::ImageLock;
 use crate::records::DeploymentKind;
+use crate::records::ImageState;
 use std::collections::BTreeSet;
 
 const STAGES: &str = r#"

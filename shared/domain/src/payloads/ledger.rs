@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Request {
-    /// Take the environment for this execution. Answers [`Begun`].
+    /// Take the environment for this execution, if every image is there. Answers [`Begun`].
     Begin {
         /// The execution.
         execution: String,
@@ -53,7 +53,7 @@ pub enum Request {
         /// What went wrong.
         error: Caught,
     },
-    /// May this release go to that stage, and which images must be brought there? Answers [`Gated`].
+    /// May this release go to that stage? Answers [`Gated`].
     Gate {
         /// The execution.
         execution: String,
@@ -97,6 +97,17 @@ pub struct Begun {
     pub deployment: DeploymentId,
     /// Whether its release needs images, which must be checked.
     pub images: bool,
+    /// The images that must be brought there first, each once. Unless it is empty, nothing has begun: bring them, then
+    /// begin.
+    #[serde(default)]
+    pub missing: Vec<MissingImage>,
+}
+
+impl Begun {
+    /// A deployment that holds its environment.
+    pub fn new(deployment: DeploymentId, images: bool) -> Self {
+        Self { deployment, images, missing: Vec::new() }
+    }
 }
 
 /// A deployment has ended well.
@@ -126,15 +137,13 @@ pub struct Failed {
 /// The gate is open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gated {
-    /// The images that the target lacks; empty for a component without images.
-    pub images: Vec<GatedImage>,
     /// The name of the execution that deploys.
     pub deploy_execution: String,
 }
 
 /// An image to bring.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GatedImage {
+pub struct MissingImage {
     /// The image.
     pub image: ImageName,
     /// Its version.

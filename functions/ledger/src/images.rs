@@ -1,0 +1,33 @@
+//! What a deployment needs to know of images.
+
+use crate::App;
+use lockstep_domain::error::Failure;
+use lockstep_domain::gate::missing_images;
+use lockstep_domain::payloads::ledger::MissingImage;
+use lockstep_domain::records::{Image, Location, Release};
+use lockstep_domain::token::client_token;
+use lockstep_platform::ledger::Order;
+
+/// The most accounts and regions that one version of an image is in.
+const COPIES: usize = 1000;
+
+/// The images of `release` that are not at `target` yet, each with the name of the execution that brings it.
+pub async fn missing(
+    app: &App,
+    execution: &str,
+    release: &Release,
+    target: &Location,
+) -> Result<Vec<MissingImage>, Failure> {
+    let mut known = Vec::new();
+    for locked in release.image_lock.0.values() {
+        let (pk, prefix) = Image::version_of(&locked.name, &locked.version);
+        let found = app.ledger.list::<Image>(&pk, &prefix, Order::Oldest, COPIES).await?;
+        known.extend(found.into_iter().map(|image| image.record));
+    }
+    let missing = missing_images(release, &known, target).into_iter().map(|image| MissingImage {
+        image: image.name.clone(),
+        version: image.version.clone(),
+        execution: client_token(execution, &format!("image/{}@{}", image.name, image.version), 1),
+    });
+    Ok(missing.collect())
+}

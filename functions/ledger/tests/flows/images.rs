@@ -1,0 +1,77 @@
+//! Images: what a deployment lacks.
+
+use super::world::{World, at, deploy, execution};
+use lockstep_domain::ids::LogicalId;
+use lockstep_domain::images::{ImageLock, LockedImage};
+use lockstep_domain::payloads::inputs;
+use lockstep_domain::records::{Image, ImageState, Location, Release};
+use lockstep_domain::stages::Path;
+
+const SOURCE: &str = "ami-0123456789abcdef0";
+
+/// A published release that needs `logstash@2.1.0`.
+async fn with_an_image(world: &World, passed: &[&str]) -> Release {
+    let mut release = world.published("1.0.0", passed).await;
+    let parameter: LogicalId = "ImageId".parse().unwrap();
+    let locked = LockedImage {
+        parameter: parameter.clone(),
+        name: "logstash".parse().unwrap(),
+        version: "2.1.0".parse().unwrap(),
+        commit: None,
+        source_ami: SOURCE.parse().unwrap(),
+    };
+    let stored = world.versioned::<Release>(&Release::key_of(&release.component, &release.version)).await;
+    release.image_lock = ImageLock([(parameter, locked)].into());
+    world.ledger.replace(&stored, release.clone()).await.unwrap();
+    release
+}
+
+fn image(account: &str) -> Image {
+    Image {
+        name: "logstash".parse().unwrap(),
+        version: "2.1.0".parse().unwrap(),
+        location: Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+        state: ImageState::Available,
+        ami: Some(SOURCE.parse().unwrap()),
+        snapshots: Default::default(),
+        source_ami: SOURCE.parse().unwrap(),
+        commit: None,
+        shared_with: Default::default(),
+        recorded_by: "e".into(),
+        recorded_at: at(0),
+    }
+}
+
+#[tokio::test]
+async fn on_both_paths_missing_images_are_named_before_the_environment_is_taken() {
+    let world = World::new().await;
+    with_an_image(&world, &["test", "ci"]).await;
+    for (path, stage, account) in
+        [(Path::Delivery, "ci", "111111111111"), (Path::Promotion, "production", "222222222222")]
+    {
+        let begun = world.begin(stage, path, deploy("1.0.0", stage)).await.unwrap();
+        let [missing] = begun.missing.as_slice() else { panic!("{begun:?}") };
+        assert_eq!((missing.image.as_str(), missing.version.to_string()), ("logstash", "2.1.0".to_owned()));
+        assert_ne!(missing.execution, execution(stage));
+        assert_eq!(
+            world.begin(stage, path, deploy("1.0.0", stage)).await.unwrap(),
+            begun,
+            "the same name again"
+        );
+        assert!(world.find_environment(stage).await.is_none());
+
+        world.ledger.insert(&image(account)).await.unwrap();
+        let begun = world.begin(stage, path, deploy("1.0.0", stage)).await.unwrap();
+        assert!(begun.images && begun.missing.is_empty(), "{begun:?}");
+        assert!(world.environment(stage).await.holder.is_some());
+    }
+}
+
+#[tokio::test]
+async fn what_only_shows_what_it_would_do_brings_nothing() {
+    let world = World::new().await;
+    with_an_image(&world, &["test"]).await;
+    let input = inputs::Deploy { plan_only: true, ..deploy("1.0.0", "ci") };
+    let begun = world.begin("a", Path::Delivery, input).await.unwrap();
+    assert!(begun.images && begun.missing.is_empty(), "{begun:?}");
+}

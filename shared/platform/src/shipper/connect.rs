@@ -1,0 +1,112 @@
+//! Connections to a broker, with TLS or without.
+
+use super::Trouble;
+use lockstep_domain::error::Failure;
+use lockstep_domain::shipping::{Lost, Target};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// A connection that bytes go through both ways.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {
+    /// What went wrong with its socket since somebody asked.
+    fn take_error(&self) -> io::Result<Option<io::Error>>;
+}
+
+impl Duplex for TcpStream {
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        TcpStream::take_error(self)
+    }
+}
+
+impl Duplex for TlsStream<TcpStream> {
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.get_ref().0.take_error()
+    }
+}
+
+/// What TLS needs to know of one broker.
+pub(super) struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl Tls {
+    /// Trusts `authority`, or else the public authorities, for the name of `target`.
+    pub(super) fn new(target: &Target, authority: Option<&str>) -> Result<Self, Failure> {
+        let rejected = |why: String| Failure::rejected(format!("TLS to the broker {target}: {why}"));
+        let name = ServerName::try_from(target.host.clone())
+            .map_err(|_| rejected("its name is none that a certificate can have".to_owned()))?;
+        let roots = match authority {
+            Some(pem) => private_roots(pem).map_err(rejected)?,
+            None => public_roots(),
+        };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| rejected(error.to_string()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+    }
+}
+
+fn private_roots(pem: &str) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        let certificate = certificate.map_err(|_| "the certificate of its authority is no PEM".to_owned())?;
+        roots.add(certificate).map_err(|_| "the certificate of its authority cannot be read".to_owned())?;
+    }
+    if roots.is_empty() {
+        return Err("no certificate of an authority is given".to_owned());
+    }
+    Ok(roots)
+}
+
+fn public_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+    roots
+}
+
+/// A connection to `target` that is there: TCP is connected, and TLS agreed upon, before anybody can write.
+pub(super) async fn connect(
+    target: &Target,
+    tls: Option<&Tls>,
+    patience: Duration,
+) -> Result<Box<dyn Duplex>, Trouble> {
+    match timeout(patience, open(target, tls)).await {
+        Ok(opened) => opened,
+        Err(_) => Err(Lost::Unreachable(format!("no answer within {:.0} s", patience.as_secs_f64())).into()),
+    }
+}
+
+async fn open(target: &Target, tls: Option<&Tls>) -> Result<Box<dyn Duplex>, Trouble> {
+    let unreachable = |error: io::Error| Lost::Unreachable(error.to_string());
+    let stream = TcpStream::connect((target.host.as_str(), target.port)).await.map_err(unreachable)?;
+    // Whole batches are written; nothing is gained by holding their ends back.
+    stream.set_nodelay(true).map_err(unreachable)?;
+    let Some(tls) = tls else { return Ok(Box::new(stream)) };
+    match tls.connector.connect(tls.name.clone(), stream).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) => Err(refusal(&error).unwrap_or_else(|| unreachable(error).into())),
+    }
+}
+
+/// A certificate that is not trusted will not be trusted the next time either.
+fn refusal(error: &io::Error) -> Option<Trouble> {
+    match error.get_ref()?.downcast_ref()? {
+        rustls::Error::InvalidCertificate(why) => {
+            Some(Trouble::Refused(format!("shows a certificate that is not trusted: {why:?}")))
+        }
+        _ => None,
+    }
+}

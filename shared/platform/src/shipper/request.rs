@@ -1,0 +1,98 @@
+//! A connection that carries HTTP requests, one at a time.
+
+use super::connect::Duplex;
+use super::{Came, Trouble};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use lockstep_domain::shipping::{Answered, BodyShape, Lost, Target, Window, body, judge};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// How much of an answer's body is read away so that the connection can be used again.
+const ANSWER_BYTES: usize = 64 << 10;
+
+/// A connection to an HTTP server.
+pub(super) struct HttpLink {
+    sender: SendRequest<Full<Bytes>>,
+    driver: JoinHandle<()>,
+    target: Target,
+    shape: BodyShape,
+    /// Whether a request was made over it.
+    used: bool,
+}
+
+impl HttpLink {
+    /// Prepares `stream` for requests.
+    pub(super) async fn open(
+        stream: Box<dyn Duplex>,
+        target: &Target,
+        shape: BodyShape,
+    ) -> Result<Self, Trouble> {
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        // Its errors are told to whoever waits for an answer.
+        let driver = tokio::spawn(async move { drop(connection.await) });
+        Ok(Self { sender, driver, target: target.clone(), shape, used: false })
+    }
+
+    /// Sends what is unsent, one request after the other; each must be answered within `stall`.
+    pub(super) async fn run(&mut self, window: &mut Window, stall: Duration) -> Result<Came, Trouble> {
+        while let Some((batch, skip)) = window.unsent() {
+            if self.sender.ready().await.is_err() {
+                // After an answer a server may close; before the first one it takes nothing.
+                return if self.used { Ok(Came::ToItsEnd) } else { Err(Lost::Closed.into()) };
+            }
+            let request = self.request(body(batch, skip, self.shape))?;
+            window.sent();
+            self.used = true;
+            let answer = timeout(stall, self.sender.send_request(request)).await;
+            let answer = answer.map_err(|_| Lost::Stalled)?.map_err(broken)?;
+            self.judge(answer, window, stall).await?;
+        }
+        Ok(Came::There)
+    }
+
+    fn request(&self, body: Vec<u8>) -> Result<Request<Full<Bytes>>, Trouble> {
+        Request::post(&self.target.path)
+            .header(HOST, self.target.to_string())
+            .header(CONTENT_TYPE, HeaderValue::from_static(self.shape.content_type()))
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| Trouble::Refused(format!("cannot be asked: {error}")))
+    }
+
+    async fn judge(
+        &self,
+        answer: Response<Incoming>,
+        window: &mut Window,
+        stall: Duration,
+    ) -> Result<(), Trouble> {
+        let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        match judge(answer.status().as_u16(), after) {
+            Answered::Taken => {
+                window.acknowledge_all();
+                // A body that goes on and on ends the connection, not the delivery.
+                let body = Limited::new(answer.into_body(), ANSWER_BYTES).collect();
+                if !matches!(timeout(stall, body).await, Ok(Ok(_))) {
+                    self.driver.abort();
+                }
+                Ok(())
+            }
+            Answered::Later(lost) => Err(lost.into()),
+            Answered::Refused(status) => Err(Trouble::Refused(format!("answers {status} and takes nothing"))),
+        }
+    }
+}
+
+impl Drop for HttpLink {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+fn broken(error: hyper::Error) -> Trouble {
+    Lost::Broken(error.to_string()).into()
+}

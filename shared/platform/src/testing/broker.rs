@@ -1,0 +1,407 @@
+//! A log broker on the loopback address, for tests: it takes events as Logstash does, or behaves as badly as networks do.
+//!
+//! It has taken an event only when it has told so: before it acknowledges, or before it closes after the sender did.
+//! Whatever else it has read is forgotten, which is the worst that a broker can do. Its sockets block and its threads
+//! are its own, so that nothing of the runtime under test helps or hinders it.
+
+use flate2::read::ZlibDecoder;
+use lockstep_domain::shipping::Protocol;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde::de::IgnoredAny;
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// How one connection is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// As it should be.
+    Honest,
+    /// As it should be, but nobody is there for a while.
+    AcceptsLate(Duration),
+    /// Closes after it has read so many bytes.
+    ClosesAfter(usize),
+    /// Resets the connection after it has read so many bytes.
+    ResetsAfter(usize),
+    /// Neither reads nor says anything any more after so many bytes.
+    StallsAfter(usize),
+    /// Says after so many bytes that it will say nothing more, and reads on.
+    HalfClosesAfter(usize),
+    /// Acknowledges all but the last event of a window, and closes. Beats only.
+    AcknowledgesPartly,
+    /// Acknowledges each event of a window on its own, each number in pieces. Beats only.
+    AcknowledgesEach,
+    /// Says so many times that it is still at work before it acknowledges. Beats only.
+    KeepsAlive(u32),
+    /// Acknowledges an event that it was not sent. Beats only.
+    AcknowledgesAhead,
+    /// Answers each request with this status, and takes nothing. HTTP only.
+    Answers(u16),
+}
+
+impl Manner {
+    fn limit(self) -> usize {
+        match self {
+            Self::ClosesAfter(bytes)
+            | Self::ResetsAfter(bytes)
+            | Self::StallsAfter(bytes)
+            | Self::HalfClosesAfter(bytes) => bytes,
+            _ => usize::MAX,
+        }
+    }
+}
+
+/// What is done with each event that is taken.
+pub type Sink = Box<dyn FnMut(&[u8]) + Send>;
+
+/// The broker. Dropping it ends its threads.
+pub struct Broker {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    listening: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    protocol: Protocol,
+    tls: Option<Arc<ServerConfig>>,
+    manners: Mutex<VecDeque<Manner>>,
+    sink: Mutex<Sink>,
+    connections: AtomicU32,
+    ended: AtomicBool,
+    end: (Mutex<bool>, Condvar),
+}
+
+impl Broker {
+    /// Listens on a free port. The first connections are treated as `manners` say, later ones honestly; what is taken
+    /// goes to `sink`.
+    ///
+    /// # Panics
+    /// If there is no port on the loopback address: then no test can run.
+    #[expect(clippy::expect_used, reason = "a test's ground either stands or does not")]
+    pub fn start(
+        protocol: Protocol,
+        tls: Option<Arc<ServerConfig>>,
+        manners: impl IntoIterator<Item = Manner>,
+        sink: Sink,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port on the loopback address");
+        let address = listener.local_addr().expect("its address");
+        let shared = Arc::new(Shared {
+            protocol,
+            tls,
+            manners: Mutex::new(manners.into_iter().collect()),
+            sink: Mutex::new(sink),
+            connections: AtomicU32::new(0),
+            ended: AtomicBool::new(false),
+            end: (Mutex::new(false), Condvar::new()),
+        });
+        let listening = thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.listen(&listener)
+        });
+        Self { address, shared, listening: Some(listening) }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its URL, as a target is written.
+    pub fn url(&self) -> String {
+        let scheme = match (self.shared.protocol, self.shared.tls.is_some()) {
+            (Protocol::JsonLines, false) => "tcp",
+            (Protocol::JsonLines, true) => "tcp+tls",
+            (Protocol::Beats, false) => "beats",
+            (Protocol::Beats, true) => "beats+tls",
+            (Protocol::Http(_), false) => "http",
+            (Protocol::Http(_), true) => "https",
+        };
+        // A certificate has a name.
+        format!("{scheme}://localhost:{}", self.address.port())
+    }
+
+    /// How many connections it accepted.
+    pub fn connections(&self) -> u32 {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// Treats the next connections as `manners` say, after those that were told before.
+    pub fn expect(&self, manners: impl IntoIterator<Item = Manner>) {
+        lock(&self.shared.manners).extend(manners);
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::SeqCst);
+        *lock(&self.shared.end.0) = true;
+        self.shared.end.1.notify_all();
+        // Wakes whoever accepts.
+        drop(TcpStream::connect(self.address));
+        if let Some(listening) = self.listening.take() {
+            drop(listening.join());
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+trait Stream: Read + Write {
+    /// Says that nothing more will come. Over TLS that is a word of its own, which dropping the stream would not say.
+    fn close(&mut self) -> io::Result<()>;
+}
+
+impl Stream for TcpStream {
+    fn close(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+impl Stream for StreamOwned<ServerConnection, TcpStream> {
+    fn close(&mut self) -> io::Result<()> {
+        self.conn.send_close_notify();
+        self.flush()?;
+        self.sock.shutdown(Shutdown::Write)
+    }
+}
+
+impl Shared {
+    fn listen(self: &Arc<Self>, listener: &TcpListener) {
+        while let Ok((socket, _)) = listener.accept() {
+            if self.ended.load(Ordering::SeqCst) {
+                return;
+            }
+            self.connections.fetch_add(1, Ordering::SeqCst);
+            let manner = lock(&self.manners).pop_front().unwrap_or(Manner::Honest);
+            if let Manner::AcceptsLate(late) = manner {
+                self.wait(Some(late));
+            }
+            let shared = Arc::clone(self);
+            thread::spawn(move || shared.treat(socket, manner));
+        }
+    }
+
+    /// Waits for the end, at most so long.
+    fn wait(&self, most: Option<Duration>) {
+        let (ended, told) = &self.end;
+        let guard = lock(ended);
+        match most {
+            Some(most) => drop(told.wait_timeout_while(guard, most, |ended| !*ended)),
+            None => drop(told.wait_while(guard, |ended| !*ended)),
+        }
+    }
+
+    fn treat(&self, socket: TcpStream, manner: Manner) {
+        let Ok(raw) = socket.try_clone() else { return };
+        let stream: Box<dyn Stream> = match &self.tls {
+            None => Box::new(socket),
+            Some(config) => match ServerConnection::new(Arc::clone(config)) {
+                Ok(session) => Box::new(StreamOwned::new(session, socket)),
+                Err(_) => return,
+            },
+        };
+        let mut stream = Upto { stream, left: manner.limit() };
+        let served = match self.protocol {
+            Protocol::JsonLines => self.lines(&mut stream),
+            Protocol::Beats => self.beats(&mut stream, manner),
+            Protocol::Http(_) => self.http(&mut stream, manner),
+        };
+        if served.is_err() && stream.left == 0 {
+            self.misbehave(&raw, manner);
+        }
+    }
+
+    fn misbehave(&self, socket: &TcpStream, manner: Manner) {
+        match manner {
+            Manner::ResetsAfter(_) => {
+                drop(socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO)));
+            }
+            Manner::StallsAfter(_) => self.wait(None),
+            Manner::HalfClosesAfter(_) => {
+                drop(socket.shutdown(Shutdown::Write));
+                let mut rest = socket;
+                drop(io::copy(&mut rest, &mut io::sink()));
+            }
+            _ => {}
+        }
+    }
+
+    fn take(&self, events: &[Vec<u8>]) {
+        let mut sink = lock(&self.sink);
+        events.iter().for_each(|event| sink(event));
+    }
+
+    /// Logstash's `tcp` input: everything until the sender closes.
+    fn lines(&self, stream: &mut Upto) -> io::Result<()> {
+        let mut text = Vec::new();
+        stream.read_to_end(&mut text)?;
+        let lines: Vec<Vec<u8>> = text.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+        // What follows the last newline is no line.
+        self.take(&lines[..lines.len() - 1]);
+        stream.stream.close()
+    }
+
+    /// Logstash's `beats` input: window after window.
+    fn beats(&self, stream: &mut Upto, manner: Manner) -> io::Result<()> {
+        while let Some(events) = read_window(stream)? {
+            let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
+            match manner {
+                Manner::AcknowledgesPartly if count > 1 => {
+                    self.take(&events[..events.len() - 1]);
+                    acknowledge(stream, count - 1)?;
+                    stream.stream.close()?;
+                    // To close with something unread would be a reset, which overtakes the acknowledgement.
+                    return io::copy(stream, &mut io::sink()).map(drop);
+                }
+                Manner::AcknowledgesEach => {
+                    for (number, event) in (1..).zip(&events) {
+                        self.take(std::slice::from_ref(event));
+                        acknowledge(stream, number)?;
+                    }
+                    continue;
+                }
+                Manner::AcknowledgesAhead => return acknowledge(stream, count + 1),
+                Manner::KeepsAlive(times) => {
+                    for _ in 0..times {
+                        acknowledge(stream, 0)?;
+                    }
+                }
+                _ => {}
+            }
+            self.take(&events);
+            acknowledge(stream, count)?;
+        }
+        Ok(())
+    }
+
+    /// Logstash's `http` input: a request, an answer.
+    fn http(&self, stream: &mut Upto, manner: Manner) -> io::Result<()> {
+        while let Some(body) = read_request(stream)? {
+            if let Manner::Answers(status) = manner {
+                write!(stream, "HTTP/1.1 {status} No\r\nContent-Length: 0\r\nRetry-After: 0\r\n\r\n")?;
+                stream.flush()?;
+                continue;
+            }
+            self.take(&events_of(&body));
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
+            stream.flush()?;
+        }
+        Ok(())
+    }
+}
+
+/// A stream that fails once so many bytes were read.
+struct Upto {
+    stream: Box<dyn Stream>,
+    left: usize,
+}
+
+impl Read for Upto {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(io::Error::other("enough"));
+        }
+        let most = buffer.len().min(self.left);
+        let read = self.stream.read(&mut buffer[..most])?;
+        self.left -= read;
+        Ok(read)
+    }
+}
+
+impl Write for Upto {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// The events of the next window of Lumberjack; nothing at the end of the stream.
+fn read_window(stream: &mut Upto) -> io::Result<Option<Vec<Vec<u8>>>> {
+    let Some((b'W', count)) = read_header(stream)? else { return Ok(None) };
+    let Some((b'C', length)) = read_header(stream)? else { return Err(io::ErrorKind::InvalidData.into()) };
+    let mut compressed = vec![0; length as usize];
+    stream.read_exact(&mut compressed)?;
+    let mut frames = ZlibDecoder::new(compressed.as_slice());
+    let mut events = Vec::new();
+    for _ in 0..count {
+        let (mut header, mut length) = ([0; 6], [0; 4]);
+        frames.read_exact(&mut header)?;
+        frames.read_exact(&mut length)?;
+        let mut event = vec![0; u32::from_be_bytes(length) as usize];
+        frames.read_exact(&mut event)?;
+        events.push(event);
+    }
+    Ok(Some(events))
+}
+
+fn read_header(stream: &mut Upto) -> io::Result<Option<(u8, u32)>> {
+    let mut version = [0];
+    if stream.read(&mut version)? == 0 {
+        return Ok(None);
+    }
+    let mut rest = [0; 5];
+    stream.read_exact(&mut rest)?;
+    Ok(Some((rest[0], u32::from_be_bytes([rest[1], rest[2], rest[3], rest[4]]))))
+}
+
+/// Each byte on its own: nobody promised that they arrive together.
+fn acknowledge(stream: &mut Upto, number: u32) -> io::Result<()> {
+    for byte in [&b"2A"[..], &number.to_be_bytes()].concat() {
+        stream.write_all(&[byte])?;
+        stream.flush()?;
+    }
+    Ok(())
+}
+
+/// The body of the next request; nothing at the end of the stream.
+fn read_request(stream: &mut Upto) -> io::Result<Option<Vec<u8>>> {
+    let mut length = 0;
+    let mut reader = BufReader::with_capacity(1, stream);
+    for number in 0.. {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(None);
+        }
+        if number > 0 && line == "\r\n" {
+            break;
+        }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().unwrap_or_default();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.into_inner().read_exact(&mut body)?;
+    Ok(Some(body))
+}
+
+/// The events of a body, whichever of the two shapes it has.
+fn events_of(body: &[u8]) -> Vec<Vec<u8>> {
+    if body.first() != Some(&b'[') {
+        return body
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(<[u8]>::to_vec)
+            .collect();
+    }
+    let (mut events, mut rest) = (Vec::new(), &body[1..]);
+    loop {
+        let mut documents = serde_json::Deserializer::from_slice(rest).into_iter::<IgnoredAny>();
+        let Some(Ok(_)) = documents.next() else { return events };
+        let (event, after) = rest.split_at(documents.byte_offset());
+        events.push(event.to_vec());
+        // A comma, or the end.
+        rest = after.get(1..).unwrap_or_default();
+    }
+}

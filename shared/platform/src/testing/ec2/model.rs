@@ -1,0 +1,146 @@
+//! What EC2 and KMS hold, and who sees it since when.
+
+use jiff::{SignedDuration, Timestamp};
+use lockstep_domain::ids::AccountId;
+use lockstep_domain::promotion::{Ami, Snapshot};
+use lockstep_domain::records::Location;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How long after a change a stale read may still show what was before.
+const STALENESS: SignedDuration = SignedDuration::from_secs(10);
+
+/// An AMI.
+#[derive(Clone, Debug)]
+pub(super) struct Image {
+    /// As its owner sees it.
+    pub(super) ami: Ami,
+    pub(super) name: String,
+    pub(super) location: Location,
+    /// The accounts that may launch it, and since when.
+    pub(super) shared_with: BTreeMap<AccountId, Timestamp>,
+    /// When it was registered.
+    pub(super) since: Timestamp,
+    /// When it is not pending any more, and what it is then: nothing wrong, or this.
+    pub(super) ends: Option<(Timestamp, Option<String>)>,
+    pub(super) is_protected: bool,
+    /// What uses it, such as the ARN of a launch template.
+    pub(super) references: BTreeSet<String>,
+}
+
+/// A snapshot.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    pub(super) snapshot: Snapshot,
+    pub(super) location: Location,
+    /// The accounts that may read it, and since when.
+    pub(super) shared_with: BTreeMap<AccountId, Timestamp>,
+    pub(super) tags: BTreeMap<String, String>,
+}
+
+/// A KMS key.
+#[derive(Clone, Debug)]
+pub(super) struct Key {
+    pub(super) location: Location,
+    pub(super) is_managed_by_aws: bool,
+    /// The other accounts that its policy lets use it.
+    pub(super) users: BTreeSet<AccountId>,
+    /// The accounts that a grant lets use it, by the grant's id.
+    pub(super) grants: BTreeMap<String, AccountId>,
+}
+
+impl Key {
+    pub(super) fn is_usable_by(&self, account: &AccountId) -> bool {
+        let own = self.location.account == *account;
+        let granted = self.grants.values().any(|grantee| grantee == account);
+        own || (!self.is_managed_by_aws && (self.users.contains(account) || granted))
+    }
+}
+
+/// Whether a permission given at `since` is seen everywhere at `now`.
+fn is_seen(since: Option<&Timestamp>, lag: Duration, now: Timestamp) -> bool {
+    since.is_some_and(|since| *since + lag <= now)
+}
+
+impl Image {
+    /// Whether `account` sees it at `now`: its own, or what is shared with it.
+    pub(super) fn is_seen_by(&self, account: &AccountId, lag: Duration, now: Timestamp) -> bool {
+        let own = self.location.account == *account && self.since + lag <= now;
+        own || is_seen(self.shared_with.get(account), lag, now)
+    }
+
+    /// As `account` sees it: tags are those of the owner and stay with it.
+    pub(super) fn seen_by(&self, account: &AccountId) -> Ami {
+        let mut ami = self.ami.clone();
+        if self.location.account != *account {
+            ami.tags.clear();
+        }
+        ami
+    }
+}
+
+impl Stored {
+    pub(super) fn is_read_by(&self, account: &AccountId, lag: Duration, now: Timestamp) -> bool {
+        self.location.account == *account || is_seen(self.shared_with.get(account), lag, now)
+    }
+}
+
+/// Records, each with what it was before its last change.
+#[derive(Clone, Debug)]
+pub(super) struct Shelf<T> {
+    now: BTreeMap<String, T>,
+    past: BTreeMap<String, (Timestamp, Option<T>)>,
+}
+
+impl<T> Default for Shelf<T> {
+    fn default() -> Self {
+        Self { now: BTreeMap::new(), past: BTreeMap::new() }
+    }
+}
+
+impl<T: Clone> Shelf<T> {
+    pub(super) fn get(&self, id: &str) -> Option<&T> {
+        self.now.get(id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.now.values()
+    }
+
+    /// Puts a record there, or changes it.
+    pub(super) fn put(&mut self, id: &str, record: T, at: Timestamp) {
+        self.remember(id, at);
+        self.now.insert(id.to_owned(), record);
+    }
+
+    /// Changes a record that is there.
+    pub(super) fn change(&mut self, id: &str, at: Timestamp, change: impl FnOnce(&mut T)) {
+        self.remember(id, at);
+        if let Some(record) = self.now.get_mut(id) {
+            change(record);
+        }
+    }
+
+    /// Takes a record away.
+    pub(super) fn remove(&mut self, id: &str, at: Timestamp) {
+        self.remember(id, at);
+        self.now.remove(id);
+    }
+
+    fn remember(&mut self, id: &str, at: Timestamp) {
+        match self.past.get(id) {
+            Some((then, _)) if *then == at => {}
+            _ => drop(self.past.insert(id.to_owned(), (at, self.now.get(id).cloned()))),
+        }
+    }
+
+    /// Every record as it is, or, to a stale read at `now`, as it was a moment ago.
+    pub(super) fn seen(&self, stale: bool, now: Timestamp) -> Vec<T> {
+        let ids: BTreeSet<&String> = self.now.keys().chain(self.past.keys()).collect();
+        let seen = ids.into_iter().filter_map(|id| match self.past.get(id) {
+            Some((at, before)) if stale && now.duration_since(*at) < STALENESS => before.as_ref(),
+            _ => self.now.get(id),
+        });
+        seen.cloned().collect()
+    }
+}
