@@ -2,11 +2,14 @@
 
 use crate::policy::all_statements;
 use crate::stack::{REGION, Stack, repository};
+use jiff::Timestamp;
 use lockstep_domain::archive::Files;
+use lockstep_domain::function_code::FunctionLock;
 use lockstep_domain::ids::{ComponentName, LogicalId, StageName};
+use lockstep_domain::images::ImageVersionState;
 use lockstep_domain::packaging::{self, World};
 use lockstep_domain::parameters::{ComponentParameters, Layers, OrganisationParameters};
-use lockstep_domain::shipped::FunctionLock;
+use lockstep_domain::records::{ImageOrigin, ImageVersion};
 use lockstep_domain::stages::Stages;
 use lockstep_domain::template::Template;
 use serde_json::Value;
@@ -156,15 +159,29 @@ fn boot_scripts(stack: &Stack) -> Vec<String> {
         .collect()
 }
 
+/// A version that may be used.
+fn image(name: &str) -> ImageVersion {
+    ImageVersion {
+        name: name.parse().unwrap(),
+        version: "2.1.0".parse().unwrap(),
+        state: ImageVersionState::Usable,
+        why: None,
+        revoked: None,
+        origin: ImageOrigin::Imported { commit: None },
+        source_ami: Some("ami-0123456789abcdef0".parse().unwrap()),
+        required: BTreeSet::new(),
+        expires_at: None,
+        retiring_since: None,
+        recorded_by: "arn".to_owned(),
+        recorded_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
 #[test]
 fn every_component_is_packaged_with_nothing_left_open() {
     let (stages, organisation) = (stages(), organisation());
     let functions = FunctionLock::of_keys(SHIPPED).unwrap();
-    let images = ["logstash", "elasticsearch"].map(|name| {
-        let version =
-            serde_json::json!({"name": name, "version": "2.1.0", "source_ami": "ami-0123456789abcdef0"});
-        serde_json::from_value(version).unwrap()
-    });
+    let images = ["logstash", "elasticsearch"].map(image);
     let producers: BTreeMap<ComponentName, BTreeSet<String>> = FOLDERS
         .iter()
         .map(|folder| {

@@ -10,13 +10,13 @@ use crate::wire::{Wire, Written};
 use jiff::Timestamp;
 use lockstep_domain::checks::{Admission, Peer};
 use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::function_code::FunctionCode;
 use lockstep_domain::hints::ended_operation;
 use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::payloads;
 use lockstep_domain::records::{
     Decision, Deployment, DeploymentState, Environment, Location, Release, Subject,
 };
-use lockstep_domain::shipped::FunctionCode;
 use lockstep_domain::stages::Path;
 use lockstep_domain::version::Version;
 use lockstep_ledger::App;

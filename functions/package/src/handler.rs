@@ -6,13 +6,13 @@ use crate::release::{self, Fate, Making};
 use crate::world::{self, Surroundings};
 use jiff::Timestamp;
 use lockstep_domain::error::{Failure, Problem};
+use lockstep_domain::function_code::lock_digest;
 use lockstep_domain::ids::ComponentName;
 use lockstep_domain::packaging::{BranchKind, Package, next_version, plan};
 use lockstep_domain::payloads::package::{Component, Request, Response};
 use lockstep_domain::records::{
     BuildCounter, CommitVersion, Evidence, Record, Release, ReleaseState, Repository,
 };
-use lockstep_domain::shipped::lock_digest;
 use lockstep_domain::version::Version;
 
 /// Packages every component of a commit.

@@ -2,9 +2,9 @@
 
 use crate::source::{Fetched, fetch};
 use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::function_code::FunctionLock;
 use lockstep_domain::ids::CommitSha;
 use lockstep_domain::records::{Key, Record, Repository};
-use lockstep_domain::shipped::FunctionLock;
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};

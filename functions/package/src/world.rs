@@ -3,12 +3,12 @@
 use crate::commit::Source;
 use crate::ports::Ports;
 use lockstep_domain::error::{Failure, Problem};
+use lockstep_domain::function_code::FunctionLock;
 use lockstep_domain::ids::{ComponentName, ImageName};
 use lockstep_domain::manifest::{self, Manifest};
 use lockstep_domain::packaging;
 use lockstep_domain::parameters::{ComponentParameters, Layers, OrganisationParameters, references};
 use lockstep_domain::records::{Config, ConfigKind, ImageVersion, Release, ReleaseState};
-use lockstep_domain::shipped::FunctionLock;
 use lockstep_domain::stages::Stages;
 use lockstep_domain::template::Template;
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,6 +5,7 @@ use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use lockstep_domain::archive::{Limits, unpack};
 use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::function_code::FunctionLock;
 use lockstep_domain::ids::{CommitSha, Digest};
 use lockstep_domain::images::ImageVersionState;
 use lockstep_domain::payloads::package::{Component, Outcome, Request, Response};
@@ -12,7 +13,6 @@ use lockstep_domain::records::{
     Config, ConfigKind, Evidence, ImageOrigin, ImageVersion, Key, Record, Rejection, Release, ReleaseState,
     Repository, Revocation,
 };
-use lockstep_domain::shipped::FunctionLock;
 use lockstep_package::handler::handle;
 use lockstep_package::ports::Ports;
 use lockstep_package::source::Fetched;

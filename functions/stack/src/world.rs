@@ -3,9 +3,9 @@
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use lockstep_domain::error::Failure;
+use lockstep_domain::function_code::{FunctionCode, MAX_ZIP_BYTES};
 use lockstep_domain::ids::Digest;
 use lockstep_domain::records::Location;
-use lockstep_domain::shipped::{FunctionCode, MAX_ZIP_BYTES};
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::buckets;

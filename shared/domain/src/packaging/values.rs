@@ -3,12 +3,12 @@
 use super::Planner;
 use super::judge::declares;
 use crate::error::Problem;
+use crate::function_code::FunctionLock;
 use crate::ids::{AmiId, CommitSha, FunctionName, LogicalId};
 use crate::manifest::Manifest;
 use crate::parameters::{
     ComponentParameters, Layers, OutputName, Request, functions, misplaced_in, missing, rehearse,
 };
-use crate::shipped::FunctionLock;
 use crate::stages::{Stage, Stages};
 use crate::template::Template;
 use crate::toml_file::suggestion;

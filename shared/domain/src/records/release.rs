@@ -123,7 +123,7 @@ pub struct CommitVersion {
     pub component: ComponentName,
     /// The commit.
     pub commit: CommitSha,
-    /// The digest of the image lock, and of the function lock if there is one (`shipped::lock_digest`).
+    /// The digest of the image lock, and of the function lock if there is one (`function_code::lock_digest`).
     pub image_lock_digest: Digest,
     /// The version.
     pub version: Version,

@@ -4,13 +4,13 @@ use crate::world::World;
 use jiff::Timestamp;
 use lockstep_domain::diagnosis::StackEvent;
 use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::function_code::{FunctionCode, FunctionLock};
 use lockstep_domain::guard::{NESTED_STACK, Proposed};
 use lockstep_domain::ids::{DeploymentId, RepositoryId};
 use lockstep_domain::packaging;
 use lockstep_domain::records::{
     Config, ConfigKind, Deployment, DeploymentKind, Environment, Holder, Location, Release, ReleaseState,
 };
-use lockstep_domain::shipped::{FunctionCode, FunctionLock};
 use lockstep_domain::stack_plan::{LiveResource, StackStatus};
 use lockstep_domain::stages::{Path, Stages};
 use lockstep_platform::cloudformation::{
