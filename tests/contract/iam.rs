@@ -50,17 +50,40 @@ fn what_has_no_resource_is_not_mixed_with_what_has() {
 
 #[test]
 fn every_wildcard_in_an_arn_stands_below_something_fixed() {
-    // The names of stacks, images, snapshots, check functions, executions and objects are not known beforehand; the
-    // account, and the region except for images, always are.
+    // The names of stacks, images, snapshots, keys, check functions, executions and objects are not known beforehand. The
+    // account always is, but for the keys of those that share images; the region is in the tooling account, while the
+    // roles of the others serve every region of theirs.
     for (owner, statement) in all_statements(&stacks()) {
         for resource in statement.resources.iter().filter(|r| *r != "*") {
             let parts: Vec<&str> = resource.splitn(6, ':').collect();
-            assert!(!parts[2].contains('*') && !parts[4].contains('*'), "{owner}: {resource}");
-            let any_region = statement.actions == ["ec2:CopyImage"];
-            assert!(any_region || !parts[3].contains('*'), "{owner}: {resource}");
-            assert!(!parts[5].starts_with('*'), "{owner}: {resource}");
+            let of_who_shares = owner.ends_with("role/lockstep-image-target") && parts[2] == "kms";
+            assert!(of_who_shares || !parts[4].contains('*'), "{owner}: {resource}");
+            let serves_regions = !owner.contains(TOOLING) && owner.contains(":role/");
+            assert!(serves_regions || !parts[3].contains('*'), "{owner}: {resource}");
+            assert!(!parts[2].contains('*') && !parts[5].starts_with('*'), "{owner}: {resource}");
         }
     }
+}
+
+/// A key of whatever account is used by EC2 for whom copies, and shared with nobody else.
+#[test]
+fn keys_are_used_through_ec2_and_granted_to_whom_copies_alone() {
+    let roles = roles(&stacks());
+    let condition_of = |role: &str, action: &str| {
+        let role = &roles[&format!("arn:aws:iam::{DEVELOPMENT}:role/{role}")];
+        let found: Vec<&Statement> =
+            role.statements.iter().filter(|s| s.actions.iter().any(|a| a == action)).collect();
+        assert_eq!(found.len(), 1, "{action}");
+        found[0].condition.clone()
+    };
+    for action in ["kms:CreateGrant", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo"] {
+        let through_ec2 = json!({"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}});
+        assert_eq!(condition_of("lockstep-image-target", action), through_ec2);
+    }
+    let to_whom_copies = json!({
+        "StringLike": {"kms:GranteePrincipal": "arn:aws:iam::*:role/lockstep-image-target"}
+    });
+    assert_eq!(condition_of("lockstep-image-source", "kms:CreateGrant"), to_whom_copies);
 }
 
 #[test]
@@ -86,8 +109,8 @@ fn every_cross_account_trust_names_exact_roles_and_asks_for_the_external_id() {
             assert!(!statement.principals.is_empty(), "{arn} trusts nobody");
         }
     }
-    // Per account: deployer, image target, verifier, image source; the last twice in an account on the delivery path.
-    assert_eq!(crossing, 9);
+    // Per account: deployer, verifier, image source and target; the last two twice in an account on the delivery path.
+    assert_eq!(crossing, 10);
 }
 
 #[test]
@@ -119,7 +142,9 @@ fn what_builds_reaches_no_role_of_production() {
     let reached: BTreeSet<String> = promotion.flat_map(|r| r.resources_for("sts:AssumeRole")).collect();
     assert!(reached.iter().any(|r| r.contains(PRODUCTION)), "nothing reaches production at all");
     let in_development: Vec<_> = reached.iter().filter(|r| r.contains(DEVELOPMENT)).collect();
-    assert_eq!(in_development, [&format!("arn:aws:iam::{DEVELOPMENT}:role/lockstep-image-source")]);
+    let images =
+        ["source", "target"].map(|end| format!("arn:aws:iam::{DEVELOPMENT}:role/lockstep-image-{end}"));
+    assert_eq!(in_development, images.iter().collect::<Vec<_>>());
 }
 
 #[test]
@@ -279,7 +304,7 @@ fn what_cloudformation_may_do_is_bounded_and_never_lockstep_itself() {
 #[test]
 fn the_deployer_cannot_touch_the_stack_it_comes_from() {
     for role in roles(&stacks()).into_values().filter(|r| r.name == "lockstep-deployer") {
-        let own = format!("arn:aws:cloudformation:{REGION}:{}:stack/lockstep-target/*", role.account);
+        let own = format!("arn:aws:cloudformation:*:{}:stack/lockstep-target/*", role.account);
         let denied: BTreeSet<&String> = role
             .statements
             .iter()
@@ -417,7 +442,10 @@ fn what_acts_in_accounts_does_not_write_what_allows_it_to_act() {
             |function: &str| &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-{path}-{function}-role")];
         assert_eq!(keys_for(of("stack"), "dynamodb:PutItem"), ["DEPLOYMENT#*", "STAGE#*", "WAIT#*"]);
         assert_eq!(keys_for(of("stack"), "dynamodb:DeleteItem"), ["STAGE#*"]);
-        assert_eq!(keys_for(of("image"), "dynamodb:PutItem"), ["DEPLOYMENT#*", "IMAGE#*", "WAIT#*"]);
+        assert_eq!(
+            keys_for(of("image"), "dynamodb:PutItem"),
+            ["DEPLOYMENT#*", "IMAGE#*", "TRAFFIC#*", "WAIT#*"]
+        );
         assert_eq!(keys_for(of("image"), "dynamodb:DeleteItem"), ["IMAGE#*"]);
         assert_eq!(keys_for(of("verify"), "dynamodb:PutItem"), ["DEPLOYMENT#*"]);
     }
@@ -525,12 +553,51 @@ fn only_resume_answers_a_task_token() {
 fn what_holds_data_outlives_its_stack() {
     for stack in stacks() {
         for (id, resource) in stack.written() {
-            if ["AWS::DynamoDB::Table", "AWS::S3::Bucket"].contains(&resource["Type"].as_str().unwrap()) {
+            if ["AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::S3::Bucket"]
+                .contains(&resource["Type"].as_str().unwrap())
+            {
                 assert_eq!(resource["DeletionPolicy"], "Retain", "{id}");
                 assert_eq!(resource["UpdateReplacePolicy"], "Retain", "{id}");
             }
         }
     }
+}
+
+/// A further region of an account gets what its first region has, but for what is global.
+#[test]
+fn what_is_regional_is_the_same_in_every_region_of_an_account() {
+    let bus = format!("arn:aws:events:{REGION}:{TOOLING}:event-bus/lockstep-events");
+    let further = [("EventBusArn", bus.as_str()), ("CreateImageKey", "true")];
+    let further = Stack::new("lockstep-target", PRODUCTION, "infra/target-account/region.yaml", &further);
+    let stacks = stacks();
+    let first = stacks.iter().find(|s| s.name == "lockstep-target" && s.account == PRODUCTION).unwrap();
+    for kind in ["AWS::Events::Rule", "AWS::S3::Bucket"] {
+        assert_eq!(further.resources(kind), first.resources(kind), "{kind}");
+    }
+    let written = |stack: &Stack, id: &str| stack.written()[id].clone();
+    for id in ["ImageKey", "ImageKeyAlias"] {
+        assert_eq!(written(&further, id), written(first, id));
+    }
+    assert!(further.resources("AWS::IAM::Role").is_empty(), "roles are global");
+}
+
+/// What the template lets Auto Scaling do with the key of images is what the inspection asks for.
+#[test]
+fn the_key_that_is_offered_is_one_that_inspection_accepts() {
+    use lockstep_domain::promotion::keys::{ImageKey, Key, why_it_cannot_be_encrypted};
+    let bus = "arn:aws:events:eu-west-1:111111111111:event-bus/lockstep-events";
+    let stack = [("EventBusArn", bus), ("CreateImageKey", "true")];
+    let stack = Stack::new("lockstep-target", PRODUCTION, "infra/target-account/region.yaml", &stack);
+    let keys = stack.resources("AWS::KMS::Key");
+    let key = Key { arn: "arn:key".into(), managed_by_aws: false, state: "Enabled".into() };
+    let key = ImageKey { key, policy: keys[0].1["KeyPolicy"].to_string(), grants: vec![] };
+    let place = lockstep_domain::records::Location {
+        account: PRODUCTION.parse().unwrap(),
+        region: REGION.parse().unwrap(),
+    };
+    assert_eq!(why_it_cannot_be_encrypted(Some(&key), &place, "aws"), None);
+    let aliases = stack.resources("AWS::KMS::Alias");
+    assert_eq!(aliases[0].1["AliasName"], lockstep_domain::promotion::KEY_ALIAS);
 }
 
 #[test]

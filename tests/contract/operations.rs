@@ -92,8 +92,16 @@ fn must(operation: &str) -> Vec<&str> {
         }
         "cloudformation:DeleteStack" => vec!["cloudformation:DeleteStack", "iam:PassRole"],
         "cloudformation:RollbackStack" => vec!["cloudformation:RollbackStack", "iam:PassRole"],
-        // The copy is tagged in the call that makes it.
-        "ec2:CopyImage" => vec!["ec2:CopyImage", "ec2:CreateTags"],
+        // The copy is tagged in the call that makes it, and EC2 reads and writes what is encrypted for its caller.
+        "ec2:CopyImage" => vec![
+            "ec2:CopyImage",
+            "ec2:CreateTags",
+            "kms:CreateGrant",
+            "kms:Decrypt",
+            "kms:GenerateDataKeyWithoutPlaintext",
+            "kms:ReEncryptFrom",
+            "kms:ReEncryptTo",
+        ],
         same => vec![same],
     }
 }

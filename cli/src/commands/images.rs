@@ -105,7 +105,7 @@ async fn list(plane: &Plane, surroundings: &Surroundings) -> Result<Report, Fail
 }
 
 fn row(image: &Image) -> [String; 6] {
-    let shared: Vec<&str> = image.shared_with.iter().map(|account| account.as_str()).collect();
+    let shared: Vec<&str> = image.shared_with.keys().map(|account| account.as_str()).collect();
     let shared = if shared.is_empty() { "nobody".to_owned() } else { shared.join(", ") };
     [
         image.name.to_string(),

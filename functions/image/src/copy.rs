@@ -1,16 +1,19 @@
 //! Copy as the target account, look at the copy, compare it, and discard one that came to nothing.
 
 use crate::journal::note;
-use crate::load::{Promotion, unusable};
-use crate::world::World;
-use lockstep_domain::error::Failure;
+use crate::load::{Promotion, Wanted, unusable};
+use crate::room;
+use crate::world::{World, target_role};
+use jiff::Timestamp;
+use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::{AmiId, DeploymentId, SnapshotId};
 use lockstep_domain::payloads::Task;
 use lockstep_domain::payloads::image::Go;
-use lockstep_domain::promotion::{self, Ami, AmiState, KEY_ALIAS, TAG_DEPLOYMENT};
+use lockstep_domain::promotion::{self, Ami, AmiState, TAG_DEPLOYMENT, places};
 use lockstep_domain::records::{Image, ImageState, Operation, OperationKind};
 use lockstep_domain::token::client_token;
 use lockstep_platform::ec2::{Copied, Images, NewCopy};
+use lockstep_platform::kms::Keys;
 use lockstep_platform::ledger::Versioned;
 use lockstep_platform::ports::{Records, WaitBook};
 use std::collections::BTreeSet;
@@ -25,14 +28,16 @@ pub async fn copy<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Result
     let images = world.target(promotion.target(), &promotion.session()).await?;
     let ami = match &record.record.ami {
         Some(ami) => ami.clone(),
-        None => {
-            let ami = begin(world, &images, &mut promotion).await?;
-            let mut image = record.record.clone();
-            image.ami = Some(ami.clone());
-            world.records().replace(&record, image).await?;
-            note(world, id, &format!("the copy is {ami}")).await?;
-            ami
-        }
+        None => match begin(world, &images, &mut promotion).await? {
+            Begun::Copy(ami) => {
+                let mut image = record.record.clone();
+                image.ami = Some(ami.clone());
+                world.records().replace(&record, image).await?;
+                note(world, id, &format!("the copy is {ami}")).await?;
+                ami
+            }
+            Begun::NoRoom(why) => return wait_for_room(world, &promotion, task, &why).await,
+        },
     };
     let key = Image::arn(world.partition(), &promotion.target().region, &ami);
     world.waits().register(&key, task).await?;
@@ -43,62 +48,130 @@ pub async fn copy<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Result
     }
 }
 
-/// Asks for the copy, always with the same token and the same words.
-async fn begin<W: World>(world: &W, images: &W::Images, promotion: &mut Promotion) -> Result<AmiId, Failure> {
+/// What became of the wish for a copy.
+enum Begun {
+    Copy(AmiId),
+    /// AWS takes no further copy now, and says why.
+    NoRoom(String),
+}
+
+/// Others copy into the account too, so that AWS has no room though we counted on it: until one of our copies ends there,
+/// or the wait times out.
+async fn wait_for_room<W: World>(
+    world: &W,
+    promotion: &Promotion,
+    task: &Task,
+    why: &str,
+) -> Result<(), Failure> {
+    let (id, target) = (promotion.id(), promotion.target());
+    note(world, id, &format!("AWS copies no further image into account {} now: {why}", target.account))
+        .await?;
+    room::enter(world, id, promotion.execution(), target).await?;
+    match room::ask(world, id, target).await? {
+        Some((key, _)) => world.waits().register(&key, task).await,
+        None => Ok(()),
+    }
+}
+
+/// Asks for the copy, for each attempt with one token and the same words.
+async fn begin<W: World>(world: &W, images: &W::Images, promotion: &mut Promotion) -> Result<Begun, Failure> {
     let wanted = promotion.wanted()?;
-    let operation = intend(world, promotion, &wanted.source_ami).await?;
+    let operation = intend(world, promotion, &wanted).await?;
     let wish = NewCopy {
-        source: wanted.source_ami.clone(),
+        source: wanted.copied_from.clone(),
         source_region: promotion.source.region.clone(),
-        name: format!(
-            "{}-{}-{}",
-            promotion.image,
-            promotion.deployment.record.version,
-            promotion.id().short()
-        ),
+        name: copy_name(promotion, &wanted, operation.attempt),
         token: operation.token,
         tags: promotion.tags()?,
-        key: wanted.encrypt.then(|| KEY_ALIAS.to_owned()),
+        key: wanted.key.clone(),
     };
+    wait_for_keys(world, promotion, &wanted).await?;
+    room::pace_copy(world, promotion.id(), promotion.target()).await?;
     let mut patience = world.patience();
     loop {
         match images.copy(&wish).await? {
-            Copied::Begun(ami) => return Ok(ami),
-            Copied::Refused(why) => return Err(unusable(format!("AWS will not copy the image: {why}"))),
+            Copied::Begun(ami) => return Ok(Begun::Copy(ami)),
+            Copied::Full(why) => return Ok(Begun::NoRoom(why)),
+            Copied::Refused(why) => {
+                let why = format!("AWS will not copy the image: {why}");
+                return Err(Failure::new(FailureKind::ImageStays, why));
+            }
             Copied::NotVisible(why) => match patience.next() {
-                Some(pause) => tokio::time::sleep(pause).await,
+                Some(pause) => world.pause(pause).await,
                 None => return Err(unusable(format!("the image was shared, yet cannot be seen: {why}"))),
             },
         }
     }
 }
 
+/// The name of the copy, unique in its account and region: that of a failed one may be taken for a while.
+fn copy_name(promotion: &Promotion, wanted: &Wanted, attempt: u32) -> String {
+    let (image, version) = (&promotion.image, &promotion.deployment.record.version);
+    let name = format!("{image}-{version}-{}", wanted.made_by.short());
+    if attempt == 1 { name } else { format!("{name}-{attempt}") }
+}
+
+/// A copy whose reader may not use the key yet ends in an error that says nothing: see first that it may.
+async fn wait_for_keys<W: World>(world: &W, promotion: &Promotion, wanted: &Wanted) -> Result<(), Failure> {
+    if wanted.keys.is_empty() {
+        return Ok(());
+    }
+    let keys = world.target_keys(promotion.target(), &promotion.session()).await?;
+    let mut patience = world.patience();
+    for key in &wanted.keys {
+        loop {
+            match keys.describe(key).await {
+                Ok(Some(_)) => break,
+                Err(failure) if failure.kind != FailureKind::AccessDenied => return Err(failure),
+                Ok(None) | Err(_) => match patience.next() {
+                    Some(pause) => world.pause(pause).await,
+                    None => return Err(unusable(forbidden(promotion, key))),
+                },
+            }
+        }
+    }
+    Ok(())
+}
+
+fn forbidden(promotion: &Promotion, key: &str) -> String {
+    format!(
+        "account {} was granted the use of the key {key}, yet may not use it: look for a policy of the organisation, or of \
+         the key, that forbids it",
+        promotion.target().account
+    )
+}
+
 async fn intend<W: World>(
     world: &W,
     promotion: &mut Promotion,
-    source: &AmiId,
+    wanted: &Wanted,
 ) -> Result<Operation, Failure> {
     if let Some(begun) = promotion.deployment.record.operation() {
         return Ok(begun.clone());
     }
-    let operation = Operation {
-        operation: OperationKind::Copy,
-        token: client_token(promotion.id().as_str(), "copy", 1),
-        target: source.to_string(),
-        attempt: 1,
-        without: Vec::new(),
-        at: world.now(),
-    };
+    let operation = attempt(wanted, 1, world.now());
     let mut record = promotion.deployment.record.clone();
     record.operations.push(operation.clone());
     promotion.deployment = world.records().replace(&promotion.deployment, record).await?;
     let (account, version) = (&promotion.target().account, &promotion.deployment.record.version);
-    let text = format!("copying {}@{version} ({source}) into account {account}", promotion.image);
+    let text =
+        format!("copying {}@{version} ({}) into account {account}", promotion.image, wanted.copied_from);
     note(world, promotion.id(), &text).await?;
     Ok(operation)
 }
 
-/// Serves `observe`.
+fn attempt(wanted: &Wanted, attempt: u32, now: Timestamp) -> Operation {
+    Operation {
+        operation: OperationKind::Copy,
+        token: client_token(wanted.made_by.as_str(), "copy", attempt),
+        target: wanted.copied_from.to_string(),
+        attempt,
+        without: Vec::new(),
+        at: now,
+    }
+}
+
+/// Serves `observe`. A copy that has ended, however it did, gives its slot back.
 pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure> {
     let promotion = Promotion::load_running(world, id).await?;
     let record = promotion.copy(world).await?;
@@ -108,15 +181,51 @@ pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failu
         None if is_young(world, &promotion) => Ok(Go::Wait),
         None => Err(unusable(format!("the copy {ami} is gone"))),
         Some(Ami { state: AmiState::Pending, .. }) => Ok(Go::Wait),
-        Some(Ami { state: AmiState::Broken(why) | AmiState::Other(why), .. }) => {
-            note(world, id, &format!("the copy {ami} is {why}")).await?;
-            Err(unusable(format!("the copy {ami} in account {} is {why}", promotion.target().account)))
-        }
+        Some(Ami { state: AmiState::Broken(why), .. }) => failed(world, &promotion, &ami, &why).await,
+        Some(Ami { state: AmiState::Other(why), .. }) => Err(unusable(format!("the copy {ami} is {why}"))),
         Some(found) => {
             keep_snapshots(world, &record, found.snapshots()).await?;
+            room::leave(world, id, promotion.target()).await?;
             Ok(Go::Compare)
         }
     }
+}
+
+/// A copy failed, for the reason that EC2 gives: it is begun again, or that was the last time.
+async fn failed<W: World>(world: &W, promotion: &Promotion, ami: &AmiId, why: &str) -> Result<Go, Failure> {
+    let attempt = promotion.deployment.record.operation().map_or(1, |operation| operation.attempt);
+    let account = &promotion.target().account;
+    let key = promotion.wanted()?.key.map(|key| {
+        format!(
+            "; it was to be encrypted under {key}: may {} use it?",
+            target_role(world.partition(), account)
+        )
+    });
+    let told = format!("the copy {ami} in account {account} is {why}{}", key.unwrap_or_default());
+    note(world, promotion.id(), &format!("attempt {attempt}: {told}")).await?;
+    match places::next_attempt(attempt) {
+        Some(_) => Ok(Go::Again),
+        None => Err(unusable(format!("{told} (after {attempt} attempts)"))),
+    }
+}
+
+/// Serves `retry`: removes the copy that failed, and writes the next attempt down in the same transaction that forgets it.
+pub async fn retry<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failure> {
+    let promotion = Promotion::load_running(world, id).await?;
+    let record = promotion.copy(world).await?;
+    // Without an id, the step is repeated: the next attempt is on record.
+    if record.record.ami.is_none() {
+        return Ok(());
+    }
+    let wanted = promotion.wanted()?;
+    let images = world.target(promotion.target(), &promotion.session()).await?;
+    remove(world, &images, &promotion, &record.record).await?;
+    let mut deployment = promotion.deployment.record.clone();
+    let last = deployment.operation().map_or(1, |operation| operation.attempt);
+    deployment.operations.push(attempt(&wanted, last + 1, world.now()));
+    let forgotten = Image { ami: None, snapshots: BTreeSet::new(), ..record.record.clone() };
+    world.records().replace_both((&promotion.deployment, &deployment), (&record, &forgotten)).await?;
+    note(world, id, &format!("copying again: attempt {}", last + 1)).await
 }
 
 fn is_young<W: World>(world: &W, promotion: &Promotion) -> bool {
@@ -144,12 +253,12 @@ pub async fn compare<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failu
     let record = promotion.copy(world).await?;
     let ami = record.record.ami.clone().ok_or_else(|| Failure::bug("there is no copy to compare"))?;
     let session = promotion.session();
-    let source_ami = promotion.wanted()?.source_ami;
-    let source = world.source(&promotion.source, &session).await?.describe(&source_ami).await?;
+    let copied_from = promotion.wanted()?.copied_from;
+    let source = world.source(&promotion.source, &session).await?.describe(&copied_from).await?;
     let copy = world.target(promotion.target(), &session).await?.describe(&ami).await?;
     let (Some(source), Some(copy)) = (source, copy) else {
         return Err(unusable(format!(
-            "the copy {ami} cannot be compared with {source_ami}: one of them is gone"
+            "the copy {ami} cannot be compared with {copied_from}: one of them is gone"
         )));
     };
     // A copy that an earlier promotion began carries that one's id.
@@ -159,7 +268,7 @@ pub async fn compare<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failu
     if differences.is_empty() {
         return note(world, id, "the copy equals its source").await;
     }
-    Err(unusable(format!("the copy {ami} is not what {source_ami} is: {}", differences.join("; "))))
+    Err(unusable(format!("the copy {ami} is not what {copied_from} is: {}", differences.join("; "))))
 }
 
 /// Serves `discard`: removes a copy that is not recorded as usable, with its snapshots. There may be none.
@@ -171,25 +280,41 @@ pub async fn discard<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failu
     };
     let Some(record) = record.filter(|record| ours(&record.record)) else { return Ok(()) };
     let images = world.target(promotion.target(), &promotion.session()).await?;
-    let copies = copies(&images, &promotion, &record.record).await?;
-    let mut snapshots = record.record.snapshots.clone();
+    remove(world, &images, &promotion, &record.record).await?;
+    world.records().remove(&record).await
+}
+
+/// Removes what was copied, by its record and by its tags, with its snapshots.
+async fn remove<W: World>(
+    world: &W,
+    images: &W::Images,
+    promotion: &Promotion,
+    record: &Image,
+) -> Result<(), Failure> {
+    if !promotion.has_a_plan() {
+        return Ok(());
+    }
+    let made_by = promotion.wanted()?.made_by;
+    let copies = copies(images, record, &made_by).await?;
+    let mut snapshots = record.snapshots.clone();
     snapshots.extend(copies.iter().flat_map(Ami::snapshots));
-    snapshots.extend(images.snapshots_of(id).await?);
+    snapshots.extend(images.snapshots_of(&made_by).await?);
     for copy in &copies {
-        note(world, id, &format!("discarding the copy {}", copy.id)).await?;
+        note(world, promotion.id(), &format!("discarding the copy {}", copy.id)).await?;
         images.deregister(&copy.id).await?;
     }
     for snapshot in &snapshots {
         images.delete_snapshot(snapshot).await?;
     }
-    world.records().remove(&record).await
+    Ok(())
 }
 
-/// What this promotion copied: by its record, and by its tags where the answer was lost.
-async fn copies(images: &impl Images, promotion: &Promotion, record: &Image) -> Result<Vec<Ami>, Failure> {
-    let id = promotion.id().to_string();
+/// What was copied: by its record, and by its tags where the answer was lost.
+async fn copies(images: &impl Images, record: &Image, made_by: &DeploymentId) -> Result<Vec<Ami>, Failure> {
+    let made_by = made_by.to_string();
     let mut copies = images.owned(&record.name, &record.version).await?;
-    copies.retain(|ami| record.ami.as_ref() == Some(&ami.id) || ami.tags.get(TAG_DEPLOYMENT) == Some(&id));
+    copies
+        .retain(|ami| record.ami.as_ref() == Some(&ami.id) || ami.tags.get(TAG_DEPLOYMENT) == Some(&made_by));
     if let Some(ami) = &record.ami
         && !copies.iter().any(|copy| copy.id == *ami)
     {

@@ -3,6 +3,7 @@
 use crate::journal::note;
 use crate::load::{Promotion, unusable};
 use crate::world::World;
+use crate::{room, share};
 use lockstep_domain::error::Failure;
 use lockstep_domain::ids::DeploymentId;
 use lockstep_domain::payloads::image::Promoted;
@@ -35,9 +36,24 @@ pub async fn record<W: World>(world: &W, id: &DeploymentId) -> Result<Promoted, 
 /// Serves `fail`.
 pub async fn fail<W: World>(world: &W, id: &DeploymentId, error: &Caught) -> Result<Failed, Failure> {
     let promotion = Promotion::load(world, id).await?;
+    room::leave(world, id, promotion.target()).await?;
     let failure = FailureRecord { error: error.error.clone(), message: error.sentence() };
     close(world, &promotion, DeploymentState::Failed, Some(failure.clone())).await?;
     Ok(Failed { error: failure.error, cause: failure.message })
+}
+
+/// Serves `close`: the inspection failed, and may have begun the promotion, or taken over another that had shared.
+pub async fn close_inspection<W: World>(
+    world: &W,
+    execution: &str,
+    error: &Caught,
+) -> Result<Failed, Failure> {
+    let id = DeploymentId::of_execution(execution);
+    if world.records().get::<Deployment>(&Deployment::key_of(&id)).await?.is_none() {
+        return Ok(Failed { error: error.error.clone(), cause: error.sentence() });
+    }
+    share::unshare(world, &id).await?;
+    fail(world, &id, error).await
 }
 
 /// Closes the promotion; one that is over stays as it ended.

@@ -1,7 +1,7 @@
 //! One request, one action.
 
 use crate::world::World;
-use crate::{copy, finish, import, inspect, share, verify};
+use crate::{copy, finish, import, inspect, share, verify, wait};
 use lockstep_domain::error::Failure;
 use lockstep_domain::payloads::image::{Go, Inspected, Next, Promoted, Request};
 use lockstep_domain::payloads::ledger::Failed;
@@ -30,9 +30,14 @@ pub async fn handle<W: World>(world: &W, request: Request) -> Result<Answer, Fai
         Request::Inspect { execution, input } => {
             inspect::inspect(world, &execution, &input).await.map(Answer::Inspected)
         }
+        Request::Wait { promotion, task } => wait::wait(world, &promotion, &task).await.map(nothing),
+        Request::Close { execution, error } => {
+            finish::close_inspection(world, &execution, &error).await.map(Answer::Failed)
+        }
         Request::Share { promotion } => share::share(world, &promotion).await.map(nothing),
         Request::Copy { promotion, task } => copy::copy(world, &promotion, &task).await.map(nothing),
         Request::Observe { promotion } => copy::observe(world, &promotion).await.map(next),
+        Request::Retry { promotion } => copy::retry(world, &promotion).await.map(nothing),
         Request::Compare { promotion } => copy::compare(world, &promotion).await.map(nothing),
         Request::Unshare { promotion } => share::unshare(world, &promotion).await.map(nothing),
         Request::Record { promotion } => finish::record(world, &promotion).await.map(Answer::Promoted),

@@ -14,7 +14,7 @@ use lockstep_domain::version::Version;
 use lockstep_platform::ec2::Images;
 use lockstep_platform::ledger::Inserted;
 use lockstep_platform::ports::Records;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Serves `import`; the same again changes nothing.
 pub async fn import<W: World>(
@@ -68,7 +68,7 @@ fn image<W: World>(world: &W, ami: &Ami, name: &ImageName, version: &Version, lo
         snapshots: ami.snapshots(),
         source_ami: ami.id.clone(),
         commit: ami.tags.get(TAG_COMMIT).and_then(|commit| commit.parse().ok()),
-        shared_with: BTreeSet::new(),
+        shared_with: BTreeMap::new(),
         recorded_by: "import".into(),
         recorded_at: world.now(),
     }

@@ -1,20 +1,27 @@
-//! Inspect: look at the image and at what the target has, and begin the promotion.
+//! Inspect: ask for room in the target, look at the image and at what the target has, and write down what is to be done.
 
 use crate::journal::note;
-use crate::load::{self, Wanted, unusable};
+use crate::load::{self, Promotion, Wanted, unusable};
+use crate::room;
+use crate::takeover;
 use crate::world::World;
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::{AmiId, DeploymentId};
 use lockstep_domain::images::{Purpose, obstacle};
 use lockstep_domain::payloads::image::{Go, Inspected};
 use lockstep_domain::payloads::inputs::PromoteImage;
-use lockstep_domain::promotion::{self, Ami, Found, Inspect, Snapshot, TAG_BUILT_AT, TAG_REPOSITORY};
-use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Image, ImageState, Location};
+use lockstep_domain::promotion::keys::{ImageKey, Key};
+use lockstep_domain::promotion::{
+    self, Ami, Found, Inspect, KEY_ALIAS, Snapshot, TAG_BUILT_AT, TAG_DEPLOYMENT, TAG_REPOSITORY,
+    is_encrypted, places,
+};
+use lockstep_domain::records::{Deployment, DeploymentKind, Image, ImageState, Location};
 use lockstep_domain::stages::Stage;
 use lockstep_platform::ec2::Images;
+use lockstep_platform::kms::Keys;
 use lockstep_platform::ledger::{Inserted, Versioned};
 use lockstep_platform::ports::Records;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Serves `inspect`.
 pub async fn inspect<W: World>(
@@ -25,133 +32,32 @@ pub async fn inspect<W: World>(
     let id = DeploymentId::of_execution(execution);
     let version = load::version(world, &input.image, &input.version).await?;
     if let Some(why) = obstacle(&version, Purpose::Promote) {
-        return Err(unusable(format!(
-            "The image {}@{} goes nowhere: it is {why}.",
-            input.image, input.version
-        )));
+        let label = format!("{}@{}", input.image, input.version);
+        return Err(unusable(format!("The image {label} goes nowhere: it is {why}.")));
     }
     let stage = load::stage(world, &input.to).await?;
     let target = load::location(&stage);
     let known = load::everywhere(world, &input.image, &input.version).await?;
-    let source = source_of(&known, input)?;
     let target_record = known.iter().find(|image| image.record.location == target);
-    refuse_if_another_brings_it(world, target_record, execution).await?;
-
-    let seen = look(world, &id, source, &target, target_record).await?;
-    let decision = promotion::inspect(&Found {
-        record: source,
-        source: seen.source.as_ref(),
-        snapshots: &seen.snapshots,
-        target: &target.account,
-        target_record: target_record.map(|image| &image.record),
-        owned: &seen.owned,
-    });
-    let (go, begun) = match decision {
-        Inspect::Refuse(why) => return Err(unusable(why)),
-        Inspect::Present { .. } => (Go::Present, None),
-        Inspect::Resume { ami } => (Go::Copy, Some((encrypted(&seen), ami))),
-        Inspect::Copy { encrypt } => (Go::Copy, Some((encrypt, None))),
+    let candidates = candidates(&known, &target, input)?;
+    let promotion = begin(world, &id, execution, input, &stage, candidates[0]).await?;
+    let go = match takeover::predecessor(world, target_record, execution).await? {
+        Some(dead) => adopt(world, &promotion, &dead, target_record).await?,
+        None => plan(world, &promotion, &candidates, target_record).await?,
     };
-    let encrypt = begun.as_ref().is_some_and(|(encrypt, _)| *encrypt);
-    let wanted = wanted(source, seen.source.as_ref(), encrypt);
-    begin(world, &id, execution, input, &stage, source, &wanted).await?;
-    if let Some((_, ami)) = begun {
-        claim(world, execution, source, &target, target_record, ami).await?;
-        note(
-            world,
-            &id,
-            &format!("bringing {}@{} to account {}", input.image, input.version, target.account),
-        )
-        .await?;
-    }
     Ok(Inspected { promotion: id, next: go })
 }
 
-fn encrypted(seen: &Seen) -> bool {
-    seen.source.as_ref().is_some_and(|source| source.devices.iter().any(|device| device.encrypted))
-}
-
-/// The record of the image that all copies descend from.
-fn source_of<'a>(known: &'a [Versioned<Image>], input: &PromoteImage) -> Result<&'a Image, Failure> {
-    let source = known
-        .iter()
-        .map(|image| &image.record)
-        .find(|image| image.state == ImageState::Available && image.ami.as_ref() == Some(&image.source_ami));
-    source.ok_or_else(|| load::unknown(&input.image, &input.version))
-}
-
-/// Two promotions of the same version to the same place would make two copies. One that died is taken over.
-async fn refuse_if_another_brings_it<W: World>(
-    world: &W,
-    target_record: Option<&Versioned<Image>>,
-    execution: &str,
-) -> Result<(), Failure> {
-    let Some(other) = target_record.map(|image| &image.record) else { return Ok(()) };
-    if other.state != ImageState::Promoting || other.recorded_by == execution {
-        return Ok(());
-    }
-    let key = Deployment::key_of(&DeploymentId::of_execution(&other.recorded_by));
-    let Some(dead) = world.records().get::<Deployment>(&key).await? else { return Ok(()) };
-    if dead.record.state.is_final() {
-        return Ok(());
-    }
-    // Only a known end frees what another holds.
-    if world.is_running(&other.recorded_by).await != Some(false) {
-        return Err(Failure::new(
-            FailureKind::EnvironmentBusy,
-            format!(
-                "{} brings {}@{} there already; try again when it is done",
-                other.recorded_by, other.name, other.version
-            ),
-        ));
-    }
-    let closed = Deployment {
-        state: DeploymentState::Abandoned,
-        finished_at: Some(world.now()),
-        ..dead.record.clone()
-    };
-    world.records().replace(&dead, closed).await.map(drop)
-}
-
-struct Seen {
-    source: Option<Ami>,
-    snapshots: Vec<Snapshot>,
-    owned: Vec<Ami>,
-}
-
-async fn look<W: World>(
-    world: &W,
-    id: &DeploymentId,
-    record: &Image,
+/// Where it may be copied from, the best first; the target's own if that is all there is.
+fn candidates<'a>(
+    known: &'a [Versioned<Image>],
     target: &Location,
-    target_record: Option<&Versioned<Image>>,
-) -> Result<Seen, Failure> {
-    let session = load::session(id);
-    let there = world.target(target, &session).await?;
-    let mut owned = there.owned(&record.name, &record.version).await?;
-    // What the record names is looked at by its id too: an index may not have it yet, or its tags may be gone.
-    if let Some(ami) = target_record.and_then(|image| image.record.ami.as_ref())
-        && !owned.iter().any(|found| found.id == *ami)
-    {
-        owned.extend(there.describe(ami).await?);
-    }
-    let here = world.source(&record.location, &session).await?;
-    let source = here.describe(&record.source_ami).await?;
-    let ids = source.as_ref().map(Ami::snapshots).unwrap_or_default();
-    let snapshots = here.snapshots(&ids).await?;
-    Ok(Seen { source, snapshots, owned })
-}
-
-fn wanted(record: &Image, source: Option<&Ami>, encrypt: bool) -> Wanted {
-    let tag = |key: &str| source.and_then(|ami| ami.tags.get(key).cloned());
-    Wanted {
-        source_ami: record.source_ami.clone(),
-        snapshots: source.map(Ami::snapshots).unwrap_or_default(),
-        commit: record.commit.clone(),
-        repository: tag(TAG_REPOSITORY),
-        built_at: tag(TAG_BUILT_AT),
-        encrypt,
-    }
+    input: &PromoteImage,
+) -> Result<Vec<&'a Image>, Failure> {
+    let all: Vec<&Image> = known.iter().map(|image| &image.record).collect();
+    let mut found = places::sources(&all, target);
+    found.extend(all.iter().filter(|image| image.is_usable() && image.is_at(target)).copied());
+    if found.is_empty() { Err(load::unknown(&input.image, &input.version)) } else { Ok(found) }
 }
 
 /// Writes the promotion down; the first try's stays.
@@ -162,39 +68,237 @@ async fn begin<W: World>(
     input: &PromoteImage,
     stage: &Stage,
     source: &Image,
-    wanted: &Wanted,
-) -> Result<(), Failure> {
-    let deployment = Deployment {
-        parameters: wanted.write(),
-        ..Deployment::new(
-            id.clone(),
-            DeploymentKind::PromoteImage { image: input.image.clone(), source: source.location.clone() },
-            execution,
-            input.version.clone(),
-            stage.name.clone(),
-            load::location(stage),
-            stage.path(),
-            world.now(),
-        )
+) -> Result<Promotion, Failure> {
+    let deployment = Deployment::new(
+        id.clone(),
+        DeploymentKind::PromoteImage { image: input.image.clone(), source: source.location.clone() },
+        execution,
+        input.version.clone(),
+        stage.name.clone(),
+        load::location(stage),
+        stage.path(),
+        world.now(),
+    );
+    world.records().insert(&deployment).await?;
+    Promotion::load_running(world, id).await
+}
+
+/// Goes on with what a promotion that died, or failed to tidy up, had begun: the same source, token and tags.
+async fn adopt<W: World>(
+    world: &W,
+    promotion: &Promotion,
+    dead: &Promotion,
+    target_record: Option<&Versioned<Image>>,
+) -> Result<Go, Failure> {
+    if !room::enter(world, promotion.id(), promotion.execution(), promotion.target()).await? {
+        return Ok(Go::Wait);
+    }
+    let old = &dead.deployment.record;
+    let adopted = Deployment {
+        kind: old.kind.clone(),
+        parameters: old.parameters.clone(),
+        operations: old.operations.clone(),
+        ..promotion.deployment.record.clone()
     };
-    world.records().insert(&deployment).await.map(drop)
+    world.records().replace(&promotion.deployment, adopted).await?;
+    crate::share::hand_on(world, dead, promotion.id()).await?;
+    if let Some(record) = target_record {
+        let claimed = Image { recorded_by: promotion.execution().to_owned(), ..record.record.clone() };
+        world.records().replace(record, claimed).await?;
+    }
+    note(world, promotion.id(), &format!("going on with what promotion {} had begun", dead.id().short()))
+        .await?;
+    Ok(Go::Copy)
+}
+
+/// Looks, decides, and writes down what was decided.
+async fn plan<W: World>(
+    world: &W,
+    promotion: &Promotion,
+    candidates: &[&Image],
+    target_record: Option<&Versioned<Image>>,
+) -> Result<Go, Failure> {
+    let (id, target) = (promotion.id(), promotion.target());
+    // Before anything is looked at: a thousand promotions that only look are too many calls, too.
+    if !room::enter(world, id, promotion.execution(), target).await? {
+        return Ok(Go::Wait);
+    }
+    let target_record_of = target_record.map(|image| &image.record);
+    let seen = look(world, promotion, candidates, target_record_of).await?;
+    let decision = promotion::inspect(&Found {
+        record: seen.record,
+        source: seen.source.as_ref(),
+        snapshots: &seen.snapshots,
+        keys: &seen.keys,
+        image_key: seen.image_key.as_ref(),
+        target,
+        partition: world.partition(),
+        target_record: target_record_of,
+        owned: &seen.owned,
+    });
+    let (go, ami, key) = match decision {
+        Inspect::Stays(why) => return Err(Failure::new(FailureKind::ImageStays, why)),
+        Inspect::Refuse(why) => return Err(unusable(why)),
+        Inspect::Present { .. } => (Go::Present, None, None),
+        Inspect::Wait => (Go::Wait, None, None),
+        Inspect::Resume { ami } => (Go::Copy, Some(ami), None),
+        Inspect::Copy { key } => (Go::Copy, None, key),
+    };
+    if go == Go::Copy {
+        let wanted = wanted(promotion, &seen, ami.as_ref(), key);
+        write_down(world, promotion, seen.record, wanted.write()).await?;
+        claim(world, promotion, seen.record, target_record, ami).await?;
+        let from = &seen.record.location;
+        let text = format!(
+            "bringing {}@{} to account {} ({}), from account {} ({})",
+            seen.record.name, seen.record.version, target.account, target.region, from.account, from.region
+        );
+        note(world, id, &text).await?;
+    } else {
+        write_down(world, promotion, seen.record, BTreeMap::new()).await?;
+        room::leave(world, id, target).await?;
+    }
+    Ok(go)
+}
+
+struct Seen<'a> {
+    record: &'a Image,
+    source: Option<Ami>,
+    snapshots: Vec<Snapshot>,
+    keys: BTreeMap<String, Key>,
+    image_key: Option<ImageKey>,
+    owned: Vec<Ami>,
+}
+
+async fn look<'a, W: World>(
+    world: &W,
+    promotion: &Promotion,
+    candidates: &[&'a Image],
+    target_record: Option<&Image>,
+) -> Result<Seen<'a>, Failure> {
+    let session = promotion.session();
+    let there = world.target(promotion.target(), &session).await?;
+    let (record, source) = first_that_is_there(world, candidates, &session).await?;
+    let mut owned = there.owned(&record.name, &record.version).await?;
+    // What the record names is looked at by its id too: an index may not have it yet, or its tags may be gone.
+    if let Some(ami) = target_record.and_then(|image| image.ami.as_ref())
+        && !owned.iter().any(|found| found.id == *ami)
+    {
+        owned.extend(there.describe(ami).await?);
+    }
+    let ids = source.as_ref().map(Ami::snapshots).unwrap_or_default();
+    let snapshots = world.source(&record.location, &session).await?.snapshots(&ids).await?;
+    let mut seen = Seen { record, source, snapshots, keys: BTreeMap::new(), image_key: None, owned };
+    if seen.source.as_ref().is_some_and(|source| is_encrypted(source, &seen.snapshots)) {
+        seen.keys = source_keys(world, record, &seen.snapshots, &session).await?;
+        seen.image_key = image_key(world, promotion.target(), &session).await?;
+    }
+    Ok(seen)
+}
+
+/// The first that is in its account, finished or about to be; else the first one, which then is told of.
+async fn first_that_is_there<'a, W: World>(
+    world: &W,
+    candidates: &[&'a Image],
+    session: &str,
+) -> Result<(&'a Image, Option<Ami>), Failure> {
+    let mut first = None;
+    for candidate in candidates {
+        let Some(ami) = &candidate.ami else { continue };
+        let found = world.source(&candidate.location, session).await?.describe(ami).await?;
+        if found.as_ref().is_some_and(|ami| ami.state.may_become_available()) {
+            return Ok((candidate, found));
+        }
+        first.get_or_insert((*candidate, found));
+    }
+    first.ok_or_else(|| Failure::bug("there is nothing to look at"))
+}
+
+/// The keys of the snapshots, by how the snapshots name them.
+async fn source_keys<W: World>(
+    world: &W,
+    record: &Image,
+    snapshots: &[Snapshot],
+    session: &str,
+) -> Result<BTreeMap<String, Key>, Failure> {
+    let keys = world.source_keys(&record.location, session).await?;
+    let named: BTreeSet<&String> = snapshots.iter().filter_map(|snapshot| snapshot.key.as_ref()).collect();
+    let mut found = BTreeMap::new();
+    for name in named {
+        if let Some(key) = keys.describe(name).await? {
+            found.insert(name.clone(), key);
+        }
+    }
+    Ok(found)
+}
+
+/// The key that copies are encrypted under in the target.
+async fn image_key<W: World>(
+    world: &W,
+    target: &Location,
+    session: &str,
+) -> Result<Option<ImageKey>, Failure> {
+    let keys = world.target_keys(target, session).await?;
+    let Some(key) = keys.describe(KEY_ALIAS).await? else { return Ok(None) };
+    let (policy, grants) = (keys.policy(&key.arn).await?, keys.grants(&key.arn).await?);
+    Ok(Some(ImageKey { key, policy, grants }))
+}
+
+fn wanted(promotion: &Promotion, seen: &Seen<'_>, ami: Option<&AmiId>, key: Option<String>) -> Wanted {
+    let tag = |key: &str| seen.source.as_ref().and_then(|ami| ami.tags.get(key).cloned());
+    let begun = ami.and_then(|id| seen.owned.iter().find(|owned| owned.id == *id));
+    let made_by = begun.and_then(|copy| copy.tags.get(TAG_DEPLOYMENT)?.parse().ok());
+    let record = seen.record;
+    Wanted {
+        copied_from: record.ami.clone().unwrap_or_else(|| record.source_ami.clone()),
+        source_ami: record.source_ami.clone(),
+        snapshots: seen.source.as_ref().map(Ami::snapshots).unwrap_or_default(),
+        commit: record.commit.clone(),
+        repository: tag(TAG_REPOSITORY),
+        built_at: tag(TAG_BUILT_AT),
+        keys: match record.location.account == promotion.target().account {
+            true => BTreeSet::new(),
+            false => seen.keys.values().map(|key| key.arn.clone()).collect(),
+        },
+        key,
+        made_by: made_by.unwrap_or_else(|| promotion.id().clone()),
+    }
+}
+
+/// Writes down where it is copied from, and how; what was written down first stays.
+async fn write_down<W: World>(
+    world: &W,
+    promotion: &Promotion,
+    source: &Image,
+    parameters: BTreeMap<String, String>,
+) -> Result<(), Failure> {
+    if promotion.has_a_plan() {
+        return Ok(());
+    }
+    let kind =
+        DeploymentKind::PromoteImage { image: promotion.image.clone(), source: source.location.clone() };
+    let planned = Deployment { kind, parameters, ..promotion.deployment.record.clone() };
+    if planned == promotion.deployment.record {
+        return Ok(());
+    }
+    world.records().replace(&promotion.deployment, planned).await.map(drop)
 }
 
 /// Writes down that this execution makes the copy: the record is what keeps a second one from being made.
 async fn claim<W: World>(
     world: &W,
-    execution: &str,
+    promotion: &Promotion,
     source: &Image,
-    target: &Location,
     target_record: Option<&Versioned<Image>>,
     ami: Option<AmiId>,
 ) -> Result<(), Failure> {
+    let execution = promotion.execution();
     let copy = Image {
-        location: target.clone(),
+        location: promotion.target().clone(),
         state: ImageState::Promoting,
         ami,
         snapshots: BTreeSet::new(),
-        shared_with: BTreeSet::new(),
+        shared_with: BTreeMap::new(),
         recorded_by: execution.to_owned(),
         recorded_at: world.now(),
         ..source.clone()

@@ -1,9 +1,12 @@
 //! What every step starts from.
 
 use crate::world::World;
-use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::error::{Failure, FailureKind, Problem};
 use lockstep_domain::ids::{AmiId, CommitSha, DeploymentId, ImageName, SnapshotId, StageName};
-use lockstep_domain::promotion::{Origin, TAG_BUILT_AT, TAG_COMMIT, TAG_REPOSITORY, TAG_SOURCE, tags};
+use lockstep_domain::image_settings::ImageSettings;
+use lockstep_domain::promotion::{
+    Origin, TAG_BUILT_AT, TAG_COMMIT, TAG_DEPLOYMENT, TAG_REPOSITORY, TAG_SOURCE, tags,
+};
 use lockstep_domain::records::{
     ConfigKind, Deployment, DeploymentKind, DeploymentState, Image, ImageVersion, Location,
 };
@@ -16,8 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 const PLACES_MAX: usize = 1000;
 
 /// The journal's keys beside those of the tags.
-const ENCRYPT: &str = "encrypt";
+const COPIED_FROM: &str = "copied-from";
 const SNAPSHOTS: &str = "snapshots";
+const KEYS: &str = "keys";
+const KEY: &str = "key";
 
 /// A promotion of the ledger.
 pub struct Promotion {
@@ -59,6 +64,16 @@ impl Promotion {
         &self.deployment.record.id
     }
 
+    /// The execution that carries it out.
+    pub fn execution(&self) -> &str {
+        &self.deployment.record.execution
+    }
+
+    /// Whether it is written down what is to be copied. Before that, nothing was shared or copied.
+    pub fn has_a_plan(&self) -> bool {
+        !self.deployment.record.parameters.is_empty()
+    }
+
     /// Where the image goes.
     pub fn target(&self) -> &Location {
         &self.deployment.record.location
@@ -89,7 +104,7 @@ impl Promotion {
             repository: wanted.repository.as_deref(),
             source_ami: &wanted.source_ami,
             built_at: wanted.built_at.as_deref(),
-            deployment: Some(self.id()),
+            deployment: Some(&wanted.made_by),
         };
         Ok(tags(&origin))
     }
@@ -123,8 +138,10 @@ impl Promotion {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// The AMI to copy.
+    pub copied_from: AmiId,
+    /// The AMI that all copies descend from.
     pub source_ami: AmiId,
-    /// Its snapshots.
+    /// The snapshots of the one to copy.
     pub snapshots: BTreeSet<SnapshotId>,
     /// The commit of its recipe.
     pub commit: Option<CommitSha>,
@@ -132,37 +149,49 @@ pub struct Wanted {
     pub repository: Option<String>,
     /// When it was built.
     pub built_at: Option<String>,
-    /// Whether the copy is encrypted anew.
-    pub encrypt: bool,
+    /// The ARNs of the keys of its snapshots that the target must be allowed to use.
+    pub keys: BTreeSet<String>,
+    /// The ARN of the key that the copy is encrypted under anew.
+    pub key: Option<String>,
+    /// The promotion that first asked for the copy, which its tags, name, token and grants name: whoever takes over from
+    /// it asks for the same.
+    pub made_by: DeploymentId,
 }
 
 impl Wanted {
     /// For the journal.
     pub fn write(&self) -> BTreeMap<String, String> {
         let snapshots: Vec<&str> = self.snapshots.iter().map(SnapshotId::as_str).collect();
+        let keys: Vec<&str> = self.keys.iter().map(String::as_str).collect();
         let all = [
+            (COPIED_FROM, Some(self.copied_from.to_string())),
             (TAG_SOURCE, Some(self.source_ami.to_string())),
             (SNAPSHOTS, Some(snapshots.join(","))),
             (TAG_COMMIT, self.commit.as_ref().map(ToString::to_string)),
             (TAG_REPOSITORY, self.repository.clone()),
             (TAG_BUILT_AT, self.built_at.clone()),
-            (ENCRYPT, Some(self.encrypt.to_string())),
+            (KEYS, (!keys.is_empty()).then(|| keys.join(","))),
+            (KEY, self.key.clone()),
+            (TAG_DEPLOYMENT, Some(self.made_by.to_string())),
         ];
         all.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
     }
 
     fn read(journal: &BTreeMap<String, String>) -> Result<Self, Failure> {
         let text = |key: &str| journal.get(key).map(String::as_str);
+        let list = |key: &str| text(key).unwrap_or_default().split(',').filter(|item| !item.is_empty());
         let bug =
             |error: lockstep_domain::ids::InvalidId| Failure::bug(format!("the journal is damaged: {error}"));
-        let snapshots = text(SNAPSHOTS).unwrap_or_default().split(',').filter(|id| !id.is_empty());
         Ok(Self {
+            copied_from: text(COPIED_FROM).unwrap_or_default().parse().map_err(bug)?,
             source_ami: text(TAG_SOURCE).unwrap_or_default().parse().map_err(bug)?,
-            snapshots: snapshots.map(str::parse).collect::<Result<_, _>>().map_err(bug)?,
+            snapshots: list(SNAPSHOTS).map(str::parse).collect::<Result<_, _>>().map_err(bug)?,
             commit: text(TAG_COMMIT).map(str::parse).transpose().map_err(bug)?,
             repository: text(TAG_REPOSITORY).map(str::to_owned),
             built_at: text(TAG_BUILT_AT).map(str::to_owned),
-            encrypt: text(ENCRYPT) == Some("true"),
+            keys: list(KEYS).map(str::to_owned).collect(),
+            key: text(KEY).map(str::to_owned),
+            made_by: text(TAG_DEPLOYMENT).unwrap_or_default().parse().map_err(bug)?,
         })
     }
 }
@@ -201,13 +230,26 @@ pub fn unknown(image: &ImageName, version: &lockstep_domain::version::Version) -
 
 /// The stage called `name`.
 pub async fn stage<W: World>(world: &W, name: &StageName) -> Result<Stage, Failure> {
+    let stages =
+        Stages::parse("stages.toml", &applied(world).await?).map_err(|problems| unreadable(&problems))?;
+    stages.get(name).cloned().ok_or_else(|| Failure::not_found(format!("there is no stage `{name}`")))
+}
+
+/// What the organisation says about images.
+pub async fn settings<W: World>(world: &W) -> Result<ImageSettings, Failure> {
+    ImageSettings::parse("stages.toml", &applied(world).await?).map_err(|problems| unreadable(&problems))
+}
+
+/// The applied `stages.toml`.
+async fn applied<W: World>(world: &W) -> Result<String, Failure> {
     let newest = world.records().config(ConfigKind::Stages).await?;
     let missing = || Failure::not_found("there are no stages yet; run `lockstep stages apply stages.toml`");
-    let stages = Stages::parse("stages.toml", &newest.ok_or_else(missing)?.text).map_err(|problems| {
-        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::bug(format!("the applied stages cannot be read: {}", told.join("; ")))
-    })?;
-    stages.get(name).cloned().ok_or_else(|| Failure::not_found(format!("there is no stage `{name}`")))
+    newest.map(|newest| newest.text).ok_or_else(missing)
+}
+
+fn unreadable(problems: &[Problem]) -> Failure {
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Failure::bug(format!("the applied stages cannot be read: {}", told.join("; ")))
 }
 
 /// Where a stage is.

@@ -1,15 +1,24 @@
-//! Share the image and each of its snapshots with the target account, and take that back.
+//! Share the image, each of its snapshots and the use of their keys with the target account, and take that back.
+//!
+//! Several promotions may need the same sharing: to several regions of one account. The source's record names each of
+//! them, and the last one withdraws what AWS knows; a grant on a key is each promotion's own.
 
 use crate::journal::note;
-use crate::load::{Promotion, unusable};
-use crate::world::World;
+use crate::load::{Promotion, Wanted, unusable};
+use crate::room;
+use crate::world::{World, target_role};
 use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{DeploymentId, SnapshotId};
-use lockstep_domain::promotion::encrypted_for_its_account_only;
+use lockstep_domain::ids::{AccountId, DeploymentId, SnapshotId};
+use lockstep_domain::promotion::keys::{GRANT_OPERATIONS, encrypted_for_its_account_only};
 use lockstep_domain::records::Image;
+use lockstep_domain::token::client_token;
 use lockstep_platform::ec2::Images;
+use lockstep_platform::kms::{Keys, NewGrant};
 use lockstep_platform::ledger::Versioned;
 use lockstep_platform::ports::Records;
+
+/// How often a withdrawal reads again after another promotion changed the record.
+const ATTEMPTS: u32 = 5;
 
 /// Serves `share`. Undone by [`unshare`], whatever happens next.
 pub async fn share<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failure> {
@@ -20,22 +29,28 @@ pub async fn share<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failure
     let wanted = promotion.wanted()?;
     let account = &promotion.target().account;
     let source = source_record(world, &promotion).await?;
-    if !source.record.shared_with.contains(account) {
-        let mut record = source.record.clone();
-        record.shared_with.insert(account.clone());
+    let mut record = source.record.clone();
+    if record.shared_with.entry(account.clone()).or_default().insert(id.clone()) {
         world.records().replace(&source, record).await?;
     }
-    note(world, id, &format!("sharing {} with account {account}", wanted.source_ami)).await?;
+    note(world, id, &format!("sharing {} with account {account}", wanted.copied_from)).await?;
+    room::pace_shares(world, id, &promotion.source, wanted.snapshots.len()).await?;
+    grant(world, &promotion, &wanted).await?;
     let images = world.source(&promotion.source, &promotion.session()).await?;
+    open(&images, &wanted, account).await
+}
+
+/// Shares the image with its snapshots.
+async fn open(images: &impl Images, wanted: &Wanted, account: &AccountId) -> Result<(), Failure> {
     // Snapshots first: an image that is visible without its storage is the classic failure.
     for snapshot in &wanted.snapshots {
         let shared = images.share_snapshot(snapshot, account).await;
         shared.map_err(|failure| explain(failure, snapshot))?;
     }
-    images.share(&wanted.source_ami, account).await
+    images.share(&wanted.copied_from, account).await
 }
 
-/// EC2 refuses to share a snapshot for one reason that we could not see before.
+/// EC2 refuses to share a snapshot for one reason that could not be seen before.
 fn explain(failure: Failure, snapshot: &SnapshotId) -> Failure {
     match failure.kind {
         FailureKind::Rejected => unusable(format!(
@@ -47,25 +62,95 @@ fn explain(failure: Failure, snapshot: &SnapshotId) -> Failure {
     }
 }
 
+/// Lets the role that copies use the keys of the snapshots.
+async fn grant<W: World>(world: &W, promotion: &Promotion, wanted: &Wanted) -> Result<(), Failure> {
+    if wanted.keys.is_empty() {
+        return Ok(());
+    }
+    let keys = world.source_keys(&promotion.source, &promotion.session()).await?;
+    for key in &wanted.keys {
+        let grant = NewGrant {
+            key: key.clone(),
+            grantee: target_role(world.partition(), &promotion.target().account),
+            operations: GRANT_OPERATIONS.map(str::to_owned).into(),
+            name: grant_name(wanted, key),
+        };
+        keys.grant(&grant).await?;
+    }
+    Ok(())
+}
+
+/// Who takes a promotion over finds its grants by the same name.
+fn grant_name(wanted: &Wanted, key: &str) -> String {
+    client_token(wanted.made_by.as_str(), &format!("grant {key}"), 1)
+}
+
 /// Serves `unshare`: also of what was never shared, and of a promotion that is over.
 pub async fn unshare<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failure> {
     let promotion = Promotion::load(world, id).await?;
-    if !promotion.leaves_its_account() {
+    if !promotion.leaves_its_account() || !promotion.has_a_plan() {
         return Ok(());
     }
+    for _ in 0..ATTEMPTS {
+        match withdraw(world, &promotion).await {
+            Err(lost) if lost.kind == FailureKind::Conflict => {}
+            outcome => return outcome,
+        }
+    }
+    Err(Failure::new(FailureKind::Conflict, format!("what is shared of {} keeps changing", promotion.image)))
+}
+
+async fn withdraw<W: World>(world: &W, promotion: &Promotion) -> Result<(), Failure> {
+    let (id, account) = (promotion.id(), &promotion.target().account);
+    let source = source_record(world, promotion).await?;
+    let users = source.record.shared_with.get(account).filter(|users| users.contains(id));
+    // It is on record before it is shared: what is not there was never shared, or is withdrawn.
+    let Some(users) = users else { return Ok(()) };
     let wanted = promotion.wanted()?;
-    let account = &promotion.target().account;
+    revoke(world, promotion, &wanted).await?;
     let images = world.source(&promotion.source, &promotion.session()).await?;
-    images.unshare(&wanted.source_ami, account).await?;
+    room::pace_shares(world, id, &promotion.source, wanted.snapshots.len()).await?;
+    let is_last = users.len() == 1;
+    if is_last {
+        close(&images, &wanted, account).await?;
+    } else {
+        // Another came while the last one withdrew: then what it needs is open again.
+        open(&images, &wanted, account).await?;
+    }
+    let mut record = source.record.clone();
+    if is_last {
+        record.shared_with.remove(account);
+    } else if let Some(users) = record.shared_with.get_mut(account) {
+        users.remove(id);
+    }
+    world.records().replace(&source, record).await?;
+    let text = match is_last {
+        true => format!("{} is no longer shared with account {account}", wanted.copied_from),
+        false => format!("{} stays shared with account {account}: another copy needs it", wanted.copied_from),
+    };
+    note(world, id, &text).await
+}
+
+/// The undo of [`open`].
+async fn close(images: &impl Images, wanted: &Wanted, account: &AccountId) -> Result<(), Failure> {
+    images.unshare(&wanted.copied_from, account).await?;
     for snapshot in &wanted.snapshots {
         images.unshare_snapshot(snapshot, account).await?;
     }
-    let source = source_record(world, &promotion).await?;
-    if source.record.shared_with.contains(account) {
-        let mut record = source.record.clone();
-        record.shared_with.remove(account);
-        world.records().replace(&source, record).await?;
-        note(world, id, &format!("{} is no longer shared with account {account}", wanted.source_ami)).await?;
+    Ok(())
+}
+
+/// The undo of [`grant`].
+async fn revoke<W: World>(world: &W, promotion: &Promotion, wanted: &Wanted) -> Result<(), Failure> {
+    if wanted.keys.is_empty() {
+        return Ok(());
+    }
+    let keys = world.source_keys(&promotion.source, &promotion.session()).await?;
+    for key in &wanted.keys {
+        let name = grant_name(wanted, key);
+        for grant in keys.grants(key).await?.iter().filter(|grant| grant.name.as_ref() == Some(&name)) {
+            keys.revoke(key, &grant.id).await?;
+        }
     }
     Ok(())
 }
@@ -75,4 +160,16 @@ async fn source_record<W: World>(world: &W, promotion: &Promotion) -> Result<Ver
     found.ok_or_else(|| {
         Failure::not_found(format!("the source of {} is not recorded any more", promotion.image))
     })
+}
+
+/// Hands what a dead promotion shared on to the one that takes it over.
+pub async fn hand_on<W: World>(world: &W, dead: &Promotion, to: &DeploymentId) -> Result<(), Failure> {
+    let source = source_record(world, dead).await?;
+    let mut record = source.record.clone();
+    let Some(users) = record.shared_with.get_mut(&dead.target().account) else { return Ok(()) };
+    if !users.remove(dead.id()) {
+        return Ok(());
+    }
+    users.insert(to.clone());
+    world.records().replace(&source, record).await.map(drop)
 }

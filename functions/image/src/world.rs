@@ -3,12 +3,14 @@
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use lockstep_domain::error::Failure;
+use lockstep_domain::ids::AccountId;
 use lockstep_domain::records::Location;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::clock;
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::ec2::{Ec2, Images};
 use lockstep_platform::executions::Executions;
+use lockstep_platform::kms::{Keys, Kms};
 use lockstep_platform::ledger::Ledger;
 use lockstep_platform::ports::{Records, WaitBook};
 use lockstep_platform::waits::Waits;
@@ -29,6 +31,8 @@ pub trait World {
     type Waits: WaitBook;
     /// EC2 somewhere.
     type Images: Images;
+    /// KMS somewhere.
+    type Keys: Keys;
 
     /// The ledger.
     fn records(&self) -> &Self::Records;
@@ -45,6 +49,9 @@ pub trait World {
     /// How long to wait before each further try to copy what was shared a moment ago.
     fn patience(&self) -> impl Iterator<Item = Duration>;
 
+    /// Lets time pass.
+    async fn pause(&self, time: Duration);
+
     /// Whether an execution still runs; nothing if that is not known.
     async fn is_running(&self, execution: &str) -> Option<bool>;
 
@@ -53,6 +60,17 @@ pub trait World {
 
     /// EC2 at `location`, where images go to.
     async fn target(&self, location: &Location, session: &str) -> Result<Self::Images, Failure>;
+
+    /// KMS at `location`, where images come from.
+    async fn source_keys(&self, location: &Location, session: &str) -> Result<Self::Keys, Failure>;
+
+    /// KMS as seen by who copies images to `location`.
+    async fn target_keys(&self, location: &Location, session: &str) -> Result<Self::Keys, Failure>;
+}
+
+/// The ARN of the role that copies images into `account`.
+pub fn target_role(partition: &str, account: &AccountId) -> String {
+    format!("arn:{partition}:iam::{account}:role/{TARGET_ROLE}")
 }
 
 /// The settings this function needs.
@@ -80,8 +98,8 @@ impl Cloud {
         })
     }
 
-    async fn ec2(&self, location: &Location, role: &str, session: &str) -> Result<Ec2, Failure> {
-        Ok(Ec2::new(&self.aws.assume(location, role, &self.external_id, session).await?))
+    async fn at(&self, location: &Location, role: &str, session: &str) -> Result<Aws, Failure> {
+        self.aws.assume(location, role, &self.external_id, session).await
     }
 }
 
@@ -89,6 +107,7 @@ impl World for Cloud {
     type Records = Ledger;
     type Waits = Waits;
     type Images = Ec2;
+    type Keys = Kms;
 
     fn records(&self) -> &Ledger {
         &self.ledger
@@ -111,15 +130,27 @@ impl World for Cloud {
         ExponentialBuilder::new().with_min_delay(Duration::from_secs(1)).with_max_times(5).build()
     }
 
+    async fn pause(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
     async fn is_running(&self, execution: &str) -> Option<bool> {
         self.executions.is_running(execution).await
     }
 
     async fn source(&self, location: &Location, session: &str) -> Result<Ec2, Failure> {
-        self.ec2(location, SOURCE_ROLE, session).await
+        self.at(location, SOURCE_ROLE, session).await.map(|aws| Ec2::new(&aws))
     }
 
     async fn target(&self, location: &Location, session: &str) -> Result<Ec2, Failure> {
-        self.ec2(location, TARGET_ROLE, session).await
+        self.at(location, TARGET_ROLE, session).await.map(|aws| Ec2::new(&aws))
+    }
+
+    async fn source_keys(&self, location: &Location, session: &str) -> Result<Kms, Failure> {
+        self.at(location, SOURCE_ROLE, session).await.map(|aws| Kms::new(&aws))
+    }
+
+    async fn target_keys(&self, location: &Location, session: &str) -> Result<Kms, Failure> {
+        self.at(location, TARGET_ROLE, session).await.map(|aws| Kms::new(&aws))
     }
 }

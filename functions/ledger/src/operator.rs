@@ -115,6 +115,7 @@ fn status(kind: FailureKind) -> u16 {
         | FailureKind::StackFailed
         | FailureKind::CheckFailed
         | FailureKind::ImageUnusable
+        | FailureKind::ImageStays
         | FailureKind::Cancelled
         | FailureKind::StackNeedsHuman
         | FailureKind::Bug => 500,

@@ -10,7 +10,7 @@
 
 use crate::line::{Quoting, Tokens};
 use crate::time;
-use Kind::{Address, EventTime, Number, Seconds, Text};
+use Kind::{Address, EventTime, Ip, Number, Seconds, Text};
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -49,6 +49,8 @@ pub enum Kind {
     Number,
     /// A duration as a decimal number; `-1` means that there is none.
     Seconds,
+    /// An IP address.
+    Ip,
     /// An IP address and a port, joined by `:`.
     Address {
         /// The field of the address.
@@ -117,6 +119,7 @@ const ALB: &[Column] = &[
     column("transformed_host", Text),
     column("transformed_uri", Text),
     column("request_transform_status", Text),
+    // Found in logs, and in AWS's list of fields for CloudWatch, but not on the page of this format.
     column("ip_address", Text),
 ];
 
@@ -147,7 +150,7 @@ const NLB: &[Column] = &[
 
 const ALB_CONNECTION: &[Column] = &[
     column("timestamp", EventTime),
-    column("client_ip", Text),
+    column("client_ip", Ip),
     column("client_port", Number),
     column("listener_port", Number),
     column("tls_protocol", Text),
@@ -265,7 +268,8 @@ impl Format {
     }
 }
 
-fn is_ip(token: &[u8]) -> bool {
+/// Whether this is an IP address, of either kind.
+pub(crate) fn is_ip(token: &[u8]) -> bool {
     str::from_utf8(token).is_ok_and(|token| token.parse::<IpAddr>().is_ok())
 }
 

@@ -1,8 +1,7 @@
 //! One line, taken apart plainly: what the fast way (`fast.rs`) must agree with.
 
-use crate::format::{Column, Format, Kind};
+use crate::format::{Column, Format, Kind, is_ip};
 use crate::time::{self, Time};
-use std::net::IpAddr;
 
 /// Why a line cannot become an event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +44,7 @@ pub enum Malformed {
         column: &'static str,
     },
     /// A column of addresses holds something else.
-    #[error("{column} is not an IP address and a port")]
+    #[error("{column} is not an IP address, or has no port where one belongs")]
     NotAnAddress {
         /// The column's name.
         column: &'static str,
@@ -183,6 +182,8 @@ fn push<'l>(
             let digits = number(token).ok_or(Malformed::NotANumber { column: name })?;
             fields.push((name, Value::Number(digits)));
         }
+        (Kind::Ip, _) if is_ip(token) => fields.push((name, Value::Text(token))),
+        (Kind::Ip, _) => return Err(Malformed::NotAnAddress { column: name }),
         (Kind::Address { ip, port }, _) => {
             let (address, number) = address(token).ok_or(Malformed::NotAnAddress { column: name })?;
             fields.push((ip, Value::Text(address)));
@@ -223,7 +224,9 @@ fn address(token: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = memchr::memrchr(b':', token)?;
     let (ip, port) = (&token[..colon], &token[colon + 1..]);
     let ip = ip.strip_prefix(b"[").and_then(|ip| ip.strip_suffix(b"]")).unwrap_or(ip);
-    str::from_utf8(ip).ok()?.parse::<IpAddr>().ok()?;
+    if !is_ip(ip) {
+        return None;
+    }
     str::from_utf8(port).ok()?.parse::<u16>().ok()?;
     Some((ip, number(port)?))
 }

@@ -83,6 +83,9 @@ pub struct Quarantined {
 /// Text that is decompressed at once: a multiple of gzip's window, and small enough for a processor's cache.
 const TEXT_BYTES: usize = 256 << 10;
 
+/// Most events are smaller.
+const EVENT_BYTES: usize = 4 << 10;
+
 /// Reads one object.
 ///
 /// ```
@@ -228,7 +231,7 @@ impl Lines {
             plainly: settings.plainly,
             batch_bytes: settings.batch_bytes.max(1),
             line_bytes_max,
-            text: vec![0; line_bytes_max + TEXT_BYTES + fast::STEP],
+            text: vec![0; line_bytes_max + TEXT_BYTES + fast::BEHIND],
             start: 0,
             end: 0,
             seen: 0,
@@ -321,6 +324,9 @@ impl Lines {
                 Some(fast) if fast.0 == format => fast,
                 fast => fast.insert((format, fast::Writer::new(&self.template, format))),
             };
+            if self.batch.events.capacity() == 0 {
+                self.batch.events.reserve_exact(self.batch_bytes + EVENT_BYTES);
+            }
             if let Some(event) = writer.event(self.seen, &self.text, self.start, self.start + line.len()) {
                 self.batch.events.extend_from_slice(event);
                 return Ok(());

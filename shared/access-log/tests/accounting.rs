@@ -118,7 +118,10 @@ fn a_line_that_cannot_be_an_event_is_kept_byte_for_byte_with_its_number_and_the_
             good.split(' ').take(9).collect::<Vec<_>>().join(" "),
             "the line has 9 columns, and a line of format alb has at least 17",
         ),
-        (good.replacen("203.0.", "203.300.", 1), "client is not an IP address and a port"),
+        (
+            good.replacen("203.0.", "203.300.", 1),
+            "client is not an IP address, or has no port where one belongs",
+        ),
         (good.replacen("2026-11-26", "2026-11-31", 1), "time is not a time in ISO 8601"),
         (good.strip_suffix('"').unwrap().to_owned(), "column 33 begins with a quote that is not closed"),
     ] {

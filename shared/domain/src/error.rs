@@ -47,6 +47,8 @@ pub enum FailureKind {
     ApprovalRefused,
     /// A machine image cannot be used or copied.
     ImageUnusable,
+    /// A machine image cannot leave its account (a licence): it is built where it is needed instead.
+    ImageStays,
     /// A person stopped the run.
     Cancelled,
     /// The stack is in a state that no rule may repair by itself.
@@ -57,7 +59,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind, for tests that tie state machines to this enum.
-    pub const ALL: [FailureKind; 16] = [
+    pub const ALL: [FailureKind; 17] = [
         Self::Throttled,
         Self::Transient,
         Self::Conflict,
@@ -71,6 +73,7 @@ impl FailureKind {
         Self::CheckFailed,
         Self::ApprovalRefused,
         Self::ImageUnusable,
+        Self::ImageStays,
         Self::Cancelled,
         Self::StackNeedsHuman,
         Self::Bug,
@@ -89,6 +92,7 @@ impl FailureKind {
             | Self::CheckFailed
             | Self::ApprovalRefused
             | Self::ImageUnusable
+            | Self::ImageStays
             | Self::Cancelled
             | Self::Bug => Policy::Terminal,
             Self::StackNeedsHuman => Policy::NeedsHuman,
@@ -111,6 +115,7 @@ impl FailureKind {
             Self::CheckFailed => "CheckFailed",
             Self::ApprovalRefused => "ApprovalRefused",
             Self::ImageUnusable => "ImageUnusable",
+            Self::ImageStays => "ImageStays",
             Self::Cancelled => "Cancelled",
             Self::StackNeedsHuman => "StackNeedsHuman",
             Self::Bug => "Bug",

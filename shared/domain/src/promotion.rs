@@ -1,13 +1,17 @@
 //! Bringing an image to another account: what is found decides what is done.
 //!
-//! [`inspect`] decides before anything is shared or copied, [`compare`] judges the copy before it is recorded, and
-//! [`tags`] are what a copy carries. What AWS lets leave an account is said by
+//! [`places`] says where a copy comes from, [`inspect`] decides before anything is shared or copied, [`keys`] judges
+//! encryption, [`compare`] judges the copy before it is recorded, and [`tags`] are what a copy carries. What AWS lets leave an account is said by
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/CopyingAMIs.html> and
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/sharingamis-explicit.html>.
 
+pub mod keys;
+pub mod places;
+
 use crate::ids::{AccountId, AmiId, CommitSha, DeploymentId, ImageName, SnapshotId};
-use crate::records::{Image, ImageState};
+use crate::records::{Image, ImageState, Location};
 use crate::version::Version;
+use keys::{ImageKey, Key};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The tag that names the image of an AMI of ours.
@@ -57,6 +61,14 @@ impl AmiState {
             "available" => Self::Available,
             "failed" | "error" | "invalid" | "deregistered" => Self::Broken(told),
             _ => Self::Other(told),
+        }
+    }
+
+    /// Whether it is usable, or about to be.
+    pub fn may_become_available(&self) -> bool {
+        match self {
+            Self::Pending | Self::Available => true,
+            Self::Broken(_) | Self::Other(_) => false,
         }
     }
 }
@@ -134,18 +146,30 @@ pub struct Snapshot {
 /// What was found, here and there.
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
-    /// The ledger's record of the source.
+    /// The ledger's record of the image that would be copied; see [`places::sources`].
     pub record: &'a Image,
-    /// The source as its own account sees it; none if it is not there.
+    /// That image as its own account sees it; none if it is not there.
     pub source: Option<&'a Ami>,
     /// Its snapshots.
     pub snapshots: &'a [Snapshot],
-    /// The target account.
-    pub target: &'a AccountId,
+    /// The keys of encrypted snapshots, by how the snapshots name them; those that exist.
+    pub keys: &'a BTreeMap<String, Key>,
+    /// The key of the target that copies are encrypted under, if there is one; looked at if the source is encrypted.
+    pub image_key: Option<&'a ImageKey>,
+    /// The target.
+    pub target: &'a Location,
+    /// The partition of all ARNs.
+    pub partition: &'a str,
     /// The ledger's record of the target.
     pub target_record: Option<&'a Image>,
     /// The AMIs that the target owns and that are tagged as this version; with the one that the record names.
     pub owned: &'a [Ami],
+}
+
+impl Found<'_> {
+    fn leaves_its_account(&self) -> bool {
+        self.record.location.account != self.target.account
+    }
 }
 
 /// What is to be done about an image that a target needs.
@@ -158,14 +182,18 @@ pub enum Inspect {
     },
     /// A copy was begun: go on with it.
     Resume {
-        /// Its id, if it is known.
-        ami: Option<AmiId>,
+        /// Its id.
+        ami: AmiId,
     },
     /// Share it and copy it.
     Copy {
-        /// Whether the copy is to be encrypted under [`KEY_ALIAS`] of the target.
-        encrypt: bool,
+        /// The ARN of the key to encrypt the copy under, if the source is encrypted.
+        key: Option<String>,
     },
+    /// The source is not finished: wait for it.
+    Wait,
+    /// It cannot leave its account, and why: build it in the target instead.
+    Stays(String),
     /// It cannot be used, and why.
     Refuse(String),
 }
@@ -177,27 +205,44 @@ pub fn inspect(found: &Found<'_>) -> Inspect {
     if let Some(present) = present(found, &label) {
         return present;
     }
+    match resumable(found) {
+        Ok(Some(ami)) => return Inspect::Resume { ami },
+        Ok(None) => {}
+        Err(why) => return Inspect::Refuse(format!("{label}: {why}.")),
+    }
     let Some(source) = found.source else {
-        let (ami, at) = (&found.record.source_ami, &found.record.location);
+        let (ami, at) = (found.record.ami.as_ref().map_or("no id", AmiId::as_str), &found.record.location);
         return Inspect::Refuse(format!(
             "{label} is recorded as {ami} in account {}, {}, but no such AMI is there; import it again.",
             at.account, at.region
         ));
     };
-    if let Some(why) = why_it_stays(found, source) {
+    if source.state == AmiState::Pending {
+        return Inspect::Wait;
+    }
+    if let Some(licence) = licence(source).filter(|_| found.leaves_its_account()) {
+        return Inspect::Stays(format!(
+            "{label} ({}) cannot leave account {}: {licence}; build it in account {} from the same recipe.",
+            source.id, found.record.location.account, found.target.account
+        ));
+    }
+    if let Some(why) = why_it_stays(found, source).or_else(|| why_it_is_not_encrypted(found, source)) {
         return Inspect::Refuse(format!("{label} ({}) cannot be copied: {why}.", source.id));
     }
-    match resumable(found) {
-        Ok(Some(ami)) => Inspect::Resume { ami },
-        Ok(None) => Inspect::Copy { encrypt: source.devices.iter().any(|device| device.encrypted) },
-        Err(why) => Inspect::Refuse(format!("{label}: {why}.")),
-    }
+    let key = found.image_key.filter(|_| is_encrypted(source, found.snapshots));
+    Inspect::Copy { key: key.map(|image_key| image_key.key.arn.clone()) }
+}
+
+/// Whether any part of it is encrypted, by what the image or its snapshots say.
+pub fn is_encrypted(source: &Ami, snapshots: &[Snapshot]) -> bool {
+    source.devices.iter().any(|device| device.encrypted)
+        || snapshots.iter().any(|snapshot| snapshot.key.is_some())
 }
 
 /// Whether the ledger says that the target has it, and whether that is so.
 fn present(found: &Found<'_>, label: &str) -> Option<Inspect> {
     let record = found.target_record.filter(|record| record.state == ImageState::Available)?;
-    let account = found.target;
+    let account = &found.target.account;
     let refuse =
         |why: &str| Some(Inspect::Refuse(format!("{label} is recorded for account {account}, but {why}.")));
     let Some(ami) = &record.ami else { return refuse("without an id") };
@@ -211,19 +256,15 @@ fn present(found: &Found<'_>, label: &str) -> Option<Inspect> {
     }
 }
 
-/// Why the source cannot be copied to another account, if so.
+/// Why the source cannot be copied, if so.
 fn why_it_stays(found: &Found<'_>, source: &Ami) -> Option<String> {
     let record = found.record;
     match &source.state {
-        AmiState::Available => {}
-        AmiState::Pending => return Some("it is still pending; try again when it is available".into()),
+        AmiState::Available | AmiState::Pending => {}
         AmiState::Broken(state) | AmiState::Other(state) => return Some(format!("it is {state}")),
     }
     if source.owner != record.location.account {
         return Some(format!("account {} owns it, so it cannot be shared", source.owner));
-    }
-    if let Some(licence) = licence(source) {
-        return Some(format!("{licence}; build it in the target account from the same recipe"));
     }
     let known: BTreeSet<&SnapshotId> = found.snapshots.iter().map(|snapshot| &snapshot.id).collect();
     let wanted = source.snapshots();
@@ -236,23 +277,19 @@ fn why_it_stays(found: &Found<'_>, source: &Ami) -> Option<String> {
     if let Some(open) = found.snapshots.iter().find(|snapshot| !snapshot.completed) {
         return Some(format!("its snapshot {} is not complete", open.id));
     }
-    let managed = found.snapshots.iter().find(|s| s.key.as_deref().is_some_and(is_managed_alias));
-    managed.map(|snapshot| encrypted_for_its_account_only(&snapshot.id))
+    let encrypted =
+        found.snapshots.iter().filter_map(|snapshot| Some((&snapshot.id, snapshot.key.as_ref()?)));
+    let mut judged =
+        encrypted.map(|(id, key)| keys::why_it_stays(id, found.keys.get(key), found.leaves_its_account()));
+    judged.find_map(|why| why)
 }
 
-/// Why a snapshot under the AWS-managed key stays in its account.
-///
-/// DescribeSnapshots names the key by its id, which does not tell who manages it; then it is EC2's refusal to share
-/// the snapshot that tells.
-pub fn encrypted_for_its_account_only(snapshot: &SnapshotId) -> String {
-    format!(
-        "its snapshot {snapshot} is encrypted under the key that AWS manages, which no other account may use; \
-         encrypt it under a customer key"
-    )
-}
-
-fn is_managed_alias(key: &str) -> bool {
-    key.ends_with("alias/aws/ebs")
+/// Why its copy cannot be encrypted in the target, if it must be and cannot.
+fn why_it_is_not_encrypted(found: &Found<'_>, source: &Ami) -> Option<String> {
+    if !is_encrypted(source, found.snapshots) {
+        return None;
+    }
+    keys::why_it_cannot_be_encrypted(found.image_key, found.target, found.partition)
 }
 
 /// What is billed for using the image, beside the instance; such images do not leave their account.
@@ -269,9 +306,9 @@ fn licence(ami: &Ami) -> Option<String> {
 }
 
 /// The copy that was begun before: the one recorded, or the one whose id was never recorded, found by its tags.
-fn resumable(found: &Found<'_>) -> Result<Option<Option<AmiId>>, String> {
-    if let Some(record) = found.target_record.filter(|record| record.ami.is_some()) {
-        return Ok(Some(record.ami.clone()));
+fn resumable(found: &Found<'_>) -> Result<Option<AmiId>, String> {
+    if let Some(ami) = found.target_record.and_then(|record| record.ami.as_ref()) {
+        return Ok(Some(ami.clone()));
     }
     let source = found.record.source_ami.as_str();
     let mut copies = found.owned.iter().filter(|ami| {
@@ -280,11 +317,11 @@ fn resumable(found: &Found<'_>) -> Result<Option<Option<AmiId>>, String> {
             && !matches!(ami.state, AmiState::Broken(_))
     });
     match (copies.next(), copies.next()) {
-        (None, _) => Ok(found.target_record.map(|_| None)),
-        (Some(copy), None) => Ok(Some(Some(copy.id.clone()))),
+        (None, _) => Ok(None),
+        (Some(copy), None) => Ok(Some(copy.id.clone())),
         (Some(one), Some(other)) => Err(format!(
             "account {} has two copies, {} and {}; deregister the one that nothing uses",
-            found.target, one.id, other.id
+            found.target.account, one.id, other.id
         )),
     }
 }

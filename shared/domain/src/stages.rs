@@ -6,6 +6,7 @@
 use crate::checks::Reach;
 use crate::error::Problem;
 use crate::ids::{AccountId, Region, StageName};
+use crate::image_settings::ImageSettings;
 use crate::toml_file::{Problems, Table, document, text};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,7 +73,9 @@ impl Stages {
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
         let (document, mut problems) = document(file, text)?;
         let root = Table::root(&document);
-        root.refuse_unknown(&["stages"], &mut problems);
+        root.refuse_unknown(&["images", "stages"], &mut problems);
+        // What it says is for whoever works with images; that it can be read is judged with the rest of the file.
+        ImageSettings::read(&root, &mut problems);
         let items = root.items("stages", &mut problems);
         let expected = items.len();
         let tables: Vec<Table> =

@@ -21,10 +21,28 @@ pub enum Setting {
     TeardownArn,
     /// The keys of the code of the functions that are shipped for components, with commas between them.
     Functions,
+    /// The broker that logs go to, as a URL ([`lockstep_domain::shipping::Target`]).
+    Output,
+    /// The certificate (PEM) of the authority that the broker's certificate must chain to, if it is no public one.
+    OutputAuthority,
+    /// The URL of the queue that a function of logs is fed by, and hands on to.
+    QueueUrl,
+    /// The bucket for lines that cannot be shipped.
+    QuarantineBucket,
+    /// The format of the logs, or `detect`.
+    LogFormat,
+    /// The component that logs belong to.
+    LogComponent,
+    /// The application that logs belong to.
+    LogApplication,
+    /// The environment that logs belong to.
+    LogEnvironment,
+    /// The type of the events that logs become.
+    LogType,
 }
 
 impl Setting {
-    /// Every setting, for tests that tie the templates to this enum.
+    /// Every setting of the control plane, for tests that tie the templates to this enum.
     pub const ALL: [Setting; 7] = [
         Self::Table,
         Self::Bucket,
@@ -33,6 +51,19 @@ impl Setting {
         Self::ReleaseArn,
         Self::TeardownArn,
         Self::Functions,
+    ];
+
+    /// The settings of functions that ship logs, which components of the log stack give them.
+    pub const OF_LOGS: [Setting; 9] = [
+        Self::Output,
+        Self::OutputAuthority,
+        Self::QueueUrl,
+        Self::QuarantineBucket,
+        Self::LogFormat,
+        Self::LogComponent,
+        Self::LogApplication,
+        Self::LogEnvironment,
+        Self::LogType,
     ];
 
     /// The environment variable that holds it.
@@ -45,6 +76,15 @@ impl Setting {
             Self::ReleaseArn => "LOCKSTEP_RELEASE_ARN",
             Self::TeardownArn => "LOCKSTEP_TEARDOWN_ARN",
             Self::Functions => "LOCKSTEP_FUNCTIONS",
+            Self::Output => "LOCKSTEP_OUTPUT",
+            Self::OutputAuthority => "LOCKSTEP_OUTPUT_CA",
+            Self::QueueUrl => "LOCKSTEP_QUEUE_URL",
+            Self::QuarantineBucket => "LOCKSTEP_QUARANTINE_BUCKET",
+            Self::LogFormat => "LOCKSTEP_LOG_FORMAT",
+            Self::LogComponent => "LOCKSTEP_LOG_COMPONENT",
+            Self::LogApplication => "LOCKSTEP_LOG_APPLICATION",
+            Self::LogEnvironment => "LOCKSTEP_LOG_ENVIRONMENT",
+            Self::LogType => "LOCKSTEP_LOG_TYPE",
         }
     }
 }
@@ -71,6 +111,20 @@ impl Config {
         Self::read(needed, variable)
     }
 
+    /// The same, with settings beside them that may be missing.
+    pub fn from_env_with(needed: &[Setting], optional: &[Setting]) -> Result<Self, Failure> {
+        let mut config = Self::from_env(needed)?;
+        config
+            .0
+            .extend(optional.iter().filter_map(|setting| Some((*setting, variable(setting.variable())?))));
+        Ok(config)
+    }
+
+    /// These settings, as they are.
+    pub fn of<'a>(settings: impl IntoIterator<Item = (Setting, &'a str)>) -> Self {
+        Self(settings.into_iter().map(|(setting, value)| (setting, value.to_owned())).collect())
+    }
+
     fn read(needed: &[Setting], get: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
         let found: BTreeMap<_, _> =
             needed.iter().filter_map(|setting| Some((*setting, get(setting.variable())?))).collect();
@@ -86,6 +140,11 @@ impl Config {
     pub fn get(&self, setting: Setting) -> Result<&str, Failure> {
         let value = self.0.get(&setting).map(String::as_str);
         value.ok_or_else(|| Failure::bug(format!("{setting} is used but was not asked for at the start")))
+    }
+
+    /// The value of `setting`, if it is there.
+    pub fn optional(&self, setting: Setting) -> Option<&str> {
+        self.0.get(&setting).map(String::as_str)
     }
 }
 
@@ -113,6 +172,11 @@ impl AwsEnvironment {
 /// The file of a private certificate authority to trust instead of Amazon's, as the AWS CLI reads it.
 pub(crate) fn ca_bundle() -> Option<String> {
     variable("AWS_CA_BUNDLE")
+}
+
+/// The name of the function that runs here; nothing outside of Lambda.
+pub fn function_name() -> Option<String> {
+    variable("AWS_LAMBDA_FUNCTION_NAME")
 }
 
 /// The filter of log lines, such as `debug`; Lambda's advanced logging controls set it.
@@ -146,5 +210,9 @@ mod tests {
         assert_eq!(config.get(Setting::Table).unwrap(), "lockstep_table");
         assert!(config.get(Setting::ExternalId).is_err());
         assert_eq!(format!("{config:?}"), "{Table}");
+        assert_eq!(
+            (config.optional(Setting::Table), config.optional(Setting::Output)),
+            (Some("lockstep_table"), None)
+        );
     }
 }

@@ -43,6 +43,8 @@ pub enum Copied {
     Begun(AmiId),
     /// The source, or its storage, is not visible: it is not shared, or not everywhere yet.
     NotVisible(String),
+    /// So many copies run that AWS takes no further one now; the text is AWS's.
+    Full(String),
     /// AWS will not copy it; the text is AWS's.
     Refused(String),
 }
@@ -280,9 +282,7 @@ impl Images for Ec2 {
                 let why = failure("CopyImage", wanted.source.as_str(), &error);
                 match (code(&error), why.kind) {
                     // The quota of copies that run at once: there is room again when one of them ends.
-                    (Some("ResourceLimitExceeded"), _) => {
-                        Err(Failure::new(FailureKind::Throttled, why.message))
-                    }
+                    (Some("ResourceLimitExceeded"), _) => Ok(Copied::Full(why.message)),
                     (Some("InvalidAMIID.NotFound" | "InvalidSnapshot.NotFound"), _) => {
                         Ok(Copied::NotVisible(why.message))
                     }

@@ -29,14 +29,21 @@ pub mod git_host;
 #[cfg(all(feature = "dynamodb", feature = "sfn"))]
 pub mod holders;
 pub mod http;
+#[cfg(feature = "kms")]
+pub mod kms;
 #[cfg(feature = "dynamodb")]
 pub mod ledger;
+pub mod metrics;
+#[cfg(feature = "s3")]
+pub mod objects;
 #[cfg(feature = "operator")]
 pub mod operator;
 #[cfg(all(feature = "dynamodb", feature = "lambda"))]
 pub mod ports;
 #[cfg(feature = "probe")]
 pub mod probe;
+#[cfg(feature = "sqs")]
+pub mod queue;
 #[cfg(feature = "secretsmanager")]
 pub mod secrets;
 pub mod shell;

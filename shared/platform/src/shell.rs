@@ -13,6 +13,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::{Duration, SystemTime};
 use tracing::Instrument as _;
 use tracing_subscriber::EnvFilter;
 
@@ -28,6 +29,17 @@ where
     R: Serialize,
     H: AsyncFn(&S, E) -> Result<R, Failure>,
 {
+    serve_until(init, async move |state: &S, event, _| handler(state, event).await)
+}
+
+/// As [`serve`], for a function that has to know how long Lambda will let an invocation run, from when it began.
+pub fn serve_until<S, E, R, H>(init: impl FnOnce() -> Result<S, Failure>, handler: H) -> ExitCode
+where
+    S: 'static,
+    E: DeserializeOwned,
+    R: Serialize,
+    H: AsyncFn(&S, E, Duration) -> Result<R, Failure>,
+{
     start_logging();
     let shared = Rc::new((init(), handler));
     let service = lambda_runtime::service_fn(move |event: LambdaEvent<Value>| {
@@ -35,8 +47,10 @@ where
         async move {
             let (state, handler) = &*shared;
             let span = tracing::info_span!("invocation", request_id = event.context.request_id);
+            let left = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
             let outcome = async {
-                invoke(state, handler, event.payload)
+                let handler = async |state: &S, event: E| handler(state, event, left).await;
+                invoke(state, &handler, event.payload)
                     .await
                     .inspect_err(|failure| tracing::error!(error = failure.kind.error_type(), "{failure}"))
             };

@@ -126,6 +126,21 @@ impl Shipper {
         settled
     }
 
+    /// Connects, and sends nothing.
+    ///
+    /// # Errors
+    /// What keeps the broker from being reached; it is tried once.
+    pub async fn try_out(&mut self, until: Instant) -> Result<(), Stopped> {
+        let connected = timeout_at(until, self.connect()).await.map_err(|_| Stopped::Time)?;
+        let broker = &self.target;
+        connected.map(drop).map_err(|trouble| match trouble {
+            Trouble::Lost(lost) => {
+                Failure::new(FailureKind::Transient, format!("the broker {broker} {lost}")).into()
+            }
+            Trouble::Refused(why) => Failure::rejected(format!("the broker {broker} {why}")).into(),
+        })
+    }
+
     /// How many batches were acknowledged since the last time, in the order they were sent in.
     pub fn take_acknowledged(&mut self) -> usize {
         self.window.take_acknowledged()

@@ -8,7 +8,7 @@ use lockstep_domain::error::FailureKind;
 use lockstep_domain::ids::{AmiId, DeploymentId};
 use lockstep_domain::payloads::Task;
 use lockstep_domain::payloads::inputs::PromoteImage;
-use lockstep_domain::promotion::AmiState;
+use lockstep_domain::promotion::{AmiState, KEY_ALIAS};
 use lockstep_domain::records::{Caught, Deployment, DeploymentState, ImageState, ImageVersion, Revocation};
 
 const EXECUTION: &str = "arn:aws:states:eu-west-1:999999999999:execution:lockstep-promote-image:1";
@@ -69,6 +69,10 @@ fn compare() -> Request {
     Request::Compare { promotion: id() }
 }
 
+fn retry() -> Request {
+    Request::Retry { promotion: id() }
+}
+
 fn unshare() -> Request {
     Request::Unshare { promotion: id() }
 }
@@ -95,6 +99,15 @@ async fn imported() -> FakeWorld {
     let world = FakeWorld::new();
     ok(&world, import(SOURCE)).await;
     world
+}
+
+/// A world whose image is encrypted under a customer key, and whose target has one for copies; that one.
+async fn encrypted() -> (FakeWorld, String) {
+    let world = imported().await;
+    let key = world.ec2.add_key(&location(SOURCE_ACCOUNT), "alias/source");
+    world.ec2.encrypt(&SOURCE.parse().unwrap(), Some(&key));
+    let image_key = world.ec2.add_key(&world.target(), KEY_ALIAS);
+    (world, image_key)
 }
 
 /// As far as the pending copy.
@@ -184,9 +197,7 @@ async fn an_image_that_is_not_shared_is_tried_for_a_while_and_then_given_up() {
 async fn a_failed_copy_is_discarded_with_its_snapshots_and_the_sharing_undone() {
     let (world, ami) = copying().await;
     world.ec2.end(&ami, AmiState::Broken("failed: no key".into()));
-    let error = failure(&world, observe()).await;
-    assert_eq!(error.kind, FailureKind::ImageUnusable);
-    assert!(error.message.contains("failed: no key"));
+    assert_eq!(ok(&world, observe()).await, next(Go::Again));
     for _ in 0..2 {
         ok(&world, discard()).await;
         ok(&world, unshare()).await;
@@ -263,6 +274,170 @@ async fn an_image_that_is_there_already_is_not_copied_again() {
     };
     assert_eq!(promoted.ami, ami);
     assert_eq!(world.owned_by(COPY_ACCOUNT), 1);
+}
+
+#[tokio::test]
+async fn a_copy_that_fails_is_discarded_and_begun_again_and_the_third_failure_is_the_last() {
+    let (world, first) = copying().await;
+    let mut ami = first;
+    for attempt in 2..=3 {
+        world.ec2.end(&ami, AmiState::Broken("failed: internal error".into()));
+        assert_eq!(ok(&world, observe()).await, next(Go::Again));
+        for _ in 0..2 {
+            ok(&world, retry()).await;
+        }
+        assert_eq!((world.owned_by(COPY_ACCOUNT), world.snapshots_of_account(COPY_ACCOUNT)), (0, 0));
+        assert_eq!(world.promotion().operations.last().unwrap().attempt, attempt);
+        ok(&world, copy()).await;
+        let again = world.copy_record().unwrap().ami.unwrap();
+        assert_ne!(again, ami);
+        ami = again;
+    }
+    let tokens: std::collections::BTreeSet<_> =
+        world.promotion().operations.iter().map(|operation| operation.token.clone()).collect();
+    assert_eq!(tokens.len(), 3, "each attempt has a token of its own");
+    world.ec2.end(&ami, AmiState::Broken("failed: internal error".into()));
+    let error = failure(&world, observe()).await;
+    assert_eq!(error.kind, FailureKind::ImageUnusable);
+    assert!(error.message.contains("failed: internal error (after 3 attempts)"), "{}", error.message);
+}
+
+/// Rows 32 to 34: encrypted under a customer key.
+#[tokio::test]
+async fn the_use_of_a_key_is_granted_for_the_copy_and_taken_back_whatever_happened() {
+    let (world, image_key) = encrypted().await;
+    inspected(&world).await;
+    for _ in 0..2 {
+        ok(&world, share()).await;
+        let granted = world.ec2.held_grants();
+        let grantees: Vec<&str> = granted.iter().map(|(_, grantee)| grantee.as_str()).collect();
+        assert_eq!(grantees, [format!("arn:aws:iam::{COPY_ACCOUNT}:role/lockstep-image-target")]);
+    }
+    ok(&world, copy()).await;
+    let copied = world.ec2.held_snapshots().into_iter().find(|held| held.location == world.target());
+    assert_eq!(copied.unwrap().key, Some(image_key), "never copied as it is");
+    ok(&world, discard()).await;
+    ok(&world, unshare()).await;
+    assert!(world.nothing_is_shared());
+}
+
+#[tokio::test]
+async fn a_key_that_the_target_may_not_use_is_seen_before_the_copy_is_begun() {
+    let (world, _) = encrypted().await;
+    inspected(&world).await;
+    ok(&world, share()).await;
+    world.ec2.revoke_all();
+    world.ec2.take_calls();
+    let failure = failure(&world, copy()).await;
+    assert_eq!(failure.kind, FailureKind::ImageUnusable);
+    assert!(failure.message.contains("may not use it"), "{}", failure.message);
+    assert!(!world.ec2.take_calls().contains(&"CopyImage"));
+}
+
+#[tokio::test]
+async fn an_encrypted_image_is_refused_without_a_key_from_which_the_target_may_launch() {
+    let (world, image_key) = encrypted().await;
+    world.ec2.let_launch(&image_key, false);
+    let told = failure(&world, inspect(EXECUTION)).await.message;
+    assert!(told.contains("aws kms create-grant"), "{told}");
+    let world = imported().await;
+    let key = world.ec2.add_key(&location(SOURCE_ACCOUNT), "alias/source");
+    world.ec2.encrypt(&SOURCE.parse().unwrap(), Some(&key));
+    let told = failure(&world, inspect(EXECUTION)).await.message;
+    assert!(told.contains("has no key alias/lockstep-images"), "{told}");
+}
+
+/// Row 45: what others copy counts for AWS, and not for us.
+#[tokio::test]
+async fn a_copy_that_aws_has_no_room_for_waits_visibly_and_keeps_its_turn() {
+    let world = imported().await;
+    inspected(&world).await;
+    ok(&world, share()).await;
+    world.ec2.set_copies_at_once(0);
+    for n in 1..=2 {
+        ok(&world, copy()).await;
+        let room = format!("room#{COPY_ACCOUNT}#eu-west-1#{}#{n}", id());
+        assert_eq!(world.waits.registered.borrow().last(), Some(&room));
+        assert_eq!(ok(&world, observe()).await, next(Go::Wait));
+    }
+    assert!(world.notes(&id()).iter().any(|note| note.contains("copies no further image")));
+    world.ec2.set_copies_at_once(20);
+    ok(&world, copy()).await;
+    assert_eq!(world.owned_by(COPY_ACCOUNT), 1);
+}
+
+#[tokio::test]
+async fn a_promotion_without_room_waits_before_it_looks_or_shares_and_is_woken_when_its_turn_comes() {
+    let world = imported().await;
+    world.only_one_at_once();
+    world.fill_the_place("arn:other");
+    assert_eq!(inspected(&world).await, Go::Wait);
+    assert!(
+        world.notes(&id())[0].contains("waiting for room in account 222222222222 (eu-west-1): 1 copies run")
+    );
+    let wait = || Request::Wait { promotion: id(), task: task() };
+    ok(&world, wait()).await;
+    assert!(world.waits.woken.borrow().is_empty());
+    crate::room::leave(&world, &DeploymentId::of_execution("arn:other"), &world.target()).await.unwrap();
+    assert_eq!(world.waits.woken.borrow().as_slice(), [format!("room#{COPY_ACCOUNT}#eu-west-1#{}#1", id())]);
+    assert_eq!(inspected(&world).await, Go::Copy);
+}
+
+#[tokio::test]
+async fn a_slot_whose_execution_has_ended_is_freed_by_who_waits() {
+    let world = imported().await;
+    world.only_one_at_once();
+    world.fill_the_place("arn:dead");
+    assert_eq!(inspected(&world).await, Go::Wait);
+    world.clock.advance(std::time::Duration::from_secs(20 * 60));
+    for unknown in [Some(true), None] {
+        world.running.set(unknown);
+        assert_eq!(inspected(&world).await, Go::Wait, "only a known end frees a slot");
+    }
+    world.running.set(Some(false));
+    assert_eq!(inspected(&world).await, Go::Copy);
+}
+
+#[tokio::test]
+async fn a_source_that_is_still_being_made_is_waited_for() {
+    let world = imported().await;
+    let source: AmiId = SOURCE.parse().unwrap();
+    world.ec2.end(&source, AmiState::Pending);
+    assert_eq!(inspected(&world).await, Go::Wait);
+    ok(&world, Request::Wait { promotion: id(), task: task() }).await;
+    let key = format!("arn:aws:ec2:eu-west-1::image/{SOURCE}");
+    assert_eq!(world.waits.registered.borrow().as_slice(), [key]);
+    assert!(world.waits.woken.borrow().is_empty() && world.nothing_is_shared());
+    world.ec2.end(&source, AmiState::Available);
+    assert_eq!(inspected(&world).await, Go::Copy);
+}
+
+/// Row 35.
+#[tokio::test]
+async fn a_licensed_image_ends_in_an_error_of_its_own() {
+    let world = imported().await;
+    world.ec2.change(&SOURCE.parse().unwrap(), |ami| ami.platform_details = "Windows".into());
+    assert_eq!(failure(&world, inspect(EXECUTION)).await.kind, FailureKind::ImageStays);
+    let caught = Caught { error: "ImageStays".into(), cause: "licensed".into() };
+    ok(&world, Request::Close { execution: EXECUTION.into(), error: caught }).await;
+    let closed = world.promotion();
+    assert_eq!(
+        (closed.state, closed.failure.unwrap().error.as_str()),
+        (DeploymentState::Failed, "ImageStays")
+    );
+}
+
+#[tokio::test]
+async fn two_copies_into_one_account_share_once_and_the_last_one_withdraws() {
+    let (world, _) = copying().await;
+    let other = DeploymentId::of_execution("arn:other");
+    let account: lockstep_domain::ids::AccountId = COPY_ACCOUNT.parse().unwrap();
+    let mut source = world.source_record();
+    source.shared_with.entry(account.clone()).or_default().insert(other.clone());
+    world.records.put(&source);
+    ok(&world, unshare()).await;
+    assert!(!world.nothing_is_shared(), "the other copy still needs it");
+    assert_eq!(world.source_record().shared_with[&account], [other].into());
 }
 
 #[tokio::test]

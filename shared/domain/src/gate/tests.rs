@@ -273,7 +273,7 @@ fn copy(image: &str, version: &str, account: &str, state: ImageState) -> Image {
         snapshots: BTreeSet::new(),
         source_ami: "ami-0123456789abcdef0".parse().unwrap(),
         commit: None,
-        shared_with: BTreeSet::new(),
+        shared_with: Default::default(),
         recorded_by: "arn".into(),
         recorded_at: Timestamp::UNIX_EPOCH,
     }

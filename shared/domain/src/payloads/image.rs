@@ -15,14 +15,28 @@ pub enum Request {
         /// The deployment.
         deployment: DeploymentId,
     },
-    /// Look at the image and at what the target has. Answers [`Inspected`].
+    /// Ask for room in the target, then look at the image and at what the target has. Answers [`Inspected`].
     Inspect {
         /// The execution.
         execution: String,
         /// The state machine's input.
         input: inputs::PromoteImage,
     },
-    /// Share the image and its snapshots with the target account.
+    /// Wait for room in the target, or for the source to be finished; the token waits for it.
+    Wait {
+        /// The promotion.
+        promotion: DeploymentId,
+        /// The waiting state.
+        task: Task,
+    },
+    /// Close what an inspection that failed may have begun. Answers [`super::ledger::Failed`].
+    Close {
+        /// The execution.
+        execution: String,
+        /// What went wrong.
+        error: Caught,
+    },
+    /// Share the image, its snapshots and the use of their keys with the target account.
     Share {
         /// The promotion.
         promotion: DeploymentId,
@@ -34,8 +48,13 @@ pub enum Request {
         /// The waiting state.
         task: Task,
     },
-    /// Look at the copy. Answers [`Next`]; a failed copy is the error `ImageUnusable`.
+    /// Look at the copy. Answers [`Next`]; one that failed for the last time is the error `ImageUnusable`.
     Observe {
+        /// The promotion.
+        promotion: DeploymentId,
+    },
+    /// Remove a copy that failed, with its snapshots, so that it can be begun again.
+    Retry {
         /// The promotion.
         promotion: DeploymentId,
     },
@@ -96,8 +115,10 @@ pub enum Go {
     Present,
     /// Share and copy it.
     Copy,
-    /// The copy is not finished: wait again.
+    /// There is no room yet, the source is not finished, or the copy is not: wait.
     Wait,
+    /// The copy failed: remove it and begin again.
+    Again,
     /// The copy is finished: compare it.
     Compare,
 }

@@ -1,11 +1,14 @@
 use super::*;
-use crate::records::Location;
 use jiff::Timestamp;
 
 const HERE: &str = "111111111111";
 const THERE: &str = "222222222222";
 const SOURCE: &str = "ami-00000000000000001";
 const COPY: &str = "ami-00000000000000002";
+
+fn location(account_id: &str) -> Location {
+    Location { account: account(account_id), region: "eu-west-1".parse().unwrap() }
+}
 
 fn account(id: &str) -> AccountId {
     id.parse().unwrap()
@@ -35,17 +38,17 @@ fn ami(id: &str, owner: &str) -> Ami {
     }
 }
 
-fn record(owner: &str, id: Option<&str>, state: ImageState) -> Image {
+pub(crate) fn record(owner: &str, id: Option<&str>, state: ImageState) -> Image {
     Image {
         name: "logstash".parse().unwrap(),
         version: "2.1.37".parse().unwrap(),
-        location: Location { account: account(owner), region: "eu-west-1".parse().unwrap() },
+        location: location(owner),
         state,
         ami: id.map(|id| id.parse().unwrap()),
         snapshots: BTreeSet::new(),
         source_ami: SOURCE.parse().unwrap(),
         commit: None,
-        shared_with: BTreeSet::new(),
+        shared_with: BTreeMap::new(),
         recorded_by: "person".into(),
         recorded_at: Timestamp::UNIX_EPOCH,
     }
@@ -59,6 +62,9 @@ struct World {
     record: Image,
     source: Option<Ami>,
     snapshots: Vec<Snapshot>,
+    keys: BTreeMap<String, Key>,
+    image_key: Option<ImageKey>,
+    target: Location,
     target_record: Option<Image>,
     owned: Vec<Ami>,
 }
@@ -69,6 +75,9 @@ impl World {
             record: record(HERE, Some(SOURCE), ImageState::Available),
             source: Some(ami(SOURCE, HERE)),
             snapshots: vec![snapshot(None)],
+            keys: BTreeMap::new(),
+            image_key: None,
+            target: location(THERE),
             target_record: None,
             owned: vec![],
         }
@@ -79,7 +88,10 @@ impl World {
             record: &self.record,
             source: self.source.as_ref(),
             snapshots: &self.snapshots,
-            target: &account(THERE),
+            keys: &self.keys,
+            image_key: self.image_key.as_ref(),
+            target: &self.target,
+            partition: "aws",
             target_record: self.target_record.as_ref(),
             owned: &self.owned,
         })
@@ -99,16 +111,86 @@ impl World {
     }
 }
 
-#[test]
-fn an_image_that_the_target_lacks_is_copied() {
-    assert_eq!(World::new().inspect(), Inspect::Copy { encrypt: false });
+const KEY: &str = "arn:aws:kms:eu-west-1:111111111111:key/source";
+const IMAGE_KEY: &str = "arn:aws:kms:eu-west-1:222222222222:key/images";
+
+fn key(arn: &str, managed_by_aws: bool) -> Key {
+    Key { arn: arn.into(), managed_by_aws, state: "Enabled".into() }
+}
+
+/// A source that is encrypted under a customer key, and a target with a fit key of its own.
+fn encrypted() -> World {
+    let grant = keys::Grant {
+        id: "g".into(),
+        name: None,
+        grantee: keys::autoscaling_role("aws", THERE),
+        operations: keys::GRANT_OPERATIONS.map(str::to_owned).into(),
+    };
+    World {
+        snapshots: vec![snapshot(Some(KEY))],
+        keys: [(KEY.to_owned(), key(KEY, false))].into(),
+        image_key: Some(ImageKey { key: key(IMAGE_KEY, false), policy: String::new(), grants: vec![grant] }),
+        ..World::with_source(|source| source.devices[0].encrypted = true)
+    }
 }
 
 #[test]
-fn an_encrypted_image_is_encrypted_anew() {
-    let world = World::with_source(|source| source.devices[0].encrypted = true);
-    let customer = World { snapshots: vec![snapshot(Some("arn:aws:kms:eu-west-1:1:key/k"))], ..world };
-    assert_eq!(customer.inspect(), Inspect::Copy { encrypt: true });
+fn an_image_that_the_target_lacks_is_copied() {
+    assert_eq!(World::new().inspect(), Inspect::Copy { key: None });
+}
+
+#[test]
+fn an_encrypted_image_is_encrypted_anew_under_a_key_of_the_target() {
+    assert_eq!(encrypted().inspect(), Inspect::Copy { key: Some(IMAGE_KEY.into()) });
+    let told_by_snapshots_alone = World { source: Some(ami(SOURCE, HERE)), ..encrypted() };
+    assert_eq!(told_by_snapshots_alone.inspect(), Inspect::Copy { key: Some(IMAGE_KEY.into()) });
+}
+
+/// Row 33: what is encrypted is never asked to be copied as it is.
+#[test]
+fn an_encrypted_image_is_refused_where_its_copy_could_not_be_encrypted() {
+    let why = World { image_key: None, ..encrypted() }.refusal();
+    assert!(why.contains("no key alias/lockstep-images"), "{why}");
+}
+
+/// Row 32.
+#[test]
+fn a_snapshot_under_the_key_that_aws_manages_is_refused_at_inspection_with_the_remedy() {
+    let managed = World { keys: [(KEY.to_owned(), key(KEY, true))].into(), ..encrypted() };
+    let why = managed.refusal();
+    assert!(why.contains("key that AWS manages") && why.contains("aws ec2 copy-image --encrypted"), "{why}");
+    let mut within = World { keys: managed.keys.clone(), ..encrypted() };
+    within.record.location = Location { region: "eu-central-1".parse().unwrap(), ..location(THERE) };
+    within.source = Some(Ami { owner: account(THERE), ..within.source.unwrap() });
+    assert_eq!(within.inspect(), Inspect::Copy { key: Some(IMAGE_KEY.into()) }, "within its account it may");
+}
+
+#[test]
+fn a_snapshot_whose_key_is_gone_or_off_is_refused() {
+    assert!(World { keys: BTreeMap::new(), ..encrypted() }.refusal().contains("does not exist any more"));
+    let off = Key { state: "Disabled".into(), ..key(KEY, false) };
+    assert!(World { keys: [(KEY.to_owned(), off)].into(), ..encrypted() }.refusal().contains("is Disabled"));
+}
+
+/// Row 42.
+#[test]
+fn an_image_that_is_still_being_made_is_waited_for_and_not_shared() {
+    assert_eq!(World::with_source(|source| source.state = AmiState::Pending).inspect(), Inspect::Wait);
+}
+
+/// Row 35.
+#[test]
+fn a_licensed_image_stays_in_its_account_and_is_to_be_built_in_the_other() {
+    type Change = fn(&mut Ami);
+    let cases: [(Change, &str); 3] = [
+        (|a| a.platform_details = "Windows".into(), "licensed as Windows"),
+        (|a| a.usage_operation = "RunInstances:0010".into(), "billed as RunInstances:0010"),
+        (|a| a.product_codes = vec!["abc".into()], "the product abc"),
+    ];
+    for (change, expected) in cases {
+        let Inspect::Stays(why) = World::with_source(change).inspect() else { panic!("{expected}") };
+        assert!(why.contains(expected) && why.contains("build it in account 222222222222"), "{why}");
+    }
 }
 
 #[test]
@@ -134,17 +216,17 @@ fn a_record_of_what_is_not_there_is_never_believed() {
 fn a_copy_that_was_begun_is_gone_on_with() {
     let mut world =
         World { target_record: Some(record(THERE, Some(COPY), ImageState::Promoting)), ..World::new() };
-    assert_eq!(world.inspect(), Inspect::Resume { ami: Some(COPY.parse().unwrap()) });
+    assert_eq!(world.inspect(), Inspect::Resume { ami: COPY.parse().unwrap() });
     world.target_record = Some(record(THERE, None, ImageState::Promoting));
-    assert_eq!(world.inspect(), Inspect::Resume { ami: None });
+    assert_eq!(world.inspect(), Inspect::Copy { key: None });
 }
 
 #[test]
 fn a_copy_whose_id_was_never_recorded_is_found_by_its_tags() {
     let mut world = World { owned: vec![ami(COPY, THERE)], ..World::new() };
-    assert_eq!(world.inspect(), Inspect::Resume { ami: Some(COPY.parse().unwrap()) });
+    assert_eq!(world.inspect(), Inspect::Resume { ami: COPY.parse().unwrap() });
     world.owned[0].tags.insert(TAG_SOURCE.into(), "ami-00000000000000009".into());
-    assert_eq!(world.inspect(), Inspect::Copy { encrypt: false });
+    assert_eq!(world.inspect(), Inspect::Copy { key: None });
     world.owned = vec![ami(COPY, THERE), ami("ami-00000000000000003", THERE)];
     assert!(world.refusal().contains("two copies"));
 }
@@ -152,13 +234,9 @@ fn a_copy_whose_id_was_never_recorded_is_found_by_its_tags() {
 #[test]
 fn what_cannot_leave_its_account_is_refused_before_anything_is_shared() {
     type Change = fn(&mut Ami);
-    let cases: [(Change, &str); 8] = [
-        (|a| a.state = AmiState::Pending, "still pending"),
+    let cases: [(Change, &str); 4] = [
         (|a| a.state = AmiState::Other("disabled".into()), "it is disabled"),
         (|a| a.owner = "999999999999".parse().unwrap(), "account 999999999999 owns it"),
-        (|a| a.platform_details = "Windows".into(), "licensed as Windows"),
-        (|a| a.usage_operation = "RunInstances:0010".into(), "billed as RunInstances:0010"),
-        (|a| a.product_codes = vec!["abc".into()], "the product abc"),
         (|a| a.devices.clear(), "no snapshots"),
         (|a| a.devices[0].snapshot = Some("snap-00000000000000007".parse().unwrap()), "is not there"),
     ];
@@ -166,8 +244,6 @@ fn what_cannot_leave_its_account_is_refused_before_anything_is_shared() {
         let why = World::with_source(change).refusal();
         assert!(why.contains(expected), "{why}");
     }
-    let managed = World { snapshots: vec![snapshot(Some("alias/aws/ebs"))], ..World::new() };
-    assert!(managed.refusal().contains("key that AWS manages"));
     let open = World { snapshots: vec![Snapshot { completed: false, ..snapshot(None) }], ..World::new() };
     assert!(open.refusal().contains("not complete"));
     assert!(World { source: None, ..World::new() }.refusal().contains("no such AMI"));

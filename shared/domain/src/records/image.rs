@@ -1,9 +1,9 @@
 use super::{Key, Location, Record};
-use crate::ids::{AccountId, AmiId, CommitSha, ImageName, Region, SnapshotId};
+use crate::ids::{AccountId, AmiId, CommitSha, DeploymentId, ImageName, Region, SnapshotId};
 use crate::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of an image in one account and region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,10 +37,10 @@ pub struct Image {
     /// The commit of the recipe it was built from, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<CommitSha>,
-    /// The accounts that the image and its snapshots are shared with now: recorded before it is done and until it is
-    /// undone. Empty outside a promotion.
+    /// The accounts that the image, its snapshots and the use of their keys are shared with now, each with the promotions
+    /// that need it: recorded before it is done and until it is undone. Empty outside a promotion.
     #[serde(default)]
-    pub shared_with: BTreeSet<AccountId>,
+    pub shared_with: BTreeMap<AccountId, BTreeSet<DeploymentId>>,
     /// The execution or person that brought it here.
     pub recorded_by: String,
     /// When.

@@ -11,6 +11,7 @@ mod image_version;
 mod inbox;
 mod release;
 mod sweep;
+mod traffic;
 mod wait;
 
 pub use config::{Config, ConfigKind, Repository};
@@ -24,6 +25,7 @@ pub use image_version::{ImageOrigin, ImageVersion, Revocation};
 pub use inbox::{Event, EventState, Outcome};
 pub use release::{BreakGlass, BuildCounter, CommitVersion, Evidence, Rejection, Release, ReleaseState};
 pub use sweep::{Leftover, SweepReport};
+pub use traffic::{Slot, Traffic, Waiting};
 pub use wait::{Wait, WaitState};
 
 use crate::ids::{AccountId, Region};

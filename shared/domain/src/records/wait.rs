@@ -29,7 +29,8 @@ pub enum WaitState {
 /// A wait for the end of one operation, or the note that it ended before anybody waited.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {
-    /// `<stack arn>#<client request token>`, an image's ARN, or `approval#<deployment>#<n>`.
+    /// `<stack arn>#<client request token>`, an image's ARN, `approval#<deployment>#<n>`, or
+    /// `room#<account>#<region>#<promotion>#<n>` for a slot to copy in.
     pub operation: String,
     /// What is known.
     #[serde(flatten)]

@@ -8,12 +8,16 @@
 //! against the adapter on an emulator.
 
 mod copies;
+#[cfg(feature = "kms")]
+mod keys;
 mod model;
 mod port;
 
 use super::clock::VirtualClock;
 use crate::ec2::NewCopy;
 use jiff::Timestamp;
+#[cfg(feature = "kms")]
+pub use keys::SimKeys;
 use lockstep_domain::ids::{AccountId, AmiId, SnapshotId};
 use lockstep_domain::promotion::{Ami, AmiState, Device, Snapshot};
 use lockstep_domain::records::{Image as Recorded, Location};
@@ -130,6 +134,12 @@ impl SimEc2 {
         SimImages::new(self.clone(), location.clone())
     }
 
+    /// The port of KMS, as one account in one region.
+    #[cfg(feature = "kms")]
+    pub fn keys(&self, location: &Location) -> SimKeys {
+        SimKeys::new(self.clone(), location.clone())
+    }
+
     /// How long a copy takes from now on.
     pub fn set_pace(&self, pace: Duration) {
         self.0.borrow_mut().pace = pace;
@@ -229,6 +239,27 @@ impl SimEc2 {
         if let Some(key) = self.0.borrow_mut().keys.get_mut(key) {
             key.users.insert(account.clone());
         }
+    }
+
+    /// Whether the key's policy lets Auto Scaling launch from what is encrypted under it, from now on.
+    pub fn let_launch(&self, key: &str, launches: bool) {
+        if let Some(key) = self.0.borrow_mut().keys.get_mut(key) {
+            key.launches = launches;
+        }
+    }
+
+    /// The grantees of every grant there is, by the key's ARN.
+    pub fn held_grants(&self) -> BTreeSet<(String, String)> {
+        let inner = self.0.borrow();
+        let of = |(arn, key): (&String, &Key)| {
+            key.grants.values().map(|granted| (arn.clone(), granted.grantee.clone())).collect::<Vec<_>>()
+        };
+        inner.keys.iter().flat_map(of).collect()
+    }
+
+    /// Every grant there is ends, as if somebody else had revoked it.
+    pub fn revoke_all(&self) {
+        self.0.borrow_mut().keys.values_mut().for_each(|key| key.grants.clear());
     }
 
     /// The image and its snapshots are encrypted under a key: `key`, or else the one that AWS manages.
@@ -346,6 +377,7 @@ impl Inner {
             is_managed_by_aws,
             users: BTreeSet::new(),
             grants: BTreeMap::new(),
+            launches: true,
         };
         self.keys.insert(arn.clone(), key);
         self.aliases.insert((location.clone(), alias.to_owned()), arn.clone());

@@ -7,12 +7,14 @@ use lockstep_domain::error::Failure;
 use lockstep_domain::ids::{AmiId, DeploymentId, Digest, RepositoryId};
 use lockstep_domain::images::{ImageLock, LockedImage};
 use lockstep_domain::records::{
-    Config, ConfigKind, Deployment, DeploymentKind, Image, ImageVersion, Location, Release, ReleaseState,
+    Config, ConfigKind, Deployment, DeploymentKind, Image, ImageVersion, Location, Record, Release,
+    ReleaseState, Step, Traffic,
 };
 use lockstep_domain::stages::Path;
+use lockstep_domain::traffic;
 use lockstep_platform::ports::memory::{MemoryRecords, MemoryWaits};
 use lockstep_platform::testing::clock::VirtualClock;
-use lockstep_platform::testing::ec2::{Held, SimEc2, SimImages};
+use lockstep_platform::testing::ec2::{Held, SimEc2, SimImages, SimKeys};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -41,25 +43,22 @@ region = "eu-west-1"
 pub struct FakeWorld {
     pub records: MemoryRecords,
     pub waits: MemoryWaits,
+    pub clock: VirtualClock,
     pub ec2: SimEc2,
     pub running: Cell<Option<bool>>,
 }
 
 impl FakeWorld {
     pub fn new() -> Self {
+        let clock = VirtualClock::at(Timestamp::UNIX_EPOCH);
         let world = Self {
             records: MemoryRecords::default(),
             waits: MemoryWaits::default(),
-            ec2: SimEc2::new(&VirtualClock::at(Timestamp::UNIX_EPOCH)),
+            ec2: SimEc2::new(&clock),
+            clock,
             running: Cell::new(Some(true)),
         };
-        world.records.put(&Config {
-            config: ConfigKind::Stages,
-            version: 1,
-            text: STAGES.into(),
-            applied_by: "arn:person".into(),
-            applied_at: Timestamp::UNIX_EPOCH,
-        });
+        world.apply(1, STAGES);
         assert_eq!(world.ec2.register(&location(SOURCE_ACCOUNT)).as_str(), SOURCE);
         world
     }
@@ -99,7 +98,43 @@ impl FakeWorld {
 
     pub fn nothing_is_shared(&self) -> bool {
         let mut all = self.ec2.held_images().into_iter().chain(self.ec2.held_snapshots());
-        all.all(|Held { shared_with, .. }| shared_with.is_empty())
+        self.ec2.held_grants().is_empty() && all.all(|Held { shared_with, .. }| shared_with.is_empty())
+    }
+
+    /// The place that the image is brought to.
+    pub fn target(&self) -> Location {
+        location(COPY_ACCOUNT)
+    }
+
+    /// Lets the organisation allow one copy at once.
+    pub fn only_one_at_once(&self) {
+        self.apply(2, &format!("{STAGES}[images]\ncopies_at_once = 1\n"));
+    }
+
+    /// Lets another execution have the only slot there is.
+    pub fn fill_the_place(&self, execution: &str) {
+        let promotion = DeploymentId::of_execution(execution);
+        let nothing = Traffic::none_at(&self.target());
+        self.records.put(&traffic::enter(&nothing, &promotion, execution, 1, self.clock.now()).0);
+    }
+
+    /// The journal of a promotion.
+    pub fn notes(&self, promotion: &DeploymentId) -> Vec<String> {
+        let step = |number| {
+            let (deployment, at) = (promotion.clone(), Timestamp::UNIX_EPOCH);
+            self.records.find::<Step>(&Step { deployment, number, note: String::new(), at }.key())
+        };
+        (1..).map_while(step).map(|step| step.note).collect()
+    }
+
+    fn apply(&self, version: u32, text: &str) {
+        self.records.put(&Config {
+            config: ConfigKind::Stages,
+            version: version.into(),
+            text: text.into(),
+            applied_by: "arn:person".into(),
+            applied_at: Timestamp::UNIX_EPOCH,
+        });
     }
 
     pub fn promotion(&self) -> Deployment {
@@ -175,6 +210,7 @@ impl World for FakeWorld {
     type Records = MemoryRecords;
     type Waits = MemoryWaits;
     type Images = SimImages;
+    type Keys = SimKeys;
 
     fn records(&self) -> &MemoryRecords {
         &self.records
@@ -185,7 +221,11 @@ impl World for FakeWorld {
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp::UNIX_EPOCH
+        self.clock.now()
+    }
+
+    async fn pause(&self, time: Duration) {
+        self.clock.advance(time);
     }
 
     fn partition(&self) -> &str {
@@ -206,5 +246,13 @@ impl World for FakeWorld {
 
     async fn target(&self, location: &Location, _session: &str) -> Result<SimImages, Failure> {
         Ok(self.ec2.images(location))
+    }
+
+    async fn source_keys(&self, location: &Location, _session: &str) -> Result<SimKeys, Failure> {
+        Ok(self.ec2.keys(location))
+    }
+
+    async fn target_keys(&self, location: &Location, _session: &str) -> Result<SimKeys, Failure> {
+        Ok(self.ec2.keys(location))
     }
 }

@@ -3,7 +3,7 @@
 use super::Inner;
 use super::model::{Image, Stored};
 use crate::ec2::{Copied, NewCopy};
-use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::error::Failure;
 use lockstep_domain::ids::{AccountId, AmiId};
 use lockstep_domain::promotion::{Ami, AmiState, Device, Snapshot};
 use lockstep_domain::records::Location;
@@ -32,7 +32,7 @@ impl Inner {
             Some(Refusal::NotVisible(why)) => return Ok(Copied::NotVisible(told("InvalidRequest", &why))),
             Some(Refusal::Refused(why)) => return Ok(Copied::Refused(told("InvalidRequest", &why))),
             Some(Refusal::LimitExceeded(why)) => {
-                return Err(Failure::new(FailureKind::Throttled, told("ResourceLimitExceeded", &why)));
+                return Ok(Copied::Full(told("ResourceLimitExceeded", &why)));
             }
         }
         let ami = self.begin_copy(into, wanted);

@@ -38,6 +38,14 @@ pub(super) struct Stored {
     pub(super) tags: BTreeMap<String, String>,
 }
 
+/// A grant on a KMS key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Granted {
+    pub(super) name: String,
+    pub(super) grantee: String,
+    pub(super) operations: BTreeSet<String>,
+}
+
 /// A KMS key.
 #[derive(Clone, Debug)]
 pub(super) struct Key {
@@ -45,14 +53,17 @@ pub(super) struct Key {
     pub(super) is_managed_by_aws: bool,
     /// The other accounts that its policy lets use it.
     pub(super) users: BTreeSet<AccountId>,
-    /// The accounts that a grant lets use it, by the grant's id.
-    pub(super) grants: BTreeMap<String, AccountId>,
+    /// Its grants, by their ids.
+    pub(super) grants: BTreeMap<String, Granted>,
+    /// Whether its policy lets Auto Scaling launch from what is encrypted under it.
+    pub(super) launches: bool,
 }
 
 impl Key {
     pub(super) fn is_usable_by(&self, account: &AccountId) -> bool {
         let own = self.location.account == *account;
-        let granted = self.grants.values().any(|grantee| grantee == account);
+        let of_account = |arn: &str| arn.split(':').nth(4) == Some(account.as_str());
+        let granted = self.grants.values().any(|granted| of_account(&granted.grantee));
         own || (!self.is_managed_by_aws && (self.users.contains(account) || granted))
     }
 }

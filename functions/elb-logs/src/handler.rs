@@ -1,0 +1,208 @@
+//! An invocation: read what it asks for, ship it, answer for every message.
+
+use crate::App;
+use crate::ship::{Shipped, Until, ship};
+use lockstep_access_log::Format;
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::log_delivery::{Account, Continuation, Message, Next, Object, go_on, is_check, read};
+use lockstep_platform::clock;
+use lockstep_platform::metrics::{self, Unit};
+use lockstep_platform::shipper::Stopped;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How long the queue holds back what was handed on because something else than time was short.
+const PAUSE_SECONDS: i32 = 60;
+
+/// What the queue is answered.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    /// The messages that stay in the queue.
+    pub batch_item_failures: Vec<ItemFailure>,
+    /// Where the lines went that were read.
+    pub lines: Account,
+}
+
+/// What an invocation is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Answered {
+    /// A check: the broker can be reached.
+    Check {
+        /// Always true; a failure is the other answer.
+        ok: bool,
+    },
+    /// Whoever told of objects.
+    Delivery(Answer),
+}
+
+/// A message that stays in the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemFailure {
+    /// Its id.
+    pub item_identifier: String,
+}
+
+/// Ships what `payload` asks for, within the time that is `left`.
+///
+/// # Errors
+/// What failed, if it was no queue that asked: it gets no answer for each message. A message of a queue that failed is
+/// named in the answer, and the queue delivers it again.
+pub async fn handle(app: &App, payload: &Value, left: Duration) -> Result<Answered, Failure> {
+    let until = Until::of(left);
+    if is_check(payload) {
+        return check(app, until).await;
+    }
+    let asked = read(payload);
+    let mut answer = Answer::default();
+    for message in &asked.messages {
+        let Err(failure) = deliver(app, message, until, &mut answer.lines).await else { continue };
+        tracing::error!(error = failure.kind.error_type(), message = message.id, "{failure}");
+        if !asked.by_queue {
+            return Err(failure);
+        }
+        answer.batch_item_failures.push(ItemFailure { item_identifier: message.id.clone() });
+    }
+    let lines = answer.lines;
+    tracing::info!(
+        acknowledged = lines.acknowledged,
+        quarantined = lines.quarantined,
+        unreadable_bytes = lines.unreadable_bytes,
+        failed = answer.batch_item_failures.len(),
+        "{} of {} messages are done with",
+        asked.messages.len() - answer.batch_item_failures.len(),
+        asked.messages.len()
+    );
+    Ok(Answered::Delivery(answer))
+}
+
+async fn check(app: &App, until: Until) -> Result<Answered, Failure> {
+    match app.shipper()?.try_out(until.settle).await {
+        Ok(()) => Ok(Answered::Check { ok: true }),
+        Err(Stopped::Broker(failure)) => Err(failure),
+        Err(Stopped::Time) => Err(Failure::new(FailureKind::Transient, "the broker did not answer in time")),
+    }
+}
+
+/// Ships the objects of a message, and hands on what is left of them.
+async fn deliver(app: &App, message: &Message, until: Until, lines: &mut Account) -> Result<(), Failure> {
+    for ignored in &message.ignored {
+        tracing::info!("nothing to do: {ignored}");
+    }
+    let mut run = Delivery {
+        app,
+        until,
+        left: Vec::new(),
+        account: Account::default(),
+        troubles: Vec::new(),
+        stopped: None,
+    };
+    for object in &message.objects {
+        run.object(object).await;
+    }
+    *lines = lines.and(run.account);
+    let Delivery { left, troubles, stopped, .. } = run;
+    if let Some(why) = &message.malformed {
+        return Err(Failure::rejected(format!("a message cannot be understood: {why}")));
+    }
+    match go_on(&message.objects, left, message.hops) {
+        Next::Finished => Ok(()),
+        Next::HandOn(continuation) => {
+            let pause = if stopped == Some(Stopped::Time) && troubles.is_empty() { 0 } else { PAUSE_SECONDS };
+            hand_on(app, &continuation, pause).await
+        }
+        Next::Fail(why) => {
+            let reasons = troubles.iter().map(|failure| failure.message.clone());
+            let reasons: Vec<String> = reasons.chain(stopped.map(|stopped| stopped.to_string())).collect();
+            let kind = troubles.first().map_or(FailureKind::Transient, |failure| failure.kind);
+            Err(Failure::new(kind, format!("{why}: {}", reasons.join("; "))))
+        }
+    }
+}
+
+async fn hand_on(app: &App, continuation: &Continuation, pause_seconds: i32) -> Result<(), Failure> {
+    app.queue.send(json!({ "lockstep": continuation }).to_string(), pause_seconds).await?;
+    let objects = continuation.objects.len();
+    tracing::info!(objects, hops = continuation.hops, "what is left goes back to the queue");
+    Ok(())
+}
+
+/// The objects of one message, as far as they came.
+struct Delivery<'a> {
+    app: &'a App,
+    until: Until,
+    /// What is left, in order.
+    left: Vec<Object>,
+    account: Account,
+    /// What is wrong with objects. One that is wrong does not keep the next from being shipped.
+    troubles: Vec<Failure>,
+    /// Why nothing more is shipped: the broker takes nothing, or time is over.
+    stopped: Option<Stopped>,
+}
+
+impl Delivery<'_> {
+    async fn object(&mut self, object: &Object) {
+        let (bucket, key) = (&object.bucket, &object.key);
+        if self.stopped.is_some() {
+            return self.left.push(object.clone());
+        }
+        if Format::is_test_file(key) {
+            return tracing::info!(
+                bucket,
+                key,
+                "nothing to do: the load balancer tried out whether it can write"
+            );
+        }
+        match ship(self.app, object, self.until).await {
+            Ok(shipped) => self.shipped(shipped),
+            Err(failure) => {
+                tracing::error!(bucket, key, error = failure.kind.error_type(), "{failure}");
+                self.tell(&Account::default(), [("ObjectsFailed", Unit::Count, 1)]);
+                self.left.push(object.clone());
+                self.troubles.push(failure);
+            }
+        }
+    }
+
+    fn shipped(&mut self, shipped: Shipped) {
+        let Shipped { account, reached, stopped, written } = shipped;
+        self.account = self.account.and(account);
+        tracing::info!(
+            bucket = reached.bucket,
+            key = reached.key,
+            acknowledged = account.acknowledged,
+            quarantined = account.quarantined,
+            unreadable_bytes = account.unreadable_bytes,
+            accounted = reached.accounted(),
+            "{}",
+            stopped.as_ref().map_or_else(|| "every line is accounted for".to_owned(), ToString::to_string)
+        );
+        match stopped {
+            None => {
+                let lag = u64::try_from(clock::now().as_second() - written).unwrap_or_default();
+                self.tell(
+                    &account,
+                    [("ObjectsFinished", Unit::Count, 1), ("DeliveryLagSeconds", Unit::Seconds, lag)],
+                );
+            }
+            Some(_) => {
+                self.tell(&account, [("ObjectsContinued", Unit::Count, 1)]);
+                self.left.push(reached);
+                self.stopped = stopped;
+            }
+        }
+    }
+
+    fn tell<const N: usize>(&self, account: &Account, of_the_object: [(&str, Unit, u64); N]) {
+        let lines = [
+            ("LinesAcknowledged", Unit::Count, account.acknowledged),
+            ("LinesQuarantined", Unit::Count, account.quarantined),
+        ];
+        let all: Vec<_> = lines.into_iter().chain(of_the_object).collect();
+        metrics::tell("Lockstep/ElbLogs", ("function", &self.app.name), &all, clock::now());
+    }
+}

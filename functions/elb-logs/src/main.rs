@@ -1,0 +1,20 @@
+//! The `lockstep-elb-logs` function.
+
+use lockstep_elb_logs::{App, OPTIONAL, SETTINGS, handler::handle};
+use lockstep_platform::aws::Aws;
+use lockstep_platform::config::{self, Config};
+use lockstep_platform::shell;
+use lockstep_platform::shipper::Pace;
+use serde_json::Value;
+use std::process::ExitCode;
+use std::time::Duration;
+
+fn main() -> ExitCode {
+    shell::serve_until(
+        || {
+            let config = Config::from_env_with(&SETTINGS, &OPTIONAL)?;
+            App::new(&Aws::from_env()?, &config, config::function_name(), Pace::DEFAULT)
+        },
+        async |app: &App, payload: Value, left: Duration| handle(app, &payload, left).await,
+    )
+}

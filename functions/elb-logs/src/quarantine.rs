@@ -1,0 +1,99 @@
+//! What cannot be shipped, on its way to the bucket where it is kept.
+
+use crate::App;
+use lockstep_access_log::{Quarantined, Source, Unreadable};
+use lockstep_domain::error::Failure;
+use lockstep_domain::log_delivery::{LINES_TYPE, UNREADABLE_TYPE, line_record, lines_key, unreadable_key};
+use std::mem;
+
+/// How much is kept in memory before it is written.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// The quarantine of one object.
+pub(crate) struct Quarantine<'a> {
+    app: &'a App,
+    source: &'a Source,
+    /// Malformed lines in order, each with its number and part.
+    lines: Vec<((u64, u32), String)>,
+    lines_bytes: usize,
+    /// What cannot be decompressed, its offset, and why.
+    unreadable: Vec<u8>,
+    offset: u64,
+    why: String,
+    /// How many bytes that cannot be decompressed are stored.
+    pub(crate) unreadable_bytes: u64,
+}
+
+impl<'a> Quarantine<'a> {
+    pub(crate) fn new(app: &'a App, source: &'a Source) -> Self {
+        Self {
+            app,
+            source,
+            lines: Vec::new(),
+            lines_bytes: 0,
+            unreadable: Vec::new(),
+            offset: 0,
+            why: String::new(),
+            unreadable_bytes: 0,
+        }
+    }
+
+    /// Takes malformed lines; writes when there are many.
+    pub(crate) async fn lines(&mut self, lines: Vec<Quarantined>) -> Result<(), Failure> {
+        for line in lines {
+            let record = line_record(line.line, line.part, &line.reason, &line.bytes);
+            self.lines_bytes += record.len();
+            self.lines.push(((line.line, line.part), record));
+            if self.lines_bytes >= BUFFER_BYTES {
+                self.store_lines(u64::MAX).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a piece of what cannot be decompressed; pieces come in order.
+    pub(crate) async fn unreadable(&mut self, piece: Unreadable) -> Result<(), Failure> {
+        if self.unreadable.is_empty() {
+            self.offset = piece.offset;
+            self.why = piece.why.to_string();
+            let (bucket, key) = (&self.source.bucket, &self.source.key);
+            tracing::warn!(bucket, key, offset = piece.offset, "{}; the rest is kept as it is", self.why);
+        }
+        self.unreadable.extend_from_slice(&piece.bytes);
+        if self.unreadable.len() >= BUFFER_BYTES {
+            self.store_unreadable().await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is in memory, of lines only those up to `last`: later ones are read again.
+    pub(crate) async fn store(&mut self, last: u64) -> Result<(), Failure> {
+        self.store_lines(last).await?;
+        self.store_unreadable().await
+    }
+
+    async fn store_lines(&mut self, last: u64) -> Result<(), Failure> {
+        self.lines_bytes = 0;
+        let mut lines = mem::take(&mut self.lines);
+        lines.retain(|((line, _), _)| *line <= last);
+        let (Some((first, _)), Some((last, _))) = (lines.first(), lines.last()) else { return Ok(()) };
+        let key = lines_key(&self.source.bucket, &self.source.key, &self.source.version, *first, *last);
+        let body: String = lines.into_iter().map(|(_, record)| record).collect();
+        let objects = &self.app.objects;
+        objects.put_once(&self.app.quarantine, &key, LINES_TYPE, None, body.into_bytes()).await
+    }
+
+    async fn store_unreadable(&mut self) -> Result<(), Failure> {
+        let bytes = mem::take(&mut self.unreadable);
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let Source { bucket, key, version } = self.source;
+        let key = unreadable_key(bucket, key, version, self.offset, bytes.len());
+        let length = bytes.len() as u64;
+        let (objects, quarantine) = (&self.app.objects, &self.app.quarantine);
+        objects.put_once(quarantine, &key, UNREADABLE_TYPE, Some(&self.why), bytes).await?;
+        self.unreadable_bytes += length;
+        Ok(())
+    }
+}

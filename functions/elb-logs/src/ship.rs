@@ -1,0 +1,155 @@
+//! One object: read, shipped, accounted for.
+
+use crate::App;
+use crate::quarantine::Quarantine;
+use lockstep_access_log::{Batch, Reader, Source};
+use lockstep_domain::error::Failure;
+use lockstep_domain::log_delivery::{Account, Budget, Mark, Marks, Object};
+use lockstep_domain::shipping;
+use lockstep_platform::objects::Reading;
+use lockstep_platform::shipper::{Shipper, Stopped};
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// Until when an invocation does what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Until {
+    pub read: Instant,
+    pub settle: Instant,
+}
+
+impl Until {
+    /// Divides the time that is `left` from now.
+    pub(crate) fn of(left: Duration) -> Self {
+        let (now, budget) = (Instant::now(), Budget::of(left));
+        Self { read: now + budget.read, settle: now + budget.settle }
+    }
+}
+
+/// What came of an object.
+#[derive(Clone, Debug)]
+pub(crate) struct Shipped {
+    /// What became of lines in this invocation.
+    pub account: Account,
+    /// The object, and how much of it is accounted for by now.
+    pub reached: Object,
+    /// Why that is not all of it.
+    pub stopped: Option<Stopped>,
+    /// When the object was written, in seconds of Unix time.
+    pub written: i64,
+}
+
+/// Ships what is not accounted for of `asked`.
+///
+/// # Errors
+/// What is wrong with the object or the quarantine; then nothing counts, and it is shipped again as a whole.
+pub(crate) async fn ship(app: &App, asked: &Object, until: Until) -> Result<Shipped, Failure> {
+    let (version, etag) = (asked.version.as_deref(), asked.etag.as_deref());
+    let reading = app.objects.open(&asked.bucket, &asked.key, version, etag).await?;
+    let source = source(asked, &reading)?;
+    let mut reached = Object {
+        version: reading.version_id().map(str::to_owned),
+        etag: reading.etag().map(str::to_owned),
+        ..asked.clone()
+    };
+    let written = reading.written();
+    let mut run = Run::new(app, &source)?;
+    let mut reader = Reader::new(&source, &app.reading).after(asked.accounted());
+    let stopped = run.read(&mut reader, reading, until).await?.err();
+    let stopped = run.settle(stopped, until).await;
+    reached.acknowledged += run.account.acknowledged;
+    reached.quarantined += run.account.quarantined;
+    run.quarantine.store(reached.accounted()).await?;
+    run.account.unreadable_bytes = run.quarantine.unreadable_bytes;
+    if stopped.is_none() && reached.accounted() != reader.lines() {
+        return Err(Failure::bug(format!(
+            "of the {} lines of s3://{}/{}, {} were acknowledged and {} put into quarantine",
+            reader.lines(),
+            asked.bucket,
+            asked.key,
+            reached.acknowledged,
+            reached.quarantined
+        )));
+    }
+    Ok(Shipped { account: run.account, reached, stopped, written })
+}
+
+/// What the ids of events are made of. Who was told of no version, and who was, must find the same.
+fn source(asked: &Object, reading: &Reading) -> Result<Source, Failure> {
+    let version = reading.version_id().or(reading.etag());
+    let version = version.ok_or_else(|| Failure::bug("S3 answered an object without version and ETag"))?;
+    Ok(Source { bucket: asked.bucket.clone(), key: asked.key.clone(), version: version.to_owned() })
+}
+
+/// An object on its way.
+struct Run<'a> {
+    shipper: Shipper,
+    quarantine: Quarantine<'a>,
+    /// Batches that were read and do not count yet.
+    marks: Marks,
+    account: Account,
+}
+
+impl<'a> Run<'a> {
+    fn new(app: &'a App, source: &'a Source) -> Result<Self, Failure> {
+        let quarantine = Quarantine::new(app, source);
+        Ok(Self { shipper: app.shipper()?, quarantine, marks: Marks::default(), account: Account::default() })
+    }
+
+    /// Reads to the end, or until it must stop. The outer result is about the object, the inner one about its way.
+    async fn read(
+        &mut self,
+        reader: &mut Reader,
+        mut reading: Reading,
+        until: Until,
+    ) -> Result<Result<(), Stopped>, Failure> {
+        loop {
+            let Ok(chunk) = timeout_at(until.read, reading.next()).await else {
+                return Ok(Err(Stopped::Time));
+            };
+            let Some(chunk) = chunk? else { break };
+            let mut bytes = chunk.as_ref();
+            while let Some(batch) = reader.read(&mut bytes) {
+                if let Err(stopped) = self.batch(batch, until).await? {
+                    return Ok(Err(stopped));
+                }
+            }
+        }
+        while let Some(batch) = reader.finish() {
+            if let Err(stopped) = self.batch(batch, until).await? {
+                return Ok(Err(stopped));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn batch(&mut self, batch: Batch, until: Until) -> Result<Result<(), Stopped>, Failure> {
+        self.marks.note(Mark { events: batch.event_count, quarantined: batch.quarantined_count });
+        self.quarantine.lines(batch.quarantined).await?;
+        if let Some(piece) = batch.unreadable {
+            self.quarantine.unreadable(piece).await?;
+        }
+        let sent = match shipping::Batch::new(batch.events) {
+            Some(events) => self.shipper.send(events, until.read).await,
+            None if Instant::now() >= until.read => Err(Stopped::Time),
+            None => Ok(()),
+        };
+        self.count();
+        Ok(sent)
+    }
+
+    /// Waits for the last acknowledgements, unless the broker is beyond that. Answers why not everything counts.
+    async fn settle(&mut self, stopped: Option<Stopped>, until: Until) -> Option<Stopped> {
+        let settled = match &stopped {
+            Some(Stopped::Broker(_)) => Ok(()),
+            Some(Stopped::Time) | None => self.shipper.settle(until.settle).await,
+        };
+        self.count();
+        stopped.or(settled.err())
+    }
+
+    /// Counts what the broker acknowledged since the last time; nothing else ever counts.
+    fn count(&mut self) {
+        self.account = self.account.and(self.marks.count(self.shipper.take_acknowledged()));
+    }
+}

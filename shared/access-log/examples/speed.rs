@@ -1,0 +1,290 @@
+//! How fast log objects become events, against what could be hoped for and what others do.
+//!
+//! ```text
+//! cargo run --release -p lockstep-access-log --example speed [lines]
+//! ```
+//!
+//! Everything runs in one thread, in one run, in turns, and is timed by the processor time it took; ratios of this table
+//! travel to other machines, its seconds do not. Needs Linux, and Python 3 for its row.
+
+use flate2::{Decompress, FlushDecompress, Status, write::GzEncoder};
+use lockstep_access_log::synthetic::{Synthetic, gzip};
+use lockstep_access_log::{Format, Labels, Reader, Settings, Source};
+use std::error::Error;
+use std::hint::black_box;
+use std::io::Write;
+use std::process::Command;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Bytes that come from S3 at once, about.
+const CHUNK: usize = 64 << 10;
+const ROUNDS: usize = 7;
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    match arguments.next().as_deref() {
+        Some("memory") => {
+            let megabytes = arguments.next().ok_or("how many megabytes?")?.parse()?;
+            println!("{}", memory(megabytes)?);
+            Ok(())
+        }
+        lines => speeds(lines.map_or(Ok(200_000), str::parse)?),
+    }
+}
+
+fn speeds(count: u64) -> Result<()> {
+    let (text, _) = Synthetic::new(Format::Alb, 1).lines(count);
+    let object = gzip(&text);
+    println!(
+        "{count} ALB lines, {} bytes each on average, {:.1} MB, {:.1} : 1 by gzip; processor time of one core, median of {ROUNDS}\n",
+        text.len() as u64 / count,
+        text.len() as f64 / 1e6,
+        text.len() as f64 / object.len() as f64
+    );
+    let stages: [(&str, &dyn Fn()); 6] = [
+        ("inflate alone (zlib-rs)", &|| inflate(&object)),
+        ("tokenize alone", &|| tokenize(&text)),
+        ("plain text -> NDJSON", &|| _ = read(&text, false)),
+        ("gz -> NDJSON", &|| _ = read(&object, false)),
+        ("gz -> NDJSON, every line the plain way", &|| _ = read(&object, true)),
+        ("gz -> NDJSON by regex and serde_json", &|| regex(&object)),
+    ];
+    let mut times = vec![Vec::new(); stages.len()];
+    for _ in 0..ROUNDS {
+        for ((_, stage), times) in stages.iter().zip(&mut times) {
+            let before = processor_seconds()?;
+            stage();
+            times.push(processor_seconds()? - before);
+        }
+    }
+    let medians: Vec<f64> = times.into_iter().map(median).collect();
+    let bound = medians[0] + medians[1];
+    let mut rows: Vec<(&str, f64)> = stages.iter().map(|(name, _)| *name).zip(medians).collect();
+    rows.insert(2, ("serial bound: the two above", bound));
+    match python(&object) {
+        Ok(seconds) => rows.push(("gz -> NDJSON by Python's gzip, csv, json", seconds)),
+        Err(error) => println!("no row of Python: {error}\n"),
+    }
+    println!("| | GB/s of text | million lines/s | of the serial bound |\n|---|---|---|---|");
+    for (name, seconds) in rows {
+        let gigabytes = text.len() as f64 / seconds / 1e9;
+        println!(
+            "| {name} | {gigabytes:.3} | {:.3} | {:.3} |",
+            count as f64 / seconds / 1e6,
+            bound / seconds
+        );
+    }
+    let (batches, events) = read(&object, false);
+    println!(
+        "\n{batches} batches: {:.2} writes per MiB of text, {:.2} per MiB of events; events are {:.2} times the text\n",
+        batches as f64 / mebibytes(text.len()),
+        batches as f64 / mebibytes(events),
+        events as f64 / text.len() as f64
+    );
+    println!("| MB of text | peak resident memory, MiB |\n|---|---|");
+    for megabytes in ["1", "10", "100", "1000"] {
+        let run = Command::new(std::env::current_exe()?).args(["memory", megabytes]).output()?;
+        println!("| {megabytes} | {} |", String::from_utf8(run.stdout)?.trim());
+    }
+    Ok(())
+}
+
+fn mebibytes(bytes: usize) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// The processor time of this thread so far.
+fn processor_seconds() -> Result<f64> {
+    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanoseconds: u64 = schedstat.split(' ').next().ok_or("schedstat is empty")?.parse()?;
+    Ok(nanoseconds as f64 / 1e9)
+}
+
+fn reader(plainly: bool) -> Reader {
+    let source = Source {
+        bucket: "acme-load-balancer-logs".into(),
+        key: "web/AWSLogs/123456789012/elasticloadbalancing/us-east-2/2026/11/26/123456789012_elasticloadbalancing_us-east-2_\
+              app.my-loadbalancer.50dc6c495c0c9188_20261126T2340Z_172.160.1.192_20sg8hgm.log.gz"
+            .into(),
+        version: "3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrHY-MTRCxf3vjVBH40Nr8X8gdRQBpUMLUo".into(),
+    };
+    let labels = Labels {
+        component: Some("web".into()),
+        application: Some("shop".into()),
+        environment: Some("production".into()),
+        event_type: Some("elb".into()),
+    };
+    Reader::new(&source, &Settings { labels, plainly, ..Settings::default() })
+}
+
+/// What the product does, but for the network: how many batches there are, and the bytes of their events.
+fn read(object: &[u8], plainly: bool) -> (usize, usize) {
+    let mut reader = reader(plainly);
+    let (mut batches, mut bytes) = (0, 0);
+    let mut add = |events: Vec<u8>| {
+        batches += 1;
+        bytes += black_box(events).len();
+    };
+    for mut chunk in object.chunks(CHUNK) {
+        while let Some(batch) = reader.read(&mut chunk) {
+            add(batch.events);
+        }
+    }
+    while let Some(batch) = reader.finish() {
+        add(batch.events);
+    }
+    (batches, bytes)
+}
+
+fn inflate(object: &[u8]) {
+    text_of(object, |text| {
+        black_box(text);
+    });
+}
+
+/// Decompresses an object, piece by piece.
+fn text_of(object: &[u8], mut take: impl FnMut(&[u8])) {
+    let mut member = Decompress::new_gzip(15);
+    let mut text = vec![0; 256 << 10];
+    for mut chunk in object.chunks(CHUNK) {
+        loop {
+            let (in_before, out_before) = (member.total_in(), member.total_out());
+            let status = member
+                .decompress(chunk, &mut text, FlushDecompress::None)
+                .expect("it was compressed just now");
+            chunk = &chunk[(member.total_in() - in_before) as usize..];
+            let put = (member.total_out() - out_before) as usize;
+            take(&text[..put]);
+            if status == Status::StreamEnd || (chunk.is_empty() && put < text.len()) {
+                break;
+            }
+        }
+    }
+}
+
+/// Finds every line and every value, and does nothing with them.
+fn tokenize(text: &[u8]) {
+    let mut start = 0;
+    for end in memchr::memchr_iter(b'\n', text) {
+        let line = &text[start..end];
+        let mut at = 0;
+        while at < line.len() {
+            let value_end = if line[at] == b'"' {
+                at + 2 + memchr::memchr(b'"', &line[at + 1..]).expect("quotes come in pairs")
+            } else {
+                memchr::memchr(b' ', &line[at..]).map_or(line.len(), |length| at + length)
+            };
+            black_box(&line[at..value_end]);
+            at = value_end + 1;
+        }
+        start = end + 1;
+    }
+}
+
+/// The usual way: one regular expression a line, one map an event.
+fn regex(object: &[u8]) {
+    let value = |column: &str| match column {
+        "request"
+        | "user_agent"
+        | "trace_id"
+        | "domain_name"
+        | "chosen_cert_arn"
+        | "actions_executed"
+        | "redirect_url"
+        | "error_reason"
+        | "target_port_list"
+        | "target_status_code_list"
+        | "classification"
+        | "classification_reason"
+        | "transformed_host"
+        | "transformed_uri"
+        | "request_transform_status" => format!("\"(?<{column}>[^\"]*)\""),
+        _ => format!("(?<{column}>[^ ]*)"),
+    };
+    let columns: Vec<&str> = Format::Alb.columns().iter().map(|column| column.name).take(33).collect();
+    let pattern: Vec<String> = columns.iter().map(|column| value(column)).collect();
+    let pattern = regex::bytes::Regex::new(&format!("^{}", pattern.join(" "))).expect("a regular expression");
+    let mut locations = pattern.capture_locations();
+    let mut rest = Vec::new();
+    let mut events = Vec::new();
+    text_of(object, |text| {
+        rest.extend_from_slice(text);
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', &rest) {
+            let line = &rest[start..end];
+            start = end + 1;
+            pattern.captures_read(&mut locations, line).expect("it was made to match");
+            let mut event = serde_json::Map::new();
+            for (index, column) in columns.iter().enumerate() {
+                let (from, to) = locations.get(index + 1).expect("every group takes part");
+                event.insert((*column).to_owned(), String::from_utf8_lossy(&line[from..to]).into());
+            }
+            event.insert("message".to_owned(), String::from_utf8_lossy(line).into());
+            serde_json::to_writer(&mut events, &event).expect("memory takes every byte");
+            events.push(b'\n');
+            if events.len() > Settings::BATCH_BYTES {
+                black_box(&events);
+                events.clear();
+            }
+        }
+        rest.drain(..start);
+    });
+    black_box(&events);
+}
+
+/// The processor seconds that Python takes.
+fn python(object: &[u8]) -> Result<f64> {
+    const PROGRAM: &str = r#"
+import csv, gzip, io, json, sys, time
+started = time.process_time()
+size = 0
+with gzip.open(sys.argv[1], "rt", encoding="utf-8", newline="") as lines:
+    for row in csv.reader(lines, delimiter=" "):
+        size += len(json.dumps(dict(zip(map(str, range(len(row))), row))))
+print(time.process_time() - started)
+"#;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("object.log.gz");
+    std::fs::write(&path, object)?;
+    let run = Command::new("python3").args(["-c", PROGRAM]).arg(&path).output()?;
+    if !run.status.success() {
+        return Err(String::from_utf8_lossy(&run.stderr).into());
+    }
+    Ok(String::from_utf8(run.stdout)?.trim().parse()?)
+}
+
+/// Reads an object that is made on the way, and tells the most memory that this process ever had, in MiB.
+fn memory(megabytes: usize) -> Result<String> {
+    let mut reader = reader(false);
+    let mut lines = Synthetic::new(Format::Alb, 1);
+    let mut object = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let (mut made, mut line, mut lines_read) = (0, Vec::new(), 0);
+    while made < megabytes * 1_000_000 {
+        line.clear();
+        lines.line(&mut line);
+        object.write_all(&line)?;
+        made += line.len();
+        if object.get_ref().len() >= CHUNK {
+            let chunk = std::mem::take(object.get_mut());
+            let mut chunk = &chunk[..];
+            while let Some(batch) = reader.read(&mut chunk) {
+                lines_read += black_box(batch).event_count;
+            }
+        }
+    }
+    let mut chunk = &object.finish()?[..];
+    while let Some(batch) = reader.read(&mut chunk).or_else(|| reader.finish()) {
+        lines_read += black_box(batch).event_count;
+    }
+    assert_eq!(lines_read, reader.lines());
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+    let kibibytes: f64 = peak.trim().trim_end_matches(" kB").parse()?;
+    Ok(format!("{:.1}", kibibytes / 1024.0))
+}
