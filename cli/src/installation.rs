@@ -208,8 +208,7 @@ impl<'a> Installation<'a> {
         for function in SHIPPED {
             shipped.push(put_function(&bucket, packages, function).await?);
         }
-        let shipped = if shipped.is_empty() { "none".to_owned() } else { shipped.join(",") };
-        keys.insert(SHIPPED_PARAMETER, shipped);
+        keys.insert(SHIPPED_PARAMETER, shipped.join(","));
         for (machine, parameter) in DEFINITIONS {
             let text = self.read(&format!("statemachines/{machine}.asl.json"))?;
             let key = format!("statemachines/{machine}/{}.asl.json", Digest::of(text.as_bytes()));

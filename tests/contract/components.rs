@@ -12,6 +12,7 @@ use lockstep_domain::parameters::{ComponentParameters, Layers, OrganisationParam
 use lockstep_domain::records::{ImageOrigin, ImageVersion};
 use lockstep_domain::stages::Stages;
 use lockstep_domain::template::Template;
+use lockstep_platform::config::Setting;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -296,6 +297,16 @@ fn a_component_takes_its_functions_code_from_where_lockstep_puts_it() {
     for name in lockstep_cli::functions::SHIPPED {
         assert!(FOLDERS.contains(&name), "{name} is shipped for no component of the log stack");
     }
+}
+
+#[test]
+fn the_shipper_is_given_every_setting_of_logs_and_no_others() {
+    let (_, function) = &stack("elb-logs", "ci", &[]).resources("AWS::Lambda::Function")[0];
+    let given: BTreeSet<&str> =
+        function["Environment"]["Variables"].as_object().unwrap().keys().map(String::as_str).collect();
+    // The public certificate authorities do.
+    let asked = Setting::OF_LOGS.iter().filter(|setting| **setting != Setting::OutputAuthority);
+    assert_eq!(given, asked.map(|setting| setting.variable()).collect());
 }
 
 #[test]

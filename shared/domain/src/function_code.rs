@@ -70,14 +70,11 @@ impl From<FunctionCode> for String {
 pub struct FunctionLock(pub BTreeMap<FunctionName, FunctionCode>);
 
 impl FunctionLock {
-    /// Reads keys with commas between them, as an installation tells what it ships; `none` is no key at all.
+    /// Reads keys with commas between them, as an installation tells what it ships.
     ///
     /// # Errors
     /// The first text that is no key.
     pub fn of_keys(keys: &str) -> Result<Self, String> {
-        if keys == "none" {
-            return Ok(Self::default());
-        }
         let codes = keys.split(',').map(str::parse::<FunctionCode>);
         codes.map(|code| code.map(|code| (code.name.clone(), code))).collect::<Result<_, _>>().map(Self)
     }
