@@ -3,6 +3,7 @@
 //! [`run`] takes a command line and the surroundings it was typed in; nothing below it reads the process's
 //! environment or its working directory. Every command is one file in [`commands`].
 
+pub mod catalogue;
 pub mod commands;
 pub mod connection;
 pub mod failure;

@@ -1,6 +1,6 @@
 //! What people type: names with an inner structure, each with one parser.
 
-use lockstep_domain::ids::{ComponentName, DeploymentId, ImageName, RepositoryId};
+use lockstep_domain::ids::{AmiId, ComponentName, DeploymentId, ImageName, RepositoryId};
 use lockstep_domain::version::Version;
 use std::str::FromStr;
 
@@ -20,6 +20,17 @@ pub struct ImageVersionName {
     pub image: ImageName,
     /// The version.
     pub version: Version,
+}
+
+/// What has a story: a deployment, a version of an image, or an AMI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoryName {
+    /// A deployment, by the beginning of its id.
+    Deployment(DeploymentPrefix),
+    /// A version of an image.
+    Image(ImageVersionName),
+    /// An AMI.
+    Ami(AmiId),
 }
 
 /// `github:<owner>/<name>`.
@@ -73,6 +84,23 @@ impl FromStr for ImageVersionName {
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, version) = at_version(text, "image@version, such as logstash@2.1.0")?;
         Ok(Self { image: name.parse().map_err(|e| format!("{e}"))?, version })
+    }
+}
+
+impl FromStr for StoryName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.starts_with("ami-") {
+            return text
+                .parse()
+                .map(Self::Ami)
+                .map_err(|error: lockstep_domain::ids::InvalidId| error.to_string());
+        }
+        if text.contains('@') {
+            return text.parse().map(Self::Image);
+        }
+        text.parse().map(Self::Deployment)
     }
 }
 
@@ -228,6 +256,16 @@ mod tests {
         assert_eq!(pair("A=b=c"), Ok(("A".into(), "b=c".into())));
         assert_eq!(pair("A="), Ok(("A".into(), String::new())));
         assert!(pair("A").is_err() && pair("=b").is_err());
+    }
+
+    #[test]
+    fn a_story_is_that_of_a_deployment_an_image_or_an_ami() {
+        assert!(matches!("72d3162e".parse(), Ok(StoryName::Deployment(_))));
+        assert!(matches!("logstash@2.1.37".parse(), Ok(StoryName::Image(_))));
+        assert!(matches!("ami-0123456789abcdef0".parse(), Ok(StoryName::Ami(_))));
+        for wrong in ["", "ami-x", "logstash@", "Log Stash@1.0.0"] {
+            assert!(wrong.parse::<StoryName>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -10,7 +10,8 @@ use lockstep_domain::error::Problem;
 use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::payloads::operator::{Applied, Refused, Request};
 use lockstep_domain::records::{
-    BreakGlass, Config, ConfigKind, Deployment, Environment, Event, Image, Record, Release, Step, SweepReport,
+    BreakGlass, Config, ConfigKind, Deployment, Environment, Event, Image, ImageVersion, Record, Release,
+    Step, SweepReport,
 };
 use lockstep_domain::stages::Stages;
 use lockstep_platform::aws::Aws;
@@ -124,6 +125,11 @@ impl Plane {
 
     /// The newest deployments and promotions of images, newest first.
     pub async fn deployments(&self) -> Result<Vec<Deployment>, Failure> {
+        Ok(records(self.ledger.list_kind(LISTED).await?))
+    }
+
+    /// Every version of every image.
+    pub async fn image_versions(&self) -> Result<Vec<ImageVersion>, Failure> {
         Ok(records(self.ledger.list_kind(LISTED).await?))
     }
 

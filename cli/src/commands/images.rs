@@ -1,15 +1,20 @@
-//! `lockstep images`: machine images that were made elsewhere.
+//! `lockstep images`: what there is of machine images; taking one over, revoking a version, retiring what nobody needs.
 
-use super::Global;
+use super::{Global, story};
 use crate::Report;
+use crate::catalogue::Catalogue;
 use crate::failure::Failure;
-use crate::names::ImageVersionName;
+use crate::names::{ImageVersionName, Reason};
 use crate::plane::Plane;
 use crate::surroundings::Surroundings;
+use crate::views::images;
 use clap::{Args, Subcommand};
-use lockstep_domain::ids::{AmiId, StageName};
+use jiff::Timestamp;
+use lockstep_domain::ids::{AmiId, ImageName, StageName};
 use lockstep_domain::payloads::image::{Promoted, Request};
-use lockstep_domain::records::Image;
+use lockstep_domain::payloads::operator;
+use lockstep_domain::retirement::{self, Known};
+use lockstep_domain::version::Version;
 use lockstep_platform::functions::{Called, Functions};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -20,19 +25,46 @@ const FUNCTION: &str = "lockstep-delivery-image";
 /// A little more than the function's own bound.
 const PATIENCE: Duration = Duration::from_secs(110);
 
+/// The function that retires, and that says which version is the newest.
+const SWEEP: &str = "lockstep-sweep";
+
+/// A little more than its bound.
+const SWEEP_PATIENCE: Duration = Duration::from_secs(310);
+
 /// What `images` takes.
 #[derive(Args, Debug)]
 pub struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Take over an image: it gets a name and a version, and components may ask for it
     Import(Import),
-    /// List every version of every image, and its id in each account
+    /// List every version of every image, its id in each account, and what needs it; the same without a word
     List,
+    /// Let no release use a version any more, and say where it runs
+    Revoke(Revoke),
+    /// Let go of versions that nothing needs, as the sweep does by itself
+    Retire(Retire),
+}
+
+#[derive(Args, Debug)]
+struct Revoke {
+    /// The image and its version, such as logstash@2.1.37
+    #[arg(value_name = "IMAGE@VERSION")]
+    image: ImageVersionName,
+    /// What is wrong with it
+    #[arg(long, value_name = "TEXT")]
+    reason: Reason,
+}
+
+#[derive(Args, Debug)]
+struct Retire {
+    /// Only show what would be done
+    #[arg(long)]
+    dry_run: bool,
 }
 
 #[derive(Args, Debug)]
@@ -40,8 +72,14 @@ struct Import {
     /// The image's id
     ami: AmiId,
     /// The name and version it gets, such as logstash@2.1.0
-    #[arg(long = "as", value_name = "IMAGE@VERSION")]
-    name: ImageVersionName,
+    #[arg(long = "as", value_name = "IMAGE@VERSION", conflicts_with_all = ["name", "version"])]
+    both: Option<ImageVersionName>,
+    /// The name it gets, such as logstash
+    #[arg(long, value_name = "IMAGE", required_unless_present = "both", requires = "version")]
+    name: Option<ImageName>,
+    /// The version it gets, such as 2.1.0
+    #[arg(long, value_name = "VERSION", requires = "name")]
+    version: Option<Version>,
     /// A stage whose account and region has it; by default the first, where releases are tested
     #[arg(long, value_name = "STAGE")]
     stage: Option<StageName>,
@@ -55,8 +93,21 @@ pub async fn run(
 ) -> Result<Report, Failure> {
     let plane = Plane::open(global, surroundings).await?;
     match &arguments.command {
-        Command::Import(wanted) => import(wanted, &plane, surroundings).await,
-        Command::List => list(&plane, surroundings).await,
+        Some(Command::Import(wanted)) => import(wanted, &plane, surroundings).await,
+        Some(Command::List) | None => list(&plane, surroundings).await,
+        Some(Command::Revoke(wanted)) => revoke(wanted, &plane, surroundings).await,
+        Some(Command::Retire(wanted)) => retire(wanted, &plane, surroundings).await,
+    }
+}
+
+impl Import {
+    /// The name and version, in whichever way they were typed.
+    fn wanted(&self) -> Result<(ImageName, Version), Failure> {
+        match (&self.both, &self.name, &self.version) {
+            (Some(both), ..) => Ok((both.image.clone(), both.version.clone())),
+            (None, Some(name), Some(version)) => Ok((name.clone(), version.clone())),
+            _ => Err(Failure::usage("name the image and its version: --as logstash@2.1.0")),
+        }
     }
 }
 
@@ -65,56 +116,93 @@ async fn import(wanted: &Import, plane: &Plane, surroundings: &Surroundings) -> 
         Some(stage) => stage.clone(),
         None => plane.stages().await?.test().name.clone(),
     };
-    let request = Request::Import {
-        ami: wanted.ami.clone(),
-        name: wanted.name.image.clone(),
-        version: wanted.name.version.clone(),
-        stage,
-    };
+    let (name, version) = wanted.wanted()?;
+    let request = Request::Import { ami: wanted.ami.clone(), name, version, stage };
     let payload = serde_json::to_value(&request).map_err(|error| Failure::new(error.to_string()))?;
     let called = Functions::new(plane.aws()).call(FUNCTION, &payload, PATIENCE).await?;
-    let promoted: Promoted = answer(called)?;
+    let promoted: Promoted = answer(FUNCTION, called)?;
     surroundings.output.line(format!("{}@{} is {}", promoted.image, promoted.version, promoted.ami));
     Ok(Report::done(json!(promoted)))
 }
 
 /// What the function answered, or its sentence about why not.
-fn answer<T: serde::de::DeserializeOwned>(called: Called) -> Result<T, Failure> {
+fn answer<T: serde::de::DeserializeOwned>(function: &str, called: Called) -> Result<T, Failure> {
     match called {
         Called::Answered { error: None, payload, .. } => serde_json::from_slice(&payload)
-            .map_err(|error| Failure::new(format!("{FUNCTION} answered something odd: {error}"))),
+            .map_err(|error| Failure::new(format!("{function} answered something odd: {error}"))),
         Called::Answered { error: Some(_), payload, .. } => {
             let said: Value = serde_json::from_slice(&payload).unwrap_or_default();
             let sentence = said["errorMessage"].as_str().unwrap_or("it does not say why");
             Err(Failure::new(sentence))
         }
-        Called::Silent => Err(Failure::new(format!("{FUNCTION} did not answer in time"))
-            .next("import again: what was done is found")),
+        Called::Silent => Err(Failure::new(format!("{function} did not answer in time"))
+            .next("try again: what was done is found")),
         Called::Absent => {
-            Err(Failure::new(format!("there is no function {FUNCTION}")).next("lockstep install"))
+            Err(Failure::new(format!("there is no function {function}")).next("lockstep install"))
         }
     }
 }
 
-async fn list(plane: &Plane, surroundings: &Surroundings) -> Result<Report, Failure> {
-    let found = plane.images().await?;
-    surroundings
-        .output
-        .table(["image", "version", "account", "region", "id", "shared with"], found.iter().map(row));
-    Ok(Report::done(json!({ "images": found })))
+async fn revoke(wanted: &Revoke, plane: &Plane, surroundings: &Surroundings) -> Result<Report, Failure> {
+    let (image, version) = (wanted.image.image.clone(), wanted.image.version.clone());
+    let reason = wanted.reason.as_str().to_owned();
+    let applied = plane.ask(&operator::Request::RevokeImage { image, version, reason }).await?;
+    let catalogue = Catalogue::read(plane).await?;
+    let found = catalogue.version(&wanted.image)?;
+    let output = &surroundings.output;
+    let label = format!("{}@{}", found.name, found.version);
+    match &found.revoked {
+        Some(by) if !applied.changed => {
+            output.line(format!("{label} was revoked before, by {}: {}", by.by, by.reason));
+        }
+        _ => output
+            .line(format!("{label} is revoked: no release that pins it is packaged or deployed any more")),
+    }
+    output.line("what runs from it runs on; deploy a release with another version there:");
+    let document = story::show_where(&catalogue, found, surroundings);
+    // The parameters that name the newest version move back.
+    let swept = Functions::new(plane.aws()).call(SWEEP, &json!({}), SWEEP_PATIENCE).await;
+    if !matches!(swept, Ok(Called::Answered { error: None, .. })) {
+        output.note("the parameters below /lockstep/images move back with the next sweep, within a quarter of an hour");
+    }
+    Ok(Report::done(document))
 }
 
-fn row(image: &Image) -> [String; 6] {
-    let shared: Vec<&str> = image.shared_with.keys().map(|account| account.as_str()).collect();
-    let shared = if shared.is_empty() { "nobody".to_owned() } else { shared.join(", ") };
-    [
-        image.name.to_string(),
-        image.version.to_string(),
-        image.location.account.to_string(),
-        image.location.region.to_string(),
-        image.ami.as_ref().map_or_else(|| "being copied".to_owned(), ToString::to_string),
-        shared,
-    ]
+async fn retire(wanted: &Retire, plane: &Plane, surroundings: &Surroundings) -> Result<Report, Failure> {
+    let output = &surroundings.output;
+    if !wanted.dry_run {
+        let called = Functions::new(plane.aws()).call(SWEEP, &json!({}), SWEEP_PATIENCE).await?;
+        let report: Value = answer(SWEEP, called)?;
+        let retired = report["retired"].as_array().cloned().unwrap_or_default();
+        retired.iter().filter_map(Value::as_str).for_each(|line| output.line(line));
+        output.line(format!("swept: {} versions changed; lockstep status tells what is left", retired.len()));
+        return Ok(Report::done(report));
+    }
+    let catalogue = Catalogue::read(plane).await?;
+    let plan = retirement::plan(&Known {
+        versions: &catalogue.versions,
+        places: &catalogue.places,
+        uses: &catalogue.uses,
+        keep: retirement::KEEP,
+        now: Timestamp::now(),
+    });
+    if plan.is_empty() {
+        output.line("nothing would be retired");
+    } else {
+        output.table(images::PLANNED, images::planned(&plan));
+        output.line("before anything is deregistered, each account is asked what else refers to it");
+    }
+    Ok(Report::done(json!({ "plan": plan })))
+}
+
+async fn list(plane: &Plane, surroundings: &Surroundings) -> Result<Report, Failure> {
+    let catalogue = Catalogue::read(plane).await?;
+    if catalogue.versions.is_empty() {
+        surroundings.output.line("there is no image yet; take one over: lockstep images import");
+    } else {
+        surroundings.output.table(images::HEAD, images::rows(&catalogue));
+    }
+    Ok(Report::done(images::document(&catalogue)))
 }
 
 #[cfg(test)]
@@ -125,6 +213,6 @@ mod tests {
     fn a_refusal_is_told_in_the_functions_own_sentence() {
         let payload = br#"{"errorType":"ImageUnusable","errorMessage":"ami-12345678 is pending"}"#.to_vec();
         let called = Called::Answered { error: Some("Unhandled".into()), payload, cut: false };
-        assert_eq!(answer::<Promoted>(called).unwrap_err().what, "ami-12345678 is pending");
+        assert_eq!(answer::<Promoted>(FUNCTION, called).unwrap_err().what, "ami-12345678 is pending");
     }
 }

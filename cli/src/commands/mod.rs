@@ -112,8 +112,10 @@ pub enum Command {
     Unlock(operate::Place),
     /// Say that a tainted environment was mended by hand
     Reconcile(operate::Reconcile),
-    /// Why a deployment ended as it did
+    /// Why a deployment ended as it did, or where an image came from and who let it in
     Why(story::Why),
+    /// Where a version of an image is, and which environments run it
+    Where(story::Where),
     /// Follow an execution, live; the newest without an argument
     Watch(story::Watch),
 }
@@ -148,6 +150,7 @@ pub async fn run(cli: Cli, surroundings: &Surroundings) -> Result<Report, Failur
         Command::Unlock(arguments) => operate::unlock(arguments, global, surroundings).await,
         Command::Reconcile(arguments) => operate::reconcile(arguments, global, surroundings).await,
         Command::Why(arguments) => story::why(arguments, global, surroundings).await,
+        Command::Where(arguments) => story::where_is(arguments, global, surroundings).await,
         Command::Watch(arguments) => story::watch(arguments, global, surroundings).await,
     }
 }
@@ -283,6 +286,15 @@ mod tests {
             "retry 72d3162e-cc78-11e3-81ab-4c9367dc0958",
             "unlock logs --in ci",
             "reconcile logs --in ci --reason mended",
+            "images",
+            "images list",
+            "images import ami-0123456789abcdef0 --as base@1.0.0",
+            "images import ami-0123456789abcdef0 --name base --version 1.0.0 --stage ci",
+            "images revoke logstash@2.1.37 --reason hole",
+            "images retire --dry-run",
+            "where logstash@2.1.37",
+            "why logstash@2.1.37",
+            "why ami-0123456789abcdef0",
             "promote logs@2.1.0 --to production --break-glass outage",
         ] {
             assert!(is_understood(line), "{line}");
@@ -306,6 +318,11 @@ mod tests {
             "cancel 0123abcd --reason ",
             "retry x",
             "reconcile logs --in ci",
+            "images import ami-0123456789abcdef0",
+            "images import ami-0123456789abcdef0 --name base",
+            "images import ami-0123456789abcdef0 --as base@1.0.0 --name base --version 1.0.0",
+            "images revoke logstash@2.1.37",
+            "where logstash",
         ] {
             assert!(!is_understood(line), "{line}");
         }

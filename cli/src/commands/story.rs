@@ -1,20 +1,31 @@
-//! `lockstep why` and `lockstep watch`: what happened, and what happens.
+//! `lockstep why`, `lockstep where` and `lockstep watch`: what happened, where it runs, and what happens now.
 
 use super::{Global, follow_to_end_whatever};
 use crate::Report;
+use crate::catalogue::Catalogue;
 use crate::failure::Failure;
-use crate::names::DeploymentPrefix;
+use crate::names::{DeploymentPrefix, ImageVersionName, StoryName};
 use crate::plane::Plane;
 use crate::surroundings::Surroundings;
-use crate::views::why::story;
+use crate::views::{images, why::story};
 use clap::Args;
+use lockstep_domain::records::{Deployment, ImageVersion};
 use serde_json::{Value, json};
 
 /// What `why` takes.
 #[derive(Args, Debug)]
 pub struct Why {
-    /// The deployment, or the beginning of its id
-    deployment: DeploymentPrefix,
+    /// A deployment, or the beginning of its id; or an AMI, or IMAGE@VERSION
+    #[arg(value_name = "DEPLOYMENT|AMI|IMAGE@VERSION")]
+    what: StoryName,
+}
+
+/// What `where` takes.
+#[derive(Args, Debug)]
+pub struct Where {
+    /// The image and its version, such as logstash@2.1.37
+    #[arg(value_name = "IMAGE@VERSION")]
+    image: ImageVersionName,
 }
 
 /// What `watch` takes.
@@ -24,10 +35,93 @@ pub struct Watch {
     execution: Option<String>,
 }
 
-/// Tells the story of a deployment.
+/// Tells the story of a deployment or of an image.
 pub async fn why(arguments: &Why, global: &Global, surroundings: &Surroundings) -> Result<Report, Failure> {
     let plane = Plane::open(global, surroundings).await?;
-    let deployment = plane.deployment_called(&arguments.deployment).await?;
+    match &arguments.what {
+        StoryName::Deployment(prefix) => why_deployment(&plane, prefix, surroundings).await,
+        StoryName::Image(name) => {
+            let catalogue = Catalogue::read(&plane).await?;
+            why_image(&plane, &catalogue, catalogue.version(name)?, surroundings).await
+        }
+        StoryName::Ami(ami) => {
+            let catalogue = Catalogue::read(&plane).await?;
+            let found = catalogue.of_ami(ami);
+            let (version, image) = found.ok_or_else(|| {
+                Failure::new(format!("{ami} is no image that the ledger knows")).next("lockstep images")
+            })?;
+            let (account, region) = (&image.location.account, &image.location.region);
+            let label = format!("{}@{}", version.name, version.version);
+            surroundings.output.line(format!("{ami} is {label} in account {account}, {region}"));
+            why_image(&plane, &catalogue, version, surroundings).await
+        }
+    }
+}
+
+async fn why_image(
+    plane: &Plane,
+    catalogue: &Catalogue,
+    version: &ImageVersion,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let runs = catalogue.runs_of(version);
+    let mut brought: Vec<Deployment> = Vec::new();
+    for run in &runs {
+        brought.push(plane.deployment(&run.deployed.deployment).await?);
+    }
+    images::story(catalogue, version, &brought).iter().for_each(|line| surroundings.output.line(line));
+    Ok(Report::done(json!({
+        "version": version,
+        "places": catalogue.places_of(version),
+        "releases": catalogue.releases_of(version),
+        "environments": images::running_document(&runs),
+        "deployments": brought,
+    })))
+}
+
+/// Says where a version of an image is, and where it runs.
+pub async fn where_is(
+    arguments: &Where,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let plane = Plane::open(global, surroundings).await?;
+    let catalogue = Catalogue::read(&plane).await?;
+    let version = catalogue.version(&arguments.image)?;
+    Ok(Report::done(show_where(&catalogue, version, surroundings)))
+}
+
+/// Shows where a version of an image is, and where it runs; the same for scripts.
+pub(super) fn show_where(
+    catalogue: &Catalogue,
+    version: &ImageVersion,
+    surroundings: &Surroundings,
+) -> Value {
+    let output = &surroundings.output;
+    for image in catalogue.places_of(version) {
+        let ami = image.ami.as_ref().map_or("being copied", |ami| ami.as_str());
+        output.line(format!("{ami} in account {}, {}", image.location.account, image.location.region));
+    }
+    let runs = catalogue.runs_of(version);
+    if runs.is_empty() {
+        output.line("no environment runs it, or ran it before");
+    } else {
+        output.table(images::RUNNING, images::running(&runs));
+    }
+    json!({
+        "version": version,
+        "places": catalogue.places_of(version),
+        "environments": images::running_document(&runs),
+        "needed_by": catalogue.uses_of(version),
+    })
+}
+
+async fn why_deployment(
+    plane: &Plane,
+    prefix: &DeploymentPrefix,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let deployment = plane.deployment_called(prefix).await?;
     let release = plane.release_of(&deployment).await?;
     let journal = plane.journal(&deployment.id).await?;
     story(&deployment, release.as_ref(), &journal).iter().for_each(|line| surroundings.output.line(line));

@@ -1,6 +1,7 @@
 //! What people are shown of the ledger's records: pure functions from records to rows and lines.
 
 pub mod change_set;
+pub mod images;
 pub mod plan;
 pub mod question;
 pub mod status;

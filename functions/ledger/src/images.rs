@@ -1,11 +1,16 @@
-//! What a deployment needs to know of images.
+//! Images: what a deployment lacks, and what people say of a version.
 
 use crate::App;
 use lockstep_domain::error::Failure;
 use lockstep_domain::gate::missing_images;
+use lockstep_domain::ids::ImageName;
+use lockstep_domain::images;
+use lockstep_domain::intervene::Wish;
 use lockstep_domain::payloads::ledger::MissingImage;
-use lockstep_domain::records::{Image, Location, Release};
+use lockstep_domain::payloads::operator::Applied;
+use lockstep_domain::records::{Image, ImageVersion, Location, Release};
 use lockstep_domain::token::client_token;
+use lockstep_domain::version::Version;
 use lockstep_platform::ledger::Order;
 
 /// The most accounts and regions that one version of an image is in.
@@ -30,4 +35,20 @@ pub async fn missing(
         execution: client_token(execution, &format!("image/{}@{}", image.name, image.version), 1),
     });
     Ok(missing.collect())
+}
+
+/// Lets no release use a version any more; what runs from it runs on. Revoking what is revoked keeps the first reason.
+pub async fn revoke(
+    app: &App,
+    image: &ImageName,
+    version: &Version,
+    wish: &Wish,
+) -> Result<Applied, Failure> {
+    let key = ImageVersion::key_of(image, version);
+    let stored = app.ledger.expect::<ImageVersion>(&key, &format!("image {image}@{version}")).await?;
+    let applied = |rev: u64, changed| Applied { version: u32::try_from(rev).unwrap_or(u32::MAX), changed };
+    match images::revoke(&stored.record, wish) {
+        Some(revoked) => Ok(applied(app.ledger.replace(&stored, revoked).await?.rev(), true)),
+        None => Ok(applied(stored.rev(), false)),
+    }
 }

@@ -1,6 +1,6 @@
 //! What people ask over the function's URL. IAM has authenticated them before the function runs.
 
-use crate::{App, again_on_conflict, approve, configure, intervene};
+use crate::{App, again_on_conflict, approve, configure, images, intervene};
 use jiff::Timestamp;
 use lockstep_domain::approval::Answer;
 use lockstep_domain::error::{Failure, FailureKind};
@@ -83,6 +83,9 @@ async fn apply(app: &App, request: &Request, by: &str, now: Timestamp) -> Result
         Request::BreakGlass { component, version, stage, reason } => {
             intervene::break_glass(app, component, version, stage, &Wish::new(by, reason, now)?).await
         }
+        Request::RevokeImage { image, version, reason } => {
+            images::revoke(app, image, version, &Wish::new(by, reason, now)?).await
+        }
     }
 }
 
@@ -97,6 +100,7 @@ fn name(request: &Request) -> &'static str {
         Request::Unlock { .. } => "unlock",
         Request::Reconcile { .. } => "reconcile",
         Request::BreakGlass { .. } => "break_glass",
+        Request::RevokeImage { .. } => "revoke_image",
     }
 }
 

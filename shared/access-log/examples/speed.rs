@@ -61,7 +61,9 @@ fn speeds(count: u64) -> Result<()> {
     let medians: Vec<f64> = times.into_iter().map(median).collect();
     let bound = medians[0] + medians[1];
     let mut rows: Vec<(&str, f64)> = stages.iter().map(|(name, _)| *name).zip(medians).collect();
-    rows.insert(2, ("serial bound: the two above", bound));
+    let both_alone = rows[0].1 + rows[2].1;
+    rows.insert(2, ("serial bound: the two above, one after the other", bound));
+    rows.insert(4, ("inflate, and plain text -> NDJSON, one after the other", both_alone));
     match python(&object) {
         Ok(seconds) => rows.push(("gz -> NDJSON by Python's gzip, csv, json", seconds)),
         Err(error) => println!("no row of Python: {error}\n"),

@@ -14,6 +14,7 @@ mod fast;
 pub mod format;
 mod gunzip;
 mod line;
+mod lines;
 mod reader;
 pub mod synthetic;
 mod time;

@@ -106,6 +106,20 @@ fn a_line_that_is_too_long_is_quarantined_whole_in_parts_and_stops_nobody() {
 }
 
 #[test]
+fn blank_lines_fill_batches_too() {
+    let object = gzip(&vec![b'\n'; 1_000_000]);
+    let mut reader = Reader::new(&source(), &Settings::default());
+    let (mut lines, mut most) = (0, 0);
+    let mut bytes = &object[..];
+    while let Some(batch) = reader.read(&mut bytes).or_else(|| reader.finish()) {
+        lines += batch.quarantined_count;
+        most = most.max(batch.quarantined.len());
+    }
+    assert_eq!(lines, 1_000_000);
+    assert!(most < 10_000, "{most} at once");
+}
+
+#[test]
 fn a_line_that_cannot_be_an_event_is_kept_byte_for_byte_with_its_number_and_the_reason() {
     let (good, _) = Synthetic::new(Format::Alb, 1).lines(1);
     let good = str::from_utf8(&good).unwrap().trim_end();

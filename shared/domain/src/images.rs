@@ -5,8 +5,10 @@
 //! there are and what may be done with them is the [`life`] of a version.
 
 pub mod life;
+pub mod uses;
 
 pub use life::{Change, ImageVersionState, Purpose, after, completed, obstacle, revoke};
+pub use uses::{Needs, Use, Uses, uses};
 
 use crate::canonical::canonical_json;
 use crate::ids::{AmiId, CommitSha, Digest, ImageName, InvalidId, LogicalId};

@@ -29,6 +29,7 @@ pub mod payloads;
 pub mod promotion;
 pub mod protected;
 pub mod records;
+pub mod retirement;
 pub mod shipping;
 pub mod stack_plan;
 pub mod stages;

@@ -1,11 +1,12 @@
-//! Images: what a deployment lacks.
+//! Images: what a deployment lacks, and what people say of a version.
 
-use super::world::{World, at, deploy, execution};
+use super::world::{ADA, World, at, deploy, execution};
 use lockstep_domain::ids::LogicalId;
-use lockstep_domain::images::{ImageLock, LockedImage};
+use lockstep_domain::images::{ImageLock, ImageVersionState, LockedImage};
 use lockstep_domain::payloads::inputs;
-use lockstep_domain::records::{Image, ImageState, Location, Release};
+use lockstep_domain::records::{Image, ImageOrigin, ImageState, ImageVersion, Location, Release, Revocation};
 use lockstep_domain::stages::Path;
+use serde_json::json;
 
 const SOURCE: &str = "ami-0123456789abcdef0";
 
@@ -74,4 +75,40 @@ async fn what_only_shows_what_it_would_do_brings_nothing() {
     let input = inputs::Deploy { plan_only: true, ..deploy("1.0.0", "ci") };
     let begun = world.begin("a", Path::Delivery, input).await.unwrap();
     assert!(begun.images && begun.missing.is_empty(), "{begun:?}");
+}
+
+fn version() -> ImageVersion {
+    ImageVersion {
+        name: "logstash".parse().unwrap(),
+        version: "2.1.0".parse().unwrap(),
+        state: ImageVersionState::Usable,
+        why: None,
+        revoked: None,
+        origin: ImageOrigin::Imported { commit: None },
+        source_ami: Some(SOURCE.parse().unwrap()),
+        required: Default::default(),
+        expires_at: None,
+        retiring_since: None,
+        recorded_by: "e".into(),
+        recorded_at: at(0),
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_says_who_and_why_and_the_first_one_counts() {
+    let world = World::new().await;
+    let revoke = |reason: &str| {
+        world
+            .ask(json!({"action": "revoke_image", "image": "logstash", "version": "2.1.0", "reason": reason}))
+    };
+    let (status, unknown) = revoke("CVE-2027-1").await;
+    assert_eq!(status, 404, "{unknown}");
+    world.ledger.insert(&version()).await.unwrap();
+    assert_eq!(revoke("CVE-2027-1").await, (200, json!({"version": 2, "changed": true})));
+    assert_eq!(revoke("another").await, (200, json!({"version": 2, "changed": false})));
+    assert_eq!(revoke(" ").await.0, 400, "a reason is not optional");
+    let stored =
+        world.versioned::<ImageVersion>(&ImageVersion::key_of(&version().name, &version().version)).await;
+    let revoked = Revocation { reason: "CVE-2027-1".into(), by: ADA.into(), at: at(200) };
+    assert_eq!(stored.record, ImageVersion { revoked: Some(revoked), ..version() });
 }

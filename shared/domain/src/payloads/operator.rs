@@ -1,6 +1,6 @@
 //! What people ask of the `ledger` function over its IAM-authenticated URL, as the `lockstep` command does.
 
-use crate::ids::{ComponentName, DeploymentId, Digest, RepositoryId, StageName};
+use crate::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StageName};
 use crate::records::Decision;
 use crate::version::Version;
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,15 @@ pub enum Request {
         version: Version,
         /// The stage.
         stage: StageName,
+        /// Why.
+        reason: String,
+    },
+    /// Let no release use a version of an image any more. Answers [`Applied`].
+    RevokeImage {
+        /// The image.
+        image: ImageName,
+        /// The version.
+        version: Version,
         /// Why.
         reason: String,
     },

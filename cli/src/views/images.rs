@@ -1,0 +1,350 @@
+//! Images, their versions, and the way from an AMI to who let it in, as people read it.
+
+use super::time;
+use crate::catalogue::{Catalogue, Runs};
+use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::records::{
+    Decision, Deployment, Image, ImageOrigin, ImageVersion, Release, ReleaseState,
+};
+use lockstep_domain::retirement::{Planned, Step};
+use serde_json::{Value, json};
+
+/// The head of [`rows`].
+pub const HEAD: [&str; 8] = ["image", "version", "state", "commit", "account", "region", "id", "needed by"];
+
+/// Every version in each place, one a row.
+pub fn rows(catalogue: &Catalogue) -> Vec<[String; 8]> {
+    catalogue.versions.iter().flat_map(|version| rows_of(catalogue, version)).collect()
+}
+
+fn rows_of(catalogue: &Catalogue, version: &ImageVersion) -> Vec<[String; 8]> {
+    let needed: Vec<String> = catalogue.uses_of(version).iter().map(ToString::to_string).collect();
+    let needed = if needed.is_empty() { "-".to_owned() } else { needed.join("; ") };
+    let row = |image: Option<&Image>| {
+        let place = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        [
+            version.name.to_string(),
+            version.version.to_string(),
+            state(version),
+            version.commit().map_or("-", |commit| commit.short()).to_owned(),
+            place(image.map(|image| image.location.account.to_string())),
+            place(image.map(|image| image.location.region.to_string())),
+            image.map_or_else(|| "-".to_owned(), id),
+            needed.clone(),
+        ]
+    };
+    let places = catalogue.places_of(version);
+    if places.is_empty() {
+        vec![row(None)]
+    } else {
+        places.into_iter().map(|image| row(Some(image))).collect()
+    }
+}
+
+/// The state of a version, in a word or two.
+pub fn state(version: &ImageVersion) -> String {
+    match &version.revoked {
+        Some(_) => format!("{}, revoked", version.state),
+        None => version.state.to_string(),
+    }
+}
+
+fn id(image: &Image) -> String {
+    let id = image.ami.as_ref().map_or_else(|| "being copied".to_owned(), ToString::to_string);
+    if image.shared_with.is_empty() { id } else { format!("{id} (shared for a copy)") }
+}
+
+/// Every version with where it is and what needs it, for scripts.
+pub fn document(catalogue: &Catalogue) -> Value {
+    let one = |version: &ImageVersion| {
+        json!({
+            "version": version,
+            "places": catalogue.places_of(version),
+            "needed_by": catalogue.uses_of(version),
+        })
+    };
+    json!({ "images": catalogue.versions.iter().map(one).collect::<Vec<_>>() })
+}
+
+/// The head of [`running`].
+pub const RUNNING: [&str; 6] = ["stage", "environment", "release", "when", "account", "region"];
+
+/// Where a version runs, and where it ran before what runs now.
+pub fn running(runs: &[Runs<'_>]) -> Vec<[String; 6]> {
+    let row = |run: &Runs<'_>| {
+        let place = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        let location = run.location.as_ref();
+        [
+            run.environment.stage.to_string(),
+            run.environment.name.clone(),
+            format!("{} {}", run.environment.component, run.deployed.version),
+            if run.now { format!("now, since {}", time(run.deployed.since)) } else { "before".to_owned() },
+            place(location.map(|location| location.account.to_string())),
+            place(location.map(|location| location.region.to_string())),
+        ]
+    };
+    runs.iter().map(row).collect()
+}
+
+/// The same for scripts.
+pub fn running_document(runs: &[Runs<'_>]) -> Value {
+    let one = |run: &Runs<'_>| {
+        json!({
+            "stage": run.environment.stage, "environment": run.environment.name,
+            "component": run.environment.component, "release": run.deployed.version, "now": run.now,
+            "since": run.deployed.since, "deployment": run.deployed.deployment, "location": run.location,
+        })
+    };
+    json!(runs.iter().map(one).collect::<Vec<_>>())
+}
+
+/// The whole story of a version: where it came from, where it is, which releases pin it, where they run, and who let them
+/// in. `deployments` holds those that brought what runs or ran before.
+pub fn story(catalogue: &Catalogue, version: &ImageVersion, deployments: &[Deployment]) -> Vec<String> {
+    let mut lines = vec![format!("{}@{}: {}", version.name, version.version, state(version))];
+    lines.extend(version.why.iter().map(|why| format!("  why         {why}")));
+    lines.extend(origin(version));
+    lines.push(format!("  recorded    {} by {}", time(version.recorded_at), version.recorded_by));
+    if let Some(revoked) = &version.revoked {
+        lines.push(format!("  REVOKED     by {} at {}: {}", revoked.by, time(revoked.at), revoked.reason));
+    }
+    lines.extend(catalogue.places_of(version).into_iter().map(|image| place(version, image)));
+    let runs = catalogue.runs_of(version);
+    for release in catalogue.releases_of(version) {
+        lines.push(release_line(release));
+        let own = |run: &&Runs<'_>| {
+            run.environment.component == release.component && run.deployed.version == release.version
+        };
+        lines.extend(runs.iter().filter(own).map(|run| run_line(run, deployments)));
+    }
+    lines
+}
+
+fn origin(version: &ImageVersion) -> Vec<String> {
+    match &version.origin {
+        ImageOrigin::Baked { repository, reference, commit, folder, .. } => vec![
+            format!("  commit      {commit} of {repository}, {reference}"),
+            format!("  recipe      {folder}"),
+        ],
+        ImageOrigin::Imported { commit: Some(commit) } => {
+            vec![format!("  commit      {commit}, as its tags said when it was imported")]
+        }
+        ImageOrigin::Imported { commit: None } => vec!["  commit      not known: it was imported".to_owned()],
+    }
+}
+
+fn place(version: &ImageVersion, image: &Image) -> String {
+    let (account, region) = (&image.location.account, &image.location.region);
+    let how = if image.ami == version.source_ami {
+        "its source".to_owned()
+    } else if image.recorded_by.starts_with("arn:") {
+        format!("brought by {}", DeploymentId::of_execution(&image.recorded_by).short())
+    } else {
+        format!("recorded by {}", image.recorded_by)
+    };
+    format!("  is          {} in account {account}, {region}: {how}", id(image))
+}
+
+fn release_line(release: &Release) -> String {
+    let state = match release.state {
+        ReleaseState::Packaged => "being tested",
+        ReleaseState::Published => "published",
+        ReleaseState::TestFailed => "test failed",
+    };
+    let (component, version, commit) = (&release.component, &release.version, release.commit.short());
+    format!("  pinned by   {component} {version} ({state}), commit {commit} by {}", release.author)
+}
+
+fn run_line(run: &Runs<'_>, deployments: &[Deployment]) -> String {
+    let verb =
+        if run.now { format!("runs it since {}", time(run.deployed.since)) } else { "ran it before".into() };
+    let found = deployments.iter().find(|deployment| deployment.id == run.deployed.deployment);
+    let who = found.map_or_else(|| "who let it in is not known".to_owned(), approver);
+    let (stage, name, id) = (&run.environment.stage, &run.environment.name, run.deployed.deployment.short());
+    format!("    {stage}/{name} {verb}, deployment {id}: {who}")
+}
+
+fn approver(deployment: &Deployment) -> String {
+    let approved = deployment.approvals.iter().rev().find(|a| a.decision == Some(Decision::Approve));
+    match approved {
+        Some(approval) => {
+            let by = approval.decided_by.as_deref().unwrap_or("an unknown caller");
+            let at = approval.decided_at.map(|at| format!(" at {}", time(at))).unwrap_or_default();
+            format!("approved by {by}{at}")
+        }
+        None => "nobody was asked".to_owned(),
+    }
+}
+
+/// The head of [`planned`].
+pub const PLANNED: [&str; 4] = ["image", "version", "would be", "why"];
+
+/// What retirement would do.
+pub fn planned(plan: &[Planned]) -> Vec<[String; 4]> {
+    let word = |step: &Step| match step {
+        Step::Deprecate => "deprecated",
+        Step::Restore { .. } => "kept after all",
+        Step::Remove => "deregistered, with its snapshots",
+    };
+    let row = |planned: &Planned| {
+        [
+            planned.image.to_string(),
+            planned.version.to_string(),
+            word(&planned.step).to_owned(),
+            planned.why.clone(),
+        ]
+    };
+    plan.iter().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::testing::{asking, at, deployment, environment, release};
+    use lockstep_domain::images::{ImageLock, ImageVersionState, LockedImage, Needs, uses};
+    use lockstep_domain::records::{
+        Approval, Deployed, Environment, ImageState, Location, Proposal, ProposedAction, Revocation, Subject,
+    };
+    use lockstep_domain::stages::{EXAMPLE, Stages};
+
+    const SOURCE: &str = "ami-00000000000000001";
+
+    fn version() -> ImageVersion {
+        ImageVersion {
+            name: "logstash".parse().unwrap(),
+            version: "2.1.37".parse().unwrap(),
+            state: ImageVersionState::Usable,
+            why: None,
+            revoked: None,
+            origin: ImageOrigin::Imported { commit: None },
+            source_ami: Some(SOURCE.parse().unwrap()),
+            required: Default::default(),
+            expires_at: None,
+            retiring_since: None,
+            recorded_by: "import".into(),
+            recorded_at: at(0),
+        }
+    }
+
+    fn image(account: &str, ami: &str, by: &str) -> Image {
+        Image {
+            name: "logstash".parse().unwrap(),
+            version: "2.1.37".parse().unwrap(),
+            location: Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+            state: ImageState::Available,
+            ami: Some(ami.parse().unwrap()),
+            snapshots: Default::default(),
+            source_ami: SOURCE.parse().unwrap(),
+            commit: None,
+            shared_with: Default::default(),
+            recorded_by: by.into(),
+            recorded_at: at(0),
+        }
+    }
+
+    fn pinning() -> Release {
+        let locked = LockedImage {
+            parameter: "ImageId".parse().unwrap(),
+            name: "logstash".parse().unwrap(),
+            version: "2.1.37".parse().unwrap(),
+            commit: None,
+            source_ami: SOURCE.parse().unwrap(),
+        };
+        Release { image_lock: ImageLock([(locked.parameter.clone(), locked)].into()), ..release() }
+    }
+
+    fn catalogue(version: ImageVersion) -> Catalogue {
+        let release = pinning();
+        let deployed = Deployed {
+            version: release.version.clone(),
+            digest: release.digest.clone(),
+            template_digest: release.digest.clone(),
+            parameters_digest: release.digest.clone(),
+            stack_version: release.version.clone(),
+            deployment: deployment().id,
+            checked: true,
+            since: at(60),
+        };
+        let environments = vec![Environment { deployed: Some(deployed), ..environment("ci", "logs") }];
+        let releases = vec![release];
+        let needs = Needs { environments: &environments, unfinished: &[], releases: &releases };
+        Catalogue {
+            versions: vec![version],
+            places: vec![
+                image("222222222222", SOURCE, "import"),
+                image("333333333333", "ami-00000000000000002", "arn:promotion"),
+            ],
+            uses: uses(&needs),
+            releases,
+            environments,
+            stages: Stages::parse("stages.toml", EXAMPLE).unwrap(),
+        }
+    }
+
+    #[test]
+    fn every_version_is_shown_in_each_place_with_what_needs_it() {
+        let rows = rows(&catalogue(version()));
+        assert_eq!(rows.len(), 2);
+        assert_eq!(
+            rows[1],
+            [
+                "logstash",
+                "2.1.37",
+                "usable",
+                "-",
+                "333333333333",
+                "eu-west-1",
+                "ami-00000000000000002",
+                "ci/logs runs 2.1.3"
+            ]
+        );
+        let revoked = Revocation { reason: "a hole".into(), by: "arn:ada".into(), at: at(1) };
+        let building =
+            ImageVersion { revoked: Some(revoked), version: "2.1.38".parse().unwrap(), ..version() };
+        let rows = super::rows(&catalogue(building));
+        assert_eq!((rows.len(), rows[0][2].as_str(), rows[0][6].as_str()), (1, "usable, revoked", "-"));
+    }
+
+    #[test]
+    fn the_story_leads_from_the_image_to_who_let_it_in() {
+        let catalogue = catalogue(version());
+        let proposal = Proposal { stack: "arn".into(), action: ProposedAction::Delete, resources: vec![] };
+        let approved = Approval {
+            decision: Some(Decision::Approve),
+            decided_by: Some("arn:ada".into()),
+            decided_at: Some(at(30)),
+            ..asking(Subject::Proposal(proposal))
+        };
+        let brought = Deployment { approvals: vec![approved], ..deployment() };
+        let told = story(&catalogue, &catalogue.versions[0], &[brought.clone()]).join("\n");
+        for part in [
+            "logstash@2.1.37: usable",
+            "not known: it was imported",
+            "ami-00000000000000001 in account 222222222222, eu-west-1: its source",
+            "ami-00000000000000002 in account 333333333333, eu-west-1: brought by ",
+            "pinned by   logs 2.1.3 (published), commit 5b1f0f0 by Ada Lovelace",
+            "ci/logs runs it since 1970-01-01 00:01:00Z, deployment ",
+            "approved by arn:ada at 1970-01-01 00:00:30Z",
+        ] {
+            assert!(told.contains(part), "{part}:\n{told}");
+        }
+        let unasked = story(&catalogue, &catalogue.versions[0], &[deployment()]).join("\n");
+        assert!(unasked.contains("nobody was asked"), "{unasked}");
+    }
+
+    #[test]
+    fn an_ami_leads_to_its_version() {
+        let catalogue = catalogue(version());
+        let (found, image) = catalogue.of_ami(&"ami-00000000000000002".parse().unwrap()).unwrap();
+        assert_eq!((found, image.location.account.as_str()), (&version(), "333333333333"));
+        assert!(catalogue.of_ami(&"ami-00000000000000003".parse().unwrap()).is_none());
+    }
+
+    #[test]
+    fn where_it_runs_names_the_account() {
+        let catalogue = catalogue(version());
+        let rows = running(&catalogue.runs_of(&catalogue.versions[0]));
+        assert_eq!(rows.len(), 1);
+        assert_eq!(&rows[0][..4], ["ci", "logs", "logs 2.1.3", "now, since 1970-01-01 00:01:00Z"]);
+    }
+}

@@ -1,0 +1,281 @@
+//! Retirement: which versions of images nobody needs any more, and what of them goes when.
+//!
+//! [`plan`] decides from the ledger alone, [`judge`] after every account that has the version was asked what refers to
+//! it. A version goes in two steps, days apart: first its images are deprecated and nothing resolves to it any more, then
+//! they are deregistered with their snapshots. Whatever comes to need it between the two brings it back.
+//! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-deprecate.html>
+
+use crate::ids::{AmiId, ImageName, SnapshotId};
+use crate::images::{Change, ImageVersionState, Use, Uses};
+use crate::records::{Image, ImageState, ImageVersion, Location};
+use crate::version::Version;
+use jiff::{Timestamp, ToSpan};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many of an image's newest usable versions are kept unless the organisation says otherwise.
+pub const KEEP: usize = 5;
+
+/// How long the images of a version stay deprecated before they go, in days.
+pub const GRACE_DAYS: i64 = 7;
+
+/// What becomes of a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Step {
+    /// Deprecate its images, and let nothing resolve to it any more.
+    Deprecate,
+    /// Something needs it after all: take the deprecation back.
+    Restore {
+        /// What needs it.
+        needed_by: BTreeSet<Use>,
+    },
+    /// Deregister its images with their snapshots.
+    Remove,
+}
+
+/// One version that is to be changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Planned {
+    /// The image.
+    pub image: ImageName,
+    /// The version.
+    pub version: Version,
+    /// What becomes of it.
+    #[serde(flatten)]
+    pub step: Step,
+    /// Why, as a sentence.
+    pub why: String,
+}
+
+/// What is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Every version of every image.
+    pub versions: &'a [ImageVersion],
+    /// Where each of them is.
+    pub places: &'a [Image],
+    /// What needs which.
+    pub uses: &'a Uses,
+    /// How many of an image's newest usable versions are kept whatever needs them.
+    pub keep: usize,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What is to be done about every version, in the order of names and versions; those that stay as they are are left out.
+///
+/// Never touched: a version that something needs, the newest ones, one that is on its way somewhere or shared, and one that
+/// is not finished or being discarded, which is `bake-image`'s.
+pub fn plan(known: &Known<'_>) -> Vec<Planned> {
+    let kept = kept(known);
+    let mut planned: Vec<Planned> =
+        known.versions.iter().filter_map(|version| step(known, &kept, version)).collect();
+    planned.sort_by(|a, b| (&a.image, &a.version).cmp(&(&b.image, &b.version)));
+    planned
+}
+
+/// The newest versions of each image that could be pinned.
+fn kept<'a>(known: &Known<'a>) -> BTreeSet<(&'a ImageName, &'a Version)> {
+    let mut by_name: BTreeMap<&ImageName, Vec<&Version>> = BTreeMap::new();
+    for version in known.versions {
+        let counts = version.state == ImageVersionState::Usable
+            && version.revoked.is_none()
+            && !version.version.is_pre_release();
+        if counts {
+            by_name.entry(&version.name).or_default().push(&version.version);
+        }
+    }
+    let newest = |(name, mut versions): (&'a ImageName, Vec<&'a Version>)| {
+        versions.sort_by(|a, b| b.cmp(a));
+        versions.into_iter().take(known.keep).map(move |version| (name, version)).collect::<Vec<_>>()
+    };
+    by_name.into_iter().flat_map(newest).collect()
+}
+
+fn step(
+    known: &Known<'_>,
+    kept: &BTreeSet<(&ImageName, &Version)>,
+    version: &ImageVersion,
+) -> Option<Planned> {
+    let planned = |step: Step, why: String| {
+        Some(Planned { image: version.name.clone(), version: version.version.clone(), step, why })
+    };
+    let needed_by = known.uses.get(&(version.name.clone(), version.version.clone()));
+    let needed_by = needed_by.filter(|uses| !uses.is_empty());
+    match version.state {
+        ImageVersionState::Usable => {
+            let stays = needed_by.is_some()
+                || kept.contains(&(&version.name, &version.version))
+                || is_moving(known, version)
+                || !is_over(version, known.now);
+            if stays { None } else { planned(Step::Deprecate, why_not_kept(known, version)) }
+        }
+        ImageVersionState::Retiring => {
+            if let Some(uses) = needed_by {
+                let why = uses.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                return planned(Step::Restore { needed_by: uses.clone() }, why);
+            }
+            let since = version.retiring_since.filter(|_| !is_moving(known, version))?;
+            let gone = since.checked_add((GRACE_DAYS * 24).hours()).is_ok_and(|end| known.now >= end);
+            let why = format!("deprecated for {GRACE_DAYS} days, and nothing came to need it");
+            if gone { planned(Step::Remove, why) } else { None }
+        }
+        ImageVersionState::Building
+        | ImageVersionState::Withheld
+        | ImageVersionState::Discarding
+        | ImageVersionState::Discarded
+        | ImageVersionState::Retired => None,
+    }
+}
+
+/// A pre-release is kept until it expires, whatever its number.
+fn is_over(version: &ImageVersion, now: Timestamp) -> bool {
+    !version.version.is_pre_release() || version.expires_at.is_some_and(|at| now >= at)
+}
+
+/// Whether an image of the version is on its way somewhere, or shared with an account that copies it.
+fn is_moving(known: &Known<'_>, version: &ImageVersion) -> bool {
+    places(known.places, version)
+        .any(|image| image.state == ImageState::Promoting || !image.shared_with.is_empty())
+}
+
+fn why_not_kept(known: &Known<'_>, version: &ImageVersion) -> String {
+    if version.version.is_pre_release() {
+        return "a pre-release that has expired".to_owned();
+    }
+    if version.revoked.is_some() {
+        return "revoked, and nothing needs it".to_owned();
+    }
+    format!("nothing needs it, and there are {} newer ones", known.keep)
+}
+
+/// The images of a version, wherever they are.
+pub fn places<'a>(all: &'a [Image], version: &ImageVersion) -> impl Iterator<Item = &'a Image> {
+    let (name, number) = (version.name.clone(), version.version.clone());
+    all.iter().filter(move |image| image.name == name && image.version == number)
+}
+
+/// What an account says refers to an image; see
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImageReferences.html>.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Reference {
+    /// The image.
+    pub ami: AmiId,
+    /// What kind of resource it is, in AWS's words: `ec2:Instance`.
+    pub kind: String,
+    /// Its ARN.
+    pub arn: String,
+}
+
+/// The folder of our own parameters, which name the newest image and keep none.
+pub const PARAMETERS: &str = "/lockstep/images/";
+
+impl Reference {
+    /// Whether it keeps the image: our own parameters do not.
+    pub fn keeps(&self) -> bool {
+        !self.arn.contains(&format!(":parameter{PARAMETERS}"))
+    }
+}
+
+/// After every account was asked: what AWS would have to be told about a version that is to go, or who keeps it.
+///
+/// `answers` holds what each place answered; a place that did not answer is missing, and unknown is never "unused".
+pub fn judge(images: &[Image], answers: &BTreeMap<Location, Vec<Reference>>) -> Result<(), String> {
+    for image in images {
+        let Location { account, region } = &image.location;
+        let Some(references) = answers.get(&image.location) else {
+            return Err(format!("account {account}, {region} did not say what refers to it"));
+        };
+        let keeping: Vec<&str> = references
+            .iter()
+            .filter(|reference| reference.keeps())
+            .map(|reference| reference.arn.as_str())
+            .collect();
+        if let Some(first) = keeping.first() {
+            let more =
+                if keeping.len() > 1 { format!(" and {} more", keeping.len() - 1) } else { String::new() };
+            return Err(format!("{first}{more} in account {account}, {region} refers to it"));
+        }
+    }
+    Ok(())
+}
+
+/// What happened to an image that was to be deregistered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// It is gone, or never was there. What AWS did not delete of its snapshots, and why: `in-use` by another image is
+    /// theirs to keep.
+    Gone {
+        /// The snapshots that are left, each with AWS's word for why.
+        left: BTreeMap<SnapshotId, String>,
+    },
+    /// It is protected from that, or was until a moment ago: another time.
+    Protected {
+        /// AWS's sentence.
+        why: String,
+    },
+}
+
+/// The record of a version after one step.
+pub fn change(step: &Step, now: Timestamp) -> Change {
+    match step {
+        Step::Deprecate => Change::Retire { at: now },
+        Step::Restore { .. } => Change::Keep,
+        Step::Remove => Change::Retired,
+    }
+}
+
+/// An AMI or snapshot that carries our tags and that no record knows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Orphan {
+    /// Where it is.
+    pub location: Location,
+    /// Its id: `ami-...` or `snap-...`.
+    pub id: String,
+    /// The image and version that its tags name.
+    pub label: String,
+}
+
+/// What an account has that carries our tags.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tagged {
+    /// Its AMIs, each with the version its tags name and its snapshots.
+    pub images: BTreeMap<AmiId, (String, BTreeSet<SnapshotId>)>,
+    /// Its snapshots, each with the version its tags name.
+    pub snapshots: BTreeMap<SnapshotId, String>,
+}
+
+/// What is at `location` and in no record. `places` holds the records of that place.
+///
+/// While anything is being built, or on its way there, or being discarded, its id may not be on record: then nothing is
+/// called an orphan.
+pub fn orphans(
+    location: &Location,
+    tagged: &Tagged,
+    places: &[Image],
+    versions: &[ImageVersion],
+) -> Vec<Orphan> {
+    let here: Vec<&Image> = places.iter().filter(|image| image.is_at(location)).collect();
+    let changing = |state| matches!(state, ImageVersionState::Building | ImageVersionState::Discarding);
+    let moving = here.iter().any(|image| image.state == ImageState::Promoting);
+    if moving || versions.iter().any(|version| changing(version.state)) {
+        return Vec::new();
+    }
+    let orphan = |id: String, label: &String| Orphan { location: location.clone(), id, label: label.clone() };
+    let known: BTreeSet<&AmiId> = here.iter().filter_map(|image| image.ami.as_ref()).collect();
+    let unknown = tagged.images.iter().filter(|(id, _)| !known.contains(id));
+    let mut found: Vec<Orphan> = unknown.map(|(id, (label, _))| orphan(id.to_string(), label)).collect();
+    let kept: BTreeSet<&SnapshotId> = here
+        .iter()
+        .flat_map(|image| &image.snapshots)
+        .chain(tagged.images.values().flat_map(|(_, snapshots)| snapshots))
+        .collect();
+    let loose = tagged.snapshots.iter().filter(|(id, _)| !kept.contains(id));
+    found.extend(loose.map(|(id, label)| orphan(id.to_string(), label)));
+    found.sort();
+    found
+}
+
+#[cfg(test)]
+mod tests;
