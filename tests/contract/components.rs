@@ -1,5 +1,6 @@
 //! The components of the log stack: what their templates promise each other, the functions and AWS.
 
+use crate::operations::linked;
 use crate::policy::all_statements;
 use crate::stack::{REGION, Stack, repository};
 use jiff::Timestamp;
@@ -301,12 +302,45 @@ fn a_component_takes_its_functions_code_from_where_lockstep_puts_it() {
 
 #[test]
 fn the_shipper_is_given_every_setting_of_logs_and_no_others() {
-    let (_, function) = &stack("elb-logs", "ci", &[]).resources("AWS::Lambda::Function")[0];
-    let given: BTreeSet<&str> =
-        function["Environment"]["Variables"].as_object().unwrap().keys().map(String::as_str).collect();
-    // The public certificate authorities do.
-    let asked = Setting::OF_LOGS.iter().filter(|setting| **setting != Setting::OutputAuthority);
-    assert_eq!(given, asked.map(|setting| setting.variable()).collect());
+    let given = |overrides: &[(&str, &str)]| {
+        let (_, function) = &stack("elb-logs", "ci", overrides).resources("AWS::Lambda::Function")[0];
+        let variables = function["Environment"]["Variables"].as_object().unwrap();
+        variables.keys().cloned().collect::<BTreeSet<String>>()
+    };
+    let names =
+        |settings: &mut dyn Iterator<Item = &Setting>| settings.map(|s| s.variable().to_owned()).collect();
+    let optional = |setting: &&Setting| **setting == Setting::OutputAuthority;
+    assert_eq!(given(&[]), names(&mut Setting::OF_LOGS.iter().filter(|s| !optional(s))));
+    assert_eq!(given(&[("BrokerAuthority", "PEM")]), names(&mut Setting::OF_LOGS.iter()));
+}
+
+#[test]
+fn the_shipper_may_do_what_its_binary_can_do_and_what_lambda_does_for_it() {
+    // The event source mapping, the network interfaces and the log stream are Lambda's doing, with the function's role.
+    const BY_LAMBDA: [&str; 11] = [
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:UnassignPrivateIpAddresses",
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:ReceiveMessage",
+    ];
+    let mut possible: BTreeSet<String> = linked("elb-logs");
+    // The SDK's own, for S3 Express buckets, of which there are none.
+    possible.remove("s3:CreateSession");
+    // Reading a version is an action of its own.
+    if possible.contains("s3:GetObject") {
+        possible.insert("s3:GetObjectVersion".to_owned());
+    }
+    possible.extend(BY_LAMBDA.map(str::to_owned));
+    let allowed: BTreeSet<String> =
+        all_statements(&[stack("elb-logs", "ci", &[])]).into_iter().flat_map(|(_, s)| s.actions).collect();
+    assert_eq!(allowed, possible);
 }
 
 #[test]

@@ -103,7 +103,9 @@ impl Stack {
     }
 
     fn each(&self, map: &Map<String, Value>) -> Value {
-        map.iter().map(|(key, value)| (key.clone(), self.resolve(value))).collect()
+        let resolved = map.iter().map(|(key, value)| (key.clone(), self.resolve(value)));
+        // AWS::NoValue leaves its property out.
+        resolved.filter(|(_, value)| !value.is_null()).collect()
     }
 
     fn call(&self, function: &str, argument: &Value) -> Value {
