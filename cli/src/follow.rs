@@ -291,7 +291,12 @@ mod tests {
     fn following_stops_at_a_question_that_was_not_known() {
         use crate::views::testing::{asking, deployment};
         use lockstep_domain::records::{Proposal, ProposedAction, Subject};
-        let proposal = Proposal { stack: "arn".into(), action: ProposedAction::Delete, resources: vec![] };
+        let proposal = Proposal {
+            stack: "arn".into(),
+            action: ProposedAction::Delete,
+            resources: vec![],
+            policies: None,
+        };
         let mut deployment = deployment();
         let manner = |after_question| Manner { after_question, since: Timestamp::UNIX_EPOCH };
         assert!(!stops(&deployment, manner(Some(0))));

@@ -36,7 +36,12 @@ impl Run {
             Path::Delivery => {
                 Self::Deploy(Path::Delivery, inputs::Deploy::new(component, version, stage.name.clone()))
             }
-            Path::Promotion => Self::Promote(inputs::Promote { component, version, to: stage.name.clone() }),
+            Path::Promotion => Self::Promote(inputs::Promote {
+                component,
+                version,
+                to: stage.name.clone(),
+                revert_drift: false,
+            }),
         }
     }
 
@@ -54,6 +59,7 @@ impl Run {
                     parameters_of: deployment.parameters_of.clone(),
                     overrides: deployment.overrides.clone(),
                     plan_only: deployment.plan_only,
+                    revert_drift: deployment.revert_drift,
                     ..inputs::Deploy::new(component.clone(), version, stage)
                 };
                 Some(Self::as_it_came(deployment.path, input))
@@ -75,13 +81,16 @@ impl Run {
 
     /// A release as it is comes to the stages of promotion with its images, which only `promote` brings.
     fn as_it_came(path: Path, input: inputs::Deploy) -> Self {
-        let plain =
-            inputs::Deploy::new(input.component.clone(), input.version.clone(), input.stage.clone()) == input;
+        let plain = inputs::Deploy {
+            revert_drift: input.revert_drift,
+            ..inputs::Deploy::new(input.component.clone(), input.version.clone(), input.stage.clone())
+        };
         match path {
-            Path::Promotion if plain => Self::Promote(inputs::Promote {
+            Path::Promotion if plain == input => Self::Promote(inputs::Promote {
                 component: input.component,
                 version: input.version,
                 to: input.stage,
+                revert_drift: input.revert_drift,
             }),
             Path::Promotion | Path::Delivery => Self::Deploy(path, input),
         }
@@ -203,11 +212,13 @@ mod tests {
             parameters_of: Some("production".parse().unwrap()),
             overrides: BTreeMap::from([("MaxSize".to_owned(), "9".to_owned())]),
             plan_only: true,
+            revert_drift: true,
             ..deploy("logs-2", &stage("ci"))
         };
         let expected = json!({
             "component": "logs", "version": "2.1.0", "stage": "ci", "environment": "logs-2",
             "parameters_of": "production", "overrides": {"MaxSize": "9"}, "plan_only": true,
+            "revert_drift": true,
         });
         assert_eq!(input(&Run::again(&clone).unwrap()), expected);
     }
@@ -217,6 +228,10 @@ mod tests {
         let production = stage("production");
         let promoted = Run::again(&deploy("logs", &production)).unwrap();
         assert!(matches!(promoted, Run::Promote(_)), "{promoted:?}");
+        let reverting = Deployment { revert_drift: true, ..deploy("logs", &production) };
+        let expected =
+            json!({"component": "logs", "version": "2.1.0", "to": "production", "revert_drift": true});
+        assert_eq!(input(&Run::again(&reverting).unwrap()), expected);
         let clone = Run::again(&deploy("logs-2", &production)).unwrap();
         assert!(matches!(clone, Run::Deploy(Path::Promotion, _)), "{clone:?}");
     }

@@ -88,6 +88,7 @@ fn wanted(stack: &str, attempt: u32, kind: ChangeSetKind, template_url: &str) ->
         tags: Vec::new(),
         capabilities: Vec::new(),
         role: "arn:aws:iam::111111111111:role/conformance".to_owned(),
+        revert_drift: false,
         description: "conformance".to_owned(),
     }
 }

@@ -1,9 +1,9 @@
 //! What must hold after every case, whatever struck: the invariants of the design, one function each.
 
 use crate::harness::Harness;
-use crate::organisation::{FIRST, release};
+use crate::organisation::release;
 use crate::scenarios::{Scenario, deployment_of, word};
-use lockstep_domain::guard::{self, Beneath, Change, Danger};
+use lockstep_domain::guard::{Beneath, Change, Danger};
 use lockstep_domain::ids::Digest;
 use lockstep_domain::protected::is_protected;
 use lockstep_domain::records::{
@@ -39,8 +39,7 @@ pub struct Remains<'a> {
 impl<'a> Remains<'a> {
     /// Collects them.
     pub async fn of(harness: &'a Harness, scenario: &'a Scenario) -> Self {
-        let version = if scenario.is_teardown() { FIRST } else { scenario.version };
-        let release = &release(version).release;
+        let release = &release(scenario.version).release;
         let evidence = async |stage: &str| {
             let stage = stage.parse().expect("a stage");
             let key = Evidence::key_of(&release.component, &release.digest, &stage);
@@ -185,8 +184,8 @@ impl<'a> Remains<'a> {
         for effect in self.effects.iter().filter(|effect| effect.call == "ExecuteChangeSet") {
             let arn = effect.change_set.as_deref().unwrap_or_default();
             let changes = truth(effect);
-            let wants_approval = effect.stack.contains("/production-");
-            if guard::reasons(&changes, wants_approval).is_empty() {
+            let destroys = changes.iter().any(|change| change.danger == Danger::Destroys);
+            if !destroys && !effect.stack.contains("/production-") {
                 continue;
             }
             let fits = self.approvals(&tokens, effect).iter().any(|approval| match &approval.subject {
@@ -298,6 +297,9 @@ impl<'a> Remains<'a> {
             other => {
                 broken.push(format!("10: success, and {stack} is {:?}", other.map(|(_, _, status)| status)))
             }
+        }
+        if self.scenario.revert_drift && !self.harness.cloud.drifted(&stack).is_empty() {
+            broken.push(format!("10: success, and {stack} has drifted still"));
         }
         let says = |deployed: &Deployed| deployed.digest == wanted.digest && deployed.checked;
         let deployed = self.environment.as_ref().and_then(|environment| environment.deployed.as_ref());

@@ -22,6 +22,9 @@ pub struct Approve {
     /// Give up this resource, as the question names it; every one must be named (may be repeated)
     #[arg(long, value_name = "NAME", conflicts_with = "refuse")]
     give_up: Vec<String>,
+    /// Go on though nobody looked into this nested stack; every one must be named (may be repeated)
+    #[arg(long, value_name = "NAME", conflicts_with = "refuse")]
+    unexamined: Vec<String>,
     /// Stop the deployment instead
     #[arg(long, requires = "reason")]
     refuse: bool,
@@ -50,9 +53,10 @@ pub async fn run(
     if arguments.question.is_none() {
         question::show(&deployment, asked, output);
     }
+    let names = [arguments.give_up.as_slice(), &arguments.unexamined].concat();
     let decision = if arguments.refuse { Decision::Refuse } else { Decision::Approve };
     if decision == Decision::Approve {
-        question::check_names(&deployment, asked, &arguments.give_up)?;
+        question::check_names(&deployment, asked, &names)?;
     }
     let request = Request::Decide {
         deployment: deployment.id.clone(),
@@ -60,7 +64,7 @@ pub async fn run(
         digest: asked.digest.clone(),
         decision,
         reason: arguments.reason.as_ref().map(|reason| reason.as_str().to_owned()),
-        names: arguments.give_up.clone(),
+        names,
     };
     plane.ask(&request).await?;
     output.line(if arguments.refuse { "refused" } else { "approved" });
@@ -100,7 +104,12 @@ mod tests {
 
     #[test]
     fn only_the_question_that_waits_is_answered() {
-        let proposal = Proposal { stack: "arn".into(), action: ProposedAction::Delete, resources: vec![] };
+        let proposal = Proposal {
+            stack: "arn".into(),
+            action: ProposedAction::Delete,
+            resources: vec![],
+            policies: None,
+        };
         let mut deployment = deployment();
         assert!(asked(&deployment, None).unwrap_err().what.contains("waits for nobody: it is running"));
         deployment.approvals.push(asking(Subject::Proposal(proposal)));

@@ -37,6 +37,9 @@ pub struct Plan {
     /// A parameter for this run only (may be repeated)
     #[arg(long = "override", value_name = "KEY=VALUE", conflicts_with = "name")]
     overrides: Vec<Override>,
+    /// Also show what was changed outside of CloudFormation and would be brought back
+    #[arg(long, conflicts_with = "name")]
+    revert_drift: bool,
 }
 
 /// What `deploy` takes.
@@ -50,6 +53,9 @@ pub struct Deploy {
     /// A parameter for this run only (may be repeated); such a run opens no other stage
     #[arg(long = "override", value_name = "KEY=VALUE")]
     overrides: Vec<Override>,
+    /// Also bring back what was changed outside of CloudFormation
+    #[arg(long)]
+    revert_drift: bool,
 }
 
 /// What `rollback` takes.
@@ -98,7 +104,7 @@ pub async fn plan(arguments: &Plan, global: &Global, surroundings: &Surroundings
     let stage = keeping_stage(&plane, &arguments.to).await?;
     let input = match &arguments.name {
         Some(name) => cloned(&arguments.release, name, &stage, arguments.parameters_of.as_ref())?,
-        None => deployed(&arguments.release, &stage, overrides)?,
+        None => deployed(&arguments.release, &stage, overrides, arguments.revert_drift)?,
     };
     let command = command(&input, stage.path());
     let run = Run::Deploy(stage.path(), inputs::Deploy { plan_only: true, ..input });
@@ -139,7 +145,8 @@ pub async fn deploy(
         return Err(Failure::usage(format!("releases come to {} by promotion", stage.name))
             .next(format!("lockstep promote {component}@{version} --to {}", stage.name)));
     }
-    let run = Run::Deploy(stage.path(), deployed(&arguments.release, &stage, overrides)?);
+    let input = deployed(&arguments.release, &stage, overrides, arguments.revert_drift)?;
+    let run = Run::Deploy(stage.path(), input);
     go(&plane, &run, surroundings).await
 }
 
@@ -235,6 +242,7 @@ fn deployed(
     release: &ReleaseName,
     stage: &Stage,
     overrides: BTreeMap<String, String>,
+    revert_drift: bool,
 ) -> Result<inputs::Deploy, Failure> {
     let ReleaseName { component, version } = release.clone();
     if stage.path() == Path::Promotion && !overrides.is_empty() {
@@ -244,7 +252,8 @@ fn deployed(
         ))
         .next(format!("write them into parameters/{}.toml and push", stage.name)));
     }
-    Ok(inputs::Deploy { overrides, ..inputs::Deploy::new(component, version, stage.name.clone()) })
+    let plain = inputs::Deploy::new(component, version, stage.name.clone());
+    Ok(inputs::Deploy { overrides, revert_drift, ..plain })
 }
 
 /// A release under another name.
@@ -295,7 +304,8 @@ fn command(input: &inputs::Deploy, path: Path) -> String {
             .overrides
             .iter()
             .map(|(name, value)| format!(" --override {}", shell_word(&format!("{name}={value}"))));
-        return format!("lockstep {verb} {release} --to {stage}{}", given.collect::<String>());
+        let reverted = if input.revert_drift { " --revert-drift" } else { "" };
+        return format!("lockstep {verb} {release} --to {stage}{}{reverted}", given.collect::<String>());
     };
     let of = input.parameters_of.as_ref().map(|of| format!(" --parameters-of {of}")).unwrap_or_default();
     format!("lockstep clone {release} --as {name} --in {stage}{of}")
@@ -389,18 +399,21 @@ mod tests {
         assert!(judge(&["A=1", "A=2"]).unwrap_err().what.contains("twice"));
         assert_eq!(judge(&["Max-Size=1"]).unwrap_err().exit, Exit::Usage);
         let values = judge(&["MaxSize=3"]).unwrap();
-        assert!(deployed(&release(), &stage("ci"), values.clone()).is_ok());
-        let refused = deployed(&release(), &stage("production"), values).unwrap_err();
+        assert!(deployed(&release(), &stage("ci"), values.clone(), false).is_ok());
+        let refused = deployed(&release(), &stage("production"), values, false).unwrap_err();
         assert!(refused.next.contains("parameters/production.toml"), "{refused}");
     }
 
     #[test]
     fn the_command_does_what_was_planned() {
-        let plain = deployed(&release(), &stage("ci"), BTreeMap::new()).unwrap();
+        let plain = deployed(&release(), &stage("ci"), BTreeMap::new(), false).unwrap();
         assert_eq!(command(&plain, Path::Delivery), "lockstep deploy logs@2.1.0 --to ci");
         assert_eq!(command(&plain, Path::Promotion), "lockstep promote logs@2.1.0 --to ci");
+        let reverting = inputs::Deploy { revert_drift: true, ..plain };
+        let expected = "lockstep promote logs@2.1.0 --to ci --revert-drift";
+        assert_eq!(command(&reverting, Path::Promotion), expected);
         let values = BTreeMap::from([("Greeting".to_owned(), "it's me".to_owned())]);
-        let with = deployed(&release(), &stage("ci"), values).unwrap();
+        let with = deployed(&release(), &stage("ci"), values, false).unwrap();
         let expected = r"lockstep deploy logs@2.1.0 --to ci --override 'Greeting=it'\''s me'";
         assert_eq!(command(&with, Path::Delivery), expected);
         let clone = cloned(&release(), "logs-2", &stage("ci"), Some(&"staging".parse().unwrap())).unwrap();

@@ -278,6 +278,9 @@ mod tests {
             "plan logs@2.1.0 --to ci --override A=1 --override B=x=y",
             "plan logs@2.1.0 --to ci --as logs-2 --parameters-of staging",
             "deploy logs@2.1.0 --to ci --override A=1",
+            "deploy logs@2.1.0 --to ci --revert-drift",
+            "plan logs@2.1.0 --to production --revert-drift",
+            "approve 0123abcd --unexamined Child --unexamined Child.Inner",
             "rollback logs --in production",
             "clone logs@2.1.0 --as logs-2 --in ci --parameters-of staging",
             "teardown logs --in ci --environment logs-2",
@@ -295,7 +298,7 @@ mod tests {
             "where logstash@2.1.37",
             "why logstash@2.1.37",
             "why ami-0123456789abcdef0",
-            "promote logs@2.1.0 --to production --break-glass outage",
+            "promote logs@2.1.0 --to production --break-glass outage --revert-drift",
         ] {
             assert!(is_understood(line), "{line}");
         }
@@ -308,6 +311,7 @@ mod tests {
             "plan logs@2.1.0",
             "plan logs@2.1.0 --to ci --parameters-of staging",
             "plan logs@2.1.0 --to ci --as logs-2 --override A=1",
+            "plan logs@2.1.0 --to ci --as logs-2 --revert-drift",
             "deploy logs@2.1.0 --to ci --override A",
             "rollback logs",
             "clone logs@2.1.0 --in ci",

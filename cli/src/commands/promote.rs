@@ -24,6 +24,9 @@ pub struct Promote {
     /// Let it in without the evidence of the stage before, once and within the hour; say why, it is recorded
     #[arg(long, value_name = "REASON")]
     break_glass: Option<Reason>,
+    /// Also bring back what was changed there outside of CloudFormation
+    #[arg(long)]
+    revert_drift: bool,
 }
 
 /// Starts a promotion and follows it to its end, or to the question.
@@ -37,7 +40,12 @@ pub async fn run(
         break_glass(arguments, reason, &plane, &surroundings.output).await?;
     }
     let ReleaseName { component, version } = arguments.release.clone();
-    let run = Run::Promote(inputs::Promote { component, version, to: arguments.to.clone() });
+    let run = Run::Promote(inputs::Promote {
+        component,
+        version,
+        to: arguments.to.clone(),
+        revert_drift: arguments.revert_drift,
+    });
     let execution = runs::start(&plane, &run).await?;
     follow_to_end(&plane, &execution, surroundings).await
 }

@@ -1,9 +1,20 @@
 //! A change set as the person sees it who must approve it.
 
+use crate::output::Output;
+use lockstep_domain::drift::DriftStatus;
 use lockstep_domain::guard::{Change, Danger};
+use lockstep_domain::records::ChangeSet;
 
 /// The head of the table of changes.
 pub const HEAD: [&str; 5] = ["change", "resource", "type", "replaced", "what changes"];
+
+/// Shows what a change set would do, and the nested stacks of which it shows nothing.
+pub fn show(change_set: &ChangeSet, output: &Output) {
+    output.table(HEAD, rows(&change_set.changes));
+    for nested in &change_set.unexamined {
+        output.line(format!("  NOT EXAMINED: nested stack {} ({})", nested.name, nested.physical_id));
+    }
+}
 
 /// The rows of the table; changes of tags alone are folded into one.
 pub fn rows(changes: &[Change]) -> Vec<[String; 5]> {
@@ -35,8 +46,13 @@ fn row(change: &Change) -> [String; 5] {
         _ => "no",
     };
     let properties = if change.properties.is_empty() { "-".to_owned() } else { change.properties.join(", ") };
+    let drifted = match change.drift {
+        Some(DriftStatus::Modified) => " (was changed outside)",
+        Some(DriftStatus::Deleted) => " (was deleted outside)",
+        _ => "",
+    };
     [
-        format!("{}{mark}", change.action),
+        format!("{}{mark}{drifted}", change.action),
         change.logical_id.clone(),
         change.resource_type.clone(),
         replaced.to_owned(),
@@ -56,6 +72,13 @@ mod tests {
             rows[0],
             ["Modify (DESTROYS)", "B", "AWS::SQS::Queue", "perhaps", "QueueName"].map(String::from)
         );
+    }
+
+    #[test]
+    fn what_was_changed_outside_of_cloudformation_says_so() {
+        let drifted = |drift| rows(&[Change { drift: Some(drift), ..change("A", Danger::Safe, false) }]);
+        assert_eq!(drifted(DriftStatus::Modified)[0][0], "Modify (was changed outside)");
+        assert_eq!(drifted(DriftStatus::InSync)[0][0], "Modify");
     }
 
     #[test]

@@ -308,7 +308,12 @@ mod tests {
     #[test]
     fn the_story_leads_from_the_image_to_who_let_it_in() {
         let catalogue = catalogue(version());
-        let proposal = Proposal { stack: "arn".into(), action: ProposedAction::Delete, resources: vec![] };
+        let proposal = Proposal {
+            stack: "arn".into(),
+            action: ProposedAction::Delete,
+            resources: vec![],
+            policies: None,
+        };
         let approved = Approval {
             decision: Some(Decision::Approve),
             decided_by: Some("arn:ada".into()),

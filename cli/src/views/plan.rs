@@ -11,7 +11,11 @@ use serde::Serialize;
 #[serde(rename_all = "snake_case", tag = "finding")]
 pub enum Finding<'a> {
     /// The stack runs the same template with the same parameters.
-    Nothing,
+    Nothing {
+        /// The nested stacks into which nobody looked.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        not_examined: Vec<&'a str>,
+    },
     /// These changes.
     Changes {
         /// Why a person would be asked; empty if nobody would be.
@@ -29,9 +33,12 @@ pub fn finding(deployment: &Deployment, stage_wants_approval: bool) -> Finding<'
     match (&deployment.proposal, &deployment.change_set) {
         (Some(proposal), _) => Finding::First { proposal },
         (None, Some(made)) if !made.changes.is_empty() => {
-            Finding::Changes { asked_because: guard::reasons(&made.changes, stage_wants_approval) }
+            Finding::Changes { asked_because: guard::reasons(made, stage_wants_approval) }
         }
-        (None, _) => Finding::Nothing,
+        (None, made) => {
+            let nested = made.iter().flat_map(|made| &made.unexamined);
+            Finding::Nothing { not_examined: nested.map(|nested| nested.name.as_str()).collect() }
+        }
     }
 }
 
@@ -39,7 +46,7 @@ impl Finding<'_> {
     /// Whether a person would be asked.
     pub fn asks(&self) -> bool {
         match self {
-            Self::Nothing => false,
+            Self::Nothing { .. } => false,
             Self::Changes { asked_because } => !asked_because.is_empty(),
             Self::First { .. } => true,
         }
@@ -50,15 +57,17 @@ impl Finding<'_> {
 pub fn show(deployment: &Deployment, finding: &Finding<'_>, command: &str, output: &Output) {
     let (what, account) = (why::subject(deployment), &deployment.location.account);
     match finding {
-        Finding::Nothing => {
+        Finding::Nothing { not_examined } => {
             output.line(format!("nothing would change: {what} has the template and the parameters that run"));
+            if !not_examined.is_empty() {
+                output.line(format!("NOT EXAMINED: the nested stacks {}", not_examined.join(", ")));
+            }
             return;
         }
         Finding::Changes { asked_because } => {
-            let changes = deployment.change_set.as_ref().map(|made| made.changes.as_slice());
             let region = &deployment.location.region;
             output.line(format!("{what} would change account {account} ({region}):"));
-            output.table(change_set::HEAD, change_set::rows(changes.unwrap_or_default()));
+            deployment.change_set.iter().for_each(|made| change_set::show(made, output));
             if asked_because.is_empty() {
                 output.line("nobody would be asked");
             }
@@ -88,6 +97,7 @@ mod tests {
             arn: "arn".into(),
             attempt: 1,
             changes,
+            unexamined: Vec::new(),
             template_digest: digest.clone(),
             parameters_digest: digest,
         };
@@ -111,6 +121,22 @@ mod tests {
                 "nothing would change: logs 2.1.3 to ci has the template and the parameters that run\n"
             );
         }
+    }
+
+    #[test]
+    fn a_nested_stack_into_which_nobody_looked_is_never_told_as_unchanged() {
+        let mut deployment = planned(vec![]);
+        let child = NamedResource {
+            name: "Child".into(),
+            resource_type: guard::NESTED_STACK.into(),
+            physical_id: "arn:child".into(),
+        };
+        deployment.change_set.as_mut().unwrap().unexamined = vec![child];
+        let (asks, text) = shown(&deployment, false);
+        assert!(!asks && text.ends_with("NOT EXAMINED: the nested stacks Child\n"), "{text}");
+        deployment.change_set.as_mut().unwrap().changes = vec![change("Queue", Danger::Safe, false)];
+        let (asks, text) = shown(&deployment, false);
+        assert!(asks && text.contains("because Child (nested stack arn:child) was not examined"), "{text}");
     }
 
     #[test]
@@ -144,6 +170,7 @@ mod tests {
                 resource_type: "AWS::SQS::Queue".into(),
                 physical_id: String::new(),
             }],
+            policies: None,
         };
         let deployment = Deployment { proposal: Some(proposal), ..planned(vec![]) };
         let (asks, text) = shown(&deployment, false);

@@ -12,7 +12,7 @@ pub fn show(deployment: &Deployment, question: &Approval, output: &Output) {
     match &question.subject {
         Subject::ChangeSet(asked) => {
             output.line(format!("{} would change account {account} ({region}):", why::title(deployment)));
-            output.table(change_set::HEAD, change_set::rows(&asked.changes));
+            change_set::show(asked, output);
             question.reasons.iter().for_each(|reason| output.line(format!("  asked because {reason}")));
         }
         Subject::Proposal(proposal) => {
@@ -27,17 +27,46 @@ pub fn show_proposal(proposal: &Proposal, output: &Output) {
     output.line(format!("  stack {}", proposal.stack));
     let none = proposal.resources.is_empty();
     output.line(format!("  {}", sentence(proposal.action, none)));
-    if !none {
+    if !none && proposal.action == ProposedAction::Delete {
+        let head = ["resource", "type", "physical id", "deletion policy"];
+        output.table(head, proposal.resources.iter().map(|resource| row_of_deletion(proposal, resource)));
+    } else if !none {
         output.table(["resource", "type", "physical id"], proposal.resources.iter().map(row));
     }
+    if proposal.action == ProposedAction::Delete {
+        output.line(format!("  {}", left_behind(proposal)));
+    }
+}
+
+/// What of a stack outlives its deletion, protected or not.
+fn left_behind(proposal: &Proposal) -> String {
+    if proposal.policies.is_none() {
+        return "what its deletion policies retain could not be read: look at its template".to_owned();
+    }
+    match proposal.left_behind().as_slice() {
+        [] => "its deletion policies retain nothing".to_owned(),
+        left => {
+            let left = left.join(", ");
+            format!("its deletion policies LEAVE BEHIND, where nothing manages them any more: {left}")
+        }
+    }
+}
+
+fn row_of_deletion(proposal: &Proposal, resource: &NamedResource) -> [String; 4] {
+    let [name, resource_type, physical_id] = row(resource);
+    let policy = match &proposal.policies {
+        None => "unknown",
+        Some(_) => proposal.policy(&resource.name).unwrap_or("Delete"),
+    };
+    [name, resource_type, physical_id, policy.to_owned()]
 }
 
 fn sentence(action: ProposedAction, none: bool) -> &'static str {
     match (action, none) {
         (ProposedAction::Delete, true) => "it would be DELETED; it holds nothing that is protected",
         (ProposedAction::Delete, false) => {
-            "it would be DELETED, and with it, but for what their deletion policies retain, these protected resources \
-             and what they hold:"
+            "it would be DELETED, and with it these protected resources and what they hold, but for those that their \
+             deletion policies keep:"
         }
         (ProposedAction::Retain, true) => "what is left of it would be DELETED",
         (ProposedAction::Retain, false) => {
@@ -57,34 +86,35 @@ fn row(resource: &NamedResource) -> [String; 3] {
     [resource.name.clone(), resource.resource_type.clone(), physical_id.to_owned()]
 }
 
-/// The command that says yes to a question: with every resource that is given up.
+/// The command that says yes to a question: with everything that is given up, or that nobody looked into.
 pub fn answer_with(deployment: &Deployment, question: &Approval) -> String {
     let mut command = format!("lockstep approve {} --question {}", deployment.id.short(), question.number);
-    for name in names(&question.subject) {
-        command.push_str(&format!(" --give-up {name}"));
+    let option = match question.subject {
+        Subject::ChangeSet(_) => "--unexamined",
+        Subject::Proposal(_) => "--give-up",
+    };
+    for name in BTreeSet::from_iter(question.subject.names()) {
+        command.push_str(&format!(" {option} {name}"));
     }
     command
 }
 
-fn names(subject: &Subject) -> BTreeSet<&str> {
-    match subject {
-        Subject::ChangeSet(_) => BTreeSet::new(),
-        Subject::Proposal(proposal) => proposal.resources.iter().map(|r| r.name.as_str()).collect(),
-    }
-}
-
-/// Whether exactly what a question costs was given up by name; the ledger judges it again.
+/// Whether exactly what a question wants named was named; the ledger judges it again.
 pub fn check_names(deployment: &Deployment, question: &Approval, given: &[String]) -> Result<(), Failure> {
-    let wanted = names(&question.subject);
-    let given: BTreeSet<&str> = given.iter().map(String::as_str).collect();
-    let unknown: Vec<&str> = given.difference(&wanted).copied().collect();
-    let missing: Vec<&str> = wanted.difference(&given).copied().collect();
+    let wanted = BTreeSet::from_iter(question.subject.names());
+    let given: BTreeSet<String> = given.iter().cloned().collect();
+    let unknown: Vec<String> = given.difference(&wanted).cloned().collect();
+    let missing: Vec<String> = wanted.difference(&given).cloned().collect();
     if !unknown.is_empty() {
         return Err(Failure::usage(format!("the question is not about {}", unknown.join(", ")))
             .next(answer_with(deployment, question)));
     }
     if !missing.is_empty() {
-        let what = format!("name everything that you give up; not named: {}", missing.join(", "));
+        let what = match question.subject {
+            Subject::ChangeSet(_) => "name every nested stack that nobody looked into",
+            Subject::Proposal(_) => "name everything that you give up",
+        };
+        let what = format!("{what}; not named: {}", missing.join(", "));
         let failure = Failure::new(what).next(answer_with(deployment, question));
         return Err(Failure { exit: Exit::NeedsHuman, ..failure });
     }
@@ -99,6 +129,31 @@ mod tests {
     use lockstep_domain::ids::Digest;
     use lockstep_domain::records::ChangeSet;
 
+    #[test]
+    fn a_nested_stack_that_nobody_looked_into_is_told_and_answered_by_name() {
+        let digest = Digest::of(b"x");
+        let child = NamedResource {
+            name: "Child".into(),
+            resource_type: "AWS::CloudFormation::Stack".into(),
+            physical_id: "arn:child".into(),
+        };
+        let subject = Subject::ChangeSet(ChangeSet {
+            arn: "arn".into(),
+            attempt: 1,
+            changes: vec![],
+            unexamined: vec![child],
+            template_digest: digest.clone(),
+            parameters_digest: digest,
+        });
+        let text = shown(subject.clone());
+        assert!(text.contains("NOT EXAMINED") && text.contains("arn:child"), "{text}");
+        let (deployment, question) = (deployment(), asking(subject));
+        assert!(answer_with(&deployment, &question).ends_with(" --unexamined Child"));
+        let missing = check_names(&deployment, &question, &[]).unwrap_err();
+        assert!(missing.what.ends_with("not named: Child"), "{missing}");
+        assert_eq!(check_names(&deployment, &question, &["Child".to_owned()]), Ok(()));
+    }
+
     fn proposal(action: ProposedAction, names: &[&str]) -> Subject {
         let resource = |name: &&str| NamedResource {
             name: (*name).to_owned(),
@@ -106,7 +161,14 @@ mod tests {
             physical_id: format!("ci-logs-{}", name.to_lowercase()),
         };
         let stack = "arn:aws:cloudformation:eu-west-1:222222222222:stack/ci-logs/1".to_owned();
-        Subject::Proposal(Proposal { stack, action, resources: names.iter().map(resource).collect() })
+        let policies = [("Bucket", "Retain"), ("Topic", "Retain"), ("Volume", "Snapshot")];
+        let policies = policies.map(|(name, policy)| (name.to_owned(), policy.to_owned()));
+        Subject::Proposal(Proposal {
+            stack,
+            action,
+            resources: names.iter().map(resource).collect(),
+            policies: Some(policies.into()),
+        })
     }
 
     fn shown(subject: Subject) -> String {
@@ -122,6 +184,7 @@ mod tests {
             arn: "arn".into(),
             attempt: 1,
             changes: vec![change("Bucket", Danger::Destroys, false)],
+            unexamined: Vec::new(),
             template_digest: digest.clone(),
             parameters_digest: digest,
         }));
@@ -143,6 +206,18 @@ mod tests {
         for part in ["Bucket", "Child.Queue", "AWS::S3::Bucket", "ci-logs-child.queue"] {
             assert!(text.contains(part), "{part}: {text}");
         }
+    }
+
+    #[test]
+    fn a_deletion_says_of_each_resource_what_its_policy_does_and_what_else_it_leaves_behind() {
+        let text = shown(proposal(ProposedAction::Delete, &["Bucket", "Child.Queue"]));
+        let line = |of: &str| text.lines().find(|line| line.contains(of)).unwrap_or_default().to_owned();
+        assert!(line("ci-logs-bucket").trim_end().ends_with("Retain"), "{text}");
+        assert!(line("ci-logs-child.queue").trim_end().ends_with("Delete"), "{text}");
+        assert!(line("LEAVE BEHIND").ends_with(": Bucket, Topic"), "{text}");
+        let Subject::Proposal(known) = proposal(ProposedAction::Delete, &["Bucket"]) else { panic!() };
+        let text = shown(Subject::Proposal(Proposal { policies: None, ..known }));
+        assert!(text.contains("unknown") && text.contains("could not be read"), "{text}");
     }
 
     #[test]

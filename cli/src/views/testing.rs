@@ -84,6 +84,7 @@ pub fn change(logical_id: &str, danger: Danger, tags_only: bool) -> Change {
         replacement: "Conditional".into(),
         properties: vec!["QueueName".into()],
         tags_only,
+        drift: None,
         danger,
     }
 }

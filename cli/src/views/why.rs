@@ -220,7 +220,12 @@ mod tests {
             resource_type: "AWS::S3::Bucket".into(),
             physical_id: "ci-logs-bucket".into(),
         };
-        Proposal { stack: "arn:stack".into(), action: ProposedAction::Delete, resources: vec![bucket] }
+        Proposal {
+            stack: "arn:stack".into(),
+            action: ProposedAction::Delete,
+            resources: vec![bucket],
+            policies: None,
+        }
     }
 
     #[test]

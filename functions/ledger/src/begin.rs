@@ -87,6 +87,7 @@ fn wanted(
         digest: Some(release.digest.clone()),
         overrides: input.overrides.clone(),
         plan_only: input.plan_only,
+        revert_drift: input.revert_drift,
         parameters_of: gate::parameters_of(stages, input)?,
         template_digest: Some(template.clone()),
         repository: Some(release.repository.clone()),

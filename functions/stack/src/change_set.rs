@@ -7,6 +7,7 @@ use crate::plan::{decide, no_go, unchanged};
 use crate::template;
 use crate::world::World;
 use jiff::Timestamp;
+use lockstep_domain::drift::{Drift, DriftStatus, Examined};
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::exports;
 use lockstep_domain::function_code::FunctionCode;
@@ -14,12 +15,12 @@ use lockstep_domain::guard::{self, Beneath, Change, Proposed};
 use lockstep_domain::ids::{DeploymentId, Digest, LogicalId};
 use lockstep_domain::packaging::Contents;
 use lockstep_domain::payloads::stack::Go;
-use lockstep_domain::records::{ChangeSet, Deployment, Release};
+use lockstep_domain::records::{ChangeSet, Deployment, NamedResource, Release};
 use lockstep_domain::stack_plan::{ChangeSetKind, Plan};
 use lockstep_domain::stages::Stage;
 use lockstep_domain::token::client_token;
 use lockstep_platform::cloudformation::{ChangeSetState, ChangeSetView, NewChangeSet, Stacks};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Serves `change_set`.
 pub async fn change_set<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure> {
@@ -46,18 +47,20 @@ pub async fn change_set<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Fa
     withdraws_nothing_in_use(&stacks, sight.as_ref(), &contents).await?;
     let wish = Wish { release: &release, contents: &contents, stage, kind };
     let (attempt, view) = make(world, &stacks, &loaded, &wish).await?;
+    let unexamined = match kind {
+        ChangeSetKind::Update if loaded.deployment.record.revert_drift => unexamined(&stacks, &view).await?,
+        ChangeSetKind::Create | ChangeSetKind::Update => Vec::new(),
+    };
     if view.state == ChangeSetState::Empty {
-        note(world, id, "the change set is empty: nothing to change").await?;
-        stacks.delete_change_set(loaded.stack.as_str(), &view.arn).await?;
-        return unchanged(world, loaded, sight).await;
+        return empty(world, &stacks, loaded, sight, (attempt, view), unexamined).await;
     }
     let changes = judge(&stacks, &view, protect).await?;
-    let change_set = record(&loaded.deployment.record, &view, attempt, changes)?;
+    let change_set = record(&loaded.deployment.record, &view, attempt, changes, unexamined)?;
     let go = match loaded.deployment.record.plan_only {
         true => Go::Planned,
         false => next(&loaded.deployment.record, &change_set, stage, &release, world.now()),
     };
-    let lines = guard::summary(&change_set.changes);
+    let lines = guard::summary(&change_set);
     let mut record = loaded.deployment.record.clone();
     record.stack_arn = Some(view.stack_arn.clone());
     record.change_set = Some(change_set);
@@ -67,6 +70,28 @@ pub async fn change_set<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Fa
         forget(world, &stacks, &loaded, &view, kind).await?;
     }
     Ok(go)
+}
+
+/// There is nothing to execute. Of nested stacks that is not said where drift was to be reverted: that nobody looked
+/// into them is written down, and asks nobody, as nothing is done to them.
+async fn empty<W: World>(
+    world: &W,
+    stacks: &W::Stacks,
+    mut loaded: Loaded,
+    sight: Option<Sight>,
+    (attempt, view): (u32, ChangeSetView),
+    unexamined: Vec<NamedResource>,
+) -> Result<Go, Failure> {
+    let change_set = record(&loaded.deployment.record, &view, attempt, Vec::new(), unexamined)?;
+    let told = ["the change set is empty: nothing to change".to_owned()];
+    let told: Vec<String> = told.into_iter().chain(guard::summary(&change_set)).collect();
+    note(world, loaded.id(), &told.join("; ")).await?;
+    stacks.delete_change_set(loaded.stack.as_str(), &view.arn).await?;
+    if loaded.deployment.record.plan_only && !change_set.unexamined.is_empty() {
+        let shown = Deployment { change_set: Some(change_set), ..loaded.deployment.record.clone() };
+        loaded.save(world, shown).await?;
+    }
+    unchanged(world, loaded, sight).await
 }
 
 /// Removes a change set that was only to be shown, and the placeholder of the stack that it would have created.
@@ -94,7 +119,7 @@ fn next(
     release: &Release,
     now: Timestamp,
 ) -> Go {
-    let nobody_need_be_asked = guard::reasons(&change_set.changes, stage.approval).is_empty();
+    let nobody_need_be_asked = guard::reasons(change_set, stage.approval).is_empty();
     if nobody_need_be_asked || guard::is_approved(&deployment.approvals, change_set, &release.digest, now) {
         Go::Execute
     } else {
@@ -242,6 +267,8 @@ async fn create<W: World>(
         tags: tags(wish.release, wish.stage),
         capabilities: template::capabilities(&wish.contents.template),
         role: world.execution_role(&deployment.location),
+        // What is yet to be created has not drifted.
+        revert_drift: deployment.revert_drift && wish.kind == ChangeSetKind::Update,
         description: description(deployment),
     };
     // If one of that name exists, it is ours: the name is a hash of this deployment and attempt.
@@ -282,6 +309,7 @@ fn record(
     view: &ChangeSetView,
     attempt: u32,
     changes: Vec<Change>,
+    unexamined: Vec<NamedResource>,
 ) -> Result<ChangeSet, Failure> {
     let (Some(template), Some(parameters)) = (&deployment.template_digest, &deployment.parameters_digest)
     else {
@@ -291,9 +319,23 @@ fn record(
         arn: view.arn.clone(),
         attempt,
         changes,
+        unexamined,
         template_digest: template.clone(),
         parameters_digest: parameters.clone(),
     })
+}
+
+/// The nested stacks, however deep, of which a change set that reverts drift shows nothing: CloudFormation compares only
+/// the stack itself with what is there.
+async fn unexamined(stacks: &impl Stacks, view: &ChangeSetView) -> Result<Vec<NamedResource>, Failure> {
+    let resources = observe::resources(stacks, &view.stack_arn).await?;
+    let told: BTreeMap<&str, DriftStatus> =
+        view.changes.iter().flatten().filter_map(|c| Some((c.logical_id.as_str(), c.drift?))).collect();
+    // What the change set does not list does not differ.
+    let of = |id: &str| told.get(id).copied().unwrap_or(DriftStatus::InSync);
+    let root = resources.iter().filter(|resource| !resource.logical_id.contains('.'));
+    let root = root.map(|resource| (resource.logical_id.clone(), of(&resource.logical_id))).collect();
+    Ok(Drift::of(&resources, &Examined::from([(String::new(), root)])).unexamined())
 }
 
 /// Every change, those of nested stacks included, with how dangerous it is.

@@ -109,7 +109,7 @@ async fn allowed<W: World>(world: &W, loaded: &Loaded, change_set: &ChangeSet) -
     let same = (Some(&change_set.template_digest), Some(&change_set.parameters_digest))
         == (deployment.template_digest.as_ref(), deployment.parameters_digest.as_ref());
     let digest = deployment.digest.as_ref();
-    let approved = guard::reasons(&change_set.changes, stage.approval).is_empty()
+    let approved = guard::reasons(change_set, stage.approval).is_empty()
         || digest
             .is_some_and(|digest| guard::is_approved(&deployment.approvals, change_set, digest, world.now()));
     if same && approved {

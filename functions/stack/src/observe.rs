@@ -5,7 +5,9 @@ use lockstep_domain::diagnosis::{StackEvent, Stream};
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::guard::NESTED_STACK;
 use lockstep_domain::protected::is_protected;
-use lockstep_domain::stack_plan::{LiveResource, Newest, Observed, Phase, Progress, Remains, StackStatus};
+use lockstep_domain::stack_plan::{
+    self, LiveResource, Newest, Observed, Phase, Policies, Progress, Remains, StackStatus,
+};
 use lockstep_platform::cloudformation::{Stack, Stacks};
 
 /// How deep stacks may be nested before we stop looking.
@@ -38,7 +40,7 @@ pub async fn look(stacks: &impl Stacks, stack: &str, depth: Depth) -> Result<Opt
     };
     let wanted = depth == Depth::Contents || status.contents_decide();
     let ended = status.phase() == Phase::Ended && status != StackStatus::DeleteComplete;
-    let remains = if wanted && ended { Some(remains(stacks, &arn, &status).await?) } else { None };
+    let remains = if wanted && ended { Some(remains(stacks, &arn, &status, depth).await?) } else { None };
     let observed = Observed {
         arn,
         status,
@@ -70,12 +72,44 @@ async fn history(
     Ok((newest, was_stable.filter(|_| whole)))
 }
 
-async fn remains(stacks: &impl Stacks, arn: &str, status: &StackStatus) -> Result<Remains, Failure> {
+async fn remains(
+    stacks: &impl Stacks,
+    arn: &str,
+    status: &StackStatus,
+    depth: Depth,
+) -> Result<Remains, Failure> {
     let change_sets = match status {
         StackStatus::ReviewInProgress => stacks.change_sets(arn).await?,
         _ => Vec::new(),
     };
-    Ok(Remains { resources: resources(stacks, arn).await?, change_sets })
+    let resources = resources(stacks, arn).await?;
+    let policies = match (depth, status) {
+        // What is yet to be created has no template.
+        (Depth::Status, _) | (_, StackStatus::ReviewInProgress) => None,
+        (Depth::Contents, _) => policies(stacks, arn, &resources).await?,
+    };
+    Ok(Remains { resources, change_sets, policies })
+}
+
+/// What the deletion policies of a stack and of those nested in it keep; nothing if a template cannot be read.
+async fn policies(
+    stacks: &impl Stacks,
+    arn: &str,
+    resources: &[LiveResource],
+) -> Result<Option<Policies>, Failure> {
+    let nested = resources.iter().filter(|resource| is_nested(resource));
+    let nested = nested.map(|nested| (format!("{}.", nested.logical_id), nested.physical_id.as_str()));
+    let mut all = Policies::new();
+    for (path, arn) in std::iter::once((String::new(), arn)).chain(nested) {
+        let Some(found) = stack_plan::policies(&stacks.template(arn).await?) else { return Ok(None) };
+        all.extend(found.into_iter().map(|(id, policy)| (format!("{path}{id}"), policy)));
+    }
+    Ok(Some(all))
+}
+
+/// Whether this is a stack within a stack, which may be looked into.
+fn is_nested(resource: &LiveResource) -> bool {
+    resource.resource_type == NESTED_STACK && resource.survives() && !resource.physical_id.is_empty()
 }
 
 /// Every resource of a stack, those of nested stacks included.
@@ -90,10 +124,7 @@ pub async fn resources(stacks: &impl Stacks, arn: &str) -> Result<Vec<LiveResour
             let mut path = path.clone();
             path.push(resource.logical_id);
             resource.logical_id = path.join(".");
-            if resource.resource_type == NESTED_STACK
-                && resource.survives()
-                && !resource.physical_id.is_empty()
-            {
+            if is_nested(&resource) {
                 open.push((path, resource.physical_id.clone()));
             }
             all.push(resource);

@@ -109,7 +109,8 @@ pub async fn decide<W: World>(
     let (deployment, environment) = (&loaded.deployment.record, &loaded.environment.record);
     let names = loaded.change_set_names();
     let allowed = loaded.allowed(world.now());
-    let deployed = environment.deployed.as_ref();
+    // What runs says nothing of what was changed since: only a look at every resource does.
+    let deployed = environment.deployed.as_ref().filter(|_| !deployment.revert_drift);
     let known = Known {
         environment_stack: environment.stack_arn.as_deref(),
         ever_stable: environment.ever_stable,

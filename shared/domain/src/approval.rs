@@ -47,7 +47,7 @@ pub fn ask(
     let (subject, reasons) = match (&deployment.proposal, &deployment.change_set) {
         (Some(proposal), _) => (Subject::Proposal(proposal.clone()), vec![reason(proposal)]),
         (None, Some(change_set)) => {
-            let reasons = guard::reasons(&change_set.changes, stage_wants_approval);
+            let reasons = guard::reasons(change_set, stage_wants_approval);
             (Subject::ChangeSet(change_set.clone()), reasons)
         }
         (None, None) => return Err(missing("a change set")),
@@ -76,13 +76,17 @@ pub fn ask(
 fn reason(proposal: &Proposal) -> String {
     let names = proposal.names().join(", ");
     let stack = &proposal.stack;
+    let left = match proposal.left_behind().join(", ").as_str() {
+        "" => String::new(),
+        left => format!("; deletion policies leave behind {left}"),
+    };
     match (proposal.action, names.as_str()) {
         (ProposedAction::Delete, "") => {
-            format!("the stack {stack} would be deleted; it holds nothing that is protected")
+            format!("the stack {stack} would be deleted; it holds nothing that is protected{left}")
         }
         (ProposedAction::Delete, _) => {
             format!(
-                "the stack {stack} would be deleted, and with it what its protected resources hold: {names}"
+                "the stack {stack} would be deleted, and with it what its protected resources hold: {names}{left}"
             )
         }
         (ProposedAction::Retain, _) => format!(
@@ -116,7 +120,7 @@ pub struct Answer<'a> {
     pub subject: &'a str,
     /// The artifact's digest that the person saw, if there was one.
     pub digest: Option<&'a Digest>,
-    /// The resources that the person gives up, by name.
+    /// What the person gives up, or allows though nobody looked into it, by name.
     pub names: &'a [String],
     /// The answer.
     pub decision: Decision,
@@ -180,21 +184,29 @@ pub fn decide(
     Ok((number, Decided::Now(Box::new(decided))))
 }
 
-/// What a proposal costs is approved resource by resource: a nod to a list that scrolled by is no decision.
+/// What a proposal costs, and what nobody looked into, is approved name by name: a nod to a list that scrolled by is no
+/// decision.
 fn every_name(subject: &Subject, names: &[String]) -> Result<(), Failure> {
-    let Subject::Proposal(proposal) = subject else { return Ok(()) };
-    let wanted: BTreeSet<&str> = proposal.resources.iter().map(|resource| resource.name.as_str()).collect();
-    let given: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let wanted: BTreeSet<String> = subject.names().into_iter().collect();
+    let given: BTreeSet<String> = names.iter().cloned().collect();
     if wanted == given {
         return Ok(());
     }
-    let wanted: Vec<&str> = wanted.into_iter().collect();
-    Err(Failure::rejected(format!(
-        "name every resource that is given up, and no other: {} (the question is to {} {})",
-        wanted.join(", "),
-        proposal.action.as_str(),
-        proposal.stack
-    )))
+    let wanted = if wanted.is_empty() {
+        "there is none".to_owned()
+    } else {
+        wanted.into_iter().collect::<Vec<_>>().join(", ")
+    };
+    Err(Failure::rejected(match subject {
+        Subject::ChangeSet(_) => {
+            format!("name every nested stack that was not examined, and nothing else: {wanted}")
+        }
+        Subject::Proposal(proposal) => format!(
+            "name every resource that is given up, and no other: {wanted} (the question is to {} {})",
+            proposal.action.as_str(),
+            proposal.stack
+        ),
+    }))
 }
 
 fn past(decision: Decision) -> &'static str {

@@ -5,15 +5,19 @@
 //! read is as dangerous as what lives in it. The words are those of
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ResourceChange.html>.
 
+use crate::drift::DriftStatus;
 use crate::ids::{Digest, LogicalId};
 use crate::protected::is_protected;
-use crate::records::{Approval, ChangeSet, Subject};
+use crate::records::{Approval, ChangeSet, NamedResource, Subject};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// The type of a nested stack.
 pub const NESTED_STACK: &str = "AWS::CloudFormation::Stack";
+
+/// What CloudFormation alone changes what it believes by: the resource is already as it is wanted.
+const SYNC: &str = "SyncWithActual";
 
 /// How dangerous a change is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -34,7 +38,7 @@ pub struct Change {
     pub logical_id: String,
     /// The resource's type.
     pub resource_type: String,
-    /// `Add`, `Modify`, `Remove`, `Import` or `Dynamic`.
+    /// `Add`, `Modify`, `Remove`, `Import`, `Dynamic` or `SyncWithActual`.
     pub action: String,
     /// `True`, `False` or `Conditional`; empty if it does not apply.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -45,6 +49,9 @@ pub struct Change {
     /// Whether only tags change.
     #[serde(default)]
     pub tags_only: bool,
+    /// What a change set that reverts drift says of the resource as it is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftStatus>,
     /// How dangerous it is.
     pub danger: Danger,
 }
@@ -58,7 +65,7 @@ pub struct Proposed {
     pub physical_id: String,
     /// The resource's type.
     pub resource_type: String,
-    /// `Add`, `Modify`, `Remove`, `Import` or `Dynamic`.
+    /// `Add`, `Modify`, `Remove`, `Import`, `Dynamic` or `SyncWithActual`.
     pub action: String,
     /// `True`, `False` or `Conditional`; empty if it does not apply.
     pub replacement: String,
@@ -70,6 +77,8 @@ pub struct Proposed {
     pub tags_only: bool,
     /// For a nested stack, its own change set if it has one.
     pub change_set: Option<String>,
+    /// What a change set that reverts drift says of the resource as it is now.
+    pub drift: Option<DriftStatus>,
 }
 
 /// What is known of the stack that a change to a nested stack is about.
@@ -89,7 +98,7 @@ pub enum Beneath {
 impl Proposed {
     /// Whether the resource may go away, or be replaced by another.
     fn may_lose_the_resource(&self) -> bool {
-        !matches!(self.action.as_str(), "Add" | "Import" | "Modify")
+        !matches!(self.action.as_str(), "Add" | "Import" | "Modify" | SYNC)
             || matches!(self.replacement.as_str(), "True" | "Conditional")
             || !matches!(self.policy_action.as_str(), "" | "Retain")
     }
@@ -97,7 +106,7 @@ impl Proposed {
     /// Whether what lives in this nested stack must be read to judge the change.
     pub fn needs_a_look_beneath(&self) -> bool {
         self.resource_type == NESTED_STACK
-            && !matches!(self.action.as_str(), "Add" | "Import")
+            && !matches!(self.action.as_str(), "Add" | "Import" | SYNC)
             && (self.may_lose_the_resource() || self.change_set.is_none())
             && !self.tags_only
     }
@@ -130,19 +139,21 @@ impl Proposed {
             replacement: self.replacement,
             properties: self.properties,
             tags_only: self.tags_only,
+            drift: self.drift,
             danger,
         }
     }
 }
 
-/// Why a person must allow these changes: because the stage wants it, and once for each thing that would be
-/// destroyed. Empty if nobody need be asked.
-pub fn reasons(changes: &[Change], stage_wants_approval: bool) -> Vec<String> {
+/// Why a person must allow this change set: because the stage wants it, once for each thing that would be destroyed, and
+/// once for each nested stack into which nobody looked. Empty if nobody need be asked.
+pub fn reasons(change_set: &ChangeSet, stage_wants_approval: bool) -> Vec<String> {
     let mut reasons = Vec::new();
     if stage_wants_approval {
         reasons.push("every deployment to this stage is approved by a person".to_owned());
     }
-    reasons.extend(changes.iter().filter(|change| change.danger == Danger::Destroys).map(|change| {
+    let destroying = change_set.changes.iter().filter(|change| change.danger == Danger::Destroys);
+    reasons.extend(destroying.map(|change| {
         let what = match (change.action.as_str(), change.replacement.as_str()) {
             ("Remove", _) => "would be removed",
             ("Modify", "True") => "would be replaced",
@@ -150,7 +161,16 @@ pub fn reasons(changes: &[Change], stage_wants_approval: bool) -> Vec<String> {
         };
         format!("{} ({}) {what}, with what it holds", change.logical_id, change.resource_type)
     }));
+    reasons.extend(change_set.unexamined.iter().map(not_examined));
     reasons
+}
+
+/// What is to be said of a nested stack in a change set that shows nothing of it.
+fn not_examined(nested: &NamedResource) -> String {
+    format!(
+        "{} (nested stack {}) was not examined: what has drifted in it, and what would be done to it, is not known",
+        nested.name, nested.physical_id
+    )
 }
 
 /// Whether a person allowed exactly this, not too long ago: the change set, the template, the parameters and the
@@ -169,6 +189,7 @@ pub fn is_approved(
                     && approved.template_digest == change_set.template_digest
                     && approved.parameters_digest == change_set.parameters_digest
                     && approved.changes == change_set.changes
+                    && approved.unexamined == change_set.unexamined
             }
             Subject::Proposal(_) => false,
         };
@@ -177,14 +198,15 @@ pub fn is_approved(
 }
 
 /// A change set as people read it: one line for each change that means something, the changes of tags in one.
-pub fn summary(changes: &[Change]) -> Vec<String> {
+pub fn summary(change_set: &ChangeSet) -> Vec<String> {
     let (tags, real): (Vec<&Change>, Vec<&Change>) =
-        changes.iter().partition(|change| change.tags_only && change.danger == Danger::Safe);
+        change_set.changes.iter().partition(|change| change.tags_only && change.danger == Danger::Safe);
     let mut lines: Vec<String> = real.into_iter().map(line).collect();
     if !tags.is_empty() {
         let noun = if tags.len() == 1 { "resource" } else { "resources" };
         lines.push(format!("Tags of {} {noun}", tags.len()));
     }
+    lines.extend(change_set.unexamined.iter().map(|nested| format!("not examined: {}", nested.name)));
     lines
 }
 
@@ -194,6 +216,10 @@ fn line(change: &Change) -> String {
         "True" => line.push_str(", replaced"),
         "Conditional" => line.push_str(", perhaps replaced"),
         _ => {}
+    }
+    if let Some(drift @ (DriftStatus::Modified | DriftStatus::Deleted)) = change.drift {
+        line.push_str(", drifted: ");
+        line.push_str(drift.as_str());
     }
     if !change.properties.is_empty() {
         line.push_str(": ");
@@ -219,6 +245,17 @@ mod tests {
 
     fn danger(proposed: &Proposed) -> Danger {
         proposed.danger(&BTreeSet::new(), Beneath::NotNested)
+    }
+
+    fn change_set(changes: &[Change]) -> ChangeSet {
+        ChangeSet {
+            arn: "arn".into(),
+            attempt: 1,
+            changes: changes.to_vec(),
+            unexamined: Vec::new(),
+            template_digest: Digest::of(b"template"),
+            parameters_digest: Digest::of(b"parameters"),
+        }
     }
 
     fn at(second: i64) -> Timestamp {
@@ -315,25 +352,48 @@ mod tests {
             judge(modify(TOPIC)),
             judge(Proposed { action: "Remove".into(), replacement: String::new(), ..modify(BUCKET) }),
         ];
-        assert_eq!(reasons(&changes[..1], false), Vec::<String>::new());
+        assert_eq!(reasons(&change_set(&changes[..1]), false), Vec::<String>::new());
         assert_eq!(
-            reasons(&changes, false),
+            reasons(&change_set(&changes), false),
             ["Thing (AWS::S3::Bucket) would be removed, with what it holds"]
         );
-        assert_eq!(reasons(&changes, true).len(), 2);
+        assert_eq!(reasons(&change_set(&changes), true).len(), 2);
+    }
+
+    fn unexamined(name: &str) -> NamedResource {
+        NamedResource {
+            name: name.into(),
+            resource_type: NESTED_STACK.into(),
+            physical_id: format!("arn:{name}"),
+        }
+    }
+
+    #[test]
+    fn a_nested_stack_into_which_nobody_looked_is_asked_about_though_nothing_else_changes() {
+        // FAILURES 25: a change set that reverts drift shows nothing of nested stacks.
+        let seen = ChangeSet { unexamined: vec![unexamined("Child")], ..change_set(&[]) };
+        let told = reasons(&seen, false);
+        assert_eq!(told.len(), 1);
+        assert!(told[0].starts_with("Child (nested stack arn:Child) was not examined"), "{told:?}");
+        assert_eq!(summary(&seen), ["not examined: Child"]);
+    }
+
+    #[test]
+    fn what_is_as_it_is_wanted_already_is_only_written_down() {
+        let sync = |kind: &str| Proposed {
+            action: "SyncWithActual".into(),
+            replacement: String::new(),
+            ..modify(kind)
+        };
+        assert_eq!(danger(&sync(BUCKET)), Danger::Safe);
+        assert!(!sync(NESTED_STACK).needs_a_look_beneath());
     }
 
     #[test]
     fn an_approval_is_bound_to_every_byte_it_was_given_for_and_counts_for_a_day() {
         // FAILURES 54: after a force-push the commit, and so the artifact's digest, is another.
         let digest = |of: &str| Digest::of(of.as_bytes());
-        let change_set = ChangeSet {
-            arn: "arn".into(),
-            attempt: 1,
-            changes: vec![],
-            template_digest: digest("template"),
-            parameters_digest: digest("parameters"),
-        };
+        let change_set = change_set(&[]);
         let approval = Approval {
             number: 1,
             reasons: vec![],
@@ -356,6 +416,7 @@ mod tests {
             ChangeSet { arn: "other".into(), ..change_set.clone() },
             ChangeSet { template_digest: digest("other"), ..change_set.clone() },
             ChangeSet { parameters_digest: digest("other"), ..change_set.clone() },
+            ChangeSet { unexamined: vec![unexamined("Child")], ..change_set.clone() },
             ChangeSet {
                 changes: vec![modify(TOPIC).judged(&[], &BTreeSet::new(), Beneath::NotNested)],
                 ..change_set.clone()
@@ -379,22 +440,27 @@ mod tests {
             properties: vec!["TopicName".into()],
             ..modify(TOPIC)
         });
+        let drifted = judge(Proposed { drift: Some(DriftStatus::Modified), ..modify(TOPIC) });
         assert_eq!(
-            summary(&[tags.clone(), real, tags]),
-            ["Modify Thing (AWS::SNS::Topic), perhaps replaced: TopicName", "Tags of 2 resources"]
+            summary(&change_set(&[tags.clone(), real, drifted, tags])),
+            [
+                "Modify Thing (AWS::SNS::Topic), perhaps replaced: TopicName",
+                "Modify Thing (AWS::SNS::Topic), drifted: MODIFIED",
+                "Tags of 2 resources"
+            ]
         );
     }
 
     proptest! {
         #[test]
         fn only_words_known_to_be_harmless_make_a_change_to_data_safe(
-            action in "Add|Modify|Remove|Import|Dynamic|[A-Z][a-z]{0,9}", replacement in "|True|False|Conditional",
+            action in "Add|Modify|Remove|Import|Dynamic|SyncWithActual|[A-Z][a-z]{0,9}", replacement in "|True|False|Conditional",
             policy in "|Delete|Retain|Snapshot|ReplaceAndDelete|ReplaceAndRetain|ReplaceAndSnapshot",
         ) {
             let proposed = Proposed { action: action.clone(), replacement: replacement.clone(),
                 policy_action: policy.clone(), ..modify(BUCKET) };
             if danger(&proposed) != Danger::Destroys {
-                prop_assert!(["Add", "Modify", "Import"].contains(&action.as_str()));
+                prop_assert!(["Add", "Modify", "Import", "SyncWithActual"].contains(&action.as_str()));
                 prop_assert!(["", "False"].contains(&replacement.as_str()));
                 prop_assert!(["", "Retain"].contains(&policy.as_str()));
             }

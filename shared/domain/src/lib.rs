@@ -9,6 +9,7 @@ mod canonical;
 pub mod checks;
 pub mod credentials;
 pub mod diagnosis;
+pub mod drift;
 pub mod environment;
 pub mod error;
 pub mod exports;

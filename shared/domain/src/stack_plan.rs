@@ -6,6 +6,7 @@
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Stack.html>.
 
 mod ending;
+mod policies;
 mod recovery;
 mod removal;
 mod status;
@@ -16,6 +17,7 @@ use crate::protected::is_protected;
 use crate::records::{NamedResource, Operation, OperationKind, Proposal};
 use crate::token::is_client_token;
 pub use ending::{Outcome, Progress, outcome};
+pub use policies::{Policies, policies};
 pub use recovery::intend;
 pub use removal::{Destroy, destroy, destroyed, teardown};
 pub use status::{Phase, StackStatus};
@@ -81,6 +83,8 @@ pub struct Remains {
     pub resources: Vec<LiveResource>,
     /// The names of its change sets.
     pub change_sets: Vec<String>,
+    /// What deletion policies keep, those of nested stacks too; nothing if that could not be read.
+    pub policies: Option<Policies>,
 }
 
 impl Remains {

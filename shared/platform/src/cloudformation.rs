@@ -4,11 +4,15 @@
 //! exist is an answer, anything that could not be read is a failure and never absence.
 
 mod read;
+#[cfg(test)]
+mod tests;
 
 use crate::aws::Aws;
 use crate::failure::failure;
 use aws_sdk_cloudformation::Client;
-use aws_sdk_cloudformation::types::{Capability, ChangeSetType, EventFilter, Parameter, Tag};
+use aws_sdk_cloudformation::types::{
+    Capability, ChangeSetType, DeploymentMode, EventFilter, Parameter, Tag, TemplateStage,
+};
 use jiff::Timestamp;
 use lockstep_domain::diagnosis::StackEvent;
 use lockstep_domain::error::Failure;
@@ -57,6 +61,8 @@ pub struct NewChangeSet {
     pub capabilities: Vec<&'static str>,
     /// The role CloudFormation acts as.
     pub role: String,
+    /// Whether it also brings back what was changed outside of CloudFormation. Then it says nothing of nested stacks.
+    pub revert_drift: bool,
     /// What people see.
     pub description: String,
 }
@@ -126,6 +132,9 @@ pub trait Stacks {
 
     /// The stack's own resources, without those of nested stacks.
     async fn resources(&self, stack: &str) -> Result<Vec<LiveResource>, Failure>;
+
+    /// The template that the stack runs, macros expanded.
+    async fn template(&self, stack: &str) -> Result<String, Failure>;
 
     /// The names of the stack's change sets.
     async fn change_sets(&self, stack: &str) -> Result<Vec<String>, Failure>;
@@ -255,6 +264,12 @@ impl Stacks for CloudFormation {
         }
     }
 
+    async fn template(&self, stack: &str) -> Result<String, Failure> {
+        let request = self.client().get_template().stack_name(stack).template_stage(TemplateStage::Processed);
+        let found = request.send().await.map_err(|error| failure("GetTemplate", stack, &error))?;
+        Ok(found.template_body.unwrap_or_default())
+    }
+
     async fn change_sets(&self, stack: &str) -> Result<Vec<String>, Failure> {
         let mut names = Vec::new();
         let mut next = None;
@@ -314,9 +329,11 @@ impl Stacks for CloudFormation {
             parameters.map(|(k, v)| Parameter::builder().parameter_key(k).parameter_value(v).build());
         let tags = wanted.tags.iter().map(|(k, v)| Tag::builder().key(k).value(v).build());
         let capabilities = wanted.capabilities.iter().map(|name| Capability::from(*name));
+        // A change set that reverts drift has none for nested stacks.
         let request = self
             .client()
             .create_change_set()
+            .set_deployment_mode(wanted.revert_drift.then_some(DeploymentMode::RevertDrift))
             .stack_name(&wanted.stack)
             .change_set_name(&wanted.name)
             .client_token(&wanted.token)
@@ -327,7 +344,7 @@ impl Stacks for CloudFormation {
             .set_capabilities(Some(capabilities.collect()))
             .role_arn(&wanted.role)
             .description(&wanted.description)
-            .include_nested_stacks(true);
+            .include_nested_stacks(!wanted.revert_drift);
         match request.send().await {
             Ok(_) => Ok(Creation::Begun),
             Err(error)

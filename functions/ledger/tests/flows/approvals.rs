@@ -149,8 +149,12 @@ async fn a_proposal_is_answered_by_naming_what_it_costs_and_a_teardown_goes_on_a
         resource_type: "AWS::S3::Bucket".into(),
         physical_id: "b".into(),
     };
-    let proposal =
-        Proposal { stack: "arn:stack".into(), action: ProposedAction::Delete, resources: vec![archive] };
+    let proposal = Proposal {
+        stack: "arn:stack".into(),
+        action: ProposedAction::Delete,
+        resources: vec![archive],
+        policies: None,
+    };
     world.change("t", |deployment| deployment.proposal = Some(proposal.clone())).await;
     world.invoke(Request::RequestApproval { deployment: id("t"), task: task("token") }).await.unwrap();
     assert_eq!(world.environment("production").await.holder, None);

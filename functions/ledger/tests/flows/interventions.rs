@@ -168,6 +168,7 @@ fn promotion() -> Request {
         component: "logs".parse().unwrap(),
         version: "1.0.0".parse().unwrap(),
         to: "production".parse().unwrap(),
+        revert_drift: false,
     };
     Request::Gate { execution: execution("promote"), input }
 }

@@ -22,6 +22,7 @@ fn gate() -> Request {
         component: "logs".parse().unwrap(),
         version: "1.0.0".parse().unwrap(),
         to: "production".parse().unwrap(),
+        revert_drift: false,
     };
     Request::Gate { execution: execution("promote"), input }
 }

@@ -180,6 +180,7 @@ impl World {
                 arn: "arn:change-set".into(),
                 attempt: 1,
                 changes: Vec::new(),
+                unexamined: Vec::new(),
                 template_digest: Digest::of(b"template"),
                 parameters_digest: Digest::of(b"parameters"),
             }),

@@ -205,6 +205,80 @@ async fn what_would_destroy_data_is_asked_about_in_every_stage() {
     assert_eq!(world.deployment().change_set.unwrap().changes[0].danger, Danger::Destroys);
 }
 
+/// A stack with a nested one in it, and another in that; what is deployed also brings drift back.
+fn drifted() -> FakeWorld {
+    let world = FakeWorld::new("ci");
+    world.cloud.stack("ci-logs", StackStatus::UpdateComplete);
+    world.cloud.nested("ci-logs", "Child", "ci-logs-Child");
+    world.cloud.nested("ci-logs-Child", "Inner", "ci-logs-Child-Inner");
+    world.own("ci-logs");
+    world.change_deployment(|deployment| deployment.revert_drift = true);
+    world
+}
+
+#[tokio::test]
+async fn nested_stacks_are_not_examined_where_drift_is_reverted_and_block_until_each_is_named() {
+    // FAILURES 25 and 26.
+    let world = drifted();
+    let id = world.id();
+    assert_eq!(go(&world, plan(&id)).await, Go::ChangeSet);
+    assert_eq!(go(&world, change_set(&id)).await, Go::Approve, "though nothing is destroyed");
+    assert!(world.cloud.created.borrow()[0].revert_drift);
+    let made = world.deployment().change_set.unwrap();
+    let names: Vec<&str> = made.unexamined.iter().map(|nested| nested.name.as_str()).collect();
+    assert_eq!(names, ["Child", "Child.Inner"]);
+    assert_eq!(failure(&world, execute(&id)).await.kind, FailureKind::Bug);
+    approve(&world);
+    assert_eq!(go(&world, change_set(&id)).await, Go::Execute);
+}
+
+#[tokio::test]
+async fn drift_is_looked_for_though_the_same_release_runs() {
+    let world = drifted();
+    let id = world.id();
+    go(&world, plan(&id)).await;
+    let (before, digest) = (world.deployment(), world.release.digest.clone());
+    world.change_environment(|environment| {
+        environment.deployed = Some(Deployed {
+            version: before.version.clone(),
+            digest,
+            template_digest: before.template_digest.clone().unwrap(),
+            parameters_digest: before.parameters_digest.clone().unwrap(),
+            stack_version: before.version.clone(),
+            deployment: before.id.clone(),
+            checked: true,
+            since: jiff::Timestamp::UNIX_EPOCH,
+        });
+    });
+    assert_eq!(go(&world, plan(&id)).await, Go::ChangeSet);
+    world.change_deployment(|deployment| deployment.revert_drift = false);
+    assert_eq!(go(&world, plan(&id)).await, Go::Check);
+}
+
+#[tokio::test]
+async fn an_empty_change_set_says_which_nested_stacks_nobody_looked_into() {
+    let world = drifted();
+    world.change_deployment(|deployment| deployment.plan_only = true);
+    world.cloud.next_state.replace(Some(ChangeSetState::Empty));
+    let id = world.id();
+    go(&world, plan(&id)).await;
+    assert_eq!(go(&world, change_set(&id)).await, Go::Planned);
+    let shown = world.deployment().change_set.unwrap();
+    assert!(shown.changes.is_empty());
+    assert_eq!(shown.unexamined.len(), 2);
+    assert!(world.cloud.change_set_names("ci-logs").is_empty());
+}
+
+#[tokio::test]
+async fn what_is_yet_to_be_created_has_not_drifted() {
+    let world = FakeWorld::new("ci");
+    world.change_deployment(|deployment| deployment.revert_drift = true);
+    let id = world.id();
+    go(&world, plan(&id)).await;
+    assert_eq!(go(&world, change_set(&id)).await, Go::Execute);
+    assert!(!world.cloud.created.borrow()[0].revert_drift);
+}
+
 #[tokio::test]
 async fn a_change_set_that_cannot_be_read_needs_a_person() {
     let world = FakeWorld::new("ci");

@@ -62,6 +62,7 @@ async fn asking(world: &World, decision: Option<Decision>) -> String {
         arn: "arn".into(),
         attempt: 1,
         changes: Vec::new(),
+        unexamined: Vec::new(),
         template_digest: Digest::of(b"t"),
         parameters_digest: Digest::of(b"p"),
     };

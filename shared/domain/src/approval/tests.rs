@@ -20,8 +20,10 @@ fn change_set(arn: &str, danger: Danger) -> ChangeSet {
             replacement: String::new(),
             properties: Vec::new(),
             tags_only: false,
+            drift: None,
             danger,
         }],
+        unexamined: Vec::new(),
         template_digest: Digest::of(b"t"),
         parameters_digest: Digest::of(b"p"),
     }
@@ -181,6 +183,7 @@ fn proposing() -> (Deployment, Proposal) {
         stack: "arn:stack".into(),
         action: ProposedAction::Delete,
         resources: vec![resource("Archive"), resource("Logs")],
+        policies: Some([("Archive".into(), "Retain".into()), ("Volume".into(), "Snapshot".into())].into()),
     };
     (Deployment { proposal: Some(proposal.clone()), ..running() }, proposal)
 }
@@ -237,4 +240,31 @@ fn the_key_of_a_wait_for_an_answer_says_whose_question_it_is() {
     for other in ["arn:stack#t1", "approval#x#1", "approval#", "arn:aws:ec2:eu-west-1::image/ami-1"] {
         assert_eq!(of_operation(other), None, "{other}");
     }
+}
+
+#[test]
+fn a_nested_stack_that_nobody_looked_into_is_allowed_by_name_only() {
+    let child = NamedResource {
+        name: "Child".into(),
+        resource_type: guard::NESTED_STACK.into(),
+        physical_id: "arn:child".into(),
+    };
+    let seen = ChangeSet { unexamined: vec![child], ..change_set("arn:1", Danger::Safe) };
+    let asking = ask(&Deployment { change_set: Some(seen), ..running() }, false, at(1)).unwrap();
+    let digest = Digest::of(b"d");
+    let approve = |names: &[String]| {
+        decide(&asking, &Answer { names, ..answer("arn:1", &digest, Decision::Approve) }, at(2))
+    };
+    let refused = approve(&[]).unwrap_err();
+    assert!(refused.message.contains("not examined") && refused.message.contains("Child"), "{refused}");
+    assert!(approve(&["Child".into(), "Other".into()]).is_err());
+    assert!(approve(&["Child".into()]).is_ok());
+}
+
+#[test]
+fn a_question_about_a_deletion_says_what_deletion_policies_leave_behind() {
+    let (deployment, _) = proposing();
+    let asked = ask(&deployment, false, at(1)).unwrap();
+    let reason = &asked.approvals[0].reasons[0];
+    assert!(reason.ends_with(": Archive, Logs; deletion policies leave behind Archive"), "{reason}");
 }

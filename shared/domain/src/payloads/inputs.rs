@@ -41,6 +41,9 @@ pub struct Deploy {
     /// Only show the change set: nothing is executed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub plan_only: bool,
+    /// Also bring back what was changed outside of CloudFormation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revert_drift: bool,
 }
 
 impl Deploy {
@@ -54,6 +57,7 @@ impl Deploy {
             parameters_of: None,
             overrides: BTreeMap::new(),
             plan_only: false,
+            revert_drift: false,
         }
     }
 }
@@ -79,6 +83,9 @@ pub struct Promote {
     pub version: Version,
     /// The stage it goes to.
     pub to: StageName,
+    /// Also bring back what was changed there outside of CloudFormation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revert_drift: bool,
 }
 
 /// Input of `promote-image`.

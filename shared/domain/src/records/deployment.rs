@@ -1,6 +1,7 @@
 use super::{BreakGlass, Key, Location, Record};
 use crate::guard::Change;
 use crate::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StackName, StageName};
+use crate::stack_plan::Policies;
 use crate::stages::Path;
 use crate::version::Version;
 use jiff::{Timestamp, ToSpan};
@@ -80,6 +81,9 @@ pub struct ChangeSet {
     pub attempt: u32,
     /// What it would do, nested stacks included.
     pub changes: Vec<Change>,
+    /// The nested stacks of which it shows nothing, as it reverts drift: each is allowed by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unexamined: Vec<NamedResource>,
     /// The digest of the template it was made from.
     pub template_digest: Digest,
     /// The digest of the parameters it was made with.
@@ -141,6 +145,10 @@ pub struct Proposal {
     pub action: ProposedAction,
     /// The resources it is about, in the order of their names.
     pub resources: Vec<NamedResource>,
+    /// For [`ProposedAction::Delete`]: what the stack's deletion policies keep, protected or not; nothing if that could
+    /// not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policies: Option<Policies>,
 }
 
 impl Proposal {
@@ -154,10 +162,26 @@ impl Proposal {
         format!("{} {}: {}", self.action.as_str(), self.stack, self.names().join(", "))
     }
 
-    /// Whether allowing this allows `other`: the same action on the same stack, with no further resource.
+    /// Whether allowing this allows `other`: the same action on the same stack, with no further resource, and none that
+    /// another policy awaits.
     pub fn covers(&self, other: &Proposal) -> bool {
         (&self.stack, self.action) == (&other.stack, other.action)
-            && other.resources.iter().all(|resource| self.resources.contains(resource))
+            && other.resources.iter().all(|resource| {
+                self.resources.contains(resource)
+                    && self.policy(&resource.name) == other.policy(&resource.name)
+            })
+    }
+
+    /// The deletion policy that keeps something of the resource called `name`: `Retain`, `RetainExceptOnCreate` or
+    /// `Snapshot`; nothing if none does, or if policies are not known.
+    pub fn policy(&self, name: &str) -> Option<&str> {
+        self.policies.as_ref()?.get(name).map(String::as_str)
+    }
+
+    /// The resources that would be left behind as they are, because their deletion policies say so.
+    pub fn left_behind(&self) -> Vec<&str> {
+        let policies = self.policies.iter().flatten();
+        policies.filter(|(_, policy)| policy.starts_with("Retain")).map(|(name, _)| name.as_str()).collect()
     }
 }
 
@@ -177,6 +201,15 @@ impl Subject {
         match self {
             Self::ChangeSet(change_set) => change_set.arn.clone(),
             Self::Proposal(proposal) => proposal.key(),
+        }
+    }
+
+    /// What an approval names, each by itself: what is given up, or what nobody looked into.
+    pub fn names(&self) -> Vec<String> {
+        let of = |resources: &[NamedResource]| resources.iter().map(|r| r.name.clone()).collect();
+        match self {
+            Self::ChangeSet(change_set) => of(&change_set.unexamined),
+            Self::Proposal(proposal) => of(&proposal.resources),
         }
     }
 }
@@ -330,6 +363,9 @@ pub struct Deployment {
     /// Whether it only shows what it would do.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub plan_only: bool,
+    /// Whether it also brings back what was changed outside of CloudFormation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revert_drift: bool,
     /// The stage whose parameters it takes instead of those of its own: a clone's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters_of: Option<StageName>,
@@ -418,6 +454,7 @@ impl Deployment {
             digest: None,
             overrides: BTreeMap::new(),
             plan_only: false,
+            revert_drift: false,
             parameters_of: None,
             break_glass: None,
             parameters: BTreeMap::new(),

@@ -184,7 +184,7 @@ fn on_approval(
     resources: Vec<NamedResource>,
     operation: OperationKind,
 ) -> Plan {
-    let proposal = Proposal { stack: stack.arn.clone(), action, resources };
+    let proposal = Proposal { stack: stack.arn.clone(), action, resources, policies: None };
     let without = proposal.names();
     if !known.allows(&proposal) {
         return Plan::Ask(proposal);

@@ -38,7 +38,12 @@ pub fn teardown(found: Option<&Observed>, known: &Known<'_>, is_thrown_away: boo
     let Some(remains) = &stack.remains else { return unread(stack) };
     let resources = remains.protected(known.protect);
     let is_nothing = !known.was_stable(stack) && !stack.status.proves_stability() && resources.is_empty();
-    let proposal = Proposal { stack: stack.arn.clone(), action: ProposedAction::Delete, resources };
+    let proposal = Proposal {
+        stack: stack.arn.clone(),
+        action: ProposedAction::Delete,
+        resources,
+        policies: remains.policies.clone(),
+    };
     if !is_thrown_away && !is_nothing && !known.allows(&proposal) {
         return Plan::Ask(proposal);
     }

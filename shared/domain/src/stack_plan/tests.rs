@@ -113,7 +113,7 @@ fn resource(logical_id: &str, resource_type: &str, status: &str) -> LiveResource
 }
 
 fn with(status: StackStatus, resources: Vec<LiveResource>) -> Observed {
-    Observed { remains: Some(Remains { resources, change_sets: vec![] }), ..stack(status) }
+    Observed { remains: Some(Remains { resources, ..Remains::default() }), ..stack(status) }
 }
 
 fn holding(status: StackStatus, resource_type: &str, resource_status: &str) -> Observed {
@@ -220,6 +220,7 @@ fn a_placeholder_of_a_deployment_that_died_is_known_by_the_names_of_its_change_s
         remains: Some(Remains {
             resources: vec![],
             change_sets: names.iter().map(|n| (*n).to_owned()).collect(),
+            policies: None,
         }),
         ..stack(StackStatus::ReviewInProgress)
     };
@@ -239,7 +240,7 @@ fn the_placeholder_of_this_deployments_own_change_set_is_kept() {
     let world = World { known_stack: false, change_sets: vec![ours.clone()], ..World::ours() };
     let found = Observed {
         newest: Newest::Unseen,
-        remains: Some(Remains { resources: vec![], change_sets: vec![ours] }),
+        remains: Some(Remains { change_sets: vec![ours], ..Remains::default() }),
         ..stack(StackStatus::ReviewInProgress)
     };
     assert_eq!(plan(Some(&found), &world.known()), Plan::CreateChangeSet(ChangeSetKind::Create));
@@ -365,12 +366,20 @@ fn only_what_failed_itself_is_skipped_and_nested_resources_by_the_name_of_their_
 #[test]
 fn an_approval_covers_what_it_names_and_nothing_else() {
     let name = |name: &str| resource(name, "AWS::SQS::Queue", "UPDATE_FAILED").named();
-    let both =
-        Proposal { stack: ARN.into(), action: ProposedAction::Skip, resources: vec![name("A"), name("B")] };
+    let both = Proposal {
+        stack: ARN.into(),
+        action: ProposedAction::Skip,
+        resources: vec![name("A"), name("B")],
+        policies: None,
+    };
     let one = Proposal { resources: vec![name("A")], ..both.clone() };
     assert!(both.covers(&one) && both.covers(&both) && !one.covers(&both));
     assert!(!both.covers(&Proposal { action: ProposedAction::Retain, ..one.clone() }));
-    assert!(!both.covers(&Proposal { stack: "arn:another".into(), ..one }));
+    assert!(!both.covers(&Proposal { stack: "arn:another".into(), ..one.clone() }));
+    let retained = Proposal { policies: Some([("A".into(), "Retain".into())].into()), ..one.clone() };
+    assert!(!retained.covers(&one) && !one.covers(&retained), "what was to stay would go");
+    let beside = [("A".into(), "Retain".into()), ("Topic".into(), "Retain".into())];
+    assert!(retained.covers(&Proposal { policies: Some(beside.into()), ..one }));
 }
 
 /// Row 10: RollbackStack deletes a stack that has no stable state.

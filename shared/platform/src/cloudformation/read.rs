@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
 use lockstep_domain::diagnosis::StackEvent;
+use lockstep_domain::drift::DriftStatus;
 use lockstep_domain::error::Failure;
 use lockstep_domain::guard::Proposed;
 use lockstep_domain::stack_plan::{LiveResource, StackStatus};
@@ -168,6 +169,7 @@ fn proposed(change: &aws_sdk_cloudformation::types::Change) -> Option<Proposed> 
         tags_only: !change.scope().is_empty()
             && change.scope().iter().all(|part| *part == ResourceAttribute::Tags),
         change_set: change.change_set_id().filter(|id| !id.is_empty()).map(str::to_owned),
+        drift: change.resource_drift_status().map(|status| DriftStatus::parse(status.as_str())),
     })
 }
 

@@ -50,8 +50,10 @@ fn full_deployment() -> Deployment {
             replacement: "Conditional".into(),
             properties: vec!["DelaySeconds".into()],
             tags_only: false,
+            drift: None,
             danger: Danger::Destroys,
         }],
+        unexamined: Vec::new(),
         template_digest: Digest::of(b"t"),
         parameters_digest: Digest::of(b"p"),
     };

@@ -8,6 +8,8 @@
 mod model;
 mod operations;
 mod port;
+#[cfg(test)]
+mod tests;
 
 use super::clock::VirtualClock;
 use crate::cloudformation::{ChangeSetState, ChangeSetView};
@@ -118,6 +120,10 @@ struct Inner {
     effects: Vec<Effect>,
     losses: Vec<Loss>,
     outbox: Vec<Value>,
+    /// The types and names of what was retained, and belongs to no stack any more.
+    orphans: BTreeSet<(String, String)>,
+    /// Whether what a failed operation had made new is retained too, if its deletion policy says so.
+    retains_on_create: bool,
     number: u32,
     /// Each stack before its last change, and when that was.
     past: BTreeMap<String, (Timestamp, Option<SimStack>)>,
@@ -142,6 +148,8 @@ impl SimCloudFormation {
             effects: Vec::new(),
             losses: Vec::new(),
             outbox: Vec::new(),
+            orphans: BTreeSet::new(),
+            retains_on_create: false,
             number: 0,
             past: BTreeMap::new(),
             reads_stale: false,
@@ -214,6 +222,28 @@ impl SimCloudFormation {
         if let Some(resource) = inner.stack_mut(arn).holdings.resources.get_mut(logical_id) {
             resource.status = status.to_owned();
         }
+    }
+
+    /// From now on a failed operation keeps what it had made new and its deletion policy retains: as if ExecuteChangeSet
+    /// came without `RetainExceptOnCreate`.
+    pub fn retain_on_create(&self) {
+        self.0.borrow_mut().retains_on_create = true;
+    }
+
+    /// Somebody changes a property of a resource, past CloudFormation.
+    pub fn drift(&self, arn: &str, logical_id: &str, property: &str, value: Value) {
+        let mut inner = self.0.borrow_mut();
+        if let Some(resource) = inner.stack_mut(arn).holdings.resources.get_mut(logical_id) {
+            resource.drift.insert(property.to_owned(), value);
+        }
+    }
+
+    /// The resources of the stack called `name` that are not as CloudFormation made them.
+    pub fn drifted(&self, name: &str) -> Vec<String> {
+        let mut inner = self.0.borrow_mut();
+        inner.settle();
+        let held = inner.find(name).into_iter().flat_map(|stack| &stack.holdings.resources);
+        held.filter(|(_, resource)| !resource.drift.is_empty()).map(|(id, _)| id.clone()).collect()
     }
 
     /// The ARN of the stack called `name`, if there is one.
@@ -361,6 +391,14 @@ impl Inner {
             at,
         };
         stack.events.insert(0, event);
+    }
+
+    /// Whether the name that a template gives a resource is taken: by another stack's, or by one that was retained.
+    fn is_taken(&self, wanted: &model::Wanted) -> bool {
+        let Some(name) = wanted.name() else { return false };
+        let mut live = self.stacks.iter().flat_map(|stack| stack.holdings.resources.values());
+        self.orphans.contains(&name)
+            || live.any(|held| held.exists() && held.wanted.name().as_ref() == Some(&name))
     }
 
     fn in_trouble(&self, logical_id: &str, trouble: Trouble) -> bool {

@@ -36,6 +36,13 @@ Outputs:
     Value: !Ref Topic
 ";
 
+/// The template of every nested stack.
+const CHILD: &str = "Resources:
+  Queue:
+    Type: AWS::SQS::Queue
+    DeletionPolicy: Retain
+";
+
 const MANIFEST: &str = r#"[component]
 name = "logs"
 version = "1.0"
@@ -133,6 +140,18 @@ impl FakeCloud {
             physical_id: "p".into(),
             resource_type: resource_type.into(),
             status: status.into(),
+        };
+        self.stacks.borrow_mut().get_mut(name).unwrap().resources.push(resource);
+    }
+
+    /// A stack nested in another one.
+    pub fn nested(&self, name: &str, logical_id: &str, child: &str) {
+        self.stack(child, StackStatus::UpdateComplete);
+        let resource = LiveResource {
+            logical_id: logical_id.into(),
+            physical_id: self.arn(child),
+            resource_type: NESTED_STACK.into(),
+            status: "UPDATE_COMPLETE".into(),
         };
         self.stacks.borrow_mut().get_mut(name).unwrap().resources.push(resource);
     }
@@ -272,6 +291,11 @@ impl Stacks for Here {
     async fn resources(&self, stack: &str) -> Result<Vec<LiveResource>, Failure> {
         let name = self.name_of(stack).unwrap();
         Ok(self.stacks.borrow()[&name].resources.clone())
+    }
+
+    async fn template(&self, stack: &str) -> Result<String, Failure> {
+        let of_child = self.name_of(stack).is_some_and(|name| name.contains("Child"));
+        Ok(if of_child { CHILD } else { TEMPLATE }.to_owned())
     }
 
     async fn change_sets(&self, stack: &str) -> Result<Vec<String>, Failure> {

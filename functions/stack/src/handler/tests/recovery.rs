@@ -229,6 +229,22 @@ async fn a_stack_is_torn_down_once_a_person_has_named_what_it_holds() {
     assert_eq!(go(&world, plan_teardown(&id)).await, Go::Done);
 }
 
+#[tokio::test]
+async fn who_is_asked_about_a_teardown_is_told_what_deletion_policies_leave_behind() {
+    let world = teardown("ci");
+    world.cloud.stack("ci-logs", StackStatus::UpdateComplete);
+    world.own("ci-logs");
+    world.cloud.resource("ci-logs", "Topic", "AWS::SNS::Topic", "CREATE_COMPLETE");
+    world.cloud.nested("ci-logs", "Child", "ci-logs-Child");
+    let id = world.id();
+    assert_eq!(go(&world, plan_teardown(&id)).await, Go::Approve);
+    let proposal = world.deployment().proposal.unwrap();
+    assert_eq!(proposal.left_behind(), ["Child.Queue", "Topic"]);
+    assert_eq!(proposal.policy("Topic"), Some("Retain"));
+    allow(&world);
+    assert_eq!(go(&world, plan_teardown(&id)).await, Go::Delete);
+}
+
 /// Row 21.
 #[tokio::test]
 async fn what_refuses_to_go_is_left_behind_only_if_a_person_says_so_and_is_written_down() {

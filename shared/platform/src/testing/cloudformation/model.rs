@@ -1,5 +1,6 @@
 //! What a stack holds, what a template wants, and the difference.
 
+use lockstep_domain::drift::DriftStatus;
 use lockstep_domain::guard::Proposed;
 use lockstep_domain::stack_plan::LiveResource;
 use lockstep_domain::template::Template;
@@ -23,10 +24,12 @@ pub(super) struct Wanted {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Design {
     pub(super) resources: BTreeMap<String, Wanted>,
-    outputs: BTreeMap<String, Value>,
+    pub(super) outputs: BTreeMap<String, Value>,
     pub(super) template: String,
     pub(super) parameters: BTreeMap<String, String>,
     pub(super) tags: Vec<(String, String)>,
+    /// Whether resources are compared as they are, not as they were made.
+    pub(super) reverts_drift: bool,
 }
 
 /// A resource that exists, or did.
@@ -35,11 +38,29 @@ pub(super) struct Resource {
     pub(super) wanted: Wanted,
     pub(super) physical_id: String,
     pub(super) status: String,
+    /// The properties that somebody changed since, as they are now.
+    pub(super) drift: BTreeMap<String, Value>,
+}
+
+/// The properties that give a resource a name of its own, which nothing else of its type may have.
+const NAMES: [&str; 5] = ["BucketName", "LogGroupName", "QueueName", "TableName", "TopicName"];
+
+impl Wanted {
+    /// The type and the name that the template gives the resource, if it does.
+    pub(super) fn name(&self) -> Option<(String, String)> {
+        let name = NAMES.iter().find_map(|property| self.properties.get(*property)?.as_str())?;
+        Some((self.kind.clone(), name.to_owned()))
+    }
+
+    /// Whether its deletion policy keeps it.
+    pub(super) fn is_retained(&self) -> bool {
+        self.deletion_policy.starts_with("Retain")
+    }
 }
 
 impl Resource {
     pub(super) fn is_retained(&self) -> bool {
-        self.wanted.deletion_policy.starts_with("Retain")
+        self.wanted.is_retained()
     }
 
     pub(super) fn exists(&self) -> bool {
@@ -97,6 +118,7 @@ impl Design {
             template: template.to_owned(),
             parameters: parameters.clone(),
             tags: tags.to_vec(),
+            reverts_drift: false,
         })
     }
 }
@@ -137,7 +159,8 @@ impl Holdings {
         // What depends on what is replaced may be replaced itself, and so on.
         let mut changes: Vec<Proposed> = loop {
             let wanted = design.resources.iter();
-            let changes: Vec<_> = wanted.filter_map(|(id, w)| self.change(id, w, &unsettled)).collect();
+            let changes: Vec<_> =
+                wanted.filter_map(|(id, w)| self.change(id, w, &unsettled, design.reverts_drift)).collect();
             let replaced = changes.iter().filter(|c| !matches!(c.replacement.as_str(), "" | "False"));
             let replaced: BTreeSet<String> = replaced.map(|change| change.logical_id.clone()).collect();
             if replaced == unsettled {
@@ -167,7 +190,13 @@ impl Holdings {
         changes
     }
 
-    fn change(&self, id: &str, wanted: &Wanted, unsettled: &BTreeSet<String>) -> Option<Proposed> {
+    fn change(
+        &self,
+        id: &str,
+        wanted: &Wanted,
+        unsettled: &BTreeSet<String>,
+        reverts_drift: bool,
+    ) -> Option<Proposed> {
         let Some(held) = self.resources.get(id).filter(|resource| resource.exists()) else {
             return Some(Proposed {
                 logical_id: id.to_owned(),
@@ -181,14 +210,28 @@ impl Holdings {
             referred(value, &mut names);
             !names.is_disjoint(unsettled)
         };
-        let names: BTreeSet<&String> =
-            wanted.properties.keys().chain(held.wanted.properties.keys()).collect();
-        let certain = |name: &String| wanted.properties.get(name) != held.wanted.properties.get(name);
+        let drift = held.drift.iter().filter(|_| reverts_drift);
+        let drift: BTreeMap<&String, &Value> = drift.collect();
+        let names: BTreeSet<&String> = wanted
+            .properties
+            .keys()
+            .chain(held.wanted.properties.keys())
+            .chain(drift.keys().copied())
+            .collect();
+        let now = |name: &String| drift.get(name).copied().or(held.wanted.properties.get(name));
+        let certain = |name: &String| wanted.properties.get(name) != now(name);
         let possible = |name: &String| wanted.properties.get(name).is_some_and(depends);
         let changed: Vec<&String> =
             names.into_iter().filter(|name| certain(name) || possible(name)).collect();
+        let status = if drift.is_empty() { DriftStatus::InSync } else { DriftStatus::Modified };
+        let status = reverts_drift.then_some(status);
         if changed.is_empty() {
-            return None;
+            // It is already as it is wanted, which only CloudFormation does not know.
+            return (!drift.is_empty()).then(|| Proposed {
+                action: "SyncWithActual".into(),
+                drift: status,
+                ..held.proposed(id)
+            });
         }
         let create_only: Vec<&&String> =
             changed.iter().filter(|name| CREATE_ONLY.contains(&name.as_str())).collect();
@@ -206,6 +249,7 @@ impl Holdings {
             replacement: replacement.into(),
             policy_action,
             properties: changed.into_iter().cloned().collect(),
+            drift: status,
             ..held.proposed(id)
         })
     }

@@ -1,6 +1,6 @@
 //! Operations: what happens when, once one has begun.
 
-use super::model::{Design, Holdings, Resource};
+use super::model::{Design, Holdings, Resource, Wanted};
 use super::{Inner, Loss, Trouble};
 use crate::cloudformation::ChangeSetState;
 use jiff::Timestamp;
@@ -41,15 +41,21 @@ pub(super) fn made(design: &Design, held: &Holdings, salt: &str) -> Holdings {
             c.logical_id == *id && (c.action == "Add" || !matches!(c.replacement.as_str(), "" | "False"))
         })
     };
+    let written =
+        |id: &str, name: &String| changes.iter().any(|c| c.logical_id == *id && c.properties.contains(name));
     let resources = design.resources.iter().map(|(id, wanted)| {
         let physical_id = match held.resources.get(id).filter(|_| !moved(id)) {
             Some(kept) => kept.physical_id.clone(),
             None => format!("{}-{salt}", id.to_lowercase()),
         };
         let status = if held.resources.contains_key(id) { "UPDATE_COMPLETE" } else { "CREATE_COMPLETE" };
-        (id.clone(), Resource { wanted: wanted.clone(), physical_id, status: status.to_owned() })
+        // What somebody changed stays as it is, unless it is written over.
+        let kept = held.resources.get(id).filter(|_| !moved(id) && !design.reverts_drift);
+        let drift = kept.into_iter().flat_map(|kept| kept.drift.clone());
+        let drift = drift.filter(|(name, _)| !written(id, name)).collect();
+        (id.clone(), Resource { wanted: wanted.clone(), physical_id, status: status.to_owned(), drift })
     });
-    Holdings { resources: resources.collect(), design: design.clone() }
+    Holdings { resources: resources.collect(), design: Design { reverts_drift: false, ..design.clone() } }
 }
 
 impl Inner {
@@ -79,6 +85,7 @@ impl Inner {
 
     fn happen(&mut self, arn: &str, moment: Moment) {
         self.remember(arn);
+        let before = self.stack_mut(arn).holdings.clone();
         for (logical_id, status, reason) in &moment.resources {
             let known = self.stack_mut(arn).holdings.resources.get_mut(logical_id).map(|resource| {
                 resource.status = (*status).to_owned();
@@ -89,7 +96,6 @@ impl Inner {
         }
         let token = self.stack_mut(arn).token.clone().unwrap_or_default();
         let stack = self.stack_mut(arn);
-        let before = stack.holdings.clone();
         match moment.then {
             Then::Nothing => {}
             Then::Hold(holdings) => stack.holdings = *holdings,
@@ -123,6 +129,10 @@ impl Inner {
             let still = after.resources.get(logical_id).filter(|r| r.physical_id == resource.physical_id);
             if still.is_some_and(Resource::exists) {
                 continue;
+            }
+            let left = self.find(arn).and_then(|stack| stack.holdings.resources.get(logical_id));
+            if left.map_or(resource.is_retained(), |left| left.status == "DELETE_SKIPPED") {
+                self.orphans.extend(resource.wanted.name());
             }
             self.losses.push(Loss {
                 stack: arn.to_owned(),
@@ -177,6 +187,11 @@ impl Inner {
     pub(super) fn begin_create(&mut self, arn: &str, design: Design, token: &str) {
         let (half, pace) = (self.pace / 2, self.pace);
         let name = self.stack_mut(arn).name.clone();
+        let failing = design
+            .resources
+            .iter()
+            .find(|(id, wanted)| self.in_trouble(id, Trouble::Create) || self.is_taken(wanted));
+        let failing = failing.map(|(id, _)| id.clone());
         self.number += 1;
         let holdings = made(&design, &Holdings::default(), &format!("{name}-{}", self.number));
         let stack = self.stack_mut(arn);
@@ -185,7 +200,6 @@ impl Inner {
         for resource in stack.holdings.resources.values_mut() {
             resource.status = "CREATE_IN_PROGRESS".to_owned();
         }
-        let failing = design.resources.keys().find(|id| self.in_trouble(id, Trouble::Create)).cloned();
         let Some(failing) = failing else {
             let all = design.resources.keys().map(|id| (id.clone(), "CREATE_COMPLETE", String::new()));
             let end = Moment { resources: all.collect(), ..self.moment(pace, StackStatus::CreateComplete) };
@@ -202,9 +216,10 @@ impl Inner {
         };
         let mut left = holdings.resources;
         left.remove(&failing);
+        let retains = self.retains_on_create;
         let end = self.removal(
             left,
-            Trouble::Rollback,
+            (Trouble::Rollback, retains),
             StackStatus::RollbackComplete,
             StackStatus::RollbackFailed,
             &[],
@@ -212,11 +227,12 @@ impl Inner {
         self.begin(arn, token, StackStatus::CreateInProgress, vec![failed, end]);
     }
 
-    /// The end of an operation that removes `resources`: well, or because of one that is in trouble not.
+    /// The end of an operation that removes `resources`: well, or because of one that is in `trouble` not. Whether it
+    /// `retains` what their deletion policies say comes along.
     fn removal(
         &self,
         mut resources: BTreeMap<String, Resource>,
-        trouble: Trouble,
+        (trouble, retains): (Trouble, bool),
         well: StackStatus,
         badly: StackStatus,
         retained: &[String],
@@ -224,7 +240,7 @@ impl Inner {
         let mut told = Vec::new();
         let mut status = well;
         for (id, resource) in resources.iter_mut().filter(|(_, resource)| resource.exists()) {
-            let (end, reason) = if resource.is_retained() || retained.contains(id) {
+            let (end, reason) = if (retains && resource.is_retained()) || retained.contains(id) {
                 ("DELETE_SKIPPED", String::new())
             } else if self.in_trouble(id, trouble) || self.in_trouble(id, Trouble::Delete) {
                 status = badly.clone();
@@ -249,7 +265,7 @@ impl Inner {
         let failing = changes.iter().find(|change| {
             let id = &change.logical_id;
             match change.action.as_str() {
-                "Add" => self.in_trouble(id, Trouble::Create),
+                "Add" => self.in_trouble(id, Trouble::Create) || self.is_taken(&design.resources[id]),
                 _ => self.in_trouble(id, Trouble::Update),
             }
         });
@@ -266,6 +282,11 @@ impl Inner {
             let end = self.moment(pace + CLEANUP, StackStatus::UpdateComplete);
             return self.begin(arn, token, StackStatus::UpdateInProgress, vec![changed, end]);
         };
+        if self.retains_on_create {
+            let new = changes.iter().filter(|c| c.action == "Add" && c.logical_id != failing.logical_id);
+            let new = new.map(|change| &design.resources[&change.logical_id]);
+            self.orphans.extend(new.filter(|wanted| wanted.is_retained()).filter_map(Wanted::name));
+        }
         let status = if failing.action == "Add" { "CREATE_FAILED" } else { "UPDATE_FAILED" };
         let id = failing.logical_id.clone();
         let failed = Moment {
@@ -297,7 +318,7 @@ impl Inner {
         let held = self.stack_mut(arn).holdings.resources.clone();
         let end = self.removal(
             held,
-            Trouble::Delete,
+            (Trouble::Delete, true),
             StackStatus::DeleteComplete,
             StackStatus::DeleteFailed,
             retained,

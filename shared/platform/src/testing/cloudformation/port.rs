@@ -115,6 +115,7 @@ impl Inner {
         }
         let design = Design::read(&template, &wanted.parameters, &wanted.tags)
             .map_err(|why| refused("CreateChangeSet", why))?;
+        let design = Design { reverts_drift: wanted.revert_drift, ..design };
         let arn = self.reviewed(wanted)?;
         self.number += 1;
         let number = self.number;
@@ -282,6 +283,11 @@ impl Stacks for SimStacks {
     async fn resources(&self, stack: &str) -> Result<Vec<LiveResource>, Failure> {
         let found = self.see(stack, |found| found.holdings.listed());
         found.ok_or_else(|| refused("ListStackResources", format!("Stack with id {stack} does not exist")))
+    }
+
+    async fn template(&self, stack: &str) -> Result<String, Failure> {
+        let found = self.see(stack, |found| found.holdings.design.template.clone());
+        found.ok_or_else(|| refused("GetTemplate", format!("Stack with id {stack} does not exist")))
     }
 
     async fn change_sets(&self, stack: &str) -> Result<Vec<String>, Failure> {

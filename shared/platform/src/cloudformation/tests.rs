@@ -1,0 +1,120 @@
+//! What the adapter sends, by the SDK's own client over a connection that goes nowhere.
+
+use super::*;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use std::sync::{Arc, Mutex};
+
+/// Answers everything with the same XML, and remembers what was asked.
+#[derive(Clone, Debug)]
+struct Stub {
+    answer: &'static str,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl HttpClient for Stub {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Stub {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+        self.asked.lock().unwrap().push(body);
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(200.try_into().unwrap(), SdkBody::from(self.answer))))
+    }
+}
+
+/// CloudFormation that answers with `answer`, and what it was asked: `Name=value` each, as the query protocol has it.
+fn stubbed(answer: &'static str) -> (CloudFormation, impl Fn() -> Vec<String>) {
+    let stub = Stub { answer, asked: Arc::default() };
+    let asked = Arc::clone(&stub.asked);
+    let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
+    let config = aws_types::SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(aws_types::region::Region::new("eu-west-1"))
+        .endpoint_url("http://aws.invalid")
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(stub)
+        .build();
+    let cloud = CloudFormation::new(&Aws::from_sdk_config(config).unwrap());
+    let last = move || {
+        let last = asked.lock().unwrap().pop().expect("it was asked");
+        last.split('&').map(str::to_owned).collect()
+    };
+    (cloud, last)
+}
+
+fn wanted(revert_drift: bool) -> NewChangeSet {
+    NewChangeSet {
+        stack: "ci-logs".into(),
+        name: "t1".into(),
+        token: "t1".into(),
+        kind: ChangeSetKind::Update,
+        template_url: "https://bucket/t".into(),
+        parameters: BTreeMap::new(),
+        tags: Vec::new(),
+        capabilities: Vec::new(),
+        role: "arn:aws:iam::111111111111:role/lockstep-cloudformation".into(),
+        revert_drift,
+        description: "d".into(),
+    }
+}
+
+const CREATED: &str = "<CreateChangeSetResponse><CreateChangeSetResult><Id>arn:x</Id></CreateChangeSetResult>\
+                       </CreateChangeSetResponse>";
+
+#[tokio::test]
+async fn a_change_set_is_executed_so_that_a_failure_keeps_nothing_new() {
+    // FAILURES 19.
+    let (cloud, asked) =
+        stubbed("<ExecuteChangeSetResponse><ExecuteChangeSetResult/></ExecuteChangeSetResponse>");
+    assert_eq!(cloud.execute_change_set("arn:x", "t1").await.unwrap(), Execution::Accepted);
+    let asked = asked();
+    for part in ["Action=ExecuteChangeSet", "ClientRequestToken=t1", "RetainExceptOnCreate=true"] {
+        assert!(asked.iter().any(|sent| sent == part), "{part}: {asked:?}");
+    }
+    assert!(!asked.iter().any(|sent| sent.starts_with("DisableRollback")), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_change_set_looks_into_nested_stacks_or_reverts_drift_and_never_both() {
+    // FAILURES 25.
+    for (revert_drift, there, not_there) in [
+        (false, "IncludeNestedStacks=true", "DeploymentMode"),
+        (true, "DeploymentMode=REVERT_DRIFT", "IncludeNestedStacks=true"),
+    ] {
+        let (cloud, asked) = stubbed(CREATED);
+        assert_eq!(cloud.create_change_set(&wanted(revert_drift)).await.unwrap(), Creation::Begun);
+        let asked = asked();
+        assert!(asked.iter().any(|sent| sent == there), "{asked:?}");
+        assert!(!asked.iter().any(|sent| sent.starts_with(not_there)), "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_change_set_says_of_drift_is_read() {
+    let (cloud, _) = stubbed(
+        "<DescribeChangeSetResponse><DescribeChangeSetResult><ChangeSetId>arn:x</ChangeSetId><StackId>arn:s</StackId>\
+         <Status>CREATE_COMPLETE</Status><ExecutionStatus>AVAILABLE</ExecutionStatus><Changes>\
+         <member><Type>Resource</Type><ResourceChange><Action>SyncWithActual</Action>\
+         <LogicalResourceId>Topic</LogicalResourceId><ResourceType>AWS::SNS::Topic</ResourceType>\
+         <ResourceDriftStatus>MODIFIED</ResourceDriftStatus></ResourceChange></member>\
+         <member><Type>Resource</Type><ResourceChange><Action>Modify</Action>\
+         <LogicalResourceId>Queue</LogicalResourceId><ResourceType>AWS::SQS::Queue</ResourceType>\
+         </ResourceChange></member></Changes></DescribeChangeSetResult></DescribeChangeSetResponse>",
+    );
+    let view = cloud.describe_change_set("", "arn:x").await.unwrap().unwrap();
+    let changes = view.changes.unwrap();
+    assert_eq!(changes[0].action, "SyncWithActual");
+    use lockstep_domain::drift::DriftStatus;
+    assert_eq!((changes[0].drift, changes[1].drift), (Some(DriftStatus::Modified), None));
+}
