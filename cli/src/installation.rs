@@ -4,9 +4,9 @@
 //! finds what the one before left, so that an installation that broke off is simply run again.
 
 use crate::failure::{Failure, at};
-use crate::functions::{Package, Profile};
+use crate::functions::{Package, Profile, SHIPPED};
 use crate::output::Output;
-use lockstep_domain::ids::{AccountId, Digest};
+use lockstep_domain::ids::{AccountId, Digest, Region};
 use lockstep_domain::stages::Path as Road;
 use lockstep_domain::template::Template;
 use lockstep_platform::artifacts::Artifacts;
@@ -47,6 +47,9 @@ const SHARED: [(&str, &str); 5] = [
 ];
 const PER_PATH: [(&str, &str); 3] =
     [("stack", "StackCodeKey"), ("image", "ImageCodeKey"), ("verify", "VerifyCodeKey")];
+
+/// The parameter for the keys of the functions that components may use.
+const SHIPPED_PARAMETER: &str = "ShippedFunctionKeys";
 
 /// The name of a path in templates.
 pub fn road(path: Road) -> &'static str {
@@ -110,6 +113,8 @@ impl<'a> Installation<'a> {
 
     /// Makes an account one that Lockstep deploys to: its own stack first, then the one that lets it in.
     pub async fn add_account(&self, target: &Aws, wanted: &TargetAccount) -> Result<Vec<Step>, Failure> {
+        // Where its roles are, whatever region its profile names: further ones come by `add_region`.
+        let target = &target.in_region(self.aws.region());
         let (account, _) = control_plane::identity(target).await?;
         if account == self.account {
             return Err(Failure::new(format!("{account} is the account of the control plane")).next(
@@ -118,6 +123,7 @@ impl<'a> Installation<'a> {
         }
         let installed = control_plane::find(self.aws).await?.ok_or_else(not_installed)?;
         let template = TemplateSource::Body(self.read("infra/target-account/template.yaml")?);
+        let image_key = image_key(target, wanted.image_key).await?;
         let parameters = [
             ("ToolingAccount", self.account.to_string()),
             ("EventBusArn", installed.event_bus_arn.clone()),
@@ -125,10 +131,39 @@ impl<'a> Installation<'a> {
             ("Path", road(wanted.path).to_owned()),
             ("ExecutionPolicyArns", wanted.policies.join(",")),
             ("ExecutionBoundaryArn", wanted.boundary.clone()),
+            ("CreateImageKey", image_key),
         ];
         let in_target = self.apply(target, TARGET_STACK, template, &parameters).await?;
         let let_in = self.let_in(&account, road(wanted.path)).await?;
         Ok(vec![in_target, let_in])
+    }
+
+    /// Makes a further region of an account one that Lockstep deploys to. The account's roles serve every region of it, and
+    /// are where it was added first: in the control plane's own.
+    pub async fn add_region(
+        &self,
+        target: &Aws,
+        region: &Region,
+        wants_image_key: bool,
+    ) -> Result<Vec<Step>, Failure> {
+        let (account, _) = control_plane::identity(target).await?;
+        let installed = control_plane::find(self.aws).await?.ok_or_else(not_installed)?;
+        if region == self.aws.region() {
+            return Err(Failure::usage(format!("{region} is the region in which an account is added first"))
+                .next("leave --in-region out"));
+        }
+        let first = target.in_region(self.aws.region());
+        if Installer::new(&first).find(TARGET_STACK).await?.is_none() {
+            return Err(Failure::new(format!("account {account} is not known yet"))
+                .next("add it first: lockstep accounts add without --in-region"));
+        }
+        let there = target.in_region(region);
+        let template = TemplateSource::Body(self.read("infra/target-account/region.yaml")?);
+        let parameters = [
+            ("EventBusArn", installed.event_bus_arn),
+            ("CreateImageKey", image_key(&there, wants_image_key).await?),
+        ];
+        Ok(vec![self.apply(&there, TARGET_STACK, template, &parameters).await?])
     }
 
     /// Removes everything but what is kept on purpose; answers what that is.
@@ -199,13 +234,13 @@ impl<'a> Installation<'a> {
         let progress = self.output.progress("upload functions and state machines");
         let mut keys = BTreeMap::new();
         for (function, parameter) in SHARED.into_iter().chain(PER_PATH) {
-            let package = packages
-                .get(function)
-                .ok_or_else(|| Failure::new(format!("there is no binary of the function {function}")))?;
-            let key = package.key(function);
-            put_once(&bucket, &key, "application/zip", &package.zip).await?;
-            keys.insert(parameter, key);
+            keys.insert(parameter, put_function(&bucket, packages, function).await?);
         }
+        let mut shipped = Vec::new();
+        for function in SHIPPED {
+            shipped.push(put_function(&bucket, packages, function).await?);
+        }
+        keys.insert(SHIPPED_PARAMETER, shipped.join(","));
         for (machine, parameter) in DEFINITIONS {
             let text = self.read(&format!("statemachines/{machine}.asl.json"))?;
             let key = format!("statemachines/{machine}/{}.asl.json", Digest::of(text.as_bytes()));
@@ -232,6 +267,7 @@ impl<'a> Installation<'a> {
         let mut parameters = self.common(external_id, architecture);
         parameters.push(("ControlPlaneVersion", env!("CARGO_PKG_VERSION").to_owned()));
         let own = SHARED.iter().chain(&DEFINITIONS[..3]).map(|(_, parameter)| *parameter);
+        let own = own.chain([SHIPPED_PARAMETER]);
         parameters.extend(own.map(|parameter| (parameter, keys[parameter].clone())));
         let template = self.uploaded("infra/control-plane/template.yaml").await?;
         self.apply(self.aws, "lockstep-control-plane", template, &parameters).await
@@ -337,6 +373,15 @@ pub struct TargetAccount {
     pub policies: Vec<String>,
     /// The managed policy that bounds them.
     pub boundary: String,
+    /// Whether to make a key for images there, if there is none yet.
+    pub image_key: bool,
+}
+
+/// Whether the stack is to have a key for images: one that it has stays, since images are encrypted under it.
+async fn image_key(target: &Aws, is_wanted: bool) -> Result<String, Failure> {
+    let known = Installer::new(target).parameters(TARGET_STACK).await?;
+    let has = known.get("CreateImageKey").is_some_and(|value| value == "true");
+    Ok((is_wanted || has).to_string())
 }
 
 /// Every function as it is installed, with the name of its package.
@@ -390,6 +435,20 @@ fn template_of(stack: &str) -> &'static str {
         "lockstep-delivery" | "lockstep-promotion" => "infra/control-plane/path.yaml",
         _ => "infra/control-plane/account.yaml",
     }
+}
+
+/// Puts the zip of a function into the bucket; answers its key.
+async fn put_function(
+    bucket: &Artifacts,
+    packages: &BTreeMap<String, Package>,
+    function: &str,
+) -> Result<String, Failure> {
+    let package = packages
+        .get(function)
+        .ok_or_else(|| Failure::new(format!("there is no binary of the function {function}")))?;
+    let key = package.key(function);
+    put_once(bucket, &key, "application/zip", &package.zip).await?;
+    Ok(key)
 }
 
 /// Equal bytes have equal keys: what is there need not be sent again.

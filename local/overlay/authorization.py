@@ -5,13 +5,16 @@ on change sets that are named by their ARN alone, for calls on ``*``. A policy t
 (``arn:aws:ec2:<region>::image/<id>``) would then be refused here and work there. So would the reading of a folder of
 parameters, which it takes for a call on ``*``. The tags of the image or snapshot are
 added to the request's context, for conditions on ``aws:ResourceTag``.
+
+A call on a KMS key by its alias is a call on the key, and a grant's grantee is what ``kms:GranteePrincipal`` speaks of.
 """
 
 import json
 
 from ministack.core import iam_actions
-from ministack.core.responses import get_region
 from ministack.services import ec2
+
+from overlay import image_keys
 
 _extract_resource_arn = iam_actions.extract_resource_arn
 _request_tag_context = iam_actions.request_tag_context
@@ -45,18 +48,22 @@ def extract_resource_arn(service, method, path, headers, body, query_params, reg
     if service == "ec2" and (found := _image_or_snapshot(query_params)):
         kind, identifier = found
         return f"arn:aws:ec2:{region}::{kind}/{identifier}"
-    if service == "ssm" and (folder := _folder(body)):
+    if service == "ssm" and (folder := _field(body, "Path")):
         return f"arn:aws:ssm:{region}:{account_id}:parameter{folder}"
     if service == "cloudformation":
         change_set = _one(query_params, "ChangeSetName")
         if change_set.startswith("arn:") and not _one(query_params, "StackName"):
             return change_set
+    if service == "kms" and _field(body, "KeyId").startswith("alias/"):
+        return image_keys.existing(_field(body, "KeyId")) or f"arn:aws:kms:{region}:{account_id}:key/none"
     return _extract_resource_arn(service, method, path, headers, body, query_params, region, account_id)
 
 
 def request_tag_context(service, iam_action, body, params):
-    """ministack's context, and the tags that the image or snapshot has."""
+    """ministack's context, and the tags that the image or snapshot has, or who gets a grant."""
     context = _request_tag_context(service, iam_action, body, params)
+    if iam_action == "kms:CreateGrant":
+        return {**(context or {}), "kms:granteeprincipal": _field(body, "GranteePrincipal")}
     found = _image_or_snapshot(params) if service == "ec2" else None
     if found is None:
         return context
@@ -71,14 +78,13 @@ def _image_or_snapshot(params):
     return (kind, identifier) if kind and identifier else None
 
 
-def _folder(body):
-    """The folder that GetParametersByPath is asked for; no other call of SSM names one."""
+def _field(body, name):
+    """A text of a JSON body; empty if it has none."""
     try:
-        data = json.loads(body or "{}")
-    except (ValueError, TypeError):
+        value = json.loads(body).get(name, "") if body else ""
+    except (ValueError, AttributeError):
         return ""
-    folder = data.get("Path", "") if isinstance(data, dict) else ""
-    return folder if isinstance(folder, str) and folder.startswith("/") else ""
+    return value if isinstance(value, str) else ""
 
 
 def _one(params, name):

@@ -1,6 +1,7 @@
 //! The end of an image's life: deprecated, and deregistered with its snapshots.
 
 use super::SimImages;
+use super::model::{Image, Stored};
 use crate::ec2::keeping::{Keeping, label};
 use jiff::Timestamp;
 use lockstep_domain::error::{Failure, FailureKind};
@@ -50,12 +51,12 @@ impl Keeping for SimImages {
 
     async fn tagged(&self) -> Result<Tagged, Failure> {
         let is_ours = |tags: &BTreeMap<String, String>| tags.contains_key(TAG_IMAGE);
-        let images =
-            self.images().into_iter().filter(|image| image.location == self.here && is_ours(&image.ami.tags));
+        let here = |image: &Image| image.location == self.here && is_ours(&image.ami.tags);
+        let images = self.images(here).into_iter();
         let images =
             images.map(|image| (image.ami.id.clone(), (label(&image.ami.tags), image.ami.snapshots())));
-        let stored =
-            self.stored().into_iter().filter(|found| found.location == self.here && is_ours(&found.tags));
+        let here = |stored: &Stored| stored.location == self.here && is_ours(&stored.tags);
+        let stored = self.stored(here).into_iter();
         Ok(Tagged {
             images: images.collect(),
             snapshots: stored.map(|found| (found.snapshot.id, label(&found.tags))).collect(),
