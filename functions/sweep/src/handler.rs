@@ -1,8 +1,8 @@
 //! One sweep: each part in turn, then the report.
 
+use crate::accounts::Accounts;
 use crate::heads::{self, Heads};
-use crate::images::{self, Accounts};
-use crate::{App, environments, events, report, waits};
+use crate::{App, environments, events, images, report, waits};
 use jiff::Timestamp;
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::records::SweepReport;

@@ -4,7 +4,7 @@ use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::git_host::GitHosts;
 use lockstep_platform::{clock, shell};
-use lockstep_sweep::{App, handler::handle, images::Cloud};
+use lockstep_sweep::{App, accounts::Cloud, handler::handle};
 use serde_json::Value;
 use std::process::ExitCode;
 

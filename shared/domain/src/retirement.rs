@@ -154,6 +154,22 @@ fn why_not_kept(known: &Known<'_>, version: &ImageVersion) -> String {
     format!("nothing needs it, and there are {} newer ones", known.keep)
 }
 
+/// Why a version that is not finished, nor gone, needs a person: `bake-image` ends within hours.
+pub fn stuck(version: &ImageVersion, now: Timestamp) -> Option<String> {
+    let unfinished = match version.state {
+        ImageVersionState::Building | ImageVersionState::Withheld | ImageVersionState::Discarding => true,
+        ImageVersionState::Usable
+        | ImageVersionState::Discarded
+        | ImageVersionState::Retiring
+        | ImageVersionState::Retired => false,
+    };
+    let day = version.recorded_at.checked_add(24.hours()).is_ok_and(|end| now >= end);
+    let why = version.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+    (unfinished && day).then(|| {
+        format!("{} for more than a day{why}: see {}, and bake it again", version.state, version.recorded_by)
+    })
+}
+
 /// The images of a version, wherever they are.
 pub fn places<'a>(all: &'a [Image], version: &ImageVersion) -> impl Iterator<Item = &'a Image> {
     let (name, number) = (version.name.clone(), version.version.clone());

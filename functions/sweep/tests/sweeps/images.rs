@@ -16,7 +16,7 @@ use lockstep_platform::ec2::keeping::Keeping;
 use lockstep_platform::ec2::references::References;
 use lockstep_platform::testing::clock::VirtualClock;
 use lockstep_platform::testing::ec2::{SimEc2, SimImages};
-use lockstep_sweep::images;
+use lockstep_sweep::accounts;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -70,7 +70,7 @@ impl Accounts {
     }
 }
 
-impl images::Accounts for Accounts {
+impl accounts::Accounts for Accounts {
     type Account = Account;
 
     async fn at(&self, location: &Location) -> Result<Account, Failure> {
@@ -360,6 +360,18 @@ async fn what_carries_our_tags_and_is_in_no_record_is_told_and_left_alone() {
     let report = world.sweep(1).await;
     assert!(why(&report).contains(stray.as_str()), "{report:?}");
     assert!(world.accounts.ec2.ami(&stray).is_some());
+}
+
+#[tokio::test]
+async fn a_version_that_is_not_finished_for_a_day_is_told() {
+    let world = World::with_images().await;
+    world.image("2.1.0").await;
+    let key = ImageVersion::key_of(&"logstash".parse().unwrap(), &"2.1.0".parse().unwrap());
+    let stored = world.versioned::<ImageVersion>(&key).await;
+    let withheld = ImageVersion { state: ImageVersionState::Withheld, ..stored.record.clone() };
+    world.ledger.replace(&stored, withheld).await.unwrap();
+    assert_eq!(why(&world.sweep(DAY - 1).await), "");
+    assert!(why(&world.sweep(DAY).await).contains("withheld for more than a day"));
 }
 
 #[tokio::test]
