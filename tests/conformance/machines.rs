@@ -104,6 +104,7 @@ fn scenarios() -> Vec<Scenario> {
         ),
         of("promote", "brings-a-release", &[]),
         of("promote", "is-refused", &[("ledger gate", &[refused()])]),
+        of("promote", "brings-a-release-that-fails", &[("stack plan", &[failed()])]),
         of("release", "reaches-ci", &[]),
         of("release", "is-rejected", &[("package", &[refused()])]),
         of("release", "fails-its-test", &[("verify", &[failed()])]),
