@@ -19,6 +19,7 @@ PATCHES = (
     "resource_conflicts",
     "event_forwarding",
     "image_keys",
+    "volumes",
     "snapshots",
     "images",
     "image_references",

@@ -48,6 +48,7 @@ overlay_files![
     "stack_templates.py",
     "start.py",
     "task_tokens.py",
+    "volumes.py",
 ];
 
 /// Write the overlay under `state_dir` and return the folder to put on Python's path.
