@@ -15,6 +15,7 @@ PATCHES = (
     "stack_templates",
     "change_sets",
     "function_code",
+    "subscriptions",
     "iam_types",
     "resource_conflicts",
     "event_forwarding",

@@ -47,6 +47,7 @@ overlay_files![
     "stack_events.py",
     "stack_templates.py",
     "start.py",
+    "subscriptions.py",
     "task_tokens.py",
     "volumes.py",
 ];
