@@ -86,7 +86,6 @@ pub struct Shipper {
     window: Window,
     link: Option<Link>,
     patience: Patience,
-    connections: u32,
 }
 
 impl Shipper {
@@ -103,7 +102,6 @@ impl Shipper {
             window: Window::new(pace.window_bytes),
             link: None,
             patience: Patience::default(),
-            connections: 0,
         })
     }
 
@@ -130,7 +128,7 @@ impl Shipper {
     ///
     /// # Errors
     /// What keeps the broker from being reached; it is tried once.
-    pub async fn try_out(&mut self, until: Instant) -> Result<(), Stopped> {
+    pub async fn try_out(&self, until: Instant) -> Result<(), Stopped> {
         let connected = timeout_at(until, self.connect()).await.map_err(|_| Stopped::Time)?;
         let broker = &self.target;
         connected.map(drop).map_err(|trouble| match trouble {
@@ -144,11 +142,6 @@ impl Shipper {
     /// How many batches were acknowledged since the last time, in the order they were sent in.
     pub fn take_acknowledged(&mut self) -> usize {
         self.window.take_acknowledged()
-    }
-
-    /// How many connections were opened.
-    pub fn connections(&self) -> u32 {
-        self.connections
     }
 
     async fn reach(&mut self, goal: Goal, until: Instant) -> Result<(), Stopped> {
@@ -187,9 +180,8 @@ impl Shipper {
         Ok(came)
     }
 
-    async fn connect(&mut self) -> Result<Link, Trouble> {
+    async fn connect(&self) -> Result<Link, Trouble> {
         let stream = connect::connect(&self.target, self.tls.as_ref(), self.pace.connect).await?;
-        self.connections += 1;
         match self.target.protocol {
             Protocol::Http(shape) => Ok(Link::Http(HttpLink::open(stream, &self.target, shape).await?)),
             Protocol::JsonLines | Protocol::Beats => {
