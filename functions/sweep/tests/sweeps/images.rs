@@ -234,6 +234,13 @@ impl World {
         parameters.get(&place(account))?.get(&format!("/lockstep/images/logstash/{channel}")).cloned()
     }
 
+    /// Somebody writes something else into a parameter.
+    fn spoil(&self, account: &str, channel: &str) {
+        let name = format!("/lockstep/images/logstash/{channel}");
+        let mut parameters = self.accounts.parameters.borrow_mut();
+        parameters.entry(place(account)).or_default().insert(name, "ami-99999999".into());
+    }
+
     fn calls(&self, call: &str) -> usize {
         self.accounts.ec2.effects().iter().filter(|effect| effect.call == call).count()
     }
@@ -389,10 +396,7 @@ async fn parameters_name_the_newest_image_of_each_account_and_are_mended() {
         assert_eq!(world.parameter(account, "latest").as_deref(), Some(id.as_str()));
         assert_eq!(world.parameter(account, "2.1").as_deref(), Some(id.as_str()));
     }
-    let name = "/lockstep/images/logstash/latest".to_owned();
-    let mut spoilt = world.accounts.parameters.borrow_mut();
-    spoilt.get_mut(&place(PRODUCTION)).unwrap().insert(name, "ami-99999999".into());
-    drop(spoilt);
+    world.spoil(PRODUCTION, "latest");
     assert_eq!(world.sweep(2).await.parameters.len(), 1);
     assert_eq!(world.parameter(PRODUCTION, "latest").as_deref(), Some(new[1].as_str()));
     assert_eq!(world.sweep(3).await.parameters, Vec::<String>::new());
