@@ -3,8 +3,10 @@
 //! Each is one that deployers have made. A mistake in a function is planted as what that function would send, believe
 //! or answer if it made it; one in a state machine is planted in its text.
 
+use crate::scenarios::Work;
 use lockstep_domain::diagnosis::StackEvent;
 use lockstep_domain::error::Failure;
+use lockstep_domain::promotion::Ami;
 use lockstep_domain::stack_plan::StackStatus;
 use lockstep_domain::token::client_token;
 use lockstep_platform::cloudformation::{ChangeSetView, Stack};
@@ -54,11 +56,23 @@ pub enum Bug {
     NoCatch,
     /// Releases are not checked.
     NoChecks,
+    /// What was shared is not withdrawn when a promotion fails.
+    ForgottenUnshare,
+    /// An image is shared without its snapshots.
+    ImageAlone,
+    /// Each copy of an image gets a token of its own.
+    RandomCopyToken,
+    /// A copy gets its tags in a call of their own.
+    TagLater,
+    /// What must stay in its account is taken for what may leave.
+    LicenceIgnored,
+    /// The use of a key is granted for good.
+    GrantKept,
 }
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Bug; 18] = [
+    pub const ALL: [Bug; 24] = [
         Self::RandomToken,
         Self::EpochInToken,
         Self::NoCondition,
@@ -77,16 +91,27 @@ impl Bug {
         Self::NoWake,
         Self::NoCatch,
         Self::NoChecks,
+        Self::ForgottenUnshare,
+        Self::ImageAlone,
+        Self::RandomCopyToken,
+        Self::TagLater,
+        Self::LicenceIgnored,
+        Self::GrantKept,
     ];
 
-    /// The state machine `deploy` with the mistake in it.
-    pub fn twist_machine(self, machine: &mut Value) {
+    /// A state machine with the mistake in it.
+    pub fn twist_machine(self, work: Work, machine: &mut Value) {
         let states = &mut machine["States"];
-        match self {
-            Self::NoReplan => states["Retake"]["Next"] = json!("Execute"),
-            Self::RunningIsDone => states["Observed"]["Choices"][0]["Next"] = json!("Check"),
-            Self::NoCatch => states["Execute"]["Catch"].as_array_mut().into_iter().for_each(Vec::clear),
-            Self::NoChecks => {
+        match (self, work) {
+            (Self::ForgottenUnshare, Work::PromoteImage) => {
+                states["UnshareAfterFailure"] = json!({"Type": "Pass", "Next": "RecordFailure"});
+            }
+            (Self::NoReplan, Work::Deploy) => states["Retake"]["Next"] = json!("Execute"),
+            (Self::RunningIsDone, Work::Deploy) => states["Observed"]["Choices"][0]["Next"] = json!("Check"),
+            (Self::NoCatch, Work::Deploy) => {
+                states["Execute"]["Catch"].as_array_mut().into_iter().for_each(Vec::clear)
+            }
+            (Self::NoChecks, Work::Deploy) => {
                 states["Check"] = json!({"Type": "Pass", "Next": "Complete"});
             }
             _ => {}
@@ -99,10 +124,18 @@ impl Bug {
         let call = CALLS.get() + 1;
         CALLS.set(call);
         match self {
-            Self::RandomToken => *token = client_token(token, "random", call),
+            Self::RandomToken | Self::RandomCopyToken => *token = client_token(token, "random", call),
             Self::EpochInToken => *token = client_token(token, "epoch", 1),
             _ => {}
         }
+    }
+
+    /// What is believed of an image.
+    pub fn twist_ami(self, mut ami: Ami) -> Ami {
+        if self == Self::LicenceIgnored {
+            ami.platform_details = "Linux/UNIX".to_owned();
+        }
+        ami
     }
 
     /// What is believed of a stack.

@@ -3,8 +3,9 @@
 use crate::bugs::Bug;
 use crate::faults::{Crossing, Fault, Kind, Site};
 use crate::harness::Harness;
+use crate::images::invariants::ImageRemains;
 use crate::invariants::{Remains, steps_are_bounded};
-use crate::scenarios::{Scenario, deploy, scenario, scenarios, word};
+use crate::scenarios::{Scenario, Work, execute, scenario, scenarios, word};
 use jiff::SignedDuration;
 use lockstep_tests::asl::{End, Run};
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 /// A scenario and what strikes it.
 #[derive(Clone, Debug)]
@@ -52,7 +54,7 @@ pub struct Verdict {
     pub run: Run,
     /// How long it took, in virtual time.
     pub took: SignedDuration,
-    /// What it left behind, see [`Remains::in_short`].
+    /// What it left behind, see [`Left::in_short`].
     pub remains: String,
 }
 
@@ -65,7 +67,7 @@ pub struct Calm {
     pub took: SignedDuration,
     /// The boundaries it crosses.
     pub crossed: Vec<Crossing>,
-    /// What it leaves behind, see [`Remains::in_short`].
+    /// What it leaves behind, see [`Left::in_short`].
     pub remains: String,
 }
 
@@ -100,12 +102,43 @@ impl Grounds {
     }
 }
 
+/// What a case left behind, and what must hold of it.
+enum Left<'a> {
+    Stacks(Remains<'a>),
+    Images(ImageRemains<'a>),
+}
+
+impl<'a> Left<'a> {
+    async fn of(harness: &'a Harness, scenario: &'a Scenario) -> Self {
+        match scenario.work {
+            Work::Deploy | Work::Teardown => Self::Stacks(Remains::of(harness, scenario).await),
+            Work::PromoteImage => Self::Images(ImageRemains::of(harness, scenario).await),
+        }
+    }
+
+    /// Every invariant that is broken after the last run, in a sentence each.
+    fn broken(&self, last: &Run) -> Vec<String> {
+        match self {
+            Self::Stacks(remains) => [remains.success_is_true(last), remains.broken()].concat(),
+            Self::Images(remains) => [remains.success_is_true(last), remains.broken()].concat(),
+        }
+    }
+
+    /// What decides about the next run: two worlds that are alike in this go on alike.
+    fn in_short(&self) -> String {
+        match self {
+            Self::Stacks(remains) => remains.in_short(),
+            Self::Images(remains) => remains.in_short(),
+        }
+    }
+}
+
 /// Runs a case and judges it.
 pub async fn judge(case: &Case, scenario: &Scenario, ground: &Harness, calm: &Calm) -> Verdict {
     let harness = scenario.case(ground, &case.faults, case.bug);
     let began = harness.clock.now();
     let input = scenario.input();
-    let run = deploy(&harness, "case", &input).await;
+    let run = execute(&harness, "case", &input).await;
     let took = harness.clock.now().duration_since(began);
     let crossed = harness.faults.crossed();
     harness.faults.suspend(true);
@@ -115,13 +148,12 @@ pub async fn judge(case: &Case, scenario: &Scenario, ground: &Harness, calm: &Ca
     let last = match &successor {
         Some(execution) => {
             let name = execution.rsplit(':').next().unwrap_or_default().to_owned();
-            deploy(&harness, &name, &input).await
+            execute(&harness, &name, &input).await
         }
         None => run.clone(),
     };
-    let remains = Remains::of(&harness, scenario).await;
-    broken.extend(remains.success_is_true(&last));
-    broken.extend(remains.broken());
+    let remains = Left::of(&harness, scenario).await;
+    broken.extend(remains.broken(&last));
     let left = remains.in_short();
     // From the same state the same follows: that was looked at when nothing struck.
     if broken.is_empty() && left != calm.remains {
@@ -166,29 +198,29 @@ fn expected(harness: &Harness, run: &Run, took: SignedDuration, calm: &Calm) -> 
 /// touched any more.
 async fn converges(harness: &Harness, scenario: &Scenario, last: &Run) -> Vec<String> {
     harness.cloud.mend();
+    harness.ec2.mend();
     harness.let_pass(std::time::Duration::from_secs(600)).await;
     let mut done = matches!(last.end, End::Succeeded(_));
     let mut broken = Vec::new();
     for name in ["again", "once-more"] {
-        let effects = harness.cloud.effects().len();
+        let effects = harness.effects().len();
+        harness.ec2.take_calls();
         harness.answers.replace(scenario.answers.to_vec());
-        let run = deploy(harness, name, &scenario.input()).await;
+        let run = execute(harness, name, &scenario.input()).await;
         let succeeded = matches!(run.end, End::Succeeded(_));
         // What is torn down cannot be torn down again.
         let expected = if done && scenario.is_teardown() { "NotFound" } else { scenario.again };
         if word(&run) != expected {
             return vec![format!("10: again, it ended {:?}, not {expected}", run.end)];
         }
-        let remains = Remains::of(harness, scenario).await;
-        broken.extend(remains.success_is_true(&run));
-        broken.extend(remains.broken());
-        let touched = harness.cloud.effects().split_off(effects);
+        broken.extend(Left::of(harness, scenario).await.broken(&run));
+        let mut touched = harness.effects().split_off(effects);
+        touched.extend(harness.ec2.take_calls().into_iter().filter(|call| is_mutating(call)));
         // Drift is looked for with a change set, which goes again if it is empty.
-        let looks =
-            |call: &str| scenario.revert_drift && ["CreateChangeSet", "DeleteChangeSet"].contains(&call);
-        let calls: Vec<&str> = touched.iter().map(|effect| effect.call).filter(|call| !looks(call)).collect();
-        if done && !calls.is_empty() {
-            broken.push(format!("11: deploying again what runs made the calls {}", calls.join(", ")));
+        let looks = ["CreateChangeSet", "DeleteChangeSet"];
+        touched.retain(|call| !(scenario.revert_drift && looks.contains(call)));
+        if done && !touched.is_empty() {
+            broken.push(format!("11: doing again what is done made the calls {}", touched.join(", ")));
         }
         if done || !succeeded || !broken.is_empty() {
             return broken;
@@ -196,6 +228,11 @@ async fn converges(harness: &Harness, scenario: &Scenario, last: &Run) -> Vec<St
         done = true;
     }
     broken
+}
+
+/// Whether a call may change something, whether or not it did.
+fn is_mutating(call: &str) -> bool {
+    !["Describe", "Get", "List"].iter().any(|reading| call.starts_with(reading))
 }
 
 /// Every single fault of a run that crossed these boundaries.
@@ -247,6 +284,18 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(work)
 }
 
+/// The stack of a thread that runs cases: a machine, its functions, and within them whoever takes over, all in futures
+/// that nothing optimised.
+const STACK_BYTES: usize = 64 * 1024 * 1024;
+
+/// Begins `work` in a thread that has room for it.
+pub fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> ScopedJoinHandle<'scope, T> {
+    Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work).expect("a thread")
+}
+
 /// What came of many cases.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -258,12 +307,14 @@ pub struct Tally {
 
 /// Runs the cases that `choose` makes of each scenario, scenario after scenario on every core.
 pub fn run_all(choose: impl Fn(&Scenario, &Calm) -> Vec<Case> + Sync) -> Tally {
-    let (names, next) = (scenarios(), AtomicUsize::new(0));
+    let only = crate::wish(crate::ONLY).unwrap_or_default();
+    let names: Vec<Scenario> = scenarios().into_iter().filter(|it| it.name.starts_with(&only)).collect();
+    let next = AtomicUsize::new(0);
     let tally = Mutex::new(Tally::default());
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..cores {
-            scope.spawn(|| {
+            spawn(scope, || {
                 while let Some(scenario) = names.get(next.fetch_add(1, Ordering::SeqCst)) {
                     let found = run_scenario(scenario, &choose);
                     let mut tally = tally.lock().expect("nobody panics there");

@@ -3,8 +3,9 @@
 
 use crate::bugs::Bug;
 use crate::faults::{Driven, Faults, Kind, Pause, Site};
+use crate::images::ImageWorld;
 use crate::organisation;
-use crate::scenarios::Meanwhile;
+use crate::scenarios::{Meanwhile, Work};
 use crate::stacks::StruckStacks;
 use crate::wire::{Wire, Written};
 use jiff::Timestamp;
@@ -19,13 +20,14 @@ use lockstep_domain::records::{
 use lockstep_domain::stages::Path;
 use lockstep_domain::version::Version;
 use lockstep_ledger::App;
-use lockstep_platform::executions::Answered;
+use lockstep_platform::executions::{Answered, Executions};
 use lockstep_platform::function_url::Invocation;
 use lockstep_platform::functions::Called;
 use lockstep_platform::ledger::Ledger;
 use lockstep_platform::probe::{Answer, Get, Unanswered};
 use lockstep_platform::testing::clock::VirtualClock;
 use lockstep_platform::testing::cloudformation::SimCloudFormation;
+use lockstep_platform::testing::ec2::SimEc2;
 use lockstep_platform::testing::{FakeAws, TABLE};
 use lockstep_platform::waits::Waits;
 use lockstep_resume::handler::Tokens;
@@ -42,6 +44,8 @@ use std::time::Duration;
 const DELIVERY: Duration = Duration::from_secs(2);
 /// How long a function that failed is left alone before it gets its event again, and how often it does.
 const REDELIVERY: (Duration, u32) = (Duration::from_secs(60), 2);
+/// How long a copy of an image takes.
+const OPERATION: Duration = Duration::from_secs(60);
 /// How long a slow call takes: longer than an operation.
 const SLOW: Duration = Duration::from_secs(100);
 /// How long a person thinks.
@@ -61,6 +65,10 @@ pub enum Happening {
     Meanwhile(Meanwhile),
     /// The execution that holds the environment fails and gives it back.
     RivalEnds,
+    /// The execution that brings the same image fails and takes everything back.
+    ImageRivalEnds,
+    /// AWS takes copies of images again.
+    RoomAgain,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -77,13 +85,18 @@ pub struct Harness {
     pub wire: Arc<Wire>,
     pub account: FakeAws,
     pub cloud: SimCloudFormation,
+    pub ec2: SimEc2,
+    /// When the case began.
+    pub began: Timestamp,
     /// The ledger as nobody strikes it.
     pub ledger: Ledger,
     pub bug: Option<Bug>,
-    struck_ledger: Ledger,
+    pub struck_ledger: Ledger,
     app: App,
     calm_app: App,
-    waits: Waits,
+    pub waits: Waits,
+    /// Step Functions, as functions ask it about executions.
+    pub holders: Executions,
     tokens: RefCell<BTreeMap<String, Token>>,
     /// What became of each execution, and when.
     pub executions: RefCell<BTreeMap<String, (&'static str, Timestamp)>>,
@@ -107,8 +120,10 @@ impl Harness {
     pub async fn new() -> Self {
         let start = Timestamp::from_second(4_102_444_800).expect("the year 2100");
         let clock = VirtualClock::at(start);
-        let cloud = SimCloudFormation::new(&clock);
-        let harness = Self::of(&FakeAws::new(), cloud, clock, &[], None);
+        let (cloud, ec2) = (SimCloudFormation::new(&clock), SimEc2::new(&clock));
+        // Shorter than what a slow call takes.
+        ec2.set_pace(OPERATION);
+        let harness = Self::of(&FakeAws::new(), (cloud, ec2), clock, &[], None);
         harness.ledger.insert(&organisation::stages()).await.expect("stages");
         for made in organisation::releases() {
             harness.ledger.insert(&made.release).await.expect("a release");
@@ -120,8 +135,8 @@ impl Harness {
     /// Another world in the same state, for a case.
     pub fn case(&self, faults: &[crate::faults::Fault], bug: Option<Bug>) -> Self {
         let clock = VirtualClock::at(self.clock.now());
-        let cloud = self.cloud.duplicate(&clock);
-        let case = Self::of(&self.account.duplicate(), cloud, clock, faults, bug);
+        let clouds = (self.cloud.duplicate(&clock), self.ec2.duplicate(&clock));
+        let case = Self::of(&self.account.duplicate(), clouds, clock, faults, bug);
         for (execution, (status, at)) in self.executions.borrow().iter() {
             case.set_execution(execution, status, *at);
         }
@@ -132,7 +147,7 @@ impl Harness {
 
     fn of(
         account: &FakeAws,
-        cloud: SimCloudFormation,
+        (cloud, ec2): (SimCloudFormation, SimEc2),
         clock: VirtualClock,
         faults: &[crate::faults::Fault],
         bug: Option<Bug>,
@@ -160,12 +175,15 @@ impl Harness {
             app: App::of(&struck, TABLE, "resume"),
             calm_app: App::of(&calm, TABLE, "resume"),
             waits: Waits::new(&struck, &struck_ledger, "resume"),
+            holders: Executions::new(&struck),
             ledger: Ledger::new(&account.aws(), TABLE),
             account: account.clone(),
+            began: clock.now(),
             clock,
             faults,
             wire,
             cloud,
+            ec2,
             bug,
             struck_ledger,
             tokens: RefCell::default(),
@@ -264,6 +282,10 @@ impl Harness {
                 let request = serde_json::from_value(payload).map_err(malformed)?;
                 written(lockstep_stack::handler::handle(&StackWorld(self), request).await?)
             }
+            "image" => {
+                let request = serde_json::from_value(payload).map_err(malformed)?;
+                written(lockstep_image::handler::handle(&ImageWorld(self), request).await?)
+            }
             "verify" => {
                 let request: payloads::verify::Request =
                     serde_json::from_value(payload).map_err(malformed)?;
@@ -312,21 +334,35 @@ impl Harness {
         let successor = format!("{execution}-successor");
         self.set_execution(&successor, "RUNNING", self.clock.now());
         self.successor.replace(Some(successor.clone()));
-        let action = if is_teardown(&input) { "begin_teardown" } else { "begin" };
-        let request = json!({"action": action, "execution": successor, "path": path(&input), "input": input});
-        let request = serde_json::from_value(request).expect("a request");
         let suspended = self.faults.suspend(true);
         // It may be too late for that: then the successor begins when its turn comes.
-        let begun =
-            lockstep_ledger::handler::handle(&self.calm_app, Invocation::Direct(request), self.clock.now())
-                .await;
-        drop(begun);
+        drop(self.begin(&successor, &input).await);
         self.faults.suspend(suspended);
     }
 
-    /// What CloudFormation and Lambda were asked to tell goes on its way.
+    /// The first step of an execution with this input.
+    async fn begin(&self, execution: &str, input: &Value) -> Result<Value, Failure> {
+        let malformed = |error: serde_json::Error| Failure::bug(error.to_string());
+        if Work::of(input) == Work::PromoteImage {
+            let request = json!({"action": "inspect", "execution": execution, "input": input});
+            let request = serde_json::from_value(request).map_err(malformed)?;
+            return written(lockstep_image::handler::handle(&ImageWorld(self), request).await?);
+        }
+        let action = if Work::of(input) == Work::Teardown { "begin_teardown" } else { "begin" };
+        let request = json!({"action": action, "execution": execution, "path": path(input), "input": input});
+        let request = Invocation::Direct(serde_json::from_value(request).map_err(malformed)?);
+        lockstep_ledger::handler::handle(&self.calm_app, request, self.clock.now()).await
+    }
+
+    /// The calls that changed something, in order.
+    pub fn effects(&self) -> Vec<&'static str> {
+        let stacks = self.cloud.effects().into_iter().map(|effect| effect.call);
+        stacks.chain(self.ec2.effects().into_iter().map(|effect| effect.call)).collect()
+    }
+
+    /// What AWS was asked to tell, or tells by itself, goes on its way.
     fn collect(&self) {
-        for event in self.cloud.take_events() {
+        for event in self.cloud.take_events().into_iter().chain(self.ec2.take_events()) {
             if ended_operation(&event).is_some() {
                 self.schedule(DELIVERY, Happening::Event(event, 0));
             }
@@ -339,7 +375,8 @@ impl Harness {
     /// When something happens next, if that is before `end`.
     fn next(&self, end: Timestamp) -> Option<Timestamp> {
         let planned = self.agenda.borrow().keys().next().map(|(at, _)| *at);
-        planned.into_iter().chain(self.cloud.next_moment()).min().filter(|at| *at <= end)
+        let by_themselves = self.cloud.next_moment().into_iter().chain(self.ec2.next_moment());
+        planned.into_iter().chain(by_themselves).min().filter(|at| *at <= end)
     }
 
     /// Lets `duration` pass, with everything that happens in it.
@@ -378,6 +415,8 @@ impl Harness {
             Happening::Answer(id, tries) => self.decide(id, tries).await,
             Happening::Meanwhile(what) => what.happen(self),
             Happening::RivalEnds => self.end_rival().await,
+            Happening::RoomAgain => self.ec2.set_copies_at_once(20),
+            Happening::ImageRivalEnds => crate::images::scenarios::end_rival(self).await,
         }
     }
 
@@ -386,6 +425,7 @@ impl Harness {
         let operation = ended_operation(&event).unwrap_or_default();
         let is_wake = event.get("wake").is_some();
         let what = operation.split('#').next().unwrap_or_default().rsplit('/').nth(1).unwrap_or("approval");
+        let what = what.rsplit(':').next().unwrap_or_default();
         let struck = match tries {
             // A wake was struck, or not, where it was sent.
             0 if !is_wake => self.faults.meet(&format!("event of {what}"), Site::Event),
@@ -481,11 +521,6 @@ impl Harness {
     pub fn close(&self, token: &str) {
         self.tokens.borrow_mut().insert(token.to_owned(), Token::Closed);
     }
-}
-
-/// Whether an input is one of `teardown`: what goes needs no version.
-pub fn is_teardown(input: &Value) -> bool {
-    input.get("version").is_none()
 }
 
 /// The path that an input takes.

@@ -2,6 +2,7 @@
 
 use crate::faults::{Kind, Site};
 use crate::harness::Harness;
+use crate::scenarios::Work;
 use jiff::Timestamp;
 use lockstep_domain::ids::DeploymentId;
 use lockstep_tests::asl::{End, TaskError, World};
@@ -27,7 +28,7 @@ impl World for Harness {
 
     async fn invoke(&self, function: &str, payload: &Value, _: Option<&str>) -> Result<Value, TaskError> {
         let action = payload["action"].as_str().unwrap_or_default();
-        self.faults.set_caller("deploy");
+        self.faults.set_caller(&Work::of(&self.current.borrow().1).to_string());
         let name = format!("invoke {function} {action}");
         let answer = match self.faults.meet(name.trim(), Site::Invocation) {
             Some(Kind::Before) => return Err(TaskError::new("Lambda.ServiceException", "struck")),

@@ -1,7 +1,7 @@
 //! What must hold after every case, whatever struck: the invariants of the design, one function each.
 
 use crate::harness::Harness;
-use crate::organisation::{FIRST, release};
+use crate::organisation::release;
 use crate::scenarios::{Scenario, deployment_of, word};
 use lockstep_domain::guard::{Beneath, Change, Danger};
 use lockstep_domain::ids::Digest;
@@ -39,8 +39,7 @@ pub struct Remains<'a> {
 impl<'a> Remains<'a> {
     /// Collects them.
     pub async fn of(harness: &'a Harness, scenario: &'a Scenario) -> Self {
-        let version = if scenario.is_teardown() { FIRST } else { scenario.version };
-        let release = &release(version).release;
+        let release = &release(scenario.version).release;
         let evidence = async |stage: &str| {
             let stage = stage.parse().expect("a stage");
             let key = Evidence::key_of(&release.component, &release.digest, &stage);

@@ -1,14 +1,16 @@
-//! The fault sweep: `deploy` within the process, struck at every call.
+//! The fault sweep: `deploy`, `teardown` and `promote-image` within the process, struck at every call.
 //!
-//! The state machine is the real file, the functions are the real handlers, DynamoDB is its engine; CloudFormation is
-//! simulated, and time is virtual. A case is a scenario and a few faults; after each, every invariant is checked. How
+//! The state machines are the real files, the functions are the real handlers, DynamoDB is its engine; CloudFormation
+//! and EC2 are simulated, and time is virtual. A case is a scenario and a few faults; after each, every invariant is checked. How
 //! to replay one, and the figures: `docs/reliability.md`.
 
+mod boundary;
 mod bugs;
 mod cases;
 mod faults;
 mod harness;
 mod host;
+mod images;
 mod invariants;
 mod organisation;
 mod planted;
@@ -17,7 +19,7 @@ mod stacks;
 mod statuses;
 mod wire;
 
-use cases::{Calm, Case, Grounds, Tally, block_on, judge, pairs, run_all, singles, told};
+use cases::{Calm, Case, Grounds, Tally, block_on, judge, pairs, run_all, singles, spawn, told};
 use faults::Fault;
 use scenarios::{Scenario, scenario, word};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,6 +43,9 @@ const PAIRS_OF_A_SCENARIO: u64 = 1;
 
 /// How many pairs are drawn for each scenario.
 const PAIRS: &str = "LOCKSTEP_SWEEP_PAIRS";
+
+/// Runs the scenarios whose names begin so.
+const ONLY: &str = "LOCKSTEP_SWEEP_ONLY";
 
 /// Where the pairs are drawn from.
 const SEED: &str = "LOCKSTEP_SWEEP_SEED";
@@ -92,7 +97,7 @@ fn a_fault_at_any_call_is_survived_and_so_are_two() {
 fn one_case() {
     let line = wish(CASE).unwrap_or_else(|| "update:".to_owned());
     let case = Case::parse(&line).unwrap_or_else(|why| panic!("{CASE}: {why}"));
-    let told = block_on(async {
+    let run = async || {
         let mut grounds = Grounds::default();
         let (scenario, ground, calm) = grounds.get(case.scenario).await;
         let verdict = judge(&case, scenario, ground, calm).await;
@@ -101,7 +106,8 @@ fn one_case() {
         }
         println!("{} after {:#}: {}", word(&verdict.run), verdict.took, verdict.run.path.join(" "));
         (!verdict.broken.is_empty()).then(|| told(&case, &verdict.broken, &verdict.crossed))
-    });
+    };
+    let told = std::thread::scope(|scope| spawn(scope, || block_on(run())).join().expect("it ends"));
     assert_eq!(told, None);
 }
 
@@ -111,7 +117,7 @@ fn transitions_of_an_update(pace: Duration) -> usize {
         let scenario = scenario("update").expect("a scenario");
         let harness = scenario.case(&scenario.prepare().await, &[], None);
         harness.cloud.set_pace(pace);
-        let run = scenarios::deploy(&harness, "case", &scenario.input()).await;
+        let run = scenarios::execute(&harness, "case", &scenario.input()).await;
         assert_eq!(word(&run), "SUCCEEDED");
         run.transitions
     })

@@ -2,12 +2,14 @@
 
 use crate::bugs::Bug;
 use crate::faults::Fault;
-use crate::harness::{Happening, Harness, is_teardown, path};
+use crate::harness::{Happening, Harness, path};
+use crate::images::scenarios::ImageStep;
 use crate::organisation::{CONDITIONAL, EQUAL, FIRST, REMOVAL, SAFE, release};
 use lockstep_domain::ids::DeploymentId;
 use lockstep_domain::records::{Decision, Environment};
 use lockstep_domain::stack_plan::ChangeSetKind;
 use lockstep_domain::stack_plan::StackStatus;
+use lockstep_domain::stages::Path;
 use lockstep_domain::token::client_token;
 use lockstep_platform::cloudformation::{NewChangeSet, Stacks};
 use lockstep_platform::testing::cloudformation::Trouble;
@@ -15,12 +17,17 @@ use lockstep_tests::asl::{End, Machines, Run, run};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The ARN of a state machine.
-fn machine(path: &str, name: &str) -> String {
-    format!("arn:aws:states:eu-west-1:333333333333:stateMachine:lockstep-{path}-{name}")
+/// The ARN of a state machine. Images take one path only.
+fn machine(path: Path, work: Work) -> String {
+    let name = match work {
+        Work::Deploy | Work::Teardown => format!("{}-{work}", word_of(path)),
+        Work::PromoteImage => work.to_string(),
+    };
+    format!("arn:aws:states:eu-west-1:333333333333:stateMachine:lockstep-{name}")
 }
 
 /// An execution of somebody else that holds the environment.
@@ -53,6 +60,40 @@ pub enum Step {
     Protect,
     /// The stack in `ci` is in this status.
     Status(StackStatus),
+    /// Something about images.
+    Image(ImageStep),
+}
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// `deploy`.
+    Deploy,
+    /// `teardown`.
+    Teardown,
+    /// `promote-image`.
+    PromoteImage,
+}
+
+impl Work {
+    /// What an input is for: an image is not a component, and what goes needs no version.
+    pub fn of(input: &Value) -> Self {
+        match (input.get("image"), input.get("version")) {
+            (Some(_), _) => Self::PromoteImage,
+            (None, None) => Self::Teardown,
+            (None, Some(_)) => Self::Deploy,
+        }
+    }
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deploy => "deploy",
+            Self::Teardown => "teardown",
+            Self::PromoteImage => "promote-image",
+        })
+    }
 }
 
 /// What happens while a person thinks.
@@ -75,6 +116,8 @@ impl Meanwhile {
 pub struct Scenario {
     /// Its name in a case.
     pub name: &'static str,
+    /// What it is for.
+    pub work: Work,
     /// What was there before.
     pub ground: &'static [Step],
     /// The stage.
@@ -93,11 +136,10 @@ pub struct Scenario {
     pub again: &'static str,
 }
 
-/// The version of what is to be torn down.
-const GONE: &str = "";
-
-const CI: Scenario = Scenario {
+/// A deployment to `ci` of what runs at first.
+pub const CI: Scenario = Scenario {
     name: "",
+    work: Work::Deploy,
     ground: &[],
     stage: "ci",
     version: FIRST,
@@ -108,12 +150,16 @@ const CI: Scenario = Scenario {
     again: "SUCCEEDED",
 };
 
-const TEARDOWN: Scenario = Scenario { version: GONE, ..CI };
+const TEARDOWN: Scenario = Scenario { work: Work::Teardown, ..CI };
 
 const FIRST_IN_CI: Step = Step::Deploy("ci", FIRST);
 
 /// Every scenario.
 pub fn scenarios() -> Vec<Scenario> {
+    [stack_scenarios(), crate::images::scenarios::scenarios()].concat()
+}
+
+fn stack_scenarios() -> Vec<Scenario> {
     use Decision::{Approve, Refuse};
     let production: &[Step] = &[FIRST_IN_CI];
     let later: &[Step] = &[FIRST_IN_CI, Step::Deploy("production", FIRST), Step::Deploy("ci", SAFE)];
@@ -308,33 +354,39 @@ fn machines(bug: Option<Bug>) -> Rc<Machines> {
 fn read_machines(bug: Option<Bug>) -> Machines {
     let mut machines = Machines::default();
     let texts = [
-        ("deploy", include_str!("../../statemachines/deploy.asl.json")),
-        ("teardown", include_str!("../../statemachines/teardown.asl.json")),
+        (Work::Deploy, include_str!("../../statemachines/deploy.asl.json")),
+        (Work::Teardown, include_str!("../../statemachines/teardown.asl.json")),
+        (Work::PromoteImage, include_str!("../../statemachines/promote-image.asl.json")),
     ];
-    let paths = ["delivery", "promotion"].into_iter();
-    for (path, (name, text)) in paths.flat_map(|path| texts.map(|text| (path, text))) {
-        let arn = machine(path, name);
+    let paths = [Path::Delivery, Path::Promotion].into_iter();
+    for (path, (work, text)) in paths.flat_map(|path| texts.map(|text| (path, text))) {
+        let arn = machine(path, work);
         let functions = [
             ("LedgerFunction", "ledger"),
             ("StackFunction", "stack"),
             ("VerifyFunction", "verify"),
             ("ImageFunction", "image"),
-            ("PromoteImageStateMachine", "promote-image"),
-            ("Path", path),
+            ("PromoteImageStateMachine", &machine(path, Work::PromoteImage)),
+            ("Path", word_of(path)),
         ];
         machines.add(&arn, text, &functions);
-        if let (Some(bug), "deploy", Some(definition)) = (bug, name, machines.definition(&arn)) {
-            bug.twist_machine(definition);
+        if let (Some(bug), Some(definition)) = (bug, machines.definition(&arn)) {
+            bug.twist_machine(work, definition);
         }
     }
     machines
 }
 
-/// Runs `deploy`, or `teardown` if that is what the input is for, under a name.
-pub async fn deploy(harness: &Harness, name: &str, input: &Value) -> Run {
-    let path = serde_json::to_value(path(input)).expect("a path");
-    let machine =
-        machine(path.as_str().expect("a word"), if is_teardown(input) { "teardown" } else { "deploy" });
+fn word_of(path: Path) -> &'static str {
+    match path {
+        Path::Delivery => "delivery",
+        Path::Promotion => "promotion",
+    }
+}
+
+/// Runs what the input is for, under a name.
+pub async fn execute(harness: &Harness, name: &str, input: &Value) -> Run {
+    let machine = machine(path(input), Work::of(input));
     let execution = lockstep_tests::asl::execution_arn(&machine, name);
     harness.current.replace((execution, input.clone()));
     run(harness, &machines(harness.bug), &machine, name, input).await
@@ -351,20 +403,21 @@ pub fn word(run: &Run) -> &str {
 impl Scenario {
     /// What the state machine is given.
     pub fn input(&self) -> Value {
-        match self.version {
-            GONE => json!({"component": "logs", "stage": self.stage}),
-            version if self.revert_drift => {
-                let mut input = input(self.stage, version);
+        match self.work {
+            Work::Deploy if self.revert_drift => {
+                let mut input = input(self.stage, self.version);
                 input["revert_drift"] = json!(true);
                 input
             }
-            version => input(self.stage, version),
+            Work::Deploy => input(self.stage, self.version),
+            Work::Teardown => json!({"component": "logs", "stage": self.stage}),
+            Work::PromoteImage => crate::images::scenarios::input(self.stage),
         }
     }
 
     /// Whether the stack is to go.
     pub fn is_teardown(&self) -> bool {
-        self.version == GONE
+        self.work == Work::Teardown
     }
 
     /// The world before anything is struck.
@@ -375,7 +428,7 @@ impl Scenario {
             step.take(&harness, number).await;
         }
         // Whatever the ground left to happen has happened, unless it is what the scenario is about.
-        if !self.ground.iter().any(|step| matches!(step, Step::Somebody | Step::Rival)) {
+        if !self.ground.iter().any(Step::goes_on) {
             harness.let_pass(Duration::from_secs(7200)).await;
         }
         harness
@@ -395,12 +448,17 @@ fn input(stage: &str, version: &str) -> Value {
 }
 
 impl Step {
+    /// Whether it goes on while the scenario runs.
+    fn goes_on(&self) -> bool {
+        matches!(self, Self::Somebody | Self::Rival | Self::Image(ImageStep::Rival | ImageStep::Full))
+    }
+
     /// Lets it happen.
     pub async fn take(&self, harness: &Harness, number: usize) {
         match self {
             Self::Deploy(stage, version) => {
                 harness.answers.replace(vec![Decision::Approve; 2]);
-                drop(deploy(harness, &format!("ground-{number}"), &input(stage, version)).await);
+                drop(execute(harness, &format!("ground-{number}"), &input(stage, version)).await);
             }
             Self::Trouble(id, trouble) => harness.cloud.trouble(id, *trouble),
             Self::Mend => harness.cloud.mend(),
@@ -463,6 +521,7 @@ impl Step {
                 let arn = harness.cloud.arn("ci-logs").expect("a stack");
                 harness.cloud.protect(&arn, true);
             }
+            Self::Image(step) => step.take(harness, number).await,
             Self::Status(status) => {
                 let arn = harness.cloud.arn("ci-logs").expect("a stack");
                 harness.cloud.set_status(&arn, status.clone());

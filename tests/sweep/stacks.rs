@@ -1,25 +1,21 @@
 //! Between the functions and CloudFormation: faults.
 
+use crate::boundary::Boundary;
 use crate::bugs::Bug;
-use crate::faults::{Faults, Kind, Pause, Site};
+use crate::faults::{Faults, Site};
 use lockstep_domain::diagnosis::StackEvent;
-use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::error::Failure;
 use lockstep_domain::stack_plan::LiveResource;
 use lockstep_platform::cloudformation::{ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks};
 use lockstep_platform::testing::clock::VirtualClock;
 use lockstep_platform::testing::cloudformation::{SimCloudFormation, SimStacks};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How long a call takes.
-const CALL_TIME: Duration = Duration::from_millis(100);
 
 /// CloudFormation, struck where the case says so.
 pub struct StruckStacks {
     cloud: SimCloudFormation,
     stacks: SimStacks,
-    faults: Arc<Faults>,
-    clock: VirtualClock,
+    boundary: Boundary,
     bug: Option<Bug>,
 }
 
@@ -32,7 +28,7 @@ impl StruckStacks {
         bug: Option<Bug>,
     ) -> Self {
         let (cloud, stacks) = (cloud.clone(), cloud.stacks());
-        Self { cloud, stacks, faults: Arc::clone(faults), clock: clock.clone(), bug }
+        Self { cloud, stacks, boundary: Boundary::new(faults, clock), bug }
     }
 
     /// What [`Bug::ApprovalByName`] takes a change set's ARN for: whichever was made last.
@@ -59,38 +55,7 @@ impl StruckStacks {
         site: Site,
         call: impl AsyncFn() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        self.clock.advance(CALL_TIME);
-        let struck = |kind| Failure::new(kind, format!("{name}: struck"));
-        match self.faults.meet(name, site) {
-            None => call().await,
-            Some(Kind::Before) => Err(struck(FailureKind::Transient)),
-            Some(Kind::Throttled) => Err(struck(FailureKind::Throttled)),
-            Some(Kind::Lost) => {
-                call().await?;
-                Err(struck(FailureKind::Transient))
-            }
-            Some(Kind::Stale) => {
-                self.cloud.read_stale_once();
-                call().await
-            }
-            Some(Kind::Twice) => {
-                call().await?;
-                call().await
-            }
-            Some(Kind::Crash) => {
-                call().await?;
-                self.faults.pause(Pause::Crash).await;
-                Err(struck(FailureKind::Bug))
-            }
-            Some(Kind::Superseded) => {
-                self.faults.pause(Pause::Superseded).await;
-                call().await
-            }
-            Some(Kind::Slow) => {
-                self.faults.pause(Pause::Slow).await;
-                call().await
-            }
-        }
+        self.boundary.cross(name, site, || self.cloud.read_stale_once(), call).await
     }
 }
 

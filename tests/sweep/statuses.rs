@@ -3,7 +3,7 @@
 use crate::cases::block_on;
 use crate::harness::Harness;
 use crate::organisation::{FIRST, SAFE};
-use crate::scenarios::{Step, deploy, word};
+use crate::scenarios::{Step, execute, word};
 use lockstep_domain::records::Decision;
 use lockstep_domain::stack_plan::StackStatus;
 use serde_json::json;
@@ -18,7 +18,7 @@ async fn found_in(status: &StackStatus) -> (String, String) {
     harness.answers.replace(vec![Decision::Approve; 3]);
     let effects = harness.cloud.effects().len();
     let input = json!({"component": "logs", "version": SAFE, "stage": "ci"});
-    let run = deploy(&harness, "case", &input).await;
+    let run = execute(&harness, "case", &input).await;
     let calls: Vec<&str> =
         harness.cloud.effects().split_off(effects).iter().map(|effect| effect.call).collect();
     (word(&run).to_owned(), calls.join(" "))

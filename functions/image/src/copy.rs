@@ -247,6 +247,18 @@ async fn keep_snapshots<W: World>(
     Ok(all)
 }
 
+/// The copy that was seen available. An answer that is a moment old shows it pending, or not at all: no reason to give it
+/// up.
+pub async fn look_again(images: &impl Images, ami: &AmiId) -> Result<Ami, Failure> {
+    match images.describe(ami).await? {
+        None | Some(Ami { state: AmiState::Pending, .. }) => Err(Failure::new(
+            FailureKind::Transient,
+            format!("{ami} was seen available, and is not shown so at this moment"),
+        )),
+        Some(found) => Ok(found),
+    }
+}
+
 /// Serves `compare`.
 pub async fn compare<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failure> {
     let promotion = Promotion::load_running(world, id).await?;
@@ -255,12 +267,10 @@ pub async fn compare<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failu
     let session = promotion.session();
     let copied_from = promotion.wanted()?.copied_from;
     let source = world.source(&promotion.source, &session).await?.describe(&copied_from).await?;
-    let copy = world.target(promotion.target(), &session).await?.describe(&ami).await?;
-    let (Some(source), Some(copy)) = (source, copy) else {
-        return Err(unusable(format!(
-            "the copy {ami} cannot be compared with {copied_from}: one of them is gone"
-        )));
-    };
+    let copy = look_again(&world.target(promotion.target(), &session).await?, &ami).await?;
+    let source = source.ok_or_else(|| {
+        unusable(format!("the copy {ami} cannot be compared with {copied_from}, which is gone"))
+    })?;
     // A copy that an earlier promotion began carries that one's id.
     let mut tags = promotion.tags()?;
     tags.retain(|(key, _)| key != TAG_DEPLOYMENT);

@@ -1,5 +1,6 @@
 //! Record the copy as usable, or close the promotion as failed.
 
+use crate::copy::look_again;
 use crate::journal::note;
 use crate::load::{Promotion, unusable};
 use crate::world::World;
@@ -10,7 +11,6 @@ use lockstep_domain::payloads::image::Promoted;
 use lockstep_domain::payloads::ledger::Failed;
 use lockstep_domain::promotion;
 use lockstep_domain::records::{Caught, Deployment, DeploymentState, FailureRecord, Image, ImageState};
-use lockstep_platform::ec2::Images;
 use lockstep_platform::ports::Records;
 
 /// Serves `record`.
@@ -20,10 +20,14 @@ pub async fn record<W: World>(world: &W, id: &DeploymentId) -> Result<Promoted, 
     let found = found.ok_or_else(|| unusable(format!("the promotion {id} has no copy to record")))?;
     let ami = found.record.ami.clone().ok_or_else(|| unusable("the copy has no id"))?;
     if found.record.state == ImageState::Promoting {
+        if !promotion.brings(&found.record) {
+            return Err(promotion.superseded());
+        }
         // Once it is recorded, releases use it: the last look is here.
         let usable = Image { state: ImageState::Available, recorded_at: world.now(), ..found.record.clone() };
         let images = world.target(promotion.target(), &promotion.session()).await?;
-        if let Some(why) = promotion::unusable(&usable, images.describe(&ami).await?.as_ref()) {
+        let copy = look_again(&images, &ami).await?;
+        if let Some(why) = promotion::unusable(&usable, Some(&copy)) {
             return Err(unusable(why));
         }
         world.records().replace(&found, usable).await?;

@@ -121,15 +121,22 @@ impl Promotion {
 
     /// The record of the copy, which this promotion must own.
     pub async fn copy<W: World>(&self, world: &W) -> Result<Versioned<Image>, Failure> {
-        let execution = &self.deployment.record.execution;
         let found = self.image_at(world, self.target()).await?;
-        found.filter(|image| image.record.recorded_by == *execution).ok_or_else(|| {
-            let id = self.id();
-            Failure::new(
-                FailureKind::Superseded,
-                format!("the promotion {id} does not bring this image any more"),
-            )
-        })
+        found.filter(|image| self.brings(&image.record)).ok_or_else(|| self.superseded())
+    }
+
+    /// Whether a copy is this promotion's, and not one that took it over.
+    pub fn brings(&self, copy: &Image) -> bool {
+        copy.recorded_by == self.deployment.record.execution
+    }
+
+    /// Another promotion brings the image now.
+    pub fn superseded(&self) -> Failure {
+        let id = self.id();
+        Failure::new(
+            FailureKind::Superseded,
+            format!("the promotion {id} does not bring this image any more"),
+        )
     }
 }
 

@@ -1,9 +1,11 @@
 //! Every line is accounted for once, however the object is cut, compressed or damaged; and the fast way writes what the
 //! plain way writes.
 
+use flate2::{Decompress, FlushDecompress};
 use lockstep_access_log::synthetic::{Synthetic, gzip};
 use lockstep_access_log::{Batch, Format, Malformed, Quarantined, Reader, Settings, Source, Why};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 fn source() -> Source {
     Source { bucket: "logs".into(), key: "lb/\"app\"/day.log.gz".into(), version: "3/L4kqtJ".into() }
@@ -47,6 +49,8 @@ fn read_after<'o>(lines: u64, settings: &Settings, chunks: impl IntoIterator<Ite
     while let Some(batch) = reader.finish() {
         add(batch);
     }
+    let kept: BTreeSet<u64> = all.quarantined.iter().map(|part| part.line).collect();
+    assert_eq!(kept.len() as u64, all.quarantined_count);
     assert_eq!(reader.finish(), None);
     assert_eq!(reader.lines(), all.lines.end.max(lines + 1) - 1);
     all
@@ -171,6 +175,22 @@ fn whatever_breaks_off_is_read_as_far_as_it_goes_and_the_rest_is_kept() {
         if let Some(fragment) = all.quarantined.first() {
             assert!(text[read..].starts_with(&fragment.bytes));
         }
+    }
+}
+
+#[test]
+fn nothing_stays_behind_in_the_decompressor() {
+    // Few bytes become more text than is taken at once.
+    let text = [vec![b'a'; 999], vec![b'\n']].concat().repeat(300);
+    let object = gzip(&text);
+    for cut in 11..object.len() - 8 {
+        let mut expected = Vec::with_capacity(text.len());
+        Decompress::new_gzip(15)
+            .decompress_vec(&object[..cut], &mut expected, FlushDecompress::None)
+            .unwrap();
+        let all = read(&Settings::default(), [&object[..cut]]);
+        let read: Vec<&[u8]> = all.quarantined.iter().map(|line| &line.bytes[..]).collect();
+        assert!(read.join(&b'\n') == expected.strip_suffix(b"\n").unwrap_or(&expected), "cut after {cut}");
     }
 }
 

@@ -1,0 +1,255 @@
+//! The function within the process, against sockets that are real.
+
+use crate::cloud::{BUCKET, Cloud, QUARANTINE, by_queue, message};
+use crate::tally::Tally;
+use lockstep_access_log::Format;
+use lockstep_access_log::synthetic::{Synthetic, gzip};
+use lockstep_domain::error::FailureKind;
+use lockstep_domain::shipping::{BodyShape, Protocol};
+use lockstep_elb_logs::App;
+use lockstep_elb_logs::handler::{Answer, Answered, handle};
+use lockstep_platform::config::{Config, Setting};
+use lockstep_platform::shipper::Pace;
+use lockstep_platform::testing::broker::{Broker, Manner};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+pub const PROTOCOLS: [Protocol; 3] = [Protocol::JsonLines, Protocol::Beats, Protocol::Http(BodyShape::Array)];
+
+const KEY: &str = "AWSLogs/1/elasticloadbalancing/eu-west-1/a b+c.log.gz";
+const ENCODED: &str = "AWSLogs/1/elasticloadbalancing/eu-west-1/a+b%2Bc.log.gz";
+
+const PACE: Pace = Pace {
+    window_bytes: 300 << 10,
+    connect: Duration::from_secs(1),
+    stall: Duration::from_millis(300),
+    pause_min: Duration::from_millis(1),
+    pause_max: Duration::from_millis(20),
+};
+
+const LONG: Duration = Duration::from_secs(300);
+
+pub fn app(cloud: &Cloud, output: &str) -> App {
+    let queue = cloud.queue_url();
+    let config = Config::of([
+        (Setting::Output, output),
+        (Setting::QueueUrl, &queue),
+        (Setting::QuarantineBucket, QUARANTINE),
+        (Setting::LogFormat, "detect"),
+        (Setting::LogEnvironment, "ci"),
+    ]);
+    App::new(&cloud.aws(), &config, Some("elb-logs".to_owned()), PACE).unwrap()
+}
+
+/// Lines of a load balancer, one in five of them odd.
+pub fn log(count: u64) -> Vec<u8> {
+    Synthetic::new(Format::Alb, 7).odd(200).lines(count).0
+}
+
+async fn deliver(app: &App, payload: &Value, left: Duration) -> Answer {
+    match handle(app, payload, left).await {
+        Ok(Answered::Delivery(answer)) => answer,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Delivers what the queue holds until it is empty; answers how many messages it were.
+async fn deliver_all(app: &App, cloud: &Cloud, left: Duration) -> usize {
+    for count in 1.. {
+        let Some(next) = cloud.take_sent().pop() else { return count };
+        assert_eq!(deliver(app, &message(&next), left).await.batch_item_failures, []);
+    }
+    unreachable!()
+}
+
+#[tokio::test]
+async fn every_line_is_taken_or_in_quarantine_whatever_the_broker_does() {
+    for protocol in PROTOCOLS {
+        for manners in [
+            vec![],
+            vec![Manner::AcceptsLate(Duration::from_millis(50)), Manner::ClosesAfter(0)],
+            vec![Manner::ClosesAfter(100_000), Manner::ResetsAfter(70_000), Manner::StallsAfter(9)],
+        ] {
+            let what = format!("{protocol:?} {manners:?}");
+            let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(1000));
+            let broker = tally.broker(protocol, &manners);
+            cloud.put(KEY, gzip(&text));
+            let answer = deliver(&app(&cloud, &broker.url()), &by_queue(ENCODED), LONG).await;
+            let account = tally.expect_all(&cloud, &text, &what);
+            assert_eq!(answer.batch_item_failures, [], "{what}");
+            assert_eq!(
+                (answer.lines.acknowledged, answer.lines.quarantined),
+                (account.taken, account.quarantined)
+            );
+            assert!(account.quarantined > 0, "{what}");
+            assert!(!manners.is_empty() || account.duplicates == 0, "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_same_notification_twice_gives_the_same_ids_and_changes_nothing_in_quarantine() {
+    let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(300));
+    let broker = tally.broker(Protocol::Beats, &[]);
+    let app = app(&cloud, &broker.url());
+    cloud.put(KEY, gzip(&text));
+    deliver(&app, &by_queue(ENCODED), LONG).await;
+    let kept = cloud.quarantine();
+    deliver(&app, &by_queue(ENCODED), LONG).await;
+    let account = tally.expect_all(&cloud, &text, "twice");
+    assert_eq!((account.duplicates, cloud.quarantine()), (account.taken, kept));
+}
+
+#[tokio::test]
+async fn near_the_deadline_what_is_left_is_handed_on_and_nothing_of_it_is_lost() {
+    for protocol in PROTOCOLS {
+        let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(3000));
+        // After a while nobody answers, so that time runs out in the middle.
+        let broker = tally.broker(protocol, &[Manner::StallsAfter(900_000); 3]);
+        let app = app(&cloud, &broker.url());
+        cloud.put(KEY, gzip(&text));
+        let answer = deliver(&app, &by_queue(ENCODED), Duration::from_millis(600)).await;
+        assert_eq!(answer.batch_item_failures, []);
+        let left = cloud.take_sent();
+        assert_eq!(left.len(), 1, "{protocol:?}");
+        let object = &left[0]["lockstep"]["objects"][0];
+        assert_eq!((&object["key"], &left[0]["lockstep"]["hops"]), (&json!(KEY), &json!(1)));
+        assert_eq!(object["acknowledged"].as_u64().unwrap(), answer.lines.acknowledged);
+        // What is handed on never claims more than the broker took.
+        assert!(tally.account(&cloud).taken >= answer.lines.acknowledged);
+        assert_eq!(deliver(&app, &message(&left[0]), LONG).await.batch_item_failures, []);
+        deliver_all(&app, &cloud, LONG).await;
+        tally.expect_all(&cloud, &text, &format!("{protocol:?} handed on"));
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_does_not_come_forward_stays_in_the_queue() {
+    let ((cloud, _), tally) = (Cloud::start().await, Tally::default());
+    let broker = tally.broker(Protocol::Beats, &[Manner::StallsAfter(0); 9]);
+    let app = app(&cloud, &broker.url());
+    cloud.put(KEY, gzip(&log(10)));
+    let answer = deliver(&app, &by_queue(ENCODED), Duration::from_millis(300)).await;
+    assert_eq!(answer.batch_item_failures.len(), 1);
+    assert_eq!(cloud.take_sent(), [] as [Value; 0]);
+    let direct = json!({"lockstep": {"objects": [{"bucket": BUCKET, "key": KEY}], "hops": 1}});
+    assert_eq!(
+        handle(&app, &direct, Duration::from_millis(300)).await.unwrap_err().kind,
+        FailureKind::Transient
+    );
+}
+
+#[tokio::test]
+async fn an_object_that_is_gone_does_not_keep_its_siblings_from_being_shipped() {
+    let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(50));
+    let broker = tally.broker(Protocol::Beats, &[]);
+    let app = app(&cloud, &broker.url());
+    cloud.put(KEY, gzip(&text));
+    let object = |key: &str| json!({"bucket": BUCKET, "key": key});
+    let both = json!({"lockstep": {"objects": [object("gone"), object(KEY)]}});
+    assert_eq!(deliver(&app, &message(&both), LONG).await.batch_item_failures, []);
+    tally.expect_all(&cloud, &text, "sibling");
+    let left = cloud.take_sent();
+    assert_eq!(left, [json!({"lockstep": {"objects": [object("gone")], "hops": 1}})]);
+    assert_eq!(deliver(&app, &message(&left[0]), LONG).await.batch_item_failures.len(), 1);
+}
+
+#[tokio::test]
+async fn an_object_that_was_replaced_is_not_taken_for_the_one_that_was_told_of() {
+    let ((cloud, _), tally) = (Cloud::start().await, Tally::default());
+    let broker = tally.broker(Protocol::Beats, &[]);
+    cloud.put(KEY, gzip(&log(50)));
+    let other = json!({"lockstep": {"objects": [{"bucket": BUCKET, "key": KEY, "etag": "other"}]}});
+    let failure = handle(&app(&cloud, &broker.url()), &other, LONG).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::NotFound);
+    assert!(failure.message.contains("is another object by now"), "{failure}");
+    assert_eq!(tally.account(&cloud).taken, 0);
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_read_on_from_there() {
+    let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(2000));
+    let broker = tally.broker(Protocol::Beats, &[]);
+    let object = gzip(&text);
+    cloud.cut([object.len() - 1, object.len() / 2, 1]);
+    cloud.put(KEY, object);
+    deliver(&app(&cloud, &broker.url()), &by_queue(ENCODED), LONG).await;
+    assert_eq!(tally.expect_all(&cloud, &text, "broken off").duplicates, 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_decompressed_is_kept_byte_for_byte_and_the_rest_is_shipped() {
+    let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(2000));
+    let broker = tally.broker(Protocol::Beats, &[]);
+    let mut object = gzip(&text);
+    let middle = object.len() / 2;
+    object[middle..middle + 400].fill(0xff);
+    cloud.put(KEY, object.clone());
+    let answer = deliver(&app(&cloud, &broker.url()), &by_queue(ENCODED), LONG).await;
+    assert_eq!(answer.batch_item_failures, []);
+    assert!(answer.lines.acknowledged > 100 && answer.lines.unreadable_bytes > 0);
+    let kept: Vec<_> = cloud.quarantine().into_iter().filter(|(key, _)| key.contains("/bytes-")).collect();
+    let bytes: Vec<u8> = kept.iter().flat_map(|(_, bytes)| bytes.to_vec()).collect();
+    assert_eq!(bytes.len() as u64, answer.lines.unreadable_bytes);
+    assert!(object.ends_with(&bytes));
+}
+
+#[tokio::test]
+async fn nothing_counts_while_quarantine_cannot_be_written() {
+    let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(300));
+    let broker = tally.broker(Protocol::Beats, &[]);
+    let app = app(&cloud, &broker.url());
+    cloud.put(KEY, gzip(&text));
+    cloud.fail_puts(1);
+    let answer = deliver(&app, &by_queue(ENCODED), LONG).await;
+    assert_eq!((answer.batch_item_failures.len(), answer.lines.acknowledged), (1, 0));
+    assert_eq!(deliver(&app, &by_queue(ENCODED), LONG).await.batch_item_failures, []);
+    tally.expect_all(&cloud, &text, "after quarantine failed");
+}
+
+#[tokio::test]
+async fn an_empty_object_and_a_test_are_nothing_to_do_and_connect_to_nobody() {
+    let ((cloud, _), tally) = (Cloud::start().await, Tally::default());
+    let broker = tally.broker(Protocol::Beats, &[]);
+    let app = app(&cloud, &broker.url());
+    cloud.put(KEY, Vec::new());
+    cloud.put("p/empty.gz", gzip(b""));
+    let test = message(&json!({"Event": "s3:TestEvent"}));
+    for payload in
+        [by_queue(ENCODED), by_queue("p/empty.gz"), by_queue("p/AWSLogs/1/ELBAccessLogTestFile"), test]
+    {
+        let answer = deliver(&app, &payload, LONG).await;
+        assert_eq!((answer.batch_item_failures.len(), answer.lines.acknowledged), (0, 0), "{payload}");
+    }
+    assert_eq!(broker.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_check_connects_and_sends_nothing() {
+    let ((cloud, _), tally) = (Cloud::start().await, Tally::default());
+    let broker = tally.broker(Protocol::Beats, &[]);
+    let check = json!({"component": "elb-logs", "version": "1.0.0", "stage": "ci", "stack": "arn"});
+    assert_eq!(handle(&app(&cloud, &broker.url()), &check, LONG).await, Ok(Answered::Check { ok: true }));
+    let nobody = {
+        let gone: Broker = tally.broker(Protocol::Beats, &[]);
+        gone.url()
+    };
+    let failure = handle(&app(&cloud, &nobody), &check, LONG).await.unwrap_err();
+    assert!(failure.message.contains("cannot be reached"), "{failure}");
+    assert_eq!(tally.account(&cloud).taken, 0);
+}
+
+#[tokio::test]
+async fn every_problem_with_the_settings_is_told_at_once() {
+    let (cloud, _) = Cloud::start().await;
+    let config = Config::of([
+        (Setting::Output, "udp://broker:1"),
+        (Setting::QueueUrl, "q"),
+        (Setting::QuarantineBucket, "b"),
+        (Setting::LogFormat, "nonsense"),
+    ]);
+    let failure = App::new(&cloud.aws(), &config, None, PACE).err().unwrap();
+    for part in ["LOCKSTEP_OUTPUT: 'udp'", "LOCKSTEP_LOG_FORMAT: "] {
+        assert!(failure.message.contains(part), "{failure}");
+    }
+}

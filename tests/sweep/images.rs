@@ -1,0 +1,237 @@
+//! `promote-image` in the sweep: what lies between its function and EC2, and the world around the function.
+
+pub mod invariants;
+pub mod scenarios;
+
+use crate::boundary::Boundary;
+use crate::bugs::Bug;
+use crate::faults::Site;
+use crate::harness::Harness;
+use jiff::Timestamp;
+use lockstep_domain::error::Failure;
+use lockstep_domain::ids::{AccountId, AmiId, DeploymentId, ImageName, SnapshotId};
+use lockstep_domain::promotion::keys::{Grant, Key};
+use lockstep_domain::promotion::{Ami, Snapshot};
+use lockstep_domain::records::Location;
+use lockstep_domain::version::Version;
+use lockstep_image::world::World;
+use lockstep_platform::ec2::{Copied, Images, NewCopy};
+use lockstep_platform::kms::{Keys, NewGrant};
+use lockstep_platform::ledger::Ledger;
+use lockstep_platform::testing::ec2::{SimEc2, SimImages, SimKeys};
+use lockstep_platform::waits::Waits;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// EC2 in one account and region, struck where the case says so.
+pub struct StruckImages {
+    ec2: SimEc2,
+    images: SimImages,
+    boundary: Boundary,
+    bug: Option<Bug>,
+}
+
+impl StruckImages {
+    fn new(harness: &Harness, location: &Location) -> Self {
+        Self {
+            ec2: harness.ec2.clone(),
+            images: harness.ec2.images(location),
+            boundary: Boundary::new(&harness.faults, &harness.clock),
+            bug: harness.bug,
+        }
+    }
+
+    async fn call<T>(
+        &self,
+        name: &str,
+        site: Site,
+        call: impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.boundary.cross(name, site, || self.ec2.read_stale_once(), call).await
+    }
+}
+
+impl Images for StruckImages {
+    async fn describe(&self, ami: &AmiId) -> Result<Option<Ami>, Failure> {
+        let seen = self.call("DescribeImages", Site::Read, async || self.images.describe(ami).await).await?;
+        Ok(match self.bug {
+            Some(bug) => seen.map(|ami| bug.twist_ami(ami)),
+            None => seen,
+        })
+    }
+
+    async fn owned(&self, image: &ImageName, version: &Version) -> Result<Vec<Ami>, Failure> {
+        self.call("DescribeImages", Site::Read, async || self.images.owned(image, version).await).await
+    }
+
+    async fn snapshots(&self, ids: &BTreeSet<SnapshotId>) -> Result<Vec<Snapshot>, Failure> {
+        self.call("DescribeSnapshots", Site::Read, async || self.images.snapshots(ids).await).await
+    }
+
+    async fn snapshots_of(&self, promotion: &DeploymentId) -> Result<BTreeSet<SnapshotId>, Failure> {
+        let look = async || self.images.snapshots_of(promotion).await;
+        self.call("DescribeSnapshots", Site::Read, look).await
+    }
+
+    async fn share(&self, ami: &AmiId, account: &AccountId) -> Result<(), Failure> {
+        let share = async || self.images.share(ami, account).await;
+        self.call("ModifyImageAttribute", Site::Write, share).await
+    }
+
+    async fn unshare(&self, ami: &AmiId, account: &AccountId) -> Result<(), Failure> {
+        let unshare = async || self.images.unshare(ami, account).await;
+        self.call("ModifyImageAttribute", Site::Write, unshare).await
+    }
+
+    async fn share_snapshot(&self, snapshot: &SnapshotId, account: &AccountId) -> Result<(), Failure> {
+        if self.bug == Some(Bug::ImageAlone) {
+            return Ok(());
+        }
+        let share = async || self.images.share_snapshot(snapshot, account).await;
+        self.call("ModifySnapshotAttribute", Site::Write, share).await
+    }
+
+    async fn unshare_snapshot(&self, snapshot: &SnapshotId, account: &AccountId) -> Result<(), Failure> {
+        let unshare = async || self.images.unshare_snapshot(snapshot, account).await;
+        self.call("ModifySnapshotAttribute", Site::Write, unshare).await
+    }
+
+    async fn copy(&self, wanted: &NewCopy) -> Result<Copied, Failure> {
+        let mut wanted = wanted.clone();
+        if let Some(bug) = self.bug {
+            bug.twist_token(&mut wanted.token);
+        }
+        let later = match self.bug {
+            Some(Bug::TagLater) => std::mem::take(&mut wanted.tags),
+            _ => Vec::new(),
+        };
+        let copied = self.call("CopyImage", Site::Write, async || self.images.copy(&wanted).await).await?;
+        if let (Copied::Begun(ami), false) = (&copied, later.is_empty()) {
+            let snapshots = self.ec2.ami(ami).map(|ami| ami.snapshots()).unwrap_or_default();
+            self.tag(ami, &snapshots, &later).await?;
+        }
+        Ok(copied)
+    }
+
+    async fn tag(
+        &self,
+        ami: &AmiId,
+        snapshots: &BTreeSet<SnapshotId>,
+        tags: &[(String, String)],
+    ) -> Result<(), Failure> {
+        let tag = async || self.images.tag(ami, snapshots, tags).await;
+        self.call("CreateTags", Site::Write, tag).await
+    }
+
+    async fn deregister(&self, ami: &AmiId) -> Result<(), Failure> {
+        self.call("DeregisterImage", Site::Write, async || self.images.deregister(ami).await).await
+    }
+
+    async fn delete_snapshot(&self, snapshot: &SnapshotId) -> Result<(), Failure> {
+        let delete = async || self.images.delete_snapshot(snapshot).await;
+        self.call("DeleteSnapshot", Site::Write, delete).await
+    }
+}
+
+/// KMS in one account and region, struck where the case says so.
+pub struct StruckKeys {
+    keys: SimKeys,
+    boundary: Boundary,
+    bug: Option<Bug>,
+}
+
+impl StruckKeys {
+    fn new(harness: &Harness, location: &Location) -> Self {
+        let boundary = Boundary::new(&harness.faults, &harness.clock);
+        Self { keys: harness.ec2.keys(location), boundary, bug: harness.bug }
+    }
+
+    async fn call<T>(
+        &self,
+        name: &str,
+        site: Site,
+        call: impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        // KMS is read as it is: what it shows a moment late is not simulated.
+        self.boundary.cross(name, site, || {}, call).await
+    }
+}
+
+impl Keys for StruckKeys {
+    async fn describe(&self, key: &str) -> Result<Option<Key>, Failure> {
+        self.call("DescribeKey", Site::Consistent, async || self.keys.describe(key).await).await
+    }
+
+    async fn policy(&self, key: &str) -> Result<String, Failure> {
+        self.call("GetKeyPolicy", Site::Consistent, async || self.keys.policy(key).await).await
+    }
+
+    async fn grants(&self, key: &str) -> Result<Vec<Grant>, Failure> {
+        self.call("ListGrants", Site::Consistent, async || self.keys.grants(key).await).await
+    }
+
+    async fn grant(&self, wanted: &NewGrant) -> Result<(), Failure> {
+        self.call("CreateGrant", Site::Write, async || self.keys.grant(wanted).await).await
+    }
+
+    async fn revoke(&self, key: &str, grant: &str) -> Result<(), Failure> {
+        if self.bug == Some(Bug::GrantKept) {
+            return Ok(());
+        }
+        self.call("RevokeGrant", Site::Write, async || self.keys.revoke(key, grant).await).await
+    }
+}
+
+/// The world of the `image` function.
+pub struct ImageWorld<'a>(pub &'a Harness);
+
+impl World for ImageWorld<'_> {
+    type Records = Ledger;
+    type Waits = Waits;
+    type Images = StruckImages;
+    type Keys = StruckKeys;
+
+    fn records(&self) -> &Ledger {
+        &self.0.struck_ledger
+    }
+
+    fn waits(&self) -> &Waits {
+        &self.0.waits
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    fn partition(&self) -> &str {
+        "aws"
+    }
+
+    fn patience(&self) -> impl Iterator<Item = Duration> {
+        std::iter::repeat_n(Duration::from_secs(5), 5)
+    }
+
+    async fn pause(&self, time: Duration) {
+        self.0.clock.advance(time);
+    }
+
+    async fn is_running(&self, execution: &str) -> Option<bool> {
+        self.0.holders.is_running(execution).await
+    }
+
+    async fn source(&self, location: &Location, _session: &str) -> Result<StruckImages, Failure> {
+        Ok(StruckImages::new(self.0, location))
+    }
+
+    async fn target(&self, location: &Location, _session: &str) -> Result<StruckImages, Failure> {
+        Ok(StruckImages::new(self.0, location))
+    }
+
+    async fn source_keys(&self, location: &Location, _session: &str) -> Result<StruckKeys, Failure> {
+        Ok(StruckKeys::new(self.0, location))
+    }
+
+    async fn target_keys(&self, location: &Location, _session: &str) -> Result<StruckKeys, Failure> {
+        Ok(StruckKeys::new(self.0, location))
+    }
+}

@@ -1,0 +1,259 @@
+//! What must hold after every case about an image, whatever struck.
+
+use super::scenarios::{home, location_of};
+use crate::harness::Harness;
+use crate::scenarios::{Scenario, deployment_of};
+use lockstep_domain::ids::AmiId;
+use lockstep_domain::promotion::{AmiState, TAG_COMMIT, TAG_IMAGE, TAG_VERSION};
+use lockstep_domain::records::{
+    Deployment, DeploymentKind, DeploymentState, Image, ImageState, Location, Traffic,
+};
+use lockstep_domain::token::client_token;
+use lockstep_platform::testing::ec2::{Effect, Held};
+use lockstep_tests::asl::{End, Run};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many attempts of a copy are known.
+const ATTEMPTS: u32 = 10;
+
+/// The stages that images are brought to.
+const PLACES: [&str; 2] = ["production", "frankfurt"];
+
+/// Everything a case left behind.
+pub struct ImageRemains<'a> {
+    harness: &'a Harness,
+    target: Location,
+    promotions: Vec<Deployment>,
+    records: Vec<Image>,
+    effects: Vec<Effect>,
+    images: Vec<Held>,
+    snapshots: Vec<Held>,
+    /// The keys that somebody is granted the use of, and whom.
+    grants: BTreeSet<(String, String)>,
+    traffic: Vec<Traffic>,
+}
+
+impl<'a> ImageRemains<'a> {
+    /// Collects them.
+    pub async fn of(harness: &'a Harness, scenario: &'a Scenario) -> Self {
+        let records = harness.ledger.list_kind::<Image>(1000).await.expect("a list");
+        let mut traffic = Vec::new();
+        for place in PLACES.map(location_of) {
+            let found = harness.ledger.get::<Traffic>(&Traffic::key_of(&place)).await.expect("a read");
+            traffic.extend(found.map(|found| found.record));
+        }
+        let mut promotions = harness.deployments().await;
+        promotions.retain(|it| matches!(it.kind, DeploymentKind::PromoteImage { .. }));
+        Self {
+            harness,
+            target: location_of(scenario.stage),
+            promotions,
+            records: records.into_iter().map(|found| found.record).collect(),
+            effects: harness.ec2.effects(),
+            images: harness.ec2.held_images(),
+            snapshots: harness.ec2.held_snapshots(),
+            grants: harness.ec2.held_grants(),
+            traffic,
+        }
+    }
+
+    /// What decides about the next promotion: two worlds that are alike in this go on alike.
+    pub fn in_short(&self) -> String {
+        let records = self.records.iter().map(|it| (&it.location, it.state, it.ami.is_some()));
+        let held = |all: &[Held]| -> Vec<(Location, usize)> {
+            all.iter().map(|it| (it.location.clone(), it.shared_with.len())).collect()
+        };
+        let states: Vec<DeploymentState> = self.promotions.iter().map(|it| it.state).collect();
+        let records: Vec<_> = records.collect();
+        let (images, snapshots) = (held(&self.images), held(&self.snapshots));
+        let room: Vec<_> = self.traffic.iter().map(|it| (it.slots.len(), it.queue.len())).collect();
+        format!("{records:?} {images:?} {snapshots:?} {states:?} {} {room:?}", self.grants.len())
+    }
+
+    /// Every invariant that is broken, in a sentence each.
+    pub fn broken(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        broken.extend(self.every_copy_has_its_token_and_is_made_once());
+        broken.extend(self.there_is_one_copy_at_a_time());
+        broken.extend(self.what_is_shared_was_recorded_before());
+        broken.extend(self.what_must_stay_is_not_shared());
+        broken.extend(self.nothing_is_shared_any_more());
+        broken.extend(self.every_image_and_snapshot_has_its_record());
+        broken.extend(self.what_is_recorded_as_usable_is_usable());
+        broken.extend(self.nothing_is_removed_that_is_used());
+        broken.extend(self.every_promotion_is_closed());
+        broken
+    }
+
+    fn effects_of(&self, call: &'static str) -> impl Iterator<Item = &Effect> {
+        self.effects.iter().filter(move |effect| effect.call == call)
+    }
+
+    /// Invariant 2: each copy has the token of a promotion's attempt, and at most one was made under it.
+    fn every_copy_has_its_token_and_is_made_once(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        let ids = self.promotions.iter().map(|promotion| promotion.id.as_str());
+        let tokens: BTreeSet<String> =
+            ids.flat_map(|id| (1..=ATTEMPTS).map(move |attempt| client_token(id, "copy", attempt))).collect();
+        let mut seen = BTreeSet::new();
+        for copy in self.effects_of("CopyImage") {
+            if !tokens.contains(&copy.token) {
+                broken.push(format!("2: a copy has the token of no attempt: {}", copy.token));
+            }
+            if !seen.insert((&copy.location, &copy.token)) {
+                broken.push(format!("2: two copies were made under {}", copy.token));
+            }
+        }
+        broken
+    }
+
+    /// Invariant 2: there is never a second copy of a version in one place.
+    fn there_is_one_copy_at_a_time(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        let mut there: BTreeMap<&Location, BTreeSet<&str>> = BTreeMap::new();
+        for effect in &self.effects {
+            let copies = there.entry(&effect.location).or_default();
+            match effect.call {
+                "CopyImage" => drop(copies.insert(&effect.subject)),
+                "DeregisterImage" => drop(copies.remove(effect.subject.as_str())),
+                _ => {}
+            }
+            if effect.call == "CopyImage" && copies.len() > 1 {
+                broken.push(format!("2: {copies:?} are copies of one version in one place"));
+            }
+        }
+        broken
+    }
+
+    /// Invariant 8: the ledger said that it is shared before it was.
+    fn what_is_shared_was_recorded_before(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        let written = self.harness.written();
+        let granted = self.effects_of("CreateGrant");
+        let shared = self.effects_of("Share").chain(granted);
+        for share in shared.filter(|share| share.at >= self.harness.began) {
+            let account = share.account.as_ref().unwrap_or(&self.target.account).to_string();
+            let recorded = written.iter().any(|write| {
+                write.kind == "IMAGE"
+                    && write.at <= share.at
+                    && write.body["shared_with"].to_string().contains(&account)
+            });
+            let earlier =
+                |effect: &&Effect| effect.at < self.harness.began && effect.account == share.account;
+            if !recorded && !self.effects_of("Share").any(|effect| earlier(&effect)) {
+                broken.push(format!("8: {} was shared with {account}, and no record said so", share.subject));
+            }
+        }
+        broken
+    }
+
+    /// What AWS lets nobody copy is not shared either.
+    fn what_must_stay_is_not_shared(&self) -> Vec<String> {
+        let licensed = |id: &str| {
+            let ami = id.parse::<AmiId>().ok().and_then(|id| self.harness.ec2.ami(&id));
+            ami.is_some_and(|ami| ami.platform_details != "Linux/UNIX" || !ami.product_codes.is_empty())
+        };
+        let shared = self.effects_of("Share").filter(|share| licensed(&share.subject));
+        shared.map(|share| format!("8: {} is licensed, and was shared", share.subject)).collect()
+    }
+
+    /// Invariant 8: outside a promotion nothing is shared, and no record says that anything is.
+    fn nothing_is_shared_any_more(&self) -> Vec<String> {
+        let held = self.images.iter().chain(&self.snapshots).filter(|held| !held.shared_with.is_empty());
+        let held = held.map(|held| format!("8: {} is still shared with {:?}", held.id, held.shared_with));
+        let records = self.records.iter().filter(|record| !record.shared_with.is_empty());
+        let records = records
+            .map(|record| format!("8: the record of {} still says that it is shared", record.source_ami));
+        let grants = self.grants.iter();
+        let grants = grants.map(|(key, grantee)| format!("8: {grantee} may still use {key}"));
+        held.chain(records).chain(grants).collect()
+    }
+
+    /// Invariant 9: every image and snapshot is one that a record names.
+    fn every_image_and_snapshot_has_its_record(&self) -> Vec<String> {
+        let images = self.images.iter().filter(|held| {
+            !self.records.iter().any(|it| it.ami.as_ref().is_some_and(|ami| ami.as_str() == held.id))
+        });
+        let snapshots = self.snapshots.iter().filter(|held| {
+            !self.records.iter().any(|it| it.snapshots.iter().any(|snapshot| snapshot.as_str() == held.id))
+        });
+        images.chain(snapshots).map(|held| format!("9: no record names {}", held.id)).collect()
+    }
+
+    /// The version is usable in a place or it is not there at all: what a record says is so.
+    fn what_is_recorded_as_usable_is_usable(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        for record in &self.records {
+            let label = format!("{}@{} in {}", record.name, record.version, record.location.account);
+            if record.state != ImageState::Available {
+                broken.push(format!("10: {label} is neither usable nor gone"));
+                continue;
+            }
+            let ami = record.ami.as_ref().and_then(|ami| self.harness.ec2.ami(ami));
+            let usable = ami.is_some_and(|ami| {
+                let tag = |key: &str| ami.tags.get(key).map(String::as_str);
+                ami.state == AmiState::Available
+                    && ami.owner == record.location.account
+                    && ami.snapshots() == record.snapshots
+                    && tag(TAG_IMAGE) == Some(record.name.as_str())
+                    && tag(TAG_VERSION) == Some(record.version.to_string().as_str())
+                    && tag(TAG_COMMIT) == record.commit.as_ref().map(|commit| commit.as_str())
+            });
+            if !usable {
+                broken.push(format!("10: {label} is recorded as usable, and is not"));
+            }
+        }
+        broken
+    }
+
+    /// Invariant 9: nothing is removed while something uses it, nor the image that all copies descend from.
+    fn nothing_is_removed_that_is_used(&self) -> Vec<String> {
+        let removed = self.effects_of("DeregisterImage");
+        let wrong = removed.filter(|effect| !effect.references.is_empty() || effect.location == home());
+        wrong.map(|effect| format!("9: {} was deregistered while it was needed", effect.subject)).collect()
+    }
+
+    /// Invariant 10: nothing is left open.
+    fn every_promotion_is_closed(&self) -> Vec<String> {
+        let open = self.promotions.iter().filter(|promotion| !promotion.state.is_final());
+        let open = open.map(|open| format!("10: promotion {} is still {:?}", open.execution, open.state));
+        let room =
+            self.traffic.iter().filter(|traffic| !traffic.slots.is_empty() || !traffic.queue.is_empty());
+        let room = room.map(|traffic| format!("10: room is still taken: {traffic:?}"));
+        open.chain(room).collect()
+    }
+
+    /// Invariant 10: an execution that succeeded brought the image where it was to go; re-encrypted there, if it was
+    /// encrypted. One that failed left nothing there.
+    pub fn success_is_true(&self, run: &Run) -> Vec<String> {
+        let there = self.records.iter().find(|record| record.location == self.target);
+        let id = deployment_of(run);
+        let state = self.promotions.iter().find(|promotion| promotion.id == id).map(|found| found.state);
+        let End::Succeeded(_) = run.end else {
+            let lies = state.is_some_and(|state| state == DeploymentState::Succeeded);
+            return lies.then(|| "10: failure, and the promotion succeeded".to_owned()).into_iter().collect();
+        };
+        let mut broken = Vec::new();
+        if state != Some(DeploymentState::Succeeded) {
+            broken.push(format!("10: success, and the promotion is {state:?}"));
+        }
+        let Some(there) = there else {
+            broken.push("10: success, and the image is not there".to_owned());
+            return broken;
+        };
+        let keys_of = |location: &Location| -> BTreeSet<Option<&String>> {
+            let held = self.snapshots.iter().filter(|held| held.location == *location);
+            held.map(|held| held.key.as_ref()).collect()
+        };
+        let (ours, theirs) = (keys_of(&home()), keys_of(&there.location));
+        let own_key =
+            |key: &Option<&String>| key.is_some_and(|key| key.contains(there.location.account.as_str()));
+        if ours.iter().any(Option::is_some)
+            && self.target.account != home().account
+            && !theirs.iter().all(own_key)
+        {
+            broken.push(format!("10: the copy is encrypted under {theirs:?}"));
+        }
+        broken
+    }
+}

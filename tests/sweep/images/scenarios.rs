@@ -1,0 +1,225 @@
+//! What image is brought, onto what, and how it must end.
+
+use crate::harness::{Happening, Harness};
+use crate::organisation;
+use crate::scenarios::{CI, Scenario, Step, Work, execute};
+use lockstep_domain::ids::{AccountId, AmiId, DeploymentId};
+use lockstep_domain::promotion::KEY_ALIAS;
+use lockstep_domain::records::{Config, Location};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The image.
+pub const IMAGE: &str = "logstash";
+/// Its version.
+pub const VERSION: &str = "2.1.37";
+
+/// The first AMI that is registered.
+const SOURCE: &str = "ami-00000000000000001";
+
+/// Another execution that brings the same image to the same place.
+pub const RIVAL: &str = "arn:aws:states:eu-west-1:333333333333:execution:lockstep-promote-image:rival";
+
+/// A further stage before production, in another region of the account that has the image.
+const FURTHER: &str = r#"
+[[stages]]
+name = "frankfurt"
+account = "111111111111"
+region = "eu-central-1"
+propagates = true
+"#;
+
+/// What was there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageStep {
+    /// The image is registered and imported in the account of `ci`.
+    Imported,
+    /// It is brought to `production`, however that ends.
+    Brought,
+    /// Every copy into production fails from now on.
+    CopiesFail,
+    /// The next one does.
+    CopyFails,
+    /// The image is billed as Windows.
+    Licensed,
+    /// It is encrypted under a key of its account; production has a key of its own.
+    Encrypted,
+    /// It is encrypted under a key of its account; production has none.
+    WithoutKey,
+    /// It is encrypted under the key that AWS manages.
+    EncryptedByAws,
+    /// For half a minute AWS has no room for a further copy.
+    Full,
+    /// What is new, or newly shared, is seen a little later.
+    SeenLate,
+    /// There is a stage in another region.
+    Further,
+    /// Another execution began to bring it, shared and copied, and died.
+    Dead,
+    /// Another execution brings it, for half a minute.
+    Rival,
+}
+
+const BROUGHT: Scenario = Scenario {
+    work: Work::PromoteImage,
+    stage: "production",
+    ground: &[Step::Image(ImageStep::Imported)],
+    ..CI
+};
+
+/// Every scenario about images.
+pub fn scenarios() -> Vec<Scenario> {
+    use ImageStep::{
+        Brought, CopiesFail, CopyFails, Dead, Encrypted, EncryptedByAws, Full, Further, Imported, Licensed,
+        Rival, SeenLate, WithoutKey,
+    };
+    use Step::Image;
+    let refused = Scenario { ends: "ImageUnusable", again: "ImageUnusable", ..BROUGHT };
+    vec![
+        Scenario { name: "image", ..BROUGHT },
+        Scenario { name: "image-is-there", ground: &[Image(Imported), Image(Brought)], ..BROUGHT },
+        Scenario { name: "image-is-seen-late", ground: &[Image(Imported), Image(SeenLate)], ..BROUGHT },
+        Scenario {
+            name: "image-to-a-region",
+            stage: "frankfurt",
+            ground: &[Image(Imported), Image(Further)],
+            ..BROUGHT
+        },
+        Scenario { name: "image-copy-fails-once", ground: &[Image(Imported), Image(CopyFails)], ..BROUGHT },
+        Scenario {
+            name: "image-copies-fail",
+            ground: &[Image(Imported), Image(CopiesFail)],
+            ends: "ImageUnusable",
+            ..BROUGHT
+        },
+        Scenario { name: "image-finds-no-room", ground: &[Image(Imported), Image(Full)], ..BROUGHT },
+        Scenario { name: "image-is-encrypted", ground: &[Image(Imported), Image(Encrypted)], ..BROUGHT },
+        Scenario {
+            name: "image-without-a-key",
+            ground: &[Image(Imported), Image(WithoutKey)],
+            ..refused.clone()
+        },
+        Scenario {
+            name: "image-under-aws-key",
+            ground: &[Image(Imported), Image(EncryptedByAws)],
+            ..refused.clone()
+        },
+        Scenario {
+            name: "image-is-licensed",
+            ground: &[Image(Imported), Image(Licensed)],
+            ends: "ImageStays",
+            again: "ImageStays",
+            ..BROUGHT
+        },
+        Scenario { name: "image-of-a-dead-run", ground: &[Image(Imported), Image(Dead)], ..BROUGHT },
+        Scenario { name: "image-rival", ground: &[Image(Imported), Image(Rival)], ..BROUGHT },
+    ]
+}
+
+/// The input that brings the image to `stage`.
+pub fn input(stage: &str) -> Value {
+    json!({"image": IMAGE, "version": VERSION, "to": stage})
+}
+
+/// Where the image comes from.
+pub fn home() -> Location {
+    place("111111111111", "eu-west-1")
+}
+
+/// Where `stage` is.
+pub fn location_of(stage: &str) -> Location {
+    match stage {
+        "production" => place("222222222222", "eu-west-1"),
+        "frankfurt" => place("111111111111", "eu-central-1"),
+        _ => home(),
+    }
+}
+
+fn place(account: &str, region: &str) -> Location {
+    Location { account: account.parse().expect("an account"), region: region.parse().expect("a region") }
+}
+
+fn production() -> AccountId {
+    location_of("production").account
+}
+
+fn source() -> AmiId {
+    SOURCE.parse().expect("an id")
+}
+
+impl ImageStep {
+    /// Lets it happen.
+    pub async fn take(self, harness: &Harness, number: usize) {
+        let ec2 = &harness.ec2;
+        match self {
+            Self::Imported => {
+                assert_eq!(ec2.register(&home()), source());
+                let import = json!({
+                    "action": "import", "ami": SOURCE, "name": IMAGE, "version": VERSION, "stage": "ci",
+                });
+                harness.function("image", &import).await.expect("it is imported");
+            }
+            Self::Brought => {
+                drop(execute(harness, &format!("ground-{number}"), &input("production")).await);
+            }
+            Self::CopiesFail => ec2.fail_copies(&production(), u32::MAX, "an internal error"),
+            Self::CopyFails => ec2.fail_copies(&production(), 1, "an internal error"),
+            Self::Licensed => ec2.change(&source(), |ami| ami.platform_details = "Windows".into()),
+            Self::Encrypted | Self::WithoutKey => {
+                let key = ec2.add_key(&home(), "alias/ours");
+                ec2.encrypt(&source(), Some(&key));
+                if self == Self::Encrypted {
+                    ec2.add_key(&location_of("production"), KEY_ALIAS);
+                }
+            }
+            Self::Full => {
+                ec2.set_copies_at_once(0);
+                harness.schedule(Duration::from_secs(25), Happening::RoomAgain);
+            }
+            Self::EncryptedByAws => ec2.encrypt(&source(), None),
+            Self::SeenLate => ec2.set_lag(Duration::from_secs(8)),
+            Self::Further => {
+                let stages = organisation::stages();
+                let last = "\n[[stages]]\nname = \"production\"";
+                let text = stages.text.replace(last, &format!("{FURTHER}{}", &last[1..]));
+                let further = Config { version: stages.version + 1, text, ..stages };
+                harness.ledger.insert(&further).await.expect("stages");
+            }
+            Self::Dead => {
+                begin_rival(harness, &["share", "copy"]).await;
+                harness.set_execution(RIVAL, "ABORTED", harness.clock.now());
+            }
+            Self::Rival => {
+                begin_rival(harness, &["share"]).await;
+                harness.schedule(Duration::from_secs(25), Happening::ImageRivalEnds);
+            }
+        }
+    }
+}
+
+async fn begin_rival(harness: &Harness, steps: &[&str]) {
+    harness.set_execution(RIVAL, "RUNNING", harness.clock.now());
+    let inspect = json!({"action": "inspect", "execution": RIVAL, "input": input("production")});
+    harness.function("image", &inspect).await.expect("it begins");
+    let task = json!({
+        "token": harness.new_token(), "execution": RIVAL, "entered_at": harness.clock.now(), "retry": 0,
+    });
+    for step in steps {
+        let request = json!({"action": step, "promotion": DeploymentId::of_execution(RIVAL), "task": task});
+        harness.function("image", &request).await.expect("a step");
+    }
+}
+
+/// The rival fails, and takes back what it did.
+pub async fn end_rival(harness: &Harness) {
+    let error = json!({"Error": "ImageUnusable", "Cause": "no key"});
+    let suspended = harness.faults.suspend(true);
+    for step in ["discard", "unshare", "fail"] {
+        let request = json!({
+            "action": step, "promotion": DeploymentId::of_execution(RIVAL), "error": error,
+        });
+        drop(harness.function("image", &request).await);
+    }
+    harness.faults.suspend(suspended);
+    harness.set_execution(RIVAL, "FAILED", harness.clock.now());
+}
