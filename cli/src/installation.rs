@@ -6,7 +6,7 @@
 use crate::failure::{Failure, at};
 use crate::functions::{Package, Profile};
 use crate::output::Output;
-use lockstep_domain::ids::{AccountId, Digest};
+use lockstep_domain::ids::{AccountId, Digest, Region};
 use lockstep_domain::stages::Path as Road;
 use lockstep_domain::template::Template;
 use lockstep_platform::artifacts::Artifacts;
@@ -110,6 +110,8 @@ impl<'a> Installation<'a> {
 
     /// Makes an account one that Lockstep deploys to: its own stack first, then the one that lets it in.
     pub async fn add_account(&self, target: &Aws, wanted: &TargetAccount) -> Result<Vec<Step>, Failure> {
+        // Where its roles are, whatever region its profile names: further ones come by `add_region`.
+        let target = &target.in_region(self.aws.region());
         let (account, _) = control_plane::identity(target).await?;
         if account == self.account {
             return Err(Failure::new(format!("{account} is the account of the control plane")).next(
@@ -118,6 +120,7 @@ impl<'a> Installation<'a> {
         }
         let installed = control_plane::find(self.aws).await?.ok_or_else(not_installed)?;
         let template = TemplateSource::Body(self.read("infra/target-account/template.yaml")?);
+        let image_key = image_key(target, wanted.image_key).await?;
         let parameters = [
             ("ToolingAccount", self.account.to_string()),
             ("EventBusArn", installed.event_bus_arn.clone()),
@@ -125,10 +128,39 @@ impl<'a> Installation<'a> {
             ("Path", road(wanted.path).to_owned()),
             ("ExecutionPolicyArns", wanted.policies.join(",")),
             ("ExecutionBoundaryArn", wanted.boundary.clone()),
+            ("CreateImageKey", image_key),
         ];
         let in_target = self.apply(target, TARGET_STACK, template, &parameters).await?;
         let let_in = self.let_in(&account, road(wanted.path)).await?;
         Ok(vec![in_target, let_in])
+    }
+
+    /// Makes a further region of an account one that Lockstep deploys to. The account's roles serve every region of it, and
+    /// are where it was added first: in the control plane's own.
+    pub async fn add_region(
+        &self,
+        target: &Aws,
+        region: &Region,
+        wants_image_key: bool,
+    ) -> Result<Vec<Step>, Failure> {
+        let (account, _) = control_plane::identity(target).await?;
+        let installed = control_plane::find(self.aws).await?.ok_or_else(not_installed)?;
+        if region == self.aws.region() {
+            return Err(Failure::usage(format!("{region} is the region in which an account is added first"))
+                .next("leave --in-region out"));
+        }
+        let first = target.in_region(self.aws.region());
+        if Installer::new(&first).find(TARGET_STACK).await?.is_none() {
+            return Err(Failure::new(format!("account {account} is not known yet"))
+                .next("add it first: lockstep accounts add without --in-region"));
+        }
+        let there = target.in_region(region);
+        let template = TemplateSource::Body(self.read("infra/target-account/region.yaml")?);
+        let parameters = [
+            ("EventBusArn", installed.event_bus_arn),
+            ("CreateImageKey", image_key(&there, wants_image_key).await?),
+        ];
+        Ok(vec![self.apply(&there, TARGET_STACK, template, &parameters).await?])
     }
 
     /// Removes everything but what is kept on purpose; answers what that is.
@@ -337,6 +369,15 @@ pub struct TargetAccount {
     pub policies: Vec<String>,
     /// The managed policy that bounds them.
     pub boundary: String,
+    /// Whether to make a key for images there, if there is none yet.
+    pub image_key: bool,
+}
+
+/// Whether the stack is to have a key for images: one that it has stays, since images are encrypted under it.
+async fn image_key(target: &Aws, is_wanted: bool) -> Result<String, Failure> {
+    let known = Installer::new(target).parameters(TARGET_STACK).await?;
+    let has = known.get("CreateImageKey").is_some_and(|value| value == "true");
+    Ok((is_wanted || has).to_string())
 }
 
 /// Every function as it is installed, with the name of its package.

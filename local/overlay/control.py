@@ -8,7 +8,7 @@ POST      /_lockstep/faults/<id>/release  let held calls and events go
 GET       /_lockstep/calls                the journal; ``?after=&service=&action=&account=&kind=&limit=``
 GET       /_lockstep/events               published events; ``?after=&source=&detail_type=&account=&limit=``
 DELETE    /_lockstep/calls, /events       forget them
-GET, PUT  /_lockstep/settings             ``image_delay_ms``, ``build_delay_ms``
+GET, PUT  /_lockstep/settings             ``image_delay_ms``, ``copies_at_once``, ``build_delay_ms``
 POST      /_lockstep/images/fail-next     ``{"message", "name"?}``: the next new image ends in failed
 POST      /_lockstep/images/<id>          ``{"account", "region", "finish"?: true, "attributes"?: {...}}``
 POST      /_lockstep/builds/<id>          ``{"account", "region", "status"}``: end a build
@@ -143,8 +143,13 @@ def _settings(method, rest, given, _query):
         return None
     if method == "PUT":
         image_lifecycle.delay_ms = int(given.get("image_delay_ms", image_lifecycle.delay_ms))
+        image_lifecycle.copies_at_once = int(given.get("copies_at_once", image_lifecycle.copies_at_once))
         builds.delay_ms = int(given.get("build_delay_ms", builds.delay_ms))
-    return 200, {"image_delay_ms": image_lifecycle.delay_ms, "build_delay_ms": builds.delay_ms}
+    return 200, {
+        "image_delay_ms": image_lifecycle.delay_ms,
+        "copies_at_once": image_lifecycle.copies_at_once,
+        "build_delay_ms": builds.delay_ms,
+    }
 
 
 def _images(method, rest, given, _query):

@@ -8,17 +8,19 @@ under a customer key can, if the key's policy lets the other account use it.
 import json
 
 from ministack.core.iam_evaluator import EvalContext, evaluate_resource_policy
-from ministack.core.responses import get_account_id, get_region, request_scope
+from ministack.core.responses import error_response_json, get_account_id, get_region, json_response, request_scope
 from ministack.services import ec2, kms
 
 _key_metadata = kms._key_metadata
+_describe_key = kms._describe_key
 _create_volume = ec2._ACTION_MAP["CreateVolume"]
 _create_snapshot = ec2._ACTION_MAP["CreateSnapshot"]
 
 
 def install():
-    """Let KMS report who manages a key, and volumes and snapshots remember theirs."""
+    """Let KMS report who manages a key, also to the accounts it is shared with, and volumes and snapshots remember theirs."""
     kms._key_metadata = key_metadata
+    kms._describe_key = describe_key
     ec2._ACTION_MAP["CreateVolume"] = create_volume
     ec2._ACTION_MAP["CreateSnapshot"] = create_snapshot
 
@@ -28,6 +30,23 @@ def key_metadata(record):
     metadata = _key_metadata(record)
     metadata["KeyManager"] = record.get("KeyManager", "CUSTOMER")
     return metadata
+
+
+def describe_key(data):
+    """DescribeKey, also of another account's key by its ARN, if its policy or a grant allows that."""
+    reference = data.get("KeyId", "")
+    if not _is_foreign(reference):
+        return _describe_key(data)
+    if not usable_by(reference, get_account_id()):
+        message = "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access."
+        return error_response_json("AccessDeniedException", message, 400)
+    account, region = reference.split(":")[4], reference.split(":")[3]
+    with request_scope(account, region):
+        return json_response({"KeyMetadata": key_metadata(_record(reference))})
+
+
+def _is_foreign(reference):
+    return reference.startswith("arn:") and reference.split(":")[4] != get_account_id()
 
 
 def managed_key_arn():
@@ -58,7 +77,7 @@ def is_managed(key_arn):
 
 
 def usable_by(key_arn, account):
-    """Whether the key exists, is enabled and its policy lets ``account`` use it."""
+    """Whether the key exists, is enabled and its policy, or a grant, lets ``account`` use it."""
     record = _record(key_arn)
     if record is None or not record.get("Enabled", True):
         return False
@@ -67,6 +86,8 @@ def usable_by(key_arn, account):
         return True
     if record.get("KeyManager") == "AWS":
         return False
+    if _is_granted(key_arn, account):
+        return True
     context = EvalContext(
         principal_arn=f"arn:aws:iam::{account}:root",
         principal_type="Root",
@@ -76,6 +97,12 @@ def usable_by(key_arn, account):
         region=key_arn.split(":")[3],
     )
     return evaluate_resource_policy(record.get("Policy"), context).decision == "Allow"
+
+
+def _is_granted(key_arn, account):
+    """Whether a grant on the key names somebody of ``account``."""
+    grants = (grant for _, grant in kms._grants.all_items() if grant["KeyId"] == key_arn)
+    return any(grant["GranteePrincipal"].split(":")[4:5] == [account] for grant in grants)
 
 
 def _record(reference):

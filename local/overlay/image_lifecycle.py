@@ -16,6 +16,9 @@ from overlay import events
 delay_ms = int(os.environ.get("LOCKSTEP_IMAGE_DELAY_MS", "300"))
 """How long a copied or created image stays pending, in milliseconds."""
 
+copies_at_once = 20
+"""How many copies may be pending in one account and region; AWS's own default."""
+
 _failures = []
 
 

@@ -34,6 +34,8 @@ def install():
         "ResetImageAttribute": reset_attribute,
         "DisableImage": disable,
         "EnableImage": enable,
+        "EnableImageDeregistrationProtection": enable_protection,
+        "DisableImageDeregistrationProtection": disable_protection,
         "EnableImageDeprecation": enable_deprecation,
         "DisableImageDeprecation": disable_deprecation,
     }
@@ -210,6 +212,7 @@ def _copy(params, request_id):
     _check_name(name)
     if owner != get_account_id():
         _check_may_leave(source, region)
+    _check_room()
     key = _target_key(params)
     devices = [_copied_device(mapping, source_id, region, key) for mapping in source["BlockDeviceMappings"] or []]
     kept = ("Architecture", "RootDeviceType", "RootDeviceName", "VirtualizationType", "EnaSupport", "Platform")
@@ -227,6 +230,14 @@ def _copy(params, request_id):
         _copy_tags(source_id, record["ImageId"])
     image_lifecycle.begin(record, request_id, _unusable_key(source, region, record))
     return record
+
+
+def _check_room():
+    """Refuse a copy while as many as AWS allows are being made in the caller's account and region."""
+    made = [one for one in ec2._images.values() if one.get("SourceImageId") and image_view.state(one) == "pending"]
+    if len(made) >= image_lifecycle.copies_at_once:
+        message = f"You have exceeded the maximum number of concurrent copies: {image_lifecycle.copies_at_once}"
+        raise Refused("ResourceLimitExceeded", message)
 
 
 def _check_may_leave(source, region):
@@ -329,6 +340,8 @@ def _listed(image, params):
 def deregister(params, request_id):
     """DeregisterImage, with its snapshots if asked: those that other images need are skipped."""
     image = _own(params)
+    if image.get("DeregistrationProtection", "disabled") != "disabled":
+        raise Refused("OperationNotPermitted", f"Deregistration protection is enabled for {image['ImageId']}.")
     ec2._images.pop(image["ImageId"], None)
     ec2._tags.pop(image["ImageId"], None)
     image["State"] = "deregistered"
@@ -426,6 +439,21 @@ def enable(params, request_id):
     image["State"] = "available"
     image_lifecycle.announce(image, request_id)
     return "EnableImageResponse", "<return>true</return>"
+
+
+def enable_protection(params, _request_id):
+    """EnableImageDeregistrationProtection, with or without a cooldown."""
+    kind = "with" if flag(params, "WithCooldown") else "without"
+    _own(params)["DeregistrationProtection"] = f"enabled-{kind}-cooldown"
+    return "EnableImageDeregistrationProtectionResponse", "<return>true</return>"
+
+
+def disable_protection(params, _request_id):
+    """DisableImageDeregistrationProtection: at once, or after a cooldown of a day, in which it still protects."""
+    image = _own(params)
+    cooling = image.get("DeregistrationProtection") == "enabled-with-cooldown"
+    image["DeregistrationProtection"] = "disabling-after-cooldown" if cooling else "disabled"
+    return "DisableImageDeregistrationProtectionResponse", "<return>true</return>"
 
 
 def enable_deprecation(params, _request_id):

@@ -8,6 +8,7 @@ use crate::functions::{self, Profile};
 use crate::installation::{Installation, STACKS, TargetAccount};
 use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
+use lockstep_domain::ids::Region;
 use lockstep_domain::stages::Path as Road;
 use lockstep_platform::aws::Aws;
 use serde_json::json;
@@ -42,10 +43,10 @@ struct Add {
     /// What you call the account; of the local cloud, its name
     alias: String,
     /// Which half of the control plane may act there
-    #[arg(long, value_enum)]
-    path: PathName,
+    #[arg(long, value_enum, required_unless_present = "in_region")]
+    path: Option<PathName>,
     /// Managed policies that say what CloudFormation may do there for components
-    #[arg(long, required = true, num_args = 1.., value_name = "ARN")]
+    #[arg(long, required_unless_present = "in_region", num_args = 1.., value_name = "ARN")]
     execution_policies: Vec<String>,
     /// The managed policy that bounds them; by default the one execution policy
     #[arg(long, value_name = "ARN")]
@@ -53,6 +54,12 @@ struct Add {
     /// The profile of that account
     #[arg(long, value_name = "NAME")]
     target_profile: Option<String>,
+    /// A further region of an account that was added before: its bucket and its events; the roles serve every region
+    #[arg(long, value_name = "REGION", conflicts_with_all = ["path", "execution_policies", "boundary"])]
+    in_region: Option<Region>,
+    /// Make a key there, under which copies of encrypted images are encrypted; once made, it stays
+    #[arg(long)]
+    image_key: bool,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -107,11 +114,6 @@ pub async fn accounts(
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
     let AccountsCommand::Add(add) = &arguments.command;
-    let boundary = match (&add.boundary, add.execution_policies.as_slice()) {
-        (Some(boundary), _) => boundary.clone(),
-        (None, [only]) => only.clone(),
-        (None, _) => return Err(Failure::usage("several execution policies need a --boundary")),
-    };
     let connection = Connection::open(global, surroundings).await?;
     let aws = installer(&connection)?;
     let target = match (&add.target_profile, &connection.local) {
@@ -119,17 +121,30 @@ pub async fn accounts(
         (None, Some(session)) => session.root(&add.alias)?,
         (None, None) => return Err(Failure::usage("name the profile of the account with --target-profile")),
     };
-    let path = match add.path {
-        PathName::Delivery => Road::Delivery,
-        PathName::Promotion => Road::Promotion,
-    };
-    let wanted = TargetAccount { path, policies: add.execution_policies.clone(), boundary };
     let installation = Installation::new(&aws, surroundings.sources()?, &surroundings.output).await?;
-    let steps = installation.add_account(&target, &wanted).await?;
+    let steps = match &add.in_region {
+        Some(region) => installation.add_region(&target, region, add.image_key).await?,
+        None => installation.add_account(&target, &wanted(add)?).await?,
+    };
+    let place = add.in_region.as_ref().map(|region| format!(" in {region}")).unwrap_or_default();
     surroundings
         .output
-        .line(format!("added {}; next: bind a stage to it with lockstep stages apply", add.alias));
-    Ok(Report::done(json!({ "account": add.alias, "stacks": steps })))
+        .line(format!("added {}{place}; next: bind a stage to it with lockstep stages apply", add.alias));
+    Ok(Report::done(json!({ "account": add.alias, "region": add.in_region, "stacks": steps })))
+}
+
+fn wanted(add: &Add) -> Result<TargetAccount, Failure> {
+    let boundary = match (&add.boundary, add.execution_policies.as_slice()) {
+        (Some(boundary), _) => boundary.clone(),
+        (None, [only]) => only.clone(),
+        (None, _) => return Err(Failure::usage("several execution policies need a --boundary")),
+    };
+    let path = match add.path {
+        Some(PathName::Delivery) => Road::Delivery,
+        Some(PathName::Promotion) => Road::Promotion,
+        None => return Err(Failure::usage("say which half of the control plane may act there with --path")),
+    };
+    Ok(TargetAccount { path, policies: add.execution_policies.clone(), boundary, image_key: add.image_key })
 }
 
 /// Removes the control plane, and says what is kept.

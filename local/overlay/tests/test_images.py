@@ -332,3 +332,51 @@ class Images(CloudTest):
             ImageIds=[f"ami-{number:017x}" for number in range(11)],
             IncludeAllResourceTypes=True,
         )
+
+    def key(self, account=DEVELOPMENT):
+        return client("kms", account).create_key()["KeyMetadata"]["Arn"]
+
+    def test_a_grant_lets_another_account_use_a_key_and_its_end_takes_that_back(self):
+        key, kms = self.key(), client("kms", DEVELOPMENT)
+        source = self.base([self.snapshot(Encrypted=True, KmsKeyId=key)])
+        self.share(source)
+        there = client("kms", PRODUCTION)
+        self.refused("AccessDeniedException", there.describe_key, KeyId=key)
+        wanted = {
+            "KeyId": key,
+            "GranteePrincipal": f"arn:aws:iam::{PRODUCTION}:role/lockstep-image-target",
+            "Operations": ["Decrypt", "DescribeKey", "CreateGrant"],
+            "Name": unique("grant"),
+        }
+        grant = kms.create_grant(**wanted)["GrantId"]
+        self.assertEqual(kms.create_grant(**wanted)["GrantId"], grant, "the same name is the same grant")
+        self.assertEqual(there.describe_key(KeyId=key)["KeyMetadata"]["KeyManager"], "CUSTOMER")
+        own = self.key(PRODUCTION)
+        made = self.copy(source, Encrypted=True, KmsKeyId=own)
+        self.assertEqual(self.available(made), "available")
+        disk = self.target.describe_snapshots(SnapshotIds=self.snapshots_of(made, self.target))["Snapshots"][0]
+        self.assertEqual(disk["KmsKeyId"], own)
+        kms.revoke_grant(KeyId=key, GrantId=grant)
+        self.refused("AccessDeniedException", there.describe_key, KeyId=key)
+        self.assertEqual(self.available(self.copy(source, Encrypted=True, KmsKeyId=own)), "failed")
+
+    def test_only_so_many_copies_run_at_once(self):
+        control("PUT", "settings", {"image_delay_ms": 60_000, "copies_at_once": 2})
+        self.addCleanup(control, "PUT", "settings", {"image_delay_ms": 100, "copies_at_once": 20})
+        source, region = self.base(), client("ec2", DEVELOPMENT, "eu-north-1")
+        first = self.copy(source, region)
+        self.copy(source, region)
+        self.refused("ResourceLimitExceeded", self.copy, image_id=source, api=region)
+        control("POST", f"images/{first}", {"account": DEVELOPMENT, "region": "eu-north-1", "finish": True})
+        self.copy(source, region)
+
+    def test_a_protected_image_is_not_deregistered_and_a_cooldown_protects_on(self):
+        source = self.base()
+        self.owner.enable_image_deregistration_protection(ImageId=source)
+        self.refused("OperationNotPermitted", self.owner.deregister_image, ImageId=source)
+        self.owner.disable_image_deregistration_protection(ImageId=source)
+        self.owner.deregister_image(ImageId=source)
+        cooling = self.base()
+        self.owner.enable_image_deregistration_protection(ImageId=cooling, WithCooldown=True)
+        self.owner.disable_image_deregistration_protection(ImageId=cooling)
+        self.refused("OperationNotPermitted", self.owner.deregister_image, ImageId=cooling)

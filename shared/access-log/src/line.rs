@@ -230,3 +230,112 @@ fn address(token: &[u8]) -> Option<(&[u8], &[u8])> {
     str::from_utf8(port).ok()?.parse::<u16>().ok()?;
     Some((ip, number(port)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(line: &str, quoting: Quoting) -> Option<Vec<&str>> {
+        Tokens::new(line.as_bytes(), quoting)
+            .map(|token| token.ok().map(|token| str::from_utf8(token).unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn a_quoted_value_ends_at_the_quote_that_a_space_follows() {
+        for (line, expected) in [
+            (r#"a "b c" d"#, vec!["a", "b c", "d"]),
+            (r#""- - - " "-""#, vec!["- - - ", "-"]),
+            (r#""an "odd" one""#, vec![r#"an "odd"#, r#"one""#]),
+            (r#""an"odd"one" b"#, vec![r#"an"odd"one"#, "b"]),
+            (r#""an \" escaped \\" b"#, vec![r#"an \" escaped \\"#, "b"]),
+            (r#""" a"b c"#, vec!["", r#"a"b"#, "c"]),
+            ("a  b ", vec!["a", "", "b"]),
+        ] {
+            assert_eq!(values(line, Quoting::Values), Some(expected), "{line}");
+        }
+        for unclosed in [r#"a "b c"#, r#"a ""#, r#""a\""#] {
+            assert_eq!(values(unclosed, Quoting::Values), None, "{unclosed}");
+        }
+        assert_eq!(
+            values(r#""h2","http/1.1" "x"#, Quoting::Never),
+            Some(vec![r#""h2","http/1.1""#, r#""x"#])
+        );
+    }
+
+    #[test]
+    fn a_number_is_one_that_json_and_a_double_keep() {
+        for (text, expected) in [
+            ("0", Some("0")),
+            ("000", Some("0")),
+            ("0.086", Some("0.086")),
+            ("007.50", Some("7.50")),
+            ("-1", Some("-1")),
+            ("123456789012345", Some("123456789012345")),
+            ("1234567890123456", None),
+            ("-007", None),
+            ("1e3", None),
+            ("+1", None),
+            (".5", None),
+            ("5.", None),
+            ("1.2.3", None),
+            ("0x10", None),
+            ("-", None),
+            ("NaN", None),
+        ] {
+            assert_eq!(number(text.as_bytes()), expected.map(str::as_bytes), "{text}");
+            if let Some(expected) = expected {
+                assert!(serde_json::from_str::<f64>(expected).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_is_one_of_either_kind_with_a_port() {
+        for (text, expected) in [
+            ("192.0.2.1:443", Some(("192.0.2.1", "443"))),
+            ("2001:db8::1:443", Some(("2001:db8::1", "443"))),
+            ("[2001:db8::1]:443", Some(("2001:db8::1", "443"))),
+            ("192.0.2.1:0443", Some(("192.0.2.1", "443"))),
+            ("192.0.2.1", None),
+            ("192.0.2.1:", None),
+            ("192.0.2.1:65536", None),
+            ("192.0.2.1:+80", None),
+            ("192.0.2.256:80", None),
+            ("example.com:80", None),
+            (":80", None),
+        ] {
+            let expected = expected.map(|(ip, port)| (ip.as_bytes(), port.as_bytes()));
+            assert_eq!(address(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_aws_leaves_open_is_no_field_and_what_it_adds_is_kept() {
+        let line = "2015-05-13T23:39:43.945958Z lb 192.0.2.1:2817 - -1 -1 -1 504 - 0 0 \"- - - \" \"-\" - - new \"newer one\" -";
+        let parsed = parse(line.as_bytes(), Format::Classic).unwrap();
+        let names: Vec<&str> = parsed.fields.iter().map(|(name, _)| *name).collect();
+        assert_eq!(
+            names,
+            [
+                "timestamp",
+                "elb",
+                "client_ip",
+                "client_port",
+                "elb_status_code",
+                "received_bytes",
+                "sent_bytes",
+                "request"
+            ]
+        );
+        assert_eq!(parsed.extra, [&b"new"[..], b"newer one", b"-"]);
+    }
+
+    #[test]
+    fn a_rule_that_could_not_be_evaluated_is_told_from_none() {
+        let line = include_str!("../tests/fixtures/alb.log").lines().next().unwrap();
+        let line = line.replace("\"-\" 0 2018", "\"-\" -1 2018");
+        let parsed = parse(line.as_bytes(), Format::Alb).unwrap();
+        assert!(parsed.fields.contains(&("matched_rule_priority", Value::Number(b"-1"))));
+    }
+}

@@ -90,6 +90,13 @@ impl Aws {
         }))
     }
 
+    /// The same credentials in another region.
+    pub fn in_region(&self, region: &Region) -> Self {
+        let config = self.0.config.clone().into_builder();
+        let config = config.region(aws_types::region::Region::new(region.to_string())).build();
+        Self::of(region.clone(), config)
+    }
+
     /// What every client of the SDK is built from.
     pub fn sdk_config(&self) -> &SdkConfig {
         &self.0.config
@@ -209,6 +216,17 @@ mod tests {
         ] {
             assert_eq!(aws(region, None).partition(), expected);
         }
+    }
+
+    #[test]
+    fn the_same_credentials_work_in_another_region() {
+        let there =
+            aws("eu-west-1", Some("http://127.0.0.1:4566")).in_region(&"eu-central-1".parse().unwrap());
+        assert_eq!(
+            (there.region().as_str(), there.endpoint_url()),
+            ("eu-central-1", Some("http://127.0.0.1:4566"))
+        );
+        assert_eq!(there.sdk_config().region().map(AsRef::as_ref), Some("eu-central-1"));
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub async fn install(
             path: road_of(&account.alias),
             policies: vec![kept.outputs.get("ExecutionPolicyArn").cloned().unwrap_or_default()],
             boundary: kept.outputs.get("ExecutionPolicyArn").cloned().unwrap_or_default(),
+            image_key: false,
         };
         installation.add_account(&target, &wanted).await?;
         session = Session::keep(surroundings, &account.alias, &kept)?;

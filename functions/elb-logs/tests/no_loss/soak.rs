@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 /// How many lines an object has: a busy load balancer writes about as many in five minutes.
 const LINES_OF_AN_OBJECT: u64 = 100_000;
 
+/// How many invocations for an object may come to nothing.
+const FAILURES_MAX: u32 = 20;
+
 const LINES: &str = "LOCKSTEP_SOAK_LINES";
 
 #[expect(clippy::disallowed_methods, reason = "what is asked of a test is no setting of the product")]
@@ -56,10 +59,16 @@ async fn soak(number: u64, count: u64) -> [u64; 3] {
     let broker = Broker::start(Protocol::Beats, None, manners, tally.sink(|_| ()));
     let mut function = start(&cloud, &broker.url());
     let mut queue = VecDeque::from([by_queue(&key)]);
+    let mut failed = 0;
     while let Some(payload) = queue.pop_front() {
-        cloud.offer(payload, Duration::from_secs(20));
+        cloud.offer(payload.clone(), Duration::from_secs(20));
         let answer: Value = answers.recv().await.unwrap().unwrap();
-        assert_eq!(answer["batchItemFailures"], json!([]));
+        // On a machine with much else to do an invocation may come to nothing; the queue delivers its message again.
+        if answer["batchItemFailures"] != json!([]) {
+            failed += 1;
+            assert!(failed < FAILURES_MAX, "{key} does not come forward");
+            queue.push_back(payload);
+        }
         queue.extend(cloud.take_sent().iter().map(message));
     }
     function.start_kill().unwrap();

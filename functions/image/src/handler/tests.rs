@@ -1,6 +1,7 @@
 //! The function against the simulated EC2, with two accounts.
 
 mod fakes;
+mod fleet;
 
 use super::*;
 use fakes::{COPY_ACCOUNT, FakeWorld, SOURCE, SOURCE_ACCOUNT, location};
@@ -462,6 +463,40 @@ async fn two_promotions_of_one_version_do_not_make_two_copies() {
     assert_eq!(failure(&world, record()).await.kind, FailureKind::Superseded);
 }
 
+/// Row 38: the index does not show the copy yet, and nobody learned its id; whoever takes over asks with the same words.
+#[tokio::test]
+async fn who_takes_over_a_copy_whose_answer_was_lost_gets_that_copy_and_not_a_second() {
+    let world = imported().await;
+    inspected(&world).await;
+    ok(&world, share()).await;
+    world.ec2.lose_next_answer("CopyImage");
+    failure(&world, copy()).await;
+    world.ec2.set_lag(std::time::Duration::from_secs(600));
+    world.running.set(Some(false));
+    let Answer::Inspected(taken_over) = ok(&world, inspect("arn:other")).await else { panic!() };
+    ok(&world, Request::Share { promotion: taken_over.promotion.clone() }).await;
+    ok(&world, Request::Copy { promotion: taken_over.promotion.clone(), task: task() }).await;
+    assert_eq!(world.owned_by(COPY_ACCOUNT), 1);
+    // What the dead one had shared is the other's to withdraw.
+    ok(&world, Request::Unshare { promotion: taken_over.promotion }).await;
+    assert!(world.nothing_is_shared() && world.source_record().shared_with.is_empty());
+}
+
+/// Row 37.
+#[tokio::test]
+async fn a_copy_that_cannot_be_seen_yet_is_waited_for_but_not_for_ever() {
+    let world = imported().await;
+    inspected(&world).await;
+    ok(&world, share()).await;
+    world.ec2.set_lag(std::time::Duration::from_secs(7200));
+    // It was shared long enough ago; the copy itself is new.
+    world.clock.advance(std::time::Duration::from_secs(7200));
+    ok(&world, copy()).await;
+    assert_eq!(ok(&world, observe()).await, next(Go::Wait));
+    world.clock.advance(std::time::Duration::from_secs(1000));
+    assert!(failure(&world, observe()).await.message.contains("is gone"));
+}
+
 #[tokio::test]
 async fn an_image_nobody_imported_is_not_found() {
     let failure = failure(&FakeWorld::new(), inspect(EXECUTION)).await;
@@ -532,3 +567,36 @@ async fn a_retried_inspection_begins_one_promotion() {
     assert_eq!(inspected(&world).await, Go::Copy);
     assert_eq!(world.promotion(), first);
 }
+
+/// Row 41: what arrived stays, and only what did not is brought again.
+#[tokio::test]
+async fn of_several_regions_only_the_one_that_failed_is_brought_again_from_the_nearest_that_has_it() {
+    let world = imported().await;
+    world.apply(2, &format!("{}{}", fakes::STAGES, OTHER_REGION));
+    let to = |stage: &str| PromoteImage { to: stage.parse().unwrap(), ..input() };
+    let began =
+        |execution: &str, stage: &str| Request::Inspect { execution: execution.into(), input: to(stage) };
+    // Ireland arrives.
+    let Answer::Inspected(first) = ok(&world, began("arn:ireland", "production")).await else { panic!() };
+    let step = |request: fn(DeploymentId) -> Request| request(first.promotion.clone());
+    ok(&world, step(|promotion| Request::Share { promotion })).await;
+    ok(&world, step(|promotion| Request::Copy { promotion, task: task() })).await;
+    let ireland = world.copy_record().unwrap().ami.unwrap();
+    world.ec2.end(&ireland, AmiState::Available);
+    ok(&world, step(|promotion| Request::Observe { promotion })).await;
+    ok(&world, step(|promotion| Request::Unshare { promotion })).await;
+    ok(&world, step(|promotion| Request::Record { promotion })).await;
+    // Frankfurt is copied from Ireland: within the account, so that nothing is shared.
+    let Answer::Inspected(second) = ok(&world, began("arn:frankfurt", "frankfurt")).await else { panic!() };
+    assert_eq!(second.next, Go::Copy);
+    world.ec2.take_calls();
+    ok(&world, Request::Share { promotion: second.promotion.clone() }).await;
+    assert!(world.ec2.take_calls().is_empty() && world.nothing_is_shared());
+    ok(&world, Request::Copy { promotion: second.promotion.clone(), task: task() }).await;
+    assert_eq!(world.owned_by(COPY_ACCOUNT), 2);
+    let Answer::Inspected(again) = ok(&world, began("arn:again", "production")).await else { panic!() };
+    assert_eq!(again.next, Go::Present, "what arrived is not brought again");
+}
+
+const OTHER_REGION: &str =
+    "[[stages]]\nname = \"frankfurt\"\naccount = \"222222222222\"\nregion = \"eu-central-1\"\n";

@@ -23,7 +23,7 @@ pub const SOURCE: &str = "ami-00000000000000001";
 pub const SOURCE_ACCOUNT: &str = "111111111111";
 pub const COPY_ACCOUNT: &str = "222222222222";
 
-const STAGES: &str = r#"
+pub const STAGES: &str = r#"
 [[stages]]
 name = "test"
 account = "111111111111"
@@ -127,7 +127,7 @@ impl FakeWorld {
         (1..).map_while(step).map(|step| step.note).collect()
     }
 
-    fn apply(&self, version: u32, text: &str) {
+    pub fn apply(&self, version: u32, text: &str) {
         self.records.put(&Config {
             config: ConfigKind::Stages,
             version: version.into(),

@@ -145,13 +145,16 @@ impl<T: Clone> Shelf<T> {
         }
     }
 
-    /// Every record as it is, or, to a stale read at `now`, as it was a moment ago.
-    pub(super) fn seen(&self, stale: bool, now: Timestamp) -> Vec<T> {
+    /// The wanted records as they are, or, to a stale read at `now`, as they were a moment ago.
+    pub(super) fn seen(&self, stale: bool, now: Timestamp, wanted: impl Fn(&T) -> bool) -> Vec<T> {
+        if !stale {
+            return self.iter().filter(|record| wanted(record)).cloned().collect();
+        }
         let ids: BTreeSet<&String> = self.now.keys().chain(self.past.keys()).collect();
         let seen = ids.into_iter().filter_map(|id| match self.past.get(id) {
-            Some((at, before)) if stale && now.duration_since(*at) < STALENESS => before.as_ref(),
+            Some((at, before)) if now.duration_since(*at) < STALENESS => before.as_ref(),
             _ => self.now.get(id),
         });
-        seen.cloned().collect()
+        seen.filter(|record| wanted(record)).cloned().collect()
     }
 }

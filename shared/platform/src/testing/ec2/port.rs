@@ -23,22 +23,26 @@ impl SimImages {
     }
 
     /// What `read` makes of what is held, as it is or, if the read is stale, as it was a moment ago.
-    fn see<T: Clone>(&self, call: &'static str, shelf: impl Fn(&Inner) -> &Shelf<T>) -> Vec<T> {
+    fn see<T: Clone>(
+        &self,
+        call: &'static str,
+        shelf: impl Fn(&Inner) -> &Shelf<T>,
+        wanted: impl Fn(&T) -> bool,
+    ) -> Vec<T> {
         let mut inner = self.cloud.0.borrow_mut();
         inner.settle();
         inner.calls.push(call);
         let stale = std::mem::take(&mut inner.reads_stale);
-        shelf(&inner).seen(stale, inner.clock.now())
+        shelf(&inner).seen(stale, inner.clock.now(), wanted)
     }
 
-    fn images(&self) -> Vec<Image> {
-        self.see("DescribeImages", |inner| &inner.images)
+    fn images(&self, wanted: impl Fn(&Image) -> bool) -> Vec<Image> {
+        self.see("DescribeImages", |inner| &inner.images, wanted)
     }
 
-    fn stored(&self) -> Vec<Stored> {
+    fn stored(&self, wanted: impl Fn(&Stored) -> bool) -> Vec<Stored> {
         let here = |stored: &Stored| stored.location.region == self.here.region;
-        let all = self.see("DescribeSnapshots", |inner| &inner.snapshots);
-        all.into_iter().filter(here).collect()
+        self.see("DescribeSnapshots", |inner| &inner.snapshots, |stored| here(stored) && wanted(stored))
     }
 
     fn sees(&self, image: &Image) -> bool {
@@ -209,29 +213,31 @@ impl Inner {
 
 impl Images for SimImages {
     async fn describe(&self, ami: &AmiId) -> Result<Option<Ami>, Failure> {
-        let found = self.images().into_iter().find(|image| image.ami.id == *ami);
+        let found = self.images(|image| image.ami.id == *ami).into_iter().next();
         Ok(found.filter(|image| self.sees(image)).map(|image| image.seen_by(&self.here.account)))
     }
 
     async fn owned(&self, image: &ImageName, version: &Version) -> Result<Vec<Ami>, Failure> {
-        let own = self.images().into_iter().filter(|found| found.location == self.here && self.sees(found));
-        Ok(own.map(|found| found.ami).filter(|ami| ami.is_tagged(image, version)).collect())
+        let tagged = |found: &Image| found.location == self.here && found.ami.is_tagged(image, version);
+        let own = self.images(tagged).into_iter().filter(|found| self.sees(found));
+        Ok(own.map(|found| found.ami).collect())
     }
 
     async fn snapshots(&self, ids: &BTreeSet<SnapshotId>) -> Result<Vec<Snapshot>, Failure> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let seen = self.stored().into_iter().filter(|found| self.reads(found)).map(|found| found.snapshot);
-        Ok(seen.filter(|snapshot| ids.contains(&snapshot.id)).collect())
+        let wanted = self.stored(|found| ids.contains(&found.snapshot.id));
+        let seen = wanted.into_iter().filter(|found| self.reads(found));
+        Ok(seen.map(|found| found.snapshot).collect())
     }
 
     async fn snapshots_of(&self, promotion: &DeploymentId) -> Result<BTreeSet<SnapshotId>, Failure> {
         let promotion = promotion.to_string();
-        let own = self.stored().into_iter().filter(|found| {
+        let own = self.stored(|found| {
             found.location == self.here && found.tags.get(TAG_DEPLOYMENT) == Some(&promotion)
         });
-        Ok(own.map(|found| found.snapshot.id).collect())
+        Ok(own.into_iter().map(|found| found.snapshot.id).collect())
     }
 
     async fn share(&self, ami: &AmiId, account: &AccountId) -> Result<(), Failure> {

@@ -1,0 +1,348 @@
+//! Many images to many places, in virtual time: how long it takes against what AWS's limits allow, and with how many
+//! calls. The handlers are the real ones; what the state machine does between them is done here, state by state.
+
+use super::fakes::{COPY_ACCOUNT, FakeWorld, SOURCE_ACCOUNT, location};
+use super::{Answer, Request, handle};
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use lockstep_domain::ids::{DeploymentId, ImageName};
+use lockstep_domain::payloads::Task;
+use lockstep_domain::payloads::image::Go;
+use lockstep_domain::payloads::inputs::PromoteImage;
+use lockstep_domain::records::Image;
+use lockstep_domain::traffic::COPIES_AT_ONCE;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::fmt::Write;
+use std::time::Duration;
+
+/// How many images, unless `LOCKSTEP_FLEET` says otherwise.
+const IMAGES: usize = 24;
+const REGIONS: [&str; 5] = ["eu-west-1", "eu-central-1", "us-east-1", "us-west-2", "ap-southeast-2"];
+
+/// AWS's own limit, as SimEc2 has it.
+const AWS_AT_ONCE: u64 = 20;
+
+/// How long a step takes, in milliseconds.
+const STEP_MS: i64 = 150;
+
+/// What AWS's buckets hold, and get each second, in each account and region.
+/// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>
+const BUCKETS: [(&str, f64, f64); 5] = [
+    ("CopyImage", 100.0, 1.0),
+    ("DescribeImages", 100.0, 20.0),
+    ("DescribeSnapshots", 100.0, 20.0),
+    ("ModifyImageAttribute", 100.0, 5.0),
+    ("ModifySnapshotAttribute", 100.0, 5.0),
+];
+
+/// The states of promote-image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    Inspect,
+    WaitToBegin,
+    Share,
+    Copy,
+    Observe,
+    Compare,
+    Unshare,
+    Record,
+}
+
+struct Run {
+    execution: String,
+    input: PromoteImage,
+    region: usize,
+    copy_seconds: u64,
+    state: State,
+    /// How often a state was entered, those that only choose included.
+    transitions: u32,
+    waits_for: Option<String>,
+    /// Counts the waits, so that the time-out of an old one is known.
+    waits: u32,
+}
+
+/// One bucket of one API in one account and region.
+struct Bucket {
+    tokens: f64,
+    at: Timestamp,
+}
+
+struct Fleet {
+    world: FakeWorld,
+    runs: Vec<Run>,
+    /// What happens next: when, which run, and, for a time-out, of which wait.
+    agenda: BinaryHeap<Reverse<(Timestamp, usize, Option<u32>)>>,
+    waiting: BTreeMap<String, usize>,
+    woken: usize,
+    buckets: BTreeMap<(&'static str, String), Bucket>,
+    calls: BTreeMap<&'static str, u64>,
+    throttled: u64,
+    done: usize,
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it says how large a test is, and is no setting of the product"
+)]
+fn images() -> usize {
+    std::env::var("LOCKSTEP_FLEET").map_or(IMAGES, |n| n.parse().unwrap())
+}
+
+fn stages() -> String {
+    let mut text = String::from(super::fakes::STAGES);
+    for region in REGIONS {
+        let _ = write!(
+            text,
+            "[[stages]]\nname = \"in-{region}\"\naccount = \"{COPY_ACCOUNT}\"\nregion = \"{region}\"\n"
+        );
+    }
+    text
+}
+
+impl Fleet {
+    async fn new() -> Self {
+        let world = FakeWorld::new();
+        world.apply(2, &stages());
+        let start = world.clock.now();
+        let mut fleet = Self {
+            world,
+            runs: Vec::new(),
+            agenda: BinaryHeap::new(),
+            waiting: BTreeMap::new(),
+            woken: 0,
+            buckets: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            throttled: 0,
+            done: 0,
+        };
+        for n in 0..images() {
+            let image: ImageName = format!("image-{n}").parse().unwrap();
+            let ami = fleet.world.ec2.register(&location(SOURCE_ACCOUNT));
+            let (version, stage) = ("1.0.0".parse().unwrap(), "ci".parse().unwrap());
+            handle(&fleet.world, Request::Import { ami, name: image.clone(), version, stage }).await.unwrap();
+            for (region, name) in REGIONS.iter().enumerate() {
+                let input = PromoteImage {
+                    image: image.clone(),
+                    version: "1.0.0".parse().unwrap(),
+                    to: format!("in-{name}").parse().unwrap(),
+                };
+                let run = fleet.runs.len();
+                fleet.runs.push(Run {
+                    execution: format!("arn:aws:states:eu-west-1:999999999999:execution:x:{run}"),
+                    input,
+                    region,
+                    // Three to nine minutes.
+                    copy_seconds: 180 + (n as u64 * 37 + region as u64 * 101) % 361,
+                    state: State::Inspect,
+                    transitions: 0,
+                    waits_for: None,
+                    waits: 0,
+                });
+                fleet.agenda.push(Reverse((start, run, None)));
+            }
+        }
+        fleet.world.ec2.take_calls();
+        fleet
+    }
+
+    /// Until nothing is left to do.
+    async fn run(&mut self) {
+        while self.done < self.runs.len() {
+            let next = self.agenda.peek().map(|Reverse((at, _, _))| *at);
+            let moment = self.world.ec2.next_moment();
+            let by_itself = moment.filter(|moment| next.is_none_or(|next| *moment <= next));
+            if let Some(moment) = by_itself {
+                self.world.clock.advance_to(moment);
+                self.tell_of_ended_copies();
+                continue;
+            }
+            let Reverse((at, run, timeout)) = self.agenda.pop().expect("somebody has something to do");
+            self.world.clock.advance_to(at);
+            match timeout {
+                None => self.step(run).await,
+                Some(wait) if self.runs[run].waits == wait && self.runs[run].waits_for.is_some() => {
+                    self.resume(run)
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn tell_of_ended_copies(&mut self) {
+        for event in self.world.ec2.take_events() {
+            let arn = event["resources"][0].as_str().unwrap().to_owned();
+            if let Some(run) = self.waiting.get(&arn).copied() {
+                self.resume(run);
+            }
+        }
+    }
+
+    /// The token of the state that waits is answered.
+    fn resume(&mut self, run: usize) {
+        let Some(key) = self.runs[run].waits_for.take() else { return };
+        self.waiting.remove(&key);
+        self.runs[run].state = match self.runs[run].state {
+            State::WaitToBegin => State::Inspect,
+            _ => State::Observe,
+        };
+        self.soon(run);
+    }
+
+    fn soon(&mut self, run: usize) {
+        let then = self.world.clock.now().checked_add(SignedDuration::from_millis(STEP_MS)).unwrap();
+        self.agenda.push(Reverse((then, run, None)));
+    }
+
+    async fn step(&mut self, run: usize) {
+        let (state, execution) = (self.runs[run].state, self.runs[run].execution.clone());
+        let promotion = DeploymentId::of_execution(&execution);
+        let task = Task {
+            token: execution.clone(),
+            execution: execution.clone(),
+            entered_at: self.world.clock.now(),
+            retry: 0,
+        };
+        let request = match state {
+            State::Inspect => Request::Inspect { execution, input: self.runs[run].input.clone() },
+            State::WaitToBegin => Request::Wait { promotion, task },
+            State::Share => Request::Share { promotion },
+            State::Copy => Request::Copy { promotion, task },
+            State::Observe => Request::Observe { promotion },
+            State::Compare => Request::Compare { promotion },
+            State::Unshare => Request::Unshare { promotion },
+            State::Record => Request::Record { promotion },
+        };
+        self.world.ec2.set_pace(Duration::from_secs(self.runs[run].copy_seconds));
+        let answer = handle(&self.world, request).await.unwrap();
+        self.count(run, state);
+        self.runs[run].transitions += 1;
+        let next = match answer {
+            Answer::Inspected(inspected) => Some(inspected.next),
+            Answer::Next(next) => Some(next.next),
+            _ => None,
+        };
+        // What is answered is chosen by.
+        self.runs[run].transitions += u32::from(next.is_some());
+        let following = match (state, next) {
+            (State::Inspect, Some(Go::Copy)) => State::Share,
+            (State::Inspect, Some(Go::Wait)) => State::WaitToBegin,
+            (State::Share, None) | (State::Observe, Some(Go::Wait)) => State::Copy,
+            (State::Observe, Some(Go::Compare)) => State::Compare,
+            (State::Compare, None) => State::Unshare,
+            (State::Unshare, None) => State::Record,
+            (State::WaitToBegin | State::Copy, None) => return self.wait(run),
+            (State::Record, None) => {
+                // `Done` is a state, too.
+                self.runs[run].transitions += 1;
+                self.done += 1;
+                return self.wake();
+            }
+            other => panic!("{other:?}"),
+        };
+        self.runs[run].state = following;
+        self.soon(run);
+        self.wake();
+    }
+
+    /// The run waits for what it registered last, for a quarter of an hour at most.
+    fn wait(&mut self, run: usize) {
+        let key = self.world.waits.registered.borrow().last().cloned().unwrap();
+        self.waiting.insert(key.clone(), run);
+        self.runs[run].waits_for = Some(key);
+        self.runs[run].waits += 1;
+        let timeout = self.world.clock.now().checked_add(900.seconds()).unwrap();
+        self.agenda.push(Reverse((timeout, run, Some(self.runs[run].waits))));
+        self.wake();
+    }
+
+    fn wake(&mut self) {
+        let woken: Vec<String> = self.world.waits.woken.borrow()[self.woken..].to_vec();
+        self.woken += woken.len();
+        for key in woken {
+            if let Some(run) = self.waiting.get(&key).copied() {
+                self.resume(run);
+            }
+        }
+    }
+
+    /// Charges the calls of a step to the buckets of the account and region in which they were made.
+    fn count(&mut self, run: usize, state: State) {
+        let target = format!("{COPY_ACCOUNT} {}", REGIONS[self.runs[run].region]);
+        let source = format!("{SOURCE_ACCOUNT} eu-west-1");
+        let mut looks = 0;
+        for call in self.world.ec2.take_calls() {
+            let place = match call {
+                "CopyImage" => &target,
+                "DescribeImages" => {
+                    looks += 1;
+                    // These look at the source first.
+                    let both = [State::Inspect, State::Compare].contains(&state);
+                    if both && looks == 1 { &source } else { &target }
+                }
+                _ => &source,
+            };
+            self.charge(call, place.clone());
+        }
+    }
+
+    fn charge(&mut self, call: &'static str, place: String) {
+        *self.calls.entry(call).or_default() += 1;
+        let now = self.world.clock.now();
+        let (_, burst, rate) =
+            *BUCKETS.iter().find(|(name, _, _)| *name == call).unwrap_or_else(|| panic!("{call}"));
+        let bucket = self.buckets.entry((call, place)).or_insert(Bucket { tokens: burst, at: now });
+        let passed = now.duration_since(bucket.at).as_millis() as f64 / 1000.0;
+        bucket.tokens = (bucket.tokens + passed * rate).min(burst) - 1.0;
+        bucket.at = now;
+        self.throttled += u64::from(bucket.tokens < 0.0);
+    }
+
+    /// The least time in which so many copies at once can be done, in seconds, in the fullest region.
+    fn bound(&self, at_once: u64) -> u64 {
+        let of = |region: usize| {
+            let seconds: u64 =
+                self.runs.iter().filter(|run| run.region == region).map(|run| run.copy_seconds).sum();
+            seconds.div_ceil(at_once)
+        };
+        (0..REGIONS.len()).map(of).max().unwrap()
+    }
+}
+
+/// Row 45 of the failure modes; at its full size with `LOCKSTEP_FLEET=200`.
+#[tokio::test]
+async fn many_images_reach_five_regions_within_the_limits_without_a_throttle() {
+    let mut fleet = Fleet::new().await;
+    let start = fleet.world.clock.now();
+    fleet.run().await;
+    let took = u64::try_from(fleet.world.clock.now().duration_since(start).as_secs()).unwrap();
+    let (ours, aws) = (fleet.bound(COPIES_AT_ONCE.into()), fleet.bound(AWS_AT_ONCE));
+    let copies = fleet.runs.len() as u64;
+    println!("{} images to {} regions: {copies} copies of three to nine minutes", images(), REGIONS.len());
+    println!(
+        "  makespan {took} s; the least at {COPIES_AT_ONCE} copies at once {ours} s, at AWS's {AWS_AT_ONCE} {aws} s"
+    );
+    println!("  throttled calls: {}", fleet.throttled);
+    for (call, times) in &fleet.calls {
+        println!("  {call}: {:.2} for each copy", *times as f64 / copies as f64);
+    }
+    let transitions: u32 = fleet.runs.iter().map(|run| run.transitions).sum();
+    let fewest = fleet.runs.iter().map(|run| run.transitions).min().unwrap();
+    println!(
+        "  states entered: {:.1} for each copy, {fewest} for one that need not wait",
+        f64::from(transitions) / copies as f64
+    );
+    assert_eq!(fleet.throttled, 0);
+    assert_eq!(fleet.calls["CopyImage"], copies, "nothing is copied twice");
+    assert!(fleet.world.nothing_is_shared());
+    // The longest copy may be the last that begins.
+    assert!(took < ours + 9 * 60, "{took} s, where {ours} s would do");
+    let tokens: BTreeSet<String> =
+        fleet.world.ec2.effects().into_iter().filter(|e| e.call == "CopyImage").map(|e| e.token).collect();
+    assert_eq!(tokens.len() as u64, copies);
+    for run in &fleet.runs {
+        let mut place = location(COPY_ACCOUNT);
+        place.region = REGIONS[run.region].parse().unwrap();
+        let key = Image::key_of(&run.input.image, &run.input.version, &place);
+        assert!(fleet.world.records.find::<Image>(&key).unwrap().is_usable());
+    }
+}
