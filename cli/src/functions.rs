@@ -11,8 +11,16 @@ use tokio::process::Command;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-/// Every function, by the name of its crate without `lockstep-`.
+/// Every function of the control plane, by the name of its crate without `lockstep-`.
 pub const NAMES: [&str; 8] = ["webhook", "package", "ledger", "resume", "sweep", "stack", "image", "verify"];
+
+/// The functions that components use by `${functions.<name>}`; the control plane itself runs none of them.
+pub const SHIPPED: [&str; 1] = ["elb-logs"];
+
+/// Every function that is built and uploaded.
+fn all() -> impl Iterator<Item = &'static str> {
+    NAMES.into_iter().chain(SHIPPED)
+}
 
 /// How the functions are built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -43,12 +51,12 @@ pub async fn build(
         // The functions alone, so that none carries a feature that only the command needs.
         Profile::Lambda => {
             command.args(["--profile", "lambda", "--target", LAMBDA_TARGET]);
-            for name in NAMES {
+            for name in all() {
                 command.args(["--package", &format!("lockstep-{name}")]);
             }
         }
     }
-    told(&format!("cargo build of {} functions", NAMES.len()));
+    told(&format!("cargo build of {} functions", all().count()));
     // Cargo's own messages (what it compiles, and what does not) go where errors go.
     let output = command
         .stdin(Stdio::null())
@@ -67,7 +75,7 @@ pub async fn build(
         return Err(Failure::new("the functions could not be built").next(hint));
     }
     let built = executables(&String::from_utf8_lossy(&output.stdout));
-    match NAMES.iter().find(|name| !built.contains_key(**name)) {
+    match all().find(|name| !built.contains_key(*name)) {
         None => Ok(built),
         Some(name) => Err(Failure::new(format!("cargo built no binary called lockstep-{name}"))),
     }
@@ -97,12 +105,11 @@ fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
 
 /// The binaries that lie in a folder: `lockstep-<function>` each.
 pub fn in_folder(folder: &Path) -> Result<BTreeMap<String, PathBuf>, Failure> {
-    NAMES
-        .iter()
+    all()
         .map(|name| {
             let path = folder.join(format!("lockstep-{name}"));
             if path.is_file() {
-                Ok(((*name).to_owned(), path))
+                Ok((name.to_owned(), path))
             } else {
                 Err(Failure::new(format!("{} does not exist", path.display()))
                     .next("build the functions first, or leave out --functions"))
@@ -136,12 +143,17 @@ impl Package {
         format!("functions/{function}/{}.zip", self.digest)
     }
 
-    /// The digest in the form of Lambda's `CodeSha256`: base64 of the SHA-256.
+    /// The digest in the form of Lambda's `CodeSha256`.
     pub fn code_sha256(&self) -> String {
-        use base64::Engine as _;
-        let bytes = hex::decode(self.digest.as_str()).unwrap_or_default();
-        base64::engine::general_purpose::STANDARD.encode(bytes)
+        code_sha256(&self.digest)
     }
+}
+
+/// The digest of a zip as Lambda writes it: base64 instead of hexadecimal digits.
+pub fn code_sha256(digest: &Digest) -> String {
+    use base64::Engine as _;
+    let bytes = hex::decode(digest.as_str()).unwrap_or_default();
+    base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
 /// The binary without its symbols, by the linker's companion `strip` where there is one: a dev binary is twice as large

@@ -4,7 +4,7 @@
 //! finds what the one before left, so that an installation that broke off is simply run again.
 
 use crate::failure::{Failure, at};
-use crate::functions::{Package, Profile};
+use crate::functions::{Package, Profile, SHIPPED};
 use crate::output::Output;
 use lockstep_domain::ids::{AccountId, Digest, Region};
 use lockstep_domain::stages::Path as Road;
@@ -47,6 +47,9 @@ const SHARED: [(&str, &str); 5] = [
 ];
 const PER_PATH: [(&str, &str); 3] =
     [("stack", "StackCodeKey"), ("image", "ImageCodeKey"), ("verify", "VerifyCodeKey")];
+
+/// The parameter for the keys of the functions that components may use.
+const SHIPPED_PARAMETER: &str = "ShippedFunctionKeys";
 
 /// The name of a path in templates.
 pub fn road(path: Road) -> &'static str {
@@ -231,13 +234,13 @@ impl<'a> Installation<'a> {
         let progress = self.output.progress("upload functions and state machines");
         let mut keys = BTreeMap::new();
         for (function, parameter) in SHARED.into_iter().chain(PER_PATH) {
-            let package = packages
-                .get(function)
-                .ok_or_else(|| Failure::new(format!("there is no binary of the function {function}")))?;
-            let key = package.key(function);
-            put_once(&bucket, &key, "application/zip", &package.zip).await?;
-            keys.insert(parameter, key);
+            keys.insert(parameter, put_function(&bucket, packages, function).await?);
         }
+        let mut shipped = Vec::new();
+        for function in SHIPPED {
+            shipped.push(put_function(&bucket, packages, function).await?);
+        }
+        keys.insert(SHIPPED_PARAMETER, shipped.join(","));
         for (machine, parameter) in DEFINITIONS {
             let text = self.read(&format!("statemachines/{machine}.asl.json"))?;
             let key = format!("statemachines/{machine}/{}.asl.json", Digest::of(text.as_bytes()));
@@ -264,6 +267,7 @@ impl<'a> Installation<'a> {
         let mut parameters = self.common(external_id, architecture);
         parameters.push(("ControlPlaneVersion", env!("CARGO_PKG_VERSION").to_owned()));
         let own = SHARED.iter().chain(&DEFINITIONS[..3]).map(|(_, parameter)| *parameter);
+        let own = own.chain([SHIPPED_PARAMETER]);
         parameters.extend(own.map(|parameter| (parameter, keys[parameter].clone())));
         let template = self.uploaded("infra/control-plane/template.yaml").await?;
         self.apply(self.aws, "lockstep-control-plane", template, &parameters).await
@@ -431,6 +435,20 @@ fn template_of(stack: &str) -> &'static str {
         "lockstep-delivery" | "lockstep-promotion" => "infra/control-plane/path.yaml",
         _ => "infra/control-plane/account.yaml",
     }
+}
+
+/// Puts the zip of a function into the bucket; answers its key.
+async fn put_function(
+    bucket: &Artifacts,
+    packages: &BTreeMap<String, Package>,
+    function: &str,
+) -> Result<String, Failure> {
+    let package = packages
+        .get(function)
+        .ok_or_else(|| Failure::new(format!("there is no binary of the function {function}")))?;
+    let key = package.key(function);
+    put_once(bucket, &key, "application/zip", &package.zip).await?;
+    Ok(key)
 }
 
 /// Equal bytes have equal keys: what is there need not be sent again.

@@ -4,11 +4,16 @@ Under ``AUTH=true`` ministack gives images an ARN with an account in it and take
 on change sets that are named by their ARN alone, for calls on ``*``. A policy that names resources as AWS wants them
 (``arn:aws:ec2:<region>::image/<id>``) would then be refused here and work there. The tags of the image or snapshot are
 added to the request's context, for conditions on ``aws:ResourceTag``.
+
+A call on a KMS key by its alias is a call on the key, and a grant's grantee is what ``kms:GranteePrincipal`` speaks of.
 """
 
+import json
+
 from ministack.core import iam_actions
-from ministack.core.responses import get_region
 from ministack.services import ec2
+
+from overlay import image_keys
 
 _extract_resource_arn = iam_actions.extract_resource_arn
 _request_tag_context = iam_actions.request_tag_context
@@ -44,12 +49,16 @@ def extract_resource_arn(service, method, path, headers, body, query_params, reg
         change_set = _one(query_params, "ChangeSetName")
         if change_set.startswith("arn:") and not _one(query_params, "StackName"):
             return change_set
+    if service == "kms" and _field(body, "KeyId").startswith("alias/"):
+        return image_keys.existing(_field(body, "KeyId")) or f"arn:aws:kms:{region}:{account_id}:key/none"
     return _extract_resource_arn(service, method, path, headers, body, query_params, region, account_id)
 
 
 def request_tag_context(service, iam_action, body, params):
-    """ministack's context, and the tags that the image or snapshot has."""
+    """ministack's context, and the tags that the image or snapshot has, or who gets a grant."""
     context = _request_tag_context(service, iam_action, body, params)
+    if iam_action == "kms:CreateGrant":
+        return {**(context or {}), "kms:granteeprincipal": _field(body, "GranteePrincipal")}
     found = _image_or_snapshot(params) if service == "ec2" else None
     if found is None:
         return context
@@ -62,6 +71,15 @@ def _image_or_snapshot(params):
     identifier = _one(params, field) if field else ""
     kind = kind or _TYPES.get(identifier[:4])
     return (kind, identifier) if kind and identifier else None
+
+
+def _field(body, name):
+    """A text of a JSON body; empty if it has none."""
+    try:
+        value = json.loads(body).get(name, "") if body else ""
+    except (ValueError, AttributeError):
+        return ""
+    return value if isinstance(value, str) else ""
 
 
 def _one(params, name):

@@ -70,6 +70,12 @@ def resolve(reference):
     return record["Arn"] if record else None
 
 
+def existing(reference):
+    """The ARN of the key a caller named, if there is one; none is made."""
+    record = _record(reference)
+    return record["Arn"] if record else None
+
+
 def is_managed(key_arn):
     """Whether the key is managed by AWS, and so never leaves its account."""
     record = _record(key_arn)

@@ -47,7 +47,9 @@ overlay_files![
     "stack_events.py",
     "stack_templates.py",
     "start.py",
+    "subscriptions.py",
     "task_tokens.py",
+    "volumes.py",
 ];
 
 /// Write the overlay under `state_dir` and return the folder to put on Python's path.

@@ -34,6 +34,16 @@ async fn images_and_snapshots_cross_accounts_under_the_rules_of_aws() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn images_are_told_of_as_the_emulator_itself_tells_of_them() {
+    the_suite_passes("second_opinion").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_of_a_template_grows_in_place_and_goes_with_its_stack() {
+    the_suite_passes("volumes").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn events_reach_other_accounts_and_can_be_lost_doubled_and_held() {
     the_suite_passes("events").await;
 }

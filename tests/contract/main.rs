@@ -4,6 +4,7 @@
 //! policies, PassRole, leading keys) is held here instead.
 
 mod checks;
+mod components;
 mod environment;
 mod expressions;
 mod failure_modes;

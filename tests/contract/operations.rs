@@ -46,7 +46,7 @@ fn binaries() -> &'static BTreeMap<String, PathBuf> {
 }
 
 /// The operations linked into a binary, as `service:Operation` in IAM's spelling.
-fn linked(function: &str) -> BTreeSet<String> {
+pub fn linked(function: &str) -> BTreeSet<String> {
     let path = binaries().get(function).unwrap_or_else(|| panic!("cargo built no lockstep-{function}"));
     let bytes = std::fs::read(path).unwrap();
     let file = object::File::parse(&*bytes).unwrap();

@@ -78,10 +78,10 @@ impl Role {
 pub fn roles(stacks: &[Stack]) -> BTreeMap<String, Role> {
     let mut roles = BTreeMap::new();
     for stack in stacks {
-        for (_, properties) in stack.resources("AWS::IAM::Role") {
+        for (id, properties) in stack.resources("AWS::IAM::Role") {
             let role = Role {
                 account: stack.account.clone(),
-                name: properties["RoleName"].as_str().expect("every role has a fixed name").to_owned(),
+                name: properties["RoleName"].as_str().map_or(format!("{}-{id}", stack.name), str::to_owned),
                 trust: statements(&properties["AssumeRolePolicyDocument"]),
                 statements: properties["Policies"]
                     .as_array()

@@ -2,7 +2,7 @@
 
 use lockstep_domain::template::Template;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The region of everything in these tests.
@@ -35,7 +35,7 @@ impl Stack {
             assert!(declared.contains_key(*name), "{text}\nlacks the parameter {name}");
         }
         let value = |name: &String, declaration: &Value| match given.get(name.as_str()) {
-            Some(text) if declaration["Type"] == "CommaDelimitedList" => {
+            Some(text) if is_list(&declaration["Type"]) => {
                 json!(text.split(',').collect::<Vec<_>>())
             }
             Some(text) => json!(text),
@@ -55,6 +55,11 @@ impl Stack {
             .collect()
     }
 
+    /// A parameter's value.
+    pub fn parameter(&self, name: &str) -> &Value {
+        &self.parameters[name]
+    }
+
     /// Every resource as it is written.
     pub fn written(&self) -> &Map<String, Value> {
         self.template["Resources"].as_object().unwrap()
@@ -62,9 +67,24 @@ impl Stack {
 
     fn holds(&self, condition: Option<&Value>) -> bool {
         let Some(name) = condition.and_then(Value::as_str) else { return true };
-        let sides = &self.template["Conditions"][name]["Fn::Equals"];
-        assert!(sides.is_array(), "{}: the condition {name} is no Fn::Equals", self.name);
-        self.resolve(&sides[0]) == self.resolve(&sides[1])
+        self.is_true(&self.template["Conditions"][name])
+    }
+
+    fn is_true(&self, rule: &Value) -> bool {
+        let (function, argument) = rule.as_object().and_then(|map| map.iter().next()).expect("a condition");
+        match function.as_str() {
+            "Fn::Equals" => self.resolve(&argument[0]) == self.resolve(&argument[1]),
+            "Fn::Not" => !self.is_true(&argument[0]),
+            "Fn::And" => argument.as_array().is_some_and(|rules| rules.iter().all(|rule| self.is_true(rule))),
+            "Condition" => self.holds(Some(argument)),
+            other => panic!("{}: a condition of {other}", self.name),
+        }
+    }
+
+    /// The outputs that this stack has.
+    pub fn outputs(&self) -> BTreeSet<String> {
+        let outputs = self.template["Outputs"].as_object().into_iter().flatten();
+        outputs.filter(|(_, o)| self.holds(o.get("Condition"))).map(|(name, _)| name.clone()).collect()
     }
 
     /// `value` with its functions replaced by what they give.
@@ -83,7 +103,9 @@ impl Stack {
     }
 
     fn each(&self, map: &Map<String, Value>) -> Value {
-        map.iter().map(|(key, value)| (key.clone(), self.resolve(value))).collect()
+        let resolved = map.iter().map(|(key, value)| (key.clone(), self.resolve(value)));
+        // AWS::NoValue leaves its property out.
+        resolved.filter(|(_, value)| !value.is_null()).collect()
     }
 
     fn call(&self, function: &str, argument: &Value) -> Value {
@@ -93,7 +115,19 @@ impl Stack {
                 Value::String(path) => self.attribute_at(path),
                 path => self.attribute(path[0].as_str().unwrap(), path[1].as_str().unwrap()),
             },
-            "Fn::Sub" => json!(self.substitute(argument.as_str().unwrap())),
+            "Fn::Sub" => match argument {
+                Value::Array(parts) => json!(self.substitute(parts[0].as_str().unwrap(), &parts[1])),
+                text => json!(self.substitute(text.as_str().unwrap(), &Value::Null)),
+            },
+            "Fn::Join" => {
+                let (between, items) = (argument[0].as_str().unwrap(), self.resolve(&argument[1]));
+                let items = items.as_array().unwrap().iter().map(|item| item.as_str().unwrap());
+                json!(items.collect::<Vec<_>>().join(between))
+            }
+            "Fn::Split" => {
+                let (between, text) = (argument[0].as_str().unwrap(), self.resolve(&argument[1]));
+                json!(text.as_str().unwrap().split(between).collect::<Vec<_>>())
+            }
             "Fn::If" => {
                 let branch = if self.holds(Some(&argument[0])) { 1 } else { 2 };
                 self.resolve(&argument[branch])
@@ -102,10 +136,16 @@ impl Stack {
         }
     }
 
-    fn substitute(&self, text: &str) -> String {
-        let reference = regex::Regex::new(r"\$\{([A-Za-z0-9:.]+)\}").unwrap();
+    fn substitute(&self, text: &str, own: &Value) -> String {
+        let reference = regex::Regex::new(r"\$\{(!?[A-Za-z0-9:._/\[\]@-]+)\}").unwrap();
         let value = |captures: &regex::Captures<'_>| {
             let name = &captures[1];
+            if let Some(literal) = name.strip_prefix('!') {
+                return format!("${{{literal}}}");
+            }
+            if let Some(value) = own.get(name) {
+                return self.resolve(value).as_str().unwrap().to_owned();
+            }
             let value = if name.contains('.') { self.attribute_at(name) } else { self.reference(name) };
             value.as_str().unwrap_or_else(|| panic!("{}: {name} is no text", self.name)).to_owned()
         };
@@ -178,6 +218,23 @@ impl Stack {
             "AWS::S3::Bucket" => format!("arn:aws:s3:::{name}"),
             "AWS::IAM::Role" => format!("arn:aws:iam::{}:role/{name}", self.account),
             "AWS::IAM::ManagedPolicy" => format!("arn:aws:iam::{}:policy/{name}", self.account),
+            "AWS::SQS::Queue" if attribute == "Arn" => format!("arn:aws:sqs:{here}:{name}"),
+            "AWS::SecretsManager::Secret" => {
+                return json!(format!("arn:aws:secretsmanager:{here}:secret:{name}"));
+            }
+            "AWS::ElasticLoadBalancingV2::LoadBalancer" if attribute == "DNSName" => {
+                return json!(format!("{}.elb.amazonaws.com", name.to_lowercase()));
+            }
+            // Whatever identifies what a policy does not speak of.
+            "AWS::AutoScaling::AutoScalingGroup"
+            | "AWS::EC2::LaunchTemplate"
+            | "AWS::EC2::SecurityGroup"
+            | "AWS::ElastiCache::ReplicationGroup"
+            | "AWS::ElasticLoadBalancingV2::LoadBalancer"
+            | "AWS::ElasticLoadBalancingV2::TargetGroup"
+            | "AWS::IAM::InstanceProfile"
+            | "AWS::OpenSearchService::Domain"
+            | "AWS::SQS::Queue" => return json!(format!("{name}-{attribute}")),
             kind => panic!("{}: what is {attribute} of a {kind}?", self.name),
         };
         assert_eq!(attribute, "Arn", "{}: {id} has another attribute than its ARN", self.name);
@@ -192,4 +249,9 @@ impl Stack {
             None => format!("arn:aws:events:{here}:rule/{name}"),
         }
     }
+}
+
+/// Whether a parameter of this type is a list.
+fn is_list(kind: &Value) -> bool {
+    kind.as_str().is_some_and(|kind| kind == "CommaDelimitedList" || kind.starts_with("List<"))
 }

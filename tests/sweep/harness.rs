@@ -11,6 +11,7 @@ use crate::wire::{Wire, Written};
 use jiff::Timestamp;
 use lockstep_domain::checks::{Admission, Peer};
 use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::function_code::FunctionCode;
 use lockstep_domain::hints::ended_operation;
 use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::payloads;
@@ -576,6 +577,15 @@ impl lockstep_stack::world::World for StackWorld<'_> {
 
     async fn empty_bucket(&self, _location: &Location, _session: &str, bucket: &str) -> Result<(), Failure> {
         unreachable!("no scenario has a throw-away stack with the bucket {bucket}")
+    }
+
+    async fn put_function(
+        &self,
+        _location: &Location,
+        _session: &str,
+        code: &FunctionCode,
+    ) -> Result<(), Failure> {
+        unreachable!("no scenario has a component with the function {code}")
     }
 
     async fn put_template(

@@ -11,6 +11,9 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(name = "demo")]
 struct Arguments {
+    /// Show another job: the log stack, deployed to ci and production, and logs of load balancers sent through it
+    #[arg(long)]
+    log_stack: bool,
     /// Leave the cloud running at the end
     #[arg(long)]
     keep: bool,
@@ -45,8 +48,12 @@ async fn demo(arguments: &Arguments, surroundings: &Surroundings) -> Result<(), 
     if arguments.keep {
         story.keep();
     }
+    let tell = async |story: &mut Story| match arguments.log_stack {
+        true => story.tell_log_stack().await,
+        false => story.tell().await,
+    };
     let told = tokio::select! {
-        told = story.tell() => told,
+        told = tell(&mut story) => told,
         _ = tokio::signal::ctrl_c() => Err(Failure::new("interrupted")),
     };
     if arguments.keep && told.is_ok() {

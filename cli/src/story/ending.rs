@@ -15,13 +15,18 @@ impl Story {
         self.say("");
         self.say("== which id each image has in each account (none is shared with anybody)");
         self.images().await?;
+        self.times();
+        Ok(())
+    }
+
+    /// How long each chapter took.
+    pub(super) fn times(&self) {
         self.say("");
         self.say("== how long it took");
         let seconds = self.facts.seconds.iter();
         self.output()
             .indented()
             .table(["step", "took"], seconds.map(|(title, seconds)| [title.clone(), duration(*seconds)]));
-        Ok(())
     }
 
     async fn images(&self) -> Result<(), Failure> {

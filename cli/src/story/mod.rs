@@ -1,8 +1,10 @@
 //! The main job of Lockstep, told from beginning to end on the local cloud: what `cargo demo` shows and what the
 //! end-to-end test asserts. Every command in it is run as it is printed, through the same entry as the binary's.
 
+mod broker;
 mod chapters;
 mod ending;
+mod log_stack;
 mod preparation;
 pub mod repository;
 
@@ -177,11 +179,16 @@ impl Story {
         Repository::at(self.work.join("logs"))
     }
 
-    /// The version that runs in a stage.
+    /// The version of the component of the story that runs in a stage.
     pub async fn version_in(&self, stage: &str) -> Result<Option<String>, Failure> {
+        self.version_of(COMPONENT, stage).await
+    }
+
+    /// The version of a component that runs in a stage.
+    pub async fn version_of(&self, component: &str, stage: &str) -> Result<Option<String>, Failure> {
         let stage: StageName = stage.parse().map_err(at("a stage"))?;
         let plane = self.plane().await?;
-        let key = lockstep_domain::records::Environment::key_of(&stage, COMPONENT);
+        let key = lockstep_domain::records::Environment::key_of(&stage, component);
         let found = plane.ledger.get::<lockstep_domain::records::Environment>(&key).await?;
         Ok(found.and_then(|found| found.record.deployed).map(|deployed| deployed.version.to_string()))
     }

@@ -50,13 +50,18 @@ impl Story {
     /// Stages, parameters, a base image, a subscribed repository.
     pub(super) async fn organisation(&mut self) -> Result<(), Failure> {
         let session = self.session()?;
-        self.write("stages.toml", &stages(&session)?)?;
-        self.type_in(&["stages", "apply", "stages.toml"], Exit::Done).await?;
-        self.write("parameters.toml", &parameters(&session)?)?;
-        self.type_in(&["parameters", "apply", "parameters.toml"], Exit::Done).await?;
+        self.configure(&session).await?;
         self.base_image("logstash-2.1.0", "logstash@2.1.0").await?;
         self.component(&session).await?;
         self.subscribe(&session).await
+    }
+
+    /// The stages of the organisation, and the parameters that serve every component.
+    pub(super) async fn configure(&self, session: &Session) -> Result<(), Failure> {
+        self.write("stages.toml", &stages(session)?)?;
+        self.type_in(&["stages", "apply", "stages.toml"], Exit::Done).await?;
+        self.write("parameters.toml", &parameters(session)?)?;
+        self.type_in(&["parameters", "apply", "parameters.toml"], Exit::Done).await.map(drop)
     }
 
     /// Registers an image in the development account and imports it.
@@ -75,13 +80,23 @@ impl Story {
         repository.copy(&self.surroundings.sources()?.join("infra/log-stack/broker"), "broker")?;
         // This organisation has no stage of that name.
         repository.remove("broker/parameters/staging.toml")?;
+        // Nor a cache yet: `demo --log-stack` has.
+        for (output, value) in [
+            ("Endpoint", "cache.acme.internal"),
+            ("Port", "6379"),
+            ("SecretArn", "arn:aws:secretsmanager:eu-west-1:222222222222:secret:logs-cache"),
+            ("ClientSecurityGroup", "sg-0123456789abcdef0"),
+        ] {
+            let reference = format!("${{outputs.logs-cache.{output}}}");
+            repository.replace("broker/parameters/default.toml", &reference, value)?;
+        }
         repository.commit("The broker of the log stack").await?;
         self.say("(a repository acme/logs with the component logs-broker in the folder broker/)");
         let check = ["check", "logs/broker", "--stages", "stages.toml", "--parameters", "parameters.toml"];
         self.type_in(&check, Exit::Done).await.map(drop)
     }
 
-    async fn subscribe(&self, session: &Session) -> Result<(), Failure> {
+    pub(super) async fn subscribe(&self, session: &Session) -> Result<(), Failure> {
         self.type_in(&["repositories", "add", REPOSITORY, "--branch", "main"], Exit::Done).await?;
         let token = Some(session.git_token.clone());
         self.type_with(&["secrets", "set", REPOSITORY, "token", "--stdin"], Exit::Done, token).await?;
@@ -143,25 +158,27 @@ fn parameters(session: &Session) -> Result<String, Failure> {
         let kept =
             session.kept(alias).ok_or_else(|| Failure::new(format!("account {alias} is not set up")))?;
         let output = |name: &str| kept.outputs.get(name).cloned().unwrap_or_default();
-        Ok::<_, Failure>((output("VpcId"), output("SubnetIds").replace(',', "\", \"")))
+        let list = |name: &str| output(name).replace(',', "\", \"");
+        Ok::<_, Failure>(format!(
+            "VpcId = \"{}\"\nSubnetIds = [\"{}\"]\nAvailabilityZones = [\"{}\"]\n",
+            output("VpcId"),
+            list("SubnetIds"),
+            list("AvailabilityZones")
+        ))
     };
-    let ((vpc, subnets), (production_vpc, production_subnets)) =
-        (network("development")?, network("production")?);
+    let (development, production) = (network("development")?, network("production")?);
     Ok(format!(
         r#"[default]
-VpcId = "{vpc}"
-SubnetIds = ["{subnets}"]
-ClientCidr = "10.0.0.0/8"
+{development}ClientCidr = "10.0.0.0/8"
+ReaderCidr = "10.0.0.0/8"
 
 [production]
-VpcId = "{production_vpc}"
-SubnetIds = ["{production_subnets}"]
-"#
+{production}"#
     ))
 }
 
 /// Makes the bare repository on the git host; answers its path.
-async fn created(session: &Session) -> Result<String, Failure> {
+pub(super) async fn created(session: &Session) -> Result<String, Failure> {
     // Repositories outlive the cloud; that of an earlier story has another history.
     let earlier = session.repositories.join("acme/logs.git");
     if earlier.exists() {

@@ -6,6 +6,7 @@ use crate::release::{self, Fate, Making};
 use crate::world::{self, Surroundings};
 use jiff::Timestamp;
 use lockstep_domain::error::{Failure, Problem};
+use lockstep_domain::function_code::lock_digest;
 use lockstep_domain::ids::ComponentName;
 use lockstep_domain::packaging::{BranchKind, Package, next_version, plan};
 use lockstep_domain::payloads::package::{Component, Request, Response};
@@ -133,10 +134,11 @@ impl<P: Ports> Run<'_, P> {
         })
     }
 
-    /// The version of this commit with these images: the one it has, or the next.
+    /// The version of this commit with these images and functions: the one it has, or the next.
     async fn version(&self, package: &Package) -> Result<Version, Failure> {
         let (component, of) = (&package.manifest.component.name, package.manifest.component.version);
-        let (commit, image_lock_digest) = (&self.request.commit, package.image_lock.digest());
+        let commit = &self.request.commit;
+        let image_lock_digest = lock_digest(&package.image_lock, &package.function_lock);
         let key = CommitVersion::key_of(component, commit, &image_lock_digest);
         if let Some(known) = self.ports.get::<CommitVersion>(&key).await?
             && release::serves(&known.version, self.branch)

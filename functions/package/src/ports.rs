@@ -2,6 +2,7 @@
 
 use crate::source::{Fetched, fetch};
 use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::function_code::FunctionLock;
 use lockstep_domain::ids::CommitSha;
 use lockstep_domain::records::{Key, Record, Repository};
 use lockstep_platform::artifacts::Artifacts;
@@ -29,6 +30,9 @@ pub trait Ports {
     /// Stores an artifact. Keys name their content: storing the same again changes nothing, and needs no undo.
     fn store(&self, key: &str, artifact: Vec<u8>) -> impl Future<Output = Result<(), Failure>>;
 
+    /// The functions that this installation ships for components.
+    fn shipped(&self) -> &FunctionLock;
+
     /// The record at `key`.
     fn get<T: Record>(&self, key: &Key) -> impl Future<Output = Result<Option<T>, Failure>>;
 
@@ -50,13 +54,14 @@ pub trait Ports {
 }
 
 /// The settings that [`Cloud::new`] reads.
-pub const SETTINGS: [Setting; 2] = [Setting::Table, Setting::Bucket];
+pub const SETTINGS: [Setting; 3] = [Setting::Table, Setting::Bucket, Setting::Functions];
 
 /// AWS, and the git hosts of the subscribed repositories.
 pub struct Cloud {
     hosts: GitHosts,
     ledger: Ledger,
     artifacts: Artifacts,
+    shipped: FunctionLock,
 }
 
 impl Cloud {
@@ -66,6 +71,7 @@ impl Cloud {
             hosts: GitHosts::new(aws),
             ledger: Ledger::new(aws, config.get(Setting::Table)?),
             artifacts: Artifacts::new(aws, config.get(Setting::Bucket)?),
+            shipped: FunctionLock::of_keys(config.get(Setting::Functions)?).map_err(Failure::bug)?,
         })
     }
 }
@@ -81,6 +87,10 @@ impl Ports for Cloud {
 
     async fn store(&self, key: &str, artifact: Vec<u8>) -> Result<(), Failure> {
         self.artifacts.put(key, "application/zip", artifact).await
+    }
+
+    fn shipped(&self) -> &FunctionLock {
+        &self.shipped
     }
 
     async fn get<T: Record>(&self, key: &Key) -> Result<Option<T>, Failure> {

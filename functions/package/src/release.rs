@@ -104,9 +104,8 @@ pub fn fate(
     arrived: bool,
 ) -> Fate {
     let Some(published) = &history.published else { return Fate::Build };
-    let same = published.source_digest == package.source_digest
-        && published.image_lock.digest() == package.image_lock.digest();
-    match (same, branch) {
+    // The artifact holds the folder and every lock: equal content, equal digest.
+    match (published.digest == package.digest, branch) {
         (false, _) => Fate::Build,
         (true, BranchKind::Default) if published.commit == *commit && !arrived => {
             Fate::DriveOn(published.version.clone())

@@ -3,6 +3,7 @@
 use crate::commit::Source;
 use crate::ports::Ports;
 use lockstep_domain::error::{Failure, Problem};
+use lockstep_domain::function_code::FunctionLock;
 use lockstep_domain::ids::{ComponentName, ImageName};
 use lockstep_domain::manifest::{self, Manifest};
 use lockstep_domain::packaging;
@@ -31,6 +32,8 @@ pub struct Surroundings {
     pub producers: BTreeMap<ComponentName, BTreeSet<String>>,
     /// What is known of the releases of this commit's components and of those they refer to.
     pub histories: BTreeMap<ComponentName, History>,
+    /// The functions that this installation ships for components.
+    pub functions: FunctionLock,
 }
 
 /// What matters of a component's releases.
@@ -50,6 +53,7 @@ impl Surroundings {
             organisation: Some(&self.organisation),
             images: Some(&self.images),
             producers: Some(&self.producers),
+            functions: Some(&self.functions),
         }
     }
 
@@ -76,7 +80,8 @@ pub async fn load(ports: &impl Ports, sources: &[Source]) -> Result<Surroundings
         histories.insert(name.clone(), history(ports.newest(&pk, prefix, RELEASES_MAX).await?));
     }
     let producers = producers(&sketches, &histories);
-    Ok(Surroundings { stages, organisation, images, producers, histories })
+    let functions = ports.shipped().clone();
+    Ok(Surroundings { stages, organisation, images, producers, histories, functions })
 }
 
 async fn newest_config(ports: &impl Ports, kind: ConfigKind) -> Result<Option<Config>, Failure> {

@@ -5,6 +5,7 @@ use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use lockstep_domain::archive::{Limits, unpack};
 use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::function_code::FunctionLock;
 use lockstep_domain::ids::{CommitSha, Digest};
 use lockstep_domain::images::ImageVersionState;
 use lockstep_domain::payloads::package::{Component, Outcome, Request, Response};
@@ -45,6 +46,7 @@ struct World {
     records: RefCell<BTreeMap<Key, Value>>,
     objects: RefCell<BTreeMap<String, Vec<u8>>>,
     tarballs: RefCell<BTreeMap<CommitSha, Vec<u8>>>,
+    shipped: FunctionLock,
     /// What every branch points to, or why the host does not say.
     head: RefCell<Result<Option<CommitSha>, Failure>>,
     /// How many writes are still allowed before one breaks off, once, after it had its effect.
@@ -57,6 +59,7 @@ impl World {
             records: RefCell::default(),
             objects: RefCell::default(),
             tarballs: RefCell::default(),
+            shipped: shipped("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
             head: RefCell::new(Err(Failure::new(FailureKind::Transient, "nobody should ask"))),
             writes_left: Cell::new(None),
         };
@@ -181,6 +184,10 @@ impl Ports for World {
         self.written()
     }
 
+    fn shipped(&self) -> &FunctionLock {
+        &self.shipped
+    }
+
     async fn get<T: Record>(&self, key: &Key) -> Result<Option<T>, Failure> {
         Ok(self.records.borrow().get(key).map(|value| serde_json::from_value(value.clone()).unwrap()))
     }
@@ -207,6 +214,11 @@ impl Ports for World {
 fn only(response: Response) -> Component {
     let [component] = response.components.try_into().unwrap();
     component
+}
+
+/// An installation that ships one function with this code.
+fn shipped(digest: &str) -> FunctionLock {
+    FunctionLock::of_keys(&format!("functions/elb-logs/{digest}.zip")).unwrap()
 }
 
 fn image(version: &str) -> ImageVersion {
@@ -371,6 +383,19 @@ async fn a_changed_file_or_a_new_image_is_a_new_release() {
     world.put(&image("2.1.37"));
     let patched = world.main(NEXT).await;
     assert_eq!((patched.outcome, patched.version.as_str()), (Outcome::Packaged, "2.1.2"));
+}
+
+#[tokio::test]
+async fn other_code_of_a_function_is_a_new_release_without_a_commit() {
+    let mut world = World::new();
+    world.holds(COMMIT, &component("logs", "elb-logs", "Size = \"${functions.elb-logs}\"\n"));
+    assert_eq!(world.main(COMMIT).await.version, "2.1.0");
+    world.publish("2.1.0");
+    world.prove("2.1.0");
+    assert_eq!(world.main(COMMIT).await.outcome, Outcome::Unchanged);
+    world.shipped = shipped("ffffc44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    let again = world.main(COMMIT).await;
+    assert_eq!((again.outcome, again.version.as_str()), (Outcome::Packaged, "2.1.1"));
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use lockstep_domain::drift::{Drift, DriftStatus, Examined};
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::exports;
+use lockstep_domain::function_code::FunctionCode;
 use lockstep_domain::guard::{self, Beneath, Change, Proposed};
 use lockstep_domain::ids::{DeploymentId, Digest, LogicalId};
 use lockstep_domain::packaging::Contents;
@@ -250,6 +251,9 @@ async fn create<W: World>(
     let digest = deployment.template_digest.as_ref();
     let digest = digest.ok_or_else(|| Failure::bug("a change set is wanted before the plan"))?;
     let text = template::text(wish.contents, wish.stage);
+    for code in functions_in_use(deployment, wish.contents) {
+        world.put_function(&deployment.location, &loaded.session(), code).await?;
+    }
     let url =
         world.put_template(&deployment.location, &loaded.session(), &template::key(digest), text).await?;
     note(world, loaded.id(), &format!("making the change set {name} (attempt {attempt})")).await?;
@@ -269,6 +273,15 @@ async fn create<W: World>(
     };
     // If one of that name exists, it is ours: the name is a hash of this deployment and attempt.
     stacks.create_change_set(&wanted).await.map(drop)
+}
+
+/// The functions of Lockstep whose code a parameter of this deployment names.
+fn functions_in_use<'a>(
+    deployment: &'a Deployment,
+    contents: &'a Contents,
+) -> impl Iterator<Item = &'a FunctionCode> {
+    let named = |code: &&FunctionCode| deployment.parameters.values().any(|value| *value == code.to_string());
+    contents.function_lock.0.values().filter(named)
 }
 
 /// What a change set is made from, so that one that was made from something else is recognised.

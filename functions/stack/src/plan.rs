@@ -8,7 +8,7 @@ use crate::world::World;
 use jiff::Timestamp;
 use lockstep_domain::error::{Failure, FailureKind, Problem};
 use lockstep_domain::gate;
-use lockstep_domain::ids::{AmiId, DeploymentId, Digest, LogicalId};
+use lockstep_domain::ids::{AmiId, DeploymentId, Digest, FunctionName, LogicalId};
 use lockstep_domain::packaging::Contents;
 use lockstep_domain::parameters::{
     self, Layer, Layers, OrganisationParameters, OutputName, Request, ResolvedParameters,
@@ -233,6 +233,7 @@ async fn resolve<W: World>(
     let output = |name: &OutputName| {
         outputs.get(name).cloned().unwrap_or_else(|| Err("it was not asked for".to_owned()))
     };
+    let function = |name: &FunctionName| contents.function_lock.code(name).map(ToString::to_string);
     let request = Request {
         template_file: contents.manifest.component.template.as_str(),
         parameters: contents.template.parameters(),
@@ -243,6 +244,7 @@ async fn resolve<W: World>(
         version: &release.version,
         commit: &release.commit,
         outputs: &output,
+        functions: &function,
         images: &images,
     };
     parameters::resolve(&request).map_err(|problems| rejected(&problems))

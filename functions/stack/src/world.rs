@@ -3,6 +3,8 @@
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use lockstep_domain::error::Failure;
+use lockstep_domain::function_code::{FunctionCode, MAX_ZIP_BYTES};
+use lockstep_domain::ids::Digest;
 use lockstep_domain::records::Location;
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
@@ -55,6 +57,16 @@ pub trait World {
     /// Empties a bucket of a throw-away stack at `location`. Nothing undoes it; it may be gone.
     async fn empty_bucket(&self, location: &Location, session: &str, bucket: &str) -> Result<(), Failure>;
 
+    /// Puts the code of a function of Lockstep where CloudFormation at `location` can read it: the zip that was pinned,
+    /// byte for byte, under the key it has in the control plane's bucket. Doing it again changes nothing, and needs no
+    /// undo.
+    async fn put_function(
+        &self,
+        location: &Location,
+        session: &str,
+        code: &FunctionCode,
+    ) -> Result<(), Failure>;
+
     /// Puts a template where CloudFormation at `location` can read it, and says where that is. The key is the
     /// template's digest, so that doing it again changes nothing, and needs no undo.
     async fn put_template(
@@ -90,6 +102,12 @@ impl Cloud {
             artifacts: Artifacts::new(aws, config.get(Setting::Bucket)?),
             external_id: config.get(Setting::ExternalId)?.to_owned(),
         })
+    }
+
+    /// The target account's own bucket, from which alone CloudFormation there reads.
+    async fn bucket(&self, location: &Location, session: &str) -> Result<Artifacts, Failure> {
+        let name = format!("lockstep-artifacts-{}-{}", location.account, location.region);
+        Ok(Artifacts::new(&self.deployer(location, session).await?, &name))
     }
 
     async fn deployer(&self, location: &Location, session: &str) -> Result<Aws, Failure> {
@@ -134,6 +152,20 @@ impl World for Cloud {
         buckets::empty(&self.deployer(location, session).await?, bucket).await
     }
 
+    async fn put_function(
+        &self,
+        location: &Location,
+        session: &str,
+        code: &FunctionCode,
+    ) -> Result<(), Failure> {
+        let key = code.to_string();
+        let zip = self.artifacts.get(&key, MAX_ZIP_BYTES).await?;
+        if Digest::of(&zip) != code.digest {
+            return Err(Failure::rejected(format!("{key} does not hold what it is named after")));
+        }
+        self.bucket(location, session).await?.put_new(&key, "application/zip", zip).await
+    }
+
     async fn put_template(
         &self,
         location: &Location,
@@ -141,8 +173,7 @@ impl World for Cloud {
         key: &str,
         text: String,
     ) -> Result<String, Failure> {
-        let bucket = format!("lockstep-artifacts-{}-{}", location.account, location.region);
-        let bucket = Artifacts::new(&self.deployer(location, session).await?, &bucket);
+        let bucket = self.bucket(location, session).await?;
         bucket.put(key, "application/octet-stream", text.into_bytes()).await?;
         Ok(bucket.template_url(key))
     }

@@ -5,7 +5,7 @@ import json
 import sys
 import zipfile
 
-from overlay.tests.support import DEVELOPMENT, REGION, CloudTest, client, control, role, unique
+from overlay.tests.support import DEVELOPMENT, REGION, CloudTest, client, control, eventually, role, unique
 
 # The runtime API in a few lines: next event, call, answer, for ever.
 _BOOTSTRAP = """#!{python}
@@ -73,3 +73,34 @@ class Functions(CloudTest):
         reply = client("lambda", DEVELOPMENT).invoke(FunctionName=name, Payload=b'{"fail": true}')
         self.assertEqual(reply["FunctionError"], "Unhandled")
         self.assertEqual(json.loads(reply["Payload"].read())["errorType"], "Terminal")
+
+    def test_a_queue_feeds_a_function_as_often_at_once_as_a_parameter_says(self):
+        function = self.function()
+        stack = self.stack(
+            {
+                "Parameters": {"AtOnce": {"Type": "Number"}},
+                "Resources": {
+                    "Queue": {"Type": "AWS::SQS::Queue"},
+                    "Subscription": {
+                        "Type": "AWS::Lambda::EventSourceMapping",
+                        "Properties": {
+                            "EventSourceArn": {"Fn::GetAtt": ["Queue", "Arn"]},
+                            "FunctionName": function,
+                            "BatchSize": 1,
+                            "ScalingConfig": {"MaximumConcurrency": {"Ref": "AtOnce"}},
+                        },
+                    },
+                },
+                "Outputs": {"Url": {"Value": {"Ref": "Queue"}}},
+            },
+            parameters={"AtOnce": "2"},
+        )
+        sqs, url = client("sqs", DEVELOPMENT), stack["Outputs"][0]["OutputValue"]
+        sqs.send_message(QueueUrl=url, MessageBody="{}")
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+
+        def empty():
+            found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+            return all(found[name] == "0" for name in names)
+
+        eventually(empty, "the message was taken and deleted")

@@ -1,5 +1,7 @@
 """EC2 images and snapshots across accounts, with AWS's rules."""
 
+import json
+
 from overlay.tests.support import (
     DEVELOPMENT,
     PRODUCTION,
@@ -380,3 +382,30 @@ class Images(CloudTest):
         self.owner.enable_image_deregistration_protection(ImageId=cooling, WithCooldown=True)
         self.owner.disable_image_deregistration_protection(ImageId=cooling)
         self.refused("OperationNotPermitted", self.owner.deregister_image, ImageId=cooling)
+
+    def test_a_policy_names_a_key_that_is_called_by_its_alias_and_whom_it_may_be_granted_to(self):
+        key, owner, name = self.key(), client("kms", DEVELOPMENT), unique("user")
+        alias = f"alias/{unique('key')}"
+        owner.create_alias(AliasName=alias, TargetKeyId=key)
+        wanted = f"arn:aws:iam::{PRODUCTION}:role/wanted"
+        statements = [
+            {"Effect": "Allow", "Action": "kms:DescribeKey", "Resource": key},
+            {
+                "Effect": "Allow",
+                "Action": "kms:CreateGrant",
+                "Resource": key,
+                "Condition": {"StringLike": {"kms:GranteePrincipal": "arn:aws:iam::*:role/wanted"}},
+            },
+        ]
+        iam = client("iam", DEVELOPMENT)
+        iam.create_user(UserName=name)
+        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        iam.put_user_policy(UserName=name, PolicyName="it", PolicyDocument=document)
+        pair = iam.create_access_key(UserName=name)["AccessKey"]
+        person = client("kms", DEVELOPMENT, key=pair["AccessKeyId"], secret=pair["SecretAccessKey"])
+        self.assertEqual(person.describe_key(KeyId=alias)["KeyMetadata"]["Arn"], key)
+        self.refused("AccessDeniedException", person.describe_key, KeyId="alias/none")
+        grant = {"KeyId": key, "Operations": ["Decrypt"]}
+        person.create_grant(GranteePrincipal=wanted, **grant)
+        other = wanted.replace("wanted", "other")
+        self.refused("AccessDeniedException", person.create_grant, GranteePrincipal=other, **grant)

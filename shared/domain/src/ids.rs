@@ -133,6 +133,12 @@ id! {
 }
 
 id! {
+    /// A function that Lockstep ships for components, such as `elb-logs`.
+    FunctionName, "a function's name (lower-case letters, digits and single hyphens, at most 40, starting with a letter)",
+    |v| is_slug(v, 40)
+}
+
+id! {
     /// A subscribed repository, `github.<owner>.<name>`: the last part of its webhook URL and of its secrets' names.
     RepositoryId, "a repository id (github.<owner>.<name>)",
     is_repository_id

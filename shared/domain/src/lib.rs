@@ -13,6 +13,7 @@ pub mod drift;
 pub mod environment;
 pub mod error;
 pub mod exports;
+pub mod function_code;
 pub mod gate;
 pub mod guard;
 pub mod hints;

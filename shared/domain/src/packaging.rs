@@ -10,6 +10,7 @@ mod versions;
 use crate::archive::{Files, Limits, pack, unpack};
 use crate::credentials::find_credentials;
 use crate::error::{Failure, Problem};
+use crate::function_code::FunctionLock;
 use crate::ids::{ComponentName, Digest};
 use crate::images::ImageLock;
 use crate::manifest::{self, Lines, Manifest};
@@ -24,6 +25,10 @@ pub use versions::{BranchKind, next_version};
 
 /// The image lock's name in an artifact; no component may have a file of this name at its top.
 pub const IMAGE_LOCK_FILE: &str = "image-lock.json";
+
+/// The function lock's name in an artifact, which only a release that uses functions of Lockstep has; reserved like the
+/// image lock's.
+pub const FUNCTION_LOCK_FILE: &str = "function-lock.json";
 
 /// The most bytes a component's files may have together. A component is text; binaries belong into images and
 /// registries.
@@ -41,6 +46,8 @@ pub struct World<'a> {
     pub images: Option<&'a [ImageVersion]>,
     /// The outputs that other components declare in their newest release, or in the same commit.
     pub producers: Option<&'a BTreeMap<ComponentName, BTreeSet<String>>>,
+    /// The functions that the installation ships for components.
+    pub functions: Option<&'a FunctionLock>,
 }
 
 /// A release in the making: all of it but its version.
@@ -52,7 +59,9 @@ pub struct Package {
     pub template: Template,
     /// Every image, pinned; empty if the image versions are unknown.
     pub image_lock: ImageLock,
-    /// The zip of the folder and of the image lock: equal content, equal bytes.
+    /// Every function of Lockstep that a value refers to, pinned; empty if what is shipped is unknown.
+    pub function_lock: FunctionLock,
+    /// The zip of the folder and of the locks: equal content, equal bytes.
     pub artifact: Vec<u8>,
     /// The digest of the artifact, which evidence names.
     pub digest: Digest,
@@ -83,6 +92,8 @@ pub struct Contents {
     pub layers: ComponentParameters,
     /// Every image, pinned.
     pub image_lock: ImageLock,
+    /// Every function of Lockstep that a value refers to, pinned.
+    pub function_lock: FunctionLock,
 }
 
 /// The folders of a repository's `files` that hold a component, by path; `""` is the repository itself. A component
@@ -143,14 +154,20 @@ pub fn open_release(release: &Release, artifact: &[u8]) -> Result<Contents, Fail
 pub fn open(artifact: &[u8]) -> Result<Contents, Vec<Problem>> {
     let mut files = unpack(artifact, &Limits::DEFAULT)
         .map_err(|error| vec![Problem::at("", None, format!("the artifact cannot be read: {error}"))])?;
+    let unreadable = |file: &str, error: serde_json::Error| {
+        vec![Problem::at(file, None, format!("cannot be read: {error}"))]
+    };
     let lock = files.remove(IMAGE_LOCK_FILE).unwrap_or_default();
-    let image_lock = serde_json::from_slice(&lock)
-        .map_err(|error| vec![Problem::at(IMAGE_LOCK_FILE, None, format!("cannot be read: {error}"))])?;
+    let image_lock = serde_json::from_slice(&lock).map_err(|error| unreadable(IMAGE_LOCK_FILE, error))?;
+    let function_lock = match files.remove(FUNCTION_LOCK_FILE) {
+        Some(lock) => serde_json::from_slice(&lock).map_err(|error| unreadable(FUNCTION_LOCK_FILE, error))?,
+        None => FunctionLock::default(),
+    };
     let world = World::default();
     let mut planner = Planner { files: &files, world: &world, problems: Vec::new(), unchecked: Vec::new() };
     match planner.source() {
         Some(Source { manifest, template: Some(template), layers: Some(layers), .. }) => {
-            Ok(Contents { manifest, template, layers, image_lock })
+            Ok(Contents { manifest, template, layers, image_lock, function_lock })
         }
         _ => Err(planner.problems),
     }
@@ -181,7 +198,8 @@ impl<'a> Planner<'a> {
         let image_lock = self.image_lock(&manifest, &lines);
         let layers = layers?;
         self.judge_values(&manifest, &template, &layers);
-        self.build(manifest, template, layers, image_lock)
+        let function_lock = self.function_lock(&template, &layers);
+        self.build(manifest, template, layers, image_lock, function_lock)
     }
 
     fn source(&mut self) -> Option<Source> {
@@ -224,9 +242,11 @@ impl<'a> Planner<'a> {
                 self.problems.push(Problem::at(path.clone(), None, message));
             }
         }
-        if self.files.contains_key(IMAGE_LOCK_FILE) {
-            let message = "is a name that Lockstep uses in the release; rename this file";
-            self.problems.push(Problem::at(IMAGE_LOCK_FILE, None, message));
+        for reserved in [IMAGE_LOCK_FILE, FUNCTION_LOCK_FILE] {
+            if self.files.contains_key(reserved) {
+                let message = "is a name that Lockstep uses in the release; rename this file";
+                self.problems.push(Problem::at(reserved, None, message));
+            }
         }
     }
 
@@ -236,6 +256,7 @@ impl<'a> Planner<'a> {
         template: Template,
         layers: ComponentParameters,
         image_lock: ImageLock,
+        function_lock: FunctionLock,
     ) -> Option<Package> {
         if !self.problems.is_empty() {
             return None;
@@ -243,6 +264,9 @@ impl<'a> Planner<'a> {
         let source = self.packed(self.files)?;
         let mut files = self.files.clone();
         files.insert(IMAGE_LOCK_FILE.to_owned(), image_lock.to_json().into_bytes());
+        if !function_lock.is_empty() {
+            files.insert(FUNCTION_LOCK_FILE.to_owned(), function_lock.to_json().into_bytes());
+        }
         let artifact = self.packed(&files)?;
         let test_template = template.throw_away();
         if test_template.len() > TEMPLATE_BYTES_MAX {
@@ -262,6 +286,7 @@ impl<'a> Planner<'a> {
             manifest,
             template,
             image_lock,
+            function_lock,
             artifact,
             test_template,
             layers,

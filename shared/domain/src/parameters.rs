@@ -6,7 +6,8 @@
 //!
 //! A value is text, a whole number, true or false, or an array of texts (joined with commas, as CloudFormation's lists
 //! are written). It may use `${stage}`, `${account}`, `${region}`, `${version}`, `${commit}`,
-//! `${stages.<name>.account}`, `${stages.<name>.region}` and `${outputs.<component>.<Output>}`; `$${` is a plain `${`.
+//! `${stages.<name>.account}`, `${stages.<name>.region}`, `${outputs.<component>.<Output>}` and `${functions.<name>}`, the
+//! key of the code of a function that Lockstep ships; `$${` is a plain `${`.
 //! With `${version}` or `${commit}` every release has other parameters than the one before, so that none is ever found
 //! to be "no changes": use them only where that is meant.
 
@@ -26,7 +27,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 pub use interpolation::OutputName;
-pub use resolve::{Provenance, Request, ResolvedParameters, references, resolve};
+pub use resolve::{Provenance, Request, ResolvedParameters, functions, references, resolve};
 pub(crate) use resolve::{misplaced_in, missing, rehearse};
 
 /// The folder of a component's parameter files.

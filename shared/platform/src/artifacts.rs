@@ -71,6 +71,16 @@ impl Artifacts {
         sent.map(drop).map_err(|error| failure("PutObject", &self.subject(key), &error))
     }
 
+    /// Stores `bytes` at `key` unless an object is there, which then has the same content, keys being content-addressed.
+    /// Other than [`Artifacts::exists`] it needs no permission to list or to read.
+    pub async fn put_new(&self, key: &str, content_type: &str, bytes: Vec<u8>) -> Result<(), Failure> {
+        let request = self.client().put_object().bucket(&self.bucket).key(key).content_type(content_type);
+        match request.if_none_match("*").body(ByteStream::from(bytes)).send().await {
+            Err(error) if code(&error) == Some("PreconditionFailed") => Ok(()),
+            sent => sent.map(drop).map_err(|error| failure("PutObject", &self.subject(key), &error)),
+        }
+    }
+
     /// Whether there is an object at `key`.
     ///
     /// S3 tells absence only to who may list the bucket; to others it is `AccessDenied`, which is not absence.

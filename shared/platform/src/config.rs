@@ -19,6 +19,8 @@ pub enum Setting {
     ReleaseArn,
     /// The ARN of the `teardown` state machine of the delivery path.
     TeardownArn,
+    /// The keys of the code of the functions that are shipped for components, with commas between them.
+    Functions,
     /// The broker that logs go to, as a URL ([`lockstep_domain::shipping::Target`]).
     Output,
     /// The certificate (PEM) of the authority that the broker's certificate must chain to, if it is no public one.
@@ -41,13 +43,14 @@ pub enum Setting {
 
 impl Setting {
     /// Every setting of the control plane, for tests that tie the templates to this enum.
-    pub const ALL: [Setting; 6] = [
+    pub const ALL: [Setting; 7] = [
         Self::Table,
         Self::Bucket,
         Self::ExternalId,
         Self::ResumeFunction,
         Self::ReleaseArn,
         Self::TeardownArn,
+        Self::Functions,
     ];
 
     /// The settings of functions that ship logs, which components of the log stack give them.
@@ -72,6 +75,7 @@ impl Setting {
             Self::ResumeFunction => "LOCKSTEP_RESUME_FUNCTION",
             Self::ReleaseArn => "LOCKSTEP_RELEASE_ARN",
             Self::TeardownArn => "LOCKSTEP_TEARDOWN_ARN",
+            Self::Functions => "LOCKSTEP_FUNCTIONS",
             Self::Output => "LOCKSTEP_OUTPUT",
             Self::OutputAuthority => "LOCKSTEP_OUTPUT_CA",
             Self::QueueUrl => "LOCKSTEP_QUEUE_URL",
@@ -196,7 +200,7 @@ mod tests {
         assert_eq!(
             error.message,
             "the function's environment lacks LOCKSTEP_BUCKET, LOCKSTEP_EXTERNAL_ID, LOCKSTEP_RESUME_FUNCTION, \
-             LOCKSTEP_RELEASE_ARN, LOCKSTEP_TEARDOWN_ARN"
+             LOCKSTEP_RELEASE_ARN, LOCKSTEP_TEARDOWN_ARN, LOCKSTEP_FUNCTIONS"
         );
     }
 

@@ -4,7 +4,7 @@ mod fakes;
 mod recovery;
 
 use super::*;
-use fakes::{FakeWorld, failed_event};
+use fakes::{FakeWorld, SHIPPED, failed_event};
 use lockstep_domain::error::FailureKind;
 use lockstep_domain::guard::{Danger, Proposed};
 use lockstep_domain::ids::DeploymentId;
@@ -426,6 +426,25 @@ async fn an_output_of_another_component_is_read_from_its_stack() {
     world.cloud.set_output("ci-network", "Size", "9");
     go(&world, plan(&world.id())).await;
     assert_eq!(world.deployment().parameters["Size"], "9");
+}
+
+#[tokio::test]
+async fn the_code_of_a_function_goes_where_the_release_goes_before_the_change_set_names_it() {
+    let world = FakeWorld::with_function("ci");
+    deploy(&world).await;
+    assert_eq!(world.deployment().parameters["Size"], SHIPPED);
+    assert_eq!(*world.carried.borrow(), [format!("{SHIPPED} to 111111111111")]);
+    let other = FakeWorld::new("ci");
+    deploy(&other).await;
+    assert!(other.carried.borrow().is_empty());
+}
+
+#[tokio::test]
+async fn a_function_that_no_value_names_any_more_is_not_carried() {
+    let world = FakeWorld::with_function("ci");
+    world.change_deployment(|d| drop(d.overrides.insert("Size".into(), "9".into())));
+    deploy(&world).await;
+    assert!(world.carried.borrow().is_empty());
 }
 
 fn destroy(stage: &str) -> Request {

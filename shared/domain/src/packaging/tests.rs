@@ -38,6 +38,9 @@ Outputs:
   Host: {Value: !Ref Topic}
 "#;
 
+const SHIPPED: &str =
+    "functions/elb-logs/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855.zip";
+
 const STAGES: &str = r#"
 [[stages]]
 name = "test"
@@ -64,6 +67,7 @@ struct Known {
     organisation: OrganisationParameters,
     images: Vec<ImageVersion>,
     producers: BTreeMap<ComponentName, BTreeSet<String>>,
+    functions: FunctionLock,
 }
 
 impl Known {
@@ -73,6 +77,7 @@ impl Known {
             organisation: OrganisationParameters::parse("organisation.toml", ORGANISATION).unwrap(),
             images: vec![crate::images::tests::known("2.1.37")],
             producers: [("logs-cache".parse().unwrap(), ["Url".to_owned(), "Arn".to_owned()].into())].into(),
+            functions: FunctionLock::of_keys(SHIPPED).unwrap(),
         }
     }
 
@@ -82,6 +87,7 @@ impl Known {
             organisation: Some(&self.organisation),
             images: Some(&self.images),
             producers: Some(&self.producers),
+            functions: Some(&self.functions),
         }
     }
 }
@@ -466,6 +472,47 @@ fn each_part_of_the_world_that_is_unknown_is_told_and_the_rest_is_judged() {
     );
     let wrong = with("parameters/default.toml", "Queue = \"x\"\nQeue = \"x\"\n");
     assert_eq!(told(plan("broker", &wrong, &World::default())).len(), 1);
+}
+
+#[test]
+fn a_function_that_a_value_refers_to_is_pinned_in_the_release_and_read_back() {
+    let known = Known::new();
+    let using = with("parameters/default.toml", "Queue = \"${functions.elb-logs}\"\n");
+    let package = plan("broker", &using, &known.world()).unwrap();
+    assert_eq!(package.function_lock, known.functions);
+    assert_eq!(open(&package.artifact).unwrap().function_lock, known.functions);
+    let without = plan("broker", &component(), &known.world()).unwrap();
+    assert!(without.function_lock.is_empty());
+    assert!(!unpack(&without.artifact, &Limits::DEFAULT).unwrap().contains_key(FUNCTION_LOCK_FILE));
+}
+
+#[test]
+fn the_same_folder_with_other_code_of_a_function_is_another_artifact() {
+    let mut known = Known::new();
+    let using = with("parameters/default.toml", "Queue = \"${functions.elb-logs}\"\n");
+    let first = plan("broker", &using, &known.world()).unwrap();
+    known.functions = FunctionLock::of_keys(&SHIPPED.replace("e3b0", "ffff")).unwrap();
+    let second = plan("broker", &using, &known.world()).unwrap();
+    assert_eq!(first.source_digest, second.source_digest);
+    assert_ne!(first.digest, second.digest);
+}
+
+#[test]
+fn a_function_that_is_not_shipped_is_refused_at_its_line() {
+    let using = with("parameters/default.toml", "Queue = \"${functions.elb-log}\"\n");
+    let known = Known::new();
+    assert_eq!(
+        told(plan("broker", &using, &known.world())),
+        [
+            "broker/parameters/default.toml:1: `Queue`: ${functions.elb-log}: Lockstep ships no function `elb-log`; \
+          did you mean `elb-logs`?"
+        ]
+    );
+    let offline = World { functions: None, ..known.world() };
+    assert_eq!(
+        plan("broker", &using, &offline).unwrap().unchecked,
+        ["${functions.elb-log}: what Lockstep ships is not known here"]
+    );
 }
 
 #[test]

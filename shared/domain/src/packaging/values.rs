@@ -3,9 +3,12 @@
 use super::Planner;
 use super::judge::declares;
 use crate::error::Problem;
-use crate::ids::{AmiId, CommitSha, LogicalId};
+use crate::function_code::FunctionLock;
+use crate::ids::{AmiId, CommitSha, FunctionName, LogicalId};
 use crate::manifest::Manifest;
-use crate::parameters::{ComponentParameters, Layers, OutputName, Request, misplaced_in, missing, rehearse};
+use crate::parameters::{
+    ComponentParameters, Layers, OutputName, Request, functions, misplaced_in, missing, rehearse,
+};
 use crate::stages::{Stage, Stages};
 use crate::template::Template;
 use crate::toml_file::suggestion;
@@ -13,10 +16,11 @@ use crate::version::Version;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What stands for a commit, an AMI and an output that are known only when deploying.
+/// What stands for a commit, an AMI, an output and a function's code that are known only when deploying.
 const SOME_COMMIT: &str = "0000000000000000000000000000000000000000";
 const SOME_AMI: &str = "ami-00000000";
 const SOME_OUTPUT: &str = "output";
+const SOME_KEY: &str = "functions/some/0000000000000000000000000000000000000000000000000000000000000000.zip";
 
 impl Planner<'_> {
     pub(super) fn judge_values(
@@ -54,6 +58,7 @@ impl Planner<'_> {
         let mut absent: BTreeMap<(LogicalId, u32), Vec<&str>> = BTreeMap::new();
         for stage in stages.iter() {
             let outputs = |output: &OutputName| self.prove(output, manifest, stage, &unproven);
+            let functions = |name: &FunctionName| self.shipped(name, &unproven);
             let rehearsal = rehearse(
                 &Request {
                     template_file: manifest.component.template.as_str(),
@@ -69,6 +74,7 @@ impl Planner<'_> {
                     version: &Version::release(manifest.component.version, 0),
                     commit: &commit,
                     outputs: &outputs,
+                    functions: &functions,
                     images: &images,
                 },
                 true,
@@ -137,6 +143,28 @@ impl Planner<'_> {
         }
         let hint = suggestion(output.output.as_str(), outputs);
         Err(format!("the template of `{}` has no output `{}`{hint}", output.component, output.output))
+    }
+
+    /// The key of a function's code, or a stand-in where it is not known what is shipped.
+    fn shipped(&self, name: &FunctionName, unproven: &RefCell<BTreeSet<String>>) -> Result<String, String> {
+        let Some(shipped) = self.world.functions else {
+            let sentence = format!("${{functions.{name}}}: what Lockstep ships is not known here");
+            unproven.borrow_mut().insert(sentence);
+            return Ok(SOME_KEY.to_owned());
+        };
+        shipped.code(name).map(ToString::to_string)
+    }
+
+    /// What the values of any stage refer to, pinned. What is not shipped was told by [`Planner::shipped`].
+    pub(super) fn function_lock(&self, template: &Template, component: &ComponentParameters) -> FunctionLock {
+        let (Some(stages), Some(shipped)) = (self.world.stages, self.world.functions) else {
+            return FunctionLock::default();
+        };
+        let layers = Layers { organisation: self.world.organisation, component, overrides: None };
+        let referred = stages.iter().flat_map(|stage| functions(template.parameters(), &layers, &stage.name));
+        FunctionLock(
+            referred.filter_map(|name| Some((name.clone(), shipped.code(&name).ok()?.clone()))).collect(),
+        )
     }
 
     /// Without stages nothing is resolved; what is certain to need the organisation's parameters is still told.

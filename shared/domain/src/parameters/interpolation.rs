@@ -1,6 +1,6 @@
 //! References in values: `${stage}`, `${outputs.<component>.<Output>}` and their kin.
 
-use crate::ids::{ComponentName, LogicalId, StageName};
+use crate::ids::{ComponentName, FunctionName, LogicalId, StageName};
 use crate::toml_file::suggestion;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -30,6 +30,7 @@ pub(super) enum Reference {
     StageAccount(StageName),
     StageRegion(StageName),
     Output(OutputName),
+    Function(FunctionName),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,7 @@ fn reference(name: &str) -> Result<Reference, String> {
             component: part(name, component)?,
             output: part(name, output)?,
         })),
+        ["functions", function] => Ok(Reference::Function(part(name, function)?)),
         _ => Err(unknown(name)),
     }
 }
@@ -81,7 +83,7 @@ fn part<T: std::str::FromStr<Err: fmt::Display>>(name: &str, part: &str) -> Resu
 }
 
 fn unknown(name: &str) -> String {
-    const KNOWN: [&str; 8] = [
+    const KNOWN: [&str; 9] = [
         "stage",
         "account",
         "region",
@@ -90,6 +92,7 @@ fn unknown(name: &str) -> String {
         "stages.<name>.account",
         "stages.<name>.region",
         "outputs.<component>.<Output>",
+        "functions.<name>",
     ];
     let hint = suggestion(name, &KNOWN);
     format!("${{{}}} is not known{hint} (write `$${{` for a plain `${{`)", shown(name))
@@ -121,6 +124,7 @@ mod tests {
             ("${stages.ci.account}", Reference::StageAccount("ci".parse().unwrap())),
             ("${stages.ci.region}", Reference::StageRegion("ci".parse().unwrap())),
             ("${outputs.logs-broker.Host}", Reference::Output(output)),
+            ("${functions.elb-logs}", Reference::Function("elb-logs".parse().unwrap())),
         ] {
             assert_eq!(pieces(text), Ok(vec![Piece::Reference(reference)]), "{text}");
         }

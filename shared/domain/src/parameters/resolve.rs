@@ -4,7 +4,7 @@ use super::interpolation::{OutputName, Piece, Reference, pieces};
 use super::{Layer, LayerName, Layers, MAX_VALUE_BYTES, Value};
 use crate::credentials::find_credentials;
 use crate::error::Problem;
-use crate::ids::{AmiId, CommitSha, Digest, LogicalId, StageName};
+use crate::ids::{AmiId, CommitSha, Digest, FunctionName, LogicalId, StageName};
 use crate::stages::{Stage, Stages};
 use crate::template::Parameter;
 use crate::toml_file::suggestion;
@@ -34,6 +34,8 @@ pub struct Request<'a> {
     pub commit: &'a CommitSha,
     /// The value of another component's output, or a sentence that says why there is none.
     pub outputs: &'a dyn Fn(&OutputName) -> Result<String, String>,
+    /// The key of the code of a function that Lockstep ships, or a sentence that says why there is none.
+    pub functions: &'a dyn Fn(&FunctionName) -> Result<String, String>,
     /// The AMI for each parameter that is bound to an image.
     pub images: &'a BTreeMap<LogicalId, AmiId>,
 }
@@ -86,6 +88,35 @@ pub fn references(
     layers: &Layers<'_>,
     stage: &StageName,
 ) -> BTreeSet<OutputName> {
+    let referred = referred(parameters, layers, stage).into_iter();
+    referred
+        .filter_map(|reference| match reference {
+            Reference::Output(output) => Some(output),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The functions of Lockstep that the values in the request's stage refer to, as [`references`] does for outputs.
+pub fn functions(
+    parameters: &BTreeMap<String, Parameter>,
+    layers: &Layers<'_>,
+    stage: &StageName,
+) -> BTreeSet<FunctionName> {
+    let referred = referred(parameters, layers, stage).into_iter();
+    referred
+        .filter_map(|reference| match reference {
+            Reference::Function(name) => Some(name),
+            _ => None,
+        })
+        .collect()
+}
+
+fn referred(
+    parameters: &BTreeMap<String, Parameter>,
+    layers: &Layers<'_>,
+    stage: &StageName,
+) -> Vec<Reference> {
     let values = parameters.keys().filter_map(|name| {
         let id: LogicalId = name.parse().ok()?;
         layers.value(&id, stage).map(|(_, _, value)| value)
@@ -93,8 +124,8 @@ pub fn references(
     let pieces = values.flat_map(|value| pieces(&value.text).unwrap_or_default());
     pieces
         .filter_map(|piece| match piece {
-            Piece::Reference(Reference::Output(output)) => Some(output),
-            _ => None,
+            Piece::Reference(reference) => Some(reference),
+            Piece::Text(_) => None,
         })
         .collect()
 }
@@ -204,8 +235,10 @@ fn expand(request: &Request<'_>, text: &str) -> Result<Expanded, String> {
             continue;
         };
         expanded.literal = false;
-        expanded.settled &=
-            !matches!(reference, Reference::Output(_) | Reference::Version | Reference::Commit);
+        expanded.settled &= !matches!(
+            reference,
+            Reference::Output(_) | Reference::Function(_) | Reference::Version | Reference::Commit
+        );
         expanded.text.push_str(&value_of(request, &reference)?);
     }
     Ok(expanded)
@@ -227,6 +260,9 @@ fn value_of(request: &Request<'_>, reference: &Reference) -> Result<String, Stri
         Reference::StageAccount(name) => other(name)?.account.to_string(),
         Reference::StageRegion(name) => other(name)?.region.to_string(),
         Reference::Output(output) => (request.outputs)(output).map_err(|why| format!("{output}: {why}"))?,
+        Reference::Function(name) => {
+            (request.functions)(name).map_err(|why| format!("${{functions.{name}}}: {why}"))?
+        }
     })
 }
 

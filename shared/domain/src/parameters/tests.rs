@@ -1,5 +1,5 @@
 use super::*;
-use crate::ids::AmiId;
+use crate::ids::{AmiId, FunctionName};
 use crate::template::{Parameter, Template};
 use crate::version::Version;
 use proptest::prelude::*;
@@ -24,6 +24,9 @@ region = "eu-central-1"
 "#;
 
 const COMMIT: &str = "0123456789012345678901234567890123456789";
+
+const SHIPPED: &str =
+    "functions/elb-logs/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855.zip";
 
 /// A template with one line for each parameter, the first on line 2.
 fn declared(parameters: &str) -> BTreeMap<String, Parameter> {
@@ -66,6 +69,10 @@ impl Case {
             "Key" => Ok(["AKIA", "Z7QHXN3MPLK2WERT"].concat()),
             _ => Err("it has no such output".to_owned()),
         };
+        let functions = |name: &FunctionName| match name.as_str() {
+            "elb-logs" => Ok(SHIPPED.to_owned()),
+            _ => Err("Lockstep ships no such function".to_owned()),
+        };
         use_it(&Request {
             template_file: "template.yaml",
             parameters: &self.parameters,
@@ -80,6 +87,7 @@ impl Case {
             version: &"2.1.37".parse::<Version>().unwrap(),
             commit: &COMMIT.parse().unwrap(),
             outputs: &outputs,
+            functions: &functions,
             images: &self.images,
         })
     }
@@ -339,6 +347,21 @@ fn an_unknown_stage_or_output_is_refused_with_what_there_is() {
             "parameters/default.toml:2: `B`: ${outputs.broker.Port}: it has no such output"
         ]
     );
+}
+
+#[test]
+fn a_function_of_lockstep_stands_for_the_key_of_its_code() {
+    let parameters = "  A: {Type: String}\n  B: {Type: String}\n";
+    let text = "A = \"${functions.elb-logs}\"\nB = \"${functions.elb}\"\n";
+    let used = case(parameters, &[("parameters/default.toml", text)]);
+    assert_eq!(
+        used.problems(),
+        ["parameters/default.toml:2: `B`: ${functions.elb}: Lockstep ships no such function"]
+    );
+    let named = used.with(|request| functions(request.parameters, &request.layers, request.layers_of));
+    assert_eq!(named.iter().map(ToString::to_string).collect::<Vec<_>>(), ["elb", "elb-logs"]);
+    let text = "A = \"${functions.elb-logs}\"\nB = \"x\"\n";
+    assert_eq!(case(parameters, &[("parameters/default.toml", text)]).value("A"), SHIPPED);
 }
 
 #[test]

@@ -116,14 +116,14 @@ impl Record for BuildCounter {
     }
 }
 
-/// The version that a commit got with an image lock: the same pair gives the same version for ever.
+/// The version that a commit got with what it was pinned to: the same pair gives the same version for ever.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitVersion {
     /// The component.
     pub component: ComponentName,
     /// The commit.
     pub commit: CommitSha,
-    /// The digest of the image lock.
+    /// The digest of the image lock, and of the function lock if there is one (`function_code::lock_digest`).
     pub image_lock_digest: Digest,
     /// The version.
     pub version: Version,

@@ -4,6 +4,7 @@ use crate::world::World;
 use jiff::Timestamp;
 use lockstep_domain::diagnosis::StackEvent;
 use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::function_code::{FunctionCode, FunctionLock};
 use lockstep_domain::guard::{NESTED_STACK, Proposed};
 use lockstep_domain::ids::{DeploymentId, RepositoryId};
 use lockstep_domain::packaging;
@@ -11,7 +12,7 @@ use lockstep_domain::records::{
     Config, ConfigKind, Deployment, DeploymentKind, Environment, Holder, Location, Release, ReleaseState,
 };
 use lockstep_domain::stack_plan::{LiveResource, StackStatus};
-use lockstep_domain::stages::Path;
+use lockstep_domain::stages::{Path, Stages};
 use lockstep_platform::cloudformation::{
     ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks,
 };
@@ -407,6 +408,10 @@ impl Stacks for Here {
     }
 }
 
+/// What the installation ships.
+pub const SHIPPED: &str =
+    "functions/elb-logs/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855.zip";
+
 /// A world with one release of the component `logs`, being deployed to one stage.
 pub struct FakeWorld {
     pub records: MemoryRecords,
@@ -414,14 +419,33 @@ pub struct FakeWorld {
     pub cloud: Rc<FakeCloud>,
     pub release: Release,
     artifact: Vec<u8>,
+    /// The functions whose code was put into a target account.
+    pub carried: RefCell<Vec<String>>,
     current: RefCell<Deployment>,
 }
 
 impl FakeWorld {
     pub fn new(stage: &str) -> Self {
+        Self::of(stage, &[("lockstep.toml", MANIFEST), ("template.yaml", TEMPLATE)])
+    }
+
+    /// A world whose release takes the code of a function that Lockstep ships.
+    pub fn with_function(stage: &str) -> Self {
+        let values = "Size = \"${functions.elb-logs}\"\n";
         let files = [("lockstep.toml", MANIFEST), ("template.yaml", TEMPLATE)];
-        let files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).into();
-        let package = packaging::plan("", &files, &packaging::World::default()).unwrap();
+        Self::of(stage, &[&files[..], &[("parameters/default.toml", values)]].concat())
+    }
+
+    fn of(stage: &str, files: &[(&str, &str)]) -> Self {
+        let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
+        let (stages, shipped) =
+            (Stages::parse("stages.toml", STAGES).unwrap(), FunctionLock::of_keys(SHIPPED).unwrap());
+        let known = packaging::World {
+            stages: Some(&stages),
+            functions: Some(&shipped),
+            ..packaging::World::default()
+        };
+        let package = packaging::plan("", &files, &known).unwrap();
         let release = release(&package);
         let records = MemoryRecords::default();
         let stages = Config {
@@ -442,6 +466,7 @@ impl FakeWorld {
             cloud: Rc::default(),
             release,
             artifact: package.artifact,
+            carried: RefCell::default(),
             current: RefCell::new(deployment),
         }
     }
@@ -591,6 +616,16 @@ impl World for FakeWorld {
 
     async fn empty_bucket(&self, _location: &Location, _session: &str, bucket: &str) -> Result<(), Failure> {
         self.cloud.emptied.borrow_mut().push(bucket.to_owned());
+        Ok(())
+    }
+
+    async fn put_function(
+        &self,
+        location: &Location,
+        _session: &str,
+        code: &FunctionCode,
+    ) -> Result<(), Failure> {
+        self.carried.borrow_mut().push(format!("{} to {}", code, location.account));
         Ok(())
     }
 

@@ -1,0 +1,233 @@
+//! The log stack, deployed by Lockstep to ci and to production, and logs sent through the function that it deployed:
+//! what `cargo demo --log-stack` shows.
+
+use super::broker::Broker;
+use super::preparation::created;
+use super::{Story, ensure};
+use crate::failure::{Exit, Failure, at};
+use crate::functions::code_sha256;
+use lockstep_access_log::Format;
+use lockstep_access_log::synthetic::{Synthetic, gzip};
+use lockstep_domain::function_code::FunctionCode;
+use lockstep_platform::artifacts::Artifacts;
+use lockstep_platform::operator::control_plane;
+use std::time::{Duration, Instant};
+
+/// The layers as they build on each other: those of one push need the outputs of the pushes before.
+const LAYERS: [(&[&str], &str); 3] = [
+    (&["elasticsearch", "cache"], "Where logs are stored, and where they wait"),
+    (&["broker"], "The entrance"),
+    (&["indexer", "elb-logs"], "From the cache into the store, and from load balancers to the entrance"),
+];
+
+/// The components, in the same order.
+const COMPONENTS: [&str; 5] = ["logs-elasticsearch", "logs-cache", "logs-broker", "logs-indexer", "elb-logs"];
+
+/// The component that ships the logs of load balancers.
+const SHIPPER: &str = "elb-logs";
+
+/// The stages with the account of each.
+const STAGES: [(&str, &str); 2] = [("ci", "development"), ("production", "production")];
+
+/// How long a log may take from the bucket to the broker.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the load balancers of a stage write: a name, how many lines, and how many of a thousand are odd.
+const OBJECTS: [(&str, u64, u64); 3] = [("quiet", 7, 0), ("busy", 20_000, 0), ("odd", 2_000, 50)];
+
+/// A broker for each stage.
+pub struct Brokers {
+    ci: Broker,
+    production: Broker,
+}
+
+impl Brokers {
+    /// Begins to listen.
+    pub async fn listen() -> Result<Self, Failure> {
+        Ok(Self { ci: Broker::listen().await?, production: Broker::listen().await? })
+    }
+
+    fn of(&self, stage: &str) -> &Broker {
+        if stage == "production" { &self.production } else { &self.ci }
+    }
+}
+
+/// What became of one object.
+struct Shipped {
+    stage: &'static str,
+    object: &'static str,
+    lines: u64,
+    malformed: u64,
+    events: u64,
+    distinct: u64,
+}
+
+impl Story {
+    /// Tells of the log stack from beginning to end.
+    pub async fn tell_log_stack(&mut self) -> Result<(), Failure> {
+        let brokers = Brokers::listen().await?;
+        self.chapter("a cloud with three accounts, and Lockstep in it", Story::cloud).await?;
+        let organisation = "an organisation: stages, parameters, two base images, a repository";
+        self.chapter(organisation, Story::log_organisation).await?;
+        let to_ci = "1. five components to ci, those that others build on first";
+        self.chapter(to_ci, async |story: &mut Self| story.layers_to_ci(&brokers).await).await?;
+        self.chapter("2. to production, in the other account", Story::layers_to_production).await?;
+        let logs = "3. load balancers write their logs";
+        self.chapter(logs, async |story: &mut Self| story.logs(&brokers).await).await?;
+        self.say("");
+        self.say("== which version is where");
+        self.type_in(&["status"], Exit::Done).await?;
+        self.times();
+        Ok(())
+    }
+
+    async fn log_organisation(&mut self) -> Result<(), Failure> {
+        let session = self.session()?;
+        self.configure(&session).await?;
+        for image in ["logstash", "elasticsearch"] {
+            self.base_image(&format!("{image}-2.1.0"), &format!("{image}@2.1.0")).await?;
+        }
+        let path = created(&session).await?;
+        let repository = self.repository();
+        repository.create(&path).await?;
+        repository.write("README.md", "# The log stack\n")?;
+        repository.commit("A repository for the log stack").await?;
+        self.subscribe(&session).await
+    }
+
+    async fn layers_to_ci(&mut self, brokers: &Brokers) -> Result<(), Failure> {
+        let sources = self.surroundings.sources()?.join("infra/log-stack");
+        let repository = self.repository();
+        for (folders, message) in LAYERS {
+            for folder in folders {
+                repository.copy(&sources.join(folder), folder)?;
+            }
+            if folders.contains(&"broker") {
+                // This organisation has no stage of that name.
+                repository.remove("broker/parameters/staging.toml")?;
+            }
+            if folders.contains(&SHIPPER) {
+                self.send_to(brokers)?;
+            }
+            repository.commit(message).await?;
+            self.type_in(&["push", "logs"], Exit::Done).await?;
+        }
+        for component in COMPONENTS {
+            let running = self.version_of(component, "ci").await?;
+            ensure(running.is_some(), format!("ci runs {component}"))?;
+        }
+        self.no_throw_away_stacks().await
+    }
+
+    /// No instance runs here: what ships is told to send to the brokers of the story.
+    fn send_to(&self, brokers: &Brokers) -> Result<(), Failure> {
+        self.say(
+            "(no instance runs on this machine: elb-logs sends to a Beats listener of this demo instead)",
+        );
+        let repository = self.repository();
+        for stage in ["test", "ci", "production"] {
+            let file = format!("{SHIPPER}/parameters/{stage}.toml");
+            let port = brokers.of(stage).port();
+            let own = repository.read(&file).unwrap_or_default();
+            repository.write(&file, &format!("{own}BrokerHost = \"127.0.0.1\"\nBrokerPort = {port}\n"))?;
+        }
+        Ok(())
+    }
+
+    async fn layers_to_production(&mut self) -> Result<(), Failure> {
+        for component in COMPONENTS {
+            let version = self.version_of(component, "ci").await?.unwrap_or_default();
+            let release = format!("{component}@{version}");
+            let answer = self.type_in(&["promote", &release, "--to", "production"], Exit::NeedsHuman).await?;
+            let approve = answer["approve_with"].as_str().unwrap_or_default();
+            let arguments: Vec<&str> = approve.split(' ').skip(1).collect();
+            self.type_in(&arguments, Exit::Done).await?;
+            let running = self.version_of(component, "production").await?;
+            ensure(running == Some(version), format!("production runs {release}"))?;
+        }
+        self.nothing_is_shared().await
+    }
+
+    async fn logs(&mut self, brokers: &Brokers) -> Result<(), Failure> {
+        self.the_same_code_runs_in_both().await?;
+        let mut shipped = Vec::new();
+        for (stage, alias) in STAGES {
+            for (seed, (object, lines, odd)) in (1..).zip(OBJECTS) {
+                let format = if object == "quiet" { Format::Classic } else { Format::Alb };
+                let (text, malformed) = Synthetic::new(format, seed).odd(odd).lines(lines);
+                let key = self.write_log(stage, alias, object, &gzip(&text)).await?;
+                let wanted = lines - malformed;
+                let (events, distinct) = arrived(brokers.of(stage), &key, wanted).await;
+                shipped.push(Shipped { stage, object, lines, malformed, events, distinct });
+            }
+        }
+        self.say("");
+        let row = |s: &Shipped| {
+            let numbers = [s.lines, s.distinct, s.events - s.distinct, s.malformed].map(|n| n.to_string());
+            let [lines, distinct, again, malformed] = numbers;
+            [s.stage.to_owned(), s.object.to_owned(), lines, distinct, again, malformed]
+        };
+        let header = ["stage", "log", "lines", "acknowledged", "sent twice", "malformed: in quarantine"];
+        self.output().indented().table(header, shipped.iter().map(row));
+        for Shipped { stage, object, lines, malformed, distinct, .. } in shipped {
+            let whole = format!("each line of {object} in {stage} was acknowledged or quarantined");
+            ensure(distinct + malformed == lines, whole)?;
+        }
+        Ok(())
+    }
+
+    /// What the function of each account runs is the zip that the release was pinned to.
+    async fn the_same_code_runs_in_both(&self) -> Result<(), Failure> {
+        let mut running = Vec::new();
+        for (stage, alias) in STAGES {
+            let stack = format!("{stage}-{SHIPPER}");
+            let parameters = self.stacks(alias)?.parameters(&stack).await?;
+            let key = parameters.get("CodeKey").cloned().unwrap_or_default();
+            let pinned: FunctionCode = key.parse().map_err(at(&stack))?;
+            let function = self.output_of(alias, &stack, "FunctionName").await?;
+            let runs = control_plane::code_sha256(&self.session()?.operator(alias)?, &function).await?;
+            let runs = runs.unwrap_or_default();
+            ensure(
+                runs == code_sha256(&pinned.digest),
+                format!("{function} runs the code that was pinned: {key}"),
+            )?;
+            self.say(&format!("(CodeSha256 of {function} in {alias}: {runs})"));
+            running.push(runs);
+        }
+        ensure(running[0] == running[1], "ci and production run the same code")
+    }
+
+    /// Writes a log where a load balancer would; answers its key.
+    async fn write_log(&self, stage: &str, alias: &str, name: &str, bytes: &[u8]) -> Result<String, Failure> {
+        let session = self.session()?;
+        let (account, region) = (session.account(alias)?.to_owned(), session.region.clone());
+        let balancer = if name == "quiet" { name.to_owned() } else { format!("app.{name}.0123456789abcdef") };
+        let key = format!(
+            "AWSLogs/{account}/elasticloadbalancing/{region}/2026/03/01/\
+             {account}_elasticloadbalancing_{region}_{balancer}_20260301T1200Z_10.0.0.1_3kgqkrzo.log.gz"
+        );
+        let bucket = self.output_of(alias, &format!("{stage}-{SHIPPER}"), "LogBucket").await?;
+        self.say(&format!("(the load balancer {name} writes {} bytes into {bucket})", bytes.len()));
+        let bucket = Artifacts::new(&session.operator(alias)?, &bucket);
+        bucket.put(&key, "application/gzip", bytes.to_vec()).await?;
+        Ok(key)
+    }
+
+    async fn output_of(&self, alias: &str, stack: &str, output: &str) -> Result<String, Failure> {
+        let found = self.stacks(alias)?.find(stack).await?;
+        let value = found.and_then(|stack| stack.outputs.get(output).cloned());
+        value.ok_or_else(|| Failure::new(format!("the stack {stack} has no output {output}")))
+    }
+}
+
+/// What a broker has of an object once as many different events came as are wanted, or the time is over.
+async fn arrived(broker: &Broker, key: &str, wanted: u64) -> (u64, u64) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let (events, distinct) = broker.count(key);
+        if distinct >= wanted || Instant::now() >= deadline {
+            return (events, distinct);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

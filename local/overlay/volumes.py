@@ -1,0 +1,65 @@
+"""AWS::EC2::Volume, which ministack's CloudFormation does not have.
+
+A volume that outlives its instance is what a database of one's own is made of. As on AWS its size,
+type and speed change in place, and anything else makes another volume.
+"""
+
+import re
+
+from ministack.services import ec2
+from ministack.services.cloudformation import provisioners
+
+_MESSAGE = re.compile(rb"<Message>(.*?)</Message>", re.DOTALL)
+_VOLUME_ID = re.compile(rb"<volumeId>(.*?)</volumeId>")
+_PLAIN = ("AvailabilityZone", "Size", "VolumeType", "SnapshotId", "Iops", "Throughput", "Encrypted", "KmsKeyId")
+
+
+def install():
+    """Register the type."""
+    provisioners._RESOURCE_HANDLERS["AWS::EC2::Volume"] = {"create": create, "update": update, "delete": delete}
+
+
+def _call(action, params):
+    status, _, body = ec2._ACTION_MAP[action](params)
+    if status >= 400:
+        message = _MESSAGE.search(body)
+        raise ValueError(message[1].decode() if message else body.decode())
+    return body
+
+
+def create(logical_id, props, stack_name):
+    """A new volume; ``Ref`` is its id."""
+    params = {name: _text(props[name]) for name in _PLAIN if props.get(name) not in (None, "")}
+    params["TagSpecification.1.ResourceType"] = "volume"
+    for number, tag in enumerate(props.get("Tags") or [], start=1):
+        params[f"TagSpecification.1.Tag.{number}.Key"] = tag["Key"]
+        params[f"TagSpecification.1.Tag.{number}.Value"] = tag["Value"]
+    volume = _VOLUME_ID.search(_call("CreateVolume", params))[1].decode()
+    return volume, {"VolumeId": volume}
+
+
+def update(physical_id, old_props, new_props, stack_name):
+    """Size, type and speed change in place; any other difference makes another volume."""
+    replaced = ("AvailabilityZone", "SnapshotId", "Encrypted", "KmsKeyId")
+    if any(_text(old_props.get(name)) != _text(new_props.get(name)) for name in replaced):
+        created = create(physical_id, new_props, stack_name)
+        delete(physical_id, old_props)
+        return created
+    changed = {
+        name: _text(new_props[name])
+        for name in ("Size", "VolumeType", "Iops", "Throughput")
+        if new_props.get(name) and _text(old_props.get(name)) != _text(new_props[name])
+    }
+    if changed:
+        _call("ModifyVolume", {"VolumeId": physical_id, **changed})
+    return physical_id, {"VolumeId": physical_id}
+
+
+def delete(physical_id, props):
+    """Delete the volume; tolerates that it is gone."""
+    if physical_id in ec2._volumes:
+        _call("DeleteVolume", {"VolumeId": physical_id})
+
+
+def _text(value):
+    return str(value).lower() if isinstance(value, bool) else str(value)
