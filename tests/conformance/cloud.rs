@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
 use lockstep_cli::functions::{Package, Profile};
-use lockstep_local::{Cloud, CloudOptions};
+use lockstep_local::{Cloud, CloudOptions, Controls};
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::executions::{Executions, Started};
@@ -82,7 +82,7 @@ type Shared = (Arc<Mutex<Script>>, Aws);
 pub struct Emulator {
     pub aws: Aws,
     script: Arc<Mutex<Script>>,
-    _cloud: Cloud,
+    cloud: Cloud,
 }
 
 impl Emulator {
@@ -92,8 +92,18 @@ impl Emulator {
         let mut options = CloudOptions::new(state);
         options.wait_scale = 0.0;
         let cloud = Cloud::start(options, |step| eprintln!("{step}")).await.expect("the cloud starts");
-        let aws = account(cloud.endpoint());
-        Self { aws, script: Arc::default(), _cloud: cloud }
+        let aws = account(cloud.endpoint(), ACCOUNT);
+        Self { aws, script: Arc::default(), cloud }
+    }
+
+    /// Another account, as its root.
+    pub fn account(&self, id: &str) -> Aws {
+        account(self.cloud.endpoint(), id)
+    }
+
+    /// What the emulator is told by no API.
+    pub fn controls(&self) -> Controls {
+        self.cloud.controls()
     }
 
     /// Installs every state machine, and functions that follow the script.
@@ -163,9 +173,9 @@ impl Emulator {
     }
 }
 
-/// The account at `endpoint`, as its root.
-fn account(endpoint: &str) -> Aws {
-    let credentials = Credentials::new(ACCOUNT, "test", None, None, "test");
+/// The account `id` at `endpoint`, as its root.
+fn account(endpoint: &str, id: &str) -> Aws {
+    let credentials = Credentials::new(id, "test", None, None, "test");
     Aws::at(REGION, endpoint, credentials).expect("an account")
 }
 

@@ -3,7 +3,7 @@
 
 use crate::cloud::{Emulator, MACHINES, machine, substitutions, text};
 use crate::script::Said::{Error, Ok as Answer};
-use crate::script::{Said, Script, Scripted};
+use crate::script::{ID, Said, Script, Scripted};
 use lockstep_platform::operator::executions::Status;
 use lockstep_tests::asl::{End, Machines, run};
 use serde_json::{Value, json};
@@ -23,6 +23,11 @@ fn next(step: &str) -> Said {
 fn lacks_an_image(execution: &str) -> Said {
     let image = json!({"image": "logstash", "version": "2.1.37", "execution": execution});
     Answer(json!({"deployment": "d", "images": true, "missing": [image]}))
+}
+
+/// What `inspect` says of a promotion.
+fn image(step: &str) -> Said {
+    Answer(json!({"promotion": ID, "next": step}))
 }
 
 fn failed() -> Said {
@@ -65,11 +70,31 @@ fn scenarios() -> Vec<Scenario> {
         of("teardown", "asks-and-deletes", &[("stack plan_teardown", &[next("approve"), next("delete")])]),
         of("teardown", "fails", &[("stack plan_teardown", &[next("delete")]), ("stack delete", &[failed()])]),
         of("promote-image", "copies", &[]),
+        of("promote-image", "finds-it", &[("image inspect", &[image("present")])]),
+        of("promote-image", "waits-to-begin", &[("image inspect", &[image("wait"), image("wait")])]),
         of(
             "promote-image",
-            "finds-it",
-            &[("image inspect", &[Answer(json!({"promotion": "p", "next": "present"}))])],
+            "cannot-wait-to-begin",
+            &[("image inspect", &[image("wait")]), ("image wait", &[failed()])],
         ),
+        of(
+            "promote-image",
+            "copies-again",
+            &[("image observe", &[next("again"), next("wait"), next("again")])],
+        ),
+        of(
+            "promote-image",
+            "cannot-copy-again",
+            &[("image observe", &[next("again")]), ("image retry", &[failed()])],
+        ),
+        of("promote-image", "tries-again", &[("image share", &[transient(), transient()])]),
+        of("promote-image", "is-refused", &[("image inspect", &[Error("ImageStays", "it is licensed")])]),
+        of(
+            "promote-image",
+            "is-refused-and-cannot-say-so",
+            &[("image inspect", &[refused()]), ("image close", &[refused()])],
+        ),
+        of("promote-image", "is-surprised", &[("image observe", &[next("dance")])]),
         of("promote-image", "waits-longer", &[("image observe", &[next("wait")])]),
         of("promote-image", "fails-and-withdraws", &[("image compare", &[failed()])]),
         of(
@@ -79,6 +104,7 @@ fn scenarios() -> Vec<Scenario> {
         ),
         of("promote", "brings-a-release", &[]),
         of("promote", "is-refused", &[("ledger gate", &[refused()])]),
+        of("promote", "brings-a-release-that-fails", &[("stack plan", &[failed()])]),
         of("release", "reaches-ci", &[]),
         of("release", "is-rejected", &[("package", &[refused()])]),
         of("release", "fails-its-test", &[("verify", &[failed()])]),

@@ -80,7 +80,7 @@ fn usual(key: &str, suffix: usize) -> Value {
             json!({"deployment": ID, "images": false, "missing": []})
         }
         "ledger complete" => json!({"deployment": ID, "outcome": "succeeded"}),
-        "ledger fail" | "ledger fail_release" | "image fail" => failed,
+        "ledger fail" | "ledger fail_release" | "image fail" | "image close" => failed,
         "ledger gate" => json!({"deploy_execution": format!("promoted-{suffix}")}),
         "ledger finish_release" => json!({"outcome": "done", "error": "", "cause": "", "results": []}),
         "stack plan" => json!({"next": "change_set"}),

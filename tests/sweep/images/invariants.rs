@@ -4,7 +4,7 @@ use super::scenarios::{home, location_of};
 use crate::harness::Harness;
 use crate::scenarios::{Scenario, deployment_of};
 use lockstep_domain::ids::AmiId;
-use lockstep_domain::promotion::{AmiState, TAG_COMMIT, TAG_IMAGE, TAG_VERSION};
+use lockstep_domain::promotion::{AmiState, TAG_COMMIT, TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
 use lockstep_domain::records::{
     Deployment, DeploymentKind, DeploymentState, Image, ImageState, Location, Traffic,
 };
@@ -74,6 +74,7 @@ impl<'a> ImageRemains<'a> {
     pub fn broken(&self) -> Vec<String> {
         let mut broken = Vec::new();
         broken.extend(self.every_copy_has_its_token_and_is_made_once());
+        broken.extend(self.every_copy_is_tagged_from_the_first_moment());
         broken.extend(self.there_is_one_copy_at_a_time());
         broken.extend(self.what_is_shared_was_recorded_before());
         broken.extend(self.what_must_stay_is_not_shared());
@@ -105,6 +106,14 @@ impl<'a> ImageRemains<'a> {
             }
         }
         broken
+    }
+
+    /// Invariant 9: a copy whose id nobody learned is found by its tags, so it has them before anybody could lose it.
+    fn every_copy_is_tagged_from_the_first_moment(&self) -> Vec<String> {
+        let wanted = [TAG_IMAGE, TAG_VERSION, TAG_DEPLOYMENT];
+        let untagged =
+            self.effects_of("CopyImage").filter(|copy| !wanted.iter().all(|it| copy.tags.contains_key(*it)));
+        untagged.map(|copy| format!("9: {} was copied without its tags", copy.subject)).collect()
     }
 
     /// Invariant 2: there is never a second copy of a version in one place.
