@@ -73,14 +73,15 @@ async fn converse(mut peer: TcpStream, received: Arc<Mutex<BTreeMap<String, Even
         while let Some((frame, rest)) = frame(&waiting[used..])? {
             used = waiting.len() - rest.len();
             window.take(frame)?;
+            // A sender need not wait for one window's acknowledgement before it sends the next.
+            if let Some(last) = window.complete() {
+                keep(&received, std::mem::take(&mut window).events)?;
+                let mut answer = b"2A".to_vec();
+                answer.extend_from_slice(&last.to_be_bytes());
+                peer.write_all(&answer).await.ok()?;
+            }
         }
         waiting.drain(..used);
-        if let Some(last) = window.complete() {
-            keep(&received, std::mem::take(&mut window.events))?;
-            let mut answer = b"2A".to_vec();
-            answer.extend_from_slice(&last.to_be_bytes());
-            peer.write_all(&answer).await.ok()?;
-        }
     }
 }
 
@@ -210,6 +211,18 @@ mod tests {
             sender.read_exact(&mut answer).await.unwrap();
             assert_eq!(broker.count("k"), (3, 2));
         }
+    }
+
+    #[tokio::test]
+    async fn windows_that_come_at_once_are_acknowledged_one_by_one() {
+        let broker = Broker::listen().await.unwrap();
+        let mut sender = TcpStream::connect(broker.address).await.unwrap();
+        let sent = [window(&[event(1, "a"), event(2, "b")], true), window(&[event(1, "c")], true)].concat();
+        sender.write_all(&sent).await.unwrap();
+        let mut answers = [0; 12];
+        sender.read_exact(&mut answers).await.unwrap();
+        assert_eq!(&answers, b"2A\0\0\0\x022A\0\0\0\x01");
+        assert_eq!(broker.count("k"), (3, 3));
     }
 
     #[tokio::test]

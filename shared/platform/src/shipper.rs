@@ -86,7 +86,6 @@ pub struct Shipper {
     window: Window,
     link: Option<Link>,
     patience: Patience,
-    connections: u32,
 }
 
 impl Shipper {
@@ -103,7 +102,6 @@ impl Shipper {
             window: Window::new(pace.window_bytes),
             link: None,
             patience: Patience::default(),
-            connections: 0,
         })
     }
 
@@ -122,7 +120,7 @@ impl Shipper {
     /// [`Stopped`]; [`Shipper::take_acknowledged`] tells how much was acknowledged nevertheless.
     pub async fn settle(&mut self, until: Instant) -> Result<(), Stopped> {
         let settled = self.reach(Goal::Settled, until).await;
-        self.link = None;
+        self.disconnect();
         settled
     }
 
@@ -130,7 +128,7 @@ impl Shipper {
     ///
     /// # Errors
     /// What keeps the broker from being reached; it is tried once.
-    pub async fn try_out(&mut self, until: Instant) -> Result<(), Stopped> {
+    pub async fn try_out(&self, until: Instant) -> Result<(), Stopped> {
         let connected = timeout_at(until, self.connect()).await.map_err(|_| Stopped::Time)?;
         let broker = &self.target;
         connected.map(drop).map_err(|trouble| match trouble {
@@ -146,18 +144,23 @@ impl Shipper {
         self.window.take_acknowledged()
     }
 
-    /// How many connections were opened.
-    pub fn connections(&self) -> u32 {
-        self.connections
+    async fn reach(&mut self, goal: Goal, until: Instant) -> Result<(), Stopped> {
+        match timeout_at(until, self.advance(goal)).await {
+            Ok(reached) => reached,
+            Err(_) => {
+                // What is on its way may still be acknowledged, unless it is a request that nobody waits for any more.
+                if !self.link.as_ref().is_some_and(Link::can_be_left_alone) {
+                    self.disconnect();
+                }
+                Err(Stopped::Time)
+            }
+        }
     }
 
-    async fn reach(&mut self, goal: Goal, until: Instant) -> Result<(), Stopped> {
-        let reached = timeout_at(until, self.advance(goal)).await.unwrap_or(Err(Stopped::Time));
-        if reached.is_err() {
-            self.link = None;
-            self.window.rewind();
-        }
-        reached
+    /// Ends the connection: what it did not acknowledge is unsent again.
+    fn disconnect(&mut self) {
+        self.link = None;
+        self.window.rewind();
     }
 
     async fn advance(&mut self, goal: Goal) -> Result<(), Stopped> {
@@ -165,9 +168,10 @@ impl Shipper {
         while !goal.reached(&self.window) || self.window.unsent().is_some() {
             match self.step(goal).await {
                 Ok(Came::There) => return Ok(()),
-                Ok(Came::ToItsEnd) => {}
+                Ok(Came::ToItsEnd) => self.disconnect(),
                 Err(Trouble::Lost(lost)) => self.pause_after(&lost).await?,
                 Err(Trouble::Refused(why)) => {
+                    self.disconnect();
                     return Err(Failure::rejected(format!("the broker {} {why}", self.target)).into());
                 }
             }
@@ -175,21 +179,20 @@ impl Shipper {
         Ok(())
     }
 
-    /// One connection, as far as it goes. While it works nobody else holds it, so that whoever stops waiting for it
-    /// leaves none behind that is in the middle of something.
+    /// One connection, as far as it goes.
     async fn step(&mut self, goal: Goal) -> Result<Came, Trouble> {
-        let mut link = match self.link.take() {
+        let link = match &mut self.link {
             Some(link) => link,
-            None => self.connect().await?,
+            None => {
+                let link = self.connect().await?;
+                self.link.insert(link)
+            }
         };
-        let came = link.run(&mut self.window, goal, self.pace.stall).await?;
-        self.link = (came == Came::There).then_some(link);
-        Ok(came)
+        link.run(&mut self.window, goal, self.pace.stall).await
     }
 
-    async fn connect(&mut self) -> Result<Link, Trouble> {
+    async fn connect(&self) -> Result<Link, Trouble> {
         let stream = connect::connect(&self.target, self.tls.as_ref(), self.pace.connect).await?;
-        self.connections += 1;
         match self.target.protocol {
             Protocol::Http(shape) => Ok(Link::Http(HttpLink::open(stream, &self.target, shape).await?)),
             Protocol::JsonLines | Protocol::Beats => {
@@ -201,7 +204,7 @@ impl Shipper {
 
     /// Judges the loss of a connection; if another one is worth it, waits before it.
     async fn pause_after(&mut self, lost: &Lost) -> Result<(), Stopped> {
-        self.window.rewind();
+        self.disconnect();
         let broker = &self.target;
         match self.patience.lost(self.window.progress()) {
             Verdict::GiveUp => {
@@ -237,6 +240,11 @@ enum Link {
 }
 
 impl Link {
+    /// Whether waiting for it may stop and go on later, with nothing lost in between.
+    fn can_be_left_alone(&self) -> bool {
+        matches!(self, Self::Stream(_))
+    }
+
     async fn run(&mut self, window: &mut Window, goal: Goal, stall: Duration) -> Result<Came, Trouble> {
         match self {
             Self::Stream(link) => Ok(link.run(window, goal, stall).await?),

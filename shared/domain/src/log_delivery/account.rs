@@ -61,9 +61,4 @@ impl Marks {
         }
         account
     }
-
-    /// Whether everything that was read counts.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }

@@ -61,11 +61,6 @@ impl Window {
         self.progress
     }
 
-    /// How many batches the connection that is open now was given and has not acknowledged.
-    pub fn on_the_wire(&self) -> usize {
-        self.on_the_wire
-    }
-
     /// The oldest batch that the connection was not given yet, and how many of its events are acknowledged already.
     pub fn unsent(&self) -> Option<(&Batch, u32)> {
         let skip = if self.on_the_wire == 0 { self.partly } else { 0 };

@@ -227,3 +227,25 @@ async fn a_certificate_of_somebody_else_is_refused_before_anything_is_written() 
         assert_eq!(broker.connections(), 1);
     }
 }
+
+#[tokio::test]
+async fn what_is_on_its_way_when_time_is_over_is_waited_for_and_not_sent_again() {
+    for protocol in [Protocol::JsonLines, Protocol::Beats] {
+        // Nobody is there until more time is over than the window waits for.
+        let (broker, taken) = broker(protocol, None, &[Manner::AcceptsLate(Duration::from_millis(150))]);
+        let mut shipper = shipper(&broker, None);
+        let until = Instant::now() + Duration::from_millis(50);
+        let mut stopped = Ok(());
+        for number in 0..40 {
+            stopped = shipper.send(batch(number * 20, 20), until).await;
+            if stopped.is_err() {
+                break;
+            }
+        }
+        assert_eq!(stopped, Err(Stopped::Time), "{protocol:?}");
+        assert_eq!(shipper.settle(soon()).await, Ok(()));
+        let acknowledged = shipper.take_acknowledged();
+        assert!(acknowledged > 1, "{protocol:?}");
+        assert_eq!(expect_taken(&taken, acknowledged, "on its way"), 0, "{protocol:?}");
+    }
+}

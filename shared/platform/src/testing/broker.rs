@@ -129,11 +129,6 @@ impl Broker {
     pub fn connections(&self) -> u32 {
         self.shared.connections.load(Ordering::SeqCst)
     }
-
-    /// Treats the next connections as `manners` say, after those that were told before.
-    pub fn expect(&self, manners: impl IntoIterator<Item = Manner>) {
-        lock(&self.shared.manners).extend(manners);
-    }
 }
 
 impl Drop for Broker {
