@@ -4,6 +4,7 @@
 //! anything that could not be read is a failure and never absence.
 
 mod read;
+pub mod references;
 
 use crate::aws::Aws;
 use crate::failure::{code, failure};

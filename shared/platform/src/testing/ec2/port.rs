@@ -285,3 +285,19 @@ impl Images for SimImages {
         undone(self.change("DeleteSnapshot", |inner, here| inner.delete_snapshot(here, snapshot)))
     }
 }
+
+impl crate::ec2::references::References for SimImages {
+    async fn references(
+        &self,
+        wanted: &BTreeSet<AmiId>,
+    ) -> Result<std::collections::BTreeMap<AmiId, Vec<String>>, Failure> {
+        let used = self.see(
+            "DescribeImageReferences",
+            |inner| &inner.images,
+            |image: &Image| {
+                image.location == self.here && wanted.contains(&image.ami.id) && !image.references.is_empty()
+            },
+        );
+        Ok(used.into_iter().map(|image| (image.ami.id, image.references.into_iter().collect())).collect())
+    }
+}
