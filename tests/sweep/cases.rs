@@ -104,15 +104,15 @@ impl Grounds {
 
 /// What a case left behind, and what must hold of it.
 enum Left<'a> {
-    Stacks(Remains<'a>),
-    Images(ImageRemains<'a>),
+    Stacks(Box<Remains<'a>>),
+    Images(Box<ImageRemains<'a>>),
 }
 
 impl<'a> Left<'a> {
     async fn of(harness: &'a Harness, scenario: &'a Scenario) -> Self {
         match scenario.work {
-            Work::Deploy | Work::Teardown => Self::Stacks(Remains::of(harness, scenario).await),
-            Work::PromoteImage => Self::Images(ImageRemains::of(harness, scenario).await),
+            Work::Deploy | Work::Teardown => Self::Stacks(Box::new(Remains::of(harness, scenario).await)),
+            Work::PromoteImage => Self::Images(Box::new(ImageRemains::of(harness, scenario).await)),
         }
     }
 

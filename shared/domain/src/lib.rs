@@ -7,6 +7,7 @@ pub mod approval;
 pub mod archive;
 pub mod bake;
 mod canonical;
+pub mod channels;
 pub mod checks;
 pub mod credentials;
 pub mod diagnosis;

@@ -130,7 +130,7 @@ impl FakeWorld {
     pub fn apply(&self, version: u32, text: &str) {
         self.records.put(&Config {
             config: ConfigKind::Stages,
-            version: version.into(),
+            version,
             text: text.into(),
             applied_by: "arn:person".into(),
             applied_at: Timestamp::UNIX_EPOCH,
