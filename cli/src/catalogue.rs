@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use crate::names::ImageVersionName;
 use crate::plane::Plane;
 use lockstep_domain::ids::{AmiId, ImageName};
+use lockstep_domain::image_settings::ImageSettings;
 use lockstep_domain::images::{Needs, Use, Uses, uses};
 use lockstep_domain::records::{Deployed, Environment, Image, ImageVersion, Location, Release};
 use lockstep_domain::stages::Stages;
@@ -24,6 +25,8 @@ pub struct Catalogue {
     pub environments: Vec<Environment>,
     /// The stages.
     pub stages: Stages,
+    /// What the organisation says about images.
+    pub settings: ImageSettings,
 }
 
 /// An environment that a version of an image runs in, or ran in before.
@@ -50,7 +53,8 @@ impl Catalogue {
         unfinished.retain(|deployment| !deployment.state.is_final());
         let needs = Needs { environments: &environments, unfinished: &unfinished, releases: &releases };
         let uses = uses(&needs);
-        Ok(Self { versions, places, uses, releases, environments, stages })
+        let settings = plane.image_settings().await?;
+        Ok(Self { versions, places, uses, releases, environments, stages, settings })
     }
 
     /// A version, or what to do if there is none.

@@ -8,6 +8,7 @@ use crate::names::DeploymentPrefix;
 use crate::surroundings::Surroundings;
 use lockstep_domain::error::Problem;
 use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
+use lockstep_domain::image_settings::ImageSettings;
 use lockstep_domain::payloads::operator::{Applied, Refused, Request};
 use lockstep_domain::records::{
     BreakGlass, Config, ConfigKind, Deployment, Environment, Event, Image, ImageVersion, Record, Release,
@@ -78,6 +79,12 @@ impl Plane {
                 .next("lockstep stages show --example > stages.toml, edit it, then lockstep stages apply stages.toml")
         })?;
         Stages::parse("stages.toml", &config.text).map_err(|problems| of_problems(&problems))
+    }
+
+    /// What the organisation says about images.
+    pub async fn image_settings(&self) -> Result<ImageSettings, Failure> {
+        let text = self.config(ConfigKind::Stages).await?.map(|config| config.text).unwrap_or_default();
+        ImageSettings::parse("stages.toml", &text).map_err(|problems| of_problems(&problems))
     }
 
     /// The releases of a component, or of all, newest first.

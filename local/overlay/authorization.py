@@ -2,7 +2,8 @@
 
 Under ``AUTH=true`` ministack gives images an ARN with an account in it and takes calls on snapshots, tags and copies, and
 on change sets that are named by their ARN alone, for calls on ``*``. A policy that names resources as AWS wants them
-(``arn:aws:ec2:<region>::image/<id>``) would then be refused here and work there. The tags of the image or snapshot are
+(``arn:aws:ec2:<region>::image/<id>``) would then be refused here and work there. So would the reading of a folder of
+parameters, which it takes for a call on ``*``. The tags of the image or snapshot are
 added to the request's context, for conditions on ``aws:ResourceTag``.
 
 A call on a KMS key by its alias is a call on the key, and a grant's grantee is what ``kms:GranteePrincipal`` speaks of.
@@ -26,6 +27,8 @@ _FIELDS = {
     "DeregisterImage": ("image", "ImageId"),
     "DescribeImageAttribute": ("image", "ImageId"),
     "DescribeSnapshotAttribute": ("snapshot", "SnapshotId"),
+    "DisableImageDeprecation": ("image", "ImageId"),
+    "EnableImageDeprecation": ("image", "ImageId"),
     "ModifyImageAttribute": ("image", "ImageId"),
     "ModifySnapshotAttribute": ("snapshot", "SnapshotId"),
 }
@@ -45,6 +48,8 @@ def extract_resource_arn(service, method, path, headers, body, query_params, reg
     if service == "ec2" and (found := _image_or_snapshot(query_params)):
         kind, identifier = found
         return f"arn:aws:ec2:{region}::{kind}/{identifier}"
+    if service == "ssm" and (folder := _field(body, "Path")):
+        return f"arn:aws:ssm:{region}:{account_id}:parameter{folder}"
     if service == "cloudformation":
         change_set = _one(query_params, "ChangeSetName")
         if change_set.startswith("arn:") and not _one(query_params, "StackName"):

@@ -67,3 +67,8 @@ async fn faults_strike_calls_and_the_journal_records_them() {
 async fn native_functions_run_as_their_role() {
     the_suite_passes("functions").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_authorised_on_the_resource_that_aws_names() {
+    the_suite_passes("authorization").await;
+}

@@ -8,8 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The actions for which the service authorization reference leaves no resource but `*`
 /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>).
-const WITHOUT_RESOURCE: [&str; 4] =
-    ["cloudformation:ListImports", "ec2:DescribeImages", "ec2:DescribeSnapshots", "states:SendTaskSuccess"];
+const WITHOUT_RESOURCE: [&str; 5] = [
+    "cloudformation:ListImports",
+    "ec2:DescribeImageReferences",
+    "ec2:DescribeImages",
+    "ec2:DescribeSnapshots",
+    "states:SendTaskSuccess",
+];
 
 #[test]
 fn every_action_is_named_exactly() {
@@ -109,8 +114,9 @@ fn every_cross_account_trust_names_exact_roles_and_asks_for_the_external_id() {
             assert!(!statement.principals.is_empty(), "{arn} trusts nobody");
         }
     }
-    // Per account: deployer, verifier, image source and target; the last two twice in an account on the delivery path.
-    assert_eq!(crossing, 10);
+    // Per account: deployer, verifier, image keeper, image source and target; the last two twice in an account on the
+    // delivery path.
+    assert_eq!(crossing, 12);
 }
 
 #[test]
@@ -131,11 +137,14 @@ fn who_is_trusted_may_assume_and_who_may_assume_is_trusted() {
 #[test]
 fn what_builds_reaches_no_role_of_production() {
     let roles = roles(&stacks());
+    // What sweeps builds nothing: in production it lets go of images that nothing refers to, and says which is the newest.
+    let keeper = format!("arn:aws:iam::{PRODUCTION}:role/lockstep-image-keeper");
     for role in
         roles.values().filter(|role| role.account == TOOLING && !role.name.starts_with("lockstep-promotion-"))
     {
         for resource in role.resources_for("sts:AssumeRole") {
-            assert!(!resource.contains(PRODUCTION), "{} may assume {resource}", role.name);
+            let sweeps = role.name == "lockstep-sweep-role" && resource == keeper;
+            assert!(sweeps || !resource.contains(PRODUCTION), "{} may assume {resource}", role.name);
         }
     }
     let promotion = roles.values().filter(|role| role.name.starts_with("lockstep-promotion-"));
@@ -457,8 +466,11 @@ fn what_acts_in_accounts_does_not_write_what_allows_it_to_act() {
 fn what_sweeps_lets_nothing_pass_and_removes_what_was_thrown_away_only() {
     let roles = roles(&stacks());
     let sweep = &roles[&format!("arn:aws:iam::{TOOLING}:role/lockstep-sweep-role")];
-    assert_eq!(keys_for(sweep, "dynamodb:PutItem"), ["DEPLOYMENT#*", "EVENT#*", "STAGE#*", "SWEEP"]);
-    assert_eq!(keys_for(sweep, "dynamodb:DeleteItem"), ["WAIT#*"]);
+    assert_eq!(
+        keys_for(sweep, "dynamodb:PutItem"),
+        ["DEPLOYMENT#*", "EVENT#*", "IMAGE#*", "STAGE#*", "SWEEP"]
+    );
+    assert_eq!(keys_for(sweep, "dynamodb:DeleteItem"), ["IMAGE#*", "WAIT#*"]);
     let token = format!("arn:aws:secretsmanager:{REGION}:{TOOLING}:secret:lockstep/repositories/*/token*");
     assert_eq!(sweep.resources_for("secretsmanager:GetSecretValue"), BTreeSet::from([token]));
     let machine = |name: &str| format!("arn:aws:states:{REGION}:{TOOLING}:stateMachine:lockstep-{name}");
@@ -466,7 +478,16 @@ fn what_sweeps_lets_nothing_pass_and_removes_what_was_thrown_away_only() {
         sweep.resources_for("states:StartExecution"),
         BTreeSet::from([machine("release"), machine("delivery-teardown")])
     );
-    assert!(sweep.resources_for("sts:AssumeRole").is_empty());
+    let assumed = sweep.resources_for("sts:AssumeRole");
+    assert!(!assumed.is_empty() && assumed.iter().all(|role| role.ends_with(":role/lockstep-image-keeper")));
+}
+
+/// Row 50: DisableImage takes every launch permission away and does not give them back.
+#[test]
+fn nothing_may_disable_an_image() {
+    for (owner, statement) in all_statements(&stacks()) {
+        assert!(!statement.actions.iter().any(|action| action == "ec2:DisableImage"), "{owner}");
+    }
 }
 
 #[test]

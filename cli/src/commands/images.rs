@@ -183,7 +183,7 @@ async fn retire(wanted: &Retire, plane: &Plane, surroundings: &Surroundings) -> 
         versions: &catalogue.versions,
         places: &catalogue.places,
         uses: &catalogue.uses,
-        keep: retirement::KEEP,
+        keep: catalogue.settings.keep as usize,
         now: Timestamp::now(),
     });
     if plan.is_empty() {

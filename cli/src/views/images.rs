@@ -278,6 +278,7 @@ mod tests {
             releases,
             environments,
             stages: Stages::parse("stages.toml", EXAMPLE).unwrap(),
+            settings: Default::default(),
         }
     }
 

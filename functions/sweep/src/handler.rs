@@ -1,14 +1,20 @@
 //! One sweep: each part in turn, then the report.
 
+use crate::accounts::Accounts;
 use crate::heads::{self, Heads};
-use crate::{App, environments, events, report, waits};
+use crate::{App, environments, events, images, report, waits};
 use jiff::Timestamp;
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::records::SweepReport;
 use lockstep_platform::ledger::Inserted;
 
 /// Sweeps, and answers with what it did; the same is kept in the ledger for `lockstep status`.
-pub async fn handle(app: &App, heads: &impl Heads, now: Timestamp) -> Result<SweepReport, Failure> {
+pub async fn handle(
+    app: &App,
+    heads: &impl Heads,
+    accounts: &impl Accounts,
+    now: Timestamp,
+) -> Result<SweepReport, Failure> {
     let mut report = SweepReport::new(now);
     let outcome = environments::sweep(app, &mut report, now).await;
     report::go_on(&mut report, "environments", outcome);
@@ -18,6 +24,8 @@ pub async fn handle(app: &App, heads: &impl Heads, now: Timestamp) -> Result<Swe
     report::go_on(&mut report, "deliveries", outcome);
     let outcome = waits::sweep(app, &mut report, now).await;
     report::go_on(&mut report, "waits", outcome);
+    let outcome = images::sweep(app, accounts, &mut report, now).await;
+    report::go_on(&mut report, "images", outcome);
     let report = report.bounded();
     tracing::info!(
         freed = report.freed.len(),
@@ -27,6 +35,8 @@ pub async fn handle(app: &App, heads: &impl Heads, now: Timestamp) -> Result<Swe
         removing = report.removing.len(),
         waits_removed = report.waits_removed,
         waits_woken = report.waits_woken,
+        retired = report.retired.len(),
+        parameters = report.parameters.len(),
         left = report.left.len(),
         "swept"
     );

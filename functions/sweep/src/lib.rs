@@ -1,14 +1,16 @@
 //! The `sweep` function: scheduled, it finds what no event told of, and puts it in order.
 //!
 //! What can be lost is an event, an execution, or somebody's attention; so it looks at environments whose holder has
-//! ended, heads of branches that no delivery told of, deliveries that were accepted and never started, throw-away environments that outlived their time, and waits
-//! that nobody ends. It takes no input and remembers nothing: to run it twice, or twice at once, changes nothing more.
+//! ended, heads of branches that no delivery told of, deliveries that were accepted and never started, throw-away
+//! environments that outlived their time, waits that nobody ends, and images that nobody needs. It takes no input and remembers nothing: to run it twice, or twice at once, changes nothing more.
 //! One thing that cannot be put in order does not keep it from the next; the report says what is left, and why.
 
+pub mod accounts;
 mod environments;
 mod events;
 pub mod handler;
 pub mod heads;
+mod images;
 mod report;
 mod waits;
 
@@ -47,8 +49,14 @@ pub struct Names<'a> {
 
 impl App {
     /// The settings it needs.
-    pub const SETTINGS: [Setting; 5] =
-        [Setting::Table, Setting::Bucket, Setting::ResumeFunction, Setting::ReleaseArn, Setting::TeardownArn];
+    pub const SETTINGS: [Setting; 6] = [
+        Setting::Table,
+        Setting::Bucket,
+        Setting::ExternalId,
+        Setting::ResumeFunction,
+        Setting::ReleaseArn,
+        Setting::TeardownArn,
+    ];
 
     /// Wires it; no client is built yet.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {

@@ -1,19 +1,23 @@
 //! The `lockstep-sweep` function.
 
 use lockstep_platform::aws::Aws;
+use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::git_host::GitHosts;
-use lockstep_platform::{clock, config::Config, shell};
-use lockstep_sweep::{App, handler::handle};
+use lockstep_platform::{clock, shell};
+use lockstep_sweep::{App, accounts::Cloud, handler::handle};
 use serde_json::Value;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     shell::serve(
         || {
-            let aws = Aws::from_env()?;
-            Ok((App::new(&aws, &Config::from_env(&App::SETTINGS)?)?, GitHosts::new(&aws)))
+            let (aws, config) = (Aws::from_env()?, Config::from_env(&App::SETTINGS)?);
+            let accounts = Cloud::new(&aws, config.get(Setting::ExternalId)?);
+            Ok((App::new(&aws, &config)?, GitHosts::new(&aws), accounts))
         },
         // Whatever the schedule or a person sends: it looks at everything.
-        async |(app, heads): &(App, GitHosts), _: Value| handle(app, heads, clock::now()).await,
+        async |(app, heads, accounts): &(App, GitHosts, Cloud), _: Value| {
+            handle(app, heads, accounts, clock::now()).await
+        },
     )
 }

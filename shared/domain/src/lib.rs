@@ -6,6 +6,7 @@
 pub mod approval;
 pub mod archive;
 mod canonical;
+pub mod channels;
 pub mod checks;
 pub mod credentials;
 pub mod diagnosis;

@@ -6,7 +6,7 @@
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-deprecate.html>
 
 use crate::ids::{AmiId, ImageName, SnapshotId};
-use crate::images::{Change, ImageVersionState, Use, Uses};
+use crate::images::{ImageVersionState, Use, Uses};
 use crate::records::{Image, ImageState, ImageVersion, Location};
 use crate::version::Version;
 use jiff::{Timestamp, ToSpan};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many of an image's newest usable versions are kept unless the organisation says otherwise.
-pub const KEEP: usize = 5;
+pub const KEEP: u32 = 5;
 
 /// How long the images of a version stay deprecated before they go, in days.
 pub const GRACE_DAYS: i64 = 7;
@@ -121,6 +121,10 @@ fn step(
             let why = format!("deprecated for {GRACE_DAYS} days, and nothing came to need it");
             if gone { planned(Step::Remove, why) } else { None }
         }
+        // It was closed before its images went; whoever did that did not come to the end.
+        ImageVersionState::Retired if places(known.places, version).next().is_some() => {
+            planned(Step::Remove, "retired, and some of its images are still there".to_owned())
+        }
         ImageVersionState::Building
         | ImageVersionState::Withheld
         | ImageVersionState::Discarding
@@ -150,51 +154,49 @@ fn why_not_kept(known: &Known<'_>, version: &ImageVersion) -> String {
     format!("nothing needs it, and there are {} newer ones", known.keep)
 }
 
+/// Why a version that is not finished, nor gone, needs a person: `bake-image` ends within hours.
+pub fn stuck(version: &ImageVersion, now: Timestamp) -> Option<String> {
+    let unfinished = match version.state {
+        ImageVersionState::Building | ImageVersionState::Withheld | ImageVersionState::Discarding => true,
+        ImageVersionState::Usable
+        | ImageVersionState::Discarded
+        | ImageVersionState::Retiring
+        | ImageVersionState::Retired => false,
+    };
+    let day = version.recorded_at.checked_add(24.hours()).is_ok_and(|end| now >= end);
+    let why = version.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+    (unfinished && day).then(|| {
+        format!("{} for more than a day{why}: see {}, and bake it again", version.state, version.recorded_by)
+    })
+}
+
 /// The images of a version, wherever they are.
 pub fn places<'a>(all: &'a [Image], version: &ImageVersion) -> impl Iterator<Item = &'a Image> {
     let (name, number) = (version.name.clone(), version.version.clone());
     all.iter().filter(move |image| image.name == name && image.version == number)
 }
 
-/// What an account says refers to an image; see
-/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImageReferences.html>.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Reference {
-    /// The image.
-    pub ami: AmiId,
-    /// What kind of resource it is, in AWS's words: `ec2:Instance`.
-    pub kind: String,
-    /// Its ARN.
-    pub arn: String,
-}
-
-/// The folder of our own parameters, which name the newest image and keep none.
-pub const PARAMETERS: &str = "/lockstep/images/";
-
-impl Reference {
-    /// Whether it keeps the image: our own parameters do not.
-    pub fn keeps(&self) -> bool {
-        !self.arn.contains(&format!(":parameter{PARAMETERS}"))
-    }
-}
-
 /// After every account was asked: what AWS would have to be told about a version that is to go, or who keeps it.
 ///
-/// `answers` holds what each place answered; a place that did not answer is missing, and unknown is never "unused".
-pub fn judge(images: &[Image], answers: &BTreeMap<Location, Vec<Reference>>) -> Result<(), String> {
+/// `answers` holds the ARNs of what refers to the images in each place, other than parameters of ours, which follow what
+/// there is; a place that did not answer is missing, and unknown is never "unused".
+pub fn judge(images: &[Image], answers: &BTreeMap<Location, Vec<String>>) -> Result<(), String> {
     for image in images {
         let Location { account, region } = &image.location;
         let Some(references) = answers.get(&image.location) else {
             return Err(format!("account {account}, {region} did not say what refers to it"));
         };
-        let keeping: Vec<&str> = references
-            .iter()
-            .filter(|reference| reference.keeps())
-            .map(|reference| reference.arn.as_str())
-            .collect();
-        if let Some(first) = keeping.first() {
-            let more =
-                if keeping.len() > 1 { format!(" and {} more", keeping.len() - 1) } else { String::new() };
+        if let Some(first) = references.first() {
+            let more = if references.len() > 1 {
+                format!(" and {} more", references.len() - 1)
+            } else {
+                String::new()
+            };
+            if references.len() > 1 {
+                format!(" and {} more", references.len() - 1)
+            } else {
+                String::new()
+            };
             return Err(format!("{first}{more} in account {account}, {region} refers to it"));
         }
     }
@@ -215,15 +217,6 @@ pub enum Removed {
         /// AWS's sentence.
         why: String,
     },
-}
-
-/// The record of a version after one step.
-pub fn change(step: &Step, now: Timestamp) -> Change {
-    match step {
-        Step::Deprecate => Change::Retire { at: now },
-        Step::Restore { .. } => Change::Keep,
-        Step::Remove => Change::Retired,
-    }
 }
 
 /// An AMI or snapshot that carries our tags and that no record knows.

@@ -108,6 +108,11 @@ impl Version {
         format!("{:010}.{:010}.{:010}{pre}", self.0.major, self.0.minor, self.0.patch)
     }
 
+    /// The author's part, such as `2.1`.
+    pub fn major_minor(&self) -> String {
+        format!("{}.{}", self.0.major, self.0.minor)
+    }
+
     /// Whether a constraint admits this version.
     pub(crate) fn matches(&self, requirement: &semver::VersionReq) -> bool {
         requirement.matches(&self.0)

@@ -3,7 +3,9 @@
 //! [`Images`] is the port, [`Ec2`] its adapter. Everything is read to the last page; what does not exist is an answer,
 //! anything that could not be read is a failure and never absence.
 
+pub mod keeping;
 mod read;
+pub mod references;
 
 use crate::aws::Aws;
 use crate::failure::{code, failure};

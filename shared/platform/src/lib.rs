@@ -10,6 +10,8 @@ mod assume;
 pub mod aws;
 #[cfg(feature = "s3")]
 pub mod buckets;
+#[cfg(feature = "ssm")]
+pub mod channels;
 pub mod clock;
 #[cfg(feature = "cloudformation")]
 pub mod cloudformation;

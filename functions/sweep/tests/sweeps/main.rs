@@ -3,5 +3,6 @@
 mod deliveries;
 mod environments;
 mod heads;
+mod images;
 mod waits;
 mod world;

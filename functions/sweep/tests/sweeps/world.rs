@@ -54,6 +54,7 @@ const TEMPLATE: &str = "Resources:
 pub struct World {
     pub cloud: FakeAws,
     pub heads: Hosts,
+    pub accounts: super::images::Accounts,
     pub ledger: Ledger,
     app: App,
 }
@@ -118,7 +119,7 @@ impl World {
         };
         let app = App::of(&cloud.aws(), &names);
         let ledger = Ledger::new(&cloud.aws(), TABLE);
-        Self { cloud, heads: Hosts::default(), ledger, app }
+        Self { cloud, heads: Hosts::default(), accounts: super::images::Accounts::new(), ledger, app }
     }
 
     pub async fn new() -> Self {
@@ -167,7 +168,7 @@ impl World {
 
     /// Sweeps at this minute.
     pub async fn sweep(&self, minute: i64) -> SweepReport {
-        let report = handle(&self.app, &self.heads, at(minute)).await.unwrap();
+        let report = handle(&self.app, &self.heads, &self.accounts, at(minute)).await.unwrap();
         let kept = self.versioned::<SweepReport>(&SweepReport::last()).await;
         assert_eq!(kept.record, report, "what is answered is what is kept");
         report

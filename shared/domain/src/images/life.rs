@@ -33,7 +33,7 @@ pub enum ImageVersionState {
     Discarded,
     /// Nothing uses it and nothing resolves to it any more; its images are deprecated, and go after a while.
     Retiring,
-    /// Its images and their snapshots are gone.
+    /// Closed: its images and their snapshots are gone, or go now.
     Retired,
 }
 
@@ -90,7 +90,7 @@ pub enum Change {
     },
     /// Something uses it after all.
     Keep,
-    /// Its images are gone everywhere after it was retired.
+    /// Every account said that nothing refers to its images: they go.
     Retired,
 }
 

@@ -37,6 +37,12 @@ pub struct SweepReport {
     /// Open waits that were looked at again, because they were open for long.
     #[serde(default)]
     pub waits_woken: u32,
+    /// Versions of images that were deprecated, kept after all, or removed.
+    #[serde(default)]
+    pub retired: Vec<String>,
+    /// Parameters that name the newest images and said something else.
+    #[serde(default)]
+    pub parameters: Vec<String>,
     /// What is left for a person.
     #[serde(default)]
     pub left: Vec<Leftover>,
@@ -57,6 +63,8 @@ impl SweepReport {
             removing: Vec::new(),
             waits_removed: 0,
             waits_woken: 0,
+            retired: Vec::new(),
+            parameters: Vec::new(),
             left: Vec::new(),
         }
     }
@@ -68,9 +76,15 @@ impl SweepReport {
 
     /// The same, short enough for an item of the table.
     pub fn bounded(mut self) -> Self {
-        for list in
-            [&mut self.freed, &mut self.found, &mut self.released, &mut self.finished, &mut self.removing]
-        {
+        for list in [
+            &mut self.freed,
+            &mut self.found,
+            &mut self.released,
+            &mut self.finished,
+            &mut self.removing,
+            &mut self.retired,
+            &mut self.parameters,
+        ] {
             list.truncate(Self::LINES);
         }
         self.left.truncate(Self::LINES);

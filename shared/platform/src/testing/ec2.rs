@@ -8,6 +8,7 @@
 //! against the adapter on an emulator.
 
 mod copies;
+mod keeping;
 #[cfg(feature = "kms")]
 mod keys;
 mod model;

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 #[derive(Clone)]
 pub struct SimImages {
     cloud: SimEc2,
-    here: Location,
+    pub(super) here: Location,
 }
 
 impl SimImages {
@@ -36,11 +36,11 @@ impl SimImages {
         shelf(&inner).seen(stale, inner.clock.now(), wanted)
     }
 
-    fn images(&self, wanted: impl Fn(&Image) -> bool) -> Vec<Image> {
+    pub(super) fn images(&self, wanted: impl Fn(&Image) -> bool) -> Vec<Image> {
         self.see("DescribeImages", |inner| &inner.images, wanted)
     }
 
-    fn stored(&self, wanted: impl Fn(&Stored) -> bool) -> Vec<Stored> {
+    pub(super) fn stored(&self, wanted: impl Fn(&Stored) -> bool) -> Vec<Stored> {
         let here = |stored: &Stored| stored.location.region == self.here.region;
         self.see("DescribeSnapshots", |inner| &inner.snapshots, |stored| here(stored) && wanted(stored))
     }
@@ -57,7 +57,7 @@ impl SimImages {
     }
 
     /// Carries out a call that changes something; its answer may be lost.
-    fn change<T>(
+    pub(super) fn change<T>(
         &self,
         call: &'static str,
         change: impl FnOnce(&mut Inner, &Location) -> Result<T, Failure>,
@@ -165,7 +165,7 @@ impl Inner {
         Ok(())
     }
 
-    fn deregister(&mut self, here: &Location, ami: &AmiId) -> Result<(), Failure> {
+    pub(super) fn deregister(&mut self, here: &Location, ami: &AmiId) -> Result<(), Failure> {
         self.own_image("DeregisterImage", here, ami)?;
         let image = self.images.get(ami.as_str()).cloned();
         if image.as_ref().is_some_and(|image| image.is_protected) {
@@ -178,7 +178,7 @@ impl Inner {
         Ok(())
     }
 
-    fn delete_snapshot(&mut self, here: &Location, snapshot: &SnapshotId) -> Result<(), Failure> {
+    pub(super) fn delete_snapshot(&mut self, here: &Location, snapshot: &SnapshotId) -> Result<(), Failure> {
         self.own_snapshot(here, snapshot)?;
         let user = self.images.iter().find(|image| image.ami.snapshots().contains(snapshot));
         if let Some(user) = user {
@@ -283,5 +283,18 @@ impl Images for SimImages {
 
     async fn delete_snapshot(&self, snapshot: &SnapshotId) -> Result<(), Failure> {
         undone(self.change("DeleteSnapshot", |inner, here| inner.delete_snapshot(here, snapshot)))
+    }
+}
+
+impl crate::ec2::references::References for SimImages {
+    async fn references(
+        &self,
+        wanted: &BTreeSet<AmiId>,
+    ) -> Result<std::collections::BTreeMap<AmiId, Vec<String>>, Failure> {
+        let used = |image: &Image| {
+            image.location == self.here && wanted.contains(&image.ami.id) && !image.references.is_empty()
+        };
+        let used = self.see("DescribeImageReferences", |inner| &inner.images, used).into_iter();
+        Ok(used.map(|image| (image.ami.id, image.references.into_iter().collect())).collect())
     }
 }

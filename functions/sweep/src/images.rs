@@ -1,0 +1,292 @@
+//! Images that nobody needs any more, images that nobody knows, and the parameters that name the newest.
+
+use crate::accounts::Accounts;
+use crate::{App, report};
+use jiff::{Timestamp, ToSpan};
+use lockstep_domain::channels::{self, Edit};
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::image_settings::ImageSettings;
+use lockstep_domain::images::{Change, ImageVersionState, Needs, after, uses};
+use lockstep_domain::records::{
+    ConfigKind, Deployed, Deployment, Environment, Image, ImageVersion, Location, Release, SweepReport,
+};
+use lockstep_domain::retirement::{self, Known, Planned, Removed, Step, orphans};
+use lockstep_domain::stages::Stages;
+use lockstep_platform::channels::Channels;
+use lockstep_platform::ec2::keeping::Keeping;
+use lockstep_platform::ec2::references::References;
+use lockstep_platform::ledger::{Order, Versioned};
+use lockstep_platform::ports::Records as _;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many records of a kind are looked at.
+const RECORDS: usize = 10_000;
+
+/// How many versions one sweep changes: the next one goes on.
+const STEPS: usize = 20;
+
+/// What the ledger knows.
+struct Found {
+    versions: Vec<ImageVersion>,
+    places: Vec<Image>,
+    stages: Stages,
+    settings: ImageSettings,
+}
+
+/// Looks at every version of every image.
+pub async fn sweep(
+    app: &App,
+    accounts: &impl Accounts,
+    report: &mut SweepReport,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let Some(found) = load(app).await? else { return Ok(()) };
+    for version in &found.versions {
+        if let Some(why) = retirement::stuck(version, now) {
+            report::left(report, &format!("image {}@{}", version.name, version.version), &why);
+        }
+    }
+    for planned in plan(app, &found, now).await?.into_iter().take(STEPS) {
+        let what = format!("image {}@{}", planned.image, planned.version);
+        let outcome = carry_out(app, accounts, report, &planned, now).await;
+        report::go_on(report, &what, outcome);
+    }
+    // What was changed above is seen by the next look.
+    let Some(found) = load(app).await? else { return Ok(()) };
+    for location in locations(&found) {
+        let what = format!("images in account {}, {}", location.account, location.region);
+        let outcome = look(accounts, report, &found, &location).await;
+        report::go_on(report, &what, outcome);
+    }
+    Ok(())
+}
+
+/// Nothing while there are no images, or no stages.
+async fn load(app: &App) -> Result<Option<Found>, Failure> {
+    let versions = records(app.ledger.list_kind::<ImageVersion>(RECORDS).await?);
+    if versions.is_empty() {
+        return Ok(None);
+    }
+    let Some(newest) = app.ledger.config(ConfigKind::Stages).await? else { return Ok(None) };
+    let unreadable = |_| Failure::bug("the applied stages cannot be read; apply them again");
+    Ok(Some(Found {
+        versions,
+        places: records(app.ledger.list_kind::<Image>(RECORDS).await?),
+        stages: Stages::parse("stages.toml", &newest.text).map_err(unreadable)?,
+        settings: ImageSettings::parse("stages.toml", &newest.text).map_err(unreadable)?,
+    }))
+}
+
+fn records<T>(found: Vec<Versioned<T>>) -> Vec<T> {
+    found.into_iter().map(|found| found.record).collect()
+}
+
+async fn plan(app: &App, found: &Found, now: Timestamp) -> Result<Vec<Planned>, Failure> {
+    let mut environments = Vec::new();
+    for stage in found.stages.iter() {
+        let (pk, prefix) = Environment::all_of(&stage.name);
+        environments
+            .extend(records(app.ledger.list::<Environment>(&pk, prefix, Order::Oldest, RECORDS).await?));
+    }
+    let mut unfinished = records(app.ledger.list_kind::<Deployment>(RECORDS).await?);
+    unfinished.retain(|deployment| !deployment.state.is_final());
+    let releases = releases(app, &environments).await?;
+    let needs = Needs { environments: &environments, unfinished: &unfinished, releases: &releases };
+    let known = Known {
+        versions: &found.versions,
+        places: &found.places,
+        uses: &uses(&needs),
+        keep: found.settings.keep as usize,
+        now,
+    };
+    Ok(retirement::plan(&known))
+}
+
+/// The newest releases, and those that run or ran before whatever their age; the latter are read from the table itself.
+async fn releases(app: &App, environments: &[Environment]) -> Result<Vec<Release>, Failure> {
+    let mut all = records(app.ledger.list_kind::<Release>(RECORDS).await?);
+    for environment in environments {
+        for Deployed { version, .. } in [&environment.deployed, &environment.previous].into_iter().flatten() {
+            let is_it =
+                |release: &Release| release.component == environment.component && release.version == *version;
+            if !all.iter().any(is_it) {
+                let key = Release::key_of(&environment.component, version);
+                all.extend(app.ledger.get::<Release>(&key).await?.map(|found| found.record));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Takes one step with one version. The index only said that there is one: it is read again before it is changed.
+async fn carry_out(
+    app: &App,
+    accounts: &impl Accounts,
+    report: &mut SweepReport,
+    planned: &Planned,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let what = format!("{}@{}", planned.image, planned.version);
+    let key = ImageVersion::key_of(&planned.image, &planned.version);
+    let Some(stored) = app.ledger.get::<ImageVersion>(&key).await? else { return Ok(()) };
+    let (pk, prefix) = Image::version_of(&planned.image, &planned.version);
+    let places = app.ledger.list::<Image>(&pk, &prefix, Order::Oldest, RECORDS).await?;
+    match &planned.step {
+        Step::Deprecate => {
+            let Some(_) = change(app, &stored, &Change::Retire { at: now }).await? else { return Ok(()) };
+            // A time that has passed is refused; seconds are rounded.
+            let at = now.checked_add(2.minutes()).unwrap_or(now);
+            for image in &places {
+                if let Some(ami) = &image.record.ami {
+                    accounts.at(&image.record.location).await?.deprecate(ami, at).await?;
+                }
+            }
+            report.retired.push(format!("{what} is deprecated: {}", planned.why));
+        }
+        Step::Restore { .. } => {
+            for image in &places {
+                if let Some(ami) = &image.record.ami {
+                    accounts.at(&image.record.location).await?.restore(ami).await?;
+                }
+            }
+            if change(app, &stored, &Change::Keep).await?.is_some() {
+                report.retired.push(format!("{what} is kept after all: {}", planned.why));
+            }
+        }
+        Step::Remove => remove(app, accounts, report, &stored, &places, &what).await?,
+    }
+    Ok(())
+}
+
+/// Writes the version on; nothing if another was quicker, or it has come further.
+async fn change(
+    app: &App,
+    stored: &Versioned<ImageVersion>,
+    change: &Change,
+) -> Result<Option<Versioned<ImageVersion>>, Failure> {
+    let Ok(next) = after(&stored.record, change) else { return Ok(None) };
+    if next == stored.record {
+        return Ok(Some(stored.clone()));
+    }
+    match app.ledger.replace(stored, next).await {
+        Err(lost) if lost.kind == FailureKind::Conflict => Ok(None),
+        written => written.map(Some),
+    }
+}
+
+/// Removes the images of a version everywhere, once every account said that nothing refers to them.
+///
+/// The version is closed first, so that nothing begins to run from what is about to go; who finds it closed with images
+/// left goes on. A protected image waits for its protection to end.
+async fn remove(
+    app: &App,
+    accounts: &impl Accounts,
+    report: &mut SweepReport,
+    stored: &Versioned<ImageVersion>,
+    places: &[Versioned<Image>],
+    what: &str,
+) -> Result<(), Failure> {
+    let images: Vec<Image> = places.iter().map(|place| place.record.clone()).collect();
+    if stored.record.state != ImageVersionState::Retired {
+        let answers = answers(accounts, report, &images).await;
+        if let Err(why) = retirement::judge(&images, &answers) {
+            report::left(report, &format!("image {what}"), &format!("it is deprecated and stays: {why}"));
+            return Ok(());
+        }
+        if change(app, stored, &Change::Retired).await?.is_none() {
+            return Ok(());
+        }
+    }
+    let mut is_gone = true;
+    for place in places {
+        let Some(ami) = &place.record.ami else { continue };
+        let Location { account, region } = &place.record.location;
+        match Keeping::remove(&accounts.at(&place.record.location).await?, ami).await? {
+            Removed::Protected { why } => {
+                is_gone = false;
+                let why =
+                    format!("{ami} in account {account}, {region} is protected, so it stays for now: {why}");
+                report::left(report, &format!("image {what}"), &why);
+            }
+            Removed::Gone { left } => {
+                // What another image needs is that image's; whatever else is left is told until somebody looks.
+                for (snapshot, code) in left.iter().filter(|(_, code)| *code != "skipped") {
+                    let why = format!(
+                        "the snapshot {snapshot} in account {account}, {region} was not deleted: {code}"
+                    );
+                    report::left(report, &format!("image {what}"), &why);
+                }
+                app.ledger.remove(place).await?;
+            }
+        }
+    }
+    if is_gone {
+        report.retired.push(format!("{what} is gone, in {} places", places.len()));
+    }
+    Ok(())
+}
+
+/// What each place says refers to its image; one that cannot be asked is left out, and why is told.
+async fn answers(
+    accounts: &impl Accounts,
+    report: &mut SweepReport,
+    images: &[Image],
+) -> BTreeMap<Location, Vec<String>> {
+    let mut answers = BTreeMap::new();
+    for image in images {
+        let asked: BTreeSet<_> = image.ami.iter().cloned().collect();
+        let answer = async { accounts.at(&image.location).await?.references(&asked).await };
+        match answer.await {
+            Ok(found) => {
+                drop(answers.insert(image.location.clone(), found.into_values().flatten().collect()))
+            }
+            Err(failure) => {
+                let what =
+                    format!("references in account {}, {}", image.location.account, image.location.region);
+                report::go_on(report, &what, Err(failure));
+            }
+        }
+    }
+    answers
+}
+
+/// Where images are, or may be.
+fn locations(found: &Found) -> BTreeSet<Location> {
+    let of_stages = found
+        .stages
+        .iter()
+        .map(|stage| Location { account: stage.account.clone(), region: stage.region.clone() });
+    of_stages.chain(found.places.iter().map(|image| image.location.clone())).collect()
+}
+
+/// Tells of what carries our tags and is in no record, and mends the parameters.
+async fn look(
+    accounts: &impl Accounts,
+    report: &mut SweepReport,
+    found: &Found,
+    location: &Location,
+) -> Result<(), Failure> {
+    let account = accounts.at(location).await?;
+    for orphan in orphans(location, &account.tagged().await?, &found.places, &found.versions) {
+        let what = format!("{} in account {}, {}", orphan.id, location.account, location.region);
+        let why = format!(
+            "it is tagged as {}, and the ledger does not know it; if nothing uses it, remove it, or import it again",
+            orphan.label
+        );
+        report::left(report, &what, &why);
+    }
+    let wanted = channels::wanted(&found.versions, &found.places, location);
+    for edit in channels::edits(&wanted, &account.all().await?) {
+        match edit {
+            Edit::Put { name, ami } => {
+                account.put(&name, &ami).await?;
+                report.parameters.push(format!("{name} in account {} is {ami}", location.account));
+            }
+            Edit::Remove { name } => {
+                Channels::remove(&account, &name).await?;
+                report.parameters.push(format!("{name} in account {} is gone", location.account));
+            }
+        }
+    }
+    Ok(())
+}

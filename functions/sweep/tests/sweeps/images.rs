@@ -1,0 +1,399 @@
+//! Images that nobody needs, images that nobody knows, and the parameters that name the newest.
+
+use super::world::{World, at};
+use jiff::Timestamp;
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::ids::AmiId;
+use lockstep_domain::images::{ImageLock, ImageVersionState, LockedImage};
+use lockstep_domain::records::{
+    Config, ConfigKind, Deployed, Environment, Image, ImageOrigin, ImageState, ImageVersion, Location,
+    Release, SweepReport,
+};
+use lockstep_domain::retirement::{GRACE_DAYS, Removed, Tagged};
+use lockstep_platform::channels::Channels;
+use lockstep_platform::ec2::Images as _;
+use lockstep_platform::ec2::keeping::Keeping;
+use lockstep_platform::ec2::references::References;
+use lockstep_platform::testing::clock::VirtualClock;
+use lockstep_platform::testing::ec2::{SimEc2, SimImages};
+use lockstep_sweep::accounts;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+const DEVELOPMENT: &str = "111111111111";
+const PRODUCTION: &str = "222222222222";
+
+/// A day, in minutes.
+const DAY: i64 = 24 * 60;
+
+const STAGES: &str = r#"
+[images]
+keep = 1
+
+[[stages]]
+name = "test"
+account = "111111111111"
+region = "eu-west-1"
+
+[[stages]]
+name = "ci"
+account = "111111111111"
+region = "eu-west-1"
+propagates = true
+
+[[stages]]
+name = "production"
+account = "222222222222"
+region = "eu-west-1"
+"#;
+
+type Parameters = Rc<RefCell<BTreeMap<Location, BTreeMap<String, String>>>>;
+
+/// Every account, in memory.
+pub struct Accounts {
+    pub ec2: SimEc2,
+    parameters: Parameters,
+    shut: RefCell<BTreeSet<String>>,
+}
+
+pub struct Account {
+    images: SimImages,
+    location: Location,
+    parameters: Parameters,
+}
+
+impl Accounts {
+    pub fn new() -> Self {
+        let clock = VirtualClock::at(Timestamp::UNIX_EPOCH);
+        Self { ec2: SimEc2::new(&clock), parameters: Rc::default(), shut: RefCell::default() }
+    }
+}
+
+impl accounts::Accounts for Accounts {
+    type Account = Account;
+
+    async fn at(&self, location: &Location) -> Result<Account, Failure> {
+        if self.shut.borrow().contains(location.account.as_str()) {
+            return Err(Failure::new(FailureKind::AccessDenied, "AssumeRole: AccessDenied"));
+        }
+        let (location, parameters) = (location.clone(), Rc::clone(&self.parameters));
+        Ok(Account { images: self.ec2.images(&location), location, parameters })
+    }
+}
+
+impl Keeping for Account {
+    async fn deprecate(&self, ami: &AmiId, at: Timestamp) -> Result<(), Failure> {
+        self.images.deprecate(ami, at).await
+    }
+
+    async fn restore(&self, ami: &AmiId) -> Result<(), Failure> {
+        self.images.restore(ami).await
+    }
+
+    async fn remove(&self, ami: &AmiId) -> Result<Removed, Failure> {
+        self.images.remove(ami).await
+    }
+
+    async fn tagged(&self) -> Result<Tagged, Failure> {
+        self.images.tagged().await
+    }
+}
+
+impl References for Account {
+    async fn references(&self, images: &BTreeSet<AmiId>) -> Result<BTreeMap<AmiId, Vec<String>>, Failure> {
+        self.images.references(images).await
+    }
+}
+
+impl Channels for Account {
+    async fn all(&self) -> Result<BTreeMap<String, String>, Failure> {
+        Ok(self.parameters.borrow().get(&self.location).cloned().unwrap_or_default())
+    }
+
+    async fn put(&self, name: &str, ami: &AmiId) -> Result<(), Failure> {
+        let mut parameters = self.parameters.borrow_mut();
+        parameters.entry(self.location.clone()).or_default().insert(name.to_owned(), ami.to_string());
+        Ok(())
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), Failure> {
+        let mut parameters = self.parameters.borrow_mut();
+        parameters.entry(self.location.clone()).or_default().remove(name);
+        Ok(())
+    }
+}
+
+fn place(account: &str) -> Location {
+    Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() }
+}
+
+impl World {
+    /// An organisation with production, which keeps one version of each image.
+    async fn with_images() -> Self {
+        let world = Self::new().await;
+        let stages = Config {
+            config: ConfigKind::Stages,
+            version: 2,
+            text: STAGES.into(),
+            applied_by: "ada".into(),
+            applied_at: at(0),
+        };
+        world.put(&stages).await;
+        world
+    }
+
+    /// A usable version in both accounts; the ids there.
+    async fn image(&self, version: &str) -> [AmiId; 2] {
+        let ids = [DEVELOPMENT, PRODUCTION].map(|account| self.accounts.ec2.register(&place(account)));
+        let record = ImageVersion {
+            name: "logstash".parse().unwrap(),
+            version: version.parse().unwrap(),
+            state: ImageVersionState::Usable,
+            why: None,
+            revoked: None,
+            origin: ImageOrigin::Imported { commit: None },
+            source_ami: Some(ids[0].clone()),
+            required: Default::default(),
+            expires_at: None,
+            retiring_since: None,
+            recorded_by: "import".into(),
+            recorded_at: at(0),
+        };
+        self.put(&record).await;
+        for (account, id) in [DEVELOPMENT, PRODUCTION].into_iter().zip(&ids) {
+            let snapshots = self.accounts.ec2.ami(id).unwrap().snapshots();
+            let tags = [("lockstep:image", "logstash"), ("version", version)];
+            let tags: Vec<_> = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+            self.accounts.ec2.images(&place(account)).tag(id, &snapshots, &tags).await.unwrap();
+            let image = Image {
+                name: record.name.clone(),
+                version: record.version.clone(),
+                location: place(account),
+                state: ImageState::Available,
+                ami: Some(id.clone()),
+                snapshots,
+                source_ami: ids[0].clone(),
+                commit: None,
+                shared_with: Default::default(),
+                recorded_by: "import".into(),
+                recorded_at: at(0),
+            };
+            self.put(&image).await;
+        }
+        ids
+    }
+
+    async fn state(&self, version: &str) -> ImageVersionState {
+        let key = ImageVersion::key_of(&"logstash".parse().unwrap(), &version.parse().unwrap());
+        self.versioned::<ImageVersion>(&key).await.record.state
+    }
+
+    /// Production comes to run a release that pins this version.
+    async fn runs(&self, version: &str) {
+        let key = Release::key_of(&"logs".parse().unwrap(), &"1.0.0".parse().unwrap());
+        let stored = self.versioned::<Release>(&key).await;
+        let locked = LockedImage {
+            parameter: "ImageId".parse().unwrap(),
+            name: "logstash".parse().unwrap(),
+            version: version.parse().unwrap(),
+            commit: None,
+            source_ami: "ami-00000001".parse().unwrap(),
+        };
+        let image_lock = ImageLock([(locked.parameter.clone(), locked)].into());
+        let release = Release { image_lock, ..stored.record.clone() };
+        self.ledger.replace(&stored, release.clone()).await.unwrap();
+        let deployed = Deployed {
+            version: release.version.clone(),
+            digest: release.digest.clone(),
+            template_digest: release.template_digest.clone(),
+            parameters_digest: release.digest.clone(),
+            stack_version: release.version,
+            deployment: super::world::id("brought"),
+            checked: true,
+            since: at(0),
+        };
+        self.put(&Environment {
+            stage: "production".parse().unwrap(),
+            name: "logs".into(),
+            component: "logs".parse().unwrap(),
+            epoch: 1,
+            holder: None,
+            deployed: Some(deployed),
+            previous: None,
+            stack_arn: None,
+            ever_stable: true,
+            taint: None,
+            last_deployment: None,
+        })
+        .await;
+    }
+
+    fn parameter(&self, account: &str, channel: &str) -> Option<String> {
+        let parameters = self.accounts.parameters.borrow();
+        parameters.get(&place(account))?.get(&format!("/lockstep/images/logstash/{channel}")).cloned()
+    }
+
+    fn calls(&self, call: &str) -> usize {
+        self.accounts.ec2.effects().iter().filter(|effect| effect.call == call).count()
+    }
+}
+
+fn why(report: &SweepReport) -> String {
+    report.left.iter().map(|left| format!("{}: {}", left.what, left.why)).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn what_nobody_needs_is_deprecated_then_removed_everywhere_and_its_records_go() {
+    let world = World::with_images().await;
+    let old = world.image("2.1.0").await;
+    let new = world.image("2.1.1").await;
+    let report = world.sweep(1).await;
+    assert_eq!(report.retired.len(), 1, "{report:?}");
+    assert_eq!(
+        (world.state("2.1.0").await, world.calls("EnableImageDeprecation")),
+        (ImageVersionState::Retiring, 2)
+    );
+    assert_eq!(world.state("2.1.1").await, ImageVersionState::Usable);
+
+    assert_eq!(world.sweep((GRACE_DAYS - 1) * DAY).await.retired, Vec::<String>::new(), "not yet");
+    let report = world.sweep(1 + GRACE_DAYS * DAY).await;
+    assert!(report.left.is_empty() && report.retired.len() == 1, "{report:?}");
+    assert_eq!(world.state("2.1.0").await, ImageVersionState::Retired);
+    assert!(old.iter().all(|id| world.accounts.ec2.ami(id).is_none()));
+    assert!(new.iter().all(|id| world.accounts.ec2.ami(id).is_some()));
+    assert_eq!(world.accounts.ec2.held_snapshots().len(), 2, "those of the version that is kept");
+    assert_eq!(
+        world.sweep(2 + GRACE_DAYS * DAY).await.retired,
+        Vec::<String>::new(),
+        "nothing is done twice"
+    );
+}
+
+#[tokio::test]
+async fn what_comes_to_be_needed_while_it_is_deprecated_is_kept_after_all() {
+    let world = World::with_images().await;
+    world.image("2.1.0").await;
+    world.image("2.1.1").await;
+    world.sweep(1).await;
+    world.runs("2.1.0").await;
+    let report = world.sweep(1 + GRACE_DAYS * DAY).await;
+    assert_eq!(world.state("2.1.0").await, ImageVersionState::Usable, "{report:?}");
+    assert_eq!((world.calls("DisableImageDeprecation"), world.calls("DeregisterImage")), (2, 0));
+}
+
+/// Row 46.
+#[tokio::test]
+async fn an_image_that_anything_refers_to_is_not_deregistered_and_who_does_is_told() {
+    let world = World::with_images().await;
+    let old = world.image("2.1.0").await;
+    world.image("2.1.1").await;
+    world.sweep(1).await;
+    world.accounts.ec2.refer(&old[1], "arn:aws:ec2:eu-west-1:222222222222:instance/i-1");
+    let report = world.sweep(1 + GRACE_DAYS * DAY).await;
+    assert!(why(&report).contains("instance/i-1"), "{report:?}");
+    assert_eq!(
+        (world.state("2.1.0").await, world.calls("DeregisterImage")),
+        (ImageVersionState::Retiring, 0)
+    );
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_be_asked_keeps_the_image_everywhere() {
+    let world = World::with_images().await;
+    world.image("2.1.0").await;
+    world.image("2.1.1").await;
+    world.sweep(1).await;
+    world.accounts.shut.borrow_mut().insert(PRODUCTION.to_owned());
+    let report = world.sweep(1 + GRACE_DAYS * DAY).await;
+    assert!(why(&report).contains("did not say what refers to it"), "{report:?}");
+    assert_eq!(
+        (world.state("2.1.0").await, world.calls("DeregisterImage")),
+        (ImageVersionState::Retiring, 0)
+    );
+    world.accounts.shut.borrow_mut().clear();
+    world.sweep(2 + GRACE_DAYS * DAY).await;
+    assert_eq!(world.state("2.1.0").await, ImageVersionState::Retired);
+}
+
+/// Row 47.
+#[tokio::test]
+async fn a_snapshot_that_another_image_needs_stays_with_that_image() {
+    let world = World::with_images().await;
+    let old = world.image("2.1.0").await;
+    let new = world.image("2.1.1").await;
+    let shared = world.accounts.ec2.ami(&old[0]).unwrap().snapshots().into_iter().next();
+    world.accounts.ec2.change(&new[0], |ami| ami.devices[0].snapshot = shared.clone());
+    world.sweep(1).await;
+    world.sweep(1 + GRACE_DAYS * DAY).await;
+    assert_eq!(world.state("2.1.0").await, ImageVersionState::Retired);
+    let held: Vec<String> = world.accounts.ec2.held_snapshots().into_iter().map(|held| held.id).collect();
+    assert!(held.contains(&shared.unwrap().to_string()), "{held:?}");
+}
+
+/// Row 48.
+#[tokio::test]
+async fn a_protected_image_is_waited_for_and_not_fought() {
+    let world = World::with_images().await;
+    let old = world.image("2.1.0").await;
+    world.image("2.1.1").await;
+    world.sweep(1).await;
+    world.accounts.ec2.protect(&old[1], true);
+    let report = world.sweep(1 + GRACE_DAYS * DAY).await;
+    assert!(why(&report).contains("is protected"), "{report:?}");
+    assert!(world.accounts.ec2.ami(&old[0]).is_none() && world.accounts.ec2.ami(&old[1]).is_some());
+    world.accounts.ec2.protect(&old[1], false);
+    let report = world.sweep(2 + GRACE_DAYS * DAY).await;
+    assert!(report.left.is_empty(), "{report:?}");
+    assert!(world.accounts.ec2.ami(&old[1]).is_none());
+}
+
+#[tokio::test]
+async fn what_carries_our_tags_and_is_in_no_record_is_told_and_left_alone() {
+    let world = World::with_images().await;
+    world.image("2.1.0").await;
+    let stray = world.accounts.ec2.register(&place(PRODUCTION));
+    world
+        .accounts
+        .ec2
+        .change(&stray, |ami| drop(ami.tags.insert("lockstep:image".into(), "logstash".into())));
+    let report = world.sweep(1).await;
+    assert!(why(&report).contains(stray.as_str()), "{report:?}");
+    assert!(world.accounts.ec2.ami(&stray).is_some());
+}
+
+#[tokio::test]
+async fn a_version_that_is_not_finished_for_a_day_is_told() {
+    let world = World::with_images().await;
+    world.image("2.1.0").await;
+    let key = ImageVersion::key_of(&"logstash".parse().unwrap(), &"2.1.0".parse().unwrap());
+    let stored = world.versioned::<ImageVersion>(&key).await;
+    let withheld = ImageVersion { state: ImageVersionState::Withheld, ..stored.record.clone() };
+    world.ledger.replace(&stored, withheld).await.unwrap();
+    assert_eq!(why(&world.sweep(DAY - 1).await), "");
+    assert!(why(&world.sweep(DAY).await).contains("withheld for more than a day"));
+}
+
+#[tokio::test]
+async fn parameters_name_the_newest_image_of_each_account_and_are_mended() {
+    let world = World::with_images().await;
+    world.image("2.0.0").await;
+    let new = world.image("2.1.0").await;
+    let report = world.sweep(1).await;
+    assert_eq!(
+        report.parameters.len(),
+        4,
+        "2.1 and latest in two accounts, 2.0.0 is on its way out: {report:?}"
+    );
+    for (account, id) in [DEVELOPMENT, PRODUCTION].into_iter().zip(&new) {
+        assert_eq!(world.parameter(account, "latest").as_deref(), Some(id.as_str()));
+        assert_eq!(world.parameter(account, "2.1").as_deref(), Some(id.as_str()));
+    }
+    let name = "/lockstep/images/logstash/latest".to_owned();
+    let mut spoilt = world.accounts.parameters.borrow_mut();
+    spoilt.get_mut(&place(PRODUCTION)).unwrap().insert(name, "ami-99999999".into());
+    drop(spoilt);
+    assert_eq!(world.sweep(2).await.parameters.len(), 1);
+    assert_eq!(world.parameter(PRODUCTION, "latest").as_deref(), Some(new[1].as_str()));
+    assert_eq!(world.sweep(3).await.parameters, Vec::<String>::new());
+}

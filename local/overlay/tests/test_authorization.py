@@ -1,0 +1,32 @@
+"""What a call is authorised on, as AWS's service authorization reference says it."""
+
+import json
+import unittest
+
+from overlay import authorization
+
+_ACCOUNT, _REGION = "222222222222", "eu-west-1"
+
+
+def _resource(service, body=b"", params=None, target=""):
+    headers = {"x-amz-target": target}
+    return authorization.extract_resource_arn(service, "POST", "/", headers, body, params or {}, _REGION, _ACCOUNT)
+
+
+class Resources(unittest.TestCase):
+    """The resource that a policy must name."""
+
+    def test_the_reading_of_a_folder_of_parameters_is_a_call_on_the_folder(self):
+        body = json.dumps({"Path": "/lockstep/images", "Recursive": True}).encode()
+        found = _resource("ssm", body, target="AmazonSSM.GetParametersByPath")
+        self.assertEqual(found, f"arn:aws:ssm:{_REGION}:{_ACCOUNT}:parameter/lockstep/images")
+
+    def test_a_parameter_is_named_by_its_name(self):
+        body = json.dumps({"Name": "/lockstep/images/logstash/latest"}).encode()
+        found = _resource("ssm", body, target="AmazonSSM.PutParameter")
+        self.assertEqual(found, f"arn:aws:ssm:{_REGION}:{_ACCOUNT}:parameter/lockstep/images/logstash/latest")
+
+    def test_deprecating_an_image_is_a_call_on_the_image_which_names_no_account(self):
+        for action in ("EnableImageDeprecation", "DisableImageDeprecation"):
+            found = _resource("ec2", params={"Action": [action], "ImageId": ["ami-12345678"]})
+            self.assertEqual(found, f"arn:aws:ec2:{_REGION}::image/ami-12345678")

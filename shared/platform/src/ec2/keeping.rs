@@ -1,0 +1,117 @@
+//! What is done with images at the end of their life.
+
+use super::{Ec2, filter, is_gone, read};
+use crate::failure::{code, failure};
+use aws_smithy_types::DateTime;
+use jiff::Timestamp;
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::ids::AmiId;
+use lockstep_domain::promotion::{TAG_IMAGE, TAG_VERSION};
+use lockstep_domain::retirement::{Removed, Tagged};
+use std::collections::BTreeMap;
+
+/// EC2, as retirement needs it.
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait Keeping {
+    /// Says that an image of this account is to be used no more from `at` on, which is not in the past; it may be gone.
+    /// Undone by [`Keeping::restore`]. What runs from it runs on.
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EnableImageDeprecation.html>
+    async fn deprecate(&self, ami: &AmiId, at: Timestamp) -> Result<(), Failure>;
+
+    /// Takes that back; it may never have been said, and the image may be gone.
+    async fn restore(&self, ami: &AmiId) -> Result<(), Failure>;
+
+    /// Deregisters an image of this account with the snapshots that no other image needs; it may be gone. Nothing undoes
+    /// it, and it is not tried against a protection.
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeregisterImage.html>
+    async fn remove(&self, ami: &AmiId) -> Result<Removed, Failure>;
+
+    /// The images and snapshots of this account that carry our tags.
+    async fn tagged(&self) -> Result<Tagged, Failure>;
+}
+
+impl Keeping for Ec2 {
+    async fn deprecate(&self, ami: &AmiId, at: Timestamp) -> Result<(), Failure> {
+        let at = DateTime::from_secs(at.as_second());
+        match self.client().enable_image_deprecation().image_id(ami.as_str()).deprecate_at(at).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_gone(code(&error)) => Ok(()),
+            Err(error) => Err(failure("EnableImageDeprecation", ami.as_str(), &error)),
+        }
+    }
+
+    async fn restore(&self, ami: &AmiId) -> Result<(), Failure> {
+        match self.client().disable_image_deprecation().image_id(ami.as_str()).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_gone(code(&error)) => Ok(()),
+            Err(error) => Err(failure("DisableImageDeprecation", ami.as_str(), &error)),
+        }
+    }
+
+    async fn remove(&self, ami: &AmiId) -> Result<Removed, Failure> {
+        let request =
+            self.client().deregister_image().image_id(ami.as_str()).delete_associated_snapshots(true);
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) if is_gone(code(&error)) => return Ok(Removed::Gone { left: BTreeMap::new() }),
+            Err(error) => {
+                let failed = failure("DeregisterImage", ami.as_str(), &error);
+                return match (code(&error), failed.kind) {
+                    (Some("OperationNotPermitted"), FailureKind::Rejected | FailureKind::AccessDenied) => {
+                        Ok(Removed::Protected { why: failed.message })
+                    }
+                    _ => Err(failed),
+                };
+            }
+        };
+        let mut left = BTreeMap::new();
+        for result in answer.delete_snapshot_results() {
+            let code = result.return_code().map_or("unknown", |code| code.as_str());
+            if code != "success" {
+                left.insert(read::parsed(result.snapshot_id())?, code.to_owned());
+            }
+        }
+        Ok(Removed::Gone { left })
+    }
+
+    async fn tagged(&self) -> Result<Tagged, Failure> {
+        let mut tagged = Tagged::default();
+        let ours = || filter("tag-key", [TAG_IMAGE.to_owned()]);
+        let mut next = None;
+        loop {
+            let request =
+                self.client().describe_images().owners("self").filters(ours()).include_deprecated(true);
+            let page = request.max_results(1000).set_next_token(next).send().await;
+            let page = page.map_err(|error| failure("DescribeImages", "of ours", &error))?;
+            for image in page.images() {
+                let ami = read::ami(image)?;
+                let snapshots = ami.snapshots();
+                tagged.images.insert(ami.id, (label(&ami.tags), snapshots));
+            }
+            next = page.next_token.filter(|token| !token.is_empty());
+            if next.is_none() {
+                break;
+            }
+        }
+        loop {
+            let request = self.client().describe_snapshots().owner_ids("self").filters(ours());
+            let page = request.max_results(1000).set_next_token(next).send().await;
+            let page = page.map_err(|error| failure("DescribeSnapshots", "of ours", &error))?;
+            for snapshot in page.snapshots() {
+                let tags = snapshot.tags().iter();
+                let tags = tags.filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned())));
+                tagged.snapshots.insert(read::parsed(snapshot.snapshot_id())?, label(&tags.collect()));
+            }
+            next = page.next_token.filter(|token| !token.is_empty());
+            if next.is_none() {
+                return Ok(tagged);
+            }
+        }
+    }
+}
+
+/// The image and version that tags name.
+pub(crate) fn label(tags: &BTreeMap<String, String>) -> String {
+    let tag = |key: &str| tags.get(key).map_or("?", String::as_str);
+    format!("{}@{}", tag(TAG_IMAGE), tag(TAG_VERSION))
+}

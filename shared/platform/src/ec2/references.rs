@@ -1,0 +1,76 @@
+//! What in an account uses its images.
+
+use super::Ec2;
+use crate::failure::failure;
+use aws_sdk_ec2::types::{ImageReference, ResourceTypeOption, ResourceTypeRequest};
+use lockstep_domain::error::Failure;
+use lockstep_domain::ids::AmiId;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many images DescribeImageReferences takes at once.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImageReferences.html>
+const IMAGES_MAX: usize = 10;
+
+/// Below it are our own parameters, which name every image and use none.
+const OWN_PARAMETERS: &str = ":parameter/lockstep/images/";
+
+/// What refers to images.
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait References {
+    /// The ARNs of what refers to each of these images of this account: instances, current launch templates, parameters
+    /// of others. An image that nothing refers to is not in the answer.
+    async fn references(&self, images: &BTreeSet<AmiId>) -> Result<BTreeMap<AmiId, Vec<String>>, Failure>;
+}
+
+impl References for Ec2 {
+    async fn references(&self, images: &BTreeSet<AmiId>) -> Result<BTreeMap<AmiId, Vec<String>>, Failure> {
+        let mut found: BTreeMap<AmiId, Vec<String>> = BTreeMap::new();
+        let all: Vec<&AmiId> = images.iter().collect();
+        for some in all.chunks(IMAGES_MAX) {
+            let mut next = None;
+            loop {
+                let ids = some.iter().map(ToString::to_string).collect();
+                let request = self.client().describe_image_references().set_image_ids(Some(ids));
+                let request = request.set_resource_types(Some(wanted())).set_next_token(next);
+                let page = request.send().await;
+                let page = page.map_err(|error| failure("DescribeImageReferences", "of images", &error))?;
+                for reference in page.image_references() {
+                    if let Some((image, arn)) = read(reference)? {
+                        found.entry(image).or_default().push(arn);
+                    }
+                }
+                next = page.next_token.filter(|token| !token.is_empty());
+                if next.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Of a launch template its newest version alone: a superseded one launches nothing.
+fn wanted() -> Vec<ResourceTypeRequest> {
+    use aws_sdk_ec2::types::ImageReferenceOptionName::VersionDepth;
+    use aws_sdk_ec2::types::ImageReferenceResourceType::{
+        Ec2Instance, Ec2LaunchTemplate, ImageBuilderContainerRecipe, ImageBuilderImageRecipe, SsmParameter,
+    };
+    let newest = ResourceTypeOption::builder().option_name(VersionDepth).option_values("1").build();
+    [Ec2Instance, Ec2LaunchTemplate, SsmParameter, ImageBuilderImageRecipe, ImageBuilderContainerRecipe]
+        .into_iter()
+        .map(|kind| {
+            let options = (kind == Ec2LaunchTemplate).then(|| vec![newest.clone()]);
+            ResourceTypeRequest::builder().resource_type(kind).set_resource_type_options(options).build()
+        })
+        .collect()
+}
+
+fn read(reference: &ImageReference) -> Result<Option<(AmiId, String)>, Failure> {
+    let arn = reference.arn().unwrap_or_default().to_owned();
+    if arn.contains(OWN_PARAMETERS) {
+        return Ok(None);
+    }
+    let image = reference.image_id().unwrap_or_default().parse();
+    let image = image.map_err(|error| Failure::bug(format!("DescribeImageReferences answered: {error}")))?;
+    Ok(Some((image, arn)))
+}
