@@ -10,9 +10,9 @@ use crate::plane::Plane;
 use crate::views::{clock, seconds, why};
 use jiff::Timestamp;
 use lockstep_domain::approval::open_question;
-use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
+use lockstep_domain::ids::{ComponentName, DeploymentId, ImageName, StageName};
 use lockstep_domain::payloads::inputs;
-use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState};
+use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, ImageOrigin, ImageVersion};
 use lockstep_domain::stages::Path;
 use lockstep_domain::version::Version;
 use lockstep_platform::operator::executions::{Execution, Status};
@@ -181,8 +181,12 @@ enum Scope {
     One(DeploymentId),
     /// One deployment to a stage, and the images it needs.
     Deployment(DeploymentId, StageName),
-    /// Whatever was packaged by it.
+    /// Whatever was packaged by it, and the images it baked before.
     Release,
+    /// Every build and copy of the version that it bakes.
+    Bake,
+    /// One build of an image.
+    Build(ImageName, Version, StageName),
     /// One release on its way to one stage, and the images it needs.
     Promotion(ComponentName, Version, StageName),
 }
@@ -191,6 +195,13 @@ fn scope(execution: &Execution) -> Scope {
     let machine = execution.arn.rsplit(':').nth(1).unwrap_or_default();
     match machine {
         "lockstep-release" => Scope::Release,
+        "lockstep-bake-image" => Scope::Bake,
+        "lockstep-delivery-build-image" | "lockstep-promotion-build-image" => {
+            match serde_json::from_value::<inputs::BuildImage>(execution.input.clone()) {
+                Ok(input) => Scope::Build(input.image, input.version, input.stage),
+                Err(_) => Scope::One(DeploymentId::of_execution(&execution.arn)),
+            }
+        }
         "lockstep-promote" => match serde_json::from_value::<inputs::Promote>(execution.input.clone()) {
             Ok(input) => Scope::Promotion(input.component, input.version, input.to),
             Err(_) => Scope::One(DeploymentId::of_execution(&execution.arn)),
@@ -212,15 +223,24 @@ async fn deployments_of(plane: &Plane, execution: &Execution) -> Result<Vec<Depl
         let key = Deployment::key_of(id);
         return Ok(plane.ledger.get(&key).await?.map(|found| found.record).into_iter().collect());
     }
-    let packaged: BTreeSet<(ComponentName, Version)> = match scope {
-        Scope::Release => {
-            let releases = plane.releases(None).await?.into_iter();
-            releases.filter(|r| r.execution == execution.arn).map(|r| (r.component, r.version)).collect()
-        }
-        _ => BTreeSet::new(),
+    let made = Made {
+        packaged: match scope {
+            Scope::Release => {
+                let releases = plane.releases(None).await?.into_iter();
+                releases.filter(|r| r.execution == execution.arn).map(|r| (r.component, r.version)).collect()
+            }
+            _ => BTreeSet::new(),
+        },
+        baked: match scope {
+            Scope::Release | Scope::Bake => {
+                let versions = plane.image_versions().await?.into_iter();
+                versions.filter(|v| is_baked_by(v, execution)).map(|v| (v.name, v.version)).collect()
+            }
+            _ => BTreeSet::new(),
+        },
     };
     let mut found: Vec<Deployment> = plane.deployments().await?;
-    found.retain(|deployment| began_within(deployment, execution) && belongs(deployment, &scope, &packaged));
+    found.retain(|deployment| began_within(deployment, execution) && belongs(deployment, &scope, &made));
     found.sort_by_key(|deployment| deployment.started_at);
     // The index lags behind the table: what was found there is read again.
     let mut current = Vec::with_capacity(found.len());
@@ -235,15 +255,37 @@ fn began_within(deployment: &Deployment, execution: &Execution) -> bool {
     after && execution.ended_at.is_none_or(|ended| deployment.started_at <= ended)
 }
 
-fn belongs(deployment: &Deployment, scope: &Scope, packaged: &BTreeSet<(ComponentName, Version)>) -> bool {
+/// What an execution made: releases and images.
+struct Made {
+    packaged: BTreeSet<(ComponentName, Version)>,
+    baked: BTreeSet<(ImageName, Version)>,
+}
+
+/// Whether a version was baked by the execution, or by one that it started: for the same commit.
+fn is_baked_by(version: &ImageVersion, execution: &Execution) -> bool {
+    let same_commit = version.commit().is_some_and(|commit| execution.input["commit"] == commit.as_str());
+    let baked = matches!(version.origin, ImageOrigin::Baked { .. });
+    version.recorded_by == execution.arn || (baked && same_commit)
+}
+
+fn belongs(deployment: &Deployment, scope: &Scope, made: &Made) -> bool {
+    let baked = |image: &ImageName| made.baked.contains(&(image.clone(), deployment.version.clone()));
     match (scope, &deployment.kind, &deployment.component) {
         (Scope::One(id), ..) => deployment.id == *id,
         (Scope::Deployment(_, stage), DeploymentKind::PromoteImage { .. }, _) => deployment.stage == *stage,
         (Scope::Deployment(id, _), ..) => deployment.id == *id,
+        (
+            Scope::Bake | Scope::Release,
+            DeploymentKind::BuildImage { image } | DeploymentKind::PromoteImage { image, .. },
+            _,
+        ) if baked(image) => true,
+        (Scope::Build(image, version, stage), DeploymentKind::BuildImage { image: own }, _) => {
+            own == image && deployment.version == *version && deployment.stage == *stage
+        }
         (Scope::Release, DeploymentKind::PromoteImage { .. }, _) => deployment.path == Path::Delivery,
         (Scope::Release, DeploymentKind::Deploy { .. }, Some(component)) => {
             deployment.path == Path::Delivery
-                && packaged.contains(&(component.clone(), deployment.version.clone()))
+                && made.packaged.contains(&(component.clone(), deployment.version.clone()))
         }
         (Scope::Promotion(component, version, to), DeploymentKind::Deploy { .. }, Some(own)) => {
             own == component && deployment.version == *version && deployment.stage == *to

@@ -29,12 +29,18 @@ pub const STACKS: [&str; 4] =
 pub const TARGET_STACK: &str = "lockstep-target";
 
 /// The state machines, by their file and by what the stack's parameter for them is called.
-const DEFINITIONS: [(&str, &str); 5] = [
+const DEFINITIONS: [(&str, &str); 4] = [
     ("release", "ReleaseDefinitionKey"),
     ("promote", "PromoteDefinitionKey"),
     ("promote-image", "PromoteImageDefinitionKey"),
+    ("bake-image", "BakeImageDefinitionKey"),
+];
+
+/// Those of each path.
+const DEFINITIONS_PER_PATH: [(&str, &str); 3] = [
     ("deploy", "DeployDefinitionKey"),
     ("teardown", "TeardownDefinitionKey"),
+    ("build-image", "BuildImageDefinitionKey"),
 ];
 
 /// The functions of the control plane, and those of each path, with the parameters for their code.
@@ -45,8 +51,12 @@ const SHARED: [(&str, &str); 5] = [
     ("resume", "ResumeCodeKey"),
     ("sweep", "SweepCodeKey"),
 ];
-const PER_PATH: [(&str, &str); 3] =
-    [("stack", "StackCodeKey"), ("image", "ImageCodeKey"), ("verify", "VerifyCodeKey")];
+const PER_PATH: [(&str, &str); 4] = [
+    ("stack", "StackCodeKey"),
+    ("image", "ImageCodeKey"),
+    ("bake", "BakeCodeKey"),
+    ("verify", "VerifyCodeKey"),
+];
 
 /// The parameter for the keys of the functions that components may use.
 const SHIPPED_PARAMETER: &str = "ShippedFunctionKeys";
@@ -241,7 +251,7 @@ impl<'a> Installation<'a> {
             shipped.push(put_function(&bucket, packages, function).await?);
         }
         keys.insert(SHIPPED_PARAMETER, shipped.join(","));
-        for (machine, parameter) in DEFINITIONS {
+        for (machine, parameter) in DEFINITIONS.into_iter().chain(DEFINITIONS_PER_PATH) {
             let text = self.read(&format!("statemachines/{machine}.asl.json"))?;
             let key = format!("statemachines/{machine}/{}.asl.json", Digest::of(text.as_bytes()));
             put_once(&bucket, &key, "application/json", text.as_bytes()).await?;
@@ -266,7 +276,7 @@ impl<'a> Installation<'a> {
     ) -> Result<Step, Failure> {
         let mut parameters = self.common(external_id, architecture);
         parameters.push(("ControlPlaneVersion", env!("CARGO_PKG_VERSION").to_owned()));
-        let own = SHARED.iter().chain(&DEFINITIONS[..3]).map(|(_, parameter)| *parameter);
+        let own = SHARED.iter().chain(&DEFINITIONS).map(|(_, parameter)| *parameter);
         let own = own.chain([SHIPPED_PARAMETER]);
         parameters.extend(own.map(|parameter| (parameter, keys[parameter].clone())));
         let template = self.uploaded("infra/control-plane/template.yaml").await?;
@@ -282,7 +292,7 @@ impl<'a> Installation<'a> {
     ) -> Result<Step, Failure> {
         let mut parameters = self.common(external_id, architecture);
         parameters.push(("Path", road(path).to_owned()));
-        let own = PER_PATH.iter().chain(&DEFINITIONS[3..]).map(|(_, parameter)| *parameter);
+        let own = PER_PATH.iter().chain(&DEFINITIONS_PER_PATH).map(|(_, parameter)| *parameter);
         parameters.extend(own.map(|parameter| (parameter, keys[parameter].clone())));
         let template = self.uploaded("infra/control-plane/path.yaml").await?;
         self.apply(self.aws, &format!("lockstep-{}", road(path)), template, &parameters).await

@@ -23,6 +23,10 @@ pub enum Run {
     Promote(inputs::Promote),
     /// `promote-image`.
     PromoteImage(inputs::PromoteImage),
+    /// `bake-image`.
+    BakeImage(inputs::BakeImage),
+    /// `build-image` of a path.
+    BuildImage(Path, inputs::BuildImage),
     /// `deploy` of a path.
     Deploy(Path, inputs::Deploy),
     /// `teardown` of a path.
@@ -75,6 +79,10 @@ impl Run {
             (DeploymentKind::PromoteImage { image, .. }, _) => {
                 Some(Self::PromoteImage(inputs::PromoteImage { image: image.clone(), version, to: stage }))
             }
+            (DeploymentKind::BuildImage { image }, _) => Some(Self::BuildImage(
+                deployment.path,
+                inputs::BuildImage { image: image.clone(), version, stage },
+            )),
             (DeploymentKind::Deploy { .. } | DeploymentKind::Teardown { .. }, None) => None,
         }
     }
@@ -112,6 +120,9 @@ impl Run {
             Self::Release(_) => &machines.release,
             Self::Promote(_) => &machines.promote,
             Self::PromoteImage(_) => &machines.promote_image,
+            Self::BakeImage(_) => &machines.bake_image,
+            Self::BuildImage(Path::Delivery, _) => &machines.delivery_build_image,
+            Self::BuildImage(Path::Promotion, _) => &machines.promotion_build_image,
             Self::Deploy(Path::Delivery, _) => &machines.delivery_deploy,
             Self::Deploy(Path::Promotion, _) => &machines.promotion_deploy,
             Self::Teardown(Path::Delivery, _) => &machines.delivery_teardown,
@@ -125,6 +136,8 @@ impl Run {
             Self::Release(input) => serde_json::to_value(input),
             Self::Promote(input) => serde_json::to_value(input),
             Self::PromoteImage(input) => serde_json::to_value(input),
+            Self::BakeImage(input) => serde_json::to_value(input),
+            Self::BuildImage(_, input) => serde_json::to_value(input),
             Self::Deploy(_, input) => serde_json::to_value(input),
             Self::Teardown(_, input) => serde_json::to_value(input),
         }
@@ -137,6 +150,8 @@ impl Run {
             Self::Release(_) => "release",
             Self::Promote(_) => "promote",
             Self::PromoteImage(_) => "promote-image",
+            Self::BakeImage(_) => "bake-image",
+            Self::BuildImage(..) => "build-image",
             Self::Deploy(_, input) if input.plan_only => "plan",
             Self::Deploy(..) => "deploy",
             Self::Teardown(..) => "teardown",
@@ -263,6 +278,9 @@ mod tests {
             release: "release".into(),
             promote: "promote".into(),
             promote_image: "promote-image".into(),
+            bake_image: "bake-image".into(),
+            delivery_build_image: "delivery-build-image".into(),
+            promotion_build_image: "promotion-build-image".into(),
             delivery_deploy: "delivery-deploy".into(),
             promotion_deploy: "promotion-deploy".into(),
             delivery_teardown: "delivery-teardown".into(),

@@ -12,6 +12,7 @@ GET, PUT  /_lockstep/settings             ``image_delay_ms``, ``copies_at_once``
 POST      /_lockstep/images/fail-next     ``{"message", "name"?}``: the next new image ends in failed
 POST      /_lockstep/images/<id>          ``{"account", "region", "finish"?: true, "attributes"?: {...}}``
 POST      /_lockstep/builds/<id>          ``{"account", "region", "status"}``: end a build
+POST      /_lockstep/builds/expect        ``{"name"?, "status"?, "message"?, "billing_product"?}``: how one to come ends
 POST      /_lockstep/events               publish ``{"account", "region", "source", "detail_type", "detail", "resources"}``
 ========  ==============================  ==========================================================
 """
@@ -22,7 +23,7 @@ from urllib.parse import parse_qs, unquote
 
 from ministack.services import ec2
 
-from overlay import builds, event_faults, events, image_lifecycle, rules
+from overlay import builds, event_faults, events, image_builder, image_lifecycle, rules
 
 PREFIX = "/_lockstep/"
 _LARGEST_BODY = 1_000_000
@@ -173,6 +174,9 @@ def _images(method, rest, given, _query):
 def _builds(method, rest, given, _query):
     if method != "POST" or not rest:
         return None
+    if rest == ["expect"]:
+        image_builder.expect(given)
+        return 200, {}
     if not builds.finish(given["account"], given["region"], "/".join(rest), given["status"]):
         raise _Problem(404, f"account {given['account']} has no build {'/'.join(rest)} in progress in {given['region']}")
     return 200, {}

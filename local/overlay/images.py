@@ -99,6 +99,11 @@ def _store(params, image):
     return record
 
 
+def billing_platform(product):
+    """What a billing product says about the platform of its image."""
+    return _BILLING_PLATFORMS.get(product, {})
+
+
 def register(params, request_id):
     """RegisterImage, from snapshots of the caller or from nothing; available at once."""
     name = required(params, "Name")
@@ -119,7 +124,7 @@ def register(params, request_id):
         "BillingProducts": billing,
     }
     for product in billing:
-        image.update(_BILLING_PLATFORMS.get(product, {}))
+        image.update(billing_platform(product))
     record = _store({key: value for key, value in params.items() if not _tags_snapshots(params, key)}, image)
     image_lifecycle.announce(record, request_id)
     return "RegisterImageResponse", element("imageId", record["ImageId"])

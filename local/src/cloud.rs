@@ -238,6 +238,20 @@ pub struct Controls {
     endpoint: String,
 }
 
+/// How a build of an image to come ends.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct BuildOutcome {
+    /// `FAILED`, `FAULT`, `TIMED_OUT` or `STOPPED`; it succeeds without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// What CodeBuild says of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// A billing product of the image that is made, such as `bp-6ba54002`, Windows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub billing_product: Option<String>,
+}
+
 /// What AWS knows about an image's licence; what is `None` stays as it is.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -339,6 +353,16 @@ impl Controls {
     ) -> Result<(), HttpError> {
         let body = json!({"account": account, "region": region, "status": status});
         self.send(Method::POST, &format!("builds/{build}"), body).await.map(drop)
+    }
+
+    /// Say how the next build of the image `name` ends, or whose licence what it makes carries.
+    ///
+    /// # Errors
+    /// [`HttpError`] if the emulator does not answer.
+    pub async fn expect_build(&self, name: &str, outcome: &BuildOutcome) -> Result<(), HttpError> {
+        let mut body = json!(outcome);
+        body["name"] = json!(name);
+        self.send(Method::POST, "builds/expect", body).await.map(drop)
     }
 
     /// Publish an event on an account's default bus as if a service had: also with a source `aws.*`.

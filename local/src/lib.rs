@@ -23,7 +23,7 @@ mod state_dir;
 
 pub use accounts::{Account, Accounts, REGION, ROOT_SECRET};
 pub use calls::{CallFilter, CallRecord, EventFilter, EventRecord, Journal, JournalPage};
-pub use cloud::{Cloud, CloudError, CloudOptions, Controls, ImageAttributes, ProductCode};
+pub use cloud::{BuildOutcome, Cloud, CloudError, CloudOptions, Controls, ImageAttributes, ProductCode};
 pub use emulator::{Emulator, EmulatorError};
 pub use faults::{
     AwaitedEvent, CallEffect, CallFault, EventEffect, EventFault, FaultId, FaultStatus, Faults,

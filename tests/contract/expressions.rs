@@ -62,7 +62,10 @@ fn lists_of(count: usize) -> BTreeMap<&'static str, Value> {
     components.push(json!({"component": "untouched", "outcome": "unchanged"}));
     let items: Vec<Value> = (0..count).map(|n| json!({"execution": format!("e{n}")})).collect();
     BTreeMap::from([
-        ("states", json!({"input": {"components": components, "missing": items}})),
+        (
+            "states",
+            json!({"input": {"components": components, "missing": items, "places": items, "recipes": items}}),
+        ),
         ("component", json!({"deployments": items})),
     ])
 }
@@ -71,7 +74,7 @@ fn lists_of(count: usize) -> BTreeMap<&'static str, Value> {
 fn every_map_walks_through_no_item_one_item_and_two() {
     let states = all_states();
     let maps: Vec<_> = states.iter().filter(|s| s.text("Type") == "Map").collect();
-    assert_eq!(maps.len(), 3);
+    assert_eq!(maps.len(), 6);
     for state in maps {
         let source = expression(state.text("Items")).unwrap();
         for count in 0..3 {

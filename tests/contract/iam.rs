@@ -8,11 +8,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The actions for which the service authorization reference leaves no resource but `*`
 /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>).
-const WITHOUT_RESOURCE: [&str; 5] = [
+const WITHOUT_RESOURCE: [&str; 15] = [
     "cloudformation:ListImports",
     "ec2:DescribeImageReferences",
     "ec2:DescribeImages",
+    "ec2:DescribeInstanceStatus",
+    "ec2:DescribeInstanceTypeOfferings",
+    "ec2:DescribeInstanceTypes",
+    "ec2:DescribeInstances",
+    "ec2:DescribeRegions",
+    "ec2:DescribeSecurityGroups",
     "ec2:DescribeSnapshots",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeTags",
+    "ec2:DescribeVolumes",
+    "ec2:DescribeVpcs",
     "states:SendTaskSuccess",
 ];
 
@@ -114,9 +124,9 @@ fn every_cross_account_trust_names_exact_roles_and_asks_for_the_external_id() {
             assert!(!statement.principals.is_empty(), "{arn} trusts nobody");
         }
     }
-    // Per account: deployer, verifier, image keeper, image source and target; the last two twice in an account on the
+    // Per account: deployer, image builder, verifier, image keeper, image source and target; the last two twice in an account on the
     // delivery path.
-    assert_eq!(crossing, 12);
+    assert_eq!(crossing, 14);
 }
 
 #[test]
@@ -183,6 +193,9 @@ fn roles_of_services(stacks: &[Stack]) -> BTreeMap<String, &'static str> {
         for (_, machine) in stack.resources("AWS::StepFunctions::StateMachine") {
             used.insert(text(&machine["RoleArn"]), "states.amazonaws.com");
         }
+        for (_, project) in stack.resources("AWS::CodeBuild::Project") {
+            used.insert(text(&project["ServiceRole"]), "codebuild.amazonaws.com");
+        }
         for (_, schedule) in stack.resources("AWS::Scheduler::Schedule") {
             used.insert(text(&schedule["Target"]["RoleArn"]), "scheduler.amazonaws.com");
         }
@@ -195,9 +208,10 @@ fn roles_of_services(stacks: &[Stack]) -> BTreeMap<String, &'static str> {
         }
     }
     for role in roles(stacks).values() {
-        used.extend(
-            role.resources_for("iam:PassRole").into_iter().map(|arn| (arn, "cloudformation.amazonaws.com")),
-        );
+        let passed = role.resources_for("iam:PassRole").into_iter();
+        let is_packer = role.name == "lockstep-image-build";
+        let service = if is_packer { "ec2.amazonaws.com" } else { "cloudformation.amazonaws.com" };
+        used.extend(passed.map(|arn| (arn, service)));
     }
     used
 }
@@ -255,7 +269,7 @@ fn a_function_writes_to_its_own_log_and_the_log_expires() {
 }
 
 #[test]
-fn the_deployer_passes_exactly_one_role_and_only_to_cloudformation() {
+fn whoever_passes_a_role_passes_exactly_one_to_exactly_one_service() {
     let stacks = stacks();
     for role in roles(&stacks).into_values() {
         let passes: Vec<&Statement> = role
@@ -263,19 +277,18 @@ fn the_deployer_passes_exactly_one_role_and_only_to_cloudformation() {
             .iter()
             .filter(|s| s.allows && s.actions.contains(&"iam:PassRole".to_owned()))
             .collect();
-        if role.name != "lockstep-deployer" {
-            assert!(passes.is_empty(), "{} may pass a role", role.name);
-            continue;
-        }
+        // Packer gives the instance that an image is made of the one role that lets it be reached.
+        let (passed, service) = match role.name.as_str() {
+            "lockstep-deployer" => ("lockstep-cloudformation", "cloudformation.amazonaws.com"),
+            "lockstep-image-build" => ("lockstep-image-instance", "ec2.amazonaws.com"),
+            other => {
+                assert!(passes.is_empty(), "{other} may pass a role");
+                continue;
+            }
+        };
         assert_eq!(passes.len(), 1);
-        assert_eq!(
-            passes[0].resources,
-            [format!("arn:aws:iam::{}:role/lockstep-cloudformation", role.account)]
-        );
-        assert_eq!(
-            passes[0].condition,
-            json!({"StringEquals": {"iam:PassedToService": "cloudformation.amazonaws.com"}})
-        );
+        assert_eq!(passes[0].resources, [format!("arn:aws:iam::{}:role/{passed}", role.account)]);
+        assert_eq!(passes[0].condition, json!({"StringEquals": {"iam:PassedToService": service}}));
     }
 }
 
@@ -458,6 +471,8 @@ fn what_acts_in_accounts_does_not_write_what_allows_it_to_act() {
             ["DEPLOYMENT#*", "IMAGE#*", "TRAFFIC#*", "WAIT#*"]
         );
         assert_eq!(keys_for(of("image"), "dynamodb:DeleteItem"), ["IMAGE#*"]);
+        assert_eq!(keys_for(of("bake"), "dynamodb:PutItem"), ["DEPLOYMENT#*", "IMAGE#*", "WAIT#*"]);
+        assert_eq!(keys_for(of("bake"), "dynamodb:DeleteItem"), ["IMAGE#*"]);
         assert_eq!(keys_for(of("verify"), "dynamodb:PutItem"), ["DEPLOYMENT#*"]);
     }
 }
@@ -633,8 +648,16 @@ fn the_same_template_makes_both_paths_and_they_share_no_role() {
     assert_eq!(of(PATHS[0]), of(PATHS[1]));
     assert_eq!(
         of(PATHS[0]),
-        ["deploy-machine-role", "image-role", "stack-role", "teardown-machine-role", "verify-role"]
-            .map(str::to_owned)
-            .into()
+        [
+            "bake-role",
+            "build-image-machine-role",
+            "deploy-machine-role",
+            "image-role",
+            "stack-role",
+            "teardown-machine-role",
+            "verify-role",
+        ]
+        .map(str::to_owned)
+        .into()
     );
 }

@@ -6,7 +6,8 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The files below `statemachines/`, without `.asl.json`.
-pub const MACHINES: [&str; 5] = ["release", "deploy", "promote", "promote-image", "teardown"];
+pub const MACHINES: [&str; 7] =
+    ["release", "deploy", "promote", "promote-image", "bake-image", "build-image", "teardown"];
 
 /// One state, wherever it is nested.
 pub struct State {

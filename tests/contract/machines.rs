@@ -43,6 +43,9 @@ fn every_state_machine_is_installed_and_what_changes_stacks_once_on_each_path() 
     assert_eq!(
         names,
         [
+            ("bake-image", "lockstep-bake-image"),
+            ("build-image", "lockstep-delivery-build-image"),
+            ("build-image", "lockstep-promotion-build-image"),
             ("deploy", "lockstep-delivery-deploy"),
             ("deploy", "lockstep-promotion-deploy"),
             ("promote", "lockstep-promote"),
@@ -215,8 +218,9 @@ fn every_function_is_retried_when_it_was_throttled_or_hit_a_fault() {
 #[test]
 fn a_busy_environment_is_waited_for_where_environments_and_images_are_taken() {
     for state in all_states() {
-        let takes = ["begin", "begin_teardown", "retake", "inspect"]
-            .contains(&state.value["Arguments"]["Payload"]["action"].as_str().unwrap_or_default());
+        let takes =
+            ["begin", "begin_teardown", "retake", "inspect", "claim", "begin_build", "discard_version"]
+                .contains(&state.value["Arguments"]["Payload"]["action"].as_str().unwrap_or_default());
         let waits =
             state.errors("Retry").iter().any(|name| name == FailureKind::EnvironmentBusy.error_type());
         assert_eq!(takes, waits, "{}", state.at());

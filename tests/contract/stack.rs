@@ -185,8 +185,9 @@ impl Stack {
 
     /// The name a resource is given, or its logical id if CloudFormation makes one up.
     fn physical_name(&self, id: &str) -> String {
-        const NAMES: [&str; 9] = [
+        const NAMES: [&str; 10] = [
             "FunctionName",
+            "InstanceProfileName",
             "RoleName",
             "TableName",
             "StateMachineName",
@@ -217,6 +218,8 @@ impl Stack {
             "AWS::Logs::LogGroup" => format!("arn:aws:logs:{here}:log-group:{name}:*"),
             "AWS::S3::Bucket" => format!("arn:aws:s3:::{name}"),
             "AWS::IAM::Role" => format!("arn:aws:iam::{}:role/{name}", self.account),
+            "AWS::IAM::InstanceProfile" => format!("arn:aws:iam::{}:instance-profile/{name}", self.account),
+            "AWS::CodeBuild::Project" => format!("arn:aws:codebuild:{here}:project/{name}"),
             "AWS::IAM::ManagedPolicy" => format!("arn:aws:iam::{}:policy/{name}", self.account),
             "AWS::SQS::Queue" if attribute == "Arn" => format!("arn:aws:sqs:{here}:{name}"),
             "AWS::SecretsManager::Secret" => {
@@ -232,7 +235,6 @@ impl Stack {
             | "AWS::ElastiCache::ReplicationGroup"
             | "AWS::ElasticLoadBalancingV2::LoadBalancer"
             | "AWS::ElasticLoadBalancingV2::TargetGroup"
-            | "AWS::IAM::InstanceProfile"
             | "AWS::OpenSearchService::Domain"
             | "AWS::SQS::Queue" => return json!(format!("{name}-{attribute}")),
             kind => panic!("{}: what is {attribute} of a {kind}?", self.name),

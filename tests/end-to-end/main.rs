@@ -8,6 +8,7 @@ mod code;
 mod deliveries;
 mod events;
 mod gates;
+mod images;
 mod operating;
 mod recovery;
 mod sweeps;
@@ -59,6 +60,7 @@ async fn promises(world: &mut World) -> Result<(), Failure> {
     world.promise(reach, checks::reach_what_their_stage_allows).await?;
 
     recovery_promises(world).await?;
+    image_promises(world).await?;
 
     let early = "an end that is told before anybody waits for it is not missed";
     world.promise(early, events::may_come_early).await?;
@@ -78,6 +80,18 @@ async fn promises(world: &mut World) -> Result<(), Failure> {
     let lost = "a lost event, and a forwarding rule that somebody deleted, delay a run and do not break it";
     world.promise(lost, events::may_be_lost).await?;
     world.promise("no image and no snapshot is shared with anybody", gates::share_nothing).await
+}
+
+/// Images: everywhere or nowhere.
+async fn image_promises(world: &mut World) -> Result<(), Failure> {
+    let baked = "a recipe that is pushed is baked once, comes to both accounts, and is used by the release of the same push";
+    world.promise(baked, images::are_baked_and_used_by_one_push).await?;
+    let fails = "an image that cannot be built is nowhere, and the record says why";
+    world.promise(fails, images::that_fail_are_discarded).await?;
+    let branch = "an image of another branch stays in the first account and goes nowhere";
+    world.promise(branch, images::of_a_branch_stay_where_they_are).await?;
+    let twice = "an image that no account may copy is built in each account";
+    world.promise(twice, images::that_cannot_be_copied_are_built_twice).await
 }
 
 /// What a person does when something went wrong, and what it must not do.

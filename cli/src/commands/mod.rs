@@ -1,6 +1,7 @@
 //! The commands, one file per family.
 
 pub mod approve;
+pub mod bake;
 pub mod check;
 pub mod deploy;
 pub mod images;
@@ -86,6 +87,8 @@ pub enum Command {
     Check(check::Arguments),
     /// Push a component and follow it as far as it goes by itself
     Push(push::Arguments),
+    /// Bake an image from its recipe and follow it; a push of a recipe does it by itself
+    Bake(bake::Bake),
     /// List releases
     Releases(releases::Arguments),
     /// Which version of every component is in which stage
@@ -136,6 +139,7 @@ pub async fn run(cli: Cli, surroundings: &Surroundings) -> Result<Report, Failur
         Command::Init(arguments) => init::run(arguments, surroundings),
         Command::Check(arguments) => check::run(arguments, surroundings).await,
         Command::Push(arguments) => push::run(arguments, global, surroundings).await,
+        Command::Bake(arguments) => bake::run(arguments, global, surroundings).await,
         Command::Releases(arguments) => releases::run(arguments, global, surroundings).await,
         Command::Status => releases::status(global, surroundings).await,
         Command::Plan(arguments) => deploy::plan(arguments, global, surroundings).await,
@@ -278,6 +282,8 @@ mod tests {
             "plan logs@2.1.0 --to ci --override A=1 --override B=x=y",
             "plan logs@2.1.0 --to ci --as logs-2 --parameters-of staging",
             "deploy logs@2.1.0 --to ci --override A=1",
+            "bake images/logstash --override volume_gib=40",
+            "bake",
             "deploy logs@2.1.0 --to ci --revert-drift",
             "plan logs@2.1.0 --to production --revert-drift",
             "approve 0123abcd --unexamined Child --unexamined Child.Inner",

@@ -167,10 +167,10 @@ impl Story {
             let [lines, distinct, again, malformed] = numbers;
             [s.stage.to_owned(), s.object.to_owned(), lines, distinct, again, malformed]
         };
-        let header = ["stage", "log", "lines", "acknowledged", "sent twice", "malformed: in quarantine"];
+        let header = ["stage", "log", "lines", "acknowledged", "sent twice", "malformed"];
         self.output().indented().table(header, shipped.iter().map(row));
         for Shipped { stage, object, lines, malformed, distinct, .. } in shipped {
-            let whole = format!("each line of {object} in {stage} was acknowledged or quarantined");
+            let whole = format!("each line of {object} in {stage} that is well-formed was acknowledged");
             ensure(distinct + malformed == lines, whole)?;
         }
         Ok(())

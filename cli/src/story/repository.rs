@@ -82,6 +82,14 @@ impl Repository {
         git(&self.folder, &["revert", "--no-edit", "HEAD"]).await.map(drop)
     }
 
+    /// Goes to a branch, which is made if it is not there.
+    pub async fn switch(&self, branch: &str) -> Result<(), Failure> {
+        if git(&self.folder, &["switch", "--quiet", branch]).await.is_err() {
+            git(&self.folder, &["switch", "--quiet", "--create", branch]).await?;
+        }
+        Ok(())
+    }
+
     /// What `HEAD` is.
     pub async fn head(&self) -> Result<String, Failure> {
         git(&self.folder, &["rev-parse", "HEAD"]).await

@@ -33,6 +33,7 @@ pub fn subject(deployment: &Deployment) -> String {
     let (version, stage) = (&deployment.version, &deployment.stage);
     match (&deployment.kind, &deployment.component) {
         (DeploymentKind::PromoteImage { image, .. }, _) => format!("image {image} {version} to {stage}"),
+        (DeploymentKind::BuildImage { image }, _) => format!("the build of {image} {version} for {stage}"),
         (DeploymentKind::Teardown { environment, .. }, _) => {
             format!("the teardown of {environment} in {stage}")
         }
@@ -164,6 +165,7 @@ fn operation(operation: &Operation) -> String {
         OperationKind::Delete => "delete the stack",
         OperationKind::Destroy => "delete the throw-away stack",
         OperationKind::Copy => "copy the image",
+        OperationKind::Build => "build the image",
     };
     let without = match operation.without.as_slice() {
         [] => String::new(),

@@ -119,11 +119,13 @@ async fn plan<W: World>(
     target_record: Option<&Versioned<Image>>,
 ) -> Result<Go, Failure> {
     let (id, target) = (promotion.id(), promotion.target());
-    // Before anything is looked at: a thousand promotions that only look are too many calls, too.
-    if !room::enter(world, id, promotion.execution(), target).await? {
+    let target_record_of = target_record.map(|image| &image.record);
+    // Before anything is looked at: a thousand promotions that only look are too many calls, too. What is there already
+    // needs no room.
+    let may_copy = !target_record_of.is_some_and(Image::is_usable);
+    if may_copy && !room::enter(world, id, promotion.execution(), target).await? {
         return Ok(Go::Wait);
     }
-    let target_record_of = target_record.map(|image| &image.record);
     let seen = look(world, promotion, candidates, target_record_of).await?;
     let decision = promotion::inspect(&Found {
         record: seen.record,

@@ -47,6 +47,9 @@ impl Promotion {
             DeploymentKind::Deploy { .. } | DeploymentKind::Teardown { .. } => {
                 Err(Failure::rejected(format!("{id} is a deployment of a release")))
             }
+            DeploymentKind::BuildImage { .. } => {
+                Err(Failure::rejected(format!("{id} is the build of an image")))
+            }
         }
     }
 

@@ -1,10 +1,11 @@
-//! What a commit holds: the components in its tarball.
+//! What a commit holds: the components and the recipes in its tarball.
 
 use lockstep_domain::archive::{Files, Limits, Tarball, unpack_tarball};
 use lockstep_domain::error::{Failure, Problem};
-use lockstep_domain::ids::{CommitSha, ComponentName, RepositoryId};
+use lockstep_domain::ids::{CommitSha, ComponentName, ImageName, RepositoryId};
 use lockstep_domain::manifest;
 use lockstep_domain::packaging::find_components;
+use lockstep_domain::recipe::{self, common_folder, find_recipes};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -30,27 +31,103 @@ impl Source {
     }
 }
 
-/// The components of the tarball of `commit`, in the order of their folders.
+/// A recipe's folder at one commit.
+#[derive(Clone, Debug)]
+pub struct RecipeSource {
+    /// The folder; `""` is the repository itself.
+    pub folder: String,
+    /// The image's name, if its `image.toml` has a readable one.
+    pub name: Option<ImageName>,
+    /// Its files, or why they cannot be taken.
+    pub files: Result<Files, Problem>,
+    /// What it has in common with the recipes beside it.
+    pub common: Option<Files>,
+}
+
+impl RecipeSource {
+    /// What people call it: its name, or else its folder, or else its repository.
+    pub fn label(&self, repository: &RepositoryId) -> String {
+        match &self.name {
+            Some(name) => format!("image {name}"),
+            None if self.folder.is_empty() => repository.to_string(),
+            None => self.folder.clone(),
+        }
+    }
+
+    /// Its `image.toml`, relative to the repository.
+    pub fn file(&self) -> String {
+        if self.folder.is_empty() {
+            recipe::FILE.to_owned()
+        } else {
+            format!("{}/{}", self.folder, recipe::FILE)
+        }
+    }
+}
+
+/// What a commit holds, in the order of the folders.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// Its components.
+    pub components: Vec<Source>,
+    /// Its recipes.
+    pub recipes: Vec<RecipeSource>,
+}
+
+/// What the tarball of `commit` holds.
 ///
 /// # Errors
-/// `Rejected` if the archive is unsafe, holds another commit, or holds no component.
-pub fn open(gzipped: &[u8], commit: &CommitSha) -> Result<Vec<Source>, Failure> {
+/// `Rejected` if the archive is unsafe, holds another commit, or holds neither a component nor a recipe.
+pub fn open(gzipped: &[u8], commit: &CommitSha) -> Result<Commit, Failure> {
     let tarball = unpack_tarball(gzipped, &Limits::DEFAULT)
         .map_err(|error| Failure::rejected(format!("commit {commit} is refused: {error}")))?;
     if tarball.commit.as_ref() != Some(commit) {
         let found = tarball.commit.map_or_else(|| "an unnamed commit".to_owned(), |other| other.to_string());
         return Err(Failure::rejected(format!("the git host answered with {found} instead of {commit}")));
     }
-    let mut sources: Vec<Source> =
+    let mut components: Vec<Source> =
         find_components(&tarball.files).into_iter().map(|folder| source(&tarball, folder)).collect();
-    if sources.is_empty() {
+    let mut recipes: Vec<RecipeSource> =
+        find_recipes(&tarball.files).into_iter().map(|folder| recipe_source(&tarball, folder)).collect();
+    if components.is_empty() && recipes.is_empty() {
         return Err(Failure::rejected(format!(
             "commit {commit} has no component: no folder holds a {}; `lockstep init` makes one",
             manifest::FILE
         )));
     }
-    refuse_namesakes(&mut sources);
-    Ok(sources)
+    refuse_namesakes(&mut components);
+    refuse_recipes_of_one_name(&mut recipes);
+    Ok(Commit { components, recipes })
+}
+
+fn recipe_source(tarball: &Tarball, folder: String) -> RecipeSource {
+    let files = tarball.folder(&folder).map_err(|error| Problem::at(folder.clone(), None, error.to_string()));
+    let name =
+        files.as_ref().ok().and_then(|files| files.get(recipe::FILE)).and_then(|bytes| image_name(bytes));
+    let common = common_folder(&folder).and_then(|folder| tarball.folder(&folder).ok());
+    RecipeSource { folder, name, files, common }
+}
+
+/// The image's name, also from an `image.toml` with mistakes elsewhere.
+fn image_name(manifest: &[u8]) -> Option<ImageName> {
+    let read: toml::Table = toml::from_str(std::str::from_utf8(manifest).ok()?).ok()?;
+    read.get("image")?.get("name")?.as_str()?.parse().ok()
+}
+
+/// Two recipes of one image would each undo the other's: neither is taken.
+fn refuse_recipes_of_one_name(recipes: &mut [RecipeSource]) {
+    let mut folders: BTreeMap<ImageName, Vec<String>> = BTreeMap::new();
+    for recipe in recipes.iter() {
+        if let Some(name) = &recipe.name {
+            folders.entry(name.clone()).or_default().push(recipe.folder.clone());
+        }
+    }
+    for recipe in recipes {
+        let Some(namesakes) = recipe.name.as_ref().and_then(|name| folders.get(name)) else { continue };
+        if namesakes.len() > 1 {
+            let message = format!("the name is used in {}; give each image its own", namesakes.join(" and "));
+            recipe.files = Err(Problem::at(recipe.file(), None, message));
+        }
+    }
 }
 
 fn source(tarball: &Tarball, folder: String) -> Source {

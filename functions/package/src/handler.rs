@@ -2,6 +2,7 @@
 
 use crate::commit::{self, Source};
 use crate::ports::Ports;
+use crate::recipes;
 use crate::release::{self, Fate, Making};
 use crate::world::{self, Surroundings};
 use jiff::Timestamp;
@@ -35,10 +36,16 @@ pub async fn handle(ports: &impl Ports, request: &Request, now: Timestamp) -> Re
     }
     let branch = BranchKind::of(branch.as_str(), &repository.branch);
     let fetched = ports.fetch(&repository, &request.commit).await?;
-    let sources = commit::open(&fetched.tarball, &request.commit)?;
+    let commit = commit::open(&fetched.tarball, &request.commit)?;
+    let judged = recipes::judge(ports, request, branch, &fetched.author, &commit.recipes, now).await?;
+    if !request.baked && !judged.changed.is_empty() {
+        // The images first: what is packaged then may ask for them.
+        return Ok(Response { components: judged.rejected, recipes: judged.changed });
+    }
+    let sources = commit.components;
     let surroundings = world::load(ports, &sources).await?;
     let run = Run { ports, request, branch, author: &fetched.author, surroundings: &surroundings, now };
-    let mut components = Vec::new();
+    let mut components = judged.rejected;
     for source in &sources {
         components.push(run.component(source).await?);
     }
@@ -47,7 +54,7 @@ pub async fn handle(ports: &impl Ports, request: &Request, now: Timestamp) -> Re
             release::remembered(old.unwrap_or(&repository), &sources, &request.commit, branch)
         })
         .await?;
-    Ok(Response { components })
+    Ok(Response { components, recipes: Vec::new() })
 }
 
 /// One invocation.

@@ -6,6 +6,7 @@
 pub mod commit;
 pub mod handler;
 pub mod ports;
+pub mod recipes;
 pub mod release;
 pub mod source;
 pub mod world;

@@ -65,7 +65,7 @@ impl Surroundings {
 
 /// Reads what the commit's components need to be judged.
 pub async fn load(ports: &impl Ports, sources: &[Source]) -> Result<Surroundings, Failure> {
-    let stages = stages(newest_config(ports, ConfigKind::Stages).await?)?;
+    let stages = stages(ports).await?;
     let organisation = organisation(newest_config(ports, ConfigKind::Parameters).await?)?;
     let sketches: Vec<Sketch> = sources.iter().filter_map(|s| sketch(s, &stages, &organisation)).collect();
     let mut images = Vec::new();
@@ -89,8 +89,9 @@ async fn newest_config(ports: &impl Ports, kind: ConfigKind) -> Result<Option<Co
     Ok(ports.newest::<Config>(pk, prefix, 1).await?.pop())
 }
 
-fn stages(config: Option<Config>) -> Result<Stages, Failure> {
-    let config = config.ok_or_else(|| {
+/// The organisation's stages.
+pub async fn stages(ports: &impl Ports) -> Result<Stages, Failure> {
+    let config = newest_config(ports, ConfigKind::Stages).await?.ok_or_else(|| {
         Failure::rejected(
             "no stages are known; write a stages.toml and run `lockstep stages apply stages.toml`",
         )

@@ -8,6 +8,7 @@ use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::function_code::FunctionLock;
 use lockstep_domain::ids::{CommitSha, Digest};
 use lockstep_domain::images::ImageVersionState;
+use lockstep_domain::payloads::inputs::BakeImage;
 use lockstep_domain::payloads::package::{Component, Outcome, Request, Response};
 use lockstep_domain::records::{
     Config, ConfigKind, Evidence, ImageOrigin, ImageVersion, Key, Record, Rejection, Release, ReleaseState,
@@ -15,6 +16,7 @@ use lockstep_domain::records::{
 };
 use lockstep_package::handler::handle;
 use lockstep_package::ports::Ports;
+use lockstep_package::recipes;
 use lockstep_package::source::Fetched;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
@@ -117,6 +119,17 @@ impl World {
         }
     }
 
+    fn request(&self, commit: &str, reference: &str, execution: &str) -> Request {
+        Request {
+            repository: "github.acme.logs".parse().unwrap(),
+            reference: reference.to_owned(),
+            commit: commit.parse().unwrap(),
+            delivery: None,
+            execution: execution.to_owned(),
+            baked: false,
+        }
+    }
+
     async fn package(&self, commit: &str, reference: &str, execution: &str) -> Result<Response, Failure> {
         self.package_of(None, commit, reference, execution).await
     }
@@ -134,13 +147,8 @@ impl World {
         reference: &str,
         execution: &str,
     ) -> Result<Response, Failure> {
-        let request = Request {
-            repository: "github.acme.logs".parse().unwrap(),
-            reference: reference.to_owned(),
-            commit: commit.parse().unwrap(),
-            delivery: delivery.map(str::to_owned),
-            execution: execution.to_owned(),
-        };
+        let delivery = delivery.map(str::to_owned);
+        let request = Request { delivery, ..self.request(commit, reference, execution) };
         handle(self, &request, "2026-03-01T12:00:00Z".parse().unwrap()).await
     }
 
@@ -580,4 +588,104 @@ async fn without_a_subscription_or_without_stages_nothing_is_packaged() {
     world.records.borrow_mut().clear();
     let failure = world.package(COMMIT, "main", "arn").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::NotFound);
+}
+
+const RECIPE: &str = r#"
+variable "region" {}
+variable "ami_name" {}
+variable "source_ami" {}
+variable "tags" {}
+source "amazon-ebs" "image" {
+  region          = var.region
+  ami_name        = var.ami_name
+  source_ami      = var.source_ami
+  tags            = var.tags
+  snapshot_tags   = var.tags
+  run_tags        = var.tags
+  run_volume_tags = var.tags
+  imds_support    = "v2.0"
+  metadata_options {
+    http_tokens = "required"
+  }
+}
+build {
+  sources = ["source.amazon-ebs.image"]
+  post-processor "manifest" {
+    output = "manifest.json"
+  }
+}
+"#;
+
+fn recipe(image: &str) -> Vec<(String, String)> {
+    let manifest = format!(
+        "[image]\nname = \"{image}\"\nversion = \"2.1\"\nteam = \"platform\"\nbuilder = \"packer\"\n\
+         [base]\nssm = \"/aws/service/x\"\n"
+    );
+    let file = |name: &str, text: &str| (format!("images/{image}/{name}"), text.to_owned());
+    vec![file("image.toml", &manifest), file("image.pkr.hcl", RECIPE)]
+}
+
+fn baking(image: &str) -> BakeImage {
+    BakeImage {
+        image: image.parse().unwrap(),
+        repository: "github.acme.logs".parse().unwrap(),
+        commit: COMMIT.parse().unwrap(),
+        reference: "refs/heads/main".to_owned(),
+        overrides: BTreeMap::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_changed_recipe_is_baked_before_the_components_of_its_commit_are_packaged() {
+    let world = World::new();
+    world.holds(COMMIT, &[component("broker", "logs-broker", ""), recipe("kibana")].concat());
+    let answer = world.package(COMMIT, "refs/heads/main", "arn:execution").await.unwrap();
+    assert!(answer.components.is_empty());
+    assert_eq!(answer.recipes.iter().map(|recipe| recipe.image.as_str()).collect::<Vec<_>>(), ["kibana"]);
+    assert!(world.releases().is_empty());
+    let request = Request { baked: true, ..world.request(COMMIT, "refs/heads/main", "arn:execution") };
+    let answer = handle(&world, &request, Timestamp::UNIX_EPOCH).await.unwrap();
+    assert_eq!((answer.components.len(), answer.recipes.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_recipe_that_was_baked_before_is_left_alone() {
+    let world = World::new();
+    world.holds(COMMIT, &[component("broker", "logs-broker", ""), recipe("kibana")].concat());
+    let packaged = recipes::package(&world, &baking("kibana")).await.unwrap();
+    let origin = ImageOrigin::Baked {
+        repository: "github.acme.logs".parse().unwrap(),
+        reference: "refs/heads/main".into(),
+        commit: NEXT.parse().unwrap(),
+        folder: packaged.folder.clone(),
+        recipe: packaged.digest.clone(),
+        artifact: packaged.artifact.clone(),
+        base: packaged.base.clone(),
+    };
+    world.put(&ImageVersion { name: "kibana".parse().unwrap(), origin, ..image("2.1.0") });
+    let answer = world.package(COMMIT, "refs/heads/main", "arn:execution").await.unwrap();
+    assert_eq!((answer.components.len(), answer.recipes.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_recipe_is_stored_with_the_values_of_every_account_and_one_that_is_wrong_is_told() {
+    let world = World::new();
+    world.holds(COMMIT, &recipe("kibana"));
+    let packaged = recipes::package(&world, &baking("kibana")).await.unwrap();
+    let files = unpack(&world.objects.borrow()[&packaged.artifact], &Limits::DEFAULT).unwrap();
+    for account in ["111111111111", "333333333333"] {
+        assert!(files.contains_key(&format!("lockstep/{account}.pkrvars.json")), "{:?}", files.keys());
+    }
+    let unknown = recipes::package(&world, &baking("logstash")).await.unwrap_err();
+    assert_eq!(unknown.kind, FailureKind::NotFound);
+
+    let mut wrong = recipe("kibana");
+    wrong[1].1 = wrong[1].1.replace("\"required\"", "\"optional\"");
+    world.holds(COMMIT, &[component("broker", "logs-broker", ""), wrong].concat());
+    let refused = recipes::package(&world, &baking("kibana")).await.unwrap_err();
+    assert!(refused.message.starts_with("images/kibana/image.pkr.hcl:"), "{refused:?}");
+    let answer = world.package(COMMIT, "refs/heads/main", "arn:execution").await.unwrap();
+    let outcomes: Vec<Outcome> = answer.components.iter().map(|component| component.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Rejected, Outcome::Packaged], "its siblings go on");
+    assert_eq!(world.all::<Rejection>("REJECTION").len(), 1);
 }

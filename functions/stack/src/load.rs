@@ -40,8 +40,8 @@ impl Loaded {
         let (name, stack) = match &deployment.record.kind {
             DeploymentKind::Deploy { environment, stack }
             | DeploymentKind::Teardown { environment, stack } => (environment.clone(), stack.clone()),
-            DeploymentKind::PromoteImage { .. } => {
-                return Err(Failure::rejected(format!("{what} brings an image and has no stack")));
+            DeploymentKind::PromoteImage { .. } | DeploymentKind::BuildImage { .. } => {
+                return Err(Failure::rejected(format!("{what} is about an image and has no stack")));
             }
         };
         let key = Environment::key_of(&deployment.record.stage, &name);

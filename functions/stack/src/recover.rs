@@ -89,9 +89,10 @@ async fn begin(stacks: &impl Stacks, operation: &Operation, role: &str) -> Resul
         OperationKind::Clear | OperationKind::Delete => stacks.delete_stack(arn, token, role, without).await,
         OperationKind::Rollback => stacks.rollback_stack(arn, token, role).await,
         OperationKind::ContinueRollback => stacks.continue_update_rollback(arn, token, role, without).await,
-        other @ (OperationKind::Execute | OperationKind::Destroy | OperationKind::Copy) => {
-            Err(Failure::bug(format!("{other:?} is no recovery")))
-        }
+        other @ (OperationKind::Execute
+        | OperationKind::Destroy
+        | OperationKind::Copy
+        | OperationKind::Build) => Err(Failure::bug(format!("{other:?} is no recovery"))),
     }
 }
 

@@ -299,6 +299,7 @@ fn explain(deployment: &Deployment, error: &Caught, environment: Option<&Environ
         DeploymentKind::Deploy { .. } => "deployed to",
         DeploymentKind::Teardown { .. } => "removed from",
         DeploymentKind::PromoteImage { .. } => "brought to",
+        DeploymentKind::BuildImage { .. } => "built in",
     };
     let mut subject = format!("{} was not {deed} {}", deployment.version, deployment.stage);
     if let Ok((name, component)) = parts(deployment) {

@@ -15,8 +15,9 @@ const IMAGE_ENDS: [&str; 5] = ["available", "failed", "error", "invalid", "dereg
 ///
 /// Knows our own [`Wake`], CloudFormation's "Stack Status Change" of a root or nested stack
 /// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stacks-event-bridge.html>; only an operation with one
-/// of our tokens is ours, and nested stacks have none), and EC2's "AMI State Change"
-/// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitor-ami-events.html>).
+/// of our tokens is ours, and nested stacks have none), EC2's "AMI State Change"
+/// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitor-ami-events.html>), and CodeBuild's "Build State Change"
+/// (<https://docs.aws.amazon.com/codebuild/latest/userguide/sample-build-notifications.html>).
 pub fn ended_operation(event: &Value) -> Option<String> {
     if let Ok(wake) = serde_json::from_value::<Wake>(event.clone()) {
         return Some(wake.wake);
@@ -24,6 +25,7 @@ pub fn ended_operation(event: &Value) -> Option<String> {
     match (text(event, "/source")?, text(event, "/detail-type")?) {
         ("aws.cloudformation", "CloudFormation Stack Status Change") => ended_stack_operation(event),
         ("aws.ec2", "EC2 AMI State Change") => ended_image(event),
+        ("aws.codebuild", "CodeBuild Build State Change") => ended_build(event),
         _ => None,
     }
 }
@@ -45,6 +47,13 @@ fn ended_image(event: &Value) -> Option<String> {
     let state = text(event, "/detail/State")?;
     let image = text(event, "/resources/0")?;
     IMAGE_ENDS.contains(&state).then(|| image.to_owned())
+}
+
+/// Whatever is not in progress has ended: one look too many costs nothing.
+fn ended_build(event: &Value) -> Option<String> {
+    let running = text(event, "/detail/build-status")? == "IN_PROGRESS";
+    let build = text(event, "/detail/build-id")?;
+    (!running).then(|| build.to_owned())
 }
 
 fn text<'a>(event: &'a Value, pointer: &str) -> Option<&'a str> {
@@ -107,6 +116,23 @@ mod tests {
         assert_eq!(ended_operation(&image_event("available")), Some(IMAGE.into()));
         assert_eq!(ended_operation(&image_event("failed")), Some(IMAGE.into()));
         assert_eq!(ended_operation(&image_event("pending")), None);
+    }
+
+    #[test]
+    fn a_build_ends_whatever_became_of_it() {
+        let arn = "arn:aws:codebuild:eu-west-1:222222222222:build/lockstep-image-build:1";
+        let event = |status: &str| {
+            json!({
+                "source": "aws.codebuild",
+                "detail-type": "CodeBuild Build State Change",
+                "resources": [arn],
+                "detail": {"build-status": status, "build-id": arn, "project-name": "lockstep-image-build"},
+            })
+        };
+        for ended in ["SUCCEEDED", "FAILED", "FAULT", "TIMED_OUT", "STOPPED"] {
+            assert_eq!(ended_operation(&event(ended)), Some(arn.into()), "{ended}");
+        }
+        assert_eq!(ended_operation(&event("IN_PROGRESS")), None);
     }
 
     #[test]

@@ -70,7 +70,7 @@ fn every_result(components: &[package::Component], results: &[ComponentResult]) 
 }
 
 fn is_bad(result: &ComponentResult) -> bool {
-    !matches!(result.outcome.as_str(), "published" | "deployed" | "unchanged")
+    !matches!(result.outcome.as_str(), "published" | "deployed" | "baked" | "unchanged")
 }
 
 fn line(result: &ComponentResult) -> String {

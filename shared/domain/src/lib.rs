@@ -5,6 +5,7 @@
 
 pub mod approval;
 pub mod archive;
+pub mod bake;
 mod canonical;
 pub mod channels;
 pub mod checks;
@@ -30,6 +31,7 @@ pub mod parameters;
 pub mod payloads;
 pub mod promotion;
 pub mod protected;
+pub mod recipe;
 pub mod records;
 pub mod retirement;
 pub mod shipping;

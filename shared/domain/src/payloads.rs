@@ -3,6 +3,7 @@
 //! The state machines in `statemachines/` name these fields; `tests/contract` holds both sides together. The inputs
 //! of the state machines ([`inputs`]) are a public interface: what a person would type.
 
+pub mod bake;
 pub mod image;
 pub mod inputs;
 pub mod ledger;

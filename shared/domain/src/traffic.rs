@@ -216,7 +216,7 @@ mod tests {
         assert_eq!((number, to_wake(&asked)), (1, vec![]));
         let mut freed = leave(&asked, &id(1), 1, start());
         let key = format!("room#222222222222#eu-west-1#{}#1", id(2));
-        assert_eq!(to_wake(&freed), [key.clone()]);
+        assert_eq!(to_wake(&freed), vec![key.clone()]);
         assert_eq!(to_wake(&leave(&freed, &id(1), 1, start())), [key], "the first wake may have been lost");
         assert_eq!(entered(&mut freed, 2, 1), Entered::Admitted);
         assert_eq!(to_wake(&freed), Vec::<String>::new());

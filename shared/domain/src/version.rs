@@ -81,6 +81,12 @@ impl Version {
         Self(version)
     }
 
+    /// The build number, if this is a version `of` these two parts, pre-releases included.
+    pub fn build_of(&self, of: MajorMinor) -> Option<u32> {
+        let ours = (self.0.major, self.0.minor) == (of.major.into(), of.minor.into());
+        if ours { u32::try_from(self.0.patch).ok() } else { None }
+    }
+
     /// Whether this came from a branch other than the default one; such a release goes no further than its test.
     pub fn is_pre_release(&self) -> bool {
         !self.0.pre.is_empty()

@@ -47,7 +47,7 @@ pub enum Copied {
     NotVisible(String),
     /// So many copies run that AWS takes no further one now; the text is AWS's.
     Full(String),
-    /// AWS will not copy it; the text is AWS's.
+    /// AWS will not copy this image into that account; the text is AWS's.
     Refused(String),
 }
 
@@ -291,7 +291,12 @@ impl Images for Ec2 {
                     (_, FailureKind::Rejected) if speaks_of_storage(&why.message) => {
                         Ok(Copied::NotVisible(why.message))
                     }
-                    (_, FailureKind::Rejected) => Ok(Copied::Refused(why.message)),
+                    // A licence is told of in words alone; a name that is taken, or a token with other parameters, is
+                    // no reason to build the image elsewhere.
+                    (
+                        Some("InvalidRequest" | "OperationNotPermitted" | "UnsupportedOperation"),
+                        FailureKind::Rejected,
+                    ) => Ok(Copied::Refused(why.message)),
                     _ => Err(why),
                 }
             }

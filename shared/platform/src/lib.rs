@@ -15,6 +15,8 @@ pub mod channels;
 pub mod clock;
 #[cfg(feature = "cloudformation")]
 pub mod cloudformation;
+#[cfg(all(feature = "codebuild", feature = "s3"))]
+pub mod codebuild;
 pub mod config;
 #[cfg(feature = "ec2")]
 pub mod ec2;
@@ -44,6 +46,8 @@ pub mod operator;
 pub mod ports;
 #[cfg(feature = "probe")]
 pub mod probe;
+#[cfg(feature = "ssm")]
+pub mod public_parameters;
 #[cfg(feature = "sqs")]
 pub mod queue;
 #[cfg(feature = "secretsmanager")]

@@ -9,6 +9,8 @@ pub mod broker;
 pub mod clock;
 #[cfg(feature = "cloudformation")]
 pub mod cloudformation;
+#[cfg(all(feature = "codebuild", feature = "ec2", feature = "s3"))]
+pub mod codebuild;
 pub mod conformance;
 #[cfg(feature = "ec2")]
 pub mod ec2;

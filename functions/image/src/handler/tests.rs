@@ -596,6 +596,10 @@ async fn of_several_regions_only_the_one_that_failed_is_brought_again_from_the_n
     assert_eq!(world.owned_by(COPY_ACCOUNT), 2);
     let Answer::Inspected(again) = ok(&world, began("arn:again", "production")).await else { panic!() };
     assert_eq!(again.next, Go::Present, "what arrived is not brought again");
+    world.apply(3, &format!("{}{}[images]\ncopies_at_once = 1\n", fakes::STAGES, OTHER_REGION));
+    world.fill_the_place("arn:busy");
+    let Answer::Inspected(again) = ok(&world, began("arn:at-once", "production")).await else { panic!() };
+    assert_eq!(again.next, Go::Present, "and needs no room");
 }
 
 const OTHER_REGION: &str =

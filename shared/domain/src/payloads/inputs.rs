@@ -98,3 +98,31 @@ pub struct PromoteImage {
     /// The stage whose account and region must have it.
     pub to: StageName,
 }
+
+/// Input of `bake-image`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BakeImage {
+    /// The image, as its recipe names it.
+    pub image: ImageName,
+    /// The subscribed repository with the recipe.
+    pub repository: RepositoryId,
+    /// The commit to build.
+    pub commit: CommitSha,
+    /// The git ref: on the default branch a version, elsewhere a pre-release.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// Values of the recipe's variables for this build only, which makes a pre-release of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub overrides: BTreeMap<String, String>,
+}
+
+/// Input of `build-image`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildImage {
+    /// The image.
+    pub image: ImageName,
+    /// The version, which the ledger knows.
+    pub version: Version,
+    /// The stage in whose account and region it is built.
+    pub stage: StageName,
+}

@@ -159,7 +159,7 @@ pub struct ComponentResult {
     pub component: String,
     /// The release.
     pub version: String,
-    /// `published`, `deployed`, or `failed`.
+    /// `published`, `deployed`, `baked` (an image), or `failed`.
     pub outcome: String,
     /// The sentence that says why it failed; empty otherwise.
     #[serde(default)]

@@ -1,7 +1,20 @@
 //! The `package` function.
 
-use crate::ids::{CommitSha, RepositoryId, StageName};
+use super::inputs;
+use crate::ids::{CommitSha, Digest, ImageName, RepositoryId, StageName};
+use crate::recipe::Base;
+use crate::version::MajorMinor;
 use serde::{Deserialize, Serialize};
+
+/// What the function is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Asked {
+    /// Package one recipe of a commit. Answers [`Recipe`].
+    Recipe(inputs::BakeImage),
+    /// Package every component of a commit. Answers [`Response`].
+    Commit(Request),
+}
 
 /// Fetch, validate and build every component of a commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +31,38 @@ pub struct Request {
     pub delivery: Option<String>,
     /// The `release` execution.
     pub execution: String,
+    /// Whether the commit's recipes have been baked: then its components are packaged whatever recipes it changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub baked: bool,
+}
+
+/// A recipe that is to be baked before components are packaged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangedRecipe {
+    /// The image.
+    pub image: ImageName,
+    /// The name of the execution that bakes it.
+    pub execution: String,
+}
+
+/// A recipe that can be built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// Its folder in the repository.
+    pub folder: String,
+    /// The author's part of the version.
+    pub of: MajorMinor,
+    /// The branch of a pre-release; none on the default branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The S3 key of the artifact in the control plane's bucket.
+    pub artifact: String,
+    /// The digest of what people wrote.
+    pub digest: Digest,
+    /// The image it starts from.
+    pub base: Base,
+    /// For how many days a pre-release lives.
+    pub ttl_days: u32,
 }
 
 /// What became of one component.
@@ -65,6 +110,10 @@ pub struct NextDeployment {
 /// Every component of the commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Response {
-    /// In the order of their folders.
+    /// In the order of their folders; with rejected recipes among them. Beside recipes that are to be baked there are
+    /// none but those: what is packaged comes after.
     pub components: Vec<Component>,
+    /// The recipes that were changed, in the order of their folders.
+    #[serde(default)]
+    pub recipes: Vec<ChangedRecipe>,
 }

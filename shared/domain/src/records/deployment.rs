@@ -33,6 +33,11 @@ pub enum DeploymentKind {
         /// Where it comes from.
         source: Location,
     },
+    /// An image is built in an account.
+    BuildImage {
+        /// The image.
+        image: ImageName,
+    },
 }
 
 /// Where a deployment stands.
@@ -271,6 +276,8 @@ pub enum OperationKind {
     Destroy,
     /// Copies an image.
     Copy,
+    /// Builds an image.
+    Build,
 }
 
 /// An AWS operation that this deployment started, or is about to: written before the call.

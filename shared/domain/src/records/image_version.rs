@@ -1,6 +1,7 @@
 use super::{Image, Key, Location, Record};
-use crate::ids::{AmiId, CommitSha, ImageName, RepositoryId};
+use crate::ids::{AmiId, CommitSha, Digest, ImageName, RepositoryId};
 use crate::images::ImageVersionState;
+use crate::recipe::Base;
 use crate::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,12 @@ pub enum ImageOrigin {
         commit: CommitSha,
         /// The folder of the recipe in the repository.
         folder: String,
+        /// SHA-256 of what people wrote of the recipe: equal means nothing was changed.
+        recipe: Digest,
+        /// The S3 key of the recipe in the control plane's bucket, from which every build of this version is made.
+        artifact: String,
+        /// The image that it starts from.
+        base: Base,
     },
     /// A person took it over: it was made elsewhere.
     Imported {

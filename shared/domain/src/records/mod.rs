@@ -102,6 +102,20 @@ impl Caught {
         }
         dig(&self.cause, 5)
     }
+
+    /// The error's name, and those of the errors inside the cause: that of a nested execution is what it ended with.
+    pub fn names(&self) -> Vec<String> {
+        let (mut names, mut text) = (vec![self.error.clone()], self.cause.clone());
+        for _ in 0..5 {
+            let Ok(value) = serde_json::from_str::<serde_json::Value>(&text) else { break };
+            let field =
+                |names: [&str; 2]| names.iter().find_map(|name| value.get(name)?.as_str().map(str::to_owned));
+            names.extend(field(["Error", "errorType"]));
+            let Some(inner) = field(["Cause", "errorMessage"]) else { break };
+            text = inner;
+        }
+        names
+    }
 }
 
 #[cfg(test)]

@@ -288,5 +288,6 @@ fn step(operation: OperationKind) -> &'static str {
         OperationKind::Delete => "delete",
         OperationKind::Destroy => "destroy",
         OperationKind::Copy => "copy",
+        OperationKind::Build => "build",
     }
 }

@@ -43,6 +43,12 @@ pub struct StateMachines {
     pub promote: String,
     /// `promote-image`.
     pub promote_image: String,
+    /// `bake-image`.
+    pub bake_image: String,
+    /// `build-image` of the delivery path.
+    pub delivery_build_image: String,
+    /// `build-image` of the promotion path.
+    pub promotion_build_image: String,
     /// `deploy` of the delivery path.
     pub delivery_deploy: String,
     /// `deploy` of the promotion path.

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 enum Refusal {
     NotVisible(String),
     Refused(String),
+    /// The request is wrong, whatever the image.
+    Rejected(&'static str, String),
     LimitExceeded(String),
 }
 
@@ -23,7 +25,7 @@ impl Inner {
         if let Some((before, ami)) = self.tokens.get(&token) {
             if before != wanted {
                 let why = "the same client token as a previous, but non-identical request";
-                return Ok(Copied::Refused(told("IdempotentParameterMismatch", why)));
+                return Err(Failure::rejected(told("IdempotentParameterMismatch", why)));
             }
             return Ok(Copied::Begun(ami.clone()));
         }
@@ -31,6 +33,7 @@ impl Inner {
             None => {}
             Some(Refusal::NotVisible(why)) => return Ok(Copied::NotVisible(told("InvalidRequest", &why))),
             Some(Refusal::Refused(why)) => return Ok(Copied::Refused(told("InvalidRequest", &why))),
+            Some(Refusal::Rejected(code, why)) => return Err(Failure::rejected(told(code, &why))),
             Some(Refusal::LimitExceeded(why)) => {
                 return Ok(Copied::Full(told("ResourceLimitExceeded", &why)));
             }
@@ -50,13 +53,14 @@ impl Inner {
             return Some(Refusal::NotVisible("The image id does not exist".into()));
         };
         if source.ami.state != AmiState::Available {
-            return Some(Refusal::Refused("the image may not be copied in its state".into()));
+            let why = "the image may not be copied in its state";
+            return Some(Refusal::Rejected("InvalidAMIID.Unavailable", why.into()));
         }
         let same_name = |image: &&Image| image.location == *into && image.name == wanted.name;
         let broken = |image: &&Image| matches!(image.ami.state, AmiState::Broken(_));
         if let Some(other) = self.images.iter().filter(same_name).find(|image| !broken(image)) {
             let why = format!("AMI name {} is already in use by AMI {}", wanted.name, other.ami.id);
-            return Some(Refusal::Refused(why));
+            return Some(Refusal::Rejected("InvalidAMIName.Duplicate", why));
         }
         if source.location.account != into.account
             && let Some(why) = self.why_it_stays(&source.ami, &into.account)

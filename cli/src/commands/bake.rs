@@ -1,0 +1,65 @@
+//! `lockstep bake`: an image from its recipe, as a push would, for whoever wants it again or with other values.
+
+use super::{Global, follow_to_end};
+use crate::Report;
+use crate::failure::{Failure, at};
+use crate::git;
+use crate::plane::Plane;
+use crate::runs::{self, Run};
+use crate::surroundings::Surroundings;
+use clap::Args;
+use lockstep_domain::ids::{CommitSha, ImageName, RepositoryId};
+use lockstep_domain::payloads::inputs;
+use lockstep_domain::recipe::{FILE, Recipe};
+use std::path::{Path, PathBuf};
+
+/// What `bake` takes.
+#[derive(Args, Debug)]
+pub struct Bake {
+    /// The recipe's folder, within a git repository; what it bakes is what is committed and pushed
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    /// The remote that the repository is subscribed by
+    #[arg(long, default_value = "origin")]
+    remote: String,
+    /// Bake this commit, not the one that is checked out
+    #[arg(long, value_name = "SHA")]
+    commit: Option<CommitSha>,
+    /// A value of a variable for this build only, which makes a pre-release of it; may be repeated
+    #[arg(long = "override", value_name = "KEY=VALUE", value_parser = pair)]
+    overrides: Vec<(String, String)>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as KEY=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Bakes and follows.
+pub async fn run(arguments: &Bake, global: &Global, surroundings: &Surroundings) -> Result<Report, Failure> {
+    let folder = surroundings.path(&arguments.folder);
+    let image = image_of(&folder)?;
+    let clean = git::clean(&folder).await?;
+    let plane = Plane::open(global, surroundings).await?;
+    let url = git::remote_url(&folder, &arguments.remote).await?;
+    let named = git::owner_and_name(&url).ok_or_else(|| {
+        Failure::new(format!("the remote {} names no owner and repository", arguments.remote))
+    })?;
+    let run = Run::BakeImage(inputs::BakeImage {
+        image,
+        repository: RepositoryId::github(named.0, named.1).map_err(at("the remote"))?,
+        commit: arguments.commit.clone().unwrap_or(clean.commit),
+        reference: format!("refs/heads/{}", clean.branch),
+        overrides: arguments.overrides.iter().cloned().collect(),
+    });
+    let execution = runs::start(&plane, &run).await?;
+    follow_to_end(&plane, &execution, surroundings).await
+}
+
+/// The image that the recipe in `folder` makes.
+fn image_of(folder: &Path) -> Result<ImageName, Failure> {
+    let path = folder.join(FILE);
+    let text = std::fs::read_to_string(&path).map_err(at(path.display()))?;
+    let recipe = Recipe::parse(FILE, &text).map_err(|problems| crate::plane::of_problems(&problems))?;
+    Ok(recipe.name)
+}

@@ -1,0 +1,273 @@
+//! One build in one account: begun once, started once for each attempt, looked at when it ended.
+
+use crate::load::{self, Building, baked, note, session, unusable};
+use crate::version::{build_id, versions};
+use crate::world::World;
+use lockstep_domain::bake::{self, BuildStatus, Observed};
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::ids::{AmiId, DeploymentId};
+use lockstep_domain::images::ImageVersionState;
+use lockstep_domain::payloads::Task;
+use lockstep_domain::payloads::bake::{Begun, Go};
+use lockstep_domain::payloads::inputs::BuildImage;
+use lockstep_domain::promotion::{
+    TAG_BUILT_AT, TAG_COMMIT, TAG_DEPLOYMENT, TAG_IMAGE, TAG_REPOSITORY, TAG_SOURCE, TAG_VERSION,
+};
+use lockstep_domain::recipe::{Base, layered_file};
+use lockstep_domain::records::{
+    Deployment, DeploymentKind, DeploymentState, Image, ImageVersion, Location, Operation, OperationKind,
+};
+use lockstep_domain::token::client_token;
+use lockstep_platform::codebuild::{Builds, NewBuild};
+use lockstep_platform::ledger::Inserted;
+use lockstep_platform::ports::{Records, WaitBook};
+use lockstep_platform::public_parameters::PublicImages;
+use std::collections::BTreeMap;
+
+/// Serves `begin_build`.
+pub async fn begin<W: World>(world: &W, execution: &str, input: &BuildImage) -> Result<Begun, Failure> {
+    let stage = load::stage(world, &input.stage).await?;
+    let location = load::location(&stage);
+    let version = load::version(world, &input.image, &input.version).await?.record;
+    let id = build_id(&input.image, &input.version, &location);
+    let begun = |next| Ok(Begun { build: id.clone(), next });
+    let key = Image::key_of(&input.image, &input.version, &location);
+    let there = world.records().get::<Image>(&key).await?;
+    if there.is_some_and(|image| image.record.is_usable()) {
+        return begun(Go::Present);
+    }
+    if !matches!(version.state, ImageVersionState::Building | ImageVersionState::Withheld) {
+        return Err(unusable(format!(
+            "{}@{} is {} and is not built",
+            input.image, input.version, version.state
+        )));
+    }
+    let base = base_at(world, &version, &location, &id).await?;
+    let deployment = Deployment {
+        parameters: given(&version, &id, &base, world)?,
+        ..Deployment::new(
+            id.clone(),
+            DeploymentKind::BuildImage { image: input.image.clone() },
+            execution,
+            input.version.clone(),
+            stage.name.clone(),
+            location,
+            stage.path(),
+            world.now(),
+        )
+    };
+    match world.records().insert(&deployment).await? {
+        Inserted::New(_) => {
+            let text = format!("building {}@{} from {base}", input.image, input.version);
+            note(world, &id, &text).await?;
+        }
+        Inserted::Exists(other) => resume(world, other, execution).await?,
+    }
+    begun(Go::Build)
+}
+
+/// A build that another execution began: still going, or taken over where it was left.
+async fn resume<W: World>(
+    world: &W,
+    other: lockstep_platform::ledger::Versioned<Deployment>,
+    execution: &str,
+) -> Result<(), Failure> {
+    let record = &other.record;
+    if record.execution == execution && record.state == DeploymentState::Running {
+        return Ok(());
+    }
+    if !record.state.is_final()
+        && record.execution != execution
+        && world.is_running(&record.execution).await != Some(false)
+    {
+        let message = format!("{} builds it there already; try again when it is done", record.execution);
+        return Err(Failure::new(FailureKind::EnvironmentBusy, message));
+    }
+    let again = Deployment {
+        execution: execution.to_owned(),
+        state: DeploymentState::Running,
+        failure: None,
+        finished_at: None,
+        started_at: world.now(),
+        ..record.clone()
+    };
+    world.records().replace(&other, again).await.map(drop)
+}
+
+/// The image that a build at `location` starts from.
+async fn base_at<W: World>(
+    world: &W,
+    version: &ImageVersion,
+    location: &Location,
+    id: &DeploymentId,
+) -> Result<AmiId, Failure> {
+    match baked(version)?.base {
+        Base::Parameter(parameter) => {
+            world.public_images(location, &session(id)).await?.newest(parameter).await
+        }
+        Base::Image(constraint) => {
+            let known = versions(world, constraint.name()).await?;
+            let base = known.iter().rev().find(|known| constraint.admits(&known.version));
+            let base =
+                base.ok_or_else(|| unusable(format!("the base {constraint} does not exist any more")))?;
+            let key = Image::key_of(&base.name, &base.version, location);
+            let found = world.records().get::<Image>(&key).await?.filter(|image| image.record.is_usable());
+            found.and_then(|image| image.record.ami).ok_or_else(|| {
+                unusable(format!(
+                    "the base {constraint} is not in account {}, {}; bring it there first: promote-image",
+                    location.account, location.region
+                ))
+            })
+        }
+    }
+}
+
+/// What the build is given, as it stays for every attempt.
+fn given<W: World>(
+    version: &ImageVersion,
+    id: &DeploymentId,
+    base: &AmiId,
+    world: &W,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let recipe = baked(version)?;
+    let pairs = [
+        ("Name", format!("{}-{}", version.name, version.version)),
+        (TAG_IMAGE, version.name.to_string()),
+        (TAG_VERSION, version.version.to_string()),
+        (TAG_COMMIT, recipe.commit.to_string()),
+        (TAG_REPOSITORY, recipe.repository),
+        (TAG_SOURCE, base.to_string()),
+        (TAG_BUILT_AT, world.now().to_string()),
+        (TAG_DEPLOYMENT, id.to_string()),
+    ];
+    Ok(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+}
+
+/// Serves `build`: starts it, or finds it. Undone by [`crate::discard::fail_build`].
+pub async fn start<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
+    let mut building = Building::load_running(world, id).await?;
+    let builds = world.builds(building.location(), &session(id)).await?;
+    let operation = intend(world, &mut building).await?;
+    let arn = match operation.target.as_str() {
+        "" => {
+            let arn = started(world, &builds, &building, &operation).await?;
+            let known = arn.clone();
+            building
+                .write(world, |record| {
+                    if let Some(last) = record.operations.last_mut() {
+                        last.target = known;
+                    }
+                })
+                .await?;
+            note(world, id, &format!("the build is {arn}")).await?;
+            arn
+        }
+        known => known.to_owned(),
+    };
+    world.waits().register(&arn, task).await?;
+    match builds.describe(&arn).await?.map(|build| build.status) {
+        // Its event, or the time-out, makes us look again.
+        None | Some(BuildStatus::Running) => Ok(()),
+        Some(BuildStatus::Succeeded { .. } | BuildStatus::Ended { .. }) => world.waits().wake(&arn).await,
+    }
+}
+
+/// Writes the attempt down before CodeBuild is asked: its tokens live for five minutes only.
+async fn intend<W: World>(world: &W, building: &mut Building) -> Result<Operation, Failure> {
+    if let Some(begun) = building.deployment.record.operation().filter(|last| last.target != OVER) {
+        return Ok(begun.clone());
+    }
+    let attempt = building.deployment.record.operation().map_or(1, |last| last.attempt + 1);
+    let operation = Operation {
+        operation: OperationKind::Build,
+        token: client_token(building.id().as_str(), "build", attempt),
+        target: String::new(),
+        attempt,
+        without: Vec::new(),
+        at: world.now(),
+    };
+    let next = operation.clone();
+    building.write(world, |record| record.operations.push(next)).await?;
+    Ok(operation)
+}
+
+/// The target of an attempt that was seen to have failed.
+const OVER: &str = "over";
+
+async fn started<W: World>(
+    world: &W,
+    builds: &W::Builds,
+    building: &Building,
+    operation: &Operation,
+) -> Result<String, Failure> {
+    // The answer of an earlier call may have been lost, longer ago than CodeBuild remembers the token.
+    if let Some(found) = builds.find(&operation.token).await? {
+        return Ok(found);
+    }
+    let version = load::version(world, &building.image, building.version()).await?.record;
+    let artifact = baked(&version)?.artifact.to_owned();
+    builds.store(&artifact, world.recipe(&artifact).await?).await?;
+    builds.start(&wanted(building, operation, &artifact)?).await
+}
+
+fn wanted(building: &Building, operation: &Operation, artifact: &str) -> Result<NewBuild, Failure> {
+    let location = building.location();
+    let tags = serde_json::to_string(&building.deployment.record.parameters);
+    let tags = tags.map_err(|error| Failure::bug(error.to_string()))?;
+    let name = format!("{}-{}-{}", building.image, building.version(), building.id().short());
+    // An attempt that broke off may have left an image of its name.
+    let name = if operation.attempt == 1 { name } else { format!("{name}-{}", operation.attempt) };
+    let variables = [
+        ("LOCKSTEP_REGION", location.region.to_string()),
+        ("LOCKSTEP_AMI_NAME", name),
+        ("LOCKSTEP_SOURCE_AMI", building.base()?.to_string()),
+        ("LOCKSTEP_TAGS", tags),
+        ("LOCKSTEP_VARIABLES", layered_file(&location.account)),
+    ];
+    let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Ok(NewBuild { token: operation.token.clone(), recipe: artifact.to_owned(), variables })
+}
+
+/// Serves `observe_build`.
+pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure> {
+    let mut building = Building::load_running(world, id).await?;
+    let Some((arn, attempt)) = under_way(&building) else { return Ok(Go::Wait) };
+    match looked_at(world, &building, &arn, attempt).await? {
+        Observed::Wait => Ok(Go::Wait),
+        Observed::Made(_) => Ok(Go::Register),
+        Observed::Again(why) => {
+            note(world, id, &format!("{why}; trying again")).await?;
+            building
+                .write(world, |record| {
+                    if let Some(last) = record.operations.last_mut() {
+                        last.target = OVER.to_owned();
+                    }
+                })
+                .await?;
+            Ok(Go::Wait)
+        }
+        Observed::Failed(why) => {
+            note(world, id, &why).await?;
+            Err(unusable(why))
+        }
+    }
+}
+
+/// The ARN and attempt of the build that was started last.
+pub fn under_way(building: &Building) -> Option<(String, u32)> {
+    let operation = building.deployment.record.operation()?;
+    let known = !operation.target.is_empty() && operation.target != OVER;
+    known.then(|| (operation.target.clone(), operation.attempt))
+}
+
+/// What the build of `arn` came to.
+pub async fn looked_at<W: World>(
+    world: &W,
+    building: &Building,
+    arn: &str,
+    attempt: u32,
+) -> Result<Observed, Failure> {
+    let builds = world.builds(building.location(), &session(building.id())).await?;
+    let Some(found) = builds.describe(arn).await? else { return Ok(Observed::Wait) };
+    Ok(bake::observe(&found, attempt, &building.location().region))
+}

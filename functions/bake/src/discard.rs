@@ -1,0 +1,164 @@
+//! What failed is removed: what one build left, and a version that cannot be everywhere.
+
+use crate::load::{self, Building, note, session};
+use crate::version::build_id;
+use crate::world::World;
+use lockstep_domain::bake::doomed;
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::ids::{DeploymentId, ImageName, SnapshotId, StageName};
+use lockstep_domain::images::{Change, ImageVersionState, after};
+use lockstep_domain::payloads::bake::{Doomed, GivenUp};
+use lockstep_domain::payloads::ledger::Failed;
+use lockstep_domain::promotion::{Ami, TAG_DEPLOYMENT};
+use lockstep_domain::records::{Caught, Deployment, DeploymentState, FailureRecord, Image};
+use lockstep_domain::version::Version;
+use lockstep_platform::ec2::Images;
+use lockstep_platform::ec2::references::References;
+use lockstep_platform::ports::Records;
+use std::collections::BTreeSet;
+
+/// Serves `fail_build`: an attempt that broke off may have made an image, which nobody has seen.
+pub async fn fail_build<W: World>(world: &W, id: &DeploymentId, error: &Caught) -> Result<Failed, Failure> {
+    let mut building = Building::load(world, id).await?;
+    let failure = FailureRecord {
+        error: error.error.clone(),
+        message: format!(
+            "{}@{} was not built for {}: {}",
+            building.image,
+            building.version(),
+            building.deployment.record.stage,
+            error.sentence()
+        ),
+    };
+    if building.deployment.record.state == DeploymentState::Running {
+        let key = Image::key_of(&building.image, building.version(), building.location());
+        let recorded = world.records().get::<Image>(&key).await?.and_then(|image| image.record.ami);
+        let images = world.images(building.location(), &session(id)).await?;
+        let made = images.owned(&building.image, building.version()).await?;
+        let id_text = id.to_string();
+        let ours =
+            |ami: &&Ami| ami.tags.get(TAG_DEPLOYMENT) == Some(&id_text) && recorded.as_ref() != Some(&ami.id);
+        let debris: Vec<Ami> = made.iter().filter(ours).cloned().collect();
+        remove(&images, &debris).await?;
+        // The snapshots of an image that was never registered.
+        if recorded.is_none() {
+            for snapshot in images.snapshots_of(id).await? {
+                images.delete_snapshot(&snapshot).await?;
+            }
+        }
+        note(world, id, &failure.message).await?;
+        let (now, record) = (world.now(), failure.clone());
+        building
+            .write(world, |deployment: &mut Deployment| {
+                deployment.state = DeploymentState::Failed;
+                deployment.failure = Some(record);
+                deployment.finished_at = Some(now);
+            })
+            .await?;
+    }
+    Ok(Failed { error: failure.error, cause: failure.message })
+}
+
+/// Images first: EC2 keeps the snapshots of an image that is registered.
+async fn remove<I: Images>(images: &I, all: &[Ami]) -> Result<(), Failure> {
+    for ami in all {
+        images.deregister(&ami.id).await?;
+    }
+    for snapshot in all.iter().flat_map(Ami::snapshots).collect::<BTreeSet<SnapshotId>>() {
+        images.delete_snapshot(&snapshot).await?;
+    }
+    Ok(())
+}
+
+/// Serves `give_up`: nothing may use the version any more, from here on.
+pub async fn give_up<W: World>(
+    world: &W,
+    image: &ImageName,
+    version: &Version,
+    error: &Caught,
+) -> Result<GivenUp, Failure> {
+    let found = load::version(world, image, version).await?;
+    let given_up = after(&found.record, &Change::GiveUp { why: error.sentence() })?;
+    if given_up != found.record {
+        world.records().replace(&found, given_up.clone()).await?;
+    }
+    let stages = load::stages(world).await?;
+    let records: Vec<Image> =
+        load::everywhere(world, image, version).await?.into_iter().map(|i| i.record).collect();
+    let places = doomed(&given_up, &records, &stages).into_iter();
+    Ok(GivenUp {
+        places: places.map(|(_, stage)| Doomed { stage: stage.name.clone(), path: stage.path() }).collect(),
+    })
+}
+
+/// Serves `discard_version`: the image and its snapshots go from one account and region, once nothing refers to them.
+///
+/// A version that is given up was never usable, so no lock of ours names it: what refers to it is a person's.
+pub async fn discard<W: World>(
+    world: &W,
+    image: &ImageName,
+    version: &Version,
+    stage: &StageName,
+) -> Result<(), Failure> {
+    let given_up = load::version(world, image, version).await?.record;
+    if given_up.state != ImageVersionState::Discarding {
+        return match given_up.state {
+            ImageVersionState::Discarded => Ok(()),
+            other => Err(Failure::bug(format!("{image}@{version} is {other} and is not discarded"))),
+        };
+    }
+    let location = load::location(&load::stage(world, stage).await?);
+    let key = Image::key_of(image, version, &location);
+    let record = world.records().get::<Image>(&key).await?;
+    let images = world.images(&location, &session(&build_id(image, version, &location))).await?;
+    let mut there = images.owned(image, version).await?;
+    if let Some(ami) = record.as_ref().and_then(|record| record.record.ami.as_ref())
+        && !there.iter().any(|found| found.id == *ami)
+    {
+        there.extend(images.describe(ami).await?);
+    }
+    let ids = there.iter().map(|ami| ami.id.clone()).collect();
+    let used = images.references(&ids).await?;
+    if let Some((ami, by)) = used.iter().next() {
+        let message =
+            format!("{ami} of {image}@{version} is still used by {}; stop that first", by.join(", "));
+        return Err(Failure::new(FailureKind::EnvironmentBusy, message));
+    }
+    remove(&images, &there).await?;
+    // Also those whose image was deregistered before a crash.
+    for snapshot in record.iter().flat_map(|record| &record.record.snapshots) {
+        images.delete_snapshot(snapshot).await?;
+    }
+    for id in there.iter().filter_map(|ami| ami.tags.get(TAG_DEPLOYMENT)?.parse::<DeploymentId>().ok()) {
+        for snapshot in images.snapshots_of(&id).await? {
+            images.delete_snapshot(&snapshot).await?;
+        }
+    }
+    match record {
+        Some(record) => world.records().remove(&record).await,
+        None => Ok(()),
+    }
+}
+
+/// Serves `bury`: discarded if nothing of it is left, else told what is, for the sweep.
+pub async fn bury<W: World>(
+    world: &W,
+    image: &ImageName,
+    version: &Version,
+    error: &Caught,
+) -> Result<Failed, Failure> {
+    let found = load::version(world, image, version).await?;
+    let left = load::everywhere(world, image, version).await?;
+    let mut cause = format!("{image}@{version} is not usable: {}", error.sentence());
+    if left.is_empty() {
+        let gone = after(&found.record, &Change::Discarded)?;
+        if gone != found.record {
+            world.records().replace(&found, gone).await?;
+        }
+    } else {
+        let places =
+            left.iter().map(|i| format!("{} {}", i.record.location.account, i.record.location.region));
+        cause.push_str(&format!(". It is still in {}", places.collect::<Vec<_>>().join(", ")));
+    }
+    Ok(Failed { error: error.names().pop().unwrap_or_default(), cause })
+}

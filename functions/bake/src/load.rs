@@ -1,0 +1,182 @@
+//! What every step starts from.
+
+use crate::world::World;
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::ids::{AmiId, DeploymentId, ImageName, StageName};
+use lockstep_domain::promotion::TAG_SOURCE;
+use lockstep_domain::records::{
+    ConfigKind, Deployment, DeploymentKind, DeploymentState, Image, ImageOrigin, ImageVersion, Location, Step,
+};
+use lockstep_domain::stages::{Stage, Stages};
+use lockstep_domain::version::Version;
+use lockstep_platform::ledger::{Inserted, Order, Versioned};
+use lockstep_platform::ports::Records;
+
+/// The most records of one version of an image: accounts times regions.
+const PLACES_MAX: usize = 1000;
+
+/// How often a number of the journal that another took is passed over.
+const ATTEMPTS: u32 = 5;
+
+/// A build of the ledger.
+pub struct Building {
+    /// Its record.
+    pub deployment: Versioned<Deployment>,
+    /// The image.
+    pub image: ImageName,
+}
+
+impl Building {
+    /// Loads it, whatever its state.
+    pub async fn load<W: World>(world: &W, id: &DeploymentId) -> Result<Self, Failure> {
+        let what = format!("the build {id}");
+        let deployment = world.records().expect::<Deployment>(&Deployment::key_of(id), &what).await?;
+        match &deployment.record.kind {
+            DeploymentKind::BuildImage { image } => {
+                let image = image.clone();
+                Ok(Self { deployment, image })
+            }
+            DeploymentKind::Deploy { .. }
+            | DeploymentKind::Teardown { .. }
+            | DeploymentKind::PromoteImage { .. } => {
+                Err(Failure::rejected(format!("{id} is not the build of an image")))
+            }
+        }
+    }
+
+    /// Loads it; one that is over is `Superseded`.
+    pub async fn load_running<W: World>(world: &W, id: &DeploymentId) -> Result<Self, Failure> {
+        let building = Self::load(world, id).await?;
+        if building.deployment.record.state == DeploymentState::Running {
+            return Ok(building);
+        }
+        Err(Failure::new(FailureKind::Superseded, format!("the build {id} is not running any more")))
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &DeploymentId {
+        &self.deployment.record.id
+    }
+
+    /// The version that is built.
+    pub fn version(&self) -> &Version {
+        &self.deployment.record.version
+    }
+
+    /// Where it is built.
+    pub fn location(&self) -> &Location {
+        &self.deployment.record.location
+    }
+
+    /// The image it starts from, as it was found when the build began.
+    pub fn base(&self) -> Result<AmiId, Failure> {
+        let ami = self.deployment.record.parameters.get(TAG_SOURCE).map(String::as_str).unwrap_or_default();
+        ami.parse().map_err(|error| Failure::bug(format!("the journal is damaged: {error}")))
+    }
+
+    /// Writes the record as `change` leaves it.
+    pub async fn write<W: World>(
+        &mut self,
+        world: &W,
+        change: impl FnOnce(&mut Deployment),
+    ) -> Result<(), Failure> {
+        let mut record = self.deployment.record.clone();
+        change(&mut record);
+        self.deployment = world.records().replace(&self.deployment, record).await?;
+        Ok(())
+    }
+}
+
+/// What people in the other account see of who came.
+pub fn session(id: &DeploymentId) -> String {
+    format!("lockstep-{id}")
+}
+
+/// The recipe that a version is built from.
+pub struct Baked<'a> {
+    /// The record's origin, taken apart.
+    pub repository: String,
+    /// The commit.
+    pub commit: &'a lockstep_domain::ids::CommitSha,
+    /// The key of the artifact.
+    pub artifact: &'a str,
+    /// The base.
+    pub base: &'a lockstep_domain::recipe::Base,
+}
+
+/// The recipe of a version; an imported one has none.
+pub fn baked(version: &ImageVersion) -> Result<Baked<'_>, Failure> {
+    match &version.origin {
+        ImageOrigin::Baked { repository, commit, artifact, base, .. } => {
+            Ok(Baked { repository: repository.full_name(), commit, artifact, base })
+        }
+        ImageOrigin::Imported { .. } => Err(Failure::rejected(format!(
+            "the image {}@{} was imported: there is no recipe to build it from",
+            version.name, version.version
+        ))),
+    }
+}
+
+/// The record of a version.
+pub async fn version<W: World>(
+    world: &W,
+    image: &ImageName,
+    version: &Version,
+) -> Result<Versioned<ImageVersion>, Failure> {
+    let what = format!("the image {image}@{version}");
+    world.records().expect::<ImageVersion>(&ImageVersion::key_of(image, version), &what).await
+}
+
+/// Every record of one version of an image.
+pub async fn everywhere<W: World>(
+    world: &W,
+    image: &ImageName,
+    version: &Version,
+) -> Result<Vec<Versioned<Image>>, Failure> {
+    let (pk, prefix) = Image::version_of(image, version);
+    world.records().list::<Image>(&pk, &prefix, Order::Oldest, PLACES_MAX).await
+}
+
+/// The organisation's stages.
+pub async fn stages<W: World>(world: &W) -> Result<Stages, Failure> {
+    let newest = world.records().config(ConfigKind::Stages).await?;
+    let missing = || Failure::not_found("there are no stages yet; run `lockstep stages apply stages.toml`");
+    Stages::parse("stages.toml", &newest.ok_or_else(missing)?.text).map_err(|problems| {
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::bug(format!("the applied stages cannot be read: {}", told.join("; ")))
+    })
+}
+
+/// The stage called `name`.
+pub async fn stage<W: World>(world: &W, name: &StageName) -> Result<Stage, Failure> {
+    let stages = stages(world).await?;
+    stages.get(name).cloned().ok_or_else(|| Failure::not_found(format!("there is no stage `{name}`")))
+}
+
+/// Where a stage is.
+pub fn location(stage: &Stage) -> Location {
+    Location { account: stage.account.clone(), region: stage.region.clone() }
+}
+
+/// An image that cannot be built or used.
+pub fn unusable(why: impl Into<String>) -> Failure {
+    Failure::new(FailureKind::ImageUnusable, why)
+}
+
+/// Appends a line to a build's journal; one that only repeats the last is left out, so that a retried step does not
+/// fill it.
+pub async fn note<W: World>(world: &W, build: &DeploymentId, note: &str) -> Result<(), Failure> {
+    let (pk, prefix) = Step::all_of(build);
+    let last = world.records().list::<Step>(&pk, prefix, Order::Newest, 1).await?.pop();
+    if last.as_ref().is_some_and(|last| last.record.note == note) {
+        return Ok(());
+    }
+    let first = last.map_or(1, |last| last.record.number + 1);
+    for number in (first..).take(ATTEMPTS as usize) {
+        let step = Step { deployment: build.clone(), number, note: note.to_owned(), at: world.now() };
+        if let Inserted::New(_) = world.records().insert(&step).await? {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! Register: look at what was built, tag it, record it.
+
+use crate::build::{looked_at, under_way};
+use crate::load::{self, Building, note, session, unusable};
+use crate::version;
+use crate::world::World;
+use lockstep_domain::bake::Observed;
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::ids::{AmiId, DeploymentId};
+use lockstep_domain::images::ImageVersionState;
+use lockstep_domain::payloads::bake::Built;
+use lockstep_domain::promotion::{Ami, AmiState, TAG_SOURCE};
+use lockstep_domain::records::{Deployment, DeploymentState, Image, ImageState, ImageVersion};
+use lockstep_platform::ec2::Images;
+use lockstep_platform::ledger::Inserted;
+use lockstep_platform::ports::Records;
+use std::collections::BTreeMap;
+
+/// Serves `register`.
+pub async fn register<W: World>(world: &W, id: &DeploymentId) -> Result<Built, Failure> {
+    let mut building = Building::load(world, id).await?;
+    if building.deployment.record.state.is_final()
+        && building.deployment.record.state != DeploymentState::Succeeded
+    {
+        return Err(Failure::new(FailureKind::Superseded, format!("the build {id} is not running any more")));
+    }
+    let (arn, attempt) = under_way(&building).ok_or_else(|| Failure::bug("there is no build to register"))?;
+    let ami = match looked_at(world, &building, &arn, attempt).await? {
+        Observed::Made(ami) => ami,
+        other => return Err(unusable(format!("the build {arn} made no image: {other:?}"))),
+    };
+    let found = version_of(world, &building).await?;
+    let source = found.record.source_ami.clone().unwrap_or_else(|| ami.clone());
+    let images = world.images(building.location(), &session(id)).await?;
+    let seen = images.describe(&ami).await?;
+    let seen = judged(&building, seen, &ami)?;
+
+    // All that descends from one recipe and commit carries one source, wherever it was built.
+    let tags: Vec<(String, String)> = building
+        .deployment
+        .record
+        .parameters
+        .clone()
+        .into_iter()
+        .map(|(key, value)| {
+            let value = if key == TAG_SOURCE { source.to_string() } else { value };
+            (key, value)
+        })
+        .collect();
+    images.tag(&ami, &seen.snapshots(), &tags).await?;
+    record(world, &building, &seen, &source, &found.record).await?;
+    if found.record.state == ImageVersionState::Building {
+        let withheld = version::built(&found.record, &ami)?;
+        world.records().replace(&found, withheld).await?;
+    }
+    if building.deployment.record.state == DeploymentState::Running {
+        note(world, id, &format!("{ami} is there in account {}", building.location().account)).await?;
+        let now = world.now();
+        building
+            .write(world, |record: &mut Deployment| {
+                record.state = DeploymentState::Succeeded;
+                record.finished_at = Some(now);
+            })
+            .await?;
+    }
+    Ok(Built { image: building.image.clone(), version: building.version().clone(), ami })
+}
+
+async fn version_of<W: World>(
+    world: &W,
+    building: &Building,
+) -> Result<lockstep_platform::ledger::Versioned<ImageVersion>, Failure> {
+    let found = load::version(world, &building.image, building.version()).await?;
+    match found.record.state {
+        ImageVersionState::Building | ImageVersionState::Withheld | ImageVersionState::Usable => Ok(found),
+        ImageVersionState::Discarding
+        | ImageVersionState::Discarded
+        | ImageVersionState::Retiring
+        | ImageVersionState::Retired => Err(Failure::new(
+            FailureKind::Superseded,
+            format!(
+                "{}@{} is {}: what was built is not wanted any more",
+                building.image,
+                building.version(),
+                found.record.state
+            ),
+        )),
+    }
+}
+
+/// What was built is what was asked for: ours, available, with the tags that the build was given.
+fn judged(building: &Building, seen: Option<Ami>, ami: &AmiId) -> Result<Ami, Failure> {
+    let Some(seen) = seen else {
+        // Visible a moment after it was made, at the latest.
+        return Err(Failure::new(FailureKind::Transient, format!("{ami} was built, but cannot be seen yet")));
+    };
+    let account = &building.location().account;
+    match &seen.state {
+        AmiState::Available => {}
+        AmiState::Pending => {
+            return Err(Failure::new(
+                FailureKind::Transient,
+                format!("{ami} was built, but is still pending"),
+            ));
+        }
+        AmiState::Broken(state) | AmiState::Other(state) => {
+            return Err(unusable(format!("{ami} was built, but is {state}")));
+        }
+    }
+    if seen.owner != *account {
+        return Err(unusable(format!("{ami} belongs to account {}, not to {account}", seen.owner)));
+    }
+    let given = building.deployment.record.parameters.iter();
+    // Its source becomes another once it is registered.
+    let lost = given.filter(|(key, value)| *key != TAG_SOURCE && seen.tags.get(*key) != Some(value));
+    let lost: Vec<&str> = lost.map(|(key, _)| key.as_str()).collect();
+    if !lost.is_empty() {
+        return Err(unusable(format!("{ami} was built without the tags it was given: {}", lost.join(", "))));
+    }
+    Ok(seen)
+}
+
+async fn record<W: World>(
+    world: &W,
+    building: &Building,
+    seen: &Ami,
+    source: &AmiId,
+    version: &ImageVersion,
+) -> Result<(), Failure> {
+    let image = Image {
+        name: building.image.clone(),
+        version: building.version().clone(),
+        location: building.location().clone(),
+        state: ImageState::Available,
+        ami: Some(seen.id.clone()),
+        snapshots: seen.snapshots(),
+        source_ami: source.clone(),
+        commit: version.commit().cloned(),
+        shared_with: BTreeMap::new(),
+        recorded_by: building.deployment.record.execution.clone(),
+        recorded_at: world.now(),
+    };
+    match world.records().insert(&image).await? {
+        Inserted::New(_) => Ok(()),
+        Inserted::Exists(other) if other.record.ami == image.ami => Ok(()),
+        // What a promotion began, and then found that it cannot be copied.
+        Inserted::Exists(other) if other.record.ami.is_none() => {
+            world.records().replace(&other, image).await.map(drop)
+        }
+        Inserted::Exists(other) => Err(unusable(format!(
+            "{}@{} is {} there already, not {}",
+            image.name,
+            image.version,
+            other.record.ami.map_or_else(|| "unknown".to_owned(), |ami| ami.to_string()),
+            seen.id
+        ))),
+    }
+}

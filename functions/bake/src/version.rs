@@ -1,0 +1,230 @@
+//! What becomes of a version: it is claimed, brought everywhere, and then usable.
+
+use crate::load::{self, unusable};
+use crate::world::World;
+use jiff::{SignedDuration, Timestamp};
+use lockstep_domain::bake::{self, Claim, Wish};
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::ids::{DeploymentId, ImageName};
+use lockstep_domain::images::{Change, ImageVersionState, after, completed, resolve};
+use lockstep_domain::payloads::bake::{Brought, Claimed, Completed, Go, Place, Spread};
+use lockstep_domain::payloads::{inputs::BakeImage, package::Recipe};
+use lockstep_domain::recipe::Base;
+use lockstep_domain::records::{Caught, ImageOrigin, ImageVersion};
+use lockstep_domain::stages::Stages;
+use lockstep_domain::token::client_token;
+use lockstep_domain::version::Version;
+use lockstep_platform::ledger::{Inserted, Order};
+use lockstep_platform::ports::Records;
+use std::collections::BTreeSet;
+
+/// How many versions of an image are looked through.
+const VERSIONS_MAX: usize = 2000;
+
+/// Serves `claim`.
+pub async fn claim<W: World>(
+    world: &W,
+    execution: &str,
+    input: &BakeImage,
+    recipe: &Recipe,
+) -> Result<Claimed, Failure> {
+    let stages = load::stages(world).await?;
+    let versions = versions(world, &input.image).await?;
+    let wish = Wish {
+        image: &input.image,
+        of: recipe.of,
+        branch: recipe.branch.as_deref(),
+        commit: &input.commit,
+        recipe: &recipe.digest,
+        overridden: !input.overrides.is_empty(),
+    };
+    // A retry of a claim finds what it claimed before.
+    let own = versions.iter().find(|version| version.recorded_by == execution);
+    let decision = match own {
+        Some(own) => Claim::Resume(own.version.clone()),
+        None => bake::claim(&wish, &versions),
+    };
+    let (version, next) = match decision {
+        Claim::Present(version) => (version, Go::Present),
+        Claim::Resume(version) => {
+            take_over(world, execution, &input.image, &version).await?;
+            (version, Go::Build)
+        }
+        Claim::New(version) => {
+            let made = new(world, execution, input, recipe, &stages, &version).await?;
+            if let Inserted::Exists(_) = world.records().insert(&made).await? {
+                let message = format!("{}@{version} was claimed just now", input.image);
+                return Err(Failure::new(FailureKind::Conflict, message));
+            }
+            (version, Go::Build)
+        }
+    };
+    let execution = client_token(execution, "build", 1);
+    Ok(Claimed { version, next, stage: stages.test().name.clone(), execution })
+}
+
+/// Two executions that bake one version would each undo the other's failure. One that died is taken over.
+async fn take_over<W: World>(
+    world: &W,
+    execution: &str,
+    image: &ImageName,
+    version: &Version,
+) -> Result<(), Failure> {
+    let found = load::version(world, image, version).await?;
+    let holder = found.record.recorded_by.clone();
+    if holder == execution {
+        return Ok(());
+    }
+    // Only a known end frees what another holds.
+    if world.is_running(&holder).await != Some(false) {
+        let message = format!("{holder} bakes {image}@{version} already; try again when it is done");
+        return Err(Failure::new(FailureKind::EnvironmentBusy, message));
+    }
+    let taken = ImageVersion { recorded_by: execution.to_owned(), ..found.record.clone() };
+    world.records().replace(&found, taken).await.map(drop)
+}
+
+async fn new<W: World>(
+    world: &W,
+    execution: &str,
+    input: &BakeImage,
+    recipe: &Recipe,
+    stages: &Stages,
+    version: &Version,
+) -> Result<ImageVersion, Failure> {
+    let everywhere = bake::places(stages).into_iter().map(|(location, _)| location).collect();
+    let stays = version.is_pre_release();
+    Ok(ImageVersion {
+        name: input.image.clone(),
+        version: version.clone(),
+        state: ImageVersionState::Building,
+        why: None,
+        revoked: None,
+        origin: ImageOrigin::Baked {
+            repository: input.repository.clone(),
+            reference: input.reference.clone(),
+            commit: input.commit.clone(),
+            folder: recipe.folder.clone(),
+            recipe: recipe.digest.clone(),
+            artifact: recipe.artifact.clone(),
+            base: pinned(world, &recipe.base).await?,
+        },
+        source_ami: None,
+        required: if stays { BTreeSet::new() } else { everywhere },
+        expires_at: if stays { Some(days_after(world.now(), recipe.ttl_days)?) } else { None },
+        retiring_since: None,
+        recorded_by: execution.to_owned(),
+        recorded_at: world.now(),
+    })
+}
+
+fn days_after(now: Timestamp, days: u32) -> Result<Timestamp, Failure> {
+    let end = now.checked_add(SignedDuration::from_hours(i64::from(days) * 24));
+    end.map_err(|error| Failure::bug(error.to_string()))
+}
+
+/// The base as every build of the version starts from it: of an image of ours, one version.
+async fn pinned<W: World>(world: &W, base: &Base) -> Result<Base, Failure> {
+    let Base::Image(constraint) = base else { return Ok(base.clone()) };
+    let known = versions(world, constraint.name()).await?;
+    let parameter = "Base".parse().map_err(|error| Failure::bug(format!("{error}")))?;
+    let locked = resolve(&parameter, constraint, &known)
+        .map_err(|why| Failure::rejected(format!("the base of the recipe: {why}")))?;
+    let exactly = format!("{}@={}", locked.name, locked.version).parse();
+    exactly.map(Base::Image).map_err(|error| Failure::bug(format!("{error}")))
+}
+
+/// Every version of an image, oldest first.
+pub async fn versions<W: World>(world: &W, image: &ImageName) -> Result<Vec<ImageVersion>, Failure> {
+    let (pk, prefix) = ImageVersion::all_of(image);
+    let found = world.records().list::<ImageVersion>(&pk, prefix, Order::Newest, VERSIONS_MAX).await?;
+    Ok(found.into_iter().rev().map(|found| found.record).collect())
+}
+
+/// Serves `spread`: the names of executions are made from the version and the place, so that a second bake of the same
+/// version joins what runs.
+pub async fn spread<W: World>(
+    world: &W,
+    execution: &str,
+    image: &ImageName,
+    version: &Version,
+) -> Result<Spread, Failure> {
+    let stages = load::stages(world).await?;
+    let record = load::version(world, image, version).await?.record;
+    if !record.version.is_pre_release() {
+        for gone in bake::abandoned(&record, &stages) {
+            tracing::warn!(image = %image, "no stage is in {} {} any more", gone.account, gone.region);
+        }
+    }
+    let records: Vec<_> =
+        load::everywhere(world, image, version).await?.into_iter().map(|i| i.record).collect();
+    let places = bake::lacking(&record, &records, &stages).into_iter().map(|(location, stage)| {
+        let step = |what: &str| format!("{what}/{}/{}", location.account, location.region);
+        Place {
+            stage: stage.name.clone(),
+            path: stage.path(),
+            promotion: client_token(execution, &step("promote"), 1),
+            build: client_token(execution, &step("build"), 1),
+        }
+    });
+    Ok(Spread { places: places.collect() })
+}
+
+/// Serves `not_copied`.
+pub fn not_copied(error: &Caught) -> Result<Go, Failure> {
+    Ok(if bake::is_to_be_built_there(error) { Go::Build } else { Go::Fail })
+}
+
+/// Serves `complete`: usable in every place that must have it, or told why not.
+pub async fn complete<W: World>(
+    world: &W,
+    image: &ImageName,
+    version: &Version,
+    places: &[Brought],
+) -> Result<Completed, Failure> {
+    let found = load::version(world, image, version).await?;
+    let done = Completed { image: image.clone(), version: version.clone() };
+    if found.record.state == ImageVersionState::Usable {
+        return Ok(done);
+    }
+    let stages = load::stages(world).await?;
+    let records: Vec<_> =
+        load::everywhere(world, image, version).await?.into_iter().map(|i| i.record).collect();
+    // A stage that was removed meanwhile needs nothing.
+    let gone = bake::abandoned(&found.record, &stages);
+    let required = found.record.required.difference(&gone).cloned().collect();
+    let judged = ImageVersion { required, ..found.record.clone() };
+    if let Some(usable) = completed(&judged, &records) {
+        world.records().replace(&found, usable).await?;
+        return Ok(done);
+    }
+    let caught: Vec<(String, Caught)> = places
+        .iter()
+        .map(|place| {
+            (place.stage.to_string(), Caught { error: place.error.clone(), cause: place.cause.clone() })
+        })
+        .collect();
+    let told = bake::not_brought(caught.iter().map(|(stage, caught)| (stage.as_str(), caught)));
+    let lacking =
+        judged.missing(&records).into_iter().map(|place| format!("{} {}", place.account, place.region));
+    let told = told.unwrap_or_else(|| format!("it is missing in {}", lacking.collect::<Vec<_>>().join(", ")));
+    Err(unusable(format!("{image}@{version} cannot be used: {told}")))
+}
+
+/// What `Built` changes, with the sentence that says why the version is withheld.
+pub fn built(version: &ImageVersion, ami: &lockstep_domain::ids::AmiId) -> Result<ImageVersion, Failure> {
+    let why = "an account that needs it lacks it yet".to_owned();
+    after(version, &Change::Built { source_ami: ami.clone(), why })
+}
+
+/// The id of the build of a version in one place: the record that it names is the lock.
+pub fn build_id(
+    image: &ImageName,
+    version: &Version,
+    location: &lockstep_domain::records::Location,
+) -> DeploymentId {
+    DeploymentId::of_execution(&format!(
+        "build-image/{image}/{version}/{}/{}",
+        location.account, location.region
+    ))
+}

@@ -1,0 +1,132 @@
+//! The world as this function needs it: [`World`] is the port, [`Cloud`] wires the adapters.
+
+use jiff::Timestamp;
+use lockstep_domain::error::Failure;
+use lockstep_domain::records::Location;
+use lockstep_platform::artifacts::Artifacts;
+use lockstep_platform::aws::Aws;
+use lockstep_platform::clock;
+use lockstep_platform::codebuild::{Builds, CodeBuild};
+use lockstep_platform::config::{Config, Setting};
+use lockstep_platform::ec2::references::References;
+use lockstep_platform::ec2::{Ec2, Images};
+use lockstep_platform::executions::Executions;
+use lockstep_platform::ledger::Ledger;
+use lockstep_platform::ports::{Records, WaitBook};
+use lockstep_platform::public_parameters::{PublicImages, PublicParameters};
+use lockstep_platform::waits::Waits;
+
+/// The role in every account that images are built in.
+const BUILDER_ROLE: &str = "lockstep-image-builder";
+
+/// Everything outside this function.
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait World {
+    /// The ledger.
+    type Records: Records;
+    /// The waits.
+    type Waits: WaitBook;
+    /// EC2 somewhere.
+    type Images: Images + References;
+    /// CodeBuild somewhere.
+    type Builds: Builds;
+    /// The public parameters of a region.
+    type PublicImages: PublicImages;
+
+    /// The ledger.
+    fn records(&self) -> &Self::Records;
+
+    /// The waits.
+    fn waits(&self) -> &Self::Waits;
+
+    /// The time.
+    fn now(&self) -> Timestamp;
+
+    /// Whether an execution still runs; nothing if that is not known.
+    async fn is_running(&self, execution: &str) -> Option<bool>;
+
+    /// The recipe at this key of the control plane's bucket.
+    async fn recipe(&self, key: &str) -> Result<Vec<u8>, Failure>;
+
+    /// EC2 at `location`; `session` tells people there who came.
+    async fn images(&self, location: &Location, session: &str) -> Result<Self::Images, Failure>;
+
+    /// CodeBuild at `location`.
+    async fn builds(&self, location: &Location, session: &str) -> Result<Self::Builds, Failure>;
+
+    /// The public parameters at `location`.
+    async fn public_images(&self, location: &Location, session: &str) -> Result<Self::PublicImages, Failure>;
+}
+
+/// The settings this function needs.
+pub const SETTINGS: [Setting; 4] =
+    [Setting::Table, Setting::Bucket, Setting::ExternalId, Setting::ResumeFunction];
+
+/// AWS.
+pub struct Cloud {
+    aws: Aws,
+    ledger: Ledger,
+    waits: Waits,
+    executions: Executions,
+    artifacts: Artifacts,
+    external_id: String,
+}
+
+impl Cloud {
+    /// Wires the adapters; nothing is called yet.
+    pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
+        let ledger = Ledger::new(aws, config.get(Setting::Table)?);
+        Ok(Self {
+            aws: aws.clone(),
+            waits: Waits::new(aws, &ledger, config.get(Setting::ResumeFunction)?),
+            ledger,
+            executions: Executions::new(aws),
+            artifacts: Artifacts::new(aws, config.get(Setting::Bucket)?),
+            external_id: config.get(Setting::ExternalId)?.to_owned(),
+        })
+    }
+
+    async fn there(&self, location: &Location, session: &str) -> Result<Aws, Failure> {
+        self.aws.assume(location, BUILDER_ROLE, &self.external_id, session).await
+    }
+}
+
+impl World for Cloud {
+    type Records = Ledger;
+    type Waits = Waits;
+    type Images = Ec2;
+    type Builds = CodeBuild;
+    type PublicImages = PublicParameters;
+
+    fn records(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    fn waits(&self) -> &Waits {
+        &self.waits
+    }
+
+    fn now(&self) -> Timestamp {
+        clock::now()
+    }
+
+    async fn is_running(&self, execution: &str) -> Option<bool> {
+        self.executions.is_running(execution).await
+    }
+
+    async fn recipe(&self, key: &str) -> Result<Vec<u8>, Failure> {
+        self.artifacts.artifact(key).await
+    }
+
+    async fn images(&self, location: &Location, session: &str) -> Result<Ec2, Failure> {
+        Ok(Ec2::new(&self.there(location, session).await?))
+    }
+
+    async fn builds(&self, location: &Location, session: &str) -> Result<CodeBuild, Failure> {
+        Ok(CodeBuild::new(&self.there(location, session).await?, location))
+    }
+
+    async fn public_images(&self, location: &Location, session: &str) -> Result<PublicParameters, Failure> {
+        Ok(PublicParameters::new(&self.there(location, session).await?))
+    }
+}

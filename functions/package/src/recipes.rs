@@ -1,0 +1,169 @@
+//! The recipes of a commit: which are to be baked, which are wrong, and the artifact of one.
+
+use crate::commit::{self, RecipeSource};
+use crate::ports::Ports;
+use crate::{release, world};
+use jiff::Timestamp;
+use lockstep_domain::bake::{Wish, is_to_be_baked, places};
+use lockstep_domain::error::{Failure, Problem};
+use lockstep_domain::ids::{AccountId, ImageName, RepositoryId};
+use lockstep_domain::packaging::BranchKind;
+use lockstep_domain::payloads::inputs::BakeImage;
+use lockstep_domain::payloads::package::{ChangedRecipe, Component, Recipe, Request};
+use lockstep_domain::recipe::{Package, World, plan};
+use lockstep_domain::records::{ImageOrigin, ImageVersion, Record, Repository};
+use lockstep_domain::stages::Stages;
+use lockstep_domain::token::client_token;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many versions of an image are looked through.
+const VERSIONS_MAX: usize = 2000;
+
+/// What is to be done about the recipes of a commit.
+#[derive(Debug, Default)]
+pub struct Judged {
+    /// Those that are to be baked.
+    pub changed: Vec<ChangedRecipe>,
+    /// Those that are wrong.
+    pub rejected: Vec<Component>,
+}
+
+/// Judges every recipe of a commit; those that are wrong are recorded as rejected.
+pub async fn judge(
+    ports: &impl Ports,
+    request: &Request,
+    branch: BranchKind<'_>,
+    author: &str,
+    recipes: &[RecipeSource],
+    now: Timestamp,
+) -> Result<Judged, Failure> {
+    let mut judged = Judged::default();
+    if recipes.is_empty() {
+        return Ok(judged);
+    }
+    let stages = world::stages(ports).await?;
+    for source in recipes {
+        let planned = match planned(source, &stages, branch, None) {
+            Ok(package) => owned(ports, source, &request.repository, package).await?,
+            Err(problems) => Err(problems),
+        };
+        match planned {
+            Ok((package, versions)) => {
+                let wish = wish(&package, branch, request);
+                if is_to_be_baked(&wish, &versions) {
+                    let execution =
+                        client_token(&request.execution, &format!("bake/{}", package.recipe.name), 1);
+                    judged.changed.push(ChangedRecipe { image: package.recipe.name, execution });
+                }
+            }
+            Err(problems) => {
+                let label = source.label(&request.repository);
+                judged.rejected.push(release::rejected(&label, &problems));
+                let record = release::rejection(&label, request, author, problems, now);
+                ports.change(&record.key(), |_| Some(record.clone())).await?;
+            }
+        }
+    }
+    Ok(judged)
+}
+
+fn wish<'a>(package: &'a Package, branch: BranchKind<'a>, request: &'a Request) -> Wish<'a> {
+    Wish {
+        image: &package.recipe.name,
+        of: package.recipe.version,
+        branch: name_of(branch),
+        commit: &request.commit,
+        recipe: &package.source_digest,
+        overridden: false,
+    }
+}
+
+fn name_of(branch: BranchKind<'_>) -> Option<&str> {
+    match branch {
+        BranchKind::Default => None,
+        BranchKind::Other(name) => Some(name),
+    }
+}
+
+/// Packages one recipe of a commit and stores it.
+///
+/// # Errors
+/// `Rejected` with every problem, one a line; `NotFound` if the commit has no such recipe.
+pub async fn package(ports: &impl Ports, input: &BakeImage) -> Result<Recipe, Failure> {
+    let key = Repository::key_of(&input.repository);
+    let repository = ports.get::<Repository>(&key).await?.ok_or_else(|| {
+        Failure::not_found(format!("{} is not subscribed; run `lockstep repositories add`", input.repository))
+    })?;
+    let branch = release::branch(&input.reference)?;
+    let branch = BranchKind::of(branch.as_str(), &repository.branch);
+    let fetched = ports.fetch(&repository, &input.commit).await?;
+    let commit = commit::open(&fetched.tarball, &input.commit)?;
+    let source = commit.recipes.iter().find(|source| source.name.as_ref() == Some(&input.image));
+    let source = source.ok_or_else(|| {
+        Failure::not_found(format!(
+            "commit {} of {} has no recipe of {}: no folder holds an image.toml with that name",
+            input.commit,
+            repository.id.full_name(),
+            input.image
+        ))
+    })?;
+    let stages = world::stages(ports).await?;
+    let overrides = (!input.overrides.is_empty()).then_some(&input.overrides);
+    let planned = match planned(source, &stages, branch, overrides) {
+        Ok(package) => owned(ports, source, &input.repository, package).await?,
+        Err(problems) => Err(problems),
+    };
+    let (package, _) = planned.map_err(|problems| {
+        Failure::rejected(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    })?;
+    let artifact = format!("recipes/{}/{}.zip", package.recipe.name, package.digest);
+    ports.store(&artifact, package.artifact).await?;
+    Ok(Recipe {
+        folder: source.folder.clone(),
+        of: package.recipe.version,
+        branch: name_of(branch).map(str::to_owned),
+        artifact,
+        digest: package.source_digest,
+        base: package.recipe.base,
+        ttl_days: package.recipe.ttl_days,
+    })
+}
+
+/// A version must come to every account of the stages; a pre-release stays where it is built.
+fn planned(
+    source: &RecipeSource,
+    stages: &Stages,
+    branch: BranchKind<'_>,
+    overrides: Option<&BTreeMap<String, String>>,
+) -> Result<Package, Vec<Problem>> {
+    let files = source.files.as_ref().map_err(|problem| vec![problem.clone()])?;
+    let stays = branch != BranchKind::Default || overrides.is_some();
+    let places = places(stages).into_iter().take(if stays { 1 } else { usize::MAX });
+    let accounts: BTreeSet<AccountId> = places.map(|(location, _)| location.account).collect();
+    let world = World { common: source.common.as_ref(), accounts: Some(&accounts), overrides };
+    plan(&source.folder, files, &world)
+}
+
+/// An image's name belongs to the repository that baked it first.
+async fn owned(
+    ports: &impl Ports,
+    source: &RecipeSource,
+    repository: &RepositoryId,
+    package: Package,
+) -> Result<Result<(Package, Vec<ImageVersion>), Vec<Problem>>, Failure> {
+    let (pk, prefix) = ImageVersion::all_of(&package.recipe.name);
+    let versions = ports.newest::<ImageVersion>(&pk, prefix, VERSIONS_MAX).await?;
+    let owner = versions.iter().find_map(|version| match &version.origin {
+        ImageOrigin::Baked { repository, .. } => Some(repository),
+        ImageOrigin::Imported { .. } => None,
+    });
+    Ok(match owner {
+        Some(owner) if owner != repository => Err(vec![foreign(source, &package.recipe.name, owner)]),
+        Some(_) | None => Ok((package, versions)),
+    })
+}
+
+fn foreign(source: &RecipeSource, name: &ImageName, owner: &RepositoryId) -> Problem {
+    let message = format!("the image `{name}` belongs to {}; choose another name", owner.full_name());
+    Problem::at(source.file(), None, message)
+}

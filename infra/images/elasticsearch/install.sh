@@ -1,0 +1,45 @@
+#!/bin/bash
+# elasticsearch from Elastic's repository, in exactly the version that was asked for.
+set -euo pipefail
+: "${ELASTIC_VERSION:?}"
+
+rpm --import https://artifacts.elastic.co/GPG-KEY-elasticsearch
+cat > /etc/yum.repos.d/elastic.repo <<END
+[elastic]
+name=Elastic packages
+baseurl=https://artifacts.elastic.co/packages/${ELASTIC_VERSION%%.*}.x/yum
+gpgcheck=1
+repo_gpgcheck=1
+gpgkey=https://artifacts.elastic.co/GPG-KEY-elasticsearch
+enabled=0
+END
+dnf --assumeyes --enablerepo=elastic install "elasticsearch-${ELASTIC_VERSION}"
+# An update is a new image, not something that happens at night.
+echo "exclude=elasticsearch" >> /etc/dnf/dnf.conf
+
+# https://www.elastic.co/guide/en/elasticsearch/reference/8.19/system-config.html
+cat > /etc/sysctl.d/50-elasticsearch.conf <<'END'
+vm.max_map_count = 262144
+vm.swappiness = 1
+net.ipv4.tcp_retries2 = 5
+END
+install -d -m 0755 /etc/systemd/system/elasticsearch.service.d
+cat > /etc/systemd/system/elasticsearch.service.d/50-lockstep.conf <<'END'
+[Service]
+LimitMEMLOCK=infinity
+LimitNOFILE=65536
+Restart=on-failure
+RestartSec=10
+END
+/usr/share/elasticsearch/bin/elasticsearch-plugin install --batch discovery-ec2
+
+# The package makes certificates and a password for the machine it is installed on. Every instance gets its own from
+# its component, so none may be in the image.
+rm -rf /etc/elasticsearch/certs
+/usr/share/elasticsearch/bin/elasticsearch-keystore list | { grep --extended-regexp '^xpack|^autoconfiguration' || true; } |
+  while read -r setting; do /usr/share/elasticsearch/bin/elasticsearch-keystore remove "${setting}"; done
+sed --in-place '/BEGIN SECURITY AUTO CONFIGURATION/,/END SECURITY AUTO CONFIGURATION/d' /etc/elasticsearch/elasticsearch.yml
+
+install -m 0644 /tmp/logrotate /etc/logrotate.d/elasticsearch
+# Its component says which cluster it belongs to, then starts it.
+systemctl disable elasticsearch

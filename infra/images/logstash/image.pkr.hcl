@@ -1,0 +1,125 @@
+# The image logstash. Lockstep gives region, ami_name, source_ami and tags; everything else is in variables.toml here and in
+# ../common.
+
+packer {
+  required_version = ">= 1.11.0"
+  required_plugins {
+    amazon = {
+      source  = "github.com/hashicorp/amazon"
+      version = "= 1.3.9"
+    }
+  }
+}
+
+variable "region" {
+  type = string
+}
+
+variable "ami_name" {
+  type = string
+}
+
+variable "source_ami" {
+  type = string
+}
+
+variable "tags" {
+  type = map(string)
+}
+
+variable "instance_type" {
+  type = string
+}
+
+variable "subnet_id" {
+  type = string
+}
+
+variable "security_group_id" {
+  type = string
+}
+
+variable "encrypted" {
+  type = bool
+}
+
+variable "kms_key_id" {
+  type = string
+}
+
+variable "volume_gib" {
+  type = number
+}
+
+variable "elastic_version" {
+  type = string
+}
+
+source "amazon-ebs" "image" {
+  region            = var.region
+  ami_name          = var.ami_name
+  source_ami        = var.source_ami
+  tags              = var.tags
+  snapshot_tags     = var.tags
+  run_tags          = var.tags
+  run_volume_tags   = var.tags
+  instance_type     = var.instance_type
+  subnet_id         = var.subnet_id
+  security_group_id = var.security_group_id
+
+  # No port is open: the connection goes through Systems Manager, with the role of the instance.
+  communicator         = "ssh"
+  ssh_interface        = "session_manager"
+  ssh_username         = "ec2-user"
+  iam_instance_profile = "lockstep-image-instance"
+
+  imds_support = "v2.0"
+  metadata_options {
+    http_endpoint               = "enabled"
+    http_tokens                 = "required"
+    http_put_response_hop_limit = 1
+  }
+
+  launch_block_device_mappings {
+    device_name           = "/dev/xvda"
+    volume_type           = "gp3"
+    volume_size           = var.volume_gib
+    delete_on_termination = true
+    encrypted             = var.encrypted
+    kms_key_id            = var.kms_key_id
+  }
+}
+
+build {
+  sources = ["source.amazon-ebs.image"]
+
+  provisioner "shell" {
+    execute_command = "sudo env {{ .Vars }} bash '{{ .Path }}'"
+    scripts         = ["${path.root}/common/base.sh"]
+  }
+
+  provisioner "file" {
+    source      = "${path.root}/logstash.logrotate"
+    destination = "/tmp/logrotate"
+  }
+
+  provisioner "file" {
+    source      = "${path.root}/health"
+    destination = "/tmp/health"
+  }
+
+  provisioner "shell" {
+    execute_command  = "sudo env {{ .Vars }} bash '{{ .Path }}'"
+    environment_vars = ["ELASTIC_VERSION=${var.elastic_version}", "HEALTH_SERVICE=logstash"]
+    scripts = [
+      "${path.root}/install.sh",
+      "${path.root}/common/health.sh",
+      "${path.root}/common/clean.sh",
+    ]
+  }
+
+  post-processor "manifest" {
+    output     = "manifest.json"
+    strip_path = true
+  }
+}

@@ -1,0 +1,98 @@
+"""What Packer would do in a build of the project ``lockstep-image-build``: make the image, and say so.
+
+Nothing is installed and no instance runs. The recipe must be in the account's bucket, as CodeBuild would fetch it, and
+with the values of the variables for the account; the image gets the name, the tags and the size that a build is given.
+What the recipe's scripts do is not seen here.
+"""
+
+import io
+import json
+import zipfile
+
+from ministack.core.responses import get_region
+from ministack.services import ec2, s3
+
+from overlay import image_lifecycle, images, snapshots
+
+PROJECT = "lockstep-image-build"
+MADE = "LOCKSTEP_MADE"
+
+_next = []
+
+
+def expect(asked):
+    """How a build to come ends: ``{"name"?, "status"?, "billing_product"?}``; ``name`` is the image's."""
+    _next.append(asked)
+
+
+def outcome(build):
+    """(status, message, billing product) of a build that ends by itself."""
+    name = _tags(build).get("lockstep:image", "")
+    for asked in list(_next):
+        if asked.get("name") in (None, name):
+            _next.remove(asked)
+            status = asked.get("status") or "SUCCEEDED"
+            return status, asked.get("message") or "the local builder was told so", asked.get("billing_product")
+    return "SUCCEEDED", "", None
+
+
+def run(build, billing_product=None):
+    """Make the image of a build; returns what is wrong with the recipe, or "" once the image is there."""
+    given = _variables(build)
+    files = _recipe(build)
+    if files is None:
+        return f"the recipe {build['source'].get('location')} is not there"
+    wanted = given.get("LOCKSTEP_VARIABLES", "")
+    if wanted not in files:
+        return f"the recipe has no {wanted}"
+    name = given["LOCKSTEP_AMI_NAME"]
+    if any(image["Name"] == name for image in ec2._images.values()):
+        return f"the image name {name} is in use"
+    _register(name, json.loads(given["LOCKSTEP_TAGS"]), _size(files[wanted]), build, billing_product)
+    return ""
+
+
+def _register(name, tags, size, build, billing_product):
+    tags = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
+    snapshot_id = snapshots.duplicate({"VolumeSize": size}, "Created by CreateImage", "completed")
+    disk = {"SnapshotId": snapshot_id, "VolumeSize": size, "VolumeType": "gp3"}
+    device = {**disk, "DeleteOnTermination": "true", "Encrypted": "false"}
+    image = {
+        "Name": name,
+        "Architecture": "x86_64",
+        "RootDeviceType": "ebs",
+        "RootDeviceName": "/dev/xvda",
+        "BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": device}],
+        "VirtualizationType": "hvm",
+        "EnaSupport": True,
+        "BillingProducts": [billing_product] if billing_product else [],
+        **images.billing_platform(billing_product),
+    }
+    record = images._store({}, image)
+    for resource in (record["ImageId"], snapshot_id):
+        ec2._tags[resource] = list(tags)
+    image_lifecycle.announce(record, build["id"], "")
+    build["exportedEnvironmentVariables"] = [{"name": MADE, "value": f"{get_region()}:{record['ImageId']}"}]
+
+
+def _variables(build):
+    listed = (build.get("environment") or {}).get("environmentVariables") or []
+    return {one["name"]: one["value"] for one in listed}
+
+
+def _tags(build):
+    return json.loads(_variables(build).get("LOCKSTEP_TAGS") or "{}")
+
+
+def _recipe(build):
+    """The files of the recipe, or None if the account has no such object."""
+    bucket_name, _, key = (build["source"].get("location") or "").partition("/")
+    bucket = s3._buckets.get(bucket_name)
+    if bucket is None or key not in bucket["objects"]:
+        return None
+    with zipfile.ZipFile(io.BytesIO(bucket["objects"][key]["body"])) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _size(values):
+    return int(json.loads(values).get("volume_gib", 8))

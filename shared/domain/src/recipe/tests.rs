@@ -1,0 +1,308 @@
+use super::*;
+use serde_json::json;
+
+const IMAGE: &str = r#"[image]
+name = "logstash"
+version = "2.1"
+team = "platform"
+builder = "packer"
+
+[base]
+ssm = "/aws/service/ami-amazon-linux-latest/al2023"
+"#;
+
+const TEMPLATE: &str = r#"variable "region" { type = string }
+variable "ami_name" { type = string }
+variable "source_ami" { type = string }
+variable "tags" { type = map(string) }
+variable "size" {
+  type = number
+}
+
+source "amazon-ebs" "image" {
+  region          = var.region
+  ami_name        = var.ami_name
+  source_ami      = var.source_ami
+  tags            = var.tags
+  snapshot_tags   = var.tags
+  run_tags        = var.tags
+  run_volume_tags = var.tags
+  imds_support    = "v2.0"
+  metadata_options {
+    http_tokens = "required"
+  }
+  launch_block_device_mappings {
+    device_name = "/dev/xvda"
+    volume_size = var.size
+  }
+}
+
+build {
+  sources = ["source.amazon-ebs.image"]
+  provisioner "shell" {
+    scripts = ["${path.root}/install.sh"]
+  }
+  post-processor "manifest" {
+    output = "manifest.json"
+  }
+}
+"#;
+
+const FOLDER: &str = "images/logstash";
+
+fn account(digits: &str) -> AccountId {
+    digits.parse().unwrap()
+}
+
+fn files(changes: &[(&str, &str)]) -> Files {
+    let mut files: Files = [
+        (FILE, IMAGE),
+        ("image.pkr.hcl", TEMPLATE),
+        ("install.sh", "#!/bin/bash\n"),
+        (VARIABLES, "[default]\nsize = 20\n"),
+    ]
+    .map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()))
+    .into();
+    for (path, text) in changes {
+        files.insert((*path).to_owned(), text.as_bytes().to_vec());
+    }
+    files
+}
+
+fn both() -> BTreeSet<AccountId> {
+    [account("222222222222"), account("333333333333")].into()
+}
+
+fn told(files: &Files, world: &World<'_>) -> Vec<String> {
+    match plan(FOLDER, files, world) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// What is wrong once `from` is `to` in the template.
+fn told_of(from: &str, to: &str) -> Vec<String> {
+    assert!(TEMPLATE.contains(from), "{from}");
+    let changed = TEMPLATE.replacen(from, to, 1);
+    told(&files(&[("image.pkr.hcl", &changed)]), &World { accounts: Some(&both()), ..World::default() })
+}
+
+fn values(package: &Package, of: &str) -> serde_json::Value {
+    let files = crate::archive::unpack(&package.artifact, &crate::archive::Limits::DEFAULT).unwrap();
+    serde_json::from_slice(&files[&layered_file(&account(of))]).unwrap()
+}
+
+#[test]
+fn a_recipe_becomes_an_artifact_with_the_values_of_every_account() {
+    let package = plan(FOLDER, &files(&[]), &World { accounts: Some(&both()), ..World::default() }).unwrap();
+    assert_eq!(package.recipe.name.as_str(), "logstash");
+    assert_eq!(package.recipe.ttl_days, TTL_DAYS_DEFAULT);
+    for account in ["222222222222", "333333333333"] {
+        assert_eq!(values(&package, account), json!({"size": 20}));
+    }
+}
+
+#[test]
+fn later_layers_win_common_first_then_the_recipe_each_default_before_account_and_overrides_last() {
+    let common: Files =
+        [(VARIABLES.to_owned(), b"[default]\nsize = 1\nunused = true\n[222222222222]\nsize = 2\n".to_vec())]
+            .into();
+    let (accounts, overrides) = (both(), BTreeMap::from([("size".to_owned(), "9".to_owned())]));
+    let world = |overrides| World { common: Some(&common), accounts: Some(&accounts), overrides };
+    let of = |own: &str, overrides, account| {
+        let package = plan(FOLDER, &files(&[(VARIABLES, own)]), &world(overrides)).unwrap();
+        values(&package, account)["size"].clone()
+    };
+    assert_eq!(of("", None, "333333333333"), json!(1));
+    assert_eq!(of("", None, "222222222222"), json!(2));
+    assert_eq!(of("[default]\nsize = 3\n", None, "222222222222"), json!(3));
+    assert_eq!(of("[default]\nsize = 3\n[222222222222]\nsize = 4\n", None, "222222222222"), json!(4));
+    assert_eq!(of("[222222222222]\nsize = 4\n", Some(&overrides), "222222222222"), json!("9"));
+}
+
+#[test]
+fn a_variable_without_a_value_in_one_account_is_told_before_anything_is_built() {
+    let own = files(&[(VARIABLES, "[222222222222]\nsize = 20\n")]);
+    let world = World { accounts: Some(&both()), ..World::default() };
+    assert_eq!(
+        told(&own, &world),
+        [
+            "images/logstash/image.pkr.hcl:5: the variable `size` has no value for account 333333333333; give it a \
+          default, or a value in variables.toml"
+        ]
+    );
+}
+
+#[test]
+fn a_value_that_packer_would_refuse_is_told() {
+    let world = World { accounts: Some(&both()), ..World::default() };
+    let told_for = |variables: &str| told(&files(&[(VARIABLES, variables)]), &world);
+    assert!(told_for("[default]\nsize = \"many\"\n")[0].contains("`size` is a number"));
+    assert!(told_for("[default]\nsize = \"20\"\n").is_empty());
+    assert_eq!(
+        told_for("[default]\nsize = 20\ncolour = \"red\"\n"),
+        ["images/logstash/variables.toml:3: no *.pkr.hcl declares a variable `colour`"]
+    );
+    assert!(told_for("[default]\nsize = 20\nregion = \"x\"\n")[0].contains("Lockstep gives `region` itself"));
+    assert!(told_for("[production]\nsize = 20\n")[0].contains("neither `default` nor the twelve digits"));
+    assert!(told_for("[default]\nsize = 1.5\n")[0].contains("`default.size` must be text in quotes"));
+}
+
+#[test]
+fn an_override_of_nothing_and_of_what_is_given_is_told() {
+    for (name, part) in [("sise", "did you mean `size`?"), ("region", "Lockstep gives `region` itself")] {
+        let overrides = BTreeMap::from([(name.to_owned(), "1".to_owned())]);
+        let world = World { accounts: Some(&both()), overrides: Some(&overrides), ..World::default() };
+        let told = told(&files(&[]), &world);
+        assert!(told.len() == 1 && told[0].contains(part), "{told:?}");
+    }
+}
+
+#[test]
+fn what_packer_or_lockstep_could_not_stand_is_told_with_its_line() {
+    let table = [
+        ("build {", "build {{", "image.pkr.hcl:27: is no HCL"),
+        ("build {", "bild {", "image.pkr.hcl:27: `bild` is no block of Packer's; did you mean `build`?"),
+        (
+            "var.size",
+            "var.sise",
+            "image.pkr.hcl:23: `var.sise` is used, but no variable `sise` is declared; did you mean `size`?",
+        ),
+        (
+            "volume_size = var.size",
+            "volume_size = 20",
+            "image.pkr.hcl:5: the variable `size` is declared, but nothing uses it",
+        ),
+        (
+            "variable \"tags\" { type = map(string) }\n",
+            "",
+            "`var.tags` is used, but no variable `tags` is declared",
+        ),
+        (
+            "variable \"size\" {",
+            "variable \"region\" {}\nvariable \"size\" {",
+            "image.pkr.hcl:5: the variable `region` is declared already, in image.pkr.hcl:1",
+        ),
+        (
+            "{ type = string }",
+            "{ default = \"eu-west-1\" }",
+            "image.pkr.hcl:1: Lockstep gives `region` itself",
+        ),
+        (
+            "  snapshot_tags   = var.tags\n",
+            "",
+            "image.pkr.hcl:9: the source must have `snapshot_tags = var.tags`",
+        ),
+        (
+            "region          = var.region",
+            "region          = \"eu-west-1\"",
+            "image.pkr.hcl:10: the source must have `region = var.region`",
+        ),
+        (
+            "imds_support    = \"v2.0\"",
+            "profile = \"me\"",
+            "image.pkr.hcl:17: `profile` must not be here: credentials are roles",
+        ),
+        (
+            "imds_support    = \"v2.0\"",
+            "ami_users = [\"1\"]",
+            "image.pkr.hcl:17: `ami_users` must not be here",
+        ),
+        ("imds_support    = \"v2.0\"\n", "\n", "imds_support = \"v2.0\""),
+        ("\"required\"", "\"optional\"", "IMDSv2 while it is built"),
+        (
+            "source \"amazon-ebs\"",
+            "source \"docker\"",
+            "image.pkr.hcl:9: the source must be of the kind \"amazon-ebs\"",
+        ),
+        (
+            "[\"source.amazon-ebs.image\"]",
+            "[\"source.amazon-ebs.other\"]",
+            "image.pkr.hcl:27: the build must have `sources = [\"source.amazon-ebs.image\"]`",
+        ),
+        ("/install.sh", "/instal.sh", "image.pkr.hcl:30: the recipe has no file `instal.sh`"),
+        (
+            "\"manifest.json\"",
+            "\"other.json\"",
+            "image.pkr.hcl:27: the build must have `post-processor \"manifest\"",
+        ),
+        ("provisioner \"shell\"", "provisioner \"shell-local\"", "image.pkr.hcl:29: runs on the builder"),
+        ("build {", "x = 1\nbuild {", "image.pkr.hcl:27: `x` stands outside of every block"),
+    ];
+    for (from, to, expected) in table {
+        let told = told_of(from, to);
+        assert!(told.iter().any(|line| line.contains(expected)), "{from} -> {to}: {told:#?}");
+    }
+}
+
+#[test]
+fn everything_wrong_is_told_at_once() {
+    let image = IMAGE.replace("version = \"2.1\"", "version = \"2\"").replace("packer", "docker");
+    let changed = TEMPLATE.replace("var.size", "var.sise");
+    let told =
+        told(&files(&[(FILE, &image), ("image.pkr.hcl", &changed), (VARIABLES, "[x]\n")]), &World::default());
+    for part in ["image.toml:3", "image.toml:5", "variables.toml:1"] {
+        assert!(told.iter().any(|line| line.contains(part)), "{part}: {told:#?}");
+    }
+}
+
+#[test]
+fn a_base_is_an_image_of_ours_or_a_public_parameter() {
+    let base = |line: &str| {
+        Recipe::parse(FILE, &IMAGE.replace("ssm = \"/aws/service/ami-amazon-linux-latest/al2023\"", line))
+    };
+    assert_eq!(base("image = \"base@^1.0\"").unwrap().base, Base::Image("base@^1.0".parse().unwrap()));
+    for wrong in [
+        "",
+        "ssm = \"/mine/ami\"",
+        "image = \"base\"",
+        "ssm = \"/aws/service/x\"\nimage = \"base@^1\"",
+        "ami = \"ami-1\"",
+    ] {
+        assert!(base(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn what_recipes_have_in_common_comes_along_and_is_told_under_its_own_path() {
+    let common: Files =
+        [("base.sh".to_owned(), Vec::new()), (VARIABLES.to_owned(), b"[x]\n".to_vec())].into();
+    let own = files(&[("image.pkr.hcl", &TEMPLATE.replace("/install.sh", "/common/base.sh"))]);
+    let world = World { common: Some(&common), ..World::default() };
+    let lines = told(&own, &world);
+    assert!(lines.len() == 1 && lines[0].starts_with("images/common/variables.toml:1:"), "{lines:?}");
+    let inside = files(&[("common/base.sh", "")]);
+    assert!(told(&inside, &World::default())[0].contains("a folder that Lockstep uses"));
+}
+
+#[test]
+fn equal_recipes_are_equal_bytes_and_another_account_is_no_change_of_the_recipe() {
+    let one: BTreeSet<AccountId> = [account("222222222222")].into();
+    let of = |accounts: &BTreeSet<AccountId>, files: &Files| {
+        plan(FOLDER, files, &World { accounts: Some(accounts), ..World::default() }).unwrap()
+    };
+    let (first, again, wider) = (of(&one, &files(&[])), of(&one, &files(&[])), of(&both(), &files(&[])));
+    assert_eq!(first.digest, again.digest);
+    assert_ne!(first.digest, wider.digest);
+    assert_eq!(first.source_digest, wider.source_digest);
+    let changed = of(&one, &files(&[("install.sh", "#!/bin/sh\n")]));
+    assert_ne!(first.source_digest, changed.source_digest);
+}
+
+#[test]
+fn a_key_in_a_recipe_is_refused() {
+    let told =
+        told(&files(&[("install.sh", "export AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\n")]), &World::default());
+    assert!(told.iter().any(|line| line.starts_with("images/logstash/install.sh:1:")), "{told:?}");
+}
+
+#[test]
+fn recipes_are_found_by_their_file_wherever_they_are() {
+    let tree: Files = ["images/a/image.toml", "images/common/base.sh", "b/image.toml", "image.toml.bak"]
+        .map(|path| (path.to_owned(), Vec::new()))
+        .into();
+    assert_eq!(find_recipes(&tree), ["b", "images/a"]);
+    assert_eq!(common_folder("images/a").as_deref(), Some("images/common"));
+    assert_eq!(common_folder("b").as_deref(), Some("common"));
+    assert_eq!(common_folder(""), None);
+}

@@ -1,0 +1,46 @@
+//! The recipes of `infra/images` are built as they are: every one of them passes what `package` asks of a recipe.
+
+use lockstep_domain::archive::Files;
+use lockstep_domain::ids::AccountId;
+use lockstep_domain::recipe::{COMMON_FOLDER, World, find_recipes, plan};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn images() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra/images")
+}
+
+fn read(folder: &Path, below: &Path, into: &mut Files) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read(&path, below, into);
+        } else {
+            let name = path.strip_prefix(below).unwrap().to_str().unwrap().to_owned();
+            into.insert(name, std::fs::read(&path).unwrap());
+        }
+    }
+}
+
+fn files(folder: &str) -> Files {
+    let (below, mut files) = (images().join(folder), Files::new());
+    read(&below, &below, &mut files);
+    files
+}
+
+#[test]
+fn every_recipe_of_the_log_stack_can_be_built_in_every_account() {
+    let accounts: BTreeSet<AccountId> = ["222222222222", "333333333333"].map(|id| id.parse().unwrap()).into();
+    let common = files(COMMON_FOLDER);
+    let mut found = find_recipes(&files(""));
+    found.sort();
+    assert_eq!(found, ["elasticsearch", "kibana", "logstash", "valkey"]);
+    for folder in found {
+        let world = World { common: Some(&common), accounts: Some(&accounts), overrides: None };
+        let planned = plan(&format!("infra/images/{folder}"), &files(&folder), &world);
+        match planned {
+            Ok(package) => assert_eq!(package.recipe.name.as_str(), folder),
+            Err(problems) => panic!("{}", problems.iter().map(|p| format!("{p}\n")).collect::<String>()),
+        }
+    }
+}
