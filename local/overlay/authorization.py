@@ -3,7 +3,8 @@
 Under ``AUTH=true`` ministack gives images an ARN with an account in it and takes calls on snapshots, tags and copies, and
 on change sets that are named by their ARN alone, for calls on ``*``. A policy that names resources as AWS wants them
 (``arn:aws:ec2:<region>::image/<id>``) would then be refused here and work there. So would the reading of a folder of
-parameters, which it takes for a call on ``*``. The tags of the image or snapshot are
+parameters, which it takes for a call on ``*``. A public parameter (``/aws/service/...``) belongs to no account, and a call on a
+build is one on its project. The tags of the image or snapshot are
 added to the request's context, for conditions on ``aws:ResourceTag``.
 
 A call on a KMS key by its alias is a call on the key, and a grant's grantee is what ``kms:GranteePrincipal`` speaks of.
@@ -48,8 +49,12 @@ def extract_resource_arn(service, method, path, headers, body, query_params, reg
     if service == "ec2" and (found := _image_or_snapshot(query_params)):
         kind, identifier = found
         return f"arn:aws:ec2:{region}::{kind}/{identifier}"
+    if service == "ssm" and (public := _field(body, "Name")).startswith("/aws/"):
+        return f"arn:aws:ssm:{region}::parameter{public}"
     if service == "ssm" and (folder := _field(body, "Path")):
         return f"arn:aws:ssm:{region}:{account_id}:parameter{folder}"
+    if service == "codebuild" and (project := _project(body)):
+        return f"arn:aws:codebuild:{region}:{account_id}:project/{project}"
     if service == "cloudformation":
         change_set = _one(query_params, "ChangeSetName")
         if change_set.startswith("arn:") and not _one(query_params, "StackName"):
@@ -78,13 +83,26 @@ def _image_or_snapshot(params):
     return (kind, identifier) if kind and identifier else None
 
 
+def _project(body):
+    """The project whose builds are asked for, by id or by ARN; empty if they are of several."""
+    ids = _value(body, "ids")
+    if not isinstance(ids, list):
+        return ""
+    projects = {str(one).rpartition("/")[2].partition(":")[0] for one in ids}
+    return projects.pop() if len(projects) == 1 else ""
+
+
 def _field(body, name):
     """A text of a JSON body; empty if it has none."""
-    try:
-        value = json.loads(body).get(name, "") if body else ""
-    except (ValueError, AttributeError):
-        return ""
+    value = _value(body, name)
     return value if isinstance(value, str) else ""
+
+
+def _value(body, name):
+    try:
+        return json.loads(body).get(name) if body else None
+    except (ValueError, AttributeError):
+        return None
 
 
 def _one(params, name):

@@ -32,6 +32,7 @@ overlay_files![
     "function_code.py",
     "function_urls.py",
     "iam_types.py",
+    "image_builder.py",
     "image_keys.py",
     "image_lifecycle.py",
     "image_references.py",

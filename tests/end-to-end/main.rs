@@ -60,12 +60,13 @@ async fn promises(world: &mut World) -> Result<(), Failure> {
     world.promise(reach, checks::reach_what_their_stage_allows).await?;
 
     recovery_promises(world).await?;
-    image_promises(world).await?;
 
     let early = "an end that is told before anybody waits for it is not missed";
     world.promise(early, events::may_come_early).await?;
     let late = "an event that is late or comes twice delays a run and does not break it";
     world.promise(late, events::may_come_late_and_twice).await?;
+
+    image_promises(world).await?;
 
     let root = "after the installation, nothing was done as root";
     world.promise(root, code::is_never_run_as_root).await?;

@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use lockstep_tests::asl::{End, Run};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
@@ -294,6 +294,11 @@ pub fn spawn<'scope, T: Send + 'scope>(
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> ScopedJoinHandle<'scope, T> {
     Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work).expect("a thread")
+}
+
+/// Runs `work` in a thread that has room for it.
+pub fn with_room<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| spawn(scope, work).join().unwrap_or_else(|panic| resume_unwind(panic)))
 }
 
 /// What came of many cases.

@@ -19,7 +19,7 @@ mod stacks;
 mod statuses;
 mod wire;
 
-use cases::{Calm, Case, Grounds, Tally, block_on, judge, pairs, run_all, singles, spawn, told};
+use cases::{Calm, Case, Grounds, Tally, block_on, judge, pairs, run_all, singles, told, with_room};
 use faults::Fault;
 use scenarios::{Scenario, scenario, word};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -107,20 +107,21 @@ fn one_case() {
         println!("{} after {:#}: {}", word(&verdict.run), verdict.took, verdict.run.path.join(" "));
         (!verdict.broken.is_empty()).then(|| told(&case, &verdict.broken, &verdict.crossed))
     };
-    let told = std::thread::scope(|scope| spawn(scope, || block_on(run())).join().expect("it ends"));
+    let told = with_room(|| block_on(run()));
     assert_eq!(told, None);
 }
 
 /// The transitions of an update whose operation takes this long.
 fn transitions_of_an_update(pace: Duration) -> usize {
-    block_on(async {
+    let count = async || {
         let scenario = scenario("update").expect("a scenario");
         let harness = scenario.case(&scenario.prepare().await, &[], None);
         harness.cloud.set_pace(pace);
         let run = scenarios::execute(&harness, "case", &scenario.input()).await;
         assert_eq!(word(&run), "SUCCEEDED");
         run.transitions
-    })
+    };
+    with_room(|| block_on(count()))
 }
 
 #[test]

@@ -26,6 +26,17 @@ class Resources(unittest.TestCase):
         found = _resource("ssm", body, target="AmazonSSM.PutParameter")
         self.assertEqual(found, f"arn:aws:ssm:{_REGION}:{_ACCOUNT}:parameter/lockstep/images/logstash/latest")
 
+    def test_a_public_parameter_belongs_to_no_account(self):
+        body = json.dumps({"Name": "/aws/service/ami-amazon-linux-latest/al2023"}).encode()
+        found = _resource("ssm", body, target="AmazonSSM.GetParameter")
+        self.assertEqual(found, f"arn:aws:ssm:{_REGION}::parameter/aws/service/ami-amazon-linux-latest/al2023")
+
+    def test_a_build_is_looked_at_as_its_project(self):
+        project = f"arn:aws:codebuild:{_REGION}:{_ACCOUNT}:project/bake"
+        for build in ("bake:1f", f"arn:aws:codebuild:{_REGION}:{_ACCOUNT}:build/bake:1f"):
+            body = json.dumps({"ids": [build]}).encode()
+            self.assertEqual(_resource("codebuild", body, target="CodeBuild_20161006.BatchGetBuilds"), project)
+
     def test_deprecating_an_image_is_a_call_on_the_image_which_names_no_account(self):
         for action in ("EnableImageDeprecation", "DisableImageDeprecation"):
             found = _resource("ec2", params={"Action": [action], "ImageId": ["ami-12345678"]})

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import unittest
 import urllib.request
-from pathlib import Path
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -43,8 +42,8 @@ def _plain():
         "IOT_MTLS_ENABLED": "0",
         "MINISTACK_REGION": REGION,
     }
-    command = Path(sys.executable).with_name("ministack")
-    process = subprocess.Popen([command], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "ministack"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     atexit.register(process.wait)
     atexit.register(process.terminate)
     address = f"http://127.0.0.1:{port}"

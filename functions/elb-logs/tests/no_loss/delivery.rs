@@ -104,12 +104,18 @@ async fn the_same_notification_twice_gives_the_same_ids_and_changes_nothing_in_q
 async fn near_the_deadline_what_is_left_is_handed_on_and_nothing_of_it_is_lost() {
     for protocol in PROTOCOLS {
         let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(3000));
-        // After a while nobody answers, so that time runs out in the middle.
-        let broker = tally.broker(protocol, &[Manner::StallsAfter(900_000); 3]);
+        // After some windows nobody answers, so that time runs out in the middle.
+        let first = match protocol {
+            // Lines have a connection for each window.
+            Protocol::JsonLines => Manner::Honest,
+            Protocol::Beats => Manner::StallsAfter(150_000),
+            Protocol::Http(_) => Manner::StallsAfter(900_000),
+        };
+        let broker = tally.broker(protocol, &[[first].as_slice(), &[Manner::StallsAfter(0); 9]].concat());
         let app = app(&cloud, &broker.url());
         cloud.put(KEY, gzip(&text));
-        let answer = deliver(&app, &by_queue(ENCODED), Duration::from_millis(600)).await;
-        assert_eq!(answer.batch_item_failures, []);
+        let answer = deliver(&app, &by_queue(ENCODED), Duration::from_secs(2)).await;
+        assert_eq!(answer.batch_item_failures, [], "{protocol:?}");
         let left = cloud.take_sent();
         assert_eq!(left.len(), 1, "{protocol:?}");
         let object = &left[0]["lockstep"]["objects"][0];
