@@ -46,8 +46,8 @@ pub async fn put_in_order(world: &mut World) -> Result<(), Failure> {
     .await?;
     until("the delivery has come to its end", async || {
         let found = ledger.get::<Event>(&event.key()).await?.map(|found| found.record);
-        // There is no such commit.
-        Ok(found.is_some_and(|event| matches!(event.end, Some(Outcome::Rejected(_)))))
+        // There is no such branch any more.
+        Ok(found.is_some_and(|event| event.end == Some(Outcome::Superseded)))
     })
     .await?;
     let quiet = sweep(world).await?;

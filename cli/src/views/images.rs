@@ -322,7 +322,7 @@ mod tests {
             ..asking(Subject::Proposal(proposal))
         };
         let brought = Deployment { approvals: vec![approved], ..deployment() };
-        let told = story(&catalogue, &catalogue.versions[0], &[brought.clone()]).join("\n");
+        let told = story(&catalogue, &catalogue.versions[0], std::slice::from_ref(&brought)).join("\n");
         for part in [
             "logstash@2.1.37: usable",
             "not known: it was imported",

@@ -10,6 +10,7 @@ fn images() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra/images")
 }
 
+#[expect(clippy::disallowed_methods, reason = "the recipes of this repository are what is tested")]
 fn read(folder: &Path, below: &Path, into: &mut Files) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -129,7 +129,7 @@ fn what_is_shared_or_on_its_way_is_left_alone() {
 #[test]
 fn what_was_closed_before_its_images_went_is_gone_on_with() {
     let closed = ImageVersion { state: ImageVersionState::Retired, ..usable("2.1.0") };
-    let told = planned(&[closed.clone()], &[image("2.1.0", PRODUCTION)], &needed(&[]));
+    let told = planned(std::slice::from_ref(&closed), &[image("2.1.0", PRODUCTION)], &needed(&[]));
     assert_eq!(told, [r#"2.1.0 "remove": retired, and some of its images are still there"#]);
     assert_eq!(planned(&[closed], &[], &needed(&[])), Vec::<String>::new());
 }
