@@ -5,7 +5,7 @@ use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::{AmiId, DeploymentId, ImageName, StageName};
 use lockstep_domain::promotion::TAG_SOURCE;
 use lockstep_domain::records::{
-    ConfigKind, Deployment, DeploymentKind, DeploymentState, Image, ImageOrigin, ImageVersion, Location, Step,
+    Deployment, DeploymentKind, DeploymentState, Image, ImageOrigin, ImageVersion, Location, Step,
 };
 use lockstep_domain::stages::{Stage, Stages};
 use lockstep_domain::version::Version;
@@ -139,12 +139,7 @@ pub async fn everywhere<W: World>(
 
 /// The organisation's stages.
 pub async fn stages<W: World>(world: &W) -> Result<Stages, Failure> {
-    let newest = world.records().config(ConfigKind::Stages).await?;
-    let missing = || Failure::not_found("there are no stages yet; run `lockstep stages apply stages.toml`");
-    Stages::parse("stages.toml", &newest.ok_or_else(missing)?.text).map_err(|problems| {
-        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::bug(format!("the applied stages cannot be read: {}", told.join("; ")))
-    })
+    world.records().stages().await
 }
 
 /// The stage called `name`.

@@ -10,7 +10,7 @@ use lockstep_domain::promotion::{
 use lockstep_domain::records::{
     ConfigKind, Deployment, DeploymentKind, DeploymentState, Image, ImageVersion, Location,
 };
-use lockstep_domain::stages::{Stage, Stages};
+use lockstep_domain::stages::Stage;
 use lockstep_platform::ledger::{Order, Versioned};
 use lockstep_platform::ports::Records;
 use std::collections::{BTreeMap, BTreeSet};
@@ -240,8 +240,7 @@ pub fn unknown(image: &ImageName, version: &lockstep_domain::version::Version) -
 
 /// The stage called `name`.
 pub async fn stage<W: World>(world: &W, name: &StageName) -> Result<Stage, Failure> {
-    let stages =
-        Stages::parse("stages.toml", &applied(world).await?).map_err(|problems| unreadable(&problems))?;
+    let stages = world.records().stages().await?;
     stages.get(name).cloned().ok_or_else(|| Failure::not_found(format!("there is no stage `{name}`")))
 }
 

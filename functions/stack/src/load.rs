@@ -6,9 +6,7 @@ use lockstep_domain::approval;
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::{DeploymentId, LogicalId, StackName};
 use lockstep_domain::packaging::{self, Contents};
-use lockstep_domain::records::{
-    ConfigKind, Deployment, DeploymentKind, DeploymentState, Environment, Proposal, Release,
-};
+use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Environment, Proposal, Release};
 use lockstep_domain::stages::{Stage, Stages};
 use lockstep_domain::token::client_token;
 use lockstep_platform::ledger::Versioned;
@@ -147,12 +145,7 @@ pub async fn contents<W: World>(world: &W, release: &Release) -> Result<Contents
 
 /// The organisation's stages.
 pub async fn stages<W: World>(world: &W) -> Result<Stages, Failure> {
-    let missing = || Failure::not_found("there are no stages yet; run `lockstep stages apply stages.toml`");
-    let text = world.records().config(ConfigKind::Stages).await?.ok_or_else(missing)?.text;
-    Stages::parse("stages.toml", &text).map_err(|problems| {
-        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::bug(format!("the applied stages cannot be read: {}", told.join("; ")))
-    })
+    world.records().stages().await
 }
 
 /// The stage called `name`.

@@ -7,6 +7,7 @@ use crate::waits::Waits;
 use lockstep_domain::error::Failure;
 use lockstep_domain::payloads::Task;
 use lockstep_domain::records::{Config, ConfigKind, Key, Record};
+use lockstep_domain::stages::Stages;
 
 /// The ledger; see [`Ledger`] for what each method promises.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
@@ -43,6 +44,17 @@ pub trait Records {
     async fn config(&self, kind: ConfigKind) -> Result<Option<Config>, Failure> {
         let (pk, prefix) = kind.prefix();
         Ok(self.list(pk, prefix, Order::Newest, 1).await?.pop().map(|newest| newest.record))
+    }
+
+    /// The organisation's stages; `NotFound` if none were applied yet.
+    async fn stages(&self) -> Result<Stages, Failure> {
+        let missing =
+            || Failure::not_found("there are no stages yet; run `lockstep stages apply stages.toml`");
+        let newest = self.config(ConfigKind::Stages).await?.ok_or_else(missing)?;
+        Stages::parse("stages.toml", &newest.text).map_err(|problems| {
+            let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            Failure::bug(format!("the applied stages cannot be read: {}", told.join("; ")))
+        })
     }
 
     /// The record at `key`, or `NotFound` saying that `what` does not exist.
