@@ -3,7 +3,7 @@
 //! Each is one that deployers have made. A mistake in a function is planted as what that function would send, believe
 //! or answer if it made it; one in a state machine is planted in its text.
 
-use crate::scenarios::Work;
+use crate::workflows::Work;
 use lockstep_domain::diagnosis::StackEvent;
 use lockstep_domain::error::Failure;
 use lockstep_domain::promotion::Ami;

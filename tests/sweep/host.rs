@@ -2,7 +2,7 @@
 
 use crate::faults::{Kind, Site};
 use crate::harness::Harness;
-use crate::scenarios::Work;
+use crate::workflows::Work;
 use jiff::Timestamp;
 use lockstep_domain::ids::DeploymentId;
 use lockstep_tests::asl::{End, TaskError, World};

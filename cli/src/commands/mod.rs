@@ -8,6 +8,7 @@ pub mod images;
 pub mod init;
 pub mod install;
 pub mod local;
+pub mod logs;
 pub mod operate;
 pub mod organisation;
 pub mod promote;
@@ -81,6 +82,8 @@ pub enum Command {
     Secrets(secrets::Arguments),
     /// Machine images
     Images(images::Arguments),
+    /// The log stack, once it is deployed
+    Logs(logs::Arguments),
     /// Write a new component that passes `check`
     Init(init::Arguments),
     /// Say what is wrong with a component, offline: what packaging would say after a push
@@ -136,6 +139,7 @@ pub async fn run(cli: Cli, surroundings: &Surroundings) -> Result<Report, Failur
         Command::Repositories(arguments) => repositories::run(arguments, global, surroundings).await,
         Command::Secrets(arguments) => secrets::run(arguments, global, surroundings).await,
         Command::Images(arguments) => images::run(arguments, global, surroundings).await,
+        Command::Logs(arguments) => logs::run(arguments, global, surroundings).await,
         Command::Init(arguments) => init::run(arguments, surroundings),
         Command::Check(arguments) => check::run(arguments, surroundings).await,
         Command::Push(arguments) => push::run(arguments, global, surroundings).await,
@@ -301,6 +305,8 @@ mod tests {
             "images import ami-0123456789abcdef0 --name base --version 1.0.0 --stage ci",
             "images revoke logstash@2.1.37 --reason hole",
             "images retire --dry-run",
+            "logs replay --in ci",
+            "logs replay s3://acme-logs/AWSLogs/a.log.gz --in production --target-profile production",
             "where logstash@2.1.37",
             "why logstash@2.1.37",
             "why ami-0123456789abcdef0",
@@ -333,6 +339,8 @@ mod tests {
             "images import ami-0123456789abcdef0 --as base@1.0.0 --name base --version 1.0.0",
             "images revoke logstash@2.1.37",
             "where logstash",
+            "logs replay",
+            "logs replay acme-logs --in ci",
         ] {
             assert!(!is_understood(line), "{line}");
         }

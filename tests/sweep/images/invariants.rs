@@ -2,7 +2,8 @@
 
 use super::scenarios::{home, location_of};
 use crate::harness::Harness;
-use crate::scenarios::{Scenario, deployment_of};
+use crate::scenarios::Scenario;
+use crate::workflows::deployment_of;
 use lockstep_domain::ids::AmiId;
 use lockstep_domain::promotion::{AmiState, TAG_COMMIT, TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
 use lockstep_domain::records::{

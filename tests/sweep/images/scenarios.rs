@@ -1,8 +1,10 @@
 //! What image is brought, onto what, and how it must end.
 
-use crate::harness::{Happening, Harness};
+use crate::agenda::Happening;
+use crate::harness::Harness;
 use crate::organisation;
-use crate::scenarios::{CI, Scenario, Step, Work, execute};
+use crate::scenarios::{CI, Scenario, Step};
+use crate::workflows::{Work, execute};
 use lockstep_domain::ids::{AccountId, AmiId, DeploymentId};
 use lockstep_domain::promotion::KEY_ALIAS;
 use lockstep_domain::records::{Config, Location};

@@ -2,7 +2,8 @@
 
 use crate::harness::Harness;
 use crate::organisation::release;
-use crate::scenarios::{Scenario, deployment_of, word};
+use crate::scenarios::Scenario;
+use crate::workflows::{deployment_of, word};
 use lockstep_domain::guard::{Beneath, Change, Danger};
 use lockstep_domain::ids::Digest;
 use lockstep_domain::protected::is_protected;
