@@ -494,6 +494,11 @@ fn what_sweeps_lets_nothing_pass_and_removes_what_was_thrown_away_only() {
         sweep.resources_for("states:StartExecution"),
         BTreeSet::from([machine("release"), machine("delivery-teardown")])
     );
+    let function = |name: &str| format!("arn:aws:lambda:{REGION}:{TOOLING}:function:lockstep-{name}");
+    assert_eq!(
+        sweep.resources_for("lambda:InvokeFunction"),
+        BTreeSet::from([function("resume"), function("promotion-image")])
+    );
     let assumed = sweep.resources_for("sts:AssumeRole");
     assert!(!assumed.is_empty() && assumed.iter().all(|role| role.ends_with(":role/lockstep-image-keeper")));
 }
