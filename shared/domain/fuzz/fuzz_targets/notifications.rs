@@ -15,7 +15,8 @@ fuzz_target!(|body: &str| {
     // What a queue hands on is read as it was written.
     if body.contains("lockstep") && message.malformed.is_none() {
         let left = json!({ "lockstep": { "objects": message.objects, "hops": message.hops } }).to_string();
-        let again = read(&json!({ "Records": [{ "eventSource": "aws:sqs", "messageId": "1", "body": left }] }));
+        let again =
+            read(&json!({ "Records": [{ "eventSource": "aws:sqs", "messageId": "1", "body": left }] }));
         assert_eq!(again.messages[0].objects, message.objects);
     }
 });

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use lockstep_domain::http_body::Body;
 use lockstep_domain::intake::{
-    ApiKey, EVENT_BYTES_MAX, EVENTS_MAX, KeyId, Labels, Origin, PATH, Request, documents, events, form, lines, presented,
+    ApiKey, EVENT_BYTES_MAX, EVENTS_MAX, KeyId, Labels, Origin, PATH, Request, documents, events, form,
+    lines, presented,
 };
 use serde_json::Value;
 
@@ -29,7 +30,9 @@ fuzz_target!(|posted: (bool, bool, bool, &str, &str)| {
     let Ok(events) = events(documents.clone(), now) else { return };
     let key: KeyId = ApiKey::new("shop.1".parse().expect("a key's id"), [0; 32]).id;
     let labels = Labels { event_type: Some("desktop".into()), ..Labels::default() };
-    let Ok(lines) = lines(&events, &labels, Origin { key: &key, request: "r", received_at: now }) else { return };
+    let Ok(lines) = lines(&events, &labels, Origin { key: &key, request: "r", received_at: now }) else {
+        return;
+    };
     let lines: Vec<&[u8]> = lines.split_inclusive(|byte| *byte == b'\n').collect();
     assert_eq!(lines.len(), documents.len());
     for (line, document) in lines.iter().zip(&documents) {
