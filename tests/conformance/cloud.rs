@@ -24,7 +24,7 @@ pub const ACCOUNT: &str = "111111111111";
 /// The region.
 pub const REGION: &str = "eu-west-1";
 /// The functions that state machines invoke.
-pub const FUNCTIONS: [&str; 5] = ["ledger", "stack", "verify", "image", "package"];
+pub const FUNCTIONS: [&str; 6] = ["ledger", "stack", "verify", "image", "package", "sweep"];
 /// The state machines.
 pub const MACHINES: [&str; 5] = ["deploy", "teardown", "promote-image", "promote", "release"];
 
@@ -62,6 +62,7 @@ pub fn substitutions() -> Vec<(&'static str, String)> {
         ("VerifyFunction", "verify"),
         ("ImageFunction", "image"),
         ("PackageFunction", "package"),
+        ("SweepFunction", "sweep"),
     ];
     let machines = [("DeployStateMachine", "deploy"), ("PromoteImageStateMachine", "promote-image")];
     let mut all: Vec<_> = functions.map(|(placeholder, name)| (placeholder, function(name))).into();

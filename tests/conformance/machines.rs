@@ -70,6 +70,7 @@ fn scenarios() -> Vec<Scenario> {
         of("teardown", "asks-and-deletes", &[("stack plan_teardown", &[next("approve"), next("delete")])]),
         of("teardown", "fails", &[("stack plan_teardown", &[next("delete")]), ("stack delete", &[failed()])]),
         of("promote-image", "copies", &[]),
+        of("promote-image", "cannot-name-the-newest", &[("sweep channels", &[refused()])]),
         of("promote-image", "finds-it", &[("image inspect", &[image("present")])]),
         of("promote-image", "waits-to-begin", &[("image inspect", &[image("wait"), image("wait")])]),
         of(

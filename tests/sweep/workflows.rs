@@ -84,6 +84,7 @@ fn read_machines(bug: Option<Bug>) -> Machines {
             ("StackFunction", "stack"),
             ("VerifyFunction", "verify"),
             ("ImageFunction", "image"),
+            ("SweepFunction", "sweep"),
             ("PromoteImageStateMachine", &machine(path, Work::PromoteImage)),
             ("Path", word_of(path)),
         ];

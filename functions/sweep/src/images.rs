@@ -1,18 +1,18 @@
 //! Images that nobody needs any more, images that nobody knows, and the parameters that name the newest.
 
 use crate::accounts::Accounts;
-use crate::{App, report};
+use crate::{App, channels, records, report};
 use jiff::{Timestamp, ToSpan};
-use lockstep_domain::channels::{self, Edit};
+use lockstep_domain::channels::wanted;
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::image_settings::ImageSettings;
 use lockstep_domain::images::{Change, ImageVersionState, Needs, after, uses};
 use lockstep_domain::records::{
-    ConfigKind, Deployed, Deployment, Environment, Image, ImageVersion, Location, Release, SweepReport,
+    Deployed, Deployment, Environment, Image, ImageVersion, Location, Release, SweepReport,
 };
 use lockstep_domain::retirement::{self, Known, Planned, Removed, Step, orphans};
-use lockstep_domain::stages::Stages;
-use lockstep_platform::channels::Channels;
+use lockstep_domain::stages::{Stage, Stages};
+use lockstep_platform::channels::Channels as _;
 use lockstep_platform::ec2::keeping::Keeping;
 use lockstep_platform::ec2::references::References;
 use lockstep_platform::ledger::{Order, Versioned};
@@ -67,18 +67,9 @@ async fn load(app: &App) -> Result<Option<Found>, Failure> {
     if versions.is_empty() {
         return Ok(None);
     }
-    let Some(newest) = app.ledger.config(ConfigKind::Stages).await? else { return Ok(None) };
-    let unreadable = |_| Failure::bug("the applied stages cannot be read; apply them again");
-    Ok(Some(Found {
-        versions,
-        places: records(app.ledger.list_kind::<Image>(RECORDS).await?),
-        stages: Stages::parse("stages.toml", &newest.text).map_err(unreadable)?,
-        settings: ImageSettings::parse("stages.toml", &newest.text).map_err(unreadable)?,
-    }))
-}
-
-fn records<T>(found: Vec<Versioned<T>>) -> Vec<T> {
-    found.into_iter().map(|found| found.record).collect()
+    let Some(stages) = app.stages().await? else { return Ok(None) };
+    let places = records(app.ledger.list_kind::<Image>(RECORDS).await?);
+    Ok(Some(Found { versions, places, stages, settings: app.ledger.image_settings().await? }))
 }
 
 async fn plan(app: &App, found: &Found, now: Timestamp) -> Result<Vec<Planned>, Failure> {
@@ -252,10 +243,7 @@ async fn answers(
 
 /// Where images are, or may be.
 fn locations(found: &Found) -> BTreeSet<Location> {
-    let of_stages = found
-        .stages
-        .iter()
-        .map(|stage| Location { account: stage.account.clone(), region: stage.region.clone() });
+    let of_stages = found.stages.iter().map(Stage::location);
     of_stages.chain(found.places.iter().map(|image| image.location.clone())).collect()
 }
 
@@ -275,18 +263,7 @@ async fn look(
         );
         report::left(report, &what, &why);
     }
-    let wanted = channels::wanted(&found.versions, &found.places, location);
-    for edit in channels::edits(&wanted, &account.all().await?) {
-        match edit {
-            Edit::Put { name, ami } => {
-                account.put(&name, &ami).await?;
-                report.parameters.push(format!("{name} in account {} is {ami}", location.account));
-            }
-            Edit::Remove { name } => {
-                Channels::remove(&account, &name).await?;
-                report.parameters.push(format!("{name} in account {} is gone", location.account));
-            }
-        }
-    }
+    let wanted = wanted(&found.versions, &found.places, location);
+    report.parameters.extend(channels::mend(&account, location, &wanted, &account.all().await?).await?);
     Ok(())
 }

@@ -192,11 +192,6 @@ pub fn judge(images: &[Image], answers: &BTreeMap<Location, Vec<String>>) -> Res
             } else {
                 String::new()
             };
-            if references.len() > 1 {
-                format!(" and {} more", references.len() - 1)
-            } else {
-                String::new()
-            };
             return Err(format!("{first}{more} in account {account}, {region} refers to it"));
         }
     }
