@@ -180,7 +180,8 @@ fn account(endpoint: &str, id: &str) -> Aws {
     Aws::at(REGION, endpoint, credentials).expect("an account")
 }
 
-async fn apply(installer: &Installer, name: &str, template: &Value) {
+/// Brings a stack to a template.
+pub async fn apply(installer: &Installer, name: &str, template: &Value) {
     let wanted = Wanted {
         name: name.to_owned(),
         template: TemplateSource::Body(template.to_string()),

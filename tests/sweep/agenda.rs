@@ -29,6 +29,10 @@ pub enum Happening {
     RivalEnds,
     /// The execution that brings the same image fails and takes everything back.
     ImageRivalEnds,
+    /// The executions that bake the same image are aborted.
+    BakeRivalEnds,
+    /// Nothing uses any image any more.
+    NobodyUsesImages,
     /// AWS takes copies of images again.
     RoomAgain,
 }
@@ -40,9 +44,15 @@ impl Harness {
         self.agenda.borrow_mut().insert((at, self.count()), happening);
     }
 
+    /// What AWS tells of.
+    fn told(&self) -> Vec<Value> {
+        // A build that ends makes an image.
+        [self.codebuild.take_events(), self.cloud.take_events(), self.ec2.take_events()].concat()
+    }
+
     /// What AWS was asked to tell, or tells by itself, goes on its way.
     pub fn collect(&self) {
-        for event in self.cloud.take_events().into_iter().chain(self.ec2.take_events()) {
+        for event in self.told() {
             if ended_operation(&event).is_some() {
                 self.schedule(DELIVERY, Happening::Event(event, 0));
             }
@@ -55,7 +65,9 @@ impl Harness {
     /// When something happens next, if that is before `end`.
     fn next(&self, end: Timestamp) -> Option<Timestamp> {
         let planned = self.agenda.borrow().keys().next().map(|(at, _)| *at);
-        let by_themselves = self.cloud.next_moment().into_iter().chain(self.ec2.next_moment());
+        let by_themselves = [self.cloud.next_moment(), self.ec2.next_moment(), self.codebuild.next_moment()]
+            .into_iter()
+            .flatten();
         planned.into_iter().chain(by_themselves).min().filter(|at| *at <= end)
     }
 
@@ -95,6 +107,8 @@ impl Harness {
             Happening::Answer(id, tries) => self.decide(id, tries).await,
             Happening::Meanwhile(what) => what.happen(self),
             Happening::RivalEnds => crate::stacks::scenarios::end_rival(self).await,
+            Happening::BakeRivalEnds => crate::bakes::scenarios::end_rival(self),
+            Happening::NobodyUsesImages => self.ec2.refer_no_more(),
             Happening::RoomAgain => self.ec2.set_copies_at_once(20),
             Happening::ImageRivalEnds => crate::images::scenarios::end_rival(self).await,
         }

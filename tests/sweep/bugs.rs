@@ -68,11 +68,21 @@ pub enum Bug {
     LicenceIgnored,
     /// The use of a key is granted for good.
     GrantKept,
+    /// Each build of an image gets a token of its own.
+    RandomBuildToken,
+    /// A version that is withheld is taken for usable.
+    WithheldIsResolved,
+    /// A version stays usable though an account could not get it.
+    LackingIsUsable,
+    /// What is given up is removed although something uses it.
+    UsedIsDiscarded,
+    /// What a build left that failed is not looked for.
+    DebrisIgnored,
 }
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Bug; 24] = [
+    pub const ALL: [Bug; 29] = [
         Self::RandomToken,
         Self::EpochInToken,
         Self::NoCondition,
@@ -97,6 +107,11 @@ impl Bug {
         Self::TagLater,
         Self::LicenceIgnored,
         Self::GrantKept,
+        Self::RandomBuildToken,
+        Self::WithheldIsResolved,
+        Self::LackingIsUsable,
+        Self::UsedIsDiscarded,
+        Self::DebrisIgnored,
     ];
 
     /// A state machine with the mistake in it.
@@ -118,13 +133,17 @@ impl Bug {
         }
     }
 
-    /// A client token as the mistake makes it.
+    /// The client token of a build as the mistake makes it.
+    pub fn twist_build_token(self, token: &mut String) {
+        if self == Self::RandomBuildToken {
+            *token = client_token(token, "random", next_call());
+        }
+    }
+
+    /// Any other client token as the mistake makes it.
     pub fn twist_token(self, token: &mut String) {
-        thread_local!(static CALLS: Cell<u32> = const { Cell::new(0) });
-        let call = CALLS.get() + 1;
-        CALLS.set(call);
         match self {
-            Self::RandomToken | Self::RandomCopyToken => *token = client_token(token, "random", call),
+            Self::RandomToken | Self::RandomCopyToken => *token = client_token(token, "random", next_call()),
             Self::EpochInToken => *token = client_token(token, "epoch", 1),
             _ => {}
         }
@@ -207,6 +226,12 @@ impl Bug {
                     }
                 }
             }
+            Self::LackingIsUsable if body["Item"]["kind"]["S"] == "IMAGEVERSION" => {
+                let state = &mut body["Item"]["body"]["M"]["state"]["S"];
+                if *state == "discarding" {
+                    *state = json!("usable");
+                }
+            }
             _ => return,
         }
         request.body = body.to_string();
@@ -225,7 +250,17 @@ impl Bug {
         if self == Self::OnceStableRecreated && request.operation == "GetItem" {
             reply.1 = reply.1.replace("\"ever_stable\":{\"BOOL\":true}", "\"ever_stable\":{\"BOOL\":false}");
         }
+        if self == Self::WithheldIsResolved && request.operation == "Query" {
+            reply.1 = reply.1.replace("\"S\":\"withheld\"", "\"S\":\"usable\"");
+        }
     }
+}
+
+/// A number that no call had before.
+fn next_call() -> u32 {
+    thread_local!(static CALLS: Cell<u32> = const { Cell::new(0) });
+    CALLS.set(CALLS.get() + 1);
+    CALLS.get()
 }
 
 fn without_condition(put: &mut Value) {

@@ -1,5 +1,6 @@
 //! One case: a scenario, a few faults, perhaps a planted mistake; and all of them, on every core.
 
+use crate::bakes::invariants::BakeRemains;
 use crate::bugs::Bug;
 use crate::faults::{Crossing, Fault, Kind, Site};
 use crate::harness::Harness;
@@ -107,6 +108,7 @@ impl Grounds {
 enum Left<'a> {
     Stacks(Box<Remains<'a>>),
     Images(Box<ImageRemains<'a>>),
+    Bakes(Box<BakeRemains<'a>>),
 }
 
 impl<'a> Left<'a> {
@@ -114,6 +116,9 @@ impl<'a> Left<'a> {
         match scenario.work {
             Work::Deploy | Work::Teardown => Self::Stacks(Box::new(Remains::of(harness, scenario).await)),
             Work::PromoteImage => Self::Images(Box::new(ImageRemains::of(harness, scenario).await)),
+            Work::BakeImage | Work::BuildImage => {
+                Self::Bakes(Box::new(BakeRemains::of(harness, scenario).await))
+            }
         }
     }
 
@@ -122,6 +127,7 @@ impl<'a> Left<'a> {
         match self {
             Self::Stacks(remains) => [remains.success_is_true(last), remains.broken()].concat(),
             Self::Images(remains) => [remains.success_is_true(last), remains.broken()].concat(),
+            Self::Bakes(remains) => [remains.success_is_true(last), remains.broken()].concat(),
         }
     }
 
@@ -130,6 +136,7 @@ impl<'a> Left<'a> {
         match self {
             Self::Stacks(remains) => remains.in_short(),
             Self::Images(remains) => remains.in_short(),
+            Self::Bakes(remains) => remains.in_short(),
         }
     }
 }
@@ -200,6 +207,7 @@ fn expected(harness: &Harness, run: &Run, took: SignedDuration, calm: &Calm) -> 
 async fn converges(harness: &Harness, scenario: &Scenario, last: &Run) -> Vec<String> {
     harness.cloud.mend();
     harness.ec2.mend();
+    harness.codebuild.mend();
     harness.let_pass(std::time::Duration::from_secs(600)).await;
     let mut done = matches!(last.end, End::Succeeded(_));
     let mut broken = Vec::new();

@@ -1,5 +1,6 @@
 //! Lambda within the process: the real handlers, and what may stop one on its way.
 
+use crate::bakes::{BakeWorld, RecipePorts};
 use crate::faults::{Driven, Pause, Site};
 use crate::harness::{Harness, Token};
 use crate::images::{Accounts, ImageWorld, NoHeads};
@@ -61,6 +62,14 @@ impl Harness {
                     lockstep_sweep::handler::serve(&self.sweep, &NoHeads, &accounts, &payload, now).await?,
                 )
             }),
+            "package" => Box::pin(async move {
+                let input = serde_json::from_value(payload).map_err(malformed)?;
+                written(lockstep_package::recipes::package(&RecipePorts(self), &input).await?)
+            }),
+            "bake" => Box::pin(async move {
+                let request = serde_json::from_value(payload).map_err(malformed)?;
+                written(lockstep_bake::handler::handle(&BakeWorld(self), request).await?)
+            }),
             "verify" => Box::pin(async move {
                 let request: payloads::verify::Request =
                     serde_json::from_value(payload).map_err(malformed)?;
@@ -114,7 +123,10 @@ impl Harness {
         if self.successor.borrow().is_some() {
             return;
         }
-        self.set_execution(&execution, "ABORTED", self.clock.now());
+        // With it whatever it had started.
+        for running in self.running.borrow().iter().chain([&execution]) {
+            self.set_execution(running, "ABORTED", self.clock.now());
+        }
         let successor = format!("{execution}-successor");
         self.set_execution(&successor, "RUNNING", self.clock.now());
         self.successor.replace(Some(successor.clone()));
@@ -126,13 +138,19 @@ impl Harness {
 
     /// The first step of an execution with this input.
     fn begin<'a>(&'a self, execution: &'a str, input: &'a Value) -> Serving<'a> {
-        if Work::of(input) == Work::PromoteImage {
-            let inspect = json!({"action": "inspect", "execution": execution, "input": input});
-            return self.serve("image", inspect);
+        let begin = move |action: &str| json!({"action": action, "execution": execution, "path": path(input), "input": input});
+        match Work::of(input) {
+            Work::Deploy => self.ledger_function(&self.calm_app, begin("begin")),
+            Work::Teardown => self.ledger_function(&self.calm_app, begin("begin_teardown")),
+            Work::PromoteImage => self.serve("image", begin("inspect")),
+            Work::BakeImage => Box::pin(async move {
+                let recipe = self.serve("package", input.clone()).await?;
+                let mut claim = begin("claim");
+                claim["recipe"] = recipe;
+                self.serve("bake", claim).await
+            }),
+            Work::BuildImage => unreachable!("only bake-image starts it"),
         }
-        let action = if Work::of(input) == Work::Teardown { "begin_teardown" } else { "begin" };
-        let begin = json!({"action": action, "execution": execution, "path": path(input), "input": input});
-        self.ledger_function(&self.calm_app, begin)
     }
 }
 

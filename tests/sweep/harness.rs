@@ -17,6 +17,7 @@ use lockstep_platform::executions::Executions;
 use lockstep_platform::ledger::Ledger;
 use lockstep_platform::testing::clock::VirtualClock;
 use lockstep_platform::testing::cloudformation::SimCloudFormation;
+use lockstep_platform::testing::codebuild::SimCodeBuild;
 use lockstep_platform::testing::ec2::SimEc2;
 use lockstep_platform::testing::{FakeAws, TABLE};
 use lockstep_platform::waits::Waits;
@@ -26,7 +27,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a copy of an image takes.
+/// How long a build or a copy of an image takes.
 const OPERATION: Duration = Duration::from_secs(60);
 
 /// A task token.
@@ -57,6 +58,7 @@ pub struct Harness {
     pub account: FakeAws,
     pub cloud: SimCloudFormation,
     pub ec2: SimEc2,
+    pub codebuild: SimCodeBuild,
     /// When the case began.
     pub began: Timestamp,
     /// The ledger as nobody strikes it.
@@ -88,6 +90,10 @@ pub struct Harness {
     pub checked: RefCell<Vec<DeploymentId>>,
     /// The execution whose state machine runs now, and its input.
     pub current: RefCell<(String, Value)>,
+    /// The bucket of the control plane, as far as recipes lie in it.
+    pub recipes: RefCell<BTreeMap<String, Vec<u8>>>,
+    /// The executions that run now, each started by the one before it.
+    pub running: RefCell<Vec<String>>,
     /// The execution that took the environment from the current one.
     pub successor: RefCell<Option<String>>,
 }
@@ -98,9 +104,11 @@ impl Harness {
         let start = Timestamp::from_second(4_102_444_800).expect("the year 2100");
         let clock = VirtualClock::at(start);
         let (cloud, ec2) = (SimCloudFormation::new(&clock), SimEc2::new(&clock));
+        let codebuild = SimCodeBuild::new(&clock, &ec2);
         // Shorter than what a slow call takes.
         ec2.set_pace(OPERATION);
-        let harness = Self::of(&FakeAws::new(), (cloud, ec2), clock, &[], None);
+        codebuild.set_pace(OPERATION);
+        let harness = Self::of(&FakeAws::new(), (cloud, ec2, codebuild), clock, &[], None);
         harness.ledger.insert(&organisation::stages()).await.expect("stages");
         for made in organisation::releases() {
             harness.ledger.insert(&made.release).await.expect("a release");
@@ -112,19 +120,22 @@ impl Harness {
     /// Another world in the same state, for a case.
     pub fn case(&self, faults: &[crate::faults::Fault], bug: Option<Bug>) -> Self {
         let clock = VirtualClock::at(self.clock.now());
-        let clouds = (self.cloud.duplicate(&clock), self.ec2.duplicate(&clock));
+        let ec2 = self.ec2.duplicate(&clock);
+        let codebuild = self.codebuild.duplicate(&clock, &ec2);
+        let clouds = (self.cloud.duplicate(&clock), ec2, codebuild);
         let case = Self::of(&self.account.duplicate(), clouds, clock, faults, bug);
         for (execution, (status, at)) in self.executions.borrow().iter() {
             case.set_execution(execution, status, *at);
         }
         *case.agenda.borrow_mut() = self.agenda.borrow().clone();
+        *case.recipes.borrow_mut() = self.recipes.borrow().clone();
         case.counter.set(self.counter.get());
         case
     }
 
     fn of(
         account: &FakeAws,
-        (cloud, ec2): (SimCloudFormation, SimEc2),
+        (cloud, ec2, codebuild): (SimCloudFormation, SimEc2, SimCodeBuild),
         clock: VirtualClock,
         faults: &[crate::faults::Fault],
         bug: Option<Bug>,
@@ -162,6 +173,7 @@ impl Harness {
             wire,
             cloud,
             ec2,
+            codebuild,
             bug,
             struck_ledger,
             tokens: RefCell::default(),
@@ -173,6 +185,8 @@ impl Harness {
             meanwhile: Cell::new(None),
             checked: RefCell::default(),
             current: RefCell::default(),
+            recipes: RefCell::default(),
+            running: RefCell::default(),
             successor: RefCell::default(),
         }
     }
@@ -228,7 +242,9 @@ impl Harness {
     /// The calls that changed something, in order.
     pub fn effects(&self) -> Vec<&'static str> {
         let stacks = self.cloud.effects().into_iter().map(|effect| effect.call);
-        stacks.chain(self.ec2.effects().into_iter().map(|effect| effect.call)).collect()
+        let images = self.ec2.effects().into_iter().map(|effect| effect.call);
+        let builds = self.codebuild.started().into_iter().map(|_| "StartBuild");
+        stacks.chain(images).chain(builds).collect()
     }
 
     /// A new task token.

@@ -15,12 +15,13 @@ use lockstep_domain::promotion::{Ami, Snapshot};
 use lockstep_domain::records::{Location, Repository};
 use lockstep_domain::version::Version;
 use lockstep_image::world::World;
+use lockstep_platform::ec2::references::References;
 use lockstep_platform::ec2::{Copied, Images, NewCopy};
 use lockstep_platform::kms::{Keys, NewGrant};
 use lockstep_platform::ledger::Ledger;
 use lockstep_platform::testing::ec2::{SimEc2, SimImages, SimKeys};
 use lockstep_platform::waits::Waits;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// EC2 in one account and region, struck where the case says so.
@@ -32,7 +33,8 @@ pub struct StruckImages {
 }
 
 impl StruckImages {
-    fn new(harness: &Harness, location: &Location) -> Self {
+    /// EC2 at `location`.
+    pub fn new(harness: &Harness, location: &Location) -> Self {
         Self {
             ec2: harness.ec2.clone(),
             images: harness.ec2.images(location),
@@ -61,6 +63,9 @@ impl Images for StruckImages {
     }
 
     async fn owned(&self, image: &ImageName, version: &Version) -> Result<Vec<Ami>, Failure> {
+        if self.bug == Some(Bug::DebrisIgnored) {
+            return Ok(Vec::new());
+        }
         self.call("DescribeImages", Site::Read, async || self.images.owned(image, version).await).await
     }
 
@@ -130,6 +135,14 @@ impl Images for StruckImages {
     async fn delete_snapshot(&self, snapshot: &SnapshotId) -> Result<(), Failure> {
         let delete = async || self.images.delete_snapshot(snapshot).await;
         self.call("DeleteSnapshot", Site::Write, delete).await
+    }
+}
+
+impl References for StruckImages {
+    async fn references(&self, wanted: &BTreeSet<AmiId>) -> Result<BTreeMap<AmiId, Vec<String>>, Failure> {
+        let look = async || self.images.references(wanted).await;
+        let seen = self.call("DescribeImageReferences", Site::Read, look).await?;
+        Ok(if self.bug == Some(Bug::UsedIsDiscarded) { BTreeMap::new() } else { seen })
     }
 }
 

@@ -1,10 +1,11 @@
-//! The fault sweep: `deploy`, `teardown` and `promote-image` within the process, struck at every call.
+//! The fault sweep: `deploy`, `teardown`, `promote-image` and `bake-image` within the process, struck at every call.
 //!
-//! The state machines are the real files, the functions are the real handlers, DynamoDB is its engine; CloudFormation
-//! and EC2 are simulated, and time is virtual. A case is a scenario and a few faults; after each, every invariant is checked. How
+//! The state machines are the real files, the functions are the real handlers, DynamoDB is its engine; CloudFormation,
+//! EC2 and CodeBuild are simulated, and time is virtual. A case is a scenario and a few faults; after each, every invariant is checked. How
 //! to replay one, and the figures: `docs/reliability.md`.
 
 mod agenda;
+mod bakes;
 mod boundary;
 mod bugs;
 mod cases;

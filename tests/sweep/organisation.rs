@@ -1,5 +1,6 @@
 //! An organisation with three stages, and the releases of one component.
 
+use crate::harness::Harness;
 use lockstep_domain::ids::RepositoryId;
 use lockstep_domain::packaging::{self, Package};
 use lockstep_domain::records::{Config, ConfigKind, Evidence, Release, ReleaseState};
@@ -145,6 +146,15 @@ pub fn stages() -> Config {
         applied_by: "arn:aws:iam::111111111111:user/ada".into(),
         applied_at: jiff::Timestamp::UNIX_EPOCH,
     }
+}
+
+/// Adds a stage before production.
+pub async fn add_stage(harness: &Harness, stage: &str) {
+    let stages = stages();
+    let last = "\n[[stages]]\nname = \"production\"";
+    let text = stages.text.replace(last, &format!("{stage}{}", &last[1..]));
+    let further = Config { version: stages.version + 1, text, ..stages };
+    harness.ledger.insert(&further).await.expect("stages");
 }
 
 /// The proof that a release passed `stage`.

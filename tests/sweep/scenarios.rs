@@ -1,7 +1,8 @@
-//! What a case starts from, what is done then, and how it must end. The tables are those of [`crate::stacks`] and
-//! [`crate::images`].
+//! What a case starts from, what is done then, and how it must end. The tables are those of [`crate::stacks`],
+//! [`crate::images`] and [`crate::bakes`].
 
 use crate::agenda::Happening;
+use crate::bakes::scenarios::BakeStep;
 use crate::bugs::Bug;
 use crate::faults::Fault;
 use crate::harness::Harness;
@@ -48,6 +49,8 @@ pub enum Step {
     Status(StackStatus),
     /// Something about images.
     Image(ImageStep),
+    /// Something about what is baked.
+    Bake(BakeStep),
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meanwhile {
@@ -76,6 +79,8 @@ pub struct Scenario {
     pub stage: &'static str,
     /// The version.
     pub version: &'static str,
+    /// The branch that is baked from.
+    pub branch: &'static str,
     /// Whether drift is to be reverted.
     pub revert_drift: bool,
     /// What a person answers.
@@ -95,6 +100,7 @@ pub const CI: Scenario = Scenario {
     ground: &[],
     stage: "ci",
     version: FIRST,
+    branch: "main",
     revert_drift: false,
     answers: &[],
     meanwhile: None,
@@ -104,7 +110,12 @@ pub const CI: Scenario = Scenario {
 
 /// Every scenario.
 pub fn scenarios() -> Vec<Scenario> {
-    [crate::stacks::scenarios::scenarios(), crate::images::scenarios::scenarios()].concat()
+    [
+        crate::stacks::scenarios::scenarios(),
+        crate::images::scenarios::scenarios(),
+        crate::bakes::scenarios::scenarios(),
+    ]
+    .concat()
 }
 
 /// The scenario of this name.
@@ -124,6 +135,7 @@ impl Scenario {
             Work::Deploy => input(self.stage, self.version),
             Work::Teardown => json!({"component": "logs", "stage": self.stage}),
             Work::PromoteImage => crate::images::scenarios::input(self.stage),
+            Work::BakeImage | Work::BuildImage => crate::bakes::scenarios::input(self.branch, self.version),
         }
     }
 
@@ -162,7 +174,13 @@ fn input(stage: &str, version: &str) -> Value {
 impl Step {
     /// Whether it goes on while the scenario runs.
     fn goes_on(&self) -> bool {
-        matches!(self, Self::Somebody | Self::Rival | Self::Image(ImageStep::Rival | ImageStep::Full))
+        matches!(
+            self,
+            Self::Somebody
+                | Self::Rival
+                | Self::Image(ImageStep::Rival | ImageStep::Full)
+                | Self::Bake(BakeStep::Rival | BakeStep::Used)
+        )
     }
 
     /// Lets it happen.
@@ -234,6 +252,7 @@ impl Step {
                 harness.cloud.protect(&arn, true);
             }
             Self::Image(step) => step.take(harness, number).await,
+            Self::Bake(step) => step.take(harness, number).await,
             Self::Status(status) => {
                 let arn = harness.cloud.arn("ci-logs").expect("a stack");
                 harness.cloud.set_status(&arn, status.clone());

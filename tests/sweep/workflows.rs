@@ -19,13 +19,18 @@ pub enum Work {
     Teardown,
     /// `promote-image`.
     PromoteImage,
+    /// `bake-image`.
+    BakeImage,
+    /// `build-image`, which `bake-image` starts.
+    BuildImage,
 }
 
 impl Work {
-    /// What an input is for: an image is not a component, and what goes needs no version.
+    /// What the input of an execution is for: what is baked has no version yet, nor needs one what is torn down.
     pub fn of(input: &Value) -> Self {
         match (input.get("image"), input.get("version")) {
-            (Some(_), _) => Self::PromoteImage,
+            (Some(_), None) => Self::BakeImage,
+            (Some(_), Some(_)) => Self::PromoteImage,
             (None, None) => Self::Teardown,
             (None, Some(_)) => Self::Deploy,
         }
@@ -38,15 +43,17 @@ impl fmt::Display for Work {
             Self::Deploy => "deploy",
             Self::Teardown => "teardown",
             Self::PromoteImage => "promote-image",
+            Self::BakeImage => "bake-image",
+            Self::BuildImage => "build-image",
         })
     }
 }
 
-/// The ARN of a state machine. Images take one path only.
+/// The ARN of a state machine. Of some there is one only, whatever the path.
 fn machine(path: Path, work: Work) -> String {
     let name = match work {
-        Work::Deploy | Work::Teardown => format!("{}-{work}", word_of(path)),
-        Work::PromoteImage => work.to_string(),
+        Work::Deploy | Work::Teardown | Work::BuildImage => format!("{}-{work}", word_of(path)),
+        Work::PromoteImage | Work::BakeImage => work.to_string(),
     };
     format!("arn:aws:states:eu-west-1:333333333333:stateMachine:lockstep-{name}")
 }
@@ -75,6 +82,8 @@ fn read_machines(bug: Option<Bug>) -> Machines {
         (Work::Deploy, include_str!("../../statemachines/deploy.asl.json")),
         (Work::Teardown, include_str!("../../statemachines/teardown.asl.json")),
         (Work::PromoteImage, include_str!("../../statemachines/promote-image.asl.json")),
+        (Work::BakeImage, include_str!("../../statemachines/bake-image.asl.json")),
+        (Work::BuildImage, include_str!("../../statemachines/build-image.asl.json")),
     ];
     let paths = [Path::Delivery, Path::Promotion].into_iter();
     for (path, (work, text)) in paths.flat_map(|path| texts.map(|text| (path, text))) {
@@ -85,7 +94,13 @@ fn read_machines(bug: Option<Bug>) -> Machines {
             ("VerifyFunction", "verify"),
             ("ImageFunction", "image"),
             ("SweepFunction", "sweep"),
+            ("PackageFunction", "package"),
+            ("BakeFunction", "bake"),
+            ("DeliveryBakeFunction", "bake"),
+            ("PromotionBakeFunction", "bake"),
             ("PromoteImageStateMachine", &machine(path, Work::PromoteImage)),
+            ("DeliveryBuildStateMachine", &machine(Path::Delivery, Work::BuildImage)),
+            ("PromotionBuildStateMachine", &machine(Path::Promotion, Work::BuildImage)),
             ("Path", word_of(path)),
         ];
         machines.add(&arn, text, &functions);

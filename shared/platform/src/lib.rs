@@ -50,6 +50,7 @@ pub mod probe;
 pub mod public_parameters;
 #[cfg(feature = "sqs")]
 pub mod queue;
+pub mod remembered;
 #[cfg(feature = "secretsmanager")]
 pub mod secrets;
 pub mod shell;

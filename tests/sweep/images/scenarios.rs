@@ -7,7 +7,7 @@ use crate::scenarios::{CI, Scenario, Step};
 use crate::workflows::{Work, execute};
 use lockstep_domain::ids::{AccountId, AmiId, DeploymentId};
 use lockstep_domain::promotion::KEY_ALIAS;
-use lockstep_domain::records::{Config, Location};
+use lockstep_domain::records::Location;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -133,6 +133,7 @@ pub fn location_of(stage: &str) -> Location {
     match stage {
         "production" => place("222222222222", "eu-west-1"),
         "frankfurt" => place("111111111111", "eu-central-1"),
+        "staging" => place("444444444444", "eu-west-1"),
         _ => home(),
     }
 }
@@ -181,11 +182,7 @@ impl ImageStep {
             Self::EncryptedByAws => ec2.encrypt(&source(), None),
             Self::SeenLate => ec2.set_lag(Duration::from_secs(8)),
             Self::Further => {
-                let stages = organisation::stages();
-                let last = "\n[[stages]]\nname = \"production\"";
-                let text = stages.text.replace(last, &format!("{FURTHER}{}", &last[1..]));
-                let further = Config { version: stages.version + 1, text, ..stages };
-                harness.ledger.insert(&further).await.expect("stages");
+                organisation::add_stage(harness, FURTHER).await;
             }
             Self::Dead => {
                 begin_rival(harness, &["share", "copy"]).await;

@@ -76,6 +76,8 @@ pub struct Held {
     pub tags: BTreeMap<String, String>,
     /// The key it is encrypted under; of a snapshot alone.
     pub key: Option<String>,
+    /// What uses it; of an image alone.
+    pub used_by: BTreeSet<String>,
 }
 
 #[derive(Clone)]
@@ -216,6 +218,19 @@ impl SimEc2 {
         id
     }
 
+    /// As [`SimEc2::register`], with these tags on the image and its snapshots from the first moment.
+    pub fn register_tagged(&self, location: &Location, tags: &BTreeMap<String, String>) -> AmiId {
+        let id = self.register(location);
+        let mut inner = self.0.borrow_mut();
+        let now = inner.clock.now();
+        let snapshots = inner.images.get(id.as_str()).map(|image| image.ami.snapshots()).unwrap_or_default();
+        inner.images.change(id.as_str(), now, |image| image.ami.tags.clone_from(tags));
+        for snapshot in snapshots {
+            inner.snapshots.change(snapshot.as_str(), now, |stored| stored.tags.clone_from(tags));
+        }
+        id
+    }
+
     /// Changes an image as its owner sees it.
     pub fn change(&self, ami: &AmiId, change: impl FnOnce(&mut Ami)) {
         let mut inner = self.0.borrow_mut();
@@ -243,6 +258,16 @@ impl SimEc2 {
         inner.images.change(ami.as_str(), now, |image| {
             image.references.insert(user.to_owned());
         });
+    }
+
+    /// Nothing uses any image any more.
+    pub fn refer_no_more(&self) {
+        let mut inner = self.0.borrow_mut();
+        let now = inner.clock.now();
+        let used = inner.images.iter().filter(|image| !image.references.is_empty());
+        for ami in used.map(|image| image.ami.id.clone()).collect::<Vec<_>>() {
+            inner.images.change(ami.as_str(), now, |image| image.references.clear());
+        }
     }
 
     /// A customer key, under its alias; its ARN.
@@ -351,6 +376,7 @@ impl SimEc2 {
             shared_with: image.shared_with.keys().cloned().collect(),
             tags: image.ami.tags.clone(),
             key: None,
+            used_by: image.references.clone(),
         };
         self.0.borrow().images.iter().map(held).collect()
     }
@@ -363,6 +389,7 @@ impl SimEc2 {
             shared_with: stored.shared_with.keys().cloned().collect(),
             tags: stored.tags.clone(),
             key: stored.snapshot.key.clone(),
+            used_by: BTreeSet::new(),
         };
         self.0.borrow().snapshots.iter().map(held).collect()
     }
