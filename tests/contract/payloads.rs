@@ -226,6 +226,7 @@ fn every_action_of_a_function_is_asked_for_by_some_state() {
     }
     let mut images = actions::<image::Request>();
     assert!(images.remove("import"), "images are imported by the command, not by a state machine");
+    assert!(images.remove("abandon"), "promotions are abandoned by the sweep, not by a state machine");
     let known = BTreeMap::from([
         ("LedgerFunction".to_owned(), actions::<ledger::Request>()),
         ("StackFunction".to_owned(), actions::<stack::Request>()),

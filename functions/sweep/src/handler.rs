@@ -2,7 +2,7 @@
 
 use crate::accounts::Accounts;
 use crate::heads::{self, Heads};
-use crate::{App, channels, environments, events, images, report, waits};
+use crate::{App, channels, environments, events, images, promotions, report, waits};
 use jiff::Timestamp;
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::payloads::sweep::{Followed, Request};
@@ -53,6 +53,8 @@ pub async fn handle(
     report::go_on(&mut report, "deliveries", outcome);
     let outcome = waits::sweep(app, &mut report, now).await;
     report::go_on(&mut report, "waits", outcome);
+    let outcome = promotions::sweep(app, &mut report).await;
+    report::go_on(&mut report, "promotions of images", outcome);
     let outcome = images::sweep(app, accounts, &mut report, now).await;
     report::go_on(&mut report, "images", outcome);
     let report = report.bounded();
@@ -64,6 +66,7 @@ pub async fn handle(
         removing = report.removing.len(),
         waits_removed = report.waits_removed,
         waits_woken = report.waits_woken,
+        abandoned = report.abandoned.len(),
         retired = report.retired.len(),
         parameters = report.parameters.len(),
         left = report.left.len(),

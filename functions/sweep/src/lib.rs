@@ -2,8 +2,8 @@
 //!
 //! What can be lost is an event, an execution, or somebody's attention; so it looks at environments whose holder has
 //! ended, heads of branches that no delivery told of, deliveries that were accepted and never started, throw-away
-//! environments that outlived their time, waits that nobody ends, and images that nobody needs. It takes no input and
-//! remembers nothing: to run it twice, or twice at once, changes nothing more.
+//! environments that outlived their time, waits that nobody ends, promotions of images that died, and images that nobody
+//! needs. It takes no input and remembers nothing: to run it twice, or twice at once, changes nothing more.
 //! One thing that cannot be put in order does not keep it from the next; the report says what is left, and why.
 //!
 //! Because it alone keeps images in every account, it is also who lets the parameters follow that name the newest of them
@@ -16,6 +16,7 @@ mod events;
 pub mod handler;
 pub mod heads;
 mod images;
+mod promotions;
 mod report;
 mod waits;
 
@@ -25,6 +26,7 @@ use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::executions::Executions;
+use lockstep_platform::functions::Functions;
 use lockstep_platform::ledger::{Ledger, Versioned};
 use lockstep_platform::ports::Records as _;
 use lockstep_platform::waits::Waits;
@@ -34,6 +36,7 @@ pub struct App {
     ledger: Ledger,
     executions: Executions,
     waits: Waits,
+    functions: Functions,
     artifacts: Artifacts,
     release: String,
     teardown: String,
@@ -91,6 +94,7 @@ impl App {
         Self {
             executions: Executions::new(aws),
             waits: Waits::new(aws, &ledger, names.resume_function),
+            functions: Functions::new(aws),
             artifacts: Artifacts::new(aws, names.bucket),
             release: names.release.to_owned(),
             teardown: names.teardown.to_owned(),

@@ -37,6 +37,9 @@ pub struct SweepReport {
     /// Open waits that were looked at again, because they were open for long.
     #[serde(default)]
     pub waits_woken: u32,
+    /// Promotions of images that were closed, because their execution had ended without doing so.
+    #[serde(default)]
+    pub abandoned: Vec<String>,
     /// Versions of images that were deprecated, kept after all, or removed.
     #[serde(default)]
     pub retired: Vec<String>,
@@ -63,6 +66,7 @@ impl SweepReport {
             removing: Vec::new(),
             waits_removed: 0,
             waits_woken: 0,
+            abandoned: Vec::new(),
             retired: Vec::new(),
             parameters: Vec::new(),
             left: Vec::new(),
@@ -82,6 +86,7 @@ impl SweepReport {
             &mut self.released,
             &mut self.finished,
             &mut self.removing,
+            &mut self.abandoned,
             &mut self.retired,
             &mut self.parameters,
         ] {
