@@ -203,7 +203,12 @@ async fn retire(wanted: &Retire, plane: &Plane, surroundings: &Surroundings) -> 
         output.table(images::PLANNED, images::planned(&plan));
         output.line("before anything is deregistered, each account is asked what else refers to it");
     }
-    Ok(Report::done(json!({ "plan": plan })))
+    let orphans = plane.last_sweep().await?.map(|last| last.orphans).unwrap_or_default();
+    if !orphans.is_empty() {
+        output.line("the last sweep saw what carries our tags and is in no record:");
+        output.table(images::ORPHANS, images::orphans(&orphans));
+    }
+    Ok(Report::done(json!({ "plan": plan, "orphans": orphans })))
 }
 
 async fn list(plane: &Plane, surroundings: &Surroundings) -> Result<Report, Failure> {

@@ -16,6 +16,7 @@ mod events;
 pub mod handler;
 pub mod heads;
 mod images;
+mod orphans;
 mod promotions;
 mod report;
 mod waits;

@@ -6,10 +6,11 @@ use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::AmiId;
 use lockstep_domain::images::{ImageLock, ImageVersionState, LockedImage};
 use lockstep_domain::records::{
-    Config, ConfigKind, Deployed, Environment, Image, ImageOrigin, ImageState, ImageVersion, Location,
-    Release, SweepReport,
+    Config, ConfigKind, Deployed, Deployment, DeploymentKind, DeploymentState, Environment, Image,
+    ImageOrigin, ImageState, ImageVersion, Location, Release, SweepReport,
 };
 use lockstep_domain::retirement::GRACE_DAYS;
+use lockstep_domain::stages::Path;
 use lockstep_platform::ec2::Images as _;
 use lockstep_platform::testing::clock::VirtualClock;
 use lockstep_platform::testing::ec2::{SimEc2, SimImages};
@@ -126,6 +127,24 @@ impl World {
             self.put(&image).await;
         }
         ids
+    }
+
+    /// An image in production that a promotion made, which failed and could not remove it.
+    async fn left_by_a_promotion(&self, name: &str) -> AmiId {
+        let promotion = super::world::id(name);
+        let kind =
+            DeploymentKind::PromoteImage { image: "logstash".parse().unwrap(), source: place(DEVELOPMENT) };
+        let (version, stage) = ("2.1.0".parse().unwrap(), "production".parse().unwrap());
+        let execution = super::world::execution(name);
+        let (to, path) = (place(PRODUCTION), Path::Promotion);
+        let made = Deployment::new(promotion.clone(), kind, &execution, version, stage, to, path, at(0));
+        self.put(&Deployment { state: DeploymentState::Failed, ..made }).await;
+        let tags = [
+            ("lockstep:image".to_owned(), "logstash".to_owned()),
+            ("version".to_owned(), "2.1.0".to_owned()),
+            ("deployment".to_owned(), promotion.to_string()),
+        ];
+        self.accounts.ec2.register_tagged(&place(PRODUCTION), &tags.into())
     }
 
     /// Nothing may use the version any more.
@@ -306,18 +325,77 @@ async fn a_protected_image_is_waited_for_and_not_fought() {
     assert!(world.accounts.ec2.ami(&old[1]).is_none());
 }
 
+/// What an import that broke off left, and what a person tagged, is a person's.
 #[tokio::test]
-async fn what_carries_our_tags_and_is_in_no_record_is_told_and_left_alone() {
+async fn what_carries_our_tags_and_no_deployment_made_is_told_and_left_alone() {
     let world = World::with_images().await;
     world.image("2.1.0").await;
-    let stray = world.accounts.ec2.register(&place(PRODUCTION));
-    world
-        .accounts
-        .ec2
-        .change(&stray, |ami| drop(ami.tags.insert("lockstep:image".into(), "logstash".into())));
-    let report = world.sweep(1).await;
-    assert!(why(&report).contains(stray.as_str()), "{report:?}");
+    let tags = [("lockstep:image".to_owned(), "logstash".to_owned())].into();
+    let stray = world.accounts.ec2.register_tagged(&place(PRODUCTION), &tags);
+    for minute in [1, 30 * DAY] {
+        let report = world.sweep(minute).await;
+        assert!(why(&report).contains(stray.as_str()), "{report:?}");
+        assert!(report.orphans[0].stays.contains("may be a person's"), "{report:?}");
+    }
     assert!(world.accounts.ec2.ami(&stray).is_some());
+}
+
+/// Row 47.
+#[tokio::test]
+async fn what_a_deployment_that_has_ended_left_behind_goes_once_it_was_seen_for_a_day_and_nothing_refers_to_it()
+ {
+    let world = World::with_images().await;
+    world.image("2.1.0").await;
+    let stray = world.left_by_a_promotion("died").await;
+    let snapshots = world.accounts.ec2.ami(&stray).unwrap().snapshots();
+    assert!(why(&world.sweep(10 * DAY).await).contains("it was first seen at"));
+    // A place that cannot be looked at keeps what was seen there, and since when.
+    world.accounts.shut.borrow_mut().insert(PRODUCTION.to_owned());
+    assert_eq!(world.sweep(10 * DAY + 15).await.orphans.len(), 1);
+    world.accounts.shut.borrow_mut().clear();
+    world.accounts.ec2.refer(&stray, "arn:aws:ec2:eu-west-1:222222222222:instance/i-1");
+    assert!(why(&world.sweep(11 * DAY).await).contains("instance/i-1 refers to it"));
+    assert!(world.accounts.ec2.ami(&stray).is_some());
+    world.accounts.ec2.refer_no_more();
+    let report = world.sweep(12 * DAY).await;
+    assert!(report.retired.iter().any(|line| line.contains(stray.as_str())), "{report:?}");
+    assert!(world.accounts.ec2.ami(&stray).is_none());
+    let held: Vec<String> = world.accounts.ec2.held_snapshots().into_iter().map(|held| held.id).collect();
+    assert!(snapshots.iter().all(|id| !held.contains(&id.to_string())), "{held:?}");
+    assert_eq!(world.sweep(12 * DAY + 15).await.orphans, [], "nothing is left");
+}
+
+/// Row 47: what DeregisterImage did not delete.
+#[tokio::test]
+async fn a_snapshot_that_its_image_left_behind_goes_like_an_orphan() {
+    let world = World::with_images().await;
+    world.image("2.1.0").await;
+    let stray = world.left_by_a_promotion("died").await;
+    let snapshot = world.accounts.ec2.ami(&stray).unwrap().snapshots().into_iter().next().unwrap();
+    world.accounts.ec2.images(&place(PRODUCTION)).deregister(&stray).await.unwrap();
+    world.sweep(10 * DAY).await;
+    let report = world.sweep(11 * DAY).await;
+    assert!(report.retired.iter().any(|line| line.contains(snapshot.as_str())), "{report:?}");
+    assert_eq!(report.orphans, []);
+}
+
+#[tokio::test]
+async fn a_deprecation_that_one_account_refused_is_said_there_by_the_next_sweep() {
+    let world = World::with_images().await;
+    world.image("2.1.0").await;
+    world.image("2.1.1").await;
+    world.accounts.shut.borrow_mut().insert(DEVELOPMENT.to_owned());
+    world.sweep(1).await;
+    assert_eq!(
+        (world.state("2.1.0").await, world.calls("EnableImageDeprecation")),
+        (ImageVersionState::Retiring, 1),
+        "the other account is told all the same"
+    );
+    world.accounts.shut.borrow_mut().clear();
+    let report = world.sweep(16).await;
+    assert!(report.retired[0].contains("is deprecated after all"), "{report:?}");
+    assert_eq!(world.calls("EnableImageDeprecation"), 2);
+    assert_eq!(world.sweep(31).await.retired, Vec::<String>::new(), "once");
 }
 
 #[tokio::test]

@@ -205,6 +205,7 @@ impl SimEc2 {
             since: now,
             ends: None,
             is_protected: false,
+            is_deprecated: false,
             references: BTreeSet::new(),
         };
         let stored = Stored {
@@ -212,6 +213,7 @@ impl SimEc2 {
             location: location.clone(),
             shared_with: BTreeMap::new(),
             tags: BTreeMap::new(),
+            since: now,
         };
         inner.images.put(id.as_str(), image, now);
         inner.snapshots.put(snapshot.as_str(), stored, now);
