@@ -22,7 +22,7 @@ async fn a_stranger_costs_one_read_at_the_most_and_learns_nothing() {
     for (request, status, calls) in [
         (good.clone().by("GET"), 405, 0),
         (good.clone().with("content-type", "text/plain"), 415, 0),
-        (good.clone().with("content-encoding", "br"), 415, 0),
+        (good.clone().with("content-encoding", "gzip"), 415, 0),
         (good.clone().saying(vec![b' '; (1 << 20) + 1]), 413, 0),
         (good.clone().without("authorization"), 401, 0),
         (good.clone().with("authorization", "Bearer lsk_shop.1_00"), 401, 0),
