@@ -16,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
+use std::time::Instant;
 
 /// A scenario and what strikes it.
 #[derive(Clone, Debug)]
@@ -349,6 +350,7 @@ fn run_scenario(scenario: &Scenario, choose: &impl Fn(&Scenario, &Calm) -> Vec<C
         let case = Case { scenario: scenario.name, faults: Vec::new(), bug: None };
         return Tally { count: 1, failures: vec![told(&case, &["fails by itself".to_owned()], &[])] };
     };
+    let began = Instant::now();
     for case in choose(scenario, &calm) {
         tally.count += 1;
         if let Some(failure) = run_one(&mut grounds, &case) {
@@ -356,6 +358,8 @@ fn run_scenario(scenario: &Scenario, choose: &impl Fn(&Scenario, &Calm) -> Vec<C
             tally.failures.push(failure);
         }
     }
+    let (name, count, failed) = (scenario.name, tally.count, tally.failures.len());
+    eprintln!("{name}: {count} cases in {:.0} s, {failed} failed", began.elapsed().as_secs_f64());
     tally
 }
 

@@ -232,13 +232,13 @@ impl<'a> ImageRemains<'a> {
 
     /// Whether the image that is removed is the source of a version that nobody had given up.
     fn others_descend_from(&self, removal: &Effect) -> bool {
-        let written = self.harness.written().into_iter();
+        let mut written = self.harness.written().into_iter();
         let of_it = |write: &Written| {
             write.kind == ImageVersion::KIND
                 && write.at <= removal.at
                 && write.body["source_ami"]["S"] == removal.subject
         };
-        match written.filter(of_it).next_back() {
+        match written.rfind(of_it) {
             Some(write) => write.body["state"]["S"] != "discarding",
             None => self.versions.iter().any(|version| {
                 version.source_ami.as_ref().is_some_and(|source| source.as_str() == removal.subject)
