@@ -1,6 +1,6 @@
 //! Desktop applications, in nobody's network, post their logs to the front door: the last chapter of the log stack's story.
 
-use super::log_stack::{Brokers, STAGES, until};
+use super::log_stack::{Brokers, PATIENCE, PAUSE, STAGES, until};
 use super::{Story, ensure};
 use crate::failure::{Exit, Failure, at};
 use flate2::Compression;
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use lockstep_platform::operator::signed::post_unsigned;
 use serde_json::{Value, json};
 use std::io::Write as _;
+use std::time::Instant;
 
 /// The component with the front door.
 pub(super) const DOOR: &str = "log-intake";
@@ -59,6 +60,8 @@ impl Story {
             sent("one that says who it is of", &key, &wrong, 400, now).await?;
             sent("one without a key", "", &one, 401, now).await?;
             let next = self.key("rotate", stage).await?;
+            // A function that runs already believes for two seconds that there is no such key.
+            until_admitted(&url, &next).await?;
             sent("one with the next key", &next, &one, 202, (now.0 + 1, now.1 + 1)).await?;
             sent("one with the key before", &key, &one, 202, (now.0 + 2, now.1 + 2)).await?;
             self.type_in(&["logs", "keys", "list", APPLICATION, "--in", stage], Exit::Done).await?;
@@ -95,6 +98,16 @@ fn batch() -> Vec<Value> {
     let at = Timestamp::now().to_string();
     let event = |n| json!({ "message": format!("step {n}"), "id": format!("{at}-{n}"), "@timestamp": at });
     (0..BATCH).map(event).collect()
+}
+
+/// Waits until a key is let in. What is posted meanwhile is no event, and counts for nothing.
+async fn until_admitted(url: &str, key: &str) -> Result<(), Failure> {
+    let deadline = Instant::now() + PATIENCE;
+    while post(url, key, &[json!({})]).await? == 401 {
+        ensure(Instant::now() < deadline, "a key that was given out is let in")?;
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
 }
 
 /// Posts events as a client does, one a line and compressed; answers the status.

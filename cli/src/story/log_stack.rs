@@ -35,10 +35,10 @@ const SHIPPER: &str = "elb-logs";
 pub(super) const STAGES: [(&str, &str); 2] = [("ci", "development"), ("production", "production")];
 
 /// How long a log may take from the bucket to the broker.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long to wait between two looks.
-const PAUSE: Duration = Duration::from_millis(50);
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// More than one object of the quarantine has, in bytes.
 const QUARANTINED_BYTES_MAX: usize = 16 << 20;

@@ -122,7 +122,7 @@ impl Visit<'_> {
         };
         let form = intake::form(&asked)?;
         let key = intake::presented(header("authorization"))?;
-        let application = self.app.applications.get(&key.id.application, self.received_at).await?;
+        let application = self.app.applications.of(&key.id, self.received_at).await?;
         let admitted = intake::admit(application.as_ref(), &key, self.received_at);
         if matches!(admitted, Err(Refused::Unknown)) {
             return Err(Refused::Unknown.into());

@@ -128,26 +128,28 @@ pub async fn run(
     global: &Global,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
-    match &arguments.command {
-        Command::Add(wanted) => {
-            let door = wanted.door.open(global, surroundings).await?;
-            add(wanted, &door, surroundings).await
+    let door = arguments.command.door().open(global, surroundings).await?;
+    arguments.command.carry_out(&door, surroundings).await
+}
+
+impl Command {
+    fn door(&self) -> &Door {
+        match self {
+            Self::Add(wanted) => &wanted.door,
+            Self::Rotate(wanted) => &wanted.door,
+            Self::Revoke(wanted) => &wanted.door,
+            Self::Limit(wanted) => &wanted.door,
+            Self::List(wanted) => &wanted.door,
         }
-        Command::Rotate(wanted) => {
-            let door = wanted.door.open(global, surroundings).await?;
-            rotate(wanted, &door, surroundings).await
-        }
-        Command::Revoke(wanted) => {
-            let door = wanted.door.open(global, surroundings).await?;
-            revoke(wanted, &door, surroundings).await
-        }
-        Command::Limit(wanted) => {
-            let door = wanted.door.open(global, surroundings).await?;
-            limit(wanted, &door, surroundings).await
-        }
-        Command::List(wanted) => {
-            let door = wanted.door.open(global, surroundings).await?;
-            list(wanted, &door, surroundings).await
+    }
+
+    async fn carry_out(&self, door: &Opened, surroundings: &Surroundings) -> Result<Report, Failure> {
+        match self {
+            Self::Add(wanted) => add(wanted, door, surroundings).await,
+            Self::Rotate(wanted) => rotate(wanted, door, surroundings).await,
+            Self::Revoke(wanted) => revoke(wanted, door, surroundings).await,
+            Self::Limit(wanted) => limit(wanted, door, surroundings).await,
+            Self::List(wanted) => list(wanted, door, surroundings).await,
         }
     }
 }
@@ -175,7 +177,7 @@ impl Opened {
 
     async fn expect(&self, name: &ApplicationName) -> Result<Versioned<Application>, Failure> {
         self.find(name).await?.ok_or_else(|| {
-            Failure::new(format!("nobody let {name} send yet"))
+            Failure::new(format!("{name} was never given a key"))
                 .next(format!("lockstep logs keys add {name} --in <STAGE>"))
         })
     }
@@ -339,6 +341,119 @@ fn secret() -> [u8; SECRET_BYTES] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::Output;
+    use clap::Parser;
+    use lockstep_domain::intake::admit;
+    use lockstep_platform::testing::{FakeAws, TABLE};
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    /// A front door with nobody who may send yet.
+    fn opened() -> Opened {
+        Opened {
+            table: Ledger::new(&FakeAws::new().aws(), TABLE),
+            who: "arn:aws:iam::222222222222:user/ada".to_owned(),
+            events_url: "https://door.example.com/events".to_owned(),
+        }
+    }
+
+    /// What a command answers, and what it prints.
+    async fn typed(door: &Opened, line: &str) -> (Result<Value, Failure>, String) {
+        let line = format!("keys {line} --in ci");
+        let command = Typed::try_parse_from(line.split(' ')).map(|typed| typed.command).unwrap();
+        let output = Output::memory(false);
+        let surroundings = Surroundings::bare(std::path::Path::new("."), output.clone());
+        let report = command.carry_out(door, &surroundings).await;
+        (report.map(|report| report.document), output.captured())
+    }
+
+    /// The key that a command gives out.
+    async fn given(door: &Opened, line: &str) -> ApiKey {
+        let (report, said) = typed(door, line).await;
+        let key = report.unwrap()["key"].as_str().unwrap().to_owned();
+        assert_eq!(said.matches(&key).count(), 1, "a key is shown once: {said}");
+        key.parse().unwrap()
+    }
+
+    /// Whether a key lets anybody in.
+    async fn works(door: &Opened, key: &ApiKey) -> bool {
+        let found = door.find(&key.id.application).await.unwrap();
+        admit(found.as_ref().map(|found| &found.record), key, Timestamp::now()).is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_key_works_from_when_it_is_printed_until_it_is_replaced_or_revoked() {
+        let door = opened();
+        let first = given(&door, "add shop").await;
+        let other = given(&door, "add bank").await;
+        assert!(works(&door, &first).await && works(&door, &other).await);
+        let again = typed(&door, "add shop").await.0.unwrap_err();
+        assert_eq!(again.what, "shop.1 works; to replace it, rotate it");
+        let second = given(&door, "rotate shop --keep-days 1").await;
+        assert!(works(&door, &first).await && works(&door, &second).await);
+        let third = typed(&door, "rotate shop").await.0.unwrap_err();
+        assert_eq!(third.next, "lockstep logs keys revoke shop --key 1 --in <STAGE>");
+        assert_eq!(typed(&door, "revoke shop --key 1").await.1, "revoked; what works still: shop.2\n");
+        assert!(!works(&door, &first).await && works(&door, &second).await);
+        let third = given(&door, "rotate shop --keep-days 0").await;
+        assert!(!works(&door, &second).await && works(&door, &third).await);
+        assert_eq!(typed(&door, "revoke shop --all").await.0.unwrap()["working"], json!([]));
+        assert_eq!(typed(&door, "revoke shop --all").await.0.unwrap()["changed"], false);
+        assert!(!works(&door, &third).await && works(&door, &other).await);
+        assert_eq!(given(&door, "add shop").await.id.to_string(), "shop.4");
+    }
+
+    #[tokio::test]
+    async fn a_list_names_every_key_and_shows_no_secret() {
+        let door = opened();
+        assert_eq!(typed(&door, "list").await.1, "no application may send yet\n");
+        let keys =
+            [given(&door, "add shop --events-per-second 5 --burst 50").await, given(&door, "add bank").await];
+        let (report, said) = typed(&door, "list").await;
+        for key in &keys {
+            let id = key.id.to_string();
+            assert!(said.contains(&id) && !said.contains(&key.expose()), "{said}");
+            assert!(!report.clone().unwrap().to_string().contains(&key.expose()));
+        }
+        assert!(
+            said.contains("5 a second, 50 at once") && said.contains("what the component says"),
+            "{said}"
+        );
+        let unknown = typed(&door, "list office").await.0.unwrap_err();
+        assert_eq!(unknown.what, "office was never given a key");
+    }
+
+    #[tokio::test]
+    async fn a_rate_stays_with_the_application_until_it_is_taken_back() {
+        let door = opened();
+        given(&door, "add shop").await;
+        let (report, said) = typed(&door, "limit shop --events-per-second 5 --burst 50").await;
+        assert_eq!(said, "shop may send 5 a second, 50 at once\n");
+        assert_eq!(report.unwrap()["rate"], json!({"events_per_second": 5, "burst": 50}));
+        given(&door, "rotate shop").await;
+        let kept = door.expect(&"shop".parse().unwrap()).await.unwrap().record.rate;
+        assert_eq!(kept, Some(Rate::new(5, 50).unwrap()));
+        assert_eq!(typed(&door, "limit shop --default").await.0.unwrap()["rate"], Value::Null);
+        let nonsense = typed(&door, "limit shop --events-per-second 0 --burst 50").await.0.unwrap_err();
+        assert_eq!(nonsense.exit, crate::failure::Exit::Usage);
+    }
+
+    #[tokio::test]
+    async fn who_was_slower_changes_nothing_and_is_told() {
+        let door = opened();
+        given(&door, "add shop").await;
+        let name: ApplicationName = "shop".parse().unwrap();
+        let seen = door.find(&name).await.unwrap();
+        given(&door, "rotate shop").await;
+        let stale = seen.as_ref().map(|found| found.record.clone()).unwrap();
+        assert_eq!(door.write(seen, stale.clone()).await.unwrap_err().next, "try again in a moment");
+        let new = door.write(None, stale).await.unwrap_err();
+        assert_eq!(new.what, "somebody else let shop send just now");
+    }
 
     #[test]
     fn a_key_stands_as_its_state_says() {
