@@ -343,6 +343,40 @@ async fn a_fault_of_codebuild_is_a_new_attempt_and_a_failed_recipe_is_not() {
 }
 
 #[tokio::test]
+async fn a_build_that_is_read_too_early_is_read_again_and_not_given_up() {
+    let world = FakeWorld::new().await;
+    world.claim().await;
+    let build = world.begin(BUILD, "test").await.unwrap().build;
+    world.start(&build).await.unwrap();
+    world.clock.advance(Duration::from_secs(600));
+    assert_eq!(world.observe(&build).await.unwrap(), Go::Register);
+    world.codebuild.read_stale_once();
+    let early = world.ask(Request::Register { build: build.clone() }).await.unwrap_err();
+    assert_eq!(early.kind, FailureKind::Transient, "{early:?}");
+    world.ask(Request::Register { build }).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_failed_build_left_is_removed_also_if_it_cannot_be_seen_at_once() {
+    for names_nothing in [false, true] {
+        let world = FakeWorld::new().await;
+        world.ec2.set_lag(Duration::from_secs(8));
+        world.codebuild.expect(Ending { names_nothing, is_broken: true, ..Ending::default() });
+        world.claim().await;
+        let build = world.begin(BUILD, "test").await.unwrap().build;
+        world.start(&build).await.unwrap();
+        world.clock.advance(Duration::from_secs(600));
+        drop(world.observe(&build).await);
+        let early = world.ask(Request::FailBuild { build: build.clone(), error: no() }).await.unwrap_err();
+        assert_eq!(early.kind, FailureKind::Transient, "its snapshot is in use: {early:?}");
+        world.clock.advance(Duration::from_secs(8));
+        world.ask(Request::FailBuild { build: build.clone(), error: no() }).await.unwrap();
+        assert!(world.owned(DEVELOPMENT).is_empty() && world.ec2.held_snapshots().is_empty());
+        assert_eq!(world.deployment(&build).await.state, DeploymentState::Failed);
+    }
+}
+
+#[tokio::test]
 async fn what_another_execution_builds_or_bakes_is_waited_for_and_taken_over_once_it_is_dead() {
     let world = FakeWorld::new().await;
     world.claim().await;
