@@ -7,22 +7,19 @@ use lockstep_domain::intake::{
 };
 use std::collections::BTreeSet;
 
-fn document() -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/log-intake.md");
-    std::fs::read_to_string(path).unwrap()
-}
+/// The page as it is in this checkout.
+const DOCUMENT: &str = include_str!("../../../docs/log-intake.md");
 
 /// The row of a table that begins with `first`.
-fn row<'a>(document: &'a str, first: &str) -> &'a str {
+fn row(first: &str) -> &'static str {
     let begins = format!("| {first} |");
-    document.lines().find(|line| line.starts_with(&begins)).unwrap_or_else(|| panic!("no row {first}"))
+    DOCUMENT.lines().find(|line| line.starts_with(&begins)).unwrap_or_else(|| panic!("no row {first}"))
 }
 
 #[test]
 fn every_limit_is_told_as_it_is() {
-    let document = document();
     let holds = |first: &str, wanted: String| {
-        let row = row(&document, first);
+        let row = row(first);
         assert!(row.contains(&wanted), "{row}\ndoes not say: {wanted}");
     };
     let kib = |bytes: usize| format!("{} KiB", bytes >> 10);
@@ -49,13 +46,12 @@ fn every_limit_is_told_as_it_is() {
     assert_eq!((AHEAD_MAX.as_hours(), AGE_MAX.as_hours()), (1, 14 * 24));
     holds("`@timestamp`", "an hour ahead, fourteen days ago".to_owned());
     holds("404, 405, 415", format!("`{PATH}`"));
-    assert!(document.contains(&format!("has at most {}.", kib(EVENT_BYTES_MAX))));
+    assert!(DOCUMENT.contains(&format!("has at most {}.", kib(EVENT_BYTES_MAX))));
 }
 
 #[test]
 fn every_answer_and_every_reason_is_told() {
-    let document = document();
-    let told: BTreeSet<u16> = document
+    let told: BTreeSet<u16> = DOCUMENT
         .lines()
         .skip_while(|line| !line.starts_with("| answer |"))
         .skip(2)
@@ -82,6 +78,6 @@ fn every_answer_and_every_reason_is_told() {
     assert_eq!(told, given);
     for reason in Reason::ALL {
         let name = format!("`{}`", reason.metric());
-        assert!(reason == Reason::Request || document.contains(&name), "{name}");
+        assert!(reason == Reason::Request || DOCUMENT.contains(&name), "{name}");
     }
 }
