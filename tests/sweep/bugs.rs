@@ -72,6 +72,8 @@ pub enum Bug {
     RandomBuildToken,
     /// A version that is withheld is taken for usable.
     WithheldIsResolved,
+    /// A version that is withheld is deployed.
+    WithheldIsDeployed,
     /// A version stays usable though an account could not get it.
     LackingIsUsable,
     /// What is given up is removed although something uses it.
@@ -82,7 +84,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Bug; 29] = [
+    pub const ALL: [Bug; 30] = [
         Self::RandomToken,
         Self::EpochInToken,
         Self::NoCondition,
@@ -109,6 +111,7 @@ impl Bug {
         Self::GrantKept,
         Self::RandomBuildToken,
         Self::WithheldIsResolved,
+        Self::WithheldIsDeployed,
         Self::LackingIsUsable,
         Self::UsedIsDiscarded,
         Self::DebrisIgnored,
@@ -250,7 +253,12 @@ impl Bug {
         if self == Self::OnceStableRecreated && request.operation == "GetItem" {
             reply.1 = reply.1.replace("\"ever_stable\":{\"BOOL\":true}", "\"ever_stable\":{\"BOOL\":false}");
         }
-        if self == Self::WithheldIsResolved && request.operation == "Query" {
+        let believes = match self {
+            Self::WithheldIsResolved => request.operation == "Query",
+            Self::WithheldIsDeployed => request.operation == "GetItem",
+            _ => false,
+        };
+        if believes {
             reply.1 = reply.1.replace("\"S\":\"withheld\"", "\"S\":\"usable\"");
         }
     }

@@ -107,7 +107,7 @@ impl Grounds {
 
 /// What a case left behind, and what must hold of it.
 enum Left<'a> {
-    Stacks(Box<Remains<'a>>),
+    Stacks(Box<Remains<'a>>, Box<ImageRemains<'a>>),
     Images(Box<ImageRemains<'a>>),
     Bakes(Box<BakeRemains<'a>>),
 }
@@ -115,7 +115,10 @@ enum Left<'a> {
 impl<'a> Left<'a> {
     async fn of(harness: &'a Harness, scenario: &'a Scenario) -> Self {
         match scenario.work {
-            Work::Deploy | Work::Teardown => Self::Stacks(Box::new(Remains::of(harness, scenario).await)),
+            Work::Deploy | Work::Teardown => Self::Stacks(
+                Box::new(Remains::of(harness, scenario).await),
+                Box::new(ImageRemains::of(harness, scenario).await),
+            ),
             Work::PromoteImage => Self::Images(Box::new(ImageRemains::of(harness, scenario).await)),
             Work::BakeImage | Work::BuildImage => {
                 Self::Bakes(Box::new(BakeRemains::of(harness, scenario).await))
@@ -126,7 +129,9 @@ impl<'a> Left<'a> {
     /// Every invariant that is broken after the last run, in a sentence each.
     fn broken(&self, last: &Run) -> Vec<String> {
         match self {
-            Self::Stacks(remains) => [remains.success_is_true(last), remains.broken()].concat(),
+            Self::Stacks(remains, images) => {
+                [remains.success_is_true(last), remains.broken(), images.broken()].concat()
+            }
             Self::Images(remains) => [remains.success_is_true(last), remains.broken()].concat(),
             Self::Bakes(remains) => [remains.success_is_true(last), remains.broken()].concat(),
         }
@@ -135,7 +140,7 @@ impl<'a> Left<'a> {
     /// What decides about the next run: two worlds that are alike in this go on alike.
     fn in_short(&self) -> String {
         match self {
-            Self::Stacks(remains) => remains.in_short(),
+            Self::Stacks(remains, images) => format!("{} {}", remains.in_short(), images.in_short()),
             Self::Images(remains) => remains.in_short(),
             Self::Bakes(remains) => remains.in_short(),
         }

@@ -25,6 +25,7 @@ fn scenario_of(bug: Bug) -> &'static str {
         Bug::LicenceIgnored => "image-is-licensed",
         Bug::RandomBuildToken => "bake",
         Bug::WithheldIsResolved => "bake-on-an-image",
+        Bug::WithheldIsDeployed => "deploy-of-a-withheld-image",
         Bug::LackingIsUsable => "bake-cannot-be-copied",
         Bug::UsedIsDiscarded => "bake-is-used",
         Bug::DebrisIgnored => "bake-leaves-debris",

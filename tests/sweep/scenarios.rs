@@ -7,7 +7,7 @@ use crate::bugs::Bug;
 use crate::faults::Fault;
 use crate::harness::Harness;
 use crate::images::scenarios::ImageStep;
-use crate::organisation::{FIRST, release};
+use crate::organisation::{FIRST, evidence, release};
 use crate::stacks::scenarios::RIVAL;
 use crate::workflows::{Work, execute};
 use lockstep_domain::records::{Decision, Environment};
@@ -25,6 +25,8 @@ use std::time::Duration;
 pub enum Step {
     /// A deployment of this version to this stage, however it ended.
     Deploy(&'static str, &'static str),
+    /// This version has passed this stage.
+    Passed(&'static str, &'static str),
     /// From now on this resource is in trouble.
     Trouble(&'static str, Trouble),
     /// Nothing is in trouble any more.
@@ -189,6 +191,10 @@ impl Step {
             Self::Deploy(stage, version) => {
                 harness.answers.replace(vec![Decision::Approve; 2]);
                 drop(execute(harness, &format!("ground-{number}"), &input(stage, version)).await);
+            }
+            Self::Passed(stage, version) => {
+                let evidence = evidence(&release(version).release, stage);
+                harness.ledger.insert(&evidence).await.expect("a write");
             }
             Self::Trouble(id, trouble) => harness.cloud.trouble(id, *trouble),
             Self::Mend => harness.cloud.mend(),

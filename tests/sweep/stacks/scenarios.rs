@@ -1,7 +1,9 @@
 //! What is deployed or torn down, onto what, and how it must end.
 
+use crate::bakes::scenarios::BakeStep;
 use crate::harness::Harness;
-use crate::organisation::{CONDITIONAL, EQUAL, FIRST, REMOVAL, SAFE};
+use crate::images::scenarios::ImageStep;
+use crate::organisation::{CONDITIONAL, EQUAL, FIRST, IMAGED, REMOVAL, SAFE};
 use crate::scenarios::{CI, Meanwhile, Scenario, Step};
 use crate::workflows::Work;
 use lockstep_domain::ids::DeploymentId;
@@ -17,9 +19,16 @@ const TEARDOWN: Scenario = Scenario { work: Work::Teardown, ..CI };
 
 const FIRST_IN_CI: Step = Step::Deploy("ci", FIRST);
 
+/// There is a stage between `ci` and production, in another account.
+const IN_STAGING: Step = Step::Bake(BakeStep::Staging);
+
+/// The release that starts from an image has passed `ci`, where the image is.
+const PASSED: Step = Step::Passed("ci", IMAGED);
+
 /// Every scenario about stacks.
 pub fn scenarios() -> Vec<Scenario> {
     use Decision::{Approve, Refuse};
+    use ImageStep::{CopiesToStagingFail, Imported, Withheld};
     let production: &[Step] = &[FIRST_IN_CI];
     let later: &[Step] = &[FIRST_IN_CI, Step::Deploy("production", FIRST), Step::Deploy("ci", SAFE)];
     vec![
@@ -158,6 +167,31 @@ pub fn scenarios() -> Vec<Scenario> {
             version: SAFE,
             answers: &[Approve, Approve],
             meanwhile: Some(Meanwhile::StackChanges),
+            ..CI
+        },
+        Scenario {
+            name: "deploy-brings-an-image",
+            ground: &[IN_STAGING, Step::Image(Imported), PASSED],
+            stage: "staging",
+            version: IMAGED,
+            ..CI
+        },
+        Scenario {
+            name: "deploy-cannot-bring-an-image",
+            ground: &[IN_STAGING, Step::Image(Imported), Step::Image(CopiesToStagingFail), PASSED],
+            stage: "staging",
+            version: IMAGED,
+            // What failed is the execution that was to bring it, and the cause tells why.
+            ends: "States.TaskFailed",
+            ..CI
+        },
+        Scenario {
+            name: "deploy-of-a-withheld-image",
+            ground: &[IN_STAGING, Step::Image(Imported), Step::Image(Withheld), PASSED],
+            stage: "staging",
+            version: IMAGED,
+            ends: "ImageUnusable",
+            again: "ImageUnusable",
             ..CI
         },
         Scenario { name: "teardown", ground: &[FIRST_IN_CI], answers: &[Approve, Approve], ..TEARDOWN },
