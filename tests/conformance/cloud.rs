@@ -24,7 +24,8 @@ pub const ACCOUNT: &str = "111111111111";
 /// The region.
 pub const REGION: &str = "eu-west-1";
 /// The functions that state machines invoke.
-pub const FUNCTIONS: [&str; 7] = ["ledger", "stack", "verify", "image", "package", "bake", "promotion-bake"];
+pub const FUNCTIONS: [&str; 8] =
+    ["ledger", "stack", "verify", "image", "package", "sweep", "bake", "promotion-bake"];
 /// The state machines.
 pub const MACHINES: [&str; 7] =
     ["deploy", "teardown", "promote-image", "promote", "release", "bake-image", "build-image"];
@@ -63,6 +64,7 @@ pub fn substitutions() -> Vec<(&'static str, String)> {
         ("VerifyFunction", "verify"),
         ("ImageFunction", "image"),
         ("PackageFunction", "package"),
+        ("SweepFunction", "sweep"),
         ("BakeFunction", "bake"),
         ("DeliveryBakeFunction", "bake"),
         ("PromotionBakeFunction", "promotion-bake"),

@@ -111,6 +111,7 @@ fn scenarios() -> Vec<Scenario> {
         of("teardown", "asks-and-deletes", &[("stack plan_teardown", &[next("approve"), next("delete")])]),
         of("teardown", "fails", &[("stack plan_teardown", &[next("delete")]), ("stack delete", &[failed()])]),
         of("promote-image", "copies", &[]),
+        of("promote-image", "cannot-name-the-newest", &[("sweep channels", &[refused()])]),
         of("promote-image", "finds-it", &[("image inspect", &[image("present")])]),
         of("promote-image", "waits-to-begin", &[("image inspect", &[image("wait"), image("wait")])]),
         of(
@@ -168,6 +169,7 @@ fn scenarios() -> Vec<Scenario> {
         ),
         of("build-image", "is-surprised", &[("bake observe_build", &[next("dance")])]),
         of("bake-image", "bakes", &[]),
+        of("bake-image", "cannot-name-the-newest", &[("sweep channels", &[refused(), refused()])]),
         of("bake-image", "finds-it", &[("bake claim", &[claimed("present")])]),
         of("bake-image", "has-no-recipe", &[("package", &[refused()])]),
         of("bake-image", "is-refused", &[("bake claim", &[refused()])]),

@@ -3,7 +3,7 @@
 use crate::bakes::{BakeWorld, RecipePorts};
 use crate::faults::{Driven, Pause, Site};
 use crate::harness::{Harness, Token};
-use crate::images::ImageWorld;
+use crate::images::{Accounts, ImageWorld, NoHeads};
 use crate::stacks::checks::VerifyPorts;
 use crate::stacks::{StackWorld, StruckStacks};
 use crate::workflows::{Work, path};
@@ -54,6 +54,13 @@ impl Harness {
             "image" => Box::pin(async move {
                 let request = serde_json::from_value(payload).map_err(malformed)?;
                 written(lockstep_image::handler::handle(&ImageWorld(self), request).await?)
+            }),
+            "sweep" => Box::pin(async move {
+                let now = self.clock.now();
+                let accounts = Accounts(&self.ec2);
+                written(
+                    lockstep_sweep::handler::serve(&self.sweep, &NoHeads, &accounts, &payload, now).await?,
+                )
             }),
             "package" => Box::pin(async move {
                 let input = serde_json::from_value(payload).map_err(malformed)?;

@@ -41,6 +41,15 @@ pub enum Token {
     Closed,
 }
 
+/// What the sweep function works with; here it only lets parameters follow.
+const SWEEPS_WITH: lockstep_sweep::Names<'_> = lockstep_sweep::Names {
+    table: TABLE,
+    bucket: "artifacts",
+    resume_function: "resume",
+    release: "release",
+    teardown: "teardown",
+};
+
 /// Everything around one run.
 pub struct Harness {
     pub clock: VirtualClock,
@@ -60,6 +69,8 @@ pub struct Harness {
     pub app: App,
     /// The same as nobody strikes it.
     pub calm_app: App,
+    /// The sweep function's world.
+    pub sweep: lockstep_sweep::App,
     pub waits: Waits,
     /// Step Functions, as functions ask it about executions.
     pub holders: Executions,
@@ -151,6 +162,7 @@ impl Harness {
         Self {
             app: App::of(&struck, TABLE, "resume"),
             calm_app: App::of(&calm, TABLE, "resume"),
+            sweep: lockstep_sweep::App::of(&struck, &SWEEPS_WITH),
             waits: Waits::new(&struck, &struck_ledger, "resume"),
             holders: Executions::new(&struck),
             ledger: Ledger::new(&account.aws(), TABLE),

@@ -9,10 +9,10 @@ use crate::faults::Site;
 use crate::harness::Harness;
 use jiff::Timestamp;
 use lockstep_domain::error::Failure;
-use lockstep_domain::ids::{AccountId, AmiId, DeploymentId, ImageName, SnapshotId};
+use lockstep_domain::ids::{AccountId, AmiId, CommitSha, DeploymentId, ImageName, SnapshotId};
 use lockstep_domain::promotion::keys::{Grant, Key};
 use lockstep_domain::promotion::{Ami, Snapshot};
-use lockstep_domain::records::Location;
+use lockstep_domain::records::{Location, Repository};
 use lockstep_domain::version::Version;
 use lockstep_image::world::World;
 use lockstep_platform::ec2::references::References;
@@ -192,6 +192,26 @@ impl Keys for StruckKeys {
             return Ok(());
         }
         self.call("RevokeGrant", Site::Write, async || self.keys.revoke(key, grant).await).await
+    }
+}
+
+/// The accounts as the `sweep` function reaches them; what it does there is struck as a whole, when it is invoked.
+pub struct Accounts<'a>(pub &'a SimEc2);
+
+impl lockstep_sweep::accounts::Accounts for Accounts<'_> {
+    type Account = SimImages;
+
+    async fn at(&self, location: &Location) -> Result<SimImages, Failure> {
+        Ok(self.0.images(location))
+    }
+}
+
+/// Git hosts, which are not asked here.
+pub struct NoHeads;
+
+impl lockstep_sweep::heads::Heads for NoHeads {
+    async fn head(&self, _: &Repository) -> Result<Option<CommitSha>, Failure> {
+        Ok(None)
     }
 }
 

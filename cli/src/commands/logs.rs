@@ -1,6 +1,7 @@
 //! `lockstep logs`: what operating the log stack needs beyond deploying it. It acts in the account of a stage, with the
 //! person's own credentials there: no function may touch what a component holds.
 
+mod keys;
 mod replay;
 
 use super::Global;
@@ -26,6 +27,8 @@ pub struct Arguments {
 enum Command {
     /// Ship logs of load balancers again: what could not be shipped, or any object
     Replay(replay::Arguments),
+    /// Who may send logs to the front door for applications, and how much
+    Keys(keys::Arguments),
 }
 
 /// Carries it out.
@@ -36,6 +39,7 @@ pub async fn run(
 ) -> Result<Report, Failure> {
     match &arguments.command {
         Command::Replay(wanted) => replay::run(wanted, global, surroundings).await,
+        Command::Keys(wanted) => keys::run(wanted, global, surroundings).await,
     }
 }
 

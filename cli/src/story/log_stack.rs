@@ -1,6 +1,7 @@
 //! The log stack, deployed by Lockstep to ci and to production, and logs sent through the function that it deployed:
 //! what `cargo demo --log-stack` shows.
 
+use super::applications::DOOR;
 use super::broker::Broker;
 use super::preparation::created;
 use super::{Story, ensure};
@@ -17,23 +18,27 @@ use std::time::{Duration, Instant};
 const LAYERS: [(&[&str], &str); 3] = [
     (&["elasticsearch", "cache"], "Where logs are stored, and where they wait"),
     (&["broker"], "The entrance"),
-    (&["indexer", "elb-logs"], "From the cache into the store, and from load balancers to the entrance"),
+    (
+        &["indexer", "elb-logs", "log-intake"],
+        "From the cache into the store, and from load balancers and applications to the entrance",
+    ),
 ];
 
 /// The components, in the same order.
-const COMPONENTS: [&str; 5] = ["logs-elasticsearch", "logs-cache", "logs-broker", "logs-indexer", "elb-logs"];
+const COMPONENTS: [&str; 6] =
+    ["logs-elasticsearch", "logs-cache", "logs-broker", "logs-indexer", SHIPPER, DOOR];
 
 /// The component that ships the logs of load balancers.
 const SHIPPER: &str = "elb-logs";
 
 /// The stages with the account of each.
-const STAGES: [(&str, &str); 2] = [("ci", "development"), ("production", "production")];
+pub(super) const STAGES: [(&str, &str); 2] = [("ci", "development"), ("production", "production")];
 
 /// How long a log may take from the bucket to the broker.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long to wait between two looks.
-const PAUSE: Duration = Duration::from_millis(50);
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// More than one object of the quarantine has, in bytes.
 const QUARANTINED_BYTES_MAX: usize = 16 << 20;
@@ -53,7 +58,8 @@ impl Brokers {
         Ok(Self { ci: Broker::listen().await?, production: Broker::listen().await? })
     }
 
-    fn of(&self, stage: &str) -> &Broker {
+    /// Who takes the logs of a stage.
+    pub(super) fn of(&self, stage: &str) -> &Broker {
         if stage == "production" { &self.production } else { &self.ci }
     }
 }
@@ -79,7 +85,7 @@ impl Story {
         self.chapter("a cloud with three accounts, and Lockstep in it", Story::cloud).await?;
         let organisation = "an organisation: stages, parameters, two base images, a repository";
         self.chapter(organisation, Story::log_organisation).await?;
-        let to_ci = "1. five components to ci, those that others build on first";
+        let to_ci = "1. six components to ci, those that others build on first";
         self.chapter(to_ci, async |story: &mut Self| story.layers_to_ci(&brokers).await).await?;
         self.chapter("2. to production, in the other account", Story::layers_to_production).await?;
         let logs = "3. load balancers write their logs";
@@ -91,6 +97,8 @@ impl Story {
         .await?;
         let again = "4. what was shipped is shipped again, and doubles nothing";
         self.chapter(again, async |story: &mut Self| story.replay(&brokers, &shipped).await).await?;
+        let posted = "5. desktop applications post their logs";
+        self.chapter(posted, async |story: &mut Self| story.applications(&brokers).await).await?;
         self.say("");
         self.say("== which version is where");
         self.type_in(&["status"], Exit::Done).await?;
@@ -123,8 +131,8 @@ impl Story {
                 // This organisation has no stage of that name.
                 repository.remove("broker/parameters/staging.toml")?;
             }
-            if folders.contains(&SHIPPER) {
-                self.send_to(brokers)?;
+            for sender in [SHIPPER, DOOR].into_iter().filter(|sender| folders.contains(sender)) {
+                self.send_to(sender, brokers)?;
             }
             repository.commit(message).await?;
             self.type_in(&["push", "logs"], Exit::Done).await?;
@@ -137,13 +145,13 @@ impl Story {
     }
 
     /// No instance runs here: what ships is told to send to the brokers of the story.
-    fn send_to(&self, brokers: &Brokers) -> Result<(), Failure> {
-        self.say(
-            "(no instance runs on this machine: elb-logs sends to a Beats listener of this demo instead)",
-        );
+    fn send_to(&self, sender: &str, brokers: &Brokers) -> Result<(), Failure> {
+        self.say(&format!(
+            "(no instance runs on this machine: {sender} sends to a Beats listener of this demo instead)"
+        ));
         let repository = self.repository();
         for stage in ["test", "ci", "production"] {
-            let file = format!("{SHIPPER}/parameters/{stage}.toml");
+            let file = format!("{sender}/parameters/{stage}.toml");
             let port = brokers.of(stage).port();
             let own = repository.read(&file).unwrap_or_default();
             repository.write(&file, &format!("{own}BrokerHost = \"127.0.0.1\"\nBrokerPort = {port}\n"))?;
@@ -245,25 +253,33 @@ impl Story {
         }
     }
 
-    /// What the function of each account runs is the zip that the release was pinned to.
+    /// What the functions of each account run is the zip that the release was pinned to.
     async fn the_same_code_runs_in_both(&self) -> Result<(), Failure> {
-        let mut running = Vec::new();
-        for (stage, alias) in STAGES {
-            let stack = format!("{stage}-{SHIPPER}");
-            let parameters = self.stacks(alias)?.parameters(&stack).await?;
-            let key = parameters.get("CodeKey").cloned().unwrap_or_default();
-            let pinned: FunctionCode = key.parse().map_err(at(&stack))?;
-            let function = self.output_of(alias, &stack, "FunctionName").await?;
-            let runs = control_plane::code_sha256(&self.session()?.operator(alias)?, &function).await?;
-            let runs = runs.unwrap_or_default();
-            ensure(
-                runs == code_sha256(&pinned.digest),
-                format!("{function} runs the code that was pinned: {key}"),
-            )?;
-            self.say(&format!("(CodeSha256 of {function} in {alias}: {runs})"));
-            running.push(runs);
+        for component in [SHIPPER, DOOR] {
+            let mut running = Vec::new();
+            for (stage, alias) in STAGES {
+                running.push(self.code_of(component, stage, alias).await?);
+            }
+            ensure(running[0] == running[1], format!("ci and production run the same code of {component}"))?;
         }
-        ensure(running[0] == running[1], "ci and production run the same code")
+        Ok(())
+    }
+
+    /// The digest of the code that the function of a component runs.
+    async fn code_of(&self, component: &str, stage: &str, alias: &str) -> Result<String, Failure> {
+        let stack = format!("{stage}-{component}");
+        let parameters = self.stacks(alias)?.parameters(&stack).await?;
+        let key = parameters.get("CodeKey").cloned().unwrap_or_default();
+        let pinned: FunctionCode = key.parse().map_err(at(&stack))?;
+        let function = self.output_of(alias, &stack, "FunctionName").await?;
+        let runs = control_plane::code_sha256(&self.session()?.operator(alias)?, &function).await?;
+        let runs = runs.unwrap_or_default();
+        ensure(
+            runs == code_sha256(&pinned.digest),
+            format!("{function} runs the code that was pinned: {key}"),
+        )?;
+        self.say(&format!("(CodeSha256 of {function} in {alias}: {runs})"));
+        Ok(runs)
     }
 
     /// Writes a log where a load balancer would; answers its bucket and key.
@@ -288,7 +304,7 @@ impl Story {
         Ok((bucket, key))
     }
 
-    async fn output_of(&self, alias: &str, stack: &str, output: &str) -> Result<String, Failure> {
+    pub(super) async fn output_of(&self, alias: &str, stack: &str, output: &str) -> Result<String, Failure> {
         let found = self.stacks(alias)?.find(stack).await?;
         let value = found.and_then(|stack| stack.outputs.get(output).cloned());
         value.ok_or_else(|| Failure::new(format!("the stack {stack} has no output {output}")))
@@ -301,7 +317,7 @@ async fn arrived(broker: &Broker, key: &str, wanted: u64) -> (u64, u64) {
 }
 
 /// What `look` sees once it is `enough`, or the time is over.
-async fn until<T: Copy>(look: impl Fn() -> T, enough: impl Fn(T) -> bool) -> T {
+pub(super) async fn until<T: Copy>(look: impl Fn() -> T, enough: impl Fn(T) -> bool) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let seen = look();

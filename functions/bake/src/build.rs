@@ -26,8 +26,8 @@ use std::collections::BTreeMap;
 
 /// Serves `begin_build`.
 pub async fn begin<W: World>(world: &W, execution: &str, input: &BuildImage) -> Result<Begun, Failure> {
-    let stage = load::stage(world, &input.stage).await?;
-    let location = load::location(&stage);
+    let stage = world.records().stage(&input.stage).await?;
+    let location = stage.location();
     let version = load::version(world, &input.image, &input.version).await?.record;
     let id = build_id(&input.image, &input.version, &location);
     let begun = |next| Ok(Begun { build: id.clone(), next });

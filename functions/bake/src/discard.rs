@@ -94,7 +94,7 @@ pub async fn give_up<W: World>(
     if given_up != found.record {
         world.records().replace(&found, given_up.clone()).await?;
     }
-    let stages = load::stages(world).await?;
+    let stages = world.records().stages().await?;
     let records: Vec<Image> =
         load::everywhere(world, image, version).await?.into_iter().map(|i| i.record).collect();
     let places = doomed(&given_up, &records, &stages).into_iter();
@@ -119,7 +119,7 @@ pub async fn discard<W: World>(
             other => Err(Failure::bug(format!("{image}@{version} is {other} and is not discarded"))),
         };
     }
-    let location = load::location(&load::stage(world, stage).await?);
+    let location = world.records().stage(stage).await?.location();
     let key = Image::key_of(image, version, &location);
     let record = world.records().get::<Image>(&key).await?;
     let images = world.images(&location, &session(&build_id(image, version, &location))).await?;

@@ -28,7 +28,7 @@ pub async fn claim<W: World>(
     input: &BakeImage,
     recipe: &Recipe,
 ) -> Result<Claimed, Failure> {
-    let stages = load::stages(world).await?;
+    let stages = world.records().stages().await?;
     let versions = versions(world, &input.image).await?;
     let wish = Wish {
         image: &input.image,
@@ -149,7 +149,7 @@ pub async fn spread<W: World>(
     image: &ImageName,
     version: &Version,
 ) -> Result<Spread, Failure> {
-    let stages = load::stages(world).await?;
+    let stages = world.records().stages().await?;
     let record = load::version(world, image, version).await?.record;
     if !record.version.is_pre_release() {
         for gone in bake::abandoned(&record, &stages) {
@@ -187,7 +187,7 @@ pub async fn complete<W: World>(
     if found.record.state == ImageVersionState::Usable {
         return Ok(done);
     }
-    let stages = load::stages(world).await?;
+    let stages = world.records().stages().await?;
     let records: Vec<_> =
         load::everywhere(world, image, version).await?.into_iter().map(|i| i.record).collect();
     // A stage that was removed meanwhile needs nothing.

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::ApplicationName;
-use lockstep_domain::intake::{Application, Bucket, Rate, Refused, Taken, TooLarge, take};
+use lockstep_domain::intake::{Application, Bucket, KeyId, Rate, Refused, Taken, TooLarge, take};
 use lockstep_platform::aws::Aws;
 use lockstep_platform::clock;
 use lockstep_platform::ledger::{Inserted, Ledger};
@@ -11,6 +11,10 @@ use lockstep_platform::remembered::Remembered;
 
 /// How long a record, or its absence, is believed: a key that is revoked lets nobody in after half a minute at most.
 const RECORD_AGE: SignedDuration = SignedDuration::from_secs(30);
+
+/// How long it is believed that there is no such key: one that was given out just now lets its bearer in after two seconds at
+/// most, and whoever makes keys up causes a read in two seconds and no more.
+const IGNORANCE_AGE: SignedDuration = SignedDuration::from_secs(2);
 
 /// How often a bucket is tried that others take from at the same moment.
 const TRIES: u32 = 5;
@@ -26,13 +30,14 @@ impl Applications {
         Self { table: Ledger::new(aws, table), known: Remembered::new(RECORD_AGE) }
     }
 
-    /// The application of that name, if there is one: one read, remembered for a while, which is all that a stranger costs.
-    pub(crate) async fn get(
-        &self,
-        name: &ApplicationName,
-        now: Timestamp,
-    ) -> Result<Option<Application>, Failure> {
-        if let Some(known) = self.known.get(name, now) {
+    /// The application that a key is of, if there is one: one read, remembered for a while, which is all that a stranger costs.
+    pub(crate) async fn of(&self, key: &KeyId, now: Timestamp) -> Result<Option<Application>, Failure> {
+        let name = &key.application;
+        let holds = |known: &Option<Application>| {
+            known.as_ref().is_some_and(|known| known.keys.iter().any(|issued| issued.number == key.number))
+        };
+        let known = self.known.get(name, now).filter(holds);
+        if let Some(known) = known.or_else(|| self.known.younger(name, IGNORANCE_AGE, now)) {
             return Ok(known);
         }
         let found = self.read(name).await?;

@@ -122,9 +122,14 @@ impl Visit<'_> {
         };
         let form = intake::form(&asked)?;
         let key = intake::presented(header("authorization"))?;
-        let application = self.app.applications.get(&key.id.application, self.received_at).await?;
-        intake::admit(application.as_ref(), &key, self.received_at)?;
+        let application = self.app.applications.of(&key.id, self.received_at).await?;
+        let admitted = intake::admit(application.as_ref(), &key, self.received_at);
+        if matches!(admitted, Err(Refused::Unknown)) {
+            return Err(Refused::Unknown.into());
+        }
+        // Whoever has the whole key is who they say, though the key may be over.
         let key = &*self.key.insert(key.id);
+        admitted?;
         let documents = intake::documents(form, asked.body);
         // What cannot be read costs as much as one event, so that it is not free.
         let count =

@@ -23,8 +23,7 @@ pub use event::{
 pub use key::{ApiKey, KeyId, SECRET_BYTES, presented};
 pub use rate::{Bucket, InvalidRate, Rate, Taken, take};
 pub use request::{
-    BODY_BYTES_MAX, EVENTS_MAX, Form, INFLATED_BYTES_MAX, Malformed, Media, PATH, Request, TooLarge,
-    documents, form,
+    BODY_BYTES_MAX, EVENTS_MAX, Form, INFLATED_BYTES_MAX, Malformed, PATH, Request, TooLarge, documents, form,
 };
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub mod intake;
 pub mod intervene;
 pub mod log_delivery;
 pub mod manifest;
+pub mod orphans;
 pub mod packaging;
 pub mod parameters;
 pub mod payloads;

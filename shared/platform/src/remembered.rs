@@ -22,9 +22,14 @@ impl<K: Clone + Eq + Hash, V: Clone> Remembered<K, V> {
 
     /// What was answered to `key`, if that was not too long ago at `now`.
     pub fn get(&self, key: &K, now: Timestamp) -> Option<V> {
+        self.younger(key, self.max_age, now)
+    }
+
+    /// The same, if it was less than `age` ago: for an answer that is worth less than others.
+    pub fn younger(&self, key: &K, age: SignedDuration, now: Timestamp) -> Option<V> {
         let answers = self.answers();
         let (answer, at) = answers.get(key)?;
-        (now.duration_since(*at) < self.max_age).then(|| answer.clone())
+        (now.duration_since(*at) < age.min(self.max_age)).then(|| answer.clone())
     }
 
     /// Remembers what was answered to `key` at `now`.
@@ -57,6 +62,8 @@ mod tests {
         known.put("a", None::<u8>, at(0));
         assert_eq!(known.get(&"a", at(59)), Some(None));
         assert_eq!(known.get(&"a", at(60)), None);
+        let two = SignedDuration::from_secs(2);
+        assert_eq!((known.younger(&"a", two, at(1)), known.younger(&"a", two, at(2))), (Some(None), None));
     }
 
     #[test]

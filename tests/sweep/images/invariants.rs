@@ -6,6 +6,7 @@ use crate::scenarios::Scenario;
 use crate::wire::Written;
 use crate::workflows::deployment_of;
 use lockstep_domain::ids::AmiId;
+use lockstep_domain::images::{Purpose, obstacle};
 use lockstep_domain::promotion::{AmiState, TAG_COMMIT, TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
 use lockstep_domain::records::{
     Deployment, DeploymentKind, DeploymentState, Image, ImageState, ImageVersion, Location, Record as _,
@@ -88,12 +89,35 @@ impl<'a> ImageRemains<'a> {
         broken.extend(self.every_image_and_snapshot_has_its_record());
         broken.extend(self.what_is_recorded_as_usable_is_usable());
         broken.extend(self.nothing_is_removed_that_is_used());
+        broken.extend(self.what_a_parameter_names_may_be_used());
         broken.extend(self.every_promotion_is_closed());
         broken
     }
 
     fn effects_of(&self, call: &'static str) -> impl Iterator<Item = &Effect> {
         self.effects.iter().filter(move |effect| effect.call == call)
+    }
+
+    /// Whoever deploys by other means gets an image that is there and that anybody may use.
+    fn what_a_parameter_names_may_be_used(&self) -> Vec<String> {
+        let may_be_used = |image: &Image| {
+            let of_it = |it: &&ImageVersion| it.name == image.name && it.version == image.version;
+            let version = self.versions.iter().find(of_it);
+            image.is_usable() && version.is_some_and(|it| obstacle(it, Purpose::Pin).is_none())
+        };
+        let mut broken = Vec::new();
+        for location in self.records.iter().map(|image| &image.location).collect::<BTreeSet<_>>() {
+            let usable: BTreeSet<&str> = (self.records.iter())
+                .filter(|image| image.is_at(location) && may_be_used(image))
+                .filter_map(|image| image.ami.as_ref().map(AmiId::as_str))
+                .collect();
+            for (name, ami) in self.harness.ec2.parameters(location) {
+                if !usable.contains(ami.as_str()) {
+                    broken.push(format!("{name} names {ami}, which nobody may use"));
+                }
+            }
+        }
+        broken
     }
 
     /// Invariant 2: each copy has the token of a promotion's attempt, and at most one was made under it.

@@ -16,7 +16,7 @@ use lockstep_platform::testing::{FakeAws, Middleman, TABLE};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Who makes keys.
 pub const ADA: &str = "arn:aws:iam::222222222222:user/ada";
@@ -55,6 +55,15 @@ impl Watched {
             })
         };
         Self { broker: Broker::start(protocol, None, manners.iter().copied(), sink), taken }
+    }
+
+    /// Waits until somebody has connected: the kernel says so to who connects before the broker knows.
+    pub async fn expect_connection(&self) {
+        let began = Instant::now();
+        while self.broker.connections() == 0 {
+            assert!(began.elapsed() < LEFT, "nobody connects");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// What was taken, by id, with how often.

@@ -34,8 +34,8 @@ pub enum Refused {
     /// A body that is neither JSON nor lines of it.
     #[error("the Content-Type must be application/json or application/x-ndjson, in UTF-8")]
     MediaType,
-    /// A body that is compressed in another way than gzip.
-    #[error("the Content-Encoding must be gzip, or none")]
+    /// A body that is compressed in another way than gzip, or as JSON.
+    #[error("the Content-Encoding must be none; or gzip, and then the Content-Type application/x-ndjson")]
     Encoding,
     /// Too much at once.
     #[error(transparent)]

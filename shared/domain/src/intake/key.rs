@@ -1,8 +1,8 @@
 //! API keys: what an application shows, and what is kept of it.
 //!
-//! A key reads `lsk_<application>.<number>_<secret>`. Its beginning selects one record, its secret is 32 random bytes. What is
-//! kept is the SHA-256 of the whole of it: nobody guesses 32 random bytes, so that a hash made slow on purpose, as
-//! passwords need it, would only make every request slow, those of strangers first.
+//! A key reads `lsk_<application>.<number>_<secret>`. Its beginning selects one record, its secret is 32 bytes out of a random
+//! number generator. What is kept is the SHA-256 of the whole of it: nobody guesses those bytes, so that a hash made slow on
+//! purpose, as passwords need it, would only make every request slow, those of strangers first.
 
 use super::Refused;
 use crate::ids::{ApplicationName, Digest, InvalidId};

@@ -46,8 +46,8 @@ fn gzip(text: &[u8]) -> String {
     STANDARD.encode(encoder.finish().unwrap())
 }
 
-const JSON: Form = Form { media: Media::Json, gzip: false };
-const NDJSON: Form = Form { media: Media::Ndjson, gzip: false };
+const JSON: Form = Form::Json;
+const NDJSON: Form = Form::Ndjson;
 
 fn labels() -> Labels {
     Labels {

@@ -1,4 +1,5 @@
 use super::{Key, Record};
+use crate::orphans::Seen;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,10 @@ pub struct SweepReport {
     /// Parameters that name the newest images and said something else.
     #[serde(default)]
     pub parameters: Vec<String>,
+    /// Images and snapshots that carry our tags and stand in no record, each with what keeps it from being removed. The
+    /// next sweep reads here since when they are seen.
+    #[serde(default)]
+    pub orphans: Vec<Seen>,
     /// What is left for a person.
     #[serde(default)]
     pub left: Vec<Leftover>,
@@ -69,6 +74,7 @@ impl SweepReport {
             abandoned: Vec::new(),
             retired: Vec::new(),
             parameters: Vec::new(),
+            orphans: Vec::new(),
             left: Vec::new(),
         }
     }
@@ -92,6 +98,7 @@ impl SweepReport {
         ] {
             list.truncate(Self::LINES);
         }
+        self.orphans.truncate(Self::LINES);
         self.left.truncate(Self::LINES);
         self
     }

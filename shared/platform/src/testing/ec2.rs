@@ -7,6 +7,8 @@
 //! newly shared, may take a moment to be seen. The end of a copy is told to EventBridge. `tests/conformance` holds it
 //! against the adapter on an emulator.
 
+#[cfg(feature = "ssm")]
+mod channels;
 mod copies;
 mod keeping;
 #[cfg(feature = "kms")]
@@ -87,6 +89,7 @@ struct Inner {
     images: Shelf<Image>,
     snapshots: Shelf<Stored>,
     keys: BTreeMap<String, Key>,
+    parameters: BTreeMap<Location, BTreeMap<String, String>>,
     aliases: BTreeMap<(Location, String), String>,
     tokens: BTreeMap<(Location, String), (NewCopy, AmiId)>,
     failing: BTreeMap<AccountId, (u32, String)>,
@@ -113,6 +116,7 @@ impl SimEc2 {
             images: Shelf::default(),
             snapshots: Shelf::default(),
             keys: BTreeMap::new(),
+            parameters: BTreeMap::new(),
             aliases: BTreeMap::new(),
             tokens: BTreeMap::new(),
             failing: BTreeMap::new(),
@@ -135,6 +139,17 @@ impl SimEc2 {
     /// The port, as one account in one region.
     pub fn images(&self, location: &Location) -> SimImages {
         SimImages::new(self.clone(), location.clone())
+    }
+
+    /// The parameters that name images, as they are at `location`.
+    pub fn parameters(&self, location: &Location) -> BTreeMap<String, String> {
+        self.0.borrow().parameters.get(location).cloned().unwrap_or_default()
+    }
+
+    /// Somebody writes something into a parameter.
+    pub fn write_parameter(&self, location: &Location, name: &str, value: &str) {
+        let mut inner = self.0.borrow_mut();
+        inner.parameters.entry(location.clone()).or_default().insert(name.to_owned(), value.to_owned());
     }
 
     /// The port of KMS, as one account in one region.
@@ -190,6 +205,7 @@ impl SimEc2 {
             since: now,
             ends: None,
             is_protected: false,
+            is_deprecated: false,
             references: BTreeSet::new(),
         };
         let stored = Stored {
@@ -197,6 +213,7 @@ impl SimEc2 {
             location: location.clone(),
             shared_with: BTreeMap::new(),
             tags: BTreeMap::new(),
+            since: now,
         };
         inner.images.put(id.as_str(), image, now);
         inner.snapshots.put(snapshot.as_str(), stored, now);

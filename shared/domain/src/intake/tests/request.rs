@@ -13,12 +13,13 @@ fn a_request_has_one_address_one_method_and_a_form_that_is_understood() {
         (Request { method: "post", ..good }, Err(Refused::Method)),
         (with(Some("Application/JSON; Charset=\"UTF-8\""), Some(" ")), Ok(JSON)),
         (with(Some("application/x-ndjson"), Some("identity")), Ok(NDJSON)),
-        (with(Some("application/json"), Some("GZIP")), Ok(Form { gzip: true, ..JSON })),
+        (with(Some("application/x-ndjson"), Some("GZIP")), Ok(Form::NdjsonGzip)),
+        (with(Some("application/json"), Some("gzip")), Err(Refused::Encoding)),
         (with(Some("application/json; charset=utf-16"), None), Err(Refused::MediaType)),
         (with(Some("text/plain"), None), Err(Refused::MediaType)),
         (with(None, None), Err(Refused::MediaType)),
-        (with(Some("application/json"), Some("gzip, gzip")), Err(Refused::Encoding)),
-        (with(Some("application/json"), Some("br")), Err(Refused::Encoding)),
+        (with(Some("application/x-ndjson"), Some("gzip, gzip")), Err(Refused::Encoding)),
+        (with(Some("application/x-ndjson"), Some("br")), Err(Refused::Encoding)),
     ] {
         assert_eq!(form(&request), expected, "{request:?}");
     }
@@ -35,7 +36,7 @@ fn a_body_is_capped_before_it_is_decoded_and_again_before_it_is_inflated_beyond(
     // A thousand times smaller than what it becomes.
     let bomb = gzip(&vec![b' '; INFLATED_BYTES_MAX + 1]);
     assert!(bomb.len() < INFLATED_BYTES_MAX / 100);
-    let form = Form { gzip: true, ..JSON };
+    let form = Form::NdjsonGzip;
     assert_eq!(documents(form, coded(&bomb)), Err(Refused::TooLarge(TooLarge::Inflated)));
     let fits = gzip(&[&b"{}"[..], &vec![b' '; INFLATED_BYTES_MAX - 2]].concat());
     assert_eq!(documents(form, coded(&fits)), Ok(vec![json!({})]));
@@ -54,7 +55,7 @@ fn a_body_is_an_event_an_array_of_events_or_an_event_a_line() {
             .map(|text| STANDARD.decode(gzip(text.as_bytes())).unwrap())
             .concat(),
     );
-    assert_eq!(documents(Form { gzip: true, ..NDJSON }, Body { text: &members, base64: true }), both);
+    assert_eq!(documents(Form::NdjsonGzip, Body { text: &members, base64: true }), both);
 }
 
 #[test]
@@ -70,7 +71,7 @@ fn what_is_no_event_is_refused_with_where_it_is_wrong() {
         (JSON, "{} {}", malformed(Malformed::Json { line: 1, column: 4 })),
         (JSON, "{\"a\": \"\\ud800\"}", malformed(Malformed::Json { line: 1, column: 14 })),
         (NDJSON, "{}\n{}\n{\"a\"", malformed(Malformed::Json { line: 3, column: 4 })),
-        (Form { gzip: true, ..JSON }, "{}", malformed(Malformed::Gzip)),
+        (Form::NdjsonGzip, "{}", malformed(Malformed::Gzip)),
     ] {
         assert_eq!(documents(form, text(body)), expected, "{body}");
     }
