@@ -97,8 +97,7 @@ impl Catalogue {
         let mut runs = Vec::new();
         for environment in &self.environments {
             let stage = self.stages.get(&environment.stage);
-            let location =
-                stage.map(|stage| Location { account: stage.account.clone(), region: stage.region.clone() });
+            let location = stage.map(|stage| stage.location());
             for (deployed, now) in [(&environment.deployed, true), (&environment.previous, false)] {
                 if let Some(deployed) = deployed.as_ref().filter(|deployed| is_pinned(environment, deployed))
                 {

@@ -8,9 +8,10 @@ use crate::failure::{Failure, at};
 use crate::local::Session;
 use crate::surroundings::Surroundings;
 use aws_config::{BehaviorVersion, Region};
+use lockstep_domain::stages::Stage;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::http;
-use lockstep_platform::operator::{AccessKey, connect};
+use lockstep_platform::operator::{AccessKey, connect, control_plane};
 use lockstep_platform::secrets::Secret;
 
 /// An account, and how it was chosen.
@@ -42,6 +43,36 @@ impl Connection {
                 Ok(Self { aws, local: Some(session) })
             }
         }
+    }
+
+    /// The account and region of a stage, with the person's own credentials there: those of `profile`, or of the local
+    /// cloud. Credentials of another account are refused.
+    pub async fn of_stage(
+        &self,
+        stage: &Stage,
+        profile: Option<&str>,
+        global: &Global,
+    ) -> Result<Aws, Failure> {
+        let aws = match (profile, &self.local) {
+            (Some(profile), _) => {
+                let region = Some(stage.region.to_string());
+                by_profile(Some(profile), &Global { region, ..global.clone() }).await?
+            }
+            (None, Some(session)) => {
+                session.operator_in(&session.alias_of(&stage.account)?, &stage.region)?
+            }
+            (None, None) => {
+                let what = format!("{} is in account {}", stage.name, stage.account);
+                return Err(Failure::usage(what).next("name a profile of it with --target-profile"));
+            }
+        };
+        let (account, _) = control_plane::identity(&aws).await?;
+        if account == stage.account {
+            return Ok(aws);
+        }
+        let place =
+            format!("{} is in account {}, and these credentials are of {account}", stage.name, stage.account);
+        Err(Failure::usage(place).next("name a profile of the stage's account with --target-profile"))
     }
 
     /// The account of another profile, for what is done in a target account.

@@ -16,7 +16,7 @@ pub const NAMES: [&str; 9] =
     ["webhook", "package", "ledger", "resume", "sweep", "stack", "image", "bake", "verify"];
 
 /// The functions that components use by `${functions.<name>}`; the control plane itself runs none of them.
-pub const SHIPPED: [&str; 1] = ["elb-logs"];
+pub const SHIPPED: [&str; 2] = ["elb-logs", "log-intake"];
 
 /// Every function that is built and uploaded.
 fn all() -> impl Iterator<Item = &'static str> {

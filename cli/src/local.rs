@@ -2,6 +2,7 @@
 
 use crate::failure::{Failure, at};
 use crate::surroundings::Surroundings;
+use lockstep_domain::ids::{AccountId, Region};
 use lockstep_local::session::{self, Status};
 use lockstep_local::{ROOT_SECRET, default_state_dir};
 use lockstep_platform::aws::Aws;
@@ -90,22 +91,38 @@ impl Session {
 
     /// The account `alias` as the person at the keyboard.
     pub fn operator(&self, alias: &str) -> Result<Aws, Failure> {
+        let region = self.region.parse().map_err(at("the local cloud's region"))?;
+        self.operator_in(alias, &region)
+    }
+
+    /// The same in any region of the account.
+    pub fn operator_in(&self, alias: &str, region: &Region) -> Result<Aws, Failure> {
         self.account(alias)?;
         let kept = self.kept(alias).ok_or_else(|| {
             Failure::new(format!("the account {alias} of the local cloud is not set up"))
                 .next("let it finish: lockstep local up")
         })?;
-        self.connect(AccessKey {
+        let key = AccessKey {
             id: kept.access_key_id,
             secret: Secret::new(kept.secret_access_key),
             session_token: None,
-        })
+        };
+        Ok(connect(region, Some(&self.endpoint), &key)?)
     }
 
     /// The account `alias` as its root: for installing, and for nothing after it.
     pub fn root(&self, alias: &str) -> Result<Aws, Failure> {
         let id = self.account(alias)?.to_owned();
-        self.connect(AccessKey { id, secret: Secret::new(ROOT_SECRET), session_token: None })
+        let key = AccessKey { id, secret: Secret::new(ROOT_SECRET), session_token: None };
+        let region = self.region.parse().map_err(at("the local cloud's region"))?;
+        Ok(connect(&region, Some(&self.endpoint), &key)?)
+    }
+
+    /// What the account `id` is called.
+    pub fn alias_of(&self, id: &AccountId) -> Result<String, Failure> {
+        let account = self.accounts.iter().find(|account| account.id == id.as_str());
+        let account = account.ok_or_else(|| Failure::new(format!("the local cloud has no account {id}")))?;
+        Ok(account.alias)
     }
 
     /// The id of the account `alias`.
@@ -115,10 +132,5 @@ impl Session {
             Failure::usage(format!("the local cloud has no account called {alias}"))
                 .next(format!("name one of {}", known.join(", ")))
         })
-    }
-
-    fn connect(&self, key: AccessKey) -> Result<Aws, Failure> {
-        let region = self.region.parse().map_err(at("the local cloud's region"))?;
-        Ok(connect(&region, Some(&self.endpoint), &key)?)
     }
 }

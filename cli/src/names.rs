@@ -49,6 +49,15 @@ pub struct RunName(String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason(String);
 
+/// `s3://<bucket>/<key>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct S3Uri {
+    /// The bucket's name.
+    pub bucket: String,
+    /// The object's key, as it is.
+    pub key: String,
+}
+
 /// `<parameter>=<value>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Override {
@@ -193,6 +202,20 @@ impl FromStr for Override {
     }
 }
 
+impl FromStr for S3Uri {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path = text.strip_prefix("s3://").and_then(|path| path.split_once('/'));
+        match path {
+            Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => {
+                Ok(Self { bucket: bucket.to_owned(), key: key.to_owned() })
+            }
+            _ => Err("write it as s3://bucket/key".into()),
+        }
+    }
+}
+
 impl DeploymentPrefix {
     /// Whether this could be short for `id`.
     pub fn admits(&self, id: &DeploymentId) -> bool {
@@ -228,6 +251,15 @@ mod tests {
         assert_eq!("github:acme/logs".parse::<RepositoryName>().unwrap().0.as_str(), "github.acme.logs");
         for wrong in ["acme/logs", "github:acme", "gitlab:acme/logs", "github:acme/lo gs", "github:../x"] {
             assert!(wrong.parse::<RepositoryName>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_object_is_named_by_bucket_and_key() {
+        let name: S3Uri = "s3://acme-logs/AWSLogs/a=b/c.log.gz".parse().unwrap();
+        assert_eq!((name.bucket.as_str(), name.key.as_str()), ("acme-logs", "AWSLogs/a=b/c.log.gz"));
+        for wrong in ["acme-logs/a", "s3://acme-logs", "s3://acme-logs/", "s3:///a"] {
+            assert!(wrong.parse::<S3Uri>().is_err(), "{wrong}");
         }
     }
 

@@ -194,7 +194,7 @@ mod tests {
                 "arn:x",
                 "2.1.0".parse().unwrap(),
                 stage.name.clone(),
-                Location { account: stage.account.clone(), region: stage.region.clone() },
+                stage.location(),
                 stage.path(),
                 jiff::Timestamp::UNIX_EPOCH,
             )

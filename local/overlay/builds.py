@@ -1,9 +1,9 @@
 """CodeBuild builds that take a moment and say when they end.
 
 ministack's build has succeeded before StartBuild answers, and no event tells. Here a build is in
-progress for ``delay_ms`` and then succeeds, or ends as a test says; "CodeBuild Build State Change" is
-published at both points. The same idempotency token gives the same build. Nothing is built, but a build
-of the project that bakes images makes the image (``image_builder``).
+progress for ``delay_ms`` and then succeeds, or ends as a test says, or is stopped; "CodeBuild Build State
+Change" is published at both points. The same idempotency token gives the same build, and refuses other
+parameters. Nothing is built, but a build of the project that bakes images makes the image (``image_builder``).
 """
 
 import copy
@@ -12,7 +12,8 @@ import os
 import threading
 import time
 
-from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region, json_response, request_scope
+from ministack.core.responses import AccountRegionScopedDict, error_response_json, get_account_id, get_region
+from ministack.core.responses import json_response, request_scope
 from ministack.services import codebuild
 
 from overlay import events, image_builder
@@ -21,26 +22,36 @@ delay_ms = int(os.environ.get("LOCKSTEP_BUILD_DELAY_MS", "300"))
 """How long a build is in progress, in milliseconds; negative: until ``finish`` is called."""
 
 _CONSOLE = "https://console.aws.amazon.com"
-_start_build = codebuild._start_build
-_by_token = AccountRegionScopedDict()
+# What a build goes through before its commands.
+_BEFORE = ("SUBMITTED", "QUEUED", "PROVISIONING", "DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD")
+_start_build, _stop_build = codebuild._start_build, codebuild._stop_build
+_by_token = AccountRegionScopedDict()  # idempotency token -> (parameters, build id)
 
 
 def install():
-    """Replace StartBuild."""
+    """Replace StartBuild and StopBuild."""
     codebuild._start_build = start
+    codebuild._stop_build = stop
 
 
 def start(data):
     """StartBuild: in progress now, ended later."""
     token = data.get("idempotencyToken")
     if token and token in _by_token:
-        return json_response({"build": copy.deepcopy(codebuild._builds[_by_token[token]])})
+        before, build_id = _by_token[token]
+        if before != data:
+            message = "The idempotency token was used before, with other parameters."
+            return error_response_json("InvalidInputException", message, 400)
+        return json_response({"build": copy.deepcopy(codebuild._builds[build_id])})
     status, headers, body = _start_build(data)
     if status >= 400:
         return status, headers, body
     build = codebuild._builds[json.loads(body)["build"]["id"]]
     build.pop("endTime", None)
     build.update(buildStatus="IN_PROGRESS", currentPhase="SUBMITTED", buildComplete=False)
+    build["phases"] = [{"phaseType": "SUBMITTED", "startTime": build["startTime"]}]
+    # Where a build's artifacts are; the type is the project's.
+    build["artifacts"] = {"location": ""}
     overrides = data.get("environmentVariablesOverride")
     if overrides:
         build["environment"] = {**build.get("environment", {}), "environmentVariables": overrides}
@@ -49,7 +60,7 @@ def start(data):
         build["source"] = {**build.get("source", {}), **source}
     build["logs"] = {"deepLink": f"{_CONSOLE}/codesuite/codebuild/projects/{build['projectName']}/build/{build['id']}"}
     if token:
-        _by_token[token] = build["id"]
+        _by_token[token] = (data, build["id"])
     _announce(build)
     if delay_ms >= 0:
         arguments = (get_account_id(), get_region(), build["id"])
@@ -57,6 +68,15 @@ def start(data):
         timer.daemon = True
         timer.start()
     return json_response({"build": copy.deepcopy(build)})
+
+
+def stop(data):
+    """StopBuild: what is in progress is stopped, and says so; what has ended stays as it ended."""
+    build_id = data.get("id", "")
+    if build_id not in codebuild._builds:
+        return _stop_build(data)
+    finish(get_account_id(), get_region(), build_id, "STOPPED")
+    return json_response({"build": copy.deepcopy(codebuild._builds[build_id])})
 
 
 def finish(account, region, build_id, status=None):
@@ -74,12 +94,21 @@ def finish(account, region, build_id, status=None):
         if status == "SUCCEEDED" and build["projectName"] == image_builder.PROJECT:
             message = image_builder.run(build, billing_product)
             status = "FAILED" if message else "SUCCEEDED"
-        if status != "SUCCEEDED":
-            context = {"statusCode": "COMMAND_EXECUTION_ERROR", "message": message}
-            build["phases"] = [{"phaseType": "BUILD", "phaseStatus": "FAILED", "contexts": [context]}]
-        build.update(buildStatus=status, currentPhase="COMPLETED", buildComplete=True, endTime=int(time.time()))
+        now = int(time.time())
+        build["phases"] = _phases(build["startTime"], now, status, message)
+        build.update(buildStatus=status, currentPhase="COMPLETED", buildComplete=True, endTime=now)
         _announce(build)
         return True
+
+
+def _phases(begun, ended, status, message):
+    """What a build went through: its commands run in BUILD, and there it fails."""
+    times = {"startTime": begun, "endTime": ended}
+    phases = [{"phaseType": one, "phaseStatus": "SUCCEEDED", **times} for one in _BEFORE]
+    build = {"phaseType": "BUILD", "phaseStatus": status, **times}
+    if status != "SUCCEEDED":
+        build["contexts"] = [{"statusCode": "COMMAND_EXECUTION_ERROR", "message": message}]
+    return [*phases, build, {"phaseType": "COMPLETED", "startTime": ended}]
 
 
 def _announce(build):

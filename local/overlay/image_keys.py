@@ -26,8 +26,9 @@ def install():
 
 
 def key_metadata(record):
-    """DescribeKey's metadata, with ``KeyManager: AWS`` for the keys made here."""
+    """DescribeKey's metadata, with the account, and with ``KeyManager: AWS`` for the keys made here."""
     metadata = _key_metadata(record)
+    metadata["AWSAccountId"] = get_account_id()
     metadata["KeyManager"] = record.get("KeyManager", "CUSTOMER")
     return metadata
 

@@ -2,9 +2,10 @@
 
 use crate::accounts::{Accounts, REGION};
 use crate::calls::{CallRecord, EventRecord, Journal};
-use crate::emulator::{Emulator, EmulatorError};
+use crate::emulator::Emulator;
 use crate::faults::Faults;
 use crate::http::{Client, HttpError, NOTHING};
+use crate::virtual_environment::PythonError;
 use axum::http::Method;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
@@ -69,7 +70,7 @@ impl CloudOptions {
 pub enum CloudError {
     /// The emulator could not be installed.
     #[error(transparent)]
-    Emulator(#[from] EmulatorError),
+    Emulator(#[from] PythonError),
     /// A file or process could not be made.
     #[error("could not {step}: {source}")]
     Os {

@@ -20,14 +20,16 @@ mod http;
 mod overlay;
 pub mod session;
 mod state_dir;
+mod virtual_environment;
 
 pub use accounts::{Account, Accounts, REGION, ROOT_SECRET};
 pub use calls::{CallFilter, CallRecord, EventFilter, EventRecord, Journal, JournalPage};
 pub use cloud::{BuildOutcome, Cloud, CloudError, CloudOptions, Controls, ImageAttributes, ProductCode};
-pub use emulator::{Emulator, EmulatorError};
+pub use emulator::Emulator;
 pub use faults::{
     AwaitedEvent, CallEffect, CallFault, EventEffect, EventFault, FaultId, FaultStatus, Faults,
 };
 pub use git_host::{GitHost, GitHostError, GitHostOptions, Repository};
 pub use http::HttpError;
 pub use state_dir::default_state_dir;
+pub use virtual_environment::{PythonError, VirtualEnvironment};

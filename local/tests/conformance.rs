@@ -2,10 +2,24 @@
 
 mod support;
 
+use lockstep_local::{Cloud, VirtualEnvironment};
+use std::path::Path;
+
+/// What only the comparison with moto needs.
+const MOTO: VirtualEnvironment<'_> = VirtualEnvironment {
+    folder: "moto-venv",
+    requirements: include_str!("../overlay/tests/requirements.txt"),
+    content: "moto (about 130 MB, once)",
+};
+
 async fn the_suite_passes(part: &str) {
     let cloud = support::cloud().await;
+    the_suite_passes_with(&cloud, &support::emulator_python(), part);
+}
+
+fn the_suite_passes_with(cloud: &Cloud, python: &Path, part: &str) {
     let module = format!("overlay.tests.test_{part}");
-    let output = tokio::task::block_in_place(|| support::python(&cloud, &["-m", "unittest", &module]));
+    let output = tokio::task::block_in_place(|| support::run(python, cloud, &["-m", "unittest", &module]));
     let printed = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{printed}\nthe emulator's log: {}", cloud.log().display());
     assert!(!printed.contains("Ran 0 tests"), "{printed}");
@@ -18,7 +32,7 @@ fn every_part_of_the_suite_is_run() {
     for entry in std::fs::read_dir(folder).expect("the suite") {
         let name = entry.expect("an entry").file_name().into_string().expect("a plain name");
         if let Some(part) = name.strip_prefix("test_").and_then(|name| name.strip_suffix(".py")) {
-            assert!(this.contains(&format!("the_suite_passes(\"{part}\")")), "nothing runs {name}");
+            assert!(this.contains(&format!("\"{part}\")")), "nothing runs {name}");
         }
     }
 }
@@ -34,8 +48,27 @@ async fn images_and_snapshots_cross_accounts_under_the_rules_of_aws() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn builds_make_images_fail_and_stop_as_codebuild_says() {
+    the_suite_passes("image_builder").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn images_are_told_of_as_the_emulator_itself_tells_of_them() {
     the_suite_passes("second_opinion").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_keys_and_parameters_are_told_of_as_moto_tells_of_them() {
+    let cloud = support::cloud().await;
+    let python = MOTO.install(&support::state_dir(), |step| eprintln!("{step}")).await.expect("moto");
+    the_suite_passes_with(&cloud, &python, "moto");
+}
+
+#[test]
+fn moto_is_pinned_with_the_hash_of_every_file_and_names_no_host() {
+    assert!(!MOTO.requirements.contains("://") && !MOTO.requirements.contains("--index"));
+    let mut pins = MOTO.requirements.lines().filter(|line| line.contains("==")).peekable();
+    assert!(pins.peek().is_some() && pins.all(|line| line.ends_with('\\')), "a pin without a hash");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,7 +41,9 @@ async fn gone(group: u32) {
 
 async fn cloud_with_a_worker() -> Cloud {
     let cloud = support::cloud().await;
-    let output = tokio::task::block_in_place(|| support::python(&cloud, &["-c", START_A_WORKER]));
+    let output = tokio::task::block_in_place(|| {
+        support::run(&support::emulator_python(), &cloud, &["-c", START_A_WORKER])
+    });
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     cloud
 }
@@ -79,7 +81,7 @@ async fn the_overlay_refuses_another_release_of_the_emulator() {
     let cloud = support::cloud().await;
     let script =
         "import overlay; overlay.PINNED_VERSION = '0.0.1'; from overlay import start; start.check_version()";
-    let output = support::python(&cloud, &["-c", script]);
+    let output = support::run(&support::emulator_python(), &cloud, &["-c", script]);
     let printed = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     assert!(

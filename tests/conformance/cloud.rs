@@ -24,9 +24,11 @@ pub const ACCOUNT: &str = "111111111111";
 /// The region.
 pub const REGION: &str = "eu-west-1";
 /// The functions that state machines invoke.
-pub const FUNCTIONS: [&str; 5] = ["ledger", "stack", "verify", "image", "package"];
+pub const FUNCTIONS: [&str; 8] =
+    ["ledger", "stack", "verify", "image", "package", "sweep", "bake", "promotion-bake"];
 /// The state machines.
-pub const MACHINES: [&str; 5] = ["deploy", "teardown", "promote-image", "promote", "release"];
+pub const MACHINES: [&str; 7] =
+    ["deploy", "teardown", "promote-image", "promote", "release", "bake-image", "build-image"];
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -62,8 +64,18 @@ pub fn substitutions() -> Vec<(&'static str, String)> {
         ("VerifyFunction", "verify"),
         ("ImageFunction", "image"),
         ("PackageFunction", "package"),
+        ("SweepFunction", "sweep"),
+        ("BakeFunction", "bake"),
+        ("DeliveryBakeFunction", "bake"),
+        ("PromotionBakeFunction", "promotion-bake"),
     ];
-    let machines = [("DeployStateMachine", "deploy"), ("PromoteImageStateMachine", "promote-image")];
+    let machines = [
+        ("DeployStateMachine", "deploy"),
+        ("PromoteImageStateMachine", "promote-image"),
+        ("BakeImageStateMachine", "bake-image"),
+        ("DeliveryBuildStateMachine", "build-image"),
+        ("PromotionBuildStateMachine", "build-image"),
+    ];
     let mut all: Vec<_> = functions.map(|(placeholder, name)| (placeholder, function(name))).into();
     all.extend(machines.map(|(placeholder, name)| (placeholder, machine(name))));
     all.push(("Path", "delivery".to_owned()));
@@ -179,7 +191,8 @@ fn account(endpoint: &str, id: &str) -> Aws {
     Aws::at(REGION, endpoint, credentials).expect("an account")
 }
 
-async fn apply(installer: &Installer, name: &str, template: &Value) {
+/// Brings a stack to a template.
+pub async fn apply(installer: &Installer, name: &str, template: &Value) {
     let wanted = Wanted {
         name: name.to_owned(),
         template: TemplateSource::Body(template.to_string()),
@@ -202,7 +215,8 @@ fn template(bucket: &str, answers: &str) -> Value {
     }}});
     let role = json!({"Fn::GetAtt": ["Role", "Arn"]});
     for name in FUNCTIONS {
-        resources[name] = json!({"Type": "AWS::Lambda::Function", "Properties": {
+        let id: String = name.split('-').collect();
+        resources[id] = json!({"Type": "AWS::Lambda::Function", "Properties": {
             "FunctionName": format!("conformance-{name}"), "Runtime": "provided.al2023", "Handler": "bootstrap",
             "Role": role, "Timeout": 20, "Code": {"S3Bucket": bucket, "S3Key": "code.zip"},
             "Environment": {"Variables": {"ANSWERS": format!("{answers}/{name}")}},

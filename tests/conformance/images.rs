@@ -210,7 +210,7 @@ async fn keeps_its_promises(place: &impl Place) {
     for gone in [&available, &failed] {
         let snapshot = gone.snapshots().pop_first().expect("a snapshot");
         let in_use = other.delete_snapshot(&snapshot).await.expect_err("it is in use");
-        assert_eq!(in_use.kind, FailureKind::Rejected);
+        assert_eq!(in_use.kind, FailureKind::Transient);
         for _ in 0..2 {
             other.deregister(&gone.id).await.expect("it goes");
             other.delete_snapshot(&snapshot).await.expect("it goes");

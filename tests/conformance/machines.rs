@@ -30,6 +30,47 @@ fn image(step: &str) -> Said {
     Answer(json!({"promotion": ID, "next": step}))
 }
 
+/// The image is not to be copied.
+fn stays() -> Said {
+    Error("ImageStays", "it is licensed")
+}
+
+/// Somebody else is at it.
+fn busy() -> Said {
+    Error("EnvironmentBusy", "another execution bakes it")
+}
+
+/// The recipe has this version; it goes on so.
+fn claimed(step: &str) -> Said {
+    Answer(json!({"version": "2.1.38", "next": step, "stage": "test", "execution": "never"}))
+}
+
+/// The build goes on so.
+fn begun(step: &str) -> Said {
+    Answer(json!({"build": ID, "next": step}))
+}
+
+/// The version must come to an account of the delivery path, by executions of these names.
+fn delivered(promotion: &str, build: &str) -> Said {
+    let place = json!({"stage": "staging", "path": "delivery", "promotion": promotion, "build": build});
+    Answer(json!({ "places": [place] }))
+}
+
+/// It is to be removed from an account of the delivery path.
+fn given_up_in_delivery() -> Said {
+    Answer(json!({"places": [{"stage": "test", "path": "delivery"}]}))
+}
+
+/// A recipe of the push was changed, and is baked first, by an execution of this name.
+fn changed_recipe(execution: &str) -> Said {
+    Answer(json!({"components": [], "recipes": [{"image": "logstash", "execution": execution}]}))
+}
+
+/// A recipe, as `package` answers it.
+fn recipe() -> Said {
+    Answer(json!({"folder": "images/logstash", "of": "2.1", "artifact": "recipes/logstash/1.zip"}))
+}
+
 fn failed() -> Said {
     Error("StackFailed", "the queue exists")
 }
@@ -70,6 +111,7 @@ fn scenarios() -> Vec<Scenario> {
         of("teardown", "asks-and-deletes", &[("stack plan_teardown", &[next("approve"), next("delete")])]),
         of("teardown", "fails", &[("stack plan_teardown", &[next("delete")]), ("stack delete", &[failed()])]),
         of("promote-image", "copies", &[]),
+        of("promote-image", "cannot-name-the-newest", &[("sweep channels", &[refused()])]),
         of("promote-image", "finds-it", &[("image inspect", &[image("present")])]),
         of("promote-image", "waits-to-begin", &[("image inspect", &[image("wait"), image("wait")])]),
         of(
@@ -106,6 +148,85 @@ fn scenarios() -> Vec<Scenario> {
         of("promote", "is-refused", &[("ledger gate", &[refused()])]),
         of("promote", "brings-a-release-that-fails", &[("stack plan", &[failed()])]),
         of("release", "reaches-ci", &[]),
+        of("release", "bakes-first", &[("package", &[changed_recipe("baked"), recipe()])]),
+        of(
+            "release",
+            "cannot-bake",
+            &[("package", &[changed_recipe("unbaked"), recipe()]), ("bake claim", &[refused()])],
+        ),
+        of("build-image", "builds", &[]),
+        of("build-image", "finds-it", &[("bake begin_build", &[begun("present")])]),
+        of("build-image", "waits-for-another", &[("bake begin_build", &[busy(), busy()])]),
+        of("build-image", "is-refused", &[("bake begin_build", &[refused()])]),
+        of("build-image", "waits-longer", &[("bake observe_build", &[next("wait"), next("wait")])]),
+        of("build-image", "tries-again", &[("bake build", &[transient(), transient()])]),
+        of("build-image", "fails", &[("bake observe_build", &[failed()])]),
+        of("build-image", "makes-what-is-not-taken", &[("bake register", &[failed()])]),
+        of(
+            "build-image",
+            "fails-and-cannot-say-so",
+            &[("bake build", &[failed()]), ("bake fail_build", &[refused()])],
+        ),
+        of("build-image", "is-surprised", &[("bake observe_build", &[next("dance")])]),
+        of("bake-image", "bakes", &[]),
+        of("bake-image", "cannot-name-the-newest", &[("sweep channels", &[refused(), refused()])]),
+        of("bake-image", "finds-it", &[("bake claim", &[claimed("present")])]),
+        of("bake-image", "has-no-recipe", &[("package", &[refused()])]),
+        of("bake-image", "is-refused", &[("bake claim", &[refused()])]),
+        of("bake-image", "waits-for-another", &[("bake claim", &[busy(), busy()])]),
+        of("bake-image", "goes-nowhere", &[("bake spread", &[Answer(json!({"places": []}))])]),
+        of("bake-image", "cannot-be-built", &[("bake observe_build", &[failed()])]),
+        of("bake-image", "cannot-spread", &[("bake spread", &[refused()])]),
+        of(
+            "bake-image",
+            "is-built-there",
+            &[("image inspect", &[stays()]), ("bake not_copied", &[next("build")])],
+        ),
+        of(
+            "bake-image",
+            "is-built-in-delivery",
+            &[
+                ("bake spread", &[delivered("copied", "built-in-delivery")]),
+                ("image inspect", &[stays()]),
+                ("bake not_copied", &[next("build")]),
+            ],
+        ),
+        of(
+            "bake-image",
+            "cannot-be-built-there",
+            &[
+                ("image inspect", &[stays()]),
+                ("bake not_copied", &[next("build")]),
+                ("bake begin_build", &[begun("build"), refused()]),
+                ("bake complete", &[failed()]),
+            ],
+        ),
+        of("bake-image", "cannot-be-copied", &[("image copy", &[failed()]), ("bake complete", &[failed()])]),
+        of(
+            "bake-image",
+            "cannot-be-removed",
+            &[
+                ("bake complete", &[failed()]),
+                ("bake give_up", &[given_up_in_delivery()]),
+                ("bake discard_version", &[busy(), refused()]),
+            ],
+        ),
+        of("bake-image", "cannot-give-up", &[("bake complete", &[failed()]), ("bake give_up", &[refused()])]),
+        of(
+            "bake-image",
+            "cannot-say-so",
+            &[
+                ("bake complete", &[failed()]),
+                ("promotion-bake discard_version", &[refused()]),
+                ("bake bury", &[refused()]),
+            ],
+        ),
+        of("bake-image", "is-surprised", &[("bake claim", &[claimed("dance")])]),
+        of(
+            "bake-image",
+            "is-surprised-there",
+            &[("image inspect", &[stays()]), ("bake not_copied", &[next("dance")])],
+        ),
         of("release", "is-rejected", &[("package", &[refused()])]),
         of("release", "fails-its-test", &[("verify", &[failed()])]),
         of("release", "fails-in-ci", &[("stack plan", &[next("change_set"), failed()])]),
@@ -116,6 +237,10 @@ fn scenarios() -> Vec<Scenario> {
 fn input(machine: &str) -> Value {
     match machine {
         "deploy" | "teardown" => json!({"component": "logs", "version": "2.1.0", "stage": "ci"}),
+        "bake-image" => json!({
+            "image": "logstash", "repository": "github.acme.images", "ref": "refs/heads/main", "commit": "1".repeat(40),
+        }),
+        "build-image" => json!({"image": "logstash", "version": "2.1.38", "stage": "test"}),
         "promote-image" => json!({"image": "logstash", "version": "2.1.37", "to": "production"}),
         "promote" => json!({"component": "logs", "version": "2.1.0", "to": "production"}),
         _ => json!({"repository": "github.acme.logs", "ref": "refs/heads/main", "commit": "0".repeat(40)}),

@@ -49,7 +49,7 @@ impl Script {
         let key = format!("{function} {}", payload["action"].as_str().unwrap_or_default());
         self.calls.push((key.trim().to_owned(), comparable(payload.clone())));
         let given = self.given.get_mut(key.trim()).and_then(VecDeque::pop_front);
-        given.unwrap_or_else(|| Said::Ok(usual(key.trim(), self.suffix)))
+        given.unwrap_or_else(|| Said::Ok(usual(key.trim(), payload, self.suffix)))
     }
 }
 
@@ -60,6 +60,11 @@ fn comparable(mut payload: Value) -> Value {
             *found = json!("it has one");
         }
     }
+    for place in payload["places"].as_array_mut().into_iter().flatten() {
+        if let Some(cause) = place.get_mut("Cause") {
+            *cause = json!("it has one");
+        }
+    }
     if let Some(results) = payload["results"].as_array_mut() {
         results.iter_mut().filter_map(Value::as_object_mut).for_each(|result| drop(result.remove("cause")));
     }
@@ -67,9 +72,12 @@ fn comparable(mut payload: Value) -> Value {
 }
 
 /// What a function answers when all is well.
-fn usual(key: &str, suffix: usize) -> Value {
+fn usual(key: &str, payload: &Value, suffix: usize) -> Value {
     let failed = json!({"error": "StackFailed", "cause": "the queue exists"});
     match key {
+        "package" if payload.get("image").is_some() => {
+            json!({"folder": "images/logstash", "of": "2.1", "artifact": "recipes/logstash/1.zip"})
+        }
         "package" => json!({"components": [{
             "component": "logs", "outcome": "packaged", "version": "2.1.0", "environment": "logs-2-1-0",
             "pre_release": false, "test_execution": format!("tested-{suffix}"), "problems": [],
@@ -89,6 +97,19 @@ fn usual(key: &str, suffix: usize) -> Value {
         "stack plan_teardown" | "stack destroyed" => json!({"next": "done"}),
         "image inspect" => json!({"promotion": ID, "next": "copy"}),
         "image observe" => json!({"next": "compare"}),
+        "bake claim" => json!({
+            "version": "2.1.38", "next": "build", "stage": "test", "execution": format!("built-{suffix}"),
+        }),
+        "bake begin_build" => json!({"build": ID, "next": "build"}),
+        "bake observe_build" => json!({"next": "register"}),
+        "bake spread" => json!({"places": [{
+            "stage": "production", "path": "promotion", "promotion": format!("brought-{suffix}"),
+            "build": format!("built-there-{suffix}"),
+        }]}),
+        "bake not_copied" => json!({"next": "fail"}),
+        "bake register" | "bake complete" => json!({"image": "logstash", "version": "2.1.38"}),
+        "bake give_up" => json!({"places": [{"stage": "production", "path": "promotion"}]}),
+        "bake fail_build" | "bake bury" => failed,
         "image record" => json!({"image": "logstash", "version": "2.1.37"}),
         _ => json!({}),
     }

@@ -381,7 +381,8 @@ fn rule_arn(stack: &Stack, rule: &Value) -> String {
 
 #[test]
 fn an_open_url_has_both_permissions_and_a_closed_one_has_none() {
-    for stack in stacks() {
+    let door = crate::components::stack("log-intake", "ci", &[]);
+    for stack in stacks().into_iter().chain([door]) {
         let open: BTreeSet<String> = (stack.resources("AWS::Lambda::Url").into_iter())
             .filter(|(_, url)| url["AuthType"] == "NONE")
             .map(|(_, url)| text(&url["TargetFunctionArn"]).rsplit(':').next().unwrap().to_owned())
@@ -492,6 +493,11 @@ fn what_sweeps_lets_nothing_pass_and_removes_what_was_thrown_away_only() {
     assert_eq!(
         sweep.resources_for("states:StartExecution"),
         BTreeSet::from([machine("release"), machine("delivery-teardown")])
+    );
+    let function = |name: &str| format!("arn:aws:lambda:{REGION}:{TOOLING}:function:lockstep-{name}");
+    assert_eq!(
+        sweep.resources_for("lambda:InvokeFunction"),
+        BTreeSet::from([function("resume"), function("promotion-image")])
     );
     let assumed = sweep.resources_for("sts:AssumeRole");
     assert!(!assumed.is_empty() && assumed.iter().all(|role| role.ends_with(":role/lockstep-image-keeper")));

@@ -10,6 +10,7 @@ mod expressions;
 mod failure_modes;
 mod iam;
 mod installed;
+mod intake;
 mod machine;
 mod machines;
 mod operations;

@@ -3,7 +3,7 @@
 //! Each is one that deployers have made. A mistake in a function is planted as what that function would send, believe
 //! or answer if it made it; one in a state machine is planted in its text.
 
-use crate::scenarios::Work;
+use crate::workflows::Work;
 use lockstep_domain::diagnosis::StackEvent;
 use lockstep_domain::error::Failure;
 use lockstep_domain::promotion::Ami;
@@ -68,11 +68,23 @@ pub enum Bug {
     LicenceIgnored,
     /// The use of a key is granted for good.
     GrantKept,
+    /// Each build of an image gets a token of its own.
+    RandomBuildToken,
+    /// A version that is withheld is taken for usable.
+    WithheldIsResolved,
+    /// A version that is withheld is deployed.
+    WithheldIsDeployed,
+    /// A version stays usable though an account could not get it.
+    LackingIsUsable,
+    /// What is given up is removed although something uses it.
+    UsedIsDiscarded,
+    /// What a build left that failed is not looked for.
+    DebrisIgnored,
 }
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Bug; 24] = [
+    pub const ALL: [Bug; 30] = [
         Self::RandomToken,
         Self::EpochInToken,
         Self::NoCondition,
@@ -97,6 +109,12 @@ impl Bug {
         Self::TagLater,
         Self::LicenceIgnored,
         Self::GrantKept,
+        Self::RandomBuildToken,
+        Self::WithheldIsResolved,
+        Self::WithheldIsDeployed,
+        Self::LackingIsUsable,
+        Self::UsedIsDiscarded,
+        Self::DebrisIgnored,
     ];
 
     /// A state machine with the mistake in it.
@@ -118,13 +136,17 @@ impl Bug {
         }
     }
 
-    /// A client token as the mistake makes it.
+    /// The client token of a build as the mistake makes it.
+    pub fn twist_build_token(self, token: &mut String) {
+        if self == Self::RandomBuildToken {
+            *token = client_token(token, "random", next_call());
+        }
+    }
+
+    /// Any other client token as the mistake makes it.
     pub fn twist_token(self, token: &mut String) {
-        thread_local!(static CALLS: Cell<u32> = const { Cell::new(0) });
-        let call = CALLS.get() + 1;
-        CALLS.set(call);
         match self {
-            Self::RandomToken | Self::RandomCopyToken => *token = client_token(token, "random", call),
+            Self::RandomToken | Self::RandomCopyToken => *token = client_token(token, "random", next_call()),
             Self::EpochInToken => *token = client_token(token, "epoch", 1),
             _ => {}
         }
@@ -207,6 +229,12 @@ impl Bug {
                     }
                 }
             }
+            Self::LackingIsUsable if body["Item"]["kind"]["S"] == "IMAGEVERSION" => {
+                let state = &mut body["Item"]["body"]["M"]["state"]["S"];
+                if *state == "discarding" {
+                    *state = json!("usable");
+                }
+            }
             _ => return,
         }
         request.body = body.to_string();
@@ -225,7 +253,22 @@ impl Bug {
         if self == Self::OnceStableRecreated && request.operation == "GetItem" {
             reply.1 = reply.1.replace("\"ever_stable\":{\"BOOL\":true}", "\"ever_stable\":{\"BOOL\":false}");
         }
+        let believes = match self {
+            Self::WithheldIsResolved => request.operation == "Query",
+            Self::WithheldIsDeployed => request.operation == "GetItem",
+            _ => false,
+        };
+        if believes {
+            reply.1 = reply.1.replace("\"S\":\"withheld\"", "\"S\":\"usable\"");
+        }
     }
+}
+
+/// A number that no call had before.
+fn next_call() -> u32 {
+    thread_local!(static CALLS: Cell<u32> = const { Cell::new(0) });
+    CALLS.set(CALLS.get() + 1);
+    CALLS.get()
 }
 
 fn without_condition(put: &mut Value) {

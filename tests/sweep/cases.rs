@@ -1,11 +1,13 @@
 //! One case: a scenario, a few faults, perhaps a planted mistake; and all of them, on every core.
 
+use crate::bakes::invariants::BakeRemains;
 use crate::bugs::Bug;
 use crate::faults::{Crossing, Fault, Kind, Site};
 use crate::harness::Harness;
 use crate::images::invariants::ImageRemains;
-use crate::invariants::{Remains, steps_are_bounded};
-use crate::scenarios::{Scenario, Work, execute, scenario, scenarios, word};
+use crate::scenarios::{Scenario, scenario, scenarios};
+use crate::stacks::invariants::{Remains, steps_are_bounded};
+use crate::workflows::{Work, execute, word};
 use jiff::SignedDuration;
 use lockstep_tests::asl::{End, Run};
 use std::collections::BTreeMap;
@@ -14,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
+use std::time::Instant;
 
 /// A scenario and what strikes it.
 #[derive(Clone, Debug)]
@@ -104,31 +107,42 @@ impl Grounds {
 
 /// What a case left behind, and what must hold of it.
 enum Left<'a> {
-    Stacks(Box<Remains<'a>>),
+    Stacks(Box<Remains<'a>>, Box<ImageRemains<'a>>),
     Images(Box<ImageRemains<'a>>),
+    Bakes(Box<BakeRemains<'a>>),
 }
 
 impl<'a> Left<'a> {
     async fn of(harness: &'a Harness, scenario: &'a Scenario) -> Self {
         match scenario.work {
-            Work::Deploy | Work::Teardown => Self::Stacks(Box::new(Remains::of(harness, scenario).await)),
+            Work::Deploy | Work::Teardown => Self::Stacks(
+                Box::new(Remains::of(harness, scenario).await),
+                Box::new(ImageRemains::of(harness, scenario).await),
+            ),
             Work::PromoteImage => Self::Images(Box::new(ImageRemains::of(harness, scenario).await)),
+            Work::BakeImage | Work::BuildImage => {
+                Self::Bakes(Box::new(BakeRemains::of(harness, scenario).await))
+            }
         }
     }
 
     /// Every invariant that is broken after the last run, in a sentence each.
     fn broken(&self, last: &Run) -> Vec<String> {
         match self {
-            Self::Stacks(remains) => [remains.success_is_true(last), remains.broken()].concat(),
+            Self::Stacks(remains, images) => {
+                [remains.success_is_true(last), remains.broken(), images.broken()].concat()
+            }
             Self::Images(remains) => [remains.success_is_true(last), remains.broken()].concat(),
+            Self::Bakes(remains) => [remains.success_is_true(last), remains.broken()].concat(),
         }
     }
 
     /// What decides about the next run: two worlds that are alike in this go on alike.
     fn in_short(&self) -> String {
         match self {
-            Self::Stacks(remains) => remains.in_short(),
+            Self::Stacks(remains, images) => format!("{} {}", remains.in_short(), images.in_short()),
             Self::Images(remains) => remains.in_short(),
+            Self::Bakes(remains) => remains.in_short(),
         }
     }
 }
@@ -199,6 +213,7 @@ fn expected(harness: &Harness, run: &Run, took: SignedDuration, calm: &Calm) -> 
 async fn converges(harness: &Harness, scenario: &Scenario, last: &Run) -> Vec<String> {
     harness.cloud.mend();
     harness.ec2.mend();
+    harness.codebuild.mend();
     harness.let_pass(std::time::Duration::from_secs(600)).await;
     let mut done = matches!(last.end, End::Succeeded(_));
     let mut broken = Vec::new();
@@ -340,6 +355,7 @@ fn run_scenario(scenario: &Scenario, choose: &impl Fn(&Scenario, &Calm) -> Vec<C
         let case = Case { scenario: scenario.name, faults: Vec::new(), bug: None };
         return Tally { count: 1, failures: vec![told(&case, &["fails by itself".to_owned()], &[])] };
     };
+    let began = Instant::now();
     for case in choose(scenario, &calm) {
         tally.count += 1;
         if let Some(failure) = run_one(&mut grounds, &case) {
@@ -347,6 +363,8 @@ fn run_scenario(scenario: &Scenario, choose: &impl Fn(&Scenario, &Calm) -> Vec<C
             tally.failures.push(failure);
         }
     }
+    let (name, count, failed) = (scenario.name, tally.count, tally.failures.len());
+    eprintln!("{name}: {count} cases in {:.0} s, {failed} failed", began.elapsed().as_secs_f64());
     tally
 }
 

@@ -2,12 +2,20 @@
 
 use crate::faults::{Kind, Site};
 use crate::harness::Harness;
-use crate::scenarios::Work;
 use jiff::Timestamp;
 use lockstep_domain::ids::DeploymentId;
 use lockstep_tests::asl::{End, TaskError, World};
 use serde_json::{Value, json};
 use std::time::Duration;
+
+impl Harness {
+    /// The state machine that runs now, the innermost of them.
+    fn machine_at_work(&self) -> String {
+        let running = self.running.borrow();
+        let machine = running.last().and_then(|execution| execution.rsplit(':').nth(1)).unwrap_or_default();
+        machine.trim_start_matches("lockstep-").to_owned()
+    }
+}
 
 impl World for Harness {
     fn now(&self) -> Timestamp {
@@ -28,7 +36,7 @@ impl World for Harness {
 
     async fn invoke(&self, function: &str, payload: &Value, _: Option<&str>) -> Result<Value, TaskError> {
         let action = payload["action"].as_str().unwrap_or_default();
-        self.faults.set_caller(&Work::of(&self.current.borrow().1).to_string());
+        self.faults.set_caller(&self.machine_at_work());
         let name = format!("invoke {function} {action}");
         let answer = match self.faults.meet(name.trim(), Site::Invocation) {
             Some(Kind::Before) => return Err(TaskError::new("Lambda.ServiceException", "struck")),
@@ -70,10 +78,15 @@ impl World for Harness {
         if known.is_none() {
             self.set_execution(execution, "RUNNING", self.clock.now());
         }
-        matches!(known, None | Some("RUNNING"))
+        let is_free = matches!(known, None | Some("RUNNING"));
+        if is_free {
+            self.running.borrow_mut().push(execution.to_owned());
+        }
+        is_free
     }
 
     fn ended(&self, execution: &str, end: &End) {
+        self.running.borrow_mut().pop();
         // One that was aborted stays so, whatever its remains did.
         let aborted = matches!(self.executions.borrow().get(execution), Some(("ABORTED", _)));
         if !aborted {

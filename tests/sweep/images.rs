@@ -9,18 +9,19 @@ use crate::faults::Site;
 use crate::harness::Harness;
 use jiff::Timestamp;
 use lockstep_domain::error::Failure;
-use lockstep_domain::ids::{AccountId, AmiId, DeploymentId, ImageName, SnapshotId};
+use lockstep_domain::ids::{AccountId, AmiId, CommitSha, DeploymentId, ImageName, SnapshotId};
 use lockstep_domain::promotion::keys::{Grant, Key};
 use lockstep_domain::promotion::{Ami, Snapshot};
-use lockstep_domain::records::Location;
+use lockstep_domain::records::{Location, Repository};
 use lockstep_domain::version::Version;
 use lockstep_image::world::World;
+use lockstep_platform::ec2::references::References;
 use lockstep_platform::ec2::{Copied, Images, NewCopy};
 use lockstep_platform::kms::{Keys, NewGrant};
 use lockstep_platform::ledger::Ledger;
 use lockstep_platform::testing::ec2::{SimEc2, SimImages, SimKeys};
 use lockstep_platform::waits::Waits;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// EC2 in one account and region, struck where the case says so.
@@ -32,7 +33,8 @@ pub struct StruckImages {
 }
 
 impl StruckImages {
-    fn new(harness: &Harness, location: &Location) -> Self {
+    /// EC2 at `location`.
+    pub fn new(harness: &Harness, location: &Location) -> Self {
         Self {
             ec2: harness.ec2.clone(),
             images: harness.ec2.images(location),
@@ -61,6 +63,9 @@ impl Images for StruckImages {
     }
 
     async fn owned(&self, image: &ImageName, version: &Version) -> Result<Vec<Ami>, Failure> {
+        if self.bug == Some(Bug::DebrisIgnored) {
+            return Ok(Vec::new());
+        }
         self.call("DescribeImages", Site::Read, async || self.images.owned(image, version).await).await
     }
 
@@ -133,6 +138,14 @@ impl Images for StruckImages {
     }
 }
 
+impl References for StruckImages {
+    async fn references(&self, wanted: &BTreeSet<AmiId>) -> Result<BTreeMap<AmiId, Vec<String>>, Failure> {
+        let look = async || self.images.references(wanted).await;
+        let seen = self.call("DescribeImageReferences", Site::Read, look).await?;
+        Ok(if self.bug == Some(Bug::UsedIsDiscarded) { BTreeMap::new() } else { seen })
+    }
+}
+
 /// KMS in one account and region, struck where the case says so.
 pub struct StruckKeys {
     keys: SimKeys,
@@ -179,6 +192,26 @@ impl Keys for StruckKeys {
             return Ok(());
         }
         self.call("RevokeGrant", Site::Write, async || self.keys.revoke(key, grant).await).await
+    }
+}
+
+/// The accounts as the `sweep` function reaches them; what it does there is struck as a whole, when it is invoked.
+pub struct Accounts<'a>(pub &'a SimEc2);
+
+impl lockstep_sweep::accounts::Accounts for Accounts<'_> {
+    type Account = SimImages;
+
+    async fn at(&self, location: &Location) -> Result<SimImages, Failure> {
+        Ok(self.0.images(location))
+    }
+}
+
+/// Git hosts, which are not asked here.
+pub struct NoHeads;
+
+impl lockstep_sweep::heads::Heads for NoHeads {
+    async fn head(&self, _: &Repository) -> Result<Option<CommitSha>, Failure> {
+        Ok(None)
     }
 }
 

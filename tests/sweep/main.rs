@@ -1,29 +1,33 @@
-//! The fault sweep: `deploy`, `teardown` and `promote-image` within the process, struck at every call.
+//! The fault sweep: `deploy`, `teardown`, `promote-image` and `bake-image` within the process, struck at every call.
 //!
-//! The state machines are the real files, the functions are the real handlers, DynamoDB is its engine; CloudFormation
-//! and EC2 are simulated, and time is virtual. A case is a scenario and a few faults; after each, every invariant is checked. How
+//! The state machines are the real files, the functions are the real handlers, DynamoDB is its engine; CloudFormation,
+//! EC2 and CodeBuild are simulated, and time is virtual. A case is a scenario and a few faults; after each, every invariant is checked. How
 //! to replay one, and the figures: `docs/reliability.md`.
 
+mod agenda;
+mod bakes;
 mod boundary;
 mod bugs;
 mod cases;
 mod faults;
+mod functions;
 mod harness;
 mod host;
 mod images;
-mod invariants;
 mod organisation;
+mod people;
 mod planted;
 mod scenarios;
 mod stacks;
-mod statuses;
 mod wire;
+mod workflows;
 
 use cases::{Calm, Case, Grounds, Tally, block_on, judge, pairs, run_all, singles, told, with_room};
 use faults::Fault;
-use scenarios::{Scenario, scenario, word};
+use scenarios::{Scenario, scenario};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use workflows::{execute, word};
 
 /// Names the case to replay.
 const CASE: &str = "LOCKSTEP_SWEEP_CASE";
@@ -117,7 +121,7 @@ fn transitions_of_an_update(pace: Duration) -> usize {
         let scenario = scenario("update").expect("a scenario");
         let harness = scenario.case(&scenario.prepare().await, &[], None);
         harness.cloud.set_pace(pace);
-        let run = scenarios::execute(&harness, "case", &scenario.input()).await;
+        let run = execute(&harness, "case", &scenario.input()).await;
         assert_eq!(word(&run), "SUCCEEDED");
         run.transitions
     };

@@ -1,5 +1,6 @@
 //! An organisation with three stages, and the releases of one component.
 
+use crate::harness::Harness;
 use lockstep_domain::ids::RepositoryId;
 use lockstep_domain::packaging::{self, Package};
 use lockstep_domain::records::{Config, ConfigKind, Evidence, Release, ReleaseState};
@@ -47,6 +48,9 @@ pub const REMOVAL: &str = "1.0.3";
 /// Differs in nothing that is deployed.
 pub const EQUAL: &str = "1.0.4";
 
+/// Starts from an image.
+pub const IMAGED: &str = "1.0.5";
+
 const BUCKET: &str = "  Bucket:
     Type: AWS::S3::Bucket
     DeletionPolicy: Retain
@@ -70,6 +74,9 @@ fn template_of(version: &str) -> String {
         SAFE => template(two, &alarm),
         CONDITIONAL => template("      TopicName: renamed\n", BUCKET),
         REMOVAL => template(one, ""),
+        IMAGED => {
+            template(one, BUCKET).replace("Resources:", "  Image:\n    Type: AWS::EC2::Image::Id\nResources:")
+        }
         _ => template(one, BUCKET),
     }
 }
@@ -88,7 +95,7 @@ pub struct Made {
 /// Every release.
 pub fn releases() -> &'static [Made] {
     static MADE: OnceLock<Vec<Made>> = OnceLock::new();
-    MADE.get_or_init(|| [FIRST, SAFE, CONDITIONAL, REMOVAL, EQUAL].into_iter().map(make).collect())
+    MADE.get_or_init(|| [FIRST, SAFE, CONDITIONAL, REMOVAL, EQUAL, IMAGED].into_iter().map(make).collect())
 }
 
 /// The release of this version.
@@ -99,14 +106,20 @@ pub fn release(version: &str) -> &'static Made {
 
 fn make(version: &str) -> Made {
     let template = template_of(version);
+    let mut manifest = MANIFEST.to_owned();
+    if version == IMAGED {
+        manifest.push_str("\n[images]\nImage = \"logstash@^2.1\"\n");
+    }
     let mut files = vec![
-        ("lockstep.toml".to_owned(), MANIFEST.as_bytes().to_vec()),
+        ("lockstep.toml".to_owned(), manifest.into_bytes()),
         ("template.yaml".to_owned(), template.as_bytes().to_vec()),
     ];
     if version == EQUAL {
         files.push(("README.md".to_owned(), b"read me".to_vec()));
     }
-    let package = packaging::plan("", &files.into_iter().collect(), &packaging::World::default());
+    let images = [crate::images::scenarios::version()];
+    let world = packaging::World { images: Some(&images), ..packaging::World::default() };
+    let package = packaging::plan("", &files.into_iter().collect(), &world);
     let package = package.unwrap_or_else(|problems| panic!("{version}: {problems:?}"));
     Made { release: record(version, &package), artifact: package.artifact, template }
 }
@@ -145,6 +158,15 @@ pub fn stages() -> Config {
         applied_by: "arn:aws:iam::111111111111:user/ada".into(),
         applied_at: jiff::Timestamp::UNIX_EPOCH,
     }
+}
+
+/// Adds a stage before production.
+pub async fn add_stage(harness: &Harness, stage: &str) {
+    let stages = stages();
+    let last = "\n[[stages]]\nname = \"production\"";
+    let text = stages.text.replace(last, &format!("{stage}{}", &last[1..]));
+    let further = Config { version: stages.version + 1, text, ..stages };
+    harness.ledger.insert(&further).await.expect("stages");
 }
 
 /// The proof that a release passed `stage`.

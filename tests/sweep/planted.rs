@@ -23,6 +23,12 @@ fn scenario_of(bug: Bug) -> &'static str {
         Bug::ImageAlone | Bug::RandomCopyToken | Bug::TagLater => "image",
         Bug::GrantKept => "image-is-encrypted",
         Bug::LicenceIgnored => "image-is-licensed",
+        Bug::RandomBuildToken => "bake",
+        Bug::WithheldIsResolved => "bake-on-an-image",
+        Bug::WithheldIsDeployed => "deploy-of-a-withheld-image",
+        Bug::LackingIsUsable => "bake-cannot-be-copied",
+        Bug::UsedIsDiscarded => "bake-is-used",
+        Bug::DebrisIgnored => "bake-leaves-debris",
     }
 }
 

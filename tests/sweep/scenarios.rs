@@ -1,43 +1,32 @@
-//! What is deployed, onto what, and how it must end.
+//! What a case starts from, what is done then, and how it must end. The tables are those of [`crate::stacks`],
+//! [`crate::images`] and [`crate::bakes`].
 
+use crate::agenda::Happening;
+use crate::bakes::scenarios::BakeStep;
 use crate::bugs::Bug;
 use crate::faults::Fault;
-use crate::harness::{Happening, Harness, path};
+use crate::harness::Harness;
 use crate::images::scenarios::ImageStep;
-use crate::organisation::{CONDITIONAL, EQUAL, FIRST, REMOVAL, SAFE, release};
-use lockstep_domain::ids::DeploymentId;
+use crate::organisation::{FIRST, evidence, release};
+use crate::stacks::scenarios::RIVAL;
+use crate::workflows::{Work, execute};
 use lockstep_domain::records::{Decision, Environment};
 use lockstep_domain::stack_plan::ChangeSetKind;
 use lockstep_domain::stack_plan::StackStatus;
-use lockstep_domain::stages::Path;
 use lockstep_domain::token::client_token;
 use lockstep_platform::cloudformation::{NewChangeSet, Stacks};
 use lockstep_platform::testing::cloudformation::Trouble;
-use lockstep_tests::asl::{End, Machines, Run, run};
 use serde_json::{Value, json};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::rc::Rc;
 use std::time::Duration;
-
-/// The ARN of a state machine. Images take one path only.
-fn machine(path: Path, work: Work) -> String {
-    let name = match work {
-        Work::Deploy | Work::Teardown => format!("{}-{work}", word_of(path)),
-        Work::PromoteImage => work.to_string(),
-    };
-    format!("arn:aws:states:eu-west-1:333333333333:stateMachine:lockstep-{name}")
-}
-
-/// An execution of somebody else that holds the environment.
-pub const RIVAL: &str = "arn:aws:states:eu-west-1:333333333333:execution:lockstep-delivery-deploy:rival";
 
 /// What was there before.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// A deployment of this version to this stage, however it ended.
     Deploy(&'static str, &'static str),
+    /// This version has passed this stage.
+    Passed(&'static str, &'static str),
     /// From now on this resource is in trouble.
     Trouble(&'static str, Trouble),
     /// Nothing is in trouble any more.
@@ -62,41 +51,9 @@ pub enum Step {
     Status(StackStatus),
     /// Something about images.
     Image(ImageStep),
+    /// Something about what is baked.
+    Bake(BakeStep),
 }
-
-/// What a run is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
-    /// `deploy`.
-    Deploy,
-    /// `teardown`.
-    Teardown,
-    /// `promote-image`.
-    PromoteImage,
-}
-
-impl Work {
-    /// What an input is for: an image is not a component, and what goes needs no version.
-    pub fn of(input: &Value) -> Self {
-        match (input.get("image"), input.get("version")) {
-            (Some(_), _) => Self::PromoteImage,
-            (None, None) => Self::Teardown,
-            (None, Some(_)) => Self::Deploy,
-        }
-    }
-}
-
-impl fmt::Display for Work {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Deploy => "deploy",
-            Self::Teardown => "teardown",
-            Self::PromoteImage => "promote-image",
-        })
-    }
-}
-
-/// What happens while a person thinks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meanwhile {
     /// Somebody updates the stack, so that every change set on it is obsolete.
@@ -124,6 +81,8 @@ pub struct Scenario {
     pub stage: &'static str,
     /// The version.
     pub version: &'static str,
+    /// The branch that is baked from.
+    pub branch: &'static str,
     /// Whether drift is to be reverted.
     pub revert_drift: bool,
     /// What a person answers.
@@ -143,6 +102,7 @@ pub const CI: Scenario = Scenario {
     ground: &[],
     stage: "ci",
     version: FIRST,
+    branch: "main",
     revert_drift: false,
     answers: &[],
     meanwhile: None,
@@ -150,254 +110,19 @@ pub const CI: Scenario = Scenario {
     again: "SUCCEEDED",
 };
 
-const TEARDOWN: Scenario = Scenario { work: Work::Teardown, ..CI };
-
-const FIRST_IN_CI: Step = Step::Deploy("ci", FIRST);
-
 /// Every scenario.
 pub fn scenarios() -> Vec<Scenario> {
-    [stack_scenarios(), crate::images::scenarios::scenarios()].concat()
-}
-
-fn stack_scenarios() -> Vec<Scenario> {
-    use Decision::{Approve, Refuse};
-    let production: &[Step] = &[FIRST_IN_CI];
-    let later: &[Step] = &[FIRST_IN_CI, Step::Deploy("production", FIRST), Step::Deploy("ci", SAFE)];
-    vec![
-        Scenario { name: "create", ..CI },
-        Scenario { name: "update", ground: &[FIRST_IN_CI], version: SAFE, ..CI },
-        Scenario { name: "no-change", ground: &[FIRST_IN_CI], version: EQUAL, ..CI },
-        Scenario { name: "empty-change-set", ground: &[FIRST_IN_CI, Step::Forget], ..CI },
-        Scenario {
-            name: "drift-reverted",
-            ground: &[FIRST_IN_CI, Step::Drift("Topic", "DisplayName")],
-            revert_drift: true,
-            ..CI
-        },
-        Scenario {
-            name: "failing-create",
-            ground: &[Step::Trouble("Bucket", Trouble::Create)],
-            ends: "StackFailed",
-            ..CI
-        },
-        Scenario {
-            name: "failing-update",
-            ground: &[FIRST_IN_CI, Step::Trouble("Topic", Trouble::Update)],
-            version: SAFE,
-            ends: "StackFailed",
-            ..CI
-        },
-        Scenario {
-            name: "failing-rollback",
-            ground: &[
-                FIRST_IN_CI,
-                Step::Trouble("Topic", Trouble::Update),
-                Step::Trouble("Topic", Trouble::Rollback),
-            ],
-            version: SAFE,
-            ends: "StackFailed",
-            ..CI
-        },
-        Scenario {
-            name: "rollback-without-a-resource",
-            ground: &[
-                FIRST_IN_CI,
-                Step::Trouble("Topic", Trouble::Update),
-                Step::Trouble("Topic", Trouble::Rollback),
-                Step::Deploy("ci", SAFE),
-            ],
-            version: SAFE,
-            answers: &[Approve, Approve],
-            ends: "StackFailed",
-            ..CI
-        },
-        Scenario {
-            name: "update-failed-remains",
-            ground: &[FIRST_IN_CI, Step::Status(StackStatus::UpdateFailed)],
-            version: SAFE,
-            ..CI
-        },
-        Scenario { name: "review-remains", ground: &[Step::Review], ..CI },
-        Scenario {
-            name: "rollback-complete-remains",
-            ground: &[Step::Trouble("Bucket", Trouble::Create), FIRST_IN_CI, Step::Mend],
-            ..CI
-        },
-        Scenario {
-            name: "protected-remains",
-            ground: &[Step::Trouble("Topic", Trouble::Create), FIRST_IN_CI, Step::Mend, Step::Kept("Bucket")],
-            ends: "StackNeedsHuman",
-            again: "StackNeedsHuman",
-            ..CI
-        },
-        Scenario {
-            name: "rollback-failed-remains",
-            ground: &[
-                Step::Trouble("Bucket", Trouble::Create),
-                Step::Trouble("Topic", Trouble::Delete),
-                FIRST_IN_CI,
-                Step::Mend,
-            ],
-            ..CI
-        },
-        Scenario {
-            name: "undeletable-remains",
-            ground: &[
-                Step::Trouble("Bucket", Trouble::Create),
-                Step::Trouble("Topic", Trouble::Delete),
-                FIRST_IN_CI,
-                Step::Mend,
-                Step::Trouble("Topic", Trouble::Delete),
-            ],
-            answers: &[Approve, Approve],
-            ..CI
-        },
-        Scenario { name: "somebody-else", ground: &[FIRST_IN_CI, Step::Somebody], version: SAFE, ..CI },
-        Scenario {
-            name: "foreign-stack",
-            ground: &[Step::Foreign],
-            ends: "StackNeedsHuman",
-            again: "StackNeedsHuman",
-            ..CI
-        },
-        Scenario { name: "rival", ground: &[FIRST_IN_CI, Step::Rival], version: SAFE, ..CI },
-        Scenario {
-            name: "conditional-replacement",
-            ground: &[FIRST_IN_CI],
-            version: CONDITIONAL,
-            answers: &[Approve, Approve],
-            ..CI
-        },
-        Scenario {
-            name: "removal-refused",
-            ground: &[FIRST_IN_CI],
-            version: REMOVAL,
-            answers: &[Refuse, Refuse, Refuse],
-            ends: "ApprovalRefused",
-            again: "ApprovalRefused",
-            ..CI
-        },
-        Scenario {
-            name: "approved",
-            ground: production,
-            stage: "production",
-            answers: &[Approve, Approve],
-            ..CI
-        },
-        Scenario {
-            name: "nobody-answers",
-            ground: production,
-            stage: "production",
-            ends: "ApprovalRefused",
-            again: "ApprovalRefused",
-            ..CI
-        },
-        Scenario {
-            name: "changed-while-thinking",
-            ground: later,
-            stage: "production",
-            version: SAFE,
-            answers: &[Approve, Approve],
-            meanwhile: Some(Meanwhile::StackChanges),
-            ..CI
-        },
-        Scenario { name: "teardown", ground: &[FIRST_IN_CI], answers: &[Approve, Approve], ..TEARDOWN },
-        Scenario {
-            name: "teardown-refused",
-            ground: &[FIRST_IN_CI],
-            answers: &[Refuse, Refuse],
-            ends: "ApprovalRefused",
-            again: "ApprovalRefused",
-            ..TEARDOWN
-        },
-        Scenario {
-            name: "teardown-fails",
-            ground: &[FIRST_IN_CI, Step::Trouble("Topic", Trouble::Delete)],
-            answers: &[Approve, Refuse],
-            ends: "ApprovalRefused",
-            ..TEARDOWN
-        },
-        Scenario {
-            name: "teardown-without-a-resource",
-            ground: &[FIRST_IN_CI, Step::Trouble("Topic", Trouble::Delete)],
-            answers: &[Approve, Approve],
-            ..TEARDOWN
-        },
-        Scenario {
-            name: "teardown-of-what-is-protected",
-            ground: &[FIRST_IN_CI, Step::Protect],
-            ends: "StackNeedsHuman",
-            again: "StackNeedsHuman",
-            ..TEARDOWN
-        },
+    [
+        crate::stacks::scenarios::scenarios(),
+        crate::images::scenarios::scenarios(),
+        crate::bakes::scenarios::scenarios(),
     ]
+    .concat()
 }
 
 /// The scenario of this name.
 pub fn scenario(name: &str) -> Option<Scenario> {
     scenarios().into_iter().find(|scenario| scenario.name == name)
-}
-
-/// The state machines, with a mistake in them or not; read once for each thread.
-fn machines(bug: Option<Bug>) -> Rc<Machines> {
-    thread_local!(static READ: RefCell<Vec<(Option<Bug>, Rc<Machines>)>> = RefCell::default());
-    READ.with_borrow_mut(|read| {
-        if let Some((_, known)) = read.iter().find(|(of, _)| *of == bug) {
-            return Rc::clone(known);
-        }
-        let machines = Rc::new(read_machines(bug));
-        read.push((bug, Rc::clone(&machines)));
-        machines
-    })
-}
-
-fn read_machines(bug: Option<Bug>) -> Machines {
-    let mut machines = Machines::default();
-    let texts = [
-        (Work::Deploy, include_str!("../../statemachines/deploy.asl.json")),
-        (Work::Teardown, include_str!("../../statemachines/teardown.asl.json")),
-        (Work::PromoteImage, include_str!("../../statemachines/promote-image.asl.json")),
-    ];
-    let paths = [Path::Delivery, Path::Promotion].into_iter();
-    for (path, (work, text)) in paths.flat_map(|path| texts.map(|text| (path, text))) {
-        let arn = machine(path, work);
-        let functions = [
-            ("LedgerFunction", "ledger"),
-            ("StackFunction", "stack"),
-            ("VerifyFunction", "verify"),
-            ("ImageFunction", "image"),
-            ("PromoteImageStateMachine", &machine(path, Work::PromoteImage)),
-            ("Path", word_of(path)),
-        ];
-        machines.add(&arn, text, &functions);
-        if let (Some(bug), Some(definition)) = (bug, machines.definition(&arn)) {
-            bug.twist_machine(work, definition);
-        }
-    }
-    machines
-}
-
-fn word_of(path: Path) -> &'static str {
-    match path {
-        Path::Delivery => "delivery",
-        Path::Promotion => "promotion",
-    }
-}
-
-/// Runs what the input is for, under a name.
-pub async fn execute(harness: &Harness, name: &str, input: &Value) -> Run {
-    let machine = machine(path(input), Work::of(input));
-    let execution = lockstep_tests::asl::execution_arn(&machine, name);
-    harness.current.replace((execution, input.clone()));
-    run(harness, &machines(harness.bug), &machine, name, input).await
-}
-
-/// How a run ended, in a word.
-pub fn word(run: &Run) -> &str {
-    match &run.end {
-        End::Failed(error) => &error.error,
-        end => end.status(),
-    }
 }
 
 impl Scenario {
@@ -412,6 +137,7 @@ impl Scenario {
             Work::Deploy => input(self.stage, self.version),
             Work::Teardown => json!({"component": "logs", "stage": self.stage}),
             Work::PromoteImage => crate::images::scenarios::input(self.stage),
+            Work::BakeImage | Work::BuildImage => crate::bakes::scenarios::input(self.branch, self.version),
         }
     }
 
@@ -450,7 +176,13 @@ fn input(stage: &str, version: &str) -> Value {
 impl Step {
     /// Whether it goes on while the scenario runs.
     fn goes_on(&self) -> bool {
-        matches!(self, Self::Somebody | Self::Rival | Self::Image(ImageStep::Rival | ImageStep::Full))
+        matches!(
+            self,
+            Self::Somebody
+                | Self::Rival
+                | Self::Image(ImageStep::Rival | ImageStep::Full)
+                | Self::Bake(BakeStep::Rival | BakeStep::Used)
+        )
     }
 
     /// Lets it happen.
@@ -459,6 +191,10 @@ impl Step {
             Self::Deploy(stage, version) => {
                 harness.answers.replace(vec![Decision::Approve; 2]);
                 drop(execute(harness, &format!("ground-{number}"), &input(stage, version)).await);
+            }
+            Self::Passed(stage, version) => {
+                let evidence = evidence(&release(version).release, stage);
+                harness.ledger.insert(&evidence).await.expect("a write");
             }
             Self::Trouble(id, trouble) => harness.cloud.trouble(id, *trouble),
             Self::Mend => harness.cloud.mend(),
@@ -522,15 +258,11 @@ impl Step {
                 harness.cloud.protect(&arn, true);
             }
             Self::Image(step) => step.take(harness, number).await,
+            Self::Bake(step) => step.take(harness, number).await,
             Self::Status(status) => {
                 let arn = harness.cloud.arn("ci-logs").expect("a stack");
                 harness.cloud.set_status(&arn, status.clone());
             }
         }
     }
-}
-
-/// The deployment of a run.
-pub fn deployment_of(run: &Run) -> DeploymentId {
-    DeploymentId::of_execution(&run.execution)
 }

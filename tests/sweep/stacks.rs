@@ -1,15 +1,28 @@
-//! Between the functions and CloudFormation: faults.
+//! `deploy` and `teardown` in the sweep: what lies between their functions and CloudFormation, and the world around the
+//! function.
+
+pub mod checks;
+pub mod invariants;
+pub mod scenarios;
+mod statuses;
 
 use crate::boundary::Boundary;
 use crate::bugs::Bug;
 use crate::faults::{Faults, Site};
+use crate::harness::Harness;
+use jiff::Timestamp;
 use lockstep_domain::diagnosis::StackEvent;
 use lockstep_domain::error::Failure;
+use lockstep_domain::function_code::FunctionCode;
+use lockstep_domain::records::Location;
 use lockstep_domain::stack_plan::LiveResource;
 use lockstep_platform::cloudformation::{ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks};
+use lockstep_platform::ledger::Ledger;
 use lockstep_platform::testing::clock::VirtualClock;
 use lockstep_platform::testing::cloudformation::{SimCloudFormation, SimStacks};
+use lockstep_platform::waits::Waits;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// CloudFormation, struck where the case says so.
 pub struct StruckStacks {
@@ -184,5 +197,78 @@ impl Stacks for StruckStacks {
         let token = self.token(token);
         let cancel = async || self.stacks.cancel_update_stack(arn, &token).await;
         self.call("CancelUpdateStack", Site::Write, cancel).await
+    }
+}
+
+/// The world of the `stack` function.
+pub struct StackWorld<'a>(pub &'a Harness);
+
+impl lockstep_stack::world::World for StackWorld<'_> {
+    type Records = Ledger;
+    type Waits = Waits;
+    type Stacks = StruckStacks;
+
+    fn records(&self) -> &Ledger {
+        &self.0.struck_ledger
+    }
+
+    fn waits(&self) -> &Waits {
+        &self.0.waits
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    fn patience(&self) -> impl Iterator<Item = Duration> {
+        let clock = self.0.clock.clone();
+        // Virtual time passes instead.
+        std::iter::repeat_with(move || {
+            clock.advance(Duration::from_secs(5));
+            Duration::ZERO
+        })
+        .take(10)
+    }
+
+    fn execution_role(&self, location: &Location) -> String {
+        format!("arn:aws:iam::{}:role/lockstep-cloudformation", location.account)
+    }
+
+    async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {
+        self.0.artifact(key).await
+    }
+
+    async fn stacks(&self, _location: &Location, _session: &str) -> Result<StruckStacks, Failure> {
+        Ok(StruckStacks::new(&self.0.cloud, &self.0.faults, &self.0.clock, self.0.bug))
+    }
+
+    async fn empty_bucket(&self, _location: &Location, _session: &str, bucket: &str) -> Result<(), Failure> {
+        unreachable!("no scenario has a throw-away stack with the bucket {bucket}")
+    }
+
+    async fn put_function(
+        &self,
+        _location: &Location,
+        _session: &str,
+        code: &FunctionCode,
+    ) -> Result<(), Failure> {
+        unreachable!("no scenario has a component with the function {code}")
+    }
+
+    async fn put_template(
+        &self,
+        _location: &Location,
+        _session: &str,
+        key: &str,
+        text: String,
+    ) -> Result<String, Failure> {
+        let url = format!("https://bucket/{key}");
+        let stacks = StruckStacks::new(&self.0.cloud, &self.0.faults, &self.0.clock, self.0.bug);
+        stacks
+            .call("PutObject", Site::Write, async || {
+                self.0.cloud.put_template(&url, &text);
+                Ok(url.clone())
+            })
+            .await
     }
 }

@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use lockstep_domain::ids::{AmiId, ImageName, StageName};
 use lockstep_domain::payloads::image::{Promoted, Request};
-use lockstep_domain::payloads::operator;
+use lockstep_domain::payloads::{operator, sweep};
 use lockstep_domain::retirement::{self, Known};
 use lockstep_domain::version::Version;
 use lockstep_platform::functions::{Called, Functions};
@@ -122,6 +122,7 @@ async fn import(wanted: &Import, plane: &Plane, surroundings: &Surroundings) -> 
     let called = Functions::new(plane.aws()).call(FUNCTION, &payload, PATIENCE).await?;
     let promoted: Promoted = answer(FUNCTION, called)?;
     surroundings.output.line(format!("{}@{} is {}", promoted.image, promoted.version, promoted.ami));
+    follow(&promoted.image, plane, surroundings).await?;
     Ok(Report::done(json!(promoted)))
 }
 
@@ -160,12 +161,22 @@ async fn revoke(wanted: &Revoke, plane: &Plane, surroundings: &Surroundings) -> 
     }
     output.line("what runs from it runs on; deploy a release with another version there:");
     let document = story::show_where(&catalogue, found, surroundings);
-    // The parameters that name the newest version move back.
-    let swept = Functions::new(plane.aws()).call(SWEEP, &json!({}), SWEEP_PATIENCE).await;
-    if !matches!(swept, Ok(Called::Answered { error: None, .. })) {
-        output.note("the parameters below /lockstep/images move back with the next sweep, within a quarter of an hour");
-    }
+    // They move back to the version before.
+    follow(&wanted.image.image, plane, surroundings).await?;
     Ok(Report::done(document))
+}
+
+/// Lets the parameters that name the newest version of an image follow at once; if they do not, it is said when they will.
+async fn follow(image: &ImageName, plane: &Plane, surroundings: &Surroundings) -> Result<(), Failure> {
+    let request = sweep::Request::Channels { image: image.clone(), stage: None };
+    let payload = serde_json::to_value(&request).map_err(|error| Failure::new(error.to_string()))?;
+    let followed = Functions::new(plane.aws()).call(SWEEP, &payload, SWEEP_PATIENCE).await;
+    if !matches!(followed, Ok(Called::Answered { error: None, .. })) {
+        let later =
+            "the parameters below /lockstep/images follow with the next sweep, within a quarter of an hour";
+        surroundings.output.note(later);
+    }
+    Ok(())
 }
 
 async fn retire(wanted: &Retire, plane: &Plane, surroundings: &Surroundings) -> Result<Report, Failure> {
@@ -192,7 +203,12 @@ async fn retire(wanted: &Retire, plane: &Plane, surroundings: &Surroundings) -> 
         output.table(images::PLANNED, images::planned(&plan));
         output.line("before anything is deregistered, each account is asked what else refers to it");
     }
-    Ok(Report::done(json!({ "plan": plan })))
+    let orphans = plane.last_sweep().await?.map(|last| last.orphans).unwrap_or_default();
+    if !orphans.is_empty() {
+        output.line("the last sweep saw what carries our tags and is in no record:");
+        output.table(images::ORPHANS, images::orphans(&orphans));
+    }
+    Ok(Report::done(json!({ "plan": plan, "orphans": orphans })))
 }
 
 async fn list(plane: &Plane, surroundings: &Surroundings) -> Result<Report, Failure> {

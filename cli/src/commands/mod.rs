@@ -8,6 +8,7 @@ pub mod images;
 pub mod init;
 pub mod install;
 pub mod local;
+pub mod logs;
 pub mod operate;
 pub mod organisation;
 pub mod promote;
@@ -81,6 +82,8 @@ pub enum Command {
     Secrets(secrets::Arguments),
     /// Machine images
     Images(images::Arguments),
+    /// The log stack, once it is deployed
+    Logs(logs::Arguments),
     /// Write a new component that passes `check`
     Init(init::Arguments),
     /// Say what is wrong with a component, offline: what packaging would say after a push
@@ -136,6 +139,7 @@ pub async fn run(cli: Cli, surroundings: &Surroundings) -> Result<Report, Failur
         Command::Repositories(arguments) => repositories::run(arguments, global, surroundings).await,
         Command::Secrets(arguments) => secrets::run(arguments, global, surroundings).await,
         Command::Images(arguments) => images::run(arguments, global, surroundings).await,
+        Command::Logs(arguments) => logs::run(arguments, global, surroundings).await,
         Command::Init(arguments) => init::run(arguments, surroundings),
         Command::Check(arguments) => check::run(arguments, surroundings).await,
         Command::Push(arguments) => push::run(arguments, global, surroundings).await,
@@ -301,6 +305,17 @@ mod tests {
             "images import ami-0123456789abcdef0 --name base --version 1.0.0 --stage ci",
             "images revoke logstash@2.1.37 --reason hole",
             "images retire --dry-run",
+            "logs replay --in ci",
+            "logs keys add shop --in ci",
+            "logs keys add shop --in ci --events-per-second 10 --burst 100 --target-profile development",
+            "logs keys rotate shop --in ci --keep-days 0",
+            "logs keys revoke shop --key 3 --in ci",
+            "logs keys revoke shop --all --in production --environment log-intake-2",
+            "logs keys limit shop --events-per-second 10 --burst 100 --in ci",
+            "logs keys limit shop --default --in ci",
+            "logs keys list shop --in ci",
+            "logs keys list --in ci",
+            "logs replay s3://acme-logs/AWSLogs/a.log.gz --in production --target-profile production",
             "where logstash@2.1.37",
             "why logstash@2.1.37",
             "why ami-0123456789abcdef0",
@@ -333,6 +348,17 @@ mod tests {
             "images import ami-0123456789abcdef0 --as base@1.0.0 --name base --version 1.0.0",
             "images revoke logstash@2.1.37",
             "where logstash",
+            "logs replay",
+            "logs keys",
+            "logs keys add shop",
+            "logs keys add Shop --in ci",
+            "logs keys add shop --in ci --burst 100",
+            "logs keys rotate shop --in ci --keep-days 366",
+            "logs keys revoke shop --in ci",
+            "logs keys revoke shop --in ci --key 1 --all",
+            "logs keys limit shop --in ci",
+            "logs keys limit shop --in ci --default --events-per-second 1 --burst 1",
+            "logs replay acme-logs --in ci",
         ] {
             assert!(!is_understood(line), "{line}");
         }

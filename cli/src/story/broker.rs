@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 /// The most bytes that a compressed frame may become.
 const INFLATED_MAX: u64 = 64 << 20;
 
-/// What was received of one object, by the id of the event.
+/// What was received of one object or application, by the id of the event.
 type Events = BTreeMap<String, u64>;
 
 /// A broker that listens until it is dropped.
@@ -46,10 +46,10 @@ impl Broker {
         self.address.port()
     }
 
-    /// How many events of an object came, and how many of them were different ones.
-    pub fn count(&self, key: &str) -> (u64, u64) {
+    /// How many events of an object or application came, and how many of them were different ones.
+    pub fn count(&self, of: &str) -> (u64, u64) {
         let received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
-        let events = received.get(key);
+        let events = received.get(of);
         events.map_or((0, 0), |events| (events.values().sum(), events.len() as u64))
     }
 }
@@ -88,8 +88,10 @@ async fn converse(mut peer: TcpStream, received: Arc<Mutex<BTreeMap<String, Even
 fn keep(received: &Mutex<BTreeMap<String, Events>>, events: Vec<Value>) -> Option<()> {
     let mut received = received.lock().unwrap_or_else(PoisonError::into_inner);
     for event in events {
-        let (key, id) = (event["source"]["key"].as_str()?, event["id"].as_str()?);
-        *received.entry(key.to_owned()).or_default().entry(id.to_owned()).or_default() += 1;
+        // An event is of an object, or else of an application.
+        let of = event["source"]["key"].as_str().or_else(|| event["application"].as_str())?;
+        let id = event["id"].as_str()?;
+        *received.entry(of.to_owned()).or_default().entry(id.to_owned()).or_default() += 1;
     }
     Some(())
 }

@@ -1,6 +1,7 @@
 //! The log stack, deployed by Lockstep to ci and to production, and logs sent through the function that it deployed:
 //! what `cargo demo --log-stack` shows.
 
+use super::applications::DOOR;
 use super::broker::Broker;
 use super::preparation::created;
 use super::{Story, ensure};
@@ -17,20 +18,30 @@ use std::time::{Duration, Instant};
 const LAYERS: [(&[&str], &str); 3] = [
     (&["elasticsearch", "cache"], "Where logs are stored, and where they wait"),
     (&["broker"], "The entrance"),
-    (&["indexer", "elb-logs"], "From the cache into the store, and from load balancers to the entrance"),
+    (
+        &["indexer", "elb-logs", "log-intake"],
+        "From the cache into the store, and from load balancers and applications to the entrance",
+    ),
 ];
 
 /// The components, in the same order.
-const COMPONENTS: [&str; 5] = ["logs-elasticsearch", "logs-cache", "logs-broker", "logs-indexer", "elb-logs"];
+const COMPONENTS: [&str; 6] =
+    ["logs-elasticsearch", "logs-cache", "logs-broker", "logs-indexer", SHIPPER, DOOR];
 
 /// The component that ships the logs of load balancers.
 const SHIPPER: &str = "elb-logs";
 
 /// The stages with the account of each.
-const STAGES: [(&str, &str); 2] = [("ci", "development"), ("production", "production")];
+pub(super) const STAGES: [(&str, &str); 2] = [("ci", "development"), ("production", "production")];
 
 /// How long a log may take from the bucket to the broker.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long to wait between two looks.
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
+
+/// More than one object of the quarantine has, in bytes.
+const QUARANTINED_BYTES_MAX: usize = 16 << 20;
 
 /// What the load balancers of a stage write: a name, how many lines, and how many of a thousand are odd.
 const OBJECTS: [(&str, u64, u64); 3] = [("quiet", 7, 0), ("busy", 20_000, 0), ("odd", 2_000, 50)];
@@ -47,7 +58,8 @@ impl Brokers {
         Ok(Self { ci: Broker::listen().await?, production: Broker::listen().await? })
     }
 
-    fn of(&self, stage: &str) -> &Broker {
+    /// Who takes the logs of a stage.
+    pub(super) fn of(&self, stage: &str) -> &Broker {
         if stage == "production" { &self.production } else { &self.ci }
     }
 }
@@ -56,10 +68,14 @@ impl Brokers {
 struct Shipped {
     stage: &'static str,
     object: &'static str,
+    /// Where it is.
+    bucket: String,
+    key: String,
     lines: u64,
     malformed: u64,
     events: u64,
     distinct: u64,
+    quarantined: u64,
 }
 
 impl Story {
@@ -69,11 +85,20 @@ impl Story {
         self.chapter("a cloud with three accounts, and Lockstep in it", Story::cloud).await?;
         let organisation = "an organisation: stages, parameters, two base images, a repository";
         self.chapter(organisation, Story::log_organisation).await?;
-        let to_ci = "1. five components to ci, those that others build on first";
+        let to_ci = "1. six components to ci, those that others build on first";
         self.chapter(to_ci, async |story: &mut Self| story.layers_to_ci(&brokers).await).await?;
         self.chapter("2. to production, in the other account", Story::layers_to_production).await?;
         let logs = "3. load balancers write their logs";
-        self.chapter(logs, async |story: &mut Self| story.logs(&brokers).await).await?;
+        let mut shipped = Vec::new();
+        self.chapter(logs, async |story: &mut Self| {
+            shipped = story.logs(&brokers).await?;
+            Ok(())
+        })
+        .await?;
+        let again = "4. what was shipped is shipped again, and doubles nothing";
+        self.chapter(again, async |story: &mut Self| story.replay(&brokers, &shipped).await).await?;
+        let posted = "5. desktop applications post their logs";
+        self.chapter(posted, async |story: &mut Self| story.applications(&brokers).await).await?;
         self.say("");
         self.say("== which version is where");
         self.type_in(&["status"], Exit::Done).await?;
@@ -106,8 +131,8 @@ impl Story {
                 // This organisation has no stage of that name.
                 repository.remove("broker/parameters/staging.toml")?;
             }
-            if folders.contains(&SHIPPER) {
-                self.send_to(brokers)?;
+            for sender in [SHIPPER, DOOR].into_iter().filter(|sender| folders.contains(sender)) {
+                self.send_to(sender, brokers)?;
             }
             repository.commit(message).await?;
             self.type_in(&["push", "logs"], Exit::Done).await?;
@@ -120,13 +145,13 @@ impl Story {
     }
 
     /// No instance runs here: what ships is told to send to the brokers of the story.
-    fn send_to(&self, brokers: &Brokers) -> Result<(), Failure> {
-        self.say(
-            "(no instance runs on this machine: elb-logs sends to a Beats listener of this demo instead)",
-        );
+    fn send_to(&self, sender: &str, brokers: &Brokers) -> Result<(), Failure> {
+        self.say(&format!(
+            "(no instance runs on this machine: {sender} sends to a Beats listener of this demo instead)"
+        ));
         let repository = self.repository();
         for stage in ["test", "ci", "production"] {
-            let file = format!("{SHIPPER}/parameters/{stage}.toml");
+            let file = format!("{sender}/parameters/{stage}.toml");
             let port = brokers.of(stage).port();
             let own = repository.read(&file).unwrap_or_default();
             repository.write(&file, &format!("{own}BrokerHost = \"127.0.0.1\"\nBrokerPort = {port}\n"))?;
@@ -148,57 +173,123 @@ impl Story {
         self.nothing_is_shared().await
     }
 
-    async fn logs(&mut self, brokers: &Brokers) -> Result<(), Failure> {
+    async fn logs(&mut self, brokers: &Brokers) -> Result<Vec<Shipped>, Failure> {
         self.the_same_code_runs_in_both().await?;
         let mut shipped = Vec::new();
         for (stage, alias) in STAGES {
             for (seed, (object, lines, odd)) in (1..).zip(OBJECTS) {
                 let format = if object == "quiet" { Format::Classic } else { Format::Alb };
                 let (text, malformed) = Synthetic::new(format, seed).odd(odd).lines(lines);
-                let key = self.write_log(stage, alias, object, &gzip(&text)).await?;
-                let wanted = lines - malformed;
-                let (events, distinct) = arrived(brokers.of(stage), &key, wanted).await;
-                shipped.push(Shipped { stage, object, lines, malformed, events, distinct });
+                let (bucket, key) = self.write_log(stage, alias, object, &gzip(&text)).await?;
+                let (events, distinct) = arrived(brokers.of(stage), &key, lines - malformed).await;
+                let quarantined = self.quarantined(stage, alias, &bucket, &key, malformed).await?;
+                shipped.push(Shipped {
+                    stage,
+                    object,
+                    bucket,
+                    key,
+                    lines,
+                    malformed,
+                    events,
+                    distinct,
+                    quarantined,
+                });
             }
         }
         self.say("");
         let row = |s: &Shipped| {
-            let numbers = [s.lines, s.distinct, s.events - s.distinct, s.malformed].map(|n| n.to_string());
-            let [lines, distinct, again, malformed] = numbers;
-            [s.stage.to_owned(), s.object.to_owned(), lines, distinct, again, malformed]
+            let numbers = [s.lines, s.distinct, s.events - s.distinct, s.quarantined].map(|n| n.to_string());
+            let [lines, distinct, again, quarantined] = numbers;
+            [s.stage.to_owned(), s.object.to_owned(), lines, distinct, again, quarantined]
         };
-        let header = ["stage", "log", "lines", "acknowledged", "sent twice", "malformed"];
+        let header = ["stage", "log", "lines", "acknowledged", "sent twice", "in quarantine"];
         self.output().indented().table(header, shipped.iter().map(row));
-        for Shipped { stage, object, lines, malformed, distinct, .. } in shipped {
-            let whole = format!("each line of {object} in {stage} that is well-formed was acknowledged");
-            ensure(distinct + malformed == lines, whole)?;
+        for Shipped { stage, object, lines, malformed, distinct, quarantined, .. } in &shipped {
+            let whole = format!("each line of {object} in {stage} was acknowledged or is in quarantine");
+            ensure(distinct + quarantined == *lines, whole)?;
+            ensure(quarantined == malformed, format!("only what is malformed in {object} is in quarantine"))?;
+        }
+        Ok(shipped)
+    }
+
+    /// Ships one object of each stage again.
+    async fn replay(&mut self, brokers: &Brokers, shipped: &[Shipped]) -> Result<(), Failure> {
+        for Shipped { stage, bucket, key, events, distinct, .. } in
+            shipped.iter().filter(|shipped| shipped.object == "quiet")
+        {
+            self.type_in(&["logs", "replay", &format!("s3://{bucket}/{key}"), "--in", stage], Exit::Done)
+                .await?;
+            let wanted = events + distinct;
+            let (events, same) = until(|| brokers.of(stage).count(key), |(events, _)| events >= wanted).await;
+            ensure(events >= wanted, format!("each event of {key} came a second time"))?;
+            ensure(same == *distinct, "the ids of what is shipped again are those it had")?;
+            self.type_in(&["logs", "replay", "--in", stage], Exit::Done).await?;
         }
         Ok(())
     }
 
-    /// What the function of each account runs is the zip that the release was pinned to.
-    async fn the_same_code_runs_in_both(&self) -> Result<(), Failure> {
-        let mut running = Vec::new();
-        for (stage, alias) in STAGES {
-            let stack = format!("{stage}-{SHIPPER}");
-            let parameters = self.stacks(alias)?.parameters(&stack).await?;
-            let key = parameters.get("CodeKey").cloned().unwrap_or_default();
-            let pinned: FunctionCode = key.parse().map_err(at(&stack))?;
-            let function = self.output_of(alias, &stack, "FunctionName").await?;
-            let runs = control_plane::code_sha256(&self.session()?.operator(alias)?, &function).await?;
-            let runs = runs.unwrap_or_default();
-            ensure(
-                runs == code_sha256(&pinned.digest),
-                format!("{function} runs the code that was pinned: {key}"),
-            )?;
-            self.say(&format!("(CodeSha256 of {function} in {alias}: {runs})"));
-            running.push(runs);
+    /// How many lines of an object are in quarantine, once as many are as are wanted, or the time is over.
+    async fn quarantined(
+        &self,
+        stage: &str,
+        alias: &str,
+        bucket: &str,
+        key: &str,
+        wanted: u64,
+    ) -> Result<u64, Failure> {
+        let quarantine = self.output_of(alias, &format!("{stage}-{SHIPPER}"), "QuarantineBucket").await?;
+        let quarantine = Artifacts::new(&self.session()?.operator(alias)?, &quarantine);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut lines = 0;
+            for key in quarantine.keys(&format!("quarantine/{bucket}/{key}/")).await? {
+                let records = quarantine.get(&key, QUARANTINED_BYTES_MAX).await?;
+                lines += records.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count() as u64;
+            }
+            if lines >= wanted || Instant::now() >= deadline {
+                return Ok(lines);
+            }
+            tokio::time::sleep(PAUSE).await;
         }
-        ensure(running[0] == running[1], "ci and production run the same code")
     }
 
-    /// Writes a log where a load balancer would; answers its key.
-    async fn write_log(&self, stage: &str, alias: &str, name: &str, bytes: &[u8]) -> Result<String, Failure> {
+    /// What the functions of each account run is the zip that the release was pinned to.
+    async fn the_same_code_runs_in_both(&self) -> Result<(), Failure> {
+        for component in [SHIPPER, DOOR] {
+            let mut running = Vec::new();
+            for (stage, alias) in STAGES {
+                running.push(self.code_of(component, stage, alias).await?);
+            }
+            ensure(running[0] == running[1], format!("ci and production run the same code of {component}"))?;
+        }
+        Ok(())
+    }
+
+    /// The digest of the code that the function of a component runs.
+    async fn code_of(&self, component: &str, stage: &str, alias: &str) -> Result<String, Failure> {
+        let stack = format!("{stage}-{component}");
+        let parameters = self.stacks(alias)?.parameters(&stack).await?;
+        let key = parameters.get("CodeKey").cloned().unwrap_or_default();
+        let pinned: FunctionCode = key.parse().map_err(at(&stack))?;
+        let function = self.output_of(alias, &stack, "FunctionName").await?;
+        let runs = control_plane::code_sha256(&self.session()?.operator(alias)?, &function).await?;
+        let runs = runs.unwrap_or_default();
+        ensure(
+            runs == code_sha256(&pinned.digest),
+            format!("{function} runs the code that was pinned: {key}"),
+        )?;
+        self.say(&format!("(CodeSha256 of {function} in {alias}: {runs})"));
+        Ok(runs)
+    }
+
+    /// Writes a log where a load balancer would; answers its bucket and key.
+    async fn write_log(
+        &self,
+        stage: &str,
+        alias: &str,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<(String, String), Failure> {
         let session = self.session()?;
         let (account, region) = (session.account(alias)?.to_owned(), session.region.clone());
         let balancer = if name == "quiet" { name.to_owned() } else { format!("app.{name}.0123456789abcdef") };
@@ -208,12 +299,12 @@ impl Story {
         );
         let bucket = self.output_of(alias, &format!("{stage}-{SHIPPER}"), "LogBucket").await?;
         self.say(&format!("(the load balancer {name} writes {} bytes into {bucket})", bytes.len()));
-        let bucket = Artifacts::new(&session.operator(alias)?, &bucket);
-        bucket.put(&key, "application/gzip", bytes.to_vec()).await?;
-        Ok(key)
+        let objects = Artifacts::new(&session.operator(alias)?, &bucket);
+        objects.put(&key, "application/gzip", bytes.to_vec()).await?;
+        Ok((bucket, key))
     }
 
-    async fn output_of(&self, alias: &str, stack: &str, output: &str) -> Result<String, Failure> {
+    pub(super) async fn output_of(&self, alias: &str, stack: &str, output: &str) -> Result<String, Failure> {
         let found = self.stacks(alias)?.find(stack).await?;
         let value = found.and_then(|stack| stack.outputs.get(output).cloned());
         value.ok_or_else(|| Failure::new(format!("the stack {stack} has no output {output}")))
@@ -222,12 +313,17 @@ impl Story {
 
 /// What a broker has of an object once as many different events came as are wanted, or the time is over.
 async fn arrived(broker: &Broker, key: &str, wanted: u64) -> (u64, u64) {
+    until(|| broker.count(key), |(_, distinct)| distinct >= wanted).await
+}
+
+/// What `look` sees once it is `enough`, or the time is over.
+pub(super) async fn until<T: Copy>(look: impl Fn() -> T, enough: impl Fn(T) -> bool) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let (events, distinct) = broker.count(key);
-        if distinct >= wanted || Instant::now() >= deadline {
-            return (events, distinct);
+        let seen = look();
+        if enough(seen) || Instant::now() >= deadline {
+            return seen;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }

@@ -1,6 +1,7 @@
 //! The main job of Lockstep, told from beginning to end on the local cloud: what `cargo demo` shows and what the
 //! end-to-end test asserts. Every command in it is run as it is printed, through the same entry as the binary's.
 
+mod applications;
 mod broker;
 mod chapters;
 mod ending;

@@ -3,6 +3,7 @@
 use super::time;
 use crate::catalogue::{Catalogue, Runs};
 use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::orphans::Seen;
 use lockstep_domain::records::{
     Decision, Deployment, Image, ImageOrigin, ImageVersion, Release, ReleaseState,
 };
@@ -197,9 +198,45 @@ pub fn planned(plan: &[Planned]) -> Vec<[String; 4]> {
     plan.iter().map(row).collect()
 }
 
+/// The head of [`orphans`].
+pub const ORPHANS: [&str; 5] = ["id", "account and region", "tagged as", "seen since", "stays, because"];
+
+/// What the last sweep saw that carries our tags and stands in no record.
+pub fn orphans(seen: &[Seen]) -> Vec<[String; 5]> {
+    let row = |seen: &Seen| {
+        let orphan = &seen.orphan;
+        [
+            orphan.thing.to_string(),
+            format!("{} {}", orphan.location.account, orphan.location.region),
+            orphan.label.clone(),
+            seen.since.to_string(),
+            seen.stays.clone(),
+        ]
+    };
+    seen.iter().map(row).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_orphan_is_shown_with_what_keeps_it() {
+        let seen: Seen = serde_json::from_value(json!({
+            "location": {"account": "222222222222", "region": "eu-west-1"},
+            "thing": {"image": "ami-0123456789abcdef0"},
+            "label": "logstash@2.1.0",
+            "since": "2026-11-20T10:00:00Z",
+            "stays": "it is not 7 days old",
+        }))
+        .unwrap();
+        let shown = orphans(&[seen]).concat().join(" ");
+        for told in
+            ["ami-0123456789abcdef0", "222222222222 eu-west-1", "logstash@2.1.0", "it is not 7 days old"]
+        {
+            assert!(shown.contains(told), "{shown}");
+        }
+    }
     use crate::views::testing::{asking, at, deployment, environment, release};
     use lockstep_domain::images::{ImageLock, ImageVersionState, LockedImage, Needs, uses};
     use lockstep_domain::records::{

@@ -21,13 +21,13 @@ use lockstep_domain::token::client_token;
 use lockstep_platform::codebuild::{Builds, NewBuild};
 use lockstep_platform::ledger::Inserted;
 use lockstep_platform::ports::{Records, WaitBook};
-use lockstep_platform::public_parameters::PublicImages;
+use lockstep_platform::public_images::PublicImages;
 use std::collections::BTreeMap;
 
 /// Serves `begin_build`.
 pub async fn begin<W: World>(world: &W, execution: &str, input: &BuildImage) -> Result<Begun, Failure> {
-    let stage = load::stage(world, &input.stage).await?;
-    let location = load::location(&stage);
+    let stage = world.records().stage(&input.stage).await?;
+    let location = stage.location();
     let version = load::version(world, &input.image, &input.version).await?.record;
     let id = build_id(&input.image, &input.version, &location);
     let begun = |next| Ok(Begun { build: id.clone(), next });
@@ -104,6 +104,10 @@ async fn base_at<W: World>(
     match baked(version)?.base {
         Base::Parameter(parameter) => {
             world.public_images(location, &session(id)).await?.newest(parameter).await
+        }
+        // By now a name without `*`: in each region it is one image.
+        Base::Search(search) => {
+            world.public_images(location, &session(id)).await?.find(search).await.map(|(_, ami)| ami)
         }
         Base::Image(constraint) => {
             let known = versions(world, constraint.name()).await?;

@@ -1,9 +1,10 @@
 //! What failed is removed: what one build left, and a version that cannot be everywhere.
 
+use crate::build::{looked_at, under_way};
 use crate::load::{self, Building, note, session};
 use crate::version::build_id;
 use crate::world::World;
-use lockstep_domain::bake::doomed;
+use lockstep_domain::bake::{Observed, doomed};
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::{DeploymentId, ImageName, SnapshotId, StageName};
 use lockstep_domain::images::{Change, ImageVersionState, after};
@@ -34,11 +35,8 @@ pub async fn fail_build<W: World>(world: &W, id: &DeploymentId, error: &Caught) 
         let key = Image::key_of(&building.image, building.version(), building.location());
         let recorded = world.records().get::<Image>(&key).await?.and_then(|image| image.record.ami);
         let images = world.images(building.location(), &session(id)).await?;
-        let made = images.owned(&building.image, building.version()).await?;
-        let id_text = id.to_string();
-        let ours =
-            |ami: &&Ami| ami.tags.get(TAG_DEPLOYMENT) == Some(&id_text) && recorded.as_ref() != Some(&ami.id);
-        let debris: Vec<Ami> = made.iter().filter(ours).cloned().collect();
+        let mut debris = made(world, &building, &images).await?;
+        debris.retain(|ami| recorded.as_ref() != Some(&ami.id));
         remove(&images, &debris).await?;
         // The snapshots of an image that was never registered.
         if recorded.is_none() {
@@ -57,6 +55,20 @@ pub async fn fail_build<W: World>(world: &W, id: &DeploymentId, error: &Caught) 
             .await?;
     }
     Ok(Failed { error: failure.error, cause: failure.message })
+}
+
+/// What a build made: by its tags, and by its own word where they are not found yet.
+async fn made<W: World>(world: &W, building: &Building, images: &W::Images) -> Result<Vec<Ami>, Failure> {
+    let id = building.id().to_string();
+    let mut made = images.owned(&building.image, building.version()).await?;
+    made.retain(|ami| ami.tags.get(TAG_DEPLOYMENT) == Some(&id));
+    if let Some((arn, attempt)) = under_way(building)
+        && let Observed::Made(ami) = looked_at(world, building, &arn, attempt).await?
+        && !made.iter().any(|found| found.id == ami)
+    {
+        made.extend(images.describe(&ami).await?);
+    }
+    Ok(made)
 }
 
 /// Images first: EC2 keeps the snapshots of an image that is registered.
@@ -82,7 +94,7 @@ pub async fn give_up<W: World>(
     if given_up != found.record {
         world.records().replace(&found, given_up.clone()).await?;
     }
-    let stages = load::stages(world).await?;
+    let stages = world.records().stages().await?;
     let records: Vec<Image> =
         load::everywhere(world, image, version).await?.into_iter().map(|i| i.record).collect();
     let places = doomed(&given_up, &records, &stages).into_iter();
@@ -107,7 +119,7 @@ pub async fn discard<W: World>(
             other => Err(Failure::bug(format!("{image}@{version} is {other} and is not discarded"))),
         };
     }
-    let location = load::location(&load::stage(world, stage).await?);
+    let location = world.records().stage(stage).await?.location();
     let key = Image::key_of(image, version, &location);
     let record = world.records().get::<Image>(&key).await?;
     let images = world.images(&location, &session(&build_id(image, version, &location))).await?;

@@ -2,12 +2,11 @@
 
 use crate::world::World;
 use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{AmiId, DeploymentId, ImageName, StageName};
+use lockstep_domain::ids::{AmiId, DeploymentId, ImageName};
 use lockstep_domain::promotion::TAG_SOURCE;
 use lockstep_domain::records::{
     Deployment, DeploymentKind, DeploymentState, Image, ImageOrigin, ImageVersion, Location, Step,
 };
-use lockstep_domain::stages::{Stage, Stages};
 use lockstep_domain::version::Version;
 use lockstep_platform::ledger::{Inserted, Order, Versioned};
 use lockstep_platform::ports::Records;
@@ -135,22 +134,6 @@ pub async fn everywhere<W: World>(
 ) -> Result<Vec<Versioned<Image>>, Failure> {
     let (pk, prefix) = Image::version_of(image, version);
     world.records().list::<Image>(&pk, &prefix, Order::Oldest, PLACES_MAX).await
-}
-
-/// The organisation's stages.
-pub async fn stages<W: World>(world: &W) -> Result<Stages, Failure> {
-    world.records().stages().await
-}
-
-/// The stage called `name`.
-pub async fn stage<W: World>(world: &W, name: &StageName) -> Result<Stage, Failure> {
-    let stages = stages(world).await?;
-    stages.get(name).cloned().ok_or_else(|| Failure::not_found(format!("there is no stage `{name}`")))
-}
-
-/// Where a stage is.
-pub fn location(stage: &Stage) -> Location {
-    Location { account: stage.account.clone(), region: stage.region.clone() }
 }
 
 /// An image that cannot be built or used.

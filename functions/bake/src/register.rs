@@ -27,7 +27,11 @@ pub async fn register<W: World>(world: &W, id: &DeploymentId) -> Result<Built, F
     let (arn, attempt) = under_way(&building).ok_or_else(|| Failure::bug("there is no build to register"))?;
     let ami = match looked_at(world, &building, &arn, attempt).await? {
         Observed::Made(ami) => ami,
-        other => return Err(unusable(format!("the build {arn} made no image: {other:?}"))),
+        // It has ended, or nobody would ask: what is read is out of date.
+        Observed::Wait => {
+            return Err(Failure::new(FailureKind::Transient, format!("the build {arn} cannot be read yet")));
+        }
+        Observed::Again(why) | Observed::Failed(why) => return Err(unusable(why)),
     };
     let found = version_of(world, &building).await?;
     let source = found.record.source_ami.clone().unwrap_or_else(|| ami.clone());

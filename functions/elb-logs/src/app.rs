@@ -2,12 +2,11 @@
 
 use lockstep_access_log::{Format, Labels, Settings};
 use lockstep_domain::error::Failure;
-use lockstep_domain::shipping::Target;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::objects::Objects;
 use lockstep_platform::queue::Queue;
-use lockstep_platform::shipper::{Pace, Shipper};
+use lockstep_platform::shipper::{Output, Pace};
 
 /// The settings that it cannot do without.
 pub const SETTINGS: [Setting; 4] =
@@ -33,9 +32,7 @@ pub struct App {
     pub(crate) reading: Settings,
     /// What metrics are told of.
     pub(crate) name: String,
-    target: Target,
-    authority: Option<String>,
-    pace: Pace,
+    pub(crate) output: Output,
 }
 
 impl App {
@@ -45,20 +42,13 @@ impl App {
     /// `Rejected` with everything that is wrong with the settings.
     pub fn new(aws: &Aws, config: &Config, name: Option<String>, pace: Pace) -> Result<Self, Failure> {
         let mut problems = Vec::new();
-        let target = config.get(Setting::Output)?.parse::<Target>();
-        let target = target.map_err(|error| problems.push(format!("{}: {error}", Setting::Output)));
+        let output = Output::read(config, pace, &mut problems)?;
         let format = match config.get(Setting::LogFormat)? {
             DETECT => Ok(None),
             name => name.parse::<Format>().map(Some),
         };
         let format = format.map_err(|error| problems.push(format!("{}: {error}", Setting::LogFormat)));
-        let authority = config.optional(Setting::OutputAuthority);
-        if let Ok(target) = &target
-            && let Err(failure) = Shipper::new(target, authority, pace)
-        {
-            problems.push(format!("{}: {failure}", Setting::OutputAuthority));
-        }
-        let (Ok(target), Ok(format), []) = (target, format, problems.as_slice()) else {
+        let (Some(output), Ok(format), []) = (output, format, problems.as_slice()) else {
             return Err(Failure::rejected(format!("the function's settings: {}", problems.join("; "))));
         };
         let text = |setting| config.optional(setting).map(str::to_owned);
@@ -74,13 +64,7 @@ impl App {
             quarantine: config.get(Setting::QuarantineBucket)?.to_owned(),
             reading: Settings { format, labels, ..Settings::default() },
             name: name.unwrap_or_else(|| "elb-logs".to_owned()),
-            target,
-            authority: authority.map(str::to_owned),
-            pace,
+            output,
         })
-    }
-
-    pub(crate) fn shipper(&self) -> Result<Shipper, Failure> {
-        Shipper::new(&self.target, self.authority.as_deref(), self.pace)
     }
 }

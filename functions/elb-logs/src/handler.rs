@@ -55,7 +55,8 @@ pub struct ItemFailure {
 pub async fn handle(app: &App, payload: &Value, left: Duration) -> Result<Answered, Failure> {
     let until = Until::of(left);
     if is_check(payload) {
-        return check(app, until).await;
+        app.output.check(until.settle).await?;
+        return Ok(Answered::Check { ok: true });
     }
     let asked = read(payload);
     let mut answer = Answer::default();
@@ -78,14 +79,6 @@ pub async fn handle(app: &App, payload: &Value, left: Duration) -> Result<Answer
         asked.messages.len()
     );
     Ok(Answered::Delivery(answer))
-}
-
-async fn check(app: &App, until: Until) -> Result<Answered, Failure> {
-    match app.shipper()?.try_out(until.settle).await {
-        Ok(()) => Ok(Answered::Check { ok: true }),
-        Err(Stopped::Broker(failure)) => Err(failure),
-        Err(Stopped::Time) => Err(Failure::new(FailureKind::Transient, "the broker did not answer in time")),
-    }
 }
 
 /// Ships the objects of a message, and hands on what is left of them.

@@ -93,7 +93,12 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(app: &'a App, source: &'a Source) -> Result<Self, Failure> {
         let quarantine = Quarantine::new(app, source);
-        Ok(Self { shipper: app.shipper()?, quarantine, marks: Marks::default(), account: Account::default() })
+        Ok(Self {
+            shipper: app.output.shipper()?,
+            quarantine,
+            marks: Marks::default(),
+            account: Account::default(),
+        })
     }
 
     /// Reads to the end, or until it must stop. The outer result is about the object, the inner one about its way.

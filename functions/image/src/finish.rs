@@ -1,10 +1,11 @@
 //! Record the copy as usable, or close the promotion as failed.
 
-use crate::copy::look_again;
+use crate::copy::{self, look_again};
 use crate::journal::note;
 use crate::load::{Promotion, unusable};
 use crate::world::World;
-use crate::{room, share};
+use crate::{room, share, takeover};
+use lockstep_domain::environment;
 use lockstep_domain::error::Failure;
 use lockstep_domain::ids::DeploymentId;
 use lockstep_domain::payloads::image::Promoted;
@@ -44,6 +45,24 @@ pub async fn fail<W: World>(world: &W, id: &DeploymentId, error: &Caught) -> Res
     let failure = FailureRecord { error: error.error.clone(), message: error.sentence() };
     close(world, &promotion, DeploymentState::Failed, Some(failure.clone())).await?;
     Ok(Failed { error: failure.error, cause: failure.message })
+}
+
+/// Serves `abandon`: what the failing end of the state machine does, for an execution that has no end of its own.
+///
+/// # Errors
+/// `EnvironmentBusy` if the execution runs or may run.
+pub async fn abandon<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failure> {
+    let promotion = Promotion::load(world, id).await?;
+    takeover::ended(world, promotion.execution(), &format!("{id} is not abandoned")).await?;
+    copy::discard(world, id).await?;
+    share::unshare(world, id).await?;
+    room::leave(world, id, promotion.target()).await?;
+    let old = &promotion.deployment;
+    let Some(closed) = environment::abandon(&old.record, "what it had shared is withdrawn", world.now())
+    else {
+        return Ok(());
+    };
+    world.records().replace(old, closed).await.map(drop)
 }
 
 /// Serves `close`: the inspection failed, and may have begun the promotion, or taken over another that had shared.

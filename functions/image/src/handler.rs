@@ -45,6 +45,7 @@ pub async fn handle<W: World>(world: &W, request: Request) -> Result<Answer, Fai
         Request::Fail { promotion, error } => {
             finish::fail(world, &promotion, &error).await.map(Answer::Failed)
         }
+        Request::Abandon { promotion } => finish::abandon(world, &promotion).await.map(nothing),
         Request::Import { ami, name, version, stage } => {
             import::import(world, &ami, &name, &version, &stage).await.map(Answer::Promoted)
         }

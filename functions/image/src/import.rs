@@ -24,7 +24,7 @@ pub async fn import<W: World>(
     version: &Version,
     stage: &StageName,
 ) -> Result<Promoted, Failure> {
-    let location = load::location(&load::stage(world, stage).await?);
+    let location = world.records().stage(stage).await?.location();
     let known = load::everywhere(world, name, version).await?;
     let known: Vec<Image> = known.into_iter().map(|image| image.record).collect();
     let images = world.source(&location, &format!("lockstep-import-{name}")).await?;

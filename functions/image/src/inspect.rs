@@ -35,8 +35,8 @@ pub async fn inspect<W: World>(
         let label = format!("{}@{}", input.image, input.version);
         return Err(unusable(format!("The image {label} goes nowhere: it is {why}.")));
     }
-    let stage = load::stage(world, &input.to).await?;
-    let target = load::location(&stage);
+    let stage = world.records().stage(&input.to).await?;
+    let target = stage.location();
     let known = load::everywhere(world, &input.image, &input.version).await?;
     let target_record = known.iter().find(|image| image.record.location == target);
     let candidates = candidates(&known, &target, input)?;
@@ -75,7 +75,7 @@ async fn begin<W: World>(
         execution,
         input.version.clone(),
         stage.name.clone(),
-        load::location(stage),
+        stage.location(),
         stage.path(),
         world.now(),
     );

@@ -1,16 +1,12 @@
 //! What every step starts from.
 
 use crate::world::World;
-use lockstep_domain::error::{Failure, FailureKind, Problem};
-use lockstep_domain::ids::{AmiId, CommitSha, DeploymentId, ImageName, SnapshotId, StageName};
-use lockstep_domain::image_settings::ImageSettings;
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::ids::{AmiId, CommitSha, DeploymentId, ImageName, SnapshotId};
 use lockstep_domain::promotion::{
     Origin, TAG_BUILT_AT, TAG_COMMIT, TAG_DEPLOYMENT, TAG_REPOSITORY, TAG_SOURCE, tags,
 };
-use lockstep_domain::records::{
-    ConfigKind, Deployment, DeploymentKind, DeploymentState, Image, ImageVersion, Location,
-};
-use lockstep_domain::stages::Stage;
+use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Image, ImageVersion, Location};
 use lockstep_platform::ledger::{Order, Versioned};
 use lockstep_platform::ports::Records;
 use std::collections::{BTreeMap, BTreeSet};
@@ -236,34 +232,6 @@ pub fn unknown(image: &ImageName, version: &lockstep_domain::version::Version) -
     Failure::not_found(format!(
         "the ledger knows no image {image}@{version}; import it with `lockstep images import`"
     ))
-}
-
-/// The stage called `name`.
-pub async fn stage<W: World>(world: &W, name: &StageName) -> Result<Stage, Failure> {
-    let stages = world.records().stages().await?;
-    stages.get(name).cloned().ok_or_else(|| Failure::not_found(format!("there is no stage `{name}`")))
-}
-
-/// What the organisation says about images.
-pub async fn settings<W: World>(world: &W) -> Result<ImageSettings, Failure> {
-    ImageSettings::parse("stages.toml", &applied(world).await?).map_err(|problems| unreadable(&problems))
-}
-
-/// The applied `stages.toml`.
-async fn applied<W: World>(world: &W) -> Result<String, Failure> {
-    let newest = world.records().config(ConfigKind::Stages).await?;
-    let missing = || Failure::not_found("there are no stages yet; run `lockstep stages apply stages.toml`");
-    newest.map(|newest| newest.text).ok_or_else(missing)
-}
-
-fn unreadable(problems: &[Problem]) -> Failure {
-    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    Failure::bug(format!("the applied stages cannot be read: {}", told.join("; ")))
-}
-
-/// Where a stage is.
-pub fn location(stage: &Stage) -> Location {
-    Location { account: stage.account.clone(), region: stage.region.clone() }
 }
 
 /// An image that cannot be used or copied.

@@ -4,7 +4,6 @@
 //! again later.
 
 use crate::journal::note;
-use crate::load::settings;
 use crate::world::World;
 use jiff::Timestamp;
 use lockstep_domain::error::{Failure, FailureKind};
@@ -51,7 +50,7 @@ async fn try_enter<W: World>(
     execution: &str,
     place: &Location,
 ) -> Result<Entered, Failure> {
-    let most = settings(world).await?.copies_at_once;
+    let most = world.records().image_settings().await?.copies_at_once;
     change(world, promotion, place, |traffic, now| traffic::enter(traffic, promotion, execution, most, now))
         .await
 }
@@ -73,7 +72,7 @@ async fn dismiss_the_dead<W: World>(world: &W, place: &Location) -> Result<bool,
 
 /// Gives the slot, or the place in the queue, back; there may be none. Who is next is woken.
 pub async fn leave<W: World>(world: &W, promotion: &DeploymentId, place: &Location) -> Result<(), Failure> {
-    let most = settings(world).await?.copies_at_once;
+    let most = world.records().image_settings().await?.copies_at_once;
     let woken = change(world, promotion, place, |traffic, now| {
         let after = traffic::leave(traffic, promotion, most, now);
         let woken = traffic::to_wake(&after);

@@ -35,17 +35,22 @@ pub async fn predecessor<W: World>(
     Ok(dead.has_a_plan().then_some(dead))
 }
 
-async fn bury<W: World>(world: &W, dead: &Promotion, other: &Image) -> Result<(), Failure> {
-    // Only a known end frees what another holds.
-    if world.is_running(&other.recorded_by).await != Some(false) {
-        return Err(Failure::new(
-            FailureKind::EnvironmentBusy,
-            format!(
-                "{} brings {}@{} there already; try again when it is done",
-                other.recorded_by, other.name, other.version
-            ),
-        ));
+/// Only a known end frees what an execution holds.
+///
+/// # Errors
+/// `EnvironmentBusy` with `what` it holds while it runs, or may.
+pub async fn ended<W: World>(world: &W, execution: &str, what: &str) -> Result<(), Failure> {
+    match world.is_running(execution).await {
+        Some(false) => Ok(()),
+        Some(true) | None => {
+            Err(Failure::new(FailureKind::EnvironmentBusy, format!("{execution} may still run: {what}")))
+        }
     }
+}
+
+async fn bury<W: World>(world: &W, dead: &Promotion, other: &Image) -> Result<(), Failure> {
+    let busy = format!("it brings {}@{} there already; try again when it is done", other.name, other.version);
+    ended(world, &other.recorded_by, &busy).await?;
     let old = &dead.deployment;
     let closed = Deployment {
         state: DeploymentState::Abandoned,

@@ -6,7 +6,7 @@ use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::DeploymentId;
 use lockstep_domain::parameters::Layer;
 use lockstep_domain::payloads::{inputs, ledger::Begun};
-use lockstep_domain::records::{Deployment, DeploymentKind, Environment, Location, Release};
+use lockstep_domain::records::{Deployment, DeploymentKind, Environment, Release};
 use lockstep_domain::stages::{Path, Stage, Stages};
 use lockstep_domain::{environment, gate};
 use lockstep_platform::holders;
@@ -97,7 +97,7 @@ fn wanted(
             execution,
             input.version.clone(),
             stage.name.clone(),
-            Location { account: stage.account.clone(), region: stage.region.clone() },
+            stage.location(),
             path,
             now,
         )

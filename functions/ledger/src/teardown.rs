@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use lockstep_domain::error::Failure;
 use lockstep_domain::ids::{DeploymentId, Digest};
 use lockstep_domain::payloads::{inputs, ledger::Begun};
-use lockstep_domain::records::{Deployment, DeploymentKind, Environment, Location};
+use lockstep_domain::records::{Deployment, DeploymentKind, Environment};
 use lockstep_domain::stages::Path;
 use lockstep_domain::version::Version;
 use lockstep_domain::{environment, gate};
@@ -32,7 +32,7 @@ pub async fn begin(
     let (version, digest) = runs(app, &found).await?;
     let kind =
         DeploymentKind::Teardown { stack: environment::stack_name(&stage.name, &name)?, environment: name };
-    let location = Location { account: stage.account.clone(), region: stage.region.clone() };
+    let location = stage.location();
     let wanted = Deployment {
         component: Some(input.component.clone()),
         digest,

@@ -37,7 +37,7 @@ impl Target {
         Ok(Self {
             environment,
             stack: load::stack_name(stage, name)?,
-            location: Location { account: stage.account.clone(), region: stage.region.clone() },
+            location: stage.location(),
             session: format!("lockstep-destroy-{name}"),
         })
     }

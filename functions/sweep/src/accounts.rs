@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use lockstep_domain::error::Failure;
-use lockstep_domain::ids::AmiId;
+use lockstep_domain::ids::{AmiId, SnapshotId};
+use lockstep_domain::orphans::Tagged;
 use lockstep_domain::records::Location;
-use lockstep_domain::retirement::{Removed, Tagged};
+use lockstep_domain::retirement::Removed;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::channels::{Channels, ParameterStore};
 use lockstep_platform::ec2::Ec2;
@@ -65,6 +66,10 @@ impl Keeping for Keeper {
 
     async fn remove(&self, ami: &AmiId) -> Result<Removed, Failure> {
         self.0.remove(ami).await
+    }
+
+    async fn remove_snapshot(&self, snapshot: &SnapshotId) -> Result<Option<String>, Failure> {
+        self.0.remove_snapshot(snapshot).await
     }
 
     async fn tagged(&self) -> Result<Tagged, Failure> {

@@ -5,14 +5,13 @@ use jiff::Timestamp;
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::packaging;
 use lockstep_domain::payloads::inputs;
-use lockstep_domain::records::{ConfigKind, Deployment, DeploymentKind, Environment, Release, SweepReport};
+use lockstep_domain::records::{Deployment, DeploymentKind, Environment, Release, SweepReport};
 use lockstep_domain::stages::{Stage, Stages};
 use lockstep_domain::sweep::{self, ThrowAway};
 use lockstep_domain::token::execution_arn;
 use lockstep_platform::executions::Started;
 use lockstep_platform::holders;
 use lockstep_platform::ledger::{Order, Versioned};
-use lockstep_platform::ports::Records as _;
 
 /// The most environments of one stage that are looked at.
 const ENVIRONMENTS: usize = 10_000;
@@ -22,7 +21,7 @@ const FREED: &str = "the sweep freed its environment";
 
 /// Looks at every environment of every stage.
 pub async fn sweep(app: &App, report: &mut SweepReport, now: Timestamp) -> Result<(), Failure> {
-    for stage in stages(app).await?.iter().flat_map(Stages::iter) {
+    for stage in app.stages().await?.iter().flat_map(Stages::iter) {
         let (pk, prefix) = Environment::all_of(&stage.name);
         for found in app.ledger.list::<Environment>(&pk, prefix, Order::Oldest, ENVIRONMENTS).await? {
             let what = format!("{}/{}", stage.name, found.record.name);
@@ -37,13 +36,6 @@ pub async fn sweep(app: &App, report: &mut SweepReport, now: Timestamp) -> Resul
         }
     }
     Ok(())
-}
-
-/// The organisation's stages; a new installation has none.
-async fn stages(app: &App) -> Result<Option<Stages>, Failure> {
-    let Some(newest) = app.ledger.config(ConfigKind::Stages).await? else { return Ok(None) };
-    let parsed = Stages::parse("stages.toml", &newest.text);
-    parsed.map(Some).map_err(|_| Failure::bug("the applied stages cannot be read; apply them again"))
 }
 
 async fn free(

@@ -1,18 +1,19 @@
 //! Images that nobody needs any more, images that nobody knows, and the parameters that name the newest.
 
 use crate::accounts::Accounts;
-use crate::{App, report};
+use crate::{App, channels, orphans, records, report};
 use jiff::{Timestamp, ToSpan};
-use lockstep_domain::channels::{self, Edit};
+use lockstep_domain::channels::wanted;
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::image_settings::ImageSettings;
 use lockstep_domain::images::{Change, ImageVersionState, Needs, after, uses};
+use lockstep_domain::orphans::Seen;
 use lockstep_domain::records::{
-    ConfigKind, Deployed, Deployment, Environment, Image, ImageVersion, Location, Release, SweepReport,
+    Deployed, Deployment, Environment, Image, ImageVersion, Location, Release, SweepReport,
 };
-use lockstep_domain::retirement::{self, Known, Planned, Removed, Step, orphans};
-use lockstep_domain::stages::Stages;
-use lockstep_platform::channels::Channels;
+use lockstep_domain::retirement::{self, Known, Planned, Removed, Step};
+use lockstep_domain::stages::{Stage, Stages};
+use lockstep_platform::channels::Channels as _;
 use lockstep_platform::ec2::keeping::Keeping;
 use lockstep_platform::ec2::references::References;
 use lockstep_platform::ledger::{Order, Versioned};
@@ -26,9 +27,11 @@ const RECORDS: usize = 10_000;
 const STEPS: usize = 20;
 
 /// What the ledger knows.
-struct Found {
-    versions: Vec<ImageVersion>,
-    places: Vec<Image>,
+pub struct Found {
+    /// Every version of every image.
+    pub versions: Vec<ImageVersion>,
+    /// Where each of them is.
+    pub places: Vec<Image>,
     stages: Stages,
     settings: ImageSettings,
 }
@@ -53,9 +56,10 @@ pub async fn sweep(
     }
     // What was changed above is seen by the next look.
     let Some(found) = load(app).await? else { return Ok(()) };
+    let before = orphans::before(app).await?;
     for location in locations(&found) {
         let what = format!("images in account {}, {}", location.account, location.region);
-        let outcome = look(accounts, report, &found, &location).await;
+        let outcome = look(app, accounts, report, &found, &location, (&before, now)).await;
         report::go_on(report, &what, outcome);
     }
     Ok(())
@@ -67,18 +71,9 @@ async fn load(app: &App) -> Result<Option<Found>, Failure> {
     if versions.is_empty() {
         return Ok(None);
     }
-    let Some(newest) = app.ledger.config(ConfigKind::Stages).await? else { return Ok(None) };
-    let unreadable = |_| Failure::bug("the applied stages cannot be read; apply them again");
-    Ok(Some(Found {
-        versions,
-        places: records(app.ledger.list_kind::<Image>(RECORDS).await?),
-        stages: Stages::parse("stages.toml", &newest.text).map_err(unreadable)?,
-        settings: ImageSettings::parse("stages.toml", &newest.text).map_err(unreadable)?,
-    }))
-}
-
-fn records<T>(found: Vec<Versioned<T>>) -> Vec<T> {
-    found.into_iter().map(|found| found.record).collect()
+    let Some(stages) = app.stages().await? else { return Ok(None) };
+    let places = records(app.ledger.list_kind::<Image>(RECORDS).await?);
+    Ok(Some(Found { versions, places, stages, settings: app.ledger.image_settings().await? }))
 }
 
 async fn plan(app: &App, found: &Found, now: Timestamp) -> Result<Vec<Planned>, Failure> {
@@ -134,11 +129,13 @@ async fn carry_out(
     match &planned.step {
         Step::Deprecate => {
             let Some(_) = change(app, &stored, &Change::Retire { at: now }).await? else { return Ok(()) };
-            // A time that has passed is refused; seconds are rounded.
-            let at = now.checked_add(2.minutes()).unwrap_or(now);
             for image in &places {
-                if let Some(ami) = &image.record.ami {
-                    accounts.at(&image.record.location).await?.deprecate(ami, at).await?;
+                let Some(ami) = &image.record.ami else { continue };
+                let location = &image.record.location;
+                let said = async { accounts.at(location).await?.deprecate(ami, soon(now)).await };
+                // Where it could not be said, the look at that place says it, now or with the next sweep.
+                if let Err(failure) = said.await {
+                    tracing::warn!(image = %ami, account = %location.account, "{}", failure.message);
                 }
             }
             report.retired.push(format!("{what} is deprecated: {}", planned.why));
@@ -252,41 +249,42 @@ async fn answers(
 
 /// Where images are, or may be.
 fn locations(found: &Found) -> BTreeSet<Location> {
-    let of_stages = found
-        .stages
-        .iter()
-        .map(|stage| Location { account: stage.account.clone(), region: stage.region.clone() });
+    let of_stages = found.stages.iter().map(Stage::location);
     of_stages.chain(found.places.iter().map(|image| image.location.clone())).collect()
 }
 
-/// Tells of what carries our tags and is in no record, and mends the parameters.
-async fn look(
-    accounts: &impl Accounts,
+/// Looks at what a place has: orphans, deprecations that were not said, parameters.
+async fn look<A: Accounts>(
+    app: &App,
+    accounts: &A,
     report: &mut SweepReport,
     found: &Found,
     location: &Location,
+    (before, now): (&[Seen], Timestamp),
 ) -> Result<(), Failure> {
-    let account = accounts.at(location).await?;
-    for orphan in orphans(location, &account.tagged().await?, &found.places, &found.versions) {
-        let what = format!("{} in account {}, {}", orphan.id, location.account, location.region);
-        let why = format!(
-            "it is tagged as {}, and the ledger does not know it; if nothing uses it, remove it, or import it again",
-            orphan.label
-        );
-        report::left(report, &what, &why);
-    }
-    let wanted = channels::wanted(&found.versions, &found.places, location);
-    for edit in channels::edits(&wanted, &account.all().await?) {
-        match edit {
-            Edit::Put { name, ami } => {
-                account.put(&name, &ami).await?;
-                report.parameters.push(format!("{name} in account {} is {ami}", location.account));
-            }
-            Edit::Remove { name } => {
-                Channels::remove(&account, &name).await?;
-                report.parameters.push(format!("{name} in account {} is gone", location.account));
-            }
+    let reached = async {
+        let account = accounts.at(location).await?;
+        let tagged = account.tagged().await?;
+        Ok((account, tagged))
+    };
+    let (account, tagged) = match reached.await {
+        Ok(reached) => reached,
+        Err(failure) => {
+            orphans::carry_over(report, before, location);
+            return Err(failure);
         }
+    };
+    orphans::sweep::<A>(app, &account, report, found, (location, &tagged), (before, now)).await;
+    for ami in retirement::undeprecated(location, &tagged, &found.places, &found.versions) {
+        account.deprecate(ami, soon(now)).await?;
+        report.retired.push(format!("{ami} in account {} is deprecated after all", location.account));
     }
+    let wanted = wanted(&found.versions, &found.places, location);
+    report.parameters.extend(channels::mend(&account, location, &wanted, &account.all().await?).await?);
     Ok(())
+}
+
+/// A time that has passed is refused; seconds are rounded.
+fn soon(now: Timestamp) -> Timestamp {
+    now.checked_add(2.minutes()).unwrap_or(now)
 }

@@ -4,7 +4,7 @@ use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::git_host::GitHosts;
 use lockstep_platform::{clock, shell};
-use lockstep_sweep::{App, accounts::Cloud, handler::handle};
+use lockstep_sweep::{App, accounts::Cloud, handler::serve};
 use serde_json::Value;
 use std::process::ExitCode;
 
@@ -15,9 +15,8 @@ fn main() -> ExitCode {
             let accounts = Cloud::new(&aws, config.get(Setting::ExternalId)?);
             Ok((App::new(&aws, &config)?, GitHosts::new(&aws), accounts))
         },
-        // Whatever the schedule or a person sends: it looks at everything.
-        async |(app, heads, accounts): &(App, GitHosts, Cloud), _: Value| {
-            handle(app, heads, accounts, clock::now()).await
+        async |(app, heads, accounts): &(App, GitHosts, Cloud), sent: Value| {
+            serve(app, heads, accounts, &sent, clock::now()).await
         },
     )
 }

@@ -3,8 +3,8 @@
 //! The order of the steps is a promise to whoever probes the URL: method, address, secret, size, signature, and only
 //! then what the body says.
 
-use base64::Engine as _;
 use jiff::Timestamp;
+use lockstep_domain::http_body::Body;
 use lockstep_domain::ids::RepositoryId;
 use lockstep_domain::records::{Event, EventState, Repository};
 use lockstep_domain::token::client_token;
@@ -78,26 +78,6 @@ pub fn address(method: &str, path: &str) -> Result<RepositoryId, Answer> {
     path.strip_prefix("/hooks/").and_then(|id| id.parse().ok()).ok_or_else(unknown_hook)
 }
 
-/// The body as the front end hands it over.
-#[derive(Clone, Copy, Debug)]
-pub struct Body<'a> {
-    /// The text.
-    pub text: &'a str,
-    /// Whether the text is base64 of what was sent.
-    pub base64: bool,
-}
-
-impl Body<'_> {
-    /// How many bytes were sent, found without decoding them.
-    fn sent_bytes(&self) -> usize {
-        if !self.base64 {
-            return self.text.len();
-        }
-        let padding = self.text.bytes().rev().take_while(|b| *b == b'=').count();
-        (self.text.len() / 4 * 3).saturating_sub(padding)
-    }
-}
-
 /// The raw bytes of a body that `signature` proves to come from who knows `secret`.
 pub fn authenticate(
     secret: Option<&str>,
@@ -108,14 +88,11 @@ pub fn authenticate(
     if body.sent_bytes() > MAX_BODY_BYTES {
         return Err(refused(413, format!("the body is larger than {} MiB", MAX_BODY_BYTES >> 20)));
     }
-    let raw = if body.base64 {
-        let decoded = base64::engine::general_purpose::STANDARD.decode(body.text);
-        decoded.map_err(|_| refused(401, "the body cannot be read, so its signature cannot be verified"))?
-    } else {
-        body.text.as_bytes().to_vec()
-    };
+    let raw = body.bytes();
+    let raw =
+        raw.ok_or_else(|| refused(401, "the body cannot be read, so its signature cannot be verified"))?;
     match verify_signature(secret.as_bytes(), signature, &raw) {
-        Ok(()) => Ok(raw),
+        Ok(()) => Ok(raw.into_owned()),
         Err(unverified) => Err(refused(401, unverified.to_string())),
     }
 }

@@ -1,9 +1,10 @@
 //! Load, decide, apply, one step at a time.
 
-use crate::decide::{self, Answer, Body, Next};
+use crate::decide::{self, Answer, Next};
 use crate::ports::Ports;
 use jiff::Timestamp;
 use lockstep_domain::error::{Failure, Policy};
+use lockstep_domain::http_body::Body;
 use lockstep_domain::inbox;
 use lockstep_domain::records::{Event, EventState};
 use lockstep_domain::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};

@@ -6,7 +6,7 @@ packer {
   required_plugins {
     amazon = {
       source  = "github.com/hashicorp/amazon"
-      version = "= 1.3.9"
+      version = "= 1.8.4"
     }
   }
 }

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioExecutor;
 use lockstep_local::{Cloud, CloudOptions};
 use serde_json::Value;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -38,9 +38,14 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: 
     }
 }
 
-/// Run Python with the emulator's packages and the overlay's source.
-pub fn python(cloud: &Cloud, arguments: &[&str]) -> std::process::Output {
-    Command::new(state_dir().join("emulator-venv/bin/python"))
+/// The Python that has the emulator's packages.
+pub fn emulator_python() -> PathBuf {
+    state_dir().join("emulator-venv/bin/python")
+}
+
+/// Run a Python with the overlay's source.
+pub fn run(python: &Path, cloud: &Cloud, arguments: &[&str]) -> std::process::Output {
+    Command::new(python)
         .args(arguments)
         .env("PYTHONPATH", env!("CARGO_MANIFEST_DIR"))
         .env("PYTHONDONTWRITEBYTECODE", "1")

@@ -102,9 +102,7 @@ pub fn is_to_be_baked(wish: &Wish<'_>, versions: &[ImageVersion]) -> bool {
 /// Every account and region of the stages, with the first stage there, in the order of the stages.
 pub fn places(stages: &Stages) -> Vec<(Location, &Stage)> {
     let mut seen = BTreeSet::new();
-    let located = stages
-        .iter()
-        .map(|stage| (Location { account: stage.account.clone(), region: stage.region.clone() }, stage));
+    let located = stages.iter().map(|stage| (stage.location(), stage));
     located.filter(|(location, _)| seen.insert(location.clone())).collect()
 }
 

@@ -37,6 +37,12 @@ pub fn wanted(versions: &[ImageVersion], places: &[Image], location: &Location) 
         .collect()
 }
 
+/// What of all parameters names versions of `image`.
+pub fn of(image: &ImageName, all: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let folder = format!("{FOLDER}/{image}/");
+    all.into_iter().filter(|(name, _)| name.starts_with(&folder)).collect()
+}
+
 /// One thing to mend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
@@ -128,6 +134,14 @@ mod tests {
         let wish = Wish::new("ada", "a hole", Timestamp::UNIX_EPOCH).unwrap();
         versions[1] = crate::images::revoke(&versions[1], &wish).unwrap();
         assert_eq!(told(&versions, &places), named(&expected));
+    }
+
+    #[test]
+    fn another_image_has_parameters_of_its_own() {
+        let all = ["logstash/2.1", "logstash-base/2.1", "kibana/2.1"].map(|name| format!("{FOLDER}/{name}"));
+        let all = all.map(|name| (name, "ami-00000001".to_owned())).into();
+        let own = of(&"logstash".parse().unwrap(), all);
+        assert_eq!(own.into_keys().collect::<Vec<_>>(), [format!("{FOLDER}/logstash/2.1")]);
     }
 
     #[test]

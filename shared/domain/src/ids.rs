@@ -127,6 +127,12 @@ id! {
 }
 
 id! {
+    /// An application that sends logs from where its users are, such as `shop-desktop`.
+    ApplicationName, "an application's name (lower-case letters, digits and single hyphens, at most 40, starting with a letter)",
+    |v| is_slug(v, 40)
+}
+
+id! {
     /// A machine image's name, such as `logstash`.
     ImageName, "an image name (lower-case letters, digits and single hyphens, at most 60, starting with a letter)",
     |v| is_slug(v, 60)

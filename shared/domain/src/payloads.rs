@@ -11,6 +11,7 @@ pub mod operator;
 pub mod package;
 pub mod resume;
 pub mod stack;
+pub mod sweep;
 pub mod verify;
 
 use jiff::Timestamp;

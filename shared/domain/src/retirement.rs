@@ -7,10 +7,11 @@
 
 use crate::ids::{AmiId, ImageName, SnapshotId};
 use crate::images::{ImageVersionState, Use, Uses};
+use crate::orphans::Tagged;
 use crate::records::{Image, ImageState, ImageVersion, Location};
 use crate::version::Version;
 use jiff::{Timestamp, ToSpan};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many of an image's newest usable versions are kept unless the organisation says otherwise.
@@ -192,11 +193,6 @@ pub fn judge(images: &[Image], answers: &BTreeMap<Location, Vec<String>>) -> Res
             } else {
                 String::new()
             };
-            if references.len() > 1 {
-                format!(" and {} more", references.len() - 1)
-            } else {
-                String::new()
-            };
             return Err(format!("{first}{more} in account {account}, {region} refers to it"));
         }
     }
@@ -219,55 +215,18 @@ pub enum Removed {
     },
 }
 
-/// An AMI or snapshot that carries our tags and that no record knows.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Orphan {
-    /// Where it is.
-    pub location: Location,
-    /// Its id: `ami-...` or `snap-...`.
-    pub id: String,
-    /// The image and version that its tags name.
-    pub label: String,
-}
-
-/// What an account has that carries our tags.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tagged {
-    /// Its AMIs, each with the version its tags name and its snapshots.
-    pub images: BTreeMap<AmiId, (String, BTreeSet<SnapshotId>)>,
-    /// Its snapshots, each with the version its tags name.
-    pub snapshots: BTreeMap<SnapshotId, String>,
-}
-
-/// What is at `location` and in no record. `places` holds the records of that place.
-///
-/// While anything is being built, or on its way there, or being discarded, its id may not be on record: then nothing is
-/// called an orphan.
-pub fn orphans(
-    location: &Location,
-    tagged: &Tagged,
-    places: &[Image],
-    versions: &[ImageVersion],
-) -> Vec<Orphan> {
-    let here: Vec<&Image> = places.iter().filter(|image| image.is_at(location)).collect();
-    let changing = |state| matches!(state, ImageVersionState::Building | ImageVersionState::Discarding);
-    let moving = here.iter().any(|image| image.state == ImageState::Promoting);
-    if moving || versions.iter().any(|version| changing(version.state)) {
-        return Vec::new();
-    }
-    let orphan = |id: String, label: &String| Orphan { location: location.clone(), id, label: label.clone() };
-    let known: BTreeSet<&AmiId> = here.iter().filter_map(|image| image.ami.as_ref()).collect();
-    let unknown = tagged.images.iter().filter(|(id, _)| !known.contains(id));
-    let mut found: Vec<Orphan> = unknown.map(|(id, (label, _))| orphan(id.to_string(), label)).collect();
-    let kept: BTreeSet<&SnapshotId> = here
-        .iter()
-        .flat_map(|image| &image.snapshots)
-        .chain(tagged.images.values().flat_map(|(_, snapshots)| snapshots))
-        .collect();
-    let loose = tagged.snapshots.iter().filter(|(id, _)| !kept.contains(id));
-    found.extend(loose.map(|(id, label)| orphan(id.to_string(), label)));
-    found.sort();
-    found
+/// The images at `location` that a version on its way out still has there without their deprecation: whoever was to say so
+/// did not come to the end.
+pub fn undeprecated<'a>(
+    location: &'a Location,
+    tagged: &'a Tagged,
+    all: &'a [Image],
+    versions: &'a [ImageVersion],
+) -> impl Iterator<Item = &'a AmiId> {
+    let retiring = versions.iter().filter(|version| version.state == ImageVersionState::Retiring);
+    let here = retiring.flat_map(|version| places(all, version)).filter(|image| image.is_at(location));
+    here.filter_map(|image| image.ami.as_ref())
+        .filter(|ami| tagged.images.get(ami).is_some_and(|image| !image.is_deprecated))
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@
 //! order of promotion.
 
 use crate::checks::Reach;
-use crate::error::Problem;
+use crate::error::{Failure, Problem};
 use crate::ids::{AccountId, Region, StageName};
 use crate::image_settings::ImageSettings;
+use crate::records::Location;
 use crate::toml_file::{Problems, Table, document, text};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,6 +58,11 @@ impl Stage {
         self.name.as_str() == TEST
     }
 
+    /// Where it is.
+    pub fn location(&self) -> Location {
+        Location { account: self.account.clone(), region: self.region.clone() }
+    }
+
     /// How releases come here: by delivery to `test` and to what propagates, by promotion to the rest.
     pub fn path(&self) -> Path {
         if self.is_test() || self.propagates { Path::Delivery } else { Path::Promotion }
@@ -96,6 +102,11 @@ impl Stages {
     /// The stage called `name`.
     pub fn get(&self, name: &StageName) -> Option<&Stage> {
         self.0.iter().find(|stage| stage.name == *name)
+    }
+
+    /// The stage called `name`, or `NotFound`.
+    pub fn named(&self, name: &StageName) -> Result<&Stage, Failure> {
+        self.get(name).ok_or_else(|| Failure::not_found(format!("there is no stage `{name}`")))
     }
 
     /// Every stage, lowest first.

@@ -5,15 +5,16 @@
 
 use crate::approval;
 use crate::environment;
-use crate::ids::CommitSha;
+use crate::ids::{CommitSha, DeploymentId};
 use crate::inbox;
 use crate::manifest::TTL_MINUTES;
 use crate::records::{
-    Approval, Deployment, DeploymentKind, DeploymentState, Environment, Event, EventState, Outcome,
-    Repository, Wait, WaitState,
+    Approval, Deployment, DeploymentKind, DeploymentState, Environment, Event, EventState, Image, ImageState,
+    Outcome, Repository, Wait, WaitState,
 };
 use crate::token::client_token;
 use jiff::{Timestamp, ToSpan};
+use std::collections::BTreeSet;
 
 /// How long whoever accepted an event may take to start its execution, in minutes.
 pub const EVENT_MINUTES: i64 = 5;
@@ -209,6 +210,19 @@ pub enum WaitStep {
     Remove(Option<Box<Deployment>>),
     /// Let `resume` answer it; whoever waits looks for itself.
     Wake,
+}
+
+/// The promotions by which an image is on its way, or for which it is shared: each may have died.
+pub fn promotions(image: &Image) -> BTreeSet<DeploymentId> {
+    let on_its_way = image.state == ImageState::Promoting;
+    let on_its_way = on_its_way.then(|| DeploymentId::of_execution(&image.recorded_by));
+    on_its_way.into_iter().chain(image.shared_with.values().flatten().cloned()).collect()
+}
+
+/// Whether `deployment` is the promotion of an image whose execution certainly ended. Whatever it still holds, nobody
+/// will give back.
+pub fn is_dead_promotion(deployment: &Deployment, is_running: Option<bool>) -> bool {
+    matches!(deployment.kind, DeploymentKind::PromoteImage { .. }) && is_running == Some(false)
 }
 
 /// What to do with `wait`, whose execution runs, does not, or is not known to; `asking` is the deployment whose question

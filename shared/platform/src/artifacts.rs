@@ -92,6 +92,18 @@ impl Artifacts {
         }
     }
 
+    /// The keys that begin with `prefix`, in order.
+    pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, Failure> {
+        let request = self.client().list_objects_v2().bucket(&self.bucket).prefix(prefix);
+        let mut pages = request.into_paginator().send();
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| failure("ListObjectsV2", &self.subject(prefix), &error))?;
+            keys.extend(page.contents().iter().filter_map(|object| object.key().map(str::to_owned)));
+        }
+        Ok(keys)
+    }
+
     fn client(&self) -> &Client {
         self.client.get_or_init(|| self.aws.s3())
     }

@@ -7,7 +7,7 @@ use std::fmt;
 /// A setting that Lockstep's templates give to a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Setting {
-    /// The name of the ledger's table.
+    /// The name of the table: the ledger's, or that of a component's function.
     Table,
     /// The artifact bucket of the tooling account.
     Bucket,
@@ -39,6 +39,10 @@ pub enum Setting {
     LogEnvironment,
     /// The type of the events that logs become.
     LogType,
+    /// How many events a second an application may send, unless its own record says otherwise.
+    EventsPerSecond,
+    /// How many events an application may send at once, likewise.
+    Burst,
 }
 
 impl Setting {
@@ -53,7 +57,7 @@ impl Setting {
         Self::Functions,
     ];
 
-    /// The settings of functions that ship logs, which components of the log stack give them.
+    /// The settings of the function that ships logs of load balancers, which its component gives it.
     pub const OF_LOGS: [Setting; 9] = [
         Self::Output,
         Self::OutputAuthority,
@@ -64,6 +68,18 @@ impl Setting {
         Self::LogApplication,
         Self::LogEnvironment,
         Self::LogType,
+    ];
+
+    /// The settings of the function that takes logs in from applications, which its component gives it.
+    pub const OF_INTAKE: [Setting; 8] = [
+        Self::Table,
+        Self::Output,
+        Self::OutputAuthority,
+        Self::LogComponent,
+        Self::LogEnvironment,
+        Self::LogType,
+        Self::EventsPerSecond,
+        Self::Burst,
     ];
 
     /// The environment variable that holds it.
@@ -85,6 +101,8 @@ impl Setting {
             Self::LogApplication => "LOCKSTEP_LOG_APPLICATION",
             Self::LogEnvironment => "LOCKSTEP_LOG_ENVIRONMENT",
             Self::LogType => "LOCKSTEP_LOG_TYPE",
+            Self::EventsPerSecond => "LOCKSTEP_EVENTS_PER_SECOND",
+            Self::Burst => "LOCKSTEP_BURST",
         }
     }
 }

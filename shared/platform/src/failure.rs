@@ -85,6 +85,8 @@ fn kind_of(code: &str, status: u16) -> FailureKind {
         | "UnknownOperationException"
         | "InvalidAction" => FailureKind::Bug,
         "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => FailureKind::Transient,
+        // By an image that was deregistered a moment ago, or by one that cannot be seen yet.
+        "InvalidSnapshot.InUse" => FailureKind::Transient,
         _ if status == 429 => FailureKind::Throttled,
         _ if status >= 500 => FailureKind::Transient,
         _ if status == 403 => FailureKind::AccessDenied,
@@ -163,6 +165,7 @@ mod tests {
             ("InternalFailure", 500, FailureKind::Transient),
             ("Whatever", 502, FailureKind::Transient),
             ("Whatever", 429, FailureKind::Throttled),
+            ("InvalidSnapshot.InUse", 400, FailureKind::Transient),
             ("ValidationError", 400, FailureKind::Rejected),
             ("SignatureDoesNotMatch", 403, FailureKind::Bug),
         ];

@@ -46,10 +46,11 @@ pub mod operator;
 pub mod ports;
 #[cfg(feature = "probe")]
 pub mod probe;
-#[cfg(feature = "ssm")]
-pub mod public_parameters;
+#[cfg(all(feature = "ec2", feature = "ssm"))]
+pub mod public_images;
 #[cfg(feature = "sqs")]
 pub mod queue;
+pub mod remembered;
 #[cfg(feature = "secretsmanager")]
 pub mod secrets;
 pub mod shell;

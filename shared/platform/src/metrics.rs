@@ -11,6 +11,8 @@ pub enum Unit {
     Count,
     /// Seconds.
     Seconds,
+    /// Milliseconds.
+    Milliseconds,
 }
 
 /// Tells metrics, each with its unit and value, under one dimension. A line on standard output is all it takes: no call,

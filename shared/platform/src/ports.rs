@@ -4,10 +4,12 @@ pub mod memory;
 
 use crate::ledger::{Inserted, Ledger, Order, Versioned, Write};
 use crate::waits::Waits;
-use lockstep_domain::error::Failure;
+use lockstep_domain::error::{Failure, Problem};
+use lockstep_domain::ids::StageName;
+use lockstep_domain::image_settings::ImageSettings;
 use lockstep_domain::payloads::Task;
 use lockstep_domain::records::{Config, ConfigKind, Key, Record};
-use lockstep_domain::stages::Stages;
+use lockstep_domain::stages::{Stage, Stages};
 
 /// The ledger; see [`Ledger`] for what each method promises.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
@@ -48,19 +50,36 @@ pub trait Records {
 
     /// The organisation's stages; `NotFound` if none were applied yet.
     async fn stages(&self) -> Result<Stages, Failure> {
-        let missing =
-            || Failure::not_found("there are no stages yet; run `lockstep stages apply stages.toml`");
-        let newest = self.config(ConfigKind::Stages).await?.ok_or_else(missing)?;
-        Stages::parse("stages.toml", &newest.text).map_err(|problems| {
-            let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            Failure::bug(format!("the applied stages cannot be read: {}", told.join("; ")))
-        })
+        Stages::parse("stages.toml", &stages_text(self).await?).map_err(|problems| unreadable(&problems))
+    }
+
+    /// The stage called `name`, or `NotFound`.
+    async fn stage(&self, name: &StageName) -> Result<Stage, Failure> {
+        self.stages().await?.named(name).cloned()
+    }
+
+    /// What the organisation says about images.
+    async fn image_settings(&self) -> Result<ImageSettings, Failure> {
+        ImageSettings::parse("stages.toml", &stages_text(self).await?)
+            .map_err(|problems| unreadable(&problems))
     }
 
     /// The record at `key`, or `NotFound` saying that `what` does not exist.
     async fn expect<T: Record>(&self, key: &Key, what: &str) -> Result<Versioned<T>, Failure> {
         self.get(key).await?.ok_or_else(|| Failure::not_found(format!("{what} does not exist")))
     }
+}
+
+/// The applied `stages.toml`.
+async fn stages_text(records: &(impl Records + ?Sized)) -> Result<String, Failure> {
+    let newest = records.config(ConfigKind::Stages).await?;
+    let missing = || Failure::not_found("there are no stages yet; run `lockstep stages apply stages.toml`");
+    newest.map(|newest| newest.text).ok_or_else(missing)
+}
+
+fn unreadable(problems: &[Problem]) -> Failure {
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Failure::bug(format!("the applied stages cannot be read: {}", told.join("; ")))
 }
 
 impl Records for Ledger {

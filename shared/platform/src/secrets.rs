@@ -3,15 +3,12 @@
 use crate::aws::Aws;
 use crate::clock;
 use crate::failure::{code, failure};
+use crate::remembered::Remembered;
 use aws_sdk_secretsmanager::Client;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use lockstep_domain::error::Failure;
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, OnceLock};
-
-/// How many secrets are remembered; the oldest goes when one more is asked for.
-const CACHED: usize = 100;
+use std::sync::OnceLock;
 
 /// A secret's text. It is never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -40,21 +37,20 @@ impl fmt::Debug for Secret {
 pub struct Secrets {
     aws: Aws,
     client: OnceLock<Client>,
-    max_age: SignedDuration,
-    cache: Mutex<HashMap<String, (Option<Secret>, Timestamp)>>,
+    known: Remembered<String, Option<Secret>>,
 }
 
 impl Secrets {
     /// Reads from `aws`; an answer is believed for `max_age`.
     pub fn new(aws: &Aws, max_age: SignedDuration) -> Self {
-        Self { aws: aws.clone(), client: OnceLock::new(), max_age, cache: Mutex::default() }
+        Self { aws: aws.clone(), client: OnceLock::new(), known: Remembered::new(max_age) }
     }
 
     /// The secret called `name`; nothing if it does not exist or has no text.
     /// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>
     pub async fn get(&self, name: &str) -> Result<Option<Secret>, Failure> {
-        let now = clock::now();
-        if let Some(known) = self.cached(name, now) {
+        let (now, key) = (clock::now(), name.to_owned());
+        if let Some(known) = self.known.get(&key, now) {
             return Ok(known);
         }
         let client = self.client.get_or_init(|| Client::new(self.aws.sdk_config()));
@@ -63,23 +59,8 @@ impl Secrets {
             Err(error) if code(&error) == Some("ResourceNotFoundException") => None,
             Err(error) => return Err(failure("GetSecretValue", name, &error)),
         };
-        self.remember(name, secret.clone(), now);
+        self.known.put(key, secret.clone(), now);
         Ok(secret)
-    }
-
-    fn cached(&self, name: &str, now: Timestamp) -> Option<Option<Secret>> {
-        let cache = self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (secret, read_at) = cache.get(name)?;
-        (now.duration_since(*read_at) < self.max_age).then(|| secret.clone())
-    }
-
-    fn remember(&self, name: &str, secret: Option<Secret>, now: Timestamp) {
-        let mut cache = self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if cache.len() >= CACHED && !cache.contains_key(name) {
-            let oldest = cache.iter().min_by_key(|(_, (_, at))| *at).map(|(name, _)| name.clone());
-            oldest.and_then(|name| cache.remove(&name));
-        }
-        cache.insert(name.to_owned(), (secret, now));
     }
 }
 

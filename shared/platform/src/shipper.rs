@@ -5,8 +5,11 @@
 //! settles, and believes [`Shipper::take_acknowledged`] alone.
 
 mod connect;
+mod output;
 mod request;
 mod stream;
+
+pub use output::Output;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use connect::Tls;
@@ -53,6 +56,15 @@ pub enum Stopped {
     /// The broker does not take it.
     #[error("{0}")]
     Broker(#[from] Failure),
+}
+
+impl From<Stopped> for Failure {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Broker(failure) => failure,
+            Stopped::Time => Self::new(FailureKind::Transient, "the broker did not answer in time"),
+        }
+    }
 }
 
 /// Why a connection did not reach its goal.

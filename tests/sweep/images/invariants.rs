@@ -2,11 +2,15 @@
 
 use super::scenarios::{home, location_of};
 use crate::harness::Harness;
-use crate::scenarios::{Scenario, deployment_of};
+use crate::scenarios::Scenario;
+use crate::wire::Written;
+use crate::workflows::deployment_of;
 use lockstep_domain::ids::AmiId;
+use lockstep_domain::images::{Purpose, obstacle};
 use lockstep_domain::promotion::{AmiState, TAG_COMMIT, TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
 use lockstep_domain::records::{
-    Deployment, DeploymentKind, DeploymentState, Image, ImageState, Location, Traffic,
+    Deployment, DeploymentKind, DeploymentState, Image, ImageState, ImageVersion, Location, Record as _,
+    Traffic,
 };
 use lockstep_domain::token::client_token;
 use lockstep_platform::testing::ec2::{Effect, Held};
@@ -17,17 +21,18 @@ use std::collections::{BTreeMap, BTreeSet};
 const ATTEMPTS: u32 = 10;
 
 /// The stages that images are brought to.
-const PLACES: [&str; 2] = ["production", "frankfurt"];
+const PLACES: [&str; 3] = ["production", "frankfurt", "staging"];
 
 /// Everything a case left behind.
 pub struct ImageRemains<'a> {
-    harness: &'a Harness,
+    pub harness: &'a Harness,
     target: Location,
     promotions: Vec<Deployment>,
-    records: Vec<Image>,
+    pub versions: Vec<ImageVersion>,
+    pub records: Vec<Image>,
     effects: Vec<Effect>,
-    images: Vec<Held>,
-    snapshots: Vec<Held>,
+    pub images: Vec<Held>,
+    pub snapshots: Vec<Held>,
     /// The keys that somebody is granted the use of, and whom.
     grants: BTreeSet<(String, String)>,
     traffic: Vec<Traffic>,
@@ -37,6 +42,7 @@ impl<'a> ImageRemains<'a> {
     /// Collects them.
     pub async fn of(harness: &'a Harness, scenario: &'a Scenario) -> Self {
         let records = harness.ledger.list_kind::<Image>(1000).await.expect("a list");
+        let versions = harness.ledger.list_kind::<ImageVersion>(1000).await.expect("a list");
         let mut traffic = Vec::new();
         for place in PLACES.map(location_of) {
             let found = harness.ledger.get::<Traffic>(&Traffic::key_of(&place)).await.expect("a read");
@@ -48,6 +54,7 @@ impl<'a> ImageRemains<'a> {
             harness,
             target: location_of(scenario.stage),
             promotions,
+            versions: versions.into_iter().map(|found| found.record).collect(),
             records: records.into_iter().map(|found| found.record).collect(),
             effects: harness.ec2.effects(),
             images: harness.ec2.held_images(),
@@ -82,12 +89,35 @@ impl<'a> ImageRemains<'a> {
         broken.extend(self.every_image_and_snapshot_has_its_record());
         broken.extend(self.what_is_recorded_as_usable_is_usable());
         broken.extend(self.nothing_is_removed_that_is_used());
+        broken.extend(self.what_a_parameter_names_may_be_used());
         broken.extend(self.every_promotion_is_closed());
         broken
     }
 
     fn effects_of(&self, call: &'static str) -> impl Iterator<Item = &Effect> {
         self.effects.iter().filter(move |effect| effect.call == call)
+    }
+
+    /// Whoever deploys by other means gets an image that is there and that anybody may use.
+    fn what_a_parameter_names_may_be_used(&self) -> Vec<String> {
+        let may_be_used = |image: &Image| {
+            let of_it = |it: &&ImageVersion| it.name == image.name && it.version == image.version;
+            let version = self.versions.iter().find(of_it);
+            image.is_usable() && version.is_some_and(|it| obstacle(it, Purpose::Pin).is_none())
+        };
+        let mut broken = Vec::new();
+        for location in self.records.iter().map(|image| &image.location).collect::<BTreeSet<_>>() {
+            let usable: BTreeSet<&str> = (self.records.iter())
+                .filter(|image| image.is_at(location) && may_be_used(image))
+                .filter_map(|image| image.ami.as_ref().map(AmiId::as_str))
+                .collect();
+            for (name, ami) in self.harness.ec2.parameters(location) {
+                if !usable.contains(ami.as_str()) {
+                    broken.push(format!("{name} names {ami}, which nobody may use"));
+                }
+            }
+        }
+        broken
     }
 
     /// Invariant 2: each copy has the token of a promotion's attempt, and at most one was made under it.
@@ -119,9 +149,9 @@ impl<'a> ImageRemains<'a> {
     /// Invariant 2: there is never a second copy of a version in one place.
     fn there_is_one_copy_at_a_time(&self) -> Vec<String> {
         let mut broken = Vec::new();
-        let mut there: BTreeMap<&Location, BTreeSet<&str>> = BTreeMap::new();
+        let mut there: BTreeMap<(&Location, Option<&String>), BTreeSet<&str>> = BTreeMap::new();
         for effect in &self.effects {
-            let copies = there.entry(&effect.location).or_default();
+            let copies = there.entry((&effect.location, effect.tags.get(TAG_VERSION))).or_default();
             match effect.call {
                 "CopyImage" => drop(copies.insert(&effect.subject)),
                 "DeregisterImage" => drop(copies.remove(effect.subject.as_str())),
@@ -215,11 +245,29 @@ impl<'a> ImageRemains<'a> {
         broken
     }
 
-    /// Invariant 9: nothing is removed while something uses it, nor the image that all copies descend from.
+    /// Invariant 9: nothing is removed while something uses it, nor the image that all copies descend from, unless its
+    /// version was given up.
     fn nothing_is_removed_that_is_used(&self) -> Vec<String> {
         let removed = self.effects_of("DeregisterImage");
-        let wrong = removed.filter(|effect| !effect.references.is_empty() || effect.location == home());
+        let wrong =
+            removed.filter(|effect| !effect.references.is_empty() || self.others_descend_from(effect));
         wrong.map(|effect| format!("9: {} was deregistered while it was needed", effect.subject)).collect()
+    }
+
+    /// Whether the image that is removed is the source of a version that nobody had given up.
+    fn others_descend_from(&self, removal: &Effect) -> bool {
+        let mut written = self.harness.written().into_iter();
+        let of_it = |write: &Written| {
+            write.kind == ImageVersion::KIND
+                && write.at <= removal.at
+                && write.body["source_ami"]["S"] == removal.subject
+        };
+        match written.rfind(of_it) {
+            Some(write) => write.body["state"]["S"] != "discarding",
+            None => self.versions.iter().any(|version| {
+                version.source_ami.as_ref().is_some_and(|source| source.as_str() == removal.subject)
+            }),
+        }
     }
 
     /// Invariant 10: nothing is left open.

@@ -1,12 +1,17 @@
 //! What image is brought, onto what, and how it must end.
 
-use crate::harness::{Happening, Harness};
+use crate::agenda::Happening;
+use crate::harness::Harness;
 use crate::organisation;
-use crate::scenarios::{CI, Scenario, Step, Work, execute};
+use crate::scenarios::{CI, Scenario, Step};
+use crate::workflows::{Work, execute};
+use jiff::Timestamp;
 use lockstep_domain::ids::{AccountId, AmiId, DeploymentId};
+use lockstep_domain::images::ImageVersionState;
 use lockstep_domain::promotion::KEY_ALIAS;
-use lockstep_domain::records::{Config, Location};
+use lockstep_domain::records::{ImageOrigin, ImageVersion, Location};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The image.
@@ -36,8 +41,12 @@ pub enum ImageStep {
     Imported,
     /// It is brought to `production`, however that ends.
     Brought,
+    /// Its version is withheld.
+    Withheld,
     /// Every copy into production fails from now on.
     CopiesFail,
+    /// Every copy into staging does.
+    CopiesToStagingFail,
     /// The next one does.
     CopyFails,
     /// The image is billed as Windows.
@@ -131,7 +140,26 @@ pub fn location_of(stage: &str) -> Location {
     match stage {
         "production" => place("222222222222", "eu-west-1"),
         "frankfurt" => place("111111111111", "eu-central-1"),
+        "staging" => place("444444444444", "eu-west-1"),
         _ => home(),
+    }
+}
+
+/// The image's version as an import records it.
+pub fn version() -> ImageVersion {
+    ImageVersion {
+        name: IMAGE.parse().expect("a name"),
+        version: VERSION.parse().expect("a version"),
+        state: ImageVersionState::Usable,
+        why: None,
+        revoked: None,
+        origin: ImageOrigin::Imported { commit: None },
+        source_ami: Some(source()),
+        required: BTreeSet::new(),
+        expires_at: None,
+        retiring_since: None,
+        recorded_by: "import".to_owned(),
+        recorded_at: Timestamp::UNIX_EPOCH,
     }
 }
 
@@ -163,6 +191,15 @@ impl ImageStep {
                 drop(execute(harness, &format!("ground-{number}"), &input("production")).await);
             }
             Self::CopiesFail => ec2.fail_copies(&production(), u32::MAX, "an internal error"),
+            Self::CopiesToStagingFail => {
+                ec2.fail_copies(&location_of("staging").account, u32::MAX, "an internal error");
+            }
+            Self::Withheld => {
+                let key = ImageVersion::key_of(&version().name, &version().version);
+                let known = harness.ledger.get::<ImageVersion>(&key).await.expect("a read").expect("there");
+                let withheld = ImageVersion { state: ImageVersionState::Withheld, ..known.record.clone() };
+                harness.ledger.replace(&known, withheld).await.expect("a write");
+            }
             Self::CopyFails => ec2.fail_copies(&production(), 1, "an internal error"),
             Self::Licensed => ec2.change(&source(), |ami| ami.platform_details = "Windows".into()),
             Self::Encrypted | Self::WithoutKey => {
@@ -179,11 +216,7 @@ impl ImageStep {
             Self::EncryptedByAws => ec2.encrypt(&source(), None),
             Self::SeenLate => ec2.set_lag(Duration::from_secs(8)),
             Self::Further => {
-                let stages = organisation::stages();
-                let last = "\n[[stages]]\nname = \"production\"";
-                let text = stages.text.replace(last, &format!("{FURTHER}{}", &last[1..]));
-                let further = Config { version: stages.version + 1, text, ..stages };
-                harness.ledger.insert(&further).await.expect("stages");
+                organisation::add_stage(harness, FURTHER).await;
             }
             Self::Dead => {
                 begin_rival(harness, &["share", "copy"]).await;

@@ -8,14 +8,14 @@ use lockstep_domain::images::ImageVersionState;
 use lockstep_domain::payloads::bake::{Brought, Doomed};
 use lockstep_domain::payloads::{Task, inputs, package};
 use lockstep_domain::promotion::{Ami, TAG_DEPLOYMENT, TAG_SOURCE};
-use lockstep_domain::recipe::{Base, ParameterName};
+use lockstep_domain::recipe::{Base, ImageSearch, NamePattern, ParameterName};
 use lockstep_domain::records::{
-    Caught, Config, ConfigKind, Deployment, DeploymentState, Image, ImageVersion, Location,
+    Caught, Config, ConfigKind, Deployment, DeploymentState, Image, ImageOrigin, ImageVersion, Location,
 };
 use lockstep_platform::ledger::Order;
 use lockstep_platform::ports::Records;
 use lockstep_platform::ports::memory::{MemoryRecords, MemoryWaits};
-use lockstep_platform::public_parameters::PublicImages;
+use lockstep_platform::public_images::PublicImages;
 use lockstep_platform::testing::clock::VirtualClock;
 use lockstep_platform::testing::codebuild::{Ending, SimBuilds, SimCodeBuild};
 use lockstep_platform::testing::ec2::{SimEc2, SimImages};
@@ -60,6 +60,15 @@ struct AmazonLinux;
 impl PublicImages for AmazonLinux {
     async fn newest(&self, _: &ParameterName) -> Result<AmiId, Failure> {
         Ok("ami-0aaaaaaaaaaaaaaaa".parse().unwrap())
+    }
+
+    async fn find(&self, search: &ImageSearch) -> Result<(NamePattern, AmiId), Failure> {
+        match search.name.as_str() {
+            "al2023-*" | "al2023-7" => {
+                Ok(("al2023-7".parse().unwrap(), "ami-0bbbbbbbbbbbbbbbb".parse().unwrap()))
+            }
+            _ => Err(Failure::rejected(format!("no image in this region is called {search}"))),
+        }
     }
 }
 
@@ -136,6 +145,10 @@ impl FakeWorld {
     }
 
     async fn claim_from(&self, execution: &str, branch: Option<&str>) -> Result<Claimed, Failure> {
+        self.claim_of(execution, branch, Base::Parameter("/aws/service/x".parse().unwrap())).await
+    }
+
+    async fn claim_of(&self, execution: &str, branch: Option<&str>, base: Base) -> Result<Claimed, Failure> {
         let input = inputs::BakeImage {
             image: "logstash".parse().unwrap(),
             repository: "github.acme.logs".parse().unwrap(),
@@ -149,7 +162,7 @@ impl FakeWorld {
             branch: branch.map(str::to_owned),
             artifact: "recipes/logstash/x.zip".into(),
             digest: Digest::of(b"r"),
-            base: Base::Parameter("/aws/service/x".parse().unwrap()),
+            base,
             ttl_days: 14,
         };
         match self.ask(Request::Claim { execution: execution.into(), input, recipe }).await? {
@@ -293,7 +306,7 @@ async fn every_step_twice_is_once() {
     assert_eq!(world.begin(BUILD, "test").await.unwrap().build, build);
     world.start(&build).await.unwrap();
     world.start(&build).await.unwrap();
-    assert_eq!(world.codebuild.started(), 1);
+    assert_eq!(world.codebuild.started().len(), 1);
     world.clock.advance(Duration::from_secs(3600));
     for _ in 0..2 {
         world.ask(Request::Register { build: build.clone() }).await.unwrap();
@@ -311,7 +324,7 @@ async fn a_lost_answer_is_found_also_when_codebuild_has_forgotten_the_token() {
     assert_eq!(world.start(&build).await.unwrap_err().kind, FailureKind::Transient);
     world.clock.advance(Duration::from_secs(6 * 60));
     world.start(&build).await.unwrap();
-    assert_eq!(world.codebuild.started(), 1);
+    assert_eq!(world.codebuild.started().len(), 1);
 }
 
 #[tokio::test]
@@ -340,6 +353,40 @@ async fn a_fault_of_codebuild_is_a_new_attempt_and_a_failed_recipe_is_not() {
     world.ask(Request::FailBuild { build: build.clone(), error: no() }).await.unwrap();
     assert!(world.owned(DEVELOPMENT).is_empty(), "which is gone");
     assert_eq!(world.deployment(&build).await.state, DeploymentState::Failed);
+}
+
+#[tokio::test]
+async fn a_build_that_is_read_too_early_is_read_again_and_not_given_up() {
+    let world = FakeWorld::new().await;
+    world.claim().await;
+    let build = world.begin(BUILD, "test").await.unwrap().build;
+    world.start(&build).await.unwrap();
+    world.clock.advance(Duration::from_secs(600));
+    assert_eq!(world.observe(&build).await.unwrap(), Go::Register);
+    world.codebuild.read_stale_once();
+    let early = world.ask(Request::Register { build: build.clone() }).await.unwrap_err();
+    assert_eq!(early.kind, FailureKind::Transient, "{early:?}");
+    world.ask(Request::Register { build }).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_failed_build_left_is_removed_also_if_it_cannot_be_seen_at_once() {
+    for names_nothing in [false, true] {
+        let world = FakeWorld::new().await;
+        world.ec2.set_lag(Duration::from_secs(8));
+        world.codebuild.expect(Ending { names_nothing, is_broken: true, ..Ending::default() });
+        world.claim().await;
+        let build = world.begin(BUILD, "test").await.unwrap().build;
+        world.start(&build).await.unwrap();
+        world.clock.advance(Duration::from_secs(600));
+        drop(world.observe(&build).await);
+        let early = world.ask(Request::FailBuild { build: build.clone(), error: no() }).await.unwrap_err();
+        assert_eq!(early.kind, FailureKind::Transient, "its snapshot is in use: {early:?}");
+        world.clock.advance(Duration::from_secs(8));
+        world.ask(Request::FailBuild { build: build.clone(), error: no() }).await.unwrap();
+        assert!(world.owned(DEVELOPMENT).is_empty() && world.ec2.held_snapshots().is_empty());
+        assert_eq!(world.deployment(&build).await.state, DeploymentState::Failed);
+    }
 }
 
 #[tokio::test]
@@ -451,4 +498,28 @@ async fn an_image_that_was_built_without_its_tags_is_not_taken() {
     world.ec2.change(&made, |ami| drop(ami.tags.remove("commit")));
     let refused = world.ask(Request::Register { build }).await.unwrap_err();
     assert!(refused.message.contains("without the tags it was given: commit"), "{refused:?}");
+}
+
+fn amazons(name: &str) -> Base {
+    Base::Search(ImageSearch { owner: "amazon".parse().unwrap(), name: name.parse().unwrap() })
+}
+
+#[tokio::test]
+async fn a_base_by_owner_and_name_is_looked_for_once_and_every_build_starts_from_what_was_found() {
+    let world = FakeWorld::new().await;
+    world.claim_of(BAKE, None, amazons("al2023-*")).await.unwrap();
+    let ImageOrigin::Baked { base, .. } = world.version().await.origin else { panic!("it is baked") };
+    assert_eq!(base, amazons("al2023-7"), "the record names one image");
+    let build = world.begin(BUILD, "test").await.unwrap().build;
+    assert_eq!(world.deployment(&build).await.parameters["source-ami"], "ami-0bbbbbbbbbbbbbbbb");
+}
+
+#[tokio::test]
+async fn a_base_that_nobody_has_is_refused_before_anything_is_claimed_and_its_file_is_named() {
+    let world = FakeWorld::new().await;
+    let refused = world.claim_of(BAKE, None, amazons("al2022-*")).await.unwrap_err();
+    assert!(refused.message.contains("al2022-* of amazon"), "{refused:?}");
+    assert!(refused.message.contains("images/logstash/image.toml"), "{refused:?}");
+    let (pk, prefix) = ImageVersion::all_of(&"logstash".parse().unwrap());
+    assert_eq!(world.records.list::<ImageVersion>(&pk, prefix, Order::Newest, 1).await.unwrap().len(), 0);
 }

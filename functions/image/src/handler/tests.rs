@@ -227,6 +227,43 @@ async fn a_copy_whose_id_was_never_learned_is_discarded_too() {
 }
 
 #[tokio::test]
+async fn a_promotion_whose_execution_was_stopped_leaves_nothing_shared_and_no_copy() {
+    let (world, _) = copying().await;
+    let abandon = || Request::Abandon { promotion: id() };
+    for may_run in [Some(true), None] {
+        world.running.set(may_run);
+        assert_eq!(failure(&world, abandon()).await.kind, FailureKind::EnvironmentBusy);
+        assert!(!world.nothing_is_shared());
+    }
+    world.running.set(Some(false));
+    for _ in 0..2 {
+        ok(&world, abandon()).await;
+        assert!(world.nothing_is_shared() && world.source_record().shared_with.is_empty());
+        assert_eq!((world.owned_by(COPY_ACCOUNT), world.snapshots_of_account(COPY_ACCOUNT)), (0, 0));
+        assert!(world.copy_record().is_none());
+    }
+    let closed = world.promotion();
+    assert_eq!(closed.state, DeploymentState::Abandoned);
+    assert!(closed.failure.unwrap().message.contains("what it had shared is withdrawn"));
+    let Answer::Inspected(again) = ok(&world, inspect("arn:other")).await else { panic!() };
+    assert_eq!(again.next, Go::Copy, "the next promotion begins anew");
+}
+
+#[tokio::test]
+async fn abandoning_takes_nothing_from_whoever_took_over_or_from_a_usable_copy() {
+    let (world, ami) = copying().await;
+    world.running.set(Some(false));
+    let Answer::Inspected(again) = ok(&world, inspect("arn:other")).await else { panic!() };
+    ok(&world, Request::Abandon { promotion: id() }).await;
+    assert_eq!(world.owned_by(COPY_ACCOUNT), 1);
+    assert_eq!(world.source_record().shared_with.values().flatten().next(), Some(&again.promotion));
+    world.ec2.end(&ami, AmiState::Available);
+    ok(&world, Request::Record { promotion: again.promotion.clone() }).await;
+    ok(&world, Request::Abandon { promotion: again.promotion }).await;
+    assert_eq!((world.owned_by(COPY_ACCOUNT), world.nothing_is_shared()), (1, true));
+}
+
+#[tokio::test]
 async fn a_usable_copy_is_never_discarded() {
     let (world, ami) = copying().await;
     world.ec2.end(&ami, AmiState::Available);

@@ -6,20 +6,17 @@ use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::AmiId;
 use lockstep_domain::images::{ImageLock, ImageVersionState, LockedImage};
 use lockstep_domain::records::{
-    Config, ConfigKind, Deployed, Environment, Image, ImageOrigin, ImageState, ImageVersion, Location,
-    Release, SweepReport,
+    Config, ConfigKind, Deployed, Deployment, DeploymentKind, DeploymentState, Environment, Image,
+    ImageOrigin, ImageState, ImageVersion, Location, Release, SweepReport,
 };
-use lockstep_domain::retirement::{GRACE_DAYS, Removed, Tagged};
-use lockstep_platform::channels::Channels;
+use lockstep_domain::retirement::GRACE_DAYS;
+use lockstep_domain::stages::Path;
 use lockstep_platform::ec2::Images as _;
-use lockstep_platform::ec2::keeping::Keeping;
-use lockstep_platform::ec2::references::References;
 use lockstep_platform::testing::clock::VirtualClock;
 use lockstep_platform::testing::ec2::{SimEc2, SimImages};
 use lockstep_sweep::accounts;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::collections::BTreeSet;
 
 const DEVELOPMENT: &str = "111111111111";
 const PRODUCTION: &str = "222222222222";
@@ -48,79 +45,27 @@ account = "222222222222"
 region = "eu-west-1"
 "#;
 
-type Parameters = Rc<RefCell<BTreeMap<Location, BTreeMap<String, String>>>>;
-
 /// Every account, in memory.
 pub struct Accounts {
     pub ec2: SimEc2,
-    parameters: Parameters,
     shut: RefCell<BTreeSet<String>>,
-}
-
-pub struct Account {
-    images: SimImages,
-    location: Location,
-    parameters: Parameters,
 }
 
 impl Accounts {
     pub fn new() -> Self {
         let clock = VirtualClock::at(Timestamp::UNIX_EPOCH);
-        Self { ec2: SimEc2::new(&clock), parameters: Rc::default(), shut: RefCell::default() }
+        Self { ec2: SimEc2::new(&clock), shut: RefCell::default() }
     }
 }
 
 impl accounts::Accounts for Accounts {
-    type Account = Account;
+    type Account = SimImages;
 
-    async fn at(&self, location: &Location) -> Result<Account, Failure> {
+    async fn at(&self, location: &Location) -> Result<SimImages, Failure> {
         if self.shut.borrow().contains(location.account.as_str()) {
             return Err(Failure::new(FailureKind::AccessDenied, "AssumeRole: AccessDenied"));
         }
-        let (location, parameters) = (location.clone(), Rc::clone(&self.parameters));
-        Ok(Account { images: self.ec2.images(&location), location, parameters })
-    }
-}
-
-impl Keeping for Account {
-    async fn deprecate(&self, ami: &AmiId, at: Timestamp) -> Result<(), Failure> {
-        self.images.deprecate(ami, at).await
-    }
-
-    async fn restore(&self, ami: &AmiId) -> Result<(), Failure> {
-        self.images.restore(ami).await
-    }
-
-    async fn remove(&self, ami: &AmiId) -> Result<Removed, Failure> {
-        self.images.remove(ami).await
-    }
-
-    async fn tagged(&self) -> Result<Tagged, Failure> {
-        self.images.tagged().await
-    }
-}
-
-impl References for Account {
-    async fn references(&self, images: &BTreeSet<AmiId>) -> Result<BTreeMap<AmiId, Vec<String>>, Failure> {
-        self.images.references(images).await
-    }
-}
-
-impl Channels for Account {
-    async fn all(&self) -> Result<BTreeMap<String, String>, Failure> {
-        Ok(self.parameters.borrow().get(&self.location).cloned().unwrap_or_default())
-    }
-
-    async fn put(&self, name: &str, ami: &AmiId) -> Result<(), Failure> {
-        let mut parameters = self.parameters.borrow_mut();
-        parameters.entry(self.location.clone()).or_default().insert(name.to_owned(), ami.to_string());
-        Ok(())
-    }
-
-    async fn remove(&self, name: &str) -> Result<(), Failure> {
-        let mut parameters = self.parameters.borrow_mut();
-        parameters.entry(self.location.clone()).or_default().remove(name);
-        Ok(())
+        Ok(self.ec2.images(location))
     }
 }
 
@@ -184,6 +129,32 @@ impl World {
         ids
     }
 
+    /// An image in production that a promotion made, which failed and could not remove it.
+    async fn left_by_a_promotion(&self, name: &str) -> AmiId {
+        let promotion = super::world::id(name);
+        let kind =
+            DeploymentKind::PromoteImage { image: "logstash".parse().unwrap(), source: place(DEVELOPMENT) };
+        let (version, stage) = ("2.1.0".parse().unwrap(), "production".parse().unwrap());
+        let execution = super::world::execution(name);
+        let (to, path) = (place(PRODUCTION), Path::Promotion);
+        let made = Deployment::new(promotion.clone(), kind, &execution, version, stage, to, path, at(0));
+        self.put(&Deployment { state: DeploymentState::Failed, ..made }).await;
+        let tags = [
+            ("lockstep:image".to_owned(), "logstash".to_owned()),
+            ("version".to_owned(), "2.1.0".to_owned()),
+            ("deployment".to_owned(), promotion.to_string()),
+        ];
+        self.accounts.ec2.register_tagged(&place(PRODUCTION), &tags.into())
+    }
+
+    /// Nothing may use the version any more.
+    async fn withhold(&self, version: &str) {
+        let key = ImageVersion::key_of(&"logstash".parse().unwrap(), &version.parse().unwrap());
+        let stored = self.versioned::<ImageVersion>(&key).await;
+        let withheld = ImageVersion { state: ImageVersionState::Withheld, ..stored.record.clone() };
+        self.ledger.replace(&stored, withheld).await.unwrap();
+    }
+
     async fn state(&self, version: &str) -> ImageVersionState {
         let key = ImageVersion::key_of(&"logstash".parse().unwrap(), &version.parse().unwrap());
         self.versioned::<ImageVersion>(&key).await.record.state
@@ -230,15 +201,14 @@ impl World {
     }
 
     fn parameter(&self, account: &str, channel: &str) -> Option<String> {
-        let parameters = self.accounts.parameters.borrow();
-        parameters.get(&place(account))?.get(&format!("/lockstep/images/logstash/{channel}")).cloned()
+        let name = format!("/lockstep/images/logstash/{channel}");
+        self.accounts.ec2.parameters(&place(account)).get(&name).cloned()
     }
 
     /// Somebody writes something else into a parameter.
     fn spoil(&self, account: &str, channel: &str) {
         let name = format!("/lockstep/images/logstash/{channel}");
-        let mut parameters = self.accounts.parameters.borrow_mut();
-        parameters.entry(place(account)).or_default().insert(name, "ami-99999999".into());
+        self.accounts.ec2.write_parameter(&place(account), &name, "ami-99999999");
     }
 
     fn calls(&self, call: &str) -> usize {
@@ -355,28 +325,84 @@ async fn a_protected_image_is_waited_for_and_not_fought() {
     assert!(world.accounts.ec2.ami(&old[1]).is_none());
 }
 
+/// What an import that broke off left, and what a person tagged, is a person's.
 #[tokio::test]
-async fn what_carries_our_tags_and_is_in_no_record_is_told_and_left_alone() {
+async fn what_carries_our_tags_and_no_deployment_made_is_told_and_left_alone() {
     let world = World::with_images().await;
     world.image("2.1.0").await;
-    let stray = world.accounts.ec2.register(&place(PRODUCTION));
-    world
-        .accounts
-        .ec2
-        .change(&stray, |ami| drop(ami.tags.insert("lockstep:image".into(), "logstash".into())));
-    let report = world.sweep(1).await;
-    assert!(why(&report).contains(stray.as_str()), "{report:?}");
+    let tags = [("lockstep:image".to_owned(), "logstash".to_owned())].into();
+    let stray = world.accounts.ec2.register_tagged(&place(PRODUCTION), &tags);
+    for minute in [1, 30 * DAY] {
+        let report = world.sweep(minute).await;
+        assert!(why(&report).contains(stray.as_str()), "{report:?}");
+        assert!(report.orphans[0].stays.contains("may be a person's"), "{report:?}");
+    }
     assert!(world.accounts.ec2.ami(&stray).is_some());
+}
+
+/// Row 47.
+#[tokio::test]
+async fn what_a_deployment_that_has_ended_left_behind_goes_once_it_was_seen_for_a_day_and_nothing_refers_to_it()
+ {
+    let world = World::with_images().await;
+    world.image("2.1.0").await;
+    let stray = world.left_by_a_promotion("died").await;
+    let snapshots = world.accounts.ec2.ami(&stray).unwrap().snapshots();
+    assert!(why(&world.sweep(10 * DAY).await).contains("it was first seen at"));
+    // A place that cannot be looked at keeps what was seen there, and since when.
+    world.accounts.shut.borrow_mut().insert(PRODUCTION.to_owned());
+    assert_eq!(world.sweep(10 * DAY + 15).await.orphans.len(), 1);
+    world.accounts.shut.borrow_mut().clear();
+    world.accounts.ec2.refer(&stray, "arn:aws:ec2:eu-west-1:222222222222:instance/i-1");
+    assert!(why(&world.sweep(11 * DAY).await).contains("instance/i-1 refers to it"));
+    assert!(world.accounts.ec2.ami(&stray).is_some());
+    world.accounts.ec2.refer_no_more();
+    let report = world.sweep(12 * DAY).await;
+    assert!(report.retired.iter().any(|line| line.contains(stray.as_str())), "{report:?}");
+    assert!(world.accounts.ec2.ami(&stray).is_none());
+    let held: Vec<String> = world.accounts.ec2.held_snapshots().into_iter().map(|held| held.id).collect();
+    assert!(snapshots.iter().all(|id| !held.contains(&id.to_string())), "{held:?}");
+    assert_eq!(world.sweep(12 * DAY + 15).await.orphans, [], "nothing is left");
+}
+
+/// Row 47: what DeregisterImage did not delete.
+#[tokio::test]
+async fn a_snapshot_that_its_image_left_behind_goes_like_an_orphan() {
+    let world = World::with_images().await;
+    world.image("2.1.0").await;
+    let stray = world.left_by_a_promotion("died").await;
+    let snapshot = world.accounts.ec2.ami(&stray).unwrap().snapshots().into_iter().next().unwrap();
+    world.accounts.ec2.images(&place(PRODUCTION)).deregister(&stray).await.unwrap();
+    world.sweep(10 * DAY).await;
+    let report = world.sweep(11 * DAY).await;
+    assert!(report.retired.iter().any(|line| line.contains(snapshot.as_str())), "{report:?}");
+    assert_eq!(report.orphans, []);
+}
+
+#[tokio::test]
+async fn a_deprecation_that_one_account_refused_is_said_there_by_the_next_sweep() {
+    let world = World::with_images().await;
+    world.image("2.1.0").await;
+    world.image("2.1.1").await;
+    world.accounts.shut.borrow_mut().insert(DEVELOPMENT.to_owned());
+    world.sweep(1).await;
+    assert_eq!(
+        (world.state("2.1.0").await, world.calls("EnableImageDeprecation")),
+        (ImageVersionState::Retiring, 1),
+        "the other account is told all the same"
+    );
+    world.accounts.shut.borrow_mut().clear();
+    let report = world.sweep(16).await;
+    assert!(report.retired[0].contains("is deprecated after all"), "{report:?}");
+    assert_eq!(world.calls("EnableImageDeprecation"), 2);
+    assert_eq!(world.sweep(31).await.retired, Vec::<String>::new(), "once");
 }
 
 #[tokio::test]
 async fn a_version_that_is_not_finished_for_a_day_is_told() {
     let world = World::with_images().await;
     world.image("2.1.0").await;
-    let key = ImageVersion::key_of(&"logstash".parse().unwrap(), &"2.1.0".parse().unwrap());
-    let stored = world.versioned::<ImageVersion>(&key).await;
-    let withheld = ImageVersion { state: ImageVersionState::Withheld, ..stored.record.clone() };
-    world.ledger.replace(&stored, withheld).await.unwrap();
+    world.withhold("2.1.0").await;
     assert_eq!(why(&world.sweep(DAY - 1).await), "");
     assert!(why(&world.sweep(DAY).await).contains("withheld for more than a day"));
 }
@@ -400,4 +426,38 @@ async fn parameters_name_the_newest_image_of_each_account_and_are_mended() {
     assert_eq!(world.sweep(2).await.parameters.len(), 1);
     assert_eq!(world.parameter(PRODUCTION, "latest").as_deref(), Some(new[1].as_str()));
     assert_eq!(world.sweep(3).await.parameters, Vec::<String>::new());
+}
+
+/// An image is in another account before the version may be used: nothing is named then.
+#[tokio::test]
+async fn the_parameters_of_an_image_follow_at_once_where_it_is_usable_and_those_of_others_stay() {
+    let world = World::with_images().await;
+    let old = world.image("2.1.0").await;
+    world.follow("logstash", None).await.unwrap();
+    assert_eq!(world.parameter(PRODUCTION, "latest").as_deref(), Some(old[1].as_str()));
+    let new = world.image("2.1.1").await;
+    world.accounts.ec2.write_parameter(&place(DEVELOPMENT), "/lockstep/images/kibana/latest", "ami-1");
+    let followed = world.follow("logstash", Some("production")).await.unwrap();
+    assert_eq!(followed.parameters.len(), 2, "2.1 and latest, in production alone: {followed:?}");
+    assert_eq!(world.parameter(DEVELOPMENT, "latest").as_deref(), Some(old[0].as_str()));
+    assert_eq!(world.parameter(PRODUCTION, "latest").as_deref(), Some(new[1].as_str()));
+    world.withhold("2.1.1").await;
+    world.follow("logstash", None).await.unwrap();
+    for (account, id) in [DEVELOPMENT, PRODUCTION].into_iter().zip(&old) {
+        assert_eq!(world.parameter(account, "latest").as_deref(), Some(id.as_str()));
+    }
+    assert!(
+        world.accounts.ec2.parameters(&place(DEVELOPMENT)).contains_key("/lockstep/images/kibana/latest")
+    );
+    assert_eq!(world.follow("logstash", None).await.unwrap().parameters, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_be_reached_keeps_no_other_from_following_and_is_told() {
+    let world = World::with_images().await;
+    let new = world.image("2.1.0").await;
+    world.accounts.shut.borrow_mut().insert(DEVELOPMENT.to_owned());
+    let failure = world.follow("logstash", None).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::AccessDenied);
+    assert_eq!(world.parameter(PRODUCTION, "latest").as_deref(), Some(new[1].as_str()));
 }

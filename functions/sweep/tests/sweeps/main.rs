@@ -4,5 +4,6 @@ mod deliveries;
 mod environments;
 mod heads;
 mod images;
+mod promotions;
 mod waits;
 mod world;

@@ -4,6 +4,7 @@ use lockstep_domain::environment::take;
 use lockstep_domain::error::Failure;
 use lockstep_domain::ids::{CommitSha, DeploymentId};
 use lockstep_domain::packaging;
+use lockstep_domain::payloads::sweep::Followed;
 use lockstep_domain::records::{
     Config, ConfigKind, Deployment, DeploymentKind, DeploymentState, Environment, Key, Location, Record,
     Release, ReleaseState, Repository, SweepReport,
@@ -11,9 +12,10 @@ use lockstep_domain::records::{
 use lockstep_domain::stages::Path;
 use lockstep_platform::ledger::{Ledger, Versioned};
 use lockstep_platform::testing::{FakeAws, TABLE};
-use lockstep_sweep::handler::handle;
+use lockstep_sweep::handler::{Answer, handle, serve};
 use lockstep_sweep::heads::Heads;
 use lockstep_sweep::{App, Names};
+use serde_json::json;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
@@ -172,6 +174,15 @@ impl World {
         let kept = self.versioned::<SweepReport>(&SweepReport::last()).await;
         assert_eq!(kept.record, report, "what is answered is what is kept");
         report
+    }
+
+    /// Lets the parameters of an image follow, everywhere or at a stage.
+    pub async fn follow(&self, image: &str, stage: Option<&str>) -> Result<Followed, Failure> {
+        let asked = json!({"action": "channels", "image": image, "stage": stage});
+        match serve(&self.app, &self.heads, &self.accounts, &asked, at(0)).await? {
+            Answer::Followed(followed) => Ok(followed),
+            Answer::Swept(report) => panic!("it swept: {report:?}"),
+        }
     }
 
     pub async fn put<T: Record>(&self, record: &T) -> Versioned<T> {

@@ -85,6 +85,11 @@ pub enum Request {
         /// What went wrong.
         error: Caught,
     },
+    /// Close a promotion whose execution certainly ended without doing so: discard its copy, withdraw what it shared.
+    Abandon {
+        /// The promotion.
+        promotion: DeploymentId,
+    },
     /// Take over an image made elsewhere: check it, tag it, record it. Answers [`Promoted`].
     Import {
         /// The image's id.

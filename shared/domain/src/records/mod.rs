@@ -45,7 +45,7 @@ impl Key {
         Self { pk, sk: sk.into() }
     }
 
-    fn single(pk: String) -> Self {
+    pub(crate) fn single(pk: String) -> Self {
         Self::new(pk, "-")
     }
 }

@@ -1,4 +1,5 @@
 use super::{Key, Record};
+use crate::orphans::Seen;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -37,12 +38,19 @@ pub struct SweepReport {
     /// Open waits that were looked at again, because they were open for long.
     #[serde(default)]
     pub waits_woken: u32,
+    /// Promotions of images that were closed, because their execution had ended without doing so.
+    #[serde(default)]
+    pub abandoned: Vec<String>,
     /// Versions of images that were deprecated, kept after all, or removed.
     #[serde(default)]
     pub retired: Vec<String>,
     /// Parameters that name the newest images and said something else.
     #[serde(default)]
     pub parameters: Vec<String>,
+    /// Images and snapshots that carry our tags and stand in no record, each with what keeps it from being removed. The
+    /// next sweep reads here since when they are seen.
+    #[serde(default)]
+    pub orphans: Vec<Seen>,
     /// What is left for a person.
     #[serde(default)]
     pub left: Vec<Leftover>,
@@ -63,8 +71,10 @@ impl SweepReport {
             removing: Vec::new(),
             waits_removed: 0,
             waits_woken: 0,
+            abandoned: Vec::new(),
             retired: Vec::new(),
             parameters: Vec::new(),
+            orphans: Vec::new(),
             left: Vec::new(),
         }
     }
@@ -82,11 +92,13 @@ impl SweepReport {
             &mut self.released,
             &mut self.finished,
             &mut self.removing,
+            &mut self.abandoned,
             &mut self.retired,
             &mut self.parameters,
         ] {
             list.truncate(Self::LINES);
         }
+        self.orphans.truncate(Self::LINES);
         self.left.truncate(Self::LINES);
         self
     }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::images::tests::known as usable;
 use crate::images::{Change, after, obstacle};
+use crate::orphans::TaggedImage;
 use crate::records::Revocation;
 use proptest::prelude::*;
 
@@ -161,35 +162,23 @@ fn what_any_account_refers_to_stays_and_an_account_that_does_not_answer_keeps_ev
     assert!(kept.contains(instance) && kept.contains("1 more"), "{kept}");
 }
 
-fn tagged(images: &[(&str, &str)], snapshots: &[&str]) -> Tagged {
-    let label = || "logstash@2.1.0".to_owned();
-    let image =
-        |(id, snapshot): &(&str, &str)| (id.parse().unwrap(), (label(), [snapshot.parse().unwrap()].into()));
-    Tagged {
-        images: images.iter().map(image).collect(),
-        snapshots: snapshots.iter().map(|id| (id.parse().unwrap(), label())).collect(),
-    }
-}
-
-/// Row 47.
 #[test]
-fn what_carries_our_tags_and_stands_in_no_record_is_told_unless_something_is_on_its_way() {
-    let (ours, other) = ("ami-0123456789abcdef0", "ami-0123456789abcdef1");
-    let (snapshot, used, loose) =
-        ("snap-0123456789abcdef0", "snap-0123456789abcdef1", "snap-0123456789abcdef2");
-    let found = tagged(&[(ours, snapshot), (other, used)], &[snapshot, used, loose]);
-    let records = [image("2.1.0", PRODUCTION)];
-    let told = |records: &[Image], versions: &[ImageVersion]| -> Vec<String> {
-        orphans(&place(PRODUCTION), &found, records, versions).into_iter().map(|orphan| orphan.id).collect()
+fn an_image_of_a_version_on_its_way_out_that_is_not_deprecated_yet_is_found() {
+    let (said, silent) = (image("2.1.0", DEVELOPMENT), image("2.1.0", PRODUCTION));
+    let tagged = |image: &Image, is_deprecated| Tagged {
+        images: [(image.ami.clone().unwrap(), TaggedImage { is_deprecated, ..TaggedImage::default() })]
+            .into(),
+        ..Tagged::default()
     };
-    assert_eq!(told(&records, &[]), [other, loose], "a snapshot that an image uses is that image's");
-    let mut moving = image("2.1.1", PRODUCTION);
-    moving.state = ImageState::Promoting;
-    assert_eq!(told(&[records[0].clone(), moving], &[]), Vec::<String>::new());
-    let building = ImageVersion { state: ImageVersionState::Building, ..usable("2.1.2") };
-    assert_eq!(told(&records, &[building]), Vec::<String>::new());
-    // What another account's records say does not explain what is here.
-    assert_eq!(told(&[image("2.1.0", DEVELOPMENT)], &[]).len(), 3);
+    let retiring = ImageVersion { state: ImageVersionState::Retiring, ..usable("2.1.0") };
+    let all = [said.clone(), silent.clone()];
+    let found = |place: &str, tagged: &Tagged, version: &ImageVersion| -> Vec<AmiId> {
+        undeprecated(&self::place(place), tagged, &all, std::slice::from_ref(version)).cloned().collect()
+    };
+    assert_eq!(found(DEVELOPMENT, &tagged(&said, true), &retiring), []);
+    assert_eq!(found(PRODUCTION, &tagged(&silent, false), &retiring), [silent.ami.clone().unwrap()]);
+    assert_eq!(found(PRODUCTION, &tagged(&silent, false), &usable("2.1.0")), [], "it is not on its way out");
+    assert_eq!(found(PRODUCTION, &Tagged::default(), &retiring), [], "it is gone");
 }
 
 /// What the sweep does to the record.

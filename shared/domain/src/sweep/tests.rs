@@ -327,3 +327,28 @@ fn a_deployment_whose_execution_ended_over_a_question_is_closed_with_its_wait() 
     let other = Deployment { execution: "f".into(), ..asking(None) };
     assert_eq!(wait(&open(&key), Some(false), Some(&other), at(1)), WaitStep::Remove(None));
 }
+
+#[test]
+fn only_a_promotion_that_certainly_ended_is_dead() {
+    let promotion = |kind| {
+        let place =
+            Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() };
+        Deployment::new(
+            DeploymentId::of_execution("arn:e"),
+            kind,
+            "arn:e",
+            "2.1.0".parse().unwrap(),
+            "production".parse().unwrap(),
+            place,
+            Path::Promotion,
+            at(0),
+        )
+    };
+    let source = Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() };
+    let image: crate::ids::ImageName = "logstash".parse().unwrap();
+    let promoted = promotion(DeploymentKind::PromoteImage { image: image.clone(), source });
+    let built = promotion(DeploymentKind::BuildImage { image });
+    assert!(is_dead_promotion(&promoted, Some(false)));
+    assert!(!is_dead_promotion(&promoted, Some(true)) && !is_dead_promotion(&promoted, None));
+    assert!(!is_dead_promotion(&built, Some(false)));
+}

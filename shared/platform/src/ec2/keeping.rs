@@ -5,9 +5,10 @@ use crate::failure::{code, failure};
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::AmiId;
-use lockstep_domain::promotion::{TAG_IMAGE, TAG_VERSION};
-use lockstep_domain::retirement::{Removed, Tagged};
+use lockstep_domain::ids::{AmiId, SnapshotId};
+use lockstep_domain::orphans::{Made, Tagged, TaggedImage};
+use lockstep_domain::promotion::{TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
+use lockstep_domain::retirement::Removed;
 use std::collections::BTreeMap;
 
 /// EC2, as retirement needs it.
@@ -25,6 +26,10 @@ pub trait Keeping {
     /// it, and it is not tried against a protection.
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeregisterImage.html>
     async fn remove(&self, ami: &AmiId) -> Result<Removed, Failure>;
+
+    /// Deletes a snapshot of this account, which may be gone, unless an image needs it: then it says which. Nothing undoes
+    /// it. <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSnapshot.html>
+    async fn remove_snapshot(&self, snapshot: &SnapshotId) -> Result<Option<String>, Failure>;
 
     /// The images and snapshots of this account that carry our tags.
     async fn tagged(&self) -> Result<Tagged, Failure>;
@@ -74,6 +79,21 @@ impl Keeping for Ec2 {
         Ok(Removed::Gone { left })
     }
 
+    async fn remove_snapshot(&self, snapshot: &SnapshotId) -> Result<Option<String>, Failure> {
+        match self.client().delete_snapshot().snapshot_id(snapshot.as_str()).send().await {
+            Ok(_) => Ok(None),
+            Err(error) if is_gone(code(&error)) => Ok(None),
+            Err(error) => {
+                let failed = failure("DeleteSnapshot", snapshot.as_str(), &error);
+                if code(&error) == Some("InvalidSnapshot.InUse") {
+                    Ok(Some(failed.message))
+                } else {
+                    Err(failed)
+                }
+            }
+        }
+    }
+
     async fn tagged(&self) -> Result<Tagged, Failure> {
         let mut tagged = Tagged::default();
         let ours = || filter("tag-key", [TAG_IMAGE.to_owned()]);
@@ -85,8 +105,13 @@ impl Keeping for Ec2 {
             let page = page.map_err(|error| failure("DescribeImages", "of ours", &error))?;
             for image in page.images() {
                 let ami = read::ami(image)?;
-                let snapshots = ami.snapshots();
-                tagged.images.insert(ami.id, (label(&ami.tags), snapshots));
+                let made_at = image.creation_date().and_then(|date| date.parse().ok());
+                let found = TaggedImage {
+                    made: made(&ami.tags, made_at),
+                    snapshots: ami.snapshots(),
+                    is_deprecated: image.deprecation_time().is_some(),
+                };
+                tagged.images.insert(ami.id, found);
             }
             next = page.next_token.filter(|token| !token.is_empty());
             if next.is_none() {
@@ -100,7 +125,10 @@ impl Keeping for Ec2 {
             for snapshot in page.snapshots() {
                 let tags = snapshot.tags().iter();
                 let tags = tags.filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned())));
-                tagged.snapshots.insert(read::parsed(snapshot.snapshot_id())?, label(&tags.collect()));
+                let made_at = snapshot.start_time().and_then(|at| Timestamp::from_second(at.secs()).ok());
+                tagged
+                    .snapshots
+                    .insert(read::parsed(snapshot.snapshot_id())?, made(&tags.collect(), made_at));
             }
             next = page.next_token.filter(|token| !token.is_empty());
             if next.is_none() {
@@ -110,8 +138,9 @@ impl Keeping for Ec2 {
     }
 }
 
-/// The image and version that tags name.
-pub(crate) fn label(tags: &BTreeMap<String, String>) -> String {
+/// Who made what carries these tags.
+pub(crate) fn made(tags: &BTreeMap<String, String>, at: Option<Timestamp>) -> Made {
     let tag = |key: &str| tags.get(key).map_or("?", String::as_str);
-    format!("{}@{}", tag(TAG_IMAGE), tag(TAG_VERSION))
+    let deployment = tags.get(TAG_DEPLOYMENT).and_then(|id| id.parse().ok());
+    Made { label: format!("{}@{}", tag(TAG_IMAGE), tag(TAG_VERSION)), deployment, at }
 }

@@ -4,6 +4,7 @@
 
 pub mod base_images;
 pub mod control_plane;
+pub mod dead_letters;
 pub mod executions;
 pub mod secrets;
 pub mod signed;

@@ -7,6 +7,8 @@
 //! newly shared, may take a moment to be seen. The end of a copy is told to EventBridge. `tests/conformance` holds it
 //! against the adapter on an emulator.
 
+#[cfg(feature = "ssm")]
+mod channels;
 mod copies;
 mod keeping;
 #[cfg(feature = "kms")]
@@ -74,6 +76,8 @@ pub struct Held {
     pub tags: BTreeMap<String, String>,
     /// The key it is encrypted under; of a snapshot alone.
     pub key: Option<String>,
+    /// What uses it; of an image alone.
+    pub used_by: BTreeSet<String>,
 }
 
 #[derive(Clone)]
@@ -85,6 +89,7 @@ struct Inner {
     images: Shelf<Image>,
     snapshots: Shelf<Stored>,
     keys: BTreeMap<String, Key>,
+    parameters: BTreeMap<Location, BTreeMap<String, String>>,
     aliases: BTreeMap<(Location, String), String>,
     tokens: BTreeMap<(Location, String), (NewCopy, AmiId)>,
     failing: BTreeMap<AccountId, (u32, String)>,
@@ -111,6 +116,7 @@ impl SimEc2 {
             images: Shelf::default(),
             snapshots: Shelf::default(),
             keys: BTreeMap::new(),
+            parameters: BTreeMap::new(),
             aliases: BTreeMap::new(),
             tokens: BTreeMap::new(),
             failing: BTreeMap::new(),
@@ -133,6 +139,17 @@ impl SimEc2 {
     /// The port, as one account in one region.
     pub fn images(&self, location: &Location) -> SimImages {
         SimImages::new(self.clone(), location.clone())
+    }
+
+    /// The parameters that name images, as they are at `location`.
+    pub fn parameters(&self, location: &Location) -> BTreeMap<String, String> {
+        self.0.borrow().parameters.get(location).cloned().unwrap_or_default()
+    }
+
+    /// Somebody writes something into a parameter.
+    pub fn write_parameter(&self, location: &Location, name: &str, value: &str) {
+        let mut inner = self.0.borrow_mut();
+        inner.parameters.entry(location.clone()).or_default().insert(name.to_owned(), value.to_owned());
     }
 
     /// The port of KMS, as one account in one region.
@@ -188,6 +205,7 @@ impl SimEc2 {
             since: now,
             ends: None,
             is_protected: false,
+            is_deprecated: false,
             references: BTreeSet::new(),
         };
         let stored = Stored {
@@ -195,9 +213,23 @@ impl SimEc2 {
             location: location.clone(),
             shared_with: BTreeMap::new(),
             tags: BTreeMap::new(),
+            since: now,
         };
         inner.images.put(id.as_str(), image, now);
         inner.snapshots.put(snapshot.as_str(), stored, now);
+        id
+    }
+
+    /// As [`SimEc2::register`], with these tags on the image and its snapshots from the first moment.
+    pub fn register_tagged(&self, location: &Location, tags: &BTreeMap<String, String>) -> AmiId {
+        let id = self.register(location);
+        let mut inner = self.0.borrow_mut();
+        let now = inner.clock.now();
+        let snapshots = inner.images.get(id.as_str()).map(|image| image.ami.snapshots()).unwrap_or_default();
+        inner.images.change(id.as_str(), now, |image| image.ami.tags.clone_from(tags));
+        for snapshot in snapshots {
+            inner.snapshots.change(snapshot.as_str(), now, |stored| stored.tags.clone_from(tags));
+        }
         id
     }
 
@@ -228,6 +260,16 @@ impl SimEc2 {
         inner.images.change(ami.as_str(), now, |image| {
             image.references.insert(user.to_owned());
         });
+    }
+
+    /// Nothing uses any image any more.
+    pub fn refer_no_more(&self) {
+        let mut inner = self.0.borrow_mut();
+        let now = inner.clock.now();
+        let used = inner.images.iter().filter(|image| !image.references.is_empty());
+        for ami in used.map(|image| image.ami.id.clone()).collect::<Vec<_>>() {
+            inner.images.change(ami.as_str(), now, |image| image.references.clear());
+        }
     }
 
     /// A customer key, under its alias; its ARN.
@@ -336,6 +378,7 @@ impl SimEc2 {
             shared_with: image.shared_with.keys().cloned().collect(),
             tags: image.ami.tags.clone(),
             key: None,
+            used_by: image.references.clone(),
         };
         self.0.borrow().images.iter().map(held).collect()
     }
@@ -348,6 +391,7 @@ impl SimEc2 {
             shared_with: stored.shared_with.keys().cloned().collect(),
             tags: stored.tags.clone(),
             key: stored.snapshot.key.clone(),
+            used_by: BTreeSet::new(),
         };
         self.0.borrow().snapshots.iter().map(held).collect()
     }

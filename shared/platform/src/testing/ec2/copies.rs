@@ -116,6 +116,7 @@ impl Inner {
             since: now,
             ends: Some((now + self.pace, why_not)),
             is_protected: false,
+            is_deprecated: false,
             references: Default::default(),
         };
         self.images.put(id.as_str(), image, now);
@@ -142,6 +143,7 @@ impl Inner {
             location: into.clone(),
             shared_with: BTreeMap::new(),
             tags: tags.clone(),
+            since: self.clock.now(),
         };
         self.snapshots.put(id.as_str(), stored, self.clock.now());
         Device { snapshot: Some(id), encrypted, ..device.clone() }

@@ -2,17 +2,20 @@
 
 use super::SimImages;
 use super::model::{Image, Stored};
-use crate::ec2::keeping::{Keeping, label};
+use crate::ec2::keeping::{Keeping, made};
 use jiff::Timestamp;
 use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::AmiId;
+use lockstep_domain::ids::{AmiId, SnapshotId};
+use lockstep_domain::orphans::{Tagged, TaggedImage};
 use lockstep_domain::promotion::TAG_IMAGE;
-use lockstep_domain::retirement::{Removed, Tagged};
+use lockstep_domain::retirement::Removed;
 use std::collections::BTreeMap;
 
 impl Keeping for SimImages {
     async fn deprecate(&self, ami: &AmiId, _: Timestamp) -> Result<(), Failure> {
         self.change("EnableImageDeprecation", |inner, here| {
+            let now = inner.clock.now();
+            inner.images.change(ami.as_str(), now, |image| image.is_deprecated = true);
             inner.effect("EnableImageDeprecation", here, ami.as_str(), None, "");
             Ok(())
         })
@@ -20,6 +23,8 @@ impl Keeping for SimImages {
 
     async fn restore(&self, ami: &AmiId) -> Result<(), Failure> {
         self.change("DisableImageDeprecation", |inner, here| {
+            let now = inner.clock.now();
+            inner.images.change(ami.as_str(), now, |image| image.is_deprecated = false);
             inner.effect("DisableImageDeprecation", here, ami.as_str(), None, "");
             Ok(())
         })
@@ -49,17 +54,30 @@ impl Keeping for SimImages {
         })
     }
 
+    async fn remove_snapshot(&self, snapshot: &SnapshotId) -> Result<Option<String>, Failure> {
+        self.change("DeleteSnapshot", |inner, here| match inner.delete_snapshot(here, snapshot) {
+            Err(used) if used.message.contains("InUse") => Ok(Some(used.message)),
+            Err(gone) if gone.kind == FailureKind::NotFound => Ok(None),
+            deleted => deleted.map(|()| None),
+        })
+    }
+
     async fn tagged(&self) -> Result<Tagged, Failure> {
         let is_ours = |tags: &BTreeMap<String, String>| tags.contains_key(TAG_IMAGE);
         let here = |image: &Image| image.location == self.here && is_ours(&image.ami.tags);
         let images = self.images(here).into_iter();
-        let images =
-            images.map(|image| (image.ami.id.clone(), (label(&image.ami.tags), image.ami.snapshots())));
+        let images = images.map(|image| {
+            let (snapshots, is_deprecated) = (image.ami.snapshots(), image.is_deprecated);
+            let made = made(&image.ami.tags, Some(image.since));
+            (image.ami.id, TaggedImage { made, snapshots, is_deprecated })
+        });
         let here = |stored: &Stored| stored.location == self.here && is_ours(&stored.tags);
         let stored = self.stored(here).into_iter();
         Ok(Tagged {
             images: images.collect(),
-            snapshots: stored.map(|found| (found.snapshot.id, label(&found.tags))).collect(),
+            snapshots: stored
+                .map(|found| (found.snapshot.id, made(&found.tags, Some(found.since))))
+                .collect(),
         })
     }
 }

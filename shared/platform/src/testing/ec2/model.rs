@@ -24,6 +24,7 @@ pub(super) struct Image {
     /// When it is not pending any more, and what it is then: nothing wrong, or this.
     pub(super) ends: Option<(Timestamp, Option<String>)>,
     pub(super) is_protected: bool,
+    pub(super) is_deprecated: bool,
     /// What uses it, such as the ARN of a launch template.
     pub(super) references: BTreeSet<String>,
 }
@@ -36,6 +37,8 @@ pub(super) struct Stored {
     /// The accounts that may read it, and since when.
     pub(super) shared_with: BTreeMap<AccountId, Timestamp>,
     pub(super) tags: BTreeMap<String, String>,
+    /// When it was begun.
+    pub(super) since: Timestamp,
 }
 
 /// A grant on a KMS key.

@@ -182,8 +182,9 @@ impl Inner {
         self.own_snapshot(here, snapshot)?;
         let user = self.images.iter().find(|image| image.ami.snapshots().contains(snapshot));
         if let Some(user) = user {
-            let why = format!("InvalidSnapshot.InUse: The snapshot is currently in use by {}", user.ami.id);
-            return Err(refused("DeleteSnapshot", snapshot.as_str(), &why));
+            let user = &user.ami.id;
+            let why = format!("InvalidSnapshot.InUse: The snapshot is currently in use by {user}");
+            return Err(Failure::new(FailureKind::Transient, format!("DeleteSnapshot {snapshot}: {why}")));
         }
         self.effect("DeleteSnapshot", here, snapshot.as_str(), None, "");
         self.snapshots.remove(snapshot.as_str(), self.clock.now());

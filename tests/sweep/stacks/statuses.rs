@@ -3,7 +3,8 @@
 use crate::cases::{block_on, with_room};
 use crate::harness::Harness;
 use crate::organisation::{FIRST, SAFE};
-use crate::scenarios::{Step, execute, word};
+use crate::scenarios::Step;
+use crate::workflows::{execute, word};
 use lockstep_domain::records::Decision;
 use lockstep_domain::stack_plan::StackStatus;
 use serde_json::json;

@@ -1,13 +1,17 @@
 //! What must hold after every case, whatever struck: the invariants of the design, one function each.
 
 use crate::harness::Harness;
+use crate::images::scenarios::location_of;
 use crate::organisation::release;
-use crate::scenarios::{Scenario, deployment_of, word};
+use crate::scenarios::Scenario;
+use crate::workflows::{deployment_of, word};
 use lockstep_domain::guard::{Beneath, Change, Danger};
 use lockstep_domain::ids::Digest;
+use lockstep_domain::images::ImageVersionState;
 use lockstep_domain::protected::is_protected;
 use lockstep_domain::records::{
-    Approval, Decision, Deployed, Deployment, DeploymentState, Environment, Evidence, ProposedAction, Subject,
+    Approval, Decision, Deployed, Deployment, DeploymentState, Environment, Evidence, Image, ImageVersion,
+    ProposedAction, Subject,
 };
 use lockstep_domain::stack_plan::{Phase, StackStatus};
 use lockstep_domain::token::client_token;
@@ -34,6 +38,8 @@ pub struct Remains<'a> {
     pub evidence: [Option<Evidence>; 2],
     pub effects: Vec<Effect>,
     pub losses: Vec<Loss>,
+    /// The copies of images that may be used.
+    pub usable: Vec<Image>,
 }
 
 impl<'a> Remains<'a> {
@@ -45,7 +51,16 @@ impl<'a> Remains<'a> {
             let key = Evidence::key_of(&release.component, &release.digest, &stage);
             harness.ledger.get::<Evidence>(&key).await.expect("a read").map(|found| found.record)
         };
+        let versions = harness.ledger.list_kind::<ImageVersion>(1000).await.expect("a list");
+        let is_usable = |image: &Image| {
+            image.is_usable()
+                && versions.iter().map(|found| &found.record).any(|version| {
+                    version.version == image.version && version.state == ImageVersionState::Usable
+                })
+        };
+        let images = harness.ledger.list_kind::<Image>(1000).await.expect("a list");
         Self {
+            usable: images.into_iter().map(|found| found.record).filter(is_usable).collect(),
             harness,
             scenario,
             deployments: harness.deployments().await,
@@ -83,6 +98,7 @@ impl<'a> Remains<'a> {
         broken.extend(self.what_is_protected_is_lost_only_if_approved());
         broken.extend(self.every_deployment_is_closed());
         broken.extend(self.evidence_follows_checks());
+        broken.extend(self.what_runs_starts_from_what_may_be_used());
         broken
     }
 
@@ -119,7 +135,11 @@ impl<'a> Remains<'a> {
         for write in self.harness.written() {
             match write.kind.as_str() {
                 "ENVIRONMENT" => drop(current.insert(write.pk.clone(), number(&write.body["epoch"]))),
-                "DEPLOYMENT" if matches!(text(&write.body["state"]), "succeeded" | "no_changes") => {
+                // What is about an image holds no environment.
+                "DEPLOYMENT"
+                    if matches!(text(&write.body["state"]), "succeeded" | "no_changes")
+                        && !text(&write.body["component"]).is_empty() =>
+                {
                     let stage = format!("STAGE#{}", text(&write.body["stage"]));
                     let (own, now) = (number(&write.body["epoch"]), current.get(&stage));
                     if now.is_some_and(|now| own < *now) {
@@ -273,6 +293,19 @@ impl<'a> Remains<'a> {
             !earlier && !ground && !self.harness.checked.borrow().contains(&evidence.deployment)
         });
         unproven.map(|evidence| format!("4: {} passed without its checks", evidence.version)).collect()
+    }
+
+    /// What runs starts from the copy that its own account has of a version that may be used.
+    fn what_runs_starts_from_what_may_be_used(&self) -> Vec<String> {
+        let stack = format!("{}-logs", self.scenario.stage);
+        let runs = self.harness.cloud.runs(&stack);
+        let image = runs.and_then(|(_, parameters, _)| parameters.get("Image").cloned());
+        let here = location_of(self.scenario.stage);
+        let is_it = |ami: &String, usable: &Image| {
+            usable.location == here && usable.ami.as_ref().is_some_and(|known| known.as_str() == ami)
+        };
+        let wrong = image.filter(|ami| !self.usable.iter().any(|usable| is_it(ami, usable)));
+        wrong.map(|ami| format!("{stack} starts from {ami}, which may not be used")).into_iter().collect()
     }
 
     /// Invariant 10: an execution that succeeded brought the stack to its release, and says so in the ledger.

@@ -1,0 +1,93 @@
+//! `lockstep logs`: what operating the log stack needs beyond deploying it. It acts in the account of a stage, with the
+//! person's own credentials there: no function may touch what a component holds.
+
+mod keys;
+mod replay;
+
+use super::Global;
+use crate::Report;
+use crate::failure::Failure;
+use crate::plane::Plane;
+use crate::surroundings::Surroundings;
+use clap::{Args, Subcommand};
+use lockstep_domain::environment;
+use lockstep_domain::ids::StageName;
+use lockstep_platform::aws::Aws;
+use lockstep_platform::cloudformation::Stack;
+use lockstep_platform::operator::stacks::Installer;
+
+/// What `logs` takes.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Ship logs of load balancers again: what could not be shipped, or any object
+    Replay(replay::Arguments),
+    /// Who may send logs to the front door for applications, and how much
+    Keys(keys::Arguments),
+}
+
+/// Carries it out.
+pub async fn run(
+    arguments: &Arguments,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    match &arguments.command {
+        Command::Replay(wanted) => replay::run(wanted, global, surroundings).await,
+        Command::Keys(wanted) => keys::run(wanted, global, surroundings).await,
+    }
+}
+
+/// Which environment is meant.
+#[derive(Args, Debug)]
+struct Place {
+    /// The stage
+    #[arg(long = "in", value_name = "STAGE")]
+    stage: StageName,
+    /// The profile of its account
+    #[arg(long, value_name = "NAME")]
+    target_profile: Option<String>,
+}
+
+/// The stack of an environment, and the account that it is in.
+struct Deployed {
+    aws: Aws,
+    stack: Stack,
+}
+
+impl Place {
+    /// Finds the stack of `environment` in the stage.
+    async fn find(
+        &self,
+        environment: &str,
+        global: &Global,
+        surroundings: &Surroundings,
+    ) -> Result<Deployed, Failure> {
+        let plane = Plane::open(global, surroundings).await?;
+        let stages = plane.stages().await?;
+        let stage = stages.get(&self.stage).ok_or_else(|| {
+            Failure::usage(format!("there is no stage called {}", self.stage)).next("lockstep stages show")
+        })?;
+        let aws = plane.connection.of_stage(stage, self.target_profile.as_deref(), global).await?;
+        let name = environment::stack_name(&stage.name, environment)?;
+        let stack = Installer::new(&aws).find(name.as_str()).await?;
+        let stack = stack.ok_or_else(|| {
+            Failure::new(format!("{environment} is not deployed to {}: there is no stack {name}", stage.name))
+                .next("lockstep status")
+        })?;
+        Ok(Deployed { aws, stack })
+    }
+}
+
+impl Deployed {
+    /// An output of the stack.
+    fn output(&self, name: &str) -> Result<&str, Failure> {
+        let value = self.stack.outputs.get(name).map(String::as_str);
+        value.ok_or_else(|| Failure::new(format!("the stack {} has no output {name}", self.stack.arn)))
+    }
+}

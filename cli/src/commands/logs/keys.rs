@@ -1,0 +1,481 @@
+//! `lockstep logs keys`: who may send logs to the front door for applications, and how much.
+//!
+//! A key is printed once, on standard output and alone there, so that it can be piped to where it is kept; what is stored of
+//! it is a digest. Everything else goes to standard error.
+
+use super::{Global, Place};
+use crate::Report;
+use crate::failure::Failure;
+use crate::surroundings::Surroundings;
+use clap::{Args, Subcommand};
+use jiff::{SignedDuration, Timestamp};
+use lockstep_domain::ids::ApplicationName;
+use lockstep_domain::intake::{ApiKey, Application, KeyState, Rate, SECRET_BYTES, Unissued, Which};
+use lockstep_platform::ledger::{Inserted, Ledger, Versioned};
+use lockstep_platform::operator::control_plane::identity;
+use serde_json::{Value, json};
+
+/// The most applications that are listed.
+const LISTED: usize = 1000;
+
+/// What `logs keys` takes.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Let an application send: its first key, or one after all others were revoked
+    Add(Add),
+    /// Give an application another key; the one before goes on to work for a while
+    Rotate(Rotate),
+    /// Let a key work no more, within half a minute
+    Revoke(Revoke),
+    /// Say how much an application may send
+    Limit(Limit),
+    /// List applications with their keys
+    List(List),
+}
+
+/// The front door that is meant.
+#[derive(Args, Debug)]
+struct Door {
+    /// What the component that takes logs in is called there
+    #[arg(long, default_value = "log-intake", value_name = "NAME")]
+    environment: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Args, Debug)]
+struct Add {
+    /// The application, such as shop-desktop; every event of it carries that name
+    application: ApplicationName,
+    #[command(flatten)]
+    rate: RateArguments,
+    #[command(flatten)]
+    door: Door,
+}
+
+#[derive(Args, Debug)]
+struct RateArguments {
+    /// How many events a second it may send in the long run
+    #[arg(long, value_name = "NUMBER", requires = "burst")]
+    events_per_second: Option<u32>,
+    /// How many it may send at once
+    #[arg(long, value_name = "NUMBER", requires = "events_per_second")]
+    burst: Option<u32>,
+}
+
+#[derive(Args, Debug)]
+struct Rotate {
+    /// The application
+    application: ApplicationName,
+    /// For how many days the key before goes on to work; 0 ends it at once
+    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u16).range(..=365))]
+    keep_days: u16,
+    #[command(flatten)]
+    door: Door,
+}
+
+#[derive(Args, Debug)]
+struct Revoke {
+    /// The application
+    application: ApplicationName,
+    #[command(flatten)]
+    which: WhichArguments,
+    #[command(flatten)]
+    door: Door,
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+struct WhichArguments {
+    /// The number of the key: 3 for shop-desktop.3
+    #[arg(long, value_name = "NUMBER")]
+    key: Option<u32>,
+    /// Every key of it
+    #[arg(long)]
+    all: bool,
+}
+
+#[derive(Args, Debug)]
+struct Limit {
+    /// The application
+    application: ApplicationName,
+    #[command(flatten)]
+    rate: RateArguments,
+    /// What the component says for every application
+    #[arg(long, conflicts_with_all = ["events_per_second", "burst"], required_unless_present = "events_per_second")]
+    default: bool,
+    #[command(flatten)]
+    door: Door,
+}
+
+#[derive(Args, Debug)]
+struct List {
+    /// The application; without one, all
+    application: Option<ApplicationName>,
+    #[command(flatten)]
+    door: Door,
+}
+
+/// Carries it out.
+pub async fn run(
+    arguments: &Arguments,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let door = arguments.command.door().open(global, surroundings).await?;
+    arguments.command.carry_out(&door, surroundings).await
+}
+
+impl Command {
+    fn door(&self) -> &Door {
+        match self {
+            Self::Add(wanted) => &wanted.door,
+            Self::Rotate(wanted) => &wanted.door,
+            Self::Revoke(wanted) => &wanted.door,
+            Self::Limit(wanted) => &wanted.door,
+            Self::List(wanted) => &wanted.door,
+        }
+    }
+
+    async fn carry_out(&self, door: &Opened, surroundings: &Surroundings) -> Result<Report, Failure> {
+        match self {
+            Self::Add(wanted) => add(wanted, door, surroundings).await,
+            Self::Rotate(wanted) => rotate(wanted, door, surroundings).await,
+            Self::Revoke(wanted) => revoke(wanted, door, surroundings).await,
+            Self::Limit(wanted) => limit(wanted, door, surroundings).await,
+            Self::List(wanted) => list(wanted, door, surroundings).await,
+        }
+    }
+}
+
+/// A front door that is deployed, and whoever gives out its keys.
+struct Opened {
+    table: Ledger,
+    who: String,
+    events_url: String,
+}
+
+impl Door {
+    async fn open(&self, global: &Global, surroundings: &Surroundings) -> Result<Opened, Failure> {
+        let deployed = self.place.find(&self.environment, global, surroundings).await?;
+        let (_, who) = identity(&deployed.aws).await?;
+        let table = Ledger::new(&deployed.aws, deployed.output("TableName")?);
+        Ok(Opened { table, who, events_url: deployed.output("EventsUrl")?.to_owned() })
+    }
+}
+
+impl Opened {
+    async fn find(&self, name: &ApplicationName) -> Result<Option<Versioned<Application>>, Failure> {
+        Ok(self.table.get(&Application::key_of(name)).await?)
+    }
+
+    async fn expect(&self, name: &ApplicationName) -> Result<Versioned<Application>, Failure> {
+        self.find(name).await?.ok_or_else(|| {
+            Failure::new(format!("{name} was never given a key"))
+                .next(format!("lockstep logs keys add {name} --in <STAGE>"))
+        })
+    }
+
+    /// Writes what became of an application, if nobody else changed it meanwhile.
+    async fn write(&self, before: Option<Versioned<Application>>, after: Application) -> Result<(), Failure> {
+        match before {
+            Some(before) => self.table.replace(&before, after).await.map(drop)?,
+            None => match self.table.insert(&after).await? {
+                Inserted::New(_) => {}
+                Inserted::Exists(_) => {
+                    return Err(Failure::new(format!("somebody else let {} send just now", after.name))
+                        .next("lockstep logs keys list"));
+                }
+            },
+        }
+        Ok(())
+    }
+}
+
+impl RateArguments {
+    fn rate(&self) -> Result<Option<Rate>, Failure> {
+        let numbers = self.events_per_second.zip(self.burst);
+        let rate = numbers.map(|(events_per_second, burst)| Rate::new(events_per_second, burst)).transpose();
+        rate.map_err(|error| Failure::usage(error.to_string()))
+    }
+}
+
+async fn add(wanted: &Add, door: &Opened, surroundings: &Surroundings) -> Result<Report, Failure> {
+    let rate = wanted.rate.rate()?;
+    let found = door.find(&wanted.application).await?;
+    let known = found.as_ref().map(|found| found.record.clone());
+    let mut application = known.unwrap_or_else(|| Application::new(wanted.application.clone()));
+    application.rate = rate.or(application.rate);
+    let (after, key) = application.add(secret(), &door.who, Timestamp::now()).map_err(unissued)?;
+    door.write(found, after).await?;
+    Ok(given_out(&key, door, surroundings))
+}
+
+async fn rotate(wanted: &Rotate, door: &Opened, surroundings: &Surroundings) -> Result<Report, Failure> {
+    let found = door.expect(&wanted.application).await?;
+    let keep = SignedDuration::from_hours(24 * i64::from(wanted.keep_days));
+    let rotated = found.record.clone().rotate(secret(), keep, &door.who, Timestamp::now());
+    let (after, key) = rotated.map_err(unissued)?;
+    door.write(Some(found), after).await?;
+    surroundings.output.note(match wanted.keep_days {
+        0 => "the key before works no more, within half a minute".to_owned(),
+        days => format!("the key before goes on to work for {days} days"),
+    });
+    Ok(given_out(&key, door, surroundings))
+}
+
+/// Prints a key for the only time that there will be.
+fn given_out(key: &ApiKey, door: &Opened, surroundings: &Surroundings) -> Report {
+    let output = &surroundings.output;
+    output.note(format!("{} may post to {}; this is its key, shown this once:", key.id, door.events_url));
+    output.line(key.expose());
+    Report::done(json!({ "key_id": key.id, "key": key.expose(), "events_url": door.events_url }))
+}
+
+async fn revoke(wanted: &Revoke, door: &Opened, surroundings: &Surroundings) -> Result<Report, Failure> {
+    let found = door.expect(&wanted.application).await?;
+    let which = wanted.which.key.map_or(Which::All, Which::One);
+    let after = found.record.clone().revoke(which, &door.who, Timestamp::now()).map_err(unissued)?;
+    let changed = after != found.record;
+    let working: Vec<String> = after.working(Timestamp::now()).map(|id| id.to_string()).collect();
+    if changed {
+        door.write(Some(found), after).await?;
+    }
+    let left = match working.as_slice() {
+        [] => "no key of it works any more, within half a minute".to_owned(),
+        some => format!("what works still: {}", some.join(", ")),
+    };
+    let word = if changed { "revoked" } else { "was revoked already" };
+    surroundings.output.line(format!("{word}; {left}"));
+    Ok(Report::done(json!({ "changed": changed, "working": working })))
+}
+
+async fn limit(wanted: &Limit, door: &Opened, surroundings: &Surroundings) -> Result<Report, Failure> {
+    let rate = wanted.rate.rate()?;
+    let found = door.expect(&wanted.application).await?;
+    let after = Application { rate, ..found.record.clone() };
+    if after != found.record {
+        door.write(Some(found), after).await?;
+    }
+    surroundings.output.line(format!("{} may send {}", wanted.application, allowance(rate)));
+    Ok(Report::done(json!({ "application": wanted.application, "rate": rate })))
+}
+
+async fn list(wanted: &List, door: &Opened, surroundings: &Surroundings) -> Result<Report, Failure> {
+    let applications: Vec<Application> = match &wanted.application {
+        Some(name) => vec![door.expect(name).await?.record],
+        None => {
+            let mut all: Vec<Application> =
+                door.table.list_kind(LISTED).await?.into_iter().map(|found| found.record).collect();
+            all.sort_by(|a, b| a.name.cmp(&b.name));
+            all
+        }
+    };
+    let now = Timestamp::now();
+    let rows = applications.iter().flat_map(|application| {
+        application.keys.iter().map(move |key| {
+            [
+                format!("{}.{}", application.name, key.number),
+                standing(&key.state, now),
+                key.made_at.strftime("%Y-%m-%d").to_string(),
+                key.made_by.clone(),
+                allowance(application.rate),
+            ]
+        })
+    });
+    match applications.is_empty() {
+        true => surroundings.output.line("no application may send yet"),
+        false => surroundings.output.table(["key", "works", "made", "by", "may send"], rows),
+    }
+    let documents: Vec<Value> = applications.iter().map(|application| json!(application)).collect();
+    Ok(Report::done(json!({ "events_url": door.events_url, "applications": documents })))
+}
+
+/// Whether a key works, in words.
+fn standing(state: &KeyState, now: Timestamp) -> String {
+    let day = |at: &Timestamp| at.strftime("%Y-%m-%d %H:%M UTC").to_string();
+    match state {
+        KeyState::Valid => "yes".to_owned(),
+        KeyState::Retiring { until } if state.works(now) => format!("until {}", day(until)),
+        KeyState::Retiring { until } => format!("no, replaced {}", day(until)),
+        KeyState::Revoked { by, at } => format!("no, revoked {} by {by}", day(at)),
+    }
+}
+
+/// How much an application may send, in words.
+fn allowance(rate: Option<Rate>) -> String {
+    match rate {
+        Some(rate) => format!("{} a second, {} at once", rate.events_per_second(), rate.burst()),
+        None => "what the component says".to_owned(),
+    }
+}
+
+fn unissued(why: Unissued) -> Failure {
+    let next = match &why {
+        Unissued::Works(id) => format!("lockstep logs keys rotate {} --in <STAGE>", id.application),
+        Unissued::NoneWorks(name) => format!("lockstep logs keys add {name} --in <STAGE>"),
+        Unissued::TwoWork(before, _) => {
+            format!("lockstep logs keys revoke {} --key {} --in <STAGE>", before.application, before.number)
+        }
+        Unissued::NoSuchKey(id) => format!("lockstep logs keys list {} --in <STAGE>", id.application),
+        Unissued::Exhausted(_) => "give the application another name".to_owned(),
+    };
+    Failure::new(why.to_string()).next(next)
+}
+
+/// The secret of a key, from the operating system's generator: 244 of its bits are random.
+fn secret() -> [u8; SECRET_BYTES] {
+    let mut secret = [0; SECRET_BYTES];
+    let (first, second) = secret.split_at_mut(SECRET_BYTES / 2);
+    first.copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    second.copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    secret
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Output;
+    use clap::Parser;
+    use lockstep_domain::intake::admit;
+    use lockstep_platform::testing::{FakeAws, TABLE};
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    /// A front door with nobody who may send yet.
+    fn opened() -> Opened {
+        Opened {
+            table: Ledger::new(&FakeAws::new().aws(), TABLE),
+            who: "arn:aws:iam::222222222222:user/ada".to_owned(),
+            events_url: "https://door.example.com/events".to_owned(),
+        }
+    }
+
+    /// What a command answers, and what it prints.
+    async fn typed(door: &Opened, line: &str) -> (Result<Value, Failure>, String) {
+        let line = format!("keys {line} --in ci");
+        let command = Typed::try_parse_from(line.split(' ')).map(|typed| typed.command).unwrap();
+        let output = Output::memory(false);
+        let surroundings = Surroundings::bare(std::path::Path::new("."), output.clone());
+        let report = command.carry_out(door, &surroundings).await;
+        (report.map(|report| report.document), output.captured())
+    }
+
+    /// The key that a command gives out.
+    async fn given(door: &Opened, line: &str) -> ApiKey {
+        let (report, said) = typed(door, line).await;
+        let key = report.unwrap()["key"].as_str().unwrap().to_owned();
+        assert_eq!(said.matches(&key).count(), 1, "a key is shown once: {said}");
+        key.parse().unwrap()
+    }
+
+    /// Whether a key lets anybody in.
+    async fn works(door: &Opened, key: &ApiKey) -> bool {
+        let found = door.find(&key.id.application).await.unwrap();
+        admit(found.as_ref().map(|found| &found.record), key, Timestamp::now()).is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_key_works_from_when_it_is_printed_until_it_is_replaced_or_revoked() {
+        let door = opened();
+        let first = given(&door, "add shop").await;
+        let other = given(&door, "add bank").await;
+        assert!(works(&door, &first).await && works(&door, &other).await);
+        let again = typed(&door, "add shop").await.0.unwrap_err();
+        assert_eq!(again.what, "shop.1 works; to replace it, rotate it");
+        let second = given(&door, "rotate shop --keep-days 1").await;
+        assert!(works(&door, &first).await && works(&door, &second).await);
+        let third = typed(&door, "rotate shop").await.0.unwrap_err();
+        assert_eq!(third.next, "lockstep logs keys revoke shop --key 1 --in <STAGE>");
+        assert_eq!(typed(&door, "revoke shop --key 1").await.1, "revoked; what works still: shop.2\n");
+        assert!(!works(&door, &first).await && works(&door, &second).await);
+        let third = given(&door, "rotate shop --keep-days 0").await;
+        assert!(!works(&door, &second).await && works(&door, &third).await);
+        assert_eq!(typed(&door, "revoke shop --all").await.0.unwrap()["working"], json!([]));
+        assert_eq!(typed(&door, "revoke shop --all").await.0.unwrap()["changed"], false);
+        assert!(!works(&door, &third).await && works(&door, &other).await);
+        assert_eq!(given(&door, "add shop").await.id.to_string(), "shop.4");
+    }
+
+    #[tokio::test]
+    async fn a_list_names_every_key_and_shows_no_secret() {
+        let door = opened();
+        assert_eq!(typed(&door, "list").await.1, "no application may send yet\n");
+        let keys =
+            [given(&door, "add shop --events-per-second 5 --burst 50").await, given(&door, "add bank").await];
+        let (report, said) = typed(&door, "list").await;
+        for key in &keys {
+            let id = key.id.to_string();
+            assert!(said.contains(&id) && !said.contains(&key.expose()), "{said}");
+            assert!(!report.clone().unwrap().to_string().contains(&key.expose()));
+        }
+        assert!(
+            said.contains("5 a second, 50 at once") && said.contains("what the component says"),
+            "{said}"
+        );
+        let unknown = typed(&door, "list office").await.0.unwrap_err();
+        assert_eq!(unknown.what, "office was never given a key");
+    }
+
+    #[tokio::test]
+    async fn a_rate_stays_with_the_application_until_it_is_taken_back() {
+        let door = opened();
+        given(&door, "add shop").await;
+        let (report, said) = typed(&door, "limit shop --events-per-second 5 --burst 50").await;
+        assert_eq!(said, "shop may send 5 a second, 50 at once\n");
+        assert_eq!(report.unwrap()["rate"], json!({"events_per_second": 5, "burst": 50}));
+        given(&door, "rotate shop").await;
+        let kept = door.expect(&"shop".parse().unwrap()).await.unwrap().record.rate;
+        assert_eq!(kept, Some(Rate::new(5, 50).unwrap()));
+        assert_eq!(typed(&door, "limit shop --default").await.0.unwrap()["rate"], Value::Null);
+        let nonsense = typed(&door, "limit shop --events-per-second 0 --burst 50").await.0.unwrap_err();
+        assert_eq!(nonsense.exit, crate::failure::Exit::Usage);
+    }
+
+    #[tokio::test]
+    async fn who_was_slower_changes_nothing_and_is_told() {
+        let door = opened();
+        given(&door, "add shop").await;
+        let name: ApplicationName = "shop".parse().unwrap();
+        let seen = door.find(&name).await.unwrap();
+        given(&door, "rotate shop").await;
+        let stale = seen.as_ref().map(|found| found.record.clone()).unwrap();
+        assert_eq!(door.write(seen, stale.clone()).await.unwrap_err().next, "try again in a moment");
+        let new = door.write(None, stale).await.unwrap_err();
+        assert_eq!(new.what, "somebody else let shop send just now");
+    }
+
+    #[test]
+    fn a_key_stands_as_its_state_says() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let now = at("2026-03-01T12:00:00Z");
+        let by = "arn:aws:iam::222222222222:user/ada".to_owned();
+        for (state, said) in [
+            (KeyState::Valid, "yes"),
+            (KeyState::Retiring { until: at("2026-03-08T12:00:00Z") }, "until 2026-03-08 12:00 UTC"),
+            (KeyState::Retiring { until: now }, "no, replaced 2026-03-01 12:00 UTC"),
+            (
+                KeyState::Revoked { by, at: now },
+                "no, revoked 2026-03-01 12:00 UTC by arn:aws:iam::222222222222:user/ada",
+            ),
+        ] {
+            assert_eq!(standing(&state, now), said);
+        }
+    }
+
+    #[test]
+    fn no_two_secrets_are_the_same_and_none_is_empty() {
+        let secrets: std::collections::BTreeSet<_> = (0..100).map(|_| secret()).collect();
+        assert_eq!(secrets.len(), 100);
+    }
+}

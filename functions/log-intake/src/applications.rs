@@ -1,0 +1,82 @@
+//! The applications and their buckets, in the component's table.
+
+use jiff::{SignedDuration, Timestamp};
+use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::ids::ApplicationName;
+use lockstep_domain::intake::{Application, Bucket, KeyId, Rate, Refused, Taken, TooLarge, take};
+use lockstep_platform::aws::Aws;
+use lockstep_platform::clock;
+use lockstep_platform::ledger::{Inserted, Ledger};
+use lockstep_platform::remembered::Remembered;
+
+/// How long a record, or its absence, is believed: a key that is revoked lets nobody in after half a minute at most.
+const RECORD_AGE: SignedDuration = SignedDuration::from_secs(30);
+
+/// How long it is believed that there is no such key: one that was given out just now lets its bearer in after two seconds at
+/// most, and whoever makes keys up causes a read in two seconds and no more.
+const IGNORANCE_AGE: SignedDuration = SignedDuration::from_secs(2);
+
+/// How often a bucket is tried that others take from at the same moment.
+const TRIES: u32 = 5;
+
+/// The applications that may send.
+pub(crate) struct Applications {
+    table: Ledger,
+    known: Remembered<ApplicationName, Option<Application>>,
+}
+
+impl Applications {
+    pub(crate) fn new(aws: &Aws, table: &str) -> Self {
+        Self { table: Ledger::new(aws, table), known: Remembered::new(RECORD_AGE) }
+    }
+
+    /// The application that a key is of, if there is one: one read, remembered for a while, which is all that a stranger costs.
+    pub(crate) async fn of(&self, key: &KeyId, now: Timestamp) -> Result<Option<Application>, Failure> {
+        let name = &key.application;
+        let holds = |known: &Option<Application>| {
+            known.as_ref().is_some_and(|known| known.keys.iter().any(|issued| issued.number == key.number))
+        };
+        let known = self.known.get(name, now).filter(holds);
+        if let Some(known) = known.or_else(|| self.known.younger(name, IGNORANCE_AGE, now)) {
+            return Ok(known);
+        }
+        let found = self.read(name).await?;
+        self.known.put(name.clone(), found.clone(), now);
+        Ok(found)
+    }
+
+    /// The same as the table has it now.
+    pub(crate) async fn read(&self, name: &ApplicationName) -> Result<Option<Application>, Failure> {
+        Ok(self.table.get(&Application::key_of(name)).await?.map(|found| found.record))
+    }
+
+    /// Takes tokens for `events` out of the bucket of an application. Whoever takes at the same moment takes others.
+    pub(crate) async fn take(
+        &self,
+        name: &ApplicationName,
+        rate: Rate,
+        events: u32,
+    ) -> Result<Result<(), Refused>, Failure> {
+        for _ in 0..TRIES {
+            let before = self.table.get::<Bucket>(&Bucket::key_of(name)).await?;
+            let bucket = before.as_ref().map(|found| &found.record);
+            let after = match take(rate, name, bucket, events, clock::now()) {
+                Taken::Yes(after) => after,
+                Taken::After(seconds) => return Ok(Err(Refused::TooMany { seconds })),
+                Taken::Never => return Ok(Err(TooLarge::Burst { burst: rate.burst() }.into())),
+            };
+            let written = match before {
+                None => self.table.insert(&after).await.map(|inserted| matches!(inserted, Inserted::New(_))),
+                Some(before) => self.table.replace(&before, after).await.map(|_| true),
+            };
+            match written {
+                Ok(true) => return Ok(Ok(())),
+                Ok(false) => {}
+                Err(failure) if failure.kind == FailureKind::Conflict => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        // So many at the same moment are too many, whatever the bucket holds.
+        Ok(Err(Refused::TooMany { seconds: 1 }))
+    }
+}

@@ -1,0 +1,190 @@
+//! A request: who sends it, how much, what it holds; then to the broker, and only then the answer.
+
+use crate::App;
+use jiff::Timestamp;
+use lockstep_domain::error::Failure;
+use lockstep_domain::http_body::Body;
+use lockstep_domain::ids::ApplicationName;
+use lockstep_domain::intake::{self, Answer, Event, KeyId, Origin, Refused, Request};
+use lockstep_domain::log_delivery::{Budget, is_check};
+use lockstep_domain::shipping::Batch;
+use lockstep_platform::clock;
+use lockstep_platform::function_url::{Invocation, UrlRequest, UrlResponse};
+use lockstep_platform::metrics::{self, Unit};
+use serde::Serialize;
+use serde_json::Value;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What an invocation is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Answered {
+    /// A check: the table can be read, and the broker be reached.
+    Check {
+        /// Always true; a failure is the other answer.
+        ok: bool,
+    },
+    /// Whoever posted.
+    Response(UrlResponse),
+}
+
+/// Answers an invocation, before the time that is `left` is over.
+///
+/// # Errors
+/// What a check found, and a payload that is neither a check's nor a request. A request is always answered.
+pub async fn handle(app: &App, invocation: Invocation<Value>, left: Duration) -> Result<Answered, Failure> {
+    let until = Instant::now() + Budget::of(left).settle;
+    match invocation {
+        Invocation::Url(request) => respond(app, &request, until).await.map(Answered::Response),
+        Invocation::Direct(payload) if is_check(&payload) => check(app, until).await,
+        Invocation::Direct(_) => {
+            Err(Failure::rejected("events are posted to the function's URL; an invocation is a check's"))
+        }
+    }
+}
+
+async fn check(app: &App, until: Instant) -> Result<Answered, Failure> {
+    let nobody: ApplicationName = "check".parse().map_err(|error| Failure::bug(format!("{error}")))?;
+    app.applications.read(&nobody).await?;
+    app.output.check(until).await?;
+    Ok(Answered::Check { ok: true })
+}
+
+/// Why a request goes no further.
+enum Stop {
+    /// It has its answer.
+    Refused(Refused),
+    /// Something failed here.
+    Failure(Failure),
+}
+
+impl From<Refused> for Stop {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<intake::Invalid> for Stop {
+    fn from(invalid: intake::Invalid) -> Self {
+        Self::Refused(invalid.into())
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+async fn respond(app: &App, request: &UrlRequest, until: Instant) -> Result<UrlResponse, Failure> {
+    let mut visit = Visit { app, until, began: Instant::now(), received_at: clock::now(), key: None };
+    let (answer, oldest) = match visit.events(request).await {
+        Ok(events) => {
+            let oldest = events.iter().filter_map(|event| event.at).min();
+            (Answer::Accepted { events: events.len() }, oldest)
+        }
+        Err(Stop::Refused(refused)) => (Answer::Refused(refused), None),
+        Err(Stop::Failure(failure)) => {
+            tracing::error!(error = failure.kind.error_type(), "{failure}");
+            (Answer::Refused(Refused::Unavailable), None)
+        }
+    };
+    visit.tell(&answer, oldest);
+    let mut response = UrlResponse::json(answer.status(), &answer.body())?;
+    response.headers.extend(answer.headers());
+    Ok(response)
+}
+
+/// A request on its way through the door.
+struct Visit<'a> {
+    app: &'a App,
+    until: Instant,
+    began: Instant,
+    received_at: Timestamp,
+    /// Who sends it, once that is known.
+    key: Option<KeyId>,
+}
+
+impl Visit<'_> {
+    /// The events of `request`, each of them acknowledged by the broker.
+    async fn events(&mut self, request: &UrlRequest) -> Result<Vec<Event>, Stop> {
+        let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
+        let asked = Request {
+            method: request.request_context.http.method.as_deref().unwrap_or_default(),
+            path: request.raw_path.as_deref().unwrap_or_default(),
+            content_type: header("content-type"),
+            content_encoding: header("content-encoding"),
+            body: Body {
+                text: request.body.as_deref().unwrap_or_default(),
+                base64: request.is_base64_encoded,
+            },
+        };
+        let form = intake::form(&asked)?;
+        let key = intake::presented(header("authorization"))?;
+        let application = self.app.applications.of(&key.id, self.received_at).await?;
+        let admitted = intake::admit(application.as_ref(), &key, self.received_at);
+        if matches!(admitted, Err(Refused::Unknown)) {
+            return Err(Refused::Unknown.into());
+        }
+        // Whoever has the whole key is who they say, though the key may be over.
+        let key = &*self.key.insert(key.id);
+        admitted?;
+        let documents = intake::documents(form, asked.body);
+        // What cannot be read costs as much as one event, so that it is not free.
+        let count =
+            documents.as_ref().map_or(1, |documents| u32::try_from(documents.len()).unwrap_or(u32::MAX));
+        let rate = application.and_then(|application| application.rate).unwrap_or(self.app.rate);
+        self.app.applications.take(&key.application, rate, count).await??;
+        let events = intake::events(documents?, self.received_at)?;
+        let request = request.request_context.request_id.as_deref().unwrap_or_default();
+        let origin = Origin { key, request, received_at: self.received_at };
+        let lines = intake::lines(&events, &self.app.labels, origin)?;
+        self.ship(lines).await?;
+        Ok(events)
+    }
+
+    async fn ship(&self, lines: Vec<u8>) -> Result<(), Stop> {
+        let batch = Batch::new(lines).ok_or_else(|| Failure::bug("events that were taken are no batch"))?;
+        let mut shipper = self.app.output.shipper()?;
+        let sent = match shipper.send(batch, self.until).await {
+            Ok(()) => shipper.settle(self.until).await,
+            stopped => stopped,
+        };
+        // What counts is this alone, however the way there ended.
+        if shipper.take_acknowledged() == 1 {
+            return Ok(());
+        }
+        let why =
+            sent.err().map_or_else(|| "the broker acknowledged nothing".to_owned(), |why| why.to_string());
+        tracing::error!("the events are not acknowledged: {why}");
+        Err(Refused::NotAcknowledged.into())
+    }
+
+    /// Tells the log and the metrics what became of it: nothing of what the request holds, but for how much.
+    fn tell(&self, answer: &Answer, oldest: Option<Timestamp>) {
+        let (status, key) = (answer.status(), self.key.as_ref().map(ToString::to_string));
+        let told = match answer {
+            Answer::Accepted { events } => {
+                tracing::info!(status, key, events, "the broker acknowledged every event");
+                let lag = clock::now().duration_since(oldest.unwrap_or(self.received_at)).as_secs();
+                let took = self.began.elapsed().as_millis();
+                vec![
+                    ("EventsAccepted", Unit::Count, u64::try_from(*events).unwrap_or(u64::MAX)),
+                    ("DeliveryLagSeconds", Unit::Seconds, u64::try_from(lag).unwrap_or_default()),
+                    (
+                        "AcknowledgedAfterMilliseconds",
+                        Unit::Milliseconds,
+                        u64::try_from(took).unwrap_or(u64::MAX),
+                    ),
+                ]
+            }
+            Answer::Refused(refused) => {
+                let reason = refused.reason().metric();
+                tracing::info!(status, key, reason, "refused");
+                vec![(reason, Unit::Count, 1)]
+            }
+        };
+        metrics::tell("Lockstep/LogIntake", ("function", &self.app.name), &told, clock::now());
+    }
+}

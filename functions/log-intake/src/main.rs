@@ -1,0 +1,20 @@
+//! The `lockstep-log-intake` function.
+
+use lockstep_log_intake::{App, OPTIONAL, PACE, SETTINGS, handler::handle};
+use lockstep_platform::aws::Aws;
+use lockstep_platform::config::{self, Config};
+use lockstep_platform::function_url::Invocation;
+use lockstep_platform::shell;
+use serde_json::Value;
+use std::process::ExitCode;
+use std::time::Duration;
+
+fn main() -> ExitCode {
+    shell::serve_until(
+        || {
+            let config = Config::from_env_with(&SETTINGS, &OPTIONAL)?;
+            App::new(&Aws::from_env()?, &config, config::function_name(), PACE)
+        },
+        async |app: &App, invocation: Invocation<Value>, left: Duration| handle(app, invocation, left).await,
+    )
+}

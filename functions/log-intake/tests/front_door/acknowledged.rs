@@ -1,0 +1,182 @@
+//! 202 is said of what the broker acknowledged, and of nothing else.
+
+use crate::world::{LEFT, Post, World, post, said, ten};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use lockstep_domain::shipping::{BodyShape, Protocol};
+use lockstep_log_intake::App;
+use lockstep_platform::testing::broker::Manner;
+use serde_json::json;
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+const PROTOCOLS: [Protocol; 3] = [Protocol::JsonLines, Protocol::Beats, Protocol::Http(BodyShape::Array)];
+
+/// Whatever a broker may do to a connection, each of them often enough that no connection of a request is a good one.
+fn manners(protocol: Protocol) -> Vec<Manner> {
+    let mut manners = vec![
+        Manner::Honest,
+        Manner::AcceptsLate(Duration::from_millis(20)),
+        Manner::ClosesAfter(0),
+        Manner::ClosesAfter(100),
+        Manner::ResetsAfter(0),
+        Manner::ResetsAfter(100),
+        Manner::StallsAfter(0),
+        Manner::StallsAfter(100),
+    ];
+    if protocol != Protocol::JsonLines {
+        // Where nothing is acknowledged, whoever closes and reads on cannot be told from one that took it.
+        manners.extend([Manner::HalfClosesAfter(0), Manner::HalfClosesAfter(100)]);
+    }
+    if protocol == Protocol::Beats {
+        let own = [
+            Manner::AcknowledgesPartly,
+            Manner::AcknowledgesEach,
+            Manner::KeepsAlive(5),
+            Manner::AcknowledgesAhead,
+        ];
+        manners.extend(own);
+    }
+    if matches!(protocol, Protocol::Http(_)) {
+        manners.extend([Manner::Answers(503), Manner::Answers(429), Manner::Answers(401)]);
+    }
+    manners
+}
+
+/// Whether a broker of this manner takes everything in the end.
+fn is_good(manner: Manner) -> bool {
+    matches!(
+        manner,
+        Manner::Honest | Manner::AcceptsLate(_) | Manner::KeepsAlive(_) | Manner::AcknowledgesEach
+    )
+}
+
+/// Posts once; then again, as a client does that was told to, until it is told 202. Answers how often that was.
+async fn posted_until_accepted(app: &App, post: &Post, left: Duration) -> u32 {
+    for times in 1..=40 {
+        match post.within(app, left).await {
+            response if response.status_code == 202 => return times,
+            response => {
+                assert_eq!(response.status_code, 503, "{}", response.body);
+                assert!(response.headers["retry-after"].parse::<u64>().unwrap() > 0);
+            }
+        }
+    }
+    panic!("it was never accepted");
+}
+
+#[tokio::test]
+async fn accepted_means_that_the_broker_acknowledged_every_event_whatever_it_does_else() {
+    for protocol in PROTOCOLS {
+        for manner in manners(protocol) {
+            let what = format!("{protocol:?} {manner:?}");
+            let world = World::new(protocol, &[manner; 20]);
+            let (app, key) = (world.function(), world.key_of("shop").await);
+            let good = is_good(manner);
+            let left = if good { LEFT } else { Duration::from_millis(700) };
+            let response = post(&key, &ten()).within(&app, left).await;
+            let taken = world.watched.taken();
+            match response.status_code {
+                202 => {
+                    assert_eq!(said(&response), json!({"accepted": 10}), "{what}");
+                    assert_eq!(taken.len(), 10, "{what}: an event counts and is lost");
+                }
+                status => assert_eq!(status, 503, "{what}: {}", response.body),
+            }
+            if good {
+                assert_eq!(response.status_code, 202, "{what}");
+            }
+            if matches!(
+                manner,
+                Manner::ClosesAfter(0) | Manner::ResetsAfter(0) | Manner::StallsAfter(0) | Manner::Answers(_)
+            ) {
+                assert_eq!((response.status_code, taken.len()), (503, 0), "{what}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_sends_again_until_it_is_told_202_loses_nothing_and_doubles_nothing() {
+    for protocol in PROTOCOLS {
+        // Worse than one invocation has patience for, and then better.
+        let manners: Vec<Manner> =
+            manners(protocol).into_iter().skip(2).flat_map(|manner| [manner; 5]).collect();
+        let world = World::new(protocol, &manners);
+        let (app, key) = (world.function(), world.key_of("shop").await);
+        let times = posted_until_accepted(&app, &post(&key, &ten()), Duration::from_millis(700)).await;
+        assert!(times > 1, "{protocol:?}: nothing was hostile");
+        // Ten documents, however often each of them came.
+        assert_eq!(
+            world.watched.messages(),
+            (0..10).map(|n| format!("m{n}")).collect::<Vec<_>>(),
+            "{protocol:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_same_event_posted_twice_is_one_document_and_without_an_id_it_is_two() {
+    let world = World::honest();
+    let (app, key) = (world.function(), world.key_of("shop").await);
+    for request in ["r-1", "r-2"] {
+        assert_eq!(post(&key, &ten()).numbered(request).to(&app).await.status_code, 202);
+        assert_eq!(
+            post(&key, &json!({"message": "nameless"})).numbered(request).to(&app).await.status_code,
+            202
+        );
+    }
+    let taken = world.watched.taken();
+    assert_eq!(taken.len(), 10 + 2);
+    assert!(taken.values().filter(|(_, event)| event["message"] != "nameless").all(|(times, _)| *times == 2));
+}
+
+#[tokio::test]
+async fn a_broker_that_says_nothing_is_answered_for_before_lambda_ends_the_invocation() {
+    for protocol in PROTOCOLS {
+        let world = World::new(protocol, &[Manner::StallsAfter(10); 20]);
+        let (app, key) = (world.function(), world.key_of("shop").await);
+        let left = Duration::from_secs(1);
+        let began = Instant::now();
+        let response = post(&key, &ten()).within(&app, left).await;
+        assert_eq!(response.status_code, 503, "{protocol:?}");
+        assert!(began.elapsed() < left, "{protocol:?}: {:?}", began.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn one_event_an_array_lines_and_gzip_all_arrive_in_the_same_envelope() {
+    let world = World::honest();
+    let (app, key) = (world.function(), world.key_of("shop").await);
+    let lines = "{\"message\": \"c\"}\n{\"message\": \"d\"}\n";
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(lines.replace('c', "e").replace('d', "f").as_bytes()).unwrap();
+    let by_line = post(&key, &json!(null)).with("content-type", "application/x-ndjson").numbered("r-2");
+    for (request, events) in [
+        (post(&key, &json!({"message": "a"})), 1),
+        (post(&key, &json!([{"message": "b", "level": "warn"}])).numbered("r-3"), 1),
+        (by_line.clone().saying(lines), 2),
+        (by_line.with("content-encoding", "gzip").saying(gzip.finish().unwrap()).numbered("r-4"), 2),
+    ] {
+        let response = request.to(&app).await;
+        assert_eq!((response.status_code, said(&response)), (202, json!({"accepted": events})));
+    }
+    assert_eq!(world.watched.messages(), ["a", "b", "c", "d", "e", "f"]);
+    for (_, event) in world.watched.taken().into_values() {
+        assert_eq!((&event["application"], &event["type"]), (&json!("shop"), &json!("desktop")));
+        assert_eq!((&event["component"], &event["environment"]), (&json!("desktop"), &json!("ci")));
+        assert_eq!(event["source"]["key_id"], "shop.1");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_with_one_wrong_event_ships_none_of_them() {
+    let world = World::honest();
+    let (app, key) = (world.function(), world.key_of("shop").await);
+    let response =
+        post(&key, &json!([{"message": "a"}, {"message": "b", "application": "bank"}])).to(&app).await;
+    assert_eq!(response.status_code, 400);
+    let expected = json!({"error": "event 2: `application` is not for a client to set", "event": 2, "field": "application"});
+    assert_eq!(said(&response), expected);
+    assert_eq!((world.watched.broker.connections(), world.watched.taken().len()), (0, 0));
+}

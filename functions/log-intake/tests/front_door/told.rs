@@ -1,0 +1,82 @@
+//! What the function says of itself, and to whom.
+
+use crate::world::{World, post, ten};
+use lockstep_domain::intake::ApiKey;
+use lockstep_domain::shipping::Protocol;
+use lockstep_log_intake::{App, PACE};
+use lockstep_platform::config::{Config, Setting};
+use lockstep_platform::testing::FakeAws;
+use lockstep_platform::testing::broker::Manner;
+use serde_json::json;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn neither_a_key_nor_anything_of_an_event_reaches_the_log() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(move || writer.clone());
+    // For the whole process: a subscriber of one thread misses what another thread's test logged first.
+    tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
+    let world = World::new(Protocol::Beats, &[&[Manner::Honest][..], &[Manner::StallsAfter(0); 5]].concat());
+    let (app, key) = (world.function(), world.key_of("shop").await);
+    let forged = ApiKey::new(key.id.clone(), [0xab; 32]);
+    let event =
+        json!({"message": "text-of-message", "logger": "name-of-logger", "fields": {"f": "text-of-field"}});
+    for (request, status) in [
+        (post(&key, &event), 202),
+        (post(&key, &event), 503),
+        (post(&forged, &event), 401),
+        (post(&key, &json!({"message": "text-of-message", "name-of-unknown-field": 1})), 400),
+        (post(&key, &event).saying("text-of-message"), 400),
+        (post(&key, &event).with("content-type", "text-of-header"), 415),
+    ] {
+        assert_eq!(request.within(&app, Duration::from_millis(500)).await.status_code, status);
+    }
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(
+        logged.contains("202") && logged.contains("shop.1") && logged.contains("RefusedByKey"),
+        "{logged}"
+    );
+    for kept in ["text-of-", "name-of-", "lsk_", &"07".repeat(8), &"ab".repeat(8)] {
+        assert!(!logged.contains(kept), "{kept} in {logged}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_says_that_nobody_may_keep_it() {
+    let world = World::honest();
+    let response = post(&world.key_of("shop").await, &ten()).to(&world.function()).await;
+    assert_eq!(response.headers["cache-control"], "no-store");
+    assert_eq!(response.headers["content-type"], "application/json");
+}
+
+#[test]
+fn everything_that_is_wrong_with_the_settings_is_told_at_once() {
+    let config = Config::of([
+        (Setting::Table, "t"),
+        (Setting::Output, "nonsense"),
+        (Setting::EventsPerSecond, "0"),
+        (Setting::Burst, "10"),
+    ]);
+    let failure = App::new(&FakeAws::new().aws(), &config, None, PACE).err().unwrap();
+    for name in ["LOCKSTEP_OUTPUT:", "LOCKSTEP_EVENTS_PER_SECOND and LOCKSTEP_BURST:"] {
+        assert!(failure.message.contains(name), "{failure}");
+    }
+}

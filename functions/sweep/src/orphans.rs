@@ -1,0 +1,86 @@
+//! What carries our tags in an account and stands in no record: remembered, and removed once that is proven.
+
+use crate::accounts::{Account, Accounts};
+use crate::images::Found;
+use crate::{App, report};
+use jiff::Timestamp;
+use lockstep_domain::error::Failure;
+use lockstep_domain::orphans::{Seen, Tagged, Thing, orphans, seen, why_kept, why_not};
+use lockstep_domain::records::{Deployment, Location, SweepReport};
+use lockstep_domain::retirement::Removed;
+use lockstep_platform::ec2::keeping::Keeping;
+
+/// The orphans that the sweep before this one saw.
+pub async fn before(app: &App) -> Result<Vec<Seen>, Failure> {
+    let last = app.ledger.get::<SweepReport>(&SweepReport::last()).await?;
+    Ok(last.map(|last| last.record.orphans).unwrap_or_default())
+}
+
+/// What was seen at a place that cannot be looked at now: unknown is not gone.
+pub fn carry_over(report: &mut SweepReport, before: &[Seen], location: &Location) {
+    report.orphans.extend(before.iter().filter(|seen| seen.orphan.location == *location).cloned());
+}
+
+/// Looks at the orphans of one place.
+pub async fn sweep<A: Accounts>(
+    app: &App,
+    account: &A::Account,
+    report: &mut SweepReport,
+    found: &Found,
+    (location, tagged): (&Location, &Tagged),
+    (before, now): (&[Seen], Timestamp),
+) {
+    for orphan in orphans(location, tagged, &found.places, &found.versions) {
+        let seen = seen(orphan, before, now);
+        let what = format!("{} in account {}, {}", seen.orphan.thing, location.account, location.region);
+        let stays = match one(app, account, found, &seen, now).await {
+            Ok(None) => {
+                report.retired.push(format!(
+                    "{what} is gone: it was tagged as {}, and nothing knew it",
+                    seen.orphan.label
+                ));
+                continue;
+            }
+            Ok(Some(why)) => why,
+            Err(failure) => failure.message,
+        };
+        let label = &seen.orphan.label;
+        report::left(
+            report,
+            &what,
+            &format!("it is tagged as {label}, and the ledger does not know it; {stays}"),
+        );
+        report.orphans.push(Seen { stays, ..seen });
+    }
+}
+
+/// Removes an orphan, or says what keeps it.
+async fn one(
+    app: &App,
+    account: &impl Account,
+    found: &Found,
+    seen: &Seen,
+    now: Timestamp,
+) -> Result<Option<String>, Failure> {
+    let maker = match &seen.orphan.deployment {
+        Some(id) => app.ledger.get::<Deployment>(&Deployment::key_of(id)).await?.map(|found| found.record),
+        None => None,
+    };
+    if let Some(why) = why_not(seen, maker.as_ref(), &found.versions, now) {
+        return Ok(Some(why));
+    }
+    match &seen.orphan.thing {
+        Thing::Image(ami) => {
+            let mut answers = account.references(&[ami.clone()].into()).await?;
+            let references = answers.remove(ami).unwrap_or_default();
+            if let Some(why) = why_kept(Some(&references)) {
+                return Ok(Some(why));
+            }
+            match Keeping::remove(account, ami).await? {
+                Removed::Gone { .. } => Ok(None),
+                Removed::Protected { why } => Ok(Some(format!("it is protected: {why}"))),
+            }
+        }
+        Thing::Snapshot(snapshot) => account.remove_snapshot(snapshot).await,
+    }
+}

@@ -1,0 +1,62 @@
+//! Promotions of images whose execution ended without closing them, stopped from outside or out of time: nobody else
+//! withdraws what they shared.
+
+use crate::{App, report};
+use lockstep_domain::error::Failure;
+use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::payloads::image::Request;
+use lockstep_domain::records::{Deployment, DeploymentKind, Image, Record as _, SweepReport};
+use lockstep_domain::sweep;
+use lockstep_platform::functions::Called;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The function that every promotion of an image runs on.
+const FUNCTION: &str = "lockstep-promotion-image";
+
+/// A little more than its own bound.
+const PATIENCE: Duration = Duration::from_secs(110);
+
+/// How many images are looked at.
+const IMAGES: usize = 10_000;
+
+/// Looks at every promotion that an image is on its way by, or is shared for. The index only says which there are.
+pub async fn sweep(app: &App, report: &mut SweepReport) -> Result<(), Failure> {
+    let listed = app.ledger.list_kind::<Image>(IMAGES).await?;
+    for listed in listed.iter().filter(|listed| !sweep::promotions(&listed.record).is_empty()) {
+        let Some(image) = app.ledger.get::<Image>(&listed.record.key()).await? else { continue };
+        for id in sweep::promotions(&image.record) {
+            let outcome = one(app, report, &id).await;
+            report::go_on(report, &format!("the promotion {id}"), outcome);
+        }
+    }
+    Ok(())
+}
+
+async fn one(app: &App, report: &mut SweepReport, id: &DeploymentId) -> Result<(), Failure> {
+    let Some(found) = app.ledger.get::<Deployment>(&Deployment::key_of(id)).await? else { return Ok(()) };
+    let promotion = found.record;
+    let DeploymentKind::PromoteImage { image, .. } = &promotion.kind else { return Ok(()) };
+    if !sweep::is_dead_promotion(&promotion, app.executions.is_running(&promotion.execution).await) {
+        return Ok(());
+    }
+    let request = json!(Request::Abandon { promotion: id.clone() });
+    match app.functions.call(FUNCTION, &request, PATIENCE).await? {
+        Called::Answered { error: None, .. } => {
+            let place = &promotion.location;
+            report.abandoned.push(format!(
+                "{image}@{} to account {}, {}: its execution had ended",
+                promotion.version, place.account, place.region
+            ));
+            Ok(())
+        }
+        Called::Answered { error: Some(_), payload, .. } => {
+            let said: Value = serde_json::from_slice(&payload).unwrap_or_default();
+            let why = said["errorMessage"].as_str().unwrap_or("it does not say why").to_owned();
+            Err(Failure::rejected(format!("{FUNCTION} cannot abandon it: {why}")))
+        }
+        // The next sweep finds it done, or asks again.
+        Called::Silent => Ok(()),
+        Called::Absent => Err(Failure::not_found(format!("there is no function {FUNCTION}"))),
+    }
+}

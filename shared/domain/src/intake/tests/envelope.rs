@@ -1,0 +1,70 @@
+use super::*;
+
+/// The lines of documents that are sent with the key shop.1.
+fn sent(documents: Vec<Value>, request: &str, received_at: Timestamp) -> Vec<Value> {
+    sent_with("shop.1", documents, request, received_at)
+}
+
+fn sent_with(key: &str, documents: Vec<Value>, request: &str, received_at: Timestamp) -> Vec<Value> {
+    let key: KeyId = key.parse().unwrap();
+    let events = events(documents, received_at).unwrap();
+    let lines = lines(&events, &labels(), Origin { key: &key, request, received_at }).unwrap();
+    assert!(lines.ends_with(b"\n"));
+    let lines = std::str::from_utf8(&lines).unwrap().lines();
+    lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn an_event_travels_in_the_envelope_that_the_lines_of_load_balancers_have() {
+    let document = json!({
+        "message": "hello", "@timestamp": "2026-02-28T23:30:00-01:00", "id": "7f-1", "level": "warn",
+        "logger": "checkout", "version": "3.1.4", "fields": {"order": 7},
+    });
+    let [line] = &sent(vec![document], "r-1", now())[..] else { panic!() };
+    let expected = json!({
+        "@timestamp": "2026-03-01T00:30:00Z", "id": line["id"], "index_date": "2026.03.01", "type": "desktop",
+        "component": "desktop", "application": "shop", "environment": "ci",
+        "source": {"key_id": "shop.1", "request": "r-1", "number": 1}, "received_at": "2026-03-01T12:00:00Z",
+        "level": "warn", "logger": "checkout", "version": "3.1.4", "fields": {"order": 7}, "message": "hello",
+    });
+    assert_eq!(*line, expected);
+    assert_eq!(line["id"].as_str().unwrap().len(), 32);
+    let [plain] = &sent(vec![json!({"message": "m"})], "r-1", now())[..] else { panic!() };
+    let names: BTreeSet<&str> = plain.as_object().unwrap().keys().map(String::as_str).collect();
+    assert!(!names.contains("level") && !names.contains("fields"), "{names:?}");
+    assert_eq!(plain["@timestamp"], plain["received_at"]);
+}
+
+#[test]
+fn the_same_event_sent_again_is_the_same_document_and_no_others_is() {
+    let event = || json!({"message": "m", "id": "1", "@timestamp": "2026-03-01T11:59:00Z"});
+    let place =
+        |line: &Value| [&line["id"], &line["index_date"]].map(|text| text.as_str().unwrap().to_owned());
+    let first = place(&sent(vec![event()], "r-1", now())[0]);
+    // After a rotation, at another place of another request, on another day.
+    assert_eq!(
+        place(&sent_with("shop.2", vec![json!({"message": "x"}), event()], "r-2", later(86400))[1]),
+        first
+    );
+    assert_ne!(place(&sent_with("bank.1", vec![event()], "r-1", now())[0]), first);
+    let nameless = || json!({"message": "m"});
+    let ids: BTreeSet<_> =
+        [sent(vec![nameless(), nameless()], "r-1", now()), sent(vec![nameless()], "r-2", now())]
+            .concat()
+            .iter()
+            .map(place)
+            .collect();
+    assert_eq!(ids.len(), 3);
+}
+
+#[test]
+fn an_event_with_all_that_it_may_have_is_still_bounded() {
+    let fields: Map<String, Value> =
+        (0..10).map(|n| (format!("n{n}"), json!("x".repeat(VALUE_BYTES_MAX)))).collect();
+    let events =
+        events(vec![json!({"message": "m"}), event("fields", Value::Object(fields))], now()).unwrap();
+    let key = "shop.1".parse().unwrap();
+    let wrong =
+        lines(&events, &labels(), Origin { key: &key, request: "r", received_at: now() }).unwrap_err();
+    assert_eq!((wrong.event, wrong.fault.why), (2, Why::EventTooLong(EVENT_BYTES_MAX)));
+}

@@ -1,0 +1,74 @@
+use super::*;
+
+fn took(taken: Taken) -> Bucket {
+    match taken {
+        Taken::Yes(bucket) => bucket,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_bucket_gives_its_burst_at_once_and_then_its_pace() {
+    let rate = Rate::new(10, 100).unwrap();
+    let take = |bucket: Option<&Bucket>, events, at| take(rate, &shop(), bucket, events, at);
+    let empty = took(take(None, 100, now()));
+    assert_eq!(take(Some(&empty), 1, now()), Taken::After(1));
+    assert_eq!(take(Some(&empty), 100, now()), Taken::After(10));
+    assert_eq!(take(Some(&empty), 11, later(1)), Taken::After(1));
+    let again = took(take(Some(&empty), 10, later(1)));
+    assert_eq!(take(Some(&again), 1, later(1)), Taken::After(1));
+    assert_eq!(take(Some(&again), 100, later(11)), took(take(None, 100, later(11))).into_taken());
+    assert_eq!(take(None, 101, now()), Taken::Never);
+}
+
+impl Bucket {
+    fn into_taken(self) -> Taken {
+        Taken::Yes(self)
+    }
+}
+
+#[test]
+fn a_bucket_of_another_clock_or_another_rate_is_at_worst_empty() {
+    let rate = Rate::new(10, 100).unwrap();
+    let odd = Bucket { application: shop(), full_at: later(1_000_000) };
+    assert_eq!(take(rate, &shop(), Some(&odd), 1, now()), Taken::After(1));
+    assert_eq!(Rate::new(0, 1), Err(InvalidRate));
+    assert_eq!(Rate::new(1, 0), Err(InvalidRate));
+    assert!(serde_json::from_value::<Rate>(json!({"events_per_second": 0, "burst": 1})).is_err());
+}
+
+proptest! {
+    #[test]
+    fn no_window_of_time_lets_more_through_than_burst_and_pace(
+        events_per_second in 1u32..500,
+        burst in 1u32..1000,
+        requests in prop::collection::vec((0i64..3_000, 1u32..1200), 1..60),
+    ) {
+        let rate = Rate::new(events_per_second, burst).unwrap();
+        let (mut at, mut bucket, mut let_in) = (now(), None, Vec::new());
+        for (pause, events) in requests {
+            at += SignedDuration::from_millis(pause);
+            match take(rate, &shop(), bucket.as_ref(), events, at) {
+                Taken::Yes(next) => {
+                    bucket = Some(next);
+                    let_in.push((at, u64::from(events)));
+                }
+                // What it says is true: after that long the same request is let in.
+                Taken::After(seconds) => {
+                    let then = at + SignedDuration::from_secs(i64::try_from(seconds).unwrap());
+                    prop_assert!(seconds > 0);
+                    prop_assert!(matches!(take(rate, &shop(), bucket.as_ref(), events, then), Taken::Yes(_)));
+                }
+                Taken::Never => prop_assert!(events > burst),
+            }
+        }
+        for (first, (from, _)) in let_in.iter().enumerate() {
+            for (last, (until, _)) in let_in.iter().enumerate().skip(first) {
+                let sum: u64 = let_in[first..=last].iter().map(|(_, events)| events).sum();
+                let milliseconds = u64::try_from(until.duration_since(*from).as_millis()).unwrap();
+                let most = u64::from(burst) * 1000 + u64::from(events_per_second) * milliseconds;
+                prop_assert!(sum * 1000 <= most, "{sum} events in {milliseconds} ms");
+            }
+        }
+    }
+}

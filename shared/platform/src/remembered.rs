@@ -1,0 +1,78 @@
+//! Answers that are believed for a while, so that whoever asks the same thing again and again costs one call.
+
+use jiff::{SignedDuration, Timestamp};
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How many answers are remembered; the oldest goes when there is one more.
+const KEPT: usize = 100;
+
+/// Answers by what was asked.
+pub struct Remembered<K, V> {
+    max_age: SignedDuration,
+    answers: Mutex<HashMap<K, (V, Timestamp)>>,
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> Remembered<K, V> {
+    /// Answers that are believed for `max_age`.
+    pub fn new(max_age: SignedDuration) -> Self {
+        Self { max_age, answers: Mutex::default() }
+    }
+
+    /// What was answered to `key`, if that was not too long ago at `now`.
+    pub fn get(&self, key: &K, now: Timestamp) -> Option<V> {
+        self.younger(key, self.max_age, now)
+    }
+
+    /// The same, if it was less than `age` ago: for an answer that is worth less than others.
+    pub fn younger(&self, key: &K, age: SignedDuration, now: Timestamp) -> Option<V> {
+        let answers = self.answers();
+        let (answer, at) = answers.get(key)?;
+        (now.duration_since(*at) < age.min(self.max_age)).then(|| answer.clone())
+    }
+
+    /// Remembers what was answered to `key` at `now`.
+    pub fn put(&self, key: K, answer: V, now: Timestamp) {
+        let mut answers = self.answers();
+        if answers.len() >= KEPT && !answers.contains_key(&key) {
+            let oldest = answers.iter().min_by_key(|(_, (_, at))| *at).map(|(key, _)| key.clone());
+            oldest.and_then(|key| answers.remove(&key));
+        }
+        answers.insert(key, (answer, now));
+    }
+
+    fn answers(&self) -> MutexGuard<'_, HashMap<K, (V, Timestamp)>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn an_answer_is_believed_until_it_is_too_old_and_absence_is_an_answer() {
+        let known = Remembered::new(SignedDuration::from_secs(60));
+        assert_eq!(known.get(&"a", at(0)), None);
+        known.put("a", None::<u8>, at(0));
+        assert_eq!(known.get(&"a", at(59)), Some(None));
+        assert_eq!(known.get(&"a", at(60)), None);
+        let two = SignedDuration::from_secs(2);
+        assert_eq!((known.younger(&"a", two, at(1)), known.younger(&"a", two, at(2))), (Some(None), None));
+    }
+
+    #[test]
+    fn however_much_is_asked_only_so_much_is_remembered() {
+        let known = Remembered::new(SignedDuration::from_secs(60));
+        for second in 0..=100 {
+            known.put(second, (), at(0) + SignedDuration::from_millis(second));
+        }
+        assert_eq!(known.answers().len(), KEPT);
+        assert_eq!((known.get(&0, at(1)), known.get(&100, at(1))), (None, Some(())));
+    }
+}

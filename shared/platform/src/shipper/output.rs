@@ -1,0 +1,56 @@
+//! The broker that a function is told to ship to.
+
+use super::{Pace, Shipper};
+use crate::config::{Config, Setting};
+use lockstep_domain::error::Failure;
+use lockstep_domain::shipping::Target;
+use tokio::time::Instant;
+
+/// A broker, and how it is spoken to: what a function's settings say of it.
+pub struct Output {
+    target: Target,
+    authority: Option<String>,
+    pace: Pace,
+}
+
+impl Output {
+    /// The output of `config`, from [`Setting::Output`] and [`Setting::OutputAuthority`]; nobody is connected to. What is wrong
+    /// with them goes to `problems`, and then there is none.
+    ///
+    /// # Errors
+    /// `Bug` if the function did not ask for the settings.
+    pub fn read(config: &Config, pace: Pace, problems: &mut Vec<String>) -> Result<Option<Self>, Failure> {
+        let target = match config.get(Setting::Output)?.parse::<Target>() {
+            Ok(target) => target,
+            Err(error) => {
+                problems.push(format!("{}: {error}", Setting::Output));
+                return Ok(None);
+            }
+        };
+        let authority = config.optional(Setting::OutputAuthority).map(str::to_owned);
+        let output = Self { target, authority, pace };
+        match output.shipper() {
+            Ok(_) => Ok(Some(output)),
+            Err(failure) => {
+                problems.push(format!("{}: {failure}", Setting::OutputAuthority));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whoever ships to it, during one invocation.
+    ///
+    /// # Errors
+    /// As [`Shipper::new`].
+    pub fn shipper(&self) -> Result<Shipper, Failure> {
+        Shipper::new(&self.target, self.authority.as_deref(), self.pace)
+    }
+
+    /// Connects, and sends nothing.
+    ///
+    /// # Errors
+    /// What keeps the broker from being reached.
+    pub async fn check(&self, until: Instant) -> Result<(), Failure> {
+        Ok(self.shipper()?.try_out(until).await?)
+    }
+}

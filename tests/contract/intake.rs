@@ -1,0 +1,101 @@
+//! The front door for logs of applications: its table, who reads and writes it, and what it says of itself.
+
+use crate::components::{boot_scripts, stack, template};
+use crate::iam::keys_for;
+use crate::installed::stacks;
+use crate::policy::roles;
+use lockstep_domain::intake::Reason;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+#[test]
+fn the_front_door_can_let_nobody_in_and_who_gives_out_keys_can_do_that_alone() {
+    let door = stack("log-intake", "production", &[]);
+    let (_, policy) = &door.resources("AWS::IAM::ManagedPolicy")[0];
+    for statement in policy["PolicyDocument"]["Statement"].as_array().unwrap() {
+        let keys = &statement["Condition"];
+        match statement["Sid"].as_str().unwrap() {
+            "FindTheTable" => assert_eq!(statement["Action"], "cloudformation:DescribeStacks"),
+            "Applications" => {
+                assert_eq!(statement["Action"], json!(["dynamodb:GetItem", "dynamodb:PutItem"]));
+                assert_eq!(keys["ForAllValues:StringLike"]["dynamodb:LeadingKeys"], json!(["APPLICATION#*"]));
+            }
+            "AllOfThem" => {
+                assert_eq!(statement["Action"], "dynamodb:Query");
+                assert_eq!(keys["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"], json!(["APPLICATION"]));
+            }
+            other => panic!("{other}"),
+        }
+    }
+    let roles = roles(&[door]);
+    let role = roles.values().next().unwrap();
+    assert_eq!(keys_for(role, "dynamodb:GetItem"), ["APPLICATION#*", "BUCKET#*"]);
+    assert_eq!(keys_for(role, "dynamodb:PutItem"), ["BUCKET#*"]);
+}
+
+#[test]
+fn its_table_has_the_shape_of_the_ledgers_whose_code_reads_it() {
+    let table =
+        |stack: &crate::stack::Stack| stack.resources("AWS::DynamoDB::Table").into_iter().next().unwrap().1;
+    let ledger = stacks().iter().find(|stack| stack.name == "lockstep-control-plane").map(table).unwrap();
+    let own = table(&stack("log-intake", "production", &[]));
+    for property in [
+        "AttributeDefinitions",
+        "GlobalSecondaryIndexes",
+        "KeySchema",
+        "PointInTimeRecoverySpecification",
+        "TimeToLiveSpecification",
+    ] {
+        assert_eq!(own[property], ledger[property], "{property}");
+    }
+}
+
+#[test]
+fn what_everybody_together_can_make_it_do_is_bounded() {
+    let (_, function) = &stack("log-intake", "production", &[]).resources("AWS::Lambda::Function")[0];
+    assert_eq!(function["ReservedConcurrentExecutions"], "100");
+}
+
+#[test]
+fn every_metric_that_its_alarms_watch_is_one_that_it_tells() {
+    let told: BTreeSet<&str> = Reason::ALL.into_iter().map(Reason::metric).collect();
+    for (id, alarm) in stack("log-intake", "production", &[]).resources("AWS::CloudWatch::Alarm") {
+        if alarm["Namespace"] == "Lockstep/LogIntake" {
+            assert!(told.contains(alarm["MetricName"].as_str().unwrap()), "{id}");
+            assert_eq!(alarm["Dimensions"][0]["Name"], "function", "{id}");
+        }
+    }
+}
+
+#[test]
+fn what_an_event_holds_has_a_type_in_the_index_and_what_is_its_own_can_upset_none() {
+    for (engine, flat) in [
+        ("elasticsearch", r#"{"type": "flattened", "ignore_above": 8191}"#),
+        ("opensearch", r#"{"type": "flat_object"}"#),
+    ] {
+        let script = &boot_scripts(&stack("indexer", "production", &[("Engine", engine)]))[0];
+        assert!(script.contains(&format!("flat='{flat}'")), "{engine}");
+        let mapping = script.split("put _index_template/log-stack <<END\n").nth(1).unwrap();
+        let mapping =
+            mapping.split("\nEND\n").next().unwrap().replace("$retention", "").replace("$flat", flat);
+        let mapping: Value = serde_json::from_str(&mapping).unwrap();
+        let properties = &mapping["template"]["mappings"]["properties"];
+        for (field, kind) in [
+            ("@timestamp", "date"),
+            ("received_at", "date"),
+            ("level", "keyword"),
+            ("logger", "keyword"),
+            ("version", "keyword"),
+            ("message", "text"),
+        ] {
+            assert_eq!(properties[field]["type"], kind, "{engine} {field}");
+        }
+        assert_eq!(properties["fields"], serde_json::from_str::<Value>(flat).unwrap());
+    }
+}
+
+#[test]
+fn a_client_is_answered_before_lambda_gives_up_and_before_most_clients_do() {
+    let timeout = &template("log-intake").to_json()["Parameters"]["TimeoutSeconds"];
+    assert!(timeout["MaxValue"].as_u64().unwrap() <= 60);
+}

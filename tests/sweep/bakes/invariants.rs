@@ -1,0 +1,229 @@
+//! What must hold after every case about what is baked, whatever struck; what holds of every image is
+//! [`crate::images::invariants`].
+
+use super::NEWEST;
+use super::scenarios::BASE;
+use crate::harness::Harness;
+use crate::images::invariants::ImageRemains;
+use crate::images::scenarios::IMAGE;
+use crate::scenarios::Scenario;
+use lockstep_domain::ids::AmiId;
+use lockstep_domain::images::ImageVersionState;
+use lockstep_domain::promotion::{TAG_IMAGE, TAG_VERSION};
+use lockstep_domain::records::{
+    Deployment, DeploymentKind, DeploymentState, Image, ImageVersion, Record as _,
+};
+use lockstep_domain::token::client_token;
+use lockstep_platform::testing::codebuild::Started;
+use lockstep_platform::testing::ec2::Held;
+use lockstep_tests::asl::{End, Run};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// How many attempts of a build are known.
+const ATTEMPTS: u32 = 5;
+
+/// Everything a case left behind.
+pub struct BakeRemains<'a> {
+    images: ImageRemains<'a>,
+    builds: Vec<Deployment>,
+    started: Vec<Started>,
+}
+
+impl<'a> BakeRemains<'a> {
+    /// Collects them.
+    pub async fn of(harness: &'a Harness, scenario: &'a Scenario) -> Self {
+        let mut builds = harness.deployments().await;
+        builds.retain(|it| matches!(it.kind, DeploymentKind::BuildImage { .. }));
+        let started = harness.codebuild.started();
+        Self { images: ImageRemains::of(harness, scenario).await, builds, started }
+    }
+
+    /// What decides about the next run: two worlds that are alike in this go on alike.
+    pub fn in_short(&self) -> String {
+        let versions: Vec<_> = self.images.versions.iter().map(|it| (it.version.clone(), it.state)).collect();
+        let builds: Vec<_> = self.builds.iter().map(|it| it.state).collect();
+        format!("{versions:?} {builds:?} {} {}", self.started.len(), self.images.in_short())
+    }
+
+    /// Every invariant that is broken, in a sentence each.
+    pub fn broken(&self) -> Vec<String> {
+        let mut broken = self.images.broken();
+        broken.extend(self.every_build_has_its_token_and_is_started_once());
+        broken.extend(self.one_build_at_a_time());
+        broken.extend(self.what_is_built_from_may_be_used());
+        broken.extend(self.every_version_is_usable_everywhere_or_nowhere());
+        broken.extend(self.a_version_is_usable_only_once_it_is_everywhere());
+        broken.extend(self.what_failed_says_why());
+        broken.extend(self.every_build_is_closed());
+        broken
+    }
+
+    /// The versions of the image that is baked.
+    fn versions(&self) -> impl Iterator<Item = &ImageVersion> {
+        self.images.versions.iter().filter(|version| version.name.as_str() == IMAGE)
+    }
+
+    fn records_of(&self, version: &ImageVersion) -> Vec<Image> {
+        let of_it = |image: &&Image| image.name == version.name && image.version == version.version;
+        self.images.records.iter().filter(of_it).cloned().collect()
+    }
+
+    fn held_of(&self, version: &ImageVersion) -> impl Iterator<Item = &Held> {
+        let (name, version) = (version.name.to_string(), version.version.to_string());
+        let all = self.images.images.iter().chain(&self.images.snapshots);
+        all.filter(move |held| {
+            held.tags.get(TAG_IMAGE) == Some(&name) && held.tags.get(TAG_VERSION) == Some(&version)
+        })
+    }
+
+    /// Invariant 2: each build has the token of an attempt, and at most one was started under it.
+    fn every_build_has_its_token_and_is_started_once(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        let tokens: BTreeSet<String> = self
+            .builds
+            .iter()
+            .flat_map(|build| (1..=ATTEMPTS).map(|attempt| client_token(build.id.as_str(), "build", attempt)))
+            .collect();
+        let mut seen = BTreeSet::new();
+        for started in &self.started {
+            let token = &started.wanted.token;
+            if !tokens.contains(token) {
+                broken.push(format!("2: {} has the token of no attempt: {token}", started.arn));
+            }
+            if !seen.insert(token) {
+                broken.push(format!("2: two builds were started under {token}"));
+            }
+        }
+        broken
+    }
+
+    /// Invariant 2: while a version is built in a place, nobody builds it there a second time; nor once it was built.
+    fn one_build_at_a_time(&self) -> Vec<String> {
+        let of =
+            |started: &Started| (started.location.clone(), variable(started, "LOCKSTEP_TAGS").to_owned());
+        let mut broken = Vec::new();
+        for (index, started) in self.started.iter().enumerate() {
+            let before = self.started[..index].iter().filter(|before| of(before) == of(started));
+            let ended_before =
+                |before: &Started| before.ended.as_ref().is_some_and(|(at, _)| *at <= started.at);
+            if let Some(other) = before.into_iter().find(|before| !ended_before(before)) {
+                broken.push(format!("2: {} was started while {} ran", started.arn, other.arn));
+            }
+        }
+        broken
+    }
+
+    /// Nothing is built from what is withheld.
+    fn what_is_built_from_may_be_used(&self) -> Vec<String> {
+        let usable = |version: &&ImageVersion| {
+            version.name.as_str() == BASE && version.state == ImageVersionState::Usable
+        };
+        let bases: Vec<&AmiId> =
+            self.images.versions.iter().filter(usable).filter_map(|it| it.source_ami.as_ref()).collect();
+        let wrong = self.started.iter().filter(|started| {
+            let from = variable(started, "LOCKSTEP_SOURCE_AMI");
+            from != NEWEST && !bases.iter().any(|base| base.as_str() == from)
+        });
+        wrong.map(|it| format!("{} starts from what nobody may use", it.arn)).collect()
+    }
+
+    /// A version is usable in every account that must have it, or it is gone everywhere; what something uses is gone
+    /// later.
+    fn every_version_is_usable_everywhere_or_nowhere(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        for version in self.versions() {
+            let label = format!("{}@{}", version.name, version.version);
+            let records = self.records_of(version);
+            let missing = version.missing(&records);
+            let held: Vec<&Held> = self.held_of(version).collect();
+            match version.state {
+                ImageVersionState::Usable if missing.is_empty() => {}
+                ImageVersionState::Usable => {
+                    broken.push(format!("10: {label} is usable, and {missing:?} lack it"));
+                }
+                ImageVersionState::Discarded if records.is_empty() && held.is_empty() => {}
+                ImageVersionState::Discarded => {
+                    let ids: Vec<&String> = held.iter().map(|held| &held.id).collect();
+                    broken.push(format!("10: {label} is discarded, and {ids:?} are there"));
+                }
+                ImageVersionState::Discarding if held.iter().any(|held| !held.used_by.is_empty()) => {}
+                other => broken.push(format!("10: {label} is still {other}")),
+            }
+        }
+        broken
+    }
+
+    /// At no moment was a version usable before every account that must have it had it.
+    fn a_version_is_usable_only_once_it_is_everywhere(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        let written = self.images.harness.written();
+        let usable = written
+            .iter()
+            .filter(|write| write.kind == ImageVersion::KIND && write.body["state"]["S"] == "usable");
+        for write in usable {
+            let has = |place: &Value| {
+                let known = self.images.records.iter().any(|image| {
+                    image.recorded_at < self.images.harness.began
+                        && place["account"]["S"] == image.location.account.as_str()
+                });
+                known
+                    || written.iter().any(|other| {
+                        other.kind == Image::KIND
+                            && other.at <= write.at
+                            && other.body["state"]["S"] == "available"
+                            && other.body["version"] == write.body["version"]
+                            && other.body["location"]["M"] == *place
+                    })
+            };
+            let required = write.body["required"]["L"].as_array().into_iter().flatten();
+            for place in required.map(|place| &place["M"]).filter(|place| !has(place)) {
+                broken.push(format!("10: {} was usable before {place} had it", write.body["version"]));
+            }
+        }
+        broken
+    }
+
+    /// Whoever asks the ledger why something failed gets an answer.
+    fn what_failed_says_why(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        for version in self.versions() {
+            let failed =
+                matches!(version.state, ImageVersionState::Discarding | ImageVersionState::Discarded);
+            if failed && version.why.as_ref().is_none_or(String::is_empty) {
+                broken.push(format!("10: nothing says why {} is {}", version.version, version.state));
+            }
+        }
+        for build in self.builds.iter().filter(|build| build.state == DeploymentState::Failed) {
+            if build.failure.as_ref().is_none_or(|failure| failure.message.is_empty()) {
+                broken.push(format!("10: nothing says why build {} failed", build.id));
+            }
+        }
+        broken
+    }
+
+    /// Invariant 10: nothing is left open.
+    fn every_build_is_closed(&self) -> Vec<String> {
+        let open = self.builds.iter().filter(|build| !build.state.is_final());
+        open.map(|open| format!("10: build {} is still {:?}", open.execution, open.state)).collect()
+    }
+
+    /// Invariant 10: an execution that succeeded made a version that may be used; one that failed made none.
+    pub fn success_is_true(&self, run: &Run) -> Vec<String> {
+        let claimed = match &run.end {
+            End::Succeeded(output) => self.versions().find(|it| it.version.to_string() == output["version"]),
+            End::Failed(_) | End::TimedOut => self.versions().find(|it| it.recorded_by == run.execution),
+        };
+        let state = claimed.map(|version| version.state);
+        let succeeded = matches!(run.end, End::Succeeded(_));
+        if succeeded == (state == Some(ImageVersionState::Usable)) {
+            return Vec::new();
+        }
+        vec![format!("10: it ended {}, and the version is {state:?}", run.end.status())]
+    }
+}
+
+fn variable<'s>(started: &'s Started, name: &str) -> &'s str {
+    let found = started.wanted.variables.iter().find(|(known, _)| known == name);
+    found.map_or("", |(_, value)| value)
+}

@@ -1,0 +1,256 @@
+//! What image is baked, into what, and how it must end.
+
+use super::recipes::ON_OUR_OWN;
+use crate::agenda::Happening;
+use crate::harness::Harness;
+use crate::images::scenarios::{IMAGE, home, location_of};
+use crate::organisation;
+use crate::scenarios::{CI, Scenario, Step};
+use crate::workflows::{Work, execute};
+use jiff::Timestamp;
+use lockstep_domain::ids::{DeploymentId, ImageName};
+use lockstep_domain::images::ImageVersionState;
+use lockstep_domain::promotion::{TAG_IMAGE, TAG_VERSION};
+use lockstep_domain::records::{Image, ImageOrigin, ImageState, ImageVersion, Location, Repository};
+use lockstep_platform::testing::codebuild::Ending;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// The repository of the recipes.
+const REPOSITORY: &str = "github.acme.images";
+
+/// The commit that is baked.
+const COMMIT: &str = "1111111111111111111111111111111111111111";
+
+/// The image that a recipe may start from.
+pub const BASE: &str = "base";
+
+/// Another execution that bakes the same.
+const RIVAL: &str = "arn:aws:states:eu-west-1:333333333333:execution:lockstep-bake-image:rival";
+
+/// What it started.
+const RIVAL_BUILD: &str =
+    "arn:aws:states:eu-west-1:333333333333:execution:lockstep-delivery-build-image:rival";
+
+/// Somebody's instance.
+const INSTANCE: &str = "arn:aws:ec2:eu-west-1:111111111111:instance/i-1";
+
+/// A further stage before production, in an account of its own.
+const STAGING: &str = r#"
+[[stages]]
+name = "staging"
+account = "444444444444"
+region = "eu-west-1"
+propagates = true
+"#;
+
+/// What was there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BakeStep {
+    /// The repository of the recipe is subscribed.
+    Subscribed,
+    /// There is a stage in a third account.
+    Staging,
+    /// The image was baked, however that ended.
+    Baked,
+    /// The recipe fails, until it is mended.
+    Fails,
+    /// It fails, and leaves an image behind.
+    LeavesDebris,
+    /// Somebody stops every build.
+    Stopped,
+    /// CodeBuild itself fails, once.
+    Faults,
+    /// Builds succeed and do not say what they made.
+    NamesNothing,
+    /// What builds make is never usable.
+    MakesBroken,
+    /// What builds make is billed as Windows.
+    Licensed,
+    /// Every copy into production fails.
+    CopiesFail,
+    /// Somebody uses what is built as soon as it is there, for half an hour.
+    Used,
+    /// What is new, or newly shared, is seen a little later.
+    SeenLate,
+    /// There is an image to start from, and a newer version of it that is withheld.
+    Base,
+    /// Another execution began to bake it, and died.
+    Dead,
+    /// Another execution bakes it, for half a minute.
+    Rival,
+}
+
+const SUBSCRIBED: Step = Step::Bake(BakeStep::Subscribed);
+
+const BAKED: Scenario = Scenario { work: Work::BakeImage, stage: "production", ground: &[SUBSCRIBED], ..CI };
+
+/// One that ends so for as long as nothing is mended.
+const UNUSABLE: Scenario = Scenario { ends: "ImageUnusable", ..BAKED };
+
+/// Every scenario about what is baked.
+pub fn scenarios() -> Vec<Scenario> {
+    use BakeStep::{
+        Baked, Base, CopiesFail, Dead, Fails, Faults, LeavesDebris, Licensed, MakesBroken, NamesNothing,
+        Rival, SeenLate, Staging, Stopped, Used,
+    };
+    use Step::Bake;
+    vec![
+        Scenario { name: "bake", ..BAKED },
+        Scenario { name: "bake-for-three", ground: &[SUBSCRIBED, Bake(Staging)], ..BAKED },
+        Scenario { name: "bake-is-there", ground: &[SUBSCRIBED, Bake(Baked)], ..BAKED },
+        Scenario { name: "bake-from-a-branch", branch: "fix", ..BAKED },
+        Scenario {
+            name: "bake-on-an-image",
+            ground: &[SUBSCRIBED, Bake(Base)],
+            version: ON_OUR_OWN,
+            ..BAKED
+        },
+        Scenario { name: "bake-is-seen-late", ground: &[SUBSCRIBED, Bake(SeenLate)], ..BAKED },
+        Scenario { name: "bake-is-licensed", ground: &[SUBSCRIBED, Bake(Licensed)], ..BAKED },
+        Scenario { name: "bake-faults-once", ground: &[SUBSCRIBED, Bake(Faults)], ..BAKED },
+        Scenario { name: "bake-fails", ground: &[SUBSCRIBED, Bake(Fails)], ..UNUSABLE },
+        Scenario { name: "bake-leaves-debris", ground: &[SUBSCRIBED, Bake(LeavesDebris)], ..UNUSABLE },
+        Scenario { name: "bake-is-stopped", ground: &[SUBSCRIBED, Bake(Stopped)], ..UNUSABLE },
+        Scenario { name: "bake-names-nothing", ground: &[SUBSCRIBED, Bake(NamesNothing)], ..UNUSABLE },
+        Scenario { name: "bake-makes-what-is-broken", ground: &[SUBSCRIBED, Bake(MakesBroken)], ..UNUSABLE },
+        Scenario {
+            name: "bake-cannot-be-copied",
+            ground: &[SUBSCRIBED, Bake(Staging), Bake(CopiesFail)],
+            ..UNUSABLE
+        },
+        Scenario { name: "bake-is-used", ground: &[SUBSCRIBED, Bake(Used), Bake(CopiesFail)], ..UNUSABLE },
+        Scenario { name: "bake-of-a-dead-run", ground: &[SUBSCRIBED, Bake(Dead)], ..BAKED },
+        Scenario { name: "bake-rival", ground: &[SUBSCRIBED, Bake(Rival)], ..BAKED },
+    ]
+}
+
+/// The input that bakes the image from a commit of a branch.
+pub fn input(branch: &str, commit: &str) -> Value {
+    let commit = if commit == ON_OUR_OWN { ON_OUR_OWN } else { COMMIT };
+    let reference = format!("refs/heads/{branch}");
+    json!({"image": IMAGE, "repository": REPOSITORY, "ref": reference, "commit": commit})
+}
+
+fn failing(status: &str) -> Ending {
+    Ending { status: Some(status.to_owned()), ..Ending::default() }
+}
+
+impl BakeStep {
+    /// Lets it happen.
+    pub async fn take(self, harness: &Harness, number: usize) {
+        let always = |ending: Ending| harness.codebuild.always(ending);
+        match self {
+            Self::Subscribed => subscribe(harness).await,
+            Self::Staging => organisation::add_stage(harness, STAGING).await,
+            Self::Baked => drop(execute(harness, &format!("ground-{number}"), &input("main", COMMIT)).await),
+            Self::Fails => always(failing("FAILED")),
+            Self::LeavesDebris => always(Ending { leaves_debris: true, ..failing("FAILED") }),
+            Self::Stopped => always(failing("STOPPED")),
+            Self::Faults => harness.codebuild.expect(failing("FAULT")),
+            Self::NamesNothing => always(Ending { names_nothing: true, ..Ending::default() }),
+            Self::MakesBroken => always(Ending { is_broken: true, ..Ending::default() }),
+            Self::Licensed => always(Ending { platform: Some("Windows".into()), ..Ending::default() }),
+            Self::CopiesFail => {
+                harness.ec2.fail_copies(&location_of("production").account, u32::MAX, "an internal error");
+            }
+            Self::Used => {
+                always(Ending { used_by: Some(INSTANCE.to_owned()), ..Ending::default() });
+                // Between two looks a quarter of an hour apart, so that neither comes earlier or later for a fault.
+                harness.schedule(Duration::from_secs(1700), Happening::NobodyUsesImages);
+            }
+            Self::SeenLate => harness.ec2.set_lag(Duration::from_secs(8)),
+            Self::Base => {
+                add_base(harness, "1.0.3", ImageVersionState::Usable).await;
+                add_base(harness, "1.0.4", ImageVersionState::Withheld).await;
+            }
+            Self::Dead => {
+                begin_rival(harness).await;
+                end_rival(harness);
+            }
+            Self::Rival => {
+                begin_rival(harness).await;
+                harness.schedule(Duration::from_secs(25), Happening::BakeRivalEnds);
+            }
+        }
+    }
+}
+
+async fn subscribe(harness: &Harness) {
+    let repository = Repository {
+        id: REPOSITORY.parse().expect("a repository"),
+        base_url: "https://api.github.com".to_owned(),
+        branch: "main".to_owned(),
+        components: BTreeMap::new(),
+        commit: None,
+        added_by: "arn".to_owned(),
+        added_at: Timestamp::UNIX_EPOCH,
+    };
+    harness.ledger.insert(&repository).await.expect("a write");
+}
+
+/// A version of the image that a recipe may start from, in the first account.
+async fn add_base(harness: &Harness, version: &str, state: ImageVersionState) {
+    let (name, version): (ImageName, _) =
+        (BASE.parse().expect("a name"), version.parse().expect("a version"));
+    let tags = [(TAG_IMAGE, BASE.to_owned()), (TAG_VERSION, format!("{version}"))];
+    let tags = tags.map(|(key, value)| (key.to_owned(), value)).into();
+    let ami = harness.ec2.register_tagged(&home(), &tags);
+    let image = Image {
+        name: name.clone(),
+        version,
+        location: home(),
+        state: ImageState::Available,
+        snapshots: harness.ec2.ami(&ami).map(|ami| ami.snapshots()).unwrap_or_default(),
+        ami: Some(ami.clone()),
+        source_ami: ami.clone(),
+        commit: None,
+        shared_with: BTreeMap::new(),
+        recorded_by: "arn".to_owned(),
+        recorded_at: Timestamp::UNIX_EPOCH,
+    };
+    let record = ImageVersion {
+        name,
+        version: image.version.clone(),
+        state,
+        why: None,
+        revoked: None,
+        origin: ImageOrigin::Imported { commit: None },
+        source_ami: Some(ami),
+        required: BTreeSet::<Location>::new(),
+        expires_at: None,
+        retiring_since: None,
+        recorded_by: "arn".to_owned(),
+        recorded_at: Timestamp::UNIX_EPOCH,
+    };
+    harness.ledger.insert(&image).await.expect("a write");
+    harness.ledger.insert(&record).await.expect("a write");
+}
+
+/// Another execution claims the version and starts the build.
+async fn begin_rival(harness: &Harness) {
+    for execution in [RIVAL, RIVAL_BUILD] {
+        harness.set_execution(execution, "RUNNING", harness.clock.now());
+    }
+    let input = input("main", COMMIT);
+    let recipe = harness.function("package", &input).await.expect("a recipe");
+    let claim = json!({"action": "claim", "execution": RIVAL, "input": input, "recipe": recipe});
+    let claimed = harness.function("bake", &claim).await.expect("it claims");
+    let input = json!({"image": IMAGE, "version": claimed["version"], "stage": claimed["stage"]});
+    let begin = json!({"action": "begin_build", "execution": RIVAL_BUILD, "input": input});
+    let begun = harness.function("bake", &begin).await.expect("it begins");
+    let build: DeploymentId = serde_json::from_value(begun["build"].clone()).expect("an id");
+    let task = json!({
+        "token": harness.new_token(), "execution": RIVAL_BUILD, "entered_at": harness.clock.now(), "retry": 0,
+    });
+    let start = json!({"action": "build", "build": build, "task": task});
+    harness.function("bake", &start).await.expect("it builds");
+}
+
+/// The rival is aborted, with what it started.
+pub fn end_rival(harness: &Harness) {
+    for execution in [RIVAL, RIVAL_BUILD] {
+        harness.set_execution(execution, "ABORTED", harness.clock.now());
+    }
+}

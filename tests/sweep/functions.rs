@@ -1,0 +1,180 @@
+//! Lambda within the process: the real handlers, and what may stop one on its way.
+
+use crate::bakes::{BakeWorld, RecipePorts};
+use crate::faults::{Driven, Pause, Site};
+use crate::harness::{Harness, Token};
+use crate::images::{Accounts, ImageWorld, NoHeads};
+use crate::stacks::checks::VerifyPorts;
+use crate::stacks::{StackWorld, StruckStacks};
+use crate::workflows::{Work, path};
+use lockstep_domain::error::Failure;
+use lockstep_domain::payloads;
+use lockstep_ledger::App;
+use lockstep_platform::executions::Answered;
+use lockstep_platform::function_url::Invocation;
+use lockstep_resume::handler::Tokens;
+use lockstep_tests::asl::TaskError;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::pin::Pin;
+use std::time::Duration;
+
+/// How long a slow call takes: longer than an operation.
+pub const SLOW: Duration = Duration::from_secs(100);
+
+/// A function at work.
+pub type Serving<'a> = Pin<Box<dyn Future<Output = Result<Value, Failure>> + 'a>>;
+
+impl Harness {
+    /// Invokes a function as Lambda does.
+    pub async fn function(&self, function: &str, payload: &Value) -> Result<Value, TaskError> {
+        let action = payload["action"].as_str().unwrap_or_default();
+        let before = self.faults.caller();
+        self.faults.set_caller(format!("{function} {action}").trim());
+        self.clock.advance(Duration::from_millis(200));
+        let served = self.drive(self.serve(function, payload.clone())).await;
+        self.faults.set_caller(&before);
+        self.collect();
+        match served {
+            None => Err(TaskError::new("Runtime.ExitError", "the runtime exited")),
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(failure)) => Err(TaskError::of_function(failure.kind.error_type(), &failure.message)),
+        }
+    }
+
+    /// Boxed one by one: together they would be one type that is too deep for the compiler.
+    fn serve<'a>(&'a self, function: &'a str, payload: Value) -> Serving<'a> {
+        let malformed = move |error: serde_json::Error| Failure::bug(format!("{function}: {error}"));
+        match function {
+            "ledger" => self.ledger_function(&self.app, payload),
+            "stack" => Box::pin(async move {
+                let request = serde_json::from_value(payload).map_err(malformed)?;
+                written(lockstep_stack::handler::handle(&StackWorld(self), request).await?)
+            }),
+            "image" => Box::pin(async move {
+                let request = serde_json::from_value(payload).map_err(malformed)?;
+                written(lockstep_image::handler::handle(&ImageWorld(self), request).await?)
+            }),
+            "sweep" => Box::pin(async move {
+                let now = self.clock.now();
+                let accounts = Accounts(&self.ec2);
+                written(
+                    lockstep_sweep::handler::serve(&self.sweep, &NoHeads, &accounts, &payload, now).await?,
+                )
+            }),
+            "package" => Box::pin(async move {
+                let input = serde_json::from_value(payload).map_err(malformed)?;
+                written(lockstep_package::recipes::package(&RecipePorts(self), &input).await?)
+            }),
+            "bake" => Box::pin(async move {
+                let request = serde_json::from_value(payload).map_err(malformed)?;
+                written(lockstep_bake::handler::handle(&BakeWorld(self), request).await?)
+            }),
+            "verify" => Box::pin(async move {
+                let request: payloads::verify::Request =
+                    serde_json::from_value(payload).map_err(malformed)?;
+                let now = || self.clock.now();
+                let passed =
+                    lockstep_verify::handler::handle(&VerifyPorts(self), &request.deployment, now).await?;
+                self.checked.borrow_mut().push(request.deployment);
+                written(passed)
+            }),
+            "resume" => Box::pin(async move {
+                let now = self.clock.now();
+                lockstep_resume::handler::handle(&self.struck_ledger, &Answers(self), &payload, now).await?;
+                Ok(json!({}))
+            }),
+            other => panic!("no function {other}"),
+        }
+    }
+
+    /// The `ledger` function, struck or not as its world is.
+    pub fn ledger_function<'a>(&'a self, world: &'a App, payload: Value) -> Serving<'a> {
+        Box::pin(async move {
+            let request =
+                serde_json::from_value(payload).map_err(|error| Failure::bug(format!("ledger: {error}")))?;
+            lockstep_ledger::handler::handle(world, Invocation::Direct(request), self.clock.now()).await
+        })
+    }
+
+    /// Drives a function to its end, through whatever stops it on the way; nothing if it died.
+    pub async fn drive<T>(&self, mut function: Pin<Box<dyn Future<Output = T> + '_>>) -> Option<T> {
+        loop {
+            match self.faults.drive(&mut function).await {
+                Driven::Done(done) => return Some(done),
+                Driven::Paused(Pause::Crash, _) => return None,
+                Driven::Paused(why, go_on) => {
+                    let caller = self.faults.caller();
+                    match why {
+                        Pause::Superseded => self.supersede().await,
+                        _ => self.let_pass(SLOW).await,
+                    }
+                    self.faults.set_caller(&caller);
+                    // Whoever waited is there: it is the function that is driven here.
+                    let _ = go_on.send(());
+                }
+            }
+        }
+    }
+
+    /// The current execution is aborted, though something of it still works, and a later deployment takes over.
+    pub async fn supersede(&self) {
+        let (execution, input) = self.current.borrow().clone();
+        if self.successor.borrow().is_some() {
+            return;
+        }
+        // With it whatever it had started.
+        for running in self.running.borrow().iter().chain([&execution]) {
+            self.set_execution(running, "ABORTED", self.clock.now());
+        }
+        let successor = format!("{execution}-successor");
+        self.set_execution(&successor, "RUNNING", self.clock.now());
+        self.successor.replace(Some(successor.clone()));
+        let suspended = self.faults.suspend(true);
+        // It may be too late for that: then the successor begins when its turn comes.
+        drop(self.begin(&successor, &input).await);
+        self.faults.suspend(suspended);
+    }
+
+    /// The first step of an execution with this input.
+    fn begin<'a>(&'a self, execution: &'a str, input: &'a Value) -> Serving<'a> {
+        let begin = move |action: &str| json!({"action": action, "execution": execution, "path": path(input), "input": input});
+        match Work::of(input) {
+            Work::Deploy => self.ledger_function(&self.calm_app, begin("begin")),
+            Work::Teardown => self.ledger_function(&self.calm_app, begin("begin_teardown")),
+            Work::PromoteImage => self.serve("image", begin("inspect")),
+            Work::BakeImage => Box::pin(async move {
+                let recipe = self.serve("package", input.clone()).await?;
+                let mut claim = begin("claim");
+                claim["recipe"] = recipe;
+                self.serve("bake", claim).await
+            }),
+            Work::BuildImage => unreachable!("only bake-image starts it"),
+        }
+    }
+}
+
+fn written(answer: impl Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(answer).map_err(|error| Failure::bug(error.to_string()))
+}
+
+/// Who answers task tokens.
+struct Answers<'a>(&'a Harness);
+
+impl Tokens for Answers<'_> {
+    async fn answer(&self, token: &str) -> Result<Answered, Failure> {
+        let harness = self.0;
+        let stacks = StruckStacks::new(&harness.cloud, &harness.faults, &harness.clock, None);
+        let answer = async || {
+            let mut tokens = harness.tokens.borrow_mut();
+            match tokens.get_mut(token) {
+                Some(state @ Token::Open) => {
+                    *state = Token::Answered;
+                    Ok(Answered::Accepted)
+                }
+                _ => Ok(Answered::Gone),
+            }
+        };
+        stacks.call("SendTaskSuccess", Site::Write, answer).await
+    }
+}

@@ -1,0 +1,63 @@
+//! Who answers questions.
+
+use crate::agenda::Happening;
+use crate::functions::Serving;
+use crate::harness::Harness;
+use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::records::{DeploymentState, Subject};
+use serde_json::json;
+use std::time::Duration;
+
+/// How long a person thinks.
+const THOUGHT: Duration = Duration::from_secs(3600);
+
+/// The person.
+pub const PERSON: &str = "arn:aws:iam::333333333333:user/ada";
+
+impl Harness {
+    /// A person will answer the question of this deployment, if it asks one.
+    pub async fn ask_person(&self, id: &DeploymentId) {
+        let asks = self.deployment(id).await.is_some_and(|it| it.state == DeploymentState::AwaitingApproval);
+        let known = self.agenda.borrow().values().any(|it| matches!(it, Happening::Answer(..)));
+        if asks && !known && !self.answers.borrow().is_empty() {
+            self.schedule(THOUGHT, Happening::Answer(id.clone(), 0));
+            if let Some(meanwhile) = self.meanwhile.take() {
+                self.schedule(THOUGHT / 2, Happening::Meanwhile(meanwhile));
+            }
+        }
+    }
+
+    /// The person answers the question of this deployment, trying for the nth time.
+    pub async fn decide(&self, id: DeploymentId, tries: u32) {
+        let Some(deployment) = self.deployment(&id).await else { return };
+        let Some(question) = deployment.approvals.last() else { return };
+        let decision = self.answers.borrow().get(deployment.approvals.len() - 1).copied();
+        let Some(decision) = decision else { return };
+        let names: Vec<&str> = match &question.subject {
+            Subject::Proposal(proposal) => proposal.resources.iter().map(|it| it.name.as_str()).collect(),
+            Subject::ChangeSet(_) => Vec::new(),
+        };
+        let body = json!({
+            "action": "decide", "deployment": id, "subject": question.subject.key(), "digest": question.digest,
+            "decision": decision, "reason": "because", "names": names,
+        });
+        let event = json!({
+            "version": "2.0", "rawPath": "/", "headers": {}, "body": body.to_string(), "isBase64Encoded": false,
+            "requestContext": {
+                "authorizer": {"iam": {"userArn": PERSON}}, "timeEpoch": 0, "http": {"method": "POST", "path": "/"},
+            },
+        });
+        let invocation = serde_json::from_value(event).expect("an invocation");
+        self.faults.set_caller("ledger decide");
+        self.faults.set_aside(true);
+        let answering: Serving<'_> =
+            Box::pin(lockstep_ledger::handler::handle(&self.app, invocation, self.clock.now()));
+        let answered = self.drive(answering).await;
+        self.faults.set_aside(false);
+        self.collect();
+        let heard = matches!(answered, Some(Ok(answer)) if answer["statusCode"] == 200);
+        if !heard && tries < 3 {
+            self.schedule(Duration::from_secs(60), Happening::Answer(id, tries + 1));
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The state machines: the real files, each with what it names put in, run by the interpreter of their language.
+
+use crate::bugs::Bug;
+use crate::harness::Harness;
+use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::stages::Path;
+use lockstep_tests::asl::{End, Machines, Run, run};
+use serde_json::Value;
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// `deploy`.
+    Deploy,
+    /// `teardown`.
+    Teardown,
+    /// `promote-image`.
+    PromoteImage,
+    /// `bake-image`.
+    BakeImage,
+    /// `build-image`, which `bake-image` starts.
+    BuildImage,
+}
+
+impl Work {
+    /// What the input of an execution is for: what is baked has no version yet, nor needs one what is torn down.
+    pub fn of(input: &Value) -> Self {
+        match (input.get("image"), input.get("version")) {
+            (Some(_), None) => Self::BakeImage,
+            (Some(_), Some(_)) => Self::PromoteImage,
+            (None, None) => Self::Teardown,
+            (None, Some(_)) => Self::Deploy,
+        }
+    }
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deploy => "deploy",
+            Self::Teardown => "teardown",
+            Self::PromoteImage => "promote-image",
+            Self::BakeImage => "bake-image",
+            Self::BuildImage => "build-image",
+        })
+    }
+}
+
+/// The ARN of a state machine. Of some there is one only, whatever the path.
+fn machine(path: Path, work: Work) -> String {
+    let name = match work {
+        Work::Deploy | Work::Teardown | Work::BuildImage => format!("{}-{work}", word_of(path)),
+        Work::PromoteImage | Work::BakeImage => work.to_string(),
+    };
+    format!("arn:aws:states:eu-west-1:333333333333:stateMachine:lockstep-{name}")
+}
+
+/// The path that an input takes.
+pub fn path(input: &Value) -> Path {
+    if input["stage"] == "production" { Path::Promotion } else { Path::Delivery }
+}
+
+/// The state machines, with a mistake in them or not; read once for each thread.
+fn machines(bug: Option<Bug>) -> Rc<Machines> {
+    thread_local!(static READ: RefCell<Vec<(Option<Bug>, Rc<Machines>)>> = RefCell::default());
+    READ.with_borrow_mut(|read| {
+        if let Some((_, known)) = read.iter().find(|(of, _)| *of == bug) {
+            return Rc::clone(known);
+        }
+        let machines = Rc::new(read_machines(bug));
+        read.push((bug, Rc::clone(&machines)));
+        machines
+    })
+}
+
+fn read_machines(bug: Option<Bug>) -> Machines {
+    let mut machines = Machines::default();
+    let texts = [
+        (Work::Deploy, include_str!("../../statemachines/deploy.asl.json")),
+        (Work::Teardown, include_str!("../../statemachines/teardown.asl.json")),
+        (Work::PromoteImage, include_str!("../../statemachines/promote-image.asl.json")),
+        (Work::BakeImage, include_str!("../../statemachines/bake-image.asl.json")),
+        (Work::BuildImage, include_str!("../../statemachines/build-image.asl.json")),
+    ];
+    let paths = [Path::Delivery, Path::Promotion].into_iter();
+    for (path, (work, text)) in paths.flat_map(|path| texts.map(|text| (path, text))) {
+        let arn = machine(path, work);
+        let functions = [
+            ("LedgerFunction", "ledger"),
+            ("StackFunction", "stack"),
+            ("VerifyFunction", "verify"),
+            ("ImageFunction", "image"),
+            ("SweepFunction", "sweep"),
+            ("PackageFunction", "package"),
+            ("BakeFunction", "bake"),
+            ("DeliveryBakeFunction", "bake"),
+            ("PromotionBakeFunction", "bake"),
+            ("PromoteImageStateMachine", &machine(path, Work::PromoteImage)),
+            ("DeliveryBuildStateMachine", &machine(Path::Delivery, Work::BuildImage)),
+            ("PromotionBuildStateMachine", &machine(Path::Promotion, Work::BuildImage)),
+            ("Path", word_of(path)),
+        ];
+        machines.add(&arn, text, &functions);
+        if let (Some(bug), Some(definition)) = (bug, machines.definition(&arn)) {
+            bug.twist_machine(work, definition);
+        }
+    }
+    machines
+}
+
+fn word_of(path: Path) -> &'static str {
+    match path {
+        Path::Delivery => "delivery",
+        Path::Promotion => "promotion",
+    }
+}
+
+/// Runs what the input is for, under a name.
+pub async fn execute(harness: &Harness, name: &str, input: &Value) -> Run {
+    let machine = machine(path(input), Work::of(input));
+    let execution = lockstep_tests::asl::execution_arn(&machine, name);
+    harness.current.replace((execution, input.clone()));
+    run(harness, &machines(harness.bug), &machine, name, input).await
+}
+
+/// How a run ended, in a word.
+pub fn word(run: &Run) -> &str {
+    match &run.end {
+        End::Failed(error) => &error.error,
+        end => end.status(),
+    }
+}
+/// The deployment of a run.
+pub fn deployment_of(run: &Run) -> DeploymentId {
+    DeploymentId::of_execution(&run.execution)
+}
