@@ -25,16 +25,19 @@ fn count_digits(text: &[u8], at: usize) -> usize {
 /// holds.
 #[inline(always)]
 pub(super) fn is_number(text: &[u8], length: usize) -> bool {
+    if length > DIGITS_MAX {
+        return false;
+    }
     let zero_leads = text[0] == b'0';
     let digits = digits(bytes(text, 0));
     let whole = digits.trailing_ones() as usize;
     if whole >= length {
-        return length <= DIGITS_MAX && (!zero_leads || length == 1);
+        return !zero_leads || length == 1;
     }
     // The point must be the only other byte, and neither the first one nor the last.
     let next = (digits | 1 << whole).trailing_ones() as usize;
     let is_fraction = text[whole] == b'.' && next >= length && whole > 0 && whole + 1 < length;
-    is_fraction && length <= DIGITS_MAX && (!zero_leads || whole == 1)
+    is_fraction && (!zero_leads || whole == 1)
 }
 
 /// Where the colon stands between address and port, if the first `length` bytes of `text` are an IPv4 address and a
