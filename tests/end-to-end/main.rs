@@ -1,7 +1,7 @@
 //! The main job from end to end: the story of the demo, and every promise around it, with the real functions, state
-//! machines and templates on the local cloud.
+//! machines and templates on the local cloud; and the story of the log stack.
 //!
-//! One test, because there is one cloud and its story has an order; each promise is a sentence that a failure names.
+//! One test each, because there is one cloud and its story has an order; each promise is a sentence that a failure names.
 
 mod checks;
 mod code;
@@ -22,16 +22,26 @@ const STACK_BYTES: usize = 32 << 20;
 
 #[test]
 fn a_push_becomes_a_release_in_ci_and_then_in_production_and_what_was_promised_around_it_holds() {
+    in_a_cloud_of_its_own(async |world| promises(world).await);
+}
+
+#[test]
+fn the_log_stack_reaches_production_and_every_line_and_event_sent_through_it_is_accounted_for() {
+    in_a_cloud_of_its_own(async |world| world.story.tell_log_stack().await);
+}
+
+/// The clouds take turns, however many tests run at once.
+fn in_a_cloud_of_its_own(kept: impl AsyncFnOnce(&mut World) -> Result<(), Failure> + Send + 'static) {
     let told = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime").block_on(tell());
+        runtime.expect("a runtime").block_on(tell(kept));
     });
     told.expect("a thread").join().expect("the story ends well");
 }
 
-async fn tell() {
+async fn tell(kept: impl AsyncFnOnce(&mut World) -> Result<(), Failure>) {
     let mut world = World::start().await.expect("the binaries are built and the cloud has a place");
-    let kept = promises(&mut world).await;
+    let kept = kept(&mut world).await;
     let stopped = world.story.stop().await;
     if let Err(failure) = kept.and(stopped) {
         panic!("{failure}\n\nwhat was said before:\n{}", world.said());
