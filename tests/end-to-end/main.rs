@@ -1,7 +1,7 @@
 //! The main job from end to end: the story of the demo, and every promise around it, with the real functions, state
-//! machines and templates on the local cloud.
+//! machines and templates on the local cloud; and the story of the log stack.
 //!
-//! One test, because there is one cloud and its story has an order; each promise is a sentence that a failure names.
+//! One test each, because there is one cloud and its story has an order; each promise is a sentence that a failure names.
 
 mod checks;
 mod code;
@@ -22,16 +22,26 @@ const STACK_BYTES: usize = 32 << 20;
 
 #[test]
 fn a_push_becomes_a_release_in_ci_and_then_in_production_and_what_was_promised_around_it_holds() {
+    in_a_cloud_of_its_own(async |world| promises(world).await);
+}
+
+#[test]
+fn the_log_stack_reaches_production_and_every_line_and_event_sent_through_it_is_accounted_for() {
+    in_a_cloud_of_its_own(async |world| world.story.tell_log_stack().await);
+}
+
+/// The clouds take turns, however many tests run at once.
+fn in_a_cloud_of_its_own(kept: impl AsyncFnOnce(&mut World) -> Result<(), Failure> + Send + 'static) {
     let told = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime").block_on(tell());
+        runtime.expect("a runtime").block_on(tell(kept));
     });
     told.expect("a thread").join().expect("the story ends well");
 }
 
-async fn tell() {
+async fn tell(kept: impl AsyncFnOnce(&mut World) -> Result<(), Failure>) {
     let mut world = World::start().await.expect("the binaries are built and the cloud has a place");
-    let kept = promises(&mut world).await;
+    let kept = kept(&mut world).await;
     let stopped = world.story.stop().await;
     if let Err(failure) = kept.and(stopped) {
         panic!("{failure}\n\nwhat was said before:\n{}", world.said());
@@ -40,6 +50,7 @@ async fn tell() {
 
 async fn promises(world: &mut World) -> Result<(), Failure> {
     world.story.tell().await?;
+    world.story.ending().await?;
     world.promise("every function runs the code that was packed", code::is_what_was_packed).await?;
 
     let refused = "a delivery that is not the git host's is refused, and nothing is written";
@@ -75,6 +86,10 @@ async fn promises(world: &mut World) -> Result<(), Failure> {
     // From here on the test itself is root: it does what nobody else may, and what an installer does.
     let trust = "what a push reaches cannot act in production, whatever it is told: IAM refuses it";
     world.promise(trust, gates::keep_delivery_out_of_production).await?;
+    let named = "the parameters that name the newest image follow as soon as it is usable";
+    world.promise(named, images::are_named_by_parameters_at_once).await?;
+    let region = "a further region of an account is added, and a release and its image come there";
+    world.promise(region, images::come_to_a_further_region).await?;
     let swept =
         "what no event told of is found by a sweep: a dead holder, a lost delivery, an old throw-away stack";
     world.promise(swept, sweeps::put_in_order).await?;

@@ -21,7 +21,7 @@ use lockstep_domain::token::client_token;
 use lockstep_platform::codebuild::{Builds, NewBuild};
 use lockstep_platform::ledger::Inserted;
 use lockstep_platform::ports::{Records, WaitBook};
-use lockstep_platform::public_parameters::PublicImages;
+use lockstep_platform::public_images::PublicImages;
 use std::collections::BTreeMap;
 
 /// Serves `begin_build`.
@@ -104,6 +104,10 @@ async fn base_at<W: World>(
     match baked(version)?.base {
         Base::Parameter(parameter) => {
             world.public_images(location, &session(id)).await?.newest(parameter).await
+        }
+        // By now a name without `*`: in each region it is one image.
+        Base::Search(search) => {
+            world.public_images(location, &session(id)).await?.find(search).await.map(|(_, ami)| ami)
         }
         Base::Image(constraint) => {
             let known = versions(world, constraint.name()).await?;

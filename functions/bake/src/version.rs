@@ -9,13 +9,14 @@ use lockstep_domain::ids::{DeploymentId, ImageName};
 use lockstep_domain::images::{Change, ImageVersionState, after, completed, resolve};
 use lockstep_domain::payloads::bake::{Brought, Claimed, Completed, Go, Place, Spread};
 use lockstep_domain::payloads::{inputs::BakeImage, package::Recipe};
-use lockstep_domain::recipe::Base;
+use lockstep_domain::recipe::{Base, FILE, ImageSearch};
 use lockstep_domain::records::{Caught, ImageOrigin, ImageVersion};
 use lockstep_domain::stages::Stages;
 use lockstep_domain::token::client_token;
 use lockstep_domain::version::Version;
 use lockstep_platform::ledger::{Inserted, Order};
 use lockstep_platform::ports::Records;
+use lockstep_platform::public_images::PublicImages;
 use std::collections::BTreeSet;
 
 /// How many versions of an image are looked through.
@@ -107,7 +108,7 @@ async fn new<W: World>(
             folder: recipe.folder.clone(),
             recipe: recipe.digest.clone(),
             artifact: recipe.artifact.clone(),
-            base: pinned(world, &recipe.base).await?,
+            base: pinned(world, recipe, stages, execution).await?,
         },
         source_ami: None,
         required: if stays { BTreeSet::new() } else { everywhere },
@@ -123,9 +124,26 @@ fn days_after(now: Timestamp, days: u32) -> Result<Timestamp, Failure> {
     end.map_err(|error| Failure::bug(error.to_string()))
 }
 
-/// The base as every build of the version starts from it: of an image of ours, one version.
-async fn pinned<W: World>(world: &W, base: &Base) -> Result<Base, Failure> {
-    let Base::Image(constraint) = base else { return Ok(base.clone()) };
+/// The base as every build of the version starts from it: of an image of ours, one version; of somebody's, one name.
+async fn pinned<W: World>(
+    world: &W,
+    recipe: &Recipe,
+    stages: &Stages,
+    execution: &str,
+) -> Result<Base, Failure> {
+    let constraint = match &recipe.base {
+        Base::Image(constraint) => constraint,
+        Base::Parameter(_) => return Ok(recipe.base.clone()),
+        Base::Search(search) => {
+            let session = load::session(&DeploymentId::of_execution(execution));
+            let published = world.public_images(&stages.test().location(), &session).await?;
+            let (name, _) = published.find(search).await.map_err(|failure| {
+                let file = format!("{}/{FILE}", recipe.folder);
+                Failure { message: format!("{}: the base of {file}", failure.message), ..failure }
+            })?;
+            return Ok(Base::Search(ImageSearch { owner: search.owner.clone(), name }));
+        }
+    };
     let known = versions(world, constraint.name()).await?;
     let parameter = "Base".parse().map_err(|error| Failure::bug(format!("{error}")))?;
     let locked = resolve(&parameter, constraint, &known)

@@ -13,7 +13,7 @@ use lockstep_platform::ec2::{Ec2, Images};
 use lockstep_platform::executions::Executions;
 use lockstep_platform::ledger::Ledger;
 use lockstep_platform::ports::{Records, WaitBook};
-use lockstep_platform::public_parameters::{PublicImages, PublicParameters};
+use lockstep_platform::public_images::{PublicImages, Published};
 use lockstep_platform::waits::Waits;
 
 /// The role in every account that images are built in.
@@ -30,7 +30,7 @@ pub trait World {
     type Images: Images + References;
     /// CodeBuild somewhere.
     type Builds: Builds;
-    /// The public parameters of a region.
+    /// What AWS and others publish in a region.
     type PublicImages: PublicImages;
 
     /// The ledger.
@@ -54,7 +54,7 @@ pub trait World {
     /// CodeBuild at `location`.
     async fn builds(&self, location: &Location, session: &str) -> Result<Self::Builds, Failure>;
 
-    /// The public parameters at `location`.
+    /// What AWS and others publish at `location`.
     async fn public_images(&self, location: &Location, session: &str) -> Result<Self::PublicImages, Failure>;
 }
 
@@ -96,7 +96,7 @@ impl World for Cloud {
     type Waits = Waits;
     type Images = Ec2;
     type Builds = CodeBuild;
-    type PublicImages = PublicParameters;
+    type PublicImages = Published;
 
     fn records(&self) -> &Ledger {
         &self.ledger
@@ -126,7 +126,7 @@ impl World for Cloud {
         Ok(CodeBuild::new(&self.there(location, session).await?, location))
     }
 
-    async fn public_images(&self, location: &Location, session: &str) -> Result<PublicParameters, Failure> {
-        Ok(PublicParameters::new(&self.there(location, session).await?))
+    async fn public_images(&self, location: &Location, session: &str) -> Result<Published, Failure> {
+        Ok(Published::new(&self.there(location, session).await?))
     }
 }

@@ -197,7 +197,7 @@ impl Format {
     }
 
     /// Every column that AWS documents, in order.
-    pub fn columns(self) -> &'static [Column] {
+    pub const fn columns(self) -> &'static [Column] {
         match self {
             Self::Classic => CLASSIC,
             Self::Alb => ALB,
@@ -208,7 +208,7 @@ impl Format {
     }
 
     /// How many columns the oldest lines of this format have. A line with fewer is not a line of this format.
-    pub fn columns_min(self) -> usize {
+    pub const fn columns_min(self) -> usize {
         match self {
             Self::Classic => 12,       // before user_agent
             Self::Alb => 17,           // before trace_id

@@ -20,6 +20,7 @@ pub mod synthetic;
 mod time;
 
 pub use event::{Labels, Source};
+pub use fast::count_values;
 pub use format::Format;
 pub use gunzip::{Unreadable, Why};
 pub use line::Malformed;

@@ -11,7 +11,7 @@ use std::mem;
 const TEXT_BYTES: usize = 256 << 10;
 
 /// Most events are smaller.
-const EVENT_BYTES: usize = 4 << 10;
+const EVENT_BYTES: usize = 8 << 10;
 
 /// Cuts text into lines, and lines into events.
 pub(crate) struct Lines {
@@ -76,6 +76,9 @@ impl Lines {
     /// Cuts lines until a batch is full or text is used up.
     pub fn full_batch(&mut self) -> Option<Batch> {
         while !self.is_full() {
+            if self.fast_line() {
+                continue;
+            }
             let text = &self.text[self.start..self.end];
             match memchr::memchr(b'\n', text) {
                 Some(length) => {
@@ -116,6 +119,31 @@ impl Lines {
         self.over(is_event);
     }
 
+    /// Takes the line at `start` the fast way, if it can.
+    fn fast_line(&mut self) -> bool {
+        if self.plainly || self.long_part.is_some() || self.seen < self.skip {
+            return false;
+        }
+        let Some(format) = self.format else { return false };
+        let (_, writer) = match &mut self.fast {
+            Some(fast) if fast.0 == format => fast,
+            fast => fast.insert((format, fast::Writer::new(&self.template, format))),
+        };
+        if self.batch.events.capacity() == 0 {
+            self.batch.events.reserve_exact(self.batch_bytes + EVENT_BYTES);
+        }
+        let text = &self.text[self.start..self.end.min(self.start + self.line_bytes_max + 1) + fast::BEHIND];
+        match writer.event(self.seen + 1, text, &mut self.batch.events) {
+            Some(length) => {
+                self.start += length;
+                self.seen += 1;
+                self.over(true);
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Adds the event of the line of `length` bytes at `start`.
     fn convert(&mut self, length: usize) -> Result<(), Malformed> {
         let whole = &self.text[self.start..self.start + length];
@@ -124,19 +152,6 @@ impl Lines {
             return Err(Malformed::Blank);
         }
         let format = self.format.or_else(|| Format::of_line(line)).ok_or(Malformed::UnknownFormat)?;
-        if !self.plainly {
-            let (_, writer) = match &mut self.fast {
-                Some(fast) if fast.0 == format => fast,
-                fast => fast.insert((format, fast::Writer::new(&self.template, format))),
-            };
-            if self.batch.events.capacity() == 0 {
-                self.batch.events.reserve_exact(self.batch_bytes + EVENT_BYTES);
-            }
-            if let Some(event) = writer.event(self.seen, &self.text, self.start, self.start + line.len()) {
-                self.batch.events.extend_from_slice(event);
-                return Ok(());
-            }
-        }
         let parsed = line::parse(line, format)?;
         event::write(&mut self.batch.events, &self.template, format, self.seen, line, &parsed);
         Ok(())

@@ -9,7 +9,9 @@ mod manifest;
 mod template;
 mod variables;
 
-pub use manifest::{Base, FILE, ParameterName, Recipe, TTL_DAYS, TTL_DAYS_DEFAULT};
+pub use manifest::{
+    Base, FILE, ImageOwner, ImageSearch, NamePattern, ParameterName, Recipe, TTL_DAYS, TTL_DAYS_DEFAULT,
+};
 pub use template::{GIVEN, HclTemplate};
 pub use variables::{VARIABLES, Variables};
 

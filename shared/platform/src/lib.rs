@@ -46,8 +46,8 @@ pub mod operator;
 pub mod ports;
 #[cfg(feature = "probe")]
 pub mod probe;
-#[cfg(feature = "ssm")]
-pub mod public_parameters;
+#[cfg(all(feature = "ec2", feature = "ssm"))]
+pub mod public_images;
 #[cfg(feature = "sqs")]
 pub mod queue;
 pub mod remembered;

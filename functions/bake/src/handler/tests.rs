@@ -8,14 +8,14 @@ use lockstep_domain::images::ImageVersionState;
 use lockstep_domain::payloads::bake::{Brought, Doomed};
 use lockstep_domain::payloads::{Task, inputs, package};
 use lockstep_domain::promotion::{Ami, TAG_DEPLOYMENT, TAG_SOURCE};
-use lockstep_domain::recipe::{Base, ParameterName};
+use lockstep_domain::recipe::{Base, ImageSearch, NamePattern, ParameterName};
 use lockstep_domain::records::{
-    Caught, Config, ConfigKind, Deployment, DeploymentState, Image, ImageVersion, Location,
+    Caught, Config, ConfigKind, Deployment, DeploymentState, Image, ImageOrigin, ImageVersion, Location,
 };
 use lockstep_platform::ledger::Order;
 use lockstep_platform::ports::Records;
 use lockstep_platform::ports::memory::{MemoryRecords, MemoryWaits};
-use lockstep_platform::public_parameters::PublicImages;
+use lockstep_platform::public_images::PublicImages;
 use lockstep_platform::testing::clock::VirtualClock;
 use lockstep_platform::testing::codebuild::{Ending, SimBuilds, SimCodeBuild};
 use lockstep_platform::testing::ec2::{SimEc2, SimImages};
@@ -60,6 +60,15 @@ struct AmazonLinux;
 impl PublicImages for AmazonLinux {
     async fn newest(&self, _: &ParameterName) -> Result<AmiId, Failure> {
         Ok("ami-0aaaaaaaaaaaaaaaa".parse().unwrap())
+    }
+
+    async fn find(&self, search: &ImageSearch) -> Result<(NamePattern, AmiId), Failure> {
+        match search.name.as_str() {
+            "al2023-*" | "al2023-7" => {
+                Ok(("al2023-7".parse().unwrap(), "ami-0bbbbbbbbbbbbbbbb".parse().unwrap()))
+            }
+            _ => Err(Failure::rejected(format!("no image in this region is called {search}"))),
+        }
     }
 }
 
@@ -136,6 +145,10 @@ impl FakeWorld {
     }
 
     async fn claim_from(&self, execution: &str, branch: Option<&str>) -> Result<Claimed, Failure> {
+        self.claim_of(execution, branch, Base::Parameter("/aws/service/x".parse().unwrap())).await
+    }
+
+    async fn claim_of(&self, execution: &str, branch: Option<&str>, base: Base) -> Result<Claimed, Failure> {
         let input = inputs::BakeImage {
             image: "logstash".parse().unwrap(),
             repository: "github.acme.logs".parse().unwrap(),
@@ -149,7 +162,7 @@ impl FakeWorld {
             branch: branch.map(str::to_owned),
             artifact: "recipes/logstash/x.zip".into(),
             digest: Digest::of(b"r"),
-            base: Base::Parameter("/aws/service/x".parse().unwrap()),
+            base,
             ttl_days: 14,
         };
         match self.ask(Request::Claim { execution: execution.into(), input, recipe }).await? {
@@ -485,4 +498,28 @@ async fn an_image_that_was_built_without_its_tags_is_not_taken() {
     world.ec2.change(&made, |ami| drop(ami.tags.remove("commit")));
     let refused = world.ask(Request::Register { build }).await.unwrap_err();
     assert!(refused.message.contains("without the tags it was given: commit"), "{refused:?}");
+}
+
+fn amazons(name: &str) -> Base {
+    Base::Search(ImageSearch { owner: "amazon".parse().unwrap(), name: name.parse().unwrap() })
+}
+
+#[tokio::test]
+async fn a_base_by_owner_and_name_is_looked_for_once_and_every_build_starts_from_what_was_found() {
+    let world = FakeWorld::new().await;
+    world.claim_of(BAKE, None, amazons("al2023-*")).await.unwrap();
+    let ImageOrigin::Baked { base, .. } = world.version().await.origin else { panic!("it is baked") };
+    assert_eq!(base, amazons("al2023-7"), "the record names one image");
+    let build = world.begin(BUILD, "test").await.unwrap().build;
+    assert_eq!(world.deployment(&build).await.parameters["source-ami"], "ami-0bbbbbbbbbbbbbbbb");
+}
+
+#[tokio::test]
+async fn a_base_that_nobody_has_is_refused_before_anything_is_claimed_and_its_file_is_named() {
+    let world = FakeWorld::new().await;
+    let refused = world.claim_of(BAKE, None, amazons("al2022-*")).await.unwrap_err();
+    assert!(refused.message.contains("al2022-* of amazon"), "{refused:?}");
+    assert!(refused.message.contains("images/logstash/image.toml"), "{refused:?}");
+    let (pk, prefix) = ImageVersion::all_of(&"logstash".parse().unwrap());
+    assert_eq!(world.records.list::<ImageVersion>(&pk, prefix, Order::Newest, 1).await.unwrap().len(), 0);
 }

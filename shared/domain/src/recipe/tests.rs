@@ -247,7 +247,7 @@ fn everything_wrong_is_told_at_once() {
 }
 
 #[test]
-fn a_base_is_an_image_of_ours_or_a_public_parameter() {
+fn a_base_is_an_image_of_ours_a_public_parameter_or_somebodys_newest_of_a_name() {
     let base = |line: &str| {
         Recipe::parse(FILE, &IMAGE.replace("ssm = \"/aws/service/ami-amazon-linux-latest/al2023\"", line))
     };
@@ -258,9 +258,26 @@ fn a_base_is_an_image_of_ours_or_a_public_parameter() {
         "image = \"base\"",
         "ssm = \"/aws/service/x\"\nimage = \"base@^1\"",
         "ami = \"ami-1\"",
+        "owner = \"amazon\"",
+        "name = \"ubuntu-*\"",
+        "owner = \"amazon\"\nname = \"al2023-*\"\nssm = \"/aws/service/x\"",
+        "owner = \"canonical\"\nname = \"ubuntu-*\"",
+        "owner = \"099720109477\"\nname = \"*\"",
+        "owner = \"099720109477\"\nname = \"a\\\"b*c\"",
     ] {
-        assert!(base(wrong).is_err(), "{wrong}");
+        let told = base(wrong).unwrap_err();
+        // Line 7 is the table itself.
+        assert!(told.iter().all(|problem| problem.line.is_some_and(|line| line >= 7)), "{wrong}: {told:?}");
     }
+    let found =
+        base("owner = \"099720109477\"\nname = \"ubuntu/images/hvm-ssd/ubuntu-noble-*\"").unwrap().base;
+    let Base::Search(search) = &found else { panic!("{found:?}") };
+    assert_eq!(
+        (search.owner.as_str(), search.name.as_str()),
+        ("099720109477", "ubuntu/images/hvm-ssd/ubuntu-noble-*")
+    );
+    let again: Base = serde_json::from_value(serde_json::to_value(&found).unwrap()).unwrap();
+    assert_eq!(again, found, "the record of a version keeps it");
 }
 
 #[test]

@@ -1,0 +1,113 @@
+//! The fields of a line's columns. Each format has code of its own, in which each column is a step that knows its name
+//! and its kind: which way a step goes is then easy to foresee for the processor.
+
+use super::out::{NAME_BYTES, Name, Out};
+use super::scan::{Ends, VALUES_MAX};
+use super::value;
+use crate::format::{Column, Format, Kind};
+
+/// Where quotes stand around values, in pairs, counted from the beginning of the line.
+pub(super) struct Quotes {
+    pub at: [[u32; 2]; VALUES_MAX],
+    pub count: usize,
+}
+
+impl Quotes {
+    pub fn new() -> Self {
+        Self { at: [[0; 2]; VALUES_MAX], count: 0 }
+    }
+}
+
+/// The most bytes that names and punctuation of a format's fields take.
+pub(super) fn bytes_max(format: Format) -> usize {
+    // Two for an address.
+    2 * (NAME_BYTES + 1) * format.columns().len()
+}
+
+/// Column `I` of format `F`, which is its place in [`Format::ALL`].
+struct At<const F: usize, const I: usize>;
+
+impl<const F: usize, const I: usize> At<F, I> {
+    /// The column. No format has as many as there are steps, and no line has a value there.
+    const COLUMN: Column = match Format::ALL[F].columns() {
+        columns if I < columns.len() => columns[I],
+        _ => Column { name: "", kind: Kind::Text },
+    };
+    /// Lines without this column exist.
+    const IS_OPTIONAL: bool = I >= Format::ALL[F].columns_min();
+    /// The name of the field; of the address, if it has a port.
+    const NAME: Name = match Self::COLUMN.kind {
+        Kind::Address { ip, .. } => Name::of_text(ip),
+        Kind::EventTime | Kind::Text | Kind::Ip => Name::of_text(Self::COLUMN.name),
+        Kind::Number | Kind::Seconds => Name::of_number(Self::COLUMN.name),
+    };
+    /// The name of the port.
+    const PORT: Name = match Self::COLUMN.kind {
+        Kind::Address { port, .. } => Name::of_number(port),
+        _ => Name::of_number(""),
+    };
+
+    /// Adds the field of the value at `start..end`, or none if that says that there is none; `None` if the value is not
+    /// of the plainest kind.
+    #[inline(always)]
+    fn put(out: &mut Out<'_>, line: &[u8], start: u32, end: u32) -> Option<()> {
+        let length = end - start;
+        let value = &line[start as usize..];
+        if length <= 1 && (length == 0 || value[0] == b'-') {
+            return Some(());
+        }
+        match const { Self::COLUMN.kind } {
+            Kind::EventTime | Kind::Text => out.put_field(&Self::NAME, line, start, length, true),
+            Kind::Ip if value::is_ipv4(value, length as usize) => {
+                out.put_field(&Self::NAME, line, start, length, true);
+            }
+            Kind::Number | Kind::Seconds if value::is_number(value, length as usize) => {
+                out.put_field(&Self::NAME, line, start, length, false);
+            }
+            Kind::Seconds if length == 2 && value.starts_with(b"-1") => {}
+            Kind::Ip | Kind::Number | Kind::Seconds => return None,
+            Kind::Address { .. } => {
+                let colon = value::colon(value, length as usize)? as u32;
+                out.put_field(&Self::NAME, line, start, colon, true);
+                out.put_field(&Self::PORT, line, start + colon + 1, length - colon - 1, false);
+            }
+        }
+        Some(())
+    }
+}
+
+/// Adds the fields of a line of format `F`, whose values end at `ends`, and writes down its quotes; `None` if a value is
+/// not of the plainest kind.
+#[inline(always)]
+pub(super) fn put<const F: usize>(
+    out: &mut Out<'_>,
+    line: &[u8],
+    ends: &Ends,
+    quotes: &mut Quotes,
+) -> Option<()> {
+    let mut quote_count = 0;
+    macro_rules! steps {
+        ($($step:literal)*) => { 'steps: { $(
+            if $step < const { Format::ALL[F].columns().len() } {
+                if At::<F, $step>::IS_OPTIONAL && $step == ends.count {
+                    break 'steps;
+                }
+                let mut value_start = if $step == 0 { 0 } else { ends.at[usize::saturating_sub($step, 1)] + 1 };
+                let mut value_end = ends.at[$step];
+                if line[value_start as usize] == b'"' {
+                    value_end -= 1;
+                    quotes.at[quote_count % VALUES_MAX] = [value_start, value_end];
+                    quote_count += 1;
+                    value_start += 1;
+                }
+                At::<F, $step>::put(out, line, value_start, value_end)?;
+            }
+        )* } };
+    }
+    const { assert!(Format::ALL[F].columns().len() < 40, "a step for each column, and one more") };
+    steps! {
+        0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39
+    }
+    quotes.count = quote_count;
+    Some(())
+}

@@ -1,0 +1,133 @@
+//! What stands in an event before its columns: the same for each line of an object, but for time and number.
+
+use super::out::{Out, SLACK};
+use super::value;
+use crate::event::Template;
+use crate::format::Format;
+use crate::time;
+
+/// Bytes of the largest number in decimal, rounded up.
+const DIGITS_MAX: usize = 20;
+
+/// Writes what stands before the columns.
+pub(super) struct Head {
+    before_time: Padded,
+    before_id_line: Padded,
+    before_date: Vec<u8>,
+    before_line: Vec<u8>,
+    before_columns: Padded,
+    /// The day of the time that was read last, as it stands there.
+    day: [u8; 10],
+    /// All between the two numbers of the line, on that day.
+    between_numbers: Padded,
+    number: Number,
+}
+
+/// Bytes with [`SLACK`] more behind them.
+struct Padded {
+    bytes: Vec<u8>,
+    length: u32,
+}
+
+impl Padded {
+    fn new(pieces: &[&[u8]]) -> Self {
+        let mut bytes = pieces.concat();
+        let length = u32::try_from(bytes.len()).expect("names are far shorter");
+        bytes.resize(bytes.len() + SLACK, 0);
+        Self { bytes, length }
+    }
+
+    #[inline(always)]
+    fn put(&self, out: &mut Out<'_>) {
+        out.put(&self.bytes, 0, self.length);
+    }
+}
+
+/// A number in decimal.
+struct Number {
+    number: u64,
+    digits: [u8; DIGITS_MAX + SLACK],
+    length: u32,
+}
+
+impl Number {
+    fn new(number: u64) -> Self {
+        let mut digits = [0; DIGITS_MAX + SLACK];
+        let text = number.to_string();
+        digits[..text.len()].copy_from_slice(text.as_bytes());
+        Self { number, digits, length: text.len() as u32 }
+    }
+
+    /// Most numbers are one more than the last, and differ in the last digit.
+    #[inline(always)]
+    fn set(&mut self, number: u64) {
+        let last = &mut self.digits[self.length as usize - 1];
+        if number == self.number.wrapping_add(1) && *last < b'9' {
+            *last += 1;
+            self.number = number;
+        } else {
+            *self = Self::new(number);
+        }
+    }
+
+    #[inline(always)]
+    fn put(&self, out: &mut Out<'_>) {
+        out.put(&self.digits, 0, self.length);
+    }
+}
+
+impl Head {
+    pub fn new(template: &Template, format: Format) -> Self {
+        Self {
+            before_time: Padded::new(&[&template.before_time]),
+            before_id_line: Padded::new(&[&template.before_id_line]),
+            before_date: template.before_date.clone(),
+            before_line: template.before_line.clone(),
+            before_columns: Padded::new(&[&template.before_columns, format.name().as_bytes(), b"\""]),
+            // No time has it.
+            day: [0; 10],
+            between_numbers: Padded::new(&[]),
+            number: Number::new(0),
+        }
+    }
+
+    /// The most bytes that it takes, but for the time.
+    pub fn bytes_max(&self) -> usize {
+        let pieces = [&self.before_time, &self.before_id_line, &self.before_columns];
+        let date = self.before_date.len() + self.day.len() + self.before_line.len();
+        pieces.iter().map(|piece| piece.length as usize).sum::<usize>() + date + 2 * DIGITS_MAX
+    }
+
+    /// The length of the time that `text` begins with, without `Z`; `None` if the first `length` bytes are no time.
+    #[inline(always)]
+    pub fn read_time(&mut self, text: &[u8], length: usize) -> Option<u32> {
+        let plain = length - usize::from(text[length - 1] == b'Z');
+        let is_same_day = plain >= 19 && text[..10] == self.day;
+        if is_same_day && value::is_clock(&text[10..]) && value::is_fraction(&text[19..], plain - 19) {
+            return Some(plain as u32);
+        }
+        self.read_any_time(&text[..length])
+    }
+
+    /// Remembers the day, if this is a time.
+    #[cold]
+    fn read_any_time(&mut self, text: &[u8]) -> Option<u32> {
+        let time = time::parse(text)?;
+        self.day = *time.text.first_chunk().expect("a time begins with a date");
+        self.between_numbers = Padded::new(&[&self.before_date, &time.index_date(), &self.before_line]);
+        Some(time.text.len() as u32)
+    }
+
+    /// Adds it, with the `length` bytes of the time at `start` of the line, which was read last.
+    #[inline(always)]
+    pub fn put(&mut self, out: &mut Out<'_>, line: &[u8], start: u32, length: u32, number: u64) {
+        self.number.set(number);
+        self.before_time.put(out);
+        out.put(line, start, length);
+        self.before_id_line.put(out);
+        self.number.put(out);
+        self.between_numbers.put(out);
+        self.number.put(out);
+        self.before_columns.put(out);
+    }
+}

@@ -1,0 +1,118 @@
+//! Where a line and its values end, found in one pass over its bytes.
+
+use super::processor::{BLOCK, Masks};
+use crate::line::Quoting;
+
+/// Blocks of a line that is not declined.
+const BLOCKS_MAX: usize = 128;
+/// More values than a line of any format has.
+pub(crate) const VALUES_MAX: usize = 64;
+
+/// Where the values of a line end.
+pub(crate) struct Ends {
+    /// At the space behind each, or at the end of the line, counted from its beginning. Behind those of the values
+    /// stands whatever stood there before.
+    pub at: [u32; VALUES_MAX + BLOCK],
+    /// How many values there are.
+    pub count: usize,
+    /// Of each block, the bytes that a value ends at.
+    ending: [u64; BLOCKS_MAX],
+}
+
+/// Where a line ends, counted from its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// Behind its last byte.
+    pub end: u32,
+    /// Behind its line feed.
+    pub next: u32,
+}
+
+impl Ends {
+    pub fn new() -> Self {
+        Self { at: [0; VALUES_MAX + BLOCK], count: 0, ending: [0; BLOCKS_MAX] }
+    }
+
+    /// Finds where the line ends that `text` begins with, and where its values end. `None` if no line feed follows,
+    /// and if the line is blank or very long, has very many values, holds anything but ASCII characters that JSON takes
+    /// as they are, or has quotes elsewhere than around values. Behind the line there must be [`BLOCK`] bytes more,
+    /// whatever they are.
+    ///
+    /// A value ends at a space that is not within quotes; a line that ends in a space has no further value.
+    #[inline(always)]
+    pub fn find(
+        &mut self,
+        text: &[u8],
+        quoting: Quoting,
+        masks: impl Fn(&[u8; BLOCK]) -> Masks,
+    ) -> Option<Line> {
+        let no_quotes = if quoting == Quoting::Never { u64::MAX } else { 0 };
+        // Of the byte before the block: whether it is within quotes, ends a value, closes a quote.
+        let (mut within, mut ended, mut closed) = (0, 1, 0);
+        // Quotes that are not around a value.
+        let mut misplaced = 0;
+        for number in 0..BLOCKS_MAX {
+            let start = number * BLOCK;
+            let Masks { space, quote, special, quoted } = masks(text.get(start..)?.first_chunk()?);
+            // The bytes before the first special one: all, or the rest of the line.
+            let line = (special & special.wrapping_neg()).wrapping_sub(1);
+            let quote = quote & line;
+            let quoted = quoted ^ within;
+            let ending = space & line & !quoted;
+            let (opening, closing) = (quote & quoted, quote & !quoted);
+            misplaced |= opening & !(ending << 1 | ended)
+                | (closing << 1 | closed) & !ending & line
+                | quote & no_quotes;
+            if special == 0 {
+                self.ending[number] = ending;
+                let last = |bits: u64| bits >> (BLOCK - 1);
+                (within, ended, closed) = (last(quoted).wrapping_neg(), last(ending), last(closing));
+                continue;
+            }
+            let is_open = u64::from(quote.count_ones() % 2) != within & 1;
+            let length = special.trailing_zeros() as usize;
+            if misplaced != 0 || is_open || start + length == 0 {
+                return None;
+            }
+            // The last value ends with the line, unless a space ended it.
+            self.ending[number] = ending | 1 << length & !(ending << 1 | ended);
+            let end = (start + length) as u32;
+            let next = match text[start + length..] {
+                [b'\n', ..] => end + 1,
+                [b'\r', b'\n', ..] => end + 2,
+                _ => return None,
+            };
+            return self.collect(number + 1).then_some(Line { end, next });
+        }
+        None
+    }
+
+    /// Writes down where the values of so many blocks end; tells whether there was place for all.
+    #[inline(always)]
+    fn collect(&mut self, blocks: usize) -> bool {
+        // A few at once, whether or not there are so many: cheaper than to ask for each.
+        const AT_ONCE: usize = 4;
+        let mut count = 0;
+        for (number, &ending) in self.ending[..blocks].iter().enumerate() {
+            let mut rest = ending;
+            let next = count + rest.count_ones() as usize;
+            let mut from = count;
+            loop {
+                for end in &mut self.at[from..][..AT_ONCE] {
+                    *end = (number * BLOCK) as u32 + rest.trailing_zeros();
+                    rest &= rest.wrapping_sub(1);
+                }
+                from += AT_ONCE;
+                if from >= next {
+                    break;
+                }
+            }
+            count = next;
+            if count >= VALUES_MAX {
+                return false;
+            }
+        }
+        self.count = count;
+        true
+    }
+}

@@ -1,0 +1,123 @@
+//! Whether a value is a number, an address or a time of day, told for all its bytes at once.
+//!
+//! Every function is given a value that is not empty and the [`BEHIND`] bytes behind it, whatever they are. What is
+//! declined may still be a number, an address or a time: the plain way decides.
+
+use super::processor::digits;
+use crate::line::DIGITS_MAX;
+
+/// Bytes that are looked at behind the last one of a value.
+pub(super) const BEHIND: usize = 40;
+
+/// The 16 bytes at `at`.
+#[inline(always)]
+fn bytes(text: &[u8], at: usize) -> &[u8; 16] {
+    text[at..].first_chunk().expect("bytes stand behind a value")
+}
+
+/// How many of the 16 bytes at `at` are digits, before another one.
+#[inline(always)]
+fn count_digits(text: &[u8], at: usize) -> usize {
+    digits(bytes(text, at)).trailing_ones() as usize
+}
+
+/// Whether the first `length` bytes of `text` are a number as JSON writes it, without sign and exponent, that a double
+/// holds.
+#[inline(always)]
+pub(super) fn is_number(text: &[u8], length: usize) -> bool {
+    let zero_leads = text[0] == b'0';
+    let digits = digits(bytes(text, 0));
+    let whole = digits.trailing_ones() as usize;
+    if whole >= length {
+        return length <= DIGITS_MAX && (!zero_leads || length == 1);
+    }
+    // The point must be the only other byte, and neither the first one nor the last.
+    let next = (digits | 1 << whole).trailing_ones() as usize;
+    let is_fraction = text[whole] == b'.' && next >= length && whole > 0 && whole + 1 < length;
+    is_fraction && length <= DIGITS_MAX && (!zero_leads || whole == 1)
+}
+
+/// Where the colon stands between address and port, if the first `length` bytes of `text` are an IPv4 address and a
+/// port as JSON writes numbers.
+#[inline(always)]
+pub(super) fn colon(text: &[u8], length: usize) -> Option<usize> {
+    let colon = ipv4_length(text)?;
+    let port = colon + 1;
+    let port_length = length.checked_sub(port)?;
+    let is_port = text[colon] == b':'
+        && count_digits(text, port) >= port_length
+        && is_decimal(&PORTS, text, port, port_length);
+    is_port.then_some(colon)
+}
+
+/// Whether the first `length` bytes of `text` are an IPv4 address.
+#[inline(always)]
+pub(super) fn is_ipv4(text: &[u8], length: usize) -> bool {
+    ipv4_length(text) == Some(length)
+}
+
+/// The length of the IPv4 address that `text` begins with.
+#[inline(always)]
+fn ipv4_length(text: &[u8]) -> Option<usize> {
+    let mut digits = digits(bytes(text, 0));
+    let mut start = 0;
+    for _ in 0..3 {
+        let point = digits.trailing_ones() as usize;
+        if point > 14 || text[point] != b'.' || !is_decimal(&GROUPS, text, start, point - start) {
+            return None;
+        }
+        // As if it were one: the next one that is none ends the next group.
+        digits |= 1 << point;
+        start = point + 1;
+    }
+    let end = digits.trailing_ones() as usize;
+    is_decimal(&GROUPS, text, start, end - start).then_some(end)
+}
+
+/// For each length, the least number of so many digits, and how much more it may be. A word whose first byte is highest
+/// is ordered as the digits are that it holds.
+type Ranges = [(u64, u64); 16];
+
+/// The ranges of numbers up to `most`, without leading zeros; `most` has so many digits, and zeros behind them.
+const fn ranges(digits: usize, most: &[u8; 8]) -> Ranges {
+    let mut ranges = [(u64::MAX, 0); 16];
+    let mut length = 1;
+    while length <= digits {
+        let unused = 64 - 8 * length as u32;
+        let least = u64::from_be_bytes(if length == 1 { *b"00000000" } else { *b"10000000" }) >> unused;
+        let most = u64::from_be_bytes(if length == digits { *most } else { *b"99999999" }) >> unused;
+        ranges[length] = (least, most - least);
+        length += 1;
+    }
+    ranges
+}
+
+const GROUPS: Ranges = ranges(3, b"25500000");
+const PORTS: Ranges = ranges(5, b"65535000");
+
+/// Whether the `length` digits at `at` are a number in the range.
+#[inline(always)]
+fn is_decimal(ranges: &'static Ranges, text: &[u8], at: usize, length: usize) -> bool {
+    let Some(&(least, more)) = ranges.get(length) else { return false };
+    let word: &[u8; 8] = text[at..].first_chunk().expect("bytes stand behind a value");
+    let number = u64::from_be_bytes(*word) >> (64_usize.wrapping_sub(8 * length) % 64);
+    number.wrapping_sub(least) <= more
+}
+
+/// Whether `text` begins with a time of day, as `T22:23:00`.
+#[inline(always)]
+pub(super) fn is_clock(text: &[u8]) -> bool {
+    let Some([b'T', clock @ ..]) = text.first_chunk::<9>() else { return false };
+    // Digits become numbers, colons zero; what is above nine, or above zero, gets the highest bit of its byte.
+    let numbers = u64::from_le_bytes(*clock) ^ u64::from_le_bytes(*b"00:00:00");
+    let above = numbers.wrapping_add(0x7676_7f76_767f_7676);
+    let twos = numbers.wrapping_mul(10).wrapping_add(numbers >> 8);
+    let [hour, _, _, minute, _, _, second, _] = twos.to_le_bytes();
+    above & 0x8080_8080_8080_8080 == 0 && clock.is_ascii() && hour < 24 && minute < 60 && second <= 60
+}
+
+/// Whether the first `length` bytes of `text` are a point and at most nine digits; so are none.
+#[inline(always)]
+pub(super) fn is_fraction(text: &[u8], length: usize) -> bool {
+    length == 0 || (matches!(length, 2..=10) && text[0] == b'.' && count_digits(text, 1) >= length - 1)
+}
