@@ -4,25 +4,28 @@ use crate::world::World;
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_cli::runs::{self, Run};
 use lockstep_cli::story::ensure;
-use lockstep_domain::images::ImageVersionState;
+use lockstep_domain::images::{ImageVersionState, Purpose, obstacle};
 use lockstep_domain::payloads::inputs;
 use lockstep_domain::records::{Image, ImageVersion, Release};
 use lockstep_local::{BuildOutcome, Controls};
+use lockstep_platform::channels::{Channels as _, ParameterStore};
 use std::path::Path;
 
 const IMAGE: &str = "logstash";
 const FOLDER: &str = "images/logstash";
+
+const COMPONENT: &str = "logs-broker";
+
+/// Where no stage is yet.
+const FURTHER_REGION: &str = "eu-central-1";
 
 /// A billing product, as Windows has one: no other account may copy what carries it.
 const WINDOWS: &str = "bp-6ba54002";
 
 /// The recipe of the log stack comes into the repository of the broker.
 pub async fn are_baked_and_used_by_one_push(world: &mut World) -> Result<(), Failure> {
-    let sources = world.story.surroundings.sources()?.join("infra/images");
+    world.story.bake().await?;
     let repository = world.story.repository();
-    repository.copy(&sources.join(IMAGE), FOLDER)?;
-    repository.copy(&sources.join("common"), "images/common")?;
-    world.push("The image of the broker is baked", Exit::Done).await?;
 
     let version = newest(world).await?;
     ensure(version.state == ImageVersionState::Usable, format!("it is usable: {version:?}"))?;
@@ -107,6 +110,62 @@ pub async fn that_cannot_be_copied_are_built_twice(world: &mut World) -> Result<
     ensure(images.len() == 2, format!("it is in both accounts: {images:?}"))?;
     let own = images.iter().filter(|image| image.ami.as_ref() == Some(&image.source_ami)).count();
     ensure(own == 1, "both are known by the one that was built first")
+}
+
+/// The newest version of each account, for who deploys by other means, without a sweep having run.
+pub async fn are_named_by_parameters_at_once(world: &mut World) -> Result<(), Failure> {
+    let mut usable = world.records::<ImageVersion>().await?;
+    usable.retain(|version| version.name.as_str() == IMAGE && obstacle(version, Purpose::Pin).is_none());
+    usable.sort_by(|a, b| a.version.cmp(&b.version));
+    let newest = usable.pop().ok_or_else(|| Failure::new("no version of the image may be used"))?;
+    let session = world.story.session()?;
+    let images = places(world, &newest).await?;
+    for account in ["development", "production"] {
+        let there = images
+            .iter()
+            .find(|image| session.account(account).is_ok_and(|id| image.location.account.as_str() == id));
+        let wanted = there.and_then(|image| image.ami.as_ref()).map(ToString::to_string);
+        let found = ParameterStore::new(&session.root(account)?).all().await?;
+        let named = found.get(&format!("/lockstep/images/{IMAGE}/latest"));
+        ensure(named.is_some() && named == wanted.as_ref(), format!("{account}: {named:?}, not {wanted:?}"))?;
+    }
+    Ok(())
+}
+
+/// A further region of production's account: added, bound to a stage, and deployed to.
+pub async fn come_to_a_further_region(world: &mut World) -> Result<(), Failure> {
+    let story = &world.story;
+    let add = ["accounts", "add", "production", "--in-region", FURTHER_REGION];
+    story.type_in(&add, Exit::Done).await?;
+    let file = story.surroundings.path(Path::new("stages.toml"));
+    let before = std::fs::read_to_string(&file).map_err(at(file.display()))?;
+    let account = story.session()?.account("production")?.to_owned();
+    let stage = format!(
+        "\n[[stages]]\nname = \"frankfurt\"\naccount = \"{account}\"\nregion = \"{FURTHER_REGION}\"\n"
+    );
+    std::fs::write(&file, format!("{before}{stage}")).map_err(at(file.display()))?;
+    story.type_in(&["stages", "apply", "stages.toml"], Exit::Done).await?;
+    let running = story.version_in("production").await?;
+    let running = running.ok_or_else(|| Failure::new("production runs nothing"))?;
+    story.type_in(&["promote", &format!("{COMPONENT}@{running}"), "--to", "frankfurt"], Exit::Done).await?;
+    ensure(
+        story.version_in("frankfurt").await?.as_deref() == Some(&running),
+        "frankfurt runs what production runs",
+    )?;
+    let images = world.records::<Image>().await?;
+    let there = images.iter().find(|image| image.location.region.as_str() == FURTHER_REGION);
+    let there = there.ok_or_else(|| Failure::new("the image did not come to the region"))?;
+    ensure(
+        there.is_usable() && there.location.account.as_str() == account && there.shared_with.is_empty(),
+        format!("{there:?}"),
+    )?;
+    let from = images.iter().find(|image| {
+        image.version == there.version && image.name == there.name && image.location != there.location
+    });
+    ensure(from.is_some_and(|from| from.source_ami == there.source_ami), "it descends from the same image")?;
+    // What follows knows three stages again.
+    std::fs::write(&file, before).map_err(at(file.display()))?;
+    world.story.type_in(&["stages", "apply", "stages.toml"], Exit::Done).await.map(drop)
 }
 
 fn touch(world: &World, with: &str) -> Result<(), Failure> {

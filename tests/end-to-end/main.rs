@@ -50,6 +50,7 @@ async fn tell(kept: impl AsyncFnOnce(&mut World) -> Result<(), Failure>) {
 
 async fn promises(world: &mut World) -> Result<(), Failure> {
     world.story.tell().await?;
+    world.story.ending().await?;
     world.promise("every function runs the code that was packed", code::is_what_was_packed).await?;
 
     let refused = "a delivery that is not the git host's is refused, and nothing is written";
@@ -85,6 +86,10 @@ async fn promises(world: &mut World) -> Result<(), Failure> {
     // From here on the test itself is root: it does what nobody else may, and what an installer does.
     let trust = "what a push reaches cannot act in production, whatever it is told: IAM refuses it";
     world.promise(trust, gates::keep_delivery_out_of_production).await?;
+    let named = "the parameters that name the newest image follow as soon as it is usable";
+    world.promise(named, images::are_named_by_parameters_at_once).await?;
+    let region = "a further region of an account is added, and a release and its image come there";
+    world.promise(region, images::come_to_a_further_region).await?;
     let swept =
         "what no event told of is found by a sweep: a dead holder, a lost delivery, an old throw-away stack";
     world.promise(swept, sweeps::put_in_order).await?;

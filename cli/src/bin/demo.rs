@@ -50,7 +50,7 @@ async fn demo(arguments: &Arguments, surroundings: &Surroundings) -> Result<(), 
     }
     let tell = async |story: &mut Story| match arguments.log_stack {
         true => story.tell_log_stack().await,
-        false => story.tell().await,
+        false => story.tell_all().await,
     };
     let told = tokio::select! {
         told = tell(&mut story) => told,

@@ -1,4 +1,4 @@
-//! The six steps.
+//! The seven steps.
 
 use super::{COMPONENT, Story, ensure};
 use crate::failure::{Exit, Failure};
@@ -135,6 +135,36 @@ impl Story {
         let running = self.version_in("ci").await?;
         ensure(running.as_deref() == Some(&self.facts.unchanged), "ci still runs the release before")?;
         self.type_in(&["releases", COMPONENT], Exit::Done).await.map(drop)
+    }
+
+    pub(super) async fn recipe(&mut self) -> Result<(), Failure> {
+        self.repository().revert().await?;
+        self.say(
+            "(the folder images/logstash, with an image.toml and Packer's files, comes into the repository)",
+        );
+        let answer = self.bake().await?;
+        let version = version_to(&answer, "ci")?;
+        ensure(
+            self.version_in("ci").await?.as_ref() == Some(&version),
+            "ci runs the release of the same push",
+        )?;
+        let images = self.plane().await?.images().await?;
+        let newest = images.iter().map(|image| &image.version).max().cloned();
+        let places = images.iter().filter(|image| Some(&image.version) == newest.as_ref()).count();
+        ensure(places == 2, "the image is in both accounts")?;
+        self.nothing_is_shared().await?;
+        self.type_in(&["images"], Exit::Done).await.map(drop)
+    }
+
+    /// The recipe of the log stack's Logstash comes into the repository and is pushed.
+    pub async fn bake(&self) -> Result<Value, Failure> {
+        let recipes = self.surroundings.sources()?.join("infra/images");
+        let repository = self.repository();
+        for folder in ["logstash", "common"] {
+            repository.copy(&recipes.join(folder), &format!("images/{folder}"))?;
+        }
+        repository.commit("The image of the broker is baked").await?;
+        self.push(Exit::Done).await
     }
 
     /// Pushes the component.

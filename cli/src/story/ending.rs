@@ -6,7 +6,8 @@ use crate::output::duration;
 use lockstep_domain::records::Image;
 
 impl Story {
-    pub(super) async fn ending(&mut self) -> Result<(), Failure> {
+    /// Looks once more, and sums up.
+    pub async fn ending(&mut self) -> Result<(), Failure> {
         self.nothing_is_shared().await?;
         self.no_throw_away_stacks().await?;
         self.say("");

@@ -76,7 +76,15 @@ impl Story {
         Self { surroundings, facts: Facts::default(), work: work.to_owned(), functions, owns_cloud: false }
     }
 
-    /// Tells it all.
+    /// Tells it all, and sums up.
+    pub async fn tell_all(&mut self) -> Result<(), Failure> {
+        self.tell().await?;
+        let title = "7. a recipe: its image comes to both accounts, and the release of the same push uses it";
+        self.chapter(title, Story::recipe).await?;
+        self.ending().await
+    }
+
+    /// Tells the first six steps.
     pub async fn tell(&mut self) -> Result<(), Failure> {
         self.chapter("a cloud with three accounts, and Lockstep in it", Story::cloud).await?;
         self.chapter("an organisation: stages, parameters, a base image, a repository", Story::organisation)
@@ -86,8 +94,7 @@ impl Story {
         self.chapter("3. to production, in the other account", Story::promotion).await?;
         self.chapter("4. a commit that changes nothing in the template", Story::no_changes).await?;
         self.chapter("5. a commit that cannot work", Story::failing_commit).await?;
-        self.chapter("6. a commit whose check fails in the throw-away stack", Story::failing_check).await?;
-        self.ending().await
+        self.chapter("6. a commit whose check fails in the throw-away stack", Story::failing_check).await
     }
 
     /// Lets the cloud outlive this process: for whoever wants to look around in it. Call it before the story is told.
