@@ -174,7 +174,8 @@ async fn change(
 /// Removes the images of a version everywhere, once every account said that nothing refers to them.
 ///
 /// The version is closed first, so that nothing begins to run from what is about to go; who finds it closed with images
-/// left goes on. A protected image waits for its protection to end.
+/// left goes on. One that was given up resolves to nothing as it is, and is closed at the end. A protected image waits for
+/// its protection to end.
 async fn remove(
     app: &App,
     accounts: &impl Accounts,
@@ -184,13 +185,16 @@ async fn remove(
     what: &str,
 ) -> Result<(), Failure> {
     let images: Vec<Image> = places.iter().map(|place| place.record.clone()).collect();
+    let closing = retirement::closing(&stored.record);
+    let given_up = closing == Change::Discarded;
     if stored.record.state != ImageVersionState::Retired {
         let answers = answers(accounts, report, &images).await;
         if let Err(why) = retirement::judge(&images, &answers) {
-            report::left(report, &format!("image {what}"), &format!("it is deprecated and stays: {why}"));
+            let is = if given_up { "given up" } else { "deprecated" };
+            report::left(report, &format!("image {what}"), &format!("it is {is} and stays: {why}"));
             return Ok(());
         }
-        if change(app, stored, &Change::Retired).await?.is_none() {
+        if !given_up && change(app, stored, &closing).await?.is_none() {
             return Ok(());
         }
     }
@@ -218,6 +222,9 @@ async fn remove(
         }
     }
     if is_gone {
+        if given_up {
+            change(app, stored, &closing).await?;
+        }
         report.retired.push(format!("{what} is gone, in {} places", places.len()));
     }
     Ok(())

@@ -124,7 +124,7 @@ impl Lines {
         if self.plainly || self.long_part.is_some() || self.seen < self.skip {
             return false;
         }
-        let Some(format) = self.format else { return false };
+        let Some(format) = self.format.or_else(|| self.format_of_line()) else { return false };
         let (_, writer) = match &mut self.fast {
             Some(fast) if fast.0 == format => fast,
             fast => fast.insert((format, fast::Writer::new(&self.template, format))),
@@ -142,6 +142,13 @@ impl Lines {
             }
             None => false,
         }
+    }
+
+    /// The format of the line at `start`, where neither configuration nor name tells it.
+    fn format_of_line(&self) -> Option<Format> {
+        let text = &self.text[self.start..self.end];
+        let line = &text[..memchr::memchr(b'\n', text)?];
+        Format::of_line(line.strip_suffix(b"\r").unwrap_or(line))
     }
 
     /// Adds the event of the line of `length` bytes at `start`.

@@ -6,7 +6,7 @@
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-deprecate.html>
 
 use crate::ids::{AmiId, ImageName, SnapshotId};
-use crate::images::{ImageVersionState, Use, Uses};
+use crate::images::{Change, ImageVersionState, Use, Uses};
 use crate::orphans::Tagged;
 use crate::records::{Image, ImageState, ImageVersion, Location};
 use crate::version::Version;
@@ -67,7 +67,7 @@ pub struct Known<'a> {
 /// What is to be done about every version, in the order of names and versions; those that stay as they are are left out.
 ///
 /// Never touched: a version that something needs, the newest ones, one that is on its way somewhere or shared, and one that
-/// is not finished or being discarded, which is `bake-image`'s.
+/// is not finished or being discarded, which is `bake-image`'s; what it could not discard within a day goes here.
 pub fn plan(known: &Known<'_>) -> Vec<Planned> {
     let kept = kept(known);
     let mut planned: Vec<Planned> =
@@ -126,12 +126,35 @@ fn step(
         ImageVersionState::Retired if places(known.places, version).next().is_some() => {
             planned(Step::Remove, "retired, and some of its images are still there".to_owned())
         }
+        // Something used an image for so long that whoever gave the version up came to an end before.
+        ImageVersionState::Discarding
+            if needed_by.is_none() && is_left(version, known.now) && !is_moving(known, version) =>
+        {
+            planned(Step::Remove, "given up, and not gone within a day".to_owned())
+        }
         ImageVersionState::Building
         | ImageVersionState::Withheld
         | ImageVersionState::Discarding
         | ImageVersionState::Discarded
         | ImageVersionState::Retired => None,
     }
+}
+
+/// What closes a version whose images go.
+pub fn closing(version: &ImageVersion) -> Change {
+    match version.state {
+        ImageVersionState::Discarding | ImageVersionState::Discarded => Change::Discarded,
+        ImageVersionState::Building
+        | ImageVersionState::Withheld
+        | ImageVersionState::Usable
+        | ImageVersionState::Retiring
+        | ImageVersionState::Retired => Change::Retired,
+    }
+}
+
+/// Whether `bake-image`, which ends within hours, certainly does nothing about the version any more.
+fn is_left(version: &ImageVersion, now: Timestamp) -> bool {
+    version.recorded_at.checked_add(24.hours()).is_ok_and(|end| now >= end)
 }
 
 /// A pre-release is kept until it expires, whatever its number.
@@ -155,18 +178,18 @@ fn why_not_kept(known: &Known<'_>, version: &ImageVersion) -> String {
     format!("nothing needs it, and there are {} newer ones", known.keep)
 }
 
-/// Why a version that is not finished, nor gone, needs a person: `bake-image` ends within hours.
+/// Why a version that is not finished needs a person.
 pub fn stuck(version: &ImageVersion, now: Timestamp) -> Option<String> {
     let unfinished = match version.state {
-        ImageVersionState::Building | ImageVersionState::Withheld | ImageVersionState::Discarding => true,
+        ImageVersionState::Building | ImageVersionState::Withheld => true,
         ImageVersionState::Usable
+        | ImageVersionState::Discarding
         | ImageVersionState::Discarded
         | ImageVersionState::Retiring
         | ImageVersionState::Retired => false,
     };
-    let day = version.recorded_at.checked_add(24.hours()).is_ok_and(|end| now >= end);
     let why = version.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
-    (unfinished && day).then(|| {
+    (unfinished && is_left(version, now)).then(|| {
         format!("{} for more than a day{why}: see {}, and bake it again", version.state, version.recorded_by)
     })
 }

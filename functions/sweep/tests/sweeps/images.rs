@@ -147,12 +147,12 @@ impl World {
         self.accounts.ec2.register_tagged(&place(PRODUCTION), &tags.into())
     }
 
-    /// Nothing may use the version any more.
-    async fn withhold(&self, version: &str) {
+    /// The version has come to this state.
+    async fn becomes(&self, version: &str, state: ImageVersionState) {
         let key = ImageVersion::key_of(&"logstash".parse().unwrap(), &version.parse().unwrap());
         let stored = self.versioned::<ImageVersion>(&key).await;
-        let withheld = ImageVersion { state: ImageVersionState::Withheld, ..stored.record.clone() };
-        self.ledger.replace(&stored, withheld).await.unwrap();
+        let changed = ImageVersion { state, ..stored.record.clone() };
+        self.ledger.replace(&stored, changed).await.unwrap();
     }
 
     async fn state(&self, version: &str) -> ImageVersionState {
@@ -293,6 +293,28 @@ async fn an_account_that_cannot_be_asked_keeps_the_image_everywhere() {
     assert_eq!(world.state("2.1.0").await, ImageVersionState::Retired);
 }
 
+#[tokio::test]
+async fn what_was_given_up_and_used_for_longer_than_its_bake_goes_once_nothing_refers_to_it() {
+    let world = World::with_images().await;
+    let ids = world.image("2.1.0").await;
+    world.becomes("2.1.0", ImageVersionState::Discarding).await;
+    world.accounts.ec2.refer(&ids[1], "arn:aws:ec2:eu-west-1:222222222222:instance/i-1");
+    assert_eq!(why(&world.sweep(DAY - 1).await), "");
+    let report = world.sweep(DAY).await;
+    assert!(why(&report).contains("given up and stays") && why(&report).contains("i-1"), "{report:?}");
+    assert_eq!(
+        (world.state("2.1.0").await, world.calls("DeregisterImage")),
+        (ImageVersionState::Discarding, 0)
+    );
+    world.accounts.ec2.refer_no_more();
+    assert_eq!(world.sweep(DAY + 1).await.retired, ["logstash@2.1.0 is gone, in 2 places"]);
+    assert_eq!(
+        (world.state("2.1.0").await, world.calls("DeregisterImage")),
+        (ImageVersionState::Discarded, 2)
+    );
+    assert!(world.sweep(DAY + 2).await.retired.is_empty());
+}
+
 /// Row 47.
 #[tokio::test]
 async fn a_snapshot_that_another_image_needs_stays_with_that_image() {
@@ -402,7 +424,7 @@ async fn a_deprecation_that_one_account_refused_is_said_there_by_the_next_sweep(
 async fn a_version_that_is_not_finished_for_a_day_is_told() {
     let world = World::with_images().await;
     world.image("2.1.0").await;
-    world.withhold("2.1.0").await;
+    world.becomes("2.1.0", ImageVersionState::Withheld).await;
     assert_eq!(why(&world.sweep(DAY - 1).await), "");
     assert!(why(&world.sweep(DAY).await).contains("withheld for more than a day"));
 }
@@ -441,7 +463,7 @@ async fn the_parameters_of_an_image_follow_at_once_where_it_is_usable_and_those_
     assert_eq!(followed.parameters.len(), 2, "2.1 and latest, in production alone: {followed:?}");
     assert_eq!(world.parameter(DEVELOPMENT, "latest").as_deref(), Some(old[0].as_str()));
     assert_eq!(world.parameter(PRODUCTION, "latest").as_deref(), Some(new[1].as_str()));
-    world.withhold("2.1.1").await;
+    world.becomes("2.1.1", ImageVersionState::Withheld).await;
     world.follow("logstash", None).await.unwrap();
     for (account, id) in [DEVELOPMENT, PRODUCTION].into_iter().zip(&old) {
         assert_eq!(world.parameter(account, "latest").as_deref(), Some(id.as_str()));

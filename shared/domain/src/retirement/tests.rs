@@ -138,11 +138,23 @@ fn what_was_closed_before_its_images_went_is_gone_on_with() {
 #[test]
 fn what_is_not_finished_or_being_discarded_is_not_the_sweeps() {
     for state in ImageVersionState::ALL {
-        let version = ImageVersion { state, ..usable("1.0.0") };
+        let version = ImageVersion { state, recorded_at: at(30), ..usable("1.0.0") };
         let versions = [version, usable("2.1.0"), usable("2.1.1")];
         let goes = !planned(&versions, &[], &needed(&[])).is_empty();
         assert_eq!(goes, state == ImageVersionState::Usable, "{state}");
     }
+}
+
+#[test]
+fn what_was_given_up_a_day_ago_and_is_not_gone_goes_unless_it_is_on_its_way() {
+    let given_up = |day| {
+        let state = ImageVersionState::Discarding;
+        ImageVersion { state, recorded_at: at(day), ..usable("2.1.0") }
+    };
+    let told = planned(&[given_up(29)], &[image("2.1.0", PRODUCTION)], &needed(&[]));
+    assert_eq!(told, [r#"2.1.0 "remove": given up, and not gone within a day"#]);
+    let moving = Image { state: ImageState::Promoting, ..image("2.1.0", PRODUCTION) };
+    assert_eq!(planned(&[given_up(29)], &[moving], &needed(&[])), Vec::<String>::new());
 }
 
 /// Row 46.
@@ -182,11 +194,11 @@ fn an_image_of_a_version_on_its_way_out_that_is_not_deprecated_yet_is_found() {
 }
 
 /// What the sweep does to the record.
-fn change(step: &Step) -> Change {
+fn change(step: &Step, version: &ImageVersion) -> Change {
     match step {
         Step::Deprecate => Change::Retire { at: at(30) },
         Step::Restore { .. } => Change::Keep,
-        Step::Remove => Change::Retired,
+        Step::Remove => closing(version),
     }
 }
 
@@ -252,7 +264,7 @@ proptest! {
         let stepped: Vec<ImageVersion> = versions
             .iter()
             .map(|version| match steps.iter().find(|planned| planned.version == version.version) {
-                Some(planned) => after(version, &change(&planned.step)).unwrap(),
+                Some(planned) => after(version, &change(&planned.step, version)).unwrap(),
                 None => version.clone(),
             })
             .collect();
