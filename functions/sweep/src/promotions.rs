@@ -5,10 +5,10 @@ use crate::{App, report};
 use lockstep_domain::error::Failure;
 use lockstep_domain::ids::DeploymentId;
 use lockstep_domain::payloads::image::Request;
-use lockstep_domain::records::{Deployment, DeploymentKind, Image, Record as _, SweepReport};
+use lockstep_domain::records::{Caught, Deployment, DeploymentKind, Image, Record as _, SweepReport};
 use lockstep_domain::sweep;
 use lockstep_platform::functions::Called;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 
 /// The function that every promotion of an image runs on.
@@ -50,10 +50,9 @@ async fn one(app: &App, report: &mut SweepReport, id: &DeploymentId) -> Result<(
             ));
             Ok(())
         }
-        Called::Answered { error: Some(_), payload, .. } => {
-            let said: Value = serde_json::from_slice(&payload).unwrap_or_default();
-            let why = said["errorMessage"].as_str().unwrap_or("it does not say why").to_owned();
-            Err(Failure::rejected(format!("{FUNCTION} cannot abandon it: {why}")))
+        Called::Answered { error: Some(error), payload, .. } => {
+            let caught = Caught { error, cause: String::from_utf8_lossy(&payload).into_owned() };
+            Err(Failure::rejected(format!("{FUNCTION} cannot abandon it: {}", caught.sentence())))
         }
         // The next sweep finds it done, or asks again.
         Called::Silent => Ok(()),

@@ -9,13 +9,13 @@ use lockstep_domain::records::{Event, EventState, Repository};
 use lockstep_domain::webhook::MAX_BODY_BYTES;
 use lockstep_platform::function_url::UrlResponse;
 use lockstep_platform::secrets::Secret;
+use lockstep_platform::testing::logged::Logged;
 use lockstep_webhook::handler::handle;
 use lockstep_webhook::ports::Ports;
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
 
 const SECRET: &str = "a secret that signs";
 const DELIVERY: &str = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
@@ -349,30 +349,9 @@ async fn a_finished_event_is_answered_and_stays_finished() {
     assert_eq!(world.state(), EventState::Finished);
 }
 
-/// What was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn neither_secret_nor_signature_nor_body_reaches_log_or_answer() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone());
-    // For the whole process: a subscriber of one thread misses what another thread's test logged first, with nobody to
-    // hear it. What the other tests log is welcome here.
-    tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
+    let log = Logged::hear(tracing::Level::TRACE);
     let world = World::new();
     let mut said = String::new();
     let wrong = good().with("x-hub-signature-256", "sha256=wrong-signature");
@@ -383,7 +362,7 @@ async fn neither_secret_nor_signature_nor_body_reaches_log_or_answer() {
     }
     world.breaks.set(Some("insert"));
     said.push_str(&good().to(&world).await.body);
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let logged = log.text();
     assert!(logged.contains("202") && logged.contains("the network broke"), "{logged}");
     for kept in [SECRET, "a message", "wrong-signature", &sign(good().body.as_bytes())] {
         assert!(!logged.contains(kept), "{kept} in {logged}");

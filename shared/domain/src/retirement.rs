@@ -253,4 +253,4 @@ pub fn undeprecated<'a>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

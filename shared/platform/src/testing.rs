@@ -14,6 +14,7 @@ pub mod codebuild;
 pub mod conformance;
 #[cfg(feature = "ec2")]
 pub mod ec2;
+pub mod logged;
 
 use crate::aws::Aws;
 use aws_credential_types::Credentials;

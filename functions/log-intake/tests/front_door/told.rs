@@ -7,33 +7,13 @@ use lockstep_log_intake::{App, PACE};
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::testing::FakeAws;
 use lockstep_platform::testing::broker::Manner;
+use lockstep_platform::testing::logged::Logged;
 use serde_json::json;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-/// What was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 #[tokio::test]
 async fn neither_a_key_nor_anything_of_an_event_reaches_the_log() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(move || writer.clone());
-    // For the whole process: a subscriber of one thread misses what another thread's test logged first.
-    tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
+    let log = Logged::hear(tracing::Level::DEBUG);
     let world = World::new(Protocol::Beats, &[&[Manner::Honest][..], &[Manner::StallsAfter(0); 5]].concat());
     let (app, key) = (world.function(), world.key_of("shop").await);
     let forged = ApiKey::new(key.id.clone(), [0xab; 32]);
@@ -49,7 +29,7 @@ async fn neither_a_key_nor_anything_of_an_event_reaches_the_log() {
     ] {
         assert_eq!(request.within(&app, Duration::from_millis(500)).await.status_code, status);
     }
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let logged = log.text();
     assert!(
         logged.contains("202") && logged.contains("shop.1") && logged.contains("RefusedByKey"),
         "{logged}"

@@ -1,36 +1,11 @@
 use super::*;
 use crate::images::tests::known as usable;
 use crate::records::DeploymentState;
+use crate::retirement::tests::{DEVELOPMENT, PRODUCTION, at, image, place};
 use crate::stages::Path;
 
-const DEVELOPMENT: &str = "222222222222";
-const PRODUCTION: &str = "333333333333";
 const AMI: &str = "ami-0123456789abcdef1";
 const EXECUTION: &str = "arn:aws:states:eu-west-1:111111111111:execution:lockstep-promote-image:x";
-
-fn at(day: i64) -> Timestamp {
-    Timestamp::from_second(day * 86_400).unwrap()
-}
-
-fn place(account: &str) -> Location {
-    Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() }
-}
-
-fn image(version: &str, account: &str) -> Image {
-    Image {
-        name: "logstash".parse().unwrap(),
-        version: version.parse().unwrap(),
-        location: place(account),
-        state: ImageState::Available,
-        ami: Some("ami-0123456789abcdef0".parse().unwrap()),
-        snapshots: ["snap-0123456789abcdef0".parse().unwrap()].into(),
-        source_ami: "ami-0123456789abcdef0".parse().unwrap(),
-        commit: None,
-        shared_with: Default::default(),
-        recorded_by: "e".into(),
-        recorded_at: at(0),
-    }
-}
 
 fn tagged(images: &[(&str, &str)], snapshots: &[&str]) -> Tagged {
     let made = || Made { label: "logstash@2.1.0".to_owned(), ..Made::default() };

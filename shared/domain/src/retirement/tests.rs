@@ -5,18 +5,18 @@ use crate::orphans::TaggedImage;
 use crate::records::Revocation;
 use proptest::prelude::*;
 
-const DEVELOPMENT: &str = "222222222222";
-const PRODUCTION: &str = "333333333333";
+pub(crate) const DEVELOPMENT: &str = "222222222222";
+pub(crate) const PRODUCTION: &str = "333333333333";
 
-fn at(day: i64) -> Timestamp {
+pub(crate) fn at(day: i64) -> Timestamp {
     Timestamp::from_second(day * 86_400).unwrap()
 }
 
-fn place(account: &str) -> Location {
+pub(crate) fn place(account: &str) -> Location {
     Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() }
 }
 
-fn image(version: &str, account: &str) -> Image {
+pub(crate) fn image(version: &str, account: &str) -> Image {
     Image {
         name: "logstash".parse().unwrap(),
         version: version.parse().unwrap(),
