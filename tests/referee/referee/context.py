@@ -1,0 +1,89 @@
+"""What an oracle judges: a tree of the repository, the recordings of a run, and the tools to judge them with."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from referee.documents import Document, load
+
+
+@dataclass
+class Context:
+    """Names the tree and the recordings that one run judges, and where the tools are."""
+
+    root: Path
+    recordings: Path | None
+    tools: Path
+    # Set where the tree is a copy with a planted mistake.
+    scratch: Path | None = None
+
+    @property
+    def referee(self) -> Path:
+        """Returns the folder of the referee in the judged tree: its data belongs to what is judged."""
+        return self.root / "tests" / "referee"
+
+    @property
+    def data(self) -> Path:
+        """Returns the folder of the checked-in extracts."""
+        return self.referee / "data"
+
+    @property
+    def node_modules(self) -> Path:
+        """Returns the folder of the npm packages."""
+        return self.tools / "node_modules"
+
+    def relative(self, path: Path) -> str:
+        """Returns a path as a finding names it."""
+        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else path.name
+
+    def templates(self) -> list[Document]:
+        """Returns every CloudFormation template below infra/."""
+        found = [load(path, self.relative(path)) for path in sorted((self.root / "infra").rglob("*.yaml"))]
+        return [document for document in found if isinstance(document.body, dict) and "Resources" in document.body]
+
+    def machines(self) -> list[Document]:
+        """Returns every definition of a state machine."""
+        return [load(path, self.relative(path)) for path in sorted((self.root / "statemachines").glob("*.asl.json"))]
+
+    def recording_files(self) -> list[Path]:
+        """Returns the files of the recordings, one for each run of the emulator."""
+        return sorted(self.recordings.glob("*.jsonl")) if self.recordings else []
+
+    def recorded(self, *kinds: str) -> Iterator[tuple[str, dict]]:
+        """Yields each recorded line of the given kinds with its place (`file:line`); of every kind if none is given."""
+        for path in self.recording_files():
+            with path.open(encoding="utf-8") as lines:
+                for number, line in enumerate(lines, start=1):
+                    entry = json.loads(line)
+                    if not kinds or entry.get("kind") in kinds:
+                        yield f"{path.name}:{number}", entry
+
+    def node(self, script: str, *arguments: str, stdin: str | None = None) -> str:
+        """Runs node/<script>.cjs with the npm packages in reach, and returns what it prints."""
+        path = Path(__file__).resolve().parent.parent / "node" / f"{script}.cjs"
+        done = subprocess.run(
+            ["node", "--max-old-space-size=4096", str(path), *arguments],
+            input=stdin, capture_output=True, text=True, check=False,
+            env={**os.environ, "NODE_PATH": str(self.node_modules)},
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise RuntimeError(f"node/{script}.cjs failed with {done.returncode}:\n{done.stderr[-4000:]}")
+        return done.stdout
+
+    def own_recordings(self) -> Path:
+        """Copies the recordings, for a planted mistake to change them; returns the copy's folder."""
+        if self.recordings is None or self.scratch is None:
+            raise NoRecording
+        copy = self.scratch / "recordings"
+        if not copy.exists():
+            shutil.copytree(self.recordings, copy)
+        self.recordings = copy
+        return copy
+
+
+class NoRecording(Exception):
+    """Says that a mistake can only be planted in a recording, and none was given."""
