@@ -120,7 +120,7 @@ def update_policy(physical_id, old_props, new_props, stack_name):
     same = (new_props.get("EventBusName") or "default") == bus and new_props.get("StatementId") == statement_id
     if not same:
         created = create_policy(physical_id, new_props, stack_name)
-        delete_policy(physical_id, old_props)
+        provisioners._delete_predecessor(delete_policy, physical_id, old_props)
         return created
     _put_statement(bus, _statement(new_props, bus, statement_id))
     return physical_id, {}

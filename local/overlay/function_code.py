@@ -23,10 +23,10 @@ def create(logical_id, props, stack_name):
     return _create(logical_id, props, stack_name)
 
 
-def update(physical_id, old_props, new_props, stack_name):
-    """Update the function once its code was found."""
+def update(physical_id, old_props, new_props, *rest):
+    """Update the function once its code was found. The rest (the stack, the logical id) is handed on as it came."""
     require_code(new_props)
-    return _update(physical_id, old_props, new_props, stack_name)
+    return _update(physical_id, old_props, new_props, *rest)
 
 
 def require_code(props):

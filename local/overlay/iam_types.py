@@ -46,7 +46,7 @@ def update_key(physical_id, old_props, new_props, stack_name):
     """Another status is set in place; another user or serial is another key."""
     if any(old_props.get(name) != new_props.get(name) for name in ("UserName", "Serial")):
         created = create_key(physical_id, new_props, stack_name)
-        delete_key(physical_id, old_props)
+        provisioners._delete_predecessor(delete_key, physical_id, old_props)
         return created
     _set_status(physical_id, new_props)
     return physical_id, {"SecretAccessKey": iam._access_keys[physical_id]["SecretAccessKey"]}
@@ -78,7 +78,7 @@ def _inline_policy(kind, put, remove):
     def update(physical_id, old_props, new_props, stack_name):
         created = create(physical_id, new_props, stack_name)
         if created[0] != physical_id:
-            delete(physical_id, old_props)
+            provisioners._delete_predecessor(delete, physical_id, old_props)
         return created
 
     def delete(physical_id, props):

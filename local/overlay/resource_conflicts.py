@@ -54,11 +54,11 @@ def _is_ours(stack_name, logical_id, name):
 
 
 def _only_if_unblocked(blocker, delete):
-    def guarded(physical_id, props):
+    def guarded(physical_id, props, *rest):
         reason = blocker(physical_id, props)
         if reason:
             raise ValueError(reason)
-        return delete(physical_id, props)
+        return delete(physical_id, props, *rest)
 
     return guarded
 

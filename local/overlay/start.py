@@ -14,6 +14,7 @@ PATCHES = (
     "nested_stacks",
     "stack_templates",
     "change_sets",
+    "imports",
     "function_code",
     "subscriptions",
     "iam_types",

@@ -22,9 +22,9 @@ def create(logical_id, props, stack_name):
     return _create(logical_id, numbers(props), stack_name)
 
 
-def update(physical_id, old_props, new_props, stack_name):
+def update(physical_id, old_props, new_props, *rest):
     """Update the mapping with numbers."""
-    return _update(physical_id, numbers(old_props), numbers(new_props), stack_name)
+    return _update(physical_id, numbers(old_props), numbers(new_props), *rest)
 
 
 def numbers(props):

@@ -43,7 +43,7 @@ def update(physical_id, old_props, new_props, stack_name):
     replaced = ("AvailabilityZone", "SnapshotId", "Encrypted", "KmsKeyId")
     if any(_text(old_props.get(name)) != _text(new_props.get(name)) for name in replaced):
         created = create(physical_id, new_props, stack_name)
-        delete(physical_id, old_props)
+        provisioners._delete_predecessor(delete, physical_id, old_props)
         return created
     changed = {
         name: _text(new_props[name])

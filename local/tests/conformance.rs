@@ -105,3 +105,13 @@ async fn native_functions_run_as_their_role() {
 async fn a_call_is_authorised_on_the_resource_that_aws_names() {
     the_suite_passes("authorization").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_resource_type_the_overlay_touches_is_created_updated_replaced_and_deleted() {
+    the_suite_passes("handlers").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_failed_stack_retained_can_be_taken_in_again() {
+    the_suite_passes("retention").await;
+}
