@@ -11,6 +11,7 @@ pub mod channels;
 pub mod checks;
 pub mod credentials;
 pub mod diagnosis;
+pub mod doctor;
 pub mod drift;
 pub mod environment;
 pub mod error;

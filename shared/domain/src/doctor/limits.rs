@@ -1,0 +1,99 @@
+//! Judges quotas of an account against what Lockstep needs.
+
+use super::{Finding, Reading};
+
+/// A quota, and what Lockstep needs of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quota {
+    /// The service's code in Service Quotas.
+    pub service: &'static str,
+    /// The quota's name there. Codes differ between partitions; names do not.
+    pub name: &'static str,
+    /// The least value with which Lockstep works as documented.
+    pub least: f64,
+    /// What does not work below it.
+    pub why: &'static str,
+    /// Where it counts.
+    pub place: QuotaPlace,
+}
+
+/// Where a quota counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuotaPlace {
+    /// In the tooling account.
+    Tooling,
+    /// In each account and region that Lockstep deploys to.
+    Target,
+}
+
+/// The quotas that matter, beside Lambda's concurrency, which Lambda itself reports.
+/// <https://docs.aws.amazon.com/general/latest/gr/aws-service-information.html>
+pub const WANTED_QUOTAS: [Quota; 5] = [
+    Quota {
+        service: "states",
+        name: "Registered state machines",
+        least: 10.0,
+        why: "Lockstep registers ten state machines",
+        place: QuotaPlace::Tooling,
+    },
+    Quota {
+        service: "states",
+        name: "Open executions",
+        least: 1_000.0,
+        why: "each deployment is an execution, and a push starts several",
+        place: QuotaPlace::Tooling,
+    },
+    Quota {
+        service: "ebs",
+        name: "Concurrent snapshot copies per destination Region",
+        least: 20.0,
+        why: "Lockstep copies up to eighteen images at once into an account and region",
+        place: QuotaPlace::Target,
+    },
+    Quota {
+        service: "ec2",
+        name: "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances",
+        least: 16.0,
+        why: "a test stack starts instances beside those of the stages in its account",
+        place: QuotaPlace::Target,
+    },
+    Quota {
+        service: "codebuild",
+        name: "Concurrently running builds for Linux/Small environment",
+        least: 1.0,
+        why: "an image is built by one such build",
+        place: QuotaPlace::Target,
+    },
+];
+
+/// The least concurrency of an account's functions: ten for each function of one push, and the hundred that Lambda
+/// keeps unreserved. <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+pub const LEAST_CONCURRENCY: f64 = 200.0;
+
+/// A quota of an account, and its value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuotaFacts {
+    /// Where it counts and what it is, such as `quota lambda Concurrent executions in 111111111111 eu-west-1`.
+    pub subject: String,
+    /// The least value with which Lockstep works as documented.
+    pub least: f64,
+    /// What does not work below it.
+    pub why: String,
+    /// Its value.
+    pub value: Reading<f64>,
+}
+
+// A quota is a count: AWS gives it as a floating-point number, and it is never NaN.
+impl Eq for QuotaFacts {}
+
+pub(super) fn judge(quota: &QuotaFacts) -> Finding {
+    match &quota.value {
+        Err(unknown) => Finding::unknown(&quota.subject, unknown),
+        Ok(value) if *value < quota.least => Finding::warning(
+            &quota.subject,
+            format!("it is {value}, and at least {} are needed: {}", quota.least, quota.why),
+            "ask for more in the Service Quotas console",
+        ),
+        Ok(value) => Finding::fine(&quota.subject, format!("it is {value}")),
+    }
+}
