@@ -1,0 +1,86 @@
+"""Reads the resource schemas of CloudFormation that cfn-lint's package carries."""
+
+import importlib.metadata
+import json
+import pathlib
+
+HANDLERS = ("create", "read", "update", "delete", "list")
+
+
+class Schemas:
+    """The schemas of every resource type of every region."""
+
+    def __init__(self, package: pathlib.Path):
+        self._folder = package / "data" / "schemas"
+        self.version = importlib.metadata.version("cfn-lint")
+        self.date = json.loads((self._folder / "version.json").read_text())["schema_date"]
+        self._files = {}
+        for region in sorted((self._folder / "providers").glob("*.json"), key=_home_region_last):
+            self._files.update(json.loads(region.read_text()))
+
+    def types(self) -> list[str]:
+        """Returns the names of all resource types of AWS that CloudFormation creates itself."""
+        return sorted(t for t in self._files if t.startswith("AWS::") and not t.startswith("AWS::Serverless::"))
+
+    def schema(self, kind: str) -> dict:
+        """Returns the schema of a type."""
+        return json.loads((self._folder / "resources" / f"{self._files[kind]}.json").read_text())
+
+
+def _home_region_last(path: pathlib.Path):
+    """Sorts us-east-1 last, so that its schema wins where regions differ."""
+    return (path.stem == "us-east-1", path.stem)
+
+
+def handlers(schema: dict) -> dict[str, list[str]]:
+    """Returns the permissions of each handler, as written."""
+    return {name: h.get("permissions", []) for name, h in schema.get("handlers", {}).items() if name in HANDLERS}
+
+
+def tag_property(schema: dict) -> str | None:
+    """Returns the pointer of the property that holds the tags, None for what has none."""
+    tagging = schema.get("tagging") or {}
+    taggable = tagging.get("taggable", schema.get("taggable", True))
+    if not taggable:
+        return None
+    named = tagging.get("tagProperty", "/properties/Tags").removeprefix("/properties")
+    return named if named.strip("/") in schema.get("properties", {}) else None
+
+
+def property_paths(schema: dict, depth: int = 6) -> list[str]:
+    """Returns the pointers of all properties that a template may set, `*` for an item or a free key."""
+    read_only = {p.replace("/properties/", "/", 1) for p in schema.get("readOnlyProperties", [])}
+    found = []
+
+    def walk(node: dict, path: str, seen: tuple, left: int):
+        if left == 0 or not isinstance(node, dict):
+            return
+        reference = node.get("$ref")
+        if reference:
+            if reference in seen:
+                return
+            seen += (reference,)
+            node = _resolve(schema, reference)
+        for name, child in node.get("properties", {}).items():
+            here = f"{path}/{name}"
+            if here not in read_only:
+                found.append(here)
+                walk(child, here, seen, left - 1)
+        for child in node.get("patternProperties", {}).values():
+            walk(child, f"{path}/*", seen, left - 1)
+        items = node.get("items")
+        if isinstance(items, dict):
+            walk(items, f"{path}/*", seen, left)
+        for group in ("oneOf", "anyOf", "allOf"):
+            for child in node.get(group, []):
+                walk(child, path, seen, left - 1)
+
+    walk({"properties": schema.get("properties", {})}, "", (), depth)
+    return sorted(set(found))
+
+
+def _resolve(schema: dict, reference: str) -> dict:
+    node = schema
+    for part in reference.removeprefix("#/").split("/"):
+        node = node.get(part, {}) if isinstance(node, dict) else {}
+    return node

