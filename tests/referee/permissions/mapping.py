@@ -27,11 +27,17 @@ class Mapping:
     def __init__(self, data: dict):
         self._rules = data["rules"]
         self._types = data["types"]
+        self._passed_to = data["passed_to"]
+        self.arns = data["arns"]
         self._unused = {(kind, i) for kind, entry in self._types.items() for i, _ in enumerate(entry.get("rows", []))}
 
     def entry(self, kind: str) -> dict:
         """Returns what the data file holds for a type."""
         return self._types.get(kind, {})
+
+    def passed_to(self, kind: str) -> list[str] | None:
+        """Returns the services that a type's roles are passed to, None where nobody wrote them down."""
+        return self._passed_to.get(kind) or self._passed_to.get(kind.rsplit("::", 1)[0])
 
     def unused(self) -> list[str]:
         """Returns the rows that placed nothing: the schema no longer names their actions."""

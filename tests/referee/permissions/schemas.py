@@ -34,7 +34,8 @@ def _home_region_last(path: pathlib.Path):
 
 def handlers(schema: dict) -> dict[str, list[str]]:
     """Returns the permissions of each handler, as written."""
-    return {name: h.get("permissions", []) for name, h in schema.get("handlers", {}).items() if name in HANDLERS}
+    found = {name: h.get("permissions", []) for name, h in schema.get("handlers", {}).items() if name in HANDLERS}
+    return {name: [p for p in permissions if ":" in p] for name, permissions in found.items()}
 
 
 def tag_property(schema: dict) -> str | None:

@@ -5,7 +5,7 @@ import json
 import re
 
 from . import schemas
-from .mapping import Mapping, words
+from .mapping import Mapping, main_actions, main_noun, words
 from .reference import Reference
 
 JUDGED = ("create", "read", "update", "delete", "list")
@@ -92,8 +92,11 @@ def row(kind: str, schema: dict, mapping: Mapping, reference: Reference) -> dict
         "name": name,
         "primary": [p.removeprefix("/properties") for p in schema.get("primaryIdentifier", [])],
         "required": sorted(required),
-        "arn": arn_format(kind, schema, name, entry, reference),
+        "arn": arn_format(kind, schema, name, entry, reference, mapping.arns),
+        "touches": entry.get("touches"),
     }
+    if result["pass_role"]:
+        result["passed_to"] = mapping.passed_to(kind)
     return {key: value for key, value in result.items() if value}
 
 
@@ -137,26 +140,36 @@ def name_property(kind: str, schema: dict, entry: dict) -> str | None:
     primary = [p.removeprefix("/properties") for p in schema.get("primaryIdentifier", [])]
     noun = kind.split("::")[-1]
     for candidate in [*primary[-1:], f"/{noun}Name", "/Name", f"/{noun}Identifier"]:
-        if candidate in paths and re.search(r"(Name|Identifier|Id)$", candidate):
+        if candidate in paths and re.search(r"(Name|Identifier)$", candidate):
             return candidate
     return None
 
 
-def arn_format(kind: str, schema: dict, name: str | None, entry: dict, reference: Reference) -> str | None:
-    """Returns the resource's ARN with its name property in it: `arn:${Partition}:sqs:…:${/QueueName}`."""
+def arn_format(kind: str, schema: dict, name: str | None, entry: dict, reference: Reference, arns: dict) -> str | None:
+    """Returns the resource's ARN with its name property in it: `arn:${Partition}:sqs:…:${/QueueName}`.
+
+    An id that AWS makes up is `*`. None where the service reference has no format that is clearly the type's own.
+    """
     if "arn" in entry:
         return entry["arn"]
-    creates = schemas.handlers(schema).get("create", [])
-    formats = []
-    for action in (a for permission in creates for a in reference.expand(permission)):
-        if action.split(":")[0] not in ("iam", "kms", "ec2") or action.split(":")[0] == kind.split("::")[1].lower():
-            formats += reference.describe(action)["resources"]
-    noun = words(kind.split("::")[-1])
-    for candidate in formats:
+    service = kind.rsplit("::", 1)[0]
+    if service in arns:
+        return arns[service]
+    noun = words(kind.split("::")[-1]) | main_noun(kind, schema)
+    for candidate in own_formats(kind, schema, reference):
         own = [v for v in re.findall(r"\$\{(\w+)\}", candidate) if v not in ("Partition", "Region", "Account")]
-        if len(own) == 1 and name and noun <= words(own[0]):
-            return candidate.replace("${%s}" % own[0], "${%s}" % name)
+        if len(own) == 1 and words(own[0]) - {"id", "name", "resource", "arn"} <= noun and words(own[0]) & noun:
+            primary = [p.removeprefix("/properties") for p in schema.get("primaryIdentifier", [])]
+            is_named = name and (name in primary or not own[0].endswith("Id"))
+            return candidate.replace("${%s}" % own[0], "${%s}" % name if is_named else "*")
     return None
+
+
+def own_formats(kind: str, schema: dict, reference: Reference) -> list[str]:
+    """Returns the ARN formats of what the type's own service does first when it creates and deletes."""
+    actions = main_actions(kind, schema, "delete") | main_actions(kind, schema, "create")
+    known = [a for action in sorted(actions) for a in reference.expand(action)]
+    return [format for action in known for format in reference.describe(action)["resources"]]
 
 
 def actions_in(types: dict) -> set[str]:
