@@ -114,6 +114,19 @@ build {
     scripts = [
       "${path.root}/install.sh",
       "${path.root}/common/health.sh",
+    ]
+  }
+
+  provisioner "file" {
+    source      = "${path.root}/kibana.health"
+    destination = "/tmp/health"
+  }
+
+  provisioner "shell" {
+    execute_command  = "sudo env {{ .Vars }} bash '{{ .Path }}'"
+    environment_vars = ["HEALTH_SERVICE=kibana"]
+    scripts = [
+      "${path.root}/common/health.sh",
       "${path.root}/common/clean.sh",
     ]
   }

@@ -1,5 +1,5 @@
 #!/bin/bash
-# elasticsearch from Elastic's repository, in exactly the version that was asked for.
+# Elasticsearch and Kibana from Elastic's repository, both in exactly the version that was asked for: a node runs both.
 set -euo pipefail
 : "${ELASTIC_VERSION:?}"
 
@@ -13,9 +13,9 @@ repo_gpgcheck=1
 gpgkey=https://artifacts.elastic.co/GPG-KEY-elasticsearch
 enabled=0
 END
-dnf --assumeyes --enablerepo=elastic install "elasticsearch-${ELASTIC_VERSION}"
+dnf --assumeyes --enablerepo=elastic install "elasticsearch-${ELASTIC_VERSION}" "kibana-${ELASTIC_VERSION}"
 # An update is a new image, not something that happens at night.
-echo "exclude=elasticsearch" >> /etc/dnf/dnf.conf
+echo "exclude=elasticsearch kibana" >> /etc/dnf/dnf.conf
 
 # https://www.elastic.co/guide/en/elasticsearch/reference/8.19/system-config.html
 cat > /etc/sysctl.d/50-elasticsearch.conf <<'END'
@@ -31,6 +31,12 @@ LimitNOFILE=65536
 Restart=on-failure
 RestartSec=10
 END
+install -d -m 0755 /etc/systemd/system/kibana.service.d
+cat > /etc/systemd/system/kibana.service.d/50-lockstep.conf <<'END'
+[Service]
+Restart=always
+RestartSec=5
+END
 /usr/share/elasticsearch/bin/elasticsearch-plugin install --batch discovery-ec2
 
 # The package makes certificates and a password for the machine it is installed on. Every instance gets its own from
@@ -41,5 +47,5 @@ rm -rf /etc/elasticsearch/certs
 sed --in-place '/BEGIN SECURITY AUTO CONFIGURATION/,/END SECURITY AUTO CONFIGURATION/d' /etc/elasticsearch/elasticsearch.yml
 
 install -m 0644 /tmp/logrotate /etc/logrotate.d/elasticsearch
-# Its component says which cluster it belongs to, then starts it.
-systemctl disable elasticsearch
+# Its component says which cluster it belongs to, then starts both.
+systemctl disable elasticsearch kibana

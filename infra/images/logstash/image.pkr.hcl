@@ -55,6 +55,10 @@ variable "elastic_version" {
   type = string
 }
 
+variable "opensearch_output_version" {
+  type = string
+}
+
 source "amazon-ebs" "image" {
   region            = var.region
   ami_name          = var.ami_name
@@ -110,7 +114,11 @@ build {
 
   provisioner "shell" {
     execute_command  = "sudo env {{ .Vars }} bash '{{ .Path }}'"
-    environment_vars = ["ELASTIC_VERSION=${var.elastic_version}", "HEALTH_SERVICE=logstash"]
+    environment_vars = [
+      "ELASTIC_VERSION=${var.elastic_version}",
+      "OPENSEARCH_OUTPUT_VERSION=${var.opensearch_output_version}",
+      "HEALTH_SERVICE=logstash",
+    ]
     scripts = [
       "${path.root}/install.sh",
       "${path.root}/common/health.sh",

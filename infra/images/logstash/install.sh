@@ -1,7 +1,7 @@
 #!/bin/bash
 # logstash from Elastic's repository, in exactly the version that was asked for.
 set -euo pipefail
-: "${ELASTIC_VERSION:?}"
+: "${ELASTIC_VERSION:?}" "${OPENSEARCH_OUTPUT_VERSION:?}"
 
 rpm --import https://artifacts.elastic.co/GPG-KEY-elasticsearch
 cat > /etc/yum.repos.d/elastic.repo <<END
@@ -16,6 +16,9 @@ END
 dnf --assumeyes --enablerepo=elastic install "logstash-${ELASTIC_VERSION}"
 # An update is a new image, not something that happens at night.
 echo "exclude=logstash" >> /etc/dnf/dnf.conf
+
+# Elastic does not bundle the output for OpenSearch (https://docs.opensearch.org/latest/tools/logstash/ship-to-opensearch/).
+/usr/share/logstash/bin/logstash-plugin install --version "${OPENSEARCH_OUTPUT_VERSION}" logstash-output-opensearch
 
 # The heap is set when an instance starts, from its memory: JVM options of the package would fix it at 1 GiB.
 install -d -m 0755 /etc/systemd/system/logstash.service.d
