@@ -38,6 +38,7 @@ overlay_files![
     "image_references.py",
     "image_view.py",
     "images.py",
+    "imports.py",
     "invocations.py",
     "lifetime.py",
     "nested_stacks.py",
