@@ -5,7 +5,7 @@
 
 use crate::commands::Global;
 use crate::failure::{Failure, at};
-use crate::local::Session;
+use crate::local::{Session, TOOLING};
 use crate::surroundings::Surroundings;
 use aws_config::{BehaviorVersion, Region};
 use lockstep_domain::stages::Stage;
@@ -13,6 +13,12 @@ use lockstep_platform::aws::Aws;
 use lockstep_platform::http;
 use lockstep_platform::operator::{AccessKey, connect, control_plane};
 use lockstep_platform::secrets::Secret;
+
+/// The policy that commands need, unless they install something: lockstep-operator of the control plane.
+const OPERATOR: &str = "operator";
+
+/// The policy that installing needs.
+const INSTALLER: &str = "installer";
 
 /// An account, and how it was chosen.
 #[derive(Clone)]
@@ -26,6 +32,11 @@ pub struct Connection {
 impl Connection {
     /// The account that the command line and the variables name.
     pub async fn open(global: &Global, surroundings: &Surroundings) -> Result<Self, Failure> {
+        let found = Self::found(global, surroundings).await?;
+        Ok(Self { aws: found.aws.claiming(OPERATOR), ..found })
+    }
+
+    async fn found(global: &Global, surroundings: &Surroundings) -> Result<Self, Failure> {
         match choose(global, surroundings) {
             Choice::Profile => {
                 Ok(Self { aws: by_profile(global.profile.as_deref(), global).await?, local: None })
@@ -66,6 +77,7 @@ impl Connection {
                 return Err(Failure::usage(what).next("name a profile of it with --target-profile"));
             }
         };
+        let aws = aws.claiming(OPERATOR);
         let (account, _) = control_plane::identity(&aws).await?;
         if account == stage.account {
             return Ok(aws);
@@ -75,9 +87,17 @@ impl Connection {
         Err(Failure::usage(place).next("name a profile of the stage's account with --target-profile"))
     }
 
-    /// The account of another profile, for what is done in a target account.
+    /// The account of another profile, for what is installed in a target account.
     pub async fn of_profile(profile: &str, global: &Global) -> Result<Aws, Failure> {
-        by_profile(Some(profile), global).await
+        Ok(by_profile(Some(profile), global).await?.claiming(INSTALLER))
+    }
+
+    /// The account that the command talks to, for installing. It takes more than operating: in the local cloud, its root.
+    pub fn installer(&self) -> Result<Aws, Failure> {
+        match &self.local {
+            Some(session) => session.installer(TOOLING),
+            None => Ok(self.aws.claiming(INSTALLER)),
+        }
     }
 }
 

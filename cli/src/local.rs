@@ -118,6 +118,11 @@ impl Session {
         Ok(connect(&region, Some(&self.endpoint), &key)?)
     }
 
+    /// The account `alias` as whoever installs something there.
+    pub fn installer(&self, alias: &str) -> Result<Aws, Failure> {
+        Ok(self.root(alias)?.claiming("installer"))
+    }
+
     /// What the account `id` is called.
     pub fn alias_of(&self, id: &AccountId) -> Result<String, Failure> {
         let account = self.accounts.iter().find(|account| account.id == id.as_str());

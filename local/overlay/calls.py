@@ -1,4 +1,4 @@
-"""The HTTP side of the overlay: the journal of calls, faults on them, and the control paths.
+"""The HTTP side of the overlay: the journal and the recording of calls, faults on them, and the control paths.
 
 Every AWS call passes through ``dispatch`` or, for a function URL, ``function_url``. A fault strikes
 before the effect (throttle, error, reset, hold), or after it (lost or held reply).
@@ -13,7 +13,7 @@ from ministack import app
 from ministack.core.iam_evaluator import request_caller_arn
 from ministack.core.responses import get_account_id
 
-from overlay import control, fault_replies, rules
+from overlay import control, fault_replies, recording, rules
 
 _LONGEST_HOLD_SECONDS = 120
 # What ``contains`` looks at: more than the longest template in a request, less than an uploaded archive.
@@ -62,7 +62,7 @@ async def dispatch(method, path, headers, body, query_params, request_id):
     async def proceed():
         return await _dispatch(method, path, headers, body, query_params, request_id)
 
-    return await _recorded(facts, headers, request_id, proceed)
+    return await _recorded(facts, _request(service, facts, method, path, headers, query_params, body), request_id, proceed)
 
 
 def _action(service, method, path, headers, body, params):
@@ -83,7 +83,12 @@ async def function_url(host, path, method, headers, body, query_params, source_i
         return await _function_url(host, path, method, headers, body, query_params, source_ip)
 
     facts = _facts("lambda", "InvokeFunctionUrl", headers, query_params, path, body)
-    return await _recorded(facts, headers, "", proceed)
+    request = _request("lambda-url", facts, method, path, headers, query_params, body)
+    return await _recorded(facts, request, "", proceed)
+
+
+def _request(service, facts, method, path, headers, query_params, body):
+    return recording.Request(service, facts["action"], method, path, headers, query_params, body)
 
 
 def _facts(service, action, headers, query_params, path, body):
@@ -97,16 +102,17 @@ def _facts(service, action, headers, query_params, path, body):
     }
 
 
-async def _recorded(facts, headers, request_id, proceed):
+async def _recorded(facts, request, request_id, proceed):
     """Carry a call out under the rules, and write down what its caller saw."""
     started = time.time()
     rule = rules.striking("call", facts)
-    status = 0
+    status, body = 0, b""
     try:
-        answer = await (_struck(rule, facts, headers, request_id, proceed) if rule else proceed())
-        status = answer[0]
+        answer = await (_struck(rule, facts, request.headers, request_id, proceed) if rule else proceed())
+        status, body = answer[0], answer[2]
         return answer
     finally:
+        request.answered(status, body, rule.effect["kind"] if rule else None)
         rules.calls.add(
             {
                 "kind": "call",

@@ -118,7 +118,7 @@ def _calls(method, rest, _given, query):
 def _events(method, rest, given, query):
     if method == "POST" and not rest:
         names = ("account", "region", "source", "detail_type", "detail")
-        events.publish(*(given[name] for name in names), given.get("resources", []))
+        events.publish(*(given[name] for name in names), given.get("resources", []), by="test")
         return 202, {}
     return _journal(rules.events, "events", method, rest, query, ("source", "detail_type", "account", "outcome"))
 

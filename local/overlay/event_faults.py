@@ -7,14 +7,18 @@ import time
 from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import eventbridge
 
-from overlay import rules
+from overlay import recording, rules
 
 _dispatch = eventbridge._dispatch_event
+_invoke_target = None
 
 
 def install():
-    """Stand in front of the dispatcher of rules."""
+    """Stand in front of the dispatcher of rules, and of what hands an event to a target."""
+    global _invoke_target
     eventbridge._dispatch_event = dispatch
+    _invoke_target = eventbridge._invoke_target
+    eventbridge._invoke_target = invoke_target
 
 
 def dispatch(event, view=None):
@@ -70,20 +74,31 @@ def release(rule):
 
 
 def _note(event, account, outcome):
-    rules.events.add(
-        {
-            "time": time.time(),
-            "id": event.get("EventId"),
-            "account": account,
-            "region": event.get("Region") or get_region(),
-            "bus": event.get("EventBusName", "default"),
-            "source": event.get("Source"),
-            "detail_type": event.get("DetailType"),
-            "detail": _detail(event.get("Detail")),
-            "resources": event.get("Resources", []),
-            "outcome": outcome,
-        }
-    )
+    noted = {"time": time.time(), **_shown(event, account), "outcome": outcome}
+    recording.add("event", {"phase": "raised", "by": event.get("_By", "caller"), **noted})
+    rules.events.add(noted)
+
+
+def _shown(event, account):
+    return {
+        "id": event.get("EventId"),
+        "account": account,
+        "region": event.get("Region") or get_region(),
+        "bus": event.get("EventBusName", "default"),
+        "source": event.get("Source"),
+        "detail_type": event.get("DetailType"),
+        "detail": _detail(event.get("Detail")),
+        "resources": event.get("Resources", []),
+    }
+
+
+def invoke_target(target, event, rule, view=None):
+    """Record what a rule hands to a target, and hand it over."""
+    if recording.on():
+        shown = _shown(event, event.get("Account") or get_account_id())
+        named = {"rule": rule.get("Name"), "rule_account": get_account_id(), "rule_region": get_region()}
+        recording.add("event", {"phase": "delivered", "time": time.time(), **shown, **named, "target": target.get("Arn")})
+    return _invoke_target(target, event, rule, view)
 
 
 def _detail(raw):

@@ -22,8 +22,8 @@ _started = threading.Lock()
 _worker = None
 
 
-def publish(account, region, source, detail_type, detail, resources):
-    """Queue one event; rules of the account's default bus see it a moment later."""
+def publish(account, region, source, detail_type, detail, resources, by="emulator"):
+    """Queue one event; rules of the account's default bus see it a moment later. ``by`` says who made it up."""
     _start_worker()
     _outbox.put(
         {
@@ -36,6 +36,7 @@ def publish(account, region, source, detail_type, detail, resources):
             "Resources": list(resources),
             "Account": account,
             "Region": region,
+            "_By": by,
         }
     )
 

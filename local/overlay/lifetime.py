@@ -3,16 +3,20 @@
 The parent holds our standard input open and writes nothing. When it ends, in whatever way, the
 kernel closes the pipe and we read the end of file. We then kill our whole process group, which is
 ours alone and holds every Lambda child. SIGTERM and SIGINT do the same: the emulator keeps its
-state in memory, so there is nothing to save.
+state in memory, so there is nothing to save but the end of a recording.
 """
 
 import os
 import shutil
 import signal
+import sys
 import threading
 
 
 def _end(*_):
+    # Not before the release was checked: it reaches into ministack.
+    if recording := sys.modules.get("overlay.recording"):
+        recording.end()
     if temporary := os.environ.get("LOCKSTEP_TEMPORARY"):
         shutil.rmtree(temporary, ignore_errors=True)
     os.killpg(os.getpgrp(), signal.SIGKILL)
@@ -35,6 +39,6 @@ def install():
     os.dup2(nothing, 0)
     os.close(nothing)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
+        signal.signal(number, lambda *_: threading.Thread(target=_end, name="overlay-end").start())
     threading.Thread(target=_watch, args=(pipe,), name="overlay-lifetime", daemon=True).start()
 

@@ -33,6 +33,7 @@ PATCHES = (
     "builds",
     "event_faults",
     "invocations",
+    "recording",
     "calls",
 )
 """The modules that patch ministack, in order: each has an ``install()``."""

@@ -22,6 +22,10 @@ use std::time::{Duration, Instant};
 pub(crate) const CONTROL_DEADLINE: Duration = Duration::from_secs(30);
 /// How many logs of earlier emulators are kept.
 const LOGS_KEPT: usize = 20;
+/// The variable that names a folder: the emulator then writes a recording of its run there, as `README.md` says.
+pub const RECORDING: &str = "LOCKSTEP_RECORDING";
+/// How long the emulator may take to write the end of its recording.
+const RECORDING_ENDS_WITHIN: Duration = Duration::from_secs(15);
 /// How many ports are tried when another process takes the one that was free a moment ago.
 const PORT_ATTEMPTS: usize = 3;
 
@@ -44,6 +48,8 @@ pub struct CloudOptions {
     pub log: Option<PathBuf>,
     /// How long the emulator may take to answer for the first time.
     pub start_deadline: Duration,
+    /// A folder for the recording of the run; none is written without it. By default what `LOCKSTEP_RECORDING` names.
+    pub recording: Option<PathBuf>,
     /// Further environment variables of the emulator, and so of every Lambda.
     pub environment: Vec<(OsString, OsString)>,
 }
@@ -60,6 +66,7 @@ impl CloudOptions {
             build_delay: Duration::from_millis(300),
             log: None,
             start_deadline: Duration::from_secs(60),
+            recording: std::env::var_os(RECORDING).filter(|folder| !folder.is_empty()).map(PathBuf::from),
             environment: Vec::new(),
         }
     }
@@ -390,6 +397,7 @@ impl Controls {
 struct Process {
     child: Child,
     temporary: PathBuf,
+    recorded: bool,
 }
 
 impl Process {
@@ -416,12 +424,28 @@ impl Process {
             .process_group(0)
             .spawn()
             .map_err(os(format!("start {}", emulator.python.display())))?;
-        Ok(Self { child, temporary })
+        let recorded = options.recording.is_some();
+        Ok(Self { child, temporary, recorded })
+    }
+
+    /// Closes the emulator's standard input, and waits until it has ended its recording and itself.
+    fn end_recording(&mut self) {
+        drop(self.child.stdin.take());
+        let deadline = Instant::now() + RECORDING_ENDS_WITHIN;
+        while let Ok(None) = self.child.try_wait() {
+            if Instant::now() > deadline {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if self.recorded {
+            self.end_recording();
+        }
         // A child that was reaped has given its id back; it may belong to someone else by now.
         if let Ok(None) = self.child.try_wait() {
             if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
@@ -472,6 +496,9 @@ fn environment(
         ("DOCKER_HOST", format!("unix://{}/no-docker", temporary.display())),
     ];
     variables.extend(settings.into_iter().map(|(name, value)| (name.into(), value.into())));
+    // A relative folder would be another one for a process that runs elsewhere.
+    let recording = options.recording.as_ref().and_then(|folder| std::path::absolute(folder).ok());
+    variables.extend(recording.map(|folder| (RECORDING.into(), folder.into_os_string())));
     variables.extend(options.environment.iter().cloned());
     variables
 }

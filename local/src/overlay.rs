@@ -42,6 +42,8 @@ overlay_files![
     "invocations.py",
     "lifetime.py",
     "nested_stacks.py",
+    "recorded_state.py",
+    "recording.py",
     "resource_conflicts.py",
     "rules.py",
     "runtime_api.py",
@@ -52,6 +54,7 @@ overlay_files![
     "subscriptions.py",
     "task_tokens.py",
     "volumes.py",
+    "wire.py",
 ];
 
 /// Write the overlay under `state_dir` and return the folder to put on Python's path.

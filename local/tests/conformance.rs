@@ -97,6 +97,11 @@ async fn faults_strike_calls_and_the_journal_records_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_recording_holds_every_request_as_its_caller_made_it() {
+    the_suite_passes("recording").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn native_functions_run_as_their_role() {
     the_suite_passes("functions").await;
 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use lockstep_local::{CallEffect, CallFault, CallFilter, Cloud};
+use lockstep_local::{CallEffect, CallFault, CallFilter, Cloud, CloudOptions};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process_group};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -74,6 +74,25 @@ async fn terminating_the_emulator_ends_its_lambda_processes_too() {
         std::future::ready(ended().then_some(()))
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cloud_that_is_stopped_ends_its_recording() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut options = CloudOptions::new(support::state_dir());
+    options.recording = Some(folder.path().to_owned());
+    let cloud = Cloud::start(options, |step| eprintln!("{step}")).await.expect("the cloud starts");
+    let group = cloud.pid();
+    cloud.stop();
+    gone(group).await;
+    let files: Vec<_> = std::fs::read_dir(folder.path()).expect("the folder").flatten().collect();
+    assert_eq!(files.len(), 1, "one file for one run");
+    let lines = std::fs::read_to_string(files[0].path()).expect("the recording");
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("a document per line")).collect();
+    assert_eq!(lines.first().map(|line| &line["kind"]), Some(&"start".into()));
+    assert_eq!(lines.last().map(|line| &line["kind"]), Some(&"end".into()));
+    assert_eq!(lines.last().map(|line| &line["seq"]), Some(&lines.len().into()));
 }
 
 #[tokio::test]

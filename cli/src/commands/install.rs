@@ -10,7 +10,6 @@ use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
 use lockstep_domain::ids::Region;
 use lockstep_domain::stages::Path as Road;
-use lockstep_platform::aws::Aws;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -86,7 +85,7 @@ pub async fn run(
 ) -> Result<Report, Failure> {
     let output = &surroundings.output;
     let connection = Connection::open(global, surroundings).await?;
-    let aws = installer(&connection)?;
+    let aws = connection.installer()?;
     let sources = surroundings.sources()?;
     let default = if connection.local.is_some() { Profile::Dev } else { Profile::Lambda };
     let profile = arguments.profile_build.unwrap_or(default);
@@ -115,10 +114,10 @@ pub async fn accounts(
 ) -> Result<Report, Failure> {
     let AccountsCommand::Add(add) = &arguments.command;
     let connection = Connection::open(global, surroundings).await?;
-    let aws = installer(&connection)?;
+    let aws = connection.installer()?;
     let target = match (&add.target_profile, &connection.local) {
         (Some(profile), _) => Connection::of_profile(profile, global).await?,
-        (None, Some(session)) => session.root(&add.alias)?,
+        (None, Some(session)) => session.installer(&add.alias)?,
         (None, None) => return Err(Failure::usage("name the profile of the account with --target-profile")),
     };
     let installation = Installation::new(&aws, surroundings.sources()?, &surroundings.output).await?;
@@ -155,7 +154,7 @@ pub async fn uninstall(
 ) -> Result<Report, Failure> {
     let output = &surroundings.output;
     let connection = Connection::open(global, surroundings).await?;
-    let aws = installer(&connection)?;
+    let aws = connection.installer()?;
     let installation = Installation::new(&aws, surroundings.sources()?, output).await?;
     if !arguments.yes {
         output.line(format!("this removes from account {}, {}:", installation.account(), aws.region()));
@@ -171,12 +170,4 @@ pub async fn uninstall(
     output.line("kept, for you to remove:");
     kept.iter().for_each(|what| output.line(format!("  {what}")));
     Ok(Report::done(json!({ "kept": kept })))
-}
-
-/// Installing takes more than operating: in the local cloud, its root.
-fn installer(connection: &Connection) -> Result<Aws, Failure> {
-    match &connection.local {
-        Some(session) => session.root(crate::local::TOOLING),
-        None => Ok(connection.aws.clone()),
-    }
 }

@@ -29,10 +29,11 @@ _DEADLINE_SECONDS = 20
 @functools.cache
 def endpoint():
     """The emulator's address."""
-    return os.environ.get("LOCKSTEP_TEST_ENDPOINT") or _start()
+    return os.environ.get("LOCKSTEP_TEST_ENDPOINT") or start()[0]
 
 
-def _start():
+def start(**variables):
+    """Start an emulator with these variables beside the usual ones; returns its address and its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -51,6 +52,7 @@ def _start():
         "MINISTACK_ACCOUNT_ID": TOOLING,
         "MINISTACK_REGION": REGION,
         "SFN_WAIT_SCALE": "0",
+        **variables,
     }
     with open(os.environ.get("LOCKSTEP_TEST_LOG", os.devnull), "w") as log:
         process = subprocess.Popen(
@@ -59,7 +61,7 @@ def _start():
     atexit.register(process.wait)
     atexit.register(process.stdin.close)
     eventually(lambda: _answers(address), "the emulator answers")
-    return address
+    return address, process
 
 
 def _answers(address):

@@ -97,6 +97,17 @@ impl Aws {
         Self::of(region.clone(), config)
     }
 
+    /// The same credentials in requests that name the policy they need: `operator`, `approver` or `installer`. It is
+    /// the application's name in the `User-Agent`, so that CloudTrail tells these requests from others of the person,
+    /// and the recording of the local cloud knows which policy to judge them by.
+    pub fn claiming(&self, policy: &str) -> Self {
+        let Ok(name) = aws_types::app_name::AppName::new(format!("lockstep-{policy}")) else {
+            return self.clone();
+        };
+        let config = self.0.config.to_builder().app_name(name).build();
+        Self::of(self.0.region.clone(), config)
+    }
+
     /// What every client of the SDK is built from.
     pub fn sdk_config(&self) -> &SdkConfig {
         &self.0.config
@@ -216,6 +227,13 @@ mod tests {
         ] {
             assert_eq!(aws(region, None).partition(), expected);
         }
+    }
+
+    #[test]
+    fn requests_name_the_policy_they_need_in_every_region() {
+        let there = aws("eu-west-1", None).claiming("installer").in_region(&"eu-central-1".parse().unwrap());
+        let name = there.sdk_config().app_name().map(ToString::to_string);
+        assert_eq!(name.as_deref(), Some("lockstep-installer"));
     }
 
     #[test]

@@ -31,14 +31,15 @@ pub async fn install(
             functions::build(&sources, cargo, Profile::Dev, |step| output.line(step)).await?
         }
     };
-    let tooling = session.root(TOOLING)?;
+    let tooling = session.installer(TOOLING)?;
     let installation = Installation::new(&tooling, sources, output).await?;
     let (_, steps) = installation.install(&binaries, Profile::Dev).await?;
     output.line(format!("installed Lockstep: {} stacks", steps.len()));
     let mut session = session.clone();
     for account in session.clone().accounts.iter().filter(|account| account.alias != TOOLING) {
-        let target = session.root(&account.alias)?;
-        let kept = components(&target, &account.alias, surroundings).await?;
+        let target = session.installer(&account.alias)?;
+        // What the local cloud adds is no part of an installation.
+        let kept = components(&session.root(&account.alias)?, &account.alias, surroundings).await?;
         let wanted = TargetAccount {
             path: road_of(&account.alias),
             policies: vec![kept.outputs.get("ExecutionPolicyArn").cloned().unwrap_or_default()],
@@ -48,7 +49,7 @@ pub async fn install(
         installation.add_account(&target, &wanted).await?;
         session = Session::keep(surroundings, &account.alias, &kept)?;
     }
-    let kept = operator(&tooling, surroundings).await?;
+    let kept = operator(&session.root(TOOLING)?, surroundings).await?;
     Session::keep(surroundings, TOOLING, &kept)
 }
 

@@ -39,6 +39,9 @@ pub async fn post(
     let mut all: Vec<(String, String)> =
         headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     all.push(("host".to_owned(), host));
+    if let Some(name) = aws.sdk_config().app_name() {
+        all.push(("user-agent".to_owned(), format!("app/{name}")));
+    }
     let signature = signature(aws, service, url, &all, &body).await?;
     all.extend(signature);
     send(url, &all, body).await

@@ -1,0 +1,209 @@
+"""Writes down every request, policy, definition and event of one emulator run, for judges to read afterwards.
+
+With ``LOCKSTEP_RECORDING`` set to a folder, each run writes one file there, a JSON document per line. ``local/README.md``
+describes the lines. Numbers (``seq``) have no gap, the first line is ``start`` and the last one ``end``: a file without
+them is not whole. Without the variable nothing is written.
+
+A number is given when something happens. One thread parses and writes, in the order of the numbers, so that a request
+does not wait for it.
+"""
+
+import json
+import logging
+import os
+import queue
+import re
+import threading
+import time
+from pathlib import Path
+
+from ministack.core import iam_evaluator
+from ministack.core.responses import get_account_id, get_region
+from ministack.core.router import extract_access_key_id
+from ministack.services import sts
+
+from overlay import PINNED_VERSION, recorded_state, wire
+
+FORMAT = 1
+"""The format of the lines; a judge refuses another one."""
+
+logger = logging.getLogger("overlay.recording")
+_LONGEST_END_SECONDS = 20
+_CLAIM = re.compile(r"\bapp/lockstep-([a-z]+)")
+_ERROR_CODE = re.compile(rb'<Code>([^<]+)</Code>|"(?:__type|code|Code)"\s*:\s*"([^"]+)"')
+_EC2_ID = re.compile(r"(?:ami|snap|i|vol|sg|subnet|vpc|eni|lt|key)-[0-9a-f]{8,17}")
+
+_lines = queue.Queue()
+_lock = threading.Lock()
+_ended = threading.Event()
+_in_flight = set()
+_seq = 0
+_file = None
+
+
+def install():
+    """Open the file and write ``start``, if a recording is wanted."""
+    global _file
+    folder = os.environ.get("LOCKSTEP_RECORDING")
+    if not folder:
+        return
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    name = f"{time.time_ns()}-{os.environ.get('GATEWAY_PORT', '0')}-{os.getpid()}.jsonl"
+    _file = open(Path(folder) / name, "x", encoding="utf-8")
+    threading.Thread(target=_write, name="overlay-recording", daemon=True).start()
+    add("start", {"format": FORMAT, "emulator": f"ministack {PINNED_VERSION}", "time": time.time()})
+    recorded_state.install(add)
+
+
+def on():
+    """Whether this run is recorded."""
+    return _file is not None
+
+
+def add(kind, fields, finish=None):
+    """Give a line the next number and queue it; ``finish`` adds to it on the writer's thread. Returns the number."""
+    global _seq
+    if _file is None:
+        return 0
+    with _lock:
+        if _ended.is_set():
+            return 0
+        _seq += 1
+        _lines.put((_seq, kind, fields, finish))
+        return _seq
+
+
+def end():
+    """Write ``end`` after every line before it, and close the file. Doing it again does nothing."""
+    if _file is None:
+        return
+    with _lock:
+        if _ended.is_set():
+            return
+        _ended.set()
+        written = threading.Event()
+        _lines.put((_seq + 1, "end", {"time": time.time(), "lines": _seq + 1, "in_flight": len(_in_flight)}, None))
+        _lines.put((None, None, None, written))
+    written.wait(_LONGEST_END_SECONDS)
+
+
+def _write():
+    while True:
+        seq, kind, fields, finish = _lines.get()
+        if seq is None:
+            _file.close()
+            finish.set()
+            return
+        if finish is not None:
+            try:
+                fields = {**fields, **finish()}
+            except Exception as error:  # A line is never dropped: a judge reports one that says this.
+                logger.exception("could not read what line %d is about", seq)
+                fields = {**fields, "unparsed": repr(error)}
+        _file.write(json.dumps({"seq": seq, "kind": kind, **fields}, default=str, separators=(",", ":")) + "\n")
+        _file.flush()
+
+
+class Request:
+    """One request: what is known before it is carried out, and its line once it is answered."""
+
+    def __init__(self, service, action, method, path, headers, query, body):
+        self.headers = headers
+        if not on():
+            return
+        self._action = action
+        self._wire = (service, method, path, dict(headers), dict(query), body)
+        _in_flight.add(self)
+        self.began = _seq
+        self.started = time.time()
+        self.caller = _caller(headers, query)
+        self.claims = _claims(headers)
+        self.region, self.account = get_region(), get_account_id()
+        self.tags = recorded_state.tags_of(set(_EC2_ID.findall(_searched(query, body)))) if service == "ec2" else {}
+
+    def answered(self, status, body, fault):
+        """Write the line. ``status`` is 0 if the caller saw no answer."""
+        if not on():
+            return
+        _in_flight.discard(self)
+        service, *_ = self._wire
+        recorded_state.changed(service, self._action)
+        fields = {
+            "began": self.began,
+            "time": self.started,
+            "service": wire.model_name(service),
+            "region": self.region,
+            "account": self.account,
+            "caller": self.caller,
+            "claims": self.claims,
+            "marks": _marks(self.caller, self.claims),
+            "answer": {"status": status, "error_code": _error_code(status, body), "fault": fault},
+        }
+        if self.tags:
+            fields["resource_tags"] = self.tags
+        add("request", fields, self._parsed)
+
+    def _parsed(self):
+        service, method, path, headers, query, body = self._wire
+        if service == "lambda-url":
+            return {"service": "lambda", "operation": "InvokeFunctionUrl", "parameters": {"path": path, "method": method}}
+        try:
+            operation, parameters = wire.parse(service, method, path, headers, query, body)
+        except wire.Unparsed as error:
+            return {"operation": None, "parameters": None, "unparsed": f"{method} {path}: {error}"}
+        return {"operation": operation, "parameters": parameters}
+
+
+def _searched(query, body):
+    return " ".join(value for values in query.values() for value in values) + body[:65536].decode("utf-8", "replace")
+
+
+def _caller(headers, query):
+    """Who calls, as IAM names them."""
+    key = extract_access_key_id(headers, query)
+    if not key:
+        return {"type": "Anonymous", "arn": None, "account": None}
+    principal = iam_evaluator.resolve_principal(key, get_account_id())
+    if isinstance(principal, iam_evaluator.AuthError):
+        return {"type": "Unknown", "arn": None, "account": None, "why": principal.code}
+    session = sts._sessions.get(key) or {}
+    tags = {name[len("aws:principaltag/") :]: value for name, value in principal.keys.items() if "principaltag/" in name}
+    caller = {
+        "type": principal.type,
+        "arn": principal.arn,
+        "account": principal.account,
+        "user_id": principal.keys.get("aws:userid"),
+        "principal_tags": tags,
+        "session_tags": {tag["Key"]: tag["Value"] for tag in session.get("SessionTags") or []},
+    }
+    if principal.type == "AssumedRole":
+        caller["role"], caller["session_name"] = principal.arn.split("/")[-2:]
+    if session.get("SessionPolicies"):
+        caller["session_policies"] = session["SessionPolicies"]
+    return caller
+
+
+def _claims(headers):
+    """The policy that a ``lockstep`` command says it needs: operator, approver or installer."""
+    agents = f"{headers.get('user-agent', '')} {headers.get('x-amz-user-agent', '')}"
+    found = _CLAIM.search(agents)
+    return found[1] if found else None
+
+
+def _marks(caller, claims):
+    marks = []
+    if caller["type"] == "Root":
+        marks.append("root")
+    if caller["type"] in ("Root", "User") and not claims:
+        marks.append("helper")
+    if caller["type"] == "Anonymous":
+        marks.append("anonymous")
+    return marks
+
+
+def _error_code(status, body):
+    if not status or status < 400 or not isinstance(body, (bytes, bytearray)):
+        return None
+    found = _ERROR_CODE.search(body)
+    code = (found[1] or found[2]).decode() if found else None
+    return code.rsplit("#", 1)[-1] if code else None
