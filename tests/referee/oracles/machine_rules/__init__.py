@@ -1,0 +1,1 @@
+"""The rules of the oracle `machines`, one module for each kind."""
