@@ -17,3 +17,4 @@ mod operations;
 mod payloads;
 mod policy;
 mod stack;
+mod variables;
