@@ -21,7 +21,7 @@ function simulation(set, request) {
     identityPolicies: named(set.identity, "identity"),
     permissionBoundaryPolicies: set.boundaries?.length ? named(set.boundaries, "boundary") : undefined,
     sessionPolicy: set.session,
-    resourcePolicy: request.resource_policy,
+    resourcePolicy: request.resource_policy ?? undefined,
     serviceControlPolicies: [],
     resourceControlPolicies: [],
   };

@@ -11,13 +11,52 @@ from . import schemas
 
 READS = ("Describe", "Get", "List", "BatchGet", "Head", "Search")
 WRITES = (
-    "Create", "Put", "Update", "Delete", "Modify", "Set", "Add", "Remove", "Register", "Deregister", "Enable", "Disable",
-    "Associate", "Disassociate", "Attach", "Detach", "Start", "Stop", "Import", "Batch", "Allocate", "Release", "Request",
+    "Create",
+    "Put",
+    "Update",
+    "Delete",
+    "Modify",
+    "Set",
+    "Add",
+    "Remove",
+    "Register",
+    "Deregister",
+    "Enable",
+    "Disable",
+    "Associate",
+    "Disassociate",
+    "Attach",
+    "Detach",
+    "Start",
+    "Stop",
+    "Import",
+    "Batch",
+    "Allocate",
+    "Release",
+    "Request",
 )
 # Words that say nothing about which property an action or a property name speaks of.
 FILLERS = {
-    "configuration", "configurations", "config", "settings", "setting", "specification", "specifications", "options",
-    "attribute", "attributes", "properties", "resource", "with", "to", "from", "for", "in", "on", "of", "v2",
+    "configuration",
+    "configurations",
+    "config",
+    "settings",
+    "setting",
+    "specification",
+    "specifications",
+    "options",
+    "attribute",
+    "attributes",
+    "properties",
+    "resource",
+    "with",
+    "to",
+    "from",
+    "for",
+    "in",
+    "on",
+    "of",
+    "v2",
 }
 
 
@@ -63,8 +102,6 @@ class Mapping:
         if "named" in rule:
             named = re.compile(rule["named"])
             found = outermost([p for p in schemas.property_paths(schema) if named.search(p)])
-            if any(p.strip("/") in schema.get("required", []) for p in found):
-                return {"always": True}
             return {"properties": found, "why": rule["why"]} if found else None
         return rule
 

@@ -88,7 +88,7 @@ def row(kind: str, schema: dict, mapping: Mapping, reference: Reference) -> dict
         "unmapped": {h: sorted(unmapped[h] - always[h]) for h in JUDGED if unmapped[h] - always[h]},
         "tagging": {"property": tag_property, "actions": sorted(tagging)} if tag_property else None,
         "service_linked_role": entry.get("service_linked_role"),
-        "pass_role": role_properties(schema, when, always),
+        "pass_role": role_properties(when),
         "name": name,
         "primary": [p.removeprefix("/properties") for p in schema.get("primaryIdentifier", [])],
         "required": sorted(required),
@@ -123,13 +123,9 @@ def expand_or_fail(reference: Reference, pattern: str) -> list[str]:
     return found
 
 
-def role_properties(schema: dict, when: dict, always: dict) -> list[str]:
+def role_properties(when: dict) -> list[str]:
     """Returns the properties whose role is passed to the service."""
-    passed = {path for (path, _, _), handlers in when.items() if any("iam:PassRole" in a for a in handlers.values())}
-    if any("iam:PassRole" in actions for actions in always.values()):
-        required = [f"/{name}" for name in schema.get("required", [])]
-        passed.update(p for p in required if re.search(r"Role(s|Arn|ARN)?$", p))
-    return sorted(passed)
+    return sorted({path for (path, _, _), handlers in when.items() if any("iam:PassRole" in a for a in handlers.values())})
 
 
 def name_property(kind: str, schema: dict, entry: dict) -> str | None:

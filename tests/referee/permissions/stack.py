@@ -1,0 +1,180 @@
+"""A stack as it would be installed: its resources with the names and ARNs that its properties give.
+
+Every branch counts: of a property under Fn::If each value is one that it may have.
+"""
+
+import itertools
+import re
+
+REGION = "eu-west-1"
+NO_VALUE = object()
+_REFERENCE = re.compile(r"\$\{(!?)([A-Za-z0-9:._-]+)\}")
+# Values that one text may have; more would say nothing that these do not.
+_MOST = 16
+
+
+class Stack:
+    """One template under a name, in an account, with parameters."""
+
+    def __init__(self, name: str, account: str, document, parameters: dict[str, str]):
+        self.name = name
+        self.account = account
+        self.document = document
+        self.resources = document.body["Resources"]
+        self._parameters = parameters
+
+    def texts(self, value) -> list[str]:
+        """Returns each text that a value may be; what is not known becomes a name of its own."""
+        found = [text for text in self._alternatives(value) if text is not NO_VALUE]
+        return list(dict.fromkeys(str(text) for text in found))[:_MOST]
+
+    def is_set(self, value, steps: list[str]) -> bool:
+        """Tells whether a template sets the property at these steps, in any branch."""
+        if value is None or value == {"Ref": "AWS::NoValue"}:
+            return False
+        if isinstance(value, dict) and "Fn::If" in value:
+            return any(self.is_set(branch, steps) for branch in value["Fn::If"][1:])
+        if not steps:
+            return True
+        if _is_function(value):
+            # What it gives is known only when it runs: it may hold the property.
+            return True
+        first, rest = steps[0], steps[1:]
+        if isinstance(value, list):
+            return any(self.is_set(item, rest) for item in value) if first == "*" else False
+        if not isinstance(value, dict):
+            return False
+        if first == "*":
+            return any(self.is_set(item, rest) for item in value.values())
+        return self.is_set(value.get(first), rest)
+
+    def values(self, value, steps: list[str]) -> list:
+        """Returns the values that stand at these steps, in every branch."""
+        if value is None or value == {"Ref": "AWS::NoValue"}:
+            return []
+        if isinstance(value, dict) and "Fn::If" in value:
+            return [found for branch in value["Fn::If"][1:] for found in self.values(branch, steps)]
+        if not steps:
+            return [value]
+        first, rest = steps[0], steps[1:]
+        if isinstance(value, list):
+            items = value if first == "*" else value[int(first) : int(first) + 1] if first.isdigit() else []
+        elif isinstance(value, dict) and not _is_function(value):
+            items = list(value.values()) if first == "*" else [value.get(first)]
+        else:
+            items = []
+        return [found for item in items for found in self.values(item, rest)]
+
+    def physical_name(self, logical_id: str) -> list[str]:
+        """Returns the names that a resource may have: the one it is given, or one like those CloudFormation makes up."""
+        properties = self.resources[logical_id].get("Properties", {})
+        for name in _NAMES:
+            if name in properties:
+                found = self.texts(properties[name])
+                if found:
+                    return found
+        return [f"{self.name}-{logical_id}-1EXAMPLE2ID34"]
+
+    def _alternatives(self, value) -> list:
+        if isinstance(value, dict) and len(value) == 1:
+            ((function, argument),) = value.items()
+            call = getattr(self, "_" + function.replace("Fn::", "").lower(), None)
+            if call:
+                return call(argument)[:_MOST]
+        return [value]
+
+    def _if(self, argument) -> list:
+        return self._alternatives(argument[1]) + self._alternatives(argument[2])
+
+    def _ref(self, name: str) -> list:
+        pseudo = {
+            "AWS::Partition": "aws",
+            "AWS::Region": REGION,
+            "AWS::AccountId": self.account,
+            "AWS::StackName": self.name,
+            "AWS::URLSuffix": "amazonaws.com",
+            "AWS::StackId": f"arn:aws:cloudformation:{REGION}:{self.account}:stack/{self.name}/1",
+            "AWS::NoValue": NO_VALUE,
+        }
+        if name in pseudo:
+            return [pseudo[name]]
+        if name in self.document.body.get("Parameters", {}):
+            return [self._parameter(name)]
+        return self.physical_name(name)
+
+    def _parameter(self, name: str) -> str:
+        declared = self.document.body["Parameters"][name]
+        given = self._parameters.get(name, declared.get("Default"))
+        if given not in (None, ""):
+            return str(given)
+        return str(declared["AllowedValues"][0]) if "AllowedValues" in declared else f"example-{name.lower()}"
+
+    def _getatt(self, argument) -> list:
+        logical_id, attribute = argument if isinstance(argument, list) else argument.split(".", 1)
+        if logical_id not in self.resources:
+            return [f"{logical_id}.{attribute}"]
+        kind = self.resources[logical_id]["Type"]
+        names = self.physical_name(logical_id)
+        if attribute == "Arn" and kind in _ARNS:
+            return [_ARNS[kind].format(region=REGION, account=self.account, name=name) for name in names]
+        return [f"{name}.{attribute}" for name in names]
+
+    def _sub(self, argument) -> list:
+        text, own = argument if isinstance(argument, list) else (argument, {})
+        parts = []
+        end = 0
+        for match in _REFERENCE.finditer(text):
+            parts.append([text[end : match.start()]])
+            end = match.end()
+            parts.append(self._substituted(match, own))
+        parts.append([text[end:]])
+        return ["".join(map(str, choice)) for choice in itertools.islice(itertools.product(*parts), _MOST)]
+
+    def _substituted(self, match: re.Match, own: dict) -> list:
+        literal, name = match.groups()
+        if literal:
+            return ["${" + name + "}"]
+        if name in own:
+            return self._alternatives(own[name])
+        return self._getatt(name) if "." in name else self._ref(name)
+
+    def _join(self, argument) -> list:
+        between, items = argument
+        if not isinstance(items, list):
+            return ["joined"]
+        parts = [self._alternatives(item) for item in items]
+        return [between.join(map(str, choice)) for choice in itertools.islice(itertools.product(*parts), _MOST)]
+
+    def _select(self, argument) -> list:
+        index, items = argument
+        chosen = items[int(index)] if isinstance(items, list) else None
+        return self._alternatives(chosen) if chosen is not None else ["selected"]
+
+
+# The properties that name a resource, and the ARNs of what templates ask with GetAtt.
+_NAMES = (
+    "FunctionName", "InstanceProfileName", "RoleName", "TableName", "StateMachineName", "BucketName", "LogGroupName",
+    "ManagedPolicyName", "QueueName", "DomainName", "AutoScalingGroupName", "LaunchTemplateName", "Name", "AliasName",
+)  # fmt: skip
+_ARNS = {
+    "AWS::IAM::Role": "arn:aws:iam::{account}:role/{name}",
+    "AWS::IAM::InstanceProfile": "arn:aws:iam::{account}:instance-profile/{name}",
+    "AWS::IAM::ManagedPolicy": "arn:aws:iam::{account}:policy/{name}",
+    "AWS::Lambda::Function": "arn:aws:lambda:{region}:{account}:function:{name}",
+    "AWS::SQS::Queue": "arn:aws:sqs:{region}:{account}:{name}",
+    "AWS::DynamoDB::Table": "arn:aws:dynamodb:{region}:{account}:table/{name}",
+    "AWS::Events::EventBus": "arn:aws:events:{region}:{account}:event-bus/{name}",
+    "AWS::S3::Bucket": "arn:aws:s3:::{name}",
+    "AWS::StepFunctions::StateMachine": "arn:aws:states:{region}:{account}:stateMachine:{name}",
+    "AWS::KMS::Key": "arn:aws:kms:{region}:{account}:key/{name}",
+    "AWS::Logs::LogGroup": "arn:aws:logs:{region}:{account}:log-group:{name}",
+}
+
+
+def steps(pointer: str) -> list[str]:
+    """Returns the steps of a JSON pointer."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+
+
+def _is_function(value) -> bool:
+    return isinstance(value, dict) and len(value) == 1 and next(iter(value)).startswith(("Fn::", "Ref"))
