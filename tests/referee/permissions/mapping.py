@@ -67,6 +67,7 @@ class Mapping:
         self._rules = data["rules"]
         self._types = data["types"]
         self._passed_to = data["passed_to"]
+        self._linked = data["service_linked_roles"]
         self.arns = data["arns"]
         self._unused = {(kind, i) for kind, entry in self._types.items() for i, _ in enumerate(entry.get("rows", []))}
 
@@ -77,6 +78,11 @@ class Mapping:
     def passed_to(self, kind: str) -> list[str] | None:
         """Returns the services that a type's roles are passed to, None where nobody wrote them down."""
         return self._passed_to.get(kind) or self._passed_to.get(kind.rsplit("::", 1)[0])
+
+    def service_linked_role(self, kind: str) -> str | None:
+        """Returns the service whose own role the schema of a type lists, None where nobody wrote it down."""
+        written = self.entry(kind).get("service_linked_role")
+        return written or self._linked.get(kind) or self._linked.get(kind.rsplit("::", 1)[0])
 
     def unused(self) -> list[str]:
         """Returns the rows that placed nothing: the schema no longer names their actions."""

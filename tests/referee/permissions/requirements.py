@@ -8,12 +8,8 @@ from .stack import REGION, Stack, steps
 # `list` is for finding resources that no stack knows; a stack's operations never call it.
 HANDLERS = ("create", "read", "update", "delete")
 _POINTER = re.compile(r"\$\{(/[^}:?]+)(:[^}]*|\?)?\}")
-# Types that call no AWS API of their own.
-_NO_CALLS = (
-    "AWS::CloudFormation::CustomResource",
-    "AWS::CloudFormation::WaitCondition",
-    "AWS::CloudFormation::WaitConditionHandle",
-)
+# Types that call no AWS API.
+_NO_CALLS = ("AWS::CloudFormation::WaitCondition", "AWS::CloudFormation::WaitConditionHandle")
 
 
 @dataclass(frozen=True)
@@ -44,8 +40,8 @@ def needs_of(stack: Stack, table: dict, tags: dict[str, str]) -> tuple[list[Need
     """Returns what a stack with these tags needs, and what nobody knows."""
     found, unknown = [], []
     for logical_id, resource in stack.resources.items():
-        kind = resource["Type"]
-        if kind.startswith("Custom::") or kind in _NO_CALLS:
+        kind = kind_of(resource)
+        if kind in _NO_CALLS:
             continue
         entry = table["types"].get(kind)
         if entry is None:
@@ -65,6 +61,11 @@ def needs_of(stack: Stack, table: dict, tags: dict[str, str]) -> tuple[list[Need
                 ]
         found += _of_resource(stack, logical_id, entry, table, tags)
     return found, unknown
+
+
+def kind_of(resource: dict) -> str:
+    """Returns a resource's type as the table calls it: custom resources have one in common."""
+    return "AWS::CloudFormation::CustomResource" if resource["Type"].startswith("Custom::") else resource["Type"]
 
 
 def required_actions(stack: Stack, resource: dict, entry: dict, is_tagged: bool) -> dict[str, tuple[set, str | None]]:

@@ -53,13 +53,17 @@ def row(kind: str, schema: dict, mapping: Mapping, reference: Reference) -> dict
     unmapped = {handler: set() for handler in JUDGED}
     when = {}
     tagging = set()
+    service = mapping.service_linked_role(kind)
+    is_linked = "service_linked_role" in entry
 
     def put(place: dict, handler: str, action: str):
+        nonlocal is_linked
+        is_linked |= bool(place.get("service_linked_role"))
         if place.get("always"):
             always[handler].add(action)
         elif place.get("tagging"):
             tagging.add(action)
-        elif place.get("unmapped") or (place.get("service_linked_role") and "service_linked_role" not in entry):
+        elif place.get("unmapped") or (place.get("service_linked_role") and not service):
             unmapped[handler].add(action)
         for path in place.get("properties", []):
             when.setdefault((path, place["why"], place.get("service", "")), {}).setdefault(handler, set()).add(action)
@@ -87,7 +91,7 @@ def row(kind: str, schema: dict, mapping: Mapping, reference: Reference) -> dict
         "when": whens(when, always),
         "unmapped": {h: sorted(unmapped[h] - always[h]) for h in JUDGED if unmapped[h] - always[h]},
         "tagging": {"property": tag_property, "actions": sorted(tagging)} if tag_property else None,
-        "service_linked_role": entry.get("service_linked_role"),
+        "service_linked_role": service if is_linked else None,
         "pass_role": role_properties(when),
         "name": name,
         "primary": [p.removeprefix("/properties") for p in schema.get("primaryIdentifier", [])],
