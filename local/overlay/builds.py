@@ -112,6 +112,10 @@ def _phases(begun, ended, status, message):
 
 
 def _announce(build):
+    """Publish the build's state with every field of AWS's example.
+
+    https://docs.aws.amazon.com/codebuild/latest/userguide/sample-build-notifications-ref.html
+    """
     account, region = build["arn"].split(":")[4], build["arn"].split(":")[3]
     events.publish(
         account,
@@ -122,14 +126,56 @@ def _announce(build):
             "build-status": build["buildStatus"],
             "project-name": build["projectName"],
             "build-id": build["arn"],
+            "additional-information": _information(build),
             "current-phase": build["currentPhase"],
             "current-phase-context": "[]",
             "version": "1",
-            "additional-information": {
-                "build-complete": build["buildComplete"],
-                "initiator": build.get("initiator", ""),
-                "source-version": build.get("sourceVersion", ""),
-            },
         },
         [build["arn"]],
     )
+
+
+def _information(build):
+    environment, source = build.get("environment", {}), build.get("source", {})
+    variables = [
+        {"name": each["name"], "type": each.get("type", "PLAINTEXT"), "value": each["value"]}
+        for each in environment.get("environmentVariables", [])
+    ]
+    return {
+        "artifact": {"location": build.get("artifacts", {}).get("location", "")},
+        "environment": {
+            "image": environment.get("image", ""),
+            "privileged-mode": environment.get("privilegedMode", False),
+            "compute-type": environment.get("computeType", ""),
+            "type": environment.get("type", ""),
+            "environment-variables": variables,
+        },
+        "timeout-in-minutes": build.get("timeoutInMinutes", 60),
+        "build-complete": build["buildComplete"],
+        "initiator": build.get("initiator", ""),
+        "build-start-time": _told_time(build["startTime"]),
+        "source": {"location": source.get("location", ""), "type": source.get("type", "")},
+        "source-version": build.get("sourceVersion", ""),
+        "logs": {
+            "group-name": f"/aws/codebuild/{build['projectName']}",
+            "stream-name": build["id"].partition(":")[2],
+            "deep-link": build.get("logs", {}).get("deepLink", ""),
+        },
+        "phases": [_told_phase(phase) for phase in build["phases"]],
+    }
+
+
+def _told_phase(phase):
+    told = {"phase-type": phase["phaseType"], "start-time": _told_time(phase["startTime"])}
+    if "endTime" in phase:
+        duration = int(phase["endTime"]) - int(phase["startTime"])
+        contexts = [f"{each['statusCode']}: {each['message']}" for each in phase.get("contexts", [])]
+        told |= {"end-time": _told_time(phase["endTime"]), "duration-in-seconds": duration, "phase-context": contexts}
+        told |= {"phase-status": phase["phaseStatus"]}
+    return told
+
+
+def _told_time(seconds):
+    """Returns a time as CodeBuild writes it into events: Sep 1, 2017 4:12:29 PM."""
+    at = time.gmtime(seconds)
+    return f"{time.strftime('%b', at)} {at.tm_mday}, {at.tm_year} {at.tm_hour % 12 or 12}:{time.strftime('%M:%S %p', at)}"

@@ -196,6 +196,10 @@ class ImageBuilds(CloudTest):
         self.assertEqual((event["detail-type"], event["account"]), ("CodeBuild Build State Change", DEVELOPMENT))
         self.assertEqual(event["detail"]["project-name"], _PROJECT)
         self.assertEqual(event["resources"], [event["detail"]["build-id"]])
+        information = event["detail"]["additional-information"]
+        self.assertEqual(information["phases"][-1]["phase-type"], "COMPLETED")
+        self.assertEqual(information["source"]["type"], "S3")
+        self.assertRegex(information["build-start-time"], r"^[A-Z][a-z]{2} \d+, \d{4} \d+:\d\d:\d\d [AP]M$")
         control("PUT", "settings", {"build_delay_ms": -1})
         self.name = unique("made")
         stopped = self.start()

@@ -1,0 +1,1 @@
+"""The rules of the oracle `events`, one module for each kind."""
