@@ -107,7 +107,8 @@ fn variables(state: &State) -> BTreeMap<&'static str, Value> {
         ("bakes", json!([])),
         ("deploy_execution", json!("t3")),
         ("failure", caught()),
-        ("error", caught()),
+        ("place_failure", caught()),
+        ("package_failure", caught()),
     ])
 }
 
