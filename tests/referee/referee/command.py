@@ -50,7 +50,7 @@ def _judge(options: argparse.Namespace, folder: Path) -> int:
     context = Context(root=options.tree.resolve(), recordings=recordings, tools=folder)
     if recordings and not context.recording_files():
         sys.exit(f"{recordings} holds no recording: run the end-to-end tests with LOCKSTEP_RECORDING={recordings}")
-    wrong = 0
+    wrong = 0 if options.oracle or options.planted else _claims(context)
     for name in options.oracle or names():
         oracle = importlib.import_module(f"oracles.{name}")
         started = time.monotonic()
@@ -58,6 +58,15 @@ def _judge(options: argparse.Namespace, folder: Path) -> int:
         print(f"  {time.monotonic() - started:.1f} s", flush=True)
     print(f"\nthe referee: {f'{wrong} to mend' if wrong else 'nothing to mend'}")
     return 1 if wrong else 0
+
+
+def _claims(context) -> int:
+    from referee import claims
+
+    wrong = claims.judge(context, names())
+    for sentence in wrong:
+        print(f"! {sentence}")
+    return len(wrong)
 
 
 def _verdict(oracle, name: str, context) -> int:
