@@ -167,9 +167,28 @@ def _other_dimension(copy: Context) -> str:
     return "and it is emitted by"
 
 
+def _lacks_a_field(copy: Context) -> str:
+    def change(event: dict) -> None:
+        event["detail"].pop("client-request-token")
+
+    copy.change_line(lambda line: line["kind"] == "event" and line["phase"] == "raised" and line["source"] == "aws.cloudformation", change)
+    return "/detail/client-request-token: is missing"
+
+
+def _handed_on_wrongly(copy: Context) -> str:
+    def change(event: dict) -> None:
+        event["detail"]["status-details"]["status"] = "UPDATE_IN_PROGRESS"
+
+    forwarded = lambda line: line["kind"] == "event" and line["phase"] == "delivered" and line["rule"] == "lockstep-forward-stacks"  # noqa: E731
+    copy.change_line(forwarded, change)
+    return "whose pattern does not match it"
+
+
 PLANTED = [
     ("a test's event with a field that AWS does not send", _wrong_field),
     ("a test's event with a field of another type", _wrong_type),
+    ("a recorded event that lacks a field of AWS's", _lacks_a_field),
+    ("a rule that hands on what its pattern does not match", _handed_on_wrongly),
     ("code that reads a field that AWS does not send", _wrong_pointer),
     ("a pattern for a status that AWS does not have", _wrong_pattern),
     ("a pattern for events that AWS does not document", _wrong_source),

@@ -284,10 +284,19 @@ def _many_parameters(copy: Context) -> str:
     return "parameters of a template"
 
 
+def _large_payload(copy: Context) -> str:
+    def change(request: dict) -> None:
+        request["parameters"]["input"] = "x" * 262145
+
+    copy.change_line(lambda line: line["kind"] == "request" and line["operation"] == "StartExecution", change)
+    return "input of an execution"
+
+
 PLANTED = [
     ("a role whose inline policies are too long", _long_policy),
     ("a trust policy that is too long", _long_trust),
     ("an environment that is too large", _long_environment),
     ("user data that is too long", _long_user_data),
     ("a template with too many parameters", _many_parameters),
+    ("an execution that is started with too much", _large_payload),
 ]

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +83,19 @@ class Context:
             shutil.copytree(self.recordings, copy)
         self.recordings = copy
         return copy
+
+    def change_line(self, wanted: Callable[[dict], bool], change: Callable[[dict], None]) -> None:
+        """Changes the first recorded line that is wanted, in the copy of the recordings."""
+        for path in sorted(self.own_recordings().glob("*.jsonl")):
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            for number, line in enumerate(lines):
+                entry = json.loads(line)
+                if wanted(entry):
+                    change(entry)
+                    lines[number] = json.dumps(entry) + "\n"
+                    path.write_text("".join(lines), encoding="utf-8")
+                    return
+        raise ValueError("the recording holds no line that the planted mistake wants")
 
 
 class NoRecording(Exception):

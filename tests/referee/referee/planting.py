@@ -1,7 +1,10 @@
 """Plants the oracles' own mistakes, each in a copy of the tree, and looks whether it is found."""
 
+import importlib
+import multiprocessing
 import shutil
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
@@ -14,35 +17,40 @@ _LEFT_OUT = shutil.ignore_patterns(".git", "target", ".lockstep", "node_modules"
 
 
 def plant_all(oracle: ModuleType, name: str, context: Context) -> list[str]:
-    """Plants each mistake of an oracle; returns a sentence for each that was not found."""
+    """Plants each mistake of an oracle, as many at once as there are processors; returns a sentence for each that was not found."""
     before = set(oracle.judge(context).findings)
     missed = []
     planted = 0
-    for title, plant in oracle.PLANTED:
-        try:
-            found = _plant(oracle, plant, context) - before
-        except NoRecording:
-            print(f"  - not planted without a recording: {title}")
-            continue
-        planted += 1
-        if found:
-            print(f"  - found: {title}\n      {min(found)}")
-        else:
-            missed.append(f"{name} does not find: {title}")
+    indexes = range(len(oracle.PLANTED))
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("fork")) as processes:
+        outcomes = processes.map(_plant, [name] * len(indexes), indexes, [context] * len(indexes))
+        for (title, _), outcome in zip(oracle.PLANTED, outcomes, strict=True):
+            if outcome is None:
+                print(f"  - not planted without a recording: {title}")
+                continue
+            planted += 1
+            if found := outcome - before:
+                print(f"  - found: {title}\n      {min(found)}")
+            else:
+                missed.append(f"{name} does not find: {title}")
     if planted < LEAST and (context.recordings or len(oracle.PLANTED) < LEAST):
         missed.append(f"{name} plants {planted} mistakes, of {LEAST} at least")
     return missed
 
 
-def _plant(oracle: ModuleType, plant, context: Context) -> set[Finding]:
-    """Returns what the oracle finds in a copy with the mistake: what names the text that `plant` returns, if any."""
+def _plant(name: str, index: int, context: Context) -> set[Finding] | None:
+    """Returns what the oracle finds in a copy with the mistake: what names the text that its function returns, if any."""
+    oracle = importlib.import_module(f"oracles.{name}")
+    _, plant = oracle.PLANTED[index]
     with tempfile.TemporaryDirectory(prefix="lockstep-referee-") as scratch:
         root = Path(scratch) / "tree"
         shutil.copytree(context.root, root, ignore=_LEFT_OUT)
         copy = Context(root=root, recordings=context.recordings, tools=context.tools, scratch=Path(scratch))
-        named = plant(copy)
-        found = oracle.judge(copy).findings
-        return {finding for finding in found if named is None or named in str(finding)}
+        try:
+            named = plant(copy)
+        except NoRecording:
+            return None
+        return {finding for finding in oracle.judge(copy).findings if named is None or named in str(finding)}
 
 
 def replace(path: Path, old: str, new: str, count: int = 1) -> None:
