@@ -22,6 +22,7 @@ from ministack.services import (
     kms,
     lambda_svc,
     s3,
+    scheduler,
     secretsmanager,
     sns,
     sqs,
@@ -257,6 +258,10 @@ def _events():
 
 
 def _others():
+    for account, region, _key, schedule in _entries(scheduler._schedules):
+        target = schedule.get("Target") or {}
+        state = {"name": schedule.get("Name"), "target": target.get("Arn"), "role": target.get("RoleArn")}
+        yield "definition", "schedule", account, region, schedule["Arn"], state
     for account, region, name, table in _entries(dynamodb._tables):
         arn = f"arn:aws:dynamodb:{region}:{account}:table/{name}"
         indexes = {one["IndexName"]: one["KeySchema"] for one in table.get("GlobalSecondaryIndexes") or []}
