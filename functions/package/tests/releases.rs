@@ -614,6 +614,15 @@ build {
     output = "manifest.json"
   }
 }
+
+packer {
+  required_plugins {
+    amazon = {
+      source  = "github.com/hashicorp/amazon"
+      version = "= 1.8.4"
+    }
+  }
+}
 "#;
 
 fn recipe(image: &str) -> Vec<(String, String)> {

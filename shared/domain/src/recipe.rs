@@ -5,10 +5,12 @@
 //! here, for every account that must have the image: a variable without a value, a script that is not there, a source
 //! that would share what it makes.
 
+mod builder;
 mod manifest;
 mod template;
 mod variables;
 
+pub use builder::PLUGIN;
 pub use manifest::{
     Base, FILE, ImageOwner, ImageSearch, NamePattern, ParameterName, Recipe, TTL_DAYS, TTL_DAYS_DEFAULT,
 };
@@ -161,6 +163,7 @@ fn judge_files(files: &Files, problems: &mut Vec<Problem>) {
         problems.push(Problem::at("", None, message));
         return;
     }
+    problems.extend(builder::judge_files(files));
     for (path, bytes) in files {
         problems.extend(find_credentials(path, bytes));
         // Packer loads these by itself, past the layers.

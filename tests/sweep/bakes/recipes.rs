@@ -35,6 +35,15 @@ build {
     output = "manifest.json"
   }
 }
+
+packer {
+  required_plugins {
+    amazon = {
+      source  = "github.com/hashicorp/amazon"
+      version = "= 1.8.4"
+    }
+  }
+}
 "#;
 
 fn manifest(commit: &CommitSha) -> String {

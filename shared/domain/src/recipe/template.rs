@@ -3,6 +3,7 @@
 //! The language is that of <https://developer.hashicorp.com/packer/docs/templates/hcl_templates>, the source that of
 //! <https://developer.hashicorp.com/packer/integrations/hashicorp/amazon/latest/components/builder/ebs>.
 
+use super::builder;
 use crate::archive::Files;
 use crate::error::Problem;
 use crate::ids::AccountId;
@@ -49,10 +50,10 @@ const REFUSED: [(&str, &str); 16] = [
 ];
 
 /// The blocks a template may hold.
-const BLOCKS: [&str; 7] = ["packer", "variable", "local", "locals", "data", "source", "build"];
+const BLOCKS: [&str; 6] = ["packer", "variable", "local", "locals", "source", "build"];
 
 /// Where the build's last step finds what was made.
-const MANIFEST: &str = "manifest.json";
+pub(super) const MANIFEST: &str = "manifest.json";
 
 /// The `*.pkr.hcl` files of a recipe.
 #[derive(Clone, Debug, Default)]
@@ -70,10 +71,10 @@ struct Declared {
 }
 
 /// One file while it is judged.
-struct File<'a> {
+pub(super) struct File<'a> {
     name: &'a str,
     text: &'a str,
-    body: Body,
+    pub(super) body: Body,
 }
 
 impl HclTemplate {
@@ -178,11 +179,13 @@ impl<'a> File<'a> {
         u32::try_from(lines + 1).ok()
     }
 
-    fn source(&self, node: &impl Span) -> &'a str {
+    /// Returns the text of a node.
+    pub(super) fn source(&self, node: &impl Span) -> &'a str {
         node.span().and_then(|span| self.text.get(span)).unwrap_or_default().trim()
     }
 
-    fn problem(&self, node: &impl Span, message: impl Into<String>) -> Problem {
+    /// Returns a problem at the line of a node.
+    pub(super) fn problem(&self, node: &impl Span, message: impl Into<String>) -> Problem {
         Problem::at(self.name, self.line(node), message)
     }
 }
@@ -197,12 +200,18 @@ fn judge(parsed: &[File<'_>], files: &Files) -> HclTemplate {
         for block in file.body.blocks() {
             if !BLOCKS.contains(&block.ident.as_str()) {
                 let hint = suggestion(block.ident.as_str(), &BLOCKS);
-                let message = format!("`{}` is no block of Packer's{hint}", block.ident.as_str());
+                let message = format!(
+                    "`{}` is no block that a recipe may hold{hint}; these are: {}",
+                    block.ident.as_str(),
+                    BLOCKS.join(", ")
+                );
                 template.problems.push(file.problem(block, message));
             }
         }
         declare(file, &mut template);
+        template.problems.extend(builder::judge(file));
     }
+    template.problems.extend(builder::judge_plugins(parsed));
     judge_uses(parsed, &mut template);
     judge_sources(parsed, &mut template);
     judge_build(parsed, files, &mut template);
@@ -368,10 +377,6 @@ fn judge_build(parsed: &[File<'_>], files: &Files, template: &mut HclTemplate) {
     for provisioner in build.body.get_blocks("provisioner") {
         let mut paths = Paths { file, files, problems: &mut template.problems };
         paths.visit_body(&provisioner.body);
-        if provisioner.has_labels(&["shell-local"]) {
-            let message = "runs on the builder, beside its role; use `shell`, which runs in the image";
-            template.problems.push(file.problem(provisioner, message));
-        }
     }
 }
 

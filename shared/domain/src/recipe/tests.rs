@@ -46,6 +46,15 @@ build {
     output = "manifest.json"
   }
 }
+
+packer {
+  required_plugins {
+    amazon = {
+      source  = "github.com/hashicorp/amazon"
+      version = "= 1.8.4"
+    }
+  }
+}
 "#;
 
 const FOLDER: &str = "images/logstash";
@@ -162,7 +171,11 @@ fn an_override_of_nothing_and_of_what_is_given_is_told() {
 fn what_packer_or_lockstep_could_not_stand_is_told_with_its_line() {
     let table = [
         ("build {", "build {{", "image.pkr.hcl:27: is no HCL"),
-        ("build {", "bild {", "image.pkr.hcl:27: `bild` is no block of Packer's; did you mean `build`?"),
+        (
+            "build {",
+            "bild {",
+            "image.pkr.hcl:27: `bild` is no block that a recipe may hold; did you mean `build`?",
+        ),
         (
             "var.size",
             "var.sise",
@@ -322,4 +335,163 @@ fn recipes_are_found_by_their_file_wherever_they_are() {
     assert_eq!(common_folder("images/a").as_deref(), Some("images/common"));
     assert_eq!(common_folder("b").as_deref(), Some("common"));
     assert_eq!(common_folder(""), None);
+}
+
+/// The word of Packer's that a line adds to the template, and where: the line before it.
+fn told_with(after: &str, added: &str) -> Vec<String> {
+    told_of(after, &format!("{after}\n{added}"))
+}
+
+#[test]
+fn what_would_run_or_read_something_on_the_builder_is_refused() {
+    let (build, provisioner, source) = ("build {", "provisioner \"shell\" {", "imds_support    = \"v2.0\"");
+    let table = [
+        (
+            build,
+            "post-processor \"manifest\" { output = \"../x\" }",
+            "writes a file of the builder; write `output",
+        ),
+        ("packer {", "  hcp {}", "`hcp` is not allowed in packer"),
+        (build, "provisioner \"shell-local\" { inline = [\"id\"] }", "runs on the builder"),
+        (build, "provisioner \"ansible\" {}", "runs on the builder"),
+        (build, "provisioner \"breakpoint\" {}", "runs on the builder"),
+        (build, "provisioner \"shell\" \"local\" {}", "runs on the builder"),
+        (build, "post-processor \"shell-local\" { inline = [\"id\"] }", "the only one is manifest"),
+        (build, "post-processors {\n post-processor \"amazon-import\" {}\n}", "the only one is manifest"),
+        (
+            build,
+            "post-processors {\n provisioner \"shell\" {}\n}",
+            "`provisioner` is not allowed in post-processors",
+        ),
+        (
+            build,
+            "error-cleanup-provisioner \"shell-local\" {}",
+            "`error-cleanup-provisioner` is not allowed in a build",
+        ),
+        (
+            build,
+            "source \"source.amazon-ebs.image\" { profile = \"x\" }",
+            "`source` is not allowed in a build",
+        ),
+        (build, "hcp_packer_registry {}", "`hcp_packer_registry` is not allowed in a build"),
+        (
+            build,
+            "dynamic \"provisioner\" {\n for_each = [1]\n content {}\n}",
+            "makes blocks that cannot be judged",
+        ),
+        (provisioner, "env = { A = file(\"/proc/self/environ\") }", "`file` is not allowed"),
+        (
+            provisioner,
+            "env = { A = \"${aws_secretsmanager(\"x\", null)}\" }",
+            "`aws_secretsmanager` is not allowed",
+        ),
+        (provisioner, "env = { A = templatefile(\"x\", {}) }", "`templatefile` is not allowed"),
+        (provisioner, "env = { A = provider::x::y() }", "`y` is not allowed"),
+        (provisioner, "env = { A = \"{{ env `HOME` }}\" }", "`{{ env }}` is not allowed"),
+        (provisioner, "env = { A = \"{{- consul_key `x` }}\" }", "`{{ consul_key }}` is not allowed"),
+        (provisioner, "script = \"/etc/passwd\"", "must be the path of a file of the recipe"),
+        (provisioner, "script = \"${path.root}/../other\"", "must be the path of a file of the recipe"),
+        (provisioner, "script = \"${var.size}\"", "must be the path of a file of the recipe"),
+        (
+            provisioner,
+            "script = join(\"\", [\"/etc\", \"/passwd\"])",
+            "must be the path of a file of the recipe",
+        ),
+        (
+            build,
+            "provisioner \"file\" {\n source = \"~/.aws/credentials\"\n destination = \"/tmp/x\"\n}",
+            "must be the path",
+        ),
+        (build, "provisioner \"file\" {\n direction = \"download\"\n}", "writes files of the builder"),
+        (
+            source,
+            "custom_endpoint_ec2 = \"https://ec2.example.com\"",
+            "`custom_endpoint_ec2` is not allowed in a source",
+        ),
+        (source, "shared_credentials_file = \"x\"", "`shared_credentials_file` is not allowed in a source"),
+        (source, "user_data_file = \"/proc/self/environ\"", "`user_data_file` is not allowed in a source"),
+        (
+            source,
+            "ssh_private_key_file = \"/root/.ssh/id\"",
+            "`ssh_private_key_file` is not allowed in a source",
+        ),
+        (source, "vault_aws_engine { name = \"x\" }", "`vault_aws_engine` is not allowed in a source"),
+    ];
+    for (after, added, expected) in table {
+        let told = told_with(after, added);
+        assert!(told.iter().any(|line| line.contains(expected)), "{added}: {told:#?}");
+    }
+    let data = format!("data \"amazon-secretsmanager\" \"x\" {{}}\n{TEMPLATE}");
+    let told = told(&files(&[("image.pkr.hcl", &data)]), &World::default());
+    assert!(told[0].contains("`data` is no block that a recipe may hold"), "{told:#?}");
+}
+
+#[test]
+fn a_recipe_has_exactly_the_one_plugin_that_the_build_has() {
+    let table = [
+        ("source  = \"github.com/hashicorp/amazon\"", "source  = \"github.com/mallory/amazon\""),
+        ("version = \"= 1.8.4\"", "version = \">= 1.8.4\""),
+        ("version = \"= 1.8.4\"", "version = \"= 1.8.4\"\n      extra = 1"),
+        (
+            "    amazon = {",
+            "    other = { source = \"github.com/x/y\", version = \"= 1.0.0\" }\n    amazon = {",
+        ),
+        ("    amazon = {", "    amazing = {"),
+        ("  required_plugins {", "  required_plugins {\n  }\n  required_plugins {"),
+        (
+            "packer {",
+            "packer {\n  required_plugins {\n    x = { source = \"github.com/x/y\", version = \"= 1.0.0\" }\n  }\n}\npacker {",
+        ),
+        ("  required_plugins {", "  plugins {"),
+    ];
+    for (from, to) in table {
+        let told = told_of(from, to);
+        assert!(
+            told.iter().any(|line| line.contains("the build has this plugin and no other")),
+            "{to}: {told:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_packer_would_load_or_run_by_itself_is_refused() {
+    for path in [
+        "second.pkr.json",
+        "values.auto.pkrvars.hcl",
+        "values.auto.pkrvars.json",
+        "packer.d/plugins/x",
+        ".packer.d/x",
+        "sub/packer.d/x",
+        "packer-plugin-amazon_v1.8.4_x5.0_linux_amd64",
+        ".packerconfig",
+    ] {
+        let told = told(&files(&[(path, "{}")]), &World::default());
+        assert!(told.iter().any(|line| line.contains(path)), "{path}: {told:#?}");
+    }
+    // A file that a script sends along is nothing to Packer.
+    assert!(told(&files(&[("settings.json", "{}"), ("plugins/readme", "")]), &World::default()).is_empty());
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_provisioner_or_post_processor_gets_in_by_another_name(kind in "[a-z][a-z-]{0,14}", chained: bool) {
+        let allowed = ["shell", "file", "powershell", "windows-restart"];
+        let told = told_with("build {", &format!("provisioner \"{kind}\" {{}}"));
+        let refused = told.iter().any(|line| line.contains("runs on the builder"));
+        proptest::prop_assert_eq!(refused, !allowed.contains(&kind.as_str()));
+        let processor = format!("post-processor \"{kind}\" {{}}");
+        let processor = if chained { format!("post-processors {{\n{processor}\n}}") } else { processor };
+        let refused = told_with("build {", &processor).iter().any(|line| line.contains("the only one is manifest"));
+        proptest::prop_assert_eq!(refused, kind != "manifest");
+    }
+
+    #[test]
+    fn no_path_leaves_the_recipe(prefix in "(\\$\\{path\\.root\\}/|\\./)?", path in "[a-z./~$-]{1,20}") {
+        let written = format!("{prefix}{path}");
+        let told = told_with("provisioner \"shell\" {", &format!("script = \"{written}\""));
+        let leaves = written.starts_with('~') || written.starts_with('/') || path.split('/').any(|part| part == "..")
+            || path.contains('$') || (prefix.is_empty() && path.starts_with('/'));
+        let refused = told.iter().any(|line| line.contains("must be the path") || line.contains("is no HCL"));
+        proptest::prop_assert!(!leaves || refused, "{}: {:?}", written, told);
+    }
 }
