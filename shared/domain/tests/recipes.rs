@@ -2,7 +2,7 @@
 
 use lockstep_domain::archive::Files;
 use lockstep_domain::ids::AccountId;
-use lockstep_domain::recipe::{COMMON_FOLDER, World, find_recipes, plan};
+use lockstep_domain::recipe::{COMMON_FOLDER, PLUGIN, World, find_recipes, plan};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -44,4 +44,17 @@ fn every_recipe_of_the_log_stack_can_be_built_in_every_account() {
             Err(problems) => panic!("{}", problems.iter().map(|p| format!("{p}\n")).collect::<String>()),
         }
     }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the documentation of this repository is what is tested")]
+fn the_plugin_that_recipes_name_is_the_one_that_operators_are_told_to_bring() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operations.md");
+    let told = std::fs::read_to_string(page).unwrap();
+    let (_, source, constraint) = PLUGIN;
+    let version = constraint.trim_start_matches("= ");
+    assert!(told.contains(&format!(
+        "packer-plugin-amazon/releases/download/v{version}/packer-plugin-amazon_v{version}"
+    )));
+    assert!(told.contains(&format!("`{source}` in version `{constraint}`")));
 }

@@ -19,6 +19,7 @@ from referee.verdict import Verdict
 # The options of programs that take a file.
 _FILE_OPTIONS = {"--ca", "--ca-cert", "--ca-key", "--in", "--out", "-f"}
 _FILE = re.compile(r"(?!https?://)[^-/=\0][^=\0]*(/|\.(conf|crt|jks|json|key|p12|pem|txt|ya?ml|zip)$).*")
+_ELSEWHERE = re.compile(r"(https?|ftp)://(?!localhost\b|127\.|169\.254\.)[^\0]")
 _UNIT_VERBS = {"disable", "enable", "mask", "reload", "restart", "start", "stop", "try-restart", "unmask"}
 _NO_PLUGIN = {"else", "if", "filter", "input", "output"}
 
@@ -86,10 +87,13 @@ class _Judging:
         for command in script.commands:
             self._program(source, script, command, machine)
             self._arguments(source, command, machine)
+            self._downloads(source, script, command)
         for written in script.written:
             self._file(source, written.line, written.path, machine)
             if re.fullmatch(r"/etc/logstash/conf\.d/[^/]+", written.path) and written.content:
                 self._pipeline(source, written.content_line, written.content, machine)
+            if written.path == "/etc/elasticsearch/elasticsearch.yml" and written.content:
+                self._settings(source, written.content_line, written.content, machine)
 
     def _program(self, source: Source, script: Script, command: Command, machine: Machine) -> None:
         name = command.program
@@ -119,6 +123,19 @@ class _Judging:
             self._users(place, owner.split(":"), machine)
         elif name == "install":
             self._users(place, [words[at + 1] for at, word in enumerate(words) if word in ("-o", "-g")], machine)
+
+    def _downloads(self, source: Source, script: Script, command: Command) -> None:
+        """Judges what comes from elsewhere: a package is signed, and anything else has a digest that is looked at."""
+        words, name = command.words, PurePosixPath(command.program).name
+        addresses = [word for word in words[1:] if _ELSEWHERE.match(word)]
+        if name == "packer" and "init" in words:
+            self.verdict.find(source.place(command.line), "lets Packer download plugins, whose content nobody has looked at")
+        if name == "dnf" and "install" in words and addresses:
+            self.verdict.find(source.place(command.line), f"installs {addresses[0]}: dnf checks no signature of a package by address")
+        if name in ("curl", "wget") and addresses:
+            self.verdict.judged("downloads")
+            if not any(PurePosixPath(other.program).name == "sha256sum" and "--check" in other.words for other in script.commands):
+                self.verdict.find(source.place(command.line), f"downloads {addresses[0]} and looks at no digest")
 
     def _absolute(self, place: str, command: Command) -> None:
         self.verdict.judged("calls of programs that change folder")
@@ -163,6 +180,15 @@ class _Judging:
                         place = source.place(line + number)
                         self.verdict.find(place, f"uses logstash-{section}-{name}, which {source.image} does not have")
 
+    def _settings(self, source: Source, line: int, text: str, machine: Machine) -> None:
+        for number, written in enumerate(text.splitlines()):
+            for setting, plugin in self.extract["packages"]["elasticsearch"]["settings"].items():
+                if written.startswith(setting):
+                    self.verdict.judged("settings of a plugin")
+                    if plugin not in machine.plugins:
+                        place = source.place(line + number)
+                        self.verdict.find(place, f"sets {setting} of the plugin {plugin}, which {source.image} does not have")
+
     def units(self) -> list[units.Unit]:
         """Returns every unit, and every part of one, that a script writes."""
         found = []
@@ -204,6 +230,10 @@ PLANTED = [
         lambda copy: (replace(_recipe(copy, "logstash"), " logstash-output-opensearch", " logstash-output-loki"), "output-opensearch")[1],
     ),
     (
+        "a setting is of a plugin that is not installed",
+        lambda copy: (replace(_recipe(copy, "elasticsearch"), "--batch discovery-ec2", "--batch repository-s3"), "discovery-ec2")[1],
+    ),
+    (
         "a relative path is given to a program that changes its folder",
         lambda copy: (replace(_elasticsearch(copy), "--out $etc/ca.zip", "--out ca.zip"), "relative path ca.zip")[1],
     ),
@@ -213,7 +243,15 @@ PLANTED = [
     ),
     (
         "a build uses a program that is not in its image",
-        lambda copy: (replace(copy.root / "infra/target-account/template.yaml", "jq --null-input", "yq --null-input"), "uses yq")[1],
+        lambda copy: (replace(copy.root / "infra/target-account/template.yaml", "jq '{region:", "yq '{region:"), "uses yq")[1],
+    ),
+    (
+        "a build lets Packer download a plugin",
+        lambda copy: (replace(copy.root / "infra/target-account/template.yaml", "- packer plugins install", "- packer init . && packer plugins install"), "lets Packer download")[1],
+    ),
+    (
+        "a recipe installs a package by its address",
+        lambda copy: (replace(_common(copy) / "base.sh", "amazon-ssm-agent ", "https://example.com/amazon-ssm-agent.rpm "), "dnf checks no signature")[1],
     ),
     (
         "a unit is started that nobody wrote",

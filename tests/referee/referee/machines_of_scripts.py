@@ -52,6 +52,8 @@ class Machine:
                     self.folders.update(word for word in words[1:] if word.startswith("/"))
                 case "install":
                     self._installs(words)
+                case "elasticsearch-plugin" if "install" in words:
+                    self.plugins.update(word for word in words[words.index("install") + 1 :] if not word.startswith("-"))
                 case "logstash-plugin" if "install" in words:
                     self.plugins.update(word.removeprefix("logstash-") for word in words if word.startswith("logstash-"))
         for written in script.written:

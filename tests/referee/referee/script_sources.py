@@ -78,14 +78,15 @@ def _user_data(template: Document, value: object) -> Iterator[Source]:
 def _build_specification(template: Document, resource: str, value: object) -> Source:
     raw, own = _substitution(value)
     first, specification = _line(template, raw), _substituted(template, raw, own)
-    given = (yaml.safe_load(specification).get("env") or {}).get("variables") or {}
+    environ = yaml.safe_load(specification).get("env") or {}
+    given = environ.get("variables") or {}
     text, lines = "", []
     for node in _commands(yaml.compose(specification)):
         text += node.value.rstrip("\n") + "\n"
         lines += [first + node.start_mark.line] * (text.count("\n") - len(lines))
     environment = template.body["Resources"][resource]["Properties"].get("Environment", {})
     pairs = tuple((name, str(value)) for name, value in given.items())
-    return Source(template.name, first, text, "sh", environment.get("Image"), tuple(lines), pairs)
+    return Source(template.name, first, text, environ.get("shell", "sh"), environment.get("Image"), tuple(lines), pairs)
 
 
 def _commands(node: yaml.Node, within: str = "") -> Iterator[yaml.ScalarNode]:
