@@ -57,17 +57,17 @@ def judge(context: Context) -> Verdict:
             for gap in unknown:
                 verdict.find(_line(document, gap.logical_id), f"{gap.logical_id}: {gap.what}")
             if policies.documents:
-                requests += [(document, policies, need, stack) for need in needs]
+                requests += [(document, policies.names, policies.documents, need, stack) for need in needs]
             for name in policies.names:
                 used.setdefault(name, set()).update(need.action for need in needs)
-    _ask(context, verdict, requests)
+    ask(context, verdict, requests)
     _judge_policies(context, verdict, used)
     return verdict
 
 
 def _table(context: Context, verdict: Verdict) -> dict:
     """Returns the table as it is checked in, and finds what its sources give otherwise."""
-    content, problems = _build(context)
+    content, problems = built_table(context)
     for problem in problems + output.differences(context.root, content):
         verdict.find("shared/permissions", problem)
     # The judged tree's data file is the newest word, also where the table was not made again.
@@ -76,7 +76,7 @@ def _table(context: Context, verdict: Verdict) -> dict:
     return table
 
 
-def _build(context: Context) -> tuple[bytes, list[str]]:
+def built_table(context: Context) -> tuple[bytes, list[str]]:
     """Returns the table that the data file of a tree gives, made once for each content."""
     data = (context.data / "permissions.yaml").read_bytes()
     if data not in _BUILT:
@@ -95,7 +95,7 @@ def _stacks(context: Context, document: Document, verdict: Verdict) -> list[tupl
     """Returns the stacks that are made of a template, with the policies that they are made with."""
     if _is_component(document):
         policies = _policies(context, _found(context.root, EXECUTION_POLICY), verdict, EXECUTION_POLICY)
-        component = _component_name(document.path.parent)
+        component = component_name(document.path.parent)
         return [(Stack(f"production-{component}", TARGET, document, {}), policies)]
     is_target = document.path.parent.name == "target-account"
     account = TARGET if is_target else TOOLING
@@ -115,7 +115,8 @@ def _name(document: Document, way: str | None) -> str:
     return named.get(stem, f"lockstep-{folder}")
 
 
-def _component_name(folder: Path) -> str:
+def component_name(folder: Path) -> str:
+    """Returns the name of the component in a folder."""
     text = (folder / "lockstep.toml").read_text(encoding="utf-8")
     line = next(line for line in text.splitlines() if line.strip().startswith("name"))
     return line.split("=", 1)[1].split("#")[0].strip().strip('"')
@@ -134,16 +135,16 @@ def _policies(context: Context, paths: list[Path], verdict: Verdict, wanted: str
         verdict.find(wanted, "is missing: nothing says what these stacks need")
     names, documents = [], []
     for path in paths:
-        for document in _documents(load(path, context.relative(path)).body, path):
+        for document in documents_of(load(path, context.relative(path)).body, path):
             names.append(context.relative(path))
             documents.append(document)
     return Policies(tuple(names), tuple(documents))
 
 
-def _documents(body: dict, path: Path) -> list[dict]:
+def documents_of(body: dict, path: Path) -> list[dict]:
     """Returns the policies of a file: one document, a list of them, or a template's managed policies."""
     if isinstance(body, list):
-        return [document for item in body for document in _documents(item, path)]
+        return [document for item in body for document in documents_of(item, path)]
     if "Statement" in body:
         return [body]
     if "Resources" in body:
@@ -152,7 +153,7 @@ def _documents(body: dict, path: Path) -> list[dict]:
             r["Properties"]["PolicyDocument"] for r in body["Resources"].values() if r["Type"] == "AWS::IAM::ManagedPolicy"
         ]
         return [_plain(stack, document) for document in managed]
-    return [document for item in body.values() if isinstance(item, dict | list) for document in _documents(item, path)]
+    return [document for item in body.values() if isinstance(item, dict | list) for document in documents_of(item, path)]
 
 
 def _plain(stack: Stack, value):
@@ -166,25 +167,25 @@ def _plain(stack: Stack, value):
     return value
 
 
-def _ask(context: Context, verdict: Verdict, requests: list) -> None:
+def ask(context: Context, verdict: Verdict, requests: list) -> None:
     """Asks the evaluator for each call, and finds those that are not allowed."""
     lines, known = [], {}
-    for _, policies, need, stack in requests:
-        if policies.names not in known:
-            known[policies.names] = f"set-{len(known)}"
-            lines.append({"define": known[policies.names], "identity": policies.documents})
-        lines.append(_request(known[policies.names], need, stack))
+    for _, names, documents, need, stack in requests:
+        if names not in known:
+            known[names] = f"set-{len(known)}"
+            lines.append({"define": known[names], "identity": documents})
+        lines.append(_request(known[names], need, stack))
     answers = context.node("evaluate", stdin="\n".join(map(json.dumps, lines)) + "\n").splitlines()
     if len(answers) != len(requests):
         raise RuntimeError(f"the evaluator answered {len(answers)} of {len(requests)} requests")
-    for (document, policies, need, _), line in zip(requests, answers, strict=True):
+    for (document, names, _, need, _), line in zip(requests, answers, strict=True):
         verdict.judged("calls")
         answer = json.loads(line)
         if answer["result"] == "Allowed":
             continue
         for_what = f" for {need.because}" if need.because else ""
         call = f"{need.action} on {need.resource}{for_what} to {'/'.join(need.handlers)}"
-        refusal = answer.get("why") or f"{' and '.join(dict.fromkeys(policies.names))} does not allow it"
+        refusal = answer.get("why") or f"{' and '.join(dict.fromkeys(names))} does not allow it"
         verdict.find(_line(document, need.logical_id), f"{need.logical_id} ({need.kind}) needs {call}: {refusal}")
 
 

@@ -1,0 +1,122 @@
+"""Judges the policies that `lockstep permissions` writes.
+
+Twenty templates in the manner of public ones (data/templates) go through the command. Its policies must allow every call
+that the schemas require for the template, and name no action for a property that the template does not set. What it
+writes for infra/log-stack must be what is checked in there.
+"""
+
+import gzip
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from oracles.resources import ask, built_table, component_name, documents_of
+from permissions import requirements
+from permissions.stack import Stack
+from referee.context import Context
+from referee.documents import load
+from referee.planting import replace
+from referee.verdict import Verdict
+
+ACCOUNT = "222222222222"
+# Lockstep tags every stack; which tags, decides nothing here.
+_TAGS = {"environment": "production", "lockstep:component": "example"}
+
+
+def judge(context: Context) -> Verdict:
+    """Runs the command over each template and compares its policies with what the schemas require."""
+    verdict = Verdict()
+    binary = lockstep(context)
+    if binary is None:
+        verdict.find("lockstep", "is not built: cargo build -p lockstep-cli --bin lockstep")
+        return verdict
+    table = json.loads(gzip.decompress(built_table(context)[0]))
+    requests = []
+    for folder in sorted((context.data / "templates").iterdir()):
+        document = load(folder / "template.yaml", context.relative(folder / "template.yaml"))
+        stack = Stack(f"production-{component_name(folder)}", ACCOUNT, document, {})
+        policies = _permissions(binary, folder, verdict)
+        verdict.judged("templates")
+        if not policies:
+            continue
+        needs, unknown = requirements.needs_of(stack, table, _TAGS)
+        verdict.judged("resources", len(stack.resources))
+        requests += [(document, (folder.name,), policies, need, stack) for need in needs]
+        _too_much(verdict, document, policies, stack, table, {need.action for need in needs})
+        for gap in unknown:
+            verdict.note(f"{folder.name}: {gap.what}")
+    ask(context, verdict, requests)
+    return verdict
+
+
+def lockstep(context: Context) -> Path | None:
+    """Returns the command that was built, None if it was not."""
+    targets = [os.environ.get("CARGO_TARGET_DIR"), context.root / "target"]
+    built = [Path(target) / "debug" / "lockstep" for target in targets if target]
+    named = [Path(os.environ["LOCKSTEP_BINARY"])] if "LOCKSTEP_BINARY" in os.environ else []
+    return next((path for path in named + built if path.exists()), None)
+
+
+def _permissions(binary: Path, folder: Path, verdict: Verdict) -> list[dict]:
+    """Returns the policies that the command writes for a component."""
+    done = subprocess.run([binary, "permissions", folder], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        verdict.find(folder.name, f"lockstep permissions ends with {done.returncode}: {done.stderr.strip()[-400:]}")
+        return []
+    return documents_of(json.loads(done.stdout), folder)
+
+
+def _too_much(verdict: Verdict, document, policies: list[dict], stack: Stack, table: dict, needed: set[str]) -> None:
+    """Finds actions that the policies name and that nothing in the template can need."""
+    possible = needed | _possible(document, stack, table)
+    for policy in policies:
+        for statement in policy["Statement"]:
+            for action in statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]:
+                verdict.judged("actions")
+                if action not in possible:
+                    where = f"{document.name} {statement['Sid']}"
+                    verdict.find(where, f"lists {action}, which no resource of the template needs as it is set")
+
+
+def _possible(document, stack: Stack, table: dict) -> set[str]:
+    """Returns what the template may need beside what it needs for certain: what nobody has placed, and references."""
+    found = set()
+    for resource in stack.resources.values():
+        entry = table["types"].get(requirements.kind_of(resource), {})
+        found.update(action for actions in entry.get("unmapped", {}).values() for action in actions)
+    for kind, actions in table["references"].items():
+        if f"{{{{resolve:{kind}:" in document.text:
+            found.update(actions)
+    return found
+
+
+def _row(old: str, new: str, named: str):
+    """Returns a mistake: a row of the data file that the command's table does not have."""
+
+    def plant(copy: Context) -> str:
+        replace(copy.data / "permissions.yaml", old, new)
+        return named
+
+    return plant
+
+
+PLANTED = [
+    (
+        "the command's table lacks a permission that a property needs",
+        _row("[lambda:PutFunctionConcurrency, lambda:DeleteFunctionConcurrency]\n        properties: [/ReservedConcurrentExecutions]",
+             "[lambda:PutFunctionConcurrency, lambda:DeleteFunctionConcurrency]\n        properties: [/Role]", "lambda:PutFunctionConcurrency"),
+    ),
+    (
+        "the command lists a permission for a property that is not set",
+        _row("        properties: [/PointInTimeRecoverySpecification]", "        properties: [/ImportSourceSpecification]", "lists dynamodb:UpdateContinuousBackups"),
+    ),
+    (
+        "the command names another resource than AWS authorizes on",
+        _row("parametergroup:${/CacheParameterGroupName}", "usergroup:${/CacheParameterGroupName}", "usergroup"),
+    ),
+    (
+        "the command does not know what a role is passed to",
+        _row("AWS::Lambda: [lambda.amazonaws.com]", "AWS::Lambda: [edgelambda.amazonaws.com]", "iam:PassRole"),
+    ),
+]  # fmt: skip
