@@ -60,7 +60,7 @@ def lockstep(context: Context) -> Path | None:
 
 def _permissions(binary: Path, folder: Path, verdict: Verdict) -> list[dict]:
     """Returns the policies that the command writes for a component."""
-    done = subprocess.run([binary, "permissions", folder], capture_output=True, text=True, check=False)
+    done = subprocess.run([binary, "--json", "permissions", folder], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         verdict.find(folder.name, f"lockstep permissions ends with {done.returncode}: {done.stderr.strip()[-400:]}")
         return []
