@@ -46,6 +46,12 @@ class Reference:
         keys = {key for r in entry["resourceTypes"] for key in r["conditionKeys"]} | set(entry["conditionKeys"])
         return {"resources": sorted(set(formats)), "conditions": sorted(keys)}
 
+    def condition_type(self, service: str, key: str) -> str:
+        """Returns the type of a service's condition key, such as `ArrayOfString`; nothing for a key that it does not have."""
+        keys = self._read("conditionKeys", service)
+        known = {name.split("/", 1)[0]: entry["type"] for name, entry in keys.items()}
+        return known.get(key.split("/", 1)[0].lower(), "")
+
     def _read(self, folder: str, service: str) -> dict:
         path = self._data / folder / f"{service}.json"
         return json.loads(path.read_text()) if path.exists() else {}

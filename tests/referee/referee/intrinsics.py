@@ -19,10 +19,11 @@ _PSEUDO = {
 _PLACEHOLDER = re.compile(r"\$\{(!?)([^}]+)\}")
 # What Ref gives where the resource has a name of its own: the property with that name.
 _NAMES = ("FunctionName", "RoleName", "QueueName", "TableName", "BucketName", "StateMachineName", "Name", "LogGroupName",
-          "ManagedPolicyName", "AlarmName", "RuleName", "TopicName", "AliasName")  # fmt: skip
+          "ManagedPolicyName", "InstanceProfileName", "AlarmName", "RuleName", "TopicName", "AliasName")  # fmt: skip
 _ARNS = {
     "AWS::Lambda::Function": "lambda:{region}:{account}:function:{name}",
     "AWS::IAM::Role": "iam::{account}:role/{name}",
+    "AWS::IAM::InstanceProfile": "iam::{account}:instance-profile/{name}",
     "AWS::IAM::ManagedPolicy": "iam::{account}:policy/{name}",
     "AWS::SQS::Queue": "sqs:{region}:{account}:{name}",
     "AWS::SNS::Topic": "sns:{region}:{account}:{name}",
@@ -140,7 +141,8 @@ class Resolver:
 
     def _attribute(self, resource: str, attribute: str) -> str:
         pattern = _ARNS.get(self.resource(resource).get("Type", ""))
-        if attribute in ("Arn", "StreamArn") and pattern:
+        # A secret's Id is its ARN.
+        if attribute in ("Arn", "StreamArn", "Id") and pattern:
             return f"arn:{self.pseudo['AWS::Partition']}:" + pattern.format(
                 region=self.pseudo["AWS::Region"], account=self.pseudo["AWS::AccountId"], name=self.name_of(resource)
             )
