@@ -139,6 +139,8 @@ class Request:
             "marks": _marks(self.caller, self.claims),
             "answer": {"status": status, "error_code": _error_code(status, body), "fault": fault},
         }
+        if self._action == "SimulatePrincipalPolicy" and status == 200:
+            fields["answer"]["decisions"] = _decisions(body)
         if self.tags:
             fields["resource_tags"] = self.tags
         add("request", fields, self._parsed)
@@ -199,6 +201,21 @@ def _marks(caller, claims):
     if caller["type"] == "Anonymous":
         marks.append("anonymous")
     return marks
+
+
+def _decisions(body):
+    """What a simulation of policies answered, for each action on each resource."""
+    answer = wire.answer("iam", "SimulatePrincipalPolicy", body)
+    return [
+        {
+            "action": result["EvalActionName"],
+            "resource": one.get("EvalResourceName", "*"),
+            "decision": one.get("EvalResourceDecision") or one["EvalDecision"],
+            "missing": one.get("MissingContextValues", []),
+        }
+        for result in answer["EvaluationResults"]
+        for one in result.get("ResourceSpecificResults") or [result]
+    ]
 
 
 def _error_code(status, body):

@@ -16,6 +16,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 from urllib.parse import parse_qs, unquote
 
+import botocore.parsers
 import botocore.session
 
 SECRET_MEMBERS = frozenset(
@@ -76,6 +77,14 @@ def parse(service, method, path, headers, query, body):
     if "Action" in form and model(service).protocol in ("query", "ec2", "json"):
         return form["Action"], _from_form(service, form)
     return _from_rest(service, method, path, headers, query, body)
+
+
+def answer(service, operation, body):
+    """The answer to a call that succeeded, as botocore hands it to its caller."""
+    described = model(service)
+    parser = botocore.parsers.create_parser(described.metadata["protocol"])
+    whole = {"status_code": 200, "headers": {}, "body": body}
+    return parser.parse(whole, described.operation_model(operation).output_shape)
 
 
 def _operation(service, name):

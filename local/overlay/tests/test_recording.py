@@ -132,6 +132,8 @@ class Recording(unittest.TestCase):
         )["Credentials"]
         arguments = {"key": key["AccessKeyId"], "secret": key["SecretAccessKey"], "token": key["SessionToken"]}
         client("s3", **arguments).list_buckets()
+        role = f"arn:aws:iam::{TOOLING}:role/{name}"
+        iam.simulate_principal_policy(PolicySourceArn=role, ActionNames=["s3:ListAllMyBuckets", "s3:CreateBucket"])
         iam.delete_role_policy(RoleName=name, PolicyName="p")
         with contextlib.suppress(ClientError):
             client("s3", **arguments).list_buckets()
@@ -219,6 +221,11 @@ class Recording(unittest.TestCase):
         self.assertEqual(at(allowed)["trust"]["Statement"][0]["Action"][0], "sts:AssumeRole")
         self.assertEqual(at(refused)["inline"], {})
         self.assertIsNone(states[-1][1])
+
+    def test_what_a_simulation_of_policies_answers_is_there(self):
+        answer = self.only("iam", "SimulatePrincipalPolicy")["answer"]
+        found = {one["action"]: (one["resource"], one["decision"]) for one in answer["decisions"]}
+        self.assertEqual(found, {"s3:ListAllMyBuckets": ("*", "allowed"), "s3:CreateBucket": ("*", "implicitDeny")})
 
     def test_a_call_that_a_fault_struck_is_there_with_what_its_caller_saw(self):
         seen = {name: self.only("kms", name)["answer"] for name in ("ListKeys", "ListAliases", "CreateKey")}
