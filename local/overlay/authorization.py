@@ -1,11 +1,11 @@
 """What a call is authorised on, where ministack does not say it as AWS does.
 
-Under ``AUTH=true`` ministack gives images an ARN with an account in it and takes calls on snapshots, tags and copies, and
-on change sets that are named by their ARN alone, for calls on ``*``. A policy that names resources as AWS wants them
+Under ``AUTH=true`` ministack gives images an ARN with an account in it and takes calls on snapshots, and on change sets
+that are named by their ARN alone, for calls on ``*``. A policy that names resources as AWS wants them
 (``arn:aws:ec2:<region>::image/<id>``) would then be refused here and work there. So would the reading of a folder of
-parameters, which it takes for a call on ``*``. A public parameter (``/aws/service/...``) belongs to no account, and a call on a
-build is one on its project. The tags of the image or snapshot are
-added to the request's context, for conditions on ``aws:ResourceTag``.
+parameters, which it takes for a call on ``*``. A public parameter (``/aws/service/...``) belongs to no account, and a
+call on a build is one on its project. The tags of the image or snapshot are added to the request's context, for
+conditions on ``aws:ResourceTag``. Calls that use several resources or give tags are in ``ec2_checks``.
 
 A call on a KMS key by its alias is a call on the key, and a grant's grantee is what ``kms:GranteePrincipal`` speaks of.
 """
@@ -21,21 +21,22 @@ _extract_resource_arn = iam_actions.extract_resource_arn
 _request_tag_context = iam_actions.request_tag_context
 
 _FIELDS = {
-    "CopyImage": ("image", "SourceImageId"),
-    "CreateTags": (None, "ResourceId.1"),
     "DeleteSnapshot": ("snapshot", "SnapshotId"),
-    "DeleteTags": (None, "ResourceId.1"),
     "DeregisterImage": ("image", "ImageId"),
     "DescribeImageAttribute": ("image", "ImageId"),
     "DescribeSnapshotAttribute": ("snapshot", "SnapshotId"),
+    "DisableImage": ("image", "ImageId"),
     "DisableImageDeprecation": ("image", "ImageId"),
+    "DisableImageDeregistrationProtection": ("image", "ImageId"),
+    "EnableImage": ("image", "ImageId"),
     "EnableImageDeprecation": ("image", "ImageId"),
+    "EnableImageDeregistrationProtection": ("image", "ImageId"),
     "ModifyImageAttribute": ("image", "ImageId"),
     "ModifySnapshotAttribute": ("snapshot", "SnapshotId"),
+    "ResetImageAttribute": ("image", "ImageId"),
+    "ResetSnapshotAttribute": ("snapshot", "SnapshotId"),
 }
-"""The EC2 actions on images and snapshots: the type, or that of the id, and the parameter that holds the id."""
-
-_TYPES = {"ami-": "image", "snap": "snapshot"}
+"""The EC2 actions on one image or snapshot: the type, and the parameter that holds the id."""
 
 
 def install():
@@ -77,10 +78,9 @@ def request_tag_context(service, iam_action, body, params):
 
 
 def _image_or_snapshot(params):
-    kind, field = _FIELDS.get(_one(params, "Action"), (None, ""))
+    kind, field = _FIELDS.get(_one(params, "Action"), ("", ""))
     identifier = _one(params, field) if field else ""
-    kind = kind or _TYPES.get(identifier[:4])
-    return (kind, identifier) if kind and identifier else None
+    return (kind, identifier) if identifier else None
 
 
 def _project(body):

@@ -120,3 +120,18 @@ async fn each_resource_type_the_overlay_touches_is_created_updated_replaced_and_
 async fn what_a_failed_stack_retained_can_be_taken_in_again() {
     the_suite_passes("retention").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn items_belong_to_those_whose_leading_keys_a_policy_names() {
+    the_suite_passes("leading_keys").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_is_passed_by_those_who_may_pass_it() {
+    the_suite_passes("pass_role").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_call_uses_and_tags_is_asked_about() {
+    the_suite_passes("tagging").await;
+}

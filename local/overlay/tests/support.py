@@ -155,6 +155,16 @@ class CloudTest(unittest.TestCase):
         """Delete a stack, if it is there, and wait until it is gone."""
         client("cloudformation", account).delete_stack(StackName=name)
 
+    def somebody(self, *statements, account=DEVELOPMENT):
+        """Make a user who may do exactly what the statements say; returns a function that gives clients of it."""
+        iam, name = client("iam", account), unique("somebody")
+        iam.create_user(UserName=name)
+        document = {"Version": "2012-10-17", "Statement": list(statements)}
+        iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=json.dumps(document))
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        mine = {"key": key["AccessKeyId"], "secret": key["SecretAccessKey"]}
+        return lambda service, **more: client(service, account, **mine, **more)
+
     def queue_of_events(self, pattern, account=DEVELOPMENT, bus="default"):
         """Collect matching events of a bus; returns a function that gives those that came so far."""
         sqs, events = client("sqs", account), client("events", account)
@@ -186,6 +196,17 @@ def stack_at_rest(name, account=DEVELOPMENT):
         return None if stack["StackStatus"].endswith("_IN_PROGRESS") else stack
 
     return eventually(look, f"stack {name} is at rest")
+
+
+def allow(*actions, resource="*", **conditions):
+    """A statement that allows: conditions are operators, such as ``StringEquals={"aws:RequestTag/a": "b"}``."""
+    statement = {"Effect": "Allow", "Action": list(actions), "Resource": resource}
+    return {**statement, "Condition": {_operator(name): keys for name, keys in conditions.items()}} if conditions else statement
+
+
+def _operator(name):
+    """``ForAllValues_StringLike`` is the operator ``ForAllValues:StringLike``."""
+    return name.replace("_", ":")
 
 
 def role(name, principal, statements, managed=()):
