@@ -19,6 +19,7 @@ PATCHES = (
     "subscriptions",
     "iam_types",
     "resource_conflicts",
+    "definitions",
     "event_forwarding",
     "image_keys",
     "volumes",

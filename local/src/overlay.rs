@@ -23,6 +23,7 @@ overlay_files![
     "change_sets.py",
     "checks.py",
     "control.py",
+    "definitions.py",
     "dry_run.py",
     "ec2_checks.py",
     "ec2_wire.py",

@@ -135,3 +135,8 @@ async fn a_role_is_passed_by_those_who_may_pass_it() {
 async fn what_a_call_uses_and_tags_is_asked_about() {
     the_suite_passes("tagging").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn definitions_that_aws_refuses_are_refused() {
+    the_suite_passes("definitions").await;
+}
