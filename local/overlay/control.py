@@ -9,6 +9,7 @@ GET       /_lockstep/calls                the journal; ``?after=&service=&action
 GET       /_lockstep/events               published events; ``?after=&source=&detail_type=&account=&limit=``
 DELETE    /_lockstep/calls, /events       forget them
 GET, PUT  /_lockstep/settings             ``image_delay_ms``, ``copies_at_once``, ``build_delay_ms``
+PUT       /_lockstep/quotas               ``{"service", "name", "value"}``: by name or code; no value is the default
 POST      /_lockstep/images/fail-next     ``{"message", "name"?}``: the next new image ends in failed
 POST      /_lockstep/images/<id>          ``{"account", "region", "finish"?: true, "attributes"?: {...}}``
 POST      /_lockstep/builds/<id>          ``{"account", "region", "status"}``: end a build
@@ -23,7 +24,7 @@ from urllib.parse import parse_qs, unquote
 
 from ministack.services import ec2
 
-from overlay import builds, event_faults, events, image_builder, image_lifecycle, rules
+from overlay import builds, event_faults, events, image_builder, image_lifecycle, quotas, rules
 
 PREFIX = "/_lockstep/"
 _LARGEST_BODY = 1_000_000
@@ -84,6 +85,7 @@ def _route(method, segments, given, query):
         "calls": _calls,
         "events": _events,
         "settings": _settings,
+        "quotas": _quotas,
         "images": _images,
         "builds": _builds,
     }.get(what)
@@ -151,6 +153,14 @@ def _settings(method, rest, given, _query):
         "copies_at_once": image_lifecycle.copies_at_once,
         "build_delay_ms": builds.delay_ms,
     }
+
+
+def _quotas(method, rest, given, _query):
+    if rest or method != "PUT":
+        return None
+    if not quotas.change(given.get("service"), given.get("name"), given.get("value")):
+        raise _Problem(404, f"no quota of {given.get('service')} is called {given.get('name')}")
+    return 200, {}
 
 
 def _images(method, rest, given, _query):

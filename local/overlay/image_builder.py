@@ -12,7 +12,7 @@ import zipfile
 from ministack.core.responses import get_region
 from ministack.services import ec2, s3
 
-from overlay import image_lifecycle, images, snapshots
+from overlay import image_keys, image_lifecycle, images, snapshots
 
 PROJECT = "lockstep-image-build"
 MADE = "LOCKSTEP_MADE"
@@ -48,15 +48,22 @@ def run(build, billing_product=None):
     name = given["LOCKSTEP_AMI_NAME"]
     if any(image["Name"] == name for image in ec2._images.values()):
         return f"the image name {name} is in use"
-    _register(name, json.loads(given["LOCKSTEP_TAGS"]), _size(files[wanted]), build, billing_product)
+    values = json.loads(files[wanted])
+    named, asked = values.get("kms_key_id", ""), str(values.get("encrypted", "")).lower() == "true"
+    key = image_keys.key_of_new_disk(named, asked)
+    if named and not key:
+        return f"there is no key {named}"
+    _register(name, json.loads(given["LOCKSTEP_TAGS"]), values, key, build, billing_product)
     return ""
 
 
-def _register(name, tags, size, build, billing_product):
+def _register(name, tags, values, key, build, billing_product):
+    size = int(values.get("volume_gib", 8))
     tags = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
     snapshot_id = snapshots.duplicate({"VolumeSize": size}, "Created by CreateImage", "completed")
     disk = {"SnapshotId": snapshot_id, "VolumeSize": size, "VolumeType": "gp3"}
-    device = {**disk, "DeleteOnTermination": "true", "Encrypted": "false"}
+    encrypted = snapshots.encrypt(snapshot_id, key)
+    device = {**disk, "DeleteOnTermination": "true", "Encrypted": "true" if encrypted else "false"}
     image = {
         "Name": name,
         "Architecture": "x86_64",
@@ -92,7 +99,3 @@ def _recipe(build):
         return None
     with zipfile.ZipFile(io.BytesIO(bucket["objects"][key]["body"])) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
-
-
-def _size(values):
-    return int(json.loads(values).get("volume_gib", 8))

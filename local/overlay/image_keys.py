@@ -8,8 +8,12 @@ under a customer key can, if the key's policy lets the other account use it.
 import json
 
 from ministack.core.iam_evaluator import EvalContext, evaluate_resource_policy
-from ministack.core.responses import error_response_json, get_account_id, get_region, json_response, request_scope
+from ministack.core.responses import AccountRegionScopedDict, error_response_json, get_account_id, get_region
+from ministack.core.responses import json_response, request_scope
 from ministack.services import ec2, kms
+
+defaults = AccountRegionScopedDict()
+"""What EBS does by default in an account and region: ``encrypted`` and ``key``; see ``ebs_defaults``."""
 
 _key_metadata = kms._key_metadata
 _describe_key = kms._describe_key
@@ -61,10 +65,27 @@ def managed_key_arn():
     return kms._keys[kms._aliases[alias]]["Arn"]
 
 
+def encrypts_by_default():
+    """Whether EBS encrypts what the caller's account makes in this region, although nobody asked."""
+    return bool(defaults.get("encrypted"))
+
+
+def default_key_arn():
+    """The key of what is encrypted without naming one: the account's choice, else the AWS-managed one."""
+    return defaults.get("key") or managed_key_arn()
+
+
+def key_of_new_disk(reference="", encrypted=False):
+    """The key a new disk is under: the one that was named, the default one, or None for a plain disk."""
+    if reference or encrypted or encrypts_by_default():
+        return resolve(reference)
+    return None
+
+
 def resolve(reference):
-    """The ARN of the key a caller named (id, ARN or alias; of any account by ARN), or None."""
+    """The ARN of the key a caller named (id, ARN or alias; of any account by ARN), or None; no name is the default."""
     if not reference:
-        return managed_key_arn()
+        return default_key_arn()
     if reference in ("alias/aws/ebs", "aws/ebs"):
         return managed_key_arn()
     record = _record(reference)
@@ -122,9 +143,9 @@ def _record(reference):
 
 def create_volume(params):
     """CreateVolume, which keeps the key of an encrypted volume."""
-    key = None
-    if ec2._p(params, "KmsKeyId") or ec2._p(params, "Encrypted").lower() == "true":
-        key = resolve(ec2._p(params, "KmsKeyId"))
+    key, asked = None, ec2._p(params, "Encrypted").lower() == "true"
+    if ec2._p(params, "KmsKeyId") or asked or encrypts_by_default():
+        key = key_of_new_disk(ec2._p(params, "KmsKeyId"), asked)
         if key is None:
             return ec2._error("InvalidKmsKeyId.NotFound", f"The key {ec2._p(params, 'KmsKeyId')} does not exist", 400)
         params = {**params, "Encrypted": ["true"]}

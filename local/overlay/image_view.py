@@ -3,6 +3,7 @@
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import ec2
 
+from overlay import allowed_images
 from overlay.ec2_wire import Refused, element, items, matches, tag_filter, tag_set
 
 _WINDOWS = {"PlatformDetails": "Windows", "UsageOperation": "RunInstances:0002", "Platform": "windows"}
@@ -169,6 +170,7 @@ def render(record):
         + element("hypervisor", "xen")
         + element("enaSupport", bool(record.get("EnaSupport", True)))
         + element("deprecationTime", record.get("DeprecationTime"))
+        + (element("imageAllowed", allowed_images.allows(record)) if allowed_images.state() != "disabled" else "")
         + element("deregistrationProtection", record.get("DeregistrationProtection"))
         + element("sourceInstanceId", record.get("SourceInstanceId"))
         + element("sourceImageId", record.get("SourceImageId"))

@@ -9,7 +9,7 @@ import re
 from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region
 from ministack.services import ec2
 
-from overlay import image_keys, image_lifecycle, image_view, snapshots
+from overlay import allowed_images, image_keys, image_lifecycle, image_view, snapshots
 from overlay.ec2_wire import Refused, action, element, flag, items, members, page, required, text
 
 _ID = re.compile(r"^ami-(?:[0-9a-fA-F]{8}|[0-9a-fA-F]{17})$")
@@ -18,6 +18,7 @@ _BILLING_PLATFORMS = {
     "bp-6ba54002": {"PlatformDetails": "Windows", "UsageOperation": "RunInstances:0002", "Platform": "windows"},
     "bp-6fa54006": {"PlatformDetails": "Red Hat Enterprise Linux", "UsageOperation": "RunInstances:0010"},
 }
+_run_instances = ec2._ACTION_MAP["RunInstances"]
 _copies = AccountRegionScopedDict()  # client token -> (parameters, image id)
 
 
@@ -40,6 +41,15 @@ def install():
         "DisableImageDeprecation": disable_deprecation,
     }
     ec2._ACTION_MAP.update({name: action(function) for name, function in actions.items()})
+    ec2._ACTION_MAP["RunInstances"] = launch
+
+
+def launch(params):
+    """RunInstances, from an image that the account finds."""
+    _, image = image_view.find(text(params, "ImageId"))
+    if image is not None and allowed_images.hides(image):
+        return ec2._error("InvalidAMIID.NotFound", f"The image id '[{image['ImageId']}]' does not exist", 400)
+    return _run_instances(params)
 
 
 def _not_found(image_id):
@@ -163,6 +173,7 @@ def create(params, request_id):
     size = _root_size(source)
     snapshot_id = snapshots.duplicate({"VolumeSize": size}, f"Created by CreateImage({instance_id})", "pending")
     disk = {"SnapshotId": snapshot_id, "VolumeSize": str(size), "VolumeType": "gp3", "DeleteOnTermination": "true"}
+    disk["Encrypted"] = "true" if snapshots.encrypt(snapshot_id, image_keys.key_of_new_disk()) else "false"
     image = {
         **{key: source.get(key) for key in ("Architecture", "RootDeviceName", "VirtualizationType", "Platform")},
         **{key: source.get(key) for key in ("PlatformDetails", "UsageOperation", "BillingProducts", "ProductCodes")},
@@ -209,7 +220,7 @@ def _copy(params, request_id):
     name, source_id, region = (required(params, key) for key in ("Name", "SourceImageId", "SourceRegion"))
     _check_id(source_id)
     owner, source = image_view.find(source_id, region)
-    if source is None or not image_view.visible_to(owner, source, get_account_id()):
+    if source is None or not image_view.visible_to(owner, source, get_account_id()) or allowed_images.hides(source):
         raise _not_found(source_id)
     if image_view.state(source) != "available":
         message = f"The image ID '{source_id}' is currently {image_view.state(source)} and may not be copied."
@@ -267,12 +278,10 @@ def _snapshot_ids(image):
 
 
 def _target_key(params):
-    """The key the copy is encrypted under, if the request asks for encryption."""
+    """The key the copy is encrypted under, if the request or the account's default asks for encryption."""
     reference = text(params, "KmsKeyId")
-    if not reference and not flag(params, "Encrypted"):
-        return None
     # A key that cannot be used fails the image later, not the request, as on AWS.
-    return image_keys.resolve(reference) or reference
+    return image_keys.key_of_new_disk(reference, flag(params, "Encrypted")) or reference or None
 
 
 def _copied_device(mapping, source_id, region, key):
@@ -283,8 +292,8 @@ def _copied_device(mapping, source_id, region, key):
     new_id = snapshots.duplicate(source, f"Copied for DestinationAmi from SourceAmi {source_id}", "pending")
     copied = ec2._snapshots[new_id]
     if key or copied["Encrypted"]:
-        # Without a key of its own, an encrypted copy is under the account's AWS-managed key.
-        copied.update(Encrypted=True, KmsKeyId=key or image_keys.managed_key_arn())
+        # Without a key of its own, an encrypted copy is under the account's default key.
+        copied.update(Encrypted=True, KmsKeyId=key or image_keys.default_key_arn())
     encrypted = "true" if copied["Encrypted"] else "false"
     return {**mapping, "Ebs": {**disk, "SnapshotId": new_id, "Encrypted": encrypted}}
 
@@ -312,7 +321,7 @@ def _copy_tags(source_id, new_id):
 def describe(params, _request_id):
     """DescribeImages: the caller's own, shared and public images."""
     wanted = members(params, "ImageId")
-    found = image_view.visible()
+    found = [image for image in image_view.visible() if not allowed_images.hides(image)]
     known = {image["ImageId"] for image in found}
     for image_id in wanted:
         _check_id(image_id)

@@ -147,6 +147,13 @@ def remove(snapshot_id):
     ec2._tags.pop(snapshot_id, None)
 
 
+def encrypt(snapshot_id, key):
+    """Put the caller's new snapshot under a key, if there is one; returns whether it is encrypted now."""
+    if key:
+        ec2._snapshots[snapshot_id].update(Encrypted=True, KmsKeyId=key)
+    return bool(key)
+
+
 def image_using(snapshot_id):
     """The id of an image of the caller that needs the snapshot, or None."""
     for image in ec2._images.values():
@@ -162,14 +169,11 @@ def copy(params, _request_id):
     owner, source = find(source_id, region)
     if source is None or not readable_by(owner, source, get_account_id()):
         raise _not_found(source_id)
-    encrypted = bool(source.get("Encrypted")) or flag(params, "Encrypted") or bool(text(params, "KmsKeyId"))
+    named, asked = text(params, "KmsKeyId"), bool(source.get("Encrypted")) or flag(params, "Encrypted")
     new_id = duplicate(source, text(params, "Description", source.get("Description", "")), "completed")
-    if encrypted:
-        key = image_keys.resolve(text(params, "KmsKeyId"))
-        if key is None:
-            remove(new_id)
-            raise Refused("InvalidKmsKeyId.NotFound", f"The key {text(params, 'KmsKeyId')} does not exist")
-        ec2._snapshots[new_id].update(Encrypted=True, KmsKeyId=key)
+    if not encrypt(new_id, image_keys.key_of_new_disk(named, asked)) and named:
+        remove(new_id)
+        raise Refused("InvalidKmsKeyId.NotFound", f"The key {named} does not exist")
     ec2._parse_tag_specs(params, "snapshot", new_id)
     return "CopySnapshotResponse", element("snapshotId", new_id)
 

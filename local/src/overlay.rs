@@ -17,6 +17,7 @@ macro_rules! overlay_files {
 overlay_files![
     "__init__.py",
     "__main__.py",
+    "allowed_images.py",
     "authorization.py",
     "builds.py",
     "calls.py",
@@ -25,6 +26,7 @@ overlay_files![
     "control.py",
     "definitions.py",
     "dry_run.py",
+    "ebs_defaults.py",
     "ec2_checks.py",
     "ec2_wire.py",
     "event_faults.py",
@@ -47,6 +49,7 @@ overlay_files![
     "lifetime.py",
     "nested_stacks.py",
     "pass_role.py",
+    "quotas.py",
     "recorded_state.py",
     "recording.py",
     "resource_conflicts.py",

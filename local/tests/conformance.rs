@@ -140,3 +140,8 @@ async fn what_a_call_uses_and_tags_is_asked_about() {
 async fn definitions_that_aws_refuses_are_refused() {
     the_suite_passes("definitions").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_encrypts_by_default_and_allows_images_as_it_says() {
+    the_suite_passes("account_settings").await;
+}

@@ -206,6 +206,24 @@ def _of_sharing(call, image):
     call("an image is reset", "ec2", "reset_image_attribute", **permission)
 
 
+def _of_the_account(call):
+    """What an account sets for itself, as it is at first, changed and put back."""
+    call("encryption at first", "ec2", "get_ebs_encryption_by_default")
+    call("encryption on", "ec2", "enable_ebs_encryption_by_default")
+    call("encryption as set", "ec2", "get_ebs_encryption_by_default")
+    call("encryption off", "ec2", "disable_ebs_encryption_by_default")
+    call("the default key", "ec2", "get_ebs_default_kms_key_id")
+    key = call("a default key", "kms", "create_key")["KeyMetadata"]["Arn"]
+    call("a chosen key", "ec2", "modify_ebs_default_kms_key_id", KmsKeyId=key)
+    call("the default key again", "ec2", "reset_ebs_default_kms_key_id")
+    call("allowed images at first", "ec2", "get_allowed_images_settings")
+    criteria = [{"ImageProviders": ["amazon"], "ImageNames": ["a-*"]}]
+    call("criteria", "ec2", "replace_image_criteria_in_allowed_images_settings", ImageCriteria=criteria)
+    call("audited", "ec2", "enable_allowed_images_settings", AllowedImagesSettingsState="audit-mode")
+    call("as audited", "ec2", "get_allowed_images_settings")
+    call("all allowed", "ec2", "disable_allowed_images_settings")
+
+
 def _of_keys(call):
     key = call("a key", "kms", "create_key")["KeyMetadata"]["Arn"]
     call("a key's description", "kms", "describe_key", KeyId=key)
@@ -244,6 +262,7 @@ def _tell(clients):
     disk = _of_volumes(call)
     _of_registered_images(call, disk)
     _of_instances(call, _instance(clients["ec2"]), settled)
+    _of_the_account(call)
     _of_keys(call)
     _of_parameters(call)
     return call

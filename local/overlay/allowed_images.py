@@ -1,0 +1,119 @@
+"""Allowed AMIs: which images of others an account finds and uses in a region.
+
+Where the setting is enabled, an image of another account that meets no criterion is not found, nor copied or launched.
+In audit mode everything is found, and DescribeImages says of each image whether it would be. One's own are always
+allowed. An image that is not allowed is answered as one that does not exist; AWS's own code for it is not known.
+"""
+
+import datetime
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+from ministack.core.responses import AccountRegionScopedDict, get_account_id
+from ministack.services import ec2
+
+from overlay.ec2_wire import Refused, action, element, items, members, required, text
+
+_settings = AccountRegionScopedDict()  # "state" and "criteria"
+_LISTS = {"ImageProvider": "imageProviderSet", "ImageName": "imageNameSet", "MarketplaceProductCode": "marketplaceProductCodeSet"}
+_DAYS = {
+    "CreationDateCondition": ("creationDateCondition", "MaximumDaysSinceCreated", "CreationDate"),
+    "DeprecationTimeCondition": ("deprecationTimeCondition", "MaximumDaysSinceDeprecated", "DeprecationTime"),
+}
+
+
+def install() -> None:
+    """Register the four actions, and let nothing be launched that is not allowed."""
+    actions = {
+        "GetAllowedImagesSettings": get,
+        "EnableAllowedImagesSettings": enable,
+        "DisableAllowedImagesSettings": disable,
+        "ReplaceImageCriteriaInAllowedImagesSettings": replace,
+    }
+    ec2._ACTION_MAP.update({name: action(function) for name, function in actions.items()})
+
+
+def state() -> str:
+    """Returns ``disabled``, ``audit-mode`` or ``enabled`` for the caller's account and region."""
+    return _settings.get("state", "disabled")
+
+
+def allows(image: dict) -> bool:
+    """Whether the criteria allow an image, in whatever state the setting is."""
+    if image["OwnerId"] == get_account_id():
+        return True
+    return any(_meets(image, criterion) for criterion in _settings.get("criteria", []))
+
+
+def hides(image: dict) -> bool:
+    """Whether the account does not find an image because of the setting."""
+    return state() == "enabled" and not allows(image)
+
+
+def _meets(image: dict, criterion: dict) -> bool:
+    """Whether an image meets every part of one criterion."""
+    providers, names = criterion.get("ImageProvider"), criterion.get("ImageName")
+    codes = criterion.get("MarketplaceProductCode")
+    if providers and not {image["OwnerId"], image.get("ImageOwnerAlias")} & set(providers) and "none" not in providers:
+        return False
+    if names and not any(fnmatchcase(image["Name"], name) for name in names):
+        return False
+    if codes and not {one["ProductCodeId"] for one in image.get("ProductCodes") or []} & set(codes):
+        return False
+    return all(_within(image.get(field), criterion[kind]) for kind, (_, _, field) in _DAYS.items() if kind in criterion)
+
+
+def _within(when: str | None, days: str) -> bool:
+    """Whether a time is no longer ago than so many days; an image that has no such time is."""
+    if not when:
+        return True
+    past = datetime.datetime.now(datetime.timezone.utc) - datetime.datetime.fromisoformat(when.replace("Z", "+00:00"))
+    return past <= datetime.timedelta(days=int(days))
+
+
+def get(_params: dict, _request_id: str) -> tuple[str, str]:
+    """GetAllowedImagesSettings: the state and the criteria."""
+    criteria = items(_rendered(one) for one in _settings.get("criteria", []))
+    told = element("state", state()) + f"<imageCriterionSet>{criteria}</imageCriterionSet>" + element("managedBy", "account")
+    return "GetAllowedImagesSettingsResponse", told
+
+
+def _rendered(criterion: dict) -> str:
+    lists: Iterable[str] = (
+        f"<{tag}>{items(criterion[name])}</{tag}>" for name, tag in _LISTS.items() if criterion.get(name)
+    )
+    days = (
+        f"<{tag}>{element(member[0].lower() + member[1:], criterion[kind])}</{tag}>"
+        for kind, (tag, member, _) in _DAYS.items()
+        if kind in criterion
+    )
+    return "".join(lists) + "".join(days)
+
+
+def enable(params: dict, _request_id: str) -> tuple[str, str]:
+    """EnableAllowedImagesSettings, for good or to see what it would do."""
+    wanted = required(params, "AllowedImagesSettingsState")
+    if wanted not in ("enabled", "audit-mode"):
+        raise Refused("InvalidParameterValue", f"Value ({wanted}) for parameter AllowedImagesSettingsState is invalid.")
+    _settings["state"] = wanted
+    return "EnableAllowedImagesSettingsResponse", element("allowedImagesSettingsState", wanted)
+
+
+def disable(_params: dict, _request_id: str) -> tuple[str, str]:
+    """DisableAllowedImagesSettings: the criteria stay and apply to nothing."""
+    _settings.pop("state", None)
+    return "DisableAllowedImagesSettingsResponse", element("allowedImagesSettingsState", "disabled")
+
+
+def replace(params: dict, _request_id: str) -> tuple[str, str]:
+    """ReplaceImageCriteriaInAllowedImagesSettings: these criteria and no others."""
+    criteria: list[dict] = []
+    while any(name.startswith(f"ImageCriterion.{len(criteria) + 1}.") for name in params):
+        prefix = f"ImageCriterion.{len(criteria) + 1}."
+        criterion: dict = {name: members(params, prefix + name) for name in _LISTS}
+        for kind, (_, member, _) in _DAYS.items():
+            if days := text(params, f"{prefix}{kind}.{member}"):
+                criterion[kind] = days
+        criteria.append(criterion)
+    _settings["criteria"] = criteria
+    return "ReplaceImageCriteriaInAllowedImagesSettingsResponse", "<return>true</return>"

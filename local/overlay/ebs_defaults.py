@@ -1,0 +1,64 @@
+"""EBS encryption by default: whether what an account makes in a region is encrypted, and under which key.
+
+Off in a new account, with the AWS-managed key. Where it is on, new volumes, copies of snapshots and images, and images
+of instances are encrypted although nobody asked for it, and what is under the AWS-managed key cannot be shared.
+"""
+
+from ministack.services import ec2
+
+from overlay import image_keys
+from overlay.ec2_wire import Refused, action, element, required
+
+
+def install() -> None:
+    """Register the six actions."""
+    actions = {
+        "GetEbsEncryptionByDefault": get,
+        "EnableEbsEncryptionByDefault": enable,
+        "DisableEbsEncryptionByDefault": disable,
+        "GetEbsDefaultKmsKeyId": get_key,
+        "ModifyEbsDefaultKmsKeyId": modify_key,
+        "ResetEbsDefaultKmsKeyId": reset_key,
+    }
+    ec2._ACTION_MAP.update({name: action(function) for name, function in actions.items()})
+
+
+def get(_params: dict, _request_id: str) -> tuple[str, str]:
+    """GetEbsEncryptionByDefault: on or off, and of which kind the encryption is."""
+    on = image_keys.encrypts_by_default()
+    kind = "none" if not on else "sse-kms"
+    told = element("ebsEncryptionByDefault", on) + element("sseType", kind)
+    return "GetEbsEncryptionByDefaultResponse", told
+
+
+def enable(_params: dict, _request_id: str) -> tuple[str, str]:
+    """EnableEbsEncryptionByDefault, in the caller's account and region."""
+    image_keys.defaults["encrypted"] = True
+    return "EnableEbsEncryptionByDefaultResponse", element("ebsEncryptionByDefault", True)
+
+
+def disable(_params: dict, _request_id: str) -> tuple[str, str]:
+    """DisableEbsEncryptionByDefault: what is encrypted stays encrypted."""
+    image_keys.defaults.pop("encrypted", None)
+    return "DisableEbsEncryptionByDefaultResponse", element("ebsEncryptionByDefault", False)
+
+
+def get_key(_params: dict, _request_id: str) -> tuple[str, str]:
+    """GetEbsDefaultKmsKeyId: the key's ARN, or the alias of the AWS-managed one."""
+    return "GetEbsDefaultKmsKeyIdResponse", element("kmsKeyId", image_keys.defaults.get("key") or "alias/aws/ebs")
+
+
+def modify_key(params: dict, _request_id: str) -> tuple[str, str]:
+    """ModifyEbsDefaultKmsKeyId, to a key that exists."""
+    reference = required(params, "KmsKeyId")
+    key = image_keys.existing(reference)
+    if key is None:
+        raise Refused("InvalidKmsKeyId.NotFound", f"The key {reference} does not exist")
+    image_keys.defaults["key"] = key
+    return "ModifyEbsDefaultKmsKeyIdResponse", element("kmsKeyId", key)
+
+
+def reset_key(_params: dict, _request_id: str) -> tuple[str, str]:
+    """ResetEbsDefaultKmsKeyId: the AWS-managed key again."""
+    image_keys.defaults.pop("key", None)
+    return "ResetEbsDefaultKmsKeyIdResponse", element("kmsKeyId", "alias/aws/ebs")
