@@ -5,6 +5,7 @@ use crate::policy::{all_statements, roles};
 use crate::stack::{REGION, Stack, repository};
 use jiff::Timestamp;
 use lockstep_domain::archive::Files;
+use lockstep_domain::doctor::{QuotaPlace, WANTED_QUOTAS};
 use lockstep_domain::function_code::FunctionLock;
 use lockstep_domain::ids::{ComponentName, Digest, LogicalId, StageName};
 use lockstep_domain::images::ImageVersionState;
@@ -20,7 +21,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// The components, by their folder in `infra/log-stack`.
-const FOLDERS: [&str; 6] = ["elasticsearch", "cache", "broker", "indexer", "elb-logs", "log-intake"];
+pub const FOLDERS: [&str; 6] = ["elasticsearch", "cache", "broker", "indexer", "elb-logs", "log-intake"];
 
 /// Where each of them is deployed.
 const ACCOUNT: &str = "222222222222";
@@ -103,7 +104,7 @@ pub fn template(folder: &str) -> Template {
 }
 
 /// Every file of a component, by its path in it.
-fn files(folder: &str) -> Files {
+pub fn files(folder: &str) -> Files {
     fn below(folder: &Path, prefix: &str, found: &mut Files) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let entry = entry.unwrap();
@@ -155,7 +156,7 @@ fn components() -> Vec<Stack> {
         .collect();
     stacks.push(stack("elasticsearch", "opensearch", &[("Engine", "opensearch"), ("Nodes", "3")]));
     stacks.push(stack("indexer", "opensearch", &[("Engine", "opensearch")]));
-    stacks.push(stack("elb-logs", "buckets", &[("Buckets", "one,two")]));
+    stacks.push(stack("elb-logs", "buckets", &[("BucketArns", "arn:aws:s3:::one,arn:aws:s3:::two")]));
     stacks
 }
 
@@ -264,7 +265,7 @@ fn metrics_go_into_one_namespace_and_an_instance_attaches_volumes_to_its_own_kin
 
 #[test]
 fn the_shipper_may_read_the_buckets_that_it_is_told_of_and_no_others() {
-    let stack = stack("elb-logs", "production", &[("Buckets", "one,two")]);
+    let stack = stack("elb-logs", "production", &[("BucketArns", "arn:aws:s3:::one,arn:aws:s3:::two")]);
     let read: BTreeSet<String> = all_statements(&[stack])
         .into_iter()
         .filter(|(_, s)| s.actions.contains(&"s3:GetObject".to_owned()))
@@ -276,9 +277,10 @@ fn the_shipper_may_read_the_buckets_that_it_is_told_of_and_no_others() {
 
 #[test]
 fn a_further_bucket_is_one_entry_that_rule_and_role_follow() {
-    let with = stack("elb-logs", "production", &[("Buckets", "one,two")]);
+    let with = stack("elb-logs", "production", &[("BucketArns", "arn:aws:s3:::one,arn:aws:s3:::two")]);
     let rules = with.resources("AWS::Events::Rule");
-    assert_eq!(rules[0].1["EventPattern"]["detail"]["bucket"]["name"], serde_json::json!(["one", "two"]));
+    let named = serde_json::json!(["arn:aws:s3:::one", "arn:aws:s3:::two"]);
+    assert_eq!(rules[0].1["EventPattern"]["resources"], named);
     assert!(stack("elb-logs", "ci", &[]).resources("AWS::Events::Rule").is_empty());
 }
 
@@ -396,6 +398,62 @@ fn what_logstash_acknowledges_stands_on_its_disk_when_it_is_acknowledged() {
             {
                 assert!(script.contains(setting), "{folder} lacks {setting}");
             }
+        }
+    }
+}
+
+#[test]
+fn an_event_leaves_a_queue_once_the_next_place_has_it_and_few_are_nowhere_else() {
+    let broker = &boot_scripts(&stack("broker", "production", &[]))[0];
+    // With `batch`, the output returns before the cache has the event.
+    assert!(!broker.contains("batch => true") && !broker.contains("batch_events"), "{broker}");
+    let number = |script: &str, pattern: &str| -> u32 {
+        let found = regex::Regex::new(pattern).unwrap().captures(script).unwrap();
+        found[1].parse().unwrap()
+    };
+    // As many connections as there are workers that wait for one.
+    assert_eq!(
+        number(broker, r"(?m)^ +workers => (\d+)$"),
+        number(broker, r"(?m)^pipeline\.workers: (\d+)$")
+    );
+    let indexer = &boot_scripts(&stack("indexer", "production", &[]))[0];
+    let taken = number(indexer, r"batch_count => (\d+)") * number(indexer, r"threads => (\d+)");
+    let told = std::fs::read_to_string(repository().join("docs/log-stack.md")).unwrap();
+    assert!(told.contains(&format!("up to {taken} events")), "docs/log-stack.md says how many: {taken}");
+}
+
+#[test]
+fn reserving_no_concurrency_leaves_the_function_the_accounts() {
+    let reserved = |at_once: &str| {
+        let stack = stack("log-intake", "production", &[("AtOnce", at_once)]);
+        let (_, function) = &stack.resources("AWS::Lambda::Function")[0];
+        function.get("ReservedConcurrentExecutions").cloned()
+    };
+    // Zero would stop the function altogether.
+    assert_eq!(reserved("0"), None);
+    assert_eq!(reserved("100"), Some("100".into()));
+    assert_eq!(
+        stack("log-intake", "ci", &[]).parameter("AtOnce"),
+        "0",
+        "a new account has ten for everything"
+    );
+}
+
+#[test]
+fn every_quota_that_the_doctor_reads_in_a_target_is_explained_to_operators_of_the_log_stack() {
+    let told = std::fs::read_to_string(repository().join("infra/log-stack/README.md")).unwrap();
+    for quota in WANTED_QUOTAS.iter().filter(|quota| quota.place == QuotaPlace::Target) {
+        assert!(told.contains(quota.name), "{}", quota.name);
+    }
+    assert!(told.contains("Lambda: Concurrent executions"));
+}
+
+#[test]
+fn no_parameter_is_of_a_type_that_cloudformation_checks_with_the_callers_rights() {
+    for folder in FOLDERS {
+        for (name, parameter) in template(folder).parameters() {
+            let plain = ["String", "Number", "CommaDelimitedList"].contains(&parameter.kind.as_str());
+            assert!(plain, "{folder}: {name} is a {}", parameter.kind);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod checks;
 mod components;
+mod draining;
 mod environment;
 mod expressions;
 mod failure_modes;
@@ -15,6 +16,7 @@ mod machine;
 mod machines;
 mod operations;
 mod payloads;
+mod pipelines;
 mod policy;
 mod stack;
 mod variables;

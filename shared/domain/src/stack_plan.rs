@@ -18,7 +18,7 @@ use crate::records::{NamedResource, Operation, OperationKind, Proposal};
 use crate::token::is_client_token;
 pub use ending::{Outcome, Progress, outcome};
 pub use policies::{Policies, policies};
-pub use recovery::intend;
+pub use recovery::{OTHERS_SECONDS_MAX, intend};
 pub use removal::{Destroy, destroy, destroyed, teardown};
 pub use status::{Phase, StackStatus};
 use std::collections::BTreeSet;

@@ -11,7 +11,7 @@ use crate::token::{client_token, is_client_token};
 use jiff::Timestamp;
 
 /// How long a deployment waits for somebody else's operation, in seconds: longer than most updates take.
-const OTHERS_SECONDS_MAX: i64 = 2 * 60 * 60;
+pub const OTHERS_SECONDS_MAX: i64 = 2 * 60 * 60;
 
 /// How often one deployment begins the same kind of recovery.
 const ATTEMPTS_MAX: u32 = 3;

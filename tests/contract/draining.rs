@@ -1,0 +1,106 @@
+//! How long instances of the log stack may take to come and to go, against those who wait for it.
+
+use crate::components::{FOLDERS, boot_scripts, files, stack};
+use lockstep_domain::stack_plan::OTHERS_SECONDS_MAX;
+use regex::Regex;
+
+/// The longest `PauseTime` of a rolling update
+/// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-updatepolicy.html>).
+const PAUSE_SECONDS_MAX: i64 = 3600;
+
+/// The longest heartbeat of a lifecycle hook
+/// (<https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutLifecycleHook.html>).
+const HOOK_SECONDS_MAX: i64 = 7200;
+
+/// How long CloudFormation and Auto Scaling take beside what they wait for.
+const BESIDE_SECONDS: i64 = 15 * 60;
+
+const STAGES: [&str; 3] = ["test", "ci", "production"];
+
+/// The seconds of a duration as templates write it, such as `PT15M`.
+fn seconds(duration: &serde_json::Value) -> i64 {
+    let text = duration.as_str().unwrap();
+    let minutes = text.strip_prefix("PT").and_then(|text| text.strip_suffix('M'));
+    60 * minutes.unwrap_or_else(|| panic!("{text} is not in minutes")).parse::<i64>().unwrap()
+}
+
+/// The number that `pattern` captures in each boot script of a stack.
+fn numbers(pattern: &str, scripts: &[String]) -> Vec<i64> {
+    let pattern = Regex::new(pattern).unwrap();
+    scripts.iter().flat_map(|s| pattern.captures_iter(s).map(|c| c[1].parse().unwrap())).collect()
+}
+
+#[test]
+fn an_instance_is_given_as_long_to_stop_as_auto_scaling_waits_and_others_wait_longer() {
+    let mut hooks = 0;
+    for (folder, stage) in FOLDERS.iter().flat_map(|folder| STAGES.map(|stage| (*folder, stage))) {
+        let stack = stack(folder, stage, &[]);
+        let stops = numbers(r"TimeoutStopSec=(\d+)\b", &boot_scripts(&stack));
+        for (_, group) in stack.resources("AWS::AutoScaling::AutoScalingGroup") {
+            for hook in group["LifecycleHookSpecificationList"].as_array().into_iter().flatten() {
+                let wait: i64 = hook["HeartbeatTimeout"].as_str().unwrap().parse().unwrap();
+                assert_eq!(hook["DefaultResult"], "CONTINUE", "{folder} {stage}");
+                assert!(wait <= HOOK_SECONDS_MAX, "{folder} {stage}");
+                assert_eq!(stops, [wait], "{folder} {stage}: systemd kills what still empties its queue");
+                // The next deployment of the environment waits as long for a stack that is still busy.
+                assert!(wait + BESIDE_SECONDS <= OTHERS_SECONDS_MAX, "{folder} {stage}");
+                hooks += 1;
+            }
+        }
+    }
+    assert_eq!(hooks, 2 * STAGES.len());
+}
+
+#[test]
+fn a_boot_script_gives_up_before_cloudformation_does() {
+    let mut groups = 0;
+    for folder in FOLDERS {
+        let stack = stack(folder, "production", &[]);
+        // An hour and less is counted in seconds: what waits for a minute or two only waits for what is there at once.
+        let waits: i64 = numbers(r"\btimeout (\d+)\b", &boot_scripts(&stack)).iter().sum();
+        for (id, resource) in stack.written() {
+            if resource["Type"] != "AWS::AutoScaling::AutoScalingGroup" {
+                continue;
+            }
+            let created = seconds(&resource["CreationPolicy"]["ResourceSignal"]["Timeout"]);
+            let updated = &resource["UpdatePolicy"]["AutoScalingRollingUpdate"];
+            assert_eq!(updated["WaitOnResourceSignals"], true, "{folder} {id}");
+            let updated = seconds(&updated["PauseTime"]);
+            assert!(waits > 0 && waits < created.min(updated), "{folder} {id}: {waits} s of waiting");
+            assert!(updated <= PAUSE_SECONDS_MAX, "{folder} {id}");
+            groups += 1;
+        }
+    }
+    assert_eq!(groups, 1 + 1 + 3, "broker, indexer, three nodes");
+}
+
+#[test]
+fn a_throw_away_stack_lives_longer_than_its_instances_need_to_come_and_to_go() {
+    for folder in FOLDERS {
+        let manifest = String::from_utf8(files(folder)["lockstep.toml"].clone()).unwrap();
+        let minutes = Regex::new(r"(?m)^ttl_minutes = (\d+)$").unwrap().captures(&manifest).unwrap();
+        let lives = 60 * minutes[1].parse::<i64>().unwrap();
+        let stack = stack(folder, "test", &[]);
+        let groups = stack.written().values().filter(|r| r["Type"] == "AWS::AutoScaling::AutoScalingGroup");
+        let conditions = groups.filter(|r| r.get("Condition").is_none_or(|name| name == "HasNodes"));
+        let comes: i64 = conditions.map(|r| seconds(&r["CreationPolicy"]["ResourceSignal"]["Timeout"])).sum();
+        let goes: i64 = numbers(r"TimeoutStopSec=(\d+)\b", &boot_scripts(&stack)).iter().sum();
+        assert!(comes + goes + BESIDE_SECONDS <= lives, "{folder}: {comes} s, {goes} s of {lives} s");
+    }
+}
+
+#[test]
+fn a_function_in_a_network_has_its_security_group_from_a_stack_that_stays() {
+    let mut count = 0;
+    for folder in FOLDERS {
+        for (id, function) in stack(folder, "test", &[]).resources("AWS::Lambda::Function") {
+            let groups = function["VpcConfig"]["SecurityGroupIds"].as_array().unwrap();
+            let outputs = groups.iter().filter(|group| {
+                group.as_str().is_some_and(|text| text.starts_with("${outputs.") && text.ends_with("Group}"))
+            });
+            assert_eq!(outputs.count(), groups.len(), "{folder} {id}: {groups:?}");
+            count += 1;
+        }
+    }
+    assert_eq!(count, lockstep_cli::functions::SHIPPED.len());
+}
