@@ -449,6 +449,17 @@ fn every_quota_that_the_doctor_reads_in_a_target_is_explained_to_operators_of_th
 }
 
 #[test]
+fn no_component_is_made_for_one_partition() {
+    let endpoint = regex::Regex::new(r"\$\{AWS::Region\}\.amazonaws|arn:aws:").unwrap();
+    for folder in FOLDERS {
+        let text = std::fs::read_to_string(repository().join(path(folder))).unwrap();
+        for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
+            assert!(!endpoint.is_match(line), "{folder}: {line}");
+        }
+    }
+}
+
+#[test]
 fn no_parameter_is_of_a_type_that_cloudformation_checks_with_the_callers_rights() {
     for folder in FOLDERS {
         for (name, parameter) in template(folder).parameters() {

@@ -3,11 +3,12 @@
 # do not fill the disk, and nothing of the build left behind (see clean.sh, which comes last).
 set -euo pipefail
 
-dnf --assumeyes --setopt=install_weak_deps=False upgrade --releasever=latest
+# All but the agent of Systems Manager: its package restarts it, and this build is connected by it.
+dnf --assumeyes --setopt=install_weak_deps=False upgrade --releasever=latest --exclude=amazon-ssm-agent
 # User data may use what these packages hold, and bash, coreutils and curl, which every image of Amazon Linux has. What
 # the base image has already is left as it is; naming it here makes sure of it.
 dnf --assumeyes --setopt=install_weak_deps=False install \
-  amazon-cloudwatch-agent amazon-ssm-agent aws-cfn-bootstrap logrotate chrony \
+  amazon-cloudwatch-agent aws-cfn-bootstrap logrotate chrony \
   awscli-2 grep jq sed unzip util-linux xfsprogs
 
 # The journal is the one log that every service writes to.

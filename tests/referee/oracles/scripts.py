@@ -251,7 +251,7 @@ PLANTED = [
     ),
     (
         "a recipe installs a package by its address",
-        lambda copy: (replace(_common(copy) / "base.sh", "amazon-ssm-agent ", "https://example.com/amazon-ssm-agent.rpm "), "dnf checks no signature")[1],
+        lambda copy: (replace(_common(copy) / "base.sh", " logrotate ", " https://example.com/logrotate.rpm "), "dnf checks no signature")[1],
     ),
     (
         "a unit is started that nobody wrote",
