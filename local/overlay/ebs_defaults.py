@@ -24,11 +24,8 @@ def install() -> None:
 
 
 def get(_params: dict, _request_id: str) -> tuple[str, str]:
-    """GetEbsEncryptionByDefault: on or off, and of which kind the encryption is."""
-    on = image_keys.encrypts_by_default()
-    kind = "none" if not on else "sse-kms"
-    told = element("ebsEncryptionByDefault", on) + element("sseType", kind)
-    return "GetEbsEncryptionByDefaultResponse", told
+    """GetEbsEncryptionByDefault: on or off. The kind of encryption is reserved for future use."""
+    return "GetEbsEncryptionByDefaultResponse", element("ebsEncryptionByDefault", image_keys.encrypts_by_default())
 
 
 def enable(_params: dict, _request_id: str) -> tuple[str, str]:

@@ -60,8 +60,7 @@ class EncryptionByDefault(AccountTest):
         return client("kms", DEVELOPMENT, _ELSEWHERE).create_key()["KeyMetadata"]["Arn"]
 
     def test_a_new_account_has_it_off_and_the_managed_key(self):
-        found = self.ec2.get_ebs_encryption_by_default()
-        self.assertEqual((found["EbsEncryptionByDefault"], found["SseType"]), (False, "none"))
+        self.assertFalse(self.ec2.get_ebs_encryption_by_default()["EbsEncryptionByDefault"])
         self.assertEqual(self.ec2.get_ebs_default_kms_key_id()["KmsKeyId"], "alias/aws/ebs")
 
     def test_it_is_set_for_one_account_and_region(self):

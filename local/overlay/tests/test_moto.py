@@ -28,10 +28,16 @@ _BESIDE_EC2 |= {"PutParameter", "GetParameter", "GetParametersByPath", "DeletePa
 # Actions that moto has not: there is AWS's documentation alone to ask.
 _NOT_IN_MOTO = {
     "DescribeImageReferences",
+    "DisableAllowedImagesSettings",
     "DisableImageDeprecation",
     "DisableImageDeregistrationProtection",
+    "EnableAllowedImagesSettings",
     "EnableImageDeprecation",
     "EnableImageDeregistrationProtection",
+    "GetAllowedImagesSettings",
+    "GetEbsDefaultKmsKeyId",
+    "ReplaceImageCriteriaInAllowedImagesSettings",
+    "ResetEbsDefaultKmsKeyId",
     "ResetImageAttribute",
     "ResetSnapshotAttribute",
 }
@@ -166,6 +172,8 @@ def _of_instances(call, instance, settled):
     """An image of an instance: made, copied, shared, disabled, gone."""
     tags = [{"ResourceType": "image", "Tags": [{"Key": "version", "Value": "2"}]}]
     made = {"InstanceId": instance, "Name": "of-an-instance", "Description": "made", "TagSpecifications": tags}
+    none = {"ImageId": "ami-0123456789abcdef9", "InstanceType": "t3.micro", "MinCount": 1, "MaxCount": 1}
+    call("tried to launch", "ec2", "run_instances", DryRun=True, **none)
     call("tried to make", "ec2", "create_image", DryRun=True, **made)
     image = call("made", "ec2", "create_image", **made)["ImageId"]
     settled(image)
