@@ -15,6 +15,8 @@ PATCHES = (
     "stack_templates",
     "change_sets",
     "imports",
+    "drift_readers",
+    "drift_reverting",
     "function_code",
     "subscriptions",
     "iam_types",

@@ -25,6 +25,8 @@ overlay_files![
     "checks.py",
     "control.py",
     "definitions.py",
+    "drift_readers.py",
+    "drift_reverting.py",
     "dry_run.py",
     "ebs_defaults.py",
     "ec2_checks.py",

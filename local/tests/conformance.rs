@@ -145,3 +145,8 @@ async fn definitions_that_aws_refuses_are_refused() {
 async fn an_account_encrypts_by_default_and_allows_images_as_it_says() {
     the_suite_passes("account_settings").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_set_reverts_what_somebody_changed_by_hand() {
+    the_suite_passes("drift").await;
+}
