@@ -192,7 +192,7 @@ def ask(context: Context, verdict: Verdict, requests: list) -> None:
 def _request(name: str, need: Need, stack: Stack) -> dict:
     context = {key: list(value) if isinstance(value, tuple) else value for key, value in need.context}
     # A key's own policy must let the account's policies decide; that of infra/ does, and so does the one AWS gives a key.
-    key_policy = _plain(stack, stack.resources[need.logical_id]["Properties"].get("KeyPolicy", _key_policy(stack)))
+    key_policy = _plain(stack, stack.resources[need.logical_id].get("Properties", {}).get("KeyPolicy", _key_policy(stack)))
     return {
         "with": name,
         "principal": f"arn:aws:iam::{stack.account}:role/example",
