@@ -83,7 +83,11 @@ def _possible(document, stack: Stack, table: dict) -> set[str]:
     """Returns what the template may need beside what it needs for certain: what nobody has placed, and references."""
     found = set()
     for resource in stack.resources.values():
-        entry = table["types"].get(requirements.kind_of(resource), {})
+        kind = requirements.kind_of(resource)
+        if kind == "AWS::CloudFormation::CustomResource":
+            # A function or a topic makes it: a parameter may name either.
+            found.add("sns:Publish")
+        entry = table["types"].get(kind, {})
         found.update(action for actions in entry.get("unmapped", {}).values() for action in actions)
     for kind, actions in table["references"].items():
         if f"{{{{resolve:{kind}:" in document.text:

@@ -139,9 +139,7 @@ def _resources(stack: Stack, logical_id: str, entry: dict, table: dict, action: 
 def _passed_roles(stack: Stack, resource: dict, pointer: str) -> list[str]:
     """Returns the ARNs of the roles that a property passes; of those in the template where it names something else."""
     values = stack.values(resource.get("Properties", {}), steps(pointer))
-    names = [
-        text for value in values for item in (value if isinstance(value, list) else [value]) for text in stack.texts(item)
-    ]
+    names = [text for value in values for item in _items(value) for text in stack.texts(item)]
     arns = [
         name if name.startswith("arn:") else f"arn:aws:iam::{stack.account}:role/{name}"
         for name in names
@@ -155,6 +153,14 @@ def _passed_roles(stack: Stack, resource: dict, pointer: str) -> list[str]:
             for name in stack.physical_name(logical_id)
         ]  # fmt: skip
     return list(dict.fromkeys(roles))
+
+
+def _items(value) -> list:
+    """Returns the items of a list or a map; a single value alone."""
+    if isinstance(value, list):
+        return value
+    is_map = isinstance(value, dict) and not any(key.startswith(("Fn::", "Ref")) for key in value)
+    return list(value.values()) if is_map else [value]
 
 
 def _is_for_instances(role: dict) -> bool:
