@@ -48,7 +48,7 @@ pub struct CloudOptions {
     pub log: Option<PathBuf>,
     /// How long the emulator may take to answer for the first time.
     pub start_deadline: Duration,
-    /// A folder for the recording of the run; none is written without it. By default what `LOCKSTEP_RECORDING` names.
+    /// A folder for the recording of the run; none is written without it.
     pub recording: Option<PathBuf>,
     /// Further environment variables of the emulator, and so of every Lambda.
     pub environment: Vec<(OsString, OsString)>,
@@ -66,9 +66,17 @@ impl CloudOptions {
             build_delay: Duration::from_millis(300),
             log: None,
             start_deadline: Duration::from_secs(60),
-            recording: std::env::var_os(RECORDING).filter(|folder| !folder.is_empty()).map(PathBuf::from),
+            recording: None,
             environment: Vec::new(),
         }
+    }
+
+    /// Returns these options with a recording in the folder that `LOCKSTEP_RECORDING` names, if it names one. The tests of
+    /// the cloud itself record nothing: what they call says nothing about Lockstep.
+    #[must_use]
+    pub fn recorded_on_demand(self) -> Self {
+        let folder = std::env::var_os(RECORDING).filter(|folder| !folder.is_empty());
+        Self { recording: folder.map(PathBuf::from), ..self }
     }
 }
 

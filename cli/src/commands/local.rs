@@ -132,9 +132,11 @@ fn program(surroundings: &Surroundings) -> Result<PathBuf, Failure> {
 }
 
 async fn serve(state: &Path, owner: Option<u32>) -> Result<Report, Failure> {
-    session::serve_until_stopped(CloudOptions::new(state), owner, |step| println!("{step}"))
-        .await
-        .map_err(|error| Failure::new(error.to_string()))?;
+    session::serve_until_stopped(CloudOptions::new(state).recorded_on_demand(), owner, |step| {
+        println!("{step}")
+    })
+    .await
+    .map_err(|error| Failure::new(error.to_string()))?;
     Ok(Report::done(json!({})))
 }
 
