@@ -226,7 +226,6 @@ def _functions():
             "role": config.get("Role"),
             "log_group": (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{name}",
             "dead_letters": (config.get("DeadLetterConfig") or {}).get("TargetArn"),
-            "subnets": (config.get("VpcConfig") or {}).get("SubnetIds") or [],
             "events": [one.get("DestinationConfig") for one in (function.get("event_invoke_configs") or {}).values()],
         }
     for account, region, name, url in _entries(lambda_svc._function_urls):

@@ -3,17 +3,19 @@
 // Reads JSON lines. A line with "define" names a set of policies: {"define": name, "identity": [document, ...],
 // "boundaries": [document, ...], "session": document}. Every other line is a request: {"with": name, "principal": arn,
 // "action": "sqs:CreateQueue", "resource": arn, "account": id of the resource's account, "context": {...},
-// "resource_policy": document}. Prints a line for each request, in order: {"result": "Allowed" | "ImplicitlyDenied" |
-// "ExplicitlyDenied" | "Error", "why": "..."}; Error is a request that the evaluator refuses to judge.
+// "resource_policy": document}; the principal "anonymous" signs nothing. Prints a line for each request, in order:
+// {"result": "Allowed" | "ImplicitlyDenied" | "ExplicitlyDenied" | "Error", "why": "...", "by": statements of the
+// identity's policies that allow it, as "identity-<number>/<Sid or number from 1>", "own": those of the resource's own
+// policy, "type": the resource's type}; Error is a request that the evaluator refuses to judge.
 const readline = require("node:readline");
-const { runSimulation } = require("@cloud-copilot/iam-simulate");
+const { anonymousPrincipal, runSimulation } = require("@cloud-copilot/iam-simulate");
 
 const named = (documents = [], kind) => documents.map((policy, i) => ({ name: `${kind}-${i}`, policy }));
 
 function simulation(set, request) {
   return {
     request: {
-      principal: request.principal,
+      principal: request.principal === "anonymous" ? anonymousPrincipal : request.principal,
       action: request.action,
       resource: { resource: request.resource, accountId: request.account },
       contextVariables: request.context ?? {},
@@ -32,7 +34,14 @@ async function judge(set, request) {
   if (answer.resultType === "error") {
     return { result: "Error", why: JSON.stringify(answer.errors) };
   }
-  return { result: answer.overallResult };
+  const { analysis, resourceType } = answer.result ?? answer.results[0] ?? {};
+  const statements = (found) => (found?.allowStatements ?? []).map((one) => [one.policyId, one.explain.identifier]);
+  return {
+    result: answer.overallResult,
+    by: statements(analysis?.identityAnalysis).map(([policy, statement]) => `${policy}/${statement}`),
+    own: statements(analysis?.resourceAnalysis).map(([, statement]) => String(statement)),
+    type: resourceType ?? null,
+  };
 }
 
 async function main() {

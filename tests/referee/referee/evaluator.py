@@ -1,0 +1,95 @@
+"""Asks the policy evaluator whether permissions are allowed: each different question once."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from referee.context import Context
+from referee.identities import Identity
+from referee.requests import Permission
+
+
+@dataclass
+class Answer:
+    """Holds the result of a question, the statements that allowed it, and what the evaluator says beside it."""
+
+    result: str
+    by: list[str] = field(default_factory=list)
+    own: list[str] = field(default_factory=list)
+    type: str | None = None
+    why: str | None = None
+
+
+@dataclass
+class Questions:
+    """Collects questions, and hands the answer to everybody who asked."""
+
+    asked: dict[str, list[Callable[[Answer], None]]] = field(default_factory=dict)
+    lines: dict[str, dict] = field(default_factory=dict)
+    sets: dict[str, dict] = field(default_factory=dict)
+    number: int = 0
+
+    def ask(self, identity: Identity, permission: Permission, own: dict | None, then: Callable[[Answer], None]) -> None:
+        """Adds a question; `then` is called with its answer."""
+        self.number += 1
+        policies = {
+            "identity": [policy.document for policy in identity.policies],
+            "boundaries": identity.boundaries,
+            **({"session": identity.session} if identity.session else {}),
+        }
+        policies = _with_owners(policies)
+        name = _digest(policies)
+        self.sets[name] = policies
+        line = {
+            "with": name,
+            "principal": identity.principal,
+            "action": permission.action,
+            "resource": _with_owners(permission.resource),
+            "account": permission.account,
+            "context": {**_everywhere(identity, permission), **identity.context, **permission.context},
+            **({"resource_policy": own} if own else {}),
+        }
+        # A session's name and number tell callers of one role apart, and no policy here looks at them.
+        same = {**line, "principal": identity.principal.rpartition("/")[0] if ":assumed-role/" in identity.principal else identity.principal}
+        same["context"] = {key: value for key, value in line["context"].items() if key not in ("aws:userid", "sts:RoleSessionName")}
+        key = _digest(same)
+        self.lines.setdefault(key, line)
+        self.asked.setdefault(key, []).append(then)
+
+    def answer(self, context: Context) -> int:
+        """Asks the evaluator, hands out the answers, and returns how many different questions there were."""
+        keys = list(self.lines)
+        lines = [{"define": name, **documents} for name, documents in self.sets.items()] + [self.lines[key] for key in keys]
+        printed = context.node("evaluate", stdin="\n".join(json.dumps(line) for line in lines)).splitlines()
+        if len(printed) != len(keys):
+            raise RuntimeError(f"the evaluator answered {len(printed)} of {len(keys)} questions")
+        for key, text in zip(keys, printed):
+            for then in self.asked[key]:
+                then(Answer(**json.loads(text)))
+        return len(keys)
+
+
+def _everywhere(identity: Identity, permission: Permission) -> dict:
+    """Returns the context that every request has."""
+    region = permission.resource.split(":")[3] if permission.resource.startswith("arn:") else ""
+    context = {
+        "aws:ResourceAccount": permission.account,
+        "aws:SecureTransport": "true",
+        "aws:ViaAWSService": "true" if "aws:CalledVia" in permission.context else "false",
+        **({"aws:RequestedRegion": region} if region else {}),
+    }
+    if identity.account:
+        context["aws:PrincipalAccount"] = identity.account
+        context["aws:PrincipalType"] = "AssumedRole" if ":assumed-role/" in identity.principal else "User"
+    return context
+
+
+def _with_owners(value):
+    """Puts `aws` for the account that ARNs of public parameters and documents lack: the evaluator wants one there."""
+    return json.loads(re.sub(r"(arn:[^:\"]*:ssm:[^:\"]*)::(parameter|document)", r"\1:aws:\2", json.dumps(value)))
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:24]
