@@ -21,5 +21,6 @@ def judge(context: Context, oracles: list[str]) -> list[str]:
             named.update(names)
             unknown = [name for name in names if name not in (*oracles, NONE)]
             if len(cells) != column or unknown:
-                wrong.append(f"docs/verified.md:{number}: the last cell names oracles ({', '.join(oracles)}) or is {NONE}")
+                told = f"{', '.join(unknown)} is no oracle" if len(cells) == column else "it has no such cell"
+                wrong.append(f"docs/verified.md:{number}: the last cell names oracles or is {NONE}; {told}")
     return wrong + [f"docs/verified.md: no claim names the oracle {name}" for name in oracles if name not in named]

@@ -68,6 +68,11 @@ class Shape:
         type_ = self._type(pointer)
         return bool(type_) and type_["kind"] in ("json", "any", "map")
 
+    def _is_optional(self, pointer: str, name: str) -> bool:
+        """Says whether the schema knows a field and does not require it, whatever the example has."""
+        type_ = self._type(pointer)
+        return bool(type_) and name in type_.get("fields", {}) and not type_["fields"][name]["required"]
+
     def _type(self, pointer: str) -> dict | None:
         type_ = self.schema and {"kind": "object", "fields": {"detail": {"type": self.schema}}}
         for name in pointer.strip("/").split("/"):
@@ -94,6 +99,8 @@ class Shape:
         if not documented or not isinstance(value, dict):
             return
         for name in set.intersection(*(set(each) for each in documented if isinstance(each, dict))):
+            if name not in value and self._is_optional(pointer, name):
+                continue
             if name not in value:
                 yield f"{pointer}/{name}", f"is missing; AWS's example has it ({self.page})"
             else:
