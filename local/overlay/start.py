@@ -20,6 +20,7 @@ PATCHES = (
     "function_code",
     "subscriptions",
     "iam_types",
+    "simulate",
     "resource_conflicts",
     "definitions",
     "event_forwarding",

@@ -57,6 +57,7 @@ overlay_files![
     "resource_conflicts.py",
     "rules.py",
     "runtime_api.py",
+    "simulate.py",
     "snapshots.py",
     "stack_events.py",
     "stack_templates.py",
