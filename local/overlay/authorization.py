@@ -50,6 +50,8 @@ def extract_resource_arn(service, method, path, headers, body, query_params, reg
     if service == "ec2" and (found := _image_or_snapshot(query_params)):
         kind, identifier = found
         return f"arn:aws:ec2:{region}::{kind}/{identifier}"
+    if service == "iam" and (simulated := _one(query_params, "PolicySourceArn")):
+        return simulated
     if service == "ssm" and (public := _field(body, "Name")).startswith("/aws/"):
         return f"arn:aws:ssm:{region}::parameter{public}"
     if service == "ssm" and (folder := _field(body, "Path")):

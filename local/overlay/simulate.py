@@ -1,7 +1,7 @@
 """SimulatePrincipalPolicy as AWS answers it, by ministack's own evaluator.
 
-ministack judges the first resource only, takes a role for a user, and leaves out the permissions boundary, the values that
-the caller gives to condition keys, and the keys that a policy asks for and nobody gave.
+ministack judges the first resource only, takes a role for a user, and leaves out the permissions boundary, the values
+that the caller gives to condition keys, and the keys that a policy asks for and nobody gave.
 """
 
 from xml.sax.saxutils import escape

@@ -26,6 +26,11 @@ class Resources(unittest.TestCase):
         found = _resource("ssm", body, target="AmazonSSM.PutParameter")
         self.assertEqual(found, f"arn:aws:ssm:{_REGION}:{_ACCOUNT}:parameter/lockstep/images/logstash/latest")
 
+    def test_a_simulation_is_a_call_on_the_role_that_is_simulated(self):
+        role = f"arn:aws:iam::{_ACCOUNT}:role/lockstep-cloudformation"
+        params = {"Action": ["SimulatePrincipalPolicy"], "PolicySourceArn": [role]}
+        self.assertEqual(_resource("iam", params=params), role)
+
     def test_a_public_parameter_belongs_to_no_account(self):
         body = json.dumps({"Name": "/aws/service/ami-amazon-linux-latest/al2023"}).encode()
         found = _resource("ssm", body, target="AmazonSSM.GetParameter")

@@ -28,7 +28,8 @@ class Simulation(CloudTest):
     def role(self, *statements, boundary=None):
         """A role with these statements; returns its ARN."""
         name = unique("simulated")
-        trust = _document({"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"})
+        service = {"Service": "ec2.amazonaws.com"}
+        trust = _document({"Effect": "Allow", "Principal": service, "Action": "sts:AssumeRole"})
         extra = {}
         if boundary:
             policy = self.iam.create_policy(PolicyName=unique("boundary"), PolicyDocument=_document(*boundary))
