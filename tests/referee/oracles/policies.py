@@ -60,11 +60,22 @@ def lockstep(context: Context) -> Path | None:
 
 def _permissions(binary: Path, folder: Path, verdict: Verdict) -> list[dict]:
     """Returns the policies that the command writes for a component."""
-    done = subprocess.run([binary, "--json", "permissions", folder], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        verdict.find(folder.name, f"lockstep permissions ends with {done.returncode}: {done.stderr.strip()[-400:]}")
+    status, printed, said = _written(binary, folder, tuple(path.read_bytes() for path in sorted(folder.rglob("*.*"))))
+    if status != 0:
+        verdict.find(folder.name, f"lockstep permissions ends with {status}: {said.strip()[-400:]}")
         return []
-    return documents_of(json.loads(done.stdout), folder)
+    return documents_of(json.loads(printed)["policies"], folder)
+
+
+_WRITTEN: dict[tuple, tuple[int, str, str]] = {}
+
+
+def _written(binary: Path, folder: Path, content: tuple) -> tuple[int, str, str]:
+    """Returns what the command does with a component, asked once for the same content."""
+    if content not in _WRITTEN:
+        done = subprocess.run([binary, "--json", "permissions", folder], capture_output=True, text=True, check=False)
+        _WRITTEN[content] = (done.returncode, done.stdout, done.stderr)
+    return _WRITTEN[content]
 
 
 def _too_much(verdict: Verdict, document, policies: list[dict], stack: Stack, table: dict, needed: set[str]) -> None:
@@ -96,7 +107,7 @@ def _possible(document, stack: Stack, table: dict) -> set[str]:
 
 
 def _row(old: str, new: str, named: str):
-    """Returns a mistake: a row of the data file that the command's table does not have."""
+    """Returns a mistake: what the command writes no longer follows from the data file."""
 
     def plant(copy: Context) -> str:
         replace(copy.data / "permissions.yaml", old, new)
@@ -105,15 +116,18 @@ def _row(old: str, new: str, named: str):
     return plant
 
 
+_CONCURRENCY = "[lambda:PutFunctionConcurrency, lambda:DeleteFunctionConcurrency]\n        properties: "
+
 PLANTED = [
     (
-        "the command's table lacks a permission that a property needs",
-        _row("[lambda:PutFunctionConcurrency, lambda:DeleteFunctionConcurrency]\n        properties: [/ReservedConcurrentExecutions]",
-             "[lambda:PutFunctionConcurrency, lambda:DeleteFunctionConcurrency]\n        properties: [/Role]", "lambda:PutFunctionConcurrency"),
+        "the command lacks a permission that a property needs",
+        _row(f"{_CONCURRENCY}[/ReservedConcurrentExecutions]", f"{_CONCURRENCY}[/Role]", "lambda:PutFunctionConcurrency"),
     ),
     (
         "the command lists a permission for a property that is not set",
-        _row("        properties: [/PointInTimeRecoverySpecification]", "        properties: [/ImportSourceSpecification]", "lists dynamodb:UpdateContinuousBackups"),
+        _row(
+            "[/PointInTimeRecoverySpecification]", "[/ImportSourceSpecification]", "lists dynamodb:UpdateContinuousBackups"
+        ),
     ),
     (
         "the command names another resource than AWS authorizes on",
@@ -123,4 +137,4 @@ PLANTED = [
         "the command does not know what a role is passed to",
         _row("AWS::Lambda: [lambda.amazonaws.com]", "AWS::Lambda: [edgelambda.amazonaws.com]", "iam:PassRole"),
     ),
-]  # fmt: skip
+]
