@@ -3,6 +3,7 @@
 use crate::config;
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::ping;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -21,7 +22,7 @@ use tracing_subscriber::EnvFilter;
 ///
 /// `init` wires the function once; if it fails, every invocation answers with that failure, so that the state machine
 /// sees a name it knows instead of `Runtime.ExitError`. Failures are answered with the `errorType` of their kind, a
-/// payload that cannot be read with `Rejected` and the field, a panic with `Bug`.
+/// payload that cannot be read with `Rejected` and the field, a panic with `Bug`. A ping is answered without the handler.
 pub fn serve<S, E, R, H>(init: impl FnOnce() -> Result<S, Failure>, handler: H) -> ExitCode
 where
     S: 'static,
@@ -81,6 +82,10 @@ where
     H: AsyncFn(&S, E) -> Result<R, Failure>,
 {
     let state = state.as_ref().map_err(Clone::clone)?;
+    // Before the handler, which may call AWS: the question is whether the function starts.
+    if let Some(answer) = ping::answer(&payload, env!("CARGO_PKG_VERSION")) {
+        return Ok(answer);
+    }
     let event = parse(payload)?;
     let answer = caught(async { handler(state, event).await }).await?;
     serde_json::to_value(answer)
@@ -171,6 +176,38 @@ mod tests {
         assert_eq!(bug.kind, FailureKind::Bug);
         assert!(bug.message.contains("broken invariant"), "{bug}");
         assert!(run(Ok(()), json!({"stage": "ci"})).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_ping_is_answered_with_the_version_and_does_not_reach_the_handler() {
+        let answer = run(Ok(()), ping::question()).await.unwrap();
+        assert_eq!(answer, json!({"lockstep": "pong", "version": env!("CARGO_PKG_VERSION")}));
+    }
+
+    #[tokio::test]
+    async fn a_ping_does_not_hide_that_a_function_could_not_start() {
+        let failure = Failure::bug("the function's environment lacks LOCKSTEP_TABLE");
+        assert_eq!(run(Err(failure.clone()), ping::question()).await, Err(failure));
+    }
+
+    #[tokio::test]
+    async fn a_request_to_the_functions_url_is_no_ping_whatever_it_carries() {
+        let asked = ping::question().to_string();
+        let encoded = "eyJsb2Nrc3RlcCI6InBpbmcifQ==";
+        // Everything of a request that its sender chooses: path, query, headers, cookies, body.
+        let request = |body: &str, base64: bool| {
+            json!({
+                "version": "2.0", "rawPath": asked, "rawQueryString": "lockstep=ping", "cookies": ["lockstep=ping"],
+                "headers": {"lockstep": "ping"}, "queryStringParameters": {"lockstep": "ping"},
+                "requestContext": {"timeEpoch": 0, "http": {"method": "POST", "path": asked}},
+                "body": body, "isBase64Encoded": base64,
+            })
+        };
+        let handler = async |(): &(), _: crate::function_url::UrlRequest| Ok(json!({"by": "the handler"}));
+        for request in [request(&asked, false), request(encoded, true)] {
+            let answer = invoke(&Ok(()), &handler, request).await;
+            assert_eq!(answer, Ok(json!({"by": "the handler"})));
+        }
     }
 
     #[tokio::test]
