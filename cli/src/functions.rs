@@ -1,5 +1,8 @@
 //! The Lambda functions, from source to zip: built by cargo, packed so that equal binaries are equal bytes.
 
+mod glibc;
+mod zigbuild;
+
 use crate::failure::{Failure, at};
 use lockstep_domain::ids::Digest;
 use serde_json::Value;
@@ -32,26 +35,65 @@ pub enum Profile {
     Lambda,
 }
 
-/// The target of what AWS gets; `provided.al2023` brings a new enough glibc.
-const LAMBDA_TARGET: &str = "aarch64-unknown-linux-gnu";
+impl Profile {
+    /// Returns what the functions are built for, in Lambda's word.
+    pub fn architecture(self) -> &'static str {
+        match (self, std::env::consts::ARCH) {
+            (Self::Lambda, _) | (Self::Dev, "aarch64") => "arm64",
+            (Self::Dev, _) => "x86_64",
+        }
+    }
+}
 
-/// Builds every function with one invocation of cargo; answers where each binary is.
+/// Where functions run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// On AWS.
+    Lambda,
+    /// In the local cloud.
+    ThisMachine,
+}
+
+impl Destination {
+    /// Returns what to do about a binary that does not start there.
+    fn how_to_build(self) -> String {
+        match self {
+            Self::Lambda => format!(
+                "leave out --functions, and lockstep builds them; by hand: cargo-zigbuild zigbuild --profile lambda \
+                 --target {} --package lockstep-<function>",
+                zigbuild::target()
+            ),
+            Self::ThisMachine => "build on this machine: cargo build --workspace --bins".to_owned(),
+        }
+    }
+}
+
+/// Builds every function with one invocation of cargo; answers where each binary is. What building for Lambda takes
+/// beside cargo is installed into a folder of its own below `tools`.
 pub async fn build(
     sources: &Path,
     cargo: &str,
     profile: Profile,
-    mut told: impl FnMut(&str),
+    tools: &Path,
+    told: impl Fn(&str),
 ) -> Result<BTreeMap<String, PathBuf>, Failure> {
-    let mut command = Command::new(cargo);
+    let mut command = match profile {
+        Profile::Dev => {
+            let mut command = Command::new(cargo);
+            command.arg("build");
+            command
+        }
+        Profile::Lambda => zigbuild::command(cargo, tools, &told).await?,
+    };
     forget_this_package(&mut command);
-    command.current_dir(sources).args(["build", "--message-format=json-render-diagnostics"]);
+    command.current_dir(sources).arg("--message-format=json-render-diagnostics");
     match profile {
         // The whole workspace, as the command that runs now was built: with fewer packages cargo would choose other
         // features of tokio and its like, and compile the AWS SDKs once more for them.
         Profile::Dev => drop(command.args(["--workspace", "--bins"])),
         // The functions alone, so that none carries a feature that only the command needs.
         Profile::Lambda => {
-            command.args(["--profile", "lambda", "--target", LAMBDA_TARGET]);
+            command.args(["--profile", "lambda", "--target", &zigbuild::target()]);
             for name in all() {
                 command.args(["--package", &format!("lockstep-{name}")]);
             }
@@ -70,7 +112,7 @@ pub async fn build(
         let hint = match profile {
             Profile::Dev => "the messages above say what does not compile",
             Profile::Lambda => {
-                "the messages above say why; `rustup target add` and a linker for the target may be missing"
+                "the messages above say why; if the target is missing: rustup target add aarch64-unknown-linux-gnu"
             }
         };
         return Err(Failure::new("the functions could not be built").next(hint));
@@ -129,12 +171,17 @@ pub struct Package {
 }
 
 impl Package {
-    /// Packs a binary.
-    pub fn of(binary: &Path, profile: Profile) -> Result<Self, Failure> {
+    /// Packs a binary, if it starts where it is going to run.
+    pub fn of(binary: &Path, profile: Profile, destination: Destination) -> Result<Self, Failure> {
         let bytes = match stripped(binary) {
             Some(bytes) => bytes,
             None => std::fs::read(binary).map_err(at(binary.display()))?,
         };
+        if destination == Destination::Lambda && profile == Profile::Lambda && !glibc::is_arm64(&bytes) {
+            return Err(Failure::new(format!("{} is not built for arm64", binary.display()))
+                .next(destination.how_to_build()));
+        }
+        glibc::check(binary, &bytes, destination)?;
         let zip = zip(&bytes, profile).map_err(at(format!("{} could not be packed", binary.display())))?;
         Ok(Self { digest: Digest::of(&zip), zip })
     }

@@ -16,7 +16,7 @@ const PYTHONS: &[&str] = &["python3", "python3.13", "python3.12", "python3.11", 
 pub enum PythonError {
     /// No usable Python was found.
     #[error(
-        "the local cloud needs Python {}.{} or newer, and none was found (tried {tried}). \
+        "Lockstep needs Python {}.{} or newer here, and none was found (tried {tried}). \
          Install it (for example `apt install python3 python3-venv` or `brew install python`) and try again.",
         OLDEST_PYTHON.0, OLDEST_PYTHON.1
     )]

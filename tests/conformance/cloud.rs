@@ -6,13 +6,14 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
-use lockstep_cli::functions::{Package, Profile};
+use lockstep_cli::functions::{Destination, Package, Profile};
 use lockstep_local::{Cloud, CloudOptions, Controls};
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
+use lockstep_platform::cloudformation::TemplateSource;
 use lockstep_platform::executions::{Executions, Started};
 use lockstep_platform::operator::executions::{Follow, Status, What};
-use lockstep_platform::operator::stacks::{Installer, TemplateSource, Wanted};
+use lockstep_platform::operator::stacks::{Installer, Wanted};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -131,7 +132,7 @@ impl Emulator {
         let folder = tempfile::tempdir().expect("a folder");
         let bootstrap = folder.path().join("bootstrap");
         std::fs::write(&bootstrap, BOOTSTRAP).expect("a file");
-        let package = Package::of(&bootstrap, Profile::Dev).expect("a package");
+        let package = Package::of(&bootstrap, Profile::Dev, Destination::ThisMachine).expect("a package");
         artifacts.put("code.zip", "application/zip", package.zip).await.expect("the code is stored");
         for name in MACHINES {
             artifacts.put(name, "application/json", text(name).into()).await.expect("it is stored");

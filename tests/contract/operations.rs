@@ -41,7 +41,15 @@ fn binaries() -> &'static BTreeMap<String, PathBuf> {
     static BINARIES: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
     BINARIES.get_or_init(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(functions::build(&repository(), env!("CARGO"), Profile::Dev, |_| ())).unwrap()
+        runtime
+            .block_on(functions::build(
+                &repository(),
+                env!("CARGO"),
+                Profile::Dev,
+                &repository().join(".lockstep"),
+                |_| (),
+            ))
+            .unwrap()
     })
 }
 

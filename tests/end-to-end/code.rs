@@ -2,7 +2,7 @@
 
 use crate::world::World;
 use lockstep_cli::failure::{Failure, at};
-use lockstep_cli::functions::{NAMES, Package, Profile};
+use lockstep_cli::functions::{Destination, NAMES, Package, Profile};
 use lockstep_cli::installation::function_names;
 use lockstep_cli::story::ensure;
 use lockstep_local::CallFilter;
@@ -15,7 +15,7 @@ pub async fn is_what_was_packed(world: &mut World) -> Result<(), Failure> {
     let mut digests = BTreeMap::new();
     for name in NAMES {
         let binary = world.binaries.join(format!("lockstep-{name}"));
-        digests.insert(name, Package::of(&binary, Profile::Dev)?.code_sha256());
+        digests.insert(name, Package::of(&binary, Profile::Dev, Destination::ThisMachine)?.code_sha256());
     }
     for (function, package) in function_names() {
         let packed = digests[package].clone();

@@ -171,7 +171,7 @@ pub async fn until(what: &str, holds: impl AsyncFn() -> Result<bool, Failure>) -
 
 /// Builds the command and the functions, the way everything else that runs them builds them.
 async fn build(sources: &Path) -> Result<PathBuf, Failure> {
-    let built = functions::build(sources, env!("CARGO"), Profile::Dev, |_| ()).await?;
+    let built = functions::build(sources, env!("CARGO"), Profile::Dev, sources, |_| ()).await?;
     let folder = built.values().next().and_then(|binary| binary.parent());
     folder.map(Path::to_owned).ok_or_else(|| Failure::new("cargo built no function"))
 }

@@ -6,7 +6,7 @@
 mod startup;
 mod workflows;
 
-use lockstep_cli::functions::{Package, Profile, in_folder};
+use lockstep_cli::functions::{Destination, Package, Profile, in_folder};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -38,7 +38,10 @@ fn functions(folder: &Path) -> Result<(), String> {
     println!("{:<10} {:>12} {:>12} {:>26}", "function", "binary", "zip", "instructions to first poll");
     for (name, binary) in in_folder(folder).map_err(|e| e.to_string())? {
         let size = std::fs::metadata(&binary).map_err(|e| format!("{}: {e}", binary.display()))?.len();
-        let zip = Package::of(&binary, Profile::Lambda).map_err(|e| e.to_string())?.zip.len();
+        let zip = Package::of(&binary, Profile::Lambda, Destination::ThisMachine)
+            .map_err(|e| e.to_string())?
+            .zip
+            .len();
         println!("{name:<10} {size:>12} {zip:>12} {:>26}", startup::instructions(&binary)?);
     }
     Ok(())

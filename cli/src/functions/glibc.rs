@@ -1,0 +1,147 @@
+//! The C library that a binary needs, and the one it will find.
+//!
+//! A binary names the version of each symbol that it takes from glibc. Where the library is older, the loader refuses it:
+//! every invocation of the function ends in `Runtime.ExitError`.
+
+use super::Destination;
+use crate::failure::{Failure, at};
+use object::elf::{EM_AARCH64, FileHeader64};
+use object::read::elf::FileHeader as _;
+use object::{Endianness, elf};
+use std::fmt;
+use std::path::Path;
+use std::process::Command;
+
+/// A version of glibc.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Glibc(pub u32, pub u32);
+
+/// The version in Amazon Linux 2023, and so in `provided.al2023`
+/// (<https://docs.aws.amazon.com/linux/al2023/ug/compare-with-al2.html>).
+pub const LAMBDA: Glibc = Glibc(2, 34);
+
+impl fmt::Display for Glibc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+impl Glibc {
+    /// Reads `2.34`, and `2.34.1` as the same.
+    fn parse(text: &str) -> Option<Self> {
+        let mut numbers = text.trim().split('.');
+        let mut next = || numbers.next()?.parse().ok();
+        Some(Self(next()?, next()?))
+    }
+
+    /// Returns the version of this machine; nothing if it has another C library.
+    fn of_this_machine() -> Option<Self> {
+        let told = Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok()?;
+        Self::parse(String::from_utf8_lossy(&told.stdout).trim().strip_prefix("glibc ")?)
+    }
+}
+
+/// Refuses a binary that does not start where it is going to run.
+pub(super) fn check(binary: &Path, bytes: &[u8], destination: Destination) -> Result<(), Failure> {
+    let (limit, whose) = match destination {
+        Destination::Lambda => (Some(LAMBDA), "Lambda's provided.al2023"),
+        Destination::ThisMachine => (Glibc::of_this_machine(), "this machine"),
+    };
+    let needs = needs(bytes).map_err(at(format!("{} cannot be read", binary.display())))?;
+    match (needs, limit) {
+        (Some(needs), Some(limit)) if needs > limit => {
+            let what = format!("{} needs glibc {needs}, and {whose} has {limit}", binary.display());
+            Err(Failure::new(what).next(destination.how_to_build()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns whether a binary is for Lambda's arm64 machines.
+pub(super) fn is_arm64(bytes: &[u8]) -> bool {
+    FileHeader64::<Endianness>::parse(bytes)
+        .and_then(|header| Ok(header.e_machine(header.endian()?) == EM_AARCH64))
+        .unwrap_or_default()
+}
+
+/// Returns the newest version of glibc that a binary names; nothing if it names none, or is no ELF file.
+fn needs(bytes: &[u8]) -> object::Result<Option<Glibc>> {
+    if !bytes.starts_with(&elf::ELFMAG) {
+        return Ok(None);
+    }
+    let header = FileHeader64::<Endianness>::parse(bytes)?;
+    let endian = header.endian()?;
+    let sections = header.sections(endian, bytes)?;
+    let Some((mut libraries, strings)) = sections.gnu_verneed(endian, bytes)? else { return Ok(None) };
+    let strings = sections.strings(endian, bytes, strings)?;
+    let mut newest = None;
+    while let Some((_, mut versions)) = libraries.next()? {
+        while let Some(version) = versions.next()? {
+            let name = String::from_utf8_lossy(version.name(endian, strings)?).into_owned();
+            newest = newest.max(name.strip_prefix("GLIBC_").and_then(Glibc::parse));
+        }
+    }
+    Ok(newest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// This very test, as the linker of this machine made it.
+    fn own_binary() -> Vec<u8> {
+        std::fs::read(std::env::current_exe().unwrap()).unwrap()
+    }
+
+    /// The binary with the version that it needs most changed to another of the same length.
+    fn needing(version: &str) -> Vec<u8> {
+        let mut bytes = own_binary();
+        let newest = format!("GLIBC_{}\0", needs(&bytes).unwrap().unwrap());
+        let other = format!("GLIBC_{version}\0");
+        assert_eq!(newest.len(), other.len());
+        let found: Vec<usize> = (0..bytes.len() - newest.len())
+            .filter(|at| bytes[*at..].starts_with(newest.as_bytes()))
+            .collect();
+        assert!(!found.is_empty());
+        for at in found {
+            bytes[at..at + other.len()].copy_from_slice(other.as_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn what_this_machine_made_starts_on_this_machine() {
+        let bytes = own_binary();
+        assert!(needs(&bytes).unwrap().is_some());
+        check(Path::new("own"), &bytes, Destination::ThisMachine).unwrap();
+    }
+
+    #[test]
+    fn what_needs_a_newer_glibc_is_refused_with_the_command_that_builds_it_right() {
+        let bytes = needing("2.38");
+        assert_eq!(needs(&bytes).unwrap(), Some(Glibc(2, 38)));
+        let refused = check(Path::new("out/lockstep-stack"), &bytes, Destination::Lambda).unwrap_err();
+        assert_eq!(
+            refused.what,
+            "out/lockstep-stack needs glibc 2.38, and Lambda's provided.al2023 has 2.34"
+        );
+        assert!(refused.next.contains("cargo-zigbuild"), "{refused}");
+        assert!(refused.next.contains("aarch64-unknown-linux-gnu.2.34"), "{refused}");
+        check(Path::new("own"), &needing("2.34"), Destination::Lambda).unwrap();
+        let here = check(Path::new("own"), &needing("2.99"), Destination::ThisMachine).unwrap_err();
+        assert!(here.what.starts_with("own needs glibc 2.99, and this machine has 2."), "{here}");
+    }
+
+    #[test]
+    fn a_script_needs_no_glibc_and_half_a_binary_is_an_error() {
+        assert_eq!(needs(b"#!/bin/sh\n").unwrap(), None);
+        assert!(needs(&own_binary()[..100]).is_err());
+    }
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert!(Glibc::parse("2.9") < Glibc::parse("2.34"));
+        assert_eq!(Glibc::parse("2.2.5"), Some(Glibc(2, 2)));
+        assert_eq!(Glibc::parse("PRIVATE"), None);
+    }
+}
