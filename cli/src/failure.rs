@@ -63,6 +63,11 @@ impl Failure {
     pub fn next(self, next: impl Into<String>) -> Self {
         Self { next: next.into(), ..self }
     }
+
+    /// Adds what to do next, unless it says so already.
+    pub fn or_next(self, next: impl Into<String>) -> Self {
+        if self.next.is_empty() { self.next(next) } else { self }
+    }
 }
 
 impl fmt::Display for Failure {

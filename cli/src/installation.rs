@@ -3,20 +3,27 @@
 //! Order: the bucket, what goes into it, the control plane, its two paths, then one account after the other. Each step
 //! finds what the one before left, so that an installation that broke off is simply run again.
 
+mod functions;
+mod places;
+mod targets;
+
 use crate::failure::{Failure, at};
-use crate::functions::{Package, Profile, SHIPPED};
+use crate::functions::{Destination, Package, Profile, SHIPPED};
 use crate::output::Output;
-use lockstep_domain::ids::{AccountId, Digest, Region};
+use lockstep_domain::ids::{AccountId, Digest};
 use lockstep_domain::stages::Path as Road;
 use lockstep_domain::template::Template;
+use lockstep_domain::written_names::{Place, written_out};
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
+use lockstep_platform::cloudformation::TemplateSource;
 use lockstep_platform::operator::control_plane::{self, ControlPlane};
-use lockstep_platform::operator::stacks::{Applied, Installer, TemplateSource, Wanted};
+use lockstep_platform::operator::stacks::{Applied, Installer, Wanted};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+pub use targets::TargetAccount;
 
 /// How long one stack may take.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -27,6 +34,9 @@ pub const STACKS: [&str; 4] =
 
 /// The stack in every target account.
 pub const TARGET_STACK: &str = "lockstep-target";
+
+/// The template of the bucket alone, with which every account begins.
+const BUCKET_TEMPLATE: &str = "infra/bootstrap/template.yaml";
 
 /// The state machines, by their file and by what the stack's parameter for them is called.
 const DEFINITIONS: [(&str, &str); 4] = [
@@ -78,6 +88,15 @@ pub struct Step {
     pub outcome: &'static str,
 }
 
+/// The functions as they are installed.
+#[derive(Clone, Debug)]
+pub struct Packages {
+    /// Each function's package, by its name.
+    pub packages: BTreeMap<String, Package>,
+    /// What they were built for, in Lambda's word.
+    architecture: &'static str,
+}
+
 /// An installation in one tooling account.
 pub struct Installation<'a> {
     aws: &'a Aws,
@@ -89,6 +108,7 @@ pub struct Installation<'a> {
 impl<'a> Installation<'a> {
     /// Prepares an installation from `sources` with the credentials of the tooling account.
     pub async fn new(aws: &'a Aws, sources: PathBuf, output: &'a Output) -> Result<Self, Failure> {
+        places::can_hold_a_control_plane(aws.region(), aws.partition())?;
         let (account, _) = control_plane::identity(aws).await?;
         Ok(Self { aws, account, sources, output })
     }
@@ -98,82 +118,22 @@ impl<'a> Installation<'a> {
         &self.account
     }
 
-    /// Installs or updates everything but the target accounts; `profile` is how the binaries were built.
-    pub async fn install(
-        &self,
-        binaries: &BTreeMap<String, PathBuf>,
-        profile: Profile,
-    ) -> Result<(ControlPlane, Vec<Step>), Failure> {
+    /// Installs or updates everything but the target accounts.
+    pub async fn install(&self, packages: &Packages) -> Result<(ControlPlane, Vec<Step>), Failure> {
         let mut steps = vec![self.bootstrap().await?];
-        let architecture = architecture(profile);
-        let packages = self.pack(binaries, profile).await?;
-        let keys = self.upload(&packages).await?;
+        let Packages { packages, architecture } = packages;
+        let keys = self.upload(packages).await?;
         let external_id = self.external_id().await?;
         steps.push(self.control_plane(&keys, &external_id, architecture).await?);
         for path in [Road::Delivery, Road::Promotion] {
             steps.push(self.path(path, &keys, &external_id, architecture).await?);
         }
         steps.extend(self.known_accounts().await?);
-        self.verify(&packages).await?;
+        self.verify(packages).await?;
         let found = control_plane::find(self.aws).await?;
         let found = found
             .ok_or_else(|| Failure::new("the control plane was installed, but its parameter is missing"))?;
         Ok((found, steps))
-    }
-
-    /// Makes an account one that Lockstep deploys to: its own stack first, then the one that lets it in.
-    pub async fn add_account(&self, target: &Aws, wanted: &TargetAccount) -> Result<Vec<Step>, Failure> {
-        // Where its roles are, whatever region its profile names: further ones come by `add_region`.
-        let target = &target.in_region(self.aws.region());
-        let (account, _) = control_plane::identity(target).await?;
-        if account == self.account {
-            return Err(Failure::new(format!("{account} is the account of the control plane")).next(
-                "deploy to another account: a component must never be able to touch the control plane",
-            ));
-        }
-        let installed = control_plane::find(self.aws).await?.ok_or_else(not_installed)?;
-        let template = TemplateSource::Body(self.read("infra/target-account/template.yaml")?);
-        let image_key = image_key(target, wanted.image_key).await?;
-        let parameters = [
-            ("ToolingAccount", self.account.to_string()),
-            ("EventBusArn", installed.event_bus_arn.clone()),
-            ("ExternalId", installed.external_id.clone()),
-            ("Path", road(wanted.path).to_owned()),
-            ("ExecutionPolicyArns", wanted.policies.join(",")),
-            ("ExecutionBoundaryArn", wanted.boundary.clone()),
-            ("CreateImageKey", image_key),
-        ];
-        let in_target = self.apply(target, TARGET_STACK, template, &parameters).await?;
-        let let_in = self.let_in(&account, road(wanted.path)).await?;
-        Ok(vec![in_target, let_in])
-    }
-
-    /// Makes a further region of an account one that Lockstep deploys to. The account's roles serve every region of it, and
-    /// are where it was added first: in the control plane's own.
-    pub async fn add_region(
-        &self,
-        target: &Aws,
-        region: &Region,
-        wants_image_key: bool,
-    ) -> Result<Vec<Step>, Failure> {
-        let (account, _) = control_plane::identity(target).await?;
-        let installed = control_plane::find(self.aws).await?.ok_or_else(not_installed)?;
-        if region == self.aws.region() {
-            return Err(Failure::usage(format!("{region} is the region in which an account is added first"))
-                .next("leave --in-region out"));
-        }
-        let first = target.in_region(self.aws.region());
-        if Installer::new(&first).find(TARGET_STACK).await?.is_none() {
-            return Err(Failure::new(format!("account {account} is not known yet"))
-                .next("add it first: lockstep accounts add without --in-region"));
-        }
-        let there = target.in_region(region);
-        let template = TemplateSource::Body(self.read("infra/target-account/region.yaml")?);
-        let parameters = [
-            ("EventBusArn", installed.event_bus_arn),
-            ("CreateImageKey", image_key(&there, wants_image_key).await?),
-        ];
-        Ok(vec![self.apply(&there, TARGET_STACK, template, &parameters).await?])
     }
 
     /// Removes everything but what is kept on purpose; answers what that is.
@@ -207,24 +167,26 @@ impl<'a> Installation<'a> {
     }
 
     async fn bootstrap(&self) -> Result<Step, Failure> {
-        let template = TemplateSource::Body(self.read("infra/bootstrap/template.yaml")?);
-        self.apply(self.aws, "lockstep-bootstrap", template, &[]).await.map_err(|failure| {
-            failure.next(
-                "if Lockstep was uninstalled here before, the bucket and the table that were kept are in the way: \
-                 see Leaving in docs/operations.md",
-            )
-        })
+        let template = TemplateSource::Body(self.template(self.aws, &self.account, BUCKET_TEMPLATE)?);
+        self.apply(self.aws, "lockstep-bootstrap", template, &[]).await
     }
 
-    async fn pack(
+    /// Packs the functions; `profile` is how the binaries were built.
+    pub async fn pack(
         &self,
         binaries: &BTreeMap<String, PathBuf>,
         profile: Profile,
-    ) -> Result<BTreeMap<String, Package>, Failure> {
+    ) -> Result<Packages, Failure> {
         let progress = self.output.progress("pack the functions");
+        let destination = match self.aws.endpoint_url() {
+            None => Destination::Lambda,
+            Some(_) => Destination::ThisMachine,
+        };
         let mut tasks = tokio::task::JoinSet::new();
         for (name, binary) in binaries.clone() {
-            tasks.spawn_blocking(move || Package::of(&binary, profile).map(|package| (name, package)));
+            tasks.spawn_blocking(move || {
+                Package::of(&binary, profile, destination).map(|package| (name, package))
+            });
         }
         let mut packages = BTreeMap::new();
         while let Some(done) = tasks.join_next().await {
@@ -232,7 +194,7 @@ impl<'a> Installation<'a> {
             packages.insert(name, package);
         }
         progress.done(format!("packed {} functions", packages.len()));
-        Ok(packages)
+        Ok(Packages { packages, architecture: profile.architecture() })
     }
 
     /// Puts code and definitions into the bucket; answers the stack parameters that name them.
@@ -279,7 +241,7 @@ impl<'a> Installation<'a> {
         let own = SHARED.iter().chain(&DEFINITIONS).map(|(_, parameter)| *parameter);
         let own = own.chain([SHIPPED_PARAMETER]);
         parameters.extend(own.map(|parameter| (parameter, keys[parameter].clone())));
-        let template = self.uploaded("infra/control-plane/template.yaml").await?;
+        let template = self.uploaded("infra/control-plane/template.yaml", self.aws, &self.account).await?;
         self.apply(self.aws, "lockstep-control-plane", template, &parameters).await
     }
 
@@ -294,7 +256,7 @@ impl<'a> Installation<'a> {
         parameters.push(("Path", road(path).to_owned()));
         let own = PER_PATH.iter().chain(&DEFINITIONS_PER_PATH).map(|(_, parameter)| *parameter);
         parameters.extend(own.map(|parameter| (parameter, keys[parameter].clone())));
-        let template = self.uploaded("infra/control-plane/path.yaml").await?;
+        let template = self.uploaded("infra/control-plane/path.yaml", self.aws, &self.account).await?;
         self.apply(self.aws, &format!("lockstep-{}", road(path)), template, &parameters).await
     }
 
@@ -321,31 +283,12 @@ impl<'a> Installation<'a> {
 
     async fn let_in(&self, account: &AccountId, path: &str) -> Result<Step, Failure> {
         let parameters = [("AccountId", account.to_string()), ("Path", path.to_owned())];
-        let template = self.uploaded("infra/control-plane/account.yaml").await?;
+        let template = self.uploaded("infra/control-plane/account.yaml", self.aws, &self.account).await?;
         self.apply(self.aws, &format!("lockstep-account-{account}"), template, &parameters).await
     }
 
-    /// Every function runs exactly what was packed: a stack may succeed with code that is not there.
-    async fn verify(&self, packages: &BTreeMap<String, Package>) -> Result<(), Failure> {
-        for (function, package) in
-            function_names().into_iter().filter_map(|(n, p)| Some((n, packages.get(p)?)))
-        {
-            let found = control_plane::code_sha256(self.aws, &function).await?;
-            if found.as_deref() != Some(package.code_sha256().as_str()) {
-                let found = found.unwrap_or_else(|| "nothing".to_owned());
-                return Err(Failure::new(format!(
-                    "function {function} runs {found}, not {}, which was packed",
-                    package.code_sha256()
-                ))
-                .next("install again; if it stays so, look at the function's code in Lambda"));
-            }
-        }
-        Ok(())
-    }
-
     fn bucket(&self) -> Artifacts {
-        let name = format!("lockstep-artifacts-{}-{}", self.account, self.aws.region());
-        Artifacts::new(self.aws, &name)
+        bucket(self.aws, &self.account)
     }
 
     fn read(&self, path: &str) -> Result<String, Failure> {
@@ -353,10 +296,16 @@ impl<'a> Installation<'a> {
         std::fs::read_to_string(&path).map_err(at(path.display()))
     }
 
-    /// A template by way of the bucket: directly, CloudFormation takes 51,200 bytes and no more.
-    async fn uploaded(&self, path: &str) -> Result<TemplateSource, Failure> {
-        let text = self.read(path)?;
-        let bucket = self.bucket();
+    /// Returns a template for an account: CloudFormation takes an existing resource into a stack by a literal name alone.
+    fn template(&self, aws: &Aws, account: &AccountId, path: &str) -> Result<String, Failure> {
+        let (partition, region) = (aws.partition(), aws.region().as_str());
+        Ok(written_out(&self.read(path)?, Place { partition, region, account: account.as_str() }))
+    }
+
+    /// Returns a template by way of the account's bucket: directly, CloudFormation takes 51,200 bytes and no more.
+    async fn uploaded(&self, path: &str, aws: &Aws, account: &AccountId) -> Result<TemplateSource, Failure> {
+        let text = self.template(aws, account, path)?;
+        let bucket = bucket(aws, account);
         let stem = Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let key = format!("templates/{stem}/{}.yaml", Digest::of(text.as_bytes()));
         put_once(&bucket, &key, "application/yaml", text.as_bytes()).await?;
@@ -372,26 +321,6 @@ impl<'a> Installation<'a> {
     ) -> Result<Step, Failure> {
         apply(aws, name, template, parameters, self.output).await
     }
-}
-
-/// An account as it is to be added.
-#[derive(Clone, Debug)]
-pub struct TargetAccount {
-    /// Which half of the control plane may act there.
-    pub path: Road,
-    /// The managed policies that say what CloudFormation may do there.
-    pub policies: Vec<String>,
-    /// The managed policy that bounds them.
-    pub boundary: String,
-    /// Whether to make a key for images there, if there is none yet.
-    pub image_key: bool,
-}
-
-/// Whether the stack is to have a key for images: one that it has stays, since images are encrypted under it.
-async fn image_key(target: &Aws, is_wanted: bool) -> Result<String, Failure> {
-    let known = Installer::new(target).parameters(TARGET_STACK).await?;
-    let has = known.get("CreateImageKey").is_some_and(|value| value == "true");
-    Ok((is_wanted || has).to_string())
 }
 
 /// Every function as it is installed, with the name of its package.
@@ -414,14 +343,29 @@ pub async fn apply(
     let parameters = parameters.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     let wanted = Wanted { name: name.to_owned(), template, parameters };
     let progress = output.progress(format!("stack {name}"));
-    let (applied, _) = Installer::new(aws).apply(&wanted, PATIENCE).await?;
-    let outcome = match applied {
+    let done = Installer::new(aws).apply(&wanted, PATIENCE).await.map_err(|failure| {
+        Failure::from(failure)
+            .or_next("mend it, then run the same command again: it goes on where this one ended")
+    })?;
+    let outcome = match done.applied {
         Applied::Created => "created",
         Applied::Updated => "updated",
         Applied::Unchanged => "unchanged",
     };
     progress.done(format!("stack {name}: {outcome}"));
+    for resource in &done.imported {
+        output.note(format!(
+            "stack {name} has taken over what was kept before: {resource}; to compare it with the template: \
+             aws cloudformation detect-stack-drift --stack-name {name} --region {}",
+            aws.region()
+        ));
+    }
     Ok(Step { stack: name.to_owned(), outcome })
+}
+
+/// Returns the bucket of an account, through which everything goes that CloudFormation and Lambda read there.
+fn bucket(aws: &Aws, account: &AccountId) -> Artifacts {
+    Artifacts::new(aws, &format!("lockstep-artifacts-{account}-{}", aws.region()))
 }
 
 /// The refusal of everything that needs a control plane.
@@ -430,17 +374,9 @@ pub fn not_installed() -> Failure {
         .next("install it: lockstep local up on this machine, lockstep install on AWS")
 }
 
-/// What the functions are built for, in Lambda's word.
-fn architecture(profile: Profile) -> &'static str {
-    match (profile, std::env::consts::ARCH) {
-        (Profile::Lambda, _) | (Profile::Dev, "aarch64") => "arm64",
-        (Profile::Dev, _) => "x86_64",
-    }
-}
-
 fn template_of(stack: &str) -> &'static str {
     match stack {
-        "lockstep-bootstrap" => "infra/bootstrap/template.yaml",
+        "lockstep-bootstrap" => BUCKET_TEMPLATE,
         "lockstep-control-plane" => "infra/control-plane/template.yaml",
         "lockstep-delivery" | "lockstep-promotion" => "infra/control-plane/path.yaml",
         _ => "infra/control-plane/account.yaml",

@@ -14,6 +14,8 @@ POST      /_lockstep/images/fail-next     ``{"message", "name"?}``: the next new
 POST      /_lockstep/images/<id>          ``{"account", "region", "finish"?: true, "attributes"?: {...}}``
 POST      /_lockstep/builds/<id>          ``{"account", "region", "status"}``: end a build
 POST      /_lockstep/builds/expect        ``{"name"?, "status"?, "message"?, "billing_product"?}``: how one to come ends
+POST      /_lockstep/resources/fail-next  ``{"account", "stack", "resource"}``: its next creation or import fails
+DELETE    /_lockstep/resources            forget those that have not failed yet
 POST      /_lockstep/events               publish ``{"account", "region", "source", "detail_type", "detail", "resources"}``
 ========  ==============================  ==========================================================
 """
@@ -24,7 +26,7 @@ from urllib.parse import parse_qs, unquote
 
 from ministack.services import ec2
 
-from overlay import builds, event_faults, events, image_builder, image_lifecycle, quotas, rules
+from overlay import builds, event_faults, events, image_builder, image_lifecycle, quotas, resource_faults, rules
 
 PREFIX = "/_lockstep/"
 _LARGEST_BODY = 1_000_000
@@ -88,6 +90,7 @@ def _route(method, segments, given, query):
         "quotas": _quotas,
         "images": _images,
         "builds": _builds,
+        "resources": _resources,
     }.get(what)
     answer = route(method, rest, given, query) if route else None
     if answer is None:
@@ -179,6 +182,15 @@ def _images(method, rest, given, _query):
     if given.get("finish"):
         image_lifecycle.finish(given["account"], given["region"], rest[0])
     return 200, {"state": image.get("State", "available")}
+
+
+def _resources(method, rest, given, _query):
+    if method == "DELETE" and not rest:
+        return 200, {"removed": resource_faults.disarm()}
+    if method != "POST" or rest != ["fail-next"]:
+        return None
+    resource_faults.fail_next(given["account"], given["stack"], given["resource"])
+    return 200, {}
 
 
 def _builds(method, rest, given, _query):

@@ -17,6 +17,7 @@ PATCHES = (
     "imports",
     "drift_readers",
     "drift_reverting",
+    "resource_faults",
     "function_code",
     "subscriptions",
     "iam_types",

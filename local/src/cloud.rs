@@ -332,6 +332,20 @@ impl Controls {
         self.send(Method::POST, "images/fail-next", json!({"message": message, "name": name})).await.map(drop)
     }
 
+    /// Lets the next creation or import of a resource of a stack fail.
+    ///
+    /// # Errors
+    /// [`HttpError`] if the emulator does not answer.
+    pub async fn fail_next_resource(
+        &self,
+        account: &str,
+        stack: &str,
+        resource: &str,
+    ) -> Result<(), HttpError> {
+        let body = json!({"account": account, "stack": stack, "resource": resource});
+        self.send(Method::POST, "resources/fail-next", body).await.map(drop)
+    }
+
     /// End an image's pending time now.
     ///
     /// # Errors

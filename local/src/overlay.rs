@@ -55,6 +55,7 @@ overlay_files![
     "recorded_state.py",
     "recording.py",
     "resource_conflicts.py",
+    "resource_faults.py",
     "rules.py",
     "runtime_api.py",
     "simulate.py",

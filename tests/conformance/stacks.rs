@@ -5,9 +5,9 @@ use lockstep_domain::stack_plan::{ChangeSetKind, Phase, StackStatus};
 use lockstep_domain::token::client_token;
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::cloudformation::{
-    ChangeSetState, ChangeSetView, CloudFormation, Creation, Execution, NewChangeSet, Stacks,
+    ChangeSetState, ChangeSetView, CloudFormation, Creation, Execution, NewChangeSet, Stacks, TemplateSource,
 };
-use lockstep_platform::operator::stacks::{Installer, TemplateSource, Wanted};
+use lockstep_platform::operator::stacks::{Installer, Wanted};
 use lockstep_platform::testing::clock::VirtualClock;
 use lockstep_platform::testing::cloudformation::SimCloudFormation;
 use std::collections::BTreeMap;
@@ -83,11 +83,12 @@ fn wanted(stack: &str, attempt: u32, kind: ChangeSetKind, template_url: &str) ->
         name: name.clone(),
         token: name,
         kind,
-        template_url: template_url.to_owned(),
+        template: TemplateSource::Url(template_url.to_owned()),
         parameters: BTreeMap::new(),
         tags: Vec::new(),
         capabilities: Vec::new(),
         role: "arn:aws:iam::111111111111:role/conformance".to_owned(),
+        imports_existing: false,
         revert_drift: false,
         description: "conformance".to_owned(),
     }

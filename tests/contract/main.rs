@@ -10,6 +10,7 @@ mod environment;
 mod expressions;
 mod failure_modes;
 mod iam;
+mod installation;
 mod installed;
 mod intake;
 mod machine;

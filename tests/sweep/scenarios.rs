@@ -14,7 +14,7 @@ use lockstep_domain::records::{Decision, Environment};
 use lockstep_domain::stack_plan::ChangeSetKind;
 use lockstep_domain::stack_plan::StackStatus;
 use lockstep_domain::token::client_token;
-use lockstep_platform::cloudformation::{NewChangeSet, Stacks};
+use lockstep_platform::cloudformation::{NewChangeSet, Stacks, TemplateSource};
 use lockstep_platform::testing::cloudformation::Trouble;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -206,11 +206,12 @@ impl Step {
                     name: name.clone(),
                     token: name,
                     kind: ChangeSetKind::Create,
-                    template_url: "https://bucket/old".into(),
+                    template: TemplateSource::Url("https://bucket/old".into()),
                     parameters: BTreeMap::new(),
                     tags: Vec::new(),
                     capabilities: Vec::new(),
                     role: String::new(),
+                    imports_existing: false,
                     revert_drift: false,
                     description: String::new(),
                 };

@@ -122,6 +122,11 @@ impl Stacks for StruckStacks {
         self.call("DescribeEvents", Site::Read, look).await
     }
 
+    async fn failed_validations(&self, stack: &str, token: &str) -> Result<Vec<String>, Failure> {
+        let look = async || self.stacks.failed_validations(stack, token).await;
+        self.call("DescribeEvents", Site::Read, look).await
+    }
+
     async fn create_change_set(&self, wanted: &NewChangeSet) -> Result<Creation, Failure> {
         let wanted = NewChangeSet { token: self.token(&wanted.token), ..wanted.clone() };
         let create = async || self.stacks.create_change_set(&wanted).await;

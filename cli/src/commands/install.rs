@@ -6,6 +6,7 @@ use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::functions::{self, Profile};
 use crate::installation::{Installation, STACKS, TargetAccount};
+use crate::local::state_dir;
 use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
 use lockstep_domain::ids::Region;
@@ -87,17 +88,20 @@ pub async fn run(
     let connection = Connection::open(global, surroundings).await?;
     let aws = connection.installer()?;
     let sources = surroundings.sources()?;
+    // Before anything is built: it refuses a region that cannot work.
+    let installation = Installation::new(&aws, sources.clone(), output).await?;
     let default = if connection.local.is_some() { Profile::Dev } else { Profile::Lambda };
     let profile = arguments.profile_build.unwrap_or(default);
     let binaries = match &arguments.functions {
         Some(folder) => functions::in_folder(&surroundings.path(folder))?,
         None => {
             let cargo = surroundings.variable("CARGO").unwrap_or("cargo");
-            functions::build(&sources, cargo, profile, |step| output.line(step)).await?
+            functions::build(&sources, cargo, profile, &state_dir(surroundings), |step| output.line(step))
+                .await?
         }
     };
-    let installation = Installation::new(&aws, sources, output).await?;
-    let (found, steps) = installation.install(&binaries, profile).await?;
+    let packages = installation.pack(&binaries, profile).await?;
+    let (found, steps) = installation.install(&packages).await?;
     output.line(format!(
         "Lockstep {} is installed in account {}, {}",
         found.version, found.account, found.region

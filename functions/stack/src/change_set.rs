@@ -19,7 +19,9 @@ use lockstep_domain::records::{ChangeSet, Deployment, NamedResource, Release};
 use lockstep_domain::stack_plan::{ChangeSetKind, Plan};
 use lockstep_domain::stages::Stage;
 use lockstep_domain::token::client_token;
-use lockstep_platform::cloudformation::{ChangeSetState, ChangeSetView, NewChangeSet, Stacks};
+use lockstep_platform::cloudformation::{
+    ChangeSetState, ChangeSetView, NewChangeSet, Stacks, TemplateSource,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Serves `change_set`.
@@ -262,11 +264,12 @@ async fn create<W: World>(
         name: name.to_owned(),
         token: name.to_owned(),
         kind: wish.kind,
-        template_url: url,
+        template: TemplateSource::Url(url),
         parameters: deployment.parameters.clone(),
         tags: tags(wish.release, wish.stage),
         capabilities: template::capabilities(&wish.contents.template),
         role: world.execution_role(&deployment.location),
+        imports_existing: false,
         // What is yet to be created has not drifted.
         revert_drift: deployment.revert_drift && wish.kind == ChangeSetKind::Update,
         description: description(deployment),

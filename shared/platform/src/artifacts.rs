@@ -92,6 +92,15 @@ impl Artifacts {
         }
     }
 
+    /// Returns whether the bucket exists; a bucket of somebody else is `AccessDenied`.
+    pub async fn is_there(&self) -> Result<bool, Failure> {
+        match self.client().head_bucket().bucket(&self.bucket).send().await {
+            Ok(_) => Ok(true),
+            Err(error) if code(&error) == Some("NotFound") => Ok(false),
+            Err(error) => Err(failure("HeadBucket", &format!("s3://{}", self.bucket), &error)),
+        }
+    }
+
     /// The keys that begin with `prefix`, in order.
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, Failure> {
         let request = self.client().list_objects_v2().bucket(&self.bucket).prefix(prefix);

@@ -11,7 +11,7 @@ use crate::aws::Aws;
 use crate::failure::failure;
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::types::{
-    Capability, ChangeSetType, DeploymentMode, EventFilter, Parameter, Tag, TemplateStage,
+    Capability, ChangeSetType, DeploymentMode, EventFilter, OperationEvent, Parameter, Tag, TemplateStage,
 };
 use jiff::Timestamp;
 use lockstep_domain::diagnosis::StackEvent;
@@ -40,6 +40,25 @@ pub struct Stack {
     pub termination_protection: bool,
 }
 
+/// Where CloudFormation reads a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TemplateSource {
+    /// The address of an object: at most 1 MB.
+    Url(String),
+    /// The text itself, at most 51,200 bytes: only for what comes before there is a bucket.
+    Body(String),
+}
+
+impl TemplateSource {
+    /// Returns the two parameters of a call: the address and the text.
+    fn parts(&self) -> (Option<String>, Option<String>) {
+        match self {
+            Self::Url(url) => (Some(url.clone()), None),
+            Self::Body(body) => (None, Some(body.clone())),
+        }
+    }
+}
+
 /// The change set that is wanted. Equal wishes with the same token are one change set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewChangeSet {
@@ -52,15 +71,18 @@ pub struct NewChangeSet {
     /// Whether it creates the stack.
     pub kind: ChangeSetKind,
     /// Where CloudFormation reads the template.
-    pub template_url: String,
+    pub template: TemplateSource,
     /// The parameters.
     pub parameters: BTreeMap<String, String>,
     /// The stack's tags, in a fixed order.
     pub tags: Vec<(String, String)>,
     /// What the template may do.
     pub capabilities: Vec<&'static str>,
-    /// The role CloudFormation acts as.
+    /// The role CloudFormation acts as; empty means the rights of the caller.
     pub role: String,
+    /// Whether it takes existing resources into the stack that the template gives a literal name and keeps
+    /// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html>).
+    pub imports_existing: bool,
     /// Whether it also brings back what was changed outside of CloudFormation. Then it says nothing of nested stacks.
     pub revert_drift: bool,
     /// What people see.
@@ -145,6 +167,10 @@ pub trait Stacks {
     /// What CloudFormation's validation found wrong with what the change set of this ARN would make, one sentence each.
     async fn validation_failures(&self, change_set: &str) -> Result<Vec<String>, Failure>;
 
+    /// Returns what CloudFormation's validation found wrong in the operation `token` of a stack, one sentence each. It
+    /// validates before it touches a resource, so these failures are in no event of a resource.
+    async fn failed_validations(&self, stack: &str, token: &str) -> Result<Vec<String>, Failure>;
+
     /// Begins to make a change set. Undone by [`Stacks::delete_change_set`], for a new stack by
     /// [`Stacks::delete_stack`].
     async fn create_change_set(&self, wanted: &NewChangeSet) -> Result<Creation, Failure>;
@@ -206,9 +232,37 @@ impl CloudFormation {
         Self { aws: aws.clone(), client: OnceLock::new() }
     }
 
-    fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> &Client {
         self.client.get_or_init(|| Client::new(self.aws.sdk_config()))
     }
+
+    /// Returns every failed event of a stack's operations or of a change set, newest first.
+    async fn failed_events(
+        &self,
+        stack: Option<&str>,
+        change_set: Option<&str>,
+    ) -> Result<Vec<OperationEvent>, Failure> {
+        let failed = EventFilter::builder().failed_events(true).build();
+        let mut found = Vec::new();
+        let mut next = None;
+        loop {
+            let request = self.client().describe_events().filters(failed.clone()).set_next_token(next);
+            let request = request.set_stack_name(stack.map(str::to_owned));
+            let page = request.set_change_set_name(change_set.map(str::to_owned)).send().await;
+            let about = change_set.or(stack).unwrap_or_default();
+            let page = page.map_err(|error| failure("DescribeEvents", about, &error))?;
+            found.extend(page.operation_events.unwrap_or_default());
+            next = page.next_token;
+            if next.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+/// Returns the role to name in a call: none if it is empty.
+fn named(role: &str) -> Option<String> {
+    (!role.is_empty()).then(|| role.to_owned())
 }
 
 impl Stacks for CloudFormation {
@@ -304,19 +358,13 @@ impl Stacks for CloudFormation {
     }
 
     async fn validation_failures(&self, change_set: &str) -> Result<Vec<String>, Failure> {
-        let failed = EventFilter::builder().failed_events(true).build();
-        let mut found = Vec::new();
-        let mut next = None;
-        loop {
-            let request = self.client().describe_events().change_set_name(change_set).filters(failed.clone());
-            let page = request.set_next_token(next).send().await;
-            let page = page.map_err(|error| failure("DescribeEvents", change_set, &error))?;
-            found.extend(page.operation_events().iter().filter_map(read::validation_failure));
-            next = page.next_token;
-            if next.is_none() {
-                return Ok(found);
-            }
-        }
+        let events = self.failed_events(None, Some(change_set)).await?;
+        Ok(events.iter().filter_map(read::validation_failure).collect())
+    }
+
+    async fn failed_validations(&self, stack: &str, token: &str) -> Result<Vec<String>, Failure> {
+        let events = self.failed_events(Some(stack), None).await?;
+        Ok(read::of_the_operation(&events, token).filter_map(read::validation_failure).collect())
     }
 
     async fn create_change_set(&self, wanted: &NewChangeSet) -> Result<Creation, Failure> {
@@ -329,6 +377,7 @@ impl Stacks for CloudFormation {
             parameters.map(|(k, v)| Parameter::builder().parameter_key(k).parameter_value(v).build());
         let tags = wanted.tags.iter().map(|(k, v)| Tag::builder().key(k).value(v).build());
         let capabilities = wanted.capabilities.iter().map(|name| Capability::from(*name));
+        let (url, body) = wanted.template.parts();
         // A change set that reverts drift has none for nested stacks.
         let request = self
             .client()
@@ -338,11 +387,13 @@ impl Stacks for CloudFormation {
             .change_set_name(&wanted.name)
             .client_token(&wanted.token)
             .change_set_type(kind)
-            .template_url(&wanted.template_url)
+            .set_template_url(url)
+            .set_template_body(body)
             .set_parameters(Some(parameters.collect()))
             .set_tags(Some(tags.collect()))
             .set_capabilities(Some(capabilities.collect()))
-            .role_arn(&wanted.role)
+            .set_role_arn(named(&wanted.role))
+            .set_import_existing_resources(wanted.imports_existing.then_some(true))
             .description(&wanted.description)
             .include_nested_stacks(!wanted.revert_drift);
         match request.send().await {
@@ -425,7 +476,8 @@ impl Stacks for CloudFormation {
         role: &str,
         retain: &[String],
     ) -> Result<(), Failure> {
-        let request = self.client().delete_stack().stack_name(arn).client_request_token(token).role_arn(role);
+        let request = self.client().delete_stack().stack_name(arn).client_request_token(token);
+        let request = request.set_role_arn(named(role));
         let retain = (!retain.is_empty()).then(|| retain.to_vec());
         match request.set_retain_resources(retain).send().await {
             Ok(_) => Ok(()),
@@ -438,9 +490,8 @@ impl Stacks for CloudFormation {
     }
 
     async fn rollback_stack(&self, arn: &str, token: &str, role: &str) -> Result<(), Failure> {
-        let request =
-            self.client().rollback_stack().stack_name(arn).client_request_token(token).role_arn(role);
-        match request.send().await {
+        let request = self.client().rollback_stack().stack_name(arn).client_request_token(token);
+        match request.set_role_arn(named(role)).send().await {
             Ok(_) => Ok(()),
             Err(error) => match error.as_service_error() {
                 Some(refused) if refused.is_token_already_exists_exception() => Ok(()),
@@ -458,7 +509,7 @@ impl Stacks for CloudFormation {
     ) -> Result<(), Failure> {
         let request = self.client().continue_update_rollback().stack_name(arn).client_request_token(token);
         let skip = (!skip.is_empty()).then(|| skip.to_vec());
-        match request.role_arn(role).set_resources_to_skip(skip).send().await {
+        match request.set_role_arn(named(role)).set_resources_to_skip(skip).send().await {
             Ok(_) => Ok(()),
             Err(error) => match error.as_service_error() {
                 Some(refused) if refused.is_token_already_exists_exception() => Ok(()),

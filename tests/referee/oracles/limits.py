@@ -85,7 +85,7 @@ def _of_templates(context: Context, templates: list[Document]) -> Iterator[Measu
 def _sent_by_s3(context: Context) -> set[str]:
     """Returns the templates that the installer uploads before it names them; it sends each other one as text."""
     sources = [path.read_text(encoding="utf-8") for path in (context.root / "cli" / "src").rglob("*.rs")]
-    return set(re.findall(r'uploaded\(\s*"(infra/[^"]+)"', "\n".join(sources)))
+    return set(re.findall(r'(?:uploaded|in_target)\(\s*"(infra/[^"]+)"', "\n".join(sources)))
 
 
 def _of_resources(template: Document, resolver: Resolver) -> Iterator[Measure]:

@@ -3,11 +3,12 @@
 use crate::failure::{Failure, at};
 use crate::functions::{self, Profile};
 use crate::installation::{self, Installation, TargetAccount};
-use crate::local::{Kept, Session, TOOLING};
+use crate::local::{Kept, Session, TOOLING, state_dir};
 use crate::surroundings::Surroundings;
 use lockstep_domain::stages::Path as Road;
 use lockstep_platform::aws::Aws;
-use lockstep_platform::operator::stacks::{Installer, TemplateSource};
+use lockstep_platform::cloudformation::TemplateSource;
+use lockstep_platform::operator::stacks::Installer;
 use std::path::Path;
 
 /// The user that operates an account from the keyboard.
@@ -28,12 +29,14 @@ pub async fn install(
         Some(folder) => functions::in_folder(&surroundings.path(folder))?,
         None => {
             let cargo = surroundings.variable("CARGO").unwrap_or("cargo");
-            functions::build(&sources, cargo, Profile::Dev, |step| output.line(step)).await?
+            let tools = state_dir(surroundings);
+            functions::build(&sources, cargo, Profile::Dev, &tools, |step| output.line(step)).await?
         }
     };
     let tooling = session.installer(TOOLING)?;
     let installation = Installation::new(&tooling, sources, output).await?;
-    let (_, steps) = installation.install(&binaries, Profile::Dev).await?;
+    let packages = installation.pack(&binaries, Profile::Dev).await?;
+    let (_, steps) = installation.install(&packages).await?;
     output.line(format!("installed Lockstep: {} stacks", steps.len()));
     let mut session = session.clone();
     for account in session.clone().accounts.iter().filter(|account| account.alias != TOOLING) {

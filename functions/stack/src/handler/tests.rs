@@ -13,7 +13,7 @@ use lockstep_domain::payloads::stack::Go;
 use lockstep_domain::records::{Approval, Decision, Deployed, Deployment, Environment, Subject};
 use lockstep_domain::stack_plan::{StackStatus, operation_key};
 use lockstep_domain::token::client_token;
-use lockstep_platform::cloudformation::ChangeSetState;
+use lockstep_platform::cloudformation::{ChangeSetState, TemplateSource};
 use lockstep_platform::ports::Records;
 
 fn task() -> Task {
@@ -104,7 +104,7 @@ async fn the_stack_is_tagged_and_made_by_the_execution_role_from_a_template_in_t
     assert_eq!(keys, ["environment", "application", "function", "team", "environment:version"]);
     assert_eq!(made.role, "role-of-111111111111");
     let digest = world.deployment().template_digest.unwrap();
-    assert_eq!(made.template_url, format!("bucket/templates/{digest}"));
+    assert_eq!(made.template, TemplateSource::Url(format!("bucket/templates/{digest}")));
     assert_eq!(made.name, made.token);
 }
 

@@ -6,7 +6,7 @@ use aws_sdk_cloudformation::operation::describe_change_set::{
 };
 use aws_sdk_cloudformation::operation::list_imports::ListImportsError;
 use aws_sdk_cloudformation::types::{
-    ChangeSetStatus, ChangeType, ExecutionStatus, ResourceAttribute, ResourceChange,
+    ChangeSetStatus, ChangeType, ExecutionStatus, OperationEvent, ResourceAttribute, ResourceChange,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -45,7 +45,7 @@ pub(super) fn is_not_imported(error: &SdkError<ListImportsError, HttpResponse>) 
 }
 
 /// One failure of CloudFormation's validation before an operation, as a sentence; nothing for other events.
-pub(super) fn validation_failure(event: &aws_sdk_cloudformation::types::OperationEvent) -> Option<String> {
+pub(super) fn validation_failure(event: &OperationEvent) -> Option<String> {
     let why = event.validation_status_reason().or(event.resource_status_reason())?;
     let place = event.validation_path().map_or_else(String::new, |path| format!(", {path}"));
     Some(match event.logical_resource_id() {
@@ -53,6 +53,21 @@ pub(super) fn validation_failure(event: &aws_sdk_cloudformation::types::Operatio
             format!("{resource} ({}{place}): {why}", event.resource_type().unwrap_or("of unknown type"))
         }
         None => why.to_owned(),
+    })
+}
+
+/// Returns the events of the operation `token`. Not every event carries a token: those of the newest operation count
+/// then, since the stack has just ended it.
+pub(super) fn of_the_operation<'a>(
+    events: &'a [OperationEvent],
+    token: &str,
+) -> impl Iterator<Item = &'a OperationEvent> {
+    let newest = events.iter().max_by_key(|event| event.timestamp().map(|at| (at.secs(), at.subsec_nanos())));
+    let newest = newest.and_then(OperationEvent::operation_id).map(str::to_owned);
+    let token = token.to_owned();
+    events.iter().filter(move |event| match event.client_request_token().filter(|token| !token.is_empty()) {
+        Some(given) => given == token,
+        None => event.operation_id() == newest.as_deref(),
     })
 }
 

@@ -59,11 +59,12 @@ fn wanted(revert_drift: bool) -> NewChangeSet {
         name: "t1".into(),
         token: "t1".into(),
         kind: ChangeSetKind::Update,
-        template_url: "https://bucket/t".into(),
+        template: TemplateSource::Url("https://bucket/t".into()),
         parameters: BTreeMap::new(),
         tags: Vec::new(),
         capabilities: Vec::new(),
         role: "arn:aws:iam::111111111111:role/lockstep-cloudformation".into(),
+        imports_existing: false,
         revert_drift,
         description: "d".into(),
     }
@@ -117,4 +118,48 @@ async fn what_a_change_set_says_of_drift_is_read() {
     assert_eq!(changes[0].action, "SyncWithActual");
     use lockstep_domain::drift::DriftStatus;
     assert_eq!((changes[0].drift, changes[1].drift), (Some(DriftStatus::Modified), None));
+}
+
+#[tokio::test]
+async fn what_an_installer_makes_imports_what_exists_and_acts_with_its_own_rights() {
+    let (cloud, asked) = stubbed(CREATED);
+    let wanted = NewChangeSet {
+        template: TemplateSource::Body("Resources: {}".into()),
+        role: String::new(),
+        imports_existing: true,
+        ..wanted(false)
+    };
+    cloud.create_change_set(&wanted).await.unwrap();
+    let asked = asked();
+    assert!(asked.contains(&"ImportExistingResources=true".to_owned()), "{asked:?}");
+    assert!(asked.iter().any(|name| name.starts_with("TemplateBody=")), "{asked:?}");
+    for other in ["RoleARN=", "TemplateURL="] {
+        assert!(!asked.iter().any(|name| name.starts_with(other)), "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_validation_is_told_if_it_is_of_this_operation() {
+    let (cloud, asked) = stubbed(
+        "<DescribeEventsResponse><DescribeEventsResult><OperationEvents>\
+         <member><EventId>1</EventId><OperationId>new</OperationId><Timestamp>2026-11-02T00:00:00Z</Timestamp>\
+         <LogicalResourceId>Ledger</LogicalResourceId><ResourceType>AWS::DynamoDB::Table</ResourceType>\
+         <ValidationPath>/TableName</ValidationPath><ValidationStatusReason>taken</ValidationStatusReason></member>\
+         <member><EventId>2</EventId><OperationId>new</OperationId><Timestamp>2026-11-02T00:00:00Z</Timestamp>\
+         <ClientRequestToken>t1</ClientRequestToken><LogicalResourceId>Bus</LogicalResourceId>\
+         <ResourceType>AWS::Events::EventBus</ResourceType><ResourceStatusReason>quota</ResourceStatusReason></member>\
+         <member><EventId>3</EventId><OperationId>old</OperationId><Timestamp>2026-11-01T00:00:00Z</Timestamp>\
+         <LogicalResourceId>Old</LogicalResourceId><ValidationStatusReason>long ago</ValidationStatusReason></member>\
+         <member><EventId>4</EventId><OperationId>old</OperationId><Timestamp>2026-11-01T00:00:00Z</Timestamp>\
+         <ClientRequestToken>t0</ClientRequestToken><ValidationStatusReason>long ago</ValidationStatusReason></member>\
+         </OperationEvents></DescribeEventsResult></DescribeEventsResponse>",
+    );
+    let told = cloud.failed_validations("lockstep-it", "t1").await.unwrap();
+    assert_eq!(
+        told,
+        ["Ledger (AWS::DynamoDB::Table, /TableName): taken", "Bus (AWS::Events::EventBus): quota"]
+    );
+    let asked = asked();
+    assert!(asked.contains(&"Filters.FailedEvents=true".to_owned()), "{asked:?}");
+    assert!(asked.contains(&"StackName=lockstep-it".to_owned()), "{asked:?}");
 }

@@ -1,19 +1,26 @@
 //! Stacks as an installer sees them: brought to a template, waited for, removed.
+//!
+//! Every operation is a change set. It takes over what an earlier installation kept (`ImportExistingResources`), and a
+//! failed one keeps nothing that it made new (`RetainExceptOnCreate`): so an installation that failed is run again.
+
+mod waiting;
 
 use crate::aws::Aws;
-use crate::cloudformation::{CloudFormation, Stack, Stacks};
-use crate::failure::{code, failure};
-use aws_sdk_cloudformation::Client;
-use aws_sdk_cloudformation::types::{Capability, Parameter, Tag};
+use crate::cloudformation::{
+    ChangeSetState, ChangeSetView, CloudFormation, Execution, NewChangeSet, Stack, Stacks, TemplateSource,
+};
+use crate::failure::failure;
+use aws_sdk_cloudformation::types::Parameter;
 use lockstep_domain::diagnosis::{self, StackEvent, Stream};
 use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::stack_plan::{LiveResource, Phase, StackStatus};
+use lockstep_domain::stack_plan::{ChangeSetKind, LiveResource, Phase, StackStatus};
 use lockstep_domain::token::client_token;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+pub use waiting::{RealTime, Time};
 
 /// The shortest and the longest pause between two looks at a stack.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
 /// A stack as it is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,15 +31,6 @@ pub struct Wanted {
     pub template: TemplateSource,
     /// The parameters, all of them.
     pub parameters: BTreeMap<String, String>,
-}
-
-/// Where a template is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TemplateSource {
-    /// An object's address.
-    Url(String),
-    /// The text itself: only for what comes before there is a bucket.
-    Body(String),
 }
 
 /// What became of a wish.
@@ -46,51 +44,100 @@ pub enum Applied {
     Unchanged,
 }
 
+/// A stack as it is after [`Installer::apply`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// What was done.
+    pub applied: Applied,
+    /// The stack.
+    pub stack: Stack,
+    /// The resources that existed before and now belong to the stack, each with its type and its name.
+    pub imported: Vec<String>,
+}
+
 /// Installs stacks in one account and region.
-pub struct Installer {
-    aws: Aws,
-    stacks: CloudFormation,
+pub struct Installer<S = CloudFormation, T = RealTime> {
+    stacks: S,
+    time: T,
 }
 
 impl Installer {
     /// The installer of `aws`.
     pub fn new(aws: &Aws) -> Self {
-        Self { aws: aws.clone(), stacks: CloudFormation::new(aws) }
+        Self { stacks: CloudFormation::new(aws), time: RealTime::default() }
+    }
+
+    /// The parameters a stack was last given; empty if there is none.
+    pub async fn parameters(&self, name: &str) -> Result<BTreeMap<String, String>, Failure> {
+        let answer = match self.stacks.client().describe_stacks().stack_name(name).send().await {
+            Ok(answer) => answer,
+            Err(_) if self.stacks.describe(name).await?.is_none() => return Ok(BTreeMap::new()),
+            Err(error) => return Err(failure("DescribeStacks", name, &error)),
+        };
+        let parameters = answer.stacks().iter().flat_map(|stack| stack.parameters());
+        let pair = |parameter: &Parameter| {
+            Some((parameter.parameter_key()?.to_owned(), parameter.parameter_value()?.to_owned()))
+        };
+        Ok(parameters.filter_map(pair).collect())
+    }
+
+    /// The names of every stack that is not deleted and begins with `prefix`.
+    pub async fn names(&self, prefix: &str) -> Result<Vec<String>, Failure> {
+        let mut names = Vec::new();
+        let mut next = None;
+        loop {
+            let request = self.stacks.client().describe_stacks().set_next_token(next);
+            let page = request.send().await.map_err(|error| failure("DescribeStacks", "*", &error))?;
+            let found = page.stacks().iter().filter_map(|stack| stack.stack_name());
+            names.extend(found.filter(|name| name.starts_with(prefix)).map(str::to_owned));
+            next = page.next_token;
+            if next.is_none() {
+                return Ok(names);
+            }
+        }
+    }
+}
+
+impl<S: Stacks, T: Time> Installer<S, T> {
+    /// Returns an installer of the stacks behind a port, in whose time it waits.
+    pub fn of(stacks: S, time: T) -> Self {
+        Self { stacks, time }
     }
 
     /// Brings a stack to what is wanted and waits for the end, at most for `patience`.
     ///
-    /// A creation that failed before is removed first: nothing of ours lives in it.
+    /// A creation that failed before is removed first: nothing of ours lives in it. A rollback that got stuck is
+    /// continued first.
     ///
     /// # Errors
     /// `StackFailed` with the first resource that really failed; `StackNeedsHuman` if the stack is in a state that no
     /// update leaves; `Transient` if it takes longer.
-    pub async fn apply(&self, wanted: &Wanted, patience: Duration) -> Result<(Applied, Stack), Failure> {
-        let deadline = Instant::now() + patience;
-        let mut found = self.settled(&wanted.name, deadline).await?;
-        if found.as_ref().is_some_and(|stack| never_stood(&stack.status)) {
-            self.delete(&wanted.name, patience).await?;
-            found = None;
-        }
+    pub async fn apply(&self, wanted: &Wanted, patience: Duration) -> Result<Done, Failure> {
+        let deadline = self.time.now() + patience;
+        let found = self.usable(&wanted.name, deadline).await?;
+        let kind = found.as_ref().map_or(ChangeSetKind::Create, |_| ChangeSetKind::Update);
+        let Some(change_set) = self.change_set(wanted, kind, deadline).await? else {
+            let stack = self.existing(&wanted.name).await?;
+            return Ok(Done { applied: Applied::Unchanged, stack, imported: Vec::new() });
+        };
         let token = client_token(&wanted.name, "install", unique());
-        let begun = match &found {
-            None => self.create(wanted, &token).await.map(|()| Some(Applied::Created))?,
-            Some(_) => self.update(wanted, &token).await?.then_some(Applied::Updated),
-        };
-        let Some(applied) = begun else {
-            return Ok((Applied::Unchanged, self.existing(&wanted.name).await?));
-        };
-        let stack = match self.settled(&wanted.name, deadline).await? {
-            Some(stack) => stack,
-            None => {
-                return Err(Failure::new(
-                    FailureKind::StackFailed,
-                    format!("stack {} vanished", wanted.name),
-                ));
-            }
-        };
+        if self.stacks.execute_change_set(&change_set.arn, &token).await? == Execution::Refused {
+            let why = format!("stack {}: somebody else changed it meanwhile", wanted.name);
+            return Err(Failure::new(FailureKind::Transient, why));
+        }
+        self.begun(&change_set.stack_arn, &token, deadline).await?;
+        let stack = self.settled(&change_set.stack_arn, deadline).await?;
+        let stack = stack.ok_or_else(|| {
+            Failure::new(FailureKind::StackFailed, format!("stack {} vanished", wanted.name))
+        })?;
         match stack.status {
-            StackStatus::CreateComplete | StackStatus::UpdateComplete => Ok((applied, stack)),
+            StackStatus::CreateComplete | StackStatus::UpdateComplete | StackStatus::ImportComplete => {
+                let applied = match kind {
+                    ChangeSetKind::Create => Applied::Created,
+                    ChangeSetKind::Update => Applied::Updated,
+                };
+                Ok(Done { applied, stack, imported: imported(&change_set) })
+            }
             _ => Err(self.explain(&wanted.name, &stack, &token).await),
         }
     }
@@ -102,9 +149,8 @@ impl Installer {
     pub async fn delete(&self, name: &str, patience: Duration) -> Result<(), Failure> {
         let Some(stack) = self.stacks.describe(name).await? else { return Ok(()) };
         let token = client_token(name, "delete", unique());
-        let request = self.client().delete_stack().stack_name(&stack.arn).client_request_token(&token);
-        request.send().await.map_err(|error| failure("DeleteStack", name, &error))?;
-        match self.settled(&stack.arn, Instant::now() + patience).await? {
+        self.stacks.delete_stack(&stack.arn, &token, "", &[]).await?;
+        match self.settled(&stack.arn, self.time.now() + patience).await? {
             None => Ok(()),
             Some(left) if left.status == StackStatus::DeleteComplete => Ok(()),
             Some(left) => Err(self.explain(name, &left, &token).await),
@@ -114,20 +160,6 @@ impl Installer {
     /// The stack, if there is one.
     pub async fn find(&self, name: &str) -> Result<Option<Stack>, Failure> {
         self.stacks.describe(name).await
-    }
-
-    /// The parameters a stack was last given; empty if there is none.
-    pub async fn parameters(&self, name: &str) -> Result<BTreeMap<String, String>, Failure> {
-        let answer = match self.client().describe_stacks().stack_name(name).send().await {
-            Ok(answer) => answer,
-            Err(_) if self.stacks.describe(name).await?.is_none() => return Ok(BTreeMap::new()),
-            Err(error) => return Err(failure("DescribeStacks", name, &error)),
-        };
-        let parameters = answer.stacks().iter().flat_map(|stack| stack.parameters());
-        let pair = |parameter: &Parameter| {
-            Some((parameter.parameter_key()?.to_owned(), parameter.parameter_value()?.to_owned()))
-        };
-        Ok(parameters.filter_map(pair).collect())
     }
 
     /// The resources of a stack.
@@ -140,71 +172,104 @@ impl Installer {
         self.stacks.change_sets(name).await
     }
 
-    /// The names of every stack that is not deleted and begins with `prefix`.
-    pub async fn names(&self, prefix: &str) -> Result<Vec<String>, Failure> {
-        let mut names = Vec::new();
-        let mut next = None;
-        loop {
-            let request = self.client().describe_stacks().set_next_token(next);
-            let page = request.send().await.map_err(|error| failure("DescribeStacks", "*", &error))?;
-            let found = page.stacks().iter().filter_map(|stack| stack.stack_name());
-            names.extend(found.filter(|name| name.starts_with(prefix)).map(str::to_owned));
-            next = page.next_token;
-            if next.is_none() {
-                return Ok(names);
-            }
-        }
-    }
-
     async fn existing(&self, name: &str) -> Result<Stack, Failure> {
         let found = self.stacks.describe(name).await?;
         found.ok_or_else(|| Failure::not_found(format!("stack {name} does not exist")))
     }
 
-    async fn create(&self, wanted: &Wanted, token: &str) -> Result<(), Failure> {
-        let (url, body) = wanted.template.parts();
-        let request = self
-            .client()
-            .create_stack()
-            .stack_name(&wanted.name)
-            .client_request_token(token)
-            .set_template_url(url)
-            .set_template_body(body)
-            .set_parameters(Some(wanted.parameters()))
-            .capabilities(Capability::CapabilityNamedIam)
-            .tags(application_tag());
-        request.send().await.map(drop).map_err(|error| failure("CreateStack", &wanted.name, &error))
-    }
-
-    /// Whether there was anything to update.
-    async fn update(&self, wanted: &Wanted, token: &str) -> Result<bool, Failure> {
-        let (url, body) = wanted.template.parts();
-        let request = self
-            .client()
-            .update_stack()
-            .stack_name(&wanted.name)
-            .client_request_token(token)
-            .set_template_url(url)
-            .set_template_body(body)
-            .set_parameters(Some(wanted.parameters()))
-            .capabilities(Capability::CapabilityNamedIam)
-            .tags(application_tag());
-        match request.send().await {
-            Ok(_) => Ok(true),
-            // There is no code of its own for it
-            // (https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_UpdateStack.html).
-            Err(error)
-                if code(&error) == Some("ValidationError")
-                    && error.to_string_with_message().contains("No updates are to be performed") =>
-            {
-                Ok(false)
+    /// Returns the stack in a state that an update can leave, or nothing if it is to be created.
+    async fn usable(&self, name: &str, deadline: Duration) -> Result<Option<Stack>, Failure> {
+        let Some(found) = self.settled(name, deadline).await? else { return Ok(None) };
+        let left = deadline.saturating_sub(self.time.now());
+        match found.status {
+            // A creation that failed or was only reviewed, a deletion that got stuck: nothing there could be updated.
+            StackStatus::RollbackComplete
+            | StackStatus::CreateFailed
+            | StackStatus::RollbackFailed
+            | StackStatus::DeleteFailed
+            | StackStatus::ReviewInProgress => {
+                self.delete(name, left).await?;
+                Ok(None)
             }
-            Err(error) => Err(failure("UpdateStack", &wanted.name, &error)),
+            StackStatus::UpdateRollbackFailed => {
+                let token = client_token(name, "continue-rollback", unique());
+                self.stacks.continue_update_rollback(&found.arn, &token, "", &[]).await?;
+                match self.settled(name, deadline).await? {
+                    Some(stack) if stack.status == StackStatus::UpdateRollbackFailed => {
+                        Err(self.explain(name, &stack, &token).await)
+                    }
+                    other => Ok(other),
+                }
+            }
+            _ => Ok(Some(found)),
         }
     }
 
+    /// Makes a change set and waits until it can be executed; returns nothing if there is nothing to change.
+    async fn change_set(
+        &self,
+        wanted: &Wanted,
+        kind: ChangeSetKind,
+        deadline: Duration,
+    ) -> Result<Option<ChangeSetView>, Failure> {
+        let name = client_token(&wanted.name, "change-set", unique());
+        self.stacks.create_change_set(&wanted.change_set(&name, kind)).await?;
+        let made = self.made(&wanted.name, &name, deadline).await?;
+        match &made.state {
+            ChangeSetState::Ready => Ok(Some(made)),
+            ChangeSetState::Empty => {
+                self.stacks.delete_change_set(&wanted.name, &made.arn).await?;
+                Ok(None)
+            }
+            state => {
+                let failure = self.refused(&wanted.name, &made.arn, state).await;
+                // What it leaves is in nobody's way: the next run removes it too.
+                let _ = self.stacks.delete_change_set(&wanted.name, &made.arn).await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Returns the change set once CloudFormation has made it.
+    async fn made(&self, stack: &str, name: &str, deadline: Duration) -> Result<ChangeSetView, Failure> {
+        let mut pause = PAUSE.0;
+        loop {
+            let view = self.stacks.describe_change_set(stack, name).await?;
+            match view {
+                Some(view) if view.state != ChangeSetState::InProgress => return Ok(view),
+                Some(_) => {}
+                None => {
+                    let why = format!("stack {stack}: its change set {name} vanished");
+                    return Err(Failure::new(FailureKind::StackFailed, why));
+                }
+            }
+            pause = self.pause(pause, deadline, stack).await?;
+        }
+    }
+
+    /// Says why CloudFormation did not make a change set.
+    async fn refused(&self, stack: &str, change_set: &str, state: &ChangeSetState) -> Failure {
+        let reason = match state {
+            ChangeSetState::Failed(reason) => reason.clone(),
+            other => format!("it is {other:?}"),
+        };
+        let found = self.stacks.validation_failures(change_set).await.unwrap_or_default();
+        let why = if found.is_empty() { reason } else { found.join("; ") };
+        Failure::new(FailureKind::StackFailed, format!("stack {stack} cannot be changed: {why}"))
+    }
+
+    /// Returns once the stack shows the operation `token`: until then its status is that of the one before.
+    async fn begun(&self, stack: &str, token: &str, deadline: Duration) -> Result<(), Failure> {
+        let ours = |events: &[StackEvent]| events.iter().any(|event| event.token.as_deref() == Some(token));
+        let mut pause = PAUSE.0;
+        while !ours(&self.stacks.events(stack, &ours).await?) {
+            pause = self.pause(pause, deadline, stack).await?;
+        }
+        Ok(())
+    }
+
     /// The stack once no operation runs on it.
-    async fn settled(&self, stack: &str, deadline: Instant) -> Result<Option<Stack>, Failure> {
+    async fn settled(&self, stack: &str, deadline: Duration) -> Result<Option<Stack>, Failure> {
         let mut pause = PAUSE.0;
         loop {
             let found = self.stacks.describe(stack).await?;
@@ -212,15 +277,19 @@ impl Installer {
                 Some(seen) if seen.status.phase() == Phase::Running => {}
                 _ => return Ok(found),
             }
-            if Instant::now() + pause > deadline {
-                let why = format!(
-                    "stack {stack} is still busy; look at it with `aws cloudformation describe-stacks`"
-                );
-                return Err(Failure::new(FailureKind::Transient, why));
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 3 / 2).min(PAUSE.1);
+            pause = self.pause(pause, deadline, stack).await?;
         }
+    }
+
+    /// Waits before the next look at a stack; returns the pause after it.
+    async fn pause(&self, pause: Duration, deadline: Duration, stack: &str) -> Result<Duration, Failure> {
+        if self.time.now() + pause > deadline {
+            let why =
+                format!("stack {stack} is still busy; look at it with `aws cloudformation describe-stacks`");
+            return Err(Failure::new(FailureKind::Transient, why));
+        }
+        self.time.pass(pause).await;
+        Ok((pause * 3 / 2).min(PAUSE.1))
     }
 
     async fn explain(&self, name: &str, stack: &Stack, token: &str) -> Failure {
@@ -232,59 +301,48 @@ impl Installer {
         };
         let events = events.into_iter().filter(|event| event.token.as_deref() == Some(token)).collect();
         let causes = diagnosis::diagnose(&[Stream { path: Vec::new(), events }], None);
-        let why = causes.first().map(|cause| diagnosis::sentence(cause, "template"));
-        let why = why.unwrap_or_else(|| "CloudFormation gives no reason".to_owned());
+        let why = match causes.first() {
+            Some(cause) => diagnosis::sentence(cause, "template"),
+            None => self.invalid(&stack.arn, token).await,
+        };
         Failure::new(FailureKind::StackFailed, format!("stack {name} is {}: {why}", stack.status.as_str()))
     }
 
-    fn client(&self) -> Client {
-        Client::new(self.aws.sdk_config())
-    }
-}
-
-impl Wanted {
-    fn parameters(&self) -> Vec<Parameter> {
-        let parameter = |(key, value)| Parameter::builder().parameter_key(key).parameter_value(value).build();
-        self.parameters.iter().map(parameter).collect()
-    }
-}
-
-impl TemplateSource {
-    fn parts(&self) -> (Option<String>, Option<String>) {
-        match self {
-            Self::Url(url) => (Some(url.clone()), None),
-            Self::Body(body) => (None, Some(body.clone())),
+    /// Says why an operation failed in which no resource failed: CloudFormation's validation stopped it before.
+    async fn invalid(&self, stack: &str, token: &str) -> String {
+        match self.stacks.failed_validations(stack, token).await {
+            Ok(found) if !found.is_empty() => found.join("; "),
+            Ok(_) => format!(
+                "CloudFormation gives no reason; look at `aws cloudformation describe-events --stack-name {stack}`"
+            ),
+            Err(failure) => format!("no resource failed, and DescribeEvents cannot be read: {failure}"),
         }
     }
 }
 
-/// The service's own words, which [`std::fmt::Display`] of the SDK's error leaves out.
-trait Words {
-    fn to_string_with_message(&self) -> String;
-}
-
-impl<E, R> Words for aws_smithy_runtime_api::client::result::SdkError<E, R>
-where
-    E: aws_smithy_types::error::metadata::ProvideErrorMetadata,
-{
-    fn to_string_with_message(&self) -> String {
-        self.as_service_error().and_then(|error| error.message()).unwrap_or_default().to_owned()
+impl Wanted {
+    fn change_set(&self, name: &str, kind: ChangeSetKind) -> NewChangeSet {
+        NewChangeSet {
+            stack: self.name.clone(),
+            name: name.to_owned(),
+            token: name.to_owned(),
+            kind,
+            template: self.template.clone(),
+            parameters: self.parameters.clone(),
+            tags: vec![("application".to_owned(), "lockstep".to_owned())],
+            capabilities: vec!["CAPABILITY_NAMED_IAM"],
+            role: String::new(),
+            imports_existing: true,
+            revert_drift: false,
+            description: "lockstep install".to_owned(),
+        }
     }
 }
 
-fn application_tag() -> Tag {
-    Tag::builder().key("application").value("lockstep").build()
-}
-
-/// A creation that failed, or was only reviewed: there is nothing in it that could be updated.
-fn never_stood(status: &StackStatus) -> bool {
-    matches!(
-        status,
-        StackStatus::RollbackComplete
-            | StackStatus::CreateFailed
-            | StackStatus::RollbackFailed
-            | StackStatus::ReviewInProgress
-    )
+/// Returns the resources that a change set imports.
+fn imported(change_set: &ChangeSetView) -> Vec<String> {
+    let changes = change_set.changes.iter().flatten().filter(|change| change.action == "Import");
+    changes.map(|change| format!("{} {}", change.resource_type, change.physical_id)).collect()
 }
 
 /// Every run of an installer is an operation of its own.

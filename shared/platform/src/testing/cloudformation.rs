@@ -106,6 +106,8 @@ struct SimStack {
     ever_stable: bool,
     last_updated: Option<Timestamp>,
     is_protected: bool,
+    /// What validation found wrong with its operations, by their tokens.
+    invalid: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Clone)]
@@ -120,8 +122,10 @@ struct Inner {
     effects: Vec<Effect>,
     losses: Vec<Loss>,
     outbox: Vec<Value>,
-    /// The types and names of what was retained, and belongs to no stack any more.
-    orphans: BTreeSet<(String, String)>,
+    /// The types and names of what was retained, and belongs to no stack any more, with their physical ids.
+    orphans: BTreeMap<(String, String), String>,
+    /// What validation finds wrong with whatever is executed next.
+    invalid: Vec<String>,
     /// Whether what a failed operation had made new is retained too, if its deletion policy says so.
     retains_on_create: bool,
     number: u32,
@@ -148,7 +152,8 @@ impl SimCloudFormation {
             effects: Vec::new(),
             losses: Vec::new(),
             outbox: Vec::new(),
-            orphans: BTreeSet::new(),
+            orphans: BTreeMap::new(),
+            invalid: Vec::new(),
             retains_on_create: false,
             number: 0,
             past: BTreeMap::new(),
@@ -186,6 +191,19 @@ impl SimCloudFormation {
     /// No resource is in trouble any more.
     pub fn mend(&self) {
         self.0.borrow_mut().troubles.clear();
+    }
+
+    /// The next execution of a change set that creates a stack fails its validation, in this sentence.
+    pub fn invalidate(&self, sentence: &str) {
+        self.0.borrow_mut().invalid.push(sentence.to_owned());
+    }
+
+    /// Returns the physical id of each resource of the stack called `name`, by its logical id.
+    pub fn physical_ids(&self, name: &str) -> BTreeMap<String, String> {
+        let mut inner = self.0.borrow_mut();
+        inner.settle();
+        let held = inner.find(name).into_iter().flat_map(|stack| &stack.holdings.resources);
+        held.map(|(id, resource)| (id.clone(), resource.physical_id.clone())).collect()
     }
 
     /// The next read shows the stack before its last change, if that is a moment ago.
@@ -326,6 +344,7 @@ impl Inner {
             ever_stable: false,
             last_updated: None,
             is_protected: false,
+            invalid: BTreeMap::new(),
         });
         arn
     }
@@ -397,8 +416,17 @@ impl Inner {
     fn is_taken(&self, wanted: &model::Wanted) -> bool {
         let Some(name) = wanted.name() else { return false };
         let mut live = self.stacks.iter().flat_map(|stack| stack.holdings.resources.values());
-        self.orphans.contains(&name)
+        self.orphans.contains_key(&name)
             || live.any(|held| held.exists() && held.wanted.name().as_ref() == Some(&name))
+    }
+
+    /// Returns the stack that holds the resource of this type and name.
+    fn owner(&self, name: &(String, String)) -> Option<String> {
+        let holds = |stack: &&SimStack| {
+            let mut held = stack.holdings.resources.values().filter(|held| held.status != "DELETE_SKIPPED");
+            held.any(|held| held.exists() && held.wanted.name().as_ref() == Some(name))
+        };
+        self.stacks.iter().find(holds).map(|stack| stack.arn.clone())
     }
 
     fn in_trouble(&self, logical_id: &str, trouble: Trouble) -> bool {

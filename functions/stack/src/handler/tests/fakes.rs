@@ -310,6 +310,10 @@ impl Stacks for Here {
         Ok(self.invalid.borrow().clone())
     }
 
+    async fn failed_validations(&self, _stack: &str, _token: &str) -> Result<Vec<String>, Failure> {
+        Ok(self.invalid.borrow().clone())
+    }
+
     async fn create_change_set(&self, wanted: &NewChangeSet) -> Result<Creation, Failure> {
         if self.name_of_change_set(&wanted.stack, &wanted.name).is_some() {
             return Ok(Creation::Exists);

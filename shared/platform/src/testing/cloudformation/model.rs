@@ -18,6 +18,8 @@ pub(super) struct Wanted {
     properties: Map<String, Value>,
     deletion_policy: String,
     replace_policy: String,
+    /// Whether its name is a literal in the template: CloudFormation imports by no other.
+    has_literal_name: bool,
 }
 
 /// A template with its parameters.
@@ -30,6 +32,8 @@ pub(super) struct Design {
     pub(super) tags: Vec<(String, String)>,
     /// Whether resources are compared as they are, not as they were made.
     pub(super) reverts_drift: bool,
+    /// The physical ids of resources that exist and are taken into the stack, by their logical ids.
+    pub(super) imports: BTreeMap<String, String>,
 }
 
 /// A resource that exists, or did.
@@ -43,13 +47,37 @@ pub(super) struct Resource {
 }
 
 /// The properties that give a resource a name of its own, which nothing else of its type may have.
-const NAMES: [&str; 5] = ["BucketName", "LogGroupName", "QueueName", "TableName", "TopicName"];
+const NAMES: [(&str, &str); 14] = [
+    ("AWS::DynamoDB::Table", "TableName"),
+    ("AWS::Events::EventBus", "Name"),
+    ("AWS::Events::Rule", "Name"),
+    ("AWS::IAM::InstanceProfile", "InstanceProfileName"),
+    ("AWS::IAM::ManagedPolicy", "ManagedPolicyName"),
+    ("AWS::IAM::Role", "RoleName"),
+    ("AWS::KMS::Alias", "AliasName"),
+    ("AWS::Lambda::Function", "FunctionName"),
+    ("AWS::Logs::LogGroup", "LogGroupName"),
+    ("AWS::S3::Bucket", "BucketName"),
+    ("AWS::SNS::Topic", "TopicName"),
+    ("AWS::SQS::Queue", "QueueName"),
+    ("AWS::SSM::Parameter", "Name"),
+    ("AWS::StepFunctions::StateMachine", "StateMachineName"),
+];
+
+fn name_property(kind: &str) -> Option<&'static str> {
+    NAMES.iter().find(|(named, _)| *named == kind).map(|(_, property)| *property)
+}
 
 impl Wanted {
     /// The type and the name that the template gives the resource, if it does.
     pub(super) fn name(&self) -> Option<(String, String)> {
-        let name = NAMES.iter().find_map(|property| self.properties.get(*property)?.as_str())?;
+        let name = self.properties.get(name_property(&self.kind)?)?.as_str()?;
         Some((self.kind.clone(), name.to_owned()))
+    }
+
+    /// Whether CloudFormation looks for an existing resource of its name.
+    pub(super) fn has_literal_name(&self) -> bool {
+        self.has_literal_name
     }
 
     /// Whether its deletion policy keeps it.
@@ -97,6 +125,8 @@ impl Design {
         }
         let resources = read.resources().iter().map(|(id, resource)| {
             let mut properties = json["Resources"][id].get("Properties").cloned().unwrap_or_default();
+            let name = name_property(&resource.kind).and_then(|property| properties.get(property));
+            let has_literal_name = name.is_some_and(Value::is_string);
             fill_in(&mut properties, &values);
             let policy = |given: &Option<String>| given.clone().unwrap_or_else(|| "Delete".to_owned());
             let wanted = Wanted {
@@ -104,6 +134,7 @@ impl Design {
                 properties: properties.as_object().cloned().unwrap_or_default(),
                 deletion_policy: policy(&resource.deletion_policy),
                 replace_policy: policy(&resource.update_replace_policy),
+                has_literal_name,
             };
             (id.clone(), wanted)
         });
@@ -119,12 +150,28 @@ impl Design {
             parameters: parameters.clone(),
             tags: tags.to_vec(),
             reverts_drift: false,
+            imports: BTreeMap::new(),
         })
     }
 }
 
+/// Where every stack of the simulation is.
+const PSEUDO: [(&str, &str); 3] =
+    [("AWS::AccountId", "111111111111"), ("AWS::Region", "eu-west-1"), ("AWS::Partition", "aws")];
+
 /// Replaces references to parameters by their values.
 fn fill_in(value: &mut Value, parameters: &BTreeMap<String, Value>) {
+    if let Some(text) = value.get("Fn::Sub").and_then(Value::as_str) {
+        let mut text = text.to_owned();
+        let texts = parameters.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
+        for (name, given) in texts.chain(PSEUDO) {
+            text = text.replace(&format!("${{{name}}}"), given);
+        }
+        if !text.contains("${") {
+            *value = text.into();
+        }
+        return;
+    }
     let reference = value.get("Ref").and_then(Value::as_str).and_then(|name| parameters.get(name));
     if let Some(given) = reference {
         *value = given.clone();

@@ -44,8 +44,9 @@ pub(super) fn made(design: &Design, held: &Holdings, salt: &str) -> Holdings {
     let written =
         |id: &str, name: &String| changes.iter().any(|c| c.logical_id == *id && c.properties.contains(name));
     let resources = design.resources.iter().map(|(id, wanted)| {
-        let physical_id = match held.resources.get(id).filter(|_| !moved(id)) {
-            Some(kept) => kept.physical_id.clone(),
+        let kept = held.resources.get(id).filter(|_| !moved(id)).map(|kept| &kept.physical_id);
+        let physical_id = match design.imports.get(id).or(kept) {
+            Some(known) => known.clone(),
             None => format!("{}-{salt}", id.to_lowercase()),
         };
         let status = if held.resources.contains_key(id) { "UPDATE_COMPLETE" } else { "CREATE_COMPLETE" };
@@ -55,7 +56,8 @@ pub(super) fn made(design: &Design, held: &Holdings, salt: &str) -> Holdings {
         let drift = drift.filter(|(name, _)| !written(id, name)).collect();
         (id.clone(), Resource { wanted: wanted.clone(), physical_id, status: status.to_owned(), drift })
     });
-    Holdings { resources: resources.collect(), design: Design { reverts_drift: false, ..design.clone() } }
+    let design = Design { reverts_drift: false, imports: BTreeMap::new(), ..design.clone() };
+    Holdings { resources: resources.collect(), design }
 }
 
 impl Inner {
@@ -89,6 +91,10 @@ impl Inner {
         for (logical_id, status, reason) in &moment.resources {
             let known = self.stack_mut(arn).holdings.resources.get_mut(logical_id).map(|resource| {
                 resource.status = (*status).to_owned();
+                // What could not be created does not exist.
+                if *status == "CREATE_FAILED" {
+                    resource.physical_id.clear();
+                }
                 (resource.physical_id.clone(), resource.wanted.kind.clone())
             });
             let (physical, kind) = known.unwrap_or((String::new(), "AWS::SNS::Topic".to_owned()));
@@ -132,7 +138,8 @@ impl Inner {
             }
             let left = self.find(arn).and_then(|stack| stack.holdings.resources.get(logical_id));
             if left.map_or(resource.is_retained(), |left| left.status == "DELETE_SKIPPED") {
-                self.orphans.extend(resource.wanted.name());
+                let name = resource.wanted.name().map(|name| (name, resource.physical_id.clone()));
+                self.orphans.extend(name);
             }
             self.losses.push(Loss {
                 stack: arn.to_owned(),
@@ -187,11 +194,8 @@ impl Inner {
     pub(super) fn begin_create(&mut self, arn: &str, design: Design, token: &str) {
         let (half, pace) = (self.pace / 2, self.pace);
         let name = self.stack_mut(arn).name.clone();
-        let failing = design
-            .resources
-            .iter()
-            .find(|(id, wanted)| self.in_trouble(id, Trouble::Create) || self.is_taken(wanted));
-        let failing = failing.map(|(id, _)| id.clone());
+        let failing = self.failing(&design);
+        self.adopt(&design);
         self.number += 1;
         let holdings = made(&design, &Holdings::default(), &format!("{name}-{}", self.number));
         let stack = self.stack_mut(arn);
@@ -206,6 +210,9 @@ impl Inner {
             return self.begin(arn, token, StackStatus::CreateInProgress, vec![end]);
         };
         let resources = design.resources.keys().map(|id| match *id == failing {
+            true if design.imports.contains_key(id) => {
+                (id.clone(), "IMPORT_FAILED", format!("{id} cannot be imported"))
+            }
             true => (id.clone(), "CREATE_FAILED", format!("{id} already exists")),
             false => (id.clone(), "CREATE_COMPLETE", String::new()),
         });
@@ -215,16 +222,47 @@ impl Inner {
             ..self.moment(half, StackStatus::RollbackInProgress)
         };
         let mut left = holdings.resources;
-        left.remove(&failing);
+        if !design.imports.contains_key(&failing) {
+            left.remove(&failing);
+        }
         let retains = self.retains_on_create;
+        // What was imported leaves the stack as it came.
+        let released: Vec<String> = design.imports.keys().cloned().collect();
         let end = self.removal(
             left,
             (Trouble::Rollback, retains),
             StackStatus::RollbackComplete,
             StackStatus::RollbackFailed,
-            &[],
+            &released,
         );
         self.begin(arn, token, StackStatus::CreateInProgress, vec![failed, end]);
+    }
+
+    /// Begins a creation that CloudFormation's validation ends before it touches a resource.
+    pub(super) fn begin_invalid_create(&mut self, arn: &str, token: &str) {
+        let found = std::mem::take(&mut self.invalid);
+        self.stack_mut(arn).invalid.insert(token.to_owned(), found);
+        let moments = vec![
+            self.moment(self.pace / 2, StackStatus::RollbackInProgress),
+            self.moment(self.pace, StackStatus::RollbackComplete),
+        ];
+        self.begin(arn, token, StackStatus::CreateInProgress, moments);
+    }
+
+    /// Returns the resource that cannot be created or imported.
+    fn failing(&self, design: &Design) -> Option<String> {
+        let fails = |(id, wanted): &(&String, &Wanted)| {
+            self.in_trouble(id, Trouble::Create)
+                || (!design.imports.contains_key(*id) && self.is_taken(wanted))
+        };
+        design.resources.iter().find(fails).map(|(id, _)| id.clone())
+    }
+
+    /// Takes what a design imports out of what belongs to no stack.
+    fn adopt(&mut self, design: &Design) {
+        for name in design.imports.keys().filter_map(|id| design.resources[id].name()) {
+            self.orphans.remove(&name);
+        }
     }
 
     /// The end of an operation that removes `resources`: well, or because of one that is in `trouble` not. Whether it
@@ -265,11 +303,16 @@ impl Inner {
         let failing = changes.iter().find(|change| {
             let id = &change.logical_id;
             match change.action.as_str() {
-                "Add" => self.in_trouble(id, Trouble::Create) || self.is_taken(&design.resources[id]),
+                "Add" => {
+                    let is_imported = design.imports.contains_key(id);
+                    self.in_trouble(id, Trouble::Create)
+                        || (!is_imported && self.is_taken(&design.resources[id]))
+                }
                 _ => self.in_trouble(id, Trouble::Update),
             }
         });
         let Some(failing) = failing else {
+            self.adopt(&design);
             let told = changes.iter().filter(|change| change.action != "Remove");
             let told =
                 told.map(|change| (change.logical_id.clone(), "UPDATE_COMPLETE", String::new())).collect();
@@ -284,8 +327,10 @@ impl Inner {
         };
         if self.retains_on_create {
             let new = changes.iter().filter(|c| c.action == "Add" && c.logical_id != failing.logical_id);
-            let new = new.map(|change| &design.resources[&change.logical_id]);
-            self.orphans.extend(new.filter(|wanted| wanted.is_retained()).filter_map(Wanted::name));
+            let new = new.map(|change| &change.logical_id).filter(|id| !design.imports.contains_key(*id));
+            let new = new.filter(|id| design.resources[*id].is_retained());
+            let orphans = new.filter_map(|id| Some((design.resources[id].name()?, id.to_lowercase())));
+            self.orphans.extend(orphans.collect::<Vec<_>>());
         }
         let status = if failing.action == "Add" { "CREATE_FAILED" } else { "UPDATE_FAILED" };
         let id = failing.logical_id.clone();

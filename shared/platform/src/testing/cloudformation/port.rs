@@ -3,7 +3,7 @@
 use super::model::Design;
 use super::{CHANGE_SET_TIME, ChangeSet, Effect, Inner, STALENESS, SimCloudFormation, SimStack};
 use crate::cloudformation::{
-    ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks,
+    ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks, TemplateSource,
 };
 use lockstep_domain::diagnosis::StackEvent;
 use lockstep_domain::error::Failure;
@@ -106,7 +106,10 @@ impl Inner {
     }
 
     fn create_change_set(&mut self, wanted: &NewChangeSet) -> Result<Creation, Failure> {
-        let template = self.templates.get(&wanted.template_url).cloned();
+        let template = match &wanted.template {
+            TemplateSource::Body(text) => Some(text.clone()),
+            TemplateSource::Url(url) => self.templates.get(url).cloned(),
+        };
         let template = template.ok_or_else(|| refused("CreateChangeSet", "S3 error: no such key".into()))?;
         if let Some(stack) = self.find(&wanted.stack)
             && stack.change_sets.iter().any(|set| set.name == wanted.name)
@@ -120,9 +123,16 @@ impl Inner {
         self.number += 1;
         let number = self.number;
         let now = self.clock.now();
+        let mut design = design;
+        let mut changes = self.stack_mut(&arn).holdings.changes_to(&design);
+        let refusal =
+            wanted.imports_existing.then(|| self.import(&mut design, &mut changes)).and_then(Result::err);
+        let then = match refusal {
+            Some(reason) => ChangeSetState::Failed(reason),
+            None if changes.is_empty() => ChangeSetState::Empty,
+            None => ChangeSetState::Ready,
+        };
         let stack = self.stack_mut(&arn);
-        let changes = stack.holdings.changes_to(&design);
-        let then = if changes.is_empty() { ChangeSetState::Empty } else { ChangeSetState::Ready };
         let view = ChangeSetView {
             arn: format!(
                 "arn:aws:cloudformation:eu-west-1:111111111111:changeSet/{}/{number:08}",
@@ -137,6 +147,32 @@ impl Inner {
         stack.change_sets.push(ChangeSet { name: wanted.name.clone(), view, design, ready_at, then });
         self.effect("CreateChangeSet", &arn, Some(&set), &wanted.token, &changes);
         Ok(Creation::Begun)
+    }
+
+    /// Turns the additions of what exists already into imports, or says why it may not be imported
+    /// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html>).
+    fn import(&self, design: &mut Design, changes: &mut [Proposed]) -> Result<(), String> {
+        for change in changes.iter_mut().filter(|change| change.action == "Add") {
+            let wanted = &design.resources[&change.logical_id];
+            let Some(name) = wanted.name().filter(|_| wanted.has_literal_name()) else { continue };
+            if let Some(owner) = self.owner(&name) {
+                return Err(format!("{} already exists in stack {owner}", name.1));
+            }
+            let Some(physical_id) = self.orphans.get(&name) else { continue };
+            if !wanted.is_retained() {
+                return Err(format!(
+                    "CloudFormation is attempting to import some resources because they already exist in your \
+                     account. The resources must have the DeletionPolicy attribute set to 'Retain' or \
+                     'RetainExceptOnCreate' in the template for successful import. The affected resources are {} \
+                     ({})",
+                    change.logical_id, name.1
+                ));
+            }
+            change.action = "Import".to_owned();
+            change.physical_id.clone_from(physical_id);
+            design.imports.insert(change.logical_id.clone(), physical_id.clone());
+        }
+        Ok(())
     }
 
     fn execute_change_set(&mut self, arn: &str, token: &str) -> Result<Execution, Failure> {
@@ -159,7 +195,9 @@ impl Inner {
         // Executing one change set deletes all others.
         sets.retain(|set| set.view.arn == arn);
         sets.iter_mut().for_each(|set| set.view.state = ChangeSetState::Executed);
-        if creates {
+        if creates && !self.invalid.is_empty() {
+            self.begin_invalid_create(&stack, token);
+        } else if creates {
             self.begin_create(&stack, set.design, token);
         } else {
             self.begin_update(&stack, set.design, token);
@@ -302,6 +340,11 @@ impl Stacks for SimStacks {
 
     async fn validation_failures(&self, _change_set: &str) -> Result<Vec<String>, Failure> {
         Ok(Vec::new())
+    }
+
+    async fn failed_validations(&self, stack: &str, token: &str) -> Result<Vec<String>, Failure> {
+        let found = self.see(stack, |found| found.invalid.get(token).cloned().unwrap_or_default());
+        found.ok_or_else(|| refused("DescribeEvents", format!("Stack [{stack}] does not exist")))
     }
 
     async fn create_change_set(&self, wanted: &NewChangeSet) -> Result<Creation, Failure> {

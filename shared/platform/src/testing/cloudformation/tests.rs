@@ -1,5 +1,5 @@
 use super::*;
-use crate::cloudformation::{Execution, NewChangeSet, Stacks};
+use crate::cloudformation::{Execution, NewChangeSet, Stacks, TemplateSource};
 use lockstep_domain::drift::DriftStatus;
 use lockstep_domain::stack_plan::ChangeSetKind;
 
@@ -43,11 +43,12 @@ impl Here {
             name: name.clone(),
             token: name.clone(),
             kind,
-            template_url: "t".into(),
+            template: TemplateSource::Url("t".into()),
             parameters: BTreeMap::new(),
             tags: Vec::new(),
             capabilities: Vec::new(),
             role: String::new(),
+            imports_existing: false,
             revert_drift,
             description: String::new(),
         };

@@ -1,0 +1,127 @@
+//! The functions as they are installed: that each runs what was packed, and that it starts.
+
+use super::{Installation, function_names};
+use crate::failure::Failure;
+use crate::functions::Package;
+use lockstep_domain::error::FailureKind;
+use lockstep_domain::ping;
+use lockstep_platform::functions::{Called, Functions};
+use lockstep_platform::operator::control_plane;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long a function may take to start and to answer; Lambda gives a start ten seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a ping is repeated that Lambda had no room for, and the pause before.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_secs(2);
+
+impl Installation<'_> {
+    /// Checks that every function runs exactly what was packed, since a stack may succeed with code that is not there,
+    /// and that it starts and answers.
+    pub(super) async fn verify(&self, packages: &BTreeMap<String, Package>) -> Result<(), Failure> {
+        let progress = self.output.progress("invoke each function once");
+        let functions = function_names();
+        for (function, name) in &functions {
+            let Some(package) = packages.get(*name) else { continue };
+            self.runs(function, package).await?;
+            self.starts(function).await?;
+        }
+        progress.done(format!("{} functions start and run what was packed", functions.len()));
+        Ok(())
+    }
+
+    async fn runs(&self, function: &str, package: &Package) -> Result<(), Failure> {
+        let found = control_plane::code_sha256(self.aws, function).await?;
+        let packed = package.code_sha256();
+        if found.as_deref() == Some(packed.as_str()) {
+            return Ok(());
+        }
+        let found = found.unwrap_or_else(|| "nothing".to_owned());
+        Err(Failure::new(format!("function {function} runs {found}, not {packed}, which was packed"))
+            .next("install again; if it stays so, look at the function's code in Lambda"))
+    }
+
+    async fn starts(&self, function: &str) -> Result<(), Failure> {
+        let functions = Functions::new(self.aws);
+        let mut tries = 1;
+        let called = loop {
+            match functions.call(function, &ping::question(), PATIENCE).await {
+                Err(failure) if failure.kind == FailureKind::Throttled && tries < TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                called => break called?,
+            }
+        };
+        match trouble(&called) {
+            None => Ok(()),
+            Some(trouble) => Err(Failure::new(format!("function {function} does not start: {trouble}"))
+                .next(format!(
+                    "read its log: aws logs tail /aws/lambda/{function} --since 10m --region {}",
+                    self.aws.region()
+                ))),
+        }
+    }
+}
+
+/// Returns what is wrong with the answer to a ping.
+fn trouble(called: &Called) -> Option<String> {
+    let own = env!("CARGO_PKG_VERSION");
+    match called {
+        Called::Silent => Some(format!("no answer within {} seconds", PATIENCE.as_secs())),
+        Called::Absent => Some("it does not exist".to_owned()),
+        Called::Answered { error: Some(error), payload, .. } => Some(error_of(error, payload)),
+        Called::Answered { payload, .. } => match ping::version(payload) {
+            Some(version) if version == own => None,
+            Some(version) => Some(format!("it is version {version}, not {own}")),
+            None => Some(format!("it answered {}", String::from_utf8_lossy(payload))),
+        },
+    }
+}
+
+/// Returns the type and the message of a function's error: `Runtime.ExitError: …`.
+fn error_of(error: &str, payload: &[u8]) -> String {
+    let answer: Value = serde_json::from_slice(payload).unwrap_or_default();
+    let text = |name: &str| answer[name].as_str().filter(|text| !text.is_empty());
+    let kind = text("errorType").unwrap_or(error);
+    match text("errorMessage") {
+        Some(message) => format!("{kind}: {message}"),
+        None => kind.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn answered(error: Option<&str>, payload: &Value) -> Called {
+        Called::Answered {
+            error: error.map(str::to_owned),
+            payload: payload.to_string().into_bytes(),
+            cut: false,
+        }
+    }
+
+    #[test]
+    fn only_the_answer_to_a_ping_by_this_version_is_no_trouble() {
+        let pong = ping::answer(&ping::question(), env!("CARGO_PKG_VERSION")).unwrap();
+        assert_eq!(trouble(&answered(None, &pong)), None);
+        let older = ping::answer(&ping::question(), "0.0.1").unwrap();
+        assert!(trouble(&answered(None, &older)).unwrap().starts_with("it is version 0.0.1, not "));
+        assert_eq!(trouble(&answered(None, &json!({"mock": 1}))).unwrap(), r#"it answered {"mock":1}"#);
+        assert_eq!(trouble(&Called::Silent).unwrap(), "no answer within 30 seconds");
+    }
+
+    #[test]
+    fn what_lambda_says_of_a_function_that_does_not_start_is_told_with_its_type() {
+        let exit =
+            json!({"errorType": "Runtime.ExitError", "errorMessage": "RequestId: 1 Error: exit status 1"});
+        let told = trouble(&answered(Some("Unhandled"), &exit)).unwrap();
+        assert_eq!(told, "Runtime.ExitError: RequestId: 1 Error: exit status 1");
+        assert_eq!(trouble(&answered(Some("Unhandled"), &json!({}))).unwrap(), "Unhandled");
+    }
+}

@@ -1,0 +1,108 @@
+//! Accounts and regions that Lockstep deploys to: their own stack, and what lets them in.
+
+use super::{BUCKET_TEMPLATE, Installation, Step, TARGET_STACK, bucket, not_installed, places, road};
+use crate::failure::Failure;
+use lockstep_domain::ids::{AccountId, Region};
+use lockstep_domain::stages::Path as Road;
+use lockstep_platform::aws::Aws;
+use lockstep_platform::cloudformation::TemplateSource;
+use lockstep_platform::operator::control_plane;
+use lockstep_platform::operator::stacks::Installer;
+
+/// An account as it is to be added.
+#[derive(Clone, Debug)]
+pub struct TargetAccount {
+    /// Which half of the control plane may act there.
+    pub path: Road,
+    /// The managed policies that say what CloudFormation may do there.
+    pub policies: Vec<String>,
+    /// The managed policy that bounds them.
+    pub boundary: String,
+    /// Whether to make a key for images there, if there is none yet.
+    pub image_key: bool,
+}
+
+impl Installation<'_> {
+    /// Makes an account one that Lockstep deploys to: its own stack first, then the one that lets it in.
+    pub async fn add_account(&self, target: &Aws, wanted: &TargetAccount) -> Result<Vec<Step>, Failure> {
+        // Where its roles are, whatever region its profile names: further ones come by `add_region`.
+        let target = &target.in_region(self.aws.region());
+        let (account, _) = control_plane::identity(target).await?;
+        if account == self.account {
+            return Err(Failure::new(format!("{account} is the account of the control plane")).next(
+                "deploy to another account: a component must never be able to touch the control plane",
+            ));
+        }
+        let installed = control_plane::find(self.aws).await?.ok_or_else(not_installed)?;
+        let image_key = image_key(target, wanted.image_key).await?;
+        let parameters = [
+            ("ToolingAccount", self.account.to_string()),
+            ("EventBusArn", installed.event_bus_arn.clone()),
+            ("ExternalId", installed.external_id.clone()),
+            ("Path", road(wanted.path).to_owned()),
+            ("ExecutionPolicyArns", wanted.policies.join(",")),
+            ("ExecutionBoundaryArn", wanted.boundary.clone()),
+            ("CreateImageKey", image_key),
+        ];
+        let in_target =
+            self.in_target("infra/target-account/template.yaml", target, &account, &parameters).await?;
+        let let_in = self.let_in(&account, road(wanted.path)).await?;
+        Ok(vec![in_target, let_in])
+    }
+
+    /// Makes a further region of an account one that Lockstep deploys to. The account's roles serve every region of it, and
+    /// are where it was added first: in the control plane's own.
+    pub async fn add_region(
+        &self,
+        target: &Aws,
+        region: &Region,
+        wants_image_key: bool,
+    ) -> Result<Vec<Step>, Failure> {
+        let (account, _) = control_plane::identity(target).await?;
+        let installed = control_plane::find(self.aws).await?.ok_or_else(not_installed)?;
+        if region == self.aws.region() {
+            return Err(Failure::usage(format!("{region} is the region in which an account is added first"))
+                .next("leave --in-region out"));
+        }
+        let first = target.in_region(self.aws.region());
+        if Installer::new(&first).find(TARGET_STACK).await?.is_none() {
+            return Err(Failure::new(format!("account {account} is not known yet"))
+                .next("add it first: lockstep accounts add without --in-region"));
+        }
+        let there = target.in_region(region);
+        places::can_be_reached(region, there.partition(), self.aws.partition())?;
+        let parameters = [
+            ("EventBusArn", installed.event_bus_arn),
+            ("CreateImageKey", image_key(&there, wants_image_key).await?),
+        ];
+        Ok(vec![self.in_target("infra/target-account/region.yaml", &there, &account, &parameters).await?])
+    }
+
+    /// Brings the stack of a target account to one of its templates.
+    ///
+    /// The template goes by way of the bucket that this stack itself holds: so where there is no bucket yet, the stack
+    /// begins as the bucket alone.
+    async fn in_target(
+        &self,
+        template: &str,
+        target: &Aws,
+        account: &AccountId,
+        parameters: &[(&str, String)],
+    ) -> Result<Step, Failure> {
+        let is_new = !bucket(target, account).is_there().await?;
+        if is_new {
+            let bucket = TemplateSource::Body(self.template(target, account, BUCKET_TEMPLATE)?);
+            self.apply(target, TARGET_STACK, bucket, &[]).await?;
+        }
+        let template = self.uploaded(template, target, account).await?;
+        let step = self.apply(target, TARGET_STACK, template, parameters).await?;
+        Ok(if is_new { Step { outcome: "created", ..step } } else { step })
+    }
+}
+
+/// Whether the stack is to have a key for images: one that it has stays, since images are encrypted under it.
+async fn image_key(target: &Aws, is_wanted: bool) -> Result<String, Failure> {
+    let known = Installer::new(target).parameters(TARGET_STACK).await?;
+    let has = known.get("CreateImageKey").is_some_and(|value| value == "true");
+    Ok((is_wanted || has).to_string())
+}

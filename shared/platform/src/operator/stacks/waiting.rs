@@ -1,0 +1,44 @@
+//! The time in which an installer waits.
+
+use std::time::{Duration, Instant};
+
+/// A clock that can be waited on.
+#[expect(async_fn_in_trait, reason = "an installer serves one request at a time on one thread")]
+pub trait Time {
+    /// Returns the time since some fixed moment.
+    fn now(&self) -> Duration;
+
+    /// Waits.
+    async fn pass(&self, duration: Duration);
+}
+
+/// The time of this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct RealTime(Instant);
+
+impl Default for RealTime {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Time for RealTime {
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    async fn pass(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Time for crate::testing::clock::VirtualClock {
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.now().as_millisecond().unsigned_abs())
+    }
+
+    async fn pass(&self, duration: Duration) {
+        self.advance(duration);
+    }
+}

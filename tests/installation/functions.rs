@@ -1,0 +1,64 @@
+//! The functions are invoked before an installation says that it is done.
+
+use crate::Here;
+use lockstep_cli::failure::{Failure, at};
+use lockstep_cli::functions::{Destination, Package, Profile};
+use lockstep_cli::installation::{Packages, function_names};
+use lockstep_cli::story::ensure;
+use lockstep_domain::ping;
+use lockstep_platform::functions::{Called, Functions};
+use lockstep_platform::operator::control_plane;
+use lockstep_platform::operator::signed::{post, post_unsigned};
+use std::time::Duration;
+
+/// Each function answers a ping that invokes it directly, and none that comes by its URL.
+pub async fn answer_pings(here: &Here) -> Result<(), Failure> {
+    let question = ping::question();
+    for (function, _) in function_names() {
+        let called =
+            Functions::new(&here.tooling).call(&function, &question, Duration::from_secs(30)).await?;
+        let Called::Answered { error: None, payload, .. } = &called else {
+            return Err(Failure::new(format!("{function}: {called:?}")));
+        };
+        let version = ping::version(payload);
+        ensure(version.as_deref() == Some(env!("CARGO_PKG_VERSION")), format!("{function}: {version:?}"))?;
+    }
+    let found =
+        control_plane::find(&here.tooling).await?.ok_or_else(|| Failure::new("nothing is installed"))?;
+    let body = question.to_string().into_bytes();
+    let headers = [("content-type", "application/json")];
+    for query in ["", "?lockstep=ping"] {
+        let (webhook, ledger) =
+            (format!("{}{query}", found.webhook_url), format!("{}{query}", found.ledger_url));
+        let unsigned = [("content-type".to_owned(), "application/json".to_owned())];
+        let answers = [
+            post_unsigned(&webhook, &unsigned, body.clone()).await?,
+            post_unsigned(&ledger, &unsigned, body.clone()).await?,
+            post(&here.tooling, "lambda", &ledger, &headers, body.clone()).await?,
+        ];
+        for answer in answers {
+            let said = String::from_utf8_lossy(&answer.body).into_owned();
+            let is_refused = (400..500).contains(&answer.status);
+            ensure(is_refused && ping::version(&answer.body).is_none(), format!("{} {said}", answer.status))?;
+        }
+    }
+    Ok(())
+}
+
+/// An installation with a function that ends at once fails and says so; the next one mends it.
+pub async fn must_start(here: &Here) -> Result<(), Failure> {
+    let folder = tempfile::tempdir().map_err(at("a folder"))?;
+    let broken = folder.path().join("lockstep-resume");
+    std::fs::write(&broken, "#!/bin/sh\nexit 1\n").map_err(at("a file"))?;
+    let package = Package::of(&broken, Profile::Dev, Destination::ThisMachine)?;
+    let mut packages: Packages = here.packages.clone();
+    packages.packages.insert("resume".to_owned(), package);
+    let outcome = here.installation().await?.install(&packages).await;
+    let Err(failure) = outcome else {
+        return Err(Failure::new("a function that ends at once was installed"));
+    };
+    let told = failure.what.starts_with("function lockstep-resume does not start: Runtime.")
+        && failure.next.contains("aws logs tail /aws/lambda/lockstep-resume");
+    ensure(told, failure.to_string())?;
+    here.install().await
+}

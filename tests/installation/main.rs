@@ -1,0 +1,122 @@
+//! Installing on the local cloud, with everything that can go wrong once: `install` and `accounts add` are run again, and
+//! it ends installed.
+//!
+//! One test, because there is one cloud and each step finds what the one before left.
+
+mod functions;
+mod kept;
+mod resources;
+
+use aws_credential_types::Credentials;
+use jiff::Timestamp;
+use lockstep_cli::failure::{Failure, at};
+use lockstep_cli::functions::{self as built, Profile};
+use lockstep_cli::installation::{Installation, Packages, TargetAccount};
+use lockstep_cli::output::Output;
+use lockstep_domain::stages::Path as Road;
+use lockstep_local::{Cloud, CloudOptions, Controls, REGION};
+use lockstep_platform::aws::Aws;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// A debug build keeps the futures of whole commands on the stack, and a test's thread has two megabytes.
+const STACK_BYTES: usize = 32 << 20;
+
+/// The account of the control plane, and one that is added.
+const TOOLING: &str = "111111111111";
+const TARGET: &str = "222222222222";
+
+#[test]
+fn an_installation_that_failed_anywhere_is_run_again_and_ends_installed() {
+    let told = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(tell());
+    });
+    told.expect("a thread").join().expect("it ends installed");
+}
+
+async fn tell() {
+    let here = Here::start().await.expect("the binaries are built and the cloud starts");
+    let told = promises(&here).await;
+    let said = here.output.captured();
+    if let Err(failure) = told {
+        panic!("{failure}\n\nwhat was said before:\n{said}");
+    }
+}
+
+async fn promises(here: &Here) -> Result<(), Failure> {
+    here.promise("each resource of each stack fails once", resources::each_fails_once(here)).await?;
+    here.promise("an account is added although each resource fails once", resources::of_an_account(here))
+        .await?;
+    here.promise("a ping is answered to a direct invocation alone", functions::answer_pings(here)).await?;
+    here.promise("a function that does not start is told", functions::must_start(here)).await?;
+    here.promise("what uninstall keeps is there after the next install", kept::is_there_again(here)).await
+}
+
+/// A cloud of its own, and what is installed into it.
+struct Here {
+    cloud: Cloud,
+    tooling: Aws,
+    target: Aws,
+    sources: PathBuf,
+    packages: Packages,
+    output: Output,
+}
+
+impl Here {
+    async fn start() -> Result<Self, Failure> {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let binaries = match std::env::var_os("LOCKSTEP_TEST_BINARIES") {
+            Some(folder) => built::in_folder(Path::new(&folder))?,
+            None => built::build(&sources, env!("CARGO"), Profile::Dev, &sources, |_| ()).await?,
+        };
+        let state = Path::new(env!("CARGO_TARGET_TMPDIR")).join("installation");
+        let cloud = Cloud::start(CloudOptions::new(state), |_| ()).await.map_err(at("the local cloud"))?;
+        let account =
+            |id: &str| Aws::at(REGION, cloud.endpoint(), Credentials::new(id, "test", None, None, "test"));
+        let (tooling, target) = (account(TOOLING)?, account(TARGET)?);
+        let output = Output::memory(false);
+        let packages = Installation::new(&tooling, sources.clone(), &output)
+            .await?
+            .pack(&binaries, Profile::Dev)
+            .await?;
+        Ok(Self { cloud, tooling, target, sources, packages, output })
+    }
+
+    async fn installation(&self) -> Result<Installation<'_>, Failure> {
+        Installation::new(&self.tooling, self.sources.clone(), &self.output).await
+    }
+
+    async fn install(&self) -> Result<(), Failure> {
+        self.installation().await?.install(&self.packages).await.map(drop)
+    }
+
+    async fn add_account(&self) -> Result<(), Failure> {
+        let policy = "arn:aws:iam::aws:policy/AdministratorAccess".to_owned();
+        let wanted = TargetAccount {
+            path: Road::Delivery,
+            policies: vec![policy.clone()],
+            boundary: policy,
+            image_key: true,
+        };
+        self.installation().await?.add_account(&self.target, &wanted).await.map(drop)
+    }
+
+    fn controls(&self) -> Controls {
+        self.cloud.controls()
+    }
+
+    async fn promise(
+        &self,
+        sentence: &str,
+        holds: impl Future<Output = Result<(), Failure>>,
+    ) -> Result<(), Failure> {
+        let began = Instant::now();
+        self.output.line(format!("\n== {sentence} ({})", Timestamp::now()));
+        holds
+            .await
+            .map_err(|failure| Failure { what: format!("{sentence}: {}", failure.what), ..failure })?;
+        println!("{:6.1} s  {sentence}", began.elapsed().as_secs_f64());
+        Ok(())
+    }
+}
