@@ -22,6 +22,8 @@ class Statement:
     where: str
     kind: str
     body: dict
+    # The policy that it is of.
+    document: dict
 
     def listed(self, key: str) -> list:
         """Returns a member as the list that it stands for."""
@@ -42,6 +44,7 @@ def judge(context: Context) -> Verdict:
     keys = load(context.data / "condition-keys.yaml", "condition-keys.yaml").body
     for statement in _statements(context):
         verdict.judged("statements")
+        _judge_sid(statement, verdict)
         actions = [each for pattern in statement.listed("Action") for each in _actions(statement, pattern, reference, verdict)]
         if statement.kind == "identity" and "Action" in statement.body and "Resource" in statement.body:
             _judge_resources(statement, actions, reference, verdict)
@@ -69,7 +72,7 @@ def _of_resource(where: str, kind: str, properties: dict) -> Iterator[Statement]
     if kind == "AWS::IAM::Role":
         yield from _of_document(where, "trust", properties["AssumeRolePolicyDocument"])
     if kind == "AWS::Events::EventBusPolicy" and "Statement" in properties:
-        yield Statement(f"{where} {properties.get('StatementId', '')}", "resource", properties["Statement"])
+        yield Statement(f"{where} {properties.get('StatementId', '')}", "resource", properties["Statement"], {})
     for key, value in properties.items():
         if kind.startswith("AWS::IAM::") and key in ("Policies", "PolicyDocument"):
             for document in [each["PolicyDocument"] for each in value] if key == "Policies" else [value]:
@@ -81,7 +84,18 @@ def _of_resource(where: str, kind: str, properties: dict) -> Iterator[Statement]
 def _of_document(where: str, kind: str, document: dict) -> Iterator[Statement]:
     statements = document.get("Statement", [])
     for index, body in enumerate(statements if isinstance(statements, list) else [statements]):
-        yield Statement(f"{where} {body.get('Sid') or index}", kind, body)
+        yield Statement(f"{where} {body.get('Sid') or index}", kind, body, document)
+
+
+def _judge_sid(statement: Statement, verdict: Verdict) -> None:
+    """Finds what IAM refuses of a document's form: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_sid.html"""
+    sid, statements = statement.body.get("Sid"), statement.document.get("Statement", [])
+    if statement.document and statement.document.get("Version") != "2012-10-17":
+        verdict.find(statement.where, "is of a document without the version 2012-10-17: its variables would be texts")
+    if sid is not None and isinstance(statements, list) and [each.get("Sid") for each in statements].count(sid) > 1:
+        verdict.find(statement.where, "has the Sid of another statement of its policy")
+    if sid is not None and statement.kind != "resource" and not re.fullmatch("[A-Za-z0-9]+", sid):
+        verdict.find(statement.where, "has a Sid with other characters than letters and digits, which IAM refuses")
 
 
 def _actions(statement: Statement, pattern: str, reference: Reference, verdict: Verdict) -> list[str]:
@@ -228,7 +242,13 @@ def _no_null(copy: Context) -> str:
     return "without Null"
 
 
+def _same_sid(copy: Context) -> str:
+    replace(copy.root / "infra/control-plane/path.yaml", "- Sid: BringImages", "- Sid: Functions")
+    return "has the Sid of another statement"
+
+
 PLANTED = [
+    ("two statements of a policy with one Sid", _same_sid),
     ("an action that AWS does not have", _unknown_action),
     ("a resource that the action does not have", _wrong_resource),
     ("a condition key that the action does not support", _unsupported_key),
