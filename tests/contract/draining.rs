@@ -68,6 +68,11 @@ fn a_boot_script_gives_up_before_cloudformation_does() {
             let updated = seconds(&updated["PauseTime"]);
             assert!(waits > 0 && waits < created.min(updated), "{folder} {id}: {waits} s of waiting");
             assert!(updated <= PAUSE_SECONDS_MAX, "{folder} {id}");
+            // Auto Scaling replaces what its load balancer calls unhealthy, also while it still boots.
+            if resource["Properties"]["HealthCheckType"] == "ELB" {
+                let grace = resource["Properties"]["HealthCheckGracePeriod"].as_i64().unwrap();
+                assert!(grace > waits, "{folder} {id}: {grace} s of grace for {waits} s of waiting");
+            }
             groups += 1;
         }
     }
