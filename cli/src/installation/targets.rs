@@ -89,7 +89,7 @@ impl Installation<'_> {
         account: &AccountId,
         parameters: &[(&str, String)],
     ) -> Result<Step, Failure> {
-        let is_new = !bucket(target, account).is_there().await?;
+        let is_new = !bucket(target, account).is_there(account).await?;
         if is_new {
             let bucket = TemplateSource::Body(self.template(target, account, BUCKET_TEMPLATE)?);
             self.apply(target, TARGET_STACK, bucket, &[]).await?;

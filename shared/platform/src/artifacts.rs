@@ -6,6 +6,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use lockstep_domain::archive::Limits;
 use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::ids::AccountId;
 use std::sync::OnceLock;
 
 /// One bucket.
@@ -92,9 +93,11 @@ impl Artifacts {
         }
     }
 
-    /// Returns whether the bucket exists; a bucket of somebody else is `AccessDenied`.
-    pub async fn is_there(&self) -> Result<bool, Failure> {
-        match self.client().head_bucket().bucket(&self.bucket).send().await {
+    /// Returns whether the bucket exists in this account. That of somebody else is `AccessDenied`, however open it is: its
+    /// name is no secret, and what is put there is carried out by CloudFormation.
+    pub async fn is_there(&self, account: &AccountId) -> Result<bool, Failure> {
+        let request = self.client().head_bucket().bucket(&self.bucket);
+        match request.expected_bucket_owner(account.as_str()).send().await {
             Ok(_) => Ok(true),
             Err(error) if code(&error) == Some("NotFound") => Ok(false),
             Err(error) => Err(failure("HeadBucket", &format!("s3://{}", self.bucket), &error)),
