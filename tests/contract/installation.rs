@@ -102,6 +102,7 @@ impl Simulation {
     fn new() -> Self {
         let clock = VirtualClock::at(Timestamp::UNIX_EPOCH);
         let cloud = SimCloudFormation::new(&clock);
+        cloud.set_pace(Duration::from_secs(2));
         let installer = Installer::of(cloud.stacks(), clock);
         Self { cloud, installer }
     }
