@@ -37,6 +37,7 @@ PATCHES = (
     "item_checks",
     "pass_role",
     "ec2_checks",
+    "parameter_types",
     "dry_run",
     "task_tokens",
     "executions",

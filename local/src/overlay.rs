@@ -50,6 +50,7 @@ overlay_files![
     "item_checks.py",
     "lifetime.py",
     "nested_stacks.py",
+    "parameter_types.py",
     "pass_role.py",
     "quotas.py",
     "recorded_state.py",

@@ -150,3 +150,8 @@ async fn an_account_encrypts_by_default_and_allows_images_as_it_says() {
 async fn a_change_set_reverts_what_somebody_changed_by_hand() {
     the_suite_passes("drift").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn typed_parameters_are_looked_up_with_the_rights_of_the_caller() {
+    the_suite_passes("parameter_types").await;
+}
