@@ -108,13 +108,13 @@ async def dispatch(method, path, headers, body, query_params, request_id):
         _caller.reset(caller)
 
 
-def allowed(action: str, resource: str) -> bool:
+def allowed(action: str, resource: str, context: dict[str, Any] | None = None) -> bool:
     """Whether whoever made the running call may also do this; asked in the middle of a call."""
     caller = _caller.get()
     if caller is None:
         return True  # Nobody called: a service acts by itself.
     access_key, region = caller
-    return _enforce(access_key, action, action.split(":")[0], region, resource, {}) is None
+    return _enforce(access_key, action, action.split(":")[0], region, resource, context or {}) is None
 
 
 def enforce(*args, **more):

@@ -7,6 +7,7 @@ and CreateTags and DeleteTags are asked about for each resource they name. A thi
 
 from collections.abc import Callable, Iterable
 
+from ministack.core.responses import get_region
 from ministack.services import ec2
 
 from overlay import checks
@@ -67,9 +68,20 @@ def _check(request: Request, action: str, kind: str, name: str, tags: dict[str, 
     context: dict = {**(more or {}), **{f"aws:RequestTag/{key}": value for key, value in tags.items()}}
     if tags:
         context["aws:TagKeys"] = sorted(tags)
-    for tag in (ec2._tags.get(name) or []) if name != "*" else []:
-        context[f"aws:ResourceTag/{tag['Key']}"] = context[f"ec2:ResourceTag/{tag['Key']}"] = tag.get("Value", "")
+    context.update(_of_resource(name))
     return Check(f"ec2:{action}", f"arn:aws:ec2:{request.region}:{account}:{kind}/{name}", context)
+
+
+def _of_resource(name: str) -> dict[str, str]:
+    """Returns the keys of the tags that a resource has."""
+    tags = {tag["Key"]: tag.get("Value", "") for tag in ec2._tags.get(name) or []} if name != "*" else {}
+    return {f"{service}:ResourceTag/{key}": value for service in ("aws", "ec2") for key, value in tags.items()}
+
+
+def may_delete_snapshot(snapshot_id: str) -> bool:
+    """Whether whoever made the running call may delete a snapshot of the account."""
+    arn = f"arn:aws:ec2:{get_region()}::snapshot/{snapshot_id}"
+    return checks.allowed("ec2:DeleteSnapshot", arn, _of_resource(snapshot_id))
 
 
 def _tags_by_type(request: Request) -> dict[str, dict[str, str]]:

@@ -9,7 +9,7 @@ import re
 from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region
 from ministack.services import ec2
 
-from overlay import allowed_images, image_keys, image_lifecycle, image_view, snapshots
+from overlay import allowed_images, ec2_checks, image_keys, image_lifecycle, image_view, snapshots
 from overlay.ec2_wire import Refused, action, element, flag, items, members, page, required, text
 
 _ID = re.compile(r"^ami-(?:[0-9a-fA-F]{8}|[0-9a-fA-F]{17})$")
@@ -371,7 +371,7 @@ def _delete_associated(snapshot_id):
     code = "success"
     if snapshots.image_using(snapshot_id):
         code = "skipped"
-    elif snapshot_id not in ec2._snapshots:
+    elif snapshot_id not in ec2._snapshots or not ec2_checks.may_delete_snapshot(snapshot_id):
         code = "missing-permissions"
     else:
         snapshots.remove(snapshot_id)

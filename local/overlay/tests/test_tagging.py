@@ -179,3 +179,24 @@ class Afterwards(CloudTest):
     def test_what_is_there_is_not_tagged_under_the_right_to_tag_on_creation(self):
         api = self.somebody(allow("ec2:CreateTags", StringEquals={"ec2:CreateAction": "CreateVolume"}))("ec2")
         self.refused("UnauthorizedOperation", api.create_tags, Resources=[self.volume], Tags=_TAGS)
+
+    def test_an_image_goes_with_those_of_its_snapshots_that_may_be_deleted(self):
+        """Each snapshot needs ``ec2:DeleteSnapshot``; one that may not be deleted stays, and the answer says so."""
+        root = client("ec2", DEVELOPMENT)
+        root.create_tags(Resources=[self.disk], Tags=_TAGS)
+        other = root.create_snapshot(VolumeId=self.volume)["SnapshotId"]
+        disks = [{"DeviceName": f"/dev/xvd{at}", "Ebs": {"SnapshotId": one}} for at, one in (("a", self.disk), ("b", other))]
+        image = root.register_image(
+            Name=unique("image"),
+            Architecture="x86_64",
+            VirtualizationType="hvm",
+            RootDeviceName="/dev/xvda",
+            BlockDeviceMappings=disks,
+        )["ImageId"]
+        tagged = allow("ec2:DeleteSnapshot", resource=_arn("snapshot"), StringEquals={"aws:ResourceTag/lockstep:build": "42"})
+        api = self.somebody(allow("ec2:DeregisterImage"), tagged)("ec2")
+        answer = api.deregister_image(ImageId=image, DeleteAssociatedSnapshots=True)
+        told = {one["SnapshotId"]: one["ReturnCode"] for one in answer["DeleteSnapshotResults"]}
+        self.assertEqual(told, {self.disk: "success", other: "missing-permissions"})
+        root.describe_snapshots(SnapshotIds=[other])
+        self.refused("InvalidSnapshot.NotFound", root.describe_snapshots, SnapshotIds=[self.disk])
