@@ -10,6 +10,7 @@ mod targets;
 use crate::failure::{Failure, at};
 use crate::functions::{Destination, Package, Profile, SHIPPED};
 use crate::output::Output;
+use crate::permissions_table;
 use lockstep_domain::ids::{AccountId, Digest};
 use lockstep_domain::stages::Path as Road;
 use lockstep_domain::template::Template;
@@ -70,6 +71,9 @@ const PER_PATH: [(&str, &str); 4] = [
 
 /// The parameter for the keys of the functions that components may use.
 const SHIPPED_PARAMETER: &str = "ShippedFunctionKeys";
+
+/// The parameter for the key of the table of permissions.
+const PERMISSIONS_PARAMETER: &str = "PermissionsTableKey";
 
 /// The name of a path in templates.
 pub fn road(path: Road) -> &'static str {
@@ -213,6 +217,9 @@ impl<'a> Installation<'a> {
             shipped.push(put_function(&bucket, packages, function).await?);
         }
         keys.insert(SHIPPED_PARAMETER, shipped.join(","));
+        let key = permissions_table::key()?;
+        put_once(&bucket, &key, "application/gzip", permissions_table::COMPRESSED).await?;
+        keys.insert(PERMISSIONS_PARAMETER, key);
         for (machine, parameter) in DEFINITIONS.into_iter().chain(DEFINITIONS_PER_PATH) {
             let text = self.read(&format!("statemachines/{machine}.asl.json"))?;
             let key = format!("statemachines/{machine}/{}.asl.json", Digest::of(text.as_bytes()));
@@ -239,7 +246,7 @@ impl<'a> Installation<'a> {
         let mut parameters = self.common(external_id, architecture);
         parameters.push(("ControlPlaneVersion", env!("CARGO_PKG_VERSION").to_owned()));
         let own = SHARED.iter().chain(&DEFINITIONS).map(|(_, parameter)| *parameter);
-        let own = own.chain([SHIPPED_PARAMETER]);
+        let own = own.chain([SHIPPED_PARAMETER, PERMISSIONS_PARAMETER]);
         parameters.extend(own.map(|parameter| (parameter, keys[parameter].clone())));
         let template = self.uploaded("infra/control-plane/template.yaml", self.aws, &self.account).await?;
         self.apply(self.aws, "lockstep-control-plane", template, &parameters).await

@@ -14,6 +14,7 @@ pub mod installation;
 pub mod local;
 pub mod names;
 pub mod output;
+pub mod permissions_table;
 pub mod plane;
 pub mod runs;
 pub mod story;
@@ -115,6 +116,34 @@ mod tests {
         let (report, said) = typed("check my-thing", folder.path()).await;
         assert_eq!(report.exit, Exit::Done);
         assert!(said.starts_with("my-thing 0.1: good"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn the_check_says_what_the_execution_role_needs() {
+        let folder = tempfile::tempdir().unwrap();
+        typed("init my-thing", folder.path()).await;
+        let (_, said) = typed("check my-thing", folder.path()).await;
+        assert!(said.contains("the execution role needs "), "{said}");
+        let (report, said) = typed("check my-thing --permissions", folder.path()).await;
+        assert!(said.contains("required, as the type always needs it: "), "{said}");
+        let needs = &report.document["components"][0]["permissions"][0]["needs"];
+        assert!(needs.as_array().is_some_and(|needs| !needs.is_empty()), "{needs}");
+    }
+
+    #[tokio::test]
+    async fn the_policy_for_a_component_is_printed_as_iam_takes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        typed("init my-thing", folder.path()).await;
+        let (report, said) = typed("permissions my-thing", folder.path()).await;
+        assert_eq!(report.exit, Exit::Done);
+        let policy: Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(
+            (&policy, &policy["Version"]),
+            (&report.document["policies"][0], &Value::from("2012-10-17"))
+        );
+        let (_, said) = typed("permissions my-thing --format cloudformation", folder.path()).await;
+        let template: Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(template["Resources"]["ExecutionPolicy1"]["Type"], "AWS::IAM::ManagedPolicy");
     }
 
     #[tokio::test]

@@ -205,6 +205,7 @@ fn every_component_is_packaged_with_nothing_left_open() {
         images: Some(&images),
         producers: Some(&producers),
         functions: Some(&functions),
+        permissions: None,
     };
     for folder in FOLDERS {
         let package = packaging::plan(folder, &files(folder), &world).unwrap_or_else(|problems| {

@@ -17,6 +17,7 @@ mod machine;
 mod machines;
 mod operations;
 mod payloads;
+mod permissions;
 mod pipelines;
 mod policy;
 mod stack;

@@ -139,6 +139,7 @@ fn record(version: &str, package: &Package) -> Release {
         source_digest: package.source_digest.clone(),
         template_digest: package.template_digest.clone(),
         test_template_digest: package.test_template_digest.clone(),
+        permissions: None,
         image_lock: package.image_lock.clone(),
         outputs: package.outputs.clone(),
         team: "platform".into(),

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use lockstep_domain::diagnosis::StackEvent;
 use lockstep_domain::error::Failure;
 use lockstep_domain::function_code::FunctionCode;
+use lockstep_domain::permissions::lack::{Answer, Question};
 use lockstep_domain::records::Location;
 use lockstep_domain::stack_plan::LiveResource;
 use lockstep_platform::cloudformation::{ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks};
@@ -245,6 +246,15 @@ impl lockstep_stack::world::World for StackWorld<'_> {
 
     async fn stacks(&self, _location: &Location, _session: &str) -> Result<StruckStacks, Failure> {
         Ok(StruckStacks::new(&self.0.cloud, &self.0.faults, &self.0.clock, self.0.bug))
+    }
+
+    async fn simulate(
+        &self,
+        _location: &Location,
+        _session: &str,
+        _questions: &[Question],
+    ) -> Result<Vec<Answer>, Failure> {
+        unreachable!("no scenario has a release that says what it needs")
     }
 
     async fn empty_bucket(&self, _location: &Location, _session: &str, bucket: &str) -> Result<(), Failure> {

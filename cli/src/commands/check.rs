@@ -4,11 +4,13 @@ use crate::Report;
 use crate::failure::{Exit, Failure, at};
 use crate::git::git;
 use crate::output::Output;
+use crate::permissions_table::table;
 use crate::surroundings::Surroundings;
+use crate::views::permissions;
 use clap::Args;
 use lockstep_domain::archive::{Files, Limits};
 use lockstep_domain::error::Problem;
-use lockstep_domain::packaging::{World, find_components, plan};
+use lockstep_domain::packaging::{Package, Scope, World, find_components, needs_by_stage, plan};
 use lockstep_domain::parameters::OrganisationParameters;
 use lockstep_domain::stages::Stages;
 use serde_json::{Value, json};
@@ -25,39 +27,101 @@ pub struct Arguments {
     /// The organisation's parameters
     #[arg(long, value_name = "FILE")]
     parameters: Option<PathBuf>,
+    /// List every permission that the execution role needs, by resource and line
+    #[arg(long)]
+    permissions: bool,
 }
 
-/// Says everything that packaging would refuse, each with file and line.
+/// Says everything that packaging would refuse, each with file and line, and what the execution role needs.
 pub async fn run(arguments: &Arguments, surroundings: &Surroundings) -> Result<Report, Failure> {
-    let (stages, parameters) = match organisation(arguments, surroundings)? {
-        Ok(files) => files,
+    let folders = std::slice::from_ref(&arguments.folder);
+    let organisation = (arguments.stages.as_deref(), arguments.parameters.as_deref());
+    let found = match find(folders, organisation, surroundings).await? {
+        Ok(found) => found,
         Err(problems) => return Ok(refused(&surroundings.output, &problems)),
     };
-    let files = files_below(&surroundings.path(&arguments.folder)).await?;
-    let folders = find_components(&files);
-    if folders.is_empty() {
-        return Err(Failure::new(format!(
-            "{} holds no component: no lockstep.toml",
-            arguments.folder.display()
-        ))
-        .next("write one: lockstep init <name>"));
+    let output = &surroundings.output;
+    let mut components = Vec::new();
+    for package in &found.packages {
+        let component = &package.manifest.component;
+        output.line(format!("{} {}: good", component.name, component.version));
+        package.unchecked.iter().for_each(|what| output.line(format!("  not checked here: {what}")));
+        let needs = needs_by_stage(package, &found.world(), table()?, Scope::Stage);
+        permissions::show_needs(&needs, component.template.as_str(), arguments.permissions, output);
+        let needs: Vec<Value> = needs.iter().map(permissions::needs_document).collect();
+        components.push(json!({
+            "component": component.name, "unchecked": package.unchecked, "permissions": needs,
+        }));
     }
-    let world = World { stages: stages.as_ref(), organisation: parameters.as_ref(), ..World::default() };
-    Ok(judge(&arguments.folder, &folders, &files, &world, &surroundings.output))
+    match found.problems.as_slice() {
+        [] => Ok(Report::done(json!({ "components": components, "problems": [] }))),
+        problems => Ok(refused(output, problems)),
+    }
+}
+
+/// The components below some folders, as they would be packaged.
+pub(super) struct Found {
+    /// The organisation's stages, if a file with them was named.
+    pub(super) stages: Option<Stages>,
+    organisation: Option<OrganisationParameters>,
+    /// The components that can be packaged.
+    pub(super) packages: Vec<Package>,
+    /// What is wrong with the others.
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Found {
+    /// Returns what is known outside the folders.
+    pub(super) fn world(&self) -> World<'_> {
+        World { stages: self.stages.as_ref(), organisation: self.organisation.as_ref(), ..World::default() }
+    }
+}
+
+/// Plans every component below `typed`, with the files of the stages and of the organisation's parameters.
+///
+/// The inner error says what is wrong with those files.
+pub(super) async fn find(
+    typed: &[PathBuf],
+    organisation: (Option<&Path>, Option<&Path>),
+    surroundings: &Surroundings,
+) -> Result<Result<Found, Vec<Problem>>, Failure> {
+    let (stages, organisation) = match read_organisation(organisation, surroundings)? {
+        Ok(files) => files,
+        Err(problems) => return Ok(Err(problems)),
+    };
+    let mut found = Found { stages, organisation, packages: Vec::new(), problems: Vec::new() };
+    for typed in typed {
+        let files = files_below(&surroundings.path(typed)).await?;
+        let folders = find_components(&files);
+        if folders.is_empty() {
+            return Err(Failure::new(format!("{} holds no component: no lockstep.toml", typed.display()))
+                .next("write one: lockstep init <name>"));
+        }
+        for folder in folders {
+            match plan(&folder, &below(&files, &folder), &found.world()) {
+                Ok(package) => found.packages.push(package),
+                Err(problems) => found.problems.extend(problems.into_iter().map(|problem| Problem {
+                    file: typed.join(&problem.file).display().to_string(),
+                    ..problem
+                })),
+            }
+        }
+    }
+    Ok(Ok(found))
 }
 
 type Organisation = (Option<Stages>, Option<OrganisationParameters>);
 
 /// The organisation's files, or what is wrong with them.
-fn organisation(
-    arguments: &Arguments,
+fn read_organisation(
+    (stages, parameters): (Option<&Path>, Option<&Path>),
     surroundings: &Surroundings,
 ) -> Result<Result<Organisation, Vec<Problem>>, Failure> {
-    let read = |path: &Option<PathBuf>| match path {
+    let read = |path: Option<&Path>| match path {
         Some(path) => surroundings.read(path).map(|text| Some((path.display().to_string(), text))),
         None => Ok(None),
     };
-    let (stages, parameters) = (read(&arguments.stages)?, read(&arguments.parameters)?);
+    let (stages, parameters) = (read(stages)?, read(parameters)?);
     let stages = stages.map(|(file, text)| Stages::parse(&file, &text)).transpose();
     let parameters = parameters.map(|(file, text)| OrganisationParameters::parse(&file, &text)).transpose();
     Ok(match (stages, parameters) {
@@ -69,33 +133,7 @@ fn organisation(
     })
 }
 
-fn judge(typed: &Path, folders: &[String], files: &Files, world: &World<'_>, output: &Output) -> Report {
-    let mut problems = Vec::new();
-    let mut components = Vec::new();
-    for folder in folders {
-        let own = below(files, folder);
-        match plan(folder, &own, world) {
-            Ok(package) => {
-                let component = &package.manifest.component;
-                output.line(format!("{} {}: good", component.name, component.version));
-                package.unchecked.iter().for_each(|what| output.line(format!("  not checked here: {what}")));
-                components.push(json!({ "component": component.name, "unchecked": package.unchecked }));
-            }
-            Err(found) => {
-                problems.extend(found.into_iter().map(|problem| Problem {
-                    file: typed.join(&problem.file).display().to_string(),
-                    ..problem
-                }))
-            }
-        }
-    }
-    if problems.is_empty() {
-        return Report::done(json!({ "components": components, "problems": [] }));
-    }
-    refused(output, &problems)
-}
-
-fn refused(output: &Output, problems: &[Problem]) -> Report {
+pub(super) fn refused(output: &Output, problems: &[Problem]) -> Report {
     problems.iter().for_each(|problem| output.line(problem.to_string()));
     let noun = if problems.len() == 1 { "problem" } else { "problems" };
     output.line(format!("{} {noun}", problems.len()));

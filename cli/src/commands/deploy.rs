@@ -8,7 +8,7 @@ use crate::names::{Override, ReleaseName};
 use crate::plane::Plane;
 use crate::runs::{self, Run};
 use crate::surroundings::Surroundings;
-use crate::views::plan;
+use crate::views::{permissions, plan};
 use clap::Args;
 use jiff::Timestamp;
 use lockstep_domain::ids::{ComponentName, StageName};
@@ -40,6 +40,9 @@ pub struct Plan {
     /// Also show what was changed outside of CloudFormation and would be brought back
     #[arg(long, conflicts_with = "name")]
     revert_drift: bool,
+    /// List what each resource needs of the execution role
+    #[arg(long)]
+    permissions: bool,
 }
 
 /// What `deploy` takes.
@@ -114,6 +117,9 @@ pub async fn plan(arguments: &Plan, global: &Global, surroundings: &Surroundings
     let Some(deployment) = planned(&followed) else { return Ok(report(&followed, surroundings)) };
     let finding = plan::finding(deployment, stage.approval);
     plan::show(deployment, &finding, &command, &surroundings.output);
+    if arguments.permissions {
+        permissions::show_resources(deployment, &surroundings.output);
+    }
     let exit = if finding.asks() { Exit::NeedsHuman } else { Exit::Done };
     let document = json!({
         "outcome": "planned", "plan": finding, "deployment": deployment, "do_with": command,

@@ -11,6 +11,7 @@ pub mod local;
 pub mod logs;
 pub mod operate;
 pub mod organisation;
+pub mod permissions;
 pub mod promote;
 pub mod push;
 pub mod releases;
@@ -88,6 +89,8 @@ pub enum Command {
     Init(init::Arguments),
     /// Say what is wrong with a component, offline: what packaging would say after a push
     Check(check::Arguments),
+    /// Write the policy that an execution role needs for components, and nothing else
+    Permissions(permissions::Arguments),
     /// Push a component and follow it as far as it goes by itself
     Push(push::Arguments),
     /// Bake an image from its recipe and follow it; a push of a recipe does it by itself
@@ -142,6 +145,7 @@ pub async fn run(cli: Cli, surroundings: &Surroundings) -> Result<Report, Failur
         Command::Logs(arguments) => logs::run(arguments, global, surroundings).await,
         Command::Init(arguments) => init::run(arguments, surroundings),
         Command::Check(arguments) => check::run(arguments, surroundings).await,
+        Command::Permissions(arguments) => permissions::run(arguments, surroundings).await,
         Command::Push(arguments) => push::run(arguments, global, surroundings).await,
         Command::Bake(arguments) => bake::run(arguments, global, surroundings).await,
         Command::Releases(arguments) => releases::run(arguments, global, surroundings).await,
@@ -283,11 +287,15 @@ mod tests {
     fn what_operating_needs_is_understood() {
         for line in [
             "plan logs@2.1.0 --to ci",
+            "plan logs@2.1.0 --to ci --permissions",
             "plan logs@2.1.0 --to ci --override A=1 --override B=x=y",
             "plan logs@2.1.0 --to ci --as logs-2 --parameters-of staging",
             "deploy logs@2.1.0 --to ci --override A=1",
             "bake images/logstash --override volume_gib=40",
             "bake",
+            "check infra/log-stack --permissions",
+            "permissions infra/log-stack --format cloudformation",
+            "permissions a b --stages stages.toml --parameters parameters.toml --stage ci",
             "deploy logs@2.1.0 --to ci --revert-drift",
             "plan logs@2.1.0 --to production --revert-drift",
             "approve 0123abcd --unexamined Child --unexamined Child.Inner",
@@ -328,6 +336,8 @@ mod tests {
     #[test]
     fn what_says_too_little_or_contradicts_itself_is_refused() {
         for line in [
+            "permissions",
+            "permissions a --stage ci",
             "plan logs --to ci",
             "plan logs@2.1.0",
             "plan logs@2.1.0 --to ci --parameters-of staging",

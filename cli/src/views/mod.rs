@@ -2,6 +2,7 @@
 
 pub mod change_set;
 pub mod images;
+pub mod permissions;
 pub mod plan;
 pub mod question;
 pub mod status;

@@ -1,6 +1,6 @@
 //! What a deployment would do, as `lockstep plan` shows it.
 
-use super::{change_set, question, why};
+use super::{change_set, permissions, question, why};
 use crate::output::Output;
 use lockstep_domain::guard;
 use lockstep_domain::records::{Deployment, Proposal};
@@ -68,6 +68,7 @@ pub fn show(deployment: &Deployment, finding: &Finding<'_>, command: &str, outpu
             let region = &deployment.location.region;
             output.line(format!("{what} would change account {account} ({region}):"));
             deployment.change_set.iter().for_each(|made| change_set::show(made, output));
+            permissions::show_lack(deployment, output);
             if asked_because.is_empty() {
                 output.line("nobody would be asked");
             }

@@ -1,6 +1,6 @@
 //! What a person is asked, as they see it, and how they answer.
 
-use super::{change_set, why};
+use super::{change_set, permissions, why};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use lockstep_domain::records::{Approval, Deployment, NamedResource, Proposal, ProposedAction, Subject};
@@ -13,6 +13,7 @@ pub fn show(deployment: &Deployment, question: &Approval, output: &Output) {
         Subject::ChangeSet(asked) => {
             output.line(format!("{} would change account {account} ({region}):", why::title(deployment)));
             change_set::show(asked, output);
+            permissions::show_lack(deployment, output);
             question.reasons.iter().for_each(|reason| output.line(format!("  asked because {reason}")));
         }
         Subject::Proposal(proposal) => {

@@ -50,6 +50,7 @@ pub fn release() -> Release {
         source_digest: digest.clone(),
         template_digest: digest.clone(),
         test_template_digest: digest,
+        permissions: None,
         image_lock: ImageLock::default(),
         outputs: BTreeSet::new(),
         team: "platform".into(),

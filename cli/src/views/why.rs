@@ -144,7 +144,11 @@ fn cause_of(release: Option<&Release>) -> String {
 fn failed(event: &FailedEvent, release: Option<&Release>) -> String {
     let file = release.and_then(template_file).unwrap_or_else(|| "template".to_owned());
     let place = event.line.map(|line| format!("{file}:{line}: ")).unwrap_or_default();
-    format!("{place}{} ({}) {}: {}", event.logical_id, event.resource_type, event.status, event.reason)
+    let advice = event.denied.as_ref().map_or_else(String::new, |denied| format!("; {}", denied.advice()));
+    format!(
+        "{place}{} ({}) {}: {}{advice}",
+        event.logical_id, event.resource_type, event.status, event.reason
+    )
 }
 
 /// The template's path in the repository.
@@ -200,6 +204,7 @@ mod tests {
                 resource_type: "AWS::SQS::Queue".into(),
                 status: "CREATE_FAILED".into(),
                 reason: "no such policy".into(),
+                denied: None,
                 line: Some(12),
                 at: at(3),
             }],

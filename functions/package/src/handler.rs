@@ -11,6 +11,7 @@ use lockstep_domain::function_code::lock_digest;
 use lockstep_domain::ids::ComponentName;
 use lockstep_domain::packaging::{BranchKind, Package, next_version, plan};
 use lockstep_domain::payloads::package::{Component, Request, Response};
+use lockstep_domain::permissions::excerpt_key;
 use lockstep_domain::records::{
     BuildCounter, CommitVersion, Evidence, Record, Release, ReleaseState, Repository,
 };
@@ -129,6 +130,9 @@ impl<P: Ports> Run<'_, P> {
             version: &version,
             now: self.now,
         });
+        if let (Some(digest), Some(permissions)) = (&made.permissions, package.permissions) {
+            self.ports.store(&excerpt_key(&made.component, digest), permissions).await?;
+        }
         self.ports.store(&made.artifact, package.artifact).await?;
         let stored =
             self.ports.change(&made.key(), |old| release::rewritten(old, &made)).await?.unwrap_or(made);

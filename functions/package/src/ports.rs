@@ -4,12 +4,15 @@ use crate::source::{Fetched, fetch};
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::function_code::FunctionLock;
 use lockstep_domain::ids::CommitSha;
+use lockstep_domain::permissions::{TABLE_BYTES_MAX, Table, table_digest};
 use lockstep_domain::records::{Key, Record, Repository};
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::git_host::GitHosts;
 use lockstep_platform::ledger::{Inserted, Ledger, Order};
+use std::sync::Arc;
+use tokio::sync::OnceCell;
 
 /// What packaging needs of the world.
 pub trait Ports {
@@ -33,6 +36,9 @@ pub trait Ports {
     /// The functions that this installation ships for components.
     fn shipped(&self) -> &FunctionLock;
 
+    /// The table of the permissions that resource types need, as `install` uploaded it.
+    fn permissions(&self) -> impl Future<Output = Result<Arc<Table>, Failure>>;
+
     /// The record at `key`.
     fn get<T: Record>(&self, key: &Key) -> impl Future<Output = Result<Option<T>, Failure>>;
 
@@ -54,7 +60,8 @@ pub trait Ports {
 }
 
 /// The settings that [`Cloud::new`] reads.
-pub const SETTINGS: [Setting; 3] = [Setting::Table, Setting::Bucket, Setting::Functions];
+pub const SETTINGS: [Setting; 4] =
+    [Setting::Table, Setting::Bucket, Setting::Functions, Setting::Permissions];
 
 /// AWS, and the git hosts of the subscribed repositories.
 pub struct Cloud {
@@ -62,6 +69,8 @@ pub struct Cloud {
     ledger: Ledger,
     artifacts: Artifacts,
     shipped: FunctionLock,
+    permissions_key: String,
+    permissions: OnceCell<Arc<Table>>,
 }
 
 impl Cloud {
@@ -72,7 +81,18 @@ impl Cloud {
             ledger: Ledger::new(aws, config.get(Setting::Table)?),
             artifacts: Artifacts::new(aws, config.get(Setting::Bucket)?),
             shipped: FunctionLock::of_keys(config.get(Setting::Functions)?).map_err(Failure::bug)?,
+            permissions_key: config.get(Setting::Permissions)?.to_owned(),
+            permissions: OnceCell::new(),
         })
+    }
+
+    async fn read_permissions(&self) -> Result<Arc<Table>, Failure> {
+        let key = &self.permissions_key;
+        let digest = table_digest(key)
+            .ok_or_else(|| Failure::bug(format!("{key} is no key of a permissions table; install again")))?;
+        let compressed = self.artifacts.get(key, TABLE_BYTES_MAX).await?;
+        let table = Table::read(&compressed, &digest);
+        table.map(Arc::new).map_err(|error| Failure::rejected(format!("{key}: {error}; install again")))
     }
 }
 
@@ -91,6 +111,10 @@ impl Ports for Cloud {
 
     fn shipped(&self) -> &FunctionLock {
         &self.shipped
+    }
+
+    async fn permissions(&self) -> Result<Arc<Table>, Failure> {
+        self.permissions.get_or_try_init(|| self.read_permissions()).await.cloned()
     }
 
     async fn get<T: Record>(&self, key: &Key) -> Result<Option<T>, Failure> {

@@ -4,7 +4,7 @@ use crate::commit::Source;
 use crate::world::History;
 use jiff::Timestamp;
 use lockstep_domain::error::{Failure, FailureKind, Problem};
-use lockstep_domain::ids::{CommitSha, ComponentName, RepositoryId};
+use lockstep_domain::ids::{CommitSha, ComponentName, Digest, RepositoryId};
 use lockstep_domain::packaging::{BranchKind, Package};
 use lockstep_domain::payloads::package::{Component, NextDeployment, Outcome, Request};
 use lockstep_domain::records::{BuildCounter, CommitVersion, Rejection, Release, ReleaseState, Repository};
@@ -175,6 +175,7 @@ pub fn packaged(making: &Making<'_>) -> Release {
         source_digest: package.source_digest.clone(),
         template_digest: package.template_digest.clone(),
         test_template_digest: package.test_template_digest.clone(),
+        permissions: package.permissions.as_deref().map(Digest::of),
         image_lock: package.image_lock.clone(),
         outputs: package.outputs.clone(),
         team: component.team.to_string(),

@@ -8,10 +8,12 @@ use lockstep_domain::ids::{ComponentName, ImageName};
 use lockstep_domain::manifest::{self, Manifest};
 use lockstep_domain::packaging;
 use lockstep_domain::parameters::{ComponentParameters, Layers, OrganisationParameters, references};
+use lockstep_domain::permissions::Table;
 use lockstep_domain::records::{Config, ConfigKind, ImageVersion, Release, ReleaseState};
 use lockstep_domain::stages::Stages;
 use lockstep_domain::template::Template;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How many releases are looked through for the newest published one.
 const RELEASES_MAX: usize = 500;
@@ -34,6 +36,8 @@ pub struct Surroundings {
     pub histories: BTreeMap<ComponentName, History>,
     /// The functions that this installation ships for components.
     pub functions: FunctionLock,
+    /// The table of the permissions that resource types need.
+    pub permissions: Arc<Table>,
 }
 
 /// What matters of a component's releases.
@@ -54,6 +58,7 @@ impl Surroundings {
             images: Some(&self.images),
             producers: Some(&self.producers),
             functions: Some(&self.functions),
+            permissions: Some(&self.permissions),
         }
     }
 
@@ -81,7 +86,8 @@ pub async fn load(ports: &impl Ports, sources: &[Source]) -> Result<Surroundings
     }
     let producers = producers(&sketches, &histories);
     let functions = ports.shipped().clone();
-    Ok(Surroundings { stages, organisation, images, producers, histories, functions })
+    let permissions = ports.permissions().await?;
+    Ok(Surroundings { stages, organisation, images, producers, histories, functions, permissions })
 }
 
 async fn newest_config(ports: &impl Ports, kind: ConfigKind) -> Result<Option<Config>, Failure> {

@@ -10,6 +10,7 @@ use lockstep_domain::ids::{CommitSha, Digest};
 use lockstep_domain::images::ImageVersionState;
 use lockstep_domain::payloads::inputs::BakeImage;
 use lockstep_domain::payloads::package::{Component, Outcome, Request, Response};
+use lockstep_domain::permissions::{Table, excerpt_key};
 use lockstep_domain::records::{
     Config, ConfigKind, Evidence, ImageOrigin, ImageVersion, Key, Record, Rejection, Release, ReleaseState,
     Repository, Revocation,
@@ -18,9 +19,10 @@ use lockstep_package::handler::handle;
 use lockstep_package::ports::Ports;
 use lockstep_package::recipes;
 use lockstep_package::source::Fetched;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const COMMIT: &str = "1111111111111111111111111111111111111111";
 const NEXT: &str = "2222222222222222222222222222222222222222";
@@ -196,6 +198,10 @@ impl Ports for World {
         &self.shipped
     }
 
+    async fn permissions(&self) -> Result<Arc<Table>, Failure> {
+        Ok(Arc::new(permissions()))
+    }
+
     async fn get<T: Record>(&self, key: &Key) -> Result<Option<T>, Failure> {
         Ok(self.records.borrow().get(key).map(|value| serde_json::from_value(value.clone()).unwrap()))
     }
@@ -222,6 +228,16 @@ impl Ports for World {
 fn only(response: Response) -> Component {
     let [component] = response.components.try_into().unwrap();
     component
+}
+
+/// What the components' resource types need.
+fn permissions() -> Table {
+    let row = json!({"create": ["sns:CreateTopic"]});
+    serde_json::from_value(json!({
+        "types": {"AWS::SNS::Topic": row, "AWS::SQS::Queue": {"create": ["sqs:CreateQueue"]}},
+        "actions": {"sns:CreateTopic": {}, "sqs:CreateQueue": {}},
+    }))
+    .unwrap()
 }
 
 /// An installation that ships one function with this code.
@@ -313,6 +329,10 @@ async fn a_commit_becomes_a_release_with_all_it_needs() {
         "{:?}",
         files.keys()
     );
+    let excerpt = excerpt_key(&release.component, release.permissions.as_ref().unwrap());
+    let table =
+        Table::read(&world.objects.borrow()[&excerpt], release.permissions.as_ref().unwrap()).unwrap();
+    assert_eq!(table.types.keys().collect::<Vec<_>>(), ["AWS::SNS::Topic"]);
     let [repository] = world.all::<Repository>("-").try_into().unwrap();
     assert_eq!(
         repository.components["logs-broker".parse::<lockstep_domain::ids::ComponentName>().as_ref().unwrap()],
@@ -344,11 +364,11 @@ async fn a_run_that_broke_off_at_any_write_is_repeated_with_the_same_version() {
         assert_eq!(releases.len(), 1, "after write {breaks}");
         assert!(before.iter().all(|version| *version == releases[0].version), "after write {breaks}");
         assert_eq!(world.main(COMMIT).await, first, "after write {breaks}");
-        assert_eq!(world.objects.borrow().len(), 1, "after write {breaks}");
+        assert_eq!(world.objects.borrow().len(), 2, "after write {breaks}");
         breaks += 1;
     }
-    // Counter, version, artifact, release, repository.
-    assert_eq!(breaks, 5);
+    // Counter, version, permissions, artifact, release, repository.
+    assert_eq!(breaks, 6);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use crate::journal::note;
 use crate::load::{self, CHANGE_SETS_MAX, Loaded};
 use crate::observe::{self, NESTING_MAX, Sight, unreadable};
+use crate::permissions;
 use crate::plan::{decide, no_go, unchanged};
 use crate::template;
 use crate::world::World;
@@ -57,6 +58,7 @@ pub async fn change_set<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Fa
         return empty(world, &stacks, loaded, sight, (attempt, view), unexamined).await;
     }
     let changes = judge(&stacks, &view, protect).await?;
+    let lack = permissions::lack(world, &loaded, &release, &contents).await;
     let change_set = record(&loaded.deployment.record, &view, attempt, changes, unexamined)?;
     let go = match loaded.deployment.record.plan_only {
         true => Go::Planned,
@@ -66,6 +68,7 @@ pub async fn change_set<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Fa
     let mut record = loaded.deployment.record.clone();
     record.stack_arn = Some(view.stack_arn.clone());
     record.change_set = Some(change_set);
+    record.lack = Some(lack);
     loaded.save(world, record).await?;
     note(world, id, &format!("change set of attempt {attempt}: {}", lines.join("; "))).await?;
     if go == Go::Planned {

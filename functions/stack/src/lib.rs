@@ -11,6 +11,7 @@ pub mod handler;
 mod journal;
 mod load;
 mod observe;
+mod permissions;
 mod plan;
 mod recover;
 mod teardown;

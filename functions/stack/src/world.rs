@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use lockstep_domain::error::Failure;
 use lockstep_domain::function_code::{FunctionCode, MAX_ZIP_BYTES};
 use lockstep_domain::ids::Digest;
+use lockstep_domain::permissions::lack::{Answer, Question};
 use lockstep_domain::records::Location;
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
@@ -14,6 +15,7 @@ use lockstep_platform::cloudformation::{CloudFormation, Stacks};
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::ledger::Ledger;
 use lockstep_platform::ports::{Records, WaitBook};
+use lockstep_platform::simulation::Simulator;
 use lockstep_platform::waits::Waits;
 use std::time::Duration;
 
@@ -53,6 +55,14 @@ pub trait World {
 
     /// CloudFormation at `location`; `session` tells people there who came.
     async fn stacks(&self, location: &Location, session: &str) -> Result<Self::Stacks, Failure>;
+
+    /// Asks IAM what the execution role at `location` may do; changes nothing.
+    async fn simulate(
+        &self,
+        location: &Location,
+        session: &str,
+        questions: &[Question],
+    ) -> Result<Vec<Answer>, Failure>;
 
     /// Empties a bucket of a throw-away stack at `location`. Nothing undoes it; it may be gone.
     async fn empty_bucket(&self, location: &Location, session: &str, bucket: &str) -> Result<(), Failure>;
@@ -146,6 +156,16 @@ impl World for Cloud {
 
     async fn stacks(&self, location: &Location, session: &str) -> Result<CloudFormation, Failure> {
         Ok(CloudFormation::new(&self.deployer(location, session).await?))
+    }
+
+    async fn simulate(
+        &self,
+        location: &Location,
+        session: &str,
+        questions: &[Question],
+    ) -> Result<Vec<Answer>, Failure> {
+        let simulator = Simulator::new(&self.deployer(location, session).await?);
+        simulator.ask(&self.execution_role(location), questions).await
     }
 
     async fn empty_bucket(&self, location: &Location, session: &str, bucket: &str) -> Result<(), Failure> {

@@ -223,6 +223,7 @@ fn release(digest: &Digest) -> Release {
         source_digest: digest.clone(),
         template_digest: digest.clone(),
         test_template_digest: digest.clone(),
+        permissions: None,
         image_lock: Default::default(),
         outputs: Default::default(),
         team: "a".to_owned(),

@@ -3,10 +3,14 @@
 //! CloudFormation tells it newest first and buries it: what it stopped because of the first failure is reported as
 //! failed too, a failed nested stack is reported once inside and once outside, and the stack itself repeats it all.
 
+mod denial;
+
 use crate::records::FailedEvent;
 use crate::template::Template;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
+
+pub use denial::{Cause, Denial, denial};
 
 /// The most events that are kept: the first ones, as they are the cause.
 pub const MAX_EVENTS: usize = 20;
@@ -141,6 +145,7 @@ fn failed_event(event: &StackEvent, path: &[String], template: Option<&Template>
         resource_type: event.resource_type.clone(),
         status: event.status.clone(),
         reason: event.reason.chars().take(MAX_REASON_CHARS).collect(),
+        denied: denial(&event.reason),
         line,
         at: event.at,
     }
@@ -157,7 +162,8 @@ pub fn sentence(event: &FailedEvent, file: &str) -> String {
         other => format!("failed ({other})"),
     };
     let reason = if event.reason.is_empty() { "CloudFormation gives no reason" } else { &event.reason };
-    format!("{} ({}{place}) {what}: {reason}", event.logical_id, event.resource_type)
+    let advice = event.denied.as_ref().map_or_else(String::new, |denied| format!("; {}", denied.advice()));
+    format!("{} ({}{place}) {what}: {reason}{advice}", event.logical_id, event.resource_type)
 }
 
 #[cfg(test)]
@@ -313,12 +319,26 @@ mod tests {
     }
 
     #[test]
+    fn a_denied_call_is_diagnosed_to_the_missing_statement() {
+        let reason = "User: arn:aws:sts::222222222222:assumed-role/lockstep-cloudformation/AWSCloudFormation is not \
+            authorized to perform: sqs:TagQueue on resource: arn:aws:sqs:eu-west-1:222222222222:orders because no \
+            identity-based policy allows the sqs:TagQueue action";
+        let failed = diagnose(&[root(vec![event(1, "Queue", "CREATE_FAILED", reason)])], None);
+        let told = sentence(&failed[0], "template.yaml");
+        assert!(
+            told.contains("the role lockstep-cloudformation lacks sqs:TagQueue on arn:aws:sqs:"),
+            "{told}"
+        );
+    }
+
+    #[test]
     fn a_failure_reads_as_a_sentence_with_its_place() {
         let failed = FailedEvent {
             logical_id: "Queue".into(),
             resource_type: "AWS::SQS::Queue".into(),
             status: "CREATE_FAILED".into(),
             reason: "name taken".into(),
+            denied: None,
             line: Some(12),
             at: Timestamp::UNIX_EPOCH,
         };

@@ -33,6 +33,7 @@ pub mod orphans;
 pub mod packaging;
 pub mod parameters;
 pub mod payloads;
+pub mod permissions;
 pub mod ping;
 pub mod promotion;
 pub mod protected;

@@ -4,6 +4,7 @@
 //! production, an output that its producer does not have, an image nobody baked, a key in a file.
 
 mod judge;
+mod needs;
 mod values;
 mod versions;
 
@@ -15,12 +16,14 @@ use crate::ids::{ComponentName, Digest};
 use crate::images::ImageLock;
 use crate::manifest::{self, Lines, Manifest};
 use crate::parameters::{ComponentParameters, OrganisationParameters};
+use crate::permissions::Table;
 use crate::records::ImageVersion;
 use crate::records::Release;
 use crate::stages::Stages;
 use crate::template::{TEMPLATE_BYTES_MAX, Template};
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use needs::{Scope, StageNeeds, needs_by_stage};
 pub use versions::{BranchKind, next_version};
 
 /// The image lock's name in an artifact; no component may have a file of this name at its top.
@@ -48,6 +51,8 @@ pub struct World<'a> {
     pub producers: Option<&'a BTreeMap<ComponentName, BTreeSet<String>>>,
     /// The functions that the installation ships for components.
     pub functions: Option<&'a FunctionLock>,
+    /// The table of the permissions that resource types need.
+    pub permissions: Option<&'a Table>,
 }
 
 /// A release in the making: all of it but its version.
@@ -73,6 +78,8 @@ pub struct Package {
     pub test_template: String,
     /// Its digest.
     pub test_template_digest: Digest,
+    /// The rows of the table of permissions for its resource types, compressed; `None` if the table is unknown.
+    pub permissions: Option<Vec<u8>>,
     /// The outputs the template declares; other components may refer to them.
     pub outputs: BTreeSet<String>,
     /// The component's parameter files.
@@ -276,7 +283,10 @@ impl<'a> Planner<'a> {
             self.problems.push(Problem::at(manifest.component.template.as_str(), None, message));
             return None;
         }
+        let kinds = template.resources().values().map(|resource| resource.kind.as_str());
+        let permissions = self.world.permissions.map(|table| table.excerpt(kinds).pack());
         Some(Package {
+            permissions,
             outputs: template.outputs().keys().cloned().collect(),
             digest: Digest::of(&artifact),
             source_digest: Digest::of(&source),

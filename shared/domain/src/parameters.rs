@@ -27,7 +27,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 pub use interpolation::OutputName;
-pub use resolve::{Provenance, Request, ResolvedParameters, functions, references, resolve};
+pub use resolve::{Provenance, Request, ResolvedParameters, functions, references, resolve, settled};
 pub(crate) use resolve::{misplaced_in, missing, rehearse};
 
 /// The folder of a component's parameter files.

@@ -4,12 +4,12 @@
 //! What remains is CloudFormation's to judge when the change set is made.
 
 mod lint;
-mod macros;
-mod node;
+pub(crate) mod macros;
+pub(crate) mod node;
 mod parameter;
 mod references;
 mod scalar;
-mod sections;
+pub(crate) mod sections;
 mod source;
 
 pub use parameter::Parameter;
@@ -132,6 +132,11 @@ impl Template {
     /// The template as JSON, short forms such as `!Ref` written out.
     pub fn to_json(&self) -> serde_json::Value {
         self.root.to_json()
+    }
+
+    /// The tree of the template, for what reads properties.
+    pub(crate) fn root(&self) -> &Node {
+        &self.root
     }
 
     /// The resource called `logical_id`, under the name the template gives it.

@@ -21,6 +21,8 @@ pub enum Setting {
     TeardownArn,
     /// The keys of the code of the functions that are shipped for components, with commas between them.
     Functions,
+    /// The key of the table of the permissions that resource types need.
+    Permissions,
     /// The broker that logs go to, as a URL ([`lockstep_domain::shipping::Target`]).
     Output,
     /// The certificate (PEM) of the authority that the broker's certificate must chain to, if it is no public one.
@@ -47,7 +49,7 @@ pub enum Setting {
 
 impl Setting {
     /// Every setting of the control plane, for tests that tie the templates to this enum.
-    pub const ALL: [Setting; 7] = [
+    pub const ALL: [Setting; 8] = [
         Self::Table,
         Self::Bucket,
         Self::ExternalId,
@@ -55,6 +57,7 @@ impl Setting {
         Self::ReleaseArn,
         Self::TeardownArn,
         Self::Functions,
+        Self::Permissions,
     ];
 
     /// The settings of the function that ships logs of load balancers, which its component gives it.
@@ -92,6 +95,7 @@ impl Setting {
             Self::ReleaseArn => "LOCKSTEP_RELEASE_ARN",
             Self::TeardownArn => "LOCKSTEP_TEARDOWN_ARN",
             Self::Functions => "LOCKSTEP_FUNCTIONS",
+            Self::Permissions => "LOCKSTEP_PERMISSIONS",
             Self::Output => "LOCKSTEP_OUTPUT",
             Self::OutputAuthority => "LOCKSTEP_OUTPUT_CA",
             Self::QueueUrl => "LOCKSTEP_QUEUE_URL",
@@ -218,7 +222,7 @@ mod tests {
         assert_eq!(
             error.message,
             "the function's environment lacks LOCKSTEP_BUCKET, LOCKSTEP_EXTERNAL_ID, LOCKSTEP_RESUME_FUNCTION, \
-             LOCKSTEP_RELEASE_ARN, LOCKSTEP_TEARDOWN_ARN, LOCKSTEP_FUNCTIONS"
+             LOCKSTEP_RELEASE_ARN, LOCKSTEP_TEARDOWN_ARN, LOCKSTEP_FUNCTIONS, LOCKSTEP_PERMISSIONS"
         );
     }
 

@@ -56,6 +56,8 @@ pub mod secrets;
 pub mod shell;
 #[cfg(feature = "shipper")]
 pub mod shipper;
+#[cfg(feature = "iam")]
+pub mod simulation;
 #[cfg(all(feature = "dynamodb", feature = "lambda", any(test, feature = "testing")))]
 pub mod testing;
 #[cfg(all(feature = "dynamodb", feature = "lambda"))]

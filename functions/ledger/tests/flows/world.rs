@@ -112,6 +112,7 @@ impl World {
             source_digest: digest.clone(),
             template_digest: Digest::of(b"template"),
             test_template_digest: Digest::of(b"test template"),
+            permissions: None,
             image_lock: ImageLock::default(),
             outputs: Default::default(),
             team: "platform".into(),

@@ -109,6 +109,28 @@ async fn the_stack_is_tagged_and_made_by_the_execution_role_from_a_template_in_t
 }
 
 #[tokio::test]
+async fn what_the_execution_role_lacks_is_noted_with_the_change_set() {
+    let world = FakeWorld::new("ci");
+    world.lacks.borrow_mut().push("sns:TagResource".into());
+    go(&world, plan(&world.id())).await;
+    assert_eq!(go(&world, change_set(&world.id())).await, Go::Execute);
+    let lack = world.deployment().lack.unwrap();
+    assert_eq!((lack.asked, lack.allowed, lack.missing.len()), (2, 1, 1));
+    let need = &lack.missing[0].need;
+    assert_eq!((need.action.as_str(), need.resource.as_str(), need.line), ("sns:TagResource", "Topic", 6));
+}
+
+#[tokio::test]
+async fn what_aws_does_not_say_of_the_execution_role_is_unknown_and_stops_nothing() {
+    let world = FakeWorld::new("ci");
+    world.mute.set(true);
+    go(&world, plan(&world.id())).await;
+    assert_eq!(go(&world, change_set(&world.id())).await, Go::Execute);
+    let lack = world.deployment().lack.unwrap();
+    assert_eq!((lack.allowed, lack.missing.len(), lack.unknown["the deployer may not ask"]), (0, 0, 2));
+}
+
+#[tokio::test]
 async fn an_environment_that_runs_the_same_is_not_touched() {
     let world = FakeWorld::new("ci");
     let id = deploy(&world).await;

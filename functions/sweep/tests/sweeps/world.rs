@@ -158,6 +158,7 @@ impl World {
             source_digest: package.source_digest,
             template_digest: package.template_digest,
             test_template_digest: package.test_template_digest,
+            permissions: None,
             image_lock: package.image_lock,
             outputs: package.outputs,
             team: "platform".into(),

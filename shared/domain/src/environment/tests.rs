@@ -208,6 +208,7 @@ fn a_failure_tells_the_first_true_cause_once() {
         resource_type: "AWS::SQS::Queue".into(),
         status: "CREATE_FAILED".into(),
         reason: "queue exists".into(),
+        denied: None,
         line: Some(12),
         at: at(0),
     });

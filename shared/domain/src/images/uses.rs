@@ -162,6 +162,7 @@ mod tests {
             source_digest: digest.clone(),
             template_digest: digest.clone(),
             test_template_digest: digest,
+            permissions: None,
             image_lock: ImageLock([(locked.parameter.clone(), locked)].into()),
             outputs: BTreeSet::new(),
             team: "platform".into(),

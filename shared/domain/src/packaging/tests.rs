@@ -88,6 +88,7 @@ impl Known {
             images: Some(&self.images),
             producers: Some(&self.producers),
             functions: Some(&self.functions),
+            permissions: None,
         }
     }
 }

@@ -180,6 +180,25 @@ pub(crate) fn rehearse(request: &Request<'_>, provisional: bool) -> Rehearsal {
     rehearsal
 }
 
+/// Returns the values that are the same whenever the stage is deployed to: without outputs, versions and images, and
+/// where the organisation's layers are not known, without the template's defaults that they may replace.
+pub fn settled(request: &Request<'_>) -> BTreeMap<String, String> {
+    let of = |name: &String, parameter: &Parameter| {
+        let id: LogicalId = name.parse().ok()?;
+        let (layer, _, value) = candidate(request, &id, parameter)?;
+        let replaceable = layer == LayerName::Template && request.layers.organisation.is_none();
+        if replaceable || request.images.contains_key(&id) {
+            return None;
+        }
+        if layer == LayerName::Template {
+            return Some(value.text);
+        }
+        expand(request, &value.text).ok().filter(|expanded| expanded.settled).map(|expanded| expanded.text)
+    };
+    let values = request.parameters.iter();
+    values.filter_map(|(name, parameter)| Some((name.clone(), of(name, parameter)?))).collect()
+}
+
 type Found = Option<(String, Provenance)>;
 
 fn one(

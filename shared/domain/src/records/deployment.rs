@@ -1,6 +1,8 @@
 use super::{BreakGlass, Key, Location, Record};
+use crate::diagnosis::Denial;
 use crate::guard::Change;
 use crate::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StackName, StageName};
+use crate::permissions::lack::Lack;
 use crate::stack_plan::Policies;
 use crate::stages::Path;
 use crate::version::Version;
@@ -320,6 +322,9 @@ pub struct FailedEvent {
     pub status: String,
     /// CloudFormation's reason.
     pub reason: String,
+    /// The access that AWS denied, if that is the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denied: Option<Denial>,
     /// The line of the resource in the template; within a nested stack, that of the nested stack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
@@ -394,6 +399,9 @@ pub struct Deployment {
     /// The current change set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_set: Option<ChangeSet>,
+    /// What the execution role lacks for it, as far as AWS said when the change set was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lack: Option<Lack>,
     /// Every operation started or about to be, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<Operation>,
@@ -469,6 +477,7 @@ impl Deployment {
             template_digest: None,
             stack_arn: None,
             change_set: None,
+            lack: None,
             operations: Vec::new(),
             proposal: None,
             orphans: Vec::new(),

@@ -49,6 +49,10 @@ pub struct Release {
     pub template_digest: Digest,
     /// SHA-256 of the derived template that the throw-away stack runs.
     pub test_template_digest: Digest,
+    /// SHA-256 of what its resource types need of the execution role, which lies beside the artifact; `None` for a
+    /// release of a time when nobody wrote it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<Digest>,
     /// Every image the template needs.
     pub image_lock: ImageLock,
     /// The outputs the template declares; other components may refer to them.

@@ -8,7 +8,7 @@ const HARMLESS: [&str; 2] = ["AWS::LanguageExtensions", "AWS::CodeDeployBlueGree
 
 /// How much of what will be deployed can be seen in the template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sight {
+pub(crate) enum Sight {
     /// All of it.
     All,
     /// SAM adds resources named after those it finds, and some called `Serverless…`.
@@ -20,7 +20,7 @@ pub(super) enum Sight {
 
 impl Sight {
     /// What the template's own macros leave visible.
-    pub(super) fn of(root: &Node) -> Self {
+    pub(crate) fn of(root: &Node) -> Self {
         let includes = |node: Option<&Node>| node.is_some_and(|node| node.get("Fn::Transform").is_some());
         if includes(Some(root)) || includes(root.get("Resources")) {
             return Self::Some;

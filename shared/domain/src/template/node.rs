@@ -4,14 +4,14 @@ use serde_json::{Map, Number};
 
 /// A value and the line it starts on.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Node {
-    pub(super) line: u32,
-    pub(super) value: Value,
+pub(crate) struct Node {
+    pub(crate) line: u32,
+    pub(crate) value: Value,
 }
 
 /// What JSON can say.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Bool(bool),
     Number(Number),
@@ -22,63 +22,63 @@ pub(super) enum Value {
 
 /// One key of a mapping, in the author's order.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Entry {
-    pub(super) key: String,
+pub(crate) struct Entry {
+    pub(crate) key: String,
     /// The line of the key.
-    pub(super) line: u32,
-    pub(super) node: Node,
+    pub(crate) line: u32,
+    pub(crate) node: Node,
 }
 
 /// Something wrong at a line; the file's name is added where all of them are gathered.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Fault {
-    pub(super) line: u32,
-    pub(super) message: String,
+pub(crate) struct Fault {
+    pub(crate) line: u32,
+    pub(crate) message: String,
 }
 
 impl Fault {
-    pub(super) fn new(line: u32, message: impl Into<String>) -> Self {
+    pub(crate) fn new(line: u32, message: impl Into<String>) -> Self {
         Self { line, message: message.into() }
     }
 }
 
 impl Node {
-    pub(super) fn text(line: u32, text: impl Into<String>) -> Self {
+    pub(crate) fn text(line: u32, text: impl Into<String>) -> Self {
         Self { line, value: Value::Text(text.into()) }
     }
 
     /// A mapping with one key, as intrinsic functions are written.
-    pub(super) fn function(line: u32, name: String, argument: Node) -> Self {
+    pub(crate) fn function(line: u32, name: String, argument: Node) -> Self {
         Self { line, value: Value::Map(vec![Entry { key: name, line, node: argument }]) }
     }
 
     /// The entries, if this is a mapping.
-    pub(super) fn entries(&self) -> Option<&[Entry]> {
+    pub(crate) fn entries(&self) -> Option<&[Entry]> {
         if let Value::Map(entries) = &self.value { Some(entries) } else { None }
     }
 
     /// The items, if this is a list.
-    pub(super) fn items(&self) -> Option<&[Node]> {
+    pub(crate) fn items(&self) -> Option<&[Node]> {
         if let Value::List(items) = &self.value { Some(items) } else { None }
     }
 
     /// The entry of `key`, if this is a mapping that has it.
-    pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries()?.iter().find(|entry| entry.key == key)
     }
 
     /// The value of `key`, if this is a mapping that has it.
-    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.node)
     }
 
     /// The text, if this is text.
-    pub(super) fn as_text(&self) -> Option<&str> {
+    pub(crate) fn as_text(&self) -> Option<&str> {
         if let Value::Text(text) = &self.value { Some(text) } else { None }
     }
 
     /// A scalar as CloudFormation passes it to where a string is wanted: `true` and `8080` become text.
-    pub(super) fn scalar(&self) -> Option<String> {
+    pub(crate) fn scalar(&self) -> Option<String> {
         match &self.value {
             Value::Text(text) => Some(text.clone()),
             Value::Bool(truth) => Some(truth.to_string()),
@@ -88,7 +88,7 @@ impl Node {
     }
 
     /// The same as JSON, keys sorted: the order of keys means nothing to CloudFormation.
-    pub(super) fn to_json(&self) -> serde_json::Value {
+    pub(crate) fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
             Value::Bool(truth) => (*truth).into(),

@@ -243,6 +243,6 @@ impl Sections {
 
 /// What a `Fn::ForEach::<name>: [variable, collection, {<key>: <body>}]` repeats.
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-foreach.html>
-pub(super) fn loop_body(entry: &Entry) -> Option<&[Entry]> {
+pub(crate) fn loop_body(entry: &Entry) -> Option<&[Entry]> {
     entry.key.starts_with("Fn::ForEach::").then(|| entry.node.items()?.get(2)?.entries()).flatten()
 }

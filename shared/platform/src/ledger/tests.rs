@@ -85,6 +85,7 @@ fn full_deployment() -> Deployment {
             resource_type: "AWS::SQS::Queue".into(),
             status: "CREATE_FAILED".into(),
             reason: "exists".into(),
+            denied: None,
             line: Some(12),
             at: clock::now(),
         }],

@@ -178,6 +178,7 @@ fn release() -> Release {
         source_digest: digest.clone(),
         template_digest: digest.clone(),
         test_template_digest: digest,
+        permissions: None,
         image_lock: ImageLock([(locked.parameter.clone(), locked)].into()),
         outputs: BTreeSet::new(),
         team: "platform".into(),

@@ -6,8 +6,10 @@ use lockstep_domain::diagnosis::StackEvent;
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::function_code::{FunctionCode, FunctionLock};
 use lockstep_domain::guard::{NESTED_STACK, Proposed};
-use lockstep_domain::ids::{DeploymentId, RepositoryId};
+use lockstep_domain::ids::{DeploymentId, Digest, RepositoryId};
 use lockstep_domain::packaging;
+use lockstep_domain::permissions::Table;
+use lockstep_domain::permissions::lack::{Answer, Decision, Question};
 use lockstep_domain::records::{
     Config, ConfigKind, Deployment, DeploymentKind, Environment, Holder, Location, Release, ReleaseState,
 };
@@ -72,6 +74,23 @@ account = "222222222222"
 region = "eu-west-1"
 approval = true
 "#;
+
+/// What the template's topic needs.
+fn permissions() -> Table {
+    serde_json::from_value(serde_json::json!({
+        "types": {"AWS::SNS::Topic": {
+            "create": ["sns:CreateTopic"],
+            "tagging": {"actions": ["sns:TagResource"]},
+            "arn": "arn:${Partition}:sns:${Region}:${Account}:${/TopicName}",
+            "name": "/TopicName",
+        }},
+        "actions": {
+            "sns:CreateTopic": {"resources": ["arn:${Partition}:sns:${Region}:${Account}:${TopicName}"]},
+            "sns:TagResource": {"resources": ["arn:${Partition}:sns:${Region}:${Account}:${TopicName}"]},
+        },
+    }))
+    .unwrap()
+}
 
 struct FakeStack {
     arn: String,
@@ -425,6 +444,10 @@ pub struct FakeWorld {
     artifact: Vec<u8>,
     /// The functions whose code was put into a target account.
     pub carried: RefCell<Vec<String>>,
+    /// The actions that the execution role lacks.
+    pub lacks: RefCell<Vec<String>>,
+    /// Whether IAM refuses to say what the execution role lacks.
+    pub mute: Cell<bool>,
     current: RefCell<Deployment>,
 }
 
@@ -471,6 +494,8 @@ impl FakeWorld {
             release,
             artifact: package.artifact,
             carried: RefCell::default(),
+            lacks: RefCell::default(),
+            mute: Cell::default(),
             current: RefCell::new(deployment),
         }
     }
@@ -532,6 +557,7 @@ fn release(package: &packaging::Package) -> Release {
         source_digest: package.source_digest.clone(),
         template_digest: package.template_digest.clone(),
         test_template_digest: package.test_template_digest.clone(),
+        permissions: Some(Digest::of(&permissions().pack())),
         image_lock: package.image_lock.clone(),
         outputs: package.outputs.clone(),
         team: "platform".into(),
@@ -610,8 +636,37 @@ impl World for FakeWorld {
         format!("role-of-{}", location.account)
     }
 
-    async fn artifact(&self, _key: &str) -> Result<Vec<u8>, Failure> {
+    async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {
+        if key.contains("/permissions/") {
+            return Ok(permissions().pack());
+        }
         Ok(self.artifact.clone())
+    }
+
+    async fn simulate(
+        &self,
+        _location: &Location,
+        _session: &str,
+        questions: &[Question],
+    ) -> Result<Vec<Answer>, Failure> {
+        if self.mute.get() {
+            return Err(Failure::new(FailureKind::AccessDenied, "the deployer may not ask"));
+        }
+        let each = questions.iter().flat_map(|question| {
+            question.actions.iter().map(|action| (action.clone(), question.resource.clone()))
+        });
+        let decision = |action: &str| match self.lacks.borrow().iter().any(|lacked| lacked == action) {
+            true => Decision::NotAllowed,
+            false => Decision::Allowed,
+        };
+        Ok(each
+            .map(|(action, resource)| Answer {
+                decision: decision(&action),
+                action,
+                resource,
+                missing_context: Vec::new(),
+            })
+            .collect())
     }
 
     async fn stacks(&self, _location: &Location, _session: &str) -> Result<Here, Failure> {

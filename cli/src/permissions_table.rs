@@ -1,0 +1,47 @@
+//! The table of what CloudFormation calls for each resource type, as the command carries it.
+
+use crate::failure::Failure;
+use lockstep_domain::ids::Digest;
+use lockstep_domain::permissions::Table;
+use std::sync::LazyLock;
+
+/// The compressed table; the functions read it from the artifact bucket, none carries it.
+pub const COMPRESSED: &[u8] = include_bytes!("../../shared/permissions/cloudformation.json.gz");
+
+/// The digest that the table must have, as `sha256sum` writes it.
+const PINNED: &str = include_str!("../../shared/permissions/cloudformation.json.gz.sha256");
+
+static TABLE: LazyLock<Result<Table, String>> = LazyLock::new(|| {
+    let digest = digest().map_err(|failure| failure.what)?;
+    Table::read(COMPRESSED, &digest).map_err(|error| error.to_string())
+});
+
+/// Returns the table.
+pub fn table() -> Result<&'static Table, Failure> {
+    TABLE.as_ref().map_err(|error| Failure::new(error.clone()).next("build lockstep from a clean checkout"))
+}
+
+/// Returns the digest that the table must have.
+pub fn digest() -> Result<Digest, Failure> {
+    let hex = PINNED.split_whitespace().next().unwrap_or_default();
+    hex.parse().map_err(|error| Failure::new(format!("shared/permissions: {error}")))
+}
+
+/// Returns the key of the table in the artifact bucket: its content is its name.
+pub fn key() -> Result<String, Failure> {
+    Ok(lockstep_domain::permissions::table_key(&digest()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_the_pinned_digest_and_knows_the_common_types() {
+        let table = table().unwrap();
+        for kind in ["AWS::SQS::Queue", "AWS::S3::Bucket", "AWS::IAM::Role", "AWS::Lambda::Function"] {
+            assert!(table.types[kind].is_known(), "{kind}");
+        }
+        assert!(table.types["AWS::SQS::Queue"].actions().any(|action| action == "sqs:TagQueue"));
+    }
+}

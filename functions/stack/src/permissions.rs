@@ -1,0 +1,63 @@
+//! What the execution role lacks for a deployment, as far as AWS says.
+//!
+//! The answer is a warning. Whatever keeps it from being known makes it *unknown*, and never stops a deployment.
+
+use crate::load::Loaded;
+use crate::world::World;
+use lockstep_domain::error::Failure;
+use lockstep_domain::packaging::Contents;
+use lockstep_domain::permissions::lack::{Lack, by_resource, judge, questions};
+use lockstep_domain::permissions::{Known, Table, excerpt_key, needs};
+use lockstep_domain::records::{Deployment, Release};
+use std::time::Duration;
+
+/// How long AWS may take to answer before the answer is unknown.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Returns what the execution role lacks for the deployment.
+pub async fn lack<W: World>(world: &W, loaded: &Loaded, release: &Release, contents: &Contents) -> Lack {
+    let table = match table(world, release).await {
+        Ok(table) => table,
+        Err(why) => return Lack::without_table(&why),
+    };
+    let deployment = &loaded.deployment.record;
+    let needs = needs(&contents.template, &table, &known(world, loaded, deployment));
+    let questions = questions(&needs, loaded.stack.as_str());
+    let session = loaded.session();
+    let asked = world.simulate(&deployment.location, &session, &questions);
+    let lack = match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(answers)) => judge(&needs, loaded.stack.as_str(), &answers),
+        Ok(Err(failure)) => Lack::without_answer(&needs, &sentence(&failure)),
+        Err(_) => Lack::without_answer(&needs, "AWS did not answer in time"),
+    };
+    match deployment.plan_only {
+        true => Lack { resources: by_resource(&needs), ..lack },
+        false => lack,
+    }
+}
+
+/// Returns the rows of the table that packaging stored with the release, or why they are not known.
+async fn table<W: World>(world: &W, release: &Release) -> Result<Table, String> {
+    let digest = release.permissions.as_ref();
+    let digest = digest.ok_or("the release was packaged before its permissions were written down")?;
+    let packed = world.artifact(&excerpt_key(&release.component, digest)).await;
+    Table::read(&packed.map_err(|failure| sentence(&failure))?, digest).map_err(|error| error.to_string())
+}
+
+fn known<W: World>(world: &W, loaded: &Loaded, deployment: &Deployment) -> Known {
+    let role = world.execution_role(&deployment.location);
+    Known {
+        parameters: deployment.parameters.clone(),
+        stack: Some(loaded.stack.to_string()),
+        account: Some(deployment.location.account.to_string()),
+        region: Some(deployment.location.region.to_string()),
+        partition: role.split(':').nth(1).map(str::to_owned),
+    }
+}
+
+/// The most characters of a reason: the deployment's record keeps it.
+const REASON_CHARS: usize = 200;
+
+fn sentence(failure: &Failure) -> String {
+    failure.message.chars().take(REASON_CHARS).collect()
+}
