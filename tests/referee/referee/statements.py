@@ -39,9 +39,12 @@ class Statement:
 
     def is_denied_past(self, table: dict) -> bool:
         """Returns whether the table of denied calls has one that goes just past this statement."""
-        owner, label = self.owner.replace("*", "x"), self.label.replace("*", "x")
-        rows = [row for named, rows in table.items() if matches(named, owner) for row in rows]
-        return any(matches(row["past"], label) for row in rows if "past" in row)
+        rows = [row for named, rows in table.items() if self.is_of(named) for row in rows]
+        return any(self.label == row.get("past") for row in rows)
+
+    def is_of(self, owner: str) -> bool:
+        """Returns whether a name or pattern of a table means the owner, on one path at least."""
+        return any(matches(owner, self.owner.replace("*", path)) for path in ("delivery", "promotion"))
 
 
 @dataclass
@@ -86,8 +89,18 @@ class Used:
             if excused:
                 mentioned.add(excused)
                 verdict.judged("statements that no call can use here, by data/unused.yaml")
+        self._stale_rows(context, verdict)
         for name in sorted(set(why) - mentioned):
             verdict.find("data/unused.yaml", f"{name} is no role and no statement of infra/")
+
+    def _stale_rows(self, context: Context, verdict: Verdict) -> None:
+        """Finds rows of denied calls that go past a statement which no template has."""
+        known = list(_statements(context))
+        for owner, rows in self.denied.items():
+            labels = {statement.label for statement in known if statement.is_of(owner)}
+            for row in rows:
+                if "past" in row and row["past"] not in labels:
+                    verdict.find("data/denied.yaml", f"{owner}: no template has a statement {row['past']}")
 
     @staticmethod
     def _is(statement: Statement, used: tuple[str, str, str]) -> bool:
@@ -133,11 +146,22 @@ def _statements(context: Context) -> Iterator[Statement]:
                 for policy in _flat(properties.get("Policies", [])):
                     yield from _of_document(owner, _pattern(policy["PolicyName"]), policy["PolicyDocument"], document, place)
             elif resource["Type"] in ("AWS::IAM::Policy", "AWS::IAM::RolePolicy"):
-                for role in properties.get("Roles") or [properties.get("RoleName")]:
-                    yield from _of_document(_pattern(role), _pattern(properties["PolicyName"]), properties["PolicyDocument"], document, place)
+                for owner in _owners(document, properties.get("Roles") or [properties.get("RoleName")]):
+                    yield from _of_document(owner, _pattern(properties["PolicyName"]), properties["PolicyDocument"], document, place)
             elif resource["Type"] == "AWS::IAM::ManagedPolicy" and isinstance(properties.get("ManagedPolicyName"), str):
                 name = properties["ManagedPolicyName"]
                 yield from _of_document(name, name, properties["PolicyDocument"], document, place)
+
+
+def _owners(document: Document, roles: list) -> Iterator[str]:
+    """Yields the names of the roles that a policy is put on, as patterns; those that Fn::If chooses between, too."""
+    for role in roles:
+        if isinstance(role, dict) and "Fn::If" in role:
+            yield from _owners(document, role["Fn::If"][1:])
+        elif isinstance(role, dict) and role.get("Ref") in document.body["Resources"]:
+            yield _role_name(document, role["Ref"], document.body["Resources"][role["Ref"]])
+        elif role != {"Ref": "AWS::NoValue"}:
+            yield _pattern(role)
 
 
 def _of_document(owner: str, policy: str, body: dict, document: Document, place: str) -> Iterator[Statement]:
