@@ -13,6 +13,7 @@ from referee import identities, recordings, requests, service_calls, statements
 from referee.context import Context
 from referee.evaluator import Answer, Questions
 from referee.identities import Identity
+from referee.planting import replace
 from referee.recordings import Recording
 from referee.requests import Permission
 from referee.verdict import Verdict
@@ -63,7 +64,7 @@ class _Judge:
         for request in recording.requests():
             if not recordings.is_judged(request):
                 self.verdict.judged("requests of tests, left out")
-            elif not 200 <= request["answer"]["status"] < 400:
+            elif not _succeeded(request["answer"]):
                 self.verdict.judged("requests that were refused or lost, left out")
             else:
                 self.verdict.judged("requests")
@@ -199,6 +200,11 @@ def _names(recording: Recording, state: dict) -> dict[str, str]:
     }
 
 
+def _succeeded(answer: dict) -> bool:
+    """Returns whether a call went through; a dry run of EC2 that would have is answered with an error that says so."""
+    return 200 <= answer["status"] < 400 or answer["error_code"] == "DryRunOperation"
+
+
 def _permission(row: dict, names: dict) -> Permission:
     row = json.loads(re.sub(r"\{(\w+)\}", lambda match: names[match[1]], json.dumps(row)))
     if unknown := set(row) - {"past", "action", "resource", "context", "key", "inline"}:
@@ -316,7 +322,16 @@ def _bus_closed(line: dict) -> bool:
     return True
 
 
+def _needless(copy: Context) -> str:
+    statement = "              - Sid: {}\n                Effect: Allow\n                Action: {}\n                Resource: {}\n"
+    before = "              - Sid: StartReleases\n"
+    added = statement.format("Needless", "sqs:SendMessage", '"*"')
+    replace(copy.root / "infra" / "control-plane" / "template.yaml", before, added + before)
+    return "Needless"
+
+
 PLANTED = [
+    ("a statement that no call uses and no denied call goes past", _needless),
     ("a permission that was removed", _in_recording("policies", _role("lockstep-webhook-role", _without("states:StartExecution")), "states:StartExecution")),
     ("a condition that fits no record", _in_recording("policies", _role("lockstep-resume-role", _keys_of_nobody), "dynamodb:")),
     ("a role that trusts another service", _in_recording("policies", _role("lockstep-package-role", _trusted_by_nobody), "sts:AssumeRole")),
