@@ -16,6 +16,7 @@ use lockstep_domain::bake::Build;
 use lockstep_domain::error::Failure;
 use lockstep_domain::function_code::FunctionLock;
 use lockstep_domain::ids::{AmiId, CommitSha};
+use lockstep_domain::permissions::Table;
 use lockstep_domain::recipe::{ImageSearch, NamePattern, ParameterName};
 use lockstep_domain::records::{Key, Location, Record, Repository};
 use lockstep_package::ports::Ports;
@@ -25,6 +26,7 @@ use lockstep_platform::ledger::{Ledger, Order};
 use lockstep_platform::public_images::PublicImages;
 use lockstep_platform::testing::codebuild::{SimBuilds, SimCodeBuild};
 use lockstep_platform::waits::Waits;
+use std::sync::Arc;
 
 /// What AWS publishes as its newest image.
 pub const NEWEST: &str = "ami-0aaaaaaaaaaaaaaaa";
@@ -167,6 +169,10 @@ impl Ports for RecipePorts<'_> {
 
     fn shipped(&self) -> &FunctionLock {
         unreachable!("a recipe ships no function")
+    }
+
+    async fn permissions(&self) -> Result<Arc<Table>, Failure> {
+        unreachable!("a recipe has no template")
     }
 
     async fn get<T: Record>(&self, key: &Key) -> Result<Option<T>, Failure> {
