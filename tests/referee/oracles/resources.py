@@ -295,6 +295,11 @@ def _allow_more(copy: Context) -> str:
     return "iam:CreateUser"
 
 
+def _change_execution_policy(copy: Context) -> str:
+    replace(copy.root / f"{EXECUTION_POLICY}.json", '"autoscaling:CreateAutoScalingGroup"', '"autoscaling:DeleteTags"')
+    return "needs autoscaling:CreateAutoScalingGroup"
+
+
 def _edit_table(copy: Context) -> str:
     path = copy.root / output.TABLE
     table = json.loads(gzip.decompress(path.read_bytes()))
@@ -306,6 +311,7 @@ def _edit_table(copy: Context) -> str:
 PLANTED = [
     ("the installer's policy lacks an action", _drop_action(TOOLING_POLICY, "lambda:CreateFunction")),
     ("the policy for target accounts lacks an untagging action", _drop_action(TARGET_POLICY, "events:UntagResource")),
+    ("the log stack's execution policy lacks an action", _change_execution_policy),
     ("the installer's policy allows an action that nothing needs", _allow_more),
     ("a template holds a type that no policy allows", _add_type),
     ("a template holds a type whose schema names no permissions", _add_type_without_permissions),
