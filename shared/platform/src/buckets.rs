@@ -47,15 +47,39 @@ async fn delete(client: &Client, bucket: &str, objects: Vec<ObjectIdentifier>) -
     let delete = delete.map_err(|error| Failure::bug(format!("DeleteObjects without objects: {error}")))?;
     let answer = client.delete_objects().bucket(bucket).delete(delete).send().await;
     let answer = answer.map_err(|error| failure("DeleteObjects", bucket, &error))?;
-    match answer.errors().first() {
-        None => Ok(()),
-        Some(refused) => Err(Failure::new(
-            FailureKind::StackNeedsHuman,
-            format!(
-                "the bucket {bucket} cannot be emptied: {} of {}",
-                refused.code().unwrap_or("an error"),
-                refused.key().unwrap_or("an object")
-            ),
-        )),
+    let refused = answer.errors().iter().map(|refused| (refused.code(), refused.key()));
+    refusal(bucket, &refused.collect::<Vec<_>>()).map_or(Ok(()), Err)
+}
+
+/// The errors of single objects that S3 wants to be asked again for
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>).
+const PASSING: [&str; 4] = ["InternalError", "OperationAborted", "ServiceUnavailable", "SlowDown"];
+
+/// Returns the failure of a deletion that S3 refused for these codes and keys; None if it refused none. One object that
+/// cannot be deleted needs a person, whatever the others need.
+fn refusal(bucket: &str, refused: &[(Option<&str>, Option<&str>)]) -> Option<Failure> {
+    let passes = |(code, _): &(Option<&str>, _)| code.is_some_and(|code| PASSING.contains(&code));
+    let (code, key) = refused.iter().find(|refused| !passes(refused)).or(refused.first())?;
+    let kind = if passes(&(*code, *key)) { FailureKind::Transient } else { FailureKind::StackNeedsHuman };
+    let (code, key) = (code.unwrap_or("an error"), key.unwrap_or("an object"));
+    Some(Failure::new(kind, format!("the bucket {bucket} cannot be emptied: {code} of {key}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_tried_again_and_what_does_not_needs_a_person() {
+        let kind = |codes: &[&str]| {
+            let refused: Vec<_> = codes.iter().map(|code| (Some(*code), Some("k"))).collect();
+            refusal("b", &refused).map(|failure| failure.kind)
+        };
+        assert_eq!(kind(&[]), None);
+        for passing in PASSING {
+            assert_eq!(kind(&[passing]), Some(FailureKind::Transient));
+            assert_eq!(kind(&[passing, "AccessDenied"]), Some(FailureKind::StackNeedsHuman));
+        }
+        assert_eq!(refusal("b", &[(None, None)]).unwrap().kind, FailureKind::StackNeedsHuman);
     }
 }

@@ -26,6 +26,19 @@ pub const GRANT_OPERATIONS: [&str; 6] = [
 /// What Auto Scaling needs of the key under which an image is encrypted, to launch from it.
 const LAUNCH_OPERATIONS: [&str; 6] = GRANT_OPERATIONS;
 
+/// What AWS tells people to grant to Auto Scaling
+/// (<https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html>).
+const ADVISED_OPERATIONS: [&str; 8] = [
+    "CreateGrant",
+    "Decrypt",
+    "DescribeKey",
+    "Encrypt",
+    "GenerateDataKey",
+    "GenerateDataKeyWithoutPlaintext",
+    "ReEncryptFrom",
+    "ReEncryptTo",
+];
+
 /// A KMS key, as DescribeKey tells of it.
 /// <https://docs.aws.amazon.com/kms/latest/APIReference/API_KeyMetadata.html>
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +133,7 @@ pub fn why_it_cannot_be_encrypted(
         "Auto Scaling may not launch from what is encrypted under {KEY_ALIAS} of {place}; run there: aws kms create-grant \
          --region {region} --key-id {} --grantee-principal {autoscaling} --operations {}",
         key.arn,
-        LAUNCH_OPERATIONS.join(" ")
+        ADVISED_OPERATIONS.join(" ")
     ))
 }
 
