@@ -12,7 +12,7 @@ use crate::harness::Harness;
 use crate::images::StruckImages;
 use jiff::Timestamp;
 use lockstep_bake::world::World;
-use lockstep_domain::bake::Build;
+use lockstep_domain::bake::{Build, Encryption};
 use lockstep_domain::error::Failure;
 use lockstep_domain::function_code::FunctionLock;
 use lockstep_domain::ids::{AmiId, CommitSha};
@@ -137,6 +137,10 @@ impl World for BakeWorld<'_> {
 
     async fn builds(&self, location: &Location, _session: &str) -> Result<StruckBuilds, Failure> {
         Ok(StruckBuilds::new(self.0, location))
+    }
+
+    async fn encryption(&self, _location: &Location, _session: &str) -> Result<Encryption, Failure> {
+        Ok(Encryption::default())
     }
 
     async fn public_images(&self, _location: &Location, _session: &str) -> Result<StruckParameters, Failure> {

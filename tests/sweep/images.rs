@@ -13,6 +13,8 @@ use lockstep_domain::ids::{AccountId, AmiId, CommitSha, DeploymentId, ImageName,
 use lockstep_domain::promotion::keys::{Grant, Key};
 use lockstep_domain::promotion::{Ami, Snapshot};
 use lockstep_domain::records::{Location, Repository};
+use lockstep_domain::stages::Path;
+use lockstep_domain::target_roles::TargetRole;
 use lockstep_domain::version::Version;
 use lockstep_image::world::World;
 use lockstep_platform::ec2::references::References;
@@ -54,6 +56,11 @@ impl StruckImages {
 }
 
 impl Images for StruckImages {
+    async fn sees_allowed_images_only(&self) -> Result<bool, Failure> {
+        let look = async || self.images.sees_allowed_images_only().await;
+        self.call("GetAllowedImagesSettings", Site::Read, look).await
+    }
+
     async fn describe(&self, ami: &AmiId) -> Result<Option<Ami>, Failure> {
         let seen = self.call("DescribeImages", Site::Read, async || self.images.describe(ami).await).await?;
         Ok(match self.bug {
@@ -238,6 +245,10 @@ impl World for ImageWorld<'_> {
 
     fn partition(&self) -> &str {
         "aws"
+    }
+
+    fn target_role(&self, account: &AccountId) -> String {
+        TargetRole::ImageTarget.arn(Path::Promotion, "aws", account)
     }
 
     fn patience(&self) -> impl Iterator<Item = Duration> {

@@ -237,7 +237,7 @@ impl lockstep_stack::world::World for StackWorld<'_> {
     }
 
     fn execution_role(&self, location: &Location) -> String {
-        format!("arn:aws:iam::{}:role/lockstep-cloudformation", location.account)
+        format!("arn:aws:iam::{}:role/lockstep-delivery-cloudformation", location.account)
     }
 
     async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {

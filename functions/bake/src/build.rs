@@ -3,15 +3,17 @@
 use crate::load::{self, Building, baked, note, session, unusable};
 use crate::version::{build_id, versions};
 use crate::world::World;
-use lockstep_domain::bake::{self, BuildStatus, Observed};
+use lockstep_domain::bake::{self, BuildKey, BuildStatus, Observed};
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::{AmiId, DeploymentId};
 use lockstep_domain::images::ImageVersionState;
+use lockstep_domain::partitions;
 use lockstep_domain::payloads::Task;
 use lockstep_domain::payloads::bake::{Begun, Go};
 use lockstep_domain::payloads::inputs::BuildImage;
 use lockstep_domain::promotion::{
-    TAG_BUILT_AT, TAG_COMMIT, TAG_DEPLOYMENT, TAG_IMAGE, TAG_REPOSITORY, TAG_SOURCE, TAG_VERSION,
+    KEY_ALIAS, TAG_BUILD, TAG_BUILT_AT, TAG_COMMIT, TAG_DEPLOYMENT, TAG_IMAGE, TAG_REPOSITORY, TAG_SOURCE,
+    TAG_VERSION,
 };
 use lockstep_domain::recipe::{Base, layered_file};
 use lockstep_domain::records::{
@@ -41,6 +43,9 @@ pub async fn begin<W: World>(world: &W, execution: &str, input: &BuildImage) -> 
             "{}@{} is {} and is not built",
             input.image, input.version, version.state
         )));
+    }
+    if let Some(why) = partitions::why_no_builds(&location.region) {
+        return Err(unusable(why));
     }
     let base = base_at(world, &version, &location, &id).await?;
     let deployment = Deployment {
@@ -143,6 +148,7 @@ fn given<W: World>(
         (TAG_SOURCE, base.to_string()),
         (TAG_BUILT_AT, world.now().to_string()),
         (TAG_DEPLOYMENT, id.to_string()),
+        (TAG_BUILD, id.to_string()),
     ];
     Ok(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
 }
@@ -210,11 +216,31 @@ async fn started<W: World>(
     }
     let version = load::version(world, &building.image, building.version()).await?.record;
     let artifact = baked(&version)?.artifact.to_owned();
+    let key = key_of(world, building).await?;
     builds.store(&artifact, world.recipe(&artifact).await?).await?;
-    builds.start(&wanted(building, operation, &artifact)?).await
+    builds.start(&wanted(building, operation, &artifact, key)?).await
 }
 
-fn wanted(building: &Building, operation: &Operation, artifact: &str) -> Result<NewBuild, Failure> {
+/// Returns the key that the build is given; empty if the recipe says. What cannot be shared is told before it is built.
+async fn key_of<W: World>(world: &W, building: &Building) -> Result<&'static str, Failure> {
+    let location = building.location();
+    let encryption = world.encryption(location, &session(building.id())).await?;
+    match bake::build_key(&encryption, location) {
+        BuildKey::AsTheRecipeSays => Ok(""),
+        BuildKey::OfImages => Ok(KEY_ALIAS),
+        BuildKey::Missing(why) => {
+            note(world, building.id(), &why).await?;
+            Ok("")
+        }
+    }
+}
+
+fn wanted(
+    building: &Building,
+    operation: &Operation,
+    artifact: &str,
+    key: &str,
+) -> Result<NewBuild, Failure> {
     let location = building.location();
     let tags = serde_json::to_string(&building.deployment.record.parameters);
     let tags = tags.map_err(|error| Failure::bug(error.to_string()))?;
@@ -227,8 +253,13 @@ fn wanted(building: &Building, operation: &Operation, artifact: &str) -> Result<
         ("LOCKSTEP_SOURCE_AMI", building.base()?.to_string()),
         ("LOCKSTEP_TAGS", tags),
         ("LOCKSTEP_VARIABLES", layered_file(&location.account)),
+        ("LOCKSTEP_IMAGE_KEY", key.to_owned()),
     ];
-    let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let variables = variables
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
     Ok(NewBuild { token: operation.token.clone(), recipe: artifact.to_owned(), variables })
 }
 

@@ -9,7 +9,7 @@ use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::{AmiId, DeploymentId};
 use lockstep_domain::images::ImageVersionState;
 use lockstep_domain::payloads::bake::Built;
-use lockstep_domain::promotion::{Ami, AmiState, TAG_SOURCE};
+use lockstep_domain::promotion::{Ami, AmiState, BUILD_ACCEPTED, TAG_BUILD, TAG_SOURCE};
 use lockstep_domain::records::{Deployment, DeploymentState, Image, ImageState, ImageVersion};
 use lockstep_platform::ec2::Images;
 use lockstep_platform::ledger::Inserted;
@@ -39,7 +39,8 @@ pub async fn register<W: World>(world: &W, id: &DeploymentId) -> Result<Built, F
     let seen = images.describe(&ami).await?;
     let seen = judged(&building, seen, &ami)?;
 
-    // All that descends from one recipe and commit carries one source, wherever it was built.
+    // All that descends from one recipe and commit carries one source, wherever it was built. What is accepted is out of the
+    // builder's reach.
     let tags: Vec<(String, String)> = building
         .deployment
         .record
@@ -47,7 +48,11 @@ pub async fn register<W: World>(world: &W, id: &DeploymentId) -> Result<Built, F
         .clone()
         .into_iter()
         .map(|(key, value)| {
-            let value = if key == TAG_SOURCE { source.to_string() } else { value };
+            let value = match key.as_str() {
+                TAG_SOURCE => source.to_string(),
+                TAG_BUILD => BUILD_ACCEPTED.to_owned(),
+                _ => value,
+            };
             (key, value)
         })
         .collect();
@@ -115,8 +120,10 @@ fn judged(building: &Building, seen: Option<Ami>, ami: &AmiId) -> Result<Ami, Fa
         return Err(unusable(format!("{ami} belongs to account {}, not to {account}", seen.owner)));
     }
     let given = building.deployment.record.parameters.iter();
-    // Its source becomes another once it is registered.
-    let lost = given.filter(|(key, value)| *key != TAG_SOURCE && seen.tags.get(*key) != Some(value));
+    // These two become others once it is registered, which may be done twice.
+    let lost = given.filter(|(key, value)| {
+        ![TAG_SOURCE, TAG_BUILD].contains(&key.as_str()) && seen.tags.get(*key) != Some(value)
+    });
     let lost: Vec<&str> = lost.map(|(key, _)| key.as_str()).collect();
     if !lost.is_empty() {
         return Err(unusable(format!("{ami} was built without the tags it was given: {}", lost.join(", "))));

@@ -1,8 +1,11 @@
 //! The world as this function needs it: [`World`] is the port, [`Cloud`] wires the adapters.
 
 use jiff::Timestamp;
+use lockstep_domain::bake::{Encryption, EncryptionKey};
 use lockstep_domain::error::Failure;
+use lockstep_domain::promotion::KEY_ALIAS;
 use lockstep_domain::records::Location;
+use lockstep_domain::target_roles::TargetRole;
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::clock;
@@ -11,13 +14,11 @@ use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::ec2::references::References;
 use lockstep_platform::ec2::{Ec2, Images};
 use lockstep_platform::executions::Executions;
+use lockstep_platform::kms::{Keys, Kms};
 use lockstep_platform::ledger::Ledger;
 use lockstep_platform::ports::{Records, WaitBook};
 use lockstep_platform::public_images::{PublicImages, Published};
 use lockstep_platform::waits::Waits;
-
-/// The role in every account that images are built in.
-const BUILDER_ROLE: &str = "lockstep-image-builder";
 
 /// Everything outside this function.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
@@ -54,13 +55,16 @@ pub trait World {
     /// CodeBuild at `location`.
     async fn builds(&self, location: &Location, session: &str) -> Result<Self::Builds, Failure>;
 
+    /// Returns how volumes are encrypted at `location`.
+    async fn encryption(&self, location: &Location, session: &str) -> Result<Encryption, Failure>;
+
     /// What AWS and others publish at `location`.
     async fn public_images(&self, location: &Location, session: &str) -> Result<Self::PublicImages, Failure>;
 }
 
 /// The settings this function needs.
-pub const SETTINGS: [Setting; 4] =
-    [Setting::Table, Setting::Bucket, Setting::ExternalId, Setting::ResumeFunction];
+pub const SETTINGS: [Setting; 5] =
+    [Setting::Table, Setting::Bucket, Setting::ExternalId, Setting::Path, Setting::ResumeFunction];
 
 /// AWS.
 pub struct Cloud {
@@ -70,6 +74,7 @@ pub struct Cloud {
     executions: Executions,
     artifacts: Artifacts,
     external_id: String,
+    role: String,
 }
 
 impl Cloud {
@@ -83,11 +88,12 @@ impl Cloud {
             executions: Executions::new(aws),
             artifacts: Artifacts::new(aws, config.get(Setting::Bucket)?),
             external_id: config.get(Setting::ExternalId)?.to_owned(),
+            role: TargetRole::ImageBuilder.name(config.path()?),
         })
     }
 
     async fn there(&self, location: &Location, session: &str) -> Result<Aws, Failure> {
-        self.aws.assume(location, BUILDER_ROLE, &self.external_id, session).await
+        self.aws.assume(location, &self.role, &self.external_id, session).await
     }
 }
 
@@ -124,6 +130,18 @@ impl World for Cloud {
 
     async fn builds(&self, location: &Location, session: &str) -> Result<CodeBuild, Failure> {
         Ok(CodeBuild::new(&self.there(location, session).await?, location))
+    }
+
+    async fn encryption(&self, location: &Location, session: &str) -> Result<Encryption, Failure> {
+        let there = self.there(location, session).await?;
+        let Some(default_key) = Ec2::new(&there).default_key().await? else {
+            return Ok(Encryption::default());
+        };
+        let keys = Kms::new(&there);
+        let of_customer = keys.describe(&default_key).await?.is_some_and(|key| !key.managed_by_aws);
+        let default_key = if of_customer { EncryptionKey::OfCustomer } else { EncryptionKey::OfAws };
+        let has_image_key = keys.describe(KEY_ALIAS).await?.is_some();
+        Ok(Encryption { default_key: Some(default_key), has_image_key })
     }
 
     async fn public_images(&self, location: &Location, session: &str) -> Result<Published, Failure> {

@@ -3,7 +3,7 @@
 use crate::journal::note;
 use crate::load::{Promotion, Wanted, unusable};
 use crate::room;
-use crate::world::{World, target_role};
+use crate::world::World;
 use jiff::Timestamp;
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::{AmiId, DeploymentId, SnapshotId};
@@ -98,10 +98,24 @@ async fn begin<W: World>(world: &W, images: &W::Images, promotion: &mut Promotio
             }
             Copied::NotVisible(why) => match patience.next() {
                 Some(pause) => world.pause(pause).await,
-                None => return Err(unusable(format!("the image was shared, yet cannot be seen: {why}"))),
+                None => return Err(not_seen(images, promotion, &why).await?),
             },
         }
     }
+}
+
+/// Returns why the image that is shared cannot be seen, as far as EC2 tells.
+async fn not_seen<I: Images>(images: &I, promotion: &Promotion, why: &str) -> Result<Failure, Failure> {
+    let told = format!("the image was shared, yet cannot be seen: {why}");
+    if !images.sees_allowed_images_only().await? {
+        return Ok(unusable(told));
+    }
+    let (target, source) = (promotion.target(), &promotion.source.account);
+    Ok(unusable(format!(
+        "{told}. Account {} allows the images of some providers only (Allowed AMIs is enabled in {}): add account {source} to \
+         them with aws ec2 replace-image-criteria-in-allowed-images-settings",
+        target.account, target.region
+    )))
 }
 
 /// The name of the copy, unique in its account and region: that of a failed one may be taken for a while.
@@ -196,10 +210,7 @@ async fn failed<W: World>(world: &W, promotion: &Promotion, ami: &AmiId, why: &s
     let attempt = promotion.deployment.record.operation().map_or(1, |operation| operation.attempt);
     let account = &promotion.target().account;
     let key = promotion.wanted()?.key.map(|key| {
-        format!(
-            "; it was to be encrypted under {key}: may {} use it?",
-            target_role(world.partition(), account)
-        )
+        format!("; it was to be encrypted under {key}: may {} use it?", world.target_role(account))
     });
     let told = format!("the copy {ami} in account {account} is {why}{}", key.unwrap_or_default());
     note(world, promotion.id(), &format!("attempt {attempt}: {told}")).await?;

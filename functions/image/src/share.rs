@@ -6,7 +6,7 @@
 use crate::journal::note;
 use crate::load::{Promotion, Wanted, unusable};
 use crate::room;
-use crate::world::{World, target_role};
+use crate::world::World;
 use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::{AccountId, DeploymentId, SnapshotId};
 use lockstep_domain::promotion::keys::{GRANT_OPERATIONS, encrypted_for_its_account_only};
@@ -71,7 +71,7 @@ async fn grant<W: World>(world: &W, promotion: &Promotion, wanted: &Wanted) -> R
     for key in &wanted.keys {
         let grant = NewGrant {
             key: key.clone(),
-            grantee: target_role(world.partition(), &promotion.target().account),
+            grantee: world.target_role(&promotion.target().account),
             operations: GRANT_OPERATIONS.map(str::to_owned).into(),
             name: grant_name(wanted, key),
         };

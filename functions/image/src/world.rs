@@ -5,6 +5,8 @@ use jiff::Timestamp;
 use lockstep_domain::error::Failure;
 use lockstep_domain::ids::AccountId;
 use lockstep_domain::records::Location;
+use lockstep_domain::stages::Path;
+use lockstep_domain::target_roles::TargetRole;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::clock;
 use lockstep_platform::config::{Config, Setting};
@@ -15,12 +17,6 @@ use lockstep_platform::ledger::Ledger;
 use lockstep_platform::ports::{Records, WaitBook};
 use lockstep_platform::waits::Waits;
 use std::time::Duration;
-
-/// The role in an account that owns images.
-const SOURCE_ROLE: &str = "lockstep-image-source";
-
-/// The role in an account that gets images.
-const TARGET_ROLE: &str = "lockstep-image-target";
 
 /// Everything outside this function.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
@@ -46,6 +42,9 @@ pub trait World {
     /// The partition of all ARNs here.
     fn partition(&self) -> &str;
 
+    /// Returns the ARN of the role that copies images into `account`.
+    fn target_role(&self, account: &AccountId) -> String;
+
     /// How long to wait before each further try to copy what was shared a moment ago.
     fn patience(&self) -> impl Iterator<Item = Duration>;
 
@@ -68,13 +67,9 @@ pub trait World {
     async fn target_keys(&self, location: &Location, session: &str) -> Result<Self::Keys, Failure>;
 }
 
-/// The ARN of the role that copies images into `account`.
-pub fn target_role(partition: &str, account: &AccountId) -> String {
-    format!("arn:{partition}:iam::{account}:role/{TARGET_ROLE}")
-}
-
 /// The settings this function needs.
-pub const SETTINGS: [Setting; 3] = [Setting::Table, Setting::ExternalId, Setting::ResumeFunction];
+pub const SETTINGS: [Setting; 4] =
+    [Setting::Table, Setting::ExternalId, Setting::Path, Setting::ResumeFunction];
 
 /// AWS.
 pub struct Cloud {
@@ -83,6 +78,7 @@ pub struct Cloud {
     waits: Waits,
     executions: Executions,
     external_id: String,
+    path: Path,
 }
 
 impl Cloud {
@@ -95,11 +91,12 @@ impl Cloud {
             ledger,
             executions: Executions::new(aws),
             external_id: config.get(Setting::ExternalId)?.to_owned(),
+            path: config.path()?,
         })
     }
 
-    async fn at(&self, location: &Location, role: &str, session: &str) -> Result<Aws, Failure> {
-        self.aws.assume(location, role, &self.external_id, session).await
+    async fn at(&self, location: &Location, role: TargetRole, session: &str) -> Result<Aws, Failure> {
+        self.aws.assume(location, &role.name(self.path), &self.external_id, session).await
     }
 }
 
@@ -125,6 +122,10 @@ impl World for Cloud {
         self.aws.partition()
     }
 
+    fn target_role(&self, account: &AccountId) -> String {
+        TargetRole::ImageTarget.arn(self.path, self.aws.partition(), account)
+    }
+
     /// One to sixteen seconds, half a minute in all: sharing is seen everywhere within seconds.
     fn patience(&self) -> impl Iterator<Item = Duration> {
         ExponentialBuilder::new().with_min_delay(Duration::from_secs(1)).with_max_times(5).build()
@@ -139,18 +140,18 @@ impl World for Cloud {
     }
 
     async fn source(&self, location: &Location, session: &str) -> Result<Ec2, Failure> {
-        self.at(location, SOURCE_ROLE, session).await.map(|aws| Ec2::new(&aws))
+        self.at(location, TargetRole::ImageSource, session).await.map(|aws| Ec2::new(&aws))
     }
 
     async fn target(&self, location: &Location, session: &str) -> Result<Ec2, Failure> {
-        self.at(location, TARGET_ROLE, session).await.map(|aws| Ec2::new(&aws))
+        self.at(location, TargetRole::ImageTarget, session).await.map(|aws| Ec2::new(&aws))
     }
 
     async fn source_keys(&self, location: &Location, session: &str) -> Result<Kms, Failure> {
-        self.at(location, SOURCE_ROLE, session).await.map(|aws| Kms::new(&aws))
+        self.at(location, TargetRole::ImageSource, session).await.map(|aws| Kms::new(&aws))
     }
 
     async fn target_keys(&self, location: &Location, session: &str) -> Result<Kms, Failure> {
-        self.at(location, TARGET_ROLE, session).await.map(|aws| Kms::new(&aws))
+        self.at(location, TargetRole::ImageTarget, session).await.map(|aws| Kms::new(&aws))
     }
 }

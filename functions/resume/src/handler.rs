@@ -2,15 +2,23 @@
 
 use jiff::Timestamp;
 use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::hints::ended_operation;
+use lockstep_domain::hints::{account_of, ended_operation};
+use lockstep_domain::ids::AccountId;
 use lockstep_domain::records::Wait;
 use lockstep_domain::waiting::{End, end};
+use lockstep_platform::accounts::Accounts;
 use lockstep_platform::executions::{Answered, Executions};
 use lockstep_platform::ledger::{Inserted, Versioned};
+use lockstep_platform::metrics::{self, Unit};
 use lockstep_platform::ports::Records;
 
 /// How often the wait is read again after it changed under us.
 const ATTEMPTS: u32 = 5;
+
+/// The metric of events that are dropped.
+const NAMESPACE: &str = "Lockstep";
+const DIMENSION: (&str, &str) = ("function", "lockstep-resume");
+const DROPPED: &str = "EventsOfUnknownAccounts";
 
 /// Who answers a task token.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
@@ -29,9 +37,17 @@ impl Tokens for Executions {
 pub async fn handle(
     records: &impl Records,
     tokens: &impl Tokens,
+    accounts: &impl Accounts,
     event: &serde_json::Value,
     now: Timestamp,
 ) -> Result<(), Failure> {
+    if let Some(account) = account_of(event)
+        && !is_registered(accounts, account).await?
+    {
+        tracing::warn!(account, "an event of an account that was not added is dropped");
+        metrics::tell(NAMESPACE, DIMENSION, &[(DROPPED, Unit::Count, 1)], now);
+        return Ok(());
+    }
     let Some(operation) = ended_operation(event) else {
         tracing::info!("an event that hints at no operation of ours");
         return Ok(());
@@ -43,6 +59,14 @@ pub async fn handle(
         }
     }
     Err(Failure::new(FailureKind::Conflict, format!("the wait for {operation} keeps changing")))
+}
+
+/// What is no account's number was registered by nobody.
+async fn is_registered(accounts: &impl Accounts, account: &str) -> Result<bool, Failure> {
+    match account.parse::<AccountId>() {
+        Ok(account) => accounts.is_registered(&account).await,
+        Err(_) => Ok(false),
+    }
 }
 
 async fn settle(
@@ -101,6 +125,17 @@ mod tests {
         }
     }
 
+    /// The one account that was added.
+    const ADDED: &str = "222222222222";
+
+    struct Added;
+
+    impl Accounts for Added {
+        async fn is_registered(&self, account: &AccountId) -> Result<bool, Failure> {
+            Ok(account.as_str() == ADDED)
+        }
+    }
+
     fn now() -> Timestamp {
         "2026-01-01T00:00:00Z".parse().unwrap()
     }
@@ -120,7 +155,7 @@ mod tests {
         let (memory, answers) = (MemoryRecords::default(), Answers::default());
         wait(&memory, "op", "token").await;
         for _ in 0..3 {
-            handle(&memory, &answers, &json!({"wake": "op"}), now()).await.unwrap();
+            handle(&memory, &answers, &Added, &json!({"wake": "op"}), now()).await.unwrap();
         }
         assert_eq!(*answers.0.borrow(), ["token"]);
         assert_eq!(state(&memory, "op").await, Some(WaitState::Answered { execution: "arn".into() }));
@@ -129,15 +164,36 @@ mod tests {
     #[tokio::test]
     async fn an_end_that_comes_first_leaves_a_note() {
         let (memory, answers) = (MemoryRecords::default(), Answers::default());
-        handle(&memory, &answers, &json!({"wake": "op"}), now()).await.unwrap();
+        handle(&memory, &answers, &Added, &json!({"wake": "op"}), now()).await.unwrap();
         assert!(answers.0.borrow().is_empty());
         assert_eq!(state(&memory, "op").await, Some(WaitState::Tombstone));
     }
 
     #[tokio::test]
+    async fn an_event_counts_in_an_account_that_was_added_and_in_no_other() {
+        let image = "arn:aws:ec2:eu-west-1::image/ami-0123456789abcdef0";
+        let event = |account: &str| {
+            json!({
+                "source": "aws.ec2",
+                "detail-type": "EC2 AMI State Change",
+                "account": account,
+                "resources": [image],
+                "detail": {"State": "available"},
+            })
+        };
+        let (memory, answers) = (MemoryRecords::default(), Answers::default());
+        for stranger in ["999999999999", "", "not an account"] {
+            handle(&memory, &answers, &Added, &event(stranger), now()).await.unwrap();
+            assert_eq!(state(&memory, image).await, None, "{stranger}");
+        }
+        handle(&memory, &answers, &Added, &event(ADDED), now()).await.unwrap();
+        assert_eq!(state(&memory, image).await, Some(WaitState::Tombstone));
+    }
+
+    #[tokio::test]
     async fn a_strange_event_writes_nothing() {
         let (memory, answers) = (MemoryRecords::default(), Answers::default());
-        handle(&memory, &answers, &json!({"source": "acme"}), now()).await.unwrap();
+        handle(&memory, &answers, &Added, &json!({"source": "acme"}), now()).await.unwrap();
         assert!(answers.0.borrow().is_empty());
         assert_eq!(state(&memory, "op").await, None);
     }

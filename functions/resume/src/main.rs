@@ -1,5 +1,6 @@
 //! The `lockstep-resume` function.
 
+use lockstep_platform::accounts::Registrations;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::clock;
 use lockstep_platform::config::{Config, Setting};
@@ -15,10 +16,14 @@ fn main() -> ExitCode {
         || {
             let aws = Aws::from_env()?;
             let config = Config::from_env(&[Setting::Table])?;
-            Ok((Ledger::new(&aws, config.get(Setting::Table)?), Executions::new(&aws)))
+            Ok((
+                Ledger::new(&aws, config.get(Setting::Table)?),
+                Executions::new(&aws),
+                Registrations::new(&aws),
+            ))
         },
-        async |(ledger, executions): &(Ledger, Executions), event: Value| {
-            handle(ledger, executions, &event, clock::now()).await
+        async |(ledger, executions, accounts): &(Ledger, Executions, Registrations), event: Value| {
+            handle(ledger, executions, accounts, &event, clock::now()).await
         },
     )
 }

@@ -7,6 +7,8 @@ use lockstep_domain::function_code::{FunctionCode, MAX_ZIP_BYTES};
 use lockstep_domain::ids::Digest;
 use lockstep_domain::permissions::lack::{Answer, Question};
 use lockstep_domain::records::Location;
+use lockstep_domain::stages::Path;
+use lockstep_domain::target_roles::TargetRole;
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::buckets;
@@ -18,12 +20,6 @@ use lockstep_platform::ports::{Records, WaitBook};
 use lockstep_platform::simulation::Simulator;
 use lockstep_platform::waits::Waits;
 use std::time::Duration;
-
-/// The role in a target account that this function acts as.
-const DEPLOYER: &str = "lockstep-deployer";
-
-/// The role in a target account that CloudFormation acts as.
-const EXECUTION_ROLE: &str = "lockstep-cloudformation";
 
 /// Everything outside this function.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
@@ -89,8 +85,8 @@ pub trait World {
 }
 
 /// The settings this function needs.
-pub const SETTINGS: [Setting; 4] =
-    [Setting::Table, Setting::Bucket, Setting::ExternalId, Setting::ResumeFunction];
+pub const SETTINGS: [Setting; 5] =
+    [Setting::Table, Setting::Bucket, Setting::ExternalId, Setting::Path, Setting::ResumeFunction];
 
 /// AWS.
 pub struct Cloud {
@@ -99,6 +95,7 @@ pub struct Cloud {
     waits: Waits,
     artifacts: Artifacts,
     external_id: String,
+    path: Path,
 }
 
 impl Cloud {
@@ -111,6 +108,7 @@ impl Cloud {
             ledger,
             artifacts: Artifacts::new(aws, config.get(Setting::Bucket)?),
             external_id: config.get(Setting::ExternalId)?.to_owned(),
+            path: config.path()?,
         })
     }
 
@@ -121,7 +119,7 @@ impl Cloud {
     }
 
     async fn deployer(&self, location: &Location, session: &str) -> Result<Aws, Failure> {
-        self.aws.assume(location, DEPLOYER, &self.external_id, session).await
+        self.aws.assume(location, &TargetRole::Deployer.name(self.path), &self.external_id, session).await
     }
 }
 
@@ -147,7 +145,7 @@ impl World for Cloud {
     }
 
     fn execution_role(&self, location: &Location) -> String {
-        format!("arn:{}:iam::{}:role/{EXECUTION_ROLE}", self.aws.partition(), location.account)
+        TargetRole::Execution.arn(self.path, self.aws.partition(), &location.account)
     }
 
     async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {

@@ -6,15 +6,13 @@ use lockstep_domain::ids::{AmiId, SnapshotId};
 use lockstep_domain::orphans::Tagged;
 use lockstep_domain::records::Location;
 use lockstep_domain::retirement::Removed;
+use lockstep_domain::target_roles::IMAGE_KEEPER;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::channels::{Channels, ParameterStore};
 use lockstep_platform::ec2::Ec2;
 use lockstep_platform::ec2::keeping::Keeping;
 use lockstep_platform::ec2::references::References;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The role in each account.
-const ROLE: &str = "lockstep-image-keeper";
 
 /// An account and region, as far as this needs it.
 pub trait Account: Keeping + References + Channels {}
@@ -50,7 +48,7 @@ impl Accounts for Cloud {
     type Account = Keeper;
 
     async fn at(&self, location: &Location) -> Result<Keeper, Failure> {
-        let aws = self.aws.assume(location, ROLE, &self.external_id, "lockstep-sweep").await?;
+        let aws = self.aws.assume(location, IMAGE_KEEPER, &self.external_id, "lockstep-sweep").await?;
         Ok(Keeper(Ec2::new(&aws), ParameterStore::new(&aws)))
     }
 }

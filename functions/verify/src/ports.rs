@@ -6,6 +6,7 @@ use lockstep_domain::error::{Failure, FailureKind};
 use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::records::{ConfigKind, Deployment, Release, Step};
 use lockstep_domain::stages::Stages;
+use lockstep_domain::target_roles::TargetRole;
 use lockstep_domain::version::Version;
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
@@ -17,9 +18,6 @@ use lockstep_platform::probe::{Answer, Get, Prober, SystemResolver, Unanswered};
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// The role in the target accounts that may call functions.
-const ROLE: &str = "lockstep-verifier";
 
 /// How often a number of the journal is tried for: others write to it at the same time, but not many.
 const NUMBERS_TRIED: u32 = 5;
@@ -83,7 +81,7 @@ pub trait Ports {
 }
 
 /// The settings that [`Cloud::new`] reads.
-pub const SETTINGS: [Setting; 3] = [Setting::Table, Setting::Bucket, Setting::ExternalId];
+pub const SETTINGS: [Setting; 4] = [Setting::Table, Setting::Bucket, Setting::ExternalId, Setting::Path];
 
 /// AWS.
 pub struct Cloud {
@@ -91,6 +89,7 @@ pub struct Cloud {
     ledger: Ledger,
     artifacts: Artifacts,
     external_id: String,
+    role: String,
     prober: Prober,
     since: Instant,
 }
@@ -103,6 +102,7 @@ impl Cloud {
             ledger: Ledger::new(aws, config.get(Setting::Table)?),
             artifacts: Artifacts::new(aws, config.get(Setting::Bucket)?),
             external_id: config.get(Setting::ExternalId)?.to_owned(),
+            role: TargetRole::Verifier.name(config.path()?),
             prober: Prober::new(SystemResolver),
             since: Instant::now(),
         })
@@ -143,7 +143,7 @@ impl Ports for Cloud {
         patience: Duration,
     ) -> Result<Called, Failure> {
         let session = format!("lockstep-{}", deployment.id);
-        let there = self.aws.assume(&deployment.location, ROLE, &self.external_id, &session).await?;
+        let there = self.aws.assume(&deployment.location, &self.role, &self.external_id, &session).await?;
         Functions::new(&there).call(function, question, patience).await
     }
 

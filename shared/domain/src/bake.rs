@@ -232,6 +232,48 @@ pub struct Given {
     pub tags: BTreeMap<String, String>,
 }
 
+/// How an account and region encrypts volumes, as far as a build depends on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Encryption {
+    /// The key under which every new volume is encrypted; None where volumes are not encrypted by default.
+    pub default_key: Option<EncryptionKey>,
+    /// Whether there is a key for images, under [`crate::promotion::KEY_ALIAS`].
+    pub has_image_key: bool,
+}
+
+/// Whose key it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncryptionKey {
+    /// AWS manages it: nothing that is encrypted under it can be shared with another account.
+    OfAws,
+    /// A customer key.
+    OfCustomer,
+}
+
+/// The key that a build is given for its volumes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BuildKey {
+    /// None: the recipe says.
+    AsTheRecipeSays,
+    /// The key for images, if the recipe names none.
+    OfImages,
+    /// None, although the image can go nowhere unless the recipe names a key; why, as a sentence.
+    Missing(String),
+}
+
+/// Returns the key of a build at `place`.
+pub fn build_key(encryption: &Encryption, place: &Location) -> BuildKey {
+    match (encryption.default_key, encryption.has_image_key) {
+        (None | Some(EncryptionKey::OfCustomer), _) => BuildKey::AsTheRecipeSays,
+        (Some(EncryptionKey::OfAws), true) => BuildKey::OfImages,
+        (Some(EncryptionKey::OfAws), false) => BuildKey::Missing(format!(
+            "account {} encrypts volumes in {} by default, under a key of AWS that no promotion can share; unless the recipe \
+             names a kms_key_id, the image cannot go to another account: run lockstep accounts add with --image-key",
+            place.account, place.region
+        )),
+    }
+}
+
 /// Whether an image could not be copied at all, so that it is to be built where it is needed.
 pub fn is_to_be_built_there(error: &Caught) -> bool {
     error.names().iter().any(|name| name == FailureKind::ImageStays.error_type())

@@ -30,6 +30,11 @@ pub fn ended_operation(event: &Value) -> Option<String> {
     }
 }
 
+/// Returns the account in which `event` arose; None for what Lockstep itself sends.
+pub fn account_of(event: &Value) -> Option<&str> {
+    text(event, "/account")
+}
+
 fn ended_stack_operation(event: &Value) -> Option<String> {
     let token = text(event, "/detail/client-request-token").filter(|token| is_client_token(token))?;
     let status = StackStatus::parse(text(event, "/detail/status-details/status")?);

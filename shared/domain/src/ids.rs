@@ -109,6 +109,14 @@ id! {
 }
 
 id! {
+    /// An organization of AWS Organizations, such as `o-a1b2c3d4e5`.
+    OrganizationId, "an organization's id (o- and ten to thirty-two lower-case letters or digits)",
+    |v| v.strip_prefix("o-").is_some_and(|rest| {
+        (10..=32).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    })
+}
+
+id! {
     /// An AWS region such as `eu-west-1`.
     Region, "an AWS region (such as eu-west-1)",
     |v| is_slug(v, 25) && v.split('-').count() >= 3 && v.ends_with(|c: char| c.is_ascii_digit())
@@ -275,6 +283,11 @@ mod tests {
     #[test]
     fn well_formed_identifiers_are_accepted() {
         assert!(accepts::<AccountId>(&["123456789012", "000000000001"]).is_empty());
+        assert!(accepts::<OrganizationId>(&["o-a1b2c3d4e5"]).is_empty());
+        assert!(
+            refuses::<OrganizationId>(&["", "a1b2c3d4e5", "o-a1b2", "o-A1B2C3D4E5", "o-a1b2c3d4e5*"])
+                .is_empty()
+        );
         assert!(accepts::<Region>(&["eu-west-1", "us-gov-west-1", "ap-southeast-3"]).is_empty());
         assert!(accepts::<StageName>(&["ci", "production", "eu-2"]).is_empty());
         assert!(

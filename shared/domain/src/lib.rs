@@ -3,6 +3,7 @@
 //! This crate knows nothing of AWS clients, clocks, random numbers, files or networks: time, identities and the
 //! world arrive as arguments. The dependency list in its `Cargo.toml` keeps it so.
 
+pub mod accounts;
 pub mod approval;
 pub mod archive;
 pub mod bake;
@@ -32,6 +33,7 @@ pub mod manifest;
 pub mod orphans;
 pub mod packaging;
 pub mod parameters;
+pub mod partitions;
 pub mod payloads;
 pub mod permissions;
 pub mod ping;
@@ -44,6 +46,7 @@ pub mod shipping;
 pub mod stack_plan;
 pub mod stages;
 pub mod sweep;
+pub mod target_roles;
 pub mod template;
 pub mod token;
 mod toml_file;

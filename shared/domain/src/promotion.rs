@@ -35,6 +35,13 @@ pub const TAG_BUILT_AT: &str = "built-at";
 /// The tag of the deployment or promotion that made an AMI.
 pub const TAG_DEPLOYMENT: &str = "deployment";
 
+/// The tag of all that one build of an image makes, from the call that makes it on: its value is the build's id. A builder
+/// may touch what carries it, and nothing else.
+pub const TAG_BUILD: &str = "lockstep:build";
+
+/// The value of [`TAG_BUILD`] once an image is accepted. No builder may touch the image any more.
+pub const BUILD_ACCEPTED: &str = "accepted";
+
 /// The alias of the customer key in a target account under which encrypted images are encrypted anew.
 pub const KEY_ALIAS: &str = "alias/lockstep-images";
 
@@ -314,6 +321,8 @@ fn resumable(found: &Found<'_>) -> Result<Option<AmiId>, String> {
     let mut copies = found.owned.iter().filter(|ami| {
         ami.is_tagged(&found.record.name, &found.record.version)
             && ami.tag(TAG_SOURCE) == Some(source)
+            // What a build tags before it is accepted is only its own word.
+            && ami.tag(TAG_BUILD).is_none_or(|build| build == BUILD_ACCEPTED)
             && !matches!(ami.state, AmiState::Broken(_))
     });
     match (copies.next(), copies.next()) {

@@ -52,6 +52,21 @@ pub enum Path {
     Promotion,
 }
 
+impl Path {
+    /// Returns its name, as templates, roles and state machines carry it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivery => "delivery",
+            Self::Promotion => "promotion",
+        }
+    }
+
+    /// Returns the path of this name, if there is one.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Delivery, Self::Promotion].into_iter().find(|path| path.as_str() == name)
+    }
+}
+
 impl Stage {
     /// Whether this is the stage of throw-away stacks.
     pub fn is_test(&self) -> bool {

@@ -14,12 +14,18 @@ pub struct Artifacts {
     aws: Aws,
     client: OnceLock<Client>,
     bucket: String,
+    owner: Option<String>,
 }
 
 impl Artifacts {
     /// The bucket called `bucket` as `aws` may reach it.
     pub fn new(aws: &Aws, bucket: &str) -> Self {
-        Self { aws: aws.clone(), client: OnceLock::new(), bucket: bucket.to_owned() }
+        Self {
+            aws: aws.clone(),
+            client: OnceLock::new(),
+            bucket: bucket.to_owned(),
+            owner: owner(bucket).map(str::to_owned),
+        }
     }
 
     /// The bucket's name.
@@ -35,7 +41,14 @@ impl Artifacts {
     /// The object at `key`: `NotFound` if there is none, `Rejected` if it is larger than `cap` bytes.
     pub async fn get(&self, key: &str, cap: usize) -> Result<Vec<u8>, Failure> {
         let subject = self.subject(key);
-        let answer = self.client().get_object().bucket(&self.bucket).key(key).send().await;
+        let answer = self
+            .client()
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .set_expected_bucket_owner(self.owner.clone())
+            .send()
+            .await;
         let mut object = match answer {
             Ok(object) => object,
             Err(error) if is_absent(code(&error)) => {
@@ -68,6 +81,7 @@ impl Artifacts {
     /// Stores `bytes` at `key`. Keys are content-addressed: storing the same again changes nothing.
     pub async fn put(&self, key: &str, content_type: &str, bytes: Vec<u8>) -> Result<(), Failure> {
         let request = self.client().put_object().bucket(&self.bucket).key(key).content_type(content_type);
+        let request = request.set_expected_bucket_owner(self.owner.clone());
         let sent = request.body(ByteStream::from(bytes)).send().await;
         sent.map(drop).map_err(|error| failure("PutObject", &self.subject(key), &error))
     }
@@ -76,6 +90,7 @@ impl Artifacts {
     /// Other than [`Artifacts::exists`] it needs no permission to list or to read.
     pub async fn put_new(&self, key: &str, content_type: &str, bytes: Vec<u8>) -> Result<(), Failure> {
         let request = self.client().put_object().bucket(&self.bucket).key(key).content_type(content_type);
+        let request = request.set_expected_bucket_owner(self.owner.clone());
         match request.if_none_match("*").body(ByteStream::from(bytes)).send().await {
             Err(error) if code(&error) == Some("PreconditionFailed") => Ok(()),
             sent => sent.map(drop).map_err(|error| failure("PutObject", &self.subject(key), &error)),
@@ -86,7 +101,15 @@ impl Artifacts {
     ///
     /// S3 tells absence only to who may list the bucket; to others it is `AccessDenied`, which is not absence.
     pub async fn exists(&self, key: &str) -> Result<bool, Failure> {
-        match self.client().head_object().bucket(&self.bucket).key(key).send().await {
+        match self
+            .client()
+            .head_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .set_expected_bucket_owner(self.owner.clone())
+            .send()
+            .await
+        {
             Ok(_) => Ok(true),
             Err(error) if is_absent(code(&error)) => Ok(false),
             Err(error) => Err(failure("HeadObject", &self.subject(key), &error)),
@@ -107,6 +130,7 @@ impl Artifacts {
     /// The keys that begin with `prefix`, in order.
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, Failure> {
         let request = self.client().list_objects_v2().bucket(&self.bucket).prefix(prefix);
+        let request = request.set_expected_bucket_owner(self.owner.clone());
         let mut pages = request.into_paginator().send();
         let mut keys = Vec::new();
         while let Some(page) = pages.next().await {
@@ -125,7 +149,26 @@ impl Artifacts {
     }
 }
 
+/// Returns the account that a bucket of Lockstep is named after. Anybody may take a name that can be guessed, so S3 is asked to
+/// refuse a bucket of somebody else.
+fn owner(bucket: &str) -> Option<&str> {
+    let account = bucket.strip_prefix("lockstep-artifacts-")?.get(..12)?;
+    account.bytes().all(|byte| byte.is_ascii_digit()).then_some(account)
+}
+
 /// HeadObject has no body and so answers `NotFound`, GetObject says `NoSuchKey`; a missing bucket is another matter.
 fn is_absent(code: Option<&str>) -> bool {
     matches!(code, Some("NoSuchKey" | "NotFound"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::owner;
+
+    #[test]
+    fn the_bucket_of_an_account_is_asked_for_as_that_accounts() {
+        assert_eq!(owner("lockstep-artifacts-222222222222-eu-west-1"), Some("222222222222"));
+        assert_eq!(owner("lockstep-artifacts-22222222222x-eu-west-1"), None);
+        assert_eq!(owner("somebodys-bucket"), None);
+    }
 }

@@ -11,6 +11,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use lockstep_domain::error::Failure;
 use lockstep_domain::ids::Region;
+use lockstep_domain::partitions;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,7 +122,7 @@ impl Aws {
     /// The partition of the region: the second part of every ARN.
     /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>
     pub fn partition(&self) -> &'static str {
-        partition(&self.0.region)
+        partitions::of(&self.0.region)
     }
 
     /// The endpoint of the local cloud; nothing on AWS.
@@ -179,19 +180,6 @@ fn timeouts() -> TimeoutConfig {
 
 fn parse_region(text: &str) -> Result<Region, Failure> {
     text.parse().map_err(|error: lockstep_domain::ids::InvalidId| Failure::rejected(error.to_string()))
-}
-
-fn partition(region: &Region) -> &'static str {
-    match region.as_str() {
-        r if r.starts_with("cn-") => "aws-cn",
-        r if r.starts_with("us-gov-") => "aws-us-gov",
-        r if r.starts_with("us-isob-") => "aws-iso-b",
-        r if r.starts_with("us-isof-") => "aws-iso-f",
-        r if r.starts_with("eu-isoe-") => "aws-iso-e",
-        r if r.starts_with("us-iso-") => "aws-iso",
-        r if r.starts_with("eusc-") => "aws-eusc",
-        _ => "aws",
-    }
 }
 
 /// The domain of a partition's endpoints.

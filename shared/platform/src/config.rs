@@ -1,6 +1,7 @@
 //! The only place that reads environment variables.
 
 use lockstep_domain::error::Failure;
+use lockstep_domain::stages::Path;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -13,6 +14,8 @@ pub enum Setting {
     Bucket,
     /// The external id of every cross-account trust.
     ExternalId,
+    /// The deployment path that the function is on.
+    Path,
     /// The name of the function that answers task tokens.
     ResumeFunction,
     /// The ARN of the `release` state machine.
@@ -53,6 +56,7 @@ impl Setting {
         Self::Table,
         Self::Bucket,
         Self::ExternalId,
+        Self::Path,
         Self::ResumeFunction,
         Self::ReleaseArn,
         Self::TeardownArn,
@@ -91,6 +95,7 @@ impl Setting {
             Self::Table => "LOCKSTEP_TABLE",
             Self::Bucket => "LOCKSTEP_BUCKET",
             Self::ExternalId => "LOCKSTEP_EXTERNAL_ID",
+            Self::Path => "LOCKSTEP_PATH",
             Self::ResumeFunction => "LOCKSTEP_RESUME_FUNCTION",
             Self::ReleaseArn => "LOCKSTEP_RELEASE_ARN",
             Self::TeardownArn => "LOCKSTEP_TEARDOWN_ARN",
@@ -164,6 +169,13 @@ impl Config {
         value.ok_or_else(|| Failure::bug(format!("{setting} is used but was not asked for at the start")))
     }
 
+    /// Returns the deployment path that the function is on.
+    pub fn path(&self) -> Result<Path, Failure> {
+        let name = self.get(Setting::Path)?;
+        Path::named(name)
+            .ok_or_else(|| Failure::bug(format!("{} says {name}, which is no path", Setting::Path)))
+    }
+
     /// The value of `setting`, if it is there.
     pub fn optional(&self, setting: Setting) -> Option<&str> {
         self.0.get(&setting).map(String::as_str)
@@ -221,7 +233,7 @@ mod tests {
         let error = Config::read(&Setting::ALL, table_only).unwrap_err();
         assert_eq!(
             error.message,
-            "the function's environment lacks LOCKSTEP_BUCKET, LOCKSTEP_EXTERNAL_ID, LOCKSTEP_RESUME_FUNCTION, \
+            "the function's environment lacks LOCKSTEP_BUCKET, LOCKSTEP_EXTERNAL_ID, LOCKSTEP_PATH, LOCKSTEP_RESUME_FUNCTION, \
              LOCKSTEP_RELEASE_ARN, LOCKSTEP_TEARDOWN_ARN, LOCKSTEP_FUNCTIONS, LOCKSTEP_PERMISSIONS"
         );
     }

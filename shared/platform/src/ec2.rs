@@ -3,6 +3,7 @@
 //! [`Images`] is the port, [`Ec2`] its adapter. Everything is read to the last page; what does not exist is an answer,
 //! anything that could not be read is a failure and never absence.
 
+mod encryption;
 pub mod keeping;
 mod read;
 pub mod references;
@@ -80,6 +81,11 @@ pub trait Images {
 
     /// Begins a copy into this account. Undone by [`Images::deregister`] and [`Images::delete_snapshot`].
     async fn copy(&self, wanted: &NewCopy) -> Result<Copied, Failure>;
+
+    /// Returns whether this account sees the images of some providers only ("Allowed AMIs"), so that one which is shared with it
+    /// may be invisible.
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-allowed-amis.html>
+    async fn sees_allowed_images_only(&self) -> Result<bool, Failure>;
 
     /// Tags an image and its snapshots; the same again changes nothing. Needs no undo: tags are overwritten.
     async fn tag(
@@ -301,6 +307,12 @@ impl Images for Ec2 {
                 }
             }
         }
+    }
+
+    async fn sees_allowed_images_only(&self) -> Result<bool, Failure> {
+        let answer = self.client().get_allowed_images_settings().send().await;
+        let answer = answer.map_err(|error| failure("GetAllowedImagesSettings", "of this region", &error))?;
+        Ok(answer.state() == Some("enabled"))
     }
 
     async fn tag(

@@ -3,6 +3,8 @@
 //! Every adapter speaks the domain's types and ends in a [`lockstep_domain::error::Failure`]. One cargo feature per
 //! AWS service keeps each function's binary to what it calls; clients are built when first used.
 
+#[cfg(feature = "ssm")]
+pub mod accounts;
 #[cfg(feature = "s3")]
 pub mod artifacts;
 #[cfg(feature = "sts")]

@@ -2,15 +2,16 @@
 
 use super::*;
 use jiff::Timestamp;
+use lockstep_domain::bake::{Encryption, EncryptionKey};
 use lockstep_domain::error::FailureKind;
 use lockstep_domain::ids::{AmiId, DeploymentId, Digest};
 use lockstep_domain::images::ImageVersionState;
 use lockstep_domain::payloads::bake::{Brought, Doomed};
 use lockstep_domain::payloads::{Task, inputs, package};
-use lockstep_domain::promotion::{Ami, TAG_DEPLOYMENT, TAG_SOURCE};
+use lockstep_domain::promotion::{Ami, BUILD_ACCEPTED, TAG_BUILD, TAG_DEPLOYMENT, TAG_SOURCE};
 use lockstep_domain::recipe::{Base, ImageSearch, NamePattern, ParameterName};
 use lockstep_domain::records::{
-    Caught, Config, ConfigKind, Deployment, DeploymentState, Image, ImageOrigin, ImageVersion, Location,
+    Caught, Config, ConfigKind, Deployment, DeploymentState, Image, ImageOrigin, ImageVersion, Location, Step,
 };
 use lockstep_platform::ledger::Order;
 use lockstep_platform::ports::Records;
@@ -53,6 +54,7 @@ struct FakeWorld {
     codebuild: SimCodeBuild,
     /// The executions that have ended.
     over: RefCell<BTreeSet<String>>,
+    encryption: RefCell<Encryption>,
 }
 
 struct AmazonLinux;
@@ -107,6 +109,10 @@ impl World for FakeWorld {
         Ok(self.codebuild.builds(location))
     }
 
+    async fn encryption(&self, _: &Location, _: &str) -> Result<Encryption, Failure> {
+        Ok(self.encryption.borrow().clone())
+    }
+
     async fn public_images(&self, _: &Location, _: &str) -> Result<AmazonLinux, Failure> {
         Ok(AmazonLinux)
     }
@@ -128,6 +134,7 @@ impl FakeWorld {
             ec2,
             codebuild,
             over: RefCell::default(),
+            encryption: RefCell::default(),
         };
         let stages = Config {
             config: ConfigKind::Stages,
@@ -284,6 +291,11 @@ async fn a_recipe_is_built_and_withheld_until_every_account_has_it() {
     assert_eq!((withheld.state, withheld.source_ami.as_ref()), (ImageVersionState::Withheld, Some(&ami)));
     let tags = world.ec2.ami(&ami).unwrap().tags;
     assert_eq!(tags.get(TAG_SOURCE), Some(&ami.to_string()));
+    assert_eq!(
+        tags.get(TAG_BUILD).map(String::as_str),
+        Some(BUILD_ACCEPTED),
+        "the builder may touch it no more"
+    );
     assert!(
         ["Name", "lockstep:image", "version", "commit", "repository", "built-at", TAG_DEPLOYMENT]
             .iter()
@@ -522,4 +534,23 @@ async fn a_base_that_nobody_has_is_refused_before_anything_is_claimed_and_its_fi
     assert!(refused.message.contains("images/logstash/image.toml"), "{refused:?}");
     let (pk, prefix) = ImageVersion::all_of(&"logstash".parse().unwrap());
     assert_eq!(world.records.list::<ImageVersion>(&pk, prefix, Order::Newest, 1).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn where_volumes_are_encrypted_by_default_a_build_gets_a_key_that_can_be_shared() {
+    for (has_image_key, expected) in [(true, Some("alias/lockstep-images")), (false, None)] {
+        let world = FakeWorld::new().await;
+        let default_key = Some(EncryptionKey::OfAws);
+        *world.encryption.borrow_mut() = Encryption { default_key, has_image_key };
+        world.claim().await;
+        let build = world.begin(BUILD, "test").await.unwrap().build;
+        world.start(&build).await.unwrap();
+        let started = world.codebuild.started();
+        let key = started[0].wanted.variables.iter().find(|(name, _)| name == "LOCKSTEP_IMAGE_KEY");
+        assert_eq!(key.map(|(_, value)| value.as_str()), expected);
+        let (pk, prefix) = Step::all_of(&build);
+        let notes = world.records.list::<Step>(&pk, prefix, Order::Oldest, 10).await.unwrap();
+        let told = notes.iter().any(|note| note.record.note.contains("--image-key"));
+        assert_eq!(told, !has_image_key, "{notes:?}");
+    }
 }

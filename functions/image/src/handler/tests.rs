@@ -349,7 +349,7 @@ async fn the_use_of_a_key_is_granted_for_the_copy_and_taken_back_whatever_happen
         ok(&world, share()).await;
         let granted = world.ec2.held_grants();
         let grantees: Vec<&str> = granted.iter().map(|(_, grantee)| grantee.as_str()).collect();
-        assert_eq!(grantees, [format!("arn:aws:iam::{COPY_ACCOUNT}:role/lockstep-image-target")]);
+        assert_eq!(grantees, [format!("arn:aws:iam::{COPY_ACCOUNT}:role/lockstep-promotion-image-target")]);
     }
     ok(&world, copy()).await;
     let copied = world.ec2.held_snapshots().into_iter().find(|held| held.location == world.target());
@@ -641,3 +641,20 @@ async fn of_several_regions_only_the_one_that_failed_is_brought_again_from_the_n
 
 const OTHER_REGION: &str =
     "[[stages]]\nname = \"frankfurt\"\naccount = \"222222222222\"\nregion = \"eu-central-1\"\n";
+
+#[tokio::test]
+async fn an_account_that_allows_some_images_only_is_told_of_when_what_is_shared_cannot_be_seen() {
+    for closed in [true, false] {
+        let world = imported().await;
+        assert_eq!(inspected(&world).await, Go::Copy);
+        ok(&world, share()).await;
+        if closed {
+            world.ec2.close(&world.target().account);
+        } else {
+            world.ec2.set_lag(std::time::Duration::from_secs(3600));
+        }
+        let failed = failure(&world, copy()).await;
+        assert!(failed.message.contains("was shared, yet cannot be seen"), "{failed:?}");
+        assert_eq!(failed.message.contains("Allowed AMIs is enabled"), closed, "{failed:?}");
+    }
+}

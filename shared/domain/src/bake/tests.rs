@@ -227,3 +227,18 @@ proptest! {
         prop_assert!(given_up.is_err() || version.state != ImageVersionState::Usable);
     }
 }
+
+#[test]
+fn a_build_gets_the_key_of_images_only_where_its_image_could_not_be_shared_without() {
+    let place = Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() };
+    let key = |default_key, has_image_key| build_key(&Encryption { default_key, has_image_key }, &place);
+    for has_image_key in [true, false] {
+        assert_eq!(key(None, has_image_key), BuildKey::AsTheRecipeSays);
+        assert_eq!(key(Some(EncryptionKey::OfCustomer), has_image_key), BuildKey::AsTheRecipeSays);
+    }
+    assert_eq!(key(Some(EncryptionKey::OfAws), true), BuildKey::OfImages);
+    let BuildKey::Missing(why) = key(Some(EncryptionKey::OfAws), false) else {
+        panic!("a key came from nowhere")
+    };
+    assert!(why.contains("222222222222") && why.contains("--image-key"), "{why}");
+}

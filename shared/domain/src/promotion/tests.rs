@@ -227,6 +227,11 @@ fn a_copy_whose_id_was_never_recorded_is_found_by_its_tags() {
     assert_eq!(world.inspect(), Inspect::Resume { ami: COPY.parse().unwrap() });
     world.owned[0].tags.insert(TAG_SOURCE.into(), "ami-00000000000000009".into());
     assert_eq!(world.inspect(), Inspect::Copy { key: None });
+    world.owned = vec![ami(COPY, THERE)];
+    world.owned[0].tags.insert(TAG_BUILD.into(), "some-build".into());
+    assert_eq!(world.inspect(), Inspect::Copy { key: None }, "a builder tags what it makes as it likes");
+    world.owned[0].tags.insert(TAG_BUILD.into(), BUILD_ACCEPTED.into());
+    assert_eq!(world.inspect(), Inspect::Resume { ami: COPY.parse().unwrap() });
     world.owned = vec![ami(COPY, THERE), ami("ami-00000000000000003", THERE)];
     assert!(world.refusal().contains("two copies"));
 }

@@ -63,7 +63,7 @@ fn wanted(revert_drift: bool) -> NewChangeSet {
         parameters: BTreeMap::new(),
         tags: Vec::new(),
         capabilities: Vec::new(),
-        role: "arn:aws:iam::111111111111:role/lockstep-cloudformation".into(),
+        role: "arn:aws:iam::111111111111:role/lockstep-delivery-cloudformation".into(),
         imports_existing: false,
         revert_drift,
         description: "d".into(),

@@ -86,6 +86,8 @@ struct Inner {
     pace: Duration,
     lag: Duration,
     copies_at_once: usize,
+    /// The accounts that see no image of another.
+    closed: BTreeSet<AccountId>,
     images: Shelf<Image>,
     snapshots: Shelf<Stored>,
     keys: BTreeMap<String, Key>,
@@ -113,6 +115,7 @@ impl SimEc2 {
             pace: PACE,
             lag: Duration::ZERO,
             copies_at_once: COPIES_AT_ONCE,
+            closed: BTreeSet::new(),
             images: Shelf::default(),
             snapshots: Shelf::default(),
             keys: BTreeMap::new(),
@@ -171,6 +174,11 @@ impl SimEc2 {
     /// How many copies may run at once into one account and region, from now on.
     pub fn set_copies_at_once(&self, most: usize) {
         self.0.borrow_mut().copies_at_once = most;
+    }
+
+    /// Enables "Allowed AMIs" in an account, without a provider that is allowed.
+    pub fn close(&self, account: &AccountId) {
+        self.0.borrow_mut().closed.insert(account.clone());
     }
 
     /// A new available image with one snapshot, neither encrypted nor licensed.

@@ -4,13 +4,14 @@ use super::EXECUTION;
 use crate::world::World;
 use jiff::Timestamp;
 use lockstep_domain::error::Failure;
-use lockstep_domain::ids::{AmiId, DeploymentId, Digest, RepositoryId};
+use lockstep_domain::ids::{AccountId, AmiId, DeploymentId, Digest, RepositoryId};
 use lockstep_domain::images::{ImageLock, LockedImage};
 use lockstep_domain::records::{
     Config, ConfigKind, Deployment, DeploymentKind, Image, ImageVersion, Location, Record, Release,
     ReleaseState, Step, Traffic,
 };
 use lockstep_domain::stages::Path;
+use lockstep_domain::target_roles::TargetRole;
 use lockstep_domain::traffic;
 use lockstep_platform::ports::memory::{MemoryRecords, MemoryWaits};
 use lockstep_platform::testing::clock::VirtualClock;
@@ -231,6 +232,10 @@ impl World for FakeWorld {
 
     fn partition(&self) -> &str {
         "aws"
+    }
+
+    fn target_role(&self, account: &AccountId) -> String {
+        TargetRole::ImageTarget.arn(Path::Promotion, "aws", account)
     }
 
     fn patience(&self) -> impl Iterator<Item = Duration> {

@@ -47,7 +47,10 @@ impl Inner {
     fn refusal(&self, into: &Location, wanted: &NewCopy) -> Option<Refusal> {
         let now = self.clock.now();
         let visible = |image: &&Image| {
-            image.location.region == wanted.source_region && image.is_seen_by(&into.account, self.lag, now)
+            let hidden = image.location.account != into.account && self.closed.contains(&into.account);
+            image.location.region == wanted.source_region
+                && image.is_seen_by(&into.account, self.lag, now)
+                && !hidden
         };
         let Some(source) = self.images.get(wanted.source.as_str()).filter(visible) else {
             return Some(Refusal::NotVisible("The image id does not exist".into()));

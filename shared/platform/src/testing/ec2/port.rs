@@ -213,6 +213,12 @@ impl Inner {
 }
 
 impl Images for SimImages {
+    async fn sees_allowed_images_only(&self) -> Result<bool, Failure> {
+        let mut inner = self.cloud.0.borrow_mut();
+        inner.calls.push("GetAllowedImagesSettings");
+        Ok(inner.closed.contains(&self.here.account))
+    }
+
     async fn describe(&self, ami: &AmiId) -> Result<Option<Ami>, Failure> {
         let found = self.images(|image| image.ami.id == *ami).into_iter().next();
         Ok(found.filter(|image| self.sees(image)).map(|image| image.seen_by(&self.here.account)))
