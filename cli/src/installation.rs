@@ -3,6 +3,7 @@
 //! Order: the bucket, what goes into it, the control plane, its two paths, then one account after the other. Each step
 //! finds what the one before left, so that an installation that broke off is simply run again.
 
+mod accounts;
 mod functions;
 mod places;
 mod targets;
@@ -11,6 +12,7 @@ use crate::failure::{Failure, at};
 use crate::functions::{Destination, Package, Profile, SHIPPED};
 use crate::output::Output;
 use crate::permissions_table;
+pub use accounts::{ACCOUNTS_STACK, Wish};
 use lockstep_domain::ids::{AccountId, Digest};
 use lockstep_domain::stages::Path as Road;
 use lockstep_domain::template::Template;
@@ -30,8 +32,13 @@ pub use targets::TargetAccount;
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// The stacks of the tooling account that every account shares, in the order they are made.
-pub const STACKS: [&str; 4] =
-    ["lockstep-bootstrap", "lockstep-control-plane", "lockstep-delivery", "lockstep-promotion"];
+pub const STACKS: [&str; 5] = [
+    "lockstep-bootstrap",
+    "lockstep-control-plane",
+    "lockstep-delivery",
+    "lockstep-promotion",
+    ACCOUNTS_STACK,
+];
 
 /// The stack in every target account.
 pub const TARGET_STACK: &str = "lockstep-target";
@@ -107,6 +114,7 @@ pub struct Installation<'a> {
     account: AccountId,
     sources: PathBuf,
     output: &'a Output,
+    organization: Wish,
 }
 
 impl<'a> Installation<'a> {
@@ -114,7 +122,12 @@ impl<'a> Installation<'a> {
     pub async fn new(aws: &'a Aws, sources: PathBuf, output: &'a Output) -> Result<Self, Failure> {
         places::can_hold_a_control_plane(aws.region(), aws.partition())?;
         let (account, _) = control_plane::identity(aws).await?;
-        Ok(Self { aws, account, sources, output })
+        Ok(Self { aws, account, sources, output, organization: Wish::default() })
+    }
+
+    /// The same, which names an organization in its policies, or none.
+    pub fn naming(self, organization: Wish) -> Self {
+        Self { organization, ..self }
     }
 
     /// The account that is installed into.
@@ -275,25 +288,6 @@ impl<'a> Installation<'a> {
         ]
     }
 
-    /// Brings the stacks of accounts that were added before to this version.
-    async fn known_accounts(&self) -> Result<Vec<Step>, Failure> {
-        let installer = Installer::new(self.aws);
-        let mut steps = Vec::new();
-        for name in installer.names("lockstep-account-").await? {
-            let known = installer.parameters(&name).await?;
-            let (Some(account), Some(path)) = (known.get("AccountId"), known.get("Path")) else { continue };
-            let account = account.parse().map_err(at(&name))?;
-            steps.push(self.let_in(&account, path).await?);
-        }
-        Ok(steps)
-    }
-
-    async fn let_in(&self, account: &AccountId, path: &str) -> Result<Step, Failure> {
-        let parameters = [("AccountId", account.to_string()), ("Path", path.to_owned())];
-        let template = self.uploaded("infra/control-plane/account.yaml", self.aws, &self.account).await?;
-        self.apply(self.aws, &format!("lockstep-account-{account}"), template, &parameters).await
-    }
-
     fn bucket(&self) -> Artifacts {
         bucket(self.aws, &self.account)
     }
@@ -386,6 +380,7 @@ fn template_of(stack: &str) -> &'static str {
         "lockstep-bootstrap" => BUCKET_TEMPLATE,
         "lockstep-control-plane" => "infra/control-plane/template.yaml",
         "lockstep-delivery" | "lockstep-promotion" => "infra/control-plane/path.yaml",
+        ACCOUNTS_STACK => "infra/control-plane/accounts.yaml",
         _ => "infra/control-plane/account.yaml",
     }
 }

@@ -8,17 +8,21 @@ call on a build is one on its project. The tags of the image or snapshot are add
 conditions on ``aws:ResourceTag``. Calls that use several resources or give tags are in ``ec2_checks``.
 
 A call on a KMS key by its alias is a call on the key, and a grant's grantee is what ``kms:GranteePrincipal`` speaks of.
+
+Of a session, ``aws:PrincipalArn`` is the ARN of its role and not that of the session
+(https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn).
 """
 
 import json
 
-from ministack.core import iam_actions
+from ministack.core import iam_actions, iam_evaluator
 from ministack.services import ec2
 
 from overlay import image_keys
 
 _extract_resource_arn = iam_actions.extract_resource_arn
 _request_tag_context = iam_actions.request_tag_context
+_resolve_condition_key = iam_evaluator._resolve_condition_key
 
 _FIELDS = {
     "DeleteSnapshot": ("snapshot", "SnapshotId"),
@@ -40,7 +44,8 @@ _FIELDS = {
 
 
 def install():
-    """Replace the two functions that prepare an authorisation."""
+    """Replace the functions that prepare an authorisation."""
+    iam_evaluator._resolve_condition_key = resolve_condition_key
     iam_actions.extract_resource_arn = extract_resource_arn
     iam_actions.request_tag_context = request_tag_context
 
@@ -65,6 +70,15 @@ def extract_resource_arn(service, method, path, headers, body, query_params, reg
     if service == "kms" and _field(body, "KeyId").startswith("alias/"):
         return image_keys.existing(_field(body, "KeyId")) or f"arn:aws:kms:{region}:{account_id}:key/none"
     return _extract_resource_arn(service, method, path, headers, body, query_params, region, account_id)
+
+
+def resolve_condition_key(key, context):
+    """ministack's value of a condition key, but for the principal of a session."""
+    value = _resolve_condition_key(key, context)
+    if key.lower() == "aws:principalarn" and isinstance(value, str) and ":assumed-role/" in value:
+        account, role = value.split(":")[4], value.split("/")[1]
+        return f"arn:{value.split(':')[1]}:iam::{account}:role/{role}"
+    return value
 
 
 def request_tag_context(service, iam_action, body, params):

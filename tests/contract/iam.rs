@@ -1,21 +1,25 @@
 //! Least privilege, as far as templates can say it.
 
 use crate::installed::{DEVELOPMENT, EXTERNAL_ID, PATHS, PRODUCTION, TOOLING, stacks};
-use crate::policy::{Role, Statement, all_statements, roles, texts};
-use crate::stack::{REGION, Stack};
+use crate::policy::{Role, Statement, all_statements, glob, roles, texts};
+use crate::stack::{REGION, Stack, repository};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The actions for which the service authorization reference leaves no resource but `*`
 /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>).
-const WITHOUT_RESOURCE: [&str; 15] = [
+const WITHOUT_RESOURCE: [&str; 31] = [
     "cloudformation:ListImports",
+    "ec2:DescribeAvailabilityZones",
     "ec2:DescribeImageReferences",
     "ec2:DescribeImages",
     "ec2:DescribeInstanceStatus",
     "ec2:DescribeInstanceTypeOfferings",
     "ec2:DescribeInstanceTypes",
     "ec2:DescribeInstances",
+    "ec2:DescribeKeyPairs",
+    "ec2:DescribeLaunchTemplateVersions",
+    "ec2:DescribeLaunchTemplates",
     "ec2:DescribeRegions",
     "ec2:DescribeSecurityGroups",
     "ec2:DescribeSnapshots",
@@ -23,6 +27,19 @@ const WITHOUT_RESOURCE: [&str; 15] = [
     "ec2:DescribeTags",
     "ec2:DescribeVolumes",
     "ec2:DescribeVpcs",
+    "ec2:GetAllowedImagesSettings",
+    "ec2:GetEbsDefaultKmsKeyId",
+    "ec2:GetEbsEncryptionByDefault",
+    "imagebuilder:ListContainerRecipes",
+    "imagebuilder:ListImageRecipes",
+    "route53:ListHostedZones",
+    "ssm:DescribeParameters",
+    // It knows an instance, but is granted on everything in AWS's own policy for Session Manager.
+    "ssm:UpdateInstanceInformation",
+    "ssmmessages:CreateControlChannel",
+    "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel",
+    "ssmmessages:OpenDataChannel",
     "states:SendTaskSuccess",
 ];
 
@@ -44,7 +61,9 @@ fn every_resource_is_named_unless_aws_knows_none() {
         assert!(!statement.resources.is_empty(), "{owner} has a statement without a resource");
         for resource in &statement.resources {
             if resource == "*" {
-                let excused = statement.actions.iter().all(|a| WITHOUT_RESOURCE.contains(&a.as_str()));
+                // What denies may speak of everything.
+                let excused = !statement.allows
+                    || statement.actions.iter().all(|a| WITHOUT_RESOURCE.contains(&a.as_str()));
                 assert!(excused, "{owner} may {:?} on everything", statement.actions);
             } else {
                 assert!(resource.starts_with("arn:aws:"), "{owner} names {resource}");
@@ -56,7 +75,7 @@ fn every_resource_is_named_unless_aws_knows_none() {
 
 #[test]
 fn what_has_no_resource_is_not_mixed_with_what_has() {
-    for (owner, statement) in all_statements(&stacks()) {
+    for (owner, statement) in all_statements(&stacks()).into_iter().filter(|(_, s)| s.allows) {
         let without = statement.actions.iter().filter(|a| WITHOUT_RESOURCE.contains(&a.as_str())).count();
         let expected = if statement.resources == ["*"] { statement.actions.len() } else { 0 };
         assert_eq!(without, expected, "{owner}: {:?} on {:?}", statement.actions, statement.resources);
@@ -71,8 +90,10 @@ fn every_wildcard_in_an_arn_stands_below_something_fixed() {
     for (owner, statement) in all_statements(&stacks()) {
         for resource in statement.resources.iter().filter(|r| *r != "*") {
             let parts: Vec<&str> = resource.splitn(6, ':').collect();
-            let of_who_shares = owner.ends_with("role/lockstep-image-target") && parts[2] == "kms";
-            assert!(of_who_shares || !parts[4].contains('*'), "{owner}: {resource}");
+            let of_who_shares = owner.ends_with("-image-target") && parts[2] == "kms";
+            // A condition says which accounts, so that the policy does not name each role of each.
+            let by_condition = statement.actions == ["sts:AssumeRole"] && !accounts_of(&statement).is_empty();
+            assert!(of_who_shares || by_condition || !parts[4].contains('*'), "{owner}: {resource}");
             let serves_regions = !owner.contains(TOOLING) && owner.contains(":role/");
             assert!(serves_regions || !parts[3].contains('*'), "{owner}: {resource}");
             assert!(!parts[2].contains('*') && !parts[5].starts_with('*'), "{owner}: {resource}");
@@ -91,18 +112,21 @@ fn keys_are_used_through_ec2_and_granted_to_whom_copies_alone() {
         assert_eq!(found.len(), 1, "{action}");
         found[0].condition.clone()
     };
-    for action in ["kms:CreateGrant", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo"] {
-        let through_ec2 = json!({"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}});
-        assert_eq!(condition_of("lockstep-image-target", action), through_ec2);
+    for path in PATHS {
+        for action in ["kms:CreateGrant", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo"] {
+            let through_ec2 = json!({"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}});
+            assert_eq!(condition_of(&format!("lockstep-{path}-image-target"), action), through_ec2);
+        }
+        let to_whom_copies = json!({
+            "StringLike": {"kms:GranteePrincipal": format!("arn:aws:iam::*:role/lockstep-{path}-image-target")}
+        });
+        let source = format!("lockstep-{path}-image-source");
+        assert_eq!(condition_of(&source, "kms:CreateGrant"), to_whom_copies);
     }
-    let to_whom_copies = json!({
-        "StringLike": {"kms:GranteePrincipal": "arn:aws:iam::*:role/lockstep-image-target"}
-    });
-    assert_eq!(condition_of("lockstep-image-source", "kms:CreateGrant"), to_whom_copies);
 }
 
 #[test]
-fn every_cross_account_trust_names_exact_roles_and_asks_for_the_external_id() {
+fn every_cross_account_trust_is_narrowed_to_one_role_and_asks_for_the_external_id() {
     let roles = roles(&stacks());
     let mut crossing = 0;
     for (arn, role) in &roles {
@@ -110,15 +134,16 @@ fn every_cross_account_trust_names_exact_roles_and_asks_for_the_external_id() {
             assert_eq!(statement.actions, ["sts:AssumeRole"], "{arn}");
             assert!(statement.allows, "{arn}");
             for principal in statement.principals.iter().filter(|p| !p.ends_with(".amazonaws.com")) {
-                let other = roles.get(principal);
-                let other =
-                    other.unwrap_or_else(|| panic!("{arn} trusts {principal}, which is no role of ours"));
-                assert_ne!(other.account, role.account, "{arn} trusts {principal} of its own account");
-                assert_eq!(
-                    statement.condition,
-                    json!({"StringEquals": {"sts:ExternalId": EXTERNAL_ID}}),
-                    "{arn}"
-                );
+                // A role as principal is remembered by its id: one that is made anew would not be trusted.
+                assert_eq!(*principal, format!("arn:aws:iam::{TOOLING}:root"), "{arn}");
+                assert_ne!(role.account, TOOLING, "{arn} trusts its own account");
+                let caller = trusted_role(statement);
+                assert!(roles.contains_key(&caller), "{arn} trusts {caller}, which is no role of ours");
+                let expected = json!({
+                    "ArnEquals": {"aws:PrincipalArn": caller},
+                    "StringEquals": {"sts:ExternalId": EXTERNAL_ID},
+                });
+                assert_eq!(statement.condition, expected, "{arn}");
                 crossing += 1;
             }
             assert!(!statement.principals.is_empty(), "{arn} trusts nobody");
@@ -129,18 +154,39 @@ fn every_cross_account_trust_names_exact_roles_and_asks_for_the_external_id() {
     assert_eq!(crossing, 14);
 }
 
+/// Returns the one role that a trust statement lets in; empty if it lets in a service.
+fn trusted_role(statement: &Statement) -> String {
+    statement.condition["ArnEquals"]["aws:PrincipalArn"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Returns the accounts that a condition names.
+fn accounts_of(statement: &Statement) -> Vec<String> {
+    texts(&statement.condition["StringEquals"]["aws:ResourceAccount"])
+}
+
+/// Returns the roles that a role may assume, by their ARNs, in each account that its conditions name.
+pub fn assumable(role: &Role) -> BTreeSet<String> {
+    let assumes = |s: &&Statement| s.allows && s.actions.iter().any(|action| action == "sts:AssumeRole");
+    let mut found = BTreeSet::new();
+    for statement in role.statements.iter().filter(assumes) {
+        for account in accounts_of(statement) {
+            let named = statement.resources.iter().map(|r| r.replace("iam::*:", &format!("iam::{account}:")));
+            found.extend(named);
+        }
+    }
+    found
+}
+
 #[test]
 fn who_is_trusted_may_assume_and_who_may_assume_is_trusted() {
     let roles = roles(&stacks());
     let trusted: BTreeSet<(String, String)> = roles
         .values()
-        .flat_map(|role| role.trust.iter().flat_map(|s| s.principals.clone()).map(|p| (p, role.arn())))
-        .filter(|(principal, _)| principal.starts_with("arn:"))
+        .flat_map(|role| role.trust.iter().map(|statement| (trusted_role(statement), role.arn())))
+        .filter(|(caller, _)| !caller.is_empty())
         .collect();
-    let may: BTreeSet<(String, String)> = roles
-        .values()
-        .flat_map(|role| role.resources_for("sts:AssumeRole").into_iter().map(|r| (role.arn(), r)))
-        .collect();
+    let may: BTreeSet<(String, String)> =
+        roles.values().flat_map(|role| assumable(role).into_iter().map(|r| (role.arn(), r))).collect();
     assert_eq!(trusted, may);
 }
 
@@ -152,17 +198,17 @@ fn what_builds_reaches_no_role_of_production() {
     for role in
         roles.values().filter(|role| role.account == TOOLING && !role.name.starts_with("lockstep-promotion-"))
     {
-        for resource in role.resources_for("sts:AssumeRole") {
+        for resource in assumable(role) {
             let sweeps = role.name == "lockstep-sweep-role" && resource == keeper;
             assert!(sweeps || !resource.contains(PRODUCTION), "{} may assume {resource}", role.name);
         }
     }
     let promotion = roles.values().filter(|role| role.name.starts_with("lockstep-promotion-"));
-    let reached: BTreeSet<String> = promotion.flat_map(|r| r.resources_for("sts:AssumeRole")).collect();
+    let reached: BTreeSet<String> = promotion.flat_map(assumable).collect();
     assert!(reached.iter().any(|r| r.contains(PRODUCTION)), "nothing reaches production at all");
     let in_development: Vec<_> = reached.iter().filter(|r| r.contains(DEVELOPMENT)).collect();
-    let images =
-        ["source", "target"].map(|end| format!("arn:aws:iam::{DEVELOPMENT}:role/lockstep-image-{end}"));
+    let images = ["source", "target"]
+        .map(|end| format!("arn:aws:iam::{DEVELOPMENT}:role/lockstep-promotion-image-{end}"));
     assert_eq!(in_development, images.iter().collect::<Vec<_>>());
 }
 
@@ -279,7 +325,12 @@ fn whoever_passes_a_role_passes_exactly_one_to_exactly_one_service() {
             .collect();
         // Packer gives the instance that an image is made of the one role that lets it be reached.
         let (passed, service) = match role.name.as_str() {
-            "lockstep-deployer" => ("lockstep-cloudformation", "cloudformation.amazonaws.com"),
+            "lockstep-delivery-deployer" => {
+                ("lockstep-delivery-cloudformation", "cloudformation.amazonaws.com")
+            }
+            "lockstep-promotion-deployer" => {
+                ("lockstep-promotion-cloudformation", "cloudformation.amazonaws.com")
+            }
             "lockstep-image-build" => ("lockstep-image-instance", "ec2.amazonaws.com"),
             other => {
                 assert!(passes.is_empty(), "{other} may pass a role");
@@ -297,13 +348,13 @@ fn what_cloudformation_may_do_is_bounded_and_never_lockstep_itself() {
     let stacks = stacks();
     for stack in stacks.iter().filter(|s| s.name == "lockstep-target") {
         let all = stack.resources("AWS::IAM::Role");
-        let (_, execution) = all.iter().find(|(_, r)| r["RoleName"] == "lockstep-cloudformation").unwrap();
+        let (_, execution) = all.iter().find(|(id, _)| id == "StackExecution").unwrap();
         assert!(execution["PermissionsBoundary"].is_string());
         assert!(execution["ManagedPolicyArns"].is_array());
     }
     let roles = roles(&stacks);
-    for account in [DEVELOPMENT, PRODUCTION] {
-        let role = &roles[&format!("arn:aws:iam::{account}:role/lockstep-cloudformation")];
+    for (account, path) in [DEVELOPMENT, PRODUCTION].into_iter().zip(PATHS) {
+        let role = &roles[&format!("arn:aws:iam::{account}:role/lockstep-{path}-cloudformation")];
         // But for reading the code of functions, which Lockstep puts there, its own policies only take away.
         let code = format!("arn:aws:s3:::lockstep-artifacts-{account}-*/functions/*");
         assert_eq!(role.allowed(), [("s3:GetObject".to_owned(), code)].into());
@@ -327,7 +378,7 @@ fn what_cloudformation_may_do_is_bounded_and_never_lockstep_itself() {
 
 #[test]
 fn the_deployer_cannot_touch_the_stack_it_comes_from() {
-    for role in roles(&stacks()).into_values().filter(|r| r.name == "lockstep-deployer") {
+    for role in roles(&stacks()).into_values().filter(|r| r.name.ends_with("-deployer")) {
         let own = format!("arn:aws:cloudformation:*:{}:stack/lockstep-target/*", role.account);
         let denied: BTreeSet<&String> = role
             .statements
@@ -499,7 +550,7 @@ fn what_sweeps_lets_nothing_pass_and_removes_what_was_thrown_away_only() {
         sweep.resources_for("lambda:InvokeFunction"),
         BTreeSet::from([function("resume"), function("promotion-image")])
     );
-    let assumed = sweep.resources_for("sts:AssumeRole");
+    let assumed = assumable(sweep);
     assert!(!assumed.is_empty() && assumed.iter().all(|role| role.ends_with(":role/lockstep-image-keeper")));
 }
 
@@ -553,6 +604,44 @@ fn whoever_breaks_the_glass_raises_an_alarm() {
     assert!(alarms.iter().any(|alarm| (&alarm["Namespace"], &alarm["MetricName"]) == wanted));
 }
 
+/// Anybody may take a bucket's name that can be guessed, in a region that was not added yet.
+#[test]
+fn every_bucket_that_is_named_is_one_of_the_own_account() {
+    let mut named = 0;
+    for (owner, statement) in all_statements(&stacks()).into_iter().filter(|(_, s)| s.allows) {
+        if statement.resources.iter().any(|resource| resource.starts_with("arn:aws:s3:::")) {
+            let account = if owner.contains(TOOLING) {
+                TOOLING
+            } else if owner.contains(DEVELOPMENT) {
+                DEVELOPMENT
+            } else {
+                PRODUCTION
+            };
+            let expected = json!({"StringEquals": {"aws:ResourceAccount": account}});
+            assert_eq!(statement.condition, expected, "{owner}: {:?}", statement.resources);
+            named += 1;
+        }
+    }
+    assert!(named > 10, "only {named} statements name buckets");
+}
+
+/// `ForAllValues` holds where a request has no such key at all, so each condition also asks for one.
+#[test]
+fn whoever_is_kept_to_some_keys_must_name_one() {
+    let intake = crate::components::stack("log-intake", "ci", &[]);
+    let stacks: Vec<Stack> = stacks().into_iter().chain([intake]).collect();
+    let mut kept = 0;
+    for (owner, statement) in all_statements(&stacks) {
+        for (operator, keys) in statement.condition.as_object().into_iter().flatten() {
+            for key in keys.as_object().unwrap().keys().filter(|_| operator.starts_with("ForAllValues:")) {
+                assert_eq!(statement.condition["Null"][key], "false", "{owner}: {key}");
+                kept += 1;
+            }
+        }
+    }
+    assert!(kept > 15, "only {kept} conditions were found");
+}
+
 /// The partitions of the table on which `action` is allowed.
 pub fn keys_for(role: &Role, action: &str) -> Vec<String> {
     let statements = role.statements.iter().filter(|s| s.allows && s.actions.iter().any(|a| a == action));
@@ -567,14 +656,13 @@ pub fn keys_for(role: &Role, action: &str) -> Vec<String> {
 #[test]
 fn each_accounts_events_come_in_by_its_own_role_only() {
     let statements = all_statements(&stacks());
-    for account in [DEVELOPMENT, PRODUCTION] {
-        let owner = format!("lockstep-account-{account} EventsFromAccount");
-        let of_bus: Vec<&Statement> =
-            statements.iter().filter(|(o, _)| *o == owner).map(|(_, s)| s).collect();
-        assert_eq!(of_bus.len(), 1);
-        assert_eq!(of_bus[0].principals, [format!("arn:aws:iam::{account}:role/lockstep-forwarder")]);
-        assert_eq!(of_bus[0].actions, ["events:PutEvents"]);
-    }
+    let of_bus: Vec<&Statement> =
+        statements.iter().filter(|(o, _)| o == "lockstep-accounts Events").map(|(_, s)| s).collect();
+    assert_eq!(of_bus.len(), 1);
+    assert_eq!(of_bus[0].principals, [DEVELOPMENT, PRODUCTION]);
+    let forwarder = "arn:aws:iam::*:role/lockstep-forwarder";
+    assert_eq!(of_bus[0].condition, json!({"ArnLike": {"aws:PrincipalArn": forwarder}}));
+    assert_eq!(of_bus[0].actions, ["events:PutEvents"]);
     let bus = format!("arn:aws:events:{REGION}:{TOOLING}:event-bus/lockstep-events");
     for role in roles(&stacks()).values().filter(|r| r.name == "lockstep-forwarder") {
         assert_eq!(role.allowed(), BTreeSet::from([("events:PutEvents".to_owned(), bus.clone())]));
@@ -615,7 +703,13 @@ fn what_is_regional_is_the_same_in_every_region_of_an_account() {
     let further = Stack::new("lockstep-target", PRODUCTION, "infra/target-account/region.yaml", &further);
     let stacks = stacks();
     let first = stacks.iter().find(|s| s.name == "lockstep-target" && s.account == PRODUCTION).unwrap();
-    for kind in ["AWS::Events::Rule", "AWS::S3::Bucket"] {
+    for kind in [
+        "AWS::CloudWatch::Alarm",
+        "AWS::Events::Rule",
+        "AWS::S3::Bucket",
+        "AWS::SQS::Queue",
+        "AWS::SQS::QueuePolicy",
+    ] {
         assert_eq!(further.resources(kind), first.resources(kind), "{kind}");
     }
     let written = |stack: &Stack, id: &str| stack.written()[id].clone();
@@ -644,12 +738,122 @@ fn the_key_that_is_offered_is_one_that_inspection_accepts() {
     assert_eq!(aliases[0].1["AliasName"], lockstep_domain::promotion::KEY_ALIAS);
 }
 
+/// What a rule cannot deliver is kept where it is seen, by a queue that takes from these rules alone.
+#[test]
+fn every_rule_that_forwards_has_a_dead_letter_queue_with_an_alarm() {
+    let mut forwarding = 0;
+    for stack in stacks().iter().filter(|stack| stack.name == "lockstep-target") {
+        let queues = stack.resources("AWS::SQS::Queue");
+        let [(_, queue)] = queues.as_slice() else { panic!("{queues:?}") };
+        let arn = format!("arn:aws:sqs:{REGION}:{}:{}", stack.account, text(&queue["QueueName"]));
+        for (id, rule) in stack.resources("AWS::Events::Rule") {
+            for target in rule["Targets"].as_array().into_iter().flatten() {
+                assert_eq!(target["DeadLetterConfig"]["Arn"], arn, "{id}");
+                forwarding += 1;
+            }
+        }
+        let policies = stack.resources("AWS::SQS::QueuePolicy");
+        let statement = &policies[0].1["PolicyDocument"]["Statement"][0];
+        assert_eq!((&statement["Resource"], &statement["Action"]), (&json!(arn), &json!("sqs:SendMessage")));
+        assert_eq!(statement["Principal"], json!({"Service": "events.amazonaws.com"}));
+        let rules = format!("arn:aws:events:{REGION}:{}:rule/lockstep-forward-*", stack.account);
+        assert_eq!(statement["Condition"], json!({"ArnLike": {"aws:SourceArn": rules}}));
+        let alarms = stack.resources("AWS::CloudWatch::Alarm");
+        assert!(alarms.iter().any(|(_, alarm)| {
+            alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
+                && alarm["Dimensions"][0]["Name"] == "QueueName"
+        }));
+    }
+    assert_eq!(forwarding, 6);
+}
+
+/// Whatever account number stands in an ARN: a path's role can assume, pass, trust and grant to roles of its own path alone.
+#[test]
+fn no_policy_of_one_path_matches_a_role_of_the_other() {
+    let stacks = stacks();
+    let roles = roles(&stacks);
+    let path_of = |name: &str| PATHS.into_iter().find(|path| name.starts_with(&format!("lockstep-{path}-")));
+    let anywhere = |arn: &str| {
+        let parts: Vec<&str> = arn.splitn(6, ':').collect();
+        format!("arn:aws:iam::*:{}", parts[5])
+    };
+    let mut compared = 0;
+    for role in roles.values() {
+        let Some(path) = path_of(&role.name) else { continue };
+        let speaks_of: Vec<String> = (role.statements.iter().filter(|s| s.allows))
+            .flat_map(|s| {
+                s.resources.iter().cloned().chain(texts(&s.condition["StringLike"]["kms:GranteePrincipal"]))
+            })
+            .chain(role.trust.iter().map(trusted_role))
+            .filter(|arn| arn.contains(":role/"))
+            .collect();
+        for other in roles.values().filter(|other| path_of(&other.name).is_some_and(|of| of != path)) {
+            for pattern in &speaks_of {
+                let matches = glob(&anywhere(pattern), &other.arn());
+                assert!(!matches, "{} speaks of {pattern}, which matches {}", role.arn(), other.arn());
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 100, "only {compared} pairs were compared");
+}
+
+/// What is installed works in every partition that `lockstep install` does not refuse.
+#[test]
+fn no_partition_is_written_into_what_is_installed() {
+    let mut files = 0;
+    let mut folders = vec![repository().join("infra"), repository().join("statemachines")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path
+                .extension()
+                .is_some_and(|e| ["yaml", "json", "hcl", "sh", "toml"].iter().any(|k| e == *k))
+            {
+                let text = std::fs::read_to_string(&path).unwrap();
+                for partition in ["arn:aws:", "arn:aws-cn:", "arn:aws-us-gov:", "arn:aws-eusc:"] {
+                    assert!(!text.contains(partition), "{} holds {partition}", path.display());
+                }
+                files += 1;
+            }
+        }
+    }
+    assert!(files > 40, "only {files} files were read");
+}
+
+/// The sweep belongs to neither path. It reaches one role of each account, which neither path may assume.
+#[test]
+fn only_the_sweep_reaches_the_keeper_of_images() {
+    for role in roles(&stacks()).values().filter(|role| role.name != "lockstep-sweep-role") {
+        for resource in role.resources_for("sts:AssumeRole") {
+            assert!(!resource.ends_with(lockstep_domain::target_roles::IMAGE_KEEPER), "{}", role.arn());
+        }
+    }
+}
+
+/// The names in the code are those of the template, on each path.
+#[test]
+fn the_roles_that_functions_assume_exist() {
+    use lockstep_domain::target_roles::TargetRole;
+    let roles = roles(&stacks());
+    for (account, path) in [DEVELOPMENT, PRODUCTION].into_iter().zip(PATHS) {
+        let path = lockstep_domain::stages::Path::named(path).unwrap();
+        for role in TargetRole::ALL {
+            let arn = role.arn(path, "aws", &account.parse().unwrap());
+            assert!(roles.contains_key(&arn), "{arn}");
+        }
+    }
+}
+
 #[test]
 fn the_same_template_makes_both_paths_and_they_share_no_role() {
     let roles = roles(&stacks());
     let of = |path: &str| -> BTreeSet<String> {
         let prefix = format!("lockstep-{path}-");
-        roles.values().filter_map(|r| r.name.strip_prefix(&prefix).map(str::to_owned)).collect()
+        let ours = roles.values().filter(|role| role.account == TOOLING);
+        ours.filter_map(|r| r.name.strip_prefix(&prefix).map(str::to_owned)).collect()
     };
     assert_eq!(of(PATHS[0]), of(PATHS[1]));
     assert_eq!(

@@ -27,6 +27,10 @@ pub fn stacks() -> Vec<Stack> {
         let name = format!("lockstep-{path}");
         stacks.push(Stack::new(&name, TOOLING, "infra/control-plane/path.yaml", &parameters));
     }
+    let both = format!("{DEVELOPMENT},{PRODUCTION}");
+    let lists =
+        [("Accounts", both.as_str()), ("DeliveryAccounts", DEVELOPMENT), ("PromotionAccounts", PRODUCTION)];
+    stacks.push(Stack::new("lockstep-accounts", TOOLING, "infra/control-plane/accounts.yaml", &lists));
     for (account, path) in [(DEVELOPMENT, PATHS[0]), (PRODUCTION, PATHS[1])] {
         stacks.push(target(account, path));
         let name = format!("lockstep-account-{account}");

@@ -34,7 +34,7 @@ impl State {
 
     /// Whether it invokes a function.
     pub fn invokes(&self) -> bool {
-        self.text("Resource").starts_with("arn:aws:states:::lambda:invoke")
+        self.text("Resource").starts_with("arn:${Partition}:states:::lambda:invoke")
     }
 
     /// Whether it waits for its task token.
@@ -44,7 +44,7 @@ impl State {
 
     /// Whether it runs another state machine to its end.
     pub fn nests(&self) -> bool {
-        self.text("Resource") == "arn:aws:states:::states:startExecution.sync:2"
+        self.text("Resource") == "arn:${Partition}:states:::states:startExecution.sync:2"
     }
 
     /// The placeholder of the function it invokes, such as `LedgerFunction`.

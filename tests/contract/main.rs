@@ -3,6 +3,7 @@
 //! Nothing here needs AWS or the local cloud. What the local cloud does not enforce (roles of state machines, resource
 //! policies, PassRole, leading keys) is held here instead.
 
+mod accounts;
 mod checks;
 mod components;
 mod draining;
@@ -16,6 +17,7 @@ mod intake;
 mod machine;
 mod machines;
 mod operations;
+mod packer;
 mod payloads;
 mod permissions;
 mod pipelines;

@@ -3,6 +3,7 @@
 //! A debug binary's symbol table names every operation that was linked: `aws_sdk_<service>::operation::<name>::...`.
 //! The linker throws away what nothing calls, so what is there can happen.
 
+use crate::iam::assumable;
 use crate::installed::{TOOLING, stacks};
 use crate::policy::{Role, roles};
 use crate::stack::repository;
@@ -93,7 +94,8 @@ fn must(operation: &str) -> Vec<&str> {
         "dynamodb:TransactWriteItems" => vec!["dynamodb:PutItem"],
         // The template is read with the caller's rights, and the role it names is passed.
         "cloudformation:CreateChangeSet" => {
-            vec!["cloudformation:CreateChangeSet", "iam:PassRole", "s3:GetObject"]
+            let own = ["cloudformation:CreateChangeSet", "iam:PassRole", "s3:GetObject"];
+            own.into_iter().chain(TYPES_OF_PARAMETERS).collect()
         }
         "cloudformation:ContinueUpdateRollback" => {
             vec!["cloudformation:ContinueUpdateRollback", "iam:PassRole"]
@@ -110,9 +112,37 @@ fn must(operation: &str) -> Vec<&str> {
             "kms:ReEncryptFrom",
             "kms:ReEncryptTo",
         ],
+        // It asks these for its caller.
+        "ec2:DescribeImageReferences" => vec![
+            "ec2:DescribeImageReferences",
+            "ec2:DescribeInstances",
+            "ec2:DescribeLaunchTemplateVersions",
+            "ec2:DescribeLaunchTemplates",
+            "imagebuilder:GetContainerRecipe",
+            "imagebuilder:ListContainerRecipes",
+            "imagebuilder:ListImageRecipes",
+            "ssm:DescribeParameters",
+            "ssm:GetParameters",
+        ],
         same => vec![same],
     }
 }
+
+/// What CloudFormation asks with its caller's rights when it validates the values of typed parameters
+/// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-supplied-parameter-types.html>).
+const TYPES_OF_PARAMETERS: [&str; 11] = [
+    "ec2:DescribeAvailabilityZones",
+    "ec2:DescribeImages",
+    "ec2:DescribeInstances",
+    "ec2:DescribeKeyPairs",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVolumes",
+    "ec2:DescribeVpcs",
+    "route53:GetHostedZone",
+    "route53:ListHostedZones",
+    "ssm:GetParameters",
+];
 
 /// What nobody may do on the promotion path, though the code is the same: throw-away stacks live elsewhere.
 const DELIVERY_ONLY: [&str; 3] = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ListBucketVersions"];
@@ -141,7 +171,7 @@ fn roles_of(function: &str) -> Vec<(String, Vec<Role>)> {
     assert!(!own.is_empty(), "{function} has no role");
     own.into_iter()
         .map(|role| {
-            let assumed = role.resources_for("sts:AssumeRole").into_iter().map(|arn| roles[&arn].clone());
+            let assumed = assumable(role).into_iter().map(|arn| roles[&arn].clone());
             (role.name.clone(), std::iter::once(role.clone()).chain(assumed).collect())
         })
         .collect()

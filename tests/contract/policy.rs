@@ -138,3 +138,71 @@ pub fn texts(value: &Value) -> Vec<String> {
         other => panic!("{other} is neither text nor a list of it"),
     }
 }
+
+/// Returns whether `text` is what `pattern` means, with IAM's `*` and `?`.
+pub fn glob(pattern: &str, text: &str) -> bool {
+    let (mut pattern, mut text) = (pattern.chars(), text.chars());
+    match (pattern.next(), text.clone().next()) {
+        (None, end) => end.is_none(),
+        (Some('*'), end) => {
+            glob(pattern.as_str(), text.as_str())
+                || end.is_some() && {
+                    text.next();
+                    glob(&format!("*{}", pattern.as_str()), text.as_str())
+                }
+        }
+        (Some('?'), Some(_)) => {
+            text.next();
+            glob(pattern.as_str(), text.as_str())
+        }
+        (Some(wanted), Some(found)) if wanted == found => {
+            text.next();
+            glob(pattern.as_str(), text.as_str())
+        }
+        _ => false,
+    }
+}
+
+/// What is known of a request beside its action and resource: condition keys in lower case, each with one value.
+pub type Context<'a> = BTreeMap<&'a str, &'a str>;
+
+impl Role {
+    /// Returns whether the role's identity policies allow a request.
+    pub fn may(&self, action: &str, resource: &str, context: &Context<'_>) -> bool {
+        let speaks = |statement: &&Statement| {
+            statement.actions.iter().any(|a| a == action)
+                && statement.resources.iter().any(|pattern| glob(pattern, resource))
+                && holds(&statement.condition, context)
+        };
+        let speaking: Vec<&Statement> = self.statements.iter().filter(speaks).collect();
+        !speaking.is_empty() && speaking.iter().all(|statement| statement.allows)
+    }
+}
+
+/// Returns whether every condition of a statement holds.
+fn holds(condition: &Value, context: &Context<'_>) -> bool {
+    condition.as_object().into_iter().flatten().all(|(operator, keys)| {
+        keys.as_object().unwrap().iter().all(|(key, wanted)| {
+            let found = context.get(key.to_lowercase().as_str()).copied();
+            let any = |same: fn(&str, &str) -> bool| {
+                found.is_some_and(|found| texts(wanted).iter().any(|wanted| same(wanted, found)))
+            };
+            let equal = |wanted: &str, found: &str| wanted == found;
+            match operator.as_str() {
+                "Null" => (wanted == "true") == found.is_none(),
+                "Bool" | "StringEquals" | "ForAnyValue:StringEquals" => any(equal),
+                "StringNotEquals" => !any(equal),
+                "StringLike" | "ArnLike" | "ArnEquals" => any(glob),
+                "ForAllValues:StringLike" => found.is_none() || any(glob),
+                other => panic!("these tests do not know the operator {other}"),
+            }
+        })
+    })
+}
+
+#[test]
+fn a_pattern_means_what_iam_means_by_it() {
+    assert!(glob("arn:*:role/a-*", "arn:aws:iam::1:role/a-b"));
+    assert!(glob("a?c", "abc") && glob("*", "") && glob("a*", "a"));
+    assert!(!glob("a?c", "ac") && !glob("arn:aws:iam::*:role/a", "arn:aws:iam::1:role/ab"));
+}

@@ -76,6 +76,7 @@ impl Stack {
             "Fn::Equals" => self.resolve(&argument[0]) == self.resolve(&argument[1]),
             "Fn::Not" => !self.is_true(&argument[0]),
             "Fn::And" => argument.as_array().is_some_and(|rules| rules.iter().all(|rule| self.is_true(rule))),
+            "Fn::Or" => argument.as_array().is_some_and(|rules| rules.iter().any(|rule| self.is_true(rule))),
             "Condition" => self.holds(Some(argument)),
             other => panic!("{}: a condition of {other}", self.name),
         }
@@ -160,6 +161,7 @@ impl Stack {
     fn reference(&self, name: &str) -> Value {
         match name {
             "AWS::Partition" => json!("aws"),
+            "AWS::URLSuffix" => json!("amazonaws.com"),
             "AWS::Region" => json!(REGION),
             "AWS::AccountId" => json!(self.account),
             "AWS::StackName" => json!(self.name),
@@ -185,7 +187,7 @@ impl Stack {
 
     /// The name a resource is given, or its logical id if CloudFormation makes one up.
     fn physical_name(&self, id: &str) -> String {
-        const NAMES: [&str; 10] = [
+        const NAMES: [&str; 11] = [
             "FunctionName",
             "InstanceProfileName",
             "RoleName",
@@ -196,6 +198,7 @@ impl Stack {
             "ManagedPolicyName",
             "Name",
             "PolicyName",
+            "QueueName",
         ];
         let properties = &self.template["Resources"][id]["Properties"];
         let written = NAMES.iter().find_map(|name| properties.get(*name));

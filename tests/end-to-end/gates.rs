@@ -139,7 +139,10 @@ async fn intruded(world: &World, deployment: &str) -> Result<(), Failure> {
     let said: Value = serde_json::from_slice(&payload).map_err(at("the function's answer"))?;
     ensure(said["errorType"] == "AccessDenied", format!("IAM refuses it: {said}"))?;
     let sentence = said["errorMessage"].as_str().unwrap_or_default();
-    ensure(sentence.contains("lockstep-deployer"), format!("the role it may not assume is named: {sentence}"))
+    ensure(
+        sentence.contains("lockstep-delivery-deployer"),
+        format!("the role it may not assume is named: {sentence}"),
+    )
 }
 
 /// After everything that happened here.

@@ -6,16 +6,23 @@ use lockstep_cli::story::ensure;
 use lockstep_domain::template::Template;
 
 /// The stacks of the control plane in the order of installation, with their templates.
-const STACKS: [(&str, &str); 4] = [
+const STACKS: [(&str, &str); 5] = [
     ("lockstep-bootstrap", "infra/bootstrap/template.yaml"),
     ("lockstep-control-plane", "infra/control-plane/template.yaml"),
     ("lockstep-delivery", "infra/control-plane/path.yaml"),
     ("lockstep-promotion", "infra/control-plane/path.yaml"),
+    ("lockstep-accounts", "infra/control-plane/accounts.yaml"),
 ];
+
+/// The conditions of a template that hold in an account on the delivery path with a key for images.
+const OF_THE_ACCOUNT: [&str; 2] = ["IsDelivery", "HasImageKey"];
+
+/// Those that come to hold when it is added.
+const BY_THE_ACCOUNT: [&str; 2] = ["HasAccounts", "HasDelivery"];
 
 pub async fn each_fails_once(here: &Here) -> Result<(), Failure> {
     for (stack, template) in STACKS {
-        for resource in resources(here, template)? {
+        for resource in resources(here, template, |condition: &Option<&str>| condition.is_none())? {
             here.controls()
                 .fail_next_resource(TOOLING, stack, &resource)
                 .await
@@ -28,12 +35,19 @@ pub async fn each_fails_once(here: &Here) -> Result<(), Failure> {
 
 pub async fn of_an_account(here: &Here) -> Result<(), Failure> {
     let account = format!("lockstep-account-{TARGET}");
+    let unconditional =
+        |condition: &Option<&str>| condition.is_none_or(|name| OF_THE_ACCOUNT.contains(&name));
+    let new = |condition: &Option<&str>| condition.is_some_and(|name| BY_THE_ACCOUNT.contains(&name));
+    let target = resources(here, "infra/target-account/template.yaml", unconditional)?;
+    let policies = resources(here, "infra/control-plane/accounts.yaml", new)?;
+    let registration = resources(here, "infra/control-plane/account.yaml", unconditional)?;
     let stacks = [
-        (TARGET, "lockstep-target", "infra/target-account/template.yaml"),
-        (TOOLING, account.as_str(), "infra/control-plane/account.yaml"),
+        (TARGET, "lockstep-target", target),
+        (TOOLING, "lockstep-accounts", policies),
+        (TOOLING, account.as_str(), registration),
     ];
-    for (id, stack, template) in stacks {
-        for resource in resources(here, template)? {
+    for (id, stack, resources) in stacks {
+        for resource in resources {
             here.controls().fail_next_resource(id, stack, &resource).await.map_err(at("the emulator"))?;
             names(&here.add_account().await, stack, &resource)?;
         }
@@ -50,11 +64,16 @@ fn names(outcome: &Result<(), Failure>, stack: &str, resource: &str) -> Result<(
     ensure(named, format!("{stack}, {resource}: {failure}"))
 }
 
-/// The resources of a template that this account has: `IsDelivery` and `HasImageKey` hold in these tests, and others are
-/// not used by resources.
-fn resources(here: &Here, template: &str) -> Result<Vec<String>, Failure> {
+/// Returns the resources of a template whose condition, if they have one, is one that is asked for.
+fn resources(
+    here: &Here,
+    template: &str,
+    is_asked_for: impl Fn(&Option<&str>) -> bool,
+) -> Result<Vec<String>, Failure> {
     let text = std::fs::read_to_string(here.sources.join(template)).map_err(at(template))?;
     let template =
         Template::parse(template, &text).map_err(|problems| Failure::new(format!("{problems:?}")))?;
-    Ok(template.resources().keys().cloned().collect())
+    let written = template.to_json();
+    let is_there = |id: &&String| is_asked_for(&written["Resources"][id.as_str()]["Condition"].as_str());
+    Ok(template.resources().keys().filter(is_there).cloned().collect())
 }

@@ -5,7 +5,7 @@ use crate::Report;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::functions::{self, Profile};
-use crate::installation::{Installation, STACKS, TargetAccount};
+use crate::installation::{Installation, STACKS, TargetAccount, Wish};
 use crate::local::state_dir;
 use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
@@ -23,6 +23,9 @@ pub struct Arguments {
     /// How the functions are built, or were
     #[arg(long, value_enum)]
     profile_build: Option<Profile>,
+    /// Let the policies name your organization instead of listing accounts, which have room for 240; `none` lists them again
+    #[arg(long, value_name = "o-...|none")]
+    organization: Option<Wish>,
 }
 
 /// What `accounts` takes.
@@ -90,6 +93,7 @@ pub async fn run(
     let sources = surroundings.sources()?;
     // Before anything is built: it refuses a region that cannot work.
     let installation = Installation::new(&aws, sources.clone(), output).await?;
+    let installation = installation.naming(arguments.organization.clone().unwrap_or_default());
     let default = if connection.local.is_some() { Profile::Dev } else { Profile::Lambda };
     let profile = arguments.profile_build.unwrap_or(default);
     let binaries = match &arguments.functions {

@@ -34,6 +34,7 @@ impl Installation<'_> {
             ));
         }
         let installed = control_plane::find(self.aws).await?.ok_or_else(not_installed)?;
+        let registered = self.room_for(&account, wanted.path).await?;
         let image_key = image_key(target, wanted.image_key).await?;
         let parameters = [
             ("ToolingAccount", self.account.to_string()),
@@ -46,8 +47,9 @@ impl Installation<'_> {
         ];
         let in_target =
             self.in_target("infra/target-account/template.yaml", target, &account, &parameters).await?;
-        let let_in = self.let_in(&account, road(wanted.path)).await?;
-        Ok(vec![in_target, let_in])
+        let mut steps = vec![in_target];
+        steps.extend(self.let_in(&registered, &account).await?);
+        Ok(steps)
     }
 
     /// Makes a further region of an account one that Lockstep deploys to. The account's roles serve every region of it, and

@@ -3,6 +3,8 @@
 import json
 import unittest
 
+from ministack.core import iam_evaluator
+
 from overlay import authorization
 
 _ACCOUNT, _REGION = "222222222222", "eu-west-1"
@@ -46,3 +48,25 @@ class Resources(unittest.TestCase):
         for action in ("EnableImageDeprecation", "DisableImageDeprecation"):
             found = _resource("ec2", params={"Action": [action], "ImageId": ["ami-12345678"]})
             self.assertEqual(found, f"arn:aws:ec2:{_REGION}::image/ami-12345678")
+
+
+class Principals(unittest.TestCase):
+    """Who calls, as a condition sees it."""
+
+    def test_the_principal_of_a_session_is_its_role(self):
+        role, user = f"arn:aws:iam::{_ACCOUNT}:role/x", f"arn:aws:iam::{_ACCOUNT}:user/ada"
+        self.assertEqual(_principal(f"arn:aws:sts::{_ACCOUNT}:assumed-role/x/session"), role)
+        self.assertEqual(_principal(user), user)
+        self.assertEqual(_principal(role), role)
+
+
+def _principal(arn):
+    context = iam_evaluator.EvalContext(
+        principal_arn=arn,
+        principal_type="AssumedRole",
+        principal_account=_ACCOUNT,
+        action="sts:AssumeRole",
+        resource_arn="*",
+        region=_REGION,
+    )
+    return authorization.resolve_condition_key("aws:PrincipalArn", context)

@@ -346,7 +346,7 @@ class Images(CloudTest):
         self.refused("AccessDeniedException", there.describe_key, KeyId=key)
         wanted = {
             "KeyId": key,
-            "GranteePrincipal": f"arn:aws:iam::{PRODUCTION}:role/lockstep-image-target",
+            "GranteePrincipal": f"arn:aws:iam::{PRODUCTION}:role/lockstep-promotion-image-target",
             "Operations": ["Decrypt", "DescribeKey", "CreateGrant"],
             "Name": unique("grant"),
         }

@@ -236,7 +236,7 @@ def _of_keys(call):
     key = call("a key", "kms", "create_key")["KeyMetadata"]["Arn"]
     call("a key's description", "kms", "describe_key", KeyId=key)
     call("an unknown key", "kms", "describe_key", KeyId="01234567-0123-0123-0123-0123456789ab")
-    grantee = f"arn:aws:iam::{PRODUCTION}:role/lockstep-image-target"
+    grantee = f"arn:aws:iam::{PRODUCTION}:role/lockstep-promotion-image-target"
     asked = {"KeyId": key, "GranteePrincipal": grantee, "Operations": ["Decrypt"], "Name": "a-grant"}
     grant = call("a grant", "kms", "create_grant", **asked)["GrantId"]
     call("grants", "kms", "list_grants", KeyId=key)

@@ -52,7 +52,7 @@ pub enum Setting {
 
 impl Setting {
     /// Every setting of the control plane, for tests that tie the templates to this enum.
-    pub const ALL: [Setting; 8] = [
+    pub const ALL: [Setting; 9] = [
         Self::Table,
         Self::Bucket,
         Self::ExternalId,

@@ -59,10 +59,12 @@ def _print(worst: dict[str, Measure], quotas: dict, verdict: Verdict) -> None:
 
 
 def _of_templates(context: Context, templates: list[Document]) -> Iterator[Measure]:
-    as_text = _sent_as_text(context)
+    by_s3 = _sent_by_s3(context)
     for template in templates:
         body, name, size = template.body, template.name, len(template.text.encode())
-        yield Measure("template-as-text" if name in as_text else "template-by-s3", name, size)
+        # A component's template goes by S3, as the release keeps it there.
+        by_text = name not in by_s3 and not (template.path.parent / "lockstep.toml").exists()
+        yield Measure("template-as-text" if by_text else "template-by-s3", name, size)
         yield Measure("template-description", name, len(str(body.get("Description", "")).encode()))
         yield Measure("resources", name, len(body["Resources"]))
         yield Measure("parameters", name, len(body.get("Parameters", {})))
@@ -80,12 +82,10 @@ def _of_templates(context: Context, templates: list[Document]) -> Iterator[Measu
         yield Measure("definition", machine.name, len(machine.text.encode()))
 
 
-def _sent_as_text(context: Context) -> set[str]:
-    """Returns the templates that the installer sends in the request itself; each other one goes by a bucket."""
-    text = "\n".join(path.read_text(encoding="utf-8") for path in sorted((context.root / "cli" / "src").rglob("*.rs")))
-    constants = dict(re.findall(r'const (\w+): &str = "(infra/[^"]+)"', text))
-    bodies = "\n".join(re.findall(r"TemplateSource::Body\((.*?)\);", text, re.S))
-    return {*re.findall(r'"(infra/[^"]+)"', bodies), *(path for name, path in constants.items() if re.search(rf"\b{name}\b", bodies))}
+def _sent_by_s3(context: Context) -> set[str]:
+    """Returns the templates that the installer uploads before it names them; it sends each other one as text."""
+    sources = [path.read_text(encoding="utf-8") for path in (context.root / "cli" / "src").rglob("*.rs")]
+    return set(re.findall(r'(?:uploaded|in_target)\(\s*"(infra/[^"]+)"', "\n".join(sources)))
 
 
 def _of_resources(template: Document, resolver: Resolver) -> Iterator[Measure]:

@@ -227,7 +227,8 @@ impl<W: World> Execution<'_, W> {
     }
 
     async fn task(&self, state: &Value, scope: &mut Scope<'_>) -> Result<Value, Stop> {
-        let resource = state["Resource"].as_str().unwrap_or_default();
+        // A stack writes the partition into a definition when it installs it.
+        let resource = state["Resource"].as_str().unwrap_or_default().replace("${Partition}", "aws");
         let waits = resource.ends_with(".waitForTaskToken");
         let token = waits.then(|| self.world.token());
         if let Some(token) = &token {
@@ -236,7 +237,7 @@ impl<W: World> Execution<'_, W> {
         let arguments = scope.field(state, "Arguments", &[], &json!({}))?;
         let limit = state["TimeoutSeconds"].as_u64().unwrap_or(YEAR_SECONDS);
         let deadline = self.world.now() + Duration::from_secs(limit);
-        match resource {
+        match resource.as_str() {
             "arn:aws:states:::lambda:invoke" => {
                 let answer = self.invoke(&arguments, None).await;
                 self.in_time(deadline)?;

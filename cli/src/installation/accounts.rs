@@ -1,0 +1,131 @@
+//! Which accounts reach the control plane, and which of their roles it may assume: the stack `lockstep-accounts`, and for
+//! each account a stack that registers it.
+
+use super::{Installation, Step};
+use crate::failure::{Failure, at};
+use lockstep_domain::accounts::{self, Registered};
+use lockstep_domain::ids::{AccountId, InvalidId, OrganizationId};
+use lockstep_domain::stages::Path as Road;
+use lockstep_platform::operator::stacks::Installer;
+use std::str::FromStr;
+
+/// The stack that lets accounts in.
+pub const ACCOUNTS_STACK: &str = "lockstep-accounts";
+
+/// The organization that an installation is asked to name in its policies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Wish {
+    /// The one that it names already, if it does.
+    #[default]
+    AsItWas,
+    /// None: the policies list accounts.
+    None,
+    /// This one.
+    Of(OrganizationId),
+}
+
+impl FromStr for Wish {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self::None),
+            id => id.parse().map(Self::Of).map_err(|error: InvalidId| error.to_string()),
+        }
+    }
+}
+
+impl Installation<'_> {
+    /// Lets the accounts in that were added before, as this version does it.
+    pub(super) async fn known_accounts(&self) -> Result<Vec<Step>, Failure> {
+        let organization = match &self.organization {
+            Wish::AsItWas => self.organization().await?,
+            Wish::None => None,
+            Wish::Of(organization) => Some(organization.clone()),
+        };
+        let registered = self.registered().await?;
+        let mut steps = vec![self.reachable(&registered, organization.as_ref()).await?];
+        for (account, path) in &registered {
+            steps.push(self.register(account, *path).await?);
+        }
+        Ok(steps)
+    }
+
+    /// Looks whether there is room for an account; returns what [`Self::let_in`] takes.
+    pub(super) async fn room_for(&self, account: &AccountId, path: Road) -> Result<Registered, Failure> {
+        let organization = self.organization().await?;
+        let mut registered = self.registered().await?;
+        accounts::add(&mut registered, account, path, organization.as_ref()).map_err(|failure| {
+            Failure::from(failure).next(
+                "let the policies name the organization instead: lockstep install --organization <o-...>",
+            )
+        })?;
+        Ok(registered)
+    }
+
+    /// Lets accounts in, among them one that is new, and registers that.
+    pub(super) async fn let_in(
+        &self,
+        registered: &Registered,
+        account: &AccountId,
+    ) -> Result<Vec<Step>, Failure> {
+        let organization = self.organization().await?;
+        let reachable = self.reachable(registered, organization.as_ref()).await?;
+        let known = self.register(account, registered[account]).await?;
+        if let Some(room) = accounts::room(registered, organization.as_ref()) {
+            self.output
+                .line(format!("room for {room} more accounts; with an organization there is no limit"));
+        }
+        Ok(vec![reachable, known])
+    }
+
+    /// Returns the accounts that were added, by the stacks that register them.
+    async fn registered(&self) -> Result<Registered, Failure> {
+        let installer = Installer::new(self.aws);
+        let mut registered = Registered::new();
+        for name in installer.names("lockstep-account-").await? {
+            let known = installer.parameters(&name).await?;
+            let path = known.get("Path").and_then(|path| Road::named(path));
+            let (Some(account), Some(path)) = (known.get("AccountId"), path) else { continue };
+            registered.insert(account.parse().map_err(at(&name))?, path);
+        }
+        Ok(registered)
+    }
+
+    /// Returns the organization that the installed policies name, if they name one.
+    async fn organization(&self) -> Result<Option<OrganizationId>, Failure> {
+        let known = Installer::new(self.aws).parameters(ACCOUNTS_STACK).await?;
+        match known.get("Organization").filter(|organization| !organization.is_empty()) {
+            None => Ok(None),
+            Some(organization) => Ok(Some(organization.parse().map_err(at(ACCOUNTS_STACK))?)),
+        }
+    }
+
+    async fn reachable(
+        &self,
+        registered: &Registered,
+        organization: Option<&OrganizationId>,
+    ) -> Result<Step, Failure> {
+        let parameters = accounts::parameters(registered, organization);
+        let template = self.uploaded("infra/control-plane/accounts.yaml", self.aws, &self.account).await?;
+        self.apply(self.aws, ACCOUNTS_STACK, template, &parameters).await
+    }
+
+    async fn register(&self, account: &AccountId, path: Road) -> Result<Step, Failure> {
+        let parameters = [("AccountId", account.to_string()), ("Path", path.as_str().to_owned())];
+        let template = self.uploaded("infra/control-plane/account.yaml", self.aws, &self.account).await?;
+        self.apply(self.aws, &format!("lockstep-account-{account}"), template, &parameters).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_organization_is_named_or_given_up_and_nothing_else() {
+        assert_eq!("none".parse(), Ok(Wish::None));
+        assert_eq!("o-a1b2c3d4e5".parse(), Ok(Wish::Of("o-a1b2c3d4e5".parse().unwrap())));
+        assert!("acme".parse::<Wish>().is_err());
+    }
+}
