@@ -1,19 +1,53 @@
 """DescribeImageReferences: who in the calling account still uses an image (ministack does not have it).
 
-Instances that are not terminated, launch template versions and SSM parameters, at most ten ids a call.
+Instances that are not terminated, launch template versions and SSM parameters, at most ten ids a call. EC2 looks with
+the rights of the caller: each type needs the permissions to list it, under ``aws:CalledVia``. They are those of the
+managed policy AmazonEC2ImageReferencesAccessPolicy.
 """
 
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import ec2, ssm
 
+from overlay import checks
+from overlay.checks import Check, Request
 from overlay.ec2_wire import Refused, action, element, flag, items, members, page, text
 
 _MOST_IDS = 10
+_NEEDED = {
+    "ec2:Instance": ("ec2:DescribeInstances",),
+    "ec2:LaunchTemplate": ("ec2:DescribeLaunchTemplates", "ec2:DescribeLaunchTemplateVersions"),
+    "ssm:Parameter": ("ssm:DescribeParameters", "ssm:GetParameters"),
+    "imagebuilder:ImageRecipe": ("imagebuilder:ListImageRecipes",),
+    "imagebuilder:ContainerRecipe": ("imagebuilder:ListContainerRecipes", "imagebuilder:GetContainerRecipe"),
+}
+"""What a type of resource needs to be looked at."""
+_RESOURCES = {
+    "ssm:GetParameters": "ssm:{region}:{account}:parameter/*",
+    "imagebuilder:GetContainerRecipe": "imagebuilder:{region}:{account}:container-recipe/*",
+}
+"""What an action is asked about that is not asked about ``*``."""
 
 
 def install():
-    """Register the action."""
+    """Register the action and what it needs."""
     ec2._ACTION_MAP["DescribeImageReferences"] = action(describe)
+    checks.beside(needed)
+
+
+def needed(request: Request) -> list[Check]:
+    """Returns a check for each permission that the types of a request need."""
+    if (request.service, request.action) != ("ec2", "DescribeImageReferences"):
+        return []
+    via = "ec2-images.amazonaws.com"
+    context = {"aws:CalledVia": [via], "aws:CalledViaFirst": via, "aws:CalledViaLast": via, "aws:ViaAWSService": "true"}
+    kinds = _wanted_types(request.params)
+    where = {"region": request.region, "account": request.account}
+    return [
+        Check(one, f"arn:aws:{_RESOURCES[one].format(**where)}" if one in _RESOURCES else "*", context)
+        for kind, actions in _NEEDED.items()
+        if kind in kinds
+        for one in actions
+    ]
 
 
 def describe(params, _request_id):
@@ -41,7 +75,7 @@ def describe(params, _request_id):
 
 def _wanted_types(params):
     if flag(params, "IncludeAllResourceTypes"):
-        return set(_REFERENCES)
+        return set(_NEEDED)
     named, number = set(), 1
     while kind := text(params, f"ResourceType.{number}.ResourceType"):
         named.add(kind)

@@ -137,6 +137,11 @@ async fn what_a_call_uses_and_tags_is_asked_about() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn references_of_images_are_looked_up_with_the_callers_rights() {
+    the_suite_passes("image_references").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn definitions_that_aws_refuses_are_refused() {
     the_suite_passes("definitions").await;
 }
