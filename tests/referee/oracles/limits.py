@@ -216,11 +216,16 @@ def _deployments(template: Document, path: str, accounts: int, organization: boo
                     values[name] = _ORGANIZATION if organization else ""
                 elif name == "AccountId":
                     values[name] = account
-                elif re.search(r"Accounts?(Ids)?$", name) and parameter["Type"] in ("CommaDelimitedList", "List<String>"):
+                elif re.search(r"Accounts?(Ids)?$", name) and _is_list(parameter):
                     values[name] = ",".join(ids)
             deployed = Resolver(template, values)
             deployed.pseudo["AWS::Region"] = _REGION
             yield deployed
+
+
+def _is_list(parameter: dict) -> bool:
+    """Returns whether a parameter takes several values, by its type or, as text, by a pattern with commas."""
+    return parameter["Type"] in ("CommaDelimitedList", "List<String>") or ",[" in parameter.get("AllowedPattern", "")
 
 
 def _of_recording(context: Context) -> Iterator[Measure]:
