@@ -184,7 +184,8 @@ impl<'a> Installation<'a> {
     }
 
     async fn bootstrap(&self) -> Result<Step, Failure> {
-        let template = TemplateSource::Body(self.template(self.aws, &self.account, BUCKET_TEMPLATE)?);
+        let template =
+            TemplateSource::Body(rendered(&self.sources, BUCKET_TEMPLATE, &self.account, self.aws)?);
         self.apply(self.aws, "lockstep-bootstrap", template, &[]).await
     }
 
@@ -297,15 +298,9 @@ impl<'a> Installation<'a> {
         std::fs::read_to_string(&path).map_err(at(path.display()))
     }
 
-    /// Returns a template for an account: CloudFormation takes an existing resource into a stack by a literal name alone.
-    fn template(&self, aws: &Aws, account: &AccountId, path: &str) -> Result<String, Failure> {
-        let (partition, region) = (aws.partition(), aws.region().as_str());
-        Ok(written_out(&self.read(path)?, Place { partition, region, account: account.as_str() }))
-    }
-
     /// Returns a template by way of the account's bucket: directly, CloudFormation takes 51,200 bytes and no more.
     async fn uploaded(&self, path: &str, aws: &Aws, account: &AccountId) -> Result<TemplateSource, Failure> {
-        let text = self.template(aws, account, path)?;
+        let text = rendered(&self.sources, path, account, aws)?;
         let bucket = bucket(aws, account);
         let stem = Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let key = format!("templates/{stem}/{}.yaml", Digest::of(text.as_bytes()));
@@ -369,13 +364,22 @@ fn bucket(aws: &Aws, account: &AccountId) -> Artifacts {
     Artifacts::new(aws, &format!("lockstep-artifacts-{account}-{}", aws.region()))
 }
 
+/// Returns a template for an account: CloudFormation takes an existing resource into a stack by a literal name alone.
+pub fn rendered(sources: &Path, template: &str, account: &AccountId, aws: &Aws) -> Result<String, Failure> {
+    let path = sources.join(template);
+    let text = std::fs::read_to_string(&path).map_err(at(path.display()))?;
+    let (partition, region) = (aws.partition(), aws.region().as_str());
+    Ok(written_out(&text, Place { partition, region, account: account.as_str() }))
+}
+
 /// The refusal of everything that needs a control plane.
 pub fn not_installed() -> Failure {
     Failure::new("Lockstep is not installed in this account and region")
         .next("install it: lockstep local up on this machine, lockstep install on AWS")
 }
 
-fn template_of(stack: &str) -> &'static str {
+/// Returns the path of a stack's template.
+pub fn template_of(stack: &str) -> &'static str {
     match stack {
         "lockstep-bootstrap" => BUCKET_TEMPLATE,
         "lockstep-control-plane" => "infra/control-plane/template.yaml",

@@ -6,6 +6,7 @@
 pub mod catalogue;
 pub mod commands;
 pub mod connection;
+pub mod doctor;
 pub mod failure;
 pub mod follow;
 pub mod functions;

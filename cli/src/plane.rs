@@ -6,7 +6,7 @@ use crate::failure::{Exit, Failure};
 use crate::installation::not_installed;
 use crate::names::DeploymentPrefix;
 use crate::surroundings::Surroundings;
-use lockstep_domain::error::Problem;
+use lockstep_domain::error::{Failure as DomainFailure, Problem};
 use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::image_settings::ImageSettings;
 use lockstep_domain::payloads::operator::{Applied, Refused, Request};
@@ -67,9 +67,7 @@ impl Plane {
 
     /// The newest version of a part of the organisation's configuration.
     pub async fn config(&self, kind: ConfigKind) -> Result<Option<Config>, Failure> {
-        let (pk, prefix) = kind.prefix();
-        let newest = self.ledger.list::<Config>(pk, prefix, Order::Newest, 1).await?;
-        Ok(newest.into_iter().next().map(|found| found.record))
+        Ok(newest_config(&self.ledger, kind).await?)
     }
 
     /// The organisation's stages.
@@ -184,6 +182,13 @@ impl Plane {
         let key = Release::key_of(component, &deployment.version);
         Ok(self.ledger.get(&key).await?.map(|found| found.record))
     }
+}
+
+/// Returns the newest version of a part of the organisation's configuration.
+pub async fn newest_config(ledger: &Ledger, kind: ConfigKind) -> Result<Option<Config>, DomainFailure> {
+    let (pk, prefix) = kind.prefix();
+    let newest = ledger.list::<Config>(pk, prefix, Order::Newest, 1).await?;
+    Ok(newest.into_iter().next().map(|found| found.record))
 }
 
 fn records<T: Record>(found: Vec<lockstep_platform::ledger::Versioned<T>>) -> Vec<T> {

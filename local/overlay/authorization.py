@@ -61,6 +61,8 @@ def extract_resource_arn(service, method, path, headers, body, query_params, reg
         return f"arn:aws:ssm:{region}::parameter{public}"
     if service == "ssm" and (folder := _field(body, "Path")):
         return f"arn:aws:ssm:{region}:{account_id}:parameter{folder}"
+    if service == "events" and (rule := _rule(headers, body)):
+        return f"arn:aws:events:{region}:{account_id}:rule/{rule}"
     if service == "codebuild" and (project := _project(body)):
         return f"arn:aws:codebuild:{region}:{account_id}:project/{project}"
     if service == "cloudformation":
@@ -97,6 +99,18 @@ def _image_or_snapshot(params):
     kind, field = _FIELDS.get(_one(params, "Action"), ("", ""))
     identifier = _one(params, field) if field else ""
     return (kind, identifier) if identifier else None
+
+
+_RULE_CALLS = ("DescribeRule", "ListTargetsByRule")
+
+
+def _rule(headers, body):
+    """The rule that a call looks at, after its bus unless that is the default one; empty for other calls."""
+    if headers.get("x-amz-target", "").rpartition(".")[2] not in _RULE_CALLS:
+        return ""
+    bus = _field(body, "EventBusName").rpartition("/")[2]
+    name = _field(body, "Name") or _field(body, "Rule")
+    return f"{bus}/{name}" if bus not in ("", "default") else name
 
 
 def _project(body):

@@ -1,8 +1,8 @@
 """Service Quotas, as far as Lockstep asks: what limits copies of snapshots, instances, builds and functions.
 
 The value is the one that is enforced here, where something is: copies (``copies_at_once``) and functions at once. A test
-sets a value through the control path. Of the quota of snapshot copies AWS publishes the name and no code, so
-that it is found by its name; the code it has here is an invention.
+sets a value through the control path. Of the quotas of snapshot copies and of Step Functions AWS publishes the names and
+no codes, so that they are found by their names; the codes they have here are inventions.
 """
 
 import json
@@ -75,6 +75,8 @@ QUOTAS = (
         64,
     ),
     Quota("codebuild", "AWS CodeBuild", "L-9D07B6EF", "Concurrently running builds for Linux/Small environment", 60),
+    Quota("states", "AWS Step Functions", "L-00000021", "StartExecution throttle token bucket size", 800),
+    Quota("states", "AWS Step Functions", "L-00000022", "StartExecution throttle token refill rate per second", 150),
     Quota(
         "lambda",
         "AWS Lambda",

@@ -40,6 +40,7 @@ _MODELS = {
     "elasticloadbalancing": "elbv2",
     "elasticfilesystem": "efs",
     "monitoring": "cloudwatch",
+    "servicequotas": "service-quotas",
     "states": "stepfunctions",
     "tagging": "resourcegroupstaggingapi",
 }

@@ -114,8 +114,10 @@ pub fn all_statements(stacks: &[Stack]) -> Vec<(String, Statement)> {
     });
     let managed = stacks.iter().flat_map(|stack| {
         let policies = stack.resources("AWS::IAM::ManagedPolicy").into_iter();
-        policies
-            .flat_map(|(id, p)| statements(&p["PolicyDocument"]).into_iter().map(move |s| (id.clone(), s)))
+        policies.flat_map(|(id, policy)| {
+            let owner = format!("arn:aws:iam::{}:policy/{id}", stack.account);
+            statements(&policy["PolicyDocument"]).into_iter().map(move |s| (owner.clone(), s))
+        })
     });
     let buses = stacks.iter().flat_map(|stack| {
         let policies = stack.resources("AWS::Events::EventBusPolicy").into_iter();

@@ -6,6 +6,7 @@
 mod checks;
 mod code;
 mod deliveries;
+mod doctor;
 mod events;
 mod gates;
 mod images;
@@ -95,7 +96,10 @@ async fn promises(world: &mut World) -> Result<(), Failure> {
     world.promise(swept, sweeps::put_in_order).await?;
     let lost = "a lost event, and a forwarding rule that somebody deleted, delay a run and do not break it";
     world.promise(lost, events::may_be_lost).await?;
-    world.promise("no image and no snapshot is shared with anybody", gates::share_nothing).await
+    world.promise("no image and no snapshot is shared with anybody", gates::share_nothing).await?;
+    let doctor = "doctor finds nothing wrong, then sees each thing that somebody broke";
+    // The last one: it repairs nothing.
+    world.promise(doctor, doctor::sees_each_thing_that_somebody_broke).await
 }
 
 /// Images: everywhere or nowhere.

@@ -4,6 +4,7 @@ pub mod approve;
 pub mod bake;
 pub mod check;
 pub mod deploy;
+pub mod doctor;
 pub mod images;
 pub mod init;
 pub mod install;
@@ -73,6 +74,8 @@ pub enum Command {
     Accounts(install::Accounts),
     /// Remove Lockstep, and list what is kept
     Uninstall(install::Uninstall),
+    /// Say what is wrong with an installation, and change nothing
+    Doctor(doctor::Arguments),
     /// The organisation's stages
     Stages(organisation::StagesArguments),
     /// The organisation's parameters
@@ -137,6 +140,7 @@ pub async fn run(cli: Cli, surroundings: &Surroundings) -> Result<Report, Failur
         Command::Install(arguments) => install::run(arguments, global, surroundings).await,
         Command::Accounts(arguments) => install::accounts(arguments, global, surroundings).await,
         Command::Uninstall(arguments) => install::uninstall(arguments, global, surroundings).await,
+        Command::Doctor(arguments) => doctor::run(arguments, global, surroundings).await,
         Command::Stages(arguments) => organisation::stages(arguments, global, surroundings).await,
         Command::Parameters(arguments) => organisation::parameters(arguments, global, surroundings).await,
         Command::Repositories(arguments) => repositories::run(arguments, global, surroundings).await,
@@ -307,6 +311,9 @@ mod tests {
             "retry 72d3162e-cc78-11e3-81ab-4c9367dc0958",
             "unlock logs --in ci",
             "reconcile logs --in ci --reason mended",
+            "doctor",
+            "doctor --try --all",
+            "doctor --target-profile development --target-profile production",
             "images",
             "images list",
             "images import ami-0123456789abcdef0 --as base@1.0.0",

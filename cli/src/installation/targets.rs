@@ -1,6 +1,8 @@
 //! Accounts and regions that Lockstep deploys to: their own stack, and what lets them in.
 
-use super::{BUCKET_TEMPLATE, Installation, Step, TARGET_STACK, bucket, not_installed, places, road};
+use super::{
+    BUCKET_TEMPLATE, Installation, Step, TARGET_STACK, bucket, not_installed, places, rendered, road,
+};
 use crate::failure::Failure;
 use lockstep_domain::ids::{AccountId, Region};
 use lockstep_domain::stages::Path as Road;
@@ -93,7 +95,7 @@ impl Installation<'_> {
     ) -> Result<Step, Failure> {
         let is_new = !bucket(target, account).is_there(account).await?;
         if is_new {
-            let bucket = TemplateSource::Body(self.template(target, account, BUCKET_TEMPLATE)?);
+            let bucket = TemplateSource::Body(rendered(&self.sources, BUCKET_TEMPLATE, account, target)?);
             self.apply(target, TARGET_STACK, bucket, &[]).await?;
         }
         let template = self.uploaded(template, target, account).await?;

@@ -16,6 +16,9 @@ impl Story {
         self.say("");
         self.say("== which id each image has in each account (none is shared with anybody)");
         self.images().await?;
+        self.say("");
+        self.say("== is everything as installed");
+        self.type_in(&["doctor"], Exit::Done).await?;
         self.times();
         Ok(())
     }

@@ -125,6 +125,11 @@ impl Aws {
         partitions::of(&self.0.region)
     }
 
+    /// Returns the domain that AWS's endpoints of the partition end in.
+    pub fn url_suffix(&self) -> &'static str {
+        url_suffix(self.partition())
+    }
+
     /// The endpoint of the local cloud; nothing on AWS.
     pub fn endpoint_url(&self) -> Option<&str> {
         self.0.config.endpoint_url()

@@ -3,7 +3,7 @@
 //! [`Stacks`] is the port, [`CloudFormation`] its adapter. Everything is read to the last page; a stack that does not
 //! exist is an answer, anything that could not be read is a failure and never absence.
 
-mod read;
+pub(crate) mod read;
 #[cfg(test)]
 mod tests;
 

@@ -50,6 +50,8 @@ pub async fn install(
             image_key: false,
         };
         installation.add_account(&target, &wanted).await?;
+        // The account has the policy of lockstep doctor since it was added.
+        let kept = components(&session.root(&account.alias)?, &account.alias, surroundings).await?;
         session = Session::keep(surroundings, &account.alias, &kept)?;
     }
     let kept = operator(&session.root(TOOLING)?, surroundings).await?;
@@ -61,10 +63,21 @@ fn road_of(alias: &str) -> Road {
     if alias == "production" { Road::Promotion } else { Road::Delivery }
 }
 
-/// What people and components need in a target account.
+/// Returns the ARN of the policy for `lockstep doctor`; empty in an account that is not added yet.
+async fn known_doctor_policy(aws: &Aws) -> Result<String, Failure> {
+    let target = Installer::new(aws).find(installation::TARGET_STACK).await?;
+    Ok(target.and_then(|stack| stack.outputs.get("DoctorPolicyArn").cloned()).unwrap_or_default())
+}
+
+/// Makes what people and components need in a target account. A second call, once the account is added, lets the operator
+/// run `lockstep doctor` there.
 async fn components(aws: &Aws, alias: &str, surroundings: &Surroundings) -> Result<Kept, Failure> {
     let builds = if road_of(alias) == Road::Delivery { "yes" } else { "no" };
-    let parameters = [("Operator", OPERATOR.to_owned()), ("Builder", builds.to_owned())];
+    let parameters = [
+        ("Operator", OPERATOR.to_owned()),
+        ("Builder", builds.to_owned()),
+        ("DoctorPolicyArn", known_doctor_policy(aws).await?),
+    ];
     let template = TemplateSource::Body(include_str!("../../../templates/local-account.yaml").to_owned());
     installation::apply(aws, STACK, template, &parameters, &surroundings.output).await?;
     kept(aws).await
@@ -73,9 +86,16 @@ async fn components(aws: &Aws, alias: &str, surroundings: &Surroundings) -> Resu
 /// The person who operates Lockstep, in the account of the control plane.
 async fn operator(aws: &Aws, surroundings: &Surroundings) -> Result<Kept, Failure> {
     let outputs = Installer::new(aws).find("lockstep-control-plane").await?.map(|stack| stack.outputs);
-    let policy = outputs.and_then(|outputs| outputs.get("OperatorPolicyArn").cloned());
-    let policy = policy.ok_or_else(|| Failure::new("the control plane names no policy for its operators"))?;
-    let parameters = [("Operator", OPERATOR.to_owned()), ("OperatorPolicyArn", policy)];
+    let outputs = outputs.unwrap_or_default();
+    let policy = |name: &str| {
+        let policy = outputs.get(name).cloned();
+        policy.ok_or_else(|| Failure::new(format!("the stack lockstep-control-plane has no output {name}")))
+    };
+    let parameters = [
+        ("Operator", OPERATOR.to_owned()),
+        ("OperatorPolicyArn", policy("OperatorPolicyArn")?),
+        ("DoctorPolicyArn", policy("DoctorPolicyArn")?),
+    ];
     let template = TemplateSource::Body(include_str!("../../../templates/local-tooling.yaml").to_owned());
     installation::apply(aws, STACK, template, &parameters, &surroundings.output).await?;
     kept(aws).await

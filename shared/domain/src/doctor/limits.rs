@@ -27,20 +27,22 @@ pub enum QuotaPlace {
 }
 
 /// The quotas that matter, beside Lambda's concurrency, which Lambda itself reports.
-/// <https://docs.aws.amazon.com/general/latest/gr/aws-service-information.html>
+/// <https://docs.aws.amazon.com/general/latest/gr/step-functions.html>,
+/// <https://docs.aws.amazon.com/ebs/latest/userguide/ebs-resource-quotas.html>,
+/// <https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html>
 pub const WANTED_QUOTAS: [Quota; 5] = [
     Quota {
         service: "states",
-        name: "Registered state machines",
-        least: 10.0,
-        why: "Lockstep registers ten state machines",
+        name: "StartExecution throttle token bucket size",
+        least: 100.0,
+        why: "a push of many components starts an execution for each of them and for each stage",
         place: QuotaPlace::Tooling,
     },
     Quota {
         service: "states",
-        name: "Open executions",
-        least: 1_000.0,
-        why: "each deployment is an execution, and a push starts several",
+        name: "StartExecution throttle token refill rate per second",
+        least: 10.0,
+        why: "a sweep starts an execution for each thing that it finds",
         place: QuotaPlace::Tooling,
     },
     Quota {

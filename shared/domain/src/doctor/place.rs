@@ -25,8 +25,8 @@ pub struct PlaceFacts {
     pub allowed_images: Reading<AllowedImages>,
     /// Calls that EC2 was asked to judge without making them.
     pub dry_runs: Vec<(String, Reading<DryRun>)>,
-    /// The service control policies that apply to the account.
-    pub service_control_policies: Reading<Vec<String>>,
+    /// The service control policies that apply to the account; `None` if the caller may not see them.
+    pub service_control_policies: Reading<Option<Vec<String>>>,
     /// The account's quotas.
     pub quotas: Vec<QuotaFacts>,
 }
@@ -69,6 +69,8 @@ pub enum DryRun {
     Allowed,
     /// The caller may not make it; EC2's words.
     Denied(String),
+    /// The account has no image to ask with.
+    NotAsked,
 }
 
 pub(super) fn judge(place: &PlaceFacts, providers: &[&AccountId]) -> Vec<Finding> {
@@ -92,9 +94,12 @@ pub(super) fn judge(place: &PlaceFacts, providers: &[&AccountId]) -> Vec<Finding
     findings.push(judge_encryption(&format!("EBS encryption of {name}"), &place.encryption));
     findings.push(judge_allowed(&format!("Allowed AMIs of {name}"), &place.allowed_images, providers));
     findings.extend(
-        place.dry_runs.iter().map(|(call, answer)| judge_dry_run(&format!("{call} in {name}"), answer)),
+        place
+            .dry_runs
+            .iter()
+            .filter_map(|(call, answer)| judge_dry_run(&format!("{call} in {name}"), answer)),
     );
-    findings.push(judge_policies(
+    findings.extend(judge_policies(
         &format!("service control policies of {name}"),
         &place.service_control_policies,
     ));
@@ -147,36 +152,32 @@ fn judge_allowed(subject: &str, allowed: &Reading<AllowedImages>, providers: &[&
     }
 }
 
-fn judge_dry_run(subject: &str, answer: &Reading<DryRun>) -> Finding {
+/// A person's credentials may do less than the roles of Lockstep, so a refusal counts only if it binds the roles too.
+fn judge_dry_run(subject: &str, answer: &Reading<DryRun>) -> Option<Finding> {
     match answer {
-        Err(unknown) => Finding::unknown(subject, unknown),
-        Ok(DryRun::Allowed) => Finding::fine(subject, "EC2 would make the call"),
-        Ok(DryRun::Denied(words)) if words.contains("service control policy") => Finding::broken(
+        Err(unknown) => Some(Finding::unknown(subject, unknown)),
+        Ok(DryRun::Allowed) => Some(Finding::fine(subject, "EC2 would make the call")),
+        Ok(DryRun::Denied(words)) if words.contains("service control policy") => Some(Finding::broken(
             subject,
             "a service control policy denies it, also to the roles of Lockstep",
             "ask the administrator of the organization to allow it",
-        ),
-        // The credentials are a person's, and the roles of Lockstep may do more.
-        Ok(DryRun::Denied(_)) => Finding::unknown(
-            subject,
-            &super::Unknown::because(
-                "the credentials given may not make the call, so EC2 judges nothing else",
-            )
-            .mend("use a profile that may make it"),
-        ),
+        )),
+        Ok(DryRun::Denied(_) | DryRun::NotAsked) => None,
     }
 }
 
-fn judge_policies(subject: &str, policies: &Reading<Vec<String>>) -> Finding {
-    match policies {
-        Err(unknown) => Finding::unknown(subject, unknown),
-        Ok(policies) if policies.iter().all(|name| name == "FullAWSAccess") => {
-            Finding::fine(subject, "none restricts the account")
-        }
-        Ok(policies) => Finding::warning(
-            subject,
-            format!("these apply: {}", policies.join(", ")),
-            "read them: a denied action fails a deployment half-way",
-        ),
+/// Most accounts may not see the policies that bind them. What those deny to the roles, each role's finding says.
+fn judge_policies(subject: &str, policies: &Reading<Option<Vec<String>>>) -> Option<Finding> {
+    let policies = match policies {
+        Err(unknown) => return Some(Finding::unknown(subject, unknown)),
+        Ok(policies) => policies.as_ref()?,
+    };
+    if policies.iter().all(|name| name == "FullAWSAccess") {
+        return Some(Finding::fine(subject, "none restricts the account"));
     }
+    Some(Finding::warning(
+        subject,
+        format!("these apply: {}", policies.join(", ")),
+        "read them: a denied action fails a deployment half-way",
+    ))
 }

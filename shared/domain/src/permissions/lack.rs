@@ -168,6 +168,9 @@ impl Lack {
     }
 }
 
+/// How many parts an ARN has at least: `arn:partition:service:region:account:resource`.
+const ARN_PARTS: usize = 6;
+
 /// Returns what to ask about these needs for a stack of this name.
 pub fn questions(needs: &Needs, stack: &str) -> Vec<Question> {
     let mut asked: BTreeMap<(String, Option<Condition>), BTreeSet<String>> = BTreeMap::new();
@@ -186,10 +189,11 @@ pub fn questions(needs: &Needs, stack: &str) -> Vec<Question> {
     questions
 }
 
-/// Returns an ARN that stands for the resource of a need: that of the resource, or one as CloudFormation makes it.
+/// Returns an ARN that stands for the resource of a need: that of the resource, or one as CloudFormation makes it. A pattern
+/// that covers a whole service has no part for a name, so the question is about any resource.
 fn example(need: &Need, stack: &str) -> String {
-    if need.arn == ANY {
-        return need.arn.clone();
+    if need.arn == ANY || need.arn.split(':').count() < ARN_PARTS {
+        return ANY.to_owned();
     }
     let name = format!("{stack}-{}-EXAMPLE12345", need.resource);
     let name = if need.arn.contains(":s3:::") { name.to_lowercase() } else { name };

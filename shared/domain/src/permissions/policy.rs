@@ -42,6 +42,7 @@ pub enum Form {
 /// A conditional permission that a required one allows anyway is left out.
 pub fn statements<'n>(needs: impl IntoIterator<Item = &'n Need>) -> Vec<Statement> {
     type Action = (String, Option<Condition>);
+    type Group = (Level, String, Option<Condition>, BTreeSet<String>);
     let mut arns: BTreeMap<(Level, Action), BTreeSet<String>> = BTreeMap::new();
     for need in needs {
         let action = (need.action.clone(), need.condition.clone());
@@ -52,8 +53,7 @@ pub fn statements<'n>(needs: impl IntoIterator<Item = &'n Need>) -> Vec<Statemen
         .filter(|((level, _), _)| *level == Level::Required)
         .map(|((_, action), arns)| (action.clone(), arns.clone()))
         .collect();
-    let mut groups: BTreeMap<(Level, String, Option<Condition>, BTreeSet<String>), BTreeSet<String>> =
-        BTreeMap::new();
+    let mut groups: BTreeMap<Group, BTreeSet<String>> = BTreeMap::new();
     for ((level, action), arns) in arns {
         let mut arns = narrowed(&arns);
         if level == Level::Conditional

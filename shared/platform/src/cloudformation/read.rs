@@ -162,7 +162,7 @@ fn state(status: &ChangeSetStatus, execution: Option<&ExecutionStatus>, reason: 
 }
 
 /// CloudFormation has no status for an empty change set: it failed, and the reason says why.
-fn means_no_changes(reason: &str) -> bool {
+pub(crate) fn means_no_changes(reason: &str) -> bool {
     reason.contains("didn't contain changes") || reason.contains("No updates are to be performed")
 }
 

@@ -6,9 +6,11 @@ pub mod base_images;
 pub mod control_plane;
 pub mod dead_letters;
 pub mod executions;
+pub mod readings;
 pub mod secrets;
 pub mod signed;
 pub mod stacks;
+pub mod trial;
 
 use crate::aws::Aws;
 use crate::http;

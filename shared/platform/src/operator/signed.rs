@@ -6,6 +6,7 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
+use jiff::Timestamp;
 use lockstep_domain::error::{Failure, FailureKind};
 use std::time::{Duration, SystemTime};
 
@@ -22,6 +23,24 @@ pub struct Answer {
     pub status: u16,
     /// The body, at most one mebibyte of it.
     pub body: Vec<u8>,
+    /// The value of the header `date`; empty if there is none.
+    pub date: String,
+}
+
+/// Returns how many seconds this machine's clock is ahead of AWS's, by the `date` of an answer of STS. A clock that is so
+/// wrong that STS refuses the signature is measured too.
+pub async fn clock_ahead_seconds(aws: &Aws) -> Result<i64, Failure> {
+    let url = match aws.endpoint_url() {
+        Some(endpoint) => format!("{}/", endpoint.trim_end_matches('/')),
+        None => format!("https://sts.{}.{}/", aws.region(), aws.url_suffix()),
+    };
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    let body = b"Action=GetCallerIdentity&Version=2011-06-15".to_vec();
+    let answer = post(aws, "sts", &url, &headers, body).await?;
+    let now = Timestamp::now();
+    let there = jiff::fmt::rfc2822::parse(&answer.date)
+        .map_err(|_| Failure::rejected(format!("{url} answered without a date that can be read")))?;
+    Ok(now.as_second() - there.timestamp().as_second())
 }
 
 /// Posts `body` to `url`, signed for `service` with the credentials of `aws`. It is sent once.
@@ -113,6 +132,8 @@ async fn send(url: &str, headers: &[(String, String)], body: Vec<u8>) -> Result<
     let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
     let mut response = request.send().await.map_err(lost)?;
     let status = response.status().as_u16();
+    let date = response.headers().get("date").and_then(|date| date.to_str().ok());
+    let date = date.unwrap_or_default().to_owned();
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(lost)? {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
@@ -122,7 +143,7 @@ async fn send(url: &str, headers: &[(String, String)], body: Vec<u8>) -> Result<
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, body })
+    Ok(Answer { status, body, date })
 }
 
 fn without_credentials() -> Failure {

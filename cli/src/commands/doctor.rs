@@ -1,0 +1,74 @@
+//! `lockstep doctor`: reads an installation and says what is wrong with it. It changes nothing.
+
+use super::Global;
+use crate::Report;
+use crate::doctor::{Doctor, trial};
+use crate::failure::{Exit, Failure};
+use crate::surroundings::Surroundings;
+use clap::Args;
+use lockstep_domain::doctor::{Finding, Severity, Verdict, examine, verdict};
+use serde_json::json;
+
+/// The options of `doctor`.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// A profile of an account that Lockstep deploys to; repeat it for several accounts
+    #[arg(long, value_name = "NAME")]
+    target_profile: Vec<String>,
+    /// Also make change sets of the installed stacks, under names of their own, and delete them again
+    #[arg(long = "try")]
+    trial: bool,
+    /// List also what is fine
+    #[arg(long)]
+    all: bool,
+}
+
+/// Examines the installation of the account that the command talks to.
+pub async fn run(
+    arguments: &Arguments,
+    global: &Global,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let doctor = Doctor::open(&arguments.target_profile, global, surroundings).await?;
+    let facts = doctor.facts().await;
+    let mut findings = examine(&facts);
+    if arguments.trial {
+        findings.extend(trial::run(&doctor).await?);
+        findings.sort_by_key(|finding| finding.severity);
+    }
+    show(&findings, arguments.all, surroundings);
+    let exit = match verdict(&findings) {
+        Verdict::Healthy => Exit::Done,
+        Verdict::Broken => Exit::Failed,
+        Verdict::Undecided => Exit::NeedsHuman,
+    };
+    Ok(Report { document: json!({ "findings": findings }), exit })
+}
+
+fn show(findings: &[Finding], all: bool, surroundings: &Surroundings) {
+    let output = &surroundings.output;
+    let shown = findings.iter().filter(|finding| all || finding.severity != Severity::Fine);
+    for finding in shown {
+        output.line(format!("{:<8} {}: {}", word(finding.severity), finding.subject, finding.sentence));
+        if !finding.mend.is_empty() {
+            output.line(format!("         next: {}", finding.mend));
+        }
+    }
+    let count = |severity: Severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    output.line(format!(
+        "{} broken, {} to look at, {} unknown, {} fine",
+        count(Severity::Broken),
+        count(Severity::Warning),
+        count(Severity::Unknown),
+        count(Severity::Fine)
+    ));
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Broken => "broken",
+        Severity::Warning => "warning",
+        Severity::Unknown => "unknown",
+        Severity::Fine => "fine",
+    }
+}
