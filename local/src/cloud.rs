@@ -451,6 +451,7 @@ impl Process {
     }
 
     /// Closes the emulator's standard input, and waits until it has ended its recording and itself.
+    #[expect(clippy::disallowed_methods, reason = "a destructor cannot await, and this takes milliseconds")]
     fn end_recording(&mut self) {
         drop(self.child.stdin.take());
         let deadline = Instant::now() + RECORDING_ENDS_WITHIN;

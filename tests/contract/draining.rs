@@ -81,9 +81,10 @@ fn a_boot_script_gives_up_before_cloudformation_does() {
 
 #[test]
 fn a_throw_away_stack_lives_longer_than_its_instances_need_to_come_and_to_go() {
+    let ttl = Regex::new(r"(?m)^ttl_minutes = (\d+)$").unwrap();
     for folder in FOLDERS {
         let manifest = String::from_utf8(files(folder)["lockstep.toml"].clone()).unwrap();
-        let minutes = Regex::new(r"(?m)^ttl_minutes = (\d+)$").unwrap().captures(&manifest).unwrap();
+        let minutes = ttl.captures(&manifest).unwrap();
         let lives = 60 * minutes[1].parse::<i64>().unwrap();
         let stack = stack(folder, "test", &[]);
         let groups = stack.written().values().filter(|r| r["Type"] == "AWS::AutoScaling::AutoScalingGroup");
