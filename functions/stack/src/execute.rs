@@ -223,7 +223,11 @@ async fn failed<W: World>(
     }
     let status = stack.map_or(StackStatus::DeleteComplete, |stack| stack.status);
     let file = contents.manifest.component.template.as_str();
-    let message = explain(file, &loaded, &release, &status);
+    let reason = match loaded.deployment.record.diagnosis.first() {
+        Some(cause) => diagnosis::sentence(cause, file),
+        None => without_cause(stacks, &stack_arn, &operation.token).await,
+    };
+    let message = explain(&reason, &loaded, &release, &status);
     note(world, loaded.id(), &format!("failed: {message}")).await?;
     Err(match loaded.goes_on() {
         Err(cancelled) => {
@@ -242,18 +246,22 @@ fn is_unfinished_rollback(plan: &Plan) -> bool {
     }
 }
 
-fn explain(file: &str, loaded: &Loaded, release: &Release, status: &StackStatus) -> String {
-    let causes = &loaded.deployment.record.diagnosis;
-    let first = causes.first().map_or_else(
-        || "CloudFormation names no resource that failed".to_owned(),
-        |cause| diagnosis::sentence(cause, file),
-    );
-    let more = match causes.len() {
+/// Returns why an operation failed in which no resource failed: CloudFormation's validation stopped it before.
+async fn without_cause<S: Stacks>(stacks: &S, stack: &str, token: &str) -> String {
+    match stacks.failed_validations(stack, token).await {
+        Ok(found) if !found.is_empty() => found.join("; "),
+        Ok(_) => "CloudFormation names no resource that failed".to_owned(),
+        Err(failure) => format!("no resource failed, and DescribeEvents cannot be read: {failure}"),
+    }
+}
+
+fn explain(reason: &str, loaded: &Loaded, release: &Release, status: &StackStatus) -> String {
+    let more = match loaded.deployment.record.diagnosis.len() {
         0 | 1 => String::new(),
         n => format!(" ({} more failed after it)", n - 1),
     };
     format!(
-        "{first}{more}. The stack {} is {status}; commit {} by {}",
+        "{reason}{more}. The stack {} is {status}; commit {} by {}",
         loaded.stack,
         release.commit.short(),
         release.author

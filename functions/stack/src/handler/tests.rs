@@ -407,6 +407,18 @@ async fn a_failed_update_is_explained_by_its_first_cause_with_its_line() {
 }
 
 #[tokio::test]
+async fn an_update_that_validation_stopped_is_explained_by_what_validation_found() {
+    let world = FakeWorld::new("ci");
+    let id = deploy(&world).await;
+    world.cloud.invalid.replace(vec!["Topic: the name is taken".to_owned()]);
+    world.cloud.finish("ci-logs", "ROLLBACK_COMPLETE");
+    let failure = failure(&world, observe(&id)).await;
+    assert_eq!(failure.kind, FailureKind::StackFailed);
+    assert!(failure.message.starts_with("Topic: the name is taken. The stack ci-logs is"), "{failure}");
+    assert!(world.deployment().diagnosis.is_empty());
+}
+
+#[tokio::test]
 async fn a_deployment_that_lost_its_environment_stops() {
     for change in
         [(|environment: &mut Environment| environment.epoch += 1) as fn(&mut Environment), |environment| {
