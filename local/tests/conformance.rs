@@ -160,3 +160,8 @@ async fn a_change_set_reverts_what_somebody_changed_by_hand() {
 async fn typed_parameters_are_looked_up_with_the_rights_of_the_caller() {
     the_suite_passes("parameter_types").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_simulation_of_a_role_answers_as_iam_does() {
+    the_suite_passes("simulation").await;
+}
