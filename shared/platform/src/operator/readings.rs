@@ -122,7 +122,8 @@ pub async fn principals(aws: &Aws, role: &str) -> Result<Option<Vec<String>>, Fa
 }
 
 /// Asks IAM which actions that a role's own policies allow it is denied all the same: by a service control policy or by a
-/// permissions boundary. Statements with a condition are left out, since their context is known only at the call.
+/// permissions boundary. Statements with a condition are left out, since their context is known only at the call, and those
+/// about other accounts, since the other side decides too.
 /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html>
 pub async fn denied_actions(aws: &Aws, role: &str) -> Result<BTreeSet<String>, Failure> {
     let client = aws_sdk_iam::Client::new(aws.sdk_config());
@@ -131,12 +132,15 @@ pub async fn denied_actions(aws: &Aws, role: &str) -> Result<BTreeSet<String>, F
     let described = client.get_role().role_name(role).send().await;
     let described = described.map_err(|error| failure("GetRole", role, &error))?;
     let arn = described.role().map(|role| role.arn().to_owned()).unwrap_or_default();
+    let account = account_of(&arn);
     let mut denied = BTreeSet::new();
     for name in names.policy_names() {
         let answer = client.get_role_policy().role_name(role).policy_name(name).send().await;
         let answer = answer.map_err(|error| failure("GetRolePolicy", role, &error))?;
         let policy = document(role, answer.policy_document())?;
-        for (actions, resource) in list(&policy["Statement"]).into_iter().filter_map(question) {
+        for (actions, resource) in
+            list(&policy["Statement"]).into_iter().filter_map(|one| question(one, account))
+        {
             let request = client.simulate_principal_policy().policy_source_arn(&arn);
             let request = request.set_action_names(Some(actions)).resource_arns(resource).max_items(1000);
             let answer = request.send().await;
@@ -149,8 +153,13 @@ pub async fn denied_actions(aws: &Aws, role: &str) -> Result<BTreeSet<String>, F
     Ok(denied)
 }
 
-/// The actions of an unconditional Allow statement, and a resource that it covers.
-fn question(statement: &Value) -> Option<(Vec<String>, String)> {
+/// The account in an ARN; empty if it names none.
+fn account_of(arn: &str) -> &str {
+    arn.split(':').nth(4).unwrap_or_default()
+}
+
+/// The actions of an unconditional Allow statement, and a resource of the role's own `account` that it covers.
+fn question(statement: &Value, account: &str) -> Option<(Vec<String>, String)> {
     if statement["Effect"] != "Allow" || !statement["Condition"].is_null() {
         return None;
     }
@@ -158,7 +167,8 @@ fn question(statement: &Value) -> Option<(Vec<String>, String)> {
         |value: &Value| list(value).into_iter().filter_map(|one| one.as_str().map(str::to_owned)).collect();
     let actions: Vec<String> = texts(&statement["Action"]);
     let resources: Vec<String> = texts(&statement["Resource"]);
-    let resource = resources.into_iter().next()?;
+    let is_own = |resource: &String| ["", account].contains(&account_of(resource));
+    let resource = resources.into_iter().find(is_own)?;
     // A wildcard in a question is an ordinary character, and "*" alone is every resource.
     let resource = if resource == "*" { resource } else { resource.replace('*', "x") };
     (!actions.is_empty()).then_some((actions, resource))
@@ -450,14 +460,21 @@ mod tests {
     }
 
     #[test]
-    fn only_unconditional_permissions_become_questions() {
-        let of = |effect: &str, condition: Value| {
-            question(
-                &json!({"Effect": effect, "Action": "a:B", "Resource": ["arn:x/*"], "Condition": condition}),
-            )
+    fn only_unconditional_permissions_on_the_own_account_become_questions() {
+        let own = "arn:aws:a:eu-west-1:111111111111:x/*";
+        let of = |effect: &str, resource: &str, condition: Value| {
+            let given =
+                json!({"Effect": effect, "Action": "a:B", "Resource": [resource], "Condition": condition});
+            question(&given, "111111111111")
         };
-        assert_eq!(of("Allow", Value::Null), Some((vec!["a:B".to_owned()], "arn:x/x".to_owned())));
-        assert_eq!(of("Deny", Value::Null), None);
-        assert_eq!(of("Allow", json!({"Null": {}})), None);
+        let asked = |resource: &str| Some((vec!["a:B".to_owned()], resource.to_owned()));
+        assert_eq!(of("Allow", own, Value::Null), asked("arn:aws:a:eu-west-1:111111111111:x/x"));
+        assert_eq!(of("Allow", "*", Value::Null), asked("*"));
+        assert_eq!(of("Allow", "arn:aws:s3:::b/*", Value::Null), asked("arn:aws:s3:::b/x"));
+        assert_eq!(of("Deny", own, Value::Null), None);
+        assert_eq!(of("Allow", own, json!({"Null": {}})), None);
+        for other in ["arn:aws:events:eu-west-1:222222222222:event-bus/b", "arn:aws:kms:*:*:key/*"] {
+            assert_eq!(of("Allow", other, Value::Null), None, "{other}");
+        }
     }
 }
