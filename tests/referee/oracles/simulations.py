@@ -116,6 +116,10 @@ def _deny(entry: dict) -> bool:
 
 
 def _allow(entry: dict) -> bool:
+    # Operators choose what a CloudFormation role may do, so it may be everything.
+    role = entry["parameters"]["PolicySourceArn"].rpartition("/")[2]
+    if entry["answer"]["status"] != 200 or role.endswith("-cloudformation"):
+        return False
     entry["parameters"]["ActionNames"].append("iam:DeleteAccountAlias")
     entry["parameters"].pop("ResourceArns", None)
     entry["answer"]["decisions"] = [
