@@ -15,7 +15,11 @@ from ministack.services import ec2
 from overlay.ec2_wire import Refused, action, element, items, members, required, text
 
 _settings = AccountRegionScopedDict()  # "state" and "criteria"
-_LISTS = {"ImageProvider": "imageProviderSet", "ImageName": "imageNameSet", "MarketplaceProductCode": "marketplaceProductCodeSet"}
+_LISTS = {
+    "ImageProvider": "imageProviderSet",
+    "ImageName": "imageNameSet",
+    "MarketplaceProductCode": "marketplaceProductCodeSet",
+}
 _DAYS = {
     "CreationDateCondition": ("creationDateCondition", "MaximumDaysSinceCreated", "CreationDate"),
     "DeprecationTimeCondition": ("deprecationTimeCondition", "MaximumDaysSinceDeprecated", "DeprecationTime"),
@@ -74,7 +78,11 @@ def _within(when: str | None, days: str) -> bool:
 def get(_params: dict, _request_id: str) -> tuple[str, str]:
     """GetAllowedImagesSettings: the state and the criteria."""
     criteria = items(_rendered(one) for one in _settings.get("criteria", []))
-    told = element("state", state()) + f"<imageCriterionSet>{criteria}</imageCriterionSet>" + element("managedBy", "account")
+    told = (
+        element("state", state())
+        + f"<imageCriterionSet>{criteria}</imageCriterionSet>"
+        + element("managedBy", "account")
+    )
     return "GetAllowedImagesSettingsResponse", told
 
 

@@ -178,4 +178,6 @@ def _told_phase(phase):
 def _told_time(seconds):
     """Returns a time as CodeBuild writes it into events: Sep 1, 2017 4:12:29 PM."""
     at = time.gmtime(seconds)
-    return f"{time.strftime('%b', at)} {at.tm_mday}, {at.tm_year} {at.tm_hour % 12 or 12}:{time.strftime('%M:%S %p', at)}"
+    return (
+        f"{time.strftime('%b', at)} {at.tm_mday}, {at.tm_year} {at.tm_hour % 12 or 12}:{time.strftime('%M:%S %p', at)}"
+    )

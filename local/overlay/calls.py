@@ -62,7 +62,9 @@ async def dispatch(method, path, headers, body, query_params, request_id):
     async def proceed():
         return await _dispatch(method, path, headers, body, query_params, request_id)
 
-    return await _recorded(facts, _request(service, facts, method, path, headers, query_params, body), request_id, proceed)
+    return await _recorded(
+        facts, _request(service, facts, method, path, headers, query_params, body), request_id, proceed
+    )
 
 
 def _action(service, method, path, headers, body, params):

@@ -200,5 +200,7 @@ def _builds(method, rest, given, _query):
         image_builder.expect(given)
         return 200, {}
     if not builds.finish(given["account"], given["region"], "/".join(rest), given["status"]):
-        raise _Problem(404, f"account {given['account']} has no build {'/'.join(rest)} in progress in {given['region']}")
+        raise _Problem(
+            404, f"account {given['account']} has no build {'/'.join(rest)} in progress in {given['region']}"
+        )
     return 200, {}

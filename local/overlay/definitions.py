@@ -52,9 +52,7 @@ def validate(data: dict) -> tuple:
     if not data.get("definition"):
         return error_response_json("ValidationException", "definition is required", 400)
     found = list(problems(data["definition"]))
-    told = [
-        {"severity": "ERROR", "code": one.code, "message": one.message, "location": one.location} for one in found
-    ]
+    told = [{"severity": "ERROR", "code": one.code, "message": one.message, "location": one.location} for one in found]
     return json_response({"result": "FAIL" if found else "OK", "diagnostics": told, "truncated": False})
 
 

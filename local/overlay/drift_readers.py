@@ -46,7 +46,9 @@ def _record(store: Callable[[], Any], names: Iterable[str]):
 
     def read(physical_id: str, _props: Properties) -> Properties | None:
         record = store().get(physical_id)
-        return None if record is None else {name: _plain(record[name]) for name in names if record.get(name) is not None}
+        return (
+            None if record is None else {name: _plain(record[name]) for name in names if record.get(name) is not None}
+        )
 
     return read
 
@@ -77,7 +79,9 @@ def _bucket_policy(_physical_id: str, props: Properties) -> Properties | None:
 
 def _queue_policy(_physical_id: str, props: Properties) -> Properties | None:
     """The policy of the first queue that has another one than the template says, else that of any."""
-    found = [_document((sqs._queues.get(url) or {}).get("attributes", {}).get("Policy")) for url in props.get("Queues", [])]
+    found = [
+        _document((sqs._queues.get(url) or {}).get("attributes", {}).get("Policy")) for url in props.get("Queues", [])
+    ]
     found = [one for one in found if one]
     if not found:
         return None

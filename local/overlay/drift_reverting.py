@@ -48,21 +48,31 @@ def _look(change_set: dict, stack: dict) -> None:
     for logical_id, record in stack.get("_resources", {}).items():
         if logical_id in kept and drift.supports_drift(record["ResourceType"]):
             found[logical_id] = drift.detect_resource_drift(stack, logical_id, record, now_iso())
-    change_set["_drift"] = {one: of for one, of in found.items() if of["StackResourceDriftStatus"] in ("MODIFIED", "DELETED")}
+    change_set["_drift"] = {
+        one: of for one, of in found.items() if of["StackResourceDriftStatus"] in ("MODIFIED", "DELETED")
+    }
     change_set["_examined"] = {one: of["StackResourceDriftStatus"] for one, of in found.items()}
     change_set["DeploymentMode"] = "REVERT_DRIFT"
-    if not change_set["_drift"] or change_set["Status"] == "FAILED" and "didn't contain changes" not in change_set["StatusReason"]:
+    if (
+        not change_set["_drift"]
+        or change_set["Status"] == "FAILED"
+        and "didn't contain changes" not in change_set["StatusReason"]
+    ):
         return
     changes = {one["ResourceChange"]["LogicalResourceId"]: one for one in change_set["Changes"]}
     for logical_id, of in change_set["_drift"].items():
         changes[logical_id] = _change(logical_id, of, changes.get(logical_id))
-    change_set.update(Changes=list(changes.values()), Status="CREATE_COMPLETE", ExecutionStatus="AVAILABLE", StatusReason="")
+    change_set.update(
+        Changes=list(changes.values()), Status="CREATE_COMPLETE", ExecutionStatus="AVAILABLE", StatusReason=""
+    )
 
 
 def _change(logical_id: str, of: dict, planned: dict | None) -> dict:
     """Returns the change that reverts a resource, beside what was planned for it anyway."""
     if of["StackResourceDriftStatus"] == "DELETED":
-        return {"ResourceChange": {"Action": "Add", "LogicalResourceId": logical_id, "ResourceType": of["ResourceType"]}}
+        return {
+            "ResourceChange": {"Action": "Add", "LogicalResourceId": logical_id, "ResourceType": of["ResourceType"]}
+        }
     names = {one["PropertyPath"].split("/")[1] for one in of["PropertyDifferences"]}
     change = (planned or {}).get("ResourceChange") or {
         "Action": "Modify",

@@ -62,7 +62,9 @@ def tags_on_creation(request: Request) -> list[Check]:
     return [_check(request, "CreateTags", kind, "*", tags, action) for kind, tags in given if tags]
 
 
-def _check(request: Request, action: str, kind: str, name: str, tags: dict[str, str], more: dict | None = None) -> Check:
+def _check(
+    request: Request, action: str, kind: str, name: str, tags: dict[str, str], more: dict | None = None
+) -> Check:
     """Returns the check of one resource, with the tags that the call gives it and those that it has."""
     account = "" if kind in _WITHOUT_ACCOUNT else request.account
     context: dict = {**(more or {}), **{f"aws:RequestTag/{key}": value for key, value in tags.items()}}

@@ -35,7 +35,9 @@ def dispatch(event, view=None):
             "source": event.get("Source"),
             "detail_type": event.get("DetailType"),
             "account": account,
-            "contains": event.get("Detail") if isinstance(event.get("Detail"), str) else json.dumps(event.get("Detail")),
+            "contains": event.get("Detail")
+            if isinstance(event.get("Detail"), str)
+            else json.dumps(event.get("Detail")),
         },
     )
     kind = rule.effect["kind"] if rule else "deliver"
@@ -97,7 +99,9 @@ def invoke_target(target, event, rule, view=None):
     if recording.on():
         shown = _shown(event, event.get("Account") or get_account_id())
         named = {"rule": rule.get("Name"), "rule_account": get_account_id(), "rule_region": get_region()}
-        recording.add("event", {"phase": "delivered", "time": time.time(), **shown, **named, "target": target.get("Arn")})
+        recording.add(
+            "event", {"phase": "delivered", "time": time.time(), **shown, **named, "target": target.get("Arn")}
+        )
     return _invoke_target(target, event, rule, view)
 
 

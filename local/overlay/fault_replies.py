@@ -38,11 +38,15 @@ def _rendered(code, status, message, service, headers, request_id):
     if _SERVICE_PROTOCOL.get(service, "json") in ("json", "rest-json"):
         body = json.dumps({"__type": code, "message": message, "Message": message}).encode()
         kind = headers.get("content-type", "") if headers.get("x-amz-target") else ""
-        return status, {
-            "Content-Type": kind or "application/json",
-            "x-amzn-errortype": code,
-            "x-amzn-requestid": request_id,
-        }, body
+        return (
+            status,
+            {
+                "Content-Type": kind or "application/json",
+                "x-amzn-errortype": code,
+                "x-amzn-requestid": request_id,
+            },
+            body,
+        )
     # The emulator knows each XML dialect; only the status is ours.
     _, reply_headers, body = access_denied_response(
         service, "", "", request_id, error_code=code, message=message, headers=headers

@@ -38,7 +38,7 @@ def require_code(props):
     found = provisioners._lambda_svc._fetch_code_from_s3(bucket, key, version_id=code.get("S3ObjectVersion"))
     if found is None:
         raise ValueError(
-            "Resource handler returned message: \"Error occurred while GetObject. S3 Error Code: NoSuchKey. "
-            f"S3 Error Message: The specified key does not exist. ({bucket}/{key})\" "
+            'Resource handler returned message: "Error occurred while GetObject. S3 Error Code: NoSuchKey. '
+            f'S3 Error Message: The specified key does not exist. ({bucket}/{key})" '
             "(HandlerErrorCode: InvalidRequest)"
         )

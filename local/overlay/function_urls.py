@@ -73,13 +73,15 @@ async def handle(identifier, method, path, headers, body, query_params, resolved
     """Serve a URL; an open one only if the function's policy says so."""
     resolved = resolved or lambda_svc.resolve_function_url(identifier)
     if resolved is not None and resolved[4].get("AuthType") == "NONE" and not _open_to_all(resolved):
-        return 403, {"Content-Type": "application/json", "x-amzn-ErrorType": "AccessDeniedException"}, (
-            b'{"Message":"Forbidden. For troubleshooting Function URL authorization issues, see: '
-            b'https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"}'
+        return (
+            403,
+            {"Content-Type": "application/json", "x-amzn-ErrorType": "AccessDeniedException"},
+            (
+                b'{"Message":"Forbidden. For troubleshooting Function URL authorization issues, see: '
+                b'https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"}'
+            ),
         )
-    return await _handle(
-        identifier, method, path, headers, body, query_params, resolved=resolved, source_ip=source_ip
-    )
+    return await _handle(identifier, method, path, headers, body, query_params, resolved=resolved, source_ip=source_ip)
 
 
 def _open_to_all(resolved):

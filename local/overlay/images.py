@@ -82,9 +82,7 @@ def _check_name(name):
         )
     for image in ec2._images.values():
         if image["Name"] == name and image_view.state(image) != "failed":
-            raise Refused(
-                "InvalidAMIName.Duplicate", f"AMI name {name} is already in use by AMI {image['ImageId']}"
-            )
+            raise Refused("InvalidAMIName.Duplicate", f"AMI name {name} is already in use by AMI {image['ImageId']}")
 
 
 def _store(params, image):
@@ -392,7 +390,7 @@ def modify_attribute(params, _request_id):
         if permission.get("Group") not in (None, "all"):
             raise Refused("InvalidParameterValue", f"Value ({permission['Group']}) for parameter Group is invalid.")
         if permission.get("UserId") and not re.fullmatch(r"\d{12}", permission["UserId"]):
-            raise Refused("InvalidAMIAttributeItemValue", f"Invalid attribute item value \"{permission['UserId']}\"")
+            raise Refused("InvalidAMIAttributeItemValue", f'Invalid attribute item value "{permission["UserId"]}"')
     kept = [one for one in image.get("LaunchPermissions") or [] if one not in removed]
     image["LaunchPermissions"] = kept + [one for one in added if one not in kept]
     return "ModifyImageAttributeResponse", "<return>true</return>"

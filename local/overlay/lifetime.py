@@ -41,4 +41,3 @@ def install():
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=_end, name="overlay-end").start())
     threading.Thread(target=_watch, args=(pipe,), name="overlay-lifetime", daemon=True).start()
-

@@ -35,7 +35,20 @@ _CHANGES = re.compile(
     r"(Add|Attach|Create|Delete|Detach|Disable|Enable|Import|Put|Remove|Retire|Revoke|Schedule|Set|Subscribe|Tag|"
     r"Unsubscribe|Untag|Update)(?!Item|Object|Events|MetricData|LogEvents|Items|Message|Value|Stack|ChangeSet|SecretValue)"
 )
-_services = {"codebuild", "dynamodb", "events", "iam", "kms", "lambda", "logs", "s3", "secretsmanager", "sns", "sqs", "states"}
+_services = {
+    "codebuild",
+    "dynamodb",
+    "events",
+    "iam",
+    "kms",
+    "lambda",
+    "logs",
+    "s3",
+    "secretsmanager",
+    "sns",
+    "sqs",
+    "states",
+}
 _lock = threading.Lock()
 _written = {}
 _add = None
@@ -103,7 +116,9 @@ def _line(key, state):
 
 def tags_of(identifiers):
     """The tags that EC2 resources have now, of those that are here."""
-    return {one: {tag["Key"]: tag["Value"] for tag in ec2._tags.get(one) or []} for one in identifiers if one in ec2._tags}
+    return {
+        one: {tag["Key"]: tag["Value"] for tag in ec2._tags.get(one) or []} for one in identifiers if one in ec2._tags
+    }
 
 
 def _entries(store):
@@ -145,12 +160,19 @@ def _identities():
     for account, _, name, role in _entries(iam._roles):
         used.update(role.get("AttachedPolicies") or [])
         used.add(role.get("PermissionsBoundary"))
-        yield "policies", "role", account, None, role["Arn"], {
-            "name": name,
-            "id": role.get("RoleId"),
-            "trust": _document(role.get("AssumeRolePolicyDocument")),
-            **_attachments(role, role.get("InlinePolicies")),
-        }
+        yield (
+            "policies",
+            "role",
+            account,
+            None,
+            role["Arn"],
+            {
+                "name": name,
+                "id": role.get("RoleId"),
+                "trust": _document(role.get("AssumeRolePolicyDocument")),
+                **_attachments(role, role.get("InlinePolicies")),
+            },
+        )
     for account, _, name, user in _entries(iam._users):
         used.update(user.get("AttachedPolicies") or [])
         used.add(user.get("PermissionsBoundary"))
@@ -195,7 +217,8 @@ def _resource_policies():
     for account, region, arn, topic in _entries(sns._topics):
         policy = _document((topic.get("attributes") or {}).get("Policy"))
         subscriptions = [
-            {"protocol": one.get("protocol"), "endpoint": one.get("endpoint")} for one in topic.get("subscriptions") or []
+            {"protocol": one.get("protocol"), "endpoint": one.get("endpoint")}
+            for one in topic.get("subscriptions") or []
         ]
         yield "policies", "topic", account, region, arn, {"policy": policy, "subscriptions": subscriptions}
     for account, region, name, policy in _entries(secretsmanager._resource_policies):
@@ -220,40 +243,73 @@ def _functions():
         config = function.get("config") or {}
         arn = f"arn:aws:lambda:{region}:{account}:function:{name}"
         aliases = {alias: _document(one.get("policy")) for alias, one in (function.get("aliases") or {}).items()}
-        yield "policies", "function", account, region, arn, {"policy": _document(function.get("policy")), "aliases": aliases}
-        yield "definition", "function", account, region, arn, {
-            "name": name,
-            "role": config.get("Role"),
-            "log_group": (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{name}",
-            "dead_letters": (config.get("DeadLetterConfig") or {}).get("TargetArn"),
-            "events": [one.get("DestinationConfig") for one in (function.get("event_invoke_configs") or {}).values()],
-        }
+        yield (
+            "policies",
+            "function",
+            account,
+            region,
+            arn,
+            {"policy": _document(function.get("policy")), "aliases": aliases},
+        )
+        yield (
+            "definition",
+            "function",
+            account,
+            region,
+            arn,
+            {
+                "name": name,
+                "role": config.get("Role"),
+                "log_group": (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{name}",
+                "dead_letters": (config.get("DeadLetterConfig") or {}).get("TargetArn"),
+                "events": [
+                    one.get("DestinationConfig") for one in (function.get("event_invoke_configs") or {}).values()
+                ],
+            },
+        )
     for account, region, name, url in _entries(lambda_svc._function_urls):
         state = {"function": url.get("FunctionArn"), "url": url.get("FunctionUrl"), "auth_type": url.get("AuthType")}
         yield "definition", "function-url", account, region, str(name), state
     for account, region, name, mapping in _entries(lambda_svc._esms):
-        state = {one: mapping.get(one) for one in ("EventSourceArn", "FunctionArn", "DestinationConfig", "FunctionResponseTypes")}
+        state = {
+            one: mapping.get(one)
+            for one in ("EventSourceArn", "FunctionArn", "DestinationConfig", "FunctionResponseTypes")
+        }
         yield "definition", "mapping", account, region, str(name), state
 
 
 def _events():
     for account, region, key, rule in _entries(eventbridge._rules):
         targets = eventbridge._targets.get_scoped(account, region, key) or []
-        yield "definition", "rule", account, region, rule["Arn"], {
-            "name": rule["Name"],
-            "bus": rule.get("EventBusName", "default"),
-            "pattern": _document(rule.get("EventPattern")),
-            "schedule": rule.get("ScheduleExpression"),
-            "state": rule.get("State"),
-            "targets": targets,
-        }
+        yield (
+            "definition",
+            "rule",
+            account,
+            region,
+            rule["Arn"],
+            {
+                "name": rule["Name"],
+                "bus": rule.get("EventBusName", "default"),
+                "pattern": _document(rule.get("EventPattern")),
+                "schedule": rule.get("ScheduleExpression"),
+                "state": rule.get("State"),
+                "targets": targets,
+            },
+        )
     for account, region, arn, machine in _entries(stepfunctions._state_machines):
-        yield "definition", "state-machine", account, region, arn, {
-            "name": machine["name"],
-            "role": machine.get("roleArn"),
-            "definition": _document(machine["definition"]),
-            "logging": machine.get("loggingConfiguration"),
-        }
+        yield (
+            "definition",
+            "state-machine",
+            account,
+            region,
+            arn,
+            {
+                "name": machine["name"],
+                "role": machine.get("roleArn"),
+                "definition": _document(machine["definition"]),
+                "logging": machine.get("loggingConfiguration"),
+            },
+        )
 
 
 def _others():

@@ -148,7 +148,11 @@ class Request:
     def _parsed(self):
         service, method, path, headers, query, body = self._wire
         if service == "lambda-url":
-            return {"service": "lambda", "operation": "InvokeFunctionUrl", "parameters": {"path": path, "method": method}}
+            return {
+                "service": "lambda",
+                "operation": "InvokeFunctionUrl",
+                "parameters": {"path": path, "method": method},
+            }
         try:
             operation, parameters = wire.parse(service, method, path, headers, query, body)
         except wire.Unparsed as error:
@@ -169,7 +173,9 @@ def _caller(headers, query):
     if isinstance(principal, iam_evaluator.AuthError):
         return {"type": "Unknown", "arn": None, "account": None, "why": principal.code}
     session = sts._sessions.get(key) or {}
-    tags = {name[len("aws:principaltag/") :]: value for name, value in principal.keys.items() if "principaltag/" in name}
+    tags = {
+        name[len("aws:principaltag/") :]: value for name, value in principal.keys.items() if "principaltag/" in name
+    }
     caller = {
         "type": principal.type,
         "arn": principal.arn,

@@ -67,8 +67,8 @@ def _bucket_blocker(name, _props):
     bucket = s3._buckets.get(name)
     if bucket and (bucket["objects"] or s3._bucket_has_versions(name)):
         return (
-            "Resource handler returned message: \"The bucket you tried to delete is not empty. "
-            "You must delete all versions in the bucket.\" (HandlerErrorCode: GeneralServiceException)"
+            'Resource handler returned message: "The bucket you tried to delete is not empty. '
+            'You must delete all versions in the bucket." (HandlerErrorCode: GeneralServiceException)'
         )
     return ""
 
@@ -77,7 +77,7 @@ def _role_blocker(name, props):
     role = iam._roles.get(name) or {}
     own = {policy.get("PolicyName") for policy in props.get("Policies") or []}
     if set(role.get("InlinePolicies") or {}) - own:
-        return "Resource handler returned message: \"Cannot delete entity, must delete policies first.\" (HandlerErrorCode: InvalidRequest)"
+        return 'Resource handler returned message: "Cannot delete entity, must delete policies first." (HandlerErrorCode: InvalidRequest)'
     if set(role.get("AttachedPolicies") or []) - set(props.get("ManagedPolicyArns") or []):
-        return "Resource handler returned message: \"Cannot delete entity, must detach all policies first.\" (HandlerErrorCode: InvalidRequest)"
+        return 'Resource handler returned message: "Cannot delete entity, must detach all policies first." (HandlerErrorCode: InvalidRequest)'
     return ""

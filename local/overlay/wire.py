@@ -156,7 +156,9 @@ def _from_json(shape, value, name=None):
         return {
             members.get(key, (key, None))[0]: _from_json(members[key][1], one, members[key][0])
             if key in members
-            else _hashed(one) if key.lower() in SECRET_MEMBERS else one
+            else _hashed(one)
+            if key.lower() in SECRET_MEMBERS
+            else one
             for key, one in value.items()
             if one is not None
         }
@@ -186,9 +188,7 @@ _OF_SIGNATURE = re.compile(r"X-Amz-.*")
 def _from_form(service, form):
     operation = _operation(service, form["Action"])
     given = {
-        name: value
-        for name, value in form.items()
-        if name not in _OF_PROTOCOL and not _OF_SIGNATURE.fullmatch(name)
+        name: value for name, value in form.items() if name not in _OF_PROTOCOL and not _OF_SIGNATURE.fullmatch(name)
     }
     taken = set()
     shape = operation.input_shape
@@ -277,7 +277,12 @@ def _from_rest(service, method, path, headers, query, body):
         if not all(_given(where, wire, headers, query) for where, wire in required):
             continue
         deprecated = model(service).operation_model(name).deprecated
-        rank = (len(static) + len(required), -len(pattern.groupindex), name == query.get("x-id", [""])[0], not deprecated)
+        rank = (
+            len(static) + len(required),
+            -len(pattern.groupindex),
+            name == query.get("x-id", [""])[0],
+            not deprecated,
+        )
         if best is None or rank > best[0]:
             best = (rank, name, match, static)
     if best is None:
@@ -345,7 +350,9 @@ def _rest_parameters(service, name, labels, headers, query, body, static):
             in_body[key] = member
         if value is not None:
             found[key] = value
-    unknown = {one: values[0] for one, values in query.items() if one not in known_query and not _OF_SIGNATURE.match(one)}
+    unknown = {
+        one: values[0] for one, values in query.items() if one not in known_query and not _OF_SIGNATURE.match(one)
+    }
     payload = shape.serialization.get("payload")
     if payload:
         found.update(_payload(service, payload, shape.members[payload], body))

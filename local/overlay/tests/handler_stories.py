@@ -143,7 +143,9 @@ def _role(name: str) -> Story:
 def _access_key(name: str) -> Story:
     def look(physical_id):
         listed = _or_none(client("iam", DEVELOPMENT).list_access_keys, UserName=name)
-        found = [one["Status"] for one in (listed or {}).get("AccessKeyMetadata", []) if one["AccessKeyId"] == physical_id]
+        found = [
+            one["Status"] for one in (listed or {}).get("AccessKeyMetadata", []) if one["AccessKeyId"] == physical_id
+        ]
         return found[0] if found else None
 
     return _story(

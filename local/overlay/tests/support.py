@@ -201,7 +201,11 @@ def stack_at_rest(name, account=DEVELOPMENT):
 def allow(*actions, resource="*", **conditions):
     """A statement that allows: conditions are operators, such as ``StringEquals={"aws:RequestTag/a": "b"}``."""
     statement = {"Effect": "Allow", "Action": list(actions), "Resource": resource}
-    return {**statement, "Condition": {_operator(name): keys for name, keys in conditions.items()}} if conditions else statement
+    return (
+        {**statement, "Condition": {_operator(name): keys for name, keys in conditions.items()}}
+        if conditions
+        else statement
+    )
 
 
 def _operator(name):
@@ -219,9 +223,7 @@ def role(name, principal, statements, managed=()):
                 "Version": "2012-10-17",
                 "Statement": [{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}],
             },
-            "Policies": [
-                {"PolicyName": "it", "PolicyDocument": {"Version": "2012-10-17", "Statement": statements}}
-            ]
+            "Policies": [{"PolicyName": "it", "PolicyDocument": {"Version": "2012-10-17", "Statement": statements}}]
             if statements
             else [],
             "ManagedPolicyArns": list(managed),

@@ -90,7 +90,11 @@ class EncryptionByDefault(AccountTest):
         of_disk = self.ec2.copy_snapshot(SourceSnapshotId=disk, SourceRegion=_ELSEWHERE)["SnapshotId"]
         found = [self.snapshot_of(self.ec2, one["ImageId"]) for one in (of_instance, copied)]
         found.append(self.ec2.describe_snapshots(SnapshotIds=[of_disk])["Snapshots"][0])
-        found.append(self.ec2.describe_snapshots(SnapshotIds=[self.ec2.create_snapshot(VolumeId=volume)["SnapshotId"]])["Snapshots"][0])
+        found.append(
+            self.ec2.describe_snapshots(SnapshotIds=[self.ec2.create_snapshot(VolumeId=volume)["SnapshotId"]])[
+                "Snapshots"
+            ][0]
+        )
         return [(one["Encrypted"], one.get("KmsKeyId")) for one in found]
 
     def test_what_is_made_is_encrypted_although_nobody_asked(self):
@@ -223,7 +227,9 @@ class Quotas(CloudTest):
         self.set("ebs", self.copies, 0)
         self.assertEqual(self.listed("ebs")[self.copies], 0)
         self.assertEqual(control("GET", "settings")["copies_at_once"], 0)
-        code = next(one["QuotaCode"] for one in self.api.list_service_quotas(ServiceCode="ebs")["Quotas"] if one["Value"] == 0)
+        code = next(
+            one["QuotaCode"] for one in self.api.list_service_quotas(ServiceCode="ebs")["Quotas"] if one["Value"] == 0
+        )
         default = self.api.get_aws_default_service_quota(ServiceCode="ebs", QuotaCode=code)["Quota"]
         self.assertEqual(default["Value"], 20)
 

@@ -45,7 +45,10 @@ _REFUSED = {
     ),
     "a variable that only a Catch of the outer scope assigns": (
         _machine(
-            Each={**_map(_machine(Inner=_end(Assign={"a": 1}))), "Catch": [{"ErrorEquals": ["States.ALL"], "Assign": {"a": 2}, "Next": "Last"}]},
+            Each={
+                **_map(_machine(Inner=_end(Assign={"a": 1}))),
+                "Catch": [{"ErrorEquals": ["States.ALL"], "Assign": {"a": 2}, "Next": "Last"}],
+            },
             Last=_end(),
         ),
         "SCHEMA_VALIDATION_FAILED",
@@ -103,7 +106,9 @@ class Roads(CloudTest):
         self.api, self.name = client("stepfunctions", DEVELOPMENT), unique("machine")
         trust = {
             "Version": "2012-10-17",
-            "Statement": [{"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+            "Statement": [
+                {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
+            ],
         }
         made = client("iam", DEVELOPMENT).create_role(RoleName=self.name, AssumeRolePolicyDocument=json.dumps(trust))
         self.role = made["Role"]["Arn"]
@@ -120,7 +125,9 @@ class Roads(CloudTest):
         self.refused(
             "InvalidDefinition", self.api.update_state_machine, stateMachineArn=arn, definition=json.dumps(_SHADOWED)
         )
-        self.assertEqual(json.loads(self.api.describe_state_machine(stateMachineArn=arn)["definition"]), _machine(Only=_end()))
+        self.assertEqual(
+            json.loads(self.api.describe_state_machine(stateMachineArn=arn)["definition"]), _machine(Only=_end())
+        )
 
     def test_validation_says_what_is_wrong_and_refuses_nothing(self):
         found = self.api.validate_state_machine_definition(definition=json.dumps(_SHADOWED))
@@ -139,11 +146,18 @@ class Roads(CloudTest):
                 "RoleArn": {"Fn::GetAtt": ["Role", "Arn"]},
             }
             executor = role(f"{self.name}-stack", {"Service": "states.amazonaws.com"}, [])
-            return {"Resources": {"Role": executor, "Machine": {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}}}
+            return {
+                "Resources": {
+                    "Role": executor,
+                    "Machine": {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties},
+                }
+            }
 
         stack = self.stack(template(_SHADOWED))
         self.assertEqual(stack["StackStatus"], "ROLLBACK_COMPLETE")
-        events = client("cloudformation", DEVELOPMENT).describe_stack_events(StackName=stack["StackName"])["StackEvents"]
+        events = client("cloudformation", DEVELOPMENT).describe_stack_events(StackName=stack["StackName"])[
+            "StackEvents"
+        ]
         reasons = [one.get("ResourceStatusReason", "") for one in events if one["ResourceStatus"] == "CREATE_FAILED"]
         self.assertIn("assigned in an outer scope", reasons[0])
         self.assertEqual(self.stack(template(_machine(Only=_end())))["StackStatus"], "CREATE_COMPLETE")

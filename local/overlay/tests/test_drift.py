@@ -4,13 +4,28 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from overlay.tests.support import DEVELOPMENT, REGION, CloudTest, client, eventually, python_function, role, stack_at_rest, unique
+from overlay.tests.support import (
+    DEVELOPMENT,
+    REGION,
+    CloudTest,
+    client,
+    eventually,
+    python_function,
+    role,
+    stack_at_rest,
+    unique,
+)
 
 _FAILS = python_function(f"arn:aws:iam::{DEVELOPMENT}:role/none", "", Code={"S3Bucket": "none", "S3Key": "none.zip"})
 
 
 def _allow(action, resource="*"):
-    statement = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DEVELOPMENT}:root"}, "Action": action, "Resource": resource}
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{DEVELOPMENT}:root"},
+        "Action": action,
+        "Resource": resource,
+    }
     return {"Version": "2012-10-17", "Statement": [statement]}
 
 
@@ -25,7 +40,9 @@ class Reverting(CloudTest):
         lambda_ = {"Service": "lambda.amazonaws.com"}
         executor = role(name, lambda_, _identity("logs:PutLogEvents")["Statement"])
         executor["Properties"]["Description"] = "as written"
-        function = python_function({"Fn::GetAtt": ["Role", "Arn"]}, "def handler(e, c): return 1", name, Description="as written")
+        function = python_function(
+            {"Fn::GetAtt": ["Role", "Arn"]}, "def handler(e, c): return 1", name, Description="as written"
+        )
         return {
             "Role": executor,
             "Function": function,
@@ -63,7 +80,13 @@ class Reverting(CloudTest):
                 "Properties": {
                     "GroupDescription": "as written",
                     "SecurityGroupIngress": [
-                        {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "CidrIp": "10.0.0.0/8", "Description": "tls"}
+                        {
+                            "IpProtocol": "tcp",
+                            "FromPort": 443,
+                            "ToPort": 443,
+                            "CidrIp": "10.0.0.0/8",
+                            "Description": "tls",
+                        }
                     ],
                 },
             },
@@ -82,7 +105,10 @@ class Reverting(CloudTest):
             "Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": name}},
             "BucketPolicy": {
                 "Type": "AWS::S3::BucketPolicy",
-                "Properties": {"Bucket": {"Ref": "Bucket"}, "PolicyDocument": _allow("s3:GetObject", f"arn:aws:s3:::{name}/*")},
+                "Properties": {
+                    "Bucket": {"Ref": "Bucket"},
+                    "PolicyDocument": _allow("s3:GetObject", f"arn:aws:s3:::{name}/*"),
+                },
             },
             "Table": {
                 "Type": "AWS::DynamoDB::Table",
@@ -163,16 +189,22 @@ class Reverting(CloudTest):
             ),
             "Rule": (lambda: events.disable_rule(Name=name), lambda: events.describe_rule(Name=name)["State"]),
             "Managed": (
-                lambda: iam.create_policy_version(PolicyArn=policy, PolicyDocument=json.dumps(_identity("*")), SetAsDefault=True),
+                lambda: iam.create_policy_version(
+                    PolicyArn=policy, PolicyDocument=json.dumps(_identity("*")), SetAsDefault=True
+                ),
                 document,
             ),
             "BucketPolicy": (
-                lambda: s3.put_bucket_policy(Bucket=name, Policy=json.dumps(_allow("s3:PutObject", f"arn:aws:s3:::{name}/*"))),
+                lambda: s3.put_bucket_policy(
+                    Bucket=name, Policy=json.dumps(_allow("s3:PutObject", f"arn:aws:s3:::{name}/*"))
+                ),
                 lambda: json.loads(s3.get_bucket_policy(Bucket=name)["Policy"])["Statement"],
             ),
             "Table": (
                 lambda: tables.tag_resource(ResourceArn=arn, Tags=[{"Key": "owner", "Value": "by hand"}]),
-                lambda: {one["Key"]: one["Value"] for one in tables.list_tags_of_resource(ResourceArn=arn)["Tags"]}["owner"],
+                lambda: {one["Key"]: one["Value"] for one in tables.list_tags_of_resource(ResourceArn=arn)["Tags"]}[
+                    "owner"
+                ],
             ),
         }
 
@@ -200,7 +232,8 @@ class Reverting(CloudTest):
         self.assertIn("didn't contain changes", found["StatusReason"])
         detection = self.api.detect_stack_drift(StackName=self.made["StackName"])["StackDriftDetectionId"]
         looked = eventually(
-            lambda: self.api.describe_stack_drift_detection_status(StackDriftDetectionId=detection), "drift was looked for"
+            lambda: self.api.describe_stack_drift_detection_status(StackDriftDetectionId=detection),
+            "drift was looked for",
         )
         self.assertEqual((looked["StackDriftStatus"], looked["DriftedStackResourceCount"]), ("IN_SYNC", 0))
 

@@ -2,7 +2,19 @@
 
 import json
 
-from overlay.tests.support import DEVELOPMENT, PRODUCTION, REGION, TOOLING, CloudTest, client, control, eventually, role, stack_at_rest, unique
+from overlay.tests.support import (
+    DEVELOPMENT,
+    PRODUCTION,
+    REGION,
+    TOOLING,
+    CloudTest,
+    client,
+    control,
+    eventually,
+    role,
+    stack_at_rest,
+    unique,
+)
 
 _TOPIC = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
 _STACK_EVENTS = {"source": ["aws.cloudformation"]}

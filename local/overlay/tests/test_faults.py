@@ -45,7 +45,9 @@ class CallFaults(CloudTest):
                 with self.assertRaises(ClientError) as caught:
                     call(**arguments)
                 answer = caught.exception.response
-                self.assertEqual((answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]), (code, status))
+                self.assertEqual(
+                    (answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]), (code, status)
+                )
 
     def test_a_fault_strikes_as_often_as_it_says_after_those_it_skips(self):
         api = client("sts", DEVELOPMENT)
@@ -60,8 +62,14 @@ class CallFaults(CloudTest):
         self.assertEqual(outcomes, ["ok", 500, 500, "ok", "ok"])
 
     def test_a_fault_is_meant_for_an_account_an_action_and_a_text(self):
-        self.fault("sqs", "error", action="CreateQueue", account=PRODUCTION, contains="unlucky",
-                   effect={"code": "AccessDenied", "status": 403})
+        self.fault(
+            "sqs",
+            "error",
+            action="CreateQueue",
+            account=PRODUCTION,
+            contains="unlucky",
+            effect={"code": "AccessDenied", "status": 403},
+        )
         name = unique("unlucky")
         client("sqs", DEVELOPMENT).create_queue(QueueName=name)
         client("sqs", PRODUCTION).create_queue(QueueName=unique("lucky"))
@@ -92,7 +100,11 @@ class CallFaults(CloudTest):
         self.assertIn(made, [event["detail"]["ImageId"] for event in caught()])
 
     def test_a_rule_that_makes_no_sense_is_refused_with_the_reason(self):
-        for bad in ({"effect": {"kind": "nonsense"}}, {"on": "moon", "effect": {}}, {"colour": 1, "effect": {"kind": "reset"}}):
+        for bad in (
+            {"effect": {"kind": "nonsense"}},
+            {"on": "moon", "effect": {}},
+            {"colour": 1, "effect": {"kind": "reset"}},
+        ):
             with self.subTest(bad), self.assertRaises(urllib.error.HTTPError) as caught:
                 control("POST", "faults", bad)
             self.assertEqual(caught.exception.code, 400)
@@ -116,8 +128,17 @@ class Journal(CloudTest):
 
     def test_every_call_is_recorded_with_its_caller(self):
         name, start = unique("journal"), self.after()
-        self.stack({"Resources": {"R": role(name, {"AWS": f"arn:aws:iam::{PRODUCTION}:root"}, [
-            {"Effect": "Allow", "Action": "sqs:ListQueues", "Resource": "*"}])}})
+        self.stack(
+            {
+                "Resources": {
+                    "R": role(
+                        name,
+                        {"AWS": f"arn:aws:iam::{PRODUCTION}:root"},
+                        [{"Effect": "Allow", "Action": "sqs:ListQueues", "Resource": "*"}],
+                    )
+                }
+            }
+        )
         got = client("sts", PRODUCTION).assume_role(
             RoleArn=f"arn:aws:iam::{DEVELOPMENT}:role/{name}", RoleSessionName="me"
         )["Credentials"]
@@ -126,7 +147,9 @@ class Journal(CloudTest):
         ).list_queues()
         found = control("GET", f"calls?after={start}&service=sqs&action=ListQueues")["calls"]
         principal = f"arn:aws:sts::{DEVELOPMENT}:assumed-role/{name}/me"
-        self.assertEqual([(one["account"], one["principal"], one["status"]) for one in found], [(DEVELOPMENT, principal, 200)])
+        self.assertEqual(
+            [(one["account"], one["principal"], one["status"]) for one in found], [(DEVELOPMENT, principal, 200)]
+        )
         assumed = control("GET", f"calls?after={start}&action=AssumeRole")["calls"]
         self.assertEqual([one["principal"] for one in assumed], [f"arn:aws:iam::{PRODUCTION}:root"])
 

@@ -41,7 +41,9 @@ class FunctionUrls(CloudTest):
                     "FunctionUrlAuthType": auth_type,
                 },
             }
-        stack = self.stack({"Resources": resources, "Outputs": {"Url": {"Value": {"Fn::GetAtt": ["Url", "FunctionUrl"]}}}})
+        stack = self.stack(
+            {"Resources": resources, "Outputs": {"Url": {"Value": {"Fn::GetAtt": ["Url", "FunctionUrl"]}}}}
+        )
         self.assertEqual(stack["StackStatus"], "CREATE_COMPLETE", stack)
         self.name = name
         return stack["Outputs"][0]["OutputValue"]

@@ -47,9 +47,7 @@ class Images(CloudTest):
 
     def share(self, image_id, snapshots=True):
         """Share an image, and its snapshots, with production."""
-        self.owner.modify_image_attribute(
-            ImageId=image_id, LaunchPermission={"Add": [{"UserId": PRODUCTION}]}
-        )
+        self.owner.modify_image_attribute(ImageId=image_id, LaunchPermission={"Add": [{"UserId": PRODUCTION}]})
         if snapshots:
             for snapshot_id in self.snapshots_of(image_id):
                 self.owner.modify_snapshot_attribute(
@@ -96,7 +94,9 @@ class Images(CloudTest):
         self.assertEqual(image["OwnerId"], PRODUCTION)
         # The tags of the source stay where they are.
         self.assertEqual(image["Tags"], [{"Key": "Name", "Value": "copied"}])
-        self.assertEqual(self.target.describe_snapshots(SnapshotIds=[disk["SnapshotId"]])["Snapshots"][0]["State"], "completed")
+        self.assertEqual(
+            self.target.describe_snapshots(SnapshotIds=[disk["SnapshotId"]])["Snapshots"][0]["State"], "completed"
+        )
         self.assertNotIn("Tags", self.target.describe_images(ImageIds=[source])["Images"][0])
 
     def test_an_image_that_is_not_shared_is_unknown_and_one_without_its_snapshots_cannot_be_copied(self):
@@ -141,9 +141,7 @@ class Images(CloudTest):
         permission = {"Add": [{"UserId": "444444444444"}]}
         self.refused("AuthFailure", self.target.modify_image_attribute, ImageId=source, LaunchPermission=permission)
         self.refused("AuthFailure", self.target.deregister_image, ImageId=source)
-        self.refused(
-            "AuthFailure", self.target.describe_image_attribute, ImageId=source, Attribute="launchPermission"
-        )
+        self.refused("AuthFailure", self.target.describe_image_attribute, ImageId=source, Attribute="launchPermission")
 
     def test_licensed_images_do_not_leave_their_account(self):
         attributes = (
@@ -157,7 +155,10 @@ class Images(CloudTest):
                 self.share(source)
                 body = {"account": DEVELOPMENT, "region": REGION, "attributes": one}
                 control("POST", f"images/{source}", body)
-                self.assertIn("cannot be copied to another AWS account", self.refused("InvalidRequest", self.copy, image_id=source))
+                self.assertIn(
+                    "cannot be copied to another AWS account",
+                    self.refused("InvalidRequest", self.copy, image_id=source),
+                )
                 # Within the account it may be copied.
                 self.assertEqual(self.available(self.copy(source, self.owner), self.owner), "available")
 
@@ -186,10 +187,22 @@ class Images(CloudTest):
     def customer_key(self, policy_for=None):
         import json
 
-        statements = [{"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DEVELOPMENT}:root"}, "Action": "kms:*", "Resource": "*"}]
+        statements = [
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": f"arn:aws:iam::{DEVELOPMENT}:root"},
+                "Action": "kms:*",
+                "Resource": "*",
+            }
+        ]
         if policy_for:
             statements.append(
-                {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{policy_for}:root"}, "Action": "kms:*", "Resource": "*"}
+                {
+                    "Effect": "Allow",
+                    "Principal": {"AWS": f"arn:aws:iam::{policy_for}:root"},
+                    "Action": "kms:*",
+                    "Resource": "*",
+                }
             )
         policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
         return client("kms", DEVELOPMENT).create_key(Policy=policy)["KeyMetadata"]["Arn"]
@@ -223,9 +236,7 @@ class Images(CloudTest):
         asked = {"Name": unique("once"), "ClientToken": unique("token")}
         first = self.copy(source, **asked)
         self.assertEqual(self.copy(source, **asked), first)
-        self.refused(
-            "IdempotentParameterMismatch", self.copy, image_id=source, **{**asked, "Description": "another"}
-        )
+        self.refused("IdempotentParameterMismatch", self.copy, image_id=source, **{**asked, "Description": "another"})
         self.refused("InvalidAMIName.Duplicate", self.copy, image_id=source, Name=asked["Name"])
 
     def test_an_image_is_copied_from_another_region(self):
@@ -234,7 +245,13 @@ class Images(CloudTest):
         made = self.copy(source, there)
         self.assertEqual(self.available(made, there), "available")
         self.refused("InvalidAMIID.NotFound", there.describe_images, ImageIds=[source])
-        self.refused("InvalidAMIID.NotFound", there.copy_image, Name=unique("c"), SourceImageId=source, SourceRegion=_OTHER_REGION)
+        self.refused(
+            "InvalidAMIID.NotFound",
+            there.copy_image,
+            Name=unique("c"),
+            SourceImageId=source,
+            SourceRegion=_OTHER_REGION,
+        )
 
     def test_state_changes_are_announced_where_they_happen(self):
         caught = self.queue_of_events(_PATTERN, PRODUCTION)
@@ -311,9 +328,7 @@ class Images(CloudTest):
         instance_id = instance["Instances"][0]["InstanceId"]
         made = self.owner.create_image(InstanceId=instance_id, Name=unique("made"))["ImageId"]
         self.assertEqual(self.available(made, self.owner), "available")
-        self.assertEqual(
-            self.owner.describe_images(ImageIds=[made])["Images"][0]["SourceInstanceId"], instance_id
-        )
+        self.assertEqual(self.owner.describe_images(ImageIds=[made])["Images"][0]["SourceInstanceId"], instance_id)
         references = self.owner.describe_image_references(ImageIds=[stub], IncludeAllResourceTypes=True)
         arns = [one["Arn"] for one in references["ImageReferences"]]
         self.assertIn(f"arn:aws:ec2:{REGION}:{DEVELOPMENT}:instance/{instance_id}", arns)

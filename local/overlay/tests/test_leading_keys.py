@@ -154,9 +154,9 @@ class LeadingKeys(CloudTest):
             AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "N"}],
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
         )
-        api = self.somebody(
-            allow("dynamodb:GetItem", ForAllValues_StringEquals={"dynamodb:LeadingKeys": ["7"]})
-        )("dynamodb")
+        api = self.somebody(allow("dynamodb:GetItem", ForAllValues_StringEquals={"dynamodb:LeadingKeys": ["7"]}))(
+            "dynamodb"
+        )
         api.get_item(TableName=name, Key={"id": {"N": "7"}})
         self.refused("AccessDeniedException", api.get_item, TableName=name, Key={"id": {"N": "8"}})
 

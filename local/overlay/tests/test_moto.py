@@ -42,7 +42,18 @@ _NOT_IN_MOTO = {
     "ResetSnapshotAttribute",
 }
 # Fields whose value the calls decide, so that it must be the same one. The others differ with each run.
-_SAME_VALUE = {"Architecture", "Description", "DeviceName", "Encrypted", "Key", "Name", "Public", "RootDeviceType", "State", "Type"}
+_SAME_VALUE = {
+    "Architecture",
+    "Description",
+    "DeviceName",
+    "Encrypted",
+    "Key",
+    "Name",
+    "Public",
+    "RootDeviceType",
+    "State",
+    "Type",
+}
 _SAME_VALUE |= {"UserId", "Value", "VirtualizationType", "VolumeSize", "VolumeType"}
 
 _DEVICE = "Images[].BlockDeviceMappings[]."
@@ -52,7 +63,10 @@ _ACCEPTED = (
     (
         "what AWS tells of an image and moto leaves out",
         "DescribeImages",
-        {"Images[]." + one for one in ("EnaSupport", "Hypervisor", "ImageLocation", "PlatformDetails", "UsageOperation")}
+        {
+            "Images[]." + one
+            for one in ("EnaSupport", "Hypervisor", "ImageLocation", "PlatformDetails", "UsageOperation")
+        }
         | {"Images[].SourceImageId", "Images[].SourceImageRegion", f"{_DEVICE}Ebs.Encrypted"},
     ),
     (
@@ -70,14 +84,26 @@ _ACCEPTED = (
         "DescribeImages",
         {"Images[]." + one for one in ("BootMode", "Description", "Platform", "ProductCodes[]", "Tags[]")},
     ),
-    ("AWS answers the tags of a copied snapshot too; nothing here reads them", "CopySnapshot", {"Tags[]", "Tags[].Key", "Tags[].Value"}),
+    (
+        "AWS answers the tags of a copied snapshot too; nothing here reads them",
+        "CopySnapshot",
+        {"Tags[]", "Tags[].Key", "Tags[].Value"},
+    ),
     ("ministack writes what is empty", "CreateVolume", {"MultiAttachEnabled", "SnapshotId", "Tags[]"}),
     ("what AWS tells of a key and moto leaves out", "CreateKey", {f"KeyMetadata.{one}" for one in _METADATA}),
     ("what AWS tells of a key and moto leaves out", "DescribeKey", {f"KeyMetadata.{one}" for one in _METADATA}),
-    ("what AWS tells of a grant and moto leaves out", "ListGrants", {"Grants[].CreationDate", "Grants[].IssuingAccount"}),
+    (
+        "what AWS tells of a grant and moto leaves out",
+        "ListGrants",
+        {"Grants[].CreationDate", "Grants[].IssuingAccount"},
+    ),
     ("on AWS a name is one image's; moto does not look", "registered again", {""}),
     ("on AWS an id of the wrong form is malformed, not unknown", "malformed", {""}),
-    ("on AWS an image is unknown soon after it was deregistered; moto shows none, and calls it unavailable", "as gone", {""}),
+    (
+        "on AWS an image is unknown soon after it was deregistered; moto shows none, and calls it unavailable",
+        "as gone",
+        {""},
+    ),
     ("as above", "deregistered again", {""}),
 )
 
@@ -124,7 +150,9 @@ def _flat(value, place=""):
 
 def _of_volumes(call):
     """A volume and its snapshots; returns the id of one."""
-    volume = call("a volume", "ec2", "create_volume", AvailabilityZone=f"{REGION}a", Size=9, VolumeType="gp3")["VolumeId"]
+    volume = call("a volume", "ec2", "create_volume", AvailabilityZone=f"{REGION}a", Size=9, VolumeType="gp3")[
+        "VolumeId"
+    ]
     tags = [{"ResourceType": "snapshot", "Tags": [{"Key": "Name", "Value": "disk"}]}]
     asked = {"VolumeId": volume, "Description": "a disk", "TagSpecifications": tags}
     disk = call("a snapshot", "ec2", "create_snapshot", **asked)["SnapshotId"]
@@ -199,18 +227,38 @@ def _of_copies(call, settled, image):
     copy = call("copied", "ec2", "copy_image", **asked)["ImageId"]
     settled(copy)
     call("as copied", "ec2", "describe_images", ImageIds=[copy])
-    call("copied of nothing", "ec2", "copy_image", **{**asked, "Name": "none", "SourceImageId": "ami-0123456789abcdef9"})
+    call(
+        "copied of nothing", "ec2", "copy_image", **{**asked, "Name": "none", "SourceImageId": "ami-0123456789abcdef9"}
+    )
     call("a copy is gone", "ec2", "deregister_image", ImageId=copy)
     call("as gone", "ec2", "describe_images", ImageIds=[copy])
 
 
 def _of_sharing(call, image):
     permission = {"ImageId": image, "Attribute": "launchPermission"}
-    call("an image is shared", "ec2", "modify_image_attribute", ImageId=image, LaunchPermission={"Add": [{"UserId": PRODUCTION}]})
+    call(
+        "an image is shared",
+        "ec2",
+        "modify_image_attribute",
+        ImageId=image,
+        LaunchPermission={"Add": [{"UserId": PRODUCTION}]},
+    )
     call("an image's users", "ec2", "describe_image_attribute", **permission)
-    call("an image is withdrawn", "ec2", "modify_image_attribute", ImageId=image, LaunchPermission={"Remove": [{"UserId": PRODUCTION}]})
+    call(
+        "an image is withdrawn",
+        "ec2",
+        "modify_image_attribute",
+        ImageId=image,
+        LaunchPermission={"Remove": [{"UserId": PRODUCTION}]},
+    )
     call("an image without users", "ec2", "describe_image_attribute", **permission)
-    call("shared with no account", "ec2", "modify_image_attribute", ImageId=image, LaunchPermission={"Add": [{"UserId": "nobody"}]})
+    call(
+        "shared with no account",
+        "ec2",
+        "modify_image_attribute",
+        ImageId=image,
+        LaunchPermission={"Add": [{"UserId": "nobody"}]},
+    )
     call("an image is reset", "ec2", "reset_image_attribute", **permission)
 
 

@@ -63,11 +63,16 @@ class Types(CloudTest):
                     self.assertEqual((made["Status"], made["ExecutionStatus"]), ("CREATE_COMPLETE", "AVAILABLE"), made)
                     failed = self.change_set(may_not("cloudformation"), type_, value)
                     self.assertEqual((failed["Status"], failed["ExecutionStatus"]), ("FAILED", "UNAVAILABLE"))
-                    self.assertEqual(failed["StatusReason"], f"AccessDenied. User doesn't have permission to call {action}")
+                    self.assertEqual(
+                        failed["StatusReason"], f"AccessDenied. User doesn't have permission to call {action}"
+                    )
 
     def test_a_value_that_is_not_there_fails_the_change_set(self):
         api = client("cloudformation", DEVELOPMENT)
-        for kind, value in (("AWS::EC2::VPC::Id", "vpc-none"), ("List<AWS::EC2::Subnet::Id>", self.values["AWS::EC2::Subnet::Id"] + ",subnet-none")):
+        for kind, value in (
+            ("AWS::EC2::VPC::Id", "vpc-none"),
+            ("List<AWS::EC2::Subnet::Id>", self.values["AWS::EC2::Subnet::Id"] + ",subnet-none"),
+        ):
             made = self.change_set(api, kind, value)
             self.assertEqual(made["Status"], "FAILED")
             self.assertIn("-none for parameter name Given does not exist", made["StatusReason"])
@@ -115,14 +120,20 @@ class Types(CloudTest):
             "TemplateBody": json.dumps(_template("AWS::EC2::VPC::Id")),
             "Parameters": [{"ParameterKey": "Given", "ParameterValue": self.values["AWS::EC2::VPC::Id"]}],
         }
-        api, root, name = self.somebody(_STACKS)("cloudformation"), client("cloudformation", DEVELOPMENT), unique("typed")
+        api, root, name = (
+            self.somebody(_STACKS)("cloudformation"),
+            client("cloudformation", DEVELOPMENT),
+            unique("typed"),
+        )
         api.create_stack(StackName=name, **arguments)
         self.addCleanup(self.delete_stack, name)
         self.assertEqual(stack_at_rest(name)["StackStatus"], "ROLLBACK_COMPLETE")
         events = root.describe_stack_events(StackName=name)["StackEvents"]
         self.assertEqual({one["LogicalResourceId"] for one in events}, {name}, "no resource was touched")
         reason = next(one["ResourceStatusReason"] for one in events if one["ResourceStatus"] == "ROLLBACK_IN_PROGRESS")
-        self.assertEqual(reason, "AccessDenied. User doesn't have permission to call ec2:DescribeVpcs. Rollback requested by user.")
+        self.assertEqual(
+            reason, "AccessDenied. User doesn't have permission to call ec2:DescribeVpcs. Rollback requested by user."
+        )
 
     def test_an_update_goes_back_to_what_the_stack_was(self):
         untyped = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": "before"}}}}
@@ -135,5 +146,7 @@ class Types(CloudTest):
         stack = stack_at_rest(name)
         self.assertEqual(stack["StackStatus"], "UPDATE_ROLLBACK_COMPLETE")
         self.assertEqual(client("cloudformation", DEVELOPMENT).get_template(StackName=name)["TemplateBody"], untyped)
-        client("cloudformation", DEVELOPMENT).update_stack(StackName=name, TemplateBody=json.dumps({"Resources": {"Other": {"Type": "AWS::SNS::Topic"}}}))
+        client("cloudformation", DEVELOPMENT).update_stack(
+            StackName=name, TemplateBody=json.dumps({"Resources": {"Other": {"Type": "AWS::SNS::Topic"}}})
+        )
         self.assertEqual(stack_at_rest(name)["StackStatus"], "UPDATE_COMPLETE", "and can be updated again")

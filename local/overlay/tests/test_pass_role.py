@@ -47,9 +47,15 @@ class PassRole(CloudTest):
         """(service, action) -> how it is made, and by whom: every one names the role."""
         queue, name = f"arn:aws:sqs:eu-west-1:{DEVELOPMENT}:none", self.name
         self.root("lambda").create_function(
-            FunctionName=f"{name}-old", Runtime="python3.12", Handler="index.handler", Role=self.role, Code={"ZipFile": _packed()}
+            FunctionName=f"{name}-old",
+            Runtime="python3.12",
+            Handler="index.handler",
+            Role=self.role,
+            Code={"ZipFile": _packed()},
         )
-        machine = self.root("stepfunctions").create_state_machine(name=f"{name}-old", definition=_MACHINE, roleArn=self.role)
+        machine = self.root("stepfunctions").create_state_machine(
+            name=f"{name}-old", definition=_MACHINE, roleArn=self.role
+        )
         self.root("events").put_rule(Name=name, ScheduleExpression="rate(1 day)")
         project = {
             "name": f"{name}-old",
@@ -75,7 +81,7 @@ class PassRole(CloudTest):
         old = {"StackName": self.stack(json.loads(_TOPIC))["StackName"], "RoleARN": self.role}
         return {
             ("cloudformation", "CreateStack"): dict(stack, TemplateBody=_TOPIC),
-            ("cloudformation", "UpdateStack"): dict(old, TemplateBody=_TOPIC.replace("Topic\"", "Other\"", 1)),
+            ("cloudformation", "UpdateStack"): dict(old, TemplateBody=_TOPIC.replace('Topic"', 'Other"', 1)),
             ("cloudformation", "CreateChangeSet"): dict(old, ChangeSetName="one", TemplateBody=_TOPIC),
             ("cloudformation", "ContinueUpdateRollback"): old,
             ("cloudformation", "RollbackStack"): old,
@@ -106,7 +112,10 @@ class PassRole(CloudTest):
             },
             ("ec2", "RunInstances"): {**instance, "IamInstanceProfile": profile},
             ("ec2", "AssociateIamInstanceProfile"): {"IamInstanceProfile": profile, "InstanceId": running},
-            ("ec2", "ReplaceIamInstanceProfileAssociation"): {"IamInstanceProfile": profile, "AssociationId": "iip-assoc-1"},
+            ("ec2", "ReplaceIamInstanceProfileAssociation"): {
+                "IamInstanceProfile": profile,
+                "AssociationId": "iip-assoc-1",
+            },
         }
 
     def denied_of(self, somebody, call, arguments):
@@ -117,13 +126,18 @@ class PassRole(CloudTest):
         try:
             getattr(api, method)(**arguments)
         except api.exceptions.ClientError as error:
-            return "iam:PassRole" in error.response["Error"]["Message"] and self.role in error.response["Error"]["Message"]
+            return (
+                "iam:PassRole" in error.response["Error"]["Message"] and self.role in error.response["Error"]["Message"]
+            )
         return False
 
     def test_each_call_that_passes_a_role_needs_to_be_allowed_to(self):
         calls = self.calls()
         self.assertEqual(set(calls), pass_role.PASSING, "each call of the table is made")
-        may_not, may = self.somebody(self.everything), self.somebody(self.everything, allow("iam:PassRole", resource=self.role))
+        may_not, may = (
+            self.somebody(self.everything),
+            self.somebody(self.everything, allow("iam:PassRole", resource=self.role)),
+        )
         for call, arguments in calls.items():
             with self.subTest(call):
                 self.assertTrue(self.denied_of(may_not, call, arguments), "without the right")
@@ -134,7 +148,9 @@ class PassRole(CloudTest):
         somebody = self.somebody(self.everything, allow("iam:PassRole", resource=self.role, StringEquals=service))
         calls = self.calls()
         self.assertFalse(self.denied_of(somebody, ("lambda", "CreateFunction"), calls["lambda", "CreateFunction"]))
-        self.assertTrue(self.denied_of(somebody, ("states", "CreateStateMachine"), calls["states", "CreateStateMachine"]))
+        self.assertTrue(
+            self.denied_of(somebody, ("states", "CreateStateMachine"), calls["states", "CreateStateMachine"])
+        )
 
     def test_a_refused_call_has_no_effect(self):
         somebody = self.somebody(self.everything)

@@ -22,8 +22,16 @@ os.environ["LOCKSTEP_TEST_ENDPOINT"] = _address
 # For each protocol and place on the wire: service, operation, parameters as a caller gives them.
 _CALLS = [
     ("dynamodb", "get_item", {"TableName": "none", "Key": {"pk": {"S": "CONFIG"}}, "ConsistentRead": True}),
-    ("dynamodb", "put_item", {"TableName": "none", "Item": {"pk": {"N": "1"}, "l": {"L": [{"BOOL": False}, {"NULL": True}]}}}),
-    ("stepfunctions", "list_executions", {"stateMachineArn": f"arn:aws:states:{REGION}:{TOOLING}:stateMachine:x", "maxResults": 7}),
+    (
+        "dynamodb",
+        "put_item",
+        {"TableName": "none", "Item": {"pk": {"N": "1"}, "l": {"L": [{"BOOL": False}, {"NULL": True}]}}},
+    ),
+    (
+        "stepfunctions",
+        "list_executions",
+        {"stateMachineArn": f"arn:aws:states:{REGION}:{TOOLING}:stateMachine:x", "maxResults": 7},
+    ),
     (
         "cloudformation",
         "create_change_set",
@@ -31,7 +39,10 @@ _CALLS = [
             "StackName": "none",
             "ChangeSetName": "one",
             "TemplateBody": '{"Resources": {}}',
-            "Parameters": [{"ParameterKey": "A", "ParameterValue": "a & b=c"}, {"ParameterKey": "B", "UsePreviousValue": True}],
+            "Parameters": [
+                {"ParameterKey": "A", "ParameterValue": "a & b=c"},
+                {"ParameterKey": "B", "UsePreviousValue": True},
+            ],
             "Tags": [{"Key": "k", "Value": "v w"}],
             "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
         },
@@ -54,18 +65,40 @@ _CALLS = [
             "Encrypted": False,
         },
     ),
-    ("ec2", "describe_images", {"Filters": [{"Name": "state", "Values": ["pending", "available"]}], "Owners": ["self"]}),
+    (
+        "ec2",
+        "describe_images",
+        {"Filters": [{"Name": "state", "Values": ["pending", "available"]}], "Owners": ["self"]},
+    ),
     ("ec2", "modify_image_attribute", {"ImageId": "ami-1", "LaunchPermission": {"Add": [{"UserId": DEVELOPMENT}]}}),
     ("lambda", "get_function", {"FunctionName": f"arn:aws:lambda:{REGION}:{TOOLING}:function:f", "Qualifier": "live"}),
     ("lambda", "put_function_concurrency", {"FunctionName": "f", "ReservedConcurrentExecutions": 5}),
-    ("lambda", "add_permission", {"FunctionName": "f", "StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "*"}),
+    (
+        "lambda",
+        "add_permission",
+        {"FunctionName": "f", "StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "*"},
+    ),
     ("lambda", "list_functions", {"MaxItems": 9}),
     ("s3", "list_objects_v2", {"Bucket": "none", "Prefix": "a/b c+d", "MaxKeys": 5}),
     ("s3", "list_object_versions", {"Bucket": "none", "Prefix": "p"}),
     ("s3", "get_object", {"Bucket": "none", "Key": "releases/a b/ü+c.json", "VersionId": "v"}),
     ("s3", "delete_object", {"Bucket": "none", "Key": "k", "ExpectedBucketOwner": TOOLING}),
-    ("s3", "copy_object", {"Bucket": "none", "Key": "k", "CopySource": "other/key", "MetadataDirective": "REPLACE", "Metadata": {"a": "b"}}),
-    ("s3", "delete_objects", {"Bucket": "none", "Delete": {"Objects": [{"Key": "a"}, {"Key": "b", "VersionId": "1"}], "Quiet": True}}),
+    (
+        "s3",
+        "copy_object",
+        {
+            "Bucket": "none",
+            "Key": "k",
+            "CopySource": "other/key",
+            "MetadataDirective": "REPLACE",
+            "Metadata": {"a": "b"},
+        },
+    ),
+    (
+        "s3",
+        "delete_objects",
+        {"Bucket": "none", "Delete": {"Objects": [{"Key": "a"}, {"Key": "b", "VersionId": "1"}], "Quiet": True}},
+    ),
     ("s3", "put_bucket_versioning", {"Bucket": "none", "VersioningConfiguration": {"Status": "Enabled"}}),
     ("s3", "head_bucket", {"Bucket": "none"}),
     (
@@ -103,7 +136,11 @@ class Recording(unittest.TestCase):
         cls.struck()
         cls.claimed()
         client("events").put_events(Entries=[{"Source": "test", "DetailType": "t", "Detail": '{"a": 1}'}])
-        control("POST", "events", {"account": TOOLING, "region": REGION, "source": "aws.ec2", "detail_type": "d", "detail": {}})
+        control(
+            "POST",
+            "events",
+            {"account": TOOLING, "region": REGION, "source": "aws.ec2", "detail_type": "d", "detail": {}},
+        )
         with contextlib.suppress(ClientError):
             client("events").put_events(Entries=[{"Source": "aws.ec2", "DetailType": "t", "Detail": "{}"}])
         cls.lines = _recorded()
@@ -123,12 +160,22 @@ class Recording(unittest.TestCase):
     @staticmethod
     def policies():
         iam, name = client("iam"), "changing"
-        trust = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{TOOLING}:root"}, "Action": ["sts:AssumeRole", "sts:TagSession"]}]}
+        trust = {
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"AWS": f"arn:aws:iam::{TOOLING}:root"},
+                    "Action": ["sts:AssumeRole", "sts:TagSession"],
+                }
+            ]
+        }
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust), Tags=[{"Key": "team", "Value": "a"}])
         allow = {"Statement": [{"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}]}
         iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps(allow))
         key = client("sts").assume_role(
-            RoleArn=f"arn:aws:iam::{TOOLING}:role/{name}", RoleSessionName="session", Tags=[{"Key": "run", "Value": "7"}]
+            RoleArn=f"arn:aws:iam::{TOOLING}:role/{name}",
+            RoleSessionName="session",
+            Tags=[{"Key": "run", "Value": "7"}],
         )["Credentials"]
         arguments = {"key": key["AccessKeyId"], "secret": key["SecretAccessKey"], "token": key["SessionToken"]}
         client("s3", **arguments).list_buckets()
@@ -179,12 +226,21 @@ class Recording(unittest.TestCase):
         for service, operation, parameters in _CALLS:
             with self.subTest(service=service, operation=operation):
                 name = client(service).meta.method_to_api_mapping[operation]
-                found = [one["parameters"] for one in self.requests if (one["service"], one["operation"]) == (service, name)]
+                found = [
+                    one["parameters"] for one in self.requests if (one["service"], one["operation"]) == (service, name)
+                ]
                 # What the client adds by itself: checksums and tokens.
                 trimmed = [{key: value for key, value in one.items() if key in parameters} for one in found]
                 self.assertIn(parameters, trimmed)
                 added = {key for one in found for key in one} - set(parameters)
-                by_client = {"ChecksumAlgorithm", "ChecksumCRC32", "ChecksumMode", "ClientToken", "ContentMD5", "EncodingType"}
+                by_client = {
+                    "ChecksumAlgorithm",
+                    "ChecksumCRC32",
+                    "ChecksumMode",
+                    "ClientToken",
+                    "ContentMD5",
+                    "EncodingType",
+                }
                 self.assertLessEqual(added, by_client)
 
     def test_secrets_are_hashed_and_content_is_only_measured(self):
@@ -213,7 +269,8 @@ class Recording(unittest.TestCase):
             one for one in self.requests if one["operation"] == "ListBuckets" and one["caller"]["type"] == "AssumedRole"
         ]
         states = [
-            (line["seq"], line["state"]) for line in self.lines
+            (line["seq"], line["state"])
+            for line in self.lines
             if line["kind"] == "policies" and line["what"] == "role" and line["id"].endswith("role/changing")
         ]
         at = lambda request: [state for seq, state in states if seq <= request["began"]][-1]
@@ -239,7 +296,9 @@ class Recording(unittest.TestCase):
         self.assertEqual((claimed["claims"], claimed["marks"]), ("operator", ["root"]))
 
     def test_events_say_who_raised_them(self):
-        raised = {(one["source"], one["by"]) for one in self.lines if one["kind"] == "event" and one["phase"] == "raised"}
+        raised = {
+            (one["source"], one["by"]) for one in self.lines if one["kind"] == "event" and one["phase"] == "raised"
+        }
         self.assertLessEqual({("test", "caller"), ("aws.ec2", "test")}, raised)
 
 

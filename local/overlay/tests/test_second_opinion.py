@@ -19,7 +19,16 @@ from overlay.tests import support
 from overlay.tests.support import DEVELOPMENT, PRODUCTION, REGION, eventually, unique
 
 # What the overlay adds to an image, since AWS has it and Lockstep reads it.
-_ADDED = {"CreationDate", "EnaSupport", "Encrypted", "ImageOwnerAlias", "PlatformDetails", "UsageOperation", "State", "DeprecationTime"}
+_ADDED = {
+    "CreationDate",
+    "EnaSupport",
+    "Encrypted",
+    "ImageOwnerAlias",
+    "PlatformDetails",
+    "UsageOperation",
+    "State",
+    "DeprecationTime",
+}
 # What ministack makes up: a description that nobody gave, and an empty list of tags.
 _MADE_UP = {"Description", "Tags"}
 # What differs from call to call.
@@ -94,7 +103,9 @@ def _told(endpoint):
         "Architecture": "arm64",
         "VirtualizationType": "hvm",
         "RootDeviceName": "/dev/xvda",
-        "BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": disk, "VolumeSize": 9, "VolumeType": "gp3"}}],
+        "BlockDeviceMappings": [
+            {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": disk, "VolumeSize": 9, "VolumeType": "gp3"}}
+        ],
         "TagSpecifications": [{"ResourceType": "image", "Tags": [{"Key": "version", "Value": "1"}]}],
     }
     image_id = owner.register_image(**asked)["ImageId"]
@@ -104,7 +115,10 @@ def _told(endpoint):
         "image": _without(image, {"BlockDeviceMappings", "Description"}),
         "tags": image["Tags"],
         "device": _without(image["BlockDeviceMappings"][0]["Ebs"]),
-        "by tag": len(owner.describe_images(Filters=[{"Name": "tag:version", "Values": ["1"]}], Owners=["self"])["Images"]) > 0,
+        "by tag": len(
+            owner.describe_images(Filters=[{"Name": "tag:version", "Values": ["1"]}], Owners=["self"])["Images"]
+        )
+        > 0,
         "same name": _code(owner.register_image, **asked),
         "unseen": [one["ImageId"] for one in other.describe_images(Owners=[DEVELOPMENT])["Images"]],
     }

@@ -90,7 +90,9 @@ class StackEvents(CloudTest):
         stack = self.stack({"Resources": {**_TOPIC["Resources"], **_WAIT}}, ClientRequestToken="fails-1")
         self.assertEqual(stack["StackStatus"], "ROLLBACK_COMPLETE")
         found = self.ends_with(caught, stack["StackId"], "ROLLBACK_COMPLETE")
-        self.assertEqual([status for status, _ in found], ["CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "ROLLBACK_COMPLETE"])
+        self.assertEqual(
+            [status for status, _ in found], ["CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "ROLLBACK_COMPLETE"]
+        )
         self.assertEqual({token for _, token in found}, {"fails-1"})
         api = client("cloudformation", DEVELOPMENT)
         recorded = api.describe_stack_events(StackName=stack["StackName"])["StackEvents"]
@@ -152,9 +154,7 @@ class Failures(CloudTest):
 
     def test_a_function_whose_code_is_missing_fails_its_stack(self):
         bucket = unique("code")
-        client("s3", DEVELOPMENT).create_bucket(
-            Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
-        )
+        client("s3", DEVELOPMENT).create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         name = unique("nocode")
         function = python_function({"Fn::GetAtt": ["R", "Arn"]}, "")
         function["Properties"]["Code"] = {"S3Bucket": bucket, "S3Key": "missing.zip"}
@@ -291,9 +291,7 @@ class Templates(CloudTest):
             ]
 
         eventually(lambda: "DELETE_COMPLETE" in statuses(), "the nested stack said it is gone")
-        self.assertEqual(
-            statuses(), ["CREATE_IN_PROGRESS", "CREATE_COMPLETE", "DELETE_IN_PROGRESS", "DELETE_COMPLETE"]
-        )
+        self.assertEqual(statuses(), ["CREATE_IN_PROGRESS", "CREATE_COMPLETE", "DELETE_IN_PROGRESS", "DELETE_COMPLETE"])
 
     def test_a_nested_stack_that_fails_says_why_and_leaves_nothing(self):
         stack = self.stack(self.nested({"Resources": {**_TOPIC["Resources"], **_WAIT}}))
@@ -302,7 +300,10 @@ class Templates(CloudTest):
         recorded = api.describe_stack_events(StackName=stack["StackName"])["StackEvents"]
         failed = [one for one in recorded if one["ResourceStatus"] == "CREATE_FAILED"][0]
         self.assertEqual(failed["LogicalResourceId"], "Child")
-        self.assertIn("was not successfully created: The following resource(s) failed to create: [Never]", failed["ResourceStatusReason"])
+        self.assertIn(
+            "was not successfully created: The following resource(s) failed to create: [Never]",
+            failed["ResourceStatusReason"],
+        )
         child = failed["ResourceStatusReason"].split()[2]
         inner = api.describe_stack_events(StackName=child)["StackEvents"]
         self.assertIn(("Never", "CREATE_FAILED"), [(e["LogicalResourceId"], e["ResourceStatus"]) for e in inner])

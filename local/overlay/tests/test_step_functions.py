@@ -37,9 +37,7 @@ class StepFunctions(CloudTest):
                     "StateMachineName": name,
                     "RoleArn": {"Fn::GetAtt": ["Role", "Arn"]},
                     "DefinitionString": json.dumps({"QueryLanguage": "JSONata", **definition}),
-                    "DefinitionSubstitutions": {
-                        key: {"Fn::GetAtt": [key, "Arn"]} for key in (functions or {})
-                    },
+                    "DefinitionSubstitutions": {key: {"Fn::GetAtt": [key, "Arn"]} for key in (functions or {})},
                 },
             },
         }
@@ -108,9 +106,7 @@ class StepFunctions(CloudTest):
         self.assertEqual([one["name"] for one in executions], [f"run-{name}"])
 
     def test_a_failed_nested_execution_fails_the_task_as_states_task_failed(self):
-        child = self.machine(
-            {"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "Inner", "Cause": "because"}}}
-        )
+        child = self.machine({"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "Inner", "Cause": "because"}}})
         parent = self.machine(
             {
                 "StartAt": "Nested",

@@ -152,7 +152,9 @@ class Afterwards(CloudTest):
         super().setUp()
         api = client("ec2", DEVELOPMENT)
         subnet = api.describe_subnets()["Subnets"][0]["SubnetId"]
-        self.volume = api.create_volume(AvailabilityZone=f"{REGION}a", Size=1, TagSpecifications=_specified("volume"))["VolumeId"]
+        self.volume = api.create_volume(AvailabilityZone=f"{REGION}a", Size=1, TagSpecifications=_specified("volume"))[
+            "VolumeId"
+        ]
         self.disk = api.create_snapshot(VolumeId=self.volume)["SnapshotId"]
         self.interface = api.create_network_interface(SubnetId=subnet)["NetworkInterface"]["NetworkInterfaceId"]
 
@@ -185,7 +187,9 @@ class Afterwards(CloudTest):
         root = client("ec2", DEVELOPMENT)
         root.create_tags(Resources=[self.disk], Tags=_TAGS)
         other = root.create_snapshot(VolumeId=self.volume)["SnapshotId"]
-        disks = [{"DeviceName": f"/dev/xvd{at}", "Ebs": {"SnapshotId": one}} for at, one in (("a", self.disk), ("b", other))]
+        disks = [
+            {"DeviceName": f"/dev/xvd{at}", "Ebs": {"SnapshotId": one}} for at, one in (("a", self.disk), ("b", other))
+        ]
         image = root.register_image(
             Name=unique("image"),
             Architecture="x86_64",
@@ -193,7 +197,9 @@ class Afterwards(CloudTest):
             RootDeviceName="/dev/xvda",
             BlockDeviceMappings=disks,
         )["ImageId"]
-        tagged = allow("ec2:DeleteSnapshot", resource=_arn("snapshot"), StringEquals={"aws:ResourceTag/lockstep:build": "42"})
+        tagged = allow(
+            "ec2:DeleteSnapshot", resource=_arn("snapshot"), StringEquals={"aws:ResourceTag/lockstep:build": "42"}
+        )
         api = self.somebody(allow("ec2:DeregisterImage"), tagged)("ec2")
         answer = api.deregister_image(ImageId=image, DeleteAssociatedSnapshots=True)
         told = {one["SnapshotId"]: one["ReturnCode"] for one in answer["DeleteSnapshotResults"]}

@@ -104,7 +104,9 @@ class _Judge:
                     own = _own(recording, row, permission, seq)
                     self.ask(recording, seq, recording.place(seq), program["program"], identity, permission, own)
 
-    def ask(self, recording, seq: int, place: str, why: str, identity: Identity, permission: Permission, own=None) -> None:
+    def ask(
+        self, recording, seq: int, place: str, why: str, identity: Identity, permission: Permission, own=None
+    ) -> None:
         """Asks whether a call is allowed; it must be."""
         own = own or _own(recording, {}, permission, seq)
 
@@ -188,7 +190,9 @@ _OF_OTHERS = {
 def _names(recording: Recording, state: dict) -> dict[str, str]:
     """Returns what the tables may put in: where a role is, its stack, and its stack's log group."""
     account, stack = state["account"], re.sub(r"-[A-Za-z]+-[0-9A-F]+$", "", state.get("name", ""))
-    groups = [arn for _, arn, group in recording.latest("log-group") if group["account"] == account and stack and stack in arn]
+    groups = [
+        arn for _, arn, group in recording.latest("log-group") if group["account"] == account and stack and stack in arn
+    ]
     region = groups[0].split(":")[3] if groups else REGION
     return {
         "partition": "aws",
@@ -217,7 +221,12 @@ def _permission(row: dict, names: dict) -> Permission:
 def _own(recording: Recording, row: dict, permission: Permission, seq: int) -> dict | None:
     """Returns the policy of the resource: the recorded one, or that of a key whose account decides by itself."""
     if row.get("key"):
-        everything = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{permission.account}:root"}, "Action": "kms:*", "Resource": "*"}
+        everything = {
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:aws:iam::{permission.account}:root"},
+            "Action": "kms:*",
+            "Resource": "*",
+        }
         return {"Version": "2012-10-17", "Statement": [everything]}
     own = identities.of_resource(recording, permission.action, permission.resource, seq)
     return own[1] if own else None
@@ -230,11 +239,18 @@ def _granted(recording: Recording, identity: Identity, permission: Permission, s
     key = recording.state("key", permission.resource, seq)
     operation = permission.action.partition(":")[2]
     role = identity.context.get("aws:PrincipalArn")
-    return any(grant["GranteePrincipal"] == role and operation in grant["Operations"] for grant in (key or {}).get("grants", []))
+    return any(
+        grant["GranteePrincipal"] == role and operation in grant["Operations"]
+        for grant in (key or {}).get("grants", [])
+    )
 
 
 def _short(identity: Identity) -> str:
-    return identity.principal.split(":", 5)[-1].rsplit("/", 1)[0] if ":assumed-role/" in identity.principal else identity.principal
+    return (
+        identity.principal.split(":", 5)[-1].rsplit("/", 1)[0]
+        if ":assumed-role/" in identity.principal
+        else identity.principal
+    )
 
 
 def _refusal(place: str, why: str, permission: Permission, answer: Answer) -> str:
@@ -268,7 +284,12 @@ def _role(name: str, change):
     """Returns a change of the policies of a role."""
 
     def apply(line: dict) -> bool:
-        return line["what"] == "role" and bool(line["state"]) and line["state"]["name"] == name and bool(change(line["state"]))
+        return (
+            line["what"] == "role"
+            and bool(line["state"])
+            and line["state"]["name"] == name
+            and bool(change(line["state"]))
+        )
 
     return apply
 
@@ -304,7 +325,10 @@ def _trusted_by_nobody(state: dict) -> bool:
 
 
 def _allow_all(state: dict) -> bool:
-    state["inline"]["all"] = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    state["inline"]["all"] = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+    }
     return True
 
 
@@ -332,10 +356,27 @@ def _needless(copy: Context) -> str:
 
 PLANTED = [
     ("a statement that no call uses and no denied call goes past", _needless),
-    ("a permission that was removed", _in_recording("policies", _role("lockstep-webhook-role", _without("states:StartExecution")), "states:StartExecution")),
-    ("a condition that fits no record", _in_recording("policies", _role("lockstep-resume-role", _keys_of_nobody), "dynamodb:")),
-    ("a role that trusts another service", _in_recording("policies", _role("lockstep-package-role", _trusted_by_nobody), "sts:AssumeRole")),
+    (
+        "a permission that was removed",
+        _in_recording(
+            "policies", _role("lockstep-webhook-role", _without("states:StartExecution")), "states:StartExecution"
+        ),
+    ),
+    (
+        "a condition that fits no record",
+        _in_recording("policies", _role("lockstep-resume-role", _keys_of_nobody), "dynamodb:"),
+    ),
+    (
+        "a role that trusts another service",
+        _in_recording("policies", _role("lockstep-package-role", _trusted_by_nobody), "sts:AssumeRole"),
+    ),
     ("an event bus that lets nobody in", _in_recording("policies", _bus_closed, "events:PutEvents")),
-    ("a role that may do everything", _in_recording("policies", _role("lockstep-webhook-role", _allow_all), "must be denied")),
-    ("a call that the table does not know", _in_recording("request", _unknown_operation, "no row for sts:GetSessionToken")),
+    (
+        "a role that may do everything",
+        _in_recording("policies", _role("lockstep-webhook-role", _allow_all), "must be denied"),
+    ),
+    (
+        "a call that the table does not know",
+        _in_recording("request", _unknown_operation, "no row for sts:GetSessionToken"),
+    ),
 ]

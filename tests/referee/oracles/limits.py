@@ -44,7 +44,10 @@ def judge(context: Context) -> Verdict:
         limit = quotas[measure.quota]["limit"]
         if measure.size > limit:
             what, unit = quotas[measure.quota]["what"], quotas[measure.quota]["unit"]
-            verdict.find(measure.where, f"{what}: {measure.size} of {f'{limit} {unit}'.strip()} ({quotas[measure.quota]['source']})")
+            verdict.find(
+                measure.where,
+                f"{what}: {measure.size} of {f'{limit} {unit}'.strip()} ({quotas[measure.quota]['source']})",
+            )
     verdict.judged("quotas", len(worst))
     _print(worst, quotas, verdict)
     return verdict
@@ -141,7 +144,11 @@ def _of_function(where: str, properties: dict) -> Iterator[Measure]:
 
 
 def _of_tags(where: str, tags: object) -> Iterator[Measure]:
-    pairs = [(tag["Key"], tag["Value"]) for tag in tags if "Key" in tag] if isinstance(tags, list) else list((tags or {}).items())
+    pairs = (
+        [(tag["Key"], tag["Value"]) for tag in tags if "Key" in tag]
+        if isinstance(tags, list)
+        else list((tags or {}).items())
+    )
     yield Measure("tags", where, len(pairs))
     for key, value in pairs:
         yield Measure("tag-key", where, len(str(key)))
@@ -150,18 +157,26 @@ def _of_tags(where: str, tags: object) -> Iterator[Measure]:
 
 def _of_accounts(templates: list[Document], accounts: int, verdict: Verdict) -> list[Measure]:
     """Measures the policies of a control plane that serves so many accounts, within an organization where templates know one."""
-    known = any(re.search("Organi[sz]ation", name) for template in templates for name in template.body.get("Parameters", {}))
+    known = any(
+        re.search("Organi[sz]ation", name) for template in templates for name in template.body.get("Parameters", {})
+    )
     if known:
         # Without an organization policies grow, and `accounts add` refuses what does not fit.
         for measure in _policies(templates, accounts, organization=False):
             if measure.quota in ("bus-policy", "inline-policies") and measure.size > 10240:
-                verdict.note(f"{measure.where} and no organization: {measure.size} characters, which `accounts add` must refuse in time")
+                verdict.note(
+                    f"{measure.where} and no organization: {measure.size} characters, which `accounts add` must refuse in time"
+                )
     return _policies(templates, accounts, organization=known)
 
 
 def _policies(templates: list[Document], accounts: int, organization: bool) -> list[Measure]:
     """Measures policies with all accounts on one path: once for each path."""
-    paths = {value for template in templates for value in template.body.get("Parameters", {}).get("Path", {}).get("AllowedValues", [])}
+    paths = {
+        value
+        for template in templates
+        for value in template.body.get("Parameters", {}).get("Path", {}).get("AllowedValues", [])
+    }
     found: list[Measure] = []
     for path in sorted(paths) or [""]:
         found += _policies_on(templates, path, accounts, organization)
@@ -260,14 +275,22 @@ def _characters(policy: object) -> int:
 def _long_policy(copy: Context) -> str:
     path = copy.root / "infra/control-plane/path.yaml"
     actions = "".join(f"\n                  - ec2:Describe{'Thing' * 20}{number}" for number in range(100))
-    replace(path, "                Action: lambda:InvokeFunction\n", f"                Action:\n                  - lambda:InvokeFunction{actions}\n")
+    replace(
+        path,
+        "                Action: lambda:InvokeFunction\n",
+        f"                Action:\n                  - lambda:InvokeFunction{actions}\n",
+    )
     return "inline policies of a role together"
 
 
 def _long_trust(copy: Context) -> str:
     path = copy.root / "infra/control-plane/path.yaml"
     services = "".join(f"\n                - {'service' * 5}{number}.amazonaws.com" for number in range(50))
-    replace(path, "              Service: states.amazonaws.com\n", f"              Service:\n                - states.amazonaws.com{services}\n")
+    replace(
+        path,
+        "              Service: states.amazonaws.com\n",
+        f"              Service:\n                - states.amazonaws.com{services}\n",
+    )
     return "trust policy"
 
 

@@ -89,17 +89,29 @@ def _expression_as_target(copy: Context) -> str:
 
 
 def _result_too_early(copy: Context) -> str:
-    _change(copy, "deploy", lambda body: _first(body["States"], "Task")["Arguments"].update(Payload="{% $states.result.Payload %}"))
+    _change(
+        copy,
+        "deploy",
+        lambda body: _first(body["States"], "Task")["Arguments"].update(Payload="{% $states.result.Payload %}"),
+    )
     return "reads $states.result"
 
 
 def _all_in_company(copy: Context) -> str:
-    _change(copy, "teardown", lambda body: _first(body["States"], "Task")["Catch"][-1].update(ErrorEquals=["States.ALL", "Throttled"]))
+    _change(
+        copy,
+        "teardown",
+        lambda body: _first(body["States"], "Task")["Catch"][-1].update(ErrorEquals=["States.ALL", "Throttled"]),
+    )
     return "names States.ALL, which stands alone"
 
 
 def _invented_error(copy: Context) -> str:
-    _change(copy, "teardown", lambda body: _first(body["States"], "Task")["Retry"][0].update(ErrorEquals=["States.TimedOut"]))
+    _change(
+        copy,
+        "teardown",
+        lambda body: _first(body["States"], "Task")["Retry"][0].update(ErrorEquals=["States.TimedOut"]),
+    )
     return "names States.TimedOut"
 
 

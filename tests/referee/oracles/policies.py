@@ -121,12 +121,16 @@ _CONCURRENCY = "[lambda:PutFunctionConcurrency, lambda:DeleteFunctionConcurrency
 PLANTED = [
     (
         "the command lacks a permission that a property needs",
-        _row(f"{_CONCURRENCY}[/ReservedConcurrentExecutions]", f"{_CONCURRENCY}[/Role]", "lambda:PutFunctionConcurrency"),
+        _row(
+            f"{_CONCURRENCY}[/ReservedConcurrentExecutions]", f"{_CONCURRENCY}[/Role]", "lambda:PutFunctionConcurrency"
+        ),
     ),
     (
         "the command lists a permission for a property that is not set",
         _row(
-            "[/PointInTimeRecoverySpecification]", "[/ImportSourceSpecification]", "lists dynamodb:UpdateContinuousBackups"
+            "[/PointInTimeRecoverySpecification]",
+            "[/ImportSourceSpecification]",
+            "lists dynamodb:UpdateContinuousBackups",
         ),
     ),
     (

@@ -150,10 +150,14 @@ def documents_of(body: dict, path: Path) -> list[dict]:
     if "Resources" in body:
         stack = Stack("example", TARGET, load(path, path.name), {})
         managed = [
-            r["Properties"]["PolicyDocument"] for r in body["Resources"].values() if r["Type"] == "AWS::IAM::ManagedPolicy"
+            r["Properties"]["PolicyDocument"]
+            for r in body["Resources"].values()
+            if r["Type"] == "AWS::IAM::ManagedPolicy"
         ]
         return [_plain(stack, document) for document in managed]
-    return [document for item in body.values() if isinstance(item, dict | list) for document in documents_of(item, path)]
+    return [
+        document for item in body.values() if isinstance(item, dict | list) for document in documents_of(item, path)
+    ]
 
 
 def _plain(stack: Stack, value):
@@ -192,7 +196,9 @@ def ask(context: Context, verdict: Verdict, requests: list) -> None:
 def _request(name: str, need: Need, stack: Stack) -> dict:
     context = {key: list(value) if isinstance(value, tuple) else value for key, value in need.context}
     # A key's own policy must let the account's policies decide; that of infra/ does, and so does the one AWS gives a key.
-    key_policy = _plain(stack, stack.resources[need.logical_id].get("Properties", {}).get("KeyPolicy", _key_policy(stack)))
+    key_policy = _plain(
+        stack, stack.resources[need.logical_id].get("Properties", {}).get("KeyPolicy", _key_policy(stack))
+    )
     return {
         "with": name,
         "principal": f"arn:aws:iam::{stack.account}:role/example",
@@ -200,7 +206,9 @@ def _request(name: str, need: Need, stack: Stack) -> dict:
         "resource": need.resource,
         "account": stack.account,
         "context": context,
-        "resource_policy": key_policy if need.resource.startswith("arn:aws:kms:") and ":key/" in need.resource else None,
+        "resource_policy": key_policy
+        if need.resource.startswith("arn:aws:kms:") and ":key/" in need.resource
+        else None,
     }
 
 

@@ -100,9 +100,13 @@ class _Judging:
         if UNKNOWN in name or name in BUILTINS or name in script.functions:
             return
         self.verdict.judged("uses of programs")
-        there = machine.programs | {str(PurePosixPath(known).name) for known in machine.programs if known.startswith("/usr/bin/")}
+        there = machine.programs | {
+            str(PurePosixPath(known).name) for known in machine.programs if known.startswith("/usr/bin/")
+        }
         if name not in there and PurePosixPath(name).name not in there:
-            self.verdict.find(source.place(command.line), f"uses {name}, which neither the image {source.image} nor a script brings")
+            self.verdict.find(
+                source.place(command.line), f"uses {name}, which neither the image {source.image} nor a script brings"
+            )
 
     def _arguments(self, source: Source, command: Command, machine: Machine) -> None:
         words, place = command.words, source.place(command.line)
@@ -111,7 +115,11 @@ class _Judging:
             self._absolute(place, command)
         if name == "systemctl":
             verb = next((word for word in words[1:] if not word.startswith("-")), "")
-            named = [word for word in words[words.index(verb) + 1 :] if not word.startswith("-")] if verb in _UNIT_VERBS else []
+            named = (
+                [word for word in words[words.index(verb) + 1 :] if not word.startswith("-")]
+                if verb in _UNIT_VERBS
+                else []
+            )
             for unit in named:
                 self._unit(place, unit, machine, source)
         elif name in ("cp", "mv", "ln") and words[-1].startswith("/"):
@@ -129,12 +137,19 @@ class _Judging:
         words, name = command.words, PurePosixPath(command.program).name
         addresses = [word for word in words[1:] if _ELSEWHERE.match(word)]
         if name == "packer" and "init" in words:
-            self.verdict.find(source.place(command.line), "lets Packer download plugins, whose content nobody has looked at")
+            self.verdict.find(
+                source.place(command.line), "lets Packer download plugins, whose content nobody has looked at"
+            )
         if name == "dnf" and "install" in words and addresses:
-            self.verdict.find(source.place(command.line), f"installs {addresses[0]}: dnf checks no signature of a package by address")
+            self.verdict.find(
+                source.place(command.line), f"installs {addresses[0]}: dnf checks no signature of a package by address"
+            )
         if name in ("curl", "wget") and addresses:
             self.verdict.judged("downloads")
-            if not any(PurePosixPath(other.program).name == "sha256sum" and "--check" in other.words for other in script.commands):
+            if not any(
+                PurePosixPath(other.program).name == "sha256sum" and "--check" in other.words
+                for other in script.commands
+            ):
                 self.verdict.find(source.place(command.line), f"downloads {addresses[0]} and looks at no digest")
 
     def _absolute(self, place: str, command: Command) -> None:
@@ -152,7 +167,9 @@ class _Judging:
         self.verdict.judged("files")
         folder = str(PurePosixPath(path).parent)
         if folder not in machine.folders:
-            self.verdict.find(source.place(line), f"writes {path}, but nothing makes the folder {folder} on {source.image}")
+            self.verdict.find(
+                source.place(line), f"writes {path}, but nothing makes the folder {folder} on {source.image}"
+            )
 
     def _unit(self, place: str, unit: str, machine: Machine, source: Source) -> None:
         name = re.sub(r"@[^.]+", "@", unit.replace(UNKNOWN, "x")).removesuffix(".service")
@@ -160,7 +177,9 @@ class _Judging:
             return
         self.verdict.judged("uses of units")
         if name not in machine.units:
-            self.verdict.find(place, f"names the unit {unit}, which neither the image {source.image} nor a script brings")
+            self.verdict.find(
+                place, f"names the unit {unit}, which neither the image {source.image} nor a script brings"
+            )
 
     def _users(self, place: str, names: list[str], machine: Machine) -> None:
         for name in names:
@@ -187,7 +206,9 @@ class _Judging:
                     self.verdict.judged("settings of a plugin")
                     if plugin not in machine.plugins:
                         place = source.place(line + number)
-                        self.verdict.find(place, f"sets {setting} of the plugin {plugin}, which {source.image} does not have")
+                        self.verdict.find(
+                            place, f"sets {setting} of the plugin {plugin}, which {source.image} does not have"
+                        )
 
     def units(self) -> list[units.Unit]:
         """Returns every unit, and every part of one, that a script writes."""
@@ -196,7 +217,11 @@ class _Judging:
             for written in script.written:
                 if written.path.startswith("/etc/systemd/system/") and written.content:
                     text = written.content.replace(UNKNOWN, "/usr/bin/unknown")
-                    found.append(units.Unit(source.image or "", source.where, source.place(written.content_line), written.path, text))
+                    found.append(
+                        units.Unit(
+                            source.image or "", source.where, source.place(written.content_line), written.path, text
+                        )
+                    )
         return found
 
 
@@ -227,11 +252,17 @@ PLANTED = [
     ),
     (
         "a plugin that one engine alone needs is not installed",
-        lambda copy: (replace(_recipe(copy, "logstash"), " logstash-output-opensearch", " logstash-output-loki"), "output-opensearch")[1],
+        lambda copy: (
+            replace(_recipe(copy, "logstash"), " logstash-output-opensearch", " logstash-output-loki"),
+            "output-opensearch",
+        )[1],
     ),
     (
         "a setting is of a plugin that is not installed",
-        lambda copy: (replace(_recipe(copy, "elasticsearch"), "--batch discovery-ec2", "--batch repository-s3"), "discovery-ec2")[1],
+        lambda copy: (
+            replace(_recipe(copy, "elasticsearch"), "--batch discovery-ec2", "--batch repository-s3"),
+            "discovery-ec2",
+        )[1],
     ),
     (
         "a relative path is given to a program that changes its folder",
@@ -239,23 +270,41 @@ PLANTED = [
     ),
     (
         "a variable stands without quotes in a script within a script",
-        lambda copy: (replace(_common(copy) / "health.sh", 'rm -f "${count_file}"', "rm -f ${count_file}"), "SC2086")[1],
+        lambda copy: (replace(_common(copy) / "health.sh", 'rm -f "${count_file}"', "rm -f ${count_file}"), "SC2086")[
+            1
+        ],
     ),
     (
         "a build uses a program that is not in its image",
-        lambda copy: (replace(copy.root / "infra/target-account/template.yaml", "jq '{region:", "yq '{region:"), "uses yq")[1],
+        lambda copy: (
+            replace(copy.root / "infra/target-account/template.yaml", "jq '{region:", "yq '{region:"),
+            "uses yq",
+        )[1],
     ),
     (
         "a build lets Packer download a plugin",
-        lambda copy: (replace(copy.root / "infra/target-account/template.yaml", "- packer plugins install", "- packer init . && packer plugins install"), "lets Packer download")[1],
+        lambda copy: (
+            replace(
+                copy.root / "infra/target-account/template.yaml",
+                "- packer plugins install",
+                "- packer init . && packer plugins install",
+            ),
+            "lets Packer download",
+        )[1],
     ),
     (
         "a recipe installs a package by its address",
-        lambda copy: (replace(_common(copy) / "base.sh", " logrotate ", " https://example.com/logrotate.rpm "), "dnf checks no signature")[1],
+        lambda copy: (
+            replace(_common(copy) / "base.sh", " logrotate ", " https://example.com/logrotate.rpm "),
+            "dnf checks no signature",
+        )[1],
     ),
     (
         "a unit is started that nobody wrote",
-        lambda copy: (replace(_elasticsearch(copy), "enable --now log-metrics.timer", "enable --now log-metric.timer"), "log-metric.timer")[1],
+        lambda copy: (
+            replace(_elasticsearch(copy), "enable --now log-metrics.timer", "enable --now log-metric.timer"),
+            "log-metric.timer",
+        )[1],
     ),
     (
         "a unit has a key that systemd does not know",
@@ -263,10 +312,15 @@ PLANTED = [
     ),
     (
         "a service starts no program",
-        lambda copy: (replace(_elasticsearch(copy), "ExecStart=/usr/local/bin/log-metrics\\n", ""), "log-metrics.service")[1],
+        lambda copy: (
+            replace(_elasticsearch(copy), "ExecStart=/usr/local/bin/log-metrics\\n", ""),
+            "log-metrics.service",
+        )[1],
     ),
     (
         "a file belongs to a user that no package makes",
-        lambda copy: (replace(_recipe(copy, "logstash"), "-o logstash -g logstash", "-o logstash -g wheels"), "wheels")[1],
+        lambda copy: (replace(_recipe(copy, "logstash"), "-o logstash -g logstash", "-o logstash -g wheels"), "wheels")[
+            1
+        ],
     ),
 ]

@@ -214,11 +214,23 @@ def _cut(copy: Context) -> str:
 
 
 PLANTED = [
-    ("a capability that CloudFormation does not know", _change("cloudformation:CreateChangeSet", lambda given: given.update(Capabilities=["CAPABILITY_ROOT"]))),
-    ("a change set whose name is too long", _change("cloudformation:CreateChangeSet", lambda given: given.update(ChangeSetName="n" * 129))),
-    ("a session name with a character that STS refuses", _change("sts:AssumeRole", lambda given: given.update(RoleSessionName="a session"))),
+    (
+        "a capability that CloudFormation does not know",
+        _change("cloudformation:CreateChangeSet", lambda given: given.update(Capabilities=["CAPABILITY_ROOT"])),
+    ),
+    (
+        "a change set whose name is too long",
+        _change("cloudformation:CreateChangeSet", lambda given: given.update(ChangeSetName="n" * 129)),
+    ),
+    (
+        "a session name with a character that STS refuses",
+        _change("sts:AssumeRole", lambda given: given.update(RoleSessionName="a session")),
+    ),
     ("an item without its table", _change("dynamodb:PutItem", lambda given: given.pop("TableName"))),
-    ("more executions in a page than Step Functions lists", _change("stepfunctions:ListExecutions", lambda given: given.update(maxResults=1001))),
+    (
+        "more executions in a page than Step Functions lists",
+        _change("stepfunctions:ListExecutions", lambda given: given.update(maxResults=1001)),
+    ),
     ("a parameter that nobody knows", _change("sts:AssumeRole", lambda given: given.update(RoleAlias="x"))),
     ("a request that was dropped", _gap),
     ("a recording without its end", _cut),

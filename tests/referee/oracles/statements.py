@@ -45,7 +45,9 @@ def judge(context: Context) -> Verdict:
     for statement in _statements(context):
         verdict.judged("statements")
         _judge_sid(statement, verdict)
-        actions = [each for pattern in statement.listed("Action") for each in _actions(statement, pattern, reference, verdict)]
+        actions = [
+            each for pattern in statement.listed("Action") for each in _actions(statement, pattern, reference, verdict)
+        ]
         if statement.kind == "identity" and "Action" in statement.body and "Resource" in statement.body:
             _judge_resources(statement, actions, reference, verdict)
         for operator, key in statement.conditions():
@@ -169,7 +171,15 @@ def _skip(reached: set[int], pattern: str) -> set[int]:
     return found
 
 
-def _judge_condition(statement: Statement, operator: str, key: str, actions: list[str], reference: Reference, keys: dict, verdict: Verdict) -> None:
+def _judge_condition(
+    statement: Statement,
+    operator: str,
+    key: str,
+    actions: list[str],
+    reference: Reference,
+    keys: dict,
+    verdict: Verdict,
+) -> None:
     plain = operator.removeprefix(_SINGLE[0]).removeprefix(_SINGLE[1]).removesuffix("IfExists")
     base = key.split("/", 1)[0]
     known = {each.lower(): each for each in keys["only_from_services"]}
@@ -178,13 +188,17 @@ def _judge_condition(statement: Statement, operator: str, key: str, actions: lis
     for action in actions:
         if not _has_key(statement, action, key, reference, keys):
             verdict.find(statement.where, f"asks {action} for {key}, which AWS does not support there")
-    multivalued = base in keys["multivalued"] or any(_type_of(key, action, reference).startswith("ArrayOf") for action in actions)
+    multivalued = base in keys["multivalued"] or any(
+        _type_of(key, action, reference).startswith("ArrayOf") for action in actions
+    )
     if plain != "Null" and multivalued and not operator.startswith(_SINGLE):
         verdict.find(statement.where, f"compares {key}, which has several values, without ForAnyValue or ForAllValues")
     if operator.startswith("ForAllValues:") and statement.body.get("Effect") == "Allow":
         nulls = (statement.body.get("Condition") or {}).get("Null", {})
         if str(nulls.get(key, "")).lower() != "false":
-            verdict.find(statement.where, f"asks ForAllValues of {key} without Null: a request without the key is allowed too")
+            verdict.find(
+                statement.where, f"asks ForAllValues of {key} without Null: a request without the key is allowed too"
+            )
 
 
 def _is_of_service(statement: Statement) -> bool:
@@ -224,7 +238,11 @@ def _unknown_action(copy: Context) -> str:
 
 def _wrong_resource(copy: Context) -> str:
     path = copy.root / "infra/control-plane/path.yaml"
-    replace(path, "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:", "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:run:")
+    replace(
+        path,
+        "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:",
+        "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:run:",
+    )
     return "the action has"
 
 

@@ -50,7 +50,9 @@ def needs_of(stack: Stack, table: dict, tags: dict[str, str]) -> tuple[list[Need
         if not entry.get("create") and not entry.get("when"):
             unknown.append(
                 Unknown(
-                    logical_id, kind, f"the schema of {kind} names no permissions, and no row of data/permissions.yaml does"
+                    logical_id,
+                    kind,
+                    f"the schema of {kind} names no permissions, and no row of data/permissions.yaml does",
                 )
             )
         for handler, actions in entry.get("unmapped", {}).items():
@@ -121,7 +123,9 @@ def _resources(stack: Stack, logical_id: str, entry: dict, table: dict, action: 
     if action == "iam:PassRole":
         return [arn for pointer in entry["pass_role"] for arn in _passed_roles(stack, resource, pointer)]
     if action == "iam:CreateServiceLinkedRole":
-        return [f"arn:aws:iam::{stack.account}:role/aws-service-role/{_service(entry, because)}/AWSServiceRoleForExample"]
+        return [
+            f"arn:aws:iam::{stack.account}:role/aws-service-role/{_service(entry, because)}/AWSServiceRoleForExample"
+        ]
     if not formats:
         return ["*"]
     touched = [
@@ -216,7 +220,9 @@ def _any(stack: Stack, format: str) -> str:
 
 
 def _matches(arn: str, format: str) -> bool:
-    pattern = re.sub(r"\\\$\\\{\w+\\\}|\\\*", ".+", re.escape(format.replace("${Account}", "*").replace("${Region}", "*")))
+    pattern = re.sub(
+        r"\\\$\\\{\w+\\\}|\\\*", ".+", re.escape(format.replace("${Account}", "*").replace("${Region}", "*"))
+    )
     pattern = pattern.replace("::.+:", "::.*:")
     return re.fullmatch(pattern.replace(":.+:", ":.*:"), arn) is not None
 

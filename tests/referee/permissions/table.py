@@ -129,7 +129,9 @@ def expand_or_fail(reference: Reference, pattern: str) -> list[str]:
 
 def role_properties(when: dict) -> list[str]:
     """Returns the properties whose role is passed to the service."""
-    return sorted({path for (path, _, _), handlers in when.items() if any("iam:PassRole" in a for a in handlers.values())})
+    return sorted(
+        {path for (path, _, _), handlers in when.items() if any("iam:PassRole" in a for a in handlers.values())}
+    )
 
 
 def name_property(kind: str, schema: dict, entry: dict) -> str | None:

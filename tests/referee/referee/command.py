@@ -29,7 +29,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests/referee/run", description="Judges what Lockstep installs and calls.")
     parser.add_argument("--setup", action="store_true", help="only installs the tools, and prints their folder")
     parser.add_argument("--recording", type=Path, help="the folder that LOCKSTEP_RECORDING named in a run of the tests")
-    parser.add_argument("--planted", action="store_true", help="plants each oracle's mistakes and looks whether it finds them")
+    parser.add_argument(
+        "--planted", action="store_true", help="plants each oracle's mistakes and looks whether it finds them"
+    )
     parser.add_argument("--tree", type=Path, default=tools.ROOT, help="the tree to judge, if not this one")
     parser.add_argument("oracle", nargs="*", help="the oracles to run; all without a name")
     return parser.parse_args(arguments)

@@ -38,7 +38,12 @@ _ARNS = {
     "AWS::SecretsManager::Secret": "secretsmanager:{region}:{account}:secret:{name}-AbCdEf",
 }
 # Of these types Ref gives the ARN.
-_REF_IS_ARN = ("AWS::StepFunctions::StateMachine", "AWS::IAM::ManagedPolicy", "AWS::SNS::Topic", "AWS::SecretsManager::Secret")
+_REF_IS_ARN = (
+    "AWS::StepFunctions::StateMachine",
+    "AWS::IAM::ManagedPolicy",
+    "AWS::SNS::Topic",
+    "AWS::SecretsManager::Secret",
+)
 
 
 @dataclass
@@ -184,7 +189,9 @@ class Resolver:
                 return self.value(condition)
 
 
-def variants(template: Document, names: tuple[str, ...] = ("FunctionName", "StateMachineName", "RoleName")) -> Iterator[Resolver]:
+def variants(
+    template: Document, names: tuple[str, ...] = ("FunctionName", "StateMachineName", "RoleName")
+) -> Iterator[Resolver]:
     """Yields a resolver for each combination of allowed values of the parameters that occur in names of resources."""
     used: set[str] = set()
     for resource in template.body["Resources"].values():

@@ -53,9 +53,13 @@ class Machine:
                 case "install":
                     self._installs(words)
                 case "elasticsearch-plugin" if "install" in words:
-                    self.plugins.update(word for word in words[words.index("install") + 1 :] if not word.startswith("-"))
+                    self.plugins.update(
+                        word for word in words[words.index("install") + 1 :] if not word.startswith("-")
+                    )
                 case "logstash-plugin" if "install" in words:
-                    self.plugins.update(word.removeprefix("logstash-") for word in words if word.startswith("logstash-"))
+                    self.plugins.update(
+                        word.removeprefix("logstash-") for word in words if word.startswith("logstash-")
+                    )
         for written in script.written:
             self.programs.add(written.path)
             unit = re.fullmatch(r"/etc/systemd/system/([^/]+)", written.path)

@@ -125,7 +125,14 @@ class _Maker:
             why = f"the rule {state['name']} hands on to {target['Arn'].split(':', 5)[-1]}"
             yield from self.target(arn, state, target["Arn"], target.get("RoleArn"), why)
             if letters := (target.get("DeadLetterConfig") or {}).get("Arn"):
-                yield self.service("events.amazonaws.com", "sqs:SendMessage", letters, letters.split(":")[4], f"{why}: what failed", arn)
+                yield self.service(
+                    "events.amazonaws.com",
+                    "sqs:SendMessage",
+                    letters,
+                    letters.split(":")[4],
+                    f"{why}: what failed",
+                    arn,
+                )
 
     def target(self, rule: str, state: dict, target: str, role: str | None, why: str) -> Iterator[Call]:
         service, account = target.split(":")[2], target.split(":")[4]
@@ -163,7 +170,9 @@ class _Maker:
             self.problems.append((self.place, f"the mapping of {source} to {function}: nobody has said what it needs"))
             return
         for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"):
-            yield from self.role(found["role"], f"sqs:{action}", source, f"a mapping reads {source.split(':')[-1]} for {found['name']}")
+            yield from self.role(
+                found["role"], f"sqs:{action}", source, f"a mapping reads {source.split(':')[-1]} for {found['name']}"
+            )
 
     def project(self, arn: str, state: dict) -> Iterator[Call]:
         name = arn.rpartition("/")[2]
@@ -180,9 +189,13 @@ class _Maker:
             yield from self.assume("ec2.amazonaws.com", named, f"an instance takes the role {role}")
 
     def bucket(self, arn: str, state: dict) -> Iterator[Call]:
-        for target in sorted(set(re.findall(r"arn:[^<>\"\s]+:(?:sqs|lambda):[^<>\"\s]+", str(state["notifications"] or "")))):
+        for target in sorted(
+            set(re.findall(r"arn:[^<>\"\s]+:(?:sqs|lambda):[^<>\"\s]+", str(state["notifications"] or "")))
+        ):
             action = "sqs:SendMessage" if ":sqs:" in target else "lambda:InvokeFunction"
-            call = self.service("s3.amazonaws.com", action, target, target.split(":")[4], f"{arn} tells of its objects", arn)
+            call = self.service(
+                "s3.amazonaws.com", action, target, target.split(":")[4], f"{arn} tells of its objects", arn
+            )
             call.permission.context["aws:SourceAccount"] = state["account"]
             yield call
 
@@ -190,10 +203,19 @@ class _Maker:
         for subscription in state["subscriptions"]:
             if subscription["protocol"] == "sqs":
                 queue = subscription["endpoint"]
-                yield self.service("sns.amazonaws.com", "sqs:SendMessage", queue, queue.split(":")[4], f"{arn} sends to a queue", arn)
+                yield self.service(
+                    "sns.amazonaws.com", "sqs:SendMessage", queue, queue.split(":")[4], f"{arn} sends to a queue", arn
+                )
             elif subscription["protocol"] == "lambda":
                 function = subscription["endpoint"]
-                yield self.service("sns.amazonaws.com", "lambda:InvokeFunction", function, function.split(":")[4], f"{arn} invokes", arn)
+                yield self.service(
+                    "sns.amazonaws.com",
+                    "lambda:InvokeFunction",
+                    function,
+                    function.split(":")[4],
+                    f"{arn} invokes",
+                    arn,
+                )
 
     def passed_to_cloudformation(self) -> Iterator[Call]:
         seen = set()

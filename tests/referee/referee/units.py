@@ -125,7 +125,16 @@ def systemd_analyze(context: Context) -> list[str] | None:
 def _unpack(folder: Path) -> None:
     """Unpacks Debian's systemd without installing it; leaves nothing where apt-get cannot reach it."""
     with tempfile.TemporaryDirectory(prefix="lockstep-systemd-") as scratch:
-        wanted = ["systemd", "libsystemd-shared", "libsystemd0", "libapparmor1", "libseccomp2", "libkmod2", "libip4tc2", "libfdisk1"]
+        wanted = [
+            "systemd",
+            "libsystemd-shared",
+            "libsystemd0",
+            "libapparmor1",
+            "libseccomp2",
+            "libkmod2",
+            "libip4tc2",
+            "libfdisk1",
+        ]
         for package in wanted:
             subprocess.run(["apt-get", "download", "-q", package], cwd=scratch, capture_output=True, check=False)
         for package in Path(scratch).glob("*.deb"):

@@ -9,7 +9,13 @@ from collections.abc import Iterator
 
 from oracles.event_rules.shapes import MISSING, at
 
-_COMPARE = {"=": lambda a, b: a == b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b, ">": lambda a, b: a > b, ">=": lambda a, b: a >= b}
+_COMPARE = {
+    "=": lambda a, b: a == b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+}
 
 
 def matches(pattern: dict, event: dict) -> bool:
@@ -52,7 +58,11 @@ def _one(expected: object, value: object) -> bool:
             return _anything_but(operand, value)
         case "numeric":
             pairs = zip(operand[::2], operand[1::2], strict=True)
-            return isinstance(value, (int, float)) and not isinstance(value, bool) and all(_COMPARE[sign](value, number) for sign, number in pairs)
+            return (
+                isinstance(value, (int, float))
+                and not isinstance(value, bool)
+                and all(_COMPARE[sign](value, number) for sign, number in pairs)
+            )
         case "cidr":
             return text is not None and ipaddress.ip_address(text) in ipaddress.ip_network(operand)
     raise ValueError(f"EventBridge has no operator {operator}")

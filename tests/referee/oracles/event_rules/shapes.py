@@ -8,8 +8,26 @@ from dataclasses import dataclass, field
 from referee.context import Context
 
 # Every event of EventBridge has these: https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html
-ENVELOPE = {"version": str, "id": str, "detail-type": str, "source": str, "account": str, "time": str, "region": str, "resources": list, "detail": dict}
-_KINDS = {"string": str, "boolean": bool, "number": (int, float), "integer": int, "json": object, "any": object, "null": type(None)}
+ENVELOPE = {
+    "version": str,
+    "id": str,
+    "detail-type": str,
+    "source": str,
+    "account": str,
+    "time": str,
+    "region": str,
+    "resources": list,
+    "detail": dict,
+}
+_KINDS = {
+    "string": str,
+    "boolean": bool,
+    "number": (int, float),
+    "integer": int,
+    "json": object,
+    "any": object,
+    "null": type(None),
+}
 
 
 @dataclass
@@ -40,7 +58,11 @@ class Shape:
             return True
         type_ = self.schema and {"kind": "object", "fields": {"detail": {"type": self.schema}}}
         for name in pointer.strip("/").split("/"):
-            type_ = type_ and (type_.get("of") if type_["kind"] in ("array", "map") else type_.get("fields", {}).get(name, {}).get("type"))
+            type_ = type_ and (
+                type_.get("of")
+                if type_["kind"] in ("array", "map")
+                else type_.get("fields", {}).get(name, {}).get("type")
+            )
         return bool(type_)
 
     def _fields(self, pointer: str, value: object) -> Iterator[tuple[str, str]]:
@@ -76,7 +98,11 @@ class Shape:
     def _type(self, pointer: str) -> dict | None:
         type_ = self.schema and {"kind": "object", "fields": {"detail": {"type": self.schema}}}
         for name in pointer.strip("/").split("/"):
-            type_ = type_ and (type_.get("of") if type_["kind"] in ("array", "map") else type_.get("fields", {}).get(name, {}).get("type"))
+            type_ = type_ and (
+                type_.get("of")
+                if type_["kind"] in ("array", "map")
+                else type_.get("fields", {}).get(name, {}).get("type")
+            )
         return type_ or None
 
     def _fits(self, pointer: str, value: object) -> bool:

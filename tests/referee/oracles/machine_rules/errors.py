@@ -29,7 +29,9 @@ def _order(state: State, key: str, verdict: Verdict) -> None:
         if "States.ALL" in names and (len(names) > 1 or index != len(rules) - 1):
             verdict.find(where, "names States.ALL, which stands alone and in the last rule")
         for name in names:
-            if name in taken or ("States.TaskFailed" in taken and name not in ("States.Timeout", "States.ALL", "States.HeartbeatTimeout")):
+            if name in taken or (
+                "States.TaskFailed" in taken and name not in ("States.Timeout", "States.ALL", "States.HeartbeatTimeout")
+            ):
                 verdict.find(where, f"names {name}, which an earlier rule takes")
         taken.update(names)
 
@@ -58,6 +60,8 @@ def _of_service(where: str, name: str, integration: Integration, models, verdict
     if prefix != integration.errors:
         verdict.find(where, f"names {name} in a state whose errors begin with {integration.errors}.")
     elif name not in integration.further_errors:
-        raised = {shape.removesuffix("Exception") for shape in models.errors(integration.service, integration.operation)}
+        raised = {
+            shape.removesuffix("Exception") for shape in models.errors(integration.service, integration.operation)
+        }
         if rest.removesuffix("Exception") not in raised:
             verdict.find(where, f"names {name}, which {integration.operation} does not raise")

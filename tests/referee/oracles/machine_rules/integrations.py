@@ -7,7 +7,9 @@ from oracles.machine_rules.walk import Scope, State, strings
 from referee.verdict import Verdict
 
 # The partition is a literal, or a substitution that gives it.
-_RESOURCE = re.compile(r"arn:(aws|aws-cn|aws-us-gov|aws-eusc|\$\{\w*Partition\}):states:::(?P<call>[\w-]+:[\w:-]+?)(\.(?P<pattern>sync:2|sync|waitForTaskToken))?\Z")
+_RESOURCE = re.compile(
+    r"arn:(aws|aws-cn|aws-us-gov|aws-eusc|\$\{\w*Partition\}):states:::(?P<call>[\w-]+:[\w:-]+?)(\.(?P<pattern>sync:2|sync|waitForTaskToken))?\Z"
+)
 
 
 @dataclass
@@ -32,7 +34,9 @@ def of(state: State, rules: dict) -> Integration | None:
     call = match["call"]
     if call.startswith("aws-sdk:"):
         _, service, action = (call.split(":") + [""])[:3]
-        return Integration(service, action[:1].upper() + action[1:], pattern, "", None, [], ["request", "waitForTaskToken"])
+        return Integration(
+            service, action[:1].upper() + action[1:], pattern, "", None, [], ["request", "waitForTaskToken"]
+        )
     known = rules["integrations"].get(call)
     if known is None:
         return None
@@ -55,7 +59,10 @@ def _task(state: State, rules: dict, models, verdict: Verdict) -> None:
         verdict.find(state.where, f"its Resource {resource!r} is no integration of Step Functions that is known here")
         return
     if integration.pattern not in integration.patterns:
-        verdict.find(state.where, f"its Resource {resource!r} ends in .{integration.pattern}, which that integration does not have")
+        verdict.find(
+            state.where,
+            f"its Resource {resource!r} ends in .{integration.pattern}, which that integration does not have",
+        )
     if "TimeoutSeconds" not in state.body:
         verdict.find(state.where, "has no TimeoutSeconds: a call that is never answered would hold it for three years")
     _arguments(state, integration, models, verdict)

@@ -46,7 +46,9 @@ def _judge_name(name: str, where: str, rules: dict, verdict: Verdict) -> None:
     if name == "states":
         verdict.find(where, "assigns $states, which is reserved")
     if not _NAME.match(name) or len(name) > rules["bounds"]["name_characters"]:
-        verdict.find(where, f"assigns {name!r}: a name begins with a letter and has letters, digits and underscores, 80 at most")
+        verdict.find(
+            where, f"assigns {name!r}: a name begins with a letter and has letters, digits and underscores, 80 at most"
+        )
     if name in rules["functions"]:
         verdict.find(where, f"assigns ${name}, which hides the JSONata function of that name")
 
@@ -56,7 +58,9 @@ def _judge_shadow(name: str, where: str, scope: Scope, assigned: dict, verdict: 
     while around:
         if name in assigned[id(around)]:
             other = assigned[id(around)][name][0]
-            verdict.find(where, f"assigns ${name}, which an outer scope assigns too ({other}): CreateStateMachine refuses that")
+            verdict.find(
+                where, f"assigns ${name}, which an outer scope assigns too ({other}): CreateStateMachine refuses that"
+            )
         around = around.around
 
 
