@@ -12,8 +12,14 @@ import os
 import threading
 import time
 
-from ministack.core.responses import AccountRegionScopedDict, error_response_json, get_account_id, get_region
-from ministack.core.responses import json_response, request_scope
+from ministack.core.responses import (
+    AccountRegionScopedDict,
+    error_response_json,
+    get_account_id,
+    get_region,
+    json_response,
+    request_scope,
+)
 from ministack.services import codebuild
 
 from overlay import events, image_builder

@@ -8,7 +8,6 @@ import asyncio
 import time
 
 from hypercorn.protocol.http_stream import HTTPStream
-
 from ministack import app
 from ministack.core.iam_evaluator import request_caller_arn
 from ministack.core.responses import get_account_id

@@ -16,7 +16,8 @@ POST      /_lockstep/builds/<id>          ``{"account", "region", "status"}``: e
 POST      /_lockstep/builds/expect        ``{"name"?, "status"?, "message"?, "billing_product"?}``: how one to come ends
 POST      /_lockstep/resources/fail-next  ``{"account", "stack", "resource"}``: its next creation or import fails
 DELETE    /_lockstep/resources            forget those that have not failed yet
-POST      /_lockstep/events               publish ``{"account", "region", "source", "detail_type", "detail", "resources"}``
+POST      /_lockstep/events               publish ``{"account", "region", "source", "detail_type", "detail",
+                                          "resources"}``
 ========  ==============================  ==========================================================
 """
 

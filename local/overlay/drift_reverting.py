@@ -29,7 +29,10 @@ def create(params: dict) -> tuple:
     """CreateChangeSet, which looks at what is there if it is asked to revert drift."""
     mode = helpers._p(params, "DeploymentMode")
     if mode not in ("", "REVERT_DRIFT"):
-        message = f"Value '{mode}' at 'deploymentMode' failed to satisfy constraint: Member must satisfy enum value set: [REVERT_DRIFT]"
+        message = (
+            f"Value '{mode}' at 'deploymentMode' failed to satisfy constraint: "
+            "Member must satisfy enum value set: [REVERT_DRIFT]"
+        )
         return helpers._error("ValidationError", message)
     answer = _create(params)
     if mode and answer[0] < 400:
@@ -53,10 +56,8 @@ def _look(change_set: dict, stack: dict) -> None:
     }
     change_set["_examined"] = {one: of["StackResourceDriftStatus"] for one, of in found.items()}
     change_set["DeploymentMode"] = "REVERT_DRIFT"
-    if (
-        not change_set["_drift"]
-        or change_set["Status"] == "FAILED"
-        and "didn't contain changes" not in change_set["StatusReason"]
+    if not change_set["_drift"] or (
+        change_set["Status"] == "FAILED" and "didn't contain changes" not in change_set["StatusReason"]
     ):
         return
     changes = {one["ResourceChange"]["LogicalResourceId"]: one for one in change_set["Changes"]}

@@ -1,8 +1,9 @@
 """EC2's checks of resources and tags: what a call touches, what it makes, and what it tags from the start.
 
 As in the service authorization reference: RunInstances is asked about for each resource it uses or makes, a call that
-tags what it makes needs ``ec2:CreateTags`` on each type that it tags (with ``ec2:CreateAction`` and ``aws:RequestTag``),
-and CreateTags and DeleteTags are asked about for each resource they name. A thing that does not exist yet is ``type/*``.
+tags what it makes needs ``ec2:CreateTags`` on each type that it tags (with ``ec2:CreateAction`` and
+``aws:RequestTag``), and CreateTags and DeleteTags are asked about for each resource they name. A thing that does not
+exist yet is ``type/*``.
 """
 
 from collections.abc import Callable, Iterable

@@ -66,6 +66,7 @@ def to_bus(spec, event, rule, event_path, target_input_payload=None):
     with request_scope(spec.account_id, spec.region):
         eventbridge._dispatch_event(forwarded)
         eventbridge._archive_event({key: value for key, value in forwarded.items() if key != "_DispatchPath"})
+    return None
 
 
 def _refusal(spec, source_account, role_arn):

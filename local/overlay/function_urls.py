@@ -85,7 +85,7 @@ async def handle(identifier, method, path, headers, body, query_params, resolved
 
 
 def _open_to_all(resolved):
-    account_id, region, func_name, qualifier, _ = resolved
+    account_id, region, func_name, _qualifier, _config = resolved
     function = lambda_svc._functions.get_scoped(account_id, region, func_name) or {}
     policies = [function.get("policy")]
     policies += [alias.get("policy") for alias in (function.get("aliases") or {}).values()]

@@ -4,6 +4,7 @@
 that are not the account's root.
 """
 
+import contextlib
 import json
 import re
 
@@ -83,9 +84,8 @@ def _inline_policy(kind, put, remove):
 
     def delete(physical_id, props):
         name, owner = physical_id.split("|", 1)
-        try:
+        # The owner or the policy may be gone already.
+        with contextlib.suppress(ValueError):
             _call(remove, **{owner_name: owner}, PolicyName=name)
-        except ValueError:
-            pass  # The owner or the policy is gone already.
 
     return {"create": create, "update": update, "delete": delete}

@@ -8,8 +8,14 @@ under a customer key can, if the key's policy lets the other account use it.
 import json
 
 from ministack.core.iam_evaluator import EvalContext, evaluate_resource_policy
-from ministack.core.responses import AccountRegionScopedDict, error_response_json, get_account_id, get_region
-from ministack.core.responses import json_response, request_scope
+from ministack.core.responses import (
+    AccountRegionScopedDict,
+    error_response_json,
+    get_account_id,
+    get_region,
+    json_response,
+    request_scope,
+)
 from ministack.services import ec2, kms
 
 defaults = AccountRegionScopedDict()
@@ -22,7 +28,7 @@ _create_snapshot = ec2._ACTION_MAP["CreateSnapshot"]
 
 
 def install():
-    """Let KMS report who manages a key, also to the accounts it is shared with, and volumes and snapshots remember theirs."""
+    """Let KMS report who manages a key, also to the accounts that share it; volumes and snapshots remember theirs."""
     kms._key_metadata = key_metadata
     kms._describe_key = describe_key
     ec2._ACTION_MAP["CreateVolume"] = create_volume
@@ -43,7 +49,10 @@ def describe_key(data):
     if not _is_foreign(reference):
         return _describe_key(data)
     if not usable_by(reference, get_account_id()):
-        message = "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access."
+        message = (
+            "The ciphertext refers to a customer master key that does not exist, does not exist in this region, "
+            "or you are not allowed to access."
+        )
         return error_response_json("AccessDeniedException", message, 400)
     account, region = reference.split(":")[4], reference.split(":")[3]
     with request_scope(account, region):

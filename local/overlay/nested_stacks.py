@@ -41,7 +41,7 @@ def deploy(logical_id, props, parent_stack_name, *, previous_physical_id=None, p
 def _child(before, previous_name):
     if previous_name is not None:
         return cloudformation._stacks.get(previous_name)
-    created = [name for name in cloudformation._stacks.keys() if name not in before]
+    created = [name for name in cloudformation._stacks if name not in before]
     return cloudformation._stacks.get(created[0]) if len(created) == 1 else None
 
 

@@ -69,7 +69,7 @@ def _looked_up(action: str, handler):
 def _typed(params: dict) -> Iterable[tuple[str, str]]:
     """Yields the type and each value of the typed parameters of a request; nothing if it is malformed."""
     stack = cloudformation.handlers._resolve_stack(helpers._p(params, "StackName")) or {}
-    body, refused = helpers._resolve_template(params)
+    body, _refusal = helpers._resolve_template(params)
     try:
         template = engine._parse_template(body or stack.get("_template_body") or "{}")
         given = helpers._extract_members(params, "Parameters")

@@ -1,8 +1,8 @@
 """Service Quotas, as far as Lockstep asks: what limits copies of snapshots, instances, builds and functions.
 
-The value is the one that is enforced here, where something is: copies (``copies_at_once``) and functions at once. A test
-sets a value through the control path. Of the quotas of snapshot copies and of Step Functions AWS publishes the names and
-no codes, so that they are found by their names; the codes they have here are inventions.
+The value is the one that is enforced here, where something is: copies (``copies_at_once``) and functions at once. A
+test sets a value through the control path. Of the quotas of snapshot copies and of Step Functions AWS publishes the
+names and no codes, so that they are found by their names; the codes they have here are inventions.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Writes down every request, policy, definition and event of one emulator run, for judges to read afterwards.
 
-With ``LOCKSTEP_RECORDING`` set to a folder, each run writes one file there, a JSON document per line. ``local/README.md``
-describes the lines. Numbers (``seq``) have no gap, the first line is ``start`` and the last one ``end``: a file without
-them is not whole. Without the variable nothing is written.
+With ``LOCKSTEP_RECORDING`` set to a folder, each run writes one file there, a JSON document per line.
+``local/README.md`` describes the lines. Numbers (``seq``) have no gap, the first line is ``start`` and the last one
+``end``: a file without them is not whole. Without the variable nothing is written.
 
 A number is given when something happens. One thread parses and writes, in the order of the numbers, so that a request
 does not wait for it.
@@ -49,7 +49,7 @@ def install():
         return
     Path(folder).mkdir(parents=True, exist_ok=True)
     name = f"{time.time_ns()}-{os.environ.get('GATEWAY_PORT', '0')}-{os.getpid()}.jsonl"
-    _file = open(Path(folder) / name, "x", encoding="utf-8")
+    _file = (Path(folder) / name).open("x", encoding="utf-8")
     threading.Thread(target=_write, name="overlay-recording", daemon=True).start()
     add("start", {"format": FORMAT, "emulator": f"ministack {PINNED_VERSION}", "time": time.time()})
     recorded_state.install(add)

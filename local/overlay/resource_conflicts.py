@@ -77,7 +77,11 @@ def _role_blocker(name, props):
     role = iam._roles.get(name) or {}
     own = {policy.get("PolicyName") for policy in props.get("Policies") or []}
     if set(role.get("InlinePolicies") or {}) - own:
-        return 'Resource handler returned message: "Cannot delete entity, must delete policies first." (HandlerErrorCode: InvalidRequest)'
+        return _invalid("Cannot delete entity, must delete policies first.")
     if set(role.get("AttachedPolicies") or []) - set(props.get("ManagedPolicyArns") or []):
-        return 'Resource handler returned message: "Cannot delete entity, must detach all policies first." (HandlerErrorCode: InvalidRequest)'
+        return _invalid("Cannot delete entity, must detach all policies first.")
     return ""
+
+
+def _invalid(message):
+    return f'Resource handler returned message: "{message}" (HandlerErrorCode: InvalidRequest)'

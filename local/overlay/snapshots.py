@@ -9,8 +9,20 @@ from ministack.core.responses import get_account_id, get_region
 from ministack.services import ec2
 
 from overlay import image_keys
-from overlay.ec2_wire import Refused, action, element, flag, items, matches, members, page, required
-from overlay.ec2_wire import tag_filter, tag_set, text
+from overlay.ec2_wire import (
+    Refused,
+    action,
+    element,
+    flag,
+    items,
+    matches,
+    members,
+    page,
+    required,
+    tag_filter,
+    tag_set,
+    text,
+)
 
 
 def install():

@@ -85,7 +85,6 @@ def serve():
 
     from hypercorn.asyncio import serve as hypercorn_serve
     from hypercorn.config import Config
-
     from ministack import app
 
     config = Config()

@@ -4,7 +4,8 @@ The reverse of botocore's serializers: for each protocol that an SDK speaks, it 
 and looks where the protocol puts each member. What a request holds and the model does not know stays in the
 parameters under its wire name, so that a judge sees it.
 
-A value that is secret becomes ``{"$secret": {"length", "sha256"}}``, binary content ``{"$blob": {"length", "sha256"}}``.
+A value that is secret becomes ``{"$secret": {"length", "sha256"}}``, binary content ``{"$blob": {"length",
+"sha256"}}``.
 A shape with botocore's trait ``sensitive`` is secret, and so is a member of ``SECRET_MEMBERS``.
 """
 
@@ -101,7 +102,7 @@ def _json(body):
         raise Unparsed(f"the body is no JSON: {error}") from error
 
 
-# --- Values ------------------------------------------------------------------------------------------------------------
+# --- Values -----------------------------------------------------------------------------------------------------------
 
 
 def digest(value, kind="$secret"):
@@ -141,7 +142,7 @@ def _base64(text):
         return text
 
 
-# --- JSON --------------------------------------------------------------------------------------------------------------
+# --- JSON -------------------------------------------------------------------------------------------------------------
 
 
 def _from_json(shape, value, name=None):
@@ -171,7 +172,7 @@ def _from_json(shape, value, name=None):
     return value
 
 
-# --- Forms: the protocols query and ec2 ----------------------------------------------------------------------------------
+# --- Forms: the protocols query and ec2 -------------------------------------------------------------------------------
 
 
 def _form(headers, query, body):
@@ -263,7 +264,7 @@ class _Form:
         return any(one.startswith(prefix) for one in self.given)
 
 
-# --- REST --------------------------------------------------------------------------------------------------------------
+# --- REST -------------------------------------------------------------------------------------------------------------
 
 
 def _from_rest(service, method, path, headers, query, body):
@@ -393,7 +394,7 @@ def _payload(service, name, shape, body):
 
 
 def _body(service, shape, members, body):
-    if not body or not members and model(service).protocol == "rest-xml":
+    if not body or (not members and model(service).protocol == "rest-xml"):
         return {}
     if model(service).protocol == "rest-xml":
         value = _from_xml(shape, _xml(body), None)
@@ -401,7 +402,7 @@ def _body(service, shape, members, body):
     return _from_json(shape, _json(body))
 
 
-# --- XML ---------------------------------------------------------------------------------------------------------------
+# --- XML --------------------------------------------------------------------------------------------------------------
 
 
 def _xml(body):

@@ -1,6 +1,7 @@
 """What ``test_handlers`` does with each resource type: how it is created, changed in place and replaced.
 
-A story looks at the service itself and not at the stack: a handler that says it changed something, and did not, is found.
+A story looks at the service itself and not at the stack: a handler that says it changed something, and did not, is
+found.
 """
 
 import json

@@ -54,7 +54,7 @@ def start(**variables):
         "SFN_WAIT_SCALE": "0",
         **variables,
     }
-    with open(os.environ.get("LOCKSTEP_TEST_LOG", os.devnull), "w") as log:
+    with Path(os.environ.get("LOCKSTEP_TEST_LOG", os.devnull)).open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "overlay"], env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log
         )

@@ -140,7 +140,7 @@ class Reverting(CloudTest):
         events, s3, tables = (client(one, DEVELOPMENT) for one in ("events", "s3", "dynamodb"))
         url, group, policy = ids["Queue"], ids["Group"], ids["Managed"]
         arn = tables.describe_table(TableName=name)["Table"]["TableArn"]
-        alarm = {key: value for key, value in self.resources["Alarm"]["Properties"].items()}
+        alarm = dict(self.resources["Alarm"]["Properties"])
         opened = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
 
         def queue(attribute):

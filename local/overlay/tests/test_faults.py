@@ -4,7 +4,7 @@ import json
 import urllib.error
 import urllib.request
 
-from botocore.exceptions import ConnectionClosedError, ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from overlay.tests.support import (
     DEVELOPMENT,

@@ -1,4 +1,4 @@
-"""The resource types whose handlers the overlay adds or wraps: each is created, updated, replaced and deleted by a stack.
+"""The resource types whose handlers the overlay adds or wraps: a stack creates, updates, replaces and deletes each.
 
 A handler that is called with an argument it does not know fails only on the road that has that argument, such as an
 update. So the suite asks the overlay itself which types it touches, and takes each of them down every road.

@@ -39,7 +39,7 @@ class Images(CloudTest):
             RootDeviceName="/dev/xvda",
             BlockDeviceMappings=[
                 {"DeviceName": f"/dev/xvd{letter}", "Ebs": {"SnapshotId": snapshot, "DeleteOnTermination": True}}
-                for letter, snapshot in zip("abc", snapshots)
+                for letter, snapshot in zip("abc", snapshots, strict=False)
             ],
             TagSpecifications=[{"ResourceType": "image", "Tags": [{"Key": "version", "Value": "1.0"}]}],
             **more,

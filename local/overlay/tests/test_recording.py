@@ -273,7 +273,10 @@ class Recording(unittest.TestCase):
             for line in self.lines
             if line["kind"] == "policies" and line["what"] == "role" and line["id"].endswith("role/changing")
         ]
-        at = lambda request: [state for seq, state in states if seq <= request["began"]][-1]
+
+        def at(request):
+            return [state for seq, state in states if seq <= request["began"]][-1]
+
         self.assertEqual(list(at(allowed)["inline"]), ["p"])
         self.assertEqual(at(allowed)["trust"]["Statement"][0]["Action"][0], "sts:AssumeRole")
         self.assertEqual(at(refused)["inline"], {})

@@ -8,7 +8,6 @@ from overlay.tests.support import (
     REGION,
     CloudTest,
     client,
-    control,
     endpoint,
     eventually,
     python_function,
@@ -75,7 +74,7 @@ class StackEvents(CloudTest):
         stack = self.stack(_TOPIC, PRODUCTION)
         self.addCleanup(self.delete_stack, stack["StackName"], PRODUCTION)
         self.ends_with(caught, stack["StackId"], "CREATE_COMPLETE")
-        event = [one for one in caught() if one["detail"]["stack-id"] == stack["StackId"]][0]
+        event = next(one for one in caught() if one["detail"]["stack-id"] == stack["StackId"])
         self.assertEqual(
             set(event), {"version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail"}
         )
@@ -100,7 +99,7 @@ class StackEvents(CloudTest):
         self.assertEqual([one["LogicalResourceId"] for one in failed], ["Never"])
         self.assertIn("WaitCondition timed out", failed[0]["ResourceStatusReason"])
         self.assertEqual(failed[0]["ClientRequestToken"], "fails-1")
-        rollback = [one for one in recorded if one["ResourceStatus"] == "ROLLBACK_IN_PROGRESS"][0]
+        rollback = next(one for one in recorded if one["ResourceStatus"] == "ROLLBACK_IN_PROGRESS")
         self.assertIn("[Never]", rollback["ResourceStatusReason"])
 
     def test_a_failed_update_rolls_back_with_its_token(self):
@@ -298,7 +297,7 @@ class Templates(CloudTest):
         self.assertEqual(stack["StackStatus"], "ROLLBACK_COMPLETE")
         api = client("cloudformation", DEVELOPMENT)
         recorded = api.describe_stack_events(StackName=stack["StackName"])["StackEvents"]
-        failed = [one for one in recorded if one["ResourceStatus"] == "CREATE_FAILED"][0]
+        failed = next(one for one in recorded if one["ResourceStatus"] == "CREATE_FAILED")
         self.assertEqual(failed["LogicalResourceId"], "Child")
         self.assertIn(
             "was not successfully created: The following resource(s) failed to create: [Never]",

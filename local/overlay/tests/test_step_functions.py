@@ -2,7 +2,7 @@
 
 import json
 
-from overlay.tests.support import CloudTest, DEVELOPMENT, client, eventually, python_function, role, unique
+from overlay.tests.support import DEVELOPMENT, CloudTest, client, eventually, python_function, role, unique
 
 _ASSIGN = {"Service": ["lambda.amazonaws.com", "states.amazonaws.com"]}
 _ECHO = "def handler(event, context):\n    return event\n"

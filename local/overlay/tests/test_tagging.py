@@ -48,7 +48,7 @@ class Launching(CloudTest):
         others = [_arn(kind) for kind in ("image", *self.makes)]
         exact = [_arn(kind, name) for kind, name in named.items()]
         self.somebody(allow("ec2:RunInstances", resource=others + exact))("ec2").run_instances(**self.asked, **where)
-        for kind, name in named.items():
+        for kind in named:
             with self.subTest(kind):
                 wrong = [_arn(of, f"{id_}-not" if of == kind else id_) for of, id_ in named.items()]
                 self.denied(self.somebody(allow("ec2:RunInstances", resource=others + wrong))("ec2"), kind, **where)

@@ -9,6 +9,7 @@ import json
 import re
 
 import yaml
+
 from referee import identities, recordings, requests, service_calls, statements
 from referee.context import Context
 from referee.evaluator import Answer, Questions
@@ -141,11 +142,11 @@ class _Judge:
 
     def owners(self, recording: Recording, owner: str):
         """Yields who is meant by a name of the table: roles, a policy that a command claims, or AWS's services."""
-        for seq, arn, state in recording.latest("role"):
+        for newest, arn, state in recording.latest("role"):
             if statements.matches(owner, state["name"]):
-                seq = recording.last_before_removal("role", arn, seq)
+                seq = recording.last_before_removal("role", arn, newest)
                 yield identities.of_role(recording, arn, seq), seq, _names(recording, state)
-        for seq, arn, state in recording.latest("managed-policy"):
+        for _, arn, state in recording.latest("managed-policy"):
             if arn.endswith(f"policy/{owner}"):
                 user = f"arn:aws:iam::{state['account']}:user/any"
                 policy = identities.Policy(owner, owner, state["document"])
@@ -156,13 +157,14 @@ class _Judge:
 
         def then(answer: Answer) -> None:
             if answer.result not in ("ImplicitlyDenied", "ExplicitlyDenied"):
-                what = f"{permission.action} on {permission.resource} must be denied, and is {answer.result} {answer.why or answer.by}"
+                asked = f"{permission.action} on {permission.resource}"
+                what = f"{asked} must be denied, and is {answer.result} {answer.why or answer.by}"
                 self.verdict.find(f"data/denied.yaml: {where}", what)
 
         self.questions.ask(identity, permission, own, then)
 
     def table_follows_the_reference(self) -> None:
-        """Finds rows that AWS's service reference contradicts: an unknown action, a resource too many, a type too few."""
+        """Finds rows that AWS's reference contradicts: an unknown action, a resource too many, a type missing."""
         rows = [(operation, row) for operation, rows in self.table.items() for row in rows or []]
         known = json.loads(self.context.node("reference", stdin=json.dumps(sorted({row["action"] for _, row in rows}))))
         where = "data/operations.yaml"
@@ -256,7 +258,8 @@ def _short(identity: Identity) -> str:
 def _refusal(place: str, why: str, permission: Permission, answer: Answer) -> str:
     context = {key: value for key, value in permission.context.items() if value}
     told = f" ({answer.why})" if answer.why else ""
-    return f"{place}: {why}: {permission.action} on {permission.resource} is {answer.result}{told}; context {json.dumps(context)}"
+    asked = f"{permission.action} on {permission.resource}"
+    return f"{place}: {why}: {asked} is {answer.result}{told}; context {json.dumps(context)}"
 
 
 def _in_recording(kind: str, change, named: str):
@@ -347,7 +350,10 @@ def _bus_closed(line: dict) -> bool:
 
 
 def _needless(copy: Context) -> str:
-    statement = "              - Sid: {}\n                Effect: Allow\n                Action: {}\n                Resource: {}\n"
+    statement = (
+        "              - Sid: {}\n                Effect: Allow\n"
+        "                Action: {}\n                Resource: {}\n"
+    )
     before = "              - Sid: StartReleases\n"
     added = statement.format("Needless", "sqs:SendMessage", '"*"')
     replace(copy.root / "infra" / "control-plane" / "template.yaml", before, added + before)

@@ -118,8 +118,15 @@ def _judge_recording(context: Context, rules: list, known: dict, verdict: Verdic
     for _, name, pattern in rules:
         by_name.setdefault(name, []).append(pattern)
     for place, entry in context.recorded("event"):
-        event = {"source": entry["source"], "detail-type": entry["detail_type"], "detail": entry["detail"], "resources": entry["resources"],
-                 "account": entry["account"], "region": entry["region"], "id": entry["id"]}  # fmt: skip
+        event = {
+            "source": entry["source"],
+            "detail-type": entry["detail_type"],
+            "detail": entry["detail"],
+            "resources": entry["resources"],
+            "account": entry["account"],
+            "region": entry["region"],
+            "id": entry["id"],
+        }
         where = f"{entry['source']} {entry['detail_type']!r} ({entry['phase']} at {place})"
         if entry["phase"] == "raised" and _is_taken((entry["source"], entry["detail_type"]), rules):
             verdict.judged("raised events")
@@ -219,9 +226,9 @@ def _handed_on_wrongly(copy: Context) -> str:
     def change(event: dict) -> None:
         event["detail"]["status-details"]["status"] = "UPDATE_IN_PROGRESS"
 
-    forwarded = lambda line: (
-        line["kind"] == "event" and line["phase"] == "delivered" and line["rule"] == "lockstep-forward-stacks"
-    )  # noqa: E731
+    def forwarded(line: dict) -> bool:
+        return line["kind"] == "event" and line["phase"] == "delivered" and line["rule"] == "lockstep-forward-stacks"
+
     copy.change_line(forwarded, change)
     return "whose pattern does not match it"
 

@@ -1,4 +1,4 @@
-"""Limits: sizes of templates, policies, environments, parameters and tags against AWS's quotas, with the room that is left."""
+"""Limits: sizes of templates, policies, environments, parameters and tags against AWS's quotas, with the room left."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from referee.intrinsics import Resolver, variants
 from referee.planting import replace
 from referee.verdict import Verdict
 
-# Policies are judged for so many accounts: one, the most that one role and one bus once held, one more, and what we promise.
+# Policies are judged for so many accounts: one, the most that a role and a bus once held, one more, what we promise.
 ACCOUNTS = (1, 43, 44, 200)
 # A region with a long name: each character of it is one of a policy.
 _REGION = "ap-southeast-1"
@@ -156,7 +156,7 @@ def _of_tags(where: str, tags: object) -> Iterator[Measure]:
 
 
 def _of_accounts(templates: list[Document], accounts: int, verdict: Verdict) -> list[Measure]:
-    """Measures the policies of a control plane that serves so many accounts, within an organization where templates know one."""
+    """Measures the policies of a control plane of so many accounts, within an organization where templates know one."""
     known = any(
         re.search("Organi[sz]ation", name) for template in templates for name in template.body.get("Parameters", {})
     )
@@ -165,7 +165,8 @@ def _of_accounts(templates: list[Document], accounts: int, verdict: Verdict) -> 
         for measure in _policies(templates, accounts, organization=False):
             if measure.quota in ("bus-policy", "inline-policies") and measure.size > 10240:
                 verdict.note(
-                    f"{measure.where} and no organization: {measure.size} characters, which `accounts add` must refuse in time"
+                    f"{measure.where} and no organization: {measure.size} characters, "
+                    "which `accounts add` must refuse in time"
                 )
     return _policies(templates, accounts, organization=known)
 
@@ -217,7 +218,7 @@ def _add(kind: str, properties: dict, name: str, where: str, inline: dict, buses
 
 
 def _deployments(template: Document, path: str, accounts: int, organization: bool) -> Iterator[Resolver]:
-    """Yields each deployment of a template in one control plane: one for each account where it takes an account's id."""
+    """Yields each deployment of a template in one control plane: one for each account where it takes an account id."""
     parameters = template.body.get("Parameters", {})
     per_account = "AccountId" in parameters
     ids = [f"{111122220000 + number}" for number in range(accounts)]
@@ -295,8 +296,11 @@ def _long_trust(copy: Context) -> str:
 
 
 def _long_environment(copy: Context) -> str:
-    replace(copy.root / "infra/control-plane/path.yaml", "          LOCKSTEP_TABLE: lockstep-ledger\n",
-            f"          LOCKSTEP_TABLE: lockstep-ledger\n          LOCKSTEP_MORE: {'x' * 4000}\n")  # fmt: skip
+    replace(
+        copy.root / "infra/control-plane/path.yaml",
+        "          LOCKSTEP_TABLE: lockstep-ledger\n",
+        f"          LOCKSTEP_TABLE: lockstep-ledger\n          LOCKSTEP_MORE: {'x' * 4000}\n",
+    )
     return "environment of a function"
 
 

@@ -1,8 +1,8 @@
 """Judges the policies that `lockstep permissions` writes.
 
-Twenty templates in the manner of public ones (data/templates) go through the command. Its policies must allow every call
-that the schemas require for the template, and name no action for a property that the template does not set. What it
-writes for infra/log-stack must be what is checked in there.
+Twenty templates in the manner of public ones (data/templates) go through the command. Its policies must allow every
+call that the schemas require for the template, and name no action for a property that the template does not set. What
+it writes for infra/log-stack must be what is checked in there.
 """
 
 import gzip

@@ -29,10 +29,15 @@ LARGEST_POLICY = 6_144
 OWN_CALLS = ("cloudformation:", "sts:", "s3:GetObject", "s3:PutObject", "ssm:GetParameter", "lambda:InvokeFunction")
 _INSTALLER_TAGS = {"application": "lockstep"}
 _COMPONENT_TAGS = {
-    "environment": "production", "application": "logs", "function": "logging", "team": "platform",
-    "environment:version": "2.1.37", "lockstep:environment": "production", "lockstep:component": "logs",
+    "environment": "production",
+    "application": "logs",
+    "function": "logging",
+    "team": "platform",
+    "environment:version": "2.1.37",
+    "lockstep:environment": "production",
+    "lockstep:component": "logs",
     "lockstep:installation": "example",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -195,7 +200,7 @@ def ask(context: Context, verdict: Verdict, requests: list) -> None:
 
 def _request(name: str, need: Need, stack: Stack) -> dict:
     context = {key: list(value) if isinstance(value, tuple) else value for key, value in need.context}
-    # A key's own policy must let the account's policies decide; that of infra/ does, and so does the one AWS gives a key.
+    # A key's own policy must let the account's policies decide; that of infra/ does, and so does AWS's own for a key.
     key_policy = _plain(
         stack, stack.resources[need.logical_id].get("Properties", {}).get("KeyPolicy", _key_policy(stack))
     )
@@ -269,7 +274,8 @@ def _add_type(copy: Context) -> str:
     replace(
         copy.root / "infra/bootstrap/template.yaml",
         "\nOutputs:\n",
-        "\n  Broker:\n    Type: AWS::AmazonMQ::Broker\n    Properties:\n      BrokerName: lockstep-broker\n\nOutputs:\n",
+        "\n  Broker:\n    Type: AWS::AmazonMQ::Broker\n"
+        "    Properties:\n      BrokerName: lockstep-broker\n\nOutputs:\n",
     )
     return "Broker"
 

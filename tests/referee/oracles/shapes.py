@@ -1,4 +1,4 @@
-"""Judges the shape of each recorded request by botocore's models: members, types, lengths, patterns, enumerations, ranges.
+"""Judges each recorded request by botocore's models: members, types, lengths, patterns, enumerations, ranges.
 
 botocore itself checks only some of this before it sends a request, and the SDK for Rust almost nothing. AWS checks all
 of it, and answers with a ValidationException that no emulator gives.
@@ -11,6 +11,7 @@ import botocore.session
 import regex
 from botocore.exceptions import UnknownServiceError
 from botocore.model import OperationNotFoundError
+
 from referee import recordings
 from referee.context import Context
 from referee.verdict import Verdict
@@ -135,7 +136,7 @@ class _Judge:
             self.problem(path, f"must be a number, not {value!r}")
             return
         low, high = shape.metadata.get("min"), shape.metadata.get("max")
-        if low is not None and value < low or high is not None and value > high:
+        if (low is not None and value < low) or (high is not None and value > high):
             self.problem(path, f"{value} is not between {_bound(low)} and {_bound(high)}")
 
     def text(self, shape, value, path: str) -> None:
@@ -158,7 +159,7 @@ class _Judge:
 
     def size(self, shape, size: int, path: str, of: str) -> None:
         low, high = shape.metadata.get("min"), shape.metadata.get("max")
-        if low is not None and size < low or high is not None and size > high:
+        if (low is not None and size < low) or (high is not None and size > high):
             self.problem(path, f"has {size} {of}, not between {_bound(low)} and {_bound(high)}")
 
 
@@ -172,7 +173,7 @@ def _matches(pattern: str, value: str) -> bool:
 
 @functools.cache
 def _compiled(pattern: str):
-    """Reads a pattern as AWS's services do, which are in Java: the whole value must match; beyond 16 bits, by surrogates."""
+    """Reads a pattern as AWS's services do, in Java: the whole value must match; beyond 16 bits, by surrogates."""
     for pair in (r"\uD800\uDC00-\uDBFF\uDFFF", r"\ud800\udc00-\udbff\udfff"):
         pattern = pattern.replace(pair, r"\U00010000-\U0010FFFF")
     return regex.compile(pattern, regex.V0)
@@ -199,7 +200,7 @@ def _change(operation: str, change):
 
 
 def _gap(copy: Context) -> str:
-    path = sorted(copy.own_recordings().glob("*.jsonl"))[0]
+    path = min(copy.own_recordings().glob("*.jsonl"))
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     del lines[len(lines) // 2]
     path.write_text("".join(lines), encoding="utf-8")
@@ -207,7 +208,7 @@ def _gap(copy: Context) -> str:
 
 
 def _cut(copy: Context) -> str:
-    path = sorted(copy.own_recordings().glob("*.jsonl"))[0]
+    path = min(copy.own_recordings().glob("*.jsonl"))
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text("".join(lines[:-1]), encoding="utf-8")
     return "no line `end`"

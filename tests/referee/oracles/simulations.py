@@ -1,7 +1,8 @@
 """Judges what the local cloud answers to SimulatePrincipalPolicy.
 
-`lockstep plan` warns of permissions that an execution role lacks, as AWS's simulation says. A policy evaluator must give
-the same answer for every recorded simulation: for each action on each resource, under the role's policies and boundary.
+`lockstep plan` warns of permissions that an execution role lacks, as AWS's simulation says. A policy evaluator must
+give the same answer for every recorded simulation: for each action on each resource, under the role's policies and
+boundary.
 """
 
 import json

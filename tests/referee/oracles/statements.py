@@ -119,8 +119,14 @@ def _types(action: str, reference: Reference) -> list[dict]:
     """Returns the resource types of an action, each with its ARN as a pattern and its condition keys."""
     kinds = reference.resource_types_of(action.partition(":")[0])
     named = [(each, kinds.get(each["name"].lower())) for each in _entry(action, reference)["resourceTypes"]]
-    return [{"arn": re.sub(r"\$\{[^}]*\}", "*", kind["arn"]), "keys": [*each["conditionKeys"], *kind.get("conditionKeys", [])]}
-            for each, kind in named if kind]  # fmt: skip
+    return [
+        {
+            "arn": re.sub(r"\$\{[^}]*\}", "*", kind["arn"]),
+            "keys": [*each["conditionKeys"], *kind.get("conditionKeys", [])],
+        }
+        for each, kind in named
+        if kind
+    ]
 
 
 def _judge_resources(statement: Statement, actions: list[str], reference: Reference, verdict: Verdict) -> None:
@@ -248,15 +254,23 @@ def _wrong_resource(copy: Context) -> str:
 
 def _unsupported_key(copy: Context) -> str:
     path = copy.root / "infra/control-plane/path.yaml"
-    replace(path, "                Action: lambda:InvokeFunction\n",
-            "                Condition: {StringEquals: {aws:ResourceTag/team: lockstep}}\n                Action: logs:DescribeLogGroups\n")  # fmt: skip
+    replace(
+        path,
+        "                Action: lambda:InvokeFunction\n",
+        "                Condition: {StringEquals: {aws:ResourceTag/team: lockstep}}\n"
+        "                Action: logs:DescribeLogGroups\n",
+    )
     return "which AWS does not support there"
 
 
 def _no_null(copy: Context) -> str:
     path = copy.root / "infra/control-plane/path.yaml"
-    replace(path, "                Action: lambda:InvokeFunction\n",
-            "                Condition: {\"ForAllValues:StringEquals\": {aws:TagKeys: [team]}}\n                Action: lambda:TagResource\n")  # fmt: skip
+    replace(
+        path,
+        "                Action: lambda:InvokeFunction\n",
+        '                Condition: {"ForAllValues:StringEquals": {aws:TagKeys: [team]}}\n'
+        "                Action: lambda:TagResource\n",
+    )
     return "without Null"
 
 

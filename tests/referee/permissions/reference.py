@@ -47,7 +47,7 @@ class Reference:
         return {"resources": sorted(set(formats)), "conditions": sorted(keys)}
 
     def condition_type(self, service: str, key: str) -> str:
-        """Returns the type of a service's condition key, such as `ArrayOfString`; nothing for a key that it does not have."""
+        """Returns the type of a service's condition key, such as `ArrayOfString`; empty for an unknown key."""
         keys = self._read("conditionKeys", service)
         known = {name.split("/", 1)[0]: entry["type"] for name, entry in keys.items()}
         return known.get(key.split("/", 1)[0].lower(), "")

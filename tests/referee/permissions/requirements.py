@@ -153,9 +153,10 @@ def _passed_roles(stack: Stack, resource: dict, pointer: str) -> list[str]:
     if values and re.search(r"(Template|Policy|ConfigurationName|Profile)$", pointer):
         roles = [
             f"arn:aws:iam::{stack.account}:role/{name}"
-            for logical_id, other in stack.resources.items() if other["Type"] == "AWS::IAM::Role" and _is_for_instances(other)
+            for logical_id, other in stack.resources.items()
+            if other["Type"] == "AWS::IAM::Role" and _is_for_instances(other)
             for name in stack.physical_name(logical_id)
-        ]  # fmt: skip
+        ]
     return list(dict.fromkeys(roles))
 
 

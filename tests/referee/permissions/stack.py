@@ -66,7 +66,7 @@ class Stack:
         return [found for item in items for found in self.values(item, rest)]
 
     def physical_name(self, logical_id: str) -> list[str]:
-        """Returns the names that a resource may have: the one it is given, or one like those CloudFormation makes up."""
+        """Returns the names that a resource may have: the given one, or one like those CloudFormation makes up."""
         properties = self.resources[logical_id].get("Properties", {})
         for name in _NAMES:
             if name in properties:
@@ -153,9 +153,21 @@ class Stack:
 
 # The properties that name a resource, and the ARNs of what templates ask with GetAtt.
 _NAMES = (
-    "FunctionName", "InstanceProfileName", "RoleName", "TableName", "StateMachineName", "BucketName", "LogGroupName",
-    "ManagedPolicyName", "QueueName", "DomainName", "AutoScalingGroupName", "LaunchTemplateName", "Name", "AliasName",
-)  # fmt: skip
+    "FunctionName",
+    "InstanceProfileName",
+    "RoleName",
+    "TableName",
+    "StateMachineName",
+    "BucketName",
+    "LogGroupName",
+    "ManagedPolicyName",
+    "QueueName",
+    "DomainName",
+    "AutoScalingGroupName",
+    "LaunchTemplateName",
+    "Name",
+    "AliasName",
+)
 _ARNS = {
     "AWS::IAM::Role": "arn:aws:iam::{account}:role/{name}",
     "AWS::IAM::InstanceProfile": "arn:aws:iam::{account}:instance-profile/{name}",

@@ -163,7 +163,7 @@ def arn_format(kind: str, schema: dict, name: str | None, entry: dict, reference
         if len(own) == 1 and words(own[0]) - {"id", "name", "resource", "arn"} <= noun and words(own[0]) & noun:
             primary = [p.removeprefix("/properties") for p in schema.get("primaryIdentifier", [])]
             is_named = name and (name in primary or not own[0].endswith("Id"))
-            return candidate.replace("${%s}" % own[0], "${%s}" % name if is_named else "*")
+            return candidate.replace(f"${{{own[0]}}}", f"${{{name}}}" if is_named else "*")
     return None
 
 

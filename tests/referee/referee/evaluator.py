@@ -74,7 +74,7 @@ class Questions:
         printed = context.node("evaluate", stdin="\n".join(json.dumps(line) for line in lines)).splitlines()
         if len(printed) != len(keys):
             raise RuntimeError(f"the evaluator answered {len(printed)} of {len(keys)} questions")
-        for key, text in zip(keys, printed):
+        for key, text in zip(keys, printed, strict=True):
             for then in self.asked[key]:
                 then(Answer(**json.loads(text)))
         return len(keys)

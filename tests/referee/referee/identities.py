@@ -131,7 +131,7 @@ def _own(recording: Recording, what: str, identifier: str, seq: int) -> tuple[st
 
 
 def _installer_policy(recording: Recording, request: dict, root: Path) -> Policy:
-    """Returns the written policy of who installs: the one of the control plane's account, or that of target accounts."""
+    """Returns the written policy of who installs: of the control plane's account, or of target accounts."""
     tooling = {state["account"] for _, _, state in recording.every("role") if state["name"] == "lockstep-ledger-role"}
     name = "installer-policy" if request["account"] in tooling else "installer-target-policy"
     path = root / "infra" / f"{name}.json"

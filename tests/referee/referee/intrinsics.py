@@ -18,8 +18,22 @@ _PSEUDO = {
 }
 _PLACEHOLDER = re.compile(r"\$\{(!?)([^}]+)\}")
 # What Ref gives where the resource has a name of its own: the property with that name.
-_NAMES = ("FunctionName", "RoleName", "QueueName", "TableName", "BucketName", "StateMachineName", "Name", "LogGroupName",
-          "ManagedPolicyName", "InstanceProfileName", "AlarmName", "RuleName", "TopicName", "AliasName")  # fmt: skip
+_NAMES = (
+    "FunctionName",
+    "RoleName",
+    "QueueName",
+    "TableName",
+    "BucketName",
+    "StateMachineName",
+    "Name",
+    "LogGroupName",
+    "ManagedPolicyName",
+    "InstanceProfileName",
+    "AlarmName",
+    "RuleName",
+    "TopicName",
+    "AliasName",
+)
 _ARNS = {
     "AWS::Lambda::Function": "lambda:{region}:{account}:function:{name}",
     "AWS::IAM::Role": "iam::{account}:role/{name}",
@@ -66,7 +80,7 @@ class Resolver:
             return value
         if len(value) == 1:
             ((name, argument),) = value.items()
-            if name == "Ref" or name.startswith("Fn::") or name == "Condition" and isinstance(argument, str):
+            if name == "Ref" or name.startswith("Fn::") or (name == "Condition" and isinstance(argument, str)):
                 return self._function(name, argument)
         return {key: item for key, each in value.items() if (item := self.value(each)) is not None}
 

@@ -1,4 +1,4 @@
-"""Says what is on the machine that a script runs on: its image, the packages that recipes install, what scripts make."""
+"""Says what is on the machine of a script: its image, the packages that recipes install, what scripts make."""
 
 import re
 import tomllib
@@ -10,8 +10,8 @@ from referee.shell import UNKNOWN, Script
 
 # What bash runs itself.
 BUILTINS = set(
-    ". : [ alias break builtin cd command continue declare echo eval exec exit export false getopts local printf pwd read"
-    " readonly return set shift shopt source test trap true type ulimit umask unset wait".split()
+    ". : [ alias break builtin cd command continue declare echo eval exec exit export false getopts local printf pwd"
+    " read readonly return set shift shopt source test trap true type ulimit umask unset wait".split()
 )
 
 

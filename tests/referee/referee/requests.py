@@ -149,7 +149,7 @@ class _Reader:
                 return self.parameters["ExpressionAttributeValues"][value]
         return None
 
-    # --- Functions of the table: from what a request says to the ARN of what it means ------------------------------------
+    # --- Functions of the table: from what a request says to the ARN of what it means ---------------------------------
 
     def arn(self, service: str, rest: str) -> str:
         return f"arn:{self.names['partition']}:{service}:{self.names['region']}:{self.names['account']}:{rest}"

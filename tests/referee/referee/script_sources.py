@@ -138,8 +138,13 @@ def _plain(value: object) -> str:
 
 
 def _placeholder(name: str, parameter: dict | None) -> str:
-    pseudo = {"AWS::Region": "eu-west-1", "AWS::Partition": "aws", "AWS::AccountId": "222222222222",
-              "AWS::URLSuffix": "amazonaws.com", "AWS::StackName": "ci-stack"}  # fmt: skip
+    pseudo = {
+        "AWS::Region": "eu-west-1",
+        "AWS::Partition": "aws",
+        "AWS::AccountId": "222222222222",
+        "AWS::URLSuffix": "amazonaws.com",
+        "AWS::StackName": "ci-stack",
+    }
     if name in pseudo:
         return pseudo[name]
     if parameter is not None:
@@ -163,7 +168,7 @@ def _image(template: Document) -> str | None:
 
 def _file(context: Context, path: Path) -> Iterator[Source]:
     with path.open("rb") as opened:
-        if not opened.read(2) == b"#!":
+        if opened.read(2) != b"#!":
             return
     text = path.read_text(encoding="utf-8")
     dialect = _SHEBANG.match(text)

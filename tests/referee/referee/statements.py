@@ -193,7 +193,7 @@ def _flat(entries: object) -> list:
             found.extend(
                 one
                 for one in entry["Fn::If"][1:]
-                if isinstance(one, dict) and "Effect" in one or "PolicyName" in (one or {})
+                if (isinstance(one, dict) and "Effect" in one) or "PolicyName" in (one or {})
             )
         else:
             found.append(entry)

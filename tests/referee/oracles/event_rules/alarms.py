@@ -54,8 +54,7 @@ def _watched(properties: dict) -> list[dict]:
     """Returns the metrics of an alarm: its own, or those of its expression."""
     if "MetricName" in properties:
         return [properties]
-    metrics = [each["MetricStat"]["Metric"] for each in properties.get("Metrics", []) if "MetricStat" in each]
-    return metrics
+    return [each["MetricStat"]["Metric"] for each in properties.get("Metrics", []) if "MetricStat" in each]
 
 
 def _alarm(where: str, watched: dict, specified: dict, own: list[Emitted], verdict: Verdict) -> None:
@@ -109,7 +108,7 @@ def _of_instances(resolver: Resolver) -> list[Emitted]:
             names = re.findall(r'MetricName: "(\w+)"', text)
             dimensions = dict(re.findall(r'\{Name: "(\w+)", Value: "([^"]*)"\}', text))
             found += [Emitted(where, namespace, metric, dimensions) for metric in names]
-        for output in re.findall(r"\bcloudwatch \{(.*?)\n\s*\}", text, re.S):
+        for output in re.findall(r"\bcloudwatch \{(.*?)\n\s*\}", text, re.DOTALL):
             settings = dict(re.findall(r'(\w+) => "([^"]*)"', output))
             pairs = re.findall(r'dimensions => \[\s*"([^"]+)",\s*"([^"]*)"', output)
             found.append(
@@ -140,7 +139,7 @@ def _names_with_units(root: Path) -> dict[str, str]:
             text = path.read_text(encoding="utf-8")
             for name in re.findall(r'\(\s*"(\w+)",\s*Unit::', text):
                 found.setdefault(name, str(path.relative_to(root)))
-            for body in re.findall(r"fn metric\(.*?\n    \}", text, re.S):
+            for body in re.findall(r"fn metric\(.*?\n    \}", text, re.DOTALL):
                 for name in re.findall(r'"(\w+)"', body):
                     found.setdefault(name, str(path.relative_to(root)))
     return found

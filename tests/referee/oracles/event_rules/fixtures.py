@@ -9,7 +9,7 @@ from pathlib import Path
 from oracles.event_rules.shapes import UNKNOWN
 
 _OPENING = {"(": ")", "[": "]", "{": "}"}
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.S)
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 @dataclass

@@ -43,7 +43,7 @@ class Shape:
     values: dict[str, list[str]] = field(default_factory=dict)
 
     def judge(self, detail: object, whole: bool, resolved: bool = True) -> Iterator[tuple[str, str]]:
-        """Yields each field of a detail that AWS does not send so. A whole event also lacks none of the documented ones."""
+        """Yields each field of a detail that AWS does not send so. A whole event lacks none of the documented ones."""
         yield from self._fields("/detail", detail)
         if whole:
             yield from self._missing("/detail", detail, [example["detail"] for example in self.examples])

@@ -1,7 +1,8 @@
 """History: how many events an execution writes, of which AWS allows 25,000.
 
-https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html: an execution that writes more of them fails. The estimate takes
-every state once, with the items that data/states-language.yaml gives to each Map, and tells how long the execution may then wait in
+https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html: an execution that writes
+more of them fails. The estimate takes every state once, with the items that data/states-language.yaml gives to each
+Map, and tells how long the execution may then wait in
 the loop that writes most.
 """
 

@@ -87,7 +87,7 @@ def _definition(template: Document, properties: dict, definitions: list[Document
 
 
 def judge_calls(context: Context, installed: list[Installed], scopes: dict[str, list[Scope]], verdict: Verdict) -> None:
-    """Finds states that call a function or a state machine that no template makes, or wait longer than their execution may take."""
+    """Finds states that call a function or machine that no template makes, or wait longer than their execution may."""
     made = {
         "lambda": _names(context, "AWS::Lambda::Function", "FunctionName"),
         "states": _names(context, _TYPE, "StateMachineName"),

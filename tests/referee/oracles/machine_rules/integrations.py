@@ -33,7 +33,7 @@ def of(state: State, rules: dict) -> Integration | None:
     pattern = match["pattern"] or "request"
     call = match["call"]
     if call.startswith("aws-sdk:"):
-        _, service, action = (call.split(":") + [""])[:3]
+        _, service, action = [*call.split(":"), ""][:3]
         return Integration(
             service, action[:1].upper() + action[1:], pattern, "", None, [], ["request", "waitForTaskToken"]
         )

@@ -1,7 +1,8 @@
 """Variables: their scopes, their names, and that each is assigned before it is used.
 
-https://docs.aws.amazon.com/step-functions/latest/dg/workflow-variables.html: "A variable assigned in an inner scope cannot have the
-same name as one assigned in an outer scope"; a state reads the values from before it, also in its own Assign and Output.
+https://docs.aws.amazon.com/step-functions/latest/dg/workflow-variables.html: "A variable assigned in an
+inner scope cannot have the same name as one assigned in an outer scope"; a state reads the values from before it, also
+in its own Assign and Output.
 """
 
 import re
