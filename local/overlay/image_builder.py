@@ -75,7 +75,7 @@ def _register(name, tags, values, key, build, billing_product):
         "BillingProducts": [billing_product] if billing_product else [],
         **images.billing_platform(billing_product),
     }
-    record = images._store({}, image)
+    record = images.store({}, image)
     for resource in (record["ImageId"], snapshot_id):
         ec2._tags[resource] = list(tags)
     image_lifecycle.announce(record, build["id"], "")

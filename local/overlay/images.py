@@ -52,28 +52,28 @@ def launch(params):
     return _run_instances(params)
 
 
-def _not_found(image_id):
+def not_found(image_id):
     return Refused("InvalidAMIID.NotFound", f"The image id '[{image_id}]' does not exist")
 
 
-def _check_id(image_id):
+def check_id(image_id):
     if not _ID.match(image_id):
         raise Refused("InvalidAMIID.Malformed", f'Invalid id: "{image_id}"')
 
 
-def _own(params):
+def own(params):
     """The caller's own image; another account's is refused if visible, unknown otherwise."""
     image_id = required(params, "ImageId")
-    _check_id(image_id)
+    check_id(image_id)
     owner, image = image_view.find(image_id)
     if image is None or not image_view.visible_to(owner, image, get_account_id()):
-        raise _not_found(image_id)
+        raise not_found(image_id)
     if owner != get_account_id():
         raise Refused("AuthFailure", f"Not authorized for image:{image_id}")
     return image
 
 
-def _check_name(name):
+def check_name(name):
     if not ec2._AMI_NAME_RE.match(name):
         raise Refused(
             "InvalidAMIName.Malformed",
@@ -85,7 +85,7 @@ def _check_name(name):
             raise Refused("InvalidAMIName.Duplicate", f"AMI name {name} is already in use by AMI {image['ImageId']}")
 
 
-def _store(params, image):
+def store(params, image):
     """Keep a new image of the caller and the tags asked for; returns the record."""
     image_id = ec2._new_image_id().lower()
     record = {
@@ -115,7 +115,7 @@ def billing_platform(product):
 def register(params, request_id):
     """RegisterImage, from snapshots of the caller or from nothing; available at once."""
     name = required(params, "Name")
-    _check_name(name)
+    check_name(name)
     location = text(params, "ImageLocation")
     root_type = "instance-store" if location else "ebs"
     billing = members(params, "BillingProduct")
@@ -133,7 +133,7 @@ def register(params, request_id):
     }
     for product in billing:
         image.update(billing_platform(product))
-    record = _store({key: value for key, value in params.items() if not _tags_snapshots(params, key)}, image)
+    record = store({key: value for key, value in params.items() if not _tags_snapshots(params, key)}, image)
     image_lifecycle.announce(record, request_id)
     return "RegisterImageResponse", element("imageId", record["ImageId"])
 
@@ -165,7 +165,7 @@ def create(params, request_id):
     instance = ec2._instances.get(instance_id)
     if instance is None:
         raise Refused("InvalidInstanceID.NotFound", f"The instance ID '{instance_id}' does not exist")
-    _check_name(name)
+    check_name(name)
     _, source = image_view.find(instance.get("ImageId", ""))
     source = source or next(image_view.public_images())
     size = _root_size(source)
@@ -183,7 +183,7 @@ def create(params, request_id):
         "SourceImageRegion": get_region(),
         "BlockDeviceMappings": [{"DeviceName": source["RootDeviceName"], "Ebs": disk}],
     }
-    record = _store(params, image)
+    record = store(params, image)
     image_lifecycle.begin(record, request_id)
     return "CreateImageResponse", element("imageId", record["ImageId"])
 
@@ -216,14 +216,14 @@ def copy(params, request_id):
 
 def _copy(params, request_id):
     name, source_id, region = (required(params, key) for key in ("Name", "SourceImageId", "SourceRegion"))
-    _check_id(source_id)
+    check_id(source_id)
     owner, source = image_view.find(source_id, region)
     if source is None or not image_view.visible_to(owner, source, get_account_id()) or allowed_images.hides(source):
-        raise _not_found(source_id)
+        raise not_found(source_id)
     if image_view.state(source) != "available":
         message = f"The image ID '{source_id}' is currently {image_view.state(source)} and may not be copied."
         raise Refused("InvalidAMIID.Unavailable", message)
-    _check_name(name)
+    check_name(name)
     if owner != get_account_id():
         _check_may_leave(source, region)
     _check_room()
@@ -239,7 +239,7 @@ def _copy(params, request_id):
         "SourceImageId": source_id,
         "SourceImageRegion": region,
     }
-    record = _store(params, image)
+    record = store(params, image)
     if flag(params, "CopyImageTags"):
         _copy_tags(source_id, record["ImageId"])
     image_lifecycle.begin(record, request_id, _unusable_key(source, region, record))
@@ -263,14 +263,14 @@ def _check_may_leave(source, region):
     if licensed and not amazon:
         message = "Images with EC2 BillingProduct codes cannot be copied to another AWS account"
         raise Refused("InvalidRequest", message)
-    for snapshot_id in _snapshot_ids(source):
+    for snapshot_id in snapshot_ids(source):
         snapshot_owner, snapshot = snapshots.find(snapshot_id, region)
         shared = snapshot is not None and snapshots.readable_by(snapshot_owner, snapshot, get_account_id())
         if not shared or image_keys.is_managed(snapshot.get("KmsKeyId") or ""):
             raise Refused("InvalidRequest", "You do not have permission to access the storage of this ami")
 
 
-def _snapshot_ids(image):
+def snapshot_ids(image):
     disks = ((mapping.get("Ebs") or {}) for mapping in image.get("BlockDeviceMappings") or [])
     return [disk["SnapshotId"] for disk in disks if disk.get("SnapshotId")]
 
@@ -299,8 +299,8 @@ def _copied_device(mapping, source_id, region, key):
 def _unusable_key(source, region, record):
     """Why the copy will fail: a key that the caller may not use, on either side."""
     account = get_account_id()
-    keys = [(snapshots.find(one, region)[1] or {}).get("KmsKeyId") for one in _snapshot_ids(source)]
-    keys += [(ec2._snapshots.get(one) or {}).get("KmsKeyId") for one in _snapshot_ids(record)]
+    keys = [(snapshots.find(one, region)[1] or {}).get("KmsKeyId") for one in snapshot_ids(source)]
+    keys += [(ec2._snapshots.get(one) or {}).get("KmsKeyId") for one in snapshot_ids(record)]
     for key in filter(None, keys):
         if not image_keys.usable_by(key, account):
             return {"Code": "Client.InvalidKMSKey.InvalidState", "Message": f"Given key ID is not accessible: {key}"}
@@ -322,10 +322,10 @@ def describe(params, _request_id):
     found = [image for image in image_view.visible() if not allowed_images.hides(image)]
     known = {image["ImageId"] for image in found}
     for image_id in wanted:
-        _check_id(image_id)
+        check_id(image_id)
     missing = [image_id for image_id in wanted if image_id not in known]
     if missing:
-        raise _not_found(", ".join(missing))
+        raise not_found(", ".join(missing))
     owners, users = members(params, "Owner"), members(params, "ExecutableBy")
     filters = ec2._parse_filters(params)
     selected = [
@@ -351,7 +351,7 @@ def _listed(image, params):
 
 def deregister(params, request_id):
     """DeregisterImage, with its snapshots if asked: those that other images need are skipped."""
-    image = _own(params)
+    image = own(params)
     if image.get("DeregistrationProtection", "disabled") != "disabled":
         raise Refused("OperationNotPermitted", f"Deregistration protection is enabled for {image['ImageId']}.")
     ec2._images.pop(image["ImageId"], None)
@@ -360,7 +360,7 @@ def deregister(params, request_id):
     image_lifecycle.announce(image, request_id)
     results = ""
     if flag(params, "DeleteAssociatedSnapshots"):
-        rendered = items(_delete_associated(one) for one in _snapshot_ids(image))
+        rendered = items(_delete_associated(one) for one in snapshot_ids(image))
         results = f"<deleteSnapshotResultSet>{rendered}</deleteSnapshotResultSet>"
     return "DeregisterImageResponse", f"<return>true</return>{results}"
 
@@ -378,7 +378,7 @@ def _delete_associated(snapshot_id):
 
 def modify_attribute(params, _request_id):
     """ModifyImageAttribute: launch permissions, in both of the forms SDKs send, and the description."""
-    image = _own(params)
+    image = own(params)
     description = text(params, "Description.Value") or (
         text(params, "Value") if text(params, "Attribute") == "description" else ""
     )
@@ -410,7 +410,7 @@ def _requested_permissions(params):
 
 def describe_attribute(params, _request_id):
     """DescribeImageAttribute: launchPermission, description or productCodes, to the owner only."""
-    image, attribute = _own(params), required(params, "Attribute")
+    image, attribute = own(params), required(params, "Attribute")
     if attribute == "launchPermission":
         permissions = items(
             element("userId", one.get("UserId")) + element("group", one.get("Group"))
@@ -430,7 +430,7 @@ def describe_attribute(params, _request_id):
 
 def reset_attribute(params, _request_id):
     """ResetImageAttribute: shared with nobody again."""
-    image = _own(params)
+    image = own(params)
     if text(params, "Attribute") != "launchPermission":
         raise Refused("InvalidParameterValue", "Only launchPermission can be reset.")
     image["LaunchPermissions"] = []
@@ -439,7 +439,7 @@ def reset_attribute(params, _request_id):
 
 def disable(params, request_id):
     """DisableImage: no longer shared, listed or launched."""
-    image = _own(params)
+    image = own(params)
     image.update(State="disabled", LaunchPermissions=[])
     image_lifecycle.announce(image, request_id)
     return "DisableImageResponse", "<return>true</return>"
@@ -447,7 +447,7 @@ def disable(params, request_id):
 
 def enable(params, request_id):
     """EnableImage: available again; its sharing does not come back."""
-    image = _own(params)
+    image = own(params)
     image["State"] = "available"
     image_lifecycle.announce(image, request_id)
     return "EnableImageResponse", "<return>true</return>"
@@ -456,13 +456,13 @@ def enable(params, request_id):
 def enable_protection(params, _request_id):
     """EnableImageDeregistrationProtection, with or without a cooldown."""
     kind = "with" if flag(params, "WithCooldown") else "without"
-    _own(params)["DeregistrationProtection"] = f"enabled-{kind}-cooldown"
+    own(params)["DeregistrationProtection"] = f"enabled-{kind}-cooldown"
     return "EnableImageDeregistrationProtectionResponse", "<return>true</return>"
 
 
 def disable_protection(params, _request_id):
     """DisableImageDeregistrationProtection: at once, or after a cooldown of a day, in which it still protects."""
-    image = _own(params)
+    image = own(params)
     cooling = image.get("DeregistrationProtection") == "enabled-with-cooldown"
     image["DeregistrationProtection"] = "disabling-after-cooldown" if cooling else "disabled"
     return "DisableImageDeregistrationProtectionResponse", "<return>true</return>"
@@ -470,11 +470,11 @@ def disable_protection(params, _request_id):
 
 def enable_deprecation(params, _request_id):
     """EnableImageDeprecation: hidden from other accounts' lists once the time has come."""
-    _own(params)["DeprecationTime"] = required(params, "DeprecateAt")
+    own(params)["DeprecationTime"] = required(params, "DeprecateAt")
     return "EnableImageDeprecationResponse", "<return>true</return>"
 
 
 def disable_deprecation(params, _request_id):
     """DisableImageDeprecation."""
-    _own(params).pop("DeprecationTime", None)
+    own(params).pop("DeprecationTime", None)
     return "DisableImageDeprecationResponse", "<return>true</return>"
