@@ -12,7 +12,7 @@ import zipfile
 from ministack.core.responses import get_region
 from ministack.services import ec2, s3
 
-from overlay import image_keys, image_lifecycle, images, snapshots
+from overlay import image_keys, image_lifecycle, image_records, snapshots
 
 PROJECT = "lockstep-image-build"
 MADE = "LOCKSTEP_MADE"
@@ -73,9 +73,9 @@ def _register(name, tags, values, key, build, billing_product):
         "VirtualizationType": "hvm",
         "EnaSupport": True,
         "BillingProducts": [billing_product] if billing_product else [],
-        **images.billing_platform(billing_product),
+        **image_records.billing_platform(billing_product),
     }
-    record = images.store({}, image)
+    record = image_records.store({}, image)
     for resource in (record["ImageId"], snapshot_id):
         ec2._tags[resource] = list(tags)
     image_lifecycle.announce(record, build["id"], "")
