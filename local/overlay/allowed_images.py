@@ -13,6 +13,7 @@ from ministack.core.responses import AccountRegionScopedDict, get_account_id
 from ministack.services import ec2
 
 from overlay.ec2_wire import Refused, action, element, items, members, required, text
+from overlay.shapes import Params, Record, Rendered
 
 _settings = AccountRegionScopedDict()  # "state" and "criteria"
 _LISTS = {
@@ -42,19 +43,19 @@ def state() -> str:
     return _settings.get("state", "disabled")
 
 
-def allows(image: dict) -> bool:
+def allows(image: Record) -> bool:
     """Whether the criteria allow an image, in whatever state the setting is."""
     if image["OwnerId"] == get_account_id():
         return True
     return any(_meets(image, criterion) for criterion in _settings.get("criteria", []))
 
 
-def hides(image: dict) -> bool:
+def hides(image: Record) -> bool:
     """Whether the account does not find an image because of the setting."""
     return state() == "enabled" and not allows(image)
 
 
-def _meets(image: dict, criterion: dict) -> bool:
+def _meets(image: Record, criterion: Record) -> bool:
     """Whether an image meets every part of one criterion."""
     providers, names = criterion.get("ImageProvider"), criterion.get("ImageName")
     codes = criterion.get("MarketplaceProductCode")
@@ -75,7 +76,7 @@ def _within(when: str | None, days: str) -> bool:
     return past <= datetime.timedelta(days=int(days))
 
 
-def get(_params: dict, _request_id: str) -> tuple[str, str]:
+def get(_params: Params, _request_id: str) -> Rendered:
     """GetAllowedImagesSettings: the state and the criteria."""
     criteria = items(_rendered(one) for one in _settings.get("criteria", []))
     told = (
@@ -86,7 +87,7 @@ def get(_params: dict, _request_id: str) -> tuple[str, str]:
     return "GetAllowedImagesSettingsResponse", told
 
 
-def _rendered(criterion: dict) -> str:
+def _rendered(criterion: Record) -> str:
     lists: Iterable[str] = (
         f"<{tag}>{items(criterion[name])}</{tag}>" for name, tag in _LISTS.items() if criterion.get(name)
     )
@@ -98,7 +99,7 @@ def _rendered(criterion: dict) -> str:
     return "".join(lists) + "".join(days)
 
 
-def enable(params: dict, _request_id: str) -> tuple[str, str]:
+def enable(params: Params, _request_id: str) -> Rendered:
     """EnableAllowedImagesSettings, for good or to see what it would do."""
     wanted = required(params, "AllowedImagesSettingsState")
     if wanted not in ("enabled", "audit-mode"):
@@ -107,18 +108,18 @@ def enable(params: dict, _request_id: str) -> tuple[str, str]:
     return "EnableAllowedImagesSettingsResponse", element("allowedImagesSettingsState", wanted)
 
 
-def disable(_params: dict, _request_id: str) -> tuple[str, str]:
+def disable(_params: Params, _request_id: str) -> Rendered:
     """DisableAllowedImagesSettings: the criteria stay and apply to nothing."""
     _settings.pop("state", None)
     return "DisableAllowedImagesSettingsResponse", element("allowedImagesSettingsState", "disabled")
 
 
-def replace(params: dict, _request_id: str) -> tuple[str, str]:
+def replace(params: Params, _request_id: str) -> Rendered:
     """ReplaceImageCriteriaInAllowedImagesSettings: these criteria and no others."""
-    criteria: list[dict] = []
+    criteria: list[Record] = []
     while any(name.startswith(f"ImageCriterion.{len(criteria) + 1}.") for name in params):
         prefix = f"ImageCriterion.{len(criteria) + 1}."
-        criterion: dict = {name: members(params, prefix + name) for name in _LISTS}
+        criterion: Record = {name: members(params, prefix + name) for name in _LISTS}
         for kind, (_, member, _) in _DAYS.items():
             if days := text(params, f"{prefix}{kind}.{member}"):
                 criterion[kind] = days

@@ -23,6 +23,7 @@ from ministack.core.responses import (
 from ministack.services import codebuild
 
 from overlay import events, image_builder
+from overlay.shapes import Record, Reply
 
 delay_ms = int(os.environ.get("LOCKSTEP_BUILD_DELAY_MS", "300"))
 """How long a build is in progress, in milliseconds; negative: until ``finish`` is called."""
@@ -34,13 +35,13 @@ _start_build, _stop_build = codebuild._start_build, codebuild._stop_build
 _by_token = AccountRegionScopedDict()  # idempotency token -> (parameters, build id)
 
 
-def install():
+def install() -> None:
     """Replace StartBuild and StopBuild."""
     codebuild._start_build = start
     codebuild._stop_build = stop
 
 
-def start(data):
+def start(data: Record) -> Reply:
     """StartBuild: in progress now, ended later."""
     token = data.get("idempotencyToken")
     if token and token in _by_token:
@@ -76,7 +77,7 @@ def start(data):
     return json_response({"build": copy.deepcopy(build)})
 
 
-def stop(data):
+def stop(data: Record) -> Reply:
     """StopBuild: what is in progress is stopped, and says so; what has ended stays as it ended."""
     build_id = data.get("id", "")
     if build_id not in codebuild._builds:
@@ -85,7 +86,7 @@ def stop(data):
     return json_response({"build": copy.deepcopy(codebuild._builds[build_id])})
 
 
-def finish(account, region, build_id, status=None):
+def finish(account: str, region: str, build_id: str, status: str | None = None) -> bool:
     """End a build that is in progress, as SUCCEEDED, FAILED, FAULT, TIMED_OUT or STOPPED, or as it ends by itself.
 
     Returns whether it was in progress.
@@ -107,7 +108,7 @@ def finish(account, region, build_id, status=None):
         return True
 
 
-def _phases(begun, ended, status, message):
+def _phases(begun: int, ended: int, status: str, message: str) -> list[Record]:
     """What a build went through: its commands run in BUILD, and there it fails."""
     times = {"startTime": begun, "endTime": ended}
     phases = [{"phaseType": one, "phaseStatus": "SUCCEEDED", **times} for one in _BEFORE]
@@ -117,7 +118,7 @@ def _phases(begun, ended, status, message):
     return [*phases, build, {"phaseType": "COMPLETED", "startTime": ended}]
 
 
-def _announce(build):
+def _announce(build: Record) -> None:
     """Publish the build's state with every field of AWS's example.
 
     https://docs.aws.amazon.com/codebuild/latest/userguide/sample-build-notifications-ref.html
@@ -141,7 +142,7 @@ def _announce(build):
     )
 
 
-def _information(build):
+def _information(build: Record) -> Record:
     environment, source = build.get("environment", {}), build.get("source", {})
     variables = [
         {"name": each["name"], "type": each.get("type", "PLAINTEXT"), "value": each["value"]}
@@ -171,7 +172,7 @@ def _information(build):
     }
 
 
-def _told_phase(phase):
+def _told_phase(phase: Record) -> Record:
     told = {"phase-type": phase["phaseType"], "start-time": _told_time(phase["startTime"])}
     if "endTime" in phase:
         duration = int(phase["endTime"]) - int(phase["startTime"])
@@ -181,7 +182,7 @@ def _told_phase(phase):
     return told
 
 
-def _told_time(seconds):
+def _told_time(seconds: float) -> str:
     """Returns a time as CodeBuild writes it into events: Sep 1, 2017 4:12:29 PM."""
     at = time.gmtime(seconds)
     return (

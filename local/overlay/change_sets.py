@@ -3,15 +3,17 @@
 from ministack.services import cloudformation
 from ministack.services.cloudformation import changesets, helpers
 
+from overlay.shapes import Params, Reply
+
 _list_change_sets = changesets._list_change_sets
 
 
-def install():
+def install() -> None:
     """Replace the action."""
     cloudformation._ACTION_HANDLERS["ListChangeSets"] = list_change_sets
 
 
-def list_change_sets(params):
+def list_change_sets(params: Params) -> Reply:
     """ministack's own list, by the name that an ARN ends in: ``...:stack/<name>/<id>``."""
     stack = helpers._p(params, "StackName")
     if stack.startswith("arn:"):

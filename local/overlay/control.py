@@ -23,25 +23,30 @@ POST      /_lockstep/events               publish ``{"account", "region", "sourc
 
 import ipaddress
 import json
+from typing import Any, TypeAlias
 from urllib.parse import parse_qs, unquote
 
 from ministack.services import ec2
 
 from overlay import builds, event_faults, events, image_builder, image_lifecycle, quotas, resource_faults, rules
+from overlay.shapes import Receive, Record, Scope, Send
 
 PREFIX = "/_lockstep/"
 _LARGEST_BODY = 1_000_000
 # What a test may say about an image that no request can: how AWS sees its licence.
 _IMAGE_ATTRIBUTES = ("PlatformDetails", "UsageOperation", "Platform", "ProductCodes", "BillingProducts")
 
+Answer: TypeAlias = tuple[int, Record]
+"""The status and the JSON of an answer."""
+
 
 class _Problem(Exception):
-    def __init__(self, status, message):
+    def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
 
 
-async def serve(scope, receive, send):
+async def serve(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one control request in JSON."""
     try:
         _check_loopback(scope)
@@ -59,7 +64,7 @@ async def serve(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 
 
-def _check_loopback(scope):
+def _check_loopback(scope: Scope) -> None:
     """Only this machine, and no web page on it: a page's request carries its origin or a foreign host name."""
     headers = dict(scope["headers"])
     client = (scope.get("client") or ("",))[0]
@@ -70,7 +75,7 @@ def _check_loopback(scope):
         raise _Problem(403, "control paths answer on the loopback address only")
 
 
-async def _body(receive):
+async def _body(receive: Receive) -> Any:
     received = b""
     while True:
         message = await receive()
@@ -81,7 +86,7 @@ async def _body(receive):
             return json.loads(received) if received else {}
 
 
-def _route(method, segments, given, query):
+def _route(method: str, segments: list[str], given: Record, query: dict[str, str]) -> Answer:
     what, rest = segments[0], segments[1:]
     route = {
         "faults": _faults,
@@ -99,7 +104,7 @@ def _route(method, segments, given, query):
     return answer
 
 
-def _faults(method, rest, given, _query):
+def _faults(method: str, rest: list[str], given: Record, _query: dict[str, str]) -> Answer | None:
     if method == "POST" and not rest:
         return 201, rules.add(given).shown()
     if method == "GET" and not rest:
@@ -117,11 +122,11 @@ def _faults(method, rest, given, _query):
     return None
 
 
-def _calls(method, rest, _given, query):
+def _calls(method: str, rest: list[str], _given: Record, query: dict[str, str]) -> Answer | None:
     return _journal(rules.calls, "calls", method, rest, query, ("service", "action", "account", "kind", "principal"))
 
 
-def _events(method, rest, given, query):
+def _events(method: str, rest: list[str], given: Record, query: dict[str, str]) -> Answer | None:
     if method == "POST" and not rest:
         names = ("account", "region", "source", "detail_type", "detail")
         events.publish(*(given[name] for name in names), given.get("resources", []), by="test")
@@ -129,7 +134,9 @@ def _events(method, rest, given, query):
     return _journal(rules.events, "events", method, rest, query, ("source", "detail_type", "account", "outcome"))
 
 
-def _journal(journal, name, method, rest, query, conditions):
+def _journal(
+    journal: rules.Journal, name: str, method: str, rest: list[str], query: dict[str, str], conditions: tuple[str, ...]
+) -> Answer | None:
     if rest:
         return None
     if method == "DELETE":
@@ -145,7 +152,7 @@ def _journal(journal, name, method, rest, query, conditions):
     return 200, {name: found, "forgotten": forgotten}
 
 
-def _settings(method, rest, given, _query):
+def _settings(method: str, rest: list[str], given: Record, _query: dict[str, str]) -> Answer | None:
     if rest or method not in ("GET", "PUT"):
         return None
     if method == "PUT":
@@ -159,7 +166,7 @@ def _settings(method, rest, given, _query):
     }
 
 
-def _quotas(method, rest, given, _query):
+def _quotas(method: str, rest: list[str], given: Record, _query: dict[str, str]) -> Answer | None:
     if rest or method != "PUT":
         return None
     if not quotas.change(given.get("service"), given.get("name"), given.get("value")):
@@ -167,7 +174,7 @@ def _quotas(method, rest, given, _query):
     return 200, {}
 
 
-def _images(method, rest, given, _query):
+def _images(method: str, rest: list[str], given: Record, _query: dict[str, str]) -> Answer | None:
     if method != "POST" or len(rest) != 1:
         return None
     if rest[0] == "fail-next":
@@ -185,7 +192,7 @@ def _images(method, rest, given, _query):
     return 200, {"state": image.get("State", "available")}
 
 
-def _resources(method, rest, given, _query):
+def _resources(method: str, rest: list[str], given: Record, _query: dict[str, str]) -> Answer | None:
     if method == "DELETE" and not rest:
         return 200, {"removed": resource_faults.disarm()}
     if method != "POST" or rest != ["fail-next"]:
@@ -194,7 +201,7 @@ def _resources(method, rest, given, _query):
     return 200, {}
 
 
-def _builds(method, rest, given, _query):
+def _builds(method: str, rest: list[str], given: Record, _query: dict[str, str]) -> Answer | None:
     if method != "POST" or not rest:
         return None
     if rest == ["expect"]:

@@ -11,7 +11,8 @@ from typing import Any
 from ministack.services import autoscaling, cloudwatch, ec2, eventbridge, iam, lambda_svc, s3, sqs
 from ministack.services.cloudformation import drift, provisioners
 
-Properties = dict[str, Any]
+from overlay.contracts import DriftReader
+from overlay.shapes import Properties
 
 _ALARM = (
     "ActionsEnabled AlarmActions AlarmDescription ComparisonOperator DatapointsToAlarm EvaluationPeriods "
@@ -41,7 +42,7 @@ def install() -> None:
     drift._DRIFT_READERS["AWS::IAM::Role"] = _with_policies(*drift._DRIFT_READERS["AWS::IAM::Role"])
 
 
-def _record(store: Callable[[], Any], names: Iterable[str]):
+def _record(store: Callable[[], Any], names: Iterable[str]) -> DriftReader:
     """Returns a reader of a record whose fields have the names of the properties."""
 
     def read(physical_id: str, _props: Properties) -> Properties | None:
@@ -89,7 +90,7 @@ def _queue_policy(_physical_id: str, props: Properties) -> Properties | None:
     return {"PolicyDocument": next((one for one in found if one != wanted), found[0])}
 
 
-def _with_policies(reader, names: frozenset[str]):
+def _with_policies(reader: DriftReader, names: frozenset[str]) -> tuple[DriftReader, frozenset[str]]:
     """Returns ministack's reader of a role, which also reads the inline policies that the template names."""
 
     def read(physical_id: str, props: Properties) -> Properties | None:

@@ -13,6 +13,8 @@ from ministack.core.responses import now_iso
 from ministack.services import cloudformation
 from ministack.services.cloudformation import changesets, drift, helpers
 
+from overlay.shapes import Params, Record, Reply
+
 _create = cloudformation._ACTION_HANDLERS["CreateChangeSet"]
 _describe = cloudformation._ACTION_HANDLERS["DescribeChangeSet"]
 _execute = cloudformation._ACTION_HANDLERS["ExecuteChangeSet"]
@@ -25,7 +27,7 @@ def install() -> None:
     )
 
 
-def create(params: dict) -> tuple:
+def create(params: Params) -> Reply:
     """CreateChangeSet, which looks at what is there if it is asked to revert drift."""
     mode = helpers._p(params, "DeploymentMode")
     if mode not in ("", "REVERT_DRIFT"):
@@ -41,11 +43,11 @@ def create(params: dict) -> tuple:
     return answer
 
 
-def _named(params: dict) -> tuple[str, dict]:
+def _named(params: Params) -> tuple[str, Record]:
     return changesets._find_change_set(helpers._p(params, "ChangeSetName"), helpers._p(params, "StackName"))
 
 
-def _look(change_set: dict, stack: dict) -> None:
+def _look(change_set: Record, stack: Record) -> None:
     """Add to a change set what drifted of the resources that its template keeps."""
     kept, found = change_set["_template"].get("Resources", {}), {}
     for logical_id, record in stack.get("_resources", {}).items():
@@ -68,7 +70,7 @@ def _look(change_set: dict, stack: dict) -> None:
     )
 
 
-def _change(logical_id: str, of: dict, planned: dict | None) -> dict:
+def _change(logical_id: str, of: Record, planned: Record | None) -> Record:
     """Returns the change that reverts a resource, beside what was planned for it anyway."""
     if of["StackResourceDriftStatus"] == "DELETED":
         return {
@@ -96,7 +98,7 @@ def _change(logical_id: str, of: dict, planned: dict | None) -> dict:
     return {"ResourceChange": change}
 
 
-def describe(params: dict) -> tuple:
+def describe(params: Params) -> Reply:
     """DescribeChangeSet, with the mode and with the drift of each resource that changes."""
     status, headers, body = _describe(params)
     _, change_set = _named(params)
@@ -110,7 +112,7 @@ def describe(params: dict) -> tuple:
     return status, headers, body.replace(b"</DescribeChangeSetResult>", told.encode() + b"</DescribeChangeSetResult>")
 
 
-def execute(params: dict) -> tuple:
+def execute(params: Params) -> Reply:
     """ExecuteChangeSet, which starts from what is there if it reverts drift."""
     _, change_set = _named(params)
     stack = cloudformation._stacks.get((change_set or {}).get("StackName", "")) or {}
@@ -120,7 +122,7 @@ def execute(params: dict) -> tuple:
     return _execute(params)
 
 
-def _start_from(resources: dict[str, Any], logical_id: str, of: dict) -> None:
+def _start_from(resources: dict[str, Any], logical_id: str, of: Record) -> None:
     """Make the record of a resource say what is there now, so that the update sees the difference."""
     if of["StackResourceDriftStatus"] == "DELETED":
         resources.pop(logical_id, None)

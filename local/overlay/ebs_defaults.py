@@ -8,6 +8,7 @@ from ministack.services import ec2
 
 from overlay import image_keys
 from overlay.ec2_wire import Refused, action, element, required
+from overlay.shapes import Params, Rendered
 
 
 def install() -> None:
@@ -23,29 +24,29 @@ def install() -> None:
     ec2._ACTION_MAP.update({name: action(function) for name, function in actions.items()})
 
 
-def get(_params: dict, _request_id: str) -> tuple[str, str]:
+def get(_params: Params, _request_id: str) -> Rendered:
     """GetEbsEncryptionByDefault: on or off. The kind of encryption is reserved for future use."""
     return "GetEbsEncryptionByDefaultResponse", element("ebsEncryptionByDefault", image_keys.encrypts_by_default())
 
 
-def enable(_params: dict, _request_id: str) -> tuple[str, str]:
+def enable(_params: Params, _request_id: str) -> Rendered:
     """EnableEbsEncryptionByDefault, in the caller's account and region."""
     image_keys.defaults["encrypted"] = True
     return "EnableEbsEncryptionByDefaultResponse", element("ebsEncryptionByDefault", True)
 
 
-def disable(_params: dict, _request_id: str) -> tuple[str, str]:
+def disable(_params: Params, _request_id: str) -> Rendered:
     """DisableEbsEncryptionByDefault: what is encrypted stays encrypted."""
     image_keys.defaults.pop("encrypted", None)
     return "DisableEbsEncryptionByDefaultResponse", element("ebsEncryptionByDefault", False)
 
 
-def get_key(_params: dict, _request_id: str) -> tuple[str, str]:
+def get_key(_params: Params, _request_id: str) -> Rendered:
     """GetEbsDefaultKmsKeyId: the key's ARN, or the alias of the AWS-managed one."""
     return "GetEbsDefaultKmsKeyIdResponse", element("kmsKeyId", image_keys.defaults.get("key") or "alias/aws/ebs")
 
 
-def modify_key(params: dict, _request_id: str) -> tuple[str, str]:
+def modify_key(params: Params, _request_id: str) -> Rendered:
     """ModifyEbsDefaultKmsKeyId, to a key that exists."""
     reference = required(params, "KmsKeyId")
     key = image_keys.existing(reference)
@@ -55,7 +56,7 @@ def modify_key(params: dict, _request_id: str) -> tuple[str, str]:
     return "ModifyEbsDefaultKmsKeyIdResponse", element("kmsKeyId", key)
 
 
-def reset_key(_params: dict, _request_id: str) -> tuple[str, str]:
+def reset_key(_params: Params, _request_id: str) -> Rendered:
     """ResetEbsDefaultKmsKeyId: the AWS-managed key again."""
     image_keys.defaults.pop("key", None)
     return "ResetEbsDefaultKmsKeyIdResponse", element("kmsKeyId", "alias/aws/ebs")

@@ -13,6 +13,7 @@ from ministack.services import ec2
 
 from overlay import checks
 from overlay.checks import Check, Request
+from overlay.shapes import Record
 
 _WITHOUT_ACCOUNT = ("image", "snapshot")
 _TYPES = {
@@ -64,11 +65,11 @@ def tags_on_creation(request: Request) -> list[Check]:
 
 
 def _check(
-    request: Request, action: str, kind: str, name: str, tags: dict[str, str], more: dict | None = None
+    request: Request, action: str, kind: str, name: str, tags: dict[str, str], more: Record | None = None
 ) -> Check:
     """Returns the check of one resource, with the tags that the call gives it and those that it has."""
     account = "" if kind in _WITHOUT_ACCOUNT else request.account
-    context: dict = {**(more or {}), **{f"aws:RequestTag/{key}": value for key, value in tags.items()}}
+    context: Record = {**(more or {}), **{f"aws:RequestTag/{key}": value for key, value in tags.items()}}
     if tags:
         context["aws:TagKeys"] = sorted(tags)
     context.update(_of_resource(name))

@@ -3,17 +3,19 @@
 import json
 import threading
 import time
+from typing import Any
 
 from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import eventbridge
 
 from overlay import recording, rules
+from overlay.shapes import Record
 
 _dispatch = eventbridge._dispatch_event
 _invoke_target = None
 
 
-def install():
+def install() -> None:
     """Stand in front of the dispatcher of rules, and of what hands an event to a target."""
     global _invoke_target
     eventbridge._dispatch_event = dispatch
@@ -21,7 +23,7 @@ def install():
     eventbridge._invoke_target = invoke_target
 
 
-def dispatch(event, view=None):
+def dispatch(event: Record, view: Any = None) -> None:
     """Hand an event to the rules of its bus unless a fault says otherwise.
 
     Only where the event was published: what a rule forwards to another bus has been through here.
@@ -55,18 +57,18 @@ def dispatch(event, view=None):
     return None
 
 
-def _later(milliseconds, account, region, event):
+def _later(milliseconds: float, account: str, region: str, event: Record) -> None:
     timer = threading.Timer(milliseconds / 1000, _deliver, (account, region, event))
     timer.daemon = True
     timer.start()
 
 
-def _deliver(account, region, event):
+def _deliver(account: str, region: str, event: Record) -> None:
     with request_scope(account, region):
         _dispatch(event)
 
 
-def release(rule):
+def release(rule: rules.Rule) -> int:
     """Deliver what a rule holds, in the order it came; from now on it holds nothing. Returns how many."""
     rule.released.set()
     held, rule.held = rule.held, []
@@ -75,13 +77,13 @@ def release(rule):
     return len(held)
 
 
-def _note(event, account, outcome):
+def _note(event: Record, account: str, outcome: str) -> None:
     noted = {"time": time.time(), **_shown(event, account), "outcome": outcome}
     recording.add("event", {"phase": "raised", "by": event.get("_By", "caller"), **noted})
     rules.events.add(noted)
 
 
-def _shown(event, account):
+def _shown(event: Record, account: str) -> Record:
     return {
         "id": event.get("EventId"),
         "account": account,
@@ -94,7 +96,7 @@ def _shown(event, account):
     }
 
 
-def invoke_target(target, event, rule, view=None):
+def invoke_target(target: Record, event: Record, rule: Record, view: Any = None) -> None:
     """Record what a rule hands to a target, and hand it over."""
     if recording.on():
         shown = _shown(event, event.get("Account") or get_account_id())
@@ -105,7 +107,7 @@ def invoke_target(target, event, rule, view=None):
     return _invoke_target(target, event, rule, view)
 
 
-def _detail(raw):
+def _detail(raw: Any) -> Any:
     if not isinstance(raw, str):
         return raw
     try:

@@ -11,9 +11,12 @@ import queue
 import threading
 import time
 import uuid
+from collections.abc import Iterable
 
 from ministack.core.responses import request_scope
 from ministack.services import eventbridge
+
+from overlay.shapes import Record
 
 logger = logging.getLogger("overlay.events")
 
@@ -22,7 +25,15 @@ _started = threading.Lock()
 _worker = None
 
 
-def publish(account, region, source, detail_type, detail, resources, by="emulator"):
+def publish(
+    account: str,
+    region: str,
+    source: str,
+    detail_type: str,
+    detail: Record,
+    resources: Iterable[str],
+    by: str = "emulator",
+) -> None:
     """Queue one event; rules of the account's default bus see it a moment later. ``by`` says who made it up."""
     _start_worker()
     _outbox.put(
@@ -41,14 +52,14 @@ def publish(account, region, source, detail_type, detail, resources, by="emulato
     )
 
 
-def deliver(event):
+def deliver(event: Record) -> None:
     """Give an event to the rules and archives of its bus, in the scope it carries."""
     with request_scope(event["Account"], event["Region"]):
         eventbridge._dispatch_event(event)
         eventbridge._archive_event(event)
 
 
-def _start_worker():
+def _start_worker() -> None:
     global _worker
     with _started:
         if _worker is None:
@@ -56,7 +67,7 @@ def _start_worker():
             _worker.start()
 
 
-def _drain():
+def _drain() -> None:
     while True:
         event = _outbox.get()
         try:

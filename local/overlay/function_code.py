@@ -4,32 +4,36 @@ ministack creates such a function all the same and answers its invocations itsel
 hides a missing artifact or a bucket of another account until something else goes wrong.
 """
 
+from typing import Any
+
 from ministack.services.cloudformation import provisioners
+
+from overlay.shapes import Properties, Provisioned
 
 _create = provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"]["create"]
 _update = provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"]["update"]
 
 
-def install():
+def install() -> None:
     """Check the code object before a stack creates or updates a function."""
     handlers = provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"]
     handlers["create"] = create
     handlers["update"] = update
 
 
-def create(logical_id, props, stack_name):
+def create(logical_id: str, props: Properties, stack_name: str) -> Provisioned:
     """Create the function once its code was found."""
     require_code(props)
     return _create(logical_id, props, stack_name)
 
 
-def update(physical_id, old_props, new_props, *rest):
+def update(physical_id: str, old_props: Properties, new_props: Properties, *rest: Any) -> Provisioned:
     """Update the function once its code was found. The rest (the stack, the logical id) is handed on as it came."""
     require_code(new_props)
     return _update(physical_id, old_props, new_props, *rest)
 
 
-def require_code(props):
+def require_code(props: Properties) -> None:
     """Raise AWS's error when ``Code`` names an S3 object that this account cannot read."""
     code = props.get("Code") or {}
     bucket, key = code.get("S3Bucket"), code.get("S3Key")

@@ -7,14 +7,18 @@ that are not the account's root.
 import contextlib
 import json
 import re
+from typing import Any
 
 from ministack.services import iam
 from ministack.services.cloudformation import handlers, provisioners
 
+from overlay.contracts import QueryAction, ResourceHandlers
+from overlay.shapes import Properties, Provisioned
+
 _MESSAGE = re.compile(rb"<Message>(.*?)</Message>", re.DOTALL)
 
 
-def install():
+def install() -> None:
     """Register the types, and let them ask for CAPABILITY_IAM as on AWS."""
     provisioners._RESOURCE_HANDLERS.update(
         {
@@ -26,7 +30,7 @@ def install():
     handlers._CAPABILITY_IAM_TYPES |= {"AWS::IAM::RolePolicy", "AWS::IAM::UserPolicy"}
 
 
-def _call(function, **params):
+def _call(function: QueryAction, **params: Any) -> bytes:
     status, _, body = function(params)
     if status >= 400:
         message = _MESSAGE.search(body)
@@ -34,7 +38,7 @@ def _call(function, **params):
     return body
 
 
-def create_key(logical_id, props, stack_name):
+def create_key(logical_id: str, props: Properties, stack_name: str) -> Provisioned:
     """A new key of the user; ``Ref`` is its id."""
     before = set(iam._access_keys.keys())
     _call(iam._create_access_key, UserName=props["UserName"])
@@ -43,7 +47,7 @@ def create_key(logical_id, props, stack_name):
     return key_id, {"SecretAccessKey": iam._access_keys[key_id]["SecretAccessKey"]}
 
 
-def update_key(physical_id, old_props, new_props, stack_name):
+def update_key(physical_id: str, old_props: Properties, new_props: Properties, stack_name: str) -> Provisioned:
     """Another status is set in place; another user or serial is another key."""
     if any(old_props.get(name) != new_props.get(name) for name in ("UserName", "Serial")):
         created = create_key(physical_id, new_props, stack_name)
@@ -53,20 +57,20 @@ def update_key(physical_id, old_props, new_props, stack_name):
     return physical_id, {"SecretAccessKey": iam._access_keys[physical_id]["SecretAccessKey"]}
 
 
-def _set_status(key_id, props):
+def _set_status(key_id: str, props: Properties) -> None:
     iam._access_keys[key_id]["Status"] = props.get("Status", "Active")
 
 
-def delete_key(physical_id, props):
+def delete_key(physical_id: str, props: Properties) -> None:
     """Delete the key; tolerates that it is gone."""
     iam._access_keys.pop(physical_id, None)
 
 
-def _inline_policy(kind, put, remove):
+def _inline_policy(kind: str, put: QueryAction, remove: QueryAction) -> ResourceHandlers:
     """Handlers of ``AWS::IAM::<kind>Policy``, whose id is ``policy|owner``."""
     owner_name = f"{kind}Name"
 
-    def create(logical_id, props, stack_name):
+    def create(logical_id: str, props: Properties, stack_name: str) -> Provisioned:
         document = props.get("PolicyDocument", {})
         _call(
             put,
@@ -76,13 +80,13 @@ def _inline_policy(kind, put, remove):
         )
         return f"{props['PolicyName']}|{props[owner_name]}", {}
 
-    def update(physical_id, old_props, new_props, stack_name):
+    def update(physical_id: str, old_props: Properties, new_props: Properties, stack_name: str) -> Provisioned:
         created = create(physical_id, new_props, stack_name)
         if created[0] != physical_id:
             provisioners._delete_predecessor(delete, physical_id, old_props)
         return created
 
-    def delete(physical_id, props):
+    def delete(physical_id: str, props: Properties) -> None:
         name, owner = physical_id.split("|", 1)
         # The owner or the policy may be gone already.
         with contextlib.suppress(ValueError):

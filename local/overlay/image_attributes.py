@@ -6,9 +6,10 @@ from ministack.services import ec2
 
 from overlay import image_records
 from overlay.ec2_wire import Refused, element, items, members, required, text
+from overlay.shapes import Params, Record, Rendered
 
 
-def modify_attribute(params, _request_id):
+def modify_attribute(params: Params, _request_id: str) -> Rendered:
     """ModifyImageAttribute: launch permissions, in both of the forms SDKs send, and the description."""
     image = image_records.own(params)
     description = text(params, "Description.Value") or (
@@ -28,7 +29,7 @@ def modify_attribute(params, _request_id):
     return "ModifyImageAttributeResponse", "<return>true</return>"
 
 
-def _requested_permissions(params):
+def _requested_permissions(params: Params) -> tuple[list[Record], list[Record]]:
     added = ec2._parse_launch_permission_list(params, "LaunchPermission.Add")
     removed = ec2._parse_launch_permission_list(params, "LaunchPermission.Remove")
     if added or removed:
@@ -40,7 +41,7 @@ def _requested_permissions(params):
     return (flat, []) if text(params, "OperationType") != "remove" else ([], flat)
 
 
-def describe_attribute(params, _request_id):
+def describe_attribute(params: Params, _request_id: str) -> Rendered:
     """DescribeImageAttribute: launchPermission, description or productCodes, to the owner only."""
     image, attribute = image_records.own(params), required(params, "Attribute")
     if attribute == "launchPermission":
@@ -60,7 +61,7 @@ def describe_attribute(params, _request_id):
     return "DescribeImageAttributeResponse", element("imageId", image["ImageId"]) + value
 
 
-def reset_attribute(params, _request_id):
+def reset_attribute(params: Params, _request_id: str) -> Rendered:
     """ResetImageAttribute: shared with nobody again."""
     image = image_records.own(params)
     if text(params, "Attribute") != "launchPermission":

@@ -13,6 +13,7 @@ from ministack.core.responses import get_region
 from ministack.services import ec2, s3
 
 from overlay import image_keys, image_lifecycle, image_records, snapshots
+from overlay.shapes import Record
 
 PROJECT = "lockstep-image-build"
 MADE = "LOCKSTEP_MADE"
@@ -20,12 +21,12 @@ MADE = "LOCKSTEP_MADE"
 _next = []
 
 
-def expect(asked):
+def expect(asked: Record) -> None:
     """How a build to come ends: ``{"name"?, "status"?, "billing_product"?}``; ``name`` is the image's."""
     _next.append(asked)
 
 
-def outcome(build):
+def outcome(build: Record) -> tuple[str, str, str | None]:
     """(status, message, billing product) of a build that ends by itself."""
     name = _tags(build).get("lockstep:image", "")
     for asked in list(_next):
@@ -36,7 +37,7 @@ def outcome(build):
     return "SUCCEEDED", "", None
 
 
-def run(build, billing_product=None):
+def run(build: Record, billing_product: str | None = None) -> str:
     """Make the image of a build; returns what is wrong with the recipe, or "" once the image is there."""
     given = _variables(build)
     files = _recipe(build)
@@ -57,7 +58,9 @@ def run(build, billing_product=None):
     return ""
 
 
-def _register(name, tags, values, key, build, billing_product):
+def _register(
+    name: str, tags: dict[str, str], values: Record, key: str | None, build: Record, billing_product: str | None
+) -> None:
     size = int(values.get("volume_gib", 8))
     tags = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
     snapshot_id = snapshots.duplicate({"VolumeSize": size}, "Created by CreateImage", "completed")
@@ -82,16 +85,16 @@ def _register(name, tags, values, key, build, billing_product):
     build["exportedEnvironmentVariables"] = [{"name": MADE, "value": f"{get_region()}:{record['ImageId']}"}]
 
 
-def _variables(build):
+def _variables(build: Record) -> dict[str, str]:
     listed = (build.get("environment") or {}).get("environmentVariables") or []
     return {one["name"]: one["value"] for one in listed}
 
 
-def _tags(build):
+def _tags(build: Record) -> dict[str, str]:
     return json.loads(_variables(build).get("LOCKSTEP_TAGS") or "{}")
 
 
-def _recipe(build):
+def _recipe(build: Record) -> dict[str, bytes] | None:
     """The files of the recipe, or None if the account has no such object."""
     bucket_name, _, key = (build["source"].get("location") or "").partition("/")
     bucket = s3._buckets.get(bucket_name)

@@ -5,11 +5,12 @@ from ministack.services import ec2
 
 from overlay import allowed_images, image_keys, image_lifecycle, image_records, image_view, snapshots
 from overlay.ec2_wire import Refused, element, flag, required, text
+from overlay.shapes import Params, Record, Rendered
 
 _copies = AccountRegionScopedDict()  # client token -> (parameters, image id)
 
 
-def copy(params, request_id):
+def copy(params: Params, request_id: str) -> Rendered:
     """CopyImage, into the caller's account and region; idempotent by its client token."""
     token = text(params, "ClientToken")
     asked = {key: value for key, value in params.items() if key not in ("ClientToken", "Action", "Version")}
@@ -28,7 +29,7 @@ def copy(params, request_id):
     return "CopyImageResponse", element("imageId", record["ImageId"])
 
 
-def _copy(params, request_id):
+def _copy(params: Params, request_id: str) -> Record:
     name, source_id, region = (required(params, key) for key in ("Name", "SourceImageId", "SourceRegion"))
     image_records.check_id(source_id)
     owner, source = image_view.find(source_id, region)
@@ -60,7 +61,7 @@ def _copy(params, request_id):
     return record
 
 
-def _check_room():
+def _check_room() -> None:
     """Refuse a copy while as many as AWS allows are being made in the caller's account and region."""
     made = [one for one in ec2._images.values() if one.get("SourceImageId") and image_view.state(one) == "pending"]
     if len(made) >= image_lifecycle.copies_at_once:
@@ -68,7 +69,7 @@ def _check_room():
         raise Refused("ResourceLimitExceeded", message)
 
 
-def _check_may_leave(source, region):
+def _check_may_leave(source: Record, region: str) -> None:
     """Refuse, in AWS's words, an image that must stay in the account that owns it."""
     if any(code["ProductCodeType"] == "marketplace" for code in source.get("ProductCodes") or []):
         raise Refused("InvalidRequest", "Images from AWS Marketplace cannot be copied to another AWS account")
@@ -84,14 +85,14 @@ def _check_may_leave(source, region):
             raise Refused("InvalidRequest", "You do not have permission to access the storage of this ami")
 
 
-def _target_key(params):
+def _target_key(params: Params) -> str | None:
     """The key the copy is encrypted under, if the request or the account's default asks for encryption."""
     reference = text(params, "KmsKeyId")
     # A key that cannot be used fails the image later, not the request, as on AWS.
     return image_keys.key_of_new_disk(reference, flag(params, "Encrypted")) or reference or None
 
 
-def _copied_device(mapping, source_id, region, key):
+def _copied_device(mapping: Record, source_id: str, region: str, key: str | None) -> Record:
     disk = mapping.get("Ebs")
     if not disk or not disk.get("SnapshotId"):
         return {**mapping}
@@ -105,7 +106,7 @@ def _copied_device(mapping, source_id, region, key):
     return {**mapping, "Ebs": {**disk, "SnapshotId": new_id, "Encrypted": encrypted}}
 
 
-def _unusable_key(source, region, record):
+def _unusable_key(source: Record, region: str, record: Record) -> Record | None:
     """Why the copy will fail: a key that the caller may not use, on either side."""
     account = get_account_id()
     keys = [(snapshots.find(one, region)[1] or {}).get("KmsKeyId") for one in image_records.snapshot_ids(source)]
@@ -116,7 +117,7 @@ def _unusable_key(source, region, record):
     return None
 
 
-def _copy_tags(source_id, new_id):
+def _copy_tags(source_id: str, new_id: str) -> None:
     """CopyImageTags: the caller's own tags of the source. What others tagged stays behind."""
     own = [tag for tag in ec2._tags.get(source_id, []) if not tag["Key"].startswith("aws:")]
     given = {tag["Key"] for tag in ec2._tags.get(new_id, [])}

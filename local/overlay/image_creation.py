@@ -5,9 +5,10 @@ from ministack.services import ec2
 
 from overlay import image_keys, image_lifecycle, image_records, image_view, snapshots
 from overlay.ec2_wire import Refused, element, flag, members, required, text
+from overlay.shapes import Params, Record, Rendered
 
 
-def register(params, request_id):
+def register(params: Params, request_id: str) -> Rendered:
     """RegisterImage, from snapshots of the caller or from nothing; available at once."""
     name = required(params, "Name")
     image_records.check_name(name)
@@ -35,7 +36,7 @@ def register(params, request_id):
     return "RegisterImageResponse", element("imageId", record["ImageId"])
 
 
-def _tags_snapshots(params, key):
+def _tags_snapshots(params: Params, key: str) -> bool:
     """RegisterImage tags the image only: its snapshots are older than it."""
     if not key.startswith("TagSpecification."):
         return False
@@ -43,7 +44,7 @@ def _tags_snapshots(params, key):
     return text(params, f"TagSpecification.{number}.ResourceType") == "snapshot"
 
 
-def _registered_device(mapping):
+def _registered_device(mapping: Record) -> Record:
     disk = mapping.get("Ebs")
     snapshot_id = (disk or {}).get("SnapshotId")
     if not snapshot_id:
@@ -56,7 +57,7 @@ def _registered_device(mapping):
     return mapping
 
 
-def create(params, request_id):
+def create(params: Params, request_id: str) -> Rendered:
     """CreateImage from an instance: pending, then available, with a new snapshot of its root volume."""
     instance_id, name = required(params, "InstanceId"), required(params, "Name")
     instance = ec2._instances.get(instance_id)
@@ -85,7 +86,7 @@ def create(params, request_id):
     return "CreateImageResponse", element("imageId", record["ImageId"])
 
 
-def _root_size(image):
+def _root_size(image: Record) -> int:
     for mapping in image.get("BlockDeviceMappings") or []:
         if mapping["DeviceName"] == image["RootDeviceName"] and mapping.get("Ebs"):
             return int(mapping["Ebs"].get("VolumeSize", 8))

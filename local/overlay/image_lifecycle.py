@@ -12,6 +12,7 @@ from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import ec2
 
 from overlay import events
+from overlay.shapes import Record
 
 delay_ms = int(os.environ.get("LOCKSTEP_IMAGE_DELAY_MS", "300"))
 """How long a copied or created image stays pending, in milliseconds."""
@@ -22,12 +23,12 @@ copies_at_once = 20
 _failures = []
 
 
-def fail_next(message, name=None):
+def fail_next(message: str, name: str | None = None) -> None:
     """Let the next image that is made (or the next one called ``name``) end in ``failed``."""
     _failures.append({"message": message, "name": name})
 
 
-def begin(image, request_id, failure=None):
+def begin(image: Record, request_id: str, failure: Record | None = None) -> None:
     """Start the pending time of the caller's new image; ``failure`` is why it will not become available."""
     image["State"] = "pending"
     image["_failure"] = failure or _asked_failure(image["Name"])
@@ -37,7 +38,7 @@ def begin(image, request_id, failure=None):
     timer.start()
 
 
-def _asked_failure(name):
+def _asked_failure(name: str) -> Record | None:
     for failure in list(_failures):
         if failure["name"] in (None, name):
             _failures.remove(failure)
@@ -45,7 +46,7 @@ def _asked_failure(name):
     return None
 
 
-def finish(account, region, image_id):
+def finish(account: str, region: str, image_id: str) -> None:
     """End the pending time now; nothing happens to an image that is gone or no longer pending."""
     with request_scope(account, region):
         image = ec2._images.get(image_id)
@@ -62,13 +63,13 @@ def finish(account, region, image_id):
         announce(image, image["_request_id"], failure["Message"] if failure else "")
 
 
-def _ended_snapshot(failure):
+def _ended_snapshot(failure: Record | None) -> Record:
     if failure:
         return {"State": "error", "StateMessage": failure["Message"]}
     return {"State": "completed", "Progress": "100%"}
 
 
-def announce(image, request_id, error_message=""):
+def announce(image: Record, request_id: str, error_message: str = "") -> None:
     """Publish the image's present state in the caller's account and region."""
     account, region, image_id = get_account_id(), get_region(), image["ImageId"]
     events.publish(

@@ -7,6 +7,7 @@ from ministack.services import ec2
 
 from overlay import image_view
 from overlay.ec2_wire import Refused, required
+from overlay.shapes import Params, Record
 
 _ID = re.compile(r"^ami-(?:[0-9a-fA-F]{8}|[0-9a-fA-F]{17})$")
 # What RegisterImage's billing products say about the platform; others change nothing that is visible.
@@ -16,16 +17,16 @@ _BILLING_PLATFORMS = {
 }
 
 
-def not_found(image_id):
+def not_found(image_id: str) -> Refused:
     return Refused("InvalidAMIID.NotFound", f"The image id '[{image_id}]' does not exist")
 
 
-def check_id(image_id):
+def check_id(image_id: str) -> None:
     if not _ID.match(image_id):
         raise Refused("InvalidAMIID.Malformed", f'Invalid id: "{image_id}"')
 
 
-def own(params):
+def own(params: Params) -> Record:
     """The caller's own image; another account's is refused if visible, unknown otherwise."""
     image_id = required(params, "ImageId")
     check_id(image_id)
@@ -37,7 +38,7 @@ def own(params):
     return image
 
 
-def check_name(name):
+def check_name(name: str) -> None:
     if not ec2._AMI_NAME_RE.match(name):
         raise Refused(
             "InvalidAMIName.Malformed",
@@ -49,7 +50,7 @@ def check_name(name):
             raise Refused("InvalidAMIName.Duplicate", f"AMI name {name} is already in use by AMI {image['ImageId']}")
 
 
-def store(params, image):
+def store(params: Params, image: Record) -> Record:
     """Keep a new image of the caller and the tags asked for; returns the record."""
     image_id = ec2._new_image_id().lower()
     record = {
@@ -71,11 +72,11 @@ def store(params, image):
     return record
 
 
-def billing_platform(product):
+def billing_platform(product: str | None) -> Record:
     """What a billing product says about the platform of its image."""
     return _BILLING_PLATFORMS.get(product, {})
 
 
-def snapshot_ids(image):
+def snapshot_ids(image: Record) -> list[str]:
     disks = ((mapping.get("Ebs") or {}) for mapping in image.get("BlockDeviceMappings") or [])
     return [disk["SnapshotId"] for disk in disks if disk.get("SnapshotId")]

@@ -19,11 +19,12 @@ from overlay import (
     snapshots,
 )
 from overlay.ec2_wire import Refused, action, element, flag, items, members, page, required, text
+from overlay.shapes import Params, Record, Rendered, Reply
 
 _run_instances = ec2._ACTION_MAP["RunInstances"]
 
 
-def install():
+def install() -> None:
     """Register the image actions."""
     actions = {
         "RegisterImage": image_creation.register,
@@ -45,7 +46,7 @@ def install():
     ec2._ACTION_MAP["RunInstances"] = launch
 
 
-def launch(params):
+def launch(params: Params) -> Reply:
     """RunInstances, from an image that the account finds."""
     _, image = image_view.find(text(params, "ImageId"))
     if image is not None and allowed_images.hides(image):
@@ -53,7 +54,7 @@ def launch(params):
     return _run_instances(params)
 
 
-def describe(params, _request_id):
+def describe(params: Params, _request_id: str) -> Rendered:
     """DescribeImages: the caller's own, shared and public images."""
     wanted = members(params, "ImageId")
     found = [image for image in image_view.visible() if not allowed_images.hides(image)]
@@ -78,7 +79,7 @@ def describe(params, _request_id):
     return "DescribeImagesResponse", f"<imagesSet>{rendered}</imagesSet>{token}"
 
 
-def _listed(image, params):
+def _listed(image: Record, params: Params) -> bool:
     """Disabled images, and other accounts' deprecated ones, are listed on request only."""
     if image_view.state(image) == "disabled" and not flag(params, "IncludeDisabled"):
         return False
@@ -86,7 +87,7 @@ def _listed(image, params):
     return not deprecated or image["OwnerId"] == get_account_id() or flag(params, "IncludeDeprecated")
 
 
-def deregister(params, request_id):
+def deregister(params: Params, request_id: str) -> Rendered:
     """DeregisterImage, with its snapshots if asked: those that other images need are skipped."""
     image = image_records.own(params)
     if image.get("DeregistrationProtection", "disabled") != "disabled":
@@ -102,7 +103,7 @@ def deregister(params, request_id):
     return "DeregisterImageResponse", f"<return>true</return>{results}"
 
 
-def _delete_associated(snapshot_id):
+def _delete_associated(snapshot_id: str) -> str:
     code = "success"
     if snapshots.image_using(snapshot_id):
         code = "skipped"
@@ -113,7 +114,7 @@ def _delete_associated(snapshot_id):
     return element("snapshotId", snapshot_id) + element("returnCode", code)
 
 
-def disable(params, request_id):
+def disable(params: Params, request_id: str) -> Rendered:
     """DisableImage: no longer shared, listed or launched."""
     image = image_records.own(params)
     image.update(State="disabled", LaunchPermissions=[])
@@ -121,7 +122,7 @@ def disable(params, request_id):
     return "DisableImageResponse", "<return>true</return>"
 
 
-def enable(params, request_id):
+def enable(params: Params, request_id: str) -> Rendered:
     """EnableImage: available again; its sharing does not come back."""
     image = image_records.own(params)
     image["State"] = "available"
@@ -129,14 +130,14 @@ def enable(params, request_id):
     return "EnableImageResponse", "<return>true</return>"
 
 
-def enable_protection(params, _request_id):
+def enable_protection(params: Params, _request_id: str) -> Rendered:
     """EnableImageDeregistrationProtection, with or without a cooldown."""
     kind = "with" if flag(params, "WithCooldown") else "without"
     image_records.own(params)["DeregistrationProtection"] = f"enabled-{kind}-cooldown"
     return "EnableImageDeregistrationProtectionResponse", "<return>true</return>"
 
 
-def disable_protection(params, _request_id):
+def disable_protection(params: Params, _request_id: str) -> Rendered:
     """DisableImageDeregistrationProtection: at once, or after a cooldown of a day, in which it still protects."""
     image = image_records.own(params)
     cooling = image.get("DeregistrationProtection") == "enabled-with-cooldown"
@@ -144,13 +145,13 @@ def disable_protection(params, _request_id):
     return "DisableImageDeregistrationProtectionResponse", "<return>true</return>"
 
 
-def enable_deprecation(params, _request_id):
+def enable_deprecation(params: Params, _request_id: str) -> Rendered:
     """EnableImageDeprecation: hidden from other accounts' lists once the time has come."""
     image_records.own(params)["DeprecationTime"] = required(params, "DeprecateAt")
     return "EnableImageDeprecationResponse", "<return>true</return>"
 
 
-def disable_deprecation(params, _request_id):
+def disable_deprecation(params: Params, _request_id: str) -> Rendered:
     """DisableImageDeprecation."""
     image_records.own(params).pop("DeprecationTime", None)
     return "DisableImageDeprecationResponse", "<return>true</return>"

@@ -8,21 +8,25 @@ a state machine's invocation, as the errors a state machine sees: ``Lambda.TooMa
 
 import json
 import time
+from collections.abc import Callable
+from typing import Any
 
 from ministack.services import lambda_svc, stepfunctions
 
 from overlay import rules
+from overlay.contracts import CallLambda
+from overlay.shapes import Record
 
 _run = lambda_svc._execute_function_dispatch
 
 
-def install():
+def install() -> None:
     """Stand around the one function every execution passes through, and the one Step Functions uses."""
     lambda_svc._execute_function_dispatch = run
     stepfunctions._call_lambda = _with_faults(stepfunctions._call_lambda)
 
 
-def run(func, config, event, request_id, started):
+def run(func: Record, config: Record, event: Record, request_id: str, started: float) -> Record:
     """Run a function and record it."""
     result = _run(func, config, event, request_id, started)
     arn = config.get("FunctionArn", "")
@@ -43,8 +47,8 @@ def run(func, config, event, request_id, started):
     return result
 
 
-def _with_faults(call):
-    def call_lambda(func_ref, event):
+def _with_faults(call: CallLambda) -> CallLambda:
+    def call_lambda(func_ref: Any, event: Any) -> Any:
         parts = func_ref.split(":") if isinstance(func_ref, str) else []
         facts = {
             "service": "lambda",
@@ -59,7 +63,7 @@ def _with_faults(call):
     return call_lambda
 
 
-def _struck(effect, proceed):
+def _struck(effect: Record, proceed: Callable[[], Any]) -> Any:
     kind = effect["kind"]
     if kind == "delay":
         time.sleep(effect.get("ms", 1000) / 1000)

@@ -14,6 +14,8 @@ from ministack.services import cloudformation, ec2
 from ministack.services.cloudformation import engine, helpers, stacks
 
 from overlay import checks
+from overlay.contracts import QueryAction
+from overlay.shapes import Params, Record, Reply
 
 _SSM_VALUE = "AWS::SSM::Parameter::Value<"
 _SSM = (_SSM_VALUE, "AWS::SSM::Parameter::Name")
@@ -42,10 +44,10 @@ def install() -> None:
     stacks._fail_property_validation = fail_parameters
 
 
-def _looked_up(action: str, handler):
+def _looked_up(action: str, handler: QueryAction) -> QueryAction:
     """Returns a handler that looks its parameters up first."""
 
-    def looked_up(params):
+    def looked_up(params: Params) -> Reply:
         values = list(_typed(params))
         for kind, value in values:
             name = f"parameter/{value.lstrip('/')}"
@@ -66,7 +68,7 @@ def _looked_up(action: str, handler):
     return looked_up
 
 
-def _typed(params: dict) -> Iterable[tuple[str, str]]:
+def _typed(params: Params) -> Iterable[tuple[str, str]]:
     """Yields the type and each value of the typed parameters of a request; nothing if it is malformed."""
     stack = cloudformation.handlers._resolve_stack(helpers._p(params, "StackName")) or {}
     body, _refusal = helpers._resolve_template(params)
@@ -110,14 +112,14 @@ def _exists(action: str, field: str, value: str) -> bool:
     return status < 400 and f">{value}<".encode() in body
 
 
-def _fail_change_set(params: dict, reason: str) -> None:
+def _fail_change_set(params: Params, reason: str) -> None:
     """End a change set that was just made, with its reason and without changes."""
     name, stack = helpers._p(params, "ChangeSetName"), helpers._p(params, "StackName")
     _, change_set = cloudformation.changesets._find_change_set(name, stack)
     change_set.update(Status="FAILED", ExecutionStatus="UNAVAILABLE", StatusReason=reason, Changes=[])
 
 
-def fail_parameters(stack: dict, stack_id: str, stack_name: str, *rest: Any, **more: Any) -> bool:
+def fail_parameters(stack: Record, stack_id: str, stack_name: str, *rest: Any, **more: Any) -> bool:
     """Roll a stack back whose parameters do not do, before any resource; otherwise validate as ministack does."""
     reason, previous = _problem.get(), more.get("previous_stack")
     if not reason:

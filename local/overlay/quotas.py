@@ -16,6 +16,7 @@ from ministack.core.responses import error_response_json, get_account_id, get_re
 from ministack.services import lambda_svc
 
 from overlay import image_lifecycle
+from overlay.shapes import Headers, Query, Reply
 
 _SERVICE = "servicequotas"
 _DEFAULT_FUNCTIONS = 1000
@@ -100,7 +101,7 @@ def install() -> None:
     app.SERVICE_HANDLERS[_SERVICE] = handle
 
 
-async def handle(_method: str, _path: str, headers: dict, body: bytes, _query_params: dict) -> tuple:
+async def handle(_method: str, _path: str, headers: Headers, body: bytes, _query_params: Query) -> Reply:
     """Answer a request for quotas."""
     action = headers.get("x-amz-target", "").rpartition(".")[2]
     given = json.loads(body or b"{}")
@@ -116,7 +117,7 @@ async def handle(_method: str, _path: str, headers: dict, body: bytes, _query_pa
     return error_response_json("UnknownOperationException", f"The local cloud has no {action}.", 400)
 
 
-def _missing(what: str) -> tuple:
+def _missing(what: str) -> Reply:
     message = f"The request failed because the specified {what} does not exist."
     return error_response_json("NoSuchResourceException", message, 400)
 

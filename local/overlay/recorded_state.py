@@ -11,7 +11,10 @@ import json
 import logging
 import re
 import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
+from ministack.core.responses import AccountScopedDict
 from ministack.services import (
     cloudwatch_logs,
     codebuild,
@@ -29,6 +32,16 @@ from ministack.services import (
     stepfunctions,
 )
 from ministack.services.cloudformation import provisioners
+
+from overlay.shapes import Record
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Add: TypeAlias = Callable[[str, Record], object]
+"""Writes a line of a kind."""
+Key: TypeAlias = tuple[str, str, str, str | None, str]
+"""Of a policy or a definition: the kind of its line, what it is, its account, its region and its ARN."""
+State: TypeAlias = tuple[str, str, str, str | None, str, Record]
 
 logger = logging.getLogger("overlay.recorded_state")
 _CHANGES = re.compile(
@@ -54,7 +67,7 @@ _written = {}
 _add = None
 
 
-def install(add):
+def install(add: Add) -> None:
     """Look again after every resource that a stack makes, changes or removes; ``add`` writes a line."""
     global _add
     _add = add
@@ -65,9 +78,9 @@ def install(add):
     note_changes()
 
 
-def _noting(step):
+def _noting(step: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(step)
-    def carried_out(*arguments, **named):
+    def carried_out(*arguments: P.args, **named: P.kwargs) -> R:
         try:
             return step(*arguments, **named)
         finally:
@@ -76,13 +89,13 @@ def _noting(step):
     return carried_out
 
 
-def changed(service, action):
+def changed(service: str, action: str) -> None:
     """Look again if this request may have changed something."""
     if _add and service in _services and _CHANGES.match(action):
         note_changes()
 
 
-def note_changes():
+def note_changes() -> None:
     """Write a line for each policy and definition that is new, different or gone.
 
     A store that cannot be read becomes a line that no judge accepts; the request that led here does not suffer.
@@ -94,7 +107,7 @@ def note_changes():
         _add("unreadable", {"why": repr(error)})
 
 
-def _note_changes():
+def _note_changes() -> None:
     with _lock:
         seen = set()
         for kind, what, account, region, identifier, state in _everything():
@@ -109,25 +122,25 @@ def _note_changes():
             _line(key, None)
 
 
-def _line(key, state):
+def _line(key: Key, state: Any) -> None:
     kind, what, account, region, identifier = key
     _add(kind, {"what": what, "id": identifier, "account": account, "region": region, "state": state})
 
 
-def tags_of(identifiers):
+def tags_of(identifiers: Iterable[str]) -> dict[str, dict[str, str]]:
     """The tags that EC2 resources have now, of those that are here."""
     return {
         one: {tag["Key"]: tag["Value"] for tag in ec2._tags.get(one) or []} for one in identifiers if one in ec2._tags
     }
 
 
-def _entries(store):
+def _entries(store: AccountScopedDict) -> Iterator[tuple[str, str | None, Any, Any]]:
     """Account, region (None in a global store), key and value of everything in a store."""
     for scoped, value in list(store._data.items()):
         yield scoped[0], scoped[1] if len(scoped) == 3 else None, scoped[-1], value
 
 
-def _document(given):
+def _document(given: Any) -> Any:
     if not isinstance(given, str):
         return given
     try:
@@ -136,17 +149,17 @@ def _document(given):
         return given
 
 
-def _documents(given):
+def _documents(given: Record | None) -> Record:
     return {name: _document(document) for name, document in (given or {}).items()}
 
 
-def _tags(given):
+def _tags(given: Any) -> Record:
     if isinstance(given, dict):
         return given
     return {tag.get("Key", tag.get("key")): tag.get("Value", tag.get("value")) for tag in given or []}
 
 
-def _everything():
+def _everything() -> Iterator[State]:
     yield from _identities()
     yield from _resource_policies()
     yield from _keys()
@@ -155,7 +168,7 @@ def _everything():
     yield from _others()
 
 
-def _identities():
+def _identities() -> Iterator[State]:
     used = set()
     for account, _, name, role in _entries(iam._roles):
         used.update(role.get("AttachedPolicies") or [])
@@ -187,7 +200,7 @@ def _identities():
         yield "definition", "instance-profile", account, None, profile["Arn"], {"name": name, "roles": profile["Roles"]}
 
 
-def _attachments(entity, inline):
+def _attachments(entity: Record, inline: Record | None) -> Record:
     return {
         "inline": _documents(inline),
         "attached": list(entity.get("AttachedPolicies") or []),
@@ -196,11 +209,11 @@ def _attachments(entity, inline):
     }
 
 
-def _default_version(policy):
+def _default_version(policy: Record) -> Any:
     return _document(policy["Versions"][policy["DefaultVersionId"]]["Document"])
 
 
-def _resource_policies():
+def _resource_policies() -> Iterator[State]:
     for account, _, bucket, policy in _entries(s3._bucket_policies):
         yield "policies", "bucket", account, None, f"arn:aws:s3:::{bucket}", {"policy": _document(policy)}
     for account, _, bucket, _record in _entries(s3._buckets):
@@ -225,7 +238,7 @@ def _resource_policies():
         yield "policies", "secret", account, region, name, {"policy": _document(policy)}
 
 
-def _keys():
+def _keys() -> Iterator[State]:
     for account, region, _, key in _entries(kms._keys):
         grants = [
             {name: grant.get(name) for name in ("GrantId", "GranteePrincipal", "Operations", "Constraints", "Name")}
@@ -238,7 +251,7 @@ def _keys():
         yield "definition", "key-alias", account, region, str(alias), {"key": key_id}
 
 
-def _functions():
+def _functions() -> Iterator[State]:
     for account, region, name, function in _entries(lambda_svc._functions):
         config = function.get("config") or {}
         arn = f"arn:aws:lambda:{region}:{account}:function:{name}"
@@ -278,7 +291,7 @@ def _functions():
         yield "definition", "mapping", account, region, str(name), state
 
 
-def _events():
+def _events() -> Iterator[State]:
     for account, region, key, rule in _entries(eventbridge._rules):
         targets = eventbridge._targets.get_scoped(account, region, key) or []
         yield (
@@ -312,7 +325,7 @@ def _events():
         )
 
 
-def _others():
+def _others() -> Iterator[State]:
     for account, region, _key, schedule in _entries(scheduler._schedules):
         target = schedule.get("Target") or {}
         state = {"name": schedule.get("Name"), "target": target.get("Arn"), "role": target.get("RoleArn")}

@@ -15,7 +15,9 @@ import queue
 import re
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
@@ -23,6 +25,7 @@ from ministack.core.router import extract_access_key_id
 from ministack.services import sts
 
 from overlay import PINNED_VERSION, recorded_state, wire
+from overlay.shapes import Headers, Query, Record
 
 FORMAT = 1
 """The format of the lines; a judge refuses another one."""
@@ -41,7 +44,7 @@ _seq = 0
 _file = None
 
 
-def install():
+def install() -> None:
     """Open the file and write ``start``, if a recording is wanted."""
     global _file
     folder = os.environ.get("LOCKSTEP_RECORDING")
@@ -55,12 +58,12 @@ def install():
     recorded_state.install(add)
 
 
-def on():
+def on() -> bool:
     """Whether this run is recorded."""
     return _file is not None
 
 
-def add(kind, fields, finish=None):
+def add(kind: str, fields: Record, finish: Callable[[], Record] | None = None) -> int:
     """Give a line the next number and queue it; ``finish`` adds to it on the writer's thread. Returns the number."""
     global _seq
     if _file is None:
@@ -73,7 +76,7 @@ def add(kind, fields, finish=None):
         return _seq
 
 
-def end():
+def end() -> None:
     """Write ``end`` after every line before it, and close the file. Doing it again does nothing."""
     if _file is None:
         return
@@ -87,7 +90,7 @@ def end():
     written.wait(_LONGEST_END_SECONDS)
 
 
-def _write():
+def _write() -> None:
     while True:
         seq, kind, fields, finish = _lines.get()
         if seq is None:
@@ -107,7 +110,9 @@ def _write():
 class Request:
     """One request: what is known before it is carried out, and its line once it is answered."""
 
-    def __init__(self, service, action, method, path, headers, query, body):
+    def __init__(
+        self, service: str, action: str, method: str, path: str, headers: Headers, query: Query, body: bytes
+    ) -> None:
         self.headers = headers
         if not on():
             return
@@ -121,7 +126,7 @@ class Request:
         self.region, self.account = get_region(), get_account_id()
         self.tags = recorded_state.tags_of(set(_EC2_ID.findall(_searched(query, body)))) if service == "ec2" else {}
 
-    def answered(self, status, body, fault):
+    def answered(self, status: int, body: bytes, fault: str | None) -> None:
         """Write the line. ``status`` is 0 if the caller saw no answer."""
         if not on():
             return
@@ -145,7 +150,7 @@ class Request:
             fields["resource_tags"] = self.tags
         add("request", fields, self._parsed)
 
-    def _parsed(self):
+    def _parsed(self) -> Record:
         service, method, path, headers, query, body = self._wire
         if service == "lambda-url":
             return {
@@ -160,11 +165,11 @@ class Request:
         return {"operation": operation, "parameters": parameters}
 
 
-def _searched(query, body):
+def _searched(query: Query, body: bytes) -> str:
     return " ".join(value for values in query.values() for value in values) + body[:65536].decode("utf-8", "replace")
 
 
-def _caller(headers, query):
+def _caller(headers: Headers, query: Query) -> Record:
     """Who calls, as IAM names them."""
     key = extract_access_key_id(headers, query)
     if not key:
@@ -191,14 +196,14 @@ def _caller(headers, query):
     return caller
 
 
-def _claims(headers):
+def _claims(headers: Headers) -> str | None:
     """The policy that a ``lockstep`` command says it needs: operator, approver or installer."""
     agents = f"{headers.get('user-agent', '')} {headers.get('x-amz-user-agent', '')}"
     found = _CLAIM.search(agents)
     return found[1] if found else None
 
 
-def _marks(caller, claims):
+def _marks(caller: Record, claims: str | None) -> list[str]:
     marks = []
     if caller["type"] == "Root":
         marks.append("root")
@@ -209,7 +214,7 @@ def _marks(caller, claims):
     return marks
 
 
-def _decisions(body):
+def _decisions(body: bytes) -> list[Record]:
     """What a simulation of policies answered, for each action on each resource."""
     answer = wire.answer("iam", "SimulatePrincipalPolicy", body)
     return [
@@ -224,7 +229,7 @@ def _decisions(body):
     ]
 
 
-def _error_code(status, body):
+def _error_code(status: int, body: Any) -> str | None:
     if not status or status < 400 or not isinstance(body, (bytes, bytearray)):
         return None
     found = _ERROR_CODE.search(body)

@@ -5,11 +5,17 @@ bucket with its objects. Both hide mistakes that AWS reports, and both are the s
 stack fail on purpose.
 """
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 from ministack.services import cloudformation, cloudwatch_logs, dynamodb, iam, lambda_svc, s3, stepfunctions
 from ministack.services.cloudformation import provisioners
 
+from overlay.contracts import CreateResource, DeleteResource
+from overlay.shapes import Properties, Provisioned
 
-def _machine_names():
+
+def _machine_names() -> set[str]:
     return {machine["name"] for machine in stepfunctions._state_machines.values()}
 
 
@@ -23,7 +29,7 @@ _NAMED = {
 }
 
 
-def install():
+def install() -> None:
     """Guard the creations and the two deletions."""
     for kind, (name, taken) in _NAMED.items():
         handlers = provisioners._RESOURCE_HANDLERS[kind]
@@ -33,8 +39,10 @@ def install():
         handlers["delete"] = _only_if_unblocked(blocker, handlers["delete"])
 
 
-def _only_if_free(kind, name_property, taken, create):
-    def guarded(logical_id, props, stack_name):
+def _only_if_free(
+    kind: str, name_property: str, taken: Callable[[], Iterable[str]], create: CreateResource
+) -> CreateResource:
+    def guarded(logical_id: str, props: Properties, stack_name: str) -> Provisioned:
         name = props.get(name_property)
         if name and name in taken() and not _is_ours(stack_name, logical_id, name):
             raise ValueError(
@@ -46,15 +54,15 @@ def _only_if_free(kind, name_property, taken, create):
     return guarded
 
 
-def _is_ours(stack_name, logical_id, name):
+def _is_ours(stack_name: str, logical_id: str, name: str) -> bool:
     """A type without an update handler is created again in place: that is no conflict."""
     stack = cloudformation._stacks.get(stack_name) or {}
     resource = (stack.get("_resources") or {}).get(logical_id) or {}
     return name in resource.get("PhysicalResourceId", "")
 
 
-def _only_if_unblocked(blocker, delete):
-    def guarded(physical_id, props, *rest):
+def _only_if_unblocked(blocker: Callable[[str, Properties], str], delete: DeleteResource) -> DeleteResource:
+    def guarded(physical_id: str, props: Properties, *rest: Any) -> None:
         reason = blocker(physical_id, props)
         if reason:
             raise ValueError(reason)
@@ -63,7 +71,7 @@ def _only_if_unblocked(blocker, delete):
     return guarded
 
 
-def _bucket_blocker(name, _props):
+def _bucket_blocker(name: str, _props: Properties) -> str:
     bucket = s3._buckets.get(name)
     if bucket and (bucket["objects"] or s3._bucket_has_versions(name)):
         return (
@@ -73,7 +81,7 @@ def _bucket_blocker(name, _props):
     return ""
 
 
-def _role_blocker(name, props):
+def _role_blocker(name: str, props: Properties) -> str:
     role = iam._roles.get(name) or {}
     own = {policy.get("PolicyName") for policy in props.get("Policies") or []}
     if set(role.get("InlinePolicies") or {}) - own:
@@ -83,5 +91,5 @@ def _role_blocker(name, props):
     return ""
 
 
-def _invalid(message):
+def _invalid(message: str) -> str:
     return f'Resource handler returned message: "{message}" (HandlerErrorCode: InvalidRequest)'

@@ -4,8 +4,12 @@ A test names the next resource of a stack that fails to be created or imported. 
 does for every other reason, so that each point of an installation can be made to fail.
 """
 
+from typing import Any
+
 from ministack.core.responses import get_account_id
 from ministack.services.cloudformation import stacks
+
+from overlay.shapes import Properties, Provisioned
 
 MESSAGE = 'Resource handler returned message: "A test lets it fail." (HandlerErrorCode: InternalFailure)'
 
@@ -32,13 +36,13 @@ def disarm() -> int:
     return count
 
 
-def provision(resource_type, logical_id, props, stack_name, *more):
+def provision(resource_type: str, logical_id: str, props: Properties, stack_name: str, *more: Any) -> Provisioned:
     """Create the resource, unless it is its turn to fail."""
     _strike(stack_name, logical_id)
     return _provision(resource_type, logical_id, props, stack_name, *more)
 
 
-def adopt(stack_id, stack_name, logical_id, *more):
+def adopt(stack_id: str, stack_name: str, logical_id: str, *more: Any) -> Any:
     """Import the resource, unless it is its turn to fail."""
     _strike(stack_name, logical_id)
     return _adopt(stack_id, stack_name, logical_id, *more)

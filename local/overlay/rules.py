@@ -15,6 +15,9 @@ first 64 KiB of the body, or in the detail of an event. ``skip`` lets that many 
 import itertools
 import threading
 from collections import deque
+from collections.abc import Mapping
+
+from overlay.shapes import Record
 
 CALL_EFFECTS = ("throttle", "server_error", "error", "reset", "drop_reply", "delay", "hold", "hold_reply")
 EVENT_EFFECTS = ("lose", "duplicate", "delay", "hold")
@@ -37,7 +40,7 @@ class BadRule(ValueError):
 class Rule:
     """One rule and what it has done so far."""
 
-    def __init__(self, number, given):
+    def __init__(self, number: int, given: Record) -> None:
         self.number = number
         self.on = given.get("on", "call")
         if self.on not in _CONDITIONS:
@@ -56,7 +59,7 @@ class Rule:
         self.released = threading.Event()
         self.held = []
 
-    def applies(self, facts):
+    def applies(self, facts: Mapping[str, str | None]) -> bool:
         """Whether every condition holds; ``contains`` and ``principal`` look for a part, case matters."""
         for name, wanted in self.conditions.items():
             actual = facts.get(name) or ""
@@ -65,7 +68,7 @@ class Rule:
                 return False
         return True
 
-    def strikes(self):
+    def strikes(self) -> bool:
         """Count one match; True if the rule takes effect this time."""
         self.matched += 1
         if self.matched <= self.skip or (self.times and self.struck >= self.times):
@@ -73,7 +76,7 @@ class Rule:
         self.struck += 1
         return True
 
-    def shown(self):
+    def shown(self) -> Record:
         """The rule as JSON, with what it did."""
         return {
             "id": self.number,
@@ -89,7 +92,7 @@ class Rule:
         }
 
 
-def add(given):
+def add(given: Record) -> Rule:
     """Add a rule; returns it. Rules strike in the order they were added, the first that applies wins."""
     with _lock:
         if len(_rules) >= _MOST_RULES:
@@ -99,7 +102,7 @@ def add(given):
         return rule
 
 
-def striking(on, facts):
+def striking(on: str, facts: Mapping[str, str | None]) -> Rule | None:
     """The first rule that applies to these facts and strikes, or None."""
     with _lock:
         for rule in _rules.values():
@@ -108,18 +111,18 @@ def striking(on, facts):
     return None
 
 
-def all_rules():
+def all_rules() -> list[Rule]:
     """Every rule, oldest first."""
     with _lock:
         return list(_rules.values())
 
 
-def get(number):
+def get(number: int) -> Rule | None:
     """The rule with this number, or None."""
     return _rules.get(number)
 
 
-def remove(number=None):
+def remove(number: int | None = None) -> list[Rule]:
     """Remove one rule, or all of them; returns what was removed. The caller releases what they hold."""
     with _lock:
         numbers = list(_rules) if number is None else [number] if number in _rules else []
@@ -129,19 +132,19 @@ def remove(number=None):
 class Journal:
     """The last entries of one kind, numbered; older ones are forgotten, and counted."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._entries = deque(maxlen=_MOST_JOURNAL)
         self._last = 0
         self._lock = threading.Lock()
 
-    def add(self, entry):
+    def add(self, entry: Record) -> Rule:
         """Append an entry; it gets the next number as ``sequence``."""
         with self._lock:
             self._last += 1
             entry["sequence"] = self._last
             self._entries.append(entry)
 
-    def read(self, after=0, limit=_MOST_JOURNAL, **conditions):
+    def read(self, after: int = 0, limit: int = _MOST_JOURNAL, **conditions: str | None) -> tuple[list[Record], int]:
         """The entries after a number whose fields equal the conditions, and how many were forgotten."""
         with self._lock:
             entries = list(self._entries)
@@ -155,11 +158,11 @@ class Journal:
         ]
         return found[:limit], forgotten
 
-    def last(self):
+    def last(self) -> int:
         """The number of the newest entry, 0 before the first."""
         return self._last
 
-    def clear(self):
+    def clear(self) -> None:
         """Forget every entry; numbers go on rising."""
         with self._lock:
             self._entries.clear()

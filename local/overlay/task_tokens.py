@@ -7,9 +7,13 @@ and an answer to a closed or invented one is refused with AWS's errors.
 
 import threading
 from collections import OrderedDict
+from typing import Any
 
 from ministack.core.responses import error_response_json, new_uuid
 from ministack.services import stepfunctions
+
+from overlay.contracts import JsonAction
+from overlay.shapes import Record, Reply
 
 _MOST_REMEMBERED = 10_000
 _issued = OrderedDict()
@@ -23,7 +27,7 @@ owner = threading.local()
 """On an execution's thread, ``execution_arn`` is its ARN (set by ``executions``)."""
 
 
-def install():
+def install() -> None:
     """Replace the callback invocation, the arguments of a retry and the two answers."""
     stepfunctions._invoke_with_callback = invoke_with_callback
     stepfunctions._apply_jsonata_arguments = apply_jsonata_arguments
@@ -35,19 +39,19 @@ def install():
 class _LambdaFailed(Exception):
     """A failure of the invoked function, carried past the handler in ministack that swallows it."""
 
-    def __init__(self, error):
+    def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
         self.error = error
 
 
-def apply_jsonata_arguments(state_def, raw_input, ctx=None):
+def apply_jsonata_arguments(state_def: Record, raw_input: Any, ctx: Record | None = None) -> Any:
     """Evaluate the arguments; a retried callback gets a fresh token first."""
     if _CALLBACK in state_def.get("Resource", "") and ctx and (ctx.get("State") or {}).get("RetryCount"):
         ctx["Task"] = {"Token": new_uuid()}
     return _apply_jsonata_arguments(state_def, raw_input, ctx)
 
 
-def invoke_with_callback(resource, input_data, token, state_def):
+def invoke_with_callback(resource: str, input_data: Any, token: str, state_def: Record) -> Any:
     """Remember the token, then wait for its answer or fail with the function's own error."""
     _issued[token] = getattr(owner, "execution_arn", None)
     while len(_issued) > _MOST_REMEMBERED:
@@ -62,7 +66,7 @@ def invoke_with_callback(resource, input_data, token, state_def):
         _handing_out.token = None
 
 
-def call_lambda(func_ref, event):
+def call_lambda(func_ref: Any, event: Any) -> Any:
     """Invoke a function; if it fails while its token is open, the failure is the task's."""
     try:
         return _call_lambda(func_ref, event)
@@ -74,7 +78,7 @@ def call_lambda(func_ref, event):
         raise
 
 
-def close_all(execution_arn):
+def close_all(execution_arn: str | None) -> None:
     """Close the open tokens of an execution that was stopped, so that its thread ends."""
     for token in [token for token, of in list(_issued.items()) if of == execution_arn]:
         waiting = stepfunctions._task_tokens.pop(token, None)
@@ -83,8 +87,8 @@ def close_all(execution_arn):
             waiting["event"].set()
 
 
-def _answered_once(original):
-    def answer(data):
+def _answered_once(original: JsonAction) -> JsonAction:
+    def answer(data: Record) -> Reply:
         token = data.get("taskToken", "")
         waiting = stepfunctions._task_tokens.get(token)
         if waiting is not None and not waiting["event"].is_set():
