@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from ministack.core.responses import AccountRegionScopedDict, get_account_id
-from ministack.services import ec2
 
+from overlay import patched
 from overlay.ec2_wire import Refused, action, element, items, members, required, text
 from overlay.shapes import Params, Record, Rendered
 
@@ -35,7 +35,8 @@ def install() -> None:
         "DisableAllowedImagesSettings": disable,
         "ReplaceImageCriteriaInAllowedImagesSettings": replace,
     }
-    ec2._ACTION_MAP.update({name: action(function) for name, function in actions.items()})
+    for name, function in actions.items():
+        patched.EC2_ACTIONS.replace(name, action(function))
 
 
 def state() -> str:

@@ -16,15 +16,15 @@ Of a session, ``aws:PrincipalArn`` is the ARN of its role and not that of the se
 import json
 from typing import Any
 
-from ministack.core import iam_actions, iam_evaluator
+from ministack.core.iam_evaluator import EvalContext
 from ministack.services import ec2
 
-from overlay import image_keys
+from overlay import image_keys, patched
 from overlay.shapes import Headers, Params, Query, Record
 
-_extract_resource_arn = iam_actions.extract_resource_arn
-_request_tag_context = iam_actions.request_tag_context
-_resolve_condition_key = iam_evaluator._resolve_condition_key
+_extract_resource_arn = patched.EXTRACT_RESOURCE_ARN.current()
+_request_tag_context = patched.REQUEST_TAG_CONTEXT.current()
+_resolve_condition_key = patched.RESOLVE_CONDITION_KEY.current()
 
 _FIELDS = {
     "DeleteSnapshot": ("snapshot", "SnapshotId"),
@@ -47,9 +47,9 @@ _FIELDS = {
 
 def install() -> None:
     """Replace the functions that prepare an authorisation."""
-    iam_evaluator._resolve_condition_key = resolve_condition_key
-    iam_actions.extract_resource_arn = extract_resource_arn
-    iam_actions.request_tag_context = request_tag_context
+    patched.RESOLVE_CONDITION_KEY.replace(resolve_condition_key)
+    patched.EXTRACT_RESOURCE_ARN.replace(extract_resource_arn)
+    patched.REQUEST_TAG_CONTEXT.replace(request_tag_context)
 
 
 def extract_resource_arn(
@@ -85,16 +85,16 @@ def extract_resource_arn(
     return _extract_resource_arn(service, method, path, headers, body, query_params, region, account_id)
 
 
-def resolve_condition_key(key: str, context: iam_evaluator.EvalContext) -> Any:
+def resolve_condition_key(key: str, ctx: EvalContext) -> Any:
     """ministack's value of a condition key, but for the principal of a session."""
-    value = _resolve_condition_key(key, context)
+    value = _resolve_condition_key(key, ctx)
     if key.lower() == "aws:principalarn" and isinstance(value, str) and ":assumed-role/" in value:
         account, role = value.split(":")[4], value.split("/")[1]
         return f"arn:{value.split(':')[1]}:iam::{account}:role/{role}"
     return value
 
 
-def request_tag_context(service: str, iam_action, body: bytes, params: Params) -> Record:
+def request_tag_context(service: str, iam_action: str, body: bytes, params: Params) -> Record:
     """ministack's context, and the tags that the image or snapshot has, or who gets a grant."""
     context = _request_tag_context(service, iam_action, body, params)
     if iam_action == "kms:CreateGrant":

@@ -22,7 +22,7 @@ from ministack.core.responses import (
 )
 from ministack.services import codebuild
 
-from overlay import events, image_builder
+from overlay import events, image_builder, patched
 from overlay.shapes import Record, Reply
 
 delay_ms = int(os.environ.get("LOCKSTEP_BUILD_DELAY_MS", "300"))
@@ -31,14 +31,14 @@ delay_ms = int(os.environ.get("LOCKSTEP_BUILD_DELAY_MS", "300"))
 _CONSOLE = "https://console.aws.amazon.com"
 # What a build goes through before its commands.
 _BEFORE = ("SUBMITTED", "QUEUED", "PROVISIONING", "DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD")
-_start_build, _stop_build = codebuild._start_build, codebuild._stop_build
+_start_build, _stop_build = patched.START_BUILD.current(), patched.STOP_BUILD.current()
 _by_token = AccountRegionScopedDict()  # idempotency token -> (parameters, build id)
 
 
 def install() -> None:
     """Replace StartBuild and StopBuild."""
-    codebuild._start_build = start
-    codebuild._stop_build = stop
+    patched.START_BUILD.replace(start)
+    patched.STOP_BUILD.replace(stop)
 
 
 def start(data: Record) -> Reply:

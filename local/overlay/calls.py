@@ -14,16 +14,16 @@ from ministack import app
 from ministack.core.iam_evaluator import request_caller_arn
 from ministack.core.responses import get_account_id
 
-from overlay import control, fault_replies, recording, rules
+from overlay import control, fault_replies, patched, recording, rules
 from overlay.shapes import Headers, Params, Query, Receive, Record, Reply, Scope, Send
 
 _LONGEST_HOLD_SECONDS = 120
 # What ``contains`` looks at: more than the longest template in a request, less than an uploaded archive.
 _SEARCHED_BYTES = 64 * 1024
-_dispatch = app._dispatch_service_request
-_function_url = app._handle_lambda_url_request
-_app = app.app
-_send_error_response = HTTPStream._send_error_response
+_dispatch = patched.DISPATCH.current()
+_function_url = patched.DISPATCH_FUNCTION_URL.current()
+_app = patched.APP.current()
+_send_error_response = patched.SEND_ERROR_RESPONSE.current()
 
 Facts: TypeAlias = dict[str, str]
 Proceed: TypeAlias = Callable[[], Awaitable[Reply]]
@@ -35,10 +35,10 @@ class ConnectionLost(Exception):
 
 def install() -> None:
     """Stand around the server's entry and its two roads to a service."""
-    app._dispatch_service_request = dispatch
-    app._handle_lambda_url_request = function_url
-    app.app = entry
-    HTTPStream._send_error_response = send_error_response
+    patched.DISPATCH.replace(dispatch)
+    patched.DISPATCH_FUNCTION_URL.replace(function_url)
+    patched.APP.replace(entry)
+    patched.SEND_ERROR_RESPONSE.replace(send_error_response)
 
 
 async def entry(scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,10 +15,11 @@ from ministack import app
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id
 
-from overlay.shapes import Headers, Query, Reply
+from overlay import patched
+from overlay.shapes import Headers, Query, Record, Reply
 
-_dispatch = app._dispatch_service_request
-_enforce = iam_evaluator.enforce
+_dispatch = patched.DISPATCH.current()
+_enforce = patched.ENFORCE.current()
 _asked_already: ContextVar[bool] = ContextVar("asked_already", default=False)
 _caller: ContextVar[tuple[str, str] | None] = ContextVar("caller", default=None)  # access key, region
 
@@ -83,8 +84,8 @@ def beside(asked: Asked) -> None:
 
 def install() -> None:
     """Stand before every call, and keep ministack from asking what was asked here already."""
-    app._dispatch_service_request = dispatch
-    iam_evaluator.enforce = enforce
+    patched.DISPATCH.replace(dispatch)
+    patched.ENFORCE.replace(enforce)
 
 
 async def dispatch(
@@ -121,9 +122,18 @@ def allowed(action: str, resource: str, context: dict[str, Any] | None = None) -
     return _enforce(access_key, action, action.split(":")[0], region, resource, context or {}) is None
 
 
-def enforce(*args: Any, **more: Any) -> Any:
+def enforce(
+    access_key_id: str,
+    iam_action: str,
+    service: str,
+    region: str,
+    resource_arn: str = "*",
+    service_context: Record | None = None,
+) -> iam_evaluator.EvalResult | iam_evaluator.AuthError | None:
     """ministack's own check, unless this call was asked about here."""
-    return None if _asked_already.get() else _enforce(*args, **more)
+    if _asked_already.get():
+        return None
+    return _enforce(access_key_id, iam_action, service, region, resource_arn, service_context)
 
 
 def _request(method: str, path: str, headers: Headers, body: bytes, query_params: Query) -> Request:

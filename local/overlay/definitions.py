@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ministack.core.responses import error_response_json, json_response
-from ministack.services import stepfunctions
 from ministack.services.cloudformation import provisioners
 
+from overlay import patched
 from overlay.shapes import Properties, Provisioned, Record, Reply
 
-_KIND = "AWS::StepFunctions::StateMachine"
 _VARIABLE = re.compile(r"^[^\W\d]\w{0,79}$")
-_create = provisioners._RESOURCE_HANDLERS[_KIND]["create"]
-_update = provisioners._RESOURCE_HANDLERS[_KIND]["update"]
-_of_jsonata = stepfunctions._validate_definition_jsonata
+_create = patched.CREATE_MACHINE.current()
+_update = patched.UPDATE_MACHINE.current()
+_of_jsonata = patched.VALIDATE_JSONATA.current()
 
 
 @dataclass(frozen=True)
@@ -38,14 +37,15 @@ class Problem:
 
 def install() -> None:
     """Look at definitions wherever they come in."""
-    stepfunctions._validate_definition_jsonata = refusal
-    stepfunctions._validate_state_machine_definition = validate
-    provisioners._RESOURCE_HANDLERS[_KIND].update({"create": create, "update": update})
+    patched.VALIDATE_JSONATA.replace(refusal)
+    patched.VALIDATE_MACHINE.replace(validate)
+    patched.CREATE_MACHINE.replace(create)
+    patched.UPDATE_MACHINE.replace(update)
 
 
-def refusal(definition: Any) -> str | None:
+def refusal(definition_str: Any) -> str | None:
     """Returns why a definition is refused; ``None`` if it is not."""
-    found = list(problems(definition))
+    found = list(problems(definition_str))
     return f"Invalid State Machine Definition: '{', '.join(map(str, found))}'" if found else None
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from ministack.services import autoscaling, cloudwatch, ec2, eventbridge, iam, lambda_svc, s3, sqs
 from ministack.services.cloudformation import drift, provisioners
 
+from overlay import patched
 from overlay.contracts import DriftReader
 from overlay.shapes import Properties
 
@@ -26,7 +27,7 @@ _VOLUME = "Iops Size Throughput VolumeType".split()
 
 def install() -> None:
     """Register the readers beside ministack's."""
-    readers: dict[str, tuple[Callable[[str, Properties], Properties | None], Iterable[str]]] = {
+    readers: dict[str, tuple[DriftReader, Iterable[str]]] = {
         "AWS::AutoScaling::AutoScalingGroup": (_record(lambda: autoscaling._asgs, _GROUP), _GROUP),
         "AWS::CloudWatch::Alarm": (_record(lambda: cloudwatch._alarms, _ALARM), _ALARM),
         "AWS::EC2::SecurityGroup": (_security_group, ("SecurityGroupIngress",)),
@@ -39,7 +40,8 @@ def install() -> None:
     }
     for kind, (reader, names) in readers.items():
         drift._DRIFT_READERS[kind] = (reader, frozenset(names))
-    drift._DRIFT_READERS["AWS::IAM::Role"] = _with_policies(*drift._DRIFT_READERS["AWS::IAM::Role"])
+    _, names = drift._DRIFT_READERS["AWS::IAM::Role"]
+    drift._DRIFT_READERS["AWS::IAM::Role"] = _with_policies(patched.READ_ROLE.current(), names)
 
 
 def _record(store: Callable[[], Any], names: Iterable[str]) -> DriftReader:

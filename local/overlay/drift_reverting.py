@@ -13,18 +13,19 @@ from ministack.core.responses import now_iso
 from ministack.services import cloudformation
 from ministack.services.cloudformation import changesets, drift, helpers
 
+from overlay import patched
 from overlay.shapes import Params, Record, Reply
 
-_create = cloudformation._ACTION_HANDLERS["CreateChangeSet"]
-_describe = cloudformation._ACTION_HANDLERS["DescribeChangeSet"]
-_execute = cloudformation._ACTION_HANDLERS["ExecuteChangeSet"]
+_create = patched.CLOUDFORMATION_ACTIONS.current("CreateChangeSet")
+_describe = patched.CLOUDFORMATION_ACTIONS.current("DescribeChangeSet")
+_execute = patched.CLOUDFORMATION_ACTIONS.current("ExecuteChangeSet")
 
 
 def install() -> None:
     """Stand around the making, the describing and the execution of change sets."""
-    cloudformation._ACTION_HANDLERS.update(
-        {"CreateChangeSet": create, "DescribeChangeSet": describe, "ExecuteChangeSet": execute}
-    )
+    patched.CLOUDFORMATION_ACTIONS.replace("CreateChangeSet", create)
+    patched.CLOUDFORMATION_ACTIONS.replace("DescribeChangeSet", describe)
+    patched.CLOUDFORMATION_ACTIONS.replace("ExecuteChangeSet", execute)
 
 
 def create(params: Params) -> Reply:

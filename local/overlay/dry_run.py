@@ -2,14 +2,15 @@
 
 from ministack.services import ec2
 
+from overlay import patched
 from overlay.contracts import QueryAction
 from overlay.shapes import Params, Reply
 
 
 def install() -> None:
     """Wrap every action, ours included. ministack ignores the parameter and acts."""
-    for name, handler in list(ec2._ACTION_MAP.items()):
-        ec2._ACTION_MAP[name] = _guarded(handler)
+    for name in patched.EC2_ACTIONS.names():
+        patched.EC2_ACTIONS.replace(name, _guarded(patched.EC2_ACTIONS.current(name)))
 
 
 def _guarded(handler: QueryAction) -> QueryAction:

@@ -4,9 +4,7 @@ Off in a new account, with the AWS-managed key. Where it is on, new volumes, cop
 of instances are encrypted although nobody asked for it, and what is under the AWS-managed key cannot be shared.
 """
 
-from ministack.services import ec2
-
-from overlay import image_keys
+from overlay import image_keys, patched
 from overlay.ec2_wire import Refused, action, element, required
 from overlay.shapes import Params, Rendered
 
@@ -21,7 +19,8 @@ def install() -> None:
         "ModifyEbsDefaultKmsKeyId": modify_key,
         "ResetEbsDefaultKmsKeyId": reset_key,
     }
-    ec2._ACTION_MAP.update({name: action(function) for name, function in actions.items()})
+    for name, function in actions.items():
+        patched.EC2_ACTIONS.replace(name, action(function))
 
 
 def get(_params: Params, _request_id: str) -> Rendered:

@@ -6,21 +6,19 @@ import time
 from typing import Any
 
 from ministack.core.responses import get_account_id, get_region, request_scope
-from ministack.services import eventbridge
 
-from overlay import recording, rules
+from overlay import patched, recording, rules
 from overlay.shapes import Record
 
-_dispatch = eventbridge._dispatch_event
-_invoke_target = None
+_dispatch = patched.DISPATCH_EVENT.current()
+# After ``event_forwarding``, which is installed before this module is imported.
+_invoke_target = patched.INVOKE_TARGET.current()
 
 
 def install() -> None:
     """Stand in front of the dispatcher of rules, and of what hands an event to a target."""
-    global _invoke_target
-    eventbridge._dispatch_event = dispatch
-    _invoke_target = eventbridge._invoke_target
-    eventbridge._invoke_target = invoke_target
+    patched.DISPATCH_EVENT.replace(dispatch)
+    patched.INVOKE_TARGET.replace(invoke_target)
 
 
 def dispatch(event: Record, view: Any = None) -> None:

@@ -20,22 +20,21 @@ from ministack.core.responses import get_account_id, get_region, new_uuid, reque
 from ministack.services import eventbridge, iam
 from ministack.services.cloudformation import provisioners
 
+from overlay import patched
 from overlay.shapes import Properties, Provisioned, Record
 
 logger = logging.getLogger("overlay.event_forwarding")
-_to_local_bus = eventbridge._dispatch_to_event_bus
-_invoke_target = eventbridge._invoke_target
+_to_local_bus = patched.DISPATCH_TO_EVENT_BUS.current()
+_invoke_target = patched.INVOKE_TARGET.current()
 
 
 def install() -> None:
     """Replace the bus target and register the resource type."""
-    eventbridge._dispatch_to_event_bus = to_bus
-    eventbridge._invoke_target = invoke_target
-    provisioners._RESOURCE_HANDLERS["AWS::Events::EventBusPolicy"] = {
-        "create": create_policy,
-        "update": update_policy,
-        "delete": delete_policy,
-    }
+    patched.DISPATCH_TO_EVENT_BUS.replace(to_bus)
+    patched.INVOKE_TARGET.replace(invoke_target)
+    patched.add_resource_type(
+        "AWS::Events::EventBusPolicy", {"create": create_policy, "update": update_policy, "delete": delete_policy}
+    )
 
 
 def invoke_target(target: Record, event: Record, rule: Record, view: Any = None) -> Any:

@@ -14,23 +14,23 @@ from typing import Any
 
 from ministack.services import stepfunctions
 
-from overlay import task_tokens
+from overlay import patched, task_tokens
 from overlay.shapes import Record, Reply
 
 _START_DELAY_SECONDS = 0.15
-_start_execution = stepfunctions._start_execution
-_stop_execution = stepfunctions._stop_execution
-_execute_task = stepfunctions._execute_task
+_start_execution = patched.START_EXECUTION.current()
+_stop_execution = patched.STOP_EXECUTION.current()
+_execute_task = patched.EXECUTE_TASK.current()
 _running = threading.local()
 
 
 def install() -> None:
     """Replace starting, nesting and stopping."""
-    stepfunctions._start_execution = start
-    stepfunctions._stop_execution = stop
-    stepfunctions._execute_task = execute_task
-    stepfunctions._invoke_nested_start_execution_sync = start_nested_and_wait
-    stepfunctions.time = _Clock()
+    patched.START_EXECUTION.replace(start)
+    patched.STOP_EXECUTION.replace(stop)
+    patched.EXECUTE_TASK.replace(execute_task)
+    patched.START_NESTED_EXECUTION.replace(start_nested_and_wait)
+    stepfunctions.time = _Clock()  # type: ignore[assignment] # It stands for the module.
 
 
 class _Clock:

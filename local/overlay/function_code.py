@@ -4,21 +4,19 @@ ministack creates such a function all the same and answers its invocations itsel
 hides a missing artifact or a bucket of another account until something else goes wrong.
 """
 
-from typing import Any
-
 from ministack.services.cloudformation import provisioners
 
+from overlay import patched
 from overlay.shapes import Properties, Provisioned
 
-_create = provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"]["create"]
-_update = provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"]["update"]
+_create = patched.CREATE_FUNCTION.current()
+_update = patched.UPDATE_FUNCTION.current()
 
 
 def install() -> None:
     """Check the code object before a stack creates or updates a function."""
-    handlers = provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"]
-    handlers["create"] = create
-    handlers["update"] = update
+    patched.CREATE_FUNCTION.replace(create)
+    patched.UPDATE_FUNCTION.replace(update)
 
 
 def create(logical_id: str, props: Properties, stack_name: str) -> Provisioned:
@@ -27,10 +25,12 @@ def create(logical_id: str, props: Properties, stack_name: str) -> Provisioned:
     return _create(logical_id, props, stack_name)
 
 
-def update(physical_id: str, old_props: Properties, new_props: Properties, *rest: Any) -> Provisioned:
-    """Update the function once its code was found. The rest (the stack, the logical id) is handed on as it came."""
+def update(
+    physical_id: str, old_props: Properties, new_props: Properties, stack_name: str, logical_id: str | None = None
+) -> Provisioned:
+    """Update the function once its code was found."""
     require_code(new_props)
-    return _update(physical_id, old_props, new_props, *rest)
+    return _update(physical_id, old_props, new_props, stack_name, logical_id)
 
 
 def require_code(props: Properties) -> None:

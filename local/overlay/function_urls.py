@@ -14,21 +14,22 @@ from ministack.core.responses import json_response
 from ministack.core.router import extract_access_key_id
 from ministack.services import lambda_svc
 
+from overlay import patched
 from overlay.shapes import Headers, Query, Record, Reply
 
 _PATH = "/_aws/lambda-url/"
-_create = lambda_svc._create_function_url_config
-_url_id = lambda_svc._function_url_id
-_handle = lambda_svc.handle_function_url_request
-_build_event = lambda_svc._build_function_url_event
+_create = patched.CREATE_FUNCTION_URL.current()
+_url_id = patched.FUNCTION_URL_ID.current()
+_handle = patched.SERVE_FUNCTION_URL.current()
+_build_event = patched.BUILD_FUNCTION_URL_EVENT.current()
 
 
 def install() -> None:
     """Replace the making, the resolving and the serving of URLs."""
-    lambda_svc._create_function_url_config = create
-    lambda_svc._function_url_id = url_id
-    lambda_svc._build_function_url_event = build_event
-    lambda_svc.handle_function_url_request = handle
+    patched.CREATE_FUNCTION_URL.replace(create)
+    patched.FUNCTION_URL_ID.replace(function_id)
+    patched.BUILD_FUNCTION_URL_EVENT.replace(build_event)
+    patched.SERVE_FUNCTION_URL.replace(handle)
 
 
 def create(func_name: str, data: Record, qualifier: str | None) -> Reply:
@@ -42,7 +43,7 @@ def create(func_name: str, data: Record, qualifier: str | None) -> Reply:
     return json_response(config, status=status)
 
 
-def url_id(function_url: str) -> str:
+def function_id(function_url: str) -> str:
     """The id in a URL of either form."""
     if _PATH in function_url:
         return function_url.split(_PATH, 1)[1].split("/", 1)[0]
@@ -50,7 +51,7 @@ def url_id(function_url: str) -> str:
 
 
 def build_event(
-    identifier: str,
+    url_id: str,
     account_id: str,
     region: str,
     method: str,
@@ -58,11 +59,25 @@ def build_event(
     headers: Headers,
     body: bytes,
     query_params: Query,
-    **rest: Any,
+    source_ip: str = "127.0.0.1",
+    anonymous: bool = False,
+    trace_root: str = "",
 ) -> Record:
     """The event of a request, with ``requestContext.authorizer.iam`` for a URL that authenticates."""
-    event = _build_event(identifier, account_id, region, method, path, headers, body, query_params, **rest)
-    if not rest.get("anonymous"):
+    event = _build_event(
+        url_id,
+        account_id,
+        region,
+        method,
+        path,
+        headers,
+        body,
+        query_params,
+        source_ip,
+        anonymous,
+        trace_root,
+    )
+    if not anonymous:
         # The request was authenticated and authorised before this point (lambda:InvokeFunctionUrl).
         caller = resolve_caller_identity(extract_access_key_id(headers, query_params))
         if caller:
@@ -83,7 +98,7 @@ def _identity(caller: Record) -> Record:
 
 
 async def handle(
-    identifier: str,
+    url_id: str,
     method: str,
     path: str,
     headers: Headers,
@@ -93,7 +108,7 @@ async def handle(
     source_ip: str | None = None,
 ) -> Reply:
     """Serve a URL; an open one only if the function's policy says so."""
-    resolved = resolved or lambda_svc.resolve_function_url(identifier)
+    resolved = resolved or lambda_svc.resolve_function_url(url_id)
     if resolved is not None and resolved[4].get("AuthType") == "NONE" and not _open_to_all(resolved):
         return (
             403,
@@ -103,7 +118,7 @@ async def handle(
                 b'https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"}'
             ),
         )
-    return await _handle(identifier, method, path, headers, body, query_params, resolved=resolved, source_ip=source_ip)
+    return await _handle(url_id, method, path, headers, body, query_params, resolved=resolved, source_ip=source_ip)
 
 
 def _open_to_all(resolved: tuple[Any, ...]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from ministack.services import iam
 from ministack.services.cloudformation import handlers, provisioners
 
+from overlay import patched
 from overlay.contracts import QueryAction, ResourceHandlers
 from overlay.shapes import Properties, Provisioned
 
@@ -20,13 +21,13 @@ _MESSAGE = re.compile(rb"<Message>(.*?)</Message>", re.DOTALL)
 
 def install() -> None:
     """Register the types, and let them ask for CAPABILITY_IAM as on AWS."""
-    provisioners._RESOURCE_HANDLERS.update(
-        {
-            "AWS::IAM::AccessKey": {"create": create_key, "update": update_key, "delete": delete_key},
-            "AWS::IAM::RolePolicy": _inline_policy("Role", iam._put_role_policy, iam._delete_role_policy),
-            "AWS::IAM::UserPolicy": _inline_policy("User", iam._put_user_policy, iam._delete_user_policy),
-        }
-    )
+    added: dict[str, ResourceHandlers] = {
+        "AWS::IAM::AccessKey": {"create": create_key, "update": update_key, "delete": delete_key},
+        "AWS::IAM::RolePolicy": _inline_policy("Role", iam._put_role_policy, iam._delete_role_policy),
+        "AWS::IAM::UserPolicy": _inline_policy("User", iam._put_user_policy, iam._delete_user_policy),
+    }
+    for kind, handlers_of_kind in added.items():
+        patched.add_resource_type(kind, handlers_of_kind)
     handlers._CAPABILITY_IAM_TYPES |= {"AWS::IAM::RolePolicy", "AWS::IAM::UserPolicy"}
 
 

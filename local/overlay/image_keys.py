@@ -18,30 +18,31 @@ from ministack.core.responses import (
 )
 from ministack.services import ec2, kms
 
+from overlay import patched
 from overlay.shapes import Params, Record, Reply
 
 defaults = AccountRegionScopedDict()
 """What EBS does by default in an account and region: ``encrypted`` and ``key``; see ``ebs_defaults``."""
 
-_key_metadata = kms._key_metadata
-_describe_key = kms._describe_key
-_create_volume = ec2._ACTION_MAP["CreateVolume"]
-_create_snapshot = ec2._ACTION_MAP["CreateSnapshot"]
+_key_metadata = patched.KEY_METADATA.current()
+_describe_key = patched.DESCRIBE_KEY.current()
+_create_volume = patched.EC2_ACTIONS.current("CreateVolume")
+_create_snapshot = patched.EC2_ACTIONS.current("CreateSnapshot")
 
 
 def install() -> None:
     """Let KMS report who manages a key, also to the accounts that share it; volumes and snapshots remember theirs."""
-    kms._key_metadata = key_metadata
-    kms._describe_key = describe_key
-    ec2._ACTION_MAP["CreateVolume"] = create_volume
-    ec2._ACTION_MAP["CreateSnapshot"] = create_snapshot
+    patched.KEY_METADATA.replace(key_metadata)
+    patched.DESCRIBE_KEY.replace(describe_key)
+    patched.EC2_ACTIONS.replace("CreateVolume", create_volume)
+    patched.EC2_ACTIONS.replace("CreateSnapshot", create_snapshot)
 
 
-def key_metadata(record: Record) -> Record:
+def key_metadata(rec: Record) -> Record:
     """DescribeKey's metadata, with the account, and with ``KeyManager: AWS`` for the keys made here."""
-    metadata = _key_metadata(record)
+    metadata = _key_metadata(rec)
     metadata["AWSAccountId"] = get_account_id()
-    metadata["KeyManager"] = record.get("KeyManager", "CUSTOMER")
+    metadata["KeyManager"] = rec.get("KeyManager", "CUSTOMER")
     return metadata
 
 

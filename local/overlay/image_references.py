@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import ec2, ssm
 
-from overlay import checks
+from overlay import checks, patched
 from overlay.checks import Check, Request
 from overlay.ec2_wire import Refused, action, element, flag, items, members, page, text
 from overlay.shapes import Params, Record, Rendered
@@ -37,7 +37,7 @@ _RESOURCES = {
 
 def install() -> None:
     """Register the action and what it needs."""
-    ec2._ACTION_MAP["DescribeImageReferences"] = action(describe)
+    patched.EC2_ACTIONS.replace("DescribeImageReferences", action(describe))
     checks.beside(needed)
 
 

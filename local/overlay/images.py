@@ -16,12 +16,13 @@ from overlay import (
     image_lifecycle,
     image_records,
     image_view,
+    patched,
     snapshots,
 )
 from overlay.ec2_wire import Refused, action, element, flag, items, members, page, required, text
 from overlay.shapes import Params, Record, Rendered, Reply
 
-_run_instances = ec2._ACTION_MAP["RunInstances"]
+_run_instances = patched.EC2_ACTIONS.current("RunInstances")
 
 
 def install() -> None:
@@ -42,8 +43,9 @@ def install() -> None:
         "EnableImageDeprecation": enable_deprecation,
         "DisableImageDeprecation": disable_deprecation,
     }
-    ec2._ACTION_MAP.update({name: action(function) for name, function in actions.items()})
-    ec2._ACTION_MAP["RunInstances"] = launch
+    for name, function in actions.items():
+        patched.EC2_ACTIONS.replace(name, action(function))
+    patched.EC2_ACTIONS.replace("RunInstances", launch)
 
 
 def launch(params: Params) -> Reply:

@@ -11,19 +11,19 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ministack.services import lambda_svc, stepfunctions
+from ministack.services import stepfunctions
 
-from overlay import rules
+from overlay import patched, rules
 from overlay.contracts import CallLambda
 from overlay.shapes import Record
 
-_run = lambda_svc._execute_function_dispatch
+_run = patched.RUN_FUNCTION.current()
 
 
 def install() -> None:
     """Stand around the one function every execution passes through, and the one Step Functions uses."""
-    lambda_svc._execute_function_dispatch = run
-    stepfunctions._call_lambda = _with_faults(stepfunctions._call_lambda)
+    patched.RUN_FUNCTION.replace(run)
+    patched.CALL_LAMBDA.replace(_with_faults(patched.CALL_LAMBDA.current()))
 
 
 def run(func: Record, config: Record, event: Record, request_id: str, started: float) -> Record:

@@ -11,15 +11,16 @@ import asyncio
 from ministack.services import cloudformation
 from ministack.services.cloudformation import provisioners, stacks
 
+from overlay import patched
 from overlay.shapes import Properties, Provisioned, Record
 
-_deploy = provisioners._cfn_nested_stack_deploy
+_deploy = patched.DEPLOY_NESTED_STACK.current()
 
 
 def install() -> None:
     """Route the resource type's handlers through this module."""
-    provisioners._cfn_nested_stack_deploy = deploy
-    provisioners._RESOURCE_HANDLERS["AWS::CloudFormation::Stack"]["delete"] = delete
+    patched.DEPLOY_NESTED_STACK.replace(deploy)
+    patched.DELETE_NESTED_STACK.replace(delete)
 
 
 def deploy(

@@ -10,12 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ministack import app
 from ministack.core import iam_actions, router
 from ministack.core.responses import error_response_json, get_account_id, get_region, json_response
 from ministack.services import lambda_svc
 
-from overlay import image_lifecycle
+from overlay import image_lifecycle, patched
 from overlay.shapes import Headers, Query, Reply
 
 _SERVICE = "servicequotas"
@@ -98,7 +97,7 @@ def install() -> None:
         "credential_scope": _SERVICE,
     }
     iam_actions.SERVICE_TO_IAM_NAMESPACE[_SERVICE] = _SERVICE
-    app.SERVICE_HANDLERS[_SERVICE] = handle
+    patched.SERVICES.replace(_SERVICE, handle)
 
 
 async def handle(_method: str, _path: str, headers: Headers, body: bytes, _query_params: Query) -> Reply:

@@ -6,12 +6,12 @@ stack fail on purpose.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from ministack.services import cloudformation, cloudwatch_logs, dynamodb, iam, lambda_svc, s3, stepfunctions
-from ministack.services.cloudformation import provisioners
 
+from overlay import patched
 from overlay.contracts import CreateResource, DeleteResource
+from overlay.patched import Patched
 from overlay.shapes import Properties, Provisioned
 
 
@@ -19,24 +19,22 @@ def _machine_names() -> set[str]:
     return {machine["name"] for machine in stepfunctions._state_machines.values()}
 
 
-# Type -> the property that names it, and the names that are taken in the caller's account and region.
-_NAMED = {
-    "AWS::IAM::Role": ("RoleName", iam._roles.keys),
-    "AWS::Lambda::Function": ("FunctionName", lambda_svc._functions.keys),
-    "AWS::DynamoDB::Table": ("TableName", dynamodb._tables.keys),
-    "AWS::Logs::LogGroup": ("LogGroupName", cloudwatch_logs._log_groups.keys),
-    "AWS::StepFunctions::StateMachine": ("StateMachineName", _machine_names),
-}
+# The creation of a type -> the property that names it, and the names that are taken in the caller's account and region.
+_NAMED: tuple[tuple[Patched[CreateResource], str, Callable[[], Iterable[str]]], ...] = (
+    (patched.CREATE_ROLE, "RoleName", iam._roles.keys),
+    (patched.CREATE_FUNCTION, "FunctionName", lambda_svc._functions.keys),
+    (patched.CREATE_TABLE, "TableName", dynamodb._tables.keys),
+    (patched.CREATE_LOG_GROUP, "LogGroupName", cloudwatch_logs._log_groups.keys),
+    (patched.CREATE_MACHINE, "StateMachineName", _machine_names),
+)
 
 
 def install() -> None:
     """Guard the creations and the two deletions."""
-    for kind, (name, taken) in _NAMED.items():
-        handlers = provisioners._RESOURCE_HANDLERS[kind]
-        handlers["create"] = _only_if_free(kind, name, taken, handlers["create"])
-    for kind, blocker in (("AWS::S3::Bucket", _bucket_blocker), ("AWS::IAM::Role", _role_blocker)):
-        handlers = provisioners._RESOURCE_HANDLERS[kind]
-        handlers["delete"] = _only_if_unblocked(blocker, handlers["delete"])
+    for creation, name, taken in _NAMED:
+        creation.replace(_only_if_free(str(creation.keys[0]), name, taken, creation.current()))
+    for deletion, blocker in ((patched.DELETE_BUCKET, _bucket_blocker), (patched.DELETE_ROLE, _role_blocker)):
+        deletion.replace(_only_if_unblocked(blocker, deletion.current()))
 
 
 def _only_if_free(
@@ -62,11 +60,11 @@ def _is_ours(stack_name: str, logical_id: str, name: str) -> bool:
 
 
 def _only_if_unblocked(blocker: Callable[[str, Properties], str], delete: DeleteResource) -> DeleteResource:
-    def guarded(physical_id: str, props: Properties, *rest: Any) -> None:
+    def guarded(physical_id: str, props: Properties) -> None:
         reason = blocker(physical_id, props)
         if reason:
             raise ValueError(reason)
-        return delete(physical_id, props, *rest)
+        delete(physical_id, props)
 
     return guarded
 

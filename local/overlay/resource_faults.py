@@ -7,21 +7,21 @@ does for every other reason, so that each point of an installation can be made t
 from typing import Any
 
 from ministack.core.responses import get_account_id
-from ministack.services.cloudformation import stacks
 
-from overlay.shapes import Properties, Provisioned
+from overlay import patched
+from overlay.shapes import Properties, Provisioned, Record
 
 MESSAGE = 'Resource handler returned message: "A test lets it fail." (HandlerErrorCode: InternalFailure)'
 
-_provision = stacks._provision_resource
-_adopt = stacks._adopt_resource
+_provision = patched.PROVISION_RESOURCE.current()
+_adopt = patched.ADOPT_RESOURCE.current()
 _armed: set[tuple[str, str, str]] = set()
 
 
 def install() -> None:
     """Look at every creation and import first."""
-    stacks._provision_resource = provision
-    stacks._adopt_resource = adopt
+    patched.PROVISION_RESOURCE.replace(provision)
+    patched.ADOPT_RESOURCE.replace(adopt)
 
 
 def fail_next(account: str, stack: str, resource: str) -> None:
@@ -36,16 +36,16 @@ def disarm() -> int:
     return count
 
 
-def provision(resource_type: str, logical_id: str, props: Properties, stack_name: str, *more: Any) -> Provisioned:
+def provision(resource_type: str, logical_id: str, props: Properties, stack_name: str) -> Provisioned:
     """Create the resource, unless it is its turn to fail."""
     _strike(stack_name, logical_id)
-    return _provision(resource_type, logical_id, props, stack_name, *more)
+    return _provision(resource_type, logical_id, props, stack_name)
 
 
-def adopt(stack_id: str, stack_name: str, logical_id: str, *more: Any) -> Any:
+def adopt(stack_id: str, stack_name: str, logical_id: str, resource_type: str, identifier: Record) -> Any:
     """Import the resource, unless it is its turn to fail."""
     _strike(stack_name, logical_id)
-    return _adopt(stack_id, stack_name, logical_id, *more)
+    return _adopt(stack_id, stack_name, logical_id, resource_type, identifier)
 
 
 def _strike(stack_name: str, logical_id: str) -> None:

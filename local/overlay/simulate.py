@@ -12,6 +12,7 @@ from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import iam
 
+from overlay import patched
 from overlay.shapes import Params, Record, Reply
 
 Statements: TypeAlias = list[list[iam_evaluator.ParsedStatement]]
@@ -31,8 +32,8 @@ _KNOWN_KEYS = {
 
 def install() -> None:
     """Replace the operation."""
-    iam._simulate_principal_policy = simulate
-    iam._IAM_HANDLERS["SimulatePrincipalPolicy"] = simulate
+    patched.SIMULATE.replace(simulate)
+    patched.IAM_ACTIONS.replace("SimulatePrincipalPolicy", simulate)
 
 
 def simulate(params: Params) -> Reply:

@@ -8,7 +8,7 @@ and deletes any.
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import ec2
 
-from overlay import image_keys
+from overlay import image_keys, patched
 from overlay.ec2_wire import (
     Refused,
     action,
@@ -28,16 +28,16 @@ from overlay.shapes import Params, Record, Rendered
 
 def install() -> None:
     """Register the snapshot actions."""
-    ec2._ACTION_MAP.update(
-        {
-            "DescribeSnapshots": action(describe),
-            "DeleteSnapshot": action(delete),
-            "CopySnapshot": action(copy),
-            "ModifySnapshotAttribute": action(modify_attribute),
-            "DescribeSnapshotAttribute": action(describe_attribute),
-            "ResetSnapshotAttribute": action(reset_attribute),
-        }
-    )
+    actions = {
+        "DescribeSnapshots": describe,
+        "DeleteSnapshot": delete,
+        "CopySnapshot": copy,
+        "ModifySnapshotAttribute": modify_attribute,
+        "DescribeSnapshotAttribute": describe_attribute,
+        "ResetSnapshotAttribute": reset_attribute,
+    }
+    for name, function in actions.items():
+        patched.EC2_ACTIONS.replace(name, action(function))
 
 
 def find(snapshot_id: str, region: str | None = None) -> tuple[str, Record] | tuple[None, None]:

@@ -11,17 +11,20 @@ import sys
 from ministack.services import cloudformation
 from ministack.services.cloudformation import stacks
 
-from overlay import events
+from overlay import events, patched
 
 _STACK = "AWS::CloudFormation::Stack"
-_original = stacks._add_event
+_original = patched.ADD_EVENT.current()
 
 
 def install() -> None:
     """Replace the event recorder in every CloudFormation module that imported it by name."""
-    for name, module in list(sys.modules.items()):
-        if name.startswith("ministack.services.cloudformation") and getattr(module, "_add_event", None) is _original:
-            module._add_event = record
+    importers = [
+        name
+        for name, module in sys.modules.items()
+        if name.startswith("ministack.services.cloudformation") and getattr(module, "_add_event", None) is _original
+    ]
+    patched.ADD_EVENT.replace(record, *importers)
 
 
 def record(

@@ -9,23 +9,24 @@ import re
 from urllib.parse import unquote, urlsplit
 
 from ministack.services import cloudformation
-from ministack.services.cloudformation import changesets, handlers, helpers
+from ministack.services.cloudformation import helpers
 
+from overlay import patched
 from overlay.shapes import Params, Record, Reply
 
 _VIRTUAL_HOST = re.compile(r"^(?P<bucket>.+?)\.s3[.-](?:[a-z0-9-]+\.)*amazonaws\.com$")
-_resolve_document = helpers._resolve_document
-_create_stack = handlers._create_stack
-_create_change_set = changesets._create_change_set
-_describe_stacks = handlers._describe_stacks
+_resolve_document = patched.RESOLVE_DOCUMENT.current()
+_create_stack = patched.CLOUDFORMATION_ACTIONS.current("CreateStack")
+_create_change_set = patched.CLOUDFORMATION_ACTIONS.current("CreateChangeSet")
+_describe_stacks = patched.CLOUDFORMATION_ACTIONS.current("DescribeStacks")
 
 
 def install() -> None:
     """Replace the document resolver and the two actions that create stacks."""
-    helpers._resolve_document = resolve_document
-    cloudformation._ACTION_HANDLERS["CreateStack"] = create_stack
-    cloudformation._ACTION_HANDLERS["CreateChangeSet"] = create_change_set
-    cloudformation._ACTION_HANDLERS["DescribeStacks"] = describe_stacks
+    patched.RESOLVE_DOCUMENT.replace(resolve_document)
+    patched.CLOUDFORMATION_ACTIONS.replace("CreateStack", create_stack)
+    patched.CLOUDFORMATION_ACTIONS.replace("CreateChangeSet", create_change_set)
+    patched.CLOUDFORMATION_ACTIONS.replace("DescribeStacks", describe_stacks)
 
 
 def resolve_document(params: Params, body_key: str, url_key: str, label: str) -> tuple[str | None, Reply | None]:

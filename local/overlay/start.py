@@ -52,6 +52,19 @@ PATCHES = (
 """The modules that patch ministack, in order: each has an ``install()``."""
 
 
+def check_contracts() -> None:
+    """Stop unless each function that a patch replaces has the signature that the patch was written for."""
+    from overlay import patched
+
+    try:
+        patched.check()
+    except (AttributeError, ImportError, KeyError, patched.ContractBroken) as error:
+        sys.exit(
+            f"The overlay cannot replace a function of ministack {PINNED_VERSION}: {error}. "
+            "The installation is damaged: delete the emulator-venv folder and start again."
+        )
+
+
 def check_version() -> None:
     """Stop with a sentence a person can act on unless exactly the pinned ministack is installed."""
     try:
@@ -105,5 +118,6 @@ def main() -> None:
     """Check, take charge of our own lifetime, patch, serve."""
     check_version()
     lifetime.install()
+    check_contracts()
     install()
     serve()

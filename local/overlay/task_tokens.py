@@ -12,14 +12,15 @@ from typing import Any
 from ministack.core.responses import error_response_json, new_uuid
 from ministack.services import stepfunctions
 
+from overlay import patched
 from overlay.contracts import JsonAction
 from overlay.shapes import Record, Reply
 
 _MOST_REMEMBERED = 10_000
 _issued = OrderedDict()
-_invoke_with_callback = stepfunctions._invoke_with_callback
-_apply_jsonata_arguments = stepfunctions._apply_jsonata_arguments
-_call_lambda = stepfunctions._call_lambda
+_invoke_with_callback = patched.INVOKE_WITH_CALLBACK.current()
+_apply_jsonata_arguments = patched.APPLY_ARGUMENTS.current()
+_call_lambda = patched.CALL_LAMBDA.current()
 _CALLBACK = ".waitForTaskToken"
 # An execution runs on a thread of its own, and hands its token out on it.
 _handing_out = threading.local()
@@ -29,11 +30,11 @@ owner = threading.local()
 
 def install() -> None:
     """Replace the callback invocation, the arguments of a retry and the two answers."""
-    stepfunctions._invoke_with_callback = invoke_with_callback
-    stepfunctions._apply_jsonata_arguments = apply_jsonata_arguments
-    stepfunctions._call_lambda = call_lambda
-    for name in ("_send_task_success", "_send_task_failure", "_send_task_heartbeat"):
-        setattr(stepfunctions, name, _answered_once(getattr(stepfunctions, name)))
+    patched.INVOKE_WITH_CALLBACK.replace(invoke_with_callback)
+    patched.APPLY_ARGUMENTS.replace(apply_jsonata_arguments)
+    patched.CALL_LAMBDA.replace(call_lambda)
+    for answer in patched.SEND_TASK_ANSWERS:
+        answer.replace(_answered_once(answer.current()))
 
 
 class _LambdaFailed(Exception):

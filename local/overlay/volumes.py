@@ -10,6 +10,7 @@ from typing import Any
 from ministack.services import ec2
 from ministack.services.cloudformation import provisioners
 
+from overlay import patched
 from overlay.shapes import Params, Properties, Provisioned
 
 _MESSAGE = re.compile(rb"<Message>(.*?)</Message>", re.DOTALL)
@@ -19,11 +20,11 @@ _PLAIN = ("AvailabilityZone", "Size", "VolumeType", "SnapshotId", "Iops", "Throu
 
 def install() -> None:
     """Register the type."""
-    provisioners._RESOURCE_HANDLERS["AWS::EC2::Volume"] = {"create": create, "update": update, "delete": delete}
+    patched.add_resource_type("AWS::EC2::Volume", {"create": create, "update": update, "delete": delete})
 
 
 def _call(action: str, params: Params) -> bytes:
-    status, _, body = ec2._ACTION_MAP[action](params)
+    status, _, body = patched.EC2_ACTIONS.current(action)(params)
     if status >= 400:
         message = _MESSAGE.search(body)
         raise ValueError(message[1].decode() if message else body.decode())

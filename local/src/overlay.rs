@@ -57,6 +57,7 @@ overlay_files![
     "nested_stacks.py",
     "parameter_types.py",
     "pass_role.py",
+    "patched.py",
     "quotas.py",
     "recorded_state.py",
     "recording.py",
