@@ -9,13 +9,13 @@ import datetime
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from ministack.core.responses import AccountRegionScopedDict, get_account_id
+from ministack.core.responses import get_account_id
 
 from overlay import patched
 from overlay.ec2_wire import Refused, action, element, items, members, required, text
 from overlay.shapes import Params, Record, Rendered
+from overlay.state import STATE
 
-_settings = AccountRegionScopedDict()  # "state" and "criteria"
 _LISTS = {
     "ImageProvider": "imageProviderSet",
     "ImageName": "imageNameSet",
@@ -41,14 +41,14 @@ def install() -> None:
 
 def state() -> str:
     """Returns ``disabled``, ``audit-mode`` or ``enabled`` for the caller's account and region."""
-    return _settings.get("state", "disabled")
+    return STATE.allowed_images.get("state", "disabled")
 
 
 def allows(image: Record) -> bool:
     """Whether the criteria allow an image, in whatever state the setting is."""
     if image["OwnerId"] == get_account_id():
         return True
-    return any(_meets(image, criterion) for criterion in _settings.get("criteria", []))
+    return any(_meets(image, criterion) for criterion in STATE.allowed_images.get("criteria", []))
 
 
 def hides(image: Record) -> bool:
@@ -79,7 +79,7 @@ def _within(when: str | None, days: str) -> bool:
 
 def get(_params: Params, _request_id: str) -> Rendered:
     """GetAllowedImagesSettings: the state and the criteria."""
-    criteria = items(_rendered(one) for one in _settings.get("criteria", []))
+    criteria = items(_rendered(one) for one in STATE.allowed_images.get("criteria", []))
     told = (
         element("state", state())
         + f"<imageCriterionSet>{criteria}</imageCriterionSet>"
@@ -105,13 +105,13 @@ def enable(params: Params, _request_id: str) -> Rendered:
     wanted = required(params, "AllowedImagesSettingsState")
     if wanted not in ("enabled", "audit-mode"):
         raise Refused("InvalidParameterValue", f"Value ({wanted}) for parameter AllowedImagesSettingsState is invalid.")
-    _settings["state"] = wanted
+    STATE.allowed_images["state"] = wanted
     return "EnableAllowedImagesSettingsResponse", element("allowedImagesSettingsState", wanted)
 
 
 def disable(_params: Params, _request_id: str) -> Rendered:
     """DisableAllowedImagesSettings: the criteria stay and apply to nothing."""
-    _settings.pop("state", None)
+    STATE.allowed_images.pop("state", None)
     return "DisableAllowedImagesSettingsResponse", element("allowedImagesSettingsState", "disabled")
 
 
@@ -125,5 +125,5 @@ def replace(params: Params, _request_id: str) -> Rendered:
             if days := text(params, f"{prefix}{kind}.{member}"):
                 criterion[kind] = days
         criteria.append(criterion)
-    _settings["criteria"] = criteria
+    STATE.allowed_images["criteria"] = criteria
     return "ReplaceImageCriteriaInAllowedImagesSettingsResponse", "<return>true</return>"

@@ -1,19 +1,17 @@
 """CodeBuild builds that take a moment and say when they end.
 
 ministack's build has succeeded before StartBuild answers, and no event tells. Here a build is in
-progress for ``delay_ms`` and then succeeds, or ends as a test says, or is stopped; "CodeBuild Build State
+progress for ``build_delay_ms`` and then succeeds, or ends as a test says, or is stopped; "CodeBuild Build State
 Change" is published at both points. The same idempotency token gives the same build, and refuses other
 parameters. Nothing is built, but a build of the project that bakes images makes the image (``image_builder``).
 """
 
 import copy
 import json
-import os
 import threading
 import time
 
 from ministack.core.responses import (
-    AccountRegionScopedDict,
     error_response_json,
     get_account_id,
     get_region,
@@ -24,15 +22,12 @@ from ministack.services import codebuild
 
 from overlay import events, image_builder, patched
 from overlay.shapes import Record, Reply
-
-delay_ms = int(os.environ.get("LOCKSTEP_BUILD_DELAY_MS", "300"))
-"""How long a build is in progress, in milliseconds; negative: until ``finish`` is called."""
+from overlay.state import STATE
 
 _CONSOLE = "https://console.aws.amazon.com"
 # What a build goes through before its commands.
 _BEFORE = ("SUBMITTED", "QUEUED", "PROVISIONING", "DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD")
 _start_build, _stop_build = patched.START_BUILD.current(), patched.STOP_BUILD.current()
-_by_token = AccountRegionScopedDict()  # idempotency token -> (parameters, build id)
 
 
 def install() -> None:
@@ -44,8 +39,8 @@ def install() -> None:
 def start(data: Record) -> Reply:
     """StartBuild: in progress now, ended later."""
     token = data.get("idempotencyToken")
-    if token and token in _by_token:
-        before, build_id = _by_token[token]
+    if token and token in STATE.builds:
+        before, build_id = STATE.builds[token]
         if before != data:
             message = "The idempotency token was used before, with other parameters."
             return error_response_json("InvalidInputException", message, 400)
@@ -67,11 +62,11 @@ def start(data: Record) -> Reply:
         build["source"] = {**build.get("source", {}), **source}
     build["logs"] = {"deepLink": f"{_CONSOLE}/codesuite/codebuild/projects/{build['projectName']}/build/{build['id']}"}
     if token:
-        _by_token[token] = (data, build["id"])
+        STATE.builds[token] = (data, build["id"])
     _announce(build)
-    if delay_ms >= 0:
+    if STATE.build_delay_ms >= 0:
         arguments = (get_account_id(), get_region(), build["id"])
-        timer = threading.Timer(delay_ms / 1000, finish, arguments)
+        timer = threading.Timer(STATE.build_delay_ms / 1000, finish, arguments)
         timer.daemon = True
         timer.start()
     return json_response({"build": copy.deepcopy(build)})

@@ -118,7 +118,7 @@ def _facts(service: str, action: str, headers: Headers, query_params: Query, pat
 async def _recorded(facts: Facts, request: recording.Request, request_id: str, proceed: Proceed) -> Reply:
     """Carry a call out under the rules, and write down what its caller saw."""
     started = time.time()
-    rule = rules.striking("call", facts)
+    rule = rules.faults.striking("call", facts)
     status, body = 0, b""
     try:
         answer = await (_struck(rule, facts, request.headers, request_id, proceed) if rule else proceed())

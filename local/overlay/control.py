@@ -30,6 +30,7 @@ from ministack.services import ec2
 
 from overlay import builds, event_faults, events, image_builder, image_lifecycle, quotas, resource_faults, rules
 from overlay.shapes import Receive, Record, Scope, Send
+from overlay.state import STATE
 
 PREFIX = "/_lockstep/"
 _LARGEST_BODY = 1_000_000
@@ -106,16 +107,16 @@ def _route(method: str, segments: list[str], given: Record, query: dict[str, str
 
 def _faults(method: str, rest: list[str], given: Record, _query: dict[str, str]) -> Answer | None:
     if method == "POST" and not rest:
-        return 201, rules.add(given).shown()
+        return 201, rules.faults.add(given).shown()
     if method == "GET" and not rest:
-        return 200, {"faults": [rule.shown() for rule in rules.all_rules()]}
+        return 200, {"faults": [rule.shown() for rule in rules.faults.all()]}
     if method == "DELETE":
-        removed = rules.remove(int(rest[0]) if rest else None)
+        removed = rules.faults.remove(int(rest[0]) if rest else None)
         for rule in removed:
             event_faults.release(rule)
         return 200, {"removed": len(removed)}
     if method == "POST" and len(rest) == 2 and rest[1] == "release":
-        rule = rules.get(int(rest[0]))
+        rule = rules.faults.get(int(rest[0]))
         if rule is None:
             raise _Problem(404, f"there is no fault {rest[0]}")
         return 200, {"released": event_faults.release(rule)}
@@ -156,13 +157,13 @@ def _settings(method: str, rest: list[str], given: Record, _query: dict[str, str
     if rest or method not in ("GET", "PUT"):
         return None
     if method == "PUT":
-        image_lifecycle.delay_ms = int(given.get("image_delay_ms", image_lifecycle.delay_ms))
-        image_lifecycle.copies_at_once = int(given.get("copies_at_once", image_lifecycle.copies_at_once))
-        builds.delay_ms = int(given.get("build_delay_ms", builds.delay_ms))
+        STATE.image_delay_ms = int(given.get("image_delay_ms", STATE.image_delay_ms))
+        STATE.copies_at_once = int(given.get("copies_at_once", STATE.copies_at_once))
+        STATE.build_delay_ms = int(given.get("build_delay_ms", STATE.build_delay_ms))
     return 200, {
-        "image_delay_ms": image_lifecycle.delay_ms,
-        "copies_at_once": image_lifecycle.copies_at_once,
-        "build_delay_ms": builds.delay_ms,
+        "image_delay_ms": STATE.image_delay_ms,
+        "copies_at_once": STATE.copies_at_once,
+        "build_delay_ms": STATE.build_delay_ms,
     }
 
 

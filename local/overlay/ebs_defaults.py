@@ -7,6 +7,7 @@ of instances are encrypted although nobody asked for it, and what is under the A
 from overlay import image_keys, patched
 from overlay.ec2_wire import Refused, action, element, required
 from overlay.shapes import Params, Rendered
+from overlay.state import STATE
 
 
 def install() -> None:
@@ -30,19 +31,19 @@ def get(_params: Params, _request_id: str) -> Rendered:
 
 def enable(_params: Params, _request_id: str) -> Rendered:
     """EnableEbsEncryptionByDefault, in the caller's account and region."""
-    image_keys.defaults["encrypted"] = True
+    STATE.ebs_defaults["encrypted"] = True
     return "EnableEbsEncryptionByDefaultResponse", element("ebsEncryptionByDefault", True)
 
 
 def disable(_params: Params, _request_id: str) -> Rendered:
     """DisableEbsEncryptionByDefault: what is encrypted stays encrypted."""
-    image_keys.defaults.pop("encrypted", None)
+    STATE.ebs_defaults.pop("encrypted", None)
     return "DisableEbsEncryptionByDefaultResponse", element("ebsEncryptionByDefault", False)
 
 
 def get_key(_params: Params, _request_id: str) -> Rendered:
     """GetEbsDefaultKmsKeyId: the key's ARN, or the alias of the AWS-managed one."""
-    return "GetEbsDefaultKmsKeyIdResponse", element("kmsKeyId", image_keys.defaults.get("key") or "alias/aws/ebs")
+    return "GetEbsDefaultKmsKeyIdResponse", element("kmsKeyId", STATE.ebs_defaults.get("key") or "alias/aws/ebs")
 
 
 def modify_key(params: Params, _request_id: str) -> Rendered:
@@ -51,11 +52,11 @@ def modify_key(params: Params, _request_id: str) -> Rendered:
     key = image_keys.existing(reference)
     if key is None:
         raise Refused("InvalidKmsKeyId.NotFound", f"The key {reference} does not exist")
-    image_keys.defaults["key"] = key
+    STATE.ebs_defaults["key"] = key
     return "ModifyEbsDefaultKmsKeyIdResponse", element("kmsKeyId", key)
 
 
 def reset_key(_params: Params, _request_id: str) -> Rendered:
     """ResetEbsDefaultKmsKeyId: the AWS-managed key again."""
-    image_keys.defaults.pop("key", None)
+    STATE.ebs_defaults.pop("key", None)
     return "ResetEbsDefaultKmsKeyIdResponse", element("kmsKeyId", "alias/aws/ebs")

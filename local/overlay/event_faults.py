@@ -29,7 +29,7 @@ def dispatch(event: Record, view: Any = None) -> None:
     if event.get("_DispatchPath"):
         return _dispatch(event, view)
     account = event.get("Account") or get_account_id()
-    rule = rules.striking(
+    rule = rules.faults.striking(
         "event",
         {
             "source": event.get("Source"),

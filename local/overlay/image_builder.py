@@ -14,24 +14,23 @@ from ministack.services import ec2, s3
 
 from overlay import image_keys, image_lifecycle, image_records, snapshots
 from overlay.shapes import Record
+from overlay.state import STATE
 
 PROJECT = "lockstep-image-build"
 MADE = "LOCKSTEP_MADE"
 
-_next = []
-
 
 def expect(asked: Record) -> None:
     """How a build to come ends: ``{"name"?, "status"?, "billing_product"?}``; ``name`` is the image's."""
-    _next.append(asked)
+    STATE.expected_builds.append(asked)
 
 
 def outcome(build: Record) -> tuple[str, str, str | None]:
     """(status, message, billing product) of a build that ends by itself."""
     name = _tags(build).get("lockstep:image", "")
-    for asked in list(_next):
+    for asked in list(STATE.expected_builds):
         if asked.get("name") in (None, name):
-            _next.remove(asked)
+            STATE.expected_builds.remove(asked)
             status = asked.get("status") or "SUCCEEDED"
             return status, asked.get("message") or "the local builder was told so", asked.get("billing_product")
     return "SUCCEEDED", "", None

@@ -1,21 +1,20 @@
 """CopyImage: what may leave its account, the keys of the copy, and a token that makes one copy of two requests."""
 
-from ministack.core.responses import AccountRegionScopedDict, get_account_id
+from ministack.core.responses import get_account_id
 from ministack.services import ec2
 
 from overlay import allowed_images, image_keys, image_lifecycle, image_records, image_view, snapshots
 from overlay.ec2_wire import Refused, element, flag, required, text
 from overlay.shapes import Params, Record, Rendered
-
-_copies = AccountRegionScopedDict()  # client token -> (parameters, image id)
+from overlay.state import STATE
 
 
 def copy(params: Params, request_id: str) -> Rendered:
     """CopyImage, into the caller's account and region; idempotent by its client token."""
     token = text(params, "ClientToken")
     asked = {key: value for key, value in params.items() if key not in ("ClientToken", "Action", "Version")}
-    if token and token in _copies:
-        before, image_id = _copies[token]
+    if token and token in STATE.copies:
+        before, image_id = STATE.copies[token]
         if before != asked:
             raise Refused(
                 "IdempotentParameterMismatch",
@@ -25,7 +24,7 @@ def copy(params: Params, request_id: str) -> Rendered:
         return "CopyImageResponse", element("imageId", image_id)
     record = _copy(params, request_id)
     if token:
-        _copies[token] = (asked, record["ImageId"])
+        STATE.copies[token] = (asked, record["ImageId"])
     return "CopyImageResponse", element("imageId", record["ImageId"])
 
 
@@ -64,8 +63,8 @@ def _copy(params: Params, request_id: str) -> Record:
 def _check_room() -> None:
     """Refuse a copy while as many as AWS allows are being made in the caller's account and region."""
     made = [one for one in ec2._images.values() if one.get("SourceImageId") and image_view.state(one) == "pending"]
-    if len(made) >= image_lifecycle.copies_at_once:
-        message = f"You have exceeded the maximum number of concurrent copies: {image_lifecycle.copies_at_once}"
+    if len(made) >= STATE.copies_at_once:
+        message = f"You have exceeded the maximum number of concurrent copies: {STATE.copies_at_once}"
         raise Refused("ResourceLimitExceeded", message)
 
 

@@ -9,7 +9,6 @@ import json
 
 from ministack.core.iam_evaluator import EvalContext, evaluate_resource_policy
 from ministack.core.responses import (
-    AccountRegionScopedDict,
     error_response_json,
     get_account_id,
     get_region,
@@ -20,9 +19,7 @@ from ministack.services import ec2, kms
 
 from overlay import patched
 from overlay.shapes import Params, Record, Reply
-
-defaults = AccountRegionScopedDict()
-"""What EBS does by default in an account and region: ``encrypted`` and ``key``; see ``ebs_defaults``."""
+from overlay.state import STATE
 
 _key_metadata = patched.KEY_METADATA.current()
 _describe_key = patched.DESCRIBE_KEY.current()
@@ -79,12 +76,12 @@ def managed_key_arn() -> str:
 
 def encrypts_by_default() -> bool:
     """Whether EBS encrypts what the caller's account makes in this region, although nobody asked."""
-    return bool(defaults.get("encrypted"))
+    return bool(STATE.ebs_defaults.get("encrypted"))
 
 
 def default_key_arn() -> str:
     """The key of what is encrypted without naming one: the account's choice, else the AWS-managed one."""
-    return defaults.get("key") or managed_key_arn()
+    return STATE.ebs_defaults.get("key") or managed_key_arn()
 
 
 def key_of_new_disk(reference: str = "", encrypted: bool = False) -> str | None:

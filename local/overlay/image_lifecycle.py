@@ -1,11 +1,10 @@
 """How an image gets from pending to available or failed, and the event that says so.
 
-A new image is pending for ``delay_ms`` with its snapshots; then it is available, or failed if a reason
+A new image is pending for ``image_delay_ms`` with its snapshots; then it is available, or failed if a reason
 was found while copying or asked for by a test. "EC2 AMI State Change" is published as on AWS, also when
 an image is deregistered or disabled. There is no event for pending.
 """
 
-import os
 import threading
 
 from ministack.core.responses import get_account_id, get_region, request_scope
@@ -13,19 +12,12 @@ from ministack.services import ec2
 
 from overlay import events
 from overlay.shapes import Record
-
-delay_ms = int(os.environ.get("LOCKSTEP_IMAGE_DELAY_MS", "300"))
-"""How long a copied or created image stays pending, in milliseconds."""
-
-copies_at_once = 20
-"""How many copies may be pending in one account and region; AWS's own default."""
-
-_failures = []
+from overlay.state import STATE
 
 
 def fail_next(message: str, name: str | None = None) -> None:
     """Let the next image that is made (or the next one called ``name``) end in ``failed``."""
-    _failures.append({"message": message, "name": name})
+    STATE.failing_images.append({"message": message, "name": name})
 
 
 def begin(image: Record, request_id: str, failure: Record | None = None) -> None:
@@ -33,15 +25,15 @@ def begin(image: Record, request_id: str, failure: Record | None = None) -> None
     image["State"] = "pending"
     image["_failure"] = failure or _asked_failure(image["Name"])
     image["_request_id"] = request_id
-    timer = threading.Timer(delay_ms / 1000, finish, (get_account_id(), get_region(), image["ImageId"]))
+    timer = threading.Timer(STATE.image_delay_ms / 1000, finish, (get_account_id(), get_region(), image["ImageId"]))
     timer.daemon = True
     timer.start()
 
 
 def _asked_failure(name: str) -> Record | None:
-    for failure in list(_failures):
+    for failure in list(STATE.failing_images):
         if failure["name"] in (None, name):
-            _failures.remove(failure)
+            STATE.failing_images.remove(failure)
             return {"Code": "Client.InternalError", "Message": failure["message"]}
     return None
 

@@ -57,7 +57,7 @@ def _with_faults(call: CallLambda) -> CallLambda:
             "principal": "states.amazonaws.com",
             "contains": f"{func_ref} {json.dumps(event)}",
         }
-        rule = rules.striking("call", facts)
+        rule = rules.faults.striking("call", facts)
         return _struck(rule.effect, lambda: call(func_ref, event)) if rule else call(func_ref, event)
 
     return call_lambda

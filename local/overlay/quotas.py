@@ -14,8 +14,9 @@ from ministack.core import iam_actions, router
 from ministack.core.responses import error_response_json, get_account_id, get_region, json_response
 from ministack.services import lambda_svc
 
-from overlay import image_lifecycle, patched
+from overlay import patched
 from overlay.shapes import Headers, Query, Reply
+from overlay.state import STATE
 
 _SERVICE = "servicequotas"
 _DEFAULT_FUNCTIONS = 1000
@@ -48,7 +49,7 @@ class Quota:
 
 
 def _set_copies(value: float) -> None:
-    image_lifecycle.copies_at_once = int(value)
+    STATE.copies_at_once = int(value)
 
 
 def _set_functions(value: float) -> None:
@@ -63,7 +64,7 @@ QUOTAS = (
         "Concurrent snapshot copies per destination Region",
         20,
         adjustable=False,
-        read=lambda: image_lifecycle.copies_at_once,
+        read=lambda: STATE.copies_at_once,
         write=_set_copies,
     ),
     Quota("ebs", "Amazon Elastic Block Store (Amazon EBS)", "L-309BACF6", "Snapshots per Region", 100_000),

@@ -62,16 +62,40 @@ _services = {
     "sqs",
     "states",
 }
-_lock = threading.Lock()
-_written = {}
-_add = None
+
+
+class _Watch:
+    """What was written last of each policy and definition, and what writes a line."""
+
+    def __init__(self) -> None:
+        self.add: Add | None = None
+        self._written: dict[Key, str] = {}
+        self._lock = threading.Lock()
+
+    def look(self, add: Add) -> None:
+        """Write a line for each policy and definition that is new, different or gone."""
+        with self._lock:
+            seen = set()
+            for kind, what, account, region, identifier, state in _everything():
+                key = (kind, what, account, region, identifier)
+                seen.add(key)
+                text = json.dumps(state, default=str, sort_keys=True)
+                if self._written.get(key) != text:
+                    self._written[key] = text
+                    _line(add, key, json.loads(text))
+            for key in [key for key in self._written if key not in seen]:
+                del self._written[key]
+                _line(add, key, None)
+
+
+_watch = _Watch()
 
 
 def install(add: Add) -> None:
     """Look again after every resource that a stack makes, changes or removes; ``add`` writes a line."""
-    global _add
-    _add = add
-    for handler in provisioners._RESOURCE_HANDLERS.values():
+    _watch.add = add
+    handlers: Iterable[dict[str, Any]] = provisioners._RESOURCE_HANDLERS.values()
+    for handler in handlers:
         for step in ("create", "update", "delete", "import"):
             if step in handler:
                 handler[step] = _noting(handler[step])
@@ -91,40 +115,27 @@ def _noting(step: Callable[P, R]) -> Callable[P, R]:
 
 def changed(service: str, action: str) -> None:
     """Look again if this request may have changed something."""
-    if _add and service in _services and _CHANGES.match(action):
+    if service in _services and _CHANGES.match(action):
         note_changes()
 
 
 def note_changes() -> None:
-    """Write a line for each policy and definition that is new, different or gone.
+    """Write a line for each policy and definition that is new, different or gone, if the run is recorded.
 
     A store that cannot be read becomes a line that no judge accepts; the request that led here does not suffer.
     """
+    if _watch.add is None:
+        return
     try:
-        _note_changes()
+        _watch.look(_watch.add)
     except Exception as error:
         logger.exception("could not read what is in force")
-        _add("unreadable", {"why": repr(error)})
+        _watch.add("unreadable", {"why": repr(error)})
 
 
-def _note_changes() -> None:
-    with _lock:
-        seen = set()
-        for kind, what, account, region, identifier, state in _everything():
-            key = (kind, what, account, region, identifier)
-            seen.add(key)
-            text = json.dumps(state, default=str, sort_keys=True)
-            if _written.get(key) != text:
-                _written[key] = text
-                _line(key, json.loads(text))
-        for key in [key for key in _written if key not in seen]:
-            del _written[key]
-            _line(key, None)
-
-
-def _line(key: Key, state: Any) -> None:
+def _line(add: Add, key: Key, state: Any) -> None:
     kind, what, account, region, identifier = key
-    _add(kind, {"what": what, "id": identifier, "account": account, "region": region, "state": state})
+    add(kind, {"what": what, "id": identifier, "account": account, "region": region, "state": state})
 
 
 def tags_of(identifiers: Iterable[str]) -> dict[str, dict[str, str]]:

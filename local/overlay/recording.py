@@ -16,8 +16,9 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
@@ -36,75 +37,108 @@ _CLAIM = re.compile(r"\bapp/lockstep-([a-z]+)")
 _ERROR_CODE = re.compile(rb'<Code>([^<]+)</Code>|"(?:__type|code|Code)"\s*:\s*"([^"]+)"')
 _EC2_ID = re.compile(r"(?:ami|snap|i|vol|sg|subnet|vpc|eni|lt|key)-[0-9a-f]{8,17}")
 
-_lines = queue.Queue()
-_lock = threading.Lock()
-_ended = threading.Event()
-_in_flight = set()
-_seq = 0
-_file = None
+
+@dataclass(frozen=True)
+class _Line:
+    """A line that waits to be written."""
+
+    seq: int
+    kind: str
+    fields: Record
+    finish: Callable[[], Record] | None = None
+
+
+class _Recording:
+    """The file of a run. It is open if a recording is wanted."""
+
+    def __init__(self) -> None:
+        self.newest = 0
+        """The number of the newest line."""
+        self.in_flight: set[Request] = set()
+        self._file: TextIO | None = None
+        self._lines: queue.Queue[_Line | threading.Event] = queue.Queue()
+        self._lock = threading.Lock()
+        self._ended = False
+
+    @property
+    def is_open(self) -> bool:
+        return self._file is not None
+
+    def open(self, path: Path) -> None:
+        """Open the file, and start the thread that writes it."""
+        self._file = path.open("x", encoding="utf-8")
+        threading.Thread(target=self._write, args=(self._file,), name="overlay-recording", daemon=True).start()
+
+    def add(self, kind: str, fields: Record, finish: Callable[[], Record] | None) -> int:
+        with self._lock:
+            if not self.is_open or self._ended:
+                return 0
+            self.newest += 1
+            self._lines.put(_Line(self.newest, kind, fields, finish))
+            return self.newest
+
+    def end(self) -> None:
+        with self._lock:
+            if not self.is_open or self._ended:
+                return
+            self._ended = True
+            seq, written = self.newest + 1, threading.Event()
+            fields = {"time": time.time(), "lines": seq, "in_flight": len(self.in_flight)}
+            self._lines.put(_Line(seq, "end", fields))
+            self._lines.put(written)
+        written.wait(_LONGEST_END_SECONDS)
+
+    def _write(self, file: TextIO) -> None:
+        while True:
+            line = self._lines.get()
+            if isinstance(line, threading.Event):
+                file.close()
+                line.set()
+                return
+            written = {"seq": line.seq, "kind": line.kind, **_finished(line)}
+            file.write(json.dumps(written, default=str, separators=(",", ":")) + "\n")
+            file.flush()
+
+
+def _finished(line: _Line) -> Record:
+    """The fields of a line with those that are found while it is written. A line is never dropped."""
+    if line.finish is None:
+        return line.fields
+    try:
+        return {**line.fields, **line.finish()}
+    except Exception as error:  # A judge reports a line that says this.
+        logger.exception("could not read what line %d is about", line.seq)
+        return {**line.fields, "unparsed": repr(error)}
+
+
+_recording = _Recording()
 
 
 def install() -> None:
     """Open the file and write ``start``, if a recording is wanted."""
-    global _file
     folder = os.environ.get("LOCKSTEP_RECORDING")
     if not folder:
         return
     Path(folder).mkdir(parents=True, exist_ok=True)
     name = f"{time.time_ns()}-{os.environ.get('GATEWAY_PORT', '0')}-{os.getpid()}.jsonl"
-    _file = (Path(folder) / name).open("x", encoding="utf-8")
-    threading.Thread(target=_write, name="overlay-recording", daemon=True).start()
+    _recording.open(Path(folder) / name)
     add("start", {"format": FORMAT, "emulator": f"ministack {PINNED_VERSION}", "time": time.time()})
     recorded_state.install(add)
 
 
 def on() -> bool:
     """Whether this run is recorded."""
-    return _file is not None
+    return _recording.is_open
 
 
 def add(kind: str, fields: Record, finish: Callable[[], Record] | None = None) -> int:
     """Give a line the next number and queue it; ``finish`` adds to it on the writer's thread. Returns the number."""
-    global _seq
-    if _file is None:
-        return 0
-    with _lock:
-        if _ended.is_set():
-            return 0
-        _seq += 1
-        _lines.put((_seq, kind, fields, finish))
-        return _seq
+    return _recording.add(kind, fields, finish)
 
 
 def end() -> None:
     """Write ``end`` after every line before it, and close the file. Doing it again does nothing."""
-    if _file is None:
-        return
-    with _lock:
-        if _ended.is_set():
-            return
-        _ended.set()
-        written = threading.Event()
-        _lines.put((_seq + 1, "end", {"time": time.time(), "lines": _seq + 1, "in_flight": len(_in_flight)}, None))
-        _lines.put((None, None, None, written))
-    written.wait(_LONGEST_END_SECONDS)
-
-
-def _write() -> None:
-    while True:
-        seq, kind, fields, finish = _lines.get()
-        if seq is None:
-            _file.close()
-            finish.set()
-            return
-        if finish is not None:
-            try:
-                fields = {**fields, **finish()}
-            except Exception as error:  # A line is never dropped: a judge reports one that says this.
-                logger.exception("could not read what line %d is about", seq)
-                fields = {**fields, "unparsed": repr(error)}
-        _file.write(json.dumps({"seq": seq, "kind": kind, **fields}, default=str, separators=(",", ":")) + "\n")
-        _file.flush()
+    _recording.end()
 
 
 class Request:
@@ -118,8 +152,8 @@ class Request:
             return
         self._action = action
         self._wire = (service, method, path, dict(headers), dict(query), body)
-        _in_flight.add(self)
-        self.began = _seq
+        _recording.in_flight.add(self)
+        self.began = _recording.newest
         self.started = time.time()
         self.caller = _caller(headers, query)
         self.claims = _claims(headers)
@@ -130,7 +164,7 @@ class Request:
         """Write the line. ``status`` is 0 if the caller saw no answer."""
         if not on():
             return
-        _in_flight.discard(self)
+        _recording.in_flight.discard(self)
         service, *_ = self._wire
         recorded_state.changed(service, self._action)
         fields = {

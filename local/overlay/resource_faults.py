@@ -10,12 +10,12 @@ from ministack.core.responses import get_account_id
 
 from overlay import patched
 from overlay.shapes import Properties, Provisioned, Record
+from overlay.state import STATE
 
 MESSAGE = 'Resource handler returned message: "A test lets it fail." (HandlerErrorCode: InternalFailure)'
 
 _provision = patched.PROVISION_RESOURCE.current()
 _adopt = patched.ADOPT_RESOURCE.current()
-_armed: set[tuple[str, str, str]] = set()
 
 
 def install() -> None:
@@ -26,13 +26,13 @@ def install() -> None:
 
 def fail_next(account: str, stack: str, resource: str) -> None:
     """Let the next creation or import of one resource fail."""
-    _armed.add((account, stack, resource))
+    STATE.failing_resources.add((account, stack, resource))
 
 
 def disarm() -> int:
     """Forget what has not failed yet; returns how many."""
-    count = len(_armed)
-    _armed.clear()
+    count = len(STATE.failing_resources)
+    STATE.failing_resources.clear()
     return count
 
 
@@ -50,6 +50,6 @@ def adopt(stack_id: str, stack_name: str, logical_id: str, resource_type: str, i
 
 def _strike(stack_name: str, logical_id: str) -> None:
     key = (get_account_id(), stack_name, logical_id)
-    if key in _armed:
-        _armed.discard(key)
+    if key in STATE.failing_resources:
+        STATE.failing_resources.discard(key)
         raise ValueError(MESSAGE)

@@ -28,10 +28,6 @@ _CONDITIONS = {
 _MOST_RULES = 1000
 _MOST_JOURNAL = 20_000
 
-_lock = threading.Lock()
-_numbers = itertools.count(1)
-_rules = {}
-
 
 class BadRule(ValueError):
     """A rule that cannot be understood; the message says why."""
@@ -92,41 +88,45 @@ class Rule:
         }
 
 
-def add(given: Record) -> Rule:
-    """Add a rule; returns it. Rules strike in the order they were added, the first that applies wins."""
-    with _lock:
-        if len(_rules) >= _MOST_RULES:
-            raise BadRule(f"there are {_MOST_RULES} rules already; clear them first")
-        rule = Rule(next(_numbers), given)
-        _rules[rule.number] = rule
-        return rule
+class Rules:
+    """The rules of a run. They strike in the order in which they were added."""
 
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._rules: dict[int, Rule] = {}
 
-def striking(on: str, facts: Mapping[str, str | None]) -> Rule | None:
-    """The first rule that applies to these facts and strikes, or None."""
-    with _lock:
-        for rule in _rules.values():
-            if rule.on == on and rule.applies(facts) and rule.strikes():
-                return rule
-    return None
+    def add(self, given: Record) -> Rule:
+        """Add a rule; returns it. The first rule that applies wins."""
+        with self._lock:
+            if len(self._rules) >= _MOST_RULES:
+                raise BadRule(f"there are {_MOST_RULES} rules already; clear them first")
+            rule = Rule(next(self._numbers), given)
+            self._rules[rule.number] = rule
+            return rule
 
+    def striking(self, on: str, facts: Mapping[str, str | None]) -> Rule | None:
+        """The first rule that applies to these facts and strikes, or None."""
+        with self._lock:
+            for rule in self._rules.values():
+                if rule.on == on and rule.applies(facts) and rule.strikes():
+                    return rule
+        return None
 
-def all_rules() -> list[Rule]:
-    """Every rule, oldest first."""
-    with _lock:
-        return list(_rules.values())
+    def all(self) -> list[Rule]:
+        """Every rule, oldest first."""
+        with self._lock:
+            return list(self._rules.values())
 
+    def get(self, number: int) -> Rule | None:
+        """The rule with this number, or None."""
+        return self._rules.get(number)
 
-def get(number: int) -> Rule | None:
-    """The rule with this number, or None."""
-    return _rules.get(number)
-
-
-def remove(number: int | None = None) -> list[Rule]:
-    """Remove one rule, or all of them; returns what was removed. The caller releases what they hold."""
-    with _lock:
-        numbers = list(_rules) if number is None else [number] if number in _rules else []
-        return [_rules.pop(one) for one in numbers]
+    def remove(self, number: int | None = None) -> list[Rule]:
+        """Remove one rule, or all of them; returns what was removed. The caller releases what they hold."""
+        with self._lock:
+            numbers = list(self._rules) if number is None else [number] if number in self._rules else []
+            return [self._rules.pop(one) for one in numbers]
 
 
 class Journal:
@@ -168,5 +168,6 @@ class Journal:
             self._entries.clear()
 
 
+faults = Rules()
 calls = Journal()
 events = Journal()

@@ -6,7 +6,6 @@ and an answer to a closed or invented one is refused with AWS's errors.
 """
 
 import threading
-from collections import OrderedDict
 from typing import Any
 
 from ministack.core.responses import error_response_json, new_uuid
@@ -15,9 +14,9 @@ from ministack.services import stepfunctions
 from overlay import patched
 from overlay.contracts import JsonAction
 from overlay.shapes import Record, Reply
+from overlay.state import STATE
 
 _MOST_REMEMBERED = 10_000
-_issued = OrderedDict()
 _invoke_with_callback = patched.INVOKE_WITH_CALLBACK.current()
 _apply_jsonata_arguments = patched.APPLY_ARGUMENTS.current()
 _call_lambda = patched.CALL_LAMBDA.current()
@@ -54,9 +53,9 @@ def apply_jsonata_arguments(state_def: Record, raw_input: Any, ctx: Record | Non
 
 def invoke_with_callback(resource: str, input_data: Any, token: str, state_def: Record) -> Any:
     """Remember the token, then wait for its answer or fail with the function's own error."""
-    _issued[token] = getattr(owner, "execution_arn", None)
-    while len(_issued) > _MOST_REMEMBERED:
-        _issued.popitem(last=False)
+    STATE.issued_tokens[token] = getattr(owner, "execution_arn", None)
+    while len(STATE.issued_tokens) > _MOST_REMEMBERED:
+        STATE.issued_tokens.popitem(last=False)
     _handing_out.token = token
     try:
         return _invoke_with_callback(resource, input_data, token, state_def)
@@ -81,7 +80,7 @@ def call_lambda(func_ref: Any, event: Any) -> Any:
 
 def close_all(execution_arn: str | None) -> None:
     """Close the open tokens of an execution that was stopped, so that its thread ends."""
-    for token in [token for token, of in list(_issued.items()) if of == execution_arn]:
+    for token in [token for token, of in list(STATE.issued_tokens.items()) if of == execution_arn]:
         waiting = stepfunctions._task_tokens.pop(token, None)
         if waiting is not None:
             waiting["error"] = {"Error": "States.Aborted", "Cause": "The execution was stopped."}
@@ -94,7 +93,7 @@ def _answered_once(original: JsonAction) -> JsonAction:
         waiting = stepfunctions._task_tokens.get(token)
         if waiting is not None and not waiting["event"].is_set():
             return original(data)
-        if token in _issued:
+        if token in STATE.issued_tokens:
             message = "Task Timed Out: 'Provided task does not exist anymore'"
             return error_response_json("TaskTimedOut", message, 400)
         return error_response_json("InvalidToken", "Invalid Token: 'Invalid token'", 400)

@@ -71,6 +71,7 @@ overlay_files![
     "stack_events.py",
     "stack_templates.py",
     "start.py",
+    "state.py",
     "subscriptions.py",
     "task_tokens.py",
     "volumes.py",

@@ -93,10 +93,10 @@ class _Judge:
     def programs(self, recording: Recording) -> None:
         """Asks about what programs of others call with roles of ours, by data/unrecorded.yaml."""
         for program in _load(self.context, "unrecorded"):
-            for seq, arn, state in recording.latest("role"):
+            for newest, arn, state in recording.latest("role"):
                 if not statements.matches(program["role"], state["name"]):
                     continue
-                seq = recording.last_before_removal("role", arn, seq)
+                seq = recording.last_before_removal("role", arn, newest)
                 names = _names(recording, state)
                 identity = identities.of_role(recording, arn, seq)
                 for row in program["calls"]:
@@ -271,10 +271,9 @@ def _in_recording(kind: str, change, named: str):
             lines = []
             for text in path.read_text(encoding="utf-8").splitlines():
                 line = json.loads(text)
-                if line["kind"] == kind and change(line):
-                    changed += 1
-                    text = json.dumps(line)
-                lines.append(text)
+                fits = line["kind"] == kind and change(line)
+                changed += 1 if fits else 0
+                lines.append(json.dumps(line) if fits else text)
             path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         if not changed:
             raise ValueError("no line of the recordings is one to change: the planted mistake must follow the roles")

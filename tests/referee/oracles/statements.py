@@ -170,7 +170,8 @@ def _meet_text(first: str, second: str) -> bool:
 
 def _skip(reached: set[int], pattern: str) -> set[int]:
     found = set(reached)
-    for at in reached:
+    for start in reached:
+        at = start
         while at < len(pattern) and pattern[at] == "*":
             at += 1
             found.add(at)
