@@ -91,7 +91,9 @@ async def function_url(
         return None
 
     async def proceed() -> Reply:
-        return await _function_url(host, path, method, headers, body, query_params, source_ip)
+        answer = await _function_url(host, path, method, headers, body, query_params, source_ip)
+        assert answer is not None, "the path was looked at above"
+        return answer
 
     facts = _facts("lambda", "InvokeFunctionUrl", headers, query_params, path, body)
     request = _request("lambda-url", facts, method, path, headers, query_params, body)

@@ -43,7 +43,7 @@ class Request:
 
     def members(self, prefix: str) -> list[str]:
         """Returns ``Prefix.1``, ``Prefix.2``, ... of a query."""
-        found = []
+        found: list[str] = []
         while value := self.text(f"{prefix}.{len(found) + 1}"):
             found.append(value)
         return found

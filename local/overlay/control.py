@@ -116,10 +116,10 @@ def _faults(method: str, rest: list[str], given: Record, _query: dict[str, str])
             event_faults.release(rule)
         return 200, {"removed": len(removed)}
     if method == "POST" and len(rest) == 2 and rest[1] == "release":
-        rule = rules.faults.get(int(rest[0]))
-        if rule is None:
+        held = rules.faults.get(int(rest[0]))
+        if held is None:
             raise _Problem(404, f"there is no fault {rest[0]}")
-        return 200, {"released": event_faults.release(rule)}
+        return 200, {"released": event_faults.release(held)}
     return None
 
 
@@ -129,8 +129,10 @@ def _calls(method: str, rest: list[str], _given: Record, query: dict[str, str]) 
 
 def _events(method: str, rest: list[str], given: Record, query: dict[str, str]) -> Answer | None:
     if method == "POST" and not rest:
-        names = ("account", "region", "source", "detail_type", "detail")
-        events.publish(*(given[name] for name in names), given.get("resources", []), by="test")
+        account, region, source, detail_type, detail = (
+            given[name] for name in ("account", "region", "source", "detail_type", "detail")
+        )
+        events.publish(account, region, source, detail_type, detail, given.get("resources", []), by="test")
         return 202, {}
     return _journal(rules.events, "events", method, rest, query, ("source", "detail_type", "account", "outcome"))
 
@@ -170,7 +172,7 @@ def _settings(method: str, rest: list[str], given: Record, _query: dict[str, str
 def _quotas(method: str, rest: list[str], given: Record, _query: dict[str, str]) -> Answer | None:
     if rest or method != "PUT":
         return None
-    if not quotas.change(given.get("service"), given.get("name"), given.get("value")):
+    if not quotas.change(given.get("service", ""), given.get("name", ""), given.get("value")):
         raise _Problem(404, f"no quota of {given.get('service')} is called {given.get('name')}")
     return 200, {}
 

@@ -118,7 +118,7 @@ def _security_group(physical_id: str, _props: Properties) -> Properties | None:
 
 def _ingress(permission: Properties) -> Iterable[Properties]:
     """Yields the rules of a permission as a template writes them: one for each source."""
-    ports = {name: permission[name] for name in ("IpProtocol", "FromPort", "ToPort") if name in permission}
+    ports: Properties = {name: permission[name] for name in ("IpProtocol", "FromPort", "ToPort") if name in permission}
     sources = (
         ("IpRanges", "CidrIp", "CidrIp"),
         ("Ipv6Ranges", "CidrIpv6", "CidrIpv6"),

@@ -27,7 +27,8 @@ def dispatch(event: Record, view: Any = None) -> None:
     Only where the event was published: what a rule forwards to another bus has been through here.
     """
     if event.get("_DispatchPath"):
-        return _dispatch(event, view)
+        _dispatch(event, view)
+        return
     account = event.get("Account") or get_account_id()
     rule = rules.faults.striking(
         "event",
@@ -40,11 +41,14 @@ def dispatch(event: Record, view: Any = None) -> None:
             else json.dumps(event.get("Detail")),
         },
     )
-    kind = rule.effect["kind"] if rule else "deliver"
-    _note(event, account, kind)
-    if kind in ("deliver", "duplicate"):
+    if rule is None:
+        _note(event, account, "deliver")
         _dispatch(event, view)
+        return
+    kind = rule.effect["kind"]
+    _note(event, account, kind)
     if kind == "duplicate":
+        _dispatch(event, view)
         _dispatch(event, view)
     elif kind == "hold" and not rule.released.is_set():
         rule.held.append((account, get_region(), event))
@@ -52,7 +56,6 @@ def dispatch(event: Record, view: Any = None) -> None:
         _dispatch(event, view)
     elif kind == "delay":
         _later(rule.effect.get("ms", 1000), account, get_region(), event)
-    return None
 
 
 def _later(milliseconds: float, account: str, region: str, event: Record) -> None:

@@ -53,7 +53,7 @@ def to_bus(spec: Any, event: Record, rule: Record, event_path: list[str], target
     if refusal:
         logger.warning("rule %s in %s does not forward to %s: %s", rule.get("Name"), here[0], spec, refusal)
         return None
-    source_rule = f"{here[0]}:{here[1]}:{eventbridge._rule_key(rule.get('Name'), rule.get('EventBusName', 'default'))}"
+    source_rule = f"{here[0]}:{here[1]}:{eventbridge._rule_key(rule['Name'], rule.get('EventBusName', 'default'))}"
     if source_rule in event_path:
         return None
     forwarded = {
@@ -102,7 +102,7 @@ def _refusal(spec: Any, source_account: str, role_arn: str) -> str:
 
 def _trusts_events(role: Record) -> bool:
     # The evaluator lets a root ARN stand for a service principal, so look for the service by name.
-    document = role.get("AssumeRolePolicyDocument")
+    document = role.get("AssumeRolePolicyDocument", "")
     named = "events.amazonaws.com" in str(document)
     return named and evaluate_trust_policy(document, "arn:aws:iam::000000000000:root")
 

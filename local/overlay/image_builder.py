@@ -61,7 +61,6 @@ def _register(
     name: str, tags: dict[str, str], values: Record, key: str | None, build: Record, billing_product: str | None
 ) -> None:
     size = int(values.get("volume_gib", 8))
-    tags = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
     snapshot_id = snapshots.duplicate({"VolumeSize": size}, "Created by CreateImage", "completed")
     disk = {"SnapshotId": snapshot_id, "VolumeSize": size, "VolumeType": "gp3"}
     encrypted = snapshots.encrypt(snapshot_id, key)
@@ -75,11 +74,11 @@ def _register(
         "VirtualizationType": "hvm",
         "EnaSupport": True,
         "BillingProducts": [billing_product] if billing_product else [],
-        **image_records.billing_platform(billing_product),
+        **(image_records.billing_platform(billing_product) if billing_product else {}),
     }
     record = image_records.store({}, image)
     for resource in (record["ImageId"], snapshot_id):
-        ec2._tags[resource] = list(tags)
+        ec2._tags[resource] = [{"Key": tag, "Value": value} for tag, value in sorted(tags.items())]
     image_lifecycle.announce(record, build["id"], "")
     build["exportedEnvironmentVariables"] = [{"name": MADE, "value": f"{get_region()}:{record['ImageId']}"}]
 

@@ -8,6 +8,20 @@ from overlay.ec2_wire import Refused, element, flag, required, text
 from overlay.shapes import Params, Record, Rendered
 from overlay.state import STATE
 
+# What a copy takes over from its source.
+_KEPT = (
+    "Architecture",
+    "RootDeviceType",
+    "RootDeviceName",
+    "VirtualizationType",
+    "EnaSupport",
+    "Platform",
+    "PlatformDetails",
+    "UsageOperation",
+    "BillingProducts",
+    "ProductCodes",
+)
+
 
 def copy(params: Params, request_id: str) -> Rendered:
     """CopyImage, into the caller's account and region; idempotent by its client token."""
@@ -43,10 +57,8 @@ def _copy(params: Params, request_id: str) -> Record:
     _check_room()
     key = _target_key(params)
     devices = [_copied_device(mapping, source_id, region, key) for mapping in source["BlockDeviceMappings"] or []]
-    kept = ("Architecture", "RootDeviceType", "RootDeviceName", "VirtualizationType", "EnaSupport", "Platform")
-    kept += ("PlatformDetails", "UsageOperation", "BillingProducts", "ProductCodes")
     image = {
-        **{field: source.get(field) for field in kept},
+        **{field: source.get(field) for field in _KEPT},
         "Name": name,
         "Description": text(params, "Description", source.get("Description", "")),
         "BlockDeviceMappings": devices,
@@ -79,8 +91,8 @@ def _check_may_leave(source: Record, region: str) -> None:
         raise Refused("InvalidRequest", message)
     for snapshot_id in image_records.snapshot_ids(source):
         snapshot_owner, snapshot = snapshots.find(snapshot_id, region)
-        shared = snapshot is not None and snapshots.readable_by(snapshot_owner, snapshot, get_account_id())
-        if not shared or image_keys.is_managed(snapshot.get("KmsKeyId") or ""):
+        shared = snapshot and snapshots.readable_by(snapshot_owner, snapshot, get_account_id())
+        if snapshot is None or not shared or image_keys.is_managed(snapshot.get("KmsKeyId") or ""):
             raise Refused("InvalidRequest", "You do not have permission to access the storage of this ami")
 
 

@@ -45,8 +45,8 @@ def _tags_snapshots(params: Params, key: str) -> bool:
 
 
 def _registered_device(mapping: Record) -> Record:
-    disk = mapping.get("Ebs")
-    snapshot_id = (disk or {}).get("SnapshotId")
+    disk = mapping.get("Ebs") or {}
+    snapshot_id = disk.get("SnapshotId")
     if not snapshot_id:
         return mapping
     owner, snapshot = snapshots.find(snapshot_id)

@@ -56,7 +56,7 @@ def describe_key(data: Record) -> Reply:
         return error_response_json("AccessDeniedException", message, 400)
     account, region = reference.split(":")[4], reference.split(":")[3]
     with request_scope(account, region):
-        return json_response({"KeyMetadata": key_metadata(_record(reference))})
+        return json_response({"KeyMetadata": key_metadata(kms._resolve_key(reference))})
 
 
 def _is_foreign(reference: str) -> bool:
@@ -110,7 +110,7 @@ def existing(reference: str) -> str | None:
 def is_managed(key_arn: str) -> bool:
     """Whether the key is managed by AWS, and so never leaves its account."""
     record = _record(key_arn)
-    return bool(record) and record.get("KeyManager") == "AWS"
+    return record is not None and record.get("KeyManager") == "AWS"
 
 
 def usable_by(key_arn: str, account: str) -> bool:

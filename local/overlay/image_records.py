@@ -72,7 +72,7 @@ def store(params: Params, image: Record) -> Record:
     return record
 
 
-def billing_platform(product: str | None) -> Record:
+def billing_platform(product: str) -> Record:
     """What a billing product says about the platform of its image."""
     return _BILLING_PLATFORMS.get(product, {})
 

@@ -35,15 +35,15 @@ def public_images() -> Iterator[Record]:
         }
 
 
-def find(image_id: str, region: str | None = None) -> tuple[str, Record] | tuple[None, None]:
-    """(owner account, record) of an image in a region, whoever owns it; (None, None) if there is none."""
+def find(image_id: str, region: str | None = None) -> tuple[str, Record | None]:
+    """(owner account, record) of an image in a region, whoever owns it; ("", None) if there is none."""
     for (account, where, key), record in ec2._images.all_items():
         if key == image_id and where == (region or get_region()):
             return account, record
     for record in public_images():
         if record["ImageId"] == image_id:
             return record["OwnerId"], record
-    return None, None
+    return "", None
 
 
 def visible_to(owner: str, record: Record, account: str) -> bool:

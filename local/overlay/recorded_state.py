@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
-from ministack.core.responses import AccountScopedDict
+from ministack.core.responses import AccountRegionScopedDict, AccountScopedDict
 from ministack.services import (
     cloudwatch_logs,
     codebuild,
@@ -94,8 +94,8 @@ _watch = _Watch()
 def install(add: Add) -> None:
     """Look again after every resource that a stack makes, changes or removes; ``add`` writes a line."""
     _watch.add = add
-    handlers: Iterable[dict[str, Any]] = provisioners._RESOURCE_HANDLERS.values()
-    for handler in handlers:
+    resource_types: dict[str, Any] = provisioners._RESOURCE_HANDLERS
+    for handler in resource_types.values():
         for step in ("create", "update", "delete", "import"):
             if step in handler:
                 handler[step] = _noting(handler[step])
@@ -145,7 +145,7 @@ def tags_of(identifiers: Iterable[str]) -> dict[str, dict[str, str]]:
     }
 
 
-def _entries(store: AccountScopedDict) -> Iterator[tuple[str, str | None, Any, Any]]:
+def _entries(store: AccountScopedDict | AccountRegionScopedDict) -> Iterator[tuple[str, str | None, Any, Any]]:
     """Account, region (None in a global store), key and value of everything in a store."""
     for scoped, value in list(store._data.items()):
         yield scoped[0], scoped[1] if len(scoped) == 3 else None, scoped[-1], value
@@ -180,10 +180,10 @@ def _everything() -> Iterator[State]:
 
 
 def _identities() -> Iterator[State]:
-    used = set()
+    used: set[str] = set()
     for account, _, name, role in _entries(iam._roles):
         used.update(role.get("AttachedPolicies") or [])
-        used.add(role.get("PermissionsBoundary"))
+        used.add(role.get("PermissionsBoundary") or "")
         yield (
             "policies",
             "role",
@@ -199,7 +199,7 @@ def _identities() -> Iterator[State]:
         )
     for account, _, name, user in _entries(iam._users):
         used.update(user.get("AttachedPolicies") or [])
-        used.add(user.get("PermissionsBoundary"))
+        used.add(user.get("PermissionsBoundary") or "")
         inline = iam._user_inline_policies.get_scoped(account, None, name)
         yield "policies", "user", account, None, user["Arn"], {"name": name, **_attachments(user, inline)}
     for account, _, arn, policy in _entries(iam._policies):

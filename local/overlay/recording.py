@@ -167,6 +167,9 @@ class Request:
         _recording.in_flight.discard(self)
         service, *_ = self._wire
         recorded_state.changed(service, self._action)
+        answer: Record = {"status": status, "error_code": _error_code(status, body), "fault": fault}
+        if self._action == "SimulatePrincipalPolicy" and status == 200:
+            answer["decisions"] = _decisions(body)
         fields = {
             "began": self.began,
             "time": self.started,
@@ -176,10 +179,8 @@ class Request:
             "caller": self.caller,
             "claims": self.claims,
             "marks": _marks(self.caller, self.claims),
-            "answer": {"status": status, "error_code": _error_code(status, body), "fault": fault},
+            "answer": answer,
         }
-        if self._action == "SimulatePrincipalPolicy" and status == 200:
-            fields["answer"]["decisions"] = _decisions(body)
         if self.tags:
             fields["resource_tags"] = self.tags
         add("request", fields, self._parsed)

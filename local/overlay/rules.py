@@ -53,7 +53,8 @@ class Rule:
         self.times, self.skip = int(given.get("times", 1)), int(given.get("skip", 0))
         self.matched = self.struck = 0
         self.released = threading.Event()
-        self.held = []
+        self.held: list[tuple[str, str, Record]] = []
+        """Events that wait for the release, each with its account and region."""
 
     def applies(self, facts: Mapping[str, str | None]) -> bool:
         """Whether every condition holds; ``contains`` and ``principal`` look for a part, case matters."""
@@ -133,11 +134,11 @@ class Journal:
     """The last entries of one kind, numbered; older ones are forgotten, and counted."""
 
     def __init__(self) -> None:
-        self._entries = deque(maxlen=_MOST_JOURNAL)
+        self._entries: deque[Record] = deque(maxlen=_MOST_JOURNAL)
         self._last = 0
         self._lock = threading.Lock()
 
-    def add(self, entry: Record) -> Rule:
+    def add(self, entry: Record) -> None:
         """Append an entry; it gets the next number as ``sequence``."""
         with self._lock:
             self._last += 1

@@ -158,7 +158,7 @@ def _context(params: Params) -> Record:
 
 
 def _members(params: Params, prefix: str) -> list[str]:
-    found = []
+    found: list[str] = []
     while value := iam._p(params, f"{prefix}.{len(found) + 1}"):
         found.append(value)
     return found

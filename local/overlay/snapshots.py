@@ -40,12 +40,12 @@ def install() -> None:
         patched.EC2_ACTIONS.replace(name, action(function))
 
 
-def find(snapshot_id: str, region: str | None = None) -> tuple[str, Record] | tuple[None, None]:
-    """(owner account, record) of a snapshot in a region, whoever owns it; (None, None) if there is none."""
+def find(snapshot_id: str, region: str | None = None) -> tuple[str, Record | None]:
+    """(owner account, record) of a snapshot in a region, whoever owns it; ("", None) if there is none."""
     for (account, where, key), record in ec2._snapshots.all_items():
         if key == snapshot_id and where == (region or get_region()):
             return account, record
-    return None, None
+    return "", None
 
 
 def readable_by(owner: str, record: Record, account: str) -> bool:

@@ -38,7 +38,10 @@ def create(logical_id: str, props: Properties, stack_name: str) -> Provisioned:
     for number, tag in enumerate(props.get("Tags") or [], start=1):
         params[f"TagSpecification.1.Tag.{number}.Key"] = tag["Key"]
         params[f"TagSpecification.1.Tag.{number}.Value"] = tag["Value"]
-    volume = _VOLUME_ID.search(_call("CreateVolume", params))[1].decode()
+    created = _VOLUME_ID.search(_call("CreateVolume", params))
+    if created is None:
+        raise ValueError("CreateVolume returned no id")
+    volume = created[1].decode()
     return volume, {"VolumeId": volume}
 
 

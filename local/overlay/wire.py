@@ -21,10 +21,12 @@ from xml.etree.ElementTree import Element
 
 import botocore.parsers
 import botocore.session
-from botocore.model import OperationModel, ServiceModel, Shape
+from botocore.model import OperationModel, ServiceModel
 
 from overlay.shapes import Headers, Query, Record
 
+Shape: TypeAlias = Any
+"""A shape of botocore's model. What it has depends on its kind: members, a key and a value."""
 Digest: TypeAlias = dict[str, dict[str, Any]]
 """What stands for a value that is not written down."""
 Route: TypeAlias = tuple[str, str, re.Pattern[str], dict[str, str | None], list[tuple[str, str]]]
@@ -201,7 +203,7 @@ def _from_form(service: str, form: dict[str, str]) -> Record:
     given = {
         name: value for name, value in form.items() if name not in _OF_PROTOCOL and not _OF_SIGNATURE.fullmatch(name)
     }
-    taken = set()
+    taken: set[str] = set()
     shape = operation.input_shape
     reader = _Form(given, taken, model(service).protocol == "ec2")
     parameters = reader.structure(shape, "") if shape else {}
@@ -445,7 +447,7 @@ def _from_xml(shape: Shape, element: Element, name: str | None) -> Any:
 
 
 def _xml_structure(shape: Shape, element: Element) -> Record:
-    children = {}
+    children: dict[str, list[Element]] = {}
     for child in element:
         children.setdefault(_local(child), []).append(child)
     found, known = {}, set()
