@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from overlay.shapes import Record
 from overlay.tests.support import (
     DEVELOPMENT,
     REGION,
@@ -19,7 +20,7 @@ from overlay.tests.support import (
 _FAILS = python_function(f"arn:aws:iam::{DEVELOPMENT}:role/none", "", Code={"S3Bucket": "none", "S3Key": "none.zip"})
 
 
-def _allow(action, resource="*"):
+def _allow(action: str, resource: str = "*") -> Record:
     statement = {
         "Effect": "Allow",
         "Principal": {"AWS": f"arn:aws:iam::{DEVELOPMENT}:root"},
@@ -29,7 +30,7 @@ def _allow(action, resource="*"):
     return {"Version": "2012-10-17", "Statement": [statement]}
 
 
-def _identity(action):
+def _identity(action: str) -> Record:
     return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}]}
 
 
@@ -122,7 +123,7 @@ class Reverting(CloudTest):
             },
         }
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.name = unique("drift")
         self.resources = self.template(self.name)
@@ -143,10 +144,10 @@ class Reverting(CloudTest):
         alarm = dict(self.resources["Alarm"]["Properties"])
         opened = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
 
-        def queue(attribute):
+        def queue(attribute: str) -> Any:
             return sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[attribute])["Attributes"].get(attribute)
 
-        def document():
+        def document() -> Any:
             found = iam.get_policy(PolicyArn=policy)["Policy"]["DefaultVersionId"]
             return iam.get_policy_version(PolicyArn=policy, VersionId=found)["PolicyVersion"]["Document"]
 
@@ -208,7 +209,7 @@ class Reverting(CloudTest):
             ),
         }
 
-    def change_set(self, resources=None, **more):
+    def change_set(self, resources: Record | None = None, **more: Any) -> tuple[Record, Record]:
         """A change set of the stack: its description and its changes by logical id."""
         name = unique("revert")
         self.api.create_change_set(
@@ -221,12 +222,12 @@ class Reverting(CloudTest):
         found = self.api.describe_change_set(StackName=self.made["StackName"], ChangeSetName=name)
         return found, {one["ResourceChange"]["LogicalResourceId"]: one["ResourceChange"] for one in found["Changes"]}
 
-    def execute(self, change_set, status):
+    def execute(self, change_set: Record, status: str) -> None:
         self.api.execute_change_set(StackName=self.made["StackName"], ChangeSetName=change_set["ChangeSetName"])
         events = self.api.describe_stack_events(StackName=self.made["StackName"])["StackEvents"]
         self.assertEqual(stack_at_rest(self.made["StackName"])["StackStatus"], status, events[:3])
 
-    def test_nothing_drifts_by_itself(self):
+    def test_nothing_drifts_by_itself(self) -> None:
         found, _ = self.change_set(DeploymentMode="REVERT_DRIFT")
         self.assertEqual((found["Status"], found["ExecutionStatus"]), ("FAILED", "UNAVAILABLE"), found["Changes"])
         self.assertIn("didn't contain changes", found["StatusReason"])
@@ -237,7 +238,7 @@ class Reverting(CloudTest):
         )
         self.assertEqual((looked["StackDriftStatus"], looked["DriftedStackResourceCount"]), ("IN_SYNC", 0))
 
-    def test_what_somebody_changed_is_planned_and_reverted(self):
+    def test_what_somebody_changed_is_planned_and_reverted(self) -> None:
         hands = self.hands()
         self.assertEqual(set(self.resources) - set(hands), {"Bucket"}, "nobody touches the bucket, but its policy")
         before = {one: look() for one, (_, look) in hands.items()}
@@ -259,7 +260,7 @@ class Reverting(CloudTest):
         for one in set(hands) - {"Volume"}:
             self.assertEqual(after[one], before[one], one)
 
-    def test_a_resource_that_somebody_deleted_is_made_again(self):
+    def test_a_resource_that_somebody_deleted_is_made_again(self) -> None:
         client("logs", DEVELOPMENT).delete_log_group(logGroupName=self.name)
         found, changes = self.change_set(DeploymentMode="REVERT_DRIFT")
         self.assertEqual((changes["Logs"]["Action"], changes["Logs"]["ResourceDriftStatus"]), ("Add", "DELETED"))
@@ -267,7 +268,7 @@ class Reverting(CloudTest):
         listed = client("logs", DEVELOPMENT).describe_log_groups(logGroupNamePrefix=self.name)["logGroups"]
         self.assertEqual([one["retentionInDays"] for one in listed], [7])
 
-    def test_a_rollback_puts_back_what_was_there_before(self):
+    def test_a_rollback_puts_back_what_was_there_before(self) -> None:
         change, look = self.hands()["Queue"]
         change()
         drifted = look()
@@ -276,6 +277,6 @@ class Reverting(CloudTest):
         self.execute(found, "UPDATE_ROLLBACK_COMPLETE")
         self.assertEqual(look(), drifted)
 
-    def test_an_unknown_mode_is_refused(self):
+    def test_an_unknown_mode_is_refused(self) -> None:
         with self.assertRaisesRegex(Exception, "deploymentMode|DeploymentMode"):
             self.change_set(DeploymentMode="NONSENSE")

@@ -9,9 +9,11 @@ import os
 import tempfile
 import unittest
 from pathlib import Path
+from typing import ClassVar
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
+from overlay.shapes import Record
 from overlay.tests import support
 from overlay.tests.support import DEVELOPMENT, REGION, TOOLING, client, control
 
@@ -20,7 +22,7 @@ _address, _process = support.start(LOCKSTEP_RECORDING=_folder.name)
 os.environ["LOCKSTEP_TEST_ENDPOINT"] = _address
 
 # For each protocol and place on the wire: service, operation, parameters as a caller gives them.
-_CALLS = [
+_CALLS: list[tuple[str, str, Record]] = [
     ("dynamodb", "get_item", {"TableName": "none", "Key": {"pk": {"S": "CONFIG"}}, "ConsistentRead": True}),
     (
         "dynamodb",
@@ -114,8 +116,9 @@ _CALLS = [
 ]
 
 
-def _recorded():
+def _recorded() -> list[Record]:
     """End the emulator, and return its lines."""
+    assert _process.stdin is not None
     _process.stdin.close()
     _process.wait(30)
     (file,) = Path(_folder.name).iterdir()
@@ -126,8 +129,11 @@ def _recorded():
 class Recording(unittest.TestCase):
     """One story, told once; each test looks at its lines."""
 
+    lines: ClassVar[list[Record]]
+    requests: ClassVar[list[Record]]
+
     @classmethod
-    def setUpClass(cls):
+    def setUpClass(cls) -> None:
         for service, operation, parameters in _CALLS:
             with contextlib.suppress(ClientError):
                 getattr(client(service), operation)(**parameters)
@@ -147,7 +153,7 @@ class Recording(unittest.TestCase):
         cls.requests = [line for line in cls.lines if line["kind"] == "request"]
 
     @staticmethod
-    def secret():
+    def secret() -> None:
         client("secretsmanager").create_secret(Name="hidden", SecretString="the password")
         with contextlib.suppress(ClientError):
             client("stepfunctions").send_task_success(taskToken="the task token", output="{}")
@@ -158,7 +164,7 @@ class Recording(unittest.TestCase):
         client("s3").put_object(Bucket="bytes", Key="k", Body=b"content")
 
     @staticmethod
-    def policies():
+    def policies() -> None:
         iam, name = client("iam"), "changing"
         trust = {
             "Statement": [
@@ -187,7 +193,7 @@ class Recording(unittest.TestCase):
         iam.delete_role(RoleName=name)
 
     @staticmethod
-    def struck():
+    def struck() -> None:
         control("POST", "faults", {"service": "kms", "action": "ListKeys", "effect": {"kind": "throttle"}})
         control("POST", "faults", {"service": "kms", "action": "ListAliases", "effect": {"kind": "reset"}})
         control("POST", "faults", {"service": "kms", "action": "CreateKey", "effect": {"kind": "drop_reply"}})
@@ -197,7 +203,7 @@ class Recording(unittest.TestCase):
         control("DELETE", "faults")
 
     @staticmethod
-    def claimed():
+    def claimed() -> None:
         import botocore.session
         from botocore.config import Config
 
@@ -211,18 +217,18 @@ class Recording(unittest.TestCase):
         )
         api.describe_parameters()
 
-    def only(self, service, operation):
+    def only(self, service: str, operation: str) -> Record:
         found = [one for one in self.requests if (one["service"], one["operation"]) == (service, operation)]
         self.assertEqual(len(found), 1, f"{service} {operation}")
         return found[0]
 
-    def test_the_numbers_have_no_gap_from_start_to_end(self):
+    def test_the_numbers_have_no_gap_from_start_to_end(self) -> None:
         self.assertEqual([line["seq"] for line in self.lines], list(range(1, len(self.lines) + 1)))
         self.assertEqual((self.lines[0]["kind"], self.lines[-1]["kind"]), ("start", "end"))
         self.assertEqual((self.lines[-1]["lines"], self.lines[-1]["in_flight"]), (len(self.lines), 0))
         self.assertEqual([line for line in self.lines if line["kind"] == "unreadable" or line.get("unparsed")], [])
 
-    def test_the_parameters_of_every_protocol_are_those_that_the_caller_gave(self):
+    def test_the_parameters_of_every_protocol_are_those_that_the_caller_gave(self) -> None:
         for service, operation, parameters in _CALLS:
             with self.subTest(service=service, operation=operation):
                 name = client(service).meta.method_to_api_mapping[operation]
@@ -243,7 +249,7 @@ class Recording(unittest.TestCase):
                 }
                 self.assertLessEqual(added, by_client)
 
-    def test_secrets_are_hashed_and_content_is_only_measured(self):
+    def test_secrets_are_hashed_and_content_is_only_measured(self) -> None:
         text = json.dumps(self.lines)
         for secret in ("the password", "the task token", "the login"):
             self.assertNotIn(secret, text)
@@ -252,7 +258,7 @@ class Recording(unittest.TestCase):
         body = self.only("s3", "PutObject")["parameters"]["Body"]
         self.assertIn("$blob", body)
 
-    def test_a_line_names_the_caller_its_session_and_its_tags(self):
+    def test_a_line_names_the_caller_its_session_and_its_tags(self) -> None:
         allowed, refused = [
             one for one in self.requests if one["operation"] == "ListBuckets" and one["caller"]["type"] == "AssumedRole"
         ]
@@ -264,7 +270,7 @@ class Recording(unittest.TestCase):
         self.assertEqual((allowed["answer"]["status"], allowed["marks"], allowed["region"]), (200, [], REGION))
         self.assertEqual((refused["answer"]["status"], refused["answer"]["error_code"]), (403, "AccessDenied"))
 
-    def test_what_was_in_force_when_a_call_began_can_be_read_off_the_lines(self):
+    def test_what_was_in_force_when_a_call_began_can_be_read_off_the_lines(self) -> None:
         allowed, refused = [
             one for one in self.requests if one["operation"] == "ListBuckets" and one["caller"]["type"] == "AssumedRole"
         ]
@@ -274,7 +280,7 @@ class Recording(unittest.TestCase):
             if line["kind"] == "policies" and line["what"] == "role" and line["id"].endswith("role/changing")
         ]
 
-        def at(request):
+        def at(request: Record) -> Record:
             return [state for seq, state in states if seq <= request["began"]][-1]
 
         self.assertEqual(list(at(allowed)["inline"]), ["p"])
@@ -282,23 +288,23 @@ class Recording(unittest.TestCase):
         self.assertEqual(at(refused)["inline"], {})
         self.assertIsNone(states[-1][1])
 
-    def test_what_a_simulation_of_policies_answers_is_there(self):
+    def test_what_a_simulation_of_policies_answers_is_there(self) -> None:
         answer = self.only("iam", "SimulatePrincipalPolicy")["answer"]
         found = {one["action"]: (one["resource"], one["decision"]) for one in answer["decisions"]}
         self.assertEqual(found, {"s3:ListAllMyBuckets": ("*", "allowed"), "s3:CreateBucket": ("*", "implicitDeny")})
 
-    def test_a_call_that_a_fault_struck_is_there_with_what_its_caller_saw(self):
+    def test_a_call_that_a_fault_struck_is_there_with_what_its_caller_saw(self) -> None:
         seen = {name: self.only("kms", name)["answer"] for name in ("ListKeys", "ListAliases", "CreateKey")}
         self.assertEqual((seen["ListKeys"]["status"], seen["ListKeys"]["fault"]), (400, "throttle"))
         self.assertEqual((seen["ListAliases"]["status"], seen["ListAliases"]["fault"]), (0, "reset"))
         self.assertEqual((seen["CreateKey"]["status"], seen["CreateKey"]["fault"]), (0, "drop_reply"))
 
-    def test_root_helpers_and_claims_are_marked(self):
+    def test_root_helpers_and_claims_are_marked(self) -> None:
         self.assertEqual(self.only("ec2", "CopyImage")["marks"], ["root", "helper"])
         claimed = self.only("ssm", "DescribeParameters")
         self.assertEqual((claimed["claims"], claimed["marks"]), ("operator", ["root"]))
 
-    def test_events_say_who_raised_them(self):
+    def test_events_say_who_raised_them(self) -> None:
         raised = {
             (one["source"], one["by"]) for one in self.lines if one["kind"] == "event" and one["phase"] == "raised"
         }
