@@ -7,6 +7,7 @@ been judged, and every Allow statement must have been used, unless data/unused.y
 
 import json
 import re
+from collections.abc import Callable, Iterator
 
 import yaml
 
@@ -51,7 +52,7 @@ def _load(context: Context, name: str) -> dict:
 class _Judge:
     """Asks about calls, and finds what is not as it must be."""
 
-    def __init__(self, context: Context, verdict: Verdict):
+    def __init__(self, context: Context, verdict: Verdict) -> None:
         self.context, self.verdict = context, verdict
         self.questions = Questions()
         self.used = statements.Used()
@@ -106,7 +107,14 @@ class _Judge:
                     self.ask(recording, seq, recording.place(seq), program["program"], identity, permission, own)
 
     def ask(
-        self, recording, seq: int, place: str, why: str, identity: Identity, permission: Permission, own=None
+        self,
+        recording: Recording,
+        seq: int,
+        place: str,
+        why: str,
+        identity: Identity,
+        permission: Permission,
+        own: dict | None = None,
     ) -> None:
         """Asks whether a call is allowed; it must be."""
         own = own or _own(recording, {}, permission, seq)
@@ -140,7 +148,7 @@ class _Judge:
                 self.verdict.find("data/denied.yaml", f"{owner}: no recording has a role or policy of that name")
         self.used.denied = table
 
-    def owners(self, recording: Recording, owner: str):
+    def owners(self, recording: Recording, owner: str) -> Iterator[tuple[Identity, int, dict]]:
         """Yields who is meant by a name of the table: roles, a policy that a command claims, or AWS's services."""
         for newest, arn, state in recording.latest("role"):
             if statements.matches(owner, state["name"]):
@@ -262,7 +270,7 @@ def _refusal(place: str, why: str, permission: Permission, answer: Answer) -> st
     return f"{place}: {why}: {asked} is {answer.result}{told}; context {json.dumps(context)}"
 
 
-def _in_recording(kind: str, change, named: str):
+def _in_recording(kind: str, change: Callable[[dict], bool], named: str) -> Callable[[Context], str]:
     """Returns a planting that changes lines of a kind in the recordings."""
 
     def plant(copy: Context) -> str:
@@ -282,7 +290,7 @@ def _in_recording(kind: str, change, named: str):
     return plant
 
 
-def _role(name: str, change):
+def _role(name: str, change: Callable[[dict], object]) -> Callable[[dict], bool]:
     """Returns a change of the policies of a role."""
 
     def apply(line: dict) -> bool:
@@ -296,7 +304,7 @@ def _role(name: str, change):
     return apply
 
 
-def _without(action: str):
+def _without(action: str) -> Callable[[dict], bool]:
     """Returns a change that takes an action out of a role's policies."""
 
     def change(state: dict) -> bool:

@@ -81,7 +81,7 @@ def _judge_leaf(where: str, pointer: str, expected: list, taken: list[shapes.Sha
     if not any(shape.has(pointer) for shape in taken):
         verdict.find(where, f"looks at {pointer}, which AWS's events do not have")
     for shape in taken:
-        values = shape.values.get(pointer)
+        values = shape.values.get(pointer) or []
         for each in expected if values else []:
             if not any(patterns.matches({"field": [each]}, {"field": value}) for value in values):
                 verdict.find(where, f"asks {pointer} for {json.dumps(each)}, which AWS never sends ({shape.page})")

@@ -5,6 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from referee.context import Context
 from referee.documents import Document, load
@@ -143,7 +144,7 @@ def _of_function(where: str, properties: dict) -> Iterator[Measure]:
     yield Measure("function-description", where, len(properties.get("Description", "")))
 
 
-def _of_tags(where: str, tags: object) -> Iterator[Measure]:
+def _of_tags(where: str, tags: Any) -> Iterator[Measure]:
     pairs = (
         [(tag["Key"], tag["Value"]) for tag in tags if "Key" in tag]
         if isinstance(tags, list)
@@ -264,11 +265,11 @@ def _of_recording(context: Context) -> Iterator[Measure]:
                 yield Measure("item", where, len(_compact(parameters.get("Item", {})).encode()))
 
 
-def _compact(document: object) -> str:
+def _compact(document: Any) -> str:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
 
 
-def _characters(policy: object) -> int:
+def _characters(policy: Any) -> int:
     """Returns the length of a policy as IAM counts it: without white space."""
     return len(re.sub(r"\s", "", _compact(policy)))
 

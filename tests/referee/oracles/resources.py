@@ -8,8 +8,10 @@ component to its execution policy, for a stack of the installation to the instal
 import fnmatch
 import gzip
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from permissions import output
 from permissions.requirements import Need, needs_of
@@ -146,7 +148,7 @@ def _policies(context: Context, paths: list[Path], verdict: Verdict, wanted: str
     return Policies(tuple(names), tuple(documents))
 
 
-def documents_of(body: dict, path: Path) -> list[dict]:
+def documents_of(body: dict | list, path: Path) -> list[dict]:
     """Returns the policies of a file: one document, a list of them, or a template's managed policies."""
     if isinstance(body, list):
         return [document for item in body for document in documents_of(item, path)]
@@ -165,7 +167,7 @@ def documents_of(body: dict, path: Path) -> list[dict]:
     ]
 
 
-def _plain(stack: Stack, value):
+def _plain(stack: Stack, value: Any) -> Any:
     """Returns a template's value with its functions replaced by what they give."""
     if isinstance(value, list):
         return [_plain(stack, item) for item in value]
@@ -178,7 +180,8 @@ def _plain(stack: Stack, value):
 
 def ask(context: Context, verdict: Verdict, requests: list) -> None:
     """Asks the evaluator for each call, and finds those that are not allowed."""
-    lines, known = [], {}
+    lines: list[dict] = []
+    known: dict[Any, str] = {}
     for _, names, documents, need, stack in requests:
         if names not in known:
             known[names] = f"set-{len(known)}"
@@ -247,7 +250,7 @@ def _is_used(pattern: str, used: set[str]) -> bool:
     return any(fnmatch.fnmatchcase(action.lower(), pattern.lower()) for action in used)
 
 
-def _list(value) -> list:
+def _list(value: Any) -> list:
     return value if isinstance(value, list) else [value]
 
 
@@ -255,7 +258,7 @@ def _line(document: Document, logical_id: str) -> str:
     return f"{document.name}:{document.body['Resources'].line_of(logical_id)}"
 
 
-def _drop_action(path: str, action: str):
+def _drop_action(path: str, action: str) -> Callable[[Context], str]:
     """Returns a mistake: a policy without one of its actions."""
 
     def plant(copy: Context) -> str:

@@ -5,6 +5,7 @@ Linux 2023, by the recipe of its image, or because a script makes it.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import replace as changed
 from pathlib import Path, PurePosixPath
 
@@ -56,8 +57,9 @@ class _Judging:
             self.verdict.find(source.place(remark.line), remark.text)
         self.scripts.append((source, script))
         for written in script.written:
-            if (written.content or "").startswith("#!"):
-                text, line = written.content.replace(UNKNOWN, "unknown"), written.content_line
+            content = written.content or ""
+            if content.startswith("#!"):
+                text, line = content.replace(UNKNOWN, "unknown"), written.content_line
                 below = tuple(int(source.place(line + n).rsplit(":", 1)[1]) for n in range(text.count("\n")))
                 self.read(changed(source, text=text, lines=below))
 
@@ -241,86 +243,91 @@ def _recipe(copy: Context, name: str) -> Path:
     return copy.root / "infra" / "images" / name / "install.sh"
 
 
+def _target_account(copy: Context) -> Path:
+    return copy.root / "infra" / "target-account" / "template.yaml"
+
+
+def _replaced(file: Callable[[Context], Path], old: str, new: str, named: str) -> Callable[[Context], str]:
+    """Returns a mistake: a file that has another text."""
+
+    def plant(copy: Context) -> str:
+        replace(file(copy), old, new)
+        return named
+
+    return plant
+
+
+def _base(copy: Context) -> Path:
+    return _common(copy) / "base.sh"
+
+
+def _health(copy: Context) -> Path:
+    return _common(copy) / "health.sh"
+
+
+def _of_logstash(copy: Context) -> Path:
+    return _recipe(copy, "logstash")
+
+
+def _of_elasticsearch(copy: Context) -> Path:
+    return _recipe(copy, "elasticsearch")
+
+
 PLANTED = [
-    (
-        "a program that user data uses is not installed",
-        lambda copy: (replace(_common(copy) / "base.sh", " jq ", " "), "uses jq")[1],
-    ),
+    ("a program that user data uses is not installed", _replaced(_base, " jq ", " ", "uses jq")),
     (
         "an image lacks what its component configures",
-        lambda copy: (replace(_recipe(copy, "elasticsearch"), ' "kibana-${ELASTIC_VERSION}"', ""), "/etc/kibana")[1],
+        _replaced(_of_elasticsearch, ' "kibana-${ELASTIC_VERSION}"', "", "/etc/kibana"),
     ),
     (
         "a plugin that one engine alone needs is not installed",
-        lambda copy: (
-            replace(_recipe(copy, "logstash"), " logstash-output-opensearch", " logstash-output-loki"),
-            "output-opensearch",
-        )[1],
+        _replaced(_of_logstash, " logstash-output-opensearch", " logstash-output-loki", "output-opensearch"),
     ),
     (
         "a setting is of a plugin that is not installed",
-        lambda copy: (
-            replace(_recipe(copy, "elasticsearch"), "--batch discovery-ec2", "--batch repository-s3"),
-            "discovery-ec2",
-        )[1],
+        _replaced(_of_elasticsearch, "--batch discovery-ec2", "--batch repository-s3", "discovery-ec2"),
     ),
     (
         "a relative path is given to a program that changes its folder",
-        lambda copy: (replace(_elasticsearch(copy), "--out $etc/ca.zip", "--out ca.zip"), "relative path ca.zip")[1],
+        _replaced(_elasticsearch, "--out $etc/ca.zip", "--out ca.zip", "relative path ca.zip"),
     ),
     (
         "a variable stands without quotes in a script within a script",
-        lambda copy: (replace(_common(copy) / "health.sh", 'rm -f "${count_file}"', "rm -f ${count_file}"), "SC2086")[
-            1
-        ],
+        _replaced(_health, 'rm -f "${count_file}"', "rm -f ${count_file}", "SC2086"),
     ),
     (
         "a build uses a program that is not in its image",
-        lambda copy: (
-            replace(copy.root / "infra/target-account/template.yaml", "jq '{region:", "yq '{region:"),
-            "uses yq",
-        )[1],
+        _replaced(_target_account, "jq '{region:", "yq '{region:", "uses yq"),
     ),
     (
         "a build lets Packer download a plugin",
-        lambda copy: (
-            replace(
-                copy.root / "infra/target-account/template.yaml",
-                "- packer plugins install",
-                "- packer init . && packer plugins install",
-            ),
+        _replaced(
+            _target_account,
+            "- packer plugins install",
+            "- packer init . && packer plugins install",
             "lets Packer download",
-        )[1],
+        ),
     ),
     (
         "a recipe installs a package by its address",
-        lambda copy: (
-            replace(_common(copy) / "base.sh", " logrotate ", " https://example.com/logrotate.rpm "),
-            "dnf checks no signature",
-        )[1],
+        _replaced(_base, " logrotate ", " https://example.com/logrotate.rpm ", "dnf checks no signature"),
     ),
     (
         "a unit is started that nobody wrote",
-        lambda copy: (
-            replace(_elasticsearch(copy), "enable --now log-metrics.timer", "enable --now log-metric.timer"),
-            "log-metric.timer",
-        )[1],
+        _replaced(
+            _elasticsearch, "enable --now log-metrics.timer", "enable --now log-metric.timer", "log-metric.timer"
+        ),
     ),
     (
         "a unit has a key that systemd does not know",
-        lambda copy: (replace(_common(copy) / "health.sh", "OnUnitActiveSec=", "OnUnitActivSec="), "OnUnitActivSec")[1],
+        _replaced(_health, "OnUnitActiveSec=", "OnUnitActivSec=", "OnUnitActivSec"),
     ),
     (
         "a service starts no program",
-        lambda copy: (
-            replace(_elasticsearch(copy), "ExecStart=/usr/local/bin/log-metrics\\n", ""),
-            "log-metrics.service",
-        )[1],
+        _replaced(_elasticsearch, "ExecStart=/usr/local/bin/log-metrics\\n", "", "log-metrics.service"),
     ),
     (
         "a file belongs to a user that no package makes",
-        lambda copy: (replace(_recipe(copy, "logstash"), "-o logstash -g logstash", "-o logstash -g wheels"), "wheels")[
-            1
-        ],
+        _replaced(_of_logstash, "-o logstash -g logstash", "-o logstash -g wheels", "wheels"),
     ),
 ]

@@ -63,7 +63,7 @@ FILLERS = {
 class Mapping:
     """The data file's knowledge, applied to one schema after the other."""
 
-    def __init__(self, data: dict):
+    def __init__(self, data: dict) -> None:
         self._rules = data["rules"]
         self._types = data["types"]
         self._passed_to = data["passed_to"]

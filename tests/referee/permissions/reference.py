@@ -11,11 +11,11 @@ import pathlib
 class Reference:
     """The actions and resource types of every service."""
 
-    def __init__(self, package: pathlib.Path):
+    def __init__(self, package: pathlib.Path) -> None:
         self.version = json.loads((package / "package.json").read_text())["version"]
         self._data = package / "data"
-        self._actions = {}
-        self._resources = {}
+        self._actions: dict[str, dict] = {}
+        self._resources: dict[str, dict] = {}
 
     def actions_of(self, service: str) -> dict:
         """Returns the actions of a service by lower-case name; none for an unknown service."""

@@ -1,7 +1,9 @@
 """What CloudFormation must be allowed to do for each resource of a stack, out of the table of permissions."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from .stack import REGION, Stack, steps
 
@@ -74,7 +76,7 @@ def required_actions(stack: Stack, resource: dict, entry: dict, is_tagged: bool)
     """Returns each action that a resource needs, with its handlers and the property that needs it."""
     found: dict[str, tuple[set, str | None]] = {}
 
-    def need(action: str, handlers, because: str | None):
+    def need(action: str, handlers: list[str], because: str | None) -> None:
         known, reason = found.get(action, (set(), because))
         found[action] = (known | set(handlers), None if because is None else reason)
 
@@ -160,7 +162,7 @@ def _passed_roles(stack: Stack, resource: dict, pointer: str) -> list[str]:
     return list(dict.fromkeys(roles))
 
 
-def _items(value) -> list:
+def _items(value: Any) -> list:
     """Returns the items of a list or a map; a single value alone."""
     if isinstance(value, list):
         return value
@@ -228,7 +230,9 @@ def _matches(arn: str, format: str) -> bool:
     return re.fullmatch(pattern.replace(":.+:", ":.*:"), arn) is not None
 
 
-def _context(stack: Stack, resource: dict, entry: dict, action: str, because: str | None, handlers, tags: dict) -> dict:
+def _context(
+    stack: Stack, resource: dict, entry: dict, action: str, because: str | None, handlers: Iterable[str], tags: dict
+) -> dict:
     """Returns the condition keys of a call that CloudFormation makes."""
     context: dict[str, object] = {
         "aws:CalledVia": ["cloudformation.amazonaws.com"],

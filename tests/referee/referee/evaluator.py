@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from referee.context import Context
 from referee.identities import Identity
@@ -95,7 +96,7 @@ def _everywhere(identity: Identity, permission: Permission) -> dict:
     return context
 
 
-def _with_owners(value):
+def _with_owners(value: Any) -> Any:
     """Puts `aws` for the account that ARNs of public parameters and documents lack: the evaluator wants one there."""
     return json.loads(re.sub(r"(arn:[^:\"]*:ssm:[^:\"]*)::(parameter|document)", r"\1:aws:\2", json.dumps(value)))
 

@@ -82,10 +82,10 @@ def _of_user(recording: Recording, request: dict) -> Identity:
             identity.policies = [Policy(claimed, claimed, document["document"])] if document else []
             return identity
     # In a target account what people may do is the account's own choice: there is no policy of ours to claim.
-    state = recording.state("user", caller["arn"], seq)
-    if state is None:
+    user = recording.state("user", caller["arn"], seq)
+    if user is None:
         raise NoPolicy(f"the user {caller['arn']} did not exist")
-    return _with_policies(recording, identity, state, seq)
+    return _with_policies(recording, identity, user, seq)
 
 
 def _with_policies(recording: Recording, identity: Identity, state: dict, seq: int) -> Identity:

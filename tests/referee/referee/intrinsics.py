@@ -4,6 +4,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from referee.documents import Document
 
@@ -72,7 +73,7 @@ class Resolver:
         """Returns a resource of the template."""
         return self.template.body["Resources"].get(name, {})
 
-    def value(self, value: object) -> object:
+    def value(self, value: Any) -> Any:
         """Returns a value without intrinsic functions; None where Ref AWS::NoValue takes it away."""
         if isinstance(value, list):
             return [item for item in map(self.value, value) if item is not None]
@@ -92,7 +93,7 @@ class Resolver:
         """Says whether a deployment with these parameters makes a resource."""
         return "Condition" not in resource or self.condition(resource["Condition"])
 
-    def _function(self, name: str, argument: object) -> object:
+    def _function(self, name: str, argument: Any) -> Any:
         match name:
             case "Ref":
                 return self._ref(str(argument))
@@ -126,11 +127,11 @@ class Resolver:
             case _:
                 return f"<{name}>"
 
-    def _list(self, value: object) -> list:
+    def _list(self, value: Any) -> list:
         resolved = self.value(value)
         return resolved if isinstance(resolved, list) else [resolved]
 
-    def _ref(self, name: str) -> object:
+    def _ref(self, name: str) -> Any:
         if name in self.pseudo:
             return self.pseudo[name]
         parameter = self.template.body.get("Parameters", {}).get(name)
@@ -167,7 +168,7 @@ class Resolver:
             )
         return f"{self.name_of(resource)}.{attribute}"
 
-    def _sub(self, argument: object) -> str:
+    def _sub(self, argument: Any) -> str:
         text, own = argument if isinstance(argument, list) else (argument, {})
 
         def replaced(match: re.Match) -> str:
@@ -183,7 +184,7 @@ class Resolver:
 
         return _PLACEHOLDER.sub(replaced, str(text))
 
-    def _test(self, condition: object) -> object:
+    def _test(self, condition: Any) -> Any:
         if not isinstance(condition, dict) or len(condition) != 1:
             return condition
         ((name, argument),) = condition.items()

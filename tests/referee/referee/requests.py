@@ -42,7 +42,7 @@ def expand(table: dict, request: dict, recording: Recording) -> list[Permission]
 class _Reader:
     """Reads the rows of one request."""
 
-    def __init__(self, request: dict, recording: Recording):
+    def __init__(self, request: dict, recording: Recording) -> None:
         self.request, self.recording = request, recording
         self.parameters = request["parameters"]
         self.item: Any = None

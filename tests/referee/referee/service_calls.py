@@ -8,6 +8,7 @@ build, agents on an instance) stands in data/unrecorded.yaml.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from referee import identities
 from referee.identities import Identity
@@ -51,7 +52,7 @@ def derive(recording: Recording, problems: list[tuple[str, str]]) -> Iterator[Ca
 
 
 class _Maker:
-    def __init__(self, recording: Recording, problems: list[tuple[str, str]]):
+    def __init__(self, recording: Recording, problems: list[tuple[str, str]]) -> None:
         self.recording, self.problems = recording, problems
         self.seq, self.place = 0, ""
 
@@ -67,7 +68,7 @@ class _Maker:
             context["aws:SourceArn"] = source
         return Call(why, self.seq, Identity(name, None), Permission(action, resource, account, context))
 
-    def role(self, role: str, action: str, resource: str, why: str, **context) -> Iterator[Call]:
+    def role(self, role: str, action: str, resource: str, why: str, **context: Any) -> Iterator[Call]:
         """A service calls with a role of ours."""
         try:
             identity = identities.of_role(self.recording, role, self.seq)
@@ -75,6 +76,7 @@ class _Maker:
             self.problems.append((self.place, f"{why}: {error}"))
             return
         owner = resource.split(":")[4] if resource != "*" and resource.split(":")[4].isdigit() else identity.account
+        assert owner, "a role has an account"
         yield Call(why, self.seq, identity, Permission(action, resource, owner, context))
 
     def assume(self, service: str, role: str | None, why: str, source: str | None = None) -> Iterator[Call]:

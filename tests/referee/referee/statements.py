@@ -187,7 +187,7 @@ def _of_document(owner: str, policy: str, body: dict, document: Document, place:
 
 def _flat(entries: object) -> list:
     """Returns the entries of a list, those within Fn::If too; two ways of one entry have the same number."""
-    found = []
+    found: list = []
     for entry in entries if isinstance(entries, list) else [entries]:
         if isinstance(entry, dict) and "Fn::If" in entry:
             found.extend(

@@ -140,5 +140,5 @@ def _unpack(folder: Path) -> None:
         ]
         for package in wanted:
             subprocess.run(["apt-get", "download", "-q", package], cwd=scratch, capture_output=True, check=False)
-        for package in Path(scratch).glob("*.deb"):
-            subprocess.run(["dpkg-deb", "-x", str(package), str(folder)], capture_output=True, check=False)
+        for archive in Path(scratch).glob("*.deb"):
+            subprocess.run(["dpkg-deb", "-x", str(archive), str(folder)], capture_output=True, check=False)

@@ -90,7 +90,7 @@ def _of_filters(resolver: Resolver) -> list[Emitted]:
     for name, resource in resolver.template.body["Resources"].items():
         if resource["Type"] == "AWS::Logs::MetricFilter":
             for made in resolver.value(resource["Properties"]["MetricTransformations"]):
-                dimensions = {each["Key"]: None for each in made.get("Dimensions", [])}
+                dimensions: dict[str, str | None] = {each["Key"]: None for each in made.get("Dimensions", [])}
                 found.append(
                     Emitted(f"{resolver.template.name} {name}", made["MetricNamespace"], made["MetricName"], dimensions)
                 )

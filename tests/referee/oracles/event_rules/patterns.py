@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-opera
 import fnmatch
 import ipaddress
 from collections.abc import Iterator
+from typing import Any
 
 from oracles.event_rules.shapes import MISSING, at
 
@@ -33,14 +34,14 @@ def matches(pattern: dict, event: dict) -> bool:
     return True
 
 
-def _field(expected: list, value: object) -> bool:
+def _field(expected: list, value: Any) -> bool:
     values = value if isinstance(value, list) else [value]
     if value == [] or value is MISSING:
         return any(isinstance(each, dict) and each.get("exists") is False for each in expected)
     return any(_one(each, item) for each in expected for item in values)
 
 
-def _one(expected: object, value: object) -> bool:
+def _one(expected: Any, value: Any) -> bool:
     if not isinstance(expected, dict):
         return expected == value and isinstance(expected, bool) == isinstance(value, bool)
     ((operator, operand),) = expected.items()
@@ -68,13 +69,13 @@ def _one(expected: object, value: object) -> bool:
     raise ValueError(f"EventBridge has no operator {operator}")
 
 
-def _affix(operator: str, operand: object, text: str) -> bool:
+def _affix(operator: str, operand: Any, text: str) -> bool:
     if isinstance(operand, dict):
         operand, text = operand["equals-ignore-case"].lower(), text.lower()
     return text.startswith(operand) if operator == "prefix" else text.endswith(operand)
 
 
-def _anything_but(operand: object, value: object) -> bool:
+def _anything_but(operand: Any, value: Any) -> bool:
     if isinstance(operand, dict):
         ((operator, inner),) = operand.items()
         inners = inner if isinstance(inner, list) else [inner]

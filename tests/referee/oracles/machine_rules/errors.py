@@ -2,10 +2,11 @@
 
 from oracles.machine_rules.integrations import Integration, of
 from oracles.machine_rules.walk import Scope, State
+from referee.models import Models
 from referee.verdict import Verdict
 
 
-def judge(scopes: list[Scope], rules: dict, models, verdict: Verdict) -> None:
+def judge(scopes: list[Scope], rules: dict, models: Models, verdict: Verdict) -> None:
     """Finds error names in retriers and catchers that AWS refuses, never raises there, or never comes to."""
     for scope in scopes:
         for state in scope.states:
@@ -36,7 +37,7 @@ def _order(state: State, key: str, verdict: Verdict) -> None:
         taken.update(names)
 
 
-def _name(where: str, name: str, state: State, rules: dict, models, verdict: Verdict) -> None:
+def _name(where: str, name: str, state: State, rules: dict, models: Models, verdict: Verdict) -> None:
     errors = rules["errors"]
     if name.startswith("States."):
         if name in errors["jsonpath"]:
@@ -55,7 +56,7 @@ def _name(where: str, name: str, state: State, rules: dict, models, verdict: Ver
         _of_service(where, name, integration, models, verdict)
 
 
-def _of_service(where: str, name: str, integration: Integration, models, verdict: Verdict) -> None:
+def _of_service(where: str, name: str, integration: Integration, models: Models, verdict: Verdict) -> None:
     prefix, rest = name.split(".", 1)
     if prefix != integration.errors:
         verdict.find(where, f"names {name} in a state whose errors begin with {integration.errors}.")

@@ -26,6 +26,7 @@ class Installed:
     @property
     def text(self) -> str:
         """Returns the definition with what CloudFormation puts into it."""
+        assert self.definition, f"{self.where} has no definition"
         return _PLACEHOLDER.sub(lambda match: self.substitutions.get(match[1], match[0]), self.definition.text)
 
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from oracles.machine_rules.walk import Scope, State, strings
+from referee.models import Models
 from referee.verdict import Verdict
 
 # The partition is a literal, or a substitution that gives it.
@@ -43,7 +44,7 @@ def of(state: State, rules: dict) -> Integration | None:
     return Integration(pattern=pattern, **known)
 
 
-def judge(scopes: list[Scope], rules: dict, models, verdict: Verdict) -> None:
+def judge(scopes: list[Scope], rules: dict, models: Models, verdict: Verdict) -> None:
     """Finds Task states that Step Functions refuses or that wait without an end."""
     for scope in scopes:
         for state in scope.states:
@@ -52,7 +53,7 @@ def judge(scopes: list[Scope], rules: dict, models, verdict: Verdict) -> None:
                 _task(state, rules, models, verdict)
 
 
-def _task(state: State, rules: dict, models, verdict: Verdict) -> None:
+def _task(state: State, rules: dict, models: Models, verdict: Verdict) -> None:
     resource = state.body.get("Resource", "")
     integration = of(state, rules)
     if integration is None:
@@ -71,7 +72,7 @@ def _task(state: State, rules: dict, models, verdict: Verdict) -> None:
         verdict.find(state.where, "waits for a task token and gives it to nobody")
 
 
-def _arguments(state: State, integration: Integration, models, verdict: Verdict) -> None:
+def _arguments(state: State, integration: Integration, models: Models, verdict: Verdict) -> None:
     given = state.body.get("Arguments")
     if not isinstance(given, dict):
         return

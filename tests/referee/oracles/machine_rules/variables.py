@@ -66,7 +66,7 @@ def _judge_shadow(name: str, where: str, scope: Scope, assigned: dict, verdict: 
 
 
 def _judge_use(each: Expression, name: str, assigned: dict, verdict: Verdict) -> None:
-    scope = each.state.scope
+    scope: Scope | None = each.state.scope
     while scope:
         if name in assigned[id(scope)]:
             verdict.find(each.where, f"uses ${name}, which has no value on every way to this state")
@@ -86,7 +86,7 @@ def _flow(scope: Scope, reach: dict[int, frozenset[str] | None]) -> None:
     waiting = [first]
     while waiting:
         state = waiting.pop()
-        have = reach[id(state)]
+        have = reach[id(state)] or frozenset()
         for name, gained in _ways(state):
             to = scope.state(name)
             if to is None:
