@@ -9,13 +9,18 @@ import datetime
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from ministack.core.responses import AccountRegionScopedDict, get_account_id
-from ministack.services import ec2
+from ministack.core.responses import get_account_id
 
+from overlay import patched
 from overlay.ec2_wire import Refused, action, element, items, members, required, text
+from overlay.shapes import Params, Record, Rendered
+from overlay.state import STATE
 
-_settings = AccountRegionScopedDict()  # "state" and "criteria"
-_LISTS = {"ImageProvider": "imageProviderSet", "ImageName": "imageNameSet", "MarketplaceProductCode": "marketplaceProductCodeSet"}
+_LISTS = {
+    "ImageProvider": "imageProviderSet",
+    "ImageName": "imageNameSet",
+    "MarketplaceProductCode": "marketplaceProductCodeSet",
+}
 _DAYS = {
     "CreationDateCondition": ("creationDateCondition", "MaximumDaysSinceCreated", "CreationDate"),
     "DeprecationTimeCondition": ("deprecationTimeCondition", "MaximumDaysSinceDeprecated", "DeprecationTime"),
@@ -30,27 +35,28 @@ def install() -> None:
         "DisableAllowedImagesSettings": disable,
         "ReplaceImageCriteriaInAllowedImagesSettings": replace,
     }
-    ec2._ACTION_MAP.update({name: action(function) for name, function in actions.items()})
+    for name, function in actions.items():
+        patched.EC2_ACTIONS.replace(name, action(function))
 
 
 def state() -> str:
     """Returns ``disabled``, ``audit-mode`` or ``enabled`` for the caller's account and region."""
-    return _settings.get("state", "disabled")
+    return STATE.allowed_images.get("state", "disabled")
 
 
-def allows(image: dict) -> bool:
+def allows(image: Record) -> bool:
     """Whether the criteria allow an image, in whatever state the setting is."""
     if image["OwnerId"] == get_account_id():
         return True
-    return any(_meets(image, criterion) for criterion in _settings.get("criteria", []))
+    return any(_meets(image, criterion) for criterion in STATE.allowed_images.get("criteria", []))
 
 
-def hides(image: dict) -> bool:
+def hides(image: Record) -> bool:
     """Whether the account does not find an image because of the setting."""
     return state() == "enabled" and not allows(image)
 
 
-def _meets(image: dict, criterion: dict) -> bool:
+def _meets(image: Record, criterion: Record) -> bool:
     """Whether an image meets every part of one criterion."""
     providers, names = criterion.get("ImageProvider"), criterion.get("ImageName")
     codes = criterion.get("MarketplaceProductCode")
@@ -71,14 +77,18 @@ def _within(when: str | None, days: str) -> bool:
     return past <= datetime.timedelta(days=int(days))
 
 
-def get(_params: dict, _request_id: str) -> tuple[str, str]:
+def get(_params: Params, _request_id: str) -> Rendered:
     """GetAllowedImagesSettings: the state and the criteria."""
-    criteria = items(_rendered(one) for one in _settings.get("criteria", []))
-    told = element("state", state()) + f"<imageCriterionSet>{criteria}</imageCriterionSet>" + element("managedBy", "account")
+    criteria = items(_rendered(one) for one in STATE.allowed_images.get("criteria", []))
+    told = (
+        element("state", state())
+        + f"<imageCriterionSet>{criteria}</imageCriterionSet>"
+        + element("managedBy", "account")
+    )
     return "GetAllowedImagesSettingsResponse", told
 
 
-def _rendered(criterion: dict) -> str:
+def _rendered(criterion: Record) -> str:
     lists: Iterable[str] = (
         f"<{tag}>{items(criterion[name])}</{tag}>" for name, tag in _LISTS.items() if criterion.get(name)
     )
@@ -90,30 +100,30 @@ def _rendered(criterion: dict) -> str:
     return "".join(lists) + "".join(days)
 
 
-def enable(params: dict, _request_id: str) -> tuple[str, str]:
+def enable(params: Params, _request_id: str) -> Rendered:
     """EnableAllowedImagesSettings, for good or to see what it would do."""
     wanted = required(params, "AllowedImagesSettingsState")
     if wanted not in ("enabled", "audit-mode"):
         raise Refused("InvalidParameterValue", f"Value ({wanted}) for parameter AllowedImagesSettingsState is invalid.")
-    _settings["state"] = wanted
+    STATE.allowed_images["state"] = wanted
     return "EnableAllowedImagesSettingsResponse", element("allowedImagesSettingsState", wanted)
 
 
-def disable(_params: dict, _request_id: str) -> tuple[str, str]:
+def disable(_params: Params, _request_id: str) -> Rendered:
     """DisableAllowedImagesSettings: the criteria stay and apply to nothing."""
-    _settings.pop("state", None)
+    STATE.allowed_images.pop("state", None)
     return "DisableAllowedImagesSettingsResponse", element("allowedImagesSettingsState", "disabled")
 
 
-def replace(params: dict, _request_id: str) -> tuple[str, str]:
+def replace(params: Params, _request_id: str) -> Rendered:
     """ReplaceImageCriteriaInAllowedImagesSettings: these criteria and no others."""
-    criteria: list[dict] = []
+    criteria: list[Record] = []
     while any(name.startswith(f"ImageCriterion.{len(criteria) + 1}.") for name in params):
         prefix = f"ImageCriterion.{len(criteria) + 1}."
-        criterion: dict = {name: members(params, prefix + name) for name in _LISTS}
+        criterion: Record = {name: members(params, prefix + name) for name in _LISTS}
         for kind, (_, member, _) in _DAYS.items():
             if days := text(params, f"{prefix}{kind}.{member}"):
                 criterion[kind] = days
         criteria.append(criterion)
-    _settings["criteria"] = criteria
+    STATE.allowed_images["criteria"] = criteria
     return "ReplaceImageCriteriaInAllowedImagesSettingsResponse", "<return>true</return>"

@@ -14,15 +14,17 @@ Of a session, ``aws:PrincipalArn`` is the ARN of its role and not that of the se
 """
 
 import json
+from typing import Any
 
-from ministack.core import iam_actions, iam_evaluator
+from ministack.core.iam_evaluator import EvalContext
 from ministack.services import ec2
 
-from overlay import image_keys
+from overlay import image_keys, patched
+from overlay.shapes import Headers, Params, Query, Record
 
-_extract_resource_arn = iam_actions.extract_resource_arn
-_request_tag_context = iam_actions.request_tag_context
-_resolve_condition_key = iam_evaluator._resolve_condition_key
+_extract_resource_arn = patched.EXTRACT_RESOURCE_ARN.current()
+_request_tag_context = patched.REQUEST_TAG_CONTEXT.current()
+_resolve_condition_key = patched.RESOLVE_CONDITION_KEY.current()
 
 _FIELDS = {
     "DeleteSnapshot": ("snapshot", "SnapshotId"),
@@ -43,14 +45,23 @@ _FIELDS = {
 """The EC2 actions on one image or snapshot: the type, and the parameter that holds the id."""
 
 
-def install():
+def install() -> None:
     """Replace the functions that prepare an authorisation."""
-    iam_evaluator._resolve_condition_key = resolve_condition_key
-    iam_actions.extract_resource_arn = extract_resource_arn
-    iam_actions.request_tag_context = request_tag_context
+    patched.RESOLVE_CONDITION_KEY.replace(resolve_condition_key)
+    patched.EXTRACT_RESOURCE_ARN.replace(extract_resource_arn)
+    patched.REQUEST_TAG_CONTEXT.replace(request_tag_context)
 
 
-def extract_resource_arn(service, method, path, headers, body, query_params, region, account_id):
+def extract_resource_arn(
+    service: str,
+    method: str,
+    path: str,
+    headers: Headers,
+    body: bytes,
+    query_params: Query,
+    region: str,
+    account_id: str,
+) -> str:
     """The ARN a policy must name."""
     if service == "ec2" and (found := _image_or_snapshot(query_params)):
         kind, identifier = found
@@ -74,16 +85,16 @@ def extract_resource_arn(service, method, path, headers, body, query_params, reg
     return _extract_resource_arn(service, method, path, headers, body, query_params, region, account_id)
 
 
-def resolve_condition_key(key, context):
+def resolve_condition_key(key: str, ctx: EvalContext) -> Any:
     """ministack's value of a condition key, but for the principal of a session."""
-    value = _resolve_condition_key(key, context)
+    value = _resolve_condition_key(key, ctx)
     if key.lower() == "aws:principalarn" and isinstance(value, str) and ":assumed-role/" in value:
         account, role = value.split(":")[4], value.split("/")[1]
         return f"arn:{value.split(':')[1]}:iam::{account}:role/{role}"
     return value
 
 
-def request_tag_context(service, iam_action, body, params):
+def request_tag_context(service: str, iam_action: str, body: bytes, params: Params) -> Record:
     """ministack's context, and the tags that the image or snapshot has, or who gets a grant."""
     context = _request_tag_context(service, iam_action, body, params)
     if iam_action == "kms:CreateGrant":
@@ -95,7 +106,7 @@ def request_tag_context(service, iam_action, body, params):
     return {**(context or {}), **tags}
 
 
-def _image_or_snapshot(params):
+def _image_or_snapshot(params: Params) -> tuple[str, str] | None:
     kind, field = _FIELDS.get(_one(params, "Action"), ("", ""))
     identifier = _one(params, field) if field else ""
     return (kind, identifier) if identifier else None
@@ -104,7 +115,7 @@ def _image_or_snapshot(params):
 _RULE_CALLS = ("DescribeRule", "ListTargetsByRule")
 
 
-def _rule(headers, body):
+def _rule(headers: Headers, body: bytes) -> str:
     """The rule that a call looks at, after its bus unless that is the default one; empty for other calls."""
     if headers.get("x-amz-target", "").rpartition(".")[2] not in _RULE_CALLS:
         return ""
@@ -113,7 +124,7 @@ def _rule(headers, body):
     return f"{bus}/{name}" if bus not in ("", "default") else name
 
 
-def _project(body):
+def _project(body: bytes) -> str:
     """The project whose builds are asked for, by id or by ARN; empty if they are of several."""
     ids = _value(body, "ids")
     if not isinstance(ids, list):
@@ -122,19 +133,19 @@ def _project(body):
     return projects.pop() if len(projects) == 1 else ""
 
 
-def _field(body, name):
+def _field(body: bytes, name: str) -> str:
     """A text of a JSON body; empty if it has none."""
     value = _value(body, name)
     return value if isinstance(value, str) else ""
 
 
-def _value(body, name):
+def _value(body: bytes, name: str) -> Any:
     try:
         return json.loads(body).get(name) if body else None
     except (ValueError, AttributeError):
         return None
 
 
-def _one(params, name):
+def _one(params: Params | None, name: str) -> str:
     value = (params or {}).get(name, "")
     return value[0] if isinstance(value, list) and value else value or ""

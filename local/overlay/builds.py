@@ -1,44 +1,46 @@
 """CodeBuild builds that take a moment and say when they end.
 
 ministack's build has succeeded before StartBuild answers, and no event tells. Here a build is in
-progress for ``delay_ms`` and then succeeds, or ends as a test says, or is stopped; "CodeBuild Build State
+progress for ``build_delay_ms`` and then succeeds, or ends as a test says, or is stopped; "CodeBuild Build State
 Change" is published at both points. The same idempotency token gives the same build, and refuses other
 parameters. Nothing is built, but a build of the project that bakes images makes the image (``image_builder``).
 """
 
 import copy
 import json
-import os
 import threading
 import time
 
-from ministack.core.responses import AccountRegionScopedDict, error_response_json, get_account_id, get_region
-from ministack.core.responses import json_response, request_scope
+from ministack.core.responses import (
+    error_response_json,
+    get_account_id,
+    get_region,
+    json_response,
+    request_scope,
+)
 from ministack.services import codebuild
 
-from overlay import events, image_builder
-
-delay_ms = int(os.environ.get("LOCKSTEP_BUILD_DELAY_MS", "300"))
-"""How long a build is in progress, in milliseconds; negative: until ``finish`` is called."""
+from overlay import events, image_builder, patched
+from overlay.shapes import Record, Reply
+from overlay.state import STATE
 
 _CONSOLE = "https://console.aws.amazon.com"
 # What a build goes through before its commands.
 _BEFORE = ("SUBMITTED", "QUEUED", "PROVISIONING", "DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD")
-_start_build, _stop_build = codebuild._start_build, codebuild._stop_build
-_by_token = AccountRegionScopedDict()  # idempotency token -> (parameters, build id)
+_start_build, _stop_build = patched.START_BUILD.current(), patched.STOP_BUILD.current()
 
 
-def install():
+def install() -> None:
     """Replace StartBuild and StopBuild."""
-    codebuild._start_build = start
-    codebuild._stop_build = stop
+    patched.START_BUILD.replace(start)
+    patched.STOP_BUILD.replace(stop)
 
 
-def start(data):
+def start(data: Record) -> Reply:
     """StartBuild: in progress now, ended later."""
     token = data.get("idempotencyToken")
-    if token and token in _by_token:
-        before, build_id = _by_token[token]
+    if token and token in STATE.builds:
+        before, build_id = STATE.builds[token]
         if before != data:
             message = "The idempotency token was used before, with other parameters."
             return error_response_json("InvalidInputException", message, 400)
@@ -60,17 +62,17 @@ def start(data):
         build["source"] = {**build.get("source", {}), **source}
     build["logs"] = {"deepLink": f"{_CONSOLE}/codesuite/codebuild/projects/{build['projectName']}/build/{build['id']}"}
     if token:
-        _by_token[token] = (data, build["id"])
+        STATE.builds[token] = (data, build["id"])
     _announce(build)
-    if delay_ms >= 0:
+    if STATE.build_delay_ms >= 0:
         arguments = (get_account_id(), get_region(), build["id"])
-        timer = threading.Timer(delay_ms / 1000, finish, arguments)
+        timer = threading.Timer(STATE.build_delay_ms / 1000, finish, arguments)
         timer.daemon = True
         timer.start()
     return json_response({"build": copy.deepcopy(build)})
 
 
-def stop(data):
+def stop(data: Record) -> Reply:
     """StopBuild: what is in progress is stopped, and says so; what has ended stays as it ended."""
     build_id = data.get("id", "")
     if build_id not in codebuild._builds:
@@ -79,7 +81,7 @@ def stop(data):
     return json_response({"build": copy.deepcopy(codebuild._builds[build_id])})
 
 
-def finish(account, region, build_id, status=None):
+def finish(account: str, region: str, build_id: str, status: str | None = None) -> bool:
     """End a build that is in progress, as SUCCEEDED, FAILED, FAULT, TIMED_OUT or STOPPED, or as it ends by itself.
 
     Returns whether it was in progress.
@@ -101,7 +103,7 @@ def finish(account, region, build_id, status=None):
         return True
 
 
-def _phases(begun, ended, status, message):
+def _phases(begun: int, ended: int, status: str, message: str) -> list[Record]:
     """What a build went through: its commands run in BUILD, and there it fails."""
     times = {"startTime": begun, "endTime": ended}
     phases = [{"phaseType": one, "phaseStatus": "SUCCEEDED", **times} for one in _BEFORE]
@@ -111,7 +113,7 @@ def _phases(begun, ended, status, message):
     return [*phases, build, {"phaseType": "COMPLETED", "startTime": ended}]
 
 
-def _announce(build):
+def _announce(build: Record) -> None:
     """Publish the build's state with every field of AWS's example.
 
     https://docs.aws.amazon.com/codebuild/latest/userguide/sample-build-notifications-ref.html
@@ -135,7 +137,7 @@ def _announce(build):
     )
 
 
-def _information(build):
+def _information(build: Record) -> Record:
     environment, source = build.get("environment", {}), build.get("source", {})
     variables = [
         {"name": each["name"], "type": each.get("type", "PLAINTEXT"), "value": each["value"]}
@@ -165,7 +167,7 @@ def _information(build):
     }
 
 
-def _told_phase(phase):
+def _told_phase(phase: Record) -> Record:
     told = {"phase-type": phase["phaseType"], "start-time": _told_time(phase["startTime"])}
     if "endTime" in phase:
         duration = int(phase["endTime"]) - int(phase["startTime"])
@@ -175,7 +177,9 @@ def _told_phase(phase):
     return told
 
 
-def _told_time(seconds):
+def _told_time(seconds: float) -> str:
     """Returns a time as CodeBuild writes it into events: Sep 1, 2017 4:12:29 PM."""
     at = time.gmtime(seconds)
-    return f"{time.strftime('%b', at)} {at.tm_mday}, {at.tm_year} {at.tm_hour % 12 or 12}:{time.strftime('%M:%S %p', at)}"
+    return (
+        f"{time.strftime('%b', at)} {at.tm_mday}, {at.tm_year} {at.tm_hour % 12 or 12}:{time.strftime('%M:%S %p', at)}"
+    )

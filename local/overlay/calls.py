@@ -6,37 +6,42 @@ before the effect (throttle, error, reset, hold), or after it (lost or held repl
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from hypercorn.protocol.http_stream import HTTPStream
-
 from ministack import app
 from ministack.core.iam_evaluator import request_caller_arn
 from ministack.core.responses import get_account_id
 
-from overlay import control, fault_replies, recording, rules
+from overlay import control, fault_replies, patched, recording, rules
+from overlay.shapes import Headers, Params, Query, Receive, Record, Reply, Scope, Send
 
 _LONGEST_HOLD_SECONDS = 120
 # What ``contains`` looks at: more than the longest template in a request, less than an uploaded archive.
 _SEARCHED_BYTES = 64 * 1024
-_dispatch = app._dispatch_service_request
-_function_url = app._handle_lambda_url_request
-_app = app.app
-_send_error_response = HTTPStream._send_error_response
+_dispatch = patched.DISPATCH.current()
+_function_url = patched.DISPATCH_FUNCTION_URL.current()
+_app = patched.APP.current()
+_send_error_response = patched.SEND_ERROR_RESPONSE.current()
+
+Facts: TypeAlias = dict[str, str]
+Proceed: TypeAlias = Callable[[], Awaitable[Reply]]
 
 
 class ConnectionLost(Exception):
     """The client is to see its connection close without a byte of an answer."""
 
 
-def install():
+def install() -> None:
     """Stand around the server's entry and its two roads to a service."""
-    app._dispatch_service_request = dispatch
-    app._handle_lambda_url_request = function_url
-    app.app = entry
-    HTTPStream._send_error_response = send_error_response
+    patched.DISPATCH.replace(dispatch)
+    patched.DISPATCH_FUNCTION_URL.replace(function_url)
+    patched.APP.replace(entry)
+    patched.SEND_ERROR_RESPONSE.replace(send_error_response)
 
 
-async def entry(scope, receive, send):
+async def entry(scope: Scope, receive: Receive, send: Send) -> None:
     """The server's entry: control paths first, then the emulator."""
     if scope["type"] == "http" and scope["path"].startswith(control.PREFIX):
         await control.serve(scope, receive, send)
@@ -47,25 +52,29 @@ async def entry(scope, receive, send):
         scope["lockstep.silent"] = True
 
 
-async def send_error_response(stream, status_code):
+async def send_error_response(stream: HTTPStream, status_code: int) -> None:
     """Hypercorn's own error answer, which a lost connection does not get."""
     if not stream.scope.get("lockstep.silent"):
         await _send_error_response(stream, status_code)
 
 
-async def dispatch(method, path, headers, body, query_params, request_id):
+async def dispatch(
+    method: str, path: str, headers: Headers, body: bytes, query_params: Query, request_id: str
+) -> Reply:
     """One AWS call: recorded, and struck by a fault if a rule says so."""
     params = app._routing_params(method, path, headers, body, query_params)
     service = app.detect_service(method, path, headers, params)
     facts = _facts(service, _action(service, method, path, headers, body, params), headers, query_params, path, body)
 
-    async def proceed():
+    async def proceed() -> Reply:
         return await _dispatch(method, path, headers, body, query_params, request_id)
 
-    return await _recorded(facts, _request(service, facts, method, path, headers, query_params, body), request_id, proceed)
+    return await _recorded(
+        facts, _request(service, facts, method, path, headers, query_params, body), request_id, proceed
+    )
 
 
-def _action(service, method, path, headers, body, params):
+def _action(service: str, method: str, path: str, headers: Headers, body: bytes, params: Params) -> str:
     from ministack.core.iam_actions import extract_iam_action
 
     action = extract_iam_action(service, method, path, headers, body, params)
@@ -74,24 +83,30 @@ def _action(service, method, path, headers, body, params):
     return headers.get("x-amz-target", "").rsplit(".", 1)[-1] or (params.get("Action") or [f"{method} {path}"])[0]
 
 
-async def function_url(host, path, method, headers, body, query_params, source_ip=None):
+async def function_url(
+    host: str, path: str, method: str, headers: Headers, body: bytes, query_params: Query, source_ip: str | None = None
+) -> Reply | None:
     """A request to a function URL: the call ``lambda:InvokeFunctionUrl``."""
     if app._parse_lambda_url(host, path) is None:
         return None
 
-    async def proceed():
-        return await _function_url(host, path, method, headers, body, query_params, source_ip)
+    async def proceed() -> Reply:
+        answer = await _function_url(host, path, method, headers, body, query_params, source_ip)
+        assert answer is not None, "the path was looked at above"
+        return answer
 
     facts = _facts("lambda", "InvokeFunctionUrl", headers, query_params, path, body)
     request = _request("lambda-url", facts, method, path, headers, query_params, body)
     return await _recorded(facts, request, "", proceed)
 
 
-def _request(service, facts, method, path, headers, query_params, body):
+def _request(
+    service: str, facts: Record, method: str, path: str, headers: Headers, query_params: Query, body: bytes
+) -> recording.Request:
     return recording.Request(service, facts["action"], method, path, headers, query_params, body)
 
 
-def _facts(service, action, headers, query_params, path, body):
+def _facts(service: str, action: str, headers: Headers, query_params: Query, path: str, body: bytes) -> Facts:
     signed = bool(app.extract_access_key_id(headers, query_params))
     return {
         "service": service,
@@ -102,10 +117,10 @@ def _facts(service, action, headers, query_params, path, body):
     }
 
 
-async def _recorded(facts, request, request_id, proceed):
+async def _recorded(facts: Facts, request: recording.Request, request_id: str, proceed: Proceed) -> Reply:
     """Carry a call out under the rules, and write down what its caller saw."""
     started = time.time()
-    rule = rules.striking("call", facts)
+    rule = rules.faults.striking("call", facts)
     status, body = 0, b""
     try:
         answer = await (_struck(rule, facts, request.headers, request_id, proceed) if rule else proceed())
@@ -126,7 +141,7 @@ async def _recorded(facts, request, request_id, proceed):
         )
 
 
-async def _struck(rule, facts, headers, request_id, proceed):
+async def _struck(rule: rules.Rule, facts: Facts, headers: Headers, request_id: str, proceed: Proceed) -> Reply:
     kind = rule.effect["kind"]
     if kind in ("throttle", "server_error", "error"):
         return fault_replies.reply(rule.effect, facts["service"], headers, request_id)
@@ -145,14 +160,14 @@ async def _struck(rule, facts, headers, request_id, proceed):
     return answer
 
 
-async def _until_released(rule):
+async def _until_released(rule: rules.Rule) -> None:
     """Wait for the rule's release, at most two minutes."""
     deadline = time.monotonic() + _LONGEST_HOLD_SECONDS
     while not rule.released.is_set() and time.monotonic() < deadline:
         await asyncio.sleep(0.01)
 
 
-async def _until_event(rule, seen):
+async def _until_event(rule: rules.Rule, seen: int) -> None:
     """Wait for the event the effect names in ``until`` (or for the release), so that it comes before the reply.
 
     After the event was handed to its rules, ``settle_ms`` more give its consumer time to act on it.
@@ -169,7 +184,7 @@ async def _until_event(rule, seen):
         await asyncio.sleep(0.01)
 
 
-def _is_awaited(event, until):
+def _is_awaited(event: Record, until: Record) -> bool:
     return (
         until.get("source") in (None, event["source"])
         and until.get("detail_type") in (None, event["detail_type"])

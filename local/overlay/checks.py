@@ -15,8 +15,11 @@ from ministack import app
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id
 
-_dispatch = app._dispatch_service_request
-_enforce = iam_evaluator.enforce
+from overlay import patched
+from overlay.shapes import Headers, Query, Record, Reply
+
+_dispatch = patched.DISPATCH.current()
+_enforce = patched.ENFORCE.current()
 _asked_already: ContextVar[bool] = ContextVar("asked_already", default=False)
 _caller: ContextVar[tuple[str, str] | None] = ContextVar("caller", default=None)  # access key, region
 
@@ -40,7 +43,7 @@ class Request:
 
     def members(self, prefix: str) -> list[str]:
         """Returns ``Prefix.1``, ``Prefix.2``, ... of a query."""
-        found = []
+        found: list[str] = []
         while value := self.text(f"{prefix}.{len(found) + 1}"):
             found.append(value)
         return found
@@ -81,11 +84,13 @@ def beside(asked: Asked) -> None:
 
 def install() -> None:
     """Stand before every call, and keep ministack from asking what was asked here already."""
-    app._dispatch_service_request = dispatch
-    iam_evaluator.enforce = enforce
+    patched.DISPATCH.replace(dispatch)
+    patched.ENFORCE.replace(enforce)
 
 
-async def dispatch(method, path, headers, body, query_params, request_id):
+async def dispatch(
+    method: str, path: str, headers: Headers, body: bytes, query_params: Query, request_id: str
+) -> Reply:
     """One call: asked for here first, then by ministack."""
     if not app.AUTH:
         return await _dispatch(method, path, headers, body, query_params, request_id)
@@ -117,19 +122,30 @@ def allowed(action: str, resource: str, context: dict[str, Any] | None = None) -
     return _enforce(access_key, action, action.split(":")[0], region, resource, context or {}) is None
 
 
-def enforce(*args, **more):
+def enforce(
+    access_key_id: str,
+    iam_action: str,
+    service: str,
+    region: str,
+    resource_arn: str = "*",
+    service_context: Record | None = None,
+) -> iam_evaluator.EvalResult | iam_evaluator.AuthError | None:
     """ministack's own check, unless this call was asked about here."""
-    return None if _asked_already.get() else _enforce(*args, **more)
+    if _asked_already.get():
+        return None
+    return _enforce(access_key_id, iam_action, service, region, resource_arn, service_context)
 
 
-def _request(method, path, headers, body, query_params) -> Request:
+def _request(method: str, path: str, headers: Headers, body: bytes, query_params: Query) -> Request:
     params = app._routing_params(method, path, headers, body, query_params)
     service = app.detect_service(method, path, headers, params)
     action = iam_actions.extract_iam_action(service, method, path, headers, body, params) or ":"
     return Request(service, action.split(":", 1)[1], params, body, path, app.extract_region(headers), get_account_id())
 
 
-def _denial(request, check, denied, headers, request_id):
+def _denial(
+    request: Request, check: Check, denied: iam_evaluator.EvalResult, headers: Headers, request_id: str
+) -> Reply:
     """Returns the refusal in the format of the service, which names the action that is missing and its resource."""
     explicit = denied.decision == "Deny"
     message = iam_actions.identity_denial_message(check.action, denied.principal_arn, check.resource, explicit)

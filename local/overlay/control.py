@@ -16,31 +16,38 @@ POST      /_lockstep/builds/<id>          ``{"account", "region", "status"}``: e
 POST      /_lockstep/builds/expect        ``{"name"?, "status"?, "message"?, "billing_product"?}``: how one to come ends
 POST      /_lockstep/resources/fail-next  ``{"account", "stack", "resource"}``: its next creation or import fails
 DELETE    /_lockstep/resources            forget those that have not failed yet
-POST      /_lockstep/events               publish ``{"account", "region", "source", "detail_type", "detail", "resources"}``
+POST      /_lockstep/events               publish ``{"account", "region", "source", "detail_type", "detail",
+                                          "resources"}``
 ========  ==============================  ==========================================================
 """
 
 import ipaddress
 import json
+from typing import Any, TypeAlias
 from urllib.parse import parse_qs, unquote
 
 from ministack.services import ec2
 
 from overlay import builds, event_faults, events, image_builder, image_lifecycle, quotas, resource_faults, rules
+from overlay.shapes import Receive, Record, Scope, Send
+from overlay.state import STATE
 
 PREFIX = "/_lockstep/"
 _LARGEST_BODY = 1_000_000
 # What a test may say about an image that no request can: how AWS sees its licence.
 _IMAGE_ATTRIBUTES = ("PlatformDetails", "UsageOperation", "Platform", "ProductCodes", "BillingProducts")
 
+Answer: TypeAlias = tuple[int, Record]
+"""The status and the JSON of an answer."""
+
 
 class _Problem(Exception):
-    def __init__(self, status, message):
+    def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
 
 
-async def serve(scope, receive, send):
+async def serve(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one control request in JSON."""
     try:
         _check_loopback(scope)
@@ -58,7 +65,7 @@ async def serve(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 
 
-def _check_loopback(scope):
+def _check_loopback(scope: Scope) -> None:
     """Only this machine, and no web page on it: a page's request carries its origin or a foreign host name."""
     headers = dict(scope["headers"])
     client = (scope.get("client") or ("",))[0]
@@ -69,7 +76,7 @@ def _check_loopback(scope):
         raise _Problem(403, "control paths answer on the loopback address only")
 
 
-async def _body(receive):
+async def _body(receive: Receive) -> Any:
     received = b""
     while True:
         message = await receive()
@@ -80,7 +87,7 @@ async def _body(receive):
             return json.loads(received) if received else {}
 
 
-def _route(method, segments, given, query):
+def _route(method: str, segments: list[str], given: Record, query: dict[str, str]) -> Answer:
     what, rest = segments[0], segments[1:]
     route = {
         "faults": _faults,
@@ -98,37 +105,41 @@ def _route(method, segments, given, query):
     return answer
 
 
-def _faults(method, rest, given, _query):
+def _faults(method: str, rest: list[str], given: Record, _query: dict[str, str]) -> Answer | None:
     if method == "POST" and not rest:
-        return 201, rules.add(given).shown()
+        return 201, rules.faults.add(given).shown()
     if method == "GET" and not rest:
-        return 200, {"faults": [rule.shown() for rule in rules.all_rules()]}
+        return 200, {"faults": [rule.shown() for rule in rules.faults.all()]}
     if method == "DELETE":
-        removed = rules.remove(int(rest[0]) if rest else None)
+        removed = rules.faults.remove(int(rest[0]) if rest else None)
         for rule in removed:
             event_faults.release(rule)
         return 200, {"removed": len(removed)}
     if method == "POST" and len(rest) == 2 and rest[1] == "release":
-        rule = rules.get(int(rest[0]))
-        if rule is None:
+        held = rules.faults.get(int(rest[0]))
+        if held is None:
             raise _Problem(404, f"there is no fault {rest[0]}")
-        return 200, {"released": event_faults.release(rule)}
+        return 200, {"released": event_faults.release(held)}
     return None
 
 
-def _calls(method, rest, _given, query):
+def _calls(method: str, rest: list[str], _given: Record, query: dict[str, str]) -> Answer | None:
     return _journal(rules.calls, "calls", method, rest, query, ("service", "action", "account", "kind", "principal"))
 
 
-def _events(method, rest, given, query):
+def _events(method: str, rest: list[str], given: Record, query: dict[str, str]) -> Answer | None:
     if method == "POST" and not rest:
-        names = ("account", "region", "source", "detail_type", "detail")
-        events.publish(*(given[name] for name in names), given.get("resources", []), by="test")
+        account, region, source, detail_type, detail = (
+            given[name] for name in ("account", "region", "source", "detail_type", "detail")
+        )
+        events.publish(account, region, source, detail_type, detail, given.get("resources", []), by="test")
         return 202, {}
     return _journal(rules.events, "events", method, rest, query, ("source", "detail_type", "account", "outcome"))
 
 
-def _journal(journal, name, method, rest, query, conditions):
+def _journal(
+    journal: rules.Journal, name: str, method: str, rest: list[str], query: dict[str, str], conditions: tuple[str, ...]
+) -> Answer | None:
     if rest:
         return None
     if method == "DELETE":
@@ -144,29 +155,29 @@ def _journal(journal, name, method, rest, query, conditions):
     return 200, {name: found, "forgotten": forgotten}
 
 
-def _settings(method, rest, given, _query):
+def _settings(method: str, rest: list[str], given: Record, _query: dict[str, str]) -> Answer | None:
     if rest or method not in ("GET", "PUT"):
         return None
     if method == "PUT":
-        image_lifecycle.delay_ms = int(given.get("image_delay_ms", image_lifecycle.delay_ms))
-        image_lifecycle.copies_at_once = int(given.get("copies_at_once", image_lifecycle.copies_at_once))
-        builds.delay_ms = int(given.get("build_delay_ms", builds.delay_ms))
+        STATE.image_delay_ms = int(given.get("image_delay_ms", STATE.image_delay_ms))
+        STATE.copies_at_once = int(given.get("copies_at_once", STATE.copies_at_once))
+        STATE.build_delay_ms = int(given.get("build_delay_ms", STATE.build_delay_ms))
     return 200, {
-        "image_delay_ms": image_lifecycle.delay_ms,
-        "copies_at_once": image_lifecycle.copies_at_once,
-        "build_delay_ms": builds.delay_ms,
+        "image_delay_ms": STATE.image_delay_ms,
+        "copies_at_once": STATE.copies_at_once,
+        "build_delay_ms": STATE.build_delay_ms,
     }
 
 
-def _quotas(method, rest, given, _query):
+def _quotas(method: str, rest: list[str], given: Record, _query: dict[str, str]) -> Answer | None:
     if rest or method != "PUT":
         return None
-    if not quotas.change(given.get("service"), given.get("name"), given.get("value")):
+    if not quotas.change(given.get("service", ""), given.get("name", ""), given.get("value")):
         raise _Problem(404, f"no quota of {given.get('service')} is called {given.get('name')}")
     return 200, {}
 
 
-def _images(method, rest, given, _query):
+def _images(method: str, rest: list[str], given: Record, _query: dict[str, str]) -> Answer | None:
     if method != "POST" or len(rest) != 1:
         return None
     if rest[0] == "fail-next":
@@ -184,7 +195,7 @@ def _images(method, rest, given, _query):
     return 200, {"state": image.get("State", "available")}
 
 
-def _resources(method, rest, given, _query):
+def _resources(method: str, rest: list[str], given: Record, _query: dict[str, str]) -> Answer | None:
     if method == "DELETE" and not rest:
         return 200, {"removed": resource_faults.disarm()}
     if method != "POST" or rest != ["fail-next"]:
@@ -193,12 +204,14 @@ def _resources(method, rest, given, _query):
     return 200, {}
 
 
-def _builds(method, rest, given, _query):
+def _builds(method: str, rest: list[str], given: Record, _query: dict[str, str]) -> Answer | None:
     if method != "POST" or not rest:
         return None
     if rest == ["expect"]:
         image_builder.expect(given)
         return 200, {}
     if not builds.finish(given["account"], given["region"], "/".join(rest), given["status"]):
-        raise _Problem(404, f"account {given['account']} has no build {'/'.join(rest)} in progress in {given['region']}")
+        raise _Problem(
+            404, f"account {given['account']} has no build {'/'.join(rest)} in progress in {given['region']}"
+        )
     return 200, {}

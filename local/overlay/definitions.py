@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ministack.core.responses import error_response_json, json_response
-from ministack.services import stepfunctions
 from ministack.services.cloudformation import provisioners
 
-_KIND = "AWS::StepFunctions::StateMachine"
+from overlay import patched
+from overlay.shapes import Properties, Provisioned, Record, Reply
+
 _VARIABLE = re.compile(r"^[^\W\d]\w{0,79}$")
-_of_jsonata = stepfunctions._validate_definition_jsonata
+_create = patched.CREATE_MACHINE.current()
+_update = patched.UPDATE_MACHINE.current()
+_of_jsonata = patched.VALIDATE_JSONATA.current()
 
 
 @dataclass(frozen=True)
@@ -34,43 +37,49 @@ class Problem:
 
 def install() -> None:
     """Look at definitions wherever they come in."""
-    stepfunctions._validate_definition_jsonata = refusal
-    stepfunctions._validate_state_machine_definition = validate
-    handlers = provisioners._RESOURCE_HANDLERS[_KIND]
-    handlers["create"] = _checked(handlers["create"], properties=1)
-    handlers["update"] = _checked(handlers["update"], properties=2)
+    patched.VALIDATE_JSONATA.replace(refusal)
+    patched.VALIDATE_MACHINE.replace(validate)
+    patched.CREATE_MACHINE.replace(create)
+    patched.UPDATE_MACHINE.replace(update)
 
 
-def refusal(definition: Any) -> str | None:
+def refusal(definition_str: Any) -> str | None:
     """Returns why a definition is refused; ``None`` if it is not."""
-    found = list(problems(definition))
+    found = list(problems(definition_str))
     return f"Invalid State Machine Definition: '{', '.join(map(str, found))}'" if found else None
 
 
-def validate(data: dict) -> tuple:
+def validate(data: Record) -> Reply:
     """ValidateStateMachineDefinition: every problem as a diagnostic; it refuses nothing itself."""
     if not data.get("definition"):
         return error_response_json("ValidationException", "definition is required", 400)
     found = list(problems(data["definition"]))
-    told = [
-        {"severity": "ERROR", "code": one.code, "message": one.message, "location": one.location} for one in found
-    ]
+    told = [{"severity": "ERROR", "code": one.code, "message": one.message, "location": one.location} for one in found]
     return json_response({"result": "FAIL" if found else "OK", "diagnostics": told, "truncated": False})
 
 
-def _checked(handler, properties: int):
-    """Returns a resource handler that looks at the definition in one of its arguments first."""
+def create(logical_id: str, props: Properties, stack_name: str) -> Provisioned:
+    """Create the state machine unless its definition is refused."""
+    _require(props)
+    return _create(logical_id, props, stack_name)
 
-    def checked(*args):
-        reason = refusal(provisioners._sfn_definition(args[properties]))
-        if reason:
-            raise ValueError(
-                f'Resource handler returned message: "{reason} (Service: Sfn, Status Code: 400)" '
-                "(HandlerErrorCode: InvalidRequest)"
-            )
-        return handler(*args)
 
-    return checked
+def update(
+    physical_id: str, old_props: Properties, new_props: Properties, stack_name: str, logical_id: str | None = None
+) -> Provisioned:
+    """Update the state machine unless its definition is refused."""
+    _require(new_props)
+    return _update(physical_id, old_props, new_props, stack_name, logical_id)
+
+
+def _require(props: Properties) -> None:
+    """Raise AWS's error when the definition in the properties is refused."""
+    reason = refusal(provisioners._sfn_definition(props))
+    if reason:
+        raise ValueError(
+            f'Resource handler returned message: "{reason} (Service: Sfn, Status Code: 400)" '
+            "(HandlerErrorCode: InvalidRequest)"
+        )
 
 
 def problems(definition: Any) -> Iterator[Problem]:
@@ -88,7 +97,7 @@ def problems(definition: Any) -> Iterator[Problem]:
     yield from _in_scope(machine, "", {}, {})
 
 
-def _in_scope(scope: dict, where: str, outer: dict[str, str], names: dict[str, str]) -> Iterator[Problem]:
+def _in_scope(scope: Record, where: str, outer: dict[str, str], names: dict[str, str]) -> Iterator[Problem]:
     """Yields the problems of one scope (the machine, a branch, the processor of a Map) and of those inside it."""
     states = scope.get("States")
     if not isinstance(states, dict) or not states:
@@ -113,7 +122,7 @@ def _in_scope(scope: dict, where: str, outer: dict[str, str], names: dict[str, s
             yield from _in_scope(inner, place, mine, names)
 
 
-def _transitions(scope: dict, states: dict, where: str) -> Iterator[Problem]:
+def _transitions(scope: Record, states: Record, where: str) -> Iterator[Problem]:
     """Yields what leads to a state that is not in the same scope."""
     targets = [(scope.get("StartAt"), f"{where}/StartAt")]
     for name, state in states.items():
@@ -127,7 +136,7 @@ def _transitions(scope: dict, states: dict, where: str) -> Iterator[Problem]:
             yield Problem("MISSING_TRANSITION_TARGET", f"There is no state {target} in this scope", place)
 
 
-def _assigned(state: dict, place: str) -> Iterable[tuple[str, str]]:
+def _assigned(state: Record, place: str) -> Iterable[tuple[str, str]]:
     """Yields each variable that a state assigns: itself, in a rule of a Choice, or when it catches an error."""
     rules = [(state, place)]
     for field in ("Choices", "Catch"):
@@ -137,7 +146,7 @@ def _assigned(state: dict, place: str) -> Iterable[tuple[str, str]]:
             yield name.removesuffix(".$"), f"{where}/Assign/{name}"
 
 
-def _scopes(state: dict, place: str) -> Iterable[tuple[dict, str]]:
+def _scopes(state: Record, place: str) -> Iterable[tuple[Record, str]]:
     """Yields the scopes inside a state: branches of a Parallel, the processor of a Map."""
     for at, branch in enumerate(state.get("Branches") or []):
         yield branch, f"{place}/Branches/{at}"

@@ -11,7 +11,9 @@ from typing import Any
 from ministack.services import autoscaling, cloudwatch, ec2, eventbridge, iam, lambda_svc, s3, sqs
 from ministack.services.cloudformation import drift, provisioners
 
-Properties = dict[str, Any]
+from overlay import patched
+from overlay.contracts import DriftReader
+from overlay.shapes import Properties
 
 _ALARM = (
     "ActionsEnabled AlarmActions AlarmDescription ComparisonOperator DatapointsToAlarm EvaluationPeriods "
@@ -25,7 +27,7 @@ _VOLUME = "Iops Size Throughput VolumeType".split()
 
 def install() -> None:
     """Register the readers beside ministack's."""
-    readers: dict[str, tuple[Callable[[str, Properties], Properties | None], Iterable[str]]] = {
+    readers: dict[str, tuple[DriftReader, Iterable[str]]] = {
         "AWS::AutoScaling::AutoScalingGroup": (_record(lambda: autoscaling._asgs, _GROUP), _GROUP),
         "AWS::CloudWatch::Alarm": (_record(lambda: cloudwatch._alarms, _ALARM), _ALARM),
         "AWS::EC2::SecurityGroup": (_security_group, ("SecurityGroupIngress",)),
@@ -38,15 +40,18 @@ def install() -> None:
     }
     for kind, (reader, names) in readers.items():
         drift._DRIFT_READERS[kind] = (reader, frozenset(names))
-    drift._DRIFT_READERS["AWS::IAM::Role"] = _with_policies(*drift._DRIFT_READERS["AWS::IAM::Role"])
+    _, names = drift._DRIFT_READERS["AWS::IAM::Role"]
+    drift._DRIFT_READERS["AWS::IAM::Role"] = _with_policies(patched.READ_ROLE.current(), names)
 
 
-def _record(store: Callable[[], Any], names: Iterable[str]):
+def _record(store: Callable[[], Any], names: Iterable[str]) -> DriftReader:
     """Returns a reader of a record whose fields have the names of the properties."""
 
     def read(physical_id: str, _props: Properties) -> Properties | None:
         record = store().get(physical_id)
-        return None if record is None else {name: _plain(record[name]) for name in names if record.get(name) is not None}
+        return (
+            None if record is None else {name: _plain(record[name]) for name in names if record.get(name) is not None}
+        )
 
     return read
 
@@ -77,7 +82,9 @@ def _bucket_policy(_physical_id: str, props: Properties) -> Properties | None:
 
 def _queue_policy(_physical_id: str, props: Properties) -> Properties | None:
     """The policy of the first queue that has another one than the template says, else that of any."""
-    found = [_document((sqs._queues.get(url) or {}).get("attributes", {}).get("Policy")) for url in props.get("Queues", [])]
+    found = [
+        _document((sqs._queues.get(url) or {}).get("attributes", {}).get("Policy")) for url in props.get("Queues", [])
+    ]
     found = [one for one in found if one]
     if not found:
         return None
@@ -85,7 +92,7 @@ def _queue_policy(_physical_id: str, props: Properties) -> Properties | None:
     return {"PolicyDocument": next((one for one in found if one != wanted), found[0])}
 
 
-def _with_policies(reader, names: frozenset[str]):
+def _with_policies(reader: DriftReader, names: frozenset[str]) -> tuple[DriftReader, frozenset[str]]:
     """Returns ministack's reader of a role, which also reads the inline policies that the template names."""
 
     def read(physical_id: str, props: Properties) -> Properties | None:
@@ -111,7 +118,7 @@ def _security_group(physical_id: str, _props: Properties) -> Properties | None:
 
 def _ingress(permission: Properties) -> Iterable[Properties]:
     """Yields the rules of a permission as a template writes them: one for each source."""
-    ports = {name: permission[name] for name in ("IpProtocol", "FromPort", "ToPort") if name in permission}
+    ports: Properties = {name: permission[name] for name in ("IpProtocol", "FromPort", "ToPort") if name in permission}
     sources = (
         ("IpRanges", "CidrIp", "CidrIp"),
         ("Ipv6Ranges", "CidrIpv6", "CidrIpv6"),

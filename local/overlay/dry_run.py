@@ -2,15 +2,19 @@
 
 from ministack.services import ec2
 
+from overlay import patched
+from overlay.contracts import QueryAction
+from overlay.shapes import Params, Reply
 
-def install():
+
+def install() -> None:
     """Wrap every action, ours included. ministack ignores the parameter and acts."""
-    for name, handler in list(ec2._ACTION_MAP.items()):
-        ec2._ACTION_MAP[name] = _guarded(handler)
+    for name in patched.EC2_ACTIONS.names():
+        patched.EC2_ACTIONS.replace(name, _guarded(patched.EC2_ACTIONS.current(name)))
 
 
-def _guarded(handler):
-    def guarded(params):
+def _guarded(handler: QueryAction) -> QueryAction:
+    def guarded(params: Params) -> Reply:
         if ec2._p(params, "DryRun").lower() == "true":
             return ec2._error("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
         return handler(params)

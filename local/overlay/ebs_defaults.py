@@ -4,10 +4,10 @@ Off in a new account, with the AWS-managed key. Where it is on, new volumes, cop
 of instances are encrypted although nobody asked for it, and what is under the AWS-managed key cannot be shared.
 """
 
-from ministack.services import ec2
-
-from overlay import image_keys
+from overlay import image_keys, patched
 from overlay.ec2_wire import Refused, action, element, required
+from overlay.shapes import Params, Rendered
+from overlay.state import STATE
 
 
 def install() -> None:
@@ -20,42 +20,43 @@ def install() -> None:
         "ModifyEbsDefaultKmsKeyId": modify_key,
         "ResetEbsDefaultKmsKeyId": reset_key,
     }
-    ec2._ACTION_MAP.update({name: action(function) for name, function in actions.items()})
+    for name, function in actions.items():
+        patched.EC2_ACTIONS.replace(name, action(function))
 
 
-def get(_params: dict, _request_id: str) -> tuple[str, str]:
+def get(_params: Params, _request_id: str) -> Rendered:
     """GetEbsEncryptionByDefault: on or off. The kind of encryption is reserved for future use."""
     return "GetEbsEncryptionByDefaultResponse", element("ebsEncryptionByDefault", image_keys.encrypts_by_default())
 
 
-def enable(_params: dict, _request_id: str) -> tuple[str, str]:
+def enable(_params: Params, _request_id: str) -> Rendered:
     """EnableEbsEncryptionByDefault, in the caller's account and region."""
-    image_keys.defaults["encrypted"] = True
+    STATE.ebs_defaults["encrypted"] = True
     return "EnableEbsEncryptionByDefaultResponse", element("ebsEncryptionByDefault", True)
 
 
-def disable(_params: dict, _request_id: str) -> tuple[str, str]:
+def disable(_params: Params, _request_id: str) -> Rendered:
     """DisableEbsEncryptionByDefault: what is encrypted stays encrypted."""
-    image_keys.defaults.pop("encrypted", None)
+    STATE.ebs_defaults.pop("encrypted", None)
     return "DisableEbsEncryptionByDefaultResponse", element("ebsEncryptionByDefault", False)
 
 
-def get_key(_params: dict, _request_id: str) -> tuple[str, str]:
+def get_key(_params: Params, _request_id: str) -> Rendered:
     """GetEbsDefaultKmsKeyId: the key's ARN, or the alias of the AWS-managed one."""
-    return "GetEbsDefaultKmsKeyIdResponse", element("kmsKeyId", image_keys.defaults.get("key") or "alias/aws/ebs")
+    return "GetEbsDefaultKmsKeyIdResponse", element("kmsKeyId", STATE.ebs_defaults.get("key") or "alias/aws/ebs")
 
 
-def modify_key(params: dict, _request_id: str) -> tuple[str, str]:
+def modify_key(params: Params, _request_id: str) -> Rendered:
     """ModifyEbsDefaultKmsKeyId, to a key that exists."""
     reference = required(params, "KmsKeyId")
     key = image_keys.existing(reference)
     if key is None:
         raise Refused("InvalidKmsKeyId.NotFound", f"The key {reference} does not exist")
-    image_keys.defaults["key"] = key
+    STATE.ebs_defaults["key"] = key
     return "ModifyEbsDefaultKmsKeyIdResponse", element("kmsKeyId", key)
 
 
-def reset_key(_params: dict, _request_id: str) -> tuple[str, str]:
+def reset_key(_params: Params, _request_id: str) -> Rendered:
     """ResetEbsDefaultKmsKeyId: the AWS-managed key again."""
-    image_keys.defaults.pop("key", None)
+    STATE.ebs_defaults.pop("key", None)
     return "ResetEbsDefaultKmsKeyIdResponse", element("kmsKeyId", "alias/aws/ebs")

@@ -1,8 +1,9 @@
 """EC2's checks of resources and tags: what a call touches, what it makes, and what it tags from the start.
 
 As in the service authorization reference: RunInstances is asked about for each resource it uses or makes, a call that
-tags what it makes needs ``ec2:CreateTags`` on each type that it tags (with ``ec2:CreateAction`` and ``aws:RequestTag``),
-and CreateTags and DeleteTags are asked about for each resource they name. A thing that does not exist yet is ``type/*``.
+tags what it makes needs ``ec2:CreateTags`` on each type that it tags (with ``ec2:CreateAction`` and
+``aws:RequestTag``), and CreateTags and DeleteTags are asked about for each resource they name. A thing that does not
+exist yet is ``type/*``.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,6 +13,7 @@ from ministack.services import ec2
 
 from overlay import checks
 from overlay.checks import Check, Request
+from overlay.shapes import Record
 
 _WITHOUT_ACCOUNT = ("image", "snapshot")
 _TYPES = {
@@ -62,10 +64,12 @@ def tags_on_creation(request: Request) -> list[Check]:
     return [_check(request, "CreateTags", kind, "*", tags, action) for kind, tags in given if tags]
 
 
-def _check(request: Request, action: str, kind: str, name: str, tags: dict[str, str], more: dict | None = None) -> Check:
+def _check(
+    request: Request, action: str, kind: str, name: str, tags: dict[str, str], more: Record | None = None
+) -> Check:
     """Returns the check of one resource, with the tags that the call gives it and those that it has."""
     account = "" if kind in _WITHOUT_ACCOUNT else request.account
-    context: dict = {**(more or {}), **{f"aws:RequestTag/{key}": value for key, value in tags.items()}}
+    context: Record = {**(more or {}), **{f"aws:RequestTag/{key}": value for key, value in tags.items()}}
     if tags:
         context["aws:TagKeys"] = sorted(tags)
     context.update(_of_resource(name))

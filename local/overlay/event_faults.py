@@ -3,46 +3,52 @@
 import json
 import threading
 import time
+from typing import Any
 
 from ministack.core.responses import get_account_id, get_region, request_scope
-from ministack.services import eventbridge
 
-from overlay import recording, rules
+from overlay import patched, recording, rules
+from overlay.shapes import Record
 
-_dispatch = eventbridge._dispatch_event
-_invoke_target = None
+_dispatch = patched.DISPATCH_EVENT.current()
+# After ``event_forwarding``, which is installed before this module is imported.
+_invoke_target = patched.INVOKE_TARGET.current()
 
 
-def install():
+def install() -> None:
     """Stand in front of the dispatcher of rules, and of what hands an event to a target."""
-    global _invoke_target
-    eventbridge._dispatch_event = dispatch
-    _invoke_target = eventbridge._invoke_target
-    eventbridge._invoke_target = invoke_target
+    patched.DISPATCH_EVENT.replace(dispatch)
+    patched.INVOKE_TARGET.replace(invoke_target)
 
 
-def dispatch(event, view=None):
+def dispatch(event: Record, view: Any = None) -> None:
     """Hand an event to the rules of its bus unless a fault says otherwise.
 
     Only where the event was published: what a rule forwards to another bus has been through here.
     """
     if event.get("_DispatchPath"):
-        return _dispatch(event, view)
+        _dispatch(event, view)
+        return
     account = event.get("Account") or get_account_id()
-    rule = rules.striking(
+    rule = rules.faults.striking(
         "event",
         {
             "source": event.get("Source"),
             "detail_type": event.get("DetailType"),
             "account": account,
-            "contains": event.get("Detail") if isinstance(event.get("Detail"), str) else json.dumps(event.get("Detail")),
+            "contains": event.get("Detail")
+            if isinstance(event.get("Detail"), str)
+            else json.dumps(event.get("Detail")),
         },
     )
-    kind = rule.effect["kind"] if rule else "deliver"
-    _note(event, account, kind)
-    if kind in ("deliver", "duplicate"):
+    if rule is None:
+        _note(event, account, "deliver")
         _dispatch(event, view)
+        return
+    kind = rule.effect["kind"]
+    _note(event, account, kind)
     if kind == "duplicate":
+        _dispatch(event, view)
         _dispatch(event, view)
     elif kind == "hold" and not rule.released.is_set():
         rule.held.append((account, get_region(), event))
@@ -50,21 +56,20 @@ def dispatch(event, view=None):
         _dispatch(event, view)
     elif kind == "delay":
         _later(rule.effect.get("ms", 1000), account, get_region(), event)
-    return None
 
 
-def _later(milliseconds, account, region, event):
+def _later(milliseconds: float, account: str, region: str, event: Record) -> None:
     timer = threading.Timer(milliseconds / 1000, _deliver, (account, region, event))
     timer.daemon = True
     timer.start()
 
 
-def _deliver(account, region, event):
+def _deliver(account: str, region: str, event: Record) -> None:
     with request_scope(account, region):
         _dispatch(event)
 
 
-def release(rule):
+def release(rule: rules.Rule) -> int:
     """Deliver what a rule holds, in the order it came; from now on it holds nothing. Returns how many."""
     rule.released.set()
     held, rule.held = rule.held, []
@@ -73,13 +78,13 @@ def release(rule):
     return len(held)
 
 
-def _note(event, account, outcome):
+def _note(event: Record, account: str, outcome: str) -> None:
     noted = {"time": time.time(), **_shown(event, account), "outcome": outcome}
     recording.add("event", {"phase": "raised", "by": event.get("_By", "caller"), **noted})
     rules.events.add(noted)
 
 
-def _shown(event, account):
+def _shown(event: Record, account: str) -> Record:
     return {
         "id": event.get("EventId"),
         "account": account,
@@ -92,16 +97,18 @@ def _shown(event, account):
     }
 
 
-def invoke_target(target, event, rule, view=None):
+def invoke_target(target: Record, event: Record, rule: Record, view: Any = None) -> None:
     """Record what a rule hands to a target, and hand it over."""
     if recording.on():
         shown = _shown(event, event.get("Account") or get_account_id())
         named = {"rule": rule.get("Name"), "rule_account": get_account_id(), "rule_region": get_region()}
-        recording.add("event", {"phase": "delivered", "time": time.time(), **shown, **named, "target": target.get("Arn")})
+        recording.add(
+            "event", {"phase": "delivered", "time": time.time(), **shown, **named, "target": target.get("Arn")}
+        )
     return _invoke_target(target, event, rule, view)
 
 
-def _detail(raw):
+def _detail(raw: Any) -> Any:
     if not isinstance(raw, str):
         return raw
     try:

@@ -7,6 +7,7 @@ original account, region, source and resources.
 """
 
 import logging
+from typing import Any
 
 from ministack.core.iam_evaluator import (
     EvalContext,
@@ -19,30 +20,31 @@ from ministack.core.responses import get_account_id, get_region, new_uuid, reque
 from ministack.services import eventbridge, iam
 from ministack.services.cloudformation import provisioners
 
+from overlay import patched
+from overlay.shapes import Properties, Provisioned, Record
+
 logger = logging.getLogger("overlay.event_forwarding")
-_to_local_bus = eventbridge._dispatch_to_event_bus
-_invoke_target = eventbridge._invoke_target
+_to_local_bus = patched.DISPATCH_TO_EVENT_BUS.current()
+_invoke_target = patched.INVOKE_TARGET.current()
 
 
-def install():
+def install() -> None:
     """Replace the bus target and register the resource type."""
-    eventbridge._dispatch_to_event_bus = to_bus
-    eventbridge._invoke_target = invoke_target
-    provisioners._RESOURCE_HANDLERS["AWS::Events::EventBusPolicy"] = {
-        "create": create_policy,
-        "update": update_policy,
-        "delete": delete_policy,
-    }
+    patched.DISPATCH_TO_EVENT_BUS.replace(to_bus)
+    patched.INVOKE_TARGET.replace(invoke_target)
+    patched.add_resource_type(
+        "AWS::Events::EventBusPolicy", {"create": create_policy, "update": update_policy, "delete": delete_policy}
+    )
 
 
-def invoke_target(target, event, rule, view=None):
+def invoke_target(target: Record, event: Record, rule: Record, view: Any = None) -> Any:
     """Let a cross-account bus target see the role it was given."""
     token = dict(rule)
     token["_TargetRoleArn"] = target.get("RoleArn", "")
     return _invoke_target(target, event, token, view)
 
 
-def to_bus(spec, event, rule, event_path, target_input_payload=None):
+def to_bus(spec: Any, event: Record, rule: Record, event_path: list[str], target_input_payload: Any = None) -> Any:
     """Deliver to a bus: here, or in another account and region if both sides allow it."""
     here = (get_account_id(), get_region())
     if (spec.account_id, spec.region) == here:
@@ -51,7 +53,7 @@ def to_bus(spec, event, rule, event_path, target_input_payload=None):
     if refusal:
         logger.warning("rule %s in %s does not forward to %s: %s", rule.get("Name"), here[0], spec, refusal)
         return None
-    source_rule = f"{here[0]}:{here[1]}:{eventbridge._rule_key(rule.get('Name'), rule.get('EventBusName', 'default'))}"
+    source_rule = f"{here[0]}:{here[1]}:{eventbridge._rule_key(rule['Name'], rule.get('EventBusName', 'default'))}"
     if source_rule in event_path:
         return None
     forwarded = {
@@ -66,9 +68,10 @@ def to_bus(spec, event, rule, event_path, target_input_payload=None):
     with request_scope(spec.account_id, spec.region):
         eventbridge._dispatch_event(forwarded)
         eventbridge._archive_event({key: value for key, value in forwarded.items() if key != "_DispatchPath"})
+    return None
 
 
-def _refusal(spec, source_account, role_arn):
+def _refusal(spec: Any, source_account: str, role_arn: str) -> str:
     """Why the bus does not take events from this rule; empty when it does."""
     bus_arn, bus_name = str(spec), spec.resource.split("/", 1)[1]
     role_name = role_arn.rsplit("/", 1)[-1]
@@ -97,14 +100,14 @@ def _refusal(spec, source_account, role_arn):
     return ""
 
 
-def _trusts_events(role):
+def _trusts_events(role: Record) -> bool:
     # The evaluator lets a root ARN stand for a service principal, so look for the service by name.
-    document = role.get("AssumeRolePolicyDocument")
+    document = role.get("AssumeRolePolicyDocument", "")
     named = "events.amazonaws.com" in str(document)
     return named and evaluate_trust_policy(document, "arn:aws:iam::000000000000:root")
 
 
-def create_policy(logical_id, props, stack_name):
+def create_policy(logical_id: str, props: Properties, stack_name: str) -> Provisioned:
     """AWS::Events::EventBusPolicy: one statement on the policy of a bus of this account."""
     bus = props.get("EventBusName") or "default"
     if bus != "default" and bus not in eventbridge._event_buses:
@@ -114,7 +117,7 @@ def create_policy(logical_id, props, stack_name):
     return f"{bus}|{statement_id}", {}
 
 
-def update_policy(physical_id, old_props, new_props, stack_name):
+def update_policy(physical_id: str, old_props: Properties, new_props: Properties, stack_name: str) -> Provisioned:
     """Replace the statement; another bus or statement id is another resource."""
     bus, statement_id = physical_id.split("|", 1)
     same = (new_props.get("EventBusName") or "default") == bus and new_props.get("StatementId") == statement_id
@@ -126,19 +129,19 @@ def update_policy(physical_id, old_props, new_props, stack_name):
     return physical_id, {}
 
 
-def delete_policy(physical_id, props):
+def delete_policy(physical_id: str, props: Properties) -> None:
     """Take the statement away; tolerates that it was never there."""
     bus, statement_id = physical_id.split("|", 1)
     eventbridge._remove_permission({"EventBusName": bus, "StatementId": statement_id})
 
 
-def _put_statement(bus, statement):
+def _put_statement(bus: str, statement: Record) -> None:
     policy = eventbridge._event_bus_policies.get(bus) or {"Version": "2012-10-17", "Statement": []}
     kept = [existing for existing in policy["Statement"] if existing.get("Sid") != statement["Sid"]]
     eventbridge._event_bus_policies[bus] = {**policy, "Statement": [*kept, statement]}
 
 
-def _statement(props, bus, statement_id):
+def _statement(props: Properties, bus: str, statement_id: str) -> Record:
     bus_arn = f"arn:aws:events:{get_region()}:{get_account_id()}:event-bus/{bus}"
     if props.get("Statement"):
         return {**props["Statement"], "Sid": statement_id}

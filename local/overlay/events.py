@@ -11,20 +11,53 @@ import queue
 import threading
 import time
 import uuid
+from collections.abc import Iterable
 
 from ministack.core.responses import request_scope
 from ministack.services import eventbridge
 
+from overlay.shapes import Record
+
 logger = logging.getLogger("overlay.events")
 
-_outbox = queue.Queue()
-_started = threading.Lock()
-_worker = None
+
+class _Outbox:
+    """Events that wait to be delivered, and the thread that delivers them. It starts with the first event."""
+
+    def __init__(self) -> None:
+        self._events: queue.Queue[Record] = queue.Queue()
+        self._starting = threading.Lock()
+        self._worker: threading.Thread | None = None
+
+    def put(self, event: Record) -> None:
+        with self._starting:
+            if self._worker is None:
+                self._worker = threading.Thread(target=self._drain, name="overlay-events", daemon=True)
+                self._worker.start()
+        self._events.put(event)
+
+    def _drain(self) -> None:
+        while True:
+            event = self._events.get()
+            try:
+                deliver(event)
+            except Exception:
+                logger.exception("could not deliver %s / %s", event["Source"], event["DetailType"])
 
 
-def publish(account, region, source, detail_type, detail, resources, by="emulator"):
+_outbox = _Outbox()
+
+
+def publish(
+    account: str,
+    region: str,
+    source: str,
+    detail_type: str,
+    detail: Record,
+    resources: Iterable[str],
+    by: str = "emulator",
+) -> None:
     """Queue one event; rules of the account's default bus see it a moment later. ``by`` says who made it up."""
-    _start_worker()
     _outbox.put(
         {
             "EventId": str(uuid.uuid4()),
@@ -41,25 +74,8 @@ def publish(account, region, source, detail_type, detail, resources, by="emulato
     )
 
 
-def deliver(event):
+def deliver(event: Record) -> None:
     """Give an event to the rules and archives of its bus, in the scope it carries."""
     with request_scope(event["Account"], event["Region"]):
         eventbridge._dispatch_event(event)
         eventbridge._archive_event(event)
-
-
-def _start_worker():
-    global _worker
-    with _started:
-        if _worker is None:
-            _worker = threading.Thread(target=_drain, name="overlay-events", daemon=True)
-            _worker.start()
-
-
-def _drain():
-    while True:
-        event = _outbox.get()
-        try:
-            deliver(event)
-        except Exception:
-            logger.exception("could not deliver %s / %s", event["Source"], event["DetailType"])

@@ -10,39 +10,41 @@
 import json
 import threading
 import time
+from typing import Any
 
 from ministack.services import stepfunctions
 
-from overlay import task_tokens
+from overlay import patched, task_tokens
+from overlay.shapes import Record, Reply
 
 _START_DELAY_SECONDS = 0.15
-_start_execution = stepfunctions._start_execution
-_stop_execution = stepfunctions._stop_execution
-_execute_task = stepfunctions._execute_task
+_start_execution = patched.START_EXECUTION.current()
+_stop_execution = patched.STOP_EXECUTION.current()
+_execute_task = patched.EXECUTE_TASK.current()
 _running = threading.local()
 
 
-def install():
+def install() -> None:
     """Replace starting, nesting and stopping."""
-    stepfunctions._start_execution = start
-    stepfunctions._stop_execution = stop
-    stepfunctions._execute_task = execute_task
-    stepfunctions._invoke_nested_start_execution_sync = start_nested_and_wait
-    stepfunctions.time = _Clock()
+    patched.START_EXECUTION.replace(start)
+    patched.STOP_EXECUTION.replace(stop)
+    patched.EXECUTE_TASK.replace(execute_task)
+    patched.START_NESTED_EXECUTION.replace(start_nested_and_wait)
+    stepfunctions.time = _Clock()  # type: ignore[assignment] # It stands for the module.
 
 
 class _Clock:
     """The ``time`` module as Step Functions sees it: its start delay is short, all else is real."""
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(time, name)
 
     @staticmethod
-    def sleep(seconds):
+    def sleep(seconds: float) -> None:
         time.sleep(0.005 if seconds == _START_DELAY_SECONDS else seconds)
 
 
-def start(data):
+def start(data: Record) -> Reply:
     """StartExecution, idempotent while the execution runs."""
     status, headers, body = _start_execution(data)
     if status < 400 or "ExecutionAlreadyExists" not in body.decode():
@@ -54,7 +56,7 @@ def start(data):
     return stepfunctions.json_response(answer)
 
 
-def _named(data):
+def _named(data: Record) -> Record | None:
     machine = stepfunctions._resolve_state_machine_arn(data.get("stateMachineArn", "").split("#")[0])
     for execution in stepfunctions._executions.values():
         if execution["stateMachineArn"] == machine and execution["name"] == data.get("name"):
@@ -62,7 +64,7 @@ def _named(data):
     return None
 
 
-def execute_task(state_def, raw_input, execution, ctx):
+def execute_task(state_def: Record, raw_input: Any, execution: Record | None, ctx: Record | None) -> Any:
     """Run a task, remembering on its thread which execution it belongs to."""
     before = getattr(_running, "execution", None)
     _running.execution = execution
@@ -74,7 +76,7 @@ def execute_task(state_def, raw_input, execution, ctx):
         task_tokens.owner.execution_arn = (before or {}).get("executionArn")
 
 
-def start_nested_and_wait(resource, input_data):
+def start_nested_and_wait(resource: str, input_data: Any) -> Record:
     """``startExecution.sync`` and ``.sync:2``: start by name or join, then wait for the end."""
     request = stepfunctions._nested_start_execution_request(input_data)
     status, _, body = stepfunctions._start_execution(request)
@@ -91,12 +93,12 @@ def start_nested_and_wait(resource, input_data):
     return description
 
 
-def _error_name(answer):
+def _error_name(answer: Record) -> str:
     code = answer.get("__type", "Unknown").rsplit("#", 1)[-1]
     return f"StepFunctions.{code}" if code.endswith("Exception") else f"StepFunctions.{code}Exception"
 
 
-def _wait(child):
+def _wait(child: Record) -> None:
     parent = getattr(_running, "execution", None) or {"status": "RUNNING"}
     while child["status"] == "RUNNING":
         if parent["status"] != "RUNNING":
@@ -105,7 +107,7 @@ def _wait(child):
         time.sleep(0.005)
 
 
-def _description(execution):
+def _description(execution: Record) -> Record:
     shown = {
         "ExecutionArn": execution["executionArn"],
         "Input": execution["input"],
@@ -121,7 +123,7 @@ def _description(execution):
     return {**shown, "Error": execution.get("error"), "Cause": execution.get("cause")}
 
 
-def stop(data):
+def stop(data: Record) -> Reply:
     """StopExecution, which closes the tokens the execution waits for."""
     answer = _stop_execution(data)
     if answer[0] < 400:

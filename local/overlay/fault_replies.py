@@ -4,6 +4,8 @@ import json
 
 from ministack.core.iam_actions import _SERVICE_PROTOCOL, access_denied_response
 
+from overlay.shapes import Headers, Record, Reply
+
 # Service -> (code, status) of a throttled call; the others answer ThrottlingException with 400.
 _THROTTLES = {
     "ec2": ("RequestLimitExceeded", 503),
@@ -18,7 +20,7 @@ _THROTTLES = {
 _SERVER_ERRORS = {"ec2": "InternalError", "s3": "InternalError", "dynamodb": "InternalServerError"}
 
 
-def reply(effect, service, headers, request_id):
+def reply(effect: Record, service: str, headers: Headers, request_id: str) -> Reply:
     """(status, headers, body) of the error an effect asks for."""
     kind = effect["kind"]
     if kind == "throttle":
@@ -34,15 +36,19 @@ def reply(effect, service, headers, request_id):
     return _rendered(code, status, message, service, headers, request_id)
 
 
-def _rendered(code, status, message, service, headers, request_id):
+def _rendered(code: str, status: int, message: str, service: str, headers: Headers, request_id: str) -> Reply:
     if _SERVICE_PROTOCOL.get(service, "json") in ("json", "rest-json"):
         body = json.dumps({"__type": code, "message": message, "Message": message}).encode()
         kind = headers.get("content-type", "") if headers.get("x-amz-target") else ""
-        return status, {
-            "Content-Type": kind or "application/json",
-            "x-amzn-errortype": code,
-            "x-amzn-requestid": request_id,
-        }, body
+        return (
+            status,
+            {
+                "Content-Type": kind or "application/json",
+                "x-amzn-errortype": code,
+                "x-amzn-requestid": request_id,
+            },
+            body,
+        )
     # The emulator knows each XML dialect; only the status is ours.
     _, reply_headers, body = access_denied_response(
         service, "", "", request_id, error_code=code, message=message, headers=headers

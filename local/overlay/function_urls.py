@@ -7,28 +7,32 @@ with AuthType NONE the function's policy must let everyone in, the permission te
 
 import json
 import os
+from typing import Any
 
 from ministack.core.iam_evaluator import resolve_caller_identity
 from ministack.core.responses import json_response
 from ministack.core.router import extract_access_key_id
 from ministack.services import lambda_svc
 
+from overlay import patched
+from overlay.shapes import Headers, Query, Record, Reply
+
 _PATH = "/_aws/lambda-url/"
-_create = lambda_svc._create_function_url_config
-_url_id = lambda_svc._function_url_id
-_handle = lambda_svc.handle_function_url_request
-_build_event = lambda_svc._build_function_url_event
+_create = patched.CREATE_FUNCTION_URL.current()
+_url_id = patched.FUNCTION_URL_ID.current()
+_handle = patched.SERVE_FUNCTION_URL.current()
+_build_event = patched.BUILD_FUNCTION_URL_EVENT.current()
 
 
-def install():
+def install() -> None:
     """Replace the making, the resolving and the serving of URLs."""
-    lambda_svc._create_function_url_config = create
-    lambda_svc._function_url_id = url_id
-    lambda_svc._build_function_url_event = build_event
-    lambda_svc.handle_function_url_request = handle
+    patched.CREATE_FUNCTION_URL.replace(create)
+    patched.FUNCTION_URL_ID.replace(function_id)
+    patched.BUILD_FUNCTION_URL_EVENT.replace(build_event)
+    patched.SERVE_FUNCTION_URL.replace(handle)
 
 
-def create(func_name, data, qualifier):
+def create(func_name: str, data: Record, qualifier: str | None) -> Reply:
     """CreateFunctionUrlConfig, whose URL is on this server."""
     status, headers, body = _create(func_name, data, qualifier)
     if status >= 400:
@@ -39,17 +43,41 @@ def create(func_name, data, qualifier):
     return json_response(config, status=status)
 
 
-def url_id(function_url):
+def function_id(function_url: str) -> str:
     """The id in a URL of either form."""
     if _PATH in function_url:
         return function_url.split(_PATH, 1)[1].split("/", 1)[0]
     return _url_id(function_url)
 
 
-def build_event(identifier, account_id, region, method, path, headers, body, query_params, **rest):
+def build_event(
+    url_id: str,
+    account_id: str,
+    region: str,
+    method: str,
+    path: str,
+    headers: Headers,
+    body: bytes,
+    query_params: Query,
+    source_ip: str = "127.0.0.1",
+    anonymous: bool = False,
+    trace_root: str = "",
+) -> Record:
     """The event of a request, with ``requestContext.authorizer.iam`` for a URL that authenticates."""
-    event = _build_event(identifier, account_id, region, method, path, headers, body, query_params, **rest)
-    if not rest.get("anonymous"):
+    event = _build_event(
+        url_id,
+        account_id,
+        region,
+        method,
+        path,
+        headers,
+        body,
+        query_params,
+        source_ip,
+        anonymous,
+        trace_root,
+    )
+    if not anonymous:
         # The request was authenticated and authorised before this point (lambda:InvokeFunctionUrl).
         caller = resolve_caller_identity(extract_access_key_id(headers, query_params))
         if caller:
@@ -57,7 +85,7 @@ def build_event(identifier, account_id, region, method, path, headers, body, que
     return event
 
 
-def _identity(caller):
+def _identity(caller: Record) -> Record:
     return {
         "accessKey": caller["accessKey"],
         "accountId": caller["accountId"],
@@ -69,34 +97,45 @@ def _identity(caller):
     }
 
 
-async def handle(identifier, method, path, headers, body, query_params, resolved=None, source_ip=None):
+async def handle(
+    url_id: str,
+    method: str,
+    path: str,
+    headers: Headers,
+    body: bytes,
+    query_params: Query,
+    resolved: tuple[Any, ...] | None = None,
+    source_ip: str | None = None,
+) -> Reply:
     """Serve a URL; an open one only if the function's policy says so."""
-    resolved = resolved or lambda_svc.resolve_function_url(identifier)
+    resolved = resolved or lambda_svc.resolve_function_url(url_id)
     if resolved is not None and resolved[4].get("AuthType") == "NONE" and not _open_to_all(resolved):
-        return 403, {"Content-Type": "application/json", "x-amzn-ErrorType": "AccessDeniedException"}, (
-            b'{"Message":"Forbidden. For troubleshooting Function URL authorization issues, see: '
-            b'https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"}'
+        return (
+            403,
+            {"Content-Type": "application/json", "x-amzn-ErrorType": "AccessDeniedException"},
+            (
+                b'{"Message":"Forbidden. For troubleshooting Function URL authorization issues, see: '
+                b'https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"}'
+            ),
         )
-    return await _handle(
-        identifier, method, path, headers, body, query_params, resolved=resolved, source_ip=source_ip
-    )
+    return await _handle(url_id, method, path, headers, body, query_params, resolved=resolved, source_ip=source_ip)
 
 
-def _open_to_all(resolved):
-    account_id, region, func_name, qualifier, _ = resolved
+def _open_to_all(resolved: tuple[Any, ...]) -> bool:
+    account_id, region, func_name, _qualifier, _config = resolved
     function = lambda_svc._functions.get_scoped(account_id, region, func_name) or {}
     policies = [function.get("policy")]
     policies += [alias.get("policy") for alias in (function.get("aliases") or {}).values()]
     return any(_admits_everyone(statement) for policy in policies for statement in _statements(policy))
 
 
-def _statements(policy):
+def _statements(policy: Any) -> list[Record]:
     if isinstance(policy, str):
         policy = json.loads(policy)
     return (policy or {}).get("Statement", [])
 
 
-def _admits_everyone(statement):
+def _admits_everyone(statement: Record) -> bool:
     return (
         statement.get("Effect") == "Allow"
         and statement.get("Principal") in ("*", {"AWS": "*"})

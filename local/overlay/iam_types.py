@@ -4,28 +4,34 @@
 that are not the account's root.
 """
 
+import contextlib
 import json
 import re
+from typing import Any
 
 from ministack.services import iam
 from ministack.services.cloudformation import handlers, provisioners
 
+from overlay import patched
+from overlay.contracts import QueryAction, ResourceHandlers
+from overlay.shapes import Properties, Provisioned
+
 _MESSAGE = re.compile(rb"<Message>(.*?)</Message>", re.DOTALL)
 
 
-def install():
+def install() -> None:
     """Register the types, and let them ask for CAPABILITY_IAM as on AWS."""
-    provisioners._RESOURCE_HANDLERS.update(
-        {
-            "AWS::IAM::AccessKey": {"create": create_key, "update": update_key, "delete": delete_key},
-            "AWS::IAM::RolePolicy": _inline_policy("Role", iam._put_role_policy, iam._delete_role_policy),
-            "AWS::IAM::UserPolicy": _inline_policy("User", iam._put_user_policy, iam._delete_user_policy),
-        }
-    )
+    added: dict[str, ResourceHandlers] = {
+        "AWS::IAM::AccessKey": {"create": create_key, "update": update_key, "delete": delete_key},
+        "AWS::IAM::RolePolicy": _inline_policy("Role", iam._put_role_policy, iam._delete_role_policy),
+        "AWS::IAM::UserPolicy": _inline_policy("User", iam._put_user_policy, iam._delete_user_policy),
+    }
+    for kind, handlers_of_kind in added.items():
+        patched.add_resource_type(kind, handlers_of_kind)
     handlers._CAPABILITY_IAM_TYPES |= {"AWS::IAM::RolePolicy", "AWS::IAM::UserPolicy"}
 
 
-def _call(function, **params):
+def _call(function: QueryAction, **params: Any) -> bytes:
     status, _, body = function(params)
     if status >= 400:
         message = _MESSAGE.search(body)
@@ -33,7 +39,7 @@ def _call(function, **params):
     return body
 
 
-def create_key(logical_id, props, stack_name):
+def create_key(logical_id: str, props: Properties, stack_name: str) -> Provisioned:
     """A new key of the user; ``Ref`` is its id."""
     before = set(iam._access_keys.keys())
     _call(iam._create_access_key, UserName=props["UserName"])
@@ -42,7 +48,7 @@ def create_key(logical_id, props, stack_name):
     return key_id, {"SecretAccessKey": iam._access_keys[key_id]["SecretAccessKey"]}
 
 
-def update_key(physical_id, old_props, new_props, stack_name):
+def update_key(physical_id: str, old_props: Properties, new_props: Properties, stack_name: str) -> Provisioned:
     """Another status is set in place; another user or serial is another key."""
     if any(old_props.get(name) != new_props.get(name) for name in ("UserName", "Serial")):
         created = create_key(physical_id, new_props, stack_name)
@@ -52,20 +58,20 @@ def update_key(physical_id, old_props, new_props, stack_name):
     return physical_id, {"SecretAccessKey": iam._access_keys[physical_id]["SecretAccessKey"]}
 
 
-def _set_status(key_id, props):
+def _set_status(key_id: str, props: Properties) -> None:
     iam._access_keys[key_id]["Status"] = props.get("Status", "Active")
 
 
-def delete_key(physical_id, props):
+def delete_key(physical_id: str, props: Properties) -> None:
     """Delete the key; tolerates that it is gone."""
     iam._access_keys.pop(physical_id, None)
 
 
-def _inline_policy(kind, put, remove):
+def _inline_policy(kind: str, put: QueryAction, remove: QueryAction) -> ResourceHandlers:
     """Handlers of ``AWS::IAM::<kind>Policy``, whose id is ``policy|owner``."""
     owner_name = f"{kind}Name"
 
-    def create(logical_id, props, stack_name):
+    def create(logical_id: str, props: Properties, stack_name: str) -> Provisioned:
         document = props.get("PolicyDocument", {})
         _call(
             put,
@@ -75,17 +81,16 @@ def _inline_policy(kind, put, remove):
         )
         return f"{props['PolicyName']}|{props[owner_name]}", {}
 
-    def update(physical_id, old_props, new_props, stack_name):
+    def update(physical_id: str, old_props: Properties, new_props: Properties, stack_name: str) -> Provisioned:
         created = create(physical_id, new_props, stack_name)
         if created[0] != physical_id:
             provisioners._delete_predecessor(delete, physical_id, old_props)
         return created
 
-    def delete(physical_id, props):
+    def delete(physical_id: str, props: Properties) -> None:
         name, owner = physical_id.split("|", 1)
-        try:
+        # The owner or the policy may be gone already.
+        with contextlib.suppress(ValueError):
             _call(remove, **{owner_name: owner}, PolicyName=name)
-        except ValueError:
-            pass  # The owner or the policy is gone already.
 
     return {"create": create, "update": update, "delete": delete}

@@ -12,31 +12,31 @@ import zipfile
 from ministack.core.responses import get_region
 from ministack.services import ec2, s3
 
-from overlay import image_keys, image_lifecycle, images, snapshots
+from overlay import image_keys, image_lifecycle, image_records, snapshots
+from overlay.shapes import Record
+from overlay.state import STATE
 
 PROJECT = "lockstep-image-build"
 MADE = "LOCKSTEP_MADE"
 
-_next = []
 
-
-def expect(asked):
+def expect(asked: Record) -> None:
     """How a build to come ends: ``{"name"?, "status"?, "billing_product"?}``; ``name`` is the image's."""
-    _next.append(asked)
+    STATE.expected_builds.append(asked)
 
 
-def outcome(build):
+def outcome(build: Record) -> tuple[str, str, str | None]:
     """(status, message, billing product) of a build that ends by itself."""
     name = _tags(build).get("lockstep:image", "")
-    for asked in list(_next):
+    for asked in list(STATE.expected_builds):
         if asked.get("name") in (None, name):
-            _next.remove(asked)
+            STATE.expected_builds.remove(asked)
             status = asked.get("status") or "SUCCEEDED"
             return status, asked.get("message") or "the local builder was told so", asked.get("billing_product")
     return "SUCCEEDED", "", None
 
 
-def run(build, billing_product=None):
+def run(build: Record, billing_product: str | None = None) -> str:
     """Make the image of a build; returns what is wrong with the recipe, or "" once the image is there."""
     given = _variables(build)
     files = _recipe(build)
@@ -57,9 +57,10 @@ def run(build, billing_product=None):
     return ""
 
 
-def _register(name, tags, values, key, build, billing_product):
+def _register(
+    name: str, tags: dict[str, str], values: Record, key: str | None, build: Record, billing_product: str | None
+) -> None:
     size = int(values.get("volume_gib", 8))
-    tags = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
     snapshot_id = snapshots.duplicate({"VolumeSize": size}, "Created by CreateImage", "completed")
     disk = {"SnapshotId": snapshot_id, "VolumeSize": size, "VolumeType": "gp3"}
     encrypted = snapshots.encrypt(snapshot_id, key)
@@ -73,25 +74,25 @@ def _register(name, tags, values, key, build, billing_product):
         "VirtualizationType": "hvm",
         "EnaSupport": True,
         "BillingProducts": [billing_product] if billing_product else [],
-        **images.billing_platform(billing_product),
+        **(image_records.billing_platform(billing_product) if billing_product else {}),
     }
-    record = images._store({}, image)
+    record = image_records.store({}, image)
     for resource in (record["ImageId"], snapshot_id):
-        ec2._tags[resource] = list(tags)
+        ec2._tags[resource] = [{"Key": tag, "Value": value} for tag, value in sorted(tags.items())]
     image_lifecycle.announce(record, build["id"], "")
     build["exportedEnvironmentVariables"] = [{"name": MADE, "value": f"{get_region()}:{record['ImageId']}"}]
 
 
-def _variables(build):
+def _variables(build: Record) -> dict[str, str]:
     listed = (build.get("environment") or {}).get("environmentVariables") or []
     return {one["name"]: one["value"] for one in listed}
 
 
-def _tags(build):
+def _tags(build: Record) -> dict[str, str]:
     return json.loads(_variables(build).get("LOCKSTEP_TAGS") or "{}")
 
 
-def _recipe(build):
+def _recipe(build: Record) -> dict[str, bytes] | None:
     """The files of the recipe, or None if the account has no such object."""
     bucket_name, _, key = (build["source"].get("location") or "").partition("/")
     bucket = s3._buckets.get(bucket_name)

@@ -1,51 +1,44 @@
 """How an image gets from pending to available or failed, and the event that says so.
 
-A new image is pending for ``delay_ms`` with its snapshots; then it is available, or failed if a reason
+A new image is pending for ``image_delay_ms`` with its snapshots; then it is available, or failed if a reason
 was found while copying or asked for by a test. "EC2 AMI State Change" is published as on AWS, also when
 an image is deregistered or disabled. There is no event for pending.
 """
 
-import os
 import threading
 
 from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import ec2
 
 from overlay import events
-
-delay_ms = int(os.environ.get("LOCKSTEP_IMAGE_DELAY_MS", "300"))
-"""How long a copied or created image stays pending, in milliseconds."""
-
-copies_at_once = 20
-"""How many copies may be pending in one account and region; AWS's own default."""
-
-_failures = []
+from overlay.shapes import Record
+from overlay.state import STATE
 
 
-def fail_next(message, name=None):
+def fail_next(message: str, name: str | None = None) -> None:
     """Let the next image that is made (or the next one called ``name``) end in ``failed``."""
-    _failures.append({"message": message, "name": name})
+    STATE.failing_images.append({"message": message, "name": name})
 
 
-def begin(image, request_id, failure=None):
+def begin(image: Record, request_id: str, failure: Record | None = None) -> None:
     """Start the pending time of the caller's new image; ``failure`` is why it will not become available."""
     image["State"] = "pending"
     image["_failure"] = failure or _asked_failure(image["Name"])
     image["_request_id"] = request_id
-    timer = threading.Timer(delay_ms / 1000, finish, (get_account_id(), get_region(), image["ImageId"]))
+    timer = threading.Timer(STATE.image_delay_ms / 1000, finish, (get_account_id(), get_region(), image["ImageId"]))
     timer.daemon = True
     timer.start()
 
 
-def _asked_failure(name):
-    for failure in list(_failures):
+def _asked_failure(name: str) -> Record | None:
+    for failure in list(STATE.failing_images):
         if failure["name"] in (None, name):
-            _failures.remove(failure)
+            STATE.failing_images.remove(failure)
             return {"Code": "Client.InternalError", "Message": failure["message"]}
     return None
 
 
-def finish(account, region, image_id):
+def finish(account: str, region: str, image_id: str) -> None:
     """End the pending time now; nothing happens to an image that is gone or no longer pending."""
     with request_scope(account, region):
         image = ec2._images.get(image_id)
@@ -62,13 +55,13 @@ def finish(account, region, image_id):
         announce(image, image["_request_id"], failure["Message"] if failure else "")
 
 
-def _ended_snapshot(failure):
+def _ended_snapshot(failure: Record | None) -> Record:
     if failure:
         return {"State": "error", "StateMessage": failure["Message"]}
     return {"State": "completed", "Progress": "100%"}
 
 
-def announce(image, request_id, error_message=""):
+def announce(image: Record, request_id: str, error_message: str = "") -> None:
     """Publish the image's present state in the caller's account and region."""
     account, region, image_id = get_account_id(), get_region(), image["ImageId"]
     events.publish(

@@ -5,12 +5,19 @@ the rights of the caller: each type needs the permissions to list it, under ``aw
 managed policy AmazonEC2ImageReferencesAccessPolicy.
 """
 
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import ec2, ssm
 
-from overlay import checks
+from overlay import checks, patched
 from overlay.checks import Check, Request
 from overlay.ec2_wire import Refused, action, element, flag, items, members, page, text
+from overlay.shapes import Params, Record, Rendered
+
+References: TypeAlias = Iterator[tuple[str, str]]
+"""Image ids, each with the ARN of what refers to it."""
 
 _MOST_IDS = 10
 _NEEDED = {
@@ -28,9 +35,9 @@ _RESOURCES = {
 """What an action is asked about that is not asked about ``*``."""
 
 
-def install():
+def install() -> None:
     """Register the action and what it needs."""
-    ec2._ACTION_MAP["DescribeImageReferences"] = action(describe)
+    patched.EC2_ACTIONS.replace("DescribeImageReferences", action(describe))
     checks.beside(needed)
 
 
@@ -50,7 +57,7 @@ def needed(request: Request) -> list[Check]:
     ]
 
 
-def describe(params, _request_id):
+def describe(params: Params, _request_id: str) -> Rendered:
     """Every reference the account holds to the given images, of the resource types asked for."""
     image_ids = members(params, "ImageId")
     if not image_ids or len(image_ids) > _MOST_IDS:
@@ -73,7 +80,7 @@ def describe(params, _request_id):
     return "DescribeImageReferencesResponse", f"<imageReferenceSet>{rendered}</imageReferenceSet>{token}"
 
 
-def _wanted_types(params):
+def _wanted_types(params: Params) -> set[str]:
     if flag(params, "IncludeAllResourceTypes"):
         return set(_NEEDED)
     named, number = set(), 1
@@ -83,27 +90,27 @@ def _wanted_types(params):
     return named
 
 
-def _arn(resource, service="ec2"):
+def _arn(resource: str, service: str = "ec2") -> str:
     return f"arn:aws:{service}:{get_region()}:{get_account_id()}:{resource}"
 
 
-def _instances():
+def _instances() -> References:
     for instance in ec2._instances.values():
         if (instance.get("State") or {}).get("Name") != "terminated":
             yield instance.get("ImageId"), _arn(f"instance/{instance['InstanceId']}")
 
 
-def _launch_templates():
+def _launch_templates() -> References:
     for template in ec2._launch_templates.values():
         for image_id in _named_images(template):
             yield image_id, _arn(f"launch-template/{template['LaunchTemplateId']}")
 
 
-def _named_images(template):
+def _named_images(template: Record) -> list[str]:
     """Each image any version names, once: the record nests the versions' data under several keys."""
     found = set()
 
-    def walk(node):
+    def walk(node: Any) -> None:
         if isinstance(node, dict):
             image_id = node.get("ImageId")
             if isinstance(image_id, str):
@@ -118,7 +125,7 @@ def _named_images(template):
     return sorted(found)
 
 
-def _parameters():
+def _parameters() -> References:
     for name, parameter in ssm._parameters.items():
         value = parameter.get("Value") if isinstance(parameter, dict) else None
         if isinstance(value, str) and value.startswith("ami-"):

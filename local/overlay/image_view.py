@@ -1,16 +1,19 @@
 """Machine images as DescribeImages shows them: visibility, filters and XML. No state changes here."""
 
+from collections.abc import Iterator
+
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import ec2
 
 from overlay import allowed_images
 from overlay.ec2_wire import Refused, element, items, matches, tag_filter, tag_set
+from overlay.shapes import Record
 
 _WINDOWS = {"PlatformDetails": "Windows", "UsageOperation": "RunInstances:0002", "Platform": "windows"}
 _LINUX = {"PlatformDetails": "Linux/UNIX", "UsageOperation": "RunInstances", "Platform": ""}
 
 
-def public_images():
+def public_images() -> Iterator[Record]:
     """The public images every account finds, as records like those of registered ones."""
     for image_id, name, description, platform, root_device, owner, alias in ec2._STUB_AMIS:
         yield {
@@ -32,18 +35,18 @@ def public_images():
         }
 
 
-def find(image_id, region=None):
-    """(owner account, record) of an image in a region, whoever owns it; (None, None) if there is none."""
+def find(image_id: str, region: str | None = None) -> tuple[str, Record | None]:
+    """(owner account, record) of an image in a region, whoever owns it; ("", None) if there is none."""
     for (account, where, key), record in ec2._images.all_items():
         if key == image_id and where == (region or get_region()):
             return account, record
     for record in public_images():
         if record["ImageId"] == image_id:
             return record["OwnerId"], record
-    return None, None
+    return "", None
 
 
-def visible_to(owner, record, account):
+def visible_to(owner: str, record: Record, account: str) -> bool:
     """Whether ``account`` sees the image: its own, shared with it, or public."""
     return owner == account or any(
         permission.get("UserId") == account or permission.get("Group") == "all"
@@ -51,7 +54,7 @@ def visible_to(owner, record, account):
     )
 
 
-def visible():
+def visible() -> list[Record]:
     """Every image the caller sees in this region."""
     account, region = get_account_id(), get_region()
     registered = [
@@ -62,17 +65,17 @@ def visible():
     return registered + list(public_images())
 
 
-def is_public(record):
+def is_public(record: Record) -> bool:
     """Whether everyone may launch the image."""
     return {"Group": "all"} in (record.get("LaunchPermissions") or [])
 
 
-def state(record):
+def state(record: Record) -> str:
     """The image's state; what ministack registered itself is available at once."""
     return record.get("State", "available")
 
 
-def owned_by(record, owners):
+def owned_by(record: Record, owners: list[str]) -> bool:
     """``Owner.N``: account ids, ``self`` and the aliases ``amazon`` and ``aws-marketplace``."""
     names = {record["OwnerId"], record.get("ImageOwnerAlias")}
     if record["OwnerId"] == get_account_id():
@@ -80,19 +83,19 @@ def owned_by(record, owners):
     return bool(names & set(owners))
 
 
-def executable_by(record, users):
+def executable_by(record: Record, users: list[str]) -> bool:
     """``ExecutableBy.N``: explicitly shared with an account (``self`` is the caller), or ``all``."""
     shared = {permission.get("UserId") for permission in record.get("LaunchPermissions") or []}
     wanted = {get_account_id() if user == "self" else user for user in users}
     return bool(shared & wanted) or ("all" in users and is_public(record))
 
 
-def passes(record, filters):
+def passes(record: Record, filters: dict[str, list[str]]) -> bool:
     """Whether every filter accepts the image; an unknown filter is refused, as on AWS."""
     return all(matches(_filter_values(record, name), values) for name, values in filters.items())
 
 
-def _filter_values(record, name):
+def _filter_values(record: Record, name: str) -> list[str]:
     tags = tag_filter(name, ec2._tags.get(record["ImageId"], []))
     if tags is not None:
         return tags
@@ -128,7 +131,7 @@ def _filter_values(record, name):
     return [str(record.get(simple[name]) or "")]
 
 
-def _device_values(record, name):
+def _device_values(record: Record, name: str) -> list[str]:
     field = {"snapshot-id": "SnapshotId", "volume-size": "VolumeSize", "volume-type": "VolumeType"}.get(name)
     mappings = record.get("BlockDeviceMappings") or []
     if name == "device-name":
@@ -138,7 +141,7 @@ def _device_values(record, name):
     return [str((mapping.get("Ebs") or {}).get(field, "")) for mapping in mappings]
 
 
-def render(record):
+def render(record: Record) -> str:
     """An image as DescribeImages shows it to the caller: tags are the caller's own, never the owner's."""
     reason = record.get("StateReason")
     reason_xml = element("code", reason["Code"]) + element("message", reason["Message"]) if reason else ""
@@ -179,7 +182,7 @@ def render(record):
     )
 
 
-def _devices(record):
+def _devices(record: Record) -> str:
     if record["RootDeviceType"] != "ebs":
         return ""
     mappings = record.get("BlockDeviceMappings") or [
@@ -188,7 +191,7 @@ def _devices(record):
     return f"<blockDeviceMapping>{items(_device(mapping) for mapping in mappings)}</blockDeviceMapping>"
 
 
-def _device(mapping):
+def _device(mapping: Record) -> str:
     disk = mapping.get("Ebs")
     rendered = element("deviceName", mapping["DeviceName"]) + element("virtualName", mapping.get("VirtualName"))
     if not disk:

@@ -7,27 +7,59 @@ ministack looks before a deployment whether the names of buckets are taken. It a
 from contextvars import ContextVar
 from typing import Any
 
-from ministack.services.cloudformation import changesets, stacks
+from overlay import patched
+from overlay.shapes import Record
 
-_deploy = stacks._deploy_stack_async
-_validation_errors = stacks._validation_errors
+_deploy = patched.DEPLOY_STACK.current()
+_validation_errors = patched.VALIDATION_ERRORS.current()
 _imported: ContextVar[frozenset[str]] = ContextVar("imported_buckets", default=frozenset())
 
 
 def install() -> None:
     """Replace the deployment of a change set and the look at names before it."""
-    changesets._deploy_stack_async = deploy
-    stacks._validation_errors = validation_errors
+    patched.DEPLOY_STACK.replace(deploy)
+    patched.VALIDATION_ERRORS.replace(validation_errors)
 
 
-async def deploy(*args: Any, imports: dict[str, dict[str, str]] | None = None, **more: Any) -> None:
+async def deploy(
+    stack_name: str,
+    stack_id: str,
+    template: Record,
+    param_values: Record,
+    disable_rollback: bool,
+    tags: list[Record],
+    is_update: bool = False,
+    previous_stack: Record | None = None,
+    retain_except_on_create: bool = False,
+    imports: Record | None = None,
+) -> None:
     """Deploy as ministack does, and remember which buckets are imported."""
     names = (identifier.get("BucketName") for identifier in (imports or {}).values())
     _imported.set(frozenset(filter(None, names)))
-    await _deploy(*args, imports=imports, **more)
+    await _deploy(
+        stack_name,
+        stack_id,
+        template,
+        param_values,
+        disable_rollback,
+        tags,
+        is_update,
+        previous_stack,
+        retain_except_on_create,
+        imports,
+    )
 
 
-def validation_errors(*facts: Any) -> list[tuple]:
-    """Returns ministack's errors, with imported buckets taken for the stack's own (the last of its arguments)."""
-    *others, owned_buckets = facts
-    return _validation_errors(*others, owned_buckets | _imported.get())
+def validation_errors(
+    resources_defs: Record,
+    ordered: list[str],
+    param_values: Record,
+    conditions: Record,
+    mappings: Record,
+    stack_name: str,
+    stack_id: str,
+    owned_buckets: frozenset[str] = frozenset(),
+) -> list[tuple[Any, ...]]:
+    """Returns ministack's errors, with imported buckets taken for the stack's own."""
+    owned = owned_buckets | _imported.get()
+    return _validation_errors(resources_defs, ordered, param_values, conditions, mappings, stack_name, stack_id, owned)

@@ -8,21 +8,25 @@ a state machine's invocation, as the errors a state machine sees: ``Lambda.TooMa
 
 import json
 import time
+from collections.abc import Callable
+from typing import Any
 
-from ministack.services import lambda_svc, stepfunctions
+from ministack.services import stepfunctions
 
-from overlay import rules
+from overlay import patched, rules
+from overlay.contracts import CallLambda
+from overlay.shapes import Record
 
-_run = lambda_svc._execute_function_dispatch
+_run = patched.RUN_FUNCTION.current()
 
 
-def install():
+def install() -> None:
     """Stand around the one function every execution passes through, and the one Step Functions uses."""
-    lambda_svc._execute_function_dispatch = run
-    stepfunctions._call_lambda = _with_faults(stepfunctions._call_lambda)
+    patched.RUN_FUNCTION.replace(run)
+    patched.CALL_LAMBDA.replace(_with_faults(patched.CALL_LAMBDA.current()))
 
 
-def run(func, config, event, request_id, started):
+def run(func: Record, config: Record, event: Record, request_id: str, started: float) -> Record:
     """Run a function and record it."""
     result = _run(func, config, event, request_id, started)
     arn = config.get("FunctionArn", "")
@@ -43,8 +47,8 @@ def run(func, config, event, request_id, started):
     return result
 
 
-def _with_faults(call):
-    def call_lambda(func_ref, event):
+def _with_faults(call: CallLambda) -> CallLambda:
+    def call_lambda(func_ref: Any, event: Any) -> Any:
         parts = func_ref.split(":") if isinstance(func_ref, str) else []
         facts = {
             "service": "lambda",
@@ -53,13 +57,13 @@ def _with_faults(call):
             "principal": "states.amazonaws.com",
             "contains": f"{func_ref} {json.dumps(event)}",
         }
-        rule = rules.striking("call", facts)
+        rule = rules.faults.striking("call", facts)
         return _struck(rule.effect, lambda: call(func_ref, event)) if rule else call(func_ref, event)
 
     return call_lambda
 
 
-def _struck(effect, proceed):
+def _struck(effect: Record, proceed: Callable[[], Any]) -> Any:
     kind = effect["kind"]
     if kind == "delay":
         time.sleep(effect.get("ms", 1000) / 1000)

@@ -16,6 +16,7 @@ from ministack.services import dynamodb
 
 from overlay import checks
 from overlay.checks import Check, Request
+from overlay.shapes import Record
 
 _EQUALS = re.compile(r"(?P<name>#?[\w.-]+)\s*=\s*(?P<value>:[\w.-]+)")
 _TRANSACTED = {
@@ -41,7 +42,7 @@ def asked(request: Request) -> list[Check] | None:
         return None
 
 
-def _asked(request: Request, data: dict, action: str) -> list[Check] | None:
+def _asked(request: Request, data: Record, action: str) -> list[Check] | None:
     if action in _SINGLE:
         return [_check(request, f"dynamodb:{action}", data["TableName"], [data.get(_SINGLE[action])], data)]
     if action == "Query":
@@ -57,12 +58,12 @@ def _asked(request: Request, data: dict, action: str) -> list[Check] | None:
     return None
 
 
-def _written(requests: Iterable[dict]) -> Iterable[dict]:
+def _written(requests: Iterable[Record]) -> Iterable[Record]:
     for one in requests:
         yield one["PutRequest"]["Item"] if "PutRequest" in one else one["DeleteRequest"]["Key"]
 
 
-def _transacted(request: Request, data: dict) -> Iterable[Check]:
+def _transacted(request: Request, data: Record) -> Iterable[Check]:
     for item in data.get("TransactItems", []):
         for member, detail in item.items():
             action, field = _TRANSACTED[member]
@@ -70,7 +71,7 @@ def _transacted(request: Request, data: dict) -> Iterable[Check]:
             yield _check(request, action, detail["TableName"], [detail.get(field)], detail, enclosing)
 
 
-def _query(request: Request, data: dict) -> Check:
+def _query(request: Request, data: Record) -> Check:
     """A query names its one partition by the key of the table, or by that of the index which it reads."""
     table, index = data["TableName"], data.get("IndexName")
     name = _partition_key(request, table, index)
@@ -89,8 +90,8 @@ def _check(
     request: Request,
     action: str,
     table: str,
-    items: Iterable[dict | None],
-    data: dict,
+    items: Iterable[Record | None],
+    data: Record,
     more: dict[str, Any] | None = None,
     index: str | None = None,
 ) -> Check:

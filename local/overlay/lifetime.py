@@ -13,7 +13,7 @@ import sys
 import threading
 
 
-def _end(*_):
+def _end(*_: object) -> None:
     # Not before the release was checked: it reaches into ministack.
     if recording := sys.modules.get("overlay.recording"):
         recording.end()
@@ -22,13 +22,13 @@ def _end(*_):
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def _watch(pipe):
+def _watch(pipe: int) -> None:
     while os.read(pipe, 4096):
         pass
     _end()
 
 
-def install():
+def install() -> None:
     """Become a process group of our own and end it with the parent."""
     if os.getpgrp() != os.getpid():
         os.setpgrp()
@@ -41,4 +41,3 @@ def install():
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=_end, name="overlay-end").start())
     threading.Thread(target=_watch, args=(pipe,), name="overlay-lifetime", daemon=True).start()
-

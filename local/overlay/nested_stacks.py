@@ -11,16 +11,26 @@ import asyncio
 from ministack.services import cloudformation
 from ministack.services.cloudformation import provisioners, stacks
 
-_deploy = provisioners._cfn_nested_stack_deploy
+from overlay import patched
+from overlay.shapes import Properties, Provisioned, Record
+
+_deploy = patched.DEPLOY_NESTED_STACK.current()
 
 
-def install():
+def install() -> None:
     """Route the resource type's handlers through this module."""
-    provisioners._cfn_nested_stack_deploy = deploy
-    provisioners._RESOURCE_HANDLERS["AWS::CloudFormation::Stack"]["delete"] = delete
+    patched.DEPLOY_NESTED_STACK.replace(deploy)
+    patched.DELETE_NESTED_STACK.replace(delete)
 
 
-def deploy(logical_id, props, parent_stack_name, *, previous_physical_id=None, previous_props=None):
+def deploy(
+    logical_id: str,
+    props: Properties,
+    parent_stack_name: str,
+    *,
+    previous_physical_id: str | None = None,
+    previous_props: Properties | None = None,
+) -> Provisioned:
     """Deploy the child; a failure is the parent resource's failure, in AWS's words."""
     before = set(cloudformation._stacks.keys())
     try:
@@ -38,14 +48,14 @@ def deploy(logical_id, props, parent_stack_name, *, previous_physical_id=None, p
         raise ValueError(_fail(child, error, updating=previous_physical_id is not None)) from error
 
 
-def _child(before, previous_name):
+def _child(before: set[str], previous_name: str | None) -> Record | None:
     if previous_name is not None:
         return cloudformation._stacks.get(previous_name)
-    created = [name for name in cloudformation._stacks.keys() if name not in before]
+    created = [name for name in cloudformation._stacks if name not in before]
     return cloudformation._stacks.get(created[0]) if len(created) == 1 else None
 
 
-def _fail(child, error, updating):
+def _fail(child: Record, error: Exception, updating: bool) -> str:
     verb, past = ("update", "updated") if updating else ("create", "created")
     failed = _failed_resources(child["StackId"], verb)
     reason = f"The following resource(s) failed to {verb}: [{', '.join(failed)}]. " if failed else str(error)
@@ -64,7 +74,7 @@ def _fail(child, error, updating):
     return f"Embedded stack {child['StackId']} was not successfully {past}: {reason}"
 
 
-def _failed_resources(stack_id, verb):
+def _failed_resources(stack_id: str, verb: str) -> list[str]:
     recorded = cloudformation._stack_events.get(stack_id, [])
     return [
         event["LogicalResourceId"]
@@ -73,7 +83,7 @@ def _failed_resources(stack_id, verb):
     ]
 
 
-def delete(physical_id, props):
+def delete(physical_id: str, props: Properties) -> None:
     """Delete the child as a stack of its own; what it cannot delete fails the parent's resource."""
     name = provisioners._nested_stack_lookup_name(physical_id)
     child = cloudformation._stacks.get(name)

@@ -7,13 +7,14 @@ does not show fails the change set, or rolls the stack back, before any resource
 
 from collections.abc import Iterable
 from contextvars import ContextVar
-from typing import Any
 
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import cloudformation, ec2
+from ministack.services import cloudformation
 from ministack.services.cloudformation import engine, helpers, stacks
 
-from overlay import checks
+from overlay import checks, patched
+from overlay.contracts import QueryAction
+from overlay.shapes import Params, Record, Reply
 
 _SSM_VALUE = "AWS::SSM::Parameter::Value<"
 _SSM = (_SSM_VALUE, "AWS::SSM::Parameter::Name")
@@ -31,21 +32,22 @@ _LOOKUPS = {
     "AWS::Route53::HostedZone::Id": ("route53:GetHostedZone", ""),
 }
 _ACTIONS = ("CreateChangeSet", "CreateStack", "UpdateStack")
-_validated = stacks._fail_property_validation
+_validated = patched.FAIL_PROPERTY_VALIDATION.current()
 _problem: ContextVar[str] = ContextVar("problem_of_parameters", default="")
 
 
 def install() -> None:
     """Stand around the three actions that take parameters, and before the resources of a stack."""
     for action in _ACTIONS:
-        cloudformation._ACTION_HANDLERS[action] = _looked_up(action, cloudformation._ACTION_HANDLERS[action])
-    stacks._fail_property_validation = fail_parameters
+        handler = patched.CLOUDFORMATION_ACTIONS.current(action)
+        patched.CLOUDFORMATION_ACTIONS.replace(action, _looked_up(action, handler))
+    patched.FAIL_PROPERTY_VALIDATION.replace(fail_parameters)
 
 
-def _looked_up(action: str, handler):
+def _looked_up(action: str, handler: QueryAction) -> QueryAction:
     """Returns a handler that looks its parameters up first."""
 
-    def looked_up(params):
+    def looked_up(params: Params) -> Reply:
         values = list(_typed(params))
         for kind, value in values:
             name = f"parameter/{value.lstrip('/')}"
@@ -66,10 +68,10 @@ def _looked_up(action: str, handler):
     return looked_up
 
 
-def _typed(params: dict) -> Iterable[tuple[str, str]]:
+def _typed(params: Params) -> Iterable[tuple[str, str]]:
     """Yields the type and each value of the typed parameters of a request; nothing if it is malformed."""
     stack = cloudformation.handlers._resolve_stack(helpers._p(params, "StackName")) or {}
-    body, refused = helpers._resolve_template(params)
+    body, _refusal = helpers._resolve_template(params)
     try:
         template = engine._parse_template(body or stack.get("_template_body") or "{}")
         given = helpers._extract_members(params, "Parameters")
@@ -106,28 +108,50 @@ def _reason(kind: str, value: str) -> str:
 
 def _exists(action: str, field: str, value: str) -> bool:
     """Whether EC2 shows it to the caller's account."""
-    status, _, body = ec2._ACTION_MAP[action]({"Action": [action], f"{field}.1": [value]})
+    status, _, body = patched.EC2_ACTIONS.current(action)({"Action": [action], f"{field}.1": [value]})
     return status < 400 and f">{value}<".encode() in body
 
 
-def _fail_change_set(params: dict, reason: str) -> None:
+def _fail_change_set(params: Params, reason: str) -> None:
     """End a change set that was just made, with its reason and without changes."""
     name, stack = helpers._p(params, "ChangeSetName"), helpers._p(params, "StackName")
     _, change_set = cloudformation.changesets._find_change_set(name, stack)
     change_set.update(Status="FAILED", ExecutionStatus="UNAVAILABLE", StatusReason=reason, Changes=[])
 
 
-def fail_parameters(stack: dict, stack_id: str, stack_name: str, *rest: Any, **more: Any) -> bool:
+def fail_parameters(
+    stack: Record,
+    stack_id: str,
+    stack_name: str,
+    resources_defs: Record,
+    ordered: list[str],
+    param_values: Record,
+    conditions: Record,
+    mappings: Record,
+    disable_rollback: bool,
+    previous_stack: Record | None = None,
+) -> bool:
     """Roll a stack back whose parameters do not do, before any resource; otherwise validate as ministack does."""
-    reason, previous = _problem.get(), more.get("previous_stack")
+    reason = _problem.get()
     if not reason:
-        return _validated(stack, stack_id, stack_name, *rest, **more)
+        return _validated(
+            stack,
+            stack_id,
+            stack_name,
+            resources_defs,
+            ordered,
+            param_values,
+            conditions,
+            mappings,
+            disable_rollback,
+            previous_stack,
+        )
     rolling, rolled = ("ROLLBACK_IN_PROGRESS", "ROLLBACK_COMPLETE")
-    if previous is not None:
+    if previous_stack is not None:
         rolling, rolled = f"UPDATE_{rolling}", f"UPDATE_{rolled}"
         for key in ("_template_body", "Parameters", "Tags", "Outputs", "_conditions"):
-            if key in previous:
-                stack[key] = previous[key]
+            if key in previous_stack:
+                stack[key] = previous_stack[key]
     for status, why in ((rolling, f"{reason}. Rollback requested by user."), (rolled, "")):
         stack.update(StackStatus=status, StackStatusReason=why)
         stacks._add_event(stack_id, stack_name, stack_name, "AWS::CloudFormation::Stack", status, why, stack_id)

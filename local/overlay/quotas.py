@@ -1,8 +1,8 @@
 """Service Quotas, as far as Lockstep asks: what limits copies of snapshots, instances, builds and functions.
 
-The value is the one that is enforced here, where something is: copies (``copies_at_once``) and functions at once. A test
-sets a value through the control path. Of the quotas of snapshot copies and of Step Functions AWS publishes the names and
-no codes, so that they are found by their names; the codes they have here are inventions.
+The value is the one that is enforced here, where something is: copies (``copies_at_once``) and functions at once. A
+test sets a value through the control path. Of the quotas of snapshot copies and of Step Functions AWS publishes the
+names and no codes, so that they are found by their names; the codes they have here are inventions.
 """
 
 import json
@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ministack import app
 from ministack.core import iam_actions, router
 from ministack.core.responses import error_response_json, get_account_id, get_region, json_response
 from ministack.services import lambda_svc
 
-from overlay import image_lifecycle
+from overlay import patched
+from overlay.shapes import Headers, Query, Reply
+from overlay.state import STATE
 
 _SERVICE = "servicequotas"
 _DEFAULT_FUNCTIONS = 1000
@@ -48,7 +49,7 @@ class Quota:
 
 
 def _set_copies(value: float) -> None:
-    image_lifecycle.copies_at_once = int(value)
+    STATE.copies_at_once = int(value)
 
 
 def _set_functions(value: float) -> None:
@@ -63,7 +64,7 @@ QUOTAS = (
         "Concurrent snapshot copies per destination Region",
         20,
         adjustable=False,
-        read=lambda: image_lifecycle.copies_at_once,
+        read=lambda: STATE.copies_at_once,
         write=_set_copies,
     ),
     Quota("ebs", "Amazon Elastic Block Store (Amazon EBS)", "L-309BACF6", "Snapshots per Region", 100_000),
@@ -97,10 +98,10 @@ def install() -> None:
         "credential_scope": _SERVICE,
     }
     iam_actions.SERVICE_TO_IAM_NAMESPACE[_SERVICE] = _SERVICE
-    app.SERVICE_HANDLERS[_SERVICE] = handle
+    patched.SERVICES.replace(_SERVICE, handle)
 
 
-async def handle(_method: str, _path: str, headers: dict, body: bytes, _query_params: dict) -> tuple:
+async def handle(_method: str, _path: str, headers: Headers, body: bytes, _query_params: Query) -> Reply:
     """Answer a request for quotas."""
     action = headers.get("x-amz-target", "").rpartition(".")[2]
     given = json.loads(body or b"{}")
@@ -116,7 +117,7 @@ async def handle(_method: str, _path: str, headers: dict, body: bytes, _query_pa
     return error_response_json("UnknownOperationException", f"The local cloud has no {action}.", 400)
 
 
-def _missing(what: str) -> tuple:
+def _missing(what: str) -> Reply:
     message = f"The request failed because the specified {what} does not exist."
     return error_response_json("NoSuchResourceException", message, 400)
 

@@ -15,6 +15,9 @@ first 64 KiB of the body, or in the detail of an event. ``skip`` lets that many 
 import itertools
 import threading
 from collections import deque
+from collections.abc import Mapping
+
+from overlay.shapes import Record
 
 CALL_EFFECTS = ("throttle", "server_error", "error", "reset", "drop_reply", "delay", "hold", "hold_reply")
 EVENT_EFFECTS = ("lose", "duplicate", "delay", "hold")
@@ -25,10 +28,6 @@ _CONDITIONS = {
 _MOST_RULES = 1000
 _MOST_JOURNAL = 20_000
 
-_lock = threading.Lock()
-_numbers = itertools.count(1)
-_rules = {}
-
 
 class BadRule(ValueError):
     """A rule that cannot be understood; the message says why."""
@@ -37,7 +36,7 @@ class BadRule(ValueError):
 class Rule:
     """One rule and what it has done so far."""
 
-    def __init__(self, number, given):
+    def __init__(self, number: int, given: Record) -> None:
         self.number = number
         self.on = given.get("on", "call")
         if self.on not in _CONDITIONS:
@@ -54,9 +53,10 @@ class Rule:
         self.times, self.skip = int(given.get("times", 1)), int(given.get("skip", 0))
         self.matched = self.struck = 0
         self.released = threading.Event()
-        self.held = []
+        self.held: list[tuple[str, str, Record]] = []
+        """Events that wait for the release, each with its account and region."""
 
-    def applies(self, facts):
+    def applies(self, facts: Mapping[str, str | None]) -> bool:
         """Whether every condition holds; ``contains`` and ``principal`` look for a part, case matters."""
         for name, wanted in self.conditions.items():
             actual = facts.get(name) or ""
@@ -65,7 +65,7 @@ class Rule:
                 return False
         return True
 
-    def strikes(self):
+    def strikes(self) -> bool:
         """Count one match; True if the rule takes effect this time."""
         self.matched += 1
         if self.matched <= self.skip or (self.times and self.struck >= self.times):
@@ -73,7 +73,7 @@ class Rule:
         self.struck += 1
         return True
 
-    def shown(self):
+    def shown(self) -> Record:
         """The rule as JSON, with what it did."""
         return {
             "id": self.number,
@@ -89,59 +89,63 @@ class Rule:
         }
 
 
-def add(given):
-    """Add a rule; returns it. Rules strike in the order they were added, the first that applies wins."""
-    with _lock:
-        if len(_rules) >= _MOST_RULES:
-            raise BadRule(f"there are {_MOST_RULES} rules already; clear them first")
-        rule = Rule(next(_numbers), given)
-        _rules[rule.number] = rule
-        return rule
+class Rules:
+    """The rules of a run. They strike in the order in which they were added."""
 
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._rules: dict[int, Rule] = {}
 
-def striking(on, facts):
-    """The first rule that applies to these facts and strikes, or None."""
-    with _lock:
-        for rule in _rules.values():
-            if rule.on == on and rule.applies(facts) and rule.strikes():
-                return rule
-    return None
+    def add(self, given: Record) -> Rule:
+        """Add a rule; returns it. The first rule that applies wins."""
+        with self._lock:
+            if len(self._rules) >= _MOST_RULES:
+                raise BadRule(f"there are {_MOST_RULES} rules already; clear them first")
+            rule = Rule(next(self._numbers), given)
+            self._rules[rule.number] = rule
+            return rule
 
+    def striking(self, on: str, facts: Mapping[str, str | None]) -> Rule | None:
+        """The first rule that applies to these facts and strikes, or None."""
+        with self._lock:
+            for rule in self._rules.values():
+                if rule.on == on and rule.applies(facts) and rule.strikes():
+                    return rule
+        return None
 
-def all_rules():
-    """Every rule, oldest first."""
-    with _lock:
-        return list(_rules.values())
+    def all(self) -> list[Rule]:
+        """Every rule, oldest first."""
+        with self._lock:
+            return list(self._rules.values())
 
+    def get(self, number: int) -> Rule | None:
+        """The rule with this number, or None."""
+        return self._rules.get(number)
 
-def get(number):
-    """The rule with this number, or None."""
-    return _rules.get(number)
-
-
-def remove(number=None):
-    """Remove one rule, or all of them; returns what was removed. The caller releases what they hold."""
-    with _lock:
-        numbers = list(_rules) if number is None else [number] if number in _rules else []
-        return [_rules.pop(one) for one in numbers]
+    def remove(self, number: int | None = None) -> list[Rule]:
+        """Remove one rule, or all of them; returns what was removed. The caller releases what they hold."""
+        with self._lock:
+            numbers = list(self._rules) if number is None else [number] if number in self._rules else []
+            return [self._rules.pop(one) for one in numbers]
 
 
 class Journal:
     """The last entries of one kind, numbered; older ones are forgotten, and counted."""
 
-    def __init__(self):
-        self._entries = deque(maxlen=_MOST_JOURNAL)
+    def __init__(self) -> None:
+        self._entries: deque[Record] = deque(maxlen=_MOST_JOURNAL)
         self._last = 0
         self._lock = threading.Lock()
 
-    def add(self, entry):
+    def add(self, entry: Record) -> None:
         """Append an entry; it gets the next number as ``sequence``."""
         with self._lock:
             self._last += 1
             entry["sequence"] = self._last
             self._entries.append(entry)
 
-    def read(self, after=0, limit=_MOST_JOURNAL, **conditions):
+    def read(self, after: int = 0, limit: int = _MOST_JOURNAL, **conditions: str | None) -> tuple[list[Record], int]:
         """The entries after a number whose fields equal the conditions, and how many were forgotten."""
         with self._lock:
             entries = list(self._entries)
@@ -155,15 +159,16 @@ class Journal:
         ]
         return found[:limit], forgotten
 
-    def last(self):
+    def last(self) -> int:
         """The number of the newest entry, 0 before the first."""
         return self._last
 
-    def clear(self):
+    def clear(self) -> None:
         """Forget every entry; numbers go on rising."""
         with self._lock:
             self._entries.clear()
 
 
+faults = Rules()
 calls = Journal()
 events = Journal()

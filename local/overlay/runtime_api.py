@@ -3,6 +3,6 @@
 import socketserver
 
 
-def install():
+def install() -> None:
     """Send the runtime API's small answers at once instead of waiting for the peer's delayed ACK."""
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True

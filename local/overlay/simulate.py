@@ -4,11 +4,19 @@ ministack judges the first resource only, takes a role for a user, and leaves ou
 that the caller gives to condition keys, and the keys that a policy asks for and nobody gave.
 """
 
+from collections.abc import Iterable
+from typing import TypeAlias
 from xml.sax.saxutils import escape
 
 from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import iam
+
+from overlay import patched
+from overlay.shapes import Params, Record, Reply
+
+Statements: TypeAlias = list[list[iam_evaluator.ParsedStatement]]
+"""The statements of each policy."""
 
 _DECISIONS = {"Allow": "allowed", "Deny": "explicitDeny"}
 
@@ -22,13 +30,13 @@ _KNOWN_KEYS = {
 """The condition keys that the simulation itself has a value for."""
 
 
-def install():
+def install() -> None:
     """Replace the operation."""
-    iam._simulate_principal_policy = simulate
-    iam._IAM_HANDLERS["SimulatePrincipalPolicy"] = simulate
+    patched.SIMULATE.replace(simulate)
+    patched.IAM_ACTIONS.replace("SimulatePrincipalPolicy", simulate)
 
 
-def simulate(params):
+def simulate(params: Params) -> Reply:
     """Answer for every action on every resource."""
     source = iam._p(params, "PolicySourceArn")
     kind, _, name = source.split(":")[-1].partition("/")
@@ -56,7 +64,15 @@ def simulate(params):
     )
 
 
-def _judge(action, resource, source, account, context, policies, limits):
+def _judge(
+    action: str,
+    resource: str,
+    source: str,
+    account: str,
+    context: Record,
+    policies: Statements,
+    limits: list[Statements],
+) -> Record:
     """The decision about one action on one resource."""
     asked = iam_evaluator.EvalContext(
         principal_arn=source,
@@ -80,20 +96,20 @@ def _judge(action, resource, source, account, context, policies, limits):
     }
 
 
-def _applies(statement, asked):
+def _applies(statement: iam_evaluator.ParsedStatement, asked: iam_evaluator.EvalContext) -> bool:
     """Whether a statement speaks of the action and the resource, whatever its conditions."""
     return iam_evaluator._action_matches(
         asked.action, statement.actions, statement.not_actions
     ) and iam_evaluator._resource_matches(asked.resource_arn, statement.resources, statement.not_resources)
 
 
-def _unknown(statement, context):
+def _unknown(statement: iam_evaluator.ParsedStatement, context: Record) -> set[str]:
     """The condition keys of a statement that nobody gave a value for."""
     keys = {key for values in (statement.conditions or {}).values() if isinstance(values, dict) for key in values}
     return {key for key in keys if key.lower() not in context and key.lower() not in _KNOWN_KEYS}
 
 
-def _result(judged):
+def _result(judged: Iterable[Record]) -> str:
     """The element of one action: its own decision is that of its first resource that is not allowed."""
     judged = list(judged)
     whole = next((one for one in judged if one["decision"] != "allowed"), judged[0])
@@ -114,12 +130,12 @@ def _result(judged):
     )
 
 
-def _missing(one):
+def _missing(one: Record) -> str:
     keys = "".join(f"<member>{escape(key)}</member>" for key in one["missing"])
     return f"<MissingContextValues>{keys}</MissingContextValues>"
 
 
-def _boundary(one):
+def _boundary(one: Record) -> str:
     if one["boundary"] is None:
         return ""
     allowed = str(one["boundary"]).lower()
@@ -130,7 +146,7 @@ def _boundary(one):
     )
 
 
-def _context(params):
+def _context(params: Params) -> Record:
     """The values that the caller gives, by key in lower case."""
     context = {}
     index = 1
@@ -141,8 +157,8 @@ def _context(params):
     return context
 
 
-def _members(params, prefix):
-    found = []
+def _members(params: Params, prefix: str) -> list[str]:
+    found: list[str] = []
     while value := iam._p(params, f"{prefix}.{len(found) + 1}"):
         found.append(value)
     return found

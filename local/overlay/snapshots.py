@@ -8,34 +8,47 @@ and deletes any.
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import ec2
 
-from overlay import image_keys
-from overlay.ec2_wire import Refused, action, element, flag, items, matches, members, page, required
-from overlay.ec2_wire import tag_filter, tag_set, text
+from overlay import image_keys, patched
+from overlay.ec2_wire import (
+    Refused,
+    action,
+    element,
+    flag,
+    items,
+    matches,
+    members,
+    page,
+    required,
+    tag_filter,
+    tag_set,
+    text,
+)
+from overlay.shapes import Params, Record, Rendered
 
 
-def install():
+def install() -> None:
     """Register the snapshot actions."""
-    ec2._ACTION_MAP.update(
-        {
-            "DescribeSnapshots": action(describe),
-            "DeleteSnapshot": action(delete),
-            "CopySnapshot": action(copy),
-            "ModifySnapshotAttribute": action(modify_attribute),
-            "DescribeSnapshotAttribute": action(describe_attribute),
-            "ResetSnapshotAttribute": action(reset_attribute),
-        }
-    )
+    actions = {
+        "DescribeSnapshots": describe,
+        "DeleteSnapshot": delete,
+        "CopySnapshot": copy,
+        "ModifySnapshotAttribute": modify_attribute,
+        "DescribeSnapshotAttribute": describe_attribute,
+        "ResetSnapshotAttribute": reset_attribute,
+    }
+    for name, function in actions.items():
+        patched.EC2_ACTIONS.replace(name, action(function))
 
 
-def find(snapshot_id, region=None):
-    """(owner account, record) of a snapshot in a region, whoever owns it; (None, None) if there is none."""
+def find(snapshot_id: str, region: str | None = None) -> tuple[str, Record | None]:
+    """(owner account, record) of a snapshot in a region, whoever owns it; ("", None) if there is none."""
     for (account, where, key), record in ec2._snapshots.all_items():
         if key == snapshot_id and where == (region or get_region()):
             return account, record
-    return None, None
+    return "", None
 
 
-def readable_by(owner, record, account):
+def readable_by(owner: str, record: Record, account: str) -> bool:
     """Whether ``account`` may create volumes from the snapshot."""
     permissions = record.get("CreateVolumePermissions", [])
     return owner == account or any(
@@ -43,11 +56,11 @@ def readable_by(owner, record, account):
     )
 
 
-def _not_found(snapshot_id):
+def _not_found(snapshot_id: str) -> Refused:
     return Refused("InvalidSnapshot.NotFound", f"The snapshot '{snapshot_id}' does not exist.")
 
 
-def _own(snapshot_id):
+def _own(snapshot_id: str) -> Record:
     """The caller's own snapshot: another account's is refused, one it cannot see does not exist."""
     owner, record = find(snapshot_id)
     if record is None or not readable_by(owner, record, get_account_id()):
@@ -57,7 +70,7 @@ def _own(snapshot_id):
     return record
 
 
-def describe(params, _request_id):
+def describe(params: Params, _request_id: str) -> Rendered:
     """DescribeSnapshots: the caller's own and those shared with it."""
     account, region = get_account_id(), get_region()
     visible = [
@@ -70,7 +83,7 @@ def describe(params, _request_id):
     return "DescribeSnapshotsResponse", f"<snapshotSet>{items(render(one) for one in shown)}</snapshotSet>{token}"
 
 
-def _selected(visible, params):
+def _selected(visible: list[Record], params: Params) -> list[Record]:
     wanted = members(params, "SnapshotId")
     known = {record["SnapshotId"] for record in visible}
     for snapshot_id in wanted:
@@ -89,7 +102,7 @@ def _selected(visible, params):
     ]
 
 
-def _filter_values(record, name):
+def _filter_values(record: Record, name: str) -> list[str]:
     tags = tag_filter(name, ec2._tags.get(record["SnapshotId"], []))
     if tags is not None:
         return tags
@@ -111,7 +124,7 @@ def _filter_values(record, name):
     return [str(record.get(simple[name], ""))]
 
 
-def render(record):
+def render(record: Record) -> str:
     """A snapshot as DescribeSnapshots shows it to the caller."""
     return (
         element("snapshotId", record["SnapshotId"])
@@ -130,7 +143,7 @@ def render(record):
     )
 
 
-def delete(params, _request_id):
+def delete(params: Params, _request_id: str) -> Rendered:
     """DeleteSnapshot: refused while an image of the account needs it."""
     snapshot_id = required(params, "SnapshotId")
     _own(snapshot_id)
@@ -141,20 +154,20 @@ def delete(params, _request_id):
     return "DeleteSnapshotResponse", "<return>true</return>"
 
 
-def remove(snapshot_id):
+def remove(snapshot_id: str) -> None:
     """Take the caller's snapshot and its tags away."""
     ec2._snapshots.pop(snapshot_id, None)
     ec2._tags.pop(snapshot_id, None)
 
 
-def encrypt(snapshot_id, key):
+def encrypt(snapshot_id: str, key: str | None) -> bool:
     """Put the caller's new snapshot under a key, if there is one; returns whether it is encrypted now."""
     if key:
         ec2._snapshots[snapshot_id].update(Encrypted=True, KmsKeyId=key)
     return bool(key)
 
 
-def image_using(snapshot_id):
+def image_using(snapshot_id: str) -> str | None:
     """The id of an image of the caller that needs the snapshot, or None."""
     for image in ec2._images.values():
         for mapping in image.get("BlockDeviceMappings") or []:
@@ -163,7 +176,7 @@ def image_using(snapshot_id):
     return None
 
 
-def copy(params, _request_id):
+def copy(params: Params, _request_id: str) -> Rendered:
     """CopySnapshot, also of a snapshot another account shares."""
     source_id, region = required(params, "SourceSnapshotId"), text(params, "SourceRegion", get_region())
     owner, source = find(source_id, region)
@@ -178,7 +191,7 @@ def copy(params, _request_id):
     return "CopySnapshotResponse", element("snapshotId", new_id)
 
 
-def duplicate(source, description, state):
+def duplicate(source: Record | None, description: str, state: str) -> str:
     """A new snapshot of the caller with the size of ``source``: nothing shared, no tags. Returns its id."""
     new_id = ec2._new_snapshot_id()
     ec2._snapshots[new_id] = {
@@ -197,7 +210,7 @@ def duplicate(source, description, state):
     return new_id
 
 
-def modify_attribute(params, _request_id):
+def modify_attribute(params: Params, _request_id: str) -> Rendered:
     """ModifySnapshotAttribute: createVolumePermission, in both of the forms SDKs send."""
     record = _own(required(params, "SnapshotId"))
     added, removed = _requested_permissions(params)
@@ -210,7 +223,7 @@ def modify_attribute(params, _request_id):
     return "ModifySnapshotAttributeResponse", "<return>true</return>"
 
 
-def _requested_permissions(params):
+def _requested_permissions(params: Params) -> tuple[list[Record], list[Record]]:
     added = ec2._parse_launch_permission_list(params, "CreateVolumePermission.Add")
     removed = ec2._parse_launch_permission_list(params, "CreateVolumePermission.Remove")
     if added or removed:
@@ -223,7 +236,7 @@ def _requested_permissions(params):
     return (flat, []) if operation == "add" else ([], flat)
 
 
-def describe_attribute(params, _request_id):
+def describe_attribute(params: Params, _request_id: str) -> Rendered:
     """DescribeSnapshotAttribute: createVolumePermission, to the owner only."""
     snapshot_id = required(params, "SnapshotId")
     record = _own(snapshot_id)
@@ -235,7 +248,7 @@ def describe_attribute(params, _request_id):
     return "DescribeSnapshotAttributeResponse", inner
 
 
-def reset_attribute(params, _request_id):
+def reset_attribute(params: Params, _request_id: str) -> Rendered:
     """ResetSnapshotAttribute: shared with nobody again."""
     _own(required(params, "SnapshotId"))["CreateVolumePermissions"] = []
     return "ResetSnapshotAttributeResponse", "<return>true</return>"

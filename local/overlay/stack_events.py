@@ -11,20 +11,32 @@ import sys
 from ministack.services import cloudformation
 from ministack.services.cloudformation import stacks
 
-from overlay import events
+from overlay import events, patched
 
 _STACK = "AWS::CloudFormation::Stack"
-_original = stacks._add_event
+_original = patched.ADD_EVENT.current()
 
 
-def install():
+def install() -> None:
     """Replace the event recorder in every CloudFormation module that imported it by name."""
-    for name, module in list(sys.modules.items()):
-        if name.startswith("ministack.services.cloudformation") and getattr(module, "_add_event", None) is _original:
-            module._add_event = record
+    importers = [
+        name
+        for name, module in sys.modules.items()
+        if name.startswith("ministack.services.cloudformation") and getattr(module, "_add_event", None) is _original
+    ]
+    patched.ADD_EVENT.replace(record, *importers)
 
 
-def record(stack_id, stack_name, logical_id, resource_type, status, reason="", physical_id="", detailed_status=""):
+def record(
+    stack_id: str,
+    stack_name: str,
+    logical_id: str,
+    resource_type: str,
+    status: str,
+    reason: str = "",
+    physical_id: str = "",
+    detailed_status: str = "",
+) -> None:
     """Record a stack event as ministack does, and publish it when it is about the stack itself."""
     about_itself = resource_type == _STACK and logical_id == stack_name and physical_id in ("", stack_id)
     if about_itself and status == "UPDATE_COMPLETE":
@@ -37,7 +49,7 @@ def record(stack_id, stack_name, logical_id, resource_type, status, reason="", p
         _original(stack_id, stack_name, logical_id, resource_type, status, reason, physical_id, detailed_status)
 
 
-def _rollback_reason(stack_id):
+def _rollback_reason(stack_id: str) -> str:
     """AWS names what failed; ministack does so for updates only."""
     failed = [
         event["LogicalResourceId"]
@@ -48,12 +60,14 @@ def _rollback_reason(stack_id):
     return f"{named}Rollback requested by user."
 
 
-def _record_one(stack_id, stack_name, logical_id, status, reason, detailed_status):
+def _record_one(
+    stack_id: str, stack_name: str, logical_id: str, status: str, reason: str, detailed_status: str
+) -> None:
     _original(stack_id, stack_name, logical_id, _STACK, status, reason, stack_id, detailed_status)
     _publish(stack_id, status, reason)
 
 
-def _publish(stack_id, status, reason):
+def _publish(stack_id: str, status: str, reason: str) -> None:
     # The ARN, not the request, says where: a nested stack or a timer has no request of its own.
     region, account = stack_id.split(":")[3:5]
     events.publish(

@@ -9,24 +9,27 @@ import re
 from urllib.parse import unquote, urlsplit
 
 from ministack.services import cloudformation
-from ministack.services.cloudformation import changesets, handlers, helpers
+from ministack.services.cloudformation import helpers
+
+from overlay import patched
+from overlay.shapes import Params, Record, Reply
 
 _VIRTUAL_HOST = re.compile(r"^(?P<bucket>.+?)\.s3[.-](?:[a-z0-9-]+\.)*amazonaws\.com$")
-_resolve_document = helpers._resolve_document
-_create_stack = handlers._create_stack
-_create_change_set = changesets._create_change_set
-_describe_stacks = handlers._describe_stacks
+_resolve_document = patched.RESOLVE_DOCUMENT.current()
+_create_stack = patched.CLOUDFORMATION_ACTIONS.current("CreateStack")
+_create_change_set = patched.CLOUDFORMATION_ACTIONS.current("CreateChangeSet")
+_describe_stacks = patched.CLOUDFORMATION_ACTIONS.current("DescribeStacks")
 
 
-def install():
+def install() -> None:
     """Replace the document resolver and the two actions that create stacks."""
-    helpers._resolve_document = resolve_document
-    cloudformation._ACTION_HANDLERS["CreateStack"] = create_stack
-    cloudformation._ACTION_HANDLERS["CreateChangeSet"] = create_change_set
-    cloudformation._ACTION_HANDLERS["DescribeStacks"] = describe_stacks
+    patched.RESOLVE_DOCUMENT.replace(resolve_document)
+    patched.CLOUDFORMATION_ACTIONS.replace("CreateStack", create_stack)
+    patched.CLOUDFORMATION_ACTIONS.replace("CreateChangeSet", create_change_set)
+    patched.CLOUDFORMATION_ACTIONS.replace("DescribeStacks", describe_stacks)
 
 
-def resolve_document(params, body_key, url_key, label):
+def resolve_document(params: Params, body_key: str, url_key: str, label: str) -> tuple[str | None, Reply | None]:
     """ministack's resolver, given the one URL form it understands: ``scheme://host/bucket/key``."""
     url = helpers._p(params, url_key)
     if url and not helpers._p(params, body_key):
@@ -34,7 +37,7 @@ def resolve_document(params, body_key, url_key, label):
     return _resolve_document(params, body_key, url_key, label)
 
 
-def path_style(url):
+def path_style(url: str) -> str:
     """The same object as ``http://s3/<bucket>/<key>``, unescaped."""
     parts = urlsplit(url)
     host = _VIRTUAL_HOST.match(parts.hostname or "")
@@ -42,7 +45,7 @@ def path_style(url):
     return f"http://s3/{host['bucket']}/{path}" if host else f"http://s3/{path}"
 
 
-def create_stack(params):
+def create_stack(params: Params) -> Reply:
     """CreateStack, which does not overwrite a stack that rolled back."""
     name = helpers._p(params, "StackName")
     if _rolled_back(name):
@@ -54,13 +57,13 @@ def create_stack(params):
     return answer
 
 
-def describe_stacks(params):
+def describe_stacks(params: Params) -> Reply:
     """DescribeStacks, without an empty time of the last update, which an SDK cannot read."""
     status, headers, body = _describe_stacks(params)
     return status, headers, body.replace(b"<LastUpdatedTime></LastUpdatedTime>", b"")
 
 
-def create_change_set(params):
+def create_change_set(params: Params) -> Reply:
     """CreateChangeSet, which neither creates nor updates a stack that rolled back on creation."""
     name = helpers._p(params, "StackName")
     stack = _rolled_back(name)
@@ -74,7 +77,7 @@ def create_change_set(params):
     return helpers._error("ValidationError", message)
 
 
-def _rolled_back(name):
+def _rolled_back(name: str) -> Record | None:
     for stack in cloudformation._stacks.values():
         if name in (stack["StackName"], stack["StackId"]) and stack["StackStatus"] == "ROLLBACK_COMPLETE":
             return stack

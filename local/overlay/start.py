@@ -52,7 +52,20 @@ PATCHES = (
 """The modules that patch ministack, in order: each has an ``install()``."""
 
 
-def check_version():
+def check_contracts() -> None:
+    """Stop unless each function that a patch replaces has the signature that the patch was written for."""
+    from overlay import patched
+
+    try:
+        patched.check()
+    except (AttributeError, ImportError, KeyError, patched.ContractBroken) as error:
+        sys.exit(
+            f"The overlay cannot replace a function of ministack {PINNED_VERSION}: {error}. "
+            "The installation is damaged: delete the emulator-venv folder and start again."
+        )
+
+
+def check_version() -> None:
     """Stop with a sentence a person can act on unless exactly the pinned ministack is installed."""
     try:
         installed = version("ministack")
@@ -66,7 +79,7 @@ def check_version():
         )
 
 
-def install():
+def install() -> None:
     """Apply every patch. An attribute that ministack no longer has ends the start, named."""
     for name in PATCHES:
         module = importlib.import_module(f"overlay.{name}")
@@ -79,13 +92,12 @@ def install():
             )
 
 
-def serve():
+def serve() -> None:
     """Serve until the process group is killed (see ``lifetime``)."""
     import asyncio
 
     from hypercorn.asyncio import serve as hypercorn_serve
     from hypercorn.config import Config
-
     from ministack import app
 
     config = Config()
@@ -95,16 +107,17 @@ def serve():
     config.loglevel = os.environ.get("LOG_LEVEL", "INFO").upper()
     logging.getLogger("hypercorn.access").setLevel(logging.WARNING)
 
-    async def forever():
+    async def forever() -> None:
         # Given a trigger, hypercorn installs no signal handlers over ours.
         await hypercorn_serve(app.app, config, shutdown_trigger=asyncio.Event().wait)
 
     asyncio.run(forever())
 
 
-def main():
+def main() -> None:
     """Check, take charge of our own lifetime, patch, serve."""
     check_version()
     lifetime.install()
+    check_contracts()
     install()
     serve()

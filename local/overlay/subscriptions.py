@@ -4,32 +4,33 @@ A parameter is text, also one of type Number; CloudFormation hands it on as the 
 wants. ministack hands on the text, and its poller then fails at every look at the queue.
 """
 
-from ministack.services.cloudformation import provisioners
+from overlay import patched
+from overlay.shapes import Properties, Provisioned
 
-_KIND = "AWS::Lambda::EventSourceMapping"
-_create = provisioners._RESOURCE_HANDLERS[_KIND]["create"]
-_update = provisioners._RESOURCE_HANDLERS[_KIND]["update"]
+_create = patched.CREATE_MAPPING.current()
+_update = patched.UPDATE_MAPPING.current()
 _NUMBERS = ("BatchSize", "MaximumBatchingWindowInSeconds", "MaximumConcurrency", "MaximumRetryAttempts")
 
 
-def install():
+def install() -> None:
     """Turn texts into numbers before a mapping is created or updated."""
-    provisioners._RESOURCE_HANDLERS[_KIND].update({"create": create, "update": update})
+    patched.CREATE_MAPPING.replace(create)
+    patched.UPDATE_MAPPING.replace(update)
 
 
-def create(logical_id, props, stack_name):
+def create(logical_id: str, props: Properties, stack_name: str) -> Provisioned:
     """Create the mapping with numbers."""
     return _create(logical_id, numbers(props), stack_name)
 
 
-def update(physical_id, old_props, new_props, *rest):
+def update(physical_id: str, old_props: Properties, new_props: Properties, stack_name: str) -> Provisioned:
     """Update the mapping with numbers."""
-    return _update(physical_id, numbers(old_props), numbers(new_props), *rest)
+    return _update(physical_id, numbers(old_props), numbers(new_props), stack_name)
 
 
-def numbers(props):
+def numbers(props: Properties) -> Properties:
     """The properties, with a number wherever one is wanted."""
-    wanted = {}
+    wanted: Properties = {}
     for name, value in props.items():
         if isinstance(value, dict):
             wanted[name] = numbers(value)

@@ -38,6 +38,11 @@ fn every_part_of_the_suite_is_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_function_of_another_signature_is_not_replaced() {
+    the_suite_passes("contracts").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn stacks_raise_events_fail_and_roll_back_as_on_aws() {
     the_suite_passes("stacks").await;
 }

@@ -1,6 +1,7 @@
 """What ``test_handlers`` does with each resource type: how it is created, changed in place and replaced.
 
-A story looks at the service itself and not at the stack: a handler that says it changed something, and did not, is found.
+A story looks at the service itself and not at the stack: a handler that says it changed something, and did not, is
+found.
 """
 
 import json
@@ -10,6 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from overlay.shapes import Record
 from overlay.tests.support import DEVELOPMENT, REGION, client, endpoint, python_function, role
 
 _LAMBDA = {"Service": "lambda.amazonaws.com"}
@@ -45,10 +47,13 @@ class Story:
         return template
 
 
-def _story(kind: str, created: dict, updated: dict, replaced: dict, **more: Any) -> Story:
+def _story(kind: str, created: Record, updated: Record, replaced: Record, **more: Any) -> Story:
     """Returns a story of three sets of properties; the second and the third say only what differs from the first."""
-    versions = (created, {**created, **updated}, {**created, **replaced})
-    return Story(*({"Type": kind, "Properties": properties} for properties in versions), **more)
+
+    def version(changed: Record) -> Record:
+        return {"Type": kind, "Properties": {**created, **changed}}
+
+    return Story(created=version({}), updated=version(updated), replaced=version(replaced), **more)
 
 
 def _or_none(call: Callable[..., Any], **arguments: Any) -> Any:
@@ -62,7 +67,7 @@ def _or_none(call: Callable[..., Any], **arguments: Any) -> Any:
 
 
 def _function(name: str) -> Story:
-    def look(physical_id):
+    def look(physical_id: str) -> Any:
         found = _or_none(client("lambda", DEVELOPMENT).get_function_configuration, FunctionName=physical_id)
         return found and found["Description"]
 
@@ -80,7 +85,7 @@ def _function(name: str) -> Story:
 
 
 def _subscription(name: str) -> Story:
-    def look(physical_id):
+    def look(physical_id: str) -> Any:
         found = _or_none(client("lambda", DEVELOPMENT).get_event_source_mapping, UUID=physical_id)
         return found and found["BatchSize"]
 
@@ -107,7 +112,7 @@ def _nested(name: str) -> Story:
     s3 = client("s3", DEVELOPMENT)
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
 
-    def child(says):
+    def child(says: str) -> Record:
         topic = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": says}}
         body = {"Resources": {"Topic": topic}, "Outputs": {"Says": {"Value": says}}}
         s3.put_object(Bucket=name, Key=f"{says}.json", Body=json.dumps(body).encode())
@@ -116,7 +121,7 @@ def _nested(name: str) -> Story:
             "Properties": {"TemplateURL": f"{endpoint()}/{name}/{says}.json"},
         }
 
-    def look(physical_id):
+    def look(physical_id: str) -> Any:
         (found,) = client("cloudformation", DEVELOPMENT).describe_stacks(StackName=physical_id)["Stacks"]
         gone = found["StackStatus"] == "DELETE_COMPLETE"
         return None if gone else found["Outputs"][0]["OutputValue"]
@@ -125,7 +130,7 @@ def _nested(name: str) -> Story:
 
 
 def _role(name: str) -> Story:
-    def look(physical_id):
+    def look(physical_id: str) -> Any:
         found = _or_none(client("iam", DEVELOPMENT).get_role, RoleName=physical_id)
         return found and found["Role"].get("Description")
 
@@ -141,9 +146,11 @@ def _role(name: str) -> Story:
 
 
 def _access_key(name: str) -> Story:
-    def look(physical_id):
+    def look(physical_id: str) -> Any:
         listed = _or_none(client("iam", DEVELOPMENT).list_access_keys, UserName=name)
-        found = [one["Status"] for one in (listed or {}).get("AccessKeyMetadata", []) if one["AccessKeyId"] == physical_id]
+        found = [
+            one["Status"] for one in (listed or {}).get("AccessKeyMetadata", []) if one["AccessKeyId"] == physical_id
+        ]
         return found[0] if found else None
 
     return _story(
@@ -161,14 +168,14 @@ def _access_key(name: str) -> Story:
 def _policy_of(owner: str) -> Callable[[str], Story]:
     """Returns the story of an inline policy of a role or a user."""
 
-    def document(action):
+    def document(action: str) -> Record:
         return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}]}
 
-    def story(name):
+    def story(name: str) -> Story:
         iam = client("iam", DEVELOPMENT)
         get = iam.get_role_policy if owner == "Role" else iam.get_user_policy
 
-        def look(physical_id):
+        def look(physical_id: str) -> Any:
             policy, of = physical_id.split("|")
             found = _or_none(get, **{"PolicyName": policy, f"{owner}Name": of})
             return found and found["PolicyDocument"]["Statement"][0]["Action"]
@@ -192,7 +199,7 @@ def _policy_of(owner: str) -> Callable[[str], Story]:
 
 
 def _bus_policy(name: str) -> Story:
-    def look(physical_id):
+    def look(physical_id: str) -> Any:
         bus, statement = physical_id.split("|")
         found = _or_none(client("events", DEVELOPMENT).describe_event_bus, Name=bus)
         statements = json.loads((found or {}).get("Policy") or '{"Statement": []}')["Statement"]
@@ -212,7 +219,7 @@ def _bus_policy(name: str) -> Story:
 
 
 def _volume(name: str) -> Story:
-    def look(physical_id):
+    def look(physical_id: str) -> Any:
         found = _or_none(client("ec2", DEVELOPMENT).describe_volumes, VolumeIds=[physical_id])
         return found["Volumes"][0]["Size"] if found and found["Volumes"] else None
 
@@ -228,7 +235,7 @@ def _volume(name: str) -> Story:
 
 
 def _table(name: str) -> Story:
-    def look(physical_id):
+    def look(physical_id: str) -> Any:
         found = _or_none(client("dynamodb", DEVELOPMENT).describe_table, TableName=physical_id)
         return found and found["Table"].get("StreamSpecification", {}).get("StreamViewType", "none")
 
@@ -249,7 +256,7 @@ def _table(name: str) -> Story:
 
 
 def _log_group(name: str) -> Story:
-    def look(physical_id):
+    def look(physical_id: str) -> Any:
         listed = client("logs", DEVELOPMENT).describe_log_groups(logGroupNamePrefix=physical_id)["logGroups"]
         found = [one["retentionInDays"] for one in listed if one["logGroupName"] == physical_id]
         return found[0] if found else None
@@ -260,10 +267,10 @@ def _log_group(name: str) -> Story:
 
 
 def _machine(name: str) -> Story:
-    def definition(comment):
+    def definition(comment: str) -> str:
         return json.dumps({"Comment": comment, "StartAt": "End", "States": {"End": {"Type": "Succeed"}}})
 
-    def look(physical_id):
+    def look(physical_id: str) -> Any:
         found = _or_none(client("stepfunctions", DEVELOPMENT).describe_state_machine, stateMachineArn=physical_id)
         return found and json.loads(found["definition"])["Comment"]
 
@@ -284,7 +291,7 @@ def _machine(name: str) -> Story:
 
 
 def _bucket(name: str) -> Story:
-    def look(physical_id):
+    def look(physical_id: str) -> Any:
         found = _or_none(client("s3", DEVELOPMENT).get_public_access_block, Bucket=physical_id)
         return found and found["PublicAccessBlockConfiguration"]["BlockPublicAcls"]
 

@@ -15,24 +15,34 @@ import time
 import unittest
 import urllib.request
 import uuid
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from overlay.shapes import Record
+
 REGION = "eu-west-1"
 TOOLING, DEVELOPMENT, PRODUCTION = "111111111111", "222222222222", "333333333333"
 _DEADLINE_SECONDS = 20
 
+T = TypeVar("T")
+Client: TypeAlias = Any
+"""A client of botocore, whose methods are made from a model."""
+Caller: TypeAlias = Callable[..., Client]
+"""Gives clients of one caller, by service."""
+
 
 @functools.cache
-def endpoint():
+def endpoint() -> str:
     """The emulator's address."""
     return os.environ.get("LOCKSTEP_TEST_ENDPOINT") or start()[0]
 
 
-def start(**variables):
+def start(**variables: str) -> tuple[str, subprocess.Popen[bytes]]:
     """Start an emulator with these variables beside the usual ones; returns its address and its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -54,17 +64,18 @@ def start(**variables):
         "SFN_WAIT_SCALE": "0",
         **variables,
     }
-    with open(os.environ.get("LOCKSTEP_TEST_LOG", os.devnull), "w") as log:
+    with Path(os.environ.get("LOCKSTEP_TEST_LOG", os.devnull)).open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "overlay"], env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log
         )
     atexit.register(process.wait)
+    assert process.stdin is not None
     atexit.register(process.stdin.close)
     eventually(lambda: _answers(address), "the emulator answers")
     return address, process
 
 
-def _answers(address):
+def _answers(address: str) -> bool:
     try:
         with urllib.request.urlopen(address + "/_ministack/health", timeout=1) as reply:
             return reply.status == 200
@@ -72,7 +83,7 @@ def _answers(address):
         return False
 
 
-def eventually(look, what, deadline=_DEADLINE_SECONDS):
+def eventually(look: Callable[[], T | None], what: str, deadline: float = _DEADLINE_SECONDS) -> T:
     """Look until the result is truthy and return it; fail with ``what`` at the deadline (seconds)."""
     end = time.monotonic() + deadline
     while True:
@@ -85,12 +96,20 @@ def eventually(look, what, deadline=_DEADLINE_SECONDS):
 
 
 @functools.cache
-def _session():
+def _session() -> botocore.session.Session:
     return botocore.session.get_session()
 
 
 @functools.cache
-def client(service, account=TOOLING, region=REGION, key=None, secret="test", token=None, attempts=1):
+def client(
+    service: str,
+    account: str = TOOLING,
+    region: str = REGION,
+    key: str | None = None,
+    secret: str = "test",
+    token: str | None = None,
+    attempts: int = 1,
+) -> Client:
     """A client of an account: its root, or the credentials given. Kept, because making one is slow."""
     return _session().create_client(
         service,
@@ -108,7 +127,7 @@ def client(service, account=TOOLING, region=REGION, key=None, secret="test", tok
     )
 
 
-def control(method, path, body=None):
+def control(method: str, path: str, body: Record | None = None) -> Any:
     """A control request; returns its JSON."""
     request = urllib.request.Request(
         f"{endpoint()}/_lockstep/{path}",
@@ -119,7 +138,7 @@ def control(method, path, body=None):
         return json.loads(reply.read())
 
 
-def unique(prefix):
+def unique(prefix: str) -> str:
     """A name no other test uses."""
     return f"{prefix}-{uuid.uuid4().hex[:10]}"
 
@@ -127,17 +146,25 @@ def unique(prefix):
 class CloudTest(unittest.TestCase):
     """A test against the emulator. Fault rules are cleared after each."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         self.addCleanup(control, "DELETE", "faults")
 
-    def refused(self, code, call, **arguments):
+    def refused(self, code: str, call: Callable[..., Any], **arguments: Any) -> str:
         """The call is refused with this error code; returns the message."""
         with self.assertRaises(ClientError) as caught:
             call(**arguments)
         self.assertEqual(caught.exception.response["Error"]["Code"], code, caught.exception)
         return caught.exception.response["Error"]["Message"]
 
-    def stack(self, template, account=DEVELOPMENT, parameters=None, wait=True, name=None, **more):
+    def stack(
+        self,
+        template: Record,
+        account: str = DEVELOPMENT,
+        parameters: dict[str, str] | None = None,
+        wait: bool = True,
+        name: str | None = None,
+        **more: Any,
+    ) -> Record:
         """Create a stack, wait for its end, delete it after the test; returns its description."""
         api = client("cloudformation", account)
         name = name or unique("stack")
@@ -151,11 +178,11 @@ class CloudTest(unittest.TestCase):
         self.addCleanup(self.delete_stack, name, account)
         return stack_at_rest(name, account) if wait else api.describe_stacks(StackName=name)["Stacks"][0]
 
-    def delete_stack(self, name, account=DEVELOPMENT):
+    def delete_stack(self, name: str, account: str = DEVELOPMENT) -> None:
         """Delete a stack, if it is there, and wait until it is gone."""
         client("cloudformation", account).delete_stack(StackName=name)
 
-    def somebody(self, *statements, account=DEVELOPMENT):
+    def somebody(self, *statements: Record, account: str = DEVELOPMENT) -> Caller:
         """Make a user who may do exactly what the statements say; returns a function that gives clients of it."""
         iam, name = client("iam", account), unique("somebody")
         iam.create_user(UserName=name)
@@ -165,7 +192,9 @@ class CloudTest(unittest.TestCase):
         mine = {"key": key["AccessKeyId"], "secret": key["SecretAccessKey"]}
         return lambda service, **more: client(service, account, **mine, **more)
 
-    def queue_of_events(self, pattern, account=DEVELOPMENT, bus="default"):
+    def queue_of_events(
+        self, pattern: Record, account: str = DEVELOPMENT, bus: str = "default"
+    ) -> Callable[[], list[Record]]:
         """Collect matching events of a bus; returns a function that gives those that came so far."""
         sqs, events = client("sqs", account), client("events", account)
         name = unique("catch")
@@ -175,9 +204,9 @@ class CloudTest(unittest.TestCase):
         events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
         self.addCleanup(events.delete_rule, Name=name, EventBusName=bus)
         self.addCleanup(events.remove_targets, Rule=name, EventBusName=bus, Ids=["queue"])
-        seen = []
+        seen: list[Record] = []
 
-        def caught():
+        def caught() -> list[Record]:
             while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
                 for message in messages:
                     seen.append(json.loads(message["Body"]))
@@ -187,29 +216,33 @@ class CloudTest(unittest.TestCase):
         return caught
 
 
-def stack_at_rest(name, account=DEVELOPMENT):
+def stack_at_rest(name: str, account: str = DEVELOPMENT) -> Record:
     """The stack's description once nothing is in progress."""
     api = client("cloudformation", account)
 
-    def look():
+    def look() -> Record | None:
         stack = api.describe_stacks(StackName=name)["Stacks"][0]
         return None if stack["StackStatus"].endswith("_IN_PROGRESS") else stack
 
     return eventually(look, f"stack {name} is at rest")
 
 
-def allow(*actions, resource="*", **conditions):
+def allow(*actions: str, resource: str | list[str] = "*", **conditions: Record) -> Record:
     """A statement that allows: conditions are operators, such as ``StringEquals={"aws:RequestTag/a": "b"}``."""
     statement = {"Effect": "Allow", "Action": list(actions), "Resource": resource}
-    return {**statement, "Condition": {_operator(name): keys for name, keys in conditions.items()}} if conditions else statement
+    return (
+        {**statement, "Condition": {_operator(name): keys for name, keys in conditions.items()}}
+        if conditions
+        else statement
+    )
 
 
-def _operator(name):
+def _operator(name: str) -> str:
     """``ForAllValues_StringLike`` is the operator ``ForAllValues:StringLike``."""
     return name.replace("_", ":")
 
 
-def role(name, principal, statements, managed=()):
+def role(name: str, principal: Record, statements: Sequence[Record], managed: Sequence[str] = ()) -> Record:
     """A role resource for a template: who may assume it, what it may do."""
     return {
         "Type": "AWS::IAM::Role",
@@ -219,9 +252,7 @@ def role(name, principal, statements, managed=()):
                 "Version": "2012-10-17",
                 "Statement": [{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}],
             },
-            "Policies": [
-                {"PolicyName": "it", "PolicyDocument": {"Version": "2012-10-17", "Statement": statements}}
-            ]
+            "Policies": [{"PolicyName": "it", "PolicyDocument": {"Version": "2012-10-17", "Statement": statements}}]
             if statements
             else [],
             "ManagedPolicyArns": list(managed),
@@ -229,7 +260,7 @@ def role(name, principal, statements, managed=()):
     }
 
 
-def python_function(role_arn, code, name=None, **properties):
+def python_function(role_arn: str | Record, code: str, name: str | None = None, **properties: Any) -> Record:
     """A Lambda resource for a template, with its code in the template."""
     return {
         "Type": "AWS::Lambda::Function",

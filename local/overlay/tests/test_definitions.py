@@ -3,22 +3,24 @@
 import json
 import unittest
 from pathlib import Path
+from typing import Any
 
 from overlay import definitions
+from overlay.shapes import Record
 from overlay.tests.support import DEVELOPMENT, CloudTest, client, role, unique
 
 _MACHINES = sorted((Path(__file__).resolve().parents[3] / "statemachines").glob("*.json"))
 
 
-def _machine(**states):
+def _machine(**states: Record) -> Record:
     return {"QueryLanguage": "JSONata", "StartAt": next(iter(states)), "States": states}
 
 
-def _end(**more):
+def _end(**more: Any) -> Record:
     return {"Type": "Pass", "End": True, **more}
 
 
-def _map(inner):
+def _map(inner: Record) -> Record:
     return {"Type": "Map", "Items": [1], "ItemProcessor": inner, "End": True}
 
 
@@ -45,7 +47,10 @@ _REFUSED = {
     ),
     "a variable that only a Catch of the outer scope assigns": (
         _machine(
-            Each={**_map(_machine(Inner=_end(Assign={"a": 1}))), "Catch": [{"ErrorEquals": ["States.ALL"], "Assign": {"a": 2}, "Next": "Last"}]},
+            Each={
+                **_map(_machine(Inner=_end(Assign={"a": 1}))),
+                "Catch": [{"ErrorEquals": ["States.ALL"], "Assign": {"a": 2}, "Next": "Last"}],
+            },
             Last=_end(),
         ),
         "SCHEMA_VALIDATION_FAILED",
@@ -76,19 +81,19 @@ _REFUSED = {
 class Rules(unittest.TestCase):
     """The list itself."""
 
-    def test_what_is_wrong_is_found(self):
+    def test_what_is_wrong_is_found(self) -> None:
         for what, (machine, code) in _REFUSED.items():
             with self.subTest(what):
                 found = [one.code for one in definitions.problems(json.dumps(machine))]
                 self.assertEqual(found, [code])
 
-    def test_branches_that_are_not_inside_each_other_may_use_the_same_name(self):
+    def test_branches_that_are_not_inside_each_other_may_use_the_same_name(self) -> None:
         branches = [_machine(Left=_end(Assign={"a": 1})), _machine(Right=_end(Assign={"a": 2}))]
         both = {"Type": "Parallel", "Branches": branches, "Next": "Each"}
         machine = _machine(Both=both, Each=_map(_machine(Inner=_end(Assign={"a": 3}))))
         self.assertEqual(list(definitions.problems(json.dumps(machine))), [])
 
-    def test_each_definition_of_lockstep_is_sound(self):
+    def test_each_definition_of_lockstep_is_sound(self) -> None:
         self.assertGreater(len(_MACHINES), 5)
         for path in _MACHINES:
             with self.subTest(path.name):
@@ -98,17 +103,19 @@ class Rules(unittest.TestCase):
 class Roads(CloudTest):
     """CreateStateMachine, UpdateStateMachine, ValidateStateMachineDefinition, a stack."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.api, self.name = client("stepfunctions", DEVELOPMENT), unique("machine")
         trust = {
             "Version": "2012-10-17",
-            "Statement": [{"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+            "Statement": [
+                {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
+            ],
         }
         made = client("iam", DEVELOPMENT).create_role(RoleName=self.name, AssumeRolePolicyDocument=json.dumps(trust))
         self.role = made["Role"]["Arn"]
 
-    def test_create_and_update_refuse_it_in_words_that_name_the_place(self):
+    def test_create_and_update_refuse_it_in_words_that_name_the_place(self) -> None:
         arguments = {"name": self.name, "roleArn": self.role}
         message = self.refused(
             "InvalidDefinition", self.api.create_state_machine, definition=json.dumps(_SHADOWED), **arguments
@@ -120,9 +127,11 @@ class Roads(CloudTest):
         self.refused(
             "InvalidDefinition", self.api.update_state_machine, stateMachineArn=arn, definition=json.dumps(_SHADOWED)
         )
-        self.assertEqual(json.loads(self.api.describe_state_machine(stateMachineArn=arn)["definition"]), _machine(Only=_end()))
+        self.assertEqual(
+            json.loads(self.api.describe_state_machine(stateMachineArn=arn)["definition"]), _machine(Only=_end())
+        )
 
-    def test_validation_says_what_is_wrong_and_refuses_nothing(self):
+    def test_validation_says_what_is_wrong_and_refuses_nothing(self) -> None:
         found = self.api.validate_state_machine_definition(definition=json.dumps(_SHADOWED))
         self.assertEqual(found["result"], "FAIL")
         (told,) = found["diagnostics"]
@@ -132,18 +141,25 @@ class Roads(CloudTest):
         broken = self.api.validate_state_machine_definition(definition="{")
         self.assertEqual(broken["diagnostics"][0]["code"], "INVALID_JSON_DESCRIPTION")
 
-    def test_a_stack_fails_whose_machine_is_refused(self):
-        def template(machine):
+    def test_a_stack_fails_whose_machine_is_refused(self) -> None:
+        def template(machine: Record) -> Record:
             properties = {
                 "DefinitionString": json.dumps(machine),
                 "RoleArn": {"Fn::GetAtt": ["Role", "Arn"]},
             }
             executor = role(f"{self.name}-stack", {"Service": "states.amazonaws.com"}, [])
-            return {"Resources": {"Role": executor, "Machine": {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}}}
+            return {
+                "Resources": {
+                    "Role": executor,
+                    "Machine": {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties},
+                }
+            }
 
         stack = self.stack(template(_SHADOWED))
         self.assertEqual(stack["StackStatus"], "ROLLBACK_COMPLETE")
-        events = client("cloudformation", DEVELOPMENT).describe_stack_events(StackName=stack["StackName"])["StackEvents"]
+        events = client("cloudformation", DEVELOPMENT).describe_stack_events(StackName=stack["StackName"])[
+            "StackEvents"
+        ]
         reasons = [one.get("ResourceStatusReason", "") for one in events if one["ResourceStatus"] == "CREATE_FAILED"]
         self.assertIn("assigned in an outer scope", reasons[0])
         self.assertEqual(self.stack(template(_machine(Only=_end())))["StackStatus"], "CREATE_COMPLETE")

@@ -4,17 +4,33 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from overlay.tests.support import DEVELOPMENT, REGION, CloudTest, client, eventually, python_function, role, stack_at_rest, unique
+from overlay.shapes import Record
+from overlay.tests.support import (
+    DEVELOPMENT,
+    REGION,
+    CloudTest,
+    client,
+    eventually,
+    python_function,
+    role,
+    stack_at_rest,
+    unique,
+)
 
 _FAILS = python_function(f"arn:aws:iam::{DEVELOPMENT}:role/none", "", Code={"S3Bucket": "none", "S3Key": "none.zip"})
 
 
-def _allow(action, resource="*"):
-    statement = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DEVELOPMENT}:root"}, "Action": action, "Resource": resource}
+def _allow(action: str, resource: str = "*") -> Record:
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{DEVELOPMENT}:root"},
+        "Action": action,
+        "Resource": resource,
+    }
     return {"Version": "2012-10-17", "Statement": [statement]}
 
 
-def _identity(action):
+def _identity(action: str) -> Record:
     return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}]}
 
 
@@ -25,7 +41,9 @@ class Reverting(CloudTest):
         lambda_ = {"Service": "lambda.amazonaws.com"}
         executor = role(name, lambda_, _identity("logs:PutLogEvents")["Statement"])
         executor["Properties"]["Description"] = "as written"
-        function = python_function({"Fn::GetAtt": ["Role", "Arn"]}, "def handler(e, c): return 1", name, Description="as written")
+        function = python_function(
+            {"Fn::GetAtt": ["Role", "Arn"]}, "def handler(e, c): return 1", name, Description="as written"
+        )
         return {
             "Role": executor,
             "Function": function,
@@ -63,7 +81,13 @@ class Reverting(CloudTest):
                 "Properties": {
                     "GroupDescription": "as written",
                     "SecurityGroupIngress": [
-                        {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "CidrIp": "10.0.0.0/8", "Description": "tls"}
+                        {
+                            "IpProtocol": "tcp",
+                            "FromPort": 443,
+                            "ToPort": 443,
+                            "CidrIp": "10.0.0.0/8",
+                            "Description": "tls",
+                        }
                     ],
                 },
             },
@@ -82,7 +106,10 @@ class Reverting(CloudTest):
             "Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": name}},
             "BucketPolicy": {
                 "Type": "AWS::S3::BucketPolicy",
-                "Properties": {"Bucket": {"Ref": "Bucket"}, "PolicyDocument": _allow("s3:GetObject", f"arn:aws:s3:::{name}/*")},
+                "Properties": {
+                    "Bucket": {"Ref": "Bucket"},
+                    "PolicyDocument": _allow("s3:GetObject", f"arn:aws:s3:::{name}/*"),
+                },
             },
             "Table": {
                 "Type": "AWS::DynamoDB::Table",
@@ -96,7 +123,7 @@ class Reverting(CloudTest):
             },
         }
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.name = unique("drift")
         self.resources = self.template(self.name)
@@ -114,13 +141,13 @@ class Reverting(CloudTest):
         events, s3, tables = (client(one, DEVELOPMENT) for one in ("events", "s3", "dynamodb"))
         url, group, policy = ids["Queue"], ids["Group"], ids["Managed"]
         arn = tables.describe_table(TableName=name)["Table"]["TableArn"]
-        alarm = {key: value for key, value in self.resources["Alarm"]["Properties"].items()}
+        alarm = dict(self.resources["Alarm"]["Properties"])
         opened = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
 
-        def queue(attribute):
+        def queue(attribute: str) -> Any:
             return sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[attribute])["Attributes"].get(attribute)
 
-        def document():
+        def document() -> Any:
             found = iam.get_policy(PolicyArn=policy)["Policy"]["DefaultVersionId"]
             return iam.get_policy_version(PolicyArn=policy, VersionId=found)["PolicyVersion"]["Document"]
 
@@ -163,20 +190,26 @@ class Reverting(CloudTest):
             ),
             "Rule": (lambda: events.disable_rule(Name=name), lambda: events.describe_rule(Name=name)["State"]),
             "Managed": (
-                lambda: iam.create_policy_version(PolicyArn=policy, PolicyDocument=json.dumps(_identity("*")), SetAsDefault=True),
+                lambda: iam.create_policy_version(
+                    PolicyArn=policy, PolicyDocument=json.dumps(_identity("*")), SetAsDefault=True
+                ),
                 document,
             ),
             "BucketPolicy": (
-                lambda: s3.put_bucket_policy(Bucket=name, Policy=json.dumps(_allow("s3:PutObject", f"arn:aws:s3:::{name}/*"))),
+                lambda: s3.put_bucket_policy(
+                    Bucket=name, Policy=json.dumps(_allow("s3:PutObject", f"arn:aws:s3:::{name}/*"))
+                ),
                 lambda: json.loads(s3.get_bucket_policy(Bucket=name)["Policy"])["Statement"],
             ),
             "Table": (
                 lambda: tables.tag_resource(ResourceArn=arn, Tags=[{"Key": "owner", "Value": "by hand"}]),
-                lambda: {one["Key"]: one["Value"] for one in tables.list_tags_of_resource(ResourceArn=arn)["Tags"]}["owner"],
+                lambda: {one["Key"]: one["Value"] for one in tables.list_tags_of_resource(ResourceArn=arn)["Tags"]}[
+                    "owner"
+                ],
             ),
         }
 
-    def change_set(self, resources=None, **more):
+    def change_set(self, resources: Record | None = None, **more: Any) -> tuple[Record, Record]:
         """A change set of the stack: its description and its changes by logical id."""
         name = unique("revert")
         self.api.create_change_set(
@@ -189,22 +222,23 @@ class Reverting(CloudTest):
         found = self.api.describe_change_set(StackName=self.made["StackName"], ChangeSetName=name)
         return found, {one["ResourceChange"]["LogicalResourceId"]: one["ResourceChange"] for one in found["Changes"]}
 
-    def execute(self, change_set, status):
+    def execute(self, change_set: Record, status: str) -> None:
         self.api.execute_change_set(StackName=self.made["StackName"], ChangeSetName=change_set["ChangeSetName"])
         events = self.api.describe_stack_events(StackName=self.made["StackName"])["StackEvents"]
         self.assertEqual(stack_at_rest(self.made["StackName"])["StackStatus"], status, events[:3])
 
-    def test_nothing_drifts_by_itself(self):
+    def test_nothing_drifts_by_itself(self) -> None:
         found, _ = self.change_set(DeploymentMode="REVERT_DRIFT")
         self.assertEqual((found["Status"], found["ExecutionStatus"]), ("FAILED", "UNAVAILABLE"), found["Changes"])
         self.assertIn("didn't contain changes", found["StatusReason"])
         detection = self.api.detect_stack_drift(StackName=self.made["StackName"])["StackDriftDetectionId"]
         looked = eventually(
-            lambda: self.api.describe_stack_drift_detection_status(StackDriftDetectionId=detection), "drift was looked for"
+            lambda: self.api.describe_stack_drift_detection_status(StackDriftDetectionId=detection),
+            "drift was looked for",
         )
         self.assertEqual((looked["StackDriftStatus"], looked["DriftedStackResourceCount"]), ("IN_SYNC", 0))
 
-    def test_what_somebody_changed_is_planned_and_reverted(self):
+    def test_what_somebody_changed_is_planned_and_reverted(self) -> None:
         hands = self.hands()
         self.assertEqual(set(self.resources) - set(hands), {"Bucket"}, "nobody touches the bucket, but its policy")
         before = {one: look() for one, (_, look) in hands.items()}
@@ -226,7 +260,7 @@ class Reverting(CloudTest):
         for one in set(hands) - {"Volume"}:
             self.assertEqual(after[one], before[one], one)
 
-    def test_a_resource_that_somebody_deleted_is_made_again(self):
+    def test_a_resource_that_somebody_deleted_is_made_again(self) -> None:
         client("logs", DEVELOPMENT).delete_log_group(logGroupName=self.name)
         found, changes = self.change_set(DeploymentMode="REVERT_DRIFT")
         self.assertEqual((changes["Logs"]["Action"], changes["Logs"]["ResourceDriftStatus"]), ("Add", "DELETED"))
@@ -234,7 +268,7 @@ class Reverting(CloudTest):
         listed = client("logs", DEVELOPMENT).describe_log_groups(logGroupNamePrefix=self.name)["logGroups"]
         self.assertEqual([one["retentionInDays"] for one in listed], [7])
 
-    def test_a_rollback_puts_back_what_was_there_before(self):
+    def test_a_rollback_puts_back_what_was_there_before(self) -> None:
         change, look = self.hands()["Queue"]
         change()
         drifted = look()
@@ -243,6 +277,6 @@ class Reverting(CloudTest):
         self.execute(found, "UPDATE_ROLLBACK_COMPLETE")
         self.assertEqual(look(), drifted)
 
-    def test_an_unknown_mode_is_refused(self):
+    def test_an_unknown_mode_is_refused(self) -> None:
         with self.assertRaisesRegex(Exception, "deploymentMode|DeploymentMode"):
             self.change_set(DeploymentMode="NONSENSE")

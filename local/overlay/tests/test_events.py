@@ -1,8 +1,23 @@
 """Events between accounts: forwarding rules, bus policies, and what a fault does to an event."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
-from overlay.tests.support import DEVELOPMENT, PRODUCTION, REGION, TOOLING, CloudTest, client, control, eventually, role, stack_at_rest, unique
+from overlay.shapes import Record
+from overlay.tests.support import (
+    DEVELOPMENT,
+    PRODUCTION,
+    REGION,
+    TOOLING,
+    CloudTest,
+    client,
+    control,
+    eventually,
+    role,
+    stack_at_rest,
+    unique,
+)
 
 _TOPIC = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
 _STACK_EVENTS = {"source": ["aws.cloudformation"]}
@@ -11,7 +26,7 @@ _STACK_EVENTS = {"source": ["aws.cloudformation"]}
 class Forwarding(CloudTest):
     """Production's stack events on a bus of the tooling account."""
 
-    def receiving_bus(self, account=PRODUCTION):
+    def receiving_bus(self, account: str = PRODUCTION) -> str:
         """A bus of the tooling account whose policy lets ``account`` in; returns its name."""
         name = unique("control")
         stack = self.stack(
@@ -39,7 +54,7 @@ class Forwarding(CloudTest):
         self.bus_stack = stack["StackName"]
         return name
 
-    def forward(self, bus, allowed=True):
+    def forward(self, bus: str, allowed: bool = True) -> None:
         """Let production forward its stack events to the bus."""
         arn = f"arn:aws:events:{REGION}:{TOOLING}:event-bus/{bus}"
         may = [{"Effect": "Allow", "Action": "events:PutEvents", "Resource": arn}] if allowed else []
@@ -60,16 +75,16 @@ class Forwarding(CloudTest):
         )
         self.assertEqual(stack["StackStatus"], "CREATE_COMPLETE", stack)
 
-    def raised(self):
+    def raised(self) -> str:
         """Let production raise stack events; returns the stack's id once it is at rest."""
         stack = self.stack(_TOPIC, PRODUCTION)
         self.addCleanup(self.delete_stack, stack["StackName"], PRODUCTION)
         return stack["StackId"]
 
-    def about(self, caught, stack_id):
+    def about(self, caught: Callable[[], list[Record]], stack_id: str) -> list[Record]:
         return [event for event in caught() if event["detail"]["stack-id"] == stack_id]
 
-    def test_an_event_arrives_in_the_other_account_as_it_was(self):
+    def test_an_event_arrives_in_the_other_account_as_it_was(self) -> None:
         bus = self.receiving_bus()
         caught = self.queue_of_events({"account": [PRODUCTION]}, TOOLING, bus)
         self.forward(bus)
@@ -80,7 +95,7 @@ class Forwarding(CloudTest):
         self.assertEqual((event["region"], event["resources"]), (REGION, [stack_id]))
         self.assertEqual(event["detail"]["status-details"]["status"], "CREATE_COMPLETE")
 
-    def refused(self, bus):
+    def not_forwarded(self, bus: str) -> None:
         """Nothing arrives, while production's own rules see the events."""
         caught = self.queue_of_events({"account": [PRODUCTION]}, TOOLING, bus)
         own = self.queue_of_events(_STACK_EVENTS, PRODUCTION)
@@ -88,17 +103,17 @@ class Forwarding(CloudTest):
         eventually(lambda: len(self.about(own, stack_id)) == 2, "production sees its own events")
         self.assertEqual(self.about(caught, stack_id), [])
 
-    def test_a_bus_takes_nothing_from_an_account_its_policy_does_not_name(self):
+    def test_a_bus_takes_nothing_from_an_account_its_policy_does_not_name(self) -> None:
         bus = self.receiving_bus(DEVELOPMENT)
         self.forward(bus)
-        self.refused(bus)
+        self.not_forwarded(bus)
 
-    def test_a_role_that_may_not_put_events_forwards_nothing(self):
+    def test_a_role_that_may_not_put_events_forwards_nothing(self) -> None:
         bus = self.receiving_bus()
         self.forward(bus, allowed=False)
-        self.refused(bus)
+        self.not_forwarded(bus)
 
-    def test_the_policy_goes_with_its_resource(self):
+    def test_the_policy_goes_with_its_resource(self) -> None:
         bus = self.receiving_bus()
         events = client("events", TOOLING)
         self.assertIn(PRODUCTION, events.describe_event_bus(Name=bus)["Policy"])
@@ -107,7 +122,7 @@ class Forwarding(CloudTest):
         self.assertEqual(stack_at_rest(self.bus_stack, TOOLING)["StackStatus"], "UPDATE_COMPLETE")
         self.assertNotIn(PRODUCTION, events.describe_event_bus(Name=bus).get("Policy", ""))
 
-    def test_put_events_refuses_the_sources_of_aws(self):
+    def test_put_events_refuses_the_sources_of_aws(self) -> None:
         answer = client("events", TOOLING).put_events(
             Entries=[{"Source": "aws.cloudformation", "DetailType": "x", "Detail": "{}"}]
         )
@@ -117,24 +132,24 @@ class Forwarding(CloudTest):
 class EventFaults(CloudTest):
     """Lost, doubled, held and delayed events."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.source = unique("test")
         self.caught = self.queue_of_events({"source": [self.source]})
 
-    def put(self, text):
+    def put(self, text: str) -> None:
         client("events", DEVELOPMENT).put_events(
             Entries=[{"Source": self.source, "DetailType": "T", "Detail": json.dumps({"text": text})}]
         )
 
-    def texts(self):
+    def texts(self) -> list[str]:
         return [event["detail"]["text"] for event in self.caught()]
 
-    def fault(self, kind, **more):
+    def fault(self, kind: str, **more: Any) -> Record:
         effect = {"kind": kind, **more.pop("effect", {})}
         return control("POST", "faults", {"on": "event", "source": self.source, "effect": effect, **more})["id"]
 
-    def test_a_lost_event_does_not_arrive_and_the_next_one_does(self):
+    def test_a_lost_event_does_not_arrive_and_the_next_one_does(self) -> None:
         self.fault("lose")
         self.put("first")
         self.put("second")
@@ -142,7 +157,7 @@ class EventFaults(CloudTest):
         outcomes = [one["outcome"] for one in control("GET", f"events?source={self.source}")["events"]]
         self.assertEqual(outcomes, ["lose", "deliver"])
 
-    def test_a_doubled_event_arrives_twice_with_one_id(self):
+    def test_a_doubled_event_arrives_twice_with_one_id(self) -> None:
         self.fault("duplicate", contains="two")
         self.put("one")
         self.put("two")
@@ -150,7 +165,7 @@ class EventFaults(CloudTest):
         first, second = (event["id"] for event in self.caught() if event["detail"]["text"] == "two")
         self.assertEqual(first, second)
 
-    def test_a_held_event_arrives_when_it_is_released(self):
+    def test_a_held_event_arrives_when_it_is_released(self) -> None:
         held = self.fault("hold", contains="late")
         self.put("late")
         self.put("soon")
@@ -159,7 +174,7 @@ class EventFaults(CloudTest):
         self.assertEqual(control("POST", f"faults/{held}/release")["released"], 1)
         self.assertEqual(self.texts(), ["soon", "late"])
 
-    def test_a_delayed_event_arrives_later(self):
+    def test_a_delayed_event_arrives_later(self) -> None:
         self.fault("delay", effect={"ms": 50})
         self.put("delayed")
         self.assertEqual(eventually(self.texts, "the event came"), ["delayed"])
@@ -168,7 +183,7 @@ class EventFaults(CloudTest):
 class Builds(CloudTest):
     """CodeBuild: in progress, then ended, with events."""
 
-    def test_a_build_is_in_progress_and_says_when_it_ends(self):
+    def test_a_build_is_in_progress_and_says_when_it_ends(self) -> None:
         caught = self.queue_of_events({"source": ["aws.codebuild"]})
         api, name = client("codebuild", DEVELOPMENT), unique("build")
         api.create_project(
@@ -186,7 +201,7 @@ class Builds(CloudTest):
         control("POST", f"builds/{build['id']}", {"account": DEVELOPMENT, "region": REGION, "status": "FAILED"})
         self.assertEqual(api.batch_get_builds(ids=[build["id"]])["builds"][0]["buildStatus"], "FAILED")
 
-        def statuses():
+        def statuses() -> list[str]:
             return [one["detail"]["build-status"] for one in caught() if one["detail"]["build-id"] == build["arn"]]
 
         eventually(lambda: statuses() == ["IN_PROGRESS", "FAILED"], "both changes were announced")

@@ -3,9 +3,11 @@
 import json
 import urllib.error
 import urllib.request
+from typing import Any
 
-from botocore.exceptions import ConnectionClosedError, ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
+from overlay.shapes import Record
 from overlay.tests.support import (
     DEVELOPMENT,
     PRODUCTION,
@@ -24,11 +26,11 @@ from overlay.tests.support import (
 class CallFaults(CloudTest):
     """What a fault does to a call, before and after its effect."""
 
-    def fault(self, service, kind, **more):
+    def fault(self, service: str, kind: str, **more: Any) -> Record:
         effect = {"kind": kind, **more.pop("effect", {})}
         return control("POST", "faults", {"on": "call", "service": service, "effect": effect, **more})["id"]
 
-    def test_each_service_throttles_in_its_own_words(self):
+    def test_each_service_throttles_in_its_own_words(self) -> None:
         table = {"TableName": "none", "Key": {"pk": {"S": "x"}}}
         calls = {
             "ec2": (client("ec2", DEVELOPMENT).describe_images, {}, "RequestLimitExceeded", 503),
@@ -45,9 +47,11 @@ class CallFaults(CloudTest):
                 with self.assertRaises(ClientError) as caught:
                     call(**arguments)
                 answer = caught.exception.response
-                self.assertEqual((answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]), (code, status))
+                self.assertEqual(
+                    (answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]), (code, status)
+                )
 
-    def test_a_fault_strikes_as_often_as_it_says_after_those_it_skips(self):
+    def test_a_fault_strikes_as_often_as_it_says_after_those_it_skips(self) -> None:
         api = client("sts", DEVELOPMENT)
         self.fault("sts", "server_error", times=2, skip=1)
         outcomes = []
@@ -59,15 +63,21 @@ class CallFaults(CloudTest):
                 outcomes.append(error.response["ResponseMetadata"]["HTTPStatusCode"])
         self.assertEqual(outcomes, ["ok", 500, 500, "ok", "ok"])
 
-    def test_a_fault_is_meant_for_an_account_an_action_and_a_text(self):
-        self.fault("sqs", "error", action="CreateQueue", account=PRODUCTION, contains="unlucky",
-                   effect={"code": "AccessDenied", "status": 403})
+    def test_a_fault_is_meant_for_an_account_an_action_and_a_text(self) -> None:
+        self.fault(
+            "sqs",
+            "error",
+            action="CreateQueue",
+            account=PRODUCTION,
+            contains="unlucky",
+            effect={"code": "AccessDenied", "status": 403},
+        )
         name = unique("unlucky")
         client("sqs", DEVELOPMENT).create_queue(QueueName=name)
         client("sqs", PRODUCTION).create_queue(QueueName=unique("lucky"))
         self.refused("AccessDenied", client("sqs", PRODUCTION).create_queue, QueueName=name)
 
-    def test_a_lost_reply_leaves_the_effect_and_a_reset_does_not(self):
+    def test_a_lost_reply_leaves_the_effect_and_a_reset_does_not(self) -> None:
         api = client("sqs", DEVELOPMENT)
         kept, never = unique("kept"), unique("never")
         self.fault("sqs", "drop_reply", contains=kept)
@@ -78,7 +88,7 @@ class CallFaults(CloudTest):
         urls = api.list_queues().get("QueueUrls", [])
         self.assertEqual([kept in str(urls), never in str(urls)], [True, False])
 
-    def test_a_reply_can_be_held_until_the_event_of_its_effect_was_delivered(self):
+    def test_a_reply_can_be_held_until_the_event_of_its_effect_was_delivered(self) -> None:
         ec2 = client("ec2", DEVELOPMENT)
         volume = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
         snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
@@ -91,14 +101,18 @@ class CallFaults(CloudTest):
         made = ec2.copy_image(Name=unique("copy"), SourceImageId=base, SourceRegion=REGION)["ImageId"]
         self.assertIn(made, [event["detail"]["ImageId"] for event in caught()])
 
-    def test_a_rule_that_makes_no_sense_is_refused_with_the_reason(self):
-        for bad in ({"effect": {"kind": "nonsense"}}, {"on": "moon", "effect": {}}, {"colour": 1, "effect": {"kind": "reset"}}):
+    def test_a_rule_that_makes_no_sense_is_refused_with_the_reason(self) -> None:
+        for bad in (
+            {"effect": {"kind": "nonsense"}},
+            {"on": "moon", "effect": {}},
+            {"colour": 1, "effect": {"kind": "reset"}},
+        ):
             with self.subTest(bad), self.assertRaises(urllib.error.HTTPError) as caught:
                 control("POST", "faults", bad)
             self.assertEqual(caught.exception.code, 400)
             caught.exception.close()
 
-    def test_control_paths_refuse_web_pages_and_other_host_names(self):
+    def test_control_paths_refuse_web_pages_and_other_host_names(self) -> None:
         for headers in ({"Origin": "https://example.com"}, {"Host": "evil.example"}):
             request = urllib.request.Request(f"{endpoint()}/_lockstep/calls", headers=headers)
             with self.subTest(headers), self.assertRaises(urllib.error.HTTPError) as caught:
@@ -110,14 +124,23 @@ class CallFaults(CloudTest):
 class Journal(CloudTest):
     """Who called what, and how often a function ran."""
 
-    def after(self):
+    def after(self) -> int:
         calls = control("GET", "calls")["calls"]
         return calls[-1]["sequence"] if calls else 0
 
-    def test_every_call_is_recorded_with_its_caller(self):
+    def test_every_call_is_recorded_with_its_caller(self) -> None:
         name, start = unique("journal"), self.after()
-        self.stack({"Resources": {"R": role(name, {"AWS": f"arn:aws:iam::{PRODUCTION}:root"}, [
-            {"Effect": "Allow", "Action": "sqs:ListQueues", "Resource": "*"}])}})
+        self.stack(
+            {
+                "Resources": {
+                    "R": role(
+                        name,
+                        {"AWS": f"arn:aws:iam::{PRODUCTION}:root"},
+                        [{"Effect": "Allow", "Action": "sqs:ListQueues", "Resource": "*"}],
+                    )
+                }
+            }
+        )
         got = client("sts", PRODUCTION).assume_role(
             RoleArn=f"arn:aws:iam::{DEVELOPMENT}:role/{name}", RoleSessionName="me"
         )["Credentials"]
@@ -126,11 +149,13 @@ class Journal(CloudTest):
         ).list_queues()
         found = control("GET", f"calls?after={start}&service=sqs&action=ListQueues")["calls"]
         principal = f"arn:aws:sts::{DEVELOPMENT}:assumed-role/{name}/me"
-        self.assertEqual([(one["account"], one["principal"], one["status"]) for one in found], [(DEVELOPMENT, principal, 200)])
+        self.assertEqual(
+            [(one["account"], one["principal"], one["status"]) for one in found], [(DEVELOPMENT, principal, 200)]
+        )
         assumed = control("GET", f"calls?after={start}&action=AssumeRole")["calls"]
         self.assertEqual([one["principal"] for one in assumed], [f"arn:aws:iam::{PRODUCTION}:root"])
 
-    def test_a_function_started_by_a_state_machine_is_counted_and_can_be_struck(self):
+    def test_a_function_started_by_a_state_machine_is_counted_and_can_be_struck(self) -> None:
         name = unique("machine")
         definition = {
             "QueryLanguage": "JSONata",

@@ -3,6 +3,7 @@
 import json
 import urllib.error
 import urllib.request
+from typing import Any
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -20,7 +21,7 @@ def handler(event, context):
 class FunctionUrls(CloudTest):
     """A function that answers with its event, behind a URL."""
 
-    def function(self, auth_type, permission=True):
+    def function(self, auth_type: str, permission: bool = True) -> str:
         name = unique("url")
         principal = "*" if auth_type == "NONE" else DEVELOPMENT
         resources = {
@@ -41,12 +42,14 @@ class FunctionUrls(CloudTest):
                     "FunctionUrlAuthType": auth_type,
                 },
             }
-        stack = self.stack({"Resources": resources, "Outputs": {"Url": {"Value": {"Fn::GetAtt": ["Url", "FunctionUrl"]}}}})
+        stack = self.stack(
+            {"Resources": resources, "Outputs": {"Url": {"Value": {"Fn::GetAtt": ["Url", "FunctionUrl"]}}}}
+        )
         self.assertEqual(stack["StackStatus"], "CREATE_COMPLETE", stack)
         self.name = name
         return stack["Outputs"][0]["OutputValue"]
 
-    def post(self, url, body=b"{}", credentials=None):
+    def post(self, url: str, body: bytes = b"{}", credentials: Any = None) -> Any:
         """(status, parsed body) of a request, signed if credentials are given."""
         request = AWSRequest("POST", url, data=body, headers={"content-type": "application/json"})
         if credentials:
@@ -58,7 +61,7 @@ class FunctionUrls(CloudTest):
         except urllib.error.HTTPError as error:
             return error.code, error.read()
 
-    def user(self, allowed):
+    def user(self, allowed: bool) -> Any:
         """Credentials of a user that may (or may not) call the function's URL."""
         name = unique("caller")
         statements = [{"Effect": "Allow", "Action": "lambda:InvokeFunctionUrl", "Resource": "*"}] if allowed else []
@@ -81,7 +84,7 @@ class FunctionUrls(CloudTest):
         values = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
         return name, Credentials(values["Id"], values["Secret"])
 
-    def test_an_open_url_is_on_the_loopback_address_and_answers(self):
+    def test_an_open_url_is_on_the_loopback_address_and_answers(self) -> None:
         url = self.function("NONE")
         self.assertTrue(url.startswith(f"{endpoint()}/_aws/lambda-url/"), url)
         shown = client("lambda", DEVELOPMENT).get_function_url_config(FunctionName=self.name)["FunctionUrl"]
@@ -91,10 +94,10 @@ class FunctionUrls(CloudTest):
         self.assertEqual((event["version"], event["body"]), ("2.0", '{"a": 1}'))
         self.assertNotIn("authorizer", event["requestContext"])
 
-    def test_an_open_url_needs_the_permission_for_everyone(self):
+    def test_an_open_url_needs_the_permission_for_everyone(self) -> None:
         self.assertEqual(self.post(self.function("NONE", permission=False))[0], 403)
 
-    def test_an_iam_url_names_its_caller_to_the_function(self):
+    def test_an_iam_url_names_its_caller_to_the_function(self) -> None:
         url = self.function("AWS_IAM")
         name, credentials = self.user(allowed=True)
         status, event = self.post(url, credentials=credentials)
@@ -109,7 +112,7 @@ class FunctionUrls(CloudTest):
         self.assertEqual(identity["userArn"], f"arn:aws:iam::{DEVELOPMENT}:user/{name}")
         self.assertTrue(identity["userId"])
 
-    def test_an_iam_url_names_an_assumed_role_by_its_session(self):
+    def test_an_iam_url_names_an_assumed_role_by_its_session(self) -> None:
         url, name = self.function("AWS_IAM"), unique("approver")
         may = [{"Effect": "Allow", "Action": "lambda:InvokeFunctionUrl", "Resource": "*"}]
         self.stack({"Resources": {"R": role(name, {"AWS": f"arn:aws:iam::{DEVELOPMENT}:root"}, may)}})
@@ -122,7 +125,7 @@ class FunctionUrls(CloudTest):
         arn = event["requestContext"]["authorizer"]["iam"]["userArn"]
         self.assertEqual(arn, f"arn:aws:sts::{DEVELOPMENT}:assumed-role/{name}/ada")
 
-    def test_an_iam_url_refuses_the_unsigned_the_forged_and_the_unauthorised(self):
+    def test_an_iam_url_refuses_the_unsigned_the_forged_and_the_unauthorised(self) -> None:
         url = self.function("AWS_IAM")
         self.assertEqual(self.post(url)[0], 403)
         _, allowed = self.user(allowed=True)

@@ -29,7 +29,7 @@ while True:
 class Functions(CloudTest):
     """A function on provided.al2023, deployed by a stack from a bucket."""
 
-    def function(self):
+    def function(self) -> str:
         name, bucket, packed = unique("native"), unique("code"), io.BytesIO()
         with zipfile.ZipFile(packed, "w") as archive:
             entry = zipfile.ZipInfo("bootstrap")
@@ -59,7 +59,7 @@ class Functions(CloudTest):
         self.assertEqual(stack["StackStatus"], "CREATE_COMPLETE", stack)
         return name
 
-    def test_a_native_function_runs_as_its_role_and_its_calls_are_in_the_journal(self):
+    def test_a_native_function_runs_as_its_role_and_its_calls_are_in_the_journal(self) -> None:
         name = self.function()
         reply = client("lambda", DEVELOPMENT).invoke(FunctionName=name, Payload=b'{"a": 1}')
         answer = json.loads(reply["Payload"].read())
@@ -68,13 +68,13 @@ class Functions(CloudTest):
         calls = control("GET", "calls?service=sts&action=GetCallerIdentity")["calls"]
         self.assertIn(answer["identity"], [call["principal"] for call in calls])
 
-    def test_a_native_function_fails_with_its_own_error_type(self):
+    def test_a_native_function_fails_with_its_own_error_type(self) -> None:
         name = self.function()
         reply = client("lambda", DEVELOPMENT).invoke(FunctionName=name, Payload=b'{"fail": true}')
         self.assertEqual(reply["FunctionError"], "Unhandled")
         self.assertEqual(json.loads(reply["Payload"].read())["errorType"], "Terminal")
 
-    def test_a_queue_feeds_a_function_as_often_at_once_as_a_parameter_says(self):
+    def test_a_queue_feeds_a_function_as_often_at_once_as_a_parameter_says(self) -> None:
         function = self.function()
         stack = self.stack(
             {
@@ -99,7 +99,7 @@ class Functions(CloudTest):
         sqs.send_message(QueueUrl=url, MessageBody="{}")
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
 
-        def empty():
+        def empty() -> bool:
             found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
             return all(found[name] == "0" for name in names)
 

@@ -1,4 +1,4 @@
-"""The resource types whose handlers the overlay adds or wraps: each is created, updated, replaced and deleted by a stack.
+"""The resource types whose handlers the overlay adds or wraps: a stack creates, updates, replaces and deletes each.
 
 A handler that is called with an argument it does not know fails only on the road that has that argument, such as an
 update. So the suite asks the overlay itself which types it touches, and takes each of them down every road.
@@ -8,7 +8,9 @@ import json
 import subprocess
 import sys
 
+from overlay.shapes import Record
 from overlay.tests import handler_stories
+from overlay.tests.handler_stories import Story
 from overlay.tests.support import DEVELOPMENT, CloudTest, client, stack_at_rest, unique
 
 _TOUCHED = """
@@ -24,7 +26,7 @@ print(json.dumps(sorted(touched)))
 """
 
 
-def touched_types():
+def touched_types() -> set[str]:
     """The types of which any handler differs once the overlay is installed."""
     environment = {"GATEWAY_PORT": "0", "PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path)}
     ran = subprocess.run([sys.executable, "-c", _TOUCHED], env=environment, capture_output=True, text=True, check=True)
@@ -34,17 +36,17 @@ def touched_types():
 class Handlers(CloudTest):
     """One story for each type: no story is missing and none is left over."""
 
-    def test_each_type_that_the_overlay_touches_has_a_story(self):
+    def test_each_type_that_the_overlay_touches_has_a_story(self) -> None:
         touched = touched_types()
         self.assertGreater(len(touched), 10)
         self.assertEqual(set(touched), set(handler_stories.STORIES))
 
-    def test_each_type_is_created_updated_replaced_and_deleted(self):
+    def test_each_type_is_created_updated_replaced_and_deleted(self) -> None:
         for kind in touched_types():
             with self.subTest(kind):
                 self.tell(kind, handler_stories.STORIES[kind](unique("it")))
 
-    def tell(self, kind, story):
+    def tell(self, kind: str, story: Story) -> None:
         """Take one resource from its creation to its end, and look at the service itself after each step."""
         stack = self.stack(story.template(story.created))
         self.assertEqual(stack["StackStatus"], "CREATE_COMPLETE", self.reasons(stack))
@@ -70,14 +72,14 @@ class Handlers(CloudTest):
         self.assertEqual(stack_at_rest(stack["StackId"])["StackStatus"], "DELETE_COMPLETE", self.reasons(stack))
         self.assertIsNone(story.look(second), "the second one is gone with the stack")
 
-    def update(self, stack, template, status):
+    def update(self, stack: Record, template: Record, status: str) -> None:
         """Update the stack and wait until it ends as it should."""
         client("cloudformation", DEVELOPMENT).update_stack(
             StackName=stack["StackName"], TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_NAMED_IAM"]
         )
         self.assertEqual(stack_at_rest(stack["StackName"])["StackStatus"], status, self.reasons(stack))
 
-    def physical_id(self, stack, kind):
+    def physical_id(self, stack: Record, kind: str) -> str:
         """The id of the stack's one resource of the type under test, which is called ``Thing`` or ``Other``."""
         listed = client("cloudformation", DEVELOPMENT).describe_stack_resources(StackName=stack["StackName"])
         (found,) = (
@@ -87,7 +89,7 @@ class Handlers(CloudTest):
         )
         return found
 
-    def reasons(self, stack):
+    def reasons(self, stack: Record) -> list[tuple[str, str, str]]:
         """What failed, for whoever reads a failed assertion."""
         events = client("cloudformation", DEVELOPMENT).describe_stack_events(StackName=stack["StackId"])["StackEvents"]
         return [

@@ -10,7 +10,9 @@ Runs in a virtual environment of its own (``requirements.txt`` here): moto is no
 
 import ast
 import unittest
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 from unittest import mock
 
 import botocore.session
@@ -18,8 +20,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from overlay.shapes import Record
 from overlay.tests import support
-from overlay.tests.support import DEVELOPMENT, PRODUCTION, REGION, eventually
+from overlay.tests.support import DEVELOPMENT, PRODUCTION, REGION, Client, eventually
 
 _OVERLAY = Path(__file__).resolve().parents[1]
 # What Lockstep calls beside EC2: of KMS the overlay answers DescribeKey, ministack the rest.
@@ -42,7 +45,18 @@ _NOT_IN_MOTO = {
     "ResetSnapshotAttribute",
 }
 # Fields whose value the calls decide, so that it must be the same one. The others differ with each run.
-_SAME_VALUE = {"Architecture", "Description", "DeviceName", "Encrypted", "Key", "Name", "Public", "RootDeviceType", "State", "Type"}
+_SAME_VALUE = {
+    "Architecture",
+    "Description",
+    "DeviceName",
+    "Encrypted",
+    "Key",
+    "Name",
+    "Public",
+    "RootDeviceType",
+    "State",
+    "Type",
+}
 _SAME_VALUE |= {"UserId", "Value", "VirtualizationType", "VolumeSize", "VolumeType"}
 
 _DEVICE = "Images[].BlockDeviceMappings[]."
@@ -52,7 +66,10 @@ _ACCEPTED = (
     (
         "what AWS tells of an image and moto leaves out",
         "DescribeImages",
-        {"Images[]." + one for one in ("EnaSupport", "Hypervisor", "ImageLocation", "PlatformDetails", "UsageOperation")}
+        {
+            "Images[]." + one
+            for one in ("EnaSupport", "Hypervisor", "ImageLocation", "PlatformDetails", "UsageOperation")
+        }
         | {"Images[].SourceImageId", "Images[].SourceImageRegion", f"{_DEVICE}Ebs.Encrypted"},
     ),
     (
@@ -70,14 +87,26 @@ _ACCEPTED = (
         "DescribeImages",
         {"Images[]." + one for one in ("BootMode", "Description", "Platform", "ProductCodes[]", "Tags[]")},
     ),
-    ("AWS answers the tags of a copied snapshot too; nothing here reads them", "CopySnapshot", {"Tags[]", "Tags[].Key", "Tags[].Value"}),
+    (
+        "AWS answers the tags of a copied snapshot too; nothing here reads them",
+        "CopySnapshot",
+        {"Tags[]", "Tags[].Key", "Tags[].Value"},
+    ),
     ("ministack writes what is empty", "CreateVolume", {"MultiAttachEnabled", "SnapshotId", "Tags[]"}),
     ("what AWS tells of a key and moto leaves out", "CreateKey", {f"KeyMetadata.{one}" for one in _METADATA}),
     ("what AWS tells of a key and moto leaves out", "DescribeKey", {f"KeyMetadata.{one}" for one in _METADATA}),
-    ("what AWS tells of a grant and moto leaves out", "ListGrants", {"Grants[].CreationDate", "Grants[].IssuingAccount"}),
+    (
+        "what AWS tells of a grant and moto leaves out",
+        "ListGrants",
+        {"Grants[].CreationDate", "Grants[].IssuingAccount"},
+    ),
     ("on AWS a name is one image's; moto does not look", "registered again", {""}),
     ("on AWS an id of the wrong form is malformed, not unknown", "malformed", {""}),
-    ("on AWS an image is unknown soon after it was deregistered; moto shows none, and calls it unavailable", "as gone", {""}),
+    (
+        "on AWS an image is unknown soon after it was deregistered; moto shows none, and calls it unavailable",
+        "as gone",
+        {""},
+    ),
     ("as above", "deregistered again", {""}),
 )
 
@@ -85,10 +114,12 @@ _ACCEPTED = (
 class _Story:
     """Calls made to one emulator, and what came of each: the shape of the answer, or the code of the refusal."""
 
-    def __init__(self, clients):
-        self._clients, self.told, self.called = clients, {}, {}
+    def __init__(self, clients: dict[str, Client]) -> None:
+        self._clients = clients
+        self.told: dict[str, Record] = {}
+        self.called: dict[str, str] = {}
 
-    def __call__(self, label, service, action, **arguments):
+    def __call__(self, label: str, service: str, action: str, **arguments: Any) -> Any:
         api = self._clients[service]
         operation = api.meta.method_to_api_mapping[action]
         self.called[label] = operation
@@ -104,12 +135,12 @@ class _Story:
         self.told[label] = dict(_flat(answer))
         return answer
 
-    def missing(self):
+    def missing(self) -> set[str]:
         """The actions of which no call was answered, nor refused."""
         return set(self.called.values()) - {self.called[label] for label in self.told}
 
 
-def _flat(value, place=""):
+def _flat(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
     """The fields of an answer by their place: the value, if the calls decide it, or else its type."""
     if isinstance(value, dict):
         for key, inner in value.items():
@@ -122,9 +153,11 @@ def _flat(value, place=""):
         yield place, value if place.rsplit(".", 1)[-1] in _SAME_VALUE else type(value).__name__
 
 
-def _of_volumes(call):
+def _of_volumes(call: _Story) -> Any:
     """A volume and its snapshots; returns the id of one."""
-    volume = call("a volume", "ec2", "create_volume", AvailabilityZone=f"{REGION}a", Size=9, VolumeType="gp3")["VolumeId"]
+    volume = call("a volume", "ec2", "create_volume", AvailabilityZone=f"{REGION}a", Size=9, VolumeType="gp3")[
+        "VolumeId"
+    ]
     tags = [{"ResourceType": "snapshot", "Tags": [{"Key": "Name", "Value": "disk"}]}]
     asked = {"VolumeId": volume, "Description": "a disk", "TagSpecifications": tags}
     disk = call("a snapshot", "ec2", "create_snapshot", **asked)["SnapshotId"]
@@ -145,7 +178,7 @@ def _of_volumes(call):
     return disk
 
 
-def _of_registered_images(call, disk):
+def _of_registered_images(call: _Story, disk: Record) -> None:
     """An image of a snapshot, until it is gone."""
     device = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": disk, "VolumeSize": 9, "VolumeType": "gp3"}}
     asked = {
@@ -168,7 +201,7 @@ def _of_registered_images(call, disk):
     call("deregistered again", "ec2", "deregister_image", ImageId=image)
 
 
-def _of_instances(call, instance, settled):
+def _of_instances(call: _Story, instance: str, settled: Callable[[str], None]) -> None:
     """An image of an instance: made, copied, shared, disabled, gone."""
     tags = [{"ResourceType": "image", "Tags": [{"Key": "version", "Value": "2"}]}]
     made = {"InstanceId": instance, "Name": "of-an-instance", "Description": "made", "TagSpecifications": tags}
@@ -193,28 +226,48 @@ def _of_instances(call, instance, settled):
     call("as enabled", "ec2", "describe_images", ImageIds=[image])
 
 
-def _of_copies(call, settled, image):
+def _of_copies(call: _Story, settled: Callable[[str], None], image: str) -> None:
     asked = {"Name": "a-copy", "SourceImageId": image, "SourceRegion": REGION, "Description": "copied"}
     call("tried to copy", "ec2", "copy_image", DryRun=True, **asked)
     copy = call("copied", "ec2", "copy_image", **asked)["ImageId"]
     settled(copy)
     call("as copied", "ec2", "describe_images", ImageIds=[copy])
-    call("copied of nothing", "ec2", "copy_image", **{**asked, "Name": "none", "SourceImageId": "ami-0123456789abcdef9"})
+    call(
+        "copied of nothing", "ec2", "copy_image", **{**asked, "Name": "none", "SourceImageId": "ami-0123456789abcdef9"}
+    )
     call("a copy is gone", "ec2", "deregister_image", ImageId=copy)
     call("as gone", "ec2", "describe_images", ImageIds=[copy])
 
 
-def _of_sharing(call, image):
+def _of_sharing(call: _Story, image: str) -> None:
     permission = {"ImageId": image, "Attribute": "launchPermission"}
-    call("an image is shared", "ec2", "modify_image_attribute", ImageId=image, LaunchPermission={"Add": [{"UserId": PRODUCTION}]})
+    call(
+        "an image is shared",
+        "ec2",
+        "modify_image_attribute",
+        ImageId=image,
+        LaunchPermission={"Add": [{"UserId": PRODUCTION}]},
+    )
     call("an image's users", "ec2", "describe_image_attribute", **permission)
-    call("an image is withdrawn", "ec2", "modify_image_attribute", ImageId=image, LaunchPermission={"Remove": [{"UserId": PRODUCTION}]})
+    call(
+        "an image is withdrawn",
+        "ec2",
+        "modify_image_attribute",
+        ImageId=image,
+        LaunchPermission={"Remove": [{"UserId": PRODUCTION}]},
+    )
     call("an image without users", "ec2", "describe_image_attribute", **permission)
-    call("shared with no account", "ec2", "modify_image_attribute", ImageId=image, LaunchPermission={"Add": [{"UserId": "nobody"}]})
+    call(
+        "shared with no account",
+        "ec2",
+        "modify_image_attribute",
+        ImageId=image,
+        LaunchPermission={"Add": [{"UserId": "nobody"}]},
+    )
     call("an image is reset", "ec2", "reset_image_attribute", **permission)
 
 
-def _of_the_account(call):
+def _of_the_account(call: _Story) -> None:
     """What an account sets for itself, as it is at first, changed and put back."""
     call("encryption at first", "ec2", "get_ebs_encryption_by_default")
     call("encryption on", "ec2", "enable_ebs_encryption_by_default")
@@ -232,7 +285,7 @@ def _of_the_account(call):
     call("all allowed", "ec2", "disable_allowed_images_settings")
 
 
-def _of_keys(call):
+def _of_keys(call: _Story) -> None:
     key = call("a key", "kms", "create_key")["KeyMetadata"]["Arn"]
     call("a key's description", "kms", "describe_key", KeyId=key)
     call("an unknown key", "kms", "describe_key", KeyId="01234567-0123-0123-0123-0123456789ab")
@@ -245,7 +298,7 @@ def _of_keys(call):
     call("an unknown grant", "kms", "revoke_grant", KeyId=key, GrantId=grant)
 
 
-def _of_parameters(call):
+def _of_parameters(call: _Story) -> None:
     name = "/lockstep/images/logstash/2.1"
     call("a parameter", "ssm", "put_parameter", Name=name, Value="ami-1", Type="String")
     call("a parameter again", "ssm", "put_parameter", Name=name, Value="ami-2", Type="String")
@@ -257,12 +310,12 @@ def _of_parameters(call):
     call("a parameter is gone", "ssm", "delete_parameter", Name=name)
 
 
-def _tell(clients):
+def _tell(clients: dict[str, Client]) -> _Story:
     """The whole story, told to one emulator. Nothing of it was there before, and nothing refers to another run."""
     call = _Story(clients)
 
-    def settled(image):
-        def look():
+    def settled(image: str) -> None:
+        def look() -> bool:
             return clients["ec2"].describe_images(ImageIds=[image])["Images"][0]["State"] != "pending"
 
         eventually(look, f"{image} is no longer pending")
@@ -276,14 +329,14 @@ def _tell(clients):
     return call
 
 
-def _instance(ec2):
+def _instance(ec2: Client) -> str:
     """An instance that nobody compares."""
     public = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     asked = {"ImageId": public, "InstanceType": "t3.micro", "MinCount": 1, "MaxCount": 1}
     return ec2.run_instances(**asked)["Instances"][0]["InstanceId"]
 
 
-def _clients(account, endpoint=None):
+def _clients(account: str, endpoint: str | None = None) -> dict[str, Client]:
     """Clients of an account's root."""
     session = botocore.session.Session()
     asked = {"aws_access_key_id": account, "aws_secret_access_key": "test", "region_name": REGION}
@@ -292,14 +345,14 @@ def _clients(account, endpoint=None):
     return {one: session.create_client(one, endpoint_url=endpoint, config=config, **asked) for one in services}
 
 
-def _installed_by_the_overlay(service_model):
+def _installed_by_the_overlay(service_model: Any) -> set[str]:
     """The EC2 actions that some ``install()`` of the overlay registers."""
-    found = set()
+    found: set[str] = set()
     for path in _OVERLAY.glob("*.py"):
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.FunctionDef) and node.name == "install":
                 constants = (one.value for one in ast.walk(node) if isinstance(one, ast.Constant))
-                found |= {one for one in constants if one in service_model.operation_names}
+                found |= {one for one in constants if isinstance(one, str) and one in service_model.operation_names}
     return found
 
 
@@ -307,25 +360,27 @@ class SecondOpinionOfMoto(unittest.TestCase):
     """One story, two emulators."""
 
     maxDiff = None
+    ours: ClassVar[_Story]
+    theirs: ClassVar[_Story]
 
     @classmethod
-    def setUpClass(cls):
+    def setUpClass(cls) -> None:
         cls.ours = _tell(_clients(DEVELOPMENT, support.endpoint()))
         with mock.patch.dict("os.environ", {"MOTO_ACCOUNT_ID": DEVELOPMENT}), mock_aws():
             cls.theirs = _tell(_clients(DEVELOPMENT))
 
-    def test_each_action_of_the_overlay_is_in_the_story(self):
+    def test_each_action_of_the_overlay_is_in_the_story(self) -> None:
         model = botocore.session.Session().get_service_model("ec2")
         wanted = _installed_by_the_overlay(model)
         self.assertGreater(len(wanted), 20)
         self.assertEqual((wanted | _BESIDE_EC2) - set(self.ours.called.values()), set())
 
-    def test_what_moto_does_not_have_is_known(self):
+    def test_what_moto_does_not_have_is_known(self) -> None:
         self.assertEqual(self.theirs.missing(), _NOT_IN_MOTO)
         self.assertEqual(self.ours.missing(), set())
 
-    def test_answers_and_refusals_are_those_of_moto_but_for_what_is_explained(self):
-        found = {}
+    def test_answers_and_refusals_are_those_of_moto_but_for_what_is_explained(self) -> None:
+        found: dict[tuple[str, str], tuple[str, Any, Any]] = {}
         for label, theirs in self.theirs.told.items():
             ours = self.ours.told[label]
             if "" in ours or "" in theirs:

@@ -1,14 +1,16 @@
 """Typed parameters: which permission each type needs, whose, and what happens without it."""
 
 import json
+from typing import ClassVar
 
 from overlay import parameter_types
-from overlay.tests.support import DEVELOPMENT, REGION, CloudTest, allow, client, role, stack_at_rest, unique
+from overlay.shapes import Record
+from overlay.tests.support import DEVELOPMENT, REGION, Client, CloudTest, allow, client, role, stack_at_rest, unique
 
 _STACKS = allow("cloudformation:*")
 
 
-def _template(kind):
+def _template(kind: str) -> Record:
     return {
         "Parameters": {"Given": {"Type": kind}},
         "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
@@ -18,8 +20,11 @@ def _template(kind):
 class Types(CloudTest):
     """Every type of the table, in a change set and in a stack."""
 
+    values: ClassVar[dict[str, str]]
+    parameter: ClassVar[str]
+
     @classmethod
-    def setUpClass(cls):
+    def setUpClass(cls) -> None:
         api = client("ec2", DEVELOPMENT)
         subnet, group = api.describe_subnets()["Subnets"][0], api.describe_security_groups()["SecurityGroups"][0]
         image = api.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
@@ -39,7 +44,7 @@ class Types(CloudTest):
         cls.parameter = f"/{unique('typed')}/subnet"
         client("ssm", DEVELOPMENT).put_parameter(Name=cls.parameter, Value=subnet["SubnetId"], Type="String")
 
-    def change_set(self, api, kind, value):
+    def change_set(self, api: Client, kind: str, value: str) -> Record:
         """The change set that an API makes of a template with one parameter, and what became of it."""
         name = unique("typed")
         api.create_change_set(
@@ -52,7 +57,7 @@ class Types(CloudTest):
         self.addCleanup(self.delete_stack, name)
         return client("cloudformation", DEVELOPMENT).describe_change_set(StackName=name, ChangeSetName="one")
 
-    def test_each_type_needs_its_permission_and_no_other(self):
+    def test_each_type_needs_its_permission_and_no_other(self) -> None:
         self.assertEqual(set(self.values), set(parameter_types._LOOKUPS))
         for kind, value in self.values.items():
             action, _ = parameter_types._LOOKUPS[kind]
@@ -63,16 +68,21 @@ class Types(CloudTest):
                     self.assertEqual((made["Status"], made["ExecutionStatus"]), ("CREATE_COMPLETE", "AVAILABLE"), made)
                     failed = self.change_set(may_not("cloudformation"), type_, value)
                     self.assertEqual((failed["Status"], failed["ExecutionStatus"]), ("FAILED", "UNAVAILABLE"))
-                    self.assertEqual(failed["StatusReason"], f"AccessDenied. User doesn't have permission to call {action}")
+                    self.assertEqual(
+                        failed["StatusReason"], f"AccessDenied. User doesn't have permission to call {action}"
+                    )
 
-    def test_a_value_that_is_not_there_fails_the_change_set(self):
+    def test_a_value_that_is_not_there_fails_the_change_set(self) -> None:
         api = client("cloudformation", DEVELOPMENT)
-        for kind, value in (("AWS::EC2::VPC::Id", "vpc-none"), ("List<AWS::EC2::Subnet::Id>", self.values["AWS::EC2::Subnet::Id"] + ",subnet-none")):
+        for kind, value in (
+            ("AWS::EC2::VPC::Id", "vpc-none"),
+            ("List<AWS::EC2::Subnet::Id>", self.values["AWS::EC2::Subnet::Id"] + ",subnet-none"),
+        ):
             made = self.change_set(api, kind, value)
             self.assertEqual(made["Status"], "FAILED")
             self.assertIn("-none for parameter name Given does not exist", made["StatusReason"])
 
-    def test_the_role_of_the_stack_does_not_count(self):
+    def test_the_role_of_the_stack_does_not_count(self) -> None:
         name = unique("executor")
         self.stack({"Resources": {"R": role(name, {"Service": "cloudformation.amazonaws.com"}, [allow("*")])}})
         arn = f"arn:aws:iam::{DEVELOPMENT}:role/{name}"
@@ -89,7 +99,7 @@ class Types(CloudTest):
         self.addCleanup(self.delete_stack, stack)
         self.assertEqual(api.describe_change_set(StackName=stack, ChangeSetName="one")["Status"], "FAILED")
 
-    def test_a_parameter_of_systems_manager_is_read_with_the_callers_rights(self):
+    def test_a_parameter_of_systems_manager_is_read_with_the_callers_rights(self) -> None:
         arn = f"arn:aws:ssm:{REGION}:{DEVELOPMENT}:parameter{self.parameter}"
         read, look = allow("ssm:GetParameters", resource=arn), allow("ec2:DescribeSubnets")
         for kind in ("AWS::SSM::Parameter::Value<String>", "AWS::SSM::Parameter::Name"):
@@ -110,21 +120,27 @@ class Types(CloudTest):
         self.assertEqual(message, "AccessDenied. User doesn't have permission to call ssm:GetParameters")
         self.refused("ValidationError", client("cloudformation", DEVELOPMENT).describe_stacks, StackName=name)
 
-    def test_a_stack_is_rolled_back_before_any_resource_is_made(self):
+    def test_a_stack_is_rolled_back_before_any_resource_is_made(self) -> None:
         arguments = {
             "TemplateBody": json.dumps(_template("AWS::EC2::VPC::Id")),
             "Parameters": [{"ParameterKey": "Given", "ParameterValue": self.values["AWS::EC2::VPC::Id"]}],
         }
-        api, root, name = self.somebody(_STACKS)("cloudformation"), client("cloudformation", DEVELOPMENT), unique("typed")
+        api, root, name = (
+            self.somebody(_STACKS)("cloudformation"),
+            client("cloudformation", DEVELOPMENT),
+            unique("typed"),
+        )
         api.create_stack(StackName=name, **arguments)
         self.addCleanup(self.delete_stack, name)
         self.assertEqual(stack_at_rest(name)["StackStatus"], "ROLLBACK_COMPLETE")
         events = root.describe_stack_events(StackName=name)["StackEvents"]
         self.assertEqual({one["LogicalResourceId"] for one in events}, {name}, "no resource was touched")
         reason = next(one["ResourceStatusReason"] for one in events if one["ResourceStatus"] == "ROLLBACK_IN_PROGRESS")
-        self.assertEqual(reason, "AccessDenied. User doesn't have permission to call ec2:DescribeVpcs. Rollback requested by user.")
+        self.assertEqual(
+            reason, "AccessDenied. User doesn't have permission to call ec2:DescribeVpcs. Rollback requested by user."
+        )
 
-    def test_an_update_goes_back_to_what_the_stack_was(self):
+    def test_an_update_goes_back_to_what_the_stack_was(self) -> None:
         untyped = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": "before"}}}}
         name = self.stack(untyped)["StackName"]
         self.somebody(_STACKS)("cloudformation").update_stack(
@@ -135,5 +151,7 @@ class Types(CloudTest):
         stack = stack_at_rest(name)
         self.assertEqual(stack["StackStatus"], "UPDATE_ROLLBACK_COMPLETE")
         self.assertEqual(client("cloudformation", DEVELOPMENT).get_template(StackName=name)["TemplateBody"], untyped)
-        client("cloudformation", DEVELOPMENT).update_stack(StackName=name, TemplateBody=json.dumps({"Resources": {"Other": {"Type": "AWS::SNS::Topic"}}}))
+        client("cloudformation", DEVELOPMENT).update_stack(
+            StackName=name, TemplateBody=json.dumps({"Resources": {"Other": {"Type": "AWS::SNS::Topic"}}})
+        )
         self.assertEqual(stack_at_rest(name)["StackStatus"], "UPDATE_COMPLETE", "and can be updated again")

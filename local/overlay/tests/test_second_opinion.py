@@ -11,15 +11,28 @@ import subprocess
 import sys
 import unittest
 import urllib.request
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from typing import Any
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from overlay.shapes import Record
 from overlay.tests import support
-from overlay.tests.support import DEVELOPMENT, PRODUCTION, REGION, eventually, unique
+from overlay.tests.support import DEVELOPMENT, PRODUCTION, REGION, Client, eventually, unique
 
 # What the overlay adds to an image, since AWS has it and Lockstep reads it.
-_ADDED = {"CreationDate", "EnaSupport", "Encrypted", "ImageOwnerAlias", "PlatformDetails", "UsageOperation", "State", "DeprecationTime"}
+_ADDED = {
+    "CreationDate",
+    "EnaSupport",
+    "Encrypted",
+    "ImageOwnerAlias",
+    "PlatformDetails",
+    "UsageOperation",
+    "State",
+    "DeprecationTime",
+}
 # What ministack makes up: a description that nobody gave, and an empty list of tags.
 _MADE_UP = {"Description", "Tags"}
 # What differs from call to call.
@@ -27,7 +40,7 @@ _VARIES = {"ImageId", "Name", "ImageLocation", "CreationDate", "SnapshotId", "Vo
 
 
 @functools.cache
-def _plain():
+def _plain() -> str:
     """The address of a ministack without the overlay, which ends with the run."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -48,7 +61,7 @@ def _plain():
     atexit.register(process.terminate)
     address = f"http://127.0.0.1:{port}"
 
-    def answers():
+    def answers() -> bool:
         try:
             with urllib.request.urlopen(address + "/_ministack/health", timeout=1) as reply:
                 return reply.status == 200
@@ -59,7 +72,7 @@ def _plain():
     return address
 
 
-def _client(endpoint, account):
+def _client(endpoint: str, account: str) -> Client:
     return support._session().create_client(
         "ec2",
         region_name=REGION,
@@ -70,7 +83,7 @@ def _client(endpoint, account):
     )
 
 
-def _code(call, **arguments):
+def _code(call: Callable[..., Any], **arguments: Any) -> str | None:
     """The code of the refusal, or ``None`` if it is none."""
     try:
         call(**arguments)
@@ -79,12 +92,12 @@ def _code(call, **arguments):
     return None
 
 
-def _without(answer, more=frozenset()):
+def _without(answer: Record, more: AbstractSet[str] = frozenset()) -> Record:
     """What is left to compare."""
     return {key: value for key, value in answer.items() if key not in _ADDED | _VARIES | more}
 
 
-def _told(endpoint):
+def _told(endpoint: str) -> Record:
     """What happens to an image that is registered, shared and deregistered: every answer, made comparable."""
     owner, other = _client(endpoint, DEVELOPMENT), _client(endpoint, PRODUCTION)
     volume = owner.create_volume(AvailabilityZone=f"{REGION}a", Size=9, VolumeType="gp3")["VolumeId"]
@@ -94,7 +107,9 @@ def _told(endpoint):
         "Architecture": "arm64",
         "VirtualizationType": "hvm",
         "RootDeviceName": "/dev/xvda",
-        "BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": disk, "VolumeSize": 9, "VolumeType": "gp3"}}],
+        "BlockDeviceMappings": [
+            {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": disk, "VolumeSize": 9, "VolumeType": "gp3"}}
+        ],
         "TagSpecifications": [{"ResourceType": "image", "Tags": [{"Key": "version", "Value": "1"}]}],
     }
     image_id = owner.register_image(**asked)["ImageId"]
@@ -104,7 +119,10 @@ def _told(endpoint):
         "image": _without(image, {"BlockDeviceMappings", "Description"}),
         "tags": image["Tags"],
         "device": _without(image["BlockDeviceMappings"][0]["Ebs"]),
-        "by tag": len(owner.describe_images(Filters=[{"Name": "tag:version", "Values": ["1"]}], Owners=["self"])["Images"]) > 0,
+        "by tag": len(
+            owner.describe_images(Filters=[{"Name": "tag:version", "Values": ["1"]}], Owners=["self"])["Images"]
+        )
+        > 0,
         "same name": _code(owner.register_image, **asked),
         "unseen": [one["ImageId"] for one in other.describe_images(Owners=[DEVELOPMENT])["Images"]],
     }
@@ -129,7 +147,7 @@ class SecondOpinion(unittest.TestCase):
 
     maxDiff = None
 
-    def test_images_are_registered_shown_shared_and_deregistered_as_by_ministack_itself(self):
+    def test_images_are_registered_shown_shared_and_deregistered_as_by_ministack_itself(self) -> None:
         ours, theirs = _told(support.endpoint()), _told(_plain())
         self.assertEqual(set(ours), set(theirs))
         for what in theirs:

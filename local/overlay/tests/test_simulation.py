@@ -2,18 +2,20 @@
 
 import json
 import unittest
+from typing import Any
 
+from overlay.shapes import Record
 from overlay.tests.support import DEVELOPMENT, CloudTest, client, unique
 
 _QUEUE = f"arn:aws:sqs:eu-west-1:{DEVELOPMENT}:orders"
 _OTHER = f"arn:aws:sqs:eu-west-1:{DEVELOPMENT}:invoices"
 
 
-def _document(*statements):
+def _document(*statements: Any) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
-def _allow(action, resource="*", effect="Allow", **condition):
+def _allow(action: Any, resource: Any = "*", effect: str = "Allow", **condition: Record | None) -> Record:
     statement = {"Effect": effect, "Action": action, "Resource": resource}
     return {**statement, "Condition": condition} if condition else statement
 
@@ -21,11 +23,11 @@ def _allow(action, resource="*", effect="Allow", **condition):
 class Simulation(CloudTest):
     """The answers for one role."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.iam = client("iam", DEVELOPMENT)
 
-    def role(self, *statements, boundary=None):
+    def role(self, *statements: Any, boundary: Any = None) -> str:
         """A role with these statements; returns its ARN."""
         name = unique("simulated")
         service = {"Service": "ec2.amazonaws.com"}
@@ -38,7 +40,9 @@ class Simulation(CloudTest):
         self.iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=_document(*statements))
         return role["Role"]["Arn"]
 
-    def ask(self, role, actions, resources, **more):
+    def ask(
+        self, role: str, actions: list[str], resources: list[str] | None, **more: Any
+    ) -> dict[tuple[str, str], Record]:
         answer = self.iam.simulate_principal_policy(
             PolicySourceArn=role, ActionNames=actions, ResourceArns=resources, **more
         )
@@ -48,11 +52,11 @@ class Simulation(CloudTest):
             for one in result["ResourceSpecificResults"]
         }
 
-    def decisions(self, *arguments, **more):
+    def decisions(self, *arguments: Any, **more: Any) -> Any:
         answers = self.ask(*arguments, **more)
         return {key: one["EvalResourceDecision"] for key, one in answers.items()}
 
-    def test_every_action_is_judged_on_every_resource(self):
+    def test_every_action_is_judged_on_every_resource(self) -> None:
         role = self.role(_allow("sqs:TagQueue", _QUEUE), _allow("sqs:Get*"))
         found = self.decisions(role, ["sqs:TagQueue", "sqs:GetQueueUrl"], [_QUEUE, _OTHER])
         expected = {
@@ -63,12 +67,12 @@ class Simulation(CloudTest):
         }
         self.assertEqual(found, expected)
 
-    def test_a_deny_is_explicit(self):
+    def test_a_deny_is_explicit(self) -> None:
         role = self.role(_allow("sqs:*"), _allow("sqs:DeleteQueue", _QUEUE, "Deny"))
         found = self.decisions(role, ["sqs:DeleteQueue"], [_QUEUE, _OTHER])
         self.assertEqual(list(found.values()), ["explicitDeny", "allowed"])
 
-    def test_a_boundary_limits_the_role_and_is_named(self):
+    def test_a_boundary_limits_the_role_and_is_named(self) -> None:
         role = self.role(_allow("sqs:*"), boundary=[_allow("sqs:Get*")])
         found = self.ask(role, ["sqs:DeleteQueue", "sqs:GetQueueUrl"], [_QUEUE])
         denied, allowed = found["sqs:DeleteQueue", _QUEUE], found["sqs:GetQueueUrl", _QUEUE]
@@ -76,14 +80,14 @@ class Simulation(CloudTest):
         self.assertFalse(denied["PermissionsBoundaryDecisionDetail"]["AllowedByPermissionsBoundary"])
         self.assertEqual(allowed["EvalResourceDecision"], "allowed")
 
-    def test_a_key_without_a_value_is_named(self):
+    def test_a_key_without_a_value_is_named(self) -> None:
         role = self.role(_allow("iam:PassRole", StringEquals={"iam:PassedToService": "lambda.amazonaws.com"}))
         target = f"arn:aws:iam::{DEVELOPMENT}:role/x"
         found = self.ask(role, ["iam:PassRole", "sqs:TagQueue"], [target])
         self.assertEqual(found["iam:PassRole", target]["MissingContextValues"], ["iam:PassedToService"])
         self.assertEqual(found["sqs:TagQueue", target]["MissingContextValues"], [])
 
-    def test_a_given_value_decides_a_condition(self):
+    def test_a_given_value_decides_a_condition(self) -> None:
         role = self.role(_allow("iam:PassRole", StringEquals={"iam:PassedToService": "lambda.amazonaws.com"}))
         target = f"arn:aws:iam::{DEVELOPMENT}:role/x"
         for service, expected in (("lambda.amazonaws.com", "allowed"), ("ec2.amazonaws.com", "implicitDeny")):
@@ -95,7 +99,7 @@ class Simulation(CloudTest):
             found = self.ask(role, ["iam:PassRole"], [target], ContextEntries=[entry])["iam:PassRole", target]
             self.assertEqual((found["EvalResourceDecision"], found["MissingContextValues"]), (expected, []))
 
-    def test_a_role_that_does_not_exist_is_refused(self):
+    def test_a_role_that_does_not_exist_is_refused(self) -> None:
         with self.assertRaises(self.iam.exceptions.NoSuchEntityException):
             self.ask(f"arn:aws:iam::{DEVELOPMENT}:role/none", ["sqs:TagQueue"], [_QUEUE])
 

@@ -1,14 +1,15 @@
 """CloudFormation: stack events, tokens, templates, failures, change sets, IAM resources."""
 
 import json
+from collections.abc import Callable
 
+from overlay.shapes import Record
 from overlay.tests.support import (
     DEVELOPMENT,
     PRODUCTION,
     REGION,
     CloudTest,
     client,
-    control,
     endpoint,
     eventually,
     python_function,
@@ -32,7 +33,7 @@ _PATTERN = {"source": ["aws.cloudformation"], "detail-type": ["CloudFormation St
 class StackEvents(CloudTest):
     """The events a stack raises on the default bus of its account."""
 
-    def statuses(self, caught, stack_id):
+    def statuses(self, caught: Callable[[], list[Record]], stack_id: str) -> list[tuple[str, str]]:
         """(status, token) of the events about one stack, in the order they came."""
         return [
             (event["detail"]["status-details"]["status"], event["detail"]["client-request-token"])
@@ -40,13 +41,13 @@ class StackEvents(CloudTest):
             if event["detail"]["stack-id"] == stack_id
         ]
 
-    def ends_with(self, caught, stack_id, status):
+    def ends_with(self, caught: Callable[[], list[Record]], stack_id: str, status: str) -> list[tuple[str, str]]:
         eventually(
             lambda: any(found == status for found, _ in self.statuses(caught, stack_id)), f"the event {status} came"
         )
         return self.statuses(caught, stack_id)
 
-    def test_create_update_and_delete_raise_events_with_the_operations_own_token(self):
+    def test_create_update_and_delete_raise_events_with_the_operations_own_token(self) -> None:
         caught = self.queue_of_events(_PATTERN)
         api = client("cloudformation", DEVELOPMENT)
         stack = self.stack(_TOPIC, ClientRequestToken="create-1")
@@ -70,12 +71,12 @@ class StackEvents(CloudTest):
             [("DELETE_IN_PROGRESS", "delete-1"), ("DELETE_COMPLETE", "delete-1")],
         )
 
-    def test_an_event_has_the_shape_aws_documents(self):
+    def test_an_event_has_the_shape_aws_documents(self) -> None:
         caught = self.queue_of_events(_PATTERN, PRODUCTION)
         stack = self.stack(_TOPIC, PRODUCTION)
         self.addCleanup(self.delete_stack, stack["StackName"], PRODUCTION)
         self.ends_with(caught, stack["StackId"], "CREATE_COMPLETE")
-        event = [one for one in caught() if one["detail"]["stack-id"] == stack["StackId"]][0]
+        event = next(one for one in caught() if one["detail"]["stack-id"] == stack["StackId"])
         self.assertEqual(
             set(event), {"version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail"}
         )
@@ -85,12 +86,14 @@ class StackEvents(CloudTest):
         self.assertEqual(set(event["detail"]["status-details"]), {"status", "status-reason"})
         self.assertEqual(event["detail"]["client-request-token"], "")
 
-    def test_a_failed_creation_rolls_back_with_its_token_and_names_its_reason(self):
+    def test_a_failed_creation_rolls_back_with_its_token_and_names_its_reason(self) -> None:
         caught = self.queue_of_events(_PATTERN)
         stack = self.stack({"Resources": {**_TOPIC["Resources"], **_WAIT}}, ClientRequestToken="fails-1")
         self.assertEqual(stack["StackStatus"], "ROLLBACK_COMPLETE")
         found = self.ends_with(caught, stack["StackId"], "ROLLBACK_COMPLETE")
-        self.assertEqual([status for status, _ in found], ["CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "ROLLBACK_COMPLETE"])
+        self.assertEqual(
+            [status for status, _ in found], ["CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "ROLLBACK_COMPLETE"]
+        )
         self.assertEqual({token for _, token in found}, {"fails-1"})
         api = client("cloudformation", DEVELOPMENT)
         recorded = api.describe_stack_events(StackName=stack["StackName"])["StackEvents"]
@@ -98,10 +101,10 @@ class StackEvents(CloudTest):
         self.assertEqual([one["LogicalResourceId"] for one in failed], ["Never"])
         self.assertIn("WaitCondition timed out", failed[0]["ResourceStatusReason"])
         self.assertEqual(failed[0]["ClientRequestToken"], "fails-1")
-        rollback = [one for one in recorded if one["ResourceStatus"] == "ROLLBACK_IN_PROGRESS"][0]
+        rollback = next(one for one in recorded if one["ResourceStatus"] == "ROLLBACK_IN_PROGRESS")
         self.assertIn("[Never]", rollback["ResourceStatusReason"])
 
-    def test_a_failed_update_rolls_back_with_its_token(self):
+    def test_a_failed_update_rolls_back_with_its_token(self) -> None:
         caught = self.queue_of_events(_PATTERN)
         stack = self.stack(_TOPIC)
         broken = {"Resources": {**_TOPIC["Resources"], **_WAIT}}
@@ -124,13 +127,13 @@ class StackEvents(CloudTest):
 class Failures(CloudTest):
     """Ways to make a stack fail, and what is left afterwards."""
 
-    def test_a_name_that_is_taken_fails_the_resource(self):
+    def test_a_name_that_is_taken_fails_the_resource(self) -> None:
         name = unique("taken")
         self.stack({"Resources": {"R": role(name, {"Service": "lambda.amazonaws.com"}, [])}})
         second = self.stack({"Resources": {"R": role(name, {"Service": "lambda.amazonaws.com"}, [])}})
         self.assertEqual(second["StackStatus"], "ROLLBACK_COMPLETE", second)
 
-    def test_a_stack_that_rolled_back_can_only_be_deleted(self):
+    def test_a_stack_that_rolled_back_can_only_be_deleted(self) -> None:
         stack = self.stack({"Resources": _WAIT})
         name, api = stack["StackName"], client("cloudformation", DEVELOPMENT)
         body = json.dumps(_TOPIC)
@@ -150,18 +153,16 @@ class Failures(CloudTest):
         eventually(lambda: not _exists(name), "the stack is gone")
         self.assertEqual(self.stack(_TOPIC, name=name)["StackStatus"], "CREATE_COMPLETE")
 
-    def test_a_function_whose_code_is_missing_fails_its_stack(self):
+    def test_a_function_whose_code_is_missing_fails_its_stack(self) -> None:
         bucket = unique("code")
-        client("s3", DEVELOPMENT).create_bucket(
-            Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
-        )
+        client("s3", DEVELOPMENT).create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         name = unique("nocode")
         function = python_function({"Fn::GetAtt": ["R", "Arn"]}, "")
         function["Properties"]["Code"] = {"S3Bucket": bucket, "S3Key": "missing.zip"}
         stack = self.stack({"Resources": {"R": role(name, {"Service": "lambda.amazonaws.com"}, []), "F": function}})
         self.assertEqual(stack["StackStatus"], "ROLLBACK_COMPLETE", stack)
 
-    def test_a_stack_that_cannot_be_deleted_says_which_resource_is_to_blame(self):
+    def test_a_stack_that_cannot_be_deleted_says_which_resource_is_to_blame(self) -> None:
         name = unique("blocked")
         stack = self.stack({"Resources": {"R": role(name, {"Service": "lambda.amazonaws.com"}, [])}})
         iam = client("iam", DEVELOPMENT)
@@ -181,7 +182,7 @@ class Failures(CloudTest):
         iam.delete_role_policy(RoleName=name, PolicyName="foreign")
 
 
-def _exists(name, account=DEVELOPMENT):
+def _exists(name: str, account: str = DEVELOPMENT) -> bool:
     api = client("cloudformation", account)
     try:
         return api.describe_stacks(StackName=name)["Stacks"]
@@ -192,17 +193,17 @@ def _exists(name, account=DEVELOPMENT):
 class Templates(CloudTest):
     """Where templates come from; nested stacks."""
 
-    def bucket(self, account=DEVELOPMENT):
+    def bucket(self, account: str = DEVELOPMENT) -> str:
         """A versioned bucket of the account."""
         s3, name = client("s3", account), unique("artifacts")
         s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         return name
 
-    def put(self, bucket, key, template, account=DEVELOPMENT):
+    def put(self, bucket: str, key: str, template: Record, account: str = DEVELOPMENT) -> None:
         client("s3", account).put_object(Bucket=bucket, Key=key, Body=json.dumps(template).encode())
 
-    def test_a_versioned_bucket_keeps_every_version_of_a_key(self):
+    def test_a_versioned_bucket_keeps_every_version_of_a_key(self) -> None:
         bucket, s3 = self.bucket(), client("s3", DEVELOPMENT)
         first = s3.put_object(Bucket=bucket, Key="k", Body=b"1")["VersionId"]
         second = s3.put_object(Bucket=bucket, Key="k", Body=b"2")["VersionId"]
@@ -210,7 +211,7 @@ class Templates(CloudTest):
         self.assertEqual(s3.get_object(Bucket=bucket, Key="k", VersionId=first)["Body"].read(), b"1")
         self.assertEqual(s3.get_object(Bucket=bucket, Key="k")["Body"].read(), b"2")
 
-    def test_a_stack_makes_a_versioned_bucket_and_cannot_delete_it_while_it_holds_anything(self):
+    def test_a_stack_makes_a_versioned_bucket_and_cannot_delete_it_while_it_holds_anything(self) -> None:
         name, s3 = unique("versioned"), client("s3", DEVELOPMENT)
         properties = {"BucketName": name, "VersioningConfiguration": {"Status": "Enabled"}}
         stack = self.stack({"Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": properties}}})
@@ -227,7 +228,7 @@ class Templates(CloudTest):
         self.delete_stack(stack["StackName"])
         self.assertEqual(stack_at_rest(stack["StackId"])["StackStatus"], "DELETE_COMPLETE")
 
-    def test_a_template_url_may_be_the_endpoint_or_any_amazonaws_form(self):
+    def test_a_template_url_may_be_the_endpoint_or_any_amazonaws_form(self) -> None:
         bucket, api = self.bucket(), client("cloudformation", DEVELOPMENT)
         self.put(bucket, "a folder/t+1.json", _TOPIC)
         urls = (
@@ -243,7 +244,7 @@ class Templates(CloudTest):
                 self.assertEqual(stack_at_rest(name)["StackStatus"], "CREATE_COMPLETE")
                 self.delete_stack(name)
 
-    def test_a_change_set_may_take_its_template_from_the_endpoint(self):
+    def test_a_change_set_may_take_its_template_from_the_endpoint(self) -> None:
         bucket, api, name = self.bucket(), client("cloudformation", DEVELOPMENT), unique("cs")
         self.put(bucket, "t.json", _TOPIC)
         api.create_change_set(
@@ -252,14 +253,14 @@ class Templates(CloudTest):
         self.assertEqual(api.describe_change_set(StackName=name, ChangeSetName="one")["Status"], "CREATE_COMPLETE")
         self.delete_stack(name)
 
-    def test_a_template_of_another_account_is_not_found(self):
+    def test_a_template_of_another_account_is_not_found(self) -> None:
         bucket = self.bucket(PRODUCTION)
         self.put(bucket, "t.json", _TOPIC, PRODUCTION)
         api = client("cloudformation", DEVELOPMENT)
         url = f"{endpoint()}/{bucket}/t.json"
         self.refused("ValidationError", api.create_stack, StackName=unique("no"), TemplateURL=url)
 
-    def nested(self, template):
+    def nested(self, template: Record) -> Record:
         """A template with one nested stack of the given one."""
         bucket = self.bucket()
         self.put(bucket, "child.json", template)
@@ -269,12 +270,12 @@ class Templates(CloudTest):
         }
         return {"Resources": {"Child": child}}
 
-    def child_id(self, stack):
+    def child_id(self, stack: Record) -> str:
         api = client("cloudformation", DEVELOPMENT)
         resource = api.describe_stack_resource(StackName=stack["StackName"], LogicalResourceId="Child")
         return resource["StackResourceDetail"]["PhysicalResourceId"]
 
-    def test_a_nested_stack_is_created_updated_and_deleted_with_events_of_its_own(self):
+    def test_a_nested_stack_is_created_updated_and_deleted_with_events_of_its_own(self) -> None:
         caught = self.queue_of_events(_PATTERN)
         stack = self.stack(self.nested(_TOPIC), ClientRequestToken="nested-1")
         self.assertEqual(stack["StackStatus"], "CREATE_COMPLETE", stack)
@@ -283,7 +284,7 @@ class Templates(CloudTest):
         self.assertEqual(described["StackStatus"], "CREATE_COMPLETE")
         self.delete_stack(stack["StackName"])
 
-        def statuses():
+        def statuses() -> list[str]:
             return [
                 event["detail"]["status-details"]["status"]
                 for event in caught()
@@ -291,18 +292,19 @@ class Templates(CloudTest):
             ]
 
         eventually(lambda: "DELETE_COMPLETE" in statuses(), "the nested stack said it is gone")
-        self.assertEqual(
-            statuses(), ["CREATE_IN_PROGRESS", "CREATE_COMPLETE", "DELETE_IN_PROGRESS", "DELETE_COMPLETE"]
-        )
+        self.assertEqual(statuses(), ["CREATE_IN_PROGRESS", "CREATE_COMPLETE", "DELETE_IN_PROGRESS", "DELETE_COMPLETE"])
 
-    def test_a_nested_stack_that_fails_says_why_and_leaves_nothing(self):
+    def test_a_nested_stack_that_fails_says_why_and_leaves_nothing(self) -> None:
         stack = self.stack(self.nested({"Resources": {**_TOPIC["Resources"], **_WAIT}}))
         self.assertEqual(stack["StackStatus"], "ROLLBACK_COMPLETE")
         api = client("cloudformation", DEVELOPMENT)
         recorded = api.describe_stack_events(StackName=stack["StackName"])["StackEvents"]
-        failed = [one for one in recorded if one["ResourceStatus"] == "CREATE_FAILED"][0]
+        failed = next(one for one in recorded if one["ResourceStatus"] == "CREATE_FAILED")
         self.assertEqual(failed["LogicalResourceId"], "Child")
-        self.assertIn("was not successfully created: The following resource(s) failed to create: [Never]", failed["ResourceStatusReason"])
+        self.assertIn(
+            "was not successfully created: The following resource(s) failed to create: [Never]",
+            failed["ResourceStatusReason"],
+        )
         child = failed["ResourceStatusReason"].split()[2]
         inner = api.describe_stack_events(StackName=child)["StackEvents"]
         self.assertIn(("Never", "CREATE_FAILED"), [(e["LogicalResourceId"], e["ResourceStatus"]) for e in inner])
@@ -312,7 +314,7 @@ class Templates(CloudTest):
 class ChangeSets(CloudTest):
     """Change sets with tokens, roles and lists."""
 
-    def test_a_change_set_creates_a_stack_with_the_executions_token_and_role(self):
+    def test_a_change_set_creates_a_stack_with_the_executions_token_and_role(self) -> None:
         caught = self.queue_of_events(_PATTERN)
         api, name, role_name = client("cloudformation", DEVELOPMENT), unique("cs"), unique("exec")
         self.stack({"Resources": {"R": role(role_name, {"Service": "cloudformation.amazonaws.com"}, [])}})
@@ -344,7 +346,7 @@ class ChangeSets(CloudTest):
             "the end of the execution carries its token",
         )
 
-    def test_a_change_set_that_changes_nothing_fails_in_aws_words(self):
+    def test_a_change_set_that_changes_nothing_fails_in_aws_words(self) -> None:
         stack, api = self.stack(_TOPIC), client("cloudformation", DEVELOPMENT)
         name = stack["StackName"]
         api.create_change_set(StackName=name, ChangeSetName="same", TemplateBody=json.dumps(_TOPIC))
@@ -352,8 +354,8 @@ class ChangeSets(CloudTest):
         self.assertEqual((found["Status"], found["ExecutionStatus"]), ("FAILED", "UNAVAILABLE"))
         self.assertIn("didn't contain changes", found["StatusReason"])
 
-    def test_a_replacement_shows_in_the_change_set(self):
-        def template(name):
+    def test_a_replacement_shows_in_the_change_set(self) -> None:
+        def template(name: str) -> Record:
             return {"Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": name}}}}
 
         stack, api = self.stack(template(unique("a"))), client("cloudformation", DEVELOPMENT)
@@ -362,7 +364,7 @@ class ChangeSets(CloudTest):
         change = api.describe_change_set(StackName=name, ChangeSetName="r")["Changes"][0]["ResourceChange"]
         self.assertEqual((change["Action"], change["Replacement"]), ("Modify", "True"))
 
-    def test_the_time_of_the_last_update_is_absent_until_the_first_update(self):
+    def test_the_time_of_the_last_update_is_absent_until_the_first_update(self) -> None:
         stack = self.stack(_TOPIC)
         self.assertNotIn("LastUpdatedTime", stack)
         api = client("cloudformation", DEVELOPMENT)
@@ -374,7 +376,7 @@ class ChangeSets(CloudTest):
 class Identities(CloudTest):
     """IAM through CloudFormation, enforced."""
 
-    def test_an_operator_user_gets_a_key_that_may_do_what_its_policies_say(self):
+    def test_an_operator_user_gets_a_key_that_may_do_what_its_policies_say(self) -> None:
         name = unique("operator")
         stack = self.stack(
             {
@@ -412,7 +414,7 @@ class Identities(CloudTest):
         with self.assertRaisesRegex(Exception, "Signature"):
             client("sts", DEVELOPMENT, key=outputs["Id"], secret="wrong").get_caller_identity()
 
-    def test_role_policies_and_managed_policies_with_roles_are_enforced(self):
+    def test_role_policies_and_managed_policies_with_roles_are_enforced(self) -> None:
         name = unique("assumed")
         document = {
             "Version": "2012-10-17",

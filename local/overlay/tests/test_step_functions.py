@@ -1,8 +1,10 @@
 """Step Functions: what our state machines rely on, as the emulator and the overlay do it."""
 
 import json
+from typing import Any
 
-from overlay.tests.support import CloudTest, DEVELOPMENT, client, eventually, python_function, role, unique
+from overlay.shapes import Record
+from overlay.tests.support import DEVELOPMENT, CloudTest, client, eventually, python_function, role, unique
 
 _ASSIGN = {"Service": ["lambda.amazonaws.com", "states.amazonaws.com"]}
 _ECHO = "def handler(event, context):\n    return event\n"
@@ -26,7 +28,7 @@ def handler(event, context):
 class StepFunctions(CloudTest):
     """Each test deploys a state machine with a stack and runs it."""
 
-    def machine(self, definition, functions=None):
+    def machine(self, definition: Record, functions: dict[str, str] | None = None) -> str:
         """Deploy a JSONata state machine; ``${Name}`` is the ARN of a function. Returns its ARN."""
         name = unique("machine")
         resources = {
@@ -37,9 +39,7 @@ class StepFunctions(CloudTest):
                     "StateMachineName": name,
                     "RoleArn": {"Fn::GetAtt": ["Role", "Arn"]},
                     "DefinitionString": json.dumps({"QueryLanguage": "JSONata", **definition}),
-                    "DefinitionSubstitutions": {
-                        key: {"Fn::GetAtt": [key, "Arn"]} for key in (functions or {})
-                    },
+                    "DefinitionSubstitutions": {key: {"Fn::GetAtt": [key, "Arn"]} for key in (functions or {})},
                 },
             },
         }
@@ -49,13 +49,13 @@ class StepFunctions(CloudTest):
         self.assertEqual(stack["StackStatus"], "CREATE_COMPLETE", stack)
         return stack["Outputs"][0]["OutputValue"]
 
-    def run_machine(self, arn, given=None, name=None):
+    def run_machine(self, arn: str, given: Any = None, name: str | None = None) -> Record:
         """Run to the end; returns DescribeExecution's answer with ``output`` parsed."""
         api = client("stepfunctions", DEVELOPMENT)
         more = {"name": name} if name else {}
         execution = api.start_execution(stateMachineArn=arn, input=json.dumps(given or {}), **more)["executionArn"]
 
-        def look():
+        def look() -> Record | None:
             found = api.describe_execution(executionArn=execution)
             return found if found["status"] != "RUNNING" else None
 
@@ -63,7 +63,7 @@ class StepFunctions(CloudTest):
         found["output"] = json.loads(found["output"]) if found.get("output") else None
         return found
 
-    def test_a_jsonata_task_gets_its_arguments_and_its_output_is_the_result(self):
+    def test_a_jsonata_task_gets_its_arguments_and_its_output_is_the_result(self) -> None:
         arn = self.machine(
             {
                 "StartAt": "Call",
@@ -81,7 +81,7 @@ class StepFunctions(CloudTest):
         )
         self.assertEqual(self.run_machine(arn, {"a": "1"})["output"], {"v": "1x"})
 
-    def test_a_nested_execution_with_a_deterministic_name_returns_its_output(self):
+    def test_a_nested_execution_with_a_deterministic_name_returns_its_output(self) -> None:
         child = self.machine({"StartAt": "P", "States": {"P": {"Type": "Pass", "Output": {"n": 7}, "End": True}}})
         parent = self.machine(
             {
@@ -107,10 +107,8 @@ class StepFunctions(CloudTest):
         executions = client("stepfunctions", DEVELOPMENT).list_executions(stateMachineArn=child)["executions"]
         self.assertEqual([one["name"] for one in executions], [f"run-{name}"])
 
-    def test_a_failed_nested_execution_fails_the_task_as_states_task_failed(self):
-        child = self.machine(
-            {"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "Inner", "Cause": "because"}}}
-        )
+    def test_a_failed_nested_execution_fails_the_task_as_states_task_failed(self) -> None:
+        child = self.machine({"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "Inner", "Cause": "because"}}})
         parent = self.machine(
             {
                 "StartAt": "Nested",
@@ -137,7 +135,7 @@ class StepFunctions(CloudTest):
         cause = json.loads(found["output"]["Cause"])
         self.assertEqual((cause["Status"], cause["Error"], cause["Cause"]), ("FAILED", "Inner", "because"))
 
-    def waiting_machine(self, **task):
+    def waiting_machine(self, **task: Any) -> Record:
         """A task that hands its token to ``${Given}``; ``task`` adds fields to the state."""
         return {
             "StartAt": "Wait",
@@ -163,7 +161,7 @@ class StepFunctions(CloudTest):
             },
         }
 
-    def test_a_token_is_answered_by_the_function_that_got_it(self):
+    def test_a_token_is_answered_by_the_function_that_got_it(self) -> None:
         arn = self.machine(self.waiting_machine(), {"Given": _RESUME})
         name = unique("wait")
         found = self.run_machine(arn, name=name)
@@ -171,17 +169,17 @@ class StepFunctions(CloudTest):
         self.assertEqual(found["output"]["got"]["name"], name)
         self.assertEqual(found["output"]["got"]["execution"], found["executionArn"])
 
-    def test_a_token_nobody_answers_ends_in_states_timeout_which_can_be_caught(self):
+    def test_a_token_nobody_answers_ends_in_states_timeout_which_can_be_caught(self) -> None:
         catch = [{"ErrorEquals": ["States.Timeout"], "Output": "{% $states.errorOutput.Error %}", "Next": "Caught"}]
         arn = self.machine(self.waiting_machine(TimeoutSeconds=1, Catch=catch), {"Given": _ECHO})
         self.assertEqual(self.run_machine(arn)["output"], "States.Timeout")
 
-    def test_a_function_that_fails_while_given_a_token_fails_the_task_at_once(self):
+    def test_a_function_that_fails_while_given_a_token_fails_the_task_at_once(self) -> None:
         catch = [{"ErrorEquals": [_FAILED], "Output": "{% $states.errorOutput.Error %}", "Next": "Caught"}]
         arn = self.machine(self.waiting_machine(TimeoutSeconds=600, Catch=catch), {"Given": _FAIL})
         self.assertEqual(self.run_machine(arn)["output"], _FAILED)
 
-    def test_each_attempt_has_its_own_token_and_a_closed_token_is_refused(self):
+    def test_each_attempt_has_its_own_token_and_a_closed_token_is_refused(self) -> None:
         retry = [{"ErrorEquals": ["States.Timeout"], "MaxAttempts": 1, "IntervalSeconds": 1}]
         catch = [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}]
         arn = self.machine(self.waiting_machine(TimeoutSeconds=1, Retry=retry, Catch=catch), {"Given": _ECHO})
@@ -191,7 +189,7 @@ class StepFunctions(CloudTest):
         self.assertEqual(sum(event["type"] == "TaskScheduled" for event in history), 2)
         self.refused("InvalidToken", api.send_task_success, taskToken="invented", output="{}")
 
-    def test_a_token_is_answered_once(self):
+    def test_a_token_is_answered_once(self) -> None:
         self.queue = client("sqs", DEVELOPMENT)
         arn = self.machine(
             {
@@ -222,7 +220,7 @@ class StepFunctions(CloudTest):
             lambda: api.describe_execution(executionArn=execution)["status"] == "SUCCEEDED", "the first answer counts"
         )
 
-    def test_a_fail_state_computes_its_error_and_cause(self):
+    def test_a_fail_state_computes_its_error_and_cause(self) -> None:
         arn = self.machine(
             {
                 "StartAt": "F",
@@ -238,7 +236,7 @@ class StepFunctions(CloudTest):
         found = self.run_machine(arn, {"error": "Custom.Error", "why": "of it"})
         self.assertEqual((found["status"], found["error"], found["cause"]), ("FAILED", "Custom.Error", "because of it"))
 
-    def test_a_map_over_none_one_and_two_items_keeps_their_order(self):
+    def test_a_map_over_none_one_and_two_items_keeps_their_order(self) -> None:
         arn = self.machine(
             {
                 "StartAt": "Each",
@@ -266,7 +264,7 @@ class StepFunctions(CloudTest):
                 expected = [{"name": name, "index": index} for index, name in enumerate(names)]
                 self.assertEqual(self.run_machine(arn, {"names": names})["output"], expected)
 
-    def test_a_jsonata_filter_that_finds_one_element_gives_a_map_one_item(self):
+    def test_a_jsonata_filter_that_finds_one_element_gives_a_map_one_item(self) -> None:
         # JSONata unwraps a sequence of one: [ ... ] around the expression keeps it an array.
         arn = self.machine(
             {
@@ -290,7 +288,7 @@ class StepFunctions(CloudTest):
             found = self.run_machine(arn, {"all": everything})
             self.assertEqual(found["output"], [f"n{number}" for number in range(count)], found)
 
-    def test_a_retry_with_a_maximum_delay_and_jitter_is_carried_out(self):
+    def test_a_retry_with_a_maximum_delay_and_jitter_is_carried_out(self) -> None:
         retry = [
             {
                 "ErrorEquals": [_FAILED],
@@ -322,7 +320,7 @@ class StepFunctions(CloudTest):
         history = api.get_execution_history(executionArn=found["executionArn"], maxResults=100)["events"]
         self.assertEqual(sum(event["type"] == "TaskScheduled" for event in history), 3)
 
-    def test_the_same_name_joins_a_running_execution_and_is_refused_once_it_closed(self):
+    def test_the_same_name_joins_a_running_execution_and_is_refused_once_it_closed(self) -> None:
         arn = self.machine(self.waiting_machine(), {"Given": _ECHO})
         api, name = client("stepfunctions", DEVELOPMENT), unique("once")
         first = api.start_execution(stateMachineArn=arn, name=name, input='{"a": 1}')["executionArn"]
@@ -334,7 +332,7 @@ class StepFunctions(CloudTest):
         closed = {"stateMachineArn": arn, "name": name, "input": '{"a": 1}'}
         self.refused("ExecutionAlreadyExists", api.start_execution, **closed)
 
-    def test_stopping_an_execution_stops_the_nested_one_it_waits_for(self):
+    def test_stopping_an_execution_stops_the_nested_one_it_waits_for(self) -> None:
         child = self.machine(self.waiting_machine(), {"Given": _ECHO})
         parent = self.machine(
             {
@@ -353,7 +351,7 @@ class StepFunctions(CloudTest):
         execution = api.start_execution(stateMachineArn=parent)["executionArn"]
         nested = child.replace(":stateMachine:", ":execution:") + ":nested"
 
-        def waits():
+        def waits() -> Any:
             running = api.list_executions(stateMachineArn=child, statusFilter="RUNNING")["executions"]
             return [one["executionArn"] for one in running] == [nested]
 

@@ -1,15 +1,18 @@
 """Permissions of EC2 calls that use several resources or tag what they make."""
 
-from overlay.tests.support import DEVELOPMENT, REGION, CloudTest, allow, client, unique
+from typing import Any
+
+from overlay.shapes import Record, Tag
+from overlay.tests.support import DEVELOPMENT, REGION, Client, CloudTest, allow, client, unique
 
 _TAGS = [{"Key": "lockstep:build", "Value": "42"}]
 
 
-def _arn(kind, name="*", account=DEVELOPMENT):
+def _arn(kind: str, name: str = "*", account: str = DEVELOPMENT) -> str:
     return f"arn:aws:ec2:{REGION}:{'' if kind in ('image', 'snapshot') else account}:{kind}/{name}"
 
 
-def _specified(*kinds, tags=_TAGS):
+def _specified(*kinds: str, tags: list[Tag] = _TAGS) -> list[Record]:
     return [{"ResourceType": kind, "Tags": tags} for kind in kinds]
 
 
@@ -19,17 +22,17 @@ class Launching(CloudTest):
     uses = ("image", "security-group", "subnet")
     makes = ("instance", "network-interface", "volume")
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         image = client("ec2", DEVELOPMENT).describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
         self.asked = {"ImageId": image, "InstanceType": "t3.micro", "MinCount": 1, "MaxCount": 1}
 
-    def denied(self, api, kind, action="RunInstances", **more):
+    def denied(self, api: Client, kind: str, action: str = "RunInstances", **more: Any) -> None:
         message = self.refused("UnauthorizedOperation", api.run_instances, **self.asked, **more)
         self.assertIn(f"ec2:{action} on resource: arn:aws:ec2:{REGION}:", message)
         self.assertIn(f":{kind}/", message)
 
-    def test_each_resource_that_is_used_or_made_is_asked_about(self):
+    def test_each_resource_that_is_used_or_made_is_asked_about(self) -> None:
         everything = [*self.uses, *self.makes]
         launch = allow("ec2:RunInstances", resource=[_arn(kind) for kind in everything])
         self.somebody(launch)("ec2").run_instances(**self.asked)
@@ -38,7 +41,7 @@ class Launching(CloudTest):
                 others = [_arn(kind) for kind in everything if kind != missing]
                 self.denied(self.somebody(allow("ec2:RunInstances", resource=others))("ec2"), missing)
 
-    def test_a_subnet_a_group_and_a_key_are_asked_about_by_name(self):
+    def test_a_subnet_a_group_and_a_key_are_asked_about_by_name(self) -> None:
         api = client("ec2", DEVELOPMENT)
         subnet = api.describe_subnets()["Subnets"][0]["SubnetId"]
         group = api.describe_security_groups()["SecurityGroups"][0]["GroupId"]
@@ -48,12 +51,12 @@ class Launching(CloudTest):
         others = [_arn(kind) for kind in ("image", *self.makes)]
         exact = [_arn(kind, name) for kind, name in named.items()]
         self.somebody(allow("ec2:RunInstances", resource=others + exact))("ec2").run_instances(**self.asked, **where)
-        for kind, name in named.items():
+        for kind in named:
             with self.subTest(kind):
                 wrong = [_arn(of, f"{id_}-not" if of == kind else id_) for of, id_ in named.items()]
                 self.denied(self.somebody(allow("ec2:RunInstances", resource=others + wrong))("ec2"), kind, **where)
 
-    def test_what_is_tagged_from_the_start_needs_create_tags_on_each_type(self):
+    def test_what_is_tagged_from_the_start_needs_create_tags_on_each_type(self) -> None:
         tagged = {"TagSpecifications": _specified(*self.makes)}
         launch = allow("ec2:RunInstances")
         tag = allow("ec2:CreateTags", resource=[_arn(kind) for kind in self.makes])
@@ -64,7 +67,7 @@ class Launching(CloudTest):
                 tag = allow("ec2:CreateTags", resource=[_arn(kind) for kind in self.makes if kind != missing])
                 self.denied(self.somebody(launch, tag)("ec2"), missing, "CreateTags", **tagged)
 
-    def test_tags_of_the_request_are_those_of_the_type(self):
+    def test_tags_of_the_request_are_those_of_the_type(self) -> None:
         """The instance has the tag and the volume has none: a statement that asks for it on both is not met."""
         wanted = {"aws:RequestTag/lockstep:build": "42"}
         others = allow("ec2:RunInstances", resource=[_arn(kind) for kind in (*self.uses, "network-interface")])
@@ -79,7 +82,7 @@ class Launching(CloudTest):
 class OnCreation(CloudTest):
     """``ec2:CreateAction``, ``aws:RequestTag`` and ``aws:TagKeys`` of every call that makes and tags something."""
 
-    def calls(self):
+    def calls(self) -> Any:
         """action -> (the type it tags, its arguments)."""
         api = client("ec2", DEVELOPMENT)
         image = api.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
@@ -112,7 +115,7 @@ class OnCreation(CloudTest):
             "CreateVpc": ("vpc", {"CidrBlock": "10.9.0.0/16"}),
         }
 
-    def call(self, api, action, arguments, kind, tags=_TAGS):
+    def call(self, api: Client, action: str, arguments: Record, kind: str, tags: Any = _TAGS) -> Any:
         """Whether a call that tags what it makes is let through: ``""`` or the refusal."""
         method = next(name for name, of in api.meta.method_to_api_mapping.items() if of == action)
         try:
@@ -122,7 +125,7 @@ class OnCreation(CloudTest):
             return "" if code == "DryRunOperation" else error.response["Error"]["Message"]
         raise AssertionError("a dry run has no other answer")
 
-    def test_a_call_tags_what_it_makes_only_with_create_tags_for_that_action(self):
+    def test_a_call_tags_what_it_makes_only_with_create_tags_for_that_action(self) -> None:
         for action, (kind, arguments) in self.calls().items():
             with self.subTest(action):
                 make = allow(f"ec2:{action}")
@@ -134,7 +137,7 @@ class OnCreation(CloudTest):
                     self.assertIn("ec2:CreateTags", denied)
                     self.assertIn(_arn(kind), denied)
 
-    def test_keys_and_values_of_the_tags_are_asked_about(self):
+    def test_keys_and_values_of_the_tags_are_asked_about(self) -> None:
         action, kind, arguments = "CreateVolume", "volume", {"AvailabilityZone": f"{REGION}a", "Size": 1}
         keys = {"aws:TagKeys": ["lockstep:build", "Name"]}
         tag = allow("ec2:CreateTags", ForAllValues_StringEquals=keys, Null={"aws:RequestTag/lockstep:build": "false"})
@@ -148,15 +151,17 @@ class OnCreation(CloudTest):
 class Afterwards(CloudTest):
     """CreateTags and DeleteTags of what is there: each resource, by its type, its tags and the new ones."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         api = client("ec2", DEVELOPMENT)
         subnet = api.describe_subnets()["Subnets"][0]["SubnetId"]
-        self.volume = api.create_volume(AvailabilityZone=f"{REGION}a", Size=1, TagSpecifications=_specified("volume"))["VolumeId"]
+        self.volume = api.create_volume(AvailabilityZone=f"{REGION}a", Size=1, TagSpecifications=_specified("volume"))[
+            "VolumeId"
+        ]
         self.disk = api.create_snapshot(VolumeId=self.volume)["SnapshotId"]
         self.interface = api.create_network_interface(SubnetId=subnet)["NetworkInterface"]["NetworkInterfaceId"]
 
-    def test_each_resource_is_asked_about(self):
+    def test_each_resource_is_asked_about(self) -> None:
         both = [_arn("volume"), _arn("network-interface"), _arn("snapshot")]
         resources = [self.volume, self.interface, self.disk]
         self.somebody(allow("ec2:CreateTags", resource=both))("ec2").create_tags(Resources=resources, Tags=_TAGS)
@@ -167,7 +172,7 @@ class Afterwards(CloudTest):
                 message = self.refused("UnauthorizedOperation", call, Resources=resources, Tags=_TAGS)
                 self.assertIn(f":{kind}/", message)
 
-    def test_the_tags_it_has_and_the_tags_it_gets_are_asked_about(self):
+    def test_the_tags_it_has_and_the_tags_it_gets_are_asked_about(self) -> None:
         has = allow("ec2:CreateTags", StringEquals={"aws:ResourceTag/lockstep:build": "42"})
         api = self.somebody(has)("ec2")
         api.create_tags(Resources=[self.volume], Tags=[{"Key": "a", "Value": "b"}])
@@ -176,16 +181,18 @@ class Afterwards(CloudTest):
         gets.create_tags(Resources=[self.disk], Tags=[{"Key": "a", "Value": "b"}])
         self.refused("UnauthorizedOperation", gets.create_tags, Resources=[self.disk], Tags=_TAGS)
 
-    def test_what_is_there_is_not_tagged_under_the_right_to_tag_on_creation(self):
+    def test_what_is_there_is_not_tagged_under_the_right_to_tag_on_creation(self) -> None:
         api = self.somebody(allow("ec2:CreateTags", StringEquals={"ec2:CreateAction": "CreateVolume"}))("ec2")
         self.refused("UnauthorizedOperation", api.create_tags, Resources=[self.volume], Tags=_TAGS)
 
-    def test_an_image_goes_with_those_of_its_snapshots_that_may_be_deleted(self):
+    def test_an_image_goes_with_those_of_its_snapshots_that_may_be_deleted(self) -> None:
         """Each snapshot needs ``ec2:DeleteSnapshot``; one that may not be deleted stays, and the answer says so."""
         root = client("ec2", DEVELOPMENT)
         root.create_tags(Resources=[self.disk], Tags=_TAGS)
         other = root.create_snapshot(VolumeId=self.volume)["SnapshotId"]
-        disks = [{"DeviceName": f"/dev/xvd{at}", "Ebs": {"SnapshotId": one}} for at, one in (("a", self.disk), ("b", other))]
+        disks = [
+            {"DeviceName": f"/dev/xvd{at}", "Ebs": {"SnapshotId": one}} for at, one in (("a", self.disk), ("b", other))
+        ]
         image = root.register_image(
             Name=unique("image"),
             Architecture="x86_64",
@@ -193,7 +200,9 @@ class Afterwards(CloudTest):
             RootDeviceName="/dev/xvda",
             BlockDeviceMappings=disks,
         )["ImageId"]
-        tagged = allow("ec2:DeleteSnapshot", resource=_arn("snapshot"), StringEquals={"aws:ResourceTag/lockstep:build": "42"})
+        tagged = allow(
+            "ec2:DeleteSnapshot", resource=_arn("snapshot"), StringEquals={"aws:ResourceTag/lockstep:build": "42"}
+        )
         api = self.somebody(allow("ec2:DeregisterImage"), tagged)("ec2")
         answer = api.deregister_image(ImageId=image, DeleteAssociatedSnapshots=True)
         told = {one["SnapshotId"]: one["ReturnCode"] for one in answer["DeleteSnapshotResults"]}

@@ -7,8 +7,10 @@ been judged, and every Allow statement must have been used, unless data/unused.y
 
 import json
 import re
+from collections.abc import Callable, Iterator
 
 import yaml
+
 from referee import identities, recordings, requests, service_calls, statements
 from referee.context import Context
 from referee.evaluator import Answer, Questions
@@ -50,7 +52,7 @@ def _load(context: Context, name: str) -> dict:
 class _Judge:
     """Asks about calls, and finds what is not as it must be."""
 
-    def __init__(self, context: Context, verdict: Verdict):
+    def __init__(self, context: Context, verdict: Verdict) -> None:
         self.context, self.verdict = context, verdict
         self.questions = Questions()
         self.used = statements.Used()
@@ -92,10 +94,10 @@ class _Judge:
     def programs(self, recording: Recording) -> None:
         """Asks about what programs of others call with roles of ours, by data/unrecorded.yaml."""
         for program in _load(self.context, "unrecorded"):
-            for seq, arn, state in recording.latest("role"):
+            for newest, arn, state in recording.latest("role"):
                 if not statements.matches(program["role"], state["name"]):
                     continue
-                seq = recording.last_before_removal("role", arn, seq)
+                seq = recording.last_before_removal("role", arn, newest)
                 names = _names(recording, state)
                 identity = identities.of_role(recording, arn, seq)
                 for row in program["calls"]:
@@ -104,7 +106,16 @@ class _Judge:
                     own = _own(recording, row, permission, seq)
                     self.ask(recording, seq, recording.place(seq), program["program"], identity, permission, own)
 
-    def ask(self, recording, seq: int, place: str, why: str, identity: Identity, permission: Permission, own=None) -> None:
+    def ask(
+        self,
+        recording: Recording,
+        seq: int,
+        place: str,
+        why: str,
+        identity: Identity,
+        permission: Permission,
+        own: dict | None = None,
+    ) -> None:
         """Asks whether a call is allowed; it must be."""
         own = own or _own(recording, {}, permission, seq)
 
@@ -137,13 +148,13 @@ class _Judge:
                 self.verdict.find("data/denied.yaml", f"{owner}: no recording has a role or policy of that name")
         self.used.denied = table
 
-    def owners(self, recording: Recording, owner: str):
+    def owners(self, recording: Recording, owner: str) -> Iterator[tuple[Identity, int, dict]]:
         """Yields who is meant by a name of the table: roles, a policy that a command claims, or AWS's services."""
-        for seq, arn, state in recording.latest("role"):
+        for newest, arn, state in recording.latest("role"):
             if statements.matches(owner, state["name"]):
-                seq = recording.last_before_removal("role", arn, seq)
+                seq = recording.last_before_removal("role", arn, newest)
                 yield identities.of_role(recording, arn, seq), seq, _names(recording, state)
-        for seq, arn, state in recording.latest("managed-policy"):
+        for _, arn, state in recording.latest("managed-policy"):
             if arn.endswith(f"policy/{owner}"):
                 user = f"arn:aws:iam::{state['account']}:user/any"
                 policy = identities.Policy(owner, owner, state["document"])
@@ -154,13 +165,14 @@ class _Judge:
 
         def then(answer: Answer) -> None:
             if answer.result not in ("ImplicitlyDenied", "ExplicitlyDenied"):
-                what = f"{permission.action} on {permission.resource} must be denied, and is {answer.result} {answer.why or answer.by}"
+                asked = f"{permission.action} on {permission.resource}"
+                what = f"{asked} must be denied, and is {answer.result} {answer.why or answer.by}"
                 self.verdict.find(f"data/denied.yaml: {where}", what)
 
         self.questions.ask(identity, permission, own, then)
 
     def table_follows_the_reference(self) -> None:
-        """Finds rows that AWS's service reference contradicts: an unknown action, a resource too many, a type too few."""
+        """Finds rows that AWS's reference contradicts: an unknown action, a resource too many, a type missing."""
         rows = [(operation, row) for operation, rows in self.table.items() for row in rows or []]
         known = json.loads(self.context.node("reference", stdin=json.dumps(sorted({row["action"] for _, row in rows}))))
         where = "data/operations.yaml"
@@ -188,7 +200,9 @@ _OF_OTHERS = {
 def _names(recording: Recording, state: dict) -> dict[str, str]:
     """Returns what the tables may put in: where a role is, its stack, and its stack's log group."""
     account, stack = state["account"], re.sub(r"-[A-Za-z]+-[0-9A-F]+$", "", state.get("name", ""))
-    groups = [arn for _, arn, group in recording.latest("log-group") if group["account"] == account and stack and stack in arn]
+    groups = [
+        arn for _, arn, group in recording.latest("log-group") if group["account"] == account and stack and stack in arn
+    ]
     region = groups[0].split(":")[3] if groups else REGION
     return {
         "partition": "aws",
@@ -217,7 +231,12 @@ def _permission(row: dict, names: dict) -> Permission:
 def _own(recording: Recording, row: dict, permission: Permission, seq: int) -> dict | None:
     """Returns the policy of the resource: the recorded one, or that of a key whose account decides by itself."""
     if row.get("key"):
-        everything = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{permission.account}:root"}, "Action": "kms:*", "Resource": "*"}
+        everything = {
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:aws:iam::{permission.account}:root"},
+            "Action": "kms:*",
+            "Resource": "*",
+        }
         return {"Version": "2012-10-17", "Statement": [everything]}
     own = identities.of_resource(recording, permission.action, permission.resource, seq)
     return own[1] if own else None
@@ -230,20 +249,28 @@ def _granted(recording: Recording, identity: Identity, permission: Permission, s
     key = recording.state("key", permission.resource, seq)
     operation = permission.action.partition(":")[2]
     role = identity.context.get("aws:PrincipalArn")
-    return any(grant["GranteePrincipal"] == role and operation in grant["Operations"] for grant in (key or {}).get("grants", []))
+    return any(
+        grant["GranteePrincipal"] == role and operation in grant["Operations"]
+        for grant in (key or {}).get("grants", [])
+    )
 
 
 def _short(identity: Identity) -> str:
-    return identity.principal.split(":", 5)[-1].rsplit("/", 1)[0] if ":assumed-role/" in identity.principal else identity.principal
+    return (
+        identity.principal.split(":", 5)[-1].rsplit("/", 1)[0]
+        if ":assumed-role/" in identity.principal
+        else identity.principal
+    )
 
 
 def _refusal(place: str, why: str, permission: Permission, answer: Answer) -> str:
     context = {key: value for key, value in permission.context.items() if value}
     told = f" ({answer.why})" if answer.why else ""
-    return f"{place}: {why}: {permission.action} on {permission.resource} is {answer.result}{told}; context {json.dumps(context)}"
+    asked = f"{permission.action} on {permission.resource}"
+    return f"{place}: {why}: {asked} is {answer.result}{told}; context {json.dumps(context)}"
 
 
-def _in_recording(kind: str, change, named: str):
+def _in_recording(kind: str, change: Callable[[dict], bool], named: str) -> Callable[[Context], str]:
     """Returns a planting that changes lines of a kind in the recordings."""
 
     def plant(copy: Context) -> str:
@@ -252,10 +279,9 @@ def _in_recording(kind: str, change, named: str):
             lines = []
             for text in path.read_text(encoding="utf-8").splitlines():
                 line = json.loads(text)
-                if line["kind"] == kind and change(line):
-                    changed += 1
-                    text = json.dumps(line)
-                lines.append(text)
+                fits = line["kind"] == kind and change(line)
+                changed += 1 if fits else 0
+                lines.append(json.dumps(line) if fits else text)
             path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         if not changed:
             raise ValueError("no line of the recordings is one to change: the planted mistake must follow the roles")
@@ -264,16 +290,21 @@ def _in_recording(kind: str, change, named: str):
     return plant
 
 
-def _role(name: str, change):
+def _role(name: str, change: Callable[[dict], object]) -> Callable[[dict], bool]:
     """Returns a change of the policies of a role."""
 
     def apply(line: dict) -> bool:
-        return line["what"] == "role" and bool(line["state"]) and line["state"]["name"] == name and bool(change(line["state"]))
+        return (
+            line["what"] == "role"
+            and bool(line["state"])
+            and line["state"]["name"] == name
+            and bool(change(line["state"]))
+        )
 
     return apply
 
 
-def _without(action: str):
+def _without(action: str) -> Callable[[dict], bool]:
     """Returns a change that takes an action out of a role's policies."""
 
     def change(state: dict) -> bool:
@@ -304,7 +335,10 @@ def _trusted_by_nobody(state: dict) -> bool:
 
 
 def _allow_all(state: dict) -> bool:
-    state["inline"]["all"] = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    state["inline"]["all"] = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+    }
     return True
 
 
@@ -323,7 +357,10 @@ def _bus_closed(line: dict) -> bool:
 
 
 def _needless(copy: Context) -> str:
-    statement = "              - Sid: {}\n                Effect: Allow\n                Action: {}\n                Resource: {}\n"
+    statement = (
+        "              - Sid: {}\n                Effect: Allow\n"
+        "                Action: {}\n                Resource: {}\n"
+    )
     before = "              - Sid: StartReleases\n"
     added = statement.format("Needless", "sqs:SendMessage", '"*"')
     replace(copy.root / "infra" / "control-plane" / "template.yaml", before, added + before)
@@ -332,10 +369,27 @@ def _needless(copy: Context) -> str:
 
 PLANTED = [
     ("a statement that no call uses and no denied call goes past", _needless),
-    ("a permission that was removed", _in_recording("policies", _role("lockstep-webhook-role", _without("states:StartExecution")), "states:StartExecution")),
-    ("a condition that fits no record", _in_recording("policies", _role("lockstep-resume-role", _keys_of_nobody), "dynamodb:")),
-    ("a role that trusts another service", _in_recording("policies", _role("lockstep-package-role", _trusted_by_nobody), "sts:AssumeRole")),
+    (
+        "a permission that was removed",
+        _in_recording(
+            "policies", _role("lockstep-webhook-role", _without("states:StartExecution")), "states:StartExecution"
+        ),
+    ),
+    (
+        "a condition that fits no record",
+        _in_recording("policies", _role("lockstep-resume-role", _keys_of_nobody), "dynamodb:"),
+    ),
+    (
+        "a role that trusts another service",
+        _in_recording("policies", _role("lockstep-package-role", _trusted_by_nobody), "sts:AssumeRole"),
+    ),
     ("an event bus that lets nobody in", _in_recording("policies", _bus_closed, "events:PutEvents")),
-    ("a role that may do everything", _in_recording("policies", _role("lockstep-webhook-role", _allow_all), "must be denied")),
-    ("a call that the table does not know", _in_recording("request", _unknown_operation, "no row for sts:GetSessionToken")),
+    (
+        "a role that may do everything",
+        _in_recording("policies", _role("lockstep-webhook-role", _allow_all), "must be denied"),
+    ),
+    (
+        "a call that the table does not know",
+        _in_recording("request", _unknown_operation, "no row for sts:GetSessionToken"),
+    ),
 ]

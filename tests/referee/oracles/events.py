@@ -16,7 +16,9 @@ def judge(context: Context) -> Verdict:
     templates = context.templates()
     rules = _rules(templates)
     asked = {
-        "sources": sorted({source for _, _, pattern in rules for source in pattern.get("source", []) if isinstance(source, str)}),
+        "sources": sorted(
+            {source for _, _, pattern in rules for source in pattern.get("source", []) if isinstance(source, str)}
+        ),
         "namespaces": sorted(alarms.namespaces(templates)),
     }
     specified = json.loads(context.node("service-spec", stdin=json.dumps(asked)))
@@ -55,9 +57,17 @@ def _name(resolver: Resolver, resource: dict) -> str:
 def _judge_pattern(where: str, pattern: dict, known: dict, verdict: Verdict) -> None:
     """Finds a pattern that no event of AWS can match, or that looks at what AWS does not send."""
     verdict.judged("patterns")
-    taken = [shape for (source, kind), shape in known.items() if source in pattern.get("source", [source]) and kind in pattern.get("detail-type", [kind])]
+    taken = [
+        shape
+        for (source, kind), shape in known.items()
+        if source in pattern.get("source", [source]) and kind in pattern.get("detail-type", [kind])
+    ]
     for source in pattern.get("source", []):
-        if isinstance(source, str) and source.startswith("aws.") and not any(shape.source == source and shape.examples for shape in taken):
+        if (
+            isinstance(source, str)
+            and source.startswith("aws.")
+            and not any(shape.source == source and shape.examples for shape in taken)
+        ):
             verdict.find(where, f"takes events of {source}, of which data/events has no example of AWS")
     for pointer, expected in patterns.leaves(pattern):
         if pointer.startswith("/detail/"):
@@ -71,7 +81,7 @@ def _judge_leaf(where: str, pointer: str, expected: list, taken: list[shapes.Sha
     if not any(shape.has(pointer) for shape in taken):
         verdict.find(where, f"looks at {pointer}, which AWS's events do not have")
     for shape in taken:
-        values = shape.values.get(pointer)
+        values = shape.values.get(pointer) or []
         for each in expected if values else []:
             if not any(patterns.matches({"field": [each]}, {"field": value}) for value in values):
                 verdict.find(where, f"asks {pointer} for {json.dumps(each)}, which AWS never sends ({shape.page})")
@@ -86,9 +96,16 @@ def _judge_fixture(fixture: fixtures.Fixture, known: dict, verdict: Verdict) -> 
             verdict.find(fixture.where, f"has /{name}, which no event of EventBridge has")
         elif value is not shapes.UNKNOWN and not isinstance(value, shapes.ENVELOPE[name]):
             verdict.find(fixture.where, f"has a /{name} of another type than EventBridge's events")
-    candidates = [shape for (source, kind), shape in known.items() if source == event["source"] and event["detail-type"] in (kind, shapes.UNKNOWN)]
+    candidates = [
+        shape
+        for (source, kind), shape in known.items()
+        if source == event["source"] and event["detail-type"] in (kind, shapes.UNKNOWN)
+    ]
     if not candidates:
-        verdict.find(fixture.where, f"is {event['source']} {event['detail-type']!r}, which neither the specification nor data/events has")
+        verdict.find(
+            fixture.where,
+            f"is {event['source']} {event['detail-type']!r}, which neither the specification nor data/events has",
+        )
         return
     wrong = [[*shape.judge(event.get("detail", {}), whole=False)] for shape in candidates]
     for pointer, what in min(wrong, key=len):
@@ -101,8 +118,15 @@ def _judge_recording(context: Context, rules: list, known: dict, verdict: Verdic
     for _, name, pattern in rules:
         by_name.setdefault(name, []).append(pattern)
     for place, entry in context.recorded("event"):
-        event = {"source": entry["source"], "detail-type": entry["detail_type"], "detail": entry["detail"], "resources": entry["resources"],
-                 "account": entry["account"], "region": entry["region"], "id": entry["id"]}  # fmt: skip
+        event = {
+            "source": entry["source"],
+            "detail-type": entry["detail_type"],
+            "detail": entry["detail"],
+            "resources": entry["resources"],
+            "account": entry["account"],
+            "region": entry["region"],
+            "id": entry["id"],
+        }
         where = f"{entry['source']} {entry['detail_type']!r} ({entry['phase']} at {place})"
         if entry["phase"] == "raised" and _is_taken((entry["source"], entry["detail_type"]), rules):
             verdict.judged("raised events")
@@ -119,16 +143,26 @@ def _judge_recording(context: Context, rules: list, known: dict, verdict: Verdic
 
 def _is_taken(kind: tuple[str, str], rules: list) -> bool:
     """Says whether a rule of ours takes events of a source and a detail-type."""
-    return any(kind[0] in pattern.get("source", []) and kind[1] in pattern.get("detail-type", []) for _, _, pattern in rules)
+    return any(
+        kind[0] in pattern.get("source", []) and kind[1] in pattern.get("detail-type", []) for _, _, pattern in rules
+    )
 
 
 def _wrong_field(copy: Context) -> str:
-    replace(copy.root / "shared/domain/src/hints.rs", '"detail": {"RequestId": "r", "ImageId"', '"detail": {"RequestId": "r", "imageId"')
+    replace(
+        copy.root / "shared/domain/src/hints.rs",
+        '"detail": {"RequestId": "r", "ImageId"',
+        '"detail": {"RequestId": "r", "imageId"',
+    )
     return "/detail/imageId: is no field"
 
 
 def _wrong_type(copy: Context) -> str:
-    replace(copy.root / "shared/domain/src/hints.rs", '"status-details": {"status": status, "status-reason": ""}', '"status-details": "CREATE_COMPLETE"')
+    replace(
+        copy.root / "shared/domain/src/hints.rs",
+        '"status-details": {"status": status, "status-reason": ""}',
+        '"status-details": "CREATE_COMPLETE"',
+    )
     return "is not of AWS's type"
 
 
@@ -143,12 +177,20 @@ def _wrong_pattern(copy: Context) -> str:
 
 
 def _wrong_source(copy: Context) -> str:
-    replace(copy.root / "infra/target-account/region.yaml", "detail-type: [EC2 AMI State Change]", "detail-type: [EC2 AMI State-change Notification]")
+    replace(
+        copy.root / "infra/target-account/region.yaml",
+        "detail-type: [EC2 AMI State Change]",
+        "detail-type: [EC2 AMI State-change Notification]",
+    )
     return "has no example of AWS"
 
 
 def _wrong_metric(copy: Context) -> str:
-    replace(copy.root / "infra/log-stack/elb-logs/template.yaml", "MetricName: ApproximateAgeOfOldestMessage", "MetricName: AgeOfOldestMessage")
+    replace(
+        copy.root / "infra/log-stack/elb-logs/template.yaml",
+        "MetricName: ApproximateAgeOfOldestMessage",
+        "MetricName: AgeOfOldestMessage",
+    )
     return "which AWS does not have"
 
 
@@ -158,7 +200,9 @@ def _wrong_dimension(copy: Context) -> str:
 
 
 def _not_emitted(copy: Context) -> str:
-    replace(copy.root / "infra/log-stack/indexer/template.yaml", 'metricname => "DeliveryLagSeconds"', 'metricname => "Lag"')
+    replace(
+        copy.root / "infra/log-stack/indexer/template.yaml", 'metricname => "DeliveryLagSeconds"', 'metricname => "Lag"'
+    )
     return "which no function, script or filter emits"
 
 
@@ -171,7 +215,10 @@ def _lacks_a_field(copy: Context) -> str:
     def change(event: dict) -> None:
         event["detail"].pop("client-request-token")
 
-    copy.change_line(lambda line: line["kind"] == "event" and line["phase"] == "raised" and line["source"] == "aws.cloudformation", change)
+    copy.change_line(
+        lambda line: line["kind"] == "event" and line["phase"] == "raised" and line["source"] == "aws.cloudformation",
+        change,
+    )
     return "/detail/client-request-token: is missing"
 
 
@@ -179,7 +226,9 @@ def _handed_on_wrongly(copy: Context) -> str:
     def change(event: dict) -> None:
         event["detail"]["status-details"]["status"] = "UPDATE_IN_PROGRESS"
 
-    forwarded = lambda line: line["kind"] == "event" and line["phase"] == "delivered" and line["rule"] == "lockstep-forward-stacks"  # noqa: E731
+    def forwarded(line: dict) -> bool:
+        return line["kind"] == "event" and line["phase"] == "delivered" and line["rule"] == "lockstep-forward-stacks"
+
     copy.change_line(forwarded, change)
     return "whose pattern does not match it"
 

@@ -1,10 +1,11 @@
-"""Limits: sizes of templates, policies, environments, parameters and tags against AWS's quotas, with the room that is left."""
+"""Limits: sizes of templates, policies, environments, parameters and tags against AWS's quotas, with the room left."""
 
 import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from referee.context import Context
 from referee.documents import Document, load
@@ -12,7 +13,7 @@ from referee.intrinsics import Resolver, variants
 from referee.planting import replace
 from referee.verdict import Verdict
 
-# Policies are judged for so many accounts: one, the most that one role and one bus once held, one more, and what we promise.
+# Policies are judged for so many accounts: one, the most that a role and a bus once held, one more, what we promise.
 ACCOUNTS = (1, 43, 44, 200)
 # A region with a long name: each character of it is one of a policy.
 _REGION = "ap-southeast-1"
@@ -44,7 +45,10 @@ def judge(context: Context) -> Verdict:
         limit = quotas[measure.quota]["limit"]
         if measure.size > limit:
             what, unit = quotas[measure.quota]["what"], quotas[measure.quota]["unit"]
-            verdict.find(measure.where, f"{what}: {measure.size} of {f'{limit} {unit}'.strip()} ({quotas[measure.quota]['source']})")
+            verdict.find(
+                measure.where,
+                f"{what}: {measure.size} of {f'{limit} {unit}'.strip()} ({quotas[measure.quota]['source']})",
+            )
     verdict.judged("quotas", len(worst))
     _print(worst, quotas, verdict)
     return verdict
@@ -140,8 +144,12 @@ def _of_function(where: str, properties: dict) -> Iterator[Measure]:
     yield Measure("function-description", where, len(properties.get("Description", "")))
 
 
-def _of_tags(where: str, tags: object) -> Iterator[Measure]:
-    pairs = [(tag["Key"], tag["Value"]) for tag in tags if "Key" in tag] if isinstance(tags, list) else list((tags or {}).items())
+def _of_tags(where: str, tags: Any) -> Iterator[Measure]:
+    pairs = (
+        [(tag["Key"], tag["Value"]) for tag in tags if "Key" in tag]
+        if isinstance(tags, list)
+        else list((tags or {}).items())
+    )
     yield Measure("tags", where, len(pairs))
     for key, value in pairs:
         yield Measure("tag-key", where, len(str(key)))
@@ -149,19 +157,28 @@ def _of_tags(where: str, tags: object) -> Iterator[Measure]:
 
 
 def _of_accounts(templates: list[Document], accounts: int, verdict: Verdict) -> list[Measure]:
-    """Measures the policies of a control plane that serves so many accounts, within an organization where templates know one."""
-    known = any(re.search("Organi[sz]ation", name) for template in templates for name in template.body.get("Parameters", {}))
+    """Measures the policies of a control plane of so many accounts, within an organization where templates know one."""
+    known = any(
+        re.search("Organi[sz]ation", name) for template in templates for name in template.body.get("Parameters", {})
+    )
     if known:
         # Without an organization policies grow, and `accounts add` refuses what does not fit.
         for measure in _policies(templates, accounts, organization=False):
             if measure.quota in ("bus-policy", "inline-policies") and measure.size > 10240:
-                verdict.note(f"{measure.where} and no organization: {measure.size} characters, which `accounts add` must refuse in time")
+                verdict.note(
+                    f"{measure.where} and no organization: {measure.size} characters, "
+                    "which `accounts add` must refuse in time"
+                )
     return _policies(templates, accounts, organization=known)
 
 
 def _policies(templates: list[Document], accounts: int, organization: bool) -> list[Measure]:
     """Measures policies with all accounts on one path: once for each path."""
-    paths = {value for template in templates for value in template.body.get("Parameters", {}).get("Path", {}).get("AllowedValues", [])}
+    paths = {
+        value
+        for template in templates
+        for value in template.body.get("Parameters", {}).get("Path", {}).get("AllowedValues", [])
+    }
     found: list[Measure] = []
     for path in sorted(paths) or [""]:
         found += _policies_on(templates, path, accounts, organization)
@@ -202,7 +219,7 @@ def _add(kind: str, properties: dict, name: str, where: str, inline: dict, buses
 
 
 def _deployments(template: Document, path: str, accounts: int, organization: bool) -> Iterator[Resolver]:
-    """Yields each deployment of a template in one control plane: one for each account where it takes an account's id."""
+    """Yields each deployment of a template in one control plane: one for each account where it takes an account id."""
     parameters = template.body.get("Parameters", {})
     per_account = "AccountId" in parameters
     ids = [f"{111122220000 + number}" for number in range(accounts)]
@@ -248,11 +265,11 @@ def _of_recording(context: Context) -> Iterator[Measure]:
                 yield Measure("item", where, len(_compact(parameters.get("Item", {})).encode()))
 
 
-def _compact(document: object) -> str:
+def _compact(document: Any) -> str:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
 
 
-def _characters(policy: object) -> int:
+def _characters(policy: Any) -> int:
     """Returns the length of a policy as IAM counts it: without white space."""
     return len(re.sub(r"\s", "", _compact(policy)))
 
@@ -260,20 +277,31 @@ def _characters(policy: object) -> int:
 def _long_policy(copy: Context) -> str:
     path = copy.root / "infra/control-plane/path.yaml"
     actions = "".join(f"\n                  - ec2:Describe{'Thing' * 20}{number}" for number in range(100))
-    replace(path, "                Action: lambda:InvokeFunction\n", f"                Action:\n                  - lambda:InvokeFunction{actions}\n")
+    replace(
+        path,
+        "                Action: lambda:InvokeFunction\n",
+        f"                Action:\n                  - lambda:InvokeFunction{actions}\n",
+    )
     return "inline policies of a role together"
 
 
 def _long_trust(copy: Context) -> str:
     path = copy.root / "infra/control-plane/path.yaml"
     services = "".join(f"\n                - {'service' * 5}{number}.amazonaws.com" for number in range(50))
-    replace(path, "              Service: states.amazonaws.com\n", f"              Service:\n                - states.amazonaws.com{services}\n")
+    replace(
+        path,
+        "              Service: states.amazonaws.com\n",
+        f"              Service:\n                - states.amazonaws.com{services}\n",
+    )
     return "trust policy"
 
 
 def _long_environment(copy: Context) -> str:
-    replace(copy.root / "infra/control-plane/path.yaml", "          LOCKSTEP_TABLE: lockstep-ledger\n",
-            f"          LOCKSTEP_TABLE: lockstep-ledger\n          LOCKSTEP_MORE: {'x' * 4000}\n")  # fmt: skip
+    replace(
+        copy.root / "infra/control-plane/path.yaml",
+        "          LOCKSTEP_TABLE: lockstep-ledger\n",
+        f"          LOCKSTEP_TABLE: lockstep-ledger\n          LOCKSTEP_MORE: {'x' * 4000}\n",
+    )
     return "environment of a function"
 
 

@@ -1,6 +1,7 @@
 """State machines: the rules that AWS applies when it creates one, over every definition of statemachines/."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from oracles.machine_rules import errors, expressions, history, installed, integrations, structure, variables, walk
@@ -42,14 +43,15 @@ def _judge_as_installed(context: Context, machines: list[installed.Installed], r
         if len(text.encode()) > rules["bounds"]["definition_bytes"]:
             verdict.find(each.where, f"its definition has {len(text.encode())} bytes after the substitution")
         for line in lines:
-            verdict.find(each.where, f"asl-validator says of {each.definition.name}: {line}")
+            name = each.definition.name if each.definition else each.name
+            verdict.find(each.where, f"asl-validator says of {name}: {line}")
 
 
 def _machine(copy: Context, name: str) -> Path:
     return copy.root / "statemachines" / f"{name}.asl.json"
 
 
-def _change(copy: Context, name: str, change) -> None:
+def _change(copy: Context, name: str, change: Callable[[dict], object]) -> None:
     """Changes a definition of the copy as data."""
     path = _machine(copy, name)
     body = json.loads(path.read_text(encoding="utf-8"))
@@ -89,17 +91,29 @@ def _expression_as_target(copy: Context) -> str:
 
 
 def _result_too_early(copy: Context) -> str:
-    _change(copy, "deploy", lambda body: _first(body["States"], "Task")["Arguments"].update(Payload="{% $states.result.Payload %}"))
+    _change(
+        copy,
+        "deploy",
+        lambda body: _first(body["States"], "Task")["Arguments"].update(Payload="{% $states.result.Payload %}"),
+    )
     return "reads $states.result"
 
 
 def _all_in_company(copy: Context) -> str:
-    _change(copy, "teardown", lambda body: _first(body["States"], "Task")["Catch"][-1].update(ErrorEquals=["States.ALL", "Throttled"]))
+    _change(
+        copy,
+        "teardown",
+        lambda body: _first(body["States"], "Task")["Catch"][-1].update(ErrorEquals=["States.ALL", "Throttled"]),
+    )
     return "names States.ALL, which stands alone"
 
 
 def _invented_error(copy: Context) -> str:
-    _change(copy, "teardown", lambda body: _first(body["States"], "Task")["Retry"][0].update(ErrorEquals=["States.TimedOut"]))
+    _change(
+        copy,
+        "teardown",
+        lambda body: _first(body["States"], "Task")["Retry"][0].update(ErrorEquals=["States.TimedOut"]),
+    )
     return "names States.TimedOut"
 
 

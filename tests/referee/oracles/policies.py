@@ -1,21 +1,22 @@
 """Judges the policies that `lockstep permissions` writes.
 
-Twenty templates in the manner of public ones (data/templates) go through the command. Its policies must allow every call
-that the schemas require for the template, and name no action for a property that the template does not set. What it
-writes for infra/log-stack must be what is checked in there.
+Twenty templates in the manner of public ones (data/templates) go through the command. Its policies must allow every
+call that the schemas require for the template, and name no action for a property that the template does not set. What
+it writes for infra/log-stack must be what is checked in there.
 """
 
 import gzip
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from oracles.resources import ask, built_table, component_name, documents_of
 from permissions import requirements
 from permissions.stack import Stack
 from referee.context import Context
-from referee.documents import load
+from referee.documents import Document, load
 from referee.planting import replace
 from referee.verdict import Verdict
 
@@ -78,7 +79,9 @@ def _written(binary: Path, folder: Path, content: tuple) -> tuple[int, str, str]
     return _WRITTEN[content]
 
 
-def _too_much(verdict: Verdict, document, policies: list[dict], stack: Stack, table: dict, needed: set[str]) -> None:
+def _too_much(
+    verdict: Verdict, document: Document, policies: list[dict], stack: Stack, table: dict, needed: set[str]
+) -> None:
     """Finds actions that the policies name and that nothing in the template can need."""
     possible = needed | _possible(document, stack, table)
     for policy in policies:
@@ -90,7 +93,7 @@ def _too_much(verdict: Verdict, document, policies: list[dict], stack: Stack, ta
                     verdict.find(where, f"lists {action}, which no resource of the template needs as it is set")
 
 
-def _possible(document, stack: Stack, table: dict) -> set[str]:
+def _possible(document: Document, stack: Stack, table: dict) -> set[str]:
     """Returns what the template may need beside what it needs for certain: what nobody has placed, and references."""
     found = set()
     for resource in stack.resources.values():
@@ -106,7 +109,7 @@ def _possible(document, stack: Stack, table: dict) -> set[str]:
     return found
 
 
-def _row(old: str, new: str, named: str):
+def _row(old: str, new: str, named: str) -> Callable[[Context], str]:
     """Returns a mistake: what the command writes no longer follows from the data file."""
 
     def plant(copy: Context) -> str:
@@ -121,12 +124,16 @@ _CONCURRENCY = "[lambda:PutFunctionConcurrency, lambda:DeleteFunctionConcurrency
 PLANTED = [
     (
         "the command lacks a permission that a property needs",
-        _row(f"{_CONCURRENCY}[/ReservedConcurrentExecutions]", f"{_CONCURRENCY}[/Role]", "lambda:PutFunctionConcurrency"),
+        _row(
+            f"{_CONCURRENCY}[/ReservedConcurrentExecutions]", f"{_CONCURRENCY}[/Role]", "lambda:PutFunctionConcurrency"
+        ),
     ),
     (
         "the command lists a permission for a property that is not set",
         _row(
-            "[/PointInTimeRecoverySpecification]", "[/ImportSourceSpecification]", "lists dynamodb:UpdateContinuousBackups"
+            "[/PointInTimeRecoverySpecification]",
+            "[/ImportSourceSpecification]",
+            "lists dynamodb:UpdateContinuousBackups",
         ),
     ),
     (

@@ -8,8 +8,10 @@ component to its execution policy, for a stack of the installation to the instal
 import fnmatch
 import gzip
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from permissions import output
 from permissions.requirements import Need, needs_of
@@ -29,10 +31,15 @@ LARGEST_POLICY = 6_144
 OWN_CALLS = ("cloudformation:", "sts:", "s3:GetObject", "s3:PutObject", "ssm:GetParameter", "lambda:InvokeFunction")
 _INSTALLER_TAGS = {"application": "lockstep"}
 _COMPONENT_TAGS = {
-    "environment": "production", "application": "logs", "function": "logging", "team": "platform",
-    "environment:version": "2.1.37", "lockstep:environment": "production", "lockstep:component": "logs",
+    "environment": "production",
+    "application": "logs",
+    "function": "logging",
+    "team": "platform",
+    "environment:version": "2.1.37",
+    "lockstep:environment": "production",
+    "lockstep:component": "logs",
     "lockstep:installation": "example",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -141,7 +148,7 @@ def _policies(context: Context, paths: list[Path], verdict: Verdict, wanted: str
     return Policies(tuple(names), tuple(documents))
 
 
-def documents_of(body: dict, path: Path) -> list[dict]:
+def documents_of(body: dict | list, path: Path) -> list[dict]:
     """Returns the policies of a file: one document, a list of them, or a template's managed policies."""
     if isinstance(body, list):
         return [document for item in body for document in documents_of(item, path)]
@@ -150,13 +157,17 @@ def documents_of(body: dict, path: Path) -> list[dict]:
     if "Resources" in body:
         stack = Stack("example", TARGET, load(path, path.name), {})
         managed = [
-            r["Properties"]["PolicyDocument"] for r in body["Resources"].values() if r["Type"] == "AWS::IAM::ManagedPolicy"
+            r["Properties"]["PolicyDocument"]
+            for r in body["Resources"].values()
+            if r["Type"] == "AWS::IAM::ManagedPolicy"
         ]
         return [_plain(stack, document) for document in managed]
-    return [document for item in body.values() if isinstance(item, dict | list) for document in documents_of(item, path)]
+    return [
+        document for item in body.values() if isinstance(item, dict | list) for document in documents_of(item, path)
+    ]
 
 
-def _plain(stack: Stack, value):
+def _plain(stack: Stack, value: Any) -> Any:
     """Returns a template's value with its functions replaced by what they give."""
     if isinstance(value, list):
         return [_plain(stack, item) for item in value]
@@ -169,7 +180,8 @@ def _plain(stack: Stack, value):
 
 def ask(context: Context, verdict: Verdict, requests: list) -> None:
     """Asks the evaluator for each call, and finds those that are not allowed."""
-    lines, known = [], {}
+    lines: list[dict] = []
+    known: dict[Any, str] = {}
     for _, names, documents, need, stack in requests:
         if names not in known:
             known[names] = f"set-{len(known)}"
@@ -191,8 +203,10 @@ def ask(context: Context, verdict: Verdict, requests: list) -> None:
 
 def _request(name: str, need: Need, stack: Stack) -> dict:
     context = {key: list(value) if isinstance(value, tuple) else value for key, value in need.context}
-    # A key's own policy must let the account's policies decide; that of infra/ does, and so does the one AWS gives a key.
-    key_policy = _plain(stack, stack.resources[need.logical_id].get("Properties", {}).get("KeyPolicy", _key_policy(stack)))
+    # A key's own policy must let the account's policies decide; that of infra/ does, and so does AWS's own for a key.
+    key_policy = _plain(
+        stack, stack.resources[need.logical_id].get("Properties", {}).get("KeyPolicy", _key_policy(stack))
+    )
     return {
         "with": name,
         "principal": f"arn:aws:iam::{stack.account}:role/example",
@@ -200,7 +214,9 @@ def _request(name: str, need: Need, stack: Stack) -> dict:
         "resource": need.resource,
         "account": stack.account,
         "context": context,
-        "resource_policy": key_policy if need.resource.startswith("arn:aws:kms:") and ":key/" in need.resource else None,
+        "resource_policy": key_policy
+        if need.resource.startswith("arn:aws:kms:") and ":key/" in need.resource
+        else None,
     }
 
 
@@ -234,7 +250,7 @@ def _is_used(pattern: str, used: set[str]) -> bool:
     return any(fnmatch.fnmatchcase(action.lower(), pattern.lower()) for action in used)
 
 
-def _list(value) -> list:
+def _list(value: Any) -> list:
     return value if isinstance(value, list) else [value]
 
 
@@ -242,7 +258,7 @@ def _line(document: Document, logical_id: str) -> str:
     return f"{document.name}:{document.body['Resources'].line_of(logical_id)}"
 
 
-def _drop_action(path: str, action: str):
+def _drop_action(path: str, action: str) -> Callable[[Context], str]:
     """Returns a mistake: a policy without one of its actions."""
 
     def plant(copy: Context) -> str:
@@ -261,7 +277,8 @@ def _add_type(copy: Context) -> str:
     replace(
         copy.root / "infra/bootstrap/template.yaml",
         "\nOutputs:\n",
-        "\n  Broker:\n    Type: AWS::AmazonMQ::Broker\n    Properties:\n      BrokerName: lockstep-broker\n\nOutputs:\n",
+        "\n  Broker:\n    Type: AWS::AmazonMQ::Broker\n"
+        "    Properties:\n      BrokerName: lockstep-broker\n\nOutputs:\n",
     )
     return "Broker"
 

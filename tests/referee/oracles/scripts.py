@@ -5,6 +5,7 @@ Linux 2023, by the recipe of its image, or because a script makes it.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import replace as changed
 from pathlib import Path, PurePosixPath
 
@@ -56,8 +57,9 @@ class _Judging:
             self.verdict.find(source.place(remark.line), remark.text)
         self.scripts.append((source, script))
         for written in script.written:
-            if (written.content or "").startswith("#!"):
-                text, line = written.content.replace(UNKNOWN, "unknown"), written.content_line
+            content = written.content or ""
+            if content.startswith("#!"):
+                text, line = content.replace(UNKNOWN, "unknown"), written.content_line
                 below = tuple(int(source.place(line + n).rsplit(":", 1)[1]) for n in range(text.count("\n")))
                 self.read(changed(source, text=text, lines=below))
 
@@ -100,9 +102,13 @@ class _Judging:
         if UNKNOWN in name or name in BUILTINS or name in script.functions:
             return
         self.verdict.judged("uses of programs")
-        there = machine.programs | {str(PurePosixPath(known).name) for known in machine.programs if known.startswith("/usr/bin/")}
+        there = machine.programs | {
+            str(PurePosixPath(known).name) for known in machine.programs if known.startswith("/usr/bin/")
+        }
         if name not in there and PurePosixPath(name).name not in there:
-            self.verdict.find(source.place(command.line), f"uses {name}, which neither the image {source.image} nor a script brings")
+            self.verdict.find(
+                source.place(command.line), f"uses {name}, which neither the image {source.image} nor a script brings"
+            )
 
     def _arguments(self, source: Source, command: Command, machine: Machine) -> None:
         words, place = command.words, source.place(command.line)
@@ -111,7 +117,11 @@ class _Judging:
             self._absolute(place, command)
         if name == "systemctl":
             verb = next((word for word in words[1:] if not word.startswith("-")), "")
-            named = [word for word in words[words.index(verb) + 1 :] if not word.startswith("-")] if verb in _UNIT_VERBS else []
+            named = (
+                [word for word in words[words.index(verb) + 1 :] if not word.startswith("-")]
+                if verb in _UNIT_VERBS
+                else []
+            )
             for unit in named:
                 self._unit(place, unit, machine, source)
         elif name in ("cp", "mv", "ln") and words[-1].startswith("/"):
@@ -129,12 +139,19 @@ class _Judging:
         words, name = command.words, PurePosixPath(command.program).name
         addresses = [word for word in words[1:] if _ELSEWHERE.match(word)]
         if name == "packer" and "init" in words:
-            self.verdict.find(source.place(command.line), "lets Packer download plugins, whose content nobody has looked at")
+            self.verdict.find(
+                source.place(command.line), "lets Packer download plugins, whose content nobody has looked at"
+            )
         if name == "dnf" and "install" in words and addresses:
-            self.verdict.find(source.place(command.line), f"installs {addresses[0]}: dnf checks no signature of a package by address")
+            self.verdict.find(
+                source.place(command.line), f"installs {addresses[0]}: dnf checks no signature of a package by address"
+            )
         if name in ("curl", "wget") and addresses:
             self.verdict.judged("downloads")
-            if not any(PurePosixPath(other.program).name == "sha256sum" and "--check" in other.words for other in script.commands):
+            if not any(
+                PurePosixPath(other.program).name == "sha256sum" and "--check" in other.words
+                for other in script.commands
+            ):
                 self.verdict.find(source.place(command.line), f"downloads {addresses[0]} and looks at no digest")
 
     def _absolute(self, place: str, command: Command) -> None:
@@ -152,7 +169,9 @@ class _Judging:
         self.verdict.judged("files")
         folder = str(PurePosixPath(path).parent)
         if folder not in machine.folders:
-            self.verdict.find(source.place(line), f"writes {path}, but nothing makes the folder {folder} on {source.image}")
+            self.verdict.find(
+                source.place(line), f"writes {path}, but nothing makes the folder {folder} on {source.image}"
+            )
 
     def _unit(self, place: str, unit: str, machine: Machine, source: Source) -> None:
         name = re.sub(r"@[^.]+", "@", unit.replace(UNKNOWN, "x")).removesuffix(".service")
@@ -160,7 +179,9 @@ class _Judging:
             return
         self.verdict.judged("uses of units")
         if name not in machine.units:
-            self.verdict.find(place, f"names the unit {unit}, which neither the image {source.image} nor a script brings")
+            self.verdict.find(
+                place, f"names the unit {unit}, which neither the image {source.image} nor a script brings"
+            )
 
     def _users(self, place: str, names: list[str], machine: Machine) -> None:
         for name in names:
@@ -187,7 +208,9 @@ class _Judging:
                     self.verdict.judged("settings of a plugin")
                     if plugin not in machine.plugins:
                         place = source.place(line + number)
-                        self.verdict.find(place, f"sets {setting} of the plugin {plugin}, which {source.image} does not have")
+                        self.verdict.find(
+                            place, f"sets {setting} of the plugin {plugin}, which {source.image} does not have"
+                        )
 
     def units(self) -> list[units.Unit]:
         """Returns every unit, and every part of one, that a script writes."""
@@ -196,7 +219,11 @@ class _Judging:
             for written in script.written:
                 if written.path.startswith("/etc/systemd/system/") and written.content:
                     text = written.content.replace(UNKNOWN, "/usr/bin/unknown")
-                    found.append(units.Unit(source.image or "", source.where, source.place(written.content_line), written.path, text))
+                    found.append(
+                        units.Unit(
+                            source.image or "", source.where, source.place(written.content_line), written.path, text
+                        )
+                    )
         return found
 
 
@@ -216,57 +243,91 @@ def _recipe(copy: Context, name: str) -> Path:
     return copy.root / "infra" / "images" / name / "install.sh"
 
 
+def _target_account(copy: Context) -> Path:
+    return copy.root / "infra" / "target-account" / "template.yaml"
+
+
+def _replaced(file: Callable[[Context], Path], old: str, new: str, named: str) -> Callable[[Context], str]:
+    """Returns a mistake: a file that has another text."""
+
+    def plant(copy: Context) -> str:
+        replace(file(copy), old, new)
+        return named
+
+    return plant
+
+
+def _base(copy: Context) -> Path:
+    return _common(copy) / "base.sh"
+
+
+def _health(copy: Context) -> Path:
+    return _common(copy) / "health.sh"
+
+
+def _of_logstash(copy: Context) -> Path:
+    return _recipe(copy, "logstash")
+
+
+def _of_elasticsearch(copy: Context) -> Path:
+    return _recipe(copy, "elasticsearch")
+
+
 PLANTED = [
-    (
-        "a program that user data uses is not installed",
-        lambda copy: (replace(_common(copy) / "base.sh", " jq ", " "), "uses jq")[1],
-    ),
+    ("a program that user data uses is not installed", _replaced(_base, " jq ", " ", "uses jq")),
     (
         "an image lacks what its component configures",
-        lambda copy: (replace(_recipe(copy, "elasticsearch"), ' "kibana-${ELASTIC_VERSION}"', ""), "/etc/kibana")[1],
+        _replaced(_of_elasticsearch, ' "kibana-${ELASTIC_VERSION}"', "", "/etc/kibana"),
     ),
     (
         "a plugin that one engine alone needs is not installed",
-        lambda copy: (replace(_recipe(copy, "logstash"), " logstash-output-opensearch", " logstash-output-loki"), "output-opensearch")[1],
+        _replaced(_of_logstash, " logstash-output-opensearch", " logstash-output-loki", "output-opensearch"),
     ),
     (
         "a setting is of a plugin that is not installed",
-        lambda copy: (replace(_recipe(copy, "elasticsearch"), "--batch discovery-ec2", "--batch repository-s3"), "discovery-ec2")[1],
+        _replaced(_of_elasticsearch, "--batch discovery-ec2", "--batch repository-s3", "discovery-ec2"),
     ),
     (
         "a relative path is given to a program that changes its folder",
-        lambda copy: (replace(_elasticsearch(copy), "--out $etc/ca.zip", "--out ca.zip"), "relative path ca.zip")[1],
+        _replaced(_elasticsearch, "--out $etc/ca.zip", "--out ca.zip", "relative path ca.zip"),
     ),
     (
         "a variable stands without quotes in a script within a script",
-        lambda copy: (replace(_common(copy) / "health.sh", 'rm -f "${count_file}"', "rm -f ${count_file}"), "SC2086")[1],
+        _replaced(_health, 'rm -f "${count_file}"', "rm -f ${count_file}", "SC2086"),
     ),
     (
         "a build uses a program that is not in its image",
-        lambda copy: (replace(copy.root / "infra/target-account/template.yaml", "jq '{region:", "yq '{region:"), "uses yq")[1],
+        _replaced(_target_account, "jq '{region:", "yq '{region:", "uses yq"),
     ),
     (
         "a build lets Packer download a plugin",
-        lambda copy: (replace(copy.root / "infra/target-account/template.yaml", "- packer plugins install", "- packer init . && packer plugins install"), "lets Packer download")[1],
+        _replaced(
+            _target_account,
+            "- packer plugins install",
+            "- packer init . && packer plugins install",
+            "lets Packer download",
+        ),
     ),
     (
         "a recipe installs a package by its address",
-        lambda copy: (replace(_common(copy) / "base.sh", " logrotate ", " https://example.com/logrotate.rpm "), "dnf checks no signature")[1],
+        _replaced(_base, " logrotate ", " https://example.com/logrotate.rpm ", "dnf checks no signature"),
     ),
     (
         "a unit is started that nobody wrote",
-        lambda copy: (replace(_elasticsearch(copy), "enable --now log-metrics.timer", "enable --now log-metric.timer"), "log-metric.timer")[1],
+        _replaced(
+            _elasticsearch, "enable --now log-metrics.timer", "enable --now log-metric.timer", "log-metric.timer"
+        ),
     ),
     (
         "a unit has a key that systemd does not know",
-        lambda copy: (replace(_common(copy) / "health.sh", "OnUnitActiveSec=", "OnUnitActivSec="), "OnUnitActivSec")[1],
+        _replaced(_health, "OnUnitActiveSec=", "OnUnitActivSec=", "OnUnitActivSec"),
     ),
     (
         "a service starts no program",
-        lambda copy: (replace(_elasticsearch(copy), "ExecStart=/usr/local/bin/log-metrics\\n", ""), "log-metrics.service")[1],
+        _replaced(_elasticsearch, "ExecStart=/usr/local/bin/log-metrics\\n", "", "log-metrics.service"),
     ),
     (
         "a file belongs to a user that no package makes",
-        lambda copy: (replace(_recipe(copy, "logstash"), "-o logstash -g logstash", "-o logstash -g wheels"), "wheels")[1],
+        _replaced(_of_logstash, "-o logstash -g logstash", "-o logstash -g wheels", "wheels"),
     ),
 ]

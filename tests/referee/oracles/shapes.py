@@ -1,4 +1,4 @@
-"""Judges the shape of each recorded request by botocore's models: members, types, lengths, patterns, enumerations, ranges.
+"""Judges each recorded request by botocore's models: members, types, lengths, patterns, enumerations, ranges.
 
 botocore itself checks only some of this before it sends a request, and the SDK for Rust almost nothing. AWS checks all
 of it, and answers with a ValidationException that no emulator gives.
@@ -6,11 +6,14 @@ of it, and answers with a ValidationException that no emulator gives.
 
 import functools
 import json
+from collections.abc import Callable
+from typing import Any
 
 import botocore.session
 import regex
 from botocore.exceptions import UnknownServiceError
 from botocore.model import OperationNotFoundError
+
 from referee import recordings
 from referee.context import Context
 from referee.verdict import Verdict
@@ -37,14 +40,14 @@ def judge(context: Context) -> Verdict:
 
 
 @functools.cache
-def _model(service: str):
+def _model(service: str) -> Any:
     return botocore.session.get_session().get_service_model(service)
 
 
 class _Judge:
     """Judges requests, and counts what it looked at."""
 
-    def __init__(self, verdict: Verdict):
+    def __init__(self, verdict: Verdict) -> None:
         self.verdict = verdict
         self.hidden = 0
         self.problems: list[tuple[str, str]] = []
@@ -76,7 +79,7 @@ class _Judge:
     def problem(self, path: str, what: str) -> None:
         self.problems.append((path, what))
 
-    def value(self, shape, value, path: str) -> None:
+    def value(self, shape: Any, value: Any, path: str) -> None:
         """Judges a value and everything in it."""
         self.verdict.judged("values")
         kind = shape.type_name
@@ -96,7 +99,7 @@ class _Judge:
         elif kind in ("string", "character"):
             self.text(shape, value, path)
 
-    def structure(self, shape, value, path: str) -> None:
+    def structure(self, shape: Any, value: Any, path: str) -> None:
         if not isinstance(value, dict):
             self.problem(path, f"must be a structure, not {value!r}")
             return
@@ -113,7 +116,7 @@ class _Judge:
             else:
                 self.problem(f"{path}.{name}", "is no member that AWS knows")
 
-    def list(self, shape, value, path: str) -> None:
+    def list(self, shape: Any, value: Any, path: str) -> None:
         if not isinstance(value, list):
             self.problem(path, f"must be a list, not {value!r}")
             return
@@ -121,7 +124,7 @@ class _Judge:
         for number, one in enumerate(value):
             self.value(shape.member, one, f"{path}[{number}]")
 
-    def map(self, shape, value, path: str) -> None:
+    def map(self, shape: Any, value: Any, path: str) -> None:
         if not isinstance(value, dict):
             self.problem(path, f"must be a map, not {value!r}")
             return
@@ -130,15 +133,15 @@ class _Judge:
             self.value(shape.key, key, f"{path}.{key}")
             self.value(shape.value, one, f"{path}.{key}")
 
-    def number(self, shape, value, path: str) -> None:
+    def number(self, shape: Any, value: Any, path: str) -> None:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             self.problem(path, f"must be a number, not {value!r}")
             return
         low, high = shape.metadata.get("min"), shape.metadata.get("max")
-        if low is not None and value < low or high is not None and value > high:
+        if (low is not None and value < low) or (high is not None and value > high):
             self.problem(path, f"{value} is not between {_bound(low)} and {_bound(high)}")
 
-    def text(self, shape, value, path: str) -> None:
+    def text(self, shape: Any, value: Any, path: str) -> None:
         if not isinstance(value, str):
             self.problem(path, f"must be a text, not {value!r}")
             return
@@ -148,7 +151,7 @@ class _Judge:
         if (pattern := shape.metadata.get("pattern")) and not _matches(pattern, value):
             self.problem(path, f"{value[:80]!r} does not match {pattern}")
 
-    def hashed(self, shape, value: dict, path: str) -> None:
+    def hashed(self, shape: Any, value: dict, path: str) -> None:
         """Judges what is known of a value that the recording only measured."""
         (measured,) = value.values()
         if shape.type_name in ("string", "blob") and not shape.serialization.get("streaming"):
@@ -156,13 +159,13 @@ class _Judge:
         if shape.metadata.get("pattern"):
             self.hidden += 1
 
-    def size(self, shape, size: int, path: str, of: str) -> None:
+    def size(self, shape: Any, size: int, path: str, of: str) -> None:
         low, high = shape.metadata.get("min"), shape.metadata.get("max")
-        if low is not None and size < low or high is not None and size > high:
+        if (low is not None and size < low) or (high is not None and size > high):
             self.problem(path, f"has {size} {of}, not between {_bound(low)} and {_bound(high)}")
 
 
-def _bound(bound) -> str:
+def _bound(bound: float | None) -> str:
     return "any" if bound is None else str(bound)
 
 
@@ -171,14 +174,14 @@ def _matches(pattern: str, value: str) -> bool:
 
 
 @functools.cache
-def _compiled(pattern: str):
-    """Reads a pattern as AWS's services do, which are in Java: the whole value must match; beyond 16 bits, by surrogates."""
+def _compiled(pattern: str) -> Any:
+    """Reads a pattern as AWS's services do, in Java: the whole value must match; beyond 16 bits, by surrogates."""
     for pair in (r"\uD800\uDC00-\uDBFF\uDFFF", r"\ud800\udc00-\udbff\udfff"):
         pattern = pattern.replace(pair, r"\U00010000-\U0010FFFF")
     return regex.compile(pattern, regex.V0)
 
 
-def _change(operation: str, change):
+def _change(operation: str, change: Callable[[dict], object]) -> Callable[[Context], str]:
     """Returns a planting that changes the parameters of the first judged request for an operation in a recording."""
 
     def plant(copy: Context) -> str:
@@ -199,7 +202,7 @@ def _change(operation: str, change):
 
 
 def _gap(copy: Context) -> str:
-    path = sorted(copy.own_recordings().glob("*.jsonl"))[0]
+    path = min(copy.own_recordings().glob("*.jsonl"))
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     del lines[len(lines) // 2]
     path.write_text("".join(lines), encoding="utf-8")
@@ -207,18 +210,30 @@ def _gap(copy: Context) -> str:
 
 
 def _cut(copy: Context) -> str:
-    path = sorted(copy.own_recordings().glob("*.jsonl"))[0]
+    path = min(copy.own_recordings().glob("*.jsonl"))
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text("".join(lines[:-1]), encoding="utf-8")
     return "no line `end`"
 
 
 PLANTED = [
-    ("a capability that CloudFormation does not know", _change("cloudformation:CreateChangeSet", lambda given: given.update(Capabilities=["CAPABILITY_ROOT"]))),
-    ("a change set whose name is too long", _change("cloudformation:CreateChangeSet", lambda given: given.update(ChangeSetName="n" * 129))),
-    ("a session name with a character that STS refuses", _change("sts:AssumeRole", lambda given: given.update(RoleSessionName="a session"))),
+    (
+        "a capability that CloudFormation does not know",
+        _change("cloudformation:CreateChangeSet", lambda given: given.update(Capabilities=["CAPABILITY_ROOT"])),
+    ),
+    (
+        "a change set whose name is too long",
+        _change("cloudformation:CreateChangeSet", lambda given: given.update(ChangeSetName="n" * 129)),
+    ),
+    (
+        "a session name with a character that STS refuses",
+        _change("sts:AssumeRole", lambda given: given.update(RoleSessionName="a session")),
+    ),
     ("an item without its table", _change("dynamodb:PutItem", lambda given: given.pop("TableName"))),
-    ("more executions in a page than Step Functions lists", _change("stepfunctions:ListExecutions", lambda given: given.update(maxResults=1001))),
+    (
+        "more executions in a page than Step Functions lists",
+        _change("stepfunctions:ListExecutions", lambda given: given.update(maxResults=1001)),
+    ),
     ("a parameter that nobody knows", _change("sts:AssumeRole", lambda given: given.update(RoleAlias="x"))),
     ("a request that was dropped", _gap),
     ("a recording without its end", _cut),

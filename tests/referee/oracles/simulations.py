@@ -1,11 +1,13 @@
 """Judges what the local cloud answers to SimulatePrincipalPolicy.
 
-`lockstep plan` warns of permissions that an execution role lacks, as AWS's simulation says. A policy evaluator must give
-the same answer for every recorded simulation: for each action on each resource, under the role's policies and boundary.
+`lockstep plan` warns of permissions that an execution role lacks, as AWS's simulation says. A policy evaluator must
+give the same answer for every recorded simulation: for each action on each resource, under the role's policies and
+boundary.
 """
 
 import json
 import re
+from collections.abc import Callable
 
 from referee import identities, recordings
 from referee.context import Context
@@ -57,7 +59,7 @@ def _simulation(recording: recordings.Recording, request: dict, questions: Quest
         verdict.judged("decisions")
         # A simulation takes an ARN as it stands; the evaluator would look for every resource that a pattern names.
         resource = one["resource"] if one["resource"] == "*" else re.sub(r"[*?]", "x", one["resource"])
-        account = (resource.split(":") + [""] * 5)[4] or identity.account
+        account = (resource.split(":") + [""] * 5)[4] or identity.account or ""
         permission = Permission(one["action"], resource, account, context)
         questions.ask(identity, permission, _own(resource, account), _comparing(verdict, place, one))
 
@@ -76,7 +78,7 @@ def _own(resource: str, account: str) -> dict | None:
 _FITS_NO_FORMAT = "no.resource.types"
 
 
-def _comparing(verdict: Verdict, place: str, one: dict):
+def _comparing(verdict: Verdict, place: str, one: dict) -> Callable[[Answer], None]:
     def compare(answer: Answer) -> None:
         what = f"{one['action']} on {one['resource']}"
         if answer.result == "Error" and _FITS_NO_FORMAT in str(answer.why):
@@ -90,7 +92,7 @@ def _comparing(verdict: Verdict, place: str, one: dict):
     return compare
 
 
-def _change(edit, named: str):
+def _change(edit: Callable[[dict], bool], named: str) -> Callable[[Context], str]:
     """Returns a mistake in the first recorded simulation that the edit applies to."""
 
     def plant(copy: Context) -> str:

@@ -45,7 +45,9 @@ def judge(context: Context) -> Verdict:
     for statement in _statements(context):
         verdict.judged("statements")
         _judge_sid(statement, verdict)
-        actions = [each for pattern in statement.listed("Action") for each in _actions(statement, pattern, reference, verdict)]
+        actions = [
+            each for pattern in statement.listed("Action") for each in _actions(statement, pattern, reference, verdict)
+        ]
         if statement.kind == "identity" and "Action" in statement.body and "Resource" in statement.body:
             _judge_resources(statement, actions, reference, verdict)
         for operator, key in statement.conditions():
@@ -117,8 +119,14 @@ def _types(action: str, reference: Reference) -> list[dict]:
     """Returns the resource types of an action, each with its ARN as a pattern and its condition keys."""
     kinds = reference.resource_types_of(action.partition(":")[0])
     named = [(each, kinds.get(each["name"].lower())) for each in _entry(action, reference)["resourceTypes"]]
-    return [{"arn": re.sub(r"\$\{[^}]*\}", "*", kind["arn"]), "keys": [*each["conditionKeys"], *kind.get("conditionKeys", [])]}
-            for each, kind in named if kind]  # fmt: skip
+    return [
+        {
+            "arn": re.sub(r"\$\{[^}]*\}", "*", kind["arn"]),
+            "keys": [*each["conditionKeys"], *kind.get("conditionKeys", [])],
+        }
+        for each, kind in named
+        if kind
+    ]
 
 
 def _judge_resources(statement: Statement, actions: list[str], reference: Reference, verdict: Verdict) -> None:
@@ -162,14 +170,23 @@ def _meet_text(first: str, second: str) -> bool:
 
 def _skip(reached: set[int], pattern: str) -> set[int]:
     found = set(reached)
-    for at in reached:
+    for start in reached:
+        at = start
         while at < len(pattern) and pattern[at] == "*":
             at += 1
             found.add(at)
     return found
 
 
-def _judge_condition(statement: Statement, operator: str, key: str, actions: list[str], reference: Reference, keys: dict, verdict: Verdict) -> None:
+def _judge_condition(
+    statement: Statement,
+    operator: str,
+    key: str,
+    actions: list[str],
+    reference: Reference,
+    keys: dict,
+    verdict: Verdict,
+) -> None:
     plain = operator.removeprefix(_SINGLE[0]).removeprefix(_SINGLE[1]).removesuffix("IfExists")
     base = key.split("/", 1)[0]
     known = {each.lower(): each for each in keys["only_from_services"]}
@@ -178,13 +195,17 @@ def _judge_condition(statement: Statement, operator: str, key: str, actions: lis
     for action in actions:
         if not _has_key(statement, action, key, reference, keys):
             verdict.find(statement.where, f"asks {action} for {key}, which AWS does not support there")
-    multivalued = base in keys["multivalued"] or any(_type_of(key, action, reference).startswith("ArrayOf") for action in actions)
+    multivalued = base in keys["multivalued"] or any(
+        _type_of(key, action, reference).startswith("ArrayOf") for action in actions
+    )
     if plain != "Null" and multivalued and not operator.startswith(_SINGLE):
         verdict.find(statement.where, f"compares {key}, which has several values, without ForAnyValue or ForAllValues")
     if operator.startswith("ForAllValues:") and statement.body.get("Effect") == "Allow":
         nulls = (statement.body.get("Condition") or {}).get("Null", {})
         if str(nulls.get(key, "")).lower() != "false":
-            verdict.find(statement.where, f"asks ForAllValues of {key} without Null: a request without the key is allowed too")
+            verdict.find(
+                statement.where, f"asks ForAllValues of {key} without Null: a request without the key is allowed too"
+            )
 
 
 def _is_of_service(statement: Statement) -> bool:
@@ -224,21 +245,33 @@ def _unknown_action(copy: Context) -> str:
 
 def _wrong_resource(copy: Context) -> str:
     path = copy.root / "infra/control-plane/path.yaml"
-    replace(path, "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:", "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:run:")
+    replace(
+        path,
+        "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:",
+        "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:run:",
+    )
     return "the action has"
 
 
 def _unsupported_key(copy: Context) -> str:
     path = copy.root / "infra/control-plane/path.yaml"
-    replace(path, "                Action: lambda:InvokeFunction\n",
-            "                Condition: {StringEquals: {aws:ResourceTag/team: lockstep}}\n                Action: logs:DescribeLogGroups\n")  # fmt: skip
+    replace(
+        path,
+        "                Action: lambda:InvokeFunction\n",
+        "                Condition: {StringEquals: {aws:ResourceTag/team: lockstep}}\n"
+        "                Action: logs:DescribeLogGroups\n",
+    )
     return "which AWS does not support there"
 
 
 def _no_null(copy: Context) -> str:
     path = copy.root / "infra/control-plane/path.yaml"
-    replace(path, "                Action: lambda:InvokeFunction\n",
-            "                Condition: {\"ForAllValues:StringEquals\": {aws:TagKeys: [team]}}\n                Action: lambda:TagResource\n")  # fmt: skip
+    replace(
+        path,
+        "                Action: lambda:InvokeFunction\n",
+        '                Condition: {"ForAllValues:StringEquals": {aws:TagKeys: [team]}}\n'
+        "                Action: lambda:TagResource\n",
+    )
     return "without Null"
 
 

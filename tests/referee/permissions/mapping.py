@@ -63,7 +63,7 @@ FILLERS = {
 class Mapping:
     """The data file's knowledge, applied to one schema after the other."""
 
-    def __init__(self, data: dict):
+    def __init__(self, data: dict) -> None:
         self._rules = data["rules"]
         self._types = data["types"]
         self._passed_to = data["passed_to"]
@@ -179,7 +179,9 @@ def words(name: str) -> set[str]:
 
 def same(left: set[str], right: set[str]) -> bool:
     """Tells whether a property's words (left) are all among those of an action (right)."""
-    return bool(left) and left - {"list", "arn", "document"} <= right and bool(right) and (right <= left or left <= right)
+    return (
+        bool(left) and left - {"list", "arn", "document"} <= right and bool(right) and (right <= left or left <= right)
+    )
 
 
 def outermost(paths: list[str]) -> list[str]:

@@ -11,11 +11,11 @@ import pathlib
 class Reference:
     """The actions and resource types of every service."""
 
-    def __init__(self, package: pathlib.Path):
+    def __init__(self, package: pathlib.Path) -> None:
         self.version = json.loads((package / "package.json").read_text())["version"]
         self._data = package / "data"
-        self._actions = {}
-        self._resources = {}
+        self._actions: dict[str, dict] = {}
+        self._resources: dict[str, dict] = {}
 
     def actions_of(self, service: str) -> dict:
         """Returns the actions of a service by lower-case name; none for an unknown service."""
@@ -47,7 +47,7 @@ class Reference:
         return {"resources": sorted(set(formats)), "conditions": sorted(keys)}
 
     def condition_type(self, service: str, key: str) -> str:
-        """Returns the type of a service's condition key, such as `ArrayOfString`; nothing for a key that it does not have."""
+        """Returns the type of a service's condition key, such as `ArrayOfString`; empty for an unknown key."""
         keys = self._read("conditionKeys", service)
         known = {name.split("/", 1)[0]: entry["type"] for name, entry in keys.items()}
         return known.get(key.split("/", 1)[0].lower(), "")

@@ -1,7 +1,9 @@
 """What CloudFormation must be allowed to do for each resource of a stack, out of the table of permissions."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from .stack import REGION, Stack, steps
 
@@ -50,7 +52,9 @@ def needs_of(stack: Stack, table: dict, tags: dict[str, str]) -> tuple[list[Need
         if not entry.get("create") and not entry.get("when"):
             unknown.append(
                 Unknown(
-                    logical_id, kind, f"the schema of {kind} names no permissions, and no row of data/permissions.yaml does"
+                    logical_id,
+                    kind,
+                    f"the schema of {kind} names no permissions, and no row of data/permissions.yaml does",
                 )
             )
         for handler, actions in entry.get("unmapped", {}).items():
@@ -72,7 +76,7 @@ def required_actions(stack: Stack, resource: dict, entry: dict, is_tagged: bool)
     """Returns each action that a resource needs, with its handlers and the property that needs it."""
     found: dict[str, tuple[set, str | None]] = {}
 
-    def need(action: str, handlers, because: str | None):
+    def need(action: str, handlers: list[str], because: str | None) -> None:
         known, reason = found.get(action, (set(), because))
         found[action] = (known | set(handlers), None if because is None else reason)
 
@@ -121,7 +125,9 @@ def _resources(stack: Stack, logical_id: str, entry: dict, table: dict, action: 
     if action == "iam:PassRole":
         return [arn for pointer in entry["pass_role"] for arn in _passed_roles(stack, resource, pointer)]
     if action == "iam:CreateServiceLinkedRole":
-        return [f"arn:aws:iam::{stack.account}:role/aws-service-role/{_service(entry, because)}/AWSServiceRoleForExample"]
+        return [
+            f"arn:aws:iam::{stack.account}:role/aws-service-role/{_service(entry, because)}/AWSServiceRoleForExample"
+        ]
     if not formats:
         return ["*"]
     touched = [
@@ -149,13 +155,14 @@ def _passed_roles(stack: Stack, resource: dict, pointer: str) -> list[str]:
     if values and re.search(r"(Template|Policy|ConfigurationName|Profile)$", pointer):
         roles = [
             f"arn:aws:iam::{stack.account}:role/{name}"
-            for logical_id, other in stack.resources.items() if other["Type"] == "AWS::IAM::Role" and _is_for_instances(other)
+            for logical_id, other in stack.resources.items()
+            if other["Type"] == "AWS::IAM::Role" and _is_for_instances(other)
             for name in stack.physical_name(logical_id)
-        ]  # fmt: skip
+        ]
     return list(dict.fromkeys(roles))
 
 
-def _items(value) -> list:
+def _items(value: Any) -> list:
     """Returns the items of a list or a map; a single value alone."""
     if isinstance(value, list):
         return value
@@ -216,12 +223,16 @@ def _any(stack: Stack, format: str) -> str:
 
 
 def _matches(arn: str, format: str) -> bool:
-    pattern = re.sub(r"\\\$\\\{\w+\\\}|\\\*", ".+", re.escape(format.replace("${Account}", "*").replace("${Region}", "*")))
+    pattern = re.sub(
+        r"\\\$\\\{\w+\\\}|\\\*", ".+", re.escape(format.replace("${Account}", "*").replace("${Region}", "*"))
+    )
     pattern = pattern.replace("::.+:", "::.*:")
     return re.fullmatch(pattern.replace(":.+:", ":.*:"), arn) is not None
 
 
-def _context(stack: Stack, resource: dict, entry: dict, action: str, because: str | None, handlers, tags: dict) -> dict:
+def _context(
+    stack: Stack, resource: dict, entry: dict, action: str, because: str | None, handlers: Iterable[str], tags: dict
+) -> dict:
     """Returns the condition keys of a call that CloudFormation makes."""
     context: dict[str, object] = {
         "aws:CalledVia": ["cloudformation.amazonaws.com"],

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import pathlib
+from typing import Any
 
 HANDLERS = ("create", "read", "update", "delete", "list")
 
@@ -10,11 +11,11 @@ HANDLERS = ("create", "read", "update", "delete", "list")
 class Schemas:
     """The schemas of every resource type of every region."""
 
-    def __init__(self, package: pathlib.Path):
+    def __init__(self, package: pathlib.Path) -> None:
         self._folder = package / "data" / "schemas"
         self.version = importlib.metadata.version("cfn-lint")
         self.date = json.loads((self._folder / "version.json").read_text())["schema_date"]
-        self._files = {}
+        self._files: dict[str, str] = {}
         for region in sorted((self._folder / "providers").glob("*.json"), key=_home_region_last):
             self._files.update(json.loads(region.read_text()))
 
@@ -27,7 +28,7 @@ class Schemas:
         return json.loads((self._folder / "resources" / f"{self._files[kind]}.json").read_text())
 
 
-def _home_region_last(path: pathlib.Path):
+def _home_region_last(path: pathlib.Path) -> tuple[bool, str]:
     """Sorts us-east-1 last, so that its schema wins where regions differ."""
     return (path.stem == "us-east-1", path.stem)
 
@@ -53,7 +54,7 @@ def property_paths(schema: dict, depth: int = 6) -> list[str]:
     read_only = {p.replace("/properties/", "/", 1) for p in schema.get("readOnlyProperties", [])}
     found = []
 
-    def walk(node: dict, path: str, seen: tuple, left: int):
+    def walk(node: Any, path: str, seen: tuple[str, ...], left: int) -> None:
         if left == 0 or not isinstance(node, dict):
             return
         reference = node.get("$ref")

@@ -5,6 +5,9 @@ Every branch counts: of a property under Fn::If each value is one that it may ha
 
 import itertools
 import re
+from typing import Any
+
+from referee.documents import Document
 
 REGION = "eu-west-1"
 NO_VALUE = object()
@@ -16,19 +19,19 @@ _MOST = 16
 class Stack:
     """One template under a name, in an account, with parameters."""
 
-    def __init__(self, name: str, account: str, document, parameters: dict[str, str]):
+    def __init__(self, name: str, account: str, document: Document, parameters: dict[str, str]) -> None:
         self.name = name
         self.account = account
         self.document = document
         self.resources = document.body["Resources"]
         self._parameters = parameters
 
-    def texts(self, value) -> list[str]:
+    def texts(self, value: Any) -> list[str]:
         """Returns each text that a value may be; what is not known becomes a name of its own."""
         found = [text for text in self._alternatives(value) if text is not NO_VALUE]
         return list(dict.fromkeys(str(text) for text in found))[:_MOST]
 
-    def is_set(self, value, steps: list[str]) -> bool:
+    def is_set(self, value: Any, steps: list[str]) -> bool:
         """Tells whether a template sets the property at these steps, in any branch."""
         if value is None or value == {"Ref": "AWS::NoValue"}:
             return False
@@ -48,7 +51,7 @@ class Stack:
             return any(self.is_set(item, rest) for item in value.values())
         return self.is_set(value.get(first), rest)
 
-    def values(self, value, steps: list[str]) -> list:
+    def values(self, value: Any, steps: list[str]) -> list:
         """Returns the values that stand at these steps, in every branch."""
         if value is None or value == {"Ref": "AWS::NoValue"}:
             return []
@@ -66,7 +69,7 @@ class Stack:
         return [found for item in items for found in self.values(item, rest)]
 
     def physical_name(self, logical_id: str) -> list[str]:
-        """Returns the names that a resource may have: the one it is given, or one like those CloudFormation makes up."""
+        """Returns the names that a resource may have: the given one, or one like those CloudFormation makes up."""
         properties = self.resources[logical_id].get("Properties", {})
         for name in _NAMES:
             if name in properties:
@@ -75,7 +78,7 @@ class Stack:
                     return found
         return [f"{self.name}-{logical_id}-1EXAMPLE2ID34"]
 
-    def _alternatives(self, value) -> list:
+    def _alternatives(self, value: Any) -> list:
         if isinstance(value, dict) and len(value) == 1:
             ((function, argument),) = value.items()
             call = getattr(self, "_" + function.replace("Fn::", "").lower(), None)
@@ -83,7 +86,7 @@ class Stack:
                 return call(argument)[:_MOST]
         return [value]
 
-    def _if(self, argument) -> list:
+    def _if(self, argument: Any) -> list:
         return self._alternatives(argument[1]) + self._alternatives(argument[2])
 
     def _ref(self, name: str) -> list:
@@ -109,7 +112,7 @@ class Stack:
             return str(given)
         return str(declared["AllowedValues"][0]) if "AllowedValues" in declared else f"example-{name.lower()}"
 
-    def _getatt(self, argument) -> list:
+    def _getatt(self, argument: Any) -> list:
         logical_id, attribute = argument if isinstance(argument, list) else argument.split(".", 1)
         if logical_id not in self.resources:
             return [f"{logical_id}.{attribute}"]
@@ -119,7 +122,7 @@ class Stack:
             return [_ARNS[kind].format(region=REGION, account=self.account, name=name) for name in names]
         return [f"{name}.{attribute}" for name in names]
 
-    def _sub(self, argument) -> list:
+    def _sub(self, argument: Any) -> list:
         text, own = argument if isinstance(argument, list) else (argument, {})
         parts = []
         end = 0
@@ -138,14 +141,14 @@ class Stack:
             return self._alternatives(own[name])
         return self._getatt(name) if "." in name else self._ref(name)
 
-    def _join(self, argument) -> list:
+    def _join(self, argument: Any) -> list:
         between, items = argument
         if not isinstance(items, list):
             return ["joined"]
         parts = [self._alternatives(item) for item in items]
         return [between.join(map(str, choice)) for choice in itertools.islice(itertools.product(*parts), _MOST)]
 
-    def _select(self, argument) -> list:
+    def _select(self, argument: Any) -> list:
         index, items = argument
         chosen = items[int(index)] if isinstance(items, list) else None
         return self._alternatives(chosen) if chosen is not None else ["selected"]
@@ -153,9 +156,21 @@ class Stack:
 
 # The properties that name a resource, and the ARNs of what templates ask with GetAtt.
 _NAMES = (
-    "FunctionName", "InstanceProfileName", "RoleName", "TableName", "StateMachineName", "BucketName", "LogGroupName",
-    "ManagedPolicyName", "QueueName", "DomainName", "AutoScalingGroupName", "LaunchTemplateName", "Name", "AliasName",
-)  # fmt: skip
+    "FunctionName",
+    "InstanceProfileName",
+    "RoleName",
+    "TableName",
+    "StateMachineName",
+    "BucketName",
+    "LogGroupName",
+    "ManagedPolicyName",
+    "QueueName",
+    "DomainName",
+    "AutoScalingGroupName",
+    "LaunchTemplateName",
+    "Name",
+    "AliasName",
+)
 _ARNS = {
     "AWS::IAM::Role": "arn:aws:iam::{account}:role/{name}",
     "AWS::IAM::InstanceProfile": "arn:aws:iam::{account}:instance-profile/{name}",
@@ -176,5 +191,5 @@ def steps(pointer: str) -> list[str]:
     return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
 
 
-def _is_function(value) -> bool:
+def _is_function(value: Any) -> bool:
     return isinstance(value, dict) and len(value) == 1 and next(iter(value)).startswith(("Fn::", "Ref"))

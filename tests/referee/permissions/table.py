@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+from typing import Any
 
 from . import schemas
 from .mapping import Mapping, main_actions, main_noun, words
@@ -37,7 +38,7 @@ def references(data: dict, reference: Reference) -> dict:
 
 def wildcards(all_schemas: schemas.Schemas, data: dict, reference: Reference, actions: dict) -> dict:
     """Returns what AWS's own wildcards stand for, so that a policy can be written as AWS writes it."""
-    patterns = set()
+    patterns: set[str] = set()
     for kind in all_schemas.types():
         narrowed = data["types"].get(kind, {}).get("narrow", {})
         for permissions in schemas.handlers(all_schemas.schema(kind)).values():
@@ -49,14 +50,14 @@ def wildcards(all_schemas: schemas.Schemas, data: dict, reference: Reference, ac
 def row(kind: str, schema: dict, mapping: Mapping, reference: Reference) -> dict:
     """Returns the table's row of one type."""
     entry = mapping.entry(kind)
-    always = {handler: set() for handler in JUDGED}
-    unmapped = {handler: set() for handler in JUDGED}
-    when = {}
-    tagging = set()
+    always: dict[str, set[str]] = {handler: set() for handler in JUDGED}
+    unmapped: dict[str, set[str]] = {handler: set() for handler in JUDGED}
+    when: dict[tuple[str, str, str], dict[str, set[str]]] = {}
+    tagging: set[str] = set()
     service = mapping.service_linked_role(kind)
     is_linked = "service_linked_role" in entry
 
-    def put(place: dict, handler: str, action: str):
+    def put(place: dict, handler: str, action: str) -> None:
         nonlocal is_linked
         is_linked |= bool(place.get("service_linked_role"))
         if place.get("always"):
@@ -86,7 +87,7 @@ def row(kind: str, schema: dict, mapping: Mapping, reference: Reference) -> dict
                 put({"tagging": True} if place.get("tagging") else place, "update", action)
     name = name_property(kind, schema, entry)
     required = {f"/{p}" for p in schema.get("required", [])}
-    result = {handler: sorted(always[handler]) for handler in JUDGED}
+    result: dict[str, Any] = {handler: sorted(always[handler]) for handler in JUDGED}
     result |= {
         "when": whens(when, always),
         "unmapped": {h: sorted(unmapped[h] - always[h]) for h in JUDGED if unmapped[h] - always[h]},
@@ -106,7 +107,7 @@ def row(kind: str, schema: dict, mapping: Mapping, reference: Reference) -> dict
 
 def whens(when: dict, always: dict) -> list[dict]:
     """Returns the conditional permissions: one item for each property, reason and set of actions."""
-    items = {}
+    items: dict[tuple[str, tuple[str, ...], str, str], list[str]] = {}
     for (path, why, service), by_handler in when.items():
         for handler, actions in by_handler.items():
             left = tuple(sorted(actions - always[handler]))
@@ -129,7 +130,9 @@ def expand_or_fail(reference: Reference, pattern: str) -> list[str]:
 
 def role_properties(when: dict) -> list[str]:
     """Returns the properties whose role is passed to the service."""
-    return sorted({path for (path, _, _), handlers in when.items() if any("iam:PassRole" in a for a in handlers.values())})
+    return sorted(
+        {path for (path, _, _), handlers in when.items() if any("iam:PassRole" in a for a in handlers.values())}
+    )
 
 
 def name_property(kind: str, schema: dict, entry: dict) -> str | None:
@@ -161,7 +164,7 @@ def arn_format(kind: str, schema: dict, name: str | None, entry: dict, reference
         if len(own) == 1 and words(own[0]) - {"id", "name", "resource", "arn"} <= noun and words(own[0]) & noun:
             primary = [p.removeprefix("/properties") for p in schema.get("primaryIdentifier", [])]
             is_named = name and (name in primary or not own[0].endswith("Id"))
-            return candidate.replace("${%s}" % own[0], "${%s}" % name if is_named else "*")
+            return candidate.replace(f"${{{own[0]}}}", f"${{{name}}}" if is_named else "*")
     return None
 
 
@@ -174,7 +177,7 @@ def own_formats(kind: str, schema: dict, reference: Reference) -> list[str]:
 
 def actions_in(types: dict) -> set[str]:
     """Returns every action that occurs in the table."""
-    found = set()
+    found: set[str] = set()
     for entry in types.values():
         for handler in JUDGED:
             found.update(entry.get(handler, []), entry.get("unmapped", {}).get(handler, []))

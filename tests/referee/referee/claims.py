@@ -2,7 +2,7 @@
 
 from referee.context import Context
 
-NONE = "–"
+NONE = "–"  # noqa: RUF001 (the dash that the table has)
 
 
 def judge(context: Context, oracles: list[str]) -> list[str]:

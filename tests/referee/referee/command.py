@@ -7,8 +7,10 @@ import pkgutil
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 from referee import tools
+from referee.context import Context
 
 
 def main(arguments: list[str]) -> int:
@@ -29,7 +31,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests/referee/run", description="Judges what Lockstep installs and calls.")
     parser.add_argument("--setup", action="store_true", help="only installs the tools, and prints their folder")
     parser.add_argument("--recording", type=Path, help="the folder that LOCKSTEP_RECORDING named in a run of the tests")
-    parser.add_argument("--planted", action="store_true", help="plants each oracle's mistakes and looks whether it finds them")
+    parser.add_argument(
+        "--planted", action="store_true", help="plants each oracle's mistakes and looks whether it finds them"
+    )
     parser.add_argument("--tree", type=Path, default=tools.ROOT, help="the tree to judge, if not this one")
     parser.add_argument("oracle", nargs="*", help="the oracles to run; all without a name")
     return parser.parse_args(arguments)
@@ -60,7 +64,7 @@ def _judge(options: argparse.Namespace, folder: Path) -> int:
     return 1 if wrong else 0
 
 
-def _claims(context) -> int:
+def _claims(context: Context) -> int:
     from referee import claims
 
     wrong = claims.judge(context, names())
@@ -69,7 +73,7 @@ def _claims(context) -> int:
     return len(wrong)
 
 
-def _verdict(oracle, name: str, context) -> int:
+def _verdict(oracle: ModuleType, name: str, context: Context) -> int:
     verdict = oracle.judge(context)
     judged = ", ".join(f"{number} {kind}" for kind, number in verdict.counts.items())
     print(f"\n{name}: judged {judged or 'nothing'}; {len(verdict.findings)} found")
@@ -80,10 +84,10 @@ def _verdict(oracle, name: str, context) -> int:
     return len(verdict.findings)
 
 
-def _planted(oracle, name: str, context) -> int:
+def _planted(oracle: ModuleType, name: str, context: Context) -> int:
     from referee.planting import plant_all
 
-    print(f"\n{name}: {oracle.__doc__.strip().splitlines()[0]}")
+    print(f"\n{name}: {(oracle.__doc__ or '').strip().splitlines()[0]}")
     missed = plant_all(oracle, name, context)
     for sentence in missed:
         print(f"  ! {sentence}")

@@ -67,9 +67,12 @@ class Context:
         path = Path(__file__).resolve().parent.parent / "node" / f"{script}.cjs"
         done = subprocess.run(
             ["node", "--max-old-space-size=4096", str(path), *arguments],
-            input=stdin, capture_output=True, text=True, check=False,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
             env={**os.environ, "NODE_PATH": str(self.node_modules)},
-        )  # fmt: skip
+        )
         if done.returncode != 0:
             raise RuntimeError(f"node/{script}.cjs failed with {done.returncode}:\n{done.stderr[-4000:]}")
         return done.stdout

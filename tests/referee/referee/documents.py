@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -37,7 +38,7 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> Mapping:
+def _mapping(loader: yaml.CSafeLoader, node: yaml.MappingNode) -> Mapping:
     loader.flatten_mapping(node)
     made = Mapping()
     made.lines = {None: node.start_mark.line + 1}
@@ -51,12 +52,14 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> Mapping:
     return made
 
 
-def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> Mapping:
+def _short_form(loader: yaml.CSafeLoader, suffix: str, node: yaml.Node) -> Mapping:
+    value: Any
     if isinstance(node, yaml.ScalarNode):
         value = loader.construct_scalar(node)
     elif isinstance(node, yaml.SequenceNode):
         value = loader.construct_sequence(node, deep=True)
     else:
+        assert isinstance(node, yaml.MappingNode), "YAML has three kinds of nodes"
         value = _mapping(loader, node)
     name = suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}"
     if name == "Fn::GetAtt" and isinstance(value, str):
@@ -66,8 +69,8 @@ def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> Mapping:
     return made
 
 
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
-_Loader.add_multi_constructor("!", _short_form)
+yaml.add_constructor("tag:yaml.org,2002:map", _mapping, Loader=_Loader)
+yaml.add_multi_constructor("!", _short_form, Loader=_Loader)
 
 
 def load(path: Path, name: str) -> Document:

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from referee.context import Context
 from referee.identities import Identity
@@ -52,8 +53,15 @@ class Questions:
             **({"resource_policy": own} if own else {}),
         }
         # A session's name and number tell callers of one role apart, and no policy here looks at them.
-        same = {**line, "principal": identity.principal.rpartition("/")[0] if ":assumed-role/" in identity.principal else identity.principal}
-        same["context"] = {key: value for key, value in line["context"].items() if key not in ("aws:userid", "sts:RoleSessionName")}
+        same = {
+            **line,
+            "principal": identity.principal.rpartition("/")[0]
+            if ":assumed-role/" in identity.principal
+            else identity.principal,
+        }
+        same["context"] = {
+            key: value for key, value in line["context"].items() if key not in ("aws:userid", "sts:RoleSessionName")
+        }
         key = _digest(same)
         self.lines.setdefault(key, line)
         self.asked.setdefault(key, []).append(then)
@@ -61,11 +69,13 @@ class Questions:
     def answer(self, context: Context) -> int:
         """Asks the evaluator, hands out the answers, and returns how many different questions there were."""
         keys = list(self.lines)
-        lines = [{"define": name, **documents} for name, documents in self.sets.items()] + [self.lines[key] for key in keys]
+        lines = [{"define": name, **documents} for name, documents in self.sets.items()] + [
+            self.lines[key] for key in keys
+        ]
         printed = context.node("evaluate", stdin="\n".join(json.dumps(line) for line in lines)).splitlines()
         if len(printed) != len(keys):
             raise RuntimeError(f"the evaluator answered {len(printed)} of {len(keys)} questions")
-        for key, text in zip(keys, printed):
+        for key, text in zip(keys, printed, strict=True):
             for then in self.asked[key]:
                 then(Answer(**json.loads(text)))
         return len(keys)
@@ -86,7 +96,7 @@ def _everywhere(identity: Identity, permission: Permission) -> dict:
     return context
 
 
-def _with_owners(value):
+def _with_owners(value: Any) -> Any:
     """Puts `aws` for the account that ARNs of public parameters and documents lack: the evaluator wants one there."""
     return json.loads(re.sub(r"(arn:[^:\"]*:ssm:[^:\"]*)::(parameter|document)", r"\1:aws:\2", json.dumps(value)))
 

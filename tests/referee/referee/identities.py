@@ -82,10 +82,10 @@ def _of_user(recording: Recording, request: dict) -> Identity:
             identity.policies = [Policy(claimed, claimed, document["document"])] if document else []
             return identity
     # In a target account what people may do is the account's own choice: there is no policy of ours to claim.
-    state = recording.state("user", caller["arn"], seq)
-    if state is None:
+    user = recording.state("user", caller["arn"], seq)
+    if user is None:
         raise NoPolicy(f"the user {caller['arn']} did not exist")
-    return _with_policies(recording, identity, state, seq)
+    return _with_policies(recording, identity, user, seq)
 
 
 def _with_policies(recording: Recording, identity: Identity, state: dict, seq: int) -> Identity:
@@ -131,7 +131,7 @@ def _own(recording: Recording, what: str, identifier: str, seq: int) -> tuple[st
 
 
 def _installer_policy(recording: Recording, request: dict, root: Path) -> Policy:
-    """Returns the written policy of who installs: the one of the control plane's account, or that of target accounts."""
+    """Returns the written policy of who installs: of the control plane's account, or of target accounts."""
     tooling = {state["account"] for _, _, state in recording.every("role") if state["name"] == "lockstep-ledger-role"}
     name = "installer-policy" if request["account"] in tooling else "installer-target-policy"
     path = root / "infra" / f"{name}.json"

@@ -4,6 +4,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from referee.documents import Document
 
@@ -18,8 +19,22 @@ _PSEUDO = {
 }
 _PLACEHOLDER = re.compile(r"\$\{(!?)([^}]+)\}")
 # What Ref gives where the resource has a name of its own: the property with that name.
-_NAMES = ("FunctionName", "RoleName", "QueueName", "TableName", "BucketName", "StateMachineName", "Name", "LogGroupName",
-          "ManagedPolicyName", "InstanceProfileName", "AlarmName", "RuleName", "TopicName", "AliasName")  # fmt: skip
+_NAMES = (
+    "FunctionName",
+    "RoleName",
+    "QueueName",
+    "TableName",
+    "BucketName",
+    "StateMachineName",
+    "Name",
+    "LogGroupName",
+    "ManagedPolicyName",
+    "InstanceProfileName",
+    "AlarmName",
+    "RuleName",
+    "TopicName",
+    "AliasName",
+)
 _ARNS = {
     "AWS::Lambda::Function": "lambda:{region}:{account}:function:{name}",
     "AWS::IAM::Role": "iam::{account}:role/{name}",
@@ -38,7 +53,12 @@ _ARNS = {
     "AWS::SecretsManager::Secret": "secretsmanager:{region}:{account}:secret:{name}-AbCdEf",
 }
 # Of these types Ref gives the ARN.
-_REF_IS_ARN = ("AWS::StepFunctions::StateMachine", "AWS::IAM::ManagedPolicy", "AWS::SNS::Topic", "AWS::SecretsManager::Secret")
+_REF_IS_ARN = (
+    "AWS::StepFunctions::StateMachine",
+    "AWS::IAM::ManagedPolicy",
+    "AWS::SNS::Topic",
+    "AWS::SecretsManager::Secret",
+)
 
 
 @dataclass
@@ -53,7 +73,7 @@ class Resolver:
         """Returns a resource of the template."""
         return self.template.body["Resources"].get(name, {})
 
-    def value(self, value: object) -> object:
+    def value(self, value: Any) -> Any:
         """Returns a value without intrinsic functions; None where Ref AWS::NoValue takes it away."""
         if isinstance(value, list):
             return [item for item in map(self.value, value) if item is not None]
@@ -61,7 +81,7 @@ class Resolver:
             return value
         if len(value) == 1:
             ((name, argument),) = value.items()
-            if name == "Ref" or name.startswith("Fn::") or name == "Condition" and isinstance(argument, str):
+            if name == "Ref" or name.startswith("Fn::") or (name == "Condition" and isinstance(argument, str)):
                 return self._function(name, argument)
         return {key: item for key, each in value.items() if (item := self.value(each)) is not None}
 
@@ -73,7 +93,7 @@ class Resolver:
         """Says whether a deployment with these parameters makes a resource."""
         return "Condition" not in resource or self.condition(resource["Condition"])
 
-    def _function(self, name: str, argument: object) -> object:
+    def _function(self, name: str, argument: Any) -> Any:
         match name:
             case "Ref":
                 return self._ref(str(argument))
@@ -107,11 +127,11 @@ class Resolver:
             case _:
                 return f"<{name}>"
 
-    def _list(self, value: object) -> list:
+    def _list(self, value: Any) -> list:
         resolved = self.value(value)
         return resolved if isinstance(resolved, list) else [resolved]
 
-    def _ref(self, name: str) -> object:
+    def _ref(self, name: str) -> Any:
         if name in self.pseudo:
             return self.pseudo[name]
         parameter = self.template.body.get("Parameters", {}).get(name)
@@ -148,7 +168,7 @@ class Resolver:
             )
         return f"{self.name_of(resource)}.{attribute}"
 
-    def _sub(self, argument: object) -> str:
+    def _sub(self, argument: Any) -> str:
         text, own = argument if isinstance(argument, list) else (argument, {})
 
         def replaced(match: re.Match) -> str:
@@ -164,7 +184,7 @@ class Resolver:
 
         return _PLACEHOLDER.sub(replaced, str(text))
 
-    def _test(self, condition: object) -> object:
+    def _test(self, condition: Any) -> Any:
         if not isinstance(condition, dict) or len(condition) != 1:
             return condition
         ((name, argument),) = condition.items()
@@ -184,7 +204,9 @@ class Resolver:
                 return self.value(condition)
 
 
-def variants(template: Document, names: tuple[str, ...] = ("FunctionName", "StateMachineName", "RoleName")) -> Iterator[Resolver]:
+def variants(
+    template: Document, names: tuple[str, ...] = ("FunctionName", "StateMachineName", "RoleName")
+) -> Iterator[Resolver]:
     """Yields a resolver for each combination of allowed values of the parameters that occur in names of resources."""
     used: set[str] = set()
     for resource in template.body["Resources"].values():

@@ -1,4 +1,4 @@
-"""Says what is on the machine that a script runs on: its image, the packages that recipes install, what scripts make."""
+"""Says what is on the machine of a script: its image, the packages that recipes install, what scripts make."""
 
 import re
 import tomllib
@@ -10,8 +10,8 @@ from referee.shell import UNKNOWN, Script
 
 # What bash runs itself.
 BUILTINS = set(
-    ". : [ alias break builtin cd command continue declare echo eval exec exit export false getopts local printf pwd read"
-    " readonly return set shift shopt source test trap true type ulimit umask unset wait".split()
+    ". : [ alias break builtin cd command continue declare echo eval exec exit export false getopts local printf pwd"
+    " read readonly return set shift shopt source test trap true type ulimit umask unset wait".split()
 )
 
 
@@ -53,9 +53,13 @@ class Machine:
                 case "install":
                     self._installs(words)
                 case "elasticsearch-plugin" if "install" in words:
-                    self.plugins.update(word for word in words[words.index("install") + 1 :] if not word.startswith("-"))
+                    self.plugins.update(
+                        word for word in words[words.index("install") + 1 :] if not word.startswith("-")
+                    )
                 case "logstash-plugin" if "install" in words:
-                    self.plugins.update(word.removeprefix("logstash-") for word in words if word.startswith("logstash-"))
+                    self.plugins.update(
+                        word.removeprefix("logstash-") for word in words if word.startswith("logstash-")
+                    )
         for written in script.written:
             self.programs.add(written.path)
             unit = re.fullmatch(r"/etc/systemd/system/([^/]+)", written.path)

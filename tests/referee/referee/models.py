@@ -6,16 +6,20 @@ import botocore.loaders
 import botocore.model
 
 
+@cache
+def _service(name: str) -> botocore.model.ServiceModel | None:
+    loader = botocore.loaders.Loader()
+    if name not in loader.list_available_services("service-2"):
+        return None
+    return botocore.model.ServiceModel(loader.load_service_model(name, "service-2"), name)
+
+
 class Models:
     """Answers questions about operations of services."""
 
-    @cache
     def service(self, name: str) -> botocore.model.ServiceModel | None:
         """Returns the model of a service by the name that botocore gives it."""
-        loader = botocore.loaders.Loader()
-        if name not in loader.list_available_services("service-2"):
-            return None
-        return botocore.model.ServiceModel(loader.load_service_model(name, "service-2"), name)
+        return _service(name)
 
     def operation(self, service: str, operation: str) -> botocore.model.OperationModel | None:
         """Returns the model of an operation."""
@@ -23,7 +27,7 @@ class Models:
         return model.operation_model(operation) if model and operation in model.operation_names else None
 
     def members(self, service: str, operation: str) -> tuple[set[str] | None, set[str]]:
-        """Returns the members of a request in PascalCase, and those that are required; None for an operation that is not there."""
+        """Returns the members of a request in PascalCase, and the required ones; None for an unknown operation."""
         model = self.operation(service, operation)
         if model is None:
             return None, set()

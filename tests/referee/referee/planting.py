@@ -17,7 +17,7 @@ _LEFT_OUT = shutil.ignore_patterns(".git", "target", ".lockstep", "node_modules"
 
 
 def plant_all(oracle: ModuleType, name: str, context: Context) -> list[str]:
-    """Plants each mistake of an oracle, as many at once as there are processors; returns a sentence for each that was not found."""
+    """Plants each mistake of an oracle, as many at once as there are processors; returns a sentence for each missed."""
     before = set(oracle.judge(context).findings)
     missed = []
     planted = 0
@@ -39,7 +39,7 @@ def plant_all(oracle: ModuleType, name: str, context: Context) -> list[str]:
 
 
 def _plant(name: str, index: int, context: Context) -> set[Finding] | None:
-    """Returns what the oracle finds in a copy with the mistake: what names the text that its function returns, if any."""
+    """Returns what the oracle finds in a copy with the mistake: what names the text of its function, if any."""
     oracle = importlib.import_module(f"oracles.{name}")
     _, plant = oracle.PLANTED[index]
     with tempfile.TemporaryDirectory(prefix="lockstep-referee-") as scratch:

@@ -19,7 +19,7 @@ class Recording:
     lines: list[dict]
     _states: dict[tuple[str, str], list[tuple[int, dict | None]]] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for line in self.lines:
             if line["kind"] in ("policies", "definition"):
                 state = line["state"] and {**line["state"], "account": line["account"], "region": line["region"]}

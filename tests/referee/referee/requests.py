@@ -42,7 +42,7 @@ def expand(table: dict, request: dict, recording: Recording) -> list[Permission]
 class _Reader:
     """Reads the rows of one request."""
 
-    def __init__(self, request: dict, recording: Recording):
+    def __init__(self, request: dict, recording: Recording) -> None:
         self.request, self.recording = request, recording
         self.parameters = request["parameters"]
         self.item: Any = None
@@ -69,7 +69,9 @@ class _Reader:
 
     def value(self, expression: str) -> Any:
         """Returns the value of what stands between braces."""
-        expression, _, function = expression.rpartition("|") if re.search(r"[^|]\|\w+$", expression) else (expression, "", "")
+        expression, _, function = (
+            expression.rpartition("|") if re.search(r"[^|]\|\w+$", expression) else (expression, "", "")
+        )
         found = self.names[expression] if expression in self.names else self.search(expression)
         return getattr(self, f"as_{function}")(found) if function else found
 
@@ -125,12 +127,20 @@ class _Reader:
         index = self.parameters.get("IndexName")
         schema = state["indexes"][index] if index else state["keys"]
         hash_key = next(key["AttributeName"] for key in schema if key["KeyType"] == "HASH")
-        values = [self.queried(hash_key)] if expression == "query" else [item.get(hash_key) for item in self.search(expression)]
+        values = (
+            [self.queried(hash_key)]
+            if expression == "query"
+            else [item.get(hash_key) for item in self.search(expression)]
+        )
         keys = [next(iter(value.values())) for value in values if value]
         return {"dynamodb:LeadingKeys": keys, "dynamodb:Select": self.parameters.get("Select") or []}
 
     def table_name(self) -> str:
-        return (self.item or {}).get("TableName") or self.parameters.get("TableName") or next(iter(self.parameters["RequestItems"]))
+        return (
+            (self.item or {}).get("TableName")
+            or self.parameters.get("TableName")
+            or next(iter(self.parameters["RequestItems"]))
+        )
 
     def queried(self, hash_key: str) -> dict | None:
         names = self.parameters.get("ExpressionAttributeNames") or {}
@@ -139,7 +149,7 @@ class _Reader:
                 return self.parameters["ExpressionAttributeValues"][value]
         return None
 
-    # --- Functions of the table: from what a request says to the ARN of what it means ------------------------------------
+    # --- Functions of the table: from what a request says to the ARN of what it means ---------------------------------
 
     def arn(self, service: str, rest: str) -> str:
         return f"arn:{self.names['partition']}:{service}:{self.names['region']}:{self.names['account']}:{rest}"
@@ -148,7 +158,11 @@ class _Reader:
         return given if given.startswith("arn:") else self.arn("dynamodb", f"table/{given}")
 
     def as_stack(self, given: str) -> str:
-        return given if given.startswith("arn:") else self.arn("cloudformation", f"stack/{given}/00000000-0000-0000-0000-000000000000")
+        return (
+            given
+            if given.startswith("arn:")
+            else self.arn("cloudformation", f"stack/{given}/00000000-0000-0000-0000-000000000000")
+        )
 
     def as_stack_of_change_set(self, parameters: dict) -> str:
         """The stack, which a change set that is named by its ARN alone belongs to by the call that made it."""
@@ -201,7 +215,14 @@ class _Reader:
         return given if given.startswith("arn:") else self.arn("kms", f"key/{given}")
 
     def as_ec2_resource(self, identifier: str) -> str:
-        kinds = {"ami": "image", "snap": "snapshot", "i": "instance", "vol": "volume", "sg": "security-group", "lt": "launch-template"}
+        kinds = {
+            "ami": "image",
+            "snap": "snapshot",
+            "i": "instance",
+            "vol": "volume",
+            "sg": "security-group",
+            "lt": "launch-template",
+        }
         kind = kinds.get(identifier.rpartition("-")[0])
         if kind is None:
             raise Unknown(f"{identifier} is of no known type")

@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -51,7 +52,7 @@ def sources(context: Context) -> Iterator[Source]:
             yield from _file(context, path)
 
 
-def _texts(node: object, keys: tuple) -> Iterator[tuple[tuple, object]]:
+def _texts(node: Any, keys: tuple) -> Iterator[tuple[tuple, object]]:
     if isinstance(node, dict):
         for key, value in node.items():
             if key in ("UserData", "BuildSpec"):
@@ -63,11 +64,11 @@ def _texts(node: object, keys: tuple) -> Iterator[tuple[tuple, object]]:
             yield from _texts(item, keys)
 
 
-def _user_data(template: Document, value: object) -> Iterator[Source]:
+def _user_data(template: Document, value: Any) -> Iterator[Source]:
     """Yields user data as each value makes it that a parameter in it allows."""
     raw, own = _substitution(value["Fn::Base64"] if isinstance(value, dict) and "Fn::Base64" in value else value)
     first, image = _line(template, raw), _image(template)
-    chosen = [{}]
+    chosen: list[dict[str, str]] = [{}]
     for name, parameter in template.body.get("Parameters", {}).items():
         if f"${{{name}}}" in raw:
             chosen += [{name: str(allowed)} for allowed in parameter.get("AllowedValues", [])[1:]]
@@ -75,12 +76,13 @@ def _user_data(template: Document, value: object) -> Iterator[Source]:
         yield Source(template.name, first, _substituted(template, raw, {**own, **values}), "bash", image)
 
 
-def _build_specification(template: Document, resource: str, value: object) -> Source:
+def _build_specification(template: Document, resource: str, value: Any) -> Source:
     raw, own = _substitution(value)
     first, specification = _line(template, raw), _substituted(template, raw, own)
     environ = yaml.safe_load(specification).get("env") or {}
     given = environ.get("variables") or {}
-    text, lines = "", []
+    text = ""
+    lines: list[int] = []
     for node in _commands(yaml.compose(specification)):
         text += node.value.rstrip("\n") + "\n"
         lines += [first + node.start_mark.line] * (text.count("\n") - len(lines))
@@ -98,7 +100,7 @@ def _commands(node: yaml.Node, within: str = "") -> Iterator[yaml.ScalarNode]:
         yield from node.value
 
 
-def _substitution(value: object) -> tuple[str, dict]:
+def _substitution(value: Any) -> tuple[str, dict]:
     """Returns the text of a string or of Fn::Sub, and the variables that Fn::Sub brings itself."""
     if isinstance(value, str):
         return value, {}
@@ -131,15 +133,20 @@ def _substituted(template: Document, raw: str, own: dict) -> str:
     return _REFERENCE.sub(value, raw)
 
 
-def _plain(value: object) -> str:
+def _plain(value: Any) -> str:
     while isinstance(value, Mapping) and "Fn::If" in value:
         value = value["Fn::If"][1]
     return value if isinstance(value, str) else "placeholder"
 
 
 def _placeholder(name: str, parameter: dict | None) -> str:
-    pseudo = {"AWS::Region": "eu-west-1", "AWS::Partition": "aws", "AWS::AccountId": "222222222222",
-              "AWS::URLSuffix": "amazonaws.com", "AWS::StackName": "ci-stack"}  # fmt: skip
+    pseudo = {
+        "AWS::Region": "eu-west-1",
+        "AWS::Partition": "aws",
+        "AWS::AccountId": "222222222222",
+        "AWS::URLSuffix": "amazonaws.com",
+        "AWS::StackName": "ci-stack",
+    }
     if name in pseudo:
         return pseudo[name]
     if parameter is not None:
@@ -163,7 +170,7 @@ def _image(template: Document) -> str | None:
 
 def _file(context: Context, path: Path) -> Iterator[Source]:
     with path.open("rb") as opened:
-        if not opened.read(2) == b"#!":
+        if opened.read(2) != b"#!":
             return
     text = path.read_text(encoding="utf-8")
     dialect = _SHEBANG.match(text)

@@ -8,6 +8,7 @@ build, agents on an instance) stands in data/unrecorded.yaml.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from referee import identities
 from referee.identities import Identity
@@ -51,7 +52,7 @@ def derive(recording: Recording, problems: list[tuple[str, str]]) -> Iterator[Ca
 
 
 class _Maker:
-    def __init__(self, recording: Recording, problems: list[tuple[str, str]]):
+    def __init__(self, recording: Recording, problems: list[tuple[str, str]]) -> None:
         self.recording, self.problems = recording, problems
         self.seq, self.place = 0, ""
 
@@ -67,7 +68,7 @@ class _Maker:
             context["aws:SourceArn"] = source
         return Call(why, self.seq, Identity(name, None), Permission(action, resource, account, context))
 
-    def role(self, role: str, action: str, resource: str, why: str, **context) -> Iterator[Call]:
+    def role(self, role: str, action: str, resource: str, why: str, **context: Any) -> Iterator[Call]:
         """A service calls with a role of ours."""
         try:
             identity = identities.of_role(self.recording, role, self.seq)
@@ -75,6 +76,7 @@ class _Maker:
             self.problems.append((self.place, f"{why}: {error}"))
             return
         owner = resource.split(":")[4] if resource != "*" and resource.split(":")[4].isdigit() else identity.account
+        assert owner, "a role has an account"
         yield Call(why, self.seq, identity, Permission(action, resource, owner, context))
 
     def assume(self, service: str, role: str | None, why: str, source: str | None = None) -> Iterator[Call]:
@@ -125,7 +127,14 @@ class _Maker:
             why = f"the rule {state['name']} hands on to {target['Arn'].split(':', 5)[-1]}"
             yield from self.target(arn, state, target["Arn"], target.get("RoleArn"), why)
             if letters := (target.get("DeadLetterConfig") or {}).get("Arn"):
-                yield self.service("events.amazonaws.com", "sqs:SendMessage", letters, letters.split(":")[4], f"{why}: what failed", arn)
+                yield self.service(
+                    "events.amazonaws.com",
+                    "sqs:SendMessage",
+                    letters,
+                    letters.split(":")[4],
+                    f"{why}: what failed",
+                    arn,
+                )
 
     def target(self, rule: str, state: dict, target: str, role: str | None, why: str) -> Iterator[Call]:
         service, account = target.split(":")[2], target.split(":")[4]
@@ -163,7 +172,9 @@ class _Maker:
             self.problems.append((self.place, f"the mapping of {source} to {function}: nobody has said what it needs"))
             return
         for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"):
-            yield from self.role(found["role"], f"sqs:{action}", source, f"a mapping reads {source.split(':')[-1]} for {found['name']}")
+            yield from self.role(
+                found["role"], f"sqs:{action}", source, f"a mapping reads {source.split(':')[-1]} for {found['name']}"
+            )
 
     def project(self, arn: str, state: dict) -> Iterator[Call]:
         name = arn.rpartition("/")[2]
@@ -180,9 +191,13 @@ class _Maker:
             yield from self.assume("ec2.amazonaws.com", named, f"an instance takes the role {role}")
 
     def bucket(self, arn: str, state: dict) -> Iterator[Call]:
-        for target in sorted(set(re.findall(r"arn:[^<>\"\s]+:(?:sqs|lambda):[^<>\"\s]+", str(state["notifications"] or "")))):
+        for target in sorted(
+            set(re.findall(r"arn:[^<>\"\s]+:(?:sqs|lambda):[^<>\"\s]+", str(state["notifications"] or "")))
+        ):
             action = "sqs:SendMessage" if ":sqs:" in target else "lambda:InvokeFunction"
-            call = self.service("s3.amazonaws.com", action, target, target.split(":")[4], f"{arn} tells of its objects", arn)
+            call = self.service(
+                "s3.amazonaws.com", action, target, target.split(":")[4], f"{arn} tells of its objects", arn
+            )
             call.permission.context["aws:SourceAccount"] = state["account"]
             yield call
 
@@ -190,10 +205,19 @@ class _Maker:
         for subscription in state["subscriptions"]:
             if subscription["protocol"] == "sqs":
                 queue = subscription["endpoint"]
-                yield self.service("sns.amazonaws.com", "sqs:SendMessage", queue, queue.split(":")[4], f"{arn} sends to a queue", arn)
+                yield self.service(
+                    "sns.amazonaws.com", "sqs:SendMessage", queue, queue.split(":")[4], f"{arn} sends to a queue", arn
+                )
             elif subscription["protocol"] == "lambda":
                 function = subscription["endpoint"]
-                yield self.service("sns.amazonaws.com", "lambda:InvokeFunction", function, function.split(":")[4], f"{arn} invokes", arn)
+                yield self.service(
+                    "sns.amazonaws.com",
+                    "lambda:InvokeFunction",
+                    function,
+                    function.split(":")[4],
+                    f"{arn} invokes",
+                    arn,
+                )
 
     def passed_to_cloudformation(self) -> Iterator[Call]:
         seen = set()

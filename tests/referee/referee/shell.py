@@ -1,4 +1,4 @@
-"""Reads shell scripts with shfmt's parser: which programs a script runs, which files it writes, which scripts it holds."""
+"""Reads shell scripts with shfmt's parser: which programs a script runs, what it writes, which scripts it holds."""
 
 import json
 import subprocess
@@ -159,8 +159,11 @@ def shellcheck(text: str, program: Path, dialect: str = "bash") -> list[Remark]:
     """Returns what shellcheck says of a script, from its mildest remarks on."""
     done = subprocess.run(
         [str(program), "--format=json", "--severity=style", f"--shell={dialect}", "-"],
-        input=text, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode not in (0, 1):
         raise RuntimeError(f"shellcheck failed with {done.returncode}: {done.stderr}")
     return [Remark(said["line"], f"SC{said['code']} {said['message']}") for said in json.loads(done.stdout)]

@@ -83,9 +83,14 @@ class Used:
             if used and statement.name in why:
                 verdict.find(statement.place, f"{statement.name} was used: data/unused.yaml need not name it")
             if not used and not excused:
-                verdict.find(statement.place, f"no call used the statement {statement.name}, and data/unused.yaml does not say why")
+                verdict.find(
+                    statement.place,
+                    f"no call used the statement {statement.name}, and data/unused.yaml does not say why",
+                )
             if statement.policy != "trust" and not statement.is_denied_past(self.denied):
-                verdict.find(statement.place, f"data/denied.yaml has no call that goes past the statement {statement.name}")
+                verdict.find(
+                    statement.place, f"data/denied.yaml has no call that goes past the statement {statement.name}"
+                )
             if excused:
                 mentioned.add(excused)
                 verdict.judged("statements that no call can use here, by data/unused.yaml")
@@ -112,7 +117,10 @@ def _roles(context: Context) -> Iterator[tuple[str, str]]:
     for document in context.templates():
         for logical, resource in document.body["Resources"].items():
             if resource["Type"] == "AWS::IAM::Role":
-                yield _role_name(document, logical, resource), f"{document.name}:{document.body['Resources'].line_of(logical)}"
+                yield (
+                    _role_name(document, logical, resource),
+                    f"{document.name}:{document.body['Resources'].line_of(logical)}",
+                )
 
 
 def _role_name(document: Document, logical: str, resource: dict) -> str:
@@ -144,10 +152,14 @@ def _statements(context: Context) -> Iterator[Statement]:
                 owner = _role_name(document, logical, resource)
                 yield from _of_document(owner, "trust", properties["AssumeRolePolicyDocument"], document, place)
                 for policy in _flat(properties.get("Policies", [])):
-                    yield from _of_document(owner, _pattern(policy["PolicyName"]), policy["PolicyDocument"], document, place)
+                    yield from _of_document(
+                        owner, _pattern(policy["PolicyName"]), policy["PolicyDocument"], document, place
+                    )
             elif resource["Type"] in ("AWS::IAM::Policy", "AWS::IAM::RolePolicy"):
                 for owner in _owners(document, properties.get("Roles") or [properties.get("RoleName")]):
-                    yield from _of_document(owner, _pattern(properties["PolicyName"]), properties["PolicyDocument"], document, place)
+                    yield from _of_document(
+                        owner, _pattern(properties["PolicyName"]), properties["PolicyDocument"], document, place
+                    )
             elif resource["Type"] == "AWS::IAM::ManagedPolicy" and isinstance(properties.get("ManagedPolicyName"), str):
                 name = properties["ManagedPolicyName"]
                 yield from _of_document(name, name, properties["PolicyDocument"], document, place)
@@ -168,15 +180,21 @@ def _of_document(owner: str, policy: str, body: dict, document: Document, place:
     for number, statement in enumerate(_flat(body["Statement"]), start=1):
         if statement["Effect"] == "Allow":
             line = statement.line_of("Sid") if hasattr(statement, "line_of") else None
-            yield Statement(owner, policy, statement.get("Sid") or str(number), f"{document.name}:{line}" if line else place)
+            yield Statement(
+                owner, policy, statement.get("Sid") or str(number), f"{document.name}:{line}" if line else place
+            )
 
 
 def _flat(entries: object) -> list:
     """Returns the entries of a list, those within Fn::If too; two ways of one entry have the same number."""
-    found = []
+    found: list = []
     for entry in entries if isinstance(entries, list) else [entries]:
         if isinstance(entry, dict) and "Fn::If" in entry:
-            found.extend(one for one in entry["Fn::If"][1:] if isinstance(one, dict) and "Effect" in one or "PolicyName" in (one or {}))
+            found.extend(
+                one
+                for one in entry["Fn::If"][1:]
+                if (isinstance(one, dict) and "Effect" in one) or "PolicyName" in (one or {})
+            )
         else:
             found.append(entry)
     return found

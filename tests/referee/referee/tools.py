@@ -49,10 +49,19 @@ def _install_python_packages(tools: Path) -> None:
     shutil.rmtree(tools / "venv", ignore_errors=True)
     venv.create(tools / "venv", with_pip=True)
     _run(
-        [str(python(tools)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-         "--require-hashes", "--requirement", str(HERE / "requirements.txt")],
+        [
+            str(python(tools)),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--require-hashes",
+            "--requirement",
+            str(HERE / "requirements.txt"),
+        ],
         tools,
-    )  # fmt: skip
+    )
 
 
 def _install_node_packages(tools: Path) -> None:

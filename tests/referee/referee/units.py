@@ -1,4 +1,4 @@
-"""Judges systemd's units with systemd-analyze, in a root of stubs: what is ours is real, what is a vendor's is empty."""
+"""Judges systemd's units with systemd-analyze, in a root of stubs: ours are real, a vendor's are empty."""
 
 import re
 import shutil
@@ -12,8 +12,8 @@ from referee.context import Context
 from referee.verdict import Verdict
 
 _TARGETS = (
-    "basic graphical multi-user network network-online paths remote-fs shutdown slices sockets sysinit timers umount local-fs"
-    " initrd-switch-root time-sync time-set"
+    "basic graphical multi-user network network-online paths remote-fs shutdown slices sockets sysinit timers umount"
+    " local-fs initrd-switch-root time-sync time-set"
 ).split()
 
 
@@ -57,8 +57,11 @@ def _judge_together(program: list[str], units: list[Unit], verdict: Verdict) -> 
         verdict.judged("units", len(ours))
         done = subprocess.run(
             [*program, "verify", "--man=no", "--generators=no", f"--root={root}", *names, *extended],
-            capture_output=True, text=True, check=False, env={"SYSTEMD_LOG_LEVEL": "warning", "PATH": "/usr/bin:/bin"},
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"SYSTEMD_LOG_LEVEL": "warning", "PATH": "/usr/bin:/bin"},
+        )
         # Its exit status says too little: a key that it does not know is no failure to it.
         for line in (done.stderr + done.stdout).splitlines():
             said = line.replace(str(root), "")
@@ -125,8 +128,17 @@ def systemd_analyze(context: Context) -> list[str] | None:
 def _unpack(folder: Path) -> None:
     """Unpacks Debian's systemd without installing it; leaves nothing where apt-get cannot reach it."""
     with tempfile.TemporaryDirectory(prefix="lockstep-systemd-") as scratch:
-        wanted = ["systemd", "libsystemd-shared", "libsystemd0", "libapparmor1", "libseccomp2", "libkmod2", "libip4tc2", "libfdisk1"]
+        wanted = [
+            "systemd",
+            "libsystemd-shared",
+            "libsystemd0",
+            "libapparmor1",
+            "libseccomp2",
+            "libkmod2",
+            "libip4tc2",
+            "libfdisk1",
+        ]
         for package in wanted:
             subprocess.run(["apt-get", "download", "-q", package], cwd=scratch, capture_output=True, check=False)
-        for package in Path(scratch).glob("*.deb"):
-            subprocess.run(["dpkg-deb", "-x", str(package), str(folder)], capture_output=True, check=False)
+        for archive in Path(scratch).glob("*.deb"):
+            subprocess.run(["dpkg-deb", "-x", str(archive), str(folder)], capture_output=True, check=False)

@@ -24,7 +24,9 @@ def judge(context: Context, templates: list[Document], specified: dict[str, list
     """Finds alarms that would never hear of anything."""
     for entry in load(context.data / "metrics.yaml", "metrics.yaml").body:
         for name in entry["metrics"]:
-            specified.setdefault(f"{entry['namespace']}|{name}", []).extend(sorted(names) for names in entry["dimensions"])
+            specified.setdefault(f"{entry['namespace']}|{name}", []).extend(
+                sorted(names) for names in entry["dimensions"]
+            )
     told = _told_by_functions(context.root)
     for template in templates:
         resolver = Resolver(template)
@@ -39,7 +41,12 @@ def judge(context: Context, templates: list[Document], specified: dict[str, list
 
 def namespaces(templates: list[Document]) -> set[str]:
     """Returns the namespaces that alarms watch."""
-    properties = [r["Properties"] for t in templates for r in t.body["Resources"].values() if r["Type"] == "AWS::CloudWatch::Alarm"]
+    properties = [
+        r["Properties"]
+        for t in templates
+        for r in t.body["Resources"].values()
+        if r["Type"] == "AWS::CloudWatch::Alarm"
+    ]
     return {str(each["Namespace"]) for alarm in properties for each in _watched(alarm)}
 
 
@@ -47,8 +54,7 @@ def _watched(properties: dict) -> list[dict]:
     """Returns the metrics of an alarm: its own, or those of its expression."""
     if "MetricName" in properties:
         return [properties]
-    metrics = [each["MetricStat"]["Metric"] for each in properties.get("Metrics", []) if "MetricStat" in each]
-    return metrics
+    return [each["MetricStat"]["Metric"] for each in properties.get("Metrics", []) if "MetricStat" in each]
 
 
 def _alarm(where: str, watched: dict, specified: dict, own: list[Emitted], verdict: Verdict) -> None:
@@ -59,7 +65,10 @@ def _alarm(where: str, watched: dict, specified: dict, own: list[Emitted], verdi
         if sets is None:
             verdict.find(where, f"watches {namespace} {name}, which AWS does not have")
         elif sorted(dimensions) not in sets:
-            verdict.find(where, f"watches {namespace} {name} by {sorted(dimensions)}; AWS has it by {' or '.join(map(str, sets))}")
+            verdict.find(
+                where,
+                f"watches {namespace} {name} by {sorted(dimensions)}; AWS has it by {' or '.join(map(str, sets))}",
+            )
         return
     emitted = [each for each in own if (each.namespace, each.name) == (namespace, name)]
     if not emitted:
@@ -70,7 +79,9 @@ def _alarm(where: str, watched: dict, specified: dict, own: list[Emitted], verdi
 
 
 def _same(emitted: dict[str, str | None], watched: dict[str, str]) -> bool:
-    return emitted.keys() == watched.keys() and all(value is None or value == watched[name] for name, value in emitted.items())
+    return emitted.keys() == watched.keys() and all(
+        value is None or value == watched[name] for name, value in emitted.items()
+    )
 
 
 def _of_filters(resolver: Resolver) -> list[Emitted]:
@@ -79,8 +90,10 @@ def _of_filters(resolver: Resolver) -> list[Emitted]:
     for name, resource in resolver.template.body["Resources"].items():
         if resource["Type"] == "AWS::Logs::MetricFilter":
             for made in resolver.value(resource["Properties"]["MetricTransformations"]):
-                dimensions = {each["Key"]: None for each in made.get("Dimensions", [])}
-                found.append(Emitted(f"{resolver.template.name} {name}", made["MetricNamespace"], made["MetricName"], dimensions))
+                dimensions: dict[str, str | None] = {each["Key"]: None for each in made.get("Dimensions", [])}
+                found.append(
+                    Emitted(f"{resolver.template.name} {name}", made["MetricNamespace"], made["MetricName"], dimensions)
+                )
     return found
 
 
@@ -95,10 +108,12 @@ def _of_instances(resolver: Resolver) -> list[Emitted]:
             names = re.findall(r'MetricName: "(\w+)"', text)
             dimensions = dict(re.findall(r'\{Name: "(\w+)", Value: "([^"]*)"\}', text))
             found += [Emitted(where, namespace, metric, dimensions) for metric in names]
-        for output in re.findall(r"\bcloudwatch \{(.*?)\n\s*\}", text, re.S):
+        for output in re.findall(r"\bcloudwatch \{(.*?)\n\s*\}", text, re.DOTALL):
             settings = dict(re.findall(r'(\w+) => "([^"]*)"', output))
             pairs = re.findall(r'dimensions => \[\s*"([^"]+)",\s*"([^"]*)"', output)
-            found.append(Emitted(where, settings.get("namespace", "Logstash"), settings.get("metricname", ""), dict(pairs)))
+            found.append(
+                Emitted(where, settings.get("namespace", "Logstash"), settings.get("metricname", ""), dict(pairs))
+            )
     return found
 
 
@@ -124,7 +139,7 @@ def _names_with_units(root: Path) -> dict[str, str]:
             text = path.read_text(encoding="utf-8")
             for name in re.findall(r'\(\s*"(\w+)",\s*Unit::', text):
                 found.setdefault(name, str(path.relative_to(root)))
-            for body in re.findall(r"fn metric\(.*?\n    \}", text, re.S):
+            for body in re.findall(r"fn metric\(.*?\n    \}", text, re.DOTALL):
                 for name in re.findall(r'"(\w+)"', body):
                     found.setdefault(name, str(path.relative_to(root)))
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 from oracles.event_rules.shapes import UNKNOWN
 
 _OPENING = {"(": ")", "[": "]", "{": "}"}
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.S)
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 @dataclass
@@ -33,7 +33,11 @@ def read(root: Path) -> Iterator[Fixture]:
                     value, _ = _Reader(text).value(match.end())
                 except _Unreadable:
                     continue
-                if isinstance(value, dict) and "detail-type" in value and str(value.get("source", "")).startswith("aws."):
+                if (
+                    isinstance(value, dict)
+                    and "detail-type" in value
+                    and str(value.get("source", "")).startswith("aws.")
+                ):
                     yield Fixture(f"{path.relative_to(root)}:{line}", value)
 
 

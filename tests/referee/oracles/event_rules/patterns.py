@@ -6,10 +6,17 @@ https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-opera
 import fnmatch
 import ipaddress
 from collections.abc import Iterator
+from typing import Any
 
 from oracles.event_rules.shapes import MISSING, at
 
-_COMPARE = {"=": lambda a, b: a == b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b, ">": lambda a, b: a > b, ">=": lambda a, b: a >= b}
+_COMPARE = {
+    "=": lambda a, b: a == b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+}
 
 
 def matches(pattern: dict, event: dict) -> bool:
@@ -27,14 +34,14 @@ def matches(pattern: dict, event: dict) -> bool:
     return True
 
 
-def _field(expected: list, value: object) -> bool:
+def _field(expected: list, value: Any) -> bool:
     values = value if isinstance(value, list) else [value]
     if value == [] or value is MISSING:
         return any(isinstance(each, dict) and each.get("exists") is False for each in expected)
     return any(_one(each, item) for each in expected for item in values)
 
 
-def _one(expected: object, value: object) -> bool:
+def _one(expected: Any, value: Any) -> bool:
     if not isinstance(expected, dict):
         return expected == value and isinstance(expected, bool) == isinstance(value, bool)
     ((operator, operand),) = expected.items()
@@ -52,19 +59,23 @@ def _one(expected: object, value: object) -> bool:
             return _anything_but(operand, value)
         case "numeric":
             pairs = zip(operand[::2], operand[1::2], strict=True)
-            return isinstance(value, (int, float)) and not isinstance(value, bool) and all(_COMPARE[sign](value, number) for sign, number in pairs)
+            return (
+                isinstance(value, (int, float))
+                and not isinstance(value, bool)
+                and all(_COMPARE[sign](value, number) for sign, number in pairs)
+            )
         case "cidr":
             return text is not None and ipaddress.ip_address(text) in ipaddress.ip_network(operand)
     raise ValueError(f"EventBridge has no operator {operator}")
 
 
-def _affix(operator: str, operand: object, text: str) -> bool:
+def _affix(operator: str, operand: Any, text: str) -> bool:
     if isinstance(operand, dict):
         operand, text = operand["equals-ignore-case"].lower(), text.lower()
     return text.startswith(operand) if operator == "prefix" else text.endswith(operand)
 
 
-def _anything_but(operand: object, value: object) -> bool:
+def _anything_but(operand: Any, value: Any) -> bool:
     if isinstance(operand, dict):
         ((operator, inner),) = operand.items()
         inners = inner if isinstance(inner, list) else [inner]

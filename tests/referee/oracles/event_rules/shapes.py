@@ -4,12 +4,31 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from referee.context import Context
 
 # Every event of EventBridge has these: https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html
-ENVELOPE = {"version": str, "id": str, "detail-type": str, "source": str, "account": str, "time": str, "region": str, "resources": list, "detail": dict}
-_KINDS = {"string": str, "boolean": bool, "number": (int, float), "integer": int, "json": object, "any": object, "null": type(None)}
+ENVELOPE = {
+    "version": str,
+    "id": str,
+    "detail-type": str,
+    "source": str,
+    "account": str,
+    "time": str,
+    "region": str,
+    "resources": list,
+    "detail": dict,
+}
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "string": str,
+    "boolean": bool,
+    "number": (int, float),
+    "integer": int,
+    "json": object,
+    "any": object,
+    "null": type(None),
+}
 
 
 @dataclass
@@ -24,8 +43,8 @@ class Shape:
     # The known values of some fields, by their JSON pointer.
     values: dict[str, list[str]] = field(default_factory=dict)
 
-    def judge(self, detail: object, whole: bool, resolved: bool = True) -> Iterator[tuple[str, str]]:
-        """Yields each field of a detail that AWS does not send so. A whole event also lacks none of the documented ones."""
+    def judge(self, detail: Any, whole: bool, resolved: bool = True) -> Iterator[tuple[str, str]]:
+        """Yields each field of a detail that AWS does not send so. A whole event lacks none of the documented ones."""
         yield from self._fields("/detail", detail)
         if whole:
             yield from self._missing("/detail", detail, [example["detail"] for example in self.examples])
@@ -40,10 +59,14 @@ class Shape:
             return True
         type_ = self.schema and {"kind": "object", "fields": {"detail": {"type": self.schema}}}
         for name in pointer.strip("/").split("/"):
-            type_ = type_ and (type_.get("of") if type_["kind"] in ("array", "map") else type_.get("fields", {}).get(name, {}).get("type"))
+            type_ = type_ and (
+                type_.get("of")
+                if type_["kind"] in ("array", "map")
+                else type_.get("fields", {}).get(name, {}).get("type")
+            )
         return bool(type_)
 
-    def _fields(self, pointer: str, value: object) -> Iterator[tuple[str, str]]:
+    def _fields(self, pointer: str, value: Any) -> Iterator[tuple[str, str]]:
         if isinstance(value, dict):
             for name, item in value.items():
                 below = f"{pointer}/{name}"
@@ -57,7 +80,7 @@ class Shape:
         if value is not UNKNOWN and not self._fits(pointer, value):
             yield pointer, f"is {json.dumps(value)[:80]}, which is not of AWS's type ({self.page})"
 
-    def _items(self, pointer: str, item: object) -> Iterator[tuple[str, str]]:
+    def _items(self, pointer: str, item: Any) -> Iterator[tuple[str, str]]:
         first = re.sub(r"/\d+$", "/0", pointer)
         if isinstance(item, dict):
             for name in item:
@@ -66,20 +89,24 @@ class Shape:
 
     def _is_open(self, pointer: str) -> bool:
         type_ = self._type(pointer)
-        return bool(type_) and type_["kind"] in ("json", "any", "map")
+        return type_ is not None and type_["kind"] in ("json", "any", "map")
 
     def _is_optional(self, pointer: str, name: str) -> bool:
         """Says whether the schema knows a field and does not require it, whatever the example has."""
         type_ = self._type(pointer)
-        return bool(type_) and name in type_.get("fields", {}) and not type_["fields"][name]["required"]
+        return type_ is not None and name in type_.get("fields", {}) and not type_["fields"][name]["required"]
 
     def _type(self, pointer: str) -> dict | None:
         type_ = self.schema and {"kind": "object", "fields": {"detail": {"type": self.schema}}}
         for name in pointer.strip("/").split("/"):
-            type_ = type_ and (type_.get("of") if type_["kind"] in ("array", "map") else type_.get("fields", {}).get(name, {}).get("type"))
+            type_ = type_ and (
+                type_.get("of")
+                if type_["kind"] in ("array", "map")
+                else type_.get("fields", {}).get(name, {}).get("type")
+            )
         return type_ or None
 
-    def _fits(self, pointer: str, value: object) -> bool:
+    def _fits(self, pointer: str, value: Any) -> bool:
         documented = [at(example, pointer) for example in self.examples]
         documented = [each for each in documented if each is not MISSING]
         if documented:
@@ -95,7 +122,7 @@ class Shape:
             return False
         return isinstance(value, _KINDS.get(type_["kind"], object))
 
-    def _missing(self, pointer: str, value: object, documented: list) -> Iterator[tuple[str, str]]:
+    def _missing(self, pointer: str, value: Any, documented: list) -> Iterator[tuple[str, str]]:
         if not documented or not isinstance(value, dict):
             return
         for name in set.intersection(*(set(each) for each in documented if isinstance(each, dict))):
@@ -122,7 +149,7 @@ MISSING = _Mark("missing")
 UNKNOWN = _Mark("unknown")
 
 
-def at(value: object, pointer: str) -> object:
+def at(value: Any, pointer: str) -> Any:
     """Returns what a JSON pointer names, or MISSING."""
     for name in pointer.strip("/").split("/"):
         if isinstance(value, dict) and name in value:
@@ -134,7 +161,7 @@ def at(value: object, pointer: str) -> object:
     return value
 
 
-def _same_type(documented: object, value: object) -> bool:
+def _same_type(documented: Any, value: Any) -> bool:
     if isinstance(documented, bool) or isinstance(value, bool):
         return isinstance(documented, bool) and isinstance(value, bool)
     if isinstance(documented, (int, float)):
@@ -151,8 +178,8 @@ def read(context: Context, schemas: dict[str, dict]) -> dict[tuple[str, str], Sh
     for path in sorted((context.data / "events").glob("*.json")):
         document = json.loads(path.read_text(encoding="utf-8"))
         for example in document["examples"]:
-            key = (example["source"], example["detail-type"])
-            shape = found.setdefault(key, Shape(*key))
+            kind = (example["source"], example["detail-type"])
+            shape = found.setdefault(kind, Shape(*kind))
             shape.page = document["source"]
             shape.examples.append(example)
             shape.values = {pointer: values["known"] for pointer, values in document["values"].items()}

@@ -2,10 +2,11 @@
 
 from oracles.machine_rules.integrations import Integration, of
 from oracles.machine_rules.walk import Scope, State
+from referee.models import Models
 from referee.verdict import Verdict
 
 
-def judge(scopes: list[Scope], rules: dict, models, verdict: Verdict) -> None:
+def judge(scopes: list[Scope], rules: dict, models: Models, verdict: Verdict) -> None:
     """Finds error names in retriers and catchers that AWS refuses, never raises there, or never comes to."""
     for scope in scopes:
         for state in scope.states:
@@ -29,12 +30,14 @@ def _order(state: State, key: str, verdict: Verdict) -> None:
         if "States.ALL" in names and (len(names) > 1 or index != len(rules) - 1):
             verdict.find(where, "names States.ALL, which stands alone and in the last rule")
         for name in names:
-            if name in taken or ("States.TaskFailed" in taken and name not in ("States.Timeout", "States.ALL", "States.HeartbeatTimeout")):
+            if name in taken or (
+                "States.TaskFailed" in taken and name not in ("States.Timeout", "States.ALL", "States.HeartbeatTimeout")
+            ):
                 verdict.find(where, f"names {name}, which an earlier rule takes")
         taken.update(names)
 
 
-def _name(where: str, name: str, state: State, rules: dict, models, verdict: Verdict) -> None:
+def _name(where: str, name: str, state: State, rules: dict, models: Models, verdict: Verdict) -> None:
     errors = rules["errors"]
     if name.startswith("States."):
         if name in errors["jsonpath"]:
@@ -53,11 +56,13 @@ def _name(where: str, name: str, state: State, rules: dict, models, verdict: Ver
         _of_service(where, name, integration, models, verdict)
 
 
-def _of_service(where: str, name: str, integration: Integration, models, verdict: Verdict) -> None:
+def _of_service(where: str, name: str, integration: Integration, models: Models, verdict: Verdict) -> None:
     prefix, rest = name.split(".", 1)
     if prefix != integration.errors:
         verdict.find(where, f"names {name} in a state whose errors begin with {integration.errors}.")
     elif name not in integration.further_errors:
-        raised = {shape.removesuffix("Exception") for shape in models.errors(integration.service, integration.operation)}
+        raised = {
+            shape.removesuffix("Exception") for shape in models.errors(integration.service, integration.operation)
+        }
         if rest.removesuffix("Exception") not in raised:
             verdict.find(where, f"names {name}, which {integration.operation} does not raise")

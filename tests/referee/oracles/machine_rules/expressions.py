@@ -52,7 +52,9 @@ def judge(expressions: list[Expression], rules: dict, verdict: Verdict) -> None:
         for name in set(each.refers["functions"]) - set(rules["functions"]):
             verdict.find(each.where, f"calls ${name}, which JSONata 2.0.6 in Step Functions does not have")
         for name in each.refers["unqualified"]:
-            verdict.find(each.where, f"names {name!r} without a variable: outside a path there is no input to look it up in")
+            verdict.find(
+                each.where, f"names {name!r} without a variable: outside a path there is no input to look it up in"
+            )
         if each.refers["context"]:
             verdict.find(each.where, "uses $, $$ or * where there is no context item; $states.input is the input")
         for part in each.refers["states"]:
@@ -61,7 +63,9 @@ def judge(expressions: list[Expression], rules: dict, verdict: Verdict) -> None:
 
 def _judge_form(state: State, path: str, text: str, rules: dict, verdict: Verdict) -> None:
     if ("{%" in text or "%}" in text) and not is_expression(text):
-        verdict.find(f"{state.where}{path}", "an expression begins with {% and ends with %}, and nothing stands around it")
+        verdict.find(
+            f"{state.where}{path}", "an expression begins with {% and ends with %}, and nothing stands around it"
+        )
     if is_expression(text) and not _may_stand(state, path, rules):
         verdict.find(f"{state.where}{path}", "is an expression where AWS evaluates none")
 
@@ -84,7 +88,9 @@ def _judge_part(each: Expression, part: str, rules: dict, verdict: Verdict) -> N
         verdict.find(each.where, f"reads $states.{first}, which does not exist")
     after = top in ("Assign", "Output") and each.state.kind in ("Task", "Map", "Parallel")
     if first == "result" and not after:
-        verdict.find(each.where, "reads $states.result, which exists in Assign and Output of Task, Map and Parallel only")
+        verdict.find(
+            each.where, "reads $states.result, which exists in Assign and Output of Task, Map and Parallel only"
+        )
     if first == "errorOutput" and not (top == "Catch" and deeper[1] in ("Assign", "Output")):
         verdict.find(each.where, "reads $states.errorOutput, which exists in Assign and Output of a catcher only")
     if first == "context":

@@ -1,7 +1,8 @@
 """History: how many events an execution writes, of which AWS allows 25,000.
 
-https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html: an execution that writes more of them fails. The estimate takes
-every state once, with the items that data/states-language.yaml gives to each Map, and tells how long the execution may then wait in
+https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html: an execution that writes
+more of them fails. The estimate takes every state once, with the items that data/states-language.yaml gives to each
+Map, and tells how long the execution may then wait in
 the loop that writes most.
 """
 
@@ -25,16 +26,24 @@ _EXECUTION = 2
 
 def judge(document: Document, scopes: list[Scope], rules: dict, verdict: Verdict) -> None:
     """Finds a definition whose executions may write more events than AWS allows, and a loop that does not wait."""
-    most, items, least_days = rules["bounds"]["history_events"], rules["history"]["items"], rules["history"]["waiting_days"]
+    most, items, least_days = (
+        rules["bounds"]["history_events"],
+        rules["history"]["items"],
+        rules["history"]["waiting_days"],
+    )
     once = _EXECUTION + _events(scopes[0], items)
     rates = [_rate(cycle, verdict) for scope in scopes for cycle in _cycles(scope)]
     days = (most - once) / max(rates) / _DAY if any(rates) else None
     room = f"; it may wait for {days:.0f} days" if days else ""
     verdict.note(f"{document.name}: {once} events of {most} if it enters every state once{room}")
     if once > most:
-        verdict.find(document.name, f"an execution that enters every state once writes {once} events, of {most} at most")
+        verdict.find(
+            document.name, f"an execution that enters every state once writes {once} events, of {most} at most"
+        )
     elif days is not None and days < least_days:
-        verdict.find(document.name, f"an execution that waits for {days:.1f} days has written {most} events, and AWS ends it")
+        verdict.find(
+            document.name, f"an execution that waits for {days:.1f} days has written {most} events, and AWS ends it"
+        )
 
 
 def _events(scope: Scope, items: dict[str, int]) -> int:

@@ -26,6 +26,7 @@ class Installed:
     @property
     def text(self) -> str:
         """Returns the definition with what CloudFormation puts into it."""
+        assert self.definition, f"{self.where} has no definition"
         return _PLACEHOLDER.sub(lambda match: self.substitutions.get(match[1], match[0]), self.definition.text)
 
 
@@ -45,15 +46,24 @@ def read(context: Context, definitions: list[Document], verdict: Verdict) -> lis
     return found
 
 
-def _installed(resolver: Resolver, name: str, resource: dict, definitions: list[Document], verdict: Verdict) -> Installed:
+def _installed(
+    resolver: Resolver, name: str, resource: dict, definitions: list[Document], verdict: Verdict
+) -> Installed:
     template = resolver.template
     where = f"{template.name}:{template.body['Resources'].line_of(name)} {name}"
     properties = resource["Properties"]
     definition = _definition(template, properties, definitions)
-    substitutions = {key: str(resolver.value(value)) for key, value in properties.get("DefinitionSubstitutions", {}).items()}
-    installed = Installed(where, str(resolver.value(properties.get("StateMachineName", ""))), properties, definition, substitutions)
+    substitutions = {
+        key: str(resolver.value(value)) for key, value in properties.get("DefinitionSubstitutions", {}).items()
+    }
+    installed = Installed(
+        where, str(resolver.value(properties.get("StateMachineName", ""))), properties, definition, substitutions
+    )
     if definition is None:
-        verdict.find(where, "its key names no file of statemachines/: the parameter's description says `S3 key of <file>.asl.json`")
+        verdict.find(
+            where,
+            "its key names no file of statemachines/: the parameter's description says `S3 key of <file>.asl.json`",
+        )
         return installed
     asked = set(_PLACEHOLDER.findall(definition.text))
     for missing in sorted(asked - set(substitutions)):
@@ -62,7 +72,9 @@ def _installed(resolver: Resolver, name: str, resource: dict, definitions: list[
         verdict.find(where, f"substitutes {extra}, which {definition.name} does not hold")
     if len(installed.name) > 80:
         verdict.find(where, f"its name {installed.name!r} has more than 80 characters")
-    if properties.get("StateMachineType", "STANDARD") == "EXPRESS" and re.search(r"\.sync|\.waitForTaskToken", definition.text):
+    if properties.get("StateMachineType", "STANDARD") == "EXPRESS" and re.search(
+        r"\.sync|\.waitForTaskToken", definition.text
+    ):
         verdict.find(where, "is EXPRESS and waits for an end or a token, which only STANDARD can")
     return installed
 
@@ -76,8 +88,11 @@ def _definition(template: Document, properties: dict, definitions: list[Document
 
 
 def judge_calls(context: Context, installed: list[Installed], scopes: dict[str, list[Scope]], verdict: Verdict) -> None:
-    """Finds states that call a function or a state machine that no template makes, or wait longer than their execution may take."""
-    made = {"lambda": _names(context, "AWS::Lambda::Function", "FunctionName"), "states": _names(context, _TYPE, "StateMachineName")}
+    """Finds states that call a function or machine that no template makes, or wait longer than their execution may."""
+    made = {
+        "lambda": _names(context, "AWS::Lambda::Function", "FunctionName"),
+        "states": _names(context, _TYPE, "StateMachineName"),
+    }
     for each in installed:
         if each.definition is None:
             continue

@@ -4,10 +4,13 @@ import re
 from dataclasses import dataclass, field
 
 from oracles.machine_rules.walk import Scope, State, strings
+from referee.models import Models
 from referee.verdict import Verdict
 
 # The partition is a literal, or a substitution that gives it.
-_RESOURCE = re.compile(r"arn:(aws|aws-cn|aws-us-gov|aws-eusc|\$\{\w*Partition\}):states:::(?P<call>[\w-]+:[\w:-]+?)(\.(?P<pattern>sync:2|sync|waitForTaskToken))?\Z")
+_RESOURCE = re.compile(
+    r"arn:(aws|aws-cn|aws-us-gov|aws-eusc|\$\{\w*Partition\}):states:::(?P<call>[\w-]+:[\w:-]+?)(\.(?P<pattern>sync:2|sync|waitForTaskToken))?\Z"
+)
 
 
 @dataclass
@@ -31,15 +34,17 @@ def of(state: State, rules: dict) -> Integration | None:
     pattern = match["pattern"] or "request"
     call = match["call"]
     if call.startswith("aws-sdk:"):
-        _, service, action = (call.split(":") + [""])[:3]
-        return Integration(service, action[:1].upper() + action[1:], pattern, "", None, [], ["request", "waitForTaskToken"])
+        _, service, action = [*call.split(":"), ""][:3]
+        return Integration(
+            service, action[:1].upper() + action[1:], pattern, "", None, [], ["request", "waitForTaskToken"]
+        )
     known = rules["integrations"].get(call)
     if known is None:
         return None
     return Integration(pattern=pattern, **known)
 
 
-def judge(scopes: list[Scope], rules: dict, models, verdict: Verdict) -> None:
+def judge(scopes: list[Scope], rules: dict, models: Models, verdict: Verdict) -> None:
     """Finds Task states that Step Functions refuses or that wait without an end."""
     for scope in scopes:
         for state in scope.states:
@@ -48,14 +53,17 @@ def judge(scopes: list[Scope], rules: dict, models, verdict: Verdict) -> None:
                 _task(state, rules, models, verdict)
 
 
-def _task(state: State, rules: dict, models, verdict: Verdict) -> None:
+def _task(state: State, rules: dict, models: Models, verdict: Verdict) -> None:
     resource = state.body.get("Resource", "")
     integration = of(state, rules)
     if integration is None:
         verdict.find(state.where, f"its Resource {resource!r} is no integration of Step Functions that is known here")
         return
     if integration.pattern not in integration.patterns:
-        verdict.find(state.where, f"its Resource {resource!r} ends in .{integration.pattern}, which that integration does not have")
+        verdict.find(
+            state.where,
+            f"its Resource {resource!r} ends in .{integration.pattern}, which that integration does not have",
+        )
     if "TimeoutSeconds" not in state.body:
         verdict.find(state.where, "has no TimeoutSeconds: a call that is never answered would hold it for three years")
     _arguments(state, integration, models, verdict)
@@ -64,7 +72,7 @@ def _task(state: State, rules: dict, models, verdict: Verdict) -> None:
         verdict.find(state.where, "waits for a task token and gives it to nobody")
 
 
-def _arguments(state: State, integration: Integration, models, verdict: Verdict) -> None:
+def _arguments(state: State, integration: Integration, models: Models, verdict: Verdict) -> None:
     given = state.body.get("Arguments")
     if not isinstance(given, dict):
         return

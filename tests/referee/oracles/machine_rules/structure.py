@@ -11,7 +11,10 @@ def judge(document: Document, scopes: list[Scope], rules: dict, verdict: Verdict
     """Finds fields, names and numbers that AWS refuses, and states without a way in or out."""
     body, bounds = document.body, rules["bounds"]
     if body.get("QueryLanguage") != "JSONata":
-        verdict.find(document.name, "has no QueryLanguage JSONata: its rules would be those of JSONPath, which nothing here judges")
+        verdict.find(
+            document.name,
+            "has no QueryLanguage JSONata: its rules would be those of JSONPath, which nothing here judges",
+        )
     if len(document.text.encode()) > bounds["definition_bytes"]:
         verdict.find(document.name, f"has {len(document.text.encode())} bytes, of {bounds['definition_bytes']} at most")
     _fields(document.name, body, rules["machine"], verdict)
@@ -20,7 +23,12 @@ def judge(document: Document, scopes: list[Scope], rules: dict, verdict: Verdict
     for scope in scopes:
         where = scope.outer.where if scope.outer else document.name
         if scope.outer:
-            _fields(f"{where} (inside)", scope.body, rules["item_processor" if scope.outer.kind == "Map" else "branch"], verdict)
+            _fields(
+                f"{where} (inside)",
+                scope.body,
+                rules["item_processor" if scope.outer.kind == "Map" else "branch"],
+                verdict,
+            )
         _reachable(where, scope, verdict)
         for state in scope.states:
             verdict.judged("states")
@@ -147,7 +155,14 @@ def _map(state: State, bounds: dict, verdict: Verdict) -> None:
     if (mode == "DISTRIBUTED") != ("ExecutionType" in config):
         verdict.find(state.where, "a distributed Map has an ExecutionType, and an inline one has none")
     if mode == "INLINE":
-        for field in {"ItemReader", "ItemBatcher", "ResultWriter", "Label", "ToleratedFailurePercentage", "ToleratedFailureCount"} & set(state.body):
+        for field in {
+            "ItemReader",
+            "ItemBatcher",
+            "ResultWriter",
+            "Label",
+            "ToleratedFailurePercentage",
+            "ToleratedFailureCount",
+        } & set(state.body):
             verdict.find(state.where, f"has {field}, which only a distributed Map has")
     if len(state.body.get("Label", "")) > bounds["label_characters"]:
         verdict.find(state.where, f"its Label has more than {bounds['label_characters']} characters")

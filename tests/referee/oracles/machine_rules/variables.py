@@ -1,7 +1,8 @@
 """Variables: their scopes, their names, and that each is assigned before it is used.
 
-https://docs.aws.amazon.com/step-functions/latest/dg/workflow-variables.html: "A variable assigned in an inner scope cannot have the
-same name as one assigned in an outer scope"; a state reads the values from before it, also in its own Assign and Output.
+https://docs.aws.amazon.com/step-functions/latest/dg/workflow-variables.html: "A variable assigned in an
+inner scope cannot have the same name as one assigned in an outer scope"; a state reads the values from before it, also
+in its own Assign and Output.
 """
 
 import re
@@ -46,7 +47,9 @@ def _judge_name(name: str, where: str, rules: dict, verdict: Verdict) -> None:
     if name == "states":
         verdict.find(where, "assigns $states, which is reserved")
     if not _NAME.match(name) or len(name) > rules["bounds"]["name_characters"]:
-        verdict.find(where, f"assigns {name!r}: a name begins with a letter and has letters, digits and underscores, 80 at most")
+        verdict.find(
+            where, f"assigns {name!r}: a name begins with a letter and has letters, digits and underscores, 80 at most"
+        )
     if name in rules["functions"]:
         verdict.find(where, f"assigns ${name}, which hides the JSONata function of that name")
 
@@ -56,12 +59,14 @@ def _judge_shadow(name: str, where: str, scope: Scope, assigned: dict, verdict: 
     while around:
         if name in assigned[id(around)]:
             other = assigned[id(around)][name][0]
-            verdict.find(where, f"assigns ${name}, which an outer scope assigns too ({other}): CreateStateMachine refuses that")
+            verdict.find(
+                where, f"assigns ${name}, which an outer scope assigns too ({other}): CreateStateMachine refuses that"
+            )
         around = around.around
 
 
 def _judge_use(each: Expression, name: str, assigned: dict, verdict: Verdict) -> None:
-    scope = each.state.scope
+    scope: Scope | None = each.state.scope
     while scope:
         if name in assigned[id(scope)]:
             verdict.find(each.where, f"uses ${name}, which has no value on every way to this state")
@@ -81,7 +86,7 @@ def _flow(scope: Scope, reach: dict[int, frozenset[str] | None]) -> None:
     waiting = [first]
     while waiting:
         state = waiting.pop()
-        have = reach[id(state)]
+        have = reach[id(state)] or frozenset()
         for name, gained in _ways(state):
             to = scope.state(name)
             if to is None:

@@ -47,7 +47,7 @@ class State:
     def rules(self, key: str) -> list[Mapping]:
         """Returns the retriers, catchers or rules of a choice."""
         found = self.body.get(key, [])
-        return [rule for rule in found if isinstance(rule, dict)] if isinstance(found, list) else []
+        return [rule for rule in found if isinstance(rule, Mapping)] if isinstance(found, list) else []
 
 
 def scopes(document: Document) -> list[Scope]:
@@ -63,14 +63,16 @@ def _read(document: Document, body: Mapping, outer: State | None, found: list[Sc
     if outer:
         outer.inner.append(scope)
     states = body.get("States")
-    for name, state_body in states.items() if isinstance(states, dict) else ():
-        if not isinstance(state_body, dict):
+    if not isinstance(states, Mapping):
+        return
+    for name, state_body in states.items():
+        if not isinstance(state_body, Mapping):
             continue
         state = State(name, state_body, scope, f"{document.name}:{states.line_of(name)} {name}")
         scope.states.append(state)
         inner = [state_body.get("ItemProcessor"), *(state_body.get("Branches") or [])]
         for each in inner:
-            if isinstance(each, dict):
+            if isinstance(each, Mapping):
                 _read(document, each, state, found)
 
 
