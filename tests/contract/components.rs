@@ -105,6 +105,11 @@ pub fn template(folder: &str) -> Template {
 
 /// Every file of a component, by its path in it.
 pub fn files(folder: &str) -> Files {
+    files_below(&repository().join("infra/log-stack").join(folder))
+}
+
+/// Every file below a folder, by its path in it.
+pub fn files_below(folder: &Path) -> Files {
     fn below(folder: &Path, prefix: &str, found: &mut Files) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let entry = entry.unwrap();
@@ -117,7 +122,7 @@ pub fn files(folder: &str) -> Files {
         }
     }
     let mut found = Files::new();
-    below(&repository().join("infra/log-stack").join(folder), "", &mut found);
+    below(folder, "", &mut found);
     found
 }
 

@@ -8,6 +8,7 @@ mod checks;
 mod components;
 mod draining;
 mod environment;
+mod examples;
 mod expressions;
 mod failure_modes;
 mod iam;

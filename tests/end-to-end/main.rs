@@ -99,7 +99,8 @@ async fn promises(world: &mut World) -> Result<(), Failure> {
     world.promise("no image and no snapshot is shared with anybody", gates::share_nothing).await?;
     let doctor = "doctor finds nothing wrong, then sees each thing that somebody broke";
     // The last one: it repairs nothing.
-    world.promise(doctor, doctor::sees_each_thing_that_somebody_broke).await
+    world.promise(doctor, doctor::sees_each_thing_that_somebody_broke).await?;
+    world.named_promise_exists()
 }
 
 /// Images: everywhere or nowhere.

@@ -1,0 +1,69 @@
+# Short ways to what a change needs. CONTRIBUTING.md says which change wants which recipe; .ci/run says what must hold.
+#
+#   just --list        needs https://just.systems: `cargo install just`, or `pip install rust-just`
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+# Lists the recipes.
+@default:
+    just --list --unsorted
+
+# Format, clippy of the crates that differ from main, tests of the decisions: before each commit.
+check: && lint _domain
+    cargo fmt --all --check
+
+# Clippy, as .ci/run judges it, of the crates that differ from main.
+lint:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    changed=$(.ci/changed-crates)
+    if [[ -z $changed ]]; then
+        echo 'no crate differs from main'
+        exit
+    fi
+    packages=()
+    for crate in $changed; do packages+=(--package "$crate"); done
+    cargo clippy --locked "${packages[@]}" --all-targets -- -D warnings
+
+@_domain:
+    cargo test --quiet --locked -p lockstep-domain
+
+# Formats everything.
+fmt:
+    cargo fmt --all
+
+# Tests of one crate, by its short name: `just test stack`, `just test domain gate::`.
+test crate *filter:
+    cargo test --locked -p lockstep-{{ crate }} {{ filter }}
+
+# Contracts between templates, policies, state machines and functions: after a change of infra, statemachines or payloads.
+contract *filter:
+    cargo test --locked --test contract -- {{ filter }}
+
+# Faults at the calls of a workflow: `just faults image`, `just faults bake`, `just faults update`; of all without a name.
+faults scenarios='' *filter:
+    LOCKSTEP_SWEEP_ONLY='{{ scenarios }}' cargo test --locked --test sweep -- --nocapture {{ filter }}
+
+# What stands in for AWS, against the emulator: after a change of an adapter, a simulation or the overlay.
+conformance *filter:
+    cargo test --locked --test conformance -- {{ filter }}
+
+# The main job on the local cloud, up to the promise whose sentence holds this text: `just e2e 'twenty copies'`.
+e2e promise='':
+    LOCKSTEP_PROMISE='{{ promise }}' cargo test --locked --test end-to-end {{ if promise == '' { '' } else { 'a_push' } }} -- --nocapture
+
+# Everything that must hold before a change is merged.
+ci:
+    .ci/run
+
+# Renders the state machines into target/statemachines, as AWS gets them.
+render:
+    cargo run --quiet -p lockstep-statemachines --bin render -- target/statemachines
+
+# The figures of docs/performance.md: `just measure workflows 10`, `just measure functions <folder>`.
+measure *what='workflows':
+    cargo run --quiet --example figures -- {{ what }}
+
+# The demo: `just demo`, `just demo --keep`, `just demo --log-stack`.
+demo *options:
+    cargo demo {{ options }}

@@ -1,0 +1,80 @@
+//! The examples are packaged as they are, in every stage.
+
+use crate::components::files_below;
+use crate::stack::repository;
+use lockstep_cli::failure::Exit;
+use lockstep_cli::output::Output;
+use lockstep_cli::surroundings::Surroundings;
+use lockstep_domain::archive::Files;
+use lockstep_domain::ids::ComponentName;
+use lockstep_domain::manifest::Manifest;
+use lockstep_domain::packaging::{self, World, find_components};
+use lockstep_domain::parameters::OrganisationParameters;
+use lockstep_domain::stages::Stages;
+use lockstep_domain::template::Template;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The command that `examples/README.md` gives.
+const COMMAND: &str = "check examples --stages examples/stages.toml";
+
+/// The components below `examples`: the folder's name, and the files in it.
+fn examples() -> BTreeMap<String, Files> {
+    let all = files_below(&repository().join("examples"));
+    let below = |folder: &str| {
+        let own = all.iter().filter_map(|(path, bytes)| {
+            Some((path.strip_prefix(folder)?.strip_prefix('/')?.to_owned(), bytes.clone()))
+        });
+        own.collect::<Files>()
+    };
+    find_components(&all).into_iter().map(|folder| (folder.clone(), below(&folder))).collect()
+}
+
+fn text<'f>(files: &'f Files, file: &str) -> &'f str {
+    std::str::from_utf8(&files[file]).unwrap()
+}
+
+/// The outputs that each example declares, by the name of its component.
+fn outputs(examples: &BTreeMap<String, Files>) -> BTreeMap<ComponentName, BTreeSet<String>> {
+    let declared = |files: &Files| {
+        let manifest = Manifest::parse("lockstep.toml", text(files, "lockstep.toml")).unwrap();
+        let template = Template::parse("template.yaml", text(files, "template.yaml")).unwrap();
+        (manifest.component.name, template.outputs().keys().cloned().collect())
+    };
+    examples.values().map(declared).collect()
+}
+
+#[test]
+fn every_example_is_packaged_with_nothing_left_open() {
+    let examples = examples();
+    assert!(examples.len() >= 3, "{:?}", examples.keys());
+    let file = repository().join("examples/stages.toml");
+    let stages = Stages::parse("stages.toml", &std::fs::read_to_string(file).unwrap()).unwrap();
+    let (organisation, producers) = (OrganisationParameters::default(), outputs(&examples));
+    let world = World {
+        stages: Some(&stages),
+        organisation: Some(&organisation),
+        producers: Some(&producers),
+        ..World::default()
+    };
+    for (folder, files) in &examples {
+        let package = packaging::plan(folder, files, &world).unwrap_or_else(|problems| {
+            panic!("{folder}: {}", problems.iter().map(|p| format!("\n{p}")).collect::<String>())
+        });
+        assert_eq!(package.unchecked, Vec::<String>::new(), "{folder}");
+        assert!(!package.manifest.checks.is_empty(), "{folder} has no check");
+    }
+}
+
+#[tokio::test]
+async fn the_command_that_the_readme_gives_finds_every_example_good() {
+    let readme = std::fs::read_to_string(repository().join("examples/README.md")).unwrap();
+    assert!(readme.contains(&format!("lockstep -- {COMMAND}")), "examples/README.md gives another command");
+    let output = Output::memory(false);
+    let arguments: Vec<String> = COMMAND.split(' ').map(str::to_owned).collect();
+    let report = lockstep_cli::run(&arguments, &Surroundings::bare(&repository(), output.clone())).await;
+    assert_eq!(report.exit, Exit::Done, "{}", output.captured());
+    for folder in examples().keys() {
+        assert!(output.captured().contains(&format!("{folder} 1.0: good")), "{}", output.captured());
+        assert!(readme.contains(&format!("[`{folder}`]({folder})")), "examples/README.md lacks {folder}");
+    }
+}
