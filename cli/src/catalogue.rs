@@ -3,12 +3,12 @@
 use crate::failure::Failure;
 use crate::names::ImageVersionName;
 use crate::plane::Plane;
-use lockstep_domain::ids::{AmiId, ImageName};
-use lockstep_domain::image_settings::ImageSettings;
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::images::image_settings::ImageSettings;
 use lockstep_domain::images::{Needs, Use, Uses, uses};
+use lockstep_domain::model::ids::{AmiId, ImageName};
+use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployed, Environment, Image, ImageVersion, Location, Release};
-use lockstep_domain::stages::Stages;
-use lockstep_domain::version::Version;
 use std::collections::BTreeSet;
 
 /// Everything that is known of images.

@@ -6,15 +6,15 @@ use crate::failure::{Exit, Failure};
 use crate::installation::not_installed;
 use crate::names::DeploymentPrefix;
 use crate::surroundings::Surroundings;
-use lockstep_domain::error::{Failure as DomainFailure, Problem};
-use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
-use lockstep_domain::image_settings::ImageSettings;
-use lockstep_domain::payloads::operator::{Applied, Refused, Request};
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::images::image_settings::ImageSettings;
+use lockstep_domain::messages::operator::{Applied, Refused, Request};
+use lockstep_domain::model::error::{Failure as DomainFailure, Problem};
+use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::records::{
     BreakGlass, Config, ConfigKind, Deployment, Environment, Event, Image, ImageVersion, Record, Release,
     Step, SweepReport,
 };
-use lockstep_domain::stages::Stages;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::ledger::{Ledger, Order};
 use lockstep_platform::operator::control_plane::{self, ControlPlane};

@@ -5,11 +5,11 @@
 
 use crate::failure::Failure;
 use crate::plane::Plane;
-use lockstep_domain::ids::ComponentName;
-use lockstep_domain::payloads::inputs;
+use lockstep_domain::delivery::stages::{Path, Stage};
+use lockstep_domain::messages::inputs;
+use lockstep_domain::model::ids::ComponentName;
+use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, DeploymentKind, Event};
-use lockstep_domain::stages::{Path, Stage};
-use lockstep_domain::version::Version;
 use lockstep_platform::executions::{Executions, Started};
 use lockstep_platform::operator::control_plane::StateMachines;
 use serde_json::Value;
@@ -174,14 +174,14 @@ pub async fn start(plane: &Plane, run: &Run) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockstep_domain::ids::DeploymentId;
+    use lockstep_domain::delivery::stages::Stages;
+    use lockstep_domain::model::ids::DeploymentId;
     use lockstep_domain::records::Location;
-    use lockstep_domain::stages::Stages;
     use serde_json::json;
     use std::collections::BTreeMap;
 
     fn stage(name: &str) -> Stage {
-        let stages = Stages::parse("stages.toml", lockstep_domain::stages::EXAMPLE).unwrap();
+        let stages = Stages::parse("stages.toml", lockstep_domain::delivery::stages::EXAMPLE).unwrap();
         stages.get(&name.parse().unwrap()).unwrap().clone()
     }
 

@@ -2,7 +2,7 @@
 
 use crate::expressions::render;
 use crate::machine::{MACHINES, State, all_states};
-use lockstep_domain::payloads::{bake, image, inputs, ledger, package, stack, sweep, verify};
+use lockstep_domain::messages::{bake, image, inputs, ledger, package, stack, sweep, verify};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,7 +5,7 @@ use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_cli::runs::{self, Run};
 use lockstep_cli::story::ensure;
 use lockstep_domain::images::{ImageVersionState, Purpose, obstacle};
-use lockstep_domain::payloads::inputs;
+use lockstep_domain::messages::inputs;
 use lockstep_domain::records::{Image, ImageVersion, Release};
 use lockstep_local::{BuildOutcome, Controls};
 use lockstep_platform::channels::{Channels as _, ParameterStore};

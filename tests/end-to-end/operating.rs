@@ -4,7 +4,7 @@ use crate::gates::unproven;
 use crate::world::{World, text, until};
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_cli::story::{COMPONENT, ensure};
-use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, Event, EventState, Outcome};
 use lockstep_local::{CallEffect, CallFault};
 use serde_json::Value;

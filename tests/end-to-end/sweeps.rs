@@ -4,13 +4,13 @@ use crate::world::{World, until};
 use jiff::{Timestamp, ToSpan};
 use lockstep_cli::failure::{Failure, at};
 use lockstep_cli::story::ensure;
-use lockstep_domain::environment::take;
-use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::delivery::environment::take;
+use lockstep_domain::delivery::stages::TEST;
+use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
     Deployment, DeploymentKind, DeploymentState, Environment, Event, EventState, Outcome, Record, SweepReport,
 };
-use lockstep_domain::stages::TEST;
-use lockstep_domain::token::client_token;
 use lockstep_platform::functions::{Called, Functions};
 use lockstep_platform::ledger::Ledger;
 use serde_json::json;

@@ -5,7 +5,7 @@ use lockstep_cli::failure::{Exit, Failure};
 use lockstep_cli::output::Output;
 use lockstep_cli::story::Story;
 use lockstep_cli::surroundings::Surroundings;
-use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, Event};
 use lockstep_local::{CallFilter, CallRecord, Journal};
 use lockstep_platform::operator::executions::{Follow, What};
@@ -150,6 +150,6 @@ async fn transitions(story: &Story) -> Result<(), Failure> {
     Ok(())
 }
 
-fn failed(failure: lockstep_domain::error::Failure) -> Failure {
+fn failed(failure: lockstep_domain::model::error::Failure) -> Failure {
     Failure::new(failure.message)
 }

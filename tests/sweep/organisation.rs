@@ -1,8 +1,8 @@
 //! An organisation with three stages, and the releases of one component.
 
 use crate::harness::Harness;
-use lockstep_domain::ids::RepositoryId;
-use lockstep_domain::packaging::{self, Package};
+use lockstep_domain::delivery::packaging::{self, Package};
+use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::{Config, ConfigKind, Evidence, Release, ReleaseState};
 use std::sync::OnceLock;
 
@@ -177,7 +177,7 @@ pub fn evidence(release: &Release, stage: &str) -> Evidence {
         digest: release.digest.clone(),
         stage: stage.parse().expect("a stage"),
         version: release.version.clone(),
-        deployment: lockstep_domain::ids::DeploymentId::of_execution("earlier"),
+        deployment: lockstep_domain::model::ids::DeploymentId::of_execution("earlier"),
         passed_at: jiff::Timestamp::UNIX_EPOCH,
     }
 }

@@ -8,11 +8,11 @@ use crate::permissions_table::table;
 use crate::surroundings::Surroundings;
 use crate::views::permissions;
 use clap::Args;
-use lockstep_domain::archive::{Files, Limits};
-use lockstep_domain::error::Problem;
-use lockstep_domain::packaging::{Package, Scope, World, find_components, needs_by_stage, plan};
-use lockstep_domain::parameters::OrganisationParameters;
-use lockstep_domain::stages::Stages;
+use lockstep_domain::delivery::archive::{Files, Limits};
+use lockstep_domain::delivery::packaging::{Package, Scope, World, find_components, needs_by_stage, plan};
+use lockstep_domain::delivery::parameters::OrganisationParameters;
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::model::error::Problem;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 

@@ -11,12 +11,12 @@ use crate::surroundings::Surroundings;
 use crate::views::{permissions, plan};
 use clap::Args;
 use jiff::Timestamp;
-use lockstep_domain::ids::{ComponentName, StageName};
-use lockstep_domain::parameters::Layer;
-use lockstep_domain::payloads::inputs;
+use lockstep_domain::delivery::parameters::Layer;
+use lockstep_domain::delivery::stages::{Path, Stage};
+use lockstep_domain::delivery::{environment, gate};
+use lockstep_domain::messages::inputs;
+use lockstep_domain::model::ids::{ComponentName, StageName};
 use lockstep_domain::records::{Deployed, Deployment, DeploymentState, Environment};
-use lockstep_domain::stages::{Path, Stage};
-use lockstep_domain::{environment, gate};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -326,11 +326,11 @@ fn shell_word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockstep_domain::ids::{DeploymentId, Digest};
-    use lockstep_domain::stages::Stages;
+    use lockstep_domain::delivery::stages::Stages;
+    use lockstep_domain::model::ids::{DeploymentId, Digest};
 
     fn stage(name: &str) -> Stage {
-        let stages = Stages::parse("stages.toml", lockstep_domain::stages::EXAMPLE).unwrap();
+        let stages = Stages::parse("stages.toml", lockstep_domain::delivery::stages::EXAMPLE).unwrap();
         stages.get(&name.parse().unwrap()).unwrap().clone()
     }
 

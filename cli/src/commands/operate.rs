@@ -11,11 +11,11 @@ use crate::surroundings::Surroundings;
 use crate::views::why;
 use clap::Args;
 use jiff::Timestamp;
-use lockstep_domain::ids::{ComponentName, StageName};
-use lockstep_domain::payloads::inputs;
-use lockstep_domain::payloads::operator::Request;
+use lockstep_domain::delivery::stages::TEST;
+use lockstep_domain::messages::inputs;
+use lockstep_domain::messages::operator::Request;
+use lockstep_domain::model::ids::{ComponentName, StageName};
 use lockstep_domain::records::{Deployment, DeploymentState, Event, EventState, Holder, Outcome};
-use lockstep_domain::stages::TEST;
 use lockstep_platform::operator::executions::Status;
 use serde_json::json;
 

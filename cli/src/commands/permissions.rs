@@ -7,12 +7,12 @@ use crate::output::Output;
 use crate::permissions_table::table;
 use crate::surroundings::Surroundings;
 use clap::{Args, ValueEnum};
-use lockstep_domain::ids::StageName;
-use lockstep_domain::packaging::{Package, Scope, World, needs_by_stage};
-use lockstep_domain::permissions::policy::{
+use lockstep_domain::delivery::packaging::{Package, Scope, World, needs_by_stage};
+use lockstep_domain::model::ids::StageName;
+use lockstep_domain::stacks::permissions::policy::{
     Form, POLICIES_PER_ROLE, Statement, document, split, statements, template,
 };
-use lockstep_domain::permissions::{Need, Table, Unknown};
+use lockstep_domain::stacks::permissions::{Need, Table, Unknown};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;

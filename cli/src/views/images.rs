@@ -2,12 +2,12 @@
 
 use super::time;
 use crate::catalogue::{Catalogue, Runs};
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::orphans::Seen;
+use lockstep_domain::images::orphans::Seen;
+use lockstep_domain::images::retirement::{Planned, Step};
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{
     Decision, Deployment, Image, ImageOrigin, ImageVersion, Release, ReleaseState,
 };
-use lockstep_domain::retirement::{Planned, Step};
 use serde_json::{Value, json};
 
 /// The head of [`rows`].
@@ -238,11 +238,11 @@ mod tests {
         }
     }
     use crate::views::testing::{asking, at, deployment, environment, release};
+    use lockstep_domain::delivery::stages::{EXAMPLE, Stages};
     use lockstep_domain::images::{ImageLock, ImageVersionState, LockedImage, Needs, uses};
     use lockstep_domain::records::{
         Approval, Deployed, Environment, ImageState, Location, Proposal, ProposedAction, Revocation, Subject,
     };
-    use lockstep_domain::stages::{EXAMPLE, Stages};
 
     const SOURCE: &str = "ami-00000000000000001";
 

@@ -1,11 +1,11 @@
 //! What an execution role needs, and what it lacks.
 
 use crate::output::Output;
-use lockstep_domain::packaging::StageNeeds;
-use lockstep_domain::permissions::lack::{Lack, Lacking};
-use lockstep_domain::permissions::policy::{Form, document, statements};
-use lockstep_domain::permissions::{Level, Need, Needs};
+use lockstep_domain::delivery::packaging::StageNeeds;
 use lockstep_domain::records::Deployment;
+use lockstep_domain::stacks::permissions::lack::{Lack, Lacking};
+use lockstep_domain::stacks::permissions::policy::{Form, document, statements};
+use lockstep_domain::stacks::permissions::{Level, Need, Needs};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -154,7 +154,7 @@ fn statements_to_add(lack: &Lack) -> Option<String> {
 mod tests {
     use super::*;
     use crate::views::testing::deployment;
-    use lockstep_domain::permissions::Certainty;
+    use lockstep_domain::stacks::permissions::Certainty;
 
     fn lacking(action: &str, obstacle: Option<&str>) -> Lacking {
         let need = Need {

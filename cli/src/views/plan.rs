@@ -2,8 +2,8 @@
 
 use super::{change_set, permissions, question, why};
 use crate::output::Output;
-use lockstep_domain::guard;
 use lockstep_domain::records::{Deployment, Proposal};
+use lockstep_domain::stacks::guard;
 use serde::Serialize;
 
 /// What was found out.
@@ -88,9 +88,9 @@ pub fn show(deployment: &Deployment, finding: &Finding<'_>, command: &str, outpu
 mod tests {
     use super::*;
     use crate::views::testing::{change, deployment};
-    use lockstep_domain::guard::{Change, Danger};
-    use lockstep_domain::ids::Digest;
+    use lockstep_domain::model::ids::Digest;
     use lockstep_domain::records::{ChangeSet, NamedResource, ProposedAction};
+    use lockstep_domain::stacks::guard::{Change, Danger};
 
     fn planned(changes: Vec<Change>) -> Deployment {
         let digest = Digest::of(b"x");

@@ -1,9 +1,9 @@
 //! The matrix of `lockstep status`: which version of every component is where, and what is odd about it.
 
 use super::time;
-use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
+use lockstep_domain::delivery::stages::{Stages, TEST};
+use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::records::{BreakGlass, Environment, SweepReport};
-use lockstep_domain::stages::{Stages, TEST};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -184,11 +184,11 @@ pub fn told_by_sweep(sweep: &SweepReport) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::views::testing::{at, environment};
-    use lockstep_domain::ids::Digest;
+    use lockstep_domain::model::ids::Digest;
     use lockstep_domain::records::{Deployed, Holder, Leftover};
 
     fn stages() -> Stages {
-        Stages::parse("stages.toml", lockstep_domain::stages::EXAMPLE).unwrap()
+        Stages::parse("stages.toml", lockstep_domain::delivery::stages::EXAMPLE).unwrap()
     }
 
     fn running(environment: Environment) -> Environment {

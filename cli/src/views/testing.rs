@@ -1,13 +1,13 @@
 //! Records for the tests of the views.
 
 use jiff::Timestamp;
-use lockstep_domain::guard::{Change, Danger};
-use lockstep_domain::ids::{DeploymentId, Digest};
+use lockstep_domain::delivery::stages::Path;
 use lockstep_domain::images::ImageLock;
+use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::records::{
     Approval, Deployment, DeploymentKind, Environment, Location, Release, ReleaseState, Subject,
 };
-use lockstep_domain::stages::Path;
+use lockstep_domain::stacks::guard::{Change, Danger};
 use std::collections::BTreeSet;
 
 /// So many seconds after 1970 began.

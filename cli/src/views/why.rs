@@ -2,11 +2,11 @@
 
 use super::{clock, seconds, time};
 use crate::output::duration;
+use lockstep_domain::delivery::stages::TEST;
 use lockstep_domain::records::{
     Approval, Decision, Deployment, DeploymentKind, DeploymentState, FailedEvent, NamedResource, Operation,
     OperationKind, Release, Step,
 };
-use lockstep_domain::stages::TEST;
 
 /// A state as people say it.
 pub fn state(state: DeploymentState) -> &'static str {
@@ -191,7 +191,7 @@ fn heading(title: &str, lines: impl Iterator<Item = String>) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::views::testing::{asking, at, deployment, release};
-    use lockstep_domain::ids::Digest;
+    use lockstep_domain::model::ids::Digest;
     use lockstep_domain::records::{
         BreakGlass, Cancellation, FailureRecord, Proposal, ProposedAction, Subject,
     };

@@ -2,9 +2,9 @@
 
 use crate::world::World;
 use crate::{build, discard, register, version};
-use lockstep_domain::error::Failure;
-use lockstep_domain::payloads::bake::{Begun, Built, Claimed, Completed, GivenUp, Go, Next, Request, Spread};
-use lockstep_domain::payloads::ledger::Failed;
+use lockstep_domain::messages::bake::{Begun, Built, Claimed, Completed, GivenUp, Go, Next, Request, Spread};
+use lockstep_domain::messages::ledger::Failed;
+use lockstep_domain::model::error::Failure;
 use serde::Serialize;
 
 /// What is answered.

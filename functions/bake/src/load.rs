@@ -1,13 +1,13 @@
 //! What every step starts from.
 
 use crate::world::World;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{AmiId, DeploymentId, ImageName};
-use lockstep_domain::promotion::TAG_SOURCE;
+use lockstep_domain::images::promotion::TAG_SOURCE;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{AmiId, DeploymentId, ImageName};
+use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
     Deployment, DeploymentKind, DeploymentState, Image, ImageOrigin, ImageVersion, Location, Step,
 };
-use lockstep_domain::version::Version;
 use lockstep_platform::ledger::{Inserted, Order, Versioned};
 use lockstep_platform::ports::Records;
 
@@ -96,11 +96,11 @@ pub struct Baked<'a> {
     /// The record's origin, taken apart.
     pub repository: String,
     /// The commit.
-    pub commit: &'a lockstep_domain::ids::CommitSha,
+    pub commit: &'a lockstep_domain::model::ids::CommitSha,
     /// The key of the artifact.
     pub artifact: &'a str,
     /// The base.
-    pub base: &'a lockstep_domain::recipe::Base,
+    pub base: &'a lockstep_domain::images::recipe::Base,
 }
 
 /// The recipe of a version; an imported one has none.

@@ -3,17 +3,17 @@
 use crate::load::{self, unusable};
 use crate::world::World;
 use jiff::{SignedDuration, Timestamp};
-use lockstep_domain::bake::{self, Claim, Wish};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{DeploymentId, ImageName};
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::images::bake::{self, Claim, Wish};
+use lockstep_domain::images::recipe::{Base, FILE, ImageSearch};
 use lockstep_domain::images::{Change, ImageVersionState, after, completed, resolve};
-use lockstep_domain::payloads::bake::{Brought, Claimed, Completed, Go, Place, Spread};
-use lockstep_domain::payloads::{inputs::BakeImage, package::Recipe};
-use lockstep_domain::recipe::{Base, FILE, ImageSearch};
+use lockstep_domain::messages::bake::{Brought, Claimed, Completed, Go, Place, Spread};
+use lockstep_domain::messages::{inputs::BakeImage, package::Recipe};
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{DeploymentId, ImageName};
+use lockstep_domain::model::token::client_token;
+use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Caught, ImageOrigin, ImageVersion};
-use lockstep_domain::stages::Stages;
-use lockstep_domain::token::client_token;
-use lockstep_domain::version::Version;
 use lockstep_platform::ledger::{Inserted, Order};
 use lockstep_platform::ports::Records;
 use lockstep_platform::public_images::PublicImages;
@@ -230,7 +230,10 @@ pub async fn complete<W: World>(
 }
 
 /// What `Built` changes, with the sentence that says why the version is withheld.
-pub fn built(version: &ImageVersion, ami: &lockstep_domain::ids::AmiId) -> Result<ImageVersion, Failure> {
+pub fn built(
+    version: &ImageVersion,
+    ami: &lockstep_domain::model::ids::AmiId,
+) -> Result<ImageVersion, Failure> {
     let why = "an account that needs it lacks it yet".to_owned();
     after(version, &Change::Built { source_ami: ami.clone(), why })
 }

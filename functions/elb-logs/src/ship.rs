@@ -3,9 +3,9 @@
 use crate::App;
 use crate::quarantine::Quarantine;
 use lockstep_access_log::{Batch, Reader, Source};
-use lockstep_domain::error::Failure;
-use lockstep_domain::log_delivery::{Account, Budget, Mark, Marks, Object};
-use lockstep_domain::shipping;
+use lockstep_domain::logs::log_delivery::{Account, Budget, Mark, Marks, Object};
+use lockstep_domain::logs::shipping;
+use lockstep_domain::model::error::Failure;
 use lockstep_platform::objects::Reading;
 use lockstep_platform::shipper::{Shipper, Stopped};
 use std::time::Duration;

@@ -5,12 +5,12 @@ use crate::journal::note;
 use crate::load::{Promotion, unusable};
 use crate::world::World;
 use crate::{room, share, takeover};
-use lockstep_domain::environment;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::payloads::image::Promoted;
-use lockstep_domain::payloads::ledger::Failed;
-use lockstep_domain::promotion;
+use lockstep_domain::delivery::environment;
+use lockstep_domain::images::promotion;
+use lockstep_domain::messages::image::Promoted;
+use lockstep_domain::messages::ledger::Failed;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Caught, Deployment, DeploymentState, FailureRecord, Image, ImageState};
 use lockstep_platform::ports::Records;
 

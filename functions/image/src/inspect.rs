@@ -5,18 +5,18 @@ use crate::load::{self, Promotion, Wanted, unusable};
 use crate::room;
 use crate::takeover;
 use crate::world::World;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{AmiId, DeploymentId};
-use lockstep_domain::images::{Purpose, obstacle};
-use lockstep_domain::payloads::image::{Go, Inspected};
-use lockstep_domain::payloads::inputs::PromoteImage;
-use lockstep_domain::promotion::keys::{ImageKey, Key};
-use lockstep_domain::promotion::{
+use lockstep_domain::delivery::stages::Stage;
+use lockstep_domain::images::promotion::keys::{ImageKey, Key};
+use lockstep_domain::images::promotion::{
     self, Ami, Found, Inspect, KEY_ALIAS, Snapshot, TAG_BUILT_AT, TAG_DEPLOYMENT, TAG_REPOSITORY,
     is_encrypted, places,
 };
+use lockstep_domain::images::{Purpose, obstacle};
+use lockstep_domain::messages::image::{Go, Inspected};
+use lockstep_domain::messages::inputs::PromoteImage;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{AmiId, DeploymentId};
 use lockstep_domain::records::{Deployment, DeploymentKind, Image, ImageState, Location};
-use lockstep_domain::stages::Stage;
 use lockstep_platform::ec2::Images;
 use lockstep_platform::kms::Keys;
 use lockstep_platform::ledger::{Inserted, Versioned};

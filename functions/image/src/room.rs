@@ -6,10 +6,10 @@
 use crate::journal::note;
 use crate::world::World;
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::images::traffic::{self, COPY_CALLS, Entered, SHARE_CALLS};
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Location, Traffic};
-use lockstep_domain::traffic::{self, COPY_CALLS, Entered, SHARE_CALLS};
 use lockstep_platform::ledger::Inserted;
 use lockstep_platform::ports::{Records, WaitBook};
 use std::time::Duration;

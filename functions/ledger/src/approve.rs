@@ -2,12 +2,12 @@
 
 use crate::{App, begin, load};
 use jiff::Timestamp;
-use lockstep_domain::approval::{self, Answer, Decided};
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::payloads::{Task, ledger::Begun, operator::Applied};
+use lockstep_domain::delivery::approval::{self, Answer, Decided};
+use lockstep_domain::delivery::{environment, gate};
+use lockstep_domain::messages::{Task, ledger::Begun, operator::Applied};
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState};
-use lockstep_domain::{environment, gate};
 use lockstep_platform::ledger::{Versioned, Write};
 
 /// Writes the question down, gives the environment back, and lets the task wait for the answer.

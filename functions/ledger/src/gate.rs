@@ -2,13 +2,15 @@
 
 use crate::{App, load};
 use jiff::Timestamp;
-use lockstep_domain::error::Failure;
-use lockstep_domain::gate::{check_evidence, check_path, check_release, check_taint, stage as find_stage};
-use lockstep_domain::payloads::inputs;
-use lockstep_domain::payloads::ledger::Gated;
+use lockstep_domain::delivery::gate::{
+    check_evidence, check_path, check_release, check_taint, stage as find_stage,
+};
+use lockstep_domain::delivery::stages::Path;
+use lockstep_domain::messages::inputs;
+use lockstep_domain::messages::ledger::Gated;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::Environment;
-use lockstep_domain::stages::Path;
-use lockstep_domain::token::client_token;
 
 /// Whether the release may go where the input says.
 ///

@@ -1,16 +1,16 @@
 //! Images: what a deployment lacks, and what people say of a version.
 
 use crate::App;
-use lockstep_domain::error::Failure;
-use lockstep_domain::gate::missing_images;
-use lockstep_domain::ids::ImageName;
+use lockstep_domain::delivery::gate::missing_images;
+use lockstep_domain::delivery::intervene::Wish;
 use lockstep_domain::images;
-use lockstep_domain::intervene::Wish;
-use lockstep_domain::payloads::ledger::MissingImage;
-use lockstep_domain::payloads::operator::Applied;
+use lockstep_domain::messages::ledger::MissingImage;
+use lockstep_domain::messages::operator::Applied;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::ImageName;
+use lockstep_domain::model::token::client_token;
+use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Image, ImageVersion, Location, Release};
-use lockstep_domain::token::client_token;
-use lockstep_domain::version::Version;
 use lockstep_platform::ledger::Order;
 
 /// The most accounts and regions that one version of an image is in.

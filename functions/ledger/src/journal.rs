@@ -2,8 +2,8 @@
 
 use crate::App;
 use jiff::Timestamp;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::Step;
 use lockstep_platform::ledger::Order;
 

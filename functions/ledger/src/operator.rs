@@ -2,10 +2,10 @@
 
 use crate::{App, again_on_conflict, approve, configure, images, intervene};
 use jiff::Timestamp;
-use lockstep_domain::approval::Answer;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::intervene::Wish;
-use lockstep_domain::payloads::operator::{Applied, Refused, Request};
+use lockstep_domain::delivery::approval::Answer;
+use lockstep_domain::delivery::intervene::Wish;
+use lockstep_domain::messages::operator::{Applied, Refused, Request};
+use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::records::ConfigKind;
 use lockstep_platform::function_url::{UrlRequest, UrlResponse, body, caller};
 

@@ -2,13 +2,13 @@
 
 use crate::{App, begin, load};
 use jiff::Timestamp;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::{DeploymentId, Digest};
-use lockstep_domain::payloads::{inputs, ledger::Begun};
+use lockstep_domain::delivery::stages::Path;
+use lockstep_domain::delivery::{environment, gate};
+use lockstep_domain::messages::{inputs, ledger::Begun};
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{DeploymentId, Digest};
+use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, DeploymentKind, Environment};
-use lockstep_domain::stages::Path;
-use lockstep_domain::version::Version;
-use lockstep_domain::{environment, gate};
 
 /// Takes the environment for `execution`, or finds that it did.
 pub async fn begin(

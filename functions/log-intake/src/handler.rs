@@ -2,12 +2,12 @@
 
 use crate::App;
 use jiff::Timestamp;
-use lockstep_domain::error::Failure;
-use lockstep_domain::http_body::Body;
-use lockstep_domain::ids::ApplicationName;
-use lockstep_domain::intake::{self, Answer, Event, KeyId, Origin, Refused, Request};
-use lockstep_domain::log_delivery::{Budget, is_check};
-use lockstep_domain::shipping::Batch;
+use lockstep_domain::logs::http_body::Body;
+use lockstep_domain::logs::intake::{self, Answer, Event, KeyId, Origin, Refused, Request};
+use lockstep_domain::logs::log_delivery::{Budget, is_check};
+use lockstep_domain::logs::shipping::Batch;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::ApplicationName;
 use lockstep_platform::clock;
 use lockstep_platform::function_url::{Invocation, UrlRequest, UrlResponse};
 use lockstep_platform::metrics::{self, Unit};

@@ -4,16 +4,16 @@ use crate::commit::{self, RecipeSource};
 use crate::ports::Ports;
 use crate::{release, world};
 use jiff::Timestamp;
-use lockstep_domain::bake::{Wish, is_to_be_baked, places};
-use lockstep_domain::error::{Failure, Problem};
-use lockstep_domain::ids::{AccountId, ImageName, RepositoryId};
-use lockstep_domain::packaging::BranchKind;
-use lockstep_domain::payloads::inputs::BakeImage;
-use lockstep_domain::payloads::package::{ChangedRecipe, Component, Recipe, Request};
-use lockstep_domain::recipe::{Package, World, plan};
+use lockstep_domain::delivery::packaging::BranchKind;
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::images::bake::{Wish, is_to_be_baked, places};
+use lockstep_domain::images::recipe::{Package, World, plan};
+use lockstep_domain::messages::inputs::BakeImage;
+use lockstep_domain::messages::package::{ChangedRecipe, Component, Recipe, Request};
+use lockstep_domain::model::error::{Failure, Problem};
+use lockstep_domain::model::ids::{AccountId, ImageName, RepositoryId};
+use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{ImageOrigin, ImageVersion, Record, Repository};
-use lockstep_domain::stages::Stages;
-use lockstep_domain::token::client_token;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many versions of an image are looked through.

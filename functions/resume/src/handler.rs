@@ -1,11 +1,11 @@
 //! Looks whether somebody waits for an operation that may have ended, and answers.
 
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::hints::{account_of, ended_operation};
-use lockstep_domain::ids::AccountId;
+use lockstep_domain::delivery::hints::{account_of, ended_operation};
+use lockstep_domain::delivery::waiting::{End, end};
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::records::Wait;
-use lockstep_domain::waiting::{End, end};
 use lockstep_platform::accounts::Accounts;
 use lockstep_platform::executions::{Answered, Executions};
 use lockstep_platform::ledger::{Inserted, Versioned};
@@ -106,9 +106,9 @@ async fn write(records: &impl Records, old: Option<Versioned<Wait>>, wait: Wait)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockstep_domain::payloads::Task;
+    use lockstep_domain::delivery::waiting::{Registration, register};
+    use lockstep_domain::messages::Task;
     use lockstep_domain::records::WaitState;
-    use lockstep_domain::waiting::{Registration, register};
     use lockstep_platform::ports::memory::MemoryRecords;
     use serde_json::json;
     use std::cell::RefCell;

@@ -1,8 +1,8 @@
 //! The journal of a deployment, for people.
 
 use crate::world::World;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::Step;
 use lockstep_platform::ledger::{Inserted, Order};
 use lockstep_platform::ports::Records;

@@ -1,11 +1,11 @@
 //! Looking at stacks.
 
 use jiff::Timestamp;
-use lockstep_domain::diagnosis::{StackEvent, Stream};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::guard::NESTED_STACK;
-use lockstep_domain::protected::is_protected;
-use lockstep_domain::stack_plan::{
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::stacks::diagnosis::{StackEvent, Stream};
+use lockstep_domain::stacks::guard::NESTED_STACK;
+use lockstep_domain::stacks::protected::is_protected;
+use lockstep_domain::stacks::stack_plan::{
     self, LiveResource, Newest, Observed, Phase, Policies, Progress, Remains, StackStatus,
 };
 use lockstep_platform::cloudformation::{Stack, Stacks};

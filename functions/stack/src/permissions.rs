@@ -4,11 +4,11 @@
 
 use crate::load::Loaded;
 use crate::world::World;
-use lockstep_domain::error::Failure;
-use lockstep_domain::packaging::Contents;
-use lockstep_domain::permissions::lack::{Lack, by_resource, judge, questions};
-use lockstep_domain::permissions::{Known, Table, excerpt_key, needs};
+use lockstep_domain::delivery::packaging::Contents;
+use lockstep_domain::model::error::Failure;
 use lockstep_domain::records::{Deployment, Release};
+use lockstep_domain::stacks::permissions::lack::{Lack, by_resource, judge, questions};
+use lockstep_domain::stacks::permissions::{Known, Table, excerpt_key, needs};
 use std::time::Duration;
 
 /// How long AWS may take to answer before the answer is unknown.

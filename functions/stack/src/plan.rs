@@ -6,17 +6,17 @@ use crate::observe::{self, Depth, Sight};
 use crate::template;
 use crate::world::World;
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind, Problem};
-use lockstep_domain::gate;
-use lockstep_domain::ids::{AmiId, DeploymentId, Digest, FunctionName, LogicalId};
-use lockstep_domain::packaging::Contents;
-use lockstep_domain::parameters::{
+use lockstep_domain::delivery::gate;
+use lockstep_domain::delivery::packaging::Contents;
+use lockstep_domain::delivery::parameters::{
     self, Layer, Layers, OrganisationParameters, OutputName, Request, ResolvedParameters,
 };
-use lockstep_domain::payloads::stack::Go;
+use lockstep_domain::delivery::stages::{self, Path, Stage, Stages};
+use lockstep_domain::messages::stack::Go;
+use lockstep_domain::model::error::{Failure, FailureKind, Problem};
+use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest, FunctionName, LogicalId};
 use lockstep_domain::records::{ConfigKind, Environment, Image, ImageState, Location, Release};
-use lockstep_domain::stack_plan::{self, ChangeSetKind, Known, Plan, Recovery};
-use lockstep_domain::stages::{self, Path, Stage, Stages};
+use lockstep_domain::stacks::stack_plan::{self, ChangeSetKind, Known, Plan, Recovery};
 use lockstep_platform::cloudformation::Stacks;
 use lockstep_platform::ports::Records;
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,11 +5,11 @@ use crate::load::Loaded;
 use crate::observe;
 use crate::plan::{decide, no_go, wait_for_other};
 use crate::world::World;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::payloads::stack::Go;
+use lockstep_domain::messages::stack::Go;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::NamedResource;
-use lockstep_domain::stack_plan::{LiveResource, Plan};
+use lockstep_domain::stacks::stack_plan::{LiveResource, Plan};
 use lockstep_platform::cloudformation::Stacks;
 
 /// Serves `plan_teardown`. Carried out by `delete`, and asked again after it.

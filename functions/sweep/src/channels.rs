@@ -2,10 +2,10 @@
 
 use crate::App;
 use crate::accounts::Accounts;
-use lockstep_domain::channels::{self, Edit};
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::{AmiId, ImageName, StageName};
-use lockstep_domain::payloads::sweep::Followed;
+use lockstep_domain::images::channels::{self, Edit};
+use lockstep_domain::messages::sweep::Followed;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{AmiId, ImageName, StageName};
 use lockstep_domain::records::{Image, ImageVersion, Location};
 use lockstep_platform::channels::Channels;
 use lockstep_platform::ledger::Order;

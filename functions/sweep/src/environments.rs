@@ -2,13 +2,13 @@
 
 use crate::{App, report};
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::packaging;
-use lockstep_domain::payloads::inputs;
+use lockstep_domain::delivery::packaging;
+use lockstep_domain::delivery::stages::{Stage, Stages};
+use lockstep_domain::delivery::sweep::{self, ThrowAway};
+use lockstep_domain::messages::inputs;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::token::execution_arn;
 use lockstep_domain::records::{Deployment, DeploymentKind, Environment, Release, SweepReport};
-use lockstep_domain::stages::{Stage, Stages};
-use lockstep_domain::sweep::{self, ThrowAway};
-use lockstep_domain::token::execution_arn;
 use lockstep_platform::executions::Started;
 use lockstep_platform::holders;
 use lockstep_platform::ledger::{Order, Versioned};

@@ -2,11 +2,11 @@
 
 use crate::{App, report};
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::inbox;
+use lockstep_domain::delivery::inbox;
+use lockstep_domain::delivery::sweep::{self, EventStep};
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::token::execution_arn;
 use lockstep_domain::records::{Event, EventState, Record as _, SweepReport};
-use lockstep_domain::sweep::{self, EventStep};
-use lockstep_domain::token::execution_arn;
 use lockstep_platform::executions::Started;
 use lockstep_platform::ledger::Versioned;
 

@@ -5,10 +5,10 @@
 
 use crate::{App, events, report};
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::CommitSha;
+use lockstep_domain::delivery::sweep;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::CommitSha;
 use lockstep_domain::records::{Event, Record as _, Repository, SweepReport};
-use lockstep_domain::sweep;
 use lockstep_platform::git_host::GitHosts;
 use lockstep_platform::ledger::Inserted;
 use std::collections::BTreeMap;

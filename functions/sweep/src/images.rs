@@ -3,16 +3,16 @@
 use crate::accounts::Accounts;
 use crate::{App, channels, orphans, records, report};
 use jiff::{Timestamp, ToSpan};
-use lockstep_domain::channels::wanted;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::image_settings::ImageSettings;
+use lockstep_domain::delivery::stages::{Stage, Stages};
+use lockstep_domain::images::channels::wanted;
+use lockstep_domain::images::image_settings::ImageSettings;
+use lockstep_domain::images::orphans::Seen;
+use lockstep_domain::images::retirement::{self, Known, Planned, Removed, Step};
 use lockstep_domain::images::{Change, ImageVersionState, Needs, after, uses};
-use lockstep_domain::orphans::Seen;
+use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::records::{
     Deployed, Deployment, Environment, Image, ImageVersion, Location, Release, SweepReport,
 };
-use lockstep_domain::retirement::{self, Known, Planned, Removed, Step};
-use lockstep_domain::stages::{Stage, Stages};
 use lockstep_platform::channels::Channels as _;
 use lockstep_platform::ec2::keeping::Keeping;
 use lockstep_platform::ec2::references::References;

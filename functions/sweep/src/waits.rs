@@ -2,10 +2,10 @@
 
 use crate::{App, report};
 use jiff::Timestamp;
-use lockstep_domain::approval;
-use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::delivery::approval;
+use lockstep_domain::delivery::sweep::{self, WaitStep};
+use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::records::{Deployment, Record as _, SweepReport, Wait, WaitState};
-use lockstep_domain::sweep::{self, WaitStep};
 use lockstep_platform::ledger::{Versioned, Write};
 
 /// How many open waits are looked at; each belongs to an execution that waits.

@@ -1,13 +1,13 @@
 //! What verifying needs of the world, in its own words, and AWS behind them.
 
 use jiff::Timestamp;
-use lockstep_domain::checks::{Admission, Peer};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
+use lockstep_domain::delivery::checks::{Admission, Peer};
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::installation::target_roles::TargetRole;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
+use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{ConfigKind, Deployment, Release, Step};
-use lockstep_domain::stages::Stages;
-use lockstep_domain::target_roles::TargetRole;
-use lockstep_domain::version::Version;
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};

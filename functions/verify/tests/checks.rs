@@ -1,15 +1,15 @@
 //! What a deployment's checks amount to.
 
 use jiff::Timestamp;
-use lockstep_domain::archive::{Files, pack};
-use lockstep_domain::checks::{Admission, Peer};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{ComponentName, DeploymentId, Digest, StageName};
+use lockstep_domain::delivery::archive::{Files, pack};
+use lockstep_domain::delivery::checks::{Admission, Peer};
+use lockstep_domain::delivery::stages::Path;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{ComponentName, DeploymentId, Digest, StageName};
+use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
     Deployment, DeploymentKind, DeploymentState, Location, Release, ReleaseState,
 };
-use lockstep_domain::stages::Path;
-use lockstep_domain::version::Version;
 use lockstep_platform::functions::Called;
 use lockstep_platform::probe::{Answer, Get, Unanswered};
 use lockstep_verify::handler::handle;

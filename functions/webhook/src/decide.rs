@@ -4,11 +4,13 @@
 //! then what the body says.
 
 use jiff::Timestamp;
-use lockstep_domain::http_body::Body;
-use lockstep_domain::ids::RepositoryId;
+use lockstep_domain::delivery::webhook::{
+    DeliveryId, Hook, MAX_BODY_BYTES, Push, parse_push, verify_signature,
+};
+use lockstep_domain::logs::http_body::Body;
+use lockstep_domain::model::ids::RepositoryId;
+use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{Event, EventState, Repository};
-use lockstep_domain::token::client_token;
-use lockstep_domain::webhook::{DeliveryId, Hook, MAX_BODY_BYTES, Push, parse_push, verify_signature};
 use serde_json::{Value, json};
 
 /// The provider whose hooks are understood.

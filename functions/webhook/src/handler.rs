@@ -3,11 +3,11 @@
 use crate::decide::{self, Answer, Next};
 use crate::ports::Ports;
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, Policy};
-use lockstep_domain::http_body::Body;
-use lockstep_domain::inbox;
+use lockstep_domain::delivery::inbox;
+use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};
+use lockstep_domain::logs::http_body::Body;
+use lockstep_domain::model::error::{Failure, Policy};
 use lockstep_domain::records::{Event, EventState};
-use lockstep_domain::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};
 use lockstep_platform::function_url::{UrlRequest, UrlResponse};
 
 /// How much of a stranger's path goes into the log.

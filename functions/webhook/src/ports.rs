@@ -1,9 +1,9 @@
 //! What the webhook needs of the world, in its own words, and AWS behind them.
 
 use jiff::SignedDuration;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::RepositoryId;
-use lockstep_domain::payloads::inputs;
+use lockstep_domain::messages::inputs;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::{Event, EventState, Record, Repository};
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};

@@ -2,11 +2,11 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::RepositoryId;
-use lockstep_domain::payloads::inputs;
+use lockstep_domain::delivery::webhook::MAX_BODY_BYTES;
+use lockstep_domain::messages::inputs;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::{Event, EventState, Repository};
-use lockstep_domain::webhook::MAX_BODY_BYTES;
 use lockstep_platform::function_url::UrlResponse;
 use lockstep_platform::secrets::Secret;
 use lockstep_platform::testing::logged::Logged;

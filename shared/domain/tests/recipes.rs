@@ -1,8 +1,8 @@
 //! The recipes of `infra/images` are built as they are: every one of them passes what `package` asks of a recipe.
 
-use lockstep_domain::archive::Files;
-use lockstep_domain::ids::AccountId;
-use lockstep_domain::recipe::{COMMON_FOLDER, PLUGIN, World, find_recipes, plan};
+use lockstep_domain::delivery::archive::Files;
+use lockstep_domain::images::recipe::{COMMON_FOLDER, PLUGIN, World, find_recipes, plan};
+use lockstep_domain::model::ids::AccountId;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

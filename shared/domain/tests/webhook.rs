@@ -1,6 +1,6 @@
 //! What Lockstep makes of GitHub's deliveries.
 
-use lockstep_domain::webhook::{
+use lockstep_domain::delivery::webhook::{
     BranchName, DeliveryId, Hook, MAX_BODY_BYTES, Push, Unverified, parse_push, verify_signature,
 };
 use proptest::prelude::*;

@@ -5,7 +5,7 @@ use crate::clock;
 use crate::failure::failure;
 use aws_credential_types::Credentials;
 use jiff::{Timestamp, ToSpan};
-use lockstep_domain::error::Failure;
+use lockstep_domain::model::error::Failure;
 use lockstep_domain::records::Location;
 use std::collections::HashMap;
 use std::sync::Mutex;

@@ -14,10 +14,10 @@ use aws_sdk_cloudformation::types::{
     Capability, ChangeSetType, DeploymentMode, EventFilter, OperationEvent, Parameter, Tag, TemplateStage,
 };
 use jiff::Timestamp;
-use lockstep_domain::diagnosis::StackEvent;
-use lockstep_domain::error::Failure;
-use lockstep_domain::guard::Proposed;
-use lockstep_domain::stack_plan::{ChangeSetKind, LiveResource, StackStatus};
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::stacks::diagnosis::StackEvent;
+use lockstep_domain::stacks::guard::Proposed;
+use lockstep_domain::stacks::stack_plan::{ChangeSetKind, LiveResource, StackStatus};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 

@@ -3,9 +3,9 @@
 use crate::executions::Executions;
 use crate::ledger::{Ledger, Versioned, Write};
 use jiff::Timestamp;
-use lockstep_domain::environment;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::delivery::environment;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, Environment, Holder};
 
 /// The deployment of `holder`, whose execution certainly has ended; `EnvironmentBusy` if it runs or may run.

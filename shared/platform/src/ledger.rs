@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use item::{Item, NEW, decode, encode, is_expired, key_of, lost};
-use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::records::{Key, Record};
 use std::sync::OnceLock;
 

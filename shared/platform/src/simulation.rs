@@ -4,8 +4,8 @@ use crate::aws::Aws;
 use crate::failure::failure;
 use aws_sdk_iam::Client;
 use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, EvaluationResult, PolicyEvaluationDecisionType};
-use lockstep_domain::error::Failure;
-use lockstep_domain::permissions::lack::{Answer, Decision, Question};
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::stacks::permissions::lack::{Answer, Decision, Question};
 use std::sync::OnceLock;
 
 /// The simulation of IAM in the account of an [`Aws`].

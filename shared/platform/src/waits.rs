@@ -7,10 +7,10 @@ use crate::ledger::{Inserted, Ledger};
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::types::InvocationType;
 use aws_smithy_types::Blob;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::payloads::{Task, resume::Wake};
+use lockstep_domain::delivery::waiting::{self, Registration};
+use lockstep_domain::messages::{Task, resume::Wake};
+use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::records::Wait;
-use lockstep_domain::waiting::{self, Registration};
 use std::sync::OnceLock;
 
 /// How often a registration reads again after losing against an event or a newer registration.

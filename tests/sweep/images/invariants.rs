@@ -5,14 +5,14 @@ use crate::harness::Harness;
 use crate::scenarios::Scenario;
 use crate::wire::Written;
 use crate::workflows::deployment_of;
-use lockstep_domain::ids::AmiId;
+use lockstep_domain::images::promotion::{AmiState, TAG_COMMIT, TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
 use lockstep_domain::images::{Purpose, obstacle};
-use lockstep_domain::promotion::{AmiState, TAG_COMMIT, TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
+use lockstep_domain::model::ids::AmiId;
+use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
     Deployment, DeploymentKind, DeploymentState, Image, ImageState, ImageVersion, Location, Record as _,
     Traffic,
 };
-use lockstep_domain::token::client_token;
 use lockstep_platform::testing::ec2::{Effect, Held};
 use lockstep_tests::asl::{End, Run};
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,16 +5,16 @@ use crate::images::scenarios::location_of;
 use crate::organisation::release;
 use crate::scenarios::Scenario;
 use crate::workflows::{deployment_of, word};
-use lockstep_domain::guard::{Beneath, Change, Danger};
-use lockstep_domain::ids::Digest;
 use lockstep_domain::images::ImageVersionState;
-use lockstep_domain::protected::is_protected;
+use lockstep_domain::model::ids::Digest;
+use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
     Approval, Decision, Deployed, Deployment, DeploymentState, Environment, Evidence, Image, ImageVersion,
     ProposedAction, Subject,
 };
-use lockstep_domain::stack_plan::{Phase, StackStatus};
-use lockstep_domain::token::client_token;
+use lockstep_domain::stacks::guard::{Beneath, Change, Danger};
+use lockstep_domain::stacks::protected::is_protected;
+use lockstep_domain::stacks::stack_plan::{Phase, StackStatus};
 use lockstep_platform::testing::cloudformation::{Effect, Loss};
 use lockstep_tests::asl::{End, Run};
 use serde_json::Value;
@@ -285,7 +285,8 @@ impl<'a> Remains<'a> {
     /// Evidence is earned by checks that passed, and by nothing else.
     fn evidence_follows_checks(&self) -> Vec<String> {
         let unproven = self.evidence.iter().flatten().filter(|evidence| {
-            let earlier = evidence.deployment == lockstep_domain::ids::DeploymentId::of_execution("earlier");
+            let earlier =
+                evidence.deployment == lockstep_domain::model::ids::DeploymentId::of_execution("earlier");
             let ground = !self
                 .deployments
                 .iter()

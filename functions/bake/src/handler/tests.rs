@@ -2,14 +2,14 @@
 
 use super::*;
 use jiff::Timestamp;
-use lockstep_domain::bake::{Encryption, EncryptionKey};
-use lockstep_domain::error::FailureKind;
-use lockstep_domain::ids::{AmiId, DeploymentId, Digest};
 use lockstep_domain::images::ImageVersionState;
-use lockstep_domain::payloads::bake::{Brought, Doomed};
-use lockstep_domain::payloads::{Task, inputs, package};
-use lockstep_domain::promotion::{Ami, BUILD_ACCEPTED, TAG_BUILD, TAG_DEPLOYMENT, TAG_SOURCE};
-use lockstep_domain::recipe::{Base, ImageSearch, NamePattern, ParameterName};
+use lockstep_domain::images::bake::{Encryption, EncryptionKey};
+use lockstep_domain::images::promotion::{Ami, BUILD_ACCEPTED, TAG_BUILD, TAG_DEPLOYMENT, TAG_SOURCE};
+use lockstep_domain::images::recipe::{Base, ImageSearch, NamePattern, ParameterName};
+use lockstep_domain::messages::bake::{Brought, Doomed};
+use lockstep_domain::messages::{Task, inputs, package};
+use lockstep_domain::model::error::FailureKind;
+use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest};
 use lockstep_domain::records::{
     Caught, Config, ConfigKind, Deployment, DeploymentState, Image, ImageOrigin, ImageVersion, Location, Step,
 };

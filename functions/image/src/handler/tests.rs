@@ -5,11 +5,11 @@ mod fleet;
 
 use super::*;
 use fakes::{COPY_ACCOUNT, FakeWorld, SOURCE, SOURCE_ACCOUNT, location};
-use lockstep_domain::error::FailureKind;
-use lockstep_domain::ids::{AmiId, DeploymentId};
-use lockstep_domain::payloads::Task;
-use lockstep_domain::payloads::inputs::PromoteImage;
-use lockstep_domain::promotion::{AmiState, KEY_ALIAS};
+use lockstep_domain::images::promotion::{AmiState, KEY_ALIAS};
+use lockstep_domain::messages::Task;
+use lockstep_domain::messages::inputs::PromoteImage;
+use lockstep_domain::model::error::FailureKind;
+use lockstep_domain::model::ids::{AmiId, DeploymentId};
 use lockstep_domain::records::{Caught, Deployment, DeploymentState, ImageState, ImageVersion, Revocation};
 
 const EXECUTION: &str = "arn:aws:states:eu-west-1:999999999999:execution:lockstep-promote-image:1";
@@ -469,7 +469,7 @@ async fn a_licensed_image_ends_in_an_error_of_its_own() {
 async fn two_copies_into_one_account_share_once_and_the_last_one_withdraws() {
     let (world, _) = copying().await;
     let other = DeploymentId::of_execution("arn:other");
-    let account: lockstep_domain::ids::AccountId = COPY_ACCOUNT.parse().unwrap();
+    let account: lockstep_domain::model::ids::AccountId = COPY_ACCOUNT.parse().unwrap();
     let mut source = world.source_record();
     source.shared_with.entry(account.clone()).or_default().insert(other.clone());
     world.records.put(&source);

@@ -1,13 +1,13 @@
 //! Asking a person.
 
 use super::world::{ADA, World, deploy, execution, id, task};
-use lockstep_domain::error::FailureKind;
-use lockstep_domain::ids::Digest;
-use lockstep_domain::payloads::ledger::Request;
+use lockstep_domain::delivery::stages::Path;
+use lockstep_domain::messages::ledger::Request;
+use lockstep_domain::model::error::FailureKind;
+use lockstep_domain::model::ids::Digest;
 use lockstep_domain::records::{
     Caught, DeploymentState, NamedResource, Proposal, ProposedAction, Wait, WaitState,
 };
-use lockstep_domain::stages::Path;
 use serde_json::{Value, json};
 
 /// A deployment to production that asks.

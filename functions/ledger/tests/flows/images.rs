@@ -1,11 +1,11 @@
 //! Images: what a deployment lacks, and what people say of a version.
 
 use super::world::{ADA, World, at, deploy, execution};
-use lockstep_domain::ids::LogicalId;
+use lockstep_domain::delivery::stages::Path;
 use lockstep_domain::images::{ImageLock, ImageVersionState, LockedImage};
-use lockstep_domain::payloads::inputs;
+use lockstep_domain::messages::inputs;
+use lockstep_domain::model::ids::LogicalId;
 use lockstep_domain::records::{Image, ImageOrigin, ImageState, ImageVersion, Location, Release, Revocation};
-use lockstep_domain::stages::Path;
 use serde_json::json;
 
 const SOURCE: &str = "ami-0123456789abcdef0";

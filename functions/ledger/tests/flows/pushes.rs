@@ -1,11 +1,11 @@
 //! Releases, promotions, and the end of a push.
 
 use super::world::{World, at, deploy, execution};
-use lockstep_domain::error::FailureKind;
-use lockstep_domain::payloads::inputs;
-use lockstep_domain::payloads::ledger::{ComponentResult, Gated, Request};
+use lockstep_domain::delivery::stages::Path;
+use lockstep_domain::messages::inputs;
+use lockstep_domain::messages::ledger::{ComponentResult, Gated, Request};
+use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::records::{Caught, Environment, Event, EventState, Outcome, Release, ReleaseState};
-use lockstep_domain::stages::Path;
 use serde_json::json;
 
 fn publish() -> Request {

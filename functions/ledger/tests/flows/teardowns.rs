@@ -1,12 +1,12 @@
 //! An environment is taken to delete its stack, and a change set is only shown.
 
 use super::world::{World, deploy, execution, id};
-use lockstep_domain::error::FailureKind;
-use lockstep_domain::payloads::ledger::Request;
+use lockstep_domain::delivery::stages::Path;
+use lockstep_domain::messages::ledger::Request;
+use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::records::{
     Caught, Deployment, DeploymentKind, DeploymentState, Environment, NamedResource,
 };
-use lockstep_domain::stages::Path;
 
 /// `ci` runs 1.0.0.
 async fn running() -> World {

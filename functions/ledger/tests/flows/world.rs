@@ -1,14 +1,14 @@
 //! An organisation with three stages, and one component.
 
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::{DeploymentId, Digest};
+use lockstep_domain::delivery::stages::Path;
 use lockstep_domain::images::ImageLock;
-use lockstep_domain::payloads::ledger::{Begun, Request};
-use lockstep_domain::payloads::{Task, inputs};
+use lockstep_domain::messages::ledger::{Begun, Request};
+use lockstep_domain::messages::{Task, inputs};
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::records::{
     ChangeSet, Deployment, Environment, Evidence, Key, Record, Release, ReleaseState, Step,
 };
-use lockstep_domain::stages::Path;
 use lockstep_ledger::App;
 use lockstep_ledger::handler::handle;
 use lockstep_platform::function_url::Invocation;

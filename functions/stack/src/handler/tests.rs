@@ -5,14 +5,14 @@ mod recovery;
 
 use super::*;
 use fakes::{FakeWorld, SHIPPED, failed_event};
-use lockstep_domain::error::FailureKind;
-use lockstep_domain::guard::{Danger, Proposed};
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::payloads::Task;
-use lockstep_domain::payloads::stack::Go;
+use lockstep_domain::messages::Task;
+use lockstep_domain::messages::stack::Go;
+use lockstep_domain::model::error::FailureKind;
+use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{Approval, Decision, Deployed, Deployment, Environment, Subject};
-use lockstep_domain::stack_plan::{StackStatus, operation_key};
-use lockstep_domain::token::client_token;
+use lockstep_domain::stacks::guard::{Danger, Proposed};
+use lockstep_domain::stacks::stack_plan::{StackStatus, operation_key};
 use lockstep_platform::cloudformation::{ChangeSetState, TemplateSource};
 use lockstep_platform::ports::Records;
 

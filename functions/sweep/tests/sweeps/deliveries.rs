@@ -1,8 +1,8 @@
 //! Accepted deliveries that never started, or never finished.
 
 use super::world::{RELEASE, World, at};
+use lockstep_domain::model::token::execution_arn;
 use lockstep_domain::records::{Event, EventState, Outcome, Record as _};
-use lockstep_domain::token::execution_arn;
 use serde_json::json;
 
 fn event(delivery: &str, state: EventState, minute: i64) -> Event {

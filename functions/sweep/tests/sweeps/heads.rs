@@ -1,10 +1,10 @@
 //! Pushes whose webhook never came.
 
 use super::world::{RELEASE, World, at};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::RepositoryId;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::RepositoryId;
+use lockstep_domain::model::token::execution_arn;
 use lockstep_domain::records::{Event, EventState, Outcome, Repository};
-use lockstep_domain::token::execution_arn;
 use serde_json::json;
 
 const OLD: &str = "0123456789012345678901234567890123456789";
@@ -39,7 +39,7 @@ fn delivered(commit: &str, minute: i64) -> Event {
 
 async fn seen(world: &World) -> Event {
     let events = world.ledger.list_kind::<Event>(10).await.unwrap();
-    events.into_iter().map(|event| event.record).find(lockstep_domain::sweep::was_seen).unwrap()
+    events.into_iter().map(|event| event.record).find(lockstep_domain::delivery::sweep::was_seen).unwrap()
 }
 
 #[tokio::test]

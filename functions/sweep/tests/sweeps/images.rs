@@ -2,15 +2,15 @@
 
 use super::world::{World, at};
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::AmiId;
+use lockstep_domain::delivery::stages::Path;
+use lockstep_domain::images::retirement::GRACE_DAYS;
 use lockstep_domain::images::{ImageLock, ImageVersionState, LockedImage};
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::AmiId;
 use lockstep_domain::records::{
     Config, ConfigKind, Deployed, Deployment, DeploymentKind, DeploymentState, Environment, Image,
     ImageOrigin, ImageState, ImageVersion, Location, Release, SweepReport,
 };
-use lockstep_domain::retirement::GRACE_DAYS;
-use lockstep_domain::stages::Path;
 use lockstep_platform::ec2::Images as _;
 use lockstep_platform::testing::clock::VirtualClock;
 use lockstep_platform::testing::ec2::{SimEc2, SimImages};

@@ -1,8 +1,8 @@
 //! Waits that nobody ends.
 
 use super::world::{World, at, execution, id};
-use lockstep_domain::approval::operation;
-use lockstep_domain::ids::Digest;
+use lockstep_domain::delivery::approval::operation;
+use lockstep_domain::model::ids::Digest;
 use lockstep_domain::records::{Approval, ChangeSet, Decision, DeploymentState, Subject, Wait, WaitState};
 use serde_json::json;
 

@@ -1,15 +1,15 @@
 //! An organisation with two stages, and one release.
 
-use lockstep_domain::environment::take;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::{CommitSha, DeploymentId};
-use lockstep_domain::packaging;
-use lockstep_domain::payloads::sweep::Followed;
+use lockstep_domain::delivery::environment::take;
+use lockstep_domain::delivery::packaging;
+use lockstep_domain::delivery::stages::Path;
+use lockstep_domain::messages::sweep::Followed;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{CommitSha, DeploymentId};
 use lockstep_domain::records::{
     Config, ConfigKind, Deployment, DeploymentKind, DeploymentState, Environment, Key, Location, Record,
     Release, ReleaseState, Repository, SweepReport,
 };
-use lockstep_domain::stages::Path;
 use lockstep_platform::ledger::{Ledger, Versioned};
 use lockstep_platform::testing::{FakeAws, TABLE};
 use lockstep_sweep::handler::{Answer, handle, serve};

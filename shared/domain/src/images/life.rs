@@ -9,9 +9,9 @@
 //!
 //! Whether it is revoked is no state: a revoked version is still kept while something runs from it, and retires.
 
-use crate::error::Failure;
-use crate::ids::AmiId;
-use crate::intervene::Wish;
+use crate::delivery::intervene::Wish;
+use crate::model::error::Failure;
+use crate::model::ids::AmiId;
 use crate::records::{Image, ImageVersion, Revocation};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -203,7 +203,7 @@ pub fn revoke(version: &ImageVersion, wish: &Wish) -> Option<ImageVersion> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::images::tests::known;
+    use crate::images::constraint::tests::known;
     use crate::records::ImageState;
     use crate::records::Location;
     use proptest::prelude::*;

@@ -1,8 +1,8 @@
 //! Who needs a version of an image: by the locks of releases, as the ledger knows them.
 
-use crate::ids::{ComponentName, ImageName, StageName};
+use crate::model::ids::{ComponentName, ImageName, StageName};
+use crate::model::version::Version;
 use crate::records::{Deployed, Deployment, Environment, Release, ReleaseState};
-use crate::version::Version;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -133,10 +133,10 @@ fn uses_of(needs: &Needs<'_>, release: &Release) -> BTreeSet<Use> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{DeploymentId, Digest};
+    use crate::delivery::stages::Path;
     use crate::images::{ImageLock, LockedImage};
+    use crate::model::ids::{DeploymentId, Digest};
     use crate::records::{DeploymentKind, Location};
-    use crate::stages::Path;
     use jiff::Timestamp;
 
     fn release(version: &str, image: &str) -> Release {

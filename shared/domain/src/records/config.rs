@@ -1,5 +1,5 @@
 use super::{Key, Record};
-use crate::ids::{CommitSha, ComponentName, RepositoryId};
+use crate::model::ids::{CommitSha, ComponentName, RepositoryId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

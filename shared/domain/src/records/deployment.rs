@@ -1,11 +1,11 @@
 use super::{BreakGlass, Key, Location, Record};
-use crate::diagnosis::Denial;
-use crate::guard::Change;
-use crate::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StackName, StageName};
-use crate::permissions::lack::Lack;
-use crate::stack_plan::Policies;
-use crate::stages::Path;
-use crate::version::Version;
+use crate::delivery::stages::Path;
+use crate::model::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StackName, StageName};
+use crate::model::version::Version;
+use crate::stacks::diagnosis::Denial;
+use crate::stacks::guard::Change;
+use crate::stacks::permissions::lack::Lack;
+use crate::stacks::stack_plan::Policies;
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

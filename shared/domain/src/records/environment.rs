@@ -1,6 +1,6 @@
 use super::{Key, Record};
-use crate::ids::{ComponentName, DeploymentId, Digest, StageName};
-use crate::version::Version;
+use crate::model::ids::{ComponentName, DeploymentId, Digest, StageName};
+use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 use super::{Key, Location, Record};
-use crate::ids::{AccountId, AmiId, CommitSha, DeploymentId, ImageName, Region, SnapshotId};
-use crate::version::Version;
+use crate::model::ids::{AccountId, AmiId, CommitSha, DeploymentId, ImageName, Region, SnapshotId};
+use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,8 +1,8 @@
 use super::{Image, Key, Location, Record};
-use crate::ids::{AmiId, CommitSha, Digest, ImageName, RepositoryId};
 use crate::images::ImageVersionState;
-use crate::recipe::Base;
-use crate::version::Version;
+use crate::images::recipe::Base;
+use crate::model::ids::{AmiId, CommitSha, Digest, ImageName, RepositoryId};
+use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;

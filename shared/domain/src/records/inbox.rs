@@ -1,5 +1,5 @@
 use super::{Key, Record};
-use crate::ids::{CommitSha, RepositoryId};
+use crate::model::ids::{CommitSha, RepositoryId};
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 

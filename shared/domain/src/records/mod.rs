@@ -28,7 +28,7 @@ pub use sweep::{Leftover, SweepReport};
 pub use traffic::{Slot, Traffic, Waiting};
 pub use wait::{Wait, WaitState};
 
-use crate::ids::{AccountId, Region};
+use crate::model::ids::{AccountId, Region};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The primary key of an item.

@@ -1,8 +1,8 @@
 use super::{Key, Record};
-use crate::error::Problem;
-use crate::ids::{CommitSha, ComponentName, DeploymentId, Digest, RepositoryId, StageName};
 use crate::images::ImageLock;
-use crate::version::{MajorMinor, Version};
+use crate::model::error::Problem;
+use crate::model::ids::{CommitSha, ComponentName, DeploymentId, Digest, RepositoryId, StageName};
+use crate::model::version::{MajorMinor, Version};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;

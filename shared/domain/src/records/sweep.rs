@@ -1,5 +1,5 @@
 use super::{Key, Record};
-use crate::orphans::Seen;
+use crate::images::orphans::Seen;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,5 @@
 use super::{Key, Location, Record};
-use crate::ids::DeploymentId;
+use crate::model::ids::DeploymentId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ pub struct Waiting {
 }
 
 /// What goes on with images in one account and region, so that Lockstep stays below AWS's limits there; see
-/// [`crate::traffic`].
+/// [`crate::images::traffic`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
     /// The place.

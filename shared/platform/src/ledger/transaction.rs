@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, ConditionCheck, Delete, Put, TransactWriteItem,
 };
-use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::records::{Key, Record};
 use std::collections::HashMap;
 

@@ -3,7 +3,7 @@
 
 use crate::ledger::{Inserted, Order};
 use crate::ports::Records;
-use lockstep_domain::error::FailureKind;
+use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::records::{Config, ConfigKind, Record, Repository, Step};
 
 /// Asserts what [`Records`] promises, in a table whose partitions `CONFIG`, `REPOSITORY#github.acme.*` and
@@ -96,7 +96,7 @@ async fn lists_are_bounded_ordered_and_of_one_prefix(records: &impl Records) {
 
 async fn what_was_removed_is_gone_and_may_come_again(records: &impl Records) {
     let step = Step {
-        deployment: lockstep_domain::ids::DeploymentId::of_execution("conformance"),
+        deployment: lockstep_domain::model::ids::DeploymentId::of_execution("conformance"),
         number: 1,
         note: "began".into(),
         at: jiff::Timestamp::UNIX_EPOCH,

@@ -4,12 +4,12 @@
 use super::fakes::{COPY_ACCOUNT, FakeWorld, SOURCE_ACCOUNT, location};
 use super::{Answer, Request, handle};
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use lockstep_domain::ids::{DeploymentId, ImageName};
-use lockstep_domain::payloads::Task;
-use lockstep_domain::payloads::image::Go;
-use lockstep_domain::payloads::inputs::PromoteImage;
+use lockstep_domain::images::traffic::COPIES_AT_ONCE;
+use lockstep_domain::messages::Task;
+use lockstep_domain::messages::image::Go;
+use lockstep_domain::messages::inputs::PromoteImage;
+use lockstep_domain::model::ids::{DeploymentId, ImageName};
 use lockstep_domain::records::Image;
-use lockstep_domain::traffic::COPIES_AT_ONCE;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::fmt::Write;

@@ -2,19 +2,19 @@
 
 use crate::world::World;
 use jiff::Timestamp;
-use lockstep_domain::diagnosis::StackEvent;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::function_code::{FunctionCode, FunctionLock};
-use lockstep_domain::guard::{NESTED_STACK, Proposed};
-use lockstep_domain::ids::{DeploymentId, Digest, RepositoryId};
-use lockstep_domain::packaging;
-use lockstep_domain::permissions::Table;
-use lockstep_domain::permissions::lack::{Answer, Decision, Question};
+use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
+use lockstep_domain::delivery::packaging;
+use lockstep_domain::delivery::stages::{Path, Stages};
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{DeploymentId, Digest, RepositoryId};
 use lockstep_domain::records::{
     Config, ConfigKind, Deployment, DeploymentKind, Environment, Holder, Location, Release, ReleaseState,
 };
-use lockstep_domain::stack_plan::{LiveResource, StackStatus};
-use lockstep_domain::stages::{Path, Stages};
+use lockstep_domain::stacks::diagnosis::StackEvent;
+use lockstep_domain::stacks::guard::{NESTED_STACK, Proposed};
+use lockstep_domain::stacks::permissions::Table;
+use lockstep_domain::stacks::permissions::lack::{Answer, Decision, Question};
+use lockstep_domain::stacks::stack_plan::{LiveResource, StackStatus};
 use lockstep_platform::cloudformation::{
     ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks,
 };

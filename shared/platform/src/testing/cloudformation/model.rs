@@ -1,9 +1,9 @@
 //! What a stack holds, what a template wants, and the difference.
 
-use lockstep_domain::drift::DriftStatus;
-use lockstep_domain::guard::Proposed;
-use lockstep_domain::stack_plan::LiveResource;
-use lockstep_domain::template::Template;
+use lockstep_domain::stacks::drift::DriftStatus;
+use lockstep_domain::stacks::guard::Proposed;
+use lockstep_domain::stacks::stack_plan::LiveResource;
+use lockstep_domain::stacks::template::Template;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 

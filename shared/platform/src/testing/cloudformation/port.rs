@@ -5,10 +5,10 @@ use super::{CHANGE_SET_TIME, ChangeSet, Effect, Inner, STALENESS, SimCloudFormat
 use crate::cloudformation::{
     ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks, TemplateSource,
 };
-use lockstep_domain::diagnosis::StackEvent;
-use lockstep_domain::error::Failure;
-use lockstep_domain::guard::Proposed;
-use lockstep_domain::stack_plan::{ChangeSetKind, LiveResource, Phase, StackStatus};
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::stacks::diagnosis::StackEvent;
+use lockstep_domain::stacks::guard::Proposed;
+use lockstep_domain::stacks::stack_plan::{ChangeSetKind, LiveResource, Phase, StackStatus};
 use std::collections::BTreeMap;
 
 /// [`SimCloudFormation`] as functions reach it.

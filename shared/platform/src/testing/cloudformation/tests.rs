@@ -1,7 +1,7 @@
 use super::*;
 use crate::cloudformation::{Execution, NewChangeSet, Stacks, TemplateSource};
-use lockstep_domain::drift::DriftStatus;
-use lockstep_domain::stack_plan::ChangeSetKind;
+use lockstep_domain::stacks::drift::DriftStatus;
+use lockstep_domain::stacks::stack_plan::ChangeSetKind;
 
 /// A log group that outlives its stack under a name of its own, and a topic.
 fn template(display_name: &str, more: &str) -> String {

@@ -1,0 +1,469 @@
+//! The guard: what a change set would do, and whether a person must allow it.
+//!
+//! Whatever is not plainly harmless counts as the worst it could be: an action or a replacement that CloudFormation
+//! cannot tell in advance (`Dynamic`, `Conditional`) is a replacement, and a nested stack whose own changes cannot be
+//! read is as dangerous as what lives in it. The words are those of
+//! <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ResourceChange.html>.
+
+use crate::model::ids::{Digest, LogicalId};
+use crate::records::{Approval, ChangeSet, NamedResource, Subject};
+use crate::stacks::drift::DriftStatus;
+use crate::stacks::protected::is_protected;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// The type of a nested stack.
+pub const NESTED_STACK: &str = "AWS::CloudFormation::Stack";
+
+/// What CloudFormation alone changes what it believes by: the resource is already as it is wanted.
+const SYNC: &str = "SyncWithActual";
+
+/// How dangerous a change is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Danger {
+    /// Nothing is lost and nothing stops.
+    Safe,
+    /// A resource is replaced or restarted; it holds no data.
+    Interrupts,
+    /// A protected resource is, or may be, removed or replaced.
+    Destroys,
+}
+
+/// One change of a change set, in CloudFormation's words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The logical id, with those of nested stacks before it: `Child.Queue`.
+    pub logical_id: String,
+    /// The resource's type.
+    pub resource_type: String,
+    /// `Add`, `Modify`, `Remove`, `Import`, `Dynamic` or `SyncWithActual`.
+    pub action: String,
+    /// `True`, `False` or `Conditional`; empty if it does not apply.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub replacement: String,
+    /// The properties that change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub properties: Vec<String>,
+    /// Whether only tags change.
+    #[serde(default)]
+    pub tags_only: bool,
+    /// What a change set that reverts drift says of the resource as it is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftStatus>,
+    /// How dangerous it is.
+    pub danger: Danger,
+}
+
+/// One change as a change set shows it, before it is judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proposed {
+    /// The logical id within its own stack.
+    pub logical_id: String,
+    /// The resource's physical id; empty for one that is added.
+    pub physical_id: String,
+    /// The resource's type.
+    pub resource_type: String,
+    /// `Add`, `Modify`, `Remove`, `Import`, `Dynamic` or `SyncWithActual`.
+    pub action: String,
+    /// `True`, `False` or `Conditional`; empty if it does not apply.
+    pub replacement: String,
+    /// `Delete`, `Retain`, `Snapshot`, or one of them after `ReplaceAnd`; empty if it does not apply.
+    pub policy_action: String,
+    /// The properties that change.
+    pub properties: Vec<String>,
+    /// Whether only tags change.
+    pub tags_only: bool,
+    /// For a nested stack, its own change set if it has one.
+    pub change_set: Option<String>,
+    /// What a change set that reverts drift says of the resource as it is now.
+    pub drift: Option<DriftStatus>,
+}
+
+/// What is known of the stack that a change to a nested stack is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beneath {
+    /// The resource is not a nested stack.
+    NotNested,
+    /// Its own changes are listed and judged one by one.
+    Listed,
+    /// They are not; and this is whether something protected lives in it now.
+    Holds {
+        /// Whether something protected lives in it, however deep.
+        protected: bool,
+    },
+}
+
+impl Proposed {
+    /// Whether the resource may go away, or be replaced by another.
+    fn may_lose_the_resource(&self) -> bool {
+        !matches!(self.action.as_str(), "Add" | "Import" | "Modify" | SYNC)
+            || matches!(self.replacement.as_str(), "True" | "Conditional")
+            || !matches!(self.policy_action.as_str(), "" | "Retain")
+    }
+
+    /// Whether what lives in this nested stack must be read to judge the change.
+    pub fn needs_a_look_beneath(&self) -> bool {
+        self.resource_type == NESTED_STACK
+            && !matches!(self.action.as_str(), "Add" | "Import" | SYNC)
+            && (self.may_lose_the_resource() || self.change_set.is_none())
+            && !self.tags_only
+    }
+
+    /// How dangerous the change is; `protect` are the logical ids that the manifest protects.
+    pub fn danger(&self, protect: &BTreeSet<LogicalId>, beneath: Beneath) -> Danger {
+        let named = self.logical_id.parse::<LogicalId>().is_ok_and(|id| protect.contains(&id));
+        let protected = named || is_protected(&self.resource_type);
+        match beneath {
+            Beneath::Holds { protected: true } => Danger::Destroys,
+            Beneath::Holds { protected: false } if !named => Danger::Interrupts,
+            _ if !self.may_lose_the_resource() => Danger::Safe,
+            _ if protected => Danger::Destroys,
+            _ => Danger::Interrupts,
+        }
+    }
+
+    /// The change as it is recorded and shown; `path` are the logical ids of the nested stacks above it.
+    pub fn judged(self, path: &[String], protect: &BTreeSet<LogicalId>, beneath: Beneath) -> Change {
+        let danger = self.danger(protect, beneath);
+        let mut logical_id = path.join(".");
+        if !logical_id.is_empty() {
+            logical_id.push('.');
+        }
+        logical_id.push_str(&self.logical_id);
+        Change {
+            logical_id,
+            resource_type: self.resource_type,
+            action: self.action,
+            replacement: self.replacement,
+            properties: self.properties,
+            tags_only: self.tags_only,
+            drift: self.drift,
+            danger,
+        }
+    }
+}
+
+/// Why a person must allow this change set: because the stage wants it, once for each thing that would be destroyed, and
+/// once for each nested stack into which nobody looked. Empty if nobody need be asked.
+pub fn reasons(change_set: &ChangeSet, stage_wants_approval: bool) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if stage_wants_approval {
+        reasons.push("every deployment to this stage is approved by a person".to_owned());
+    }
+    let destroying = change_set.changes.iter().filter(|change| change.danger == Danger::Destroys);
+    reasons.extend(destroying.map(|change| {
+        let what = match (change.action.as_str(), change.replacement.as_str()) {
+            ("Remove", _) => "would be removed",
+            ("Modify", "True") => "would be replaced",
+            _ => "may be removed or replaced",
+        };
+        format!("{} ({}) {what}, with what it holds", change.logical_id, change.resource_type)
+    }));
+    reasons.extend(change_set.unexamined.iter().map(not_examined));
+    reasons
+}
+
+/// What is to be said of a nested stack in a change set that shows nothing of it.
+fn not_examined(nested: &NamedResource) -> String {
+    format!(
+        "{} (nested stack {}) was not examined: what has drifted in it, and what would be done to it, is not known",
+        nested.name, nested.physical_id
+    )
+}
+
+/// Whether a person allowed exactly this, not too long ago: the change set, the template, the parameters and the
+/// artifact, and with it the commit.
+pub fn is_approved(
+    approvals: &[Approval],
+    change_set: &ChangeSet,
+    artifact: &Digest,
+    now: Timestamp,
+) -> bool {
+    approvals.iter().any(|approval| {
+        let same = match &approval.subject {
+            // Its attempt is in its ARN.
+            Subject::ChangeSet(approved) => {
+                approved.arn == change_set.arn
+                    && approved.template_digest == change_set.template_digest
+                    && approved.parameters_digest == change_set.parameters_digest
+                    && approved.changes == change_set.changes
+                    && approved.unexamined == change_set.unexamined
+            }
+            Subject::Proposal(_) => false,
+        };
+        same && approval.allows(now) && approval.digest.as_ref() == Some(artifact)
+    })
+}
+
+/// A change set as people read it: one line for each change that means something, the changes of tags in one.
+pub fn summary(change_set: &ChangeSet) -> Vec<String> {
+    let (tags, real): (Vec<&Change>, Vec<&Change>) =
+        change_set.changes.iter().partition(|change| change.tags_only && change.danger == Danger::Safe);
+    let mut lines: Vec<String> = real.into_iter().map(line).collect();
+    if !tags.is_empty() {
+        let noun = if tags.len() == 1 { "resource" } else { "resources" };
+        lines.push(format!("Tags of {} {noun}", tags.len()));
+    }
+    lines.extend(change_set.unexamined.iter().map(|nested| format!("not examined: {}", nested.name)));
+    lines
+}
+
+fn line(change: &Change) -> String {
+    let mut line = format!("{} {} ({})", change.action, change.logical_id, change.resource_type);
+    match change.replacement.as_str() {
+        "True" => line.push_str(", replaced"),
+        "Conditional" => line.push_str(", perhaps replaced"),
+        _ => {}
+    }
+    if let Some(drift @ (DriftStatus::Modified | DriftStatus::Deleted)) = change.drift {
+        line.push_str(", drifted: ");
+        line.push_str(drift.as_str());
+    }
+    if !change.properties.is_empty() {
+        line.push_str(": ");
+        line.push_str(&change.properties.join(", "));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn modify(resource_type: &str) -> Proposed {
+        Proposed {
+            logical_id: "Thing".into(),
+            resource_type: resource_type.into(),
+            action: "Modify".into(),
+            replacement: "False".into(),
+            ..Proposed::default()
+        }
+    }
+
+    fn danger(proposed: &Proposed) -> Danger {
+        proposed.danger(&BTreeSet::new(), Beneath::NotNested)
+    }
+
+    fn change_set(changes: &[Change]) -> ChangeSet {
+        ChangeSet {
+            arn: "arn".into(),
+            attempt: 1,
+            changes: changes.to_vec(),
+            unexamined: Vec::new(),
+            template_digest: Digest::of(b"template"),
+            parameters_digest: Digest::of(b"parameters"),
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    const BUCKET: &str = "AWS::S3::Bucket";
+    const TOPIC: &str = "AWS::SNS::Topic";
+
+    #[test]
+    fn adding_importing_and_changing_in_place_is_safe() {
+        assert_eq!(danger(&modify(BUCKET)), Danger::Safe);
+        for action in ["Add", "Import"] {
+            let proposed = Proposed { action: action.into(), replacement: String::new(), ..modify(BUCKET) };
+            assert_eq!(danger(&proposed), Danger::Safe, "{action}");
+        }
+    }
+
+    #[test]
+    fn removing_or_replacing_what_holds_data_destroys_and_interrupts_elsewhere() {
+        for (action, replacement) in [
+            ("Remove", ""),
+            ("Dynamic", ""),
+            ("Modify", "True"),
+            ("Modify", "Conditional"),
+            ("NewAction", ""),
+        ] {
+            let change = |kind: &str| Proposed {
+                action: action.into(),
+                replacement: replacement.into(),
+                ..modify(kind)
+            };
+            assert_eq!(danger(&change(BUCKET)), Danger::Destroys, "{action} {replacement}");
+            assert_eq!(danger(&change(TOPIC)), Danger::Interrupts, "{action} {replacement}");
+        }
+    }
+
+    #[test]
+    fn a_policy_that_replaces_is_believed_though_the_replacement_is_not_told() {
+        let proposed = Proposed { policy_action: "ReplaceAndDelete".into(), ..modify(BUCKET) };
+        assert_eq!(danger(&proposed), Danger::Destroys);
+    }
+
+    #[test]
+    fn a_retained_resource_that_leaves_the_stack_is_asked_about_too() {
+        let proposed = Proposed {
+            action: "Remove".into(),
+            replacement: String::new(),
+            policy_action: "Retain".into(),
+            ..modify(BUCKET)
+        };
+        assert_eq!(danger(&proposed), Danger::Destroys);
+    }
+
+    #[test]
+    fn what_the_manifest_names_is_protected() {
+        let protect = BTreeSet::from(["Thing".parse().unwrap()]);
+        let proposed = Proposed { action: "Remove".into(), ..modify(TOPIC) };
+        assert_eq!(proposed.danger(&protect, Beneath::NotNested), Danger::Destroys);
+        assert_eq!(modify(TOPIC).danger(&protect, Beneath::NotNested), Danger::Safe);
+    }
+
+    #[test]
+    fn a_nested_stack_is_as_dangerous_as_what_lives_in_it() {
+        let removed = Proposed { action: "Remove".into(), ..modify(NESTED_STACK) };
+        assert!(removed.needs_a_look_beneath());
+        let judged = |protected| removed.danger(&BTreeSet::new(), Beneath::Holds { protected });
+        assert_eq!(judged(true), Danger::Destroys);
+        assert_eq!(judged(false), Danger::Interrupts);
+    }
+
+    #[test]
+    fn a_nested_stack_whose_changes_are_not_listed_is_looked_into() {
+        assert!(modify(NESTED_STACK).needs_a_look_beneath());
+        let listed = Proposed { change_set: Some("arn".into()), ..modify(NESTED_STACK) };
+        assert!(!listed.needs_a_look_beneath());
+        assert_eq!(listed.danger(&BTreeSet::new(), Beneath::Listed), Danger::Safe);
+        assert!(Proposed { replacement: "True".into(), ..listed }.needs_a_look_beneath());
+        assert!(!Proposed { action: "Add".into(), ..modify(NESTED_STACK) }.needs_a_look_beneath());
+        assert!(!modify(TOPIC).needs_a_look_beneath());
+    }
+
+    #[test]
+    fn a_nested_change_carries_the_path_to_it() {
+        let change =
+            modify(TOPIC).judged(&["Child".into(), "Inner".into()], &BTreeSet::new(), Beneath::NotNested);
+        assert_eq!(change.logical_id, "Child.Inner.Thing");
+    }
+
+    #[test]
+    fn a_person_is_asked_by_the_stage_and_for_each_destroyed_thing() {
+        let judge = |proposed: Proposed| proposed.judged(&[], &BTreeSet::new(), Beneath::NotNested);
+        let changes = [
+            judge(modify(TOPIC)),
+            judge(Proposed { action: "Remove".into(), replacement: String::new(), ..modify(BUCKET) }),
+        ];
+        assert_eq!(reasons(&change_set(&changes[..1]), false), Vec::<String>::new());
+        assert_eq!(
+            reasons(&change_set(&changes), false),
+            ["Thing (AWS::S3::Bucket) would be removed, with what it holds"]
+        );
+        assert_eq!(reasons(&change_set(&changes), true).len(), 2);
+    }
+
+    fn unexamined(name: &str) -> NamedResource {
+        NamedResource {
+            name: name.into(),
+            resource_type: NESTED_STACK.into(),
+            physical_id: format!("arn:{name}"),
+        }
+    }
+
+    #[test]
+    fn a_nested_stack_into_which_nobody_looked_is_asked_about_though_nothing_else_changes() {
+        // FAILURES 25: a change set that reverts drift shows nothing of nested stacks.
+        let seen = ChangeSet { unexamined: vec![unexamined("Child")], ..change_set(&[]) };
+        let told = reasons(&seen, false);
+        assert_eq!(told.len(), 1);
+        assert!(told[0].starts_with("Child (nested stack arn:Child) was not examined"), "{told:?}");
+        assert_eq!(summary(&seen), ["not examined: Child"]);
+    }
+
+    #[test]
+    fn what_is_as_it_is_wanted_already_is_only_written_down() {
+        let sync = |kind: &str| Proposed {
+            action: "SyncWithActual".into(),
+            replacement: String::new(),
+            ..modify(kind)
+        };
+        assert_eq!(danger(&sync(BUCKET)), Danger::Safe);
+        assert!(!sync(NESTED_STACK).needs_a_look_beneath());
+    }
+
+    #[test]
+    fn an_approval_is_bound_to_every_byte_it_was_given_for_and_counts_for_a_day() {
+        // FAILURES 54: after a force-push the commit, and so the artifact's digest, is another.
+        let digest = |of: &str| Digest::of(of.as_bytes());
+        let change_set = change_set(&[]);
+        let approval = Approval {
+            number: 1,
+            reasons: vec![],
+            subject: Subject::ChangeSet(change_set.clone()),
+            digest: Some(digest("artifact")),
+            asked_at: at(0),
+            decision: Some(crate::records::Decision::Approve),
+            decided_by: None,
+            reason: None,
+            decided_at: Some(at(0)),
+        };
+        let artifact = digest("artifact");
+        let is_approved = |approval: &Approval, change_set: &ChangeSet, artifact: &Digest, now| {
+            is_approved(std::slice::from_ref(approval), change_set, artifact, now)
+        };
+        assert!(is_approved(&approval, &change_set, &artifact, at(1)));
+        let a_day_later = at(Approval::VALID_HOURS * 3600);
+        assert!(!is_approved(&approval, &change_set, &artifact, a_day_later));
+        for other in [
+            ChangeSet { arn: "other".into(), ..change_set.clone() },
+            ChangeSet { template_digest: digest("other"), ..change_set.clone() },
+            ChangeSet { parameters_digest: digest("other"), ..change_set.clone() },
+            ChangeSet { unexamined: vec![unexamined("Child")], ..change_set.clone() },
+            ChangeSet {
+                changes: vec![modify(TOPIC).judged(&[], &BTreeSet::new(), Beneath::NotNested)],
+                ..change_set.clone()
+            },
+        ] {
+            assert!(!is_approved(&approval, &other, &artifact, at(1)));
+        }
+        assert!(!is_approved(&approval, &change_set, &digest("other"), at(1)));
+        for decision in [None, Some(crate::records::Decision::Refuse)] {
+            let other = Approval { decision, ..approval.clone() };
+            assert!(!is_approved(&other, &change_set, &artifact, at(1)));
+        }
+    }
+
+    #[test]
+    fn changes_of_tags_are_folded_into_one_line() {
+        let judge = |proposed: Proposed| proposed.judged(&[], &BTreeSet::new(), Beneath::NotNested);
+        let tags = judge(Proposed { tags_only: true, ..modify(TOPIC) });
+        let real = judge(Proposed {
+            replacement: "Conditional".into(),
+            properties: vec!["TopicName".into()],
+            ..modify(TOPIC)
+        });
+        let drifted = judge(Proposed { drift: Some(DriftStatus::Modified), ..modify(TOPIC) });
+        assert_eq!(
+            summary(&change_set(&[tags.clone(), real, drifted, tags])),
+            [
+                "Modify Thing (AWS::SNS::Topic), perhaps replaced: TopicName",
+                "Modify Thing (AWS::SNS::Topic), drifted: MODIFIED",
+                "Tags of 2 resources"
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn only_words_known_to_be_harmless_make_a_change_to_data_safe(
+            action in "Add|Modify|Remove|Import|Dynamic|SyncWithActual|[A-Z][a-z]{0,9}", replacement in "|True|False|Conditional",
+            policy in "|Delete|Retain|Snapshot|ReplaceAndDelete|ReplaceAndRetain|ReplaceAndSnapshot",
+        ) {
+            let proposed = Proposed { action: action.clone(), replacement: replacement.clone(),
+                policy_action: policy.clone(), ..modify(BUCKET) };
+            if danger(&proposed) != Danger::Destroys {
+                prop_assert!(["Add", "Modify", "Import", "SyncWithActual"].contains(&action.as_str()));
+                prop_assert!(["", "False"].contains(&replacement.as_str()));
+                prop_assert!(["", "Retain"].contains(&policy.as_str()));
+            }
+        }
+    }
+}
