@@ -5,10 +5,11 @@ use crate::names::ImageVersionName;
 use crate::plane::Plane;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::image_settings::ImageSettings;
-use lockstep_domain::images::{Needs, Use, Uses, uses};
+use lockstep_domain::images::uses::{Needs, Use, Uses, uses};
 use lockstep_domain::model::ids::{AmiId, ImageName};
+use lockstep_domain::model::location::Location;
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{Deployed, Environment, Image, ImageVersion, Location, Release};
+use lockstep_domain::records::{Deployed, Environment, Image, ImageVersion, Release};
 use std::collections::BTreeSet;
 
 /// Everything that is known of images.

@@ -5,9 +5,10 @@
 
 use crate::failure::Failure;
 use crate::plane::Plane;
-use lockstep_domain::delivery::stages::{Path, Stage};
+use lockstep_domain::delivery::stages::Stage;
 use lockstep_domain::messages::inputs;
 use lockstep_domain::model::ids::ComponentName;
+use lockstep_domain::model::path::Path;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, DeploymentKind, Event};
 use lockstep_platform::executions::{Executions, Started};
@@ -176,7 +177,7 @@ mod tests {
     use super::*;
     use lockstep_domain::delivery::stages::Stages;
     use lockstep_domain::model::ids::DeploymentId;
-    use lockstep_domain::records::Location;
+    use lockstep_domain::model::location::Location;
     use serde_json::json;
     use std::collections::BTreeMap;
 

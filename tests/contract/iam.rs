@@ -736,7 +736,7 @@ fn the_key_that_is_offered_is_one_that_inspection_accepts() {
     let keys = stack.resources("AWS::KMS::Key");
     let key = Key { arn: "arn:key".into(), managed_by_aws: false, state: "Enabled".into() };
     let key = ImageKey { key, policy: keys[0].1["KeyPolicy"].to_string(), grants: vec![] };
-    let place = lockstep_domain::records::Location {
+    let place = lockstep_domain::model::location::Location {
         account: PRODUCTION.parse().unwrap(),
         region: REGION.parse().unwrap(),
     };
@@ -850,7 +850,7 @@ fn the_roles_that_functions_assume_exist() {
     use lockstep_domain::installation::target_roles::TargetRole;
     let roles = roles(&stacks());
     for (account, path) in [DEVELOPMENT, PRODUCTION].into_iter().zip(PATHS) {
-        let path = lockstep_domain::delivery::stages::Path::named(path).unwrap();
+        let path = lockstep_domain::model::path::Path::named(path).unwrap();
         for role in TargetRole::ALL {
             let arn = role.arn(path, "aws", &account.parse().unwrap());
             assert!(roles.contains_key(&arn), "{arn}");

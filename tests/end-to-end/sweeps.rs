@@ -5,8 +5,8 @@ use jiff::{Timestamp, ToSpan};
 use lockstep_cli::failure::{Failure, at};
 use lockstep_cli::story::ensure;
 use lockstep_domain::delivery::environment::take;
-use lockstep_domain::delivery::stages::TEST;
 use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::ids::TEST;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
     Deployment, DeploymentKind, DeploymentState, Environment, Event, EventState, Outcome, Record, SweepReport,

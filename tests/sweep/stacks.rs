@@ -13,7 +13,7 @@ use crate::harness::Harness;
 use jiff::Timestamp;
 use lockstep_domain::delivery::function_code::FunctionCode;
 use lockstep_domain::model::error::Failure;
-use lockstep_domain::records::Location;
+use lockstep_domain::model::location::Location;
 use lockstep_domain::stacks::diagnosis::StackEvent;
 use lockstep_domain::stacks::permissions::lack::{Answer, Question};
 use lockstep_domain::stacks::stack_plan::LiveResource;

@@ -9,10 +9,11 @@ use crate::surroundings::Surroundings;
 use clap::{Args, ValueEnum};
 use lockstep_domain::delivery::packaging::{Package, Scope, World, needs_by_stage};
 use lockstep_domain::model::ids::StageName;
+use lockstep_domain::model::permission::Need;
 use lockstep_domain::stacks::permissions::policy::{
     Form, POLICIES_PER_ROLE, Statement, document, split, statements, template,
 };
-use lockstep_domain::stacks::permissions::{Need, Table, Unknown};
+use lockstep_domain::stacks::permissions::{Table, Unknown};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -6,11 +6,12 @@ use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::installation::TARGET_STACK;
 use crate::plane::newest_config;
-use lockstep_domain::delivery::stages::{Path, Stages};
+use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::installation::doctor::{
     DryRun, Encryption, PlaceFacts, QuotaPlace, Reading, StackFacts, Unknown,
 };
 use lockstep_domain::model::ids::{AccountId, Region};
+use lockstep_domain::model::path::Path;
 use lockstep_domain::records::ConfigKind;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::operator::stacks::Installer;

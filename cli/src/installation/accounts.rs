@@ -3,9 +3,9 @@
 
 use super::{Installation, Step};
 use crate::failure::{Failure, at};
-use lockstep_domain::delivery::stages::Path as Road;
 use lockstep_domain::installation::accounts::{self, Registered};
 use lockstep_domain::model::ids::{AccountId, InvalidId, OrganizationId};
+use lockstep_domain::model::path::Path as Road;
 use lockstep_platform::operator::stacks::Installer;
 use std::str::FromStr;
 

@@ -1,9 +1,9 @@
 //! A change set as the person sees it who must approve it.
 
 use crate::output::Output;
+use lockstep_domain::model::change::{Change, Danger};
+use lockstep_domain::model::drift_status::DriftStatus;
 use lockstep_domain::records::ChangeSet;
-use lockstep_domain::stacks::drift::DriftStatus;
-use lockstep_domain::stacks::guard::{Change, Danger};
 
 /// The head of the table of changes.
 pub const HEAD: [&str; 5] = ["change", "resource", "type", "replaced", "what changes"];

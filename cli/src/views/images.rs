@@ -2,9 +2,9 @@
 
 use super::time;
 use crate::catalogue::{Catalogue, Runs};
-use lockstep_domain::images::orphans::Seen;
 use lockstep_domain::images::retirement::{Planned, Step};
 use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::orphan::Seen;
 use lockstep_domain::records::{
     Decision, Deployment, Image, ImageOrigin, ImageVersion, Release, ReleaseState,
 };
@@ -239,9 +239,12 @@ mod tests {
     }
     use crate::views::testing::{asking, at, deployment, environment, release};
     use lockstep_domain::delivery::stages::{EXAMPLE, Stages};
-    use lockstep_domain::images::{ImageLock, ImageVersionState, LockedImage, Needs, uses};
+    use lockstep_domain::images::uses::{Needs, uses};
+    use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
+    use lockstep_domain::model::image_version_state::ImageVersionState;
+    use lockstep_domain::model::location::Location;
     use lockstep_domain::records::{
-        Approval, Deployed, Environment, ImageState, Location, Proposal, ProposedAction, Revocation, Subject,
+        Approval, Deployed, Environment, ImageState, Proposal, ProposedAction, Revocation, Subject,
     };
 
     const SOURCE: &str = "ami-00000000000000001";

@@ -2,10 +2,11 @@
 
 use crate::output::Output;
 use lockstep_domain::delivery::packaging::StageNeeds;
+use lockstep_domain::model::lack::{Lack, Lacking};
+use lockstep_domain::model::permission::{Level, Need};
 use lockstep_domain::records::Deployment;
-use lockstep_domain::stacks::permissions::lack::{Lack, Lacking};
+use lockstep_domain::stacks::permissions::Needs;
 use lockstep_domain::stacks::permissions::policy::{Form, document, statements};
-use lockstep_domain::stacks::permissions::{Level, Need, Needs};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -154,7 +155,7 @@ fn statements_to_add(lack: &Lack) -> Option<String> {
 mod tests {
     use super::*;
     use crate::views::testing::deployment;
-    use lockstep_domain::stacks::permissions::Certainty;
+    use lockstep_domain::model::permission::Certainty;
 
     fn lacking(action: &str, obstacle: Option<&str>) -> Lacking {
         let need = Need {

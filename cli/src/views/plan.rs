@@ -88,9 +88,9 @@ pub fn show(deployment: &Deployment, finding: &Finding<'_>, command: &str, outpu
 mod tests {
     use super::*;
     use crate::views::testing::{change, deployment};
+    use lockstep_domain::model::change::{Change, Danger};
     use lockstep_domain::model::ids::Digest;
     use lockstep_domain::records::{ChangeSet, NamedResource, ProposedAction};
-    use lockstep_domain::stacks::guard::{Change, Danger};
 
     fn planned(changes: Vec<Change>) -> Deployment {
         let digest = Digest::of(b"x");

@@ -126,9 +126,9 @@ pub fn check_names(deployment: &Deployment, question: &Approval, given: &[String
 mod tests {
     use super::*;
     use crate::views::testing::{asking, change, deployment};
+    use lockstep_domain::model::change::Danger;
     use lockstep_domain::model::ids::Digest;
     use lockstep_domain::records::ChangeSet;
-    use lockstep_domain::stacks::guard::Danger;
 
     #[test]
     fn a_nested_stack_that_nobody_looked_into_is_told_and_answered_by_name() {

@@ -1,7 +1,8 @@
 //! The matrix of `lockstep status`: which version of every component is where, and what is odd about it.
 
 use super::time;
-use lockstep_domain::delivery::stages::{Stages, TEST};
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::model::ids::TEST;
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::records::{BreakGlass, Environment, SweepReport};
 use serde::Serialize;

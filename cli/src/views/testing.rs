@@ -1,13 +1,14 @@
 //! Records for the tests of the views.
 
 use jiff::Timestamp;
-use lockstep_domain::delivery::stages::Path;
-use lockstep_domain::images::ImageLock;
+use lockstep_domain::model::change::{Change, Danger};
 use lockstep_domain::model::ids::{DeploymentId, Digest};
+use lockstep_domain::model::image_lock::ImageLock;
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{
-    Approval, Deployment, DeploymentKind, Environment, Location, Release, ReleaseState, Subject,
+    Approval, Deployment, DeploymentKind, Environment, Release, ReleaseState, Subject,
 };
-use lockstep_domain::stacks::guard::{Change, Danger};
 use std::collections::BTreeSet;
 
 /// So many seconds after 1970 began.

@@ -2,7 +2,7 @@
 
 use super::{clock, seconds, time};
 use crate::output::duration;
-use lockstep_domain::delivery::stages::TEST;
+use lockstep_domain::model::ids::TEST;
 use lockstep_domain::records::{
     Approval, Decision, Deployment, DeploymentKind, DeploymentState, FailedEvent, NamedResource, Operation,
     OperationKind, Release, Step,

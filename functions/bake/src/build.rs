@@ -3,22 +3,24 @@
 use crate::load::{self, Building, baked, note, session, unusable};
 use crate::version::{build_id, versions};
 use crate::world::World;
-use lockstep_domain::images::ImageVersionState;
 use lockstep_domain::images::bake::{self, BuildKey, BuildStatus, Observed};
 use lockstep_domain::images::promotion::{
     KEY_ALIAS, TAG_BUILD, TAG_BUILT_AT, TAG_COMMIT, TAG_DEPLOYMENT, TAG_IMAGE, TAG_REPOSITORY, TAG_SOURCE,
     TAG_VERSION,
 };
-use lockstep_domain::images::recipe::{Base, layered_file};
+use lockstep_domain::images::recipe::layered_file;
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::bake::{Begun, Go};
 use lockstep_domain::messages::inputs::BuildImage;
+use lockstep_domain::model::base_image::Base;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AmiId, DeploymentId};
+use lockstep_domain::model::image_version_state::ImageVersionState;
+use lockstep_domain::model::location::Location;
 use lockstep_domain::model::partitions;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
-    Deployment, DeploymentKind, DeploymentState, Image, ImageVersion, Location, Operation, OperationKind,
+    Deployment, DeploymentKind, DeploymentState, Image, ImageVersion, Operation, OperationKind,
 };
 use lockstep_platform::codebuild::{Builds, NewBuild};
 use lockstep_platform::ledger::Inserted;

@@ -4,9 +4,10 @@ use crate::world::World;
 use lockstep_domain::images::promotion::TAG_SOURCE;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AmiId, DeploymentId, ImageName};
+use lockstep_domain::model::location::Location;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
-    Deployment, DeploymentKind, DeploymentState, Image, ImageOrigin, ImageVersion, Location, Step,
+    Deployment, DeploymentKind, DeploymentState, Image, ImageOrigin, ImageVersion, Step,
 };
 use lockstep_platform::ledger::{Inserted, Order, Versioned};
 use lockstep_platform::ports::Records;
@@ -100,7 +101,7 @@ pub struct Baked<'a> {
     /// The key of the artifact.
     pub artifact: &'a str,
     /// The base.
-    pub base: &'a lockstep_domain::images::recipe::Base,
+    pub base: &'a lockstep_domain::model::base_image::Base,
 }
 
 /// The recipe of a version; an imported one has none.

@@ -5,15 +5,19 @@ use crate::world::World;
 use jiff::{SignedDuration, Timestamp};
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::bake::{self, Claim, Wish};
-use lockstep_domain::images::recipe::{Base, FILE, ImageSearch};
-use lockstep_domain::images::{Change, ImageVersionState, after, completed, resolve};
+use lockstep_domain::images::constraint::resolve;
+use lockstep_domain::images::life::{Change, after, completed};
+use lockstep_domain::images::recipe::FILE;
 use lockstep_domain::messages::bake::{Brought, Claimed, Completed, Go, Place, Spread};
 use lockstep_domain::messages::{inputs::BakeImage, package::Recipe};
+use lockstep_domain::model::base_image::{Base, ImageSearch};
+use lockstep_domain::model::caught::Caught;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, ImageName};
+use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{Caught, ImageOrigin, ImageVersion};
+use lockstep_domain::records::{ImageOrigin, ImageVersion};
 use lockstep_platform::ledger::{Inserted, Order};
 use lockstep_platform::ports::Records;
 use lockstep_platform::public_images::PublicImages;
@@ -242,7 +246,7 @@ pub fn built(
 pub fn build_id(
     image: &ImageName,
     version: &Version,
-    location: &lockstep_domain::records::Location,
+    location: &lockstep_domain::model::location::Location,
 ) -> DeploymentId {
     DeploymentId::of_execution(&format!(
         "build-image/{image}/{version}/{}/{}",

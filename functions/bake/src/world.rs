@@ -5,7 +5,7 @@ use lockstep_domain::images::bake::{Encryption, EncryptionKey};
 use lockstep_domain::images::promotion::KEY_ALIAS;
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::error::Failure;
-use lockstep_domain::records::Location;
+use lockstep_domain::model::location::Location;
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::clock;

@@ -9,9 +9,10 @@ use lockstep_domain::delivery::environment;
 use lockstep_domain::images::promotion;
 use lockstep_domain::messages::image::Promoted;
 use lockstep_domain::messages::ledger::Failed;
+use lockstep_domain::model::caught::Caught;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
-use lockstep_domain::records::{Caught, Deployment, DeploymentState, FailureRecord, Image, ImageState};
+use lockstep_domain::records::{Deployment, DeploymentState, FailureRecord, Image, ImageState};
 use lockstep_platform::ports::Records;
 
 /// Serves `record`.

@@ -6,17 +6,18 @@ use crate::room;
 use crate::takeover;
 use crate::world::World;
 use lockstep_domain::delivery::stages::Stage;
+use lockstep_domain::images::life::{Purpose, obstacle};
 use lockstep_domain::images::promotion::keys::{ImageKey, Key};
 use lockstep_domain::images::promotion::{
     self, Ami, Found, Inspect, KEY_ALIAS, Snapshot, TAG_BUILT_AT, TAG_DEPLOYMENT, TAG_REPOSITORY,
     is_encrypted, places,
 };
-use lockstep_domain::images::{Purpose, obstacle};
 use lockstep_domain::messages::image::{Go, Inspected};
 use lockstep_domain::messages::inputs::PromoteImage;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AmiId, DeploymentId};
-use lockstep_domain::records::{Deployment, DeploymentKind, Image, ImageState, Location};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::records::{Deployment, DeploymentKind, Image, ImageState};
 use lockstep_platform::ec2::Images;
 use lockstep_platform::kms::Keys;
 use lockstep_platform::ledger::{Inserted, Versioned};

@@ -6,7 +6,8 @@ use lockstep_domain::images::promotion::{
 };
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AmiId, CommitSha, DeploymentId, ImageName, SnapshotId};
-use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Image, ImageVersion, Location};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Image, ImageVersion};
 use lockstep_platform::ledger::{Order, Versioned};
 use lockstep_platform::ports::Records;
 use std::collections::{BTreeMap, BTreeSet};

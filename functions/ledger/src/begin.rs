@@ -3,11 +3,12 @@
 use crate::{App, images, load};
 use jiff::Timestamp;
 use lockstep_domain::delivery::parameters::Layer;
-use lockstep_domain::delivery::stages::{Path, Stage, Stages};
+use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::{inputs, ledger::Begun};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{Deployment, DeploymentKind, Environment, Release};
 use lockstep_platform::holders;
 use lockstep_platform::ledger::{Versioned, Write};

@@ -4,9 +4,10 @@ use crate::{App, load};
 use jiff::Timestamp;
 use lockstep_domain::delivery::{environment, gate, stages};
 use lockstep_domain::messages::ledger::{Failed, Finished};
+use lockstep_domain::model::caught::Caught;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
-use lockstep_domain::records::{Caught, Deployment, DeploymentState, Evidence};
+use lockstep_domain::records::{Deployment, DeploymentState, Evidence};
 use lockstep_platform::ledger::Write;
 
 /// Closes a deployment that did what it was to do; it may be closed so already.

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use lockstep_domain::delivery::gate::{
     check_evidence, check_path, check_release, check_taint, stage as find_stage,
 };
-use lockstep_domain::delivery::stages::Path;
 use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::ledger::Gated;
 use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::path::Path;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::Environment;
 

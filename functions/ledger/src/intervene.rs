@@ -1,11 +1,12 @@
 //! What people do to a deployment or an environment beside answering its questions.
 
 use crate::{App, journal, load};
-use lockstep_domain::delivery::intervene::{self, Wish};
+use lockstep_domain::delivery::intervene;
 use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::operator::Applied;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
+use lockstep_domain::model::operator_action::Wish;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{BreakGlass, Environment};
 use lockstep_platform::holders;

@@ -3,9 +3,9 @@
 use crate::{App, again_on_conflict, approve, configure, images, intervene};
 use jiff::Timestamp;
 use lockstep_domain::delivery::approval::Answer;
-use lockstep_domain::delivery::intervene::Wish;
 use lockstep_domain::messages::operator::{Applied, Refused, Request};
 use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::operator_action::Wish;
 use lockstep_domain::records::ConfigKind;
 use lockstep_platform::function_url::{UrlRequest, UrlResponse, body, caller};
 

@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use lockstep_domain::delivery::inbox;
 use lockstep_domain::messages::ledger::{ComponentResult, Failed, Summary};
 use lockstep_domain::messages::{inputs, package};
+use lockstep_domain::model::caught::Caught;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{Caught, Event, Evidence, Outcome, Release, ReleaseState};
+use lockstep_domain::records::{Event, Evidence, Outcome, Release, ReleaseState};
 
 /// Publishes a release that passed its throw-away stack; the evidence of that must be there.
 pub async fn publish(app: &App, component: &ComponentName, version: &Version) -> Result<(), Failure> {

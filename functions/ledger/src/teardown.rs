@@ -2,11 +2,11 @@
 
 use crate::{App, begin, load};
 use jiff::Timestamp;
-use lockstep_domain::delivery::stages::Path;
 use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::{inputs, ledger::Begun};
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{DeploymentId, Digest};
+use lockstep_domain::model::path::Path;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, DeploymentKind, Environment};
 

@@ -5,11 +5,11 @@ use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use lockstep_domain::delivery::archive::{Limits, unpack};
 use lockstep_domain::delivery::function_code::FunctionLock;
-use lockstep_domain::images::ImageVersionState;
 use lockstep_domain::messages::inputs::BakeImage;
 use lockstep_domain::messages::package::{Component, Outcome, Request, Response};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{CommitSha, Digest};
+use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::records::{
     Config, ConfigKind, Evidence, ImageOrigin, ImageVersion, Key, Record, Rejection, Release, ReleaseState,
     Repository, Revocation,

@@ -1,12 +1,13 @@
 //! Looking at stacks.
 
 use jiff::Timestamp;
+use lockstep_domain::model::change::NESTED_STACK;
 use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::policies::Policies;
 use lockstep_domain::stacks::diagnosis::{StackEvent, Stream};
-use lockstep_domain::stacks::guard::NESTED_STACK;
 use lockstep_domain::stacks::protected::is_protected;
 use lockstep_domain::stacks::stack_plan::{
-    self, LiveResource, Newest, Observed, Phase, Policies, Progress, Remains, StackStatus,
+    self, LiveResource, Newest, Observed, Phase, Progress, Remains, StackStatus,
 };
 use lockstep_platform::cloudformation::{Stack, Stacks};
 

@@ -11,11 +11,13 @@ use lockstep_domain::delivery::packaging::Contents;
 use lockstep_domain::delivery::parameters::{
     self, Layer, Layers, OrganisationParameters, OutputName, Request, ResolvedParameters,
 };
-use lockstep_domain::delivery::stages::{self, Path, Stage, Stages};
+use lockstep_domain::delivery::stages::{self, Stage, Stages};
 use lockstep_domain::messages::stack::Go;
 use lockstep_domain::model::error::{Failure, FailureKind, Problem};
 use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest, FunctionName, LogicalId};
-use lockstep_domain::records::{ConfigKind, Environment, Image, ImageState, Location, Release};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::path::Path;
+use lockstep_domain::records::{ConfigKind, Environment, Image, ImageState, Release};
 use lockstep_domain::stacks::stack_plan::{self, ChangeSetKind, Known, Plan, Recovery};
 use lockstep_platform::cloudformation::Stacks;
 use lockstep_platform::ports::Records;

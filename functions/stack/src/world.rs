@@ -3,11 +3,11 @@
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use lockstep_domain::delivery::function_code::{FunctionCode, MAX_ZIP_BYTES};
-use lockstep_domain::delivery::stages::Path;
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::Digest;
-use lockstep_domain::records::Location;
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::path::Path;
 use lockstep_domain::stacks::permissions::lack::{Answer, Question};
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;

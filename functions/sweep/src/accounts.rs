@@ -6,7 +6,7 @@ use lockstep_domain::images::retirement::Removed;
 use lockstep_domain::installation::target_roles::IMAGE_KEEPER;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AmiId, SnapshotId};
-use lockstep_domain::records::Location;
+use lockstep_domain::model::location::Location;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::channels::{Channels, ParameterStore};
 use lockstep_platform::ec2::Ec2;

@@ -6,12 +6,15 @@ use jiff::{Timestamp, ToSpan};
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::images::channels::wanted;
 use lockstep_domain::images::image_settings::ImageSettings;
-use lockstep_domain::images::orphans::Seen;
+use lockstep_domain::images::life::{Change, after};
 use lockstep_domain::images::retirement::{self, Known, Planned, Removed, Step};
-use lockstep_domain::images::{Change, ImageVersionState, Needs, after, uses};
+use lockstep_domain::images::uses::{Needs, uses};
 use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::image_version_state::ImageVersionState;
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::orphan::Seen;
 use lockstep_domain::records::{
-    Deployed, Deployment, Environment, Image, ImageVersion, Location, Release, SweepReport,
+    Deployed, Deployment, Environment, Image, ImageVersion, Release, SweepReport,
 };
 use lockstep_platform::channels::Channels as _;
 use lockstep_platform::ec2::keeping::Keeping;

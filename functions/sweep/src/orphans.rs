@@ -4,10 +4,12 @@ use crate::accounts::{Account, Accounts};
 use crate::images::Found;
 use crate::{App, report};
 use jiff::Timestamp;
-use lockstep_domain::images::orphans::{Seen, Tagged, Thing, orphans, seen, why_kept, why_not};
+use lockstep_domain::images::orphans::{Tagged, orphans, seen, why_kept, why_not};
 use lockstep_domain::images::retirement::Removed;
 use lockstep_domain::model::error::Failure;
-use lockstep_domain::records::{Deployment, Location, SweepReport};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::orphan::{Seen, Thing};
+use lockstep_domain::records::{Deployment, SweepReport};
 use lockstep_platform::ec2::keeping::Keeping;
 
 /// The orphans that the sweep before this one saw.

@@ -4,9 +4,10 @@
 use crate::{App, report};
 use lockstep_domain::delivery::sweep;
 use lockstep_domain::messages::image::Request;
+use lockstep_domain::model::caught::Caught;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
-use lockstep_domain::records::{Caught, Deployment, DeploymentKind, Image, Record as _, SweepReport};
+use lockstep_domain::records::{Deployment, DeploymentKind, Image, Record as _, SweepReport};
 use lockstep_platform::functions::Called;
 use serde_json::json;
 use std::time::Duration;

@@ -11,7 +11,3 @@ pub mod recipe;
 pub mod retirement;
 pub mod traffic;
 pub mod uses;
-
-pub use constraint::{ImageConstraint, ImageLock, InvalidConstraint, LockedImage, resolve};
-pub use life::{Change, ImageVersionState, Purpose, after, completed, obstacle, revoke};
-pub use uses::{Needs, Use, Uses, uses};

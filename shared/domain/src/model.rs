@@ -2,10 +2,25 @@
 //!
 //! This area imports no other one.
 
+pub mod base_image;
 pub mod canonical;
+pub mod caught;
+pub mod change;
+pub mod denial;
+pub mod drift_status;
 pub mod error;
 pub mod ids;
+pub mod image_constraint;
+pub mod image_lock;
+pub mod image_version_state;
+pub mod lack;
+pub mod location;
+pub mod operator_action;
+pub mod orphan;
 pub mod partitions;
+pub mod path;
+pub mod permission;
+pub mod policies;
 pub mod token;
 pub mod toml_file;
 pub mod version;

@@ -6,7 +6,7 @@ use crate::failure::failure;
 use aws_credential_types::Credentials;
 use jiff::{Timestamp, ToSpan};
 use lockstep_domain::model::error::Failure;
-use lockstep_domain::records::Location;
+use lockstep_domain::model::location::Location;
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::SystemTime;

@@ -10,7 +10,7 @@ use aws_sdk_codebuild::Client;
 use aws_sdk_codebuild::types::{EnvironmentVariable, SourceType, StatusType};
 use lockstep_domain::images::bake::{Build, BuildStatus};
 use lockstep_domain::model::error::Failure;
-use lockstep_domain::records::Location;
+use lockstep_domain::model::location::Location;
 use std::sync::OnceLock;
 
 /// The project in every account that images are built in.

@@ -3,7 +3,7 @@
 use crate::aws::Aws;
 use crate::failure::{code, failure};
 use aws_sdk_ec2::types::Filter;
-use lockstep_domain::images::recipe::{ImageSearch, NamePattern, ParameterName};
+use lockstep_domain::model::base_image::{ImageSearch, NamePattern, ParameterName};
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AmiId;
 

@@ -5,13 +5,13 @@ use crate::harness::Harness;
 use crate::scenarios::Scenario;
 use crate::wire::Written;
 use crate::workflows::deployment_of;
+use lockstep_domain::images::life::{Purpose, obstacle};
 use lockstep_domain::images::promotion::{AmiState, TAG_COMMIT, TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
-use lockstep_domain::images::{Purpose, obstacle};
 use lockstep_domain::model::ids::AmiId;
+use lockstep_domain::model::location::Location;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
-    Deployment, DeploymentKind, DeploymentState, Image, ImageState, ImageVersion, Location, Record as _,
-    Traffic,
+    Deployment, DeploymentKind, DeploymentState, Image, ImageState, ImageVersion, Record as _, Traffic,
 };
 use lockstep_platform::testing::ec2::{Effect, Held};
 use lockstep_tests::asl::{End, Run};

@@ -2,16 +2,18 @@
 
 use super::*;
 use jiff::Timestamp;
-use lockstep_domain::images::ImageVersionState;
 use lockstep_domain::images::bake::{Encryption, EncryptionKey};
 use lockstep_domain::images::promotion::{Ami, BUILD_ACCEPTED, TAG_BUILD, TAG_DEPLOYMENT, TAG_SOURCE};
-use lockstep_domain::images::recipe::{Base, ImageSearch, NamePattern, ParameterName};
 use lockstep_domain::messages::bake::{Brought, Doomed};
 use lockstep_domain::messages::{Task, inputs, package};
+use lockstep_domain::model::base_image::{Base, ImageSearch, NamePattern, ParameterName};
+use lockstep_domain::model::caught::Caught;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest};
+use lockstep_domain::model::image_version_state::ImageVersionState;
+use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
-    Caught, Config, ConfigKind, Deployment, DeploymentState, Image, ImageOrigin, ImageVersion, Location, Step,
+    Config, ConfigKind, Deployment, DeploymentState, Image, ImageOrigin, ImageVersion, Step,
 };
 use lockstep_platform::ledger::Order;
 use lockstep_platform::ports::Records;

@@ -8,9 +8,10 @@ use fakes::{COPY_ACCOUNT, FakeWorld, SOURCE, SOURCE_ACCOUNT, location};
 use lockstep_domain::images::promotion::{AmiState, KEY_ALIAS};
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::inputs::PromoteImage;
+use lockstep_domain::model::caught::Caught;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::{AmiId, DeploymentId};
-use lockstep_domain::records::{Caught, Deployment, DeploymentState, ImageState, ImageVersion, Revocation};
+use lockstep_domain::records::{Deployment, DeploymentState, ImageState, ImageVersion, Revocation};
 
 const EXECUTION: &str = "arn:aws:states:eu-west-1:999999999999:execution:lockstep-promote-image:1";
 

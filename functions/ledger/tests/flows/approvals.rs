@@ -1,13 +1,12 @@
 //! Asking a person.
 
 use super::world::{ADA, World, deploy, execution, id, task};
-use lockstep_domain::delivery::stages::Path;
 use lockstep_domain::messages::ledger::Request;
+use lockstep_domain::model::caught::Caught;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::Digest;
-use lockstep_domain::records::{
-    Caught, DeploymentState, NamedResource, Proposal, ProposedAction, Wait, WaitState,
-};
+use lockstep_domain::model::path::Path;
+use lockstep_domain::records::{DeploymentState, NamedResource, Proposal, ProposedAction, Wait, WaitState};
 use serde_json::{Value, json};
 
 /// A deployment to production that asks.

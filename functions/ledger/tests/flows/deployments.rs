@@ -1,10 +1,11 @@
 //! Taking an environment, and giving it back.
 
 use super::world::{World, deploy, execution, id};
-use lockstep_domain::delivery::stages::Path;
 use lockstep_domain::messages::ledger::{Failed, Request};
+use lockstep_domain::model::caught::Caught;
 use lockstep_domain::model::error::FailureKind;
-use lockstep_domain::records::{Caught, DeploymentState, Environment, ReleaseState};
+use lockstep_domain::model::path::Path;
+use lockstep_domain::records::{DeploymentState, Environment, ReleaseState};
 
 fn caught(error: &str, cause: &str) -> Caught {
     Caught { error: error.into(), cause: cause.into() }

@@ -1,11 +1,13 @@
 //! Images: what a deployment lacks, and what people say of a version.
 
 use super::world::{ADA, World, at, deploy, execution};
-use lockstep_domain::delivery::stages::Path;
-use lockstep_domain::images::{ImageLock, ImageVersionState, LockedImage};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::model::ids::LogicalId;
-use lockstep_domain::records::{Image, ImageOrigin, ImageState, ImageVersion, Location, Release, Revocation};
+use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
+use lockstep_domain::model::image_version_state::ImageVersionState;
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::path::Path;
+use lockstep_domain::records::{Image, ImageOrigin, ImageState, ImageVersion, Release, Revocation};
 use serde_json::json;
 
 const SOURCE: &str = "ami-0123456789abcdef0";

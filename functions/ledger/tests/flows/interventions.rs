@@ -1,10 +1,10 @@
 //! What people do over the function's URL to a deployment or an environment, and what is on record of it.
 
 use super::world::{ADA, World, at, deploy, execution, id, task};
-use lockstep_domain::delivery::stages::Path;
 use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::ledger::Request;
 use lockstep_domain::model::error::FailureKind;
+use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{
     BreakGlass, DeploymentState, Environment, Operation, OperationKind, Release, ReleaseState,
 };

@@ -1,11 +1,12 @@
 //! Releases, promotions, and the end of a push.
 
 use super::world::{World, at, deploy, execution};
-use lockstep_domain::delivery::stages::Path;
 use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::ledger::{ComponentResult, Gated, Request};
+use lockstep_domain::model::caught::Caught;
 use lockstep_domain::model::error::FailureKind;
-use lockstep_domain::records::{Caught, Environment, Event, EventState, Outcome, Release, ReleaseState};
+use lockstep_domain::model::path::Path;
+use lockstep_domain::records::{Environment, Event, EventState, Outcome, Release, ReleaseState};
 use serde_json::json;
 
 fn publish() -> Request {

@@ -1,12 +1,11 @@
 //! An environment is taken to delete its stack, and a change set is only shown.
 
 use super::world::{World, deploy, execution, id};
-use lockstep_domain::delivery::stages::Path;
 use lockstep_domain::messages::ledger::Request;
+use lockstep_domain::model::caught::Caught;
 use lockstep_domain::model::error::FailureKind;
-use lockstep_domain::records::{
-    Caught, Deployment, DeploymentKind, DeploymentState, Environment, NamedResource,
-};
+use lockstep_domain::model::path::Path;
+use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Environment, NamedResource};
 
 /// `ci` runs 1.0.0.
 async fn running() -> World {

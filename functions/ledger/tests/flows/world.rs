@@ -1,11 +1,11 @@
 //! An organisation with three stages, and one component.
 
-use lockstep_domain::delivery::stages::Path;
-use lockstep_domain::images::ImageLock;
 use lockstep_domain::messages::ledger::{Begun, Request};
 use lockstep_domain::messages::{Task, inputs};
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{DeploymentId, Digest};
+use lockstep_domain::model::image_lock::ImageLock;
+use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{
     ChangeSet, Deployment, Environment, Evidence, Key, Record, Release, ReleaseState, Step,
 };

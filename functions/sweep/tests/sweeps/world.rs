@@ -2,13 +2,14 @@
 
 use lockstep_domain::delivery::environment::take;
 use lockstep_domain::delivery::packaging;
-use lockstep_domain::delivery::stages::Path;
 use lockstep_domain::messages::sweep::Followed;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{CommitSha, DeploymentId};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{
-    Config, ConfigKind, Deployment, DeploymentKind, DeploymentState, Environment, Key, Location, Record,
-    Release, ReleaseState, Repository, SweepReport,
+    Config, ConfigKind, Deployment, DeploymentKind, DeploymentState, Environment, Key, Record, Release,
+    ReleaseState, Repository, SweepReport,
 };
 use lockstep_platform::ledger::{Ledger, Versioned};
 use lockstep_platform::testing::{FakeAws, TABLE};

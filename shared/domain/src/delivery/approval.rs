@@ -3,9 +3,9 @@
 //! A question names the change set (or the action on a stack) and the artifact it is about; an answer that names others
 //! is refused. Nobody's environment is held while a person thinks.
 
-use crate::delivery::intervene::REASON_CHARS;
 use crate::model::error::{Failure, FailureKind};
 use crate::model::ids::{DeploymentId, Digest};
+use crate::model::operator_action::REASON_CHARS;
 use crate::records::{Approval, Decision, Deployment, DeploymentState, Proposal, ProposedAction, Subject};
 use crate::stacks::guard;
 use jiff::Timestamp;

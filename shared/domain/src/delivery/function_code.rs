@@ -5,9 +5,9 @@
 //! deploying carries that very zip into the target account's bucket, under the same key. So production runs the code
 //! that was tested, whatever was installed since.
 
-use crate::images::ImageLock;
 use crate::model::canonical::canonical_json;
 use crate::model::ids::{Digest, FunctionName};
+use crate::model::image_lock::ImageLock;
 use crate::model::toml_file::suggestion;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -1,14 +1,16 @@
 //! The gate: which releases may go where, and what they bring with them.
 
 use crate::delivery::environment;
-use crate::delivery::intervene::Wish;
-use crate::delivery::stages::{Path, Stage, Stages};
-use crate::images::LockedImage;
+use crate::delivery::stages::{Stage, Stages};
 use crate::messages::inputs;
 use crate::model::error::{Failure, FailureKind};
 use crate::model::ids::StageName;
+use crate::model::image_lock::LockedImage;
+use crate::model::location::Location;
+use crate::model::operator_action::Wish;
+use crate::model::path::Path;
 use crate::records::{
-    BreakGlass, Deployment, DeploymentKind, Environment, Evidence, Image, Location, Release, ReleaseState,
+    BreakGlass, Deployment, DeploymentKind, Environment, Evidence, Image, Release, ReleaseState,
 };
 use jiff::{Timestamp, ToSpan};
 use std::collections::BTreeMap;

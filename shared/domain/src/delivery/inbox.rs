@@ -2,8 +2,9 @@
 
 use crate::messages::ledger::{ComponentResult, Summary};
 use crate::messages::{inputs, package};
+use crate::model::caught::Caught;
 use crate::model::error::FailureKind;
-use crate::records::{Caught, Event, EventState, Outcome};
+use crate::records::{Event, EventState, Outcome};
 use jiff::Timestamp;
 
 /// The input of an event's execution: from the record, so that every start of it is the same.

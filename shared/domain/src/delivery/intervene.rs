@@ -3,36 +3,11 @@
 
 use crate::delivery::environment;
 use crate::model::error::{Failure, FailureKind};
+use crate::model::operator_action::Wish;
 use crate::records::{
     Cancellation, Deployment, DeploymentKind, DeploymentState, Environment, Operation, OperationKind,
 };
 use crate::stacks::stack_plan::operation_key;
-use jiff::Timestamp;
-
-/// The longest reason that is kept, in characters.
-pub const REASON_CHARS: usize = 1000;
-
-/// What a person wants, for the record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
-    /// The ARN of the person, as IAM says.
-    pub by: String,
-    /// Why.
-    pub reason: String,
-    /// When.
-    pub at: Timestamp,
-}
-
-impl Wish {
-    /// A wish with its reason, which is not optional; a long one is cut.
-    pub fn new(by: &str, reason: &str, at: Timestamp) -> Result<Self, Failure> {
-        let reason = reason.trim();
-        if reason.is_empty() {
-            return Err(Failure::rejected("say why: the reason stays on record"));
-        }
-        Ok(Self { by: by.to_owned(), reason: reason.chars().take(REASON_CHARS).collect(), at })
-    }
-}
 
 /// What a cancellation does.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,9 +7,9 @@ mod checks;
 mod starter;
 
 use crate::delivery::checks::Check;
-use crate::images::ImageConstraint;
 use crate::model::error::Problem;
 use crate::model::ids::{ComponentName, LogicalId, StageName};
+use crate::model::image_constraint::ImageConstraint;
 use crate::model::toml_file::{Problems, Table, document, integer, text};
 use crate::model::version::MajorMinor;
 use serde::{Deserialize, Serialize};

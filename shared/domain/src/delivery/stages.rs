@@ -6,17 +6,16 @@
 use crate::delivery::checks::Reach;
 use crate::images::image_settings::ImageSettings;
 use crate::model::error::{Failure, Problem};
+use crate::model::ids::TEST;
 use crate::model::ids::{AccountId, Region, StageName};
+use crate::model::location::Location;
+use crate::model::path::Path;
 use crate::model::toml_file::{Problems, Table, document, text};
-use crate::records::Location;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A commented `stages.toml` to start from.
 pub const EXAMPLE: &str = include_str!("stages.example.toml");
-
-/// The name of the first stage: where every release lives for an hour before it goes anywhere.
-pub const TEST: &str = "test";
 
 /// The most stages an organisation may have.
 pub const MAX_STAGES: usize = 20;
@@ -40,31 +39,6 @@ pub struct Stage {
     /// What its checks may connect to beside public addresses.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub checks_may_reach: BTreeSet<Reach>,
-}
-
-/// Who brings a release to a stage, and so which principal its account's roles trust.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Path {
-    /// A push: the `release` state machine, which also fetches and builds what authors wrote.
-    Delivery,
-    /// A person: the `promote` state machine, which never builds anything.
-    Promotion,
-}
-
-impl Path {
-    /// Returns its name, as templates, roles and state machines carry it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Delivery => "delivery",
-            Self::Promotion => "promotion",
-        }
-    }
-
-    /// Returns the path of this name, if there is one.
-    pub fn named(name: &str) -> Option<Self> {
-        [Self::Delivery, Self::Promotion].into_iter().find(|path| path.as_str() == name)
-    }
 }
 
 impl Stage {

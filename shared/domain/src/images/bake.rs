@@ -1,15 +1,17 @@
 //! Baking an image: which version a recipe gets, where it must go, and what a build that ended means.
 //!
-//! A version is usable in every account that must have it, or in none: [`crate::images::after`] holds the states,
+//! A version is usable in every account that must have it, or in none: [`crate::images::life::after`] holds the states,
 //! here is decided what comes next.
 
 use crate::delivery::packaging::{BranchKind, next_version};
 use crate::delivery::stages::{Stage, Stages};
-use crate::images::ImageVersionState;
+use crate::model::caught::Caught;
 use crate::model::error::FailureKind;
 use crate::model::ids::{AmiId, CommitSha, Digest, ImageName, Region};
+use crate::model::image_version_state::ImageVersionState;
+use crate::model::location::Location;
 use crate::model::version::{MajorMinor, Version};
-use crate::records::{Caught, Image, ImageOrigin, ImageVersion, Location};
+use crate::records::{Image, ImageOrigin, ImageVersion};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most builds of one version in one place: CodeBuild's own faults are tried again, a recipe's are not.

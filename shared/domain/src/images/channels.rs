@@ -3,10 +3,11 @@
 //!
 //! What they should say follows from the ledger alone, so whoever writes them compares and mends.
 
-use crate::images::{Purpose, obstacle};
+use crate::images::life::{Purpose, obstacle};
 use crate::model::ids::{AmiId, ImageName};
+use crate::model::location::Location;
 use crate::model::version::Version;
-use crate::records::{Image, ImageVersion, Location};
+use crate::records::{Image, ImageVersion};
 use std::collections::BTreeMap;
 
 /// The folder of them all.
@@ -76,8 +77,9 @@ pub fn edits(wanted: &BTreeMap<String, AmiId>, found: &BTreeMap<String, String>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::intervene::Wish;
-    use crate::images::{ImageVersionState, constraint::tests::known};
+    use crate::images::constraint::tests::known;
+    use crate::model::image_version_state::ImageVersionState;
+    use crate::model::operator_action::Wish;
     use crate::records::ImageState;
     use jiff::Timestamp;
 
@@ -132,7 +134,7 @@ mod tests {
         let places = [image("2.1.0", 1), image("2.1.1", 2)];
         assert_eq!(told(&versions, &places)[0].1, "ami-00000002");
         let wish = Wish::new("ada", "a hole", Timestamp::UNIX_EPOCH).unwrap();
-        versions[1] = crate::images::revoke(&versions[1], &wish).unwrap();
+        versions[1] = crate::images::life::revoke(&versions[1], &wish).unwrap();
         assert_eq!(told(&versions, &places), named(&expected));
     }
 

@@ -4,127 +4,11 @@
 //! pins that in the release's image lock; deploying reads the version's id for the account and region. Which versions
 //! there are and what may be done with them is the [`super::life`] of a version.
 
-use crate::images::{Purpose, obstacle};
-use crate::model::canonical::canonical_json;
-use crate::model::ids::{AmiId, CommitSha, Digest, ImageName, InvalidId, LogicalId};
-use crate::model::version::Version;
+use crate::images::life::{Purpose, obstacle};
+use crate::model::ids::LogicalId;
+use crate::model::image_constraint::ImageConstraint;
+use crate::model::image_lock::LockedImage;
 use crate::records::ImageVersion;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
-
-/// An image by name, and which of its versions will do: `logstash@^2.1`.
-///
-/// The requirement follows Cargo's rules for SemVer (<https://docs.rs/semver/latest/semver/struct.VersionReq.html>):
-/// a bare `2.1` means `^2.1`, which admits every 2.x from 2.1 on; `~2.1` admits every 2.1; `=2.1.37` that one only.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ImageConstraint {
-    name: ImageName,
-    requirement: semver::VersionReq,
-}
-
-/// An image constraint that cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidConstraint {
-    /// There is no `@`, or more than one.
-    #[error("write the image as name@requirement, such as \"logstash@^2.1\"")]
-    Shape,
-    /// What stands before the `@`.
-    #[error(transparent)]
-    Name(InvalidId),
-    /// What stands behind the `@`.
-    #[error("what follows the @ is not a version requirement ({0}); write one such as ^2.1, ~2.1 or =2.1.37")]
-    Requirement(String),
-    /// The requirement asks for a pre-release.
-    #[error(
-        "an image constraint cannot name a pre-release: they are not promoted; name a release such as ^2.1"
-    )]
-    PreRelease,
-}
-
-impl ImageConstraint {
-    /// The image's name.
-    pub fn name(&self) -> &ImageName {
-        &self.name
-    }
-
-    /// Whether a version satisfies the requirement; says nothing of whether it may be used.
-    pub fn admits(&self, version: &Version) -> bool {
-        version.matches(&self.requirement)
-    }
-}
-
-impl FromStr for ImageConstraint {
-    type Err = InvalidConstraint;
-
-    fn from_str(text: &str) -> Result<Self, InvalidConstraint> {
-        let (name, requirement) = text.split_once('@').ok_or(InvalidConstraint::Shape)?;
-        if requirement.contains('@') || requirement.trim().is_empty() || requirement.len() > 100 {
-            return Err(InvalidConstraint::Shape);
-        }
-        let requirement: semver::VersionReq =
-            requirement.parse().map_err(|e: semver::Error| InvalidConstraint::Requirement(e.to_string()))?;
-        if requirement.comparators.iter().any(|c| !c.pre.is_empty()) {
-            return Err(InvalidConstraint::PreRelease);
-        }
-        Ok(Self { name: name.parse().map_err(InvalidConstraint::Name)?, requirement })
-    }
-}
-
-impl TryFrom<String> for ImageConstraint {
-    type Error = InvalidConstraint;
-
-    fn try_from(text: String) -> Result<Self, InvalidConstraint> {
-        text.parse()
-    }
-}
-
-impl From<ImageConstraint> for String {
-    fn from(constraint: ImageConstraint) -> String {
-        constraint.to_string()
-    }
-}
-
-impl fmt::Display for ImageConstraint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.name, self.requirement)
-    }
-}
-
-/// One template parameter pinned to one version of an image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LockedImage {
-    /// The template parameter that receives the AMI id.
-    pub parameter: LogicalId,
-    /// The image.
-    pub name: ImageName,
-    /// The version it is pinned to.
-    pub version: Version,
-    /// The commit it was built from, if that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<CommitSha>,
-    /// Its AMI in the account that built it.
-    pub source_ami: AmiId,
-}
-
-/// Every image of a release, by template parameter.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ImageLock(pub BTreeMap<LogicalId, LockedImage>);
-
-impl ImageLock {
-    /// The lock as the release carries it: JSON with sorted keys and no spaces, so that equal locks are equal bytes.
-    pub fn to_json(&self) -> String {
-        serde_json::to_value(self).map(canonical_json).unwrap_or_default()
-    }
-
-    /// The digest of [`ImageLock::to_json`]; with the commit, the key under which a build number is given out.
-    pub fn digest(&self) -> Digest {
-        Digest::of(self.to_json().as_bytes())
-    }
-}
 
 /// Pins `parameter` to the newest of `versions` that `constraint` admits and that nothing keeps from being pinned: it is
 /// usable, not revoked, and no pre-release. The refusal is a sentence that lists what exists and why it will not do.
@@ -133,7 +17,8 @@ pub fn resolve(
     constraint: &ImageConstraint,
     versions: &[ImageVersion],
 ) -> Result<LockedImage, String> {
-    let mut candidates: Vec<&ImageVersion> = versions.iter().filter(|v| v.name == constraint.name).collect();
+    let mut candidates: Vec<&ImageVersion> =
+        versions.iter().filter(|v| &v.name == constraint.name()).collect();
     candidates.sort_by(|a, b| b.version.cmp(&a.version));
     let pinned = |version: &&ImageVersion| {
         let admitted = constraint.admits(&version.version) && obstacle(version, Purpose::Pin).is_none();
@@ -156,7 +41,7 @@ fn lock(parameter: &LogicalId, version: &ImageVersion) -> Option<LockedImage> {
 fn refusal(constraint: &ImageConstraint, candidates: &[&ImageVersion]) -> String {
     const LISTED: usize = 10;
     if candidates.is_empty() {
-        return format!("no version of image {} exists; bake or import it first", constraint.name);
+        return format!("no version of image {} exists; bake or import it first", constraint.name());
     }
     let reason =
         |v: &ImageVersion| obstacle(v, Purpose::Pin).unwrap_or_else(|| "outside the constraint".to_owned());
@@ -171,7 +56,9 @@ fn refusal(constraint: &ImageConstraint, candidates: &[&ImageVersion]) -> String
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::images::ImageVersionState;
+    use crate::model::image_constraint::ImageConstraint;
+    use crate::model::image_lock::ImageLock;
+    use crate::model::image_version_state::ImageVersionState;
     use crate::records::{ImageOrigin, Revocation};
     use jiff::Timestamp;
     use proptest::prelude::*;
@@ -255,17 +142,6 @@ pub(crate) mod tests {
     fn a_refusal_is_bounded_however_many_versions_there_are() {
         let all: Vec<_> = (0..50).map(|n| known(&format!("1.0.{n}"))).collect();
         assert!(pick("logstash@^2.1", &all).unwrap_err().ends_with("and 40 older"));
-    }
-
-    #[test]
-    fn a_malformed_constraint_says_what_to_write() {
-        let error = |text: &str| text.parse::<ImageConstraint>().unwrap_err();
-        for shape in ["", "logstash", "logstash@", "logstash@ ", "logstash@1@2", "@"] {
-            assert_eq!(error(shape), InvalidConstraint::Shape, "{shape}");
-        }
-        assert!(matches!(error("Log Stash@1"), InvalidConstraint::Name(_)));
-        assert!(matches!(error("logstash@latest"), InvalidConstraint::Requirement(_)));
-        assert_eq!(error("logstash@^2.1.0-rc.1"), InvalidConstraint::PreRelease);
     }
 
     #[test]

@@ -5,11 +5,12 @@
 //! removed. Removed is what certainly is ours and certainly nobody's any more: a deployment of ours made it and has ended,
 //! it is old, it was seen for a while with nothing on its way that could still write it down, and nothing refers to it.
 
-use crate::images::ImageVersionState;
 use crate::model::ids::{AmiId, DeploymentId, SnapshotId};
-use crate::records::{Deployment, DeploymentKind, Image, ImageState, ImageVersion, Location};
+use crate::model::image_version_state::ImageVersionState;
+use crate::model::location::Location;
+use crate::model::orphan::{Orphan, Seen, Thing};
+use crate::records::{Deployment, DeploymentKind, Image, ImageState, ImageVersion};
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How old an orphan must be, in days: longer than a promotion may take.
@@ -47,54 +48,6 @@ pub struct Tagged {
     pub images: BTreeMap<AmiId, TaggedImage>,
     /// Its snapshots.
     pub snapshots: BTreeMap<SnapshotId, Made>,
-}
-
-/// What an orphan is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Thing {
-    /// An image.
-    Image(AmiId),
-    /// A snapshot that no image of ours needs.
-    Snapshot(SnapshotId),
-}
-
-impl std::fmt::Display for Thing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Image(ami) => ami.fmt(f),
-            Self::Snapshot(snapshot) => snapshot.fmt(f),
-        }
-    }
-}
-
-/// An AMI or snapshot that carries our tags and that no record knows.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Orphan {
-    /// Where it is.
-    pub location: Location,
-    /// What it is.
-    pub thing: Thing,
-    /// The image and version that its tags name.
-    pub label: String,
-    /// The deployment that made it, if its tags say so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deployment: Option<DeploymentId>,
-    /// When it was made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub made_at: Option<Timestamp>,
-}
-
-/// An orphan, and since when sweeps see it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
-    /// The orphan.
-    #[serde(flatten)]
-    pub orphan: Orphan,
-    /// When the first of the sweeps in a row saw it.
-    pub since: Timestamp,
-    /// What keeps it from being removed, as a sentence.
-    pub stays: String,
 }
 
 /// What is at `location` and in no record. `places` holds the records of images, from wherever.

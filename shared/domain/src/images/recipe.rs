@@ -11,9 +11,7 @@ mod template;
 mod variables;
 
 pub use builder::PLUGIN;
-pub use manifest::{
-    Base, FILE, ImageOwner, ImageSearch, NamePattern, ParameterName, Recipe, TTL_DAYS, TTL_DAYS_DEFAULT,
-};
+pub use manifest::{FILE, Recipe, TTL_DAYS, TTL_DAYS_DEFAULT};
 pub use template::{GIVEN, HclTemplate};
 pub use variables::{VARIABLES, Variables};
 

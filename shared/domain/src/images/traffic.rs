@@ -164,7 +164,7 @@ pub fn pace(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::Location;
+    use crate::model::location::Location;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 

@@ -133,10 +133,11 @@ fn uses_of(needs: &Needs<'_>, release: &Release) -> BTreeSet<Use> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::stages::Path;
-    use crate::images::{ImageLock, LockedImage};
     use crate::model::ids::{DeploymentId, Digest};
-    use crate::records::{DeploymentKind, Location};
+    use crate::model::image_lock::{ImageLock, LockedImage};
+    use crate::model::location::Location;
+    use crate::model::path::Path;
+    use crate::records::DeploymentKind;
     use jiff::Timestamp;
 
     fn release(version: &str, image: &str) -> Release {

@@ -1,9 +1,9 @@
 //! The `image` function: EC2.
 
 use super::{Task, inputs};
+use crate::model::caught::Caught;
 use crate::model::ids::{DeploymentId, ImageName, StageName};
 use crate::model::version::Version;
-use crate::records::Caught;
 use serde::{Deserialize, Serialize};
 
 /// What the state machines and the command ask for.

@@ -1,10 +1,10 @@
 //! The `ledger` function: every change of an environment's state.
 
 use super::{Task, inputs, package};
-use crate::delivery::stages::Path;
+use crate::model::caught::Caught;
 use crate::model::ids::{ComponentName, DeploymentId, ImageName, StageName};
+use crate::model::path::Path;
 use crate::model::version::Version;
-use crate::records::Caught;
 use serde::{Deserialize, Serialize};
 
 /// What the state machines ask for.

@@ -1,7 +1,7 @@
 //! The `package` function.
 
 use super::inputs;
-use crate::images::recipe::Base;
+use crate::model::base_image::Base;
 use crate::model::ids::{CommitSha, Digest, ImageName, RepositoryId, StageName};
 use crate::model::version::MajorMinor;
 use serde::{Deserialize, Serialize};

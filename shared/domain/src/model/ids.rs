@@ -268,6 +268,9 @@ impl RepositoryId {
     }
 }
 
+/// The name of the first stage: where every release lives for an hour before it goes anywhere.
+pub const TEST: &str = "test";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,11 +1,11 @@
 use super::{BreakGlass, Key, Location, Record};
-use crate::delivery::stages::Path;
+use crate::model::change::Change;
+use crate::model::denial::Denial;
 use crate::model::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StackName, StageName};
+use crate::model::lack::Lack;
+use crate::model::path::Path;
+use crate::model::policies::Policies;
 use crate::model::version::Version;
-use crate::stacks::diagnosis::Denial;
-use crate::stacks::guard::Change;
-use crate::stacks::permissions::lack::Lack;
-use crate::stacks::stack_plan::Policies;
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

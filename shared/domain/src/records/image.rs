@@ -72,7 +72,7 @@ impl Image {
     }
 
     /// Whether it is all there; whether it may be used is the version's to say, see
-    /// [`crate::images::obstacle`].
+    /// [`crate::images::life::obstacle`].
     pub fn is_usable(&self) -> bool {
         self.state == ImageState::Available && self.ami.is_some()
     }

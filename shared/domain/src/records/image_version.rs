@@ -1,7 +1,7 @@
 use super::{Image, Key, Location, Record};
-use crate::images::ImageVersionState;
-use crate::images::recipe::Base;
+use crate::model::base_image::Base;
 use crate::model::ids::{AmiId, CommitSha, Digest, ImageName, RepositoryId};
+use crate::model::image_version_state::ImageVersionState;
 use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -56,7 +56,7 @@ pub struct ImageVersion {
     pub name: ImageName,
     /// The version.
     pub version: Version,
-    /// How far it has come; changed by [`crate::images::after`] alone.
+    /// How far it has come; changed by [`crate::images::life::after`] alone.
     pub state: ImageVersionState,
     /// Why it is withheld or was discarded, as a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,7 @@
 use super::{Key, Record};
-use crate::images::ImageLock;
 use crate::model::error::Problem;
 use crate::model::ids::{CommitSha, ComponentName, DeploymentId, Digest, RepositoryId, StageName};
+use crate::model::image_lock::ImageLock;
 use crate::model::version::{MajorMinor, Version};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

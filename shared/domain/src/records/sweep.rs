@@ -1,5 +1,5 @@
 use super::{Key, Record};
-use crate::images::orphans::Seen;
+use crate::model::orphan::Seen;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -10,7 +10,7 @@ use crate::stacks::template::Template;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
-pub use denial::{Cause, Denial, denial};
+pub use denial::denial;
 
 /// The most events that are kept: the first ones, as they are the cause.
 pub const MAX_EVENTS: usize = 20;
@@ -57,7 +57,7 @@ impl StackEvent {
 
     /// The ARN of the nested stack that this event reports about.
     fn nested_stack(&self) -> Option<&str> {
-        let nested = self.resource_type == crate::stacks::guard::NESTED_STACK && !self.is_about_the_stack();
+        let nested = self.resource_type == crate::model::change::NESTED_STACK && !self.is_about_the_stack();
         (nested && self.physical_id.starts_with("arn:")).then_some(self.physical_id.as_str())
     }
 }
@@ -190,7 +190,7 @@ mod tests {
     fn about_the_stack(second: i64, status: &str, reason: &str) -> StackEvent {
         StackEvent {
             physical_id: ROOT.into(),
-            resource_type: crate::stacks::guard::NESTED_STACK.into(),
+            resource_type: crate::model::change::NESTED_STACK.into(),
             ..event(second, "ci-logs", status, reason)
         }
     }

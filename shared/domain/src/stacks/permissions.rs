@@ -12,12 +12,13 @@ mod roles;
 mod table;
 mod values;
 
-pub use arn::Certainty;
 pub use table::{
     Action, ResourceType, TABLE_BYTES_MAX, Table, Tagging, Touch, UnreadableTable, When, excerpt_key,
     table_digest, table_key,
 };
 
+use crate::model::permission::Certainty;
+use crate::model::permission::{Condition, Level, Need};
 use crate::stacks::template::Template;
 use crate::stacks::template::macros::Sight;
 use crate::stacks::template::node::{Entry, Node, Value};
@@ -39,50 +40,6 @@ pub struct Known {
     pub region: Option<String>,
     /// The partition, such as `aws`.
     pub partition: Option<String>,
-}
-
-/// Whether a permission is needed for certain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Level {
-    /// It is.
-    Required,
-    /// It may be; `because` says what decides.
-    Conditional,
-}
-
-/// One action on one resource that the role needs.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Need {
-    /// The line of the resource in the template.
-    pub line: u32,
-    /// The logical id of the resource.
-    pub resource: String,
-    /// Its type.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The action, such as `sqs:TagQueue`.
-    pub action: String,
-    /// The ARN it applies to, with `*` for what is not known.
-    pub arn: String,
-    /// How well the ARN is known.
-    pub certainty: Certainty,
-    /// Whether it is needed for certain.
-    pub level: Level,
-    /// The reason.
-    pub because: String,
-    /// The condition key that narrows it further, and its value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub condition: Option<Condition>,
-}
-
-/// A condition key and the value that a call has for it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Condition {
-    /// The key, such as `iam:PassedToService`.
-    pub key: String,
-    /// The value, such as `lambda.amazonaws.com`.
-    pub value: String,
 }
 
 /// A resource whose permissions are not known, or not all of them.
@@ -209,7 +166,7 @@ impl Collector<'_> {
         if custom {
             return self.custom(&place);
         }
-        if kind == crate::stacks::guard::NESTED_STACK {
+        if kind == crate::model::change::NESTED_STACK {
             self.unknown(&place, "the template of the nested stack is not read: what it needs is not known");
         }
         match self.table.types.get(kind) {

@@ -12,12 +12,13 @@ mod removal;
 mod status;
 
 use crate::model::ids::{Digest, LogicalId};
+use crate::model::policies::Policies;
 use crate::model::token::is_client_token;
 use crate::records::{NamedResource, Operation, OperationKind, Proposal};
 use crate::stacks::diagnosis::StackEvent;
 use crate::stacks::protected::is_protected;
 pub use ending::{Outcome, Progress, outcome};
-pub use policies::{Policies, policies};
+pub use policies::policies;
 pub use recovery::{OTHERS_SECONDS_MAX, intend};
 pub use removal::{Destroy, destroy, destroyed, teardown};
 pub use status::{Phase, StackStatus};
@@ -103,7 +104,7 @@ impl Remains {
         let stuck = self.resources.iter().filter(|resource| {
             resource.resource_type == "AWS::S3::Bucket" && resource.status == "DELETE_FAILED"
         });
-        let prefix = format!("{}-", crate::delivery::stages::TEST);
+        let prefix = format!("{}-", crate::model::ids::TEST);
         stuck.map(|bucket| bucket.physical_id.clone()).filter(|name| name.starts_with(&prefix)).collect()
     }
 

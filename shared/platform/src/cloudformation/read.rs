@@ -12,9 +12,9 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
+use lockstep_domain::model::drift_status::DriftStatus;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::stacks::diagnosis::StackEvent;
-use lockstep_domain::stacks::drift::DriftStatus;
 use lockstep_domain::stacks::guard::Proposed;
 use lockstep_domain::stacks::stack_plan::{LiveResource, StackStatus};
 use std::collections::BTreeSet;
@@ -211,7 +211,8 @@ mod tests {
     use aws_sdk_cloudformation::types::{
         Change, ChangeAction, Replacement, ResourceChangeDetail, ResourceTargetDefinition,
     };
-    use lockstep_domain::stacks::guard::{Beneath, Danger};
+    use lockstep_domain::model::change::Danger;
+    use lockstep_domain::stacks::guard::Beneath;
 
     fn ready(change: ResourceChange) -> DescribeChangeSetOutput {
         DescribeChangeSetOutput::builder()

@@ -2,13 +2,14 @@ use super::*;
 use crate::ports::memory::MemoryRecords;
 use crate::testing::conformance::holds_what_a_ledger_promises;
 use crate::testing::{FakeAws, TABLE};
-use lockstep_domain::delivery::stages::Path;
+use lockstep_domain::model::change::{Change, Danger};
 use lockstep_domain::model::ids::{DeploymentId, Digest};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{
     Approval, ChangeSet, Decision, Deployment, DeploymentKind, DeploymentState, Event, EventState,
-    FailedEvent, Location, Outcome, Subject, Wait, WaitState,
+    FailedEvent, Outcome, Subject, Wait, WaitState,
 };
-use lockstep_domain::stacks::guard::{Change, Danger};
 
 fn ledger() -> (FakeAws, Ledger) {
     let cloud = FakeAws::new();

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use lockstep_domain::images::bake::{Build, BuildStatus};
 use lockstep_domain::images::promotion::AmiState;
 use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_domain::records::Location;
+use lockstep_domain::model::location::Location;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};

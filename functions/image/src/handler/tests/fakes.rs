@@ -3,15 +3,16 @@
 use super::EXECUTION;
 use crate::world::World;
 use jiff::Timestamp;
-use lockstep_domain::delivery::stages::Path;
 use lockstep_domain::images::traffic;
-use lockstep_domain::images::{ImageLock, LockedImage};
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AccountId, AmiId, DeploymentId, Digest, RepositoryId};
+use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{
-    Config, ConfigKind, Deployment, DeploymentKind, Image, ImageVersion, Location, Record, Release,
-    ReleaseState, Step, Traffic,
+    Config, ConfigKind, Deployment, DeploymentKind, Image, ImageVersion, Record, Release, ReleaseState, Step,
+    Traffic,
 };
 use lockstep_platform::ports::memory::{MemoryRecords, MemoryWaits};
 use lockstep_platform::testing::clock::VirtualClock;

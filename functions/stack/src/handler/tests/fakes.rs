@@ -4,14 +4,17 @@ use crate::world::World;
 use jiff::Timestamp;
 use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
 use lockstep_domain::delivery::packaging;
-use lockstep_domain::delivery::stages::{Path, Stages};
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::model::change::NESTED_STACK;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, Digest, RepositoryId};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{
-    Config, ConfigKind, Deployment, DeploymentKind, Environment, Holder, Location, Release, ReleaseState,
+    Config, ConfigKind, Deployment, DeploymentKind, Environment, Holder, Release, ReleaseState,
 };
 use lockstep_domain::stacks::diagnosis::StackEvent;
-use lockstep_domain::stacks::guard::{NESTED_STACK, Proposed};
+use lockstep_domain::stacks::guard::Proposed;
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::permissions::lack::{Answer, Decision, Question};
 use lockstep_domain::stacks::stack_plan::{LiveResource, StackStatus};

@@ -1,7 +1,8 @@
 use super::*;
-use crate::delivery::stages::Path;
 use crate::model::ids::{DeploymentId, Digest};
-use crate::records::{FailedEvent, Location};
+use crate::model::location::Location;
+use crate::model::path::Path;
+use crate::records::FailedEvent;
 use proptest::prelude::*;
 
 fn at(second: i64) -> Timestamp {

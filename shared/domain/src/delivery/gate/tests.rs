@@ -1,6 +1,6 @@
 use super::*;
-use crate::images::ImageLock;
 use crate::model::ids::Digest;
+use crate::model::image_lock::ImageLock;
 use crate::records::DeploymentKind;
 use crate::records::ImageState;
 use std::collections::BTreeSet;

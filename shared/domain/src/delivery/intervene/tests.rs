@@ -1,7 +1,10 @@
 use super::*;
-use crate::delivery::stages::Path;
 use crate::model::ids::DeploymentId;
-use crate::records::{Holder, Location};
+use crate::model::location::Location;
+use crate::model::operator_action::REASON_CHARS;
+use crate::model::path::Path;
+use crate::records::Holder;
+use jiff::Timestamp;
 
 const STACK: &str = "arn:aws:cloudformation:eu-west-1:222222222222:stack/production-logs/1";
 

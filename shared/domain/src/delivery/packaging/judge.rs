@@ -2,10 +2,11 @@
 
 use super::Planner;
 use crate::delivery::manifest::{self, Lines, Manifest};
-use crate::delivery::stages::Path;
-use crate::images::{ImageLock, resolve};
+use crate::images::constraint::resolve;
 use crate::model::error::Problem;
 use crate::model::ids::LogicalId;
+use crate::model::image_lock::ImageLock;
+use crate::model::path::Path;
 use crate::model::toml_file::suggestion;
 use crate::stacks::template::Template;
 

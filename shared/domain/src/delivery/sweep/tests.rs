@@ -1,8 +1,9 @@
 use super::*;
 use crate::delivery::approval::operation;
-use crate::delivery::stages::Path;
 use crate::model::ids::{DeploymentId, Digest};
-use crate::records::{ChangeSet, Decision, FailureRecord, Holder, Location, Record as _, Subject};
+use crate::model::location::Location;
+use crate::model::path::Path;
+use crate::records::{ChangeSet, Decision, FailureRecord, Holder, Record as _, Subject};
 
 fn at(minute: i64) -> Timestamp {
     Timestamp::from_second(minute * 60).unwrap()

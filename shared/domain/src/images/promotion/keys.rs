@@ -8,7 +8,7 @@
 
 use super::KEY_ALIAS;
 use crate::model::ids::SnapshotId;
-use crate::records::Location;
+use crate::model::location::Location;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeSet;

@@ -1,6 +1,7 @@
 //! Where a copy comes from, and what happens when one fails.
 
-use crate::records::{Image, ImageState, Location};
+use crate::model::location::Location;
+use crate::records::{Image, ImageState};
 
 /// How often a copy is begun before its failure is final. Each attempt has a token of its own, and is begun only after the
 /// one before was seen to have failed.

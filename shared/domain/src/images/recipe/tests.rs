@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::base_image::Base;
 use serde_json::json;
 
 const IMAGE: &str = r#"[image]

@@ -4,7 +4,7 @@ use super::policy::covers;
 use super::table::{Action, ResourceType};
 use super::values::{ANY, Presence, Values, collapsed, is_exact, segments};
 use super::{MADE_BY_STACK, Place};
-use serde::{Deserialize, Serialize};
+use crate::model::permission::Certainty;
 use std::collections::BTreeSet;
 
 /// An action with more kinds of resources than this gets a pattern for each service.
@@ -14,18 +14,6 @@ const FORMATS_MAX: usize = 8;
 ///
 /// It cuts the stack's name and the logical id where a name would be too long, each at its end.
 const LOGICAL_ID_KEPT: usize = 16;
-
-/// How well the resource of a permission is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Certainty {
-    /// The ARN is known to the last letter, or the action applies to no resource of its own.
-    Exact,
-    /// The stack creates the resource, and AWS makes its name or its id.
-    Made,
-    /// The ARN belongs to something else whose name is not known.
-    Open,
-}
 
 /// An ARN and how well it is known.
 pub(super) type On = (String, Certainty);

@@ -1,8 +1,8 @@
 //! Roles that a template passes to services.
 
-use super::Certainty;
 use super::arn::{On, certainty, made_name, role};
 use super::values::{ANY, Values, collapsed, function, segments};
+use crate::model::permission::Certainty;
 use crate::stacks::template::node::Node;
 
 /// How many references deep a role is followed.

@@ -1,5 +1,6 @@
 use super::policy::{POLICY_CHARS_MAX, covers, split, statements};
 use super::*;
+use crate::model::permission::Certainty;
 use std::collections::BTreeSet;
 
 mod fixture;

@@ -1,12 +1,8 @@
 //! What the deletion policies of a stack's template keep when the stack is deleted.
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html>
 
+use crate::model::policies::Policies;
 use crate::stacks::template::Template;
-use std::collections::BTreeMap;
-
-/// The deletion policies that keep something, by logical id (those of nested stacks before it): `Retain`,
-/// `RetainExceptOnCreate` or `Snapshot`.
-pub type Policies = BTreeMap<String, String>;
 
 /// The policies of one template that keep something; nothing if it cannot be read.
 pub fn policies(template: &str) -> Option<Policies> {

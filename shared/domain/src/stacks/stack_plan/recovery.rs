@@ -4,10 +4,10 @@ use super::{
     Known, LiveResource, Newest, Observed, Plan, Recovery, Remains, UNREAD, blockers, human, look_again,
     operation_key, sentence, unread,
 };
+use crate::model::change::NESTED_STACK;
 use crate::model::ids::DeploymentId;
 use crate::model::token::{client_token, is_client_token};
 use crate::records::{NamedResource, Operation, OperationKind, Proposal, ProposedAction};
-use crate::stacks::guard::NESTED_STACK;
 use jiff::Timestamp;
 
 /// How long a deployment waits for somebody else's operation, in seconds: longer than most updates take.

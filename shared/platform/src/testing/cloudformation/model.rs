@@ -1,6 +1,6 @@
 //! What a stack holds, what a template wants, and the difference.
 
-use lockstep_domain::stacks::drift::DriftStatus;
+use lockstep_domain::model::drift_status::DriftStatus;
 use lockstep_domain::stacks::guard::Proposed;
 use lockstep_domain::stacks::stack_plan::LiveResource;
 use lockstep_domain::stacks::template::Template;

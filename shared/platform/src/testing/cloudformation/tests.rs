@@ -1,6 +1,6 @@
 use super::*;
 use crate::cloudformation::{Execution, NewChangeSet, Stacks, TemplateSource};
-use lockstep_domain::stacks::drift::DriftStatus;
+use lockstep_domain::model::drift_status::DriftStatus;
 use lockstep_domain::stacks::stack_plan::ChangeSetKind;
 
 /// A log group that outlives its stack under a name of its own, and a topic.

@@ -6,7 +6,7 @@ use crate::ec2::{Copied, NewCopy};
 use lockstep_domain::images::promotion::{Ami, AmiState, Device, Snapshot};
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AccountId, AmiId};
-use lockstep_domain::records::Location;
+use lockstep_domain::model::location::Location;
 use std::collections::BTreeMap;
 
 /// Why a copy is not begun.

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use lockstep_domain::images::promotion::{Ami, Snapshot};
 use lockstep_domain::model::ids::AccountId;
-use lockstep_domain::records::Location;
+use lockstep_domain::model::location::Location;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

@@ -6,8 +6,8 @@ use crate::ec2::{Copied, Images, NewCopy};
 use lockstep_domain::images::promotion::{Ami, AmiState, Snapshot, TAG_DEPLOYMENT};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AccountId, AmiId, DeploymentId, ImageName, SnapshotId};
+use lockstep_domain::model::location::Location;
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::Location;
 use std::collections::BTreeSet;
 
 /// [`SimEc2`] as one account reaches it in one region.

@@ -1,5 +1,6 @@
 use super::*;
-use crate::stacks::permissions::lack::{Answer, Decision, Lack, by_resource, judge, questions};
+use crate::model::lack::Lack;
+use crate::stacks::permissions::lack::{Answer, Decision, by_resource, judge, questions};
 
 const STACK: &str = "ci-shop";
 

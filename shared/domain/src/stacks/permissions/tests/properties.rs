@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::permission::Certainty;
 use proptest::prelude::*;
 
 /// Properties of a function, each set or not.
