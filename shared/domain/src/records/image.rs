@@ -1,5 +1,6 @@
-use super::{Key, Location, Record};
+use super::{Key, Record};
 use crate::model::ids::{AccountId, AmiId, CommitSha, DeploymentId, ImageName, Region, SnapshotId};
+use crate::model::location::Location;
 use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

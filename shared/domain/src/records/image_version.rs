@@ -1,7 +1,8 @@
-use super::{Image, Key, Location, Record};
+use super::{Image, Key, Record};
 use crate::model::base_image::Base;
 use crate::model::ids::{AmiId, CommitSha, Digest, ImageName, RepositoryId};
 use crate::model::image_version_state::ImageVersionState;
+use crate::model::location::Location;
 use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

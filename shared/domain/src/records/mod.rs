@@ -3,32 +3,52 @@
 //! Every item carries a revision that the store raises on each write; a write names the revision it was read at, so
 //! a stale writer loses. Keys are made here and nowhere else.
 
+mod approval;
+mod break_glass;
+mod build_counter;
+mod change_set;
+mod commit_version;
 mod config;
 mod deployment;
 mod environment;
+mod evidence;
+mod failure;
 mod image;
 mod image_version;
 mod inbox;
+mod operation;
+mod proposal;
+mod rejection;
 mod release;
+mod repository;
+mod step;
 mod sweep;
 mod traffic;
 mod wait;
 
-pub use config::{Config, ConfigKind, Repository};
-pub use deployment::{
-    Approval, Cancellation, ChangeSet, Decision, Deployment, DeploymentKind, DeploymentState, FailedEvent,
-    FailureRecord, NamedResource, Operation, OperationKind, Proposal, ProposedAction, Step, Subject,
-};
+pub use approval::{Approval, Decision, Subject};
+pub use break_glass::BreakGlass;
+pub use build_counter::BuildCounter;
+pub use change_set::ChangeSet;
+pub use commit_version::CommitVersion;
+pub use config::{Config, ConfigKind};
+pub use deployment::{Cancellation, Deployment, DeploymentKind, DeploymentState};
 pub use environment::{Deployed, Environment, Holder};
+pub use evidence::Evidence;
+pub use failure::{FailedEvent, FailureRecord};
 pub use image::{Image, ImageState};
 pub use image_version::{ImageOrigin, ImageVersion, Revocation};
 pub use inbox::{Event, EventState, Outcome};
-pub use release::{BreakGlass, BuildCounter, CommitVersion, Evidence, Rejection, Release, ReleaseState};
+pub use operation::{Operation, OperationKind};
+pub use proposal::{NamedResource, Proposal, ProposedAction};
+pub use rejection::Rejection;
+pub use release::{Release, ReleaseState};
+pub use repository::Repository;
+pub use step::Step;
 pub use sweep::{Leftover, SweepReport};
 pub use traffic::{Slot, Traffic, Waiting};
 pub use wait::{Wait, WaitState};
 
-use crate::model::location::Location;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The primary key of an item.

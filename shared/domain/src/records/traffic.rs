@@ -1,5 +1,6 @@
-use super::{Key, Location, Record};
+use super::{Key, Record};
 use crate::model::ids::DeploymentId;
+use crate::model::location::Location;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
