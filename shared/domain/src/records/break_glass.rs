@@ -1,6 +1,6 @@
 //! A release that enters a stage without evidence.
 
-use super::{Key, Record};
+use super::{Key, Record, Table};
 use crate::model::ids::{ComponentName, DeploymentId, Digest, StageName};
 use crate::model::version::Version;
 use jiff::Timestamp;
@@ -40,6 +40,7 @@ impl BreakGlass {
 
 impl Record for BreakGlass {
     const KIND: &'static str = "BREAKGLASS";
+    const TABLE: Table = Table::Authority;
 
     fn key(&self) -> Key {
         Self::key_of(&self.component, &self.digest, &self.stage)

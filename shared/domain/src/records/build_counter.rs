@@ -1,6 +1,6 @@
 //! The counter of build numbers.
 
-use super::{Key, Record};
+use super::{Key, Record, Table};
 use crate::model::ids::ComponentName;
 use crate::model::version::MajorMinor;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,7 @@ impl BuildCounter {
 
 impl Record for BuildCounter {
     const KIND: &'static str = "COUNTER";
+    const TABLE: Table = Table::Authority;
 
     fn key(&self) -> Key {
         Self::key_of(&self.component, self.of)

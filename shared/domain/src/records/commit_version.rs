@@ -1,6 +1,6 @@
 //! The version of a commit.
 
-use super::{Key, Record};
+use super::{Key, Record, Table};
 use crate::model::ids::{CommitSha, ComponentName, Digest};
 use crate::model::version::Version;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,7 @@ impl CommitVersion {
 
 impl Record for CommitVersion {
     const KIND: &'static str = "COMMIT";
+    const TABLE: Table = Table::Authority;
 
     fn key(&self) -> Key {
         Self::key_of(&self.component, &self.commit, &self.image_lock_digest)

@@ -1,4 +1,4 @@
-use super::{Key, Record};
+use super::{Key, Record, Table};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,7 @@ pub struct Config {
 
 impl Record for Config {
     const KIND: &'static str = "CONFIG";
+    const TABLE: Table = Table::Authority;
 
     fn key(&self) -> Key {
         let (pk, prefix) = self.config.prefix();

@@ -1,6 +1,6 @@
 use super::{
     Approval, BreakGlass, ChangeSet, FailedEvent, FailureRecord, Key, NamedResource, Operation, Proposal,
-    Record,
+    Record, Table,
 };
 use crate::model::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StackName, StageName};
 use crate::model::lack::Lack;
@@ -257,6 +257,7 @@ impl Deployment {
 
 impl Record for Deployment {
     const KIND: &'static str = "DEPLOYMENT";
+    const TABLE: Table = Table::Operations;
 
     fn key(&self) -> Key {
         Self::key_of(&self.id)

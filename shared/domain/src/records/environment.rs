@@ -1,4 +1,4 @@
-use super::{Key, Record};
+use super::{Key, Record, Table};
 use crate::model::ids::{ComponentName, DeploymentId, Digest, StageName};
 use crate::model::version::Version;
 use jiff::Timestamp;
@@ -84,6 +84,7 @@ impl Environment {
 
 impl Record for Environment {
     const KIND: &'static str = "ENVIRONMENT";
+    const TABLE: Table = Table::Authority;
 
     fn key(&self) -> Key {
         Self::key_of(&self.stage, &self.name)

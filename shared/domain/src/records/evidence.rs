@@ -1,6 +1,6 @@
 //! The evidence that opens the next stage.
 
-use super::{Key, Record};
+use super::{Key, Record, Table};
 use crate::model::ids::{ComponentName, DeploymentId, Digest, StageName};
 use crate::model::version::Version;
 use jiff::Timestamp;
@@ -33,6 +33,7 @@ impl Evidence {
 
 impl Record for Evidence {
     const KIND: &'static str = "EVIDENCE";
+    const TABLE: Table = Table::Authority;
 
     fn key(&self) -> Key {
         Self::key_of(&self.component, &self.digest, &self.stage)

@@ -1,4 +1,4 @@
-use super::{Key, Record};
+use super::{Key, Record, Table};
 use crate::model::ids::{AccountId, AmiId, CommitSha, DeploymentId, ImageName, Region, SnapshotId};
 use crate::model::location::Location;
 use crate::model::version::Version;
@@ -86,6 +86,7 @@ impl Image {
 
 impl Record for Image {
     const KIND: &'static str = "IMAGE";
+    const TABLE: Table = Table::Operations;
 
     fn key(&self) -> Key {
         Self::key_of(&self.name, &self.version, &self.location)

@@ -1,4 +1,4 @@
-use super::{Image, Key, Record};
+use super::{Image, Key, Record, Table};
 use crate::model::base_image::Base;
 use crate::model::ids::{AmiId, CommitSha, Digest, ImageName, RepositoryId};
 use crate::model::image_version_state::ImageVersionState;
@@ -114,6 +114,7 @@ impl ImageVersion {
 
 impl Record for ImageVersion {
     const KIND: &'static str = "IMAGEVERSION";
+    const TABLE: Table = Table::Operations;
 
     fn key(&self) -> Key {
         Self::key_of(&self.name, &self.version)

@@ -1,4 +1,4 @@
-use super::{Key, Record};
+use super::{Key, Record, Table};
 use crate::model::ids::{CommitSha, RepositoryId};
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,7 @@ impl Event {
 
 impl Record for Event {
     const KIND: &'static str = "EVENT";
+    const TABLE: Table = Table::Intake;
 
     fn key(&self) -> Key {
         Self::key_of(&self.provider, &self.delivery)

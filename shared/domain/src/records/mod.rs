@@ -23,6 +23,7 @@ mod release;
 mod repository;
 mod step;
 mod sweep;
+mod table;
 mod traffic;
 mod wait;
 
@@ -46,6 +47,7 @@ pub use release::{Release, ReleaseState};
 pub use repository::Repository;
 pub use step::Step;
 pub use sweep::{Leftover, SweepReport};
+pub use table::Table;
 pub use traffic::{Slot, Traffic, Waiting};
 pub use wait::{Wait, WaitState};
 
@@ -74,6 +76,9 @@ impl Key {
 pub trait Record: Serialize + DeserializeOwned + Clone {
     /// The item's kind, stored beside it so that a person who opens the table can read it.
     const KIND: &'static str;
+
+    /// The table that holds the item, by its owner.
+    const TABLE: Table;
 
     /// Where the item is stored.
     fn key(&self) -> Key;

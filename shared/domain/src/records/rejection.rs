@@ -1,6 +1,6 @@
 //! A commit that could not be packaged.
 
-use super::{Key, Record};
+use super::{Key, Record, Table};
 use crate::model::error::Problem;
 use crate::model::ids::{CommitSha, RepositoryId};
 use jiff::Timestamp;
@@ -25,6 +25,7 @@ pub struct Rejection {
 
 impl Record for Rejection {
     const KIND: &'static str = "REJECTION";
+    const TABLE: Table = Table::Authority;
 
     fn key(&self) -> Key {
         Key::new(format!("COMPONENT#{}", self.component), format!("REJECTION#{}", self.commit))

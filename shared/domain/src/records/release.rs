@@ -1,4 +1,4 @@
-use super::{Key, Record};
+use super::{Key, Record, Table};
 use crate::model::ids::{CommitSha, ComponentName, Digest, RepositoryId};
 use crate::model::image_lock::ImageLock;
 use crate::model::version::Version;
@@ -83,6 +83,7 @@ impl Release {
 
 impl Record for Release {
     const KIND: &'static str = "RELEASE";
+    const TABLE: Table = Table::Authority;
 
     fn key(&self) -> Key {
         Self::key_of(&self.component, &self.version)

@@ -1,6 +1,6 @@
 //! A subscribed repository.
 
-use super::{Key, Record};
+use super::{Key, Record, Table};
 use crate::model::ids::{CommitSha, ComponentName, RepositoryId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,7 @@ impl Repository {
 
 impl Record for Repository {
     const KIND: &'static str = "REPOSITORY";
+    const TABLE: Table = Table::Authority;
 
     fn key(&self) -> Key {
         Self::key_of(&self.id)

@@ -1,6 +1,6 @@
 //! A line of the log of a deployment.
 
-use super::{Key, Record};
+use super::{Key, Record, Table};
 use crate::model::ids::DeploymentId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,7 @@ impl Step {
 
 impl Record for Step {
     const KIND: &'static str = "STEP";
+    const TABLE: Table = Table::Operations;
 
     fn key(&self) -> Key {
         Key::new(format!("DEPLOYMENT#{}", self.deployment), format!("STEP#{:04}", self.number))

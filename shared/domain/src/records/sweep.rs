@@ -1,4 +1,4 @@
-use super::{Key, Record};
+use super::{Key, Record, Table};
 use crate::model::orphan::Seen;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -106,6 +106,7 @@ impl SweepReport {
 
 impl Record for SweepReport {
     const KIND: &'static str = "SWEEP";
+    const TABLE: Table = Table::Sweep;
 
     fn key(&self) -> Key {
         Self::last()

@@ -1,4 +1,4 @@
-use super::{Key, Record};
+use super::{Key, Record, Table};
 use crate::model::ids::DeploymentId;
 use crate::model::location::Location;
 use jiff::Timestamp;
@@ -74,6 +74,7 @@ impl Traffic {
 
 impl Record for Traffic {
     const KIND: &'static str = "TRAFFIC";
+    const TABLE: Table = Table::Operations;
 
     fn key(&self) -> Key {
         Self::key_of(&self.location)

@@ -1,4 +1,4 @@
-use super::{Key, Record};
+use super::{Key, Record, Table};
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,7 @@ impl Wait {
 
 impl Record for Wait {
     const KIND: &'static str = "WAIT";
+    const TABLE: Table = Table::Callbacks;
 
     fn key(&self) -> Key {
         Self::key_of(&self.operation)

@@ -5,7 +5,7 @@
 
 use super::{ApiKey, KeyId, Rate, Refused, SECRET_BYTES};
 use crate::model::ids::{ApplicationName, Digest};
-use crate::records::{Key, Record};
+use crate::records::{Key, Record, Table};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +74,7 @@ impl KeyState {
 
 impl Record for Application {
     const KIND: &'static str = "APPLICATION";
+    const TABLE: Table = Table::Applications;
 
     fn key(&self) -> Key {
         Self::key_of(&self.name)

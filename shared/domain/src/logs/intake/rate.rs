@@ -3,7 +3,7 @@
 //! All that is kept of a bucket is when it will be full: the tokens that are in it follow from the time.
 
 use crate::model::ids::ApplicationName;
-use crate::records::{Key, Record};
+use crate::records::{Key, Record, Table};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +92,7 @@ impl Bucket {
 
 impl Record for Bucket {
     const KIND: &'static str = "BUCKET";
+    const TABLE: Table = Table::Applications;
 
     fn key(&self) -> Key {
         Self::key_of(&self.application)
