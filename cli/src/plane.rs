@@ -7,7 +7,7 @@ use crate::installation::not_installed;
 use crate::names::DeploymentPrefix;
 use crate::surroundings::Surroundings;
 use lockstep_domain::delivery::stages::Stages;
-use lockstep_domain::images::image_settings::ImageSettings;
+use lockstep_domain::images::settings::ImageSettings;
 use lockstep_domain::messages::operator::{Applied, Refused, Request};
 use lockstep_domain::model::error::{Failure as DomainFailure, Problem};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};

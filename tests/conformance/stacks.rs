@@ -2,7 +2,7 @@
 
 use crate::cloud::Emulator;
 use lockstep_domain::model::token::client_token;
-use lockstep_domain::stacks::stack_plan::{ChangeSetKind, Phase, StackStatus};
+use lockstep_domain::stacks::plan::{ChangeSetKind, Phase, StackStatus};
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::cloudformation::{
     ChangeSetState, ChangeSetView, CloudFormation, Creation, Execution, NewChangeSet, Stacks, TemplateSource,

@@ -4,8 +4,8 @@ use crate::installed::TOOLING;
 use crate::policy::{roles, texts};
 use crate::stack::Stack;
 use lockstep_domain::installation::accounts::{ACCOUNTS_MAX, Registered, parameters};
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::ids::OrganizationId;
-use lockstep_domain::model::path::Path;
 use serde_json::Value;
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@ use crate::world::World;
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_cli::runs::{self, Run};
 use lockstep_cli::story::ensure;
-use lockstep_domain::images::life::{Purpose, obstacle};
+use lockstep_domain::images::lifecycle::{Purpose, obstacle};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::records::{Image, ImageVersion, Release};

@@ -13,7 +13,7 @@ use lockstep_cli::failure::{Failure, at};
 use lockstep_cli::functions::{self as built, Profile};
 use lockstep_cli::installation::{Installation, Packages, TargetAccount};
 use lockstep_cli::output::Output;
-use lockstep_domain::model::path::Path as Road;
+use lockstep_domain::model::deployment_path::Path as Road;
 use lockstep_local::{Cloud, CloudOptions, Controls, REGION};
 use lockstep_platform::aws::Aws;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use crate::functions::SLOW;
 use crate::harness::Harness;
 use crate::scenarios::Meanwhile;
 use jiff::Timestamp;
-use lockstep_domain::delivery::hints::ended_operation;
+use lockstep_domain::delivery::aws_events::ended_operation;
 use lockstep_domain::model::ids::DeploymentId;
 use serde_json::Value;
 use std::pin::Pin;

@@ -8,7 +8,7 @@ use lockstep_domain::images::promotion::Ami;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::stacks::diagnosis::StackEvent;
-use lockstep_domain::stacks::stack_plan::StackStatus;
+use lockstep_domain::stacks::plan::StackStatus;
 use lockstep_platform::cloudformation::{ChangeSetView, Stack};
 use lockstep_platform::testing::{Reply, Request};
 use serde_json::{Value, json};

@@ -2,8 +2,8 @@
 
 use crate::bugs::Bug;
 use crate::harness::Harness;
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::ids::DeploymentId;
-use lockstep_domain::model::path::Path;
 use lockstep_tests::asl::{End, Machines, Run, run};
 use serde_json::Value;
 use std::cell::RefCell;

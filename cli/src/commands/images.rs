@@ -10,7 +10,7 @@ use crate::surroundings::Surroundings;
 use crate::views::images;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use lockstep_domain::images::retirement::{self, Known};
+use lockstep_domain::images::retention::{self, Known};
 use lockstep_domain::messages::image::{Promoted, Request};
 use lockstep_domain::messages::{operator, sweep};
 use lockstep_domain::model::ids::{AmiId, ImageName, StageName};

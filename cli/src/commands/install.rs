@@ -9,8 +9,8 @@ use crate::installation::{Installation, STACKS, TargetAccount, Wish};
 use crate::local::state_dir;
 use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
+use lockstep_domain::model::deployment_path::Path as Road;
 use lockstep_domain::model::ids::Region;
-use lockstep_domain::model::path::Path as Road;
 use serde_json::json;
 use std::path::PathBuf;
 

@@ -30,7 +30,7 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 use lockstep_domain::delivery::approval::open_question;
 use lockstep_domain::messages::ledger::Summary;
-use lockstep_domain::model::caught::Caught;
+use lockstep_domain::model::caught_error::Caught;
 use lockstep_domain::records::{Approval, Deployment, DeploymentState};
 use lockstep_platform::operator::executions::{Execution, Status};
 use serde_json::{Value, json};

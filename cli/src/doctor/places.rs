@@ -10,8 +10,8 @@ use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::installation::doctor::{
     DryRun, Encryption, PlaceFacts, QuotaPlace, Reading, StackFacts, Unknown,
 };
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::ids::{AccountId, Region};
-use lockstep_domain::model::path::Path;
 use lockstep_domain::records::ConfigKind;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::operator::stacks::Installer;

@@ -8,7 +8,7 @@ use lockstep_domain::installation::doctor::{
     is_rendered_from,
 };
 use lockstep_domain::model::ids::AccountId;
-use lockstep_domain::stacks::stack_plan::LiveResource;
+use lockstep_domain::stacks::plan::LiveResource;
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::operator::readings;

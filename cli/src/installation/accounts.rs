@@ -4,8 +4,8 @@
 use super::{Installation, Step};
 use crate::failure::{Failure, at};
 use lockstep_domain::installation::accounts::{self, Registered};
+use lockstep_domain::model::deployment_path::Path as Road;
 use lockstep_domain::model::ids::{AccountId, InvalidId, OrganizationId};
-use lockstep_domain::model::path::Path as Road;
 use lockstep_platform::operator::stacks::Installer;
 use std::str::FromStr;
 

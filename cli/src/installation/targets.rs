@@ -4,8 +4,8 @@ use super::{
     BUCKET_TEMPLATE, Installation, Step, TARGET_STACK, bucket, not_installed, places, rendered, road,
 };
 use crate::failure::Failure;
+use lockstep_domain::model::deployment_path::Path as Road;
 use lockstep_domain::model::ids::{AccountId, Region};
-use lockstep_domain::model::path::Path as Road;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::cloudformation::TemplateSource;
 use lockstep_platform::operator::control_plane;

@@ -3,7 +3,7 @@
 use super::{COMPONENT, Story, ensure};
 use crate::failure::{Exit, Failure};
 use lockstep_domain::model::ids::AccountId;
-use lockstep_domain::stacks::stack_plan::StackStatus;
+use lockstep_domain::stacks::plan::StackStatus;
 use lockstep_platform::operator::base_images::BaseImages;
 use serde_json::Value;
 

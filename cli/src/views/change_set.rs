@@ -1,8 +1,8 @@
 //! A change set as the person sees it who must approve it.
 
 use crate::output::Output;
-use lockstep_domain::model::change::{Change, Danger};
 use lockstep_domain::model::drift_status::DriftStatus;
+use lockstep_domain::model::resource_change::{Change, Danger};
 use lockstep_domain::records::ChangeSet;
 
 /// The head of the table of changes.

@@ -2,7 +2,7 @@
 
 use super::time;
 use crate::catalogue::{Catalogue, Runs};
-use lockstep_domain::images::retirement::{Planned, Step};
+use lockstep_domain::images::retention::{Planned, Step};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::orphan::Seen;
 use lockstep_domain::records::{
@@ -239,7 +239,7 @@ mod tests {
     }
     use crate::views::testing::{asking, at, deployment, environment, release};
     use lockstep_domain::delivery::stages::{EXAMPLE, Stages};
-    use lockstep_domain::images::uses::{Needs, uses};
+    use lockstep_domain::images::references::{Needs, uses};
     use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
     use lockstep_domain::model::image_version_state::ImageVersionState;
     use lockstep_domain::model::location::Location;

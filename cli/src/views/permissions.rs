@@ -2,7 +2,7 @@
 
 use crate::output::Output;
 use lockstep_domain::delivery::packaging::StageNeeds;
-use lockstep_domain::model::lack::{Lack, Lacking};
+use lockstep_domain::model::missing_permissions::{Lack, Lacking};
 use lockstep_domain::model::permission::{Level, Need};
 use lockstep_domain::records::Deployment;
 use lockstep_domain::stacks::permissions::Needs;

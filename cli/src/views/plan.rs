@@ -3,7 +3,7 @@
 use super::{change_set, permissions, question, why};
 use crate::output::Output;
 use lockstep_domain::records::{Deployment, Proposal};
-use lockstep_domain::stacks::guard;
+use lockstep_domain::stacks::change_set_review;
 use serde::Serialize;
 
 /// What was found out.
@@ -33,7 +33,7 @@ pub fn finding(deployment: &Deployment, stage_wants_approval: bool) -> Finding<'
     match (&deployment.proposal, &deployment.change_set) {
         (Some(proposal), _) => Finding::First { proposal },
         (None, Some(made)) if !made.changes.is_empty() => {
-            Finding::Changes { asked_because: guard::reasons(made, stage_wants_approval) }
+            Finding::Changes { asked_because: change_set_review::reasons(made, stage_wants_approval) }
         }
         (None, made) => {
             let nested = made.iter().flat_map(|made| &made.unexamined);
@@ -88,8 +88,8 @@ pub fn show(deployment: &Deployment, finding: &Finding<'_>, command: &str, outpu
 mod tests {
     use super::*;
     use crate::views::testing::{change, deployment};
-    use lockstep_domain::model::change::{Change, Danger};
     use lockstep_domain::model::ids::Digest;
+    use lockstep_domain::model::resource_change::{Change, Danger};
     use lockstep_domain::records::{ChangeSet, NamedResource, ProposedAction};
 
     fn planned(changes: Vec<Change>) -> Deployment {
@@ -129,7 +129,7 @@ mod tests {
         let mut deployment = planned(vec![]);
         let child = NamedResource {
             name: "Child".into(),
-            resource_type: guard::NESTED_STACK.into(),
+            resource_type: change_set_review::NESTED_STACK.into(),
             physical_id: "arn:child".into(),
         };
         deployment.change_set.as_mut().unwrap().unexamined = vec![child];

@@ -126,8 +126,8 @@ pub fn check_names(deployment: &Deployment, question: &Approval, given: &[String
 mod tests {
     use super::*;
     use crate::views::testing::{asking, change, deployment};
-    use lockstep_domain::model::change::Danger;
     use lockstep_domain::model::ids::Digest;
+    use lockstep_domain::model::resource_change::Danger;
     use lockstep_domain::records::ChangeSet;
 
     #[test]

@@ -1,11 +1,11 @@
 //! Records for the tests of the views.
 
 use jiff::Timestamp;
-use lockstep_domain::model::change::{Change, Danger};
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::model::image_lock::ImageLock;
 use lockstep_domain::model::location::Location;
-use lockstep_domain::model::path::Path;
+use lockstep_domain::model::resource_change::{Change, Danger};
 use lockstep_domain::records::{
     Approval, Deployment, DeploymentKind, Environment, Release, ReleaseState, Subject,
 };

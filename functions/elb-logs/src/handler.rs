@@ -3,9 +3,7 @@
 use crate::App;
 use crate::ship::{Shipped, Until, ship};
 use lockstep_access_log::Format;
-use lockstep_domain::logs::log_delivery::{
-    Account, Continuation, Message, Next, Object, go_on, is_check, read,
-};
+use lockstep_domain::logs::delivery::{Account, Continuation, Message, Next, Object, go_on, is_check, read};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_platform::clock;
 use lockstep_platform::metrics::{self, Unit};

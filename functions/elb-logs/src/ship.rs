@@ -3,7 +3,7 @@
 use crate::App;
 use crate::quarantine::Quarantine;
 use lockstep_access_log::{Batch, Reader, Source};
-use lockstep_domain::logs::log_delivery::{Account, Budget, Mark, Marks, Object};
+use lockstep_domain::logs::delivery::{Account, Budget, Mark, Marks, Object};
 use lockstep_domain::logs::shipping;
 use lockstep_domain::model::error::Failure;
 use lockstep_platform::objects::Reading;

@@ -5,11 +5,11 @@ use crate::journal::note;
 use crate::load::{Promotion, unusable};
 use crate::world::World;
 use crate::{room, share, takeover};
-use lockstep_domain::delivery::environment;
+use lockstep_domain::delivery::lease;
 use lockstep_domain::images::promotion;
 use lockstep_domain::messages::image::Promoted;
 use lockstep_domain::messages::ledger::Failed;
-use lockstep_domain::model::caught::Caught;
+use lockstep_domain::model::caught_error::Caught;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentState, FailureRecord, Image, ImageState};
@@ -59,8 +59,7 @@ pub async fn abandon<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failu
     share::unshare(world, id).await?;
     room::leave(world, id, promotion.target()).await?;
     let old = &promotion.deployment;
-    let Some(closed) = environment::abandon(&old.record, "what it had shared is withdrawn", world.now())
-    else {
+    let Some(closed) = lease::abandon(&old.record, "what it had shared is withdrawn", world.now()) else {
         return Ok(());
     };
     world.records().replace(old, closed).await.map(drop)

@@ -6,7 +6,7 @@ use crate::room;
 use crate::takeover;
 use crate::world::World;
 use lockstep_domain::delivery::stages::Stage;
-use lockstep_domain::images::life::{Purpose, obstacle};
+use lockstep_domain::images::lifecycle::{Purpose, obstacle};
 use lockstep_domain::images::promotion::keys::{ImageKey, Key};
 use lockstep_domain::images::promotion::{
     self, Ami, Found, Inspect, KEY_ALIAS, Snapshot, TAG_BUILT_AT, TAG_DEPLOYMENT, TAG_REPOSITORY,

@@ -6,7 +6,7 @@
 use crate::journal::note;
 use crate::world::World;
 use jiff::Timestamp;
-use lockstep_domain::images::traffic::{self, COPY_CALLS, Entered, SHARE_CALLS};
+use lockstep_domain::images::copy_slots::{self, COPY_CALLS, Entered, SHARE_CALLS};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::location::Location;

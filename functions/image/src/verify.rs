@@ -2,7 +2,7 @@
 
 use crate::load::{session, unusable};
 use crate::world::World;
-use lockstep_domain::images::life::{Purpose, obstacle};
+use lockstep_domain::images::lifecycle::{Purpose, obstacle};
 use lockstep_domain::images::promotion;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;

@@ -3,10 +3,10 @@
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use lockstep_domain::installation::target_roles::TargetRole;
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::model::location::Location;
-use lockstep_domain::model::path::Path;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::clock;
 use lockstep_platform::config::{Config, Setting};

@@ -3,7 +3,7 @@
 use crate::{App, begin, load};
 use jiff::Timestamp;
 use lockstep_domain::delivery::approval::{self, Answer, Decided};
-use lockstep_domain::delivery::{environment, gate};
+use lockstep_domain::delivery::{gate, lease};
 use lockstep_domain::messages::{Task, ledger::Begun, operator::Applied};
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
@@ -29,13 +29,13 @@ pub async fn request(app: &App, id: &DeploymentId, task: &Task, now: Timestamp) 
 async fn ask(app: &App, stored: &Versioned<Deployment>, now: Timestamp) -> Result<Deployment, Failure> {
     let deployment = &stored.record;
     let held = load::environment(app, deployment).await?;
-    environment::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
+    lease::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
     let stages = load::stages(app).await?;
     let wants_approval = gate::stage(&stages, &deployment.stage)?.approval;
     let asking = approval::ask(deployment, wants_approval, now)?;
     let mut writes = vec![Write::replace(stored, &asking)?];
     if let Some(held) = &held {
-        writes.push(Write::replace(held, &environment::give_back(&held.record, deployment))?);
+        writes.push(Write::replace(held, &lease::give_back(&held.record, deployment))?);
     }
     app.ledger.transact(writes).await?;
     Ok(asking)
@@ -52,7 +52,7 @@ pub async fn retake(app: &App, id: &DeploymentId, now: Timestamp) -> Result<Begu
         }
         _ => {
             let held = load::environment(app, deployment).await?;
-            environment::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
+            lease::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
         }
     }
     Ok(Begun::new(id.clone(), needs_images(app, deployment).await?))

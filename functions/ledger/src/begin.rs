@@ -4,11 +4,11 @@ use crate::{App, images, load};
 use jiff::Timestamp;
 use lockstep_domain::delivery::parameters::Layer;
 use lockstep_domain::delivery::stages::{Stage, Stages};
-use lockstep_domain::delivery::{environment, gate};
+use lockstep_domain::delivery::{gate, lease};
 use lockstep_domain::messages::{inputs, ledger::Begun};
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
-use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{Deployment, DeploymentKind, Environment, Release};
 use lockstep_platform::holders;
 use lockstep_platform::ledger::{Versioned, Write};
@@ -79,8 +79,8 @@ fn wanted(
     now: Timestamp,
 ) -> Result<Deployment, Failure> {
     Layer::overrides(&input.overrides).map_err(load::refused)?;
-    let environment = environment::name(&input.component, input.environment.as_deref())?;
-    let stack = environment::stack_name(&stage.name, &environment)?;
+    let environment = lease::name(&input.component, input.environment.as_deref())?;
+    let stack = lease::stack_name(&stage.name, &environment)?;
     let template =
         if *stage == *stages.test() { &release.test_template_digest } else { &release.template_digest };
     Ok(Deployment {
@@ -122,12 +122,12 @@ pub async fn take(
     }
     let mut before = found.as_ref().map(|found| found.record.clone());
     if let Some(dead) = dead_rival(app, before.as_ref(), wanted).await? {
-        before = before.map(|before| environment::after(&before, &dead.record, now));
-        if let Some(abandoned) = environment::abandon(&dead.record, TAKEN_OVER, now) {
+        before = before.map(|before| lease::after(&before, &dead.record, now));
+        if let Some(abandoned) = lease::abandon(&dead.record, TAKEN_OVER, now) {
             writes.push(Write::replace(&dead, &abandoned)?);
         }
     }
-    let taken = environment::take(before.as_ref(), wanted, now)?;
+    let taken = lease::take(before.as_ref(), wanted, now)?;
     writes.push(match &found {
         Some(found) => Write::replace(found, &taken.environment)?,
         None => Write::insert(&taken.environment)?,
@@ -145,7 +145,7 @@ async fn dead_rival(
     environment: Option<&Environment>,
     wanted: &Deployment,
 ) -> Result<Option<Versioned<Deployment>>, Failure> {
-    let Some(rival) = environment::rival(environment, wanted) else { return Ok(None) };
+    let Some(rival) = lease::rival(environment, wanted) else { return Ok(None) };
     let dead = holders::dead(&app.ledger, &app.executions, rival).await?;
     tracing::warn!(deployment = %rival.deployment, execution = rival.execution, "taking over from an ended execution");
     Ok(Some(dead))

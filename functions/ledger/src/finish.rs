@@ -2,9 +2,9 @@
 
 use crate::{App, load};
 use jiff::Timestamp;
-use lockstep_domain::delivery::{environment, gate, stages};
+use lockstep_domain::delivery::{gate, lease, stages};
 use lockstep_domain::messages::ledger::{Failed, Finished};
-use lockstep_domain::model::caught::Caught;
+use lockstep_domain::model::caught_error::Caught;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentState, Evidence};
@@ -17,9 +17,9 @@ pub async fn complete(app: &App, id: &DeploymentId, now: Timestamp) -> Result<Fi
         return Ok(answer);
     }
     let found = load::environment(app, &stored.record).await?;
-    environment::still_holds(found.as_ref().map(|found| &found.record), &stored.record)?;
+    lease::still_holds(found.as_ref().map(|found| &found.record), &stored.record)?;
     let Some(found) = found else { return Err(Failure::bug("a held environment does not exist")) };
-    let ended = environment::complete(&found.record, &stored.record, now)?;
+    let ended = lease::complete(&found.record, &stored.record, now)?;
     let given_back = match &ended.environment {
         Some(environment) => Write::replace(&found, environment)?,
         None => Write::remove(&found),
@@ -46,7 +46,7 @@ fn finished(deployment: &Deployment) -> Result<Option<Finished>, Failure> {
             ));
         }
     };
-    let (_, component) = environment::parts(deployment)?;
+    let (_, component) = lease::parts(deployment)?;
     Ok(Some(Finished {
         deployment: deployment.id.clone(),
         component: component.clone(),
@@ -66,7 +66,7 @@ async fn new_evidence(
     if !gate::earns_evidence(deployment, is_test) {
         return Ok(None);
     }
-    let (_, component) = environment::parts(deployment)?;
+    let (_, component) = lease::parts(deployment)?;
     let digest = deployment.digest.clone().ok_or_else(|| Failure::bug("a deployment without a digest"))?;
     let key = Evidence::key_of(component, &digest, &deployment.stage);
     if app.ledger.get::<Evidence>(&key).await?.is_some() {
@@ -86,7 +86,7 @@ async fn new_evidence(
 pub async fn fail(app: &App, id: &DeploymentId, error: &Caught, now: Timestamp) -> Result<Failed, Failure> {
     let stored = load::deployment(app, id).await?;
     let found = load::environment(app, &stored.record).await?;
-    let failed = environment::fail(found.as_ref().map(|found| &found.record), &stored.record, error, now);
+    let failed = lease::fail(found.as_ref().map(|found| &found.record), &stored.record, error, now);
     let mut writes = Vec::new();
     if let (Some(found), Some(given_back)) = (&found, &failed.environment) {
         writes.push(Write::replace(found, given_back)?);

@@ -7,8 +7,8 @@ use lockstep_domain::delivery::gate::{
 };
 use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::ledger::Gated;
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::error::Failure;
-use lockstep_domain::model::path::Path;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::Environment;
 

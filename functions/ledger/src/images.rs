@@ -2,7 +2,7 @@
 
 use crate::App;
 use lockstep_domain::delivery::gate::missing_images;
-use lockstep_domain::images::life;
+use lockstep_domain::images::lifecycle;
 use lockstep_domain::messages::ledger::MissingImage;
 use lockstep_domain::messages::operator::Applied;
 use lockstep_domain::model::error::Failure;
@@ -48,7 +48,7 @@ pub async fn revoke(
     let key = ImageVersion::key_of(image, version);
     let stored = app.ledger.expect::<ImageVersion>(&key, &format!("image {image}@{version}")).await?;
     let applied = |rev: u64, changed| Applied { version: u32::try_from(rev).unwrap_or(u32::MAX), changed };
-    match life::revoke(&stored.record, wish) {
+    match lifecycle::revoke(&stored.record, wish) {
         Some(revoked) => Ok(applied(app.ledger.replace(&stored, revoked).await?.rev(), true)),
         None => Ok(applied(stored.rev(), false)),
     }

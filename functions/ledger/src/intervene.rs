@@ -1,8 +1,8 @@
 //! What people do to a deployment or an environment beside answering its questions.
 
 use crate::{App, journal, load};
-use lockstep_domain::delivery::intervene;
-use lockstep_domain::delivery::{environment, gate};
+use lockstep_domain::delivery::operator_actions;
+use lockstep_domain::delivery::{gate, lease};
 use lockstep_domain::messages::operator::Applied;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
@@ -18,11 +18,12 @@ const GLASS_BROKEN: &str = "break_glass";
 /// Asks a running deployment to stop, and wakes it so that it sees that now.
 pub async fn cancel(app: &App, id: &DeploymentId, wish: &Wish) -> Result<Applied, Failure> {
     let stored = load::deployment(app, id).await?;
-    let found = match environment::parts(&stored.record) {
+    let found = match lease::parts(&stored.record) {
         Ok(_) => load::environment(app, &stored.record).await?,
         Err(_) => None,
     };
-    let cancelled = intervene::cancel(&stored.record, found.as_ref().map(|found| &found.record), wish)?;
+    let cancelled =
+        operator_actions::cancel(&stored.record, found.as_ref().map(|found| &found.record), wish)?;
     let applied = match cancelled.deployment {
         Some(deployment) => written(app.ledger.replace(&stored, deployment).await?.rev()),
         None => unchanged(stored.rev()),
@@ -46,7 +47,7 @@ pub async fn unlock(app: &App, stage: &StageName, name: &str, wish: &Wish) -> Re
 /// Takes the taint off an environment that a person put in order.
 pub async fn reconcile(app: &App, stage: &StageName, name: &str, wish: &Wish) -> Result<Applied, Failure> {
     let stored = existing(app, stage, name).await?;
-    let Some((clean, note)) = intervene::reconcile(&stored.record, wish)? else {
+    let Some((clean, note)) = operator_actions::reconcile(&stored.record, wish)? else {
         return Ok(unchanged(stored.rev()));
     };
     let mut writes = vec![Write::replace(&stored, &clean)?];
@@ -90,7 +91,7 @@ async fn write(app: &App, known: Option<Versioned<BreakGlass>>, broken: &BreakGl
 
 async fn existing(app: &App, stage: &StageName, name: &str) -> Result<Versioned<Environment>, Failure> {
     let found = app.ledger.get(&Environment::key_of(stage, name)).await?;
-    found.ok_or_else(|| environment::absent(stage, name))
+    found.ok_or_else(|| lease::absent(stage, name))
 }
 
 fn written(rev: u64) -> Applied {

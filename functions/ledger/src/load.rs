@@ -39,7 +39,7 @@ pub async fn environment(
     app: &App,
     deployment: &Deployment,
 ) -> Result<Option<Versioned<Environment>>, Failure> {
-    let (name, _) = lockstep_domain::delivery::environment::parts(deployment)?;
+    let (name, _) = lockstep_domain::delivery::lease::parts(deployment)?;
     app.ledger.get(&Environment::key_of(&deployment.stage, name)).await
 }
 

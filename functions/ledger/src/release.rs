@@ -2,10 +2,10 @@
 
 use crate::{App, load};
 use jiff::Timestamp;
-use lockstep_domain::delivery::inbox;
+use lockstep_domain::delivery::webhook_delivery;
 use lockstep_domain::messages::ledger::{ComponentResult, Failed, Summary};
 use lockstep_domain::messages::{inputs, package};
-use lockstep_domain::model::caught::Caught;
+use lockstep_domain::model::caught_error::Caught;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::model::version::Version;
@@ -62,7 +62,7 @@ pub async fn finish(
     error: Option<&Caught>,
     now: Timestamp,
 ) -> Result<Summary, Failure> {
-    let (summary, outcome) = inbox::conclude(components, results, error);
+    let (summary, outcome) = webhook_delivery::conclude(components, results, error);
     if let Some(delivery) = &input.delivery {
         finish_event(app, input, delivery, outcome, now).await?;
     }
@@ -82,7 +82,7 @@ async fn finish_event(
         tracing::warn!(delivery, "there is no such event to finish");
         return Ok(());
     };
-    match inbox::finish(&stored.record, outcome, now) {
+    match webhook_delivery::finish(&stored.record, outcome, now) {
         Some(finished) => app.ledger.replace(&stored, finished).await.map(drop),
         None => Ok(()),
     }

@@ -2,11 +2,11 @@
 
 use crate::{App, begin, load};
 use jiff::Timestamp;
-use lockstep_domain::delivery::{environment, gate};
+use lockstep_domain::delivery::{gate, lease};
 use lockstep_domain::messages::{inputs, ledger::Begun};
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{DeploymentId, Digest};
-use lockstep_domain::model::path::Path;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, DeploymentKind, Environment};
 
@@ -26,12 +26,11 @@ pub async fn begin(
     let stages = load::stages(app).await?;
     let stage = gate::stage(&stages, &input.stage)?;
     gate::check_teardown_path(stage, path)?;
-    let name = environment::name(&input.component, input.environment.as_deref())?;
+    let name = lease::name(&input.component, input.environment.as_deref())?;
     let found = app.ledger.get::<Environment>(&Environment::key_of(&stage.name, &name)).await?;
-    let found = found.ok_or_else(|| environment::absent(&stage.name, &name))?.record;
+    let found = found.ok_or_else(|| lease::absent(&stage.name, &name))?.record;
     let (version, digest) = runs(app, &found).await?;
-    let kind =
-        DeploymentKind::Teardown { stack: environment::stack_name(&stage.name, &name)?, environment: name };
+    let kind = DeploymentKind::Teardown { stack: lease::stack_name(&stage.name, &name)?, environment: name };
     let location = stage.location();
     let wanted = Deployment {
         component: Some(input.component.clone()),

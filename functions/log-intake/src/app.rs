@@ -1,7 +1,7 @@
 //! What the function works with, from its settings.
 
 use crate::applications::Applications;
-use lockstep_domain::logs::intake::{Labels, Rate};
+use lockstep_domain::logs::ingest::{Labels, Rate};
 use lockstep_domain::model::error::Failure;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};

@@ -2,9 +2,9 @@
 
 use crate::App;
 use jiff::Timestamp;
+use lockstep_domain::logs::delivery::{Budget, is_check};
 use lockstep_domain::logs::http_body::Body;
-use lockstep_domain::logs::intake::{self, Answer, Event, KeyId, Origin, Refused, Request};
-use lockstep_domain::logs::log_delivery::{Budget, is_check};
+use lockstep_domain::logs::ingest::{self, Answer, Event, KeyId, Origin, Refused, Request};
 use lockstep_domain::logs::shipping::Batch;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::ApplicationName;

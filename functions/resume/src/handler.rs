@@ -1,8 +1,8 @@
 //! Looks whether somebody waits for an operation that may have ended, and answers.
 
 use jiff::Timestamp;
-use lockstep_domain::delivery::hints::{account_of, ended_operation};
-use lockstep_domain::delivery::waiting::{End, end};
+use lockstep_domain::delivery::aws_events::{account_of, ended_operation};
+use lockstep_domain::delivery::callbacks::{End, end};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::records::Wait;
@@ -106,7 +106,7 @@ async fn write(records: &impl Records, old: Option<Versioned<Wait>>, wait: Wait)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockstep_domain::delivery::waiting::{Registration, register};
+    use lockstep_domain::delivery::callbacks::{Registration, register};
     use lockstep_domain::messages::Task;
     use lockstep_domain::records::WaitState;
     use lockstep_platform::ports::memory::MemoryRecords;

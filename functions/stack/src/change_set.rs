@@ -12,16 +12,16 @@ use lockstep_domain::delivery::function_code::FunctionCode;
 use lockstep_domain::delivery::packaging::Contents;
 use lockstep_domain::delivery::stages::Stage;
 use lockstep_domain::messages::stack::Go;
-use lockstep_domain::model::change::Change;
 use lockstep_domain::model::drift_status::DriftStatus;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, Digest, LogicalId};
+use lockstep_domain::model::resource_change::Change;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{ChangeSet, Deployment, NamedResource, Release};
+use lockstep_domain::stacks::change_set_review::{self, Beneath, Proposed};
 use lockstep_domain::stacks::drift::{Drift, Examined};
 use lockstep_domain::stacks::exports;
-use lockstep_domain::stacks::guard::{self, Beneath, Proposed};
-use lockstep_domain::stacks::stack_plan::{ChangeSetKind, Plan};
+use lockstep_domain::stacks::plan::{ChangeSetKind, Plan};
 use lockstep_platform::cloudformation::{
     ChangeSetState, ChangeSetView, NewChangeSet, Stacks, TemplateSource,
 };

@@ -10,7 +10,7 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{StackName, StageName};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::Environment;
-use lockstep_domain::stacks::stack_plan::{self, Destroy, Known, operation_key};
+use lockstep_domain::stacks::plan::{self, Destroy, Known, operation_key};
 use lockstep_platform::cloudformation::Stacks;
 use lockstep_platform::ledger::Versioned;
 use lockstep_platform::ports::{Records, WaitBook};

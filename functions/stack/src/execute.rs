@@ -11,9 +11,9 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{ChangeSet, Operation, OperationKind, Release};
+use lockstep_domain::stacks::change_set_review;
 use lockstep_domain::stacks::diagnosis;
-use lockstep_domain::stacks::guard;
-use lockstep_domain::stacks::stack_plan::{Outcome, Plan, StackStatus, operation_key, outcome};
+use lockstep_domain::stacks::plan::{Outcome, Plan, StackStatus, operation_key, outcome};
 use lockstep_platform::cloudformation::{Execution, Stack, Stacks};
 use lockstep_platform::ports::WaitBook;
 
@@ -109,9 +109,10 @@ async fn allowed<W: World>(world: &W, loaded: &Loaded, change_set: &ChangeSet) -
     let same = (Some(&change_set.template_digest), Some(&change_set.parameters_digest))
         == (deployment.template_digest.as_ref(), deployment.parameters_digest.as_ref());
     let digest = deployment.digest.as_ref();
-    let approved = guard::reasons(change_set, stage.approval).is_empty()
-        || digest
-            .is_some_and(|digest| guard::is_approved(&deployment.approvals, change_set, digest, world.now()));
+    let approved = change_set_review::reasons(change_set, stage.approval).is_empty()
+        || digest.is_some_and(|digest| {
+            change_set_review::is_approved(&deployment.approvals, change_set, digest, world.now())
+        });
     if same && approved {
         return Ok(());
     }

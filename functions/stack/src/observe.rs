@@ -1,14 +1,14 @@
 //! Looking at stacks.
 
 use jiff::Timestamp;
-use lockstep_domain::model::change::NESTED_STACK;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::policies::Policies;
+use lockstep_domain::model::resource_change::NESTED_STACK;
 use lockstep_domain::stacks::diagnosis::{StackEvent, Stream};
-use lockstep_domain::stacks::protected::is_protected;
-use lockstep_domain::stacks::stack_plan::{
+use lockstep_domain::stacks::plan::{
     self, LiveResource, Newest, Observed, Phase, Progress, Remains, StackStatus,
 };
+use lockstep_domain::stacks::protected::is_protected;
 use lockstep_platform::cloudformation::{Stack, Stacks};
 
 /// How deep stacks may be nested before we stop looking.

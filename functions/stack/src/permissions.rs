@@ -6,9 +6,9 @@ use crate::load::Loaded;
 use crate::world::World;
 use lockstep_domain::delivery::packaging::Contents;
 use lockstep_domain::model::error::Failure;
-use lockstep_domain::model::lack::Lack;
+use lockstep_domain::model::missing_permissions::Lack;
 use lockstep_domain::records::{Deployment, Release};
-use lockstep_domain::stacks::permissions::lack::{by_resource, judge, questions};
+use lockstep_domain::stacks::permissions::missing::{by_resource, judge, questions};
 use lockstep_domain::stacks::permissions::{Known, Table, excerpt_key, needs};
 use std::time::Duration;
 

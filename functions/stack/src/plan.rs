@@ -13,12 +13,12 @@ use lockstep_domain::delivery::parameters::{
 };
 use lockstep_domain::delivery::stages::{self, Stage, Stages};
 use lockstep_domain::messages::stack::Go;
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::error::{Failure, FailureKind, Problem};
 use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest, FunctionName, LogicalId};
 use lockstep_domain::model::location::Location;
-use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{ConfigKind, Environment, Image, ImageState, Release};
-use lockstep_domain::stacks::stack_plan::{self, ChangeSetKind, Known, Plan, Recovery};
+use lockstep_domain::stacks::plan::{self, ChangeSetKind, Known, Plan, Recovery};
 use lockstep_platform::cloudformation::Stacks;
 use lockstep_platform::ports::Records;
 use std::collections::{BTreeMap, BTreeSet};

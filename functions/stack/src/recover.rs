@@ -10,7 +10,7 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{DeploymentId, LogicalId};
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{Operation, OperationKind, ProposedAction};
-use lockstep_domain::stacks::stack_plan::{Plan, Recovery, intend, operation_key};
+use lockstep_domain::stacks::plan::{Plan, Recovery, intend, operation_key};
 use lockstep_platform::cloudformation::Stacks;
 use lockstep_platform::ports::WaitBook;
 use std::collections::BTreeSet;

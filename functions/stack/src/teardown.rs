@@ -9,7 +9,7 @@ use lockstep_domain::messages::stack::Go;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::NamedResource;
-use lockstep_domain::stacks::stack_plan::{LiveResource, Plan};
+use lockstep_domain::stacks::plan::{LiveResource, Plan};
 use lockstep_platform::cloudformation::Stacks;
 
 /// Serves `plan_teardown`. Carried out by `delete`, and asked again after it.

@@ -22,7 +22,7 @@ pub fn key(digest: &lockstep_domain::model::ids::Digest) -> String {
 pub fn capabilities(template: &Template) -> Vec<&'static str> {
     let kinds: Vec<&str> = template.resources().values().map(|resource| resource.kind.as_str()).collect();
     let json = template.to_json();
-    let expands = kinds.contains(&lockstep_domain::model::change::NESTED_STACK)
+    let expands = kinds.contains(&lockstep_domain::model::resource_change::NESTED_STACK)
         || has_key(&json, &["Transform", "Fn::Transform"]);
     let iam = kinds.iter().any(|kind| kind.starts_with("AWS::IAM::"));
     match (expands, iam) {

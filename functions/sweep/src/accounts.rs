@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use lockstep_domain::images::orphans::Tagged;
-use lockstep_domain::images::retirement::Removed;
+use lockstep_domain::images::retention::Removed;
 use lockstep_domain::installation::target_roles::IMAGE_KEEPER;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AmiId, SnapshotId};

@@ -2,8 +2,8 @@
 
 use crate::{App, report};
 use jiff::Timestamp;
-use lockstep_domain::delivery::inbox;
 use lockstep_domain::delivery::sweep::{self, EventStep};
+use lockstep_domain::delivery::webhook_delivery;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::token::execution_arn;
 use lockstep_domain::records::{Event, EventState, Record as _, SweepReport};
@@ -61,7 +61,7 @@ async fn start(
     now: Timestamp,
 ) -> Result<(), Failure> {
     let event = &stored.record;
-    let input = serde_json::to_value(inbox::input(event))
+    let input = serde_json::to_value(webhook_delivery::input(event))
         .map_err(|error| Failure::bug(format!("the input of a release cannot be written: {error}")))?;
     match app.executions.start(&app.release, &event.execution, &input).await? {
         Started::New(_) => {

@@ -5,7 +5,7 @@ use crate::images::Found;
 use crate::{App, report};
 use jiff::Timestamp;
 use lockstep_domain::images::orphans::{Tagged, orphans, seen, why_kept, why_not};
-use lockstep_domain::images::retirement::Removed;
+use lockstep_domain::images::retention::Removed;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::orphan::{Seen, Thing};

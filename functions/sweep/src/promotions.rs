@@ -4,7 +4,7 @@
 use crate::{App, report};
 use lockstep_domain::delivery::sweep;
 use lockstep_domain::messages::image::Request;
-use lockstep_domain::model::caught::Caught;
+use lockstep_domain::model::caught_error::Caught;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentKind, Image, Record as _, SweepReport};

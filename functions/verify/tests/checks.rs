@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use lockstep_domain::delivery::archive::{Files, pack};
 use lockstep_domain::delivery::checks::{Admission, Peer};
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, Digest, StageName};
 use lockstep_domain::model::location::Location;
-use lockstep_domain::model::path::Path;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Release, ReleaseState};
 use lockstep_platform::functions::Called;

@@ -3,8 +3,8 @@
 use crate::decide::{self, Answer, Next};
 use crate::ports::Ports;
 use jiff::Timestamp;
-use lockstep_domain::delivery::inbox;
 use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};
+use lockstep_domain::delivery::webhook_delivery;
 use lockstep_domain::logs::http_body::Body;
 use lockstep_domain::model::error::{Failure, Policy};
 use lockstep_domain::records::{Event, EventState};
@@ -66,7 +66,7 @@ async fn answer(ports: &impl Ports, request: &UrlRequest, now: Timestamp) -> Res
 /// Starts the event's execution, or finds it started. Every copy of the delivery may do this at once: the name makes
 /// it one execution.
 async fn start(ports: &impl Ports, mut event: Event) -> Result<(), Failure> {
-    ports.start(&event.execution, &inbox::input(&event)).await?;
+    ports.start(&event.execution, &webhook_delivery::input(&event)).await?;
     event.state = EventState::Started;
     ports.mark_started(&event).await
 }

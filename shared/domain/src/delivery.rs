@@ -2,18 +2,18 @@
 
 pub mod approval;
 pub mod archive;
+pub mod aws_events;
+pub mod callbacks;
 pub mod checks;
 pub mod credentials;
-pub mod environment;
 pub mod function_code;
 pub mod gate;
-pub mod hints;
-pub mod inbox;
-pub mod intervene;
+pub mod lease;
 pub mod manifest;
+pub mod operator_actions;
 pub mod packaging;
 pub mod parameters;
 pub mod stages;
 pub mod sweep;
-pub mod waiting;
 pub mod webhook;
+pub mod webhook_delivery;

@@ -3,11 +3,11 @@
 pub mod bake;
 pub mod channels;
 pub mod constraint;
-pub mod image_settings;
-pub mod life;
+pub mod copy_slots;
+pub mod lifecycle;
 pub mod orphans;
 pub mod promotion;
 pub mod recipe;
-pub mod retirement;
-pub mod traffic;
-pub mod uses;
+pub mod references;
+pub mod retention;
+pub mod settings;

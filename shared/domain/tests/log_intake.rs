@@ -1,6 +1,6 @@
 //! docs/log-intake.md tells clients the limits and the answers that there are, and no others.
 
-use lockstep_domain::logs::intake::{
+use lockstep_domain::logs::ingest::{
     AGE_MAX, AHEAD_MAX, Answer, BODY_BYTES_MAX, EVENT_BYTES_MAX, EVENTS_MAX, FIELDS_DEPTH_MAX, FIELDS_MAX,
     ID_BYTES_MAX, INFLATED_BYTES_MAX, Level, MESSAGE_BYTES_MAX, Malformed, NAME_BYTES_MAX, PATH, Reason,
     Refused, TEXT_BYTES_MAX, TooLarge, VALUE_BYTES_MAX,

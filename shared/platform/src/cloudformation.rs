@@ -15,9 +15,9 @@ use aws_sdk_cloudformation::types::{
 };
 use jiff::Timestamp;
 use lockstep_domain::model::error::Failure;
+use lockstep_domain::stacks::change_set_review::Proposed;
 use lockstep_domain::stacks::diagnosis::StackEvent;
-use lockstep_domain::stacks::guard::Proposed;
-use lockstep_domain::stacks::stack_plan::{ChangeSetKind, LiveResource, StackStatus};
+use lockstep_domain::stacks::plan::{ChangeSetKind, LiveResource, StackStatus};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 

@@ -1,7 +1,7 @@
 //! The only place that reads environment variables.
 
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::error::Failure;
-use lockstep_domain::model::path::Path;
 use std::collections::BTreeMap;
 use std::fmt;
 

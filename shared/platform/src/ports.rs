@@ -5,7 +5,7 @@ pub mod memory;
 use crate::ledger::{Inserted, Ledger, Order, Versioned, Write};
 use crate::waits::Waits;
 use lockstep_domain::delivery::stages::{Stage, Stages};
-use lockstep_domain::images::image_settings::ImageSettings;
+use lockstep_domain::images::settings::ImageSettings;
 use lockstep_domain::messages::Task;
 use lockstep_domain::model::error::{Failure, Problem};
 use lockstep_domain::model::ids::StageName;

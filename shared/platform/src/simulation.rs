@@ -5,7 +5,7 @@ use crate::failure::failure;
 use aws_sdk_iam::Client;
 use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, EvaluationResult, PolicyEvaluationDecisionType};
 use lockstep_domain::model::error::Failure;
-use lockstep_domain::stacks::permissions::lack::{Answer, Decision, Question};
+use lockstep_domain::stacks::permissions::missing::{Answer, Decision, Question};
 use std::sync::OnceLock;
 
 /// The simulation of IAM in the account of an [`Aws`].

@@ -7,7 +7,7 @@ use crate::ledger::{Inserted, Ledger};
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::types::InvocationType;
 use aws_smithy_types::Blob;
-use lockstep_domain::delivery::waiting::{self, Registration};
+use lockstep_domain::delivery::callbacks::{self, Registration};
 use lockstep_domain::messages::{Task, resume::Wake};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::records::Wait;

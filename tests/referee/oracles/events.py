@@ -123,17 +123,17 @@ def _is_taken(kind: tuple[str, str], rules: list) -> bool:
 
 
 def _wrong_field(copy: Context) -> str:
-    replace(copy.root / "shared/domain/src/delivery/hints.rs", '"detail": {"RequestId": "r", "ImageId"', '"detail": {"RequestId": "r", "imageId"')
+    replace(copy.root / "shared/domain/src/delivery/aws_events.rs", '"detail": {"RequestId": "r", "ImageId"', '"detail": {"RequestId": "r", "imageId"')
     return "/detail/imageId: is no field"
 
 
 def _wrong_type(copy: Context) -> str:
-    replace(copy.root / "shared/domain/src/delivery/hints.rs", '"status-details": {"status": status, "status-reason": ""}', '"status-details": "CREATE_COMPLETE"')
+    replace(copy.root / "shared/domain/src/delivery/aws_events.rs", '"status-details": {"status": status, "status-reason": ""}', '"status-details": "CREATE_COMPLETE"')
     return "is not of AWS's type"
 
 
 def _wrong_pointer(copy: Context) -> str:
-    replace(copy.root / "shared/domain/src/delivery/hints.rs", '"/detail/State"', '"/detail/state"')
+    replace(copy.root / "shared/domain/src/delivery/aws_events.rs", '"/detail/State"', '"/detail/state"')
     return "reads /detail/state"
 
 

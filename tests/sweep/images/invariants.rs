@@ -5,7 +5,7 @@ use crate::harness::Harness;
 use crate::scenarios::Scenario;
 use crate::wire::Written;
 use crate::workflows::deployment_of;
-use lockstep_domain::images::life::{Purpose, obstacle};
+use lockstep_domain::images::lifecycle::{Purpose, obstacle};
 use lockstep_domain::images::promotion::{AmiState, TAG_COMMIT, TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
 use lockstep_domain::model::ids::AmiId;
 use lockstep_domain::model::location::Location;

@@ -5,17 +5,17 @@ use crate::images::scenarios::location_of;
 use crate::organisation::release;
 use crate::scenarios::Scenario;
 use crate::workflows::{deployment_of, word};
-use lockstep_domain::model::change::{Change, Danger};
 use lockstep_domain::model::ids::Digest;
 use lockstep_domain::model::image_version_state::ImageVersionState;
+use lockstep_domain::model::resource_change::{Change, Danger};
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
     Approval, Decision, Deployed, Deployment, DeploymentState, Environment, Evidence, Image, ImageVersion,
     ProposedAction, Subject,
 };
-use lockstep_domain::stacks::guard::Beneath;
+use lockstep_domain::stacks::change_set_review::Beneath;
+use lockstep_domain::stacks::plan::{Phase, StackStatus};
 use lockstep_domain::stacks::protected::is_protected;
-use lockstep_domain::stacks::stack_plan::{Phase, StackStatus};
 use lockstep_platform::testing::cloudformation::{Effect, Loss};
 use lockstep_tests::asl::{End, Run};
 use serde_json::Value;

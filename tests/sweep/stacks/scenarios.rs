@@ -8,7 +8,7 @@ use crate::scenarios::{CI, Meanwhile, Scenario, Step};
 use crate::workflows::Work;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::Decision;
-use lockstep_domain::stacks::stack_plan::StackStatus;
+use lockstep_domain::stacks::plan::StackStatus;
 use lockstep_platform::testing::cloudformation::Trouble;
 use serde_json::json;
 

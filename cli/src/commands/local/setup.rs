@@ -5,7 +5,7 @@ use crate::functions::{self, Profile};
 use crate::installation::{self, Installation, TargetAccount};
 use crate::local::{Kept, Session, TOOLING, state_dir};
 use crate::surroundings::Surroundings;
-use lockstep_domain::model::path::Path as Road;
+use lockstep_domain::model::deployment_path::Path as Road;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::cloudformation::TemplateSource;
 use lockstep_platform::operator::stacks::Installer;

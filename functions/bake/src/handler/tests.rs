@@ -7,7 +7,7 @@ use lockstep_domain::images::promotion::{Ami, BUILD_ACCEPTED, TAG_BUILD, TAG_DEP
 use lockstep_domain::messages::bake::{Brought, Doomed};
 use lockstep_domain::messages::{Task, inputs, package};
 use lockstep_domain::model::base_image::{Base, ImageSearch, NamePattern, ParameterName};
-use lockstep_domain::model::caught::Caught;
+use lockstep_domain::model::caught_error::Caught;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest};
 use lockstep_domain::model::image_version_state::ImageVersionState;

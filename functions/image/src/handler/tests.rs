@@ -8,7 +8,7 @@ use fakes::{COPY_ACCOUNT, FakeWorld, SOURCE, SOURCE_ACCOUNT, location};
 use lockstep_domain::images::promotion::{AmiState, KEY_ALIAS};
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::inputs::PromoteImage;
-use lockstep_domain::model::caught::Caught;
+use lockstep_domain::model::caught_error::Caught;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::{AmiId, DeploymentId};
 use lockstep_domain::records::{Deployment, DeploymentState, ImageState, ImageVersion, Revocation};

@@ -2,10 +2,10 @@
 
 use super::world::{ADA, World, deploy, execution, id, task};
 use lockstep_domain::messages::ledger::Request;
-use lockstep_domain::model::caught::Caught;
+use lockstep_domain::model::caught_error::Caught;
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::Digest;
-use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{DeploymentState, NamedResource, Proposal, ProposedAction, Wait, WaitState};
 use serde_json::{Value, json};
 

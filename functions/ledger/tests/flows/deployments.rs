@@ -2,9 +2,9 @@
 
 use super::world::{World, deploy, execution, id};
 use lockstep_domain::messages::ledger::{Failed, Request};
-use lockstep_domain::model::caught::Caught;
+use lockstep_domain::model::caught_error::Caught;
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::error::FailureKind;
-use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{DeploymentState, Environment, ReleaseState};
 
 fn caught(error: &str, cause: &str) -> Caught {

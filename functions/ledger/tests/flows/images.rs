@@ -2,11 +2,11 @@
 
 use super::world::{ADA, World, at, deploy, execution};
 use lockstep_domain::messages::inputs;
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::ids::LogicalId;
 use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
-use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{Image, ImageOrigin, ImageState, ImageVersion, Release, Revocation};
 use serde_json::json;
 

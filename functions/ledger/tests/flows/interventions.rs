@@ -3,8 +3,8 @@
 use super::world::{ADA, World, at, deploy, execution, id, task};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::ledger::Request;
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::error::FailureKind;
-use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{
     BreakGlass, DeploymentState, Environment, Operation, OperationKind, Release, ReleaseState,
 };

@@ -3,9 +3,9 @@
 use super::world::{World, at, deploy, execution};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::ledger::{ComponentResult, Gated, Request};
-use lockstep_domain::model::caught::Caught;
+use lockstep_domain::model::caught_error::Caught;
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::error::FailureKind;
-use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{Environment, Event, EventState, Outcome, Release, ReleaseState};
 use serde_json::json;
 

@@ -2,9 +2,9 @@
 
 use super::world::{World, deploy, execution, id};
 use lockstep_domain::messages::ledger::Request;
-use lockstep_domain::model::caught::Caught;
+use lockstep_domain::model::caught_error::Caught;
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::error::FailureKind;
-use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Environment, NamedResource};
 
 /// `ci` runs 1.0.0.

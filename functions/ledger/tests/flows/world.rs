@@ -2,10 +2,10 @@
 
 use lockstep_domain::messages::ledger::{Begun, Request};
 use lockstep_domain::messages::{Task, inputs};
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::model::image_lock::ImageLock;
-use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{
     ChangeSet, Deployment, Environment, Evidence, Key, Record, Release, ReleaseState, Step,
 };

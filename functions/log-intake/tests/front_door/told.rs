@@ -1,7 +1,7 @@
 //! What the function says of itself, and to whom.
 
 use crate::world::{World, post, ten};
-use lockstep_domain::logs::intake::ApiKey;
+use lockstep_domain::logs::ingest::ApiKey;
 use lockstep_domain::logs::shipping::Protocol;
 use lockstep_log_intake::{App, PACE};
 use lockstep_platform::config::{Config, Setting};

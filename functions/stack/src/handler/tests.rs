@@ -7,13 +7,13 @@ use super::*;
 use fakes::{FakeWorld, SHIPPED, failed_event};
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::stack::Go;
-use lockstep_domain::model::change::Danger;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::resource_change::Danger;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{Approval, Decision, Deployed, Deployment, Environment, Subject};
-use lockstep_domain::stacks::guard::Proposed;
-use lockstep_domain::stacks::stack_plan::{StackStatus, operation_key};
+use lockstep_domain::stacks::change_set_review::Proposed;
+use lockstep_domain::stacks::plan::{StackStatus, operation_key};
 use lockstep_platform::cloudformation::{ChangeSetState, TemplateSource};
 use lockstep_platform::ports::Records;
 

@@ -2,13 +2,13 @@
 
 use super::world::{World, at};
 use jiff::Timestamp;
-use lockstep_domain::images::retirement::GRACE_DAYS;
+use lockstep_domain::images::retention::GRACE_DAYS;
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::AmiId;
 use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
-use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{
     Config, ConfigKind, Deployed, Deployment, DeploymentKind, DeploymentState, Environment, Image,
     ImageOrigin, ImageState, ImageVersion, Release, SweepReport,

@@ -1,8 +1,8 @@
 //! Promotions of images that died.
 
 use super::world::{World, at, execution, id};
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::location::Location;
-use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{Deployment, DeploymentKind, Image, ImageState};
 use serde_json::{Value, json};
 

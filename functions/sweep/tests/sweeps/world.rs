@@ -1,12 +1,12 @@
 //! An organisation with two stages, and one release.
 
-use lockstep_domain::delivery::environment::take;
+use lockstep_domain::delivery::lease::take;
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::messages::sweep::Followed;
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{CommitSha, DeploymentId};
 use lockstep_domain::model::location::Location;
-use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{
     Config, ConfigKind, Deployment, DeploymentKind, DeploymentState, Environment, Key, Record, Release,
     ReleaseState, Repository, SweepReport,

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use lockstep_domain::logs::http_body::Body;
-use lockstep_domain::logs::intake::{
+use lockstep_domain::logs::ingest::{
     ApiKey, EVENT_BYTES_MAX, EVENTS_MAX, KeyId, Labels, Origin, PATH, Request, documents, events, form,
     lines, presented,
 };

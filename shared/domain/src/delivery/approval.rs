@@ -7,7 +7,7 @@ use crate::model::error::{Failure, FailureKind};
 use crate::model::ids::{DeploymentId, Digest};
 use crate::model::operator_action::REASON_CHARS;
 use crate::records::{Approval, Decision, Deployment, DeploymentState, Proposal, ProposedAction, Subject};
-use crate::stacks::guard;
+use crate::stacks::change_set_review;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
@@ -47,7 +47,7 @@ pub fn ask(
     let (subject, reasons) = match (&deployment.proposal, &deployment.change_set) {
         (Some(proposal), _) => (Subject::Proposal(proposal.clone()), vec![reason(proposal)]),
         (None, Some(change_set)) => {
-            let reasons = guard::reasons(change_set, stage_wants_approval);
+            let reasons = change_set_review::reasons(change_set, stage_wants_approval);
             (Subject::ChangeSet(change_set.clone()), reasons)
         }
         (None, None) => return Err(missing("a change set")),

@@ -4,12 +4,12 @@
 //! order of promotion.
 
 use crate::delivery::checks::Reach;
-use crate::images::image_settings::ImageSettings;
+use crate::images::settings::ImageSettings;
+use crate::model::deployment_path::Path;
 use crate::model::error::{Failure, Problem};
 use crate::model::ids::TEST;
 use crate::model::ids::{AccountId, Region, StageName};
 use crate::model::location::Location;
-use crate::model::path::Path;
 use crate::model::toml_file::{Problems, Table, document, text};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

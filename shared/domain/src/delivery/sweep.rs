@@ -4,9 +4,9 @@
 //! and whatever it starts has a name made of that. Unknown frees nothing, removes nothing and is not waited for.
 
 use crate::delivery::approval;
-use crate::delivery::environment;
-use crate::delivery::inbox;
+use crate::delivery::lease;
 use crate::delivery::manifest::TTL_MINUTES;
+use crate::delivery::webhook_delivery;
 use crate::model::ids::{CommitSha, DeploymentId};
 use crate::model::token::client_token;
 use crate::records::{
@@ -67,7 +67,7 @@ pub fn event(event: &Event, others: &[Event], now: Timestamp) -> EventStep {
         (EventState::Finished, _) => EventStep::Leave,
         (EventState::Started, _) => EventStep::Look,
         (EventState::Accepted, None) => EventStep::Start,
-        (EventState::Accepted, Some(_)) => inbox::finish(event, Outcome::Superseded, now)
+        (EventState::Accepted, Some(_)) => webhook_delivery::finish(event, Outcome::Superseded, now)
             .map_or(EventStep::Leave, |event| EventStep::Supersede(Box::new(event))),
     }
 }
@@ -75,7 +75,7 @@ pub fn event(event: &Event, others: &[Event], now: Timestamp) -> EventStep {
 /// An event whose execution has ended without finishing it, finished: a person must look.
 pub fn event_of_ended(event: &Event, now: Timestamp) -> Option<Event> {
     let why = format!("its execution {} ended without saying how; look at it, then retry", event.execution);
-    inbox::finish(event, Outcome::Quarantined(why), now)
+    webhook_delivery::finish(event, Outcome::Quarantined(why), now)
 }
 
 /// Whether `other` brings the same branch to where it is now, so that `event` need not.
@@ -236,7 +236,7 @@ pub fn wait(wait: &Wait, is_running: Option<bool>, asking: Option<&Deployment>, 
             asking.state == DeploymentState::AwaitingApproval && asking.execution == *execution
         });
         let closed =
-            waiting.and_then(|asking| environment::abandon(asking, "nobody could answer it any more", now));
+            waiting.and_then(|asking| lease::abandon(asking, "nobody could answer it any more", now));
         return WaitStep::Remove(closed.map(Box::new));
     }
     let open = approval::of_operation(&wait.operation).is_some_and(|(_, number)| {

@@ -1,11 +1,11 @@
 //! Baking an image: which version a recipe gets, where it must go, and what a build that ended means.
 //!
-//! A version is usable in every account that must have it, or in none: [`crate::images::life::after`] holds the states,
+//! A version is usable in every account that must have it, or in none: [`crate::images::lifecycle::after`] holds the states,
 //! here is decided what comes next.
 
 use crate::delivery::packaging::{BranchKind, next_version};
 use crate::delivery::stages::{Stage, Stages};
-use crate::model::caught::Caught;
+use crate::model::caught_error::Caught;
 use crate::model::error::FailureKind;
 use crate::model::ids::{AmiId, CommitSha, Digest, ImageName, Region};
 use crate::model::image_version_state::ImageVersionState;

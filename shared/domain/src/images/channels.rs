@@ -3,7 +3,7 @@
 //!
 //! What they should say follows from the ledger alone, so whoever writes them compares and mends.
 
-use crate::images::life::{Purpose, obstacle};
+use crate::images::lifecycle::{Purpose, obstacle};
 use crate::model::ids::{AmiId, ImageName};
 use crate::model::location::Location;
 use crate::model::version::Version;
@@ -134,7 +134,7 @@ mod tests {
         let places = [image("2.1.0", 1), image("2.1.1", 2)];
         assert_eq!(told(&versions, &places)[0].1, "ami-00000002");
         let wish = Wish::new("ada", "a hole", Timestamp::UNIX_EPOCH).unwrap();
-        versions[1] = crate::images::life::revoke(&versions[1], &wish).unwrap();
+        versions[1] = crate::images::lifecycle::revoke(&versions[1], &wish).unwrap();
         assert_eq!(told(&versions, &places), named(&expected));
     }
 

@@ -2,9 +2,9 @@
 //!
 //! A template parameter is bound to a constraint such as `logstash@^2.1`. Packaging resolves it to one version and
 //! pins that in the release's image lock; deploying reads the version's id for the account and region. Which versions
-//! there are and what may be done with them is the [`super::life`] of a version.
+//! there are and what may be done with them is the [`super::lifecycle`] of a version.
 
-use crate::images::life::{Purpose, obstacle};
+use crate::images::lifecycle::{Purpose, obstacle};
 use crate::model::ids::LogicalId;
 use crate::model::image_constraint::ImageConstraint;
 use crate::model::image_lock::LockedImage;

@@ -207,7 +207,7 @@ pub enum Inspect {
 }
 
 /// What is to be done about an image that a target needs. That its version may be promoted is asked before, see
-/// [`crate::images::life::obstacle`].
+/// [`crate::images::lifecycle::obstacle`].
 pub fn inspect(found: &Found<'_>) -> Inspect {
     let label = format!("The image {}@{}", found.record.name, found.record.version);
     if let Some(present) = present(found, &label) {
@@ -431,7 +431,7 @@ fn compare_devices(source: &Ami, copy: &Ami) -> Vec<String> {
 }
 
 /// Why an image may not be used in a deployment, if so: it is looked at again when it is used. What its version lets
-/// happen is asked before, see [`crate::images::life::obstacle`].
+/// happen is asked before, see [`crate::images::lifecycle::obstacle`].
 pub fn unusable(record: &Image, found: Option<&Ami>) -> Option<String> {
     let (label, account) = (format!("{}@{}", record.name, record.version), &record.location.account);
     let refuse = |why: String| Some(format!("The image {label} cannot be used in account {account}: {why}."));

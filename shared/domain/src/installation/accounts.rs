@@ -1,8 +1,8 @@
 //! The accounts that Lockstep deploys to: how many there is room for, and what the policies are given.
 
+use crate::model::deployment_path::Path;
 use crate::model::error::Failure;
 use crate::model::ids::{AccountId, OrganizationId};
-use crate::model::path::Path;
 use std::collections::BTreeMap;
 
 /// The most accounts of an installation without an organization. The policy of the event bus may hold 10,240 characters

@@ -1,7 +1,7 @@
 //! The roles that the control plane assumes, or passes, in the accounts it deploys to.
 
+use crate::model::deployment_path::Path;
 use crate::model::ids::AccountId;
-use crate::model::path::Path;
 
 /// What a role in a target account is for. Its name carries the deployment path, so that no policy of one path can match
 /// a role of the other.

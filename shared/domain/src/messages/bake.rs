@@ -1,9 +1,9 @@
 //! The `bake` function: CodeBuild, and what becomes of a version.
 
 use super::{Task, inputs, package};
-use crate::model::caught::Caught;
+use crate::model::caught_error::Caught;
+use crate::model::deployment_path::Path;
 use crate::model::ids::{DeploymentId, ImageName, StageName};
-use crate::model::path::Path;
 use crate::model::version::Version;
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! The `image` function: EC2.
 
 use super::{Task, inputs};
-use crate::model::caught::Caught;
+use crate::model::caught_error::Caught;
 use crate::model::ids::{DeploymentId, ImageName, StageName};
 use crate::model::version::Version;
 use serde::{Deserialize, Serialize};

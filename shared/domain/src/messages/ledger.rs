@@ -1,9 +1,9 @@
 //! The `ledger` function: every change of an environment's state.
 
 use super::{Task, inputs, package};
-use crate::model::caught::Caught;
+use crate::model::caught_error::Caught;
+use crate::model::deployment_path::Path;
 use crate::model::ids::{ComponentName, DeploymentId, ImageName, StageName};
-use crate::model::path::Path;
 use crate::model::version::Version;
 use serde::{Deserialize, Serialize};
 

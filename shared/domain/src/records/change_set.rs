@@ -1,8 +1,8 @@
 //! A change set of a deployment.
 
 use super::NamedResource;
-use crate::model::change::Change;
 use crate::model::ids::Digest;
+use crate::model::resource_change::Change;
 use serde::{Deserialize, Serialize};
 
 /// The change set of a deployment, and what it would do.

@@ -2,10 +2,10 @@ use super::{
     Approval, BreakGlass, ChangeSet, FailedEvent, FailureRecord, Key, NamedResource, Operation, Proposal,
     Record, Table,
 };
+use crate::model::deployment_path::Path;
 use crate::model::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StackName, StageName};
-use crate::model::lack::Lack;
 use crate::model::location::Location;
-use crate::model::path::Path;
+use crate::model::missing_permissions::Lack;
 use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

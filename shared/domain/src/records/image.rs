@@ -73,7 +73,7 @@ impl Image {
     }
 
     /// Whether it is all there; whether it may be used is the version's to say, see
-    /// [`crate::images::life::obstacle`].
+    /// [`crate::images::lifecycle::obstacle`].
     pub fn is_usable(&self) -> bool {
         self.state == ImageState::Available && self.ami.is_some()
     }

@@ -57,7 +57,8 @@ impl StackEvent {
 
     /// The ARN of the nested stack that this event reports about.
     fn nested_stack(&self) -> Option<&str> {
-        let nested = self.resource_type == crate::model::change::NESTED_STACK && !self.is_about_the_stack();
+        let nested =
+            self.resource_type == crate::model::resource_change::NESTED_STACK && !self.is_about_the_stack();
         (nested && self.physical_id.starts_with("arn:")).then_some(self.physical_id.as_str())
     }
 }
@@ -190,7 +191,7 @@ mod tests {
     fn about_the_stack(second: i64, status: &str, reason: &str) -> StackEvent {
         StackEvent {
             physical_id: ROOT.into(),
-            resource_type: crate::model::change::NESTED_STACK.into(),
+            resource_type: crate::model::resource_change::NESTED_STACK.into(),
             ..event(second, "ci-logs", status, reason)
         }
     }

@@ -4,10 +4,10 @@
 //! told apart from what it found clean. Its words are those of
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_StackResourceDrift.html>.
 
-use crate::model::change::NESTED_STACK;
 use crate::model::drift_status::DriftStatus;
+use crate::model::resource_change::NESTED_STACK;
 use crate::records::NamedResource;
-use crate::stacks::stack_plan::LiveResource;
+use crate::stacks::plan::LiveResource;
 use std::collections::BTreeMap;
 
 /// Every resource of a tree of stacks, each in one place; in the order in which they were listed.

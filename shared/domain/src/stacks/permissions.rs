@@ -6,7 +6,7 @@
 //! AWS's to say (see [`lack`]).
 
 mod arn;
-pub mod lack;
+pub mod missing;
 pub mod policy;
 mod roles;
 mod table;
@@ -166,7 +166,7 @@ impl Collector<'_> {
         if custom {
             return self.custom(&place);
         }
-        if kind == crate::model::change::NESTED_STACK {
+        if kind == crate::model::resource_change::NESTED_STACK {
             self.unknown(&place, "the template of the nested stack is not read: what it needs is not known");
         }
         match self.table.types.get(kind) {

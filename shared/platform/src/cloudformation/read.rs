@@ -14,9 +14,9 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
 use lockstep_domain::model::drift_status::DriftStatus;
 use lockstep_domain::model::error::Failure;
+use lockstep_domain::stacks::change_set_review::Proposed;
 use lockstep_domain::stacks::diagnosis::StackEvent;
-use lockstep_domain::stacks::guard::Proposed;
-use lockstep_domain::stacks::stack_plan::{LiveResource, StackStatus};
+use lockstep_domain::stacks::plan::{LiveResource, StackStatus};
 use std::collections::BTreeSet;
 
 /// Whether the service said that the stack does not exist.
@@ -211,8 +211,8 @@ mod tests {
     use aws_sdk_cloudformation::types::{
         Change, ChangeAction, Replacement, ResourceChangeDetail, ResourceTargetDefinition,
     };
-    use lockstep_domain::model::change::Danger;
-    use lockstep_domain::stacks::guard::Beneath;
+    use lockstep_domain::model::resource_change::Danger;
+    use lockstep_domain::stacks::change_set_review::Beneath;
 
     fn ready(change: ResourceChange) -> DescribeChangeSetOutput {
         DescribeChangeSetOutput::builder()

@@ -6,7 +6,7 @@ use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 use lockstep_domain::images::orphans::{Made, Tagged, TaggedImage};
 use lockstep_domain::images::promotion::{TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
-use lockstep_domain::images::retirement::Removed;
+use lockstep_domain::images::retention::Removed;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AmiId, SnapshotId};
 use std::collections::BTreeMap;

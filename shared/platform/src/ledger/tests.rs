@@ -2,10 +2,10 @@ use super::*;
 use crate::ports::memory::MemoryRecords;
 use crate::testing::conformance::holds_what_a_ledger_promises;
 use crate::testing::{FakeAws, TABLE};
-use lockstep_domain::model::change::{Change, Danger};
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::model::location::Location;
-use lockstep_domain::model::path::Path;
+use lockstep_domain::model::resource_change::{Change, Danger};
 use lockstep_domain::records::{
     Approval, ChangeSet, Decision, Deployment, DeploymentKind, DeploymentState, Event, EventState,
     FailedEvent, Outcome, Subject, Wait, WaitState,

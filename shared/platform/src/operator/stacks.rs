@@ -14,7 +14,7 @@ use aws_sdk_cloudformation::types::Parameter;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::stacks::diagnosis::{self, StackEvent, Stream};
-use lockstep_domain::stacks::stack_plan::{ChangeSetKind, LiveResource, Phase, StackStatus};
+use lockstep_domain::stacks::plan::{ChangeSetKind, LiveResource, Phase, StackStatus};
 use std::collections::BTreeMap;
 use std::time::Duration;
 pub use waiting::{RealTime, Time};

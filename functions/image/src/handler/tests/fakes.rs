@@ -3,13 +3,13 @@
 use super::EXECUTION;
 use crate::world::World;
 use jiff::Timestamp;
-use lockstep_domain::images::traffic;
+use lockstep_domain::images::copy_slots;
 use lockstep_domain::installation::target_roles::TargetRole;
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AccountId, AmiId, DeploymentId, Digest, RepositoryId};
 use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
 use lockstep_domain::model::location::Location;
-use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{
     Config, ConfigKind, Deployment, DeploymentKind, Image, ImageVersion, Record, Release, ReleaseState, Step,
     Traffic,
@@ -117,7 +117,7 @@ impl FakeWorld {
     pub fn fill_the_place(&self, execution: &str) {
         let promotion = DeploymentId::of_execution(execution);
         let nothing = Traffic::none_at(&self.target());
-        self.records.put(&traffic::enter(&nothing, &promotion, execution, 1, self.clock.now()).0);
+        self.records.put(&copy_slots::enter(&nothing, &promotion, execution, 1, self.clock.now()).0);
     }
 
     /// The journal of a promotion.

@@ -4,7 +4,7 @@
 use super::fakes::{COPY_ACCOUNT, FakeWorld, SOURCE_ACCOUNT, location};
 use super::{Answer, Request, handle};
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use lockstep_domain::images::traffic::COPIES_AT_ONCE;
+use lockstep_domain::images::copy_slots::COPIES_AT_ONCE;
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::image::Go;
 use lockstep_domain::messages::inputs::PromoteImage;

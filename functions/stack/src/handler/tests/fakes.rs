@@ -5,19 +5,19 @@ use jiff::Timestamp;
 use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::delivery::stages::Stages;
-use lockstep_domain::model::change::NESTED_STACK;
+use lockstep_domain::model::deployment_path::Path;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, Digest, RepositoryId};
 use lockstep_domain::model::location::Location;
-use lockstep_domain::model::path::Path;
+use lockstep_domain::model::resource_change::NESTED_STACK;
 use lockstep_domain::records::{
     Config, ConfigKind, Deployment, DeploymentKind, Environment, Holder, Release, ReleaseState,
 };
+use lockstep_domain::stacks::change_set_review::Proposed;
 use lockstep_domain::stacks::diagnosis::StackEvent;
-use lockstep_domain::stacks::guard::Proposed;
 use lockstep_domain::stacks::permissions::Table;
-use lockstep_domain::stacks::permissions::lack::{Answer, Decision, Question};
-use lockstep_domain::stacks::stack_plan::{LiveResource, StackStatus};
+use lockstep_domain::stacks::permissions::missing::{Answer, Decision, Question};
+use lockstep_domain::stacks::plan::{LiveResource, StackStatus};
 use lockstep_platform::cloudformation::{
     ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks,
 };

@@ -97,7 +97,9 @@ async fn a_promotion_stops_after_it_had_to_skip_something() {
     let world = FakeWorld::new("ci");
     stuck(&world).await;
     let next = world.next_deployment();
-    world.change_deployment(|deployment| deployment.path = lockstep_domain::model::path::Path::Promotion);
+    world.change_deployment(|deployment| {
+        deployment.path = lockstep_domain::model::deployment_path::Path::Promotion
+    });
     world.change_environment(|environment| environment.taint = Some("its rollback was finished".into()));
     world.cloud.finish("ci-logs", "UPDATE_ROLLBACK_COMPLETE");
     assert_eq!(failure(&world, plan(&next)).await.kind, FailureKind::GateClosed);

@@ -1,7 +1,7 @@
 use super::*;
-use crate::model::change::{Change, Danger};
+use crate::model::deployment_path::Path;
 use crate::model::location::Location;
-use crate::model::path::Path;
+use crate::model::resource_change::{Change, Danger};
 use crate::records::{ChangeSet, DeploymentKind, NamedResource};
 
 const ADA: &str = "arn:aws:iam::333333333333:user/ada";
@@ -247,7 +247,7 @@ fn the_key_of_a_wait_for_an_answer_says_whose_question_it_is() {
 fn a_nested_stack_that_nobody_looked_into_is_allowed_by_name_only() {
     let child = NamedResource {
         name: "Child".into(),
-        resource_type: crate::model::change::NESTED_STACK.into(),
+        resource_type: crate::model::resource_change::NESTED_STACK.into(),
         physical_id: "arn:child".into(),
     };
     let seen = ChangeSet { unexamined: vec![child], ..change_set("arn:1", Danger::Safe) };

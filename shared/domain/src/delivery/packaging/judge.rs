@@ -3,10 +3,10 @@
 use super::Planner;
 use crate::delivery::manifest::{self, Lines, Manifest};
 use crate::images::constraint::resolve;
+use crate::model::deployment_path::Path;
 use crate::model::error::Problem;
 use crate::model::ids::LogicalId;
 use crate::model::image_lock::ImageLock;
-use crate::model::path::Path;
 use crate::model::toml_file::suggestion;
 use crate::stacks::template::Template;
 

@@ -1,8 +1,8 @@
 use super::*;
 use crate::delivery::approval::operation;
+use crate::model::deployment_path::Path;
 use crate::model::ids::{DeploymentId, Digest};
 use crate::model::location::Location;
-use crate::model::path::Path;
 use crate::records::{ChangeSet, Decision, FailureRecord, Holder, Record as _, Subject};
 
 fn at(minute: i64) -> Timestamp {

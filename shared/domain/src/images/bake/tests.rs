@@ -1,5 +1,5 @@
 use super::*;
-use crate::images::life::Change;
+use crate::images::lifecycle::Change;
 use crate::model::base_image::Base;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -223,7 +223,7 @@ proptest! {
     #[test]
     fn what_may_be_given_up_is_never_usable_before(state in 0usize..7) {
         let version = baked("2.1.0", ONE, "r", ImageVersionState::ALL[state]);
-        let given_up = crate::images::life::after(&version, &Change::GiveUp { why: "x".into() });
+        let given_up = crate::images::lifecycle::after(&version, &Change::GiveUp { why: "x".into() });
         prop_assert!(given_up.is_err() || version.state != ImageVersionState::Usable);
     }
 }

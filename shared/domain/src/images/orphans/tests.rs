@@ -1,7 +1,7 @@
 use super::*;
 use crate::images::constraint::tests::known as usable;
-use crate::images::retirement::tests::{DEVELOPMENT, PRODUCTION, at, image, place};
-use crate::model::path::Path;
+use crate::images::retention::tests::{DEVELOPMENT, PRODUCTION, at, image, place};
+use crate::model::deployment_path::Path;
 use crate::records::DeploymentState;
 
 const AMI: &str = "ami-0123456789abcdef1";

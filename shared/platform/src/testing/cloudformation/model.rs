@@ -1,8 +1,8 @@
 //! What a stack holds, what a template wants, and the difference.
 
 use lockstep_domain::model::drift_status::DriftStatus;
-use lockstep_domain::stacks::guard::Proposed;
-use lockstep_domain::stacks::stack_plan::LiveResource;
+use lockstep_domain::stacks::change_set_review::Proposed;
+use lockstep_domain::stacks::plan::LiveResource;
 use lockstep_domain::stacks::template::Template;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,9 +6,9 @@ use crate::cloudformation::{
     ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks, TemplateSource,
 };
 use lockstep_domain::model::error::Failure;
+use lockstep_domain::stacks::change_set_review::Proposed;
 use lockstep_domain::stacks::diagnosis::StackEvent;
-use lockstep_domain::stacks::guard::Proposed;
-use lockstep_domain::stacks::stack_plan::{ChangeSetKind, LiveResource, Phase, StackStatus};
+use lockstep_domain::stacks::plan::{ChangeSetKind, LiveResource, Phase, StackStatus};
 use std::collections::BTreeMap;
 
 /// [`SimCloudFormation`] as functions reach it.

@@ -6,7 +6,7 @@ use crate::ec2::keeping::{Keeping, made};
 use jiff::Timestamp;
 use lockstep_domain::images::orphans::{Tagged, TaggedImage};
 use lockstep_domain::images::promotion::TAG_IMAGE;
-use lockstep_domain::images::retirement::Removed;
+use lockstep_domain::images::retention::Removed;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AmiId, SnapshotId};
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 use super::*;
-use crate::model::lack::Lack;
-use crate::stacks::permissions::lack::{Answer, Decision, by_resource, judge, questions};
+use crate::model::missing_permissions::Lack;
+use crate::stacks::permissions::missing::{Answer, Decision, by_resource, judge, questions};
 
 const STACK: &str = "ci-shop";
 

@@ -6,7 +6,7 @@
 
 use super::values::ANY;
 use super::{Condition, Level, Need, Needs};
-use crate::model::lack::{Lack, Lacking, ResourceNeeds};
+use crate::model::missing_permissions::{Lack, Lacking, ResourceNeeds};
 use crate::model::permission::Certainty;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -35,7 +35,7 @@ pub struct Waiting {
 }
 
 /// What goes on with images in one account and region, so that Lockstep stays below AWS's limits there; see
-/// [`crate::images::traffic`].
+/// [`crate::images::copy_slots`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
     /// The place.

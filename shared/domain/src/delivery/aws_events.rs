@@ -5,7 +5,7 @@
 
 use crate::messages::resume::Wake;
 use crate::model::token::is_client_token;
-use crate::stacks::stack_plan::{Phase, StackStatus, operation_key};
+use crate::stacks::plan::{Phase, StackStatus, operation_key};
 use serde_json::Value;
 
 /// The states of an image that it does not leave by itself.

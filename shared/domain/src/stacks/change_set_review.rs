@@ -5,9 +5,9 @@
 //! read is as dangerous as what lives in it. The words are those of
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ResourceChange.html>.
 
-use crate::model::change::{Change, Danger, NESTED_STACK};
 use crate::model::drift_status::DriftStatus;
 use crate::model::ids::{Digest, LogicalId};
+use crate::model::resource_change::{Change, Danger, NESTED_STACK};
 use crate::records::{Approval, ChangeSet, NamedResource, Subject};
 use crate::stacks::protected::is_protected;
 use jiff::Timestamp;

@@ -133,10 +133,10 @@ fn uses_of(needs: &Needs<'_>, release: &Release) -> BTreeSet<Use> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::deployment_path::Path;
     use crate::model::ids::{DeploymentId, Digest};
     use crate::model::image_lock::{ImageLock, LockedImage};
     use crate::model::location::Location;
-    use crate::model::path::Path;
     use crate::records::DeploymentKind;
     use jiff::Timestamp;
 

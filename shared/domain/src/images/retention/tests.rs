@@ -1,6 +1,6 @@
 use super::*;
 use crate::images::constraint::tests::known as usable;
-use crate::images::life::{Change, after, obstacle};
+use crate::images::lifecycle::{Change, after, obstacle};
 use crate::images::orphans::TaggedImage;
 use crate::records::Revocation;
 use proptest::prelude::*;
@@ -250,7 +250,7 @@ proptest! {
         let known = Known { versions: &versions, places: &[], uses: &uses, keep, now: at(30) };
         let planned = plan(&known);
         let mut could: Vec<&ImageVersion> =
-            versions.iter().filter(|v| obstacle(v, crate::images::life::Purpose::Pin).is_none()).collect();
+            versions.iter().filter(|v| obstacle(v, crate::images::lifecycle::Purpose::Pin).is_none()).collect();
         could.sort_by(|a, b| b.version.cmp(&a.version));
         for version in could.into_iter().take(keep) {
             prop_assert!(!planned.iter().any(|planned| planned.version == version.version));

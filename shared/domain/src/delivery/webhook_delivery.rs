@@ -2,7 +2,7 @@
 
 use crate::messages::ledger::{ComponentResult, Summary};
 use crate::messages::{inputs, package};
-use crate::model::caught::Caught;
+use crate::model::caught_error::Caught;
 use crate::model::error::FailureKind;
 use crate::records::{Event, EventState, Outcome};
 use jiff::Timestamp;

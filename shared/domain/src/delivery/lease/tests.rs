@@ -1,7 +1,7 @@
 use super::*;
+use crate::model::deployment_path::Path;
 use crate::model::ids::{DeploymentId, Digest};
 use crate::model::location::Location;
-use crate::model::path::Path;
 use crate::records::FailedEvent;
 use proptest::prelude::*;
 

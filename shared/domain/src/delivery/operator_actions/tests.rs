@@ -1,8 +1,8 @@
 use super::*;
+use crate::model::deployment_path::Path;
 use crate::model::ids::DeploymentId;
 use crate::model::location::Location;
 use crate::model::operator_action::REASON_CHARS;
-use crate::model::path::Path;
 use crate::records::Holder;
 use jiff::Timestamp;
 

@@ -5,9 +5,9 @@
 //! they are deregistered with their snapshots. Whatever comes to need it between the two brings it back.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-deprecate.html>
 
-use crate::images::life::Change;
+use crate::images::lifecycle::Change;
 use crate::images::orphans::Tagged;
-use crate::images::uses::{Use, Uses};
+use crate::images::references::{Use, Uses};
 use crate::model::ids::{AmiId, ImageName, SnapshotId};
 use crate::model::image_version_state::ImageVersionState;
 use crate::model::location::Location;

@@ -1,13 +1,13 @@
 //! What people may do to a deployment or an environment, beside answering its questions. Who, why and when is always
 //! written down.
 
-use crate::delivery::environment;
+use crate::delivery::lease;
 use crate::model::error::{Failure, FailureKind};
 use crate::model::operator_action::Wish;
 use crate::records::{
     Cancellation, Deployment, DeploymentKind, DeploymentState, Environment, Operation, OperationKind,
 };
-use crate::stacks::stack_plan::operation_key;
+use crate::stacks::plan::operation_key;
 
 /// What a cancellation does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub fn cancel(
              lockstep approve {id} --refuse --reason \"...\""
         )));
     }
-    environment::still_holds(environment, deployment)?;
+    lease::still_holds(environment, deployment)?;
     let was_stable = environment.is_some_and(|environment| environment.ever_stable);
     match deployment.operation().map(|operation| operation.operation) {
         Some(OperationKind::Execute) if !was_stable => {

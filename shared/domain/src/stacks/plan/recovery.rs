@@ -4,8 +4,8 @@ use super::{
     Known, LiveResource, Newest, Observed, Plan, Recovery, Remains, UNREAD, blockers, human, look_again,
     operation_key, sentence, unread,
 };
-use crate::model::change::NESTED_STACK;
 use crate::model::ids::DeploymentId;
+use crate::model::resource_change::NESTED_STACK;
 use crate::model::token::{client_token, is_client_token};
 use crate::records::{NamedResource, Operation, OperationKind, Proposal, ProposedAction};
 use jiff::Timestamp;

@@ -3,7 +3,7 @@
 //! An environment is held by one deployment at a time; the number of times it was taken is its epoch. Whoever writes
 //! for a deployment shows holder and epoch first ([`still_holds`]): one that lost its environment stops there, loudly.
 
-use crate::model::caught::Caught;
+use crate::model::caught_error::Caught;
 use crate::model::error::{Failure, FailureKind};
 use crate::model::ids::{ComponentName, StackName, StageName};
 use crate::records::{

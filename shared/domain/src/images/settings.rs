@@ -1,7 +1,7 @@
 //! What the organisation says about images: the table `[images]` of its `stages.toml`.
 
-use crate::images::retirement::KEEP;
-use crate::images::traffic::COPIES_AT_ONCE;
+use crate::images::copy_slots::COPIES_AT_ONCE;
+use crate::images::retention::KEEP;
 use crate::model::error::Problem;
 use crate::model::toml_file::{Problems, Table, document, integer, wrong_type};
 use std::ops::RangeInclusive;

@@ -346,7 +346,7 @@ fn a_failed_rollback_is_continued_plainly_once_then_without_what_refuses_if_a_pe
 /// Row 7: the fewest resources, nested ones by the name of their stack.
 #[test]
 fn only_what_failed_itself_is_skipped_and_nested_resources_by_the_name_of_their_stack() {
-    let mut child = resource("Child", crate::model::change::NESTED_STACK, "UPDATE_FAILED");
+    let mut child = resource("Child", crate::model::resource_change::NESTED_STACK, "UPDATE_FAILED");
     child.physical_id = "arn:aws:cloudformation:eu-west-1:111111111111:stack/ci-logs-Child-ABC/1".into();
     let resources = vec![
         child,
