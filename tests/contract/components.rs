@@ -6,7 +6,7 @@ use crate::stack::{REGION, Stack, repository};
 use jiff::Timestamp;
 use lockstep_domain::delivery::archive::Files;
 use lockstep_domain::delivery::function_code::FunctionLock;
-use lockstep_domain::delivery::packaging::{self, World};
+use lockstep_domain::delivery::packaging::{self, PackagingInput};
 use lockstep_domain::delivery::parameters::{ComponentParameters, Layers, OrganisationParameters};
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::installation::doctor::{QuotaPlace, WANTED_QUOTAS};
@@ -199,7 +199,7 @@ fn every_component_is_packaged_with_nothing_left_open() {
             (name.parse().unwrap(), template(folder).outputs().keys().cloned().collect())
         })
         .collect();
-    let world = World {
+    let world = PackagingInput {
         stages: Some(&stages),
         organisation: Some(&organisation),
         images: Some(&images),

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use lockstep_domain::images::promotion::keys::{Grant, Key};
 use lockstep_domain::images::promotion::{Ami, Snapshot};
 use lockstep_domain::installation::target_roles::TargetRole;
-use lockstep_domain::model::deployment_path::Path;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AccountId, AmiId, CommitSha, DeploymentId, ImageName, SnapshotId};
 use lockstep_domain::model::location::Location;
@@ -249,7 +249,7 @@ impl World for ImageWorld<'_> {
     }
 
     fn target_role(&self, account: &AccountId) -> String {
-        TargetRole::ImageTarget.arn(Path::Promotion, "aws", account)
+        TargetRole::ImageTarget.arn(DeploymentPath::Promotion, "aws", account)
     }
 
     fn patience(&self) -> impl Iterator<Item = Duration> {

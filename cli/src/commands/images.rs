@@ -10,7 +10,7 @@ use crate::surroundings::Surroundings;
 use crate::views::images;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use lockstep_domain::images::retention::{self, Known};
+use lockstep_domain::images::retention::{self, RetentionInput};
 use lockstep_domain::messages::image::{Promoted, Request};
 use lockstep_domain::messages::{operator, sweep};
 use lockstep_domain::model::ids::{AmiId, ImageName, StageName};
@@ -190,7 +190,7 @@ async fn retire(wanted: &Retire, plane: &Plane, surroundings: &Surroundings) -> 
         return Ok(Report::done(report));
     }
     let catalogue = Catalogue::read(plane).await?;
-    let plan = retirement::plan(&Known {
+    let plan = retirement::plan(&RetentionInput {
         versions: &catalogue.versions,
         places: &catalogue.places,
         uses: &catalogue.uses,

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use crate::views::testing::{change, deployment};
     use lockstep_domain::model::ids::Digest;
-    use lockstep_domain::model::resource_change::{Change, Danger};
+    use lockstep_domain::model::resource_change::{Change, Impact};
     use lockstep_domain::records::{ChangeSet, NamedResource, ProposedAction};
 
     fn planned(changes: Vec<Change>) -> Deployment {
@@ -135,14 +135,14 @@ mod tests {
         deployment.change_set.as_mut().unwrap().unexamined = vec![child];
         let (asks, text) = shown(&deployment, false);
         assert!(!asks && text.ends_with("NOT EXAMINED: the nested stacks Child\n"), "{text}");
-        deployment.change_set.as_mut().unwrap().changes = vec![change("Queue", Danger::Safe, false)];
+        deployment.change_set.as_mut().unwrap().changes = vec![change("Queue", Impact::None, false)];
         let (asks, text) = shown(&deployment, false);
         assert!(asks && text.contains("because Child (nested stack arn:child) was not examined"), "{text}");
     }
 
     #[test]
     fn safe_changes_ask_nobody_unless_the_stage_wants_it() {
-        let deployment = planned(vec![change("Queue", Danger::Safe, false)]);
+        let deployment = planned(vec![change("Queue", Impact::None, false)]);
         let (asks, text) = shown(&deployment, false);
         assert!(!asks && text.contains("nobody would be asked"), "{text}");
         assert!(
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_would_be_destroyed_is_marked_and_says_why_a_person_would_be_asked() {
-        let deployment = planned(vec![change("Queue", Danger::Destroys, false)]);
+        let deployment = planned(vec![change("Queue", Impact::DataLoss, false)]);
         let (asks, text) = shown(&deployment, false);
         assert!(asks && text.contains("Modify (DESTROYS)"), "{text}");
         assert!(text.contains("because Queue (AWS::SQS::Queue) may be removed or replaced"), "{text}");

@@ -186,7 +186,7 @@ mod tests {
     use super::*;
     use crate::views::testing::{at, environment};
     use lockstep_domain::model::ids::Digest;
-    use lockstep_domain::records::{Deployed, Holder, Leftover};
+    use lockstep_domain::records::{Deployed, LeaseHolder, Leftover};
 
     fn stages() -> Stages {
         Stages::parse("stages.toml", lockstep_domain::delivery::stages::EXAMPLE).unwrap()
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn who_holds_an_environment_is_named() {
         let deployment = DeploymentId::of_execution("arn:y");
-        let holder = Holder { deployment: deployment.clone(), execution: "arn:y".into(), since: at(0) };
+        let holder = LeaseHolder { deployment: deployment.clone(), execution: "arn:y".into(), since: at(0) };
         let held = Environment { holder: Some(holder), ..environment("ci", "logs") };
         let expected = format!("- (held by {})", deployment.short());
         assert_eq!(matrix(&stages(), &[held], &[]).rows()[0][1], expected);

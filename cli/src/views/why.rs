@@ -4,8 +4,8 @@ use super::{clock, seconds, time};
 use crate::output::duration;
 use lockstep_domain::model::ids::TEST;
 use lockstep_domain::records::{
-    Approval, Decision, Deployment, DeploymentKind, DeploymentState, FailedEvent, NamedResource, Operation,
-    OperationKind, Release, Step,
+    Approval, Decision, Deployment, DeploymentKind, DeploymentState, FailedEvent, LogEntry, NamedResource,
+    Operation, OperationKind, Release,
 };
 
 /// A state as people say it.
@@ -48,7 +48,7 @@ pub fn subject(deployment: &Deployment) -> String {
 }
 
 /// The whole story, one line each; `release` is that of the deployment, if it is about one.
-pub fn story(deployment: &Deployment, release: Option<&Release>, journal: &[Step]) -> Vec<String> {
+pub fn story(deployment: &Deployment, release: Option<&Release>, journal: &[LogEntry]) -> Vec<String> {
     let mut lines = vec![
         format!("{}: {}", title(deployment), state(deployment.state)),
         format!("  deployment  {}", deployment.id),
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn the_journal_is_told_in_order() {
         let deployment = deployment();
-        let step = |number: u32, note: &str| Step {
+        let step = |number: u32, note: &str| LogEntry {
             deployment: deployment.id.clone(),
             number,
             note: note.into(),

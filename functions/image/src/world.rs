@@ -3,7 +3,7 @@
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use lockstep_domain::installation::target_roles::TargetRole;
-use lockstep_domain::model::deployment_path::Path;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::model::location::Location;
@@ -69,7 +69,7 @@ pub trait World {
 
 /// The settings this function needs.
 pub const SETTINGS: [Setting; 4] =
-    [Setting::Table, Setting::ExternalId, Setting::Path, Setting::ResumeFunction];
+    [Setting::Table, Setting::ExternalId, Setting::DeploymentPath, Setting::ResumeFunction];
 
 /// AWS.
 pub struct Cloud {
@@ -78,7 +78,7 @@ pub struct Cloud {
     waits: Waits,
     executions: Executions,
     external_id: String,
-    path: Path,
+    path: DeploymentPath,
 }
 
 impl Cloud {

@@ -2,9 +2,9 @@
 
 use crate::{App, begin, load};
 use jiff::Timestamp;
-use lockstep_domain::delivery::approval::{self, Answer, Decided};
+use lockstep_domain::delivery::approval::{self, ApprovalAnswer, Decided};
 use lockstep_domain::delivery::{gate, lease};
-use lockstep_domain::messages::{Task, ledger::Begun, operator::Applied};
+use lockstep_domain::messages::{Task, ledger::Started, operator::Applied};
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState};
@@ -35,14 +35,14 @@ async fn ask(app: &App, stored: &Versioned<Deployment>, now: Timestamp) -> Resul
     let asking = approval::ask(deployment, wants_approval, now)?;
     let mut writes = vec![Write::replace(stored, &asking)?];
     if let Some(held) = &held {
-        writes.push(Write::replace(held, &lease::give_back(&held.record, deployment))?);
+        writes.push(Write::replace(held, &lease::release_lease(&held.record, deployment))?);
     }
     app.ledger.transact(writes).await?;
     Ok(asking)
 }
 
 /// Takes the environment again for a deployment that may go on; one that may not is `ApprovalRefused`.
-pub async fn retake(app: &App, id: &DeploymentId, now: Timestamp) -> Result<Begun, Failure> {
+pub async fn retake(app: &App, id: &DeploymentId, now: Timestamp) -> Result<Started, Failure> {
     let stored = load::deployment(app, id).await?;
     let deployment = &stored.record;
     approval::verdict(deployment)?;
@@ -55,7 +55,7 @@ pub async fn retake(app: &App, id: &DeploymentId, now: Timestamp) -> Result<Begu
             lease::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
         }
     }
-    Ok(Begun::new(id.clone(), needs_images(app, deployment).await?))
+    Ok(Started::new(id.clone(), needs_images(app, deployment).await?))
 }
 
 async fn needs_images(app: &App, deployment: &Deployment) -> Result<bool, Failure> {
@@ -72,7 +72,7 @@ async fn needs_images(app: &App, deployment: &Deployment) -> Result<bool, Failur
 pub async fn decide(
     app: &App,
     id: &DeploymentId,
-    answer: &Answer<'_>,
+    answer: &ApprovalAnswer<'_>,
     now: Timestamp,
 ) -> Result<Applied, Failure> {
     let stored = load::deployment(app, id).await?;

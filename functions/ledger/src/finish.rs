@@ -4,7 +4,7 @@ use crate::{App, load};
 use jiff::Timestamp;
 use lockstep_domain::delivery::{gate, lease, stages};
 use lockstep_domain::messages::ledger::{Failed, Finished};
-use lockstep_domain::model::caught_error::Caught;
+use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentState, Evidence};
@@ -83,7 +83,12 @@ async fn new_evidence(
 }
 
 /// Closes a deployment that failed, and says so in a sentence; it may be closed already, however it ended.
-pub async fn fail(app: &App, id: &DeploymentId, error: &Caught, now: Timestamp) -> Result<Failed, Failure> {
+pub async fn fail(
+    app: &App,
+    id: &DeploymentId,
+    error: &CaughtError,
+    now: Timestamp,
+) -> Result<Failed, Failure> {
     let stored = load::deployment(app, id).await?;
     let found = load::environment(app, &stored.record).await?;
     let failed = lease::fail(found.as_ref().map(|found| &found.record), &stored.record, error, now);

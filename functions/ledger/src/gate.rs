@@ -7,7 +7,7 @@ use lockstep_domain::delivery::gate::{
 };
 use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::ledger::Gated;
-use lockstep_domain::model::deployment_path::Path;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::Environment;
@@ -24,7 +24,7 @@ pub async fn gate(
     let stages = load::stages(app).await?;
     let stage = find_stage(&stages, &input.to)?;
     let release = load::release(app, &input.component, &input.version).await?.record;
-    check_path(&release, stage, Path::Promotion)?;
+    check_path(&release, stage, DeploymentPath::Promotion)?;
     check_release(&release, stage)?;
     let proof = load::proof(app, &release, &stages, stage).await?;
     check_evidence(&release, &stages, stage, proof.evidence.as_ref(), proof.broken(), now)?;

@@ -8,7 +8,7 @@ use lockstep_domain::messages::operator::Applied;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::ImageName;
 use lockstep_domain::model::location::Location;
-use lockstep_domain::model::operator_action::Wish;
+use lockstep_domain::model::operator_action::OperatorAction;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Image, ImageVersion, Release};
@@ -43,12 +43,12 @@ pub async fn revoke(
     app: &App,
     image: &ImageName,
     version: &Version,
-    wish: &Wish,
+    action: &OperatorAction,
 ) -> Result<Applied, Failure> {
     let key = ImageVersion::key_of(image, version);
     let stored = app.ledger.expect::<ImageVersion>(&key, &format!("image {image}@{version}")).await?;
     let applied = |rev: u64, changed| Applied { version: u32::try_from(rev).unwrap_or(u32::MAX), changed };
-    match lifecycle::revoke(&stored.record, wish) {
+    match lifecycle::revoke(&stored.record, action) {
         Some(revoked) => Ok(applied(app.ledger.replace(&stored, revoked).await?.rev(), true)),
         None => Ok(applied(stored.rev(), false)),
     }

@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use lockstep_domain::delivery::webhook_delivery;
 use lockstep_domain::messages::ledger::{ComponentResult, Failed, Summary};
 use lockstep_domain::messages::{inputs, package};
-use lockstep_domain::model::caught_error::Caught;
+use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{Event, Evidence, Outcome, Release, ReleaseState};
+use lockstep_domain::records::{DeliveryOutcome, Evidence, Release, ReleaseState, WebhookDelivery};
 
 /// Publishes a release that passed its throw-away stack; the evidence of that must be there.
 pub async fn publish(app: &App, component: &ComponentName, version: &Version) -> Result<(), Failure> {
@@ -37,7 +37,7 @@ pub async fn fail(
     app: &App,
     component: &ComponentName,
     version: &Version,
-    error: &Caught,
+    error: &CaughtError,
 ) -> Result<Failed, Failure> {
     let stored = load::release(app, component, version).await?;
     let sentence = error.sentence();
@@ -59,7 +59,7 @@ pub async fn finish(
     input: &inputs::Release,
     components: &[package::Component],
     results: &[ComponentResult],
-    error: Option<&Caught>,
+    error: Option<&CaughtError>,
     now: Timestamp,
 ) -> Result<Summary, Failure> {
     let (summary, outcome) = webhook_delivery::conclude(components, results, error);
@@ -73,11 +73,11 @@ async fn finish_event(
     app: &App,
     input: &inputs::Release,
     delivery: &str,
-    outcome: Outcome,
+    outcome: DeliveryOutcome,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let key = Event::key_of(input.repository.provider(), delivery);
-    let Some(stored) = app.ledger.get::<Event>(&key).await? else {
+    let key = WebhookDelivery::key_of(input.repository.provider(), delivery);
+    let Some(stored) = app.ledger.get::<WebhookDelivery>(&key).await? else {
         // The execution was started by hand, with a delivery that never came.
         tracing::warn!(delivery, "there is no such event to finish");
         return Ok(());

@@ -3,8 +3,8 @@
 use crate::{App, begin, load};
 use jiff::Timestamp;
 use lockstep_domain::delivery::{gate, lease};
-use lockstep_domain::messages::{inputs, ledger::Begun};
-use lockstep_domain::model::deployment_path::Path;
+use lockstep_domain::messages::{inputs, ledger::Started};
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::model::version::Version;
@@ -14,12 +14,12 @@ use lockstep_domain::records::{Deployment, DeploymentKind, Environment};
 pub async fn begin(
     app: &App,
     execution: &str,
-    path: Path,
+    path: DeploymentPath,
     input: &inputs::Teardown,
     now: Timestamp,
-) -> Result<Begun, Failure> {
+) -> Result<Started, Failure> {
     let id = DeploymentId::of_execution(execution);
-    let begun = Begun::new(id.clone(), false);
+    let begun = Started::new(id.clone(), false);
     if begin::is_begun(app, &id).await? {
         return Ok(begun);
     }
@@ -28,7 +28,7 @@ pub async fn begin(
     gate::check_teardown_path(stage, path)?;
     let name = lease::name(&input.component, input.environment.as_deref())?;
     let found = app.ledger.get::<Environment>(&Environment::key_of(&stage.name, &name)).await?;
-    let found = found.ok_or_else(|| lease::absent(&stage.name, &name))?.record;
+    let found = found.ok_or_else(|| lease::environment_not_found(&stage.name, &name))?.record;
     let (version, digest) = runs(app, &found).await?;
     let kind = DeploymentKind::Teardown { stack: lease::stack_name(&stage.name, &name)?, environment: name };
     let location = stage.location();

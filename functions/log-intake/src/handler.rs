@@ -4,7 +4,7 @@ use crate::App;
 use jiff::Timestamp;
 use lockstep_domain::logs::delivery::{Budget, is_check};
 use lockstep_domain::logs::http_body::Body;
-use lockstep_domain::logs::ingest::{self, Answer, Event, KeyId, Origin, Refused, Request};
+use lockstep_domain::logs::ingest::{self, Event, IngestResponse, KeyId, Origin, Refused, Request};
 use lockstep_domain::logs::shipping::Batch;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::ApplicationName;
@@ -82,12 +82,12 @@ async fn respond(app: &App, request: &UrlRequest, until: Instant) -> Result<UrlR
     let (answer, oldest) = match visit.events(request).await {
         Ok(events) => {
             let oldest = events.iter().filter_map(|event| event.at).min();
-            (Answer::Accepted { events: events.len() }, oldest)
+            (IngestResponse::Accepted { events: events.len() }, oldest)
         }
-        Err(Stop::Refused(refused)) => (Answer::Refused(refused), None),
+        Err(Stop::Refused(refused)) => (IngestResponse::Refused(refused), None),
         Err(Stop::Failure(failure)) => {
             tracing::error!(error = failure.kind.error_type(), "{failure}");
-            (Answer::Refused(Refused::Unavailable), None)
+            (IngestResponse::Refused(Refused::Unavailable), None)
         }
     };
     visit.tell(&answer, oldest);
@@ -162,10 +162,10 @@ impl Visit<'_> {
     }
 
     /// Tells the log and the metrics what became of it: nothing of what the request holds, but for how much.
-    fn tell(&self, answer: &Answer, oldest: Option<Timestamp>) {
+    fn tell(&self, answer: &IngestResponse, oldest: Option<Timestamp>) {
         let (status, key) = (answer.status(), self.key.as_ref().map(ToString::to_string));
         let told = match answer {
-            Answer::Accepted { events } => {
+            IngestResponse::Accepted { events } => {
                 tracing::info!(status, key, events, "the broker acknowledged every event");
                 let lag = clock::now().duration_since(oldest.unwrap_or(self.received_at)).as_secs();
                 let took = self.began.elapsed().as_millis();
@@ -179,7 +179,7 @@ impl Visit<'_> {
                     ),
                 ]
             }
-            Answer::Refused(refused) => {
+            IngestResponse::Refused(refused) => {
                 let reason = refused.reason().metric();
                 tracing::info!(status, key, reason, "refused");
                 vec![(reason, Unit::Count, 1)]

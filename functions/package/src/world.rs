@@ -53,8 +53,8 @@ pub struct History {
 
 impl Surroundings {
     /// The world as the planner of the domain wants it.
-    pub fn world(&self) -> packaging::World<'_> {
-        packaging::World {
+    pub fn world(&self) -> packaging::PackagingInput<'_> {
+        packaging::PackagingInput {
             stages: Some(&self.stages),
             organisation: Some(&self.organisation),
             images: Some(&self.images),

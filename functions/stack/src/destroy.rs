@@ -5,12 +5,12 @@ use crate::load;
 use crate::observe::{self, Depth, Sight};
 use crate::world::World;
 use lockstep_domain::messages::Task;
-use lockstep_domain::messages::stack::Go;
+use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{StackName, StageName};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::Environment;
-use lockstep_domain::stacks::plan::{self, Destroy, Known, operation_key};
+use lockstep_domain::stacks::plan::{self, Destroy, PlanInput, operation_key};
 use lockstep_platform::cloudformation::Stacks;
 use lockstep_platform::ledger::Versioned;
 use lockstep_platform::ports::{Records, WaitBook};
@@ -48,7 +48,7 @@ impl Target {
     }
 
     fn decide(&self, sight: Option<&Sight>) -> Destroy {
-        let known = Known {
+        let known = PlanInput {
             environment_stack: self.recorded_arn(),
             ever_stable: false,
             deployment_stack: None,
@@ -116,7 +116,7 @@ pub async fn destroy<W: World>(world: &W, stage: &StageName, name: &str, task: &
 }
 
 /// Serves `destroyed`.
-pub async fn destroyed<W: World>(world: &W, stage: &StageName, name: &str) -> Result<Go, Failure> {
+pub async fn destroyed<W: World>(world: &W, stage: &StageName, name: &str) -> Result<NextStep, Failure> {
     let target = Target::load(world, stage, name).await?;
     let stacks = world.stacks(&target.location, &target.session).await?;
     let sight = observe::look(&stacks, target.stack.as_str(), Depth::Status).await?;
@@ -128,8 +128,8 @@ pub async fn destroyed<W: World>(world: &W, stage: &StageName, name: &str) -> Re
             if let Some(environment) = target.environment.filter(|e| e.record.holder.is_none()) {
                 world.records().remove(&environment).await?;
             }
-            Ok(Go::Done)
+            Ok(NextStep::Done)
         }
-        Destroy::Delete { .. } | Destroy::Wait { .. } | Destroy::LookAgain => Ok(Go::Wait),
+        Destroy::Delete { .. } | Destroy::Wait { .. } | Destroy::LookAgain => Ok(NextStep::Wait),
     }
 }

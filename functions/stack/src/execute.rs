@@ -6,7 +6,7 @@ use crate::observe;
 use crate::plan::decide;
 use crate::world::World;
 use lockstep_domain::messages::Task;
-use lockstep_domain::messages::stack::Go;
+use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::token::client_token;
@@ -152,7 +152,7 @@ async fn refused<W: World>(
 }
 
 /// Serves `observe`.
-pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure> {
+pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<NextStep, Failure> {
     let loaded = Loaded::load(world, id).await?;
     let (stack_arn, _) = planned(&loaded)?;
     let operation = executed(&loaded);
@@ -165,9 +165,9 @@ pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failu
         (Outcome::Failed { .. }, stack) => failed(world, &stacks, loaded, &operation, stack).await,
         (Outcome::Running, Some(stack)) => {
             cancel(world, &stacks, &loaded, &stack).await?;
-            Ok(Go::Wait)
+            Ok(NextStep::Wait)
         }
-        (Outcome::Succeeded | Outcome::Running | Outcome::NotStarted, _) => Ok(Go::Wait),
+        (Outcome::Succeeded | Outcome::Running | Outcome::NotStarted, _) => Ok(NextStep::Wait),
     }
 }
 
@@ -186,7 +186,7 @@ async fn cancel<W: World>(
     stacks.cancel_update_stack(&stack.arn, &cancel_token(loaded.id())).await
 }
 
-async fn succeeded<W: World>(world: &W, loaded: Loaded, stack: Stack) -> Result<Go, Failure> {
+async fn succeeded<W: World>(world: &W, loaded: Loaded, stack: Stack) -> Result<NextStep, Failure> {
     let mut deployment = loaded.deployment.record.clone();
     deployment.outputs = stack.outputs;
     deployment.stack_changed = true;
@@ -196,7 +196,7 @@ async fn succeeded<W: World>(world: &W, loaded: Loaded, stack: Stack) -> Result<
     let id = loaded.id().clone();
     loaded.save_both(world, deployment, environment).await?;
     note(world, &id, &format!("the stack is {}", stack.status)).await?;
-    Ok(Go::Check)
+    Ok(NextStep::Check)
 }
 
 /// Diagnoses a failed operation, and keeps what was found on the deployment. A rollback that failed too is finished
@@ -207,7 +207,7 @@ async fn failed<W: World>(
     mut loaded: Loaded,
     operation: &Operation,
     stack: Option<Stack>,
-) -> Result<Go, Failure> {
+) -> Result<NextStep, Failure> {
     let release = loaded.release(world).await?;
     let contents = load::contents(world, &release).await?;
     let protect = &contents.manifest.protect.logical_ids;
@@ -220,7 +220,7 @@ async fn failed<W: World>(
     let (plan, _) = decide(world, stacks, &loaded, protect).await?;
     if is_unfinished_rollback(&plan) {
         note(world, loaded.id(), "its rollback failed too, and is to be finished").await?;
-        return Ok(Go::FinishRollback);
+        return Ok(NextStep::FinishRollback);
     }
     let status = stack.map_or(StackStatus::DeleteComplete, |stack| stack.status);
     let file = contents.manifest.component.template.as_str();

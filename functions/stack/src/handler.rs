@@ -41,7 +41,7 @@ pub async fn handle<W: World>(world: &W, request: Request) -> Result<Answer, Fai
     }
 }
 
-fn next(go: lockstep_domain::messages::stack::Go) -> Answer {
+fn next(go: lockstep_domain::messages::stack::NextStep) -> Answer {
     Answer::Next(Next { next: go })
 }
 

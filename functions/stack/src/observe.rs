@@ -6,7 +6,7 @@ use lockstep_domain::model::policies::Policies;
 use lockstep_domain::model::resource_change::NESTED_STACK;
 use lockstep_domain::stacks::diagnosis::{StackEvent, Stream};
 use lockstep_domain::stacks::plan::{
-    self, LiveResource, Newest, Observed, Phase, Progress, Remains, StackStatus,
+    self, LatestOperation, LiveResource, Phase, Progress, Remains, StackSnapshot, StackStatus,
 };
 use lockstep_domain::stacks::protected::is_protected;
 use lockstep_platform::cloudformation::{Stack, Stacks};
@@ -17,7 +17,7 @@ pub const NESTING_MAX: usize = 10;
 /// A stack as it was found: what decides, and what is reported.
 pub struct Sight {
     /// What decides.
-    pub observed: Observed,
+    pub observed: StackSnapshot,
     /// The stack itself.
     pub stack: Stack,
 }
@@ -36,13 +36,13 @@ pub async fn look(stacks: &impl Stacks, stack: &str, depth: Depth) -> Result<Opt
     let Some(found) = stacks.describe(stack).await? else { return Ok(None) };
     let (arn, status) = (found.arn.clone(), found.status.clone());
     let (newest, was_stable) = match status {
-        StackStatus::DeleteComplete => (Newest::Unseen, None),
+        StackStatus::DeleteComplete => (LatestOperation::Unseen, None),
         _ => history(stacks, &arn, &status).await?,
     };
     let wanted = depth == Depth::Contents || status.contents_decide();
     let ended = status.phase() == Phase::Ended && status != StackStatus::DeleteComplete;
     let remains = if wanted && ended { Some(remains(stacks, &arn, &status, depth).await?) } else { None };
-    let observed = Observed {
+    let observed = StackSnapshot {
         arn,
         status,
         parent: found.parent.clone(),
@@ -59,12 +59,12 @@ async fn history(
     stacks: &impl Stacks,
     arn: &str,
     status: &StackStatus,
-) -> Result<(Newest, Option<bool>), Failure> {
+) -> Result<(LatestOperation, Option<bool>), Failure> {
     let whole = status.history_decides();
     let enough = |events: &[StackEvent]| !whole && events.iter().any(StackEvent::is_about_the_stack);
     let events = stacks.events(arn, &enough).await?;
     let own: Vec<&StackEvent> = events.iter().filter(|event| event.is_about_the_stack()).collect();
-    let newest = Newest::of(status, own.first().copied());
+    let newest = LatestOperation::of(status, own.first().copied());
     let stable = own.iter().any(|event| StackStatus::parse(&event.status).proves_stability());
     let from_the_beginning = own
         .last()

@@ -4,7 +4,7 @@
 use crate::{App, report};
 use lockstep_domain::delivery::sweep;
 use lockstep_domain::messages::image::Request;
-use lockstep_domain::model::caught_error::Caught;
+use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentKind, Image, Record as _, SweepReport};
@@ -52,7 +52,7 @@ async fn one(app: &App, report: &mut SweepReport, id: &DeploymentId) -> Result<(
             Ok(())
         }
         Called::Answered { error: Some(error), payload, .. } => {
-            let caught = Caught { error, cause: String::from_utf8_lossy(&payload).into_owned() };
+            let caught = CaughtError { error, cause: String::from_utf8_lossy(&payload).into_owned() };
             Err(Failure::rejected(format!("{FUNCTION} cannot abandon it: {}", caught.sentence())))
         }
         // The next sweep finds it done, or asks again.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use lockstep_domain::delivery::archive::{Files, pack};
 use lockstep_domain::delivery::checks::{Admission, Peer};
-use lockstep_domain::model::deployment_path::Path;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, Digest, StageName};
 use lockstep_domain::model::location::Location;
@@ -201,7 +201,7 @@ fn deployment(digest: &Digest) -> Deployment {
             "2.1.0".parse().unwrap(),
             "ci".parse().unwrap(),
             Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-            Path::Delivery,
+            DeploymentPath::Delivery,
             Timestamp::UNIX_EPOCH,
         )
     }

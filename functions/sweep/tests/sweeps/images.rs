@@ -3,7 +3,7 @@
 use super::world::{World, at};
 use jiff::Timestamp;
 use lockstep_domain::images::retention::GRACE_DAYS;
-use lockstep_domain::model::deployment_path::Path;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::AmiId;
 use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
@@ -138,7 +138,7 @@ impl World {
             DeploymentKind::PromoteImage { image: "logstash".parse().unwrap(), source: place(DEVELOPMENT) };
         let (version, stage) = ("2.1.0".parse().unwrap(), "production".parse().unwrap());
         let execution = super::world::execution(name);
-        let (to, path) = (place(PRODUCTION), Path::Promotion);
+        let (to, path) = (place(PRODUCTION), DeploymentPath::Promotion);
         let made = Deployment::new(promotion.clone(), kind, &execution, version, stage, to, path, at(0));
         self.put(&Deployment { state: DeploymentState::Failed, ..made }).await;
         let tags = [

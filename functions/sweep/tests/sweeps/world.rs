@@ -1,9 +1,9 @@
 //! An organisation with two stages, and one release.
 
-use lockstep_domain::delivery::lease::take;
+use lockstep_domain::delivery::lease::acquire;
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::messages::sweep::Followed;
-use lockstep_domain::model::deployment_path::Path;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{CommitSha, DeploymentId};
 use lockstep_domain::model::location::Location;
@@ -54,7 +54,7 @@ const TEMPLATE: &str = "Resources:
     Type: AWS::SNS::Topic
 ";
 
-pub struct World {
+pub struct PackagingInput {
     pub cloud: FakeAws,
     pub heads: Hosts,
     pub accounts: super::images::Accounts,
@@ -109,7 +109,7 @@ impl Heads for Hosts {
     }
 }
 
-impl World {
+impl PackagingInput {
     /// An installation that nobody has configured.
     pub fn bare() -> Self {
         let cloud = FakeAws::new();
@@ -143,7 +143,7 @@ impl World {
     fn release(&self) -> Release {
         let files = [("lockstep.toml", MANIFEST), ("template.yaml", TEMPLATE)];
         let files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).into();
-        let package = packaging::plan("", &files, &packaging::World::default()).unwrap();
+        let package = packaging::plan("", &files, &packaging::PackagingInput::default()).unwrap();
         self.cloud.put_object(BUCKET, "releases/a.zip", package.artifact.clone());
         Release {
             component: "logs".parse().unwrap(),
@@ -215,11 +215,11 @@ impl World {
                 "1.0.0".parse().unwrap(),
                 stage.parse().unwrap(),
                 Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-                Path::Delivery,
+                DeploymentPath::Delivery,
                 at(0),
             )
         };
-        let taken = take(None, &wanted, at(0)).unwrap();
+        let taken = acquire(None, &wanted, at(0)).unwrap();
         self.put(&taken.environment).await;
         self.put(&taken.deployment).await;
     }

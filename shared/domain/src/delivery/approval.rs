@@ -115,7 +115,7 @@ pub fn allowed(deployment: &Deployment, now: Timestamp) -> Vec<Proposal> {
 
 /// What a person answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer<'a> {
+pub struct ApprovalAnswer<'a> {
     /// The key of what the person saw, see [`Subject::key`].
     pub subject: &'a str,
     /// The artifact's digest that the person saw, if there was one.
@@ -145,7 +145,7 @@ pub enum Decided {
 /// and so is one that contradicts the answer given, or comes after the deployment went on.
 pub fn decide(
     deployment: &Deployment,
-    answer: &Answer<'_>,
+    answer: &ApprovalAnswer<'_>,
     now: Timestamp,
 ) -> Result<(u32, Decided), Failure> {
     let conflict = |message: String| Failure::new(FailureKind::Conflict, message);

@@ -11,7 +11,7 @@ use serde_json::Value;
 /// The states of an image that it does not leave by itself.
 const IMAGE_ENDS: [&str; 5] = ["available", "failed", "error", "invalid", "deregistered"];
 
-/// The operation that `event` says may have ended: its key, see [`crate::records::Wait`].
+/// The operation that `event` says may have ended: its key, see [`crate::records::Callback`].
 ///
 /// Knows our own [`Wake`], CloudFormation's "Stack Status Change" of a root or nested stack
 /// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stacks-event-bridge.html>; only an operation with one

@@ -6,7 +6,7 @@
 //! looks for itself, so that one answer too many costs a look and one too few costs a time-out.
 
 use crate::messages::Task;
-use crate::records::{Wait, WaitState};
+use crate::records::{Callback, CallbackState};
 use jiff::Timestamp;
 
 /// What to do with a registration.
@@ -17,7 +17,7 @@ pub enum Registration {
     /// Write this; it may equal what is there.
     Open {
         /// The wait to write.
-        wait: Wait,
+        wait: Callback,
         /// Whether the operation is known to have ended: then `resume` must be asked to look.
         is_over: bool,
     },
@@ -27,10 +27,10 @@ pub enum Registration {
 ///
 /// Within and across executions the state that was entered later counts; within one entry the later retry; between
 /// equals the one that comes later, since Step Functions gives a state one valid token at a time.
-pub fn register(existing: Option<&Wait>, operation: &str, task: &Task, now: Timestamp) -> Registration {
-    let open = |at| Wait {
+pub fn register(existing: Option<&Callback>, operation: &str, task: &Task, now: Timestamp) -> Registration {
+    let open = |at| Callback {
         operation: operation.to_owned(),
-        state: WaitState::Open {
+        state: CallbackState::Open {
             token: task.token.clone(),
             execution: task.execution.clone(),
             entered_at: task.entered_at,
@@ -41,17 +41,17 @@ pub fn register(existing: Option<&Wait>, operation: &str, task: &Task, now: Time
     match existing {
         None => Registration::Open { wait: open(now), is_over: false },
         Some(wait) => match &wait.state {
-            WaitState::Open { entered_at, retry, .. }
+            CallbackState::Open { entered_at, retry, .. }
                 if (task.entered_at, task.retry) < (*entered_at, *retry) =>
             {
                 Registration::Stale
             }
             // The same registration again: nothing to write.
-            WaitState::Open { token, .. } if *token == task.token => {
+            CallbackState::Open { token, .. } if *token == task.token => {
                 Registration::Open { wait: wait.clone(), is_over: false }
             }
-            WaitState::Open { .. } => Registration::Open { wait: open(now), is_over: false },
-            WaitState::Tombstone | WaitState::Answered { .. } => {
+            CallbackState::Open { .. } => Registration::Open { wait: open(now), is_over: false },
+            CallbackState::Tombstone | CallbackState::Answered { .. } => {
                 Registration::Open { wait: open(now), is_over: true }
             }
         },
@@ -60,30 +60,30 @@ pub fn register(existing: Option<&Wait>, operation: &str, task: &Task, now: Time
 
 /// What to do when an operation has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum Completion {
     /// Answer this token, then write the wait.
     Answer {
         /// The token.
         token: String,
         /// What to write once it is answered, or found to be answered or timed out.
-        then: Wait,
+        then: Callback,
     },
     /// Nobody waits yet: write this note.
-    Bury(Wait),
+    Bury(Callback),
     /// It is known already.
     Known,
 }
 
 /// Decides what the end of `operation` does.
-pub fn end(existing: Option<&Wait>, operation: &str, now: Timestamp) -> End {
-    let wait = |state| Wait { operation: operation.to_owned(), state, at: now };
+pub fn complete(existing: Option<&Callback>, operation: &str, now: Timestamp) -> Completion {
+    let wait = |state| Callback { operation: operation.to_owned(), state, at: now };
     match existing.map(|wait| &wait.state) {
-        None => End::Bury(wait(WaitState::Tombstone)),
-        Some(WaitState::Open { token, execution, .. }) => End::Answer {
+        None => Completion::Bury(wait(CallbackState::Tombstone)),
+        Some(CallbackState::Open { token, execution, .. }) => Completion::Answer {
             token: token.clone(),
-            then: wait(WaitState::Answered { execution: execution.clone() }),
+            then: wait(CallbackState::Answered { execution: execution.clone() }),
         },
-        Some(WaitState::Tombstone | WaitState::Answered { .. }) => End::Known,
+        Some(CallbackState::Tombstone | CallbackState::Answered { .. }) => Completion::Known,
     }
 }
 

@@ -3,12 +3,12 @@
 use crate::delivery::lease;
 use crate::delivery::stages::{Stage, Stages};
 use crate::messages::inputs;
-use crate::model::deployment_path::Path;
+use crate::model::deployment_path::DeploymentPath;
 use crate::model::error::{Failure, FailureKind};
 use crate::model::ids::StageName;
 use crate::model::image_lock::LockedImage;
 use crate::model::location::Location;
-use crate::model::operator_action::Wish;
+use crate::model::operator_action::OperatorAction;
 use crate::records::{
     BreakGlass, Deployment, DeploymentKind, Environment, Evidence, Image, Release, ReleaseState,
 };
@@ -24,14 +24,15 @@ pub fn stage<'a>(stages: &'a Stages, name: &StageName) -> Result<&'a Stage, Fail
 }
 
 /// Whether `path` is the way to `stage`: each account trusts only one.
-pub fn check_path(release: &Release, stage: &Stage, path: Path) -> Result<(), Failure> {
+pub fn check_path(release: &Release, stage: &Stage, path: DeploymentPath) -> Result<(), Failure> {
     let (component, version, name) = (&release.component, &release.version, &stage.name);
     match (path, stage.path()) {
-        (Path::Delivery, Path::Delivery) | (Path::Promotion, Path::Promotion) => Ok(()),
-        (Path::Delivery, Path::Promotion) => Err(Failure::rejected(format!(
+        (DeploymentPath::Delivery, DeploymentPath::Delivery)
+        | (DeploymentPath::Promotion, DeploymentPath::Promotion) => Ok(()),
+        (DeploymentPath::Delivery, DeploymentPath::Promotion) => Err(Failure::rejected(format!(
             "releases come to {name} by promotion only; use `lockstep promote {component}@{version} --to {name}`"
         ))),
-        (Path::Promotion, Path::Delivery) => Err(Failure::rejected(format!(
+        (DeploymentPath::Promotion, DeploymentPath::Delivery) => Err(Failure::rejected(format!(
             "releases come to {name} by themselves after a push, not by promotion; to deploy this one use \
              `lockstep deploy {component}@{version} --to {name}`"
         ))),
@@ -39,11 +40,11 @@ pub fn check_path(release: &Release, stage: &Stage, path: Path) -> Result<(), Fa
 }
 
 /// Whether `path` is the way to tear down what is in `stage`.
-pub fn check_teardown_path(stage: &Stage, path: Path) -> Result<(), Failure> {
+pub fn check_teardown_path(stage: &Stage, path: DeploymentPath) -> Result<(), Failure> {
     let machine = match stage.path() {
         way if way == path => return Ok(()),
-        Path::Delivery => "lockstep-delivery-teardown",
-        Path::Promotion => "lockstep-promotion-teardown",
+        DeploymentPath::Delivery => "lockstep-delivery-teardown",
+        DeploymentPath::Promotion => "lockstep-promotion-teardown",
     };
     Err(Failure::rejected(format!("what is in {} is torn down by {machine}; start that", stage.name)))
 }
@@ -136,10 +137,10 @@ pub fn break_glass(
     stage: &Stage,
     evidence: Option<&Evidence>,
     known: Option<&BreakGlass>,
-    wish: &Wish,
+    action: &OperatorAction,
 ) -> Result<Option<BreakGlass>, Failure> {
     check_release(release, stage)?;
-    if let Ok(broken) = check_evidence(release, stages, stage, evidence, known, wish.at) {
+    if let Ok(broken) = check_evidence(release, stages, stage, evidence, known, action.at) {
         if broken.is_some() {
             return Ok(None);
         }
@@ -153,9 +154,9 @@ pub fn break_glass(
         digest: release.digest.clone(),
         stage: stage.name.clone(),
         version: release.version.clone(),
-        by: wish.by.clone(),
-        reason: wish.reason.clone(),
-        at: wish.at,
+        by: action.by.clone(),
+        reason: action.reason.clone(),
+        at: action.at,
         used_by: None,
     }))
 }

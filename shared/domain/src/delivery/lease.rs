@@ -3,11 +3,11 @@
 //! An environment is held by one deployment at a time; the number of times it was taken is its epoch. Whoever writes
 //! for a deployment shows holder and epoch first ([`still_holds`]): one that lost its environment stops there, loudly.
 
-use crate::model::caught_error::Caught;
+use crate::model::caught_error::CaughtError;
 use crate::model::error::{Failure, FailureKind};
 use crate::model::ids::{ComponentName, StackName, StageName};
 use crate::records::{
-    Deployed, Deployment, DeploymentKind, DeploymentState, Environment, FailureRecord, Holder,
+    Deployed, Deployment, DeploymentKind, DeploymentState, Environment, FailureRecord, LeaseHolder,
 };
 use jiff::Timestamp;
 
@@ -38,14 +38,17 @@ pub fn stack_name(stage: &StageName, environment: &str) -> Result<StackName, Fai
 }
 
 /// Which deployment stands between an environment and who wants it; nothing if it is free or theirs already.
-pub fn rival<'a>(environment: Option<&'a Environment>, deployment: &Deployment) -> Option<&'a Holder> {
+pub fn competing_holder<'a>(
+    environment: Option<&'a Environment>,
+    deployment: &Deployment,
+) -> Option<&'a LeaseHolder> {
     environment?.holder.as_ref().filter(|holder| holder.deployment != deployment.id)
 }
 
 /// Whether the environment may be taken from `rival`, whose execution runs, does not, or is not known to.
 ///
 /// Only an execution that certainly ended gives way. Unknown frees nothing.
-pub fn contend(rival: &Holder, is_running: Option<bool>) -> Result<(), Failure> {
+pub fn ensure_holder_ended(rival: &LeaseHolder, is_running: Option<bool>) -> Result<(), Failure> {
     let why = match is_running {
         Some(false) => return Ok(()),
         Some(true) => "still runs",
@@ -62,25 +65,25 @@ pub fn contend(rival: &Holder, is_running: Option<bool>) -> Result<(), Failure> 
 
 /// An environment taken, and the deployment that holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Taken {
+pub struct Acquired {
     /// The environment, one epoch later.
     pub environment: Environment,
     /// The deployment, running at that epoch.
     pub deployment: Deployment,
 }
 
-/// Takes the environment for `deployment`. Whether it may be taken is for [`rival`] and [`contend`] to say.
+/// Takes the environment for `deployment`. Whether it may be taken is for [`competing_holder`] and [`ensure_holder_ended`] to say.
 ///
 /// An environment that belongs to another component is refused: its stack is not ours to change. One that does not exist
 /// comes into being, unless it is to be torn down.
-pub fn take(
+pub fn acquire(
     existing: Option<&Environment>,
     deployment: &Deployment,
     now: Timestamp,
-) -> Result<Taken, Failure> {
+) -> Result<Acquired, Failure> {
     let (name, component) = parts(deployment)?;
     if existing.is_none() && matches!(deployment.kind, DeploymentKind::Teardown { .. }) {
-        return Err(absent(&deployment.stage, name));
+        return Err(environment_not_found(&deployment.stage, name));
     }
     let mut environment = existing.cloned().unwrap_or_else(|| Environment {
         stage: deployment.stage.clone(),
@@ -102,7 +105,7 @@ pub fn take(
         )));
     }
     environment.epoch += 1;
-    environment.holder = Some(Holder {
+    environment.holder = Some(LeaseHolder {
         deployment: deployment.id.clone(),
         execution: deployment.execution.clone(),
         since: now,
@@ -110,11 +113,11 @@ pub fn take(
     environment.last_deployment = Some(deployment.id.clone());
     let deployment =
         Deployment { epoch: environment.epoch, state: DeploymentState::Running, ..deployment.clone() };
-    Ok(Taken { environment, deployment })
+    Ok(Acquired { environment, deployment })
 }
 
 /// The refusal of what is about an environment that does not exist.
-pub fn absent(stage: &StageName, name: &str) -> Failure {
+pub fn environment_not_found(stage: &StageName, name: &str) -> Failure {
     Failure::not_found(format!("there is no environment {name} in stage {stage}"))
 }
 
@@ -167,7 +170,7 @@ pub fn abandon(deployment: &Deployment, after: &str, now: Timestamp) -> Option<D
 }
 
 /// The environment given back by `deployment`, what runs in it as before.
-pub fn give_back(environment: &Environment, deployment: &Deployment) -> Environment {
+pub fn release_lease(environment: &Environment, deployment: &Deployment) -> Environment {
     let mine = environment.holder.as_ref().is_some_and(|holder| holder.deployment == deployment.id);
     let holder = if mine { None } else { environment.holder.clone() };
     Environment { holder, ..environment.clone() }
@@ -175,8 +178,8 @@ pub fn give_back(environment: &Environment, deployment: &Deployment) -> Environm
 
 /// The environment after it was taken from `dead`, a deployment whose execution certainly ended. The epoch rises, so that
 /// what may be left of it writes nothing any more.
-pub fn free(environment: &Environment, dead: &Deployment, now: Timestamp) -> Environment {
-    let freed = give_back(&after(environment, dead, now), dead);
+pub fn release_dead_holder(environment: &Environment, dead: &Deployment, now: Timestamp) -> Environment {
+    let freed = release_lease(&after(environment, dead, now), dead);
     Environment { epoch: freed.epoch + 1, ..freed }
 }
 
@@ -204,7 +207,7 @@ pub fn complete(
         }
         _ => (Some(runs(environment, deployment, true, now)?), DeploymentState::NoChanges),
     };
-    let environment = environment.map(|environment| give_back(&environment, deployment));
+    let environment = environment.map(|environment| release_lease(&environment, deployment));
     let deployment = Deployment { state, failure: None, finished_at: Some(now), ..deployment.clone() };
     Ok(Completed { environment, deployment })
 }
@@ -260,11 +263,11 @@ pub struct Failed {
 pub fn fail(
     environment: Option<&Environment>,
     deployment: &Deployment,
-    error: &Caught,
+    error: &CaughtError,
     now: Timestamp,
 ) -> Failed {
     let held = environment.filter(|environment| still_holds(Some(environment), deployment).is_ok());
-    let moved = held.map(|environment| give_back(&after(environment, deployment, now), deployment));
+    let moved = held.map(|environment| release_lease(&after(environment, deployment, now), deployment));
     let known = deployment.failure.clone();
     let failure = known.unwrap_or_else(|| explain(deployment, error, moved.as_ref().or(environment)));
     let refused = failure.error == FailureKind::ApprovalRefused.error_type();
@@ -294,7 +297,7 @@ pub fn after(environment: &Environment, deployment: &Deployment, now: Timestamp)
 const SENTENCE_CHARS: usize = 2000;
 
 /// How a deployment failed, for people: what, the first true cause, and what runs now.
-fn explain(deployment: &Deployment, error: &Caught, environment: Option<&Environment>) -> FailureRecord {
+fn explain(deployment: &Deployment, error: &CaughtError, environment: Option<&Environment>) -> FailureRecord {
     let deed = match deployment.kind {
         DeploymentKind::Deploy { .. } if deployment.plan_only => "planned for",
         DeploymentKind::Deploy { .. } => "deployed to",

@@ -3,7 +3,7 @@
 
 use crate::delivery::lease;
 use crate::model::error::{Failure, FailureKind};
-use crate::model::operator_action::Wish;
+use crate::model::operator_action::OperatorAction;
 use crate::records::{
     Cancellation, Deployment, DeploymentKind, DeploymentState, Environment, Operation, OperationKind,
 };
@@ -12,21 +12,21 @@ use crate::stacks::plan::operation_key;
 /// What a cancellation does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cancelled {
-    /// The deployment with the wish on it; nothing if it has one already.
+    /// The deployment with the action on it; nothing if it has one already.
     pub deployment: Option<Deployment>,
-    /// The operation whose wait is woken, so that the wish is seen now and not when the operation ends.
+    /// The operation whose wait is woken, so that the action is seen now and not when the operation ends.
     pub wake: Option<String>,
 }
 
 /// Asks a running deployment to stop. `environment` is the one it is about.
 ///
-/// The stack function sees the wish at its next step. What CloudFormation cannot stop is refused, so that nobody believes
+/// The stack function sees the action at its next step. What CloudFormation cannot stop is refused, so that nobody believes
 /// it was: a creation and a deletion go on to their end
 /// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CancelUpdateStack.html>).
 pub fn cancel(
     deployment: &Deployment,
     environment: Option<&Environment>,
-    wish: &Wish,
+    action: &OperatorAction,
 ) -> Result<Cancelled, Failure> {
     let id = &deployment.id;
     let conflict = |message: String| Failure::new(FailureKind::Conflict, message);
@@ -59,7 +59,7 @@ pub fn cancel(
         }
         _ => {}
     }
-    let cancellation = Cancellation { by: wish.by.clone(), reason: wish.reason.clone(), at: wish.at };
+    let cancellation = Cancellation { by: action.by.clone(), reason: action.reason.clone(), at: action.at };
     let wanted = deployment.cancellation.is_none();
     Ok(Cancelled {
         deployment: wanted.then(|| Deployment { cancellation: Some(cancellation), ..deployment.clone() }),
@@ -81,7 +81,10 @@ fn awaited(deployment: &Deployment, operation: &Operation) -> Option<String> {
 /// it has none.
 ///
 /// Not while a deployment works on it: what it is about to find there is not known yet.
-pub fn reconcile(environment: &Environment, wish: &Wish) -> Result<Option<(Environment, String)>, Failure> {
+pub fn reconcile(
+    environment: &Environment,
+    action: &OperatorAction,
+) -> Result<Option<(Environment, String)>, Failure> {
     let Some(taint) = &environment.taint else { return Ok(None) };
     if let Some(holder) = &environment.holder {
         return Err(Failure::new(
@@ -89,7 +92,7 @@ pub fn reconcile(environment: &Environment, wish: &Wish) -> Result<Option<(Envir
             format!("deployment {} works on it; reconcile it when that has ended", holder.deployment),
         ));
     }
-    let note = format!("{} reconciled it ({taint}): {}", wish.by, wish.reason);
+    let note = format!("{} reconciled it ({taint}): {}", action.by, action.reason);
     Ok(Some((Environment { taint: None, ..environment.clone() }, note)))
 }
 

@@ -40,7 +40,7 @@ pub const MAX_COMPONENT_BYTES: usize = 50 << 20;
 /// What is known of everything outside the folder. What is `None` is unknown, as it is offline: nothing that depends
 /// on it is judged, and [`Package::unchecked`] says so.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct World<'a> {
+pub struct PackagingInput<'a> {
     /// The organisation's stages.
     pub stages: Option<&'a Stages>,
     /// The organisation's parameters; an organisation without any has an empty set, which is known.
@@ -125,7 +125,7 @@ pub fn find_components(files: &Files) -> Vec<String> {
 /// Plans the release of the component in `folder`, whose `files` have paths relative to it.
 ///
 /// All problems are told at once, their files relative to the repository.
-pub fn plan(folder: &str, files: &Files, world: &World<'_>) -> Result<Package, Vec<Problem>> {
+pub fn plan(folder: &str, files: &Files, world: &PackagingInput<'_>) -> Result<Package, Vec<Problem>> {
     let mut planner = Planner { files, world, problems: Vec::new(), unchecked: Vec::new() };
     let package = planner.package();
     let mut problems = planner.problems;
@@ -170,7 +170,7 @@ pub fn open(artifact: &[u8]) -> Result<Contents, Vec<Problem>> {
         Some(lock) => serde_json::from_slice(&lock).map_err(|error| unreadable(FUNCTION_LOCK_FILE, error))?,
         None => FunctionLock::default(),
     };
-    let world = World::default();
+    let world = PackagingInput::default();
     let mut planner = Planner { files: &files, world: &world, problems: Vec::new(), unchecked: Vec::new() };
     match planner.source() {
         Some(Source { manifest, template: Some(template), layers: Some(layers), .. }) => {
@@ -183,7 +183,7 @@ pub fn open(artifact: &[u8]) -> Result<Contents, Vec<Problem>> {
 /// Gathers problems while it reads and judges.
 struct Planner<'a> {
     files: &'a Files,
-    world: &'a World<'a>,
+    world: &'a PackagingInput<'a>,
     problems: Vec<Problem>,
     unchecked: Vec<String>,
 }

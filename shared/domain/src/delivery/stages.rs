@@ -5,7 +5,7 @@
 
 use crate::delivery::checks::Reach;
 use crate::images::settings::ImageSettings;
-use crate::model::deployment_path::Path;
+use crate::model::deployment_path::DeploymentPath;
 use crate::model::error::{Failure, Problem};
 use crate::model::ids::TEST;
 use crate::model::ids::{AccountId, Region, StageName};
@@ -53,8 +53,8 @@ impl Stage {
     }
 
     /// How releases come here: by delivery to `test` and to what propagates, by promotion to the rest.
-    pub fn path(&self) -> Path {
-        if self.is_test() || self.propagates { Path::Delivery } else { Path::Promotion }
+    pub fn path(&self) -> DeploymentPath {
+        if self.is_test() || self.propagates { DeploymentPath::Delivery } else { DeploymentPath::Promotion }
     }
 }
 
@@ -266,7 +266,7 @@ mod tests {
         );
         assert_eq!(
             stages.get(&name("production")).map(|s| (s.approval, s.path())),
-            Some((true, Path::Promotion))
+            Some((true, DeploymentPath::Promotion))
         );
     }
 
@@ -284,7 +284,15 @@ mod tests {
     #[test]
     fn releases_come_by_delivery_to_test_and_to_what_propagates_and_by_promotion_to_the_rest() {
         let paths: Vec<_> = four().iter().map(Stage::path).collect();
-        assert_eq!(paths, [Path::Delivery, Path::Delivery, Path::Promotion, Path::Promotion]);
+        assert_eq!(
+            paths,
+            [
+                DeploymentPath::Delivery,
+                DeploymentPath::Delivery,
+                DeploymentPath::Promotion,
+                DeploymentPath::Promotion
+            ]
+        );
     }
 
     #[test]

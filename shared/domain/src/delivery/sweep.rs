@@ -10,8 +10,8 @@ use crate::delivery::webhook_delivery;
 use crate::model::ids::{CommitSha, DeploymentId};
 use crate::model::token::client_token;
 use crate::records::{
-    Approval, Deployment, DeploymentKind, DeploymentState, Environment, Event, EventState, Image, ImageState,
-    Outcome, Repository, Wait, WaitState,
+    Approval, Callback, CallbackState, DeliveryOutcome, Deployment, DeploymentKind, DeploymentState,
+    Environment, Image, ImageState, Repository, WebhookDelivery, WebhookDeliveryState,
 };
 use jiff::{Timestamp, ToSpan};
 use std::collections::BTreeSet;
@@ -44,13 +44,13 @@ pub fn is_held_too_long(since: Timestamp, now: Timestamp) -> bool {
 
 /// What to do with an event that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EventStep {
+pub enum DeliveryStep {
     /// It is over, or young.
     Leave,
     /// Start its execution, which nobody may have done.
     Start,
     /// A later push to the same place was accepted: write it down as overtaken.
-    Supersede(Box<Event>),
+    Supersede(Box<WebhookDelivery>),
     /// See whether its execution still runs, then ask [`event_of_ended`].
     Look,
 }
@@ -59,27 +59,29 @@ pub enum EventStep {
 ///
 /// An old push is never started after a newer one: that would bring an older commit to where the newer one is. A head
 /// that the sweep saw is not started either if a delivery came after all.
-pub fn event(event: &Event, others: &[Event], now: Timestamp) -> EventStep {
+pub fn event(event: &WebhookDelivery, others: &[WebhookDelivery], now: Timestamp) -> DeliveryStep {
     if !is_past(event.accepted_at, EVENT_MINUTES.minutes(), now) {
-        return EventStep::Leave;
+        return DeliveryStep::Leave;
     }
     match (event.state, others.iter().find(|other| overtakes(other, event))) {
-        (EventState::Finished, _) => EventStep::Leave,
-        (EventState::Started, _) => EventStep::Look,
-        (EventState::Accepted, None) => EventStep::Start,
-        (EventState::Accepted, Some(_)) => webhook_delivery::finish(event, Outcome::Superseded, now)
-            .map_or(EventStep::Leave, |event| EventStep::Supersede(Box::new(event))),
+        (WebhookDeliveryState::Finished, _) => DeliveryStep::Leave,
+        (WebhookDeliveryState::Started, _) => DeliveryStep::Look,
+        (WebhookDeliveryState::Accepted, None) => DeliveryStep::Start,
+        (WebhookDeliveryState::Accepted, Some(_)) => {
+            webhook_delivery::finish(event, DeliveryOutcome::Superseded, now)
+                .map_or(DeliveryStep::Leave, |event| DeliveryStep::Supersede(Box::new(event)))
+        }
     }
 }
 
 /// An event whose execution has ended without finishing it, finished: a person must look.
-pub fn event_of_ended(event: &Event, now: Timestamp) -> Option<Event> {
+pub fn event_of_ended(event: &WebhookDelivery, now: Timestamp) -> Option<WebhookDelivery> {
     let why = format!("its execution {} ended without saying how; look at it, then retry", event.execution);
-    webhook_delivery::finish(event, Outcome::Quarantined(why), now)
+    webhook_delivery::finish(event, DeliveryOutcome::Quarantined(why), now)
 }
 
 /// Whether `other` brings the same branch to where it is now, so that `event` need not.
-fn overtakes(other: &Event, event: &Event) -> bool {
+fn overtakes(other: &WebhookDelivery, event: &WebhookDelivery) -> bool {
     let same_place = other.repository == event.repository && other.reference == event.reference;
     let both = (was_seen(event), was_seen(other));
     same_place
@@ -91,12 +93,12 @@ fn overtakes(other: &Event, event: &Event) -> bool {
 }
 
 /// Whether the sweep saw the head that `event` is about, and nobody sent it.
-pub fn was_seen(event: &Event) -> bool {
+pub fn was_seen(event: &WebhookDelivery) -> bool {
     event.delivery.starts_with(HEAD_DELIVERY)
 }
 
-fn is_superseded(event: &Event) -> bool {
-    event.end == Some(Outcome::Superseded)
+fn is_superseded(event: &WebhookDelivery) -> bool {
+    event.end == Some(DeliveryOutcome::Superseded)
 }
 
 /// The event of a push that no delivery told of: `head` is what the default branch of `repository` points to now,
@@ -107,9 +109,9 @@ fn is_superseded(event: &Event) -> bool {
 pub fn unheard_of(
     repository: &Repository,
     head: &CommitSha,
-    events: &[Event],
+    events: &[WebhookDelivery],
     now: Timestamp,
-) -> Option<Event> {
+) -> Option<WebhookDelivery> {
     let reference = format!("refs/heads/{}", repository.branch);
     // What was superseded was never released: it knows nothing.
     let newest = events
@@ -122,14 +124,14 @@ pub fn unheard_of(
     let after = newest.map_or("", |newest| newest.delivery.as_str());
     let found = client_token(repository.id.as_str(), &format!("{reference} {head} after {after}"), 1);
     let (provider, delivery) = (repository.id.provider(), format!("{HEAD_DELIVERY}{found}"));
-    Some(Event {
+    Some(WebhookDelivery {
         execution: client_token(provider, &delivery, 1),
         provider: provider.to_owned(),
         delivery,
         repository: repository.id.clone(),
         reference,
         commit: head.clone(),
-        state: EventState::Accepted,
+        state: WebhookDeliveryState::Accepted,
         end: None,
         accepted_at: now,
         finished_at: None,
@@ -138,7 +140,7 @@ pub fn unheard_of(
 
 /// What to do with a throw-away environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ThrowAway {
+pub enum TestStackStep {
     /// It is young, or somebody works with it.
     Leave,
     /// Start its teardown under this name.
@@ -155,14 +157,14 @@ pub enum ThrowAway {
 
 /// What to do with `environment`, of the throw-away stage. `last` is its last deployment; `ttl_minutes` what the manifest
 /// of its release says, or nothing if that cannot be read: then it lives as long as any may.
-pub fn throw_away(
+pub fn test_stack(
     environment: &Environment,
     last: Option<&Deployment>,
     ttl_minutes: Option<u32>,
     now: Timestamp,
-) -> ThrowAway {
+) -> TestStackStep {
     if environment.holder.is_some() {
-        return ThrowAway::Leave;
+        return TestStackStep::Leave;
     }
     let Some(last) = last else {
         return stuck("its last deployment is not in the ledger, so that nothing is known of it".to_owned());
@@ -177,17 +179,17 @@ pub fn throw_away(
         _ if last.state == DeploymentState::AwaitingApproval => {
             stuck(format!("deployment {} waits for an answer: lockstep approve {}", last.id, last.id))
         }
-        Ok(due) if is_due => ThrowAway::Remove { execution: removal(last, due, now) },
+        Ok(due) if is_due => TestStackStep::Remove { execution: removal(last, due, now) },
         _ if failed_teardown => {
             let why = last.failure.as_ref().map_or("it does not say why", |failure| failure.message.as_str());
             stuck(format!("deployment {} could not remove it: {why}", last.id))
         }
-        _ => ThrowAway::Leave,
+        _ => TestStackStep::Leave,
     }
 }
 
-fn stuck(why: String) -> ThrowAway {
-    ThrowAway::Stuck { why }
+fn stuck(why: String) -> TestStackStep {
+    TestStackStep::Stuck { why }
 }
 
 fn minutes(ttl_minutes: Option<u32>) -> i64 {
@@ -203,7 +205,7 @@ fn removal(last: &Deployment, due: Timestamp, now: Timestamp) -> String {
 
 /// What to do with a wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WaitStep {
+pub enum CallbackStep {
     /// It is over, or young, or its end is for a person to say.
     Leave,
     /// Nobody waits any more: remove it, and close this deployment, which was waiting for an answer.
@@ -229,21 +231,30 @@ pub fn is_dead_promotion(deployment: &Deployment, is_running: Option<bool>) -> b
 /// it waits for, if it is such a wait.
 ///
 /// A question is never answered by a sweep: to wake who waits for one that is open would be a refusal.
-pub fn wait(wait: &Wait, is_running: Option<bool>, asking: Option<&Deployment>, now: Timestamp) -> WaitStep {
-    let WaitState::Open { execution, .. } = &wait.state else { return WaitStep::Leave };
+pub fn wait(
+    wait: &Callback,
+    is_running: Option<bool>,
+    asking: Option<&Deployment>,
+    now: Timestamp,
+) -> CallbackStep {
+    let CallbackState::Open { execution, .. } = &wait.state else { return CallbackStep::Leave };
     if is_running == Some(false) {
         let waiting = asking.filter(|asking| {
             asking.state == DeploymentState::AwaitingApproval && asking.execution == *execution
         });
         let closed =
             waiting.and_then(|asking| lease::abandon(asking, "nobody could answer it any more", now));
-        return WaitStep::Remove(closed.map(Box::new));
+        return CallbackStep::Remove(closed.map(Box::new));
     }
     let open = approval::of_operation(&wait.operation).is_some_and(|(_, number)| {
         let question = |approval: &&Approval| approval.number == number && approval.decision.is_some();
         asking.is_none_or(|asking| asking.approvals.iter().find(question).is_none())
     });
-    if open || !is_past(wait.at, WAIT_MINUTES.minutes(), now) { WaitStep::Leave } else { WaitStep::Wake }
+    if open || !is_past(wait.at, WAIT_MINUTES.minutes(), now) {
+        CallbackStep::Leave
+    } else {
+        CallbackStep::Wake
+    }
 }
 
 #[cfg(test)]

@@ -185,7 +185,7 @@ impl fmt::Display for BranchName {
 
 /// What a delivery tells of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Hook {
+pub enum WebhookEvent {
     /// GitHub tries the webhook out.
     Ping,
     /// A branch has a new head.
@@ -273,15 +273,15 @@ struct HeadCommit {
 /// Reads a verified delivery: `event` is the value of [`EVENT_HEADER`].
 ///
 /// A problem says what cannot be read, without repeating the payload; such a delivery is recorded as rejected.
-pub fn parse_push(event: &str, body: &[u8]) -> Result<Hook, Problem> {
+pub fn parse_push(event: &str, body: &[u8]) -> Result<WebhookEvent, Problem> {
     match event {
-        "ping" => Ok(Hook::Ping),
+        "ping" => Ok(WebhookEvent::Ping),
         "push" => push(body),
         other => Ok(ignored(format!("events of type {} start nothing", shown(other)))),
     }
 }
 
-fn push(body: &[u8]) -> Result<Hook, Problem> {
+fn push(body: &[u8]) -> Result<WebhookEvent, Problem> {
     if body.len() > MAX_BODY_BYTES {
         return Err(unreadable("the body is too large"));
     }
@@ -300,7 +300,7 @@ fn push(body: &[u8]) -> Result<Hook, Problem> {
         return Ok(ignored("a branch was deleted; what was released from it stays".to_owned()));
     }
     let field = |name: &str, error: &dyn fmt::Display| unreadable(format!("`{name}`: {error}"));
-    Ok(Hook::Push(Push {
+    Ok(WebhookEvent::Push(Push {
         repository: repository(&payload.repository.full_name)?,
         default_branch: (payload.repository.default_branch.parse())
             .map_err(|e| field("default_branch", &e))?,
@@ -334,8 +334,8 @@ fn is_nothing(commit: &str) -> bool {
     commit.len() == 40 && commit.bytes().all(|b| b == b'0')
 }
 
-fn ignored(reason: String) -> Hook {
-    Hook::Ignored { reason }
+fn ignored(reason: String) -> WebhookEvent {
+    WebhookEvent::Ignored { reason }
 }
 
 fn unreadable(why: impl fmt::Display) -> Problem {

@@ -2,13 +2,13 @@
 
 use crate::messages::ledger::{ComponentResult, Summary};
 use crate::messages::{inputs, package};
-use crate::model::caught_error::Caught;
+use crate::model::caught_error::CaughtError;
 use crate::model::error::FailureKind;
-use crate::records::{Event, EventState, Outcome};
+use crate::records::{DeliveryOutcome, WebhookDelivery, WebhookDeliveryState};
 use jiff::Timestamp;
 
 /// The input of an event's execution: from the record, so that every start of it is the same.
-pub fn input(event: &Event) -> inputs::Release {
+pub fn input(event: &WebhookDelivery) -> inputs::Release {
     inputs::Release {
         repository: event.repository.clone(),
         reference: event.reference.clone(),
@@ -24,29 +24,29 @@ pub fn input(event: &Event) -> inputs::Release {
 pub fn conclude(
     components: &[package::Component],
     results: &[ComponentResult],
-    error: Option<&Caught>,
-) -> (Summary, Outcome) {
+    error: Option<&CaughtError>,
+) -> (Summary, DeliveryOutcome) {
     let results = every_result(components, results);
     if let Some(error) = error {
         let cause = error.sentence();
         if error.error == FailureKind::Superseded.error_type() {
             let overtaken = Summary { outcome: "superseded".into(), error: String::new(), cause, results };
-            return (overtaken, Outcome::Superseded);
+            return (overtaken, DeliveryOutcome::Superseded);
         }
         let outcome = match can_be_mended(&error.error) {
-            true => Outcome::Rejected(cause.clone()),
-            false => Outcome::Quarantined(cause.clone()),
+            true => DeliveryOutcome::Rejected(cause.clone()),
+            false => DeliveryOutcome::Quarantined(cause.clone()),
         };
         return (rejected(error.error.clone(), cause, results), outcome);
     }
     let causes: Vec<_> = results.iter().filter(|r| is_bad(r)).map(line).collect();
     if causes.is_empty() {
         let done = Summary { outcome: "done".into(), error: String::new(), cause: String::new(), results };
-        return (done, Outcome::Done);
+        return (done, DeliveryOutcome::Done);
     }
     let cause = causes.join("\n");
     let error = FailureKind::Rejected.error_type().to_owned();
-    (rejected(error, cause.clone(), results), Outcome::Rejected(cause))
+    (rejected(error, cause.clone(), results), DeliveryOutcome::Rejected(cause))
 }
 
 /// The results of what was packaged, and of what never came so far.
@@ -76,7 +76,7 @@ fn is_bad(result: &ComponentResult) -> bool {
 
 fn line(result: &ComponentResult) -> String {
     // The cause of a failed state machine is the JSON of a failed execution, with the sentence inside.
-    let cause = Caught { error: String::new(), cause: result.cause.clone() }.sentence();
+    let cause = CaughtError { error: String::new(), cause: result.cause.clone() }.sentence();
     let cause = if cause.is_empty() { result.outcome.as_str() } else { cause.as_str() };
     match result.version.as_str() {
         "" => format!("{}: {cause}", result.component),
@@ -95,12 +95,17 @@ fn rejected(error: String, cause: String, results: Vec<ComponentResult>) -> Summ
 }
 
 /// The event, finished; nothing if it was finished before. One that failed and was tried again with success is done.
-pub fn finish(event: &Event, outcome: Outcome, now: Timestamp) -> Option<Event> {
-    let failed = matches!(event.end, Some(Outcome::Rejected(_) | Outcome::Quarantined(_)));
-    if event.state == EventState::Finished && !(failed && outcome == Outcome::Done) {
+pub fn finish(event: &WebhookDelivery, outcome: DeliveryOutcome, now: Timestamp) -> Option<WebhookDelivery> {
+    let failed = matches!(event.end, Some(DeliveryOutcome::Rejected(_) | DeliveryOutcome::Quarantined(_)));
+    if event.state == WebhookDeliveryState::Finished && !(failed && outcome == DeliveryOutcome::Done) {
         return None;
     }
-    Some(Event { state: EventState::Finished, end: Some(outcome), finished_at: Some(now), ..event.clone() })
+    Some(WebhookDelivery {
+        state: WebhookDeliveryState::Finished,
+        end: Some(outcome),
+        finished_at: Some(now),
+        ..event.clone()
+    })
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! Baking an image: which version a recipe gets, where it must go, and what a build that ended means.
 //!
-//! A version is usable in every account that must have it, or in none: [`crate::images::lifecycle::after`] holds the states,
+//! A version is usable in every account that must have it, or in none: [`crate::images::lifecycle::apply`] holds the states,
 //! here is decided what comes next.
 
 use crate::delivery::packaging::{BranchKind, next_version};
 use crate::delivery::stages::{Stage, Stages};
-use crate::model::caught_error::Caught;
+use crate::model::caught_error::CaughtError;
 use crate::model::error::FailureKind;
 use crate::model::ids::{AmiId, CommitSha, Digest, ImageName, Region};
 use crate::model::image_version_state::ImageVersionState;
@@ -19,7 +19,7 @@ pub const ATTEMPTS_MAX: u32 = 3;
 
 /// A recipe that wants a version.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish<'a> {
+pub struct BakeRequest<'a> {
     /// The image.
     pub image: &'a ImageName,
     /// The author's part of the version.
@@ -49,9 +49,9 @@ pub enum Claim {
 ///
 /// The records are the counter: numbers rise whatever becomes of a version, imported ones included, and no number is
 /// given out twice, on whatever branch.
-pub fn claim(wish: &Wish<'_>, versions: &[ImageVersion]) -> Claim {
+pub fn claim(request: &BakeRequest<'_>, versions: &[ImageVersion]) -> Claim {
     use ImageVersionState::{Building, Discarded, Discarding, Retired, Retiring, Usable, Withheld};
-    let same = versions.iter().rev().filter(|version| !wish.overridden && is_of(version, wish));
+    let same = versions.iter().rev().filter(|version| !request.overridden && is_of(version, request));
     for version in same {
         match version.state {
             Usable => return Claim::Present(version.version.clone()),
@@ -59,45 +59,45 @@ pub fn claim(wish: &Wish<'_>, versions: &[ImageVersion]) -> Claim {
             Discarding | Discarded | Retiring | Retired => {}
         }
     }
-    let numbers = versions.iter().filter(|version| version.name == *wish.image);
-    let last = numbers.filter_map(|version| version.version.build_of(wish.of)).max();
+    let numbers = versions.iter().filter(|version| version.name == *request.image);
+    let last = numbers.filter_map(|version| version.version.build_of(request.of)).max();
     let count = last.map_or(0, |last| last + 1);
-    let branch = match (wish.branch, wish.overridden) {
+    let branch = match (request.branch, request.overridden) {
         (Some(branch), _) => BranchKind::Other(branch),
         (None, true) => BranchKind::Other("override"),
         (None, false) => BranchKind::Default,
     };
-    Claim::New(next_version(wish.of, branch, count))
+    Claim::New(next_version(request.of, branch, count))
 }
 
 /// Whether a version was baked from this recipe at this commit, for this kind of branch.
-fn is_of(version: &ImageVersion, wish: &Wish<'_>) -> bool {
+fn is_of(version: &ImageVersion, request: &BakeRequest<'_>) -> bool {
     let ImageOrigin::Baked { commit, recipe, .. } = &version.origin else { return false };
-    version.name == *wish.image
-        && commit == wish.commit
-        && recipe == wish.recipe
-        && version.version.is_pre_release() == wish.branch.is_some()
-        && version.version.build_of(wish.of).is_some()
+    version.name == *request.image
+        && commit == request.commit
+        && recipe == request.recipe
+        && version.version.is_pre_release() == request.branch.is_some()
+        && version.version.build_of(request.of).is_some()
 }
 
 /// Whether a push is to bake a recipe: nothing was baked from the same before, or the same commit is not done with.
 ///
 /// A push that does not touch a recipe never builds it again, also if its build had failed: that was told at the push
 /// that broke it, and a person may bake it again.
-pub fn is_to_be_baked(wish: &Wish<'_>, versions: &[ImageVersion]) -> bool {
+pub fn needs_bake(request: &BakeRequest<'_>, versions: &[ImageVersion]) -> bool {
     use ImageVersionState::{Building, Discarded, Discarding, Retired, Retiring, Usable, Withheld};
     let mut before = versions.iter().filter(|version| {
         let ImageOrigin::Baked { recipe, .. } = &version.origin else { return false };
         // What is on the default branch serves every other branch, and not the reverse.
-        let serves = wish.branch.is_some() || !version.version.is_pre_release();
-        version.name == *wish.image && recipe == wish.recipe && serves
+        let serves = request.branch.is_some() || !version.version.is_pre_release();
+        version.name == *request.image && recipe == request.recipe && serves
     });
     before.all(|version| {
         let open = match version.state {
             Building | Withheld | Discarding | Discarded => true,
             Usable | Retiring | Retired => false,
         };
-        version.commit() == Some(wish.commit) && open
+        version.commit() == Some(request.commit) && open
     })
 }
 
@@ -125,7 +125,7 @@ pub fn abandoned(version: &ImageVersion, stages: &Stages) -> BTreeSet<Location> 
 }
 
 /// Where a version that is given up may be, with a stage there.
-pub fn doomed<'a>(
+pub fn to_discard<'a>(
     version: &ImageVersion,
     records: &[Image],
     stages: &'a Stages,
@@ -175,7 +175,7 @@ pub struct Build {
 
 /// What a look at a build leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Observed {
+pub enum BuildObservation {
     /// It runs: wait.
     Wait,
     /// CodeBuild itself failed: try again, with the next attempt.
@@ -187,23 +187,25 @@ pub enum Observed {
 }
 
 /// What a look at the build of `attempt` leads to.
-pub fn observe(build: &Build, attempt: u32, region: &Region) -> Observed {
+pub fn observe(build: &Build, attempt: u32, region: &Region) -> BuildObservation {
     let told = |text: String| match &build.log {
         Some(log) => format!("{text}; its log: {log}"),
         None => text,
     };
     match &build.status {
-        BuildStatus::Running => Observed::Wait,
+        BuildStatus::Running => BuildObservation::Wait,
         BuildStatus::Succeeded { made } => match ami_made(made, region) {
-            Ok(ami) => Observed::Made(ami),
-            Err(why) => Observed::Failed(told(format!("the build {} succeeded, but {why}", build.arn))),
+            Ok(ami) => BuildObservation::Made(ami),
+            Err(why) => {
+                BuildObservation::Failed(told(format!("the build {} succeeded, but {why}", build.arn)))
+            }
         },
         BuildStatus::Ended { status, why } => {
             let text = told(format!("the build {} ended {status}: {why}", build.arn));
             // FAULT is an error of CodeBuild's.
             match status == "FAULT" && attempt < ATTEMPTS_MAX {
-                true => Observed::Again(text),
-                false => Observed::Failed(text),
+                true => BuildObservation::Again(text),
+                false => BuildObservation::Failed(text),
             }
         }
     }
@@ -225,7 +227,7 @@ fn ami_made(artifact: &str, region: &Region) -> Result<AmiId, String> {
 
 /// What a build is given: the values of the variables that Lockstep has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Given {
+pub struct BuildInput {
     /// The name of the image that is made, unique in its account and region.
     pub ami_name: String,
     /// The image it starts from.
@@ -277,12 +279,12 @@ pub fn build_key(encryption: &Encryption, place: &Location) -> BuildKey {
 }
 
 /// Whether an image could not be copied at all, so that it is to be built where it is needed.
-pub fn is_to_be_built_there(error: &Caught) -> bool {
+pub fn must_build_there(error: &CaughtError) -> bool {
     error.names().iter().any(|name| name == FailureKind::ImageStays.error_type())
 }
 
 /// Why a version is not everywhere, one place a line; nothing if it is.
-pub fn not_brought<'a>(places: impl IntoIterator<Item = (&'a str, &'a Caught)>) -> Option<String> {
+pub fn not_distributed<'a>(places: impl IntoIterator<Item = (&'a str, &'a CaughtError)>) -> Option<String> {
     let failed = places.into_iter().filter(|(_, caught)| !caught.error.is_empty());
     let told: Vec<String> = failed
         .map(|(stage, caught)| format!("it was not brought to {stage}: {}", caught.sentence()))

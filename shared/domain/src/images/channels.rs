@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use crate::images::constraint::tests::known;
     use crate::model::image_version_state::ImageVersionState;
-    use crate::model::operator_action::Wish;
+    use crate::model::operator_action::OperatorAction;
     use crate::records::ImageState;
     use jiff::Timestamp;
 
@@ -133,8 +133,8 @@ mod tests {
         assert_eq!(told(&versions, &places), named(&expected));
         let places = [image("2.1.0", 1), image("2.1.1", 2)];
         assert_eq!(told(&versions, &places)[0].1, "ami-00000002");
-        let wish = Wish::new("ada", "a hole", Timestamp::UNIX_EPOCH).unwrap();
-        versions[1] = crate::images::lifecycle::revoke(&versions[1], &wish).unwrap();
+        let action = OperatorAction::new("ada", "a hole", Timestamp::UNIX_EPOCH).unwrap();
+        versions[1] = crate::images::lifecycle::revoke(&versions[1], &action).unwrap();
         assert_eq!(told(&versions, &places), named(&expected));
     }
 

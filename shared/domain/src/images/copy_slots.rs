@@ -2,12 +2,12 @@
 //!
 //! AWS copies so many snapshots at once into one account and region, and takes so many calls a second
 //! (<https://docs.aws.amazon.com/general/latest/gr/ebs-service.html>,
-//! <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>). Who wants to copy first [`enter`]s the place
-//! it copies to: it gets a slot, or a place in a queue, first come, first served. Who has copied [`leave`]s, and the
-//! next gets its slot in the same write. A call that would come too soon after others waits as long as [`pace`] says.
+//! <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>). Who wants to copy first [`acquire`]s the place
+//! it copies to: it gets a slot, or a place in a queue, first come, first served. Who has copied [`release`]s, and the
+//! next gets its slot in the same write. A call that would come too soon after others waits as long as [`throttle`] says.
 
 use crate::model::ids::DeploymentId;
-use crate::records::{Slot, Traffic, Waiting};
+use crate::records::{CopySlot, CopySlots, QueuedPromotion};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub struct Rate {
 
 /// Whether a promotion may copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entered {
+pub enum Acquired {
     /// It has a slot.
     Admitted,
     /// It waits.
@@ -51,18 +51,18 @@ pub enum Entered {
 }
 
 /// Lets `promotion` in, or puts it at the end of the queue; where it is already, it stays.
-pub fn enter(
-    traffic: &Traffic,
+pub fn acquire(
+    traffic: &CopySlots,
     promotion: &DeploymentId,
     execution: &str,
     copies_at_once: u32,
     now: Timestamp,
-) -> (Traffic, Entered) {
+) -> (CopySlots, Acquired) {
     let mut traffic = traffic.clone();
     let is_here = traffic.slots.contains_key(promotion)
         || traffic.queue.iter().any(|waiting| waiting.promotion == *promotion);
     if !is_here {
-        traffic.queue.push(Waiting {
+        traffic.queue.push(QueuedPromotion {
             promotion: promotion.clone(),
             execution: execution.to_owned(),
             since: now,
@@ -73,15 +73,20 @@ pub fn enter(
     if let Some(slot) = traffic.slots.get_mut(promotion) {
         // Whoever enters does not wait any more.
         slot.waits = false;
-        return (traffic, Entered::Admitted);
+        return (traffic, Acquired::Admitted);
     }
     let ahead = traffic.queue.iter().take_while(|waiting| waiting.promotion != *promotion).count();
     let running = traffic.slots.len();
-    (traffic, Entered::Waits { ahead, running })
+    (traffic, Acquired::Waits { ahead, running })
 }
 
 /// Takes `promotion` out, whether it copied or waited, and lets the next in.
-pub fn leave(traffic: &Traffic, promotion: &DeploymentId, copies_at_once: u32, now: Timestamp) -> Traffic {
+pub fn release(
+    traffic: &CopySlots,
+    promotion: &DeploymentId,
+    copies_at_once: u32,
+    now: Timestamp,
+) -> CopySlots {
     let mut traffic = traffic.clone();
     traffic.slots.remove(promotion);
     traffic.queue.retain(|waiting| waiting.promotion != *promotion);
@@ -89,17 +94,17 @@ pub fn leave(traffic: &Traffic, promotion: &DeploymentId, copies_at_once: u32, n
     traffic
 }
 
-fn fill(traffic: &mut Traffic, copies_at_once: u32, now: Timestamp) {
+fn fill(traffic: &mut CopySlots, copies_at_once: u32, now: Timestamp) {
     let room = (copies_at_once.max(1) as usize).saturating_sub(traffic.slots.len());
     for next in traffic.queue.drain(..room.min(traffic.queue.len())) {
         let waits = next.asked > 0;
-        let slot = Slot { execution: next.execution, since: now, asked: next.asked, waits };
+        let slot = CopySlot { execution: next.execution, since: now, asked: next.asked, waits };
         traffic.slots.insert(next.promotion, slot);
     }
 }
 
 /// Writes down that `promotion` waits once more, and answers the number of the wait; nothing if it is not here.
-pub fn ask(traffic: &Traffic, promotion: &DeploymentId) -> Option<(Traffic, u32)> {
+pub fn ask(traffic: &CopySlots, promotion: &DeploymentId) -> Option<(CopySlots, u32)> {
     let mut traffic = traffic.clone();
     let queued = traffic.queue.iter_mut().find(|waiting| waiting.promotion == *promotion);
     let asked = match queued {
@@ -117,22 +122,22 @@ pub fn ask(traffic: &Traffic, promotion: &DeploymentId) -> Option<(Traffic, u32)
 
 /// The keys of the waits of those that have a slot and have not come for it: whoever leaves wakes them, again and again,
 /// so that a wake that was lost is made good by the next.
-pub fn to_wake(traffic: &Traffic) -> Vec<String> {
+pub fn to_notify(traffic: &CopySlots) -> Vec<String> {
     let waiting = traffic.slots.iter().filter(|(_, slot)| slot.waits);
-    waiting.map(|(promotion, slot)| wait_key(traffic, promotion, slot.asked)).collect()
+    waiting.map(|(promotion, slot)| callback_key(traffic, promotion, slot.asked)).collect()
 }
 
 /// The key of the wait of `promotion` with this number.
-pub fn wait_key(traffic: &Traffic, promotion: &DeploymentId, number: u32) -> String {
+pub fn callback_key(traffic: &CopySlots, promotion: &DeploymentId, number: u32) -> String {
     let place = &traffic.location;
     format!("room#{}#{}#{promotion}#{number}", place.account, place.region)
 }
 
 /// The promotions and executions to look at, since they may have died: those that have a slot for long, the oldest first,
 /// and whoever is next.
-pub fn suspects(traffic: &Traffic, now: Timestamp) -> Vec<(DeploymentId, String)> {
+pub fn suspects(traffic: &CopySlots, now: Timestamp) -> Vec<(DeploymentId, String)> {
     let old = |since: Timestamp| since.checked_add(LOOK_MINUTES.minutes()).is_ok_and(|end| end <= now);
-    let mut slots: Vec<(&DeploymentId, &Slot)> =
+    let mut slots: Vec<(&DeploymentId, &CopySlot)> =
         traffic.slots.iter().filter(|(_, slot)| old(slot.since)).collect();
     slots.sort_by_key(|(promotion, slot)| (slot.since, *promotion));
     let slots = slots.into_iter().map(|(promotion, slot)| (promotion, &slot.execution));
@@ -146,7 +151,7 @@ pub fn suspects(traffic: &Traffic, now: Timestamp) -> Vec<(DeploymentId, String)
 
 /// Speaks for `calls` calls of a bucket that is spoken for until `until`: the new value, and how long to wait before the
 /// first of them. Nothing is spoken for if that would be longer than `patience`.
-pub fn pace(
+pub fn throttle(
     until: Option<Timestamp>,
     rate: Rate,
     calls: u32,
@@ -172,8 +177,8 @@ mod tests {
         "2026-01-01T00:00:00Z".parse().unwrap()
     }
 
-    fn place() -> Traffic {
-        Traffic::none_at(&Location {
+    fn place() -> CopySlots {
+        CopySlots::none_at(&Location {
             account: "222222222222".parse().unwrap(),
             region: "eu-west-1".parse().unwrap(),
         })
@@ -183,8 +188,8 @@ mod tests {
         DeploymentId::of_execution(&n.to_string())
     }
 
-    fn entered(traffic: &mut Traffic, n: u32, limit: u32) -> Entered {
-        let (after, entered) = enter(traffic, &id(n), &n.to_string(), limit, start());
+    fn entered(traffic: &mut CopySlots, n: u32, limit: u32) -> Acquired {
+        let (after, entered) = acquire(traffic, &id(n), &n.to_string(), limit, start());
         *traffic = after;
         entered
     }
@@ -193,18 +198,18 @@ mod tests {
     #[test]
     fn copies_beyond_the_limit_wait_in_the_order_in_which_they_came() {
         let mut traffic = place();
-        assert_eq!(entered(&mut traffic, 1, 2), Entered::Admitted);
-        assert_eq!(entered(&mut traffic, 2, 2), Entered::Admitted);
-        assert_eq!(entered(&mut traffic, 3, 2), Entered::Waits { ahead: 0, running: 2 });
-        assert_eq!(entered(&mut traffic, 4, 2), Entered::Waits { ahead: 1, running: 2 });
+        assert_eq!(entered(&mut traffic, 1, 2), Acquired::Admitted);
+        assert_eq!(entered(&mut traffic, 2, 2), Acquired::Admitted);
+        assert_eq!(entered(&mut traffic, 3, 2), Acquired::Waits { ahead: 0, running: 2 });
+        assert_eq!(entered(&mut traffic, 4, 2), Acquired::Waits { ahead: 1, running: 2 });
         assert_eq!(
             entered(&mut traffic, 3, 2),
-            Entered::Waits { ahead: 0, running: 2 },
+            Acquired::Waits { ahead: 0, running: 2 },
             "it keeps its place"
         );
-        traffic = leave(&traffic, &id(1), 2, start());
-        assert_eq!(entered(&mut traffic, 4, 2), Entered::Waits { ahead: 0, running: 2 });
-        assert_eq!(entered(&mut traffic, 3, 2), Entered::Admitted);
+        traffic = release(&traffic, &id(1), 2, start());
+        assert_eq!(entered(&mut traffic, 4, 2), Acquired::Waits { ahead: 0, running: 2 });
+        assert_eq!(entered(&mut traffic, 3, 2), Acquired::Admitted);
     }
 
     #[test]
@@ -213,13 +218,17 @@ mod tests {
         entered(&mut traffic, 1, 1);
         entered(&mut traffic, 2, 1);
         let (asked, number) = ask(&traffic, &id(2)).unwrap();
-        assert_eq!((number, to_wake(&asked)), (1, vec![]));
-        let mut freed = leave(&asked, &id(1), 1, start());
+        assert_eq!((number, to_notify(&asked)), (1, vec![]));
+        let mut freed = release(&asked, &id(1), 1, start());
         let key = format!("room#222222222222#eu-west-1#{}#1", id(2));
-        assert_eq!(to_wake(&freed), vec![key.clone()]);
-        assert_eq!(to_wake(&leave(&freed, &id(1), 1, start())), [key], "the first wake may have been lost");
-        assert_eq!(entered(&mut freed, 2, 1), Entered::Admitted);
-        assert_eq!(to_wake(&freed), Vec::<String>::new());
+        assert_eq!(to_notify(&freed), vec![key.clone()]);
+        assert_eq!(
+            to_notify(&release(&freed, &id(1), 1, start())),
+            [key],
+            "the first wake may have been lost"
+        );
+        assert_eq!(entered(&mut freed, 2, 1), Acquired::Admitted);
+        assert_eq!(to_notify(&freed), Vec::<String>::new());
         assert_eq!(ask(&freed, &id(9)), None);
     }
 
@@ -231,14 +240,14 @@ mod tests {
         let mut keys = BTreeSet::new();
         for _ in 0..3 {
             let (asked, number) = ask(&traffic, &id(2)).unwrap();
-            keys.insert(wait_key(&asked, &id(2), number));
+            keys.insert(callback_key(&asked, &id(2), number));
             traffic = asked;
             entered(&mut traffic, 2, 1);
         }
-        traffic = leave(&traffic, &id(1), 1, start());
+        traffic = release(&traffic, &id(1), 1, start());
         entered(&mut traffic, 2, 1);
         let (asked, number) = ask(&traffic, &id(2)).unwrap();
-        keys.insert(wait_key(&asked, &id(2), number));
+        keys.insert(callback_key(&asked, &id(2), number));
         assert_eq!(keys.len(), 4, "also once it has a slot");
     }
 
@@ -264,15 +273,15 @@ mod tests {
         let mut until = None;
         let waits: Vec<u64> = (0..6)
             .map(|_| {
-                let (then, wait) = pace(until, rate, 1, patience, start()).unwrap();
+                let (then, wait) = throttle(until, rate, 1, patience, start()).unwrap();
                 until = Some(then);
                 wait.as_secs()
             })
             .collect();
         assert_eq!(waits, [0, 0, 0, 1, 2, 3]);
-        assert_eq!(pace(until, rate, 1, Duration::from_secs(3), start()), Err(Duration::from_secs(4)));
+        assert_eq!(throttle(until, rate, 1, Duration::from_secs(3), start()), Err(Duration::from_secs(4)));
         let rested = start().checked_add(10.seconds()).unwrap();
-        assert_eq!(pace(until, rate, 3, patience, rested).unwrap().1, Duration::ZERO);
+        assert_eq!(throttle(until, rate, 3, patience, rested).unwrap().1, Duration::ZERO);
     }
 
     proptest! {
@@ -287,12 +296,12 @@ mod tests {
             let mut inside = BTreeSet::new();
             for (comes, n) in steps {
                 if comes {
-                    let (after, entered) = enter(&traffic, &id(n), &n.to_string(), limit, start());
-                    prop_assert_eq!(entered == Entered::Admitted, after.slots.contains_key(&id(n)));
+                    let (after, entered) = acquire(&traffic, &id(n), &n.to_string(), limit, start());
+                    prop_assert_eq!(entered == Acquired::Admitted, after.slots.contains_key(&id(n)));
                     traffic = after;
                     inside.insert(id(n));
                 } else {
-                    traffic = leave(&traffic, &id(n), limit, start());
+                    traffic = release(&traffic, &id(n), limit, start());
                     inside.remove(&id(n));
                 }
                 let running: BTreeSet<_> = traffic.slots.keys().cloned().collect();
@@ -315,7 +324,7 @@ mod tests {
             let (mut until, mut now, mut made) = (None, start(), Vec::new());
             for gap in gaps {
                 now = now.checked_add(gap.milliseconds()).unwrap();
-                let (then, wait) = pace(until, rate, 1, Duration::from_secs(3600), now).unwrap();
+                let (then, wait) = throttle(until, rate, 1, Duration::from_secs(3600), now).unwrap();
                 until = Some(then);
                 made.push(now.checked_add(SignedDuration::try_from(wait).unwrap()).unwrap());
             }

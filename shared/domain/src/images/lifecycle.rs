@@ -12,13 +12,13 @@
 use crate::model::error::Failure;
 use crate::model::ids::AmiId;
 use crate::model::image_version_state::ImageVersionState;
-use crate::model::operator_action::Wish;
+use crate::model::operator_action::OperatorAction;
 use crate::records::{Image, ImageVersion, Revocation};
 use jiff::Timestamp;
 
 /// What happens to a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum Transition {
     /// The build made this AMI, which was looked at and recorded; the places that need it may lack it.
     Built {
         /// Its id.
@@ -47,49 +47,49 @@ pub enum Change {
 }
 
 /// The version after `change`; the same change again changes nothing. Whatever else the state does not know is a bug.
-pub fn after(version: &ImageVersion, change: &Change) -> Result<ImageVersion, Failure> {
+pub fn apply(version: &ImageVersion, change: &Transition) -> Result<ImageVersion, Failure> {
     use ImageVersionState::{Building, Discarded, Discarding, Retired, Retiring, Usable, Withheld};
     let mut next = version.clone();
     match (change, version.state) {
-        (Change::Built { source_ami, why }, Building) => {
+        (Transition::Built { source_ami, why }, Building) => {
             next.state = Withheld;
             next.source_ami = Some(source_ami.clone());
             next.why = Some(why.clone());
         }
-        (Change::Built { source_ami, .. }, Withheld | Usable)
+        (Transition::Built { source_ami, .. }, Withheld | Usable)
             if version.source_ami.as_ref() == Some(source_ami) => {}
-        (Change::Complete, Withheld) => {
+        (Transition::Complete, Withheld) => {
             next.state = Usable;
             next.why = None;
         }
-        (Change::Complete, Usable | Retiring) => {}
-        (Change::GiveUp { why }, Building | Withheld) => {
+        (Transition::Complete, Usable | Retiring) => {}
+        (Transition::GiveUp { why }, Building | Withheld) => {
             next.state = Discarding;
             next.why = Some(why.clone());
         }
-        (Change::GiveUp { .. }, Discarding | Discarded) => {}
-        (Change::Discarded, Discarding) => next.state = Discarded,
-        (Change::Discarded, Discarded) => {}
-        (Change::Retire { at }, Usable) => {
+        (Transition::GiveUp { .. }, Discarding | Discarded) => {}
+        (Transition::Discarded, Discarding) => next.state = Discarded,
+        (Transition::Discarded, Discarded) => {}
+        (Transition::Retire { at }, Usable) => {
             next.state = Retiring;
             next.retiring_since = Some(*at);
         }
-        (Change::Retire { .. }, Retiring | Retired) => {}
-        (Change::Keep, Retiring) => {
+        (Transition::Retire { .. }, Retiring | Retired) => {}
+        (Transition::Keep, Retiring) => {
             next.state = Usable;
             next.retiring_since = None;
         }
-        (Change::Keep, Usable) => {}
-        (Change::Retired, Retiring) => next.state = Retired,
-        (Change::Retired, Retired) => {}
+        (Transition::Keep, Usable) => {}
+        (Transition::Retired, Retiring) => next.state = Retired,
+        (Transition::Retired, Retired) => {}
         (
-            Change::Built { .. }
-            | Change::Complete
-            | Change::GiveUp { .. }
-            | Change::Discarded
-            | Change::Retire { .. }
-            | Change::Keep
-            | Change::Retired,
+            Transition::Built { .. }
+            | Transition::Complete
+            | Transition::GiveUp { .. }
+            | Transition::Discarded
+            | Transition::Retire { .. }
+            | Transition::Keep
+            | Transition::Retired,
             state,
         ) => {
             return Err(Failure::bug(format!(
@@ -143,12 +143,12 @@ pub fn obstacle(version: &ImageVersion, purpose: Purpose) -> Option<String> {
 /// holds the records of this version, from wherever; nothing if that changes nothing.
 pub fn completed(version: &ImageVersion, places: &[Image]) -> Option<ImageVersion> {
     let complete = version.state == ImageVersionState::Withheld && version.missing(places).is_empty();
-    if complete { after(version, &Change::Complete).ok() } else { None }
+    if complete { apply(version, &Transition::Complete).ok() } else { None }
 }
 
 /// The version as a person revokes it; nothing if it is revoked already.
-pub fn revoke(version: &ImageVersion, wish: &Wish) -> Option<ImageVersion> {
-    let revoked = Revocation { reason: wish.reason.clone(), by: wish.by.clone(), at: wish.at };
+pub fn revoke(version: &ImageVersion, action: &OperatorAction) -> Option<ImageVersion> {
+    let revoked = Revocation { reason: action.reason.clone(), by: action.by.clone(), at: action.at };
     version.revoked.is_none().then(|| ImageVersion { revoked: Some(revoked), ..version.clone() })
 }
 
@@ -160,18 +160,18 @@ mod tests {
     use crate::records::ImageState;
     use proptest::prelude::*;
 
-    fn changes() -> Vec<Change> {
+    fn changes() -> Vec<Transition> {
         vec![
-            Change::Built {
+            Transition::Built {
                 source_ami: "ami-0123456789abcdef0".parse().unwrap(),
                 why: "production lacks it".into(),
             },
-            Change::Complete,
-            Change::GiveUp { why: "it cannot be copied".into() },
-            Change::Discarded,
-            Change::Retire { at: Timestamp::UNIX_EPOCH },
-            Change::Keep,
-            Change::Retired,
+            Transition::Complete,
+            Transition::GiveUp { why: "it cannot be copied".into() },
+            Transition::Discarded,
+            Transition::Retire { at: Timestamp::UNIX_EPOCH },
+            Transition::Keep,
+            Transition::Retired,
         ]
     }
 
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(expected.len(), ImageVersionState::ALL.len());
         for (state, follows) in expected {
             for (change, wanted) in changes().iter().zip(follows) {
-                let next = after(&in_state(state), change).ok().map(|version| version.state);
+                let next = apply(&in_state(state), change).ok().map(|version| version.state);
                 assert_eq!(next, wanted, "{state}: {change:?}");
             }
         }
@@ -203,8 +203,8 @@ mod tests {
 
     #[test]
     fn another_ami_is_not_the_one_that_was_built() {
-        let other = Change::Built { source_ami: "ami-99999999".parse().unwrap(), why: String::new() };
-        assert!(after(&in_state(ImageVersionState::Withheld), &other).is_err());
+        let other = Transition::Built { source_ami: "ami-99999999".parse().unwrap(), why: String::new() };
+        assert!(apply(&in_state(ImageVersionState::Withheld), &other).is_err());
     }
 
     #[test]
@@ -225,13 +225,13 @@ mod tests {
 
     #[test]
     fn revoking_names_who_and_why_once() {
-        let wish = Wish::new("arn:ada", "CVE-2027-1", Timestamp::UNIX_EPOCH).unwrap();
-        let revoked = revoke(&known("2.1.37"), &wish).unwrap();
+        let action = OperatorAction::new("arn:ada", "CVE-2027-1", Timestamp::UNIX_EPOCH).unwrap();
+        let revoked = revoke(&known("2.1.37"), &action).unwrap();
         assert_eq!(
             revoked.revoked.as_ref().map(|r| (r.by.as_str(), r.reason.as_str())),
             Some(("arn:ada", "CVE-2027-1"))
         );
-        assert_eq!(revoke(&revoked, &wish), None);
+        assert_eq!(revoke(&revoked, &action), None);
         for purpose in [Purpose::Pin, Purpose::Run, Purpose::Promote] {
             assert_eq!(obstacle(&revoked, purpose).unwrap(), "revoked: CVE-2027-1");
         }
@@ -271,8 +271,8 @@ mod tests {
         #[test]
         fn what_happens_twice_in_a_row_happens_once(state in 0usize..7, change in 0usize..7) {
             let change = &changes()[change];
-            if let Ok(once) = after(&in_state(ImageVersionState::ALL[state]), change) {
-                prop_assert_eq!(after(&once, change), Ok(once));
+            if let Ok(once) = apply(&in_state(ImageVersionState::ALL[state]), change) {
+                prop_assert_eq!(apply(&once, change), Ok(once));
             }
         }
 
@@ -281,7 +281,7 @@ mod tests {
             let mut version = in_state(ImageVersionState::Building);
             let mut gone = None;
             for change in story {
-                if let Ok(next) = after(&version, &changes()[change]) {
+                if let Ok(next) = apply(&version, &changes()[change]) {
                     version = next;
                 }
                 if let Some(gone) = gone {

@@ -8,7 +8,7 @@
 use crate::model::ids::{AmiId, DeploymentId, SnapshotId};
 use crate::model::image_version_state::ImageVersionState;
 use crate::model::location::Location;
-use crate::model::orphan::{Orphan, Seen, Thing};
+use crate::model::orphan::{Orphan, OrphanResource, SeenOrphan};
 use crate::records::{Deployment, DeploymentKind, Image, ImageState, ImageVersion};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,7 +66,7 @@ pub fn orphans(
     if moving || versions.iter().any(|version| changing(version.state)) {
         return Vec::new();
     }
-    let orphan = |thing: Thing, made: &Made| Orphan {
+    let orphan = |thing: OrphanResource, made: &Made| Orphan {
         location: location.clone(),
         thing,
         label: made.label.clone(),
@@ -76,28 +76,28 @@ pub fn orphans(
     let known: BTreeSet<&AmiId> = here.iter().filter_map(|image| image.ami.as_ref()).collect();
     let unknown = tagged.images.iter().filter(|(id, _)| !known.contains(id));
     let mut found: Vec<Orphan> =
-        unknown.map(|(id, image)| orphan(Thing::Image(id.clone()), &image.made)).collect();
+        unknown.map(|(id, image)| orphan(OrphanResource::Image(id.clone()), &image.made)).collect();
     let kept: BTreeSet<&SnapshotId> = here
         .iter()
         .flat_map(|image| &image.snapshots)
         .chain(tagged.images.values().flat_map(|image| &image.snapshots))
         .collect();
     let loose = tagged.snapshots.iter().filter(|(id, _)| !kept.contains(id));
-    found.extend(loose.map(|(id, made)| orphan(Thing::Snapshot(id.clone()), made)));
+    found.extend(loose.map(|(id, made)| orphan(OrphanResource::Snapshot(id.clone()), made)));
     found.sort();
     found
 }
 
 /// Since when `orphan` is seen: since this sweep, unless the one before it saw it too.
-pub fn seen(orphan: Orphan, before: &[Seen], now: Timestamp) -> Seen {
+pub fn seen(orphan: Orphan, before: &[SeenOrphan], now: Timestamp) -> SeenOrphan {
     let since = before.iter().find(|seen| seen.orphan == orphan).map_or(now, |seen| seen.since);
-    Seen { orphan, since, stays: String::new() }
+    SeenOrphan { orphan, since, stays: String::new() }
 }
 
 /// What keeps an orphan that the ledger is asked about from being removed; nothing if the ledger has nothing against it.
 /// `maker` is the record of the deployment that its tags name.
 pub fn why_not(
-    seen: &Seen,
+    seen: &SeenOrphan,
     maker: Option<&Deployment>,
     versions: &[ImageVersion],
     now: Timestamp,
@@ -119,7 +119,7 @@ pub fn why_not(
     if !maker.state.is_final() {
         return Some(format!("the deployment {id} that made it has not ended"));
     }
-    if let Thing::Image(ami) = &seen.orphan.thing
+    if let OrphanResource::Image(ami) = &seen.orphan.thing
         && let Some(version) = versions.iter().find(|version| version.source_ami.as_ref() == Some(ami))
     {
         return Some(format!("{}@{} is made from it", version.name, version.version));

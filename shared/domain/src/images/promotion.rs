@@ -153,7 +153,7 @@ pub struct Snapshot {
 
 /// What was found, here and there.
 #[derive(Clone, Copy, Debug)]
-pub struct Found<'a> {
+pub struct Inventory<'a> {
     /// The ledger's record of the image that would be copied; see [`places::sources`].
     pub record: &'a Image,
     /// That image as its own account sees it; none if it is not there.
@@ -174,7 +174,7 @@ pub struct Found<'a> {
     pub owned: &'a [Ami],
 }
 
-impl Found<'_> {
+impl Inventory<'_> {
     fn leaves_its_account(&self) -> bool {
         self.record.location.account != self.target.account
     }
@@ -208,7 +208,7 @@ pub enum Inspect {
 
 /// What is to be done about an image that a target needs. That its version may be promoted is asked before, see
 /// [`crate::images::lifecycle::obstacle`].
-pub fn inspect(found: &Found<'_>) -> Inspect {
+pub fn inspect(found: &Inventory<'_>) -> Inspect {
     let label = format!("The image {}@{}", found.record.name, found.record.version);
     if let Some(present) = present(found, &label) {
         return present;
@@ -248,7 +248,7 @@ pub fn is_encrypted(source: &Ami, snapshots: &[Snapshot]) -> bool {
 }
 
 /// Whether the ledger says that the target has it, and whether that is so.
-fn present(found: &Found<'_>, label: &str) -> Option<Inspect> {
+fn present(found: &Inventory<'_>, label: &str) -> Option<Inspect> {
     let record = found.target_record.filter(|record| record.state == ImageState::Available)?;
     let account = &found.target.account;
     let refuse =
@@ -265,7 +265,7 @@ fn present(found: &Found<'_>, label: &str) -> Option<Inspect> {
 }
 
 /// Why the source cannot be copied, if so.
-fn why_it_stays(found: &Found<'_>, source: &Ami) -> Option<String> {
+fn why_it_stays(found: &Inventory<'_>, source: &Ami) -> Option<String> {
     let record = found.record;
     match &source.state {
         AmiState::Available | AmiState::Pending => {}
@@ -293,7 +293,7 @@ fn why_it_stays(found: &Found<'_>, source: &Ami) -> Option<String> {
 }
 
 /// Why its copy cannot be encrypted in the target, if it must be and cannot.
-fn why_it_is_not_encrypted(found: &Found<'_>, source: &Ami) -> Option<String> {
+fn why_it_is_not_encrypted(found: &Inventory<'_>, source: &Ami) -> Option<String> {
     if !is_encrypted(source, found.snapshots) {
         return None;
     }
@@ -314,7 +314,7 @@ fn licence(ami: &Ami) -> Option<String> {
 }
 
 /// The copy that was begun before: the one recorded, or the one whose id was never recorded, found by its tags.
-fn resumable(found: &Found<'_>) -> Result<Option<AmiId>, String> {
+fn resumable(found: &Inventory<'_>) -> Result<Option<AmiId>, String> {
     if let Some(ami) = found.target_record.and_then(|record| record.ami.as_ref()) {
         return Ok(Some(ami.clone()));
     }

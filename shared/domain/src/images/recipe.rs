@@ -34,7 +34,7 @@ pub const COMMON_FOLDER: &str = "common";
 
 /// What is known of everything outside the recipe's folder.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct World<'a> {
+pub struct RecipeInput<'a> {
     /// The files of the folder `common` beside the recipe, by path below it: what recipes have in common.
     pub common: Option<&'a Files>,
     /// The accounts that must have the image; unknown offline: then only the layers below them are judged.
@@ -86,7 +86,7 @@ pub fn layered_file(account: &AccountId) -> String {
 /// Plans the build of the recipe in `folder`, whose `files` have paths relative to it.
 ///
 /// All problems are told at once, their files relative to the repository.
-pub fn plan(folder: &str, files: &Files, world: &World<'_>) -> Result<Package, Vec<Problem>> {
+pub fn plan(folder: &str, files: &Files, world: &RecipeInput<'_>) -> Result<Package, Vec<Problem>> {
     let mut problems = Vec::new();
     let place = |problem: Problem| Problem { file: join(folder, &problem.file), ..problem };
     judge_own(files, &mut problems);

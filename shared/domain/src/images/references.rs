@@ -10,7 +10,7 @@ use std::fmt;
 /// One reason to keep a version.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "use", rename_all = "snake_case")]
-pub enum Use {
+pub enum Reference {
     /// An environment runs a release that pins it.
     Runs {
         /// The stage.
@@ -47,7 +47,7 @@ pub enum Use {
     },
 }
 
-impl fmt::Display for Use {
+impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Runs { stage, environment, release } => write!(f, "{stage}/{environment} runs {release}"),
@@ -63,11 +63,11 @@ impl fmt::Display for Use {
 }
 
 /// Every version that something needs, and what.
-pub type Uses = BTreeMap<(ImageName, Version), BTreeSet<Use>>;
+pub type ReferenceGraph = BTreeMap<(ImageName, Version), BTreeSet<Reference>>;
 
 /// What is known of who needs what.
 #[derive(Clone, Copy, Debug)]
-pub struct Needs<'a> {
+pub struct ReferenceSources<'a> {
     /// Every environment of every stage.
     pub environments: &'a [Environment],
     /// The deployments that have not ended.
@@ -80,8 +80,8 @@ pub struct Needs<'a> {
 ///
 /// A release that is newer than the oldest that an environment of its component runs may still be deployed there; before a
 /// component ran anywhere, each of its releases may. One that failed its test goes nowhere.
-pub fn uses(needs: &Needs<'_>) -> Uses {
-    let mut uses = Uses::new();
+pub fn reference_graph(needs: &ReferenceSources<'_>) -> ReferenceGraph {
+    let mut uses = ReferenceGraph::new();
     for release in needs.releases {
         let found = uses_of(needs, release);
         if found.is_empty() {
@@ -96,7 +96,7 @@ pub fn uses(needs: &Needs<'_>) -> Uses {
     uses
 }
 
-fn uses_of(needs: &Needs<'_>, release: &Release) -> BTreeSet<Use> {
+fn uses_of(needs: &ReferenceSources<'_>, release: &Release) -> BTreeSet<Reference> {
     let is_it = |deployed: &&Deployed| deployed.version == release.version;
     let own = || needs.environments.iter().filter(|environment| environment.component == release.component);
     let mut found = BTreeSet::new();
@@ -104,10 +104,10 @@ fn uses_of(needs: &Needs<'_>, release: &Release) -> BTreeSet<Use> {
         let (stage, name) = (environment.stage.clone(), environment.name.clone());
         if environment.deployed.as_ref().filter(is_it).is_some() {
             let (stage, environment) = (stage.clone(), name.clone());
-            found.insert(Use::Runs { stage, environment, release: release.version.clone() });
+            found.insert(Reference::Runs { stage, environment, release: release.version.clone() });
         }
         if environment.previous.as_ref().filter(is_it).is_some() {
-            found.insert(Use::Ran { stage, environment: name, release: release.version.clone() });
+            found.insert(Reference::Ran { stage, environment: name, release: release.version.clone() });
         }
     }
     let about = |deployment: &&Deployment| {
@@ -115,7 +115,7 @@ fn uses_of(needs: &Needs<'_>, release: &Release) -> BTreeSet<Use> {
             && deployment.component.as_ref() == Some(&release.component)
             && deployment.version == release.version
     };
-    found.extend(needs.unfinished.iter().filter(about).map(|deployment| Use::OnItsWay {
+    found.extend(needs.unfinished.iter().filter(about).map(|deployment| Reference::OnItsWay {
         stage: deployment.stage.clone(),
         component: release.component.clone(),
         release: release.version.clone(),
@@ -125,7 +125,10 @@ fn uses_of(needs: &Needs<'_>, release: &Release) -> BTreeSet<Use> {
     let may_come =
         oldest.is_none_or(|oldest| release.version > *oldest) && release.state != ReleaseState::TestFailed;
     if may_come {
-        found.insert(Use::MayCome { component: release.component.clone(), release: release.version.clone() });
+        found.insert(Reference::MayCome {
+            component: release.component.clone(),
+            release: release.version.clone(),
+        });
     }
     found
 }
@@ -133,7 +136,7 @@ fn uses_of(needs: &Needs<'_>, release: &Release) -> BTreeSet<Use> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::deployment_path::Path;
+    use crate::model::deployment_path::DeploymentPath;
     use crate::model::ids::{DeploymentId, Digest};
     use crate::model::image_lock::{ImageLock, LockedImage};
     use crate::model::location::Location;
@@ -204,12 +207,12 @@ mod tests {
         }
     }
 
-    fn told(needs: &Needs<'_>) -> Vec<String> {
-        let line = |((name, version), found): ((ImageName, Version), BTreeSet<Use>)| {
+    fn told(needs: &ReferenceSources<'_>) -> Vec<String> {
+        let line = |((name, version), found): ((ImageName, Version), BTreeSet<Reference>)| {
             let found: Vec<String> = found.iter().map(ToString::to_string).collect();
             format!("{name}@{version}: {}", found.join("; "))
         };
-        uses(needs).into_iter().map(line).collect()
+        reference_graph(needs).into_iter().map(line).collect()
     }
 
     #[test]
@@ -232,11 +235,12 @@ mod tests {
                 "1.0.0".parse().unwrap(),
                 "ci".parse().unwrap(),
                 Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-                Path::Delivery,
+                DeploymentPath::Delivery,
                 Timestamp::UNIX_EPOCH,
             )
         };
-        let needs = Needs { environments: &environments, unfinished: &[going_back], releases: &releases };
+        let needs =
+            ReferenceSources { environments: &environments, unfinished: &[going_back], releases: &releases };
         assert_eq!(
             told(&needs),
             [
@@ -246,14 +250,17 @@ mod tests {
                 "logstash@2.1.3: logs 1.0.3 may still be deployed",
             ]
         );
-        assert_eq!(told(&Needs { unfinished: &[], ..needs }).len(), 3, "it has ended");
+        assert_eq!(told(&ReferenceSources { unfinished: &[], ..needs }).len(), 3, "it has ended");
     }
 
     #[test]
     fn before_a_component_ran_anywhere_each_of_its_releases_may_come() {
         let releases = [release("1.0.0", "2.1.0"), release("1.0.1", "2.1.0")];
-        let needs =
-            Needs { environments: &[environment("ci", None, None)], unfinished: &[], releases: &releases };
+        let needs = ReferenceSources {
+            environments: &[environment("ci", None, None)],
+            unfinished: &[],
+            releases: &releases,
+        };
         assert_eq!(
             told(&needs),
             ["logstash@2.1.0: logs 1.0.0 may still be deployed; logs 1.0.1 may still be deployed"]
@@ -265,7 +272,7 @@ mod tests {
         let releases = [release("1.0.0", "2.1.0"), release("1.0.1", "2.1.1"), release("1.0.2", "2.1.2")];
         let environments =
             [environment("ci", Some("1.0.2"), None), environment("production", Some("1.0.0"), None)];
-        let needs = Needs { environments: &environments, unfinished: &[], releases: &releases };
+        let needs = ReferenceSources { environments: &environments, unfinished: &[], releases: &releases };
         assert_eq!(told(&needs).len(), 3);
     }
 }

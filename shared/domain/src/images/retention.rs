@@ -5,9 +5,9 @@
 //! they are deregistered with their snapshots. Whatever comes to need it between the two brings it back.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-deprecate.html>
 
-use crate::images::lifecycle::Change;
+use crate::images::lifecycle::Transition;
 use crate::images::orphans::Tagged;
-use crate::images::references::{Use, Uses};
+use crate::images::references::{Reference, ReferenceGraph};
 use crate::model::ids::{AmiId, ImageName, SnapshotId};
 use crate::model::image_version_state::ImageVersionState;
 use crate::model::location::Location;
@@ -26,13 +26,13 @@ pub const GRACE_DAYS: i64 = 7;
 /// What becomes of a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
-pub enum Step {
+pub enum RetentionStep {
     /// Deprecate its images, and let nothing resolve to it any more.
     Deprecate,
     /// Something needs it after all: take the deprecation back.
     Restore {
         /// What needs it.
-        needed_by: BTreeSet<Use>,
+        needed_by: BTreeSet<Reference>,
     },
     /// Deregister its images with their snapshots.
     Remove,
@@ -47,20 +47,20 @@ pub struct Planned {
     pub version: Version,
     /// What becomes of it.
     #[serde(flatten)]
-    pub step: Step,
+    pub step: RetentionStep,
     /// Why, as a sentence.
     pub why: String,
 }
 
 /// What is known.
 #[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
+pub struct RetentionInput<'a> {
     /// Every version of every image.
     pub versions: &'a [ImageVersion],
     /// Where each of them is.
     pub places: &'a [Image],
     /// What needs which.
-    pub uses: &'a Uses,
+    pub uses: &'a ReferenceGraph,
     /// How many of an image's newest usable versions are kept whatever needs them.
     pub keep: usize,
     /// The time.
@@ -71,7 +71,7 @@ pub struct Known<'a> {
 ///
 /// Never touched: a version that something needs, the newest ones, one that is on its way somewhere or shared, and one that
 /// is not finished or being discarded, which is `bake-image`'s; what it could not discard within a day goes here.
-pub fn plan(known: &Known<'_>) -> Vec<Planned> {
+pub fn plan(known: &RetentionInput<'_>) -> Vec<Planned> {
     let kept = kept(known);
     let mut planned: Vec<Planned> =
         known.versions.iter().filter_map(|version| step(known, &kept, version)).collect();
@@ -80,7 +80,7 @@ pub fn plan(known: &Known<'_>) -> Vec<Planned> {
 }
 
 /// The newest versions of each image that could be pinned.
-fn kept<'a>(known: &Known<'a>) -> BTreeSet<(&'a ImageName, &'a Version)> {
+fn kept<'a>(known: &RetentionInput<'a>) -> BTreeSet<(&'a ImageName, &'a Version)> {
     let mut by_name: BTreeMap<&ImageName, Vec<&Version>> = BTreeMap::new();
     for version in known.versions {
         let counts = version.state == ImageVersionState::Usable
@@ -98,11 +98,11 @@ fn kept<'a>(known: &Known<'a>) -> BTreeSet<(&'a ImageName, &'a Version)> {
 }
 
 fn step(
-    known: &Known<'_>,
+    known: &RetentionInput<'_>,
     kept: &BTreeSet<(&ImageName, &Version)>,
     version: &ImageVersion,
 ) -> Option<Planned> {
-    let planned = |step: Step, why: String| {
+    let planned = |step: RetentionStep, why: String| {
         Some(Planned { image: version.name.clone(), version: version.version.clone(), step, why })
     };
     let needed_by = known.uses.get(&(version.name.clone(), version.version.clone()));
@@ -113,27 +113,27 @@ fn step(
                 || kept.contains(&(&version.name, &version.version))
                 || is_moving(known, version)
                 || !is_over(version, known.now);
-            if stays { None } else { planned(Step::Deprecate, why_not_kept(known, version)) }
+            if stays { None } else { planned(RetentionStep::Deprecate, why_not_kept(known, version)) }
         }
         ImageVersionState::Retiring => {
             if let Some(uses) = needed_by {
                 let why = uses.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-                return planned(Step::Restore { needed_by: uses.clone() }, why);
+                return planned(RetentionStep::Restore { needed_by: uses.clone() }, why);
             }
             let since = version.retiring_since.filter(|_| !is_moving(known, version))?;
             let gone = since.checked_add((GRACE_DAYS * 24).hours()).is_ok_and(|end| known.now >= end);
             let why = format!("deprecated for {GRACE_DAYS} days, and nothing came to need it");
-            if gone { planned(Step::Remove, why) } else { None }
+            if gone { planned(RetentionStep::Remove, why) } else { None }
         }
         // It was closed before its images went; whoever did that did not come to the end.
         ImageVersionState::Retired if places(known.places, version).next().is_some() => {
-            planned(Step::Remove, "retired, and some of its images are still there".to_owned())
+            planned(RetentionStep::Remove, "retired, and some of its images are still there".to_owned())
         }
         // Something used an image for so long that whoever gave the version up came to an end before.
         ImageVersionState::Discarding
             if needed_by.is_none() && is_left(version, known.now) && !is_moving(known, version) =>
         {
-            planned(Step::Remove, "given up, and not gone within a day".to_owned())
+            planned(RetentionStep::Remove, "given up, and not gone within a day".to_owned())
         }
         ImageVersionState::Building
         | ImageVersionState::Withheld
@@ -144,14 +144,14 @@ fn step(
 }
 
 /// What closes a version whose images go.
-pub fn closing(version: &ImageVersion) -> Change {
+pub fn closing(version: &ImageVersion) -> Transition {
     match version.state {
-        ImageVersionState::Discarding | ImageVersionState::Discarded => Change::Discarded,
+        ImageVersionState::Discarding | ImageVersionState::Discarded => Transition::Discarded,
         ImageVersionState::Building
         | ImageVersionState::Withheld
         | ImageVersionState::Usable
         | ImageVersionState::Retiring
-        | ImageVersionState::Retired => Change::Retired,
+        | ImageVersionState::Retired => Transition::Retired,
     }
 }
 
@@ -166,12 +166,12 @@ fn is_over(version: &ImageVersion, now: Timestamp) -> bool {
 }
 
 /// Whether an image of the version is on its way somewhere, or shared with an account that copies it.
-fn is_moving(known: &Known<'_>, version: &ImageVersion) -> bool {
+fn is_moving(known: &RetentionInput<'_>, version: &ImageVersion) -> bool {
     places(known.places, version)
         .any(|image| image.state == ImageState::Promoting || !image.shared_with.is_empty())
 }
 
-fn why_not_kept(known: &Known<'_>, version: &ImageVersion) -> String {
+fn why_not_kept(known: &RetentionInput<'_>, version: &ImageVersion) -> String {
     if version.version.is_pre_release() {
         return "a pre-release that has expired".to_owned();
     }

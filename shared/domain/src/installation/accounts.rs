@@ -1,6 +1,6 @@
 //! The accounts that Lockstep deploys to: how many there is room for, and what the policies are given.
 
-use crate::model::deployment_path::Path;
+use crate::model::deployment_path::DeploymentPath;
 use crate::model::error::Failure;
 use crate::model::ids::{AccountId, OrganizationId};
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ pub const ACCOUNTS_MAX: usize = 240;
 pub const REGISTRATIONS: &str = "/lockstep/accounts/";
 
 /// The accounts that were added, each with its path.
-pub type Registered = BTreeMap<AccountId, Path>;
+pub type Registered = BTreeMap<AccountId, DeploymentPath>;
 
 /// Returns how many accounts fit beside those that were added; None with an organization, whose policies list no account.
 pub fn room(registered: &Registered, organization: Option<&OrganizationId>) -> Option<usize> {
@@ -30,7 +30,7 @@ pub fn room(registered: &Registered, organization: Option<&OrganizationId>) -> O
 pub fn add(
     registered: &mut Registered,
     account: &AccountId,
-    path: Path,
+    path: DeploymentPath,
     organization: Option<&OrganizationId>,
 ) -> Result<(), Failure> {
     if !registered.contains_key(account) && room(registered, organization) == Some(0) {
@@ -48,7 +48,7 @@ pub fn parameters(
     registered: &Registered,
     organization: Option<&OrganizationId>,
 ) -> [(&'static str, String); 4] {
-    let listed = |path: Option<Path>| {
+    let listed = |path: Option<DeploymentPath>| {
         let of_path = registered.iter().filter(|(_, of)| path.is_none_or(|path| **of == path));
         let accounts = of_path.map(|(account, _)| account.as_str());
         if organization.is_some() { String::new() } else { accounts.collect::<Vec<_>>().join(",") }
@@ -56,8 +56,8 @@ pub fn parameters(
     [
         ("Organization", organization.map_or_else(String::new, ToString::to_string)),
         ("Accounts", listed(None)),
-        ("DeliveryAccounts", listed(Some(Path::Delivery))),
-        ("PromotionAccounts", listed(Some(Path::Promotion))),
+        ("DeliveryAccounts", listed(Some(DeploymentPath::Delivery))),
+        ("PromotionAccounts", listed(Some(DeploymentPath::Promotion))),
     ]
 }
 
@@ -70,7 +70,8 @@ mod tests {
     }
 
     fn registered(count: usize) -> Registered {
-        let path = |n: usize| if n.is_multiple_of(2) { Path::Delivery } else { Path::Promotion };
+        let path =
+            |n: usize| if n.is_multiple_of(2) { DeploymentPath::Delivery } else { DeploymentPath::Promotion };
         (0..count).map(|n| (account(n), path(n))).collect()
     }
 
@@ -96,12 +97,12 @@ mod tests {
     fn one_account_too_many_is_refused_and_one_that_is_known_is_not() {
         let mut full = registered(ACCOUNTS_MAX - 1);
         assert_eq!(room(&full, None), Some(1));
-        add(&mut full, &account(ACCOUNTS_MAX), Path::Promotion, None).unwrap();
-        add(&mut full, &account(0), Path::Promotion, None).unwrap();
-        assert_eq!(full[&account(0)], Path::Promotion);
-        let refused = add(&mut full, &account(ACCOUNTS_MAX + 1), Path::Delivery, None).unwrap_err();
+        add(&mut full, &account(ACCOUNTS_MAX), DeploymentPath::Promotion, None).unwrap();
+        add(&mut full, &account(0), DeploymentPath::Promotion, None).unwrap();
+        assert_eq!(full[&account(0)], DeploymentPath::Promotion);
+        let refused = add(&mut full, &account(ACCOUNTS_MAX + 1), DeploymentPath::Delivery, None).unwrap_err();
         assert!(refused.message.contains("0 more fit"), "{}", refused.message);
         let organization: OrganizationId = "o-a1b2c3d4e5".parse().unwrap();
-        add(&mut full, &account(ACCOUNTS_MAX + 1), Path::Delivery, Some(&organization)).unwrap();
+        add(&mut full, &account(ACCOUNTS_MAX + 1), DeploymentPath::Delivery, Some(&organization)).unwrap();
     }
 }

@@ -1,6 +1,6 @@
 //! The roles that the control plane assumes, or passes, in the accounts it deploys to.
 
-use crate::model::deployment_path::Path;
+use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::AccountId;
 
 /// What a role in a target account is for. Its name carries the deployment path, so that no policy of one path can match
@@ -36,7 +36,7 @@ impl TargetRole {
     ];
 
     /// Returns the role's name on `path`, such as `lockstep-delivery-deployer`.
-    pub fn name(self, path: Path) -> String {
+    pub fn name(self, path: DeploymentPath) -> String {
         let role = match self {
             Self::Deployer => "deployer",
             Self::Execution => "cloudformation",
@@ -49,7 +49,7 @@ impl TargetRole {
     }
 
     /// Returns the role's ARN in `account`.
-    pub fn arn(self, path: Path, partition: &str, account: &AccountId) -> String {
+    pub fn arn(self, path: DeploymentPath, partition: &str, account: &AccountId) -> String {
         format!("arn:{partition}:iam::{account}:role/{}", self.name(path))
     }
 }
@@ -60,10 +60,10 @@ mod tests {
 
     #[test]
     fn a_role_is_named_after_its_path() {
-        assert_eq!(TargetRole::Deployer.name(Path::Delivery), "lockstep-delivery-deployer");
+        assert_eq!(TargetRole::Deployer.name(DeploymentPath::Delivery), "lockstep-delivery-deployer");
         let account = "222222222222".parse().unwrap();
         assert_eq!(
-            TargetRole::Execution.arn(Path::Promotion, "aws-cn", &account),
+            TargetRole::Execution.arn(DeploymentPath::Promotion, "aws-cn", &account),
             "arn:aws-cn:iam::222222222222:role/lockstep-promotion-cloudformation"
         );
     }

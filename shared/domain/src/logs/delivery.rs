@@ -6,7 +6,7 @@ mod notification;
 mod quarantine;
 mod work;
 
-pub use account::{Account, Mark, Marks};
+pub use account::{AckTracker, LineCounts, PendingBatch};
 pub use budget::Budget;
 pub use notification::{Asked, Message, is_check, read};
 pub use quarantine::{LINES_TYPE, UNREADABLE_TYPE, line_record, lines_key, unreadable_key};

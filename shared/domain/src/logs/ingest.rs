@@ -13,7 +13,7 @@ mod key;
 mod rate;
 mod request;
 
-pub use answer::{Answer, Reason, Refused};
+pub use answer::{IngestResponse, Reason, Refused};
 pub use application::{Application, IssuedKey, KEYS_KEPT, KeyState, Unissued, Which, admit};
 pub use envelope::{EVENT_BYTES_MAX, Labels, Origin, lines};
 pub use event::{

@@ -1,8 +1,8 @@
 //! The `bake` function: CodeBuild, and what becomes of a version.
 
 use super::{Task, inputs, package};
-use crate::model::caught_error::Caught;
-use crate::model::deployment_path::Path;
+use crate::model::caught_error::CaughtError;
+use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::{DeploymentId, ImageName, StageName};
 use crate::model::version::Version;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ pub enum Request {
         /// The recipe, as `package` answered it.
         recipe: package::Recipe,
     },
-    /// Open the build of a version in an account, or find it. Answers [`Begun`].
+    /// Open the build of a version in an account, or find it. Answers [`BuildStarted`].
     BeginBuild {
         /// The execution of `build-image`.
         execution: String,
@@ -49,10 +49,10 @@ pub enum Request {
         /// The build.
         build: DeploymentId,
         /// What went wrong.
-        error: Caught,
+        error: CaughtError,
     },
-    /// Where must the version go? Answers [`Spread`].
-    Spread {
+    /// Where must the version go? Answers [`Distribution`].
+    Distribution {
         /// The execution of `bake-image`.
         execution: String,
         /// The image.
@@ -63,7 +63,7 @@ pub enum Request {
     /// A copy was not made: is it to be built there? Answers [`Next`].
     NotCopied {
         /// What went wrong.
-        error: Caught,
+        error: CaughtError,
     },
     /// Every place was tried. Answers [`Completed`]; a place that lacks it is the error `ImageUnusable`.
     Complete {
@@ -72,16 +72,16 @@ pub enum Request {
         /// Its version.
         version: Version,
         /// What became of each place.
-        places: Vec<Brought>,
+        places: Vec<DistributionResult>,
     },
-    /// It failed for good: nothing may use it any more. Answers [`GivenUp`].
+    /// It failed for good: nothing may use it any more. Answers [`VersionFailed`].
     GiveUp {
         /// The image.
         image: ImageName,
         /// Its version.
         version: Version,
         /// What went wrong.
-        error: Caught,
+        error: CaughtError,
     },
     /// Remove the version from one account and region. `EnvironmentBusy` while something refers to it.
     DiscardVersion {
@@ -99,14 +99,14 @@ pub enum Request {
         /// Its version.
         version: Version,
         /// What went wrong.
-        error: Caught,
+        error: CaughtError,
     },
 }
 
 /// Where the state machine goes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Go {
+pub enum NextStep {
     /// Build it.
     Build,
     /// The build is not finished, or is to be started again.
@@ -123,7 +123,7 @@ pub enum Go {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Next {
     /// There.
-    pub next: Go,
+    pub next: NextStep,
 }
 
 /// A recipe has its version.
@@ -132,7 +132,7 @@ pub struct Claimed {
     /// The version.
     pub version: Version,
     /// `build`, or `present` if all of it was done before.
-    pub next: Go,
+    pub next: NextStep,
     /// The stage in whose account it is built first.
     pub stage: StageName,
     /// The name of the execution that builds it there.
@@ -141,11 +141,11 @@ pub struct Claimed {
 
 /// A build has begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Begun {
+pub struct BuildStarted {
     /// The build.
     pub build: DeploymentId,
     /// `build`, or `present`.
-    pub next: Go,
+    pub next: NextStep,
 }
 
 /// An image was built and recorded.
@@ -161,18 +161,18 @@ pub struct Built {
 
 /// Where a version must go yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spread {
+pub struct Distribution {
     /// One for each account and region.
-    pub places: Vec<Place>,
+    pub places: Vec<DistributionTarget>,
 }
 
 /// An account and region that a version must come to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct DistributionTarget {
     /// The first stage there.
     pub stage: StageName,
     /// Who may act there.
-    pub path: Path,
+    pub path: DeploymentPath,
     /// The name of the execution that brings it.
     pub promotion: String,
     /// The name of the execution that builds it there, if it cannot be brought.
@@ -181,7 +181,7 @@ pub struct Place {
 
 /// What became of one place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Brought {
+pub struct DistributionResult {
     /// The stage.
     pub stage: StageName,
     /// Why the version is not there; empty if it is.
@@ -203,16 +203,16 @@ pub struct Completed {
 
 /// A version is given up: where it is to be removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GivenUp {
+pub struct VersionFailed {
     /// One for each account and region that may have it.
-    pub places: Vec<Doomed>,
+    pub places: Vec<DiscardTargets>,
 }
 
 /// An account and region that a version is removed from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Doomed {
+pub struct DiscardTargets {
     /// A stage there.
     pub stage: StageName,
     /// Who may act there.
-    pub path: Path,
+    pub path: DeploymentPath,
 }

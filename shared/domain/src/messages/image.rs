@@ -1,7 +1,7 @@
 //! The `image` function: EC2.
 
 use super::{Task, inputs};
-use crate::model::caught_error::Caught;
+use crate::model::caught_error::CaughtError;
 use crate::model::ids::{DeploymentId, ImageName, StageName};
 use crate::model::version::Version;
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,7 @@ pub enum Request {
         /// The execution.
         execution: String,
         /// What went wrong.
-        error: Caught,
+        error: CaughtError,
     },
     /// Share the image, its snapshots and the use of their keys with the target account.
     Share {
@@ -83,7 +83,7 @@ pub enum Request {
         /// The promotion.
         promotion: DeploymentId,
         /// What went wrong.
-        error: Caught,
+        error: CaughtError,
     },
     /// Close a promotion whose execution certainly ended without doing so: discard its copy, withdraw what it shared.
     Abandon {
@@ -109,13 +109,13 @@ pub struct Inspected {
     /// The promotion.
     pub promotion: DeploymentId,
     /// Where the state machine goes next.
-    pub next: Go,
+    pub next: NextStep,
 }
 
 /// Where the state machine goes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Go {
+pub enum NextStep {
     /// The target has it already.
     Present,
     /// Share and copy it.
@@ -132,7 +132,7 @@ pub enum Go {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Next {
     /// There.
-    pub next: Go,
+    pub next: NextStep,
 }
 
 /// The image is usable.

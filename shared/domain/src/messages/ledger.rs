@@ -1,8 +1,8 @@
 //! The `ledger` function: every change of an environment's state.
 
 use super::{Task, inputs, package};
-use crate::model::caught_error::Caught;
-use crate::model::deployment_path::Path;
+use crate::model::caught_error::CaughtError;
+use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::{ComponentName, DeploymentId, ImageName, StageName};
 use crate::model::version::Version;
 use serde::{Deserialize, Serialize};
@@ -11,21 +11,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Request {
-    /// Take the environment for this execution, if every image is there. Answers [`Begun`].
+    /// Take the environment for this execution, if every image is there. Answers [`Started`].
     Begin {
         /// The execution.
         execution: String,
         /// The path that the state machine belongs to.
-        path: Path,
+        path: DeploymentPath,
         /// The state machine's input.
         input: inputs::Deploy,
     },
-    /// Take the environment to delete its stack. Answers [`Begun`].
+    /// Take the environment to delete its stack. Answers [`Started`].
     BeginTeardown {
         /// The execution.
         execution: String,
         /// The path that the state machine belongs to.
-        path: Path,
+        path: DeploymentPath,
         /// The state machine's input.
         input: inputs::Teardown,
     },
@@ -36,7 +36,7 @@ pub enum Request {
         /// The waiting state.
         task: Task,
     },
-    /// Take the environment again after the answer. Answers [`Begun`]; a refusal is the error `ApprovalRefused`.
+    /// Take the environment again after the answer. Answers [`Started`]; a refusal is the error `ApprovalRefused`.
     Retake {
         /// The deployment.
         deployment: DeploymentId,
@@ -51,7 +51,7 @@ pub enum Request {
         /// The deployment.
         deployment: DeploymentId,
         /// What went wrong.
-        error: Caught,
+        error: CaughtError,
     },
     /// May this release go to that stage? Answers [`Gated`].
     Gate {
@@ -74,7 +74,7 @@ pub enum Request {
         /// The release.
         version: Version,
         /// What went wrong.
-        error: Caught,
+        error: CaughtError,
     },
     /// The push is dealt with. Answers [`Summary`].
     FinishRelease {
@@ -86,13 +86,13 @@ pub enum Request {
         results: Vec<ComponentResult>,
         /// Why nothing could be packaged at all, if so.
         #[serde(default)]
-        error: Option<Caught>,
+        error: Option<CaughtError>,
     },
 }
 
 /// A deployment has begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Begun {
+pub struct Started {
     /// Its id.
     pub deployment: DeploymentId,
     /// Whether its release needs images, which must be checked.
@@ -103,7 +103,7 @@ pub struct Begun {
     pub missing: Vec<MissingImage>,
 }
 
-impl Begun {
+impl Started {
     /// A deployment that holds its environment.
     pub fn new(deployment: DeploymentId, images: bool) -> Self {
         Self { deployment, images, missing: Vec::new() }

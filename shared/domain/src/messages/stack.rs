@@ -71,7 +71,7 @@ pub enum Request {
 /// Where the state machine goes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Go {
+pub enum NextStep {
     /// Recover the stack, then plan again.
     Recover,
     /// Make a change set.
@@ -98,5 +98,5 @@ pub enum Go {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Next {
     /// There.
-    pub next: Go,
+    pub next: NextStep,
 }

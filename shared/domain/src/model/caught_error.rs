@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// An error as a state machine hands it on: the `Error` and `Cause` of a caught failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Caught {
+pub struct CaughtError {
     /// The error's name, such as `StackFailed` or `States.Timeout`.
     #[serde(rename = "Error", default)]
     pub error: String,
@@ -13,7 +13,7 @@ pub struct Caught {
     pub cause: String,
 }
 
-impl Caught {
+impl CaughtError {
     /// The sentence meant for people inside the cause, however deep Step Functions wrapped it.
     pub fn sentence(&self) -> String {
         fn dig(text: &str, depth: u32) -> String {
@@ -44,14 +44,14 @@ impl Caught {
 
 #[cfg(test)]
 mod tests {
-    use super::Caught;
+    use super::CaughtError;
 
     #[test]
     fn the_sentence_is_dug_out_of_nested_causes() {
         let lambda = r#"{"errorType":"StackFailed","errorMessage":"queue exists"}"#;
         let nested = serde_json::json!({"ExecutionArn": "arn", "Cause": lambda}).to_string();
         for cause in [lambda, nested.as_str(), "queue exists"] {
-            let caught = Caught { error: "StackFailed".into(), cause: cause.into() };
+            let caught = CaughtError { error: "StackFailed".into(), cause: cause.into() };
             assert_eq!(caught.sentence(), "queue exists");
         }
     }

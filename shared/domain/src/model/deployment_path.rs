@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 /// Who brings a release to a stage, and so which principal its account's roles trust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Path {
+pub enum DeploymentPath {
     /// A push: the `release` state machine, which also fetches and builds what authors wrote.
     Delivery,
     /// A person: the `promote` state machine, which never builds anything.
     Promotion,
 }
 
-impl Path {
+impl DeploymentPath {
     /// Returns its name, as templates, roles and state machines carry it.
     pub fn as_str(self) -> &'static str {
         match self {

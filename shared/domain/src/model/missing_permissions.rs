@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What a role lacks of the permissions that a deployment needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lack {
+pub struct MissingPermissions {
     /// How many permissions were asked for.
     pub asked: usize,
     /// How many of them the role has.
     pub allowed: usize,
     /// The first of those that are required and that the role lacks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub missing: Vec<Lacking>,
+    pub missing: Vec<MissingPermission>,
     /// How many required ones the role lacks beyond those that are listed.
     #[serde(default)]
     pub missing_more: usize,
@@ -47,7 +47,7 @@ pub struct ResourceNeeds {
 
 /// A permission that a role lacks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lacking {
+pub struct MissingPermission {
     /// The permission.
     #[serde(flatten)]
     pub need: Need,

@@ -8,7 +8,7 @@ pub const REASON_CHARS: usize = 1000;
 
 /// What a person wants, for the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct OperatorAction {
     /// The ARN of the person, as IAM says.
     pub by: String,
     /// Why.
@@ -17,8 +17,8 @@ pub struct Wish {
     pub at: Timestamp,
 }
 
-impl Wish {
-    /// A wish with its reason, which is not optional; a long one is cut.
+impl OperatorAction {
+    /// A action with its reason, which is not optional; a long one is cut.
     pub fn new(by: &str, reason: &str, at: Timestamp) -> Result<Self, Failure> {
         let reason = reason.trim();
         if reason.is_empty() {

@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 /// What an orphan is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Thing {
+pub enum OrphanResource {
     /// An image.
     Image(AmiId),
     /// A snapshot that no image of ours needs.
     Snapshot(SnapshotId),
 }
 
-impl std::fmt::Display for Thing {
+impl std::fmt::Display for OrphanResource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Image(ami) => ami.fmt(f),
@@ -30,7 +30,7 @@ pub struct Orphan {
     /// Where it is.
     pub location: Location,
     /// What it is.
-    pub thing: Thing,
+    pub thing: OrphanResource,
     /// The image and version that its tags name.
     pub label: String,
     /// The deployment that made it, if its tags say so.
@@ -43,7 +43,7 @@ pub struct Orphan {
 
 /// An orphan, and since when sweeps see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
+pub struct SeenOrphan {
     /// The orphan.
     #[serde(flatten)]
     pub orphan: Orphan,

@@ -9,13 +9,13 @@ pub const NESTED_STACK: &str = "AWS::CloudFormation::Stack";
 /// How dangerous a change is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Danger {
+pub enum Impact {
     /// Nothing is lost and nothing stops.
-    Safe,
+    None,
     /// A resource is replaced or restarted; it holds no data.
-    Interrupts,
+    Interruption,
     /// A protected resource is, or may be, removed or replaced.
-    Destroys,
+    DataLoss,
 }
 
 /// One change of a change set, in CloudFormation's words.
@@ -40,5 +40,5 @@ pub struct Change {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftStatus>,
     /// How dangerous it is.
-    pub danger: Danger,
+    pub impact: Impact,
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// A copy that may run, or runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Slot {
+pub struct CopySlot {
     /// The execution of its promotion.
     pub execution: String,
     /// Since when it has its slot.
@@ -22,14 +22,14 @@ pub struct Slot {
 
 /// A promotion that waits for a slot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Waiting {
+pub struct QueuedPromotion {
     /// The promotion.
     pub promotion: DeploymentId,
     /// Its execution.
     pub execution: String,
     /// Since when it waits: who waits longest comes first.
     pub since: Timestamp,
-    /// How often it has registered a wait; as in [`Slot`].
+    /// How often it has registered a wait; as in [`CopySlot`].
     #[serde(default)]
     pub asked: u32,
 }
@@ -37,15 +37,15 @@ pub struct Waiting {
 /// What goes on with images in one account and region, so that Lockstep stays below AWS's limits there; see
 /// [`crate::images::copy_slots`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Traffic {
+pub struct CopySlots {
     /// The place.
     pub location: Location,
     /// The copies that run into it, or may begin to.
     #[serde(default)]
-    pub slots: BTreeMap<DeploymentId, Slot>,
+    pub slots: BTreeMap<DeploymentId, CopySlot>,
     /// Those that wait, the first one first.
     #[serde(default)]
-    pub queue: Vec<Waiting>,
+    pub queue: Vec<QueuedPromotion>,
     /// Until when the calls that begin copies are spoken for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy_calls: Option<Timestamp>,
@@ -54,7 +54,7 @@ pub struct Traffic {
     pub share_calls: Option<Timestamp>,
 }
 
-impl Traffic {
+impl CopySlots {
     /// A place in which nothing goes on.
     pub fn none_at(location: &Location) -> Self {
         Self {
@@ -72,7 +72,7 @@ impl Traffic {
     }
 }
 
-impl Record for Traffic {
+impl Record for CopySlots {
     const KIND: &'static str = "TRAFFIC";
     const TABLE: Table = Table::Operations;
 

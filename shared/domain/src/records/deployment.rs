@@ -2,10 +2,10 @@ use super::{
     Approval, BreakGlass, ChangeSet, FailedEvent, FailureRecord, Key, NamedResource, Operation, Proposal,
     Record, Table,
 };
-use crate::model::deployment_path::Path;
+use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StackName, StageName};
 use crate::model::location::Location;
-use crate::model::missing_permissions::Lack;
+use crate::model::missing_permissions::MissingPermissions;
 use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -113,7 +113,7 @@ pub struct Deployment {
     /// The account and region of that stage.
     pub location: Location,
     /// Which of the two paths carries it.
-    pub path: Path,
+    pub path: DeploymentPath,
     /// The epoch at which it holds its environment.
     pub epoch: u64,
     /// The release's artifact digest; for an image, none.
@@ -151,7 +151,7 @@ pub struct Deployment {
     pub change_set: Option<ChangeSet>,
     /// What the execution role lacks for it, as far as AWS said when the change set was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lack: Option<Lack>,
+    pub lack: Option<MissingPermissions>,
     /// Every operation started or about to be, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<Operation>,
@@ -202,7 +202,7 @@ impl Deployment {
         version: Version,
         stage: StageName,
         location: Location,
-        path: Path,
+        path: DeploymentPath,
         now: Timestamp,
     ) -> Self {
         Self {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Which deployment holds an environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
+pub struct LeaseHolder {
     /// The deployment.
     pub deployment: DeploymentId,
     /// Its execution; `DescribeExecution` tells whether it still runs.
@@ -49,7 +49,7 @@ pub struct Environment {
     pub epoch: u64,
     /// Who holds it now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub holder: Option<Holder>,
+    pub holder: Option<LeaseHolder>,
     /// What runs now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployed: Option<Deployed>,

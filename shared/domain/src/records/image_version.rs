@@ -57,7 +57,7 @@ pub struct ImageVersion {
     pub name: ImageName,
     /// The version.
     pub version: Version,
-    /// How far it has come; changed by [`crate::images::lifecycle::after`] alone.
+    /// How far it has come; changed by [`crate::images::lifecycle::apply`] alone.
     pub state: ImageVersionState,
     /// Why it is withheld or was discarded, as a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]

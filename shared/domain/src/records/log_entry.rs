@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// One line of a deployment's journal: an intent before an effect, or what was observed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
+pub struct LogEntry {
     /// The deployment.
     pub deployment: DeploymentId,
     /// Counted from 1 in the order things happened.
@@ -18,14 +18,14 @@ pub struct Step {
     pub at: Timestamp,
 }
 
-impl Step {
+impl LogEntry {
     /// Partition and sort-key prefix of the journal of `id`, oldest first.
     pub fn all_of(id: &DeploymentId) -> (String, &'static str) {
         (format!("DEPLOYMENT#{id}"), "STEP#")
     }
 }
 
-impl Record for Step {
+impl Record for LogEntry {
     const KIND: &'static str = "STEP";
     const TABLE: Table = Table::Operations;
 

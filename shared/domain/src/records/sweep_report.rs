@@ -1,5 +1,5 @@
 use super::{Key, Record, Table};
-use crate::model::orphan::Seen;
+use crate::model::orphan::SeenOrphan;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,7 @@ pub struct SweepReport {
     /// Images and snapshots that carry our tags and stand in no record, each with what keeps it from being removed. The
     /// next sweep reads here since when they are seen.
     #[serde(default)]
-    pub orphans: Vec<Seen>,
+    pub orphans: Vec<SeenOrphan>,
     /// What is left for a person.
     #[serde(default)]
     pub left: Vec<Leftover>,

@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 /// How far an accepted event has come. It never goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum EventState {
+pub enum WebhookDeliveryState {
     /// Written down; its execution may not have been started.
     Accepted,
     /// Its execution was started.
     Started,
-    /// It ended in an [`Outcome`].
+    /// It ended in an [`DeliveryOutcome`].
     Finished,
 }
 
 /// The one end of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome", content = "reason")]
-pub enum Outcome {
+pub enum DeliveryOutcome {
     /// Its releases went as far as they go by themselves, or nothing had changed.
     Done,
     /// A later push made it pointless.
@@ -31,7 +31,7 @@ pub enum Outcome {
 
 /// An accepted delivery of a webhook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
+pub struct WebhookDelivery {
     /// `github`.
     pub provider: String,
     /// The provider's id of the delivery.
@@ -44,12 +44,12 @@ pub struct Event {
     /// The commit it points to.
     pub commit: CommitSha,
     /// How far it has come.
-    pub state: EventState,
+    pub state: WebhookDeliveryState,
     /// The execution that processes it.
     pub execution: String,
     /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end: Option<Outcome>,
+    pub end: Option<DeliveryOutcome>,
     /// When it was accepted.
     pub accepted_at: Timestamp,
     /// When it ended.
@@ -57,14 +57,14 @@ pub struct Event {
     pub finished_at: Option<Timestamp>,
 }
 
-impl Event {
+impl WebhookDelivery {
     /// The key of a delivery.
     pub fn key_of(provider: &str, delivery: &str) -> Key {
         Key::single(format!("EVENT#{provider}#{delivery}"))
     }
 }
 
-impl Record for Event {
+impl Record for WebhookDelivery {
     const KIND: &'static str = "EVENT";
     const TABLE: Table = Table::Intake;
 

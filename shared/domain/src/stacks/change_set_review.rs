@@ -7,7 +7,7 @@
 
 use crate::model::drift_status::DriftStatus;
 use crate::model::ids::{Digest, LogicalId};
-use crate::model::resource_change::{Change, Danger, NESTED_STACK};
+use crate::model::resource_change::{Change, Impact, NESTED_STACK};
 use crate::records::{Approval, ChangeSet, NamedResource, Subject};
 use crate::stacks::protected::is_protected;
 use jiff::Timestamp;
@@ -18,7 +18,7 @@ const SYNC: &str = "SyncWithActual";
 
 /// One change as a change set shows it, before it is judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Proposed {
+pub struct ProposedChange {
     /// The logical id within its own stack.
     pub logical_id: String,
     /// The resource's physical id; empty for one that is added.
@@ -43,7 +43,7 @@ pub struct Proposed {
 
 /// What is known of the stack that a change to a nested stack is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beneath {
+pub enum NestedChanges {
     /// The resource is not a nested stack.
     NotNested,
     /// Its own changes are listed and judged one by one.
@@ -55,7 +55,7 @@ pub enum Beneath {
     },
 }
 
-impl Proposed {
+impl ProposedChange {
     /// Whether the resource may go away, or be replaced by another.
     fn may_lose_the_resource(&self) -> bool {
         !matches!(self.action.as_str(), "Add" | "Import" | "Modify" | SYNC)
@@ -72,21 +72,21 @@ impl Proposed {
     }
 
     /// How dangerous the change is; `protect` are the logical ids that the manifest protects.
-    pub fn danger(&self, protect: &BTreeSet<LogicalId>, beneath: Beneath) -> Danger {
+    pub fn impact(&self, protect: &BTreeSet<LogicalId>, beneath: NestedChanges) -> Impact {
         let named = self.logical_id.parse::<LogicalId>().is_ok_and(|id| protect.contains(&id));
         let protected = named || is_protected(&self.resource_type);
         match beneath {
-            Beneath::Holds { protected: true } => Danger::Destroys,
-            Beneath::Holds { protected: false } if !named => Danger::Interrupts,
-            _ if !self.may_lose_the_resource() => Danger::Safe,
-            _ if protected => Danger::Destroys,
-            _ => Danger::Interrupts,
+            NestedChanges::Holds { protected: true } => Impact::DataLoss,
+            NestedChanges::Holds { protected: false } if !named => Impact::Interruption,
+            _ if !self.may_lose_the_resource() => Impact::None,
+            _ if protected => Impact::DataLoss,
+            _ => Impact::Interruption,
         }
     }
 
     /// The change as it is recorded and shown; `path` are the logical ids of the nested stacks above it.
-    pub fn judged(self, path: &[String], protect: &BTreeSet<LogicalId>, beneath: Beneath) -> Change {
-        let danger = self.danger(protect, beneath);
+    pub fn judged(self, path: &[String], protect: &BTreeSet<LogicalId>, beneath: NestedChanges) -> Change {
+        let impact = self.impact(protect, beneath);
         let mut logical_id = path.join(".");
         if !logical_id.is_empty() {
             logical_id.push('.');
@@ -100,7 +100,7 @@ impl Proposed {
             properties: self.properties,
             tags_only: self.tags_only,
             drift: self.drift,
-            danger,
+            impact,
         }
     }
 }
@@ -112,7 +112,7 @@ pub fn reasons(change_set: &ChangeSet, stage_wants_approval: bool) -> Vec<String
     if stage_wants_approval {
         reasons.push("every deployment to this stage is approved by a person".to_owned());
     }
-    let destroying = change_set.changes.iter().filter(|change| change.danger == Danger::Destroys);
+    let destroying = change_set.changes.iter().filter(|change| change.impact == Impact::DataLoss);
     reasons.extend(destroying.map(|change| {
         let what = match (change.action.as_str(), change.replacement.as_str()) {
             ("Remove", _) => "would be removed",
@@ -160,7 +160,7 @@ pub fn is_approved(
 /// A change set as people read it: one line for each change that means something, the changes of tags in one.
 pub fn summary(change_set: &ChangeSet) -> Vec<String> {
     let (tags, real): (Vec<&Change>, Vec<&Change>) =
-        change_set.changes.iter().partition(|change| change.tags_only && change.danger == Danger::Safe);
+        change_set.changes.iter().partition(|change| change.tags_only && change.impact == Impact::None);
     let mut lines: Vec<String> = real.into_iter().map(line).collect();
     if !tags.is_empty() {
         let noun = if tags.len() == 1 { "resource" } else { "resources" };
@@ -193,18 +193,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn modify(resource_type: &str) -> Proposed {
-        Proposed {
+    fn modify(resource_type: &str) -> ProposedChange {
+        ProposedChange {
             logical_id: "Thing".into(),
             resource_type: resource_type.into(),
             action: "Modify".into(),
             replacement: "False".into(),
-            ..Proposed::default()
+            ..ProposedChange::default()
         }
     }
 
-    fn danger(proposed: &Proposed) -> Danger {
-        proposed.danger(&BTreeSet::new(), Beneath::NotNested)
+    fn impact(proposed: &ProposedChange) -> Impact {
+        proposed.impact(&BTreeSet::new(), NestedChanges::NotNested)
     }
 
     fn change_set(changes: &[Change]) -> ChangeSet {
@@ -227,10 +227,11 @@ mod tests {
 
     #[test]
     fn adding_importing_and_changing_in_place_is_safe() {
-        assert_eq!(danger(&modify(BUCKET)), Danger::Safe);
+        assert_eq!(impact(&modify(BUCKET)), Impact::None);
         for action in ["Add", "Import"] {
-            let proposed = Proposed { action: action.into(), replacement: String::new(), ..modify(BUCKET) };
-            assert_eq!(danger(&proposed), Danger::Safe, "{action}");
+            let proposed =
+                ProposedChange { action: action.into(), replacement: String::new(), ..modify(BUCKET) };
+            assert_eq!(impact(&proposed), Impact::None, "{action}");
         }
     }
 
@@ -243,74 +244,78 @@ mod tests {
             ("Modify", "Conditional"),
             ("NewAction", ""),
         ] {
-            let change = |kind: &str| Proposed {
+            let change = |kind: &str| ProposedChange {
                 action: action.into(),
                 replacement: replacement.into(),
                 ..modify(kind)
             };
-            assert_eq!(danger(&change(BUCKET)), Danger::Destroys, "{action} {replacement}");
-            assert_eq!(danger(&change(TOPIC)), Danger::Interrupts, "{action} {replacement}");
+            assert_eq!(impact(&change(BUCKET)), Impact::DataLoss, "{action} {replacement}");
+            assert_eq!(impact(&change(TOPIC)), Impact::Interruption, "{action} {replacement}");
         }
     }
 
     #[test]
     fn a_policy_that_replaces_is_believed_though_the_replacement_is_not_told() {
-        let proposed = Proposed { policy_action: "ReplaceAndDelete".into(), ..modify(BUCKET) };
-        assert_eq!(danger(&proposed), Danger::Destroys);
+        let proposed = ProposedChange { policy_action: "ReplaceAndDelete".into(), ..modify(BUCKET) };
+        assert_eq!(impact(&proposed), Impact::DataLoss);
     }
 
     #[test]
     fn a_retained_resource_that_leaves_the_stack_is_asked_about_too() {
-        let proposed = Proposed {
+        let proposed = ProposedChange {
             action: "Remove".into(),
             replacement: String::new(),
             policy_action: "Retain".into(),
             ..modify(BUCKET)
         };
-        assert_eq!(danger(&proposed), Danger::Destroys);
+        assert_eq!(impact(&proposed), Impact::DataLoss);
     }
 
     #[test]
     fn what_the_manifest_names_is_protected() {
         let protect = BTreeSet::from(["Thing".parse().unwrap()]);
-        let proposed = Proposed { action: "Remove".into(), ..modify(TOPIC) };
-        assert_eq!(proposed.danger(&protect, Beneath::NotNested), Danger::Destroys);
-        assert_eq!(modify(TOPIC).danger(&protect, Beneath::NotNested), Danger::Safe);
+        let proposed = ProposedChange { action: "Remove".into(), ..modify(TOPIC) };
+        assert_eq!(proposed.impact(&protect, NestedChanges::NotNested), Impact::DataLoss);
+        assert_eq!(modify(TOPIC).impact(&protect, NestedChanges::NotNested), Impact::None);
     }
 
     #[test]
     fn a_nested_stack_is_as_dangerous_as_what_lives_in_it() {
-        let removed = Proposed { action: "Remove".into(), ..modify(NESTED_STACK) };
+        let removed = ProposedChange { action: "Remove".into(), ..modify(NESTED_STACK) };
         assert!(removed.needs_a_look_beneath());
-        let judged = |protected| removed.danger(&BTreeSet::new(), Beneath::Holds { protected });
-        assert_eq!(judged(true), Danger::Destroys);
-        assert_eq!(judged(false), Danger::Interrupts);
+        let judged = |protected| removed.impact(&BTreeSet::new(), NestedChanges::Holds { protected });
+        assert_eq!(judged(true), Impact::DataLoss);
+        assert_eq!(judged(false), Impact::Interruption);
     }
 
     #[test]
     fn a_nested_stack_whose_changes_are_not_listed_is_looked_into() {
         assert!(modify(NESTED_STACK).needs_a_look_beneath());
-        let listed = Proposed { change_set: Some("arn".into()), ..modify(NESTED_STACK) };
+        let listed = ProposedChange { change_set: Some("arn".into()), ..modify(NESTED_STACK) };
         assert!(!listed.needs_a_look_beneath());
-        assert_eq!(listed.danger(&BTreeSet::new(), Beneath::Listed), Danger::Safe);
-        assert!(Proposed { replacement: "True".into(), ..listed }.needs_a_look_beneath());
-        assert!(!Proposed { action: "Add".into(), ..modify(NESTED_STACK) }.needs_a_look_beneath());
+        assert_eq!(listed.impact(&BTreeSet::new(), NestedChanges::Listed), Impact::None);
+        assert!(ProposedChange { replacement: "True".into(), ..listed }.needs_a_look_beneath());
+        assert!(!ProposedChange { action: "Add".into(), ..modify(NESTED_STACK) }.needs_a_look_beneath());
         assert!(!modify(TOPIC).needs_a_look_beneath());
     }
 
     #[test]
     fn a_nested_change_carries_the_path_to_it() {
-        let change =
-            modify(TOPIC).judged(&["Child".into(), "Inner".into()], &BTreeSet::new(), Beneath::NotNested);
+        let change = modify(TOPIC).judged(
+            &["Child".into(), "Inner".into()],
+            &BTreeSet::new(),
+            NestedChanges::NotNested,
+        );
         assert_eq!(change.logical_id, "Child.Inner.Thing");
     }
 
     #[test]
     fn a_person_is_asked_by_the_stage_and_for_each_destroyed_thing() {
-        let judge = |proposed: Proposed| proposed.judged(&[], &BTreeSet::new(), Beneath::NotNested);
+        let judge =
+            |proposed: ProposedChange| proposed.judged(&[], &BTreeSet::new(), NestedChanges::NotNested);
         let changes = [
             judge(modify(TOPIC)),
-            judge(Proposed { action: "Remove".into(), replacement: String::new(), ..modify(BUCKET) }),
+            judge(ProposedChange { action: "Remove".into(), replacement: String::new(), ..modify(BUCKET) }),
         ];
         assert_eq!(reasons(&change_set(&changes[..1]), false), Vec::<String>::new());
         assert_eq!(
@@ -340,12 +345,12 @@ mod tests {
 
     #[test]
     fn what_is_as_it_is_wanted_already_is_only_written_down() {
-        let sync = |kind: &str| Proposed {
+        let sync = |kind: &str| ProposedChange {
             action: "SyncWithActual".into(),
             replacement: String::new(),
             ..modify(kind)
         };
-        assert_eq!(danger(&sync(BUCKET)), Danger::Safe);
+        assert_eq!(impact(&sync(BUCKET)), Impact::None);
         assert!(!sync(NESTED_STACK).needs_a_look_beneath());
     }
 
@@ -378,7 +383,7 @@ mod tests {
             ChangeSet { parameters_digest: digest("other"), ..change_set.clone() },
             ChangeSet { unexamined: vec![unexamined("Child")], ..change_set.clone() },
             ChangeSet {
-                changes: vec![modify(TOPIC).judged(&[], &BTreeSet::new(), Beneath::NotNested)],
+                changes: vec![modify(TOPIC).judged(&[], &BTreeSet::new(), NestedChanges::NotNested)],
                 ..change_set.clone()
             },
         ] {
@@ -393,14 +398,15 @@ mod tests {
 
     #[test]
     fn changes_of_tags_are_folded_into_one_line() {
-        let judge = |proposed: Proposed| proposed.judged(&[], &BTreeSet::new(), Beneath::NotNested);
-        let tags = judge(Proposed { tags_only: true, ..modify(TOPIC) });
-        let real = judge(Proposed {
+        let judge =
+            |proposed: ProposedChange| proposed.judged(&[], &BTreeSet::new(), NestedChanges::NotNested);
+        let tags = judge(ProposedChange { tags_only: true, ..modify(TOPIC) });
+        let real = judge(ProposedChange {
             replacement: "Conditional".into(),
             properties: vec!["TopicName".into()],
             ..modify(TOPIC)
         });
-        let drifted = judge(Proposed { drift: Some(DriftStatus::Modified), ..modify(TOPIC) });
+        let drifted = judge(ProposedChange { drift: Some(DriftStatus::Modified), ..modify(TOPIC) });
         assert_eq!(
             summary(&change_set(&[tags.clone(), real, drifted, tags])),
             [
@@ -417,9 +423,9 @@ mod tests {
             action in "Add|Modify|Remove|Import|Dynamic|SyncWithActual|[A-Z][a-z]{0,9}", replacement in "|True|False|Conditional",
             policy in "|Delete|Retain|Snapshot|ReplaceAndDelete|ReplaceAndRetain|ReplaceAndSnapshot",
         ) {
-            let proposed = Proposed { action: action.clone(), replacement: replacement.clone(),
+            let proposed = ProposedChange { action: action.clone(), replacement: replacement.clone(),
                 policy_action: policy.clone(), ..modify(BUCKET) };
-            if danger(&proposed) != Danger::Destroys {
+            if impact(&proposed) != Impact::DataLoss {
                 prop_assert!(["Add", "Modify", "Import", "SyncWithActual"].contains(&action.as_str()));
                 prop_assert!(["", "False"].contains(&replacement.as_str()));
                 prop_assert!(["", "Retain"].contains(&policy.as_str()));

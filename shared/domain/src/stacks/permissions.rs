@@ -20,7 +20,7 @@ pub use table::{
 use crate::model::permission::Certainty;
 use crate::model::permission::{Condition, Level, Need};
 use crate::stacks::template::Template;
-use crate::stacks::template::macros::Sight;
+use crate::stacks::template::macros::MacroUse;
 use crate::stacks::template::node::{Entry, Node, Value};
 use arn::{Arns, On, certainty, passed_to};
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ use values::{ANY, Presence, Values, function, resources_of, segments, unknown_co
 
 /// What is known of a deployment beside its template.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Known {
+pub struct TemplateContext {
     /// The values of the parameters that are known.
     pub parameters: BTreeMap<String, String>,
     /// The name of the stack.
@@ -73,10 +73,10 @@ impl Needs {
 }
 
 /// Returns what a template needs from its creation to its deletion, as far as it is known.
-pub fn needs(template: &Template, table: &Table, known: &Known) -> Needs {
+pub fn needs(template: &Template, table: &Table, known: &TemplateContext) -> Needs {
     let values = Values::new(template, table, known);
     let mut found = Collector { values: &values, table, known, needs: BTreeMap::new(), unknown: Vec::new() };
-    if Sight::of(template.root()) != Sight::All {
+    if MacroUse::of(template.root()) != MacroUse::All {
         let because = "the template uses macros: what they add to it is not known".to_owned();
         found.unknown.push(Unknown { line: 1, resource: String::new(), kind: String::new(), because });
     }
@@ -104,7 +104,7 @@ struct Wanted<'r> {
 struct Collector<'a> {
     values: &'a Values<'a>,
     table: &'a Table,
-    known: &'a Known,
+    known: &'a TemplateContext,
     needs: BTreeMap<Key, Need>,
     unknown: Vec<Unknown>,
 }
@@ -379,7 +379,7 @@ impl Collector<'_> {
     }
 }
 
-impl Known {
+impl TemplateContext {
     /// Replaces the account, the region and the partition in an ARN where they are known.
     fn fill(&self, arn: &str) -> String {
         let known = [

@@ -26,7 +26,7 @@ use std::collections::BTreeSet;
 
 /// A stack as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Observed {
+pub struct StackSnapshot {
     /// Its ARN.
     pub arn: String,
     /// Its status.
@@ -34,7 +34,7 @@ pub struct Observed {
     /// The root of a nested stack; none for a root stack.
     pub parent: Option<String>,
     /// Who began the newest operation on it.
-    pub newest: Newest,
+    pub newest: LatestOperation,
     /// What is in it; read only where [`StackStatus::contents_decide`] says so, and for a stack that is to go.
     pub remains: Option<Remains>,
     /// Whether its events show that it ever was stable; read only where [`StackStatus::history_decides`] says so, and
@@ -46,7 +46,7 @@ pub struct Observed {
 
 /// Who began the newest operation on a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Newest {
+pub enum LatestOperation {
     /// Its events do not show it yet.
     Unseen,
     /// Somebody who gave no client request token: not us.
@@ -55,7 +55,7 @@ pub enum Newest {
     Named(String),
 }
 
-impl Newest {
+impl LatestOperation {
     /// Who began the operation that brought a stack to `status`; `event` is the newest about the stack itself.
     ///
     /// A stack that runs while its newest event has ended is described by neither: the event is of the operation before,
@@ -152,7 +152,7 @@ impl LiveResource {
 
 /// What the ledger knows of the stack, and what is wanted.
 #[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
+pub struct PlanInput<'a> {
     /// The stack that the environment's record names.
     pub environment_stack: Option<&'a str>,
     /// Whether that stack was ever stable.
@@ -175,9 +175,9 @@ pub struct Known<'a> {
     pub wanted: Option<(&'a Digest, &'a Digest)>,
 }
 
-impl Known<'_> {
+impl PlanInput<'_> {
     /// Whether the ledger says that this very stack was stable once.
-    fn was_stable(&self, stack: &Observed) -> bool {
+    fn was_stable(&self, stack: &StackSnapshot) -> bool {
         self.ever_stable && self.environment_stack == Some(&stack.arn)
     }
 
@@ -266,7 +266,7 @@ pub fn stack_of_key(key: &str) -> &str {
 }
 
 /// What is to be done with what was found.
-pub fn plan(found: Option<&Observed>, known: &Known<'_>) -> Plan {
+pub fn plan(found: Option<&StackSnapshot>, known: &PlanInput<'_>) -> Plan {
     use StackStatus as S;
     let Some(stack) = found else { return Plan::CreateChangeSet(ChangeSetKind::Create) };
     if stack.status == S::DeleteComplete {
@@ -313,7 +313,7 @@ pub fn plan(found: Option<&Observed>, known: &Known<'_>) -> Plan {
 }
 
 /// Why the stack may not be touched at all; nothing if it may.
-fn not_ours(stack: &Observed, known: &Known<'_>) -> Option<Plan> {
+fn not_ours(stack: &StackSnapshot, known: &PlanInput<'_>) -> Option<Plan> {
     if let Some(parent) = &stack.parent {
         return Some(human(stack, format!("it is nested in {parent}; give the component another name")));
     }
@@ -322,7 +322,7 @@ fn not_ours(stack: &Observed, known: &Known<'_>) -> Option<Plan> {
 }
 
 /// Whether we made the stack: the ledger names it, or its newest operation or all its change sets are named by us.
-fn is_ours(stack: &Observed, known: &Known<'_>) -> bool {
+fn is_ours(stack: &StackSnapshot, known: &PlanInput<'_>) -> bool {
     let arn = Some(stack.arn.as_str());
     known.environment_stack == arn
         || known.deployment_stack == arn
@@ -334,12 +334,12 @@ fn is_ours(stack: &Observed, known: &Known<'_>) -> bool {
             }))
 }
 
-fn holds_our_change_set(stack: &Observed, known: &Known<'_>) -> bool {
+fn holds_our_change_set(stack: &StackSnapshot, known: &PlanInput<'_>) -> bool {
     let held = stack.remains.iter().flat_map(|remains| &remains.change_sets);
     held.into_iter().any(|name| known.change_sets.contains(name))
 }
 
-fn update(stack: &Observed, known: &Known<'_>) -> Plan {
+fn update(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
     let same_stack = known.environment_stack == Some(&stack.arn);
     if same_stack && known.deployed.is_some() && known.deployed == known.wanted {
         Plan::NoChanges
@@ -348,31 +348,31 @@ fn update(stack: &Observed, known: &Known<'_>) -> Plan {
     }
 }
 
-fn unknown(stack: &Observed) -> Plan {
+fn unknown(stack: &StackSnapshot) -> Plan {
     human(stack, "Lockstep does not know this status; look at the stack, then try again")
 }
 
 /// Nothing is deleted on trust.
 const UNREAD: &str = "what it holds could not be read, so nothing may be deleted";
 
-fn unread(stack: &Observed) -> Plan {
+fn unread(stack: &StackSnapshot) -> Plan {
     human(stack, UNREAD)
 }
 
-fn human(stack: &Observed, what: impl AsRef<str>) -> Plan {
+fn human(stack: &StackSnapshot, what: impl AsRef<str>) -> Plan {
     Plan::NeedsHuman { why: sentence(stack, what) }
 }
 
-fn look_again(stack: &Observed, what: impl AsRef<str>) -> Plan {
+fn look_again(stack: &StackSnapshot, what: impl AsRef<str>) -> Plan {
     Plan::LookAgain { why: sentence(stack, what) }
 }
 
-fn sentence(stack: &Observed, what: impl AsRef<str>) -> String {
+fn sentence(stack: &StackSnapshot, what: impl AsRef<str>) -> String {
     format!("The stack {} is {}: {}.", stack.arn, stack.status, what.as_ref())
 }
 
 /// The resources that could not be deleted, as the middle of a sentence; empty if they were not read.
-fn blockers(stack: &Observed) -> String {
+fn blockers(stack: &StackSnapshot) -> String {
     let resources = stack.remains.iter().flat_map(|remains| &remains.resources);
     let names: Vec<&str> =
         resources.filter(|r| r.status == "DELETE_FAILED").map(|r| r.logical_id.as_str()).collect();

@@ -1,7 +1,7 @@
 use super::*;
-use crate::model::deployment_path::Path;
+use crate::model::deployment_path::DeploymentPath;
 use crate::model::location::Location;
-use crate::model::resource_change::{Change, Danger};
+use crate::model::resource_change::{Change, Impact};
 use crate::records::{ChangeSet, DeploymentKind, NamedResource};
 
 const ADA: &str = "arn:aws:iam::333333333333:user/ada";
@@ -10,7 +10,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn change_set(arn: &str, danger: Danger) -> ChangeSet {
+fn change_set(arn: &str, impact: Impact) -> ChangeSet {
     ChangeSet {
         arn: arn.into(),
         attempt: 1,
@@ -22,7 +22,7 @@ fn change_set(arn: &str, danger: Danger) -> ChangeSet {
             properties: Vec::new(),
             tags_only: false,
             drift: None,
-            danger,
+            impact,
         }],
         unexamined: Vec::new(),
         template_digest: Digest::of(b"t"),
@@ -35,7 +35,7 @@ fn running() -> Deployment {
         component: Some("logs".parse().unwrap()),
         epoch: 1,
         digest: Some(Digest::of(b"d")),
-        change_set: Some(change_set("arn:1", Danger::Safe)),
+        change_set: Some(change_set("arn:1", Impact::None)),
         ..Deployment::new(
             DeploymentId::of_execution("e"),
             DeploymentKind::Deploy { environment: "logs".into(), stack: "production-logs".parse().unwrap() },
@@ -43,7 +43,7 @@ fn running() -> Deployment {
             "1.0.0".parse().unwrap(),
             "production".parse().unwrap(),
             Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-            Path::Promotion,
+            DeploymentPath::Promotion,
             at(0),
         )
     }
@@ -53,8 +53,8 @@ fn asking() -> Deployment {
     ask(&running(), true, at(1)).unwrap()
 }
 
-fn answer<'a>(change_set: &'a str, digest: &'a Digest, decision: Decision) -> Answer<'a> {
-    Answer {
+fn answer<'a>(change_set: &'a str, digest: &'a Digest, decision: Decision) -> ApprovalAnswer<'a> {
+    ApprovalAnswer {
         subject: change_set,
         digest: Some(digest),
         names: &[],
@@ -85,7 +85,7 @@ fn a_question_names_its_reasons_its_change_set_and_its_artifact() {
 #[test]
 fn what_would_be_destroyed_is_asked_about_whatever_the_stage_wants() {
     let mut dangerous = running();
-    dangerous.change_set = Some(change_set("arn:1", Danger::Destroys));
+    dangerous.change_set = Some(change_set("arn:1", Impact::DataLoss));
     let asking = ask(&dangerous, false, at(1)).unwrap();
     assert!(open_question(&asking).unwrap().reasons[0].contains("Bucket"));
     assert_eq!(ask(&running(), false, at(1)).unwrap_err().kind, FailureKind::Bug);
@@ -97,7 +97,7 @@ fn asking_again_asks_nothing_new_and_a_new_plan_asks_the_next_question() {
     assert_eq!(ask(&asking, true, at(5)).unwrap(), asking);
     let mut again = decided(&asking, Decision::Approve);
     again.state = DeploymentState::Running;
-    again.change_set = Some(change_set("arn:2", Danger::Safe));
+    again.change_set = Some(change_set("arn:2", Impact::None));
     let second = ask(&again, true, at(6)).unwrap();
     assert_eq!(second.approvals.iter().map(|a| a.number).collect::<Vec<_>>(), [1, 2]);
 }
@@ -168,7 +168,7 @@ fn only_an_approval_lets_it_go_on() {
 fn an_older_approval_does_not_speak_for_a_newer_question() {
     let mut again = decided(&asking(), Decision::Approve);
     again.state = DeploymentState::Running;
-    again.change_set = Some(change_set("arn:2", Danger::Safe));
+    again.change_set = Some(change_set("arn:2", Impact::None));
     let second = ask(&again, true, at(6)).unwrap();
     assert_eq!(verdict(&second).unwrap_err().kind, FailureKind::ApprovalRefused);
 }
@@ -189,8 +189,8 @@ fn proposing() -> (Deployment, Proposal) {
     (Deployment { proposal: Some(proposal.clone()), ..running() }, proposal)
 }
 
-fn answer_about<'a>(subject: &'a str, digest: &'a Digest, names: &'a [String]) -> Answer<'a> {
-    Answer { names, ..answer(subject, digest, Decision::Approve) }
+fn answer_about<'a>(subject: &'a str, digest: &'a Digest, names: &'a [String]) -> ApprovalAnswer<'a> {
+    ApprovalAnswer { names, ..answer(subject, digest, Decision::Approve) }
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn what_is_given_up_is_approved_name_by_name_and_refused_without() {
     let (_, decided) = decide(&asking, &answer_about(&key, &digest, &names), at(2)).unwrap();
     let Decided::Now(decided) = decided else { panic!("decided before") };
     assert_eq!(allowed(&decided, at(3)), std::slice::from_ref(&proposal));
-    let no = Answer { decision: Decision::Refuse, ..answer_about(&key, &digest, &[]) };
+    let no = ApprovalAnswer { decision: Decision::Refuse, ..answer_about(&key, &digest, &[]) };
     assert!(decide(&asking, &no, at(2)).is_ok());
 }
 
@@ -250,11 +250,11 @@ fn a_nested_stack_that_nobody_looked_into_is_allowed_by_name_only() {
         resource_type: crate::model::resource_change::NESTED_STACK.into(),
         physical_id: "arn:child".into(),
     };
-    let seen = ChangeSet { unexamined: vec![child], ..change_set("arn:1", Danger::Safe) };
+    let seen = ChangeSet { unexamined: vec![child], ..change_set("arn:1", Impact::None) };
     let asking = ask(&Deployment { change_set: Some(seen), ..running() }, false, at(1)).unwrap();
     let digest = Digest::of(b"d");
     let approve = |names: &[String]| {
-        decide(&asking, &Answer { names, ..answer("arn:1", &digest, Decision::Approve) }, at(2))
+        decide(&asking, &ApprovalAnswer { names, ..answer("arn:1", &digest, Decision::Approve) }, at(2))
     };
     let refused = approve(&[]).unwrap_err();
     assert!(refused.message.contains("not examined") && refused.message.contains("Child"), "{refused}");

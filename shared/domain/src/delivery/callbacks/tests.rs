@@ -10,22 +10,22 @@ fn task(token: &str, entered: i64, retry: u32) -> Task {
 }
 
 /// What is written by a registration, and whether `resume` is asked to look.
-fn registered(existing: Option<&Wait>, task: &Task) -> Option<(Wait, bool)> {
+fn registered(existing: Option<&Callback>, task: &Task) -> Option<(Callback, bool)> {
     match register(existing, "op", task, at(99)) {
         Registration::Stale => None,
         Registration::Open { wait, is_over } => Some((wait, is_over)),
     }
 }
 
-fn token(wait: &Wait) -> Option<&str> {
+fn token(wait: &Callback) -> Option<&str> {
     match &wait.state {
-        WaitState::Open { token, .. } => Some(token),
+        CallbackState::Open { token, .. } => Some(token),
         _ => None,
     }
 }
 
-fn wait(state: WaitState) -> Wait {
-    Wait { operation: "op".into(), state, at: at(0) }
+fn wait(state: CallbackState) -> Callback {
+    Callback { operation: "op".into(), state, at: at(0) }
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn registering_the_same_task_again_writes_nothing_new() {
 
 #[test]
 fn an_operation_that_ended_before_is_looked_at_at_once() {
-    for state in [WaitState::Tombstone, WaitState::Answered { execution: "e".into() }] {
+    for state in [CallbackState::Tombstone, CallbackState::Answered { execution: "e".into() }] {
         let (wait, is_over) = registered(Some(&wait(state)), &task("a", 1, 0)).unwrap();
         assert_eq!((token(&wait), is_over), (Some("a"), true));
     }
@@ -64,13 +64,13 @@ fn an_operation_that_ended_before_is_looked_at_at_once() {
 #[test]
 fn an_end_answers_who_waits_and_otherwise_leaves_a_note() {
     let (open, _) = registered(None, &task("a", 1, 0)).unwrap();
-    let End::Answer { token, then } = end(Some(&open), "op", at(2)) else { panic!("no answer") };
+    let Completion::Answer { token, then } = complete(Some(&open), "op", at(2)) else { panic!("no answer") };
     assert_eq!(token, "a");
-    assert_eq!(then.state, WaitState::Answered { execution: "e".into() });
-    assert_eq!(end(Some(&then), "op", at(3)), End::Known);
-    let End::Bury(note) = end(None, "op", at(2)) else { panic!("no note") };
-    assert_eq!(note.state, WaitState::Tombstone);
-    assert_eq!(end(Some(&note), "op", at(3)), End::Known);
+    assert_eq!(then.state, CallbackState::Answered { execution: "e".into() });
+    assert_eq!(complete(Some(&then), "op", at(3)), Completion::Known);
+    let Completion::Bury(note) = complete(None, "op", at(2)) else { panic!("no note") };
+    assert_eq!(note.state, CallbackState::Tombstone);
+    assert_eq!(complete(Some(&note), "op", at(3)), Completion::Known);
 }
 
 #[test]
@@ -78,8 +78,8 @@ fn an_open_wait_never_expires_and_what_is_over_does() {
     use crate::records::Record;
     let (open, _) = registered(None, &task("a", 1, 0)).unwrap();
     assert_eq!(open.expires_at(), None);
-    assert!(wait(WaitState::Tombstone).expires_at().is_some());
-    assert!(wait(WaitState::Answered { execution: "e".into() }).expires_at().is_some());
+    assert!(wait(CallbackState::Tombstone).expires_at().is_some());
+    assert!(wait(CallbackState::Answered { execution: "e".into() }).expires_at().is_some());
 }
 
 proptest! {
@@ -88,16 +88,16 @@ proptest! {
     fn once_the_operation_has_ended_the_newest_registration_is_answered(
         steps in proptest::collection::vec(proptest::option::of((0i64..4, 0u32..3)), 1..12)
     ) {
-        let mut stored: Option<Wait> = None;
+        let mut stored: Option<Callback> = None;
         let mut newest: Option<((i64, u32), String)> = None;
         let mut answered = Vec::new();
-        let mut tell = |stored: &mut Option<Wait>| match end(stored.as_ref(), "op", at(50)) {
-            End::Answer { token, then } => {
+        let mut tell = |stored: &mut Option<Callback>| match complete(stored.as_ref(), "op", at(50)) {
+            Completion::Answer { token, then } => {
                 answered.push(token);
                 *stored = Some(then);
             }
-            End::Bury(note) => *stored = Some(note),
-            End::Known => {}
+            Completion::Bury(note) => *stored = Some(note),
+            Completion::Known => {}
         };
         for (n, step) in steps.iter().enumerate() {
             let Some((entered, retry)) = *step else {
@@ -117,7 +117,7 @@ proptest! {
         if let Some((_, token)) = newest {
             prop_assert!(answered.contains(&token), "{token} waits for ever: {answered:?}");
         }
-        let still_open = stored.is_some_and(|wait| matches!(wait.state, WaitState::Open { .. }));
+        let still_open = stored.is_some_and(|wait| matches!(wait.state, CallbackState::Open { .. }));
         prop_assert!(!still_open);
     }
 }

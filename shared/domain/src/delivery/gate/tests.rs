@@ -82,18 +82,19 @@ fn an_unknown_stage_is_told_with_those_there_are() {
 fn each_stage_is_reached_by_its_own_path_only() {
     let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
     for (to, path, open) in [
-        ("test", Path::Delivery, true),
-        ("ci", Path::Delivery, true),
-        ("production", Path::Delivery, false),
-        ("test", Path::Promotion, false),
-        ("ci", Path::Promotion, false),
-        ("production", Path::Promotion, true),
+        ("test", DeploymentPath::Delivery, true),
+        ("ci", DeploymentPath::Delivery, true),
+        ("production", DeploymentPath::Delivery, false),
+        ("test", DeploymentPath::Promotion, false),
+        ("ci", DeploymentPath::Promotion, false),
+        ("production", DeploymentPath::Promotion, true),
     ] {
         let checked = check_path(&release, stage(&stages, &name(to)).unwrap(), path);
         assert_eq!(checked.is_ok(), open, "{to} {path:?}");
     }
     let refused =
-        check_path(&release, stage(&stages, &name("production")).unwrap(), Path::Delivery).unwrap_err();
+        check_path(&release, stage(&stages, &name("production")).unwrap(), DeploymentPath::Delivery)
+            .unwrap_err();
     assert!(refused.message.ends_with("use `lockstep promote logs@1.0.0 --to production`"), "{refused}");
 }
 
@@ -143,15 +144,15 @@ fn missing_evidence_is_named() {
     assert!(refused.message.contains(&wanted), "{refused}");
 }
 
-fn wish(second: i64) -> Wish {
-    Wish::new("ada", "the site is down", at(second)).unwrap()
+fn action(second: i64) -> OperatorAction {
+    OperatorAction::new("ada", "the site is down", at(second)).unwrap()
 }
 
 /// What breaking the glass for production wrote down at 0.
 fn broken() -> BreakGlass {
     let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
     let production = stage(&stages, &name("production")).unwrap();
-    break_glass(&release, &stages, production, None, None, &wish(0)).unwrap().unwrap()
+    break_glass(&release, &stages, production, None, None, &action(0)).unwrap().unwrap()
 }
 
 #[test]
@@ -192,7 +193,8 @@ fn the_glass_is_broken_only_where_evidence_alone_is_missing() {
     let test = stage(&stages, &name("test")).unwrap();
     let attempt = |state, version: &str, to: &Stage, evidence: Option<Evidence>| {
         let release = release(state, version);
-        break_glass(&release, &stages, to, evidence.as_ref(), None, &wish(0)).map_err(|failure| failure.kind)
+        break_glass(&release, &stages, to, evidence.as_ref(), None, &action(0))
+            .map_err(|failure| failure.kind)
     };
     assert!(attempt(ReleaseState::Published, "1.0.0", production, None).unwrap().is_some());
     for (state, version, to, evidence, kind) in [
@@ -211,7 +213,7 @@ fn breaking_it_twice_breaks_it_once_and_one_that_no_longer_counts_is_broken_anew
     let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
     let production = stage(&stages, &name("production")).unwrap();
     let again = |known: &BreakGlass, second: i64| {
-        break_glass(&release, &stages, production, None, Some(known), &wish(second)).unwrap()
+        break_glass(&release, &stages, production, None, Some(known), &action(second)).unwrap()
     };
     assert_eq!(again(&broken(), 1), None);
     let used = BreakGlass { used_by: Some(crate::model::ids::DeploymentId::of_execution("e")), ..broken() };
@@ -224,16 +226,16 @@ fn each_stage_is_torn_down_by_its_own_path_only() {
     // FAILURES 84: what builds has no way into production, here as well as by trust policy.
     let stages = stages();
     for (of, path, open) in [
-        ("test", Path::Delivery, true),
-        ("ci", Path::Delivery, true),
-        ("production", Path::Delivery, false),
-        ("ci", Path::Promotion, false),
-        ("production", Path::Promotion, true),
+        ("test", DeploymentPath::Delivery, true),
+        ("ci", DeploymentPath::Delivery, true),
+        ("production", DeploymentPath::Delivery, false),
+        ("ci", DeploymentPath::Promotion, false),
+        ("production", DeploymentPath::Promotion, true),
     ] {
         let checked = check_teardown_path(stage(&stages, &name(of)).unwrap(), path);
         assert_eq!(checked.is_ok(), open, "{of} {path:?}");
     }
-    let refused = check_teardown_path(stage(&stages, &name("production")).unwrap(), Path::Delivery);
+    let refused = check_teardown_path(stage(&stages, &name("production")).unwrap(), DeploymentPath::Delivery);
     assert!(refused.unwrap_err().message.contains("lockstep-promotion-teardown"));
 }
 
@@ -326,7 +328,7 @@ fn a_run_of_its_own_kind_earns_no_evidence() {
             "1.0.0".parse().unwrap(),
             name("ci"),
             target("111111111111"),
-            Path::Delivery,
+            DeploymentPath::Delivery,
             Timestamp::UNIX_EPOCH,
         )
     };

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::deployment_path::Path;
+use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::{DeploymentId, Digest};
 use crate::model::location::Location;
 use crate::records::FailedEvent;
@@ -28,15 +28,15 @@ fn deployment(execution: &str, version: &str) -> Deployment {
             version.parse().unwrap(),
             "ci".parse().unwrap(),
             Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-            Path::Delivery,
+            DeploymentPath::Delivery,
             at(0),
         )
     }
 }
 
 /// An environment that `execution` has taken, and its deployment.
-fn taken(execution: &str, version: &str, before: Option<&Environment>) -> Taken {
-    take(before, &deployment(execution, version), at(1)).unwrap()
+fn taken(execution: &str, version: &str, before: Option<&Environment>) -> Acquired {
+    acquire(before, &deployment(execution, version), at(1)).unwrap()
 }
 
 fn completed(execution: &str, version: &str, before: Option<&Environment>) -> Environment {
@@ -44,8 +44,8 @@ fn completed(execution: &str, version: &str, before: Option<&Environment>) -> En
     complete(&taken.environment, &taken.deployment, at(2)).unwrap().environment.unwrap()
 }
 
-fn caught(error: &str, sentence: &str) -> Caught {
-    Caught { error: error.into(), cause: sentence.into() }
+fn caught(error: &str, sentence: &str) -> CaughtError {
+    CaughtError { error: error.into(), cause: sentence.into() }
 }
 
 #[test]
@@ -68,9 +68,9 @@ fn the_longest_environment_still_has_a_stack_name() {
 #[test]
 fn only_an_execution_that_certainly_ended_gives_way() {
     let holder = taken("a", "1.0.0", None).environment.holder.unwrap();
-    assert_eq!(contend(&holder, Some(false)), Ok(()));
+    assert_eq!(ensure_holder_ended(&holder, Some(false)), Ok(()));
     for may_run in [Some(true), None] {
-        let busy = contend(&holder, may_run).unwrap_err();
+        let busy = ensure_holder_ended(&holder, may_run).unwrap_err();
         assert_eq!(busy.kind, FailureKind::EnvironmentBusy);
         assert!(busy.message.contains(holder.deployment.as_str()), "{busy}");
     }
@@ -79,11 +79,11 @@ fn only_an_execution_that_certainly_ended_gives_way() {
 #[test]
 fn a_free_environment_and_ones_own_have_no_rival() {
     let first = taken("a", "1.0.0", None);
-    assert_eq!(rival(None, &first.deployment), None);
-    assert_eq!(rival(Some(&first.environment), &first.deployment), None);
+    assert_eq!(competing_holder(None, &first.deployment), None);
+    assert_eq!(competing_holder(Some(&first.environment), &first.deployment), None);
     let other = deployment("b", "1.0.0");
-    assert_eq!(rival(Some(&first.environment), &other), first.environment.holder.as_ref());
-    assert_eq!(rival(Some(&give_back(&first.environment, &first.deployment)), &other), None);
+    assert_eq!(competing_holder(Some(&first.environment), &other), first.environment.holder.as_ref());
+    assert_eq!(competing_holder(Some(&release_lease(&first.environment, &first.deployment)), &other), None);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn an_environment_of_another_component_is_not_taken() {
     let existing = completed("a", "1.0.0", None);
     let mut stranger = deployment("b", "1.0.0");
     stranger.component = Some("cache".parse().unwrap());
-    let refused = take(Some(&existing), &stranger, at(3)).unwrap_err();
+    let refused = acquire(Some(&existing), &stranger, at(3)).unwrap_err();
     assert_eq!(refused.kind, FailureKind::Rejected);
     assert!(refused.message.contains("runs component logs, not cache"), "{refused}");
 }
@@ -107,7 +107,7 @@ fn who_lost_the_environment_or_is_closed_writes_nothing() {
         (Some(&second.environment), &first.deployment),
         (Some(&first.environment), &closed),
         (Some(&first.environment), &stale_epoch),
-        (Some(&give_back(&first.environment, &first.deployment)), &first.deployment),
+        (Some(&release_lease(&first.environment, &first.deployment)), &first.deployment),
         (None, &first.deployment),
     ] {
         assert_eq!(still_holds(environment, deployment).unwrap_err().kind, FailureKind::Superseded);
@@ -122,7 +122,7 @@ fn who_lost_the_environment_or_is_closed_writes_nothing() {
 fn giving_back_never_takes_from_another() {
     let first = taken("a", "1.0.0", None);
     let second = taken("b", "1.0.1", Some(&first.environment));
-    assert_eq!(give_back(&second.environment, &first.deployment), second.environment);
+    assert_eq!(release_lease(&second.environment, &first.deployment), second.environment);
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn a_refused_approval_closes_as_refused_and_touches_no_environment() {
     let first = taken("a", "1.0.0", None);
     let mut waiting = first.deployment.clone();
     waiting.state = DeploymentState::AwaitingApproval;
-    let given_back = give_back(&first.environment, &waiting);
+    let given_back = release_lease(&first.environment, &waiting);
     let failed = fail(Some(&given_back), &waiting, &caught("ApprovalRefused", "ada refused it"), at(3));
     assert_eq!(failed.environment, None);
     assert_eq!(failed.deployment.unwrap().state, DeploymentState::Refused);
@@ -268,7 +268,7 @@ fn only_an_open_deployment_is_abandoned() {
 fn an_image_has_no_environment() {
     let mut image = deployment("a", "1.0.0");
     image.component = None;
-    assert_eq!(take(None, &image, at(1)).unwrap_err().kind, FailureKind::Bug);
+    assert_eq!(acquire(None, &image, at(1)).unwrap_err().kind, FailureKind::Bug);
 }
 
 /// The same, to be torn down.
@@ -282,9 +282,9 @@ fn teardown(execution: &str, version: &str) -> Deployment {
 
 #[test]
 fn only_what_exists_is_torn_down_and_then_nothing_is_left_of_it() {
-    assert_eq!(take(None, &teardown("b", "1.0.0"), at(3)).unwrap_err().kind, FailureKind::NotFound);
+    assert_eq!(acquire(None, &teardown("b", "1.0.0"), at(3)).unwrap_err().kind, FailureKind::NotFound);
     let runs = completed("a", "1.0.0", None);
-    let taken = take(Some(&runs), &teardown("b", "1.0.0"), at(3)).unwrap();
+    let taken = acquire(Some(&runs), &teardown("b", "1.0.0"), at(3)).unwrap();
     let gone = complete(&taken.environment, &taken.deployment, at(4)).unwrap();
     assert_eq!((gone.environment, gone.deployment.state), (None, DeploymentState::Succeeded));
     let again = complete(&taken.environment, &gone.deployment, at(5)).unwrap_err();
@@ -296,7 +296,7 @@ fn a_plan_leaves_the_environment_as_it_was() {
     let runs = completed("a", "1.0.0", None);
     let plan =
         Deployment { plan_only: true, stack_arn: Some("arn:other".into()), ..deployment("b", "1.0.1") };
-    let taken = take(Some(&runs), &plan, at(3)).unwrap();
+    let taken = acquire(Some(&runs), &plan, at(3)).unwrap();
     let planned = complete(&taken.environment, &taken.deployment, at(4)).unwrap();
     assert_eq!(planned.deployment.state, DeploymentState::Planned);
     let expected = Environment { epoch: 2, last_deployment: Some(plan.id.clone()), ..runs };
@@ -313,7 +313,7 @@ fn a_plan_or_a_teardown_that_fails_leaves_the_environment_as_it_was() {
         (plan, "logs 1.0.1 was not planned for ci: it broke. ci runs 1.0.0."),
         (gone, "logs 1.0.0 was not removed from ci: it broke. ci runs 1.0.0."),
     ] {
-        let taken = take(Some(&runs), &deployment, at(3)).unwrap();
+        let taken = acquire(Some(&runs), &deployment, at(3)).unwrap();
         let failed =
             fail(Some(&taken.environment), &taken.deployment, &caught("StackFailed", "it broke"), at(4));
         let expected = Environment { epoch: 2, last_deployment: Some(deployment.id.clone()), ..runs.clone() };
@@ -326,7 +326,7 @@ fn a_plan_or_a_teardown_that_fails_leaves_the_environment_as_it_was() {
 fn what_is_freed_from_the_dead_is_one_epoch_later_so_that_they_write_nothing_any_more() {
     // FAILURES 62.
     let dead = taken("a", "1.0.0", None);
-    let freed = free(&dead.environment, &dead.deployment, at(5));
+    let freed = release_dead_holder(&dead.environment, &dead.deployment, at(5));
     assert_eq!((freed.holder.as_ref(), freed.epoch), (None, 2));
     // The dead one is known to have brought its stack to the release; its checks never ran.
     assert!(!freed.deployed.as_ref().unwrap().checked);
@@ -354,7 +354,7 @@ proptest! {
             environment = Some(match end {
                 0 => complete(&next.environment, &next.deployment, at(2)).unwrap().environment.unwrap(),
                 1 => fail(Some(&next.environment), &next.deployment, &caught("E", "x"), at(2)).environment.unwrap(),
-                2 => give_back(&next.environment, &next.deployment),
+                2 => release_lease(&next.environment, &next.deployment),
                 _ => next.environment,
             });
             let held = environment.as_ref().unwrap().holder.is_some();

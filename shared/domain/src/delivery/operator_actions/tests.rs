@@ -1,9 +1,9 @@
 use super::*;
-use crate::model::deployment_path::Path;
+use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::DeploymentId;
 use crate::model::location::Location;
 use crate::model::operator_action::REASON_CHARS;
-use crate::records::Holder;
+use crate::records::LeaseHolder;
 use jiff::Timestamp;
 
 const STACK: &str = "arn:aws:cloudformation:eu-west-1:222222222222:stack/production-logs/1";
@@ -12,8 +12,8 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn wish() -> Wish {
-    Wish::new("ada", "wrong version", at(9)).unwrap()
+fn action() -> OperatorAction {
+    OperatorAction::new("ada", "wrong version", at(9)).unwrap()
 }
 
 fn deployment() -> Deployment {
@@ -30,7 +30,7 @@ fn deployment() -> Deployment {
             "1.0.0".parse().unwrap(),
             "production".parse().unwrap(),
             Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-            Path::Promotion,
+            DeploymentPath::Promotion,
             at(0),
         )
     }
@@ -50,7 +50,8 @@ fn during(operation: OperationKind, target: &str) -> Deployment {
 
 /// The environment that `deployment` holds.
 fn environment(ever_stable: bool) -> Environment {
-    let holder = Holder { deployment: DeploymentId::of_execution("e"), execution: "e".into(), since: at(0) };
+    let holder =
+        LeaseHolder { deployment: DeploymentId::of_execution("e"), execution: "e".into(), since: at(0) };
     Environment {
         stage: "production".parse().unwrap(),
         name: "logs".into(),
@@ -67,16 +68,19 @@ fn environment(ever_stable: bool) -> Environment {
 }
 
 fn refused(deployment: &Deployment, ever_stable: bool) -> Failure {
-    cancel(deployment, Some(&environment(ever_stable)), &wish()).unwrap_err()
+    cancel(deployment, Some(&environment(ever_stable)), &action()).unwrap_err()
 }
 
 #[test]
 fn a_wish_has_a_reason_that_is_kept_and_bounded() {
     for none in ["", "  \n"] {
-        assert_eq!(Wish::new("ada", none, at(0)).unwrap_err().kind, FailureKind::Rejected);
+        assert_eq!(OperatorAction::new("ada", none, at(0)).unwrap_err().kind, FailureKind::Rejected);
     }
-    assert_eq!(Wish::new("ada", " why ", at(0)).unwrap().reason, "why");
-    assert_eq!(Wish::new("ada", &"ü".repeat(5000), at(0)).unwrap().reason.chars().count(), REASON_CHARS);
+    assert_eq!(OperatorAction::new("ada", " why ", at(0)).unwrap().reason, "why");
+    assert_eq!(
+        OperatorAction::new("ada", &"ü".repeat(5000), at(0)).unwrap().reason.chars().count(),
+        REASON_CHARS
+    );
 }
 
 #[test]
@@ -88,7 +92,7 @@ fn a_cancellation_says_who_why_and_when_and_wakes_what_runs() {
         (OperationKind::Clear, STACK),
         (OperationKind::ContinueRollback, STACK),
     ] {
-        let cancelled = cancel(&during(operation, target), Some(&environment(true)), &wish()).unwrap();
+        let cancelled = cancel(&during(operation, target), Some(&environment(true)), &action()).unwrap();
         let wanted = cancelled.deployment.unwrap().cancellation.unwrap();
         assert_eq!((wanted.by.as_str(), wanted.reason.as_str(), wanted.at), ("ada", "wrong version", at(9)));
         assert_eq!(cancelled.wake.as_deref(), Some(key.as_str()));
@@ -97,7 +101,7 @@ fn a_cancellation_says_who_why_and_when_and_wakes_what_runs() {
 
 #[test]
 fn before_anything_runs_there_is_nobody_to_wake() {
-    let cancelled = cancel(&deployment(), Some(&environment(false)), &wish()).unwrap();
+    let cancelled = cancel(&deployment(), Some(&environment(false)), &action()).unwrap();
     assert!(cancelled.deployment.is_some());
     assert_eq!(cancelled.wake, None);
 }
@@ -105,8 +109,8 @@ fn before_anything_runs_there_is_nobody_to_wake() {
 #[test]
 fn cancelling_again_keeps_the_first_reason_and_wakes_again() {
     let running = during(OperationKind::Execute, "arn:change-set");
-    let first = cancel(&running, Some(&environment(true)), &wish()).unwrap().deployment.unwrap();
-    let again = cancel(&first, Some(&environment(true)), &wish()).unwrap();
+    let first = cancel(&running, Some(&environment(true)), &action()).unwrap().deployment.unwrap();
+    let again = cancel(&first, Some(&environment(true)), &action()).unwrap();
     assert_eq!((again.deployment, again.wake.is_some()), (None, true));
 }
 
@@ -131,7 +135,7 @@ fn what_cannot_be_stopped_is_refused_with_the_next_step() {
 #[test]
 fn who_lost_the_environment_is_not_cancelled_but_stops_anyway() {
     let taken = Environment { epoch: 2, ..environment(true) };
-    let lost = cancel(&deployment(), Some(&taken), &wish()).unwrap_err();
+    let lost = cancel(&deployment(), Some(&taken), &action()).unwrap_err();
     assert_eq!(lost.kind, FailureKind::Superseded);
 }
 
@@ -140,17 +144,17 @@ fn an_image_on_its_way_is_not_cancelled() {
     let source = Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() };
     let kind = DeploymentKind::PromoteImage { image: "logstash".parse().unwrap(), source };
     let image = Deployment { kind, ..deployment() };
-    assert_eq!(cancel(&image, None, &wish()).unwrap_err().kind, FailureKind::Rejected);
+    assert_eq!(cancel(&image, None, &action()).unwrap_err().kind, FailureKind::Rejected);
 }
 
 #[test]
 fn only_a_free_environment_is_reconciled_and_the_journal_says_what_was_done() {
     // FAILURES 8.
     let tainted = Environment { taint: Some("Queue was skipped".into()), ..environment(true) };
-    assert_eq!(reconcile(&tainted, &wish()).unwrap_err().kind, FailureKind::EnvironmentBusy);
+    assert_eq!(reconcile(&tainted, &action()).unwrap_err().kind, FailureKind::EnvironmentBusy);
     let free = Environment { holder: None, ..tainted };
-    let (clean, note) = reconcile(&free, &wish()).unwrap().unwrap();
+    let (clean, note) = reconcile(&free, &action()).unwrap().unwrap();
     assert_eq!(clean, Environment { taint: None, ..free });
     assert_eq!(note, "ada reconciled it (Queue was skipped): wrong version");
-    assert_eq!(reconcile(&clean, &wish()).unwrap(), None);
+    assert_eq!(reconcile(&clean, &action()).unwrap(), None);
 }

@@ -3,7 +3,7 @@
 use super::Planner;
 use crate::delivery::manifest::{self, Lines, Manifest};
 use crate::images::constraint::resolve;
-use crate::model::deployment_path::Path;
+use crate::model::deployment_path::DeploymentPath;
 use crate::model::error::Problem;
 use crate::model::ids::LogicalId;
 use crate::model::image_lock::ImageLock;
@@ -59,7 +59,7 @@ impl Planner<'_> {
             Some(stage) if stage.is_test() => {
                 "no other component lives in `test`; name the stage after it".to_owned()
             }
-            Some(stage) if stage.path() == Path::Promotion => {
+            Some(stage) if stage.path() == DeploymentPath::Promotion => {
                 format!(
                     "`{name}` is reached only by promotion, so that a test cannot look into it; name one that propagates"
                 )

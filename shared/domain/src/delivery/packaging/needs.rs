@@ -1,12 +1,12 @@
 //! What a component needs of the role that CloudFormation uses, stage by stage.
 
-use super::{Package, World};
+use super::{Package, PackagingInput};
 use crate::delivery::lease::stack_name;
 use crate::delivery::parameters::{Layers, OutputName, Request, settled};
 use crate::delivery::stages::{Stage, Stages};
 use crate::model::ids::{AmiId, CommitSha, FunctionName, StageName};
 use crate::model::version::Version;
-use crate::stacks::permissions::{Known, Needs, Table, needs};
+use crate::stacks::permissions::{Needs, Table, TemplateContext, needs};
 
 /// Stands for a commit and an AMI, which no settled value holds.
 const SOME_COMMIT: &str = "0000000000000000000000000000000000000000";
@@ -31,9 +31,17 @@ pub enum Scope {
 }
 
 /// Returns what a component needs in every stage, with the values of the stage's parameters as far as they are settled.
-pub fn needs_by_stage(package: &Package, world: &World<'_>, table: &Table, scope: Scope) -> Vec<StageNeeds> {
+pub fn needs_by_stage(
+    package: &Package,
+    world: &PackagingInput<'_>,
+    table: &Table,
+    scope: Scope,
+) -> Vec<StageNeeds> {
     let Some(stages) = world.stages else {
-        return vec![StageNeeds { stage: None, needs: needs(&package.template, table, &Known::default()) }];
+        return vec![StageNeeds {
+            stage: None,
+            needs: needs(&package.template, table, &TemplateContext::default()),
+        }];
     };
     let of = |stage: &Stage| StageNeeds {
         stage: Some(stage.name.clone()),
@@ -43,18 +51,24 @@ pub fn needs_by_stage(package: &Package, world: &World<'_>, table: &Table, scope
 }
 
 /// Returns what is known of a deployment to `stage` before there is one.
-fn known(package: &Package, world: &World<'_>, stages: &Stages, stage: &Stage, scope: Scope) -> Known {
+fn known(
+    package: &Package,
+    world: &PackagingInput<'_>,
+    stages: &Stages,
+    stage: &Stage,
+    scope: Scope,
+) -> TemplateContext {
     let component = &package.manifest.component;
     let place = match scope {
-        Scope::Account => Known::default(),
-        Scope::Stage => Known {
+        Scope::Account => TemplateContext::default(),
+        Scope::Stage => TemplateContext {
             account: Some(stage.account.to_string()),
             region: Some(stage.region.to_string()),
             // The throw-away stack is called after a version that is not known yet.
             stack: Some(stage)
                 .filter(|stage| !stage.is_test())
                 .and_then(|stage| Some(stack_name(&stage.name, component.name.as_str()).ok()?.to_string())),
-            ..Known::default()
+            ..TemplateContext::default()
         },
     };
     let (Ok(commit), Ok(ami)) = (SOME_COMMIT.parse::<CommitSha>(), SOME_AMI.parse::<AmiId>()) else {
@@ -74,5 +88,5 @@ fn known(package: &Package, world: &World<'_>, stages: &Stages, stage: &Stage, s
         functions: &|function: &FunctionName| unknown(function.to_string()),
         images: &package.manifest.images.keys().map(|id| (id.clone(), ami.clone())).collect(),
     };
-    Known { parameters: settled(&request), ..place }
+    TemplateContext { parameters: settled(&request), ..place }
 }

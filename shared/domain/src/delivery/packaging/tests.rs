@@ -81,8 +81,8 @@ impl Known {
         }
     }
 
-    fn world(&self) -> World<'_> {
-        World {
+    fn world(&self) -> PackagingInput<'_> {
+        PackagingInput {
             stages: Some(&self.stages),
             organisation: Some(&self.organisation),
             images: Some(&self.images),
@@ -440,7 +440,7 @@ fn a_name_that_no_archive_takes_is_refused() {
 
 #[test]
 fn offline_nothing_is_held_against_a_component_that_only_the_organisation_could_judge() {
-    let package = plan("broker", &component(), &World::default()).unwrap();
+    let package = plan("broker", &component(), &PackagingInput::default()).unwrap();
     assert_eq!(
         package.unchecked,
         [
@@ -455,24 +455,24 @@ fn offline_nothing_is_held_against_a_component_that_only_the_organisation_could_
 #[test]
 fn each_part_of_the_world_that_is_unknown_is_told_and_the_rest_is_judged() {
     let known = Known::new();
-    let unchecked = |world: World<'_>| plan("broker", &component(), &world).unwrap().unchecked;
+    let unchecked = |world: PackagingInput<'_>| plan("broker", &component(), &world).unwrap().unchecked;
     assert_eq!(
-        unchecked(World { organisation: None, ..known.world() }),
+        unchecked(PackagingInput { organisation: None, ..known.world() }),
         [
             "parameter VpcId in test, ci, production: no file of this component sets it, so it must come from the \
           organisation's parameters"
         ]
     );
     assert_eq!(
-        unchecked(World { producers: None, ..known.world() }),
+        unchecked(PackagingInput { producers: None, ..known.world() }),
         ["${outputs.logs-cache.Url}: the outputs of other components are not known here"]
     );
     assert_eq!(
-        unchecked(World { images: None, ..known.world() }),
+        unchecked(PackagingInput { images: None, ..known.world() }),
         ["image logstash@^2.1 for ImageId: the versions that exist are not known here"]
     );
     let wrong = with("parameters/default.toml", "Queue = \"x\"\nQeue = \"x\"\n");
-    assert_eq!(told(plan("broker", &wrong, &World::default())).len(), 1);
+    assert_eq!(told(plan("broker", &wrong, &PackagingInput::default())).len(), 1);
 }
 
 #[test]
@@ -509,7 +509,7 @@ fn a_function_that_is_not_shipped_is_refused_at_its_line() {
           did you mean `elb-logs`?"
         ]
     );
-    let offline = World { functions: None, ..known.world() };
+    let offline = PackagingInput { functions: None, ..known.world() };
     assert_eq!(
         plan("broker", &using, &offline).unwrap().unchecked,
         ["${functions.elb-log}: what Lockstep ships is not known here"]

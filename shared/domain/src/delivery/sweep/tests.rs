@@ -1,16 +1,16 @@
 use super::*;
 use crate::delivery::approval::operation;
-use crate::model::deployment_path::Path;
+use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::{DeploymentId, Digest};
 use crate::model::location::Location;
-use crate::records::{ChangeSet, Decision, FailureRecord, Holder, Record as _, Subject};
+use crate::records::{ChangeSet, Decision, FailureRecord, LeaseHolder, Record as _, Subject};
 
 fn at(minute: i64) -> Timestamp {
     Timestamp::from_second(minute * 60).unwrap()
 }
 
-fn pushed(delivery: &str, state: EventState, minute: i64) -> Event {
-    Event {
+fn pushed(delivery: &str, state: WebhookDeliveryState, minute: i64) -> WebhookDelivery {
+    WebhookDelivery {
         provider: "github".into(),
         delivery: delivery.into(),
         repository: "github.acme.logs".parse().unwrap(),
@@ -27,26 +27,29 @@ fn pushed(delivery: &str, state: EventState, minute: i64) -> Event {
 #[test]
 fn an_accepted_event_that_nobody_started_is_started_once_it_is_not_young() {
     // FAILURES 52 and 61: whoever accepted it died before starting it.
-    let accepted = pushed("a", EventState::Accepted, 0);
-    assert_eq!(event(&accepted, std::slice::from_ref(&accepted), at(4)), EventStep::Leave);
-    assert_eq!(event(&accepted, std::slice::from_ref(&accepted), at(5)), EventStep::Start);
+    let accepted = pushed("a", WebhookDeliveryState::Accepted, 0);
+    assert_eq!(event(&accepted, std::slice::from_ref(&accepted), at(4)), DeliveryStep::Leave);
+    assert_eq!(event(&accepted, std::slice::from_ref(&accepted), at(5)), DeliveryStep::Start);
 }
 
 #[test]
 fn an_old_push_is_not_started_after_a_newer_one_to_the_same_place() {
     // FAILURES 53.
-    let accepted = pushed("a", EventState::Accepted, 0);
-    let later = pushed("b", EventState::Finished, 1);
-    let EventStep::Supersede(overtaken) = event(&accepted, std::slice::from_ref(&later), at(9)) else {
+    let accepted = pushed("a", WebhookDeliveryState::Accepted, 0);
+    let later = pushed("b", WebhookDeliveryState::Finished, 1);
+    let DeliveryStep::Supersede(overtaken) = event(&accepted, std::slice::from_ref(&later), at(9)) else {
         panic!("it would be started")
     };
-    assert_eq!((overtaken.state, overtaken.end), (EventState::Finished, Some(Outcome::Superseded)));
+    assert_eq!(
+        (overtaken.state, overtaken.end),
+        (WebhookDeliveryState::Finished, Some(DeliveryOutcome::Superseded))
+    );
     for elsewhere in [
-        Event { reference: "refs/heads/fix".into(), ..later.clone() },
-        Event { repository: "github.acme.cache".parse().unwrap(), ..later },
-        pushed("c", EventState::Finished, -1),
+        WebhookDelivery { reference: "refs/heads/fix".into(), ..later.clone() },
+        WebhookDelivery { repository: "github.acme.cache".parse().unwrap(), ..later },
+        pushed("c", WebhookDeliveryState::Finished, -1),
     ] {
-        assert_eq!(event(&accepted, &[elsewhere], at(9)), EventStep::Start);
+        assert_eq!(event(&accepted, &[elsewhere], at(9)), DeliveryStep::Start);
     }
 }
 
@@ -64,32 +67,35 @@ fn subscribed(commit: Option<&str>) -> Repository {
     }
 }
 
-fn seen(events: &[Event], minute: i64) -> Option<Event> {
+fn seen(events: &[WebhookDelivery], minute: i64) -> Option<WebhookDelivery> {
     unheard_of(&subscribed(None), &HEAD.parse().unwrap(), events, at(minute))
 }
 
 #[test]
 fn a_head_that_nobody_told_of_becomes_a_delivery_named_after_what_was_found() {
     // FAILURES 52: the webhook was lost.
-    let known = [pushed("a", EventState::Finished, 0)];
+    let known = [pushed("a", WebhookDeliveryState::Finished, 0)];
     let found = seen(&known, 30).unwrap();
-    assert_eq!((found.state, found.commit.as_str()), (EventState::Accepted, HEAD));
+    assert_eq!((found.state, found.commit.as_str()), (WebhookDeliveryState::Accepted, HEAD));
     assert_eq!(found.reference, "refs/heads/main");
     assert!(found.delivery.parse::<crate::delivery::webhook::DeliveryId>().is_ok(), "{}", found.delivery);
     assert!(crate::model::token::is_client_token(&found.execution));
     let again = seen(&known, 45).unwrap();
     assert_eq!((again.key(), &again.execution), (found.key(), &found.execution), "two sweeps write one");
-    let later = seen(&[pushed("b", EventState::Finished, 1)], 45).unwrap();
+    let later = seen(&[pushed("b", WebhookDeliveryState::Finished, 1)], 45).unwrap();
     assert_ne!(later.delivery, found.delivery, "after another push it is another find");
     assert!(seen(&[], 0).is_some(), "a repository that was just subscribed has a head too");
 }
 
 #[test]
 fn a_head_that_an_event_or_the_repositorys_record_knows_is_left_alone() {
-    let head = Event { commit: HEAD.parse().unwrap(), ..pushed("b", EventState::Accepted, 1) };
-    let before = pushed("a", EventState::Finished, 0);
-    for state in [EventState::Accepted, EventState::Started, EventState::Finished] {
-        assert_eq!(seen(&[before.clone(), Event { state, ..head.clone() }], 30), None, "{state:?}");
+    let head =
+        WebhookDelivery { commit: HEAD.parse().unwrap(), ..pushed("b", WebhookDeliveryState::Accepted, 1) };
+    let before = pushed("a", WebhookDeliveryState::Finished, 0);
+    for state in
+        [WebhookDeliveryState::Accepted, WebhookDeliveryState::Started, WebhookDeliveryState::Finished]
+    {
+        assert_eq!(seen(&[before.clone(), WebhookDelivery { state, ..head.clone() }], 30), None, "{state:?}");
     }
     let packaged = unheard_of(&subscribed(Some(HEAD)), &HEAD.parse().unwrap(), &[before], at(30));
     assert_eq!(packaged, None, "its events expired, or a person released it");
@@ -97,15 +103,27 @@ fn a_head_that_an_event_or_the_repositorys_record_knows_is_left_alone() {
 
 #[test]
 fn only_what_was_pushed_last_and_not_superseded_is_known() {
-    let commit = |event: Event| Event { commit: HEAD.parse().unwrap(), ..event };
-    let head_first = [commit(pushed("a", EventState::Finished, 0)), pushed("b", EventState::Finished, 1)];
+    let commit = |event: WebhookDelivery| WebhookDelivery { commit: HEAD.parse().unwrap(), ..event };
+    let head_first = [
+        commit(pushed("a", WebhookDeliveryState::Finished, 0)),
+        pushed("b", WebhookDeliveryState::Finished, 1),
+    ];
     assert!(seen(&head_first, 30).is_some(), "a force-push back, whose webhook was lost");
-    let superseded = Event { end: Some(Outcome::Superseded), ..pushed("b", EventState::Finished, 1) };
-    let overtaken = [pushed("a", EventState::Finished, 0), commit(superseded)];
+    let superseded = WebhookDelivery {
+        end: Some(DeliveryOutcome::Superseded),
+        ..pushed("b", WebhookDeliveryState::Finished, 1)
+    };
+    let overtaken = [pushed("a", WebhookDeliveryState::Finished, 0), commit(superseded)];
     assert!(seen(&overtaken, 30).is_some(), "the git host was slow to tell where the branch is");
     for elsewhere in [
-        Event { reference: "refs/heads/fix".into(), ..pushed("c", EventState::Finished, 2) },
-        Event { repository: "github.acme.cache".parse().unwrap(), ..pushed("c", EventState::Finished, 2) },
+        WebhookDelivery {
+            reference: "refs/heads/fix".into(),
+            ..pushed("c", WebhookDeliveryState::Finished, 2)
+        },
+        WebhookDelivery {
+            repository: "github.acme.cache".parse().unwrap(),
+            ..pushed("c", WebhookDeliveryState::Finished, 2)
+        },
     ] {
         assert!(seen(&[commit(elsewhere)], 30).is_some(), "another place says nothing of this one");
     }
@@ -114,31 +132,33 @@ fn only_what_was_pushed_last_and_not_superseded_is_known() {
 #[test]
 fn a_head_that_was_seen_yields_to_its_delivery_and_never_the_reverse() {
     let found = seen(&[], 10).unwrap();
-    assert_eq!(event(&found, std::slice::from_ref(&found), at(14)), EventStep::Leave, "it may still come");
-    assert_eq!(event(&found, std::slice::from_ref(&found), at(15)), EventStep::Start);
+    assert_eq!(event(&found, std::slice::from_ref(&found), at(14)), DeliveryStep::Leave, "it may still come");
+    assert_eq!(event(&found, std::slice::from_ref(&found), at(15)), DeliveryStep::Start);
     for minute in [9, 11] {
-        let delivered =
-            Event { commit: HEAD.parse().unwrap(), ..pushed("late", EventState::Accepted, minute) };
+        let delivered = WebhookDelivery {
+            commit: HEAD.parse().unwrap(),
+            ..pushed("late", WebhookDeliveryState::Accepted, minute)
+        };
         let both = [found.clone(), delivered.clone()];
-        assert!(matches!(event(&found, &both, at(20)), EventStep::Supersede(_)), "{minute}");
-        assert_eq!(event(&delivered, &both, at(20)), EventStep::Start, "{minute}");
-        let superseded = [Event { end: Some(Outcome::Superseded), ..delivered }];
-        assert_eq!(event(&found, &superseded, at(20)), EventStep::Start, "{minute}");
+        assert!(matches!(event(&found, &both, at(20)), DeliveryStep::Supersede(_)), "{minute}");
+        assert_eq!(event(&delivered, &both, at(20)), DeliveryStep::Start, "{minute}");
+        let superseded = [WebhookDelivery { end: Some(DeliveryOutcome::Superseded), ..delivered }];
+        assert_eq!(event(&found, &superseded, at(20)), DeliveryStep::Start, "{minute}");
     }
-    let newer = pushed("newer", EventState::Accepted, 12);
-    assert!(matches!(event(&found, &[newer], at(20)), EventStep::Supersede(_)));
+    let newer = pushed("newer", WebhookDeliveryState::Accepted, 12);
+    assert!(matches!(event(&found, &[newer], at(20)), DeliveryStep::Supersede(_)));
 }
 
 #[test]
 fn a_started_event_is_looked_at_and_a_finished_one_left_alone() {
-    assert_eq!(event(&pushed("a", EventState::Started, 0), &[], at(9)), EventStep::Look);
-    assert_eq!(event(&pushed("a", EventState::Finished, 0), &[], at(9)), EventStep::Leave);
+    assert_eq!(event(&pushed("a", WebhookDeliveryState::Started, 0), &[], at(9)), DeliveryStep::Look);
+    assert_eq!(event(&pushed("a", WebhookDeliveryState::Finished, 0), &[], at(9)), DeliveryStep::Leave);
 }
 
 #[test]
 fn an_event_whose_execution_ended_without_a_word_is_quarantined_once() {
-    let ended = event_of_ended(&pushed("a", EventState::Started, 0), at(9)).unwrap();
-    assert!(matches!(&ended.end, Some(Outcome::Quarantined(why)) if why.contains("t1")));
+    let ended = event_of_ended(&pushed("a", WebhookDeliveryState::Started, 0), at(9)).unwrap();
+    assert!(matches!(&ended.end, Some(DeliveryOutcome::Quarantined(why)) if why.contains("t1")));
     assert_eq!(event_of_ended(&ended, at(10)), None);
 }
 
@@ -152,7 +172,7 @@ fn deployment(kind: DeploymentKind, state: DeploymentState) -> Deployment {
             "1.0.0".parse().unwrap(),
             "test".parse().unwrap(),
             Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-            Path::Delivery,
+            DeploymentPath::Delivery,
             at(0),
         )
     }
@@ -179,7 +199,7 @@ fn environment(held: bool) -> Environment {
         name: "logs-1".into(),
         component: "logs".parse().unwrap(),
         epoch: 3,
-        holder: held.then(|| Holder { deployment: id.clone(), execution: "e".into(), since: at(0) }),
+        holder: held.then(|| LeaseHolder { deployment: id.clone(), execution: "e".into(), since: at(0) }),
         deployed: None,
         previous: None,
         stack_arn: None,
@@ -189,29 +209,29 @@ fn environment(held: bool) -> Environment {
     }
 }
 
-fn look(last: &Deployment, ttl: Option<u32>, minute: i64) -> ThrowAway {
-    throw_away(&environment(false), Some(last), ttl, at(minute))
+fn look(last: &Deployment, ttl: Option<u32>, minute: i64) -> TestStackStep {
+    test_stack(&environment(false), Some(last), ttl, at(minute))
 }
 
-fn name(found: &ThrowAway) -> &str {
+fn name(found: &TestStackStep) -> &str {
     match found {
-        ThrowAway::Remove { execution } => execution,
+        TestStackStep::Remove { execution } => execution,
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
 fn a_throw_away_environment_lives_as_long_as_its_manifest_says_and_no_longer() {
-    assert_eq!(look(&deployed(), Some(30), 29), ThrowAway::Leave);
-    assert!(matches!(look(&deployed(), Some(30), 30), ThrowAway::Remove { .. }));
+    assert_eq!(look(&deployed(), Some(30), 29), TestStackStep::Leave);
+    assert!(matches!(look(&deployed(), Some(30), 30), TestStackStep::Remove { .. }));
     let longest = i64::from(*TTL_MINUTES.end());
-    assert_eq!(look(&deployed(), None, longest - 1), ThrowAway::Leave);
-    assert!(matches!(look(&deployed(), None, longest), ThrowAway::Remove { .. }));
+    assert_eq!(look(&deployed(), None, longest - 1), TestStackStep::Leave);
+    assert!(matches!(look(&deployed(), None, longest), TestStackStep::Remove { .. }));
 }
 
 #[test]
 fn one_that_somebody_holds_is_left_alone_however_old_it_is() {
-    assert_eq!(throw_away(&environment(true), Some(&deployed()), Some(5), at(9999)), ThrowAway::Leave);
+    assert_eq!(test_stack(&environment(true), Some(&deployed()), Some(5), at(9999)), TestStackStep::Leave);
 }
 
 #[test]
@@ -228,15 +248,15 @@ fn two_sweeps_start_one_teardown_and_the_next_day_another() {
 #[test]
 fn what_could_not_be_removed_is_told_with_its_cause_and_tried_again_the_next_day() {
     for state in [DeploymentState::Failed, DeploymentState::Refused, DeploymentState::Abandoned] {
-        let ThrowAway::Stuck { why } = look(&teardown(state), None, 61) else { panic!("{state:?}") };
+        let TestStackStep::Stuck { why } = look(&teardown(state), None, 61) else { panic!("{state:?}") };
         assert!(why.ends_with("could not remove it: a bucket is not empty"), "{why}");
-        assert!(matches!(look(&teardown(state), None, 60 + RETRY_HOURS * 60), ThrowAway::Remove { .. }));
+        assert!(matches!(look(&teardown(state), None, 60 + RETRY_HOURS * 60), TestStackStep::Remove { .. }));
     }
 }
 
 #[test]
 fn a_teardown_that_waits_for_an_answer_is_told_and_not_started_again() {
-    let ThrowAway::Stuck { why } = look(&teardown(DeploymentState::AwaitingApproval), None, 9999) else {
+    let TestStackStep::Stuck { why } = look(&teardown(DeploymentState::AwaitingApproval), None, 9999) else {
         panic!("it would be started again")
     };
     assert!(why.contains("waits for an answer"), "{why}");
@@ -244,8 +264,8 @@ fn a_teardown_that_waits_for_an_answer_is_told_and_not_started_again() {
 
 #[test]
 fn what_nothing_is_known_of_is_told() {
-    let found = throw_away(&environment(false), None, None, at(9999));
-    assert!(matches!(found, ThrowAway::Stuck { .. }), "{found:?}");
+    let found = test_stack(&environment(false), None, None, at(9999));
+    assert!(matches!(found, TestStackStep::Stuck { .. }), "{found:?}");
 }
 
 #[test]
@@ -254,9 +274,9 @@ fn a_hold_is_odd_only_when_it_is_longer_than_any_execution() {
     assert!(is_held_too_long(at(0), at(HOLD_DAYS * 24 * 60)));
 }
 
-fn open(operation: &str) -> Wait {
-    let state = WaitState::Open { token: "x".into(), execution: "e".into(), entered_at: at(0), retry: 0 };
-    Wait { operation: operation.into(), state, at: at(0) }
+fn open(operation: &str) -> Callback {
+    let state = CallbackState::Open { token: "x".into(), execution: "e".into(), entered_at: at(0), retry: 0 };
+    Callback { operation: operation.into(), state, at: at(0) }
 }
 
 /// A deployment with its first question, answered or not.
@@ -286,18 +306,21 @@ fn asking(decision: Option<Decision>) -> Deployment {
 #[test]
 fn a_wait_of_an_execution_that_ended_is_removed_and_unknown_removes_nothing() {
     let wait_for = |is_running, minute| wait(&open("stack#t"), is_running, None, at(minute));
-    assert_eq!(wait_for(Some(false), 1), WaitStep::Remove(None));
+    assert_eq!(wait_for(Some(false), 1), CallbackStep::Remove(None));
     for may_run in [Some(true), None] {
-        assert_eq!(wait_for(may_run, WAIT_MINUTES - 1), WaitStep::Leave);
+        assert_eq!(wait_for(may_run, WAIT_MINUTES - 1), CallbackStep::Leave);
         // FAILURES 58 and 59: the event, or the token, was lost.
-        assert_eq!(wait_for(may_run, WAIT_MINUTES), WaitStep::Wake);
+        assert_eq!(wait_for(may_run, WAIT_MINUTES), CallbackStep::Wake);
     }
 }
 
 #[test]
 fn what_is_over_is_left_alone() {
-    for state in [WaitState::Tombstone, WaitState::Answered { execution: "e".into() }] {
-        assert_eq!(wait(&Wait { state, ..open("stack#t") }, Some(false), None, at(9999)), WaitStep::Leave);
+    for state in [CallbackState::Tombstone, CallbackState::Answered { execution: "e".into() }] {
+        assert_eq!(
+            wait(&Callback { state, ..open("stack#t") }, Some(false), None, at(9999)),
+            CallbackStep::Leave
+        );
     }
 }
 
@@ -305,28 +328,29 @@ fn what_is_over_is_left_alone() {
 fn an_open_question_is_never_answered_by_a_sweep() {
     let key = operation(&deployed().id, 1);
     for (asking, expected) in [
-        (Some(asking(None)), WaitStep::Leave),
-        (None, WaitStep::Leave),
-        (Some(asking(Some(Decision::Approve))), WaitStep::Wake),
-        (Some(asking(Some(Decision::Refuse))), WaitStep::Wake),
+        (Some(asking(None)), CallbackStep::Leave),
+        (None, CallbackStep::Leave),
+        (Some(asking(Some(Decision::Approve))), CallbackStep::Wake),
+        (Some(asking(Some(Decision::Refuse))), CallbackStep::Wake),
     ] {
         assert_eq!(wait(&open(&key), Some(true), asking.as_ref(), at(9999)), expected);
     }
     // An answer to the first question says nothing about the second.
     let second = operation(&deployed().id, 2);
     let answered = asking(Some(Decision::Approve));
-    assert_eq!(wait(&open(&second), Some(true), Some(&answered), at(9999)), WaitStep::Leave);
+    assert_eq!(wait(&open(&second), Some(true), Some(&answered), at(9999)), CallbackStep::Leave);
 }
 
 #[test]
 fn a_deployment_whose_execution_ended_over_a_question_is_closed_with_its_wait() {
     let key = operation(&deployed().id, 1);
-    let WaitStep::Remove(Some(closed)) = wait(&open(&key), Some(false), Some(&asking(None)), at(1)) else {
+    let CallbackStep::Remove(Some(closed)) = wait(&open(&key), Some(false), Some(&asking(None)), at(1))
+    else {
         panic!("it would wait for ever")
     };
     assert_eq!(closed.state, DeploymentState::Abandoned);
     let other = Deployment { execution: "f".into(), ..asking(None) };
-    assert_eq!(wait(&open(&key), Some(false), Some(&other), at(1)), WaitStep::Remove(None));
+    assert_eq!(wait(&open(&key), Some(false), Some(&other), at(1)), CallbackStep::Remove(None));
 }
 
 #[test]
@@ -341,7 +365,7 @@ fn only_a_promotion_that_certainly_ended_is_dead() {
             "2.1.0".parse().unwrap(),
             "production".parse().unwrap(),
             place,
-            Path::Promotion,
+            DeploymentPath::Promotion,
             at(0),
         )
     };

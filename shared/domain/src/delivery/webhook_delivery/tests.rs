@@ -23,14 +23,14 @@ fn result(name: &str, outcome: &str, cause: &str) -> ComponentResult {
     }
 }
 
-fn event() -> Event {
-    Event {
+fn event() -> WebhookDelivery {
+    WebhookDelivery {
         provider: "github".into(),
         delivery: "d".into(),
         repository: "github.acme.logs".parse().unwrap(),
         reference: "refs/heads/main".into(),
         commit: "0123456789012345678901234567890123456789".parse().unwrap(),
-        state: EventState::Started,
+        state: WebhookDeliveryState::Started,
         execution: "e".into(),
         end: None,
         accepted_at: Timestamp::UNIX_EPOCH,
@@ -49,18 +49,20 @@ fn a_push_is_done_when_everything_went_as_far_as_it_goes() {
     let (summary, outcome) = conclude(&components, &results, None);
     assert_eq!((summary.outcome.as_str(), summary.error.as_str()), ("done", ""));
     assert_eq!(summary.results.len(), 3);
-    assert_eq!(outcome, Outcome::Done);
-    assert_eq!(conclude(&[], &[], None).1, Outcome::Done);
+    assert_eq!(outcome, DeliveryOutcome::Done);
+    assert_eq!(conclude(&[], &[], None).1, DeliveryOutcome::Done);
 }
 
 #[test]
 fn a_push_that_a_later_one_overtook_is_superseded_and_no_failure() {
-    let error =
-        Caught { error: "Superseded".into(), cause: r#"{"errorMessage": "main is at 1111111 now"}"#.into() };
+    let error = CaughtError {
+        error: "Superseded".into(),
+        cause: r#"{"errorMessage": "main is at 1111111 now"}"#.into(),
+    };
     let (summary, outcome) = conclude(&[], &[], Some(&error));
     assert_eq!((summary.outcome.as_str(), summary.error.as_str()), ("superseded", ""));
     assert_eq!(summary.cause, "main is at 1111111 now");
-    assert_eq!(outcome, Outcome::Superseded);
+    assert_eq!(outcome, DeliveryOutcome::Superseded);
 }
 
 #[test]
@@ -73,41 +75,41 @@ fn every_problem_and_failure_is_told_one_a_line() {
     let (summary, outcome) = conclude(&components, &[failed], None);
     assert_eq!(summary.cause, "a: template.yaml:3: no such type\nlockstep.toml:1: no team\nb 1.0.0: no host");
     assert_eq!((summary.outcome.as_str(), summary.error.as_str()), ("rejected", "Rejected"));
-    assert_eq!(outcome, Outcome::Rejected(summary.cause));
+    assert_eq!(outcome, DeliveryOutcome::Rejected(summary.cause));
 }
 
 #[test]
 fn a_packaged_component_without_a_result_is_no_success() {
     let (summary, outcome) = conclude(&[component("a", Packaging::Packaged, &[])], &[], None);
     assert_eq!(summary.outcome, "rejected");
-    assert!(matches!(outcome, Outcome::Rejected(_)));
+    assert!(matches!(outcome, DeliveryOutcome::Rejected(_)));
 }
 
 #[test]
 fn what_an_author_cannot_mend_is_quarantined() {
-    let caught = |error: &str| Caught { error: error.into(), cause: r#"{"errorMessage":"why"}"#.into() };
+    let caught = |error: &str| CaughtError { error: error.into(), cause: r#"{"errorMessage":"why"}"#.into() };
     let (summary, outcome) = conclude(&[], &[], Some(&caught("Rejected")));
     assert_eq!((summary.error.as_str(), summary.cause.as_str()), ("Rejected", "why"));
-    assert_eq!(outcome, Outcome::Rejected("why".into()));
+    assert_eq!(outcome, DeliveryOutcome::Rejected("why".into()));
     for error in ["Bug", "AccessDenied", "Transient", "States.Timeout", "Lambda.Unknown"] {
         let (summary, outcome) = conclude(&[], &[], Some(&caught(error)));
         assert_eq!((summary.outcome.as_str(), summary.error.as_str()), ("rejected", error));
-        assert_eq!(outcome, Outcome::Quarantined("why".into()), "{error}");
+        assert_eq!(outcome, DeliveryOutcome::Quarantined("why".into()), "{error}");
     }
 }
 
 #[test]
 fn an_event_ends_once() {
     let now = Timestamp::from_second(9).unwrap();
-    let finished = finish(&event(), Outcome::Done, now).unwrap();
-    assert_eq!((finished.state, finished.finished_at), (EventState::Finished, Some(now)));
-    assert_eq!(finish(&finished, Outcome::Rejected("late".into()), now), None);
+    let finished = finish(&event(), DeliveryOutcome::Done, now).unwrap();
+    assert_eq!((finished.state, finished.finished_at), (WebhookDeliveryState::Finished, Some(now)));
+    assert_eq!(finish(&finished, DeliveryOutcome::Rejected("late".into()), now), None);
 }
 
 #[test]
 fn what_failed_and_was_tried_again_with_success_is_done() {
     let now = Timestamp::UNIX_EPOCH;
-    let rejected = finish(&event(), Outcome::Rejected("a typo".into()), now).unwrap();
-    assert_eq!(finish(&rejected, Outcome::Quarantined("worse".into()), now), None);
-    assert_eq!(finish(&rejected, Outcome::Done, now).unwrap().end, Some(Outcome::Done));
+    let rejected = finish(&event(), DeliveryOutcome::Rejected("a typo".into()), now).unwrap();
+    assert_eq!(finish(&rejected, DeliveryOutcome::Quarantined("worse".into()), now), None);
+    assert_eq!(finish(&rejected, DeliveryOutcome::Done, now).unwrap().end, Some(DeliveryOutcome::Done));
 }

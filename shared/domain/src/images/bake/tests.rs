@@ -1,5 +1,5 @@
 use super::*;
-use crate::images::lifecycle::Change;
+use crate::images::lifecycle::Transition;
 use crate::model::base_image::Base;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -47,14 +47,14 @@ fn stages() -> Stages {
 }
 
 /// What is done about a recipe with the text `recipe`.
-fn asked<T>(commit: &str, recipe: &str, branch: Option<&str>, ask: impl FnOnce(&Wish<'_>) -> T) -> T {
+fn asked<T>(commit: &str, recipe: &str, branch: Option<&str>, ask: impl FnOnce(&BakeRequest<'_>) -> T) -> T {
     let (image, commit, recipe) = ("logstash".parse().unwrap(), commit.parse().unwrap(), digest(recipe));
     let of = "2.1".parse().unwrap();
-    ask(&Wish { image: &image, of, branch, commit: &commit, recipe: &recipe, overridden: false })
+    ask(&BakeRequest { image: &image, of, branch, commit: &commit, recipe: &recipe, overridden: false })
 }
 
 fn claimed(commit: &str, branch: Option<&str>, versions: &[ImageVersion]) -> Claim {
-    asked(commit, "r", branch, |wish| claim(wish, versions))
+    asked(commit, "r", branch, |request| claim(request, versions))
 }
 
 fn version(text: &str) -> Version {
@@ -92,7 +92,8 @@ fn the_same_recipe_of_the_same_commit_keeps_its_version_until_it_is_lost_for_goo
 #[test]
 fn values_for_one_build_make_a_pre_release_of_their_own() {
     let usable = [baked("2.1.0", ONE, "r", ImageVersionState::Usable)];
-    let claim = asked(ONE, "r", None, |wish| claim(&Wish { overridden: true, ..*wish }, &usable));
+    let claim =
+        asked(ONE, "r", None, |request| claim(&BakeRequest { overridden: true, ..*request }, &usable));
     assert_eq!(claim, Claim::New(version("2.1.1-override.1")));
 }
 
@@ -100,7 +101,7 @@ fn values_for_one_build_make_a_pre_release_of_their_own() {
 fn a_push_bakes_what_it_changed_and_what_the_same_commit_was_not_done_with() {
     use ImageVersionState::*;
     let to_be = |commit: &str, branch: Option<&str>, versions: &[ImageVersion]| {
-        asked(commit, "r", branch, |wish| is_to_be_baked(wish, versions))
+        asked(commit, "r", branch, |request| needs_bake(request, versions))
     };
     assert!(to_be(ONE, None, &[]));
     assert!(to_be(ONE, None, &[baked("2.1.0", TWO, "other", Usable)]));
@@ -126,17 +127,17 @@ fn a_version_must_come_to_every_account_once_and_is_removed_from_wherever_it_may
     assert_eq!(names(places(&stages)), ["test", "production"]);
     let built = baked("2.1.0", ONE, "r", ImageVersionState::Building);
     assert_eq!(names(lacking(&built, &[], &stages)), ["test", "production"]);
-    assert_eq!(names(doomed(&built, &[], &stages)), ["test", "production"]);
+    assert_eq!(names(to_discard(&built, &[], &stages)), ["test", "production"]);
     let pre_release = ImageVersion { required: BTreeSet::new(), ..built.clone() };
     assert_eq!(names(lacking(&pre_release, &[], &stages)), [""; 0]);
-    assert_eq!(names(doomed(&pre_release, &[], &stages)), ["test"]);
+    assert_eq!(names(to_discard(&pre_release, &[], &stages)), ["test"]);
     let gone = Location { account: "444444444444".parse().unwrap(), region: "eu-west-1".parse().unwrap() };
     let moved =
         ImageVersion { required: built.required.iter().cloned().chain([gone.clone()]).collect(), ..built };
     assert_eq!(abandoned(&moved, &stages), [gone].into());
 }
 
-fn ended(status: BuildStatus, attempt: u32) -> Observed {
+fn ended(status: BuildStatus, attempt: u32) -> BuildObservation {
     let build = Build { arn: "arn:build".into(), status, log: Some("https://log".into()) };
     observe(&build, attempt, &"eu-west-1".parse().unwrap())
 }
@@ -146,7 +147,7 @@ fn a_build_is_judged_by_what_it_made() {
     let made = |made: &str| ended(BuildStatus::Succeeded { made: made.into() }, 1);
     assert_eq!(
         made("eu-west-1:ami-0123456789abcdef0"),
-        Observed::Made("ami-0123456789abcdef0".parse().unwrap())
+        BuildObservation::Made("ami-0123456789abcdef0".parse().unwrap())
     );
     for wrong in [
         "",
@@ -154,9 +155,9 @@ fn a_build_is_judged_by_what_it_made() {
         "us-east-1:ami-0123456789abcdef0",
         "eu-west-1:ami-0123456789abcdef0,us-east-1:ami-0123456789abcdef1",
     ] {
-        assert!(matches!(made(wrong), Observed::Failed(_)), "{wrong}");
+        assert!(matches!(made(wrong), BuildObservation::Failed(_)), "{wrong}");
     }
-    assert_eq!(ended(BuildStatus::Running, 1), Observed::Wait);
+    assert_eq!(ended(BuildStatus::Running, 1), BuildObservation::Wait);
 }
 
 #[test]
@@ -165,34 +166,34 @@ fn only_a_fault_of_codebuild_is_tried_again_and_not_for_ever() {
         ended(BuildStatus::Ended { status: status.into(), why: "BUILD: exit status 1".into() }, attempt)
     };
     for status in ["FAILED", "TIMED_OUT", "STOPPED", "SOMETHING_NEW"] {
-        let Observed::Failed(text) = of(status, 1) else { panic!("{status}") };
+        let BuildObservation::Failed(text) = of(status, 1) else { panic!("{status}") };
         assert!(
             text.contains(status) && text.contains("exit status 1") && text.contains("https://log"),
             "{text}"
         );
     }
-    assert!(matches!(of("FAULT", 1), Observed::Again(_)));
-    assert!(matches!(of("FAULT", ATTEMPTS_MAX), Observed::Failed(_)));
+    assert!(matches!(of("FAULT", 1), BuildObservation::Again(_)));
+    assert!(matches!(of("FAULT", ATTEMPTS_MAX), BuildObservation::Failed(_)));
 }
 
 #[test]
 fn an_image_that_no_account_may_copy_is_built_there_and_any_other_failure_is_one() {
-    let nested = |error: &str| Caught {
+    let nested = |error: &str| CaughtError {
         error: "States.TaskFailed".into(),
         cause: serde_json::json!({"Status": "FAILED", "Error": error, "Cause": "why"}).to_string(),
     };
-    assert!(is_to_be_built_there(&nested("ImageStays")));
-    assert!(!is_to_be_built_there(&nested("ImageUnusable")));
-    assert!(!is_to_be_built_there(&Caught { error: "States.Timeout".into(), cause: "ImageStays".into() }));
+    assert!(must_build_there(&nested("ImageStays")));
+    assert!(!must_build_there(&nested("ImageUnusable")));
+    assert!(!must_build_there(&CaughtError { error: "States.Timeout".into(), cause: "ImageStays".into() }));
 }
 
 #[test]
 fn every_place_that_lacks_it_is_told() {
-    let none = Caught { error: String::new(), cause: String::new() };
-    let some = Caught { error: "ImageUnusable".into(), cause: "no key".into() };
-    assert_eq!(not_brought([("ci", &none)]), None);
+    let none = CaughtError { error: String::new(), cause: String::new() };
+    let some = CaughtError { error: "ImageUnusable".into(), cause: "no key".into() };
+    assert_eq!(not_distributed([("ci", &none)]), None);
     assert_eq!(
-        not_brought([("ci", &none), ("production", &some)]).unwrap(),
+        not_distributed([("ci", &none), ("production", &some)]).unwrap(),
         "it was not brought to production: no key"
     );
 }
@@ -223,7 +224,7 @@ proptest! {
     #[test]
     fn what_may_be_given_up_is_never_usable_before(state in 0usize..7) {
         let version = baked("2.1.0", ONE, "r", ImageVersionState::ALL[state]);
-        let given_up = crate::images::lifecycle::after(&version, &Change::GiveUp { why: "x".into() });
+        let given_up = crate::images::lifecycle::apply(&version, &Transition::GiveUp { why: "x".into() });
         prop_assert!(given_up.is_err() || version.state != ImageVersionState::Usable);
     }
 }

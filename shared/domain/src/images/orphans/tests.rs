@@ -1,7 +1,7 @@
 use super::*;
 use crate::images::constraint::tests::known as usable;
 use crate::images::retention::tests::{DEVELOPMENT, PRODUCTION, at, image, place};
-use crate::model::deployment_path::Path;
+use crate::model::deployment_path::DeploymentPath;
 use crate::records::DeploymentState;
 
 const AMI: &str = "ami-0123456789abcdef1";
@@ -45,11 +45,11 @@ fn what_carries_our_tags_and_stands_in_no_record_is_an_orphan_unless_something_i
 }
 
 /// An image that a promotion made on day 0, seen since day 29.
-fn left_behind() -> Seen {
-    Seen {
+fn left_behind() -> SeenOrphan {
+    SeenOrphan {
         orphan: Orphan {
             location: place(PRODUCTION),
-            thing: Thing::Image(AMI.parse().unwrap()),
+            thing: OrphanResource::Image(AMI.parse().unwrap()),
             label: "logstash@2.1.0".into(),
             deployment: Some(DeploymentId::of_execution(EXECUTION)),
             made_at: Some(at(0)),
@@ -62,8 +62,16 @@ fn left_behind() -> Seen {
 fn maker(kind: DeploymentKind, state: DeploymentState) -> Deployment {
     let id = DeploymentId::of_execution(EXECUTION);
     let (version, stage) = ("2.1.0".parse().unwrap(), "production".parse().unwrap());
-    let made =
-        Deployment::new(id, kind, EXECUTION, version, stage, place(PRODUCTION), Path::Promotion, at(0));
+    let made = Deployment::new(
+        id,
+        kind,
+        EXECUTION,
+        version,
+        stage,
+        place(PRODUCTION),
+        DeploymentPath::Promotion,
+        at(0),
+    );
     Deployment { state, ..made }
 }
 
@@ -91,7 +99,7 @@ fn each_reason_alone_keeps_an_orphan() {
     );
     let running = promotion(DeploymentState::Running);
     let source = ImageVersion { source_ami: Some(AMI.parse().unwrap()), ..usable("2.1.9") };
-    let changed = |change: &dyn Fn(&mut Seen)| {
+    let changed = |change: &dyn Fn(&mut SeenOrphan)| {
         let mut seen = left_behind();
         change(&mut seen);
         seen
@@ -101,7 +109,7 @@ fn each_reason_alone_keeps_an_orphan() {
     let young = changed(&|seen| seen.orphan.made_at = Some(at(24)));
     let fresh = changed(&|seen| seen.since = at(30));
     let old = left_behind();
-    let cases: [(&Seen, Option<&Deployment>, &[ImageVersion], &str); 8] = [
+    let cases: [(&SeenOrphan, Option<&Deployment>, &[ImageVersion], &str); 8] = [
         (&no_maker, Some(&over), &[], "its tags name no deployment"),
         (&old, None, &[], "the ledger does not know the deployment"),
         (&old, Some(&teardown), &[], "makes no images"),

@@ -84,7 +84,7 @@ impl World {
     }
 
     fn inspect(&self) -> Inspect {
-        inspect(&Found {
+        inspect(&Inventory {
             record: &self.record,
             source: self.source.as_ref(),
             snapshots: &self.snapshots,

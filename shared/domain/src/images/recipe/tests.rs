@@ -83,7 +83,7 @@ fn both() -> BTreeSet<AccountId> {
     [account("222222222222"), account("333333333333")].into()
 }
 
-fn told(files: &Files, world: &World<'_>) -> Vec<String> {
+fn told(files: &Files, world: &RecipeInput<'_>) -> Vec<String> {
     match plan(FOLDER, files, world) {
         Ok(_) => Vec::new(),
         Err(problems) => problems.iter().map(ToString::to_string).collect(),
@@ -94,7 +94,10 @@ fn told(files: &Files, world: &World<'_>) -> Vec<String> {
 fn told_of(from: &str, to: &str) -> Vec<String> {
     assert!(TEMPLATE.contains(from), "{from}");
     let changed = TEMPLATE.replacen(from, to, 1);
-    told(&files(&[("image.pkr.hcl", &changed)]), &World { accounts: Some(&both()), ..World::default() })
+    told(
+        &files(&[("image.pkr.hcl", &changed)]),
+        &RecipeInput { accounts: Some(&both()), ..RecipeInput::default() },
+    )
 }
 
 fn values(package: &Package, of: &str) -> serde_json::Value {
@@ -106,7 +109,9 @@ fn values(package: &Package, of: &str) -> serde_json::Value {
 
 #[test]
 fn a_recipe_becomes_an_artifact_with_the_values_of_every_account() {
-    let package = plan(FOLDER, &files(&[]), &World { accounts: Some(&both()), ..World::default() }).unwrap();
+    let package =
+        plan(FOLDER, &files(&[]), &RecipeInput { accounts: Some(&both()), ..RecipeInput::default() })
+            .unwrap();
     assert_eq!(package.recipe.name.as_str(), "logstash");
     assert_eq!(package.recipe.ttl_days, TTL_DAYS_DEFAULT);
     for account in ["222222222222", "333333333333"] {
@@ -120,7 +125,7 @@ fn later_layers_win_common_first_then_the_recipe_each_default_before_account_and
         [(VARIABLES.to_owned(), b"[default]\nsize = 1\nunused = true\n[222222222222]\nsize = 2\n".to_vec())]
             .into();
     let (accounts, overrides) = (both(), BTreeMap::from([("size".to_owned(), "9".to_owned())]));
-    let world = |overrides| World { common: Some(&common), accounts: Some(&accounts), overrides };
+    let world = |overrides| RecipeInput { common: Some(&common), accounts: Some(&accounts), overrides };
     let of = |own: &str, overrides, account| {
         let package = plan(FOLDER, &files(&[(VARIABLES, own)]), &world(overrides)).unwrap();
         values(&package, account)["size"].clone()
@@ -135,7 +140,7 @@ fn later_layers_win_common_first_then_the_recipe_each_default_before_account_and
 #[test]
 fn a_variable_without_a_value_in_one_account_is_told_before_anything_is_built() {
     let own = files(&[(VARIABLES, "[222222222222]\nsize = 20\n")]);
-    let world = World { accounts: Some(&both()), ..World::default() };
+    let world = RecipeInput { accounts: Some(&both()), ..RecipeInput::default() };
     assert_eq!(
         told(&own, &world),
         [
@@ -147,7 +152,7 @@ fn a_variable_without_a_value_in_one_account_is_told_before_anything_is_built() 
 
 #[test]
 fn a_value_that_packer_would_refuse_is_told() {
-    let world = World { accounts: Some(&both()), ..World::default() };
+    let world = RecipeInput { accounts: Some(&both()), ..RecipeInput::default() };
     let told_for = |variables: &str| told(&files(&[(VARIABLES, variables)]), &world);
     assert!(told_for("[default]\nsize = \"many\"\n")[0].contains("`size` is a number"));
     assert!(told_for("[default]\nsize = \"20\"\n").is_empty());
@@ -164,7 +169,8 @@ fn a_value_that_packer_would_refuse_is_told() {
 fn an_override_of_nothing_and_of_what_is_given_is_told() {
     for (name, part) in [("sise", "did you mean `size`?"), ("region", "Lockstep gives `region` itself")] {
         let overrides = BTreeMap::from([(name.to_owned(), "1".to_owned())]);
-        let world = World { accounts: Some(&both()), overrides: Some(&overrides), ..World::default() };
+        let world =
+            RecipeInput { accounts: Some(&both()), overrides: Some(&overrides), ..RecipeInput::default() };
         let told = told(&files(&[]), &world);
         assert!(told.len() == 1 && told[0].contains(part), "{told:?}");
     }
@@ -255,8 +261,10 @@ fn what_packer_or_lockstep_could_not_stand_is_told_with_its_line() {
 fn everything_wrong_is_told_at_once() {
     let image = IMAGE.replace("version = \"2.1\"", "version = \"2\"").replace("packer", "docker");
     let changed = TEMPLATE.replace("var.size", "var.sise");
-    let told =
-        told(&files(&[(FILE, &image), ("image.pkr.hcl", &changed), (VARIABLES, "[x]\n")]), &World::default());
+    let told = told(
+        &files(&[(FILE, &image), ("image.pkr.hcl", &changed), (VARIABLES, "[x]\n")]),
+        &RecipeInput::default(),
+    );
     for part in ["image.toml:3", "image.toml:5", "variables.toml:1"] {
         assert!(told.iter().any(|line| line.contains(part)), "{part}: {told:#?}");
     }
@@ -301,18 +309,18 @@ fn what_recipes_have_in_common_comes_along_and_is_told_under_its_own_path() {
     let common: Files =
         [("base.sh".to_owned(), Vec::new()), (VARIABLES.to_owned(), b"[x]\n".to_vec())].into();
     let own = files(&[("image.pkr.hcl", &TEMPLATE.replace("/install.sh", "/common/base.sh"))]);
-    let world = World { common: Some(&common), ..World::default() };
+    let world = RecipeInput { common: Some(&common), ..RecipeInput::default() };
     let lines = told(&own, &world);
     assert!(lines.len() == 1 && lines[0].starts_with("images/common/variables.toml:1:"), "{lines:?}");
     let inside = files(&[("common/base.sh", "")]);
-    assert!(told(&inside, &World::default())[0].contains("a folder that Lockstep uses"));
+    assert!(told(&inside, &RecipeInput::default())[0].contains("a folder that Lockstep uses"));
 }
 
 #[test]
 fn equal_recipes_are_equal_bytes_and_another_account_is_no_change_of_the_recipe() {
     let one: BTreeSet<AccountId> = [account("222222222222")].into();
     let of = |accounts: &BTreeSet<AccountId>, files: &Files| {
-        plan(FOLDER, files, &World { accounts: Some(accounts), ..World::default() }).unwrap()
+        plan(FOLDER, files, &RecipeInput { accounts: Some(accounts), ..RecipeInput::default() }).unwrap()
     };
     let (first, again, wider) = (of(&one, &files(&[])), of(&one, &files(&[])), of(&both(), &files(&[])));
     assert_eq!(first.digest, again.digest);
@@ -324,8 +332,10 @@ fn equal_recipes_are_equal_bytes_and_another_account_is_no_change_of_the_recipe(
 
 #[test]
 fn a_key_in_a_recipe_is_refused() {
-    let told =
-        told(&files(&[("install.sh", "export AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\n")]), &World::default());
+    let told = told(
+        &files(&[("install.sh", "export AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\n")]),
+        &RecipeInput::default(),
+    );
     assert!(told.iter().any(|line| line.starts_with("images/logstash/install.sh:1:")), "{told:?}");
 }
 
@@ -425,7 +435,7 @@ fn what_would_run_or_read_something_on_the_builder_is_refused() {
         assert!(told.iter().any(|line| line.contains(expected)), "{added}: {told:#?}");
     }
     let data = format!("data \"amazon-secretsmanager\" \"x\" {{}}\n{TEMPLATE}");
-    let told = told(&files(&[("image.pkr.hcl", &data)]), &World::default());
+    let told = told(&files(&[("image.pkr.hcl", &data)]), &RecipeInput::default());
     assert!(told[0].contains("`data` is no block that a recipe may hold"), "{told:#?}");
 }
 
@@ -468,11 +478,13 @@ fn a_file_that_packer_would_load_or_run_by_itself_is_refused() {
         "packer-plugin-amazon_v1.8.4_x5.0_linux_amd64",
         ".packerconfig",
     ] {
-        let told = told(&files(&[(path, "{}")]), &World::default());
+        let told = told(&files(&[(path, "{}")]), &RecipeInput::default());
         assert!(told.iter().any(|line| line.contains(path)), "{path}: {told:#?}");
     }
     // A file that a script sends along is nothing to Packer.
-    assert!(told(&files(&[("settings.json", "{}"), ("plugins/readme", "")]), &World::default()).is_empty());
+    assert!(
+        told(&files(&[("settings.json", "{}"), ("plugins/readme", "")]), &RecipeInput::default()).is_empty()
+    );
 }
 
 proptest::proptest! {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::images::constraint::tests::known as usable;
-use crate::images::lifecycle::{Change, after, obstacle};
+use crate::images::lifecycle::{Transition, apply, obstacle};
 use crate::images::orphans::TaggedImage;
 use crate::records::Revocation;
 use proptest::prelude::*;
@@ -45,8 +45,8 @@ fn revoked(version: &str) -> ImageVersion {
     ImageVersion { revoked: Some(revoked), ..usable(version) }
 }
 
-fn needed(versions: &[&str]) -> Uses {
-    let runs = Use::Runs {
+fn needed(versions: &[&str]) -> ReferenceGraph {
+    let runs = Reference::Runs {
         stage: "ci".parse().unwrap(),
         environment: "logs".into(),
         release: "1.0.0".parse().unwrap(),
@@ -57,19 +57,19 @@ fn needed(versions: &[&str]) -> Uses {
 }
 
 /// The plan with two versions kept, on day 30.
-fn planned(versions: &[ImageVersion], places: &[Image], uses: &Uses) -> Vec<String> {
-    let planned = plan(&Known { versions, places, uses, keep: 2, now: at(30) });
+fn planned(versions: &[ImageVersion], places: &[Image], uses: &ReferenceGraph) -> Vec<String> {
+    let planned = plan(&RetentionInput { versions, places, uses, keep: 2, now: at(30) });
     planned
         .iter()
         .map(|planned| format!("{} {:?}: {}", planned.version, word(&planned.step), planned.why))
         .collect()
 }
 
-fn word(step: &Step) -> &'static str {
+fn word(step: &RetentionStep) -> &'static str {
     match step {
-        Step::Deprecate => "deprecate",
-        Step::Restore { .. } => "restore",
-        Step::Remove => "remove",
+        RetentionStep::Deprecate => "deprecate",
+        RetentionStep::Restore { .. } => "restore",
+        RetentionStep::Remove => "remove",
     }
 }
 
@@ -194,11 +194,11 @@ fn an_image_of_a_version_on_its_way_out_that_is_not_deprecated_yet_is_found() {
 }
 
 /// What the sweep does to the record.
-fn change(step: &Step, version: &ImageVersion) -> Change {
+fn change(step: &RetentionStep, version: &ImageVersion) -> Transition {
     match step {
-        Step::Deprecate => Change::Retire { at: at(30) },
-        Step::Restore { .. } => Change::Keep,
-        Step::Remove => closing(version),
+        RetentionStep::Deprecate => Transition::Retire { at: at(30) },
+        RetentionStep::Restore { .. } => Transition::Keep,
+        RetentionStep::Remove => closing(version),
     }
 }
 
@@ -215,7 +215,7 @@ fn any_version() -> impl Strategy<Value = ImageVersion> {
     )
 }
 
-fn any_world() -> impl Strategy<Value = (Vec<ImageVersion>, Uses, usize)> {
+fn any_world() -> impl Strategy<Value = (Vec<ImageVersion>, ReferenceGraph, usize)> {
     let unique = |mut versions: Vec<ImageVersion>| {
         versions.sort_by(|a, b| a.version.cmp(&b.version));
         versions.dedup_by(|a, b| a.version == b.version);
@@ -238,16 +238,16 @@ fn any_world() -> impl Strategy<Value = (Vec<ImageVersion>, Uses, usize)> {
 proptest! {
     #[test]
     fn what_something_needs_is_never_on_its_way_out((versions, uses, keep) in any_world()) {
-        let known = Known { versions: &versions, places: &[], uses: &uses, keep, now: at(30) };
+        let known = RetentionInput { versions: &versions, places: &[], uses: &uses, keep, now: at(30) };
         for planned in plan(&known) {
             let needed = uses.contains_key(&(planned.image.clone(), planned.version.clone()));
-            prop_assert_eq!(needed, matches!(planned.step, Step::Restore { .. }), "{:?}", planned);
+            prop_assert_eq!(needed, matches!(planned.step, RetentionStep::Restore { .. }), "{:?}", planned);
         }
     }
 
     #[test]
     fn the_newest_versions_that_could_be_pinned_stay((versions, uses, keep) in any_world()) {
-        let known = Known { versions: &versions, places: &[], uses: &uses, keep, now: at(30) };
+        let known = RetentionInput { versions: &versions, places: &[], uses: &uses, keep, now: at(30) };
         let planned = plan(&known);
         let mut could: Vec<&ImageVersion> =
             versions.iter().filter(|v| obstacle(v, crate::images::lifecycle::Purpose::Pin).is_none()).collect();
@@ -259,18 +259,18 @@ proptest! {
 
     #[test]
     fn every_step_is_one_that_the_state_allows_and_settles((versions, uses, keep) in any_world()) {
-        let known = Known { versions: &versions, places: &[], uses: &uses, keep, now: at(30) };
+        let known = RetentionInput { versions: &versions, places: &[], uses: &uses, keep, now: at(30) };
         let steps = plan(&known);
         let stepped: Vec<ImageVersion> = versions
             .iter()
             .map(|version| match steps.iter().find(|planned| planned.version == version.version) {
-                Some(planned) => after(version, &change(&planned.step, version)).unwrap(),
+                Some(planned) => apply(version, &change(&planned.step, version)).unwrap(),
                 None => version.clone(),
             })
             .collect();
-        let again = plan(&Known { versions: &stepped, ..known });
+        let again = plan(&RetentionInput { versions: &stepped, ..known });
         // What was brought back is needed, so it stays; nothing is removed on the day it was deprecated.
-        let settled = again.iter().all(|planned| planned.step == Step::Deprecate);
+        let settled = again.iter().all(|planned| planned.step == RetentionStep::Deprecate);
         prop_assert!(settled, "{:?}", again);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 /// What became of the lines of one or more objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Account {
+pub struct LineCounts {
     /// Lines that the broker acknowledged.
     pub acknowledged: u64,
     /// Lines that are in quarantine.
@@ -14,7 +14,7 @@ pub struct Account {
     pub unreadable_bytes: u64,
 }
 
-impl Account {
+impl LineCounts {
     /// Both together.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
@@ -28,7 +28,7 @@ impl Account {
 
 /// What a batch accounts for once it is acknowledged and its malformed lines are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct PendingBatch {
     /// How many of its lines are events. None: there was nothing to send.
     pub events: u64,
     /// How many are not.
@@ -37,18 +37,18 @@ pub struct Mark {
 
 /// The batches that were read and do not count yet, in the order of their lines.
 #[derive(Debug, Default)]
-pub struct Marks(VecDeque<Mark>);
+pub struct AckTracker(VecDeque<PendingBatch>);
 
-impl Marks {
+impl AckTracker {
     /// Notes a batch that was read, before it is sent.
-    pub fn note(&mut self, mark: Mark) {
+    pub fn note(&mut self, mark: PendingBatch) {
         self.0.push_back(mark);
     }
 
     /// What counts now that the broker acknowledged the next `batches` that were sent. Lines count in order: a batch
     /// without events counts when all before it do.
-    pub fn count(&mut self, mut batches: usize) -> Account {
-        let mut account = Account::default();
+    pub fn count(&mut self, mut batches: usize) -> LineCounts {
+        let mut account = LineCounts::default();
         while let Some(next) = self.0.front() {
             match (next.events, batches) {
                 (0, _) => {}

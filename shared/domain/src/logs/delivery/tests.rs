@@ -152,11 +152,11 @@ fn a_message_is_handed_on_only_if_it_came_forward_and_not_for_ever() {
 
 #[test]
 fn lines_count_in_order_and_a_batch_without_events_needs_no_acknowledgement() {
-    let mut marks = Marks::default();
+    let mut marks = AckTracker::default();
     for (events, quarantined) in [(0, 2), (5, 1), (0, 3), (4, 0), (0, 1)] {
-        marks.note(Mark { events, quarantined });
+        marks.note(PendingBatch { events, quarantined });
     }
-    let account = |acknowledged, quarantined| Account { acknowledged, quarantined, unreadable_bytes: 0 };
+    let account = |acknowledged, quarantined| LineCounts { acknowledged, quarantined, unreadable_bytes: 0 };
     assert_eq!(marks.count(0), account(0, 2));
     assert_eq!(marks.count(0), account(0, 0));
     assert_eq!(marks.count(1), account(5, 4));

@@ -12,7 +12,7 @@ const AFTER_A_FAILURE: u64 = 30;
 
 /// What a request is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum IngestResponse {
     /// The broker acknowledged every event.
     Accepted {
         /// How many there were.
@@ -154,7 +154,7 @@ impl Refused {
     }
 }
 
-impl Answer {
+impl IngestResponse {
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         match self {

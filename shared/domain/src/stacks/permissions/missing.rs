@@ -6,7 +6,7 @@
 
 use super::values::ANY;
 use super::{Condition, Level, Need, Needs};
-use crate::model::missing_permissions::{Lack, Lacking, ResourceNeeds};
+use crate::model::missing_permissions::{MissingPermission, MissingPermissions, ResourceNeeds};
 use crate::model::permission::Certainty;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ const LISTED_MAX: usize = 40;
 
 /// One call of `SimulatePrincipalPolicy`: each of the actions on each of the resources.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
+pub struct SimulationRequest {
     /// The actions.
     pub actions: Vec<String>,
     /// The ARN they apply to.
@@ -32,7 +32,7 @@ pub struct Question {
 
 /// What AWS decides for one action on one resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct SimulationResult {
     /// The action.
     pub action: String,
     /// The ARN that was asked about.
@@ -89,7 +89,7 @@ pub fn by_resource(needs: &Needs) -> Vec<ResourceNeeds> {
     resources
 }
 
-impl Lack {
+impl MissingPermissions {
     /// Returns what is known if AWS gave no answer at all.
     pub fn without_answer(needs: &Needs, why: &str) -> Self {
         let asked = needs.needs.len();
@@ -121,7 +121,7 @@ impl Lack {
 const ARN_PARTS: usize = 6;
 
 /// Returns what to ask about these needs for a stack of this name.
-pub fn questions(needs: &Needs, stack: &str) -> Vec<Question> {
+pub fn questions(needs: &Needs, stack: &str) -> Vec<SimulationRequest> {
     let mut asked: BTreeMap<(String, Option<Condition>), BTreeSet<String>> = BTreeMap::new();
     for need in &needs.needs {
         let key = (example(need, stack), need.condition.clone());
@@ -132,7 +132,7 @@ pub fn questions(needs: &Needs, stack: &str) -> Vec<Question> {
         let actions: Vec<String> = actions.into_iter().collect();
         for actions in actions.chunks(ACTIONS_MAX) {
             let (resource, condition) = (resource.clone(), condition.clone());
-            questions.push(Question { actions: actions.to_vec(), resource, condition });
+            questions.push(SimulationRequest { actions: actions.to_vec(), resource, condition });
         }
     }
     questions
@@ -161,10 +161,10 @@ fn made_by_stack(arn: &str, stack: &str) -> String {
 }
 
 /// Judges the answers; a need without an answer is unknown.
-pub fn judge(needs: &Needs, stack: &str, answers: &[Answer]) -> Lack {
-    let answers: BTreeMap<(&str, &str), &Answer> =
+pub fn judge(needs: &Needs, stack: &str, answers: &[SimulationResult]) -> MissingPermissions {
+    let answers: BTreeMap<(&str, &str), &SimulationResult> =
         answers.iter().map(|answer| ((answer.action.as_str(), answer.resource.as_str()), answer)).collect();
-    let mut lack = Lack { asked: needs.needs.len(), ..Lack::default() };
+    let mut lack = MissingPermissions { asked: needs.needs.len(), ..MissingPermissions::default() };
     for need in &needs.needs {
         let asked = example(need, stack);
         match verdict(need, answers.get(&(need.action.as_str(), asked.as_str())).copied()) {
@@ -172,7 +172,9 @@ pub fn judge(needs: &Needs, stack: &str, answers: &[Answer]) -> Lack {
             Verdict::Unknown(why) => *lack.unknown.entry(why).or_default() += 1,
             Verdict::Missing(_) if need.level == Level::Conditional => lack.conditional += 1,
             Verdict::Missing(_) if lack.missing.len() == LISTED_MAX => lack.missing_more += 1,
-            Verdict::Missing(obstacle) => lack.missing.push(Lacking { need: need.clone(), obstacle }),
+            Verdict::Missing(obstacle) => {
+                lack.missing.push(MissingPermission { need: need.clone(), obstacle })
+            }
         }
     }
     lack.note_unknown_types(needs);
@@ -185,7 +187,7 @@ enum Verdict {
     Unknown(String),
 }
 
-fn verdict(need: &Need, answer: Option<&Answer>) -> Verdict {
+fn verdict(need: &Need, answer: Option<&SimulationResult>) -> Verdict {
     let Some(answer) = answer else { return Verdict::Unknown("AWS gave no answer".to_owned()) };
     if !answer.missing_context.is_empty() {
         let keys = answer.missing_context.join(", ");

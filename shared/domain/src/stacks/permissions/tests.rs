@@ -10,15 +10,15 @@ mod properties;
 
 use fixture::table;
 
-pub(super) fn found(text: &str, known: &Known) -> Needs {
+pub(super) fn found(text: &str, known: &TemplateContext) -> Needs {
     let template = Template::parse("template.yaml", text).unwrap_or_else(|problems| panic!("{problems:?}"));
     needs(&template, &table(), known)
 }
 
-fn with(parameters: &[(&str, &str)]) -> Known {
+fn with(parameters: &[(&str, &str)]) -> TemplateContext {
     let parameters =
         parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Known { parameters, ..Known::default() }
+    TemplateContext { parameters, ..TemplateContext::default() }
 }
 
 /// Returns the actions of a level, each once.
@@ -36,7 +36,7 @@ const OWN: &str = "${AWS::Region}:${AWS::AccountId}";
 
 #[test]
 fn every_queue_needs_its_type_and_the_tags_of_the_stack() {
-    let needs = found("Resources:\n  Queue:\n    Type: AWS::SQS::Queue\n", &Known::default());
+    let needs = found("Resources:\n  Queue:\n    Type: AWS::SQS::Queue\n", &TemplateContext::default());
     let expected = [
         "sqs:CreateQueue",
         "sqs:DeleteQueue",
@@ -57,7 +57,7 @@ fn every_queue_needs_its_type_and_the_tags_of_the_stack() {
 fn a_property_brings_its_permission_and_its_absence_does_not() {
     let queue = |properties: &str| {
         let text = format!("Resources:\n  Queue:\n    Type: AWS::SQS::Queue\n    Properties: {properties}\n");
-        found(&text, &Known::default())
+        found(&text, &TemplateContext::default())
     };
     assert!(actions(&queue("{KmsMasterKeyId: alias/x}"), Level::Required).contains("kms:DescribeKey"));
     for unset in ["{DelaySeconds: 1}", "{KmsMasterKeyId: !Ref AWS::NoValue}"] {
@@ -73,7 +73,7 @@ const BRANCHES: &str = "Parameters:\n  Stage: {Type: String}\n\
 
 #[test]
 fn an_unknown_condition_makes_a_permission_conditional() {
-    let needs = found(BRANCHES, &Known::default());
+    let needs = found(BRANCHES, &TemplateContext::default());
     let conditional = [("kms:DescribeKey"), ("logs:CreateLogGroup")];
     assert_eq!(actions(&needs, Level::Conditional), conditional.into());
     let key = needs.of(Level::Conditional).next().unwrap();
@@ -118,7 +118,7 @@ fn conditions_are_combined_as_far_as_they_are_known() {
 
 #[test]
 fn a_name_is_followed_to_the_arn() {
-    let named = |name: &str, known: &Known| {
+    let named = |name: &str, known: &TemplateContext| {
         let text = format!(
             "Parameters:\n  Name: {{Type: String, Default: d}}\nResources:\n  Queue:\n    Type: AWS::SQS::Queue\n    \
              Properties:\n      QueueName: {name}\n"
@@ -132,18 +132,18 @@ fn a_name_is_followed_to_the_arn() {
             need,
         )
     };
-    let nothing = Known::default();
+    let nothing = TemplateContext::default();
     assert_eq!(named("orders", &nothing).0, "orders");
     assert_eq!(named("!Sub 'orders-${AWS::Region}'", &nothing).0, "orders-${AWS::Region}");
     assert_eq!(named("!Sub 'orders-${Name}'", &nothing).0, "orders-*");
     assert_eq!(named("!Join ['-', [orders, !Ref Name]]", &nothing).0, "orders-*");
     assert_eq!(named("!Ref Name", &with(&[("Name", "shop")])).0, "shop");
     assert_eq!(named("!ImportValue x", &nothing).0, "*");
-    let place = Known {
+    let place = TemplateContext {
         account: Some("222222222222".into()),
         region: Some("eu-west-1".into()),
         partition: Some("aws".into()),
-        ..Known::default()
+        ..TemplateContext::default()
     };
     assert_eq!(named("orders", &place).1.arn, "arn:aws:sqs:eu-west-1:222222222222:orders");
     assert_eq!(named("orders", &place).1.certainty, Certainty::Exact);
@@ -154,13 +154,13 @@ fn a_name_is_followed_to_the_arn() {
 fn a_resource_that_belongs_to_another_gets_the_name_of_that() {
     let text = "Resources:\n  Code:\n    Type: AWS::Lambda::Function\n    Properties: {FunctionName: shop, Role: r}\n  \
         Allow:\n    Type: AWS::Lambda::Permission\n    Properties: {FunctionName: !Ref Code}\n";
-    let needs = found(text, &Known::default());
+    let needs = found(text, &TemplateContext::default());
     assert_eq!(arns(&needs, "lambda:AddPermission"), [format!("lambda:{OWN}:function:shop")]);
 }
 
 #[test]
 fn tagging_is_limited_to_the_type_and_other_actions_are_not() {
-    let needs = found("Resources:\n  Host:\n    Type: AWS::EC2::Instance\n", &Known::default());
+    let needs = found("Resources:\n  Host:\n    Type: AWS::EC2::Instance\n", &TemplateContext::default());
     assert_eq!(arns(&needs, "ec2:CreateTags"), [format!("ec2:{OWN}:instance/*")]);
     let start = format!("ec2:{OWN}");
     let expected = [format!("{start}:instance/*"), "ec2:${AWS::Region}::image/*".to_owned()];
@@ -170,12 +170,12 @@ fn tagging_is_limited_to_the_type_and_other_actions_are_not() {
 #[test]
 fn what_a_property_names_is_touched_only_if_the_property_is_set() {
     let text = "Resources:\n  Host:\n    Type: AWS::EC2::Instance\n    Properties: {SubnetId: subnet-1}\n";
-    let needs = found(text, &Known::default());
+    let needs = found(text, &TemplateContext::default());
     let subnet = needs.needs.iter().find(|need| need.arn.ends_with(":subnet/subnet-1")).unwrap();
     assert_eq!((subnet.action.as_str(), subnet.certainty), ("ec2:RunInstances", Certainty::Exact));
     let text = "Resources:\n  Code:\n    Type: AWS::Lambda::Function\n    \
         Properties: {Role: r, Code: {S3Bucket: shop, S3Key: a/b.zip}}\n";
-    assert_eq!(arns(&found(text, &Known::default()), "s3:GetObject"), ["s3:::shop/a/b.zip"]);
+    assert_eq!(arns(&found(text, &TemplateContext::default()), "s3:GetObject"), ["s3:::shop/a/b.zip"]);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_rule_is_named_with_its_bus_where_it_has_one() {
             "Parameters:\n  Given: {{Type: String}}\nConditions:\n  X: !Equals [!Ref Given, a]\nResources:\n  Rule:\n    \
              Type: AWS::Events::Rule\n    Properties: {properties}\n"
         );
-        let needs = found(&text, &Known::default());
+        let needs = found(&text, &TemplateContext::default());
         arns(&needs, "events:PutRule").into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(rule("{Name: nightly}"), [format!("events:{OWN}:rule/nightly")]);
@@ -198,7 +198,7 @@ fn a_rule_is_named_with_its_bus_where_it_has_one() {
 fn an_own_arn_that_is_of_no_format_of_the_action_says_nothing() {
     let text = "Resources:\n  Libraries:\n    Type: AWS::Lambda::LayerVersion\n    \
         Properties: {LayerName: shop, Content: {S3Key: k}}\n";
-    let needs = found(text, &Known::default());
+    let needs = found(text, &TemplateContext::default());
     assert_eq!(arns(&needs, "lambda:PublishLayerVersion"), [format!("lambda:{OWN}:layer:shop")]);
     assert_eq!(arns(&needs, "lambda:DeleteLayerVersion"), [format!("lambda:{OWN}:layer:shop:*")]);
     assert_eq!(arns(&needs, "lambda:GetLayerVersion"), [format!("lambda:{OWN}:layer:shop:*")]);
@@ -208,7 +208,7 @@ fn an_own_arn_that_is_of_no_format_of_the_action_says_nothing() {
 fn a_snapshot_policy_needs_the_snapshot() {
     let volume = |policy: &str| {
         let text = format!("Resources:\n  Disk:\n    Type: AWS::EC2::Volume\n    {policy}\n");
-        !arns(&found(&text, &Known::default()), "ec2:CreateSnapshot").is_empty()
+        !arns(&found(&text, &TemplateContext::default()), "ec2:CreateSnapshot").is_empty()
     };
     assert!(volume("DeletionPolicy: Snapshot") && volume("UpdateReplacePolicy: Snapshot"));
     assert!(!volume("DeletionPolicy: Retain") && !volume("Properties: {}"));
@@ -217,7 +217,7 @@ fn a_snapshot_policy_needs_the_snapshot() {
 #[test]
 fn a_log_group_has_both_of_its_arns() {
     let text = "Resources:\n  Group:\n    Type: AWS::Logs::LogGroup\n    Properties: {LogGroupName: /shop}\n";
-    let needs = found(text, &Known::default());
+    let needs = found(text, &TemplateContext::default());
     let start = format!("logs:{OWN}:log-group:/shop");
     assert_eq!(arns(&needs, "logs:CreateLogGroup"), [start.clone(), format!("{start}:*")]);
 }
@@ -230,7 +230,7 @@ fn a_passed_role_is_named_where_it_can_be_known() {
              Type: AWS::Lambda::Function\n    Properties:\n      Role: {role}\n  Named:\n    Type: AWS::IAM::Role\n    \
              Properties: {{RoleName: runner, Path: /app/}}\n  Unnamed:\n    Type: AWS::IAM::Role\n"
         );
-        let needs = found(&text, &Known::default());
+        let needs = found(&text, &TemplateContext::default());
         let passed = arns(&needs, "iam:PassRole").into_iter();
         passed
             .map(|arn| arn.trim_start_matches("iam::${AWS::AccountId}:role/").to_owned())
@@ -250,7 +250,7 @@ fn an_instance_passes_the_role_of_its_profile() {
     let text = "Resources:\n  Host:\n    Type: AWS::EC2::Instance\n    Properties: {IamInstanceProfile: !Ref Profile}\n  \
         Profile:\n    Type: AWS::IAM::InstanceProfile\n    Properties: {Roles: [!Ref Role]}\n  \
         Role:\n    Type: AWS::IAM::Role\n    Properties: {RoleName: host}\n";
-    let needs = found(text, &Known::default());
+    let needs = found(text, &TemplateContext::default());
     assert_eq!(arns(&needs, "iam:PassRole"), ["iam::${AWS::AccountId}:role/host"]);
     assert_eq!(arns(&needs, "iam:CreateRole"), ["iam::${AWS::AccountId}:role/host"]);
 }
@@ -265,7 +265,7 @@ fn a_group_passes_the_role_that_its_launch_template_names() {
              Type: AWS::IAM::InstanceProfile\n    Properties: {{Roles: [!Ref Role]}}\n  \
              Role:\n    Type: AWS::IAM::Role\n    Properties: {{RoleName: host}}\n"
         );
-        let needs = found(&text, &Known::default());
+        let needs = found(&text, &TemplateContext::default());
         arns(&needs, "iam:PassRole").into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
     let role = "iam::${AWS::AccountId}:role/host";
@@ -277,7 +277,7 @@ fn a_group_passes_the_role_that_its_launch_template_names() {
 
 #[test]
 fn no_role_is_passed_where_none_is_named() {
-    let needs = found("Resources:\n  Host:\n    Type: AWS::EC2::Instance\n", &Known::default());
+    let needs = found("Resources:\n  Host:\n    Type: AWS::EC2::Instance\n", &TemplateContext::default());
     assert!(arns(&needs, "iam:PassRole").is_empty());
 }
 
@@ -285,7 +285,7 @@ fn no_role_is_passed_where_none_is_named() {
 fn a_service_linked_role_is_conditional_and_named_by_its_service() {
     let text = "Resources:\n  Group:\n    Type: AWS::AutoScaling::AutoScalingGroup\n    \
         UpdatePolicy: {AutoScalingRollingUpdate: {MinInstancesInService: 1}}\n";
-    let needs = found(text, &Known::default());
+    let needs = found(text, &TemplateContext::default());
     let linked = needs.needs.iter().find(|need| need.action == "iam:CreateServiceLinkedRole").unwrap();
     assert!(linked.arn.ends_with(":role/aws-service-role/autoscaling.amazonaws.com/*"), "{}", linked.arn);
     let service = linked.condition.as_ref().map(|condition| condition.value.as_str());
@@ -302,7 +302,7 @@ fn a_custom_resource_calls_what_its_token_names() {
              Properties: {{ServiceToken: {token}}}\n  Code:\n    Type: AWS::Lambda::Function\n    \
              Properties: {{FunctionName: maker, Role: r}}\n"
         );
-        let needs = found(&text, &Known::default());
+        let needs = found(&text, &TemplateContext::default());
         let own = needs.needs.into_iter().filter(|need| need.resource == "It");
         own.map(|need| (need.action, need.arn, need.level)).collect::<Vec<_>>()
     };
@@ -327,7 +327,7 @@ fn a_dynamic_reference_is_resolved_with_the_rights_of_the_role() {
         A: !Sub '{{resolve:secretsmanager:shop-${AWS::Region}:SecretString:key}}'\n      \
         B: !Join ['', ['{{resolve:secretsmanager:', !Ref AWS::Region, '}}']]\n      \
         C: '{{resolve:ssm-secure:/shop/secret}}'\n";
-    let needs = found(text, &Known::default());
+    let needs = found(text, &TemplateContext::default());
     let parameters = arns(&needs, "ssm:GetParameters");
     assert_eq!(
         parameters,
@@ -346,7 +346,7 @@ fn a_dynamic_reference_is_resolved_with_the_rights_of_the_role() {
 fn what_the_table_does_not_cover_is_unknown() {
     let text = "Transform: Acme\nResources:\n  A:\n    Type: Acme::Shop::Thing\n  B:\n    Type: AWS::CloudFormation::Stack\n    \
         Properties: {TemplateURL: x}\n  C:\n    Type: AWS::CloudFormation::WaitConditionHandle\n";
-    let needs = found(text, &Known::default());
+    let needs = found(text, &TemplateContext::default());
     let unknown: Vec<&str> = needs.unknown.iter().map(|unknown| unknown.resource.as_str()).collect();
     assert_eq!(unknown, ["", "A", "B"]);
     assert_eq!(actions(&needs, Level::Required), ["cloudformation:CreateStack"].into());
@@ -356,14 +356,14 @@ fn what_the_table_does_not_cover_is_unknown() {
 fn a_loop_has_the_needs_of_its_body() {
     let text = "Transform: AWS::LanguageExtensions\nResources:\n  Fn::ForEach::Queues:\n    - Name\n    - [A, B]\n    - \
         'Queue${Name}':\n        Type: AWS::SQS::Queue\n        Properties: {QueueName: !Sub 'shop-${Name}'}\n";
-    let needs = found(text, &Known::default());
+    let needs = found(text, &TemplateContext::default());
     assert_eq!(arns(&needs, "sqs:CreateQueue"), [format!("sqs:{OWN}:shop-*")]);
 }
 
 #[test]
 fn an_optional_permission_that_nobody_mapped_is_conditional() {
     let text = "Resources:\n  Code:\n    Type: AWS::Lambda::Function\n    Properties: {Role: r}\n";
-    let needs = found(text, &Known::default());
+    let needs = found(text, &TemplateContext::default());
     assert_eq!(actions(&needs, Level::Conditional), ["lambda:AssociateRuntimeAlias"].into());
     assert!(
         arns(&needs, "ec2:DescribeSubnets").is_empty() && arns(&needs, "lambda:ListFunctions").is_empty()
@@ -377,12 +377,15 @@ fn an_excerpt_says_the_same_as_the_table() {
     let excerpt = table().excerpt(kinds);
     assert_eq!(excerpt.types.len(), 2);
     let read: Table = serde_json::from_str(&excerpt.to_json()).unwrap();
-    assert_eq!(needs(&template, &read, &Known::default()), needs(&template, &table(), &Known::default()));
+    assert_eq!(
+        needs(&template, &read, &TemplateContext::default()),
+        needs(&template, &table(), &TemplateContext::default())
+    );
 }
 
 #[test]
 fn a_type_without_handlers_is_unknown() {
-    let needs = found("Resources:\n  Old:\n    Type: AWS::Old::Thing\n", &Known::default());
+    let needs = found("Resources:\n  Old:\n    Type: AWS::Old::Thing\n", &TemplateContext::default());
     assert_eq!((needs.needs.len(), needs.unknown.len()), (0, 1));
 }
 

@@ -1,6 +1,6 @@
 //! What a template's values come to as far as it is known: texts, conditions, and whether a property is set.
 
-use super::Known;
+use super::TemplateContext;
 use super::table::Table;
 use crate::stacks::template::Template;
 use crate::stacks::template::node::{Entry, Node, Value};
@@ -40,14 +40,14 @@ impl Presence {
 pub(super) struct Values<'a> {
     root: &'a Node,
     table: &'a Table,
-    known: &'a Known,
+    known: &'a TemplateContext,
     resources: BTreeMap<&'a str, &'a Node>,
     /// The parameters whose value is the name of what holds it.
     indirect: BTreeSet<&'a str>,
 }
 
 impl<'a> Values<'a> {
-    pub(super) fn new(template: &'a Template, table: &'a Table, known: &'a Known) -> Self {
+    pub(super) fn new(template: &'a Template, table: &'a Table, known: &'a TemplateContext) -> Self {
         let root = template.root();
         let mut resources = BTreeMap::new();
         for (entry, _) in resources_of(root) {

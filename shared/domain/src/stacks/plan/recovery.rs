@@ -1,8 +1,8 @@
 //! The rows of the table that repair something: each is tried plainly once, and costs nothing without a person's word.
 
 use super::{
-    Known, LiveResource, Newest, Observed, Plan, Recovery, Remains, UNREAD, blockers, human, look_again,
-    operation_key, sentence, unread,
+    LatestOperation, LiveResource, Plan, PlanInput, Recovery, Remains, StackSnapshot, UNREAD, blockers,
+    human, look_again, operation_key, sentence, unread,
 };
 use crate::model::ids::DeploymentId;
 use crate::model::resource_change::NESTED_STACK;
@@ -17,7 +17,7 @@ pub const OTHERS_SECONDS_MAX: i64 = 2 * 60 * 60;
 const ATTEMPTS_MAX: u32 = 3;
 
 /// A placeholder that an earlier deployment left: it holds nothing, and goes.
-pub(super) fn clear_placeholder(stack: &Observed) -> Plan {
+pub(super) fn clear_placeholder(stack: &StackSnapshot) -> Plan {
     let Some(remains) = &stack.remains else { return unread(stack) };
     match remains.resources.iter().find(|resource| resource.survives()) {
         Some(resource) => human(
@@ -32,7 +32,7 @@ pub(super) fn clear_placeholder(stack: &Observed) -> Plan {
 }
 
 /// A stack that never was stable and can only be deleted, so that it can be created again.
-pub(super) fn clear(stack: &Observed, known: &Known<'_>) -> Plan {
+pub(super) fn clear(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
     match may_be_cleared(stack, known) {
         Err(why) => Plan::NeedsHuman { why },
         Ok(_) => recover(stack, OperationKind::Clear, "its creation failed and it was never stable"),
@@ -40,7 +40,7 @@ pub(super) fn clear(stack: &Observed, known: &Known<'_>) -> Plan {
 }
 
 /// The same where a deletion failed, or will: plainly once; what refuses is left behind only on a person's word.
-pub(super) fn clear_undeletable(stack: &Observed, known: &Known<'_>) -> Plan {
+pub(super) fn clear_undeletable(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
     match may_be_cleared(stack, known) {
         Err(why) => Plan::NeedsHuman { why },
         Ok(_) if !was_tried(stack, known, OperationKind::Clear, &[]) => {
@@ -51,7 +51,7 @@ pub(super) fn clear_undeletable(stack: &Observed, known: &Known<'_>) -> Plan {
 }
 
 /// What the stack holds, if nothing of it is worth keeping; else why a person must look.
-fn may_be_cleared<'a>(stack: &'a Observed, known: &Known<'_>) -> Result<&'a Remains, String> {
+fn may_be_cleared<'a>(stack: &'a StackSnapshot, known: &PlanInput<'_>) -> Result<&'a Remains, String> {
     if known.was_stable(stack) {
         return Err(sentence(
             stack,
@@ -77,8 +77,8 @@ fn may_be_cleared<'a>(stack: &'a Observed, known: &Known<'_>) -> Result<&'a Rema
 
 /// A deletion that failed plainly: what refused may be left behind, if a person says so.
 pub(super) fn retain(
-    stack: &Observed,
-    known: &Known<'_>,
+    stack: &StackSnapshot,
+    known: &PlanInput<'_>,
     remains: &Remains,
     operation: OperationKind,
 ) -> Plan {
@@ -92,7 +92,7 @@ pub(super) fn retain(
 
 /// A failed update that was not rolled back: rolled back if there is something to go back to. CloudFormation would
 /// delete a stack that has no stable state.
-pub(super) fn roll_back(stack: &Observed, known: &Known<'_>) -> Plan {
+pub(super) fn roll_back(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
     match (known.was_stable(stack), stack.was_stable) {
         (true, _) | (_, Some(true)) => {
             once(stack, known, OperationKind::Rollback, "its update failed half-way")
@@ -107,7 +107,7 @@ pub(super) fn roll_back(stack: &Observed, known: &Known<'_>) -> Plan {
 }
 
 /// A rollback that failed: continued plainly once, then without what refuses, if a person says so. Never deleted.
-pub(super) fn finish_rollback(stack: &Observed, known: &Known<'_>) -> Plan {
+pub(super) fn finish_rollback(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
     if !was_tried(stack, known, OperationKind::ContinueRollback, &[]) {
         return recover(
             stack,
@@ -158,28 +158,32 @@ fn name_to_skip(resource: &LiveResource, resources: &[LiveResource]) -> String {
 }
 
 /// An operation that runs: ours is adopted, somebody else's waited for, but not for ever.
-pub(super) fn wait(stack: &Observed, known: &Known<'_>) -> Plan {
+pub(super) fn wait(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
     match &stack.newest {
-        Newest::Unseen => Plan::Wait,
-        Newest::Named(token) if is_client_token(token) => {
+        LatestOperation::Unseen => Plan::Wait,
+        LatestOperation::Named(token) if is_client_token(token) => {
             Plan::Adopt { key: operation_key(&stack.arn, token) }
         }
-        Newest::Named(_) | Newest::Nameless if known.waited_seconds >= OTHERS_SECONDS_MAX => human(
-            stack,
-            format!(
-                "somebody else began that, and it runs for more than {} hours; when it is over, deploy again",
-                OTHERS_SECONDS_MAX / 3600
-            ),
-        ),
-        Newest::Named(token) => Plan::AwaitOther { key: operation_key(&stack.arn, token) },
-        Newest::Nameless => Plan::AwaitOther { key: operation_key(&stack.arn, "somebody-else") },
+        LatestOperation::Named(_) | LatestOperation::Nameless
+            if known.waited_seconds >= OTHERS_SECONDS_MAX =>
+        {
+            human(
+                stack,
+                format!(
+                    "somebody else began that, and it runs for more than {} hours; when it is over, deploy again",
+                    OTHERS_SECONDS_MAX / 3600
+                ),
+            )
+        }
+        LatestOperation::Named(token) => Plan::AwaitOther { key: operation_key(&stack.arn, token) },
+        LatestOperation::Nameless => Plan::AwaitOther { key: operation_key(&stack.arn, "somebody-else") },
     }
 }
 
 /// What only a person may allow; carried out once they have, and only once.
 fn on_approval(
-    stack: &Observed,
-    known: &Known<'_>,
+    stack: &StackSnapshot,
+    known: &PlanInput<'_>,
     action: ProposedAction,
     resources: Vec<NamedResource>,
     operation: OperationKind,
@@ -205,22 +209,22 @@ fn on_approval(
     })
 }
 
-fn once(stack: &Observed, known: &Known<'_>, operation: OperationKind, why: &str) -> Plan {
+fn once(stack: &StackSnapshot, known: &PlanInput<'_>, operation: OperationKind, why: &str) -> Plan {
     if was_tried(stack, known, operation, &[]) {
         return human(stack, format!("{why}, and it failed again; see its events"));
     }
     recover(stack, operation, why)
 }
 
-pub(super) fn recover(stack: &Observed, operation: OperationKind, why: &str) -> Plan {
+pub(super) fn recover(stack: &StackSnapshot, operation: OperationKind, why: &str) -> Plan {
     let why = why.to_owned();
     Plan::Recover(Recovery { arn: stack.arn.clone(), operation, allowed: None, empty: Vec::new(), why })
 }
 
 /// Whether this deployment did that to the stack already: it is the newest operation on it, or came before that one.
 pub(super) fn was_tried(
-    stack: &Observed,
-    known: &Known<'_>,
+    stack: &StackSnapshot,
+    known: &PlanInput<'_>,
     operation: OperationKind,
     without: &[String],
 ) -> bool {
@@ -237,11 +241,15 @@ pub(super) fn was_tried(
 }
 
 /// Whether this deployment did that to the stack as often as it may.
-pub(super) fn is_tried_enough(stack: &Observed, known: &Known<'_>, operation: OperationKind) -> bool {
+pub(super) fn is_tried_enough(
+    stack: &StackSnapshot,
+    known: &PlanInput<'_>,
+    operation: OperationKind,
+) -> bool {
     known.operations.iter().filter(|begun| is_that(begun, stack, operation)).count() >= ATTEMPTS_MAX as usize
 }
 
-fn is_that(begun: &Operation, stack: &Observed, operation: OperationKind) -> bool {
+fn is_that(begun: &Operation, stack: &StackSnapshot, operation: OperationKind) -> bool {
     begun.operation == operation && begun.target == stack.arn
 }
 
@@ -250,7 +258,7 @@ fn is_that(begun: &Operation, stack: &Observed, operation: OperationKind) -> boo
 pub fn intend(
     deployment: &DeploymentId,
     recovery: &Recovery,
-    stack: &Observed,
+    stack: &StackSnapshot,
     operations: &[Operation],
     now: Timestamp,
 ) -> Operation {
@@ -260,9 +268,9 @@ pub fn intend(
     };
     // After an operation of somebody else our own may be over, or may never have come: its token is of no use.
     let unreached = |begun: &&Operation| match &stack.newest {
-        Newest::Unseen => true,
-        Newest::Nameless => false,
-        Newest::Named(token) => *token != begun.token && is_client_token(token),
+        LatestOperation::Unseen => true,
+        LatestOperation::Nameless => false,
+        LatestOperation::Named(token) => *token != begun.token && is_client_token(token),
     };
     if let Some(begun) = operations.last().filter(same).filter(unreached) {
         return begun.clone();

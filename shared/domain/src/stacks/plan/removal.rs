@@ -2,8 +2,8 @@
 
 use super::recovery::{is_tried_enough, recover, retain, wait, was_tried};
 use super::{
-    Known, Newest, Observed, Phase, Plan, Recovery, Remains, StackStatus, blockers, human, is_ours, not_ours,
-    operation_key, sentence, unknown, unread,
+    LatestOperation, Phase, Plan, PlanInput, Recovery, Remains, StackSnapshot, StackStatus, blockers, human,
+    is_ours, not_ours, operation_key, sentence, unknown, unread,
 };
 use crate::model::token::{client_token, is_client_token};
 use crate::records::{OperationKind, Proposal, ProposedAction};
@@ -12,7 +12,7 @@ use crate::records::{OperationKind, Proposal, ProposedAction};
 ///
 /// A stack that ever was stable, or that holds something protected, is deleted only if a person allowed that, naming
 /// each protected resource. `is_thrown_away` says that it is one of the stage `test`, of which nothing is worth keeping.
-pub fn teardown(found: Option<&Observed>, known: &Known<'_>, is_thrown_away: bool) -> Plan {
+pub fn teardown(found: Option<&StackSnapshot>, known: &PlanInput<'_>, is_thrown_away: bool) -> Plan {
     let Some(stack) = found.filter(|stack| stack.status != StackStatus::DeleteComplete) else {
         return Plan::Gone;
     };
@@ -104,7 +104,7 @@ const EMPTIED_MAX: u32 = 2;
 ///
 /// The stack's own events are the journal of the attempts, since no deployment carries this out. Only stacks of the
 /// stage `test` may be given: nothing here asks whether the stack was ever stable.
-pub fn destroy(found: Option<&Observed>, known: &Known<'_>) -> Destroy {
+pub fn destroy(found: Option<&StackSnapshot>, known: &PlanInput<'_>) -> Destroy {
     let Some(stack) = found.filter(|stack| stack.status != StackStatus::DeleteComplete) else {
         return Destroy::Gone;
     };
@@ -115,11 +115,11 @@ pub fn destroy(found: Option<&Observed>, known: &Known<'_>) -> Destroy {
     }
     let last = stack.newest.token().and_then(|token| deletion_attempt(&stack.arn, token));
     match (stack.status.phase(), &stack.newest) {
-        (Phase::Running, Newest::Unseen) => Destroy::LookAgain,
-        (Phase::Running, Newest::Named(token)) if is_client_token(token) => {
+        (Phase::Running, LatestOperation::Unseen) => Destroy::LookAgain,
+        (Phase::Running, LatestOperation::Named(token)) if is_client_token(token) => {
             Destroy::Wait { key: operation_key(&stack.arn, token) }
         }
-        (Phase::Running, Newest::Named(_) | Newest::Nameless) => Destroy::NeedsHuman {
+        (Phase::Running, LatestOperation::Named(_) | LatestOperation::Nameless) => Destroy::NeedsHuman {
             why: sentence(stack, "somebody else started that; when it is over, delete the stack"),
         },
         (Phase::Unknown, _) => Destroy::NeedsHuman {
@@ -136,7 +136,7 @@ pub fn destroy(found: Option<&Observed>, known: &Known<'_>) -> Destroy {
 }
 
 /// How the deletion of a throw-away stack ended.
-pub fn destroyed(found: Option<&Observed>) -> Destroy {
+pub fn destroyed(found: Option<&StackSnapshot>) -> Destroy {
     match found {
         None => Destroy::Gone,
         Some(stack) => match stack.status {
@@ -149,17 +149,17 @@ pub fn destroyed(found: Option<&Observed>) -> Destroy {
 }
 
 /// Whether it was full buckets that blocked the deletion, and they were not emptied twice already.
-fn can_be_emptied(stack: &Observed) -> bool {
+fn can_be_emptied(stack: &StackSnapshot) -> bool {
     let attempt = stack.newest.token().and_then(|token| deletion_attempt(&stack.arn, token));
     let is_early = attempt.is_some_and(|attempt| attempt <= EMPTIED_MAX);
     is_early && stack.remains.as_ref().is_some_and(|remains| !remains.full_buckets().is_empty())
 }
 
-fn undeletable(stack: &Observed) -> Destroy {
+fn undeletable(stack: &StackSnapshot) -> Destroy {
     Destroy::NeedsHuman { why: sentence(stack, what_blocks(stack)) }
 }
 
-fn what_blocks(stack: &Observed) -> String {
+fn what_blocks(stack: &StackSnapshot) -> String {
     format!(
         "it could not be deleted{}; remove what blocks it, then: aws cloudformation delete-stack --stack-name {}",
         blockers(stack),

@@ -40,8 +40,8 @@ impl World {
         }
     }
 
-    fn known(&self) -> Known<'_> {
-        Known {
+    fn known(&self) -> PlanInput<'_> {
+        PlanInput {
             environment_stack: self.known_stack.then_some(ARN),
             ever_stable: self.ever_stable,
             deployment_stack: None,
@@ -56,18 +56,18 @@ impl World {
     }
 
     /// The same after `recovery` was begun.
-    fn after(mut self, found: &Observed, plan: &Plan) -> (Self, Observed) {
+    fn after(mut self, found: &StackSnapshot, plan: &Plan) -> (Self, StackSnapshot) {
         let Plan::Recover(recovery) = plan else { panic!("{plan:?}") };
         let begun = intend(&id(), recovery, found, &self.operations, Timestamp::UNIX_EPOCH);
-        let newest = Newest::Named(begun.token.clone());
+        let newest = LatestOperation::Named(begun.token.clone());
         self.operations.push(begun);
-        (self, Observed { newest, ..found.clone() })
+        (self, StackSnapshot { newest, ..found.clone() })
     }
 }
 
 impl World {
     /// The same after the first plan for `found` was carried out, in vain.
-    fn known_after_plain(self, found: &Observed) -> (Self, Observed) {
+    fn known_after_plain(self, found: &StackSnapshot) -> (Self, StackSnapshot) {
         let first = plan(Some(found), &self.known());
         self.after(found, &first)
     }
@@ -91,12 +91,12 @@ fn begins(plan: &Plan, kind: OperationKind, without: &[&str]) -> bool {
     matches!(plan, Plan::Recover(recovery) if recovery.operation == kind && recovery.without() == without)
 }
 
-fn stack(status: StackStatus) -> Observed {
-    Observed {
+fn stack(status: StackStatus) -> StackSnapshot {
+    StackSnapshot {
         arn: ARN.into(),
         status,
         parent: None,
-        newest: Newest::Named(ours()),
+        newest: LatestOperation::Named(ours()),
         remains: Some(Remains::default()),
         was_stable: None,
         termination_protection: false,
@@ -112,11 +112,11 @@ fn resource(logical_id: &str, resource_type: &str, status: &str) -> LiveResource
     }
 }
 
-fn with(status: StackStatus, resources: Vec<LiveResource>) -> Observed {
-    Observed { remains: Some(Remains { resources, ..Remains::default() }), ..stack(status) }
+fn with(status: StackStatus, resources: Vec<LiveResource>) -> StackSnapshot {
+    StackSnapshot { remains: Some(Remains { resources, ..Remains::default() }), ..stack(status) }
 }
 
-fn holding(status: StackStatus, resource_type: &str, resource_status: &str) -> Observed {
+fn holding(status: StackStatus, resource_type: &str, resource_status: &str) -> StackSnapshot {
     with(status, vec![resource("Thing", resource_type, resource_status)])
 }
 
@@ -151,7 +151,7 @@ fn a_stack_that_runs_what_is_wanted_is_not_touched() {
     let world = World { deployed: true, ..World::ours() };
     assert_eq!(plan(Some(&stack(StackStatus::UpdateComplete)), &world.known()), Plan::NoChanges);
     let other = digest("other");
-    let differs = Known { wanted: Some((&world.a, &other)), ..world.known() };
+    let differs = PlanInput { wanted: Some((&world.a, &other)), ..world.known() };
     assert_eq!(
         plan(Some(&stack(StackStatus::UpdateComplete)), &differs),
         Plan::CreateChangeSet(ChangeSetKind::Update)
@@ -162,7 +162,7 @@ fn a_stack_that_runs_what_is_wanted_is_not_touched() {
 fn what_ran_in_a_stack_that_is_gone_does_not_count_for_its_successor() {
     let world = World { deployed: true, ..World::ours() };
     let known =
-        Known { environment_stack: Some("arn:another"), deployment_stack: Some(ARN), ..world.known() };
+        PlanInput { environment_stack: Some("arn:another"), deployment_stack: Some(ARN), ..world.known() };
     assert_eq!(
         plan(Some(&stack(StackStatus::CreateComplete)), &known),
         Plan::CreateChangeSet(ChangeSetKind::Update)
@@ -174,12 +174,12 @@ fn a_running_operation_of_ours_is_adopted_and_a_strangers_is_waited_for_but_not_
     let world = World::ours();
     let mut found = stack(StackStatus::UpdateInProgress);
     assert_eq!(plan(Some(&found), &world.known()), Plan::Adopt { key: format!("{ARN}#{}", ours()) });
-    found.newest = Newest::Unseen;
+    found.newest = LatestOperation::Unseen;
     assert_eq!(plan(Some(&found), &world.known()), Plan::Wait);
-    for stranger in [Newest::Nameless, Newest::Named("Console-UpdateStack-1".into())] {
+    for stranger in [LatestOperation::Nameless, LatestOperation::Named("Console-UpdateStack-1".into())] {
         found.newest = stranger;
         assert!(matches!(plan(Some(&found), &world.known()), Plan::AwaitOther { .. }));
-        let impatient = Known { waited_seconds: 3 * 60 * 60, ..world.known() };
+        let impatient = PlanInput { waited_seconds: 3 * 60 * 60, ..world.known() };
         assert!(why(plan(Some(&found), &impatient)).contains("somebody else"));
     }
 }
@@ -196,14 +196,17 @@ fn an_event_of_the_operation_before_says_nothing_of_the_one_that_runs() {
         token: token.map(str::to_owned),
         at: Timestamp::UNIX_EPOCH,
     };
-    let newest = |now, event: Option<&StackEvent>| Newest::of(&now, event);
+    let newest = |now, event: Option<&StackEvent>| LatestOperation::of(&now, event);
     let running = StackStatus::UpdateInProgress;
-    assert_eq!(newest(running.clone(), None), Newest::Unseen);
-    assert_eq!(newest(running.clone(), Some(&event("CREATE_COMPLETE", Some("t")))), Newest::Unseen);
-    assert_eq!(newest(running.clone(), Some(&event("UPDATE_IN_PROGRESS", None))), Newest::Nameless);
-    assert_eq!(newest(running, Some(&event("UPDATE_IN_PROGRESS", Some("t")))), Newest::Named("t".into()));
+    assert_eq!(newest(running.clone(), None), LatestOperation::Unseen);
+    assert_eq!(newest(running.clone(), Some(&event("CREATE_COMPLETE", Some("t")))), LatestOperation::Unseen);
+    assert_eq!(newest(running.clone(), Some(&event("UPDATE_IN_PROGRESS", None))), LatestOperation::Nameless);
+    assert_eq!(
+        newest(running, Some(&event("UPDATE_IN_PROGRESS", Some("t")))),
+        LatestOperation::Named("t".into())
+    );
     let ended = StackStatus::UpdateComplete;
-    assert_eq!(newest(ended, Some(&event("UPDATE_COMPLETE", Some("t")))), Newest::Named("t".into()));
+    assert_eq!(newest(ended, Some(&event("UPDATE_COMPLETE", Some("t")))), LatestOperation::Named("t".into()));
 }
 
 #[test]
@@ -215,8 +218,8 @@ fn a_placeholder_that_is_ours_and_empty_is_cleared() {
 #[test]
 fn a_placeholder_of_a_deployment_that_died_is_known_by_the_names_of_its_change_sets() {
     let world = World { known_stack: false, ..World::ours() };
-    let placeholder = |names: &[&str]| Observed {
-        newest: Newest::Unseen,
+    let placeholder = |names: &[&str]| StackSnapshot {
+        newest: LatestOperation::Unseen,
         remains: Some(Remains {
             resources: vec![],
             change_sets: names.iter().map(|n| (*n).to_owned()).collect(),
@@ -238,8 +241,8 @@ fn a_placeholder_of_a_deployment_that_died_is_known_by_the_names_of_its_change_s
 fn the_placeholder_of_this_deployments_own_change_set_is_kept() {
     let ours = client_token("this deployment", "change-set", 1);
     let world = World { known_stack: false, change_sets: vec![ours.clone()], ..World::ours() };
-    let found = Observed {
-        newest: Newest::Unseen,
+    let found = StackSnapshot {
+        newest: LatestOperation::Unseen,
         remains: Some(Remains { change_sets: vec![ours], ..Remains::default() }),
         ..stack(StackStatus::ReviewInProgress)
     };
@@ -253,19 +256,19 @@ fn a_placeholder_that_holds_something_or_could_not_be_read_needs_a_person() {
     let known = World::ours();
     let found = holding(StackStatus::ReviewInProgress, "AWS::SNS::Topic", "CREATE_COMPLETE");
     assert!(why(plan(Some(&found), &known.known())).contains("holds Thing"));
-    let unread = Observed { remains: None, ..stack(StackStatus::ReviewInProgress) };
+    let unread = StackSnapshot { remains: None, ..stack(StackStatus::ReviewInProgress) };
     assert!(why(plan(Some(&unread), &known.known())).contains("could not be read"));
 }
 
 #[test]
 fn what_is_left_of_a_failed_creation_is_cleared_unless_something_protected_survives() {
     for status in [StackStatus::RollbackComplete, StackStatus::CreateFailed] {
-        let clear = |found: &Observed| plan(Some(found), &World::ours().known());
+        let clear = |found: &StackSnapshot| plan(Some(found), &World::ours().known());
         assert!(clears(&clear(&stack(status.clone()))));
         assert!(clears(&clear(&holding(status.clone(), "AWS::SNS::Topic", "CREATE_COMPLETE"))));
         assert!(clears(&clear(&holding(status.clone(), "AWS::S3::Bucket", "DELETE_COMPLETE"))));
         assert!(why(clear(&holding(status.clone(), "AWS::S3::Bucket", "DELETE_SKIPPED"))).contains("Thing"));
-        let unread = Observed { remains: None, ..stack(status.clone()) };
+        let unread = StackSnapshot { remains: None, ..stack(status.clone()) };
         assert!(why(clear(&unread)).contains("could not be read"));
     }
 }
@@ -280,14 +283,15 @@ fn a_stack_that_was_ever_stable_is_never_cleared() {
 fn a_stack_that_is_not_ours_is_not_touched_whatever_its_status() {
     let world = World { known_stack: false, ..World::ours() };
     for status in StackStatus::ALL.iter().filter(|s| **s != StackStatus::DeleteComplete) {
-        let found = Observed { newest: Newest::Named("by-hand".into()), ..stack(status.clone()) };
+        let found =
+            StackSnapshot { newest: LatestOperation::Named("by-hand".into()), ..stack(status.clone()) };
         assert!(why(plan(Some(&found), &world.known())).contains("did not make it"), "{status}");
     }
 }
 
 #[test]
 fn a_nested_stack_of_the_same_name_is_not_touched() {
-    let found = Observed { parent: Some("arn:root".into()), ..stack(StackStatus::UpdateComplete) };
+    let found = StackSnapshot { parent: Some("arn:root".into()), ..stack(StackStatus::UpdateComplete) };
     assert!(why(plan(Some(&found), &World::ours().known())).contains("nested in arn:root"));
 }
 
@@ -301,7 +305,7 @@ fn a_creation_that_could_not_be_undone_is_deleted_plainly_once_then_without_what
         let first = plan(Some(&found), &world.known());
         assert!(clears(&first), "{first:?}");
         let (mut world, found) = world.after(&found, &first);
-        let found = Observed { status: StackStatus::DeleteFailed, ..found };
+        let found = StackSnapshot { status: StackStatus::DeleteFailed, ..found };
         let Plan::Ask(proposal) = plan(Some(&found), &world.known()) else { panic!("nobody is asked") };
         assert_eq!(
             (proposal.action, proposal.key()),
@@ -388,9 +392,9 @@ fn a_failed_update_is_rolled_back_only_to_a_state_that_there_is() {
     let found = stack(StackStatus::UpdateFailed);
     let stable = World { ever_stable: true, ..World::ours() };
     assert!(begins(&plan(Some(&found), &stable.known()), OperationKind::Rollback, &[]));
-    let seen = Observed { was_stable: Some(true), ..found.clone() };
+    let seen = StackSnapshot { was_stable: Some(true), ..found.clone() };
     assert!(begins(&plan(Some(&seen), &World::ours().known()), OperationKind::Rollback, &[]));
-    let never = Observed { was_stable: Some(false), ..found.clone() };
+    let never = StackSnapshot { was_stable: Some(false), ..found.clone() };
     assert!(clears(&plan(Some(&never), &World::ours().known())));
     assert!(why(plan(Some(&found), &World::ours().known())).contains("cannot be told"));
 }
@@ -413,17 +417,19 @@ fn a_recovery_that_left_no_trace_is_begun_again_with_its_token() {
     let first = plan(Some(&found), &world.known());
     let (world, reached) = world.after(&found, &first);
     let Plan::Recover(recovery) = first else { unreachable!() };
-    let again = |found: &Observed| intend(&id(), &recovery, found, &world.operations, Timestamp::UNIX_EPOCH);
+    let again =
+        |found: &StackSnapshot| intend(&id(), &recovery, found, &world.operations, Timestamp::UNIX_EPOCH);
     assert_eq!(again(&found), world.operations[0], "it never reached CloudFormation");
     assert_eq!(again(&reached).attempt, 2);
-    let strangers = Observed { newest: Newest::Nameless, ..found };
+    let strangers = StackSnapshot { newest: LatestOperation::Nameless, ..found };
     assert_eq!(again(&strangers).attempt, 2, "somebody came after it, so it is over");
 }
 
 #[test]
 fn a_recovery_is_not_begun_for_ever() {
     let mut world = World { ever_stable: true, ..World::ours() };
-    let found = Observed { newest: Newest::Nameless, ..stack(StackStatus::UpdateRollbackFailed) };
+    let found =
+        StackSnapshot { newest: LatestOperation::Nameless, ..stack(StackStatus::UpdateRollbackFailed) };
     for _ in 0..3 {
         let next = plan(Some(&found), &world.known());
         (world, _) = world.after(&found, &next);
@@ -439,7 +445,7 @@ fn a_failure_that_no_resource_shows_yet_is_looked_at_again() {
     let found = stack(StackStatus::RollbackFailed);
     let delete = teardown(Some(&found), &world.known(), false);
     let (world, found) = world.after(&found, &delete);
-    let found = Observed { status: StackStatus::DeleteFailed, ..found };
+    let found = StackSnapshot { status: StackStatus::DeleteFailed, ..found };
     assert!(matches!(teardown(Some(&found), &world.known(), false), Plan::LookAgain { .. }));
 }
 
@@ -477,7 +483,7 @@ fn a_stack_that_worked_is_asked_about_even_if_it_holds_nothing() {
 /// Row 22.
 #[test]
 fn termination_protection_is_told_and_never_lifted() {
-    let found = Observed { termination_protection: true, ..stack(StackStatus::UpdateComplete) };
+    let found = StackSnapshot { termination_protection: true, ..stack(StackStatus::UpdateComplete) };
     for is_thrown_away in [false, true] {
         let refusal = why(teardown(Some(&found), &World::ours().known(), is_thrown_away));
         assert!(refusal.contains("termination protection"), "{refusal}");
@@ -491,7 +497,7 @@ fn a_teardown_that_failed_leaves_something_behind_only_if_a_person_says_so() {
     let found = holding(StackStatus::RollbackFailed, "AWS::EC2::VPC", "DELETE_FAILED");
     let delete = teardown(Some(&found), &world.known(), false);
     let (mut world, found) = world.after(&found, &delete);
-    let found = Observed { status: StackStatus::DeleteFailed, ..found };
+    let found = StackSnapshot { status: StackStatus::DeleteFailed, ..found };
     assert!(why(teardown(Some(&found), &world.known(), true)).contains("because of Thing"));
     let Plan::Ask(proposal) = teardown(Some(&found), &world.known(), false) else {
         panic!("nobody is asked")
@@ -510,8 +516,8 @@ fn the_full_buckets_of_a_throw_away_stack_are_emptied_before_it_is_deleted_again
         physical_id: name.into(),
         ..resource("Archive", "AWS::S3::Bucket", "DELETE_FAILED")
     };
-    let found = |name: &str, attempt| Observed {
-        newest: Newest::Named(client_token(ARN, "destroy", attempt)),
+    let found = |name: &str, attempt| StackSnapshot {
+        newest: LatestOperation::Named(client_token(ARN, "destroy", attempt)),
         ..with(StackStatus::DeleteFailed, vec![bucket(name)])
     };
     let known = World::ours();
@@ -550,13 +556,13 @@ fn a_throw_away_stack_is_deleted_by_arn_with_a_token_that_rises_only_after_a_fai
     let first = Destroy::Delete { arn: ARN.into(), token: client_token(ARN, "destroy", 1), empty: vec![] };
     assert_eq!(destroy(Some(&stack(StackStatus::CreateComplete)), &known.known()), first);
     assert_eq!(destroy(Some(&stack(StackStatus::RollbackComplete)), &known.known()), first);
-    let running = Observed {
-        newest: Newest::Named(client_token(ARN, "destroy", 1)),
+    let running = StackSnapshot {
+        newest: LatestOperation::Named(client_token(ARN, "destroy", 1)),
         ..stack(StackStatus::DeleteInProgress)
     };
     let key = operation_key(ARN, &client_token(ARN, "destroy", 1));
     assert_eq!(destroy(Some(&running), &known.known()), Destroy::Wait { key });
-    let failed = Observed { status: StackStatus::DeleteFailed, ..running };
+    let failed = StackSnapshot { status: StackStatus::DeleteFailed, ..running };
     let second = Destroy::Delete { arn: ARN.into(), token: client_token(ARN, "destroy", 2), empty: vec![] };
     assert_eq!(destroy(Some(&failed), &known.known()), second);
 }
@@ -564,7 +570,10 @@ fn a_throw_away_stack_is_deleted_by_arn_with_a_token_that_rises_only_after_a_fai
 #[test]
 fn a_throw_away_stack_that_is_not_ours_is_not_deleted() {
     let world = World { known_stack: false, ..World::ours() };
-    let found = Observed { newest: Newest::Named("by-hand".into()), ..stack(StackStatus::CreateComplete) };
+    let found = StackSnapshot {
+        newest: LatestOperation::Named("by-hand".into()),
+        ..stack(StackStatus::CreateComplete)
+    };
     assert!(matches!(destroy(Some(&found), &world.known()), Destroy::NeedsHuman { .. }));
 }
 
@@ -630,12 +639,12 @@ fn any_status() -> impl Strategy<Value = StackStatus> {
     ]
 }
 
-fn any_newest() -> impl Strategy<Value = Newest> {
+fn any_newest() -> impl Strategy<Value = LatestOperation> {
     prop_oneof![
-        Just(Newest::Unseen),
-        Just(Newest::Nameless),
-        Just(Newest::Named(ours())),
-        Just(Newest::Named("by-hand".into())),
+        Just(LatestOperation::Unseen),
+        Just(LatestOperation::Nameless),
+        Just(LatestOperation::Named(ours())),
+        Just(LatestOperation::Named("by-hand".into())),
     ]
 }
 

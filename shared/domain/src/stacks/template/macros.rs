@@ -8,7 +8,7 @@ const HARMLESS: [&str; 2] = ["AWS::LanguageExtensions", "AWS::CodeDeployBlueGree
 
 /// How much of what will be deployed can be seen in the template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sight {
+pub(crate) enum MacroUse {
     /// All of it.
     All,
     /// SAM adds resources named after those it finds, and some called `Serverless…`.
@@ -18,7 +18,7 @@ pub(crate) enum Sight {
     Some,
 }
 
-impl Sight {
+impl MacroUse {
     /// What the template's own macros leave visible.
     pub(crate) fn of(root: &Node) -> Self {
         let includes = |node: Option<&Node>| node.is_some_and(|node| node.get("Fn::Transform").is_some());

@@ -3,7 +3,7 @@
 //! A macro may add resources we cannot see, and a loop makes names from a variable. Where the answer is not certain
 //! nothing is reported: CloudFormation has the last word when the change set is made.
 
-use super::macros::Sight;
+use super::macros::MacroUse;
 use super::node::{Entry, Fault, Node, Value};
 use super::sections::loop_body;
 use std::collections::BTreeSet;
@@ -27,7 +27,7 @@ const NAMES_MAX: usize = 1000;
 pub(super) fn check(root: &Node) -> Vec<Fault> {
     let mut checker = Checker::new(root);
     // Beyond the quotas the template is refused anyway, and looking up every name would take its time.
-    if checker.sight == Sight::Some
+    if checker.sight == MacroUse::Some
         || checker.resources.len() > NAMES_MAX
         || checker.conditions.len() > NAMES_MAX
     {
@@ -45,7 +45,7 @@ pub(super) fn check(root: &Node) -> Vec<Fault> {
 }
 
 struct Checker<'n> {
-    sight: Sight,
+    sight: MacroUse,
     parameters: BTreeSet<&'n str>,
     /// A name with a loop's variable in it stands for all names that fit.
     resources: BTreeSet<&'n str>,
@@ -60,7 +60,7 @@ struct Checker<'n> {
 impl<'n> Checker<'n> {
     fn new(root: &'n Node) -> Self {
         Self {
-            sight: Sight::of(root),
+            sight: MacroUse::of(root),
             parameters: names(root, "Parameters"),
             resources: names(root, "Resources"),
             conditions: names(root, "Conditions"),
@@ -218,7 +218,7 @@ impl<'n> Checker<'n> {
     fn has_resource(&self, name: &str) -> bool {
         let from_sam =
             || name.starts_with("Serverless") || self.resources.iter().any(|made| name.starts_with(made));
-        fits_any(&self.resources, name) || self.sight == Sight::Sam && from_sam()
+        fits_any(&self.resources, name) || self.sight == MacroUse::Sam && from_sam()
     }
 
     fn unknown(&mut self, line: u32, how: &str, what: &str, name: &str) {

@@ -2,7 +2,7 @@
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-anatomy.html>
 
 use super::Resource;
-use super::macros::Sight;
+use super::macros::MacroUse;
 use super::node::{Entry, Fault, Node, Value};
 use super::parameter::{self, Parameter};
 use crate::model::ids::LogicalId;
@@ -57,7 +57,7 @@ pub(super) struct Sections {
 
 /// Reads every section of `root`.
 pub(super) fn read(root: &Node) -> Sections {
-    let mut sections = Sections { has_macros: Sight::of(root) == Sight::Some, ..Sections::default() };
+    let mut sections = Sections { has_macros: MacroUse::of(root) == MacroUse::Some, ..Sections::default() };
     let Some(entries) = root.entries() else {
         sections.faults.push(Fault::new(root.line, "a template is a mapping of sections such as Resources"));
         return sections;

@@ -28,11 +28,11 @@ fn what_is_worth_repeating_says_when_and_nothing_else_does() {
         let again = matches!(refused.status(), 429 | 503);
         assert_eq!(refused.retry_after().is_some(), again, "{refused:?}");
         let headers: BTreeMap<&str, String> =
-            Answer::Refused(refused.clone()).headers().into_iter().collect();
+            IngestResponse::Refused(refused.clone()).headers().into_iter().collect();
         assert_eq!(headers.contains_key("retry-after"), again, "{refused:?}");
-        assert!(Answer::Refused(refused).body()["error"].as_str().is_some_and(|said| said.len() > 5));
+        assert!(IngestResponse::Refused(refused).body()["error"].as_str().is_some_and(|said| said.len() > 5));
     }
-    assert_eq!(Answer::Accepted { events: 3 }.status(), 202);
+    assert_eq!(IngestResponse::Accepted { events: 3 }.status(), 202);
     let reasons: BTreeSet<Reason> = refusals().iter().map(Refused::reason).collect();
     assert_eq!(reasons, Reason::ALL.into());
 }

@@ -93,6 +93,6 @@ fn a_request_is_taken_as_a_whole_or_not_at_all() {
     assert_eq!(wrong.to_string(), "event 2: `level` must be trace, debug, info, warn, error or fatal");
     let again = events(vec![good(), json!({"message": "m"}), good()], now()).unwrap_err();
     assert_eq!((again.event, again.fault.why), (3, Why::Again(1)));
-    let body = Answer::Refused(Refused::Invalid(wrong)).body();
+    let body = IngestResponse::Refused(Refused::Invalid(wrong)).body();
     assert_eq!((&body["event"], &body["field"]), (&json!(2), &json!("level")));
 }

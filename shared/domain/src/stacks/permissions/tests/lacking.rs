@@ -1,22 +1,22 @@
 use super::*;
-use crate::model::missing_permissions::Lack;
-use crate::stacks::permissions::missing::{Answer, Decision, by_resource, judge, questions};
+use crate::model::missing_permissions::MissingPermissions;
+use crate::stacks::permissions::missing::{Decision, SimulationResult, by_resource, judge, questions};
 
 const STACK: &str = "ci-shop";
 
-fn place() -> Known {
-    Known {
+fn place() -> TemplateContext {
+    TemplateContext {
         account: Some("222222222222".into()),
         region: Some("eu-west-1".into()),
         partition: Some("aws".into()),
         stack: Some(STACK.into()),
-        ..Known::default()
+        ..TemplateContext::default()
     }
 }
 
 /// Answers every question with the decision that `decide` makes of the action and the ARN.
-fn answered(needs: &Needs, decide: impl Fn(&str, &str) -> (Decision, Vec<String>)) -> Lack {
-    let answers: Vec<Answer> = questions(needs, STACK)
+fn answered(needs: &Needs, decide: impl Fn(&str, &str) -> (Decision, Vec<String>)) -> MissingPermissions {
+    let answers: Vec<SimulationResult> = questions(needs, STACK)
         .into_iter()
         .flat_map(|question| {
             let resource = question.resource;
@@ -24,7 +24,7 @@ fn answered(needs: &Needs, decide: impl Fn(&str, &str) -> (Decision, Vec<String>
         })
         .map(|(action, resource)| {
             let (decision, missing_context) = decide(&action, &resource);
-            Answer { action, resource, decision, missing_context }
+            SimulationResult { action, resource, decision, missing_context }
         })
         .collect();
     judge(needs, STACK, &answers)
@@ -81,7 +81,7 @@ fn no_answer_is_unknown() {
     let needs = queue();
     let lack = judge(&needs, STACK, &[]);
     assert_eq!((lack.missing.len(), lack.unknown.get("AWS gave no answer")), (0, Some(&6)));
-    let lack = Lack::without_answer(&needs, "the deployer may not ask");
+    let lack = MissingPermissions::without_answer(&needs, "the deployer may not ask");
     assert_eq!((lack.allowed, lack.missing.len(), lack.unknown["the deployer may not ask"]), (0, 0, 6));
 }
 

@@ -24,7 +24,7 @@ pub(super) fn assert_complete(needs: &[Need], policies: &[Vec<Statement>]) {
 
 #[test]
 fn a_policy_says_what_is_required_and_what_is_conditional() {
-    let needs = found(BRANCHES, &Known::default());
+    let needs = found(BRANCHES, &TemplateContext::default());
     let policies = split(statements(&needs.needs));
     assert_complete(&needs.needs, &policies);
     let document = document(&policies[0], Form::Json);
@@ -36,7 +36,7 @@ fn a_policy_says_what_is_required_and_what_is_conditional() {
 
 #[test]
 fn a_template_keeps_the_pseudo_parameters() {
-    let needs = found("Resources:\n  Queue:\n    Type: AWS::SQS::Queue\n", &Known::default());
+    let needs = found("Resources:\n  Queue:\n    Type: AWS::SQS::Queue\n", &TemplateContext::default());
     let template = template(&split(statements(&needs.needs)));
     let policy = &template["Resources"]["ExecutionPolicy1"];
     assert_eq!(policy["Type"], "AWS::IAM::ManagedPolicy");
@@ -48,7 +48,10 @@ fn a_template_keeps_the_pseudo_parameters() {
 
 #[test]
 fn a_service_linked_role_is_limited_to_its_service() {
-    let needs = found("Resources:\n  G:\n    Type: AWS::AutoScaling::AutoScalingGroup\n", &Known::default());
+    let needs = found(
+        "Resources:\n  G:\n    Type: AWS::AutoScaling::AutoScalingGroup\n",
+        &TemplateContext::default(),
+    );
     let document = document(&statements(&needs.needs), Form::Json);
     let statements = document["Statement"].as_array().unwrap();
     let linked = statements.iter().find(|s| s["Action"] == "iam:CreateServiceLinkedRole").unwrap();
@@ -58,7 +61,7 @@ fn a_service_linked_role_is_limited_to_its_service() {
 #[test]
 fn a_role_is_passed_to_the_service_of_its_type_alone() {
     let text = "Resources:\n  Code:\n    Type: AWS::Lambda::Function\n    Properties: {Role: runner}\n";
-    let document = document(&statements(&found(text, &Known::default()).needs), Form::Json);
+    let document = document(&statements(&found(text, &TemplateContext::default()).needs), Form::Json);
     let statements = document["Statement"].as_array().unwrap();
     let passed = statements.iter().find(|s| s["Action"] == "iam:PassRole").unwrap();
     assert_eq!(passed["Condition"]["StringEquals"]["iam:PassedToService"], "lambda.amazonaws.com");
@@ -69,7 +72,7 @@ fn a_role_is_passed_to_the_service_of_its_type_alone() {
 fn a_narrow_arn_beside_a_wide_one_says_nothing() {
     let text = "Resources:\n  A:\n    Type: AWS::SQS::Queue\n  B:\n    Type: AWS::SQS::Queue\n    \
         Properties: {QueueName: orders}\n";
-    let statements = statements(&found(text, &Known::default()).needs);
+    let statements = statements(&found(text, &TemplateContext::default()).needs);
     assert!(statements.iter().all(|statement| statement.resources.len() == 1), "{statements:?}");
 }
 

@@ -21,7 +21,7 @@ proptest! {
     fn a_further_property_removes_no_permission(set in prop::collection::vec(any::<bool>(), 4), more in 0..4_usize) {
         let mut wider = set.clone();
         wider[more] = true;
-        let (before, after) = (found(&function_with(&set), &Known::default()), found(&function_with(&wider), &Known::default()));
+        let (before, after) = (found(&function_with(&set), &TemplateContext::default()), found(&function_with(&wider), &TemplateContext::default()));
         for need in &before.needs {
             let kept = |other: &Need| {
                 other.action == need.action && other.level <= need.level && covers(&need.arn, &other.arn)
@@ -32,7 +32,7 @@ proptest! {
 
     #[test]
     fn no_permission_belongs_to_a_property_that_is_not_set(set in prop::collection::vec(any::<bool>(), 4)) {
-        let needs = found(&function_with(&set), &Known::default());
+        let needs = found(&function_with(&set), &TemplateContext::default());
         prop_assert_eq!(!arns(&needs, "lambda:GetLayerVersion").is_empty(), set[0]);
         prop_assert_eq!(!arns(&needs, "ec2:DescribeSubnets").is_empty(), set[1]);
     }
