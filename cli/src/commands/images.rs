@@ -190,7 +190,7 @@ async fn retire(wanted: &Retire, plane: &Plane, surroundings: &Surroundings) -> 
         return Ok(Report::done(report));
     }
     let catalogue = Catalogue::read(plane).await?;
-    let plan = retirement::plan(&RetentionInput {
+    let plan = retention::plan(&RetentionInput {
         versions: &catalogue.versions,
         places: &catalogue.places,
         uses: &catalogue.uses,

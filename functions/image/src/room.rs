@@ -52,8 +52,10 @@ async fn try_enter<W: World>(
     place: &Location,
 ) -> Result<Acquired, Failure> {
     let most = world.records().image_settings().await?.copies_at_once;
-    change(world, promotion, place, |traffic, now| traffic::enter(traffic, promotion, execution, most, now))
-        .await
+    change(world, promotion, place, |traffic, now| {
+        copy_slots::acquire(traffic, promotion, execution, most, now)
+    })
+    .await
 }
 
 /// Takes out what executions left that certainly have ended; answers whether there was one.
@@ -62,7 +64,7 @@ async fn dismiss_the_dead<W: World>(world: &W, place: &Location) -> Result<bool,
         return Ok(false);
     };
     let mut any = false;
-    for (promotion, execution) in traffic::suspects(&found.record, world.now()) {
+    for (promotion, execution) in copy_slots::suspects(&found.record, world.now()) {
         if world.is_running(&execution).await == Some(false) {
             leave(world, &promotion, place).await?;
             any = true;
@@ -75,8 +77,8 @@ async fn dismiss_the_dead<W: World>(world: &W, place: &Location) -> Result<bool,
 pub async fn leave<W: World>(world: &W, promotion: &DeploymentId, place: &Location) -> Result<(), Failure> {
     let most = world.records().image_settings().await?.copies_at_once;
     let woken = change(world, promotion, place, |traffic, now| {
-        let after = traffic::leave(traffic, promotion, most, now);
-        let woken = traffic::to_wake(&after);
+        let after = copy_slots::release(traffic, promotion, most, now);
+        let woken = copy_slots::to_notify(&after);
         (after, woken)
     });
     for key in woken.await? {
@@ -92,10 +94,10 @@ pub async fn ask<W: World>(
     promotion: &DeploymentId,
     place: &Location,
 ) -> Result<Option<(String, bool)>, Failure> {
-    change(world, promotion, place, |traffic, _| match traffic::ask(traffic, promotion) {
+    change(world, promotion, place, |traffic, _| match copy_slots::ask(traffic, promotion) {
         None => (traffic.clone(), None),
         Some((asked, number)) => {
-            let key = traffic::wait_key(&asked, promotion, number);
+            let key = copy_slots::callback_key(&asked, promotion, number);
             let has_slot = asked.slots.contains_key(promotion);
             (asked, Some((key, has_slot)))
         }
@@ -110,7 +112,7 @@ pub async fn pace_copy<W: World>(
     place: &Location,
 ) -> Result<(), Failure> {
     pace(world, promotion, place, |traffic, now| {
-        let (until, wait) = traffic::pace(traffic.copy_calls, COPY_CALLS, 1, PATIENCE, now)?;
+        let (until, wait) = copy_slots::throttle(traffic.copy_calls, COPY_CALLS, 1, PATIENCE, now)?;
         Ok((CopySlots { copy_calls: Some(until), ..traffic.clone() }, wait))
     })
     .await
@@ -126,7 +128,7 @@ pub async fn pace_shares<W: World>(
     // Images and snapshots have a bucket each: the larger number counts.
     let calls = u32::try_from(snapshots.max(1)).unwrap_or(u32::MAX);
     pace(world, promotion, place, |traffic, now| {
-        let (until, wait) = traffic::pace(traffic.share_calls, SHARE_CALLS, calls, PATIENCE, now)?;
+        let (until, wait) = copy_slots::throttle(traffic.share_calls, SHARE_CALLS, calls, PATIENCE, now)?;
         Ok((CopySlots { share_calls: Some(until), ..traffic.clone() }, wait))
     })
     .await

@@ -69,7 +69,7 @@ pub trait World {
 
 /// The settings this function needs.
 pub const SETTINGS: [Setting; 4] =
-    [Setting::Table, Setting::ExternalId, Setting::DeploymentPath, Setting::ResumeFunction];
+    [Setting::Table, Setting::ExternalId, Setting::Path, Setting::ResumeFunction];
 
 /// AWS.
 pub struct Cloud {

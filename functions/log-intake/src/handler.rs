@@ -65,8 +65,8 @@ impl From<Refused> for Stop {
     }
 }
 
-impl From<intake::Invalid> for Stop {
-    fn from(invalid: intake::Invalid) -> Self {
+impl From<ingest::Invalid> for Stop {
+    fn from(invalid: ingest::Invalid) -> Self {
         Self::Refused(invalid.into())
     }
 }
@@ -120,26 +120,26 @@ impl Visit<'_> {
                 base64: request.is_base64_encoded,
             },
         };
-        let form = intake::form(&asked)?;
-        let key = intake::presented(header("authorization"))?;
+        let form = ingest::form(&asked)?;
+        let key = ingest::presented(header("authorization"))?;
         let application = self.app.applications.of(&key.id, self.received_at).await?;
-        let admitted = intake::admit(application.as_ref(), &key, self.received_at);
+        let admitted = ingest::admit(application.as_ref(), &key, self.received_at);
         if matches!(admitted, Err(Refused::Unknown)) {
             return Err(Refused::Unknown.into());
         }
         // Whoever has the whole key is who they say, though the key may be over.
         let key = &*self.key.insert(key.id);
         admitted?;
-        let documents = intake::documents(form, asked.body);
+        let documents = ingest::documents(form, asked.body);
         // What cannot be read costs as much as one event, so that it is not free.
         let count =
             documents.as_ref().map_or(1, |documents| u32::try_from(documents.len()).unwrap_or(u32::MAX));
         let rate = application.and_then(|application| application.rate).unwrap_or(self.app.rate);
         self.app.applications.take(&key.application, rate, count).await??;
-        let events = intake::events(documents?, self.received_at)?;
+        let events = ingest::events(documents?, self.received_at)?;
         let request = request.request_context.request_id.as_deref().unwrap_or_default();
         let origin = Origin { key, request, received_at: self.received_at };
-        let lines = intake::lines(&events, &self.app.labels, origin)?;
+        let lines = ingest::lines(&events, &self.app.labels, origin)?;
         self.ship(lines).await?;
         Ok(events)
     }

@@ -66,7 +66,7 @@ pub async fn change_set<W: World>(world: &W, id: &DeploymentId) -> Result<NextSt
         true => NextStep::Planned,
         false => next(&loaded.deployment.record, &change_set, stage, &release, world.now()),
     };
-    let lines = guard::summary(&change_set);
+    let lines = change_set_review::summary(&change_set);
     let mut record = loaded.deployment.record.clone();
     record.stack_arn = Some(view.stack_arn.clone());
     record.change_set = Some(change_set);
@@ -91,7 +91,7 @@ async fn empty<W: World>(
 ) -> Result<NextStep, Failure> {
     let change_set = record(&loaded.deployment.record, &view, attempt, Vec::new(), unexamined)?;
     let told = ["the change set is empty: nothing to change".to_owned()];
-    let told: Vec<String> = told.into_iter().chain(guard::summary(&change_set)).collect();
+    let told: Vec<String> = told.into_iter().chain(change_set_review::summary(&change_set)).collect();
     note(world, loaded.id(), &told.join("; ")).await?;
     stacks.delete_change_set(loaded.stack.as_str(), &view.arn).await?;
     if loaded.deployment.record.plan_only && !change_set.unexamined.is_empty() {
@@ -126,8 +126,10 @@ fn next(
     release: &Release,
     now: Timestamp,
 ) -> NextStep {
-    let nobody_need_be_asked = guard::reasons(change_set, stage.approval).is_empty();
-    if nobody_need_be_asked || guard::is_approved(&deployment.approvals, change_set, &release.digest, now) {
+    let nobody_need_be_asked = change_set_review::reasons(change_set, stage.approval).is_empty();
+    if nobody_need_be_asked
+        || change_set_review::is_approved(&deployment.approvals, change_set, &release.digest, now)
+    {
         NextStep::Execute
     } else {
         NextStep::Approve
@@ -377,7 +379,7 @@ async fn judge(
 }
 
 async fn beneath(stacks: &impl Stacks, change: &ProposedChange) -> Result<NestedChanges, Failure> {
-    if change.resource_type != guard::NESTED_STACK {
+    if change.resource_type != lockstep_domain::model::resource_change::NESTED_STACK {
         return Ok(NestedChanges::NotNested);
     }
     if change.needs_a_look_beneath() {

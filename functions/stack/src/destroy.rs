@@ -60,7 +60,7 @@ impl Target {
             deployed: None,
             wanted: None,
         };
-        stack_plan::destroy(sight.map(|sight| &sight.observed), &known)
+        plan::destroy(sight.map(|sight| &sight.observed), &known)
     }
 
     /// Writes into the journal of the deployment that made the stack.
@@ -120,7 +120,7 @@ pub async fn destroyed<W: World>(world: &W, stage: &StageName, name: &str) -> Re
     let target = Target::load(world, stage, name).await?;
     let stacks = world.stacks(&target.location, &target.session).await?;
     let sight = observe::look(&stacks, target.stack.as_str(), Depth::Status).await?;
-    match stack_plan::destroyed(sight.as_ref().map(|sight| &sight.observed)) {
+    match plan::destroyed(sight.as_ref().map(|sight| &sight.observed)) {
         Destroy::NeedsHuman { why } => Err(Failure::new(FailureKind::StackNeedsHuman, why)),
         Destroy::Gone => {
             target.note(world, "the throw-away stack is gone").await?;

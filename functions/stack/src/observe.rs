@@ -102,7 +102,7 @@ async fn policies(
     let nested = nested.map(|nested| (format!("{}.", nested.logical_id), nested.physical_id.as_str()));
     let mut all = Policies::new();
     for (path, arn) in std::iter::once((String::new(), arn)).chain(nested) {
-        let Some(found) = stack_plan::policies(&stacks.template(arn).await?) else { return Ok(None) };
+        let Some(found) = plan::policies(&stacks.template(arn).await?) else { return Ok(None) };
         all.extend(found.into_iter().map(|(id, policy)| (format!("{path}{id}"), policy)));
     }
     Ok(Some(all))

@@ -11,10 +11,11 @@ use lockstep_domain::delivery::packaging::Contents;
 use lockstep_domain::delivery::parameters::{
     self, Layer, Layers, OrganisationParameters, OutputName, Request, ResolvedParameters,
 };
-use lockstep_domain::delivery::stages::{self, Stage, Stages};
+use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind, Problem};
+use lockstep_domain::model::ids::TEST;
 use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest, FunctionName, LogicalId};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{ConfigKind, Environment, Image, ImageState, Release};
@@ -132,9 +133,9 @@ pub async fn decide<W: World>(
     };
     let found = sight.as_ref().map(|sight| &sight.observed);
     let plan = if loaded.is_teardown() {
-        stack_plan::teardown(found, &known, deployment.stage.as_str() == stages::TEST)
+        plan::teardown(found, &known, deployment.stage.as_str() == TEST)
     } else {
-        stack_plan::plan(found, &known)
+        plan::plan(found, &known)
     };
     Ok((plan, sight))
 }

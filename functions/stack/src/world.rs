@@ -86,7 +86,7 @@ pub trait World {
 
 /// The settings this function needs.
 pub const SETTINGS: [Setting; 5] =
-    [Setting::Table, Setting::Bucket, Setting::ExternalId, Setting::DeploymentPath, Setting::ResumeFunction];
+    [Setting::Table, Setting::Bucket, Setting::ExternalId, Setting::Path, Setting::ResumeFunction];
 
 /// AWS.
 pub struct Cloud {

@@ -48,7 +48,7 @@ pub async fn sweep(
 ) -> Result<(), Failure> {
     let Some(found) = load(app).await? else { return Ok(()) };
     for version in &found.versions {
-        if let Some(why) = retirement::stuck(version, now) {
+        if let Some(why) = retention::stuck(version, now) {
             report::left(report, &format!("image {}@{}", version.name, version.version), &why);
         }
     }
@@ -98,7 +98,7 @@ async fn plan(app: &App, found: &Found, now: Timestamp) -> Result<Vec<Planned>, 
         keep: found.settings.keep as usize,
         now,
     };
-    Ok(retirement::plan(&known))
+    Ok(retention::plan(&known))
 }
 
 /// The newest releases, and those that run or ran before whatever their age; the latter are read from the table itself.
@@ -189,11 +189,11 @@ async fn remove(
     what: &str,
 ) -> Result<(), Failure> {
     let images: Vec<Image> = places.iter().map(|place| place.record.clone()).collect();
-    let closing = retirement::closing(&stored.record);
+    let closing = retention::closing(&stored.record);
     let given_up = closing == Transition::Discarded;
     if stored.record.state != ImageVersionState::Retired {
         let answers = answers(accounts, report, &images).await;
-        if let Err(why) = retirement::judge(&images, &answers) {
+        if let Err(why) = retention::judge(&images, &answers) {
             let is = if given_up { "given up" } else { "deprecated" };
             report::left(report, &format!("image {what}"), &format!("it is {is} and stays: {why}"));
             return Ok(());
@@ -286,7 +286,7 @@ async fn look<A: Accounts>(
         }
     };
     orphans::sweep::<A>(app, &account, report, found, (location, &tagged), (before, now)).await;
-    for ami in retirement::undeprecated(location, &tagged, &found.places, &found.versions) {
+    for ami in retention::undeprecated(location, &tagged, &found.places, &found.versions) {
         account.deprecate(ami, soon(now)).await?;
         report.retired.push(format!("{ami} in account {} is deprecated after all", location.account));
     }

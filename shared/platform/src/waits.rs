@@ -53,7 +53,8 @@ impl Waits {
 
     async fn try_register(&self, operation: &str, task: &Task) -> Result<(), Failure> {
         let existing = self.ledger.get::<Callback>(&Callback::key_of(operation)).await?;
-        let decision = waiting::register(existing.as_ref().map(|w| &w.record), operation, task, clock::now());
+        let decision =
+            callbacks::register(existing.as_ref().map(|w| &w.record), operation, task, clock::now());
         let (wait, is_over) = match decision {
             Registration::Stale => return Ok(()),
             Registration::Open { wait, is_over } => (wait, is_over),

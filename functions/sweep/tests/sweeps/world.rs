@@ -54,7 +54,7 @@ const TEMPLATE: &str = "Resources:
     Type: AWS::SNS::Topic
 ";
 
-pub struct PackagingInput {
+pub struct World {
     pub cloud: FakeAws,
     pub heads: Hosts,
     pub accounts: super::images::Accounts,
@@ -109,7 +109,7 @@ impl Heads for Hosts {
     }
 }
 
-impl PackagingInput {
+impl World {
     /// An installation that nobody has configured.
     pub fn bare() -> Self {
         let cloud = FakeAws::new();

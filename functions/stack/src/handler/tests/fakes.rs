@@ -1,6 +1,6 @@
 //! A CloudFormation in memory that behaves as the real one does where it matters here, and a world around it.
 
-use crate::world::PackagingInput;
+use crate::world::World;
 use jiff::Timestamp;
 use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
 use lockstep_domain::delivery::packaging;
@@ -614,7 +614,7 @@ fn environment(deployment: &Deployment) -> Environment {
     }
 }
 
-impl PackagingInput for FakeWorld {
+impl World for FakeWorld {
     type Records = MemoryRecords;
     type Waits = MemoryWaits;
     type Stacks = Here;
