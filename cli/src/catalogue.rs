@@ -3,12 +3,13 @@
 use crate::failure::Failure;
 use crate::names::ImageVersionName;
 use crate::plane::Plane;
-use lockstep_domain::ids::{AmiId, ImageName};
-use lockstep_domain::image_settings::ImageSettings;
-use lockstep_domain::images::{Needs, Use, Uses, uses};
-use lockstep_domain::records::{Deployed, Environment, Image, ImageVersion, Location, Release};
-use lockstep_domain::stages::Stages;
-use lockstep_domain::version::Version;
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::images::references::{Reference, ReferenceGraph, ReferenceSources, reference_graph};
+use lockstep_domain::images::settings::ImageSettings;
+use lockstep_domain::model::ids::{AmiId, ImageName};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::version::Version;
+use lockstep_domain::records::{Deployed, Environment, Image, ImageVersion, Release};
 use std::collections::BTreeSet;
 
 /// Everything that is known of images.
@@ -18,7 +19,7 @@ pub struct Catalogue {
     /// Each of them in each account and region.
     pub places: Vec<Image>,
     /// What needs which version.
-    pub uses: Uses,
+    pub uses: ReferenceGraph,
     /// Every release, newest first.
     pub releases: Vec<Release>,
     /// Every environment of every stage.
@@ -51,8 +52,9 @@ impl Catalogue {
         let (releases, environments) = (plane.releases(None).await?, plane.environments(&stages).await?);
         let mut unfinished = plane.deployments().await?;
         unfinished.retain(|deployment| !deployment.state.is_final());
-        let needs = Needs { environments: &environments, unfinished: &unfinished, releases: &releases };
-        let uses = uses(&needs);
+        let needs =
+            ReferenceSources { environments: &environments, unfinished: &unfinished, releases: &releases };
+        let uses = reference_graph(&needs);
         let settings = plane.image_settings().await?;
         Ok(Self { versions, places, uses, releases, environments, stages, settings })
     }
@@ -79,7 +81,7 @@ impl Catalogue {
     }
 
     /// What needs a version.
-    pub fn uses_of(&self, version: &ImageVersion) -> BTreeSet<Use> {
+    pub fn uses_of(&self, version: &ImageVersion) -> BTreeSet<Reference> {
         self.uses.get(&(version.name.clone(), version.version.clone())).cloned().unwrap_or_default()
     }
 

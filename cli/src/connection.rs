@@ -8,7 +8,7 @@ use crate::failure::{Failure, at};
 use crate::local::{Session, TOOLING};
 use crate::surroundings::Surroundings;
 use aws_config::{BehaviorVersion, Region};
-use lockstep_domain::stages::Stage;
+use lockstep_domain::delivery::stages::Stage;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::http;
 use lockstep_platform::operator::{AccessKey, connect, control_plane};

@@ -13,13 +13,13 @@ use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::installation::{self, STACKS};
 use crate::surroundings::Surroundings;
-use lockstep_domain::doctor::{
+use lockstep_domain::installation::doctor::{
     Facts, Installed, LEAST_CONCURRENCY, QuotaFacts, QuotaPlace, Reading, ResourceFacts, StackFacts,
     StackState, Unknown, WANTED_QUOTAS,
 };
-use lockstep_domain::error::{Failure as DomainFailure, FailureKind};
-use lockstep_domain::ids::AccountId;
-use lockstep_domain::template::Template;
+use lockstep_domain::model::error::{Failure as DomainFailure, FailureKind};
+use lockstep_domain::model::ids::AccountId;
+use lockstep_domain::stacks::template::Template;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::ledger::Ledger;
 use lockstep_platform::operator::control_plane::{self, ControlPlane};

@@ -1,6 +1,6 @@
 //! How a command ends, for people and for scripts.
 
-use lockstep_domain::error::{Failure as DomainFailure, FailureKind, Policy};
+use lockstep_domain::model::error::{Failure as DomainFailure, FailureKind, Policy};
 use serde::Serialize;
 use std::fmt;
 use std::process::ExitCode;

@@ -9,12 +9,12 @@ use crate::output::{Output, Progress, duration};
 use crate::plane::Plane;
 use crate::views::{clock, seconds, why};
 use jiff::Timestamp;
-use lockstep_domain::approval::open_question;
-use lockstep_domain::ids::{ComponentName, DeploymentId, ImageName, StageName};
-use lockstep_domain::payloads::inputs;
+use lockstep_domain::delivery::approval::open_question;
+use lockstep_domain::messages::inputs;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::ids::{ComponentName, DeploymentId, ImageName, StageName};
+use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, ImageOrigin, ImageVersion};
-use lockstep_domain::stages::Path;
-use lockstep_domain::version::Version;
 use lockstep_platform::operator::executions::{Execution, Status};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -282,9 +282,11 @@ fn belongs(deployment: &Deployment, scope: &Scope, made: &Made) -> bool {
         (Scope::Build(image, version, stage), DeploymentKind::BuildImage { image: own }, _) => {
             own == image && deployment.version == *version && deployment.stage == *stage
         }
-        (Scope::Release, DeploymentKind::PromoteImage { .. }, _) => deployment.path == Path::Delivery,
+        (Scope::Release, DeploymentKind::PromoteImage { .. }, _) => {
+            deployment.path == DeploymentPath::Delivery
+        }
         (Scope::Release, DeploymentKind::Deploy { .. }, Some(component)) => {
-            deployment.path == Path::Delivery
+            deployment.path == DeploymentPath::Delivery
                 && made.packaged.contains(&(component.clone(), deployment.version.clone()))
         }
         (Scope::Promotion(component, version, to), DeploymentKind::Deploy { .. }, Some(own)) => {

@@ -4,7 +4,7 @@ mod glibc;
 mod zigbuild;
 
 use crate::failure::{Failure, at};
-use lockstep_domain::ids::Digest;
+use lockstep_domain::model::ids::Digest;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};

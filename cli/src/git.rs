@@ -1,7 +1,7 @@
 //! Git, by its own command: what `push` needs to know of a folder.
 
 use crate::failure::{Failure, at};
-use lockstep_domain::ids::CommitSha;
+use lockstep_domain::model::ids::CommitSha;
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
 

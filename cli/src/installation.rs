@@ -13,10 +13,10 @@ use crate::functions::{Destination, Package, Profile, SHIPPED};
 use crate::output::Output;
 use crate::permissions_table;
 pub use accounts::{ACCOUNTS_STACK, Wish};
-use lockstep_domain::ids::{AccountId, Digest};
-use lockstep_domain::stages::Path as Road;
-use lockstep_domain::template::Template;
-use lockstep_domain::written_names::{Place, written_out};
+use lockstep_domain::installation::written_names::{Place, written_out};
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::ids::{AccountId, Digest};
+use lockstep_domain::stacks::template::Template;
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::cloudformation::TemplateSource;
@@ -83,10 +83,10 @@ const SHIPPED_PARAMETER: &str = "ShippedFunctionKeys";
 const PERMISSIONS_PARAMETER: &str = "PermissionsTableKey";
 
 /// The name of a path in templates.
-pub fn road(path: Road) -> &'static str {
+pub fn deployment_path(path: DeploymentPath) -> &'static str {
     match path {
-        Road::Delivery => "delivery",
-        Road::Promotion => "promotion",
+        DeploymentPath::Delivery => "delivery",
+        DeploymentPath::Promotion => "promotion",
     }
 }
 
@@ -142,7 +142,7 @@ impl<'a> Installation<'a> {
         let keys = self.upload(packages).await?;
         let external_id = self.external_id().await?;
         steps.push(self.control_plane(&keys, &external_id, architecture).await?);
-        for path in [Road::Delivery, Road::Promotion] {
+        for path in [DeploymentPath::Delivery, DeploymentPath::Promotion] {
             steps.push(self.path(path, &keys, &external_id, architecture).await?);
         }
         steps.extend(self.known_accounts().await?);
@@ -268,17 +268,17 @@ impl<'a> Installation<'a> {
 
     async fn path(
         &self,
-        path: Road,
+        path: DeploymentPath,
         keys: &BTreeMap<&'static str, String>,
         external_id: &str,
         architecture: &str,
     ) -> Result<Step, Failure> {
         let mut parameters = self.common(external_id, architecture);
-        parameters.push(("Path", road(path).to_owned()));
+        parameters.push(("Path", deployment_path(path).to_owned()));
         let own = PER_PATH.iter().chain(&DEFINITIONS_PER_PATH).map(|(_, parameter)| *parameter);
         parameters.extend(own.map(|parameter| (parameter, keys[parameter].clone())));
         let template = self.uploaded("infra/control-plane/path.yaml", self.aws, &self.account).await?;
-        self.apply(self.aws, &format!("lockstep-{}", road(path)), template, &parameters).await
+        self.apply(self.aws, &format!("lockstep-{}", deployment_path(path)), template, &parameters).await
     }
 
     fn common(&self, external_id: &str, architecture: &str) -> Vec<(&'static str, String)> {

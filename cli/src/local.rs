@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, at};
 use crate::surroundings::Surroundings;
-use lockstep_domain::ids::{AccountId, Region};
+use lockstep_domain::model::ids::{AccountId, Region};
 use lockstep_local::session::{self, Status};
 use lockstep_local::{ROOT_SECRET, default_state_dir};
 use lockstep_platform::aws::Aws;

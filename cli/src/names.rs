@@ -1,7 +1,7 @@
 //! What people type: names with an inner structure, each with one parser.
 
-use lockstep_domain::ids::{AmiId, ComponentName, DeploymentId, ImageName, RepositoryId};
-use lockstep_domain::version::Version;
+use lockstep_domain::model::ids::{AmiId, ComponentName, DeploymentId, ImageName, RepositoryId};
+use lockstep_domain::model::version::Version;
 use std::str::FromStr;
 
 /// `<component>@<version>`.
@@ -74,7 +74,7 @@ fn at_version(text: &str, wanted: &str) -> Result<(String, Version), String> {
     let (name, version) = text.split_once('@').ok_or_else(|| format!("write it as {wanted}"))?;
     Ok((
         name.to_owned(),
-        version.parse().map_err(|e: lockstep_domain::version::InvalidVersion| e.to_string())?,
+        version.parse().map_err(|e: lockstep_domain::model::version::InvalidVersion| e.to_string())?,
     ))
 }
 
@@ -104,7 +104,7 @@ impl FromStr for StoryName {
             return text
                 .parse()
                 .map(Self::Ami)
-                .map_err(|error: lockstep_domain::ids::InvalidId| error.to_string());
+                .map_err(|error: lockstep_domain::model::ids::InvalidId| error.to_string());
         }
         if text.contains('@') {
             return text.parse().map(Self::Image);

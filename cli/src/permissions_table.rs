@@ -1,8 +1,8 @@
 //! The table of what CloudFormation calls for each resource type, as the command carries it.
 
 use crate::failure::Failure;
-use lockstep_domain::ids::Digest;
-use lockstep_domain::permissions::Table;
+use lockstep_domain::model::ids::Digest;
+use lockstep_domain::stacks::permissions::Table;
 use std::sync::LazyLock;
 
 /// The compressed table; the functions read it from the artifact bucket, none carries it.
@@ -29,7 +29,7 @@ pub fn digest() -> Result<Digest, Failure> {
 
 /// Returns the key of the table in the artifact bucket: its content is its name.
 pub fn key() -> Result<String, Failure> {
-    Ok(lockstep_domain::permissions::table_key(&digest()?))
+    Ok(lockstep_domain::stacks::permissions::table_key(&digest()?))
 }
 
 #[cfg(test)]

@@ -6,15 +6,15 @@ use crate::failure::{Exit, Failure};
 use crate::installation::not_installed;
 use crate::names::DeploymentPrefix;
 use crate::surroundings::Surroundings;
-use lockstep_domain::error::{Failure as DomainFailure, Problem};
-use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
-use lockstep_domain::image_settings::ImageSettings;
-use lockstep_domain::payloads::operator::{Applied, Refused, Request};
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::images::settings::ImageSettings;
+use lockstep_domain::messages::operator::{Applied, Refused, Request};
+use lockstep_domain::model::error::{Failure as DomainFailure, Problem};
+use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::records::{
-    BreakGlass, Config, ConfigKind, Deployment, Environment, Event, Image, ImageVersion, Record, Release,
-    Step, SweepReport,
+    BreakGlass, Config, ConfigKind, Deployment, Environment, Image, ImageVersion, LogEntry, Record, Release,
+    SweepReport, WebhookDelivery,
 };
-use lockstep_domain::stages::Stages;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::ledger::{Ledger, Order};
 use lockstep_platform::operator::control_plane::{self, ControlPlane};
@@ -124,7 +124,7 @@ impl Plane {
     }
 
     /// The deliveries of pushes, newest first.
-    pub async fn deliveries(&self) -> Result<Vec<Event>, Failure> {
+    pub async fn deliveries(&self) -> Result<Vec<WebhookDelivery>, Failure> {
         Ok(records(self.ledger.list_kind(LISTED).await?))
     }
 
@@ -171,8 +171,8 @@ impl Plane {
     }
 
     /// The journal of a deployment, oldest first.
-    pub async fn journal(&self, id: &DeploymentId) -> Result<Vec<Step>, Failure> {
-        let (pk, prefix) = Step::all_of(id);
+    pub async fn journal(&self, id: &DeploymentId) -> Result<Vec<LogEntry>, Failure> {
+        let (pk, prefix) = LogEntry::all_of(id);
         Ok(records(self.ledger.list(&pk, prefix, Order::Oldest, LISTED).await?))
     }
 

@@ -5,11 +5,12 @@
 
 use crate::failure::Failure;
 use crate::plane::Plane;
-use lockstep_domain::ids::ComponentName;
-use lockstep_domain::payloads::inputs;
-use lockstep_domain::records::{Deployment, DeploymentKind, Event};
-use lockstep_domain::stages::{Path, Stage};
-use lockstep_domain::version::Version;
+use lockstep_domain::delivery::stages::Stage;
+use lockstep_domain::messages::inputs;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::ids::ComponentName;
+use lockstep_domain::model::version::Version;
+use lockstep_domain::records::{Deployment, DeploymentKind, WebhookDelivery};
 use lockstep_platform::executions::{Executions, Started};
 use lockstep_platform::operator::control_plane::StateMachines;
 use serde_json::Value;
@@ -26,21 +27,22 @@ pub enum Run {
     /// `bake-image`.
     BakeImage(inputs::BakeImage),
     /// `build-image` of a path.
-    BuildImage(Path, inputs::BuildImage),
+    BuildImage(DeploymentPath, inputs::BuildImage),
     /// `deploy` of a path.
-    Deploy(Path, inputs::Deploy),
+    Deploy(DeploymentPath, inputs::Deploy),
     /// `teardown` of a path.
-    Teardown(Path, inputs::Teardown),
+    Teardown(DeploymentPath, inputs::Teardown),
 }
 
 impl Run {
     /// Brings a release to a stage the way releases come there, as it is and under its own name.
     pub fn bring(component: ComponentName, version: Version, stage: &Stage) -> Self {
         match stage.path() {
-            Path::Delivery => {
-                Self::Deploy(Path::Delivery, inputs::Deploy::new(component, version, stage.name.clone()))
-            }
-            Path::Promotion => Self::Promote(inputs::Promote {
+            DeploymentPath::Delivery => Self::Deploy(
+                DeploymentPath::Delivery,
+                inputs::Deploy::new(component, version, stage.name.clone()),
+            ),
+            DeploymentPath::Promotion => Self::Promote(inputs::Promote {
                 component,
                 version,
                 to: stage.name.clone(),
@@ -88,24 +90,24 @@ impl Run {
     }
 
     /// A release as it is comes to the stages of promotion with its images, which only `promote` brings.
-    fn as_it_came(path: Path, input: inputs::Deploy) -> Self {
+    fn as_it_came(path: DeploymentPath, input: inputs::Deploy) -> Self {
         let plain = inputs::Deploy {
             revert_drift: input.revert_drift,
             ..inputs::Deploy::new(input.component.clone(), input.version.clone(), input.stage.clone())
         };
         match path {
-            Path::Promotion if plain == input => Self::Promote(inputs::Promote {
+            DeploymentPath::Promotion if plain == input => Self::Promote(inputs::Promote {
                 component: input.component,
                 version: input.version,
                 to: input.stage,
                 revert_drift: input.revert_drift,
             }),
-            Path::Promotion | Path::Delivery => Self::Deploy(path, input),
+            DeploymentPath::Promotion | DeploymentPath::Delivery => Self::Deploy(path, input),
         }
     }
 
     /// The push that a delivery told of, once more.
-    pub fn redeliver(event: &Event) -> Self {
+    pub fn redeliver(event: &WebhookDelivery) -> Self {
         Self::Release(inputs::Release {
             repository: event.repository.clone(),
             reference: event.reference.clone(),
@@ -121,12 +123,12 @@ impl Run {
             Self::Promote(_) => &machines.promote,
             Self::PromoteImage(_) => &machines.promote_image,
             Self::BakeImage(_) => &machines.bake_image,
-            Self::BuildImage(Path::Delivery, _) => &machines.delivery_build_image,
-            Self::BuildImage(Path::Promotion, _) => &machines.promotion_build_image,
-            Self::Deploy(Path::Delivery, _) => &machines.delivery_deploy,
-            Self::Deploy(Path::Promotion, _) => &machines.promotion_deploy,
-            Self::Teardown(Path::Delivery, _) => &machines.delivery_teardown,
-            Self::Teardown(Path::Promotion, _) => &machines.promotion_teardown,
+            Self::BuildImage(DeploymentPath::Delivery, _) => &machines.delivery_build_image,
+            Self::BuildImage(DeploymentPath::Promotion, _) => &machines.promotion_build_image,
+            Self::Deploy(DeploymentPath::Delivery, _) => &machines.delivery_deploy,
+            Self::Deploy(DeploymentPath::Promotion, _) => &machines.promotion_deploy,
+            Self::Teardown(DeploymentPath::Delivery, _) => &machines.delivery_teardown,
+            Self::Teardown(DeploymentPath::Promotion, _) => &machines.promotion_teardown,
         }
     }
 
@@ -174,14 +176,14 @@ pub async fn start(plane: &Plane, run: &Run) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockstep_domain::ids::DeploymentId;
-    use lockstep_domain::records::Location;
-    use lockstep_domain::stages::Stages;
+    use lockstep_domain::delivery::stages::Stages;
+    use lockstep_domain::model::ids::DeploymentId;
+    use lockstep_domain::model::location::Location;
     use serde_json::json;
     use std::collections::BTreeMap;
 
     fn stage(name: &str) -> Stage {
-        let stages = Stages::parse("stages.toml", lockstep_domain::stages::EXAMPLE).unwrap();
+        let stages = Stages::parse("stages.toml", lockstep_domain::delivery::stages::EXAMPLE).unwrap();
         stages.get(&name.parse().unwrap()).unwrap().clone()
     }
 
@@ -214,7 +216,7 @@ mod tests {
     fn a_release_comes_to_a_stage_by_the_machine_of_its_path() {
         let bring = |to: &str| Run::bring("logs".parse().unwrap(), "2.1.0".parse().unwrap(), &stage(to));
         assert_eq!(input(&bring("ci")), json!({"component": "logs", "version": "2.1.0", "stage": "ci"}));
-        assert!(matches!(bring("ci"), Run::Deploy(Path::Delivery, _)));
+        assert!(matches!(bring("ci"), Run::Deploy(DeploymentPath::Delivery, _)));
         let to_production = json!({"component": "logs", "version": "2.1.0", "to": "production"});
         assert_eq!(input(&bring("production")), to_production);
     }
@@ -248,7 +250,7 @@ mod tests {
             json!({"component": "logs", "version": "2.1.0", "to": "production", "revert_drift": true});
         assert_eq!(input(&Run::again(&reverting).unwrap()), expected);
         let clone = Run::again(&deploy("logs-2", &production)).unwrap();
-        assert!(matches!(clone, Run::Deploy(Path::Promotion, _)), "{clone:?}");
+        assert!(matches!(clone, Run::Deploy(DeploymentPath::Promotion, _)), "{clone:?}");
     }
 
     #[test]
@@ -291,14 +293,17 @@ mod tests {
             stage: "ci".parse().unwrap(),
             environment: None,
         };
-        for (path, machine) in
-            [(Path::Delivery, "delivery-teardown"), (Path::Promotion, "promotion-teardown")]
-        {
+        for (path, machine) in [
+            (DeploymentPath::Delivery, "delivery-teardown"),
+            (DeploymentPath::Promotion, "promotion-teardown"),
+        ] {
             assert_eq!(Run::Teardown(path, input.clone()).machine(&machines), machine);
         }
         let input =
             inputs::Deploy::new("logs".parse().unwrap(), "2.1.0".parse().unwrap(), "ci".parse().unwrap());
-        for (path, machine) in [(Path::Delivery, "delivery-deploy"), (Path::Promotion, "promotion-deploy")] {
+        for (path, machine) in
+            [(DeploymentPath::Delivery, "delivery-deploy"), (DeploymentPath::Promotion, "promotion-deploy")]
+        {
             assert_eq!(Run::Deploy(path, input.clone()).machine(&machines), machine);
         }
     }

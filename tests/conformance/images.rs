@@ -1,11 +1,11 @@
 //! EC2's images: one body of promises, kept by the simulated EC2 and by the adapter on the emulator.
 
 use crate::cloud::{Emulator, REGION};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{AmiId, DeploymentId};
-use lockstep_domain::promotion::{AmiState, TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
-use lockstep_domain::records::Location;
-use lockstep_domain::token::client_token;
+use lockstep_domain::images::promotion::{AmiState, TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{AmiId, DeploymentId};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::token::client_token;
 use lockstep_local::{Controls, ImageAttributes};
 use lockstep_platform::ec2::{Copied, Ec2, Images, NewCopy};
 use lockstep_platform::operator::base_images::BaseImages;
@@ -192,7 +192,7 @@ async fn keeps_its_promises(place: &impl Place) {
     assert_eq!(available.state, AmiState::Available);
     assert!(available.snapshots().is_disjoint(&snapshots));
     assert_eq!(available.architecture, seen.architecture);
-    let sizes = |ami: &lockstep_domain::promotion::Ami| -> Vec<_> {
+    let sizes = |ami: &lockstep_domain::images::promotion::Ami| -> Vec<_> {
         ami.devices.iter().map(|device| (device.name.clone(), device.size_gib)).collect()
     };
     assert_eq!(sizes(&available), sizes(&seen));

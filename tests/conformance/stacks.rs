@@ -1,8 +1,8 @@
 //! CloudFormation: one body of promises, kept by the simulated one and by the adapter on the emulator.
 
 use crate::cloud::Emulator;
-use lockstep_domain::stack_plan::{ChangeSetKind, Phase, StackStatus};
-use lockstep_domain::token::client_token;
+use lockstep_domain::model::token::client_token;
+use lockstep_domain::stacks::plan::{ChangeSetKind, Phase, StackStatus};
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::cloudformation::{
     ChangeSetState, ChangeSetView, CloudFormation, Creation, Execution, NewChangeSet, Stacks, TemplateSource,

@@ -3,9 +3,9 @@
 use crate::installed::TOOLING;
 use crate::policy::{roles, texts};
 use crate::stack::Stack;
-use lockstep_domain::accounts::{ACCOUNTS_MAX, Registered, parameters};
-use lockstep_domain::ids::OrganizationId;
-use lockstep_domain::stages::Path;
+use lockstep_domain::installation::accounts::{ACCOUNTS_MAX, Registered, parameters};
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::ids::OrganizationId;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -26,8 +26,8 @@ const REGION_CHARS: usize = "ap-southeast-1".len();
 const COUNTS: [usize; 5] = [1, 43, 44, 200, ACCOUNTS_MAX];
 
 /// Returns so many accounts, all on one path or on both in turn.
-fn registered(count: usize, only: Option<Path>) -> Registered {
-    let path = |n: usize| only.unwrap_or([Path::Delivery, Path::Promotion][n % 2]);
+fn registered(count: usize, only: Option<DeploymentPath>) -> Registered {
+    let path = |n: usize| only.unwrap_or([DeploymentPath::Delivery, DeploymentPath::Promotion][n % 2]);
     (0..count).map(|n| (format!("{:012}", 100_000_000_000 + n).parse().unwrap(), path(n))).collect()
 }
 
@@ -88,7 +88,7 @@ fn longest(document: &Value) -> usize {
 #[test]
 fn every_policy_fits_for_every_number_of_accounts_that_is_not_refused() {
     for count in COUNTS {
-        for only in [None, Some(Path::Delivery), Some(Path::Promotion)] {
+        for only in [None, Some(DeploymentPath::Delivery), Some(DeploymentPath::Promotion)] {
             let sizes = sizes(&stacks(&registered(count, only), None));
             assert!(sizes.contains_key("bus") && sizes.len() > 10, "{sizes:?}");
             for (whose, size) in sizes {

@@ -3,7 +3,7 @@
 use crate::installed::{PATHS, TOOLING, stacks};
 use crate::machine::states;
 use crate::stack::REGION;
-use lockstep_domain::checks::{Check, Deadline};
+use lockstep_domain::delivery::checks::{Check, Deadline};
 
 /// What the function that runs checks needs beside them, in seconds: to start, to read the release's artifact, to note
 /// and to report.

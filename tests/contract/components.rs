@@ -4,16 +4,16 @@ use crate::operations::linked;
 use crate::policy::{all_statements, roles};
 use crate::stack::{REGION, Stack, repository};
 use jiff::Timestamp;
-use lockstep_domain::archive::Files;
-use lockstep_domain::doctor::{QuotaPlace, WANTED_QUOTAS};
-use lockstep_domain::function_code::FunctionLock;
-use lockstep_domain::ids::{ComponentName, Digest, LogicalId, StageName};
-use lockstep_domain::images::ImageVersionState;
-use lockstep_domain::packaging::{self, World};
-use lockstep_domain::parameters::{ComponentParameters, Layers, OrganisationParameters};
+use lockstep_domain::delivery::archive::Files;
+use lockstep_domain::delivery::function_code::FunctionLock;
+use lockstep_domain::delivery::packaging::{self, PackagingInput};
+use lockstep_domain::delivery::parameters::{ComponentParameters, Layers, OrganisationParameters};
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::installation::doctor::{QuotaPlace, WANTED_QUOTAS};
+use lockstep_domain::model::ids::{ComponentName, Digest, LogicalId, StageName};
+use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::records::{ImageOrigin, ImageVersion};
-use lockstep_domain::stages::Stages;
-use lockstep_domain::template::Template;
+use lockstep_domain::stacks::template::Template;
 use lockstep_platform::config::Setting;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -204,7 +204,7 @@ fn every_component_is_packaged_with_nothing_left_open() {
             (name.parse().unwrap(), template(folder).outputs().keys().cloned().collect())
         })
         .collect();
-    let world = World {
+    let world = PackagingInput {
         stages: Some(&stages),
         organisation: Some(&organisation),
         images: Some(&images),

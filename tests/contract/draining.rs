@@ -1,7 +1,7 @@
 //! How long instances of the log stack may take to come and to go, against those who wait for it.
 
 use crate::components::{FOLDERS, boot_scripts, files, stack};
-use lockstep_domain::stack_plan::OTHERS_SECONDS_MAX;
+use lockstep_domain::stacks::plan::OTHERS_SECONDS_MAX;
 use regex::Regex;
 
 /// The longest `PauseTime` of a rolling update

@@ -729,20 +729,20 @@ fn what_is_regional_is_the_same_in_every_region_of_an_account() {
 /// What the template lets Auto Scaling do with the key of images is what the inspection asks for.
 #[test]
 fn the_key_that_is_offered_is_one_that_inspection_accepts() {
-    use lockstep_domain::promotion::keys::{ImageKey, Key, why_it_cannot_be_encrypted};
+    use lockstep_domain::images::promotion::keys::{ImageKey, Key, why_it_cannot_be_encrypted};
     let bus = "arn:aws:events:eu-west-1:111111111111:event-bus/lockstep-events";
     let stack = [("EventBusArn", bus), ("CreateImageKey", "true")];
     let stack = Stack::new("lockstep-target", PRODUCTION, "infra/target-account/region.yaml", &stack);
     let keys = stack.resources("AWS::KMS::Key");
     let key = Key { arn: "arn:key".into(), managed_by_aws: false, state: "Enabled".into() };
     let key = ImageKey { key, policy: keys[0].1["KeyPolicy"].to_string(), grants: vec![] };
-    let place = lockstep_domain::records::Location {
+    let place = lockstep_domain::model::location::Location {
         account: PRODUCTION.parse().unwrap(),
         region: REGION.parse().unwrap(),
     };
     assert_eq!(why_it_cannot_be_encrypted(Some(&key), &place, "aws"), None);
     let aliases = stack.resources("AWS::KMS::Alias");
-    assert_eq!(aliases[0].1["AliasName"], lockstep_domain::promotion::KEY_ALIAS);
+    assert_eq!(aliases[0].1["AliasName"], lockstep_domain::images::promotion::KEY_ALIAS);
 }
 
 /// What a rule cannot deliver is kept where it is seen, by a queue that takes from these rules alone.
@@ -835,7 +835,11 @@ fn no_partition_is_written_into_what_is_installed() {
 fn only_the_sweep_reaches_the_keeper_of_images() {
     for role in roles(&stacks()).values().filter(|role| role.name != "lockstep-sweep-role") {
         for resource in role.resources_for("sts:AssumeRole") {
-            assert!(!resource.ends_with(lockstep_domain::target_roles::IMAGE_KEEPER), "{}", role.arn());
+            assert!(
+                !resource.ends_with(lockstep_domain::installation::target_roles::IMAGE_KEEPER),
+                "{}",
+                role.arn()
+            );
         }
     }
 }
@@ -843,10 +847,10 @@ fn only_the_sweep_reaches_the_keeper_of_images() {
 /// The names in the code are those of the template, on each path.
 #[test]
 fn the_roles_that_functions_assume_exist() {
-    use lockstep_domain::target_roles::TargetRole;
+    use lockstep_domain::installation::target_roles::TargetRole;
     let roles = roles(&stacks());
     for (account, path) in [DEVELOPMENT, PRODUCTION].into_iter().zip(PATHS) {
-        let path = lockstep_domain::stages::Path::named(path).unwrap();
+        let path = lockstep_domain::model::deployment_path::DeploymentPath::named(path).unwrap();
         for role in TargetRole::ALL {
             let arn = role.arn(path, "aws", &account.parse().unwrap());
             assert!(roles.contains_key(&arn), "{arn}");

@@ -2,8 +2,8 @@
 
 use crate::stack::repository;
 use jiff::Timestamp;
-use lockstep_domain::template::Template;
-use lockstep_domain::written_names::{Place, written_out};
+use lockstep_domain::installation::written_names::{Place, written_out};
+use lockstep_domain::stacks::template::Template;
 use lockstep_platform::cloudformation::TemplateSource;
 use lockstep_platform::operator::stacks::{Applied, Done, Installer, Wanted};
 use lockstep_platform::testing::clock::VirtualClock;

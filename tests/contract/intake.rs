@@ -4,7 +4,7 @@ use crate::components::{boot_scripts, stack, template};
 use crate::iam::keys_for;
 use crate::installed::stacks;
 use crate::policy::roles;
-use lockstep_domain::intake::Reason;
+use lockstep_domain::logs::ingest::Reason;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

@@ -4,7 +4,7 @@ use crate::installed::{TOOLING, stacks};
 use crate::machine::{Installed, MACHINES, State, all_states, definition, installed, states, text};
 use crate::policy::roles;
 use crate::stack::REGION;
-use lockstep_domain::error::{FailureKind, Policy};
+use lockstep_domain::model::error::{FailureKind, Policy};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The errors of Step Functions and of the services it calls that may stand in `ErrorEquals`

@@ -2,7 +2,7 @@
 
 use crate::expressions::render;
 use crate::machine::{MACHINES, State, all_states};
-use lockstep_domain::payloads::{bake, image, inputs, ledger, package, stack, sweep, verify};
+use lockstep_domain::messages::{bake, image, inputs, ledger, package, stack, sweep, verify};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -248,9 +248,12 @@ fn compared(machines: &[&str], field: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_answer_of_a_function_is_a_branch_and_every_branch_an_answer() {
-    assert_eq!(compared(&["deploy", "release", "teardown"], "next"), names::<stack::Go>(json!("nonsense")));
-    assert_eq!(compared(&["promote-image"], "next"), names::<image::Go>(json!("nonsense")));
-    assert_eq!(compared(&["bake-image", "build-image"], "next"), names::<bake::Go>(json!("nonsense")));
+    assert_eq!(
+        compared(&["deploy", "release", "teardown"], "next"),
+        names::<stack::NextStep>(json!("nonsense"))
+    );
+    assert_eq!(compared(&["promote-image"], "next"), names::<image::NextStep>(json!("nonsense")));
+    assert_eq!(compared(&["bake-image", "build-image"], "next"), names::<bake::NextStep>(json!("nonsense")));
 }
 
 #[test]

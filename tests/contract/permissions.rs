@@ -5,7 +5,7 @@ use lockstep_cli::failure::Exit;
 use lockstep_cli::output::Output;
 use lockstep_cli::permissions_table;
 use lockstep_cli::surroundings::Surroundings;
-use lockstep_domain::permissions::policy::{POLICIES_PER_ROLE, POLICY_CHARS_MAX};
+use lockstep_domain::stacks::permissions::policy::{POLICIES_PER_ROLE, POLICY_CHARS_MAX};
 use serde_json::Value;
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! A template with its parameters, resolved the way CloudFormation resolves it, as far as `infra/` goes.
 
-use lockstep_domain::template::Template;
+use lockstep_domain::stacks::template::Template;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

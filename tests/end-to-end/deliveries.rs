@@ -4,9 +4,9 @@ use crate::world::World;
 use lockstep_cli::commands::repositories::{sign, webhook_secret, webhook_url};
 use lockstep_cli::failure::{Failure, at};
 use lockstep_cli::story::ensure;
-use lockstep_domain::ids::RepositoryId;
-use lockstep_domain::records::Event;
-use lockstep_domain::webhook::{DELIVERY_HEADER, EVENT_HEADER, MAX_BODY_BYTES, SIGNATURE_HEADER};
+use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, MAX_BODY_BYTES, SIGNATURE_HEADER};
+use lockstep_domain::model::ids::RepositoryId;
+use lockstep_domain::records::WebhookDelivery;
 use lockstep_platform::operator::executions::Status;
 use lockstep_platform::operator::signed::{Answer, post_unsigned};
 use serde_json::{Value, json};
@@ -70,13 +70,14 @@ pub async fn are_refused(world: &mut World) -> Result<(), Failure> {
         ("a hook that is none", &format!("{url}/../x"), Some(&good), &body, 404),
         ("a body over the cap", &url, Some(&of_large), &large, 413),
     ];
-    let (events, started) = (world.records::<Event>().await?.len(), world.releases_started().await?);
+    let (events, started) =
+        (world.records::<WebhookDelivery>().await?.len(), world.releases_started().await?);
     for (what, url, signature, body, status) in cases {
         let delivery = uuid::Uuid::new_v4().to_string();
         let answer = deliver(url, &delivery, signature, body.to_vec()).await?;
         ensure(answer.status == status, format!("{what} is answered with {status}, not {}", answer.status))?;
     }
-    ensure(world.records::<Event>().await?.len() == events, "no event was written")?;
+    ensure(world.records::<WebhookDelivery>().await?.len() == events, "no event was written")?;
     ensure(world.releases_started().await? == started, "no release was started")
 }
 
@@ -87,7 +88,8 @@ pub async fn count_once(world: &mut World) -> Result<(), Failure> {
     let signature = sign(&webhook_secret(&plane, &repository()?).await?, &body)?;
     let url = webhook_url(&plane, &repository()?);
     let delivery = uuid::Uuid::new_v4().to_string();
-    let (events, started) = (world.records::<Event>().await?.len(), world.releases_started().await?);
+    let (events, started) =
+        (world.records::<WebhookDelivery>().await?.len(), world.releases_started().await?);
     let mut copies = JoinSet::new();
     for _ in 0..COPIES {
         let (url, delivery, signature, body) =
@@ -102,7 +104,7 @@ pub async fn count_once(world: &mut World) -> Result<(), Failure> {
         executions.insert(body["execution"].as_str().unwrap_or_default().to_owned());
     }
     ensure(executions.len() == 1, format!("every copy names the same execution: {executions:?}"))?;
-    ensure(world.records::<Event>().await?.len() == events + 1, "one event was written")?;
+    ensure(world.records::<WebhookDelivery>().await?.len() == events + 1, "one event was written")?;
     ensure(world.releases_started().await? == started + 1, "one release was started")?;
     let machine = plane.found.state_machines.release.replace(":stateMachine:", ":execution:");
     let name = executions.into_iter().next().unwrap_or_default();

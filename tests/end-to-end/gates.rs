@@ -3,7 +3,7 @@
 use crate::world::{World, until};
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_cli::story::{COMPONENT, ensure};
-use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{DeploymentState, Rejection, Release, ReleaseState};
 use lockstep_local::{CallEffect, CallFault};
 use lockstep_platform::functions::{Called, Functions};

@@ -4,8 +4,8 @@ use crate::gates::unproven;
 use crate::world::{World, text, until};
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_cli::story::{COMPONENT, ensure};
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::records::{Deployment, Event, EventState, Outcome};
+use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::records::{DeliveryOutcome, Deployment, WebhookDelivery, WebhookDeliveryState};
 use lockstep_local::{CallEffect, CallFault};
 use serde_json::Value;
 
@@ -106,7 +106,7 @@ pub async fn a_failed_delivery_is_retried(world: &mut World) -> Result<(), Failu
     repository.write("broker/README.md", &format!("{readme}\nOn call: Ada.\n"))?;
     world.push("Whom to call", Exit::Failed).await?;
     let event = delivery(world).await?;
-    let rejected = matches!(&event.end, Some(Outcome::Rejected(why)) if why.contains("ClientCidr"));
+    let rejected = matches!(&event.end, Some(DeliveryOutcome::Rejected(why)) if why.contains("ClientCidr"));
     ensure(rejected, format!("the delivery was rejected for what is missing: {:?}", event.end))?;
 
     std::fs::write(&file, complete).map_err(at(file.display()))?;
@@ -122,11 +122,12 @@ pub async fn a_failed_delivery_is_retried(world: &mut World) -> Result<(), Failu
 }
 
 /// The finished delivery of what was pushed last.
-async fn delivery(world: &World) -> Result<Event, Failure> {
+async fn delivery(world: &World) -> Result<WebhookDelivery, Failure> {
     let head = world.story.repository().head().await?;
-    let events = world.records::<Event>().await?;
-    let found =
-        events.into_iter().find(|event| event.commit.as_str() == head && event.state == EventState::Finished);
+    let events = world.records::<WebhookDelivery>().await?;
+    let found = events
+        .into_iter()
+        .find(|event| event.commit.as_str() == head && event.state == WebhookDeliveryState::Finished);
     found.ok_or_else(|| Failure::new("the push was not delivered"))
 }
 

@@ -4,7 +4,7 @@ use crate::world::{World, text, until};
 use lockstep_cli::failure::{Exit, Failure};
 use lockstep_cli::story::{COMPONENT, ensure};
 use lockstep_domain::records::Environment;
-use lockstep_domain::stack_plan::StackStatus;
+use lockstep_domain::stacks::plan::StackStatus;
 use lockstep_platform::cloudformation::Stack;
 use serde_json::Value;
 

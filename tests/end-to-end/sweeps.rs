@@ -4,13 +4,14 @@ use crate::world::{World, until};
 use jiff::{Timestamp, ToSpan};
 use lockstep_cli::failure::{Failure, at};
 use lockstep_cli::story::ensure;
-use lockstep_domain::environment::take;
-use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::delivery::lease::acquire;
+use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::ids::TEST;
+use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
-    Deployment, DeploymentKind, DeploymentState, Environment, Event, EventState, Outcome, Record, SweepReport,
+    DeliveryOutcome, Deployment, DeploymentKind, DeploymentState, Environment, Record, SweepReport,
+    WebhookDelivery, WebhookDeliveryState,
 };
-use lockstep_domain::stages::TEST;
-use lockstep_domain::token::client_token;
 use lockstep_platform::functions::{Called, Functions};
 use lockstep_platform::ledger::Ledger;
 use serde_json::json;
@@ -45,9 +46,9 @@ pub async fn put_in_order(world: &mut World) -> Result<(), Failure> {
     })
     .await?;
     until("the delivery has come to its end", async || {
-        let found = ledger.get::<Event>(&event.key()).await?.map(|found| found.record);
+        let found = ledger.get::<WebhookDelivery>(&event.key()).await?.map(|found| found.record);
         // There is no such branch any more.
-        Ok(found.is_some_and(|event| event.end == Some(Outcome::Superseded)))
+        Ok(found.is_some_and(|event| event.end == Some(DeliveryOutcome::Superseded)))
     })
     .await?;
     let quiet = sweep(world).await?;
@@ -95,18 +96,18 @@ async fn lost_environment(world: &World) -> Result<(Environment, Deployment), Fa
             long_ago()?,
         )
     };
-    let taken = take(None, &dead, long_ago()?)?;
+    let taken = acquire(None, &dead, long_ago()?)?;
     Ok((taken.environment, taken.deployment))
 }
 
-async fn lost_delivery(world: &World) -> Result<Event, Failure> {
-    let known = world.records::<Event>().await?.into_iter().next();
+async fn lost_delivery(world: &World) -> Result<WebhookDelivery, Failure> {
+    let known = world.records::<WebhookDelivery>().await?.into_iter().next();
     let known = known.ok_or_else(|| Failure::new("nothing was ever pushed"))?;
-    Ok(Event {
+    Ok(WebhookDelivery {
         delivery: LOST.to_owned(),
         reference: format!("refs/heads/{LOST}"),
         commit: "0".repeat(40).parse().map_err(at("a commit"))?,
-        state: EventState::Accepted,
+        state: WebhookDeliveryState::Accepted,
         execution: client_token(&known.provider, LOST, 1),
         end: None,
         accepted_at: long_ago()?,

@@ -5,8 +5,8 @@ use lockstep_cli::failure::{Exit, Failure};
 use lockstep_cli::output::Output;
 use lockstep_cli::story::Story;
 use lockstep_cli::surroundings::Surroundings;
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::records::{Deployment, Event};
+use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::records::{Deployment, WebhookDelivery};
 use lockstep_local::{CallFilter, CallRecord, Journal};
 use lockstep_platform::operator::executions::{Follow, What};
 use serde_json::Value;
@@ -79,7 +79,7 @@ async fn push(story: &Story) -> Result<(String, Run), Failure> {
     let in_ci = deployments.rfind(|deployment| deployment["stage"] == "ci");
     let in_ci = in_ci.ok_or_else(|| Failure::new("nothing was deployed to ci"))?;
     let deployment = deployment(story, &in_ci["id"]).await?;
-    let events = story.plane().await?.ledger.list_kind::<Event>(1).await.map_err(failed)?;
+    let events = story.plane().await?.ledger.list_kind::<WebhookDelivery>(1).await.map_err(failed)?;
     let accepted = events.first().map(|event| event.record.accepted_at);
     let seconds = between(accepted, deployment.finished_at)?;
     Ok((deployment.version.to_string(), run(&journal, before, seconds).await?))
@@ -150,6 +150,6 @@ async fn transitions(story: &Story) -> Result<(), Failure> {
     Ok(())
 }
 
-fn failed(failure: lockstep_domain::error::Failure) -> Failure {
+fn failed(failure: lockstep_domain::model::error::Failure) -> Failure {
     Failure::new(failure.message)
 }

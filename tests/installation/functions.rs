@@ -5,7 +5,7 @@ use lockstep_cli::failure::{Failure, at};
 use lockstep_cli::functions::{Destination, Package, Profile};
 use lockstep_cli::installation::{Packages, function_names};
 use lockstep_cli::story::ensure;
-use lockstep_domain::ping;
+use lockstep_domain::messages::ping;
 use lockstep_platform::functions::{Called, Functions};
 use lockstep_platform::operator::control_plane;
 use lockstep_platform::operator::signed::{post, post_unsigned};

@@ -13,7 +13,7 @@ use lockstep_cli::failure::{Failure, at};
 use lockstep_cli::functions::{self as built, Profile};
 use lockstep_cli::installation::{Installation, Packages, TargetAccount};
 use lockstep_cli::output::Output;
-use lockstep_domain::stages::Path as Road;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_local::{Cloud, CloudOptions, Controls, REGION};
 use lockstep_platform::aws::Aws;
 use std::path::{Path, PathBuf};
@@ -94,7 +94,7 @@ impl Here {
     async fn add_account(&self) -> Result<(), Failure> {
         let policy = "arn:aws:iam::aws:policy/AdministratorAccess".to_owned();
         let wanted = TargetAccount {
-            path: Road::Delivery,
+            path: DeploymentPath::Delivery,
             policies: vec![policy.clone()],
             boundary: policy,
             image_key: true,

@@ -3,7 +3,7 @@
 use crate::{Here, TARGET, TOOLING};
 use lockstep_cli::failure::{Failure, at};
 use lockstep_cli::story::ensure;
-use lockstep_domain::template::Template;
+use lockstep_domain::stacks::template::Template;
 
 /// The stacks of the control plane in the order of installation, with their templates.
 const STACKS: [(&str, &str); 5] = [

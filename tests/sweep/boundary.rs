@@ -1,7 +1,7 @@
 //! A call of an API, struck where the case says so.
 
 use crate::faults::{Faults, Kind, Pause, Site};
-use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_platform::testing::clock::VirtualClock;
 use std::sync::Arc;
 use std::time::Duration;

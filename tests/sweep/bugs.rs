@@ -4,11 +4,11 @@
 //! or answer if it made it; one in a state machine is planted in its text.
 
 use crate::workflows::Work;
-use lockstep_domain::diagnosis::StackEvent;
-use lockstep_domain::error::Failure;
-use lockstep_domain::promotion::Ami;
-use lockstep_domain::stack_plan::StackStatus;
-use lockstep_domain::token::client_token;
+use lockstep_domain::images::promotion::Ami;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::token::client_token;
+use lockstep_domain::stacks::diagnosis::StackEvent;
+use lockstep_domain::stacks::plan::StackStatus;
 use lockstep_platform::cloudformation::{ChangeSetView, Stack};
 use lockstep_platform::testing::{Reply, Request};
 use serde_json::{Value, json};

@@ -7,9 +7,9 @@ use crate::images::{Accounts, ImageWorld, NoHeads};
 use crate::stacks::checks::VerifyPorts;
 use crate::stacks::{StackWorld, StruckStacks};
 use crate::workflows::{Work, path};
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::AccountId;
-use lockstep_domain::payloads;
+use lockstep_domain::messages;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::AccountId;
 use lockstep_ledger::App;
 use lockstep_platform::accounts::Accounts as RegisteredAccounts;
 use lockstep_platform::executions::Answered;
@@ -73,7 +73,7 @@ impl Harness {
                 written(lockstep_bake::handler::handle(&BakeWorld(self), request).await?)
             }),
             "verify" => Box::pin(async move {
-                let request: payloads::verify::Request =
+                let request: messages::verify::Request =
                     serde_json::from_value(payload).map_err(malformed)?;
                 let now = || self.clock.now();
                 let passed =

@@ -10,7 +10,7 @@ use crate::organisation;
 use crate::scenarios::Meanwhile;
 use crate::wire::{Wire, Written};
 use jiff::Timestamp;
-use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Decision, Deployment, Environment};
 use lockstep_ledger::App;
 use lockstep_platform::executions::Executions;

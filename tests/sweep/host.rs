@@ -3,7 +3,7 @@
 use crate::faults::{Kind, Site};
 use crate::harness::Harness;
 use jiff::Timestamp;
-use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_tests::asl::{End, TaskError, World};
 use serde_json::{Value, json};
 use std::time::Duration;

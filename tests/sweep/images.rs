@@ -8,14 +8,15 @@ use crate::bugs::Bug;
 use crate::faults::Site;
 use crate::harness::Harness;
 use jiff::Timestamp;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::{AccountId, AmiId, CommitSha, DeploymentId, ImageName, SnapshotId};
-use lockstep_domain::promotion::keys::{Grant, Key};
-use lockstep_domain::promotion::{Ami, Snapshot};
-use lockstep_domain::records::{Location, Repository};
-use lockstep_domain::stages::Path;
-use lockstep_domain::target_roles::TargetRole;
-use lockstep_domain::version::Version;
+use lockstep_domain::images::promotion::keys::{Grant, Key};
+use lockstep_domain::images::promotion::{Ami, Snapshot};
+use lockstep_domain::installation::target_roles::TargetRole;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{AccountId, AmiId, CommitSha, DeploymentId, ImageName, SnapshotId};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::version::Version;
+use lockstep_domain::records::Repository;
 use lockstep_image::world::World;
 use lockstep_platform::ec2::references::References;
 use lockstep_platform::ec2::{Copied, Images, NewCopy};
@@ -248,7 +249,7 @@ impl World for ImageWorld<'_> {
     }
 
     fn target_role(&self, account: &AccountId) -> String {
-        TargetRole::ImageTarget.arn(Path::Promotion, "aws", account)
+        TargetRole::ImageTarget.arn(DeploymentPath::Promotion, "aws", account)
     }
 
     fn patience(&self) -> impl Iterator<Item = Duration> {

@@ -1,8 +1,8 @@
 //! An organisation with three stages, and the releases of one component.
 
 use crate::harness::Harness;
-use lockstep_domain::ids::RepositoryId;
-use lockstep_domain::packaging::{self, Package};
+use lockstep_domain::delivery::packaging::{self, Package};
+use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::{Config, ConfigKind, Evidence, Release, ReleaseState};
 use std::sync::OnceLock;
 
@@ -118,7 +118,7 @@ fn make(version: &str) -> Made {
         files.push(("README.md".to_owned(), b"read me".to_vec()));
     }
     let images = [crate::images::scenarios::version()];
-    let world = packaging::World { images: Some(&images), ..packaging::World::default() };
+    let world = packaging::PackagingInput { images: Some(&images), ..packaging::PackagingInput::default() };
     let package = packaging::plan("", &files.into_iter().collect(), &world);
     let package = package.unwrap_or_else(|problems| panic!("{version}: {problems:?}"));
     Made { release: record(version, &package), artifact: package.artifact, template }
@@ -177,7 +177,7 @@ pub fn evidence(release: &Release, stage: &str) -> Evidence {
         digest: release.digest.clone(),
         stage: stage.parse().expect("a stage"),
         version: release.version.clone(),
-        deployment: lockstep_domain::ids::DeploymentId::of_execution("earlier"),
+        deployment: lockstep_domain::model::ids::DeploymentId::of_execution("earlier"),
         passed_at: jiff::Timestamp::UNIX_EPOCH,
     }
 }

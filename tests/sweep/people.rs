@@ -3,7 +3,7 @@
 use crate::agenda::Happening;
 use crate::functions::Serving;
 use crate::harness::Harness;
-use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{DeploymentState, Subject};
 use serde_json::json;
 use std::time::Duration;

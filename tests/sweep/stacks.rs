@@ -11,12 +11,12 @@ use crate::bugs::Bug;
 use crate::faults::{Faults, Site};
 use crate::harness::Harness;
 use jiff::Timestamp;
-use lockstep_domain::diagnosis::StackEvent;
-use lockstep_domain::error::Failure;
-use lockstep_domain::function_code::FunctionCode;
-use lockstep_domain::permissions::lack::{Answer, Question};
-use lockstep_domain::records::Location;
-use lockstep_domain::stack_plan::LiveResource;
+use lockstep_domain::delivery::function_code::FunctionCode;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::location::Location;
+use lockstep_domain::stacks::diagnosis::StackEvent;
+use lockstep_domain::stacks::permissions::missing::{SimulationRequest, SimulationResult};
+use lockstep_domain::stacks::plan::LiveResource;
 use lockstep_platform::cloudformation::{ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks};
 use lockstep_platform::ledger::Ledger;
 use lockstep_platform::testing::clock::VirtualClock;
@@ -252,8 +252,8 @@ impl lockstep_stack::world::World for StackWorld<'_> {
         &self,
         _location: &Location,
         _session: &str,
-        _questions: &[Question],
-    ) -> Result<Vec<Answer>, Failure> {
+        _questions: &[SimulationRequest],
+    ) -> Result<Vec<SimulationResult>, Failure> {
         unreachable!("no scenario has a release that says what it needs")
     }
 

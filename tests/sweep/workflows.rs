@@ -2,8 +2,8 @@
 
 use crate::bugs::Bug;
 use crate::harness::Harness;
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::stages::Path;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_tests::asl::{End, Machines, Run, run};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -50,7 +50,7 @@ impl fmt::Display for Work {
 }
 
 /// The ARN of a state machine. Of some there is one only, whatever the path.
-fn machine(path: Path, work: Work) -> String {
+fn machine(path: DeploymentPath, work: Work) -> String {
     let name = match work {
         Work::Deploy | Work::Teardown | Work::BuildImage => format!("{}-{work}", word_of(path)),
         Work::PromoteImage | Work::BakeImage => work.to_string(),
@@ -59,8 +59,8 @@ fn machine(path: Path, work: Work) -> String {
 }
 
 /// The path that an input takes.
-pub fn path(input: &Value) -> Path {
-    if input["stage"] == "production" { Path::Promotion } else { Path::Delivery }
+pub fn path(input: &Value) -> DeploymentPath {
+    if input["stage"] == "production" { DeploymentPath::Promotion } else { DeploymentPath::Delivery }
 }
 
 /// The state machines, with a mistake in them or not; read once for each thread.
@@ -85,7 +85,7 @@ fn read_machines(bug: Option<Bug>) -> Machines {
         (Work::BakeImage, include_str!("../../statemachines/bake-image.asl.json")),
         (Work::BuildImage, include_str!("../../statemachines/build-image.asl.json")),
     ];
-    let paths = [Path::Delivery, Path::Promotion].into_iter();
+    let paths = [DeploymentPath::Delivery, DeploymentPath::Promotion].into_iter();
     for (path, (work, text)) in paths.flat_map(|path| texts.map(|text| (path, text))) {
         let arn = machine(path, work);
         let functions = [
@@ -99,8 +99,8 @@ fn read_machines(bug: Option<Bug>) -> Machines {
             ("DeliveryBakeFunction", "bake"),
             ("PromotionBakeFunction", "bake"),
             ("PromoteImageStateMachine", &machine(path, Work::PromoteImage)),
-            ("DeliveryBuildStateMachine", &machine(Path::Delivery, Work::BuildImage)),
-            ("PromotionBuildStateMachine", &machine(Path::Promotion, Work::BuildImage)),
+            ("DeliveryBuildStateMachine", &machine(DeploymentPath::Delivery, Work::BuildImage)),
+            ("PromotionBuildStateMachine", &machine(DeploymentPath::Promotion, Work::BuildImage)),
             ("Path", word_of(path)),
         ];
         machines.add(&arn, text, &functions);
@@ -111,10 +111,10 @@ fn read_machines(bug: Option<Bug>) -> Machines {
     machines
 }
 
-fn word_of(path: Path) -> &'static str {
+fn word_of(path: DeploymentPath) -> &'static str {
     match path {
-        Path::Delivery => "delivery",
-        Path::Promotion => "promotion",
+        DeploymentPath::Delivery => "delivery",
+        DeploymentPath::Promotion => "promotion",
     }
 }
 

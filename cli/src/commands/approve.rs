@@ -9,8 +9,8 @@ use crate::plane::Plane;
 use crate::surroundings::Surroundings;
 use crate::views::{question, why};
 use clap::Args;
-use lockstep_domain::approval::open_question;
-use lockstep_domain::payloads::operator::Request;
+use lockstep_domain::delivery::approval::open_question;
+use lockstep_domain::messages::operator::Request;
 use lockstep_domain::records::{Approval, Decision, Deployment};
 use serde_json::json;
 

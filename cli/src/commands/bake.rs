@@ -8,9 +8,9 @@ use crate::plane::Plane;
 use crate::runs::{self, Run};
 use crate::surroundings::Surroundings;
 use clap::Args;
-use lockstep_domain::ids::{CommitSha, ImageName, RepositoryId};
-use lockstep_domain::payloads::inputs;
-use lockstep_domain::recipe::{FILE, Recipe};
+use lockstep_domain::images::recipe::{FILE, Recipe};
+use lockstep_domain::messages::inputs;
+use lockstep_domain::model::ids::{CommitSha, ImageName, RepositoryId};
 use std::path::{Path, PathBuf};
 
 /// What `bake` takes.

@@ -8,11 +8,13 @@ use crate::permissions_table::table;
 use crate::surroundings::Surroundings;
 use crate::views::permissions;
 use clap::Args;
-use lockstep_domain::archive::{Files, Limits};
-use lockstep_domain::error::Problem;
-use lockstep_domain::packaging::{Package, Scope, World, find_components, needs_by_stage, plan};
-use lockstep_domain::parameters::OrganisationParameters;
-use lockstep_domain::stages::Stages;
+use lockstep_domain::delivery::archive::{Files, Limits};
+use lockstep_domain::delivery::packaging::{
+    Package, PackagingInput, Scope, find_components, needs_by_stage, plan,
+};
+use lockstep_domain::delivery::parameters::OrganisationParameters;
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::model::error::Problem;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -72,8 +74,12 @@ pub(super) struct Found {
 
 impl Found {
     /// Returns what is known outside the folders.
-    pub(super) fn world(&self) -> World<'_> {
-        World { stages: self.stages.as_ref(), organisation: self.organisation.as_ref(), ..World::default() }
+    pub(super) fn world(&self) -> PackagingInput<'_> {
+        PackagingInput {
+            stages: self.stages.as_ref(),
+            organisation: self.organisation.as_ref(),
+            ..PackagingInput::default()
+        }
     }
 }
 

@@ -11,12 +11,13 @@ use crate::surroundings::Surroundings;
 use crate::views::{permissions, plan};
 use clap::Args;
 use jiff::Timestamp;
-use lockstep_domain::ids::{ComponentName, StageName};
-use lockstep_domain::parameters::Layer;
-use lockstep_domain::payloads::inputs;
+use lockstep_domain::delivery::parameters::Layer;
+use lockstep_domain::delivery::stages::Stage;
+use lockstep_domain::delivery::{gate, lease};
+use lockstep_domain::messages::inputs;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::ids::{ComponentName, StageName};
 use lockstep_domain::records::{Deployed, Deployment, DeploymentState, Environment};
-use lockstep_domain::stages::{Path, Stage};
-use lockstep_domain::{environment, gate};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -146,7 +147,7 @@ pub async fn deploy(
     let overrides = overrides(&arguments.overrides)?;
     let plane = Plane::open(global, surroundings).await?;
     let stage = keeping_stage(&plane, &arguments.to).await?;
-    if stage.path() == Path::Promotion {
+    if stage.path() == DeploymentPath::Promotion {
         let ReleaseName { component, version } = &arguments.release;
         return Err(Failure::usage(format!("releases come to {} by promotion", stage.name))
             .next(format!("lockstep promote {component}@{version} --to {}", stage.name)));
@@ -189,7 +190,7 @@ fn way_back<'a>(
             || format!("nothing of {component} runs in {}", stage.name),
             |now| format!("{} is the first release of {component} in {}", now.version, stage.name),
         );
-        let verb = if stage.path() == Path::Promotion { "promote" } else { "deploy" };
+        let verb = if stage.path() == DeploymentPath::Promotion { "promote" } else { "deploy" };
         Failure::new(format!("{runs}: there is no release before it to go back to")).next(format!(
             "choose one: lockstep releases {component}, then lockstep {verb} {component}@<version> --to {}",
             stage.name
@@ -251,7 +252,7 @@ fn deployed(
     revert_drift: bool,
 ) -> Result<inputs::Deploy, Failure> {
     let ReleaseName { component, version } = release.clone();
-    if stage.path() == Path::Promotion && !overrides.is_empty() {
+    if stage.path() == DeploymentPath::Promotion && !overrides.is_empty() {
         return Err(Failure::usage(format!(
             "a release comes to {} as it is: parameters are not overridden there",
             stage.name
@@ -270,8 +271,7 @@ fn cloned(
     parameters_of: Option<&StageName>,
 ) -> Result<inputs::Deploy, Failure> {
     let ReleaseName { component, version } = release.clone();
-    let name =
-        environment::name(&component, Some(name)).map_err(|failure| Failure::usage(failure.message))?;
+    let name = lease::name(&component, Some(name)).map_err(|failure| Failure::usage(failure.message))?;
     if name == component.as_str() {
         return Err(Failure::usage(format!("{name} is the name of the component's own environment"))
             .next(format!("choose another, such as {name}-2")));
@@ -301,11 +301,11 @@ fn overrides(typed: &[Override]) -> Result<BTreeMap<String, String>, Failure> {
 }
 
 /// The command that does what was planned.
-fn command(input: &inputs::Deploy, path: Path) -> String {
+fn command(input: &inputs::Deploy, path: DeploymentPath) -> String {
     let release = format!("{}@{}", input.component, input.version);
     let stage = &input.stage;
     let Some(name) = &input.environment else {
-        let verb = if path == Path::Promotion { "promote" } else { "deploy" };
+        let verb = if path == DeploymentPath::Promotion { "promote" } else { "deploy" };
         let given = input
             .overrides
             .iter()
@@ -326,11 +326,11 @@ fn shell_word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockstep_domain::ids::{DeploymentId, Digest};
-    use lockstep_domain::stages::Stages;
+    use lockstep_domain::delivery::stages::Stages;
+    use lockstep_domain::model::ids::{DeploymentId, Digest};
 
     fn stage(name: &str) -> Stage {
-        let stages = Stages::parse("stages.toml", lockstep_domain::stages::EXAMPLE).unwrap();
+        let stages = Stages::parse("stages.toml", lockstep_domain::delivery::stages::EXAMPLE).unwrap();
         stages.get(&name.parse().unwrap()).unwrap().clone()
     }
 
@@ -413,17 +413,17 @@ mod tests {
     #[test]
     fn the_command_does_what_was_planned() {
         let plain = deployed(&release(), &stage("ci"), BTreeMap::new(), false).unwrap();
-        assert_eq!(command(&plain, Path::Delivery), "lockstep deploy logs@2.1.0 --to ci");
-        assert_eq!(command(&plain, Path::Promotion), "lockstep promote logs@2.1.0 --to ci");
+        assert_eq!(command(&plain, DeploymentPath::Delivery), "lockstep deploy logs@2.1.0 --to ci");
+        assert_eq!(command(&plain, DeploymentPath::Promotion), "lockstep promote logs@2.1.0 --to ci");
         let reverting = inputs::Deploy { revert_drift: true, ..plain };
         let expected = "lockstep promote logs@2.1.0 --to ci --revert-drift";
-        assert_eq!(command(&reverting, Path::Promotion), expected);
+        assert_eq!(command(&reverting, DeploymentPath::Promotion), expected);
         let values = BTreeMap::from([("Greeting".to_owned(), "it's me".to_owned())]);
         let with = deployed(&release(), &stage("ci"), values, false).unwrap();
         let expected = r"lockstep deploy logs@2.1.0 --to ci --override 'Greeting=it'\''s me'";
-        assert_eq!(command(&with, Path::Delivery), expected);
+        assert_eq!(command(&with, DeploymentPath::Delivery), expected);
         let clone = cloned(&release(), "logs-2", &stage("ci"), Some(&"staging".parse().unwrap())).unwrap();
         let expected = "lockstep clone logs@2.1.0 --as logs-2 --in ci --parameters-of staging";
-        assert_eq!(command(&clone, Path::Delivery), expected);
+        assert_eq!(command(&clone, DeploymentPath::Delivery), expected);
     }
 }

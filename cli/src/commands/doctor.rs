@@ -6,7 +6,7 @@ use crate::doctor::{Doctor, trial};
 use crate::failure::{Exit, Failure};
 use crate::surroundings::Surroundings;
 use clap::Args;
-use lockstep_domain::doctor::{Finding, Severity, Verdict, examine, verdict};
+use lockstep_domain::installation::doctor::{Finding, Severity, Verdict, examine, verdict};
 use serde_json::json;
 
 /// The options of `doctor`.

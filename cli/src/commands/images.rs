@@ -10,11 +10,11 @@ use crate::surroundings::Surroundings;
 use crate::views::images;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use lockstep_domain::ids::{AmiId, ImageName, StageName};
-use lockstep_domain::payloads::image::{Promoted, Request};
-use lockstep_domain::payloads::{operator, sweep};
-use lockstep_domain::retirement::{self, Known};
-use lockstep_domain::version::Version;
+use lockstep_domain::images::retention::{self, RetentionInput};
+use lockstep_domain::messages::image::{Promoted, Request};
+use lockstep_domain::messages::{operator, sweep};
+use lockstep_domain::model::ids::{AmiId, ImageName, StageName};
+use lockstep_domain::model::version::Version;
 use lockstep_platform::functions::{Called, Functions};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -190,7 +190,7 @@ async fn retire(wanted: &Retire, plane: &Plane, surroundings: &Surroundings) -> 
         return Ok(Report::done(report));
     }
     let catalogue = Catalogue::read(plane).await?;
-    let plan = retirement::plan(&Known {
+    let plan = retention::plan(&RetentionInput {
         versions: &catalogue.versions,
         places: &catalogue.places,
         uses: &catalogue.uses,

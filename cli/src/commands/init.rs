@@ -4,8 +4,8 @@ use crate::Report;
 use crate::failure::{Failure, at};
 use crate::surroundings::Surroundings;
 use clap::Args;
-use lockstep_domain::ids::ComponentName;
-use lockstep_domain::manifest;
+use lockstep_domain::delivery::manifest;
+use lockstep_domain::model::ids::ComponentName;
 use serde_json::json;
 use std::path::PathBuf;
 

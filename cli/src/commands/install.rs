@@ -9,8 +9,8 @@ use crate::installation::{Installation, STACKS, TargetAccount, Wish};
 use crate::local::state_dir;
 use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
-use lockstep_domain::ids::Region;
-use lockstep_domain::stages::Path as Road;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::ids::Region;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -147,8 +147,8 @@ fn wanted(add: &Add) -> Result<TargetAccount, Failure> {
         (None, _) => return Err(Failure::usage("several execution policies need a --boundary")),
     };
     let path = match add.path {
-        Some(PathName::Delivery) => Road::Delivery,
-        Some(PathName::Promotion) => Road::Promotion,
+        Some(PathName::Delivery) => DeploymentPath::Delivery,
+        Some(PathName::Promotion) => DeploymentPath::Promotion,
         None => return Err(Failure::usage("say which half of the control plane may act there with --path")),
     };
     Ok(TargetAccount { path, policies: add.execution_policies.clone(), boundary, image_key: add.image_key })

@@ -28,9 +28,10 @@ use crate::surroundings::Surroundings;
 use crate::views::question::{answer_with, show};
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
-use lockstep_domain::approval::open_question;
-use lockstep_domain::payloads::ledger::Summary;
-use lockstep_domain::records::{Approval, Caught, Deployment, DeploymentState};
+use lockstep_domain::delivery::approval::open_question;
+use lockstep_domain::messages::ledger::Summary;
+use lockstep_domain::model::caught_error::CaughtError;
+use lockstep_domain::records::{Approval, Deployment, DeploymentState};
 use lockstep_platform::operator::executions::{Execution, Status};
 use serde_json::{Value, json};
 
@@ -240,7 +241,7 @@ fn over(execution: &Execution, deployments: &[Deployment], surroundings: &Surrou
         Status::Running => ("failed", "it still runs".to_owned()),
         Status::Succeeded { output: answer } => ending_of(answer),
         Status::Failed { error, cause } => {
-            let caught = Caught { error: error.clone(), cause: cause.clone() };
+            let caught = CaughtError { error: error.clone(), cause: cause.clone() };
             ("failed", format!("{error}: {}", caught.sentence()))
         }
     };

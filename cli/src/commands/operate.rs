@@ -11,11 +11,13 @@ use crate::surroundings::Surroundings;
 use crate::views::why;
 use clap::Args;
 use jiff::Timestamp;
-use lockstep_domain::ids::{ComponentName, StageName};
-use lockstep_domain::payloads::inputs;
-use lockstep_domain::payloads::operator::Request;
-use lockstep_domain::records::{Deployment, DeploymentState, Event, EventState, Holder, Outcome};
-use lockstep_domain::stages::TEST;
+use lockstep_domain::messages::inputs;
+use lockstep_domain::messages::operator::Request;
+use lockstep_domain::model::ids::TEST;
+use lockstep_domain::model::ids::{ComponentName, StageName};
+use lockstep_domain::records::{
+    DeliveryOutcome, Deployment, DeploymentState, LeaseHolder, WebhookDelivery, WebhookDeliveryState,
+};
 use lockstep_platform::operator::executions::Status;
 use serde_json::json;
 
@@ -145,7 +147,7 @@ pub async fn retry(
 /// What can be done again.
 enum Found {
     Deployment(Box<Deployment>),
-    Delivery(Box<Event>),
+    Delivery(Box<WebhookDelivery>),
 }
 
 async fn find(plane: &Plane, name: &RunName) -> Result<Found, Failure> {
@@ -156,7 +158,7 @@ async fn find(plane: &Plane, name: &RunName) -> Result<Found, Failure> {
     {
         return Ok(Found::Deployment(Box::new(found.record)));
     }
-    if let Some(found) = plane.ledger.get(&Event::key_of(PROVIDER, id)).await? {
+    if let Some(found) = plane.ledger.get(&WebhookDelivery::key_of(PROVIDER, id)).await? {
         return Ok(Found::Delivery(Box::new(found.record)));
     }
     let deployments = plane.deployments().await?.into_iter();
@@ -223,33 +225,33 @@ async fn of_test(plane: &Plane, deployment: &Deployment) -> Result<Run, Failure>
     serde_json::from_value::<inputs::Release>(execution.input).map(Run::Release).map_err(|_| lost())
 }
 
-async fn of_delivery(plane: &Plane, event: &Event) -> Result<Run, Failure> {
+async fn of_delivery(plane: &Plane, event: &WebhookDelivery) -> Result<Run, Failure> {
     let machine = plane.found.state_machines.release.replace(":stateMachine:", ":execution:");
     let execution = format!("{machine}:{}", event.execution);
-    let runs = event.state != EventState::Finished && is_running(plane, &execution).await?;
+    let runs = event.state != WebhookDeliveryState::Finished && is_running(plane, &execution).await?;
     can_be_redelivered(event, runs.then_some(execution.as_str()))?;
     Ok(Run::redeliver(event))
 }
 
 /// Whether a delivery ended in a way that leaves something to do; `running` is its execution if it still runs.
-fn can_be_redelivered(event: &Event, running: Option<&str>) -> Result<(), Failure> {
+fn can_be_redelivered(event: &WebhookDelivery, running: Option<&str>) -> Result<(), Failure> {
     let (title, delivery) = (pushed(event), &event.delivery);
     if let Some(execution) = running {
         return Err(Failure::new(format!("delivery {delivery} ({title}) is not over"))
             .next(format!("lockstep watch {execution}")));
     }
     match &event.end {
-        Some(Outcome::Done) => Err(Failure::new(format!("delivery {delivery} ({title}) is done"))
+        Some(DeliveryOutcome::Done) => Err(Failure::new(format!("delivery {delivery} ({title}) is done"))
             .next("lockstep releases; to deploy one of them again: lockstep deploy")),
-        Some(Outcome::Superseded) => {
+        Some(DeliveryOutcome::Superseded) => {
             Err(Failure::new(format!("a later push made delivery {delivery} ({title}) pointless"))
                 .next("to have that very commit, deploy its release, or push it again"))
         }
-        Some(Outcome::Rejected(_) | Outcome::Quarantined(_)) | None => Ok(()),
+        Some(DeliveryOutcome::Rejected(_) | DeliveryOutcome::Quarantined(_)) | None => Ok(()),
     }
 }
 
-fn pushed(event: &Event) -> String {
+fn pushed(event: &WebhookDelivery) -> String {
     let branch = event.reference.strip_prefix("refs/heads/").unwrap_or(&event.reference);
     format!("the push of {} to {branch} of {}", event.commit.short(), event.repository)
 }
@@ -280,7 +282,7 @@ pub async fn unlock(
 }
 
 /// A refusal, with what to do about who holds the environment.
-fn about(failure: Failure, holder: Option<&Holder>) -> Failure {
+fn about(failure: Failure, holder: Option<&LeaseHolder>) -> Failure {
     match holder {
         Some(holder) if failure.next.is_empty() => failure.next(format!(
             "look at it: lockstep watch {}; stop it: lockstep cancel {} --reason <TEXT>",
@@ -322,8 +324,8 @@ mod tests {
         Deployment { state, ..deployment() }
     }
 
-    fn event(state: EventState, end: Option<Outcome>) -> Event {
-        Event {
+    fn event(state: WebhookDeliveryState, end: Option<DeliveryOutcome>) -> WebhookDelivery {
+        WebhookDelivery {
             provider: PROVIDER.into(),
             delivery: "72d3162e-cc78-11e3-81ab-4c9367dc0958".into(),
             repository: "github.acme.logs".parse().unwrap(),
@@ -357,14 +359,14 @@ mod tests {
 
     #[test]
     fn a_delivery_is_done_again_if_it_failed_or_its_run_died() {
-        let finished = |end| event(EventState::Finished, Some(end));
-        for end in [Outcome::Rejected("x".into()), Outcome::Quarantined("x".into())] {
+        let finished = |end| event(WebhookDeliveryState::Finished, Some(end));
+        for end in [DeliveryOutcome::Rejected("x".into()), DeliveryOutcome::Quarantined("x".into())] {
             assert_eq!(can_be_redelivered(&finished(end), None), Ok(()));
         }
-        for end in [Outcome::Done, Outcome::Superseded] {
+        for end in [DeliveryOutcome::Done, DeliveryOutcome::Superseded] {
             assert!(can_be_redelivered(&finished(end), None).is_err());
         }
-        let started = event(EventState::Started, None);
+        let started = event(WebhookDeliveryState::Started, None);
         assert_eq!(can_be_redelivered(&started, None), Ok(()));
         let running = can_be_redelivered(&started, Some("arn:y")).unwrap_err();
         assert!(running.what.contains("the push of 5b1f0f0 to main of github.acme.logs"), "{running}");
@@ -382,7 +384,8 @@ mod tests {
     #[test]
     fn a_living_holder_is_named_with_how_to_stop_it() {
         let deployment = deployment();
-        let holder = Holder { deployment: deployment.id.clone(), execution: "arn:x".into(), since: at(0) };
+        let holder =
+            LeaseHolder { deployment: deployment.id.clone(), execution: "arn:x".into(), since: at(0) };
         let refusal = about(Failure::new("it still runs"), Some(&holder));
         let short = deployment.id.short();
         assert!(refusal.next.contains(&format!("lockstep cancel {short} --reason")), "{refusal}");

@@ -6,10 +6,10 @@ use crate::failure::Failure;
 use crate::plane::{Plane, of_problems};
 use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
-use lockstep_domain::parameters::OrganisationParameters;
-use lockstep_domain::payloads::operator::{Applied, Request};
+use lockstep_domain::delivery::parameters::OrganisationParameters;
+use lockstep_domain::delivery::stages::{EXAMPLE, Stages};
+use lockstep_domain::messages::operator::{Applied, Request};
 use lockstep_domain::records::ConfigKind;
-use lockstep_domain::stages::{EXAMPLE, Stages};
 use serde_json::json;
 use std::path::PathBuf;
 

@@ -7,12 +7,13 @@ use crate::output::Output;
 use crate::permissions_table::table;
 use crate::surroundings::Surroundings;
 use clap::{Args, ValueEnum};
-use lockstep_domain::ids::StageName;
-use lockstep_domain::packaging::{Package, Scope, World, needs_by_stage};
-use lockstep_domain::permissions::policy::{
+use lockstep_domain::delivery::packaging::{Package, PackagingInput, Scope, needs_by_stage};
+use lockstep_domain::model::ids::StageName;
+use lockstep_domain::model::permission::Need;
+use lockstep_domain::stacks::permissions::policy::{
     Form, POLICIES_PER_ROLE, Statement, document, split, statements, template,
 };
-use lockstep_domain::permissions::{Need, Table, Unknown};
+use lockstep_domain::stacks::permissions::{Table, Unknown};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -72,7 +73,7 @@ pub async fn run(arguments: &Arguments, surroundings: &Surroundings) -> Result<R
 /// Returns what all the components need in all the stages that are wanted, without the place of any.
 fn gather(
     packages: &[Package],
-    world: &World<'_>,
+    world: &PackagingInput<'_>,
     table: &Table,
     stage: Option<&StageName>,
 ) -> (Vec<Need>, BTreeSet<Unknown>) {

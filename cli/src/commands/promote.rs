@@ -9,9 +9,9 @@ use crate::plane::Plane;
 use crate::runs::{self, Run};
 use crate::surroundings::Surroundings;
 use clap::Args;
-use lockstep_domain::ids::StageName;
-use lockstep_domain::payloads::inputs;
-use lockstep_domain::payloads::operator::Request;
+use lockstep_domain::messages::inputs;
+use lockstep_domain::messages::operator::Request;
+use lockstep_domain::model::ids::StageName;
 
 /// What `promote` takes.
 #[derive(Args, Debug)]

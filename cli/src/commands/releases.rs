@@ -9,7 +9,7 @@ use crate::views::status::{matrix, told_by_sweep};
 use crate::views::time;
 use clap::Args;
 use comfy_table::Row;
-use lockstep_domain::ids::ComponentName;
+use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::records::{Release, ReleaseState};
 use serde_json::json;
 

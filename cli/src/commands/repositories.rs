@@ -9,9 +9,9 @@ use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::SignedDuration;
-use lockstep_domain::ids::RepositoryId;
-use lockstep_domain::payloads::operator::Request;
-use lockstep_domain::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};
+use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};
+use lockstep_domain::messages::operator::Request;
+use lockstep_domain::model::ids::RepositoryId;
 use lockstep_platform::operator::secrets::exists;
 use lockstep_platform::operator::signed;
 use lockstep_platform::secrets::{Secret, Secrets};
@@ -163,7 +163,11 @@ mod tests {
         let secret = generated();
         let signature = sign(&secret, b"{}").unwrap();
         let verified = |body: &[u8]| {
-            lockstep_domain::webhook::verify_signature(secret.expose().as_bytes(), Some(&signature), body)
+            lockstep_domain::delivery::webhook::verify_signature(
+                secret.expose().as_bytes(),
+                Some(&signature),
+                body,
+            )
         };
         assert!(verified(b"{}").is_ok());
         assert!(verified(b"{ }").is_err());

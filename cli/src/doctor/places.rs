@@ -6,10 +6,13 @@ use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::installation::TARGET_STACK;
 use crate::plane::newest_config;
-use lockstep_domain::doctor::{DryRun, Encryption, PlaceFacts, QuotaPlace, Reading, StackFacts, Unknown};
-use lockstep_domain::ids::{AccountId, Region};
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::installation::doctor::{
+    DryRun, Encryption, PlaceFacts, QuotaPlace, Reading, StackFacts, Unknown,
+};
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::ids::{AccountId, Region};
 use lockstep_domain::records::ConfigKind;
-use lockstep_domain::stages::{Path, Stages};
 use lockstep_platform::aws::Aws;
 use lockstep_platform::operator::stacks::Installer;
 use lockstep_platform::operator::{control_plane, readings};
@@ -46,7 +49,7 @@ pub async fn credentials(
 impl Doctor {
     /// Reads each account and region of the stages, and each account that was added.
     pub(super) async fn places(&self) -> Reading<Vec<PlaceFacts>> {
-        let mut places: BTreeMap<(AccountId, Region), Path> = BTreeMap::new();
+        let mut places: BTreeMap<(AccountId, Region), DeploymentPath> = BTreeMap::new();
         for (place, path) in self.added().await?.into_iter().chain(self.staged().await?) {
             places.entry(place).or_insert(path);
         }
@@ -58,7 +61,7 @@ impl Doctor {
     }
 
     /// The accounts that `accounts add` let in.
-    async fn added(&self) -> Reading<Vec<((AccountId, Region), Path)>> {
+    async fn added(&self) -> Reading<Vec<((AccountId, Region), DeploymentPath)>> {
         let aws = &self.connection.aws;
         let installer = Installer::new(aws);
         let mut added = Vec::new();
@@ -68,14 +71,14 @@ impl Doctor {
             let account =
                 account.ok_or_else(|| Unknown::because(format!("stack {name} names no account")))?;
             let is_promotion = parameters.get("Path").is_some_and(|path| path == "promotion");
-            let path = if is_promotion { Path::Promotion } else { Path::Delivery };
+            let path = if is_promotion { DeploymentPath::Promotion } else { DeploymentPath::Delivery };
             added.push(((account, aws.region().clone()), path));
         }
         Ok(added)
     }
 
     /// The accounts and regions of the organisation's stages.
-    pub(super) async fn staged(&self) -> Reading<Vec<((AccountId, Region), Path)>> {
+    pub(super) async fn staged(&self) -> Reading<Vec<((AccountId, Region), DeploymentPath)>> {
         let (_, ledger) = self.ledger()?;
         let Some(config) = known(newest_config(&ledger, ConfigKind::Stages).await)? else {
             return Ok(Vec::new());
@@ -86,9 +89,9 @@ impl Doctor {
         Ok(stages.iter().map(|stage| ((stage.account.clone(), stage.region.clone()), stage.path())).collect())
     }
 
-    async fn place(&self, account: AccountId, region: Region, path: Path) -> PlaceFacts {
+    async fn place(&self, account: AccountId, region: Region, path: DeploymentPath) -> PlaceFacts {
         let here = self.targets.iter().find(|target| target.account == account);
-        let sends_images = path == Path::Delivery;
+        let sends_images = path == DeploymentPath::Delivery;
         match here {
             Some(target) => self.read_place(account, target.aws.in_region(&region), sends_images).await,
             None => unreachable_place(account, region, sends_images),

@@ -3,12 +3,12 @@
 use super::known;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use lockstep_domain::doctor::{
+use lockstep_domain::installation::doctor::{
     FunctionState, MachineState, Reading, ResourceFacts, ResourceState, RoleState, RuleState, Unknown,
     is_rendered_from,
 };
-use lockstep_domain::ids::AccountId;
-use lockstep_domain::stack_plan::LiveResource;
+use lockstep_domain::model::ids::AccountId;
+use lockstep_domain::stacks::plan::LiveResource;
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::operator::readings;

@@ -3,7 +3,7 @@
 use super::{Doctor, INSTALL};
 use crate::failure::{Exit, Failure};
 use crate::installation::STACKS;
-use lockstep_domain::doctor::{Finding, Severity};
+use lockstep_domain::installation::doctor::{Finding, Severity};
 use lockstep_platform::operator::trial::{Outcome, Trial};
 
 /// Tries each stack of the tooling account.
@@ -30,7 +30,7 @@ async fn findings(trial: &Trial) -> Result<Vec<Finding>, Failure> {
     Ok(findings)
 }
 
-fn finding(stack: &str, outcome: Result<Outcome, lockstep_domain::error::Failure>) -> Finding {
+fn finding(stack: &str, outcome: Result<Outcome, lockstep_domain::model::error::Failure>) -> Finding {
     let subject = format!("change set of stack {stack}");
     let made = |severity, sentence: String, mend: &str| Finding {
         severity,

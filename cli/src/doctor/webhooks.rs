@@ -2,7 +2,7 @@
 
 use super::{Doctor, known};
 use jiff::{Timestamp, ToSpan};
-use lockstep_domain::doctor::{Reading, WebhookFacts};
+use lockstep_domain::installation::doctor::{Reading, WebhookFacts};
 use lockstep_domain::records::Repository;
 use lockstep_platform::operator::readings;
 use serde::Deserialize;

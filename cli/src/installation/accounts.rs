@@ -3,9 +3,9 @@
 
 use super::{Installation, Step};
 use crate::failure::{Failure, at};
-use lockstep_domain::accounts::{self, Registered};
-use lockstep_domain::ids::{AccountId, InvalidId, OrganizationId};
-use lockstep_domain::stages::Path as Road;
+use lockstep_domain::installation::accounts::{self, Registered};
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::ids::{AccountId, InvalidId, OrganizationId};
 use lockstep_platform::operator::stacks::Installer;
 use std::str::FromStr;
 
@@ -52,7 +52,11 @@ impl Installation<'_> {
     }
 
     /// Looks whether there is room for an account; returns what [`Self::let_in`] takes.
-    pub(super) async fn room_for(&self, account: &AccountId, path: Road) -> Result<Registered, Failure> {
+    pub(super) async fn room_for(
+        &self,
+        account: &AccountId,
+        path: DeploymentPath,
+    ) -> Result<Registered, Failure> {
         let organization = self.organization().await?;
         let mut registered = self.registered().await?;
         accounts::add(&mut registered, account, path, organization.as_ref()).map_err(|failure| {
@@ -85,7 +89,7 @@ impl Installation<'_> {
         let mut registered = Registered::new();
         for name in installer.names("lockstep-account-").await? {
             let known = installer.parameters(&name).await?;
-            let path = known.get("Path").and_then(|path| Road::named(path));
+            let path = known.get("Path").and_then(|path| DeploymentPath::named(path));
             let (Some(account), Some(path)) = (known.get("AccountId"), path) else { continue };
             registered.insert(account.parse().map_err(at(&name))?, path);
         }
@@ -111,7 +115,7 @@ impl Installation<'_> {
         self.apply(self.aws, ACCOUNTS_STACK, template, &parameters).await
     }
 
-    async fn register(&self, account: &AccountId, path: Road) -> Result<Step, Failure> {
+    async fn register(&self, account: &AccountId, path: DeploymentPath) -> Result<Step, Failure> {
         let parameters = [("AccountId", account.to_string()), ("Path", path.as_str().to_owned())];
         let template = self.uploaded("infra/control-plane/account.yaml", self.aws, &self.account).await?;
         self.apply(self.aws, &format!("lockstep-account-{account}"), template, &parameters).await

@@ -3,8 +3,8 @@
 use super::{Installation, function_names};
 use crate::failure::Failure;
 use crate::functions::Package;
-use lockstep_domain::error::FailureKind;
-use lockstep_domain::ping;
+use lockstep_domain::messages::ping;
+use lockstep_domain::model::error::FailureKind;
 use lockstep_platform::functions::{Called, Functions};
 use lockstep_platform::operator::control_plane;
 use serde_json::Value;

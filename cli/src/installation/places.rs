@@ -1,7 +1,7 @@
 //! Where Lockstep can be installed.
 
 use crate::failure::Failure;
-use lockstep_domain::ids::Region;
+use lockstep_domain::model::ids::Region;
 
 /// The partitions whose names, endpoints and trust Lockstep writes. The isolated ones have other certificates and lack
 /// services that it stands on, such as CodeBuild's images and function URLs.

@@ -1,11 +1,12 @@
 //! Accounts and regions that Lockstep deploys to: their own stack, and what lets them in.
 
 use super::{
-    BUCKET_TEMPLATE, Installation, Step, TARGET_STACK, bucket, not_installed, places, rendered, road,
+    BUCKET_TEMPLATE, Installation, Step, TARGET_STACK, bucket, deployment_path, not_installed, places,
+    rendered,
 };
 use crate::failure::Failure;
-use lockstep_domain::ids::{AccountId, Region};
-use lockstep_domain::stages::Path as Road;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::ids::{AccountId, Region};
 use lockstep_platform::aws::Aws;
 use lockstep_platform::cloudformation::TemplateSource;
 use lockstep_platform::operator::control_plane;
@@ -15,7 +16,7 @@ use lockstep_platform::operator::stacks::Installer;
 #[derive(Clone, Debug)]
 pub struct TargetAccount {
     /// Which half of the control plane may act there.
-    pub path: Road,
+    pub path: DeploymentPath,
     /// The managed policies that say what CloudFormation may do there.
     pub policies: Vec<String>,
     /// The managed policy that bounds them.
@@ -42,7 +43,7 @@ impl Installation<'_> {
             ("ToolingAccount", self.account.to_string()),
             ("EventBusArn", installed.event_bus_arn.clone()),
             ("ExternalId", installed.external_id.clone()),
-            ("Path", road(wanted.path).to_owned()),
+            ("Path", deployment_path(wanted.path).to_owned()),
             ("ExecutionPolicyArns", wanted.policies.join(",")),
             ("ExecutionBoundaryArn", wanted.boundary.clone()),
             ("CreateImageKey", image_key),

@@ -2,8 +2,8 @@
 
 use super::{COMPONENT, Story, ensure};
 use crate::failure::{Exit, Failure};
-use lockstep_domain::ids::AccountId;
-use lockstep_domain::stack_plan::StackStatus;
+use lockstep_domain::model::ids::AccountId;
+use lockstep_domain::stacks::plan::StackStatus;
 use lockstep_platform::operator::base_images::BaseImages;
 use serde_json::Value;
 

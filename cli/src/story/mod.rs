@@ -16,7 +16,7 @@ use crate::local::{Session, state_dir};
 use crate::output::{Output, duration};
 use crate::plane::Plane;
 use crate::surroundings::{Input, Surroundings};
-use lockstep_domain::ids::StageName;
+use lockstep_domain::model::ids::StageName;
 use lockstep_local::session::{self, Status};
 use lockstep_platform::operator::stacks::Installer;
 use repository::Repository;

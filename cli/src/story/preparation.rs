@@ -4,7 +4,7 @@ use super::{MARK, REPOSITORY, Story, ensure};
 use crate::commands::repositories::{webhook_secret, webhook_url};
 use crate::failure::{Exit, Failure, at};
 use crate::local::{Session, state_dir};
-use lockstep_domain::ids::{AmiId, RepositoryId};
+use lockstep_domain::model::ids::{AmiId, RepositoryId};
 use lockstep_local::session;
 use lockstep_platform::operator::base_images::BaseImages;
 use lockstep_platform::operator::signed;

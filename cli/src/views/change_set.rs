@@ -1,8 +1,8 @@
 //! A change set as the person sees it who must approve it.
 
 use crate::output::Output;
-use lockstep_domain::drift::DriftStatus;
-use lockstep_domain::guard::{Change, Danger};
+use lockstep_domain::model::drift_status::DriftStatus;
+use lockstep_domain::model::resource_change::{Change, Impact};
 use lockstep_domain::records::ChangeSet;
 
 /// The head of the table of changes.
@@ -19,7 +19,7 @@ pub fn show(change_set: &ChangeSet, output: &Output) {
 /// The rows of the table; changes of tags alone are folded into one.
 pub fn rows(changes: &[Change]) -> Vec<[String; 5]> {
     let mut sorted: Vec<&Change> = changes.iter().filter(|change| !change.tags_only).collect();
-    sorted.sort_by(|a, b| b.danger.cmp(&a.danger).then_with(|| a.logical_id.cmp(&b.logical_id)));
+    sorted.sort_by(|a, b| b.impact.cmp(&a.impact).then_with(|| a.logical_id.cmp(&b.logical_id)));
     let mut rows: Vec<[String; 5]> = sorted.into_iter().map(row).collect();
     match changes.iter().filter(|change| change.tags_only).count() {
         0 => {}
@@ -35,10 +35,10 @@ pub fn rows(changes: &[Change]) -> Vec<[String; 5]> {
 }
 
 fn row(change: &Change) -> [String; 5] {
-    let mark = match change.danger {
-        Danger::Safe => "",
-        Danger::Interrupts => " (interrupts)",
-        Danger::Destroys => " (DESTROYS)",
+    let mark = match change.impact {
+        Impact::None => "",
+        Impact::Interruption => " (interrupts)",
+        Impact::DataLoss => " (DESTROYS)",
     };
     let replaced = match change.replacement.as_str() {
         "True" => "yes",
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn what_destroys_comes_first_and_says_so() {
-        let rows = rows(&[change("A", Danger::Safe, false), change("B", Danger::Destroys, false)]);
+        let rows = rows(&[change("A", Impact::None, false), change("B", Impact::DataLoss, false)]);
         assert_eq!(
             rows[0],
             ["Modify (DESTROYS)", "B", "AWS::SQS::Queue", "perhaps", "QueueName"].map(String::from)
@@ -76,14 +76,14 @@ mod tests {
 
     #[test]
     fn what_was_changed_outside_of_cloudformation_says_so() {
-        let drifted = |drift| rows(&[Change { drift: Some(drift), ..change("A", Danger::Safe, false) }]);
+        let drifted = |drift| rows(&[Change { drift: Some(drift), ..change("A", Impact::None, false) }]);
         assert_eq!(drifted(DriftStatus::Modified)[0][0], "Modify (was changed outside)");
         assert_eq!(drifted(DriftStatus::InSync)[0][0], "Modify");
     }
 
     #[test]
     fn changes_of_tags_alone_are_one_line() {
-        let rows = rows(&[change("A", Danger::Safe, true), change("B", Danger::Safe, true)]);
+        let rows = rows(&[change("A", Impact::None, true), change("B", Impact::None, true)]);
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0][1], "2 resources");
     }

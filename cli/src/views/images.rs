@@ -2,12 +2,12 @@
 
 use super::time;
 use crate::catalogue::{Catalogue, Runs};
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::orphans::Seen;
+use lockstep_domain::images::retention::{Planned, RetentionStep};
+use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::orphan::SeenOrphan;
 use lockstep_domain::records::{
     Decision, Deployment, Image, ImageOrigin, ImageVersion, Release, ReleaseState,
 };
-use lockstep_domain::retirement::{Planned, Step};
 use serde_json::{Value, json};
 
 /// The head of [`rows`].
@@ -182,10 +182,10 @@ pub const PLANNED: [&str; 4] = ["image", "version", "would be", "why"];
 
 /// What retirement would do.
 pub fn planned(plan: &[Planned]) -> Vec<[String; 4]> {
-    let word = |step: &Step| match step {
-        Step::Deprecate => "deprecated",
-        Step::Restore { .. } => "kept after all",
-        Step::Remove => "deregistered, with its snapshots",
+    let word = |step: &RetentionStep| match step {
+        RetentionStep::Deprecate => "deprecated",
+        RetentionStep::Restore { .. } => "kept after all",
+        RetentionStep::Remove => "deregistered, with its snapshots",
     };
     let row = |planned: &Planned| {
         [
@@ -202,8 +202,8 @@ pub fn planned(plan: &[Planned]) -> Vec<[String; 4]> {
 pub const ORPHANS: [&str; 5] = ["id", "account and region", "tagged as", "seen since", "stays, because"];
 
 /// What the last sweep saw that carries our tags and stands in no record.
-pub fn orphans(seen: &[Seen]) -> Vec<[String; 5]> {
-    let row = |seen: &Seen| {
+pub fn orphans(seen: &[SeenOrphan]) -> Vec<[String; 5]> {
+    let row = |seen: &SeenOrphan| {
         let orphan = &seen.orphan;
         [
             orphan.thing.to_string(),
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn an_orphan_is_shown_with_what_keeps_it() {
-        let seen: Seen = serde_json::from_value(json!({
+        let seen: SeenOrphan = serde_json::from_value(json!({
             "location": {"account": "222222222222", "region": "eu-west-1"},
             "thing": {"image": "ami-0123456789abcdef0"},
             "label": "logstash@2.1.0",
@@ -238,11 +238,14 @@ mod tests {
         }
     }
     use crate::views::testing::{asking, at, deployment, environment, release};
-    use lockstep_domain::images::{ImageLock, ImageVersionState, LockedImage, Needs, uses};
+    use lockstep_domain::delivery::stages::{EXAMPLE, Stages};
+    use lockstep_domain::images::references::{ReferenceSources, reference_graph};
+    use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
+    use lockstep_domain::model::image_version_state::ImageVersionState;
+    use lockstep_domain::model::location::Location;
     use lockstep_domain::records::{
-        Approval, Deployed, Environment, ImageState, Location, Proposal, ProposedAction, Revocation, Subject,
+        Approval, Deployed, Environment, ImageState, Proposal, ProposedAction, Revocation, Subject,
     };
-    use lockstep_domain::stages::{EXAMPLE, Stages};
 
     const SOURCE: &str = "ami-00000000000000001";
 
@@ -304,14 +307,14 @@ mod tests {
         };
         let environments = vec![Environment { deployed: Some(deployed), ..environment("ci", "logs") }];
         let releases = vec![release];
-        let needs = Needs { environments: &environments, unfinished: &[], releases: &releases };
+        let needs = ReferenceSources { environments: &environments, unfinished: &[], releases: &releases };
         Catalogue {
             versions: vec![version],
             places: vec![
                 image("222222222222", SOURCE, "import"),
                 image("333333333333", "ami-00000000000000002", "arn:promotion"),
             ],
-            uses: uses(&needs),
+            uses: reference_graph(&needs),
             releases,
             environments,
             stages: Stages::parse("stages.toml", EXAMPLE).unwrap(),

@@ -1,11 +1,12 @@
 //! What an execution role needs, and what it lacks.
 
 use crate::output::Output;
-use lockstep_domain::packaging::StageNeeds;
-use lockstep_domain::permissions::lack::{Lack, Lacking};
-use lockstep_domain::permissions::policy::{Form, document, statements};
-use lockstep_domain::permissions::{Level, Need, Needs};
+use lockstep_domain::delivery::packaging::StageNeeds;
+use lockstep_domain::model::missing_permissions::{MissingPermission, MissingPermissions};
+use lockstep_domain::model::permission::{Level, Need};
 use lockstep_domain::records::Deployment;
+use lockstep_domain::stacks::permissions::Needs;
+use lockstep_domain::stacks::permissions::policy::{Form, document, statements};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -132,7 +133,7 @@ fn permissions(count: usize) -> String {
     if count == 1 { "1 permission".to_owned() } else { format!("{count} permissions") }
 }
 
-fn missing(Lacking { need, obstacle }: &Lacking) -> String {
+fn missing(MissingPermission { need, obstacle }: &MissingPermission) -> String {
     let obstacle = obstacle.as_ref().map_or_else(String::new, |obstacle| format!("; {obstacle}"));
     let (action, arn, resource, line, because) =
         (&need.action, &need.arn, &need.resource, need.line, &need.because);
@@ -140,7 +141,7 @@ fn missing(Lacking { need, obstacle }: &Lacking) -> String {
 }
 
 /// Returns the statements that would allow what is missing; `None` if no statement of the role would.
-fn statements_to_add(lack: &Lack) -> Option<String> {
+fn statements_to_add(lack: &MissingPermissions) -> Option<String> {
     let helps = lack.missing.iter().filter(|lacking| lacking.obstacle.is_none());
     let statements = statements(helps.map(|lacking| &lacking.need));
     if statements.is_empty() {
@@ -154,9 +155,9 @@ fn statements_to_add(lack: &Lack) -> Option<String> {
 mod tests {
     use super::*;
     use crate::views::testing::deployment;
-    use lockstep_domain::permissions::Certainty;
+    use lockstep_domain::model::permission::Certainty;
 
-    fn lacking(action: &str, obstacle: Option<&str>) -> Lacking {
+    fn lacking(action: &str, obstacle: Option<&str>) -> MissingPermission {
         let need = Need {
             line: 12,
             resource: "Queue".into(),
@@ -168,10 +169,10 @@ mod tests {
             because: "the stack is tagged".into(),
             condition: None,
         };
-        Lacking { need, obstacle: obstacle.map(str::to_owned) }
+        MissingPermission { need, obstacle: obstacle.map(str::to_owned) }
     }
 
-    fn shown(lack: Lack) -> String {
+    fn shown(lack: MissingPermissions) -> String {
         let output = Output::memory(false);
         show_lack(&Deployment { lack: Some(lack), ..deployment() }, &output);
         output.captured()
@@ -179,11 +180,11 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_shown_with_its_place_and_the_statement_to_add() {
-        let text = shown(Lack {
+        let text = shown(MissingPermissions {
             asked: 2,
             allowed: 1,
             missing: vec![lacking("sqs:TagQueue", None)],
-            ..Lack::default()
+            ..MissingPermissions::default()
         });
         assert!(
             text.contains("WARNING: the execution role of account 222222222222 lacks 1 permission:"),
@@ -195,9 +196,9 @@ mod tests {
 
     #[test]
     fn no_statement_is_named_where_none_would_help() {
-        let text = shown(Lack {
+        let text = shown(MissingPermissions {
             missing: vec![lacking("sqs:TagQueue", Some("a statement denies it"))],
-            ..Lack::default()
+            ..MissingPermissions::default()
         });
         assert!(text.contains("a statement denies it") && !text.contains("add to its policies"), "{text}");
     }
@@ -205,13 +206,13 @@ mod tests {
     #[test]
     fn what_is_unknown_says_why_and_is_no_warning() {
         let unknown = [("AWS gave no answer".to_owned(), 3)].into();
-        let text = shown(Lack { asked: 3, unknown, ..Lack::default() });
+        let text = shown(MissingPermissions { asked: 3, unknown, ..MissingPermissions::default() });
         let expected = "  unknown whether the execution role of account 222222222222 has 3 permissions: AWS gave no answer\n";
         assert_eq!(text, expected);
     }
 
     #[test]
     fn a_role_that_has_everything_is_not_mentioned() {
-        assert_eq!(shown(Lack { asked: 3, allowed: 3, ..Lack::default() }), "");
+        assert_eq!(shown(MissingPermissions { asked: 3, allowed: 3, ..MissingPermissions::default() }), "");
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{change_set, permissions, question, why};
 use crate::output::Output;
-use lockstep_domain::guard;
 use lockstep_domain::records::{Deployment, Proposal};
+use lockstep_domain::stacks::change_set_review;
 use serde::Serialize;
 
 /// What was found out.
@@ -33,7 +33,7 @@ pub fn finding(deployment: &Deployment, stage_wants_approval: bool) -> Finding<'
     match (&deployment.proposal, &deployment.change_set) {
         (Some(proposal), _) => Finding::First { proposal },
         (None, Some(made)) if !made.changes.is_empty() => {
-            Finding::Changes { asked_because: guard::reasons(made, stage_wants_approval) }
+            Finding::Changes { asked_because: change_set_review::reasons(made, stage_wants_approval) }
         }
         (None, made) => {
             let nested = made.iter().flat_map(|made| &made.unexamined);
@@ -88,8 +88,8 @@ pub fn show(deployment: &Deployment, finding: &Finding<'_>, command: &str, outpu
 mod tests {
     use super::*;
     use crate::views::testing::{change, deployment};
-    use lockstep_domain::guard::{Change, Danger};
-    use lockstep_domain::ids::Digest;
+    use lockstep_domain::model::ids::Digest;
+    use lockstep_domain::model::resource_change::{Change, Impact};
     use lockstep_domain::records::{ChangeSet, NamedResource, ProposedAction};
 
     fn planned(changes: Vec<Change>) -> Deployment {
@@ -129,20 +129,20 @@ mod tests {
         let mut deployment = planned(vec![]);
         let child = NamedResource {
             name: "Child".into(),
-            resource_type: guard::NESTED_STACK.into(),
+            resource_type: lockstep_domain::model::resource_change::NESTED_STACK.into(),
             physical_id: "arn:child".into(),
         };
         deployment.change_set.as_mut().unwrap().unexamined = vec![child];
         let (asks, text) = shown(&deployment, false);
         assert!(!asks && text.ends_with("NOT EXAMINED: the nested stacks Child\n"), "{text}");
-        deployment.change_set.as_mut().unwrap().changes = vec![change("Queue", Danger::Safe, false)];
+        deployment.change_set.as_mut().unwrap().changes = vec![change("Queue", Impact::None, false)];
         let (asks, text) = shown(&deployment, false);
         assert!(asks && text.contains("because Child (nested stack arn:child) was not examined"), "{text}");
     }
 
     #[test]
     fn safe_changes_ask_nobody_unless_the_stage_wants_it() {
-        let deployment = planned(vec![change("Queue", Danger::Safe, false)]);
+        let deployment = planned(vec![change("Queue", Impact::None, false)]);
         let (asks, text) = shown(&deployment, false);
         assert!(!asks && text.contains("nobody would be asked"), "{text}");
         assert!(
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_would_be_destroyed_is_marked_and_says_why_a_person_would_be_asked() {
-        let deployment = planned(vec![change("Queue", Danger::Destroys, false)]);
+        let deployment = planned(vec![change("Queue", Impact::DataLoss, false)]);
         let (asks, text) = shown(&deployment, false);
         assert!(asks && text.contains("Modify (DESTROYS)"), "{text}");
         assert!(text.contains("because Queue (AWS::SQS::Queue) may be removed or replaced"), "{text}");

@@ -126,8 +126,8 @@ pub fn check_names(deployment: &Deployment, question: &Approval, given: &[String
 mod tests {
     use super::*;
     use crate::views::testing::{asking, change, deployment};
-    use lockstep_domain::guard::Danger;
-    use lockstep_domain::ids::Digest;
+    use lockstep_domain::model::ids::Digest;
+    use lockstep_domain::model::resource_change::Impact;
     use lockstep_domain::records::ChangeSet;
 
     #[test]
@@ -184,7 +184,7 @@ mod tests {
         let text = shown(Subject::ChangeSet(ChangeSet {
             arn: "arn".into(),
             attempt: 1,
-            changes: vec![change("Bucket", Danger::Destroys, false)],
+            changes: vec![change("Bucket", Impact::DataLoss, false)],
             unexamined: Vec::new(),
             template_digest: digest.clone(),
             parameters_digest: digest,

@@ -1,9 +1,10 @@
 //! The matrix of `lockstep status`: which version of every component is where, and what is odd about it.
 
 use super::time;
-use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::model::ids::TEST;
+use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::records::{BreakGlass, Environment, SweepReport};
-use lockstep_domain::stages::{Stages, TEST};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -184,11 +185,11 @@ pub fn told_by_sweep(sweep: &SweepReport) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::views::testing::{at, environment};
-    use lockstep_domain::ids::Digest;
-    use lockstep_domain::records::{Deployed, Holder, Leftover};
+    use lockstep_domain::model::ids::Digest;
+    use lockstep_domain::records::{Deployed, LeaseHolder, Leftover};
 
     fn stages() -> Stages {
-        Stages::parse("stages.toml", lockstep_domain::stages::EXAMPLE).unwrap()
+        Stages::parse("stages.toml", lockstep_domain::delivery::stages::EXAMPLE).unwrap()
     }
 
     fn running(environment: Environment) -> Environment {
@@ -243,7 +244,7 @@ mod tests {
     #[test]
     fn who_holds_an_environment_is_named() {
         let deployment = DeploymentId::of_execution("arn:y");
-        let holder = Holder { deployment: deployment.clone(), execution: "arn:y".into(), since: at(0) };
+        let holder = LeaseHolder { deployment: deployment.clone(), execution: "arn:y".into(), since: at(0) };
         let held = Environment { holder: Some(holder), ..environment("ci", "logs") };
         let expected = format!("- (held by {})", deployment.short());
         assert_eq!(matrix(&stages(), &[held], &[]).rows()[0][1], expected);

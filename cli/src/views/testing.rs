@@ -1,13 +1,14 @@
 //! Records for the tests of the views.
 
 use jiff::Timestamp;
-use lockstep_domain::guard::{Change, Danger};
-use lockstep_domain::ids::{DeploymentId, Digest};
-use lockstep_domain::images::ImageLock;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::ids::{DeploymentId, Digest};
+use lockstep_domain::model::image_lock::ImageLock;
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::resource_change::{Change, Impact};
 use lockstep_domain::records::{
-    Approval, Deployment, DeploymentKind, Environment, Location, Release, ReleaseState, Subject,
+    Approval, Deployment, DeploymentKind, Environment, Release, ReleaseState, Subject,
 };
-use lockstep_domain::stages::Path;
 use std::collections::BTreeSet;
 
 /// So many seconds after 1970 began.
@@ -27,7 +28,7 @@ pub fn deployment() -> Deployment {
             "2.1.3".parse().unwrap(),
             "ci".parse().unwrap(),
             Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-            Path::Delivery,
+            DeploymentPath::Delivery,
             at(0),
         )
     }
@@ -77,7 +78,7 @@ pub fn asking(subject: Subject) -> Approval {
 }
 
 /// A change of a queue.
-pub fn change(logical_id: &str, danger: Danger, tags_only: bool) -> Change {
+pub fn change(logical_id: &str, impact: Impact, tags_only: bool) -> Change {
     Change {
         logical_id: logical_id.into(),
         resource_type: "AWS::SQS::Queue".into(),
@@ -86,7 +87,7 @@ pub fn change(logical_id: &str, danger: Danger, tags_only: bool) -> Change {
         properties: vec!["QueueName".into()],
         tags_only,
         drift: None,
-        danger,
+        impact,
     }
 }
 

@@ -2,11 +2,11 @@
 
 use super::{clock, seconds, time};
 use crate::output::duration;
+use lockstep_domain::model::ids::TEST;
 use lockstep_domain::records::{
-    Approval, Decision, Deployment, DeploymentKind, DeploymentState, FailedEvent, NamedResource, Operation,
-    OperationKind, Release, Step,
+    Approval, Decision, Deployment, DeploymentKind, DeploymentState, FailedEvent, LogEntry, NamedResource,
+    Operation, OperationKind, Release,
 };
-use lockstep_domain::stages::TEST;
 
 /// A state as people say it.
 pub fn state(state: DeploymentState) -> &'static str {
@@ -48,7 +48,7 @@ pub fn subject(deployment: &Deployment) -> String {
 }
 
 /// The whole story, one line each; `release` is that of the deployment, if it is about one.
-pub fn story(deployment: &Deployment, release: Option<&Release>, journal: &[Step]) -> Vec<String> {
+pub fn story(deployment: &Deployment, release: Option<&Release>, journal: &[LogEntry]) -> Vec<String> {
     let mut lines = vec![
         format!("{}: {}", title(deployment), state(deployment.state)),
         format!("  deployment  {}", deployment.id),
@@ -191,7 +191,7 @@ fn heading(title: &str, lines: impl Iterator<Item = String>) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::views::testing::{asking, at, deployment, release};
-    use lockstep_domain::ids::Digest;
+    use lockstep_domain::model::ids::Digest;
     use lockstep_domain::records::{
         BreakGlass, Cancellation, FailureRecord, Proposal, ProposedAction, Subject,
     };
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn the_journal_is_told_in_order() {
         let deployment = deployment();
-        let step = |number: u32, note: &str| Step {
+        let step = |number: u32, note: &str| LogEntry {
             deployment: deployment.id.clone(),
             number,
             note: note.into(),

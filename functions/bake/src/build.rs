@@ -3,23 +3,25 @@
 use crate::load::{self, Building, baked, note, session, unusable};
 use crate::version::{build_id, versions};
 use crate::world::World;
-use lockstep_domain::bake::{self, BuildKey, BuildStatus, Observed};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{AmiId, DeploymentId};
-use lockstep_domain::images::ImageVersionState;
-use lockstep_domain::partitions;
-use lockstep_domain::payloads::Task;
-use lockstep_domain::payloads::bake::{Begun, Go};
-use lockstep_domain::payloads::inputs::BuildImage;
-use lockstep_domain::promotion::{
+use lockstep_domain::images::bake::{self, BuildKey, BuildObservation, BuildStatus};
+use lockstep_domain::images::promotion::{
     KEY_ALIAS, TAG_BUILD, TAG_BUILT_AT, TAG_COMMIT, TAG_DEPLOYMENT, TAG_IMAGE, TAG_REPOSITORY, TAG_SOURCE,
     TAG_VERSION,
 };
-use lockstep_domain::recipe::{Base, layered_file};
+use lockstep_domain::images::recipe::layered_file;
+use lockstep_domain::messages::Task;
+use lockstep_domain::messages::bake::{BuildStarted, NextStep};
+use lockstep_domain::messages::inputs::BuildImage;
+use lockstep_domain::model::base_image::Base;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{AmiId, DeploymentId};
+use lockstep_domain::model::image_version_state::ImageVersionState;
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::partitions;
+use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
-    Deployment, DeploymentKind, DeploymentState, Image, ImageVersion, Location, Operation, OperationKind,
+    Deployment, DeploymentKind, DeploymentState, Image, ImageVersion, Operation, OperationKind,
 };
-use lockstep_domain::token::client_token;
 use lockstep_platform::codebuild::{Builds, NewBuild};
 use lockstep_platform::ledger::Inserted;
 use lockstep_platform::ports::{Records, WaitBook};
@@ -27,16 +29,20 @@ use lockstep_platform::public_images::PublicImages;
 use std::collections::BTreeMap;
 
 /// Serves `begin_build`.
-pub async fn begin<W: World>(world: &W, execution: &str, input: &BuildImage) -> Result<Begun, Failure> {
+pub async fn begin<W: World>(
+    world: &W,
+    execution: &str,
+    input: &BuildImage,
+) -> Result<BuildStarted, Failure> {
     let stage = world.records().stage(&input.stage).await?;
     let location = stage.location();
     let version = load::version(world, &input.image, &input.version).await?.record;
     let id = build_id(&input.image, &input.version, &location);
-    let begun = |next| Ok(Begun { build: id.clone(), next });
+    let begun = |next| Ok(BuildStarted { build: id.clone(), next });
     let key = Image::key_of(&input.image, &input.version, &location);
     let there = world.records().get::<Image>(&key).await?;
     if there.is_some_and(|image| image.record.is_usable()) {
-        return begun(Go::Present);
+        return begun(NextStep::Present);
     }
     if !matches!(version.state, ImageVersionState::Building | ImageVersionState::Withheld) {
         return Err(unusable(format!(
@@ -68,7 +74,7 @@ pub async fn begin<W: World>(world: &W, execution: &str, input: &BuildImage) -> 
         }
         Inserted::Exists(other) => resume(world, other, execution).await?,
     }
-    begun(Go::Build)
+    begun(NextStep::Build)
 }
 
 /// A build that another execution began: still going, or taken over where it was left.
@@ -264,13 +270,13 @@ fn wanted(
 }
 
 /// Serves `observe_build`.
-pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure> {
+pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<NextStep, Failure> {
     let mut building = Building::load_running(world, id).await?;
-    let Some((arn, attempt)) = under_way(&building) else { return Ok(Go::Wait) };
+    let Some((arn, attempt)) = under_way(&building) else { return Ok(NextStep::Wait) };
     match looked_at(world, &building, &arn, attempt).await? {
-        Observed::Wait => Ok(Go::Wait),
-        Observed::Made(_) => Ok(Go::Register),
-        Observed::Again(why) => {
+        BuildObservation::Wait => Ok(NextStep::Wait),
+        BuildObservation::Made(_) => Ok(NextStep::Register),
+        BuildObservation::Again(why) => {
             note(world, id, &format!("{why}; trying again")).await?;
             building
                 .write(world, |record| {
@@ -279,9 +285,9 @@ pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failu
                     }
                 })
                 .await?;
-            Ok(Go::Wait)
+            Ok(NextStep::Wait)
         }
-        Observed::Failed(why) => {
+        BuildObservation::Failed(why) => {
             note(world, id, &why).await?;
             Err(unusable(why))
         }
@@ -301,8 +307,8 @@ pub async fn looked_at<W: World>(
     building: &Building,
     arn: &str,
     attempt: u32,
-) -> Result<Observed, Failure> {
+) -> Result<BuildObservation, Failure> {
     let builds = world.builds(building.location(), &session(building.id())).await?;
-    let Some(found) = builds.describe(arn).await? else { return Ok(Observed::Wait) };
+    let Some(found) = builds.describe(arn).await? else { return Ok(BuildObservation::Wait) };
     Ok(bake::observe(&found, attempt, &building.location().region))
 }

@@ -4,22 +4,28 @@ use crate::build::{looked_at, under_way};
 use crate::load::{self, Building, note, session};
 use crate::version::build_id;
 use crate::world::World;
-use lockstep_domain::bake::{Observed, doomed};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{DeploymentId, ImageName, SnapshotId, StageName};
-use lockstep_domain::images::{Change, ImageVersionState, after};
-use lockstep_domain::payloads::bake::{Doomed, GivenUp};
-use lockstep_domain::payloads::ledger::Failed;
-use lockstep_domain::promotion::{Ami, TAG_DEPLOYMENT};
-use lockstep_domain::records::{Caught, Deployment, DeploymentState, FailureRecord, Image};
-use lockstep_domain::version::Version;
+use lockstep_domain::images::bake::{BuildObservation, to_discard};
+use lockstep_domain::images::lifecycle::{Transition, apply};
+use lockstep_domain::images::promotion::{Ami, TAG_DEPLOYMENT};
+use lockstep_domain::messages::bake::{DiscardTargets, VersionFailed};
+use lockstep_domain::messages::ledger::Failed;
+use lockstep_domain::model::caught_error::CaughtError;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{DeploymentId, ImageName, SnapshotId, StageName};
+use lockstep_domain::model::image_version_state::ImageVersionState;
+use lockstep_domain::model::version::Version;
+use lockstep_domain::records::{Deployment, DeploymentState, FailureRecord, Image};
 use lockstep_platform::ec2::Images;
 use lockstep_platform::ec2::references::References;
 use lockstep_platform::ports::Records;
 use std::collections::BTreeSet;
 
 /// Serves `fail_build`: an attempt that broke off may have made an image, which nobody has seen.
-pub async fn fail_build<W: World>(world: &W, id: &DeploymentId, error: &Caught) -> Result<Failed, Failure> {
+pub async fn fail_build<W: World>(
+    world: &W,
+    id: &DeploymentId,
+    error: &CaughtError,
+) -> Result<Failed, Failure> {
     let mut building = Building::load(world, id).await?;
     let failure = FailureRecord {
         error: error.error.clone(),
@@ -63,7 +69,7 @@ async fn made<W: World>(world: &W, building: &Building, images: &W::Images) -> R
     let mut made = images.owned(&building.image, building.version()).await?;
     made.retain(|ami| ami.tags.get(TAG_DEPLOYMENT) == Some(&id));
     if let Some((arn, attempt)) = under_way(building)
-        && let Observed::Made(ami) = looked_at(world, building, &arn, attempt).await?
+        && let BuildObservation::Made(ami) = looked_at(world, building, &arn, attempt).await?
         && !made.iter().any(|found| found.id == ami)
     {
         made.extend(images.describe(&ami).await?);
@@ -87,19 +93,21 @@ pub async fn give_up<W: World>(
     world: &W,
     image: &ImageName,
     version: &Version,
-    error: &Caught,
-) -> Result<GivenUp, Failure> {
+    error: &CaughtError,
+) -> Result<VersionFailed, Failure> {
     let found = load::version(world, image, version).await?;
-    let given_up = after(&found.record, &Change::GiveUp { why: error.sentence() })?;
+    let given_up = apply(&found.record, &Transition::GiveUp { why: error.sentence() })?;
     if given_up != found.record {
         world.records().replace(&found, given_up.clone()).await?;
     }
     let stages = world.records().stages().await?;
     let records: Vec<Image> =
         load::everywhere(world, image, version).await?.into_iter().map(|i| i.record).collect();
-    let places = doomed(&given_up, &records, &stages).into_iter();
-    Ok(GivenUp {
-        places: places.map(|(_, stage)| Doomed { stage: stage.name.clone(), path: stage.path() }).collect(),
+    let places = to_discard(&given_up, &records, &stages).into_iter();
+    Ok(VersionFailed {
+        places: places
+            .map(|(_, stage)| DiscardTargets { stage: stage.name.clone(), path: stage.path() })
+            .collect(),
     })
 }
 
@@ -157,13 +165,13 @@ pub async fn bury<W: World>(
     world: &W,
     image: &ImageName,
     version: &Version,
-    error: &Caught,
+    error: &CaughtError,
 ) -> Result<Failed, Failure> {
     let found = load::version(world, image, version).await?;
     let left = load::everywhere(world, image, version).await?;
     let mut cause = format!("{image}@{version} is not usable: {}", error.sentence());
     if left.is_empty() {
-        let gone = after(&found.record, &Change::Discarded)?;
+        let gone = apply(&found.record, &Transition::Discarded)?;
         if gone != found.record {
             world.records().replace(&found, gone).await?;
         }

@@ -2,9 +2,11 @@
 
 use crate::world::World;
 use crate::{build, discard, register, version};
-use lockstep_domain::error::Failure;
-use lockstep_domain::payloads::bake::{Begun, Built, Claimed, Completed, GivenUp, Go, Next, Request, Spread};
-use lockstep_domain::payloads::ledger::Failed;
+use lockstep_domain::messages::bake::{
+    BuildStarted, Built, Claimed, Completed, Distribution, Next, NextStep, Request, VersionFailed,
+};
+use lockstep_domain::messages::ledger::Failed;
+use lockstep_domain::model::error::Failure;
 use serde::Serialize;
 
 /// What is answered.
@@ -14,17 +16,17 @@ pub enum Answer {
     /// A recipe has its version.
     Claimed(Claimed),
     /// A build has begun.
-    Begun(Begun),
+    BuildStarted(BuildStarted),
     /// Where the state machine goes.
     Next(Next),
     /// An image was built.
     Built(Built),
     /// Where a version must go.
-    Spread(Spread),
+    Distribution(Distribution),
     /// It is everywhere.
     Completed(Completed),
     /// It is given up.
-    GivenUp(GivenUp),
+    VersionFailed(VersionFailed),
     /// It is closed as failed.
     Failed(Failed),
     /// It is done, or the answer comes by task token.
@@ -33,13 +35,13 @@ pub enum Answer {
 
 /// Serves one request.
 pub async fn handle<W: World>(world: &W, request: Request) -> Result<Answer, Failure> {
-    let next = |go: Go| Answer::Next(Next { next: go });
+    let next = |go: NextStep| Answer::Next(Next { next: go });
     match request {
         Request::Claim { execution, input, recipe } => {
             version::claim(world, &execution, &input, &recipe).await.map(Answer::Claimed)
         }
         Request::BeginBuild { execution, input } => {
-            build::begin(world, &execution, &input).await.map(Answer::Begun)
+            build::begin(world, &execution, &input).await.map(Answer::BuildStarted)
         }
         Request::Build { build, task } => build::start(world, &build, &task).await.map(|()| Answer::Nothing),
         Request::ObserveBuild { build } => build::observe(world, &build).await.map(next),
@@ -47,15 +49,15 @@ pub async fn handle<W: World>(world: &W, request: Request) -> Result<Answer, Fai
         Request::FailBuild { build, error } => {
             discard::fail_build(world, &build, &error).await.map(Answer::Failed)
         }
-        Request::Spread { execution, image, version } => {
-            version::spread(world, &execution, &image, &version).await.map(Answer::Spread)
+        Request::Distribution { execution, image, version } => {
+            version::spread(world, &execution, &image, &version).await.map(Answer::Distribution)
         }
         Request::NotCopied { error } => version::not_copied(&error).map(next),
         Request::Complete { image, version, places } => {
             version::complete(world, &image, &version, &places).await.map(Answer::Completed)
         }
         Request::GiveUp { image, version, error } => {
-            discard::give_up(world, &image, &version, &error).await.map(Answer::GivenUp)
+            discard::give_up(world, &image, &version, &error).await.map(Answer::VersionFailed)
         }
         Request::DiscardVersion { image, version, stage } => {
             discard::discard(world, &image, &version, &stage).await.map(|()| Answer::Nothing)

@@ -1,13 +1,14 @@
 //! What every step starts from.
 
 use crate::world::World;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{AmiId, DeploymentId, ImageName};
-use lockstep_domain::promotion::TAG_SOURCE;
+use lockstep_domain::images::promotion::TAG_SOURCE;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{AmiId, DeploymentId, ImageName};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
-    Deployment, DeploymentKind, DeploymentState, Image, ImageOrigin, ImageVersion, Location, Step,
+    Deployment, DeploymentKind, DeploymentState, Image, ImageOrigin, ImageVersion, LogEntry,
 };
-use lockstep_domain::version::Version;
 use lockstep_platform::ledger::{Inserted, Order, Versioned};
 use lockstep_platform::ports::Records;
 
@@ -96,11 +97,11 @@ pub struct Baked<'a> {
     /// The record's origin, taken apart.
     pub repository: String,
     /// The commit.
-    pub commit: &'a lockstep_domain::ids::CommitSha,
+    pub commit: &'a lockstep_domain::model::ids::CommitSha,
     /// The key of the artifact.
     pub artifact: &'a str,
     /// The base.
-    pub base: &'a lockstep_domain::recipe::Base,
+    pub base: &'a lockstep_domain::model::base_image::Base,
 }
 
 /// The recipe of a version; an imported one has none.
@@ -144,14 +145,14 @@ pub fn unusable(why: impl Into<String>) -> Failure {
 /// Appends a line to a build's journal; one that only repeats the last is left out, so that a retried step does not
 /// fill it.
 pub async fn note<W: World>(world: &W, build: &DeploymentId, note: &str) -> Result<(), Failure> {
-    let (pk, prefix) = Step::all_of(build);
-    let last = world.records().list::<Step>(&pk, prefix, Order::Newest, 1).await?.pop();
+    let (pk, prefix) = LogEntry::all_of(build);
+    let last = world.records().list::<LogEntry>(&pk, prefix, Order::Newest, 1).await?.pop();
     if last.as_ref().is_some_and(|last| last.record.note == note) {
         return Ok(());
     }
     let first = last.map_or(1, |last| last.record.number + 1);
     for number in (first..).take(ATTEMPTS as usize) {
-        let step = Step { deployment: build.clone(), number, note: note.to_owned(), at: world.now() };
+        let step = LogEntry { deployment: build.clone(), number, note: note.to_owned(), at: world.now() };
         if let Inserted::New(_) = world.records().insert(&step).await? {
             break;
         }

@@ -2,7 +2,7 @@
 
 use lockstep_bake::handler::handle;
 use lockstep_bake::world::{Cloud, SETTINGS};
-use lockstep_domain::payloads::bake::Request;
+use lockstep_domain::messages::bake::Request;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::Config;
 use lockstep_platform::shell;

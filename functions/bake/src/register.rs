@@ -4,12 +4,12 @@ use crate::build::{looked_at, under_way};
 use crate::load::{self, Building, note, session, unusable};
 use crate::version;
 use crate::world::World;
-use lockstep_domain::bake::Observed;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{AmiId, DeploymentId};
-use lockstep_domain::images::ImageVersionState;
-use lockstep_domain::payloads::bake::Built;
-use lockstep_domain::promotion::{Ami, AmiState, BUILD_ACCEPTED, TAG_BUILD, TAG_SOURCE};
+use lockstep_domain::images::bake::BuildObservation;
+use lockstep_domain::images::promotion::{Ami, AmiState, BUILD_ACCEPTED, TAG_BUILD, TAG_SOURCE};
+use lockstep_domain::messages::bake::Built;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{AmiId, DeploymentId};
+use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::records::{Deployment, DeploymentState, Image, ImageState, ImageVersion};
 use lockstep_platform::ec2::Images;
 use lockstep_platform::ledger::Inserted;
@@ -26,12 +26,12 @@ pub async fn register<W: World>(world: &W, id: &DeploymentId) -> Result<Built, F
     }
     let (arn, attempt) = under_way(&building).ok_or_else(|| Failure::bug("there is no build to register"))?;
     let ami = match looked_at(world, &building, &arn, attempt).await? {
-        Observed::Made(ami) => ami,
+        BuildObservation::Made(ami) => ami,
         // It has ended, or nobody would ask: what is read is out of date.
-        Observed::Wait => {
+        BuildObservation::Wait => {
             return Err(Failure::new(FailureKind::Transient, format!("the build {arn} cannot be read yet")));
         }
-        Observed::Again(why) | Observed::Failed(why) => return Err(unusable(why)),
+        BuildObservation::Again(why) | BuildObservation::Failed(why) => return Err(unusable(why)),
     };
     let found = version_of(world, &building).await?;
     let source = found.record.source_ami.clone().unwrap_or_else(|| ami.clone());

@@ -3,17 +3,23 @@
 use crate::load::{self, unusable};
 use crate::world::World;
 use jiff::{SignedDuration, Timestamp};
-use lockstep_domain::bake::{self, Claim, Wish};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{DeploymentId, ImageName};
-use lockstep_domain::images::{Change, ImageVersionState, after, completed, resolve};
-use lockstep_domain::payloads::bake::{Brought, Claimed, Completed, Go, Place, Spread};
-use lockstep_domain::payloads::{inputs::BakeImage, package::Recipe};
-use lockstep_domain::recipe::{Base, FILE, ImageSearch};
-use lockstep_domain::records::{Caught, ImageOrigin, ImageVersion};
-use lockstep_domain::stages::Stages;
-use lockstep_domain::token::client_token;
-use lockstep_domain::version::Version;
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::images::bake::{self, BakeRequest, Claim};
+use lockstep_domain::images::constraint::resolve;
+use lockstep_domain::images::lifecycle::{Transition, apply, completed};
+use lockstep_domain::images::recipe::FILE;
+use lockstep_domain::messages::bake::{
+    Claimed, Completed, Distribution, DistributionResult, DistributionTarget, NextStep,
+};
+use lockstep_domain::messages::{inputs::BakeImage, package::Recipe};
+use lockstep_domain::model::base_image::{Base, ImageSearch};
+use lockstep_domain::model::caught_error::CaughtError;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{DeploymentId, ImageName};
+use lockstep_domain::model::image_version_state::ImageVersionState;
+use lockstep_domain::model::token::client_token;
+use lockstep_domain::model::version::Version;
+use lockstep_domain::records::{ImageOrigin, ImageVersion};
 use lockstep_platform::ledger::{Inserted, Order};
 use lockstep_platform::ports::Records;
 use lockstep_platform::public_images::PublicImages;
@@ -31,7 +37,7 @@ pub async fn claim<W: World>(
 ) -> Result<Claimed, Failure> {
     let stages = world.records().stages().await?;
     let versions = versions(world, &input.image).await?;
-    let wish = Wish {
+    let request = BakeRequest {
         image: &input.image,
         of: recipe.of,
         branch: recipe.branch.as_deref(),
@@ -43,13 +49,13 @@ pub async fn claim<W: World>(
     let own = versions.iter().find(|version| version.recorded_by == execution);
     let decision = match own {
         Some(own) => Claim::Resume(own.version.clone()),
-        None => bake::claim(&wish, &versions),
+        None => bake::claim(&request, &versions),
     };
     let (version, next) = match decision {
-        Claim::Present(version) => (version, Go::Present),
+        Claim::Present(version) => (version, NextStep::Present),
         Claim::Resume(version) => {
             take_over(world, execution, &input.image, &version).await?;
-            (version, Go::Build)
+            (version, NextStep::Build)
         }
         Claim::New(version) => {
             let made = new(world, execution, input, recipe, &stages, &version).await?;
@@ -57,7 +63,7 @@ pub async fn claim<W: World>(
                 let message = format!("{}@{version} was claimed just now", input.image);
                 return Err(Failure::new(FailureKind::Conflict, message));
             }
-            (version, Go::Build)
+            (version, NextStep::Build)
         }
     };
     let execution = client_token(execution, "build", 1);
@@ -166,7 +172,7 @@ pub async fn spread<W: World>(
     execution: &str,
     image: &ImageName,
     version: &Version,
-) -> Result<Spread, Failure> {
+) -> Result<Distribution, Failure> {
     let stages = world.records().stages().await?;
     let record = load::version(world, image, version).await?.record;
     if !record.version.is_pre_release() {
@@ -178,19 +184,19 @@ pub async fn spread<W: World>(
         load::everywhere(world, image, version).await?.into_iter().map(|i| i.record).collect();
     let places = bake::lacking(&record, &records, &stages).into_iter().map(|(location, stage)| {
         let step = |what: &str| format!("{what}/{}/{}", location.account, location.region);
-        Place {
+        DistributionTarget {
             stage: stage.name.clone(),
             path: stage.path(),
             promotion: client_token(execution, &step("promote"), 1),
             build: client_token(execution, &step("build"), 1),
         }
     });
-    Ok(Spread { places: places.collect() })
+    Ok(Distribution { places: places.collect() })
 }
 
 /// Serves `not_copied`.
-pub fn not_copied(error: &Caught) -> Result<Go, Failure> {
-    Ok(if bake::is_to_be_built_there(error) { Go::Build } else { Go::Fail })
+pub fn not_copied(error: &CaughtError) -> Result<NextStep, Failure> {
+    Ok(if bake::must_build_there(error) { NextStep::Build } else { NextStep::Fail })
 }
 
 /// Serves `complete`: usable in every place that must have it, or told why not.
@@ -198,7 +204,7 @@ pub async fn complete<W: World>(
     world: &W,
     image: &ImageName,
     version: &Version,
-    places: &[Brought],
+    places: &[DistributionResult],
 ) -> Result<Completed, Failure> {
     let found = load::version(world, image, version).await?;
     let done = Completed { image: image.clone(), version: version.clone() };
@@ -216,13 +222,13 @@ pub async fn complete<W: World>(
         world.records().replace(&found, usable).await?;
         return Ok(done);
     }
-    let caught: Vec<(String, Caught)> = places
+    let caught: Vec<(String, CaughtError)> = places
         .iter()
         .map(|place| {
-            (place.stage.to_string(), Caught { error: place.error.clone(), cause: place.cause.clone() })
+            (place.stage.to_string(), CaughtError { error: place.error.clone(), cause: place.cause.clone() })
         })
         .collect();
-    let told = bake::not_brought(caught.iter().map(|(stage, caught)| (stage.as_str(), caught)));
+    let told = bake::not_distributed(caught.iter().map(|(stage, caught)| (stage.as_str(), caught)));
     let lacking =
         judged.missing(&records).into_iter().map(|place| format!("{} {}", place.account, place.region));
     let told = told.unwrap_or_else(|| format!("it is missing in {}", lacking.collect::<Vec<_>>().join(", ")));
@@ -230,16 +236,19 @@ pub async fn complete<W: World>(
 }
 
 /// What `Built` changes, with the sentence that says why the version is withheld.
-pub fn built(version: &ImageVersion, ami: &lockstep_domain::ids::AmiId) -> Result<ImageVersion, Failure> {
+pub fn built(
+    version: &ImageVersion,
+    ami: &lockstep_domain::model::ids::AmiId,
+) -> Result<ImageVersion, Failure> {
     let why = "an account that needs it lacks it yet".to_owned();
-    after(version, &Change::Built { source_ami: ami.clone(), why })
+    apply(version, &Transition::Built { source_ami: ami.clone(), why })
 }
 
 /// The id of the build of a version in one place: the record that it names is the lock.
 pub fn build_id(
     image: &ImageName,
     version: &Version,
-    location: &lockstep_domain::records::Location,
+    location: &lockstep_domain::model::location::Location,
 ) -> DeploymentId {
     DeploymentId::of_execution(&format!(
         "build-image/{image}/{version}/{}/{}",

@@ -1,11 +1,11 @@
 //! The world as this function needs it: [`World`] is the port, [`Cloud`] wires the adapters.
 
 use jiff::Timestamp;
-use lockstep_domain::bake::{Encryption, EncryptionKey};
-use lockstep_domain::error::Failure;
-use lockstep_domain::promotion::KEY_ALIAS;
-use lockstep_domain::records::Location;
-use lockstep_domain::target_roles::TargetRole;
+use lockstep_domain::images::bake::{Encryption, EncryptionKey};
+use lockstep_domain::images::promotion::KEY_ALIAS;
+use lockstep_domain::installation::target_roles::TargetRole;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::location::Location;
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::clock;

@@ -1,7 +1,7 @@
 //! What the function works with, from its settings.
 
 use lockstep_access_log::{Format, Labels, Settings};
-use lockstep_domain::error::Failure;
+use lockstep_domain::model::error::Failure;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::objects::Objects;

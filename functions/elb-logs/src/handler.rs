@@ -3,8 +3,10 @@
 use crate::App;
 use crate::ship::{Shipped, Until, ship};
 use lockstep_access_log::Format;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::log_delivery::{Account, Continuation, Message, Next, Object, go_on, is_check, read};
+use lockstep_domain::logs::delivery::{
+    Continuation, LineCounts, Message, Next, Object, go_on, is_check, read,
+};
+use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_platform::clock;
 use lockstep_platform::metrics::{self, Unit};
 use lockstep_platform::shipper::Stopped;
@@ -23,7 +25,7 @@ pub struct Answer {
     /// The messages that stay in the queue.
     pub batch_item_failures: Vec<ItemFailure>,
     /// Where the lines went that were read.
-    pub lines: Account,
+    pub lines: LineCounts,
 }
 
 /// What an invocation is answered.
@@ -82,7 +84,7 @@ pub async fn handle(app: &App, payload: &Value, left: Duration) -> Result<Answer
 }
 
 /// Ships the objects of a message, and hands on what is left of them.
-async fn deliver(app: &App, message: &Message, until: Until, lines: &mut Account) -> Result<(), Failure> {
+async fn deliver(app: &App, message: &Message, until: Until, lines: &mut LineCounts) -> Result<(), Failure> {
     for ignored in &message.ignored {
         tracing::info!("nothing to do: {ignored}");
     }
@@ -90,7 +92,7 @@ async fn deliver(app: &App, message: &Message, until: Until, lines: &mut Account
         app,
         until,
         left: Vec::new(),
-        account: Account::default(),
+        account: LineCounts::default(),
         troubles: Vec::new(),
         stopped: None,
     };
@@ -130,7 +132,7 @@ struct Delivery<'a> {
     until: Until,
     /// What is left, in order.
     left: Vec<Object>,
-    account: Account,
+    account: LineCounts,
     /// What is wrong with objects. One that is wrong does not keep the next from being shipped.
     troubles: Vec<Failure>,
     /// Why nothing more is shipped: the broker takes nothing, or time is over.
@@ -154,7 +156,7 @@ impl Delivery<'_> {
             Ok(shipped) => self.shipped(shipped),
             Err(failure) => {
                 tracing::error!(bucket, key, error = failure.kind.error_type(), "{failure}");
-                self.tell(&Account::default(), [("ObjectsFailed", Unit::Count, 1)]);
+                self.tell(&LineCounts::default(), [("ObjectsFailed", Unit::Count, 1)]);
                 self.left.push(object.clone());
                 self.troubles.push(failure);
             }
@@ -190,7 +192,7 @@ impl Delivery<'_> {
         }
     }
 
-    fn tell<const N: usize>(&self, account: &Account, of_the_object: [(&str, Unit, u64); N]) {
+    fn tell<const N: usize>(&self, account: &LineCounts, of_the_object: [(&str, Unit, u64); N]) {
         let lines = [
             ("LinesAcknowledged", Unit::Count, account.acknowledged),
             ("LinesQuarantined", Unit::Count, account.quarantined),

@@ -2,8 +2,8 @@
 
 use crate::App;
 use lockstep_access_log::{Quarantined, Source, Unreadable};
-use lockstep_domain::error::Failure;
-use lockstep_domain::log_delivery::{LINES_TYPE, UNREADABLE_TYPE, line_record, lines_key, unreadable_key};
+use lockstep_domain::logs::delivery::{LINES_TYPE, UNREADABLE_TYPE, line_record, lines_key, unreadable_key};
+use lockstep_domain::model::error::Failure;
 use std::mem;
 
 /// How much is kept in memory before it is written.

@@ -3,9 +3,9 @@
 use crate::App;
 use crate::quarantine::Quarantine;
 use lockstep_access_log::{Batch, Reader, Source};
-use lockstep_domain::error::Failure;
-use lockstep_domain::log_delivery::{Account, Budget, Mark, Marks, Object};
-use lockstep_domain::shipping;
+use lockstep_domain::logs::delivery::{AckTracker, Budget, LineCounts, Object, PendingBatch};
+use lockstep_domain::logs::shipping;
+use lockstep_domain::model::error::Failure;
 use lockstep_platform::objects::Reading;
 use lockstep_platform::shipper::{Shipper, Stopped};
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl Until {
 #[derive(Clone, Debug)]
 pub(crate) struct Shipped {
     /// What became of lines in this invocation.
-    pub account: Account,
+    pub account: LineCounts,
     /// The object, and how much of it is accounted for by now.
     pub reached: Object,
     /// Why that is not all of it.
@@ -86,8 +86,8 @@ struct Run<'a> {
     shipper: Shipper,
     quarantine: Quarantine<'a>,
     /// Batches that were read and do not count yet.
-    marks: Marks,
-    account: Account,
+    marks: AckTracker,
+    account: LineCounts,
 }
 
 impl<'a> Run<'a> {
@@ -96,8 +96,8 @@ impl<'a> Run<'a> {
         Ok(Self {
             shipper: app.output.shipper()?,
             quarantine,
-            marks: Marks::default(),
-            account: Account::default(),
+            marks: AckTracker::default(),
+            account: LineCounts::default(),
         })
     }
 
@@ -129,7 +129,7 @@ impl<'a> Run<'a> {
     }
 
     async fn batch(&mut self, batch: Batch, until: Until) -> Result<Result<(), Stopped>, Failure> {
-        self.marks.note(Mark { events: batch.event_count, quarantined: batch.quarantined_count });
+        self.marks.note(PendingBatch { events: batch.event_count, quarantined: batch.quarantined_count });
         self.quarantine.lines(batch.quarantined).await?;
         if let Some(piece) = batch.unreadable {
             self.quarantine.unreadable(piece).await?;

@@ -5,13 +5,13 @@ use crate::load::{Promotion, Wanted, unusable};
 use crate::room;
 use crate::world::World;
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{AmiId, DeploymentId, SnapshotId};
-use lockstep_domain::payloads::Task;
-use lockstep_domain::payloads::image::Go;
-use lockstep_domain::promotion::{self, Ami, AmiState, TAG_DEPLOYMENT, places};
+use lockstep_domain::images::promotion::{self, Ami, AmiState, TAG_DEPLOYMENT, places};
+use lockstep_domain::messages::Task;
+use lockstep_domain::messages::image::NextStep;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{AmiId, DeploymentId, SnapshotId};
+use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{Image, ImageState, Operation, OperationKind};
-use lockstep_domain::token::client_token;
 use lockstep_platform::ec2::{Copied, Images, NewCopy};
 use lockstep_platform::kms::Keys;
 use lockstep_platform::ledger::Versioned;
@@ -186,27 +186,32 @@ fn attempt(wanted: &Wanted, attempt: u32, now: Timestamp) -> Operation {
 }
 
 /// Serves `observe`. A copy that has ended, however it did, gives its slot back.
-pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure> {
+pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<NextStep, Failure> {
     let promotion = Promotion::load_running(world, id).await?;
     let record = promotion.copy(world).await?;
-    let Some(ami) = record.record.ami.clone() else { return Ok(Go::Wait) };
+    let Some(ami) = record.record.ami.clone() else { return Ok(NextStep::Wait) };
     let images = world.target(promotion.target(), &promotion.session()).await?;
     match images.describe(&ami).await? {
-        None if is_young(world, &promotion) => Ok(Go::Wait),
+        None if is_young(world, &promotion) => Ok(NextStep::Wait),
         None => Err(unusable(format!("the copy {ami} is gone"))),
-        Some(Ami { state: AmiState::Pending, .. }) => Ok(Go::Wait),
+        Some(Ami { state: AmiState::Pending, .. }) => Ok(NextStep::Wait),
         Some(Ami { state: AmiState::Broken(why), .. }) => failed(world, &promotion, &ami, &why).await,
         Some(Ami { state: AmiState::Other(why), .. }) => Err(unusable(format!("the copy {ami} is {why}"))),
         Some(found) => {
             keep_snapshots(world, &record, found.snapshots()).await?;
             room::leave(world, id, promotion.target()).await?;
-            Ok(Go::Compare)
+            Ok(NextStep::Compare)
         }
     }
 }
 
 /// A copy failed, for the reason that EC2 gives: it is begun again, or that was the last time.
-async fn failed<W: World>(world: &W, promotion: &Promotion, ami: &AmiId, why: &str) -> Result<Go, Failure> {
+async fn failed<W: World>(
+    world: &W,
+    promotion: &Promotion,
+    ami: &AmiId,
+    why: &str,
+) -> Result<NextStep, Failure> {
     let attempt = promotion.deployment.record.operation().map_or(1, |operation| operation.attempt);
     let account = &promotion.target().account;
     let key = promotion.wanted()?.key.map(|key| {
@@ -215,7 +220,7 @@ async fn failed<W: World>(world: &W, promotion: &Promotion, ami: &AmiId, why: &s
     let told = format!("the copy {ami} in account {account} is {why}{}", key.unwrap_or_default());
     note(world, promotion.id(), &format!("attempt {attempt}: {told}")).await?;
     match places::next_attempt(attempt) {
-        Some(_) => Ok(Go::Again),
+        Some(_) => Ok(NextStep::Again),
         None => Err(unusable(format!("{told} (after {attempt} attempts)"))),
     }
 }

@@ -5,13 +5,14 @@ use crate::journal::note;
 use crate::load::{Promotion, unusable};
 use crate::world::World;
 use crate::{room, share, takeover};
-use lockstep_domain::environment;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::payloads::image::Promoted;
-use lockstep_domain::payloads::ledger::Failed;
-use lockstep_domain::promotion;
-use lockstep_domain::records::{Caught, Deployment, DeploymentState, FailureRecord, Image, ImageState};
+use lockstep_domain::delivery::lease;
+use lockstep_domain::images::promotion;
+use lockstep_domain::messages::image::Promoted;
+use lockstep_domain::messages::ledger::Failed;
+use lockstep_domain::model::caught_error::CaughtError;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::records::{Deployment, DeploymentState, FailureRecord, Image, ImageState};
 use lockstep_platform::ports::Records;
 
 /// Serves `record`.
@@ -39,7 +40,7 @@ pub async fn record<W: World>(world: &W, id: &DeploymentId) -> Result<Promoted, 
 }
 
 /// Serves `fail`.
-pub async fn fail<W: World>(world: &W, id: &DeploymentId, error: &Caught) -> Result<Failed, Failure> {
+pub async fn fail<W: World>(world: &W, id: &DeploymentId, error: &CaughtError) -> Result<Failed, Failure> {
     let promotion = Promotion::load(world, id).await?;
     room::leave(world, id, promotion.target()).await?;
     let failure = FailureRecord { error: error.error.clone(), message: error.sentence() };
@@ -58,8 +59,7 @@ pub async fn abandon<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failu
     share::unshare(world, id).await?;
     room::leave(world, id, promotion.target()).await?;
     let old = &promotion.deployment;
-    let Some(closed) = environment::abandon(&old.record, "what it had shared is withdrawn", world.now())
-    else {
+    let Some(closed) = lease::abandon(&old.record, "what it had shared is withdrawn", world.now()) else {
         return Ok(());
     };
     world.records().replace(old, closed).await.map(drop)
@@ -69,7 +69,7 @@ pub async fn abandon<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failu
 pub async fn close_inspection<W: World>(
     world: &W,
     execution: &str,
-    error: &Caught,
+    error: &CaughtError,
 ) -> Result<Failed, Failure> {
     let id = DeploymentId::of_execution(execution);
     if world.records().get::<Deployment>(&Deployment::key_of(&id)).await?.is_none() {

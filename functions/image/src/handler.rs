@@ -2,9 +2,9 @@
 
 use crate::world::World;
 use crate::{copy, finish, import, inspect, share, verify, wait};
-use lockstep_domain::error::Failure;
-use lockstep_domain::payloads::image::{Go, Inspected, Next, Promoted, Request};
-use lockstep_domain::payloads::ledger::Failed;
+use lockstep_domain::messages::image::{Inspected, Next, NextStep, Promoted, Request};
+use lockstep_domain::messages::ledger::Failed;
+use lockstep_domain::model::error::Failure;
 use serde::Serialize;
 
 /// What is answered.
@@ -52,7 +52,7 @@ pub async fn handle<W: World>(world: &W, request: Request) -> Result<Answer, Fai
     }
 }
 
-fn next(go: Go) -> Answer {
+fn next(go: NextStep) -> Answer {
     Answer::Next(Next { next: go })
 }
 

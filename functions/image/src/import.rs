@@ -2,15 +2,16 @@
 
 use crate::load::{self, unusable};
 use crate::world::World;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::{AmiId, ImageName, StageName};
-use lockstep_domain::images::ImageVersionState;
-use lockstep_domain::payloads::image::Promoted;
-use lockstep_domain::promotion::{
+use lockstep_domain::images::promotion::{
     Ami, Origin, TAG_BUILT_AT, TAG_COMMIT, TAG_REPOSITORY, tags, why_not_imported,
 };
-use lockstep_domain::records::{Image, ImageOrigin, ImageState, ImageVersion, Location};
-use lockstep_domain::version::Version;
+use lockstep_domain::messages::image::Promoted;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{AmiId, ImageName, StageName};
+use lockstep_domain::model::image_version_state::ImageVersionState;
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::version::Version;
+use lockstep_domain::records::{Image, ImageOrigin, ImageState, ImageVersion};
 use lockstep_platform::ec2::Images;
 use lockstep_platform::ledger::Inserted;
 use lockstep_platform::ports::Records;

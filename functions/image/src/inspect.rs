@@ -5,18 +5,19 @@ use crate::load::{self, Promotion, Wanted, unusable};
 use crate::room;
 use crate::takeover;
 use crate::world::World;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{AmiId, DeploymentId};
-use lockstep_domain::images::{Purpose, obstacle};
-use lockstep_domain::payloads::image::{Go, Inspected};
-use lockstep_domain::payloads::inputs::PromoteImage;
-use lockstep_domain::promotion::keys::{ImageKey, Key};
-use lockstep_domain::promotion::{
-    self, Ami, Found, Inspect, KEY_ALIAS, Snapshot, TAG_BUILT_AT, TAG_DEPLOYMENT, TAG_REPOSITORY,
+use lockstep_domain::delivery::stages::Stage;
+use lockstep_domain::images::lifecycle::{Purpose, obstacle};
+use lockstep_domain::images::promotion::keys::{ImageKey, Key};
+use lockstep_domain::images::promotion::{
+    self, Ami, Inspect, Inventory, KEY_ALIAS, Snapshot, TAG_BUILT_AT, TAG_DEPLOYMENT, TAG_REPOSITORY,
     is_encrypted, places,
 };
-use lockstep_domain::records::{Deployment, DeploymentKind, Image, ImageState, Location};
-use lockstep_domain::stages::Stage;
+use lockstep_domain::messages::image::{Inspected, NextStep};
+use lockstep_domain::messages::inputs::PromoteImage;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{AmiId, DeploymentId};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::records::{Deployment, DeploymentKind, Image, ImageState};
 use lockstep_platform::ec2::Images;
 use lockstep_platform::kms::Keys;
 use lockstep_platform::ledger::{Inserted, Versioned};
@@ -89,9 +90,9 @@ async fn adopt<W: World>(
     promotion: &Promotion,
     dead: &Promotion,
     target_record: Option<&Versioned<Image>>,
-) -> Result<Go, Failure> {
+) -> Result<NextStep, Failure> {
     if !room::enter(world, promotion.id(), promotion.execution(), promotion.target()).await? {
-        return Ok(Go::Wait);
+        return Ok(NextStep::Wait);
     }
     let old = &dead.deployment.record;
     let adopted = Deployment {
@@ -108,7 +109,7 @@ async fn adopt<W: World>(
     }
     note(world, promotion.id(), &format!("going on with what promotion {} had begun", dead.id().short()))
         .await?;
-    Ok(Go::Copy)
+    Ok(NextStep::Copy)
 }
 
 /// Looks, decides, and writes down what was decided.
@@ -117,17 +118,17 @@ async fn plan<W: World>(
     promotion: &Promotion,
     candidates: &[&Image],
     target_record: Option<&Versioned<Image>>,
-) -> Result<Go, Failure> {
+) -> Result<NextStep, Failure> {
     let (id, target) = (promotion.id(), promotion.target());
     let target_record_of = target_record.map(|image| &image.record);
     // Before anything is looked at: a thousand promotions that only look are too many calls, too. What is there already
     // needs no room.
     let may_copy = !target_record_of.is_some_and(Image::is_usable);
     if may_copy && !room::enter(world, id, promotion.execution(), target).await? {
-        return Ok(Go::Wait);
+        return Ok(NextStep::Wait);
     }
     let seen = look(world, promotion, candidates, target_record_of).await?;
-    let decision = promotion::inspect(&Found {
+    let decision = promotion::inspect(&Inventory {
         record: seen.record,
         source: seen.source.as_ref(),
         snapshots: &seen.snapshots,
@@ -141,12 +142,12 @@ async fn plan<W: World>(
     let (go, ami, key) = match decision {
         Inspect::Stays(why) => return Err(Failure::new(FailureKind::ImageStays, why)),
         Inspect::Refuse(why) => return Err(unusable(why)),
-        Inspect::Present { .. } => (Go::Present, None, None),
-        Inspect::Wait => (Go::Wait, None, None),
-        Inspect::Resume { ami } => (Go::Copy, Some(ami), None),
-        Inspect::Copy { key } => (Go::Copy, None, key),
+        Inspect::Present { .. } => (NextStep::Present, None, None),
+        Inspect::Wait => (NextStep::Wait, None, None),
+        Inspect::Resume { ami } => (NextStep::Copy, Some(ami), None),
+        Inspect::Copy { key } => (NextStep::Copy, None, key),
     };
-    if go == Go::Copy {
+    if go == NextStep::Copy {
         let wanted = wanted(promotion, &seen, ami.as_ref(), key);
         write_down(world, promotion, seen.record, wanted.write()).await?;
         claim(world, promotion, seen.record, target_record, ami).await?;

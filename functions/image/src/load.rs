@@ -1,12 +1,13 @@
 //! What every step starts from.
 
 use crate::world::World;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{AmiId, CommitSha, DeploymentId, ImageName, SnapshotId};
-use lockstep_domain::promotion::{
+use lockstep_domain::images::promotion::{
     Origin, TAG_BUILT_AT, TAG_COMMIT, TAG_DEPLOYMENT, TAG_REPOSITORY, TAG_SOURCE, tags,
 };
-use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Image, ImageVersion, Location};
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{AmiId, CommitSha, DeploymentId, ImageName, SnapshotId};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Image, ImageVersion};
 use lockstep_platform::ledger::{Order, Versioned};
 use lockstep_platform::ports::Records;
 use std::collections::{BTreeMap, BTreeSet};
@@ -186,8 +187,9 @@ impl Wanted {
     fn read(journal: &BTreeMap<String, String>) -> Result<Self, Failure> {
         let text = |key: &str| journal.get(key).map(String::as_str);
         let list = |key: &str| text(key).unwrap_or_default().split(',').filter(|item| !item.is_empty());
-        let bug =
-            |error: lockstep_domain::ids::InvalidId| Failure::bug(format!("the journal is damaged: {error}"));
+        let bug = |error: lockstep_domain::model::ids::InvalidId| {
+            Failure::bug(format!("the journal is damaged: {error}"))
+        };
         Ok(Self {
             copied_from: text(COPIED_FROM).unwrap_or_default().parse().map_err(bug)?,
             source_ami: text(TAG_SOURCE).unwrap_or_default().parse().map_err(bug)?,
@@ -211,7 +213,7 @@ pub fn session(id: &DeploymentId) -> String {
 pub async fn everywhere<W: World>(
     world: &W,
     image: &ImageName,
-    version: &lockstep_domain::version::Version,
+    version: &lockstep_domain::model::version::Version,
 ) -> Result<Vec<Versioned<Image>>, Failure> {
     let (pk, prefix) = Image::version_of(image, version);
     world.records().list::<Image>(&pk, &prefix, Order::Oldest, PLACES_MAX).await
@@ -221,14 +223,14 @@ pub async fn everywhere<W: World>(
 pub async fn version<W: World>(
     world: &W,
     image: &ImageName,
-    version: &lockstep_domain::version::Version,
+    version: &lockstep_domain::model::version::Version,
 ) -> Result<ImageVersion, Failure> {
     let found = world.records().get::<ImageVersion>(&ImageVersion::key_of(image, version)).await?;
     found.map(|found| found.record).ok_or_else(|| unknown(image, version))
 }
 
 /// An image that nobody baked or imported.
-pub fn unknown(image: &ImageName, version: &lockstep_domain::version::Version) -> Failure {
+pub fn unknown(image: &ImageName, version: &lockstep_domain::model::version::Version) -> Failure {
     Failure::not_found(format!(
         "the ledger knows no image {image}@{version}; import it with `lockstep images import`"
     ))

@@ -1,6 +1,6 @@
 //! The `lockstep-image` function.
 
-use lockstep_domain::payloads::image::Request;
+use lockstep_domain::messages::image::Request;
 use lockstep_image::handler::handle;
 use lockstep_image::world::{Cloud, SETTINGS};
 use lockstep_platform::aws::Aws;

@@ -6,10 +6,11 @@
 use crate::journal::note;
 use crate::world::World;
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::records::{Location, Traffic};
-use lockstep_domain::traffic::{self, COPY_CALLS, Entered, SHARE_CALLS};
+use lockstep_domain::images::copy_slots::{self, Acquired, COPY_CALLS, SHARE_CALLS};
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::location::Location;
+use lockstep_domain::records::CopySlots;
 use lockstep_platform::ledger::Inserted;
 use lockstep_platform::ports::{Records, WaitBook};
 use std::time::Duration;
@@ -32,10 +33,10 @@ pub async fn enter<W: World>(
     place: &Location,
 ) -> Result<bool, Failure> {
     let mut entered = try_enter(world, promotion, execution, place).await?;
-    if matches!(entered, Entered::Waits { .. }) && dismiss_the_dead(world, place).await? {
+    if matches!(entered, Acquired::Waits { .. }) && dismiss_the_dead(world, place).await? {
         entered = try_enter(world, promotion, execution, place).await?;
     }
-    let Entered::Waits { ahead, running } = entered else { return Ok(true) };
+    let Acquired::Waits { ahead, running } = entered else { return Ok(true) };
     let (account, region) = (&place.account, &place.region);
     let text = format!(
         "waiting for room in account {account} ({region}): {running} copies run, {ahead} wait before"
@@ -49,19 +50,21 @@ async fn try_enter<W: World>(
     promotion: &DeploymentId,
     execution: &str,
     place: &Location,
-) -> Result<Entered, Failure> {
+) -> Result<Acquired, Failure> {
     let most = world.records().image_settings().await?.copies_at_once;
-    change(world, promotion, place, |traffic, now| traffic::enter(traffic, promotion, execution, most, now))
-        .await
+    change(world, promotion, place, |traffic, now| {
+        copy_slots::acquire(traffic, promotion, execution, most, now)
+    })
+    .await
 }
 
 /// Takes out what executions left that certainly have ended; answers whether there was one.
 async fn dismiss_the_dead<W: World>(world: &W, place: &Location) -> Result<bool, Failure> {
-    let Some(found) = world.records().get::<Traffic>(&Traffic::key_of(place)).await? else {
+    let Some(found) = world.records().get::<CopySlots>(&CopySlots::key_of(place)).await? else {
         return Ok(false);
     };
     let mut any = false;
-    for (promotion, execution) in traffic::suspects(&found.record, world.now()) {
+    for (promotion, execution) in copy_slots::suspects(&found.record, world.now()) {
         if world.is_running(&execution).await == Some(false) {
             leave(world, &promotion, place).await?;
             any = true;
@@ -74,8 +77,8 @@ async fn dismiss_the_dead<W: World>(world: &W, place: &Location) -> Result<bool,
 pub async fn leave<W: World>(world: &W, promotion: &DeploymentId, place: &Location) -> Result<(), Failure> {
     let most = world.records().image_settings().await?.copies_at_once;
     let woken = change(world, promotion, place, |traffic, now| {
-        let after = traffic::leave(traffic, promotion, most, now);
-        let woken = traffic::to_wake(&after);
+        let after = copy_slots::release(traffic, promotion, most, now);
+        let woken = copy_slots::to_notify(&after);
         (after, woken)
     });
     for key in woken.await? {
@@ -91,10 +94,10 @@ pub async fn ask<W: World>(
     promotion: &DeploymentId,
     place: &Location,
 ) -> Result<Option<(String, bool)>, Failure> {
-    change(world, promotion, place, |traffic, _| match traffic::ask(traffic, promotion) {
+    change(world, promotion, place, |traffic, _| match copy_slots::ask(traffic, promotion) {
         None => (traffic.clone(), None),
         Some((asked, number)) => {
-            let key = traffic::wait_key(&asked, promotion, number);
+            let key = copy_slots::callback_key(&asked, promotion, number);
             let has_slot = asked.slots.contains_key(promotion);
             (asked, Some((key, has_slot)))
         }
@@ -109,8 +112,8 @@ pub async fn pace_copy<W: World>(
     place: &Location,
 ) -> Result<(), Failure> {
     pace(world, promotion, place, |traffic, now| {
-        let (until, wait) = traffic::pace(traffic.copy_calls, COPY_CALLS, 1, PATIENCE, now)?;
-        Ok((Traffic { copy_calls: Some(until), ..traffic.clone() }, wait))
+        let (until, wait) = copy_slots::throttle(traffic.copy_calls, COPY_CALLS, 1, PATIENCE, now)?;
+        Ok((CopySlots { copy_calls: Some(until), ..traffic.clone() }, wait))
     })
     .await
 }
@@ -125,8 +128,8 @@ pub async fn pace_shares<W: World>(
     // Images and snapshots have a bucket each: the larger number counts.
     let calls = u32::try_from(snapshots.max(1)).unwrap_or(u32::MAX);
     pace(world, promotion, place, |traffic, now| {
-        let (until, wait) = traffic::pace(traffic.share_calls, SHARE_CALLS, calls, PATIENCE, now)?;
-        Ok((Traffic { share_calls: Some(until), ..traffic.clone() }, wait))
+        let (until, wait) = copy_slots::throttle(traffic.share_calls, SHARE_CALLS, calls, PATIENCE, now)?;
+        Ok((CopySlots { share_calls: Some(until), ..traffic.clone() }, wait))
     })
     .await
 }
@@ -135,7 +138,7 @@ async fn pace<W: World>(
     world: &W,
     promotion: &DeploymentId,
     place: &Location,
-    speak: impl Fn(&Traffic, Timestamp) -> Result<(Traffic, Duration), Duration>,
+    speak: impl Fn(&CopySlots, Timestamp) -> Result<(CopySlots, Duration), Duration>,
 ) -> Result<(), Failure> {
     let wait = change(world, promotion, place, |traffic, now| match speak(traffic, now) {
         Ok((after, wait)) => (after, Ok(wait)),
@@ -164,12 +167,12 @@ async fn change<W: World, T>(
     world: &W,
     promotion: &DeploymentId,
     place: &Location,
-    plan: impl Fn(&Traffic, Timestamp) -> (Traffic, T),
+    plan: impl Fn(&CopySlots, Timestamp) -> (CopySlots, T),
 ) -> Result<T, Failure> {
     let mut lost = Failure::new(FailureKind::Conflict, "nothing was tried");
     for attempt in 1..=ATTEMPTS {
-        let found = world.records().get::<Traffic>(&Traffic::key_of(place)).await?;
-        let nothing = Traffic::none_at(place);
+        let found = world.records().get::<CopySlots>(&CopySlots::key_of(place)).await?;
+        let nothing = CopySlots::none_at(place);
         let before = found.as_ref().map_or(&nothing, |found| &found.record);
         let (after, answer) = plan(before, world.now());
         if after == *before {

@@ -4,8 +4,8 @@
 use crate::load::Promotion;
 use crate::room;
 use crate::world::World;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentState, Image, ImageState};
 use lockstep_platform::ledger::Versioned;
 use lockstep_platform::ports::Records;

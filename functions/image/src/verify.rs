@@ -2,11 +2,13 @@
 
 use crate::load::{session, unusable};
 use crate::world::World;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::images::{LockedImage, Purpose, obstacle};
-use lockstep_domain::promotion;
-use lockstep_domain::records::{Deployment, Image, ImageVersion, Location, Release};
+use lockstep_domain::images::lifecycle::{Purpose, obstacle};
+use lockstep_domain::images::promotion;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::image_lock::LockedImage;
+use lockstep_domain::model::location::Location;
+use lockstep_domain::records::{Deployment, Image, ImageVersion, Release};
 use lockstep_platform::ec2::Images;
 use lockstep_platform::ports::Records;
 

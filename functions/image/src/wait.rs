@@ -3,10 +3,10 @@
 use crate::load::{Promotion, unusable};
 use crate::room;
 use crate::world::World;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::payloads::Task;
-use lockstep_domain::promotion::{Ami, AmiState};
+use lockstep_domain::images::promotion::{Ami, AmiState};
+use lockstep_domain::messages::Task;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::Image;
 use lockstep_platform::ec2::Images;
 use lockstep_platform::ports::WaitBook;

@@ -2,11 +2,11 @@
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::AccountId;
-use lockstep_domain::records::Location;
-use lockstep_domain::stages::Path;
-use lockstep_domain::target_roles::TargetRole;
+use lockstep_domain::installation::target_roles::TargetRole;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::AccountId;
+use lockstep_domain::model::location::Location;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::clock;
 use lockstep_platform::config::{Config, Setting};
@@ -78,7 +78,7 @@ pub struct Cloud {
     waits: Waits,
     executions: Executions,
     external_id: String,
-    path: Path,
+    path: DeploymentPath,
 }
 
 impl Cloud {

@@ -2,12 +2,12 @@
 
 use crate::{App, begin, load};
 use jiff::Timestamp;
-use lockstep_domain::approval::{self, Answer, Decided};
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::payloads::{Task, ledger::Begun, operator::Applied};
+use lockstep_domain::delivery::approval::{self, ApprovalAnswer, Decided};
+use lockstep_domain::delivery::{gate, lease};
+use lockstep_domain::messages::{Task, ledger::Started, operator::Applied};
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState};
-use lockstep_domain::{environment, gate};
 use lockstep_platform::ledger::{Versioned, Write};
 
 /// Writes the question down, gives the environment back, and lets the task wait for the answer.
@@ -29,20 +29,20 @@ pub async fn request(app: &App, id: &DeploymentId, task: &Task, now: Timestamp) 
 async fn ask(app: &App, stored: &Versioned<Deployment>, now: Timestamp) -> Result<Deployment, Failure> {
     let deployment = &stored.record;
     let held = load::environment(app, deployment).await?;
-    environment::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
+    lease::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
     let stages = load::stages(app).await?;
     let wants_approval = gate::stage(&stages, &deployment.stage)?.approval;
     let asking = approval::ask(deployment, wants_approval, now)?;
     let mut writes = vec![Write::replace(stored, &asking)?];
     if let Some(held) = &held {
-        writes.push(Write::replace(held, &environment::give_back(&held.record, deployment))?);
+        writes.push(Write::replace(held, &lease::release_lease(&held.record, deployment))?);
     }
     app.ledger.transact(writes).await?;
     Ok(asking)
 }
 
 /// Takes the environment again for a deployment that may go on; one that may not is `ApprovalRefused`.
-pub async fn retake(app: &App, id: &DeploymentId, now: Timestamp) -> Result<Begun, Failure> {
+pub async fn retake(app: &App, id: &DeploymentId, now: Timestamp) -> Result<Started, Failure> {
     let stored = load::deployment(app, id).await?;
     let deployment = &stored.record;
     approval::verdict(deployment)?;
@@ -52,10 +52,10 @@ pub async fn retake(app: &App, id: &DeploymentId, now: Timestamp) -> Result<Begu
         }
         _ => {
             let held = load::environment(app, deployment).await?;
-            environment::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
+            lease::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
         }
     }
-    Ok(Begun::new(id.clone(), needs_images(app, deployment).await?))
+    Ok(Started::new(id.clone(), needs_images(app, deployment).await?))
 }
 
 async fn needs_images(app: &App, deployment: &Deployment) -> Result<bool, Failure> {
@@ -72,7 +72,7 @@ async fn needs_images(app: &App, deployment: &Deployment) -> Result<bool, Failur
 pub async fn decide(
     app: &App,
     id: &DeploymentId,
-    answer: &Answer<'_>,
+    answer: &ApprovalAnswer<'_>,
     now: Timestamp,
 ) -> Result<Applied, Failure> {
     let stored = load::deployment(app, id).await?;

@@ -1,6 +1,6 @@
 //! The base URL of a git host's API, to which a token is sent.
 
-use lockstep_domain::error::Failure;
+use lockstep_domain::model::error::Failure;
 use url::{Host, Url};
 
 /// The longest base URL, in bytes.

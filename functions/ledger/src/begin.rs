@@ -2,13 +2,14 @@
 
 use crate::{App, images, load};
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::parameters::Layer;
-use lockstep_domain::payloads::{inputs, ledger::Begun};
+use lockstep_domain::delivery::parameters::Layer;
+use lockstep_domain::delivery::stages::{Stage, Stages};
+use lockstep_domain::delivery::{gate, lease};
+use lockstep_domain::messages::{inputs, ledger::Started};
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentKind, Environment, Release};
-use lockstep_domain::stages::{Path, Stage, Stages};
-use lockstep_domain::{environment, gate};
 use lockstep_platform::holders;
 use lockstep_platform::ledger::{Versioned, Write};
 
@@ -20,13 +21,13 @@ const TAKEN_OVER: &str = "a later deployment took the environment over";
 pub async fn begin(
     app: &App,
     execution: &str,
-    path: Path,
+    path: DeploymentPath,
     input: &inputs::Deploy,
     now: Timestamp,
-) -> Result<Begun, Failure> {
+) -> Result<Started, Failure> {
     let id = DeploymentId::of_execution(execution);
     let release = load::release(app, &input.component, &input.version).await?.record;
-    let begun = Begun::new(id.clone(), !release.image_lock.0.is_empty());
+    let begun = Started::new(id.clone(), !release.image_lock.0.is_empty());
     if is_begun(app, &id).await? {
         return Ok(begun);
     }
@@ -42,7 +43,7 @@ pub async fn begin(
     if !input.plan_only {
         let missing = images::missing(app, execution, &release, &wanted.location).await?;
         if !missing.is_empty() {
-            return Ok(Begun { missing, ..begun });
+            return Ok(Started { missing, ..begun });
         }
     }
     wanted.break_glass = broken;
@@ -70,7 +71,7 @@ pub async fn is_begun(app: &App, id: &DeploymentId) -> Result<bool, Failure> {
 fn wanted(
     id: DeploymentId,
     execution: &str,
-    path: Path,
+    path: DeploymentPath,
     input: &inputs::Deploy,
     release: &Release,
     stages: &Stages,
@@ -78,8 +79,8 @@ fn wanted(
     now: Timestamp,
 ) -> Result<Deployment, Failure> {
     Layer::overrides(&input.overrides).map_err(load::refused)?;
-    let environment = environment::name(&input.component, input.environment.as_deref())?;
-    let stack = environment::stack_name(&stage.name, &environment)?;
+    let environment = lease::name(&input.component, input.environment.as_deref())?;
+    let stack = lease::stack_name(&stage.name, &environment)?;
     let template =
         if *stage == *stages.test() { &release.test_template_digest } else { &release.template_digest };
     Ok(Deployment {
@@ -116,17 +117,17 @@ pub async fn take(
 ) -> Result<(), Failure> {
     let found = load::environment(app, wanted).await?;
     // What is odd about a stack does not matter to who deletes it.
-    if wanted.path == Path::Promotion && matches!(wanted.kind, DeploymentKind::Deploy { .. }) {
+    if wanted.path == DeploymentPath::Promotion && matches!(wanted.kind, DeploymentKind::Deploy { .. }) {
         gate::check_taint(found.as_ref().map(|found| &found.record))?;
     }
     let mut before = found.as_ref().map(|found| found.record.clone());
     if let Some(dead) = dead_rival(app, before.as_ref(), wanted).await? {
-        before = before.map(|before| environment::after(&before, &dead.record, now));
-        if let Some(abandoned) = environment::abandon(&dead.record, TAKEN_OVER, now) {
+        before = before.map(|before| lease::after(&before, &dead.record, now));
+        if let Some(abandoned) = lease::abandon(&dead.record, TAKEN_OVER, now) {
             writes.push(Write::replace(&dead, &abandoned)?);
         }
     }
-    let taken = environment::take(before.as_ref(), wanted, now)?;
+    let taken = lease::acquire(before.as_ref(), wanted, now)?;
     writes.push(match &found {
         Some(found) => Write::replace(found, &taken.environment)?,
         None => Write::insert(&taken.environment)?,
@@ -144,7 +145,7 @@ async fn dead_rival(
     environment: Option<&Environment>,
     wanted: &Deployment,
 ) -> Result<Option<Versioned<Deployment>>, Failure> {
-    let Some(rival) = environment::rival(environment, wanted) else { return Ok(None) };
+    let Some(rival) = lease::competing_holder(environment, wanted) else { return Ok(None) };
     let dead = holders::dead(&app.ledger, &app.executions, rival).await?;
     tracing::warn!(deployment = %rival.deployment, execution = rival.execution, "taking over from an ended execution");
     Ok(Some(dead))

@@ -3,12 +3,12 @@
 use crate::base_url::check_base_url;
 use crate::{App, load};
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind, Problem};
-use lockstep_domain::ids::RepositoryId;
-use lockstep_domain::parameters::OrganisationParameters;
-use lockstep_domain::payloads::operator::Applied;
+use lockstep_domain::delivery::parameters::OrganisationParameters;
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::messages::operator::Applied;
+use lockstep_domain::model::error::{Failure, FailureKind, Problem};
+use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::{Config, ConfigKind, Repository};
-use lockstep_domain::stages::Stages;
 use lockstep_platform::ledger::Inserted;
 use lockstep_platform::ports::Records as _;
 
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn parameters_of_a_stage_that_does_not_exist_are_refused_whichever_comes_last() {
-        let stages = lockstep_domain::stages::EXAMPLE;
+        let stages = lockstep_domain::delivery::stages::EXAMPLE;
         assert!(fit(Some(stages), Some("[ci]\nSize = \"1\"\n")).is_ok());
         let problems = fit(Some(stages), Some("[nowhere]\nSize = \"1\"\n")).unwrap_err();
         assert!(problems[0].message.contains("nowhere"), "{problems:?}");

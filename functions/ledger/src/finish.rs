@@ -2,11 +2,13 @@
 
 use crate::{App, load};
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::payloads::ledger::{Failed, Finished};
-use lockstep_domain::records::{Caught, Deployment, DeploymentState, Evidence};
-use lockstep_domain::{environment, gate, stages};
+use lockstep_domain::delivery::{gate, lease};
+use lockstep_domain::messages::ledger::{Failed, Finished};
+use lockstep_domain::model::caught_error::CaughtError;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::ids::TEST;
+use lockstep_domain::records::{Deployment, DeploymentState, Evidence};
 use lockstep_platform::ledger::Write;
 
 /// Closes a deployment that did what it was to do; it may be closed so already.
@@ -16,9 +18,9 @@ pub async fn complete(app: &App, id: &DeploymentId, now: Timestamp) -> Result<Fi
         return Ok(answer);
     }
     let found = load::environment(app, &stored.record).await?;
-    environment::still_holds(found.as_ref().map(|found| &found.record), &stored.record)?;
+    lease::still_holds(found.as_ref().map(|found| &found.record), &stored.record)?;
     let Some(found) = found else { return Err(Failure::bug("a held environment does not exist")) };
-    let ended = environment::complete(&found.record, &stored.record, now)?;
+    let ended = lease::complete(&found.record, &stored.record, now)?;
     let given_back = match &ended.environment {
         Some(environment) => Write::replace(&found, environment)?,
         None => Write::remove(&found),
@@ -45,7 +47,7 @@ fn finished(deployment: &Deployment) -> Result<Option<Finished>, Failure> {
             ));
         }
     };
-    let (_, component) = environment::parts(deployment)?;
+    let (_, component) = lease::parts(deployment)?;
     Ok(Some(Finished {
         deployment: deployment.id.clone(),
         component: component.clone(),
@@ -61,11 +63,11 @@ async fn new_evidence(
     deployment: &Deployment,
     now: Timestamp,
 ) -> Result<Option<Evidence>, Failure> {
-    let is_test = deployment.stage.as_str() == stages::TEST;
+    let is_test = deployment.stage.as_str() == TEST;
     if !gate::earns_evidence(deployment, is_test) {
         return Ok(None);
     }
-    let (_, component) = environment::parts(deployment)?;
+    let (_, component) = lease::parts(deployment)?;
     let digest = deployment.digest.clone().ok_or_else(|| Failure::bug("a deployment without a digest"))?;
     let key = Evidence::key_of(component, &digest, &deployment.stage);
     if app.ledger.get::<Evidence>(&key).await?.is_some() {
@@ -82,10 +84,15 @@ async fn new_evidence(
 }
 
 /// Closes a deployment that failed, and says so in a sentence; it may be closed already, however it ended.
-pub async fn fail(app: &App, id: &DeploymentId, error: &Caught, now: Timestamp) -> Result<Failed, Failure> {
+pub async fn fail(
+    app: &App,
+    id: &DeploymentId,
+    error: &CaughtError,
+    now: Timestamp,
+) -> Result<Failed, Failure> {
     let stored = load::deployment(app, id).await?;
     let found = load::environment(app, &stored.record).await?;
-    let failed = environment::fail(found.as_ref().map(|found| &found.record), &stored.record, error, now);
+    let failed = lease::fail(found.as_ref().map(|found| &found.record), &stored.record, error, now);
     let mut writes = Vec::new();
     if let (Some(found), Some(given_back)) = (&found, &failed.environment) {
         writes.push(Write::replace(found, given_back)?);

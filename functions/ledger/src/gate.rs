@@ -2,13 +2,15 @@
 
 use crate::{App, load};
 use jiff::Timestamp;
-use lockstep_domain::error::Failure;
-use lockstep_domain::gate::{check_evidence, check_path, check_release, check_taint, stage as find_stage};
-use lockstep_domain::payloads::inputs;
-use lockstep_domain::payloads::ledger::Gated;
+use lockstep_domain::delivery::gate::{
+    check_evidence, check_path, check_release, check_taint, stage as find_stage,
+};
+use lockstep_domain::messages::inputs;
+use lockstep_domain::messages::ledger::Gated;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::Environment;
-use lockstep_domain::stages::Path;
-use lockstep_domain::token::client_token;
 
 /// Whether the release may go where the input says.
 ///
@@ -22,7 +24,7 @@ pub async fn gate(
     let stages = load::stages(app).await?;
     let stage = find_stage(&stages, &input.to)?;
     let release = load::release(app, &input.component, &input.version).await?.record;
-    check_path(&release, stage, Path::Promotion)?;
+    check_path(&release, stage, DeploymentPath::Promotion)?;
     check_release(&release, stage)?;
     let proof = load::proof(app, &release, &stages, stage).await?;
     check_evidence(&release, &stages, stage, proof.evidence.as_ref(), proof.broken(), now)?;

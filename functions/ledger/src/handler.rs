@@ -2,8 +2,8 @@
 
 use crate::{App, again_on_conflict, approve, begin, finish, gate, operator, release, teardown};
 use jiff::Timestamp;
-use lockstep_domain::error::Failure;
-use lockstep_domain::payloads::ledger::Request;
+use lockstep_domain::messages::ledger::Request;
+use lockstep_domain::model::error::Failure;
 use lockstep_platform::function_url::Invocation;
 use serde::Serialize;
 use serde_json::{Value, json};

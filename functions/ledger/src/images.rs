@@ -1,16 +1,17 @@
 //! Images: what a deployment lacks, and what people say of a version.
 
 use crate::App;
-use lockstep_domain::error::Failure;
-use lockstep_domain::gate::missing_images;
-use lockstep_domain::ids::ImageName;
-use lockstep_domain::images;
-use lockstep_domain::intervene::Wish;
-use lockstep_domain::payloads::ledger::MissingImage;
-use lockstep_domain::payloads::operator::Applied;
-use lockstep_domain::records::{Image, ImageVersion, Location, Release};
-use lockstep_domain::token::client_token;
-use lockstep_domain::version::Version;
+use lockstep_domain::delivery::gate::missing_images;
+use lockstep_domain::images::lifecycle;
+use lockstep_domain::messages::ledger::MissingImage;
+use lockstep_domain::messages::operator::Applied;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::ImageName;
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::operator_action::OperatorAction;
+use lockstep_domain::model::token::client_token;
+use lockstep_domain::model::version::Version;
+use lockstep_domain::records::{Image, ImageVersion, Release};
 use lockstep_platform::ledger::Order;
 
 /// The most accounts and regions that one version of an image is in.
@@ -42,12 +43,12 @@ pub async fn revoke(
     app: &App,
     image: &ImageName,
     version: &Version,
-    wish: &Wish,
+    action: &OperatorAction,
 ) -> Result<Applied, Failure> {
     let key = ImageVersion::key_of(image, version);
     let stored = app.ledger.expect::<ImageVersion>(&key, &format!("image {image}@{version}")).await?;
     let applied = |rev: u64, changed| Applied { version: u32::try_from(rev).unwrap_or(u32::MAX), changed };
-    match images::revoke(&stored.record, wish) {
+    match lifecycle::revoke(&stored.record, action) {
         Some(revoked) => Ok(applied(app.ledger.replace(&stored, revoked).await?.rev(), true)),
         None => Ok(applied(stored.rev(), false)),
     }

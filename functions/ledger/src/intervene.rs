@@ -1,13 +1,14 @@
 //! What people do to a deployment or an environment beside answering its questions.
 
 use crate::{App, journal, load};
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
-use lockstep_domain::intervene::{self, Wish};
-use lockstep_domain::payloads::operator::Applied;
+use lockstep_domain::delivery::operator_actions;
+use lockstep_domain::delivery::{gate, lease};
+use lockstep_domain::messages::operator::Applied;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
+use lockstep_domain::model::operator_action::OperatorAction;
+use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{BreakGlass, Environment};
-use lockstep_domain::version::Version;
-use lockstep_domain::{environment, gate};
 use lockstep_platform::holders;
 use lockstep_platform::ledger::{Versioned, Write};
 
@@ -15,13 +16,14 @@ use lockstep_platform::ledger::{Versioned, Write};
 const GLASS_BROKEN: &str = "break_glass";
 
 /// Asks a running deployment to stop, and wakes it so that it sees that now.
-pub async fn cancel(app: &App, id: &DeploymentId, wish: &Wish) -> Result<Applied, Failure> {
+pub async fn cancel(app: &App, id: &DeploymentId, action: &OperatorAction) -> Result<Applied, Failure> {
     let stored = load::deployment(app, id).await?;
-    let found = match environment::parts(&stored.record) {
+    let found = match lease::parts(&stored.record) {
         Ok(_) => load::environment(app, &stored.record).await?,
         Err(_) => None,
     };
-    let cancelled = intervene::cancel(&stored.record, found.as_ref().map(|found| &found.record), wish)?;
+    let cancelled =
+        operator_actions::cancel(&stored.record, found.as_ref().map(|found| &found.record), action)?;
     let applied = match cancelled.deployment {
         Some(deployment) => written(app.ledger.replace(&stored, deployment).await?.rev()),
         None => unchanged(stored.rev()),
@@ -33,24 +35,34 @@ pub async fn cancel(app: &App, id: &DeploymentId, wish: &Wish) -> Result<Applied
 }
 
 /// Frees an environment whose holder's execution has ended.
-pub async fn unlock(app: &App, stage: &StageName, name: &str, wish: &Wish) -> Result<Applied, Failure> {
+pub async fn unlock(
+    app: &App,
+    stage: &StageName,
+    name: &str,
+    action: &OperatorAction,
+) -> Result<Applied, Failure> {
     let held = existing(app, stage, name).await?;
-    let after = format!("{} freed its environment", wish.by);
-    match holders::free(&app.ledger, &app.executions, &held, &after, wish.at).await? {
+    let after = format!("{} freed its environment", action.by);
+    match holders::free(&app.ledger, &app.executions, &held, &after, action.at).await? {
         Some(_) => Ok(written(held.rev() + 1)),
         None => Ok(unchanged(held.rev())),
     }
 }
 
 /// Takes the taint off an environment that a person put in order.
-pub async fn reconcile(app: &App, stage: &StageName, name: &str, wish: &Wish) -> Result<Applied, Failure> {
+pub async fn reconcile(
+    app: &App,
+    stage: &StageName,
+    name: &str,
+    action: &OperatorAction,
+) -> Result<Applied, Failure> {
     let stored = existing(app, stage, name).await?;
-    let Some((clean, note)) = intervene::reconcile(&stored.record, wish)? else {
+    let Some((clean, note)) = operator_actions::reconcile(&stored.record, action)? else {
         return Ok(unchanged(stored.rev()));
     };
     let mut writes = vec![Write::replace(&stored, &clean)?];
     if let Some(last) = &clean.last_deployment {
-        writes.push(Write::insert(&journal::next(app, last, note, wish.at).await?)?);
+        writes.push(Write::insert(&journal::next(app, last, note, action.at).await?)?);
     }
     app.ledger.transact(writes).await?;
     Ok(written(stored.rev() + 1))
@@ -62,19 +74,19 @@ pub async fn break_glass(
     component: &ComponentName,
     version: &Version,
     stage: &StageName,
-    wish: &Wish,
+    action: &OperatorAction,
 ) -> Result<Applied, Failure> {
     let stages = load::stages(app).await?;
     let stage = gate::stage(&stages, stage)?;
     let release = load::release(app, component, version).await?.record;
     let proof = load::proof(app, &release, &stages, stage).await?;
     let evidence = proof.evidence.as_ref();
-    let Some(broken) = gate::break_glass(&release, &stages, stage, evidence, proof.broken(), wish)? else {
+    let Some(broken) = gate::break_glass(&release, &stages, stage, evidence, proof.broken(), action)? else {
         return Ok(unchanged(proof.glass.map_or(0, |glass| glass.rev())));
     };
     let rev = write(app, proof.glass, &broken).await?;
     tracing::warn!(
-        alarm = GLASS_BROKEN, by = wish.by, reason = wish.reason, %component, %version, stage = %stage.name,
+        alarm = GLASS_BROKEN, by = action.by, reason = action.reason, %component, %version, stage = %stage.name,
         "the glass is broken: a release may enter a stage without evidence"
     );
     Ok(written(rev))
@@ -89,7 +101,7 @@ async fn write(app: &App, known: Option<Versioned<BreakGlass>>, broken: &BreakGl
 
 async fn existing(app: &App, stage: &StageName, name: &str) -> Result<Versioned<Environment>, Failure> {
     let found = app.ledger.get(&Environment::key_of(stage, name)).await?;
-    found.ok_or_else(|| environment::absent(stage, name))
+    found.ok_or_else(|| lease::environment_not_found(stage, name))
 }
 
 fn written(rev: u64) -> Applied {

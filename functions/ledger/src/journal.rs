@@ -2,9 +2,9 @@
 
 use crate::App;
 use jiff::Timestamp;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::records::Step;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::records::LogEntry;
 use lockstep_platform::ledger::Order;
 
 /// The next line of the journal of `deployment`, to be written together with what it tells of.
@@ -13,9 +13,9 @@ pub async fn next(
     deployment: &DeploymentId,
     note: String,
     now: Timestamp,
-) -> Result<Step, Failure> {
-    let (pk, prefix) = Step::all_of(deployment);
-    let last = app.ledger.list::<Step>(&pk, prefix, Order::Newest, 1).await?.pop();
+) -> Result<LogEntry, Failure> {
+    let (pk, prefix) = LogEntry::all_of(deployment);
+    let last = app.ledger.list::<LogEntry>(&pk, prefix, Order::Newest, 1).await?.pop();
     let number = last.map_or(1, |last| last.record.number + 1);
-    Ok(Step { deployment: deployment.clone(), number, note, at: now })
+    Ok(LogEntry { deployment: deployment.clone(), number, note, at: now })
 }

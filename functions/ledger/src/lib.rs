@@ -19,7 +19,7 @@ mod operator;
 mod release;
 mod teardown;
 
-use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::executions::Executions;

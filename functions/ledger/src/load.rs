@@ -1,11 +1,11 @@
 //! What decisions are made from.
 
 use crate::App;
-use lockstep_domain::error::{Failure, Problem};
-use lockstep_domain::ids::{ComponentName, DeploymentId};
+use lockstep_domain::delivery::stages::{Stage, Stages};
+use lockstep_domain::model::error::{Failure, Problem};
+use lockstep_domain::model::ids::{ComponentName, DeploymentId};
+use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{BreakGlass, ConfigKind, Deployment, Environment, Evidence, Release};
-use lockstep_domain::stages::{Stage, Stages};
-use lockstep_domain::version::Version;
 use lockstep_platform::ledger::Versioned;
 use lockstep_platform::ports::Records as _;
 
@@ -39,7 +39,7 @@ pub async fn environment(
     app: &App,
     deployment: &Deployment,
 ) -> Result<Option<Versioned<Environment>>, Failure> {
-    let (name, _) = lockstep_domain::environment::parts(deployment)?;
+    let (name, _) = lockstep_domain::delivery::lease::parts(deployment)?;
     app.ledger.get(&Environment::key_of(&deployment.stage, name)).await
 }
 

@@ -2,10 +2,10 @@
 
 use crate::{App, again_on_conflict, approve, configure, images, intervene};
 use jiff::Timestamp;
-use lockstep_domain::approval::Answer;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::intervene::Wish;
-use lockstep_domain::payloads::operator::{Applied, Refused, Request};
+use lockstep_domain::delivery::approval::ApprovalAnswer;
+use lockstep_domain::messages::operator::{Applied, Refused, Request};
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::operator_action::OperatorAction;
 use lockstep_domain::records::ConfigKind;
 use lockstep_platform::function_url::{UrlRequest, UrlResponse, body, caller};
 
@@ -60,7 +60,7 @@ async fn apply(app: &App, request: &Request, by: &str, now: Timestamp) -> Result
             configure::add_repository(app, id, base_url, branch, by, now).await
         }
         Request::Decide { deployment, subject, digest, decision, reason, names } => {
-            let answer = Answer {
+            let answer = ApprovalAnswer {
                 subject,
                 digest: digest.as_ref(),
                 names,
@@ -71,20 +71,21 @@ async fn apply(app: &App, request: &Request, by: &str, now: Timestamp) -> Result
             approve::decide(app, deployment, &answer, now).await
         }
         Request::Cancel { deployment, reason } => {
-            intervene::cancel(app, deployment, &Wish::new(by, reason, now)?).await
+            intervene::cancel(app, deployment, &OperatorAction::new(by, reason, now)?).await
         }
         Request::Unlock { stage, environment } => {
-            let wish = Wish::new(by, "its execution has ended", now)?;
-            intervene::unlock(app, stage, environment, &wish).await
+            let action = OperatorAction::new(by, "its execution has ended", now)?;
+            intervene::unlock(app, stage, environment, &action).await
         }
         Request::Reconcile { stage, environment, reason } => {
-            intervene::reconcile(app, stage, environment, &Wish::new(by, reason, now)?).await
+            intervene::reconcile(app, stage, environment, &OperatorAction::new(by, reason, now)?).await
         }
         Request::BreakGlass { component, version, stage, reason } => {
-            intervene::break_glass(app, component, version, stage, &Wish::new(by, reason, now)?).await
+            intervene::break_glass(app, component, version, stage, &OperatorAction::new(by, reason, now)?)
+                .await
         }
         Request::RevokeImage { image, version, reason } => {
-            images::revoke(app, image, version, &Wish::new(by, reason, now)?).await
+            images::revoke(app, image, version, &OperatorAction::new(by, reason, now)?).await
         }
     }
 }

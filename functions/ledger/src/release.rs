@@ -2,13 +2,14 @@
 
 use crate::{App, load};
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::ComponentName;
-use lockstep_domain::inbox;
-use lockstep_domain::payloads::ledger::{ComponentResult, Failed, Summary};
-use lockstep_domain::payloads::{inputs, package};
-use lockstep_domain::records::{Caught, Event, Evidence, Outcome, Release, ReleaseState};
-use lockstep_domain::version::Version;
+use lockstep_domain::delivery::webhook_delivery;
+use lockstep_domain::messages::ledger::{ComponentResult, Failed, Summary};
+use lockstep_domain::messages::{inputs, package};
+use lockstep_domain::model::caught_error::CaughtError;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::ComponentName;
+use lockstep_domain::model::version::Version;
+use lockstep_domain::records::{DeliveryOutcome, Evidence, Release, ReleaseState, WebhookDelivery};
 
 /// Publishes a release that passed its throw-away stack; the evidence of that must be there.
 pub async fn publish(app: &App, component: &ComponentName, version: &Version) -> Result<(), Failure> {
@@ -36,7 +37,7 @@ pub async fn fail(
     app: &App,
     component: &ComponentName,
     version: &Version,
-    error: &Caught,
+    error: &CaughtError,
 ) -> Result<Failed, Failure> {
     let stored = load::release(app, component, version).await?;
     let sentence = error.sentence();
@@ -58,10 +59,10 @@ pub async fn finish(
     input: &inputs::Release,
     components: &[package::Component],
     results: &[ComponentResult],
-    error: Option<&Caught>,
+    error: Option<&CaughtError>,
     now: Timestamp,
 ) -> Result<Summary, Failure> {
-    let (summary, outcome) = inbox::conclude(components, results, error);
+    let (summary, outcome) = webhook_delivery::conclude(components, results, error);
     if let Some(delivery) = &input.delivery {
         finish_event(app, input, delivery, outcome, now).await?;
     }
@@ -72,16 +73,16 @@ async fn finish_event(
     app: &App,
     input: &inputs::Release,
     delivery: &str,
-    outcome: Outcome,
+    outcome: DeliveryOutcome,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let key = Event::key_of(input.repository.provider(), delivery);
-    let Some(stored) = app.ledger.get::<Event>(&key).await? else {
+    let key = WebhookDelivery::key_of(input.repository.provider(), delivery);
+    let Some(stored) = app.ledger.get::<WebhookDelivery>(&key).await? else {
         // The execution was started by hand, with a delivery that never came.
         tracing::warn!(delivery, "there is no such event to finish");
         return Ok(());
     };
-    match inbox::finish(&stored.record, outcome, now) {
+    match webhook_delivery::finish(&stored.record, outcome, now) {
         Some(finished) => app.ledger.replace(&stored, finished).await.map(drop),
         None => Ok(()),
     }

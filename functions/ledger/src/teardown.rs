@@ -2,36 +2,35 @@
 
 use crate::{App, begin, load};
 use jiff::Timestamp;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::{DeploymentId, Digest};
-use lockstep_domain::payloads::{inputs, ledger::Begun};
+use lockstep_domain::delivery::{gate, lease};
+use lockstep_domain::messages::{inputs, ledger::Started};
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{DeploymentId, Digest};
+use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, DeploymentKind, Environment};
-use lockstep_domain::stages::Path;
-use lockstep_domain::version::Version;
-use lockstep_domain::{environment, gate};
 
 /// Takes the environment for `execution`, or finds that it did.
 pub async fn begin(
     app: &App,
     execution: &str,
-    path: Path,
+    path: DeploymentPath,
     input: &inputs::Teardown,
     now: Timestamp,
-) -> Result<Begun, Failure> {
+) -> Result<Started, Failure> {
     let id = DeploymentId::of_execution(execution);
-    let begun = Begun::new(id.clone(), false);
+    let begun = Started::new(id.clone(), false);
     if begin::is_begun(app, &id).await? {
         return Ok(begun);
     }
     let stages = load::stages(app).await?;
     let stage = gate::stage(&stages, &input.stage)?;
     gate::check_teardown_path(stage, path)?;
-    let name = environment::name(&input.component, input.environment.as_deref())?;
+    let name = lease::name(&input.component, input.environment.as_deref())?;
     let found = app.ledger.get::<Environment>(&Environment::key_of(&stage.name, &name)).await?;
-    let found = found.ok_or_else(|| environment::absent(&stage.name, &name))?.record;
+    let found = found.ok_or_else(|| lease::environment_not_found(&stage.name, &name))?.record;
     let (version, digest) = runs(app, &found).await?;
-    let kind =
-        DeploymentKind::Teardown { stack: environment::stack_name(&stage.name, &name)?, environment: name };
+    let kind = DeploymentKind::Teardown { stack: lease::stack_name(&stage.name, &name)?, environment: name };
     let location = stage.location();
     let wanted = Deployment {
         component: Some(input.component.clone()),

@@ -1,8 +1,8 @@
 //! What the function works with, from its settings.
 
 use crate::applications::Applications;
-use lockstep_domain::error::Failure;
-use lockstep_domain::intake::{Labels, Rate};
+use lockstep_domain::logs::ingest::{Labels, Rate};
+use lockstep_domain::model::error::Failure;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::shipper::{Output, Pace};

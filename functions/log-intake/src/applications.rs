@@ -1,9 +1,9 @@
 //! The applications and their buckets, in the component's table.
 
 use jiff::{SignedDuration, Timestamp};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::ApplicationName;
-use lockstep_domain::intake::{Application, Bucket, KeyId, Rate, Refused, Taken, TooLarge, take};
+use lockstep_domain::logs::ingest::{Application, Bucket, KeyId, Rate, Refused, Taken, TooLarge, take};
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::ApplicationName;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::clock;
 use lockstep_platform::ledger::{Inserted, Ledger};

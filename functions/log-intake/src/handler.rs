@@ -2,12 +2,12 @@
 
 use crate::App;
 use jiff::Timestamp;
-use lockstep_domain::error::Failure;
-use lockstep_domain::http_body::Body;
-use lockstep_domain::ids::ApplicationName;
-use lockstep_domain::intake::{self, Answer, Event, KeyId, Origin, Refused, Request};
-use lockstep_domain::log_delivery::{Budget, is_check};
-use lockstep_domain::shipping::Batch;
+use lockstep_domain::logs::delivery::{Budget, is_check};
+use lockstep_domain::logs::http_body::Body;
+use lockstep_domain::logs::ingest::{self, Event, IngestResponse, KeyId, Origin, Refused, Request};
+use lockstep_domain::logs::shipping::Batch;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::ApplicationName;
 use lockstep_platform::clock;
 use lockstep_platform::function_url::{Invocation, UrlRequest, UrlResponse};
 use lockstep_platform::metrics::{self, Unit};
@@ -65,8 +65,8 @@ impl From<Refused> for Stop {
     }
 }
 
-impl From<intake::Invalid> for Stop {
-    fn from(invalid: intake::Invalid) -> Self {
+impl From<ingest::Invalid> for Stop {
+    fn from(invalid: ingest::Invalid) -> Self {
         Self::Refused(invalid.into())
     }
 }
@@ -82,12 +82,12 @@ async fn respond(app: &App, request: &UrlRequest, until: Instant) -> Result<UrlR
     let (answer, oldest) = match visit.events(request).await {
         Ok(events) => {
             let oldest = events.iter().filter_map(|event| event.at).min();
-            (Answer::Accepted { events: events.len() }, oldest)
+            (IngestResponse::Accepted { events: events.len() }, oldest)
         }
-        Err(Stop::Refused(refused)) => (Answer::Refused(refused), None),
+        Err(Stop::Refused(refused)) => (IngestResponse::Refused(refused), None),
         Err(Stop::Failure(failure)) => {
             tracing::error!(error = failure.kind.error_type(), "{failure}");
-            (Answer::Refused(Refused::Unavailable), None)
+            (IngestResponse::Refused(Refused::Unavailable), None)
         }
     };
     visit.tell(&answer, oldest);
@@ -120,26 +120,26 @@ impl Visit<'_> {
                 base64: request.is_base64_encoded,
             },
         };
-        let form = intake::form(&asked)?;
-        let key = intake::presented(header("authorization"))?;
+        let form = ingest::form(&asked)?;
+        let key = ingest::presented(header("authorization"))?;
         let application = self.app.applications.of(&key.id, self.received_at).await?;
-        let admitted = intake::admit(application.as_ref(), &key, self.received_at);
+        let admitted = ingest::admit(application.as_ref(), &key, self.received_at);
         if matches!(admitted, Err(Refused::Unknown)) {
             return Err(Refused::Unknown.into());
         }
         // Whoever has the whole key is who they say, though the key may be over.
         let key = &*self.key.insert(key.id);
         admitted?;
-        let documents = intake::documents(form, asked.body);
+        let documents = ingest::documents(form, asked.body);
         // What cannot be read costs as much as one event, so that it is not free.
         let count =
             documents.as_ref().map_or(1, |documents| u32::try_from(documents.len()).unwrap_or(u32::MAX));
         let rate = application.and_then(|application| application.rate).unwrap_or(self.app.rate);
         self.app.applications.take(&key.application, rate, count).await??;
-        let events = intake::events(documents?, self.received_at)?;
+        let events = ingest::events(documents?, self.received_at)?;
         let request = request.request_context.request_id.as_deref().unwrap_or_default();
         let origin = Origin { key, request, received_at: self.received_at };
-        let lines = intake::lines(&events, &self.app.labels, origin)?;
+        let lines = ingest::lines(&events, &self.app.labels, origin)?;
         self.ship(lines).await?;
         Ok(events)
     }
@@ -162,10 +162,10 @@ impl Visit<'_> {
     }
 
     /// Tells the log and the metrics what became of it: nothing of what the request holds, but for how much.
-    fn tell(&self, answer: &Answer, oldest: Option<Timestamp>) {
+    fn tell(&self, answer: &IngestResponse, oldest: Option<Timestamp>) {
         let (status, key) = (answer.status(), self.key.as_ref().map(ToString::to_string));
         let told = match answer {
-            Answer::Accepted { events } => {
+            IngestResponse::Accepted { events } => {
                 tracing::info!(status, key, events, "the broker acknowledged every event");
                 let lag = clock::now().duration_since(oldest.unwrap_or(self.received_at)).as_secs();
                 let took = self.began.elapsed().as_millis();
@@ -179,7 +179,7 @@ impl Visit<'_> {
                     ),
                 ]
             }
-            Answer::Refused(refused) => {
+            IngestResponse::Refused(refused) => {
                 let reason = refused.reason().metric();
                 tracing::info!(status, key, reason, "refused");
                 vec![(reason, Unit::Count, 1)]

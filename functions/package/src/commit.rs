@@ -1,11 +1,11 @@
 //! What a commit holds: the components and the recipes in its tarball.
 
-use lockstep_domain::archive::{Files, Limits, Tarball, unpack_tarball};
-use lockstep_domain::error::{Failure, Problem};
-use lockstep_domain::ids::{CommitSha, ComponentName, ImageName, RepositoryId};
-use lockstep_domain::manifest;
-use lockstep_domain::packaging::find_components;
-use lockstep_domain::recipe::{self, common_folder, find_recipes};
+use lockstep_domain::delivery::archive::{Files, Limits, Tarball, unpack_tarball};
+use lockstep_domain::delivery::manifest;
+use lockstep_domain::delivery::packaging::find_components;
+use lockstep_domain::images::recipe::{self, common_folder, find_recipes};
+use lockstep_domain::model::error::{Failure, Problem};
+use lockstep_domain::model::ids::{CommitSha, ComponentName, ImageName, RepositoryId};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 

@@ -6,16 +6,16 @@ use crate::recipes;
 use crate::release::{self, Fate, Making};
 use crate::world::{self, Surroundings};
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, Problem};
-use lockstep_domain::function_code::lock_digest;
-use lockstep_domain::ids::ComponentName;
-use lockstep_domain::packaging::{BranchKind, Package, next_version, plan};
-use lockstep_domain::payloads::package::{Component, Request, Response};
-use lockstep_domain::permissions::excerpt_key;
+use lockstep_domain::delivery::function_code::lock_digest;
+use lockstep_domain::delivery::packaging::{BranchKind, Package, next_version, plan};
+use lockstep_domain::messages::package::{Component, Request, Response};
+use lockstep_domain::model::error::{Failure, Problem};
+use lockstep_domain::model::ids::ComponentName;
+use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
     BuildCounter, CommitVersion, Evidence, Record, Release, ReleaseState, Repository,
 };
-use lockstep_domain::version::Version;
+use lockstep_domain::stacks::permissions::excerpt_key;
 
 /// Packages every component of a commit.
 ///

@@ -1,7 +1,7 @@
 //! The `lockstep-package` function.
 
-use lockstep_domain::error::Failure;
-use lockstep_domain::payloads::package::{Asked, Recipe, Response};
+use lockstep_domain::messages::package::{Asked, Recipe, Response};
+use lockstep_domain::model::error::Failure;
 use lockstep_package::handler::handle;
 use lockstep_package::ports::{Cloud, SETTINGS};
 use lockstep_package::recipes;

@@ -1,11 +1,11 @@
 //! What packaging needs of the world, in its own words, and AWS behind them.
 
 use crate::source::{Fetched, fetch};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::function_code::FunctionLock;
-use lockstep_domain::ids::CommitSha;
-use lockstep_domain::permissions::{TABLE_BYTES_MAX, Table, table_digest};
+use lockstep_domain::delivery::function_code::FunctionLock;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::CommitSha;
 use lockstep_domain::records::{Key, Record, Repository};
+use lockstep_domain::stacks::permissions::{TABLE_BYTES_MAX, Table, table_digest};
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};

@@ -4,16 +4,16 @@ use crate::commit::{self, RecipeSource};
 use crate::ports::Ports;
 use crate::{release, world};
 use jiff::Timestamp;
-use lockstep_domain::bake::{Wish, is_to_be_baked, places};
-use lockstep_domain::error::{Failure, Problem};
-use lockstep_domain::ids::{AccountId, ImageName, RepositoryId};
-use lockstep_domain::packaging::BranchKind;
-use lockstep_domain::payloads::inputs::BakeImage;
-use lockstep_domain::payloads::package::{ChangedRecipe, Component, Recipe, Request};
-use lockstep_domain::recipe::{Package, World, plan};
+use lockstep_domain::delivery::packaging::BranchKind;
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::images::bake::{BakeRequest, needs_bake, places};
+use lockstep_domain::images::recipe::{Package, RecipeInput, plan};
+use lockstep_domain::messages::inputs::BakeImage;
+use lockstep_domain::messages::package::{ChangedRecipe, Component, Recipe, Request};
+use lockstep_domain::model::error::{Failure, Problem};
+use lockstep_domain::model::ids::{AccountId, ImageName, RepositoryId};
+use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{ImageOrigin, ImageVersion, Record, Repository};
-use lockstep_domain::stages::Stages;
-use lockstep_domain::token::client_token;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many versions of an image are looked through.
@@ -49,8 +49,8 @@ pub async fn judge(
         };
         match planned {
             Ok((package, versions)) => {
-                let wish = wish(&package, branch, request);
-                if is_to_be_baked(&wish, &versions) {
+                let wanted = bake_request(&package, branch, request);
+                if needs_bake(&wanted, &versions) {
                     let execution =
                         client_token(&request.execution, &format!("bake/{}", package.recipe.name), 1);
                     judged.changed.push(ChangedRecipe { image: package.recipe.name, execution });
@@ -67,8 +67,8 @@ pub async fn judge(
     Ok(judged)
 }
 
-fn wish<'a>(package: &'a Package, branch: BranchKind<'a>, request: &'a Request) -> Wish<'a> {
-    Wish {
+fn bake_request<'a>(package: &'a Package, branch: BranchKind<'a>, request: &'a Request) -> BakeRequest<'a> {
+    BakeRequest {
         image: &package.recipe.name,
         of: package.recipe.version,
         branch: name_of(branch),
@@ -140,7 +140,7 @@ fn planned(
     let stays = branch != BranchKind::Default || overrides.is_some();
     let places = places(stages).into_iter().take(if stays { 1 } else { usize::MAX });
     let accounts: BTreeSet<AccountId> = places.map(|(location, _)| location.account).collect();
-    let world = World { common: source.common.as_ref(), accounts: Some(&accounts), overrides };
+    let world = RecipeInput { common: source.common.as_ref(), accounts: Some(&accounts), overrides };
     plan(&source.folder, files, &world)
 }
 

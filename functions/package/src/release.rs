@@ -3,15 +3,15 @@
 use crate::commit::Source;
 use crate::world::History;
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind, Problem};
-use lockstep_domain::ids::{CommitSha, ComponentName, Digest, RepositoryId};
-use lockstep_domain::packaging::{BranchKind, Package};
-use lockstep_domain::payloads::package::{Component, NextDeployment, Outcome, Request};
+use lockstep_domain::delivery::packaging::{BranchKind, Package};
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::delivery::webhook::BranchName;
+use lockstep_domain::messages::package::{Component, NextDeployment, Outcome, Request};
+use lockstep_domain::model::error::{Failure, FailureKind, Problem};
+use lockstep_domain::model::ids::{CommitSha, ComponentName, Digest, RepositoryId};
+use lockstep_domain::model::token::client_token;
+use lockstep_domain::model::version::{MajorMinor, Version};
 use lockstep_domain::records::{BuildCounter, CommitVersion, Rejection, Release, ReleaseState, Repository};
-use lockstep_domain::stages::Stages;
-use lockstep_domain::token::client_token;
-use lockstep_domain::version::{MajorMinor, Version};
-use lockstep_domain::webhook::BranchName;
 use std::collections::BTreeMap;
 
 /// The most characters of a throw-away environment's name: with `test-` before it, names that CloudFormation derives
@@ -298,7 +298,7 @@ mod tests {
         let long: ComponentName = "a".repeat(60).parse().unwrap();
         let made = environment(&long, &version(&format!("4000000000.1.2-{}.1", "b-".repeat(20))));
         assert!(made.len() <= ENVIRONMENT_CHARS && made.contains("-4000000000-1-2-"), "{made}");
-        assert!(format!("test-{made}").parse::<lockstep_domain::ids::StackName>().is_ok());
+        assert!(format!("test-{made}").parse::<lockstep_domain::model::ids::StackName>().is_ok());
     }
 
     #[test]

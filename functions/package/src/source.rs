@@ -1,8 +1,8 @@
 //! Where a commit comes from: the API of its git host.
 
-use lockstep_domain::archive::Limits;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::{CommitSha, RepositoryId};
+use lockstep_domain::delivery::archive::Limits;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{CommitSha, RepositoryId};
 use lockstep_domain::records::Repository;
 use lockstep_platform::fetch::Host;
 use lockstep_platform::git_host::judge;

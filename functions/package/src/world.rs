@@ -2,16 +2,18 @@
 
 use crate::commit::Source;
 use crate::ports::Ports;
-use lockstep_domain::error::{Failure, Problem};
-use lockstep_domain::function_code::FunctionLock;
-use lockstep_domain::ids::{ComponentName, ImageName};
-use lockstep_domain::manifest::{self, Manifest};
-use lockstep_domain::packaging;
-use lockstep_domain::parameters::{ComponentParameters, Layers, OrganisationParameters, references};
-use lockstep_domain::permissions::Table;
+use lockstep_domain::delivery::function_code::FunctionLock;
+use lockstep_domain::delivery::manifest::{self, Manifest};
+use lockstep_domain::delivery::packaging;
+use lockstep_domain::delivery::parameters::{
+    ComponentParameters, Layers, OrganisationParameters, references,
+};
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::model::error::{Failure, Problem};
+use lockstep_domain::model::ids::{ComponentName, ImageName};
 use lockstep_domain::records::{Config, ConfigKind, ImageVersion, Release, ReleaseState};
-use lockstep_domain::stages::Stages;
-use lockstep_domain::template::Template;
+use lockstep_domain::stacks::permissions::Table;
+use lockstep_domain::stacks::template::Template;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -51,8 +53,8 @@ pub struct History {
 
 impl Surroundings {
     /// The world as the planner of the domain wants it.
-    pub fn world(&self) -> packaging::World<'_> {
-        packaging::World {
+    pub fn world(&self) -> packaging::PackagingInput<'_> {
+        packaging::PackagingInput {
             stages: Some(&self.stages),
             organisation: Some(&self.organisation),
             images: Some(&self.images),

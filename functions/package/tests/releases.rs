@@ -3,18 +3,18 @@
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
-use lockstep_domain::archive::{Limits, unpack};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::function_code::FunctionLock;
-use lockstep_domain::ids::{CommitSha, Digest};
-use lockstep_domain::images::ImageVersionState;
-use lockstep_domain::payloads::inputs::BakeImage;
-use lockstep_domain::payloads::package::{Component, Outcome, Request, Response};
-use lockstep_domain::permissions::{Table, excerpt_key};
+use lockstep_domain::delivery::archive::{Limits, unpack};
+use lockstep_domain::delivery::function_code::FunctionLock;
+use lockstep_domain::messages::inputs::BakeImage;
+use lockstep_domain::messages::package::{Component, Outcome, Request, Response};
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{CommitSha, Digest};
+use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::records::{
     Config, ConfigKind, Evidence, ImageOrigin, ImageVersion, Key, Record, Rejection, Release, ReleaseState,
     Repository, Revocation,
 };
+use lockstep_domain::stacks::permissions::{Table, excerpt_key};
 use lockstep_package::handler::handle;
 use lockstep_package::ports::Ports;
 use lockstep_package::recipes;
@@ -172,7 +172,7 @@ impl World {
             digest: release.digest,
             stage: "ci".parse().unwrap(),
             version: release.version,
-            deployment: lockstep_domain::ids::DeploymentId::of_execution("arn"),
+            deployment: lockstep_domain::model::ids::DeploymentId::of_execution("arn"),
             passed_at: Timestamp::UNIX_EPOCH,
         });
     }
@@ -335,7 +335,8 @@ async fn a_commit_becomes_a_release_with_all_it_needs() {
     assert_eq!(table.types.keys().collect::<Vec<_>>(), ["AWS::SNS::Topic"]);
     let [repository] = world.all::<Repository>("-").try_into().unwrap();
     assert_eq!(
-        repository.components["logs-broker".parse::<lockstep_domain::ids::ComponentName>().as_ref().unwrap()],
+        repository.components
+            ["logs-broker".parse::<lockstep_domain::model::ids::ComponentName>().as_ref().unwrap()],
         "broker"
     );
 }

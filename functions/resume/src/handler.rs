@@ -1,11 +1,11 @@
 //! Looks whether somebody waits for an operation that may have ended, and answers.
 
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::hints::{account_of, ended_operation};
-use lockstep_domain::ids::AccountId;
-use lockstep_domain::records::Wait;
-use lockstep_domain::waiting::{End, end};
+use lockstep_domain::delivery::aws_events::{account_of, ended_operation};
+use lockstep_domain::delivery::callbacks::{Completion, complete};
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::AccountId;
+use lockstep_domain::records::Callback;
 use lockstep_platform::accounts::Accounts;
 use lockstep_platform::executions::{Answered, Executions};
 use lockstep_platform::ledger::{Inserted, Versioned};
@@ -75,23 +75,27 @@ async fn settle(
     operation: &str,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let existing = records.get::<Wait>(&Wait::key_of(operation)).await?;
-    match end(existing.as_ref().map(|wait| &wait.record), operation, now) {
-        End::Answer { token, then } => {
+    let existing = records.get::<Callback>(&Callback::key_of(operation)).await?;
+    match complete(existing.as_ref().map(|wait| &wait.record), operation, now) {
+        Completion::Answer { token, then } => {
             // Answered before it is written down: a crash between the two answers once more, which nobody hears.
             let answered = tokens.answer(&token).await?;
             tracing::info!(operation, ?answered, "a wait has ended");
             write(records, existing, then).await
         }
-        End::Bury(tombstone) => {
+        Completion::Bury(tombstone) => {
             tracing::info!(operation, "ended before anybody waited");
             write(records, existing, tombstone).await
         }
-        End::Known => Ok(()),
+        Completion::Known => Ok(()),
     }
 }
 
-async fn write(records: &impl Records, old: Option<Versioned<Wait>>, wait: Wait) -> Result<(), Failure> {
+async fn write(
+    records: &impl Records,
+    old: Option<Versioned<Callback>>,
+    wait: Callback,
+) -> Result<(), Failure> {
     match old {
         Some(old) => records.replace(&old, wait).await.map(drop),
         None => match records.insert(&wait).await? {
@@ -106,9 +110,9 @@ async fn write(records: &impl Records, old: Option<Versioned<Wait>>, wait: Wait)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockstep_domain::payloads::Task;
-    use lockstep_domain::records::WaitState;
-    use lockstep_domain::waiting::{Registration, register};
+    use lockstep_domain::delivery::callbacks::{Registration, register};
+    use lockstep_domain::messages::Task;
+    use lockstep_domain::records::CallbackState;
     use lockstep_platform::ports::memory::MemoryRecords;
     use serde_json::json;
     use std::cell::RefCell;
@@ -146,8 +150,8 @@ mod tests {
         memory.insert(&wait).await.unwrap();
     }
 
-    async fn state(memory: &MemoryRecords, operation: &str) -> Option<WaitState> {
-        memory.get::<Wait>(&Wait::key_of(operation)).await.unwrap().map(|wait| wait.record.state)
+    async fn state(memory: &MemoryRecords, operation: &str) -> Option<CallbackState> {
+        memory.get::<Callback>(&Callback::key_of(operation)).await.unwrap().map(|wait| wait.record.state)
     }
 
     #[tokio::test]
@@ -158,7 +162,7 @@ mod tests {
             handle(&memory, &answers, &Added, &json!({"wake": "op"}), now()).await.unwrap();
         }
         assert_eq!(*answers.0.borrow(), ["token"]);
-        assert_eq!(state(&memory, "op").await, Some(WaitState::Answered { execution: "arn".into() }));
+        assert_eq!(state(&memory, "op").await, Some(CallbackState::Answered { execution: "arn".into() }));
     }
 
     #[tokio::test]
@@ -166,7 +170,7 @@ mod tests {
         let (memory, answers) = (MemoryRecords::default(), Answers::default());
         handle(&memory, &answers, &Added, &json!({"wake": "op"}), now()).await.unwrap();
         assert!(answers.0.borrow().is_empty());
-        assert_eq!(state(&memory, "op").await, Some(WaitState::Tombstone));
+        assert_eq!(state(&memory, "op").await, Some(CallbackState::Tombstone));
     }
 
     #[tokio::test]
@@ -187,7 +191,7 @@ mod tests {
             assert_eq!(state(&memory, image).await, None, "{stranger}");
         }
         handle(&memory, &answers, &Added, &event(ADDED), now()).await.unwrap();
-        assert_eq!(state(&memory, image).await, Some(WaitState::Tombstone));
+        assert_eq!(state(&memory, image).await, Some(CallbackState::Tombstone));
     }
 
     #[tokio::test]

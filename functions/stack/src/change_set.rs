@@ -8,30 +8,32 @@ use crate::plan::{decide, no_go, unchanged};
 use crate::template;
 use crate::world::World;
 use jiff::Timestamp;
-use lockstep_domain::drift::{Drift, DriftStatus, Examined};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::exports;
-use lockstep_domain::function_code::FunctionCode;
-use lockstep_domain::guard::{self, Beneath, Change, Proposed};
-use lockstep_domain::ids::{DeploymentId, Digest, LogicalId};
-use lockstep_domain::packaging::Contents;
-use lockstep_domain::payloads::stack::Go;
+use lockstep_domain::delivery::function_code::FunctionCode;
+use lockstep_domain::delivery::packaging::Contents;
+use lockstep_domain::delivery::stages::Stage;
+use lockstep_domain::messages::stack::NextStep;
+use lockstep_domain::model::drift_status::DriftStatus;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{DeploymentId, Digest, LogicalId};
+use lockstep_domain::model::resource_change::Change;
+use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{ChangeSet, Deployment, NamedResource, Release};
-use lockstep_domain::stack_plan::{ChangeSetKind, Plan};
-use lockstep_domain::stages::Stage;
-use lockstep_domain::token::client_token;
+use lockstep_domain::stacks::change_set_review::{self, NestedChanges, ProposedChange};
+use lockstep_domain::stacks::drift::{Drift, Examined};
+use lockstep_domain::stacks::exports;
+use lockstep_domain::stacks::plan::{ChangeSetKind, Plan};
 use lockstep_platform::cloudformation::{
     ChangeSetState, ChangeSetView, NewChangeSet, Stacks, TemplateSource,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Serves `change_set`.
-pub async fn change_set<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure> {
+pub async fn change_set<W: World>(world: &W, id: &DeploymentId) -> Result<NextStep, Failure> {
     let mut loaded = Loaded::load(world, id).await?;
     loaded.goes_on()?;
     if loaded.deployment.record.plan_only && loaded.deployment.record.change_set.is_some() {
         // Shown before; what is left of it, the next deployment clears.
-        return Ok(Go::Planned);
+        return Ok(NextStep::Planned);
     }
     let release = loaded.release(world).await?;
     let stages = load::stages(world).await?;
@@ -44,7 +46,7 @@ pub async fn change_set<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Fa
         Plan::CreateChangeSet(kind) => kind,
         Plan::NoChanges => return unchanged(world, loaded, sight).await,
         // Something began since the plan: it is waited for, and planned again.
-        Plan::Adopt { .. } | Plan::AwaitOther { .. } => return Ok(Go::Recover),
+        Plan::Adopt { .. } | Plan::AwaitOther { .. } => return Ok(NextStep::Recover),
         other => return Err(no_go(other)),
     };
     withdraws_nothing_in_use(&stacks, sight.as_ref(), &contents).await?;
@@ -61,17 +63,17 @@ pub async fn change_set<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Fa
     let lack = permissions::lack(world, &loaded, &release, &contents).await;
     let change_set = record(&loaded.deployment.record, &view, attempt, changes, unexamined)?;
     let go = match loaded.deployment.record.plan_only {
-        true => Go::Planned,
+        true => NextStep::Planned,
         false => next(&loaded.deployment.record, &change_set, stage, &release, world.now()),
     };
-    let lines = guard::summary(&change_set);
+    let lines = change_set_review::summary(&change_set);
     let mut record = loaded.deployment.record.clone();
     record.stack_arn = Some(view.stack_arn.clone());
     record.change_set = Some(change_set);
     record.lack = Some(lack);
     loaded.save(world, record).await?;
     note(world, id, &format!("change set of attempt {attempt}: {}", lines.join("; "))).await?;
-    if go == Go::Planned {
+    if go == NextStep::Planned {
         forget(world, &stacks, &loaded, &view, kind).await?;
     }
     Ok(go)
@@ -86,10 +88,10 @@ async fn empty<W: World>(
     sight: Option<Sight>,
     (attempt, view): (u32, ChangeSetView),
     unexamined: Vec<NamedResource>,
-) -> Result<Go, Failure> {
+) -> Result<NextStep, Failure> {
     let change_set = record(&loaded.deployment.record, &view, attempt, Vec::new(), unexamined)?;
     let told = ["the change set is empty: nothing to change".to_owned()];
-    let told: Vec<String> = told.into_iter().chain(guard::summary(&change_set)).collect();
+    let told: Vec<String> = told.into_iter().chain(change_set_review::summary(&change_set)).collect();
     note(world, loaded.id(), &told.join("; ")).await?;
     stacks.delete_change_set(loaded.stack.as_str(), &view.arn).await?;
     if loaded.deployment.record.plan_only && !change_set.unexamined.is_empty() {
@@ -123,12 +125,14 @@ fn next(
     stage: &Stage,
     release: &Release,
     now: Timestamp,
-) -> Go {
-    let nobody_need_be_asked = guard::reasons(change_set, stage.approval).is_empty();
-    if nobody_need_be_asked || guard::is_approved(&deployment.approvals, change_set, &release.digest, now) {
-        Go::Execute
+) -> NextStep {
+    let nobody_need_be_asked = change_set_review::reasons(change_set, stage.approval).is_empty();
+    if nobody_need_be_asked
+        || change_set_review::is_approved(&deployment.approvals, change_set, &release.digest, now)
+    {
+        NextStep::Execute
     } else {
-        Go::Approve
+        NextStep::Approve
     }
 }
 
@@ -360,7 +364,7 @@ async fn judge(
         }
         for change in changes {
             let beneath = beneath(stacks, &change).await?;
-            if let (Beneath::Listed, Some(nested)) = (beneath, &change.change_set) {
+            if let (NestedChanges::Listed, Some(nested)) = (beneath, &change.change_set) {
                 let mut path = path.clone();
                 path.push(change.logical_id.clone());
                 open.push((path, nested_view(stacks, nested).await?));
@@ -374,18 +378,18 @@ async fn judge(
     Ok(judged)
 }
 
-async fn beneath(stacks: &impl Stacks, change: &Proposed) -> Result<Beneath, Failure> {
-    if change.resource_type != guard::NESTED_STACK {
-        return Ok(Beneath::NotNested);
+async fn beneath(stacks: &impl Stacks, change: &ProposedChange) -> Result<NestedChanges, Failure> {
+    if change.resource_type != lockstep_domain::model::resource_change::NESTED_STACK {
+        return Ok(NestedChanges::NotNested);
     }
     if change.needs_a_look_beneath() {
         if change.physical_id.is_empty() {
             return Err(unreadable(&change.logical_id, "the nested stack has no ARN"));
         }
         let protected = observe::holds_protected(stacks, &change.physical_id).await?;
-        return Ok(Beneath::Holds { protected });
+        return Ok(NestedChanges::Holds { protected });
     }
-    Ok(if change.change_set.is_some() { Beneath::Listed } else { Beneath::NotNested })
+    Ok(if change.change_set.is_some() { NestedChanges::Listed } else { NestedChanges::NotNested })
 }
 
 async fn nested_view(stacks: &impl Stacks, arn: &str) -> Result<ChangeSetView, Failure> {

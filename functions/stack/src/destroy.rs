@@ -4,12 +4,13 @@ use crate::journal::note;
 use crate::load;
 use crate::observe::{self, Depth, Sight};
 use crate::world::World;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{StackName, StageName};
-use lockstep_domain::payloads::Task;
-use lockstep_domain::payloads::stack::Go;
-use lockstep_domain::records::{Environment, Location};
-use lockstep_domain::stack_plan::{self, Destroy, Known, operation_key};
+use lockstep_domain::messages::Task;
+use lockstep_domain::messages::stack::NextStep;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{StackName, StageName};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::records::Environment;
+use lockstep_domain::stacks::plan::{self, Destroy, PlanInput, operation_key};
 use lockstep_platform::cloudformation::Stacks;
 use lockstep_platform::ledger::Versioned;
 use lockstep_platform::ports::{Records, WaitBook};
@@ -47,7 +48,7 @@ impl Target {
     }
 
     fn decide(&self, sight: Option<&Sight>) -> Destroy {
-        let known = Known {
+        let known = PlanInput {
             environment_stack: self.recorded_arn(),
             ever_stable: false,
             deployment_stack: None,
@@ -59,7 +60,7 @@ impl Target {
             deployed: None,
             wanted: None,
         };
-        stack_plan::destroy(sight.map(|sight| &sight.observed), &known)
+        plan::destroy(sight.map(|sight| &sight.observed), &known)
     }
 
     /// Writes into the journal of the deployment that made the stack.
@@ -115,11 +116,11 @@ pub async fn destroy<W: World>(world: &W, stage: &StageName, name: &str, task: &
 }
 
 /// Serves `destroyed`.
-pub async fn destroyed<W: World>(world: &W, stage: &StageName, name: &str) -> Result<Go, Failure> {
+pub async fn destroyed<W: World>(world: &W, stage: &StageName, name: &str) -> Result<NextStep, Failure> {
     let target = Target::load(world, stage, name).await?;
     let stacks = world.stacks(&target.location, &target.session).await?;
     let sight = observe::look(&stacks, target.stack.as_str(), Depth::Status).await?;
-    match stack_plan::destroyed(sight.as_ref().map(|sight| &sight.observed)) {
+    match plan::destroyed(sight.as_ref().map(|sight| &sight.observed)) {
         Destroy::NeedsHuman { why } => Err(Failure::new(FailureKind::StackNeedsHuman, why)),
         Destroy::Gone => {
             target.note(world, "the throw-away stack is gone").await?;
@@ -127,8 +128,8 @@ pub async fn destroyed<W: World>(world: &W, stage: &StageName, name: &str) -> Re
             if let Some(environment) = target.environment.filter(|e| e.record.holder.is_none()) {
                 world.records().remove(&environment).await?;
             }
-            Ok(Go::Done)
+            Ok(NextStep::Done)
         }
-        Destroy::Delete { .. } | Destroy::Wait { .. } | Destroy::LookAgain => Ok(Go::Wait),
+        Destroy::Delete { .. } | Destroy::Wait { .. } | Destroy::LookAgain => Ok(NextStep::Wait),
     }
 }

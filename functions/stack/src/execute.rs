@@ -5,15 +5,15 @@ use crate::load::{self, Loaded};
 use crate::observe;
 use crate::plan::decide;
 use crate::world::World;
-use lockstep_domain::diagnosis;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::guard;
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::payloads::Task;
-use lockstep_domain::payloads::stack::Go;
+use lockstep_domain::messages::Task;
+use lockstep_domain::messages::stack::NextStep;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{ChangeSet, Operation, OperationKind, Release};
-use lockstep_domain::stack_plan::{Outcome, Plan, StackStatus, operation_key, outcome};
-use lockstep_domain::token::client_token;
+use lockstep_domain::stacks::change_set_review;
+use lockstep_domain::stacks::diagnosis;
+use lockstep_domain::stacks::plan::{Outcome, Plan, StackStatus, operation_key, outcome};
 use lockstep_platform::cloudformation::{Execution, Stack, Stacks};
 use lockstep_platform::ports::WaitBook;
 
@@ -109,9 +109,10 @@ async fn allowed<W: World>(world: &W, loaded: &Loaded, change_set: &ChangeSet) -
     let same = (Some(&change_set.template_digest), Some(&change_set.parameters_digest))
         == (deployment.template_digest.as_ref(), deployment.parameters_digest.as_ref());
     let digest = deployment.digest.as_ref();
-    let approved = guard::reasons(change_set, stage.approval).is_empty()
-        || digest
-            .is_some_and(|digest| guard::is_approved(&deployment.approvals, change_set, digest, world.now()));
+    let approved = change_set_review::reasons(change_set, stage.approval).is_empty()
+        || digest.is_some_and(|digest| {
+            change_set_review::is_approved(&deployment.approvals, change_set, digest, world.now())
+        });
     if same && approved {
         return Ok(());
     }
@@ -151,7 +152,7 @@ async fn refused<W: World>(
 }
 
 /// Serves `observe`.
-pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure> {
+pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<NextStep, Failure> {
     let loaded = Loaded::load(world, id).await?;
     let (stack_arn, _) = planned(&loaded)?;
     let operation = executed(&loaded);
@@ -164,9 +165,9 @@ pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failu
         (Outcome::Failed { .. }, stack) => failed(world, &stacks, loaded, &operation, stack).await,
         (Outcome::Running, Some(stack)) => {
             cancel(world, &stacks, &loaded, &stack).await?;
-            Ok(Go::Wait)
+            Ok(NextStep::Wait)
         }
-        (Outcome::Succeeded | Outcome::Running | Outcome::NotStarted, _) => Ok(Go::Wait),
+        (Outcome::Succeeded | Outcome::Running | Outcome::NotStarted, _) => Ok(NextStep::Wait),
     }
 }
 
@@ -185,7 +186,7 @@ async fn cancel<W: World>(
     stacks.cancel_update_stack(&stack.arn, &cancel_token(loaded.id())).await
 }
 
-async fn succeeded<W: World>(world: &W, loaded: Loaded, stack: Stack) -> Result<Go, Failure> {
+async fn succeeded<W: World>(world: &W, loaded: Loaded, stack: Stack) -> Result<NextStep, Failure> {
     let mut deployment = loaded.deployment.record.clone();
     deployment.outputs = stack.outputs;
     deployment.stack_changed = true;
@@ -195,7 +196,7 @@ async fn succeeded<W: World>(world: &W, loaded: Loaded, stack: Stack) -> Result<
     let id = loaded.id().clone();
     loaded.save_both(world, deployment, environment).await?;
     note(world, &id, &format!("the stack is {}", stack.status)).await?;
-    Ok(Go::Check)
+    Ok(NextStep::Check)
 }
 
 /// Diagnoses a failed operation, and keeps what was found on the deployment. A rollback that failed too is finished
@@ -206,7 +207,7 @@ async fn failed<W: World>(
     mut loaded: Loaded,
     operation: &Operation,
     stack: Option<Stack>,
-) -> Result<Go, Failure> {
+) -> Result<NextStep, Failure> {
     let release = loaded.release(world).await?;
     let contents = load::contents(world, &release).await?;
     let protect = &contents.manifest.protect.logical_ids;
@@ -219,7 +220,7 @@ async fn failed<W: World>(
     let (plan, _) = decide(world, stacks, &loaded, protect).await?;
     if is_unfinished_rollback(&plan) {
         note(world, loaded.id(), "its rollback failed too, and is to be finished").await?;
-        return Ok(Go::FinishRollback);
+        return Ok(NextStep::FinishRollback);
     }
     let status = stack.map_or(StackStatus::DeleteComplete, |stack| stack.status);
     let file = contents.manifest.component.template.as_str();

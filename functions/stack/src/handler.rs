@@ -2,8 +2,8 @@
 
 use crate::world::World;
 use crate::{change_set, destroy, execute, plan, recover, teardown};
-use lockstep_domain::error::Failure;
-use lockstep_domain::payloads::stack::{Next, Request};
+use lockstep_domain::messages::stack::{Next, Request};
+use lockstep_domain::model::error::Failure;
 use serde::Serialize;
 
 /// What is answered: where the state machine goes, or nothing where it waits for its token.
@@ -41,7 +41,7 @@ pub async fn handle<W: World>(world: &W, request: Request) -> Result<Answer, Fai
     }
 }
 
-fn next(go: lockstep_domain::payloads::stack::Go) -> Answer {
+fn next(go: lockstep_domain::messages::stack::NextStep) -> Answer {
     Answer::Next(Next { next: go })
 }
 

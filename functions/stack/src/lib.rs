@@ -1,7 +1,7 @@
 //! The `stack` function: everything Lockstep does with CloudFormation.
 //!
-//! Each request loads what the ledger and the stack say, lets `lockstep_domain::stack_plan` or
-//! `lockstep_domain::guard` decide, and carries that out. Before any call that changes something, the deployment says
+//! Each request loads what the ledger and the stack say, lets `lockstep_domain::stacks::plan` or
+//! `lockstep_domain::stacks::change_set_review` decide, and carries that out. Before any call that changes something, the deployment says
 //! what is about to be done and with which token; after a crash the next try observes and finds itself.
 
 mod change_set;

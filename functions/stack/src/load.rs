@@ -2,13 +2,13 @@
 
 use crate::world::World;
 use jiff::Timestamp;
-use lockstep_domain::approval;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{DeploymentId, LogicalId, StackName};
-use lockstep_domain::packaging::{self, Contents};
+use lockstep_domain::delivery::approval;
+use lockstep_domain::delivery::packaging::{self, Contents};
+use lockstep_domain::delivery::stages::{Stage, Stages};
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{DeploymentId, LogicalId, StackName};
+use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Environment, Proposal, Release};
-use lockstep_domain::stages::{Stage, Stages};
-use lockstep_domain::token::client_token;
 use lockstep_platform::ledger::Versioned;
 use lockstep_platform::ports::Records;
 use std::collections::BTreeSet;
@@ -149,7 +149,10 @@ pub async fn stages<W: World>(world: &W) -> Result<Stages, Failure> {
 }
 
 /// The stage called `name`.
-pub fn stage<'a>(stages: &'a Stages, name: &lockstep_domain::ids::StageName) -> Result<&'a Stage, Failure> {
+pub fn stage<'a>(
+    stages: &'a Stages,
+    name: &lockstep_domain::model::ids::StageName,
+) -> Result<&'a Stage, Failure> {
     stages.get(name).ok_or_else(|| Failure::not_found(format!("there is no stage `{name}` any more")))
 }
 
@@ -157,5 +160,5 @@ pub fn stage<'a>(stages: &'a Stages, name: &lockstep_domain::ids::StageName) -> 
 pub fn stack_name(stage: &Stage, name: &str) -> Result<StackName, Failure> {
     format!("{}-{name}", stage.name)
         .parse()
-        .map_err(|error: lockstep_domain::ids::InvalidId| Failure::rejected(error.to_string()))
+        .map_err(|error: lockstep_domain::model::ids::InvalidId| Failure::rejected(error.to_string()))
 }

@@ -1,6 +1,6 @@
 //! The `lockstep-stack` function.
 
-use lockstep_domain::payloads::stack::Request;
+use lockstep_domain::messages::stack::Request;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::Config;
 use lockstep_platform::shell;

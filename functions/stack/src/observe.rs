@@ -1,13 +1,14 @@
 //! Looking at stacks.
 
 use jiff::Timestamp;
-use lockstep_domain::diagnosis::{StackEvent, Stream};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::guard::NESTED_STACK;
-use lockstep_domain::protected::is_protected;
-use lockstep_domain::stack_plan::{
-    self, LiveResource, Newest, Observed, Phase, Policies, Progress, Remains, StackStatus,
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::policies::Policies;
+use lockstep_domain::model::resource_change::NESTED_STACK;
+use lockstep_domain::stacks::diagnosis::{StackEvent, Stream};
+use lockstep_domain::stacks::plan::{
+    self, LatestOperation, LiveResource, Phase, Progress, Remains, StackSnapshot, StackStatus,
 };
+use lockstep_domain::stacks::protected::is_protected;
 use lockstep_platform::cloudformation::{Stack, Stacks};
 
 /// How deep stacks may be nested before we stop looking.
@@ -16,7 +17,7 @@ pub const NESTING_MAX: usize = 10;
 /// A stack as it was found: what decides, and what is reported.
 pub struct Sight {
     /// What decides.
-    pub observed: Observed,
+    pub observed: StackSnapshot,
     /// The stack itself.
     pub stack: Stack,
 }
@@ -35,13 +36,13 @@ pub async fn look(stacks: &impl Stacks, stack: &str, depth: Depth) -> Result<Opt
     let Some(found) = stacks.describe(stack).await? else { return Ok(None) };
     let (arn, status) = (found.arn.clone(), found.status.clone());
     let (newest, was_stable) = match status {
-        StackStatus::DeleteComplete => (Newest::Unseen, None),
+        StackStatus::DeleteComplete => (LatestOperation::Unseen, None),
         _ => history(stacks, &arn, &status).await?,
     };
     let wanted = depth == Depth::Contents || status.contents_decide();
     let ended = status.phase() == Phase::Ended && status != StackStatus::DeleteComplete;
     let remains = if wanted && ended { Some(remains(stacks, &arn, &status, depth).await?) } else { None };
-    let observed = Observed {
+    let observed = StackSnapshot {
         arn,
         status,
         parent: found.parent.clone(),
@@ -58,12 +59,12 @@ async fn history(
     stacks: &impl Stacks,
     arn: &str,
     status: &StackStatus,
-) -> Result<(Newest, Option<bool>), Failure> {
+) -> Result<(LatestOperation, Option<bool>), Failure> {
     let whole = status.history_decides();
     let enough = |events: &[StackEvent]| !whole && events.iter().any(StackEvent::is_about_the_stack);
     let events = stacks.events(arn, &enough).await?;
     let own: Vec<&StackEvent> = events.iter().filter(|event| event.is_about_the_stack()).collect();
-    let newest = Newest::of(status, own.first().copied());
+    let newest = LatestOperation::of(status, own.first().copied());
     let stable = own.iter().any(|event| StackStatus::parse(&event.status).proves_stability());
     let from_the_beginning = own
         .last()
@@ -101,7 +102,7 @@ async fn policies(
     let nested = nested.map(|nested| (format!("{}.", nested.logical_id), nested.physical_id.as_str()));
     let mut all = Policies::new();
     for (path, arn) in std::iter::once((String::new(), arn)).chain(nested) {
-        let Some(found) = stack_plan::policies(&stacks.template(arn).await?) else { return Ok(None) };
+        let Some(found) = plan::policies(&stacks.template(arn).await?) else { return Ok(None) };
         all.extend(found.into_iter().map(|(id, policy)| (format!("{path}{id}"), policy)));
     }
     Ok(Some(all))

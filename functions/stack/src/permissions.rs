@@ -4,21 +4,27 @@
 
 use crate::load::Loaded;
 use crate::world::World;
-use lockstep_domain::error::Failure;
-use lockstep_domain::packaging::Contents;
-use lockstep_domain::permissions::lack::{Lack, by_resource, judge, questions};
-use lockstep_domain::permissions::{Known, Table, excerpt_key, needs};
+use lockstep_domain::delivery::packaging::Contents;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::missing_permissions::MissingPermissions;
 use lockstep_domain::records::{Deployment, Release};
+use lockstep_domain::stacks::permissions::missing::{by_resource, judge, questions};
+use lockstep_domain::stacks::permissions::{Table, TemplateContext, excerpt_key, needs};
 use std::time::Duration;
 
 /// How long AWS may take to answer before the answer is unknown.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns what the execution role lacks for the deployment.
-pub async fn lack<W: World>(world: &W, loaded: &Loaded, release: &Release, contents: &Contents) -> Lack {
+pub async fn lack<W: World>(
+    world: &W,
+    loaded: &Loaded,
+    release: &Release,
+    contents: &Contents,
+) -> MissingPermissions {
     let table = match table(world, release).await {
         Ok(table) => table,
-        Err(why) => return Lack::without_table(&why),
+        Err(why) => return MissingPermissions::without_table(&why),
     };
     let deployment = &loaded.deployment.record;
     let needs = needs(&contents.template, &table, &known(world, loaded, deployment));
@@ -27,11 +33,11 @@ pub async fn lack<W: World>(world: &W, loaded: &Loaded, release: &Release, conte
     let asked = world.simulate(&deployment.location, &session, &questions);
     let lack = match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(answers)) => judge(&needs, loaded.stack.as_str(), &answers),
-        Ok(Err(failure)) => Lack::without_answer(&needs, &sentence(&failure)),
-        Err(_) => Lack::without_answer(&needs, "AWS did not answer in time"),
+        Ok(Err(failure)) => MissingPermissions::without_answer(&needs, &sentence(&failure)),
+        Err(_) => MissingPermissions::without_answer(&needs, "AWS did not answer in time"),
     };
     match deployment.plan_only {
-        true => Lack { resources: by_resource(&needs), ..lack },
+        true => MissingPermissions { resources: by_resource(&needs), ..lack },
         false => lack,
     }
 }
@@ -44,9 +50,9 @@ async fn table<W: World>(world: &W, release: &Release) -> Result<Table, String> 
     Table::read(&packed.map_err(|failure| sentence(&failure))?, digest).map_err(|error| error.to_string())
 }
 
-fn known<W: World>(world: &W, loaded: &Loaded, deployment: &Deployment) -> Known {
+fn known<W: World>(world: &W, loaded: &Loaded, deployment: &Deployment) -> TemplateContext {
     let role = world.execution_role(&deployment.location);
-    Known {
+    TemplateContext {
         parameters: deployment.parameters.clone(),
         stack: Some(loaded.stack.to_string()),
         account: Some(deployment.location.account.to_string()),

@@ -6,23 +6,26 @@ use crate::observe::{self, Depth, Sight};
 use crate::template;
 use crate::world::World;
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind, Problem};
-use lockstep_domain::gate;
-use lockstep_domain::ids::{AmiId, DeploymentId, Digest, FunctionName, LogicalId};
-use lockstep_domain::packaging::Contents;
-use lockstep_domain::parameters::{
+use lockstep_domain::delivery::gate;
+use lockstep_domain::delivery::packaging::Contents;
+use lockstep_domain::delivery::parameters::{
     self, Layer, Layers, OrganisationParameters, OutputName, Request, ResolvedParameters,
 };
-use lockstep_domain::payloads::stack::Go;
-use lockstep_domain::records::{ConfigKind, Environment, Image, ImageState, Location, Release};
-use lockstep_domain::stack_plan::{self, ChangeSetKind, Known, Plan, Recovery};
-use lockstep_domain::stages::{self, Path, Stage, Stages};
+use lockstep_domain::delivery::stages::{Stage, Stages};
+use lockstep_domain::messages::stack::NextStep;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::{Failure, FailureKind, Problem};
+use lockstep_domain::model::ids::TEST;
+use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest, FunctionName, LogicalId};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::records::{ConfigKind, Environment, Image, ImageState, Release};
+use lockstep_domain::stacks::plan::{self, ChangeSetKind, Plan, PlanInput, Recovery};
 use lockstep_platform::cloudformation::Stacks;
 use lockstep_platform::ports::Records;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Serves `plan`.
-pub async fn plan<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure> {
+pub async fn plan<W: World>(world: &W, id: &DeploymentId) -> Result<NextStep, Failure> {
     let mut loaded = Loaded::load(world, id).await?;
     loaded.goes_on()?;
     let release = loaded.release(world).await?;
@@ -46,27 +49,32 @@ pub async fn plan<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure>
 }
 
 /// Where the plan leads.
-async fn next<W: World>(world: &W, loaded: Loaded, plan: Plan, sight: Option<Sight>) -> Result<Go, Failure> {
+async fn next<W: World>(
+    world: &W,
+    loaded: Loaded,
+    plan: Plan,
+    sight: Option<Sight>,
+) -> Result<NextStep, Failure> {
     let id = loaded.id().clone();
     let plan_only = loaded.deployment.record.plan_only;
     match plan {
         Plan::CreateChangeSet(_) => {
             still_promotable(&loaded)?;
-            Ok(Go::ChangeSet)
+            Ok(NextStep::ChangeSet)
         }
         Plan::Recover(Recovery { why, .. }) if plan_only => Err(not_only_planned(&loaded, &why)),
         Plan::Ask(proposal) if plan_only => Err(not_only_planned(&loaded, &proposal.key())),
         Plan::Recover(Recovery { why, .. }) => {
             note(world, &id, &format!("the stack is to be recovered: {why}")).await?;
-            Ok(Go::Recover)
+            Ok(NextStep::Recover)
         }
         Plan::Adopt { key } | Plan::AwaitOther { key } => {
             note(world, &id, &format!("an operation runs: {key}")).await?;
-            Ok(Go::Recover)
+            Ok(NextStep::Recover)
         }
         Plan::Ask(proposal) => {
             note(world, &id, &format!("a person must allow this: {}", proposal.key())).await?;
-            Ok(Go::Approve)
+            Ok(NextStep::Approve)
         }
         Plan::NoChanges => {
             note(world, &id, "the stack runs this template with these parameters: nothing to change").await?;
@@ -92,8 +100,8 @@ fn not_only_planned(loaded: &Loaded, first: &str) -> Failure {
 /// A deployment of the promotion path that had to finish a rollback without some resources stops there.
 fn still_promotable(loaded: &Loaded) -> Result<(), Failure> {
     match loaded.deployment.record.path {
-        Path::Promotion => gate::check_taint(Some(&loaded.environment.record)),
-        Path::Delivery => Ok(()),
+        DeploymentPath::Promotion => gate::check_taint(Some(&loaded.environment.record)),
+        DeploymentPath::Delivery => Ok(()),
     }
 }
 
@@ -111,7 +119,7 @@ pub async fn decide<W: World>(
     let allowed = loaded.allowed(world.now());
     // What runs says nothing of what was changed since: only a look at every resource does.
     let deployed = environment.deployed.as_ref().filter(|_| !deployment.revert_drift);
-    let known = Known {
+    let known = PlanInput {
         environment_stack: environment.stack_arn.as_deref(),
         ever_stable: environment.ever_stable,
         deployment_stack: deployment.stack_arn.as_deref(),
@@ -125,9 +133,9 @@ pub async fn decide<W: World>(
     };
     let found = sight.as_ref().map(|sight| &sight.observed);
     let plan = if loaded.is_teardown() {
-        stack_plan::teardown(found, &known, deployment.stage.as_str() == stages::TEST)
+        plan::teardown(found, &known, deployment.stage.as_str() == TEST)
     } else {
-        stack_plan::plan(found, &known)
+        plan::plan(found, &known)
     };
     Ok((plan, sight))
 }
@@ -187,7 +195,11 @@ async fn remember_stability<W: World>(
 }
 
 /// Records that the stack stays as it is.
-pub async fn unchanged<W: World>(world: &W, mut loaded: Loaded, sight: Option<Sight>) -> Result<Go, Failure> {
+pub async fn unchanged<W: World>(
+    world: &W,
+    mut loaded: Loaded,
+    sight: Option<Sight>,
+) -> Result<NextStep, Failure> {
     let mut record = loaded.deployment.record.clone();
     if let Some(Sight { stack, .. }) = sight {
         record.stack_arn = Some(stack.arn);
@@ -195,7 +207,7 @@ pub async fn unchanged<W: World>(world: &W, mut loaded: Loaded, sight: Option<Si
     }
     let plan_only = record.plan_only;
     loaded.save(world, record).await?;
-    Ok(if plan_only { Go::Planned } else { Go::Check })
+    Ok(if plan_only { NextStep::Planned } else { NextStep::Check })
 }
 
 /// The digest of the template that the stack is to run, which must be the one that was packaged.

@@ -5,15 +5,15 @@ use crate::load::Loaded;
 use crate::observe;
 use crate::plan::{decide, no_go, wait_for_other};
 use crate::world::World;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::payloads::stack::Go;
+use lockstep_domain::messages::stack::NextStep;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::NamedResource;
-use lockstep_domain::stack_plan::{LiveResource, Plan};
+use lockstep_domain::stacks::plan::{LiveResource, Plan};
 use lockstep_platform::cloudformation::Stacks;
 
 /// Serves `plan_teardown`. Carried out by `delete`, and asked again after it.
-pub async fn plan<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure> {
+pub async fn plan<W: World>(world: &W, id: &DeploymentId) -> Result<NextStep, Failure> {
     let mut loaded = Loaded::load(world, id).await?;
     loaded.goes_on()?;
     let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
@@ -29,10 +29,12 @@ pub async fn plan<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure>
         Plan::Ask(proposal) => {
             let story = format!("a person must allow this: {}", proposal.key());
             record.proposal = Some(proposal);
-            (Go::Approve, story)
+            (NextStep::Approve, story)
         }
-        Plan::Recover(_) => (Go::Delete, "the stack is to be deleted".to_owned()),
-        Plan::Adopt { key } | Plan::AwaitOther { key } => (Go::Delete, format!("an operation runs: {key}")),
+        Plan::Recover(_) => (NextStep::Delete, "the stack is to be deleted".to_owned()),
+        Plan::Adopt { key } | Plan::AwaitOther { key } => {
+            (NextStep::Delete, format!("an operation runs: {key}"))
+        }
         Plan::Gone => {
             let orphans = left_behind(&stacks, record.stack_arn.as_deref()).await?;
             for orphan in orphans {
@@ -43,7 +45,7 @@ pub async fn plan<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure>
             let names: Vec<&str> = record.orphans.iter().map(|orphan| orphan.name.as_str()).collect();
             let left =
                 if names.is_empty() { String::new() } else { format!("; left behind: {}", names.join(", ")) };
-            (Go::Done, format!("the stack is gone{left}"))
+            (NextStep::Done, format!("the stack is gone{left}"))
         }
         other => return Err(no_go(other)),
     };

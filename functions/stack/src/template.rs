@@ -1,8 +1,8 @@
 //! What the template that is deployed needs.
 
-use lockstep_domain::packaging::Contents;
-use lockstep_domain::stages::Stage;
-use lockstep_domain::template::Template;
+use lockstep_domain::delivery::packaging::Contents;
+use lockstep_domain::delivery::stages::Stage;
+use lockstep_domain::stacks::template::Template;
 
 /// The text that the stack in `stage` runs: the component's template, or for the throw-away stack the one derived
 /// from it, which differs only in its deletion policies.
@@ -11,7 +11,7 @@ pub fn text(contents: &Contents, stage: &Stage) -> String {
 }
 
 /// Where a template is put in the target account's bucket.
-pub fn key(digest: &lockstep_domain::ids::Digest) -> String {
+pub fn key(digest: &lockstep_domain::model::ids::Digest) -> String {
     format!("templates/{digest}")
 }
 
@@ -22,7 +22,7 @@ pub fn key(digest: &lockstep_domain::ids::Digest) -> String {
 pub fn capabilities(template: &Template) -> Vec<&'static str> {
     let kinds: Vec<&str> = template.resources().values().map(|resource| resource.kind.as_str()).collect();
     let json = template.to_json();
-    let expands = kinds.contains(&lockstep_domain::guard::NESTED_STACK)
+    let expands = kinds.contains(&lockstep_domain::model::resource_change::NESTED_STACK)
         || has_key(&json, &["Transform", "Fn::Transform"]);
     let iam = kinds.iter().any(|kind| kind.starts_with("AWS::IAM::"));
     match (expands, iam) {

@@ -2,13 +2,13 @@
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
-use lockstep_domain::error::Failure;
-use lockstep_domain::function_code::{FunctionCode, MAX_ZIP_BYTES};
-use lockstep_domain::ids::Digest;
-use lockstep_domain::permissions::lack::{Answer, Question};
-use lockstep_domain::records::Location;
-use lockstep_domain::stages::Path;
-use lockstep_domain::target_roles::TargetRole;
+use lockstep_domain::delivery::function_code::{FunctionCode, MAX_ZIP_BYTES};
+use lockstep_domain::installation::target_roles::TargetRole;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::Digest;
+use lockstep_domain::model::location::Location;
+use lockstep_domain::stacks::permissions::missing::{SimulationRequest, SimulationResult};
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::buckets;
@@ -57,8 +57,8 @@ pub trait World {
         &self,
         location: &Location,
         session: &str,
-        questions: &[Question],
-    ) -> Result<Vec<Answer>, Failure>;
+        questions: &[SimulationRequest],
+    ) -> Result<Vec<SimulationResult>, Failure>;
 
     /// Empties a bucket of a throw-away stack at `location`. Nothing undoes it; it may be gone.
     async fn empty_bucket(&self, location: &Location, session: &str, bucket: &str) -> Result<(), Failure>;
@@ -95,7 +95,7 @@ pub struct Cloud {
     waits: Waits,
     artifacts: Artifacts,
     external_id: String,
-    path: Path,
+    path: DeploymentPath,
 }
 
 impl Cloud {
@@ -160,8 +160,8 @@ impl World for Cloud {
         &self,
         location: &Location,
         session: &str,
-        questions: &[Question],
-    ) -> Result<Vec<Answer>, Failure> {
+        questions: &[SimulationRequest],
+    ) -> Result<Vec<SimulationResult>, Failure> {
         let simulator = Simulator::new(&self.deployer(location, session).await?);
         simulator.ask(&self.execution_role(location), questions).await
     }

@@ -1,12 +1,12 @@
 //! The accounts whose images are kept: what retirement does there, and nothing else.
 
 use jiff::Timestamp;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::{AmiId, SnapshotId};
-use lockstep_domain::orphans::Tagged;
-use lockstep_domain::records::Location;
-use lockstep_domain::retirement::Removed;
-use lockstep_domain::target_roles::IMAGE_KEEPER;
+use lockstep_domain::images::orphans::Tagged;
+use lockstep_domain::images::retention::Removed;
+use lockstep_domain::installation::target_roles::IMAGE_KEEPER;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{AmiId, SnapshotId};
+use lockstep_domain::model::location::Location;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::channels::{Channels, ParameterStore};
 use lockstep_platform::ec2::Ec2;

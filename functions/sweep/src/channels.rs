@@ -2,11 +2,12 @@
 
 use crate::App;
 use crate::accounts::Accounts;
-use lockstep_domain::channels::{self, Edit};
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::{AmiId, ImageName, StageName};
-use lockstep_domain::payloads::sweep::Followed;
-use lockstep_domain::records::{Image, ImageVersion, Location};
+use lockstep_domain::images::channels::{self, Edit};
+use lockstep_domain::messages::sweep::Followed;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{AmiId, ImageName, StageName};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::records::{Image, ImageVersion};
 use lockstep_platform::channels::Channels;
 use lockstep_platform::ledger::Order;
 use lockstep_platform::ports::Records as _;

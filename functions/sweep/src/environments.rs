@@ -2,13 +2,13 @@
 
 use crate::{App, report};
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::packaging;
-use lockstep_domain::payloads::inputs;
+use lockstep_domain::delivery::packaging;
+use lockstep_domain::delivery::stages::{Stage, Stages};
+use lockstep_domain::delivery::sweep::{self, TestStackStep};
+use lockstep_domain::messages::inputs;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::token::execution_arn;
 use lockstep_domain::records::{Deployment, DeploymentKind, Environment, Release, SweepReport};
-use lockstep_domain::stages::{Stage, Stages};
-use lockstep_domain::sweep::{self, ThrowAway};
-use lockstep_domain::token::execution_arn;
 use lockstep_platform::executions::Started;
 use lockstep_platform::holders;
 use lockstep_platform::ledger::{Order, Versioned};
@@ -80,13 +80,15 @@ async fn throw_away(
         Some(last) => ttl_minutes(app, last).await,
         None => None,
     };
-    match sweep::throw_away(environment, last.as_ref(), ttl, now) {
-        ThrowAway::Leave => Ok(()),
-        ThrowAway::Stuck { why } => {
+    match sweep::test_stack(environment, last.as_ref(), ttl, now) {
+        TestStackStep::Leave => Ok(()),
+        TestStackStep::Stuck { why } => {
             report::left(report, what, &why);
             Ok(())
         }
-        ThrowAway::Remove { execution } => remove(app, report, what, stage, environment, &execution).await,
+        TestStackStep::Remove { execution } => {
+            remove(app, report, what, stage, environment, &execution).await
+        }
     }
 }
 

@@ -2,11 +2,11 @@
 
 use crate::{App, report};
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::inbox;
-use lockstep_domain::records::{Event, EventState, Record as _, SweepReport};
-use lockstep_domain::sweep::{self, EventStep};
-use lockstep_domain::token::execution_arn;
+use lockstep_domain::delivery::sweep::{self, DeliveryStep};
+use lockstep_domain::delivery::webhook_delivery;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::token::execution_arn;
+use lockstep_domain::records::{Record as _, SweepReport, WebhookDelivery, WebhookDeliveryState};
 use lockstep_platform::executions::Started;
 use lockstep_platform::ledger::Versioned;
 
@@ -14,14 +14,14 @@ use lockstep_platform::ledger::Versioned;
 const EVENTS: usize = 1000;
 
 /// The latest events, as the index has them.
-pub async fn latest(app: &App) -> Result<Vec<Event>, Failure> {
-    Ok(app.ledger.list_kind::<Event>(EVENTS).await?.into_iter().map(|event| event.record).collect())
+pub async fn latest(app: &App) -> Result<Vec<WebhookDelivery>, Failure> {
+    Ok(app.ledger.list_kind::<WebhookDelivery>(EVENTS).await?.into_iter().map(|event| event.record).collect())
 }
 
 /// Looks at the latest events. The index only says which there are: each is read again before it is decided about.
 pub async fn sweep(app: &App, report: &mut SweepReport, now: Timestamp) -> Result<(), Failure> {
     let latest = latest(app).await?;
-    for event in latest.iter().filter(|event| event.state != EventState::Finished) {
+    for event in latest.iter().filter(|event| event.state != WebhookDeliveryState::Finished) {
         let what = format!("delivery {}", event.delivery);
         let outcome = one(app, report, &what, event, &latest, now).await;
         report::go_on(report, &what, outcome);
@@ -33,16 +33,16 @@ async fn one(
     app: &App,
     report: &mut SweepReport,
     what: &str,
-    listed: &Event,
-    latest: &[Event],
+    listed: &WebhookDelivery,
+    latest: &[WebhookDelivery],
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let Some(stored) = app.ledger.get::<Event>(&listed.key()).await? else { return Ok(()) };
+    let Some(stored) = app.ledger.get::<WebhookDelivery>(&listed.key()).await? else { return Ok(()) };
     match sweep::event(&stored.record, latest, now) {
-        EventStep::Leave => Ok(()),
-        EventStep::Look => look(app, report, what, &stored, now).await,
-        EventStep::Start => start(app, report, what, &stored, now).await,
-        EventStep::Supersede(overtaken) => {
+        DeliveryStep::Leave => Ok(()),
+        DeliveryStep::Look => look(app, report, what, &stored, now).await,
+        DeliveryStep::Start => start(app, report, what, &stored, now).await,
+        DeliveryStep::Supersede(overtaken) => {
             // It may have been started by somebody who died before writing that down.
             if is_running(app, &stored.record).await.is_some() {
                 return look(app, report, what, &stored, now).await;
@@ -57,16 +57,17 @@ async fn start(
     app: &App,
     report: &mut SweepReport,
     what: &str,
-    stored: &Versioned<Event>,
+    stored: &Versioned<WebhookDelivery>,
     now: Timestamp,
 ) -> Result<(), Failure> {
     let event = &stored.record;
-    let input = serde_json::to_value(inbox::input(event))
+    let input = serde_json::to_value(webhook_delivery::input(event))
         .map_err(|error| Failure::bug(format!("the input of a release cannot be written: {error}")))?;
     match app.executions.start(&app.release, &event.execution, &input).await? {
         Started::New(_) => {
             report.released.push(what.to_owned());
-            write(app, stored, Event { state: EventState::Started, ..event.clone() }).await
+            write(app, stored, WebhookDelivery { state: WebhookDeliveryState::Started, ..event.clone() })
+                .await
         }
         Started::Exists => look(app, report, what, stored, now).await,
     }
@@ -77,14 +78,14 @@ async fn look(
     app: &App,
     report: &mut SweepReport,
     what: &str,
-    stored: &Versioned<Event>,
+    stored: &Versioned<WebhookDelivery>,
     now: Timestamp,
 ) -> Result<(), Failure> {
     if is_running(app, &stored.record).await != Some(false) {
         return Ok(());
     }
     // What the execution wrote last was written before it was seen to have ended.
-    let Some(stored) = app.ledger.get::<Event>(&stored.record.key()).await? else { return Ok(()) };
+    let Some(stored) = app.ledger.get::<WebhookDelivery>(&stored.record.key()).await? else { return Ok(()) };
     match sweep::event_of_ended(&stored.record, now) {
         Some(finished) => {
             report.finished.push(what.to_owned());
@@ -94,12 +95,16 @@ async fn look(
     }
 }
 
-async fn is_running(app: &App, event: &Event) -> Option<bool> {
+async fn is_running(app: &App, event: &WebhookDelivery) -> Option<bool> {
     app.executions.is_running(&execution_arn(&app.release, &event.execution)).await
 }
 
 /// Writes an event on; whoever was quicker knows at least as much.
-async fn write(app: &App, stored: &Versioned<Event>, event: Event) -> Result<(), Failure> {
+async fn write(
+    app: &App,
+    stored: &Versioned<WebhookDelivery>,
+    event: WebhookDelivery,
+) -> Result<(), Failure> {
     match app.ledger.replace(stored, event).await {
         Err(lost) if lost.kind == FailureKind::Conflict => Ok(()),
         written => written.map(drop),

@@ -5,10 +5,10 @@
 
 use crate::{App, events, report};
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::CommitSha;
-use lockstep_domain::records::{Event, Record as _, Repository, SweepReport};
-use lockstep_domain::sweep;
+use lockstep_domain::delivery::sweep;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::CommitSha;
+use lockstep_domain::records::{Record as _, Repository, SweepReport, WebhookDelivery};
 use lockstep_platform::git_host::GitHosts;
 use lockstep_platform::ledger::Inserted;
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ async fn one(
     heads: &impl Heads,
     report: &mut SweepReport,
     listed: &Repository,
-    latest: &[Event],
+    latest: &[WebhookDelivery],
     now: Timestamp,
 ) -> Result<(), Failure> {
     // The index lags behind the table, which may know a newer commit by now.

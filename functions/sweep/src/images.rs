@@ -3,16 +3,19 @@
 use crate::accounts::Accounts;
 use crate::{App, channels, orphans, records, report};
 use jiff::{Timestamp, ToSpan};
-use lockstep_domain::channels::wanted;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::image_settings::ImageSettings;
-use lockstep_domain::images::{Change, ImageVersionState, Needs, after, uses};
-use lockstep_domain::orphans::Seen;
+use lockstep_domain::delivery::stages::{Stage, Stages};
+use lockstep_domain::images::channels::wanted;
+use lockstep_domain::images::lifecycle::{Transition, apply};
+use lockstep_domain::images::references::{ReferenceSources, reference_graph};
+use lockstep_domain::images::retention::{self, Planned, Removed, RetentionInput, RetentionStep};
+use lockstep_domain::images::settings::ImageSettings;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::image_version_state::ImageVersionState;
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::orphan::SeenOrphan;
 use lockstep_domain::records::{
-    Deployed, Deployment, Environment, Image, ImageVersion, Location, Release, SweepReport,
+    Deployed, Deployment, Environment, Image, ImageVersion, Release, SweepReport,
 };
-use lockstep_domain::retirement::{self, Known, Planned, Removed, Step};
-use lockstep_domain::stages::{Stage, Stages};
 use lockstep_platform::channels::Channels as _;
 use lockstep_platform::ec2::keeping::Keeping;
 use lockstep_platform::ec2::references::References;
@@ -45,7 +48,7 @@ pub async fn sweep(
 ) -> Result<(), Failure> {
     let Some(found) = load(app).await? else { return Ok(()) };
     for version in &found.versions {
-        if let Some(why) = retirement::stuck(version, now) {
+        if let Some(why) = retention::stuck(version, now) {
             report::left(report, &format!("image {}@{}", version.name, version.version), &why);
         }
     }
@@ -86,15 +89,16 @@ async fn plan(app: &App, found: &Found, now: Timestamp) -> Result<Vec<Planned>, 
     let mut unfinished = records(app.ledger.list_kind::<Deployment>(RECORDS).await?);
     unfinished.retain(|deployment| !deployment.state.is_final());
     let releases = releases(app, &environments).await?;
-    let needs = Needs { environments: &environments, unfinished: &unfinished, releases: &releases };
-    let known = Known {
+    let needs =
+        ReferenceSources { environments: &environments, unfinished: &unfinished, releases: &releases };
+    let known = RetentionInput {
         versions: &found.versions,
         places: &found.places,
-        uses: &uses(&needs),
+        uses: &reference_graph(&needs),
         keep: found.settings.keep as usize,
         now,
     };
-    Ok(retirement::plan(&known))
+    Ok(retention::plan(&known))
 }
 
 /// The newest releases, and those that run or ran before whatever their age; the latter are read from the table itself.
@@ -127,8 +131,8 @@ async fn carry_out(
     let (pk, prefix) = Image::version_of(&planned.image, &planned.version);
     let places = app.ledger.list::<Image>(&pk, &prefix, Order::Oldest, RECORDS).await?;
     match &planned.step {
-        Step::Deprecate => {
-            let Some(_) = change(app, &stored, &Change::Retire { at: now }).await? else { return Ok(()) };
+        RetentionStep::Deprecate => {
+            let Some(_) = change(app, &stored, &Transition::Retire { at: now }).await? else { return Ok(()) };
             for image in &places {
                 let Some(ami) = &image.record.ami else { continue };
                 let location = &image.record.location;
@@ -140,17 +144,17 @@ async fn carry_out(
             }
             report.retired.push(format!("{what} is deprecated: {}", planned.why));
         }
-        Step::Restore { .. } => {
+        RetentionStep::Restore { .. } => {
             for image in &places {
                 if let Some(ami) = &image.record.ami {
                     accounts.at(&image.record.location).await?.restore(ami).await?;
                 }
             }
-            if change(app, &stored, &Change::Keep).await?.is_some() {
+            if change(app, &stored, &Transition::Keep).await?.is_some() {
                 report.retired.push(format!("{what} is kept after all: {}", planned.why));
             }
         }
-        Step::Remove => remove(app, accounts, report, &stored, &places, &what).await?,
+        RetentionStep::Remove => remove(app, accounts, report, &stored, &places, &what).await?,
     }
     Ok(())
 }
@@ -159,9 +163,9 @@ async fn carry_out(
 async fn change(
     app: &App,
     stored: &Versioned<ImageVersion>,
-    change: &Change,
+    change: &Transition,
 ) -> Result<Option<Versioned<ImageVersion>>, Failure> {
-    let Ok(next) = after(&stored.record, change) else { return Ok(None) };
+    let Ok(next) = apply(&stored.record, change) else { return Ok(None) };
     if next == stored.record {
         return Ok(Some(stored.clone()));
     }
@@ -185,11 +189,11 @@ async fn remove(
     what: &str,
 ) -> Result<(), Failure> {
     let images: Vec<Image> = places.iter().map(|place| place.record.clone()).collect();
-    let closing = retirement::closing(&stored.record);
-    let given_up = closing == Change::Discarded;
+    let closing = retention::closing(&stored.record);
+    let given_up = closing == Transition::Discarded;
     if stored.record.state != ImageVersionState::Retired {
         let answers = answers(accounts, report, &images).await;
-        if let Err(why) = retirement::judge(&images, &answers) {
+        if let Err(why) = retention::judge(&images, &answers) {
             let is = if given_up { "given up" } else { "deprecated" };
             report::left(report, &format!("image {what}"), &format!("it is {is} and stays: {why}"));
             return Ok(());
@@ -267,7 +271,7 @@ async fn look<A: Accounts>(
     report: &mut SweepReport,
     found: &Found,
     location: &Location,
-    (before, now): (&[Seen], Timestamp),
+    (before, now): (&[SeenOrphan], Timestamp),
 ) -> Result<(), Failure> {
     let reached = async {
         let account = accounts.at(location).await?;
@@ -282,7 +286,7 @@ async fn look<A: Accounts>(
         }
     };
     orphans::sweep::<A>(app, &account, report, found, (location, &tagged), (before, now)).await;
-    for ami in retirement::undeprecated(location, &tagged, &found.places, &found.versions) {
+    for ami in retention::undeprecated(location, &tagged, &found.places, &found.versions) {
         account.deprecate(ami, soon(now)).await?;
         report.retired.push(format!("{ami} in account {} is deprecated after all", location.account));
     }

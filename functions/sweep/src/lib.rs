@@ -21,8 +21,8 @@ mod promotions;
 mod report;
 mod waits;
 
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::stages::Stages;
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};

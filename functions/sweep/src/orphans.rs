@@ -4,20 +4,22 @@ use crate::accounts::{Account, Accounts};
 use crate::images::Found;
 use crate::{App, report};
 use jiff::Timestamp;
-use lockstep_domain::error::Failure;
-use lockstep_domain::orphans::{Seen, Tagged, Thing, orphans, seen, why_kept, why_not};
-use lockstep_domain::records::{Deployment, Location, SweepReport};
-use lockstep_domain::retirement::Removed;
+use lockstep_domain::images::orphans::{Tagged, orphans, seen, why_kept, why_not};
+use lockstep_domain::images::retention::Removed;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::orphan::{OrphanResource, SeenOrphan};
+use lockstep_domain::records::{Deployment, SweepReport};
 use lockstep_platform::ec2::keeping::Keeping;
 
 /// The orphans that the sweep before this one saw.
-pub async fn before(app: &App) -> Result<Vec<Seen>, Failure> {
+pub async fn before(app: &App) -> Result<Vec<SeenOrphan>, Failure> {
     let last = app.ledger.get::<SweepReport>(&SweepReport::last()).await?;
     Ok(last.map(|last| last.record.orphans).unwrap_or_default())
 }
 
 /// What was seen at a place that cannot be looked at now: unknown is not gone.
-pub fn carry_over(report: &mut SweepReport, before: &[Seen], location: &Location) {
+pub fn carry_over(report: &mut SweepReport, before: &[SeenOrphan], location: &Location) {
     report.orphans.extend(before.iter().filter(|seen| seen.orphan.location == *location).cloned());
 }
 
@@ -28,7 +30,7 @@ pub async fn sweep<A: Accounts>(
     report: &mut SweepReport,
     found: &Found,
     (location, tagged): (&Location, &Tagged),
-    (before, now): (&[Seen], Timestamp),
+    (before, now): (&[SeenOrphan], Timestamp),
 ) {
     for orphan in orphans(location, tagged, &found.places, &found.versions) {
         let seen = seen(orphan, before, now);
@@ -50,7 +52,7 @@ pub async fn sweep<A: Accounts>(
             &what,
             &format!("it is tagged as {label}, and the ledger does not know it; {stays}"),
         );
-        report.orphans.push(Seen { stays, ..seen });
+        report.orphans.push(SeenOrphan { stays, ..seen });
     }
 }
 
@@ -59,7 +61,7 @@ async fn one(
     app: &App,
     account: &impl Account,
     found: &Found,
-    seen: &Seen,
+    seen: &SeenOrphan,
     now: Timestamp,
 ) -> Result<Option<String>, Failure> {
     let maker = match &seen.orphan.deployment {
@@ -70,7 +72,7 @@ async fn one(
         return Ok(Some(why));
     }
     match &seen.orphan.thing {
-        Thing::Image(ami) => {
+        OrphanResource::Image(ami) => {
             let mut answers = account.references(&[ami.clone()].into()).await?;
             let references = answers.remove(ami).unwrap_or_default();
             if let Some(why) = why_kept(Some(&references)) {
@@ -81,6 +83,6 @@ async fn one(
                 Removed::Protected { why } => Ok(Some(format!("it is protected: {why}"))),
             }
         }
-        Thing::Snapshot(snapshot) => account.remove_snapshot(snapshot).await,
+        OrphanResource::Snapshot(snapshot) => account.remove_snapshot(snapshot).await,
     }
 }

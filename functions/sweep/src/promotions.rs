@@ -2,11 +2,12 @@
 //! withdraws what they shared.
 
 use crate::{App, report};
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::payloads::image::Request;
-use lockstep_domain::records::{Caught, Deployment, DeploymentKind, Image, Record as _, SweepReport};
-use lockstep_domain::sweep;
+use lockstep_domain::delivery::sweep;
+use lockstep_domain::messages::image::Request;
+use lockstep_domain::model::caught_error::CaughtError;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::records::{Deployment, DeploymentKind, Image, Record as _, SweepReport};
 use lockstep_platform::functions::Called;
 use serde_json::json;
 use std::time::Duration;
@@ -51,7 +52,7 @@ async fn one(app: &App, report: &mut SweepReport, id: &DeploymentId) -> Result<(
             Ok(())
         }
         Called::Answered { error: Some(error), payload, .. } => {
-            let caught = Caught { error, cause: String::from_utf8_lossy(&payload).into_owned() };
+            let caught = CaughtError { error, cause: String::from_utf8_lossy(&payload).into_owned() };
             Err(Failure::rejected(format!("{FUNCTION} cannot abandon it: {}", caught.sentence())))
         }
         // The next sweep finds it done, or asks again.

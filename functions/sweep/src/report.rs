@@ -1,6 +1,6 @@
 //! The report of one sweep, as it grows.
 
-use lockstep_domain::error::Failure;
+use lockstep_domain::model::error::Failure;
 use lockstep_domain::records::{Leftover, SweepReport};
 
 /// Notes what could not be put in order, and why.

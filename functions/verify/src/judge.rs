@@ -1,13 +1,14 @@
 //! Which checks can be judged here, whom a check asks, when it asks again, and what all of them amount to.
 
-use lockstep_domain::checks::{
+use lockstep_domain::delivery::checks::{
     Check, Outputs, Pattern, Peer, Statuses, evaluate_http, evaluate_lambda, evaluate_output, lambda_function,
 };
-use lockstep_domain::error::{Failure, FailureKind, Policy};
-use lockstep_domain::ids::{ComponentName, DeploymentId, Digest, StackName};
-use lockstep_domain::packaging;
-use lockstep_domain::payloads::verify::Response;
-use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Location, Release};
+use lockstep_domain::delivery::packaging;
+use lockstep_domain::messages::verify::Response;
+use lockstep_domain::model::error::{Failure, FailureKind, Policy};
+use lockstep_domain::model::ids::{ComponentName, DeploymentId, Digest, StackName};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Release};
 use lockstep_platform::functions::{ANSWER_BYTES_MAX, Called};
 use lockstep_platform::probe::{Answer, Unanswered};
 use serde_json::{Value, json};
@@ -318,7 +319,7 @@ pub fn verdict(deployment: &DeploymentId, stack: &StackName, judged: &[Judged]) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockstep_domain::checks::{CHECKS_MAX, Deadline};
+    use lockstep_domain::delivery::checks::{CHECKS_MAX, Deadline};
 
     fn location() -> Location {
         Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() }

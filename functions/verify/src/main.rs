@@ -1,6 +1,6 @@
 //! The `lockstep-verify` function.
 
-use lockstep_domain::payloads::verify::Request;
+use lockstep_domain::messages::verify::Request;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::clock;
 use lockstep_platform::config::Config;

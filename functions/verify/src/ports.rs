@@ -1,13 +1,13 @@
 //! What verifying needs of the world, in its own words, and AWS behind them.
 
 use jiff::Timestamp;
-use lockstep_domain::checks::{Admission, Peer};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{ComponentName, DeploymentId, StageName};
-use lockstep_domain::records::{ConfigKind, Deployment, Release, Step};
-use lockstep_domain::stages::Stages;
-use lockstep_domain::target_roles::TargetRole;
-use lockstep_domain::version::Version;
+use lockstep_domain::delivery::checks::{Admission, Peer};
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::installation::target_roles::TargetRole;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
+use lockstep_domain::model::version::Version;
+use lockstep_domain::records::{ConfigKind, Deployment, LogEntry, Release};
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};
@@ -174,11 +174,11 @@ impl Ports for Cloud {
     }
 
     async fn note(&self, id: &DeploymentId, note: String, at: Timestamp) -> Result<(), Failure> {
-        let (pk, prefix) = Step::all_of(id);
-        let last = self.ledger.list::<Step>(&pk, prefix, Order::Newest, 1).await?.pop();
+        let (pk, prefix) = LogEntry::all_of(id);
+        let last = self.ledger.list::<LogEntry>(&pk, prefix, Order::Newest, 1).await?.pop();
         let next = last.map_or(0, |last| last.record.number) + 1;
         for number in next..next + NUMBERS_TRIED {
-            let step = Step { deployment: id.clone(), number, note: note.clone(), at };
+            let step = LogEntry { deployment: id.clone(), number, note: note.clone(), at };
             if let Inserted::New(_) = self.ledger.insert(&step).await? {
                 return Ok(());
             }

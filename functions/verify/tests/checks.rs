@@ -1,15 +1,14 @@
 //! What a deployment's checks amount to.
 
 use jiff::Timestamp;
-use lockstep_domain::archive::{Files, pack};
-use lockstep_domain::checks::{Admission, Peer};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{ComponentName, DeploymentId, Digest, StageName};
-use lockstep_domain::records::{
-    Deployment, DeploymentKind, DeploymentState, Location, Release, ReleaseState,
-};
-use lockstep_domain::stages::Path;
-use lockstep_domain::version::Version;
+use lockstep_domain::delivery::archive::{Files, pack};
+use lockstep_domain::delivery::checks::{Admission, Peer};
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{ComponentName, DeploymentId, Digest, StageName};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::version::Version;
+use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Release, ReleaseState};
 use lockstep_platform::functions::Called;
 use lockstep_platform::probe::{Answer, Get, Unanswered};
 use lockstep_verify::handler::handle;
@@ -202,7 +201,7 @@ fn deployment(digest: &Digest) -> Deployment {
             "2.1.0".parse().unwrap(),
             "ci".parse().unwrap(),
             Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-            Path::Delivery,
+            DeploymentPath::Delivery,
             Timestamp::UNIX_EPOCH,
         )
     }

@@ -4,11 +4,13 @@
 //! then what the body says.
 
 use jiff::Timestamp;
-use lockstep_domain::http_body::Body;
-use lockstep_domain::ids::RepositoryId;
-use lockstep_domain::records::{Event, EventState, Repository};
-use lockstep_domain::token::client_token;
-use lockstep_domain::webhook::{DeliveryId, Hook, MAX_BODY_BYTES, Push, parse_push, verify_signature};
+use lockstep_domain::delivery::webhook::{
+    DeliveryId, MAX_BODY_BYTES, Push, WebhookEvent, parse_push, verify_signature,
+};
+use lockstep_domain::logs::http_body::Body;
+use lockstep_domain::model::ids::RepositoryId;
+use lockstep_domain::model::token::client_token;
+use lockstep_domain::records::{Repository, WebhookDelivery, WebhookDeliveryState};
 use serde_json::{Value, json};
 
 /// The provider whose hooks are understood.
@@ -113,9 +115,9 @@ pub fn read(delivery: Option<&str>, event: Option<&str>, body: &[u8]) -> Result<
         delivery.parse().map_err(|error| refused(400, format!("the header X-GitHub-Delivery is {error}")))?;
     let event = event.ok_or_else(|| refused(400, "the header X-GitHub-Event is missing"))?;
     match parse_push(event, body) {
-        Ok(Hook::Push(push)) => Ok(Delivered { delivery, push }),
-        Ok(Hook::Ping) => Err(Answer::Pong),
-        Ok(Hook::Ignored { reason }) => Err(Answer::Ignored { reason }),
+        Ok(WebhookEvent::Push(push)) => Ok(Delivered { delivery, push }),
+        Ok(WebhookEvent::Ping) => Err(Answer::Pong),
+        Ok(WebhookEvent::Ignored { reason }) => Err(Answer::Ignored { reason }),
         Err(problem) => Err(refused(422, problem.message)),
     }
 }
@@ -126,7 +128,7 @@ pub fn accept(
     repository: Option<&Repository>,
     delivered: &Delivered,
     now: Timestamp,
-) -> Result<Event, Answer> {
+) -> Result<WebhookDelivery, Answer> {
     let Some(repository) = repository else {
         return Err(refused(404, format!("{id} is not subscribed; run `lockstep repositories add`")));
     };
@@ -134,13 +136,13 @@ pub fn accept(
         return Err(refused(422, format!("the push is to another repository than the hook's, {id}")));
     }
     let delivery = delivered.delivery.as_str();
-    Ok(Event {
+    Ok(WebhookDelivery {
         provider: PROVIDER.to_owned(),
         delivery: delivery.to_owned(),
         repository: repository.id.clone(),
         reference: delivered.push.reference(),
         commit: delivered.push.after.clone(),
-        state: EventState::Accepted,
+        state: WebhookDeliveryState::Accepted,
         execution: client_token(PROVIDER, delivery, 1),
         end: None,
         accepted_at: now,
@@ -158,7 +160,7 @@ pub enum Next {
 }
 
 /// What is left to do for `stored`, the event that the ledger holds, when `asked` arrives under the same delivery.
-pub fn resume(stored: &Event, asked: &Event) -> Result<Next, Answer> {
+pub fn resume(stored: &WebhookDelivery, asked: &WebhookDelivery) -> Result<Next, Answer> {
     let same = stored.repository == asked.repository
         && stored.reference == asked.reference
         && stored.commit == asked.commit;
@@ -166,12 +168,12 @@ pub fn resume(stored: &Event, asked: &Event) -> Result<Next, Answer> {
         return Err(refused(409, "this delivery is known with other content"));
     }
     Ok(match stored.state {
-        EventState::Accepted => Next::Start,
-        EventState::Started | EventState::Finished => Next::Nothing,
+        WebhookDeliveryState::Accepted => Next::Start,
+        WebhookDeliveryState::Started | WebhookDeliveryState::Finished => Next::Nothing,
     })
 }
 
 /// What a push is answered, however often it arrives.
-pub fn accepted(event: &Event) -> Answer {
+pub fn accepted(event: &WebhookDelivery) -> Answer {
     Answer::Accepted { delivery: event.delivery.clone(), execution: event.execution.clone() }
 }

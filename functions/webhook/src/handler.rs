@@ -3,11 +3,11 @@
 use crate::decide::{self, Answer, Next};
 use crate::ports::Ports;
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, Policy};
-use lockstep_domain::http_body::Body;
-use lockstep_domain::inbox;
-use lockstep_domain::records::{Event, EventState};
-use lockstep_domain::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};
+use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};
+use lockstep_domain::delivery::webhook_delivery;
+use lockstep_domain::logs::http_body::Body;
+use lockstep_domain::model::error::{Failure, Policy};
+use lockstep_domain::records::{WebhookDelivery, WebhookDeliveryState};
 use lockstep_platform::function_url::{UrlRequest, UrlResponse};
 
 /// How much of a stranger's path goes into the log.
@@ -65,9 +65,9 @@ async fn answer(ports: &impl Ports, request: &UrlRequest, now: Timestamp) -> Res
 
 /// Starts the event's execution, or finds it started. Every copy of the delivery may do this at once: the name makes
 /// it one execution.
-async fn start(ports: &impl Ports, mut event: Event) -> Result<(), Failure> {
-    ports.start(&event.execution, &inbox::input(&event)).await?;
-    event.state = EventState::Started;
+async fn start(ports: &impl Ports, mut event: WebhookDelivery) -> Result<(), Failure> {
+    ports.start(&event.execution, &webhook_delivery::input(&event)).await?;
+    event.state = WebhookDeliveryState::Started;
     ports.mark_started(&event).await
 }
 

@@ -1,10 +1,10 @@
 //! What the webhook needs of the world, in its own words, and AWS behind them.
 
 use jiff::SignedDuration;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::RepositoryId;
-use lockstep_domain::payloads::inputs;
-use lockstep_domain::records::{Event, EventState, Record, Repository};
+use lockstep_domain::messages::inputs;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::RepositoryId;
+use lockstep_domain::records::{Record, Repository, WebhookDelivery, WebhookDeliveryState};
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::executions::Executions;
@@ -23,13 +23,13 @@ pub trait Ports {
     fn repository(&self, id: &RepositoryId) -> impl Future<Output = Result<Option<Repository>, Failure>>;
 
     /// Writes an event down, unless its delivery is known; answers the event that the ledger holds then.
-    fn insert(&self, event: &Event) -> impl Future<Output = Result<Event, Failure>>;
+    fn insert(&self, event: &WebhookDelivery) -> impl Future<Output = Result<WebhookDelivery, Failure>>;
 
     /// Starts the execution called `name`, or finds it started.
     fn start(&self, name: &str, input: &inputs::Release) -> impl Future<Output = Result<(), Failure>>;
 
     /// Notes that the event's execution was started, unless the ledger knows more already.
-    fn mark_started(&self, event: &Event) -> impl Future<Output = Result<(), Failure>>;
+    fn mark_started(&self, event: &WebhookDelivery) -> impl Future<Output = Result<(), Failure>>;
 }
 
 /// The settings that [`Cloud::new`] reads.
@@ -71,7 +71,7 @@ impl Ports for Cloud {
         Ok(self.ledger.get(&Repository::key_of(id)).await?.map(|found| found.record))
     }
 
-    async fn insert(&self, event: &Event) -> Result<Event, Failure> {
+    async fn insert(&self, event: &WebhookDelivery) -> Result<WebhookDelivery, Failure> {
         Ok(self.ledger.insert(event).await?.into_inner().record)
     }
 
@@ -81,9 +81,10 @@ impl Ports for Cloud {
         self.executions.start(&self.release, name, &input).await.map(drop)
     }
 
-    async fn mark_started(&self, event: &Event) -> Result<(), Failure> {
-        let stored = self.ledger.get::<Event>(&event.key()).await?;
-        let Some(stored) = stored.filter(|stored| stored.record.state == EventState::Accepted) else {
+    async fn mark_started(&self, event: &WebhookDelivery) -> Result<(), Failure> {
+        let stored = self.ledger.get::<WebhookDelivery>(&event.key()).await?;
+        let Some(stored) = stored.filter(|stored| stored.record.state == WebhookDeliveryState::Accepted)
+        else {
             return Ok(());
         };
         match self.ledger.replace(&stored, event.clone()).await {

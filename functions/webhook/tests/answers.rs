@@ -2,11 +2,11 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::RepositoryId;
-use lockstep_domain::payloads::inputs;
-use lockstep_domain::records::{Event, EventState, Repository};
-use lockstep_domain::webhook::MAX_BODY_BYTES;
+use lockstep_domain::delivery::webhook::MAX_BODY_BYTES;
+use lockstep_domain::messages::inputs;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::RepositoryId;
+use lockstep_domain::records::{Repository, WebhookDelivery, WebhookDeliveryState};
 use lockstep_platform::function_url::UrlResponse;
 use lockstep_platform::secrets::Secret;
 use lockstep_platform::testing::logged::Logged;
@@ -25,7 +25,7 @@ const COMMIT: &str = "0123456789012345678901234567890123456789";
 #[derive(Default)]
 struct World {
     repositories: BTreeMap<String, Repository>,
-    events: RefCell<BTreeMap<String, Event>>,
+    events: RefCell<BTreeMap<String, WebhookDelivery>>,
     executions: RefCell<BTreeMap<String, inputs::Release>>,
     calls: RefCell<Vec<&'static str>>,
     /// The call that fails next, once.
@@ -62,7 +62,7 @@ impl World {
         }
     }
 
-    fn state(&self) -> EventState {
+    fn state(&self) -> WebhookDeliveryState {
         self.events.borrow()[DELIVERY].state
     }
 }
@@ -78,7 +78,7 @@ impl Ports for World {
         Ok(self.repositories.get(id.as_str()).cloned())
     }
 
-    async fn insert(&self, event: &Event) -> Result<Event, Failure> {
+    async fn insert(&self, event: &WebhookDelivery) -> Result<WebhookDelivery, Failure> {
         self.called("insert").await?;
         Ok(self.events.borrow_mut().entry(event.delivery.clone()).or_insert_with(|| event.clone()).clone())
     }
@@ -89,7 +89,7 @@ impl Ports for World {
         self.called("start").await
     }
 
-    async fn mark_started(&self, event: &Event) -> Result<(), Failure> {
+    async fn mark_started(&self, event: &WebhookDelivery) -> Result<(), Failure> {
         self.called("mark").await?;
         self.events.borrow_mut().insert(event.delivery.clone(), event.clone());
         Ok(())
@@ -251,7 +251,7 @@ async fn a_push_starts_its_release_and_is_answered_with_it() {
             "repository": "github.acme.logs", "ref": "refs/heads/main", "commit": COMMIT, "delivery": DELIVERY,
         })
     );
-    assert_eq!(world.state(), EventState::Started);
+    assert_eq!(world.state(), WebhookDeliveryState::Started);
 }
 
 #[tokio::test]
@@ -303,7 +303,7 @@ async fn a_delivery_whose_first_copy_died_anywhere_is_driven_on_by_the_next() {
         let response = good().to(&world).await;
         assert_eq!(response.status_code, 202, "{broken}");
         assert_eq!(world.executions.borrow().len(), 1, "{broken}");
-        assert_eq!(world.state(), EventState::Started, "{broken}");
+        assert_eq!(world.state(), WebhookDeliveryState::Started, "{broken}");
         assert_eq!(good().to(&world).await, response, "{broken}");
     }
 }
@@ -325,7 +325,7 @@ async fn twenty_concurrent_copies_of_a_delivery_start_one_execution() {
     }
     assert!(answers.iter().all(|answer| answer.status_code == 202 && *answer == answers[0]), "{answers:?}");
     assert_eq!(world.executions.borrow().len(), 1);
-    assert_eq!(world.state(), EventState::Started);
+    assert_eq!(world.state(), WebhookDeliveryState::Started);
 }
 
 #[tokio::test]
@@ -344,9 +344,9 @@ async fn a_known_delivery_with_other_content_is_refused() {
 async fn a_finished_event_is_answered_and_stays_finished() {
     let world = World::new();
     let first = good().to(&world).await;
-    world.events.borrow_mut().get_mut(DELIVERY).unwrap().state = EventState::Finished;
+    world.events.borrow_mut().get_mut(DELIVERY).unwrap().state = WebhookDeliveryState::Finished;
     assert_eq!(good().to(&world).await, first);
-    assert_eq!(world.state(), EventState::Finished);
+    assert_eq!(world.state(), WebhookDeliveryState::Finished);
 }
 
 #[tokio::test]

@@ -2,8 +2,10 @@
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use lockstep_domain::archive::{ArchiveError, Files, Limits, Tarball, pack, unpack, unpack_tarball};
-use lockstep_domain::ids::Digest;
+use lockstep_domain::delivery::archive::{
+    ArchiveError, Files, Limits, Tarball, pack, unpack, unpack_tarball,
+};
+use lockstep_domain::model::ids::Digest;
 use proptest::prelude::*;
 use std::io::{Cursor, Write};
 use std::path::{Component, Path};

@@ -1,9 +1,9 @@
 //! docs/log-intake.md tells clients the limits and the answers that there are, and no others.
 
-use lockstep_domain::intake::{
-    AGE_MAX, AHEAD_MAX, Answer, BODY_BYTES_MAX, EVENT_BYTES_MAX, EVENTS_MAX, FIELDS_DEPTH_MAX, FIELDS_MAX,
-    ID_BYTES_MAX, INFLATED_BYTES_MAX, Level, MESSAGE_BYTES_MAX, Malformed, NAME_BYTES_MAX, PATH, Reason,
-    Refused, TEXT_BYTES_MAX, TooLarge, VALUE_BYTES_MAX,
+use lockstep_domain::logs::ingest::{
+    AGE_MAX, AHEAD_MAX, BODY_BYTES_MAX, EVENT_BYTES_MAX, EVENTS_MAX, FIELDS_DEPTH_MAX, FIELDS_MAX,
+    ID_BYTES_MAX, INFLATED_BYTES_MAX, IngestResponse, Level, MESSAGE_BYTES_MAX, Malformed, NAME_BYTES_MAX,
+    PATH, Reason, Refused, TEXT_BYTES_MAX, TooLarge, VALUE_BYTES_MAX,
 };
 use std::collections::BTreeSet;
 
@@ -72,7 +72,7 @@ fn every_answer_and_every_reason_is_told() {
         Refused::NotAcknowledged,
     ];
     let mut given: BTreeSet<u16> = refused.iter().map(Refused::status).collect();
-    given.insert(Answer::Accepted { events: 1 }.status());
+    given.insert(IngestResponse::Accepted { events: 1 }.status());
     // Lambda's own, where the function could not answer.
     given.extend([502, 504]);
     assert_eq!(told, given);

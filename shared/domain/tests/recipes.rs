@@ -1,8 +1,8 @@
 //! The recipes of `infra/images` are built as they are: every one of them passes what `package` asks of a recipe.
 
-use lockstep_domain::archive::Files;
-use lockstep_domain::ids::AccountId;
-use lockstep_domain::recipe::{COMMON_FOLDER, PLUGIN, World, find_recipes, plan};
+use lockstep_domain::delivery::archive::Files;
+use lockstep_domain::images::recipe::{COMMON_FOLDER, PLUGIN, RecipeInput, find_recipes, plan};
+use lockstep_domain::model::ids::AccountId;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -37,7 +37,7 @@ fn every_recipe_of_the_log_stack_can_be_built_in_every_account() {
     found.sort();
     assert_eq!(found, ["elasticsearch", "logstash", "valkey"]);
     for folder in found {
-        let world = World { common: Some(&common), accounts: Some(&accounts), overrides: None };
+        let world = RecipeInput { common: Some(&common), accounts: Some(&accounts), overrides: None };
         let planned = plan(&format!("infra/images/{folder}"), &files(&folder), &world);
         match planned {
             Ok(package) => assert_eq!(package.recipe.name.as_str(), folder),

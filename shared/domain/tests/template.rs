@@ -1,8 +1,8 @@
 //! Templates as authors write them: what is read, what is refused and at which line, what the throw-away stack gets.
 
-use lockstep_domain::ids::{Digest, LogicalId};
-use lockstep_domain::protected::is_protected;
-use lockstep_domain::template::{TEMPLATE_BYTES_MAX, Template};
+use lockstep_domain::model::ids::{Digest, LogicalId};
+use lockstep_domain::stacks::protected::is_protected;
+use lockstep_domain::stacks::template::{TEMPLATE_BYTES_MAX, Template};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! What Lockstep makes of GitHub's deliveries.
 
-use lockstep_domain::webhook::{
-    BranchName, DeliveryId, Hook, MAX_BODY_BYTES, Push, Unverified, parse_push, verify_signature,
+use lockstep_domain::delivery::webhook::{
+    BranchName, DeliveryId, MAX_BODY_BYTES, Push, Unverified, WebhookEvent, parse_push, verify_signature,
 };
 use proptest::prelude::*;
 
@@ -18,14 +18,14 @@ macro_rules! fixture {
 
 fn pushed(body: &[u8]) -> Push {
     match parse_push("push", body) {
-        Ok(Hook::Push(push)) => push,
+        Ok(WebhookEvent::Push(push)) => push,
         other => panic!("expected a push, not {other:?}"),
     }
 }
 
 fn ignored(event: &str, body: &[u8]) -> String {
     match parse_push(event, body) {
-        Ok(Hook::Ignored { reason }) => reason,
+        Ok(WebhookEvent::Ignored { reason }) => reason,
         other => panic!("expected to ignore this, not {other:?}"),
     }
 }
@@ -137,7 +137,7 @@ fn tags_and_other_refs_release_nothing() {
 
 #[test]
 fn a_ping_is_answered_and_other_events_are_passed_over_whatever_they_hold() {
-    assert_eq!(parse_push("ping", fixture!("ping")), Ok(Hook::Ping));
+    assert_eq!(parse_push("ping", fixture!("ping")), Ok(WebhookEvent::Ping));
     assert_eq!(ignored("pull_request", b"not even JSON"), "events of type pull_request start nothing");
     assert_eq!(ignored("a\nb", b""), "events of type a start nothing");
 }
@@ -224,6 +224,6 @@ proptest! {
 
     #[test]
     fn no_body_makes_the_parser_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-        prop_assert!(!matches!(parse_push("push", &body), Ok(Hook::Ping)));
+        prop_assert!(!matches!(parse_push("push", &body), Ok(WebhookEvent::Ping)));
     }
 }

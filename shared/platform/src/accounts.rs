@@ -6,9 +6,9 @@ use crate::failure::{code, failure};
 use crate::remembered::Remembered;
 use aws_sdk_ssm::Client;
 use jiff::SignedDuration;
-use lockstep_domain::accounts::REGISTRATIONS;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::AccountId;
+use lockstep_domain::installation::accounts::REGISTRATIONS;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::AccountId;
 use std::sync::OnceLock;
 
 /// How long an answer is believed. An account that was added a moment ago may be unknown for as long as the second.

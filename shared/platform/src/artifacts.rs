@@ -4,9 +4,9 @@ use crate::aws::Aws;
 use crate::failure::{code, failure};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use lockstep_domain::archive::Limits;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::AccountId;
+use lockstep_domain::delivery::archive::Limits;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::AccountId;
 use std::sync::OnceLock;
 
 /// One bucket.

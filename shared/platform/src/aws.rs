@@ -9,9 +9,9 @@ use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::Region;
-use lockstep_domain::partitions;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::Region;
+use lockstep_domain::model::partitions;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -184,7 +184,7 @@ fn timeouts() -> TimeoutConfig {
 }
 
 fn parse_region(text: &str) -> Result<Region, Failure> {
-    text.parse().map_err(|error: lockstep_domain::ids::InvalidId| Failure::rejected(error.to_string()))
+    text.parse().map_err(|error: lockstep_domain::model::ids::InvalidId| Failure::rejected(error.to_string()))
 }
 
 /// The domain of a partition's endpoints.

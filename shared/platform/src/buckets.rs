@@ -5,7 +5,7 @@ use crate::failure::{code, failure};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
-use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::model::error::{Failure, FailureKind};
 
 /// Deletes every version of every object of `bucket`, and every delete marker; the bucket may be gone. Nothing undoes
 /// it: only buckets of throw-away stacks may be given. A thousand at a time

@@ -4,9 +4,9 @@ use crate::aws::Aws;
 use crate::failure::{code, failure};
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::ParameterType;
-use lockstep_domain::channels::FOLDER;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::AmiId;
+use lockstep_domain::images::channels::FOLDER;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::AmiId;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 

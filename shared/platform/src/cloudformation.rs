@@ -14,10 +14,10 @@ use aws_sdk_cloudformation::types::{
     Capability, ChangeSetType, DeploymentMode, EventFilter, OperationEvent, Parameter, Tag, TemplateStage,
 };
 use jiff::Timestamp;
-use lockstep_domain::diagnosis::StackEvent;
-use lockstep_domain::error::Failure;
-use lockstep_domain::guard::Proposed;
-use lockstep_domain::stack_plan::{ChangeSetKind, LiveResource, StackStatus};
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::stacks::change_set_review::ProposedChange;
+use lockstep_domain::stacks::diagnosis::StackEvent;
+use lockstep_domain::stacks::plan::{ChangeSetKind, LiveResource, StackStatus};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
@@ -127,7 +127,7 @@ pub struct ChangeSetView {
     /// How far it is.
     pub state: ChangeSetState,
     /// What it would do to its own stack; nothing if it could not be read.
-    pub changes: Option<Vec<Proposed>>,
+    pub changes: Option<Vec<ProposedChange>>,
 }
 
 /// What became of the wish to execute a change set.

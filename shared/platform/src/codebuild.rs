@@ -8,9 +8,9 @@ use crate::aws::Aws;
 use crate::failure::failure;
 use aws_sdk_codebuild::Client;
 use aws_sdk_codebuild::types::{EnvironmentVariable, SourceType, StatusType};
-use lockstep_domain::bake::{Build, BuildStatus};
-use lockstep_domain::error::Failure;
-use lockstep_domain::records::Location;
+use lockstep_domain::images::bake::{Build, BuildStatus};
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::location::Location;
 use std::sync::OnceLock;
 
 /// The project in every account that images are built in.

@@ -1,7 +1,7 @@
 //! The only place that reads environment variables.
 
-use lockstep_domain::error::Failure;
-use lockstep_domain::stages::Path;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::Failure;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -26,7 +26,7 @@ pub enum Setting {
     Functions,
     /// The key of the table of the permissions that resource types need.
     Permissions,
-    /// The broker that logs go to, as a URL ([`lockstep_domain::shipping::Target`]).
+    /// The broker that logs go to, as a URL ([`lockstep_domain::logs::shipping::Target`]).
     Output,
     /// The certificate (PEM) of the authority that the broker's certificate must chain to, if it is no public one.
     OutputAuthority,
@@ -170,9 +170,9 @@ impl Config {
     }
 
     /// Returns the deployment path that the function is on.
-    pub fn path(&self) -> Result<Path, Failure> {
+    pub fn path(&self) -> Result<DeploymentPath, Failure> {
         let name = self.get(Setting::Path)?;
-        Path::named(name)
+        DeploymentPath::named(name)
             .ok_or_else(|| Failure::bug(format!("{} says {name}, which is no path", Setting::Path)))
     }
 

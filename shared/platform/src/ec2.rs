@@ -15,10 +15,10 @@ use aws_sdk_ec2::types::{
     CreateVolumePermission, CreateVolumePermissionModifications, Filter, LaunchPermission,
     LaunchPermissionModifications, OperationType, ResourceType, SnapshotAttributeName, Tag, TagSpecification,
 };
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{AccountId, AmiId, DeploymentId, ImageName, Region, SnapshotId};
-use lockstep_domain::promotion::{Ami, Snapshot, TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
-use lockstep_domain::version::Version;
+use lockstep_domain::images::promotion::{Ami, Snapshot, TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{AccountId, AmiId, DeploymentId, ImageName, Region, SnapshotId};
+use lockstep_domain::model::version::Version;
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 

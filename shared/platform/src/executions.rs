@@ -4,7 +4,7 @@ use crate::aws::Aws;
 use crate::failure::{code, failure};
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::types::ExecutionStatus;
-use lockstep_domain::error::Failure;
+use lockstep_domain::model::error::Failure;
 use std::sync::OnceLock;
 
 /// What became of the wish to start an execution.

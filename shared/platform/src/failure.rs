@@ -3,7 +3,7 @@
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::model::error::{Failure, FailureKind};
 use std::error::Error;
 
 /// The most characters of a service's own words that are repeated.

@@ -4,7 +4,7 @@
 //! is a decision: where it may lead and whether the token goes along ([`follow`], [`carries_token`]). Every answer is
 //! counted while it is read, so that no host can fill the function's memory.
 
-use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::model::error::{Failure, FailureKind};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};

@@ -2,7 +2,7 @@
 //! <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>
 
 use base64::Engine as _;
-use lockstep_domain::error::Failure;
+use lockstep_domain::model::error::Failure;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;

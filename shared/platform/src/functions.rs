@@ -8,7 +8,7 @@ use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
-use lockstep_domain::error::Failure;
+use lockstep_domain::model::error::Failure;
 use std::sync::OnceLock;
 use std::time::Duration;
 

@@ -6,8 +6,8 @@ use crate::aws::Aws;
 use crate::fetch::{Answer, Host};
 use crate::secrets::Secrets;
 use jiff::SignedDuration;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::CommitSha;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::CommitSha;
 use lockstep_domain::records::Repository;
 use serde::Deserialize;
 

@@ -3,18 +3,18 @@
 use crate::executions::Executions;
 use crate::ledger::{Ledger, Versioned, Write};
 use jiff::Timestamp;
-use lockstep_domain::environment;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::records::{Deployment, Environment, Holder};
+use lockstep_domain::delivery::lease;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::records::{Deployment, Environment, LeaseHolder};
 
 /// The deployment of `holder`, whose execution certainly has ended; `EnvironmentBusy` if it runs or may run.
 pub async fn dead(
     ledger: &Ledger,
     executions: &Executions,
-    holder: &Holder,
+    holder: &LeaseHolder,
 ) -> Result<Versioned<Deployment>, Failure> {
-    environment::contend(holder, executions.is_running(&holder.execution).await)?;
+    lease::ensure_holder_ended(holder, executions.is_running(&holder.execution).await)?;
     let id = &holder.deployment;
     ledger.expect(&Deployment::key_of(id), &format!("deployment {id}")).await
 }
@@ -33,8 +33,9 @@ pub async fn free(
 ) -> Result<Option<DeploymentId>, Failure> {
     let Some(holder) = &held.record.holder else { return Ok(None) };
     let dead = dead(ledger, executions, holder).await?;
-    let mut writes = vec![Write::replace(held, &environment::free(&held.record, &dead.record, now))?];
-    if let Some(abandoned) = environment::abandon(&dead.record, after, now) {
+    let mut writes =
+        vec![Write::replace(held, &lease::release_dead_holder(&held.record, &dead.record, now))?];
+    if let Some(abandoned) = lease::abandon(&dead.record, after, now) {
         writes.push(Write::replace(&dead, &abandoned)?);
     }
     ledger.transact(writes).await?;

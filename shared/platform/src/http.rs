@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use base64::Engine as _;
-use lockstep_domain::error::Failure;
+use lockstep_domain::model::error::Failure;
 use std::sync::OnceLock;
 
 /// The names in the certificates of the roots that AWS's endpoints chain to.

@@ -6,8 +6,8 @@ use crate::aws::Aws;
 use crate::failure::{code, failure};
 use aws_sdk_kms::Client;
 use aws_sdk_kms::types::{GrantListEntry, GrantOperation, KeyManagerType, KeyMetadata};
-use lockstep_domain::error::Failure;
-use lockstep_domain::promotion::keys::{Grant, Key};
+use lockstep_domain::images::promotion::keys::{Grant, Key};
+use lockstep_domain::model::error::Failure;
 use std::sync::OnceLock;
 
 /// The most grants of a key that are read; KMS allows 50,000, and a key for images has a few.

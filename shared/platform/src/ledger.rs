@@ -17,8 +17,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use item::{Item, NEW, decode, encode, is_expired, key_of, lost};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::records::{Key, Record};
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::records::{Key, Record, Table};
 use std::sync::OnceLock;
 
 /// The index that lists records of one kind.
@@ -87,7 +87,7 @@ impl Ledger {
 
     /// The record at `key`.
     pub async fn get<T: Record>(&self, key: &Key) -> Result<Option<Versioned<T>>, Failure> {
-        let request = self.client().get_item().table_name(&self.table).set_key(Some(key_of(key)));
+        let request = self.client().get_item().table_name(self.table_of(T::TABLE)).set_key(Some(key_of(key)));
         let answer = request.consistent_read(true).send().await;
         let answer = answer.map_err(|error| failure("GetItem", &named(key), &error))?;
         answer.item.filter(|item| !is_expired(item, clock::now())).map(decode).transpose()
@@ -104,7 +104,7 @@ impl Ledger {
         let request = self
             .client()
             .put_item()
-            .table_name(&self.table)
+            .table_name(self.table_of(T::TABLE))
             .set_item(Some(item))
             .condition_expression("attribute_not_exists(pk) OR expires_at < :now")
             .expression_attribute_values(":now", seconds(clock::now()))
@@ -126,7 +126,7 @@ impl Ledger {
         let request = self
             .client()
             .put_item()
-            .table_name(&self.table)
+            .table_name(self.table_of(T::TABLE))
             .set_item(Some(item.clone()))
             .condition_expression("rev = :rev")
             .expression_attribute_values(":rev", AttributeValue::N(old.rev.to_string()))
@@ -156,7 +156,7 @@ impl Ledger {
         let request = self
             .client()
             .delete_item()
-            .table_name(&self.table)
+            .table_name(self.table_of(T::TABLE))
             .set_key(Some(key_of(&key)))
             .condition_expression("attribute_not_exists(pk) OR rev = :rev")
             .expression_attribute_values(":rev", AttributeValue::N(old.rev.to_string()));
@@ -180,7 +180,7 @@ impl Ledger {
         let query = self
             .client()
             .query()
-            .table_name(&self.table)
+            .table_name(self.table_of(T::TABLE))
             .consistent_read(true)
             .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
             .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
@@ -194,12 +194,17 @@ impl Ledger {
         let query = self
             .client()
             .query()
-            .table_name(&self.table)
+            .table_name(self.table_of(T::TABLE))
             .index_name(LISTING)
             .key_condition_expression("kind = :kind")
             .expression_attribute_values(":kind", AttributeValue::S(T::KIND.to_owned()))
             .scan_index_forward(false);
         pages(query, limit, T::KIND).await
+    }
+
+    /// Returns the name of the table that holds records of an owner: one table holds all of them.
+    fn table_of(&self, _table: Table) -> &str {
+        &self.table
     }
 
     fn client(&self) -> &Client {

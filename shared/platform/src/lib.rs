@@ -1,6 +1,6 @@
 //! The only code of Lockstep that names the AWS SDK: adapters, the Lambda shell, configuration and the clock.
 //!
-//! Every adapter speaks the domain's types and ends in a [`lockstep_domain::error::Failure`]. One cargo feature per
+//! Every adapter speaks the domain's types and ends in a [`lockstep_domain::model::error::Failure`]. One cargo feature per
 //! AWS service keeps each function's binary to what it calls; clients are built when first used.
 
 #[cfg(feature = "ssm")]

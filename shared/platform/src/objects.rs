@@ -5,7 +5,7 @@ use crate::failure::{code, failure};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
-use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::model::error::{Failure, FailureKind};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 

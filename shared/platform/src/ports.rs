@@ -4,12 +4,12 @@ pub mod memory;
 
 use crate::ledger::{Inserted, Ledger, Order, Versioned, Write};
 use crate::waits::Waits;
-use lockstep_domain::error::{Failure, Problem};
-use lockstep_domain::ids::StageName;
-use lockstep_domain::image_settings::ImageSettings;
-use lockstep_domain::payloads::Task;
+use lockstep_domain::delivery::stages::{Stage, Stages};
+use lockstep_domain::images::settings::ImageSettings;
+use lockstep_domain::messages::Task;
+use lockstep_domain::model::error::{Failure, Problem};
+use lockstep_domain::model::ids::StageName;
 use lockstep_domain::records::{Config, ConfigKind, Key, Record};
-use lockstep_domain::stages::{Stage, Stages};
 
 /// The ledger; see [`Ledger`] for what each method promises.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]

@@ -6,7 +6,9 @@
 //! speak for whoever asks: no credentials, no cookies, no proxy of the environment. What a peer sends is bounded in
 //! time and size.
 
-use lockstep_domain::checks::{Admission, BODY_BYTES_MAX, NotFollowed, Peer, Statuses, redirect, shown_url};
+use lockstep_domain::delivery::checks::{
+    Admission, BODY_BYTES_MAX, NotFollowed, Peer, Statuses, redirect, shown_url,
+};
 use reqwest::dns::{Addrs, Name, Resolving};
 use reqwest::header::LOCATION;
 use reqwest::redirect::Policy;

@@ -3,9 +3,9 @@
 use crate::aws::Aws;
 use crate::failure::{code, failure};
 use aws_sdk_ec2::types::Filter;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::AmiId;
-use lockstep_domain::recipe::{ImageSearch, NamePattern, ParameterName};
+use lockstep_domain::model::base_image::{ImageSearch, NamePattern, ParameterName};
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::AmiId;
 
 /// What AWS and others publish as the newest image of a kind.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]

@@ -3,7 +3,7 @@
 use crate::aws::Aws;
 use crate::failure::failure;
 use aws_sdk_sqs::Client;
-use lockstep_domain::error::Failure;
+use lockstep_domain::model::error::Failure;
 use std::sync::OnceLock;
 
 /// One queue.

@@ -6,7 +6,7 @@ use crate::failure::{code, failure};
 use crate::remembered::Remembered;
 use aws_sdk_secretsmanager::Client;
 use jiff::SignedDuration;
-use lockstep_domain::error::Failure;
+use lockstep_domain::model::error::Failure;
 use std::fmt;
 use std::sync::OnceLock;
 

@@ -2,8 +2,8 @@
 
 use crate::config;
 use lambda_runtime::{Diagnostic, LambdaEvent};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ping;
+use lockstep_domain::messages::ping;
+use lockstep_domain::model::error::{Failure, FailureKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -143,7 +143,7 @@ mod tests {
 
     #[derive(Deserialize)]
     struct Event {
-        stage: lockstep_domain::ids::StageName,
+        stage: lockstep_domain::model::ids::StageName,
     }
 
     async fn run(init: Result<(), Failure>, payload: Value) -> Result<Value, Failure> {

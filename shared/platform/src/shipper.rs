@@ -1,4 +1,4 @@
-//! Ships events to a log broker: sockets, time and tries around what [`lockstep_domain::shipping`] decides.
+//! Ships events to a log broker: sockets, time and tries around what [`lockstep_domain::logs::shipping`] decides.
 //!
 //! A connection is awaited before anything is written to it, what is written is flushed, and nothing counts as
 //! acknowledged but what the peer acknowledged. Whoever ships keeps one [`Shipper`] for an invocation: sends batches,
@@ -13,8 +13,8 @@ pub use output::Output;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use connect::Tls;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::shipping::{Batch, Goal, Lost, Patience, Protocol, Target, Verdict, Window};
+use lockstep_domain::logs::shipping::{Batch, Goal, Lost, Patience, Protocol, Target, Verdict, Window};
+use lockstep_domain::model::error::{Failure, FailureKind};
 use request::HttpLink;
 use std::time::Duration;
 use stream::StreamLink;

@@ -4,8 +4,8 @@ use crate::aws::Aws;
 use crate::failure::failure;
 use aws_sdk_iam::Client;
 use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, EvaluationResult, PolicyEvaluationDecisionType};
-use lockstep_domain::error::Failure;
-use lockstep_domain::permissions::lack::{Answer, Decision, Question};
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::stacks::permissions::missing::{Decision, SimulationRequest, SimulationResult};
 use std::sync::OnceLock;
 
 /// The simulation of IAM in the account of an [`Aws`].
@@ -25,7 +25,11 @@ impl Simulator {
     /// # Errors
     /// Fails if IAM refuses or does not answer.
     /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html>
-    pub async fn ask(&self, role: &str, questions: &[Question]) -> Result<Vec<Answer>, Failure> {
+    pub async fn ask(
+        &self,
+        role: &str,
+        questions: &[SimulationRequest],
+    ) -> Result<Vec<SimulationResult>, Failure> {
         let mut answers = Vec::new();
         for question in questions {
             let mut pages = self
@@ -55,7 +59,7 @@ impl Simulator {
 }
 
 /// Reads one result: what it says of the resource that was asked about, else what it says of the action.
-fn answer(question: &Question, result: &EvaluationResult) -> Answer {
+fn answer(question: &SimulationRequest, result: &EvaluationResult) -> SimulationResult {
     let mut of_resources = result.resource_specific_results().iter();
     let specific = of_resources.find(|specific| specific.eval_resource_name() == question.resource);
     let decided = specific.map_or(result.eval_decision(), |specific| specific.eval_resource_decision());
@@ -67,7 +71,7 @@ fn answer(question: &Question, result: &EvaluationResult) -> Answer {
         .and_then(|specific| specific.permissions_boundary_decision_detail())
         .or(result.permissions_boundary_decision_detail());
     let organization = result.organizations_decision_detail();
-    Answer {
+    SimulationResult {
         action: result.eval_action_name().to_owned(),
         resource: question.resource.clone(),
         decision: decision(
@@ -114,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_answer_about_the_resource_counts() {
-        let question = Question {
+        let question = SimulationRequest {
             actions: vec!["sqs:TagQueue".into()],
             resource: "arn:aws:sqs:eu-west-1:222222222222:orders".into(),
             condition: None,

@@ -275,7 +275,7 @@ impl FakeAws {
     fn start_execution(&self, body: &str) -> (u16, String) {
         let request: Value = serde_json::from_str(body).unwrap_or_default();
         let text = |name: &str| request[name].as_str().unwrap_or_default();
-        let arn = lockstep_domain::token::execution_arn(text("stateMachineArn"), text("name"));
+        let arn = lockstep_domain::model::token::execution_arn(text("stateMachineArn"), text("name"));
         let input: Value = serde_json::from_str(text("input")).unwrap_or_default();
         let mut state = self.state();
         let same = state.started.iter().any(|(known, with)| *known == arn && *with == input);

@@ -7,10 +7,10 @@ use crate::ledger::{Inserted, Ledger};
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::types::InvocationType;
 use aws_smithy_types::Blob;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::payloads::{Task, resume::Wake};
-use lockstep_domain::records::Wait;
-use lockstep_domain::waiting::{self, Registration};
+use lockstep_domain::delivery::callbacks::{self, Registration};
+use lockstep_domain::messages::{Task, resume::Wake};
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::records::Callback;
 use std::sync::OnceLock;
 
 /// How often a registration reads again after losing against an event or a newer registration.
@@ -36,7 +36,7 @@ impl Waits {
         }
     }
 
-    /// Lets the state of `task` wait for the end of `operation` (see [`Wait::operation`]).
+    /// Lets the state of `task` wait for the end of `operation` (see [`Callback::operation`]).
     ///
     /// Call it before the operation is started where its name is known then, and after where it is not: an end that
     /// came first left a note, and is answered at once. Calling it again with the same task changes nothing; an older
@@ -52,8 +52,9 @@ impl Waits {
     }
 
     async fn try_register(&self, operation: &str, task: &Task) -> Result<(), Failure> {
-        let existing = self.ledger.get::<Wait>(&Wait::key_of(operation)).await?;
-        let decision = waiting::register(existing.as_ref().map(|w| &w.record), operation, task, clock::now());
+        let existing = self.ledger.get::<Callback>(&Callback::key_of(operation)).await?;
+        let decision =
+            callbacks::register(existing.as_ref().map(|w| &w.record), operation, task, clock::now());
         let (wait, is_over) = match decision {
             Registration::Stale => return Ok(()),
             Registration::Open { wait, is_over } => (wait, is_over),

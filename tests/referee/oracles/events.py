@@ -150,7 +150,7 @@ def _is_taken(kind: tuple[str, str], rules: list) -> bool:
 
 def _wrong_field(copy: Context) -> str:
     replace(
-        copy.root / "shared/domain/src/hints.rs",
+        copy.root / "shared/domain/src/delivery/aws_events.rs",
         '"detail": {"RequestId": "r", "ImageId"',
         '"detail": {"RequestId": "r", "imageId"',
     )
@@ -159,7 +159,7 @@ def _wrong_field(copy: Context) -> str:
 
 def _wrong_type(copy: Context) -> str:
     replace(
-        copy.root / "shared/domain/src/hints.rs",
+        copy.root / "shared/domain/src/delivery/aws_events.rs",
         '"status-details": {"status": status, "status-reason": ""}',
         '"status-details": "CREATE_COMPLETE"',
     )
@@ -167,7 +167,7 @@ def _wrong_type(copy: Context) -> str:
 
 
 def _wrong_pointer(copy: Context) -> str:
-    replace(copy.root / "shared/domain/src/hints.rs", '"/detail/State"', '"/detail/state"')
+    replace(copy.root / "shared/domain/src/delivery/aws_events.rs", '"/detail/State"', '"/detail/state"')
     return "reads /detail/state"
 
 

@@ -7,13 +7,13 @@ use crate::harness::Harness;
 use crate::images::invariants::ImageRemains;
 use crate::images::scenarios::IMAGE;
 use crate::scenarios::Scenario;
-use lockstep_domain::ids::AmiId;
-use lockstep_domain::images::ImageVersionState;
-use lockstep_domain::promotion::{TAG_IMAGE, TAG_VERSION};
+use lockstep_domain::images::promotion::{TAG_IMAGE, TAG_VERSION};
+use lockstep_domain::model::ids::AmiId;
+use lockstep_domain::model::image_version_state::ImageVersionState;
+use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
     Deployment, DeploymentKind, DeploymentState, Image, ImageVersion, Record as _,
 };
-use lockstep_domain::token::client_token;
 use lockstep_platform::testing::codebuild::Started;
 use lockstep_platform::testing::ec2::Held;
 use lockstep_tests::asl::{End, Run};

@@ -2,7 +2,7 @@
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use lockstep_domain::ids::CommitSha;
+use lockstep_domain::model::ids::CommitSha;
 
 /// The commit whose recipe starts from an image of our own; every other one starts from what AWS publishes.
 pub const ON_OUR_OWN: &str = "2222222222222222222222222222222222222222";

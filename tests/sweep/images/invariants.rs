@@ -5,14 +5,14 @@ use crate::harness::Harness;
 use crate::scenarios::Scenario;
 use crate::wire::Written;
 use crate::workflows::deployment_of;
-use lockstep_domain::ids::AmiId;
-use lockstep_domain::images::{Purpose, obstacle};
-use lockstep_domain::promotion::{AmiState, TAG_COMMIT, TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
+use lockstep_domain::images::lifecycle::{Purpose, obstacle};
+use lockstep_domain::images::promotion::{AmiState, TAG_COMMIT, TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
+use lockstep_domain::model::ids::AmiId;
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
-    Deployment, DeploymentKind, DeploymentState, Image, ImageState, ImageVersion, Location, Record as _,
-    Traffic,
+    CopySlots, Deployment, DeploymentKind, DeploymentState, Image, ImageState, ImageVersion, Record as _,
 };
-use lockstep_domain::token::client_token;
 use lockstep_platform::testing::ec2::{Effect, Held};
 use lockstep_tests::asl::{End, Run};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +35,7 @@ pub struct ImageRemains<'a> {
     pub snapshots: Vec<Held>,
     /// The keys that somebody is granted the use of, and whom.
     grants: BTreeSet<(String, String)>,
-    traffic: Vec<Traffic>,
+    traffic: Vec<CopySlots>,
 }
 
 impl<'a> ImageRemains<'a> {
@@ -45,7 +45,7 @@ impl<'a> ImageRemains<'a> {
         let versions = harness.ledger.list_kind::<ImageVersion>(1000).await.expect("a list");
         let mut traffic = Vec::new();
         for place in PLACES.map(location_of) {
-            let found = harness.ledger.get::<Traffic>(&Traffic::key_of(&place)).await.expect("a read");
+            let found = harness.ledger.get::<CopySlots>(&CopySlots::key_of(&place)).await.expect("a read");
             traffic.extend(found.map(|found| found.record));
         }
         let mut promotions = harness.deployments().await;

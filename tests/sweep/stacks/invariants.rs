@@ -5,16 +5,17 @@ use crate::images::scenarios::location_of;
 use crate::organisation::release;
 use crate::scenarios::Scenario;
 use crate::workflows::{deployment_of, word};
-use lockstep_domain::guard::{Beneath, Change, Danger};
-use lockstep_domain::ids::Digest;
-use lockstep_domain::images::ImageVersionState;
-use lockstep_domain::protected::is_protected;
+use lockstep_domain::model::ids::Digest;
+use lockstep_domain::model::image_version_state::ImageVersionState;
+use lockstep_domain::model::resource_change::{Change, Impact};
+use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
     Approval, Decision, Deployed, Deployment, DeploymentState, Environment, Evidence, Image, ImageVersion,
     ProposedAction, Subject,
 };
-use lockstep_domain::stack_plan::{Phase, StackStatus};
-use lockstep_domain::token::client_token;
+use lockstep_domain::stacks::change_set_review::NestedChanges;
+use lockstep_domain::stacks::plan::{Phase, StackStatus};
+use lockstep_domain::stacks::protected::is_protected;
 use lockstep_platform::testing::cloudformation::{Effect, Loss};
 use lockstep_tests::asl::{End, Run};
 use serde_json::Value;
@@ -204,7 +205,7 @@ impl<'a> Remains<'a> {
         for effect in self.effects.iter().filter(|effect| effect.call == "ExecuteChangeSet") {
             let arn = effect.change_set.as_deref().unwrap_or_default();
             let changes = truth(effect);
-            let destroys = changes.iter().any(|change| change.danger == Danger::Destroys);
+            let destroys = changes.iter().any(|change| change.impact == Impact::DataLoss);
             if !destroys && !effect.stack.contains("/production-") {
                 continue;
             }
@@ -257,7 +258,7 @@ impl<'a> Remains<'a> {
             let named = effects.flat_map(|effect| self.approvals(&tokens, effect)).any(|approval| {
                 match &approval.subject {
                     Subject::ChangeSet(set) => set.changes.iter().any(|change| {
-                        change.logical_id == loss.logical_id && change.danger == Danger::Destroys
+                        change.logical_id == loss.logical_id && change.impact == Impact::DataLoss
                     }),
                     Subject::Proposal(proposal) => {
                         proposal.resources.iter().any(|resource| resource.name == loss.logical_id)
@@ -285,7 +286,8 @@ impl<'a> Remains<'a> {
     /// Evidence is earned by checks that passed, and by nothing else.
     fn evidence_follows_checks(&self) -> Vec<String> {
         let unproven = self.evidence.iter().flatten().filter(|evidence| {
-            let earlier = evidence.deployment == lockstep_domain::ids::DeploymentId::of_execution("earlier");
+            let earlier =
+                evidence.deployment == lockstep_domain::model::ids::DeploymentId::of_execution("earlier");
             let ground = !self
                 .deployments
                 .iter()
@@ -382,7 +384,7 @@ pub fn steps_are_bounded(run: &Run) -> Vec<String> {
 /// What CloudFormation was to do, judged as it was.
 fn truth(effect: &Effect) -> Vec<Change> {
     let none = BTreeSet::new();
-    effect.changes.iter().map(|change| change.clone().judged(&[], &none, Beneath::NotNested)).collect()
+    effect.changes.iter().map(|change| change.clone().judged(&[], &none, NestedChanges::NotNested)).collect()
 }
 
 fn number(value: &Value) -> u64 {

@@ -6,9 +6,9 @@ use crate::images::scenarios::ImageStep;
 use crate::organisation::{CONDITIONAL, EQUAL, FIRST, IMAGED, REMOVAL, SAFE};
 use crate::scenarios::{CI, Meanwhile, Scenario, Step};
 use crate::workflows::Work;
-use lockstep_domain::ids::DeploymentId;
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::Decision;
-use lockstep_domain::stack_plan::StackStatus;
+use lockstep_domain::stacks::plan::StackStatus;
 use lockstep_platform::testing::cloudformation::Trouble;
 use serde_json::json;
 

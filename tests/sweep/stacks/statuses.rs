@@ -6,7 +6,7 @@ use crate::organisation::{FIRST, SAFE};
 use crate::scenarios::Step;
 use crate::workflows::{execute, word};
 use lockstep_domain::records::Decision;
-use lockstep_domain::stack_plan::StackStatus;
+use lockstep_domain::stacks::plan::StackStatus;
 use serde_json::json;
 
 /// How a deployment ends that finds the stack of its environment in `status`, and what it did on the way.

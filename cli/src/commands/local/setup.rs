@@ -5,7 +5,7 @@ use crate::functions::{self, Profile};
 use crate::installation::{self, Installation, TargetAccount};
 use crate::local::{Kept, Session, TOOLING, state_dir};
 use crate::surroundings::Surroundings;
-use lockstep_domain::stages::Path as Road;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::cloudformation::TemplateSource;
 use lockstep_platform::operator::stacks::Installer;
@@ -59,8 +59,8 @@ pub async fn install(
 }
 
 /// A push reaches every account by itself but the one called production.
-fn road_of(alias: &str) -> Road {
-    if alias == "production" { Road::Promotion } else { Road::Delivery }
+fn road_of(alias: &str) -> DeploymentPath {
+    if alias == "production" { DeploymentPath::Promotion } else { DeploymentPath::Delivery }
 }
 
 /// Returns the ARN of the policy for `lockstep doctor`; empty in an account that is not added yet.
@@ -72,7 +72,7 @@ async fn known_doctor_policy(aws: &Aws) -> Result<String, Failure> {
 /// Makes what people and components need in a target account. A second call, once the account is added, lets the operator
 /// run `lockstep doctor` there.
 async fn components(aws: &Aws, alias: &str, surroundings: &Surroundings) -> Result<Kept, Failure> {
-    let builds = if road_of(alias) == Road::Delivery { "yes" } else { "no" };
+    let builds = if road_of(alias) == DeploymentPath::Delivery { "yes" } else { "no" };
     let parameters = [
         ("Operator", OPERATOR.to_owned()),
         ("Builder", builds.to_owned()),

@@ -9,8 +9,8 @@ use crate::failure::Failure;
 use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
-use lockstep_domain::ids::ApplicationName;
-use lockstep_domain::intake::{ApiKey, Application, KeyState, Rate, SECRET_BYTES, Unissued, Which};
+use lockstep_domain::logs::ingest::{ApiKey, Application, KeyState, Rate, SECRET_BYTES, Unissued, Which};
+use lockstep_domain::model::ids::ApplicationName;
 use lockstep_platform::ledger::{Inserted, Ledger, Versioned};
 use lockstep_platform::operator::control_plane::identity;
 use serde_json::{Value, json};
@@ -343,7 +343,7 @@ mod tests {
     use super::*;
     use crate::output::Output;
     use clap::Parser;
-    use lockstep_domain::intake::admit;
+    use lockstep_domain::logs::ingest::admit;
     use lockstep_platform::testing::{FakeAws, TABLE};
 
     #[derive(Parser)]

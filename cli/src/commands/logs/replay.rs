@@ -7,7 +7,7 @@ use crate::names::S3Uri;
 use crate::surroundings::Surroundings;
 use clap::Args;
 use jiff::Timestamp;
-use lockstep_domain::log_delivery::Object;
+use lockstep_domain::logs::delivery::Object;
 use lockstep_platform::operator::dead_letters::{DeadLetters, PutBack};
 use serde_json::json;
 
@@ -55,7 +55,7 @@ async fn ship(
     Ok(Report::done(json!({ "objects": count })))
 }
 
-/// A message that asks for an object from its first line; see [`lockstep_domain::log_delivery::read`].
+/// A message that asks for an object from its first line; see [`lockstep_domain::logs::delivery::read`].
 fn message(bucket: &str, key: &str) -> String {
     let object = Object {
         bucket: bucket.to_owned(),
@@ -99,7 +99,7 @@ fn plural<'a>(count: u64, one: &'a str, many: &'a str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockstep_domain::log_delivery::read;
+    use lockstep_domain::logs::delivery::read;
 
     #[test]
     fn what_is_sent_asks_the_function_for_the_object_as_it_is() {

@@ -2,16 +2,18 @@
 
 use super::*;
 use jiff::Timestamp;
-use lockstep_domain::bake::{Encryption, EncryptionKey};
-use lockstep_domain::error::FailureKind;
-use lockstep_domain::ids::{AmiId, DeploymentId, Digest};
-use lockstep_domain::images::ImageVersionState;
-use lockstep_domain::payloads::bake::{Brought, Doomed};
-use lockstep_domain::payloads::{Task, inputs, package};
-use lockstep_domain::promotion::{Ami, BUILD_ACCEPTED, TAG_BUILD, TAG_DEPLOYMENT, TAG_SOURCE};
-use lockstep_domain::recipe::{Base, ImageSearch, NamePattern, ParameterName};
+use lockstep_domain::images::bake::{Encryption, EncryptionKey};
+use lockstep_domain::images::promotion::{Ami, BUILD_ACCEPTED, TAG_BUILD, TAG_DEPLOYMENT, TAG_SOURCE};
+use lockstep_domain::messages::bake::{DiscardTargets, DistributionResult};
+use lockstep_domain::messages::{Task, inputs, package};
+use lockstep_domain::model::base_image::{Base, ImageSearch, NamePattern, ParameterName};
+use lockstep_domain::model::caught_error::CaughtError;
+use lockstep_domain::model::error::FailureKind;
+use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest};
+use lockstep_domain::model::image_version_state::ImageVersionState;
+use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
-    Caught, Config, ConfigKind, Deployment, DeploymentState, Image, ImageOrigin, ImageVersion, Location, Step,
+    Config, ConfigKind, Deployment, DeploymentState, Image, ImageOrigin, ImageVersion, LogEntry,
 };
 use lockstep_platform::ledger::Order;
 use lockstep_platform::ports::Records;
@@ -182,12 +184,12 @@ impl FakeWorld {
         self.claim_from(BAKE, None).await.unwrap()
     }
 
-    async fn begin(&self, execution: &str, stage: &str) -> Result<Begun, Failure> {
+    async fn begin(&self, execution: &str, stage: &str) -> Result<BuildStarted, Failure> {
         let version = self.version().await.version;
         let input =
             inputs::BuildImage { image: "logstash".parse().unwrap(), version, stage: stage.parse().unwrap() };
         match self.ask(Request::BeginBuild { execution: execution.into(), input }).await? {
-            Answer::Begun(begun) => Ok(begun),
+            Answer::BuildStarted(begun) => Ok(begun),
             other => panic!("{other:?}"),
         }
     }
@@ -197,7 +199,7 @@ impl FakeWorld {
         self.ask(Request::Build { build: build.clone(), task }).await.map(drop)
     }
 
-    async fn observe(&self, build: &DeploymentId) -> Result<Go, Failure> {
+    async fn observe(&self, build: &DeploymentId) -> Result<NextStep, Failure> {
         match self.ask(Request::ObserveBuild { build: build.clone() }).await? {
             Answer::Next(next) => Ok(next.next),
             other => panic!("{other:?}"),
@@ -209,7 +211,7 @@ impl FakeWorld {
         let build = self.begin(BUILD, stage).await.unwrap().build;
         self.start(&build).await.unwrap();
         self.clock.advance(Duration::from_secs(3600));
-        assert_eq!(self.observe(&build).await.unwrap(), Go::Register);
+        assert_eq!(self.observe(&build).await.unwrap(), NextStep::Register);
         match self.ask(Request::Register { build }).await.unwrap() {
             Answer::Built(built) => built.ami,
             other => panic!("{other:?}"),
@@ -238,7 +240,7 @@ impl FakeWorld {
         held.filter_map(|held| self.ec2.ami(&held.id.parse().unwrap())).collect()
     }
 
-    async fn complete(&self, places: Vec<Brought>) -> Result<Completed, Failure> {
+    async fn complete(&self, places: Vec<DistributionResult>) -> Result<Completed, Failure> {
         let version = self.version().await;
         match self.ask(Request::Complete { image: version.name, version: version.version, places }).await? {
             Answer::Completed(completed) => Ok(completed),
@@ -246,11 +248,11 @@ impl FakeWorld {
         }
     }
 
-    async fn give_up(&self) -> Vec<Doomed> {
+    async fn give_up(&self) -> Vec<DiscardTargets> {
         let version = self.version().await;
         let request = Request::GiveUp { image: version.name, version: version.version, error: no() };
         match self.ask(request).await.unwrap() {
-            Answer::GivenUp(given_up) => given_up.places,
+            Answer::VersionFailed(given_up) => given_up.places,
             other => panic!("{other:?}"),
         }
     }
@@ -272,19 +274,19 @@ impl FakeWorld {
     }
 }
 
-fn no() -> Caught {
-    Caught { error: "ImageUnusable".into(), cause: r#"{"errorMessage":"no key"}"#.into() }
+fn no() -> CaughtError {
+    CaughtError { error: "ImageUnusable".into(), cause: r#"{"errorMessage":"no key"}"#.into() }
 }
 
-fn brought(stage: &str, error: &str) -> Brought {
-    Brought { stage: stage.parse().unwrap(), error: error.into(), cause: error.into() }
+fn brought(stage: &str, error: &str) -> DistributionResult {
+    DistributionResult { stage: stage.parse().unwrap(), error: error.into(), cause: error.into() }
 }
 
 #[tokio::test]
 async fn a_recipe_is_built_and_withheld_until_every_account_has_it() {
     let world = FakeWorld::new().await;
     let claimed = world.claim().await;
-    assert_eq!((claimed.version.to_string().as_str(), claimed.next), ("2.1.0", Go::Build));
+    assert_eq!((claimed.version.to_string().as_str(), claimed.next), ("2.1.0", NextStep::Build));
     assert_eq!(world.version().await.required, [place(DEVELOPMENT), place(PRODUCTION)].into());
     let ami = world.build_at("test").await;
     let withheld = world.version().await;
@@ -324,7 +326,7 @@ async fn every_step_twice_is_once() {
         world.ask(Request::Register { build: build.clone() }).await.unwrap();
     }
     assert_eq!(world.images().await.len(), 1);
-    assert_eq!(world.begin("arn:other", "test").await.unwrap().next, Go::Present);
+    assert_eq!(world.begin("arn:other", "test").await.unwrap().next, NextStep::Present);
 }
 
 #[tokio::test]
@@ -352,7 +354,7 @@ async fn a_fault_of_codebuild_is_a_new_attempt_and_a_failed_recipe_is_not() {
     let build = world.begin(BUILD, "test").await.unwrap().build;
     world.start(&build).await.unwrap();
     world.clock.advance(Duration::from_secs(3600));
-    assert_eq!(world.observe(&build).await.unwrap(), Go::Wait);
+    assert_eq!(world.observe(&build).await.unwrap(), NextStep::Wait);
     world.start(&build).await.unwrap();
     world.clock.advance(Duration::from_secs(3600));
     let failed = world.observe(&build).await.unwrap_err();
@@ -374,7 +376,7 @@ async fn a_build_that_is_read_too_early_is_read_again_and_not_given_up() {
     let build = world.begin(BUILD, "test").await.unwrap().build;
     world.start(&build).await.unwrap();
     world.clock.advance(Duration::from_secs(600));
-    assert_eq!(world.observe(&build).await.unwrap(), Go::Register);
+    assert_eq!(world.observe(&build).await.unwrap(), NextStep::Register);
     world.codebuild.read_stale_once();
     let early = world.ask(Request::Register { build: build.clone() }).await.unwrap_err();
     assert_eq!(early.kind, FailureKind::Transient, "{early:?}");
@@ -475,12 +477,12 @@ async fn a_branch_gives_a_pre_release_that_goes_nowhere_and_expires() {
     let version = world.version().await;
     assert!(version.required.is_empty());
     assert_eq!(version.expires_at.unwrap().to_string(), "2026-01-15T00:00:00Z");
-    let request = Request::Spread {
+    let request = Request::Distribution {
         execution: BAKE.into(),
         image: version.name.clone(),
         version: version.version.clone(),
     };
-    assert_eq!(world.ask(request).await.unwrap(), Answer::Spread(Spread { places: Vec::new() }));
+    assert_eq!(world.ask(request).await.unwrap(), Answer::Distribution(Distribution { places: Vec::new() }));
     world.complete(Vec::new()).await.unwrap();
     assert_eq!(world.version().await.state, ImageVersionState::Usable);
 }
@@ -488,11 +490,11 @@ async fn a_branch_gives_a_pre_release_that_goes_nowhere_and_expires() {
 #[tokio::test]
 async fn an_image_that_cannot_be_copied_is_built_there_and_any_other_failure_is_none_of_that() {
     let world = FakeWorld::new().await;
-    let stays = |error: &str| Caught {
+    let stays = |error: &str| CaughtError {
         error: "States.TaskFailed".into(),
         cause: serde_json::json!({"Error": error, "Cause": "x"}).to_string(),
     };
-    for (error, expected) in [("ImageStays", Go::Build), ("ImageUnusable", Go::Fail)] {
+    for (error, expected) in [("ImageStays", NextStep::Build), ("ImageUnusable", NextStep::Fail)] {
         let answer = world.ask(Request::NotCopied { error: stays(error) }).await.unwrap();
         assert_eq!(answer, Answer::Next(Next { next: expected }), "{error}");
     }
@@ -548,8 +550,8 @@ async fn where_volumes_are_encrypted_by_default_a_build_gets_a_key_that_can_be_s
         let started = world.codebuild.started();
         let key = started[0].wanted.variables.iter().find(|(name, _)| name == "LOCKSTEP_IMAGE_KEY");
         assert_eq!(key.map(|(_, value)| value.as_str()), expected);
-        let (pk, prefix) = Step::all_of(&build);
-        let notes = world.records.list::<Step>(&pk, prefix, Order::Oldest, 10).await.unwrap();
+        let (pk, prefix) = LogEntry::all_of(&build);
+        let notes = world.records.list::<LogEntry>(&pk, prefix, Order::Oldest, 10).await.unwrap();
         let told = notes.iter().any(|note| note.record.note.contains("--image-key"));
         assert_eq!(told, !has_image_key, "{notes:?}");
     }

@@ -4,7 +4,7 @@ use crate::cloud::{Cloud, QUARANTINE, by_queue, message};
 use crate::delivery::{PROTOCOLS, log};
 use crate::tally::{Account, Tally};
 use lockstep_access_log::synthetic::gzip;
-use lockstep_domain::shipping::Protocol;
+use lockstep_domain::logs::shipping::Protocol;
 use lockstep_platform::testing::broker::{Broker, Manner};
 use serde_json::{Value, json};
 use std::collections::VecDeque;

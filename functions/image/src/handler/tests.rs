@@ -5,12 +5,13 @@ mod fleet;
 
 use super::*;
 use fakes::{COPY_ACCOUNT, FakeWorld, SOURCE, SOURCE_ACCOUNT, location};
-use lockstep_domain::error::FailureKind;
-use lockstep_domain::ids::{AmiId, DeploymentId};
-use lockstep_domain::payloads::Task;
-use lockstep_domain::payloads::inputs::PromoteImage;
-use lockstep_domain::promotion::{AmiState, KEY_ALIAS};
-use lockstep_domain::records::{Caught, Deployment, DeploymentState, ImageState, ImageVersion, Revocation};
+use lockstep_domain::images::promotion::{AmiState, KEY_ALIAS};
+use lockstep_domain::messages::Task;
+use lockstep_domain::messages::inputs::PromoteImage;
+use lockstep_domain::model::caught_error::CaughtError;
+use lockstep_domain::model::error::FailureKind;
+use lockstep_domain::model::ids::{AmiId, DeploymentId};
+use lockstep_domain::records::{Deployment, DeploymentState, ImageState, ImageVersion, Revocation};
 
 const EXECUTION: &str = "arn:aws:states:eu-west-1:999999999999:execution:lockstep-promote-image:1";
 
@@ -39,7 +40,7 @@ fn inspect(execution: &str) -> Request {
     Request::Inspect { execution: execution.into(), input: input() }
 }
 
-async fn inspected(world: &FakeWorld) -> Go {
+async fn inspected(world: &FakeWorld) -> NextStep {
     match handle(world, inspect(EXECUTION)).await.unwrap() {
         Answer::Inspected(inspected) => inspected.next,
         other => panic!("{other:?}"),
@@ -114,7 +115,7 @@ async fn encrypted() -> (FakeWorld, String) {
 /// As far as the pending copy.
 async fn copying() -> (FakeWorld, AmiId) {
     let world = imported().await;
-    assert_eq!(inspected(&world).await, Go::Copy);
+    assert_eq!(inspected(&world).await, NextStep::Copy);
     ok(&world, share()).await;
     ok(&world, copy()).await;
     let ami = world.copy_record().unwrap().ami.unwrap();
@@ -127,9 +128,9 @@ async fn an_image_is_shared_copied_compared_unshared_and_recorded() {
     assert_eq!(world.source_record().shared_with.len(), 1);
     assert_eq!(world.waits.registered.borrow().as_slice(), [format!("arn:aws:ec2:eu-west-1::image/{ami}")]);
     assert!(world.waits.woken.borrow().is_empty(), "it is pending: its event will tell");
-    assert_eq!(ok(&world, observe()).await, next(Go::Wait));
+    assert_eq!(ok(&world, observe()).await, next(NextStep::Wait));
     world.ec2.end(&ami, AmiState::Available);
-    assert_eq!(ok(&world, observe()).await, next(Go::Compare));
+    assert_eq!(ok(&world, observe()).await, next(NextStep::Compare));
     ok(&world, compare()).await;
     ok(&world, unshare()).await;
     assert!(world.nothing_is_shared());
@@ -198,7 +199,7 @@ async fn an_image_that_is_not_shared_is_tried_for_a_while_and_then_given_up() {
 async fn a_failed_copy_is_discarded_with_its_snapshots_and_the_sharing_undone() {
     let (world, ami) = copying().await;
     world.ec2.end(&ami, AmiState::Broken("failed: no key".into()));
-    assert_eq!(ok(&world, observe()).await, next(Go::Again));
+    assert_eq!(ok(&world, observe()).await, next(NextStep::Again));
     for _ in 0..2 {
         ok(&world, discard()).await;
         ok(&world, unshare()).await;
@@ -207,7 +208,7 @@ async fn a_failed_copy_is_discarded_with_its_snapshots_and_the_sharing_undone() 
     assert_eq!(world.snapshots_of_account(COPY_ACCOUNT), 0);
     assert!(world.nothing_is_shared());
     assert_eq!(world.copy_record(), None);
-    let caught = Caught { error: "ImageUnusable".into(), cause: "failed: no key".into() };
+    let caught = CaughtError { error: "ImageUnusable".into(), cause: "failed: no key".into() };
     let Answer::Failed(failed) = ok(&world, Request::Fail { promotion: id(), error: caught }).await else {
         panic!()
     };
@@ -246,7 +247,7 @@ async fn a_promotion_whose_execution_was_stopped_leaves_nothing_shared_and_no_co
     assert_eq!(closed.state, DeploymentState::Abandoned);
     assert!(closed.failure.unwrap().message.contains("what it had shared is withdrawn"));
     let Answer::Inspected(again) = ok(&world, inspect("arn:other")).await else { panic!() };
-    assert_eq!(again.next, Go::Copy, "the next promotion begins anew");
+    assert_eq!(again.next, NextStep::Copy, "the next promotion begins anew");
 }
 
 #[tokio::test]
@@ -306,7 +307,7 @@ async fn an_image_that_is_there_already_is_not_copied_again() {
     ok(&world, record()).await;
     let other = "arn:other";
     let Answer::Inspected(again) = ok(&world, inspect(other)).await else { panic!() };
-    assert_eq!(again.next, Go::Present);
+    assert_eq!(again.next, NextStep::Present);
     let Answer::Promoted(promoted) = ok(&world, Request::Record { promotion: again.promotion }).await else {
         panic!()
     };
@@ -320,7 +321,7 @@ async fn a_copy_that_fails_is_discarded_and_begun_again_and_the_third_failure_is
     let mut ami = first;
     for attempt in 2..=3 {
         world.ec2.end(&ami, AmiState::Broken("failed: internal error".into()));
-        assert_eq!(ok(&world, observe()).await, next(Go::Again));
+        assert_eq!(ok(&world, observe()).await, next(NextStep::Again));
         for _ in 0..2 {
             ok(&world, retry()).await;
         }
@@ -396,7 +397,7 @@ async fn a_copy_that_aws_has_no_room_for_waits_visibly_and_keeps_its_turn() {
         ok(&world, copy()).await;
         let room = format!("room#{COPY_ACCOUNT}#eu-west-1#{}#{n}", id());
         assert_eq!(world.waits.registered.borrow().last(), Some(&room));
-        assert_eq!(ok(&world, observe()).await, next(Go::Wait));
+        assert_eq!(ok(&world, observe()).await, next(NextStep::Wait));
     }
     assert!(world.notes(&id()).iter().any(|note| note.contains("copies no further image")));
     world.ec2.set_copies_at_once(20);
@@ -409,7 +410,7 @@ async fn a_promotion_without_room_waits_before_it_looks_or_shares_and_is_woken_w
     let world = imported().await;
     world.only_one_at_once();
     world.fill_the_place("arn:other");
-    assert_eq!(inspected(&world).await, Go::Wait);
+    assert_eq!(inspected(&world).await, NextStep::Wait);
     assert!(
         world.notes(&id())[0].contains("waiting for room in account 222222222222 (eu-west-1): 1 copies run")
     );
@@ -418,7 +419,7 @@ async fn a_promotion_without_room_waits_before_it_looks_or_shares_and_is_woken_w
     assert!(world.waits.woken.borrow().is_empty());
     crate::room::leave(&world, &DeploymentId::of_execution("arn:other"), &world.target()).await.unwrap();
     assert_eq!(world.waits.woken.borrow().as_slice(), [format!("room#{COPY_ACCOUNT}#eu-west-1#{}#1", id())]);
-    assert_eq!(inspected(&world).await, Go::Copy);
+    assert_eq!(inspected(&world).await, NextStep::Copy);
 }
 
 #[tokio::test]
@@ -426,14 +427,14 @@ async fn a_slot_whose_execution_has_ended_is_freed_by_who_waits() {
     let world = imported().await;
     world.only_one_at_once();
     world.fill_the_place("arn:dead");
-    assert_eq!(inspected(&world).await, Go::Wait);
+    assert_eq!(inspected(&world).await, NextStep::Wait);
     world.clock.advance(std::time::Duration::from_secs(20 * 60));
     for unknown in [Some(true), None] {
         world.running.set(unknown);
-        assert_eq!(inspected(&world).await, Go::Wait, "only a known end frees a slot");
+        assert_eq!(inspected(&world).await, NextStep::Wait, "only a known end frees a slot");
     }
     world.running.set(Some(false));
-    assert_eq!(inspected(&world).await, Go::Copy);
+    assert_eq!(inspected(&world).await, NextStep::Copy);
 }
 
 #[tokio::test]
@@ -441,13 +442,13 @@ async fn a_source_that_is_still_being_made_is_waited_for() {
     let world = imported().await;
     let source: AmiId = SOURCE.parse().unwrap();
     world.ec2.end(&source, AmiState::Pending);
-    assert_eq!(inspected(&world).await, Go::Wait);
+    assert_eq!(inspected(&world).await, NextStep::Wait);
     ok(&world, Request::Wait { promotion: id(), task: task() }).await;
     let key = format!("arn:aws:ec2:eu-west-1::image/{SOURCE}");
     assert_eq!(world.waits.registered.borrow().as_slice(), [key]);
     assert!(world.waits.woken.borrow().is_empty() && world.nothing_is_shared());
     world.ec2.end(&source, AmiState::Available);
-    assert_eq!(inspected(&world).await, Go::Copy);
+    assert_eq!(inspected(&world).await, NextStep::Copy);
 }
 
 /// Row 35.
@@ -456,7 +457,7 @@ async fn a_licensed_image_ends_in_an_error_of_its_own() {
     let world = imported().await;
     world.ec2.change(&SOURCE.parse().unwrap(), |ami| ami.platform_details = "Windows".into());
     assert_eq!(failure(&world, inspect(EXECUTION)).await.kind, FailureKind::ImageStays);
-    let caught = Caught { error: "ImageStays".into(), cause: "licensed".into() };
+    let caught = CaughtError { error: "ImageStays".into(), cause: "licensed".into() };
     ok(&world, Request::Close { execution: EXECUTION.into(), error: caught }).await;
     let closed = world.promotion();
     assert_eq!(
@@ -469,7 +470,7 @@ async fn a_licensed_image_ends_in_an_error_of_its_own() {
 async fn two_copies_into_one_account_share_once_and_the_last_one_withdraws() {
     let (world, _) = copying().await;
     let other = DeploymentId::of_execution("arn:other");
-    let account: lockstep_domain::ids::AccountId = COPY_ACCOUNT.parse().unwrap();
+    let account: lockstep_domain::model::ids::AccountId = COPY_ACCOUNT.parse().unwrap();
     let mut source = world.source_record();
     source.shared_with.entry(account.clone()).or_default().insert(other.clone());
     world.records.put(&source);
@@ -529,7 +530,7 @@ async fn a_copy_that_cannot_be_seen_yet_is_waited_for_but_not_for_ever() {
     // It was shared long enough ago; the copy itself is new.
     world.clock.advance(std::time::Duration::from_secs(7200));
     ok(&world, copy()).await;
-    assert_eq!(ok(&world, observe()).await, next(Go::Wait));
+    assert_eq!(ok(&world, observe()).await, next(NextStep::Wait));
     world.clock.advance(std::time::Duration::from_secs(1000));
     assert!(failure(&world, observe()).await.message.contains("is gone"));
 }
@@ -601,7 +602,7 @@ async fn a_retried_inspection_begins_one_promotion() {
     let world = imported().await;
     inspected(&world).await;
     let first: Deployment = world.promotion();
-    assert_eq!(inspected(&world).await, Go::Copy);
+    assert_eq!(inspected(&world).await, NextStep::Copy);
     assert_eq!(world.promotion(), first);
 }
 
@@ -625,18 +626,18 @@ async fn of_several_regions_only_the_one_that_failed_is_brought_again_from_the_n
     ok(&world, step(|promotion| Request::Record { promotion })).await;
     // Frankfurt is copied from Ireland: within the account, so that nothing is shared.
     let Answer::Inspected(second) = ok(&world, began("arn:frankfurt", "frankfurt")).await else { panic!() };
-    assert_eq!(second.next, Go::Copy);
+    assert_eq!(second.next, NextStep::Copy);
     world.ec2.take_calls();
     ok(&world, Request::Share { promotion: second.promotion.clone() }).await;
     assert!(world.ec2.take_calls().is_empty() && world.nothing_is_shared());
     ok(&world, Request::Copy { promotion: second.promotion.clone(), task: task() }).await;
     assert_eq!(world.owned_by(COPY_ACCOUNT), 2);
     let Answer::Inspected(again) = ok(&world, began("arn:again", "production")).await else { panic!() };
-    assert_eq!(again.next, Go::Present, "what arrived is not brought again");
+    assert_eq!(again.next, NextStep::Present, "what arrived is not brought again");
     world.apply(3, &format!("{}{}[images]\ncopies_at_once = 1\n", fakes::STAGES, OTHER_REGION));
     world.fill_the_place("arn:busy");
     let Answer::Inspected(again) = ok(&world, began("arn:at-once", "production")).await else { panic!() };
-    assert_eq!(again.next, Go::Present, "and needs no room");
+    assert_eq!(again.next, NextStep::Present, "and needs no room");
 }
 
 const OTHER_REGION: &str =
@@ -646,7 +647,7 @@ const OTHER_REGION: &str =
 async fn an_account_that_allows_some_images_only_is_told_of_when_what_is_shared_cannot_be_seen() {
     for closed in [true, false] {
         let world = imported().await;
-        assert_eq!(inspected(&world).await, Go::Copy);
+        assert_eq!(inspected(&world).await, NextStep::Copy);
         ok(&world, share()).await;
         if closed {
             world.ec2.close(&world.target().account);

@@ -1,20 +1,21 @@
 //! Asking a person.
 
 use super::world::{ADA, World, deploy, execution, id, task};
-use lockstep_domain::error::FailureKind;
-use lockstep_domain::ids::Digest;
-use lockstep_domain::payloads::ledger::Request;
+use lockstep_domain::messages::ledger::Request;
+use lockstep_domain::model::caught_error::CaughtError;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::FailureKind;
+use lockstep_domain::model::ids::Digest;
 use lockstep_domain::records::{
-    Caught, DeploymentState, NamedResource, Proposal, ProposedAction, Wait, WaitState,
+    Callback, CallbackState, DeploymentState, NamedResource, Proposal, ProposedAction,
 };
-use lockstep_domain::stages::Path;
 use serde_json::{Value, json};
 
 /// A deployment to production that asks.
 async fn asking() -> World {
     let world = World::new().await;
     world.published("1.0.0", &["test", "ci"]).await;
-    world.begin("a", Path::Promotion, deploy("1.0.0", "production")).await.unwrap();
+    world.begin("a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
     world.plan("a", false).await;
     world.invoke(Request::RequestApproval { deployment: id("a"), task: task("token") }).await.unwrap();
     world
@@ -42,8 +43,8 @@ async fn nobody_holds_the_environment_while_a_person_thinks() {
     let world = asking().await;
     assert_eq!(world.environment("production").await.holder, None);
     assert_eq!(world.deployment("a").await.state, DeploymentState::AwaitingApproval);
-    let wait = world.versioned::<Wait>(&Wait::key_of(&operation())).await.record;
-    assert!(matches!(wait.state, WaitState::Open { token, .. } if token == "token"));
+    let wait = world.versioned::<Callback>(&Callback::key_of(&operation())).await.record;
+    assert!(matches!(wait.state, CallbackState::Open { token, .. } if token == "token"));
     assert!(world.cloud.invocations().is_empty());
 }
 
@@ -54,8 +55,8 @@ async fn asking_again_asks_the_same_question_with_the_new_token() {
     retried.retry = 1;
     world.invoke(Request::RequestApproval { deployment: id("a"), task: retried }).await.unwrap();
     assert_eq!(world.deployment("a").await.approvals.len(), 1);
-    let wait = world.versioned::<Wait>(&Wait::key_of(&operation())).await.record;
-    assert!(matches!(wait.state, WaitState::Open { token, .. } if token == "second"));
+    let wait = world.versioned::<Callback>(&Callback::key_of(&operation())).await.record;
+    assert!(matches!(wait.state, CallbackState::Open { token, .. } if token == "second"));
 }
 
 #[tokio::test]
@@ -109,7 +110,7 @@ async fn a_refusal_and_silence_end_the_deployment_as_refused() {
         let told =
             answer.map_or("nobody answered in time".to_owned(), |_| format!("{ADA} refused it: because"));
         assert_eq!(refused.message, told);
-        let error = Caught { error: "ApprovalRefused".into(), cause: refused.message };
+        let error = CaughtError { error: "ApprovalRefused".into(), cause: refused.message };
         world.invoke(Request::Fail { deployment: id("a"), error }).await.unwrap();
         assert_eq!(world.deployment("a").await.state, DeploymentState::Refused);
         assert_eq!(decide(&world, "approve").await.0, 409);
@@ -119,7 +120,7 @@ async fn a_refusal_and_silence_end_the_deployment_as_refused() {
 #[tokio::test]
 async fn another_deployment_may_take_the_environment_meanwhile() {
     let world = asking().await;
-    world.begin("b", Path::Promotion, deploy("1.0.0", "production")).await.unwrap();
+    world.begin("b", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
     world.cloud.set_execution(&execution("b"), "RUNNING");
     decide(&world, "approve").await;
     let busy = world.invoke(Request::Retake { deployment: id("a") }).await.unwrap_err();
@@ -140,10 +141,10 @@ async fn an_answer_before_the_wait_is_registered_is_not_lost() {
 async fn a_proposal_is_answered_by_naming_what_it_costs_and_a_teardown_goes_on_after_it() {
     let world = World::new().await;
     world.published("1.0.0", &["test", "ci"]).await;
-    world.begin("a", Path::Promotion, deploy("1.0.0", "production")).await.unwrap();
+    world.begin("a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
     world.plan("a", true).await;
     world.complete("a").await.unwrap();
-    world.begin_teardown("t", Path::Promotion, "production", None).await.unwrap();
+    world.begin_teardown("t", DeploymentPath::Promotion, "production", None).await.unwrap();
     let archive = NamedResource {
         name: "Archive".into(),
         resource_type: "AWS::S3::Bucket".into(),

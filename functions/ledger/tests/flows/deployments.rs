@@ -1,16 +1,17 @@
 //! Taking an environment, and giving it back.
 
 use super::world::{World, deploy, execution, id};
-use lockstep_domain::error::FailureKind;
-use lockstep_domain::payloads::ledger::{Failed, Request};
-use lockstep_domain::records::{Caught, DeploymentState, Environment, ReleaseState};
-use lockstep_domain::stages::Path;
+use lockstep_domain::messages::ledger::{Failed, Request};
+use lockstep_domain::model::caught_error::CaughtError;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::FailureKind;
+use lockstep_domain::records::{DeploymentState, Environment, ReleaseState};
 
-fn caught(error: &str, cause: &str) -> Caught {
-    Caught { error: error.into(), cause: cause.into() }
+fn caught(error: &str, cause: &str) -> CaughtError {
+    CaughtError { error: error.into(), cause: cause.into() }
 }
 
-async fn fail(world: &World, name: &str, error: Caught) -> Failed {
+async fn fail(world: &World, name: &str, error: CaughtError) -> Failed {
     let answer = world.invoke(Request::Fail { deployment: id(name), error }).await.unwrap();
     serde_json::from_value(answer).unwrap()
 }
@@ -19,9 +20,9 @@ async fn fail(world: &World, name: &str, error: Caught) -> Failed {
 async fn beginning_again_finds_the_same_deployment() {
     let world = World::new().await;
     world.published("1.0.0", &["test"]).await;
-    let begun = world.begin("a", Path::Delivery, deploy("1.0.0", "ci")).await.unwrap();
+    let begun = world.begin("a", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap();
     assert_eq!((&begun.deployment, begun.images), (&id("a"), false));
-    assert_eq!(world.begin("a", Path::Delivery, deploy("1.0.0", "ci")).await.unwrap(), begun);
+    assert_eq!(world.begin("a", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap(), begun);
     let environment = world.environment("ci").await;
     assert_eq!(environment.epoch, 1);
     assert_eq!(environment.holder.unwrap().deployment, id("a"));
@@ -31,11 +32,11 @@ async fn beginning_again_finds_the_same_deployment() {
 async fn a_held_environment_is_busy_while_its_execution_may_run() {
     let world = World::new().await;
     world.published("1.0.0", &["test"]).await;
-    world.begin("a", Path::Delivery, deploy("1.0.0", "ci")).await.unwrap();
-    let unknown = world.begin("b", Path::Delivery, deploy("1.0.0", "ci")).await.unwrap_err();
+    world.begin("a", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap();
+    let unknown = world.begin("b", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap_err();
     assert_eq!(unknown.kind, FailureKind::EnvironmentBusy);
     world.cloud.set_execution(&execution("a"), "RUNNING");
-    let running = world.begin("b", Path::Delivery, deploy("1.0.0", "ci")).await.unwrap_err();
+    let running = world.begin("b", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap_err();
     assert_eq!(running.kind, FailureKind::EnvironmentBusy);
     assert_eq!(world.environment("ci").await.epoch, 1);
 }
@@ -46,7 +47,7 @@ async fn an_environment_is_taken_over_from_an_execution_that_ended_and_who_lost_
     world.published("1.0.0", &["test"]).await;
     world.deployed("a", "1.0.0", true).await;
     world.cloud.set_execution(&execution("a"), "ABORTED");
-    world.begin("b", Path::Delivery, deploy("1.0.0", "ci")).await.unwrap();
+    world.begin("b", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap();
     let environment = world.environment("ci").await;
     assert_eq!((environment.epoch, environment.holder.unwrap().deployment), (2, id("b")));
     // What the dead one is known to have changed is remembered.
@@ -60,7 +61,7 @@ async fn a_release_goes_nowhere_without_the_evidence_of_the_stage_before() {
     let world = World::new().await;
     let release = world.published("1.0.0", &[]).await;
     world.cloud.take_calls();
-    let closed = world.begin("a", Path::Delivery, deploy("1.0.0", "ci")).await.unwrap_err();
+    let closed = world.begin("a", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap_err();
     assert_eq!(closed.kind, FailureKind::GateClosed);
     assert!(closed.message.contains(&format!("digest {} passed test", release.digest)), "{closed}");
     let calls = world.cloud.take_calls();
@@ -71,22 +72,22 @@ async fn a_release_goes_nowhere_without_the_evidence_of_the_stage_before() {
 async fn each_path_deploys_to_its_own_stages_only() {
     let world = World::new().await;
     world.published("1.0.0", &["test", "ci"]).await;
-    for (path, stage) in [(Path::Delivery, "production"), (Path::Promotion, "ci")] {
+    for (path, stage) in [(DeploymentPath::Delivery, "production"), (DeploymentPath::Promotion, "ci")] {
         let refused = world.begin("a", path, deploy("1.0.0", stage)).await.unwrap_err();
         assert_eq!(refused.kind, FailureKind::Rejected, "{stage}");
     }
-    world.begin("a", Path::Promotion, deploy("1.0.0", "production")).await.unwrap();
+    world.begin("a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_release_that_does_not_exist_and_a_malformed_override_are_refused() {
     let world = World::new().await;
-    let missing = world.begin("a", Path::Delivery, deploy("9.9.9", "ci")).await.unwrap_err();
+    let missing = world.begin("a", DeploymentPath::Delivery, deploy("9.9.9", "ci")).await.unwrap_err();
     assert_eq!(missing.kind, FailureKind::NotFound);
     world.published("1.0.0", &["test"]).await;
     let mut input = deploy("1.0.0", "ci");
     input.overrides = [("not a parameter".to_owned(), "1".to_owned())].into();
-    let refused = world.begin("a", Path::Delivery, input).await.unwrap_err();
+    let refused = world.begin("a", DeploymentPath::Delivery, input).await.unwrap_err();
     assert_eq!(refused.kind, FailureKind::Rejected);
     assert!(refused.message.contains("not a parameter"), "{refused}");
 }
@@ -116,7 +117,7 @@ async fn overrides_and_clones_prove_nothing_of_the_release() {
     let mut clone = deploy("1.0.0", "ci");
     clone.environment = Some("logs-2".into());
     for (name, input) in [("a", overridden), ("b", clone)] {
-        world.begin(name, Path::Delivery, input).await.unwrap();
+        world.begin(name, DeploymentPath::Delivery, input).await.unwrap();
         world.plan(name, true).await;
         world.complete(name).await.unwrap();
         assert!(!world.has_evidence(&release, "ci").await, "{name}");
@@ -129,7 +130,7 @@ async fn a_throw_away_stack_runs_the_derived_template_and_its_evidence_counts() 
     let release = world.release("1.0.0", ReleaseState::Packaged).await;
     let mut input = deploy("1.0.0", "test");
     input.environment = Some("logs-0123456".into());
-    world.begin("a", Path::Delivery, input).await.unwrap();
+    world.begin("a", DeploymentPath::Delivery, input).await.unwrap();
     assert_eq!(world.deployment("a").await.template_digest, Some(release.test_template_digest.clone()));
     world.plan("a", true).await;
     world.complete("a").await.unwrap();
@@ -168,7 +169,7 @@ async fn an_answer_that_was_lost_changes_nothing() {
     let world = World::new().await;
     world.published("1.0.0", &["test"]).await;
     world.cloud.lose_next_answer("TransactWriteItems");
-    world.begin("a", Path::Delivery, deploy("1.0.0", "ci")).await.unwrap();
+    world.begin("a", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap();
     world.plan("a", true).await;
     world.cloud.lose_next_answer("TransactWriteItems");
     world.complete("a").await.unwrap();

@@ -1,11 +1,13 @@
 //! Images: what a deployment lacks, and what people say of a version.
 
 use super::world::{ADA, World, at, deploy, execution};
-use lockstep_domain::ids::LogicalId;
-use lockstep_domain::images::{ImageLock, ImageVersionState, LockedImage};
-use lockstep_domain::payloads::inputs;
-use lockstep_domain::records::{Image, ImageOrigin, ImageState, ImageVersion, Location, Release, Revocation};
-use lockstep_domain::stages::Path;
+use lockstep_domain::messages::inputs;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::ids::LogicalId;
+use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
+use lockstep_domain::model::image_version_state::ImageVersionState;
+use lockstep_domain::model::location::Location;
+use lockstep_domain::records::{Image, ImageOrigin, ImageState, ImageVersion, Release, Revocation};
 use serde_json::json;
 
 const SOURCE: &str = "ami-0123456789abcdef0";
@@ -47,9 +49,10 @@ fn image(account: &str) -> Image {
 async fn on_both_paths_missing_images_are_named_before_the_environment_is_taken() {
     let world = World::new().await;
     with_an_image(&world, &["test", "ci"]).await;
-    for (path, stage, account) in
-        [(Path::Delivery, "ci", "111111111111"), (Path::Promotion, "production", "222222222222")]
-    {
+    for (path, stage, account) in [
+        (DeploymentPath::Delivery, "ci", "111111111111"),
+        (DeploymentPath::Promotion, "production", "222222222222"),
+    ] {
         let begun = world.begin(stage, path, deploy("1.0.0", stage)).await.unwrap();
         let [missing] = begun.missing.as_slice() else { panic!("{begun:?}") };
         assert_eq!((missing.image.as_str(), missing.version.to_string()), ("logstash", "2.1.0".to_owned()));
@@ -73,7 +76,7 @@ async fn what_only_shows_what_it_would_do_brings_nothing() {
     let world = World::new().await;
     with_an_image(&world, &["test"]).await;
     let input = inputs::Deploy { plan_only: true, ..deploy("1.0.0", "ci") };
-    let begun = world.begin("a", Path::Delivery, input).await.unwrap();
+    let begun = world.begin("a", DeploymentPath::Delivery, input).await.unwrap();
     assert!(begun.images && begun.missing.is_empty(), "{begun:?}");
 }
 

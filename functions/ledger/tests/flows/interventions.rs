@@ -1,13 +1,13 @@
 //! What people do over the function's URL to a deployment or an environment, and what is on record of it.
 
 use super::world::{ADA, World, at, deploy, execution, id, task};
-use lockstep_domain::error::FailureKind;
-use lockstep_domain::payloads::inputs;
-use lockstep_domain::payloads::ledger::Request;
+use lockstep_domain::messages::inputs;
+use lockstep_domain::messages::ledger::Request;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::records::{
     BreakGlass, DeploymentState, Environment, Operation, OperationKind, Release, ReleaseState,
 };
-use lockstep_domain::stages::Path;
 use serde_json::{Value, json};
 
 const CHANGED: (u16, bool) = (200, true);
@@ -184,7 +184,7 @@ async fn a_broken_glass_lets_one_deployment_pass_without_evidence_and_names_who_
     assert_eq!(glass(&world, &release).await.used_by, None);
 
     for _ in 0..2 {
-        world.begin("a", Path::Promotion, deploy("1.0.0", "production")).await.unwrap();
+        world.begin("a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
         assert_eq!(glass(&world, &release).await.used_by, Some(id("a")));
     }
     let on_record = world.deployment("a").await.break_glass.unwrap();
@@ -193,7 +193,7 @@ async fn a_broken_glass_lets_one_deployment_pass_without_evidence_and_names_who_
     world.plan("a", false).await;
     world.invoke(Request::RequestApproval { deployment: id("a"), task: task("token") }).await.unwrap();
 
-    let again = world.begin("b", Path::Promotion, deploy("1.0.0", "production")).await.unwrap_err();
+    let again = world.begin("b", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap_err();
     assert_eq!(again.kind, FailureKind::GateClosed);
     assert_eq!(world.invoke(promotion()).await.unwrap_err().kind, FailureKind::GateClosed);
     assert_eq!(ask(&world, break_glass("production")).await, CHANGED);
@@ -206,7 +206,7 @@ async fn a_plan_passes_through_a_broken_glass_and_does_not_use_it_up() {
     assert_eq!(ask(&world, break_glass("production")).await, CHANGED);
     let mut plan = deploy("1.0.0", "production");
     plan.plan_only = true;
-    world.begin("p", Path::Promotion, plan).await.unwrap();
+    world.begin("p", DeploymentPath::Promotion, plan).await.unwrap();
     assert_eq!(glass(&world, &release).await.used_by, None);
 }
 

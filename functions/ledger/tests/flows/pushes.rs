@@ -1,11 +1,14 @@
 //! Releases, promotions, and the end of a push.
 
 use super::world::{World, at, deploy, execution};
-use lockstep_domain::error::FailureKind;
-use lockstep_domain::payloads::inputs;
-use lockstep_domain::payloads::ledger::{ComponentResult, Gated, Request};
-use lockstep_domain::records::{Caught, Environment, Event, EventState, Outcome, Release, ReleaseState};
-use lockstep_domain::stages::Path;
+use lockstep_domain::messages::inputs;
+use lockstep_domain::messages::ledger::{ComponentResult, Gated, Request};
+use lockstep_domain::model::caught_error::CaughtError;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::FailureKind;
+use lockstep_domain::records::{
+    DeliveryOutcome, Environment, Release, ReleaseState, WebhookDelivery, WebhookDeliveryState,
+};
 use serde_json::json;
 
 fn publish() -> Request {
@@ -34,7 +37,7 @@ async fn a_release_is_published_only_with_the_evidence_of_its_test() {
     assert_eq!(world.invoke(publish()).await.unwrap_err().kind, FailureKind::GateClosed);
     let mut test = deploy("1.0.0", "test");
     test.environment = Some("logs-0123456".into());
-    world.begin("a", Path::Delivery, test).await.unwrap();
+    world.begin("a", DeploymentPath::Delivery, test).await.unwrap();
     world.plan("a", true).await;
     world.complete("a").await.unwrap();
     for _ in 0..2 {
@@ -50,7 +53,7 @@ async fn a_release_that_failed_its_test_goes_nowhere() {
     let request = Request::FailRelease {
         component: "logs".parse().unwrap(),
         version: "1.0.0".parse().unwrap(),
-        error: Caught { error: "CheckFailed".into(), cause: "no host".into() },
+        error: CaughtError { error: "CheckFailed".into(), cause: "no host".into() },
     };
     let failed = world.invoke(request).await.unwrap();
     assert_eq!(failed, json!({"error": "CheckFailed", "cause": "logs 1.0.0 is not released: no host"}));
@@ -88,20 +91,21 @@ async fn a_tainted_environment_is_not_promoted_to() {
     };
     world.ledger.insert(&tainted).await.unwrap();
     assert_eq!(world.invoke(gate()).await.unwrap_err().kind, FailureKind::GateClosed);
-    let direct = world.begin("a", Path::Promotion, deploy("1.0.0", "production")).await.unwrap_err();
+    let direct =
+        world.begin("a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap_err();
     assert_eq!(direct.kind, FailureKind::GateClosed);
 }
 
 #[tokio::test]
 async fn a_push_ends_its_event_in_exactly_one_way() {
     let world = World::new().await;
-    let event = Event {
+    let event = WebhookDelivery {
         provider: "github".into(),
         delivery: "d".into(),
         repository: "github.acme.logs".parse().unwrap(),
         reference: "refs/heads/main".into(),
         commit: "0123456789012345678901234567890123456789".parse().unwrap(),
-        state: EventState::Started,
+        state: WebhookDeliveryState::Started,
         execution: "e".into(),
         end: None,
         accepted_at: at(0),
@@ -126,6 +130,6 @@ async fn a_push_ends_its_event_in_exactly_one_way() {
     };
     assert_eq!(world.invoke(finish("deployed")).await.unwrap()["outcome"], "done");
     assert_eq!(world.invoke(finish("failed")).await.unwrap()["outcome"], "rejected");
-    let ended = world.versioned::<Event>(&Event::key_of("github", "d")).await.record;
-    assert_eq!((ended.state, ended.end), (EventState::Finished, Some(Outcome::Done)));
+    let ended = world.versioned::<WebhookDelivery>(&WebhookDelivery::key_of("github", "d")).await.record;
+    assert_eq!((ended.state, ended.end), (WebhookDeliveryState::Finished, Some(DeliveryOutcome::Done)));
 }

@@ -1,14 +1,14 @@
 //! An organisation with three stages, and one component.
 
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::{DeploymentId, Digest};
-use lockstep_domain::images::ImageLock;
-use lockstep_domain::payloads::ledger::{Begun, Request};
-use lockstep_domain::payloads::{Task, inputs};
+use lockstep_domain::messages::ledger::{Request, Started};
+use lockstep_domain::messages::{Task, inputs};
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{DeploymentId, Digest};
+use lockstep_domain::model::image_lock::ImageLock;
 use lockstep_domain::records::{
-    ChangeSet, Deployment, Environment, Evidence, Key, Record, Release, ReleaseState, Step,
+    ChangeSet, Deployment, Environment, Evidence, Key, LogEntry, Record, Release, ReleaseState,
 };
-use lockstep_domain::stages::Path;
 use lockstep_ledger::App;
 use lockstep_ledger::handler::handle;
 use lockstep_platform::function_url::Invocation;
@@ -142,7 +142,12 @@ impl World {
         release
     }
 
-    pub async fn begin(&self, name: &str, path: Path, input: inputs::Deploy) -> Result<Begun, Failure> {
+    pub async fn begin(
+        &self,
+        name: &str,
+        path: DeploymentPath,
+        input: inputs::Deploy,
+    ) -> Result<Started, Failure> {
         let request = Request::Begin { execution: execution(name), path, input };
         self.invoke(request).await.map(|answer| serde_json::from_value(answer).unwrap())
     }
@@ -151,10 +156,10 @@ impl World {
     pub async fn begin_teardown(
         &self,
         name: &str,
-        path: Path,
+        path: DeploymentPath,
         stage: &str,
         environment: Option<&str>,
-    ) -> Result<Begun, Failure> {
+    ) -> Result<Started, Failure> {
         let input = inputs::Teardown {
             component: "logs".parse().unwrap(),
             stage: stage.parse().unwrap(),
@@ -166,7 +171,7 @@ impl World {
 
     /// Begins a deployment to `ci` that then planned and, if it `changed`, executed.
     pub async fn deployed(&self, name: &str, version: &str, changed: bool) {
-        self.begin(name, Path::Delivery, deploy(version, "ci")).await.unwrap();
+        self.begin(name, DeploymentPath::Delivery, deploy(version, "ci")).await.unwrap();
         self.plan(name, changed).await;
     }
 
@@ -217,8 +222,8 @@ impl World {
 
     /// The journal of a deployment.
     pub async fn journal(&self, name: &str) -> Vec<String> {
-        let (pk, prefix) = Step::all_of(&id(name));
-        let steps = self.ledger.list::<Step>(&pk, prefix, Order::Oldest, 99).await.unwrap();
+        let (pk, prefix) = LogEntry::all_of(&id(name));
+        let steps = self.ledger.list::<LogEntry>(&pk, prefix, Order::Oldest, 99).await.unwrap();
         steps.into_iter().map(|step| step.record.note).collect()
     }
 

@@ -3,7 +3,7 @@
 use crate::world::{LEFT, Post, World, post, said, ten};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use lockstep_domain::shipping::{BodyShape, Protocol};
+use lockstep_domain::logs::shipping::{BodyShape, Protocol};
 use lockstep_log_intake::App;
 use lockstep_platform::testing::broker::Manner;
 use serde_json::json;

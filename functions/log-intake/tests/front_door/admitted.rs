@@ -2,7 +2,7 @@
 
 use crate::world::{LEFT, World, post, said, ten};
 use jiff::SignedDuration;
-use lockstep_domain::intake::{ApiKey, Rate};
+use lockstep_domain::logs::ingest::{ApiKey, Rate};
 use lockstep_log_intake::handler::{Answered, handle};
 use lockstep_platform::function_url::Invocation;
 use lockstep_platform::testing::{FakeAws, Middleman, Reply, Request};

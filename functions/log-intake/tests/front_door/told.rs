@@ -1,8 +1,8 @@
 //! What the function says of itself, and to whom.
 
 use crate::world::{World, post, ten};
-use lockstep_domain::intake::ApiKey;
-use lockstep_domain::shipping::Protocol;
+use lockstep_domain::logs::ingest::ApiKey;
+use lockstep_domain::logs::shipping::Protocol;
 use lockstep_log_intake::{App, PACE};
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::testing::FakeAws;

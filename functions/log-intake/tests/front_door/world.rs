@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
-use lockstep_domain::intake::{ApiKey, Application, Rate, Which};
-use lockstep_domain::shipping::Protocol;
+use lockstep_domain::logs::ingest::{ApiKey, Application, Rate, Which};
+use lockstep_domain::logs::shipping::Protocol;
 use lockstep_log_intake::handler::{Answered, handle};
 use lockstep_log_intake::{App, PACE};
 use lockstep_platform::config::{Config, Setting};

@@ -5,14 +5,15 @@ mod recovery;
 
 use super::*;
 use fakes::{FakeWorld, SHIPPED, failed_event};
-use lockstep_domain::error::FailureKind;
-use lockstep_domain::guard::{Danger, Proposed};
-use lockstep_domain::ids::DeploymentId;
-use lockstep_domain::payloads::Task;
-use lockstep_domain::payloads::stack::Go;
+use lockstep_domain::messages::Task;
+use lockstep_domain::messages::stack::NextStep;
+use lockstep_domain::model::error::FailureKind;
+use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::resource_change::Impact;
+use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{Approval, Decision, Deployed, Deployment, Environment, Subject};
-use lockstep_domain::stack_plan::{StackStatus, operation_key};
-use lockstep_domain::token::client_token;
+use lockstep_domain::stacks::change_set_review::ProposedChange;
+use lockstep_domain::stacks::plan::{StackStatus, operation_key};
 use lockstep_platform::cloudformation::{ChangeSetState, TemplateSource};
 use lockstep_platform::ports::Records;
 
@@ -25,7 +26,7 @@ fn task() -> Task {
     }
 }
 
-async fn go(world: &FakeWorld, request: Request) -> Go {
+async fn go(world: &FakeWorld, request: Request) -> NextStep {
     match handle(world, request).await.unwrap() {
         Answer::Next(next) => next.next,
         Answer::Waiting => panic!("it waits"),
@@ -72,8 +73,8 @@ fn approve(world: &FakeWorld) {
 /// As far as the operation that was started.
 async fn deploy(world: &FakeWorld) -> DeploymentId {
     let id = world.id();
-    assert_eq!(go(world, plan(&id)).await, Go::ChangeSet);
-    assert_eq!(go(world, change_set(&id)).await, Go::Execute);
+    assert_eq!(go(world, plan(&id)).await, NextStep::ChangeSet);
+    assert_eq!(go(world, change_set(&id)).await, NextStep::Execute);
     assert_eq!(handle(world, execute(&id)).await.unwrap(), Answer::Waiting);
     id
 }
@@ -85,9 +86,9 @@ async fn a_new_stack_is_created_through_a_change_set_and_its_outputs_are_kept() 
     let arn = world.cloud.arn("ci-logs");
     let key = operation_key(&arn, &client_token(id.as_str(), "execute", 1));
     assert_eq!(world.waits.registered.borrow().as_slice(), std::slice::from_ref(&key));
-    assert_eq!(go(&world, observe(&id)).await, Go::Wait);
+    assert_eq!(go(&world, observe(&id)).await, NextStep::Wait);
     world.cloud.finish("ci-logs", "CREATE_COMPLETE");
-    assert_eq!(go(&world, observe(&id)).await, Go::Check);
+    assert_eq!(go(&world, observe(&id)).await, NextStep::Check);
     let (deployment, environment) = (world.deployment(), world.environment().unwrap());
     assert_eq!(deployment.outputs["Host"], "h");
     assert!(deployment.stack_changed && environment.ever_stable);
@@ -113,7 +114,7 @@ async fn what_the_execution_role_lacks_is_noted_with_the_change_set() {
     let world = FakeWorld::new("ci");
     world.lacks.borrow_mut().push("sns:TagResource".into());
     go(&world, plan(&world.id())).await;
-    assert_eq!(go(&world, change_set(&world.id())).await, Go::Execute);
+    assert_eq!(go(&world, change_set(&world.id())).await, NextStep::Execute);
     let lack = world.deployment().lack.unwrap();
     assert_eq!((lack.asked, lack.allowed, lack.missing.len()), (2, 1, 1));
     let need = &lack.missing[0].need;
@@ -125,7 +126,7 @@ async fn what_aws_does_not_say_of_the_execution_role_is_unknown_and_stops_nothin
     let world = FakeWorld::new("ci");
     world.mute.set(true);
     go(&world, plan(&world.id())).await;
-    assert_eq!(go(&world, change_set(&world.id())).await, Go::Execute);
+    assert_eq!(go(&world, change_set(&world.id())).await, NextStep::Execute);
     let lack = world.deployment().lack.unwrap();
     assert_eq!((lack.allowed, lack.missing.len(), lack.unknown["the deployer may not ask"]), (0, 0, 2));
 }
@@ -135,7 +136,7 @@ async fn an_environment_that_runs_the_same_is_not_touched() {
     let world = FakeWorld::new("ci");
     let id = deploy(&world).await;
     world.cloud.finish("ci-logs", "CREATE_COMPLETE");
-    assert_eq!(go(&world, observe(&id)).await, Go::Check);
+    assert_eq!(go(&world, observe(&id)).await, NextStep::Check);
     let made = world.cloud.created.borrow().len();
     let before = world.deployment();
     world.change_environment(|environment| {
@@ -151,7 +152,7 @@ async fn an_environment_that_runs_the_same_is_not_touched() {
         });
     });
     let next = world.next_deployment();
-    assert_eq!(go(&world, plan(&next)).await, Go::Check);
+    assert_eq!(go(&world, plan(&next)).await, NextStep::Check);
     assert_eq!(world.cloud.created.borrow().len(), made);
     assert_eq!(world.deployment().outputs["Host"], "h");
     assert!(!world.deployment().stack_changed);
@@ -164,8 +165,8 @@ async fn an_empty_change_set_is_removed_and_is_success() {
     world.own("ci-logs");
     world.cloud.next_state.replace(Some(ChangeSetState::Empty));
     let id = world.id();
-    assert_eq!(go(&world, plan(&id)).await, Go::ChangeSet);
-    assert_eq!(go(&world, change_set(&id)).await, Go::Check);
+    assert_eq!(go(&world, plan(&id)).await, NextStep::ChangeSet);
+    assert_eq!(go(&world, change_set(&id)).await, NextStep::Check);
     assert!(world.cloud.change_set_names("ci-logs").is_empty());
 }
 
@@ -173,13 +174,13 @@ async fn an_empty_change_set_is_removed_and_is_success() {
 async fn a_stage_that_wants_approval_gets_it_for_exactly_this_change_set() {
     let world = FakeWorld::new("production");
     let id = world.id();
-    assert_eq!(go(&world, plan(&id)).await, Go::ChangeSet);
-    assert_eq!(go(&world, change_set(&id)).await, Go::Approve);
+    assert_eq!(go(&world, plan(&id)).await, NextStep::ChangeSet);
+    assert_eq!(go(&world, change_set(&id)).await, NextStep::Approve);
     assert_eq!(failure(&world, execute(&id)).await.kind, FailureKind::Bug);
     assert_eq!(world.cloud.executed.borrow().len(), 0);
     approve(&world);
-    assert_eq!(go(&world, plan(&id)).await, Go::ChangeSet);
-    assert_eq!(go(&world, change_set(&id)).await, Go::Execute);
+    assert_eq!(go(&world, plan(&id)).await, NextStep::ChangeSet);
+    assert_eq!(go(&world, change_set(&id)).await, NextStep::Execute);
     assert_eq!(world.cloud.created.borrow().len(), 1, "the approved change set is found again");
     handle(&world, execute(&id)).await.unwrap();
     assert_eq!(world.cloud.executed.borrow().len(), 1);
@@ -190,11 +191,11 @@ async fn an_approved_change_set_that_became_obsolete_is_made_anew_and_asked_abou
     let world = FakeWorld::new("production");
     let id = world.id();
     go(&world, plan(&id)).await;
-    assert_eq!(go(&world, change_set(&id)).await, Go::Approve);
+    assert_eq!(go(&world, change_set(&id)).await, NextStep::Approve);
     approve(&world);
     world.cloud.set_change_sets("production-logs", ChangeSetState::Obsolete);
-    assert_eq!(go(&world, plan(&id)).await, Go::ChangeSet);
-    assert_eq!(go(&world, change_set(&id)).await, Go::Approve);
+    assert_eq!(go(&world, plan(&id)).await, NextStep::ChangeSet);
+    assert_eq!(go(&world, change_set(&id)).await, NextStep::Approve);
     assert_eq!(world.deployment().change_set.unwrap().attempt, 2);
 }
 
@@ -203,11 +204,11 @@ async fn a_change_set_made_from_other_parameters_is_not_used() {
     let world = FakeWorld::new("production");
     let id = world.id();
     go(&world, plan(&id)).await;
-    assert_eq!(go(&world, change_set(&id)).await, Go::Approve);
+    assert_eq!(go(&world, change_set(&id)).await, NextStep::Approve);
     approve(&world);
     world.change_deployment(|deployment| drop(deployment.overrides.insert("Size".into(), "8".into())));
     go(&world, plan(&id)).await;
-    assert_eq!(go(&world, change_set(&id)).await, Go::Approve);
+    assert_eq!(go(&world, change_set(&id)).await, NextStep::Approve);
     assert_eq!(world.cloud.created.borrow()[1].parameters["Size"], "8");
     assert_eq!(world.deployment().change_set.unwrap().attempt, 2);
 }
@@ -215,16 +216,16 @@ async fn a_change_set_made_from_other_parameters_is_not_used() {
 #[tokio::test]
 async fn what_would_destroy_data_is_asked_about_in_every_stage() {
     let world = FakeWorld::new("ci");
-    world.cloud.next_changes.replace(vec![Proposed {
+    world.cloud.next_changes.replace(vec![ProposedChange {
         logical_id: "Archive".into(),
         resource_type: "AWS::S3::Bucket".into(),
         action: "Remove".into(),
-        ..Proposed::default()
+        ..ProposedChange::default()
     }]);
     let id = world.id();
     go(&world, plan(&id)).await;
-    assert_eq!(go(&world, change_set(&id)).await, Go::Approve);
-    assert_eq!(world.deployment().change_set.unwrap().changes[0].danger, Danger::Destroys);
+    assert_eq!(go(&world, change_set(&id)).await, NextStep::Approve);
+    assert_eq!(world.deployment().change_set.unwrap().changes[0].impact, Impact::DataLoss);
 }
 
 /// A stack with a nested one in it, and another in that; what is deployed also brings drift back.
@@ -243,15 +244,15 @@ async fn nested_stacks_are_not_examined_where_drift_is_reverted_and_block_until_
     // FAILURES 25 and 26.
     let world = drifted();
     let id = world.id();
-    assert_eq!(go(&world, plan(&id)).await, Go::ChangeSet);
-    assert_eq!(go(&world, change_set(&id)).await, Go::Approve, "though nothing is destroyed");
+    assert_eq!(go(&world, plan(&id)).await, NextStep::ChangeSet);
+    assert_eq!(go(&world, change_set(&id)).await, NextStep::Approve, "though nothing is destroyed");
     assert!(world.cloud.created.borrow()[0].revert_drift);
     let made = world.deployment().change_set.unwrap();
     let names: Vec<&str> = made.unexamined.iter().map(|nested| nested.name.as_str()).collect();
     assert_eq!(names, ["Child", "Child.Inner"]);
     assert_eq!(failure(&world, execute(&id)).await.kind, FailureKind::Bug);
     approve(&world);
-    assert_eq!(go(&world, change_set(&id)).await, Go::Execute);
+    assert_eq!(go(&world, change_set(&id)).await, NextStep::Execute);
 }
 
 #[tokio::test]
@@ -272,9 +273,9 @@ async fn drift_is_looked_for_though_the_same_release_runs() {
             since: jiff::Timestamp::UNIX_EPOCH,
         });
     });
-    assert_eq!(go(&world, plan(&id)).await, Go::ChangeSet);
+    assert_eq!(go(&world, plan(&id)).await, NextStep::ChangeSet);
     world.change_deployment(|deployment| deployment.revert_drift = false);
-    assert_eq!(go(&world, plan(&id)).await, Go::Check);
+    assert_eq!(go(&world, plan(&id)).await, NextStep::Check);
 }
 
 #[tokio::test]
@@ -284,7 +285,7 @@ async fn an_empty_change_set_says_which_nested_stacks_nobody_looked_into() {
     world.cloud.next_state.replace(Some(ChangeSetState::Empty));
     let id = world.id();
     go(&world, plan(&id)).await;
-    assert_eq!(go(&world, change_set(&id)).await, Go::Planned);
+    assert_eq!(go(&world, change_set(&id)).await, NextStep::Planned);
     let shown = world.deployment().change_set.unwrap();
     assert!(shown.changes.is_empty());
     assert_eq!(shown.unexamined.len(), 2);
@@ -297,7 +298,7 @@ async fn what_is_yet_to_be_created_has_not_drifted() {
     world.change_deployment(|deployment| deployment.revert_drift = true);
     let id = world.id();
     go(&world, plan(&id)).await;
-    assert_eq!(go(&world, change_set(&id)).await, Go::Execute);
+    assert_eq!(go(&world, change_set(&id)).await, NextStep::Execute);
     assert!(!world.cloud.created.borrow()[0].revert_drift);
 }
 
@@ -317,7 +318,7 @@ async fn a_change_set_whose_answer_was_lost_is_found_again() {
     go(&world, plan(&id)).await;
     world.cloud.lose_next_answer.set(true);
     assert_eq!(failure(&world, change_set(&id)).await.kind, FailureKind::Transient);
-    assert_eq!(go(&world, change_set(&id)).await, Go::Execute);
+    assert_eq!(go(&world, change_set(&id)).await, NextStep::Execute);
     assert_eq!(world.cloud.change_set_names("ci-logs").len(), 1);
 }
 
@@ -353,15 +354,15 @@ async fn what_a_failed_creation_left_is_deleted_by_arn_and_then_created_again() 
     world.cloud.stack("ci-logs", StackStatus::RollbackComplete);
     world.own("ci-logs");
     let (id, arn) = (world.id(), world.cloud.arn("ci-logs"));
-    assert_eq!(go(&world, plan(&id)).await, Go::Recover);
+    assert_eq!(go(&world, plan(&id)).await, NextStep::Recover);
     handle(&world, Request::Recover { deployment: id.clone(), task: task() }).await.unwrap();
     let token = client_token(id.as_str(), "clear", 1);
     assert_eq!(world.cloud.deleted.borrow().as_slice(), [(arn.clone(), token.clone())]);
     assert_eq!(world.waits.registered.borrow().as_slice(), [operation_key(&arn, &token)]);
     assert!(world.waits.woken.borrow().is_empty());
-    assert_eq!(go(&world, plan(&id)).await, Go::Recover, "the deletion runs");
+    assert_eq!(go(&world, plan(&id)).await, NextStep::Recover, "the deletion runs");
     world.cloud.finish("ci-logs", "DELETE_COMPLETE");
-    assert_eq!(go(&world, plan(&id)).await, Go::ChangeSet);
+    assert_eq!(go(&world, plan(&id)).await, NextStep::ChangeSet);
 }
 
 #[tokio::test]
@@ -499,11 +500,11 @@ async fn a_throw_away_stack_is_deleted_and_its_environment_forgotten() {
     handle(&world, destroy("test")).await.unwrap();
     let arn = world.cloud.arn("test-logs");
     assert_eq!(world.cloud.deleted.borrow().as_slice(), [(arn.clone(), client_token(&arn, "destroy", 1))]);
-    assert_eq!(go(&world, destroyed()).await, Go::Wait);
+    assert_eq!(go(&world, destroyed()).await, NextStep::Wait);
     world.cloud.finish("test-logs", "DELETE_COMPLETE");
-    assert_eq!(go(&world, destroyed()).await, Go::Done);
+    assert_eq!(go(&world, destroyed()).await, NextStep::Done);
     assert_eq!(world.environment(), None);
-    assert_eq!(go(&world, destroyed()).await, Go::Done, "again is no error");
+    assert_eq!(go(&world, destroyed()).await, NextStep::Done, "again is no error");
 }
 
 #[tokio::test]
@@ -540,7 +541,7 @@ async fn running_a_finished_step_again_writes_nothing() {
     world.cloud.finish("ci-logs", "CREATE_COMPLETE");
     go(&world, observe(&id)).await;
     let written = world.records.written().len();
-    assert_eq!(go(&world, observe(&id)).await, Go::Check);
+    assert_eq!(go(&world, observe(&id)).await, NextStep::Check);
     assert_eq!(world.records.written().len(), written);
     let stored = world.records.get::<Deployment>(&Deployment::key_of(&id)).await.unwrap();
     assert!(stored.is_some());

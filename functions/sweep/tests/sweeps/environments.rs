@@ -1,8 +1,8 @@
 //! Environments of executions that ended, and throw-away ones that outlived their time.
 
 use super::world::{TEARDOWN, World, at, execution, id};
+use lockstep_domain::model::token::execution_arn;
 use lockstep_domain::records::{DeploymentKind, DeploymentState, FailureRecord, SweepReport};
-use lockstep_domain::token::execution_arn;
 use serde_json::json;
 
 #[tokio::test]

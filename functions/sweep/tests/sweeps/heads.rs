@@ -1,10 +1,10 @@
 //! Pushes whose webhook never came.
 
 use super::world::{RELEASE, World, at};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::RepositoryId;
-use lockstep_domain::records::{Event, EventState, Outcome, Repository};
-use lockstep_domain::token::execution_arn;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::RepositoryId;
+use lockstep_domain::model::token::execution_arn;
+use lockstep_domain::records::{DeliveryOutcome, Repository, WebhookDelivery, WebhookDeliveryState};
 use serde_json::json;
 
 const OLD: &str = "0123456789012345678901234567890123456789";
@@ -22,14 +22,14 @@ fn repository(name: &str) -> Repository {
     }
 }
 
-fn delivered(commit: &str, minute: i64) -> Event {
-    Event {
+fn delivered(commit: &str, minute: i64) -> WebhookDelivery {
+    WebhookDelivery {
         provider: "github".into(),
         delivery: format!("delivery-{minute}"),
         repository: repository("logs").id,
         reference: "refs/heads/main".into(),
         commit: commit.parse().unwrap(),
-        state: EventState::Accepted,
+        state: WebhookDeliveryState::Accepted,
         execution: format!("t-{minute}"),
         end: None,
         accepted_at: at(minute),
@@ -37,9 +37,9 @@ fn delivered(commit: &str, minute: i64) -> Event {
     }
 }
 
-async fn seen(world: &World) -> Event {
-    let events = world.ledger.list_kind::<Event>(10).await.unwrap();
-    events.into_iter().map(|event| event.record).find(lockstep_domain::sweep::was_seen).unwrap()
+async fn seen(world: &World) -> WebhookDelivery {
+    let events = world.ledger.list_kind::<WebhookDelivery>(10).await.unwrap();
+    events.into_iter().map(|event| event.record).find(lockstep_domain::delivery::sweep::was_seen).unwrap()
 }
 
 #[tokio::test]
@@ -47,7 +47,11 @@ async fn a_push_whose_webhook_never_came_is_released_by_its_head() {
     // FAILURES 52.
     let world = World::new().await;
     world.put(&repository("logs")).await;
-    let before = Event { state: EventState::Finished, end: Some(Outcome::Done), ..delivered(OLD, 0) };
+    let before = WebhookDelivery {
+        state: WebhookDeliveryState::Finished,
+        end: Some(DeliveryOutcome::Done),
+        ..delivered(OLD, 0)
+    };
     world.put(&before).await;
     world.heads.now("logs", HEAD);
     let [found] = world.sweep(30).await.found.try_into().unwrap();
@@ -70,12 +74,12 @@ async fn a_webhook_that_comes_late_after_all_takes_the_place_of_what_was_seen() 
     world.put(&repository("logs")).await;
     world.heads.now("logs", HEAD);
     assert_eq!(world.sweep(0).await.found.len(), 1);
-    world.put(&Event { state: EventState::Started, ..delivered(HEAD, 1) }).await;
+    world.put(&WebhookDelivery { state: WebhookDeliveryState::Started, ..delivered(HEAD, 1) }).await;
     world.cloud.set_execution(&execution_arn(RELEASE, "t-1"), "RUNNING");
     let report = world.sweep(15).await;
     let event = seen(&world).await;
     assert_eq!((report.released, report.found), (vec![], vec![]));
-    assert_eq!(event.end, Some(Outcome::Superseded));
+    assert_eq!(event.end, Some(DeliveryOutcome::Superseded));
     assert!(world.cloud.started().is_empty());
     assert_eq!(world.sweep(30).await, lockstep_domain::records::SweepReport::new(at(30)));
 }
@@ -105,7 +109,10 @@ async fn one_repository_that_cannot_be_asked_keeps_no_other_waiting() {
     assert_eq!(gone.0, "repository github.acme.gone");
     assert!(gone.1.contains("no branch main") && gone.1.contains("lockstep repositories add"), "{}", gone.1);
     assert_eq!(hidden, ("repository github.acme.hidden", "it wants a token"));
-    assert!(world.ledger.list_kind::<Event>(10).await.unwrap().len() == 1, "unknown is never absence");
+    assert!(
+        world.ledger.list_kind::<WebhookDelivery>(10).await.unwrap().len() == 1,
+        "unknown is never absence"
+    );
 }
 
 #[tokio::test]

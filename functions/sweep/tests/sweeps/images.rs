@@ -2,15 +2,17 @@
 
 use super::world::{World, at};
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::AmiId;
-use lockstep_domain::images::{ImageLock, ImageVersionState, LockedImage};
+use lockstep_domain::images::retention::GRACE_DAYS;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::AmiId;
+use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
+use lockstep_domain::model::image_version_state::ImageVersionState;
+use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
     Config, ConfigKind, Deployed, Deployment, DeploymentKind, DeploymentState, Environment, Image,
-    ImageOrigin, ImageState, ImageVersion, Location, Release, SweepReport,
+    ImageOrigin, ImageState, ImageVersion, Release, SweepReport,
 };
-use lockstep_domain::retirement::GRACE_DAYS;
-use lockstep_domain::stages::Path;
 use lockstep_platform::ec2::Images as _;
 use lockstep_platform::testing::clock::VirtualClock;
 use lockstep_platform::testing::ec2::{SimEc2, SimImages};
@@ -136,7 +138,7 @@ impl World {
             DeploymentKind::PromoteImage { image: "logstash".parse().unwrap(), source: place(DEVELOPMENT) };
         let (version, stage) = ("2.1.0".parse().unwrap(), "production".parse().unwrap());
         let execution = super::world::execution(name);
-        let (to, path) = (place(PRODUCTION), Path::Promotion);
+        let (to, path) = (place(PRODUCTION), DeploymentPath::Promotion);
         let made = Deployment::new(promotion.clone(), kind, &execution, version, stage, to, path, at(0));
         self.put(&Deployment { state: DeploymentState::Failed, ..made }).await;
         let tags = [

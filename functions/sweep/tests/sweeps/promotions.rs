@@ -1,8 +1,9 @@
 //! Promotions of images that died.
 
 use super::world::{World, at, execution, id};
-use lockstep_domain::records::{Deployment, DeploymentKind, Image, ImageState, Location};
-use lockstep_domain::stages::Path;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::location::Location;
+use lockstep_domain::records::{Deployment, DeploymentKind, Image, ImageState};
 use serde_json::{Value, json};
 
 fn place(account: &str) -> Location {
@@ -20,7 +21,7 @@ impl World {
             "2.1.0".parse().unwrap(),
             "production".parse().unwrap(),
             to,
-            Path::Promotion,
+            DeploymentPath::Promotion,
             at(0),
         );
         self.put(&promotion).await;

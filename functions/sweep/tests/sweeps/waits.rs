@@ -1,23 +1,25 @@
 //! Waits that nobody ends.
 
 use super::world::{World, at, execution, id};
-use lockstep_domain::approval::operation;
-use lockstep_domain::ids::Digest;
-use lockstep_domain::records::{Approval, ChangeSet, Decision, DeploymentState, Subject, Wait, WaitState};
+use lockstep_domain::delivery::approval::operation;
+use lockstep_domain::model::ids::Digest;
+use lockstep_domain::records::{
+    Approval, Callback, CallbackState, ChangeSet, Decision, DeploymentState, Subject,
+};
 use serde_json::json;
 
 async fn wait(world: &World, operation: &str, name: &str) {
-    let state = WaitState::Open {
+    let state = CallbackState::Open {
         token: "a secret of the execution".into(),
         execution: execution(name),
         entered_at: at(0),
         retry: 0,
     };
-    world.put(&Wait { operation: operation.into(), state, at: at(0) }).await;
+    world.put(&Callback { operation: operation.into(), state, at: at(0) }).await;
 }
 
 async fn exists(world: &World, operation: &str) -> bool {
-    world.ledger.get::<Wait>(&Wait::key_of(operation)).await.unwrap().is_some()
+    world.ledger.get::<Callback>(&Callback::key_of(operation)).await.unwrap().is_some()
 }
 
 #[tokio::test]
@@ -46,11 +48,11 @@ async fn a_wait_of_an_execution_that_ended_goes_and_one_that_is_open_for_long_is
 async fn what_is_over_is_not_even_listed() {
     let world = World::new().await;
     for (operation, state) in
-        [("a#t", WaitState::Tombstone), ("b#t", WaitState::Answered { execution: execution("dead") })]
+        [("a#t", CallbackState::Tombstone), ("b#t", CallbackState::Answered { execution: execution("dead") })]
     {
-        world.put(&Wait { operation: operation.into(), state, at: at(0) }).await;
+        world.put(&Callback { operation: operation.into(), state, at: at(0) }).await;
     }
-    assert!(world.ledger.list_kind::<Wait>(9).await.unwrap().is_empty());
+    assert!(world.ledger.list_kind::<Callback>(9).await.unwrap().is_empty());
     let report = world.sweep(999).await;
     assert_eq!((report.waits_removed, report.waits_woken), (0, 0));
 }

@@ -1,15 +1,16 @@
 //! An organisation with two stages, and one release.
 
-use lockstep_domain::environment::take;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::{CommitSha, DeploymentId};
-use lockstep_domain::packaging;
-use lockstep_domain::payloads::sweep::Followed;
+use lockstep_domain::delivery::lease::acquire;
+use lockstep_domain::delivery::packaging;
+use lockstep_domain::messages::sweep::Followed;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{CommitSha, DeploymentId};
+use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
-    Config, ConfigKind, Deployment, DeploymentKind, DeploymentState, Environment, Key, Location, Record,
-    Release, ReleaseState, Repository, SweepReport,
+    Config, ConfigKind, Deployment, DeploymentKind, DeploymentState, Environment, Key, Record, Release,
+    ReleaseState, Repository, SweepReport,
 };
-use lockstep_domain::stages::Path;
 use lockstep_platform::ledger::{Ledger, Versioned};
 use lockstep_platform::testing::{FakeAws, TABLE};
 use lockstep_sweep::handler::{Answer, handle, serve};
@@ -142,7 +143,7 @@ impl World {
     fn release(&self) -> Release {
         let files = [("lockstep.toml", MANIFEST), ("template.yaml", TEMPLATE)];
         let files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).into();
-        let package = packaging::plan("", &files, &packaging::World::default()).unwrap();
+        let package = packaging::plan("", &files, &packaging::PackagingInput::default()).unwrap();
         self.cloud.put_object(BUCKET, "releases/a.zip", package.artifact.clone());
         Release {
             component: "logs".parse().unwrap(),
@@ -214,11 +215,11 @@ impl World {
                 "1.0.0".parse().unwrap(),
                 stage.parse().unwrap(),
                 Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-                Path::Delivery,
+                DeploymentPath::Delivery,
                 at(0),
             )
         };
-        let taken = take(None, &wanted, at(0)).unwrap();
+        let taken = acquire(None, &wanted, at(0)).unwrap();
         self.put(&taken.environment).await;
         self.put(&taken.deployment).await;
     }

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lockstep_domain::shipping::{Batch, Conversation, Goal, Next, Protocol, Window};
+use lockstep_domain::logs::shipping::{Batch, Conversation, Goal, Next, Protocol, Window};
 
 /// Batches, and the events of each.
 const BATCHES: usize = 3;

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lockstep_domain::log_delivery::read;
+use lockstep_domain::logs::delivery::read;
 use serde_json::json;
 
 fuzz_target!(|body: &str| {

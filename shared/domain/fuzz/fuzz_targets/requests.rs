@@ -4,8 +4,8 @@
 
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
-use lockstep_domain::http_body::Body;
-use lockstep_domain::intake::{
+use lockstep_domain::logs::http_body::Body;
+use lockstep_domain::logs::ingest::{
     ApiKey, EVENT_BYTES_MAX, EVENTS_MAX, KeyId, Labels, Origin, PATH, Request, documents, events, form,
     lines, presented,
 };

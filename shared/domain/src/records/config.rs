@@ -1,8 +1,6 @@
-use super::{Key, Record};
-use crate::ids::{CommitSha, ComponentName, RepositoryId};
+use super::{Key, Record, Table};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// Which part of the organisation's configuration a [`Config`] holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,49 +39,10 @@ pub struct Config {
 
 impl Record for Config {
     const KIND: &'static str = "CONFIG";
+    const TABLE: Table = Table::Authority;
 
     fn key(&self) -> Key {
         let (pk, prefix) = self.config.prefix();
         Key::new(pk.into(), format!("{prefix}{:010}", self.version))
-    }
-}
-
-/// A subscribed repository.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Repository {
-    /// Provider, owner and name.
-    pub id: RepositoryId,
-    /// The base URL of the provider's API, from this record and never from a payload: `https://api.github.com`.
-    pub base_url: String,
-    /// The default branch: releases come from it.
-    pub branch: String,
-    /// The components found at the last push, and their folders.
-    #[serde(default)]
-    pub components: BTreeMap<ComponentName, String>,
-    /// The commit of the default branch that was packaged last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<CommitSha>,
-    /// The ARN of who subscribed it.
-    pub added_by: String,
-    /// When.
-    pub added_at: Timestamp,
-}
-
-impl Repository {
-    /// The key of the repository `id`.
-    pub fn key_of(id: &RepositoryId) -> Key {
-        Key::single(format!("REPOSITORY#{id}"))
-    }
-}
-
-impl Record for Repository {
-    const KIND: &'static str = "REPOSITORY";
-
-    fn key(&self) -> Key {
-        Self::key_of(&self.id)
-    }
-
-    fn listed_at(&self) -> Option<String> {
-        Some(self.id.to_string())
     }
 }

@@ -1,12 +1,13 @@
-use super::{BreakGlass, Key, Location, Record};
-use crate::diagnosis::Denial;
-use crate::guard::Change;
-use crate::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StackName, StageName};
-use crate::permissions::lack::Lack;
-use crate::stack_plan::Policies;
-use crate::stages::Path;
-use crate::version::Version;
-use jiff::{Timestamp, ToSpan};
+use super::{
+    Approval, BreakGlass, ChangeSet, FailedEvent, FailureRecord, Key, NamedResource, Operation, Proposal,
+    Record, Table,
+};
+use crate::model::deployment_path::DeploymentPath;
+use crate::model::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StackName, StageName};
+use crate::model::location::Location;
+use crate::model::missing_permissions::MissingPermissions;
+use crate::model::version::Version;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -79,227 +80,6 @@ impl DeploymentState {
     }
 }
 
-/// The change set of a deployment, and what it would do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChangeSet {
-    /// Its ARN: what is executed, and what an approval names.
-    pub arn: String,
-    /// The attempt it was made at.
-    pub attempt: u32,
-    /// What it would do, nested stacks included.
-    pub changes: Vec<Change>,
-    /// The nested stacks of which it shows nothing, as it reverts drift: each is allowed by name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unexamined: Vec<NamedResource>,
-    /// The digest of the template it was made from.
-    pub template_digest: Digest,
-    /// The digest of the parameters it was made with.
-    pub parameters_digest: Digest,
-}
-
-/// What a person decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Decision {
-    /// Go on.
-    Approve,
-    /// Stop.
-    Refuse,
-}
-
-/// What is proposed to do with a stack that no rule may touch by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProposedAction {
-    /// Delete the stack, and with it the protected resources that are named.
-    Delete,
-    /// Delete what is left of the stack, and leave the named resources behind as orphans: each refused to be deleted.
-    Retain,
-    /// Finish the stack's rollback without the named resources: each refused to be rolled back.
-    Skip,
-}
-
-impl ProposedAction {
-    /// The word for it in [`Proposal::key`].
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Delete => "delete",
-            Self::Retain => "retain",
-            Self::Skip => "skip",
-        }
-    }
-}
-
-/// A resource that a [`Proposal`] names.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct NamedResource {
-    /// The name a person answers with: its logical id, with those of nested stacks before it; for
-    /// [`ProposedAction::Skip`] as ContinueUpdateRollback takes it (`NestedStackName.LogicalId`).
-    pub name: String,
-    /// Its type.
-    pub resource_type: String,
-    /// Its physical id; empty if it never got one.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub physical_id: String,
-}
-
-/// What only a person may allow: an action on the stack of this ARN, and every resource it costs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proposal {
-    /// The stack's ARN.
-    pub stack: String,
-    /// What would be done.
-    pub action: ProposedAction,
-    /// The resources it is about, in the order of their names.
-    pub resources: Vec<NamedResource>,
-    /// For [`ProposedAction::Delete`]: what the stack's deletion policies keep, protected or not; nothing if that could
-    /// not be read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policies: Option<Policies>,
-}
-
-impl Proposal {
-    /// The names of the resources.
-    pub fn names(&self) -> Vec<String> {
-        self.resources.iter().map(|resource| resource.name.clone()).collect()
-    }
-
-    /// What an answer names: the action, the stack and every resource, so that another proposal has another key.
-    pub fn key(&self) -> String {
-        format!("{} {}: {}", self.action.as_str(), self.stack, self.names().join(", "))
-    }
-
-    /// Whether allowing this allows `other`: the same action on the same stack, with no further resource, and none that
-    /// another policy awaits.
-    pub fn covers(&self, other: &Proposal) -> bool {
-        (&self.stack, self.action) == (&other.stack, other.action)
-            && other.resources.iter().all(|resource| {
-                self.resources.contains(resource)
-                    && self.policy(&resource.name) == other.policy(&resource.name)
-            })
-    }
-
-    /// The deletion policy that keeps something of the resource called `name`: `Retain`, `RetainExceptOnCreate` or
-    /// `Snapshot`; nothing if none does, or if policies are not known.
-    pub fn policy(&self, name: &str) -> Option<&str> {
-        self.policies.as_ref()?.get(name).map(String::as_str)
-    }
-
-    /// The resources that would be left behind as they are, because their deletion policies say so.
-    pub fn left_behind(&self) -> Vec<&str> {
-        let policies = self.policies.iter().flatten();
-        policies.filter(|(_, policy)| policy.starts_with("Retain")).map(|(name, _)| name.as_str()).collect()
-    }
-}
-
-/// What a question is about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Subject {
-    /// The execution of this change set.
-    ChangeSet(ChangeSet),
-    /// An action on a stack that cannot be updated as it is, or that is to go.
-    Proposal(Proposal),
-}
-
-impl Subject {
-    /// What an answer names: the change set's ARN, or [`Proposal::key`].
-    pub fn key(&self) -> String {
-        match self {
-            Self::ChangeSet(change_set) => change_set.arn.clone(),
-            Self::Proposal(proposal) => proposal.key(),
-        }
-    }
-
-    /// What an approval names, each by itself: what is given up, or what nobody looked into.
-    pub fn names(&self) -> Vec<String> {
-        let of = |resources: &[NamedResource]| resources.iter().map(|r| r.name.clone()).collect();
-        match self {
-            Self::ChangeSet(change_set) => of(&change_set.unexamined),
-            Self::Proposal(proposal) => of(&proposal.resources),
-        }
-    }
-}
-
-/// A question to a person, bound to bytes, and the answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Approval {
-    /// Counted from 1: a changed plan asks again.
-    pub number: u32,
-    /// Why a person is asked: the stage wants it, or what would be destroyed.
-    pub reasons: Vec<String>,
-    /// What it is about.
-    pub subject: Subject,
-    /// The artifact's digest it is about; a teardown has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<Digest>,
-    /// When it was asked.
-    pub asked_at: Timestamp,
-    /// The answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decision: Option<Decision>,
-    /// The ARN of who answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decided_by: Option<String>,
-    /// Why, if they said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// When they answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decided_at: Option<Timestamp>,
-}
-
-impl Approval {
-    /// For how many hours an approval counts: whoever gave it looked at a world that goes on changing.
-    pub const VALID_HOURS: i64 = 24;
-
-    /// Whether it is an approval, and still counts at `now`.
-    pub fn allows(&self, now: Timestamp) -> bool {
-        let counts = |at: Timestamp| at.checked_add(Self::VALID_HOURS.hours()).is_ok_and(|end| now < end);
-        self.decision == Some(Decision::Approve) && self.decided_at.is_some_and(counts)
-    }
-}
-
-/// What an AWS operation does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OperationKind {
-    /// Executes the change set.
-    Execute,
-    /// Deletes a stack that was never stable, so that it can be created again.
-    Clear,
-    /// Rolls a failed update back to the last stable state.
-    Rollback,
-    /// Goes on with a rollback that had failed.
-    ContinueRollback,
-    /// Deletes a stack that is torn down.
-    Delete,
-    /// Deletes a throw-away stack.
-    Destroy,
-    /// Copies an image.
-    Copy,
-    /// Builds an image.
-    Build,
-}
-
-/// An AWS operation that this deployment started, or is about to: written before the call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Operation {
-    /// What it does.
-    pub operation: OperationKind,
-    /// Its deterministic client token.
-    pub token: String,
-    /// What it acts on: a stack's ARN, a change set's ARN, an image's ARN once known.
-    pub target: String,
-    /// The attempt: it rises only after the previous outcome was observed to have failed.
-    pub attempt: u32,
-    /// The resources that a person allowed to retain or to skip, as CloudFormation takes them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub without: Vec<String>,
-    /// When it was about to be started.
-    pub at: Timestamp,
-}
-
 /// A person's wish that a deployment stops.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancellation {
@@ -309,36 +89,6 @@ pub struct Cancellation {
     pub reason: String,
     /// Since when.
     pub at: Timestamp,
-}
-
-/// One thing that really failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FailedEvent {
-    /// The logical id, with those of nested stacks before it: `Child.Queue`.
-    pub logical_id: String,
-    /// The resource's type.
-    pub resource_type: String,
-    /// The status, such as `CREATE_FAILED`.
-    pub status: String,
-    /// CloudFormation's reason.
-    pub reason: String,
-    /// The access that AWS denied, if that is the reason.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub denied: Option<Denial>,
-    /// The line of the resource in the template; within a nested stack, that of the nested stack.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub line: Option<u32>,
-    /// When it failed.
-    pub at: Timestamp,
-}
-
-/// How a deployment failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FailureRecord {
-    /// The stable error name.
-    pub error: String,
-    /// A sentence a person can act on.
-    pub message: String,
 }
 
 /// One attempt to bring an environment to a release, or an image to an account.
@@ -363,7 +113,7 @@ pub struct Deployment {
     /// The account and region of that stage.
     pub location: Location,
     /// Which of the two paths carries it.
-    pub path: Path,
+    pub path: DeploymentPath,
     /// The epoch at which it holds its environment.
     pub epoch: u64,
     /// The release's artifact digest; for an image, none.
@@ -401,7 +151,7 @@ pub struct Deployment {
     pub change_set: Option<ChangeSet>,
     /// What the execution role lacks for it, as far as AWS said when the change set was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lack: Option<Lack>,
+    pub lack: Option<MissingPermissions>,
     /// Every operation started or about to be, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<Operation>,
@@ -452,7 +202,7 @@ impl Deployment {
         version: Version,
         stage: StageName,
         location: Location,
-        path: Path,
+        path: DeploymentPath,
         now: Timestamp,
     ) -> Self {
         Self {
@@ -507,6 +257,7 @@ impl Deployment {
 
 impl Record for Deployment {
     const KIND: &'static str = "DEPLOYMENT";
+    const TABLE: Table = Table::Operations;
 
     fn key(&self) -> Key {
         Self::key_of(&self.id)
@@ -514,33 +265,5 @@ impl Record for Deployment {
 
     fn listed_at(&self) -> Option<String> {
         Some(self.started_at.to_string())
-    }
-}
-
-/// One line of a deployment's journal: an intent before an effect, or what was observed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
-    /// The deployment.
-    pub deployment: DeploymentId,
-    /// Counted from 1 in the order things happened.
-    pub number: u32,
-    /// What was about to be done or was seen, as a short sentence for people.
-    pub note: String,
-    /// When.
-    pub at: Timestamp,
-}
-
-impl Step {
-    /// Partition and sort-key prefix of the journal of `id`, oldest first.
-    pub fn all_of(id: &DeploymentId) -> (String, &'static str) {
-        (format!("DEPLOYMENT#{id}"), "STEP#")
-    }
-}
-
-impl Record for Step {
-    const KIND: &'static str = "STEP";
-
-    fn key(&self) -> Key {
-        Key::new(format!("DEPLOYMENT#{}", self.deployment), format!("STEP#{:04}", self.number))
     }
 }

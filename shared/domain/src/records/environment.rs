@@ -1,12 +1,12 @@
-use super::{Key, Record};
-use crate::ids::{ComponentName, DeploymentId, Digest, StageName};
-use crate::version::Version;
+use super::{Key, Record, Table};
+use crate::model::ids::{ComponentName, DeploymentId, Digest, StageName};
+use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Which deployment holds an environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
+pub struct LeaseHolder {
     /// The deployment.
     pub deployment: DeploymentId,
     /// Its execution; `DescribeExecution` tells whether it still runs.
@@ -49,7 +49,7 @@ pub struct Environment {
     pub epoch: u64,
     /// Who holds it now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub holder: Option<Holder>,
+    pub holder: Option<LeaseHolder>,
     /// What runs now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployed: Option<Deployed>,
@@ -84,6 +84,7 @@ impl Environment {
 
 impl Record for Environment {
     const KIND: &'static str = "ENVIRONMENT";
+    const TABLE: Table = Table::Authority;
 
     fn key(&self) -> Key {
         Self::key_of(&self.stage, &self.name)

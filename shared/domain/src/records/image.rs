@@ -1,6 +1,7 @@
-use super::{Key, Location, Record};
-use crate::ids::{AccountId, AmiId, CommitSha, DeploymentId, ImageName, Region, SnapshotId};
-use crate::version::Version;
+use super::{Key, Record, Table};
+use crate::model::ids::{AccountId, AmiId, CommitSha, DeploymentId, ImageName, Region, SnapshotId};
+use crate::model::location::Location;
+use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,7 +73,7 @@ impl Image {
     }
 
     /// Whether it is all there; whether it may be used is the version's to say, see
-    /// [`crate::images::obstacle`].
+    /// [`crate::images::lifecycle::obstacle`].
     pub fn is_usable(&self) -> bool {
         self.state == ImageState::Available && self.ami.is_some()
     }
@@ -85,6 +86,7 @@ impl Image {
 
 impl Record for Image {
     const KIND: &'static str = "IMAGE";
+    const TABLE: Table = Table::Operations;
 
     fn key(&self) -> Key {
         Self::key_of(&self.name, &self.version, &self.location)

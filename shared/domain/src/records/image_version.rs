@@ -1,8 +1,9 @@
-use super::{Image, Key, Location, Record};
-use crate::ids::{AmiId, CommitSha, Digest, ImageName, RepositoryId};
-use crate::images::ImageVersionState;
-use crate::recipe::Base;
-use crate::version::Version;
+use super::{Image, Key, Record, Table};
+use crate::model::base_image::Base;
+use crate::model::ids::{AmiId, CommitSha, Digest, ImageName, RepositoryId};
+use crate::model::image_version_state::ImageVersionState;
+use crate::model::location::Location;
+use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -56,7 +57,7 @@ pub struct ImageVersion {
     pub name: ImageName,
     /// The version.
     pub version: Version,
-    /// How far it has come; changed by [`crate::images::after`] alone.
+    /// How far it has come; changed by [`crate::images::lifecycle::apply`] alone.
     pub state: ImageVersionState,
     /// Why it is withheld or was discarded, as a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -113,6 +114,7 @@ impl ImageVersion {
 
 impl Record for ImageVersion {
     const KIND: &'static str = "IMAGEVERSION";
+    const TABLE: Table = Table::Operations;
 
     fn key(&self) -> Key {
         Self::key_of(&self.name, &self.version)

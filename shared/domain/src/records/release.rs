@@ -1,8 +1,7 @@
-use super::{Key, Record};
-use crate::error::Problem;
-use crate::ids::{CommitSha, ComponentName, DeploymentId, Digest, RepositoryId, StageName};
-use crate::images::ImageLock;
-use crate::version::{MajorMinor, Version};
+use super::{Key, Record, Table};
+use crate::model::ids::{CommitSha, ComponentName, Digest, RepositoryId};
+use crate::model::image_lock::ImageLock;
+use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -84,6 +83,7 @@ impl Release {
 
 impl Record for Release {
     const KIND: &'static str = "RELEASE";
+    const TABLE: Table = Table::Authority;
 
     fn key(&self) -> Key {
         Self::key_of(&self.component, &self.version)
@@ -91,165 +91,5 @@ impl Record for Release {
 
     fn listed_at(&self) -> Option<String> {
         Some(self.packaged_at.to_string())
-    }
-}
-
-/// The last build number given out for a component's `major.minor`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BuildCounter {
-    /// The component.
-    pub component: ComponentName,
-    /// The author's part of the version.
-    pub of: MajorMinor,
-    /// The last number given out; the first is 0.
-    pub last: u32,
-}
-
-impl BuildCounter {
-    /// The key of the counter of `of`.
-    pub fn key_of(component: &ComponentName, of: MajorMinor) -> Key {
-        Key::new(format!("COMPONENT#{component}"), format!("COUNTER#{of}"))
-    }
-}
-
-impl Record for BuildCounter {
-    const KIND: &'static str = "COUNTER";
-
-    fn key(&self) -> Key {
-        Self::key_of(&self.component, self.of)
-    }
-}
-
-/// The version that a commit got with what it was pinned to: the same pair gives the same version for ever.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CommitVersion {
-    /// The component.
-    pub component: ComponentName,
-    /// The commit.
-    pub commit: CommitSha,
-    /// The digest of the image lock, and of the function lock if there is one (`function_code::lock_digest`).
-    pub image_lock_digest: Digest,
-    /// The version.
-    pub version: Version,
-}
-
-impl CommitVersion {
-    /// The key of the version of `commit` with the image lock of this digest.
-    pub fn key_of(component: &ComponentName, commit: &CommitSha, image_lock_digest: &Digest) -> Key {
-        Key::new(format!("COMPONENT#{component}"), format!("COMMIT#{commit}#{image_lock_digest}"))
-    }
-}
-
-impl Record for CommitVersion {
-    const KIND: &'static str = "COMMIT";
-
-    fn key(&self) -> Key {
-        Self::key_of(&self.component, &self.commit, &self.image_lock_digest)
-    }
-}
-
-/// A commit that could not be packaged, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rejection {
-    /// The component, or the folder if its manifest has no readable name.
-    pub component: String,
-    /// The repository.
-    pub repository: RepositoryId,
-    /// The commit.
-    pub commit: CommitSha,
-    /// Who wrote it, for display.
-    pub author: String,
-    /// Everything that is wrong with it.
-    pub problems: Vec<Problem>,
-    /// When it was refused.
-    pub rejected_at: Timestamp,
-}
-
-impl Record for Rejection {
-    const KIND: &'static str = "REJECTION";
-
-    fn key(&self) -> Key {
-        Key::new(format!("COMPONENT#{}", self.component), format!("REJECTION#{}", self.commit))
-    }
-
-    fn listed_at(&self) -> Option<String> {
-        Some(self.rejected_at.to_string())
-    }
-}
-
-/// A digest was deployed to a stage and passed its checks there: the key that opens the next stage.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Evidence {
-    /// The component.
-    pub component: ComponentName,
-    /// The artifact's digest.
-    pub digest: Digest,
-    /// The stage it passed.
-    pub stage: StageName,
-    /// The version, for display.
-    pub version: Version,
-    /// The deployment that proved it.
-    pub deployment: DeploymentId,
-    /// When.
-    pub passed_at: Timestamp,
-}
-
-impl Evidence {
-    /// The key of the evidence for `digest` in `stage`. A partition of its own, apart from the releases: what builds a
-    /// release may write those, and must not be able to forge what opens production.
-    pub fn key_of(component: &ComponentName, digest: &Digest, stage: &StageName) -> Key {
-        Key::new(format!("EVIDENCE#{component}"), format!("{digest}#{stage}"))
-    }
-}
-
-impl Record for Evidence {
-    const KIND: &'static str = "EVIDENCE";
-
-    fn key(&self) -> Key {
-        Self::key_of(&self.component, &self.digest, &self.stage)
-    }
-}
-
-/// A person let a release into a stage without the evidence of the stage before: once, and for an hour.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BreakGlass {
-    /// The component.
-    pub component: ComponentName,
-    /// The artifact's digest.
-    pub digest: Digest,
-    /// The stage it may enter.
-    pub stage: StageName,
-    /// The version, for display.
-    pub version: Version,
-    /// The ARN of who did it, as IAM says.
-    pub by: String,
-    /// Why.
-    pub reason: String,
-    /// When.
-    pub at: Timestamp,
-    /// The deployment that made use of it; no other may.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub used_by: Option<DeploymentId>,
-}
-
-impl BreakGlass {
-    /// How long it may be used.
-    pub const VALID_HOURS: i64 = 1;
-
-    /// Its key: beside the evidence it stands in for, out of reach of what builds.
-    pub fn key_of(component: &ComponentName, digest: &Digest, stage: &StageName) -> Key {
-        Key::new(format!("EVIDENCE#{component}"), format!("BREAKGLASS#{digest}#{stage}"))
-    }
-}
-
-impl Record for BreakGlass {
-    const KIND: &'static str = "BREAKGLASS";
-
-    fn key(&self) -> Key {
-        Self::key_of(&self.component, &self.digest, &self.stage)
-    }
-
-    fn listed_at(&self) -> Option<String> {
-        Some(self.at.to_string())
     }
 }

@@ -12,11 +12,11 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
-use lockstep_domain::diagnosis::StackEvent;
-use lockstep_domain::drift::DriftStatus;
-use lockstep_domain::error::Failure;
-use lockstep_domain::guard::Proposed;
-use lockstep_domain::stack_plan::{LiveResource, StackStatus};
+use lockstep_domain::model::drift_status::DriftStatus;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::stacks::change_set_review::ProposedChange;
+use lockstep_domain::stacks::diagnosis::StackEvent;
+use lockstep_domain::stacks::plan::{LiveResource, StackStatus};
 use std::collections::BTreeSet;
 
 /// Whether the service said that the stack does not exist.
@@ -167,13 +167,13 @@ pub(crate) fn means_no_changes(reason: &str) -> bool {
 }
 
 /// Nothing if it is not a change of a resource that we can read; then the whole change set counts as unreadable.
-fn proposed(change: &aws_sdk_cloudformation::types::Change) -> Option<Proposed> {
+fn proposed(change: &aws_sdk_cloudformation::types::Change) -> Option<ProposedChange> {
     if change.r#type().is_some_and(|kind| *kind != ChangeType::Resource) {
         return None;
     }
     let change = change.resource_change()?;
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
-    Some(Proposed {
+    Some(ProposedChange {
         logical_id: change.logical_resource_id()?.to_owned(),
         physical_id: text(change.physical_resource_id()),
         resource_type: change.resource_type()?.to_owned(),
@@ -211,7 +211,8 @@ mod tests {
     use aws_sdk_cloudformation::types::{
         Change, ChangeAction, Replacement, ResourceChangeDetail, ResourceTargetDefinition,
     };
-    use lockstep_domain::guard::{Beneath, Danger};
+    use lockstep_domain::model::resource_change::Impact;
+    use lockstep_domain::stacks::change_set_review::NestedChanges;
 
     fn ready(change: ResourceChange) -> DescribeChangeSetOutput {
         DescribeChangeSetOutput::builder()
@@ -243,7 +244,7 @@ mod tests {
         let change = &view.changes.unwrap()[0];
         assert_eq!(change.properties, ["BucketName"]);
         assert!(!change.tags_only);
-        assert_eq!(change.danger(&BTreeSet::new(), Beneath::NotNested), Danger::Destroys);
+        assert_eq!(change.impact(&BTreeSet::new(), NestedChanges::NotNested), Impact::DataLoss);
     }
 
     #[test]

@@ -116,7 +116,7 @@ async fn what_a_change_set_says_of_drift_is_read() {
     let view = cloud.describe_change_set("", "arn:x").await.unwrap().unwrap();
     let changes = view.changes.unwrap();
     assert_eq!(changes[0].action, "SyncWithActual");
-    use lockstep_domain::drift::DriftStatus;
+    use lockstep_domain::model::drift_status::DriftStatus;
     assert_eq!((changes[0].drift, changes[1].drift), (Some(DriftStatus::Modified), None));
 }
 

@@ -2,7 +2,7 @@
 
 use super::Ec2;
 use crate::failure::failure;
-use lockstep_domain::error::Failure;
+use lockstep_domain::model::error::Failure;
 
 impl Ec2 {
     /// Returns the key under which every new volume is encrypted, as an id, ARN or alias; None where volumes are not

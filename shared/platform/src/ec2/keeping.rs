@@ -4,11 +4,11 @@ use super::{Ec2, filter, is_gone, read};
 use crate::failure::{code, failure};
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{AmiId, SnapshotId};
-use lockstep_domain::orphans::{Made, Tagged, TaggedImage};
-use lockstep_domain::promotion::{TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
-use lockstep_domain::retirement::Removed;
+use lockstep_domain::images::orphans::{Made, Tagged, TaggedImage};
+use lockstep_domain::images::promotion::{TAG_DEPLOYMENT, TAG_IMAGE, TAG_VERSION};
+use lockstep_domain::images::retention::Removed;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{AmiId, SnapshotId};
 use std::collections::BTreeMap;
 
 /// EC2, as retirement needs it.

@@ -1,9 +1,9 @@
 //! From EC2's answers to the domain's types.
 
 use aws_sdk_ec2::types::{BlockDeviceMapping, Image, SnapshotState};
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::InvalidId;
-use lockstep_domain::promotion::{Ami, AmiState, Device, Snapshot};
+use lockstep_domain::images::promotion::{Ami, AmiState, Device, Snapshot};
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::InvalidId;
 use std::str::FromStr;
 
 pub(super) fn ami(image: &Image) -> Result<Ami, Failure> {

@@ -3,8 +3,8 @@
 use super::Ec2;
 use crate::failure::failure;
 use aws_sdk_ec2::types::{ImageReference, ResourceTypeOption, ResourceTypeRequest};
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::AmiId;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::AmiId;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many images DescribeImageReferences takes at once.

@@ -3,7 +3,7 @@
 use super::{Versioned, conflict, named, seconds};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use lockstep_domain::error::Failure;
+use lockstep_domain::model::error::Failure;
 use lockstep_domain::records::{Key, Record};
 use std::collections::HashMap;
 

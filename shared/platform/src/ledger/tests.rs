@@ -2,13 +2,14 @@ use super::*;
 use crate::ports::memory::MemoryRecords;
 use crate::testing::conformance::holds_what_a_ledger_promises;
 use crate::testing::{FakeAws, TABLE};
-use lockstep_domain::guard::{Change, Danger};
-use lockstep_domain::ids::{DeploymentId, Digest};
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::ids::{DeploymentId, Digest};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::resource_change::{Change, Impact};
 use lockstep_domain::records::{
-    Approval, ChangeSet, Decision, Deployment, DeploymentKind, DeploymentState, Event, EventState,
-    FailedEvent, Location, Outcome, Subject, Wait, WaitState,
+    Approval, Callback, CallbackState, ChangeSet, Decision, DeliveryOutcome, Deployment, DeploymentKind,
+    DeploymentState, FailedEvent, Subject, WebhookDelivery, WebhookDeliveryState,
 };
-use lockstep_domain::stages::Path;
 
 fn ledger() -> (FakeAws, Ledger) {
     let cloud = FakeAws::new();
@@ -16,16 +17,16 @@ fn ledger() -> (FakeAws, Ledger) {
     (cloud, ledger)
 }
 
-fn wait(operation: &str, state: WaitState) -> Wait {
-    Wait { operation: operation.into(), state, at: clock::now() }
+fn wait(operation: &str, state: CallbackState) -> Callback {
+    Callback { operation: operation.into(), state, at: clock::now() }
 }
 
-fn open(token: &str) -> WaitState {
-    WaitState::Open { token: token.into(), execution: "e".into(), entered_at: clock::now(), retry: 0 }
+fn open(token: &str) -> CallbackState {
+    CallbackState::Open { token: token.into(), execution: "e".into(), entered_at: clock::now(), retry: 0 }
 }
 
-fn long_ago(operation: &str) -> Wait {
-    Wait { operation: operation.into(), state: WaitState::Tombstone, at: jiff::Timestamp::UNIX_EPOCH }
+fn long_ago(operation: &str) -> Callback {
+    Callback { operation: operation.into(), state: CallbackState::Tombstone, at: jiff::Timestamp::UNIX_EPOCH }
 }
 
 #[tokio::test]
@@ -51,7 +52,7 @@ fn full_deployment() -> Deployment {
             properties: vec!["DelaySeconds".into()],
             tags_only: false,
             drift: None,
-            danger: Danger::Destroys,
+            impact: Impact::DataLoss,
         }],
         unexamined: Vec::new(),
         template_digest: Digest::of(b"t"),
@@ -97,7 +98,7 @@ fn full_deployment() -> Deployment {
             "1.2.3-fix.4".parse().unwrap(),
             "ci".parse().unwrap(),
             Location { account: "000000000001".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-            Path::Promotion,
+            DeploymentPath::Promotion,
             clock::now(),
         )
     }
@@ -110,20 +111,20 @@ async fn a_record_comes_back_as_it_was_stored() {
     ledger.insert(&deployment).await.unwrap();
     let found = ledger.get::<Deployment>(&deployment.key()).await.unwrap().unwrap();
     assert_eq!(found.record, deployment);
-    let event = Event {
+    let event = WebhookDelivery {
         provider: "github".into(),
         delivery: "d".into(),
         repository: "github.acme.logs".parse().unwrap(),
         reference: "refs/heads/main".into(),
         commit: "0123456789012345678901234567890123456789".parse().unwrap(),
-        state: EventState::Finished,
+        state: WebhookDeliveryState::Finished,
         execution: "e".into(),
-        end: Some(Outcome::Quarantined("why".into())),
+        end: Some(DeliveryOutcome::Quarantined("why".into())),
         accepted_at: clock::now(),
         finished_at: Some(clock::now()),
     };
     ledger.insert(&event).await.unwrap();
-    assert_eq!(ledger.get::<Event>(&event.key()).await.unwrap().unwrap().record, event);
+    assert_eq!(ledger.get::<WebhookDelivery>(&event.key()).await.unwrap().unwrap().record, event);
 }
 
 #[tokio::test]
@@ -131,7 +132,7 @@ async fn an_item_of_another_kind_is_a_bug_and_never_absence() {
     let (_, ledger) = ledger();
     let stored = wait("x", open("a"));
     ledger.insert(&stored).await.unwrap();
-    let error = ledger.get::<Event>(&stored.key()).await.unwrap_err();
+    let error = ledger.get::<WebhookDelivery>(&stored.key()).await.unwrap_err();
     assert_eq!(error.kind, FailureKind::Bug);
 }
 
@@ -140,11 +141,11 @@ async fn an_expired_item_counts_as_gone_before_it_is_deleted() {
     let (_, ledger) = ledger();
     let expired = long_ago("x");
     ledger.insert(&expired).await.unwrap();
-    assert_eq!(ledger.get::<Wait>(&expired.key()).await.unwrap(), None);
-    assert!(ledger.list::<Wait>("WAIT#x", "", Order::Oldest, 9).await.unwrap().is_empty());
+    assert_eq!(ledger.get::<Callback>(&expired.key()).await.unwrap(), None);
+    assert!(ledger.list::<Callback>("WAIT#x", "", Order::Oldest, 9).await.unwrap().is_empty());
     let fresh = wait("x", open("a"));
     assert!(matches!(ledger.insert(&fresh).await.unwrap(), Inserted::New(_)));
-    assert_eq!(ledger.get::<Wait>(&fresh.key()).await.unwrap().unwrap().record, fresh);
+    assert_eq!(ledger.get::<Callback>(&fresh.key()).await.unwrap().unwrap().record, fresh);
 }
 
 #[tokio::test]
@@ -153,7 +154,7 @@ async fn a_transaction_may_insert_over_what_has_expired() {
     ledger.insert(&long_ago("x")).await.unwrap();
     let fresh = wait("x", open("a"));
     ledger.transact(vec![Write::insert(&fresh).unwrap()]).await.unwrap();
-    assert_eq!(ledger.get::<Wait>(&fresh.key()).await.unwrap().unwrap().record, fresh);
+    assert_eq!(ledger.get::<Callback>(&fresh.key()).await.unwrap().unwrap().record, fresh);
 }
 
 #[tokio::test]
@@ -164,7 +165,7 @@ async fn a_write_whose_answer_was_lost_does_not_lose_against_itself() {
     cloud.lose_next_answer("PutItem");
     let new = ledger.replace(&old, wait("x", open("b"))).await.unwrap();
     assert_eq!(cloud.take_calls(), ["PutItem", "PutItem"]);
-    assert_eq!(ledger.get::<Wait>(&new.record.key()).await.unwrap(), Some(new));
+    assert_eq!(ledger.get::<Callback>(&new.record.key()).await.unwrap(), Some(new));
 }
 
 #[tokio::test]
@@ -174,7 +175,7 @@ async fn a_transaction_whose_answer_was_lost_does_not_lose_against_itself() {
     cloud.lose_next_answer("TransactWriteItems");
     let new = wait("x", open("b"));
     ledger.transact(vec![Write::replace(&old, &new).unwrap()]).await.unwrap();
-    assert_eq!(ledger.get::<Wait>(&new.key()).await.unwrap().unwrap().record, new);
+    assert_eq!(ledger.get::<Callback>(&new.key()).await.unwrap().unwrap().record, new);
 }
 
 #[tokio::test]
@@ -194,10 +195,10 @@ async fn one_lost_condition_cancels_the_whole_transaction() {
         let lost = ledger.transact(writes).await.unwrap_err();
         assert_eq!(lost.kind, FailureKind::Conflict);
         assert!(lost.message.contains("WAIT#b"), "{lost}");
-        assert_eq!(ledger.get::<Wait>(&a.record.key()).await.unwrap(), Some(a.clone()));
+        assert_eq!(ledger.get::<Callback>(&a.record.key()).await.unwrap(), Some(a.clone()));
     }
     ledger.transact(vec![Write::replace(&a, &changed).unwrap(), Write::unchanged(&b)]).await.unwrap();
-    assert_eq!(ledger.get::<Wait>(&changed.key()).await.unwrap().unwrap().record, changed);
+    assert_eq!(ledger.get::<Callback>(&changed.key()).await.unwrap().unwrap().record, changed);
 }
 
 #[tokio::test]

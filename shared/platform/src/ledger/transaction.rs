@@ -8,13 +8,14 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, ConditionCheck, Delete, Put, TransactWriteItem,
 };
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::records::{Key, Record};
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::records::{Key, Record, Table};
 use std::collections::HashMap;
 
 /// One write of a transaction, with the condition it depends on.
 #[derive(Clone, Debug)]
 pub struct Write {
+    table: Table,
     key: Key,
     change: Change,
 }
@@ -30,23 +31,23 @@ enum Change {
 impl Write {
     /// Adds a record; the transaction fails if there is one.
     pub fn insert<T: Record>(record: &T) -> Result<Self, Failure> {
-        Ok(Self { key: record.key(), change: Change::Insert(encode(record, NEW)?) })
+        Ok(Self { table: T::TABLE, key: record.key(), change: Change::Insert(encode(record, NEW)?) })
     }
 
     /// Writes `record` over `old`.
     pub fn replace<T: Record>(old: &Versioned<T>, record: &T) -> Result<Self, Failure> {
         let key = same_key(old, record)?;
-        Ok(Self { key, change: Change::Replace(encode(record, old.rev + 1)?, old.rev) })
+        Ok(Self { table: T::TABLE, key, change: Change::Replace(encode(record, old.rev + 1)?, old.rev) })
     }
 
     /// Removes `old`.
     pub fn remove<T: Record>(old: &Versioned<T>) -> Self {
-        Self { key: old.record.key(), change: Change::Remove(old.rev) }
+        Self { table: T::TABLE, key: old.record.key(), change: Change::Remove(old.rev) }
     }
 
     /// Changes nothing, but depends on `old` being the last revision.
     pub fn unchanged<T: Record>(old: &Versioned<T>) -> Self {
-        Self { key: old.record.key(), change: Change::Unchanged(old.rev) }
+        Self { table: T::TABLE, key: old.record.key(), change: Change::Unchanged(old.rev) }
     }
 }
 
@@ -69,7 +70,7 @@ impl Ledger {
     fn transact_item(&self, write: &Write) -> Result<TransactWriteItem, Failure> {
         let malformed = |error| Failure::bug(format!("a transaction is malformed: {error}"));
         let item = TransactWriteItem::builder();
-        let table = self.table.clone();
+        let table = self.table_of(write.table);
         let key = key_of(&write.key);
         Ok(match &write.change {
             Change::Insert(new) => item.put(
@@ -146,7 +147,11 @@ mod tests {
     use super::*;
 
     fn write(pk: &str) -> Write {
-        Write { key: Key { pk: pk.into(), sk: "-".into() }, change: Change::Remove(1) }
+        Write {
+            table: Table::Authority,
+            key: Key { pk: pk.into(), sk: "-".into() },
+            change: Change::Remove(1),
+        }
     }
 
     fn reason(code: &str) -> CancellationReason {

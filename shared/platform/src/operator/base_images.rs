@@ -7,8 +7,8 @@ use aws_sdk_ec2::types::{
     ArchitectureValues, BlockDeviceMapping, EbsBlockDevice, Image, ImageAttributeName, SnapshotAttributeName,
     VolumeType,
 };
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::{AmiId, SnapshotId};
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{AmiId, SnapshotId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An image of this account.
@@ -95,7 +95,7 @@ fn own_image(image: &Image) -> Result<OwnImage, Failure> {
     })
 }
 
-fn parsed<T: std::str::FromStr<Err = lockstep_domain::ids::InvalidId>>(
+fn parsed<T: std::str::FromStr<Err = lockstep_domain::model::ids::InvalidId>>(
     id: Option<&str>,
 ) -> Result<T, Failure> {
     id.unwrap_or_default().parse().map_err(|error| Failure::bug(format!("EC2 answered {error}")))

@@ -2,8 +2,8 @@
 
 use crate::aws::Aws;
 use crate::failure::{code, failure};
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::{AccountId, Region};
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{AccountId, Region};
 use serde::{Deserialize, Serialize};
 
 /// The SSM parameter that says where everything is.

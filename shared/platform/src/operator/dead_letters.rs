@@ -5,7 +5,7 @@ use crate::failure::failure;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use jiff::Timestamp;
-use lockstep_domain::error::Failure;
+use lockstep_domain::model::error::Failure;
 
 /// The most messages that one ReceiveMessage gives.
 const BATCH: i32 = 10;

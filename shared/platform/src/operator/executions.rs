@@ -5,7 +5,7 @@ use crate::failure::{code, failure};
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::types::HistoryEventType;
 use jiff::Timestamp;
-use lockstep_domain::error::Failure;
+use lockstep_domain::model::error::Failure;
 use serde::Serialize;
 use serde_json::Value;
 

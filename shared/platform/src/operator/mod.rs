@@ -15,8 +15,8 @@ pub mod trial;
 use crate::aws::Aws;
 use crate::http;
 use aws_credential_types::Credentials;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::Region;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::Region;
 
 /// Access keys, as the AWS_* variables hold them. They are never printed.
 #[derive(Clone, PartialEq, Eq)]

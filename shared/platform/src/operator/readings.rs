@@ -4,9 +4,9 @@ use crate::aws::Aws;
 use crate::failure::{code, failure};
 use aws_sdk_ec2::types::{AllowedImagesSettingsEnabledState as AllowedState, Filter};
 use aws_sdk_sfn::types::{ValidateStateMachineDefinitionResultCode, ValidateStateMachineDefinitionSeverity};
-use lockstep_domain::doctor::{AllowedImages, Diagnostic, DryRun};
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::AccountId;
+use lockstep_domain::installation::doctor::{AllowedImages, Diagnostic, DryRun};
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::AccountId;
 use serde_json::Value;
 use std::collections::BTreeSet;
 

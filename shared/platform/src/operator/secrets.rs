@@ -4,7 +4,7 @@ use crate::aws::Aws;
 use crate::failure::{code, failure};
 use crate::secrets::Secret;
 use aws_sdk_secretsmanager::Client;
-use lockstep_domain::error::Failure;
+use lockstep_domain::model::error::Failure;
 
 /// Stores `secret` under `name`, as a new one or as the new value of the one that exists. Whether it existed is the
 /// answer.

@@ -11,10 +11,10 @@ use crate::cloudformation::{
 };
 use crate::failure::failure;
 use aws_sdk_cloudformation::types::Parameter;
-use lockstep_domain::diagnosis::{self, StackEvent, Stream};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::stack_plan::{ChangeSetKind, LiveResource, Phase, StackStatus};
-use lockstep_domain::token::client_token;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::token::client_token;
+use lockstep_domain::stacks::diagnosis::{self, StackEvent, Stream};
+use lockstep_domain::stacks::plan::{ChangeSetKind, LiveResource, Phase, StackStatus};
 use std::collections::BTreeMap;
 use std::time::Duration;
 pub use waiting::{RealTime, Time};

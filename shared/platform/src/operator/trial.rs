@@ -5,7 +5,7 @@ use crate::cloudformation::read::means_no_changes;
 use crate::failure::failure;
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::types::{Capability, ChangeSetStatus, ChangeSetType, Parameter};
-use lockstep_domain::error::{Failure, FailureKind};
+use lockstep_domain::model::error::{Failure, FailureKind};
 use std::time::{Duration, Instant};
 
 /// The start of the names of these change sets. No other change set of Lockstep is called so.

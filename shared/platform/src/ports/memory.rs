@@ -5,8 +5,8 @@
 
 use super::{Records, WaitBook};
 use crate::ledger::{Inserted, Order, Versioned};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::payloads::Task;
+use lockstep_domain::messages::Task;
+use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::records::{Key, Record};
 use serde_json::Value;
 use std::cell::RefCell;

@@ -1,7 +1,7 @@
 //! Real connections to peers on this machine.
 
 use super::*;
-use lockstep_domain::checks::{Outputs, REDIRECTS_MAX, Reach, TcpTarget};
+use lockstep_domain::delivery::checks::{Outputs, REDIRECTS_MAX, Reach, TcpTarget};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{Read, Write};

@@ -1,8 +1,8 @@
 //! Connections to a broker, with TLS or without.
 
 use super::Trouble;
-use lockstep_domain::error::Failure;
-use lockstep_domain::shipping::{Lost, Target};
+use lockstep_domain::logs::shipping::{Lost, Target};
+use lockstep_domain::model::error::Failure;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};

@@ -2,8 +2,8 @@
 
 use super::{Pace, Shipper};
 use crate::config::{Config, Setting};
-use lockstep_domain::error::Failure;
-use lockstep_domain::shipping::Target;
+use lockstep_domain::logs::shipping::Target;
+use lockstep_domain::model::error::Failure;
 use tokio::time::Instant;
 
 /// A broker, and how it is spoken to: what a function's settings say of it.

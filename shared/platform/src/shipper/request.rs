@@ -8,7 +8,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use lockstep_domain::shipping::{Answered, BodyShape, Lost, Target, Window, body, judge};
+use lockstep_domain::logs::shipping::{Answered, BodyShape, Lost, Target, Window, body, judge};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;

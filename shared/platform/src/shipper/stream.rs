@@ -2,7 +2,7 @@
 
 use super::Came;
 use super::connect::Duplex;
-use lockstep_domain::shipping::{Conversation, Goal, Lost, Next, Protocol, Window};
+use lockstep_domain::logs::shipping::{Conversation, Goal, Lost, Next, Protocol, Window};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;

@@ -1,7 +1,7 @@
 use super::{Pace, Shipper, Stopped};
 use crate::testing::broker::{Broker, Manner};
-use lockstep_domain::error::FailureKind;
-use lockstep_domain::shipping::{Batch, BodyShape, Protocol};
+use lockstep_domain::logs::shipping::{Batch, BodyShape, Protocol};
+use lockstep_domain::model::error::FailureKind;
 use rustls::ServerConfig;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -5,7 +5,7 @@
 //! are its own, so that nothing of the runtime under test helps or hinders it.
 
 use flate2::read::ZlibDecoder;
-use lockstep_domain::shipping::Protocol;
+use lockstep_domain::logs::shipping::Protocol;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde::de::IgnoredAny;
 use std::collections::VecDeque;

@@ -14,9 +14,10 @@ mod tests;
 use super::clock::VirtualClock;
 use crate::cloudformation::{ChangeSetState, ChangeSetView};
 use jiff::Timestamp;
-use lockstep_domain::diagnosis::StackEvent;
-use lockstep_domain::guard::{NESTED_STACK, Proposed};
-use lockstep_domain::stack_plan::StackStatus;
+use lockstep_domain::model::resource_change::NESTED_STACK;
+use lockstep_domain::stacks::change_set_review::ProposedChange;
+use lockstep_domain::stacks::diagnosis::StackEvent;
+use lockstep_domain::stacks::plan::StackStatus;
 use model::{Design, Holdings};
 use operations::Moment;
 pub use port::SimStacks;
@@ -61,7 +62,7 @@ pub struct Effect {
     /// Whether the stack had ever been stable.
     pub was_stable: bool,
     /// What the change set would do to the stack as it was then; empty for other calls.
-    pub changes: Vec<Proposed>,
+    pub changes: Vec<ProposedChange>,
     /// The resources that it retains or skips.
     pub without: Vec<String>,
 }

@@ -3,8 +3,8 @@
 
 use crate::ledger::{Inserted, Order};
 use crate::ports::Records;
-use lockstep_domain::error::FailureKind;
-use lockstep_domain::records::{Config, ConfigKind, Record, Repository, Step};
+use lockstep_domain::model::error::FailureKind;
+use lockstep_domain::records::{Config, ConfigKind, LogEntry, Record, Repository};
 
 /// Asserts what [`Records`] promises, in a table whose partitions `CONFIG`, `REPOSITORY#github.acme.*` and
 /// `DEPLOYMENT#…` of a made-up deployment are empty.
@@ -95,8 +95,8 @@ async fn lists_are_bounded_ordered_and_of_one_prefix(records: &impl Records) {
 }
 
 async fn what_was_removed_is_gone_and_may_come_again(records: &impl Records) {
-    let step = Step {
-        deployment: lockstep_domain::ids::DeploymentId::of_execution("conformance"),
+    let step = LogEntry {
+        deployment: lockstep_domain::model::ids::DeploymentId::of_execution("conformance"),
         number: 1,
         note: "began".into(),
         at: jiff::Timestamp::UNIX_EPOCH,
@@ -104,6 +104,6 @@ async fn what_was_removed_is_gone_and_may_come_again(records: &impl Records) {
     let stored = records.insert(&step).await.expect("an insertion").into_inner();
     records.remove(&stored).await.expect("a removal");
     records.remove(&stored).await.expect("it is gone already");
-    assert_eq!(records.get::<Step>(&step.key()).await.expect("a read"), None);
+    assert_eq!(records.get::<LogEntry>(&step.key()).await.expect("a read"), None);
     assert!(matches!(records.insert(&step).await, Ok(Inserted::New(_))));
 }

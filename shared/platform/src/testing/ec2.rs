@@ -21,9 +21,10 @@ use crate::ec2::NewCopy;
 use jiff::Timestamp;
 #[cfg(feature = "kms")]
 pub use keys::SimKeys;
-use lockstep_domain::ids::{AccountId, AmiId, SnapshotId};
-use lockstep_domain::promotion::{Ami, AmiState, Device, Snapshot};
-use lockstep_domain::records::{Image as Recorded, Location};
+use lockstep_domain::images::promotion::{Ami, AmiState, Device, Snapshot};
+use lockstep_domain::model::ids::{AccountId, AmiId, SnapshotId};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::records::Image as Recorded;
 use model::{Image, Key, Shelf, Stored};
 pub use port::SimImages;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{FakeAws, TABLE};
 use jiff::Timestamp;
-use lockstep_domain::records::WaitState;
+use lockstep_domain::records::CallbackState;
 use serde_json::json;
 
 fn waits() -> (FakeAws, Ledger, Waits) {
@@ -17,8 +17,8 @@ fn task(token: &str, entered: i64) -> Task {
 }
 
 async fn token(ledger: &Ledger) -> Option<String> {
-    match ledger.get::<Wait>(&Wait::key_of("op")).await.unwrap()?.record.state {
-        WaitState::Open { token, .. } => Some(token),
+    match ledger.get::<Callback>(&Callback::key_of("op")).await.unwrap()?.record.state {
+        CallbackState::Open { token, .. } => Some(token),
         _ => None,
     }
 }
@@ -38,7 +38,7 @@ async fn the_newest_registration_stands_in_whatever_order_they_come() {
 #[tokio::test]
 async fn an_operation_that_ended_first_is_looked_at_once_the_token_is_written() {
     let (cloud, ledger, waits) = waits();
-    let note = Wait { operation: "op".into(), state: WaitState::Tombstone, at: clock::now() };
+    let note = Callback { operation: "op".into(), state: CallbackState::Tombstone, at: clock::now() };
     ledger.insert(&note).await.unwrap();
     waits.register("op", &task("a", 1)).await.unwrap();
     assert_eq!(token(&ledger).await.as_deref(), Some("a"));

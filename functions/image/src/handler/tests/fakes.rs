@@ -3,16 +3,17 @@
 use super::EXECUTION;
 use crate::world::World;
 use jiff::Timestamp;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::{AccountId, AmiId, DeploymentId, Digest, RepositoryId};
-use lockstep_domain::images::{ImageLock, LockedImage};
+use lockstep_domain::images::copy_slots;
+use lockstep_domain::installation::target_roles::TargetRole;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{AccountId, AmiId, DeploymentId, Digest, RepositoryId};
+use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
+use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{
-    Config, ConfigKind, Deployment, DeploymentKind, Image, ImageVersion, Location, Record, Release,
-    ReleaseState, Step, Traffic,
+    Config, ConfigKind, CopySlots, Deployment, DeploymentKind, Image, ImageVersion, LogEntry, Record,
+    Release, ReleaseState,
 };
-use lockstep_domain::stages::Path;
-use lockstep_domain::target_roles::TargetRole;
-use lockstep_domain::traffic;
 use lockstep_platform::ports::memory::{MemoryRecords, MemoryWaits};
 use lockstep_platform::testing::clock::VirtualClock;
 use lockstep_platform::testing::ec2::{Held, SimEc2, SimImages, SimKeys};
@@ -115,15 +116,15 @@ impl FakeWorld {
     /// Lets another execution have the only slot there is.
     pub fn fill_the_place(&self, execution: &str) {
         let promotion = DeploymentId::of_execution(execution);
-        let nothing = Traffic::none_at(&self.target());
-        self.records.put(&traffic::enter(&nothing, &promotion, execution, 1, self.clock.now()).0);
+        let nothing = CopySlots::none_at(&self.target());
+        self.records.put(&copy_slots::acquire(&nothing, &promotion, execution, 1, self.clock.now()).0);
     }
 
     /// The journal of a promotion.
     pub fn notes(&self, promotion: &DeploymentId) -> Vec<String> {
         let step = |number| {
             let (deployment, at) = (promotion.clone(), Timestamp::UNIX_EPOCH);
-            self.records.find::<Step>(&Step { deployment, number, note: String::new(), at }.key())
+            self.records.find::<LogEntry>(&LogEntry { deployment, number, note: String::new(), at }.key())
         };
         (1..).map_while(step).map(|step| step.note).collect()
     }
@@ -202,7 +203,7 @@ fn deployment(release: &Release) -> Deployment {
             release.version.clone(),
             "ci".parse().unwrap(),
             location(SOURCE_ACCOUNT),
-            Path::Delivery,
+            DeploymentPath::Delivery,
             Timestamp::UNIX_EPOCH,
         )
     }
@@ -235,7 +236,7 @@ impl World for FakeWorld {
     }
 
     fn target_role(&self, account: &AccountId) -> String {
-        TargetRole::ImageTarget.arn(Path::Promotion, "aws", account)
+        TargetRole::ImageTarget.arn(DeploymentPath::Promotion, "aws", account)
     }
 
     fn patience(&self) -> impl Iterator<Item = Duration> {

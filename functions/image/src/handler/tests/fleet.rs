@@ -4,12 +4,12 @@
 use super::fakes::{COPY_ACCOUNT, FakeWorld, SOURCE_ACCOUNT, location};
 use super::{Answer, Request, handle};
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use lockstep_domain::ids::{DeploymentId, ImageName};
-use lockstep_domain::payloads::Task;
-use lockstep_domain::payloads::image::Go;
-use lockstep_domain::payloads::inputs::PromoteImage;
+use lockstep_domain::images::copy_slots::COPIES_AT_ONCE;
+use lockstep_domain::messages::Task;
+use lockstep_domain::messages::image::NextStep;
+use lockstep_domain::messages::inputs::PromoteImage;
+use lockstep_domain::model::ids::{DeploymentId, ImageName};
 use lockstep_domain::records::Image;
-use lockstep_domain::traffic::COPIES_AT_ONCE;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::fmt::Write;
@@ -224,10 +224,10 @@ impl Fleet {
         // What is answered is chosen by.
         self.runs[run].transitions += u32::from(next.is_some());
         let following = match (state, next) {
-            (State::Inspect, Some(Go::Copy)) => State::Share,
-            (State::Inspect, Some(Go::Wait)) => State::WaitToBegin,
-            (State::Share, None) | (State::Observe, Some(Go::Wait)) => State::Copy,
-            (State::Observe, Some(Go::Compare)) => State::Compare,
+            (State::Inspect, Some(NextStep::Copy)) => State::Share,
+            (State::Inspect, Some(NextStep::Wait)) => State::WaitToBegin,
+            (State::Share, None) | (State::Observe, Some(NextStep::Wait)) => State::Copy,
+            (State::Observe, Some(NextStep::Compare)) => State::Compare,
             (State::Compare, None) => State::Unshare,
             (State::Unshare, None) => State::Record,
             (State::WaitToBegin | State::Copy, None) => return self.wait(run),

@@ -2,19 +2,22 @@
 
 use crate::world::World;
 use jiff::Timestamp;
-use lockstep_domain::diagnosis::StackEvent;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::function_code::{FunctionCode, FunctionLock};
-use lockstep_domain::guard::{NESTED_STACK, Proposed};
-use lockstep_domain::ids::{DeploymentId, Digest, RepositoryId};
-use lockstep_domain::packaging;
-use lockstep_domain::permissions::Table;
-use lockstep_domain::permissions::lack::{Answer, Decision, Question};
+use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
+use lockstep_domain::delivery::packaging;
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{DeploymentId, Digest, RepositoryId};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::resource_change::NESTED_STACK;
 use lockstep_domain::records::{
-    Config, ConfigKind, Deployment, DeploymentKind, Environment, Holder, Location, Release, ReleaseState,
+    Config, ConfigKind, Deployment, DeploymentKind, Environment, LeaseHolder, Release, ReleaseState,
 };
-use lockstep_domain::stack_plan::{LiveResource, StackStatus};
-use lockstep_domain::stages::{Path, Stages};
+use lockstep_domain::stacks::change_set_review::ProposedChange;
+use lockstep_domain::stacks::diagnosis::StackEvent;
+use lockstep_domain::stacks::permissions::Table;
+use lockstep_domain::stacks::permissions::missing::{Decision, SimulationRequest, SimulationResult};
+use lockstep_domain::stacks::plan::{LiveResource, StackStatus};
 use lockstep_platform::cloudformation::{
     ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks,
 };
@@ -109,7 +112,7 @@ pub struct FakeCloud {
     /// What the next change set comes to.
     pub next_state: RefCell<Option<ChangeSetState>>,
     /// What it would do.
-    pub next_changes: RefCell<Vec<Proposed>>,
+    pub next_changes: RefCell<Vec<ProposedChange>>,
     /// Whether change sets have an unknown form.
     pub unreadable: Cell<bool>,
     /// Whether the next call that changes something has its effect, but its answer is lost.
@@ -467,10 +470,10 @@ impl FakeWorld {
         let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
         let (stages, shipped) =
             (Stages::parse("stages.toml", STAGES).unwrap(), FunctionLock::of_keys(SHIPPED).unwrap());
-        let known = packaging::World {
+        let known = packaging::PackagingInput {
             stages: Some(&stages),
             functions: Some(&shipped),
-            ..packaging::World::default()
+            ..packaging::PackagingInput::default()
         };
         let package = packaging::plan("", &files, &known).unwrap();
         let release = release(&package);
@@ -584,15 +587,15 @@ fn deployment(release: &Release, stage: &str, execution: &str) -> Deployment {
             release.version.clone(),
             stage.parse().unwrap(),
             Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-            Path::Delivery,
+            DeploymentPath::Delivery,
             Timestamp::UNIX_EPOCH,
         )
     }
 }
 
-fn holder(deployment: &Deployment) -> Option<Holder> {
+fn holder(deployment: &Deployment) -> Option<LeaseHolder> {
     let (execution, since) = (deployment.execution.clone(), Timestamp::UNIX_EPOCH);
-    Some(Holder { deployment: deployment.id.clone(), execution, since })
+    Some(LeaseHolder { deployment: deployment.id.clone(), execution, since })
 }
 
 fn environment(deployment: &Deployment) -> Environment {
@@ -647,8 +650,8 @@ impl World for FakeWorld {
         &self,
         _location: &Location,
         _session: &str,
-        questions: &[Question],
-    ) -> Result<Vec<Answer>, Failure> {
+        questions: &[SimulationRequest],
+    ) -> Result<Vec<SimulationResult>, Failure> {
         if self.mute.get() {
             return Err(Failure::new(FailureKind::AccessDenied, "the deployer may not ask"));
         }
@@ -660,7 +663,7 @@ impl World for FakeWorld {
             false => Decision::Allowed,
         };
         Ok(each
-            .map(|(action, resource)| Answer {
+            .map(|(action, resource)| SimulationResult {
                 decision: decision(&action),
                 action,
                 resource,

@@ -55,9 +55,9 @@ async fn stuck(world: &FakeWorld) -> DeploymentId {
 async fn a_rollback_that_failed_is_finished_plainly_before_the_failure_is_told() {
     let world = FakeWorld::new("ci");
     let id = stuck(&world).await;
-    assert_eq!(go(&world, observe(&id)).await, Go::FinishRollback);
+    assert_eq!(go(&world, observe(&id)).await, NextStep::FinishRollback);
     wait(&world, recover(&id)).await;
-    assert_eq!(go(&world, observe(&id)).await, Go::FinishRollback, "it runs");
+    assert_eq!(go(&world, observe(&id)).await, NextStep::FinishRollback, "it runs");
     world.cloud.finish("ci-logs", "UPDATE_ROLLBACK_COMPLETE");
     let told = failure(&world, observe(&id)).await;
     assert_eq!(told.kind, FailureKind::StackFailed);
@@ -75,19 +75,23 @@ async fn a_rollback_that_fails_twice_is_told_and_the_next_deployment_asks_what_i
     world.cloud.finish("ci-logs", "UPDATE_ROLLBACK_FAILED");
     assert!(failure(&world, observe(&id)).await.message.contains("UPDATE_ROLLBACK_FAILED"));
     let next = world.next_deployment();
-    assert_eq!(go(&world, plan(&next)).await, Go::Recover, "plainly once more: somebody may have mended it");
+    assert_eq!(
+        go(&world, plan(&next)).await,
+        NextStep::Recover,
+        "plainly once more: somebody may have mended it"
+    );
     wait(&world, recover(&next)).await;
     world.cloud.finish("ci-logs", "UPDATE_ROLLBACK_FAILED");
-    assert_eq!(go(&world, plan(&next)).await, Go::Approve);
+    assert_eq!(go(&world, plan(&next)).await, NextStep::Approve);
     let proposal = allow(&world);
     assert_eq!(proposal.action, ProposedAction::Skip);
-    assert_eq!(go(&world, plan(&next)).await, Go::Recover);
+    assert_eq!(go(&world, plan(&next)).await, NextStep::Recover);
     wait(&world, recover(&next)).await;
     assert_eq!(world.cloud.left_out.borrow().as_slice(), ["Queue"]);
     // Row 8.
     assert!(world.environment().unwrap().taint.unwrap().contains("without Queue"));
     world.cloud.finish("ci-logs", "UPDATE_ROLLBACK_COMPLETE");
-    assert_eq!(go(&world, plan(&next)).await, Go::ChangeSet, "an update may reconcile it");
+    assert_eq!(go(&world, plan(&next)).await, NextStep::ChangeSet, "an update may reconcile it");
     assert!(world.cloud.deleted.borrow().is_empty(), "a stack that worked once is never deleted");
 }
 
@@ -97,7 +101,9 @@ async fn a_promotion_stops_after_it_had_to_skip_something() {
     let world = FakeWorld::new("ci");
     stuck(&world).await;
     let next = world.next_deployment();
-    world.change_deployment(|deployment| deployment.path = lockstep_domain::stages::Path::Promotion);
+    world.change_deployment(|deployment| {
+        deployment.path = lockstep_domain::model::deployment_path::DeploymentPath::Promotion
+    });
     world.change_environment(|environment| environment.taint = Some("its rollback was finished".into()));
     world.cloud.finish("ci-logs", "UPDATE_ROLLBACK_COMPLETE");
     assert_eq!(failure(&world, plan(&next)).await.kind, FailureKind::GateClosed);
@@ -111,12 +117,12 @@ async fn a_failed_update_that_was_kept_is_rolled_back_if_its_events_show_somethi
     world.own("ci-logs");
     world.cloud.finish("ci-logs", "UPDATE_FAILED");
     let id = world.id();
-    assert_eq!(go(&world, plan(&id)).await, Go::Recover);
+    assert_eq!(go(&world, plan(&id)).await, NextStep::Recover);
     wait(&world, recover(&id)).await;
     let begun = world.deployment().operations;
     assert_eq!(begun[0].operation, lockstep_domain::records::OperationKind::Rollback);
     world.cloud.finish("ci-logs", "UPDATE_ROLLBACK_COMPLETE");
-    assert_eq!(go(&world, plan(&id)).await, Go::ChangeSet);
+    assert_eq!(go(&world, plan(&id)).await, NextStep::ChangeSet);
 }
 
 /// Row 13.
@@ -126,7 +132,7 @@ async fn somebody_elses_operation_is_waited_for_and_then_told() {
     world.cloud.stack("ci-logs", StackStatus::UpdateInProgress);
     world.own("ci-logs");
     let id = world.id();
-    assert_eq!(go(&world, plan(&id)).await, Go::Recover);
+    assert_eq!(go(&world, plan(&id)).await, NextStep::Recover);
     assert!(world.deployment().waits_since.is_some());
     wait(&world, recover(&id)).await;
     assert!(world.waits.woken.borrow().is_empty(), "it still runs");
@@ -134,7 +140,7 @@ async fn somebody_elses_operation_is_waited_for_and_then_told() {
     let told = failure(&world, plan(&id)).await;
     assert_eq!(told.kind, FailureKind::StackNeedsHuman);
     world.cloud.finish("ci-logs", "UPDATE_COMPLETE");
-    assert_eq!(go(&world, plan(&id)).await, Go::ChangeSet);
+    assert_eq!(go(&world, plan(&id)).await, NextStep::ChangeSet);
     assert_eq!(world.deployment().waits_since, None);
 }
 
@@ -144,9 +150,9 @@ async fn what_somebody_began_after_the_plan_is_waited_for_too() {
     world.cloud.stack("ci-logs", StackStatus::UpdateComplete);
     world.own("ci-logs");
     let id = world.id();
-    assert_eq!(go(&world, plan(&id)).await, Go::ChangeSet);
+    assert_eq!(go(&world, plan(&id)).await, NextStep::ChangeSet);
     world.cloud.finish("ci-logs", "UPDATE_IN_PROGRESS");
-    assert_eq!(go(&world, change_set(&id)).await, Go::Recover);
+    assert_eq!(go(&world, change_set(&id)).await, NextStep::Recover);
     assert!(world.cloud.created.borrow().is_empty());
 }
 
@@ -155,12 +161,12 @@ async fn a_plan_shows_what_would_change_and_leaves_nothing_behind() {
     let world = FakeWorld::new("ci");
     world.change_deployment(|deployment| deployment.plan_only = true);
     let id = world.id();
-    assert_eq!(go(&world, plan(&id)).await, Go::ChangeSet);
-    assert_eq!(go(&world, change_set(&id)).await, Go::Planned);
+    assert_eq!(go(&world, plan(&id)).await, NextStep::ChangeSet);
+    assert_eq!(go(&world, change_set(&id)).await, NextStep::Planned);
     assert!(world.deployment().change_set.is_some());
     assert!(world.cloud.change_set_names("ci-logs").is_empty());
     assert_eq!(world.cloud.deleted.borrow().len(), 1, "the placeholder of the new stack");
-    assert_eq!(go(&world, change_set(&id)).await, Go::Planned, "a retry shows the same");
+    assert_eq!(go(&world, change_set(&id)).await, NextStep::Planned, "a retry shows the same");
     assert!(world.cloud.executed.borrow().is_empty());
 }
 
@@ -187,8 +193,8 @@ async fn a_cancelled_deployment_begins_nothing_and_stops_the_update_that_runs() 
         at: jiff::Timestamp::UNIX_EPOCH,
     };
     world.change_deployment(|deployment| deployment.cancellation = Some(wish));
-    assert_eq!(go(&world, observe(&id)).await, Go::Wait);
-    assert_eq!(go(&world, observe(&id)).await, Go::Wait, "it is on its way back");
+    assert_eq!(go(&world, observe(&id)).await, NextStep::Wait);
+    assert_eq!(go(&world, observe(&id)).await, NextStep::Wait, "it is on its way back");
     world.cloud.finish("ci-logs", "UPDATE_ROLLBACK_COMPLETE");
     let told = failure(&world, observe(&id)).await;
     assert_eq!(told.kind, FailureKind::Cancelled);
@@ -213,20 +219,20 @@ async fn a_stack_is_torn_down_once_a_person_has_named_what_it_holds() {
     world.own("ci-logs");
     world.cloud.resource("ci-logs", "Archive", "AWS::S3::Bucket", "CREATE_COMPLETE");
     let id = world.id();
-    assert_eq!(go(&world, plan_teardown(&id)).await, Go::Approve);
+    assert_eq!(go(&world, plan_teardown(&id)).await, NextStep::Approve);
     assert_eq!(allow(&world).resources[0].name, "Archive");
     // What is not what was allowed is asked about anew.
     world.cloud.resource("ci-logs", "Table", "AWS::DynamoDB::Table", "CREATE_COMPLETE");
-    assert_eq!(go(&world, plan_teardown(&id)).await, Go::Approve);
+    assert_eq!(go(&world, plan_teardown(&id)).await, NextStep::Approve);
     assert_eq!(allow(&world).resources.len(), 2);
-    assert_eq!(go(&world, plan_teardown(&id)).await, Go::Delete);
+    assert_eq!(go(&world, plan_teardown(&id)).await, NextStep::Delete);
     wait(&world, delete(&id)).await;
     wait(&world, delete(&id)).await;
     let arn = world.cloud.arn("ci-logs");
     let token = client_token(id.as_str(), "delete", 1);
     assert_eq!(world.cloud.deleted.borrow().as_slice(), [(arn, token)]);
     world.cloud.finish("ci-logs", "DELETE_COMPLETE");
-    assert_eq!(go(&world, plan_teardown(&id)).await, Go::Done);
+    assert_eq!(go(&world, plan_teardown(&id)).await, NextStep::Done);
 }
 
 #[tokio::test]
@@ -237,12 +243,12 @@ async fn who_is_asked_about_a_teardown_is_told_what_deletion_policies_leave_behi
     world.cloud.resource("ci-logs", "Topic", "AWS::SNS::Topic", "CREATE_COMPLETE");
     world.cloud.nested("ci-logs", "Child", "ci-logs-Child");
     let id = world.id();
-    assert_eq!(go(&world, plan_teardown(&id)).await, Go::Approve);
+    assert_eq!(go(&world, plan_teardown(&id)).await, NextStep::Approve);
     let proposal = world.deployment().proposal.unwrap();
     assert_eq!(proposal.left_behind(), ["Child.Queue", "Topic"]);
     assert_eq!(proposal.policy("Topic"), Some("Retain"));
     allow(&world);
-    assert_eq!(go(&world, plan_teardown(&id)).await, Go::Delete);
+    assert_eq!(go(&world, plan_teardown(&id)).await, NextStep::Delete);
 }
 
 /// Row 21.
@@ -252,12 +258,12 @@ async fn what_refuses_to_go_is_left_behind_only_if_a_person_says_so_and_is_writt
     world.cloud.stack("ci-logs", StackStatus::CreateComplete);
     world.own("ci-logs");
     let id = world.id();
-    assert_eq!(go(&world, plan_teardown(&id)).await, Go::Approve);
+    assert_eq!(go(&world, plan_teardown(&id)).await, NextStep::Approve);
     allow(&world);
     wait(&world, delete(&id)).await;
     world.cloud.resource("ci-logs", "Network", "AWS::EC2::VPC", "DELETE_FAILED");
     world.cloud.finish("ci-logs", "DELETE_FAILED");
-    assert_eq!(go(&world, plan_teardown(&id)).await, Go::Approve);
+    assert_eq!(go(&world, plan_teardown(&id)).await, NextStep::Approve);
     assert_eq!(allow(&world).action, ProposedAction::Retain);
     wait(&world, delete(&id)).await;
     assert_eq!(world.cloud.left_out.borrow().as_slice(), ["Network"]);
@@ -280,7 +286,7 @@ async fn a_teardown_never_lifts_termination_protection() {
 #[tokio::test]
 async fn a_stack_that_is_gone_needs_no_teardown() {
     let world = teardown("ci");
-    assert_eq!(go(&world, plan_teardown(&world.id())).await, Go::Done);
+    assert_eq!(go(&world, plan_teardown(&world.id())).await, NextStep::Done);
 }
 
 /// Row 4.
@@ -288,7 +294,7 @@ async fn a_stack_that_is_gone_needs_no_teardown() {
 async fn a_change_set_that_validation_refuses_is_explained_and_leaves_no_empty_stack() {
     let world = FakeWorld::new("ci");
     let id = world.id();
-    assert_eq!(go(&world, plan(&id)).await, Go::ChangeSet);
+    assert_eq!(go(&world, plan(&id)).await, NextStep::ChangeSet);
     *world.cloud.next_state.borrow_mut() = Some(ChangeSetState::Failed("validation failed".into()));
     world
         .cloud
@@ -317,7 +323,7 @@ async fn an_update_that_withdraws_what_another_stack_imports_is_refused_before_i
     assert!(told.message.contains("ci-web"), "{told}");
     assert!(world.cloud.created.borrow().is_empty());
     world.cloud.importers.borrow_mut().clear();
-    assert_eq!(go(&world, change_set(&id)).await, Go::Execute);
+    assert_eq!(go(&world, change_set(&id)).await, NextStep::Execute);
 }
 
 /// Rows 11 and 12.
@@ -327,9 +333,9 @@ async fn an_empty_update_after_a_rollback_is_no_change_and_no_failure() {
     world.cloud.stack("ci-logs", StackStatus::UpdateRollbackComplete);
     world.own("ci-logs");
     let id = world.id();
-    assert_eq!(go(&world, plan(&id)).await, Go::ChangeSet);
+    assert_eq!(go(&world, plan(&id)).await, NextStep::ChangeSet);
     *world.cloud.next_state.borrow_mut() = Some(ChangeSetState::Empty);
-    assert_eq!(go(&world, change_set(&id)).await, Go::Check);
+    assert_eq!(go(&world, change_set(&id)).await, NextStep::Check);
 }
 
 /// Row 30: the stack that was planned for is watched, not whichever has its name.
@@ -340,5 +346,5 @@ async fn a_stack_that_was_deleted_and_made_anew_meanwhile_is_not_taken_for_ours(
     let planned = world.deployment().stack_arn.unwrap();
     world.cloud.stack("ci-logs", StackStatus::CreateComplete);
     assert_ne!(world.cloud.arn("ci-logs"), planned);
-    assert_eq!(go(&world, observe(&id)).await, Go::Wait, "nothing is known of ours");
+    assert_eq!(go(&world, observe(&id)).await, NextStep::Wait, "nothing is known of ours");
 }

@@ -1,9 +1,9 @@
 //! What a stack holds, what a template wants, and the difference.
 
-use lockstep_domain::drift::DriftStatus;
-use lockstep_domain::guard::Proposed;
-use lockstep_domain::stack_plan::LiveResource;
-use lockstep_domain::template::Template;
+use lockstep_domain::model::drift_status::DriftStatus;
+use lockstep_domain::stacks::change_set_review::ProposedChange;
+use lockstep_domain::stacks::plan::LiveResource;
+use lockstep_domain::stacks::template::Template;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -201,10 +201,10 @@ fn referred(value: &Value, found: &mut BTreeSet<String>) {
 
 impl Holdings {
     /// What would have to be done to hold `design`; nothing if that is what it holds.
-    pub(super) fn changes_to(&self, design: &Design) -> Vec<Proposed> {
+    pub(super) fn changes_to(&self, design: &Design) -> Vec<ProposedChange> {
         let mut unsettled: BTreeSet<String> = BTreeSet::new();
         // What depends on what is replaced may be replaced itself, and so on.
-        let mut changes: Vec<Proposed> = loop {
+        let mut changes: Vec<ProposedChange> = loop {
             let wanted = design.resources.iter();
             let changes: Vec<_> =
                 wanted.filter_map(|(id, w)| self.change(id, w, &unsettled, design.reverts_drift)).collect();
@@ -219,13 +219,13 @@ impl Holdings {
         for (id, resource) in held {
             let known = changes.iter().any(|change| change.logical_id == *id);
             if !design.resources.contains_key(id) {
-                changes.push(Proposed {
+                changes.push(ProposedChange {
                     action: "Remove".into(),
                     policy_action: resource.wanted.deletion_policy.clone(),
                     ..resource.proposed(id)
                 });
             } else if !known && self.design.tags != design.tags {
-                let modify = Proposed {
+                let modify = ProposedChange {
                     action: "Modify".into(),
                     replacement: "False".into(),
                     tags_only: true,
@@ -243,13 +243,13 @@ impl Holdings {
         wanted: &Wanted,
         unsettled: &BTreeSet<String>,
         reverts_drift: bool,
-    ) -> Option<Proposed> {
+    ) -> Option<ProposedChange> {
         let Some(held) = self.resources.get(id).filter(|resource| resource.exists()) else {
-            return Some(Proposed {
+            return Some(ProposedChange {
                 logical_id: id.to_owned(),
                 resource_type: wanted.kind.clone(),
                 action: "Add".into(),
-                ..Proposed::default()
+                ..ProposedChange::default()
             });
         };
         let depends = |value: &Value| {
@@ -274,7 +274,7 @@ impl Holdings {
         let status = reverts_drift.then_some(status);
         if changed.is_empty() {
             // It is already as it is wanted, which only CloudFormation does not know.
-            return (!drift.is_empty()).then(|| Proposed {
+            return (!drift.is_empty()).then(|| ProposedChange {
                 action: "SyncWithActual".into(),
                 drift: status,
                 ..held.proposed(id)
@@ -291,7 +291,7 @@ impl Holdings {
             "False" => String::new(),
             _ => format!("ReplaceAnd{}", wanted.replace_policy),
         };
-        Some(Proposed {
+        Some(ProposedChange {
             action: "Modify".into(),
             replacement: replacement.into(),
             policy_action,
@@ -331,12 +331,12 @@ impl Holdings {
 }
 
 impl Resource {
-    fn proposed(&self, id: &str) -> Proposed {
-        Proposed {
+    fn proposed(&self, id: &str) -> ProposedChange {
+        ProposedChange {
             logical_id: id.to_owned(),
             physical_id: self.physical_id.clone(),
             resource_type: self.wanted.kind.clone(),
-            ..Proposed::default()
+            ..ProposedChange::default()
         }
     }
 }

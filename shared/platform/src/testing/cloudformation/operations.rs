@@ -4,7 +4,7 @@ use super::model::{Design, Holdings, Resource, Wanted};
 use super::{Inner, Loss, Trouble};
 use crate::cloudformation::ChangeSetState;
 use jiff::Timestamp;
-use lockstep_domain::stack_plan::{Phase, StackStatus};
+use lockstep_domain::stacks::plan::{Phase, StackStatus};
 use std::collections::BTreeMap;
 use std::time::Duration;
 

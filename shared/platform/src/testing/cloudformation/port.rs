@@ -5,10 +5,10 @@ use super::{CHANGE_SET_TIME, ChangeSet, Effect, Inner, STALENESS, SimCloudFormat
 use crate::cloudformation::{
     ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks, TemplateSource,
 };
-use lockstep_domain::diagnosis::StackEvent;
-use lockstep_domain::error::Failure;
-use lockstep_domain::guard::Proposed;
-use lockstep_domain::stack_plan::{ChangeSetKind, LiveResource, Phase, StackStatus};
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::stacks::change_set_review::ProposedChange;
+use lockstep_domain::stacks::diagnosis::StackEvent;
+use lockstep_domain::stacks::plan::{ChangeSetKind, LiveResource, Phase, StackStatus};
 use std::collections::BTreeMap;
 
 /// [`SimCloudFormation`] as functions reach it.
@@ -66,7 +66,7 @@ impl Inner {
         arn: &str,
         change_set: Option<&str>,
         token: &str,
-        changes: &[Proposed],
+        changes: &[ProposedChange],
     ) {
         let was_stable = self.stack_mut(arn).ever_stable;
         self.effects.push(Effect {
@@ -151,7 +151,7 @@ impl Inner {
 
     /// Turns the additions of what exists already into imports, or says why it may not be imported
     /// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html>).
-    fn import(&self, design: &mut Design, changes: &mut [Proposed]) -> Result<(), String> {
+    fn import(&self, design: &mut Design, changes: &mut [ProposedChange]) -> Result<(), String> {
         for change in changes.iter_mut().filter(|change| change.action == "Add") {
             let wanted = &design.resources[&change.logical_id];
             let Some(name) = wanted.name().filter(|_| wanted.has_literal_name()) else { continue };

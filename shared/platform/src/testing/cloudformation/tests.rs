@@ -1,7 +1,7 @@
 use super::*;
 use crate::cloudformation::{Execution, NewChangeSet, Stacks, TemplateSource};
-use lockstep_domain::drift::DriftStatus;
-use lockstep_domain::stack_plan::ChangeSetKind;
+use lockstep_domain::model::drift_status::DriftStatus;
+use lockstep_domain::stacks::plan::ChangeSetKind;
 
 /// A log group that outlives its stack under a name of its own, and a topic.
 fn template(display_name: &str, more: &str) -> String {

@@ -2,8 +2,8 @@
 
 use super::SimImages;
 use crate::channels::Channels;
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::AmiId;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::AmiId;
 use std::collections::BTreeMap;
 
 impl Channels for SimImages {

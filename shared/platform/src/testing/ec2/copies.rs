@@ -3,10 +3,10 @@
 use super::Inner;
 use super::model::{Image, Stored};
 use crate::ec2::{Copied, NewCopy};
-use lockstep_domain::error::Failure;
-use lockstep_domain::ids::{AccountId, AmiId};
-use lockstep_domain::promotion::{Ami, AmiState, Device, Snapshot};
-use lockstep_domain::records::Location;
+use lockstep_domain::images::promotion::{Ami, AmiState, Device, Snapshot};
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{AccountId, AmiId};
+use lockstep_domain::model::location::Location;
 use std::collections::BTreeMap;
 
 /// Why a copy is not begun.

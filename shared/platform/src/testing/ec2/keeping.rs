@@ -4,11 +4,11 @@ use super::SimImages;
 use super::model::{Image, Stored};
 use crate::ec2::keeping::{Keeping, made};
 use jiff::Timestamp;
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{AmiId, SnapshotId};
-use lockstep_domain::orphans::{Tagged, TaggedImage};
-use lockstep_domain::promotion::TAG_IMAGE;
-use lockstep_domain::retirement::Removed;
+use lockstep_domain::images::orphans::{Tagged, TaggedImage};
+use lockstep_domain::images::promotion::TAG_IMAGE;
+use lockstep_domain::images::retention::Removed;
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{AmiId, SnapshotId};
 use std::collections::BTreeMap;
 
 impl Keeping for SimImages {

@@ -1,9 +1,9 @@
 //! What EC2 and KMS hold, and who sees it since when.
 
 use jiff::{SignedDuration, Timestamp};
-use lockstep_domain::ids::AccountId;
-use lockstep_domain::promotion::{Ami, Snapshot};
-use lockstep_domain::records::Location;
+use lockstep_domain::images::promotion::{Ami, Snapshot};
+use lockstep_domain::model::ids::AccountId;
+use lockstep_domain::model::location::Location;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

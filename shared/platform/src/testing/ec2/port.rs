@@ -3,11 +3,11 @@
 use super::model::{Image, Shelf, Stored};
 use super::{Inner, SimEc2};
 use crate::ec2::{Copied, Images, NewCopy};
-use lockstep_domain::error::{Failure, FailureKind};
-use lockstep_domain::ids::{AccountId, AmiId, DeploymentId, ImageName, SnapshotId};
-use lockstep_domain::promotion::{Ami, AmiState, Snapshot, TAG_DEPLOYMENT};
-use lockstep_domain::records::Location;
-use lockstep_domain::version::Version;
+use lockstep_domain::images::promotion::{Ami, AmiState, Snapshot, TAG_DEPLOYMENT};
+use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::ids::{AccountId, AmiId, DeploymentId, ImageName, SnapshotId};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::version::Version;
 use std::collections::BTreeSet;
 
 /// [`SimEc2`] as one account reaches it in one region.

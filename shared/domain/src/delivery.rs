@@ -1,0 +1,19 @@
+//! A push on its way to production: webhook, packaging, parameters, gates, approvals and environments.
+
+pub mod approval;
+pub mod archive;
+pub mod aws_events;
+pub mod callbacks;
+pub mod checks;
+pub mod credentials;
+pub mod function_code;
+pub mod gate;
+pub mod lease;
+pub mod manifest;
+pub mod operator_actions;
+pub mod packaging;
+pub mod parameters;
+pub mod stages;
+pub mod sweep;
+pub mod webhook;
+pub mod webhook_delivery;

@@ -1,0 +1,271 @@
+use super::*;
+use crate::model::deployment_path::DeploymentPath;
+use crate::model::location::Location;
+use crate::model::resource_change::{Change, Impact};
+use crate::records::{ChangeSet, DeploymentKind, NamedResource};
+
+const ADA: &str = "arn:aws:iam::333333333333:user/ada";
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn change_set(arn: &str, impact: Impact) -> ChangeSet {
+    ChangeSet {
+        arn: arn.into(),
+        attempt: 1,
+        changes: vec![Change {
+            logical_id: "Bucket".into(),
+            resource_type: "AWS::S3::Bucket".into(),
+            action: "Remove".into(),
+            replacement: String::new(),
+            properties: Vec::new(),
+            tags_only: false,
+            drift: None,
+            impact,
+        }],
+        unexamined: Vec::new(),
+        template_digest: Digest::of(b"t"),
+        parameters_digest: Digest::of(b"p"),
+    }
+}
+
+fn running() -> Deployment {
+    Deployment {
+        component: Some("logs".parse().unwrap()),
+        epoch: 1,
+        digest: Some(Digest::of(b"d")),
+        change_set: Some(change_set("arn:1", Impact::None)),
+        ..Deployment::new(
+            DeploymentId::of_execution("e"),
+            DeploymentKind::Deploy { environment: "logs".into(), stack: "production-logs".parse().unwrap() },
+            "e",
+            "1.0.0".parse().unwrap(),
+            "production".parse().unwrap(),
+            Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+            DeploymentPath::Promotion,
+            at(0),
+        )
+    }
+}
+
+fn asking() -> Deployment {
+    ask(&running(), true, at(1)).unwrap()
+}
+
+fn answer<'a>(change_set: &'a str, digest: &'a Digest, decision: Decision) -> ApprovalAnswer<'a> {
+    ApprovalAnswer {
+        subject: change_set,
+        digest: Some(digest),
+        names: &[],
+        decision,
+        reason: Some("looks right"),
+        by: ADA,
+    }
+}
+
+fn decided(deployment: &Deployment, decision: Decision) -> Deployment {
+    let digest = Digest::of(b"d");
+    match decide(deployment, &answer("arn:1", &digest, decision), at(2)).unwrap() {
+        (_, Decided::Now(deployment)) => *deployment,
+        (_, Decided::Before) => panic!("decided before"),
+    }
+}
+
+#[test]
+fn a_question_names_its_reasons_its_change_set_and_its_artifact() {
+    let asking = asking();
+    assert_eq!(asking.state, DeploymentState::AwaitingApproval);
+    let question = open_question(&asking).unwrap();
+    assert_eq!((question.number, question.subject.key().as_str()), (1, "arn:1"));
+    assert_eq!(question.digest, Some(Digest::of(b"d")));
+    assert_eq!(question.reasons.len(), 1);
+}
+
+#[test]
+fn what_would_be_destroyed_is_asked_about_whatever_the_stage_wants() {
+    let mut dangerous = running();
+    dangerous.change_set = Some(change_set("arn:1", Impact::DataLoss));
+    let asking = ask(&dangerous, false, at(1)).unwrap();
+    assert!(open_question(&asking).unwrap().reasons[0].contains("Bucket"));
+    assert_eq!(ask(&running(), false, at(1)).unwrap_err().kind, FailureKind::Bug);
+}
+
+#[test]
+fn asking_again_asks_nothing_new_and_a_new_plan_asks_the_next_question() {
+    let asking = asking();
+    assert_eq!(ask(&asking, true, at(5)).unwrap(), asking);
+    let mut again = decided(&asking, Decision::Approve);
+    again.state = DeploymentState::Running;
+    again.change_set = Some(change_set("arn:2", Impact::None));
+    let second = ask(&again, true, at(6)).unwrap();
+    assert_eq!(second.approvals.iter().map(|a| a.number).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn a_closed_deployment_asks_nobody() {
+    let closed = Deployment { state: DeploymentState::Abandoned, ..running() };
+    assert_eq!(ask(&closed, true, at(1)).unwrap_err().kind, FailureKind::Superseded);
+}
+
+#[test]
+fn an_answer_records_who_what_why_and_when() {
+    let decided = decided(&asking(), Decision::Approve);
+    let question = decided.approvals.last().unwrap();
+    assert_eq!(question.decision, Some(Decision::Approve));
+    assert_eq!(question.decided_by.as_deref(), Some(ADA));
+    assert_eq!(question.reason.as_deref(), Some("looks right"));
+    assert_eq!(question.decided_at, Some(at(2)));
+    assert_eq!(open_question(&decided), None);
+}
+
+#[test]
+fn what_a_person_did_not_see_they_did_not_decide() {
+    let (asking, digest, other) = (asking(), Digest::of(b"d"), Digest::of(b"other"));
+    for wrong in [answer("arn:2", &digest, Decision::Approve), answer("arn:1", &other, Decision::Approve)] {
+        assert_eq!(decide(&asking, &wrong, at(2)).unwrap_err().kind, FailureKind::Conflict);
+    }
+}
+
+#[test]
+fn the_same_answer_twice_is_fine_and_another_is_not() {
+    let digest = Digest::of(b"d");
+    let decided = decided(&asking(), Decision::Approve);
+    let again = decide(&decided, &answer("arn:1", &digest, Decision::Approve), at(9)).unwrap();
+    assert_eq!(again, (1, Decided::Before));
+    let contradiction = decide(&decided, &answer("arn:1", &digest, Decision::Refuse), at(9)).unwrap_err();
+    assert_eq!(contradiction.kind, FailureKind::Conflict);
+    assert!(contradiction.message.contains(ADA), "{contradiction}");
+}
+
+#[test]
+fn an_answer_after_the_deployment_went_on_is_too_late() {
+    let digest = Digest::of(b"d");
+    let closed = Deployment { state: DeploymentState::Refused, ..asking() };
+    let late = decide(&closed, &answer("arn:1", &digest, Decision::Approve), at(9)).unwrap_err();
+    assert_eq!(late.kind, FailureKind::Conflict);
+    assert_eq!(
+        decide(&running(), &answer("arn:1", &digest, Decision::Approve), at(9)).unwrap_err().kind,
+        FailureKind::Conflict
+    );
+}
+
+#[test]
+fn only_an_approval_lets_it_go_on() {
+    assert_eq!(verdict(&decided(&asking(), Decision::Approve)), Ok(()));
+    let refused = verdict(&decided(&asking(), Decision::Refuse)).unwrap_err();
+    assert_eq!(refused.kind, FailureKind::ApprovalRefused);
+    assert_eq!(refused.message, format!("{ADA} refused it: looks right"));
+    let silent = verdict(&asking()).unwrap_err();
+    assert_eq!(
+        (silent.kind, silent.message.as_str()),
+        (FailureKind::ApprovalRefused, "nobody answered in time")
+    );
+    assert_eq!(verdict(&running()).unwrap_err().kind, FailureKind::Bug);
+}
+
+#[test]
+fn an_older_approval_does_not_speak_for_a_newer_question() {
+    let mut again = decided(&asking(), Decision::Approve);
+    again.state = DeploymentState::Running;
+    again.change_set = Some(change_set("arn:2", Impact::None));
+    let second = ask(&again, true, at(6)).unwrap();
+    assert_eq!(verdict(&second).unwrap_err().kind, FailureKind::ApprovalRefused);
+}
+
+/// A deployment with a proposal to delete a stack with two buckets in it.
+fn proposing() -> (Deployment, Proposal) {
+    let resource = |name: &str| NamedResource {
+        name: name.into(),
+        resource_type: "AWS::S3::Bucket".into(),
+        physical_id: name.to_lowercase(),
+    };
+    let proposal = Proposal {
+        stack: "arn:stack".into(),
+        action: ProposedAction::Delete,
+        resources: vec![resource("Archive"), resource("Logs")],
+        policies: Some([("Archive".into(), "Retain".into()), ("Volume".into(), "Snapshot".into())].into()),
+    };
+    (Deployment { proposal: Some(proposal.clone()), ..running() }, proposal)
+}
+
+fn answer_about<'a>(subject: &'a str, digest: &'a Digest, names: &'a [String]) -> ApprovalAnswer<'a> {
+    ApprovalAnswer { names, ..answer(subject, digest, Decision::Approve) }
+}
+
+#[test]
+fn a_proposal_is_asked_about_before_a_change_set_and_in_every_stage() {
+    let (proposing, proposal) = proposing();
+    let asking = ask(&proposing, false, at(1)).unwrap();
+    let question = open_question(&asking).unwrap();
+    assert_eq!(question.subject, Subject::Proposal(proposal));
+    assert!(question.reasons[0].contains("Archive, Logs"), "{:?}", question.reasons);
+}
+
+#[test]
+fn what_is_given_up_is_approved_name_by_name_and_refused_without() {
+    let (proposing, proposal) = proposing();
+    let asking = ask(&proposing, false, at(1)).unwrap();
+    let (key, digest) = (proposal.key(), Digest::of(b"d"));
+    for names in [vec![], vec!["Archive".to_owned()], vec!["Archive".into(), "Logs".into(), "Other".into()]] {
+        let refused = decide(&asking, &answer_about(&key, &digest, &names), at(2)).unwrap_err();
+        assert_eq!(refused.kind, FailureKind::Rejected, "{names:?}");
+    }
+    let names = ["Logs".to_owned(), "Archive".to_owned()];
+    let (_, decided) = decide(&asking, &answer_about(&key, &digest, &names), at(2)).unwrap();
+    let Decided::Now(decided) = decided else { panic!("decided before") };
+    assert_eq!(allowed(&decided, at(3)), std::slice::from_ref(&proposal));
+    let no = ApprovalAnswer { decision: Decision::Refuse, ..answer_about(&key, &digest, &[]) };
+    assert!(decide(&asking, &no, at(2)).is_ok());
+}
+
+#[test]
+fn an_approval_is_of_one_artifact_and_for_a_day() {
+    let (proposing, proposal) = proposing();
+    let asking = ask(&proposing, false, at(1)).unwrap();
+    assert!(allowed(&asking, at(1)).is_empty());
+    let names = ["Archive".to_owned(), "Logs".to_owned()];
+    let (key, digest) = (proposal.key(), Digest::of(b"d"));
+    let (_, decided) = decide(&asking, &answer_about(&key, &digest, &names), at(2)).unwrap();
+    let Decided::Now(decided) = decided else { panic!("decided before") };
+    assert_eq!(allowed(&decided, at(1 + Approval::VALID_HOURS * 3600)), [proposal]);
+    assert!(allowed(&decided, at(2 + Approval::VALID_HOURS * 3600)).is_empty());
+    let other = Deployment { digest: Some(Digest::of(b"other")), ..*decided };
+    assert!(allowed(&other, at(3)).is_empty());
+}
+
+#[test]
+fn the_key_of_a_wait_for_an_answer_says_whose_question_it_is() {
+    let id = DeploymentId::of_execution("e");
+    assert_eq!(of_operation(&operation(&id, 7)), Some((id, 7)));
+    for other in ["arn:stack#t1", "approval#x#1", "approval#", "arn:aws:ec2:eu-west-1::image/ami-1"] {
+        assert_eq!(of_operation(other), None, "{other}");
+    }
+}
+
+#[test]
+fn a_nested_stack_that_nobody_looked_into_is_allowed_by_name_only() {
+    let child = NamedResource {
+        name: "Child".into(),
+        resource_type: crate::model::resource_change::NESTED_STACK.into(),
+        physical_id: "arn:child".into(),
+    };
+    let seen = ChangeSet { unexamined: vec![child], ..change_set("arn:1", Impact::None) };
+    let asking = ask(&Deployment { change_set: Some(seen), ..running() }, false, at(1)).unwrap();
+    let digest = Digest::of(b"d");
+    let approve = |names: &[String]| {
+        decide(&asking, &ApprovalAnswer { names, ..answer("arn:1", &digest, Decision::Approve) }, at(2))
+    };
+    let refused = approve(&[]).unwrap_err();
+    assert!(refused.message.contains("not examined") && refused.message.contains("Child"), "{refused}");
+    assert!(approve(&["Child".into(), "Other".into()]).is_err());
+    assert!(approve(&["Child".into()]).is_ok());
+}
+
+#[test]
+fn a_question_about_a_deletion_says_what_deletion_policies_leave_behind() {
+    let (deployment, _) = proposing();
+    let asked = ask(&deployment, false, at(1)).unwrap();
+    let reason = &asked.approvals[0].reasons[0];
+    assert!(reason.ends_with(": Archive, Logs; deletion policies leave behind Archive"), "{reason}");
+}

@@ -1,0 +1,209 @@
+//! The gate: which releases may go where, and what they bring with them.
+
+use crate::delivery::lease;
+use crate::delivery::stages::{Stage, Stages};
+use crate::messages::inputs;
+use crate::model::deployment_path::DeploymentPath;
+use crate::model::error::{Failure, FailureKind};
+use crate::model::ids::StageName;
+use crate::model::image_lock::LockedImage;
+use crate::model::location::Location;
+use crate::model::operator_action::OperatorAction;
+use crate::records::{
+    BreakGlass, Deployment, DeploymentKind, Environment, Evidence, Image, Release, ReleaseState,
+};
+use jiff::{Timestamp, ToSpan};
+use std::collections::BTreeMap;
+
+/// The stage called `name`, or `Rejected` naming those there are.
+pub fn stage<'a>(stages: &'a Stages, name: &StageName) -> Result<&'a Stage, Failure> {
+    stages.get(name).ok_or_else(|| {
+        let known: Vec<_> = stages.iter().map(|stage| stage.name.as_str()).collect();
+        Failure::rejected(format!("there is no stage {name}; there are {}", known.join(", ")))
+    })
+}
+
+/// Whether `path` is the way to `stage`: each account trusts only one.
+pub fn check_path(release: &Release, stage: &Stage, path: DeploymentPath) -> Result<(), Failure> {
+    let (component, version, name) = (&release.component, &release.version, &stage.name);
+    match (path, stage.path()) {
+        (DeploymentPath::Delivery, DeploymentPath::Delivery)
+        | (DeploymentPath::Promotion, DeploymentPath::Promotion) => Ok(()),
+        (DeploymentPath::Delivery, DeploymentPath::Promotion) => Err(Failure::rejected(format!(
+            "releases come to {name} by promotion only; use `lockstep promote {component}@{version} --to {name}`"
+        ))),
+        (DeploymentPath::Promotion, DeploymentPath::Delivery) => Err(Failure::rejected(format!(
+            "releases come to {name} by themselves after a push, not by promotion; to deploy this one use \
+             `lockstep deploy {component}@{version} --to {name}`"
+        ))),
+    }
+}
+
+/// Whether `path` is the way to tear down what is in `stage`.
+pub fn check_teardown_path(stage: &Stage, path: DeploymentPath) -> Result<(), Failure> {
+    let machine = match stage.path() {
+        way if way == path => return Ok(()),
+        DeploymentPath::Delivery => "lockstep-delivery-teardown",
+        DeploymentPath::Promotion => "lockstep-promotion-teardown",
+    };
+    Err(Failure::rejected(format!("what is in {} is torn down by {machine}; start that", stage.name)))
+}
+
+/// The stage whose parameters a deployment takes instead of those of its own.
+///
+/// That makes it a clone, which has a name of its own: an environment that a release comes to by itself keeps its
+/// parameters.
+pub fn parameters_of(stages: &Stages, input: &inputs::Deploy) -> Result<Option<StageName>, Failure> {
+    let Some(name) = &input.parameters_of else { return Ok(None) };
+    let own_name = input.environment.as_deref().is_some_and(|name| name != input.component.as_str());
+    if !own_name {
+        return Err(Failure::rejected(format!(
+            "with the parameters of {name} it is a clone: give it a name of its own as `environment`, other than {}",
+            input.component
+        )));
+    }
+    stage(stages, name).map(|stage| Some(stage.name.clone()))
+}
+
+/// Whether a release has come far enough for `stage`: tested for all but the throw-away one, and no pre-release.
+pub fn check_release(release: &Release, stage: &Stage) -> Result<(), Failure> {
+    let named = format!("{} {}", release.component, release.version);
+    match release.state {
+        ReleaseState::Published if !stage.is_test() && release.version.is_pre_release() => {
+            Err(Failure::rejected(format!(
+                "{named} is a pre-release: it goes no further than its test; merge its branch"
+            )))
+        }
+        ReleaseState::Published => Ok(()),
+        ReleaseState::Packaged if stage.is_test() => Ok(()),
+        ReleaseState::Packaged => Err(closed(format!(
+            "{named} has not passed its throw-away stack yet, and cannot go to {}",
+            stage.name
+        ))),
+        ReleaseState::TestFailed => {
+            let why = release.failure.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+            Err(closed(format!("{named} failed its test and goes nowhere{why}")))
+        }
+    }
+}
+
+/// Whether the stage before `stage` proved this very artifact. `evidence` is what the ledger holds for it there, `glass`
+/// what it holds for `stage` itself; answers what was broken if that alone opens the gate.
+///
+/// The digest decides, not the version; the first stage needs nothing.
+pub fn check_evidence<'a>(
+    release: &Release,
+    stages: &Stages,
+    stage: &Stage,
+    evidence: Option<&Evidence>,
+    glass: Option<&'a BreakGlass>,
+    now: Timestamp,
+) -> Result<Option<&'a BreakGlass>, Failure> {
+    let Some(before) = stages.before(&stage.name) else { return Ok(None) };
+    let proves = |evidence: &&Evidence| {
+        evidence.component == release.component
+            && evidence.digest == release.digest
+            && evidence.stage == before.name
+    };
+    if evidence.filter(proves).is_some() {
+        return Ok(None);
+    }
+    if let Some(glass) = glass.filter(|glass| opens(glass, release, stage, now)) {
+        return Ok(Some(glass));
+    }
+    Err(closed(format!(
+        "{} {} cannot go to {}: there is no evidence that digest {} passed {}; deploy it there first, without \
+         overrides and under its own name",
+        release.component, release.version, stage.name, release.digest, before.name
+    )))
+}
+
+/// Whether somebody broke the glass for this artifact and stage: once, and not too long ago.
+fn opens(glass: &BreakGlass, release: &Release, stage: &Stage, now: Timestamp) -> bool {
+    glass.component == release.component
+        && glass.digest == release.digest
+        && glass.stage == stage.name
+        && glass.used_by.is_none()
+        && glass.at.checked_add(BreakGlass::VALID_HOURS.hours()).is_ok_and(|end| now < end)
+}
+
+/// What breaking the glass writes down; nothing if it was broken before and still opens the gate.
+///
+/// Only evidence is done without: a release that did not pass its own test goes nowhere, and whoever must approve still
+/// must.
+pub fn break_glass(
+    release: &Release,
+    stages: &Stages,
+    stage: &Stage,
+    evidence: Option<&Evidence>,
+    known: Option<&BreakGlass>,
+    action: &OperatorAction,
+) -> Result<Option<BreakGlass>, Failure> {
+    check_release(release, stage)?;
+    if let Ok(broken) = check_evidence(release, stages, stage, evidence, known, action.at) {
+        if broken.is_some() {
+            return Ok(None);
+        }
+        return Err(Failure::rejected(format!(
+            "there is no glass to break: nothing keeps {} {} out of {}",
+            release.component, release.version, stage.name
+        )));
+    }
+    Ok(Some(BreakGlass {
+        component: release.component.clone(),
+        digest: release.digest.clone(),
+        stage: stage.name.clone(),
+        version: release.version.clone(),
+        by: action.by.clone(),
+        reason: action.reason.clone(),
+        at: action.at,
+        used_by: None,
+    }))
+}
+
+/// A tainted environment waits for a person.
+pub fn check_taint(environment: Option<&Environment>) -> Result<(), Failure> {
+    match environment.and_then(|environment| environment.taint.as_deref()) {
+        None => Ok(()),
+        Some(taint) => {
+            Err(closed(format!("the environment is tainted: {taint}; reconcile it before promoting")))
+        }
+    }
+}
+
+/// The images of the release that are not usable at `target`, each once, in the order of their names.
+/// `known` holds the ledger's records of them, from wherever.
+pub fn missing_images<'a>(release: &'a Release, known: &[Image], target: &Location) -> Vec<&'a LockedImage> {
+    let is_there = |locked: &LockedImage| {
+        known.iter().any(|image| {
+            image.name == locked.name
+                && image.version == locked.version
+                && image.location == *target
+                && image.is_usable()
+        })
+    };
+    let wanted: BTreeMap<_, _> =
+        release.image_lock.0.values().map(|locked| ((&locked.name, &locked.version), locked)).collect();
+    wanted.into_values().filter(|locked| !is_there(locked)).collect()
+}
+
+/// Whether a deployment that passed opens the next stage.
+///
+/// Overrides, the parameters of another stage, or another name than the component's make it a thing of its own: it proves
+/// nothing of the release. The throw-away stack always has another name. What was only planned or torn down proves
+/// nothing either.
+pub fn earns_evidence(deployment: &Deployment, is_test: bool) -> bool {
+    let own_name = lease::parts(deployment).is_ok_and(|(name, component)| name == component.as_str());
+    matches!(deployment.kind, DeploymentKind::Deploy { .. })
+        && !deployment.plan_only
+        && deployment.overrides.is_empty()
+        && deployment.parameters_of.is_none()
+        && (is_test || own_name)
+}
+
+fn closed(message: String) -> Failure {
+    Failure::new(FailureKind::GateClosed, message)
+}
+
+#[cfg(test)]
+mod tests;

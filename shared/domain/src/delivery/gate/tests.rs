@@ -1,0 +1,372 @@
+use super::*;
+use crate::model::ids::Digest;
+use crate::model::image_lock::ImageLock;
+use crate::records::DeploymentKind;
+use crate::records::ImageState;
+use std::collections::BTreeSet;
+
+const STAGES: &str = r#"
+    [[stages]]
+    name = "test"
+    account = "111111111111"
+    region = "eu-west-1"
+    [[stages]]
+    name = "ci"
+    account = "111111111111"
+    region = "eu-west-1"
+    propagates = true
+    [[stages]]
+    name = "production"
+    account = "222222222222"
+    region = "eu-west-1"
+    approval = true
+"#;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn stages() -> Stages {
+    Stages::parse("stages.toml", STAGES).unwrap()
+}
+
+fn name(text: &str) -> StageName {
+    text.parse().unwrap()
+}
+
+fn release(state: ReleaseState, version: &str) -> Release {
+    let digest = Digest::of(b"x");
+    Release {
+        component: "logs".parse().unwrap(),
+        version: version.parse().unwrap(),
+        state,
+        repository: "github.acme.logs".parse().unwrap(),
+        commit: "0123456789012345678901234567890123456789".parse().unwrap(),
+        author: "Ada".into(),
+        folder: "logs".into(),
+        template: "template.yaml".into(),
+        artifact: "a.zip".into(),
+        digest: digest.clone(),
+        source_digest: digest.clone(),
+        template_digest: digest.clone(),
+        test_template_digest: digest,
+        permissions: None,
+        image_lock: ImageLock::default(),
+        outputs: BTreeSet::new(),
+        team: "platform".into(),
+        function: "logging".into(),
+        packaged_at: Timestamp::UNIX_EPOCH,
+        execution: "arn".into(),
+        failure: (state == ReleaseState::TestFailed).then(|| "no host".into()),
+    }
+}
+
+fn evidence(stage: &str, digest: &[u8]) -> Evidence {
+    Evidence {
+        component: "logs".parse().unwrap(),
+        digest: Digest::of(digest),
+        stage: name(stage),
+        version: "1.0.0".parse().unwrap(),
+        deployment: crate::model::ids::DeploymentId::of_execution("e"),
+        passed_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+#[test]
+fn an_unknown_stage_is_told_with_those_there_are() {
+    let refused = stage(&stages(), &name("staging")).unwrap_err();
+    assert_eq!(refused.message, "there is no stage staging; there are test, ci, production");
+}
+
+#[test]
+fn each_stage_is_reached_by_its_own_path_only() {
+    let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
+    for (to, path, open) in [
+        ("test", DeploymentPath::Delivery, true),
+        ("ci", DeploymentPath::Delivery, true),
+        ("production", DeploymentPath::Delivery, false),
+        ("test", DeploymentPath::Promotion, false),
+        ("ci", DeploymentPath::Promotion, false),
+        ("production", DeploymentPath::Promotion, true),
+    ] {
+        let checked = check_path(&release, stage(&stages, &name(to)).unwrap(), path);
+        assert_eq!(checked.is_ok(), open, "{to} {path:?}");
+    }
+    let refused =
+        check_path(&release, stage(&stages, &name("production")).unwrap(), DeploymentPath::Delivery)
+            .unwrap_err();
+    assert!(refused.message.ends_with("use `lockstep promote logs@1.0.0 --to production`"), "{refused}");
+}
+
+#[test]
+fn only_tested_releases_leave_the_throw_away_stage() {
+    let stages = stages();
+    for (state, version, to, outcome) in [
+        (ReleaseState::Packaged, "1.0.0", "test", None),
+        (ReleaseState::Packaged, "1.0.0", "ci", Some(FailureKind::GateClosed)),
+        (ReleaseState::Published, "1.0.0", "test", None),
+        (ReleaseState::Published, "1.0.0", "production", None),
+        (ReleaseState::Packaged, "1.0.0-fix.1", "test", None),
+        (ReleaseState::Published, "1.0.0-fix.1", "test", None),
+        (ReleaseState::Published, "1.0.0-fix.1", "ci", Some(FailureKind::Rejected)),
+        (ReleaseState::TestFailed, "1.0.0", "test", Some(FailureKind::GateClosed)),
+        (ReleaseState::TestFailed, "1.0.0", "ci", Some(FailureKind::GateClosed)),
+    ] {
+        let checked = check_release(&release(state, version), stage(&stages, &name(to)).unwrap());
+        assert_eq!(checked.err().map(|failure| failure.kind), outcome, "{state:?} {version} {to}");
+    }
+}
+
+#[test]
+fn the_stage_before_must_have_proved_the_same_digest() {
+    let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
+    let check = |to: &str, evidence: Option<Evidence>| {
+        let to = stage(&stages, &name(to)).unwrap();
+        check_evidence(&release, &stages, to, evidence.as_ref(), None, at(0)).is_ok()
+    };
+    assert!(check("test", None));
+    assert!(check("ci", Some(evidence("test", b"x"))));
+    assert!(check("production", Some(evidence("ci", b"x"))));
+    assert!(!check("production", None));
+    assert!(!check("production", Some(evidence("ci", b"y"))));
+    assert!(!check("production", Some(evidence("test", b"x"))));
+    let other = Evidence { component: "cache".parse().unwrap(), ..evidence("ci", b"x") };
+    assert!(!check("production", Some(other)));
+}
+
+#[test]
+fn missing_evidence_is_named() {
+    let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
+    let production = stage(&stages, &name("production")).unwrap();
+    let refused = check_evidence(&release, &stages, production, None, None, at(0)).unwrap_err();
+    assert_eq!(refused.kind, FailureKind::GateClosed);
+    let wanted = format!("there is no evidence that digest {} passed ci", release.digest);
+    assert!(refused.message.contains(&wanted), "{refused}");
+}
+
+fn action(second: i64) -> OperatorAction {
+    OperatorAction::new("ada", "the site is down", at(second)).unwrap()
+}
+
+/// What breaking the glass for production wrote down at 0.
+fn broken() -> BreakGlass {
+    let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
+    let production = stage(&stages, &name("production")).unwrap();
+    break_glass(&release, &stages, production, None, None, &action(0)).unwrap().unwrap()
+}
+
+#[test]
+fn a_broken_glass_opens_the_gate_for_one_artifact_and_stage_once_and_for_an_hour() {
+    let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
+    let production = stage(&stages, &name("production")).unwrap();
+    let check = |glass: &BreakGlass, second: i64| {
+        let used = check_evidence(&release, &stages, production, None, Some(glass), at(second));
+        used.map(|used| used.is_some()).map_err(|failure| failure.kind)
+    };
+    let hour = BreakGlass::VALID_HOURS * 3600;
+    assert_eq!(check(&broken(), hour - 1), Ok(true));
+    assert_eq!(check(&broken(), hour), Err(FailureKind::GateClosed));
+    for other in [
+        BreakGlass { used_by: Some(crate::model::ids::DeploymentId::of_execution("e")), ..broken() },
+        BreakGlass { digest: Digest::of(b"other"), ..broken() },
+        BreakGlass { stage: name("ci"), ..broken() },
+        BreakGlass { component: "cache".parse().unwrap(), ..broken() },
+    ] {
+        assert_eq!(check(&other, 1), Err(FailureKind::GateClosed));
+    }
+}
+
+#[test]
+fn evidence_leaves_the_glass_whole() {
+    let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
+    let production = stage(&stages, &name("production")).unwrap();
+    let glass = broken();
+    let proven = evidence("ci", b"x");
+    let used = check_evidence(&release, &stages, production, Some(&proven), Some(&glass), at(1)).unwrap();
+    assert_eq!(used, None);
+}
+
+#[test]
+fn the_glass_is_broken_only_where_evidence_alone_is_missing() {
+    let stages = stages();
+    let production = stage(&stages, &name("production")).unwrap();
+    let test = stage(&stages, &name("test")).unwrap();
+    let attempt = |state, version: &str, to: &Stage, evidence: Option<Evidence>| {
+        let release = release(state, version);
+        break_glass(&release, &stages, to, evidence.as_ref(), None, &action(0))
+            .map_err(|failure| failure.kind)
+    };
+    assert!(attempt(ReleaseState::Published, "1.0.0", production, None).unwrap().is_some());
+    for (state, version, to, evidence, kind) in [
+        (ReleaseState::Published, "1.0.0", test, None, FailureKind::Rejected),
+        (ReleaseState::Published, "1.0.0", production, Some(evidence("ci", b"x")), FailureKind::Rejected),
+        (ReleaseState::Published, "1.0.0-fix.1", production, None, FailureKind::Rejected),
+        (ReleaseState::Packaged, "1.0.0", production, None, FailureKind::GateClosed),
+        (ReleaseState::TestFailed, "1.0.0", production, None, FailureKind::GateClosed),
+    ] {
+        assert_eq!(attempt(state, version, to, evidence), Err(kind), "{state:?} {version} {}", to.name);
+    }
+}
+
+#[test]
+fn breaking_it_twice_breaks_it_once_and_one_that_no_longer_counts_is_broken_anew() {
+    let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
+    let production = stage(&stages, &name("production")).unwrap();
+    let again = |known: &BreakGlass, second: i64| {
+        break_glass(&release, &stages, production, None, Some(known), &action(second)).unwrap()
+    };
+    assert_eq!(again(&broken(), 1), None);
+    let used = BreakGlass { used_by: Some(crate::model::ids::DeploymentId::of_execution("e")), ..broken() };
+    assert_eq!(again(&used, 1).unwrap().at, at(1));
+    assert_eq!(again(&broken(), BreakGlass::VALID_HOURS * 3600).unwrap().used_by, None);
+}
+
+#[test]
+fn each_stage_is_torn_down_by_its_own_path_only() {
+    // FAILURES 84: what builds has no way into production, here as well as by trust policy.
+    let stages = stages();
+    for (of, path, open) in [
+        ("test", DeploymentPath::Delivery, true),
+        ("ci", DeploymentPath::Delivery, true),
+        ("production", DeploymentPath::Delivery, false),
+        ("ci", DeploymentPath::Promotion, false),
+        ("production", DeploymentPath::Promotion, true),
+    ] {
+        let checked = check_teardown_path(stage(&stages, &name(of)).unwrap(), path);
+        assert_eq!(checked.is_ok(), open, "{of} {path:?}");
+    }
+    let refused = check_teardown_path(stage(&stages, &name("production")).unwrap(), DeploymentPath::Delivery);
+    assert!(refused.unwrap_err().message.contains("lockstep-promotion-teardown"));
+}
+
+#[test]
+fn the_parameters_of_another_stage_are_for_a_clone_with_a_name_of_its_own() {
+    let input = |environment: Option<&str>, of: Option<&str>| inputs::Deploy {
+        environment: environment.map(str::to_owned),
+        parameters_of: of.map(name),
+        ..inputs::Deploy::new("logs".parse().unwrap(), "1.0.0".parse().unwrap(), name("ci"))
+    };
+    let of = |environment, of| parameters_of(&stages(), &input(environment, of));
+    assert_eq!(of(None, None).unwrap(), None);
+    assert_eq!(of(Some("logs-2"), Some("production")).unwrap(), Some(name("production")));
+    for (environment, stage) in
+        [(None, "production"), (Some("logs"), "production"), (Some("logs-2"), "nowhere")]
+    {
+        assert_eq!(of(environment, Some(stage)).unwrap_err().kind, FailureKind::Rejected, "{environment:?}");
+    }
+}
+
+fn locked(parameter: &str, image: &str, version: &str) -> LockedImage {
+    LockedImage {
+        parameter: parameter.parse().unwrap(),
+        name: image.parse().unwrap(),
+        version: version.parse().unwrap(),
+        commit: None,
+        source_ami: "ami-0123456789abcdef0".parse().unwrap(),
+    }
+}
+
+fn copy(image: &str, version: &str, account: &str, state: ImageState) -> Image {
+    Image {
+        name: image.parse().unwrap(),
+        version: version.parse().unwrap(),
+        location: target(account),
+        state,
+        ami: (state == ImageState::Available).then(|| "ami-0123456789abcdef1".parse().unwrap()),
+        snapshots: BTreeSet::new(),
+        source_ami: "ami-0123456789abcdef0".parse().unwrap(),
+        commit: None,
+        shared_with: Default::default(),
+        recorded_by: "arn".into(),
+        recorded_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn target(account: &str) -> Location {
+    Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() }
+}
+
+#[test]
+fn an_image_is_missing_unless_that_version_is_available_right_there() {
+    let mut release = release(ReleaseState::Published, "1.0.0");
+    let wanted =
+        [locked("A", "logstash", "2.1.0"), locked("B", "logstash", "2.1.0"), locked("C", "broker", "1.0.0")];
+    release.image_lock = ImageLock(wanted.into_iter().map(|l| (l.parameter.clone(), l)).collect());
+    let missing = |known: &[Image]| -> Vec<String> {
+        missing_images(&release, known, &target("222222222222")).iter().map(|l| l.name.to_string()).collect()
+    };
+    let here = |image, version| copy(image, version, "222222222222", ImageState::Available);
+    assert_eq!(missing(&[]), ["broker", "logstash"]);
+    assert_eq!(missing(&[here("logstash", "2.1.0")]), ["broker"]);
+    for elsewhere in [
+        here("logstash", "2.1.1"),
+        copy("logstash", "2.1.0", "111111111111", ImageState::Available),
+        copy("logstash", "2.1.0", "222222222222", ImageState::Promoting),
+    ] {
+        assert_eq!(missing(&[elsewhere]), ["broker", "logstash"]);
+    }
+    assert!(missing(&[here("logstash", "2.1.0"), here("broker", "1.0.0")]).is_empty());
+}
+
+#[test]
+fn a_release_without_images_misses_none() {
+    let release = release(ReleaseState::Published, "1.0.0");
+    assert!(missing_images(&release, &[], &target("222222222222")).is_empty());
+}
+
+#[test]
+fn a_run_of_its_own_kind_earns_no_evidence() {
+    let deployment = |environment: &str, overrides: &[(&str, &str)]| Deployment {
+        state: crate::records::DeploymentState::Succeeded,
+        component: Some("logs".parse().unwrap()),
+        epoch: 1,
+        overrides: overrides.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        ..Deployment::new(
+            crate::model::ids::DeploymentId::of_execution("e"),
+            DeploymentKind::Deploy { environment: environment.into(), stack: "ci-x".parse().unwrap() },
+            "e",
+            "1.0.0".parse().unwrap(),
+            name("ci"),
+            target("111111111111"),
+            DeploymentPath::Delivery,
+            Timestamp::UNIX_EPOCH,
+        )
+    };
+    assert!(earns_evidence(&deployment("logs", &[]), false));
+    assert!(!earns_evidence(&deployment("logs", &[("A", "1")]), false));
+    assert!(!earns_evidence(&deployment("clone", &[]), false));
+    let plan = Deployment { plan_only: true, ..deployment("logs", &[]) };
+    let foreign = Deployment { parameters_of: Some(name("production")), ..deployment("logs", &[]) };
+    let teardown = Deployment {
+        kind: DeploymentKind::Teardown { environment: "logs".into(), stack: "ci-x".parse().unwrap() },
+        ..deployment("logs", &[])
+    };
+    for of_its_own_kind in [plan, foreign, teardown] {
+        assert!(!earns_evidence(&of_its_own_kind, false));
+        assert!(!earns_evidence(&of_its_own_kind, true));
+    }
+    assert!(earns_evidence(&deployment("t-123", &[]), true));
+    assert!(!earns_evidence(&deployment("t-123", &[("A", "1")]), true));
+}
+
+#[test]
+fn a_tainted_environment_is_not_promoted_to() {
+    assert!(check_taint(None).is_ok());
+    let mut environment = Environment {
+        stage: name("production"),
+        name: "logs".into(),
+        component: "logs".parse().unwrap(),
+        epoch: 1,
+        holder: None,
+        deployed: None,
+        previous: None,
+        stack_arn: None,
+        ever_stable: true,
+        taint: None,
+        last_deployment: None,
+    };
+    assert!(check_taint(Some(&environment)).is_ok());
+    environment.taint = Some("Queue was skipped".into());
+    let refused = check_taint(Some(&environment)).unwrap_err();
+    assert!(refused.kind == FailureKind::GateClosed && refused.message.contains("Queue was skipped"));
+}

@@ -1,0 +1,333 @@
+//! Taking an environment, giving it back, and what it runs afterwards.
+//!
+//! An environment is held by one deployment at a time; the number of times it was taken is its epoch. Whoever writes
+//! for a deployment shows holder and epoch first ([`still_holds`]): one that lost its environment stops there, loudly.
+
+use crate::model::caught_error::CaughtError;
+use crate::model::error::{Failure, FailureKind};
+use crate::model::ids::{ComponentName, StackName, StageName};
+use crate::records::{
+    Deployed, Deployment, DeploymentKind, DeploymentState, Environment, FailureRecord, LeaseHolder,
+};
+use jiff::Timestamp;
+
+/// The longest name of an environment: with the longest stage name it still fits a stack name.
+const NAME_CHARS: usize = 100;
+
+/// The environment's name within its stage: the component's unless another is asked for.
+pub fn name(component: &ComponentName, asked: Option<&str>) -> Result<String, Failure> {
+    let Some(name) = asked else { return Ok(component.to_string()) };
+    let well_formed = name.len() <= NAME_CHARS
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && !name.ends_with('-')
+        && !name.contains("--")
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if well_formed {
+        return Ok(name.to_owned());
+    }
+    let shown: String = name.chars().take(NAME_CHARS).collect();
+    Err(Failure::rejected(format!(
+        "'{shown}' is not an environment name: use lower-case letters, digits and single hyphens, at most {NAME_CHARS}, \
+         starting with a letter"
+    )))
+}
+
+/// The name of the environment's stack: `<stage>-<environment>`.
+pub fn stack_name(stage: &StageName, environment: &str) -> Result<StackName, Failure> {
+    format!("{stage}-{environment}").parse().map_err(|error| Failure::rejected(format!("{error}")))
+}
+
+/// Which deployment stands between an environment and who wants it; nothing if it is free or theirs already.
+pub fn competing_holder<'a>(
+    environment: Option<&'a Environment>,
+    deployment: &Deployment,
+) -> Option<&'a LeaseHolder> {
+    environment?.holder.as_ref().filter(|holder| holder.deployment != deployment.id)
+}
+
+/// Whether the environment may be taken from `rival`, whose execution runs, does not, or is not known to.
+///
+/// Only an execution that certainly ended gives way. Unknown frees nothing.
+pub fn ensure_holder_ended(rival: &LeaseHolder, is_running: Option<bool>) -> Result<(), Failure> {
+    let why = match is_running {
+        Some(false) => return Ok(()),
+        Some(true) => "still runs",
+        None => "cannot be looked at, and may still run",
+    };
+    Err(Failure::new(
+        FailureKind::EnvironmentBusy,
+        format!(
+            "the environment is held by deployment {} since {}; its execution {} {why}",
+            rival.deployment, rival.since, rival.execution
+        ),
+    ))
+}
+
+/// An environment taken, and the deployment that holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acquired {
+    /// The environment, one epoch later.
+    pub environment: Environment,
+    /// The deployment, running at that epoch.
+    pub deployment: Deployment,
+}
+
+/// Takes the environment for `deployment`. Whether it may be taken is for [`competing_holder`] and [`ensure_holder_ended`] to say.
+///
+/// An environment that belongs to another component is refused: its stack is not ours to change. One that does not exist
+/// comes into being, unless it is to be torn down.
+pub fn acquire(
+    existing: Option<&Environment>,
+    deployment: &Deployment,
+    now: Timestamp,
+) -> Result<Acquired, Failure> {
+    let (name, component) = parts(deployment)?;
+    if existing.is_none() && matches!(deployment.kind, DeploymentKind::Teardown { .. }) {
+        return Err(environment_not_found(&deployment.stage, name));
+    }
+    let mut environment = existing.cloned().unwrap_or_else(|| Environment {
+        stage: deployment.stage.clone(),
+        name: name.to_owned(),
+        component: component.clone(),
+        epoch: 0,
+        holder: None,
+        deployed: None,
+        previous: None,
+        stack_arn: None,
+        ever_stable: false,
+        taint: None,
+        last_deployment: None,
+    });
+    if environment.component != *component {
+        return Err(Failure::rejected(format!(
+            "environment {name} of stage {} runs component {}, not {component}; choose another name",
+            deployment.stage, environment.component
+        )));
+    }
+    environment.epoch += 1;
+    environment.holder = Some(LeaseHolder {
+        deployment: deployment.id.clone(),
+        execution: deployment.execution.clone(),
+        since: now,
+    });
+    environment.last_deployment = Some(deployment.id.clone());
+    let deployment =
+        Deployment { epoch: environment.epoch, state: DeploymentState::Running, ..deployment.clone() };
+    Ok(Acquired { environment, deployment })
+}
+
+/// The refusal of what is about an environment that does not exist.
+pub fn environment_not_found(stage: &StageName, name: &str) -> Failure {
+    Failure::not_found(format!("there is no environment {name} in stage {stage}"))
+}
+
+/// The component of a deployment, and its environment's name within the stage.
+pub fn parts(deployment: &Deployment) -> Result<(&str, &ComponentName), Failure> {
+    match (&deployment.kind, &deployment.component) {
+        (
+            DeploymentKind::Deploy { environment, .. } | DeploymentKind::Teardown { environment, .. },
+            Some(component),
+        ) => Ok((environment, component)),
+        _ => Err(Failure::bug(format!(
+            "{} is the promotion of an image, which has no environment",
+            deployment.id
+        ))),
+    }
+}
+
+/// Refuses what a deployment wants to write unless it holds the environment at its epoch.
+pub fn still_holds(environment: Option<&Environment>, deployment: &Deployment) -> Result<(), Failure> {
+    let holds = environment.is_some_and(|environment| {
+        environment.epoch == deployment.epoch
+            && environment.holder.as_ref().is_some_and(|holder| holder.deployment == deployment.id)
+    });
+    if holds && !deployment.state.is_final() {
+        return Ok(());
+    }
+    let message = if deployment.state.is_final() {
+        format!("deployment {} is closed already", deployment.id)
+    } else {
+        format!("deployment {} no longer holds its environment; another took it", deployment.id)
+    };
+    Err(Failure::new(FailureKind::Superseded, message))
+}
+
+/// The deployment of a dead execution, closed; nothing if it was closed before. `after` says who found it so.
+pub fn abandon(deployment: &Deployment, after: &str, now: Timestamp) -> Option<Deployment> {
+    if deployment.state.is_final() {
+        return None;
+    }
+    let failure = FailureRecord {
+        error: FailureKind::Superseded.error_type().to_owned(),
+        message: format!("its execution ended without closing it; {after}"),
+    };
+    Some(Deployment {
+        state: DeploymentState::Abandoned,
+        failure: Some(failure),
+        finished_at: Some(now),
+        ..deployment.clone()
+    })
+}
+
+/// The environment given back by `deployment`, what runs in it as before.
+pub fn release_lease(environment: &Environment, deployment: &Deployment) -> Environment {
+    let mine = environment.holder.as_ref().is_some_and(|holder| holder.deployment == deployment.id);
+    let holder = if mine { None } else { environment.holder.clone() };
+    Environment { holder, ..environment.clone() }
+}
+
+/// The environment after it was taken from `dead`, a deployment whose execution certainly ended. The epoch rises, so that
+/// what may be left of it writes nothing any more.
+pub fn release_dead_holder(environment: &Environment, dead: &Deployment, now: Timestamp) -> Environment {
+    let freed = release_lease(&after(environment, dead, now), dead);
+    Environment { epoch: freed.epoch + 1, ..freed }
+}
+
+/// A deployment that ended well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completed {
+    /// The environment given back; nothing if it was torn down: then its record goes.
+    pub environment: Option<Environment>,
+    /// The deployment, closed.
+    pub deployment: Deployment,
+}
+
+/// Closes a deployment that ended well: its checks passed, or its stack is gone, or it showed what it would do.
+pub fn complete(
+    environment: &Environment,
+    deployment: &Deployment,
+    now: Timestamp,
+) -> Result<Completed, Failure> {
+    still_holds(Some(environment), deployment)?;
+    let (environment, state) = match &deployment.kind {
+        DeploymentKind::Teardown { .. } => (None, DeploymentState::Succeeded),
+        _ if deployment.plan_only => (Some(environment.clone()), DeploymentState::Planned),
+        _ if deployment.stack_changed => {
+            (Some(runs(environment, deployment, true, now)?), DeploymentState::Succeeded)
+        }
+        _ => (Some(runs(environment, deployment, true, now)?), DeploymentState::NoChanges),
+    };
+    let environment = environment.map(|environment| release_lease(&environment, deployment));
+    let deployment = Deployment { state, failure: None, finished_at: Some(now), ..deployment.clone() };
+    Ok(Completed { environment, deployment })
+}
+
+/// The environment after the stack of `deployment` was brought to its release.
+///
+/// The stack's version is that of the release that last changed it, and so stays if this one did not.
+fn runs(
+    environment: &Environment,
+    deployment: &Deployment,
+    checked: bool,
+    now: Timestamp,
+) -> Result<Environment, Failure> {
+    let missing = |what| Failure::bug(format!("deployment {} ended without its {what}", deployment.id));
+    let before = environment.deployed.as_ref();
+    let kept = before.filter(|_| !deployment.stack_changed);
+    let deployed = Deployed {
+        version: deployment.version.clone(),
+        digest: deployment.digest.clone().ok_or_else(|| missing("digest"))?,
+        template_digest: deployment.template_digest.clone().ok_or_else(|| missing("template digest"))?,
+        parameters_digest: deployment.parameters_digest.clone().ok_or_else(|| missing("parameters"))?,
+        stack_version: kept.map_or_else(|| deployment.version.clone(), |d| d.stack_version.clone()),
+        deployment: deployment.id.clone(),
+        checked,
+        since: now,
+    };
+    // Deploying the same release again leaves nothing new to go back to.
+    let same = before.is_some_and(|before| before.digest == deployed.digest);
+    let previous = if same { environment.previous.clone() } else { environment.deployed.clone() };
+    Ok(Environment {
+        deployed: Some(deployed),
+        previous,
+        stack_arn: deployment.stack_arn.clone().or_else(|| environment.stack_arn.clone()),
+        ever_stable: true,
+        ..environment.clone()
+    })
+}
+
+/// What a failure leaves behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// The environment given back, if the deployment held it.
+    pub environment: Option<Environment>,
+    /// The deployment, closed, if it was not closed before.
+    pub deployment: Option<Deployment>,
+    /// How it failed: the first time, if it failed before.
+    pub failure: FailureRecord,
+}
+
+/// Closes a deployment that failed or was refused. `environment` is the one it is about, whoever holds it.
+///
+/// If the stack was brought to the release before something else failed, the environment runs it, unchecked.
+pub fn fail(
+    environment: Option<&Environment>,
+    deployment: &Deployment,
+    error: &CaughtError,
+    now: Timestamp,
+) -> Failed {
+    let held = environment.filter(|environment| still_holds(Some(environment), deployment).is_ok());
+    let moved = held.map(|environment| release_lease(&after(environment, deployment, now), deployment));
+    let known = deployment.failure.clone();
+    let failure = known.unwrap_or_else(|| explain(deployment, error, moved.as_ref().or(environment)));
+    let refused = failure.error == FailureKind::ApprovalRefused.error_type();
+    let state = if refused { DeploymentState::Refused } else { DeploymentState::Failed };
+    let closed = (!deployment.state.is_final()).then(|| Deployment {
+        state,
+        failure: Some(failure.clone()),
+        finished_at: Some(now),
+        ..deployment.clone()
+    });
+    Failed { environment: moved, deployment: closed, failure }
+}
+
+/// What the environment runs after a deployment that did not end well. One that was to bring nothing leaves it as it was.
+pub fn after(environment: &Environment, deployment: &Deployment, now: Timestamp) -> Environment {
+    if deployment.plan_only || !matches!(deployment.kind, DeploymentKind::Deploy { .. }) {
+        return environment.clone();
+    }
+    let changed = deployment.stack_changed.then(|| runs(environment, deployment, false, now).ok()).flatten();
+    changed.unwrap_or_else(|| Environment {
+        stack_arn: deployment.stack_arn.clone().or_else(|| environment.stack_arn.clone()),
+        ..environment.clone()
+    })
+}
+
+/// The longest sentence of an error that is repeated, in characters.
+const SENTENCE_CHARS: usize = 2000;
+
+/// How a deployment failed, for people: what, the first true cause, and what runs now.
+fn explain(deployment: &Deployment, error: &CaughtError, environment: Option<&Environment>) -> FailureRecord {
+    let deed = match deployment.kind {
+        DeploymentKind::Deploy { .. } if deployment.plan_only => "planned for",
+        DeploymentKind::Deploy { .. } => "deployed to",
+        DeploymentKind::Teardown { .. } => "removed from",
+        DeploymentKind::PromoteImage { .. } => "brought to",
+        DeploymentKind::BuildImage { .. } => "built in",
+    };
+    let mut subject = format!("{} was not {deed} {}", deployment.version, deployment.stage);
+    if let Ok((name, component)) = parts(deployment) {
+        subject = format!("{component} {subject}");
+        if name != component.as_str() {
+            subject.push_str(&format!(" as {name}"));
+        }
+    }
+    let sentence: String = error.sentence().chars().take(SENTENCE_CHARS).collect();
+    let mut message = format!("{subject}: {}.", sentence.trim().trim_end_matches('.'));
+    if let Some(first) = deployment.diagnosis.first() {
+        let cause = crate::stacks::diagnosis::sentence(first, "template");
+        // The stack function says the first cause in its error; it is not said twice.
+        if !message.contains(first.reason.as_str()) || first.reason.is_empty() {
+            message.push_str(&format!(" First cause: {}.", cause.trim_end_matches('.')));
+        }
+    }
+    message.push_str(&match environment.and_then(|environment| environment.deployed.as_ref()) {
+        Some(now) if now.checked => format!(" {} runs {}.", deployment.stage, now.version),
+        Some(now) => format!(" {} runs {}, whose checks did not pass.", deployment.stage, now.version),
+        None => format!(" Nothing of it runs in {}.", deployment.stage),
+    });
+    FailureRecord { error: error.error.clone(), message }
+}
+
+#[cfg(test)]
+mod tests;

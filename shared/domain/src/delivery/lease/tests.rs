@@ -1,0 +1,364 @@
+use super::*;
+use crate::model::deployment_path::DeploymentPath;
+use crate::model::ids::{DeploymentId, Digest};
+use crate::model::location::Location;
+use crate::records::FailedEvent;
+use proptest::prelude::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn digest(of: &str) -> Digest {
+    Digest::of(of.as_bytes())
+}
+
+fn deployment(execution: &str, version: &str) -> Deployment {
+    Deployment {
+        component: Some("logs".parse().unwrap()),
+        digest: Some(digest(version)),
+        parameters_digest: Some(digest("parameters")),
+        template_digest: Some(digest("template")),
+        stack_arn: Some("arn:stack".into()),
+        stack_changed: true,
+        ..Deployment::new(
+            DeploymentId::of_execution(execution),
+            DeploymentKind::Deploy { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
+            execution,
+            version.parse().unwrap(),
+            "ci".parse().unwrap(),
+            Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+            DeploymentPath::Delivery,
+            at(0),
+        )
+    }
+}
+
+/// An environment that `execution` has taken, and its deployment.
+fn taken(execution: &str, version: &str, before: Option<&Environment>) -> Acquired {
+    acquire(before, &deployment(execution, version), at(1)).unwrap()
+}
+
+fn completed(execution: &str, version: &str, before: Option<&Environment>) -> Environment {
+    let taken = taken(execution, version, before);
+    complete(&taken.environment, &taken.deployment, at(2)).unwrap().environment.unwrap()
+}
+
+fn caught(error: &str, sentence: &str) -> CaughtError {
+    CaughtError { error: error.into(), cause: sentence.into() }
+}
+
+#[test]
+fn an_environment_is_named_after_its_component_unless_another_name_is_asked_for() {
+    let component: ComponentName = "logs".parse().unwrap();
+    assert_eq!(name(&component, None).unwrap(), "logs");
+    assert_eq!(name(&component, Some("logs-2")).unwrap(), "logs-2");
+    for bad in ["", "Logs", "a b", "-a", "a-", "a--b", "1a", "a/b", &"x".repeat(101)] {
+        assert_eq!(name(&component, Some(bad)).unwrap_err().kind, FailureKind::Rejected, "{bad}");
+    }
+}
+
+#[test]
+fn the_longest_environment_still_has_a_stack_name() {
+    let stage = "averylongnameofstage".parse().unwrap();
+    let stack = stack_name(&stage, &"x".repeat(NAME_CHARS)).unwrap();
+    assert!(stack.as_str().starts_with("averylongnameofstage-x"));
+}
+
+#[test]
+fn only_an_execution_that_certainly_ended_gives_way() {
+    let holder = taken("a", "1.0.0", None).environment.holder.unwrap();
+    assert_eq!(ensure_holder_ended(&holder, Some(false)), Ok(()));
+    for may_run in [Some(true), None] {
+        let busy = ensure_holder_ended(&holder, may_run).unwrap_err();
+        assert_eq!(busy.kind, FailureKind::EnvironmentBusy);
+        assert!(busy.message.contains(holder.deployment.as_str()), "{busy}");
+    }
+}
+
+#[test]
+fn a_free_environment_and_ones_own_have_no_rival() {
+    let first = taken("a", "1.0.0", None);
+    assert_eq!(competing_holder(None, &first.deployment), None);
+    assert_eq!(competing_holder(Some(&first.environment), &first.deployment), None);
+    let other = deployment("b", "1.0.0");
+    assert_eq!(competing_holder(Some(&first.environment), &other), first.environment.holder.as_ref());
+    assert_eq!(competing_holder(Some(&release_lease(&first.environment, &first.deployment)), &other), None);
+}
+
+#[test]
+fn an_environment_of_another_component_is_not_taken() {
+    let existing = completed("a", "1.0.0", None);
+    let mut stranger = deployment("b", "1.0.0");
+    stranger.component = Some("cache".parse().unwrap());
+    let refused = acquire(Some(&existing), &stranger, at(3)).unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Rejected);
+    assert!(refused.message.contains("runs component logs, not cache"), "{refused}");
+}
+
+#[test]
+fn who_lost_the_environment_or_is_closed_writes_nothing() {
+    let first = taken("a", "1.0.0", None);
+    assert_eq!(still_holds(Some(&first.environment), &first.deployment), Ok(()));
+    let second = taken("b", "1.0.1", Some(&first.environment));
+    let closed = Deployment { state: DeploymentState::Failed, ..first.deployment.clone() };
+    let stale_epoch = Deployment { epoch: 0, ..first.deployment.clone() };
+    for (environment, deployment) in [
+        (Some(&second.environment), &first.deployment),
+        (Some(&first.environment), &closed),
+        (Some(&first.environment), &stale_epoch),
+        (Some(&release_lease(&first.environment, &first.deployment)), &first.deployment),
+        (None, &first.deployment),
+    ] {
+        assert_eq!(still_holds(environment, deployment).unwrap_err().kind, FailureKind::Superseded);
+    }
+    assert_eq!(
+        complete(&second.environment, &first.deployment, at(2)).unwrap_err().kind,
+        FailureKind::Superseded
+    );
+}
+
+#[test]
+fn giving_back_never_takes_from_another() {
+    let first = taken("a", "1.0.0", None);
+    let second = taken("b", "1.0.1", Some(&first.environment));
+    assert_eq!(release_lease(&second.environment, &first.deployment), second.environment);
+}
+
+#[test]
+fn success_moves_deployed_to_previous_and_frees_the_environment() {
+    let first = completed("a", "1.0.0", None);
+    let second = completed("b", "1.0.1", Some(&first));
+    let versions = |e: &Environment| {
+        let version = |d: &Option<Deployed>| d.as_ref().map(|d| d.version.to_string());
+        (version(&e.deployed), version(&e.previous))
+    };
+    assert_eq!(versions(&first), (Some("1.0.0".into()), None));
+    assert_eq!(versions(&second), (Some("1.0.1".into()), Some("1.0.0".into())));
+    assert_eq!((second.holder, second.ever_stable, second.epoch), (None, true, 2));
+    assert_eq!(second.stack_arn.as_deref(), Some("arn:stack"));
+    assert!(second.deployed.unwrap().checked);
+}
+
+#[test]
+fn the_stack_keeps_the_version_of_the_release_that_last_changed_it() {
+    let first = completed("a", "1.0.0", None);
+    let mut unchanged = taken("b", "1.0.1", Some(&first));
+    unchanged.deployment.stack_changed = false;
+    let done = complete(&unchanged.environment, &unchanged.deployment, at(2)).unwrap();
+    assert_eq!(done.deployment.state, DeploymentState::NoChanges);
+    let deployed = done.environment.unwrap().deployed.unwrap();
+    assert_eq!(
+        (deployed.version.to_string(), deployed.stack_version.to_string()),
+        ("1.0.1".into(), "1.0.0".into())
+    );
+}
+
+#[test]
+fn deploying_the_same_release_again_keeps_what_there_is_to_go_back_to() {
+    let first = completed("a", "1.0.0", None);
+    let second = completed("b", "1.0.1", Some(&first));
+    let again = completed("c", "1.0.1", Some(&second));
+    assert_eq!(again.previous, second.previous);
+}
+
+#[test]
+fn a_deployment_that_cannot_say_what_it_brought_is_a_bug() {
+    let mut odd = taken("a", "1.0.0", None);
+    odd.deployment.parameters_digest = None;
+    assert_eq!(complete(&odd.environment, &odd.deployment, at(2)).unwrap_err().kind, FailureKind::Bug);
+}
+
+#[test]
+fn a_failure_before_the_stack_changed_leaves_what_runs() {
+    let first = completed("a", "1.0.0", None);
+    let mut second = taken("b", "1.0.1", Some(&first));
+    second.deployment.stack_changed = false;
+    let failed =
+        fail(Some(&second.environment), &second.deployment, &caught("StackFailed", "it broke"), at(3));
+    let environment = failed.environment.unwrap();
+    assert_eq!(environment.deployed, first.deployed);
+    assert_eq!(environment.holder, None);
+    assert_eq!(failed.deployment.unwrap().state, DeploymentState::Failed);
+    assert_eq!(failed.failure.error, "StackFailed");
+    assert_eq!(failed.failure.message, "logs 1.0.1 was not deployed to ci: it broke. ci runs 1.0.0.");
+}
+
+#[test]
+fn a_failed_check_leaves_the_new_release_running_unchecked() {
+    let first = completed("a", "1.0.0", None);
+    let second = taken("b", "1.0.1", Some(&first));
+    let failed =
+        fail(Some(&second.environment), &second.deployment, &caught("CheckFailed", "no host."), at(3));
+    let environment = failed.environment.unwrap();
+    let deployed = environment.deployed.unwrap();
+    assert_eq!((deployed.version.to_string(), deployed.checked), ("1.0.1".into(), false));
+    assert_eq!(environment.previous, first.deployed);
+    assert_eq!(
+        failed.failure.message,
+        "logs 1.0.1 was not deployed to ci: no host. ci runs 1.0.1, whose checks did not pass."
+    );
+}
+
+#[test]
+fn a_failure_tells_the_first_true_cause_once() {
+    let mut first = taken("a", "1.0.0", None);
+    first.deployment.stack_changed = false;
+    first.deployment.diagnosis.push(FailedEvent {
+        logical_id: "Queue".into(),
+        resource_type: "AWS::SQS::Queue".into(),
+        status: "CREATE_FAILED".into(),
+        reason: "queue exists".into(),
+        denied: None,
+        line: Some(12),
+        at: at(0),
+    });
+    let tell = |sentence: &str| {
+        fail(Some(&first.environment), &first.deployment, &caught("StackFailed", sentence), at(3))
+            .failure
+            .message
+    };
+    assert_eq!(
+        tell("the stack rolled back"),
+        "logs 1.0.0 was not deployed to ci: the stack rolled back. First cause: Queue (AWS::SQS::Queue, \
+         template:12) failed to create: queue exists. Nothing of it runs in ci."
+    );
+    assert_eq!(tell("Queue: queue exists").matches("queue exists").count(), 1);
+}
+
+#[test]
+fn a_refused_approval_closes_as_refused_and_touches_no_environment() {
+    let first = taken("a", "1.0.0", None);
+    let mut waiting = first.deployment.clone();
+    waiting.state = DeploymentState::AwaitingApproval;
+    let given_back = release_lease(&first.environment, &waiting);
+    let failed = fail(Some(&given_back), &waiting, &caught("ApprovalRefused", "ada refused it"), at(3));
+    assert_eq!(failed.environment, None);
+    assert_eq!(failed.deployment.unwrap().state, DeploymentState::Refused);
+}
+
+#[test]
+fn failing_twice_changes_nothing_and_says_the_same() {
+    let first = taken("a", "1.0.0", None);
+    let once = fail(Some(&first.environment), &first.deployment, &caught("StackFailed", "it broke"), at(3));
+    let again =
+        fail(once.environment.as_ref(), once.deployment.as_ref().unwrap(), &caught("X", "other"), at(4));
+    assert_eq!((again.environment, again.deployment), (None, None));
+    assert_eq!(again.failure, once.failure);
+}
+
+#[test]
+fn a_late_failure_of_who_lost_the_environment_does_not_touch_it() {
+    let first = taken("a", "1.0.0", None);
+    let second = taken("b", "1.0.1", Some(&first.environment));
+    let failed = fail(Some(&second.environment), &first.deployment, &caught("Superseded", "lost"), at(3));
+    assert_eq!(failed.environment, None);
+    assert_eq!(failed.deployment.unwrap().state, DeploymentState::Failed);
+}
+
+#[test]
+fn only_an_open_deployment_is_abandoned() {
+    let open = deployment("a", "1.0.0");
+    assert_eq!(abandon(&open, "ada freed it", at(3)).unwrap().state, DeploymentState::Abandoned);
+    let closed = Deployment { state: DeploymentState::Succeeded, ..open };
+    assert_eq!(abandon(&closed, "ada freed it", at(3)), None);
+}
+
+#[test]
+fn an_image_has_no_environment() {
+    let mut image = deployment("a", "1.0.0");
+    image.component = None;
+    assert_eq!(acquire(None, &image, at(1)).unwrap_err().kind, FailureKind::Bug);
+}
+
+/// The same, to be torn down.
+fn teardown(execution: &str, version: &str) -> Deployment {
+    Deployment {
+        kind: DeploymentKind::Teardown { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
+        stack_changed: false,
+        ..deployment(execution, version)
+    }
+}
+
+#[test]
+fn only_what_exists_is_torn_down_and_then_nothing_is_left_of_it() {
+    assert_eq!(acquire(None, &teardown("b", "1.0.0"), at(3)).unwrap_err().kind, FailureKind::NotFound);
+    let runs = completed("a", "1.0.0", None);
+    let taken = acquire(Some(&runs), &teardown("b", "1.0.0"), at(3)).unwrap();
+    let gone = complete(&taken.environment, &taken.deployment, at(4)).unwrap();
+    assert_eq!((gone.environment, gone.deployment.state), (None, DeploymentState::Succeeded));
+    let again = complete(&taken.environment, &gone.deployment, at(5)).unwrap_err();
+    assert_eq!(again.kind, FailureKind::Superseded);
+}
+
+#[test]
+fn a_plan_leaves_the_environment_as_it_was() {
+    let runs = completed("a", "1.0.0", None);
+    let plan =
+        Deployment { plan_only: true, stack_arn: Some("arn:other".into()), ..deployment("b", "1.0.1") };
+    let taken = acquire(Some(&runs), &plan, at(3)).unwrap();
+    let planned = complete(&taken.environment, &taken.deployment, at(4)).unwrap();
+    assert_eq!(planned.deployment.state, DeploymentState::Planned);
+    let expected = Environment { epoch: 2, last_deployment: Some(plan.id.clone()), ..runs };
+    assert_eq!(planned.environment, Some(expected));
+}
+
+#[test]
+fn a_plan_or_a_teardown_that_fails_leaves_the_environment_as_it_was() {
+    let runs = completed("a", "1.0.0", None);
+    // Whatever such a deployment says of its stack: it brought no release.
+    let plan = Deployment { plan_only: true, ..deployment("b", "1.0.1") };
+    let gone = Deployment { stack_changed: true, stack_arn: None, ..teardown("b", "1.0.0") };
+    for (deployment, told) in [
+        (plan, "logs 1.0.1 was not planned for ci: it broke. ci runs 1.0.0."),
+        (gone, "logs 1.0.0 was not removed from ci: it broke. ci runs 1.0.0."),
+    ] {
+        let taken = acquire(Some(&runs), &deployment, at(3)).unwrap();
+        let failed =
+            fail(Some(&taken.environment), &taken.deployment, &caught("StackFailed", "it broke"), at(4));
+        let expected = Environment { epoch: 2, last_deployment: Some(deployment.id.clone()), ..runs.clone() };
+        assert_eq!(failed.environment, Some(expected));
+        assert_eq!(failed.failure.message, told);
+    }
+}
+
+#[test]
+fn what_is_freed_from_the_dead_is_one_epoch_later_so_that_they_write_nothing_any_more() {
+    // FAILURES 62.
+    let dead = taken("a", "1.0.0", None);
+    let freed = release_dead_holder(&dead.environment, &dead.deployment, at(5));
+    assert_eq!((freed.holder.as_ref(), freed.epoch), (None, 2));
+    // The dead one is known to have brought its stack to the release; its checks never ran.
+    assert!(!freed.deployed.as_ref().unwrap().checked);
+    assert_eq!(still_holds(Some(&freed), &dead.deployment).unwrap_err().kind, FailureKind::Superseded);
+    let abandoned = abandon(&dead.deployment, "ada freed its environment", at(5)).unwrap();
+    assert_eq!(
+        abandoned.failure.unwrap().message,
+        "its execution ended without closing it; ada freed its environment"
+    );
+}
+
+proptest! {
+    /// Deployments come, end well or badly, or vanish and are taken over from, in any order.
+    #[test]
+    fn epochs_only_rise_and_at_most_one_deployment_can_write(ends in proptest::collection::vec(0u8..4, 1..30)) {
+        let mut environment: Option<Environment> = None;
+        let mut all: Vec<Deployment> = Vec::new();
+        for (n, end) in ends.into_iter().enumerate() {
+            let before = environment.as_ref().map_or(0, |e| e.epoch);
+            let next = taken(&n.to_string(), &format!("1.0.{n}"), environment.as_ref());
+            prop_assert_eq!(next.environment.epoch, before + 1);
+            all.push(next.deployment.clone());
+            let writers = all.iter().filter(|d| still_holds(Some(&next.environment), d).is_ok()).count();
+            prop_assert_eq!(writers, 1);
+            environment = Some(match end {
+                0 => complete(&next.environment, &next.deployment, at(2)).unwrap().environment.unwrap(),
+                1 => fail(Some(&next.environment), &next.deployment, &caught("E", "x"), at(2)).environment.unwrap(),
+                2 => release_lease(&next.environment, &next.deployment),
+                _ => next.environment,
+            });
+            let held = environment.as_ref().unwrap().holder.is_some();
+            prop_assert_eq!(held, end == 3);
+        }
+    }
+}

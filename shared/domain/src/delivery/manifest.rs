@@ -1,0 +1,360 @@
+//! `lockstep.toml`: what an author says of a component.
+//!
+//! Everything here was checked when it was read. What needs the template or the organisation to be judged (does the
+//! parameter exist, is there such a stage) is judged by `packaging`.
+
+mod checks;
+mod starter;
+
+use crate::delivery::checks::Check;
+use crate::model::error::Problem;
+use crate::model::ids::{ComponentName, LogicalId, StageName};
+use crate::model::image_constraint::ImageConstraint;
+use crate::model::toml_file::{Problems, Table, document, integer, text};
+use crate::model::version::MajorMinor;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+use toml::Spanned;
+use toml::de::DeValue;
+
+pub use starter::template;
+
+/// The manifest's name in a component's folder.
+pub const FILE: &str = "lockstep.toml";
+
+/// How long a throw-away stack may live, in minutes.
+pub const TTL_MINUTES: std::ops::RangeInclusive<u32> = 5..=1440;
+
+const TTL_MINUTES_DEFAULT: u32 = 60;
+
+/// A component's manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Who and what it is.
+    pub component: Component,
+    /// Template parameters that receive an AMI id, and the images they want.
+    #[serde(default)]
+    pub images: BTreeMap<LogicalId, ImageConstraint>,
+    /// The throw-away stack that every release must pass.
+    pub test: Test,
+    /// What must hold in the throw-away stack and after every deployment, in the order of the file.
+    #[serde(default)]
+    pub checks: Vec<Check>,
+    /// What is protected beside the types that always are.
+    #[serde(default)]
+    pub protect: Protect,
+    /// What drift is to be passed over.
+    #[serde(default)]
+    pub drift: Drift,
+}
+
+/// The `[component]` table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Component {
+    /// The component's name.
+    pub name: ComponentName,
+    /// The author's part of the version; the build number is the third.
+    pub version: MajorMinor,
+    /// The CloudFormation template, relative to the manifest.
+    pub template: RelativePath,
+    /// The team that owns it; the tag `team`.
+    pub team: TagValue,
+    /// What it is for; the tag `function`.
+    pub function: TagValue,
+}
+
+/// The `[test]` table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Test {
+    /// How long the throw-away stack may live before it is swept, within [`TTL_MINUTES`].
+    pub ttl_minutes: u32,
+    /// The stage whose stacks' outputs the throw-away stack uses, as no other component lives in `test`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs_from: Option<StageName>,
+}
+
+impl Default for Test {
+    fn default() -> Self {
+        Self { ttl_minutes: TTL_MINUTES_DEFAULT, outputs_from: None }
+    }
+}
+
+/// The `[protect]` table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Protect {
+    /// Resources of the template that are removed or replaced only with an approval.
+    #[serde(default)]
+    pub logical_ids: BTreeSet<LogicalId>,
+}
+
+/// The `[drift]` table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Differences that are meant, each for a time.
+    #[serde(default)]
+    pub ignore: Vec<IgnoredDrift>,
+}
+
+/// One difference that drift reports pass over until a day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IgnoredDrift {
+    /// The resource.
+    pub logical_id: LogicalId,
+    /// The property, as a path from the resource's properties: `/DesiredCapacity`.
+    pub property: PropertyPath,
+    /// The last day on which it is passed over.
+    pub until: Day,
+    /// Why, for whoever reads the report.
+    pub reason: String,
+}
+
+/// A value that was refused, and the rule it broke.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidValue(&'static str);
+
+macro_rules! word {
+    ($(#[$doc:meta])* $name:ident, $rule:literal, $valid:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The value as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidValue;
+
+            fn from_str(text: &str) -> Result<Self, InvalidValue> {
+                let valid: fn(&str) -> bool = $valid;
+                if valid(text) { Ok(Self(text.to_owned())) } else { Err(InvalidValue($rule)) }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidValue;
+
+            fn try_from(text: String) -> Result<Self, InvalidValue> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> String {
+                value.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+word! {
+    /// A file below the component's folder: forward slashes, no way out of the folder.
+    RelativePath,
+    "write a path below this folder, such as template.yaml (letters, digits, `.`, `_`, `-` and `/`, at most 200)",
+    |path| {
+        path.len() <= 200
+            && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b))
+            && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+    }
+}
+
+word! {
+    /// A tag's value that every AWS service takes
+    /// (<https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html>).
+    TagValue,
+    "write 1 to 128 letters, digits, spaces or any of _ . : / = + - @, with no space at either end",
+    |value| {
+        (1..=128).contains(&value.len())
+            && value.trim() == value
+            && value.bytes().all(|b| b.is_ascii_alphanumeric() || b" _.:/=+-@".contains(&b))
+    }
+}
+
+word! {
+    /// A path to a property of a resource, as CloudFormation's drift detection writes it (a JSON pointer, RFC 6901).
+    PropertyPath,
+    "write the path of a property, such as /DesiredCapacity",
+    |path| path.len() <= 300 && path.starts_with('/') && path.len() > 1 && !path.contains(char::is_control)
+}
+
+word! {
+    /// A day of the calendar, `YYYY-MM-DD`; the order of the text is the order of the days.
+    Day,
+    "write a day as YYYY-MM-DD",
+    |day| is_day(day)
+}
+
+fn is_day(day: &str) -> bool {
+    let shaped = day.len() == 10
+        && day
+            .bytes()
+            .enumerate()
+            .all(|(n, b)| if n == 4 || n == 7 { b == b'-' } else { b.is_ascii_digit() });
+    // TOML's own date type knows the lengths of the months and the leap years.
+    shaped && day.parse::<toml::value::Datetime>().is_ok()
+}
+
+impl Manifest {
+    /// Reads a manifest; `file` is its name in problems, of which all are told at once.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
+        parse_with_lines(file, text).map(|(manifest, _)| manifest)
+    }
+}
+
+/// Where things stand in a manifest, by path: `images.BrokerImageId`, `test.outputs_from`; a check's name, URL or
+/// address at `checks[0]`.
+#[derive(Debug, Default)]
+pub(crate) struct Lines(BTreeMap<String, u32>);
+
+impl Lines {
+    /// The line of what stands at `path`.
+    pub(crate) fn of(&self, path: &str) -> Option<u32> {
+        self.0.get(path).copied()
+    }
+
+    fn note(&mut self, path: String, value: &Spanned<DeValue<'_>>, problems: &Problems) {
+        self.0.insert(path, problems.line(&value.span()));
+    }
+}
+
+/// Like [`Manifest::parse`], with the lines for whoever judges the manifest further.
+pub(crate) fn parse_with_lines(file: &str, text: &str) -> Result<(Manifest, Lines), Vec<Problem>> {
+    let (document, mut problems) = document(file, text)?;
+    let (root, mut lines) = (Table::root(&document), Lines::default());
+    root.refuse_unknown(&["component", "images", "test", "checks", "protect", "drift"], &mut problems);
+    let component = component(&root, &mut problems);
+    let images = images(&root, &mut lines, &mut problems);
+    let test = test(&root, &mut lines, &mut problems);
+    let checks = checks::checks(&root, &mut lines, &mut problems);
+    let protect = protect(&root, &mut lines, &mut problems);
+    let drift = drift(&root, &mut lines, &mut problems);
+    let manifest = component.map(|component| Manifest { component, images, test, checks, protect, drift });
+    problems.finish(manifest.map(|manifest| (manifest, lines)))
+}
+
+fn component(root: &Table<'_, '_>, problems: &mut Problems) -> Option<Component> {
+    if root.get("component").is_none() {
+        problems.add_whole(
+            "there is no [component] table; write one with name, version, template, team and function",
+        );
+    }
+    let table = root.table("component", problems)?;
+    table.refuse_unknown(&["name", "version", "template", "team", "function"], problems);
+    let (name, version) = (table.required("name", problems), table.required("version", problems));
+    let template = table.required("template", problems);
+    let (team, function) = (table.required("team", problems), table.required("function", problems));
+    Some(Component { name: name?, version: version?, template: template?, team: team?, function: function? })
+}
+
+fn images(
+    root: &Table<'_, '_>,
+    lines: &mut Lines,
+    problems: &mut Problems,
+) -> BTreeMap<LogicalId, ImageConstraint> {
+    let mut images = BTreeMap::new();
+    let Some(table) = root.table("images", problems) else { return images };
+    for (key, span, value) in table.entries() {
+        let parameter = key.parse().map_err(|error| problems.add(&span, format!("`images`: {error}")));
+        let constraint = text(&table.path(key), value, problems);
+        if let (Ok(parameter), Some(constraint)) = (parameter, constraint) {
+            lines.note(table.path(key), value, problems);
+            images.insert(parameter, constraint);
+        }
+    }
+    images
+}
+
+fn test(root: &Table<'_, '_>, lines: &mut Lines, problems: &mut Problems) -> Test {
+    let mut test = Test::default();
+    let Some(table) = root.table("test", problems) else { return test };
+    table.refuse_unknown(&["ttl_minutes", "outputs_from"], problems);
+    if let Some(value) = table.get("ttl_minutes") {
+        match integer(value.get_ref()).and_then(|n| u32::try_from(n).ok()).filter(|n| TTL_MINUTES.contains(n))
+        {
+            Some(minutes) => test.ttl_minutes = minutes,
+            None => {
+                let (min, max) = TTL_MINUTES.into_inner();
+                problems.add(
+                    &value.span(),
+                    format!("`test.ttl_minutes` must be a whole number from {min} to {max}"),
+                );
+            }
+        }
+    }
+    if let Some(value) = table.get("outputs_from") {
+        lines.note(table.path("outputs_from"), value, problems);
+        test.outputs_from = text(&table.path("outputs_from"), value, problems);
+    }
+    test
+}
+
+fn protect(root: &Table<'_, '_>, lines: &mut Lines, problems: &mut Problems) -> Protect {
+    let mut protect = Protect::default();
+    let Some(table) = root.table("protect", problems) else { return protect };
+    table.refuse_unknown(&["logical_ids"], problems);
+    for (name, value) in table.items("logical_ids", problems) {
+        if let Some(id) = text::<LogicalId>(&name, value, problems) {
+            lines.note(format!("protect.{id}"), value, problems);
+            protect.logical_ids.insert(id);
+        }
+    }
+    protect
+}
+
+fn drift(root: &Table<'_, '_>, lines: &mut Lines, problems: &mut Problems) -> Drift {
+    let mut drift = Drift::default();
+    let Some(table) = root.table("drift", problems) else { return drift };
+    table.refuse_unknown(&["ignore"], problems);
+    for (name, value) in table.items("ignore", problems) {
+        let Some(table) = Table::of(name, value, problems) else { continue };
+        if let Some(ignored) = ignored_drift(&table, problems) {
+            lines.note(format!("drift.ignore[{}]", drift.ignore.len()), value, problems);
+            drift.ignore.push(ignored);
+        }
+    }
+    drift
+}
+
+fn ignored_drift(table: &Table<'_, '_>, problems: &mut Problems) -> Option<IgnoredDrift> {
+    table.refuse_unknown(&["logical_id", "property", "until", "reason"], problems);
+    let (logical_id, property) =
+        (table.required("logical_id", problems), table.required("property", problems));
+    let (until, reason) = (day(table, problems), table.required::<String>("reason", problems));
+    let reason = reason.filter(|reason| {
+        let fits = !reason.trim().is_empty() && reason.chars().count() <= 300;
+        if !fits {
+            problems.add(
+                &table.span_of("reason"),
+                format!("`{}` must say why, in at most 300 characters", table.path("reason")),
+            );
+        }
+        fits
+    });
+    Some(IgnoredDrift { logical_id: logical_id?, property: property?, until: until?, reason: reason? })
+}
+
+/// The day below `until`: in quotes, or as the date that TOML knows.
+fn day(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Day> {
+    let Some(date) = table.get("until").and_then(|value| value.get_ref().as_datetime()) else {
+        return table.required("until", problems);
+    };
+    let day = date.to_string().parse();
+    day.map_err(|error| problems.add(&table.span_of("until"), format!("`{}`: {error}", table.path("until"))))
+        .ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+use super::*;
+use crate::model::deployment_path::DeploymentPath;
+use crate::model::ids::DeploymentId;
+use crate::model::location::Location;
+use crate::model::operator_action::REASON_CHARS;
+use crate::records::LeaseHolder;
+use jiff::Timestamp;
+
+const STACK: &str = "arn:aws:cloudformation:eu-west-1:222222222222:stack/production-logs/1";
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn action() -> OperatorAction {
+    OperatorAction::new("ada", "wrong version", at(9)).unwrap()
+}
+
+fn deployment() -> Deployment {
+    let kind =
+        DeploymentKind::Deploy { environment: "logs".into(), stack: "production-logs".parse().unwrap() };
+    Deployment {
+        component: Some("logs".parse().unwrap()),
+        epoch: 1,
+        stack_arn: Some(STACK.into()),
+        ..Deployment::new(
+            DeploymentId::of_execution("e"),
+            kind,
+            "e",
+            "1.0.0".parse().unwrap(),
+            "production".parse().unwrap(),
+            Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+            DeploymentPath::Promotion,
+            at(0),
+        )
+    }
+}
+
+fn during(operation: OperationKind, target: &str) -> Deployment {
+    let operation = Operation {
+        operation,
+        token: "t1".into(),
+        target: target.into(),
+        attempt: 1,
+        without: Vec::new(),
+        at: at(1),
+    };
+    Deployment { operations: vec![operation], ..deployment() }
+}
+
+/// The environment that `deployment` holds.
+fn environment(ever_stable: bool) -> Environment {
+    let holder =
+        LeaseHolder { deployment: DeploymentId::of_execution("e"), execution: "e".into(), since: at(0) };
+    Environment {
+        stage: "production".parse().unwrap(),
+        name: "logs".into(),
+        component: "logs".parse().unwrap(),
+        epoch: 1,
+        holder: Some(holder),
+        deployed: None,
+        previous: None,
+        stack_arn: Some(STACK.into()),
+        ever_stable,
+        taint: None,
+        last_deployment: Some(DeploymentId::of_execution("e")),
+    }
+}
+
+fn refused(deployment: &Deployment, ever_stable: bool) -> Failure {
+    cancel(deployment, Some(&environment(ever_stable)), &action()).unwrap_err()
+}
+
+#[test]
+fn a_wish_has_a_reason_that_is_kept_and_bounded() {
+    for none in ["", "  \n"] {
+        assert_eq!(OperatorAction::new("ada", none, at(0)).unwrap_err().kind, FailureKind::Rejected);
+    }
+    assert_eq!(OperatorAction::new("ada", " why ", at(0)).unwrap().reason, "why");
+    assert_eq!(
+        OperatorAction::new("ada", &"ü".repeat(5000), at(0)).unwrap().reason.chars().count(),
+        REASON_CHARS
+    );
+}
+
+#[test]
+fn a_cancellation_says_who_why_and_when_and_wakes_what_runs() {
+    let key = format!("{STACK}#t1");
+    for (operation, target) in [
+        // What is executed is a change set, and what is waited for is its stack.
+        (OperationKind::Execute, "arn:change-set"),
+        (OperationKind::Clear, STACK),
+        (OperationKind::ContinueRollback, STACK),
+    ] {
+        let cancelled = cancel(&during(operation, target), Some(&environment(true)), &action()).unwrap();
+        let wanted = cancelled.deployment.unwrap().cancellation.unwrap();
+        assert_eq!((wanted.by.as_str(), wanted.reason.as_str(), wanted.at), ("ada", "wrong version", at(9)));
+        assert_eq!(cancelled.wake.as_deref(), Some(key.as_str()));
+    }
+}
+
+#[test]
+fn before_anything_runs_there_is_nobody_to_wake() {
+    let cancelled = cancel(&deployment(), Some(&environment(false)), &action()).unwrap();
+    assert!(cancelled.deployment.is_some());
+    assert_eq!(cancelled.wake, None);
+}
+
+#[test]
+fn cancelling_again_keeps_the_first_reason_and_wakes_again() {
+    let running = during(OperationKind::Execute, "arn:change-set");
+    let first = cancel(&running, Some(&environment(true)), &action()).unwrap().deployment.unwrap();
+    let again = cancel(&first, Some(&environment(true)), &action()).unwrap();
+    assert_eq!((again.deployment, again.wake.is_some()), (None, true));
+}
+
+#[test]
+fn what_cannot_be_stopped_is_refused_with_the_next_step() {
+    let asking = Deployment { state: DeploymentState::AwaitingApproval, ..deployment() };
+    let closed = Deployment { state: DeploymentState::Succeeded, ..deployment() };
+    let creating = during(OperationKind::Execute, "arn:change-set");
+    let deleting = during(OperationKind::Delete, STACK);
+    for (deployment, ever_stable, told) in [
+        (&asking, true, "refuse it"),
+        (&closed, true, "is closed already"),
+        (&creating, false, "cannot stop a creation"),
+        (&deleting, true, "cannot stop a deletion"),
+    ] {
+        let refused = refused(deployment, ever_stable);
+        assert_eq!(refused.kind, FailureKind::Conflict);
+        assert!(refused.message.contains(told), "{refused}");
+    }
+}
+
+#[test]
+fn who_lost_the_environment_is_not_cancelled_but_stops_anyway() {
+    let taken = Environment { epoch: 2, ..environment(true) };
+    let lost = cancel(&deployment(), Some(&taken), &action()).unwrap_err();
+    assert_eq!(lost.kind, FailureKind::Superseded);
+}
+
+#[test]
+fn an_image_on_its_way_is_not_cancelled() {
+    let source = Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() };
+    let kind = DeploymentKind::PromoteImage { image: "logstash".parse().unwrap(), source };
+    let image = Deployment { kind, ..deployment() };
+    assert_eq!(cancel(&image, None, &action()).unwrap_err().kind, FailureKind::Rejected);
+}
+
+#[test]
+fn only_a_free_environment_is_reconciled_and_the_journal_says_what_was_done() {
+    // FAILURES 8.
+    let tainted = Environment { taint: Some("Queue was skipped".into()), ..environment(true) };
+    assert_eq!(reconcile(&tainted, &action()).unwrap_err().kind, FailureKind::EnvironmentBusy);
+    let free = Environment { holder: None, ..tainted };
+    let (clean, note) = reconcile(&free, &action()).unwrap().unwrap();
+    assert_eq!(clean, Environment { taint: None, ..free });
+    assert_eq!(note, "ada reconciled it (Queue was skipped): wrong version");
+    assert_eq!(reconcile(&clean, &action()).unwrap(), None);
+}

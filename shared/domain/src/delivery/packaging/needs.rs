@@ -1,0 +1,92 @@
+//! What a component needs of the role that CloudFormation uses, stage by stage.
+
+use super::{Package, PackagingInput};
+use crate::delivery::lease::stack_name;
+use crate::delivery::parameters::{Layers, OutputName, Request, settled};
+use crate::delivery::stages::{Stage, Stages};
+use crate::model::ids::{AmiId, CommitSha, FunctionName, StageName};
+use crate::model::version::Version;
+use crate::stacks::permissions::{Needs, Table, TemplateContext, needs};
+
+/// Stands for a commit and an AMI, which no settled value holds.
+const SOME_COMMIT: &str = "0000000000000000000000000000000000000000";
+const SOME_AMI: &str = "ami-00000000";
+
+/// What a component needs in one stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StageNeeds {
+    /// The stage; `None` where no stages are known.
+    pub stage: Option<StageName>,
+    /// What the template needs there.
+    pub needs: Needs,
+}
+
+/// How much of a stage goes into the ARNs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The account, the region and the stack, as one deployment has them.
+    Stage,
+    /// Nothing of it, so that a policy holds for every environment of an account.
+    Account,
+}
+
+/// Returns what a component needs in every stage, with the values of the stage's parameters as far as they are settled.
+pub fn needs_by_stage(
+    package: &Package,
+    world: &PackagingInput<'_>,
+    table: &Table,
+    scope: Scope,
+) -> Vec<StageNeeds> {
+    let Some(stages) = world.stages else {
+        return vec![StageNeeds {
+            stage: None,
+            needs: needs(&package.template, table, &TemplateContext::default()),
+        }];
+    };
+    let of = |stage: &Stage| StageNeeds {
+        stage: Some(stage.name.clone()),
+        needs: needs(&package.template, table, &known(package, world, stages, stage, scope)),
+    };
+    stages.iter().map(of).collect()
+}
+
+/// Returns what is known of a deployment to `stage` before there is one.
+fn known(
+    package: &Package,
+    world: &PackagingInput<'_>,
+    stages: &Stages,
+    stage: &Stage,
+    scope: Scope,
+) -> TemplateContext {
+    let component = &package.manifest.component;
+    let place = match scope {
+        Scope::Account => TemplateContext::default(),
+        Scope::Stage => TemplateContext {
+            account: Some(stage.account.to_string()),
+            region: Some(stage.region.to_string()),
+            // The throw-away stack is called after a version that is not known yet.
+            stack: Some(stage)
+                .filter(|stage| !stage.is_test())
+                .and_then(|stage| Some(stack_name(&stage.name, component.name.as_str()).ok()?.to_string())),
+            ..TemplateContext::default()
+        },
+    };
+    let (Ok(commit), Ok(ami)) = (SOME_COMMIT.parse::<CommitSha>(), SOME_AMI.parse::<AmiId>()) else {
+        return place;
+    };
+    let unknown = |what: String| Err(format!("{what} is not known yet"));
+    let request = Request {
+        template_file: component.template.as_str(),
+        parameters: package.template.parameters(),
+        layers: Layers { organisation: world.organisation, component: &package.layers, overrides: None },
+        stage,
+        layers_of: &stage.name,
+        stages,
+        version: &Version::release(component.version, 0),
+        commit: &commit,
+        outputs: &|output: &OutputName| unknown(output.to_string()),
+        functions: &|function: &FunctionName| unknown(function.to_string()),
+        images: &package.manifest.images.keys().map(|id| (id.clone(), ami.clone())).collect(),
+    };
+    TemplateContext { parameters: settled(&request), ..place }
+}

@@ -1,0 +1,574 @@
+use super::*;
+use crate::delivery::archive::Files;
+use proptest::prelude::*;
+
+const MANIFEST: &str = r#"[component]
+name = "logs-broker"
+version = "2.1"
+template = "template.yaml"
+team = "platform"
+function = "logging"
+
+[images]
+ImageId = "logstash@^2.1"
+
+[test]
+outputs_from = "ci"
+
+[[checks]]
+kind = "output"
+name = "Host"
+matches = "."
+
+[protect]
+logical_ids = ["Topic"]
+"#;
+
+const TEMPLATE: &str = r#"Parameters:
+  ImageId: {Type: "AWS::EC2::Image::Id"}
+  Queue: {Type: String}
+  VpcId: {Type: String}
+Resources:
+  Topic:
+    Type: AWS::SNS::Topic
+    DeletionPolicy: Retain
+    UpdateReplacePolicy: Retain
+    Properties: {DisplayName: !Sub "${ImageId} ${Queue} ${VpcId}"}
+Outputs:
+  Host: {Value: !Ref Topic}
+"#;
+
+const SHIPPED: &str =
+    "functions/elb-logs/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855.zip";
+
+const STAGES: &str = r#"
+[[stages]]
+name = "test"
+account = "111111111111"
+region = "eu-west-1"
+
+[[stages]]
+name = "ci"
+account = "111111111111"
+region = "eu-west-1"
+propagates = true
+
+[[stages]]
+name = "production"
+account = "333333333333"
+region = "eu-central-1"
+"#;
+
+const ORGANISATION: &str = "[default]\nVpcId = \"vpc-1\"\nUnused = \"x\"\n";
+
+/// Everything that is known of the organisation.
+struct Known {
+    stages: Stages,
+    organisation: OrganisationParameters,
+    images: Vec<ImageVersion>,
+    producers: BTreeMap<ComponentName, BTreeSet<String>>,
+    functions: FunctionLock,
+}
+
+impl Known {
+    fn new() -> Self {
+        Self {
+            stages: Stages::parse("stages.toml", STAGES).unwrap(),
+            organisation: OrganisationParameters::parse("organisation.toml", ORGANISATION).unwrap(),
+            images: vec![crate::images::constraint::tests::known("2.1.37")],
+            producers: [("logs-cache".parse().unwrap(), ["Url".to_owned(), "Arn".to_owned()].into())].into(),
+            functions: FunctionLock::of_keys(SHIPPED).unwrap(),
+        }
+    }
+
+    fn world(&self) -> PackagingInput<'_> {
+        PackagingInput {
+            stages: Some(&self.stages),
+            organisation: Some(&self.organisation),
+            images: Some(&self.images),
+            producers: Some(&self.producers),
+            functions: Some(&self.functions),
+            permissions: None,
+        }
+    }
+}
+
+fn component() -> Files {
+    [
+        ("lockstep.toml", MANIFEST),
+        ("template.yaml", TEMPLATE),
+        ("parameters/default.toml", "Queue = \"${outputs.logs-cache.Url}\"\n"),
+        ("README.md", "# The broker\n"),
+    ]
+    .map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()))
+    .into()
+}
+
+/// The component with one file written anew, or with one more.
+fn with(path: &str, text: &str) -> Files {
+    let mut files = component();
+    files.insert(path.to_owned(), text.as_bytes().to_vec());
+    files
+}
+
+/// The component with `old` replaced in one of its files.
+fn edited(path: &str, old: &str, new: &str) -> Files {
+    let text = String::from_utf8(component()[path].clone()).unwrap();
+    assert!(text.contains(old), "{old}");
+    with(path, &text.replace(old, new))
+}
+
+fn without(path: &str) -> Files {
+    let mut files = component();
+    files.remove(path).unwrap();
+    files
+}
+
+fn packaged(files: &Files) -> Package {
+    plan("broker", files, &Known::new().world()).unwrap()
+}
+
+fn problems(files: &Files) -> Vec<String> {
+    told(plan("broker", files, &Known::new().world()))
+}
+
+fn told(result: Result<Package, Vec<Problem>>) -> Vec<String> {
+    result.unwrap_err().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_sound_component_becomes_a_package() {
+    let package = packaged(&component());
+    assert_eq!(package.manifest.component.name.as_str(), "logs-broker");
+    assert_eq!(package.outputs, ["Host".to_owned()].into());
+    assert_eq!(
+        package.image_lock.0.values().next().map(|l| l.version.to_string()).as_deref(),
+        Some("2.1.37")
+    );
+    assert_eq!(package.template_digest, Digest::of(TEMPLATE.as_bytes()));
+    assert_eq!(package.test_template_digest, Digest::of(package.test_template.as_bytes()));
+    assert_ne!(package.template_digest, package.test_template_digest);
+    assert_eq!(package.unchecked, Vec::<String>::new());
+}
+
+#[test]
+fn an_artifact_holds_the_folder_and_the_image_lock_and_is_read_back() {
+    let package = packaged(&component());
+    assert_eq!(package.digest, Digest::of(&package.artifact));
+    let mut expected = component();
+    expected.insert("image-lock.json".to_owned(), package.image_lock.to_json().into_bytes());
+    assert_eq!(unpack(&package.artifact, &Limits::DEFAULT).unwrap(), expected);
+
+    let contents = open(&package.artifact).unwrap();
+    assert_eq!(contents.manifest, package.manifest);
+    assert_eq!(contents.template, package.template);
+    assert_eq!(contents.layers, package.layers);
+    assert_eq!(contents.image_lock, package.image_lock);
+}
+
+#[test]
+fn what_is_no_artifact_is_not_opened() {
+    assert!(open(b"").is_err());
+    assert!(open(b"PK\x03\x04").is_err());
+    let no_lock = pack(&component()).unwrap();
+    assert!(open(&no_lock).unwrap_err()[0].to_string().starts_with("image-lock.json: cannot be read"));
+    let mut files = without("template.yaml");
+    files.insert("image-lock.json".to_owned(), b"{}".to_vec());
+    assert!(
+        open(&pack(&files).unwrap()).unwrap_err()[0].to_string().starts_with("template.yaml: is missing")
+    );
+}
+
+#[test]
+fn a_patched_image_changes_the_release_and_not_its_source() {
+    let before = packaged(&component());
+    let mut known = Known::new();
+    known.images[0].version = "2.1.38".parse().unwrap();
+    let after = plan("broker", &component(), &known.world()).unwrap();
+    assert_eq!(before.source_digest, after.source_digest);
+    assert_ne!(before.digest, after.digest);
+    assert_ne!(before.image_lock.digest(), after.image_lock.digest());
+}
+
+#[test]
+fn a_changed_file_changes_source_and_release() {
+    let (before, after) = (packaged(&component()), packaged(&with("README.md", "# The other broker\n")));
+    assert_ne!(before.source_digest, after.source_digest);
+    assert_ne!(before.digest, after.digest);
+    assert_eq!(before.template_digest, after.template_digest);
+}
+
+#[test]
+fn the_folder_a_component_lies_in_is_not_part_of_its_digest() {
+    let elsewhere = plan("other/place", &component(), &Known::new().world()).unwrap();
+    assert_eq!(elsewhere.digest, packaged(&component()).digest);
+}
+
+#[test]
+fn without_a_manifest_there_is_no_component() {
+    assert_eq!(
+        problems(&without("lockstep.toml")),
+        ["broker/lockstep.toml: is missing; `lockstep init` writes one"]
+    );
+}
+
+#[test]
+fn the_template_must_be_there_and_be_text() {
+    assert_eq!(
+        problems(&without("template.yaml")),
+        ["broker/template.yaml: is missing, but lockstep.toml names it as the template"]
+    );
+    let mut files = component();
+    files.insert("template.yaml".to_owned(), vec![0xff]);
+    assert_eq!(problems(&files), ["broker/template.yaml: is not UTF-8 text"]);
+}
+
+#[test]
+fn the_problems_of_all_files_are_told_at_once_relative_to_the_repository() {
+    let mut files = edited("lockstep.toml", "team", "taem");
+    files.insert("parameters/ci.toml".to_owned(), b"Queue = 1.5\n".to_vec());
+    files.insert("notes.txt".to_owned(), ["AKIA", "Z7QHXN3MPLK2WERT"].concat().into_bytes());
+    let problems = problems(&files);
+    for start in [
+        "broker/lockstep.toml:1: ",
+        "broker/lockstep.toml:5: ",
+        "broker/notes.txt:1: ",
+        "broker/parameters/ci.toml:1: ",
+    ] {
+        assert!(problems.iter().any(|p| p.starts_with(start)), "{start} {problems:?}");
+    }
+    assert_eq!(problems.len(), 4, "{problems:?}");
+}
+
+#[test]
+fn a_component_at_the_top_of_a_repository_has_files_without_a_folder() {
+    let problems = told(plan("", &without("template.yaml"), &Known::new().world()));
+    assert_eq!(problems, ["template.yaml: is missing, but lockstep.toml names it as the template"]);
+}
+
+#[test]
+fn every_parameter_has_a_value_in_every_stage_or_production_would_find_out_first() {
+    let mut known = Known::new();
+    known.organisation =
+        OrganisationParameters::parse("o.toml", "[test]\nVpcId = \"a\"\n[ci]\nVpcId = \"b\"\n").unwrap();
+    assert_eq!(
+        told(plan("broker", &component(), &known.world())),
+        [
+            "broker/template.yaml:4: parameter `VpcId` has no value in stage production; set it in parameters/default.toml \
+          or parameters/production.toml"
+        ]
+    );
+    known.organisation = OrganisationParameters::default();
+    assert_eq!(
+        told(plan("broker", &component(), &known.world())),
+        ["broker/template.yaml:4: parameter `VpcId` has no value in stages test, ci, production; set it in \
+          parameters/default.toml or a file for each stage, parameters/<stage>.toml"]
+    );
+}
+
+#[test]
+fn an_output_of_another_component_is_proven_to_exist() {
+    let queue =
+        |reference: &str| problems(&with("parameters/default.toml", &format!("Queue = \"{reference}\"\n")));
+    assert_eq!(
+        queue("${outputs.logs-cache.Ulr}"),
+        [
+            "broker/parameters/default.toml:1: `Queue`: ${outputs.logs-cache.Ulr}: the template of `logs-cache` has no \
+          output `Ulr`; did you mean `Url`?"
+        ]
+    );
+    assert_eq!(
+        queue("${outputs.log-cache.Url}"),
+        [
+            "broker/parameters/default.toml:1: `Queue`: ${outputs.log-cache.Url}: no component `log-cache` has been \
+          released; did you mean `logs-cache`?"
+        ]
+    );
+    assert_eq!(
+        queue("${outputs.logs-broker.Host}"),
+        [
+            "broker/parameters/default.toml:1: `Queue`: ${outputs.logs-broker.Host}: a component cannot use its own \
+          output, which exists only after it is deployed"
+        ]
+    );
+}
+
+#[test]
+fn an_output_that_a_loop_declares_counts_as_declared() {
+    let mut known = Known::new();
+    known.producers.insert("logs-cache".parse().unwrap(), ["Url${Zone}".to_owned()].into());
+    let files = with("parameters/default.toml", "Queue = \"${outputs.logs-cache.UrlA}\"\n");
+    assert!(plan("broker", &files, &known.world()).is_ok());
+    assert!(plan("broker", &component(), &known.world()).is_err());
+}
+
+#[test]
+fn the_throw_away_stack_says_whose_outputs_it_uses() {
+    assert_eq!(
+        problems(&edited("lockstep.toml", "outputs_from = \"ci\"", "")),
+        [
+            "broker/parameters/default.toml:1: `Queue`: ${outputs.logs-cache.Url}: no other component lives in `test`; add \
+          outputs_from = \"<stage>\" to [test] (in test)"
+        ]
+    );
+    for (stage, why) in [
+        ("cii", "there is no stage `cii`; did you mean `ci`?"),
+        ("test", "no other component lives in `test`; name the stage after it"),
+        (
+            "production",
+            "`production` is reached only by promotion, so that a test cannot look into it; name one that propagates",
+        ),
+    ] {
+        let files = edited("lockstep.toml", "outputs_from = \"ci\"", &format!("outputs_from = \"{stage}\""));
+        assert_eq!(problems(&files), [format!("broker/lockstep.toml:12: {why}")]);
+    }
+}
+
+#[test]
+fn a_test_without_references_needs_nobodys_outputs() {
+    let mut files = edited("lockstep.toml", "outputs_from = \"ci\"", "");
+    files.insert("parameters/test.toml".to_owned(), b"Queue = \"none\"\n".to_vec());
+    assert!(plan("broker", &files, &Known::new().world()).is_ok());
+}
+
+#[test]
+fn an_image_that_nobody_baked_is_told_at_its_line() {
+    assert_eq!(
+        problems(&edited("lockstep.toml", "logstash@^2.1", "logstash@^3")),
+        [
+            "broker/lockstep.toml:9: no usable version satisfies logstash@^3; there are 2.1.37 (outside the constraint)"
+        ]
+    );
+}
+
+#[test]
+fn what_the_manifest_names_the_template_has() {
+    let text = MANIFEST
+        .replace("ImageId", "ImagId")
+        .replace("name = \"Host\"", "name = \"Hots\"")
+        .replace("\"Topic\"", "\"Tpoic\"")
+        + "[drift]\nignore = [{ logical_id = \"Asg\", property = \"/X\", until = \"2027-01-01\", reason = \"x\" }]\n";
+    let problems = problems(&with("lockstep.toml", &text));
+    for expected in [
+        "broker/lockstep.toml:9: the template has no parameter `ImagId`; did you mean `ImageId`?",
+        "broker/lockstep.toml:16: the template has no output `Hots`; did you mean `Host`?",
+        "broker/lockstep.toml:20: the template has no resource `Tpoic`; did you mean `Topic`?",
+        "broker/lockstep.toml:22: the template has no resource `Asg`; known: Topic",
+    ] {
+        assert!(problems.iter().any(|p| p == expected), "{expected}\n{problems:#?}");
+    }
+}
+
+#[test]
+fn no_parameter_file_names_what_the_template_lacks_even_for_a_stage_that_does_not_exist() {
+    assert_eq!(
+        problems(&with("parameters/prod.toml", "Quque = \"x\"\n")),
+        [
+            "broker/parameters/prod.toml: there is no stage `prod`; known: test, ci, production",
+            "broker/parameters/prod.toml:1: the template has no parameter `Quque`; did you mean `Queue`?"
+        ]
+    );
+}
+
+#[test]
+fn a_value_that_only_some_stages_refuse_says_which() {
+    let text = TEMPLATE.replace("Queue: {Type: String}", "Queue: {Type: String, AllowedValues: [test, ci]}");
+    let mut files = with("template.yaml", &text);
+    files.insert("parameters/default.toml".to_owned(), b"Queue = \"${stage}\"\n".to_vec());
+    assert_eq!(
+        problems(&files),
+        ["broker/parameters/default.toml:1: `Queue`: must be one of test, ci (in production)"]
+    );
+}
+
+#[test]
+fn an_image_id_is_never_typed() {
+    assert_eq!(
+        problems(&with("parameters/ci.toml", "ImageId = \"ami-12345678\"\n")),
+        ["broker/parameters/ci.toml:1: `ImageId` is bound to an image in [images]; remove this value"]
+    );
+}
+
+#[test]
+fn a_problem_of_the_organisations_file_keeps_that_files_name() {
+    let mut known = Known::new();
+    known.organisation =
+        OrganisationParameters::parse("organisation.toml", "[default]\nVpcId = \"${stages.x.account}\"\n")
+            .unwrap();
+    assert_eq!(
+        told(plan("broker", &component(), &known.world())),
+        ["organisation.toml:2: `VpcId`: there is no stage `x`; known: test, ci, production"]
+    );
+}
+
+#[test]
+fn what_holds_data_needs_its_policies_before_anything_is_packaged() {
+    let problems = problems(&edited("template.yaml", "    DeletionPolicy: Retain\n", ""));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("broker/template.yaml:6: Topic"), "{problems:?}");
+}
+
+#[test]
+fn a_component_inside_a_component_and_a_reserved_name_are_refused() {
+    assert_eq!(
+        problems(&with("inner/lockstep.toml", MANIFEST)),
+        ["broker/inner/lockstep.toml: is a component inside a component; move one of them elsewhere"]
+    );
+    assert_eq!(
+        problems(&with("image-lock.json", "{}")),
+        ["broker/image-lock.json: is a name that Lockstep uses in the release; rename this file"]
+    );
+}
+
+#[test]
+fn a_component_beyond_the_cap_is_refused() {
+    let mut files = component();
+    for n in 0..2 {
+        files.insert(format!("large-{n}"), vec![0; MAX_COMPONENT_BYTES / 2]);
+    }
+    assert_eq!(
+        problems(&files),
+        ["broker: the component is larger than 50 MiB; keep binaries in images or registries"]
+    );
+}
+
+#[test]
+fn a_name_that_no_archive_takes_is_refused() {
+    let problems = problems(&with("../evil", "x"));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+}
+
+#[test]
+fn offline_nothing_is_held_against_a_component_that_only_the_organisation_could_judge() {
+    let package = plan("broker", &component(), &PackagingInput::default()).unwrap();
+    assert_eq!(
+        package.unchecked,
+        [
+            "image logstash@^2.1 for ImageId: the versions that exist are not known here",
+            "parameters: the stages are not known here, so no value was resolved",
+            "parameter VpcId: no file of this component sets it, so it must come from the organisation's parameters",
+        ]
+    );
+    assert!(package.image_lock.0.is_empty());
+}
+
+#[test]
+fn each_part_of_the_world_that_is_unknown_is_told_and_the_rest_is_judged() {
+    let known = Known::new();
+    let unchecked = |world: PackagingInput<'_>| plan("broker", &component(), &world).unwrap().unchecked;
+    assert_eq!(
+        unchecked(PackagingInput { organisation: None, ..known.world() }),
+        [
+            "parameter VpcId in test, ci, production: no file of this component sets it, so it must come from the \
+          organisation's parameters"
+        ]
+    );
+    assert_eq!(
+        unchecked(PackagingInput { producers: None, ..known.world() }),
+        ["${outputs.logs-cache.Url}: the outputs of other components are not known here"]
+    );
+    assert_eq!(
+        unchecked(PackagingInput { images: None, ..known.world() }),
+        ["image logstash@^2.1 for ImageId: the versions that exist are not known here"]
+    );
+    let wrong = with("parameters/default.toml", "Queue = \"x\"\nQeue = \"x\"\n");
+    assert_eq!(told(plan("broker", &wrong, &PackagingInput::default())).len(), 1);
+}
+
+#[test]
+fn a_function_that_a_value_refers_to_is_pinned_in_the_release_and_read_back() {
+    let known = Known::new();
+    let using = with("parameters/default.toml", "Queue = \"${functions.elb-logs}\"\n");
+    let package = plan("broker", &using, &known.world()).unwrap();
+    assert_eq!(package.function_lock, known.functions);
+    assert_eq!(open(&package.artifact).unwrap().function_lock, known.functions);
+    let without = plan("broker", &component(), &known.world()).unwrap();
+    assert!(without.function_lock.is_empty());
+    assert!(!unpack(&without.artifact, &Limits::DEFAULT).unwrap().contains_key(FUNCTION_LOCK_FILE));
+}
+
+#[test]
+fn the_same_folder_with_other_code_of_a_function_is_another_artifact() {
+    let mut known = Known::new();
+    let using = with("parameters/default.toml", "Queue = \"${functions.elb-logs}\"\n");
+    let first = plan("broker", &using, &known.world()).unwrap();
+    known.functions = FunctionLock::of_keys(&SHIPPED.replace("e3b0", "ffff")).unwrap();
+    let second = plan("broker", &using, &known.world()).unwrap();
+    assert_eq!(first.source_digest, second.source_digest);
+    assert_ne!(first.digest, second.digest);
+}
+
+#[test]
+fn a_function_that_is_not_shipped_is_refused_at_its_line() {
+    let using = with("parameters/default.toml", "Queue = \"${functions.elb-log}\"\n");
+    let known = Known::new();
+    assert_eq!(
+        told(plan("broker", &using, &known.world())),
+        [
+            "broker/parameters/default.toml:1: `Queue`: ${functions.elb-log}: Lockstep ships no function `elb-log`; \
+          did you mean `elb-logs`?"
+        ]
+    );
+    let offline = PackagingInput { functions: None, ..known.world() };
+    assert_eq!(
+        plan("broker", &using, &offline).unwrap().unchecked,
+        ["${functions.elb-log}: what Lockstep ships is not known here"]
+    );
+}
+
+#[test]
+fn a_new_component_passes_as_it_is() {
+    let name: ComponentName = "logs-index".parse().unwrap();
+    let files: Files =
+        manifest::template(&name).into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
+    let package = plan("logs-index", &files, &Known::new().world()).unwrap();
+    assert_eq!(package.manifest.component.name, name);
+    assert_eq!(package.unchecked, Vec::<String>::new());
+}
+
+fn repository(paths: &[&str]) -> Files {
+    paths.iter().map(|path| ((*path).to_owned(), Vec::new())).collect()
+}
+
+#[test]
+fn components_are_the_outermost_folders_with_a_manifest() {
+    let found = |paths: &[&str]| find_components(&repository(paths));
+    assert_eq!(
+        found(&[
+            "a/lockstep.toml",
+            "a-b/lockstep.toml",
+            "a/b/lockstep.toml",
+            "x/y/lockstep.toml",
+            "z/template.yaml"
+        ]),
+        ["a", "a-b", "x/y"]
+    );
+    assert_eq!(found(&["lockstep.toml", "a/lockstep.toml"]), [""]);
+    assert_eq!(found(&["notlockstep.toml", "a/not.lockstep.toml", "lockstep.toml/x"]), Vec::<String>::new());
+}
+
+proptest! {
+    #[test]
+    fn a_component_with_any_one_line_lost_is_planned_or_refused_and_never_panics(lost in 0usize..40) {
+        let mut files = component();
+        for text in files.values_mut() {
+            let lines: Vec<String> = String::from_utf8_lossy(text).lines().map(str::to_owned).collect();
+            let kept: Vec<_> = lines.iter().enumerate().filter(|(n, _)| *n != lost).map(|(_, l)| l.as_str()).collect();
+            *text = kept.join("\n").into_bytes();
+        }
+        if let Err(problems) = plan("broker", &files, &Known::new().world()) {
+            prop_assert!(problems.iter().all(|p| p.file.starts_with("broker")), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn no_found_component_lies_inside_another(paths in proptest::collection::vec("([ab]/){0,3}(lockstep.toml|x)", 0..8)) {
+        let files: Files = paths.iter().map(|path| (path.clone(), Vec::new())).collect();
+        let found = find_components(&files);
+        for (n, outer) in found.iter().enumerate() {
+            let inside = found.iter().enumerate().any(|(m, f)| m != n && (outer.is_empty() || f.starts_with(&format!("{outer}/"))));
+            prop_assert!(!inside, "{found:?}");
+        }
+        prop_assert_eq!(found.is_empty(), !paths.iter().any(|p| p.ends_with("lockstep.toml")));
+    }
+}

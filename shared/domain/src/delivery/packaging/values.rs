@@ -1,0 +1,192 @@
+//! Every parameter in every stage: resolved for trial, so that production never finds out first.
+
+use super::Planner;
+use super::judge::declares;
+use crate::delivery::function_code::FunctionLock;
+use crate::delivery::manifest::Manifest;
+use crate::delivery::parameters::{
+    ComponentParameters, Layers, OutputName, Request, functions, misplaced_in, missing, rehearse,
+};
+use crate::delivery::stages::{Stage, Stages};
+use crate::model::error::Problem;
+use crate::model::ids::{AmiId, CommitSha, FunctionName, LogicalId};
+use crate::model::toml_file::suggestion;
+use crate::model::version::Version;
+use crate::stacks::template::Template;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What stands for a commit, an AMI, an output and a function's code that are known only when deploying.
+const SOME_COMMIT: &str = "0000000000000000000000000000000000000000";
+const SOME_AMI: &str = "ami-00000000";
+const SOME_OUTPUT: &str = "output";
+const SOME_KEY: &str = "functions/some/0000000000000000000000000000000000000000000000000000000000000000.zip";
+
+impl Planner<'_> {
+    pub(super) fn judge_values(
+        &mut self,
+        manifest: &Manifest,
+        template: &Template,
+        layers: &ComponentParameters,
+    ) {
+        let bound: BTreeSet<&LogicalId> = manifest.images.keys().collect();
+        for layer in layers.layers() {
+            self.problems.extend(misplaced_in(layer, template.parameters(), &bound, true));
+        }
+        match self.world.stages {
+            Some(stages) => {
+                self.problems.extend(layers.check_stages(stages));
+                self.judge_every_stage(stages, manifest, template, layers);
+            }
+            None => self.list_values_from_elsewhere(manifest, template, layers),
+        }
+    }
+
+    fn judge_every_stage(
+        &mut self,
+        stages: &Stages,
+        manifest: &Manifest,
+        template: &Template,
+        layers: &ComponentParameters,
+    ) {
+        let (Ok(commit), Ok(some_ami)) = (SOME_COMMIT.parse::<CommitSha>(), SOME_AMI.parse::<AmiId>()) else {
+            return;
+        };
+        let images = manifest.images.keys().map(|id| (id.clone(), some_ami.clone())).collect();
+        let unproven = RefCell::new(BTreeSet::new());
+        let mut found: BTreeMap<Problem, Vec<&str>> = BTreeMap::new();
+        let mut absent: BTreeMap<(LogicalId, u32), Vec<&str>> = BTreeMap::new();
+        for stage in stages.iter() {
+            let outputs = |output: &OutputName| self.prove(output, manifest, stage, &unproven);
+            let functions = |name: &FunctionName| self.shipped(name, &unproven);
+            let rehearsal = rehearse(
+                &Request {
+                    template_file: manifest.component.template.as_str(),
+                    parameters: template.parameters(),
+                    layers: Layers {
+                        organisation: self.world.organisation,
+                        component: layers,
+                        overrides: None,
+                    },
+                    stage,
+                    layers_of: &stage.name,
+                    stages,
+                    version: &Version::release(manifest.component.version, 0),
+                    commit: &commit,
+                    outputs: &outputs,
+                    functions: &functions,
+                    images: &images,
+                },
+                true,
+            );
+            for problem in rehearsal.problems {
+                found.entry(problem).or_default().push(stage.name.as_str());
+            }
+            for (id, line) in rehearsal.missing {
+                absent.entry((id, line)).or_default().push(stage.name.as_str());
+            }
+        }
+        self.unchecked.extend(unproven.into_inner());
+        let everywhere = stages.iter().count();
+        for (mut problem, stages) in found {
+            // The name of a stage's own file says it already.
+            let says_it = layers.stages.values().any(|layer| layer.file == problem.file);
+            if stages.len() < everywhere && !says_it {
+                problem.message = format!("{} (in {})", problem.message, stages.join(", "));
+            }
+            self.problems.push(problem);
+        }
+        for ((id, line), stages) in absent {
+            self.absent(manifest, &id, line, &stages);
+        }
+    }
+
+    fn absent(&mut self, manifest: &Manifest, id: &LogicalId, line: u32, stages: &[&str]) {
+        if self.world.organisation.is_some() {
+            self.problems.push(missing(manifest.component.template.as_str(), id, line, stages));
+        } else {
+            self.unchecked.push(from_organisation(id, &format!(" in {}", stages.join(", "))));
+        }
+    }
+
+    /// Whether another component's output will be there: a stand-in for its value, or why not.
+    fn prove(
+        &self,
+        output: &OutputName,
+        manifest: &Manifest,
+        stage: &Stage,
+        unproven: &RefCell<BTreeSet<String>>,
+    ) -> Result<String, String> {
+        if output.component == manifest.component.name {
+            return Err(
+                "a component cannot use its own output, which exists only after it is deployed".to_owned()
+            );
+        }
+        if stage.is_test() && manifest.test.outputs_from.is_none() {
+            return Err(
+                "no other component lives in `test`; add outputs_from = \"<stage>\" to [test]".to_owned()
+            );
+        }
+        let Some(producers) = self.world.producers else {
+            unproven
+                .borrow_mut()
+                .insert(format!("{output}: the outputs of other components are not known here"));
+            return Ok(SOME_OUTPUT.to_owned());
+        };
+        let Some(outputs) = producers.get(&output.component) else {
+            let known = producers.keys().map(|name| name.as_str());
+            let hint = suggestion(output.component.as_str(), known);
+            return Err(format!("no component `{}` has been released{hint}", output.component));
+        };
+        if declares(outputs.iter(), &output.output) {
+            return Ok(SOME_OUTPUT.to_owned());
+        }
+        let hint = suggestion(output.output.as_str(), outputs);
+        Err(format!("the template of `{}` has no output `{}`{hint}", output.component, output.output))
+    }
+
+    /// The key of a function's code, or a stand-in where it is not known what is shipped.
+    fn shipped(&self, name: &FunctionName, unproven: &RefCell<BTreeSet<String>>) -> Result<String, String> {
+        let Some(shipped) = self.world.functions else {
+            let sentence = format!("${{functions.{name}}}: what Lockstep ships is not known here");
+            unproven.borrow_mut().insert(sentence);
+            return Ok(SOME_KEY.to_owned());
+        };
+        shipped.code(name).map(ToString::to_string)
+    }
+
+    /// What the values of any stage refer to, pinned. What is not shipped was told by [`Planner::shipped`].
+    pub(super) fn function_lock(&self, template: &Template, component: &ComponentParameters) -> FunctionLock {
+        let (Some(stages), Some(shipped)) = (self.world.stages, self.world.functions) else {
+            return FunctionLock::default();
+        };
+        let layers = Layers { organisation: self.world.organisation, component, overrides: None };
+        let referred = stages.iter().flat_map(|stage| functions(template.parameters(), &layers, &stage.name));
+        FunctionLock(
+            referred.filter_map(|name| Some((name.clone(), shipped.code(&name).ok()?.clone()))).collect(),
+        )
+    }
+
+    /// Without stages nothing is resolved; what is certain to need the organisation's parameters is still told.
+    fn list_values_from_elsewhere(
+        &mut self,
+        manifest: &Manifest,
+        template: &Template,
+        layers: &ComponentParameters,
+    ) {
+        self.unchecked.push("parameters: the stages are not known here, so no value was resolved".to_owned());
+        for (name, parameter) in template.parameters() {
+            let Ok(id) = name.parse::<LogicalId>() else { continue };
+            let set = layers.layers().any(|layer| layer.values.contains_key(&id));
+            if parameter.default.is_none() && !set && !manifest.images.contains_key(&id) {
+                self.unchecked.push(from_organisation(&id, ""));
+            }
+        }
+    }
+}
+
+fn from_organisation(id: &LogicalId, where_: &str) -> String {
+    format!(
+        "parameter {id}{where_}: no file of this component sets it, so it must come from the organisation's parameters"
+    )
+}

@@ -1,0 +1,58 @@
+use crate::model::version::{MajorMinor, Version};
+
+/// Where a commit lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BranchKind<'a> {
+    /// On the default branch: it becomes a release.
+    Default,
+    /// On another branch, by name: it becomes a pre-release, which goes no further than its test.
+    Other(&'a str),
+}
+
+impl<'a> BranchKind<'a> {
+    /// The kind of `branch` where releases come from `default`.
+    pub fn of(branch: &'a str, default: &str) -> Self {
+        if branch == default { Self::Default } else { Self::Other(branch) }
+    }
+}
+
+/// The version for a `count` just taken from the component's build counter of `of`.
+///
+/// The counter rises for every kind of branch, so that no version is given out twice, whatever the branches are
+/// called. `2.1.7-fix.1` came before `2.1.8` and after `2.1.6`, and that is how they sort.
+pub fn next_version(of: MajorMinor, branch: BranchKind<'_>, count: u32) -> Version {
+    match branch {
+        BranchKind::Default => Version::release(of, count),
+        BranchKind::Other(name) => Version::pre_release(of, count, name, 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_counter_makes_releases_on_the_default_branch_and_pre_releases_elsewhere() {
+        let of = MajorMinor { major: 2, minor: 1 };
+        let version =
+            |branch: &str, count| next_version(of, BranchKind::of(branch, "main"), count).to_string();
+        assert_eq!(version("main", 0), "2.1.0");
+        assert_eq!(version("main", 37), "2.1.37");
+        assert_eq!(version("fix/heap", 38), "2.1.38-fix-heap.1");
+    }
+
+    proptest! {
+        #[test]
+        fn versions_rise_with_the_counter_whatever_the_branches_are_called(
+            branches in proptest::collection::vec("main|[a-z0-9/_.-]{1,12}|\\PC{1,5}", 2..10)
+        ) {
+            let of = MajorMinor { major: 1, minor: 0 };
+            let versions: Vec<Version> = (0..).zip(&branches)
+                .map(|(count, branch)| next_version(of, BranchKind::of(branch, "main"), count))
+                .collect();
+            prop_assert!(versions.is_sorted_by(|a, b| a < b), "{versions:?}");
+            prop_assert!(versions.iter().zip(&branches).all(|(v, b)| v.is_pre_release() == (b != "main")));
+        }
+    }
+}

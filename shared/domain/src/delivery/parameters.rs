@@ -1,0 +1,335 @@
+//! The parameters of a deployment: layers of TOML files, later ones winning, so that nobody types a value twice.
+//!
+//! ```text
+//! organisation [default] < organisation [<stage>] < parameters/default.toml < parameters/<stage>.toml < overrides
+//! ```
+//!
+//! A value is text, a whole number, true or false, or an array of texts (joined with commas, as CloudFormation's lists
+//! are written). It may use `${stage}`, `${account}`, `${region}`, `${version}`, `${commit}`,
+//! `${stages.<name>.account}`, `${stages.<name>.region}`, `${outputs.<component>.<Output>}` and `${functions.<name>}`, the
+//! key of the code of a function that Lockstep ships; `$${` is a plain `${`.
+//! With `${version}` or `${commit}` every release has other parameters than the one before, so that none is ever found
+//! to be "no changes": use them only where that is meant.
+
+mod interpolation;
+mod resolve;
+
+use crate::delivery::archive::Files;
+use crate::delivery::credentials::find_credentials;
+use crate::delivery::stages::Stages;
+use crate::model::error::Problem;
+use crate::model::ids::{LogicalId, StageName};
+use crate::model::toml_file::{Problems, Table, document, integer, suggestion, wrong_type};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use toml::Spanned;
+use toml::de::DeValue;
+
+pub use interpolation::OutputName;
+pub use resolve::{Provenance, Request, ResolvedParameters, functions, references, resolve, settled};
+pub(crate) use resolve::{misplaced_in, missing, rehearse};
+
+/// The folder of a component's parameter files.
+pub const FOLDER: &str = "parameters";
+
+/// The most bytes CloudFormation takes as a parameter's value
+/// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>).
+pub const MAX_VALUE_BYTES: usize = 4096;
+
+/// Which layer a value comes from; a later one wins over an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LayerName {
+    /// The default in the template.
+    Template,
+    /// `[default]` of the organisation's parameters.
+    OrganisationDefault,
+    /// The stage's table of the organisation's parameters.
+    OrganisationStage,
+    /// The component's `parameters/default.toml`.
+    ComponentDefault,
+    /// The component's `parameters/<stage>.toml`.
+    ComponentStage,
+    /// Typed for this run; such a run earns no evidence.
+    Overrides,
+    /// The release's image lock.
+    Image,
+}
+
+impl fmt::Display for LayerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Template => "template",
+            Self::OrganisationDefault => "organisation default",
+            Self::OrganisationStage => "organisation stage",
+            Self::ComponentDefault => "component default",
+            Self::ComponentStage => "component stage",
+            Self::Overrides => "overrides",
+            Self::Image => "image lock",
+        })
+    }
+}
+
+/// A value as it was written, references and all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Value {
+    /// The text, before references are replaced.
+    pub text: String,
+    /// The line it stands on, if it stands in a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+}
+
+/// The values of one file or table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layer {
+    /// The file they stand in; empty for overrides.
+    pub file: String,
+    /// The values by template parameter.
+    pub values: BTreeMap<LogicalId, Value>,
+}
+
+impl Layer {
+    /// The layer of what was typed for one run.
+    pub fn overrides(values: &BTreeMap<String, String>) -> Result<Self, Vec<Problem>> {
+        let (mut layer, mut problems) = (Self::default(), Vec::new());
+        for (name, text) in values {
+            let mut refuse =
+                |why: String| problems.push(Problem::at("", None, format!("override of {name}: {why}")));
+            if let Err(why) = check_text(text) {
+                refuse(why);
+            }
+            if let Some(found) = find_credentials("", text.as_bytes()).into_iter().next() {
+                refuse(found.message);
+            }
+            match name.parse() {
+                Ok(id) => drop(layer.values.insert(id, Value { text: text.clone(), line: None })),
+                Err(error) => refuse(error.to_string()),
+            }
+        }
+        if problems.is_empty() { Ok(layer) } else { Err(problems) }
+    }
+}
+
+/// Reads one parameter file of a component: a flat table of values.
+pub fn parse_layer(file: &str, text: &str) -> Result<Layer, Vec<Problem>> {
+    let (document, mut problems) = document(file, text)?;
+    let values = values(&Table::root(&document), &mut problems);
+    finish(file, text, problems, Layer { file: file.to_owned(), values })
+}
+
+/// The organisation's parameters, which serve every component: one table per stage, and `[default]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrganisationParameters {
+    /// The values in every stage.
+    pub default: Layer,
+    /// The values in one stage.
+    pub stages: BTreeMap<StageName, Layer>,
+}
+
+impl OrganisationParameters {
+    /// Reads the organisation's parameter file; `file` is its name in problems, of which all are told at once.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
+        let (document, mut problems) = document(file, text)?;
+        let mut parameters = Self { default: empty(file), stages: BTreeMap::new() };
+        for (key, span, value) in Table::root(&document).entries() {
+            if !value.get_ref().is_table() {
+                problems.add(
+                    &span,
+                    format!("`{key}` stands outside of any table; put it below [default] or a stage"),
+                );
+                continue;
+            }
+            let Some(table) = Table::of(key.to_owned(), value, &mut problems) else { continue };
+            let layer = Layer { file: file.to_owned(), values: values(&table, &mut problems) };
+            match key.parse() {
+                _ if key == "default" => parameters.default = layer,
+                Ok(stage) => drop(parameters.stages.insert(stage, layer)),
+                Err(error) => problems.add(&span, format!("`{key}`: {error}")),
+            }
+        }
+        finish(file, text, problems, parameters)
+    }
+
+    /// A problem for each table whose stage does not exist.
+    pub fn check_stages(&self, stages: &Stages) -> Vec<Problem> {
+        unknown_stages(&self.stages, stages)
+    }
+}
+
+/// The parameter files of one component.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComponentParameters {
+    /// `parameters/default.toml`.
+    pub default: Layer,
+    /// `parameters/<stage>.toml`.
+    pub stages: BTreeMap<StageName, Layer>,
+}
+
+impl ComponentParameters {
+    /// Reads every file of the component's parameter folder; all problems are told at once.
+    pub fn read(files: &Files) -> Result<Self, Vec<Problem>> {
+        let mut parameters = Self::default();
+        let mut problems = Vec::new();
+        for (path, bytes) in files {
+            let Some(name) = path.strip_prefix(FOLDER).and_then(|rest| rest.strip_prefix('/')) else {
+                continue;
+            };
+            match component_layer(path, name, bytes) {
+                Ok((None, layer)) => parameters.default = layer,
+                Ok((Some(stage), layer)) => drop(parameters.stages.insert(stage, layer)),
+                Err(found) => problems.extend(found),
+            }
+        }
+        if problems.is_empty() { Ok(parameters) } else { Err(problems) }
+    }
+
+    /// A problem for each file whose stage does not exist.
+    pub fn check_stages(&self, stages: &Stages) -> Vec<Problem> {
+        unknown_stages(&self.stages, stages)
+    }
+
+    /// Every file's layer.
+    pub fn layers(&self) -> impl Iterator<Item = &Layer> {
+        std::iter::once(&self.default).chain(self.stages.values())
+    }
+}
+
+/// Every layer that may hold a value, for any stage.
+#[derive(Clone, Copy, Debug)]
+pub struct Layers<'a> {
+    /// The organisation's, if it has any.
+    pub organisation: Option<&'a OrganisationParameters>,
+    /// The component's.
+    pub component: &'a ComponentParameters,
+    /// Those of this run, if there are any.
+    pub overrides: Option<&'a Layer>,
+}
+
+impl<'a> Layers<'a> {
+    /// The layers that count in `stage`, the weakest first.
+    pub fn in_stage(
+        &self,
+        stage: &StageName,
+    ) -> impl DoubleEndedIterator<Item = (LayerName, &'a Layer)> + use<'a> {
+        let organisation = self.organisation;
+        [
+            (LayerName::OrganisationDefault, organisation.map(|o| &o.default)),
+            (LayerName::OrganisationStage, organisation.and_then(|o| o.stages.get(stage))),
+            (LayerName::ComponentDefault, Some(&self.component.default)),
+            (LayerName::ComponentStage, self.component.stages.get(stage)),
+            (LayerName::Overrides, self.overrides),
+        ]
+        .into_iter()
+        .filter_map(|(name, layer)| layer.map(|layer| (name, layer)))
+    }
+
+    /// The value that counts for `parameter` in `stage`, and where it stands.
+    pub fn value(
+        &self,
+        parameter: &LogicalId,
+        stage: &StageName,
+    ) -> Option<(LayerName, &'a Layer, &'a Value)> {
+        let mut layers = self.in_stage(stage).rev();
+        layers.find_map(|(name, layer)| layer.values.get(parameter).map(|value| (name, layer, value)))
+    }
+}
+
+fn empty(file: &str) -> Layer {
+    Layer { file: file.to_owned(), values: BTreeMap::new() }
+}
+
+/// The stage (none for `default`) and the layer of one file of the parameter folder.
+fn component_layer(path: &str, name: &str, bytes: &[u8]) -> Result<(Option<StageName>, Layer), Vec<Problem>> {
+    let refuse = |why: &str| vec![Problem::at(path, None, why)];
+    let stem = name.strip_suffix(".toml").ok_or_else(|| {
+        refuse("is no parameter file; name it default.toml or <stage>.toml, or move it out of this folder")
+    })?;
+    let stage = match stem {
+        "default" => None,
+        stem => Some(stem.parse::<StageName>().map_err(|error| refuse(&error.to_string()))?),
+    };
+    let text = std::str::from_utf8(bytes).map_err(|_| refuse("is not UTF-8 text"))?;
+    Ok((stage, parse_layer(path, text)?))
+}
+
+fn unknown_stages(layers: &BTreeMap<StageName, Layer>, stages: &Stages) -> Vec<Problem> {
+    let known: Vec<&str> = stages.iter().map(|stage| stage.name.as_str()).collect();
+    let unknown = layers.iter().filter(|(name, _)| stages.get(name).is_none());
+    unknown
+        .map(|(name, layer)| {
+            let hint = suggestion(name.as_str(), known.iter().copied());
+            Problem::at(layer.file.clone(), None, format!("there is no stage `{name}`{hint}"))
+        })
+        .collect()
+}
+
+fn finish<T>(file: &str, text: &str, problems: Problems, read: T) -> Result<T, Vec<Problem>> {
+    let mut credentials = find_credentials(file, text.as_bytes());
+    match problems.finish(Some(read)) {
+        Ok(read) if credentials.is_empty() => Ok(read),
+        Ok(_) => Err(credentials),
+        Err(mut problems) => {
+            problems.append(&mut credentials);
+            Err(problems)
+        }
+    }
+}
+
+fn values(table: &Table<'_, '_>, problems: &mut Problems) -> BTreeMap<LogicalId, Value> {
+    let mut values = BTreeMap::new();
+    for (key, span, item) in table.entries() {
+        let id = key.parse().map_err(|error| problems.add(&span, format!("`{key}`: {error}")));
+        let text = value_text(&table.path(key), item, problems);
+        if let (Ok(id), Some(text)) = (id, text) {
+            values.insert(id, Value { text, line: Some(problems.line(&span)) });
+        }
+    }
+    values
+}
+
+fn value_text(name: &str, item: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<String> {
+    let text = match item.get_ref() {
+        DeValue::String(text) => Ok(text.clone().into_owned()),
+        DeValue::Boolean(value) => Ok(value.to_string()),
+        value @ DeValue::Integer(_) => integer(value)
+            .map(|n| n.to_string())
+            .ok_or_else(|| format!("`{name}` is too large a number; quote it")),
+        DeValue::Array(items) => items
+            .iter()
+            .map(|item| list_item(name, item.get_ref()))
+            .collect::<Result<Vec<_>, _>>()
+            .map(|items| items.join(",")),
+        // How a fraction or a date is written is the template's business, and TOML's reading would lose it.
+        other => {
+            Err(wrong_type(name, "text in quotes, a whole number, true, false or an array of texts", other))
+        }
+    };
+    let checked = text.and_then(|text| match check_text(&text) {
+        Ok(()) => Ok(text),
+        Err(why) => Err(format!("`{name}`: {why}")),
+    });
+    checked.map_err(|message| problems.add(&item.span(), message)).ok()
+}
+
+fn list_item(name: &str, item: &DeValue<'_>) -> Result<String, String> {
+    match item.as_str() {
+        Some(text) if text.contains(',') => Err(format!(
+            "`{name}`: an item holds a comma, which CloudFormation would take for the end of the item"
+        )),
+        Some(text) => Ok(text.to_owned()),
+        None => Err(wrong_type(&format!("{name}[]"), "text in quotes", item)),
+    }
+}
+
+/// Whether `text` is short enough and its references can be read.
+fn check_text(text: &str) -> Result<(), String> {
+    if text.len() > MAX_VALUE_BYTES {
+        return Err(format!("CloudFormation takes at most {MAX_VALUE_BYTES} bytes"));
+    }
+    interpolation::pieces(text).map(drop)
+}
+
+#[cfg(test)]
+mod tests;

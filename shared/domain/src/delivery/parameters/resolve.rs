@@ -1,0 +1,383 @@
+//! From layers to the values of one stage.
+
+use super::interpolation::{OutputName, Piece, Reference, pieces};
+use super::{Layer, LayerName, Layers, MAX_VALUE_BYTES, Value};
+use crate::delivery::credentials::find_credentials;
+use crate::delivery::stages::{Stage, Stages};
+use crate::model::error::Problem;
+use crate::model::ids::{AmiId, CommitSha, Digest, FunctionName, LogicalId, StageName};
+use crate::model::toml_file::suggestion;
+use crate::model::version::Version;
+use crate::stacks::template::Parameter;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// What the parameters of one deployment are resolved from.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The template's path, for problems.
+    pub template_file: &'a str,
+    /// The template's parameters.
+    pub parameters: &'a BTreeMap<String, Parameter>,
+    /// Every layer that may hold a value.
+    pub layers: Layers<'a>,
+    /// The stage that is deployed to.
+    pub stage: &'a Stage,
+    /// The stage whose layers count: that of `stage`, unless the deployment is a clone.
+    pub layers_of: &'a StageName,
+    /// All stages, for `${stages.<name>.…}`.
+    pub stages: &'a Stages,
+    /// The release's version.
+    pub version: &'a Version,
+    /// The release's commit.
+    pub commit: &'a CommitSha,
+    /// The value of another component's output, or a sentence that says why there is none.
+    pub outputs: &'a dyn Fn(&OutputName) -> Result<String, String>,
+    /// The key of the code of a function that Lockstep ships, or a sentence that says why there is none.
+    pub functions: &'a dyn Fn(&FunctionName) -> Result<String, String>,
+    /// The AMI for each parameter that is bound to an image.
+    pub images: &'a BTreeMap<LogicalId, AmiId>,
+}
+
+/// Where the value of a parameter comes from, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The layer.
+    pub layer: LayerName,
+    /// The file; empty if it stands in none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub file: String,
+    /// The line in that file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+}
+
+impl fmt::Display for Provenance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.file.as_str(), self.line) {
+            ("", _) => write!(f, "{}", self.layer),
+            (file, None) => write!(f, "{} ({file})", self.layer),
+            (file, Some(line)) => write!(f, "{} ({file}:{line})", self.layer),
+        }
+    }
+}
+
+/// A value for every parameter of a template, and where each comes from. Holds no secret: parameters that must not be
+/// echoed hold references.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResolvedParameters {
+    /// The values that CloudFormation is given, template defaults among them.
+    pub values: BTreeMap<String, String>,
+    /// Where each comes from; not part of the digest, so that moving a value between files changes nothing.
+    pub provenance: BTreeMap<String, Provenance>,
+}
+
+impl ResolvedParameters {
+    /// The digest of the values as JSON with sorted keys and no spaces: equal values, equal digest.
+    pub fn digest(&self) -> Digest {
+        let json: serde_json::Value = self.values.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        Digest::of(json.to_string().as_bytes())
+    }
+}
+
+/// The outputs of other components that the values in the request's stage refer to; what is overlaid or of no use to
+/// the template is left out. Values that cannot be read are left to [`resolve`] to complain of.
+pub fn references(
+    parameters: &BTreeMap<String, Parameter>,
+    layers: &Layers<'_>,
+    stage: &StageName,
+) -> BTreeSet<OutputName> {
+    let referred = referred(parameters, layers, stage).into_iter();
+    referred
+        .filter_map(|reference| match reference {
+            Reference::Output(output) => Some(output),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The functions of Lockstep that the values in the request's stage refer to, as [`references`] does for outputs.
+pub fn functions(
+    parameters: &BTreeMap<String, Parameter>,
+    layers: &Layers<'_>,
+    stage: &StageName,
+) -> BTreeSet<FunctionName> {
+    let referred = referred(parameters, layers, stage).into_iter();
+    referred
+        .filter_map(|reference| match reference {
+            Reference::Function(name) => Some(name),
+            _ => None,
+        })
+        .collect()
+}
+
+fn referred(
+    parameters: &BTreeMap<String, Parameter>,
+    layers: &Layers<'_>,
+    stage: &StageName,
+) -> Vec<Reference> {
+    let values = parameters.keys().filter_map(|name| {
+        let id: LogicalId = name.parse().ok()?;
+        layers.value(&id, stage).map(|(_, _, value)| value)
+    });
+    let pieces = values.flat_map(|value| pieces(&value.text).unwrap_or_default());
+    pieces
+        .filter_map(|piece| match piece {
+            Piece::Reference(reference) => Some(reference),
+            Piece::Text(_) => None,
+        })
+        .collect()
+}
+
+/// Gives every parameter of the template its value in the request's stage; all problems are told at once.
+///
+/// A parameter without a value and without a default is a problem; so is a file or an override that names a parameter
+/// the template lacks (the organisation's layers serve every component and may), a layer that sets a parameter bound
+/// to an image, a value that looks like a credential, a value the template does not allow, and for a parameter with
+/// `NoEcho` anything but a reference to Secrets Manager or to a SecureString.
+pub fn resolve(request: &Request<'_>) -> Result<ResolvedParameters, Vec<Problem>> {
+    let rehearsal = rehearse(request, false);
+    let mut problems = rehearsal.problems;
+    let stage = [request.layers_of.as_str()];
+    problems
+        .extend(rehearsal.missing.iter().map(|(id, line)| missing(request.template_file, id, *line, &stage)));
+    if problems.is_empty() { Ok(rehearsal.resolved) } else { Err(sorted(problems)) }
+}
+
+/// What resolving came to, with the parameters that have no value apart: a missing layer may yet supply them.
+pub(crate) struct Rehearsal {
+    pub(crate) resolved: ResolvedParameters,
+    /// The parameters without a value, and their lines in the template.
+    pub(crate) missing: BTreeMap<LogicalId, u32>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Resolves as far as possible. With `provisional`, version, commit, outputs and images stand for others to come, so
+/// that values made of them are not held against what the template allows.
+pub(crate) fn rehearse(request: &Request<'_>, provisional: bool) -> Rehearsal {
+    let mut rehearsal = Rehearsal {
+        resolved: ResolvedParameters::default(),
+        missing: BTreeMap::new(),
+        problems: misplaced(request),
+    };
+    for (name, parameter) in request.parameters {
+        let Ok(id) = name.parse::<LogicalId>() else {
+            let message = format!("parameter `{name}`: write letters and digits only");
+            rehearsal.problems.push(Problem::at(request.template_file, parameter.line, message));
+            continue;
+        };
+        match one(request, &id, parameter, provisional) {
+            Ok(Some((value, provenance))) => {
+                rehearsal.resolved.values.insert(name.clone(), value);
+                rehearsal.resolved.provenance.insert(name.clone(), provenance);
+            }
+            Ok(None) => drop(rehearsal.missing.insert(id, parameter.line)),
+            Err(problem) => rehearsal.problems.push(problem),
+        }
+    }
+    rehearsal.problems = sorted(rehearsal.problems);
+    rehearsal
+}
+
+/// Returns the values that are the same whenever the stage is deployed to: without outputs, versions and images, and
+/// where the organisation's layers are not known, without the template's defaults that they may replace.
+pub fn settled(request: &Request<'_>) -> BTreeMap<String, String> {
+    let of = |name: &String, parameter: &Parameter| {
+        let id: LogicalId = name.parse().ok()?;
+        let (layer, _, value) = candidate(request, &id, parameter)?;
+        let replaceable = layer == LayerName::Template && request.layers.organisation.is_none();
+        if replaceable || request.images.contains_key(&id) {
+            return None;
+        }
+        if layer == LayerName::Template {
+            return Some(value.text);
+        }
+        expand(request, &value.text).ok().filter(|expanded| expanded.settled).map(|expanded| expanded.text)
+    };
+    let values = request.parameters.iter();
+    values.filter_map(|(name, parameter)| Some((name.clone(), of(name, parameter)?))).collect()
+}
+
+type Found = Option<(String, Provenance)>;
+
+fn one(
+    request: &Request<'_>,
+    id: &LogicalId,
+    parameter: &Parameter,
+    provisional: bool,
+) -> Result<Found, Problem> {
+    if let Some(ami) = request.images.get(id) {
+        let provenance = Provenance { layer: LayerName::Image, file: String::new(), line: None };
+        return Ok(Some((ami.to_string(), provenance)));
+    }
+    let Some((layer, file, value)) = candidate(request, id, parameter) else { return Ok(None) };
+    let provenance = Provenance { layer, file, line: value.line };
+    let refuse =
+        |why: String| Problem::at(provenance.file.clone(), provenance.line, format!("`{id}`: {why}"));
+    let expanded = match layer {
+        // A template's default is CloudFormation's own text; `${` has no meaning there.
+        LayerName::Template => Expanded { text: value.text, settled: true, literal: true },
+        _ => expand(request, &value.text).map_err(refuse)?,
+    };
+    judge(parameter, &expanded, provisional).map_err(refuse)?;
+    Ok(Some((expanded.text, provenance)))
+}
+
+fn candidate(
+    request: &Request<'_>,
+    id: &LogicalId,
+    parameter: &Parameter,
+) -> Option<(LayerName, String, Value)> {
+    if let Some((name, layer, value)) = request.layers.value(id, request.layers_of) {
+        return Some((name, layer.file.clone(), value.clone()));
+    }
+    let text = parameter.default.clone()?;
+    Some((LayerName::Template, request.template_file.to_owned(), Value { text, line: Some(parameter.line) }))
+}
+
+struct Expanded {
+    text: String,
+    /// Whether no part of it depends on what is only known when deploying.
+    settled: bool,
+    /// Whether it was written as it is.
+    literal: bool,
+}
+
+fn expand(request: &Request<'_>, text: &str) -> Result<Expanded, String> {
+    let mut expanded = Expanded { text: String::new(), settled: true, literal: true };
+    for piece in pieces(text)? {
+        let Piece::Reference(reference) = piece else {
+            if let Piece::Text(text) = piece {
+                expanded.text.push_str(text);
+            }
+            continue;
+        };
+        expanded.literal = false;
+        expanded.settled &= !matches!(
+            reference,
+            Reference::Output(_) | Reference::Function(_) | Reference::Version | Reference::Commit
+        );
+        expanded.text.push_str(&value_of(request, &reference)?);
+    }
+    Ok(expanded)
+}
+
+fn value_of(request: &Request<'_>, reference: &Reference) -> Result<String, String> {
+    let other = |name| {
+        request.stages.get(name).ok_or_else(|| {
+            let known = request.stages.iter().map(|stage| stage.name.as_str());
+            format!("there is no stage `{name}`{}", suggestion(name.as_str(), known))
+        })
+    };
+    Ok(match reference {
+        Reference::Stage => request.stage.name.to_string(),
+        Reference::Account => request.stage.account.to_string(),
+        Reference::Region => request.stage.region.to_string(),
+        Reference::Version => request.version.to_string(),
+        Reference::Commit => request.commit.to_string(),
+        Reference::StageAccount(name) => other(name)?.account.to_string(),
+        Reference::StageRegion(name) => other(name)?.region.to_string(),
+        Reference::Output(output) => (request.outputs)(output).map_err(|why| format!("{output}: {why}"))?,
+        Reference::Function(name) => {
+            (request.functions)(name).map_err(|why| format!("${{functions.{name}}}: {why}"))?
+        }
+    })
+}
+
+/// Whether a parameter may have a value. No sentence repeats the value.
+fn judge(parameter: &Parameter, value: &Expanded, provisional: bool) -> Result<(), String> {
+    if value.text.len() > MAX_VALUE_BYTES {
+        return Err(format!("with its references replaced it has more than {MAX_VALUE_BYTES} bytes"));
+    }
+    if parameter.no_echo {
+        return if is_secret_reference(&value.text) { Ok(()) } else { Err(not_a_reference()) };
+    }
+    // What was written as it is was searched when its file was read.
+    if !value.literal
+        && let Some(found) = find_credentials("", value.text.as_bytes()).into_iter().next()
+    {
+        return Err(found.message);
+    }
+    if provisional && !value.settled { Ok(()) } else { parameter.check(&value.text) }
+}
+
+fn not_a_reference() -> String {
+    "the template marks it NoEcho, so it must be a reference, never a value: write \
+     \"{{resolve:secretsmanager:<secret>}}\" or \"{{resolve:ssm-secure:<name>:<version>}}\""
+        .to_owned()
+}
+
+/// Whether `text` is one dynamic reference to a secret and nothing else
+/// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html>).
+fn is_secret_reference(text: &str) -> bool {
+    let inner = text.strip_prefix("{{resolve:").and_then(|rest| rest.strip_suffix("}}"));
+    let name =
+        inner.and_then(|i| i.strip_prefix("secretsmanager:").or_else(|| i.strip_prefix("ssm-secure:")));
+    name.is_some_and(|name| {
+        !name.is_empty()
+            && !name.contains(|c: char| c == '{' || c == '}' || c.is_whitespace() || c.is_control())
+    })
+}
+
+/// Values that stand where they have no business.
+fn misplaced(request: &Request<'_>) -> Vec<Problem> {
+    let bound: BTreeSet<&LogicalId> = request.images.keys().collect();
+    let layers = request.layers.in_stage(request.layers_of);
+    layers
+        .flat_map(|(name, layer)| {
+            misplaced_in(layer, request.parameters, &bound, serves_this_component_alone(name))
+        })
+        .collect()
+}
+
+/// The values of one layer that are bound to an image or, if it serves one component, that the template lacks.
+pub(crate) fn misplaced_in(
+    layer: &Layer,
+    parameters: &BTreeMap<String, Parameter>,
+    bound: &BTreeSet<&LogicalId>,
+    serves_one: bool,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (id, value) in &layer.values {
+        if bound.contains(id) {
+            let message = format!("`{id}` is bound to an image in [images]; remove this value");
+            problems.push(Problem::at(layer.file.clone(), value.line, message));
+        } else if serves_one && !parameters.contains_key(id.as_str()) {
+            let hint = suggestion(id.as_str(), parameters.keys());
+            let message = format!("the template has no parameter `{id}`{hint}");
+            problems.push(Problem::at(layer.file.clone(), value.line, message));
+        }
+    }
+    problems
+}
+
+fn serves_this_component_alone(layer: LayerName) -> bool {
+    match layer {
+        LayerName::ComponentDefault | LayerName::ComponentStage | LayerName::Overrides => true,
+        LayerName::Template
+        | LayerName::OrganisationDefault
+        | LayerName::OrganisationStage
+        | LayerName::Image => false,
+    }
+}
+
+/// The problem of a parameter without a value in some stages.
+pub(crate) fn missing(template_file: &str, id: &LogicalId, line: u32, stages: &[&str]) -> Problem {
+    let folder = super::FOLDER;
+    let (noun, file) = match stages {
+        [stage] => ("stage", format!("{folder}/{stage}.toml")),
+        _ => ("stages", format!("a file for each stage, {folder}/<stage>.toml")),
+    };
+    let message = format!(
+        "parameter `{id}` has no value in {noun} {}; set it in {folder}/default.toml or {file}",
+        stages.join(", ")
+    );
+    Problem::at(template_file, line, message)
+}
+
+fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort();
+    problems.dedup();
+    problems
+}

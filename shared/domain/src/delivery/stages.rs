@@ -1,0 +1,409 @@
+//! The stages of the organisation: `stages.toml`, written to the ledger with `lockstep stages apply`.
+//!
+//! A stage binds a name to one account and region, and says how releases come to it. The order of the file is the
+//! order of promotion.
+
+use crate::delivery::checks::Reach;
+use crate::images::settings::ImageSettings;
+use crate::model::deployment_path::DeploymentPath;
+use crate::model::error::{Failure, Problem};
+use crate::model::ids::TEST;
+use crate::model::ids::{AccountId, Region, StageName};
+use crate::model::location::Location;
+use crate::model::toml_file::{Problems, Table, document, text};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A commented `stages.toml` to start from.
+pub const EXAMPLE: &str = include_str!("stages.example.toml");
+
+/// The most stages an organisation may have.
+pub const MAX_STAGES: usize = 20;
+
+/// A place components are deployed to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// Its name, unique among the stages.
+    pub name: StageName,
+    /// The account its stacks live in.
+    pub account: AccountId,
+    /// The region its stacks live in.
+    pub region: Region,
+    /// Whether a release comes here by itself once the stage before has passed.
+    #[serde(default)]
+    pub propagates: bool,
+    /// Whether a person must approve the change set before it is executed.
+    #[serde(default)]
+    pub approval: bool,
+    /// What its checks may connect to beside public addresses.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub checks_may_reach: BTreeSet<Reach>,
+}
+
+impl Stage {
+    /// Whether this is the stage of throw-away stacks.
+    pub fn is_test(&self) -> bool {
+        self.name.as_str() == TEST
+    }
+
+    /// Where it is.
+    pub fn location(&self) -> Location {
+        Location { account: self.account.clone(), region: self.region.clone() }
+    }
+
+    /// How releases come here: by delivery to `test` and to what propagates, by promotion to the rest.
+    pub fn path(&self) -> DeploymentPath {
+        if self.is_test() || self.propagates { DeploymentPath::Delivery } else { DeploymentPath::Promotion }
+    }
+}
+
+/// Every stage in the order of promotion: `test` first, at least one more, no name twice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Stage>", into = "Vec<Stage>")]
+pub struct Stages(Vec<Stage>);
+
+impl Stages {
+    /// Reads a `stages.toml`; `file` is its name in problems, of which all are told at once.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
+        let (document, mut problems) = document(file, text)?;
+        let root = Table::root(&document);
+        root.refuse_unknown(&["images", "stages"], &mut problems);
+        // What it says is for whoever works with images; that it can be read is judged with the rest of the file.
+        ImageSettings::read(&root, &mut problems);
+        let items = root.items("stages", &mut problems);
+        let expected = items.len();
+        let tables: Vec<Table> =
+            items.into_iter().filter_map(|(name, item)| Table::of(name, item, &mut problems)).collect();
+        let stages: Vec<Stage> = tables.iter().filter_map(|table| stage(table, &mut problems)).collect();
+        // Rules about the whole are judged only if every stage could be read, else they blame the wrong one.
+        if stages.len() == expected {
+            for (index, message) in broken_rules(&stages) {
+                match tables.get(index) {
+                    Some(table) => problems.add(table.span(), message),
+                    None => problems.add_whole(message),
+                }
+            }
+        }
+        problems.finish(Some(Self(stages)))
+    }
+
+    /// The stage called `name`.
+    pub fn get(&self, name: &StageName) -> Option<&Stage> {
+        self.0.iter().find(|stage| stage.name == *name)
+    }
+
+    /// The stage called `name`, or `NotFound`.
+    pub fn named(&self, name: &StageName) -> Result<&Stage, Failure> {
+        self.get(name).ok_or_else(|| Failure::not_found(format!("there is no stage `{name}`")))
+    }
+
+    /// Every stage, lowest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Stage> {
+        self.0.iter()
+    }
+
+    /// The stage of throw-away stacks.
+    pub fn test(&self) -> &Stage {
+        &self.0[0]
+    }
+
+    /// The nearest stage below `name`, whose evidence opens it; nothing for `test` and for a stage that is not ours.
+    pub fn before(&self, name: &StageName) -> Option<&Stage> {
+        let index = self.0.iter().position(|stage| stage.name == *name)?;
+        self.0.get(index.checked_sub(1)?)
+    }
+
+    /// The stages a push reaches by itself after its throw-away stack, in order.
+    pub fn propagating(&self) -> impl Iterator<Item = &Stage> {
+        self.0.iter().filter(|stage| stage.propagates)
+    }
+}
+
+impl TryFrom<Vec<Stage>> for Stages {
+    type Error = String;
+
+    fn try_from(stages: Vec<Stage>) -> Result<Self, String> {
+        match broken_rules(&stages).into_iter().next() {
+            None => Ok(Self(stages)),
+            Some((_, message)) => Err(message),
+        }
+    }
+}
+
+impl From<Stages> for Vec<Stage> {
+    fn from(stages: Stages) -> Vec<Stage> {
+        stages.0
+    }
+}
+
+fn stage(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Stage> {
+    let known = ["name", "account", "region", "propagates", "approval", "checks_may_reach"];
+    table.refuse_unknown(&known, problems);
+    let (name, account, region) = (
+        table.required("name", problems),
+        table.required("account", problems),
+        table.required("region", problems),
+    );
+    let (propagates, approval) = (table.flag("propagates", problems), table.flag("approval", problems));
+    let reach = table.items("checks_may_reach", problems);
+    let checks_may_reach = reach.iter().filter_map(|(name, word)| text(name, word, problems)).collect();
+    Some(Stage { name: name?, account: account?, region: region?, propagates, approval, checks_may_reach })
+}
+
+/// What is wrong with the stages as a whole, each with the index of the stage to blame.
+fn broken_rules(stages: &[Stage]) -> Vec<(usize, String)> {
+    let mut broken = Vec::new();
+    if stages.len() > MAX_STAGES {
+        broken.push((MAX_STAGES, format!("there are more than {MAX_STAGES} stages")));
+    }
+    match stages.first() {
+        None => broken.push((0, format!("there is no stage; write [[stages]] with name = \"{TEST}\" first"))),
+        Some(first) if !first.is_test() => {
+            broken.push((
+                0,
+                format!(
+                    "the first stage must be `{TEST}`, where every release is tried, not `{}`",
+                    first.name
+                ),
+            ));
+        }
+        Some(_) if stages.len() == 1 => {
+            broken.push((
+                0,
+                format!("add a stage after `{TEST}`, such as `ci`: a release must have somewhere to go"),
+            ));
+        }
+        Some(_) => {}
+    }
+    broken.extend(broken_names(stages));
+    broken.extend(broken_flags(stages));
+    broken.extend(broken_accounts(stages));
+    broken
+}
+
+fn broken_names(stages: &[Stage]) -> Vec<(usize, String)> {
+    let mut seen = BTreeSet::new();
+    let twice = stages.iter().enumerate().filter(|(_, stage)| !seen.insert(&stage.name));
+    twice.map(|(n, stage)| (n, format!("the name `{}` is taken by a stage above", stage.name))).collect()
+}
+
+fn broken_flags(stages: &[Stage]) -> Vec<(usize, String)> {
+    let mut broken = Vec::new();
+    let mut gap: Option<&Stage> = None;
+    for (n, stage) in stages.iter().enumerate() {
+        if stage.is_test() {
+            if stage.propagates || stage.approval {
+                broken.push((n, format!("`{TEST}` neither propagates nor needs approval; remove both")));
+            }
+        } else if !stage.propagates {
+            gap = gap.or(Some(stage));
+        } else if let Some(gap) = gap {
+            let message = format!(
+                "`{}` cannot propagate: `{}` before it does not, and no release comes past it by itself",
+                stage.name, gap.name
+            );
+            broken.push((n, message));
+        }
+    }
+    broken
+}
+
+/// Production's roles trust only what promotes, never what builds: an account cannot be on both paths.
+fn broken_accounts(stages: &[Stage]) -> Vec<(usize, String)> {
+    let mut first: BTreeMap<&AccountId, &Stage> = BTreeMap::new();
+    let mut broken = Vec::new();
+    for (n, stage) in stages.iter().enumerate() {
+        let other = *first.entry(&stage.account).or_insert(stage);
+        if other.path() != stage.path() {
+            let message = format!(
+                "`{}` and `{}` share account {}, but releases come to one by themselves and to the other only by \
+                 promotion; give one of them an account of its own, so that what builds cannot reach it",
+                other.name, stage.name, stage.account
+            );
+            broken.push((n, message));
+        }
+    }
+    broken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn stage(name: &str, account: u64, propagates: bool) -> String {
+        format!(
+            "[[stages]]\nname = \"{name}\"\naccount = \"{account:012}\"\nregion = \"eu-west-1\"\npropagates = {propagates}\n"
+        )
+    }
+
+    fn parse(stages: &[String]) -> Result<Stages, Vec<String>> {
+        Stages::parse("stages.toml", &stages.concat())
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    fn name(text: &str) -> StageName {
+        text.parse().unwrap()
+    }
+
+    fn four() -> Stages {
+        parse(&[
+            stage("test", 1, false),
+            stage("ci", 1, true),
+            stage("staging", 2, false),
+            stage("production", 3, false),
+        ])
+        .unwrap()
+    }
+
+    #[test]
+    fn the_example_is_a_valid_file() {
+        let stages = Stages::parse("stages.toml", EXAMPLE).unwrap();
+        assert_eq!(
+            stages.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(),
+            ["test", "ci", "staging", "production"]
+        );
+        assert_eq!(
+            stages.get(&name("production")).map(|s| (s.approval, s.path())),
+            Some((true, DeploymentPath::Promotion))
+        );
+    }
+
+    #[test]
+    fn stages_keep_the_order_of_the_file() {
+        let stages = four();
+        let before = |stage: &str| stages.before(&name(stage)).map(|s| s.name.as_str());
+        assert_eq!(before("test"), None);
+        assert_eq!(before("ci"), Some("test"));
+        assert_eq!(before("production"), Some("staging"));
+        assert_eq!(before("elsewhere"), None);
+        assert_eq!(stages.propagating().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["ci"]);
+    }
+
+    #[test]
+    fn releases_come_by_delivery_to_test_and_to_what_propagates_and_by_promotion_to_the_rest() {
+        let paths: Vec<_> = four().iter().map(Stage::path).collect();
+        assert_eq!(
+            paths,
+            [
+                DeploymentPath::Delivery,
+                DeploymentPath::Delivery,
+                DeploymentPath::Promotion,
+                DeploymentPath::Promotion
+            ]
+        );
+    }
+
+    #[test]
+    fn the_first_stage_is_test_and_another_follows() {
+        assert!(parse(&[]).unwrap_err()[0].contains("there is no stage"));
+        assert!(parse(&[stage("test", 1, false)]).unwrap_err()[0].contains("add a stage after `test`"));
+        let swapped = parse(&[stage("ci", 1, false), stage("test", 2, false)]).unwrap_err();
+        assert!(swapped[0].starts_with("stages.toml:1: the first stage must be `test`"), "{swapped:?}");
+    }
+
+    #[test]
+    fn checks_reach_public_addresses_alone_unless_the_stage_says_more() {
+        let stages = |more: &str| parse(&[stage("test", 1, false), stage("ci", 1, true), more.to_owned()]);
+        let reach = |more: &str| stages(more).unwrap().get(&name("ci")).unwrap().checks_may_reach.clone();
+        assert_eq!(reach(""), [].into());
+        assert_eq!(reach("checks_may_reach = []"), [].into());
+        let both = [Reach::Private, Reach::Loopback].into();
+        assert_eq!(reach("checks_may_reach = [\"loopback\", \"private\"]"), both);
+        assert_eq!(
+            stages("checks_may_reach = [\"metadata\", true]").unwrap_err(),
+            [
+                "stages.toml:11: `stages[1].checks_may_reach[0]`: write \"private\" or \"loopback\"",
+                "stages.toml:11: `stages[1].checks_may_reach[1]` must be text in quotes, not true or false",
+            ]
+        );
+        assert!(stages("checks_may_reach = true").is_err());
+    }
+
+    #[test]
+    fn test_neither_propagates_nor_needs_approval() {
+        let wrong = parse(&[stage("test", 1, true), stage("ci", 1, true)]).unwrap_err();
+        assert_eq!(wrong, ["stages.toml:1: `test` neither propagates nor needs approval; remove both"]);
+    }
+
+    #[test]
+    fn no_release_comes_by_itself_past_a_stage_that_waits_for_promotion() {
+        let wrong =
+            parse(&[stage("test", 1, false), stage("staging", 2, false), stage("ci", 1, true)]).unwrap_err();
+        assert_eq!(wrong.len(), 1);
+        assert!(wrong[0].starts_with("stages.toml:11: `ci` cannot propagate: `staging` before it does not"));
+    }
+
+    #[test]
+    fn an_account_that_builds_reach_is_never_one_that_only_promotion_reaches() {
+        let wrong = parse(&[stage("test", 1, false), stage("ci", 1, true), stage("production", 1, false)])
+            .unwrap_err();
+        assert_eq!(wrong.len(), 1);
+        assert!(wrong[0].starts_with("stages.toml:11: `test` and `production` share account 000000000001"));
+        assert!(parse(&[stage("test", 1, false), stage("a", 2, false), stage("b", 2, false)]).is_ok());
+    }
+
+    #[test]
+    fn a_name_is_used_once() {
+        let wrong =
+            parse(&[stage("test", 1, false), stage("ci", 1, true), stage("ci", 1, true)]).unwrap_err();
+        assert_eq!(wrong, ["stages.toml:11: the name `ci` is taken by a stage above"]);
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once_with_its_line() {
+        let text = "[[stages]]\nname = \"test\"\nacount = \"000000000001\"\nregion = \"Europe\"\npropagates = \"yes\"\n";
+        let problems = Stages::parse("stages.toml", text).unwrap_err();
+        let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "stages.toml:1: `stages[0].account` is missing",
+                "stages.toml:3: `stages[0].acount` is not known; did you mean `account`?",
+                "stages.toml:4: `stages[0].region`: 'Europe' is not an AWS region (such as eu-west-1)",
+                "stages.toml:5: `stages[0].propagates` must be true or false, not text",
+            ]
+        );
+    }
+
+    #[test]
+    fn stages_of_the_wrong_shape_are_refused() {
+        assert!(Stages::parse("s", "stages = 3").is_err());
+        assert!(Stages::parse("s", "stages = [3]").is_err());
+        assert!(Stages::parse("s", "[stages]\nname = \"test\"").is_err());
+    }
+
+    #[test]
+    fn more_stages_than_the_bound_are_refused() {
+        let many: Vec<_> = std::iter::once(stage("test", 1, false))
+            .chain((0..20).map(|n| stage(&format!("s{n}"), 2, false)))
+            .collect();
+        assert!(parse(&many[..20]).is_ok());
+        assert!(parse(&many).is_err());
+    }
+
+    #[test]
+    fn stored_stages_are_judged_again_when_they_are_read() {
+        let stored = serde_json::to_value(four()).unwrap();
+        assert_eq!(serde_json::from_value::<Stages>(stored.clone()).unwrap(), four());
+        let mut broken = stored;
+        broken.as_array_mut().unwrap().remove(0);
+        assert!(serde_json::from_value::<Stages>(broken).is_err());
+        assert!(serde_json::from_str::<Stages>("[]").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_propagates_is_always_a_prefix_after_test(flags in proptest::collection::vec(any::<bool>(), 1..8)) {
+            let mut all = vec![stage("test", 1, false)];
+            all.extend(flags.iter().enumerate().map(|(n, p)| stage(&format!("s{n}"), if *p { 1 } else { 2 }, *p)));
+            let ordered = flags.is_sorted_by(|a, b| a >= b);
+            prop_assert_eq!(parse(&all).is_ok(), ordered);
+            if let Ok(stages) = parse(&all) {
+                let prefix: Vec<_> = stages.iter().skip(1).take(stages.propagating().count()).collect();
+                prop_assert_eq!(stages.propagating().collect::<Vec<_>>(), prefix);
+            }
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! GitHub's webhooks: is this delivery theirs, and which push does it tell of?
+//!
+//! A delivery is a hint: it makes us look, and what it says of a commit is shown, never trusted. Nothing is parsed
+//! before the signature over the raw bytes has proved who sent them.
+//! <https://docs.github.com/en/webhooks/webhook-events-and-payloads>
+
+use crate::model::error::Problem;
+use crate::model::ids::{CommitSha, RepositoryId};
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use std::fmt;
+use std::str::FromStr;
+
+/// The most bytes of a body that is looked at.
+///
+/// GitHub delivers up to 25 MB, but a Lambda function URL takes 6 MB (with the request around it), so that a larger
+/// delivery never arrives there; it is found by looking at the branch. Other front ends refuse it by this cap.
+pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
+
+/// The header that holds the signature. The older `X-Hub-Signature` (SHA-1) is never looked at.
+pub const SIGNATURE_HEADER: &str = "x-hub-signature-256";
+
+/// The header that names the event.
+pub const EVENT_HEADER: &str = "x-github-event";
+
+/// The header that identifies the delivery.
+pub const DELIVERY_HEADER: &str = "x-github-delivery";
+
+/// The most characters of a person's or a commit's text that is kept, for display only.
+const SHOWN_CHARS: usize = 200;
+
+/// Why a delivery is not believed. It repeats neither the secret nor the signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unverified {
+    /// The repository has no secret, so nothing can be verified.
+    #[error("no webhook secret is configured; every delivery is refused")]
+    NoSecret,
+    /// The body is larger than [`MAX_BODY_BYTES`].
+    #[error("the body is larger than {} MiB", MAX_BODY_BYTES / (1024 * 1024))]
+    TooLarge,
+    /// The delivery is not signed.
+    #[error("the delivery is not signed; set the webhook's secret on GitHub")]
+    Missing,
+    /// The signature is not `sha256=` and 64 lower-case hexadecimal digits, as GitHub writes it.
+    #[error("the signature is not one of GitHub's")]
+    Malformed,
+    /// The signature was made with another secret or over another body.
+    #[error("the signature does not match; the secret here and on GitHub may differ")]
+    Mismatch,
+}
+
+/// Whether `header`, the value of [`SIGNATURE_HEADER`], signs the raw bytes of `body` with `secret`.
+///
+/// The comparison takes the same time wherever the signatures differ.
+/// <https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries>
+pub fn verify_signature(secret: &[u8], header: Option<&str>, body: &[u8]) -> Result<(), Unverified> {
+    if secret.is_empty() {
+        return Err(Unverified::NoSecret);
+    }
+    if body.len() > MAX_BODY_BYTES {
+        return Err(Unverified::TooLarge);
+    }
+    let digits = header.ok_or(Unverified::Missing)?.strip_prefix("sha256=").ok_or(Unverified::Malformed)?;
+    if digits.bytes().any(|b| b.is_ascii_uppercase()) {
+        return Err(Unverified::Malformed);
+    }
+    let mut signature = [0; 32];
+    hex::decode_to_slice(digits, &mut signature).map_err(|_| Unverified::Malformed)?;
+    // HMAC takes keys of any length; only the compiler cannot know.
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).map_err(|_| Unverified::NoSecret)?;
+    mac.update(body);
+    mac.verify_slice(&signature).map_err(|_| Unverified::Mismatch)
+}
+
+/// GitHub's id of a delivery, a GUID; a redelivery has the same one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DeliveryId(String);
+
+/// The value of [`DELIVERY_HEADER`] is no delivery id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a delivery id (8 to 64 letters, digits and hyphens)")]
+pub struct InvalidDeliveryId;
+
+impl DeliveryId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for DeliveryId {
+    type Err = InvalidDeliveryId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDeliveryId> {
+        let valid =
+            (8..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if valid { Ok(Self(text.to_owned())) } else { Err(InvalidDeliveryId) }
+    }
+}
+
+impl TryFrom<String> for DeliveryId {
+    type Error = InvalidDeliveryId;
+
+    fn try_from(text: String) -> Result<Self, InvalidDeliveryId> {
+        text.parse()
+    }
+}
+
+impl From<DeliveryId> for String {
+    fn from(id: DeliveryId) -> String {
+        id.0
+    }
+}
+
+impl fmt::Display for DeliveryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A branch's name by git's rules (<https://git-scm.com/docs/git-check-ref-format>), at most 244 bytes.
+///
+/// Safe to compare and to show. It may still hold quotes, dollars and slashes: it never reaches a shell, an ARN or a
+/// template.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct BranchName(String);
+
+/// A branch name that git would not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a branch name that git allows")]
+pub struct InvalidBranchName;
+
+impl BranchName {
+    /// The name as text, without `refs/heads/`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The full name of the ref.
+    pub fn reference(&self) -> String {
+        format!("refs/heads/{}", self.0)
+    }
+}
+
+impl FromStr for BranchName {
+    type Err = InvalidBranchName;
+
+    fn from_str(name: &str) -> Result<Self, InvalidBranchName> {
+        let forbidden = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
+        let part = |p: &str| !p.is_empty() && !p.starts_with('.') && !p.ends_with(".lock");
+        let valid = name.len() <= 244
+            && name != "@"
+            && !name.starts_with('-')
+            && !name.ends_with('.')
+            && !name.contains("..")
+            && !name.contains("@{")
+            && !name.contains(forbidden)
+            && name.split('/').all(part);
+        if valid { Ok(Self(name.to_owned())) } else { Err(InvalidBranchName) }
+    }
+}
+
+impl TryFrom<String> for BranchName {
+    type Error = InvalidBranchName;
+
+    fn try_from(text: String) -> Result<Self, InvalidBranchName> {
+        text.parse()
+    }
+}
+
+impl From<BranchName> for String {
+    fn from(branch: BranchName) -> String {
+        branch.0
+    }
+}
+
+impl fmt::Display for BranchName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a delivery tells of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WebhookEvent {
+    /// GitHub tries the webhook out.
+    Ping,
+    /// A branch has a new head.
+    Push(Push),
+    /// Nothing for us.
+    Ignored {
+        /// Why, as a sentence.
+        reason: String,
+    },
+}
+
+/// A push to a branch that exists afterwards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Push {
+    /// Where it was pushed to.
+    pub repository: RepositoryId,
+    /// The repository's default branch, as the payload says.
+    pub default_branch: BranchName,
+    /// The branch.
+    pub branch: BranchName,
+    /// Its head before, unless the push made it.
+    pub before: Option<CommitSha>,
+    /// Its head now.
+    pub after: CommitSha,
+    /// Whether the push made the branch.
+    pub created: bool,
+    /// Whether history was rewritten.
+    pub forced: bool,
+    /// Who pushed; for display only.
+    pub pusher: String,
+    /// The first line of the head commit's message; for display only.
+    pub message: String,
+    /// The head commit's author; for display only.
+    pub author: String,
+}
+
+impl Push {
+    /// The full name of the ref, `refs/heads/…`.
+    pub fn reference(&self) -> String {
+        self.branch.reference()
+    }
+
+    /// Whether this is the branch that releases come from.
+    pub fn is_default_branch(&self) -> bool {
+        self.branch == self.default_branch
+    }
+}
+
+/// The part of GitHub's push payload that is read; what else it holds is passed over.
+/// <https://docs.github.com/en/webhooks/webhook-events-and-payloads#push>
+#[derive(Deserialize)]
+struct Payload {
+    #[serde(rename = "ref")]
+    reference: String,
+    before: String,
+    after: String,
+    #[serde(default)]
+    created: bool,
+    #[serde(default)]
+    deleted: bool,
+    #[serde(default)]
+    forced: bool,
+    repository: Repository,
+    pusher: Option<Person>,
+    head_commit: Option<HeadCommit>,
+}
+
+#[derive(Deserialize)]
+struct Repository {
+    full_name: String,
+    default_branch: String,
+}
+
+#[derive(Deserialize)]
+struct Person {
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct HeadCommit {
+    message: Option<String>,
+    author: Option<Person>,
+}
+
+/// Reads a verified delivery: `event` is the value of [`EVENT_HEADER`].
+///
+/// A problem says what cannot be read, without repeating the payload; such a delivery is recorded as rejected.
+pub fn parse_push(event: &str, body: &[u8]) -> Result<WebhookEvent, Problem> {
+    match event {
+        "ping" => Ok(WebhookEvent::Ping),
+        "push" => push(body),
+        other => Ok(ignored(format!("events of type {} start nothing", shown(other)))),
+    }
+}
+
+fn push(body: &[u8]) -> Result<WebhookEvent, Problem> {
+    if body.len() > MAX_BODY_BYTES {
+        return Err(unreadable("the body is too large"));
+    }
+    if body.starts_with(b"payload=") {
+        return Err(unreadable("it is form-encoded; set the webhook's content type to application/json"));
+    }
+    let payload: Payload = serde_json::from_slice(body).map_err(|e| {
+        unreadable(format!("it is not GitHub's JSON (line {}, column {})", e.line(), e.column()))
+    })?;
+    let Some(branch) = payload.reference.strip_prefix("refs/heads/") else {
+        let what =
+            if payload.reference.starts_with("refs/tags/") { "a tag" } else { "a ref that is no branch" };
+        return Ok(ignored(format!("{what} was pushed; only branches are released")));
+    };
+    if payload.deleted || is_nothing(&payload.after) {
+        return Ok(ignored("a branch was deleted; what was released from it stays".to_owned()));
+    }
+    let field = |name: &str, error: &dyn fmt::Display| unreadable(format!("`{name}`: {error}"));
+    Ok(WebhookEvent::Push(Push {
+        repository: repository(&payload.repository.full_name)?,
+        default_branch: (payload.repository.default_branch.parse())
+            .map_err(|e| field("default_branch", &e))?,
+        branch: branch.parse().map_err(|e| field("ref", &e))?,
+        before: commit("before", &payload.before)?,
+        after: payload.after.parse().map_err(|e| field("after", &e))?,
+        created: payload.created,
+        forced: payload.forced,
+        pusher: shown(&payload.pusher.and_then(|p| p.name).unwrap_or_default()),
+        message: shown(payload.head_commit.as_ref().and_then(|c| c.message.as_deref()).unwrap_or_default()),
+        author: shown(&payload.head_commit.and_then(|c| c.author).and_then(|a| a.name).unwrap_or_default()),
+    }))
+}
+
+fn repository(full_name: &str) -> Result<RepositoryId, Problem> {
+    let parsed = full_name.split_once('/').and_then(|(owner, name)| RepositoryId::github(owner, name).ok());
+    parsed.ok_or_else(|| {
+        unreadable("`repository.full_name` is not <owner>/<name> in characters that Lockstep takes")
+    })
+}
+
+/// The commit in field `name`; nothing for the null id, by which git says "there was none".
+fn commit(name: &str, text: &str) -> Result<Option<CommitSha>, Problem> {
+    if is_nothing(text) {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|error| unreadable(format!("`{name}`: {error}")))
+}
+
+fn is_nothing(commit: &str) -> bool {
+    commit.len() == 40 && commit.bytes().all(|b| b == b'0')
+}
+
+fn ignored(reason: String) -> WebhookEvent {
+    WebhookEvent::Ignored { reason }
+}
+
+fn unreadable(why: impl fmt::Display) -> Problem {
+    Problem::at("", None, format!("the push cannot be read: {why}"))
+}
+
+/// The first line of `text` without control characters, cut to [`SHOWN_CHARS`].
+fn shown(text: &str) -> String {
+    text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(SHOWN_CHARS).collect()
+}

@@ -1,0 +1,140 @@
+use super::*;
+use crate::images::constraint::tests::known as usable;
+use crate::images::retention::tests::{DEVELOPMENT, PRODUCTION, at, image, place};
+use crate::model::deployment_path::DeploymentPath;
+use crate::records::DeploymentState;
+
+const AMI: &str = "ami-0123456789abcdef1";
+const EXECUTION: &str = "arn:aws:states:eu-west-1:111111111111:execution:lockstep-promote-image:x";
+
+fn tagged(images: &[(&str, &str)], snapshots: &[&str]) -> Tagged {
+    let made = || Made { label: "logstash@2.1.0".to_owned(), ..Made::default() };
+    let image = |(id, snapshot): &(&str, &str)| {
+        let image =
+            TaggedImage { made: made(), snapshots: [snapshot.parse().unwrap()].into(), is_deprecated: false };
+        (id.parse().unwrap(), image)
+    };
+    Tagged {
+        images: images.iter().map(image).collect(),
+        snapshots: snapshots.iter().map(|id| (id.parse().unwrap(), made())).collect(),
+    }
+}
+
+/// Row 47.
+#[test]
+fn what_carries_our_tags_and_stands_in_no_record_is_an_orphan_unless_something_is_on_its_way() {
+    let (ours, other) = ("ami-0123456789abcdef0", AMI);
+    let (snapshot, used, loose) =
+        ("snap-0123456789abcdef0", "snap-0123456789abcdef1", "snap-0123456789abcdef2");
+    let found = tagged(&[(ours, snapshot), (other, used)], &[snapshot, used, loose]);
+    let records = [image("2.1.0", PRODUCTION)];
+    let told = |records: &[Image], versions: &[ImageVersion]| -> Vec<String> {
+        let orphans = orphans(&place(PRODUCTION), &found, records, versions);
+        orphans.into_iter().map(|orphan| orphan.thing.to_string()).collect()
+    };
+    assert_eq!(told(&records, &[]), [other, loose], "a snapshot that an image uses is that image's");
+    let mut moving = image("2.1.1", PRODUCTION);
+    moving.state = ImageState::Promoting;
+    assert_eq!(told(&[records[0].clone(), moving], &[]), Vec::<String>::new());
+    for state in [ImageVersionState::Building, ImageVersionState::Discarding] {
+        let changing = ImageVersion { state, ..usable("2.1.2") };
+        assert_eq!(told(&records, &[changing]), Vec::<String>::new());
+    }
+    // What another account's records say does not explain what is here.
+    assert_eq!(told(&[image("2.1.0", DEVELOPMENT)], &[]).len(), 3);
+}
+
+/// An image that a promotion made on day 0, seen since day 29.
+fn left_behind() -> SeenOrphan {
+    SeenOrphan {
+        orphan: Orphan {
+            location: place(PRODUCTION),
+            thing: OrphanResource::Image(AMI.parse().unwrap()),
+            label: "logstash@2.1.0".into(),
+            deployment: Some(DeploymentId::of_execution(EXECUTION)),
+            made_at: Some(at(0)),
+        },
+        since: at(29),
+        stays: String::new(),
+    }
+}
+
+fn maker(kind: DeploymentKind, state: DeploymentState) -> Deployment {
+    let id = DeploymentId::of_execution(EXECUTION);
+    let (version, stage) = ("2.1.0".parse().unwrap(), "production".parse().unwrap());
+    let made = Deployment::new(
+        id,
+        kind,
+        EXECUTION,
+        version,
+        stage,
+        place(PRODUCTION),
+        DeploymentPath::Promotion,
+        at(0),
+    );
+    Deployment { state, ..made }
+}
+
+fn promotion(state: DeploymentState) -> Deployment {
+    maker(
+        DeploymentKind::PromoteImage { image: "logstash".parse().unwrap(), source: place(DEVELOPMENT) },
+        state,
+    )
+}
+
+#[test]
+fn what_a_deployment_of_ours_left_behind_goes_once_nothing_refers_to_it() {
+    for state in [DeploymentState::Failed, DeploymentState::Succeeded] {
+        assert_eq!(why_not(&left_behind(), Some(&promotion(state)), &[usable("2.1.0")], at(30)), None);
+    }
+    assert_eq!(why_kept(Some(&[])), None);
+}
+
+#[test]
+fn each_reason_alone_keeps_an_orphan() {
+    let over = promotion(DeploymentState::Failed);
+    let teardown = maker(
+        DeploymentKind::Teardown { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
+        DeploymentState::Failed,
+    );
+    let running = promotion(DeploymentState::Running);
+    let source = ImageVersion { source_ami: Some(AMI.parse().unwrap()), ..usable("2.1.9") };
+    let changed = |change: &dyn Fn(&mut SeenOrphan)| {
+        let mut seen = left_behind();
+        change(&mut seen);
+        seen
+    };
+    let no_maker = changed(&|seen| seen.orphan.deployment = None);
+    let no_age = changed(&|seen| seen.orphan.made_at = None);
+    let young = changed(&|seen| seen.orphan.made_at = Some(at(24)));
+    let fresh = changed(&|seen| seen.since = at(30));
+    let old = left_behind();
+    let cases: [(&SeenOrphan, Option<&Deployment>, &[ImageVersion], &str); 8] = [
+        (&no_maker, Some(&over), &[], "its tags name no deployment"),
+        (&old, None, &[], "the ledger does not know the deployment"),
+        (&old, Some(&teardown), &[], "makes no images"),
+        (&old, Some(&running), &[], "has not ended"),
+        (&old, Some(&over), std::slice::from_ref(&source), "logstash@2.1.9 is made from it"),
+        (&no_age, Some(&over), &[], "nobody says when"),
+        (&young, Some(&over), &[], "not 7 days old"),
+        (&fresh, Some(&over), &[], "first seen at"),
+    ];
+    for (seen, maker, versions, why) in cases {
+        let told = why_not(seen, maker, versions, at(30)).unwrap_or_default();
+        assert!(told.contains(why), "{why}: {told:?}");
+    }
+    assert!(why_kept(None).unwrap().contains("did not say"));
+    assert!(why_kept(Some(&["instance/i-1".into()])).unwrap().contains("instance/i-1 refers to it"));
+}
+
+#[test]
+fn an_orphan_is_seen_since_the_first_of_the_sweeps_in_a_row() {
+    let first = seen(left_behind().orphan, &[], at(10));
+    assert_eq!(first.since, at(10));
+    assert_eq!(seen(first.orphan.clone(), std::slice::from_ref(&first), at(11)).since, at(10));
+    // It was not there in between, so it is counted anew.
+    assert_eq!(seen(first.orphan.clone(), &[], at(12)).since, at(12));
+    // What has the same id and another maker is not the same.
+    let other = Orphan { deployment: None, ..first.orphan.clone() };
+    assert_eq!(seen(other, &[first], at(12)).since, at(12));
+}

@@ -1,0 +1,427 @@
+//! Packer's HCL, as far as a build would fail over it, or would make something that Lockstep cannot answer for.
+//!
+//! The language is that of <https://developer.hashicorp.com/packer/docs/templates/hcl_templates>, the source that of
+//! <https://developer.hashicorp.com/packer/integrations/hashicorp/amazon/latest/components/builder/ebs>.
+
+use super::builder;
+use crate::delivery::archive::Files;
+use crate::model::error::Problem;
+use crate::model::ids::AccountId;
+use crate::model::toml_file::suggestion;
+use hcl_edit::expr::{Expression, Traversal, TraversalOperator};
+use hcl_edit::structure::{Attribute, Block, Body};
+use hcl_edit::visit::{Visit, visit_attr, visit_traversal};
+use hcl_edit::{Span, parser};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The variables whose values Lockstep gives; a recipe declares every one of them without a default.
+pub const GIVEN: [&str; 4] = ["region", "ami_name", "source_ami", "tags"];
+
+/// The attributes of the source that must be such a variable, and which.
+const BOUND: [(&str, &str); 7] = [
+    ("region", "region"),
+    ("ami_name", "ami_name"),
+    ("source_ami", "source_ami"),
+    ("tags", "tags"),
+    ("snapshot_tags", "tags"),
+    ("run_tags", "tags"),
+    ("run_volume_tags", "tags"),
+];
+
+/// The attributes of the source that it must not have, and why.
+const REFUSED: [(&str, &str); 16] = [
+    ("access_key", "credentials are roles: the build has one"),
+    ("secret_key", "credentials are roles: the build has one"),
+    ("token", "credentials are roles: the build has one"),
+    ("profile", "credentials are roles: the build has one"),
+    ("assume_role", "the build has the one role that it may have"),
+    ("ami_users", "Lockstep brings the image to other accounts"),
+    ("ami_groups", "an image of ours is never public"),
+    ("ami_org_arns", "Lockstep brings the image to other accounts"),
+    ("ami_ou_arns", "Lockstep brings the image to other accounts"),
+    ("snapshot_users", "Lockstep brings the image to other accounts"),
+    ("snapshot_groups", "a snapshot of ours is never public"),
+    ("ami_regions", "Lockstep brings the image to other regions"),
+    ("region_kms_key_ids", "Lockstep brings the image to other regions"),
+    ("force_deregister", "a build never removes another image"),
+    ("force_delete_snapshot", "a build never removes another image"),
+    ("skip_create_ami", "then there is no image"),
+];
+
+/// The blocks a template may hold.
+const BLOCKS: [&str; 6] = ["packer", "variable", "local", "locals", "source", "build"];
+
+/// Where the build's last step finds what was made.
+pub(super) const MANIFEST: &str = "manifest.json";
+
+/// The `*.pkr.hcl` files of a recipe.
+#[derive(Clone, Debug, Default)]
+pub struct HclTemplate {
+    declared: BTreeMap<String, Declared>,
+    problems: Vec<Problem>,
+}
+
+#[derive(Clone, Debug)]
+struct Declared {
+    file: String,
+    line: u32,
+    has_default: bool,
+    of_type: Option<String>,
+}
+
+/// One file while it is judged.
+pub(super) struct File<'a> {
+    name: &'a str,
+    text: &'a str,
+    pub(super) body: Body,
+}
+
+impl HclTemplate {
+    /// Reads the `*.pkr.hcl` among a recipe's files, or says where they are no HCL.
+    pub fn parse(files: &Files) -> Result<Self, Vec<Problem>> {
+        let (mut parsed, mut problems) = (Vec::new(), Vec::new());
+        // As Packer does: those of the folder itself.
+        for (name, bytes) in
+            files.iter().filter(|(name, _)| name.ends_with(".pkr.hcl") && !name.contains('/'))
+        {
+            let read =
+                std::str::from_utf8(bytes).map_err(|_| Problem::at(name.clone(), None, "is not UTF-8 text"));
+            match read.and_then(|text| File::parse(name, text)) {
+                Ok(file) => parsed.push(file),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if parsed.is_empty() && problems.is_empty() {
+            problems.push(Problem::at("", None, "has no *.pkr.hcl: Packer's template is missing"));
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(judge(&parsed, files))
+    }
+
+    /// What is wrong with it.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// Whether it has a variable called `name`.
+    pub fn declares(&self, name: &str) -> bool {
+        self.declared.contains_key(name)
+    }
+
+    /// Of these values those that it has a variable for.
+    pub(super) fn declared_of(&self, values: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+        values.into_iter().filter(|(name, _)| self.declares(name)).collect()
+    }
+
+    /// The overrides that it has no variable for, and those that are Lockstep's.
+    pub(super) fn unknown_overrides(&self, overrides: Option<&BTreeMap<String, String>>) -> Vec<Problem> {
+        let names = overrides.into_iter().flatten().map(|(name, _)| name);
+        let wrong = names.filter_map(|name| match (GIVEN.contains(&name.as_str()), self.declares(name)) {
+            (true, _) => Some(format!("the override `{name}`: Lockstep gives `{name}` itself")),
+            (false, true) => None,
+            (false, false) => {
+                let hint = suggestion(name, self.declared.keys());
+                Some(format!("the override `{name}`: no *.pkr.hcl declares such a variable{hint}"))
+            }
+        });
+        wrong.map(|message| Problem::at("", None, message)).collect()
+    }
+
+    /// The variables without a value in `account`, and those whose value is of another type.
+    pub(super) fn missing(&self, values: &BTreeMap<String, Value>, account: &AccountId) -> Vec<Problem> {
+        let own = self.declared.iter().filter(|(name, _)| !GIVEN.contains(&name.as_str()));
+        let wrong = own.filter_map(|(name, declared)| {
+            let message = match values.get(name) {
+                None if declared.has_default => return None,
+                None => format!(
+                    "the variable `{name}` has no value for account {account}; give it a default, or a value in {}",
+                    super::VARIABLES
+                ),
+                Some(value) => {
+                    let wanted = declared.of_type.as_deref().filter(|wanted| !fits(value, wanted))?;
+                    format!("the variable `{name}` is a {wanted}, but its value for account {account} is not")
+                }
+            };
+            Some(Problem::at(declared.file.clone(), Some(declared.line), message))
+        });
+        wrong.collect()
+    }
+}
+
+/// Whether Packer would take the value: text is converted to what it spells.
+fn fits(value: &Value, wanted: &str) -> bool {
+    match (wanted, value) {
+        ("string", value) => !value.is_array(),
+        ("number", Value::String(text)) => text.parse::<f64>().is_ok(),
+        ("number", value) => value.is_number(),
+        ("bool", Value::String(text)) => matches!(text.as_str(), "true" | "false"),
+        ("bool", value) => value.is_boolean(),
+        (list, value) if list.starts_with("list(") || list.starts_with("set(") => value.is_array(),
+        _ => true,
+    }
+}
+
+impl<'a> File<'a> {
+    fn parse(name: &'a str, text: &'a str) -> Result<Self, Problem> {
+        let body = parser::parse_body(text).map_err(|error| {
+            let line = u32::try_from(error.location().line()).ok();
+            Problem::at(name, line, format!("is no HCL: {}", error.message()))
+        })?;
+        Ok(Self { name, text, body })
+    }
+
+    fn line(&self, node: &impl Span) -> Option<u32> {
+        let start = node.span()?.start;
+        let lines = self.text.get(..start)?.bytes().filter(|byte| *byte == b'\n').count();
+        u32::try_from(lines + 1).ok()
+    }
+
+    /// Returns the text of a node.
+    pub(super) fn source(&self, node: &impl Span) -> &'a str {
+        node.span().and_then(|span| self.text.get(span)).unwrap_or_default().trim()
+    }
+
+    /// Returns a problem at the line of a node.
+    pub(super) fn problem(&self, node: &impl Span, message: impl Into<String>) -> Problem {
+        Problem::at(self.name, self.line(node), message)
+    }
+}
+
+fn judge(parsed: &[File<'_>], files: &Files) -> HclTemplate {
+    let mut template = HclTemplate::default();
+    for file in parsed {
+        for attribute in file.body.attributes() {
+            let message = format!("`{}` stands outside of every block", attribute.key.as_str());
+            template.problems.push(file.problem(attribute, message));
+        }
+        for block in file.body.blocks() {
+            if !BLOCKS.contains(&block.ident.as_str()) {
+                let hint = suggestion(block.ident.as_str(), &BLOCKS);
+                let message = format!(
+                    "`{}` is no block that a recipe may hold{hint}; these are: {}",
+                    block.ident.as_str(),
+                    BLOCKS.join(", ")
+                );
+                template.problems.push(file.problem(block, message));
+            }
+        }
+        declare(file, &mut template);
+        template.problems.extend(builder::judge(file));
+    }
+    template.problems.extend(builder::judge_plugins(parsed));
+    judge_uses(parsed, &mut template);
+    judge_sources(parsed, &mut template);
+    judge_build(parsed, files, &mut template);
+    template
+}
+
+fn declare(file: &File<'_>, template: &mut HclTemplate) {
+    for block in file.body.get_blocks("variable") {
+        let Some(name) = block.labels.first().map(|label| label.as_str().to_owned()) else {
+            template.problems.push(file.problem(block, "a variable needs a name"));
+            continue;
+        };
+        let declared = Declared {
+            file: file.name.to_owned(),
+            line: file.line(block).unwrap_or(1),
+            has_default: block.body.has_attribute("default"),
+            of_type: block.body.get_attribute("type").map(|of| file.source(&of.value).to_owned()),
+        };
+        if GIVEN.contains(&name.as_str()) && declared.has_default {
+            let message = format!("Lockstep gives `{name}` itself: leave its default out");
+            template.problems.push(file.problem(block, message));
+        }
+        if let Some(first) = template.declared.get(&name) {
+            let message =
+                format!("the variable `{name}` is declared already, in {}:{}", first.file, first.line);
+            template.problems.push(file.problem(block, message));
+            continue;
+        }
+        template.declared.insert(name, declared);
+    }
+}
+
+/// Every `var.<name>` of a file.
+#[derive(Default)]
+struct Uses(Vec<(String, Option<std::ops::Range<usize>>)>);
+
+impl Visit for Uses {
+    fn visit_traversal(&mut self, node: &Traversal) {
+        let of_var = node.expr.as_variable().is_some_and(|variable| variable.as_str() == "var");
+        if let (true, Some(TraversalOperator::GetAttr(name))) =
+            (of_var, node.operators.first().map(hcl_edit::Decorated::value))
+        {
+            self.0.push((name.as_str().to_owned(), name.span()));
+        }
+        visit_traversal(self, node);
+    }
+}
+
+fn judge_uses(parsed: &[File<'_>], template: &mut HclTemplate) {
+    let mut used = BTreeSet::new();
+    for file in parsed {
+        let mut uses = Uses::default();
+        uses.visit_body(&file.body);
+        for (name, span) in uses.0 {
+            if !template.declares(&name) {
+                let hint = suggestion(&name, template.declared.keys());
+                let line =
+                    span.map(|span| file.text[..span.start].bytes().filter(|b| *b == b'\n').count() + 1);
+                let message = format!("`var.{name}` is used, but no variable `{name}` is declared{hint}");
+                let line = line.and_then(|line| u32::try_from(line).ok());
+                template.problems.push(Problem::at(file.name, line, message));
+            }
+            used.insert(name);
+        }
+    }
+    let idle = template.declared.iter().filter(|(name, _)| !used.contains(*name));
+    let idle = idle.map(|(name, declared)| {
+        let message = format!("the variable `{name}` is declared, but nothing uses it; remove it");
+        Problem::at(declared.file.clone(), Some(declared.line), message)
+    });
+    template.problems.extend(idle.collect::<Vec<_>>());
+}
+
+fn judge_sources(parsed: &[File<'_>], template: &mut HclTemplate) {
+    let sources: Vec<(&File<'_>, &Block)> = parsed
+        .iter()
+        .flat_map(|file| file.body.get_blocks("source").map(move |block| (file, block)))
+        .collect();
+    if sources.is_empty() {
+        let message = "has no source; write `source \"amazon-ebs\" \"image\" { ... }`";
+        template.problems.push(Problem::at("", None, message));
+    }
+    for (file, further) in sources.iter().skip(1) {
+        let message = "is a second source; a recipe makes one image";
+        template.problems.push(file.problem(*further, message));
+    }
+    let Some((file, source)) = sources.first() else { return };
+    if source.labels.first().map(|label| label.as_str()) != Some("amazon-ebs") {
+        template.problems.push(file.problem(*source, "the source must be of the kind \"amazon-ebs\""));
+    }
+    for (name, variable) in BOUND {
+        let wanted = format!("var.{variable}");
+        let found = source.body.get_attribute(name);
+        if found.map(|attribute| file.source(&attribute.value)) != Some(wanted.as_str()) {
+            let message = format!("the source must have `{name} = {wanted}`: Lockstep gives the value");
+            template.problems.push(match found {
+                Some(attribute) => file.problem(attribute, message),
+                None => file.problem(*source, message),
+            });
+        }
+    }
+    for (name, why) in REFUSED {
+        let attribute = source.body.get_attribute(name).map(|attribute| file.line(attribute));
+        let block = source.body.get_blocks(name).next().map(|block| file.line(block));
+        if let Some(line) = attribute.or(block) {
+            template.problems.push(Problem::at(file.name, line, format!("`{name}` must not be here: {why}")));
+        }
+    }
+    judge_metadata(file, source, template);
+}
+
+/// The build's instance and whatever is launched from the image: IMDSv2 only.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html>
+fn judge_metadata(file: &File<'_>, source: &Block, template: &mut HclTemplate) {
+    let text = |attribute: Option<&Attribute>| attribute.and_then(|a| a.value.as_str().map(str::to_owned));
+    let mut options = source.body.get_blocks("metadata_options");
+    if options.next().and_then(|block| text(block.body.get_attribute("http_tokens"))).as_deref()
+        != Some("required")
+    {
+        let message = "the source must have `metadata_options { http_tokens = \"required\" ... }`: IMDSv2 while it is built";
+        template.problems.push(file.problem(source, message));
+    }
+    if text(source.body.get_attribute("imds_support")).as_deref() != Some("v2.0") {
+        let message =
+            "the source must have `imds_support = \"v2.0\"`: IMDSv2 for whatever is launched from the image";
+        template.problems.push(file.problem(source, message));
+    }
+}
+
+fn judge_build(parsed: &[File<'_>], files: &Files, template: &mut HclTemplate) {
+    let builds: Vec<(&File<'_>, &Block)> = parsed
+        .iter()
+        .flat_map(|file| file.body.get_blocks("build").map(move |block| (file, block)))
+        .collect();
+    let [(file, build)] = builds[..] else {
+        let message = format!("has {} build blocks; write exactly one", builds.len());
+        template.problems.push(Problem::at("", None, message));
+        return;
+    };
+    let source = parsed.iter().flat_map(|file| file.body.get_blocks("source")).next();
+    let named = source.map(|source| {
+        let labels: Vec<&str> = source.labels.iter().map(|label| label.as_str()).collect();
+        format!("source.{}", labels.join("."))
+    });
+    let listed = build.body.get_attribute("sources");
+    let items: Vec<&str> = listed
+        .and_then(|list| list.value.as_array())
+        .into_iter()
+        .flat_map(|list| list.iter().filter_map(Expression::as_str))
+        .collect();
+    if let Some(named) = named.filter(|named| items != [named.as_str()]) {
+        let message = format!("the build must have `sources = [\"{named}\"]`");
+        template.problems.push(file.problem(build, message));
+    }
+    let manifest = blocks(build, "post-processor").into_iter().find(|block| block.has_labels(&["manifest"]));
+    let output = manifest.and_then(|block| block.body.get_attribute("output")?.value.as_str());
+    if output != Some(MANIFEST) {
+        let message = format!(
+            "the build must have `post-processor \"manifest\" {{ output = \"{MANIFEST}\" }}`: it says what was made"
+        );
+        template.problems.push(file.problem(build, message));
+    }
+    for provisioner in build.body.get_blocks("provisioner") {
+        let mut paths = Paths { file, files, problems: &mut template.problems };
+        paths.visit_body(&provisioner.body);
+    }
+}
+
+/// The blocks called `name` in `block`, and those in its `post-processors`.
+fn blocks<'b>(block: &'b Block, name: &'b str) -> Vec<&'b Block> {
+    let chained = block.body.get_blocks("post-processors").flat_map(|chain| chain.body.get_blocks(name));
+    block.body.get_blocks(name).chain(chained).collect()
+}
+
+/// The files that a provisioner sends: each must be there.
+struct Paths<'a, 'f> {
+    file: &'a File<'f>,
+    files: &'a Files,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Visit for Paths<'_, '_> {
+    fn visit_attr(&mut self, node: &Attribute) {
+        match node.key.as_str() {
+            "script" | "source" => self.judge(&node.value),
+            "scripts" | "sources" => {
+                for item in node.value.as_array().into_iter().flat_map(hcl_edit::expr::Array::iter) {
+                    self.judge(item);
+                }
+            }
+            _ => {}
+        }
+        visit_attr(self, node);
+    }
+}
+
+impl Paths<'_, '_> {
+    fn judge(&mut self, value: &Expression) {
+        let written = self.file.source(value);
+        let Some(path) = written.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else { return };
+        let path = path.strip_prefix("${path.root}/").unwrap_or(path);
+        // What is computed is Packer's to judge.
+        if path.contains("${") {
+            return;
+        }
+        let path = path.trim_start_matches("./");
+        let folder = format!("{}/", path.trim_end_matches('/'));
+        let there = self.files.contains_key(path) || self.files.keys().any(|name| name.starts_with(&folder));
+        if !there {
+            self.problems.push(self.file.problem(value, format!("the recipe has no file `{path}`")));
+        }
+    }
+}

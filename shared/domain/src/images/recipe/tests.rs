@@ -1,0 +1,512 @@
+use super::*;
+use crate::model::base_image::Base;
+use serde_json::json;
+
+const IMAGE: &str = r#"[image]
+name = "logstash"
+version = "2.1"
+team = "platform"
+builder = "packer"
+
+[base]
+ssm = "/aws/service/ami-amazon-linux-latest/al2023"
+"#;
+
+const TEMPLATE: &str = r#"variable "region" { type = string }
+variable "ami_name" { type = string }
+variable "source_ami" { type = string }
+variable "tags" { type = map(string) }
+variable "size" {
+  type = number
+}
+
+source "amazon-ebs" "image" {
+  region          = var.region
+  ami_name        = var.ami_name
+  source_ami      = var.source_ami
+  tags            = var.tags
+  snapshot_tags   = var.tags
+  run_tags        = var.tags
+  run_volume_tags = var.tags
+  imds_support    = "v2.0"
+  metadata_options {
+    http_tokens = "required"
+  }
+  launch_block_device_mappings {
+    device_name = "/dev/xvda"
+    volume_size = var.size
+  }
+}
+
+build {
+  sources = ["source.amazon-ebs.image"]
+  provisioner "shell" {
+    scripts = ["${path.root}/install.sh"]
+  }
+  post-processor "manifest" {
+    output = "manifest.json"
+  }
+}
+
+packer {
+  required_plugins {
+    amazon = {
+      source  = "github.com/hashicorp/amazon"
+      version = "= 1.8.4"
+    }
+  }
+}
+"#;
+
+const FOLDER: &str = "images/logstash";
+
+fn account(digits: &str) -> AccountId {
+    digits.parse().unwrap()
+}
+
+fn files(changes: &[(&str, &str)]) -> Files {
+    let mut files: Files = [
+        (FILE, IMAGE),
+        ("image.pkr.hcl", TEMPLATE),
+        ("install.sh", "#!/bin/bash\n"),
+        (VARIABLES, "[default]\nsize = 20\n"),
+    ]
+    .map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()))
+    .into();
+    for (path, text) in changes {
+        files.insert((*path).to_owned(), text.as_bytes().to_vec());
+    }
+    files
+}
+
+fn both() -> BTreeSet<AccountId> {
+    [account("222222222222"), account("333333333333")].into()
+}
+
+fn told(files: &Files, world: &RecipeInput<'_>) -> Vec<String> {
+    match plan(FOLDER, files, world) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// What is wrong once `from` is `to` in the template.
+fn told_of(from: &str, to: &str) -> Vec<String> {
+    assert!(TEMPLATE.contains(from), "{from}");
+    let changed = TEMPLATE.replacen(from, to, 1);
+    told(
+        &files(&[("image.pkr.hcl", &changed)]),
+        &RecipeInput { accounts: Some(&both()), ..RecipeInput::default() },
+    )
+}
+
+fn values(package: &Package, of: &str) -> serde_json::Value {
+    let files =
+        crate::delivery::archive::unpack(&package.artifact, &crate::delivery::archive::Limits::DEFAULT)
+            .unwrap();
+    serde_json::from_slice(&files[&layered_file(&account(of))]).unwrap()
+}
+
+#[test]
+fn a_recipe_becomes_an_artifact_with_the_values_of_every_account() {
+    let package =
+        plan(FOLDER, &files(&[]), &RecipeInput { accounts: Some(&both()), ..RecipeInput::default() })
+            .unwrap();
+    assert_eq!(package.recipe.name.as_str(), "logstash");
+    assert_eq!(package.recipe.ttl_days, TTL_DAYS_DEFAULT);
+    for account in ["222222222222", "333333333333"] {
+        assert_eq!(values(&package, account), json!({"size": 20}));
+    }
+}
+
+#[test]
+fn later_layers_win_common_first_then_the_recipe_each_default_before_account_and_overrides_last() {
+    let common: Files =
+        [(VARIABLES.to_owned(), b"[default]\nsize = 1\nunused = true\n[222222222222]\nsize = 2\n".to_vec())]
+            .into();
+    let (accounts, overrides) = (both(), BTreeMap::from([("size".to_owned(), "9".to_owned())]));
+    let world = |overrides| RecipeInput { common: Some(&common), accounts: Some(&accounts), overrides };
+    let of = |own: &str, overrides, account| {
+        let package = plan(FOLDER, &files(&[(VARIABLES, own)]), &world(overrides)).unwrap();
+        values(&package, account)["size"].clone()
+    };
+    assert_eq!(of("", None, "333333333333"), json!(1));
+    assert_eq!(of("", None, "222222222222"), json!(2));
+    assert_eq!(of("[default]\nsize = 3\n", None, "222222222222"), json!(3));
+    assert_eq!(of("[default]\nsize = 3\n[222222222222]\nsize = 4\n", None, "222222222222"), json!(4));
+    assert_eq!(of("[222222222222]\nsize = 4\n", Some(&overrides), "222222222222"), json!("9"));
+}
+
+#[test]
+fn a_variable_without_a_value_in_one_account_is_told_before_anything_is_built() {
+    let own = files(&[(VARIABLES, "[222222222222]\nsize = 20\n")]);
+    let world = RecipeInput { accounts: Some(&both()), ..RecipeInput::default() };
+    assert_eq!(
+        told(&own, &world),
+        [
+            "images/logstash/image.pkr.hcl:5: the variable `size` has no value for account 333333333333; give it a \
+          default, or a value in variables.toml"
+        ]
+    );
+}
+
+#[test]
+fn a_value_that_packer_would_refuse_is_told() {
+    let world = RecipeInput { accounts: Some(&both()), ..RecipeInput::default() };
+    let told_for = |variables: &str| told(&files(&[(VARIABLES, variables)]), &world);
+    assert!(told_for("[default]\nsize = \"many\"\n")[0].contains("`size` is a number"));
+    assert!(told_for("[default]\nsize = \"20\"\n").is_empty());
+    assert_eq!(
+        told_for("[default]\nsize = 20\ncolour = \"red\"\n"),
+        ["images/logstash/variables.toml:3: no *.pkr.hcl declares a variable `colour`"]
+    );
+    assert!(told_for("[default]\nsize = 20\nregion = \"x\"\n")[0].contains("Lockstep gives `region` itself"));
+    assert!(told_for("[production]\nsize = 20\n")[0].contains("neither `default` nor the twelve digits"));
+    assert!(told_for("[default]\nsize = 1.5\n")[0].contains("`default.size` must be text in quotes"));
+}
+
+#[test]
+fn an_override_of_nothing_and_of_what_is_given_is_told() {
+    for (name, part) in [("sise", "did you mean `size`?"), ("region", "Lockstep gives `region` itself")] {
+        let overrides = BTreeMap::from([(name.to_owned(), "1".to_owned())]);
+        let world =
+            RecipeInput { accounts: Some(&both()), overrides: Some(&overrides), ..RecipeInput::default() };
+        let told = told(&files(&[]), &world);
+        assert!(told.len() == 1 && told[0].contains(part), "{told:?}");
+    }
+}
+
+#[test]
+fn what_packer_or_lockstep_could_not_stand_is_told_with_its_line() {
+    let table = [
+        ("build {", "build {{", "image.pkr.hcl:27: is no HCL"),
+        (
+            "build {",
+            "bild {",
+            "image.pkr.hcl:27: `bild` is no block that a recipe may hold; did you mean `build`?",
+        ),
+        (
+            "var.size",
+            "var.sise",
+            "image.pkr.hcl:23: `var.sise` is used, but no variable `sise` is declared; did you mean `size`?",
+        ),
+        (
+            "volume_size = var.size",
+            "volume_size = 20",
+            "image.pkr.hcl:5: the variable `size` is declared, but nothing uses it",
+        ),
+        (
+            "variable \"tags\" { type = map(string) }\n",
+            "",
+            "`var.tags` is used, but no variable `tags` is declared",
+        ),
+        (
+            "variable \"size\" {",
+            "variable \"region\" {}\nvariable \"size\" {",
+            "image.pkr.hcl:5: the variable `region` is declared already, in image.pkr.hcl:1",
+        ),
+        (
+            "{ type = string }",
+            "{ default = \"eu-west-1\" }",
+            "image.pkr.hcl:1: Lockstep gives `region` itself",
+        ),
+        (
+            "  snapshot_tags   = var.tags\n",
+            "",
+            "image.pkr.hcl:9: the source must have `snapshot_tags = var.tags`",
+        ),
+        (
+            "region          = var.region",
+            "region          = \"eu-west-1\"",
+            "image.pkr.hcl:10: the source must have `region = var.region`",
+        ),
+        (
+            "imds_support    = \"v2.0\"",
+            "profile = \"me\"",
+            "image.pkr.hcl:17: `profile` must not be here: credentials are roles",
+        ),
+        (
+            "imds_support    = \"v2.0\"",
+            "ami_users = [\"1\"]",
+            "image.pkr.hcl:17: `ami_users` must not be here",
+        ),
+        ("imds_support    = \"v2.0\"\n", "\n", "imds_support = \"v2.0\""),
+        ("\"required\"", "\"optional\"", "IMDSv2 while it is built"),
+        (
+            "source \"amazon-ebs\"",
+            "source \"docker\"",
+            "image.pkr.hcl:9: the source must be of the kind \"amazon-ebs\"",
+        ),
+        (
+            "[\"source.amazon-ebs.image\"]",
+            "[\"source.amazon-ebs.other\"]",
+            "image.pkr.hcl:27: the build must have `sources = [\"source.amazon-ebs.image\"]`",
+        ),
+        ("/install.sh", "/instal.sh", "image.pkr.hcl:30: the recipe has no file `instal.sh`"),
+        (
+            "\"manifest.json\"",
+            "\"other.json\"",
+            "image.pkr.hcl:27: the build must have `post-processor \"manifest\"",
+        ),
+        ("provisioner \"shell\"", "provisioner \"shell-local\"", "image.pkr.hcl:29: runs on the builder"),
+        ("build {", "x = 1\nbuild {", "image.pkr.hcl:27: `x` stands outside of every block"),
+    ];
+    for (from, to, expected) in table {
+        let told = told_of(from, to);
+        assert!(told.iter().any(|line| line.contains(expected)), "{from} -> {to}: {told:#?}");
+    }
+}
+
+#[test]
+fn everything_wrong_is_told_at_once() {
+    let image = IMAGE.replace("version = \"2.1\"", "version = \"2\"").replace("packer", "docker");
+    let changed = TEMPLATE.replace("var.size", "var.sise");
+    let told = told(
+        &files(&[(FILE, &image), ("image.pkr.hcl", &changed), (VARIABLES, "[x]\n")]),
+        &RecipeInput::default(),
+    );
+    for part in ["image.toml:3", "image.toml:5", "variables.toml:1"] {
+        assert!(told.iter().any(|line| line.contains(part)), "{part}: {told:#?}");
+    }
+}
+
+#[test]
+fn a_base_is_an_image_of_ours_a_public_parameter_or_somebodys_newest_of_a_name() {
+    let base = |line: &str| {
+        Recipe::parse(FILE, &IMAGE.replace("ssm = \"/aws/service/ami-amazon-linux-latest/al2023\"", line))
+    };
+    assert_eq!(base("image = \"base@^1.0\"").unwrap().base, Base::Image("base@^1.0".parse().unwrap()));
+    for wrong in [
+        "",
+        "ssm = \"/mine/ami\"",
+        "image = \"base\"",
+        "ssm = \"/aws/service/x\"\nimage = \"base@^1\"",
+        "ami = \"ami-1\"",
+        "owner = \"amazon\"",
+        "name = \"ubuntu-*\"",
+        "owner = \"amazon\"\nname = \"al2023-*\"\nssm = \"/aws/service/x\"",
+        "owner = \"canonical\"\nname = \"ubuntu-*\"",
+        "owner = \"099720109477\"\nname = \"*\"",
+        "owner = \"099720109477\"\nname = \"a\\\"b*c\"",
+    ] {
+        let told = base(wrong).unwrap_err();
+        // Line 7 is the table itself.
+        assert!(told.iter().all(|problem| problem.line.is_some_and(|line| line >= 7)), "{wrong}: {told:?}");
+    }
+    let found =
+        base("owner = \"099720109477\"\nname = \"ubuntu/images/hvm-ssd/ubuntu-noble-*\"").unwrap().base;
+    let Base::Search(search) = &found else { panic!("{found:?}") };
+    assert_eq!(
+        (search.owner.as_str(), search.name.as_str()),
+        ("099720109477", "ubuntu/images/hvm-ssd/ubuntu-noble-*")
+    );
+    let again: Base = serde_json::from_value(serde_json::to_value(&found).unwrap()).unwrap();
+    assert_eq!(again, found, "the record of a version keeps it");
+}
+
+#[test]
+fn what_recipes_have_in_common_comes_along_and_is_told_under_its_own_path() {
+    let common: Files =
+        [("base.sh".to_owned(), Vec::new()), (VARIABLES.to_owned(), b"[x]\n".to_vec())].into();
+    let own = files(&[("image.pkr.hcl", &TEMPLATE.replace("/install.sh", "/common/base.sh"))]);
+    let world = RecipeInput { common: Some(&common), ..RecipeInput::default() };
+    let lines = told(&own, &world);
+    assert!(lines.len() == 1 && lines[0].starts_with("images/common/variables.toml:1:"), "{lines:?}");
+    let inside = files(&[("common/base.sh", "")]);
+    assert!(told(&inside, &RecipeInput::default())[0].contains("a folder that Lockstep uses"));
+}
+
+#[test]
+fn equal_recipes_are_equal_bytes_and_another_account_is_no_change_of_the_recipe() {
+    let one: BTreeSet<AccountId> = [account("222222222222")].into();
+    let of = |accounts: &BTreeSet<AccountId>, files: &Files| {
+        plan(FOLDER, files, &RecipeInput { accounts: Some(accounts), ..RecipeInput::default() }).unwrap()
+    };
+    let (first, again, wider) = (of(&one, &files(&[])), of(&one, &files(&[])), of(&both(), &files(&[])));
+    assert_eq!(first.digest, again.digest);
+    assert_ne!(first.digest, wider.digest);
+    assert_eq!(first.source_digest, wider.source_digest);
+    let changed = of(&one, &files(&[("install.sh", "#!/bin/sh\n")]));
+    assert_ne!(first.source_digest, changed.source_digest);
+}
+
+#[test]
+fn a_key_in_a_recipe_is_refused() {
+    let told = told(
+        &files(&[("install.sh", "export AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\n")]),
+        &RecipeInput::default(),
+    );
+    assert!(told.iter().any(|line| line.starts_with("images/logstash/install.sh:1:")), "{told:?}");
+}
+
+#[test]
+fn recipes_are_found_by_their_file_wherever_they_are() {
+    let tree: Files = ["images/a/image.toml", "images/common/base.sh", "b/image.toml", "image.toml.bak"]
+        .map(|path| (path.to_owned(), Vec::new()))
+        .into();
+    assert_eq!(find_recipes(&tree), ["b", "images/a"]);
+    assert_eq!(common_folder("images/a").as_deref(), Some("images/common"));
+    assert_eq!(common_folder("b").as_deref(), Some("common"));
+    assert_eq!(common_folder(""), None);
+}
+
+/// The word of Packer's that a line adds to the template, and where: the line before it.
+fn told_with(after: &str, added: &str) -> Vec<String> {
+    told_of(after, &format!("{after}\n{added}"))
+}
+
+#[test]
+fn what_would_run_or_read_something_on_the_builder_is_refused() {
+    let (build, provisioner, source) = ("build {", "provisioner \"shell\" {", "imds_support    = \"v2.0\"");
+    let table = [
+        (
+            build,
+            "post-processor \"manifest\" { output = \"../x\" }",
+            "writes a file of the builder; write `output",
+        ),
+        ("packer {", "  hcp {}", "`hcp` is not allowed in packer"),
+        (build, "provisioner \"shell-local\" { inline = [\"id\"] }", "runs on the builder"),
+        (build, "provisioner \"ansible\" {}", "runs on the builder"),
+        (build, "provisioner \"breakpoint\" {}", "runs on the builder"),
+        (build, "provisioner \"shell\" \"local\" {}", "runs on the builder"),
+        (build, "post-processor \"shell-local\" { inline = [\"id\"] }", "the only one is manifest"),
+        (build, "post-processors {\n post-processor \"amazon-import\" {}\n}", "the only one is manifest"),
+        (
+            build,
+            "post-processors {\n provisioner \"shell\" {}\n}",
+            "`provisioner` is not allowed in post-processors",
+        ),
+        (
+            build,
+            "error-cleanup-provisioner \"shell-local\" {}",
+            "`error-cleanup-provisioner` is not allowed in a build",
+        ),
+        (
+            build,
+            "source \"source.amazon-ebs.image\" { profile = \"x\" }",
+            "`source` is not allowed in a build",
+        ),
+        (build, "hcp_packer_registry {}", "`hcp_packer_registry` is not allowed in a build"),
+        (
+            build,
+            "dynamic \"provisioner\" {\n for_each = [1]\n content {}\n}",
+            "makes blocks that cannot be judged",
+        ),
+        (provisioner, "env = { A = file(\"/proc/self/environ\") }", "`file` is not allowed"),
+        (
+            provisioner,
+            "env = { A = \"${aws_secretsmanager(\"x\", null)}\" }",
+            "`aws_secretsmanager` is not allowed",
+        ),
+        (provisioner, "env = { A = templatefile(\"x\", {}) }", "`templatefile` is not allowed"),
+        (provisioner, "env = { A = provider::x::y() }", "`y` is not allowed"),
+        (provisioner, "env = { A = \"{{ env `HOME` }}\" }", "`{{ env }}` is not allowed"),
+        (provisioner, "env = { A = \"{{- consul_key `x` }}\" }", "`{{ consul_key }}` is not allowed"),
+        (provisioner, "script = \"/etc/passwd\"", "must be the path of a file of the recipe"),
+        (provisioner, "script = \"${path.root}/../other\"", "must be the path of a file of the recipe"),
+        (provisioner, "script = \"${var.size}\"", "must be the path of a file of the recipe"),
+        (
+            provisioner,
+            "script = join(\"\", [\"/etc\", \"/passwd\"])",
+            "must be the path of a file of the recipe",
+        ),
+        (
+            build,
+            "provisioner \"file\" {\n source = \"~/.aws/credentials\"\n destination = \"/tmp/x\"\n}",
+            "must be the path",
+        ),
+        (build, "provisioner \"file\" {\n direction = \"download\"\n}", "writes files of the builder"),
+        (
+            source,
+            "custom_endpoint_ec2 = \"https://ec2.example.com\"",
+            "`custom_endpoint_ec2` is not allowed in a source",
+        ),
+        (source, "shared_credentials_file = \"x\"", "`shared_credentials_file` is not allowed in a source"),
+        (source, "user_data_file = \"/proc/self/environ\"", "`user_data_file` is not allowed in a source"),
+        (
+            source,
+            "ssh_private_key_file = \"/root/.ssh/id\"",
+            "`ssh_private_key_file` is not allowed in a source",
+        ),
+        (source, "vault_aws_engine { name = \"x\" }", "`vault_aws_engine` is not allowed in a source"),
+    ];
+    for (after, added, expected) in table {
+        let told = told_with(after, added);
+        assert!(told.iter().any(|line| line.contains(expected)), "{added}: {told:#?}");
+    }
+    let data = format!("data \"amazon-secretsmanager\" \"x\" {{}}\n{TEMPLATE}");
+    let told = told(&files(&[("image.pkr.hcl", &data)]), &RecipeInput::default());
+    assert!(told[0].contains("`data` is no block that a recipe may hold"), "{told:#?}");
+}
+
+#[test]
+fn a_recipe_has_exactly_the_one_plugin_that_the_build_has() {
+    let table = [
+        ("source  = \"github.com/hashicorp/amazon\"", "source  = \"github.com/mallory/amazon\""),
+        ("version = \"= 1.8.4\"", "version = \">= 1.8.4\""),
+        ("version = \"= 1.8.4\"", "version = \"= 1.8.4\"\n      extra = 1"),
+        (
+            "    amazon = {",
+            "    other = { source = \"github.com/x/y\", version = \"= 1.0.0\" }\n    amazon = {",
+        ),
+        ("    amazon = {", "    amazing = {"),
+        ("  required_plugins {", "  required_plugins {\n  }\n  required_plugins {"),
+        (
+            "packer {",
+            "packer {\n  required_plugins {\n    x = { source = \"github.com/x/y\", version = \"= 1.0.0\" }\n  }\n}\npacker {",
+        ),
+        ("  required_plugins {", "  plugins {"),
+    ];
+    for (from, to) in table {
+        let told = told_of(from, to);
+        assert!(
+            told.iter().any(|line| line.contains("the build has this plugin and no other")),
+            "{to}: {told:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_packer_would_load_or_run_by_itself_is_refused() {
+    for path in [
+        "second.pkr.json",
+        "values.auto.pkrvars.hcl",
+        "values.auto.pkrvars.json",
+        "packer.d/plugins/x",
+        ".packer.d/x",
+        "sub/packer.d/x",
+        "packer-plugin-amazon_v1.8.4_x5.0_linux_amd64",
+        ".packerconfig",
+    ] {
+        let told = told(&files(&[(path, "{}")]), &RecipeInput::default());
+        assert!(told.iter().any(|line| line.contains(path)), "{path}: {told:#?}");
+    }
+    // A file that a script sends along is nothing to Packer.
+    assert!(
+        told(&files(&[("settings.json", "{}"), ("plugins/readme", "")]), &RecipeInput::default()).is_empty()
+    );
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_provisioner_or_post_processor_gets_in_by_another_name(kind in "[a-z][a-z-]{0,14}", chained: bool) {
+        let allowed = ["shell", "file", "powershell", "windows-restart"];
+        let told = told_with("build {", &format!("provisioner \"{kind}\" {{}}"));
+        let refused = told.iter().any(|line| line.contains("runs on the builder"));
+        proptest::prop_assert_eq!(refused, !allowed.contains(&kind.as_str()));
+        let processor = format!("post-processor \"{kind}\" {{}}");
+        let processor = if chained { format!("post-processors {{\n{processor}\n}}") } else { processor };
+        let refused = told_with("build {", &processor).iter().any(|line| line.contains("the only one is manifest"));
+        proptest::prop_assert_eq!(refused, kind != "manifest");
+    }
+
+    #[test]
+    fn no_path_leaves_the_recipe(prefix in "(\\$\\{path\\.root\\}/|\\./)?", path in "[a-z./~$-]{1,20}") {
+        let written = format!("{prefix}{path}");
+        let told = told_with("provisioner \"shell\" {", &format!("script = \"{written}\""));
+        let leaves = written.starts_with('~') || written.starts_with('/') || path.split('/').any(|part| part == "..")
+            || path.contains('$') || (prefix.is_empty() && path.starts_with('/'));
+        let refused = told.iter().any(|line| line.contains("must be the path") || line.contains("is no HCL"));
+        proptest::prop_assert!(!leaves || refused, "{}: {:?}", written, told);
+    }
+}

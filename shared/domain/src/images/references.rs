@@ -1,0 +1,278 @@
+//! Who needs a version of an image: by the locks of releases, as the ledger knows them.
+
+use crate::model::ids::{ComponentName, ImageName, StageName};
+use crate::model::version::Version;
+use crate::records::{Deployed, Deployment, Environment, Release, ReleaseState};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// One reason to keep a version.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "use", rename_all = "snake_case")]
+pub enum Reference {
+    /// An environment runs a release that pins it.
+    Runs {
+        /// The stage.
+        stage: StageName,
+        /// The environment's name.
+        environment: String,
+        /// The release.
+        release: Version,
+    },
+    /// An environment ran such a release before: going back needs it.
+    Ran {
+        /// The stage.
+        stage: StageName,
+        /// The environment's name.
+        environment: String,
+        /// The release.
+        release: Version,
+    },
+    /// A deployment of such a release has not ended.
+    OnItsWay {
+        /// The stage.
+        stage: StageName,
+        /// The component.
+        component: ComponentName,
+        /// The release.
+        release: Version,
+    },
+    /// Such a release is newer than what some environment of its component runs, and may still come there.
+    MayCome {
+        /// The component.
+        component: ComponentName,
+        /// The release.
+        release: Version,
+    },
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Runs { stage, environment, release } => write!(f, "{stage}/{environment} runs {release}"),
+            Self::Ran { stage, environment, release } => {
+                write!(f, "{stage}/{environment} ran {release} before")
+            }
+            Self::OnItsWay { stage, component, release } => {
+                write!(f, "{component} {release} is on its way to {stage}")
+            }
+            Self::MayCome { component, release } => write!(f, "{component} {release} may still be deployed"),
+        }
+    }
+}
+
+/// Every version that something needs, and what.
+pub type ReferenceGraph = BTreeMap<(ImageName, Version), BTreeSet<Reference>>;
+
+/// What is known of who needs what.
+#[derive(Clone, Copy, Debug)]
+pub struct ReferenceSources<'a> {
+    /// Every environment of every stage.
+    pub environments: &'a [Environment],
+    /// The deployments that have not ended.
+    pub unfinished: &'a [Deployment],
+    /// The releases of their components.
+    pub releases: &'a [Release],
+}
+
+/// Every version that something needs, and what.
+///
+/// A release that is newer than the oldest that an environment of its component runs may still be deployed there; before a
+/// component ran anywhere, each of its releases may. One that failed its test goes nowhere.
+pub fn reference_graph(needs: &ReferenceSources<'_>) -> ReferenceGraph {
+    let mut uses = ReferenceGraph::new();
+    for release in needs.releases {
+        let found = uses_of(needs, release);
+        if found.is_empty() {
+            continue;
+        }
+        for locked in release.image_lock.0.values() {
+            uses.entry((locked.name.clone(), locked.version.clone()))
+                .or_default()
+                .extend(found.iter().cloned());
+        }
+    }
+    uses
+}
+
+fn uses_of(needs: &ReferenceSources<'_>, release: &Release) -> BTreeSet<Reference> {
+    let is_it = |deployed: &&Deployed| deployed.version == release.version;
+    let own = || needs.environments.iter().filter(|environment| environment.component == release.component);
+    let mut found = BTreeSet::new();
+    for environment in own() {
+        let (stage, name) = (environment.stage.clone(), environment.name.clone());
+        if environment.deployed.as_ref().filter(is_it).is_some() {
+            let (stage, environment) = (stage.clone(), name.clone());
+            found.insert(Reference::Runs { stage, environment, release: release.version.clone() });
+        }
+        if environment.previous.as_ref().filter(is_it).is_some() {
+            found.insert(Reference::Ran { stage, environment: name, release: release.version.clone() });
+        }
+    }
+    let about = |deployment: &&Deployment| {
+        !deployment.state.is_final()
+            && deployment.component.as_ref() == Some(&release.component)
+            && deployment.version == release.version
+    };
+    found.extend(needs.unfinished.iter().filter(about).map(|deployment| Reference::OnItsWay {
+        stage: deployment.stage.clone(),
+        component: release.component.clone(),
+        release: release.version.clone(),
+    }));
+    let oldest =
+        own().filter_map(|environment| environment.deployed.as_ref()).map(|deployed| &deployed.version).min();
+    let may_come =
+        oldest.is_none_or(|oldest| release.version > *oldest) && release.state != ReleaseState::TestFailed;
+    if may_come {
+        found.insert(Reference::MayCome {
+            component: release.component.clone(),
+            release: release.version.clone(),
+        });
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::deployment_path::DeploymentPath;
+    use crate::model::ids::{DeploymentId, Digest};
+    use crate::model::image_lock::{ImageLock, LockedImage};
+    use crate::model::location::Location;
+    use crate::records::DeploymentKind;
+    use jiff::Timestamp;
+
+    fn release(version: &str, image: &str) -> Release {
+        let digest = Digest::of(b"x");
+        let locked = LockedImage {
+            parameter: "ImageId".parse().unwrap(),
+            name: "logstash".parse().unwrap(),
+            version: image.parse().unwrap(),
+            commit: None,
+            source_ami: "ami-00000001".parse().unwrap(),
+        };
+        Release {
+            component: "logs".parse().unwrap(),
+            version: version.parse().unwrap(),
+            state: ReleaseState::Published,
+            repository: "github.acme.logs".parse().unwrap(),
+            commit: "a".repeat(40).parse().unwrap(),
+            author: "Ada".into(),
+            folder: String::new(),
+            template: String::new(),
+            artifact: "a.zip".into(),
+            digest: digest.clone(),
+            source_digest: digest.clone(),
+            template_digest: digest.clone(),
+            test_template_digest: digest,
+            permissions: None,
+            image_lock: ImageLock([(locked.parameter.clone(), locked)].into()),
+            outputs: BTreeSet::new(),
+            team: "platform".into(),
+            function: "logging".into(),
+            packaged_at: Timestamp::UNIX_EPOCH,
+            execution: "e".into(),
+            failure: None,
+        }
+    }
+
+    fn deployed(version: &str) -> Deployed {
+        let digest = Digest::of(b"x");
+        Deployed {
+            version: version.parse().unwrap(),
+            digest: digest.clone(),
+            template_digest: digest.clone(),
+            parameters_digest: digest,
+            stack_version: version.parse().unwrap(),
+            deployment: DeploymentId::of_execution("e"),
+            checked: true,
+            since: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn environment(stage: &str, runs: Option<&str>, ran: Option<&str>) -> Environment {
+        Environment {
+            stage: stage.parse().unwrap(),
+            name: "logs".into(),
+            component: "logs".parse().unwrap(),
+            epoch: 1,
+            holder: None,
+            deployed: runs.map(deployed),
+            previous: ran.map(deployed),
+            stack_arn: None,
+            ever_stable: true,
+            taint: None,
+            last_deployment: None,
+        }
+    }
+
+    fn told(needs: &ReferenceSources<'_>) -> Vec<String> {
+        let line = |((name, version), found): ((ImageName, Version), BTreeSet<Reference>)| {
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            format!("{name}@{version}: {}", found.join("; "))
+        };
+        reference_graph(needs).into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn what_runs_what_ran_before_what_is_on_its_way_and_what_may_come_is_needed() {
+        let releases = [
+            release("1.0.0", "2.1.0"),
+            release("1.0.1", "2.1.1"),
+            release("1.0.2", "2.1.2"),
+            release("1.0.3", "2.1.3"),
+            Release { state: ReleaseState::TestFailed, ..release("1.0.4", "2.1.4") },
+        ];
+        let environments =
+            [environment("ci", Some("1.0.2"), Some("1.0.1")), environment("production", Some("1.0.2"), None)];
+        let going_back = Deployment {
+            component: Some("logs".parse().unwrap()),
+            ..Deployment::new(
+                DeploymentId::of_execution("arn"),
+                DeploymentKind::Deploy { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
+                "arn",
+                "1.0.0".parse().unwrap(),
+                "ci".parse().unwrap(),
+                Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+                DeploymentPath::Delivery,
+                Timestamp::UNIX_EPOCH,
+            )
+        };
+        let needs =
+            ReferenceSources { environments: &environments, unfinished: &[going_back], releases: &releases };
+        assert_eq!(
+            told(&needs),
+            [
+                "logstash@2.1.0: logs 1.0.0 is on its way to ci",
+                "logstash@2.1.1: ci/logs ran 1.0.1 before",
+                "logstash@2.1.2: ci/logs runs 1.0.2; production/logs runs 1.0.2",
+                "logstash@2.1.3: logs 1.0.3 may still be deployed",
+            ]
+        );
+        assert_eq!(told(&ReferenceSources { unfinished: &[], ..needs }).len(), 3, "it has ended");
+    }
+
+    #[test]
+    fn before_a_component_ran_anywhere_each_of_its_releases_may_come() {
+        let releases = [release("1.0.0", "2.1.0"), release("1.0.1", "2.1.0")];
+        let needs = ReferenceSources {
+            environments: &[environment("ci", None, None)],
+            unfinished: &[],
+            releases: &releases,
+        };
+        assert_eq!(
+            told(&needs),
+            ["logstash@2.1.0: logs 1.0.0 may still be deployed; logs 1.0.1 may still be deployed"]
+        );
+    }
+
+    #[test]
+    fn what_lags_behind_in_one_stage_keeps_everything_newer() {
+        let releases = [release("1.0.0", "2.1.0"), release("1.0.1", "2.1.1"), release("1.0.2", "2.1.2")];
+        let environments =
+            [environment("ci", Some("1.0.2"), None), environment("production", Some("1.0.0"), None)];
+        let needs = ReferenceSources { environments: &environments, unfinished: &[], releases: &releases };
+        assert_eq!(told(&needs).len(), 3);
+    }
+}

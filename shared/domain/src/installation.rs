@@ -1,0 +1,6 @@
+//! Installing Lockstep: registered accounts, the roles in them, and the questions of `lockstep doctor`.
+
+pub mod accounts;
+pub mod doctor;
+pub mod target_roles;
+pub mod written_names;

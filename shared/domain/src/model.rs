@@ -1,0 +1,26 @@
+//! Plain types of every area: identities, versions, states and failures.
+//!
+//! This area imports no other one.
+
+pub mod base_image;
+pub mod canonical;
+pub mod caught_error;
+pub mod denial;
+pub mod deployment_path;
+pub mod drift_status;
+pub mod error;
+pub mod ids;
+pub mod image_constraint;
+pub mod image_lock;
+pub mod image_version_state;
+pub mod location;
+pub mod missing_permissions;
+pub mod operator_action;
+pub mod orphan;
+pub mod partitions;
+pub mod permission;
+pub mod policies;
+pub mod resource_change;
+pub mod token;
+pub mod toml_file;
+pub mod version;

@@ -1,0 +1,162 @@
+//! The image that a recipe starts from.
+
+use crate::model::image_constraint::ImageConstraint;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// The image that a recipe starts from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Base {
+    /// The newest version of another image of ours that the constraint admits.
+    Image(ImageConstraint),
+    /// The AMI that a public parameter names in each region.
+    /// <https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-public-parameters-ami.html>
+    Parameter(ParameterName),
+    /// The newest image of an owner with such a name; in the record of a version, the one image that this was.
+    Search(ImageSearch),
+}
+
+impl fmt::Display for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Image(constraint) => constraint.fmt(f),
+            Self::Parameter(parameter) => parameter.fmt(f),
+            Self::Search(search) => search.fmt(f),
+        }
+    }
+}
+
+/// Somebody's images by their name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageSearch {
+    /// Whose.
+    pub owner: ImageOwner,
+    /// Their name.
+    pub name: NamePattern,
+}
+
+impl fmt::Display for ImageSearch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.name, self.owner)
+    }
+}
+
+/// Who owns images that others may use: an account's id, or one of the aliases that EC2 knows.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImages.html>
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ImageOwner(String);
+
+impl ImageOwner {
+    /// The owner as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ImageOwner {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_account = text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
+        if is_account || ["amazon", "aws-marketplace"].contains(&text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(
+                "write the twelve digits of the account that owns the image, or `amazon` or `aws-marketplace`",
+            )
+        }
+    }
+}
+
+/// The name of an image, in which `*` stands for any characters and `?` for one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NamePattern(String);
+
+/// The fewest characters of a pattern that stand for themselves: so few that it may still be anything are a mistake.
+const PATTERN_LITERALS_MIN: usize = 3;
+
+impl NamePattern {
+    /// The pattern as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for NamePattern {
+    type Err = &'static str;
+
+    /// The characters are those of an image's name
+    /// (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RegisterImage.html>).
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let of_names = |b: u8| b.is_ascii_alphanumeric() || b"()[] ./-'@_".contains(&b);
+        let literals = text.bytes().filter(|b| of_names(*b)).count();
+        let valid = text.len() <= 128
+            && literals >= PATTERN_LITERALS_MIN
+            && text.bytes().all(|b| of_names(b) || b"*?".contains(&b));
+        if valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(
+                "write the name of an image, with `*` for what differs, such as ubuntu/images/hvm-ssd/ubuntu-noble-*",
+            )
+        }
+    }
+}
+
+macro_rules! from_and_to_text {
+    ($($name:ident),+) => {$(
+        impl TryFrom<String> for $name {
+            type Error = &'static str;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+};
+}
+
+from_and_to_text!(ParameterName, ImageOwner, NamePattern);
+
+/// The name of a public parameter of Systems Manager: `/aws/service/...`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ParameterName(String);
+
+impl ParameterName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ParameterName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let valid = text.starts_with("/aws/service/")
+            && text.len() <= 500
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b));
+        if valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("write the name of a public parameter, such as \
+                 /aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64")
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! Names and identifiers, each with one constructor that refuses anything malformed.
+//!
+//! A string from a branch, a tag, an author or a payload never reaches an ARN, a template or a table key except
+//! through one of these types.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// A string that is not an identifier of the wanted kind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{value}' is not {wanted}")]
+pub struct InvalidId {
+    /// What was given, cut to 100 characters.
+    pub value: String,
+    /// What was wanted, with an article and the rule.
+    pub wanted: &'static str,
+}
+
+fn check(value: &str, valid: bool, wanted: &'static str) -> Result<String, InvalidId> {
+    if valid {
+        Ok(value.to_owned())
+    } else {
+        Err(InvalidId { value: value.chars().take(100).collect(), wanted })
+    }
+}
+
+/// Lower-case letters, digits and single inner hyphens, starting with a letter.
+fn is_slug(value: &str, max: usize) -> bool {
+    value.len() <= max
+        && value.starts_with(|c: char| c.is_ascii_lowercase())
+        && !value.ends_with('-')
+        && !value.contains("--")
+        && value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+fn is_hex(value: &str, length: usize) -> bool {
+    value.len() == length && value.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+fn is_ec2_id(value: &str, prefix: &str) -> bool {
+    value.strip_prefix(prefix).is_some_and(|rest| is_hex(rest, 8) || is_hex(rest, 17))
+}
+
+/// `<provider>.<owner>.<name>`; only the name may hold further dots.
+fn is_repository_id(value: &str) -> bool {
+    let mut parts = value.splitn(3, '.');
+    let (Some(provider), Some(owner), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    let word = |s: &str, extra: &[u8]| {
+        !s.is_empty()
+            && !s.starts_with(['.', '-'])
+            && s.len() <= 100
+            && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || extra.contains(&b))
+    };
+    provider == "github" && word(owner, b"_") && word(name, b"._")
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $wanted:literal, $valid:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The identifier as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(value: &str) -> Result<Self, InvalidId> {
+                let valid: fn(&str) -> bool = $valid;
+                check(value, valid(value), $wanted).map(Self)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+
+            fn try_from(value: String) -> Result<Self, InvalidId> {
+                value.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+id! {
+    /// An AWS account: twelve digits.
+    AccountId, "an AWS account id (twelve digits)",
+    |v| v.len() == 12 && v.bytes().all(|b| b.is_ascii_digit())
+}
+
+id! {
+    /// An organization of AWS Organizations, such as `o-a1b2c3d4e5`.
+    OrganizationId, "an organization's id (o- and ten to thirty-two lower-case letters or digits)",
+    |v| v.strip_prefix("o-").is_some_and(|rest| {
+        (10..=32).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    })
+}
+
+id! {
+    /// An AWS region such as `eu-west-1`.
+    Region, "an AWS region (such as eu-west-1)",
+    |v| is_slug(v, 25) && v.split('-').count() >= 3 && v.ends_with(|c: char| c.is_ascii_digit())
+}
+
+id! {
+    /// A place components are deployed to: `test`, `ci`, `staging`, `production`.
+    StageName, "a stage name (lower-case letters, digits and single hyphens, at most 20, starting with a letter)",
+    |v| is_slug(v, 20)
+}
+
+id! {
+    /// A component, at most 60 characters so that `<stage>-<component>-<suffix>` stays a stack name.
+    ComponentName, "a component name (lower-case letters, digits and single hyphens, at most 60, starting with a letter)",
+    |v| is_slug(v, 60)
+}
+
+id! {
+    /// An application that sends logs from where its users are, such as `shop-desktop`.
+    ApplicationName, "an application's name (lower-case letters, digits and single hyphens, at most 40, starting with a letter)",
+    |v| is_slug(v, 40)
+}
+
+id! {
+    /// A machine image's name, such as `logstash`.
+    ImageName, "an image name (lower-case letters, digits and single hyphens, at most 60, starting with a letter)",
+    |v| is_slug(v, 60)
+}
+
+id! {
+    /// A function that Lockstep ships for components, such as `elb-logs`.
+    FunctionName, "a function's name (lower-case letters, digits and single hyphens, at most 40, starting with a letter)",
+    |v| is_slug(v, 40)
+}
+
+id! {
+    /// A subscribed repository, `github.<owner>.<name>`: the last part of its webhook URL and of its secrets' names.
+    RepositoryId, "a repository id (github.<owner>.<name>)",
+    is_repository_id
+}
+
+id! {
+    /// A full git commit id: forty hexadecimal digits.
+    CommitSha, "a git commit (forty hexadecimal digits)",
+    |v| is_hex(v, 40)
+}
+
+id! {
+    /// A SHA-256 digest: 64 hexadecimal digits.
+    Digest, "a SHA-256 digest (64 hexadecimal digits)",
+    |v| is_hex(v, 64)
+}
+
+id! {
+    /// A machine image's id, such as `ami-0abc…`.
+    AmiId, "an AMI id (ami- and 8 or 17 hexadecimal digits)",
+    |v| is_ec2_id(v, "ami-")
+}
+
+id! {
+    /// An EBS snapshot's id, such as `snap-0abc…`.
+    SnapshotId, "a snapshot id (snap- and 8 or 17 hexadecimal digits)",
+    |v| is_ec2_id(v, "snap-")
+}
+
+id! {
+    /// A deployment or promotion: the version 5 UUID of its execution ARN, so that a retried first step finds itself.
+    DeploymentId, "a deployment id (a UUID)",
+    |v| uuid::Uuid::try_parse(v).is_ok_and(|u| u.hyphenated().to_string() == v)
+}
+
+id! {
+    /// A CloudFormation stack name: letters, digits and hyphens, at most 128, starting with a letter.
+    StackName, "a stack name (letters, digits and hyphens, at most 128, starting with a letter)",
+    |v| v.len() <= 128
+        && v.starts_with(|c: char| c.is_ascii_alphabetic())
+        && v.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+id! {
+    /// A logical id of a template, or one of its parameter or output names: letters and digits.
+    LogicalId, "a logical id (letters and digits)",
+    |v| !v.is_empty() && v.len() <= 255 && v.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+impl Digest {
+    /// The SHA-256 digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        use sha2::Digest as _;
+        Self(hex::encode(sha2::Sha256::digest(bytes)))
+    }
+}
+
+impl CommitSha {
+    /// The first seven digits, as people write them.
+    pub fn short(&self) -> &str {
+        &self.0[..7]
+    }
+}
+
+impl DeploymentId {
+    /// The id of the deployment that `execution_arn` carries out.
+    pub fn of_execution(execution_arn: &str) -> Self {
+        Self(
+            uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, execution_arn.as_bytes()).hyphenated().to_string(),
+        )
+    }
+
+    /// The first eight digits, enough for a name people read.
+    pub fn short(&self) -> &str {
+        &self.0[..8]
+    }
+}
+
+impl RepositoryId {
+    /// The id of a GitHub repository.
+    pub fn github(owner: &str, name: &str) -> Result<Self, InvalidId> {
+        format!("github.{owner}.{name}").parse()
+    }
+
+    /// The provider: `github`.
+    pub fn provider(&self) -> &str {
+        self.0.split('.').next().unwrap_or_default()
+    }
+
+    /// The owner: a user or an organisation.
+    pub fn owner(&self) -> &str {
+        self.0.split('.').nth(1).unwrap_or_default()
+    }
+
+    /// The repository's name below its owner.
+    pub fn name(&self) -> &str {
+        self.0.splitn(3, '.').nth(2).unwrap_or_default()
+    }
+
+    /// `<owner>/<name>`, as the provider writes it.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.owner(), self.name())
+    }
+
+    /// The Secrets Manager name of the webhook's secret.
+    pub fn webhook_secret(&self) -> String {
+        format!("lockstep/repositories/{self}/webhook")
+    }
+
+    /// The Secrets Manager name of the token that fetches commits.
+    pub fn token_secret(&self) -> String {
+        format!("lockstep/repositories/{self}/token")
+    }
+}
+
+/// The name of the first stage: where every release lives for an hour before it goes anywhere.
+pub const TEST: &str = "test";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepts<T: FromStr>(values: &[&str]) -> Vec<String> {
+        values.iter().filter(|v| v.parse::<T>().is_err()).map(|v| (*v).to_owned()).collect()
+    }
+
+    fn refuses<T: FromStr>(values: &[&str]) -> Vec<String> {
+        values.iter().filter(|v| v.parse::<T>().is_ok()).map(|v| (*v).to_owned()).collect()
+    }
+
+    #[test]
+    fn well_formed_identifiers_are_accepted() {
+        assert!(accepts::<AccountId>(&["123456789012", "000000000001"]).is_empty());
+        assert!(accepts::<OrganizationId>(&["o-a1b2c3d4e5"]).is_empty());
+        assert!(
+            refuses::<OrganizationId>(&["", "a1b2c3d4e5", "o-a1b2", "o-A1B2C3D4E5", "o-a1b2c3d4e5*"])
+                .is_empty()
+        );
+        assert!(accepts::<Region>(&["eu-west-1", "us-gov-west-1", "ap-southeast-3"]).is_empty());
+        assert!(accepts::<StageName>(&["ci", "production", "eu-2"]).is_empty());
+        assert!(
+            accepts::<RepositoryId>(&["github.acme.logs", "github.acme.my.repo_1", "github.Acme-Inc.x"])
+                .is_empty()
+        );
+        assert!(accepts::<AmiId>(&["ami-0123456789abcdef0", "ami-12345678"]).is_empty());
+    }
+
+    #[test]
+    fn malformed_identifiers_are_refused() {
+        assert!(
+            refuses::<AccountId>(&["", "12345678901", "1234567890123", "12345678901x", "１23456789012"])
+                .is_empty()
+        );
+        assert!(refuses::<Region>(&["", "euwest1", "eu-west", "EU-WEST-1", "eu-west-1/../"]).is_empty());
+        assert!(
+            refuses::<StageName>(&[
+                "",
+                "-ci",
+                "ci-",
+                "c--i",
+                "Ci",
+                "1ci",
+                "a b",
+                "averyveryverylongstagename"
+            ])
+            .is_empty()
+        );
+        assert!(
+            refuses::<RepositoryId>(&[
+                "",
+                "github.acme",
+                "gitlab.acme.x",
+                "github..x",
+                "github.a.b/c",
+                "github.a.",
+                "github.a..."
+            ])
+            .is_empty()
+        );
+        assert!(refuses::<CommitSha>(&["", "abc", "G123456789012345678901234567890123456789"]).is_empty());
+        assert!(refuses::<AmiId>(&["ami-", "ami-123", "snap-12345678", "ami-0123456789ABCDEF0"]).is_empty());
+    }
+
+    #[test]
+    fn a_refusal_says_what_was_wanted() {
+        let error = "x".parse::<AccountId>().unwrap_err();
+        assert_eq!(error.to_string(), "'x' is not an AWS account id (twelve digits)");
+    }
+
+    #[test]
+    fn a_deployment_id_is_the_same_for_the_same_execution() {
+        let arn = "arn:aws:states:eu-west-1:111111111111:execution:lockstep-deploy:x";
+        assert_eq!(DeploymentId::of_execution(arn), DeploymentId::of_execution(arn));
+        assert!(DeploymentId::of_execution(arn).as_str().parse::<DeploymentId>().is_ok());
+    }
+
+    #[test]
+    fn identifiers_are_checked_when_deserialised() {
+        assert!(serde_json::from_str::<StageName>("\"ci\"").is_ok());
+        assert!(serde_json::from_str::<StageName>("\"../ci\"").is_err());
+    }
+}

@@ -1,0 +1,296 @@
+//! Reading the TOML that people write, so that they learn of every mistake at once, each with its line.
+//!
+//! A serde error stops at the first mistake. This walks the parsed document instead, notes what is wrong and goes on.
+
+use crate::model::error::Problem;
+use std::fmt::Display;
+use std::ops::Range;
+use std::str::FromStr;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// The most a hand-written TOML file may hold, in bytes; beyond it nothing is parsed.
+pub(crate) const MAX_BYTES: usize = 256 * 1024;
+
+/// The problems of one file, gathered while it is read.
+pub(crate) struct Problems {
+    file: String,
+    line_starts: Vec<usize>,
+    list: Vec<Problem>,
+}
+
+impl Problems {
+    fn of(file: &str, text: &str) -> Self {
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { file: file.to_owned(), line_starts, list: Vec::new() }
+    }
+
+    /// The line, counted from 1, on which `span` starts.
+    pub(crate) fn line(&self, span: &Range<usize>) -> u32 {
+        let line = self.line_starts.partition_point(|start| *start <= span.start);
+        u32::try_from(line).unwrap_or(u32::MAX)
+    }
+
+    /// Notes a problem at `span`.
+    pub(crate) fn add(&mut self, span: &Range<usize>, message: impl Into<String>) {
+        let line = self.line(span);
+        self.list.push(Problem::at(self.file.clone(), line, message));
+    }
+
+    /// Notes a problem of the file as a whole.
+    pub(crate) fn add_whole(&mut self, message: impl Into<String>) {
+        self.list.push(Problem::at(self.file.clone(), None, message));
+    }
+
+    /// What was read if nothing was wrong, else every problem in the order of the lines.
+    pub(crate) fn finish<T>(mut self, read: Option<T>) -> Result<T, Vec<Problem>> {
+        match read {
+            Some(value) if self.list.is_empty() => Ok(value),
+            _ => {
+                if self.list.is_empty() {
+                    self.add_whole("cannot be read");
+                }
+                self.list.sort();
+                self.list.dedup();
+                Err(self.list)
+            }
+        }
+    }
+}
+
+/// Parses `text`, answering with the document and an empty list of problems, or with every syntax error.
+pub(crate) fn document<'t>(
+    file: &str,
+    text: &'t str,
+) -> Result<(Spanned<DeTable<'t>>, Problems), Vec<Problem>> {
+    let mut problems = Problems::of(file, text);
+    if text.len() > MAX_BYTES {
+        problems.add_whole(format!("is larger than {} KiB; shorten it", MAX_BYTES / 1024));
+        return problems.finish(None);
+    }
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        // What follows a syntax error is guesswork, so only these are told.
+        problems.add(&error.span().unwrap_or(0..0), error.message());
+    }
+    if errors.is_empty() { Ok((document, problems)) } else { problems.finish(None) }
+}
+
+/// A table of the document and the name by which people know it.
+pub(crate) struct Table<'d, 't> {
+    name: String,
+    span: Range<usize>,
+    entries: &'d DeTable<'t>,
+}
+
+impl<'d, 't> Table<'d, 't> {
+    /// The table at the top of a document.
+    pub(crate) fn root(document: &'d Spanned<DeTable<'t>>) -> Self {
+        Self { name: String::new(), span: 0..0, entries: document.get_ref() }
+    }
+
+    /// `value` as the table called `name`, if it is one.
+    pub(crate) fn of(name: String, value: &'d Spanned<DeValue<'t>>, problems: &mut Problems) -> Option<Self> {
+        let Some(entries) = value.get_ref().as_table() else {
+            problems.add(&value.span(), wrong_type(&name, "a table", value.get_ref()));
+            return None;
+        };
+        Some(Self { name, span: value.span(), entries })
+    }
+
+    /// Where the table starts.
+    pub(crate) fn span(&self) -> &Range<usize> {
+        &self.span
+    }
+
+    /// Where the value of `key` stands, or the table if it has none.
+    pub(crate) fn span_of(&self, key: &str) -> Range<usize> {
+        self.get(key).map_or_else(|| self.span.clone(), Spanned::span)
+    }
+
+    /// Each key with its place, and its value, in alphabetical order.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&'d str, Range<usize>, &'d Spanned<DeValue<'t>>)> {
+        self.entries.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span(), value))
+    }
+
+    /// The value of `key`, if it is there.
+    pub(crate) fn get(&self, key: &str) -> Option<&'d Spanned<DeValue<'t>>> {
+        self.entries.get(key)
+    }
+
+    /// Refuses every key that is not `known`, suggesting the nearest.
+    pub(crate) fn refuse_unknown(&self, known: &[&str], problems: &mut Problems) {
+        for (key, span, _) in self.entries() {
+            if !known.contains(&key) {
+                let hint = suggestion(key, known);
+                problems.add(&span, format!("`{}` is not known{hint}", self.path(key)));
+            }
+        }
+    }
+
+    /// The table below `key`, if it is there.
+    pub(crate) fn table(&self, key: &str, problems: &mut Problems) -> Option<Table<'d, 't>> {
+        Table::of(self.path(key), self.get(key)?, problems)
+    }
+
+    /// The items of the array below `key` with the name of each; none if it is not there.
+    pub(crate) fn items(
+        &self,
+        key: &str,
+        problems: &mut Problems,
+    ) -> Vec<(String, &'d Spanned<DeValue<'t>>)> {
+        let Some(value) = self.get(key) else { return Vec::new() };
+        let Some(array) = value.get_ref().as_array() else {
+            problems.add(&value.span(), wrong_type(&self.path(key), "an array", value.get_ref()));
+            return Vec::new();
+        };
+        array.iter().enumerate().map(|(n, item)| (format!("{}[{n}]", self.path(key)), item)).collect()
+    }
+
+    /// The text below `key` read as a `T`; nothing, with a problem noted, if it is absent or is no `T`.
+    pub(crate) fn required<T: FromStr<Err: Display>>(&self, key: &str, problems: &mut Problems) -> Option<T> {
+        match self.get(key) {
+            Some(value) => text(&self.path(key), value, problems),
+            None => {
+                let message = format!("`{}` is missing", self.path(key));
+                problems.add(&self.span, message);
+                None
+            }
+        }
+    }
+
+    /// The truth value below `key`; false if it is absent.
+    pub(crate) fn flag(&self, key: &str, problems: &mut Problems) -> bool {
+        let Some(value) = self.get(key) else { return false };
+        value.get_ref().as_bool().unwrap_or_else(|| {
+            problems.add(&value.span(), wrong_type(&self.path(key), "true or false", value.get_ref()));
+            false
+        })
+    }
+
+    /// `key` with the name of the table in front.
+    pub(crate) fn path(&self, key: &str) -> String {
+        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+    }
+}
+
+/// `value`, known as `name`, read as a `T`.
+pub(crate) fn text<T: FromStr<Err: Display>>(
+    name: &str,
+    value: &Spanned<DeValue<'_>>,
+    problems: &mut Problems,
+) -> Option<T> {
+    let Some(text) = value.get_ref().as_str() else {
+        problems.add(&value.span(), wrong_type(name, "text in quotes", value.get_ref()));
+        return None;
+    };
+    text.parse().map_err(|error| problems.add(&value.span(), format!("`{name}`: {error}"))).ok()
+}
+
+/// The integer that `value` is, if it is one that fits.
+pub(crate) fn integer(value: &DeValue<'_>) -> Option<i64> {
+    let integer = value.as_integer()?;
+    i64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+/// Says that `name` should be `wanted` and what it is instead; the value itself is never repeated.
+pub(crate) fn wrong_type(name: &str, wanted: &str, found: &DeValue<'_>) -> String {
+    let found = match found.type_str() {
+        "string" => "text",
+        "boolean" => "true or false",
+        other => other,
+    };
+    format!("`{name}` must be {wanted}, not {found}")
+}
+
+/// `; did you mean …?` if a known word is near, else the known words.
+pub(crate) fn suggestion<'k>(
+    word: &str,
+    known: impl IntoIterator<Item = &'k (impl AsRef<str> + ?Sized + 'k)>,
+) -> String {
+    let known: Vec<&str> = known.into_iter().map(AsRef::as_ref).collect();
+    match nearest(word, &known) {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None if known.is_empty() => String::new(),
+        None => format!("; known: {}", known.iter().take(20).copied().collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// The known word with the fewest edits from `word`, if that is at most a third of its letters.
+fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    let allowed = (word.chars().count() / 3).max(1);
+    known
+        .iter()
+        .map(|candidate| (distance(word, candidate), *candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// How many letters must be inserted, removed, changed or swapped with their neighbour to make `a` into `b`, whatever
+/// their case (the optimal string alignment distance).
+fn distance(a: &str, b: &str) -> usize {
+    // Names are short; anything longer is not a slip of the finger and would cost quadratic time.
+    let letters = |s: &str| s.chars().take(100).map(|c| c.to_ascii_lowercase()).collect::<Vec<_>>();
+    let (a, b) = (letters(a), letters(b));
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                let swap = if swapped { rows[i - 2][j - 2] + 1 } else { usize::MAX };
+                changed.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1).min(swap)
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Vec<String> {
+        match document("a.toml", text) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn every_syntax_error_is_told_with_its_line() {
+        let problems = read("a = \nb = 1\nc = 'x\n");
+        assert!(problems.len() >= 2, "{problems:?}");
+        assert!(problems[0].starts_with("a.toml:1: "), "{problems:?}");
+        assert!(problems.last().is_some_and(|p| p.starts_with("a.toml:3: ")), "{problems:?}");
+    }
+
+    #[test]
+    fn a_key_written_twice_is_refused() {
+        assert_eq!(read("a = 1\na = 2\n").len(), 1);
+    }
+
+    #[test]
+    fn a_file_beyond_the_cap_is_not_parsed() {
+        assert_eq!(read(&"#".repeat(MAX_BYTES)), Vec::<String>::new());
+        assert_eq!(read(&"#".repeat(MAX_BYTES + 1)), ["a.toml: is larger than 256 KiB; shorten it"]);
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_and_not_a_crash() {
+        assert!(!read(&format!("a = {}", "[".repeat(100_000))).is_empty());
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_is_recognised_and_another_word_is_not() {
+        let known = ["template", "team", "name"];
+        assert_eq!(suggestion("tempalte", &known), "; did you mean `template`?");
+        assert_eq!(suggestion("nmae", &known), "; did you mean `name`?");
+        assert_eq!(suggestion("Team", &known), "; did you mean `team`?");
+        assert_eq!(suggestion("colour", &known), "; known: template, team, name");
+        assert_eq!(suggestion("colour", &[] as &[&str]), "");
+    }
+}

@@ -1,0 +1,435 @@
+//! The guard: what a change set would do, and whether a person must allow it.
+//!
+//! Whatever is not plainly harmless counts as the worst it could be: an action or a replacement that CloudFormation
+//! cannot tell in advance (`Dynamic`, `Conditional`) is a replacement, and a nested stack whose own changes cannot be
+//! read is as dangerous as what lives in it. The words are those of
+//! <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ResourceChange.html>.
+
+use crate::model::drift_status::DriftStatus;
+use crate::model::ids::{Digest, LogicalId};
+use crate::model::resource_change::{Change, Impact, NESTED_STACK};
+use crate::records::{Approval, ChangeSet, NamedResource, Subject};
+use crate::stacks::protected::is_protected;
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+/// What CloudFormation alone changes what it believes by: the resource is already as it is wanted.
+const SYNC: &str = "SyncWithActual";
+
+/// One change as a change set shows it, before it is judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProposedChange {
+    /// The logical id within its own stack.
+    pub logical_id: String,
+    /// The resource's physical id; empty for one that is added.
+    pub physical_id: String,
+    /// The resource's type.
+    pub resource_type: String,
+    /// `Add`, `Modify`, `Remove`, `Import`, `Dynamic` or `SyncWithActual`.
+    pub action: String,
+    /// `True`, `False` or `Conditional`; empty if it does not apply.
+    pub replacement: String,
+    /// `Delete`, `Retain`, `Snapshot`, or one of them after `ReplaceAnd`; empty if it does not apply.
+    pub policy_action: String,
+    /// The properties that change.
+    pub properties: Vec<String>,
+    /// Whether only tags change.
+    pub tags_only: bool,
+    /// For a nested stack, its own change set if it has one.
+    pub change_set: Option<String>,
+    /// What a change set that reverts drift says of the resource as it is now.
+    pub drift: Option<DriftStatus>,
+}
+
+/// What is known of the stack that a change to a nested stack is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NestedChanges {
+    /// The resource is not a nested stack.
+    NotNested,
+    /// Its own changes are listed and judged one by one.
+    Listed,
+    /// They are not; and this is whether something protected lives in it now.
+    Holds {
+        /// Whether something protected lives in it, however deep.
+        protected: bool,
+    },
+}
+
+impl ProposedChange {
+    /// Whether the resource may go away, or be replaced by another.
+    fn may_lose_the_resource(&self) -> bool {
+        !matches!(self.action.as_str(), "Add" | "Import" | "Modify" | SYNC)
+            || matches!(self.replacement.as_str(), "True" | "Conditional")
+            || !matches!(self.policy_action.as_str(), "" | "Retain")
+    }
+
+    /// Whether what lives in this nested stack must be read to judge the change.
+    pub fn needs_a_look_beneath(&self) -> bool {
+        self.resource_type == NESTED_STACK
+            && !matches!(self.action.as_str(), "Add" | "Import" | SYNC)
+            && (self.may_lose_the_resource() || self.change_set.is_none())
+            && !self.tags_only
+    }
+
+    /// How dangerous the change is; `protect` are the logical ids that the manifest protects.
+    pub fn impact(&self, protect: &BTreeSet<LogicalId>, beneath: NestedChanges) -> Impact {
+        let named = self.logical_id.parse::<LogicalId>().is_ok_and(|id| protect.contains(&id));
+        let protected = named || is_protected(&self.resource_type);
+        match beneath {
+            NestedChanges::Holds { protected: true } => Impact::DataLoss,
+            NestedChanges::Holds { protected: false } if !named => Impact::Interruption,
+            _ if !self.may_lose_the_resource() => Impact::None,
+            _ if protected => Impact::DataLoss,
+            _ => Impact::Interruption,
+        }
+    }
+
+    /// The change as it is recorded and shown; `path` are the logical ids of the nested stacks above it.
+    pub fn judged(self, path: &[String], protect: &BTreeSet<LogicalId>, beneath: NestedChanges) -> Change {
+        let impact = self.impact(protect, beneath);
+        let mut logical_id = path.join(".");
+        if !logical_id.is_empty() {
+            logical_id.push('.');
+        }
+        logical_id.push_str(&self.logical_id);
+        Change {
+            logical_id,
+            resource_type: self.resource_type,
+            action: self.action,
+            replacement: self.replacement,
+            properties: self.properties,
+            tags_only: self.tags_only,
+            drift: self.drift,
+            impact,
+        }
+    }
+}
+
+/// Why a person must allow this change set: because the stage wants it, once for each thing that would be destroyed, and
+/// once for each nested stack into which nobody looked. Empty if nobody need be asked.
+pub fn reasons(change_set: &ChangeSet, stage_wants_approval: bool) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if stage_wants_approval {
+        reasons.push("every deployment to this stage is approved by a person".to_owned());
+    }
+    let destroying = change_set.changes.iter().filter(|change| change.impact == Impact::DataLoss);
+    reasons.extend(destroying.map(|change| {
+        let what = match (change.action.as_str(), change.replacement.as_str()) {
+            ("Remove", _) => "would be removed",
+            ("Modify", "True") => "would be replaced",
+            _ => "may be removed or replaced",
+        };
+        format!("{} ({}) {what}, with what it holds", change.logical_id, change.resource_type)
+    }));
+    reasons.extend(change_set.unexamined.iter().map(not_examined));
+    reasons
+}
+
+/// What is to be said of a nested stack in a change set that shows nothing of it.
+fn not_examined(nested: &NamedResource) -> String {
+    format!(
+        "{} (nested stack {}) was not examined: what has drifted in it, and what would be done to it, is not known",
+        nested.name, nested.physical_id
+    )
+}
+
+/// Whether a person allowed exactly this, not too long ago: the change set, the template, the parameters and the
+/// artifact, and with it the commit.
+pub fn is_approved(
+    approvals: &[Approval],
+    change_set: &ChangeSet,
+    artifact: &Digest,
+    now: Timestamp,
+) -> bool {
+    approvals.iter().any(|approval| {
+        let same = match &approval.subject {
+            // Its attempt is in its ARN.
+            Subject::ChangeSet(approved) => {
+                approved.arn == change_set.arn
+                    && approved.template_digest == change_set.template_digest
+                    && approved.parameters_digest == change_set.parameters_digest
+                    && approved.changes == change_set.changes
+                    && approved.unexamined == change_set.unexamined
+            }
+            Subject::Proposal(_) => false,
+        };
+        same && approval.allows(now) && approval.digest.as_ref() == Some(artifact)
+    })
+}
+
+/// A change set as people read it: one line for each change that means something, the changes of tags in one.
+pub fn summary(change_set: &ChangeSet) -> Vec<String> {
+    let (tags, real): (Vec<&Change>, Vec<&Change>) =
+        change_set.changes.iter().partition(|change| change.tags_only && change.impact == Impact::None);
+    let mut lines: Vec<String> = real.into_iter().map(line).collect();
+    if !tags.is_empty() {
+        let noun = if tags.len() == 1 { "resource" } else { "resources" };
+        lines.push(format!("Tags of {} {noun}", tags.len()));
+    }
+    lines.extend(change_set.unexamined.iter().map(|nested| format!("not examined: {}", nested.name)));
+    lines
+}
+
+fn line(change: &Change) -> String {
+    let mut line = format!("{} {} ({})", change.action, change.logical_id, change.resource_type);
+    match change.replacement.as_str() {
+        "True" => line.push_str(", replaced"),
+        "Conditional" => line.push_str(", perhaps replaced"),
+        _ => {}
+    }
+    if let Some(drift @ (DriftStatus::Modified | DriftStatus::Deleted)) = change.drift {
+        line.push_str(", drifted: ");
+        line.push_str(drift.as_str());
+    }
+    if !change.properties.is_empty() {
+        line.push_str(": ");
+        line.push_str(&change.properties.join(", "));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn modify(resource_type: &str) -> ProposedChange {
+        ProposedChange {
+            logical_id: "Thing".into(),
+            resource_type: resource_type.into(),
+            action: "Modify".into(),
+            replacement: "False".into(),
+            ..ProposedChange::default()
+        }
+    }
+
+    fn impact(proposed: &ProposedChange) -> Impact {
+        proposed.impact(&BTreeSet::new(), NestedChanges::NotNested)
+    }
+
+    fn change_set(changes: &[Change]) -> ChangeSet {
+        ChangeSet {
+            arn: "arn".into(),
+            attempt: 1,
+            changes: changes.to_vec(),
+            unexamined: Vec::new(),
+            template_digest: Digest::of(b"template"),
+            parameters_digest: Digest::of(b"parameters"),
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    const BUCKET: &str = "AWS::S3::Bucket";
+    const TOPIC: &str = "AWS::SNS::Topic";
+
+    #[test]
+    fn adding_importing_and_changing_in_place_is_safe() {
+        assert_eq!(impact(&modify(BUCKET)), Impact::None);
+        for action in ["Add", "Import"] {
+            let proposed =
+                ProposedChange { action: action.into(), replacement: String::new(), ..modify(BUCKET) };
+            assert_eq!(impact(&proposed), Impact::None, "{action}");
+        }
+    }
+
+    #[test]
+    fn removing_or_replacing_what_holds_data_destroys_and_interrupts_elsewhere() {
+        for (action, replacement) in [
+            ("Remove", ""),
+            ("Dynamic", ""),
+            ("Modify", "True"),
+            ("Modify", "Conditional"),
+            ("NewAction", ""),
+        ] {
+            let change = |kind: &str| ProposedChange {
+                action: action.into(),
+                replacement: replacement.into(),
+                ..modify(kind)
+            };
+            assert_eq!(impact(&change(BUCKET)), Impact::DataLoss, "{action} {replacement}");
+            assert_eq!(impact(&change(TOPIC)), Impact::Interruption, "{action} {replacement}");
+        }
+    }
+
+    #[test]
+    fn a_policy_that_replaces_is_believed_though_the_replacement_is_not_told() {
+        let proposed = ProposedChange { policy_action: "ReplaceAndDelete".into(), ..modify(BUCKET) };
+        assert_eq!(impact(&proposed), Impact::DataLoss);
+    }
+
+    #[test]
+    fn a_retained_resource_that_leaves_the_stack_is_asked_about_too() {
+        let proposed = ProposedChange {
+            action: "Remove".into(),
+            replacement: String::new(),
+            policy_action: "Retain".into(),
+            ..modify(BUCKET)
+        };
+        assert_eq!(impact(&proposed), Impact::DataLoss);
+    }
+
+    #[test]
+    fn what_the_manifest_names_is_protected() {
+        let protect = BTreeSet::from(["Thing".parse().unwrap()]);
+        let proposed = ProposedChange { action: "Remove".into(), ..modify(TOPIC) };
+        assert_eq!(proposed.impact(&protect, NestedChanges::NotNested), Impact::DataLoss);
+        assert_eq!(modify(TOPIC).impact(&protect, NestedChanges::NotNested), Impact::None);
+    }
+
+    #[test]
+    fn a_nested_stack_is_as_dangerous_as_what_lives_in_it() {
+        let removed = ProposedChange { action: "Remove".into(), ..modify(NESTED_STACK) };
+        assert!(removed.needs_a_look_beneath());
+        let judged = |protected| removed.impact(&BTreeSet::new(), NestedChanges::Holds { protected });
+        assert_eq!(judged(true), Impact::DataLoss);
+        assert_eq!(judged(false), Impact::Interruption);
+    }
+
+    #[test]
+    fn a_nested_stack_whose_changes_are_not_listed_is_looked_into() {
+        assert!(modify(NESTED_STACK).needs_a_look_beneath());
+        let listed = ProposedChange { change_set: Some("arn".into()), ..modify(NESTED_STACK) };
+        assert!(!listed.needs_a_look_beneath());
+        assert_eq!(listed.impact(&BTreeSet::new(), NestedChanges::Listed), Impact::None);
+        assert!(ProposedChange { replacement: "True".into(), ..listed }.needs_a_look_beneath());
+        assert!(!ProposedChange { action: "Add".into(), ..modify(NESTED_STACK) }.needs_a_look_beneath());
+        assert!(!modify(TOPIC).needs_a_look_beneath());
+    }
+
+    #[test]
+    fn a_nested_change_carries_the_path_to_it() {
+        let change = modify(TOPIC).judged(
+            &["Child".into(), "Inner".into()],
+            &BTreeSet::new(),
+            NestedChanges::NotNested,
+        );
+        assert_eq!(change.logical_id, "Child.Inner.Thing");
+    }
+
+    #[test]
+    fn a_person_is_asked_by_the_stage_and_for_each_destroyed_thing() {
+        let judge =
+            |proposed: ProposedChange| proposed.judged(&[], &BTreeSet::new(), NestedChanges::NotNested);
+        let changes = [
+            judge(modify(TOPIC)),
+            judge(ProposedChange { action: "Remove".into(), replacement: String::new(), ..modify(BUCKET) }),
+        ];
+        assert_eq!(reasons(&change_set(&changes[..1]), false), Vec::<String>::new());
+        assert_eq!(
+            reasons(&change_set(&changes), false),
+            ["Thing (AWS::S3::Bucket) would be removed, with what it holds"]
+        );
+        assert_eq!(reasons(&change_set(&changes), true).len(), 2);
+    }
+
+    fn unexamined(name: &str) -> NamedResource {
+        NamedResource {
+            name: name.into(),
+            resource_type: NESTED_STACK.into(),
+            physical_id: format!("arn:{name}"),
+        }
+    }
+
+    #[test]
+    fn a_nested_stack_into_which_nobody_looked_is_asked_about_though_nothing_else_changes() {
+        // FAILURES 25: a change set that reverts drift shows nothing of nested stacks.
+        let seen = ChangeSet { unexamined: vec![unexamined("Child")], ..change_set(&[]) };
+        let told = reasons(&seen, false);
+        assert_eq!(told.len(), 1);
+        assert!(told[0].starts_with("Child (nested stack arn:Child) was not examined"), "{told:?}");
+        assert_eq!(summary(&seen), ["not examined: Child"]);
+    }
+
+    #[test]
+    fn what_is_as_it_is_wanted_already_is_only_written_down() {
+        let sync = |kind: &str| ProposedChange {
+            action: "SyncWithActual".into(),
+            replacement: String::new(),
+            ..modify(kind)
+        };
+        assert_eq!(impact(&sync(BUCKET)), Impact::None);
+        assert!(!sync(NESTED_STACK).needs_a_look_beneath());
+    }
+
+    #[test]
+    fn an_approval_is_bound_to_every_byte_it_was_given_for_and_counts_for_a_day() {
+        // FAILURES 54: after a force-push the commit, and so the artifact's digest, is another.
+        let digest = |of: &str| Digest::of(of.as_bytes());
+        let change_set = change_set(&[]);
+        let approval = Approval {
+            number: 1,
+            reasons: vec![],
+            subject: Subject::ChangeSet(change_set.clone()),
+            digest: Some(digest("artifact")),
+            asked_at: at(0),
+            decision: Some(crate::records::Decision::Approve),
+            decided_by: None,
+            reason: None,
+            decided_at: Some(at(0)),
+        };
+        let artifact = digest("artifact");
+        let is_approved = |approval: &Approval, change_set: &ChangeSet, artifact: &Digest, now| {
+            is_approved(std::slice::from_ref(approval), change_set, artifact, now)
+        };
+        assert!(is_approved(&approval, &change_set, &artifact, at(1)));
+        let a_day_later = at(Approval::VALID_HOURS * 3600);
+        assert!(!is_approved(&approval, &change_set, &artifact, a_day_later));
+        for other in [
+            ChangeSet { arn: "other".into(), ..change_set.clone() },
+            ChangeSet { template_digest: digest("other"), ..change_set.clone() },
+            ChangeSet { parameters_digest: digest("other"), ..change_set.clone() },
+            ChangeSet { unexamined: vec![unexamined("Child")], ..change_set.clone() },
+            ChangeSet {
+                changes: vec![modify(TOPIC).judged(&[], &BTreeSet::new(), NestedChanges::NotNested)],
+                ..change_set.clone()
+            },
+        ] {
+            assert!(!is_approved(&approval, &other, &artifact, at(1)));
+        }
+        assert!(!is_approved(&approval, &change_set, &digest("other"), at(1)));
+        for decision in [None, Some(crate::records::Decision::Refuse)] {
+            let other = Approval { decision, ..approval.clone() };
+            assert!(!is_approved(&other, &change_set, &artifact, at(1)));
+        }
+    }
+
+    #[test]
+    fn changes_of_tags_are_folded_into_one_line() {
+        let judge =
+            |proposed: ProposedChange| proposed.judged(&[], &BTreeSet::new(), NestedChanges::NotNested);
+        let tags = judge(ProposedChange { tags_only: true, ..modify(TOPIC) });
+        let real = judge(ProposedChange {
+            replacement: "Conditional".into(),
+            properties: vec!["TopicName".into()],
+            ..modify(TOPIC)
+        });
+        let drifted = judge(ProposedChange { drift: Some(DriftStatus::Modified), ..modify(TOPIC) });
+        assert_eq!(
+            summary(&change_set(&[tags.clone(), real, drifted, tags])),
+            [
+                "Modify Thing (AWS::SNS::Topic), perhaps replaced: TopicName",
+                "Modify Thing (AWS::SNS::Topic), drifted: MODIFIED",
+                "Tags of 2 resources"
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn only_words_known_to_be_harmless_make_a_change_to_data_safe(
+            action in "Add|Modify|Remove|Import|Dynamic|SyncWithActual|[A-Z][a-z]{0,9}", replacement in "|True|False|Conditional",
+            policy in "|Delete|Retain|Snapshot|ReplaceAndDelete|ReplaceAndRetain|ReplaceAndSnapshot",
+        ) {
+            let proposed = ProposedChange { action: action.clone(), replacement: replacement.clone(),
+                policy_action: policy.clone(), ..modify(BUCKET) };
+            if impact(&proposed) != Impact::DataLoss {
+                prop_assert!(["Add", "Modify", "Import", "SyncWithActual"].contains(&action.as_str()));
+                prop_assert!(["", "False"].contains(&replacement.as_str()));
+                prop_assert!(["", "Retain"].contains(&policy.as_str()));
+            }
+        }
+    }
+}

@@ -1,0 +1,685 @@
+use super::*;
+use crate::model::ids::DeploymentId;
+use crate::model::token::client_token;
+use crate::records::ProposedAction;
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+const ARN: &str = "arn:aws:cloudformation:eu-west-1:111111111111:stack/ci-logs/0";
+
+fn digest(of: &str) -> Digest {
+    Digest::of(of.as_bytes())
+}
+
+struct World {
+    known_stack: bool,
+    ever_stable: bool,
+    deployed: bool,
+    change_sets: Vec<String>,
+    operations: Vec<Operation>,
+    allowed: Vec<Proposal>,
+    waited_seconds: i64,
+    protect: BTreeSet<LogicalId>,
+    a: Digest,
+    b: Digest,
+}
+
+impl World {
+    fn ours() -> Self {
+        Self {
+            known_stack: true,
+            ever_stable: false,
+            deployed: false,
+            change_sets: vec![],
+            operations: vec![],
+            allowed: vec![],
+            waited_seconds: 0,
+            protect: BTreeSet::new(),
+            a: digest("a"),
+            b: digest("b"),
+        }
+    }
+
+    fn known(&self) -> PlanInput<'_> {
+        PlanInput {
+            environment_stack: self.known_stack.then_some(ARN),
+            ever_stable: self.ever_stable,
+            deployment_stack: None,
+            change_sets: &self.change_sets,
+            operations: &self.operations,
+            allowed: &self.allowed,
+            waited_seconds: self.waited_seconds,
+            protect: &self.protect,
+            deployed: self.deployed.then_some((&self.a, &self.b)),
+            wanted: Some((&self.a, &self.b)),
+        }
+    }
+
+    /// The same after `recovery` was begun.
+    fn after(mut self, found: &StackSnapshot, plan: &Plan) -> (Self, StackSnapshot) {
+        let Plan::Recover(recovery) = plan else { panic!("{plan:?}") };
+        let begun = intend(&id(), recovery, found, &self.operations, Timestamp::UNIX_EPOCH);
+        let newest = LatestOperation::Named(begun.token.clone());
+        self.operations.push(begun);
+        (self, StackSnapshot { newest, ..found.clone() })
+    }
+}
+
+impl World {
+    /// The same after the first plan for `found` was carried out, in vain.
+    fn known_after_plain(self, found: &StackSnapshot) -> (Self, StackSnapshot) {
+        let first = plan(Some(found), &self.known());
+        self.after(found, &first)
+    }
+}
+
+fn id() -> DeploymentId {
+    DeploymentId::of_execution("e")
+}
+
+/// A token of some operation of ours.
+fn ours() -> String {
+    client_token("some deployment", "execute", 1)
+}
+
+fn clears(plan: &Plan) -> bool {
+    matches!(plan, Plan::Recover(recovery)
+        if recovery.arn == ARN && recovery.operation == OperationKind::Clear && recovery.without().is_empty())
+}
+
+fn begins(plan: &Plan, kind: OperationKind, without: &[&str]) -> bool {
+    matches!(plan, Plan::Recover(recovery) if recovery.operation == kind && recovery.without() == without)
+}
+
+fn stack(status: StackStatus) -> StackSnapshot {
+    StackSnapshot {
+        arn: ARN.into(),
+        status,
+        parent: None,
+        newest: LatestOperation::Named(ours()),
+        remains: Some(Remains::default()),
+        was_stable: None,
+        termination_protection: false,
+    }
+}
+
+fn resource(logical_id: &str, resource_type: &str, status: &str) -> LiveResource {
+    LiveResource {
+        logical_id: logical_id.into(),
+        physical_id: "p".into(),
+        resource_type: resource_type.into(),
+        status: status.into(),
+    }
+}
+
+fn with(status: StackStatus, resources: Vec<LiveResource>) -> StackSnapshot {
+    StackSnapshot { remains: Some(Remains { resources, ..Remains::default() }), ..stack(status) }
+}
+
+fn holding(status: StackStatus, resource_type: &str, resource_status: &str) -> StackSnapshot {
+    with(status, vec![resource("Thing", resource_type, resource_status)])
+}
+
+fn why(plan: Plan) -> String {
+    match plan {
+        Plan::NeedsHuman { why } => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn no_stack_or_a_deleted_one_is_created() {
+    let create = Plan::CreateChangeSet(ChangeSetKind::Create);
+    assert_eq!(plan(None, &World::ours().known()), create);
+    assert_eq!(plan(Some(&stack(StackStatus::DeleteComplete)), &World::ours().known()), create);
+}
+
+#[test]
+fn a_stable_stack_is_updated() {
+    for status in ["CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"] {
+        let found = stack(StackStatus::parse(status));
+        assert_eq!(
+            plan(Some(&found), &World::ours().known()),
+            Plan::CreateChangeSet(ChangeSetKind::Update),
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn a_stack_that_runs_what_is_wanted_is_not_touched() {
+    let world = World { deployed: true, ..World::ours() };
+    assert_eq!(plan(Some(&stack(StackStatus::UpdateComplete)), &world.known()), Plan::NoChanges);
+    let other = digest("other");
+    let differs = PlanInput { wanted: Some((&world.a, &other)), ..world.known() };
+    assert_eq!(
+        plan(Some(&stack(StackStatus::UpdateComplete)), &differs),
+        Plan::CreateChangeSet(ChangeSetKind::Update)
+    );
+}
+
+#[test]
+fn what_ran_in_a_stack_that_is_gone_does_not_count_for_its_successor() {
+    let world = World { deployed: true, ..World::ours() };
+    let known =
+        PlanInput { environment_stack: Some("arn:another"), deployment_stack: Some(ARN), ..world.known() };
+    assert_eq!(
+        plan(Some(&stack(StackStatus::CreateComplete)), &known),
+        Plan::CreateChangeSet(ChangeSetKind::Update)
+    );
+}
+
+#[test]
+fn a_running_operation_of_ours_is_adopted_and_a_strangers_is_waited_for_but_not_for_ever() {
+    let world = World::ours();
+    let mut found = stack(StackStatus::UpdateInProgress);
+    assert_eq!(plan(Some(&found), &world.known()), Plan::Adopt { key: format!("{ARN}#{}", ours()) });
+    found.newest = LatestOperation::Unseen;
+    assert_eq!(plan(Some(&found), &world.known()), Plan::Wait);
+    for stranger in [LatestOperation::Nameless, LatestOperation::Named("Console-UpdateStack-1".into())] {
+        found.newest = stranger;
+        assert!(matches!(plan(Some(&found), &world.known()), Plan::AwaitOther { .. }));
+        let impatient = PlanInput { waited_seconds: 3 * 60 * 60, ..world.known() };
+        assert!(why(plan(Some(&found), &impatient)).contains("somebody else"));
+    }
+}
+
+#[test]
+fn an_event_of_the_operation_before_says_nothing_of_the_one_that_runs() {
+    let event = |status: &str, token: Option<&str>| StackEvent {
+        stack_arn: ARN.into(),
+        logical_id: "ci-logs".into(),
+        physical_id: ARN.into(),
+        resource_type: String::new(),
+        status: status.into(),
+        reason: String::new(),
+        token: token.map(str::to_owned),
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let newest = |now, event: Option<&StackEvent>| LatestOperation::of(&now, event);
+    let running = StackStatus::UpdateInProgress;
+    assert_eq!(newest(running.clone(), None), LatestOperation::Unseen);
+    assert_eq!(newest(running.clone(), Some(&event("CREATE_COMPLETE", Some("t")))), LatestOperation::Unseen);
+    assert_eq!(newest(running.clone(), Some(&event("UPDATE_IN_PROGRESS", None))), LatestOperation::Nameless);
+    assert_eq!(
+        newest(running, Some(&event("UPDATE_IN_PROGRESS", Some("t")))),
+        LatestOperation::Named("t".into())
+    );
+    let ended = StackStatus::UpdateComplete;
+    assert_eq!(newest(ended, Some(&event("UPDATE_COMPLETE", Some("t")))), LatestOperation::Named("t".into()));
+}
+
+#[test]
+fn a_placeholder_that_is_ours_and_empty_is_cleared() {
+    let found = stack(StackStatus::ReviewInProgress);
+    assert!(clears(&plan(Some(&found), &World::ours().known())));
+}
+
+#[test]
+fn a_placeholder_of_a_deployment_that_died_is_known_by_the_names_of_its_change_sets() {
+    let world = World { known_stack: false, ..World::ours() };
+    let placeholder = |names: &[&str]| StackSnapshot {
+        newest: LatestOperation::Unseen,
+        remains: Some(Remains {
+            resources: vec![],
+            change_sets: names.iter().map(|n| (*n).to_owned()).collect(),
+            policies: None,
+        }),
+        ..stack(StackStatus::ReviewInProgress)
+    };
+    let ours = client_token("dead", "change-set", 1);
+    assert!(clears(&plan(Some(&placeholder(&[&ours])), &world.known())));
+    for names in [vec![], vec!["by-hand"], vec![ours.as_str(), "by-hand"]] {
+        assert!(
+            why(plan(Some(&placeholder(&names)), &world.known())).contains("did not make it"),
+            "{names:?}"
+        );
+    }
+}
+
+#[test]
+fn the_placeholder_of_this_deployments_own_change_set_is_kept() {
+    let ours = client_token("this deployment", "change-set", 1);
+    let world = World { known_stack: false, change_sets: vec![ours.clone()], ..World::ours() };
+    let found = StackSnapshot {
+        newest: LatestOperation::Unseen,
+        remains: Some(Remains { change_sets: vec![ours], ..Remains::default() }),
+        ..stack(StackStatus::ReviewInProgress)
+    };
+    assert_eq!(plan(Some(&found), &world.known()), Plan::CreateChangeSet(ChangeSetKind::Create));
+    let dead = World { known_stack: false, ..World::ours() };
+    assert!(clears(&plan(Some(&found), &dead.known())));
+}
+
+#[test]
+fn a_placeholder_that_holds_something_or_could_not_be_read_needs_a_person() {
+    let known = World::ours();
+    let found = holding(StackStatus::ReviewInProgress, "AWS::SNS::Topic", "CREATE_COMPLETE");
+    assert!(why(plan(Some(&found), &known.known())).contains("holds Thing"));
+    let unread = StackSnapshot { remains: None, ..stack(StackStatus::ReviewInProgress) };
+    assert!(why(plan(Some(&unread), &known.known())).contains("could not be read"));
+}
+
+#[test]
+fn what_is_left_of_a_failed_creation_is_cleared_unless_something_protected_survives() {
+    for status in [StackStatus::RollbackComplete, StackStatus::CreateFailed] {
+        let clear = |found: &StackSnapshot| plan(Some(found), &World::ours().known());
+        assert!(clears(&clear(&stack(status.clone()))));
+        assert!(clears(&clear(&holding(status.clone(), "AWS::SNS::Topic", "CREATE_COMPLETE"))));
+        assert!(clears(&clear(&holding(status.clone(), "AWS::S3::Bucket", "DELETE_COMPLETE"))));
+        assert!(why(clear(&holding(status.clone(), "AWS::S3::Bucket", "DELETE_SKIPPED"))).contains("Thing"));
+        let unread = StackSnapshot { remains: None, ..stack(status.clone()) };
+        assert!(why(clear(&unread)).contains("could not be read"));
+    }
+}
+
+#[test]
+fn a_stack_that_was_ever_stable_is_never_cleared() {
+    let world = World { ever_stable: true, ..World::ours() };
+    assert!(why(plan(Some(&stack(StackStatus::RollbackComplete)), &world.known())).contains("stable once"));
+}
+
+#[test]
+fn a_stack_that_is_not_ours_is_not_touched_whatever_its_status() {
+    let world = World { known_stack: false, ..World::ours() };
+    for status in StackStatus::ALL.iter().filter(|s| **s != StackStatus::DeleteComplete) {
+        let found =
+            StackSnapshot { newest: LatestOperation::Named("by-hand".into()), ..stack(status.clone()) };
+        assert!(why(plan(Some(&found), &world.known())).contains("did not make it"), "{status}");
+    }
+}
+
+#[test]
+fn a_nested_stack_of_the_same_name_is_not_touched() {
+    let found = StackSnapshot { parent: Some("arn:root".into()), ..stack(StackStatus::UpdateComplete) };
+    assert!(why(plan(Some(&found), &World::ours().known())).contains("nested in arn:root"));
+}
+
+/// Row 2 of the failure modes, and row 21.
+#[test]
+fn a_creation_that_could_not_be_undone_is_deleted_plainly_once_then_without_what_refuses_if_a_person_says_so()
+{
+    for status in [StackStatus::RollbackFailed, StackStatus::DeleteFailed] {
+        let world = World::ours();
+        let found = holding(status, "AWS::EC2::VPC", "DELETE_FAILED");
+        let first = plan(Some(&found), &world.known());
+        assert!(clears(&first), "{first:?}");
+        let (mut world, found) = world.after(&found, &first);
+        let found = StackSnapshot { status: StackStatus::DeleteFailed, ..found };
+        let Plan::Ask(proposal) = plan(Some(&found), &world.known()) else { panic!("nobody is asked") };
+        assert_eq!(
+            (proposal.action, proposal.key()),
+            (ProposedAction::Retain, format!("retain {ARN}: Thing"))
+        );
+        world.allowed.push(proposal);
+        let second = plan(Some(&found), &world.known());
+        assert!(begins(&second, OperationKind::Clear, &["Thing"]), "{second:?}");
+        let (world, found) = world.after(&found, &second);
+        assert!(why(plan(Some(&found), &world.known())).contains("even without Thing"));
+    }
+}
+
+/// Row 2: nothing protected is deleted, however broken the stack.
+#[test]
+fn a_creation_that_could_not_be_undone_is_left_alone_while_it_holds_something_protected() {
+    let found = holding(StackStatus::RollbackFailed, "AWS::S3::Bucket", "DELETE_FAILED");
+    assert!(why(plan(Some(&found), &World::ours().known())).contains("Thing"));
+    let mut world = World::ours();
+    world.protect.insert("Thing".parse().unwrap());
+    let named = holding(StackStatus::RollbackFailed, "AWS::SNS::Topic", "DELETE_FAILED");
+    assert!(why(plan(Some(&named), &world.known())).contains("Thing"));
+}
+
+/// Row 6, and row 9: never deleted, never recreated.
+#[test]
+fn a_failed_rollback_is_continued_plainly_once_then_without_what_refuses_if_a_person_says_so() {
+    let world = World { ever_stable: true, ..World::ours() };
+    let found = holding(StackStatus::UpdateRollbackFailed, "AWS::SQS::Queue", "UPDATE_FAILED");
+    let first = plan(Some(&found), &world.known());
+    assert!(begins(&first, OperationKind::ContinueRollback, &[]), "{first:?}");
+    let (mut world, found) = world.after(&found, &first);
+    let Plan::Ask(proposal) = plan(Some(&found), &world.known()) else { panic!("nobody is asked") };
+    assert_eq!((proposal.action, proposal.resources[0].name.as_str()), (ProposedAction::Skip, "Thing"));
+    world.allowed.push(proposal);
+    let second = plan(Some(&found), &world.known());
+    assert!(begins(&second, OperationKind::ContinueRollback, &["Thing"]), "{second:?}");
+    let (world, found) = world.after(&found, &second);
+    assert!(why(plan(Some(&found), &world.known())).contains("even without Thing"));
+}
+
+/// Row 7: the fewest resources, nested ones by the name of their stack.
+#[test]
+fn only_what_failed_itself_is_skipped_and_nested_resources_by_the_name_of_their_stack() {
+    let mut child = resource("Child", crate::model::resource_change::NESTED_STACK, "UPDATE_FAILED");
+    child.physical_id = "arn:aws:cloudformation:eu-west-1:111111111111:stack/ci-logs-Child-ABC/1".into();
+    let resources = vec![
+        child,
+        resource("Child.Queue", "AWS::SQS::Queue", "UPDATE_FAILED"),
+        resource("Child.Topic", "AWS::SNS::Topic", "UPDATE_ROLLBACK_COMPLETE"),
+        resource("Role", "AWS::IAM::Role", "UPDATE_FAILED"),
+    ];
+    let world = World::ours();
+    let found = with(StackStatus::UpdateRollbackFailed, resources);
+    let (world, found) = world.known_after_plain(&found);
+    let Plan::Ask(proposal) = plan(Some(&found), &world.known()) else { panic!("nobody is asked") };
+    let names: Vec<&str> = proposal.resources.iter().map(|resource| resource.name.as_str()).collect();
+    assert_eq!(names, ["Role", "ci-logs-Child-ABC.Queue"]);
+}
+
+/// What was allowed for more covers less; for less it does not cover more.
+#[test]
+fn an_approval_covers_what_it_names_and_nothing_else() {
+    let name = |name: &str| resource(name, "AWS::SQS::Queue", "UPDATE_FAILED").named();
+    let both = Proposal {
+        stack: ARN.into(),
+        action: ProposedAction::Skip,
+        resources: vec![name("A"), name("B")],
+        policies: None,
+    };
+    let one = Proposal { resources: vec![name("A")], ..both.clone() };
+    assert!(both.covers(&one) && both.covers(&both) && !one.covers(&both));
+    assert!(!both.covers(&Proposal { action: ProposedAction::Retain, ..one.clone() }));
+    assert!(!both.covers(&Proposal { stack: "arn:another".into(), ..one.clone() }));
+    let retained = Proposal { policies: Some([("A".into(), "Retain".into())].into()), ..one.clone() };
+    assert!(!retained.covers(&one) && !one.covers(&retained), "what was to stay would go");
+    let beside = [("A".into(), "Retain".into()), ("Topic".into(), "Retain".into())];
+    assert!(retained.covers(&Proposal { policies: Some(beside.into()), ..one }));
+}
+
+/// Row 10: RollbackStack deletes a stack that has no stable state.
+#[test]
+fn a_failed_update_is_rolled_back_only_to_a_state_that_there_is() {
+    let found = stack(StackStatus::UpdateFailed);
+    let stable = World { ever_stable: true, ..World::ours() };
+    assert!(begins(&plan(Some(&found), &stable.known()), OperationKind::Rollback, &[]));
+    let seen = StackSnapshot { was_stable: Some(true), ..found.clone() };
+    assert!(begins(&plan(Some(&seen), &World::ours().known()), OperationKind::Rollback, &[]));
+    let never = StackSnapshot { was_stable: Some(false), ..found.clone() };
+    assert!(clears(&plan(Some(&never), &World::ours().known())));
+    assert!(why(plan(Some(&found), &World::ours().known())).contains("cannot be told"));
+}
+
+#[test]
+fn what_no_rule_mends_is_named_with_its_next_step() {
+    for (status, step) in
+        [("IMPORT_ROLLBACK_FAILED", "describe-stack-events"), ("SOMETHING_NEW", "look at the stack")]
+    {
+        let sentence = why(plan(Some(&stack(StackStatus::parse(status))), &World::ours().known()));
+        assert!(sentence.contains(status) && sentence.contains(step), "{sentence}");
+    }
+}
+
+/// Rows 16 and 61: the token is new only after CloudFormation showed the one before.
+#[test]
+fn a_recovery_that_left_no_trace_is_begun_again_with_its_token() {
+    let world = World::ours();
+    let found = stack(StackStatus::RollbackComplete);
+    let first = plan(Some(&found), &world.known());
+    let (world, reached) = world.after(&found, &first);
+    let Plan::Recover(recovery) = first else { unreachable!() };
+    let again =
+        |found: &StackSnapshot| intend(&id(), &recovery, found, &world.operations, Timestamp::UNIX_EPOCH);
+    assert_eq!(again(&found), world.operations[0], "it never reached CloudFormation");
+    assert_eq!(again(&reached).attempt, 2);
+    let strangers = StackSnapshot { newest: LatestOperation::Nameless, ..found };
+    assert_eq!(again(&strangers).attempt, 2, "somebody came after it, so it is over");
+}
+
+#[test]
+fn a_recovery_is_not_begun_for_ever() {
+    let mut world = World { ever_stable: true, ..World::ours() };
+    let found =
+        StackSnapshot { newest: LatestOperation::Nameless, ..stack(StackStatus::UpdateRollbackFailed) };
+    for _ in 0..3 {
+        let next = plan(Some(&found), &world.known());
+        (world, _) = world.after(&found, &next);
+    }
+    assert!(matches!(plan(Some(&found), &world.known()),
+        Plan::LookAgain { why } if why.contains("continue-update-rollback")));
+}
+
+/// Resources are listed a moment after the stack's status is told.
+#[test]
+fn a_failure_that_no_resource_shows_yet_is_looked_at_again() {
+    let world = World::ours();
+    let found = stack(StackStatus::RollbackFailed);
+    let delete = teardown(Some(&found), &world.known(), false);
+    let (world, found) = world.after(&found, &delete);
+    let found = StackSnapshot { status: StackStatus::DeleteFailed, ..found };
+    assert!(matches!(teardown(Some(&found), &world.known(), false), Plan::LookAgain { .. }));
+}
+
+#[test]
+fn a_teardown_asks_for_every_protected_resource_and_then_deletes() {
+    let mut world = World { ever_stable: true, ..World::ours() };
+    let found = with(
+        StackStatus::UpdateComplete,
+        vec![
+            resource("Bucket", "AWS::S3::Bucket", "CREATE_COMPLETE"),
+            resource("Child.Table", "AWS::DynamoDB::Table", "UPDATE_COMPLETE"),
+            resource("Topic", "AWS::SNS::Topic", "CREATE_COMPLETE"),
+        ],
+    );
+    let Plan::Ask(proposal) = teardown(Some(&found), &world.known(), false) else {
+        panic!("nobody is asked")
+    };
+    assert_eq!(proposal.key(), format!("delete {ARN}: Bucket, Child.Table"));
+    world.allowed.push(proposal);
+    let delete = teardown(Some(&found), &world.known(), false);
+    assert!(begins(&delete, OperationKind::Delete, &[]), "{delete:?}");
+    assert_eq!(teardown(None, &world.known(), false), Plan::Gone);
+}
+
+/// Invariant 5: whatever it holds, a stack that worked once is deleted only if a person named it.
+#[test]
+fn a_stack_that_worked_is_asked_about_even_if_it_holds_nothing() {
+    let found = stack(StackStatus::CreateComplete);
+    assert!(matches!(teardown(Some(&found), &World::ours().known(), false), Plan::Ask(_)));
+    let failed = stack(StackStatus::RollbackComplete);
+    assert!(begins(&teardown(Some(&failed), &World::ours().known(), false), OperationKind::Delete, &[]));
+    assert!(begins(&teardown(Some(&found), &World::ours().known(), true), OperationKind::Delete, &[]));
+}
+
+/// Row 22.
+#[test]
+fn termination_protection_is_told_and_never_lifted() {
+    let found = StackSnapshot { termination_protection: true, ..stack(StackStatus::UpdateComplete) };
+    for is_thrown_away in [false, true] {
+        let refusal = why(teardown(Some(&found), &World::ours().known(), is_thrown_away));
+        assert!(refusal.contains("termination protection"), "{refusal}");
+    }
+}
+
+/// Row 21.
+#[test]
+fn a_teardown_that_failed_leaves_something_behind_only_if_a_person_says_so() {
+    let world = World::ours();
+    let found = holding(StackStatus::RollbackFailed, "AWS::EC2::VPC", "DELETE_FAILED");
+    let delete = teardown(Some(&found), &world.known(), false);
+    let (mut world, found) = world.after(&found, &delete);
+    let found = StackSnapshot { status: StackStatus::DeleteFailed, ..found };
+    assert!(why(teardown(Some(&found), &world.known(), true)).contains("because of Thing"));
+    let Plan::Ask(proposal) = teardown(Some(&found), &world.known(), false) else {
+        panic!("nobody is asked")
+    };
+    assert_eq!(proposal.action, ProposedAction::Retain);
+    world.allowed.push(proposal);
+    let second = teardown(Some(&found), &world.known(), false);
+    assert!(begins(&second, OperationKind::Delete, &["Thing"]), "{second:?}");
+}
+
+/// A full bucket does not keep a throw-away stack alive; one with a name of its own, or of a stage that lasts, is not
+/// ours to empty.
+#[test]
+fn the_full_buckets_of_a_throw_away_stack_are_emptied_before_it_is_deleted_again() {
+    let bucket = |name: &str| LiveResource {
+        physical_id: name.into(),
+        ..resource("Archive", "AWS::S3::Bucket", "DELETE_FAILED")
+    };
+    let found = |name: &str, attempt| StackSnapshot {
+        newest: LatestOperation::Named(client_token(ARN, "destroy", attempt)),
+        ..with(StackStatus::DeleteFailed, vec![bucket(name)])
+    };
+    let known = World::ours();
+    let full = found("test-logs-archive-1abc", 1);
+    assert_eq!(destroyed(Some(&full)), Destroy::LookAgain);
+    assert!(matches!(destroy(Some(&full), &known.known()),
+        Destroy::Delete { empty, .. } if empty == ["test-logs-archive-1abc"]));
+    assert!(matches!(destroyed(Some(&found("test-logs-archive-1abc", 3))), Destroy::NeedsHuman { .. }));
+    assert!(matches!(destroyed(Some(&found("company-archive", 1))), Destroy::NeedsHuman { .. }));
+
+    let delete = teardown(Some(&with(StackStatus::CreateComplete, vec![])), &known.known(), true);
+    let (known, full) = known.after(&full, &delete);
+    assert!(matches!(teardown(Some(&full), &known.known(), true),
+        Plan::Recover(recovery) if recovery.empty == ["test-logs-archive-1abc"]));
+}
+
+#[test]
+fn what_blocks_the_end_of_a_throw_away_stack_is_named() {
+    let found = holding(StackStatus::DeleteFailed, "AWS::EC2::VPC", "DELETE_FAILED");
+    assert!(
+        matches!(destroyed(Some(&found)), Destroy::NeedsHuman { why } if why.contains("because of Thing"))
+    );
+}
+
+#[test]
+fn statuses_are_written_as_they_are_read() {
+    for status in StackStatus::ALL {
+        assert_eq!(StackStatus::parse(status.as_str()), *status);
+    }
+    assert_eq!(StackStatus::ALL.len(), 23);
+}
+
+#[test]
+fn a_throw_away_stack_is_deleted_by_arn_with_a_token_that_rises_only_after_a_failure() {
+    let known = World::ours();
+    let first = Destroy::Delete { arn: ARN.into(), token: client_token(ARN, "destroy", 1), empty: vec![] };
+    assert_eq!(destroy(Some(&stack(StackStatus::CreateComplete)), &known.known()), first);
+    assert_eq!(destroy(Some(&stack(StackStatus::RollbackComplete)), &known.known()), first);
+    let running = StackSnapshot {
+        newest: LatestOperation::Named(client_token(ARN, "destroy", 1)),
+        ..stack(StackStatus::DeleteInProgress)
+    };
+    let key = operation_key(ARN, &client_token(ARN, "destroy", 1));
+    assert_eq!(destroy(Some(&running), &known.known()), Destroy::Wait { key });
+    let failed = StackSnapshot { status: StackStatus::DeleteFailed, ..running };
+    let second = Destroy::Delete { arn: ARN.into(), token: client_token(ARN, "destroy", 2), empty: vec![] };
+    assert_eq!(destroy(Some(&failed), &known.known()), second);
+}
+
+#[test]
+fn a_throw_away_stack_that_is_not_ours_is_not_deleted() {
+    let world = World { known_stack: false, ..World::ours() };
+    let found = StackSnapshot {
+        newest: LatestOperation::Named("by-hand".into()),
+        ..stack(StackStatus::CreateComplete)
+    };
+    assert!(matches!(destroy(Some(&found), &world.known()), Destroy::NeedsHuman { .. }));
+}
+
+#[test]
+fn a_throw_away_stack_is_gone_only_when_it_is_not_there_or_deleted() {
+    let known = World::ours();
+    assert_eq!(destroy(None, &known.known()), Destroy::Gone);
+    for status in StackStatus::ALL {
+        let found = stack(status.clone());
+        let gone = *status == StackStatus::DeleteComplete;
+        assert_eq!(destroy(Some(&found), &known.known()) == Destroy::Gone, gone, "{status}");
+        assert_eq!(destroyed(Some(&found)) == Destroy::Gone, gone, "{status}");
+    }
+}
+
+fn progress(of_operation: Option<&str>, is_newest: bool, now: &str) -> Progress {
+    Progress {
+        of_operation: of_operation.map(StackStatus::parse),
+        is_newest,
+        now: Some(StackStatus::parse(now)),
+    }
+}
+
+#[test]
+fn an_operation_without_a_trace_never_began_whatever_the_stack_says() {
+    assert_eq!(outcome(&progress(None, false, "UPDATE_COMPLETE")), Outcome::NotStarted);
+}
+
+#[test]
+fn an_operation_is_over_when_its_events_and_the_stack_agree() {
+    assert_eq!(outcome(&progress(Some("UPDATE_COMPLETE"), true, "UPDATE_COMPLETE")), Outcome::Succeeded);
+    assert_eq!(outcome(&progress(Some("UPDATE_COMPLETE"), true, "UPDATE_IN_PROGRESS")), Outcome::Running);
+    // Row 5: the stack as it was before it was created.
+    assert_eq!(outcome(&progress(Some("CREATE_COMPLETE"), true, "REVIEW_IN_PROGRESS")), Outcome::Running);
+    assert_eq!(outcome(&progress(Some("CREATE_IN_PROGRESS"), true, "REVIEW_IN_PROGRESS")), Outcome::Running);
+    assert_eq!(outcome(&progress(Some("UPDATE_IN_PROGRESS"), true, "UPDATE_COMPLETE")), Outcome::Running);
+    assert_eq!(
+        outcome(&progress(Some("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"), true, "UPDATE_COMPLETE")),
+        Outcome::Running
+    );
+}
+
+#[test]
+fn an_operation_keeps_its_outcome_when_another_one_follows() {
+    assert_eq!(outcome(&progress(Some("CREATE_COMPLETE"), false, "UPDATE_IN_PROGRESS")), Outcome::Succeeded);
+}
+
+#[test]
+fn a_completed_rollback_is_a_failure() {
+    for status in ["UPDATE_ROLLBACK_COMPLETE", "ROLLBACK_COMPLETE", "CREATE_FAILED", "DELETE_COMPLETE", "ODD"]
+    {
+        assert_eq!(
+            outcome(&progress(Some(status), true, status)),
+            Outcome::Failed { status: StackStatus::parse(status) }
+        );
+    }
+}
+
+fn any_status() -> impl Strategy<Value = StackStatus> {
+    prop_oneof![
+        (0..StackStatus::ALL.len()).prop_map(|n| StackStatus::ALL[n].clone()),
+        Just(StackStatus::parse("SOMETHING_NEW")),
+    ]
+}
+
+fn any_newest() -> impl Strategy<Value = LatestOperation> {
+    prop_oneof![
+        Just(LatestOperation::Unseen),
+        Just(LatestOperation::Nameless),
+        Just(LatestOperation::Named(ours())),
+        Just(LatestOperation::Named("by-hand".into())),
+    ]
+}
+
+proptest! {
+    /// Invariants 5 and 6 of the design, and rows 9 and 30 of the failure modes: without a person's word nothing is
+    /// deleted but what never worked and holds nothing protected, and nothing is retained or skipped.
+    #[test]
+    fn nothing_is_lost_without_a_persons_word(
+        status in any_status(), known_stack: bool, ever_stable: bool, read: bool, newest in any_newest(),
+        was_stable: Option<bool>, kind in "AWS::S3::Bucket|AWS::SNS::Topic",
+        resource_status in "CREATE_COMPLETE|DELETE_COMPLETE|DELETE_FAILED|UPDATE_FAILED",
+    ) {
+        let world = World { known_stack, ever_stable, ..World::ours() };
+        let mut found = holding(status.clone(), &kind, &resource_status);
+        (found.newest, found.was_stable) = (newest, was_stable);
+        if !read {
+            found.remains = None;
+        }
+        let gone = kind != "AWS::S3::Bucket" || resource_status == "DELETE_COMPLETE";
+        let stable = (ever_stable && known_stack) || status.proves_stability();
+        for plan in [plan(Some(&found), &world.known()), teardown(Some(&found), &world.known(), false)] {
+            let Plan::Recover(recovery) = plan else { continue };
+            prop_assert_eq!(recovery.arn.as_str(), ARN);
+            prop_assert!(recovery.without().is_empty());
+            match recovery.operation {
+                OperationKind::Clear | OperationKind::Delete => {
+                    prop_assert!(read && gone);
+                    prop_assert!(!stable || status == StackStatus::ReviewInProgress);
+                }
+                OperationKind::Rollback => prop_assert!(stable || was_stable == Some(true)),
+                OperationKind::ContinueRollback => {
+                    prop_assert_eq!(&status, &StackStatus::UpdateRollbackFailed);
+                }
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+    }
+}

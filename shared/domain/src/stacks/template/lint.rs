@@ -1,0 +1,78 @@
+//! Deletion policies: demanded where data lives, turned off in the throw-away stack.
+//! <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html>
+
+use super::node::Fault;
+use super::{Resource, Template, problems};
+use crate::model::error::Problem;
+use crate::model::ids::LogicalId;
+use crate::stacks::protected::{is_protected, supports_snapshot};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+
+/// What [`Template::lint`] reports.
+pub(super) fn lint(template: &Template, protect: &[LogicalId]) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let mut named: BTreeSet<&str> = BTreeSet::new();
+    for id in protect {
+        match template.resource(id.as_str()) {
+            Some((name, _)) => drop(named.insert(name)),
+            None => found.push(missing(&template.file, id)),
+        }
+    }
+    let is_kept = |name: &str, kind: &str| is_protected(kind) || named.contains(name);
+    let protected = template.resources.iter().filter(|(name, resource)| is_kept(name, &resource.kind));
+    let unkept = protected.filter_map(|(name, resource)| unkept(name, resource)).collect();
+    found.extend(problems(&template.file, unkept));
+    found
+}
+
+fn missing(file: &str, id: &LogicalId) -> Problem {
+    Problem::at(file, None, format!("[protect] names '{id}', but the template has no such resource"))
+}
+
+/// What a resource lacks that would keep its data.
+fn unkept(name: &str, resource: &Resource) -> Option<Fault> {
+    let deletion = Some("DeletionPolicy").filter(|_| !keeps(resource.deletion_policy.as_deref()));
+    let replacement =
+        Some("UpdateReplacePolicy").filter(|_| !keeps(resource.update_replace_policy.as_deref()));
+    let lacking: Vec<_> = deletion.into_iter().chain(replacement).collect();
+    if lacking.is_empty() {
+        return None;
+    }
+    let keep = if supports_snapshot(&resource.kind) { "Retain or Snapshot" } else { "Retain" };
+    let message = format!("{name} ({}) is protected: set {} to {keep}", resource.kind, lacking.join(" and "));
+    Some(Fault::new(resource.line, message))
+}
+
+/// Whether a policy keeps the data. `Snapshot` was refused before where there are no snapshots.
+fn keeps(policy: Option<&str>) -> bool {
+    matches!(policy, Some("Retain" | "RetainExceptOnCreate" | "Snapshot"))
+}
+
+/// Makes every resource of `template` go with its stack.
+pub(super) fn delete_everything(template: &mut Value) {
+    if let Some(Value::Object(resources)) = template.get_mut("Resources") {
+        delete_all(resources);
+    }
+}
+
+fn delete_all(resources: &mut Map<String, Value>) {
+    for (name, resource) in resources {
+        if name.starts_with("Fn::ForEach::") {
+            if let Some(Value::Object(body)) = resource.get_mut(2) {
+                delete_all(body);
+            }
+        } else if let Value::Object(resource) = resource {
+            delete(resource);
+        }
+    }
+}
+
+fn delete(resource: &mut Map<String, Value>) {
+    let holds_data = resource.get("Type").and_then(Value::as_str).is_some_and(is_protected);
+    for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
+        if holds_data || resource.contains_key(policy) {
+            resource.insert(policy.to_owned(), "Delete".into());
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Whether everything a template refers to is there.
+//!
+//! A macro may add resources we cannot see, and a loop makes names from a variable. Where the answer is not certain
+//! nothing is reported: CloudFormation has the last word when the change set is made.
+
+use super::macros::MacroUse;
+use super::node::{Entry, Fault, Node, Value};
+use super::sections::loop_body;
+use std::collections::BTreeSet;
+
+/// <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/pseudo-parameter-reference.html>
+const PSEUDO_PARAMETERS: [&str; 8] = [
+    "AWS::AccountId",
+    "AWS::NoValue",
+    "AWS::NotificationARNs",
+    "AWS::Partition",
+    "AWS::Region",
+    "AWS::StackId",
+    "AWS::StackName",
+    "AWS::URLSuffix",
+];
+
+/// More names than any template that CloudFormation takes declares in one section.
+const NAMES_MAX: usize = 1000;
+
+/// Every reference of `root` to something that does not exist.
+pub(super) fn check(root: &Node) -> Vec<Fault> {
+    let mut checker = Checker::new(root);
+    // Beyond the quotas the template is refused anyway, and looking up every name would take its time.
+    if checker.sight == MacroUse::Some
+        || checker.resources.len() > NAMES_MAX
+        || checker.conditions.len() > NAMES_MAX
+    {
+        return Vec::new();
+    }
+    for section in root.entries().unwrap_or_default() {
+        match section.key.as_str() {
+            "Resources" => checker.resources(section),
+            "Outputs" => checker.outputs(section),
+            "Conditions" | "Rules" => checker.within_conditions(section),
+            _ => {}
+        }
+    }
+    checker.faults
+}
+
+struct Checker<'n> {
+    sight: MacroUse,
+    parameters: BTreeSet<&'n str>,
+    /// A name with a loop's variable in it stands for all names that fit.
+    resources: BTreeSet<&'n str>,
+    conditions: BTreeSet<&'n str>,
+    mappings: BTreeSet<&'n str>,
+    /// The variables of the loops around.
+    loops: Vec<&'n str>,
+    in_conditions: bool,
+    faults: Vec<Fault>,
+}
+
+impl<'n> Checker<'n> {
+    fn new(root: &'n Node) -> Self {
+        Self {
+            sight: MacroUse::of(root),
+            parameters: names(root, "Parameters"),
+            resources: names(root, "Resources"),
+            conditions: names(root, "Conditions"),
+            mappings: names(root, "Mappings"),
+            loops: Vec::new(),
+            in_conditions: false,
+            faults: Vec::new(),
+        }
+    }
+
+    fn resources(&mut self, section: &'n Entry) {
+        self.each(section.node.entries().unwrap_or_default(), Self::resource);
+    }
+
+    fn outputs(&mut self, section: &'n Entry) {
+        self.each(section.node.entries().unwrap_or_default(), |checker, entry| {
+            checker.condition_attribute(&entry.node);
+            checker.node(&entry.node);
+        });
+    }
+
+    fn within_conditions(&mut self, section: &'n Entry) {
+        self.in_conditions = true;
+        self.each(section.node.entries().unwrap_or_default(), |checker, entry| checker.node(&entry.node));
+        self.in_conditions = false;
+    }
+
+    /// Does `action` to each entry, loops opened up.
+    fn each(&mut self, entries: &'n [Entry], action: fn(&mut Self, &'n Entry)) {
+        for entry in entries {
+            match loop_body(entry) {
+                Some(body) => self.in_loop(entry, |checker| checker.each(body, action)),
+                None => action(self, entry),
+            }
+        }
+    }
+
+    fn in_loop(&mut self, entry: &'n Entry, inside: impl FnOnce(&mut Self)) {
+        let before = self.loops.len();
+        let parts = entry.node.items().unwrap_or_default();
+        self.loops.extend(parts.first().and_then(Node::as_text));
+        parts.iter().skip(1).take(1).for_each(|collection| self.node(collection));
+        inside(self);
+        self.loops.truncate(before);
+    }
+
+    fn resource(&mut self, entry: &'n Entry) {
+        self.condition_attribute(&entry.node);
+        if let Some(depends) = entry.node.entry("DependsOn") {
+            let single = std::slice::from_ref(&depends.node);
+            for on in depends.node.items().unwrap_or(single) {
+                match on.as_text() {
+                    Some(name) => self.resource_name(on.line, name, "DependsOn"),
+                    None => self.faults.push(Fault::new(on.line, "DependsOn takes the names of resources")),
+                }
+            }
+        }
+        self.node(&entry.node);
+    }
+
+    fn condition_attribute(&mut self, node: &'n Node) {
+        if let Some(entry) = node.entry("Condition")
+            && let Some(name) = entry.node.as_text()
+        {
+            self.condition(entry.line, name);
+        }
+    }
+
+    fn node(&mut self, node: &'n Node) {
+        match &node.value {
+            Value::List(items) => items.iter().for_each(|item| self.node(item)),
+            Value::Map(entries) => {
+                if let [entry] = entries.as_slice() {
+                    self.function(entry);
+                }
+                entries.iter().for_each(|entry| self.entry(entry));
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
+        }
+    }
+
+    fn entry(&mut self, entry: &'n Entry) {
+        if let Some(body) = loop_body(entry) {
+            self.in_loop(entry, |checker| body.iter().for_each(|entry| checker.entry(entry)));
+        } else if entry.key != "Fn::Sub" {
+            self.node(&entry.node);
+        }
+    }
+
+    /// Checks what an intrinsic function names itself; what is nested in it is visited as any other node.
+    fn function(&mut self, function: &'n Entry) {
+        let argument = &function.node;
+        let first = argument.items().and_then(|items| items.first()).and_then(Node::as_text);
+        match (function.key.as_str(), argument.as_text().or(first)) {
+            ("Ref", Some(name)) => self.reference(argument.line, name, "Ref"),
+            ("Fn::GetAtt", Some(name)) => self.resource_name(argument.line, name, "GetAtt"),
+            ("Fn::If", Some(name)) => self.condition(argument.line, name),
+            ("Condition", Some(name)) if self.in_conditions => self.condition(argument.line, name),
+            ("Fn::FindInMap", Some(name)) => self.mapping(argument.line, name),
+            ("Fn::Sub", Some(text)) => self.substitution(argument, text),
+            _ => {}
+        }
+    }
+
+    fn substitution(&mut self, argument: &'n Node, text: &'n str) {
+        let variables =
+            argument.items().and_then(|items| items.get(1)).and_then(Node::entries).unwrap_or_default();
+        variables.iter().for_each(|variable| self.node(&variable.node));
+        let own: BTreeSet<&str> = variables.iter().map(|variable| variable.key.as_str()).collect();
+        for name in substituted(text).into_iter().filter(|name| !own.contains(name)) {
+            self.substituted(argument.line, name);
+        }
+    }
+
+    /// One `${name}` of a text: a parameter, a resource, or a resource and its attribute.
+    fn substituted(&mut self, line: u32, name: &str) {
+        if self.loops.contains(&name) {
+            return;
+        }
+        match name.split_once('.') {
+            Some((resource, _)) => self.resource_name(line, resource, "Sub"),
+            None => self.reference(line, name, "Sub"),
+        }
+    }
+
+    fn reference(&mut self, line: u32, name: &str, how: &str) {
+        let exists = self.parameters.contains(name)
+            || PSEUDO_PARAMETERS.contains(&name)
+            || self.loops.contains(&name)
+            || !self.in_conditions && self.has_resource(name);
+        if !exists {
+            let what = if self.in_conditions { "parameter" } else { "parameter or resource" };
+            self.unknown(line, how, what, name);
+        }
+    }
+
+    fn resource_name(&mut self, line: u32, name: &str, how: &str) {
+        if !self.has_resource(name) {
+            self.unknown(line, how, "resource", name);
+        }
+    }
+
+    fn condition(&mut self, line: u32, name: &str) {
+        if !fits_any(&self.conditions, name) {
+            self.unknown(line, "Condition", "condition", name);
+        }
+    }
+
+    fn mapping(&mut self, line: u32, name: &str) {
+        if !fits_any(&self.mappings, name) {
+            self.unknown(line, "FindInMap", "mapping", name);
+        }
+    }
+
+    fn has_resource(&self, name: &str) -> bool {
+        let from_sam =
+            || name.starts_with("Serverless") || self.resources.iter().any(|made| name.starts_with(made));
+        fits_any(&self.resources, name) || self.sight == MacroUse::Sam && from_sam()
+    }
+
+    fn unknown(&mut self, line: u32, how: &str, what: &str, name: &str) {
+        let name: String = name.chars().take(100).collect();
+        self.faults
+            .push(Fault::new(line, format!("{how} names '{name}', but the template has no such {what}")));
+    }
+}
+
+/// The names a section declares, those inside loops included.
+fn names<'n>(root: &'n Node, section: &str) -> BTreeSet<&'n str> {
+    fn collect<'n>(entries: &'n [Entry], into: &mut BTreeSet<&'n str>) {
+        for entry in entries {
+            match loop_body(entry) {
+                Some(body) => collect(body, into),
+                None => drop(into.insert(&entry.key)),
+            }
+        }
+    }
+    let mut names = BTreeSet::new();
+    collect(root.get(section).and_then(Node::entries).unwrap_or_default(), &mut names);
+    names
+}
+
+/// Whether `name` is one of `declared`, or fits one that a loop makes, or is itself made from a loop's variable.
+fn fits_any(declared: &BTreeSet<&str>, name: &str) -> bool {
+    declared.contains(name)
+        || name.contains("${")
+        || name.contains("&{")
+        || declared.iter().any(|made| fits(made, name))
+}
+
+/// Whether a loop that makes names like `Bucket${Name}` can make `name`.
+pub(super) fn fits(pattern: &str, name: &str) -> bool {
+    let Some(start) = pattern.find("${").or_else(|| pattern.find("&{")) else { return pattern == name };
+    let end = pattern.rfind('}').map_or(pattern.len(), |at| at + 1);
+    let (head, tail) = (&pattern[..start], pattern.get(end..).unwrap_or_default());
+    name.len() > head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail)
+}
+
+/// The names in the `${…}` of a text; `${!…}` is literal, and what a loop replaces first is left out.
+fn substituted(text: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("${") {
+        rest = &rest[start + 2..];
+        let Some(end) = rest.find('}') else { break };
+        let name = rest[..end].trim();
+        if !name.starts_with('!') && !name.contains('{') {
+            names.push(name);
+        }
+    }
+    names
+}
