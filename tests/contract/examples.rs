@@ -5,13 +5,13 @@ use crate::stack::repository;
 use lockstep_cli::failure::Exit;
 use lockstep_cli::output::Output;
 use lockstep_cli::surroundings::Surroundings;
-use lockstep_domain::archive::Files;
-use lockstep_domain::ids::ComponentName;
-use lockstep_domain::manifest::Manifest;
-use lockstep_domain::packaging::{self, World, find_components};
-use lockstep_domain::parameters::OrganisationParameters;
-use lockstep_domain::stages::Stages;
-use lockstep_domain::template::Template;
+use lockstep_domain::delivery::archive::Files;
+use lockstep_domain::delivery::manifest::Manifest;
+use lockstep_domain::delivery::packaging::{self, PackagingInput, find_components};
+use lockstep_domain::delivery::parameters::OrganisationParameters;
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::model::ids::ComponentName;
+use lockstep_domain::stacks::template::Template;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The command that `examples/README.md` gives.
@@ -50,11 +50,11 @@ fn every_example_is_packaged_with_nothing_left_open() {
     let file = repository().join("examples/stages.toml");
     let stages = Stages::parse("stages.toml", &std::fs::read_to_string(file).unwrap()).unwrap();
     let (organisation, producers) = (OrganisationParameters::default(), outputs(&examples));
-    let world = World {
+    let world = PackagingInput {
         stages: Some(&stages),
         organisation: Some(&organisation),
         producers: Some(&producers),
-        ..World::default()
+        ..PackagingInput::default()
     };
     for (folder, files) in &examples {
         let package = packaging::plan(folder, files, &world).unwrap_or_else(|problems| {

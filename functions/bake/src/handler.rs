@@ -49,7 +49,7 @@ pub async fn handle<W: World>(world: &W, request: Request) -> Result<Answer, Fai
         Request::FailBuild { build, error } => {
             discard::fail_build(world, &build, &error).await.map(Answer::Failed)
         }
-        Request::Distribution { execution, image, version } => {
+        Request::Spread { execution, image, version } => {
             version::spread(world, &execution, &image, &version).await.map(Answer::Distribution)
         }
         Request::NotCopied { error } => version::not_copied(&error).map(next),

@@ -477,7 +477,7 @@ async fn a_branch_gives_a_pre_release_that_goes_nowhere_and_expires() {
     let version = world.version().await;
     assert!(version.required.is_empty());
     assert_eq!(version.expires_at.unwrap().to_string(), "2026-01-15T00:00:00Z");
-    let request = Request::Distribution {
+    let request = Request::Spread {
         execution: BAKE.into(),
         image: version.name.clone(),
         version: version.version.clone(),

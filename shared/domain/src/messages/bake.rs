@@ -52,7 +52,7 @@ pub enum Request {
         error: CaughtError,
     },
     /// Where must the version go? Answers [`Distribution`].
-    Distribution {
+    Spread {
         /// The execution of `bake-image`.
         execution: String,
         /// The image.
