@@ -60,8 +60,16 @@ ci:
 render:
     cargo run --quiet -p lockstep-statemachines --bin render -- target/statemachines
 
-# The figures of docs/performance.md: `just measure workflows 10`, `just measure functions <folder>`.
-measure *what='workflows':
+# Names and language: what differs from docs/STYLE.md and GLOSSARY.md.
+tidy:
+    tests/tidy/run
+
+# The figures of names, language and size, a crate a line.
+measure:
+    tests/tidy/run --measure
+
+# The figures of docs/performance.md: `just figures workflows 10`, `just figures functions <folder>`.
+figures *what='workflows':
     cargo run --quiet --example figures -- {{ what }}
 
 # The demo: `just demo`, `just demo --keep`, `just demo --log-stack`.

@@ -1,0 +1,83 @@
+"""Judges the sources of one crate."""
+
+import re
+
+from glossary import Forbidden
+from sources import Crate, listed
+
+
+def judge(crate: Crate, limits: dict, words: list[Forbidden]) -> list[str]:
+    """Returns a sentence for each thing of the crate that exceeds a limit."""
+    ceilings = limits["before_the_language_pass"].get(crate.name, {})
+    return [
+        *_openers(crate, ceilings.get("openers", limits["openers"])),
+        *_phrases(crate, limits, ceilings.get("phrases", 0)),
+        *_test_names(crate, limits["test_name_length"], ceilings.get("test_names", 0)),
+        *_types(crate, words, limits["types"]),
+        *_functions(crate, limits["function_lines"]),
+        *_commands(crate, words),
+    ]
+
+
+def _openers(crate: Crate, limit: float) -> list[str]:
+    docs, openers = crate.docs(), crate.openers()
+    share = 100 * len(openers) / len(docs) if docs else 0.0
+    if share <= limit:
+        return []
+    first = ", ".join(openers[:5])
+    return [f"{crate.name}: {share:.1f} % of its doc comments open with a question word, more than {limit} %: {first}"]
+
+
+def _phrases(crate: Crate, limits: dict, ceiling: int) -> list[str]:
+    allowed = limits["allowed"]
+    found = [
+        f"{place}: '{phrase}' is a listed phrase; docs/STYLE.md says how to write it"
+        for place, phrase in listed(crate, limits)
+        if not any(phrase.lower() == rule["phrase"] and place.partition(":")[0] in rule["files"] for rule in allowed)
+    ]
+    return found if len(found) > ceiling else []
+
+
+def _test_names(crate: Crate, limit: int, ceiling: int) -> list[str]:
+    found = [
+        f"{place}: the name of the test has {len(name)} characters, more than {limit}"
+        for place, name in crate.tests()
+        if len(name) > limit
+    ]
+    return found if len(found) > ceiling else []
+
+
+def _types(crate: Crate, words: list[Forbidden], allowed: dict) -> list[str]:
+    return [
+        f"{place}: the type {name} uses '{word.word}'; GLOSSARY.md says {word.instead}"
+        for place, name in crate.types()
+        for word in words
+        if word.names(name) and name not in allowed
+    ]
+
+
+def _functions(crate: Crate, limit: int) -> list[str]:
+    return [
+        f"{place}: the function {name} has {lines} lines, more than {limit}"
+        for place, name, lines in crate.functions()
+        if lines > limit
+    ]
+
+
+def _commands(crate: Crate, words: list[Forbidden]) -> list[str]:
+    """Judges the commands and options of `lockstep`: variants and fields below a clap attribute."""
+    if crate.name != "cli":
+        return []
+    found = []
+    for file in crate.files:
+        if "/commands" not in file.path:
+            continue
+        for number, line in enumerate(file.lines, 1):
+            name = re.match(r"\s*(?:#\[(?:arg|command)\(.*(?:name|long) = \"([\w-]+)\"|pub (\w+): )", line)
+            text = (name.group(1) or name.group(2)).replace("_", "-") if name else ""
+            found += [
+                f"{file.path}:{number}: the option {text} uses '{word.word}'; GLOSSARY.md says {word.instead}"
+                for word in words
+                if "command" in word.scopes and word.word in text.split("-")
+            ]
+    return found

@@ -1,0 +1,58 @@
+"""Plants one mistake for each check, and reports those that are not found."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import checks
+import documents
+import glossary
+from sources import Crate, Source
+
+_GLOSSARY = """
+## Words we do not use
+
+| not | in | say |
+|---|---|---|
+| `Cloud` | type | `Emulator` |
+| `inbox` | type part, command, text | webhook delivery |
+"""
+
+_LONG = "fn long() {\n" + "    work();\n" * 90 + "}"
+_NAME = "a_" + "very_" * 20 + "long_name"
+
+_MISTAKES = {
+    "a doc comment that opens with a question word": ("/// What a stack is.\nstruct Stack;", "question word"),
+    "a listed phrase": ("// Nobody is told.\nstruct Stack;", "listed phrase"),
+    "a name of a test that is too long": (f"#[test]\nfn {_NAME}() {{}}", "the name of the test"),
+    "a type with a forbidden name": ("pub struct Cloud;", "the type Cloud"),
+    "a type with a forbidden part": ("enum InboxState {}", "the type InboxState"),
+    "a function that is too long": (_LONG, "the function long"),
+    "an option with a forbidden word": ("struct Arguments {\n    pub inbox: String,\n}", "the option inbox"),
+}
+
+
+def missed(limits: dict) -> list[str]:
+    """Returns a sentence for each mistake that no check finds, and for each finding in a text without mistakes."""
+    words = glossary.forbidden(_GLOSSARY)
+    strict = {**limits, "before_the_language_pass": {}, "types": {}, "allowed": []}
+    found = []
+    for mistake, (text, sentence) in _MISTAKES.items():
+        crate = Crate("cli", [Source("cli/src/commands/planted.rs", text.splitlines())])
+        if not any(sentence in line for line in checks.judge(crate, strict, words)):
+            found.append(f"no check finds {mistake}")
+    plain = Crate("cli", [Source("cli/src/commands/plain.rs", ["/// Deletes the stack.", "pub fn delete() {}"])])
+    found += [f"a plain text is refused: {line}" for line in checks.judge(plain, strict, words)]
+    return found + _links()
+
+
+def _links() -> list[str]:
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "other.md").write_text("# One heading\n", encoding="utf-8")
+        text = "[a](gone.md) [b](other.md#no-heading) [c](other.md#one-heading) [d](https://example.com)"
+        found = documents.links(root, "a.md", text)
+    wanted = [
+        "a.md:1: the link to gone.md points to no file",
+        "a.md:1: the link to other.md#no-heading points to no heading",
+    ]
+    return [] if found == wanted else [f"links: {found}"]
