@@ -147,7 +147,11 @@ mod tests {
     use super::*;
 
     fn write(pk: &str) -> Write {
-        Write { key: Key { pk: pk.into(), sk: "-".into() }, change: Change::Remove(1) }
+        Write {
+            table: Table::Operations,
+            key: Key { pk: pk.into(), sk: "-".into() },
+            change: Change::Remove(1),
+        }
     }
 
     fn reason(code: &str) -> CancellationReason {
