@@ -24,6 +24,7 @@ use lockstep_platform::kms::{Keys, NewGrant};
 use lockstep_platform::ledger::Ledger;
 use lockstep_platform::testing::ec2::{SimEc2, SimImages, SimKeys};
 use lockstep_platform::waits::Waits;
+use lockstep_runtime::Clock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -226,6 +227,16 @@ impl lockstep_sweep::heads::Heads for NoHeads {
 /// The world of the `image` function.
 pub struct ImageWorld<'a>(pub &'a Harness);
 
+impl Clock for ImageWorld<'_> {
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        self.0.clock.advance(time);
+    }
+}
+
 impl World for ImageWorld<'_> {
     type Records = Ledger;
     type Waits = Waits;
@@ -240,10 +251,6 @@ impl World for ImageWorld<'_> {
         &self.0.waits
     }
 
-    fn now(&self) -> Timestamp {
-        self.0.clock.now()
-    }
-
     fn partition(&self) -> &str {
         "aws"
     }
@@ -254,10 +261,6 @@ impl World for ImageWorld<'_> {
 
     fn patience(&self) -> impl Iterator<Item = Duration> {
         std::iter::repeat_n(Duration::from_secs(5), 5)
-    }
-
-    async fn pause(&self, time: Duration) {
-        self.0.clock.advance(time);
     }
 
     async fn is_running(&self, execution: &str) -> Option<bool> {

@@ -1,6 +1,6 @@
 //! One build in one account: begun once, started once for each attempt, looked at when it ended.
 
-use crate::load::{self, Building, baked, note, session, unusable};
+use crate::load::{self, Building, baked, session, unusable};
 use crate::version::{build_id, versions};
 use crate::world::World;
 use lockstep_domain::images::bake::{self, BuildKey, BuildStatus, Observed};
@@ -13,7 +13,7 @@ use lockstep_domain::messages::Task;
 use lockstep_domain::messages::bake::{Begun, Go};
 use lockstep_domain::messages::inputs::BuildImage;
 use lockstep_domain::model::base_image::Base;
-use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AmiId, DeploymentId};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
@@ -26,11 +26,12 @@ use lockstep_platform::codebuild::{Builds, NewBuild};
 use lockstep_platform::ledger::Inserted;
 use lockstep_platform::ports::{Records, WaitBook};
 use lockstep_platform::public_images::PublicImages;
+use lockstep_runtime::{deployment_log, lease, stages};
 use std::collections::BTreeMap;
 
 /// Serves `begin_build`.
 pub async fn begin<W: World>(world: &W, execution: &str, input: &BuildImage) -> Result<Begun, Failure> {
-    let stage = world.records().stage(&input.stage).await?;
+    let stage = stages::stage(world.records(), &input.stage).await?;
     let location = stage.location();
     let version = load::version(world, &input.image, &input.version).await?.record;
     let id = build_id(&input.image, &input.version, &location);
@@ -66,7 +67,7 @@ pub async fn begin<W: World>(world: &W, execution: &str, input: &BuildImage) -> 
     match world.records().insert(&deployment).await? {
         Inserted::New(_) => {
             let text = format!("building {}@{} from {base}", input.image, input.version);
-            note(world, &id, &text).await?;
+            deployment_log::append(world.records(), &id, &text, world.now()).await?;
         }
         Inserted::Exists(other) => resume(world, other, execution).await?,
     }
@@ -83,12 +84,10 @@ async fn resume<W: World>(
     if record.execution == execution && record.state == DeploymentState::Running {
         return Ok(());
     }
-    if !record.state.is_final()
-        && record.execution != execution
-        && world.is_running(&record.execution).await != Some(false)
-    {
-        let message = format!("{} builds it there already; try again when it is done", record.execution);
-        return Err(Failure::new(FailureKind::EnvironmentBusy, message));
+    if !record.state.is_final() && record.execution != execution {
+        lease::ensure_ended(world.is_running(&record.execution).await, || {
+            format!("{} builds it there already; try again when it is done", record.execution)
+        })?;
     }
     let again = Deployment {
         execution: execution.to_owned(),
@@ -171,7 +170,7 @@ pub async fn start<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Resul
                     }
                 })
                 .await?;
-            note(world, id, &format!("the build is {arn}")).await?;
+            deployment_log::append(world.records(), id, &format!("the build is {arn}"), world.now()).await?;
             arn
         }
         known => known.to_owned(),
@@ -231,7 +230,7 @@ async fn key_of<W: World>(world: &W, building: &Building) -> Result<&'static str
         BuildKey::AsTheRecipeSays => Ok(""),
         BuildKey::OfImages => Ok(KEY_ALIAS),
         BuildKey::Missing(why) => {
-            note(world, building.id(), &why).await?;
+            deployment_log::append(world.records(), building.id(), &why, world.now()).await?;
             Ok("")
         }
     }
@@ -273,7 +272,7 @@ pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failu
         Observed::Wait => Ok(Go::Wait),
         Observed::Made(_) => Ok(Go::Register),
         Observed::Again(why) => {
-            note(world, id, &format!("{why}; trying again")).await?;
+            deployment_log::append(world.records(), id, &format!("{why}; trying again"), world.now()).await?;
             building
                 .write(world, |record| {
                     if let Some(last) = record.operations.last_mut() {
@@ -284,7 +283,7 @@ pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failu
             Ok(Go::Wait)
         }
         Observed::Failed(why) => {
-            note(world, id, &why).await?;
+            deployment_log::append(world.records(), id, &why, world.now()).await?;
             Err(unusable(why))
         }
     }

@@ -1,7 +1,7 @@
 //! What failed is removed: what one build left, and a version that cannot be everywhere.
 
 use crate::build::{looked_at, under_way};
-use crate::load::{self, Building, note, session};
+use crate::load::{self, Building, session};
 use crate::version::build_id;
 use crate::world::World;
 use lockstep_domain::images::bake::{Observed, doomed};
@@ -18,6 +18,7 @@ use lockstep_domain::records::{Deployment, DeploymentState, FailureRecord, Image
 use lockstep_platform::ec2::Images;
 use lockstep_platform::ec2::references::References;
 use lockstep_platform::ports::Records;
+use lockstep_runtime::{deployment_log, stages};
 use std::collections::BTreeSet;
 
 /// Serves `fail_build`: an attempt that broke off may have made an image, which nobody has seen.
@@ -46,7 +47,7 @@ pub async fn fail_build<W: World>(world: &W, id: &DeploymentId, error: &Caught) 
                 images.delete_snapshot(&snapshot).await?;
             }
         }
-        note(world, id, &failure.message).await?;
+        deployment_log::append(world.records(), id, &failure.message, world.now()).await?;
         let (now, record) = (world.now(), failure.clone());
         building
             .write(world, |deployment: &mut Deployment| {
@@ -96,7 +97,7 @@ pub async fn give_up<W: World>(
     if given_up != found.record {
         world.records().replace(&found, given_up.clone()).await?;
     }
-    let stages = world.records().stages().await?;
+    let stages = stages::stages(world.records()).await?;
     let records: Vec<Image> =
         load::everywhere(world, image, version).await?.into_iter().map(|i| i.record).collect();
     let places = doomed(&given_up, &records, &stages).into_iter();
@@ -121,7 +122,7 @@ pub async fn discard<W: World>(
             other => Err(Failure::bug(format!("{image}@{version} is {other} and is not discarded"))),
         };
     }
-    let location = world.records().stage(stage).await?.location();
+    let location = stages::stage(world.records(), stage).await?.location();
     let key = Image::key_of(image, version, &location);
     let record = world.records().get::<Image>(&key).await?;
     let images = world.images(&location, &session(&build_id(image, version, &location))).await?;

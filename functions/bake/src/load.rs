@@ -7,16 +7,13 @@ use lockstep_domain::model::ids::{AmiId, DeploymentId, ImageName};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
-    Deployment, DeploymentKind, DeploymentState, Image, ImageOrigin, ImageVersion, Step,
+    Deployment, DeploymentKind, DeploymentState, Image, ImageOrigin, ImageVersion,
 };
-use lockstep_platform::ledger::{Inserted, Order, Versioned};
+use lockstep_platform::ledger::{Order, Versioned};
 use lockstep_platform::ports::Records;
 
 /// The most records of one version of an image: accounts times regions.
 const PLACES_MAX: usize = 1000;
-
-/// How often a number of the journal that another took is passed over.
-const ATTEMPTS: u32 = 5;
 
 /// A build of the ledger.
 pub struct Building {
@@ -140,22 +137,4 @@ pub async fn everywhere<W: World>(
 /// An image that cannot be built or used.
 pub fn unusable(why: impl Into<String>) -> Failure {
     Failure::new(FailureKind::ImageUnusable, why)
-}
-
-/// Appends a line to a build's journal; one that only repeats the last is left out, so that a retried step does not
-/// fill it.
-pub async fn note<W: World>(world: &W, build: &DeploymentId, note: &str) -> Result<(), Failure> {
-    let (pk, prefix) = Step::all_of(build);
-    let last = world.records().list::<Step>(&pk, prefix, Order::Newest, 1).await?.pop();
-    if last.as_ref().is_some_and(|last| last.record.note == note) {
-        return Ok(());
-    }
-    let first = last.map_or(1, |last| last.record.number + 1);
-    for number in (first..).take(ATTEMPTS as usize) {
-        let step = Step { deployment: build.clone(), number, note: note.to_owned(), at: world.now() };
-        if let Inserted::New(_) = world.records().insert(&step).await? {
-            break;
-        }
-    }
-    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Register: look at what was built, tag it, record it.
 
 use crate::build::{looked_at, under_way};
-use crate::load::{self, Building, note, session, unusable};
+use crate::load::{self, Building, session, unusable};
 use crate::version;
 use crate::world::World;
 use lockstep_domain::images::bake::Observed;
@@ -14,6 +14,7 @@ use lockstep_domain::records::{Deployment, DeploymentState, Image, ImageState, I
 use lockstep_platform::ec2::Images;
 use lockstep_platform::ledger::Inserted;
 use lockstep_platform::ports::Records;
+use lockstep_runtime::deployment_log;
 use std::collections::BTreeMap;
 
 /// Serves `register`.
@@ -63,7 +64,13 @@ pub async fn register<W: World>(world: &W, id: &DeploymentId) -> Result<Built, F
         world.records().replace(&found, withheld).await?;
     }
     if building.deployment.record.state == DeploymentState::Running {
-        note(world, id, &format!("{ami} is there in account {}", building.location().account)).await?;
+        deployment_log::append(
+            world.records(),
+            id,
+            &format!("{ami} is there in account {}", building.location().account),
+            world.now(),
+        )
+        .await?;
         let now = world.now();
         building
             .write(world, |record: &mut Deployment| {

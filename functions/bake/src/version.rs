@@ -21,6 +21,8 @@ use lockstep_domain::records::{ImageOrigin, ImageVersion};
 use lockstep_platform::ledger::{Inserted, Order};
 use lockstep_platform::ports::Records;
 use lockstep_platform::public_images::PublicImages;
+use lockstep_runtime::lease;
+use lockstep_runtime::stages::stages;
 use std::collections::BTreeSet;
 
 /// How many versions of an image are looked through.
@@ -33,7 +35,7 @@ pub async fn claim<W: World>(
     input: &BakeImage,
     recipe: &Recipe,
 ) -> Result<Claimed, Failure> {
-    let stages = world.records().stages().await?;
+    let stages = stages(world.records()).await?;
     let versions = versions(world, &input.image).await?;
     let wish = Wish {
         image: &input.image,
@@ -80,11 +82,9 @@ async fn take_over<W: World>(
     if holder == execution {
         return Ok(());
     }
-    // Only a known end frees what another holds.
-    if world.is_running(&holder).await != Some(false) {
-        let message = format!("{holder} bakes {image}@{version} already; try again when it is done");
-        return Err(Failure::new(FailureKind::EnvironmentBusy, message));
-    }
+    lease::ensure_ended(world.is_running(&holder).await, || {
+        format!("{holder} bakes {image}@{version} already; try again when it is done")
+    })?;
     let taken = ImageVersion { recorded_by: execution.to_owned(), ..found.record.clone() };
     world.records().replace(&found, taken).await.map(drop)
 }
@@ -171,7 +171,7 @@ pub async fn spread<W: World>(
     image: &ImageName,
     version: &Version,
 ) -> Result<Spread, Failure> {
-    let stages = world.records().stages().await?;
+    let stages = stages(world.records()).await?;
     let record = load::version(world, image, version).await?.record;
     if !record.version.is_pre_release() {
         for gone in bake::abandoned(&record, &stages) {
@@ -209,7 +209,7 @@ pub async fn complete<W: World>(
     if found.record.state == ImageVersionState::Usable {
         return Ok(done);
     }
-    let stages = world.records().stages().await?;
+    let stages = stages(world.records()).await?;
     let records: Vec<_> =
         load::everywhere(world, image, version).await?.into_iter().map(|i| i.record).collect();
     // A stage that was removed meanwhile needs nothing.

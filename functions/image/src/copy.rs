@@ -1,6 +1,5 @@
 //! Copy as the target account, look at the copy, compare it, and discard one that came to nothing.
 
-use crate::journal::note;
 use crate::load::{Promotion, Wanted, unusable};
 use crate::room;
 use crate::world::World;
@@ -16,6 +15,7 @@ use lockstep_platform::ec2::{Copied, Images, NewCopy};
 use lockstep_platform::kms::Keys;
 use lockstep_platform::ledger::Versioned;
 use lockstep_platform::ports::{Records, WaitBook};
+use lockstep_runtime::deployment_log;
 use std::collections::BTreeSet;
 
 /// How long a new copy may be invisible before we call it gone, in seconds.
@@ -33,7 +33,8 @@ pub async fn copy<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Result
                 let mut image = record.record.clone();
                 image.ami = Some(ami.clone());
                 world.records().replace(&record, image).await?;
-                note(world, id, &format!("the copy is {ami}")).await?;
+                deployment_log::append(world.records(), id, &format!("the copy is {ami}"), world.now())
+                    .await?;
                 ami
             }
             Begun::NoRoom(why) => return wait_for_room(world, &promotion, task, &why).await,
@@ -64,8 +65,13 @@ async fn wait_for_room<W: World>(
     why: &str,
 ) -> Result<(), Failure> {
     let (id, target) = (promotion.id(), promotion.target());
-    note(world, id, &format!("AWS copies no further image into account {} now: {why}", target.account))
-        .await?;
+    deployment_log::append(
+        world.records(),
+        id,
+        &format!("AWS copies no further image into account {} now: {why}", target.account),
+        world.now(),
+    )
+    .await?;
     room::enter(world, id, promotion.execution(), target).await?;
     match room::ask(world, id, target).await? {
         Some((key, _)) => world.waits().register(&key, task).await,
@@ -97,7 +103,7 @@ async fn begin<W: World>(world: &W, images: &W::Images, promotion: &mut Promotio
                 return Err(Failure::new(FailureKind::ImageStays, why));
             }
             Copied::NotVisible(why) => match patience.next() {
-                Some(pause) => world.pause(pause).await,
+                Some(pause) => world.sleep(pause).await,
                 None => return Err(not_seen(images, promotion, &why).await?),
             },
         }
@@ -138,7 +144,7 @@ async fn wait_for_keys<W: World>(world: &W, promotion: &Promotion, wanted: &Want
                 Ok(Some(_)) => break,
                 Err(failure) if failure.kind != FailureKind::AccessDenied => return Err(failure),
                 Ok(None) | Err(_) => match patience.next() {
-                    Some(pause) => world.pause(pause).await,
+                    Some(pause) => world.sleep(pause).await,
                     None => return Err(unusable(forbidden(promotion, key))),
                 },
             }
@@ -170,7 +176,7 @@ async fn intend<W: World>(
     let (account, version) = (&promotion.target().account, &promotion.deployment.record.version);
     let text =
         format!("copying {}@{version} ({}) into account {account}", promotion.image, wanted.copied_from);
-    note(world, promotion.id(), &text).await?;
+    deployment_log::append(world.records(), promotion.id(), &text, world.now()).await?;
     Ok(operation)
 }
 
@@ -213,7 +219,13 @@ async fn failed<W: World>(world: &W, promotion: &Promotion, ami: &AmiId, why: &s
         format!("; it was to be encrypted under {key}: may {} use it?", world.target_role(account))
     });
     let told = format!("the copy {ami} in account {account} is {why}{}", key.unwrap_or_default());
-    note(world, promotion.id(), &format!("attempt {attempt}: {told}")).await?;
+    deployment_log::append(
+        world.records(),
+        promotion.id(),
+        &format!("attempt {attempt}: {told}"),
+        world.now(),
+    )
+    .await?;
     match places::next_attempt(attempt) {
         Some(_) => Ok(Go::Again),
         None => Err(unusable(format!("{told} (after {attempt} attempts)"))),
@@ -236,7 +248,8 @@ pub async fn retry<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failure
     deployment.operations.push(attempt(&wanted, last + 1, world.now()));
     let forgotten = Image { ami: None, snapshots: BTreeSet::new(), ..record.record.clone() };
     world.records().replace_both((&promotion.deployment, &deployment), (&record, &forgotten)).await?;
-    note(world, id, &format!("copying again: attempt {}", last + 1)).await
+    deployment_log::append(world.records(), id, &format!("copying again: attempt {}", last + 1), world.now())
+        .await
 }
 
 fn is_young<W: World>(world: &W, promotion: &Promotion) -> bool {
@@ -287,7 +300,7 @@ pub async fn compare<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failu
     tags.retain(|(key, _)| key != TAG_DEPLOYMENT);
     let differences = promotion::compare(&source, &copy, &promotion.target().account, &tags);
     if differences.is_empty() {
-        return note(world, id, "the copy equals its source").await;
+        return deployment_log::append(world.records(), id, "the copy equals its source", world.now()).await;
     }
     Err(unusable(format!("the copy {ami} is not what {copied_from} is: {}", differences.join("; "))))
 }
@@ -321,7 +334,13 @@ async fn remove<W: World>(
     snapshots.extend(copies.iter().flat_map(Ami::snapshots));
     snapshots.extend(images.snapshots_of(&made_by).await?);
     for copy in &copies {
-        note(world, promotion.id(), &format!("discarding the copy {}", copy.id)).await?;
+        deployment_log::append(
+            world.records(),
+            promotion.id(),
+            &format!("discarding the copy {}", copy.id),
+            world.now(),
+        )
+        .await?;
         images.deregister(&copy.id).await?;
     }
     for snapshot in &snapshots {

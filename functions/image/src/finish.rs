@@ -1,10 +1,9 @@
 //! Record the copy as usable, or close the promotion as failed.
 
 use crate::copy::{self, look_again};
-use crate::journal::note;
 use crate::load::{Promotion, unusable};
 use crate::world::World;
-use crate::{room, share, takeover};
+use crate::{room, share};
 use lockstep_domain::delivery::environment;
 use lockstep_domain::images::promotion;
 use lockstep_domain::messages::image::Promoted;
@@ -14,6 +13,7 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentState, FailureRecord, Image, ImageState};
 use lockstep_platform::ports::Records;
+use lockstep_runtime::{deployment_log, lease};
 
 /// Serves `record`.
 pub async fn record<W: World>(world: &W, id: &DeploymentId) -> Result<Promoted, Failure> {
@@ -33,7 +33,13 @@ pub async fn record<W: World>(world: &W, id: &DeploymentId) -> Result<Promoted, 
             return Err(unusable(why));
         }
         world.records().replace(&found, usable).await?;
-        note(world, id, &format!("{ami} is usable in account {}", promotion.target().account)).await?;
+        deployment_log::append(
+            world.records(),
+            id,
+            &format!("{ami} is usable in account {}", promotion.target().account),
+            world.now(),
+        )
+        .await?;
     }
     close(world, &promotion, DeploymentState::Succeeded, None).await?;
     Ok(Promoted { image: promotion.image.clone(), version: promotion.deployment.record.version.clone(), ami })
@@ -54,7 +60,10 @@ pub async fn fail<W: World>(world: &W, id: &DeploymentId, error: &Caught) -> Res
 /// `EnvironmentBusy` if the execution runs or may run.
 pub async fn abandon<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failure> {
     let promotion = Promotion::load(world, id).await?;
-    takeover::ended(world, promotion.execution(), &format!("{id} is not abandoned")).await?;
+    let execution = promotion.execution();
+    lease::ensure_ended(world.is_running(execution).await, || {
+        format!("{execution} may still run: {id} is not abandoned")
+    })?;
     copy::discard(world, id).await?;
     share::unshare(world, id).await?;
     room::leave(world, id, promotion.target()).await?;

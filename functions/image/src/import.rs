@@ -15,6 +15,7 @@ use lockstep_domain::records::{Image, ImageOrigin, ImageState, ImageVersion};
 use lockstep_platform::ec2::Images;
 use lockstep_platform::ledger::Inserted;
 use lockstep_platform::ports::Records;
+use lockstep_runtime::stages;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Serves `import`; the same again changes nothing.
@@ -25,7 +26,7 @@ pub async fn import<W: World>(
     version: &Version,
     stage: &StageName,
 ) -> Result<Promoted, Failure> {
-    let location = world.records().stage(stage).await?.location();
+    let location = stages::stage(world.records(), stage).await?.location();
     let known = load::everywhere(world, name, version).await?;
     let known: Vec<Image> = known.into_iter().map(|image| image.record).collect();
     let images = world.source(&location, &format!("lockstep-import-{name}")).await?;

@@ -1,6 +1,5 @@
 //! Inspect: ask for room in the target, look at the image and at what the target has, and write down what is to be done.
 
-use crate::journal::note;
 use crate::load::{self, Promotion, Wanted, unusable};
 use crate::room;
 use crate::takeover;
@@ -22,6 +21,7 @@ use lockstep_platform::ec2::Images;
 use lockstep_platform::kms::Keys;
 use lockstep_platform::ledger::{Inserted, Versioned};
 use lockstep_platform::ports::Records;
+use lockstep_runtime::{deployment_log, stages};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Serves `inspect`.
@@ -36,7 +36,7 @@ pub async fn inspect<W: World>(
         let label = format!("{}@{}", input.image, input.version);
         return Err(unusable(format!("The image {label} goes nowhere: it is {why}.")));
     }
-    let stage = world.records().stage(&input.to).await?;
+    let stage = stages::stage(world.records(), &input.to).await?;
     let target = stage.location();
     let known = load::everywhere(world, &input.image, &input.version).await?;
     let target_record = known.iter().find(|image| image.record.location == target);
@@ -107,8 +107,13 @@ async fn adopt<W: World>(
         let claimed = Image { recorded_by: promotion.execution().to_owned(), ..record.record.clone() };
         world.records().replace(record, claimed).await?;
     }
-    note(world, promotion.id(), &format!("going on with what promotion {} had begun", dead.id().short()))
-        .await?;
+    deployment_log::append(
+        world.records(),
+        promotion.id(),
+        &format!("going on with what promotion {} had begun", dead.id().short()),
+        world.now(),
+    )
+    .await?;
     Ok(Go::Copy)
 }
 
@@ -156,7 +161,7 @@ async fn plan<W: World>(
             "bringing {}@{} to account {} ({}), from account {} ({})",
             seen.record.name, seen.record.version, target.account, target.region, from.account, from.region
         );
-        note(world, id, &text).await?;
+        deployment_log::append(world.records(), id, &text, world.now()).await?;
     } else {
         write_down(world, promotion, seen.record, BTreeMap::new()).await?;
         room::leave(world, id, target).await?;

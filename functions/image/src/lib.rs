@@ -9,7 +9,6 @@ pub mod finish;
 pub mod handler;
 pub mod import;
 pub mod inspect;
-mod journal;
 mod load;
 pub mod room;
 pub mod share;

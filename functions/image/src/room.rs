@@ -1,9 +1,8 @@
 //! Room to copy in: the slots and the queue of an account and region, and the pace of calls there.
 //!
-//! Many executions write one item. Whoever loses reads again; whoever loses for long gives up, and its state machine tries
-//! again later.
+//! Many executions write one item. A lost write is worked out again; after the last attempt the state machine tries again
+//! later.
 
-use crate::journal::note;
 use crate::world::World;
 use jiff::Timestamp;
 use lockstep_domain::images::traffic::{self, COPY_CALLS, Entered, SHARE_CALLS};
@@ -13,13 +12,10 @@ use lockstep_domain::model::location::Location;
 use lockstep_domain::records::Traffic;
 use lockstep_platform::ledger::Inserted;
 use lockstep_platform::ports::{Records, WaitBook};
+use lockstep_runtime::retry::retry_under_contention;
+use lockstep_runtime::stages::image_settings;
+use lockstep_runtime::{deployment_log, lease};
 use std::time::Duration;
-
-/// How often a lost write is tried again.
-const ATTEMPTS: u32 = 12;
-
-/// The pause after a first lost write; after the n-th it is up to n times as long.
-const PAUSE: Duration = Duration::from_millis(15);
 
 /// The longest that a function waits for its turn to call; beyond it, its state machine waits.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -41,7 +37,7 @@ pub async fn enter<W: World>(
     let text = format!(
         "waiting for room in account {account} ({region}): {running} copies run, {ahead} wait before"
     );
-    note(world, promotion, &text).await?;
+    deployment_log::append(world.records(), promotion, &text, world.now()).await?;
     Ok(false)
 }
 
@@ -51,7 +47,7 @@ async fn try_enter<W: World>(
     execution: &str,
     place: &Location,
 ) -> Result<Entered, Failure> {
-    let most = world.records().image_settings().await?.copies_at_once;
+    let most = image_settings(world.records()).await?.copies_at_once;
     change(world, promotion, place, |traffic, now| traffic::enter(traffic, promotion, execution, most, now))
         .await
 }
@@ -63,7 +59,7 @@ async fn dismiss_the_dead<W: World>(world: &W, place: &Location) -> Result<bool,
     };
     let mut any = false;
     for (promotion, execution) in traffic::suspects(&found.record, world.now()) {
-        if world.is_running(&execution).await == Some(false) {
+        if lease::has_ended(world.is_running(&execution).await) {
             leave(world, &promotion, place).await?;
             any = true;
         }
@@ -73,7 +69,7 @@ async fn dismiss_the_dead<W: World>(world: &W, place: &Location) -> Result<bool,
 
 /// Gives the slot, or the place in the queue, back; there may be none. Who is next is woken.
 pub async fn leave<W: World>(world: &W, promotion: &DeploymentId, place: &Location) -> Result<(), Failure> {
-    let most = world.records().image_settings().await?.copies_at_once;
+    let most = image_settings(world.records()).await?.copies_at_once;
     let woken = change(world, promotion, place, |traffic, now| {
         let after = traffic::leave(traffic, promotion, most, now);
         let woken = traffic::to_wake(&after);
@@ -145,7 +141,7 @@ async fn pace<W: World>(
     match wait.await? {
         Ok(Duration::ZERO) => Ok(()),
         Ok(wait) => {
-            world.pause(wait).await;
+            world.sleep(wait).await;
             Ok(())
         }
         Err(wait) => Err(Failure::new(
@@ -160,15 +156,15 @@ async fn pace<W: World>(
     }
 }
 
-/// Writes what `plan` makes of what goes on at `place`, unless that is what is there; answers what it says.
+/// Applies `plan` to the traffic record of `place` under optimistic locking and returns its result; skips the write if nothing
+/// changed.
 async fn change<W: World, T>(
     world: &W,
     promotion: &DeploymentId,
     place: &Location,
     plan: impl Fn(&Traffic, Timestamp) -> (Traffic, T),
 ) -> Result<T, Failure> {
-    let mut lost = Failure::new(FailureKind::Conflict, "nothing was tried");
-    for attempt in 1..=ATTEMPTS {
+    retry_under_contention(world, promotion.as_str(), async || {
         let found = world.records().get::<Traffic>(&Traffic::key_of(place)).await?;
         let nothing = Traffic::none_at(place);
         let before = found.as_ref().map_or(&nothing, |found| &found.record);
@@ -176,24 +172,15 @@ async fn change<W: World, T>(
         if after == *before {
             return Ok(answer);
         }
-        let written = match &found {
-            Some(old) => world.records().replace(old, after).await.map(|_| true),
-            None => world.records().insert(&after).await.map(|inserted| matches!(inserted, Inserted::New(_))),
-        };
-        match written {
-            Ok(true) => return Ok(answer),
-            Ok(false) => {}
-            Err(failure) if failure.kind == FailureKind::Conflict => lost = failure,
-            Err(failure) => return Err(failure),
+        match &found {
+            Some(old) => world.records().replace(old, after).await.map(|_| answer),
+            None => match world.records().insert(&after).await? {
+                Inserted::New(_) => Ok(answer),
+                Inserted::Exists(_) => {
+                    Err(Failure::new(FailureKind::Conflict, "the traffic there was written by another"))
+                }
+            },
         }
-        world.pause(PAUSE * attempt * spread(promotion, attempt) / 8).await;
-    }
-    Err(lost)
-}
-
-/// From 1 to 8, another for each promotion and attempt, so that those who lost do not meet again.
-fn spread(promotion: &DeploymentId, attempt: u32) -> u32 {
-    let bytes = promotion.as_str().bytes().rev();
-    let hash = bytes.fold(attempt, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
-    hash % 8 + 1
+    })
+    .await
 }

@@ -3,7 +3,6 @@
 //! Several promotions may need the same sharing: to several regions of one account. The source's record names each of
 //! them, and the last one withdraws what AWS knows; a grant on a key is each promotion's own.
 
-use crate::journal::note;
 use crate::load::{Promotion, Wanted, unusable};
 use crate::room;
 use crate::world::World;
@@ -16,9 +15,8 @@ use lockstep_platform::ec2::Images;
 use lockstep_platform::kms::{Keys, NewGrant};
 use lockstep_platform::ledger::Versioned;
 use lockstep_platform::ports::Records;
-
-/// How often a withdrawal reads again after another promotion changed the record.
-const ATTEMPTS: u32 = 5;
+use lockstep_runtime::deployment_log;
+use lockstep_runtime::retry::retry_on_conflict;
 
 /// Serves `share`. Undone by [`unshare`], whatever happens next.
 pub async fn share<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failure> {
@@ -33,7 +31,13 @@ pub async fn share<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failure
     if record.shared_with.entry(account.clone()).or_default().insert(id.clone()) {
         world.records().replace(&source, record).await?;
     }
-    note(world, id, &format!("sharing {} with account {account}", wanted.copied_from)).await?;
+    deployment_log::append(
+        world.records(),
+        id,
+        &format!("sharing {} with account {account}", wanted.copied_from),
+        world.now(),
+    )
+    .await?;
     room::pace_shares(world, id, &promotion.source, wanted.snapshots.len()).await?;
     grant(world, &promotion, &wanted).await?;
     let images = world.source(&promotion.source, &promotion.session()).await?;
@@ -91,13 +95,7 @@ pub async fn unshare<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failu
     if !promotion.leaves_its_account() || !promotion.has_a_plan() {
         return Ok(());
     }
-    for _ in 0..ATTEMPTS {
-        match withdraw(world, &promotion).await {
-            Err(lost) if lost.kind == FailureKind::Conflict => {}
-            outcome => return outcome,
-        }
-    }
-    Err(Failure::new(FailureKind::Conflict, format!("what is shared of {} keeps changing", promotion.image)))
+    retry_on_conflict(async || withdraw(world, &promotion).await).await
 }
 
 async fn withdraw<W: World>(world: &W, promotion: &Promotion) -> Result<(), Failure> {
@@ -128,7 +126,7 @@ async fn withdraw<W: World>(world: &W, promotion: &Promotion) -> Result<(), Fail
         true => format!("{} is no longer shared with account {account}", wanted.copied_from),
         false => format!("{} stays shared with account {account}: another copy needs it", wanted.copied_from),
     };
-    note(world, id, &text).await
+    deployment_log::append(world.records(), id, &text, world.now()).await
 }
 
 /// The undo of [`open`].

@@ -4,11 +4,12 @@
 use crate::load::Promotion;
 use crate::room;
 use crate::world::World;
-use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentState, Image, ImageState};
 use lockstep_platform::ledger::Versioned;
 use lockstep_platform::ports::Records;
+use lockstep_runtime::lease;
 
 /// The promotion whose work `execution` goes on with, if one left some: it is over, or closed here as abandoned.
 ///
@@ -35,22 +36,11 @@ pub async fn predecessor<W: World>(
     Ok(dead.has_a_plan().then_some(dead))
 }
 
-/// Only a known end frees what an execution holds.
-///
-/// # Errors
-/// `EnvironmentBusy` with `what` it holds while it runs, or may.
-pub async fn ended<W: World>(world: &W, execution: &str, what: &str) -> Result<(), Failure> {
-    match world.is_running(execution).await {
-        Some(false) => Ok(()),
-        Some(true) | None => {
-            Err(Failure::new(FailureKind::EnvironmentBusy, format!("{execution} may still run: {what}")))
-        }
-    }
-}
-
 async fn bury<W: World>(world: &W, dead: &Promotion, other: &Image) -> Result<(), Failure> {
-    let busy = format!("it brings {}@{} there already; try again when it is done", other.name, other.version);
-    ended(world, &other.recorded_by, &busy).await?;
+    let holder = &other.recorded_by;
+    lease::ensure_ended(world.is_running(holder).await, || {
+        format!("{holder} brings {}@{} there already; try again when it is done", other.name, other.version)
+    })?;
     let old = &dead.deployment;
     let closed = Deployment {
         state: DeploymentState::Abandoned,

@@ -1,14 +1,12 @@
 //! The world as this function needs it: [`World`] is the port, [`Cloud`] wires the adapters.
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use jiff::Timestamp;
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::path::Path;
 use lockstep_platform::aws::Aws;
-use lockstep_platform::clock;
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::ec2::{Ec2, Images};
 use lockstep_platform::executions::Executions;
@@ -16,11 +14,12 @@ use lockstep_platform::kms::{Keys, Kms};
 use lockstep_platform::ledger::Ledger;
 use lockstep_platform::ports::{Records, WaitBook};
 use lockstep_platform::waits::Waits;
+use lockstep_runtime::Clock;
 use std::time::Duration;
 
 /// Everything outside this function.
 #[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
-pub trait World {
+pub trait World: Clock {
     /// The ledger.
     type Records: Records;
     /// The waits.
@@ -36,9 +35,6 @@ pub trait World {
     /// The waits.
     fn waits(&self) -> &Self::Waits;
 
-    /// The time.
-    fn now(&self) -> Timestamp;
-
     /// The partition of all ARNs here.
     fn partition(&self) -> &str;
 
@@ -47,9 +43,6 @@ pub trait World {
 
     /// How long to wait before each further try to copy what was shared a moment ago.
     fn patience(&self) -> impl Iterator<Item = Duration>;
-
-    /// Lets time pass.
-    async fn pause(&self, time: Duration);
 
     /// Whether an execution still runs; nothing if that is not known.
     async fn is_running(&self, execution: &str) -> Option<bool>;
@@ -100,6 +93,8 @@ impl Cloud {
     }
 }
 
+impl Clock for Cloud {}
+
 impl World for Cloud {
     type Records = Ledger;
     type Waits = Waits;
@@ -114,10 +109,6 @@ impl World for Cloud {
         &self.waits
     }
 
-    fn now(&self) -> Timestamp {
-        clock::now()
-    }
-
     fn partition(&self) -> &str {
         self.aws.partition()
     }
@@ -129,10 +120,6 @@ impl World for Cloud {
     /// One to sixteen seconds, half a minute in all: sharing is seen everywhere within seconds.
     fn patience(&self) -> impl Iterator<Item = Duration> {
         ExponentialBuilder::new().with_min_delay(Duration::from_secs(1)).with_max_times(5).build()
-    }
-
-    async fn pause(&self, time: Duration) {
-        tokio::time::sleep(time).await;
     }
 
     async fn is_running(&self, execution: &str) -> Option<bool> {

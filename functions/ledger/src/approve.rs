@@ -9,6 +9,7 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState};
 use lockstep_platform::ledger::{Versioned, Write};
+use lockstep_runtime::stages::stages;
 
 /// Writes the question down, gives the environment back, and lets the task wait for the answer.
 pub async fn request(app: &App, id: &DeploymentId, task: &Task, now: Timestamp) -> Result<(), Failure> {
@@ -30,7 +31,7 @@ async fn ask(app: &App, stored: &Versioned<Deployment>, now: Timestamp) -> Resul
     let deployment = &stored.record;
     let held = load::environment(app, deployment).await?;
     environment::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
-    let stages = load::stages(app).await?;
+    let stages = stages(&app.ledger).await?;
     let wants_approval = gate::stage(&stages, &deployment.stage)?.approval;
     let asking = approval::ask(deployment, wants_approval, now)?;
     let mut writes = vec![Write::replace(stored, &asking)?];

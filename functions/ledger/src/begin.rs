@@ -10,8 +10,9 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{Deployment, DeploymentKind, Environment, Release};
-use lockstep_platform::holders;
 use lockstep_platform::ledger::{Versioned, Write};
+use lockstep_runtime::lease;
+use lockstep_runtime::stages::stages;
 
 /// What a deployment that was taken over from is told of it.
 const TAKEN_OVER: &str = "a later deployment took the environment over";
@@ -31,7 +32,7 @@ pub async fn begin(
     if is_begun(app, &id).await? {
         return Ok(begun);
     }
-    let stages = load::stages(app).await?;
+    let stages = stages(&app.ledger).await?;
     let stage = gate::stage(&stages, &input.stage)?;
     gate::check_path(&release, stage, path)?;
     gate::check_release(&release, stage)?;
@@ -146,7 +147,7 @@ async fn dead_rival(
     wanted: &Deployment,
 ) -> Result<Option<Versioned<Deployment>>, Failure> {
     let Some(rival) = environment::rival(environment, wanted) else { return Ok(None) };
-    let dead = holders::dead(&app.ledger, &app.executions, rival).await?;
+    let dead = lease::ended_holder(&app.ledger, &app.executions, rival).await?;
     tracing::warn!(deployment = %rival.deployment, execution = rival.execution, "taking over from an ended execution");
     Ok(Some(dead))
 }

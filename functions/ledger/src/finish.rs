@@ -2,11 +2,11 @@
 
 use crate::{App, load};
 use jiff::Timestamp;
-use lockstep_domain::delivery::{environment, gate, stages};
+use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::ledger::{Failed, Finished};
 use lockstep_domain::model::caught::Caught;
 use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::ids::{DeploymentId, TEST};
 use lockstep_domain::records::{Deployment, DeploymentState, Evidence};
 use lockstep_platform::ledger::Write;
 
@@ -62,7 +62,7 @@ async fn new_evidence(
     deployment: &Deployment,
     now: Timestamp,
 ) -> Result<Option<Evidence>, Failure> {
-    let is_test = deployment.stage.as_str() == stages::TEST;
+    let is_test = deployment.stage.as_str() == TEST;
     if !gate::earns_evidence(deployment, is_test) {
         return Ok(None);
     }

@@ -11,6 +11,7 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::path::Path;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::Environment;
+use lockstep_runtime::stages::stages;
 
 /// Whether the release may go where the input says.
 ///
@@ -21,7 +22,7 @@ pub async fn gate(
     input: &inputs::Promote,
     now: Timestamp,
 ) -> Result<Gated, Failure> {
-    let stages = load::stages(app).await?;
+    let stages = stages(&app.ledger).await?;
     let stage = find_stage(&stages, &input.to)?;
     let release = load::release(app, &input.component, &input.version).await?.record;
     check_path(&release, stage, Path::Promotion)?;

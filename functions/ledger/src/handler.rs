@@ -1,17 +1,18 @@
 //! One request, from wherever it comes.
 
-use crate::{App, again_on_conflict, approve, begin, finish, gate, operator, release, teardown};
+use crate::{App, approve, begin, finish, gate, operator, release, teardown};
 use jiff::Timestamp;
 use lockstep_domain::messages::ledger::Request;
 use lockstep_domain::model::error::Failure;
 use lockstep_platform::function_url::Invocation;
+use lockstep_runtime::retry::retry_on_conflict;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 /// Answers a state machine with the payload of its request, a person with an HTTP response.
 pub async fn handle(app: &App, invocation: Invocation<Request>, now: Timestamp) -> Result<Value, Failure> {
     match invocation {
-        Invocation::Direct(request) => again_on_conflict(async || direct(app, &request, now).await).await,
+        Invocation::Direct(request) => retry_on_conflict(async || direct(app, &request, now).await).await,
         Invocation::Url(request) => json(operator::answer(app, &request, now).await?),
     }
 }

@@ -1,6 +1,6 @@
 //! What people do to a deployment or an environment beside answering its questions.
 
-use crate::{App, journal, load};
+use crate::{App, load};
 use lockstep_domain::delivery::intervene;
 use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::operator::Applied;
@@ -9,8 +9,9 @@ use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::model::operator_action::Wish;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{BreakGlass, Environment};
-use lockstep_platform::holders;
 use lockstep_platform::ledger::{Versioned, Write};
+use lockstep_runtime::stages::stages;
+use lockstep_runtime::{deployment_log, lease};
 
 /// What an alarm of the control plane looks for in the log: see `BrokenGlass` in `infra/control-plane/template.yaml`.
 const GLASS_BROKEN: &str = "break_glass";
@@ -37,7 +38,7 @@ pub async fn cancel(app: &App, id: &DeploymentId, wish: &Wish) -> Result<Applied
 pub async fn unlock(app: &App, stage: &StageName, name: &str, wish: &Wish) -> Result<Applied, Failure> {
     let held = existing(app, stage, name).await?;
     let after = format!("{} freed its environment", wish.by);
-    match holders::free(&app.ledger, &app.executions, &held, &after, wish.at).await? {
+    match lease::release(&app.ledger, &app.executions, &held, &after, wish.at).await? {
         Some(_) => Ok(written(held.rev() + 1)),
         None => Ok(unchanged(held.rev())),
     }
@@ -51,7 +52,7 @@ pub async fn reconcile(app: &App, stage: &StageName, name: &str, wish: &Wish) ->
     };
     let mut writes = vec![Write::replace(&stored, &clean)?];
     if let Some(last) = &clean.last_deployment {
-        writes.push(Write::insert(&journal::next(app, last, note, wish.at).await?)?);
+        writes.push(Write::insert(&deployment_log::next(&app.ledger, last, note, wish.at).await?)?);
     }
     app.ledger.transact(writes).await?;
     Ok(written(stored.rev() + 1))
@@ -65,7 +66,7 @@ pub async fn break_glass(
     stage: &StageName,
     wish: &Wish,
 ) -> Result<Applied, Failure> {
-    let stages = load::stages(app).await?;
+    let stages = stages(&app.ledger).await?;
     let stage = gate::stage(&stages, stage)?;
     let release = load::release(app, component, version).await?.record;
     let proof = load::proof(app, &release, &stages, stage).await?;

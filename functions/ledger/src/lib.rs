@@ -13,13 +13,12 @@ mod gate;
 pub mod handler;
 mod images;
 mod intervene;
-mod journal;
 mod load;
 mod operator;
 mod release;
 mod teardown;
 
-use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::error::Failure;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::executions::Executions;
@@ -32,9 +31,6 @@ pub struct App {
     executions: Executions,
     waits: Waits,
 }
-
-/// How often a request is worked out again after another was quicker.
-const ATTEMPTS: u32 = 3;
 
 impl App {
     /// The settings it needs.
@@ -51,15 +47,4 @@ impl App {
         let waits = Waits::new(aws, &ledger, resume_function);
         Self { ledger, executions: Executions::new(aws), waits }
     }
-}
-
-/// Works a request out again while it loses against others. What is left is `Conflict`, which the state machine retries.
-async fn again_on_conflict<T>(work: impl AsyncFn() -> Result<T, Failure>) -> Result<T, Failure> {
-    for _ in 1..ATTEMPTS {
-        match work().await {
-            Err(lost) if lost.kind == FailureKind::Conflict => tracing::info!("{lost}"),
-            outcome => return outcome,
-        }
-    }
-    work().await
 }

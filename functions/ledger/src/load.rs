@@ -5,19 +5,8 @@ use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::model::error::{Failure, Problem};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId};
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{BreakGlass, ConfigKind, Deployment, Environment, Evidence, Release};
+use lockstep_domain::records::{BreakGlass, Deployment, Environment, Evidence, Release};
 use lockstep_platform::ledger::Versioned;
-use lockstep_platform::ports::Records as _;
-
-/// The organisation's stages.
-pub async fn stages(app: &App) -> Result<Stages, Failure> {
-    let Some(config) = app.ledger.config(ConfigKind::Stages).await? else {
-        return Err(Failure::rejected(
-            "there are no stages yet; write some with `lockstep stages apply stages.toml`",
-        ));
-    };
-    Stages::parse("stages.toml", &config.text).map_err(refused)
-}
 
 /// A release, or `NotFound`.
 pub async fn release(

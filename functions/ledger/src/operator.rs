@@ -1,6 +1,6 @@
 //! What people ask over the function's URL. IAM has authenticated them before the function runs.
 
-use crate::{App, again_on_conflict, approve, configure, images, intervene};
+use crate::{App, approve, configure, images, intervene};
 use jiff::Timestamp;
 use lockstep_domain::delivery::approval::Answer;
 use lockstep_domain::messages::operator::{Applied, Refused, Request};
@@ -8,6 +8,7 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::operator_action::Wish;
 use lockstep_domain::records::ConfigKind;
 use lockstep_platform::function_url::{UrlRequest, UrlResponse, body, caller};
+use lockstep_runtime::retry::retry_on_conflict;
 
 /// The largest body, in bytes: a configuration file and its JSON.
 const BODY_BYTES: usize = 512 * 1024;
@@ -24,7 +25,7 @@ pub async fn answer(app: &App, request: &UrlRequest, now: Timestamp) -> Result<U
         Ok(request) => request,
         Err(failure) => return refuse(400, &failure),
     };
-    match again_on_conflict(async || apply(app, &request, by, now).await).await {
+    match retry_on_conflict(async || apply(app, &request, by, now).await).await {
         Ok(applied) => {
             tracing::info!(caller = by, action = name(&request), changed = applied.changed, "done");
             UrlResponse::json(200, &applied)

@@ -10,6 +10,7 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Event, Evidence, Outcome, Release, ReleaseState};
+use lockstep_runtime::stages::stages;
 
 /// Publishes a release that passed its throw-away stack; the evidence of that must be there.
 pub async fn publish(app: &App, component: &ComponentName, version: &Version) -> Result<(), Failure> {
@@ -19,7 +20,7 @@ pub async fn publish(app: &App, component: &ComponentName, version: &Version) ->
         ReleaseState::Packaged => {}
         ReleaseState::TestFailed => return Err(gate_closed(component, version, "failed its test")),
     }
-    let test = load::stages(app).await?.test().name.clone();
+    let test = stages(&app.ledger).await?.test().name.clone();
     let key = Evidence::key_of(component, &stored.record.digest, &test);
     if app.ledger.get::<Evidence>(&key).await?.is_none() {
         return Err(gate_closed(component, version, "has no evidence of its test"));

@@ -9,6 +9,7 @@ use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::model::path::Path;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, DeploymentKind, Environment};
+use lockstep_runtime::stages::stages;
 
 /// Takes the environment for `execution`, or finds that it did.
 pub async fn begin(
@@ -23,7 +24,7 @@ pub async fn begin(
     if begin::is_begun(app, &id).await? {
         return Ok(begun);
     }
-    let stages = load::stages(app).await?;
+    let stages = stages(&app.ledger).await?;
     let stage = gate::stage(&stages, &input.stage)?;
     gate::check_teardown_path(stage, path)?;
     let name = environment::name(&input.component, input.environment.as_deref())?;

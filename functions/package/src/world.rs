@@ -14,6 +14,7 @@ use lockstep_domain::model::ids::{ComponentName, ImageName};
 use lockstep_domain::records::{Config, ConfigKind, ImageVersion, Release, ReleaseState};
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::template::Template;
+use lockstep_runtime::stages::of_newest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -99,24 +100,18 @@ async fn newest_config(ports: &impl Ports, kind: ConfigKind) -> Result<Option<Co
 
 /// The organisation's stages.
 pub async fn stages(ports: &impl Ports) -> Result<Stages, Failure> {
-    let config = newest_config(ports, ConfigKind::Stages).await?.ok_or_else(|| {
-        Failure::rejected(
-            "no stages are known; write a stages.toml and run `lockstep stages apply stages.toml`",
-        )
-    })?;
-    Stages::parse("stages.toml", &config.text).map_err(|problems| unreadable("stages", &problems))
+    of_newest(newest_config(ports, ConfigKind::Stages).await?.as_ref())
 }
 
 fn organisation(config: Option<Config>) -> Result<OrganisationParameters, Failure> {
     let Some(config) = config else { return Ok(OrganisationParameters::default()) };
-    OrganisationParameters::parse("parameters.toml", &config.text)
-        .map_err(|problems| unreadable("parameters", &problems))
+    OrganisationParameters::parse("parameters.toml", &config.text).map_err(|problems| unreadable(&problems))
 }
 
-fn unreadable(what: &str, problems: &[Problem]) -> Failure {
+fn unreadable(problems: &[Problem]) -> Failure {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     Failure::rejected(format!(
-        "the {what} in the ledger cannot be read; apply them again: {}",
+        "the parameters in the ledger cannot be read; apply them again: {}",
         lines.join("; ")
     ))
 }

@@ -11,9 +11,7 @@ use lockstep_platform::executions::{Answered, Executions};
 use lockstep_platform::ledger::{Inserted, Versioned};
 use lockstep_platform::metrics::{self, Unit};
 use lockstep_platform::ports::Records;
-
-/// How often the wait is read again after it changed under us.
-const ATTEMPTS: u32 = 5;
+use lockstep_runtime::retry::retry_on_conflict;
 
 /// The metric of events that are dropped.
 const NAMESPACE: &str = "Lockstep";
@@ -52,13 +50,7 @@ pub async fn handle(
         tracing::info!("an event that hints at no operation of ours");
         return Ok(());
     };
-    for _ in 0..ATTEMPTS {
-        match settle(records, tokens, &operation, now).await {
-            Err(lost) if lost.kind == FailureKind::Conflict => {}
-            outcome => return outcome,
-        }
-    }
-    Err(Failure::new(FailureKind::Conflict, format!("the wait for {operation} keeps changing")))
+    retry_on_conflict(async || settle(records, tokens, &operation, now).await).await
 }
 
 /// What is no account's number was registered by nobody.

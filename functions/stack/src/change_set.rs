@@ -1,6 +1,5 @@
 //! ChangeSet: make the change set, read all of it, and say whether a person must be asked.
 
-use crate::journal::note;
 use crate::load::{self, CHANGE_SETS_MAX, Loaded};
 use crate::observe::{self, NESTING_MAX, Sight, unreadable};
 use crate::permissions;
@@ -12,7 +11,7 @@ use lockstep_domain::delivery::function_code::FunctionCode;
 use lockstep_domain::delivery::packaging::Contents;
 use lockstep_domain::delivery::stages::Stage;
 use lockstep_domain::messages::stack::Go;
-use lockstep_domain::model::change::Change;
+use lockstep_domain::model::change::{Change, NESTED_STACK};
 use lockstep_domain::model::drift_status::DriftStatus;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, Digest, LogicalId};
@@ -25,6 +24,8 @@ use lockstep_domain::stacks::stack_plan::{ChangeSetKind, Plan};
 use lockstep_platform::cloudformation::{
     ChangeSetState, ChangeSetView, NewChangeSet, Stacks, TemplateSource,
 };
+use lockstep_runtime::deployment_log;
+use lockstep_runtime::stages::stages;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Serves `change_set`.
@@ -36,7 +37,7 @@ pub async fn change_set<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Fa
         return Ok(Go::Planned);
     }
     let release = loaded.release(world).await?;
-    let stages = load::stages(world).await?;
+    let stages = stages(world.records()).await?;
     let stage = load::stage(&stages, &loaded.deployment.record.stage)?;
     let contents = load::contents(world, &release).await?;
     let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
@@ -72,7 +73,13 @@ pub async fn change_set<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Fa
     record.change_set = Some(change_set);
     record.lack = Some(lack);
     loaded.save(world, record).await?;
-    note(world, id, &format!("change set of attempt {attempt}: {}", lines.join("; "))).await?;
+    deployment_log::append(
+        world.records(),
+        id,
+        &format!("change set of attempt {attempt}: {}", lines.join("; ")),
+        world.now(),
+    )
+    .await?;
     if go == Go::Planned {
         forget(world, &stacks, &loaded, &view, kind).await?;
     }
@@ -92,7 +99,7 @@ async fn empty<W: World>(
     let change_set = record(&loaded.deployment.record, &view, attempt, Vec::new(), unexamined)?;
     let told = ["the change set is empty: nothing to change".to_owned()];
     let told: Vec<String> = told.into_iter().chain(guard::summary(&change_set)).collect();
-    note(world, loaded.id(), &told.join("; ")).await?;
+    deployment_log::append(world.records(), loaded.id(), &told.join("; "), world.now()).await?;
     stacks.delete_change_set(loaded.stack.as_str(), &view.arn).await?;
     if loaded.deployment.record.plan_only && !change_set.unexamined.is_empty() {
         let shown = Deployment { change_set: Some(change_set), ..loaded.deployment.record.clone() };
@@ -263,7 +270,13 @@ async fn create<W: World>(
     }
     let url =
         world.put_template(&deployment.location, &loaded.session(), &template::key(digest), text).await?;
-    note(world, loaded.id(), &format!("making the change set {name} (attempt {attempt})")).await?;
+    deployment_log::append(
+        world.records(),
+        loaded.id(),
+        &format!("making the change set {name} (attempt {attempt})"),
+        world.now(),
+    )
+    .await?;
     let wanted = NewChangeSet {
         stack: loaded.stack.to_string(),
         name: name.to_owned(),
@@ -377,7 +390,7 @@ async fn judge(
 }
 
 async fn beneath(stacks: &impl Stacks, change: &Proposed) -> Result<Beneath, Failure> {
-    if change.resource_type != guard::NESTED_STACK {
+    if change.resource_type != NESTED_STACK {
         return Ok(Beneath::NotNested);
     }
     if change.needs_a_look_beneath() {

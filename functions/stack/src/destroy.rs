@@ -1,6 +1,5 @@
 //! Destroy a throw-away stack, and see whether it is gone.
 
-use crate::journal::note;
 use crate::load;
 use crate::observe::{self, Depth, Sight};
 use crate::world::World;
@@ -14,6 +13,8 @@ use lockstep_domain::stacks::stack_plan::{self, Destroy, Known, operation_key};
 use lockstep_platform::cloudformation::Stacks;
 use lockstep_platform::ledger::Versioned;
 use lockstep_platform::ports::{Records, WaitBook};
+use lockstep_runtime::deployment_log;
+use lockstep_runtime::stages::stages;
 use std::collections::BTreeSet;
 
 /// The throw-away environment, and where it is.
@@ -26,7 +27,7 @@ struct Target {
 
 impl Target {
     async fn load<W: World>(world: &W, stage: &StageName, name: &str) -> Result<Self, Failure> {
-        let stages = load::stages(world).await?;
+        let stages = stages(world.records()).await?;
         let stage = load::stage(&stages, stage)?;
         if !stage.is_test() {
             return Err(Failure::rejected(format!(
@@ -68,7 +69,7 @@ impl Target {
         let environment = self.environment.as_ref().map(|environment| &environment.record);
         let holder = environment.and_then(|e| e.holder.as_ref().map(|holder| &holder.deployment));
         match holder.or(environment.and_then(|e| e.last_deployment.as_ref())) {
-            Some(deployment) => note(world, deployment, text).await,
+            Some(deployment) => deployment_log::append(world.records(), deployment, text, world.now()).await,
             None => Ok(()),
         }
     }

@@ -1,6 +1,5 @@
 //! Execute the change set, and observe how that ended.
 
-use crate::journal::note;
 use crate::load::{self, Loaded};
 use crate::observe;
 use crate::plan::decide;
@@ -16,6 +15,8 @@ use lockstep_domain::stacks::guard;
 use lockstep_domain::stacks::stack_plan::{Outcome, Plan, StackStatus, operation_key, outcome};
 use lockstep_platform::cloudformation::{Execution, Stack, Stacks};
 use lockstep_platform::ports::WaitBook;
+use lockstep_runtime::deployment_log;
+use lockstep_runtime::stages::stages;
 
 /// Serves `execute`: starts the operation, or finds it running or finished.
 pub async fn execute<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
@@ -97,14 +98,15 @@ async fn intend<W: World>(
     }
     let id = loaded.id().clone();
     loaded.save_both(world, deployment, environment).await?;
-    note(world, &id, &format!("executing {}", change_set.arn)).await?;
+    deployment_log::append(world.records(), &id, &format!("executing {}", change_set.arn), world.now())
+        .await?;
     Ok(operation)
 }
 
 /// The executed change set is the approved one, whatever the state machine says.
 async fn allowed<W: World>(world: &W, loaded: &Loaded, change_set: &ChangeSet) -> Result<(), Failure> {
     let deployment = &loaded.deployment.record;
-    let stages = load::stages(world).await?;
+    let stages = stages(world.records()).await?;
     let stage = load::stage(&stages, &deployment.stage)?;
     let same = (Some(&change_set.template_digest), Some(&change_set.parameters_digest))
         == (deployment.template_digest.as_ref(), deployment.parameters_digest.as_ref());
@@ -181,7 +183,13 @@ async fn cancel<W: World>(
     if stack.status != StackStatus::UpdateInProgress {
         return Ok(());
     }
-    note(world, loaded.id(), &format!("cancelling the update, as {} wishes", wish.by)).await?;
+    deployment_log::append(
+        world.records(),
+        loaded.id(),
+        &format!("cancelling the update, as {} wishes", wish.by),
+        world.now(),
+    )
+    .await?;
     stacks.cancel_update_stack(&stack.arn, &cancel_token(loaded.id())).await
 }
 
@@ -194,7 +202,8 @@ async fn succeeded<W: World>(world: &W, loaded: Loaded, stack: Stack) -> Result<
     environment.ever_stable = true;
     let id = loaded.id().clone();
     loaded.save_both(world, deployment, environment).await?;
-    note(world, &id, &format!("the stack is {}", stack.status)).await?;
+    deployment_log::append(world.records(), &id, &format!("the stack is {}", stack.status), world.now())
+        .await?;
     Ok(Go::Check)
 }
 
@@ -218,7 +227,13 @@ async fn failed<W: World>(
     loaded.save(world, record).await?;
     let (plan, _) = decide(world, stacks, &loaded, protect).await?;
     if is_unfinished_rollback(&plan) {
-        note(world, loaded.id(), "its rollback failed too, and is to be finished").await?;
+        deployment_log::append(
+            world.records(),
+            loaded.id(),
+            "its rollback failed too, and is to be finished",
+            world.now(),
+        )
+        .await?;
         return Ok(Go::FinishRollback);
     }
     let status = stack.map_or(StackStatus::DeleteComplete, |stack| stack.status);
@@ -228,7 +243,7 @@ async fn failed<W: World>(
         None => without_cause(stacks, &stack_arn, &operation.token).await,
     };
     let message = explain(&reason, &loaded, &release, &status);
-    note(world, loaded.id(), &format!("failed: {message}")).await?;
+    deployment_log::append(world.records(), loaded.id(), &format!("failed: {message}"), world.now()).await?;
     Err(match loaded.goes_on() {
         Err(cancelled) => {
             Failure::new(cancelled.kind, format!("{cancelled}. The stack {} is {status}", loaded.stack))

@@ -8,7 +8,6 @@ mod change_set;
 mod destroy;
 mod execute;
 pub mod handler;
-mod journal;
 mod load;
 mod observe;
 mod permissions;

@@ -143,11 +143,6 @@ pub async fn contents<W: World>(world: &W, release: &Release) -> Result<Contents
     packaging::open_release(release, &world.artifact(&release.artifact).await?)
 }
 
-/// The organisation's stages.
-pub async fn stages<W: World>(world: &W) -> Result<Stages, Failure> {
-    world.records().stages().await
-}
-
 /// The stage called `name`.
 pub fn stage<'a>(
     stages: &'a Stages,

@@ -1,6 +1,5 @@
 //! Plan: resolve the parameters, look at the stack, say what is to be done.
 
-use crate::journal::note;
 use crate::load::{self, Loaded};
 use crate::observe::{self, Depth, Sight};
 use crate::template;
@@ -11,16 +10,18 @@ use lockstep_domain::delivery::packaging::Contents;
 use lockstep_domain::delivery::parameters::{
     self, Layer, Layers, OrganisationParameters, OutputName, Request, ResolvedParameters,
 };
-use lockstep_domain::delivery::stages::{self, Stage, Stages};
+use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::messages::stack::Go;
 use lockstep_domain::model::error::{Failure, FailureKind, Problem};
-use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest, FunctionName, LogicalId};
+use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest, FunctionName, LogicalId, TEST};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{ConfigKind, Environment, Image, ImageState, Release};
 use lockstep_domain::stacks::stack_plan::{self, ChangeSetKind, Known, Plan, Recovery};
 use lockstep_platform::cloudformation::Stacks;
 use lockstep_platform::ports::Records;
+use lockstep_runtime::deployment_log;
+use lockstep_runtime::stages::stages;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Serves `plan`.
@@ -28,7 +29,7 @@ pub async fn plan<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure>
     let mut loaded = Loaded::load(world, id).await?;
     loaded.goes_on()?;
     let release = loaded.release(world).await?;
-    let stages = load::stages(world).await?;
+    let stages = stages(world.records()).await?;
     let stage = load::stage(&stages, &loaded.deployment.record.stage)?.clone();
     let contents = load::contents(world, &release).await?;
     let resolved = resolve(world, &loaded, &release, &contents, &stages, &stage).await?;
@@ -59,19 +60,38 @@ async fn next<W: World>(world: &W, loaded: Loaded, plan: Plan, sight: Option<Sig
         Plan::Recover(Recovery { why, .. }) if plan_only => Err(not_only_planned(&loaded, &why)),
         Plan::Ask(proposal) if plan_only => Err(not_only_planned(&loaded, &proposal.key())),
         Plan::Recover(Recovery { why, .. }) => {
-            note(world, &id, &format!("the stack is to be recovered: {why}")).await?;
+            deployment_log::append(
+                world.records(),
+                &id,
+                &format!("the stack is to be recovered: {why}"),
+                world.now(),
+            )
+            .await?;
             Ok(Go::Recover)
         }
         Plan::Adopt { key } | Plan::AwaitOther { key } => {
-            note(world, &id, &format!("an operation runs: {key}")).await?;
+            deployment_log::append(world.records(), &id, &format!("an operation runs: {key}"), world.now())
+                .await?;
             Ok(Go::Recover)
         }
         Plan::Ask(proposal) => {
-            note(world, &id, &format!("a person must allow this: {}", proposal.key())).await?;
+            deployment_log::append(
+                world.records(),
+                &id,
+                &format!("a person must allow this: {}", proposal.key()),
+                world.now(),
+            )
+            .await?;
             Ok(Go::Approve)
         }
         Plan::NoChanges => {
-            note(world, &id, "the stack runs this template with these parameters: nothing to change").await?;
+            deployment_log::append(
+                world.records(),
+                &id,
+                "the stack runs this template with these parameters: nothing to change",
+                world.now(),
+            )
+            .await?;
             unchanged(world, loaded, sight).await
         }
         other @ (Plan::Gone | Plan::NeedsHuman { .. } | Plan::Wait | Plan::LookAgain { .. }) => {
@@ -127,7 +147,7 @@ pub async fn decide<W: World>(
     };
     let found = sight.as_ref().map(|sight| &sight.observed);
     let plan = if loaded.is_teardown() {
-        stack_plan::teardown(found, &known, deployment.stage.as_str() == stages::TEST)
+        stack_plan::teardown(found, &known, deployment.stage.as_str() == TEST)
     } else {
         stack_plan::plan(found, &known)
     };

@@ -1,7 +1,6 @@
 //! Recover: bring a stack to where it can be planned for, or remove it. One operation at a time; whoever asked plans
 //! again when it has ended.
 
-use crate::journal::note;
 use crate::load::Loaded;
 use crate::plan::{self, no_go};
 use crate::world::World;
@@ -13,6 +12,7 @@ use lockstep_domain::records::{Operation, OperationKind, ProposedAction};
 use lockstep_domain::stacks::stack_plan::{Plan, Recovery, intend, operation_key};
 use lockstep_platform::cloudformation::Stacks;
 use lockstep_platform::ports::WaitBook;
+use lockstep_runtime::deployment_log;
 use std::collections::BTreeSet;
 
 /// Serves `recover`, and `delete`: which it is, the deployment's kind says.
@@ -25,7 +25,7 @@ pub async fn recover<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Res
     let recovery = match plan {
         Plan::Recover(recovery) => recovery,
         Plan::Adopt { key } | Plan::AwaitOther { key } => {
-            note(world, id, &format!("waiting for {key}")).await?;
+            deployment_log::append(world.records(), id, &format!("waiting for {key}"), world.now()).await?;
             return wait_for(world, &stacks, &loaded, &protect, &key, task).await;
         }
         other => return over(world, &loaded, other, task).await,
@@ -35,7 +35,13 @@ pub async fn recover<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Res
     let journalled = &loaded.deployment.record.operations;
     let operation = intend(id, &recovery, &observed, journalled, world.now());
     let key = operation_key(&recovery.arn, &operation.token);
-    note(world, id, &format!("{}: {}", doing(&operation), recovery.why)).await?;
+    deployment_log::append(
+        world.records(),
+        id,
+        &format!("{}: {}", doing(&operation), recovery.why),
+        world.now(),
+    )
+    .await?;
     let role = world.execution_role(&loaded.deployment.record.location);
     let loaded = journal(world, loaded, &recovery, &operation).await?;
     world.waits().register(&key, task).await?;

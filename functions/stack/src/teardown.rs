@@ -1,6 +1,5 @@
 //! PlanTeardown: what is to be done with a stack that is to go.
 
-use crate::journal::note;
 use crate::load::Loaded;
 use crate::observe;
 use crate::plan::{decide, no_go, wait_for_other};
@@ -11,6 +10,7 @@ use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::NamedResource;
 use lockstep_domain::stacks::stack_plan::{LiveResource, Plan};
 use lockstep_platform::cloudformation::Stacks;
+use lockstep_runtime::deployment_log;
 
 /// Serves `plan_teardown`. Carried out by `delete`, and asked again after it.
 pub async fn plan<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure> {
@@ -48,7 +48,7 @@ pub async fn plan<W: World>(world: &W, id: &DeploymentId) -> Result<Go, Failure>
         other => return Err(no_go(other)),
     };
     loaded.save(world, record).await?;
-    note(world, id, &story).await?;
+    deployment_log::append(world.records(), id, &story, world.now()).await?;
     Ok(go)
 }
 

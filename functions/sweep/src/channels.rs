@@ -10,7 +10,7 @@ use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{Image, ImageVersion};
 use lockstep_platform::channels::Channels;
 use lockstep_platform::ledger::Order;
-use lockstep_platform::ports::Records as _;
+use lockstep_runtime::stages;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many records of one image are looked at.
@@ -29,7 +29,7 @@ pub async fn follow(
     let (pk, prefix) = Image::all_of(image);
     let places: Vec<Image> = crate::records(app.ledger.list(&pk, prefix, Order::Oldest, RECORDS).await?);
     let locations: BTreeSet<Location> = match stage {
-        Some(stage) => [app.ledger.stage(stage).await?.location()].into(),
+        Some(stage) => [stages::stage(&app.ledger, stage).await?.location()].into(),
         None => places.iter().map(|place| place.location.clone()).collect(),
     };
     let (mut parameters, mut failed) = (Vec::new(), None);

@@ -10,8 +10,8 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::token::execution_arn;
 use lockstep_domain::records::{Deployment, DeploymentKind, Environment, Release, SweepReport};
 use lockstep_platform::executions::Started;
-use lockstep_platform::holders;
 use lockstep_platform::ledger::{Order, Versioned};
+use lockstep_runtime::{lease, stages};
 
 /// The most environments of one stage that are looked at.
 const ENVIRONMENTS: usize = 10_000;
@@ -21,7 +21,7 @@ const FREED: &str = "the sweep freed its environment";
 
 /// Looks at every environment of every stage.
 pub async fn sweep(app: &App, report: &mut SweepReport, now: Timestamp) -> Result<(), Failure> {
-    for stage in app.stages().await?.iter().flat_map(Stages::iter) {
+    for stage in stages::applied(&app.ledger).await?.iter().flat_map(Stages::iter) {
         let (pk, prefix) = Environment::all_of(&stage.name);
         for found in app.ledger.list::<Environment>(&pk, prefix, Order::Oldest, ENVIRONMENTS).await? {
             let what = format!("{}/{}", stage.name, found.record.name);
@@ -45,7 +45,7 @@ async fn free(
     held: &Versioned<Environment>,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    match holders::free(&app.ledger, &app.executions, held, FREED, now).await {
+    match lease::release(&app.ledger, &app.executions, held, FREED, now).await {
         Ok(freed) => {
             report.freed.extend(freed.map(|_| what.to_owned()));
             Ok(())

@@ -20,7 +20,7 @@ use lockstep_platform::channels::Channels as _;
 use lockstep_platform::ec2::keeping::Keeping;
 use lockstep_platform::ec2::references::References;
 use lockstep_platform::ledger::{Order, Versioned};
-use lockstep_platform::ports::Records as _;
+use lockstep_runtime::stages;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many records of a kind are looked at.
@@ -74,9 +74,9 @@ async fn load(app: &App) -> Result<Option<Found>, Failure> {
     if versions.is_empty() {
         return Ok(None);
     }
-    let Some(stages) = app.stages().await? else { return Ok(None) };
+    let Some(stages) = stages::applied(&app.ledger).await? else { return Ok(None) };
     let places = records(app.ledger.list_kind::<Image>(RECORDS).await?);
-    Ok(Some(Found { versions, places, stages, settings: app.ledger.image_settings().await? }))
+    Ok(Some(Found { versions, places, stages, settings: stages::image_settings(&app.ledger).await? }))
 }
 
 async fn plan(app: &App, found: &Found, now: Timestamp) -> Result<Vec<Planned>, Failure> {

@@ -21,15 +21,13 @@ mod promotions;
 mod report;
 mod waits;
 
-use lockstep_domain::delivery::stages::Stages;
-use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::error::Failure;
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::executions::Executions;
 use lockstep_platform::functions::Functions;
 use lockstep_platform::ledger::{Ledger, Versioned};
-use lockstep_platform::ports::Records as _;
 use lockstep_platform::waits::Waits;
 
 /// What the function works with.
@@ -79,14 +77,6 @@ impl App {
             teardown: config.get(Setting::TeardownArn)?,
         };
         Ok(Self::of(aws, &names))
-    }
-
-    /// The organisation's stages; a new installation has none.
-    async fn stages(&self) -> Result<Option<Stages>, Failure> {
-        match self.ledger.stages().await {
-            Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
-            stages => stages.map(Some),
-        }
     }
 
     /// The same, with the names of what it works with.

@@ -2,25 +2,22 @@
 
 use jiff::Timestamp;
 use lockstep_domain::delivery::checks::{Admission, Peer};
-use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::installation::target_roles::TargetRole;
-use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{ConfigKind, Deployment, Release, Step};
+use lockstep_domain::records::{Deployment, Release};
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::functions::{Called, Functions};
-use lockstep_platform::ledger::{Inserted, Ledger, Order};
-use lockstep_platform::ports::Records as _;
+use lockstep_platform::ledger::Ledger;
 use lockstep_platform::probe::{Answer, Get, Prober, SystemResolver, Unanswered};
+use lockstep_runtime::deployment_log;
+use lockstep_runtime::stages::stages;
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// How often a number of the journal is tried for: others write to it at the same time, but not many.
-const NUMBERS_TRIED: u32 = 5;
 
 /// What verifying needs of the world.
 pub trait Ports {
@@ -124,12 +121,7 @@ impl Ports for Cloud {
     }
 
     async fn admission(&self, stage: &StageName) -> Result<Admission, Failure> {
-        let text =
-            self.ledger.config(ConfigKind::Stages).await?.map(|newest| newest.text).unwrap_or_default();
-        let stages = Stages::parse("stages.toml", &text).map_err(|problems| {
-            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            Failure::rejected(format!("the stages cannot be read: {}", lines.join("; ")))
-        })?;
+        let stages = stages(&self.ledger).await?;
         // A stage that is gone allows nothing.
         let reach = stages.get(stage).map(|stage| stage.checks_may_reach.clone()).unwrap_or_default();
         Ok(Admission::new(stage.clone(), reach, self.aws.endpoint_url()))
@@ -174,16 +166,6 @@ impl Ports for Cloud {
     }
 
     async fn note(&self, id: &DeploymentId, note: String, at: Timestamp) -> Result<(), Failure> {
-        let (pk, prefix) = Step::all_of(id);
-        let last = self.ledger.list::<Step>(&pk, prefix, Order::Newest, 1).await?.pop();
-        let next = last.map_or(0, |last| last.record.number) + 1;
-        for number in next..next + NUMBERS_TRIED {
-            let step = Step { deployment: id.clone(), number, note: note.clone(), at };
-            if let Inserted::New(_) = self.ledger.insert(&step).await? {
-                return Ok(());
-            }
-        }
-        let message = format!("the journal of deployment {id} is written by many at the same time");
-        Err(Failure::new(FailureKind::Conflict, message))
+        deployment_log::append(&self.ledger, id, &note, at).await
     }
 }

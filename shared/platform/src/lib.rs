@@ -32,8 +32,6 @@ pub mod function_url;
 pub mod functions;
 #[cfg(all(feature = "fetch", feature = "secretsmanager"))]
 pub mod git_host;
-#[cfg(all(feature = "dynamodb", feature = "sfn"))]
-pub mod holders;
 pub mod http;
 #[cfg(feature = "kms")]
 pub mod kms;

@@ -4,11 +4,8 @@ pub mod memory;
 
 use crate::ledger::{Inserted, Ledger, Order, Versioned, Write};
 use crate::waits::Waits;
-use lockstep_domain::delivery::stages::{Stage, Stages};
-use lockstep_domain::images::image_settings::ImageSettings;
 use lockstep_domain::messages::Task;
-use lockstep_domain::model::error::{Failure, Problem};
-use lockstep_domain::model::ids::StageName;
+use lockstep_domain::model::error::Failure;
 use lockstep_domain::records::{Config, ConfigKind, Key, Record};
 
 /// The ledger; see [`Ledger`] for what each method promises.
@@ -48,38 +45,10 @@ pub trait Records {
         Ok(self.list(pk, prefix, Order::Newest, 1).await?.pop().map(|newest| newest.record))
     }
 
-    /// The organisation's stages; `NotFound` if none were applied yet.
-    async fn stages(&self) -> Result<Stages, Failure> {
-        Stages::parse("stages.toml", &stages_text(self).await?).map_err(|problems| unreadable(&problems))
-    }
-
-    /// The stage called `name`, or `NotFound`.
-    async fn stage(&self, name: &StageName) -> Result<Stage, Failure> {
-        self.stages().await?.named(name).cloned()
-    }
-
-    /// What the organisation says about images.
-    async fn image_settings(&self) -> Result<ImageSettings, Failure> {
-        ImageSettings::parse("stages.toml", &stages_text(self).await?)
-            .map_err(|problems| unreadable(&problems))
-    }
-
     /// The record at `key`, or `NotFound` saying that `what` does not exist.
     async fn expect<T: Record>(&self, key: &Key, what: &str) -> Result<Versioned<T>, Failure> {
         self.get(key).await?.ok_or_else(|| Failure::not_found(format!("{what} does not exist")))
     }
-}
-
-/// The applied `stages.toml`.
-async fn stages_text(records: &(impl Records + ?Sized)) -> Result<String, Failure> {
-    let newest = records.config(ConfigKind::Stages).await?;
-    let missing = || Failure::not_found("there are no stages yet; run `lockstep stages apply stages.toml`");
-    newest.map(|newest| newest.text).ok_or_else(missing)
-}
-
-fn unreadable(problems: &[Problem]) -> Failure {
-    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    Failure::bug(format!("the applied stages cannot be read: {}", told.join("; ")))
 }
 
 impl Records for Ledger {

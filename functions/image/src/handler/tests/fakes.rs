@@ -17,6 +17,7 @@ use lockstep_domain::records::{
 use lockstep_platform::ports::memory::{MemoryRecords, MemoryWaits};
 use lockstep_platform::testing::clock::VirtualClock;
 use lockstep_platform::testing::ec2::{Held, SimEc2, SimImages, SimKeys};
+use lockstep_runtime::Clock;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -209,6 +210,16 @@ fn deployment(release: &Release) -> Deployment {
     }
 }
 
+impl Clock for FakeWorld {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+}
+
 impl World for FakeWorld {
     type Records = MemoryRecords;
     type Waits = MemoryWaits;
@@ -221,14 +232,6 @@ impl World for FakeWorld {
 
     fn waits(&self) -> &MemoryWaits {
         &self.waits
-    }
-
-    fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    async fn pause(&self, time: Duration) {
-        self.clock.advance(time);
     }
 
     fn partition(&self) -> &str {
