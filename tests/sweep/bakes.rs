@@ -25,8 +25,8 @@ use lockstep_package::source::Fetched;
 use lockstep_platform::codebuild::{Builds, NewBuild};
 use lockstep_platform::ledger::{Ledger, Order};
 use lockstep_platform::public_images::PublicImages;
-use lockstep_platform::testing::codebuild::{SimBuilds, SimCodeBuild};
 use lockstep_platform::waits::Waits;
+use lockstep_sim::codebuild::{SimBuilds, SimCodeBuild};
 use std::sync::Arc;
 
 /// What AWS publishes as its newest image.

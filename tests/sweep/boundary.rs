@@ -2,7 +2,7 @@
 
 use crate::faults::{Faults, Kind, Pause, Site};
 use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_platform::testing::clock::VirtualClock;
+use lockstep_sim::clock::VirtualClock;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use lockstep_domain::model::token::client_token;
 use lockstep_domain::stacks::diagnosis::StackEvent;
 use lockstep_domain::stacks::stack_plan::StackStatus;
 use lockstep_platform::cloudformation::{ChangeSetView, Stack};
-use lockstep_platform::testing::{Reply, Request};
+use lockstep_sim::{Reply, Request};
 use serde_json::{Value, json};
 use std::cell::Cell;
 

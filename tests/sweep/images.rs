@@ -22,9 +22,9 @@ use lockstep_platform::ec2::references::References;
 use lockstep_platform::ec2::{Copied, Images, NewCopy};
 use lockstep_platform::kms::{Keys, NewGrant};
 use lockstep_platform::ledger::Ledger;
-use lockstep_platform::testing::ec2::{SimEc2, SimImages, SimKeys};
 use lockstep_platform::waits::Waits;
 use lockstep_runtime::Clock;
+use lockstep_sim::ec2::{SimEc2, SimImages, SimKeys};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

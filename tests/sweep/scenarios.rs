@@ -15,7 +15,7 @@ use lockstep_domain::records::{Decision, Environment};
 use lockstep_domain::stacks::stack_plan::ChangeSetKind;
 use lockstep_domain::stacks::stack_plan::StackStatus;
 use lockstep_platform::cloudformation::{NewChangeSet, Stacks, TemplateSource};
-use lockstep_platform::testing::cloudformation::Trouble;
+use lockstep_sim::cloudformation::Trouble;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;

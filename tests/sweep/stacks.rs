@@ -19,9 +19,9 @@ use lockstep_domain::stacks::permissions::lack::{Answer, Question};
 use lockstep_domain::stacks::stack_plan::LiveResource;
 use lockstep_platform::cloudformation::{ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks};
 use lockstep_platform::ledger::Ledger;
-use lockstep_platform::testing::clock::VirtualClock;
-use lockstep_platform::testing::cloudformation::{SimCloudFormation, SimStacks};
 use lockstep_platform::waits::Waits;
+use lockstep_sim::clock::VirtualClock;
+use lockstep_sim::cloudformation::{SimCloudFormation, SimStacks};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -2,8 +2,8 @@
 
 use crate::bugs::Bug;
 use crate::faults::{Faults, Kind, Pause, Site};
-use lockstep_platform::testing::clock::VirtualClock;
-use lockstep_platform::testing::{FakeAws, Middleman, Reply, Request, TABLE};
+use lockstep_sim::clock::VirtualClock;
+use lockstep_sim::{FakeAws, Middleman, Reply, Request, TABLE};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::pin::Pin;

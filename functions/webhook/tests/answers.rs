@@ -9,7 +9,7 @@ use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::{Event, EventState, Repository};
 use lockstep_platform::function_url::UrlResponse;
 use lockstep_platform::secrets::Secret;
-use lockstep_platform::testing::logged::Logged;
+use lockstep_sim::logged::Logged;
 use lockstep_webhook::handler::handle;
 use lockstep_webhook::ports::Ports;
 use serde_json::{Value, json};

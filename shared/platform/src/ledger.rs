@@ -258,6 +258,3 @@ fn seconds(at: jiff::Timestamp) -> AttributeValue {
 fn conflict(message: String) -> Failure {
     Failure::new(FailureKind::Conflict, message)
 }
-
-#[cfg(all(test, feature = "lambda"))]
-mod tests;

@@ -58,7 +58,5 @@ pub mod shell;
 pub mod shipper;
 #[cfg(feature = "iam")]
 pub mod simulation;
-#[cfg(all(feature = "dynamodb", feature = "lambda", any(test, feature = "testing")))]
-pub mod testing;
 #[cfg(all(feature = "dynamodb", feature = "lambda"))]
 pub mod waits;

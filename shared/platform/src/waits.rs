@@ -89,6 +89,3 @@ impl Waits {
         sent.map(drop).map_err(|error| failure("Invoke", &self.resume_function, &error))
     }
 }
-
-#[cfg(test)]
-mod tests;

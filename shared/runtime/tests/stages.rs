@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::records::{Config, ConfigKind};
 use lockstep_platform::ledger::Ledger;
-use lockstep_platform::testing::{FakeAws, TABLE};
 use lockstep_runtime::stages::{applied, image_settings, stage, stages};
+use lockstep_sim::{FakeAws, TABLE};
 
 const STAGES: &str = "[[stages]]\nname = \"test\"\naccount = \"111111111111\"\nregion = \"eu-west-1\"\n\
                       [[stages]]\nname = \"ci\"\naccount = \"111111111111\"\nregion = \"eu-west-1\"\n";

@@ -9,7 +9,7 @@ use crate::workflows::Work;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::Decision;
 use lockstep_domain::stacks::stack_plan::StackStatus;
-use lockstep_platform::testing::cloudformation::Trouble;
+use lockstep_sim::cloudformation::Trouble;
 use serde_json::json;
 
 /// An execution of somebody else that holds the environment.

@@ -10,7 +10,7 @@ use lockstep_elb_logs::App;
 use lockstep_elb_logs::handler::{Answer, Answered, handle};
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::shipper::Pace;
-use lockstep_platform::testing::broker::{Broker, Manner};
+use lockstep_sim::broker::{Broker, Manner};
 use serde_json::{Value, json};
 use std::time::Duration;
 

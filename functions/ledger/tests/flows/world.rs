@@ -13,7 +13,7 @@ use lockstep_ledger::App;
 use lockstep_ledger::handler::handle;
 use lockstep_platform::function_url::Invocation;
 use lockstep_platform::ledger::{Ledger, Order, Versioned};
-use lockstep_platform::testing::{FakeAws, TABLE};
+use lockstep_sim::{FakeAws, TABLE};
 use serde_json::{Value, json};
 
 pub const ADA: &str = "arn:aws:iam::333333333333:user/ada";

@@ -5,7 +5,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use lockstep_domain::logs::shipping::{BodyShape, Protocol};
 use lockstep_log_intake::App;
-use lockstep_platform::testing::broker::Manner;
+use lockstep_sim::broker::Manner;
 use serde_json::json;
 use std::io::Write as _;
 use std::time::{Duration, Instant};

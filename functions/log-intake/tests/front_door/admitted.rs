@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use lockstep_domain::logs::intake::{ApiKey, Rate};
 use lockstep_log_intake::handler::{Answered, handle};
 use lockstep_platform::function_url::Invocation;
-use lockstep_platform::testing::{FakeAws, Middleman, Reply, Request};
+use lockstep_sim::{FakeAws, Middleman, Reply, Request};
 use serde_json::{Value, json};
 use std::pin::Pin;
 use std::sync::Arc;

@@ -5,9 +5,9 @@ use lockstep_domain::logs::intake::ApiKey;
 use lockstep_domain::logs::shipping::Protocol;
 use lockstep_log_intake::{App, PACE};
 use lockstep_platform::config::{Config, Setting};
-use lockstep_platform::testing::FakeAws;
-use lockstep_platform::testing::broker::Manner;
-use lockstep_platform::testing::logged::Logged;
+use lockstep_sim::FakeAws;
+use lockstep_sim::broker::Manner;
+use lockstep_sim::logged::Logged;
 use serde_json::json;
 use std::time::Duration;
 

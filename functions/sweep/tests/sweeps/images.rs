@@ -14,8 +14,8 @@ use lockstep_domain::records::{
     ImageOrigin, ImageState, ImageVersion, Release, SweepReport,
 };
 use lockstep_platform::ec2::Images as _;
-use lockstep_platform::testing::clock::VirtualClock;
-use lockstep_platform::testing::ec2::{SimEc2, SimImages};
+use lockstep_sim::clock::VirtualClock;
+use lockstep_sim::ec2::{SimEc2, SimImages};
 use lockstep_sweep::accounts;
 use std::cell::RefCell;
 use std::collections::BTreeSet;

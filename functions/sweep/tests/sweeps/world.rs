@@ -12,7 +12,7 @@ use lockstep_domain::records::{
     ReleaseState, Repository, SweepReport,
 };
 use lockstep_platform::ledger::{Ledger, Versioned};
-use lockstep_platform::testing::{FakeAws, TABLE};
+use lockstep_sim::{FakeAws, TABLE};
 use lockstep_sweep::handler::{Answer, handle, serve};
 use lockstep_sweep::heads::Heads;
 use lockstep_sweep::{App, Names};

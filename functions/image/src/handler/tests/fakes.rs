@@ -15,9 +15,9 @@ use lockstep_domain::records::{
     Traffic,
 };
 use lockstep_platform::ports::memory::{MemoryRecords, MemoryWaits};
-use lockstep_platform::testing::clock::VirtualClock;
-use lockstep_platform::testing::ec2::{Held, SimEc2, SimImages, SimKeys};
 use lockstep_runtime::Clock;
+use lockstep_sim::clock::VirtualClock;
+use lockstep_sim::ec2::{Held, SimEc2, SimImages, SimKeys};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 use super::*;
-use crate::cloudformation::{Execution, NewChangeSet, Stacks, TemplateSource};
 use lockstep_domain::model::drift_status::DriftStatus;
 use lockstep_domain::stacks::stack_plan::ChangeSetKind;
+use lockstep_platform::cloudformation::{Execution, NewChangeSet, Stacks, TemplateSource};
 
 /// A log group that outlives its stack under a name of its own, and a topic.
 fn template(display_name: &str, more: &str) -> String {
@@ -34,7 +34,7 @@ impl Here {
         kind: ChangeSetKind,
         template: &str,
         revert_drift: bool,
-    ) -> crate::cloudformation::ChangeSetView {
+    ) -> lockstep_platform::cloudformation::ChangeSetView {
         self.attempt += 1;
         self.cloud.put_template("t", template);
         let name = format!("change-{}", self.attempt);

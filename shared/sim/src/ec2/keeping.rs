@@ -2,13 +2,13 @@
 
 use super::SimImages;
 use super::model::{Image, Stored};
-use crate::ec2::keeping::{Keeping, made};
 use jiff::Timestamp;
 use lockstep_domain::images::orphans::{Tagged, TaggedImage};
 use lockstep_domain::images::promotion::TAG_IMAGE;
 use lockstep_domain::images::retirement::Removed;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AmiId, SnapshotId};
+use lockstep_platform::ec2::keeping::{Keeping, made};
 use std::collections::BTreeMap;
 
 impl Keeping for SimImages {

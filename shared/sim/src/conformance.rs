@@ -1,10 +1,10 @@
 //! What every ledger does, as one body of assertions: run against the engine within the process, against the memory
 //! that tests of functions use, and against an emulator.
 
-use crate::ledger::{Inserted, Order};
-use crate::ports::Records;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::records::{Config, ConfigKind, Record, Repository, Step};
+use lockstep_platform::ledger::{Inserted, Order};
+use lockstep_platform::ports::Records;
 
 /// Asserts what [`Records`] promises, in a table whose partitions `CONFIG`, `REPOSITORY#github.acme.*` and
 /// `DEPLOYMENT#…` of a made-up deployment are empty.

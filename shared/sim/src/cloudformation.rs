@@ -12,12 +12,12 @@ mod port;
 mod tests;
 
 use super::clock::VirtualClock;
-use crate::cloudformation::{ChangeSetState, ChangeSetView};
 use jiff::Timestamp;
 use lockstep_domain::model::change::NESTED_STACK;
 use lockstep_domain::stacks::diagnosis::StackEvent;
 use lockstep_domain::stacks::guard::Proposed;
 use lockstep_domain::stacks::stack_plan::StackStatus;
+use lockstep_platform::cloudformation::{ChangeSetState, ChangeSetView};
 use model::{Design, Holdings};
 use operations::Moment;
 pub use port::SimStacks;

@@ -2,9 +2,9 @@
 
 use super::model::{Design, Holdings, Resource, Wanted};
 use super::{Inner, Loss, Trouble};
-use crate::cloudformation::ChangeSetState;
 use jiff::Timestamp;
 use lockstep_domain::stacks::stack_plan::{Phase, StackStatus};
+use lockstep_platform::cloudformation::ChangeSetState;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

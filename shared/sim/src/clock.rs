@@ -31,3 +31,14 @@ impl VirtualClock {
         self.0.fetch_max(then.as_millisecond(), Ordering::SeqCst);
     }
 }
+
+#[cfg(feature = "operator")]
+impl lockstep_platform::operator::stacks::Time for VirtualClock {
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.now().as_millisecond().unsigned_abs())
+    }
+
+    async fn pass(&self, duration: Duration) {
+        self.advance(duration);
+    }
+}

@@ -1,7 +1,9 @@
-use super::{Pace, Shipper, Stopped};
-use crate::testing::broker::{Broker, Manner};
+//! The shipper against a broker that speaks its protocols over real sockets.
+
 use lockstep_domain::logs::shipping::{Batch, BodyShape, Protocol};
 use lockstep_domain::model::error::FailureKind;
+use lockstep_platform::shipper::{Pace, Shipper, Stopped};
+use lockstep_sim::broker::{Broker, Manner};
 use rustls::ServerConfig;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -7,24 +7,21 @@
 //! newly shared, may take a moment to be seen. The end of a copy is told to EventBridge. `tests/conformance` holds it
 //! against the adapter on an emulator.
 
-#[cfg(feature = "ssm")]
 mod channels;
 mod copies;
 mod keeping;
-#[cfg(feature = "kms")]
 mod keys;
 mod model;
 mod port;
 
 use super::clock::VirtualClock;
-use crate::ec2::NewCopy;
 use jiff::Timestamp;
-#[cfg(feature = "kms")]
 pub use keys::SimKeys;
 use lockstep_domain::images::promotion::{Ami, AmiState, Device, Snapshot};
 use lockstep_domain::model::ids::{AccountId, AmiId, SnapshotId};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::Image as Recorded;
+use lockstep_platform::ec2::NewCopy;
 use model::{Image, Key, Shelf, Stored};
 pub use port::SimImages;
 use serde_json::{Value, json};
@@ -157,7 +154,6 @@ impl SimEc2 {
     }
 
     /// The port of KMS, as one account in one region.
-    #[cfg(feature = "kms")]
     pub fn keys(&self, location: &Location) -> SimKeys {
         SimKeys::new(self.clone(), location.clone())
     }

@@ -1,15 +1,19 @@
-use super::*;
-use crate::ports::memory::MemoryRecords;
-use crate::testing::conformance::holds_what_a_ledger_promises;
-use crate::testing::{FakeAws, TABLE};
+//! The ledger over the DynamoDB engine within the process.
+
 use lockstep_domain::model::change::{Change, Danger};
+use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{
     Approval, ChangeSet, Decision, Deployment, DeploymentKind, DeploymentState, Event, EventState,
-    FailedEvent, Outcome, Subject, Wait, WaitState,
+    FailedEvent, Outcome, Record as _, Subject, Wait, WaitState,
 };
+use lockstep_platform::clock;
+use lockstep_platform::ledger::{Inserted, Ledger, Order, Write};
+use lockstep_platform::ports::memory::MemoryRecords;
+use lockstep_sim::conformance::holds_what_a_ledger_promises;
+use lockstep_sim::{FakeAws, TABLE};
 
 fn ledger() -> (FakeAws, Ledger) {
     let cloud = FakeAws::new();

@@ -9,14 +9,13 @@ pub mod broker;
 pub mod clock;
 #[cfg(feature = "cloudformation")]
 pub mod cloudformation;
-#[cfg(all(feature = "codebuild", feature = "ec2", feature = "s3"))]
+#[cfg(feature = "codebuild")]
 pub mod codebuild;
 pub mod conformance;
 #[cfg(feature = "ec2")]
 pub mod ec2;
 pub mod logged;
 
-use crate::aws::Aws;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
@@ -32,6 +31,7 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 use dynoxide::{Database, DynoxideError};
+use lockstep_platform::aws::Aws;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -1,9 +1,9 @@
 //! The parameters that name the newest images, which lie beside them.
 
 use super::SimImages;
-use crate::channels::Channels;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AmiId;
+use lockstep_platform::channels::Channels;
 use std::collections::BTreeMap;
 
 impl Channels for SimImages {

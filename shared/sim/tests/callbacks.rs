@@ -1,7 +1,12 @@
-use super::*;
-use crate::testing::{FakeAws, TABLE};
+//! Task tokens that wait, over the DynamoDB engine within the process.
+
 use jiff::Timestamp;
-use lockstep_domain::records::WaitState;
+use lockstep_domain::messages::Task;
+use lockstep_domain::records::{Wait, WaitState};
+use lockstep_platform::clock;
+use lockstep_platform::ledger::Ledger;
+use lockstep_platform::waits::Waits;
+use lockstep_sim::{FakeAws, TABLE};
 use serde_json::json;
 
 fn waits() -> (FakeAws, Ledger, Waits) {
