@@ -1,16 +1,16 @@
 //! One request, one action.
 
-use crate::world::World;
+use crate::context::BakeContext;
 use crate::{build, discard, register, version};
 use lockstep_domain::messages::bake::{Begun, Built, Claimed, Completed, GivenUp, Go, Next, Request, Spread};
 use lockstep_domain::messages::ledger::Failed;
 use lockstep_domain::model::error::Failure;
 use serde::Serialize;
 
-/// What is answered.
+/// The reply to a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Answer {
+pub enum Reply {
     /// A recipe has its version.
     Claimed(Claimed),
     /// A build has begun.
@@ -32,36 +32,36 @@ pub enum Answer {
 }
 
 /// Serves one request.
-pub async fn handle<W: World>(world: &W, request: Request) -> Result<Answer, Failure> {
-    let next = |go: Go| Answer::Next(Next { next: go });
+pub async fn handle<C: BakeContext>(context: &C, request: Request) -> Result<Reply, Failure> {
+    let next = |go: Go| Reply::Next(Next { next: go });
     match request {
         Request::Claim { execution, input, recipe } => {
-            version::claim(world, &execution, &input, &recipe).await.map(Answer::Claimed)
+            version::claim(context, &execution, &input, &recipe).await.map(Reply::Claimed)
         }
         Request::BeginBuild { execution, input } => {
-            build::begin(world, &execution, &input).await.map(Answer::Begun)
+            build::begin(context, &execution, &input).await.map(Reply::Begun)
         }
-        Request::Build { build, task } => build::start(world, &build, &task).await.map(|()| Answer::Nothing),
-        Request::ObserveBuild { build } => build::observe(world, &build).await.map(next),
-        Request::Register { build } => register::register(world, &build).await.map(Answer::Built),
+        Request::Build { build, task } => build::start(context, &build, &task).await.map(|()| Reply::Nothing),
+        Request::ObserveBuild { build } => build::observe(context, &build).await.map(next),
+        Request::Register { build } => register::register(context, &build).await.map(Reply::Built),
         Request::FailBuild { build, error } => {
-            discard::fail_build(world, &build, &error).await.map(Answer::Failed)
+            discard::fail_build(context, &build, &error).await.map(Reply::Failed)
         }
         Request::Spread { execution, image, version } => {
-            version::spread(world, &execution, &image, &version).await.map(Answer::Spread)
+            version::spread(context, &execution, &image, &version).await.map(Reply::Spread)
         }
         Request::NotCopied { error } => version::not_copied(&error).map(next),
         Request::Complete { image, version, places } => {
-            version::complete(world, &image, &version, &places).await.map(Answer::Completed)
+            version::complete(context, &image, &version, &places).await.map(Reply::Completed)
         }
         Request::GiveUp { image, version, error } => {
-            discard::give_up(world, &image, &version, &error).await.map(Answer::GivenUp)
+            discard::give_up(context, &image, &version, &error).await.map(Reply::GivenUp)
         }
         Request::DiscardVersion { image, version, stage } => {
-            discard::discard(world, &image, &version, &stage).await.map(|()| Answer::Nothing)
+            discard::discard(context, &image, &version, &stage).await.map(|()| Reply::Nothing)
         }
         Request::Bury { image, version, error } => {
-            discard::bury(world, &image, &version, &error).await.map(Answer::Failed)
+            discard::bury(context, &image, &version, &error).await.map(Reply::Failed)
         }
     }
 }

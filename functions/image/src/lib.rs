@@ -4,6 +4,7 @@
 //! happened. The promotion is a deployment of the ledger; what is to be copied, with which tags, is written into it
 //! when it begins, so that every retry asks AWS for the same.
 
+pub mod context;
 pub mod copy;
 pub mod finish;
 pub mod handler;
@@ -15,4 +16,3 @@ pub mod share;
 mod takeover;
 pub mod verify;
 pub mod wait;
-pub mod world;

@@ -3,7 +3,7 @@
 //! Many executions write one item. A lost write is worked out again; after the last attempt the state machine tries again
 //! later.
 
-use crate::world::World;
+use crate::context::ImageContext;
 use jiff::Timestamp;
 use lockstep_domain::images::traffic::{self, COPY_CALLS, Entered, SHARE_CALLS};
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -11,7 +11,6 @@ use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::Traffic;
 use lockstep_platform::ledger::Inserted;
-use lockstep_platform::ports::{Records, WaitBook};
 use lockstep_runtime::retry::retry_under_contention;
 use lockstep_runtime::stages::image_settings;
 use lockstep_runtime::{deployment_log, lease};
@@ -22,45 +21,45 @@ const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Asks for a slot at `place`. Whoever must wait is told so, and has looked whether those before it are still alive. Undone
 /// by [`leave`].
-pub async fn enter<W: World>(
-    world: &W,
+pub async fn enter<C: ImageContext>(
+    context: &C,
     promotion: &DeploymentId,
     execution: &str,
     place: &Location,
 ) -> Result<bool, Failure> {
-    let mut entered = try_enter(world, promotion, execution, place).await?;
-    if matches!(entered, Entered::Waits { .. }) && dismiss_the_dead(world, place).await? {
-        entered = try_enter(world, promotion, execution, place).await?;
+    let mut entered = try_enter(context, promotion, execution, place).await?;
+    if matches!(entered, Entered::Waits { .. }) && dismiss_the_dead(context, place).await? {
+        entered = try_enter(context, promotion, execution, place).await?;
     }
     let Entered::Waits { ahead, running } = entered else { return Ok(true) };
     let (account, region) = (&place.account, &place.region);
     let text = format!(
         "waiting for room in account {account} ({region}): {running} copies run, {ahead} wait before"
     );
-    deployment_log::append(world.records(), promotion, &text, world.now()).await?;
+    deployment_log::append(context.ledger(), promotion, &text, context.now()).await?;
     Ok(false)
 }
 
-async fn try_enter<W: World>(
-    world: &W,
+async fn try_enter<C: ImageContext>(
+    context: &C,
     promotion: &DeploymentId,
     execution: &str,
     place: &Location,
 ) -> Result<Entered, Failure> {
-    let most = image_settings(world.records()).await?.copies_at_once;
-    change(world, promotion, place, |traffic, now| traffic::enter(traffic, promotion, execution, most, now))
+    let most = image_settings(context.ledger()).await?.copies_at_once;
+    change(context, promotion, place, |traffic, now| traffic::enter(traffic, promotion, execution, most, now))
         .await
 }
 
 /// Takes out what executions left that certainly have ended; answers whether there was one.
-async fn dismiss_the_dead<W: World>(world: &W, place: &Location) -> Result<bool, Failure> {
-    let Some(found) = world.records().get::<Traffic>(&Traffic::key_of(place)).await? else {
+async fn dismiss_the_dead<C: ImageContext>(context: &C, place: &Location) -> Result<bool, Failure> {
+    let Some(found) = context.ledger().get::<Traffic>(&Traffic::key_of(place)).await? else {
         return Ok(false);
     };
     let mut any = false;
-    for (promotion, execution) in traffic::suspects(&found.record, world.now()) {
-        if lease::has_ended(world.is_running(&execution).await) {
-            leave(world, &promotion, place).await?;
+    for (promotion, execution) in traffic::suspects(&found.record, context.now()) {
+        if lease::has_ended(context.executions(), &execution).await {
+            leave(context, &promotion, place).await?;
             any = true;
         }
     }
@@ -68,27 +67,31 @@ async fn dismiss_the_dead<W: World>(world: &W, place: &Location) -> Result<bool,
 }
 
 /// Gives the slot, or the place in the queue, back; there may be none. Who is next is woken.
-pub async fn leave<W: World>(world: &W, promotion: &DeploymentId, place: &Location) -> Result<(), Failure> {
-    let most = image_settings(world.records()).await?.copies_at_once;
-    let woken = change(world, promotion, place, |traffic, now| {
+pub async fn leave<C: ImageContext>(
+    context: &C,
+    promotion: &DeploymentId,
+    place: &Location,
+) -> Result<(), Failure> {
+    let most = image_settings(context.ledger()).await?.copies_at_once;
+    let woken = change(context, promotion, place, |traffic, now| {
         let after = traffic::leave(traffic, promotion, most, now);
         let woken = traffic::to_wake(&after);
         (after, woken)
     });
     for key in woken.await? {
-        world.waits().wake(&key).await?;
+        context.callbacks().wake(&key).await?;
     }
     Ok(())
 }
 
 /// The key under which `promotion` waits for room, a new one each time, and whether it has a slot already; nothing if it
 /// asked for none.
-pub async fn ask<W: World>(
-    world: &W,
+pub async fn ask<C: ImageContext>(
+    context: &C,
     promotion: &DeploymentId,
     place: &Location,
 ) -> Result<Option<(String, bool)>, Failure> {
-    change(world, promotion, place, |traffic, _| match traffic::ask(traffic, promotion) {
+    change(context, promotion, place, |traffic, _| match traffic::ask(traffic, promotion) {
         None => (traffic.clone(), None),
         Some((asked, number)) => {
             let key = traffic::wait_key(&asked, promotion, number);
@@ -100,12 +103,12 @@ pub async fn ask<W: World>(
 }
 
 /// Waits until a copy may be begun at `place`.
-pub async fn pace_copy<W: World>(
-    world: &W,
+pub async fn pace_copy<C: ImageContext>(
+    context: &C,
     promotion: &DeploymentId,
     place: &Location,
 ) -> Result<(), Failure> {
-    pace(world, promotion, place, |traffic, now| {
+    pace(context, promotion, place, |traffic, now| {
         let (until, wait) = traffic::pace(traffic.copy_calls, COPY_CALLS, 1, PATIENCE, now)?;
         Ok((Traffic { copy_calls: Some(until), ..traffic.clone() }, wait))
     })
@@ -113,35 +116,35 @@ pub async fn pace_copy<W: World>(
 }
 
 /// Waits until so many snapshots, and an image, may be shared or unshared at `place`.
-pub async fn pace_shares<W: World>(
-    world: &W,
+pub async fn pace_shares<C: ImageContext>(
+    context: &C,
     promotion: &DeploymentId,
     place: &Location,
     snapshots: usize,
 ) -> Result<(), Failure> {
     // Images and snapshots have a bucket each: the larger number counts.
     let calls = u32::try_from(snapshots.max(1)).unwrap_or(u32::MAX);
-    pace(world, promotion, place, |traffic, now| {
+    pace(context, promotion, place, |traffic, now| {
         let (until, wait) = traffic::pace(traffic.share_calls, SHARE_CALLS, calls, PATIENCE, now)?;
         Ok((Traffic { share_calls: Some(until), ..traffic.clone() }, wait))
     })
     .await
 }
 
-async fn pace<W: World>(
-    world: &W,
+async fn pace<C: ImageContext>(
+    context: &C,
     promotion: &DeploymentId,
     place: &Location,
     speak: impl Fn(&Traffic, Timestamp) -> Result<(Traffic, Duration), Duration>,
 ) -> Result<(), Failure> {
-    let wait = change(world, promotion, place, |traffic, now| match speak(traffic, now) {
+    let wait = change(context, promotion, place, |traffic, now| match speak(traffic, now) {
         Ok((after, wait)) => (after, Ok(wait)),
         Err(too_long) => (traffic.clone(), Err(too_long)),
     });
     match wait.await? {
         Ok(Duration::ZERO) => Ok(()),
         Ok(wait) => {
-            world.sleep(wait).await;
+            context.sleep(wait).await;
             Ok(())
         }
         Err(wait) => Err(Failure::new(
@@ -158,23 +161,23 @@ async fn pace<W: World>(
 
 /// Applies `plan` to the traffic record of `place` under optimistic locking and returns its result; skips the write if nothing
 /// changed.
-async fn change<W: World, T>(
-    world: &W,
+async fn change<C: ImageContext, T>(
+    context: &C,
     promotion: &DeploymentId,
     place: &Location,
     plan: impl Fn(&Traffic, Timestamp) -> (Traffic, T),
 ) -> Result<T, Failure> {
-    retry_under_contention(world, promotion.as_str(), async || {
-        let found = world.records().get::<Traffic>(&Traffic::key_of(place)).await?;
+    retry_under_contention(context, promotion.as_str(), async || {
+        let found = context.ledger().get::<Traffic>(&Traffic::key_of(place)).await?;
         let nothing = Traffic::none_at(place);
         let before = found.as_ref().map_or(&nothing, |found| &found.record);
-        let (after, answer) = plan(before, world.now());
+        let (after, answer) = plan(before, context.now());
         if after == *before {
             return Ok(answer);
         }
         match &found {
-            Some(old) => world.records().replace(old, after).await.map(|_| answer),
-            None => match world.records().insert(&after).await? {
+            Some(old) => context.ledger().replace(old, after).await.map(|_| answer),
+            None => match context.ledger().insert(&after).await? {
                 Inserted::New(_) => Ok(answer),
                 Inserted::Exists(_) => {
                     Err(Failure::new(FailureKind::Conflict, "the traffic there was written by another"))

@@ -1,6 +1,7 @@
 //! What people do to a deployment or an environment beside answering its questions.
 
-use crate::{App, load};
+use crate::context::LedgerContext;
+use crate::load;
 use lockstep_domain::delivery::intervene;
 use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::operator::Applied;
@@ -17,64 +18,78 @@ use lockstep_runtime::{deployment_log, lease};
 const GLASS_BROKEN: &str = "break_glass";
 
 /// Asks a running deployment to stop, and wakes it so that it sees that now.
-pub async fn cancel(app: &App, id: &DeploymentId, wish: &Wish) -> Result<Applied, Failure> {
-    let stored = load::deployment(app, id).await?;
+pub async fn cancel(
+    context: &impl LedgerContext,
+    id: &DeploymentId,
+    wish: &Wish,
+) -> Result<Applied, Failure> {
+    let stored = load::deployment(context, id).await?;
     let found = match environment::parts(&stored.record) {
-        Ok(_) => load::environment(app, &stored.record).await?,
+        Ok(_) => load::environment(context, &stored.record).await?,
         Err(_) => None,
     };
     let cancelled = intervene::cancel(&stored.record, found.as_ref().map(|found| &found.record), wish)?;
     let applied = match cancelled.deployment {
-        Some(deployment) => written(app.ledger.replace(&stored, deployment).await?.rev()),
+        Some(deployment) => written(context.ledger().replace(&stored, deployment).await?.rev()),
         None => unchanged(stored.rev()),
     };
     if let Some(operation) = cancelled.wake {
-        app.waits.wake(&operation).await?;
+        context.callbacks().wake(&operation).await?;
     }
     Ok(applied)
 }
 
 /// Frees an environment whose holder's execution has ended.
-pub async fn unlock(app: &App, stage: &StageName, name: &str, wish: &Wish) -> Result<Applied, Failure> {
-    let held = existing(app, stage, name).await?;
+pub async fn unlock(
+    context: &impl LedgerContext,
+    stage: &StageName,
+    name: &str,
+    wish: &Wish,
+) -> Result<Applied, Failure> {
+    let held = existing(context, stage, name).await?;
     let after = format!("{} freed its environment", wish.by);
-    match lease::release(&app.ledger, &app.executions, &held, &after, wish.at).await? {
+    match lease::release(context.ledger(), context.executions(), &held, &after, wish.at).await? {
         Some(_) => Ok(written(held.rev() + 1)),
         None => Ok(unchanged(held.rev())),
     }
 }
 
 /// Takes the taint off an environment that a person put in order.
-pub async fn reconcile(app: &App, stage: &StageName, name: &str, wish: &Wish) -> Result<Applied, Failure> {
-    let stored = existing(app, stage, name).await?;
+pub async fn reconcile(
+    context: &impl LedgerContext,
+    stage: &StageName,
+    name: &str,
+    wish: &Wish,
+) -> Result<Applied, Failure> {
+    let stored = existing(context, stage, name).await?;
     let Some((clean, note)) = intervene::reconcile(&stored.record, wish)? else {
         return Ok(unchanged(stored.rev()));
     };
     let mut writes = vec![Write::replace(&stored, &clean)?];
     if let Some(last) = &clean.last_deployment {
-        writes.push(Write::insert(&deployment_log::next(&app.ledger, last, note, wish.at).await?)?);
+        writes.push(Write::insert(&deployment_log::next(context.ledger(), last, note, wish.at).await?)?);
     }
-    app.ledger.transact(writes).await?;
+    context.ledger().transact(writes).await?;
     Ok(written(stored.rev() + 1))
 }
 
 /// Lets a release into a stage without the evidence of the stage before: once, for an hour, and loudly.
 pub async fn break_glass(
-    app: &App,
+    context: &impl LedgerContext,
     component: &ComponentName,
     version: &Version,
     stage: &StageName,
     wish: &Wish,
 ) -> Result<Applied, Failure> {
-    let stages = stages(&app.ledger).await?;
+    let stages = stages(context.ledger()).await?;
     let stage = gate::stage(&stages, stage)?;
-    let release = load::release(app, component, version).await?.record;
-    let proof = load::proof(app, &release, &stages, stage).await?;
+    let release = load::release(context, component, version).await?.record;
+    let proof = load::proof(context, &release, &stages, stage).await?;
     let evidence = proof.evidence.as_ref();
     let Some(broken) = gate::break_glass(&release, &stages, stage, evidence, proof.broken(), wish)? else {
         return Ok(unchanged(proof.glass.map_or(0, |glass| glass.rev())));
     };
-    let rev = write(app, proof.glass, &broken).await?;
+    let rev = write(context, proof.glass, &broken).await?;
     tracing::warn!(
         alarm = GLASS_BROKEN, by = wish.by, reason = wish.reason, %component, %version, stage = %stage.name,
         "the glass is broken: a release may enter a stage without evidence"
@@ -82,15 +97,23 @@ pub async fn break_glass(
     Ok(written(rev))
 }
 
-async fn write(app: &App, known: Option<Versioned<BreakGlass>>, broken: &BreakGlass) -> Result<u64, Failure> {
+async fn write(
+    context: &impl LedgerContext,
+    known: Option<Versioned<BreakGlass>>,
+    broken: &BreakGlass,
+) -> Result<u64, Failure> {
     match known {
-        Some(known) => Ok(app.ledger.replace(&known, broken.clone()).await?.rev()),
-        None => app.ledger.transact(vec![Write::insert(broken)?]).await.map(|()| 1),
+        Some(known) => Ok(context.ledger().replace(&known, broken.clone()).await?.rev()),
+        None => context.ledger().transact(vec![Write::insert(broken)?]).await.map(|()| 1),
     }
 }
 
-async fn existing(app: &App, stage: &StageName, name: &str) -> Result<Versioned<Environment>, Failure> {
-    let found = app.ledger.get(&Environment::key_of(stage, name)).await?;
+async fn existing(
+    context: &impl LedgerContext,
+    stage: &StageName,
+    name: &str,
+) -> Result<Versioned<Environment>, Failure> {
+    let found = context.ledger().get(&Environment::key_of(stage, name)).await?;
     found.ok_or_else(|| environment::absent(stage, name))
 }
 

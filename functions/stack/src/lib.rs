@@ -5,6 +5,7 @@
 //! what is about to be done and with which token; after a crash the next try observes and finds itself.
 
 mod change_set;
+pub mod context;
 mod destroy;
 mod execute;
 pub mod handler;
@@ -15,4 +16,3 @@ mod plan;
 mod recover;
 mod teardown;
 mod template;
-pub mod world;

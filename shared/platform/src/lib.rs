@@ -42,8 +42,6 @@ pub mod metrics;
 pub mod objects;
 #[cfg(feature = "operator")]
 pub mod operator;
-#[cfg(all(feature = "dynamodb", feature = "lambda"))]
-pub mod ports;
 #[cfg(feature = "probe")]
 pub mod probe;
 #[cfg(all(feature = "ec2", feature = "ssm"))]
@@ -58,5 +56,3 @@ pub mod shell;
 pub mod shipper;
 #[cfg(feature = "iam")]
 pub mod simulation;
-#[cfg(all(feature = "dynamodb", feature = "lambda"))]
-pub mod waits;

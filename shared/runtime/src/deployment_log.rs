@@ -14,9 +14,8 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::Step;
 use lockstep_platform::config;
-use lockstep_platform::ledger::{Inserted, Order};
+use lockstep_platform::ledger::{Inserted, Ledger, Order};
 use lockstep_platform::metrics::{self, Unit};
-use lockstep_platform::ports::Records;
 
 /// The metric of lines that could not be appended.
 const NAMESPACE: &str = "Lockstep";
@@ -27,7 +26,7 @@ const LOST: &str = "DeploymentLogLinesLost";
 /// # Errors
 /// What the ledger fails at, other than a conflict.
 pub async fn append(
-    ledger: &impl Records,
+    ledger: &Ledger,
     deployment: &DeploymentId,
     line: &str,
     now: Timestamp,
@@ -46,7 +45,7 @@ pub async fn append(
 /// Returns the next entry of the log of `deployment`, to be written in one transaction with what it tells of: that
 /// transaction is `Conflict` if its number was taken meanwhile.
 pub async fn next(
-    ledger: &impl Records,
+    ledger: &Ledger,
     deployment: &DeploymentId,
     line: String,
     now: Timestamp,
@@ -55,7 +54,7 @@ pub async fn next(
 }
 
 async fn try_append(
-    ledger: &impl Records,
+    ledger: &Ledger,
     deployment: &DeploymentId,
     line: &str,
     now: Timestamp,
@@ -76,7 +75,7 @@ async fn try_append(
     }
 }
 
-async fn last(ledger: &impl Records, deployment: &DeploymentId) -> Result<Option<Step>, Failure> {
+async fn last(ledger: &Ledger, deployment: &DeploymentId) -> Result<Option<Step>, Failure> {
     let (pk, prefix) = Step::all_of(deployment);
     let newest = ledger.list::<Step>(&pk, prefix, Order::Newest, 1).await?.pop();
     Ok(newest.map(|newest| newest.record))

@@ -16,13 +16,20 @@ use lockstep_platform::ledger::{Ledger, Versioned, Write};
 ///
 /// # Errors
 /// `EnvironmentBusy` with the sentence `busy` if it runs or may run.
-pub fn ensure_ended(is_running: Option<bool>, busy: impl FnOnce() -> String) -> Result<(), Failure> {
-    if has_ended(is_running) { Ok(()) } else { Err(Failure::new(FailureKind::EnvironmentBusy, busy())) }
+pub async fn ensure_ended(
+    executions: &Executions,
+    execution: &str,
+    busy: impl FnOnce() -> String,
+) -> Result<(), Failure> {
+    match has_ended(executions, execution).await {
+        true => Ok(()),
+        false => Err(Failure::new(FailureKind::EnvironmentBusy, busy())),
+    }
 }
 
-/// Returns whether an execution certainly has ended; `is_running` is `None` where that is not known.
-pub fn has_ended(is_running: Option<bool>) -> bool {
-    is_running == Some(false)
+/// Returns whether an execution certainly has ended.
+pub async fn has_ended(executions: &Executions, execution: &str) -> bool {
+    executions.is_running(execution).await == Some(false)
 }
 
 /// Returns the deployment of `holder`, whose execution certainly has ended.

@@ -9,7 +9,7 @@ use lockstep_domain::images::image_settings::ImageSettings;
 use lockstep_domain::model::error::{Failure, Problem};
 use lockstep_domain::model::ids::StageName;
 use lockstep_domain::records::{Config, ConfigKind};
-use lockstep_platform::ports::Records;
+use lockstep_platform::ledger::Ledger;
 
 /// The name of the file in problems.
 const FILE: &str = "stages.toml";
@@ -18,7 +18,7 @@ const FILE: &str = "stages.toml";
 ///
 /// # Errors
 /// `Rejected` if none were applied, or if those that were applied cannot be read.
-pub async fn stages(ledger: &impl Records) -> Result<Stages, Failure> {
+pub async fn stages(ledger: &Ledger) -> Result<Stages, Failure> {
     of_newest(newest(ledger).await?.as_ref())
 }
 
@@ -26,7 +26,7 @@ pub async fn stages(ledger: &impl Records) -> Result<Stages, Failure> {
 ///
 /// # Errors
 /// `Rejected` if those that were applied cannot be read.
-pub async fn applied(ledger: &impl Records) -> Result<Option<Stages>, Failure> {
+pub async fn applied(ledger: &Ledger) -> Result<Option<Stages>, Failure> {
     newest(ledger).await?.map(|newest| parse(&newest.text)).transpose()
 }
 
@@ -42,7 +42,7 @@ pub fn of_newest(newest: Option<&Config>) -> Result<Stages, Failure> {
 ///
 /// # Errors
 /// As [`stages`]; `NotFound` if there is no such stage.
-pub async fn stage(ledger: &impl Records, name: &StageName) -> Result<Stage, Failure> {
+pub async fn stage(ledger: &Ledger, name: &StageName) -> Result<Stage, Failure> {
     stages(ledger).await?.named(name).cloned()
 }
 
@@ -50,12 +50,12 @@ pub async fn stage(ledger: &impl Records, name: &StageName) -> Result<Stage, Fai
 ///
 /// # Errors
 /// As [`stages`].
-pub async fn image_settings(ledger: &impl Records) -> Result<ImageSettings, Failure> {
+pub async fn image_settings(ledger: &Ledger) -> Result<ImageSettings, Failure> {
     let newest = newest(ledger).await?.ok_or_else(missing)?;
     ImageSettings::parse(FILE, &newest.text).map_err(|problems| unreadable(&problems))
 }
 
-async fn newest(ledger: &impl Records) -> Result<Option<Config>, Failure> {
+async fn newest(ledger: &Ledger) -> Result<Option<Config>, Failure> {
     ledger.config(ConfigKind::Stages).await
 }
 

@@ -6,7 +6,7 @@ use lockstep_domain::records::Step;
 use lockstep_platform::ledger::{Ledger, Order};
 use lockstep_runtime::deployment_log::{append, next};
 use lockstep_sim::logged::Logged;
-use lockstep_sim::{FakeAws, Middleman, Reply, Request, TABLE};
+use lockstep_sim::{FakeAws, Interceptor, Reply, Request, TABLE};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,8 +30,8 @@ fn expected(lines: &[&str]) -> Vec<(u32, String)> {
 /// Writes a line of its own just before each of so many lines.
 struct Rival(AtomicUsize);
 
-impl Middleman for Rival {
-    fn pass<'a>(
+impl Interceptor for Rival {
+    fn intercept<'a>(
         &'a self,
         request: Request,
         account: &'a FakeAws,
@@ -93,8 +93,8 @@ async fn a_line_that_finds_no_number_is_told_of_and_does_not_fail_the_operation(
 #[tokio::test]
 async fn a_ledger_that_fails_fails_the_operation() {
     struct Broken;
-    impl Middleman for Broken {
-        fn pass<'a>(
+    impl Interceptor for Broken {
+        fn intercept<'a>(
             &'a self,
             _: Request,
             _: &'a FakeAws,

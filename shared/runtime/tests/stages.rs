@@ -8,7 +8,7 @@ use lockstep_runtime::stages::{applied, image_settings, stage, stages};
 use lockstep_sim::{FakeAws, TABLE};
 
 const STAGES: &str = "[[stages]]\nname = \"test\"\naccount = \"111111111111\"\nregion = \"eu-west-1\"\n\
-                      [[stages]]\nname = \"ci\"\naccount = \"111111111111\"\nregion = \"eu-west-1\"\n";
+                      [[stages]]\nname = \"ci\"\naccount = \"111111111111\"\nregion = \"eu-west-1\"\npropagates = true\n";
 
 async fn ledger(texts: &[&str]) -> Ledger {
     let ledger = Ledger::new(&FakeAws::new().aws(), TABLE);

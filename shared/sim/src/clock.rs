@@ -20,6 +20,11 @@ impl VirtualClock {
         Timestamp::from_millisecond(self.0.load(Ordering::SeqCst)).unwrap_or_default()
     }
 
+    /// Returns the time since 1970.
+    pub fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.now().as_millisecond().unsigned_abs())
+    }
+
     /// Lets time pass.
     pub fn advance(&self, duration: Duration) {
         let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
@@ -35,7 +40,7 @@ impl VirtualClock {
 #[cfg(feature = "operator")]
 impl lockstep_platform::operator::stacks::Time for VirtualClock {
     fn now(&self) -> Duration {
-        Duration::from_millis(self.now().as_millisecond().unsigned_abs())
+        self.elapsed()
     }
 
     async fn pass(&self, duration: Duration) {

@@ -1,17 +1,15 @@
-//! What every ledger does, as one body of assertions: run against the engine within the process, against the memory
-//! that tests of functions use, and against an emulator.
+//! What every ledger does, as one body of assertions: run against the engine within the process and against an emulator.
 
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::records::{Config, ConfigKind, Record, Repository, Step};
-use lockstep_platform::ledger::{Inserted, Order};
-use lockstep_platform::ports::Records;
+use lockstep_platform::ledger::{Inserted, Ledger, Order};
 
-/// Asserts what [`Records`] promises, in a table whose partitions `CONFIG`, `REPOSITORY#github.acme.*` and
+/// Asserts what [`Ledger`] promises, in a table whose partitions `CONFIG`, `REPOSITORY#github.acme.*` and
 /// `DEPLOYMENT#…` of a made-up deployment are empty.
 ///
 /// # Panics
 /// If a promise is broken.
-pub async fn holds_what_a_ledger_promises(records: &impl Records) {
+pub async fn holds_what_a_ledger_promises(records: &Ledger) {
     one_insertion_wins(records).await;
     a_stale_writer_loses(records).await;
     both_writes_happen_or_none(records).await;
@@ -31,7 +29,7 @@ fn repository(name: &str, branch: &str) -> Repository {
     }
 }
 
-async fn one_insertion_wins(records: &impl Records) {
+async fn one_insertion_wins(records: &Ledger) {
     let first = repository("one", "main");
     assert_eq!(records.get::<Repository>(&first.key()).await.expect("a read"), None);
     let Inserted::New(stored) = records.insert(&first).await.expect("an insertion") else {
@@ -46,7 +44,7 @@ async fn one_insertion_wins(records: &impl Records) {
     assert_eq!(records.get(&first.key()).await.expect("a read"), Some(stored));
 }
 
-async fn a_stale_writer_loses(records: &impl Records) {
+async fn a_stale_writer_loses(records: &Ledger) {
     let old = records.insert(&repository("stale", "main")).await.expect("an insertion").into_inner();
     let new = records.replace(&old, repository("stale", "a")).await.expect("the first writer wins");
     assert_eq!(new.rev(), 2);
@@ -57,7 +55,7 @@ async fn a_stale_writer_loses(records: &impl Records) {
     assert_eq!(records.get(&new.record.key()).await.expect("a read"), Some(new));
 }
 
-async fn both_writes_happen_or_none(records: &impl Records) {
+async fn both_writes_happen_or_none(records: &Ledger) {
     let a = records.insert(&repository("a", "main")).await.expect("an insertion").into_inner();
     let b = records.insert(&repository("b", "main")).await.expect("an insertion").into_inner();
     let (new_a, new_b) = (repository("a", "x"), repository("b", "x"));
@@ -72,7 +70,7 @@ async fn both_writes_happen_or_none(records: &impl Records) {
     }
 }
 
-async fn lists_are_bounded_ordered_and_of_one_prefix(records: &impl Records) {
+async fn lists_are_bounded_ordered_and_of_one_prefix(records: &Ledger) {
     for version in [2, 10, 1] {
         let config = Config {
             config: ConfigKind::Stages,
@@ -94,7 +92,7 @@ async fn lists_are_bounded_ordered_and_of_one_prefix(records: &impl Records) {
     assert_eq!(versions, [vec![1, 2, 10], vec![10, 2, 1], vec![10], vec![]]);
 }
 
-async fn what_was_removed_is_gone_and_may_come_again(records: &impl Records) {
+async fn what_was_removed_is_gone_and_may_come_again(records: &Ledger) {
     let step = Step {
         deployment: lockstep_domain::model::ids::DeploymentId::of_execution("conformance"),
         number: 1,

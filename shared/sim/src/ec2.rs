@@ -6,7 +6,6 @@
 //! account that made them; a name is given once; a snapshot that an image needs cannot be deleted; what is new, or
 //! newly shared, may take a moment to be seen. The end of a copy is told to EventBridge. `tests/conformance` holds it
 //! against the adapter on an emulator.
-
 mod channels;
 mod copies;
 mod keeping;

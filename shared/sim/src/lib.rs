@@ -4,6 +4,7 @@
 //! knows the executions it was told of and remembers those it was asked to start; S3 has the objects it was given;
 //! invocations of Lambda are remembered. Anything else answers 501, so that a call nobody expected fails the test.
 
+pub mod boundary;
 #[cfg(feature = "shipper")]
 pub mod broker;
 pub mod clock;
@@ -12,8 +13,13 @@ pub mod cloudformation;
 #[cfg(feature = "codebuild")]
 pub mod codebuild;
 pub mod conformance;
+#[cfg(feature = "context")]
+pub mod context;
 #[cfg(feature = "ec2")]
 pub mod ec2;
+pub mod faults;
+#[cfg(feature = "context")]
+pub mod faulty;
 pub mod logged;
 
 use aws_credential_types::Credentials;
@@ -31,7 +37,9 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 use dynoxide::{Database, DynoxideError};
+use lockstep_domain::records::{Key, Record};
 use lockstep_platform::aws::Aws;
+use lockstep_platform::ledger::{Inserted, Ledger};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -46,7 +54,7 @@ pub const TABLE: &str = "lockstep-ledger";
 #[derive(Clone)]
 pub struct FakeAws {
     inner: Arc<Inner>,
-    between: Option<Arc<dyn Middleman>>,
+    between: Option<Arc<dyn Interceptor>>,
 }
 
 /// A request to the account.
@@ -65,9 +73,9 @@ pub type Reply = (u16, String);
 
 /// Stands between the SDK and the account, and decides what becomes of each request: it may serve it once, twice or
 /// never, change it, take its time, and lose the reply.
-pub trait Middleman: Send + Sync {
+pub trait Interceptor: Send + Sync {
     /// The reply to `request`; nothing if the connection breaks.
-    fn pass<'a>(
+    fn intercept<'a>(
         &'a self,
         request: Request,
         account: &'a FakeAws,
@@ -82,11 +90,13 @@ struct Inner {
 #[derive(Default)]
 struct State {
     executions: BTreeMap<String, &'static str>,
+    others: Option<&'static str>,
     started: Vec<(String, Value)>,
     objects: BTreeMap<String, Vec<u8>>,
     invocations: Vec<(String, Value)>,
     lost: BTreeSet<String>,
     calls: Vec<String>,
+    written: Vec<Key>,
 }
 
 impl fmt::Debug for FakeAws {
@@ -151,15 +161,16 @@ impl FakeAws {
             }
             from = page["LastEvaluatedKey"].take();
             if from.is_null() {
+                other.state().objects = self.state().objects.clone();
                 return other;
             }
         }
     }
 
-    /// The same account behind a middleman. What is reached this way is not retried by the SDK, so that every
+    /// The same account behind an interceptor. What is reached this way is not retried by the SDK, so that every
     /// failure is seen.
-    pub fn behind(&self, middleman: Arc<dyn Middleman>) -> Self {
-        Self { inner: Arc::clone(&self.inner), between: Some(middleman) }
+    pub fn behind(&self, interceptor: Arc<dyn Interceptor>) -> Self {
+        Self { inner: Arc::clone(&self.inner), between: Some(interceptor) }
     }
 
     /// The account as the adapters see it.
@@ -185,9 +196,61 @@ impl FakeAws {
         Aws::from_sdk_config(config).expect("a region")
     }
 
+    /// The object at `key` of a bucket.
+    pub fn object(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
+        self.state().objects.get(&format!("/{bucket}/{key}")).cloned()
+    }
+
+    /// The keys of the records that were written, in order.
+    pub fn written(&self) -> Vec<Key> {
+        self.state().written.clone()
+    }
+
+    /// The operations that a task waits for, as they were registered, in order.
+    pub fn registered(&self) -> Vec<String> {
+        let written = self.written().into_iter();
+        written.filter_map(|key| key.pk.strip_prefix("WAIT#").map(str::to_owned)).collect()
+    }
+
+    /// The operations of which `resume` was told that they may have ended, in order.
+    pub fn woken(&self) -> Vec<String> {
+        let invocations = self.invocations().into_iter();
+        invocations.filter_map(|(_, payload)| payload["wake"].as_str().map(str::to_owned)).collect()
+    }
+
+    /// Writes `record` whatever is there, as another process would.
+    ///
+    /// # Panics
+    /// If the ledger refuses it.
+    pub fn put<T: Record>(&self, record: &T) {
+        let ledger = Ledger::new(&self.aws(), TABLE);
+        let written = self.written();
+        at_once(async {
+            match ledger.insert(record).await.expect("an insertion") {
+                Inserted::New(_) => {}
+                Inserted::Exists(old) => drop(ledger.replace(&old, record.clone()).await.expect("a write")),
+            }
+        });
+        self.state().written = written;
+    }
+
+    /// Returns the record at `key`.
+    ///
+    /// # Panics
+    /// If the ledger cannot be read.
+    pub fn find<T: Record>(&self, key: &Key) -> Option<T> {
+        let ledger = Ledger::new(&self.aws(), TABLE);
+        at_once(async { ledger.get::<T>(key).await.expect("a read").map(|found| found.record) })
+    }
+
     /// Lets `DescribeExecution` answer `status` for `arn`; executions nobody told of do not exist.
     pub fn set_execution(&self, arn: &str, status: &'static str) {
         self.state().executions.insert(arn.to_owned(), status);
+    }
+
+    /// Lets `DescribeExecution` answer `status` for every execution of which nothing was said; with `None` they do not exist.
+    pub fn set_other_executions(&self, status: Option<&'static str>) {
+        self.state().others = status;
     }
 
     /// The executions that were started, each with its input, in order. They run, until told otherwise.
@@ -235,7 +298,7 @@ impl FakeAws {
     }
 
     /// The object that a GetObject asks for, which an endpoint of one's own gets path-style. Nobody stands between.
-    fn object(&self, request: &HttpRequest) -> Option<Vec<u8>> {
+    fn requested_object(&self, request: &HttpRequest) -> Option<Vec<u8>> {
         let found = self.state().objects.get(path(request)).cloned();
         found.filter(|_| request.method() == "GET")
     }
@@ -251,6 +314,9 @@ impl FakeAws {
             "TransactWriteItems" => run(body, |request| database.transact_write_items(request)),
             _ => return (501, String::new()),
         };
+        if done.is_ok() {
+            self.state().written.extend(keys_of(operation, body));
+        }
         match done {
             Ok(answer) => (200, answer),
             Err(error) => (error.status_code(), error.to_json()),
@@ -260,7 +326,8 @@ impl FakeAws {
     fn describe_execution(&self, body: &str) -> (u16, String) {
         let request: Value = serde_json::from_str(body).unwrap_or_default();
         let arn = request["executionArn"].as_str().unwrap_or_default();
-        match self.state().executions.get(arn) {
+        let state = self.state();
+        match state.executions.get(arn).or(state.others.as_ref()) {
             Some(status) => {
                 let answer = json!({
                     "executionArn": arn, "stateMachineArn": "arn:aws:states:eu-west-1:1:stateMachine:x",
@@ -316,6 +383,34 @@ impl Request {
     }
 }
 
+/// Runs what the account answers at once, outside of a test's own awaiting.
+fn at_once<T>(work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(tokio::task::unconstrained(work));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(done) = work.as_mut().poll(&mut context) {
+            return done;
+        }
+    }
+}
+
+/// The keys of the records that a request writes.
+fn keys_of(operation: &str, body: &str) -> Vec<Key> {
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    let items = match operation {
+        "PutItem" => vec![&body["Item"]],
+        "TransactWriteItems" => {
+            body["TransactItems"].as_array().into_iter().flatten().map(|item| &item["Put"]["Item"]).collect()
+        }
+        _ => Vec::new(),
+    };
+    let text = |value: &Value| value["S"].as_str().map(str::to_owned);
+    items
+        .into_iter()
+        .filter_map(|item| Some(Key { pk: text(&item["pk"])?, sk: text(&item["sk"])? }))
+        .collect()
+}
+
 /// The path of a request, without its query.
 fn path(request: &HttpRequest) -> &str {
     let path = request.uri().split_once("//").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
@@ -340,7 +435,7 @@ impl HttpClient for FakeAws {
 
 impl HttpConnector for FakeAws {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        if let Some(object) = self.object(&request) {
+        if let Some(object) = self.requested_object(&request) {
             return HttpConnectorFuture::ready(response(Some((200, object))));
         }
         let request = Request::of(&request);
@@ -349,7 +444,7 @@ impl HttpConnector for FakeAws {
             return HttpConnectorFuture::ready(response((!self.is_lost(&request)).then_some(reply)));
         };
         let account = Self { inner: Arc::clone(&self.inner), between: None };
-        HttpConnectorFuture::new(async move { response(between.pass(request, &account).await) })
+        HttpConnectorFuture::new(async move { response(between.intercept(request, &account).await) })
     }
 }
 

@@ -11,7 +11,6 @@ use lockstep_domain::records::{
 };
 use lockstep_platform::clock;
 use lockstep_platform::ledger::{Inserted, Ledger, Order, Write};
-use lockstep_platform::ports::memory::MemoryRecords;
 use lockstep_sim::conformance::holds_what_a_ledger_promises;
 use lockstep_sim::{FakeAws, TABLE};
 
@@ -36,11 +35,6 @@ fn long_ago(operation: &str) -> Wait {
 #[tokio::test]
 async fn the_table_holds_what_a_ledger_promises() {
     holds_what_a_ledger_promises(&ledger().1).await;
-}
-
-#[tokio::test]
-async fn the_ledger_in_memory_promises_the_same() {
-    holds_what_a_ledger_promises(&MemoryRecords::default()).await;
 }
 
 /// A deployment with something in every field: flattened enums, maps, nested lists.

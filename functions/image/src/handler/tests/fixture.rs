@@ -1,26 +1,19 @@
-//! A world around the simulated EC2.
+//! An organisation around the simulated EC2.
 
 use super::EXECUTION;
-use crate::world::World;
 use jiff::Timestamp;
 use lockstep_domain::images::traffic;
-use lockstep_domain::installation::target_roles::TargetRole;
-use lockstep_domain::model::error::Failure;
-use lockstep_domain::model::ids::{AccountId, AmiId, DeploymentId, Digest, RepositoryId};
+use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest, RepositoryId};
 use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{
-    Config, ConfigKind, Deployment, DeploymentKind, Image, ImageVersion, Record, Release, ReleaseState, Step,
-    Traffic,
+    Deployment, DeploymentKind, Image, ImageVersion, Record, Release, ReleaseState, Step, Traffic,
 };
-use lockstep_platform::ports::memory::{MemoryRecords, MemoryWaits};
-use lockstep_runtime::Clock;
-use lockstep_sim::clock::VirtualClock;
-use lockstep_sim::ec2::{Held, SimEc2, SimImages, SimKeys};
-use std::cell::Cell;
+use lockstep_sim::context::SimContext;
+use lockstep_sim::ec2::Held;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::ops::Deref;
 
 pub const SOURCE: &str = "ami-00000000000000001";
 pub const SOURCE_ACCOUNT: &str = "111111111111";
@@ -42,38 +35,39 @@ account = "222222222222"
 region = "eu-west-1"
 "#;
 
-/// A world with one image in the development account.
-pub struct FakeWorld {
-    pub records: MemoryRecords,
-    pub waits: MemoryWaits,
-    pub clock: VirtualClock,
-    pub ec2: SimEc2,
-    pub running: Cell<Option<bool>>,
+/// An organisation with one image in the development account.
+pub struct Fixture(SimContext);
+
+impl Deref for Fixture {
+    type Target = SimContext;
+
+    fn deref(&self) -> &SimContext {
+        &self.0
+    }
 }
 
-impl FakeWorld {
+impl Fixture {
     pub fn new() -> Self {
-        let clock = VirtualClock::at(Timestamp::UNIX_EPOCH);
-        let world = Self {
-            records: MemoryRecords::default(),
-            waits: MemoryWaits::default(),
-            ec2: SimEc2::new(&clock),
-            clock,
-            running: Cell::new(Some(true)),
-        };
-        world.apply(1, STAGES);
-        assert_eq!(world.ec2.register(&location(SOURCE_ACCOUNT)).as_str(), SOURCE);
-        world
+        let sim = SimContext::at(Timestamp::UNIX_EPOCH).on_path(Path::Promotion);
+        sim.apply_stages(1, STAGES);
+        assert_eq!(sim.ec2.register(&location(SOURCE_ACCOUNT)).as_str(), SOURCE);
+        sim.account.set_other_executions(Some("RUNNING"));
+        Self(sim)
+    }
+
+    /// Every execution runs, or has ended, or cannot be looked at.
+    pub fn executions_run(&self, run: Option<bool>) {
+        self.account.set_other_executions(run.map(|run| if run { "RUNNING" } else { "ABORTED" }));
     }
 
     fn image(&self, account: &str) -> Option<Image> {
         let (name, version) = ("logstash".parse().unwrap(), "2.1.37".parse().unwrap());
-        self.records.find(&Image::key_of(&name, &version, &location(account)))
+        self.account.find(&Image::key_of(&name, &version, &location(account)))
     }
 
     pub fn version(&self) -> ImageVersion {
         let (name, version) = ("logstash".parse().unwrap(), "2.1.37".parse().unwrap());
-        self.records.find(&ImageVersion::key_of(&name, &version)).unwrap()
+        self.account.find(&ImageVersion::key_of(&name, &version)).unwrap()
     }
 
     pub fn source_record(&self) -> Image {
@@ -111,45 +105,35 @@ impl FakeWorld {
 
     /// Lets the organisation allow one copy at once.
     pub fn only_one_at_once(&self) {
-        self.apply(2, &format!("{STAGES}[images]\ncopies_at_once = 1\n"));
+        self.apply_stages(2, &format!("{STAGES}[images]\ncopies_at_once = 1\n"));
     }
 
     /// Lets another execution have the only slot there is.
     pub fn fill_the_place(&self, execution: &str) {
         let promotion = DeploymentId::of_execution(execution);
         let nothing = Traffic::none_at(&self.target());
-        self.records.put(&traffic::enter(&nothing, &promotion, execution, 1, self.clock.now()).0);
+        self.account.put(&traffic::enter(&nothing, &promotion, execution, 1, self.clock.now()).0);
     }
 
     /// The journal of a promotion.
     pub fn notes(&self, promotion: &DeploymentId) -> Vec<String> {
         let step = |number| {
             let (deployment, at) = (promotion.clone(), Timestamp::UNIX_EPOCH);
-            self.records.find::<Step>(&Step { deployment, number, note: String::new(), at }.key())
+            self.account.find::<Step>(&Step { deployment, number, note: String::new(), at }.key())
         };
         (1..).map_while(step).map(|step| step.note).collect()
     }
 
-    pub fn apply(&self, version: u32, text: &str) {
-        self.records.put(&Config {
-            config: ConfigKind::Stages,
-            version,
-            text: text.into(),
-            applied_by: "arn:person".into(),
-            applied_at: Timestamp::UNIX_EPOCH,
-        });
-    }
-
     pub fn promotion(&self) -> Deployment {
-        self.records.find(&Deployment::key_of(&DeploymentId::of_execution(EXECUTION))).unwrap()
+        self.account.find(&Deployment::key_of(&DeploymentId::of_execution(EXECUTION))).unwrap()
     }
 
     /// A deployment of a release that needs the image.
     pub fn deployment_to_ci(&self) -> DeploymentId {
         let release = release();
-        self.records.put(&release);
+        self.account.put(&release);
         let deployment = deployment(&release);
-        self.records.put(&deployment);
+        self.account.put(&deployment);
         deployment.id
     }
 }
@@ -207,62 +191,5 @@ fn deployment(release: &Release) -> Deployment {
             Path::Delivery,
             Timestamp::UNIX_EPOCH,
         )
-    }
-}
-
-impl Clock for FakeWorld {
-    fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    async fn sleep(&self, time: Duration) {
-        self.clock.advance(time);
-    }
-}
-
-impl World for FakeWorld {
-    type Records = MemoryRecords;
-    type Waits = MemoryWaits;
-    type Images = SimImages;
-    type Keys = SimKeys;
-
-    fn records(&self) -> &MemoryRecords {
-        &self.records
-    }
-
-    fn waits(&self) -> &MemoryWaits {
-        &self.waits
-    }
-
-    fn partition(&self) -> &str {
-        "aws"
-    }
-
-    fn target_role(&self, account: &AccountId) -> String {
-        TargetRole::ImageTarget.arn(Path::Promotion, "aws", account)
-    }
-
-    fn patience(&self) -> impl Iterator<Item = Duration> {
-        std::iter::repeat_n(Duration::ZERO, 2)
-    }
-
-    async fn is_running(&self, _execution: &str) -> Option<bool> {
-        self.running.get()
-    }
-
-    async fn source(&self, location: &Location, _session: &str) -> Result<SimImages, Failure> {
-        Ok(self.ec2.images(location))
-    }
-
-    async fn target(&self, location: &Location, _session: &str) -> Result<SimImages, Failure> {
-        Ok(self.ec2.images(location))
-    }
-
-    async fn source_keys(&self, location: &Location, _session: &str) -> Result<SimKeys, Failure> {
-        Ok(self.ec2.keys(location))
-    }
-
-    async fn target_keys(&self, location: &Location, _session: &str) -> Result<SimKeys, Failure> {
-        Ok(self.ec2.keys(location))
     }
 }

@@ -1,8 +1,7 @@
-//! A CloudFormation in memory that behaves as the real one does where it matters here, and a world around it.
+//! A CloudFormation in memory whose stacks are in whatever state a test wants, and one release around it.
 
-use crate::world::World;
 use jiff::Timestamp;
-use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
+use lockstep_domain::delivery::function_code::FunctionLock;
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::model::change::NESTED_STACK;
@@ -10,23 +9,19 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, Digest, RepositoryId};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::path::Path;
-use lockstep_domain::records::{
-    Config, ConfigKind, Deployment, DeploymentKind, Environment, Holder, Release, ReleaseState,
-};
+use lockstep_domain::records::{Deployment, DeploymentKind, Environment, Holder, Release, ReleaseState};
 use lockstep_domain::stacks::diagnosis::StackEvent;
 use lockstep_domain::stacks::guard::Proposed;
-use lockstep_domain::stacks::permissions::Table;
-use lockstep_domain::stacks::permissions::lack::{Answer, Decision, Question};
+use lockstep_domain::stacks::permissions::{Table, excerpt_key};
 use lockstep_domain::stacks::stack_plan::{LiveResource, StackStatus};
 use lockstep_platform::cloudformation::{
     ChangeSetState, ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks,
 };
-use lockstep_platform::ports::memory::{MemoryRecords, MemoryWaits};
+use lockstep_sim::context::{BUCKET, CloudFormations, SimContext};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::rc::Rc;
-use std::time::Duration;
 
 const TEMPLATE: &str = "Parameters:
   Size:
@@ -95,7 +90,7 @@ fn permissions() -> Table {
     .unwrap()
 }
 
-struct FakeStack {
+struct ScriptedStack {
     arn: String,
     status: StackStatus,
     outputs: BTreeMap<String, String>,
@@ -106,8 +101,8 @@ struct FakeStack {
 }
 
 #[derive(Default)]
-pub struct FakeCloud {
-    stacks: RefCell<BTreeMap<String, FakeStack>>,
+pub struct ScriptedStacks {
+    stacks: RefCell<BTreeMap<String, ScriptedStack>>,
     clock: Cell<i64>,
     /// What the next change set comes to.
     pub next_state: RefCell<Option<ChangeSetState>>,
@@ -128,18 +123,16 @@ pub struct FakeCloud {
     pub importers: RefCell<Vec<String>>,
     /// What validation finds wrong with every change set.
     pub invalid: RefCell<Vec<String>>,
-    /// The buckets that were emptied.
-    pub emptied: RefCell<Vec<String>>,
     /// What was retained or skipped.
     pub left_out: RefCell<Vec<String>>,
 }
 
-impl FakeCloud {
+impl ScriptedStacks {
     /// A stack that exists.
     pub fn stack(&self, name: &str, status: StackStatus) {
         let arn = format!("arn:aws:cloudformation:eu-west-1:111111111111:stack/{name}/{}", self.tick());
         let outputs = BTreeMap::from([("Host".to_owned(), "h".to_owned())]);
-        let stack = FakeStack {
+        let stack = ScriptedStack {
             arn,
             status: status.clone(),
             outputs,
@@ -261,7 +254,7 @@ impl FakeCloud {
     }
 }
 
-/// A resource that failed to create; where and when are filled in by [`FakeCloud::event`].
+/// A resource that failed to create; where and when are filled in by [`ScriptedStacks::event`].
 pub fn failed_event(logical_id: &str, reason: &str, token: &str) -> StackEvent {
     StackEvent {
         stack_arn: String::new(),
@@ -276,12 +269,23 @@ pub fn failed_event(logical_id: &str, reason: &str, token: &str) -> StackEvent {
 }
 
 /// The cloud as a function reaches it.
-pub struct Here(Rc<FakeCloud>);
+#[derive(Clone)]
+pub struct Here(Rc<ScriptedStacks>);
+
+impl CloudFormations for Here {
+    type Stacks = Self;
+
+    fn stacks(&self) -> Self {
+        self.clone()
+    }
+
+    fn put_template(&self, _: &str, _: &str) {}
+}
 
 impl Deref for Here {
-    type Target = FakeCloud;
+    type Target = ScriptedStacks;
 
-    fn deref(&self) -> &FakeCloud {
+    fn deref(&self) -> &ScriptedStacks {
         &self.0
     }
 }
@@ -438,28 +442,28 @@ impl Stacks for Here {
 pub const SHIPPED: &str =
     "functions/elb-logs/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855.zip";
 
-/// A world with one release of the component `logs`, being deployed to one stage.
-pub struct FakeWorld {
-    pub records: MemoryRecords,
-    pub waits: MemoryWaits,
-    pub cloud: Rc<FakeCloud>,
+/// One release of the component `logs`, being deployed to one stage.
+pub struct Fixture {
+    pub sim: SimContext<Here>,
+    pub cloud: Rc<ScriptedStacks>,
     pub release: Release,
-    artifact: Vec<u8>,
-    /// The functions whose code was put into a target account.
-    pub carried: RefCell<Vec<String>>,
-    /// The actions that the execution role lacks.
-    pub lacks: RefCell<Vec<String>>,
-    /// Whether IAM refuses to say what the execution role lacks.
-    pub mute: Cell<bool>,
     current: RefCell<Deployment>,
 }
 
-impl FakeWorld {
+impl Deref for Fixture {
+    type Target = SimContext<Here>;
+
+    fn deref(&self) -> &SimContext<Here> {
+        &self.sim
+    }
+}
+
+impl Fixture {
     pub fn new(stage: &str) -> Self {
         Self::of(stage, &[("lockstep.toml", MANIFEST), ("template.yaml", TEMPLATE)])
     }
 
-    /// A world whose release takes the code of a function that Lockstep ships.
+    /// A fixture whose release takes the code of a function that Lockstep ships.
     pub fn with_function(stage: &str) -> Self {
         let values = "Size = \"${functions.elb-logs}\"\n";
         let files = [("lockstep.toml", MANIFEST), ("template.yaml", TEMPLATE)];
@@ -477,30 +481,17 @@ impl FakeWorld {
         };
         let package = packaging::plan("", &files, &known).unwrap();
         let release = release(&package);
-        let records = MemoryRecords::default();
-        let stages = Config {
-            config: ConfigKind::Stages,
-            version: 1,
-            text: STAGES.into(),
-            applied_by: "arn:person".into(),
-            applied_at: Timestamp::UNIX_EPOCH,
-        };
-        records.put(&stages);
-        records.put(&release);
+        let cloud: Rc<ScriptedStacks> = Rc::default();
+        let sim = SimContext::over(Timestamp::UNIX_EPOCH, Here(Rc::clone(&cloud)));
+        sim.apply_stages(1, STAGES);
+        let packed = permissions().pack();
+        sim.account.put_object(BUCKET, &excerpt_key(&release.component, &Digest::of(&packed)), packed);
+        sim.account.put_object(BUCKET, &release.artifact, package.artifact);
+        sim.account.put(&release);
         let deployment = deployment(&release, stage, "arn:execution-1");
-        records.put(&deployment);
-        records.put(&environment(&deployment));
-        Self {
-            records,
-            waits: MemoryWaits::default(),
-            cloud: Rc::default(),
-            release,
-            artifact: package.artifact,
-            carried: RefCell::default(),
-            lacks: RefCell::default(),
-            mute: Cell::default(),
-            current: RefCell::new(deployment),
-        }
+        sim.account.put(&deployment);
+        sim.account.put(&environment(&deployment));
+        Self { sim, cloud, release, current: RefCell::new(deployment) }
     }
 
     pub fn id(&self) -> DeploymentId {
@@ -508,23 +499,23 @@ impl FakeWorld {
     }
 
     pub fn deployment(&self) -> Deployment {
-        self.records.find(&Deployment::key_of(&self.id())).unwrap()
+        self.account.find(&Deployment::key_of(&self.id())).unwrap()
     }
 
     pub fn environment(&self) -> Option<Environment> {
-        self.records.find(&Environment::key_of(&self.current.borrow().stage, "logs"))
+        self.account.find(&Environment::key_of(&self.current.borrow().stage, "logs"))
     }
 
     pub fn change_deployment(&self, change: impl FnOnce(&mut Deployment)) {
         let mut deployment = self.deployment();
         change(&mut deployment);
-        self.records.put(&deployment);
+        self.account.put(&deployment);
     }
 
     pub fn change_environment(&self, change: impl FnOnce(&mut Environment)) {
         let mut environment = self.environment().unwrap();
         change(&mut environment);
-        self.records.put(&environment);
+        self.account.put(&environment);
     }
 
     /// The ledger says that the stack is the environment's.
@@ -537,7 +528,7 @@ impl FakeWorld {
     pub fn next_deployment(&self) -> DeploymentId {
         let stage = self.current.borrow().stage.to_string();
         let next = deployment(&self.release, &stage, "arn:execution-2");
-        self.records.put(&next);
+        self.account.put(&next);
         self.change_environment(|environment| environment.holder = holder(&next));
         let id = next.id.clone();
         self.current.replace(next);
@@ -611,93 +602,5 @@ fn environment(deployment: &Deployment) -> Environment {
         ever_stable: false,
         taint: None,
         last_deployment: None,
-    }
-}
-
-impl World for FakeWorld {
-    type Records = MemoryRecords;
-    type Waits = MemoryWaits;
-    type Stacks = Here;
-
-    fn records(&self) -> &MemoryRecords {
-        &self.records
-    }
-
-    fn waits(&self) -> &MemoryWaits {
-        &self.waits
-    }
-
-    fn now(&self) -> Timestamp {
-        Timestamp::UNIX_EPOCH
-    }
-
-    fn patience(&self) -> impl Iterator<Item = Duration> {
-        std::iter::repeat_n(Duration::ZERO, 3)
-    }
-
-    fn execution_role(&self, location: &Location) -> String {
-        format!("role-of-{}", location.account)
-    }
-
-    async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {
-        if key.contains("/permissions/") {
-            return Ok(permissions().pack());
-        }
-        Ok(self.artifact.clone())
-    }
-
-    async fn simulate(
-        &self,
-        _location: &Location,
-        _session: &str,
-        questions: &[Question],
-    ) -> Result<Vec<Answer>, Failure> {
-        if self.mute.get() {
-            return Err(Failure::new(FailureKind::AccessDenied, "the deployer may not ask"));
-        }
-        let each = questions.iter().flat_map(|question| {
-            question.actions.iter().map(|action| (action.clone(), question.resource.clone()))
-        });
-        let decision = |action: &str| match self.lacks.borrow().iter().any(|lacked| lacked == action) {
-            true => Decision::NotAllowed,
-            false => Decision::Allowed,
-        };
-        Ok(each
-            .map(|(action, resource)| Answer {
-                decision: decision(&action),
-                action,
-                resource,
-                missing_context: Vec::new(),
-            })
-            .collect())
-    }
-
-    async fn stacks(&self, _location: &Location, _session: &str) -> Result<Here, Failure> {
-        Ok(Here(Rc::clone(&self.cloud)))
-    }
-
-    async fn empty_bucket(&self, _location: &Location, _session: &str, bucket: &str) -> Result<(), Failure> {
-        self.cloud.emptied.borrow_mut().push(bucket.to_owned());
-        Ok(())
-    }
-
-    async fn put_function(
-        &self,
-        location: &Location,
-        _session: &str,
-        code: &FunctionCode,
-    ) -> Result<(), Failure> {
-        self.carried.borrow_mut().push(format!("{} to {}", code, location.account));
-        Ok(())
-    }
-
-    async fn put_template(
-        &self,
-        _location: &Location,
-        _session: &str,
-        key: &str,
-        _text: String,
-    ) -> Result<String, Failure> {
-        Ok(format!("bucket/{key}"))
     }
 }

@@ -9,7 +9,7 @@ use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{
     ChangeSet, Deployment, Environment, Evidence, Key, Record, Release, ReleaseState, Step,
 };
-use lockstep_ledger::App;
+use lockstep_ledger::context::AwsContext;
 use lockstep_ledger::handler::handle;
 use lockstep_platform::function_url::Invocation;
 use lockstep_platform::ledger::{Ledger, Order, Versioned};
@@ -37,10 +37,10 @@ region = "eu-west-1"
 approval = true
 "#;
 
-pub struct World {
+pub struct Fixture {
     pub cloud: FakeAws,
     pub ledger: Ledger,
-    app: App,
+    context: AwsContext,
 }
 
 /// A moment in the year 2100: what expires a while later has not expired yet.
@@ -65,19 +65,19 @@ pub fn task(token: &str) -> Task {
     Task { token: token.into(), execution: "e".into(), entered_at: at(1), retry: 0 }
 }
 
-impl World {
+impl Fixture {
     pub async fn new() -> Self {
         let cloud = FakeAws::new();
-        let app = App::of(&cloud.aws(), TABLE, "lockstep-resume");
+        let context = AwsContext::of(&cloud.aws(), TABLE, "lockstep-resume");
         let ledger = Ledger::new(&cloud.aws(), TABLE);
-        let world = Self { cloud, ledger, app };
-        assert_eq!(world.ask(json!({"action": "apply_stages", "text": STAGES})).await.0, 200);
-        world
+        let fixture = Self { cloud, ledger, context };
+        assert_eq!(fixture.ask(json!({"action": "apply_stages", "text": STAGES})).await.0, 200);
+        fixture
     }
 
     /// What a state machine gets.
     pub async fn invoke(&self, request: Request) -> Result<Value, Failure> {
-        handle(&self.app, Invocation::Direct(request), at(100)).await
+        handle(&self.context, Invocation::Direct(request), at(100)).await
     }
 
     /// What a signed request gets: the status and the body.
@@ -91,7 +91,7 @@ impl World {
             "requestContext": {"authorizer": authorizer, "timeEpoch": 0, "http": {"method": "POST", "path": "/"}},
         });
         let invocation: Invocation<Request> = serde_json::from_value(event).unwrap();
-        let answer = handle(&self.app, invocation, at(200)).await.unwrap();
+        let answer = handle(&self.context, invocation, at(200)).await.unwrap();
         let body = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
         (u16::try_from(answer["statusCode"].as_u64().unwrap()).unwrap(), body)
     }

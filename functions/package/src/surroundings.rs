@@ -1,7 +1,7 @@
 //! What is known of everything outside a component's folder, gathered for one commit.
 
 use crate::commit::Source;
-use crate::ports::Ports;
+use crate::context::PackageContext;
 use lockstep_domain::delivery::function_code::FunctionLock;
 use lockstep_domain::delivery::manifest::{self, Manifest};
 use lockstep_domain::delivery::packaging;
@@ -72,35 +72,35 @@ impl Surroundings {
 }
 
 /// Reads what the commit's components need to be judged.
-pub async fn load(ports: &impl Ports, sources: &[Source]) -> Result<Surroundings, Failure> {
-    let stages = stages(ports).await?;
-    let organisation = organisation(newest_config(ports, ConfigKind::Parameters).await?)?;
+pub async fn load(context: &impl PackageContext, sources: &[Source]) -> Result<Surroundings, Failure> {
+    let stages = stages(context).await?;
+    let organisation = organisation(newest_config(context, ConfigKind::Parameters).await?)?;
     let sketches: Vec<Sketch> = sources.iter().filter_map(|s| sketch(s, &stages, &organisation)).collect();
     let mut images = Vec::new();
     for name in sketches.iter().flat_map(|s| &s.images).collect::<BTreeSet<_>>() {
         let (pk, prefix) = ImageVersion::all_of(name);
-        images.extend(ports.newest::<ImageVersion>(&pk, prefix, VERSIONS_MAX).await?);
+        images.extend(context.newest::<ImageVersion>(&pk, prefix, VERSIONS_MAX).await?);
     }
     let mut histories = BTreeMap::new();
     let own = sketches.iter().map(|s| &s.name);
     for name in own.chain(sketches.iter().flat_map(|s| &s.producers)).collect::<BTreeSet<_>>() {
         let (pk, prefix) = Release::all_of(name);
-        histories.insert(name.clone(), history(ports.newest(&pk, prefix, RELEASES_MAX).await?));
+        histories.insert(name.clone(), history(context.newest(&pk, prefix, RELEASES_MAX).await?));
     }
     let producers = producers(&sketches, &histories);
-    let functions = ports.shipped().clone();
-    let permissions = ports.permissions().await?;
+    let functions = context.shipped().clone();
+    let permissions = context.permissions().await?;
     Ok(Surroundings { stages, organisation, images, producers, histories, functions, permissions })
 }
 
-async fn newest_config(ports: &impl Ports, kind: ConfigKind) -> Result<Option<Config>, Failure> {
+async fn newest_config(context: &impl PackageContext, kind: ConfigKind) -> Result<Option<Config>, Failure> {
     let (pk, prefix) = kind.prefix();
-    Ok(ports.newest::<Config>(pk, prefix, 1).await?.pop())
+    Ok(context.newest::<Config>(pk, prefix, 1).await?.pop())
 }
 
 /// The organisation's stages.
-pub async fn stages(ports: &impl Ports) -> Result<Stages, Failure> {
-    of_newest(newest_config(ports, ConfigKind::Stages).await?.as_ref())
+pub async fn stages(context: &impl PackageContext) -> Result<Stages, Failure> {
+    of_newest(newest_config(context, ConfigKind::Stages).await?.as_ref())
 }
 
 fn organisation(config: Option<Config>) -> Result<OrganisationParameters, Failure> {

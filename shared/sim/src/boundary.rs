@@ -1,8 +1,8 @@
 //! A call of an API, struck where the case says so.
 
+use crate::clock::VirtualClock;
 use crate::faults::{Faults, Kind, Pause, Site};
 use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_sim::clock::VirtualClock;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,28 +1,25 @@
 //! An organisation with two stages, and one release.
 
+use jiff::Timestamp;
 use lockstep_domain::delivery::environment::take;
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::messages::sweep::Followed;
 use lockstep_domain::model::error::Failure;
-use lockstep_domain::model::ids::{CommitSha, DeploymentId};
+use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::path::Path;
 use lockstep_domain::records::{
     Config, ConfigKind, Deployment, DeploymentKind, DeploymentState, Environment, Key, Record, Release,
-    ReleaseState, Repository, SweepReport,
+    ReleaseState, SweepReport,
 };
 use lockstep_platform::ledger::{Ledger, Versioned};
-use lockstep_sim::{FakeAws, TABLE};
-use lockstep_sweep::handler::{Answer, handle, serve};
-use lockstep_sweep::heads::Heads;
-use lockstep_sweep::{App, Names};
+use lockstep_runtime::HasLedger;
+use lockstep_sim::FakeAws;
+use lockstep_sim::context::{BUCKET, SimContext};
+use lockstep_sweep::handler::{Reply, handle, serve};
 use serde_json::json;
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 
-pub const RELEASE: &str = "arn:aws:states:eu-west-1:333333333333:stateMachine:lockstep-release";
-pub const TEARDOWN: &str = "arn:aws:states:eu-west-1:333333333333:stateMachine:lockstep-delivery-teardown";
-const BUCKET: &str = "lockstep-artifacts";
+pub use lockstep_sim::context::{RELEASE, TEARDOWN};
 
 const STAGES: &str = r#"
 [[stages]]
@@ -54,12 +51,11 @@ const TEMPLATE: &str = "Resources:
     Type: AWS::SNS::Topic
 ";
 
-pub struct World {
+pub struct Fixture {
+    /// The control plane's account.
     pub cloud: FakeAws,
-    pub heads: Hosts,
-    pub accounts: super::images::Accounts,
     pub ledger: Ledger,
-    app: App,
+    pub sim: SimContext,
 }
 
 /// A moment in the year 2100: what expires a while later has not expired yet.
@@ -76,57 +72,20 @@ pub fn id(name: &str) -> DeploymentId {
     DeploymentId::of_execution(&execution(name))
 }
 
-/// Git hosts in memory: what each repository's branch points to, by the repository's name.
-#[derive(Default)]
-pub struct Hosts {
-    heads: RefCell<BTreeMap<String, Result<Option<CommitSha>, Failure>>>,
-    asked: Cell<u32>,
-}
-
-impl Hosts {
-    pub fn now(&self, name: &str, commit: &str) {
-        self.heads.borrow_mut().insert(name.into(), Ok(Some(commit.parse().unwrap())));
-    }
-
-    pub fn gone(&self, name: &str) {
-        self.heads.borrow_mut().insert(name.into(), Ok(None));
-    }
-
-    pub fn fails(&self, name: &str, failure: Failure) {
-        self.heads.borrow_mut().insert(name.into(), Err(failure));
-    }
-
-    /// How often they were asked.
-    pub fn asked(&self) -> u32 {
-        self.asked.get()
-    }
-}
-
-impl Heads for Hosts {
-    async fn head(&self, repository: &Repository) -> Result<Option<CommitSha>, Failure> {
-        self.asked.set(self.asked.get() + 1);
-        self.heads.borrow()[repository.id.name()].clone()
-    }
-}
-
-impl World {
+impl Fixture {
     /// An installation that nobody has configured.
     pub fn bare() -> Self {
-        let cloud = FakeAws::new();
-        let names = Names {
-            table: TABLE,
-            bucket: BUCKET,
-            resume_function: "lockstep-resume",
-            release: RELEASE,
-            teardown: TEARDOWN,
-        };
-        let app = App::of(&cloud.aws(), &names);
-        let ledger = Ledger::new(&cloud.aws(), TABLE);
-        Self { cloud, heads: Hosts::default(), accounts: super::images::Accounts::new(), ledger, app }
+        let sim = SimContext::at(Timestamp::UNIX_EPOCH);
+        Self { cloud: sim.account.clone(), ledger: sim.ledger().clone(), sim }
+    }
+
+    /// A repository's branch points to `commit`.
+    pub fn head_is(&self, name: &str, commit: &str) {
+        self.sim.hosts.answer(name, Ok(Some(commit.parse().unwrap())));
     }
 
     pub async fn new() -> Self {
-        let world = Self::bare();
+        let fixture = Self::bare();
         let stages = Config {
             config: ConfigKind::Stages,
             version: 1,
@@ -134,9 +93,9 @@ impl World {
             applied_by: "ada".into(),
             applied_at: at(0),
         };
-        world.put(&stages).await;
-        world.put(&world.release()).await;
-        world
+        fixture.put(&stages).await;
+        fixture.put(&fixture.release()).await;
+        fixture
     }
 
     /// A release whose manifest says that its throw-away stack lives for thirty minutes.
@@ -172,7 +131,7 @@ impl World {
 
     /// Sweeps at this minute.
     pub async fn sweep(&self, minute: i64) -> SweepReport {
-        let report = handle(&self.app, &self.heads, &self.accounts, at(minute)).await.unwrap();
+        let report = handle(&self.sim, at(minute)).await.unwrap();
         let kept = self.versioned::<SweepReport>(&SweepReport::last()).await;
         assert_eq!(kept.record, report, "what is answered is what is kept");
         report
@@ -181,9 +140,9 @@ impl World {
     /// Lets the parameters of an image follow, everywhere or at a stage.
     pub async fn follow(&self, image: &str, stage: Option<&str>) -> Result<Followed, Failure> {
         let asked = json!({"action": "channels", "image": image, "stage": stage});
-        match serve(&self.app, &self.heads, &self.accounts, &asked, at(0)).await? {
-            Answer::Followed(followed) => Ok(followed),
-            Answer::Swept(report) => panic!("it swept: {report:?}"),
+        match serve(&self.sim, &asked, at(0)).await? {
+            Reply::Followed(followed) => Ok(followed),
+            Reply::Swept(report) => panic!("it swept: {report:?}"),
         }
     }
 

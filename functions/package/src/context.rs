@@ -1,4 +1,4 @@
-//! What packaging needs of the world, in its own words, and AWS behind them.
+//! What this function may reach.
 
 use crate::source::{Fetched, fetch};
 use lockstep_domain::delivery::function_code::FunctionLock;
@@ -14,8 +14,8 @@ use lockstep_platform::ledger::{Inserted, Ledger, Order};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
-/// What packaging needs of the world.
-pub trait Ports {
+/// The capabilities of this function.
+pub trait PackageContext {
     /// The commit's tarball and author, from the repository's git host.
     fn fetch(
         &self,
@@ -59,12 +59,12 @@ pub trait Ports {
     ) -> impl Future<Output = Result<Option<T>, Failure>>;
 }
 
-/// The settings that [`Cloud::new`] reads.
+/// The settings that [`AwsContext::new`] reads.
 pub const SETTINGS: [Setting; 4] =
     [Setting::Table, Setting::Bucket, Setting::Functions, Setting::Permissions];
 
-/// AWS, and the git hosts of the subscribed repositories.
-pub struct Cloud {
+/// The capabilities on AWS, and the git hosts of the subscribed repositories.
+pub struct AwsContext {
     hosts: GitHosts,
     ledger: Ledger,
     artifacts: Artifacts,
@@ -73,7 +73,7 @@ pub struct Cloud {
     permissions: OnceCell<Arc<Table>>,
 }
 
-impl Cloud {
+impl AwsContext {
     /// The account that the function runs in.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
         Ok(Self {
@@ -96,7 +96,7 @@ impl Cloud {
     }
 }
 
-impl Ports for Cloud {
+impl PackageContext for AwsContext {
     async fn fetch(&self, repository: &Repository, commit: &CommitSha) -> Result<Fetched, Failure> {
         fetch(&self.hosts.of(repository).await?, repository, commit).await
     }
