@@ -6,13 +6,13 @@ use jiff::{SignedDuration, Timestamp};
 use lockstep_domain::logs::intake::{ApiKey, Application, Rate, Which};
 use lockstep_domain::logs::shipping::Protocol;
 use lockstep_log_intake::handler::{Answered, handle};
-use lockstep_log_intake::{App, PACE};
+use lockstep_log_intake::{AwsContext, PACE};
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::function_url::{Invocation, UrlResponse};
 use lockstep_platform::ledger::Ledger;
 use lockstep_platform::shipper::Pace;
 use lockstep_sim::broker::{Broker, Manner};
-use lockstep_sim::{FakeAws, Middleman, TABLE};
+use lockstep_sim::{FakeAws, Interceptor, TABLE};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -81,13 +81,13 @@ impl Watched {
 }
 
 /// The account that the function runs in, and its broker.
-pub struct World {
+pub struct Fixture {
     pub cloud: FakeAws,
     pub watched: Watched,
     table: Ledger,
 }
 
-impl World {
+impl Fixture {
     pub fn new(protocol: Protocol, manners: &[Manner]) -> Self {
         let cloud = FakeAws::new();
         let table = Ledger::new(&cloud.aws(), TABLE);
@@ -100,16 +100,16 @@ impl World {
     }
 
     /// The function, just started.
-    pub fn function(&self) -> App {
+    pub fn function(&self) -> AwsContext {
         self.function_of(&self.cloud)
     }
 
     /// The function behind whoever disturbs its calls.
-    pub fn disturbed(&self, by: Arc<dyn Middleman>) -> App {
+    pub fn disturbed(&self, by: Arc<dyn Interceptor>) -> AwsContext {
         self.function_of(&self.cloud.behind(by))
     }
 
-    fn function_of(&self, cloud: &FakeAws) -> App {
+    fn function_of(&self, cloud: &FakeAws) -> AwsContext {
         let url = self.watched.broker.url();
         let config = Config::of([
             (Setting::Table, TABLE),
@@ -120,7 +120,7 @@ impl World {
             (Setting::LogEnvironment, "ci"),
             (Setting::LogType, "desktop"),
         ]);
-        App::new(&cloud.aws(), &config, None, SHORT).unwrap()
+        AwsContext::new(&cloud.aws(), &config, None, SHORT).unwrap()
     }
 
     /// A key of a new application, which may send what everybody may.
@@ -202,21 +202,21 @@ impl Post {
     }
 
     /// Sends it, and answers within the time that is `left`.
-    pub async fn within(&self, app: &App, left: Duration) -> UrlResponse {
+    pub async fn within(&self, context: &AwsContext, left: Duration) -> UrlResponse {
         let payload = json!({
             "version": "2.0", "rawPath": "/events", "headers": self.headers,
             "body": STANDARD.encode(&self.body), "isBase64Encoded": true,
             "requestContext": {"requestId": self.request, "timeEpoch": 0, "http": {"method": self.method, "path": "/events"}},
         });
         let invocation: Invocation<Value> = serde_json::from_value(payload).unwrap();
-        match handle(app, invocation, left).await.unwrap() {
+        match handle(context, invocation, left).await.unwrap() {
             Answered::Response(response) => response,
             Answered::Check { .. } => panic!("a request is no check"),
         }
     }
 
-    pub async fn to(&self, app: &App) -> UrlResponse {
-        self.within(app, LEFT).await
+    pub async fn to(&self, context: &AwsContext) -> UrlResponse {
+        self.within(context, LEFT).await
     }
 }
 

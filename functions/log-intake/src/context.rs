@@ -1,4 +1,4 @@
-//! What the function works with, from its settings.
+//! What this function may reach, from its settings.
 
 use crate::applications::Applications;
 use lockstep_domain::logs::intake::{Labels, Rate};
@@ -25,8 +25,8 @@ pub const PACE: Pace = Pace {
     ..Pace::DEFAULT
 };
 
-/// What the function works with.
-pub struct App {
+/// What the function may reach, wired from its settings.
+pub struct AwsContext {
     pub(crate) applications: Applications,
     pub(crate) output: Output,
     pub(crate) labels: Labels,
@@ -36,7 +36,7 @@ pub struct App {
     pub(crate) name: String,
 }
 
-impl App {
+impl AwsContext {
     /// Wires it; no client is built yet, and nobody connected to.
     ///
     /// # Errors

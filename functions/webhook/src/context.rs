@@ -1,4 +1,4 @@
-//! What the webhook needs of the world, in its own words, and AWS behind them.
+//! What this function may reach.
 
 use jiff::SignedDuration;
 use lockstep_domain::messages::inputs;
@@ -14,8 +14,8 @@ use lockstep_platform::secrets::{Secret, Secrets};
 /// How long a secret, or its absence, is believed: a new secret works after a minute at most.
 const SECRET_AGE: SignedDuration = SignedDuration::from_secs(60);
 
-/// What the webhook needs of the world.
-pub trait Ports {
+/// The capabilities of this function.
+pub trait WebhookContext {
     /// The secret that signs the hook's deliveries; nothing if there is none. Remembered for a while, absence too.
     fn webhook_secret(&self, id: &RepositoryId) -> impl Future<Output = Result<Option<Secret>, Failure>>;
 
@@ -32,18 +32,18 @@ pub trait Ports {
     fn mark_started(&self, event: &Event) -> impl Future<Output = Result<(), Failure>>;
 }
 
-/// The settings that [`Cloud::new`] reads.
+/// The settings that [`AwsContext::new`] reads.
 pub const SETTINGS: [Setting; 2] = [Setting::Table, Setting::ReleaseArn];
 
-/// AWS.
-pub struct Cloud {
+/// The capabilities on AWS.
+pub struct AwsContext {
     secrets: Secrets,
     ledger: Ledger,
     executions: Executions,
     release: String,
 }
 
-impl Cloud {
+impl AwsContext {
     /// The account that the function runs in.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
         Ok(Self {
@@ -55,7 +55,7 @@ impl Cloud {
     }
 }
 
-impl Ports for Cloud {
+impl WebhookContext for AwsContext {
     async fn webhook_secret(&self, id: &RepositoryId) -> Result<Option<Secret>, Failure> {
         match self.secrets.get(&id.webhook_secret()).await {
             // Secrets Manager does not tell what does not exist from what the policy's pattern does not match.

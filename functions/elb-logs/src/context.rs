@@ -1,4 +1,4 @@
-//! What the function works with, from its settings.
+//! What this function may reach, from its settings.
 
 use lockstep_access_log::{Format, Labels, Settings};
 use lockstep_domain::model::error::Failure;
@@ -24,8 +24,8 @@ pub const OPTIONAL: [Setting; 5] = [
 /// The word for a format that is told from the key or the line.
 const DETECT: &str = "detect";
 
-/// What the function works with.
-pub struct App {
+/// What the function may reach, wired from its settings.
+pub struct AwsContext {
     pub(crate) objects: Objects,
     pub(crate) queue: Queue,
     pub(crate) quarantine: String,
@@ -35,7 +35,7 @@ pub struct App {
     pub(crate) output: Output,
 }
 
-impl App {
+impl AwsContext {
     /// Wires it; no client is built yet, and nobody connected to.
     ///
     /// # Errors
