@@ -9,8 +9,8 @@ use lockstep_domain::model::token::client_token;
 use lockstep_local::{Controls, ImageAttributes};
 use lockstep_platform::ec2::{Copied, Ec2, Images, NewCopy};
 use lockstep_platform::operator::base_images::BaseImages;
-use lockstep_platform::testing::clock::VirtualClock;
-use lockstep_platform::testing::ec2::{SimEc2, SimImages};
+use lockstep_sim::clock::VirtualClock;
+use lockstep_sim::ec2::{SimEc2, SimImages};
 use std::time::Duration;
 
 /// Who has the image, and who wants it.

@@ -8,8 +8,8 @@ use lockstep_platform::cloudformation::{
     ChangeSetState, ChangeSetView, CloudFormation, Creation, Execution, NewChangeSet, Stacks, TemplateSource,
 };
 use lockstep_platform::operator::stacks::{Installer, Wanted};
-use lockstep_platform::testing::clock::VirtualClock;
-use lockstep_platform::testing::cloudformation::SimCloudFormation;
+use lockstep_sim::clock::VirtualClock;
+use lockstep_sim::cloudformation::SimCloudFormation;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -34,11 +34,11 @@ trait Place {
 struct Simulated {
     clock: VirtualClock,
     cloud: SimCloudFormation,
-    stacks: lockstep_platform::testing::cloudformation::SimStacks,
+    stacks: lockstep_sim::cloudformation::SimStacks,
 }
 
 impl Place for Simulated {
-    type Stacks = lockstep_platform::testing::cloudformation::SimStacks;
+    type Stacks = lockstep_sim::cloudformation::SimStacks;
 
     fn stacks(&self) -> &Self::Stacks {
         &self.stacks

@@ -9,7 +9,6 @@ use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::ledger::{Inserted, Ledger};
 use lockstep_platform::operator::control_plane;
 use lockstep_platform::operator::stacks::Installer;
-use lockstep_platform::ports::Records;
 
 const KEY: &str = "releases/kept/1.0.0.zip";
 

@@ -1,12 +1,12 @@
 //! What happens in virtual time: events come, people answer, and what others had begun ends.
 
-use crate::faults::{Kind, Site};
 use crate::functions::SLOW;
 use crate::harness::Harness;
 use crate::scenarios::Meanwhile;
 use jiff::Timestamp;
 use lockstep_domain::delivery::aws_events::ended_operation;
 use lockstep_domain::model::ids::DeploymentId;
+use lockstep_sim::faults::{Kind, Site};
 use serde_json::Value;
 use std::pin::Pin;
 use std::time::Duration;

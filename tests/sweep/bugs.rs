@@ -8,9 +8,10 @@ use lockstep_domain::images::promotion::Ami;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::stacks::diagnosis::StackEvent;
-use lockstep_domain::stacks::plan::StackStatus;
+use lockstep_domain::stacks::plan::{LiveResource, StackStatus};
 use lockstep_platform::cloudformation::{ChangeSetView, Stack};
-use lockstep_platform::testing::{Reply, Request};
+use lockstep_sim::faulty::Mistake;
+use lockstep_sim::{Reply, Request};
 use serde_json::{Value, json};
 use std::cell::Cell;
 
@@ -136,42 +137,6 @@ impl Bug {
         }
     }
 
-    /// The client token of a build as the mistake makes it.
-    pub fn twist_build_token(self, token: &mut String) {
-        if self == Self::RandomBuildToken {
-            *token = client_token(token, "random", next_call());
-        }
-    }
-
-    /// Any other client token as the mistake makes it.
-    pub fn twist_token(self, token: &mut String) {
-        match self {
-            Self::RandomToken | Self::RandomCopyToken => *token = client_token(token, "random", next_call()),
-            Self::EpochInToken => *token = client_token(token, "epoch", 1),
-            _ => {}
-        }
-    }
-
-    /// What is believed of an image.
-    pub fn twist_ami(self, mut ami: Ami) -> Ami {
-        if self == Self::LicenceIgnored {
-            ami.platform_details = "Linux/UNIX".to_owned();
-        }
-        ami
-    }
-
-    /// What is believed of a stack.
-    pub fn twist_stack(self, seen: Result<Option<Stack>, Failure>) -> Result<Option<Stack>, Failure> {
-        let mut seen = match (self, seen) {
-            (Self::EmptyIsAbsent, Err(_)) => return Ok(None),
-            (_, seen) => seen?,
-        };
-        if let Some(stack) = &mut seen {
-            stack.status = StackStatus::parse(self.status(stack.status.as_str()));
-        }
-        Ok(seen)
-    }
-
     fn status(self, status: &str) -> &str {
         match (self, status) {
             (Self::OnceStableRecreated, "UPDATE_ROLLBACK_FAILED") => "ROLLBACK_COMPLETE",
@@ -180,32 +145,6 @@ impl Bug {
             (Self::SuccessByStatus, "ROLLBACK_COMPLETE") => "CREATE_COMPLETE",
             (_, status) => status,
         }
-    }
-
-    /// What is believed of a stack's events.
-    pub fn twist_events(self, mut events: Vec<StackEvent>) -> Vec<StackEvent> {
-        if self == Self::SuccessByStatus {
-            events.iter_mut().for_each(|event| event.status = self.status(&event.status).to_owned());
-        }
-        events
-    }
-
-    /// What is believed of a change set.
-    pub fn twist_change_set(self, mut view: ChangeSetView) -> ChangeSetView {
-        match self {
-            Self::ConditionalIgnored => {
-                for change in view.changes.iter_mut().flatten().filter(|c| c.replacement == "Conditional") {
-                    change.replacement = "False".to_owned();
-                    change.policy_action.clear();
-                }
-            }
-            Self::RemovalsIgnored => {
-                view.changes.iter_mut().for_each(|all| all.retain(|c| c.action != "Remove"))
-            }
-            Self::ApprovalByName => view.arn = BY_NAME.to_owned(),
-            _ => {}
-        }
-        view
     }
 
     /// What is sent in place of a request.
@@ -261,6 +200,103 @@ impl Bug {
         if believes {
             reply.1 = reply.1.replace("\"S\":\"withheld\"", "\"S\":\"usable\"");
         }
+    }
+}
+
+impl Mistake for Bug {
+    fn build_token(&self, token: &mut String) {
+        if *self == Self::RandomBuildToken {
+            *token = client_token(token, "random", next_call());
+        }
+    }
+
+    fn token(&self, token: &mut String) {
+        match self {
+            Self::RandomToken | Self::RandomCopyToken => *token = client_token(token, "random", next_call()),
+            Self::EpochInToken => *token = client_token(token, "epoch", 1),
+            _ => {}
+        }
+    }
+
+    fn change_set_id(&self, asked: &str, newest: Option<String>) -> String {
+        match newest {
+            Some(newest) if *self == Self::ApprovalByName && asked == BY_NAME => newest,
+            _ => asked.to_owned(),
+        }
+    }
+
+    fn stack(&self, seen: Result<Option<Stack>, Failure>) -> Result<Option<Stack>, Failure> {
+        let mut seen = match (self, seen) {
+            (Self::EmptyIsAbsent, Err(_)) => return Ok(None),
+            (_, seen) => seen?,
+        };
+        if let Some(stack) = &mut seen {
+            stack.status = StackStatus::parse(self.status(stack.status.as_str()));
+        }
+        Ok(seen)
+    }
+
+    fn events(&self, seen: Result<Vec<StackEvent>, Failure>) -> Result<Vec<StackEvent>, Failure> {
+        if *self == Self::EmptyIsAbsent {
+            return Ok(seen.unwrap_or_default());
+        }
+        let mut events = seen?;
+        if *self == Self::SuccessByStatus {
+            events.iter_mut().for_each(|event| event.status = self.status(&event.status).to_owned());
+        }
+        Ok(events)
+    }
+
+    fn resources(&self, seen: Result<Vec<LiveResource>, Failure>) -> Result<Vec<LiveResource>, Failure> {
+        match self {
+            Self::SurvivorsIgnored | Self::OnceStableRecreated => seen.map(|_| Vec::new()),
+            Self::EmptyIsAbsent => Ok(seen.unwrap_or_default()),
+            _ => seen,
+        }
+    }
+
+    fn change_set(&self, mut view: ChangeSetView) -> ChangeSetView {
+        match self {
+            Self::ConditionalIgnored => {
+                for change in view.changes.iter_mut().flatten().filter(|c| c.replacement == "Conditional") {
+                    change.replacement = "False".to_owned();
+                    change.policy_action.clear();
+                }
+            }
+            Self::RemovalsIgnored => {
+                view.changes.iter_mut().for_each(|all| all.retain(|c| c.action != "Remove"))
+            }
+            Self::ApprovalByName => view.arn = BY_NAME.to_owned(),
+            _ => {}
+        }
+        view
+    }
+
+    fn ami(&self, mut ami: Ami) -> Ami {
+        if *self == Self::LicenceIgnored {
+            ami.platform_details = "Linux/UNIX".to_owned();
+        }
+        ami
+    }
+
+    fn looks_for_debris(&self) -> bool {
+        *self != Self::DebrisIgnored
+    }
+
+    fn shares_snapshots(&self) -> bool {
+        *self != Self::ImageAlone
+    }
+
+    fn tags_at_once(&self) -> bool {
+        *self != Self::TagLater
+    }
+
+    fn looks_for_references(&self) -> bool {
+        *self != Self::UsedIsDiscarded
+    }
+
+    fn revokes_grants(&self) -> bool {
+        *self != Self::GrantKept
     }
 }
 

@@ -2,13 +2,13 @@
 
 use crate::bakes::invariants::BakeRemains;
 use crate::bugs::Bug;
-use crate::faults::{Crossing, Fault, Kind, Site};
 use crate::harness::Harness;
 use crate::images::invariants::ImageRemains;
 use crate::scenarios::{Scenario, scenario, scenarios};
 use crate::stacks::invariants::{Remains, steps_are_bounded};
 use crate::workflows::{Work, execute, word};
 use jiff::SignedDuration;
+use lockstep_sim::faults::{Crossing, Fault, Kind, Site};
 use lockstep_tests::asl::{End, Run};
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,20 +1,18 @@
 //! Lambda within the process: the real handlers, and what may stop one on its way.
 
-use crate::bakes::{BakeWorld, RecipePorts};
-use crate::faults::{Driven, Pause, Site};
+use crate::bakes::Packaging;
 use crate::harness::{Harness, Token};
-use crate::images::{Accounts, ImageWorld, NoHeads};
-use crate::stacks::checks::VerifyPorts;
-use crate::stacks::{StackWorld, StruckStacks};
+use crate::stacks::checks::Verifying;
 use crate::workflows::{Work, path};
 use lockstep_domain::messages;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AccountId;
-use lockstep_ledger::App;
-use lockstep_platform::accounts::Accounts as RegisteredAccounts;
 use lockstep_platform::executions::Answered;
 use lockstep_platform::function_url::Invocation;
-use lockstep_resume::handler::Tokens;
+use lockstep_platform::ledger::Ledger;
+use lockstep_runtime::{HasLedger, RegisteredAccounts, TaskTokens};
+use lockstep_sim::faults::{Driven, Pause, Site};
+use lockstep_sim::faulty::FaultyContext;
 use lockstep_tests::asl::TaskError;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -48,61 +46,49 @@ impl Harness {
     fn serve<'a>(&'a self, function: &'a str, payload: Value) -> Serving<'a> {
         let malformed = move |error: serde_json::Error| Failure::bug(format!("{function}: {error}"));
         match function {
-            "ledger" => self.ledger_function(&self.app, payload),
+            "ledger" => self.ledger_function(&self.context, payload),
             "stack" => Box::pin(async move {
                 let request = serde_json::from_value(payload).map_err(malformed)?;
-                written(lockstep_stack::handler::handle(&StackWorld(self), request).await?)
+                written(lockstep_stack::handler::handle(&self.context, request).await?)
             }),
             "image" => Box::pin(async move {
                 let request = serde_json::from_value(payload).map_err(malformed)?;
-                written(lockstep_image::handler::handle(&ImageWorld(self), request).await?)
+                written(lockstep_image::handler::handle(&self.context, request).await?)
             }),
             "sweep" => Box::pin(async move {
                 let now = self.clock.now();
-                let accounts = Accounts(&self.ec2);
-                written(
-                    lockstep_sweep::handler::serve(&self.sweep, &NoHeads, &accounts, &payload, now).await?,
-                )
+                written(lockstep_sweep::handler::serve(&self.context, &payload, now).await?)
             }),
             "package" => Box::pin(async move {
                 let input = serde_json::from_value(payload).map_err(malformed)?;
-                written(lockstep_package::recipes::package(&RecipePorts(self), &input).await?)
+                written(lockstep_package::recipes::package(&Packaging(self), &input).await?)
             }),
             "bake" => Box::pin(async move {
                 let request = serde_json::from_value(payload).map_err(malformed)?;
-                written(lockstep_bake::handler::handle(&BakeWorld(self), request).await?)
+                written(lockstep_bake::handler::handle(&self.context, request).await?)
             }),
             "verify" => Box::pin(async move {
                 let request: messages::verify::Request =
                     serde_json::from_value(payload).map_err(malformed)?;
-                let now = || self.clock.now();
-                let passed =
-                    lockstep_verify::handler::handle(&VerifyPorts(self), &request.deployment, now).await?;
+                let passed = lockstep_verify::handler::handle(&Verifying(self), &request.deployment).await?;
                 self.checked.borrow_mut().push(request.deployment);
                 written(passed)
             }),
             "resume" => Box::pin(async move {
                 let now = self.clock.now();
-                lockstep_resume::handler::handle(
-                    &self.struck_ledger,
-                    &Answers(self),
-                    &AllAccounts,
-                    &payload,
-                    now,
-                )
-                .await?;
+                lockstep_resume::handler::handle(&Resuming(self), &payload, now).await?;
                 Ok(json!({}))
             }),
             other => panic!("no function {other}"),
         }
     }
 
-    /// The `ledger` function, struck or not as its world is.
-    pub fn ledger_function<'a>(&'a self, world: &'a App, payload: Value) -> Serving<'a> {
+    /// The `ledger` function, struck or not as its context is.
+    pub fn ledger_function<'a>(&'a self, context: &'a FaultyContext, payload: Value) -> Serving<'a> {
         Box::pin(async move {
             let request =
                 serde_json::from_value(payload).map_err(|error| Failure::bug(format!("ledger: {error}")))?;
-            lockstep_ledger::handler::handle(world, Invocation::Direct(request), self.clock.now()).await
+            lockstep_ledger::handler::handle(context, Invocation::Direct(request), self.clock.now()).await
         })
     }
 
@@ -149,8 +135,8 @@ impl Harness {
     fn begin<'a>(&'a self, execution: &'a str, input: &'a Value) -> Serving<'a> {
         let begin = move |action: &str| json!({"action": action, "execution": execution, "path": path(input), "input": input});
         match Work::of(input) {
-            Work::Deploy => self.ledger_function(&self.calm_app, begin("begin")),
-            Work::Teardown => self.ledger_function(&self.calm_app, begin("begin_teardown")),
+            Work::Deploy => self.ledger_function(&self.fault_free, begin("begin")),
+            Work::Teardown => self.ledger_function(&self.fault_free, begin("begin_teardown")),
             Work::PromoteImage => self.serve("image", begin("inspect")),
             Work::BakeImage => Box::pin(async move {
                 let recipe = self.serve("package", input.clone()).await?;
@@ -167,15 +153,19 @@ fn written(answer: impl Serialize) -> Result<Value, Failure> {
     serde_json::to_value(answer).map_err(|error| Failure::bug(error.to_string()))
 }
 
-/// Who answers task tokens.
-struct Answers<'a>(&'a Harness);
+/// What the `resume` function may reach: every account was added.
+struct Resuming<'a>(&'a Harness);
 
-impl Tokens for Answers<'_> {
+impl HasLedger for Resuming<'_> {
+    fn ledger(&self) -> &Ledger {
+        self.0.context.ledger()
+    }
+}
+
+impl TaskTokens for Resuming<'_> {
     async fn answer(&self, token: &str) -> Result<Answered, Failure> {
-        let harness = self.0;
-        let stacks = StruckStacks::new(&harness.cloud, &harness.faults, &harness.clock, None);
         let answer = async || {
-            let mut tokens = harness.tokens.borrow_mut();
+            let mut tokens = self.0.tokens.borrow_mut();
             match tokens.get_mut(token) {
                 Some(state @ Token::Open) => {
                     *state = Token::Answered;
@@ -184,14 +174,11 @@ impl Tokens for Answers<'_> {
                 _ => Ok(Answered::Gone),
             }
         };
-        stacks.call("SendTaskSuccess", Site::Write, answer).await
+        self.0.context.cross("SendTaskSuccess", Site::Write, answer).await
     }
 }
 
-/// Every account of these worlds was added.
-struct AllAccounts;
-
-impl RegisteredAccounts for AllAccounts {
+impl RegisteredAccounts for Resuming<'_> {
     async fn is_registered(&self, _account: &AccountId) -> Result<bool, Failure> {
         Ok(true)
     }

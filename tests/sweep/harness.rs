@@ -5,25 +5,26 @@
 
 use crate::agenda::Happening;
 use crate::bugs::Bug;
-use crate::faults::Faults;
 use crate::organisation;
 use crate::scenarios::Meanwhile;
 use crate::wire::{Wire, Written};
 use jiff::Timestamp;
+use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Decision, Deployment, Environment};
-use lockstep_ledger::App;
-use lockstep_platform::executions::Executions;
 use lockstep_platform::ledger::Ledger;
-use lockstep_platform::testing::clock::VirtualClock;
-use lockstep_platform::testing::cloudformation::SimCloudFormation;
-use lockstep_platform::testing::codebuild::SimCodeBuild;
-use lockstep_platform::testing::ec2::SimEc2;
-use lockstep_platform::testing::{FakeAws, TABLE};
-use lockstep_platform::waits::Waits;
+use lockstep_sim::clock::VirtualClock;
+use lockstep_sim::cloudformation::SimCloudFormation;
+use lockstep_sim::codebuild::SimCodeBuild;
+use lockstep_sim::context::{BUCKET, SimContext};
+use lockstep_sim::ec2::SimEc2;
+use lockstep_sim::faults::Faults;
+use lockstep_sim::faulty::{FaultyContext, Mistake, NoMistake};
+use lockstep_sim::{FakeAws, TABLE};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,15 +42,6 @@ pub enum Token {
     Closed,
 }
 
-/// What the sweep function works with; here it only lets parameters follow.
-const SWEEPS_WITH: lockstep_sweep::Names<'_> = lockstep_sweep::Names {
-    table: TABLE,
-    bucket: "artifacts",
-    resume_function: "resume",
-    release: "release",
-    teardown: "teardown",
-};
-
 /// Everything around one run.
 pub struct Harness {
     pub clock: VirtualClock,
@@ -64,16 +56,10 @@ pub struct Harness {
     /// The ledger as nobody strikes it.
     pub ledger: Ledger,
     pub bug: Option<Bug>,
-    pub struck_ledger: Ledger,
-    /// The ledger function's world.
-    pub app: App,
+    /// What functions may reach, struck.
+    pub context: FaultyContext,
     /// The same as nobody strikes it.
-    pub calm_app: App,
-    /// The sweep function's world.
-    pub sweep: lockstep_sweep::App,
-    pub waits: Waits,
-    /// Step Functions, as functions ask it about executions.
-    pub holders: Executions,
+    pub fault_free: FaultyContext,
     /// Every task token.
     pub tokens: RefCell<BTreeMap<String, Token>>,
     /// What became of each execution, and when.
@@ -90,8 +76,6 @@ pub struct Harness {
     pub checked: RefCell<Vec<DeploymentId>>,
     /// The execution whose state machine runs now, and its input.
     pub current: RefCell<(String, Value)>,
-    /// The bucket of the control plane, as far as recipes lie in it.
-    pub recipes: RefCell<BTreeMap<String, Vec<u8>>>,
     /// The executions that run now, each started by the one before it.
     pub running: RefCell<Vec<String>>,
     /// The execution that took the environment from the current one.
@@ -111,6 +95,7 @@ impl Harness {
         let harness = Self::of(&FakeAws::new(), (cloud, ec2, codebuild), clock, &[], None);
         harness.ledger.insert(&organisation::stages()).await.expect("stages");
         for made in organisation::releases() {
+            harness.account.put_object(BUCKET, &made.release.artifact, made.artifact.clone());
             harness.ledger.insert(&made.release).await.expect("a release");
             harness.ledger.insert(&organisation::evidence(&made.release, "test")).await.expect("evidence");
         }
@@ -118,7 +103,7 @@ impl Harness {
     }
 
     /// Another world in the same state, for a case.
-    pub fn case(&self, faults: &[crate::faults::Fault], bug: Option<Bug>) -> Self {
+    pub fn case(&self, faults: &[lockstep_sim::faults::Fault], bug: Option<Bug>) -> Self {
         let clock = VirtualClock::at(self.clock.now());
         let ec2 = self.ec2.duplicate(&clock);
         let codebuild = self.codebuild.duplicate(&clock, &ec2);
@@ -128,7 +113,6 @@ impl Harness {
             case.set_execution(execution, status, *at);
         }
         *case.agenda.borrow_mut() = self.agenda.borrow().clone();
-        *case.recipes.borrow_mut() = self.recipes.borrow().clone();
         case.counter.set(self.counter.get());
         case
     }
@@ -137,7 +121,7 @@ impl Harness {
         account: &FakeAws,
         (cloud, ec2, codebuild): (SimCloudFormation, SimEc2, SimCodeBuild),
         clock: VirtualClock,
-        faults: &[crate::faults::Fault],
+        faults: &[lockstep_sim::faults::Fault],
         bug: Option<Bug>,
     ) -> Self {
         let faults = Faults::of(faults);
@@ -148,7 +132,6 @@ impl Harness {
             written: Default::default(),
             past: Default::default(),
         });
-        let struck = account.behind(wire.clone()).aws();
         // What nobody strikes is written down all the same.
         let calm = Wire {
             faults: Faults::of(&[]),
@@ -157,14 +140,16 @@ impl Harness {
             written: Arc::clone(&wire.written),
             past: Default::default(),
         };
-        let calm = account.behind(Arc::new(calm)).aws();
-        let struck_ledger = Ledger::new(&struck, TABLE);
+        let sim = SimContext::of(&clock, account, cloud.clone(), ec2.clone(), codebuild.clone());
+        let sim = sim.on_path(DeploymentPath::Promotion);
+        let mistake: Rc<dyn Mistake> = match bug {
+            Some(bug) => Rc::new(bug),
+            None => Rc::new(NoMistake),
+        };
+        let unstruck = Faults::of(&[]);
         Self {
-            app: App::of(&struck, TABLE, "resume"),
-            calm_app: App::of(&calm, TABLE, "resume"),
-            sweep: lockstep_sweep::App::of(&struck, &SWEEPS_WITH),
-            waits: Waits::new(&struck, &struck_ledger, "resume"),
-            holders: Executions::new(&struck),
+            context: FaultyContext::new(&sim, &faults, wire.clone(), mistake),
+            fault_free: FaultyContext::new(&sim, &unstruck, Arc::new(calm), Rc::new(NoMistake)),
             ledger: Ledger::new(&account.aws(), TABLE),
             account: account.clone(),
             began: clock.now(),
@@ -175,7 +160,6 @@ impl Harness {
             ec2,
             codebuild,
             bug,
-            struck_ledger,
             tokens: RefCell::default(),
             executions: RefCell::default(),
             agenda: RefCell::default(),
@@ -185,7 +169,6 @@ impl Harness {
             meanwhile: Cell::new(None),
             checked: RefCell::default(),
             current: RefCell::default(),
-            recipes: RefCell::default(),
             running: RefCell::default(),
             successor: RefCell::default(),
         }

@@ -1,9 +1,9 @@
 //! The harness as the state machines' world.
 
-use crate::faults::{Kind, Site};
 use crate::harness::Harness;
 use jiff::Timestamp;
 use lockstep_domain::model::ids::DeploymentId;
+use lockstep_sim::faults::{Kind, Site};
 use lockstep_tests::asl::{End, TaskError, World};
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -6,10 +6,8 @@
 
 mod agenda;
 mod bakes;
-mod boundary;
 mod bugs;
 mod cases;
-mod faults;
 mod functions;
 mod harness;
 mod host;
@@ -23,7 +21,7 @@ mod wire;
 mod workflows;
 
 use cases::{Calm, Case, Grounds, Tally, block_on, judge, pairs, run_all, singles, told, with_room};
-use faults::Fault;
+use lockstep_sim::faults::Fault;
 use scenarios::{Scenario, scenario};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};

@@ -51,7 +51,7 @@ impl Harness {
         self.faults.set_caller("ledger decide");
         self.faults.set_aside(true);
         let answering: Serving<'_> =
-            Box::pin(lockstep_ledger::handler::handle(&self.app, invocation, self.clock.now()));
+            Box::pin(lockstep_ledger::handler::handle(&self.context, invocation, self.clock.now()));
         let answered = self.drive(answering).await;
         self.faults.set_aside(false);
         self.collect();

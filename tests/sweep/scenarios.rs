@@ -4,7 +4,6 @@
 use crate::agenda::Happening;
 use crate::bakes::scenarios::BakeStep;
 use crate::bugs::Bug;
-use crate::faults::Fault;
 use crate::harness::Harness;
 use crate::images::scenarios::ImageStep;
 use crate::organisation::{FIRST, evidence, release};
@@ -15,7 +14,8 @@ use lockstep_domain::records::{Decision, Environment};
 use lockstep_domain::stacks::plan::ChangeSetKind;
 use lockstep_domain::stacks::plan::StackStatus;
 use lockstep_platform::cloudformation::{NewChangeSet, Stacks, TemplateSource};
-use lockstep_platform::testing::cloudformation::Trouble;
+use lockstep_sim::cloudformation::Trouble;
+use lockstep_sim::faults::Fault;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;

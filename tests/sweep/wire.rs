@@ -1,9 +1,9 @@
 //! Between the functions and DynamoDB, Lambda and Step Functions: faults, and a record of every write.
 
 use crate::bugs::Bug;
-use crate::faults::{Faults, Kind, Pause, Site};
-use lockstep_platform::testing::clock::VirtualClock;
-use lockstep_platform::testing::{FakeAws, Middleman, Reply, Request, TABLE};
+use lockstep_sim::clock::VirtualClock;
+use lockstep_sim::faults::{Faults, Kind, Pause, Site};
+use lockstep_sim::{FakeAws, Interceptor, Reply, Request, TABLE};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -26,7 +26,7 @@ pub struct Written {
     pub body: Value,
 }
 
-/// The middleman of one case.
+/// The interceptor of one case.
 pub struct Wire {
     /// What strikes.
     pub faults: Arc<Faults>,
@@ -153,8 +153,8 @@ fn subject(request: &Request) -> String {
     }
 }
 
-impl Middleman for Wire {
-    fn pass<'a>(
+impl Interceptor for Wire {
+    fn intercept<'a>(
         &'a self,
         mut request: Request,
         account: &'a FakeAws,

@@ -1,8 +1,8 @@
 //! One build in one account: begun once, started once for each attempt, looked at when it ended.
 
-use crate::load::{self, Building, baked, note, session, unusable};
+use crate::context::BakeContext;
+use crate::load::{self, Building, baked, session, unusable};
 use crate::version::{build_id, versions};
-use crate::world::World;
 use lockstep_domain::images::bake::{self, BuildKey, BuildObservation, BuildStatus};
 use lockstep_domain::images::promotion::{
     KEY_ALIAS, TAG_BUILD, TAG_BUILT_AT, TAG_COMMIT, TAG_DEPLOYMENT, TAG_IMAGE, TAG_REPOSITORY, TAG_SOURCE,
@@ -13,7 +13,7 @@ use lockstep_domain::messages::Task;
 use lockstep_domain::messages::bake::{BuildStarted, NextStep};
 use lockstep_domain::messages::inputs::BuildImage;
 use lockstep_domain::model::base_image::Base;
-use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AmiId, DeploymentId};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
@@ -24,23 +24,23 @@ use lockstep_domain::records::{
 };
 use lockstep_platform::codebuild::{Builds, NewBuild};
 use lockstep_platform::ledger::Inserted;
-use lockstep_platform::ports::{Records, WaitBook};
 use lockstep_platform::public_images::PublicImages;
+use lockstep_runtime::{deployment_log, lease, stages};
 use std::collections::BTreeMap;
 
 /// Serves `begin_build`.
-pub async fn begin<W: World>(
-    world: &W,
+pub async fn begin<C: BakeContext>(
+    context: &C,
     execution: &str,
     input: &BuildImage,
 ) -> Result<BuildStarted, Failure> {
-    let stage = world.records().stage(&input.stage).await?;
+    let stage = stages::stage(context.ledger(), &input.stage).await?;
     let location = stage.location();
-    let version = load::version(world, &input.image, &input.version).await?.record;
+    let version = load::version(context, &input.image, &input.version).await?.record;
     let id = build_id(&input.image, &input.version, &location);
     let begun = |next| Ok(BuildStarted { build: id.clone(), next });
     let key = Image::key_of(&input.image, &input.version, &location);
-    let there = world.records().get::<Image>(&key).await?;
+    let there = context.ledger().get::<Image>(&key).await?;
     if there.is_some_and(|image| image.record.is_usable()) {
         return begun(NextStep::Present);
     }
@@ -53,9 +53,9 @@ pub async fn begin<W: World>(
     if let Some(why) = partitions::why_no_builds(&location.region) {
         return Err(unusable(why));
     }
-    let base = base_at(world, &version, &location, &id).await?;
+    let base = base_at(context, &version, &location, &id).await?;
     let deployment = Deployment {
-        parameters: given(&version, &id, &base, world)?,
+        parameters: given(&version, &id, &base, context)?,
         ..Deployment::new(
             id.clone(),
             DeploymentKind::BuildImage { image: input.image.clone() },
@@ -64,22 +64,22 @@ pub async fn begin<W: World>(
             stage.name.clone(),
             location,
             stage.path(),
-            world.now(),
+            context.now(),
         )
     };
-    match world.records().insert(&deployment).await? {
+    match context.ledger().insert(&deployment).await? {
         Inserted::New(_) => {
             let text = format!("building {}@{} from {base}", input.image, input.version);
-            note(world, &id, &text).await?;
+            deployment_log::append(context.ledger(), &id, &text, context.now()).await?;
         }
-        Inserted::Exists(other) => resume(world, other, execution).await?,
+        Inserted::Exists(other) => resume(context, other, execution).await?,
     }
     begun(NextStep::Build)
 }
 
 /// A build that another execution began: still going, or taken over where it was left.
-async fn resume<W: World>(
-    world: &W,
+async fn resume<C: BakeContext>(
+    context: &C,
     other: lockstep_platform::ledger::Versioned<Deployment>,
     execution: &str,
 ) -> Result<(), Failure> {
@@ -87,46 +87,45 @@ async fn resume<W: World>(
     if record.execution == execution && record.state == DeploymentState::Running {
         return Ok(());
     }
-    if !record.state.is_final()
-        && record.execution != execution
-        && world.is_running(&record.execution).await != Some(false)
-    {
-        let message = format!("{} builds it there already; try again when it is done", record.execution);
-        return Err(Failure::new(FailureKind::EnvironmentBusy, message));
+    if !record.state.is_final() && record.execution != execution {
+        lease::ensure_ended(context.executions(), &record.execution, || {
+            format!("{} builds it there already; try again when it is done", record.execution)
+        })
+        .await?;
     }
     let again = Deployment {
         execution: execution.to_owned(),
         state: DeploymentState::Running,
         failure: None,
         finished_at: None,
-        started_at: world.now(),
+        started_at: context.now(),
         ..record.clone()
     };
-    world.records().replace(&other, again).await.map(drop)
+    context.ledger().replace(&other, again).await.map(drop)
 }
 
 /// The image that a build at `location` starts from.
-async fn base_at<W: World>(
-    world: &W,
+async fn base_at<C: BakeContext>(
+    context: &C,
     version: &ImageVersion,
     location: &Location,
     id: &DeploymentId,
 ) -> Result<AmiId, Failure> {
     match baked(version)?.base {
         Base::Parameter(parameter) => {
-            world.public_images(location, &session(id)).await?.newest(parameter).await
+            context.public_images(location, &session(id)).await?.newest(parameter).await
         }
         // By now a name without `*`: in each region it is one image.
         Base::Search(search) => {
-            world.public_images(location, &session(id)).await?.find(search).await.map(|(_, ami)| ami)
+            context.public_images(location, &session(id)).await?.find(search).await.map(|(_, ami)| ami)
         }
         Base::Image(constraint) => {
-            let known = versions(world, constraint.name()).await?;
+            let known = versions(context, constraint.name()).await?;
             let base = known.iter().rev().find(|known| constraint.admits(&known.version));
             let base =
                 base.ok_or_else(|| unusable(format!("the base {constraint} does not exist any more")))?;
             let key = Image::key_of(&base.name, &base.version, location);
-            let found = world.records().get::<Image>(&key).await?.filter(|image| image.record.is_usable());
+            let found = context.ledger().get::<Image>(&key).await?.filter(|image| image.record.is_usable());
             found.and_then(|image| image.record.ami).ok_or_else(|| {
                 unusable(format!(
                     "the base {constraint} is not in account {}, {}; bring it there first: promote-image",
@@ -138,11 +137,11 @@ async fn base_at<W: World>(
 }
 
 /// What the build is given, as it stays for every attempt.
-fn given<W: World>(
+fn given<C: BakeContext>(
     version: &ImageVersion,
     id: &DeploymentId,
     base: &AmiId,
-    world: &W,
+    context: &C,
 ) -> Result<BTreeMap<String, String>, Failure> {
     let recipe = baked(version)?;
     let pairs = [
@@ -152,7 +151,7 @@ fn given<W: World>(
         (TAG_COMMIT, recipe.commit.to_string()),
         (TAG_REPOSITORY, recipe.repository),
         (TAG_SOURCE, base.to_string()),
-        (TAG_BUILT_AT, world.now().to_string()),
+        (TAG_BUILT_AT, context.now().to_string()),
         (TAG_DEPLOYMENT, id.to_string()),
         (TAG_BUILD, id.to_string()),
     ];
@@ -160,36 +159,39 @@ fn given<W: World>(
 }
 
 /// Serves `build`: starts it, or finds it. Undone by [`crate::discard::fail_build`].
-pub async fn start<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
-    let mut building = Building::load_running(world, id).await?;
-    let builds = world.builds(building.location(), &session(id)).await?;
-    let operation = intend(world, &mut building).await?;
+pub async fn start<C: BakeContext>(context: &C, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
+    let mut building = Building::load_running(context, id).await?;
+    let builds = context.builds(building.location(), &session(id)).await?;
+    let operation = intend(context, &mut building).await?;
     let arn = match operation.target.as_str() {
         "" => {
-            let arn = started(world, &builds, &building, &operation).await?;
+            let arn = started(context, &builds, &building, &operation).await?;
             let known = arn.clone();
             building
-                .write(world, |record| {
+                .write(context, |record| {
                     if let Some(last) = record.operations.last_mut() {
                         last.target = known;
                     }
                 })
                 .await?;
-            note(world, id, &format!("the build is {arn}")).await?;
+            deployment_log::append(context.ledger(), id, &format!("the build is {arn}"), context.now())
+                .await?;
             arn
         }
         known => known.to_owned(),
     };
-    world.waits().register(&arn, task).await?;
+    context.callbacks().register(&arn, task).await?;
     match builds.describe(&arn).await?.map(|build| build.status) {
         // Its event, or the time-out, makes us look again.
         None | Some(BuildStatus::Running) => Ok(()),
-        Some(BuildStatus::Succeeded { .. } | BuildStatus::Ended { .. }) => world.waits().wake(&arn).await,
+        Some(BuildStatus::Succeeded { .. } | BuildStatus::Ended { .. }) => {
+            context.callbacks().wake(&arn).await
+        }
     }
 }
 
 /// Writes the attempt down before CodeBuild is asked: its tokens live for five minutes only.
-async fn intend<W: World>(world: &W, building: &mut Building) -> Result<Operation, Failure> {
+async fn intend<C: BakeContext>(context: &C, building: &mut Building) -> Result<Operation, Failure> {
     if let Some(begun) = building.deployment.record.operation().filter(|last| last.target != OVER) {
         return Ok(begun.clone());
     }
@@ -200,19 +202,19 @@ async fn intend<W: World>(world: &W, building: &mut Building) -> Result<Operatio
         target: String::new(),
         attempt,
         without: Vec::new(),
-        at: world.now(),
+        at: context.now(),
     };
     let next = operation.clone();
-    building.write(world, |record| record.operations.push(next)).await?;
+    building.write(context, |record| record.operations.push(next)).await?;
     Ok(operation)
 }
 
 /// The target of an attempt that was seen to have failed.
 const OVER: &str = "over";
 
-async fn started<W: World>(
-    world: &W,
-    builds: &W::Builds,
+async fn started<C: BakeContext>(
+    context: &C,
+    builds: &C::Builds,
     building: &Building,
     operation: &Operation,
 ) -> Result<String, Failure> {
@@ -220,22 +222,22 @@ async fn started<W: World>(
     if let Some(found) = builds.find(&operation.token).await? {
         return Ok(found);
     }
-    let version = load::version(world, &building.image, building.version()).await?.record;
+    let version = load::version(context, &building.image, building.version()).await?.record;
     let artifact = baked(&version)?.artifact.to_owned();
-    let key = key_of(world, building).await?;
-    builds.store(&artifact, world.recipe(&artifact).await?).await?;
+    let key = key_of(context, building).await?;
+    builds.store(&artifact, context.artifact(&artifact).await?).await?;
     builds.start(&wanted(building, operation, &artifact, key)?).await
 }
 
 /// Returns the key that the build is given; empty if the recipe says. What cannot be shared is told before it is built.
-async fn key_of<W: World>(world: &W, building: &Building) -> Result<&'static str, Failure> {
+async fn key_of<C: BakeContext>(context: &C, building: &Building) -> Result<&'static str, Failure> {
     let location = building.location();
-    let encryption = world.encryption(location, &session(building.id())).await?;
+    let encryption = context.encryption(location, &session(building.id())).await?;
     match bake::build_key(&encryption, location) {
         BuildKey::AsTheRecipeSays => Ok(""),
         BuildKey::OfImages => Ok(KEY_ALIAS),
         BuildKey::Missing(why) => {
-            note(world, building.id(), &why).await?;
+            deployment_log::append(context.ledger(), building.id(), &why, context.now()).await?;
             Ok("")
         }
     }
@@ -270,16 +272,17 @@ fn wanted(
 }
 
 /// Serves `observe_build`.
-pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<NextStep, Failure> {
-    let mut building = Building::load_running(world, id).await?;
+pub async fn observe<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<NextStep, Failure> {
+    let mut building = Building::load_running(context, id).await?;
     let Some((arn, attempt)) = under_way(&building) else { return Ok(NextStep::Wait) };
-    match looked_at(world, &building, &arn, attempt).await? {
+    match looked_at(context, &building, &arn, attempt).await? {
         BuildObservation::Wait => Ok(NextStep::Wait),
         BuildObservation::Made(_) => Ok(NextStep::Register),
         BuildObservation::Again(why) => {
-            note(world, id, &format!("{why}; trying again")).await?;
+            deployment_log::append(context.ledger(), id, &format!("{why}; trying again"), context.now())
+                .await?;
             building
-                .write(world, |record| {
+                .write(context, |record| {
                     if let Some(last) = record.operations.last_mut() {
                         last.target = OVER.to_owned();
                     }
@@ -288,7 +291,7 @@ pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<NextStep,
             Ok(NextStep::Wait)
         }
         BuildObservation::Failed(why) => {
-            note(world, id, &why).await?;
+            deployment_log::append(context.ledger(), id, &why, context.now()).await?;
             Err(unusable(why))
         }
     }
@@ -302,13 +305,13 @@ pub fn under_way(building: &Building) -> Option<(String, u32)> {
 }
 
 /// What the build of `arn` came to.
-pub async fn looked_at<W: World>(
-    world: &W,
+pub async fn looked_at<C: BakeContext>(
+    context: &C,
     building: &Building,
     arn: &str,
     attempt: u32,
 ) -> Result<BuildObservation, Failure> {
-    let builds = world.builds(building.location(), &session(building.id())).await?;
+    let builds = context.builds(building.location(), &session(building.id())).await?;
     let Some(found) = builds.describe(arn).await? else { return Ok(BuildObservation::Wait) };
     Ok(bake::observe(&found, attempt, &building.location().region))
 }

@@ -1,12 +1,13 @@
 //! What failed is removed: what one build left, and a version that cannot be everywhere.
 
 use crate::build::{looked_at, under_way};
-use crate::load::{self, Building, note, session};
+use crate::context::BakeContext;
+use crate::load::{self, Building, session};
 use crate::version::build_id;
-use crate::world::World;
 use lockstep_domain::images::bake::{BuildObservation, to_discard};
 use lockstep_domain::images::lifecycle::{Transition, apply};
 use lockstep_domain::images::promotion::{Ami, TAG_DEPLOYMENT};
+use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::messages::bake::{DiscardTargets, VersionFailed};
 use lockstep_domain::messages::ledger::Failed;
 use lockstep_domain::model::caught_error::CaughtError;
@@ -17,16 +18,16 @@ use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, DeploymentState, FailureRecord, Image};
 use lockstep_platform::ec2::Images;
 use lockstep_platform::ec2::references::References;
-use lockstep_platform::ports::Records;
+use lockstep_runtime::{deployment_log, stages};
 use std::collections::BTreeSet;
 
 /// Serves `fail_build`: an attempt that broke off may have made an image, which nobody has seen.
-pub async fn fail_build<W: World>(
-    world: &W,
+pub async fn fail_build<C: BakeContext>(
+    context: &C,
     id: &DeploymentId,
     error: &CaughtError,
 ) -> Result<Failed, Failure> {
-    let mut building = Building::load(world, id).await?;
+    let mut building = Building::load(context, id).await?;
     let failure = FailureRecord {
         error: error.error.clone(),
         message: format!(
@@ -39,9 +40,9 @@ pub async fn fail_build<W: World>(
     };
     if building.deployment.record.state == DeploymentState::Running {
         let key = Image::key_of(&building.image, building.version(), building.location());
-        let recorded = world.records().get::<Image>(&key).await?.and_then(|image| image.record.ami);
-        let images = world.images(building.location(), &session(id)).await?;
-        let mut debris = made(world, &building, &images).await?;
+        let recorded = context.ledger().get::<Image>(&key).await?.and_then(|image| image.record.ami);
+        let images = context.images(TargetRole::ImageBuilder, building.location(), &session(id)).await?;
+        let mut debris = made(context, &building, &images).await?;
         debris.retain(|ami| recorded.as_ref() != Some(&ami.id));
         remove(&images, &debris).await?;
         // The snapshots of an image that was never registered.
@@ -50,10 +51,10 @@ pub async fn fail_build<W: World>(
                 images.delete_snapshot(&snapshot).await?;
             }
         }
-        note(world, id, &failure.message).await?;
-        let (now, record) = (world.now(), failure.clone());
+        deployment_log::append(context.ledger(), id, &failure.message, context.now()).await?;
+        let (now, record) = (context.now(), failure.clone());
         building
-            .write(world, |deployment: &mut Deployment| {
+            .write(context, |deployment: &mut Deployment| {
                 deployment.state = DeploymentState::Failed;
                 deployment.failure = Some(record);
                 deployment.finished_at = Some(now);
@@ -64,12 +65,16 @@ pub async fn fail_build<W: World>(
 }
 
 /// What a build made: by its tags, and by its own word where they are not found yet.
-async fn made<W: World>(world: &W, building: &Building, images: &W::Images) -> Result<Vec<Ami>, Failure> {
+async fn made<C: BakeContext>(
+    context: &C,
+    building: &Building,
+    images: &C::Images,
+) -> Result<Vec<Ami>, Failure> {
     let id = building.id().to_string();
     let mut made = images.owned(&building.image, building.version()).await?;
     made.retain(|ami| ami.tags.get(TAG_DEPLOYMENT) == Some(&id));
     if let Some((arn, attempt)) = under_way(building)
-        && let BuildObservation::Made(ami) = looked_at(world, building, &arn, attempt).await?
+        && let BuildObservation::Made(ami) = looked_at(context, building, &arn, attempt).await?
         && !made.iter().any(|found| found.id == ami)
     {
         made.extend(images.describe(&ami).await?);
@@ -89,20 +94,20 @@ async fn remove<I: Images>(images: &I, all: &[Ami]) -> Result<(), Failure> {
 }
 
 /// Serves `give_up`: nothing may use the version any more, from here on.
-pub async fn give_up<W: World>(
-    world: &W,
+pub async fn give_up<C: BakeContext>(
+    context: &C,
     image: &ImageName,
     version: &Version,
     error: &CaughtError,
 ) -> Result<VersionFailed, Failure> {
-    let found = load::version(world, image, version).await?;
+    let found = load::version(context, image, version).await?;
     let given_up = apply(&found.record, &Transition::GiveUp { why: error.sentence() })?;
     if given_up != found.record {
-        world.records().replace(&found, given_up.clone()).await?;
+        context.ledger().replace(&found, given_up.clone()).await?;
     }
-    let stages = world.records().stages().await?;
+    let stages = stages::stages(context.ledger()).await?;
     let records: Vec<Image> =
-        load::everywhere(world, image, version).await?.into_iter().map(|i| i.record).collect();
+        load::everywhere(context, image, version).await?.into_iter().map(|i| i.record).collect();
     let places = to_discard(&given_up, &records, &stages).into_iter();
     Ok(VersionFailed {
         places: places
@@ -114,23 +119,25 @@ pub async fn give_up<W: World>(
 /// Serves `discard_version`: the image and its snapshots go from one account and region, once nothing refers to them.
 ///
 /// A version that is given up was never usable, so no lock of ours names it: what refers to it is a person's.
-pub async fn discard<W: World>(
-    world: &W,
+pub async fn discard<C: BakeContext>(
+    context: &C,
     image: &ImageName,
     version: &Version,
     stage: &StageName,
 ) -> Result<(), Failure> {
-    let given_up = load::version(world, image, version).await?.record;
+    let given_up = load::version(context, image, version).await?.record;
     if given_up.state != ImageVersionState::Discarding {
         return match given_up.state {
             ImageVersionState::Discarded => Ok(()),
             other => Err(Failure::bug(format!("{image}@{version} is {other} and is not discarded"))),
         };
     }
-    let location = world.records().stage(stage).await?.location();
+    let location = stages::stage(context.ledger(), stage).await?.location();
     let key = Image::key_of(image, version, &location);
-    let record = world.records().get::<Image>(&key).await?;
-    let images = world.images(&location, &session(&build_id(image, version, &location))).await?;
+    let record = context.ledger().get::<Image>(&key).await?;
+    let images = context
+        .images(TargetRole::ImageBuilder, &location, &session(&build_id(image, version, &location)))
+        .await?;
     let mut there = images.owned(image, version).await?;
     if let Some(ami) = record.as_ref().and_then(|record| record.record.ami.as_ref())
         && !there.iter().any(|found| found.id == *ami)
@@ -155,25 +162,25 @@ pub async fn discard<W: World>(
         }
     }
     match record {
-        Some(record) => world.records().remove(&record).await,
+        Some(record) => context.ledger().remove(&record).await,
         None => Ok(()),
     }
 }
 
 /// Serves `bury`: discarded if nothing of it is left, else told what is, for the sweep.
-pub async fn bury<W: World>(
-    world: &W,
+pub async fn bury<C: BakeContext>(
+    context: &C,
     image: &ImageName,
     version: &Version,
     error: &CaughtError,
 ) -> Result<Failed, Failure> {
-    let found = load::version(world, image, version).await?;
-    let left = load::everywhere(world, image, version).await?;
+    let found = load::version(context, image, version).await?;
+    let left = load::everywhere(context, image, version).await?;
     let mut cause = format!("{image}@{version} is not usable: {}", error.sentence());
     if left.is_empty() {
         let gone = apply(&found.record, &Transition::Discarded)?;
         if gone != found.record {
-            world.records().replace(&found, gone).await?;
+            context.ledger().replace(&found, gone).await?;
         }
     } else {
         let places =

@@ -1,6 +1,6 @@
 //! One request, one action.
 
-use crate::world::World;
+use crate::context::BakeContext;
 use crate::{build, discard, register, version};
 use lockstep_domain::messages::bake::{
     BuildStarted, Built, Claimed, Completed, Distribution, Next, NextStep, Request, VersionFailed,
@@ -9,10 +9,10 @@ use lockstep_domain::messages::ledger::Failed;
 use lockstep_domain::model::error::Failure;
 use serde::Serialize;
 
-/// What is answered.
+/// The reply to a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Answer {
+pub enum Reply {
     /// A recipe has its version.
     Claimed(Claimed),
     /// A build has begun.
@@ -34,36 +34,41 @@ pub enum Answer {
 }
 
 /// Serves one request.
-pub async fn handle<W: World>(world: &W, request: Request) -> Result<Answer, Failure> {
-    let next = |go: NextStep| Answer::Next(Next { next: go });
+pub async fn handle<C: BakeContext>(context: &C, request: Request) -> Result<Reply, Failure> {
+    let next = |go: NextStep| Reply::Next(Next { next: go });
     match request {
         Request::Claim { execution, input, recipe } => {
-            version::claim(world, &execution, &input, &recipe).await.map(Answer::Claimed)
+            version::claim(context, &execution, &input, &recipe).await.map(Reply::Claimed)
         }
         Request::BeginBuild { execution, input } => {
-            build::begin(world, &execution, &input).await.map(Answer::BuildStarted)
+            build::begin(context, &execution, &input).await.map(Reply::BuildStarted)
         }
-        Request::Build { build, task } => build::start(world, &build, &task).await.map(|()| Answer::Nothing),
-        Request::ObserveBuild { build } => build::observe(world, &build).await.map(next),
-        Request::Register { build } => register::register(world, &build).await.map(Answer::Built),
+        Request::Build { build, task } => build::start(context, &build, &task).await.map(|()| Reply::Nothing),
+        Request::ObserveBuild { build } => build::observe(context, &build).await.map(next),
+        Request::Register { build } => register::register(context, &build).await.map(Reply::Built),
         Request::FailBuild { build, error } => {
-            discard::fail_build(world, &build, &error).await.map(Answer::Failed)
+            discard::fail_build(context, &build, &error).await.map(Reply::Failed)
         }
+<<<<<<< main
         Request::Spread { execution, image, version } => {
             version::spread(world, &execution, &image, &version).await.map(Answer::Distribution)
+=======
+        Request::Distribution { execution, image, version } => {
+            version::spread(context, &execution, &image, &version).await.map(Reply::Distribution)
+>>>>>>> a097453efa85460260275b19219dbb79e7fd5f37
         }
         Request::NotCopied { error } => version::not_copied(&error).map(next),
         Request::Complete { image, version, places } => {
-            version::complete(world, &image, &version, &places).await.map(Answer::Completed)
+            version::complete(context, &image, &version, &places).await.map(Reply::Completed)
         }
         Request::GiveUp { image, version, error } => {
-            discard::give_up(world, &image, &version, &error).await.map(Answer::VersionFailed)
+            discard::give_up(context, &image, &version, &error).await.map(Reply::VersionFailed)
         }
         Request::DiscardVersion { image, version, stage } => {
-            discard::discard(world, &image, &version, &stage).await.map(|()| Answer::Nothing)
+            discard::discard(context, &image, &version, &stage).await.map(|()| Reply::Nothing)
         }
         Request::Bury { image, version, error } => {
-            discard::bury(world, &image, &version, &error).await.map(Answer::Failed)
+            discard::bury(context, &image, &version, &error).await.map(Reply::Failed)
         }
     }
 }

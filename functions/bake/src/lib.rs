@@ -5,9 +5,9 @@
 //! build from being begun. What a build is given is written into it when it begins.
 
 pub mod build;
+pub mod context;
 pub mod discard;
 pub mod handler;
 pub mod load;
 pub mod register;
 pub mod version;
-pub mod world;

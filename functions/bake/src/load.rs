@@ -1,22 +1,18 @@
 //! What every step starts from.
 
-use crate::world::World;
+use crate::context::BakeContext;
 use lockstep_domain::images::promotion::TAG_SOURCE;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AmiId, DeploymentId, ImageName};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
-    Deployment, DeploymentKind, DeploymentState, Image, ImageOrigin, ImageVersion, LogEntry,
+    Deployment, DeploymentKind, DeploymentState, Image, ImageOrigin, ImageVersion,
 };
-use lockstep_platform::ledger::{Inserted, Order, Versioned};
-use lockstep_platform::ports::Records;
+use lockstep_platform::ledger::{Order, Versioned};
 
 /// The most records of one version of an image: accounts times regions.
 const PLACES_MAX: usize = 1000;
-
-/// How often a number of the journal that another took is passed over.
-const ATTEMPTS: u32 = 5;
 
 /// A build of the ledger.
 pub struct Building {
@@ -28,9 +24,9 @@ pub struct Building {
 
 impl Building {
     /// Loads it, whatever its state.
-    pub async fn load<W: World>(world: &W, id: &DeploymentId) -> Result<Self, Failure> {
+    pub async fn load<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<Self, Failure> {
         let what = format!("the build {id}");
-        let deployment = world.records().expect::<Deployment>(&Deployment::key_of(id), &what).await?;
+        let deployment = context.ledger().expect::<Deployment>(&Deployment::key_of(id), &what).await?;
         match &deployment.record.kind {
             DeploymentKind::BuildImage { image } => {
                 let image = image.clone();
@@ -45,8 +41,8 @@ impl Building {
     }
 
     /// Loads it; one that is over is `Superseded`.
-    pub async fn load_running<W: World>(world: &W, id: &DeploymentId) -> Result<Self, Failure> {
-        let building = Self::load(world, id).await?;
+    pub async fn load_running<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<Self, Failure> {
+        let building = Self::load(context, id).await?;
         if building.deployment.record.state == DeploymentState::Running {
             return Ok(building);
         }
@@ -75,14 +71,14 @@ impl Building {
     }
 
     /// Writes the record as `change` leaves it.
-    pub async fn write<W: World>(
+    pub async fn write<C: BakeContext>(
         &mut self,
-        world: &W,
+        context: &C,
         change: impl FnOnce(&mut Deployment),
     ) -> Result<(), Failure> {
         let mut record = self.deployment.record.clone();
         change(&mut record);
-        self.deployment = world.records().replace(&self.deployment, record).await?;
+        self.deployment = context.ledger().replace(&self.deployment, record).await?;
         Ok(())
     }
 }
@@ -118,44 +114,26 @@ pub fn baked(version: &ImageVersion) -> Result<Baked<'_>, Failure> {
 }
 
 /// The record of a version.
-pub async fn version<W: World>(
-    world: &W,
+pub async fn version<C: BakeContext>(
+    context: &C,
     image: &ImageName,
     version: &Version,
 ) -> Result<Versioned<ImageVersion>, Failure> {
     let what = format!("the image {image}@{version}");
-    world.records().expect::<ImageVersion>(&ImageVersion::key_of(image, version), &what).await
+    context.ledger().expect::<ImageVersion>(&ImageVersion::key_of(image, version), &what).await
 }
 
 /// Every record of one version of an image.
-pub async fn everywhere<W: World>(
-    world: &W,
+pub async fn everywhere<C: BakeContext>(
+    context: &C,
     image: &ImageName,
     version: &Version,
 ) -> Result<Vec<Versioned<Image>>, Failure> {
     let (pk, prefix) = Image::version_of(image, version);
-    world.records().list::<Image>(&pk, &prefix, Order::Oldest, PLACES_MAX).await
+    context.ledger().list::<Image>(&pk, &prefix, Order::Oldest, PLACES_MAX).await
 }
 
 /// An image that cannot be built or used.
 pub fn unusable(why: impl Into<String>) -> Failure {
     Failure::new(FailureKind::ImageUnusable, why)
-}
-
-/// Appends a line to a build's journal; one that only repeats the last is left out, so that a retried step does not
-/// fill it.
-pub async fn note<W: World>(world: &W, build: &DeploymentId, note: &str) -> Result<(), Failure> {
-    let (pk, prefix) = LogEntry::all_of(build);
-    let last = world.records().list::<LogEntry>(&pk, prefix, Order::Newest, 1).await?.pop();
-    if last.as_ref().is_some_and(|last| last.record.note == note) {
-        return Ok(());
-    }
-    let first = last.map_or(1, |last| last.record.number + 1);
-    for number in (first..).take(ATTEMPTS as usize) {
-        let step = LogEntry { deployment: build.clone(), number, note: note.to_owned(), at: world.now() };
-        if let Inserted::New(_) = world.records().insert(&step).await? {
-            break;
-        }
-    }
-    Ok(())
 }

@@ -1,7 +1,7 @@
 //! The `lockstep-bake` function.
 
+use lockstep_bake::context::{AwsContext, SETTINGS};
 use lockstep_bake::handler::handle;
-use lockstep_bake::world::{Cloud, SETTINGS};
 use lockstep_domain::messages::bake::Request;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::Config;
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     shell::serve(
-        || Cloud::new(&Aws::from_env()?, &Config::from_env(&SETTINGS)?),
-        async |cloud: &Cloud, request: Request| handle(cloud, request).await,
+        || AwsContext::new(&Aws::from_env()?, &Config::from_env(&SETTINGS)?),
+        async |context: &AwsContext, request: Request| handle(context, request).await,
     )
 }

@@ -1,11 +1,12 @@
 //! Register: look at what was built, tag it, record it.
 
 use crate::build::{looked_at, under_way};
-use crate::load::{self, Building, note, session, unusable};
+use crate::context::BakeContext;
+use crate::load::{self, Building, session, unusable};
 use crate::version;
-use crate::world::World;
 use lockstep_domain::images::bake::BuildObservation;
 use lockstep_domain::images::promotion::{Ami, AmiState, BUILD_ACCEPTED, TAG_BUILD, TAG_SOURCE};
+use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::messages::bake::Built;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AmiId, DeploymentId};
@@ -13,19 +14,19 @@ use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::records::{Deployment, DeploymentState, Image, ImageState, ImageVersion};
 use lockstep_platform::ec2::Images;
 use lockstep_platform::ledger::Inserted;
-use lockstep_platform::ports::Records;
+use lockstep_runtime::deployment_log;
 use std::collections::BTreeMap;
 
 /// Serves `register`.
-pub async fn register<W: World>(world: &W, id: &DeploymentId) -> Result<Built, Failure> {
-    let mut building = Building::load(world, id).await?;
+pub async fn register<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<Built, Failure> {
+    let mut building = Building::load(context, id).await?;
     if building.deployment.record.state.is_final()
         && building.deployment.record.state != DeploymentState::Succeeded
     {
         return Err(Failure::new(FailureKind::Superseded, format!("the build {id} is not running any more")));
     }
     let (arn, attempt) = under_way(&building).ok_or_else(|| Failure::bug("there is no build to register"))?;
-    let ami = match looked_at(world, &building, &arn, attempt).await? {
+    let ami = match looked_at(context, &building, &arn, attempt).await? {
         BuildObservation::Made(ami) => ami,
         // It has ended, or nobody would ask: what is read is out of date.
         BuildObservation::Wait => {
@@ -33,9 +34,9 @@ pub async fn register<W: World>(world: &W, id: &DeploymentId) -> Result<Built, F
         }
         BuildObservation::Again(why) | BuildObservation::Failed(why) => return Err(unusable(why)),
     };
-    let found = version_of(world, &building).await?;
+    let found = version_of(context, &building).await?;
     let source = found.record.source_ami.clone().unwrap_or_else(|| ami.clone());
-    let images = world.images(building.location(), &session(id)).await?;
+    let images = context.images(TargetRole::ImageBuilder, building.location(), &session(id)).await?;
     let seen = images.describe(&ami).await?;
     let seen = judged(&building, seen, &ami)?;
 
@@ -57,16 +58,22 @@ pub async fn register<W: World>(world: &W, id: &DeploymentId) -> Result<Built, F
         })
         .collect();
     images.tag(&ami, &seen.snapshots(), &tags).await?;
-    record(world, &building, &seen, &source, &found.record).await?;
+    record(context, &building, &seen, &source, &found.record).await?;
     if found.record.state == ImageVersionState::Building {
         let withheld = version::built(&found.record, &ami)?;
-        world.records().replace(&found, withheld).await?;
+        context.ledger().replace(&found, withheld).await?;
     }
     if building.deployment.record.state == DeploymentState::Running {
-        note(world, id, &format!("{ami} is there in account {}", building.location().account)).await?;
-        let now = world.now();
+        deployment_log::append(
+            context.ledger(),
+            id,
+            &format!("{ami} is there in account {}", building.location().account),
+            context.now(),
+        )
+        .await?;
+        let now = context.now();
         building
-            .write(world, |record: &mut Deployment| {
+            .write(context, |record: &mut Deployment| {
                 record.state = DeploymentState::Succeeded;
                 record.finished_at = Some(now);
             })
@@ -75,11 +82,11 @@ pub async fn register<W: World>(world: &W, id: &DeploymentId) -> Result<Built, F
     Ok(Built { image: building.image.clone(), version: building.version().clone(), ami })
 }
 
-async fn version_of<W: World>(
-    world: &W,
+async fn version_of<C: BakeContext>(
+    context: &C,
     building: &Building,
 ) -> Result<lockstep_platform::ledger::Versioned<ImageVersion>, Failure> {
-    let found = load::version(world, &building.image, building.version()).await?;
+    let found = load::version(context, &building.image, building.version()).await?;
     match found.record.state {
         ImageVersionState::Building | ImageVersionState::Withheld | ImageVersionState::Usable => Ok(found),
         ImageVersionState::Discarding
@@ -131,8 +138,8 @@ fn judged(building: &Building, seen: Option<Ami>, ami: &AmiId) -> Result<Ami, Fa
     Ok(seen)
 }
 
-async fn record<W: World>(
-    world: &W,
+async fn record<C: BakeContext>(
+    context: &C,
     building: &Building,
     seen: &Ami,
     source: &AmiId,
@@ -149,14 +156,14 @@ async fn record<W: World>(
         commit: version.commit().cloned(),
         shared_with: BTreeMap::new(),
         recorded_by: building.deployment.record.execution.clone(),
-        recorded_at: world.now(),
+        recorded_at: context.now(),
     };
-    match world.records().insert(&image).await? {
+    match context.ledger().insert(&image).await? {
         Inserted::New(_) => Ok(()),
         Inserted::Exists(other) if other.record.ami == image.ami => Ok(()),
         // What a promotion began, and then found that it cannot be copied.
         Inserted::Exists(other) if other.record.ami.is_none() => {
-            world.records().replace(&other, image).await.map(drop)
+            context.ledger().replace(&other, image).await.map(drop)
         }
         Inserted::Exists(other) => Err(unusable(format!(
             "{}@{} is {} there already, not {}",

@@ -1,7 +1,7 @@
 //! What becomes of a version: it is claimed, brought everywhere, and then usable.
 
+use crate::context::BakeContext;
 use crate::load::{self, unusable};
-use crate::world::World;
 use jiff::{SignedDuration, Timestamp};
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::bake::{self, BakeRequest, Claim};
@@ -21,22 +21,23 @@ use lockstep_domain::model::token::client_token;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{ImageOrigin, ImageVersion};
 use lockstep_platform::ledger::{Inserted, Order};
-use lockstep_platform::ports::Records;
 use lockstep_platform::public_images::PublicImages;
+use lockstep_runtime::lease;
+use lockstep_runtime::stages::stages;
 use std::collections::BTreeSet;
 
 /// How many versions of an image are looked through.
 const VERSIONS_MAX: usize = 2000;
 
 /// Serves `claim`.
-pub async fn claim<W: World>(
-    world: &W,
+pub async fn claim<C: BakeContext>(
+    context: &C,
     execution: &str,
     input: &BakeImage,
     recipe: &Recipe,
 ) -> Result<Claimed, Failure> {
-    let stages = world.records().stages().await?;
-    let versions = versions(world, &input.image).await?;
+    let stages = stages(context.ledger()).await?;
+    let versions = versions(context, &input.image).await?;
     let request = BakeRequest {
         image: &input.image,
         of: recipe.of,
@@ -54,12 +55,12 @@ pub async fn claim<W: World>(
     let (version, next) = match decision {
         Claim::Present(version) => (version, NextStep::Present),
         Claim::Resume(version) => {
-            take_over(world, execution, &input.image, &version).await?;
+            take_over(context, execution, &input.image, &version).await?;
             (version, NextStep::Build)
         }
         Claim::New(version) => {
-            let made = new(world, execution, input, recipe, &stages, &version).await?;
-            if let Inserted::Exists(_) = world.records().insert(&made).await? {
+            let made = new(context, execution, input, recipe, &stages, &version).await?;
+            if let Inserted::Exists(_) = context.ledger().insert(&made).await? {
                 let message = format!("{}@{version} was claimed just now", input.image);
                 return Err(Failure::new(FailureKind::Conflict, message));
             }
@@ -71,28 +72,27 @@ pub async fn claim<W: World>(
 }
 
 /// Two executions that bake one version would each undo the other's failure. One that died is taken over.
-async fn take_over<W: World>(
-    world: &W,
+async fn take_over<C: BakeContext>(
+    context: &C,
     execution: &str,
     image: &ImageName,
     version: &Version,
 ) -> Result<(), Failure> {
-    let found = load::version(world, image, version).await?;
+    let found = load::version(context, image, version).await?;
     let holder = found.record.recorded_by.clone();
     if holder == execution {
         return Ok(());
     }
-    // Only a known end frees what another holds.
-    if world.is_running(&holder).await != Some(false) {
-        let message = format!("{holder} bakes {image}@{version} already; try again when it is done");
-        return Err(Failure::new(FailureKind::EnvironmentBusy, message));
-    }
+    lease::ensure_ended(context.executions(), &holder, || {
+        format!("{holder} bakes {image}@{version} already; try again when it is done")
+    })
+    .await?;
     let taken = ImageVersion { recorded_by: execution.to_owned(), ..found.record.clone() };
-    world.records().replace(&found, taken).await.map(drop)
+    context.ledger().replace(&found, taken).await.map(drop)
 }
 
-async fn new<W: World>(
-    world: &W,
+async fn new<C: BakeContext>(
+    context: &C,
     execution: &str,
     input: &BakeImage,
     recipe: &Recipe,
@@ -114,14 +114,14 @@ async fn new<W: World>(
             folder: recipe.folder.clone(),
             recipe: recipe.digest.clone(),
             artifact: recipe.artifact.clone(),
-            base: pinned(world, recipe, stages, execution).await?,
+            base: pinned(context, recipe, stages, execution).await?,
         },
         source_ami: None,
         required: if stays { BTreeSet::new() } else { everywhere },
-        expires_at: if stays { Some(days_after(world.now(), recipe.ttl_days)?) } else { None },
+        expires_at: if stays { Some(days_after(context.now(), recipe.ttl_days)?) } else { None },
         retiring_since: None,
         recorded_by: execution.to_owned(),
-        recorded_at: world.now(),
+        recorded_at: context.now(),
     })
 }
 
@@ -131,8 +131,8 @@ fn days_after(now: Timestamp, days: u32) -> Result<Timestamp, Failure> {
 }
 
 /// The base as every build of the version starts from it: of an image of ours, one version; of somebody's, one name.
-async fn pinned<W: World>(
-    world: &W,
+async fn pinned<C: BakeContext>(
+    context: &C,
     recipe: &Recipe,
     stages: &Stages,
     execution: &str,
@@ -142,7 +142,7 @@ async fn pinned<W: World>(
         Base::Parameter(_) => return Ok(recipe.base.clone()),
         Base::Search(search) => {
             let session = load::session(&DeploymentId::of_execution(execution));
-            let published = world.public_images(&stages.test().location(), &session).await?;
+            let published = context.public_images(&stages.test().location(), &session).await?;
             let (name, _) = published.find(search).await.map_err(|failure| {
                 let file = format!("{}/{FILE}", recipe.folder);
                 Failure { message: format!("{}: the base of {file}", failure.message), ..failure }
@@ -150,7 +150,7 @@ async fn pinned<W: World>(
             return Ok(Base::Search(ImageSearch { owner: search.owner.clone(), name }));
         }
     };
-    let known = versions(world, constraint.name()).await?;
+    let known = versions(context, constraint.name()).await?;
     let parameter = "Base".parse().map_err(|error| Failure::bug(format!("{error}")))?;
     let locked = resolve(&parameter, constraint, &known)
         .map_err(|why| Failure::rejected(format!("the base of the recipe: {why}")))?;
@@ -159,29 +159,29 @@ async fn pinned<W: World>(
 }
 
 /// Every version of an image, oldest first.
-pub async fn versions<W: World>(world: &W, image: &ImageName) -> Result<Vec<ImageVersion>, Failure> {
+pub async fn versions<C: BakeContext>(context: &C, image: &ImageName) -> Result<Vec<ImageVersion>, Failure> {
     let (pk, prefix) = ImageVersion::all_of(image);
-    let found = world.records().list::<ImageVersion>(&pk, prefix, Order::Newest, VERSIONS_MAX).await?;
+    let found = context.ledger().list::<ImageVersion>(&pk, prefix, Order::Newest, VERSIONS_MAX).await?;
     Ok(found.into_iter().rev().map(|found| found.record).collect())
 }
 
 /// Serves `spread`: the names of executions are made from the version and the place, so that a second bake of the same
 /// version joins what runs.
-pub async fn spread<W: World>(
-    world: &W,
+pub async fn spread<C: BakeContext>(
+    context: &C,
     execution: &str,
     image: &ImageName,
     version: &Version,
 ) -> Result<Distribution, Failure> {
-    let stages = world.records().stages().await?;
-    let record = load::version(world, image, version).await?.record;
+    let stages = stages(context.ledger()).await?;
+    let record = load::version(context, image, version).await?.record;
     if !record.version.is_pre_release() {
         for gone in bake::abandoned(&record, &stages) {
             tracing::warn!(image = %image, "no stage is in {} {} any more", gone.account, gone.region);
         }
     }
     let records: Vec<_> =
-        load::everywhere(world, image, version).await?.into_iter().map(|i| i.record).collect();
+        load::everywhere(context, image, version).await?.into_iter().map(|i| i.record).collect();
     let places = bake::lacking(&record, &records, &stages).into_iter().map(|(location, stage)| {
         let step = |what: &str| format!("{what}/{}/{}", location.account, location.region);
         DistributionTarget {
@@ -200,26 +200,26 @@ pub fn not_copied(error: &CaughtError) -> Result<NextStep, Failure> {
 }
 
 /// Serves `complete`: usable in every place that must have it, or told why not.
-pub async fn complete<W: World>(
-    world: &W,
+pub async fn complete<C: BakeContext>(
+    context: &C,
     image: &ImageName,
     version: &Version,
     places: &[DistributionResult],
 ) -> Result<Completed, Failure> {
-    let found = load::version(world, image, version).await?;
+    let found = load::version(context, image, version).await?;
     let done = Completed { image: image.clone(), version: version.clone() };
     if found.record.state == ImageVersionState::Usable {
         return Ok(done);
     }
-    let stages = world.records().stages().await?;
+    let stages = stages(context.ledger()).await?;
     let records: Vec<_> =
-        load::everywhere(world, image, version).await?.into_iter().map(|i| i.record).collect();
+        load::everywhere(context, image, version).await?.into_iter().map(|i| i.record).collect();
     // A stage that was removed meanwhile needs nothing.
     let gone = bake::abandoned(&found.record, &stages);
     let required = found.record.required.difference(&gone).cloned().collect();
     let judged = ImageVersion { required, ..found.record.clone() };
     if let Some(usable) = completed(&judged, &records) {
-        world.records().replace(&found, usable).await?;
+        context.ledger().replace(&found, usable).await?;
         return Ok(done);
     }
     let caught: Vec<(String, CaughtError)> = places

@@ -1,6 +1,6 @@
 //! An invocation: read what it asks for, ship it, answer for every message.
 
-use crate::App;
+use crate::AwsContext;
 use crate::ship::{Shipped, Until, ship};
 use lockstep_access_log::Format;
 use lockstep_domain::logs::delivery::{
@@ -54,16 +54,16 @@ pub struct ItemFailure {
 /// # Errors
 /// What failed, if it was no queue that asked: it gets no answer for each message. A message of a queue that failed is
 /// named in the answer, and the queue delivers it again.
-pub async fn handle(app: &App, payload: &Value, left: Duration) -> Result<Answered, Failure> {
+pub async fn handle(context: &AwsContext, payload: &Value, left: Duration) -> Result<Answered, Failure> {
     let until = Until::of(left);
     if is_check(payload) {
-        app.output.check(until.settle).await?;
+        context.output.check(until.settle).await?;
         return Ok(Answered::Check { ok: true });
     }
     let asked = read(payload);
     let mut answer = Answer::default();
     for message in &asked.messages {
-        let Err(failure) = deliver(app, message, until, &mut answer.lines).await else { continue };
+        let Err(failure) = deliver(context, message, until, &mut answer.lines).await else { continue };
         tracing::error!(error = failure.kind.error_type(), message = message.id, "{failure}");
         if !asked.by_queue {
             return Err(failure);
@@ -84,12 +84,17 @@ pub async fn handle(app: &App, payload: &Value, left: Duration) -> Result<Answer
 }
 
 /// Ships the objects of a message, and hands on what is left of them.
-async fn deliver(app: &App, message: &Message, until: Until, lines: &mut LineCounts) -> Result<(), Failure> {
+async fn deliver(
+    context: &AwsContext,
+    message: &Message,
+    until: Until,
+    lines: &mut LineCounts,
+) -> Result<(), Failure> {
     for ignored in &message.ignored {
         tracing::info!("nothing to do: {ignored}");
     }
     let mut run = Delivery {
-        app,
+        context,
         until,
         left: Vec::new(),
         account: LineCounts::default(),
@@ -108,7 +113,7 @@ async fn deliver(app: &App, message: &Message, until: Until, lines: &mut LineCou
         Next::Finished => Ok(()),
         Next::HandOn(continuation) => {
             let pause = if stopped == Some(Stopped::Time) && troubles.is_empty() { 0 } else { PAUSE_SECONDS };
-            hand_on(app, &continuation, pause).await
+            hand_on(context, &continuation, pause).await
         }
         Next::Fail(why) => {
             let reasons = troubles.iter().map(|failure| failure.message.clone());
@@ -119,8 +124,12 @@ async fn deliver(app: &App, message: &Message, until: Until, lines: &mut LineCou
     }
 }
 
-async fn hand_on(app: &App, continuation: &Continuation, pause_seconds: i32) -> Result<(), Failure> {
-    app.queue.send(json!({ "lockstep": continuation }).to_string(), pause_seconds).await?;
+async fn hand_on(
+    context: &AwsContext,
+    continuation: &Continuation,
+    pause_seconds: i32,
+) -> Result<(), Failure> {
+    context.queue.send(json!({ "lockstep": continuation }).to_string(), pause_seconds).await?;
     let objects = continuation.objects.len();
     tracing::info!(objects, hops = continuation.hops, "what is left goes back to the queue");
     Ok(())
@@ -128,7 +137,7 @@ async fn hand_on(app: &App, continuation: &Continuation, pause_seconds: i32) -> 
 
 /// The objects of one message, as far as they came.
 struct Delivery<'a> {
-    app: &'a App,
+    context: &'a AwsContext,
     until: Until,
     /// What is left, in order.
     left: Vec<Object>,
@@ -152,7 +161,7 @@ impl Delivery<'_> {
                 "nothing to do: the load balancer tried out whether it can write"
             );
         }
-        match ship(self.app, object, self.until).await {
+        match ship(self.context, object, self.until).await {
             Ok(shipped) => self.shipped(shipped),
             Err(failure) => {
                 tracing::error!(bucket, key, error = failure.kind.error_type(), "{failure}");
@@ -198,6 +207,6 @@ impl Delivery<'_> {
             ("LinesQuarantined", Unit::Count, account.quarantined),
         ];
         let all: Vec<_> = lines.into_iter().chain(of_the_object).collect();
-        metrics::tell("Lockstep/ElbLogs", ("function", &self.app.name), &all, clock::now());
+        metrics::tell("Lockstep/ElbLogs", ("function", &self.context.name), &all, clock::now());
     }
 }

@@ -5,9 +5,9 @@
 //! is over goes back to the queue, with how far it came; what fails stays in the queue, and ends in the dead-letter
 //! queue. What each way to the broker can promise is told in `docs/elb-logs.md`.
 
-mod app;
+mod context;
 pub mod handler;
 mod quarantine;
 mod ship;
 
-pub use app::{App, OPTIONAL, SETTINGS};
+pub use context::{AwsContext, OPTIONAL, SETTINGS};

@@ -1,6 +1,6 @@
 //! The `lockstep-elb-logs` function.
 
-use lockstep_elb_logs::{App, OPTIONAL, SETTINGS, handler::handle};
+use lockstep_elb_logs::{AwsContext, OPTIONAL, SETTINGS, handler::handle};
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{self, Config};
 use lockstep_platform::shell;
@@ -13,8 +13,8 @@ fn main() -> ExitCode {
     shell::serve_until(
         || {
             let config = Config::from_env_with(&SETTINGS, &OPTIONAL)?;
-            App::new(&Aws::from_env()?, &config, config::function_name(), Pace::DEFAULT)
+            AwsContext::new(&Aws::from_env()?, &config, config::function_name(), Pace::DEFAULT)
         },
-        async |app: &App, payload: Value, left: Duration| handle(app, &payload, left).await,
+        async |context: &AwsContext, payload: Value, left: Duration| handle(context, &payload, left).await,
     )
 }

@@ -1,6 +1,6 @@
 //! What cannot be shipped, on its way to the bucket where it is kept.
 
-use crate::App;
+use crate::AwsContext;
 use lockstep_access_log::{Quarantined, Source, Unreadable};
 use lockstep_domain::logs::delivery::{LINES_TYPE, UNREADABLE_TYPE, line_record, lines_key, unreadable_key};
 use lockstep_domain::model::error::Failure;
@@ -11,7 +11,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 
 /// The quarantine of one object.
 pub(crate) struct Quarantine<'a> {
-    app: &'a App,
+    context: &'a AwsContext,
     source: &'a Source,
     /// Malformed lines in order, each with its number and part.
     lines: Vec<((u64, u32), String)>,
@@ -25,9 +25,9 @@ pub(crate) struct Quarantine<'a> {
 }
 
 impl<'a> Quarantine<'a> {
-    pub(crate) fn new(app: &'a App, source: &'a Source) -> Self {
+    pub(crate) fn new(context: &'a AwsContext, source: &'a Source) -> Self {
         Self {
-            app,
+            context,
             source,
             lines: Vec::new(),
             lines_bytes: 0,
@@ -79,8 +79,8 @@ impl<'a> Quarantine<'a> {
         let (Some((first, _)), Some((last, _))) = (lines.first(), lines.last()) else { return Ok(()) };
         let key = lines_key(&self.source.bucket, &self.source.key, &self.source.version, *first, *last);
         let body: String = lines.into_iter().map(|(_, record)| record).collect();
-        let objects = &self.app.objects;
-        objects.put_once(&self.app.quarantine, &key, LINES_TYPE, None, body.into_bytes()).await
+        let objects = &self.context.objects;
+        objects.put_once(&self.context.quarantine, &key, LINES_TYPE, None, body.into_bytes()).await
     }
 
     async fn store_unreadable(&mut self) -> Result<(), Failure> {
@@ -91,7 +91,7 @@ impl<'a> Quarantine<'a> {
         let Source { bucket, key, version } = self.source;
         let key = unreadable_key(bucket, key, version, self.offset, bytes.len());
         let length = bytes.len() as u64;
-        let (objects, quarantine) = (&self.app.objects, &self.app.quarantine);
+        let (objects, quarantine) = (&self.context.objects, &self.context.quarantine);
         objects.put_once(quarantine, &key, UNREADABLE_TYPE, Some(&self.why), bytes).await?;
         self.unreadable_bytes += length;
         Ok(())

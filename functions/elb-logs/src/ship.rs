@@ -1,6 +1,6 @@
 //! One object: read, shipped, accounted for.
 
-use crate::App;
+use crate::AwsContext;
 use crate::quarantine::Quarantine;
 use lockstep_access_log::{Batch, Reader, Source};
 use lockstep_domain::logs::delivery::{AckTracker, Budget, LineCounts, Object, PendingBatch};
@@ -43,9 +43,9 @@ pub(crate) struct Shipped {
 ///
 /// # Errors
 /// What is wrong with the object or the quarantine; then nothing counts, and it is shipped again as a whole.
-pub(crate) async fn ship(app: &App, asked: &Object, until: Until) -> Result<Shipped, Failure> {
+pub(crate) async fn ship(context: &AwsContext, asked: &Object, until: Until) -> Result<Shipped, Failure> {
     let (version, etag) = (asked.version.as_deref(), asked.etag.as_deref());
-    let reading = app.objects.open(&asked.bucket, &asked.key, version, etag).await?;
+    let reading = context.objects.open(&asked.bucket, &asked.key, version, etag).await?;
     let source = source(asked, &reading)?;
     let mut reached = Object {
         version: reading.version_id().map(str::to_owned),
@@ -53,8 +53,8 @@ pub(crate) async fn ship(app: &App, asked: &Object, until: Until) -> Result<Ship
         ..asked.clone()
     };
     let written = reading.written();
-    let mut run = Run::new(app, &source)?;
-    let mut reader = Reader::new(&source, &app.reading).after(asked.accounted());
+    let mut run = Run::new(context, &source)?;
+    let mut reader = Reader::new(&source, &context.reading).after(asked.accounted());
     let stopped = run.read(&mut reader, reading, until).await?.err();
     let stopped = run.settle(stopped, until).await;
     reached.acknowledged += run.account.acknowledged;
@@ -91,10 +91,10 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(app: &'a App, source: &'a Source) -> Result<Self, Failure> {
-        let quarantine = Quarantine::new(app, source);
+    fn new(context: &'a AwsContext, source: &'a Source) -> Result<Self, Failure> {
+        let quarantine = Quarantine::new(context, source);
         Ok(Self {
-            shipper: app.output.shipper()?,
+            shipper: context.output.shipper()?,
             quarantine,
             marks: AckTracker::default(),
             account: LineCounts::default(),

@@ -1,11 +1,12 @@
 //! Copy as the target account, look at the copy, compare it, and discard one that came to nothing.
 
-use crate::journal::note;
+use crate::context::ImageContext;
 use crate::load::{Promotion, Wanted, unusable};
 use crate::room;
-use crate::world::World;
+use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use lockstep_domain::images::promotion::{self, Ami, AmiState, TAG_DEPLOYMENT, places};
+use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::image::NextStep;
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -15,36 +16,44 @@ use lockstep_domain::records::{Image, ImageState, Operation, OperationKind};
 use lockstep_platform::ec2::{Copied, Images, NewCopy};
 use lockstep_platform::kms::Keys;
 use lockstep_platform::ledger::Versioned;
-use lockstep_platform::ports::{Records, WaitBook};
+use lockstep_runtime::deployment_log;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// How long a new copy may be invisible before we call it gone, in seconds.
 const GRACE_SECONDS: i64 = 900;
 
+/// Returns how long to wait before each further try to copy what was shared a moment ago: one to sixteen seconds, half a minute
+/// in all, since sharing is seen everywhere within seconds.
+fn pauses() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::new().with_min_delay(Duration::from_secs(1)).with_max_times(5).build()
+}
+
 /// Serves `copy`: begins it, or finds it begun. Undone by [`discard`].
-pub async fn copy<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
-    let mut promotion = Promotion::load_running(world, id).await?;
-    let record = promotion.copy(world).await?;
-    let images = world.target(promotion.target(), &promotion.session()).await?;
+pub async fn copy<C: ImageContext>(context: &C, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
+    let mut promotion = Promotion::load_running(context, id).await?;
+    let record = promotion.copy(context).await?;
+    let images = context.images(TargetRole::ImageTarget, promotion.target(), &promotion.session()).await?;
     let ami = match &record.record.ami {
         Some(ami) => ami.clone(),
-        None => match begin(world, &images, &mut promotion).await? {
+        None => match begin(context, &images, &mut promotion).await? {
             Begun::Copy(ami) => {
                 let mut image = record.record.clone();
                 image.ami = Some(ami.clone());
-                world.records().replace(&record, image).await?;
-                note(world, id, &format!("the copy is {ami}")).await?;
+                context.ledger().replace(&record, image).await?;
+                deployment_log::append(context.ledger(), id, &format!("the copy is {ami}"), context.now())
+                    .await?;
                 ami
             }
-            Begun::NoRoom(why) => return wait_for_room(world, &promotion, task, &why).await,
+            Begun::NoRoom(why) => return wait_for_room(context, &promotion, task, &why).await,
         },
     };
-    let key = Image::arn(world.partition(), &promotion.target().region, &ami);
-    world.waits().register(&key, task).await?;
+    let key = Image::arn(context.partition(), &promotion.target().region, &ami);
+    context.callbacks().register(&key, task).await?;
     match images.describe(&ami).await? {
         // Not visible yet is not finished either; its event, or the time-out, makes us look again.
         None | Some(Ami { state: AmiState::Pending, .. }) => Ok(()),
-        Some(_) => world.waits().wake(&key).await,
+        Some(_) => context.callbacks().wake(&key).await,
     }
 }
 
@@ -57,26 +66,35 @@ enum Begun {
 
 /// Others copy into the account too, so that AWS has no room though we counted on it: until one of our copies ends there,
 /// or the wait times out.
-async fn wait_for_room<W: World>(
-    world: &W,
+async fn wait_for_room<C: ImageContext>(
+    context: &C,
     promotion: &Promotion,
     task: &Task,
     why: &str,
 ) -> Result<(), Failure> {
     let (id, target) = (promotion.id(), promotion.target());
-    note(world, id, &format!("AWS copies no further image into account {} now: {why}", target.account))
-        .await?;
-    room::enter(world, id, promotion.execution(), target).await?;
-    match room::ask(world, id, target).await? {
-        Some((key, _)) => world.waits().register(&key, task).await,
+    deployment_log::append(
+        context.ledger(),
+        id,
+        &format!("AWS copies no further image into account {} now: {why}", target.account),
+        context.now(),
+    )
+    .await?;
+    room::enter(context, id, promotion.execution(), target).await?;
+    match room::ask(context, id, target).await? {
+        Some((key, _)) => context.callbacks().register(&key, task).await,
         None => Ok(()),
     }
 }
 
 /// Asks for the copy, for each attempt with one token and the same words.
-async fn begin<W: World>(world: &W, images: &W::Images, promotion: &mut Promotion) -> Result<Begun, Failure> {
+async fn begin<C: ImageContext>(
+    context: &C,
+    images: &C::Images,
+    promotion: &mut Promotion,
+) -> Result<Begun, Failure> {
     let wanted = promotion.wanted()?;
-    let operation = intend(world, promotion, &wanted).await?;
+    let operation = intend(context, promotion, &wanted).await?;
     let wish = NewCopy {
         source: wanted.copied_from.clone(),
         source_region: promotion.source.region.clone(),
@@ -85,9 +103,9 @@ async fn begin<W: World>(world: &W, images: &W::Images, promotion: &mut Promotio
         tags: promotion.tags()?,
         key: wanted.key.clone(),
     };
-    wait_for_keys(world, promotion, &wanted).await?;
-    room::pace_copy(world, promotion.id(), promotion.target()).await?;
-    let mut patience = world.patience();
+    wait_for_keys(context, promotion, &wanted).await?;
+    room::pace_copy(context, promotion.id(), promotion.target()).await?;
+    let mut patience = pauses();
     loop {
         match images.copy(&wish).await? {
             Copied::Begun(ami) => return Ok(Begun::Copy(ami)),
@@ -97,7 +115,7 @@ async fn begin<W: World>(world: &W, images: &W::Images, promotion: &mut Promotio
                 return Err(Failure::new(FailureKind::ImageStays, why));
             }
             Copied::NotVisible(why) => match patience.next() {
-                Some(pause) => world.pause(pause).await,
+                Some(pause) => context.sleep(pause).await,
                 None => return Err(not_seen(images, promotion, &why).await?),
             },
         }
@@ -126,19 +144,23 @@ fn copy_name(promotion: &Promotion, wanted: &Wanted, attempt: u32) -> String {
 }
 
 /// A copy whose reader may not use the key yet ends in an error that says nothing: see first that it may.
-async fn wait_for_keys<W: World>(world: &W, promotion: &Promotion, wanted: &Wanted) -> Result<(), Failure> {
+async fn wait_for_keys<C: ImageContext>(
+    context: &C,
+    promotion: &Promotion,
+    wanted: &Wanted,
+) -> Result<(), Failure> {
     if wanted.keys.is_empty() {
         return Ok(());
     }
-    let keys = world.target_keys(promotion.target(), &promotion.session()).await?;
-    let mut patience = world.patience();
+    let keys = context.keys(TargetRole::ImageTarget, promotion.target(), &promotion.session()).await?;
+    let mut patience = pauses();
     for key in &wanted.keys {
         loop {
             match keys.describe(key).await {
                 Ok(Some(_)) => break,
                 Err(failure) if failure.kind != FailureKind::AccessDenied => return Err(failure),
                 Ok(None) | Err(_) => match patience.next() {
-                    Some(pause) => world.pause(pause).await,
+                    Some(pause) => context.sleep(pause).await,
                     None => return Err(unusable(forbidden(promotion, key))),
                 },
             }
@@ -155,22 +177,22 @@ fn forbidden(promotion: &Promotion, key: &str) -> String {
     )
 }
 
-async fn intend<W: World>(
-    world: &W,
+async fn intend<C: ImageContext>(
+    context: &C,
     promotion: &mut Promotion,
     wanted: &Wanted,
 ) -> Result<Operation, Failure> {
     if let Some(begun) = promotion.deployment.record.operation() {
         return Ok(begun.clone());
     }
-    let operation = attempt(wanted, 1, world.now());
+    let operation = attempt(wanted, 1, context.now());
     let mut record = promotion.deployment.record.clone();
     record.operations.push(operation.clone());
-    promotion.deployment = world.records().replace(&promotion.deployment, record).await?;
+    promotion.deployment = context.ledger().replace(&promotion.deployment, record).await?;
     let (account, version) = (&promotion.target().account, &promotion.deployment.record.version);
     let text =
         format!("copying {}@{version} ({}) into account {account}", promotion.image, wanted.copied_from);
-    note(world, promotion.id(), &text).await?;
+    deployment_log::append(context.ledger(), promotion.id(), &text, context.now()).await?;
     Ok(operation)
 }
 
@@ -186,28 +208,28 @@ fn attempt(wanted: &Wanted, attempt: u32, now: Timestamp) -> Operation {
 }
 
 /// Serves `observe`. A copy that has ended, however it did, gives its slot back.
-pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<NextStep, Failure> {
-    let promotion = Promotion::load_running(world, id).await?;
-    let record = promotion.copy(world).await?;
+pub async fn observe<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<NextStep, Failure> {
+    let promotion = Promotion::load_running(context, id).await?;
+    let record = promotion.copy(context).await?;
     let Some(ami) = record.record.ami.clone() else { return Ok(NextStep::Wait) };
-    let images = world.target(promotion.target(), &promotion.session()).await?;
+    let images = context.images(TargetRole::ImageTarget, promotion.target(), &promotion.session()).await?;
     match images.describe(&ami).await? {
-        None if is_young(world, &promotion) => Ok(NextStep::Wait),
+        None if is_young(context, &promotion) => Ok(NextStep::Wait),
         None => Err(unusable(format!("the copy {ami} is gone"))),
         Some(Ami { state: AmiState::Pending, .. }) => Ok(NextStep::Wait),
-        Some(Ami { state: AmiState::Broken(why), .. }) => failed(world, &promotion, &ami, &why).await,
+        Some(Ami { state: AmiState::Broken(why), .. }) => failed(context, &promotion, &ami, &why).await,
         Some(Ami { state: AmiState::Other(why), .. }) => Err(unusable(format!("the copy {ami} is {why}"))),
         Some(found) => {
-            keep_snapshots(world, &record, found.snapshots()).await?;
-            room::leave(world, id, promotion.target()).await?;
+            keep_snapshots(context, &record, found.snapshots()).await?;
+            room::leave(context, id, promotion.target()).await?;
             Ok(NextStep::Compare)
         }
     }
 }
 
 /// A copy failed, for the reason that EC2 gives: it is begun again, or that was the last time.
-async fn failed<W: World>(
-    world: &W,
+async fn failed<C: ImageContext>(
+    context: &C,
     promotion: &Promotion,
     ami: &AmiId,
     why: &str,
@@ -215,10 +237,19 @@ async fn failed<W: World>(
     let attempt = promotion.deployment.record.operation().map_or(1, |operation| operation.attempt);
     let account = &promotion.target().account;
     let key = promotion.wanted()?.key.map(|key| {
-        format!("; it was to be encrypted under {key}: may {} use it?", world.target_role(account))
+        format!(
+            "; it was to be encrypted under {key}: may {} use it?",
+            context.role_arn(TargetRole::ImageTarget, account)
+        )
     });
     let told = format!("the copy {ami} in account {account} is {why}{}", key.unwrap_or_default());
-    note(world, promotion.id(), &format!("attempt {attempt}: {told}")).await?;
+    deployment_log::append(
+        context.ledger(),
+        promotion.id(),
+        &format!("attempt {attempt}: {told}"),
+        context.now(),
+    )
+    .await?;
     match places::next_attempt(attempt) {
         Some(_) => Ok(NextStep::Again),
         None => Err(unusable(format!("{told} (after {attempt} attempts)"))),
@@ -226,31 +257,37 @@ async fn failed<W: World>(
 }
 
 /// Serves `retry`: removes the copy that failed, and writes the next attempt down in the same transaction that forgets it.
-pub async fn retry<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failure> {
-    let promotion = Promotion::load_running(world, id).await?;
-    let record = promotion.copy(world).await?;
+pub async fn retry<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(), Failure> {
+    let promotion = Promotion::load_running(context, id).await?;
+    let record = promotion.copy(context).await?;
     // Without an id, the step is repeated: the next attempt is on record.
     if record.record.ami.is_none() {
         return Ok(());
     }
     let wanted = promotion.wanted()?;
-    let images = world.target(promotion.target(), &promotion.session()).await?;
-    remove(world, &images, &promotion, &record.record).await?;
+    let images = context.images(TargetRole::ImageTarget, promotion.target(), &promotion.session()).await?;
+    remove(context, &images, &promotion, &record.record).await?;
     let mut deployment = promotion.deployment.record.clone();
     let last = deployment.operation().map_or(1, |operation| operation.attempt);
-    deployment.operations.push(attempt(&wanted, last + 1, world.now()));
+    deployment.operations.push(attempt(&wanted, last + 1, context.now()));
     let forgotten = Image { ami: None, snapshots: BTreeSet::new(), ..record.record.clone() };
-    world.records().replace_both((&promotion.deployment, &deployment), (&record, &forgotten)).await?;
-    note(world, id, &format!("copying again: attempt {}", last + 1)).await
+    context.ledger().replace_both((&promotion.deployment, &deployment), (&record, &forgotten)).await?;
+    deployment_log::append(
+        context.ledger(),
+        id,
+        &format!("copying again: attempt {}", last + 1),
+        context.now(),
+    )
+    .await
 }
 
-fn is_young<W: World>(world: &W, promotion: &Promotion) -> bool {
+fn is_young<C: ImageContext>(context: &C, promotion: &Promotion) -> bool {
     let since = promotion.deployment.record.operation().map(|operation| operation.at);
-    since.is_some_and(|since| world.now().as_second() - since.as_second() < GRACE_SECONDS)
+    since.is_some_and(|since| context.now().as_second() - since.as_second() < GRACE_SECONDS)
 }
 
-async fn keep_snapshots<W: World>(
-    world: &W,
+async fn keep_snapshots<C: ImageContext>(
+    context: &C,
     record: &Versioned<Image>,
     found: BTreeSet<SnapshotId>,
 ) -> Result<BTreeSet<SnapshotId>, Failure> {
@@ -258,7 +295,7 @@ async fn keep_snapshots<W: World>(
     image.snapshots.extend(found);
     let all = image.snapshots.clone();
     if image != record.record {
-        world.records().replace(record, image).await?;
+        context.ledger().replace(record, image).await?;
     }
     Ok(all)
 }
@@ -276,14 +313,20 @@ pub async fn look_again(images: &impl Images, ami: &AmiId) -> Result<Ami, Failur
 }
 
 /// Serves `compare`.
-pub async fn compare<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failure> {
-    let promotion = Promotion::load_running(world, id).await?;
-    let record = promotion.copy(world).await?;
+pub async fn compare<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(), Failure> {
+    let promotion = Promotion::load_running(context, id).await?;
+    let record = promotion.copy(context).await?;
     let ami = record.record.ami.clone().ok_or_else(|| Failure::bug("there is no copy to compare"))?;
     let session = promotion.session();
     let copied_from = promotion.wanted()?.copied_from;
-    let source = world.source(&promotion.source, &session).await?.describe(&copied_from).await?;
-    let copy = look_again(&world.target(promotion.target(), &session).await?, &ami).await?;
+    let source = context
+        .images(TargetRole::ImageSource, &promotion.source, &session)
+        .await?
+        .describe(&copied_from)
+        .await?;
+    let copy =
+        look_again(&context.images(TargetRole::ImageTarget, promotion.target(), &session).await?, &ami)
+            .await?;
     let source = source.ok_or_else(|| {
         unusable(format!("the copy {ami} cannot be compared with {copied_from}, which is gone"))
     })?;
@@ -292,28 +335,29 @@ pub async fn compare<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failu
     tags.retain(|(key, _)| key != TAG_DEPLOYMENT);
     let differences = promotion::compare(&source, &copy, &promotion.target().account, &tags);
     if differences.is_empty() {
-        return note(world, id, "the copy equals its source").await;
+        return deployment_log::append(context.ledger(), id, "the copy equals its source", context.now())
+            .await;
     }
     Err(unusable(format!("the copy {ami} is not what {copied_from} is: {}", differences.join("; "))))
 }
 
 /// Serves `discard`: removes a copy that is not recorded as usable, with its snapshots. There may be none.
-pub async fn discard<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failure> {
-    let promotion = Promotion::load(world, id).await?;
-    let record = promotion.image_at(world, promotion.target()).await?;
+pub async fn discard<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(), Failure> {
+    let promotion = Promotion::load(context, id).await?;
+    let record = promotion.image_at(context, promotion.target()).await?;
     let ours = |record: &Image| {
         record.state == ImageState::Promoting && record.recorded_by == promotion.deployment.record.execution
     };
     let Some(record) = record.filter(|record| ours(&record.record)) else { return Ok(()) };
-    let images = world.target(promotion.target(), &promotion.session()).await?;
-    remove(world, &images, &promotion, &record.record).await?;
-    world.records().remove(&record).await
+    let images = context.images(TargetRole::ImageTarget, promotion.target(), &promotion.session()).await?;
+    remove(context, &images, &promotion, &record.record).await?;
+    context.ledger().remove(&record).await
 }
 
 /// Removes what was copied, by its record and by its tags, with its snapshots.
-async fn remove<W: World>(
-    world: &W,
-    images: &W::Images,
+async fn remove<C: ImageContext>(
+    context: &C,
+    images: &C::Images,
     promotion: &Promotion,
     record: &Image,
 ) -> Result<(), Failure> {
@@ -326,7 +370,13 @@ async fn remove<W: World>(
     snapshots.extend(copies.iter().flat_map(Ami::snapshots));
     snapshots.extend(images.snapshots_of(&made_by).await?);
     for copy in &copies {
-        note(world, promotion.id(), &format!("discarding the copy {}", copy.id)).await?;
+        deployment_log::append(
+            context.ledger(),
+            promotion.id(),
+            &format!("discarding the copy {}", copy.id),
+            context.now(),
+        )
+        .await?;
         images.deregister(&copy.id).await?;
     }
     for snapshot in &snapshots {

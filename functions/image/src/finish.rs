@@ -1,24 +1,24 @@
 //! Record the copy as usable, or close the promotion as failed.
 
+use crate::context::ImageContext;
 use crate::copy::{self, look_again};
-use crate::journal::note;
 use crate::load::{Promotion, unusable};
-use crate::world::World;
-use crate::{room, share, takeover};
+use crate::{room, share};
 use lockstep_domain::delivery::lease;
 use lockstep_domain::images::promotion;
+use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::messages::image::Promoted;
 use lockstep_domain::messages::ledger::Failed;
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentState, FailureRecord, Image, ImageState};
-use lockstep_platform::ports::Records;
+use lockstep_runtime::{deployment_log, lease};
 
 /// Serves `record`.
-pub async fn record<W: World>(world: &W, id: &DeploymentId) -> Result<Promoted, Failure> {
-    let promotion = Promotion::load(world, id).await?;
-    let found = promotion.image_at(world, promotion.target()).await?;
+pub async fn record<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<Promoted, Failure> {
+    let promotion = Promotion::load(context, id).await?;
+    let found = promotion.image_at(context, promotion.target()).await?;
     let found = found.ok_or_else(|| unusable(format!("the promotion {id} has no copy to record")))?;
     let ami = found.record.ami.clone().ok_or_else(|| unusable("the copy has no id"))?;
     if found.record.state == ImageState::Promoting {
@@ -26,25 +26,37 @@ pub async fn record<W: World>(world: &W, id: &DeploymentId) -> Result<Promoted, 
             return Err(promotion.superseded());
         }
         // Once it is recorded, releases use it: the last look is here.
-        let usable = Image { state: ImageState::Available, recorded_at: world.now(), ..found.record.clone() };
-        let images = world.target(promotion.target(), &promotion.session()).await?;
+        let usable =
+            Image { state: ImageState::Available, recorded_at: context.now(), ..found.record.clone() };
+        let images =
+            context.images(TargetRole::ImageTarget, promotion.target(), &promotion.session()).await?;
         let copy = look_again(&images, &ami).await?;
         if let Some(why) = promotion::unusable(&usable, Some(&copy)) {
             return Err(unusable(why));
         }
-        world.records().replace(&found, usable).await?;
-        note(world, id, &format!("{ami} is usable in account {}", promotion.target().account)).await?;
+        context.ledger().replace(&found, usable).await?;
+        deployment_log::append(
+            context.ledger(),
+            id,
+            &format!("{ami} is usable in account {}", promotion.target().account),
+            context.now(),
+        )
+        .await?;
     }
-    close(world, &promotion, DeploymentState::Succeeded, None).await?;
+    close(context, &promotion, DeploymentState::Succeeded, None).await?;
     Ok(Promoted { image: promotion.image.clone(), version: promotion.deployment.record.version.clone(), ami })
 }
 
 /// Serves `fail`.
-pub async fn fail<W: World>(world: &W, id: &DeploymentId, error: &CaughtError) -> Result<Failed, Failure> {
-    let promotion = Promotion::load(world, id).await?;
-    room::leave(world, id, promotion.target()).await?;
+pub async fn fail<C: ImageContext>(
+    context: &C,
+    id: &DeploymentId,
+    error: &CaughtError,
+) -> Result<Failed, Failure> {
+    let promotion = Promotion::load(context, id).await?;
+    room::leave(context, id, promotion.target()).await?;
     let failure = FailureRecord { error: error.error.clone(), message: error.sentence() };
-    close(world, &promotion, DeploymentState::Failed, Some(failure.clone())).await?;
+    close(context, &promotion, DeploymentState::Failed, Some(failure.clone())).await?;
     Ok(Failed { error: failure.error, cause: failure.message })
 }
 
@@ -52,36 +64,40 @@ pub async fn fail<W: World>(world: &W, id: &DeploymentId, error: &CaughtError) -
 ///
 /// # Errors
 /// `EnvironmentBusy` if the execution runs or may run.
-pub async fn abandon<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failure> {
-    let promotion = Promotion::load(world, id).await?;
-    takeover::ended(world, promotion.execution(), &format!("{id} is not abandoned")).await?;
-    copy::discard(world, id).await?;
-    share::unshare(world, id).await?;
-    room::leave(world, id, promotion.target()).await?;
+pub async fn abandon<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(), Failure> {
+    let promotion = Promotion::load(context, id).await?;
+    let execution = promotion.execution();
+    lease::ensure_ended(context.executions(), execution, || {
+        format!("{execution} may still run: {id} is not abandoned")
+    })
+    .await?;
+    copy::discard(context, id).await?;
+    share::unshare(context, id).await?;
+    room::leave(context, id, promotion.target()).await?;
     let old = &promotion.deployment;
-    let Some(closed) = lease::abandon(&old.record, "what it had shared is withdrawn", world.now()) else {
+    let Some(closed) = lease::abandon(&old.record, "what it had shared is withdrawn", context.now()) else {
         return Ok(());
     };
-    world.records().replace(old, closed).await.map(drop)
+    context.ledger().replace(old, closed).await.map(drop)
 }
 
 /// Serves `close`: the inspection failed, and may have begun the promotion, or taken over another that had shared.
-pub async fn close_inspection<W: World>(
-    world: &W,
+pub async fn close_inspection<C: ImageContext>(
+    context: &C,
     execution: &str,
     error: &CaughtError,
 ) -> Result<Failed, Failure> {
     let id = DeploymentId::of_execution(execution);
-    if world.records().get::<Deployment>(&Deployment::key_of(&id)).await?.is_none() {
+    if context.ledger().get::<Deployment>(&Deployment::key_of(&id)).await?.is_none() {
         return Ok(Failed { error: error.error.clone(), cause: error.sentence() });
     }
-    share::unshare(world, &id).await?;
-    fail(world, &id, error).await
+    share::unshare(context, &id).await?;
+    fail(context, &id, error).await
 }
 
 /// Closes the promotion; one that is over stays as it ended.
-async fn close<W: World>(
-    world: &W,
+async fn close<C: ImageContext>(
+    context: &C,
     promotion: &Promotion,
     state: DeploymentState,
     failure: Option<FailureRecord>,
@@ -90,6 +106,6 @@ async fn close<W: World>(
     if old.record.state.is_final() {
         return Ok(());
     }
-    let closed = Deployment { state, failure, finished_at: Some(world.now()), ..old.record.clone() };
-    world.records().replace(old, closed).await.map(drop)
+    let closed = Deployment { state, failure, finished_at: Some(context.now()), ..old.record.clone() };
+    context.ledger().replace(old, closed).await.map(drop)
 }

@@ -1,16 +1,16 @@
 //! One request, one action.
 
-use crate::world::World;
+use crate::context::ImageContext;
 use crate::{copy, finish, import, inspect, share, verify, wait};
 use lockstep_domain::messages::image::{Inspected, Next, NextStep, Promoted, Request};
 use lockstep_domain::messages::ledger::Failed;
 use lockstep_domain::model::error::Failure;
 use serde::Serialize;
 
-/// What is answered.
+/// The reply to a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Answer {
+pub enum Reply {
     /// A promotion has begun.
     Inspected(Inspected),
     /// Where the state machine goes.
@@ -24,40 +24,40 @@ pub enum Answer {
 }
 
 /// Serves one request.
-pub async fn handle<W: World>(world: &W, request: Request) -> Result<Answer, Failure> {
+pub async fn handle<C: ImageContext>(context: &C, request: Request) -> Result<Reply, Failure> {
     match request {
-        Request::Verify { deployment } => verify::verify(world, &deployment).await.map(nothing),
+        Request::Verify { deployment } => verify::verify(context, &deployment).await.map(nothing),
         Request::Inspect { execution, input } => {
-            inspect::inspect(world, &execution, &input).await.map(Answer::Inspected)
+            inspect::inspect(context, &execution, &input).await.map(Reply::Inspected)
         }
-        Request::Wait { promotion, task } => wait::wait(world, &promotion, &task).await.map(nothing),
+        Request::Wait { promotion, task } => wait::wait(context, &promotion, &task).await.map(nothing),
         Request::Close { execution, error } => {
-            finish::close_inspection(world, &execution, &error).await.map(Answer::Failed)
+            finish::close_inspection(context, &execution, &error).await.map(Reply::Failed)
         }
-        Request::Share { promotion } => share::share(world, &promotion).await.map(nothing),
-        Request::Copy { promotion, task } => copy::copy(world, &promotion, &task).await.map(nothing),
-        Request::Observe { promotion } => copy::observe(world, &promotion).await.map(next),
-        Request::Retry { promotion } => copy::retry(world, &promotion).await.map(nothing),
-        Request::Compare { promotion } => copy::compare(world, &promotion).await.map(nothing),
-        Request::Unshare { promotion } => share::unshare(world, &promotion).await.map(nothing),
-        Request::Record { promotion } => finish::record(world, &promotion).await.map(Answer::Promoted),
-        Request::Discard { promotion } => copy::discard(world, &promotion).await.map(nothing),
+        Request::Share { promotion } => share::share(context, &promotion).await.map(nothing),
+        Request::Copy { promotion, task } => copy::copy(context, &promotion, &task).await.map(nothing),
+        Request::Observe { promotion } => copy::observe(context, &promotion).await.map(next),
+        Request::Retry { promotion } => copy::retry(context, &promotion).await.map(nothing),
+        Request::Compare { promotion } => copy::compare(context, &promotion).await.map(nothing),
+        Request::Unshare { promotion } => share::unshare(context, &promotion).await.map(nothing),
+        Request::Record { promotion } => finish::record(context, &promotion).await.map(Reply::Promoted),
+        Request::Discard { promotion } => copy::discard(context, &promotion).await.map(nothing),
         Request::Fail { promotion, error } => {
-            finish::fail(world, &promotion, &error).await.map(Answer::Failed)
+            finish::fail(context, &promotion, &error).await.map(Reply::Failed)
         }
-        Request::Abandon { promotion } => finish::abandon(world, &promotion).await.map(nothing),
+        Request::Abandon { promotion } => finish::abandon(context, &promotion).await.map(nothing),
         Request::Import { ami, name, version, stage } => {
-            import::import(world, &ami, &name, &version, &stage).await.map(Answer::Promoted)
+            import::import(context, &ami, &name, &version, &stage).await.map(Reply::Promoted)
         }
     }
 }
 
-fn next(go: NextStep) -> Answer {
-    Answer::Next(Next { next: go })
+fn next(go: NextStep) -> Reply {
+    Reply::Next(Next { next: go })
 }
 
-fn nothing((): ()) -> Answer {
-    Answer::Nothing
+fn nothing((): ()) -> Reply {
+    Reply::Nothing
 }
 
 #[cfg(test)]

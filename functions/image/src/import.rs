@@ -1,10 +1,11 @@
 //! Import: take over an image that was made elsewhere.
 
+use crate::context::ImageContext;
 use crate::load::{self, unusable};
-use crate::world::World;
 use lockstep_domain::images::promotion::{
     Ami, Origin, TAG_BUILT_AT, TAG_COMMIT, TAG_REPOSITORY, tags, why_not_imported,
 };
+use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::messages::image::Promoted;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{AmiId, ImageName, StageName};
@@ -14,21 +15,22 @@ use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Image, ImageOrigin, ImageState, ImageVersion};
 use lockstep_platform::ec2::Images;
 use lockstep_platform::ledger::Inserted;
-use lockstep_platform::ports::Records;
+use lockstep_runtime::stages;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Serves `import`; the same again changes nothing.
-pub async fn import<W: World>(
-    world: &W,
+pub async fn import<C: ImageContext>(
+    context: &C,
     id: &AmiId,
     name: &ImageName,
     version: &Version,
     stage: &StageName,
 ) -> Result<Promoted, Failure> {
-    let location = world.records().stage(stage).await?.location();
-    let known = load::everywhere(world, name, version).await?;
+    let location = stages::stage(context.ledger(), stage).await?.location();
+    let known = load::everywhere(context, name, version).await?;
     let known: Vec<Image> = known.into_iter().map(|image| image.record).collect();
-    let images = world.source(&location, &format!("lockstep-import-{name}")).await?;
+    let images =
+        context.images(TargetRole::ImageSource, &location, &format!("lockstep-import-{name}")).await?;
     let found = images.describe(id).await?;
     if let Some(why) = why_not_imported(found.as_ref(), id, &location.account, &known) {
         return Err(unusable(why));
@@ -37,10 +39,10 @@ pub async fn import<W: World>(
     if let Some(code) = ami.product_codes.first() {
         tracing::warn!(image = %name, "{id} holds the product {code}: it cannot be copied to another account");
     }
-    let image = image(world, &ami, name, version, &location);
+    let image = image(context, &ami, name, version, &location);
     // The version first: without it nothing resolves to an image, and the same import again brings the rest.
     let imported = imported(&image);
-    match world.records().insert(&imported).await? {
+    match context.ledger().insert(&imported).await? {
         Inserted::New(_) => {}
         Inserted::Exists(other) if other.record.source_ami == imported.source_ami => {}
         Inserted::Exists(other) => {
@@ -49,7 +51,7 @@ pub async fn import<W: World>(
     }
     images.tag(id, &image.snapshots, &own_tags(&ami, &image)).await?;
     // Two imports of the same version at once: the first one counts.
-    match world.records().insert(&image).await? {
+    match context.ledger().insert(&image).await? {
         Inserted::New(_) => {}
         Inserted::Exists(other) if other.record.source_ami == *id => {}
         Inserted::Exists(other) => {
@@ -59,7 +61,13 @@ pub async fn import<W: World>(
     Ok(Promoted { image: name.clone(), version: version.clone(), ami: id.clone() })
 }
 
-fn image<W: World>(world: &W, ami: &Ami, name: &ImageName, version: &Version, location: &Location) -> Image {
+fn image<C: ImageContext>(
+    context: &C,
+    ami: &Ami,
+    name: &ImageName,
+    version: &Version,
+    location: &Location,
+) -> Image {
     Image {
         name: name.clone(),
         version: version.clone(),
@@ -71,7 +79,7 @@ fn image<W: World>(world: &W, ami: &Ami, name: &ImageName, version: &Version, lo
         commit: ami.tags.get(TAG_COMMIT).and_then(|commit| commit.parse().ok()),
         shared_with: BTreeMap::new(),
         recorded_by: "import".into(),
-        recorded_at: world.now(),
+        recorded_at: context.now(),
     }
 }
 

@@ -1,10 +1,9 @@
 //! Inspect: ask for room in the target, look at the image and at what the target has, and write down what is to be done.
 
-use crate::journal::note;
+use crate::context::ImageContext;
 use crate::load::{self, Promotion, Wanted, unusable};
 use crate::room;
 use crate::takeover;
-use crate::world::World;
 use lockstep_domain::delivery::stages::Stage;
 use lockstep_domain::images::lifecycle::{Purpose, obstacle};
 use lockstep_domain::images::promotion::keys::{ImageKey, Key};
@@ -12,6 +11,7 @@ use lockstep_domain::images::promotion::{
     self, Ami, Inspect, Inventory, KEY_ALIAS, Snapshot, TAG_BUILT_AT, TAG_DEPLOYMENT, TAG_REPOSITORY,
     is_encrypted, places,
 };
+use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::messages::image::{Inspected, NextStep};
 use lockstep_domain::messages::inputs::PromoteImage;
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -21,30 +21,30 @@ use lockstep_domain::records::{Deployment, DeploymentKind, Image, ImageState};
 use lockstep_platform::ec2::Images;
 use lockstep_platform::kms::Keys;
 use lockstep_platform::ledger::{Inserted, Versioned};
-use lockstep_platform::ports::Records;
+use lockstep_runtime::{deployment_log, stages};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Serves `inspect`.
-pub async fn inspect<W: World>(
-    world: &W,
+pub async fn inspect<C: ImageContext>(
+    context: &C,
     execution: &str,
     input: &PromoteImage,
 ) -> Result<Inspected, Failure> {
     let id = DeploymentId::of_execution(execution);
-    let version = load::version(world, &input.image, &input.version).await?;
+    let version = load::version(context, &input.image, &input.version).await?;
     if let Some(why) = obstacle(&version, Purpose::Promote) {
         let label = format!("{}@{}", input.image, input.version);
         return Err(unusable(format!("The image {label} goes nowhere: it is {why}.")));
     }
-    let stage = world.records().stage(&input.to).await?;
+    let stage = stages::stage(context.ledger(), &input.to).await?;
     let target = stage.location();
-    let known = load::everywhere(world, &input.image, &input.version).await?;
+    let known = load::everywhere(context, &input.image, &input.version).await?;
     let target_record = known.iter().find(|image| image.record.location == target);
     let candidates = candidates(&known, &target, input)?;
-    let promotion = begin(world, &id, execution, input, &stage, candidates[0]).await?;
-    let go = match takeover::predecessor(world, target_record, execution).await? {
-        Some(dead) => adopt(world, &promotion, &dead, target_record).await?,
-        None => plan(world, &promotion, &candidates, target_record).await?,
+    let promotion = begin(context, &id, execution, input, &stage, candidates[0]).await?;
+    let go = match takeover::predecessor(context, target_record, execution).await? {
+        Some(dead) => adopt(context, &promotion, &dead, target_record).await?,
+        None => plan(context, &promotion, &candidates, target_record).await?,
     };
     Ok(Inspected { promotion: id, next: go })
 }
@@ -62,8 +62,8 @@ fn candidates<'a>(
 }
 
 /// Writes the promotion down; the first try's stays.
-async fn begin<W: World>(
-    world: &W,
+async fn begin<C: ImageContext>(
+    context: &C,
     id: &DeploymentId,
     execution: &str,
     input: &PromoteImage,
@@ -78,20 +78,20 @@ async fn begin<W: World>(
         stage.name.clone(),
         stage.location(),
         stage.path(),
-        world.now(),
+        context.now(),
     );
-    world.records().insert(&deployment).await?;
-    Promotion::load_running(world, id).await
+    context.ledger().insert(&deployment).await?;
+    Promotion::load_running(context, id).await
 }
 
 /// Goes on with what a promotion that died, or failed to tidy up, had begun: the same source, token and tags.
-async fn adopt<W: World>(
-    world: &W,
+async fn adopt<C: ImageContext>(
+    context: &C,
     promotion: &Promotion,
     dead: &Promotion,
     target_record: Option<&Versioned<Image>>,
 ) -> Result<NextStep, Failure> {
-    if !room::enter(world, promotion.id(), promotion.execution(), promotion.target()).await? {
+    if !room::enter(context, promotion.id(), promotion.execution(), promotion.target()).await? {
         return Ok(NextStep::Wait);
     }
     let old = &dead.deployment.record;
@@ -101,20 +101,25 @@ async fn adopt<W: World>(
         operations: old.operations.clone(),
         ..promotion.deployment.record.clone()
     };
-    world.records().replace(&promotion.deployment, adopted).await?;
-    crate::share::hand_on(world, dead, promotion.id()).await?;
+    context.ledger().replace(&promotion.deployment, adopted).await?;
+    crate::share::hand_on(context, dead, promotion.id()).await?;
     if let Some(record) = target_record {
         let claimed = Image { recorded_by: promotion.execution().to_owned(), ..record.record.clone() };
-        world.records().replace(record, claimed).await?;
+        context.ledger().replace(record, claimed).await?;
     }
-    note(world, promotion.id(), &format!("going on with what promotion {} had begun", dead.id().short()))
-        .await?;
+    deployment_log::append(
+        context.ledger(),
+        promotion.id(),
+        &format!("going on with what promotion {} had begun", dead.id().short()),
+        context.now(),
+    )
+    .await?;
     Ok(NextStep::Copy)
 }
 
 /// Looks, decides, and writes down what was decided.
-async fn plan<W: World>(
-    world: &W,
+async fn plan<C: ImageContext>(
+    context: &C,
     promotion: &Promotion,
     candidates: &[&Image],
     target_record: Option<&Versioned<Image>>,
@@ -124,10 +129,10 @@ async fn plan<W: World>(
     // Before anything is looked at: a thousand promotions that only look are too many calls, too. What is there already
     // needs no room.
     let may_copy = !target_record_of.is_some_and(Image::is_usable);
-    if may_copy && !room::enter(world, id, promotion.execution(), target).await? {
+    if may_copy && !room::enter(context, id, promotion.execution(), target).await? {
         return Ok(NextStep::Wait);
     }
-    let seen = look(world, promotion, candidates, target_record_of).await?;
+    let seen = look(context, promotion, candidates, target_record_of).await?;
     let decision = promotion::inspect(&Inventory {
         record: seen.record,
         source: seen.source.as_ref(),
@@ -135,7 +140,7 @@ async fn plan<W: World>(
         keys: &seen.keys,
         image_key: seen.image_key.as_ref(),
         target,
-        partition: world.partition(),
+        partition: context.partition(),
         target_record: target_record_of,
         owned: &seen.owned,
     });
@@ -149,17 +154,17 @@ async fn plan<W: World>(
     };
     if go == NextStep::Copy {
         let wanted = wanted(promotion, &seen, ami.as_ref(), key);
-        write_down(world, promotion, seen.record, wanted.write()).await?;
-        claim(world, promotion, seen.record, target_record, ami).await?;
+        write_down(context, promotion, seen.record, wanted.write()).await?;
+        claim(context, promotion, seen.record, target_record, ami).await?;
         let from = &seen.record.location;
         let text = format!(
             "bringing {}@{} to account {} ({}), from account {} ({})",
             seen.record.name, seen.record.version, target.account, target.region, from.account, from.region
         );
-        note(world, id, &text).await?;
+        deployment_log::append(context.ledger(), id, &text, context.now()).await?;
     } else {
-        write_down(world, promotion, seen.record, BTreeMap::new()).await?;
-        room::leave(world, id, target).await?;
+        write_down(context, promotion, seen.record, BTreeMap::new()).await?;
+        room::leave(context, id, target).await?;
     }
     Ok(go)
 }
@@ -173,15 +178,15 @@ struct Seen<'a> {
     owned: Vec<Ami>,
 }
 
-async fn look<'a, W: World>(
-    world: &W,
+async fn look<'a, C: ImageContext>(
+    context: &C,
     promotion: &Promotion,
     candidates: &[&'a Image],
     target_record: Option<&Image>,
 ) -> Result<Seen<'a>, Failure> {
     let session = promotion.session();
-    let there = world.target(promotion.target(), &session).await?;
-    let (record, source) = first_that_is_there(world, candidates, &session).await?;
+    let there = context.images(TargetRole::ImageTarget, promotion.target(), &session).await?;
+    let (record, source) = first_that_is_there(context, candidates, &session).await?;
     let mut owned = there.owned(&record.name, &record.version).await?;
     // What the record names is looked at by its id too: an index may not have it yet, or its tags may be gone.
     if let Some(ami) = target_record.and_then(|image| image.ami.as_ref())
@@ -190,25 +195,30 @@ async fn look<'a, W: World>(
         owned.extend(there.describe(ami).await?);
     }
     let ids = source.as_ref().map(Ami::snapshots).unwrap_or_default();
-    let snapshots = world.source(&record.location, &session).await?.snapshots(&ids).await?;
+    let snapshots =
+        context.images(TargetRole::ImageSource, &record.location, &session).await?.snapshots(&ids).await?;
     let mut seen = Seen { record, source, snapshots, keys: BTreeMap::new(), image_key: None, owned };
     if seen.source.as_ref().is_some_and(|source| is_encrypted(source, &seen.snapshots)) {
-        seen.keys = source_keys(world, record, &seen.snapshots, &session).await?;
-        seen.image_key = image_key(world, promotion.target(), &session).await?;
+        seen.keys = source_keys(context, record, &seen.snapshots, &session).await?;
+        seen.image_key = image_key(context, promotion.target(), &session).await?;
     }
     Ok(seen)
 }
 
 /// The first that is in its account, finished or about to be; else the first one, which then is told of.
-async fn first_that_is_there<'a, W: World>(
-    world: &W,
+async fn first_that_is_there<'a, C: ImageContext>(
+    context: &C,
     candidates: &[&'a Image],
     session: &str,
 ) -> Result<(&'a Image, Option<Ami>), Failure> {
     let mut first = None;
     for candidate in candidates {
         let Some(ami) = &candidate.ami else { continue };
-        let found = world.source(&candidate.location, session).await?.describe(ami).await?;
+        let found = context
+            .images(TargetRole::ImageSource, &candidate.location, session)
+            .await?
+            .describe(ami)
+            .await?;
         if found.as_ref().is_some_and(|ami| ami.state.may_become_available()) {
             return Ok((candidate, found));
         }
@@ -218,13 +228,13 @@ async fn first_that_is_there<'a, W: World>(
 }
 
 /// The keys of the snapshots, by how the snapshots name them.
-async fn source_keys<W: World>(
-    world: &W,
+async fn source_keys<C: ImageContext>(
+    context: &C,
     record: &Image,
     snapshots: &[Snapshot],
     session: &str,
 ) -> Result<BTreeMap<String, Key>, Failure> {
-    let keys = world.source_keys(&record.location, session).await?;
+    let keys = context.keys(TargetRole::ImageSource, &record.location, session).await?;
     let named: BTreeSet<&String> = snapshots.iter().filter_map(|snapshot| snapshot.key.as_ref()).collect();
     let mut found = BTreeMap::new();
     for name in named {
@@ -236,12 +246,12 @@ async fn source_keys<W: World>(
 }
 
 /// The key that copies are encrypted under in the target.
-async fn image_key<W: World>(
-    world: &W,
+async fn image_key<C: ImageContext>(
+    context: &C,
     target: &Location,
     session: &str,
 ) -> Result<Option<ImageKey>, Failure> {
-    let keys = world.target_keys(target, session).await?;
+    let keys = context.keys(TargetRole::ImageTarget, target, session).await?;
     let Some(key) = keys.describe(KEY_ALIAS).await? else { return Ok(None) };
     let (policy, grants) = (keys.policy(&key.arn).await?, keys.grants(&key.arn).await?);
     Ok(Some(ImageKey { key, policy, grants }))
@@ -269,8 +279,8 @@ fn wanted(promotion: &Promotion, seen: &Seen<'_>, ami: Option<&AmiId>, key: Opti
 }
 
 /// Writes down where it is copied from, and how; what was written down first stays.
-async fn write_down<W: World>(
-    world: &W,
+async fn write_down<C: ImageContext>(
+    context: &C,
     promotion: &Promotion,
     source: &Image,
     parameters: BTreeMap<String, String>,
@@ -284,12 +294,12 @@ async fn write_down<W: World>(
     if planned == promotion.deployment.record {
         return Ok(());
     }
-    world.records().replace(&promotion.deployment, planned).await.map(drop)
+    context.ledger().replace(&promotion.deployment, planned).await.map(drop)
 }
 
 /// Writes down that this execution makes the copy: the record is what keeps a second one from being made.
-async fn claim<W: World>(
-    world: &W,
+async fn claim<C: ImageContext>(
+    context: &C,
     promotion: &Promotion,
     source: &Image,
     target_record: Option<&Versioned<Image>>,
@@ -303,13 +313,13 @@ async fn claim<W: World>(
         snapshots: BTreeSet::new(),
         shared_with: BTreeMap::new(),
         recorded_by: execution.to_owned(),
-        recorded_at: world.now(),
+        recorded_at: context.now(),
         ..source.clone()
     };
     match target_record {
         Some(old) if old.record.recorded_by == execution => Ok(()),
-        Some(old) => world.records().replace(old, copy).await.map(drop),
-        None => match world.records().insert(&copy).await? {
+        Some(old) => context.ledger().replace(old, copy).await.map(drop),
+        None => match context.ledger().insert(&copy).await? {
             Inserted::New(_) => Ok(()),
             Inserted::Exists(other) if other.record.recorded_by == execution => Ok(()),
             Inserted::Exists(_) => {

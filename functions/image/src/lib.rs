@@ -4,16 +4,15 @@
 //! happened. The promotion is a deployment of the ledger; what is to be copied, with which tags, is written into it
 //! when it begins, so that every retry asks AWS for the same.
 
+pub mod context;
 pub mod copy;
 pub mod finish;
 pub mod handler;
 pub mod import;
 pub mod inspect;
-mod journal;
 mod load;
 pub mod room;
 pub mod share;
 mod takeover;
 pub mod verify;
 pub mod wait;
-pub mod world;

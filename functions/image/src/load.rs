@@ -1,6 +1,6 @@
 //! What every step starts from.
 
-use crate::world::World;
+use crate::context::ImageContext;
 use lockstep_domain::images::promotion::{
     Origin, TAG_BUILT_AT, TAG_COMMIT, TAG_DEPLOYMENT, TAG_REPOSITORY, TAG_SOURCE, tags,
 };
@@ -9,7 +9,6 @@ use lockstep_domain::model::ids::{AmiId, CommitSha, DeploymentId, ImageName, Sna
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Image, ImageVersion};
 use lockstep_platform::ledger::{Order, Versioned};
-use lockstep_platform::ports::Records;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most records of one version of an image: accounts times regions.
@@ -33,9 +32,9 @@ pub struct Promotion {
 
 impl Promotion {
     /// Loads it, whatever its state.
-    pub async fn load<W: World>(world: &W, id: &DeploymentId) -> Result<Self, Failure> {
+    pub async fn load<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<Self, Failure> {
         let what = format!("the promotion {id}");
-        let deployment = world.records().expect::<Deployment>(&Deployment::key_of(id), &what).await?;
+        let deployment = context.ledger().expect::<Deployment>(&Deployment::key_of(id), &what).await?;
         match &deployment.record.kind {
             DeploymentKind::PromoteImage { image, source } => {
                 let (image, source) = (image.clone(), source.clone());
@@ -51,8 +50,8 @@ impl Promotion {
     }
 
     /// Loads it; one that is over is `Superseded`.
-    pub async fn load_running<W: World>(world: &W, id: &DeploymentId) -> Result<Self, Failure> {
-        let promotion = Self::load(world, id).await?;
+    pub async fn load_running<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<Self, Failure> {
+        let promotion = Self::load(context, id).await?;
         if promotion.deployment.record.state == DeploymentState::Running {
             return Ok(promotion);
         }
@@ -110,18 +109,18 @@ impl Promotion {
     }
 
     /// The ledger's record of the image at `location`.
-    pub async fn image_at<W: World>(
+    pub async fn image_at<C: ImageContext>(
         &self,
-        world: &W,
+        context: &C,
         location: &Location,
     ) -> Result<Option<Versioned<Image>>, Failure> {
         let key = Image::key_of(&self.image, &self.deployment.record.version, location);
-        world.records().get::<Image>(&key).await
+        context.ledger().get::<Image>(&key).await
     }
 
     /// The record of the copy, which this promotion must own.
-    pub async fn copy<W: World>(&self, world: &W) -> Result<Versioned<Image>, Failure> {
-        let found = self.image_at(world, self.target()).await?;
+    pub async fn copy<C: ImageContext>(&self, context: &C) -> Result<Versioned<Image>, Failure> {
+        let found = self.image_at(context, self.target()).await?;
         found.filter(|image| self.brings(&image.record)).ok_or_else(|| self.superseded())
     }
 
@@ -210,22 +209,22 @@ pub fn session(id: &DeploymentId) -> String {
 }
 
 /// Every record of one version of an image.
-pub async fn everywhere<W: World>(
-    world: &W,
+pub async fn everywhere<C: ImageContext>(
+    context: &C,
     image: &ImageName,
     version: &lockstep_domain::model::version::Version,
 ) -> Result<Vec<Versioned<Image>>, Failure> {
     let (pk, prefix) = Image::version_of(image, version);
-    world.records().list::<Image>(&pk, &prefix, Order::Oldest, PLACES_MAX).await
+    context.ledger().list::<Image>(&pk, &prefix, Order::Oldest, PLACES_MAX).await
 }
 
 /// The record of one version of an image.
-pub async fn version<W: World>(
-    world: &W,
+pub async fn version<C: ImageContext>(
+    context: &C,
     image: &ImageName,
     version: &lockstep_domain::model::version::Version,
 ) -> Result<ImageVersion, Failure> {
-    let found = world.records().get::<ImageVersion>(&ImageVersion::key_of(image, version)).await?;
+    let found = context.ledger().get::<ImageVersion>(&ImageVersion::key_of(image, version)).await?;
     found.map(|found| found.record).ok_or_else(|| unknown(image, version))
 }
 

@@ -1,8 +1,8 @@
 //! The `lockstep-image` function.
 
 use lockstep_domain::messages::image::Request;
+use lockstep_image::context::{AwsContext, SETTINGS};
 use lockstep_image::handler::handle;
-use lockstep_image::world::{Cloud, SETTINGS};
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::Config;
 use lockstep_platform::shell;
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     shell::serve(
-        || Cloud::new(&Aws::from_env()?, &Config::from_env(&SETTINGS)?),
-        async |cloud: &Cloud, request: Request| handle(cloud, request).await,
+        || AwsContext::new(&Aws::from_env()?, &Config::from_env(&SETTINGS)?),
+        async |context: &AwsContext, request: Request| handle(context, request).await,
     )
 }

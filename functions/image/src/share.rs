@@ -3,11 +3,11 @@
 //! Several promotions may need the same sharing: to several regions of one account. The source's record names each of
 //! them, and the last one withdraws what AWS knows; a grant on a key is each promotion's own.
 
-use crate::journal::note;
+use crate::context::ImageContext;
 use crate::load::{Promotion, Wanted, unusable};
 use crate::room;
-use crate::world::World;
 use lockstep_domain::images::promotion::keys::{GRANT_OPERATIONS, encrypted_for_its_account_only};
+use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{AccountId, DeploymentId, SnapshotId};
 use lockstep_domain::model::token::client_token;
@@ -15,28 +15,32 @@ use lockstep_domain::records::Image;
 use lockstep_platform::ec2::Images;
 use lockstep_platform::kms::{Keys, NewGrant};
 use lockstep_platform::ledger::Versioned;
-use lockstep_platform::ports::Records;
-
-/// How often a withdrawal reads again after another promotion changed the record.
-const ATTEMPTS: u32 = 5;
+use lockstep_runtime::deployment_log;
+use lockstep_runtime::retry::retry_on_conflict;
 
 /// Serves `share`. Undone by [`unshare`], whatever happens next.
-pub async fn share<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failure> {
-    let promotion = Promotion::load_running(world, id).await?;
+pub async fn share<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(), Failure> {
+    let promotion = Promotion::load_running(context, id).await?;
     if !promotion.leaves_its_account() {
         return Ok(());
     }
     let wanted = promotion.wanted()?;
     let account = &promotion.target().account;
-    let source = source_record(world, &promotion).await?;
+    let source = source_record(context, &promotion).await?;
     let mut record = source.record.clone();
     if record.shared_with.entry(account.clone()).or_default().insert(id.clone()) {
-        world.records().replace(&source, record).await?;
+        context.ledger().replace(&source, record).await?;
     }
-    note(world, id, &format!("sharing {} with account {account}", wanted.copied_from)).await?;
-    room::pace_shares(world, id, &promotion.source, wanted.snapshots.len()).await?;
-    grant(world, &promotion, &wanted).await?;
-    let images = world.source(&promotion.source, &promotion.session()).await?;
+    deployment_log::append(
+        context.ledger(),
+        id,
+        &format!("sharing {} with account {account}", wanted.copied_from),
+        context.now(),
+    )
+    .await?;
+    room::pace_shares(context, id, &promotion.source, wanted.snapshots.len()).await?;
+    grant(context, &promotion, &wanted).await?;
+    let images = context.images(TargetRole::ImageSource, &promotion.source, &promotion.session()).await?;
     open(&images, &wanted, account).await
 }
 
@@ -63,15 +67,15 @@ fn explain(failure: Failure, snapshot: &SnapshotId) -> Failure {
 }
 
 /// Lets the role that copies use the keys of the snapshots.
-async fn grant<W: World>(world: &W, promotion: &Promotion, wanted: &Wanted) -> Result<(), Failure> {
+async fn grant<C: ImageContext>(context: &C, promotion: &Promotion, wanted: &Wanted) -> Result<(), Failure> {
     if wanted.keys.is_empty() {
         return Ok(());
     }
-    let keys = world.source_keys(&promotion.source, &promotion.session()).await?;
+    let keys = context.keys(TargetRole::ImageSource, &promotion.source, &promotion.session()).await?;
     for key in &wanted.keys {
         let grant = NewGrant {
             key: key.clone(),
-            grantee: world.target_role(&promotion.target().account),
+            grantee: context.role_arn(TargetRole::ImageTarget, &promotion.target().account),
             operations: GRANT_OPERATIONS.map(str::to_owned).into(),
             name: grant_name(wanted, key),
         };
@@ -86,30 +90,24 @@ fn grant_name(wanted: &Wanted, key: &str) -> String {
 }
 
 /// Serves `unshare`: also of what was never shared, and of a promotion that is over.
-pub async fn unshare<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failure> {
-    let promotion = Promotion::load(world, id).await?;
+pub async fn unshare<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(), Failure> {
+    let promotion = Promotion::load(context, id).await?;
     if !promotion.leaves_its_account() || !promotion.has_a_plan() {
         return Ok(());
     }
-    for _ in 0..ATTEMPTS {
-        match withdraw(world, &promotion).await {
-            Err(lost) if lost.kind == FailureKind::Conflict => {}
-            outcome => return outcome,
-        }
-    }
-    Err(Failure::new(FailureKind::Conflict, format!("what is shared of {} keeps changing", promotion.image)))
+    retry_on_conflict(async || withdraw(context, &promotion).await).await
 }
 
-async fn withdraw<W: World>(world: &W, promotion: &Promotion) -> Result<(), Failure> {
+async fn withdraw<C: ImageContext>(context: &C, promotion: &Promotion) -> Result<(), Failure> {
     let (id, account) = (promotion.id(), &promotion.target().account);
-    let source = source_record(world, promotion).await?;
+    let source = source_record(context, promotion).await?;
     let users = source.record.shared_with.get(account).filter(|users| users.contains(id));
     // It is on record before it is shared: what is not there was never shared, or is withdrawn.
     let Some(users) = users else { return Ok(()) };
     let wanted = promotion.wanted()?;
-    revoke(world, promotion, &wanted).await?;
-    let images = world.source(&promotion.source, &promotion.session()).await?;
-    room::pace_shares(world, id, &promotion.source, wanted.snapshots.len()).await?;
+    revoke(context, promotion, &wanted).await?;
+    let images = context.images(TargetRole::ImageSource, &promotion.source, &promotion.session()).await?;
+    room::pace_shares(context, id, &promotion.source, wanted.snapshots.len()).await?;
     let is_last = users.len() == 1;
     if is_last {
         close(&images, &wanted, account).await?;
@@ -123,12 +121,12 @@ async fn withdraw<W: World>(world: &W, promotion: &Promotion) -> Result<(), Fail
     } else if let Some(users) = record.shared_with.get_mut(account) {
         users.remove(id);
     }
-    world.records().replace(&source, record).await?;
+    context.ledger().replace(&source, record).await?;
     let text = match is_last {
         true => format!("{} is no longer shared with account {account}", wanted.copied_from),
         false => format!("{} stays shared with account {account}: another copy needs it", wanted.copied_from),
     };
-    note(world, id, &text).await
+    deployment_log::append(context.ledger(), id, &text, context.now()).await
 }
 
 /// The undo of [`open`].
@@ -141,11 +139,11 @@ async fn close(images: &impl Images, wanted: &Wanted, account: &AccountId) -> Re
 }
 
 /// The undo of [`grant`].
-async fn revoke<W: World>(world: &W, promotion: &Promotion, wanted: &Wanted) -> Result<(), Failure> {
+async fn revoke<C: ImageContext>(context: &C, promotion: &Promotion, wanted: &Wanted) -> Result<(), Failure> {
     if wanted.keys.is_empty() {
         return Ok(());
     }
-    let keys = world.source_keys(&promotion.source, &promotion.session()).await?;
+    let keys = context.keys(TargetRole::ImageSource, &promotion.source, &promotion.session()).await?;
     for key in &wanted.keys {
         let name = grant_name(wanted, key);
         for grant in keys.grants(key).await?.iter().filter(|grant| grant.name.as_ref() == Some(&name)) {
@@ -155,21 +153,28 @@ async fn revoke<W: World>(world: &W, promotion: &Promotion, wanted: &Wanted) -> 
     Ok(())
 }
 
-async fn source_record<W: World>(world: &W, promotion: &Promotion) -> Result<Versioned<Image>, Failure> {
-    let found = promotion.image_at(world, &promotion.source).await?;
+async fn source_record<C: ImageContext>(
+    context: &C,
+    promotion: &Promotion,
+) -> Result<Versioned<Image>, Failure> {
+    let found = promotion.image_at(context, &promotion.source).await?;
     found.ok_or_else(|| {
         Failure::not_found(format!("the source of {} is not recorded any more", promotion.image))
     })
 }
 
 /// Hands what a dead promotion shared on to the one that takes it over.
-pub async fn hand_on<W: World>(world: &W, dead: &Promotion, to: &DeploymentId) -> Result<(), Failure> {
-    let source = source_record(world, dead).await?;
+pub async fn hand_on<C: ImageContext>(
+    context: &C,
+    dead: &Promotion,
+    to: &DeploymentId,
+) -> Result<(), Failure> {
+    let source = source_record(context, dead).await?;
     let mut record = source.record.clone();
     let Some(users) = record.shared_with.get_mut(&dead.target().account) else { return Ok(()) };
     if !users.remove(dead.id()) {
         return Ok(());
     }
     users.insert(to.clone());
-    world.records().replace(&source, record).await.map(drop)
+    context.ledger().replace(&source, record).await.map(drop)
 }

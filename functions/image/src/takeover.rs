@@ -1,21 +1,21 @@
 //! Two promotions of the same version to the same place would make two copies: one waits for the other, or takes over
 //! from it once it certainly is dead.
 
+use crate::context::ImageContext;
 use crate::load::Promotion;
 use crate::room;
-use crate::world::World;
-use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentState, Image, ImageState};
 use lockstep_platform::ledger::Versioned;
-use lockstep_platform::ports::Records;
+use lockstep_runtime::lease;
 
 /// The promotion whose work `execution` goes on with, if one left some: it is over, or closed here as abandoned.
 ///
 /// # Errors
 /// `EnvironmentBusy` while it runs, or may.
-pub async fn predecessor<W: World>(
-    world: &W,
+pub async fn predecessor<C: ImageContext>(
+    context: &C,
     target_record: Option<&Versioned<Image>>,
     execution: &str,
 ) -> Result<Option<Promotion>, Failure> {
@@ -24,38 +24,28 @@ pub async fn predecessor<W: World>(
         return Ok(None);
     }
     let id = DeploymentId::of_execution(&other.recorded_by);
-    if world.records().get::<Deployment>(&Deployment::key_of(&id)).await?.is_none() {
+    if context.ledger().get::<Deployment>(&Deployment::key_of(&id)).await?.is_none() {
         return Ok(None);
     }
-    let dead = Promotion::load(world, &id).await?;
+    let dead = Promotion::load(context, &id).await?;
     if !dead.deployment.record.state.is_final() {
-        bury(world, &dead, other).await?;
+        bury(context, &dead, other).await?;
     }
-    room::leave(world, &id, dead.target()).await?;
+    room::leave(context, &id, dead.target()).await?;
     Ok(dead.has_a_plan().then_some(dead))
 }
 
-/// Only a known end frees what an execution holds.
-///
-/// # Errors
-/// `EnvironmentBusy` with `what` it holds while it runs, or may.
-pub async fn ended<W: World>(world: &W, execution: &str, what: &str) -> Result<(), Failure> {
-    match world.is_running(execution).await {
-        Some(false) => Ok(()),
-        Some(true) | None => {
-            Err(Failure::new(FailureKind::EnvironmentBusy, format!("{execution} may still run: {what}")))
-        }
-    }
-}
-
-async fn bury<W: World>(world: &W, dead: &Promotion, other: &Image) -> Result<(), Failure> {
-    let busy = format!("it brings {}@{} there already; try again when it is done", other.name, other.version);
-    ended(world, &other.recorded_by, &busy).await?;
+async fn bury<C: ImageContext>(context: &C, dead: &Promotion, other: &Image) -> Result<(), Failure> {
+    let holder = &other.recorded_by;
+    lease::ensure_ended(context.executions(), holder, || {
+        format!("{holder} brings {}@{} there already; try again when it is done", other.name, other.version)
+    })
+    .await?;
     let old = &dead.deployment;
     let closed = Deployment {
         state: DeploymentState::Abandoned,
-        finished_at: Some(world.now()),
+        finished_at: Some(context.now()),
         ..old.record.clone()
     };
-    world.records().replace(old, closed).await.map(drop)
+    context.ledger().replace(old, closed).await.map(drop)
 }

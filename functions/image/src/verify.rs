@@ -1,54 +1,54 @@
 //! Verify: may the images of a release be used where it goes?
 
+use crate::context::ImageContext;
 use crate::load::{session, unusable};
-use crate::world::World;
 use lockstep_domain::images::lifecycle::{Purpose, obstacle};
 use lockstep_domain::images::promotion;
+use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::image_lock::LockedImage;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{Deployment, Image, ImageVersion, Release};
 use lockstep_platform::ec2::Images;
-use lockstep_platform::ports::Records;
 
 /// Serves `verify`. Every image that may not be used is named at once.
-pub async fn verify<W: World>(world: &W, id: &DeploymentId) -> Result<(), Failure> {
+pub async fn verify<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(), Failure> {
     let what = format!("the deployment {id}");
-    let deployment = world.records().expect::<Deployment>(&Deployment::key_of(id), &what).await?.record;
+    let deployment = context.ledger().expect::<Deployment>(&Deployment::key_of(id), &what).await?.record;
     let component =
         deployment.component.ok_or_else(|| Failure::rejected(format!("{what} has no release")))?;
     let what = format!("the release {component}@{}", deployment.version);
     let key = Release::key_of(&component, &deployment.version);
-    let release = world.records().expect::<Release>(&key, &what).await?.record;
+    let release = context.ledger().expect::<Release>(&key, &what).await?.record;
     if release.image_lock.0.is_empty() {
         return Ok(());
     }
-    let images = world.target(&deployment.location, &session(id)).await?;
+    let images = context.images(TargetRole::ImageTarget, &deployment.location, &session(id)).await?;
     let mut reasons = Vec::new();
     for locked in release.image_lock.0.values() {
-        reasons.extend(why_not(world, &images, &deployment.location, locked).await?);
+        reasons.extend(why_not(context, &images, &deployment.location, locked).await?);
     }
     if reasons.is_empty() { Ok(()) } else { Err(unusable(reasons.join(" "))) }
 }
 
 /// Why a locked image may not be used at `location`, if so.
-async fn why_not<W: World>(
-    world: &W,
-    images: &W::Images,
+async fn why_not<C: ImageContext>(
+    context: &C,
+    images: &C::Images,
     location: &Location,
     locked: &LockedImage,
 ) -> Result<Option<String>, Failure> {
     let (label, account) = (format!("The image {}@{}", locked.name, locked.version), &location.account);
     let key = ImageVersion::key_of(&locked.name, &locked.version);
-    let Some(version) = world.records().get::<ImageVersion>(&key).await? else {
+    let Some(version) = context.ledger().get::<ImageVersion>(&key).await? else {
         return Ok(Some(format!("{label} is not known to the ledger: import it.")));
     };
     if let Some(why) = obstacle(&version.record, Purpose::Run) {
         return Ok(Some(format!("{label} cannot be used: it is {why}.")));
     }
     let key = Image::key_of(&locked.name, &locked.version, location);
-    let Some(record) = world.records().get::<Image>(&key).await?.map(|image| image.record) else {
+    let Some(record) = context.ledger().get::<Image>(&key).await?.map(|image| image.record) else {
         return Ok(Some(format!("{label} is not in account {account}: promote it first.")));
     };
     if record.source_ami != locked.source_ami || record.commit != locked.commit {

@@ -1,6 +1,7 @@
 //! Asking a person, and going on after the answer.
 
-use crate::{App, begin, load};
+use crate::context::LedgerContext;
+use crate::{begin, load};
 use jiff::Timestamp;
 use lockstep_domain::delivery::approval::{self, ApprovalAnswer, Decided};
 use lockstep_domain::delivery::{gate, lease};
@@ -9,59 +10,73 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState};
 use lockstep_platform::ledger::{Versioned, Write};
+use lockstep_runtime::stages::stages;
 
 /// Writes the question down, gives the environment back, and lets the task wait for the answer.
-pub async fn request(app: &App, id: &DeploymentId, task: &Task, now: Timestamp) -> Result<(), Failure> {
-    let stored = load::deployment(app, id).await?;
+pub async fn request(
+    context: &impl LedgerContext,
+    id: &DeploymentId,
+    task: &Task,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let stored = load::deployment(context, id).await?;
     let asking = match stored.record.state {
         DeploymentState::AwaitingApproval => stored.record,
-        _ => ask(app, &stored, now).await?,
+        _ => ask(context, &stored, now).await?,
     };
     let Some(question) = asking.approvals.last() else {
         return Err(Failure::bug(format!("deployment {id} awaits an approval that nobody was asked for")));
     };
     let operation = approval::operation(id, question.number);
-    app.waits.register(&operation, task).await?;
+    context.callbacks().register(&operation, task).await?;
     // A retry after a quick answer: whoever answered may have woken a token that no longer counts.
-    if question.decision.is_some() { app.waits.wake(&operation).await } else { Ok(()) }
+    if question.decision.is_some() { context.callbacks().wake(&operation).await } else { Ok(()) }
 }
 
-async fn ask(app: &App, stored: &Versioned<Deployment>, now: Timestamp) -> Result<Deployment, Failure> {
+async fn ask(
+    context: &impl LedgerContext,
+    stored: &Versioned<Deployment>,
+    now: Timestamp,
+) -> Result<Deployment, Failure> {
     let deployment = &stored.record;
-    let held = load::environment(app, deployment).await?;
+    let held = load::environment(context, deployment).await?;
     lease::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
-    let stages = load::stages(app).await?;
+    let stages = stages(context.ledger()).await?;
     let wants_approval = gate::stage(&stages, &deployment.stage)?.approval;
     let asking = approval::ask(deployment, wants_approval, now)?;
     let mut writes = vec![Write::replace(stored, &asking)?];
     if let Some(held) = &held {
         writes.push(Write::replace(held, &lease::release_lease(&held.record, deployment))?);
     }
-    app.ledger.transact(writes).await?;
+    context.ledger().transact(writes).await?;
     Ok(asking)
 }
 
 /// Takes the environment again for a deployment that may go on; one that may not is `ApprovalRefused`.
-pub async fn retake(app: &App, id: &DeploymentId, now: Timestamp) -> Result<Started, Failure> {
-    let stored = load::deployment(app, id).await?;
+pub async fn retake(
+    context: &impl LedgerContext,
+    id: &DeploymentId,
+    now: Timestamp,
+) -> Result<Started, Failure> {
+    let stored = load::deployment(context, id).await?;
     let deployment = &stored.record;
     approval::verdict(deployment)?;
     match deployment.state {
         DeploymentState::AwaitingApproval => {
-            begin::take(app, deployment, Some(&stored), Vec::new(), now).await?
+            begin::take(context, deployment, Some(&stored), Vec::new(), now).await?
         }
         _ => {
-            let held = load::environment(app, deployment).await?;
+            let held = load::environment(context, deployment).await?;
             lease::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
         }
     }
-    Ok(Started::new(id.clone(), needs_images(app, deployment).await?))
+    Ok(Started::new(id.clone(), needs_images(context, deployment).await?))
 }
 
-async fn needs_images(app: &App, deployment: &Deployment) -> Result<bool, Failure> {
+async fn needs_images(context: &impl LedgerContext, deployment: &Deployment) -> Result<bool, Failure> {
     match (&deployment.kind, &deployment.component) {
         (DeploymentKind::Deploy { .. }, Some(component)) => {
-            let release = load::release(app, component, &deployment.version).await?.record;
+            let release = load::release(context, component, &deployment.version).await?.record;
             Ok(!release.image_lock.0.is_empty())
         }
         _ => Ok(false),
@@ -70,20 +85,20 @@ async fn needs_images(app: &App, deployment: &Deployment) -> Result<bool, Failur
 
 /// Records a person's answer and wakes who waits for it.
 pub async fn decide(
-    app: &App,
+    context: &impl LedgerContext,
     id: &DeploymentId,
     answer: &ApprovalAnswer<'_>,
     now: Timestamp,
 ) -> Result<Applied, Failure> {
-    let stored = load::deployment(app, id).await?;
+    let stored = load::deployment(context, id).await?;
     let (number, decided) = approval::decide(&stored.record, answer, now)?;
     let changed = match decided {
         Decided::Now(decided) => {
-            app.ledger.replace(&stored, *decided).await?;
+            context.ledger().replace(&stored, *decided).await?;
             true
         }
         Decided::Before => false,
     };
-    app.waits.wake(&approval::operation(id, number)).await?;
+    context.callbacks().wake(&approval::operation(id, number)).await?;
     Ok(Applied { version: number, changed })
 }

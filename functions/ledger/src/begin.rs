@@ -1,6 +1,7 @@
 //! A deployment begins: its environment is taken, and it is written down, in one transaction.
 
-use crate::{App, images, load};
+use crate::context::LedgerContext;
+use crate::{images, load};
 use jiff::Timestamp;
 use lockstep_domain::delivery::parameters::Layer;
 use lockstep_domain::delivery::stages::{Stage, Stages};
@@ -10,8 +11,9 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentKind, Environment, Release};
-use lockstep_platform::holders;
 use lockstep_platform::ledger::{Versioned, Write};
+use lockstep_runtime::lease;
+use lockstep_runtime::stages::stages;
 
 /// What a deployment that was taken over from is told of it.
 const TAKEN_OVER: &str = "a later deployment took the environment over";
@@ -19,29 +21,29 @@ const TAKEN_OVER: &str = "a later deployment took the environment over";
 /// Takes the environment for `execution`, or finds that it did. Where images are missing, it names them and takes
 /// nothing: no environment is held while they are brought.
 pub async fn begin(
-    app: &App,
+    context: &impl LedgerContext,
     execution: &str,
     path: DeploymentPath,
     input: &inputs::Deploy,
     now: Timestamp,
 ) -> Result<Started, Failure> {
     let id = DeploymentId::of_execution(execution);
-    let release = load::release(app, &input.component, &input.version).await?.record;
+    let release = load::release(context, &input.component, &input.version).await?.record;
     let begun = Started::new(id.clone(), !release.image_lock.0.is_empty());
-    if is_begun(app, &id).await? {
+    if is_begun(context, &id).await? {
         return Ok(begun);
     }
-    let stages = load::stages(app).await?;
+    let stages = stages(context.ledger()).await?;
     let stage = gate::stage(&stages, &input.stage)?;
     gate::check_path(&release, stage, path)?;
     gate::check_release(&release, stage)?;
-    let proof = load::proof(app, &release, &stages, stage).await?;
+    let proof = load::proof(context, &release, &stages, stage).await?;
     let evidence = proof.evidence.as_ref();
     let broken = gate::check_evidence(&release, &stages, stage, evidence, proof.broken(), now)?.cloned();
     let mut wanted = wanted(id, execution, path, input, &release, &stages, stage, now)?;
     // What only shows what it would do brings nothing; that an image is missing is told when the images are checked.
     if !input.plan_only {
-        let missing = images::missing(app, execution, &release, &wanted.location).await?;
+        let missing = images::missing(context, execution, &release, &wanted.location).await?;
         if !missing.is_empty() {
             return Ok(Started { missing, ..begun });
         }
@@ -53,13 +55,13 @@ pub async fn begin(
         used.used_by = Some(wanted.id.clone());
         with.push(Write::replace(glass, used)?);
     }
-    take(app, &wanted, None, with, now).await?;
+    take(context, &wanted, None, with, now).await?;
     Ok(begun)
 }
 
 /// Whether the deployment has begun before; one that has ended cannot begin again.
-pub async fn is_begun(app: &App, id: &DeploymentId) -> Result<bool, Failure> {
-    match app.ledger.get::<Deployment>(&Deployment::key_of(id)).await? {
+pub async fn is_begun(context: &impl LedgerContext, id: &DeploymentId) -> Result<bool, Failure> {
+    match context.ledger().get::<Deployment>(&Deployment::key_of(id)).await? {
         Some(known) if known.record.state.is_final() => {
             Err(Failure::new(FailureKind::Superseded, format!("deployment {id} is closed already")))
         }
@@ -109,19 +111,19 @@ fn wanted(
 /// it and may still run; one that certainly does not is closed as abandoned by the same transaction, which carries out
 /// `writes` too.
 pub async fn take(
-    app: &App,
+    context: &impl LedgerContext,
     wanted: &Deployment,
     stored: Option<&Versioned<Deployment>>,
     mut writes: Vec<Write>,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let found = load::environment(app, wanted).await?;
+    let found = load::environment(context, wanted).await?;
     // What is odd about a stack does not matter to who deletes it.
     if wanted.path == DeploymentPath::Promotion && matches!(wanted.kind, DeploymentKind::Deploy { .. }) {
         gate::check_taint(found.as_ref().map(|found| &found.record))?;
     }
     let mut before = found.as_ref().map(|found| found.record.clone());
-    if let Some(dead) = dead_rival(app, before.as_ref(), wanted).await? {
+    if let Some(dead) = dead_rival(context, before.as_ref(), wanted).await? {
         before = before.map(|before| lease::after(&before, &dead.record, now));
         if let Some(abandoned) = lease::abandon(&dead.record, TAKEN_OVER, now) {
             writes.push(Write::replace(&dead, &abandoned)?);
@@ -136,17 +138,17 @@ pub async fn take(
         Some(stored) => Write::replace(stored, &taken.deployment)?,
         None => Write::insert(&taken.deployment)?,
     });
-    app.ledger.transact(writes).await
+    context.ledger().transact(writes).await
 }
 
 /// The deployment that holds the environment though its execution has ended; nothing if the environment is free.
 async fn dead_rival(
-    app: &App,
+    context: &impl LedgerContext,
     environment: Option<&Environment>,
     wanted: &Deployment,
 ) -> Result<Option<Versioned<Deployment>>, Failure> {
     let Some(rival) = lease::competing_holder(environment, wanted) else { return Ok(None) };
-    let dead = holders::dead(&app.ledger, &app.executions, rival).await?;
+    let dead = lease::ended_holder(context.ledger(), context.executions(), rival).await?;
     tracing::warn!(deployment = %rival.deployment, execution = rival.execution, "taking over from an ended execution");
     Ok(Some(dead))
 }

@@ -1,7 +1,8 @@
 //! The organisation's configuration: versions are only ever added.
 
 use crate::base_url::check_base_url;
-use crate::{App, load};
+use crate::context::LedgerContext;
+use crate::load;
 use jiff::Timestamp;
 use lockstep_domain::delivery::parameters::OrganisationParameters;
 use lockstep_domain::delivery::stages::Stages;
@@ -10,25 +11,24 @@ use lockstep_domain::model::error::{Failure, FailureKind, Problem};
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::{Config, ConfigKind, Repository};
 use lockstep_platform::ledger::Inserted;
-use lockstep_platform::ports::Records as _;
 
 /// Stores `text` as the next version, unless it is what the newest says.
 pub async fn apply(
-    app: &App,
+    context: &impl LedgerContext,
     kind: ConfigKind,
     text: &str,
     by: &str,
     now: Timestamp,
 ) -> Result<Applied, Failure> {
-    let newest = app.ledger.config(kind).await?;
+    let newest = context.ledger().config(kind).await?;
     if let Some(same) = newest.as_ref().filter(|newest| newest.text == text) {
         return Ok(Applied { version: same.version, changed: false });
     }
-    check(app, kind, text).await?.map_err(load::refused)?;
+    check(context, kind, text).await?.map_err(load::refused)?;
     let version = newest.map_or(1, |newest| newest.version + 1);
     let config =
         Config { config: kind, version, text: text.to_owned(), applied_by: by.to_owned(), applied_at: now };
-    match app.ledger.insert(&config).await? {
+    match context.ledger().insert(&config).await? {
         Inserted::New(_) => Ok(Applied { version, changed: true }),
         Inserted::Exists(_) => Err(Failure::new(
             FailureKind::Conflict,
@@ -38,16 +38,20 @@ pub async fn apply(
 }
 
 /// Whether both parts of the configuration still fit each other: no parameters of a stage that does not exist.
-async fn check(app: &App, kind: ConfigKind, text: &str) -> Result<Result<(), Vec<Problem>>, Failure> {
+async fn check(
+    context: &impl LedgerContext,
+    kind: ConfigKind,
+    text: &str,
+) -> Result<Result<(), Vec<Problem>>, Failure> {
     let (stages, parameters) = match kind {
-        ConfigKind::Stages => (Some(text.to_owned()), stored(app, ConfigKind::Parameters).await?),
-        ConfigKind::Parameters => (stored(app, ConfigKind::Stages).await?, Some(text.to_owned())),
+        ConfigKind::Stages => (Some(text.to_owned()), stored(context, ConfigKind::Parameters).await?),
+        ConfigKind::Parameters => (stored(context, ConfigKind::Stages).await?, Some(text.to_owned())),
     };
     Ok(fit(stages.as_deref(), parameters.as_deref()))
 }
 
-async fn stored(app: &App, kind: ConfigKind) -> Result<Option<String>, Failure> {
-    Ok(app.ledger.config(kind).await?.map(|config| config.text))
+async fn stored(context: &impl LedgerContext, kind: ConfigKind) -> Result<Option<String>, Failure> {
+    Ok(context.ledger().config(kind).await?.map(|config| config.text))
 }
 
 fn fit(stages: Option<&str>, parameters: Option<&str>) -> Result<(), Vec<Problem>> {
@@ -64,7 +68,7 @@ const BRANCH_BYTES: usize = 250;
 
 /// Subscribes a repository, or changes its branch or base URL.
 pub async fn add_repository(
-    app: &App,
+    context: &impl LedgerContext,
     id: &RepositoryId,
     base_url: &str,
     branch: &str,
@@ -82,7 +86,7 @@ pub async fn add_repository(
         added_by: by.to_owned(),
         added_at: now,
     };
-    let known = match app.ledger.insert(&wanted).await? {
+    let known = match context.ledger().insert(&wanted).await? {
         Inserted::New(_) => return Ok(Applied { version: 1, changed: true }),
         Inserted::Exists(known) => known,
     };
@@ -92,7 +96,7 @@ pub async fn add_repository(
         (false, known.rev())
     } else {
         let changed = Repository { base_url: wanted.base_url, branch: wanted.branch, ..known.record.clone() };
-        (true, app.ledger.replace(&known, changed).await?.rev())
+        (true, context.ledger().replace(&known, changed).await?.rev())
     };
     Ok(Applied { version: u32::try_from(rev).unwrap_or(u32::MAX), changed })
 }

@@ -1,23 +1,27 @@
 //! A deployment ends, well or badly; its environment is given back in the same transaction.
 
-use crate::{App, load};
+use crate::context::LedgerContext;
+use crate::load;
 use jiff::Timestamp;
 use lockstep_domain::delivery::{gate, lease};
 use lockstep_domain::messages::ledger::{Failed, Finished};
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_domain::model::ids::DeploymentId;
-use lockstep_domain::model::ids::TEST;
+use lockstep_domain::model::ids::{DeploymentId, TEST};
 use lockstep_domain::records::{Deployment, DeploymentState, Evidence};
 use lockstep_platform::ledger::Write;
 
 /// Closes a deployment that did what it was to do; it may be closed so already.
-pub async fn complete(app: &App, id: &DeploymentId, now: Timestamp) -> Result<Finished, Failure> {
-    let stored = load::deployment(app, id).await?;
+pub async fn complete(
+    context: &impl LedgerContext,
+    id: &DeploymentId,
+    now: Timestamp,
+) -> Result<Finished, Failure> {
+    let stored = load::deployment(context, id).await?;
     if let Some(answer) = finished(&stored.record)? {
         return Ok(answer);
     }
-    let found = load::environment(app, &stored.record).await?;
+    let found = load::environment(context, &stored.record).await?;
     lease::still_holds(found.as_ref().map(|found| &found.record), &stored.record)?;
     let Some(found) = found else { return Err(Failure::bug("a held environment does not exist")) };
     let ended = lease::complete(&found.record, &stored.record, now)?;
@@ -26,10 +30,10 @@ pub async fn complete(app: &App, id: &DeploymentId, now: Timestamp) -> Result<Fi
         None => Write::remove(&found),
     };
     let mut writes = vec![given_back, Write::replace(&stored, &ended.deployment)?];
-    if let Some(evidence) = new_evidence(app, &ended.deployment, now).await? {
+    if let Some(evidence) = new_evidence(context, &ended.deployment, now).await? {
         writes.push(Write::insert(&evidence)?);
     }
-    app.ledger.transact(writes).await?;
+    context.ledger().transact(writes).await?;
     finished(&ended.deployment)?.ok_or_else(|| Failure::bug("a completed deployment is not finished"))
 }
 
@@ -59,7 +63,7 @@ fn finished(deployment: &Deployment) -> Result<Option<Finished>, Failure> {
 
 /// The evidence this deployment earns, unless there is some of the same artifact in the same stage.
 async fn new_evidence(
-    app: &App,
+    context: &impl LedgerContext,
     deployment: &Deployment,
     now: Timestamp,
 ) -> Result<Option<Evidence>, Failure> {
@@ -70,7 +74,7 @@ async fn new_evidence(
     let (_, component) = lease::parts(deployment)?;
     let digest = deployment.digest.clone().ok_or_else(|| Failure::bug("a deployment without a digest"))?;
     let key = Evidence::key_of(component, &digest, &deployment.stage);
-    if app.ledger.get::<Evidence>(&key).await?.is_some() {
+    if context.ledger().get::<Evidence>(&key).await?.is_some() {
         return Ok(None);
     }
     Ok(Some(Evidence {
@@ -85,13 +89,13 @@ async fn new_evidence(
 
 /// Closes a deployment that failed, and says so in a sentence; it may be closed already, however it ended.
 pub async fn fail(
-    app: &App,
+    context: &impl LedgerContext,
     id: &DeploymentId,
     error: &CaughtError,
     now: Timestamp,
 ) -> Result<Failed, Failure> {
-    let stored = load::deployment(app, id).await?;
-    let found = load::environment(app, &stored.record).await?;
+    let stored = load::deployment(context, id).await?;
+    let found = load::environment(context, &stored.record).await?;
     let failed = lease::fail(found.as_ref().map(|found| &found.record), &stored.record, error, now);
     let mut writes = Vec::new();
     if let (Some(found), Some(given_back)) = (&found, &failed.environment) {
@@ -101,7 +105,7 @@ pub async fn fail(
         writes.push(Write::replace(&stored, closed)?);
     }
     if !writes.is_empty() {
-        app.ledger.transact(writes).await?;
+        context.ledger().transact(writes).await?;
     }
     Ok(Failed { error: failed.failure.error, cause: failed.failure.message })
 }

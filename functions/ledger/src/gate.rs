@@ -1,6 +1,7 @@
 //! The gate of a promotion.
 
-use crate::{App, load};
+use crate::context::LedgerContext;
+use crate::load;
 use jiff::Timestamp;
 use lockstep_domain::delivery::gate::{
     check_evidence, check_path, check_release, check_taint, stage as find_stage,
@@ -11,25 +12,26 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::Environment;
+use lockstep_runtime::stages::stages;
 
 /// Whether the release may go where the input says.
 ///
 /// A broken glass opens the gate here and is used up by the deployment, which must begin before it counts no more.
 pub async fn gate(
-    app: &App,
+    context: &impl LedgerContext,
     execution: &str,
     input: &inputs::Promote,
     now: Timestamp,
 ) -> Result<Gated, Failure> {
-    let stages = load::stages(app).await?;
+    let stages = stages(context.ledger()).await?;
     let stage = find_stage(&stages, &input.to)?;
-    let release = load::release(app, &input.component, &input.version).await?.record;
+    let release = load::release(context, &input.component, &input.version).await?.record;
     check_path(&release, stage, DeploymentPath::Promotion)?;
     check_release(&release, stage)?;
-    let proof = load::proof(app, &release, &stages, stage).await?;
+    let proof = load::proof(context, &release, &stages, stage).await?;
     check_evidence(&release, &stages, stage, proof.evidence.as_ref(), proof.broken(), now)?;
     let key = Environment::key_of(&stage.name, input.component.as_str());
-    let environment = app.ledger.get::<Environment>(&key).await?;
+    let environment = context.ledger().get::<Environment>(&key).await?;
     check_taint(environment.as_ref().map(|environment| &environment.record))?;
     Ok(Gated { deploy_execution: client_token(execution, "deploy", 1) })
 }

@@ -1,46 +1,52 @@
 //! One request, from wherever it comes.
 
-use crate::{App, again_on_conflict, approve, begin, finish, gate, operator, release, teardown};
+use crate::context::LedgerContext;
+use crate::{approve, begin, finish, gate, operator, release, teardown};
 use jiff::Timestamp;
 use lockstep_domain::messages::ledger::Request;
 use lockstep_domain::model::error::Failure;
 use lockstep_platform::function_url::Invocation;
+use lockstep_runtime::retry::retry_on_conflict;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 /// Answers a state machine with the payload of its request, a person with an HTTP response.
-pub async fn handle(app: &App, invocation: Invocation<Request>, now: Timestamp) -> Result<Value, Failure> {
+pub async fn handle(
+    context: &impl LedgerContext,
+    invocation: Invocation<Request>,
+    now: Timestamp,
+) -> Result<Value, Failure> {
     match invocation {
-        Invocation::Direct(request) => again_on_conflict(async || direct(app, &request, now).await).await,
-        Invocation::Url(request) => json(operator::answer(app, &request, now).await?),
+        Invocation::Direct(request) => retry_on_conflict(async || direct(context, &request, now).await).await,
+        Invocation::Url(request) => json(operator::answer(context, &request, now).await?),
     }
 }
 
-async fn direct(app: &App, request: &Request, now: Timestamp) -> Result<Value, Failure> {
+async fn direct(context: &impl LedgerContext, request: &Request, now: Timestamp) -> Result<Value, Failure> {
     match request {
         Request::Begin { execution, path, input } => {
-            json(begin::begin(app, execution, *path, input, now).await?)
+            json(begin::begin(context, execution, *path, input, now).await?)
         }
         Request::BeginTeardown { execution, path, input } => {
-            json(teardown::begin(app, execution, *path, input, now).await?)
+            json(teardown::begin(context, execution, *path, input, now).await?)
         }
         Request::RequestApproval { deployment, task } => {
-            approve::request(app, deployment, task, now).await?;
+            approve::request(context, deployment, task, now).await?;
             Ok(json!({}))
         }
-        Request::Retake { deployment } => json(approve::retake(app, deployment, now).await?),
-        Request::Complete { deployment } => json(finish::complete(app, deployment, now).await?),
-        Request::Fail { deployment, error } => json(finish::fail(app, deployment, error, now).await?),
-        Request::Gate { execution, input } => json(gate::gate(app, execution, input, now).await?),
+        Request::Retake { deployment } => json(approve::retake(context, deployment, now).await?),
+        Request::Complete { deployment } => json(finish::complete(context, deployment, now).await?),
+        Request::Fail { deployment, error } => json(finish::fail(context, deployment, error, now).await?),
+        Request::Gate { execution, input } => json(gate::gate(context, execution, input, now).await?),
         Request::Publish { component, version } => {
-            release::publish(app, component, version).await?;
+            release::publish(context, component, version).await?;
             Ok(json!({}))
         }
         Request::FailRelease { component, version, error } => {
-            json(release::fail(app, component, version, error).await?)
+            json(release::fail(context, component, version, error).await?)
         }
         Request::FinishRelease { input, components, results, error } => {
-            json(release::finish(app, input, components, results, error.as_ref(), now).await?)
+            json(release::finish(context, input, components, results, error.as_ref(), now).await?)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Images: what a deployment lacks, and what people say of a version.
 
-use crate::App;
+use crate::context::LedgerContext;
 use lockstep_domain::delivery::gate::missing_images;
 use lockstep_domain::images::lifecycle;
 use lockstep_domain::messages::ledger::MissingImage;
@@ -19,7 +19,7 @@ const COPIES: usize = 1000;
 
 /// The images of `release` that are not at `target` yet, each with the name of the execution that brings it.
 pub async fn missing(
-    app: &App,
+    context: &impl LedgerContext,
     execution: &str,
     release: &Release,
     target: &Location,
@@ -27,7 +27,7 @@ pub async fn missing(
     let mut known = Vec::new();
     for locked in release.image_lock.0.values() {
         let (pk, prefix) = Image::version_of(&locked.name, &locked.version);
-        let found = app.ledger.list::<Image>(&pk, &prefix, Order::Oldest, COPIES).await?;
+        let found = context.ledger().list::<Image>(&pk, &prefix, Order::Oldest, COPIES).await?;
         known.extend(found.into_iter().map(|image| image.record));
     }
     let missing = missing_images(release, &known, target).into_iter().map(|image| MissingImage {
@@ -40,16 +40,16 @@ pub async fn missing(
 
 /// Lets no release use a version any more; what runs from it runs on. Revoking what is revoked keeps the first reason.
 pub async fn revoke(
-    app: &App,
+    context: &impl LedgerContext,
     image: &ImageName,
     version: &Version,
     action: &OperatorAction,
 ) -> Result<Applied, Failure> {
     let key = ImageVersion::key_of(image, version);
-    let stored = app.ledger.expect::<ImageVersion>(&key, &format!("image {image}@{version}")).await?;
+    let stored = context.ledger().expect::<ImageVersion>(&key, &format!("image {image}@{version}")).await?;
     let applied = |rev: u64, changed| Applied { version: u32::try_from(rev).unwrap_or(u32::MAX), changed };
     match lifecycle::revoke(&stored.record, action) {
-        Some(revoked) => Ok(applied(app.ledger.replace(&stored, revoked).await?.rev(), true)),
+        Some(revoked) => Ok(applied(context.ledger().replace(&stored, revoked).await?.rev(), true)),
         None => Ok(applied(stored.rev(), false)),
     }
 }

@@ -1,6 +1,7 @@
 //! What people do to a deployment or an environment beside answering its questions.
 
-use crate::{App, journal, load};
+use crate::context::LedgerContext;
+use crate::load;
 use lockstep_domain::delivery::operator_actions;
 use lockstep_domain::delivery::{gate, lease};
 use lockstep_domain::messages::operator::Applied;
@@ -9,41 +10,46 @@ use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::model::operator_action::OperatorAction;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{BreakGlass, Environment};
-use lockstep_platform::holders;
 use lockstep_platform::ledger::{Versioned, Write};
+use lockstep_runtime::stages::stages;
+use lockstep_runtime::{deployment_log, lease};
 
 /// What an alarm of the control plane looks for in the log: see `BrokenGlass` in `infra/control-plane/template.yaml`.
 const GLASS_BROKEN: &str = "break_glass";
 
 /// Asks a running deployment to stop, and wakes it so that it sees that now.
-pub async fn cancel(app: &App, id: &DeploymentId, action: &OperatorAction) -> Result<Applied, Failure> {
-    let stored = load::deployment(app, id).await?;
+pub async fn cancel(
+    context: &impl LedgerContext,
+    id: &DeploymentId,
+    action: &OperatorAction,
+) -> Result<Applied, Failure> {
+    let stored = load::deployment(context, id).await?;
     let found = match lease::parts(&stored.record) {
-        Ok(_) => load::environment(app, &stored.record).await?,
+        Ok(_) => load::environment(context, &stored.record).await?,
         Err(_) => None,
     };
     let cancelled =
         operator_actions::cancel(&stored.record, found.as_ref().map(|found| &found.record), action)?;
     let applied = match cancelled.deployment {
-        Some(deployment) => written(app.ledger.replace(&stored, deployment).await?.rev()),
+        Some(deployment) => written(context.ledger().replace(&stored, deployment).await?.rev()),
         None => unchanged(stored.rev()),
     };
     if let Some(operation) = cancelled.wake {
-        app.waits.wake(&operation).await?;
+        context.callbacks().wake(&operation).await?;
     }
     Ok(applied)
 }
 
 /// Frees an environment whose holder's execution has ended.
 pub async fn unlock(
-    app: &App,
+    context: &impl LedgerContext,
     stage: &StageName,
     name: &str,
     action: &OperatorAction,
 ) -> Result<Applied, Failure> {
-    let held = existing(app, stage, name).await?;
+    let held = existing(context, stage, name).await?;
     let after = format!("{} freed its environment", action.by);
-    match holders::free(&app.ledger, &app.executions, &held, &after, action.at).await? {
+    match lease::release(context.ledger(), context.executions(), &held, &after, action.at).await? {
         Some(_) => Ok(written(held.rev() + 1)),
         None => Ok(unchanged(held.rev())),
     }
@@ -51,40 +57,40 @@ pub async fn unlock(
 
 /// Takes the taint off an environment that a person put in order.
 pub async fn reconcile(
-    app: &App,
+    context: &impl LedgerContext,
     stage: &StageName,
     name: &str,
     action: &OperatorAction,
 ) -> Result<Applied, Failure> {
-    let stored = existing(app, stage, name).await?;
+    let stored = existing(context, stage, name).await?;
     let Some((clean, note)) = operator_actions::reconcile(&stored.record, action)? else {
         return Ok(unchanged(stored.rev()));
     };
     let mut writes = vec![Write::replace(&stored, &clean)?];
     if let Some(last) = &clean.last_deployment {
-        writes.push(Write::insert(&journal::next(app, last, note, action.at).await?)?);
+        writes.push(Write::insert(&deployment_log::next(context.ledger(), last, note, action.at).await?)?);
     }
-    app.ledger.transact(writes).await?;
+    context.ledger().transact(writes).await?;
     Ok(written(stored.rev() + 1))
 }
 
 /// Lets a release into a stage without the evidence of the stage before: once, for an hour, and loudly.
 pub async fn break_glass(
-    app: &App,
+    context: &impl LedgerContext,
     component: &ComponentName,
     version: &Version,
     stage: &StageName,
     action: &OperatorAction,
 ) -> Result<Applied, Failure> {
-    let stages = load::stages(app).await?;
+    let stages = stages(context.ledger()).await?;
     let stage = gate::stage(&stages, stage)?;
-    let release = load::release(app, component, version).await?.record;
-    let proof = load::proof(app, &release, &stages, stage).await?;
+    let release = load::release(context, component, version).await?.record;
+    let proof = load::proof(context, &release, &stages, stage).await?;
     let evidence = proof.evidence.as_ref();
     let Some(broken) = gate::break_glass(&release, &stages, stage, evidence, proof.broken(), action)? else {
         return Ok(unchanged(proof.glass.map_or(0, |glass| glass.rev())));
     };
-    let rev = write(app, proof.glass, &broken).await?;
+    let rev = write(context, proof.glass, &broken).await?;
     tracing::warn!(
         alarm = GLASS_BROKEN, by = action.by, reason = action.reason, %component, %version, stage = %stage.name,
         "the glass is broken: a release may enter a stage without evidence"
@@ -92,15 +98,23 @@ pub async fn break_glass(
     Ok(written(rev))
 }
 
-async fn write(app: &App, known: Option<Versioned<BreakGlass>>, broken: &BreakGlass) -> Result<u64, Failure> {
+async fn write(
+    context: &impl LedgerContext,
+    known: Option<Versioned<BreakGlass>>,
+    broken: &BreakGlass,
+) -> Result<u64, Failure> {
     match known {
-        Some(known) => Ok(app.ledger.replace(&known, broken.clone()).await?.rev()),
-        None => app.ledger.transact(vec![Write::insert(broken)?]).await.map(|()| 1),
+        Some(known) => Ok(context.ledger().replace(&known, broken.clone()).await?.rev()),
+        None => context.ledger().transact(vec![Write::insert(broken)?]).await.map(|()| 1),
     }
 }
 
-async fn existing(app: &App, stage: &StageName, name: &str) -> Result<Versioned<Environment>, Failure> {
-    let found = app.ledger.get(&Environment::key_of(stage, name)).await?;
+async fn existing(
+    context: &impl LedgerContext,
+    stage: &StageName,
+    name: &str,
+) -> Result<Versioned<Environment>, Failure> {
+    let found = context.ledger().get(&Environment::key_of(stage, name)).await?;
     found.ok_or_else(|| lease::environment_not_found(stage, name))
 }
 

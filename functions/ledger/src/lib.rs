@@ -8,58 +8,13 @@ mod approve;
 mod base_url;
 mod begin;
 mod configure;
+pub mod context;
 mod finish;
 mod gate;
 pub mod handler;
 mod images;
 mod intervene;
-mod journal;
 mod load;
 mod operator;
 mod release;
 mod teardown;
-
-use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_platform::aws::Aws;
-use lockstep_platform::config::{Config, Setting};
-use lockstep_platform::executions::Executions;
-use lockstep_platform::ledger::Ledger;
-use lockstep_platform::waits::Waits;
-
-/// What the function works with.
-pub struct App {
-    ledger: Ledger,
-    executions: Executions,
-    waits: Waits,
-}
-
-/// How often a request is worked out again after another was quicker.
-const ATTEMPTS: u32 = 3;
-
-impl App {
-    /// The settings it needs.
-    pub const SETTINGS: [Setting; 2] = [Setting::Table, Setting::ResumeFunction];
-
-    /// Wires it; no client is built yet.
-    pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
-        Ok(Self::of(aws, config.get(Setting::Table)?, config.get(Setting::ResumeFunction)?))
-    }
-
-    /// The same, with the names of the table and of the function that answers task tokens.
-    pub fn of(aws: &Aws, table: &str, resume_function: &str) -> Self {
-        let ledger = Ledger::new(aws, table);
-        let waits = Waits::new(aws, &ledger, resume_function);
-        Self { ledger, executions: Executions::new(aws), waits }
-    }
-}
-
-/// Works a request out again while it loses against others. What is left is `Conflict`, which the state machine retries.
-async fn again_on_conflict<T>(work: impl AsyncFn() -> Result<T, Failure>) -> Result<T, Failure> {
-    for _ in 1..ATTEMPTS {
-        match work().await {
-            Err(lost) if lost.kind == FailureKind::Conflict => tracing::info!("{lost}"),
-            outcome => return outcome,
-        }
-    }
-    work().await
-}

@@ -1,46 +1,38 @@
 //! What decisions are made from.
 
-use crate::App;
+use crate::context::LedgerContext;
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::model::error::{Failure, Problem};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId};
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{BreakGlass, ConfigKind, Deployment, Environment, Evidence, Release};
+use lockstep_domain::records::{BreakGlass, Deployment, Environment, Evidence, Release};
 use lockstep_platform::ledger::Versioned;
-use lockstep_platform::ports::Records as _;
-
-/// The organisation's stages.
-pub async fn stages(app: &App) -> Result<Stages, Failure> {
-    let Some(config) = app.ledger.config(ConfigKind::Stages).await? else {
-        return Err(Failure::rejected(
-            "there are no stages yet; write some with `lockstep stages apply stages.toml`",
-        ));
-    };
-    Stages::parse("stages.toml", &config.text).map_err(refused)
-}
 
 /// A release, or `NotFound`.
 pub async fn release(
-    app: &App,
+    context: &impl LedgerContext,
     component: &ComponentName,
     version: &Version,
 ) -> Result<Versioned<Release>, Failure> {
     let what = format!("release {component} {version}");
-    app.ledger.expect(&Release::key_of(component, version), &what).await
+    context.ledger().expect(&Release::key_of(component, version), &what).await
 }
 
 /// A deployment, or `NotFound`.
-pub async fn deployment(app: &App, id: &DeploymentId) -> Result<Versioned<Deployment>, Failure> {
-    app.ledger.expect(&Deployment::key_of(id), &format!("deployment {id}")).await
+pub async fn deployment(
+    context: &impl LedgerContext,
+    id: &DeploymentId,
+) -> Result<Versioned<Deployment>, Failure> {
+    context.ledger().expect(&Deployment::key_of(id), &format!("deployment {id}")).await
 }
 
 /// The environment that a deployment is about.
 pub async fn environment(
-    app: &App,
+    context: &impl LedgerContext,
     deployment: &Deployment,
 ) -> Result<Option<Versioned<Environment>>, Failure> {
     let (name, _) = lockstep_domain::delivery::lease::parts(deployment)?;
-    app.ledger.get(&Environment::key_of(&deployment.stage, name)).await
+    context.ledger().get(&Environment::key_of(&deployment.stage, name)).await
 }
 
 /// What may open the gate of a stage for a release.
@@ -60,13 +52,18 @@ impl Proof {
 }
 
 /// What the ledger has to open `stage` for a release; the lowest stage needs nothing.
-pub async fn proof(app: &App, release: &Release, stages: &Stages, stage: &Stage) -> Result<Proof, Failure> {
+pub async fn proof(
+    context: &impl LedgerContext,
+    release: &Release,
+    stages: &Stages,
+    stage: &Stage,
+) -> Result<Proof, Failure> {
     let Some(before) = stages.before(&stage.name) else { return Ok(Proof::default()) };
     let (component, digest) = (&release.component, &release.digest);
-    if let Some(found) = app.ledger.get(&Evidence::key_of(component, digest, &before.name)).await? {
+    if let Some(found) = context.ledger().get(&Evidence::key_of(component, digest, &before.name)).await? {
         return Ok(Proof { evidence: Some(found.record), glass: None });
     }
-    let glass = app.ledger.get(&BreakGlass::key_of(component, digest, &stage.name)).await?;
+    let glass = context.ledger().get(&BreakGlass::key_of(component, digest, &stage.name)).await?;
     Ok(Proof { evidence: None, glass })
 }
 

@@ -1,6 +1,7 @@
 //! What people ask over the function's URL. IAM has authenticated them before the function runs.
 
-use crate::{App, again_on_conflict, approve, configure, images, intervene};
+use crate::context::LedgerContext;
+use crate::{approve, configure, images, intervene};
 use jiff::Timestamp;
 use lockstep_domain::delivery::approval::ApprovalAnswer;
 use lockstep_domain::messages::operator::{Applied, Refused, Request};
@@ -8,12 +9,17 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::operator_action::OperatorAction;
 use lockstep_domain::records::ConfigKind;
 use lockstep_platform::function_url::{UrlRequest, UrlResponse, body, caller};
+use lockstep_runtime::retry::retry_on_conflict;
 
 /// The largest body, in bytes: a configuration file and its JSON.
 const BODY_BYTES: usize = 512 * 1024;
 
 /// Answers with [`Applied`], or with [`Refused`] and the status that says whose fault it is.
-pub async fn answer(app: &App, request: &UrlRequest, now: Timestamp) -> Result<UrlResponse, Failure> {
+pub async fn answer(
+    context: &impl LedgerContext,
+    request: &UrlRequest,
+    now: Timestamp,
+) -> Result<UrlResponse, Failure> {
     // The URL's AuthType is AWS_IAM; without a caller somebody has changed that.
     let Some(by) = caller(request) else {
         let failure =
@@ -24,7 +30,7 @@ pub async fn answer(app: &App, request: &UrlRequest, now: Timestamp) -> Result<U
         Ok(request) => request,
         Err(failure) => return refuse(400, &failure),
     };
-    match again_on_conflict(async || apply(app, &request, by, now).await).await {
+    match retry_on_conflict(async || apply(context, &request, by, now).await).await {
         Ok(applied) => {
             tracing::info!(caller = by, action = name(&request), changed = applied.changed, "done");
             UrlResponse::json(200, &applied)
@@ -50,14 +56,19 @@ fn read(request: &UrlRequest) -> Result<Request, Failure> {
         .map_err(|error| Failure::rejected(format!("the request is malformed: {error}")))
 }
 
-async fn apply(app: &App, request: &Request, by: &str, now: Timestamp) -> Result<Applied, Failure> {
+async fn apply(
+    context: &impl LedgerContext,
+    request: &Request,
+    by: &str,
+    now: Timestamp,
+) -> Result<Applied, Failure> {
     match request {
-        Request::ApplyStages { text } => configure::apply(app, ConfigKind::Stages, text, by, now).await,
+        Request::ApplyStages { text } => configure::apply(context, ConfigKind::Stages, text, by, now).await,
         Request::ApplyParameters { text } => {
-            configure::apply(app, ConfigKind::Parameters, text, by, now).await
+            configure::apply(context, ConfigKind::Parameters, text, by, now).await
         }
         Request::AddRepository { id, base_url, branch } => {
-            configure::add_repository(app, id, base_url, branch, by, now).await
+            configure::add_repository(context, id, base_url, branch, by, now).await
         }
         Request::Decide { deployment, subject, digest, decision, reason, names } => {
             let answer = ApprovalAnswer {
@@ -68,24 +79,24 @@ async fn apply(app: &App, request: &Request, by: &str, now: Timestamp) -> Result
                 reason: reason.as_deref(),
                 by,
             };
-            approve::decide(app, deployment, &answer, now).await
+            approve::decide(context, deployment, &answer, now).await
         }
         Request::Cancel { deployment, reason } => {
-            intervene::cancel(app, deployment, &OperatorAction::new(by, reason, now)?).await
+            intervene::cancel(context, deployment, &OperatorAction::new(by, reason, now)?).await
         }
         Request::Unlock { stage, environment } => {
             let action = OperatorAction::new(by, "its execution has ended", now)?;
-            intervene::unlock(app, stage, environment, &action).await
+            intervene::unlock(context, stage, environment, &action).await
         }
         Request::Reconcile { stage, environment, reason } => {
-            intervene::reconcile(app, stage, environment, &OperatorAction::new(by, reason, now)?).await
+            intervene::reconcile(context, stage, environment, &OperatorAction::new(by, reason, now)?).await
         }
         Request::BreakGlass { component, version, stage, reason } => {
-            intervene::break_glass(app, component, version, stage, &OperatorAction::new(by, reason, now)?)
+            intervene::break_glass(context, component, version, stage, &OperatorAction::new(by, reason, now)?)
                 .await
         }
         Request::RevokeImage { image, version, reason } => {
-            images::revoke(app, image, version, &OperatorAction::new(by, reason, now)?).await
+            images::revoke(context, image, version, &OperatorAction::new(by, reason, now)?).await
         }
     }
 }

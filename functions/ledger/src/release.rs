@@ -1,6 +1,7 @@
 //! A release passes its test or fails it, and a push comes to its end.
 
-use crate::{App, load};
+use crate::context::LedgerContext;
+use crate::load;
 use jiff::Timestamp;
 use lockstep_domain::delivery::webhook_delivery;
 use lockstep_domain::messages::ledger::{ComponentResult, Failed, Summary};
@@ -10,22 +11,27 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{DeliveryOutcome, Evidence, Release, ReleaseState, WebhookDelivery};
+use lockstep_runtime::stages::stages;
 
 /// Publishes a release that passed its throw-away stack; the evidence of that must be there.
-pub async fn publish(app: &App, component: &ComponentName, version: &Version) -> Result<(), Failure> {
-    let stored = load::release(app, component, version).await?;
+pub async fn publish(
+    context: &impl LedgerContext,
+    component: &ComponentName,
+    version: &Version,
+) -> Result<(), Failure> {
+    let stored = load::release(context, component, version).await?;
     match stored.record.state {
         ReleaseState::Published => return Ok(()),
         ReleaseState::Packaged => {}
         ReleaseState::TestFailed => return Err(gate_closed(component, version, "failed its test")),
     }
-    let test = load::stages(app).await?.test().name.clone();
+    let test = stages(context.ledger()).await?.test().name.clone();
     let key = Evidence::key_of(component, &stored.record.digest, &test);
-    if app.ledger.get::<Evidence>(&key).await?.is_none() {
+    if context.ledger().get::<Evidence>(&key).await?.is_none() {
         return Err(gate_closed(component, version, "has no evidence of its test"));
     }
     let published = Release { state: ReleaseState::Published, failure: None, ..stored.record.clone() };
-    app.ledger.replace(&stored, published).await.map(drop)
+    context.ledger().replace(&stored, published).await.map(drop)
 }
 
 fn gate_closed(component: &ComponentName, version: &Version, why: &str) -> Failure {
@@ -34,12 +40,12 @@ fn gate_closed(component: &ComponentName, version: &Version, why: &str) -> Failu
 
 /// Notes that a release failed its test. One that is published stays so.
 pub async fn fail(
-    app: &App,
+    context: &impl LedgerContext,
     component: &ComponentName,
     version: &Version,
     error: &CaughtError,
 ) -> Result<Failed, Failure> {
-    let stored = load::release(app, component, version).await?;
+    let stored = load::release(context, component, version).await?;
     let sentence = error.sentence();
     let failed = Failed {
         error: error.error.clone(),
@@ -48,14 +54,14 @@ pub async fn fail(
     if stored.record.state == ReleaseState::Packaged {
         let record =
             Release { state: ReleaseState::TestFailed, failure: Some(sentence), ..stored.record.clone() };
-        app.ledger.replace(&stored, record).await?;
+        context.ledger().replace(&stored, record).await?;
     }
     Ok(failed)
 }
 
 /// Sums a push up, and finishes the event it came with.
 pub async fn finish(
-    app: &App,
+    context: &impl LedgerContext,
     input: &inputs::Release,
     components: &[package::Component],
     results: &[ComponentResult],
@@ -64,26 +70,26 @@ pub async fn finish(
 ) -> Result<Summary, Failure> {
     let (summary, outcome) = webhook_delivery::conclude(components, results, error);
     if let Some(delivery) = &input.delivery {
-        finish_event(app, input, delivery, outcome, now).await?;
+        finish_event(context, input, delivery, outcome, now).await?;
     }
     Ok(summary)
 }
 
 async fn finish_event(
-    app: &App,
+    context: &impl LedgerContext,
     input: &inputs::Release,
     delivery: &str,
     outcome: DeliveryOutcome,
     now: Timestamp,
 ) -> Result<(), Failure> {
     let key = WebhookDelivery::key_of(input.repository.provider(), delivery);
-    let Some(stored) = app.ledger.get::<WebhookDelivery>(&key).await? else {
+    let Some(stored) = context.ledger().get::<WebhookDelivery>(&key).await? else {
         // The execution was started by hand, with a delivery that never came.
         tracing::warn!(delivery, "there is no such event to finish");
         return Ok(());
     };
     match webhook_delivery::finish(&stored.record, outcome, now) {
-        Some(finished) => app.ledger.replace(&stored, finished).await.map(drop),
+        Some(finished) => context.ledger().replace(&stored, finished).await.map(drop),
         None => Ok(()),
     }
 }

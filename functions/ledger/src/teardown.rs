@@ -1,6 +1,7 @@
 //! A teardown begins: an environment is taken to delete its stack.
 
-use crate::{App, begin, load};
+use crate::context::LedgerContext;
+use crate::{begin, load};
 use jiff::Timestamp;
 use lockstep_domain::delivery::{gate, lease};
 use lockstep_domain::messages::{inputs, ledger::Started};
@@ -9,10 +10,11 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, DeploymentKind, Environment};
+use lockstep_runtime::stages::stages;
 
 /// Takes the environment for `execution`, or finds that it did.
 pub async fn begin(
-    app: &App,
+    context: &impl LedgerContext,
     execution: &str,
     path: DeploymentPath,
     input: &inputs::Teardown,
@@ -20,16 +22,16 @@ pub async fn begin(
 ) -> Result<Started, Failure> {
     let id = DeploymentId::of_execution(execution);
     let begun = Started::new(id.clone(), false);
-    if begin::is_begun(app, &id).await? {
+    if begin::is_begun(context, &id).await? {
         return Ok(begun);
     }
-    let stages = load::stages(app).await?;
+    let stages = stages(context.ledger()).await?;
     let stage = gate::stage(&stages, &input.stage)?;
     gate::check_teardown_path(stage, path)?;
     let name = lease::name(&input.component, input.environment.as_deref())?;
-    let found = app.ledger.get::<Environment>(&Environment::key_of(&stage.name, &name)).await?;
+    let found = context.ledger().get::<Environment>(&Environment::key_of(&stage.name, &name)).await?;
     let found = found.ok_or_else(|| lease::environment_not_found(&stage.name, &name))?.record;
-    let (version, digest) = runs(app, &found).await?;
+    let (version, digest) = runs(context, &found).await?;
     let kind = DeploymentKind::Teardown { stack: lease::stack_name(&stage.name, &name)?, environment: name };
     let location = stage.location();
     let wanted = Deployment {
@@ -37,12 +39,15 @@ pub async fn begin(
         digest,
         ..Deployment::new(id, kind, execution, version, stage.name.clone(), location, path, now)
     };
-    begin::take(app, &wanted, None, Vec::new(), now).await?;
+    begin::take(context, &wanted, None, Vec::new(), now).await?;
     Ok(begun)
 }
 
 /// What is torn down: what runs there, else what was last to.
-async fn runs(app: &App, environment: &Environment) -> Result<(Version, Option<Digest>), Failure> {
+async fn runs(
+    context: &impl LedgerContext,
+    environment: &Environment,
+) -> Result<(Version, Option<Digest>), Failure> {
     if let Some(deployed) = &environment.deployed {
         return Ok((deployed.version.clone(), Some(deployed.digest.clone())));
     }
@@ -50,5 +55,5 @@ async fn runs(app: &App, environment: &Environment) -> Result<(Version, Option<D
     let last = last.ok_or_else(|| {
         Failure::bug(format!("environment {} was never deployed to, and yet is there", environment.name))
     })?;
-    Ok((load::deployment(app, last).await?.record.version, None))
+    Ok((load::deployment(context, last).await?.record.version, None))
 }

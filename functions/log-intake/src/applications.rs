@@ -8,6 +8,7 @@ use lockstep_platform::aws::Aws;
 use lockstep_platform::clock;
 use lockstep_platform::ledger::{Inserted, Ledger};
 use lockstep_platform::remembered::Remembered;
+use lockstep_runtime::retry::retry_on_conflict;
 
 /// How long a record, or its absence, is believed: a key that is revoked lets nobody in after half a minute at most.
 const RECORD_AGE: SignedDuration = SignedDuration::from_secs(30);
@@ -15,9 +16,6 @@ const RECORD_AGE: SignedDuration = SignedDuration::from_secs(30);
 /// How long it is believed that there is no such key: one that was given out just now lets its bearer in after two seconds at
 /// most, and whoever makes keys up causes a read in two seconds and no more.
 const IGNORANCE_AGE: SignedDuration = SignedDuration::from_secs(2);
-
-/// How often a bucket is tried that others take from at the same moment.
-const TRIES: u32 = 5;
 
 /// The applications that may send.
 pub(crate) struct Applications {
@@ -57,26 +55,36 @@ impl Applications {
         rate: Rate,
         events: u32,
     ) -> Result<Result<(), Refused>, Failure> {
-        for _ in 0..TRIES {
-            let before = self.table.get::<Bucket>(&Bucket::key_of(name)).await?;
-            let bucket = before.as_ref().map(|found| &found.record);
-            let after = match take(rate, name, bucket, events, clock::now()) {
-                Taken::Yes(after) => after,
-                Taken::After(seconds) => return Ok(Err(Refused::TooMany { seconds })),
-                Taken::Never => return Ok(Err(TooLarge::Burst { burst: rate.burst() }.into())),
-            };
-            let written = match before {
-                None => self.table.insert(&after).await.map(|inserted| matches!(inserted, Inserted::New(_))),
-                Some(before) => self.table.replace(&before, after).await.map(|_| true),
-            };
-            match written {
-                Ok(true) => return Ok(Ok(())),
-                Ok(false) => {}
-                Err(failure) if failure.kind == FailureKind::Conflict => {}
-                Err(failure) => return Err(failure),
-            }
+        let taken = retry_on_conflict(async || self.try_take(name, rate, events).await).await;
+        match taken {
+            // So many at the same moment are too many, whatever the bucket holds.
+            Err(lost) if lost.kind == FailureKind::Conflict => Ok(Err(Refused::TooMany { seconds: 1 })),
+            taken => taken,
         }
-        // So many at the same moment are too many, whatever the bucket holds.
-        Ok(Err(Refused::TooMany { seconds: 1 }))
+    }
+
+    async fn try_take(
+        &self,
+        name: &ApplicationName,
+        rate: Rate,
+        events: u32,
+    ) -> Result<Result<(), Refused>, Failure> {
+        let before = self.table.get::<Bucket>(&Bucket::key_of(name)).await?;
+        let bucket = before.as_ref().map(|found| &found.record);
+        let after = match take(rate, name, bucket, events, clock::now()) {
+            Taken::Yes(after) => after,
+            Taken::After(seconds) => return Ok(Err(Refused::TooMany { seconds })),
+            Taken::Never => return Ok(Err(TooLarge::Burst { burst: rate.burst() }.into())),
+        };
+        match before {
+            Some(before) => self.table.replace(&before, after).await.map(|_| Ok(())),
+            None => match self.table.insert(&after).await? {
+                Inserted::New(_) => Ok(Ok(())),
+                Inserted::Exists(_) => Err(Failure::new(
+                    FailureKind::Conflict,
+                    format!("the bucket of {name} was made by another"),
+                )),
+            },
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! A request: who sends it, how much, what it holds; then to the broker, and only then the answer.
 
-use crate::App;
+use crate::AwsContext;
 use jiff::Timestamp;
 use lockstep_domain::logs::delivery::{Budget, is_check};
 use lockstep_domain::logs::http_body::Body;
@@ -33,21 +33,25 @@ pub enum Answered {
 ///
 /// # Errors
 /// What a check found, and a payload that is neither a check's nor a request. A request is always answered.
-pub async fn handle(app: &App, invocation: Invocation<Value>, left: Duration) -> Result<Answered, Failure> {
+pub async fn handle(
+    context: &AwsContext,
+    invocation: Invocation<Value>,
+    left: Duration,
+) -> Result<Answered, Failure> {
     let until = Instant::now() + Budget::of(left).settle;
     match invocation {
-        Invocation::Url(request) => respond(app, &request, until).await.map(Answered::Response),
-        Invocation::Direct(payload) if is_check(&payload) => check(app, until).await,
+        Invocation::Url(request) => respond(context, &request, until).await.map(Answered::Response),
+        Invocation::Direct(payload) if is_check(&payload) => check(context, until).await,
         Invocation::Direct(_) => {
             Err(Failure::rejected("events are posted to the function's URL; an invocation is a check's"))
         }
     }
 }
 
-async fn check(app: &App, until: Instant) -> Result<Answered, Failure> {
+async fn check(context: &AwsContext, until: Instant) -> Result<Answered, Failure> {
     let nobody: ApplicationName = "check".parse().map_err(|error| Failure::bug(format!("{error}")))?;
-    app.applications.read(&nobody).await?;
-    app.output.check(until).await?;
+    context.applications.read(&nobody).await?;
+    context.output.check(until).await?;
     Ok(Answered::Check { ok: true })
 }
 
@@ -77,8 +81,8 @@ impl From<Failure> for Stop {
     }
 }
 
-async fn respond(app: &App, request: &UrlRequest, until: Instant) -> Result<UrlResponse, Failure> {
-    let mut visit = Visit { app, until, began: Instant::now(), received_at: clock::now(), key: None };
+async fn respond(context: &AwsContext, request: &UrlRequest, until: Instant) -> Result<UrlResponse, Failure> {
+    let mut visit = Visit { context, until, began: Instant::now(), received_at: clock::now(), key: None };
     let (answer, oldest) = match visit.events(request).await {
         Ok(events) => {
             let oldest = events.iter().filter_map(|event| event.at).min();
@@ -98,7 +102,7 @@ async fn respond(app: &App, request: &UrlRequest, until: Instant) -> Result<UrlR
 
 /// A request on its way through the door.
 struct Visit<'a> {
-    app: &'a App,
+    context: &'a AwsContext,
     until: Instant,
     began: Instant,
     received_at: Timestamp,
@@ -122,7 +126,7 @@ impl Visit<'_> {
         };
         let form = ingest::form(&asked)?;
         let key = ingest::presented(header("authorization"))?;
-        let application = self.app.applications.of(&key.id, self.received_at).await?;
+        let application = self.context.applications.of(&key.id, self.received_at).await?;
         let admitted = ingest::admit(application.as_ref(), &key, self.received_at);
         if matches!(admitted, Err(Refused::Unknown)) {
             return Err(Refused::Unknown.into());
@@ -134,19 +138,19 @@ impl Visit<'_> {
         // What cannot be read costs as much as one event, so that it is not free.
         let count =
             documents.as_ref().map_or(1, |documents| u32::try_from(documents.len()).unwrap_or(u32::MAX));
-        let rate = application.and_then(|application| application.rate).unwrap_or(self.app.rate);
-        self.app.applications.take(&key.application, rate, count).await??;
+        let rate = application.and_then(|application| application.rate).unwrap_or(self.context.rate);
+        self.context.applications.take(&key.application, rate, count).await??;
         let events = ingest::events(documents?, self.received_at)?;
         let request = request.request_context.request_id.as_deref().unwrap_or_default();
         let origin = Origin { key, request, received_at: self.received_at };
-        let lines = ingest::lines(&events, &self.app.labels, origin)?;
+        let lines = ingest::lines(&events, &self.context.labels, origin)?;
         self.ship(lines).await?;
         Ok(events)
     }
 
     async fn ship(&self, lines: Vec<u8>) -> Result<(), Stop> {
         let batch = Batch::new(lines).ok_or_else(|| Failure::bug("events that were taken are no batch"))?;
-        let mut shipper = self.app.output.shipper()?;
+        let mut shipper = self.context.output.shipper()?;
         let sent = match shipper.send(batch, self.until).await {
             Ok(()) => shipper.settle(self.until).await,
             stopped => stopped,
@@ -185,6 +189,6 @@ impl Visit<'_> {
                 vec![(reason, Unit::Count, 1)]
             }
         };
-        metrics::tell("Lockstep/LogIntake", ("function", &self.app.name), &told, clock::now());
+        metrics::tell("Lockstep/LogIntake", ("function", &self.context.name), &told, clock::now());
     }
 }

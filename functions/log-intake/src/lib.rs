@@ -4,8 +4,8 @@
 //! acknowledged every event of it, and anything else that not one of them counts. Nothing is kept here in between, so
 //! that nothing can be lost here. What a client and an operator see is told in `docs/log-intake.md`.
 
-mod app;
 mod applications;
+mod context;
 pub mod handler;
 
-pub use app::{App, OPTIONAL, PACE, SETTINGS};
+pub use context::{AwsContext, OPTIONAL, PACE, SETTINGS};

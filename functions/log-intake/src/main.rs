@@ -1,6 +1,6 @@
 //! The `lockstep-log-intake` function.
 
-use lockstep_log_intake::{App, OPTIONAL, PACE, SETTINGS, handler::handle};
+use lockstep_log_intake::{AwsContext, OPTIONAL, PACE, SETTINGS, handler::handle};
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::{self, Config};
 use lockstep_platform::function_url::Invocation;
@@ -13,8 +13,10 @@ fn main() -> ExitCode {
     shell::serve_until(
         || {
             let config = Config::from_env_with(&SETTINGS, &OPTIONAL)?;
-            App::new(&Aws::from_env()?, &config, config::function_name(), PACE)
+            AwsContext::new(&Aws::from_env()?, &config, config::function_name(), PACE)
         },
-        async |app: &App, invocation: Invocation<Value>, left: Duration| handle(app, invocation, left).await,
+        async |context: &AwsContext, invocation: Invocation<Value>, left: Duration| {
+            handle(context, invocation, left).await
+        },
     )
 }

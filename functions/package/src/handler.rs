@@ -1,10 +1,10 @@
 //! Load, plan, apply, component by component.
 
 use crate::commit::{self, Source};
-use crate::ports::Ports;
+use crate::context::PackageContext;
 use crate::recipes;
 use crate::release::{self, Fate, Making};
-use crate::world::{self, Surroundings};
+use crate::surroundings::{self, Surroundings};
 use jiff::Timestamp;
 use lockstep_domain::delivery::function_code::lock_digest;
 use lockstep_domain::delivery::packaging::{BranchKind, Package, next_version, plan};
@@ -21,9 +21,13 @@ use lockstep_domain::stacks::permissions::excerpt_key;
 ///
 /// # Errors
 /// What concerns the commit as a whole. A component that is wrong is part of the answer, and its siblings go on.
-pub async fn handle(ports: &impl Ports, request: &Request, now: Timestamp) -> Result<Response, Failure> {
+pub async fn handle(
+    context: &impl PackageContext,
+    request: &Request,
+    now: Timestamp,
+) -> Result<Response, Failure> {
     let key = Repository::key_of(&request.repository);
-    let repository = ports.get::<Repository>(&key).await?.ok_or_else(|| {
+    let repository = context.get::<Repository>(&key).await?.ok_or_else(|| {
         Failure::not_found(format!(
             "{} is not subscribed; run `lockstep repositories add`",
             request.repository
@@ -32,25 +36,25 @@ pub async fn handle(ports: &impl Ports, request: &Request, now: Timestamp) -> Re
     let branch = release::branch(&request.reference)?;
     // A delivery tells that something was pushed; a person who names a commit means it.
     if request.delivery.is_some() {
-        let head = ports.head(&repository, branch.as_str()).await?;
+        let head = context.head(&repository, branch.as_str()).await?;
         release::still_the_head(&request.commit, &branch, head.as_ref())?;
     }
     let branch = BranchKind::of(branch.as_str(), &repository.branch);
-    let fetched = ports.fetch(&repository, &request.commit).await?;
+    let fetched = context.fetch(&repository, &request.commit).await?;
     let commit = commit::open(&fetched.tarball, &request.commit)?;
-    let judged = recipes::judge(ports, request, branch, &fetched.author, &commit.recipes, now).await?;
+    let judged = recipes::judge(context, request, branch, &fetched.author, &commit.recipes, now).await?;
     if !request.baked && !judged.changed.is_empty() {
         // The images first: what is packaged then may ask for them.
         return Ok(Response { components: judged.rejected, recipes: judged.changed });
     }
     let sources = commit.components;
-    let surroundings = world::load(ports, &sources).await?;
-    let run = Run { ports, request, branch, author: &fetched.author, surroundings: &surroundings, now };
+    let surroundings = surroundings::load(context, &sources).await?;
+    let run = Run { context, request, branch, author: &fetched.author, surroundings: &surroundings, now };
     let mut components = judged.rejected;
     for source in &sources {
         components.push(run.component(source).await?);
     }
-    ports
+    context
         .change(&key, |old| {
             release::remembered(old.unwrap_or(&repository), &sources, &request.commit, branch)
         })
@@ -59,8 +63,8 @@ pub async fn handle(ports: &impl Ports, request: &Request, now: Timestamp) -> Re
 }
 
 /// One invocation.
-struct Run<'a, P> {
-    ports: &'a P,
+struct Run<'a, C> {
+    context: &'a C,
     request: &'a Request,
     branch: BranchKind<'a>,
     author: &'a str,
@@ -68,7 +72,7 @@ struct Run<'a, P> {
     now: Timestamp,
 }
 
-impl<P: Ports> Run<'_, P> {
+impl<C: PackageContext> Run<'_, C> {
     async fn component(&self, source: &Source) -> Result<Component, Failure> {
         match self.planned(source) {
             Ok(package) => self.settle(source, package).await,
@@ -90,7 +94,7 @@ impl<P: Ports> Run<'_, P> {
         let label = source.label(&self.request.repository);
         let answer = release::rejected(&label, &problems);
         let record = release::rejection(&label, self.request, self.author, problems, self.now);
-        self.ports.change(&record.key(), |_| Some(record.clone())).await?;
+        self.context.change(&record.key(), |_| Some(record.clone())).await?;
         Ok(answer)
     }
 
@@ -112,7 +116,7 @@ impl<P: Ports> Run<'_, P> {
     async fn has_arrived(&self, release: &Release) -> Result<bool, Failure> {
         for stage in self.surroundings.stages.propagating() {
             let key = Evidence::key_of(&release.component, &release.digest, &stage.name);
-            if self.ports.get::<Evidence>(&key).await?.is_none() {
+            if self.context.get::<Evidence>(&key).await?.is_none() {
                 return Ok(false);
             }
         }
@@ -131,11 +135,11 @@ impl<P: Ports> Run<'_, P> {
             now: self.now,
         });
         if let (Some(digest), Some(permissions)) = (&made.permissions, package.permissions) {
-            self.ports.store(&excerpt_key(&made.component, digest), permissions).await?;
+            self.context.store(&excerpt_key(&made.component, digest), permissions).await?;
         }
-        self.ports.store(&made.artifact, package.artifact).await?;
+        self.context.store(&made.artifact, package.artifact).await?;
         let stored =
-            self.ports.change(&made.key(), |old| release::rewritten(old, &made)).await?.unwrap_or(made);
+            self.context.change(&made.key(), |old| release::rewritten(old, &made)).await?.unwrap_or(made);
         Ok(match stored.state {
             // It came by here before and went on; what it holds is out of date, or was tested already.
             ReleaseState::Published => release::unchanged(&stored.component, &stored.version),
@@ -151,14 +155,14 @@ impl<P: Ports> Run<'_, P> {
         let commit = &self.request.commit;
         let image_lock_digest = lock_digest(&package.image_lock, &package.function_lock);
         let key = CommitVersion::key_of(component, commit, &image_lock_digest);
-        if let Some(known) = self.ports.get::<CommitVersion>(&key).await?
+        if let Some(known) = self.context.get::<CommitVersion>(&key).await?
             && release::serves(&known.version, self.branch)
         {
             return Ok(known.version);
         }
         let counter_key = BuildCounter::key_of(component, of);
         let counter =
-            self.ports.change(&counter_key, |old| Some(release::counted(old, component, of))).await?;
+            self.context.change(&counter_key, |old| Some(release::counted(old, component, of))).await?;
         let count = counter.ok_or_else(|| Failure::bug("a build counter was written and is not there"))?.last;
         let made = CommitVersion {
             component: component.clone(),
@@ -166,7 +170,7 @@ impl<P: Ports> Run<'_, P> {
             image_lock_digest,
             version: next_version(of, self.branch, count),
         };
-        let kept = self.ports.change(&key, |old| release::settled(old, &made, self.branch)).await?;
+        let kept = self.context.change(&key, |old| release::settled(old, &made, self.branch)).await?;
         Ok(kept.unwrap_or(made).version)
     }
 

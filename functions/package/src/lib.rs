@@ -4,9 +4,9 @@
 //! retry after a crash finds what the first attempt left: the same commit gives the same bytes and the same version.
 
 pub mod commit;
+pub mod context;
 pub mod handler;
-pub mod ports;
 pub mod recipes;
 pub mod release;
 pub mod source;
-pub mod world;
+pub mod surroundings;

@@ -2,8 +2,8 @@
 
 use lockstep_domain::messages::package::{Asked, Recipe, Response};
 use lockstep_domain::model::error::Failure;
+use lockstep_package::context::{AwsContext, SETTINGS};
 use lockstep_package::handler::handle;
-use lockstep_package::ports::{Cloud, SETTINGS};
 use lockstep_package::recipes;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::clock;
@@ -13,22 +13,22 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     shell::serve(
-        || Cloud::new(&Aws::from_env()?, &Config::from_env(&SETTINGS)?),
-        async |cloud: &Cloud, asked: Asked| serve(cloud, asked).await,
+        || AwsContext::new(&Aws::from_env()?, &Config::from_env(&SETTINGS)?),
+        async |context: &AwsContext, asked: Asked| serve(context, asked).await,
     )
 }
 
-/// What is answered.
+/// The reply to a request.
 #[derive(serde::Serialize)]
 #[serde(untagged)]
-enum Answer {
+enum Reply {
     Recipe(Recipe),
     Commit(Response),
 }
 
-async fn serve(cloud: &Cloud, asked: Asked) -> Result<Answer, Failure> {
+async fn serve(context: &AwsContext, asked: Asked) -> Result<Reply, Failure> {
     match asked {
-        Asked::Recipe(input) => recipes::package(cloud, &input).await.map(Answer::Recipe),
-        Asked::Commit(request) => handle(cloud, &request, clock::now()).await.map(Answer::Commit),
+        Asked::Recipe(input) => recipes::package(context, &input).await.map(Reply::Recipe),
+        Asked::Commit(request) => handle(context, &request, clock::now()).await.map(Reply::Commit),
     }
 }

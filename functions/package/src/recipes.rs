@@ -1,8 +1,8 @@
 //! The recipes of a commit: which are to be baked, which are wrong, and the artifact of one.
 
 use crate::commit::{self, RecipeSource};
-use crate::ports::Ports;
-use crate::{release, world};
+use crate::context::PackageContext;
+use crate::{release, surroundings};
 use jiff::Timestamp;
 use lockstep_domain::delivery::packaging::BranchKind;
 use lockstep_domain::delivery::stages::Stages;
@@ -30,7 +30,7 @@ pub struct Judged {
 
 /// Judges every recipe of a commit; those that are wrong are recorded as rejected.
 pub async fn judge(
-    ports: &impl Ports,
+    context: &impl PackageContext,
     request: &Request,
     branch: BranchKind<'_>,
     author: &str,
@@ -41,16 +41,16 @@ pub async fn judge(
     if recipes.is_empty() {
         return Ok(judged);
     }
-    let stages = world::stages(ports).await?;
+    let stages = surroundings::stages(context).await?;
     for source in recipes {
         let planned = match planned(source, &stages, branch, None) {
-            Ok(package) => owned(ports, source, &request.repository, package).await?,
+            Ok(package) => owned(context, source, &request.repository, package).await?,
             Err(problems) => Err(problems),
         };
         match planned {
             Ok((package, versions)) => {
-                let wanted = bake_request(&package, branch, request);
-                if needs_bake(&wanted, &versions) {
+                let request = request(&package, branch, request);
+                if needs_bake(&request, &versions) {
                     let execution =
                         client_token(&request.execution, &format!("bake/{}", package.recipe.name), 1);
                     judged.changed.push(ChangedRecipe { image: package.recipe.name, execution });
@@ -60,14 +60,14 @@ pub async fn judge(
                 let label = source.label(&request.repository);
                 judged.rejected.push(release::rejected(&label, &problems));
                 let record = release::rejection(&label, request, author, problems, now);
-                ports.change(&record.key(), |_| Some(record.clone())).await?;
+                context.change(&record.key(), |_| Some(record.clone())).await?;
             }
         }
     }
     Ok(judged)
 }
 
-fn bake_request<'a>(package: &'a Package, branch: BranchKind<'a>, request: &'a Request) -> BakeRequest<'a> {
+fn request<'a>(package: &'a Package, branch: BranchKind<'a>, request: &'a Request) -> BakeRequest<'a> {
     BakeRequest {
         image: &package.recipe.name,
         of: package.recipe.version,
@@ -89,14 +89,14 @@ fn name_of(branch: BranchKind<'_>) -> Option<&str> {
 ///
 /// # Errors
 /// `Rejected` with every problem, one a line; `NotFound` if the commit has no such recipe.
-pub async fn package(ports: &impl Ports, input: &BakeImage) -> Result<Recipe, Failure> {
+pub async fn package(context: &impl PackageContext, input: &BakeImage) -> Result<Recipe, Failure> {
     let key = Repository::key_of(&input.repository);
-    let repository = ports.get::<Repository>(&key).await?.ok_or_else(|| {
+    let repository = context.get::<Repository>(&key).await?.ok_or_else(|| {
         Failure::not_found(format!("{} is not subscribed; run `lockstep repositories add`", input.repository))
     })?;
     let branch = release::branch(&input.reference)?;
     let branch = BranchKind::of(branch.as_str(), &repository.branch);
-    let fetched = ports.fetch(&repository, &input.commit).await?;
+    let fetched = context.fetch(&repository, &input.commit).await?;
     let commit = commit::open(&fetched.tarball, &input.commit)?;
     let source = commit.recipes.iter().find(|source| source.name.as_ref() == Some(&input.image));
     let source = source.ok_or_else(|| {
@@ -107,17 +107,17 @@ pub async fn package(ports: &impl Ports, input: &BakeImage) -> Result<Recipe, Fa
             input.image
         ))
     })?;
-    let stages = world::stages(ports).await?;
+    let stages = surroundings::stages(context).await?;
     let overrides = (!input.overrides.is_empty()).then_some(&input.overrides);
     let planned = match planned(source, &stages, branch, overrides) {
-        Ok(package) => owned(ports, source, &input.repository, package).await?,
+        Ok(package) => owned(context, source, &input.repository, package).await?,
         Err(problems) => Err(problems),
     };
     let (package, _) = planned.map_err(|problems| {
         Failure::rejected(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     })?;
     let artifact = format!("recipes/{}/{}.zip", package.recipe.name, package.digest);
-    ports.store(&artifact, package.artifact).await?;
+    context.store(&artifact, package.artifact).await?;
     Ok(Recipe {
         folder: source.folder.clone(),
         of: package.recipe.version,
@@ -146,13 +146,13 @@ fn planned(
 
 /// An image's name belongs to the repository that baked it first.
 async fn owned(
-    ports: &impl Ports,
+    context: &impl PackageContext,
     source: &RecipeSource,
     repository: &RepositoryId,
     package: Package,
 ) -> Result<Result<(Package, Vec<ImageVersion>), Vec<Problem>>, Failure> {
     let (pk, prefix) = ImageVersion::all_of(&package.recipe.name);
-    let versions = ports.newest::<ImageVersion>(&pk, prefix, VERSIONS_MAX).await?;
+    let versions = context.newest::<ImageVersion>(&pk, prefix, VERSIONS_MAX).await?;
     let owner = versions.iter().find_map(|version| match &version.origin {
         ImageOrigin::Baked { repository, .. } => Some(repository),
         ImageOrigin::Imported { .. } => None,

@@ -1,7 +1,7 @@
 //! What becomes of a component: pure decisions.
 
 use crate::commit::Source;
-use crate::world::History;
+use crate::surroundings::History;
 use jiff::Timestamp;
 use lockstep_domain::delivery::packaging::{BranchKind, Package};
 use lockstep_domain::delivery::stages::Stages;

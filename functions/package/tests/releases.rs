@@ -15,8 +15,8 @@ use lockstep_domain::records::{
     Repository, Revocation,
 };
 use lockstep_domain::stacks::permissions::{Table, excerpt_key};
+use lockstep_package::context::PackageContext;
 use lockstep_package::handler::handle;
-use lockstep_package::ports::Ports;
 use lockstep_package::recipes;
 use lockstep_package::source::Fetched;
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ region = "eu-central-1"
 "#;
 
 /// A ledger, a bucket and a git host in memory.
-struct World {
+struct Fixture {
     records: RefCell<BTreeMap<Key, Value>>,
     objects: RefCell<BTreeMap<String, Vec<u8>>>,
     tarballs: RefCell<BTreeMap<CommitSha, Vec<u8>>>,
@@ -57,9 +57,9 @@ struct World {
     writes_left: Cell<Option<u32>>,
 }
 
-impl World {
+impl Fixture {
     fn new() -> Self {
-        let world = Self {
+        let fixture = Self {
             records: RefCell::default(),
             objects: RefCell::default(),
             tarballs: RefCell::default(),
@@ -67,7 +67,7 @@ impl World {
             head: RefCell::new(Err(Failure::new(FailureKind::Transient, "nobody should ask"))),
             writes_left: Cell::new(None),
         };
-        world.put(&Repository {
+        fixture.put(&Repository {
             id: "github.acme.logs".parse().unwrap(),
             base_url: "https://api.github.com".to_owned(),
             branch: "main".to_owned(),
@@ -76,16 +76,16 @@ impl World {
             added_by: "arn".to_owned(),
             added_at: Timestamp::UNIX_EPOCH,
         });
-        world.put(&Config {
+        fixture.put(&Config {
             config: ConfigKind::Stages,
             version: 1,
             text: STAGES.to_owned(),
             applied_by: "arn".to_owned(),
             applied_at: Timestamp::UNIX_EPOCH,
         });
-        world.put(&image("2.1.36"));
-        world.holds(COMMIT, &component("broker", "logs-broker", ""));
-        world
+        fixture.put(&image("2.1.36"));
+        fixture.holds(COMMIT, &component("broker", "logs-broker", ""));
+        fixture
     }
 
     fn put<T: Record>(&self, record: &T) {
@@ -178,7 +178,7 @@ impl World {
     }
 }
 
-impl Ports for World {
+impl PackageContext for Fixture {
     async fn fetch(&self, _: &Repository, commit: &CommitSha) -> Result<Fetched, Failure> {
         let tarball = self.tarballs.borrow().get(commit).cloned();
         let tarball = tarball.ok_or_else(|| Failure::rejected("no such commit"))?;
@@ -306,8 +306,8 @@ fn append(archive: &mut tar::Builder<GzEncoder<Vec<u8>>>, kind: tar::EntryType, 
 
 #[tokio::test]
 async fn a_commit_becomes_a_release_with_all_it_needs() {
-    let world = World::new();
-    let component = world.main(COMMIT).await;
+    let fixture = Fixture::new();
+    let component = fixture.main(COMMIT).await;
     assert_eq!(component.outcome, Outcome::Packaged, "{:?}", component.problems);
     assert_eq!((component.component.as_str(), component.version.as_str()), ("logs-broker", "2.1.0"));
     assert_eq!(component.environment, "logs-broker-2-1-0");
@@ -315,12 +315,12 @@ async fn a_commit_becomes_a_release_with_all_it_needs() {
     let stages: Vec<_> = component.deployments.iter().map(|next| next.stage.as_str()).collect();
     assert_eq!(stages, ["ci"]);
     assert_ne!(component.test_execution, component.deployments[0].execution);
-    let [release] = world.releases().try_into().unwrap();
+    let [release] = fixture.releases().try_into().unwrap();
     assert_eq!(
         (release.state, release.author.as_str(), release.folder.as_str(), release.template.as_str()),
         (ReleaseState::Packaged, "Ada", "broker", "template.yaml")
     );
-    let artifact = world.objects.borrow()[&release.artifact].clone();
+    let artifact = fixture.objects.borrow()[&release.artifact].clone();
     assert_eq!(release.artifact, format!("releases/logs-broker/{}.zip", release.digest));
     assert_eq!(Digest::of(&artifact), release.digest);
     let files = unpack(&artifact, &Limits::DEFAULT).unwrap();
@@ -331,9 +331,9 @@ async fn a_commit_becomes_a_release_with_all_it_needs() {
     );
     let excerpt = excerpt_key(&release.component, release.permissions.as_ref().unwrap());
     let table =
-        Table::read(&world.objects.borrow()[&excerpt], release.permissions.as_ref().unwrap()).unwrap();
+        Table::read(&fixture.objects.borrow()[&excerpt], release.permissions.as_ref().unwrap()).unwrap();
     assert_eq!(table.types.keys().collect::<Vec<_>>(), ["AWS::SNS::Topic"]);
-    let [repository] = world.all::<Repository>("-").try_into().unwrap();
+    let [repository] = fixture.all::<Repository>("-").try_into().unwrap();
     assert_eq!(
         repository.components
             ["logs-broker".parse::<lockstep_domain::model::ids::ComponentName>().as_ref().unwrap()],
@@ -343,7 +343,7 @@ async fn a_commit_becomes_a_release_with_all_it_needs() {
 
 #[tokio::test]
 async fn the_same_commit_gives_the_same_bytes_in_another_installation() {
-    let (one, other) = (World::new(), World::new());
+    let (one, other) = (Fixture::new(), Fixture::new());
     one.main(COMMIT).await;
     other.main(COMMIT).await;
     assert_eq!(*one.objects.borrow(), *other.objects.borrow());
@@ -353,19 +353,19 @@ async fn the_same_commit_gives_the_same_bytes_in_another_installation() {
 async fn a_run_that_broke_off_at_any_write_is_repeated_with_the_same_version() {
     let mut breaks = 0;
     loop {
-        let world = World::new();
-        world.writes_left.set(Some(breaks));
-        let broken = world.package(COMMIT, "refs/heads/main", "arn:execution").await;
+        let fixture = Fixture::new();
+        fixture.writes_left.set(Some(breaks));
+        let broken = fixture.package(COMMIT, "refs/heads/main", "arn:execution").await;
         if broken.is_ok() {
             break;
         }
-        let before: Vec<_> = world.releases().into_iter().map(|r| r.version).collect();
-        let first = world.main(COMMIT).await;
-        let releases = world.releases();
+        let before: Vec<_> = fixture.releases().into_iter().map(|r| r.version).collect();
+        let first = fixture.main(COMMIT).await;
+        let releases = fixture.releases();
         assert_eq!(releases.len(), 1, "after write {breaks}");
         assert!(before.iter().all(|version| *version == releases[0].version), "after write {breaks}");
-        assert_eq!(world.main(COMMIT).await, first, "after write {breaks}");
-        assert_eq!(world.objects.borrow().len(), 2, "after write {breaks}");
+        assert_eq!(fixture.main(COMMIT).await, first, "after write {breaks}");
+        assert_eq!(fixture.objects.borrow().len(), 2, "after write {breaks}");
         breaks += 1;
     }
     // Counter, version, permissions, artifact, release, repository.
@@ -374,15 +374,15 @@ async fn a_run_that_broke_off_at_any_write_is_repeated_with_the_same_version() {
 
 #[tokio::test]
 async fn a_release_that_failed_its_test_is_packaged_again_under_its_version() {
-    let world = World::new();
-    let first = world.main(COMMIT).await;
-    let mut failed = world.releases().remove(0);
+    let fixture = Fixture::new();
+    let first = fixture.main(COMMIT).await;
+    let mut failed = fixture.releases().remove(0);
     (failed.state, failed.failure) = (ReleaseState::TestFailed, Some("no host".to_owned()));
-    world.put(&failed);
-    let again = only(world.package(COMMIT, "main", "arn:again").await.unwrap());
+    fixture.put(&failed);
+    let again = only(fixture.package(COMMIT, "main", "arn:again").await.unwrap());
     assert_eq!((again.outcome, &again.version), (Outcome::Packaged, &first.version));
     assert_ne!(again.test_execution, first.test_execution);
-    let [release] = world.releases().try_into().unwrap();
+    let [release] = fixture.releases().try_into().unwrap();
     assert_eq!(
         (release.state, release.failure, release.execution.as_str()),
         (ReleaseState::Packaged, None, "arn:again")
@@ -391,64 +391,64 @@ async fn a_release_that_failed_its_test_is_packaged_again_under_its_version() {
 
 #[tokio::test]
 async fn what_the_newest_published_release_holds_is_unchanged() {
-    let world = World::new();
-    world.main(COMMIT).await;
-    world.publish("2.1.0");
-    world.holds(NEXT, &component("broker", "logs-broker", ""));
-    let next = world.main(NEXT).await;
+    let fixture = Fixture::new();
+    fixture.main(COMMIT).await;
+    fixture.publish("2.1.0");
+    fixture.holds(NEXT, &component("broker", "logs-broker", ""));
+    let next = fixture.main(NEXT).await;
     assert_eq!((next.outcome, next.version.as_str()), (Outcome::Unchanged, "2.1.0"));
     assert!(next.deployments.is_empty());
-    assert_eq!(world.releases().len(), 1);
+    assert_eq!(fixture.releases().len(), 1);
 }
 
 #[tokio::test]
 async fn a_changed_file_or_a_new_image_is_a_new_release() {
-    let world = World::new();
-    world.main(COMMIT).await;
-    world.publish("2.1.0");
-    world.holds(NEXT, &component("broker", "logs-broker", "Size = \"large\"\n"));
-    assert_eq!(world.main(NEXT).await.version, "2.1.1");
-    world.publish("2.1.1");
-    world.put(&image("2.1.37"));
-    let patched = world.main(NEXT).await;
+    let fixture = Fixture::new();
+    fixture.main(COMMIT).await;
+    fixture.publish("2.1.0");
+    fixture.holds(NEXT, &component("broker", "logs-broker", "Size = \"large\"\n"));
+    assert_eq!(fixture.main(NEXT).await.version, "2.1.1");
+    fixture.publish("2.1.1");
+    fixture.put(&image("2.1.37"));
+    let patched = fixture.main(NEXT).await;
     assert_eq!((patched.outcome, patched.version.as_str()), (Outcome::Packaged, "2.1.2"));
 }
 
 #[tokio::test]
 async fn other_code_of_a_function_is_a_new_release_without_a_commit() {
-    let mut world = World::new();
-    world.holds(COMMIT, &component("logs", "elb-logs", "Size = \"${functions.elb-logs}\"\n"));
-    assert_eq!(world.main(COMMIT).await.version, "2.1.0");
-    world.publish("2.1.0");
-    world.prove("2.1.0");
-    assert_eq!(world.main(COMMIT).await.outcome, Outcome::Unchanged);
-    world.shipped = shipped("ffffc44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-    let again = world.main(COMMIT).await;
+    let mut fixture = Fixture::new();
+    fixture.holds(COMMIT, &component("logs", "elb-logs", "Size = \"${functions.elb-logs}\"\n"));
+    assert_eq!(fixture.main(COMMIT).await.version, "2.1.0");
+    fixture.publish("2.1.0");
+    fixture.prove("2.1.0");
+    assert_eq!(fixture.main(COMMIT).await.outcome, Outcome::Unchanged);
+    fixture.shipped = shipped("ffffc44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    let again = fixture.main(COMMIT).await;
     assert_eq!((again.outcome, again.version.as_str()), (Outcome::Packaged, "2.1.1"));
 }
 
 #[tokio::test]
 async fn a_published_release_of_the_same_commit_is_driven_on_until_it_has_arrived() {
-    let world = World::new();
-    let first = world.main(COMMIT).await;
-    world.publish("2.1.0");
-    let driven = only(world.package(COMMIT, "main", "arn:again").await.unwrap());
+    let fixture = Fixture::new();
+    let first = fixture.main(COMMIT).await;
+    fixture.publish("2.1.0");
+    let driven = only(fixture.package(COMMIT, "main", "arn:again").await.unwrap());
     assert_eq!((driven.outcome, &driven.version), (Outcome::Packaged, &first.version));
     assert_eq!(driven.deployments.len(), 1);
-    assert_eq!(world.releases()[0].state, ReleaseState::Published);
-    world.prove("2.1.0");
-    assert_eq!(world.main(COMMIT).await.outcome, Outcome::Unchanged);
+    assert_eq!(fixture.releases()[0].state, ReleaseState::Published);
+    fixture.prove("2.1.0");
+    assert_eq!(fixture.main(COMMIT).await.outcome, Outcome::Unchanged);
 }
 
 #[tokio::test]
 async fn an_older_commit_that_was_published_is_not_deployed_over_a_newer_one() {
-    let world = World::new();
-    world.main(COMMIT).await;
-    world.publish("2.1.0");
-    world.holds(NEXT, &component("broker", "logs-broker", "Size = \"large\"\n"));
-    world.main(NEXT).await;
-    world.publish("2.1.1");
-    let late = world.main(COMMIT).await;
+    let fixture = Fixture::new();
+    fixture.main(COMMIT).await;
+    fixture.publish("2.1.0");
+    fixture.holds(NEXT, &component("broker", "logs-broker", "Size = \"large\"\n"));
+    fixture.main(NEXT).await;
+    fixture.publish("2.1.1");
+    let late = fixture.main(COMMIT).await;
     assert_eq!((late.outcome, late.version.as_str()), (Outcome::Unchanged, "2.1.0"));
 }
 
@@ -456,56 +456,56 @@ async fn an_older_commit_that_was_published_is_not_deployed_over_a_newer_one() {
 async fn a_delivery_that_its_branch_has_left_behind_is_superseded_and_leaves_no_trace() {
     // FAILURES 53: pushes out of order, a force-push, a branch that is gone.
     for (head, told) in [(Some(NEXT), "is at 2222222 now"), (None, "is gone")] {
-        let world = World::new();
-        let failure = world.delivered(COMMIT, head).await.unwrap_err();
+        let fixture = Fixture::new();
+        let failure = fixture.delivered(COMMIT, head).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Superseded);
         assert!(failure.message.contains(told), "{}", failure.message);
-        assert!(world.releases().is_empty() && world.objects.borrow().is_empty());
+        assert!(fixture.releases().is_empty() && fixture.objects.borrow().is_empty());
     }
-    let world = World::new();
-    let component = only(world.delivered(COMMIT, Some(COMMIT)).await.unwrap());
+    let fixture = Fixture::new();
+    let component = only(fixture.delivered(COMMIT, Some(COMMIT)).await.unwrap());
     assert_eq!(component.outcome, Outcome::Packaged);
-    assert_eq!(world.all::<Repository>("-")[0].commit, Some(COMMIT.parse().unwrap()));
+    assert_eq!(fixture.all::<Repository>("-")[0].commit, Some(COMMIT.parse().unwrap()));
 }
 
 #[tokio::test]
 async fn a_host_that_does_not_say_where_its_branch_is_overtakes_nothing() {
-    let world = World::new();
-    let failure = world.package_of(Some("d-1"), COMMIT, "refs/heads/main", "arn").await.unwrap_err();
+    let fixture = Fixture::new();
+    let failure = fixture.package_of(Some("d-1"), COMMIT, "refs/heads/main", "arn").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Transient, "the state machine asks again");
     // Nobody is asked about a commit that a person named.
-    assert_eq!(world.main(COMMIT).await.outcome, Outcome::Packaged);
+    assert_eq!(fixture.main(COMMIT).await.outcome, Outcome::Packaged);
 }
 
 #[tokio::test]
 async fn another_branch_gives_a_pre_release_that_goes_nowhere() {
-    let world = World::new();
-    let component = only(world.package(COMMIT, "refs/heads/fix/x", "arn").await.unwrap());
+    let fixture = Fixture::new();
+    let component = only(fixture.package(COMMIT, "refs/heads/fix/x", "arn").await.unwrap());
     assert_eq!((component.version.as_str(), component.pre_release), ("2.1.0-fix-x.1", true));
     assert_eq!(component.environment, "logs-broker-2-1-0-fix-x-1");
     assert!(component.deployments.is_empty());
-    assert!(world.all::<Repository>("-")[0].components.is_empty());
-    let again = only(world.package(COMMIT, "refs/heads/fix/x", "arn").await.unwrap());
+    assert!(fixture.all::<Repository>("-")[0].components.is_empty());
+    let again = only(fixture.package(COMMIT, "refs/heads/fix/x", "arn").await.unwrap());
     assert_eq!(again, component);
 }
 
 #[tokio::test]
 async fn a_commit_that_comes_to_the_default_branch_gets_a_release_of_its_own() {
-    let world = World::new();
-    world.package(COMMIT, "refs/heads/fix", "arn").await.unwrap();
-    let merged = world.main(COMMIT).await;
+    let fixture = Fixture::new();
+    fixture.package(COMMIT, "refs/heads/fix", "arn").await.unwrap();
+    let merged = fixture.main(COMMIT).await;
     assert_eq!((merged.version.as_str(), merged.pre_release), ("2.1.1", false));
-    assert_eq!(world.main(COMMIT).await, merged);
+    assert_eq!(fixture.main(COMMIT).await, merged);
 }
 
 #[tokio::test]
 async fn a_component_that_is_wrong_is_told_and_recorded_and_its_siblings_go_on() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let mut files = component("a", "logs-a", "Size = \"small\"\nSise = \"x\"\n");
     files.extend(component("b", "logs-b", ""));
     files.push(("c/lockstep.toml".to_owned(), "[component]\nname = \"Not A Name\"\n".to_owned()));
-    world.holds(COMMIT, &files);
-    let response = world.package(COMMIT, "main", "arn").await.unwrap();
+    fixture.holds(COMMIT, &files);
+    let response = fixture.package(COMMIT, "main", "arn").await.unwrap();
     let outcomes: Vec<_> = response.components.iter().map(|c| (c.component.as_str(), c.outcome)).collect();
     assert_eq!(
         outcomes,
@@ -513,54 +513,54 @@ async fn a_component_that_is_wrong_is_told_and_recorded_and_its_siblings_go_on()
     );
     let problem = &response.components[0].problems[0];
     assert!(problem.starts_with("a/parameters/default.toml:2: ") && problem.contains("Sise"), "{problem}");
-    let rejections: Vec<Rejection> = world.all("REJECTION#");
+    let rejections: Vec<Rejection> = fixture.all("REJECTION#");
     let told: Vec<_> = rejections.iter().map(|r| (r.component.as_str(), r.problems[0].to_string())).collect();
     assert_eq!(told[1], ("logs-a", problem.clone()), "{told:?}");
-    assert_eq!(world.releases().len(), 1);
+    assert_eq!(fixture.releases().len(), 1);
 }
 
 #[tokio::test]
 async fn two_folders_with_one_name_are_both_refused() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let mut files = component("a", "logs", "");
     files.extend(component("b", "logs", "Size = \"large\"\n"));
-    world.holds(COMMIT, &files);
-    let response = world.package(COMMIT, "main", "arn").await.unwrap();
+    fixture.holds(COMMIT, &files);
+    let response = fixture.package(COMMIT, "main", "arn").await.unwrap();
     assert!(response.components.iter().all(|c| c.outcome == Outcome::Rejected));
     assert!(response.components[1].problems[0].contains("a and b"), "{:?}", response.components[1].problems);
-    assert!(world.releases().is_empty());
+    assert!(fixture.releases().is_empty());
 }
 
 #[tokio::test]
 async fn a_name_of_another_repository_cannot_be_taken_over() {
-    let world = World::new();
-    world.main(COMMIT).await;
-    let mut theirs = world.releases().remove(0);
+    let fixture = Fixture::new();
+    fixture.main(COMMIT).await;
+    let mut theirs = fixture.releases().remove(0);
     theirs.repository = "github.acme.elsewhere".parse().unwrap();
-    world.put(&theirs);
-    let component = world.main(COMMIT).await;
+    fixture.put(&theirs);
+    let component = fixture.main(COMMIT).await;
     assert_eq!(component.outcome, Outcome::Rejected);
     assert!(component.problems[0].contains("belongs to acme/elsewhere"), "{:?}", component.problems);
-    assert_eq!(world.releases()[0].repository, theirs.repository);
+    assert_eq!(fixture.releases()[0].repository, theirs.repository);
 }
 
 #[tokio::test]
 async fn an_output_of_a_sibling_in_the_same_commit_is_known() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let mut files = component("a", "logs-a", "Size = \"${outputs.logs-b.Host}\"\n");
     files.extend(component("b", "logs-b", ""));
-    world.holds(COMMIT, &files);
-    let response = world.package(COMMIT, "main", "arn").await.unwrap();
+    fixture.holds(COMMIT, &files);
+    let response = fixture.package(COMMIT, "main", "arn").await.unwrap();
     assert!(response.components.iter().all(|c| c.outcome == Outcome::Packaged), "{response:?}");
-    world.holds(NEXT, &component("a", "logs-a", "Size = \"${outputs.logs-b.Host}\"\n"));
-    let alone = world.main(NEXT).await;
+    fixture.holds(NEXT, &component("a", "logs-a", "Size = \"${outputs.logs-b.Host}\"\n"));
+    let alone = fixture.main(NEXT).await;
     assert_eq!(alone.outcome, Outcome::Rejected, "b was never published");
-    world.publish_all();
-    world.holds(NEXT, &component("a", "logs-a", "Size = \"x-${outputs.logs-b.Host}\"\n"));
-    assert_eq!(world.main(NEXT).await.outcome, Outcome::Packaged);
+    fixture.publish_all();
+    fixture.holds(NEXT, &component("a", "logs-a", "Size = \"x-${outputs.logs-b.Host}\"\n"));
+    assert_eq!(fixture.main(NEXT).await.outcome, Outcome::Packaged);
 }
 
-impl World {
+impl Fixture {
     fn publish_all(&self) {
         for mut release in self.releases() {
             release.state = ReleaseState::Published;
@@ -571,43 +571,43 @@ impl World {
 
 #[tokio::test]
 async fn a_version_that_is_withheld_or_revoked_is_not_pinned() {
-    let world = World::new();
-    world.put(&ImageVersion { state: ImageVersionState::Withheld, ..image("2.1.40") });
+    let fixture = Fixture::new();
+    fixture.put(&ImageVersion { state: ImageVersionState::Withheld, ..image("2.1.40") });
     let revoked = Revocation { reason: "a hole".into(), by: "arn".into(), at: Timestamp::UNIX_EPOCH };
-    world.put(&ImageVersion { revoked: Some(revoked), ..image("2.1.42") });
-    world.main(COMMIT).await;
-    let lock = world.releases().remove(0).image_lock;
+    fixture.put(&ImageVersion { revoked: Some(revoked), ..image("2.1.42") });
+    fixture.main(COMMIT).await;
+    let lock = fixture.releases().remove(0).image_lock;
     assert_eq!(lock.0.values().next().unwrap().version.to_string(), "2.1.36");
 }
 
 #[tokio::test]
 async fn a_commit_that_holds_no_component_is_refused_with_what_to_do() {
-    let world = World::new();
-    world.holds(COMMIT, &[("README.md".to_owned(), "hello".to_owned())]);
-    let failure = world.package(COMMIT, "main", "arn").await.unwrap_err();
+    let fixture = Fixture::new();
+    fixture.holds(COMMIT, &[("README.md".to_owned(), "hello".to_owned())]);
+    let failure = fixture.package(COMMIT, "main", "arn").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Rejected);
     assert!(failure.message.contains("lockstep init"), "{}", failure.message);
 }
 
 #[tokio::test]
 async fn an_archive_of_another_commit_or_of_none_is_refused() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let wrong = tarball(&NEXT.parse().unwrap(), &component("", "logs", ""));
-    world.tarballs.borrow_mut().insert(COMMIT.parse().unwrap(), wrong);
-    let failure = world.package(COMMIT, "main", "arn").await.unwrap_err();
+    fixture.tarballs.borrow_mut().insert(COMMIT.parse().unwrap(), wrong);
+    let failure = fixture.package(COMMIT, "main", "arn").await.unwrap_err();
     assert!(failure.message.contains(NEXT), "{}", failure.message);
-    world.tarballs.borrow_mut().insert(COMMIT.parse().unwrap(), b"no archive".to_vec());
-    assert_eq!(world.package(COMMIT, "main", "arn").await.unwrap_err().kind, FailureKind::Rejected);
+    fixture.tarballs.borrow_mut().insert(COMMIT.parse().unwrap(), b"no archive".to_vec());
+    assert_eq!(fixture.package(COMMIT, "main", "arn").await.unwrap_err().kind, FailureKind::Rejected);
 }
 
 #[tokio::test]
 async fn without_a_subscription_or_without_stages_nothing_is_packaged() {
-    let world = World::new();
-    world.records.borrow_mut().retain(|key, _| key.pk != "CONFIG");
-    let failure = world.package(COMMIT, "main", "arn").await.unwrap_err();
+    let fixture = Fixture::new();
+    fixture.records.borrow_mut().retain(|key, _| key.pk != "CONFIG");
+    let failure = fixture.package(COMMIT, "main", "arn").await.unwrap_err();
     assert!(failure.message.contains("lockstep stages apply"), "{}", failure.message);
-    world.records.borrow_mut().clear();
-    let failure = world.package(COMMIT, "main", "arn").await.unwrap_err();
+    fixture.records.borrow_mut().clear();
+    let failure = fixture.package(COMMIT, "main", "arn").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::NotFound);
 }
 
@@ -667,22 +667,22 @@ fn baking(image: &str) -> BakeImage {
 
 #[tokio::test]
 async fn a_changed_recipe_is_baked_before_the_components_of_its_commit_are_packaged() {
-    let world = World::new();
-    world.holds(COMMIT, &[component("broker", "logs-broker", ""), recipe("kibana")].concat());
-    let answer = world.package(COMMIT, "refs/heads/main", "arn:execution").await.unwrap();
+    let fixture = Fixture::new();
+    fixture.holds(COMMIT, &[component("broker", "logs-broker", ""), recipe("kibana")].concat());
+    let answer = fixture.package(COMMIT, "refs/heads/main", "arn:execution").await.unwrap();
     assert!(answer.components.is_empty());
     assert_eq!(answer.recipes.iter().map(|recipe| recipe.image.as_str()).collect::<Vec<_>>(), ["kibana"]);
-    assert!(world.releases().is_empty());
-    let request = Request { baked: true, ..world.request(COMMIT, "refs/heads/main", "arn:execution") };
-    let answer = handle(&world, &request, Timestamp::UNIX_EPOCH).await.unwrap();
+    assert!(fixture.releases().is_empty());
+    let request = Request { baked: true, ..fixture.request(COMMIT, "refs/heads/main", "arn:execution") };
+    let answer = handle(&fixture, &request, Timestamp::UNIX_EPOCH).await.unwrap();
     assert_eq!((answer.components.len(), answer.recipes.len()), (1, 0));
 }
 
 #[tokio::test]
 async fn a_recipe_that_was_baked_before_is_left_alone() {
-    let world = World::new();
-    world.holds(COMMIT, &[component("broker", "logs-broker", ""), recipe("kibana")].concat());
-    let packaged = recipes::package(&world, &baking("kibana")).await.unwrap();
+    let fixture = Fixture::new();
+    fixture.holds(COMMIT, &[component("broker", "logs-broker", ""), recipe("kibana")].concat());
+    let packaged = recipes::package(&fixture, &baking("kibana")).await.unwrap();
     let origin = ImageOrigin::Baked {
         repository: "github.acme.logs".parse().unwrap(),
         reference: "refs/heads/main".into(),
@@ -692,30 +692,30 @@ async fn a_recipe_that_was_baked_before_is_left_alone() {
         artifact: packaged.artifact.clone(),
         base: packaged.base.clone(),
     };
-    world.put(&ImageVersion { name: "kibana".parse().unwrap(), origin, ..image("2.1.0") });
-    let answer = world.package(COMMIT, "refs/heads/main", "arn:execution").await.unwrap();
+    fixture.put(&ImageVersion { name: "kibana".parse().unwrap(), origin, ..image("2.1.0") });
+    let answer = fixture.package(COMMIT, "refs/heads/main", "arn:execution").await.unwrap();
     assert_eq!((answer.components.len(), answer.recipes.len()), (1, 0));
 }
 
 #[tokio::test]
 async fn a_recipe_is_stored_with_the_values_of_every_account_and_one_that_is_wrong_is_told() {
-    let world = World::new();
-    world.holds(COMMIT, &recipe("kibana"));
-    let packaged = recipes::package(&world, &baking("kibana")).await.unwrap();
-    let files = unpack(&world.objects.borrow()[&packaged.artifact], &Limits::DEFAULT).unwrap();
+    let fixture = Fixture::new();
+    fixture.holds(COMMIT, &recipe("kibana"));
+    let packaged = recipes::package(&fixture, &baking("kibana")).await.unwrap();
+    let files = unpack(&fixture.objects.borrow()[&packaged.artifact], &Limits::DEFAULT).unwrap();
     for account in ["111111111111", "333333333333"] {
         assert!(files.contains_key(&format!("lockstep/{account}.pkrvars.json")), "{:?}", files.keys());
     }
-    let unknown = recipes::package(&world, &baking("logstash")).await.unwrap_err();
+    let unknown = recipes::package(&fixture, &baking("logstash")).await.unwrap_err();
     assert_eq!(unknown.kind, FailureKind::NotFound);
 
     let mut wrong = recipe("kibana");
     wrong[1].1 = wrong[1].1.replace("\"required\"", "\"optional\"");
-    world.holds(COMMIT, &[component("broker", "logs-broker", ""), wrong].concat());
-    let refused = recipes::package(&world, &baking("kibana")).await.unwrap_err();
+    fixture.holds(COMMIT, &[component("broker", "logs-broker", ""), wrong].concat());
+    let refused = recipes::package(&fixture, &baking("kibana")).await.unwrap_err();
     assert!(refused.message.starts_with("images/kibana/image.pkr.hcl:"), "{refused:?}");
-    let answer = world.package(COMMIT, "refs/heads/main", "arn:execution").await.unwrap();
+    let answer = fixture.package(COMMIT, "refs/heads/main", "arn:execution").await.unwrap();
     let outcomes: Vec<Outcome> = answer.components.iter().map(|component| component.outcome).collect();
     assert_eq!(outcomes, [Outcome::Rejected, Outcome::Packaged], "its siblings go on");
-    assert_eq!(world.all::<Rejection>("REJECTION").len(), 1);
+    assert_eq!(fixture.all::<Rejection>("REJECTION").len(), 1);
 }

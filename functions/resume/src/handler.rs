@@ -1,48 +1,30 @@
 //! Looks whether somebody waits for an operation that may have ended, and answers.
 
+use crate::context::ResumeContext;
 use jiff::Timestamp;
 use lockstep_domain::delivery::aws_events::{account_of, ended_operation};
 use lockstep_domain::delivery::callbacks::{Completion, complete};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::records::Callback;
-use lockstep_platform::accounts::Accounts;
-use lockstep_platform::executions::{Answered, Executions};
-use lockstep_platform::ledger::{Inserted, Versioned};
+use lockstep_platform::ledger::{Inserted, Ledger, Versioned};
 use lockstep_platform::metrics::{self, Unit};
-use lockstep_platform::ports::Records;
-
-/// How often the wait is read again after it changed under us.
-const ATTEMPTS: u32 = 5;
+use lockstep_runtime::RegisteredAccounts;
+use lockstep_runtime::retry::retry_on_conflict;
 
 /// The metric of events that are dropped.
 const NAMESPACE: &str = "Lockstep";
 const DIMENSION: (&str, &str) = ("function", "lockstep-resume");
 const DROPPED: &str = "EventsOfUnknownAccounts";
 
-/// Who answers a task token.
-#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
-pub trait Tokens {
-    /// Answers `token`.
-    async fn answer(&self, token: &str) -> Result<Answered, Failure>;
-}
-
-impl Tokens for Executions {
-    async fn answer(&self, token: &str) -> Result<Answered, Failure> {
-        Executions::answer(self, token).await
-    }
-}
-
 /// Answers whoever waits for the operation that `event` hints at, or leaves a note that it has ended.
 pub async fn handle(
-    records: &impl Records,
-    tokens: &impl Tokens,
-    accounts: &impl Accounts,
+    context: &impl ResumeContext,
     event: &serde_json::Value,
     now: Timestamp,
 ) -> Result<(), Failure> {
     if let Some(account) = account_of(event)
-        && !is_registered(accounts, account).await?
+        && !is_registered(context, account).await?
     {
         tracing::warn!(account, "an event of an account that was not added is dropped");
         metrics::tell(NAMESPACE, DIMENSION, &[(DROPPED, Unit::Count, 1)], now);
@@ -52,53 +34,38 @@ pub async fn handle(
         tracing::info!("an event that hints at no operation of ours");
         return Ok(());
     };
-    for _ in 0..ATTEMPTS {
-        match settle(records, tokens, &operation, now).await {
-            Err(lost) if lost.kind == FailureKind::Conflict => {}
-            outcome => return outcome,
-        }
-    }
-    Err(Failure::new(FailureKind::Conflict, format!("the wait for {operation} keeps changing")))
+    retry_on_conflict(async || settle(context, &operation, now).await).await
 }
 
 /// What is no account's number was registered by nobody.
-async fn is_registered(accounts: &impl Accounts, account: &str) -> Result<bool, Failure> {
+async fn is_registered(accounts: &impl RegisteredAccounts, account: &str) -> Result<bool, Failure> {
     match account.parse::<AccountId>() {
         Ok(account) => accounts.is_registered(&account).await,
         Err(_) => Ok(false),
     }
 }
 
-async fn settle(
-    records: &impl Records,
-    tokens: &impl Tokens,
-    operation: &str,
-    now: Timestamp,
-) -> Result<(), Failure> {
-    let existing = records.get::<Callback>(&Callback::key_of(operation)).await?;
+async fn settle(context: &impl ResumeContext, operation: &str, now: Timestamp) -> Result<(), Failure> {
+    let existing = context.ledger().get::<Callback>(&Callback::key_of(operation)).await?;
     match complete(existing.as_ref().map(|wait| &wait.record), operation, now) {
         Completion::Answer { token, then } => {
             // Answered before it is written down: a crash between the two answers once more, which nobody hears.
-            let answered = tokens.answer(&token).await?;
+            let answered = context.answer(&token).await?;
             tracing::info!(operation, ?answered, "a wait has ended");
-            write(records, existing, then).await
+            write(context.ledger(), existing, then).await
         }
         Completion::Bury(tombstone) => {
             tracing::info!(operation, "ended before anybody waited");
-            write(records, existing, tombstone).await
+            write(context.ledger(), existing, tombstone).await
         }
         Completion::Known => Ok(()),
     }
 }
 
-async fn write(
-    records: &impl Records,
-    old: Option<Versioned<Callback>>,
-    wait: Callback,
-) -> Result<(), Failure> {
+async fn write(ledger: &Ledger, old: Option<Versioned<Callback>>, wait: Callback) -> Result<(), Failure> {
     match old {
-        Some(old) => records.replace(&old, wait).await.map(drop),
-        None => match records.insert(&wait).await? {
+        Some(old) => ledger.replace(&old, wait).await.map(drop),
+        None => match ledger.insert(&wait).await? {
             Inserted::New(_) => Ok(()),
             Inserted::Exists(_) => {
                 Err(Failure::new(FailureKind::Conflict, format!("a wait for {} has come", wait.operation)))
@@ -113,64 +80,84 @@ mod tests {
     use lockstep_domain::delivery::callbacks::{Registration, register};
     use lockstep_domain::messages::Task;
     use lockstep_domain::records::CallbackState;
-    use lockstep_platform::ports::memory::MemoryRecords;
+    use lockstep_platform::executions::Answered;
+    use lockstep_runtime::{HasLedger, TaskTokens};
+    use lockstep_sim::{FakeAws, TABLE};
     use serde_json::json;
     use std::cell::RefCell;
-
-    /// Remembers what was answered; the second answer to a token is too late.
-    #[derive(Default)]
-    struct Answers(RefCell<Vec<String>>);
-
-    impl Tokens for Answers {
-        async fn answer(&self, token: &str) -> Result<Answered, Failure> {
-            let gone = self.0.borrow().iter().any(|known| known == token);
-            self.0.borrow_mut().push(token.to_owned());
-            Ok(if gone { Answered::Gone } else { Answered::Accepted })
-        }
-    }
 
     /// The one account that was added.
     const ADDED: &str = "222222222222";
 
-    struct Added;
+    /// Remembers what was answered; the second answer to a token is too late.
+    struct Context {
+        ledger: Ledger,
+        answered: RefCell<Vec<String>>,
+    }
 
-    impl Accounts for Added {
+    impl Context {
+        fn new() -> Self {
+            Self { ledger: Ledger::new(&FakeAws::new().aws(), TABLE), answered: RefCell::default() }
+        }
+
+        async fn wait(&self, operation: &str, token: &str) {
+            let task = Task { token: token.into(), execution: "arn".into(), entered_at: now(), retry: 0 };
+            let Registration::Open { wait, .. } = register(None, operation, &task, now()) else {
+                panic!("nothing is registered yet")
+            };
+            self.ledger.insert(&wait).await.unwrap();
+        }
+
+        async fn state(&self, operation: &str) -> Option<CallbackState> {
+            self.ledger
+                .get::<Callback>(&Callback::key_of(operation))
+                .await
+                .unwrap()
+                .map(|wait| wait.record.state)
+        }
+    }
+
+    impl HasLedger for Context {
+        fn ledger(&self) -> &Ledger {
+            &self.ledger
+        }
+    }
+
+    impl TaskTokens for Context {
+        async fn answer(&self, token: &str) -> Result<Answered, Failure> {
+            let gone = self.answered.borrow().iter().any(|known| known == token);
+            self.answered.borrow_mut().push(token.to_owned());
+            Ok(if gone { Answered::Gone } else { Answered::Accepted })
+        }
+    }
+
+    impl RegisteredAccounts for Context {
         async fn is_registered(&self, account: &AccountId) -> Result<bool, Failure> {
             Ok(account.as_str() == ADDED)
         }
     }
 
     fn now() -> Timestamp {
-        "2026-01-01T00:00:00Z".parse().unwrap()
-    }
-
-    async fn wait(memory: &MemoryRecords, operation: &str, token: &str) {
-        let task = Task { token: token.into(), execution: "arn".into(), entered_at: now(), retry: 0 };
-        let Registration::Open { wait, .. } = register(None, operation, &task, now()) else { unreachable!() };
-        memory.insert(&wait).await.unwrap();
-    }
-
-    async fn state(memory: &MemoryRecords, operation: &str) -> Option<CallbackState> {
-        memory.get::<Callback>(&Callback::key_of(operation)).await.unwrap().map(|wait| wait.record.state)
+        "2100-01-01T00:00:00Z".parse().unwrap()
     }
 
     #[tokio::test]
     async fn an_end_answers_whoever_waits_once_however_often_it_is_told() {
-        let (memory, answers) = (MemoryRecords::default(), Answers::default());
-        wait(&memory, "op", "token").await;
+        let context = Context::new();
+        context.wait("op", "token").await;
         for _ in 0..3 {
-            handle(&memory, &answers, &Added, &json!({"wake": "op"}), now()).await.unwrap();
+            handle(&context, &json!({"wake": "op"}), now()).await.unwrap();
         }
-        assert_eq!(*answers.0.borrow(), ["token"]);
-        assert_eq!(state(&memory, "op").await, Some(CallbackState::Answered { execution: "arn".into() }));
+        assert_eq!(*context.answered.borrow(), ["token"]);
+        assert_eq!(context.state("op").await, Some(CallbackState::Answered { execution: "arn".into() }));
     }
 
     #[tokio::test]
     async fn an_end_that_comes_first_leaves_a_note() {
-        let (memory, answers) = (MemoryRecords::default(), Answers::default());
-        handle(&memory, &answers, &Added, &json!({"wake": "op"}), now()).await.unwrap();
-        assert!(answers.0.borrow().is_empty());
-        assert_eq!(state(&memory, "op").await, Some(CallbackState::Tombstone));
+        let context = Context::new();
+        handle(&context, &json!({"wake": "op"}), now()).await.unwrap();
+        assert!(context.answered.borrow().is_empty());
+        assert_eq!(context.state("op").await, Some(CallbackState::Tombstone));
     }
 
     #[tokio::test]
@@ -185,20 +172,20 @@ mod tests {
                 "detail": {"State": "available"},
             })
         };
-        let (memory, answers) = (MemoryRecords::default(), Answers::default());
+        let context = Context::new();
         for stranger in ["999999999999", "", "not an account"] {
-            handle(&memory, &answers, &Added, &event(stranger), now()).await.unwrap();
-            assert_eq!(state(&memory, image).await, None, "{stranger}");
+            handle(&context, &event(stranger), now()).await.unwrap();
+            assert_eq!(context.state(image).await, None, "{stranger}");
         }
-        handle(&memory, &answers, &Added, &event(ADDED), now()).await.unwrap();
-        assert_eq!(state(&memory, image).await, Some(CallbackState::Tombstone));
+        handle(&context, &event(ADDED), now()).await.unwrap();
+        assert_eq!(context.state(image).await, Some(CallbackState::Tombstone));
     }
 
     #[tokio::test]
     async fn a_strange_event_writes_nothing() {
-        let (memory, answers) = (MemoryRecords::default(), Answers::default());
-        handle(&memory, &answers, &Added, &json!({"source": "acme"}), now()).await.unwrap();
-        assert!(answers.0.borrow().is_empty());
-        assert_eq!(state(&memory, "op").await, None);
+        let context = Context::new();
+        handle(&context, &json!({"source": "acme"}), now()).await.unwrap();
+        assert!(context.answered.borrow().is_empty());
+        assert_eq!(context.state("op").await, None);
     }
 }

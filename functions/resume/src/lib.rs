@@ -1,3 +1,4 @@
 //! The `resume` function: an event, or a request to look, becomes the answer to a task token.
 
+pub mod context;
 pub mod handler;

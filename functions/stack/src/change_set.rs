@@ -1,12 +1,12 @@
 //! ChangeSet: make the change set, read all of it, and say whether a person must be asked.
 
-use crate::journal::note;
+use crate::context::StackContext;
 use crate::load::{self, CHANGE_SETS_MAX, Loaded};
 use crate::observe::{self, NESTING_MAX, Sight, unreadable};
 use crate::permissions;
 use crate::plan::{decide, no_go, unchanged};
 use crate::template;
-use crate::world::World;
+use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use lockstep_domain::delivery::function_code::FunctionCode;
 use lockstep_domain::delivery::packaging::Contents;
@@ -15,7 +15,7 @@ use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::drift_status::DriftStatus;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, Digest, LogicalId};
-use lockstep_domain::model::resource_change::Change;
+use lockstep_domain::model::resource_change::{Change, NESTED_STACK};
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{ChangeSet, Deployment, NamedResource, Release};
 use lockstep_domain::stacks::change_set_review::{self, NestedChanges, ProposedChange};
@@ -25,65 +25,84 @@ use lockstep_domain::stacks::plan::{ChangeSetKind, Plan};
 use lockstep_platform::cloudformation::{
     ChangeSetState, ChangeSetView, NewChangeSet, Stacks, TemplateSource,
 };
+use lockstep_runtime::deployment_log;
+use lockstep_runtime::stages::stages;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Returns how long to wait before each look at a change set that is being made: 0.1 s, doubled up to 12 s, eight minutes in
+/// all, below the time-out of the state.
+fn pauses() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::new()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(Duration::from_secs(12))
+        .with_max_times(45)
+        .build()
+}
 
 /// Serves `change_set`.
-pub async fn change_set<W: World>(world: &W, id: &DeploymentId) -> Result<NextStep, Failure> {
-    let mut loaded = Loaded::load(world, id).await?;
+pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Result<NextStep, Failure> {
+    let mut loaded = Loaded::load(context, id).await?;
     loaded.goes_on()?;
     if loaded.deployment.record.plan_only && loaded.deployment.record.change_set.is_some() {
         // Shown before; what is left of it, the next deployment clears.
         return Ok(NextStep::Planned);
     }
-    let release = loaded.release(world).await?;
-    let stages = load::stages(world).await?;
+    let release = loaded.release(context).await?;
+    let stages = stages(context.ledger()).await?;
     let stage = load::stage(&stages, &loaded.deployment.record.stage)?;
-    let contents = load::contents(world, &release).await?;
-    let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
+    let contents = load::contents(context, &release).await?;
+    let stacks = context.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
     let protect = &contents.manifest.protect.logical_ids;
-    let (plan, sight) = decide(world, &stacks, &loaded, protect).await?;
+    let (plan, sight) = decide(context, &stacks, &loaded, protect).await?;
     let kind = match plan {
         Plan::CreateChangeSet(kind) => kind,
-        Plan::NoChanges => return unchanged(world, loaded, sight).await,
+        Plan::NoChanges => return unchanged(context, loaded, sight).await,
         // Something began since the plan: it is waited for, and planned again.
         Plan::Adopt { .. } | Plan::AwaitOther { .. } => return Ok(NextStep::Recover),
         other => return Err(no_go(other)),
     };
     withdraws_nothing_in_use(&stacks, sight.as_ref(), &contents).await?;
     let wish = Wish { release: &release, contents: &contents, stage, kind };
-    let (attempt, view) = make(world, &stacks, &loaded, &wish).await?;
+    let (attempt, view) = make(context, &stacks, &loaded, &wish).await?;
     let unexamined = match kind {
         ChangeSetKind::Update if loaded.deployment.record.revert_drift => unexamined(&stacks, &view).await?,
         ChangeSetKind::Create | ChangeSetKind::Update => Vec::new(),
     };
     if view.state == ChangeSetState::Empty {
-        return empty(world, &stacks, loaded, sight, (attempt, view), unexamined).await;
+        return empty(context, &stacks, loaded, sight, (attempt, view), unexamined).await;
     }
     let changes = judge(&stacks, &view, protect).await?;
-    let lack = permissions::lack(world, &loaded, &release, &contents).await;
+    let lack = permissions::lack(context, &loaded, &release, &contents).await;
     let change_set = record(&loaded.deployment.record, &view, attempt, changes, unexamined)?;
     let go = match loaded.deployment.record.plan_only {
         true => NextStep::Planned,
-        false => next(&loaded.deployment.record, &change_set, stage, &release, world.now()),
+        false => next(&loaded.deployment.record, &change_set, stage, &release, context.now()),
     };
     let lines = change_set_review::summary(&change_set);
     let mut record = loaded.deployment.record.clone();
     record.stack_arn = Some(view.stack_arn.clone());
     record.change_set = Some(change_set);
     record.lack = Some(lack);
-    loaded.save(world, record).await?;
-    note(world, id, &format!("change set of attempt {attempt}: {}", lines.join("; "))).await?;
+    loaded.save(context, record).await?;
+    deployment_log::append(
+        context.ledger(),
+        id,
+        &format!("change set of attempt {attempt}: {}", lines.join("; ")),
+        context.now(),
+    )
+    .await?;
     if go == NextStep::Planned {
-        forget(world, &stacks, &loaded, &view, kind).await?;
+        forget(context, &stacks, &loaded, &view, kind).await?;
     }
     Ok(go)
 }
 
 /// There is nothing to execute. Of nested stacks that is not said where drift was to be reverted: that nobody looked
 /// into them is written down, and asks nobody, as nothing is done to them.
-async fn empty<W: World>(
-    world: &W,
-    stacks: &W::Stacks,
+async fn empty<C: StackContext>(
+    context: &C,
+    stacks: &C::Stacks,
     mut loaded: Loaded,
     sight: Option<Sight>,
     (attempt, view): (u32, ChangeSetView),
@@ -92,19 +111,19 @@ async fn empty<W: World>(
     let change_set = record(&loaded.deployment.record, &view, attempt, Vec::new(), unexamined)?;
     let told = ["the change set is empty: nothing to change".to_owned()];
     let told: Vec<String> = told.into_iter().chain(change_set_review::summary(&change_set)).collect();
-    note(world, loaded.id(), &told.join("; ")).await?;
+    deployment_log::append(context.ledger(), loaded.id(), &told.join("; "), context.now()).await?;
     stacks.delete_change_set(loaded.stack.as_str(), &view.arn).await?;
     if loaded.deployment.record.plan_only && !change_set.unexamined.is_empty() {
         let shown = Deployment { change_set: Some(change_set), ..loaded.deployment.record.clone() };
-        loaded.save(world, shown).await?;
+        loaded.save(context, shown).await?;
     }
-    unchanged(world, loaded, sight).await
+    unchanged(context, loaded, sight).await
 }
 
 /// Removes a change set that was only to be shown, and the placeholder of the stack that it would have created.
-async fn forget<W: World>(
-    world: &W,
-    stacks: &W::Stacks,
+async fn forget<C: StackContext>(
+    context: &C,
+    stacks: &C::Stacks,
     loaded: &Loaded,
     view: &ChangeSetView,
     kind: ChangeSetKind,
@@ -112,7 +131,7 @@ async fn forget<W: World>(
     stacks.delete_change_set(loaded.stack.as_str(), &view.arn).await?;
     if kind == ChangeSetKind::Create {
         let token = client_token(loaded.id().as_str(), "forget", 1);
-        let role = world.execution_role(&loaded.deployment.record.location);
+        let role = load::execution_role(context, &loaded.deployment.record.location);
         stacks.delete_stack(&view.stack_arn, &token, &role, &[]).await?;
     }
     Ok(())
@@ -146,9 +165,9 @@ struct Wish<'a> {
 
 /// The deployment's change set, ready or empty: the one of an earlier try if it can still be executed, else a new one
 /// under the name of the next attempt.
-async fn make<W: World>(
-    world: &W,
-    stacks: &W::Stacks,
+async fn make<C: StackContext>(
+    context: &C,
+    stacks: &C::Stacks,
     loaded: &Loaded,
     wish: &Wish<'_>,
 ) -> Result<(u32, ChangeSetView), Failure> {
@@ -158,10 +177,10 @@ async fn make<W: World>(
         let mut view = stacks.describe_change_set(loaded.stack.as_str(), &name).await?;
         let vanished = view.is_none() && recorded(loaded, attempt);
         if view.is_none() && !vanished {
-            create(world, stacks, loaded, wish, attempt, &name).await?;
+            create(context, stacks, loaded, wish, attempt, &name).await?;
             view = stacks.describe_change_set(loaded.stack.as_str(), &name).await?;
         }
-        let Some(view) = finished(world, stacks, loaded, &name, view).await? else { continue };
+        let Some(view) = finished(context, stacks, loaded, &name, view).await? else { continue };
         match view.state {
             // Made from what was wanted before a person thought about it, and is not wanted any more.
             _ if view.description != description(&loaded.deployment.record) => {}
@@ -169,7 +188,7 @@ async fn make<W: World>(
             ChangeSetState::Obsolete => {}
             ChangeSetState::Failed(ref why) => {
                 let why = invalid(stacks, &view.arn, why).await;
-                forget(world, stacks, loaded, &view, wish.kind).await?;
+                forget(context, stacks, loaded, &view, wish.kind).await?;
                 return Err(Failure::new(
                     FailureKind::StackFailed,
                     format!("the change set for {} could not be made: {why}", loaded.stack),
@@ -230,27 +249,27 @@ fn recorded(loaded: &Loaded, attempt: u32) -> bool {
 }
 
 /// The change set once it is no longer being made.
-async fn finished<W: World>(
-    world: &W,
-    stacks: &W::Stacks,
+async fn finished<C: StackContext>(
+    context: &C,
+    stacks: &C::Stacks,
     loaded: &Loaded,
     name: &str,
     mut view: Option<ChangeSetView>,
 ) -> Result<Option<ChangeSetView>, Failure> {
-    for pause in world.patience() {
+    for pause in pauses() {
         match &view {
             Some(seen) if seen.state == ChangeSetState::InProgress => {}
             _ => break,
         }
-        tokio::time::sleep(pause).await;
+        context.sleep(pause).await;
         view = stacks.describe_change_set(loaded.stack.as_str(), name).await?;
     }
     Ok(view)
 }
 
-async fn create<W: World>(
-    world: &W,
-    stacks: &W::Stacks,
+async fn create<C: StackContext>(
+    context: &C,
+    stacks: &C::Stacks,
     loaded: &Loaded,
     wish: &Wish<'_>,
     attempt: u32,
@@ -261,11 +280,17 @@ async fn create<W: World>(
     let digest = digest.ok_or_else(|| Failure::bug("a change set is wanted before the plan"))?;
     let text = template::text(wish.contents, wish.stage);
     for code in functions_in_use(deployment, wish.contents) {
-        world.put_function(&deployment.location, &loaded.session(), code).await?;
+        context.put_function(&deployment.location, &loaded.session(), code).await?;
     }
     let url =
-        world.put_template(&deployment.location, &loaded.session(), &template::key(digest), text).await?;
-    note(world, loaded.id(), &format!("making the change set {name} (attempt {attempt})")).await?;
+        context.put_template(&deployment.location, &loaded.session(), &template::key(digest), text).await?;
+    deployment_log::append(
+        context.ledger(),
+        loaded.id(),
+        &format!("making the change set {name} (attempt {attempt})"),
+        context.now(),
+    )
+    .await?;
     let wanted = NewChangeSet {
         stack: loaded.stack.to_string(),
         name: name.to_owned(),
@@ -275,7 +300,7 @@ async fn create<W: World>(
         parameters: deployment.parameters.clone(),
         tags: tags(wish.release, wish.stage),
         capabilities: template::capabilities(&wish.contents.template),
-        role: world.execution_role(&deployment.location),
+        role: load::execution_role(context, &deployment.location),
         imports_existing: false,
         // What is yet to be created has not drifted.
         revert_drift: deployment.revert_drift && wish.kind == ChangeSetKind::Update,
@@ -379,7 +404,7 @@ async fn judge(
 }
 
 async fn beneath(stacks: &impl Stacks, change: &ProposedChange) -> Result<NestedChanges, Failure> {
-    if change.resource_type != lockstep_domain::model::resource_change::NESTED_STACK {
+    if change.resource_type != NESTED_STACK {
         return Ok(NestedChanges::NotNested);
     }
     if change.needs_a_look_beneath() {
@@ -400,5 +425,16 @@ async fn nested_view(stacks: &impl Stacks, arn: &str) -> Result<ChangeSetView, F
         // A nested change set is executed by its parent and so is never available itself.
         ChangeSetState::InProgress if view.changes.is_some() => Ok(view),
         other => Err(unreadable(arn, &format!("it is {other:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_set_is_looked_at_within_the_time_of_its_state() {
+        let total: Duration = pauses().sum();
+        assert!(total > Duration::from_secs(300) && total < Duration::from_secs(600), "{total:?}");
     }
 }

@@ -1,9 +1,8 @@
 //! Destroy a throw-away stack, and see whether it is gone.
 
-use crate::journal::note;
+use crate::context::StackContext;
 use crate::load;
 use crate::observe::{self, Depth, Sight};
-use crate::world::World;
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -13,7 +12,8 @@ use lockstep_domain::records::Environment;
 use lockstep_domain::stacks::plan::{self, Destroy, PlanInput, operation_key};
 use lockstep_platform::cloudformation::Stacks;
 use lockstep_platform::ledger::Versioned;
-use lockstep_platform::ports::{Records, WaitBook};
+use lockstep_runtime::deployment_log;
+use lockstep_runtime::stages::stages;
 use std::collections::BTreeSet;
 
 /// The throw-away environment, and where it is.
@@ -25,8 +25,8 @@ struct Target {
 }
 
 impl Target {
-    async fn load<W: World>(world: &W, stage: &StageName, name: &str) -> Result<Self, Failure> {
-        let stages = load::stages(world).await?;
+    async fn load<C: StackContext>(context: &C, stage: &StageName, name: &str) -> Result<Self, Failure> {
+        let stages = stages(context.ledger()).await?;
         let stage = load::stage(&stages, stage)?;
         if !stage.is_test() {
             return Err(Failure::rejected(format!(
@@ -34,7 +34,8 @@ impl Target {
                 stage.name
             )));
         }
-        let environment = world.records().get::<Environment>(&Environment::key_of(&stage.name, name)).await?;
+        let environment =
+            context.ledger().get::<Environment>(&Environment::key_of(&stage.name, name)).await?;
         Ok(Self {
             environment,
             stack: load::stack_name(stage, name)?,
@@ -64,47 +65,54 @@ impl Target {
     }
 
     /// Writes into the journal of the deployment that made the stack.
-    async fn note<W: World>(&self, world: &W, text: &str) -> Result<(), Failure> {
+    async fn note<C: StackContext>(&self, context: &C, text: &str) -> Result<(), Failure> {
         let environment = self.environment.as_ref().map(|environment| &environment.record);
         let holder = environment.and_then(|e| e.holder.as_ref().map(|holder| &holder.deployment));
         match holder.or(environment.and_then(|e| e.last_deployment.as_ref())) {
-            Some(deployment) => note(world, deployment, text).await,
+            Some(deployment) => {
+                deployment_log::append(context.ledger(), deployment, text, context.now()).await
+            }
             None => Ok(()),
         }
     }
 }
 
 /// Serves `destroy`.
-pub async fn destroy<W: World>(world: &W, stage: &StageName, name: &str, task: &Task) -> Result<(), Failure> {
-    let target = Target::load(world, stage, name).await?;
-    let stacks = world.stacks(&target.location, &target.session).await?;
+pub async fn destroy<C: StackContext>(
+    context: &C,
+    stage: &StageName,
+    name: &str,
+    task: &Task,
+) -> Result<(), Failure> {
+    let target = Target::load(context, stage, name).await?;
+    let stacks = context.stacks(&target.location, &target.session).await?;
     let sight = observe::look(&stacks, target.stack.as_str(), Depth::Status).await?;
     match target.decide(sight.as_ref()) {
         Destroy::Gone => {
             let key = operation_key(target.stack.as_str(), "gone");
-            world.waits().register(&key, task).await?;
-            world.waits().wake(&key).await
+            context.callbacks().register(&key, task).await?;
+            context.callbacks().wake(&key).await
         }
         Destroy::Delete { arn, token, empty } => {
-            target.note(world, &format!("deleting the throw-away stack {arn}")).await?;
+            target.note(context, &format!("deleting the throw-away stack {arn}")).await?;
             let key = operation_key(&arn, &token);
-            world.waits().register(&key, task).await?;
+            context.callbacks().register(&key, task).await?;
             for bucket in &empty {
-                world.empty_bucket(&target.location, &target.session, bucket).await?;
+                context.empty_bucket(&target.location, &target.session, bucket).await?;
             }
-            stacks.delete_stack(&arn, &token, &world.execution_role(&target.location), &[]).await?;
+            stacks.delete_stack(&arn, &token, &load::execution_role(context, &target.location), &[]).await?;
             // One that was only reviewed is gone at once, and may tell nobody.
             match stacks.describe(target.stack.as_str()).await? {
-                None => world.waits().wake(&key).await,
+                None => context.callbacks().wake(&key).await,
                 Some(_) => Ok(()),
             }
         }
         Destroy::Wait { key } => {
-            world.waits().register(&key, task).await?;
+            context.callbacks().register(&key, task).await?;
             let sight = observe::look(&stacks, target.stack.as_str(), Depth::Status).await?;
             match target.decide(sight.as_ref()) {
                 Destroy::Wait { key: still } if still == key => Ok(()),
-                _ => world.waits().wake(&key).await,
+                _ => context.callbacks().wake(&key).await,
             }
         }
         Destroy::LookAgain => Err(Failure::new(
@@ -116,17 +124,21 @@ pub async fn destroy<W: World>(world: &W, stage: &StageName, name: &str, task: &
 }
 
 /// Serves `destroyed`.
-pub async fn destroyed<W: World>(world: &W, stage: &StageName, name: &str) -> Result<NextStep, Failure> {
-    let target = Target::load(world, stage, name).await?;
-    let stacks = world.stacks(&target.location, &target.session).await?;
+pub async fn destroyed<C: StackContext>(
+    context: &C,
+    stage: &StageName,
+    name: &str,
+) -> Result<NextStep, Failure> {
+    let target = Target::load(context, stage, name).await?;
+    let stacks = context.stacks(&target.location, &target.session).await?;
     let sight = observe::look(&stacks, target.stack.as_str(), Depth::Status).await?;
     match plan::destroyed(sight.as_ref().map(|sight| &sight.observed)) {
         Destroy::NeedsHuman { why } => Err(Failure::new(FailureKind::StackNeedsHuman, why)),
         Destroy::Gone => {
-            target.note(world, "the throw-away stack is gone").await?;
+            target.note(context, "the throw-away stack is gone").await?;
             // A deployment that still holds the environment closes it itself.
             if let Some(environment) = target.environment.filter(|e| e.record.holder.is_none()) {
-                world.records().remove(&environment).await?;
+                context.ledger().remove(&environment).await?;
             }
             Ok(NextStep::Done)
         }

@@ -1,10 +1,9 @@
 //! Execute the change set, and observe how that ended.
 
-use crate::journal::note;
+use crate::context::StackContext;
 use crate::load::{self, Loaded};
 use crate::observe;
 use crate::plan::decide;
-use crate::world::World;
 use lockstep_domain::messages::Task;
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -15,36 +14,37 @@ use lockstep_domain::stacks::change_set_review;
 use lockstep_domain::stacks::diagnosis;
 use lockstep_domain::stacks::plan::{Outcome, Plan, StackStatus, operation_key, outcome};
 use lockstep_platform::cloudformation::{Execution, Stack, Stacks};
-use lockstep_platform::ports::WaitBook;
+use lockstep_runtime::deployment_log;
+use lockstep_runtime::stages::stages;
 
 /// Serves `execute`: starts the operation, or finds it running or finished.
-pub async fn execute<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
-    let loaded = Loaded::load(world, id).await?;
+pub async fn execute<C: StackContext>(context: &C, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
+    let loaded = Loaded::load(context, id).await?;
     let (stack_arn, change_set) = planned(&loaded)?;
-    let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
+    let stacks = context.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
     let token = client_token(id.as_str(), "execute", change_set.attempt);
     let key = operation_key(&stack_arn, &token);
     let begun = executed(&loaded).filter(|operation| operation.token == token);
     let operation = match begun {
         Some(begun) => {
-            world.waits().register(&key, task).await?;
+            context.callbacks().register(&key, task).await?;
             let (progress, _) = observe::progress(&stacks, &stack_arn, &tokens(&begun, id), begun.at).await?;
             match outcome(&progress) {
                 Outcome::Running => return Ok(()),
-                Outcome::Succeeded | Outcome::Failed { .. } => return world.waits().wake(&key).await,
+                Outcome::Succeeded | Outcome::Failed { .. } => return context.callbacks().wake(&key).await,
                 Outcome::NotStarted => begun,
             }
         }
         None => {
             loaded.goes_on()?;
-            let operation = intend(world, loaded, &stack_arn, &change_set, &token).await?;
-            world.waits().register(&key, task).await?;
+            let operation = intend(context, loaded, &stack_arn, &change_set, &token).await?;
+            context.callbacks().register(&key, task).await?;
             operation
         }
     };
     match stacks.execute_change_set(&change_set.arn, &token).await? {
         Execution::Accepted => Ok(()),
-        Execution::Refused => refused(world, &stacks, id, &stack_arn, &operation, &key).await,
+        Execution::Refused => refused(context, &stacks, id, &stack_arn, &operation, &key).await,
     }
 }
 
@@ -72,21 +72,21 @@ fn planned(loaded: &Loaded) -> Result<(String, ChangeSet), Failure> {
 }
 
 /// Writes down what is about to be executed, and that the environment's stack is this one from now on.
-async fn intend<W: World>(
-    world: &W,
+async fn intend<C: StackContext>(
+    context: &C,
     loaded: Loaded,
     stack_arn: &str,
     change_set: &ChangeSet,
     token: &str,
 ) -> Result<Operation, Failure> {
-    allowed(world, &loaded, change_set).await?;
+    allowed(context, &loaded, change_set).await?;
     let operation = Operation {
         operation: OperationKind::Execute,
         token: token.to_owned(),
         target: change_set.arn.clone(),
         attempt: change_set.attempt,
         without: Vec::new(),
-        at: world.now(),
+        at: context.now(),
     };
     let mut deployment = loaded.deployment.record.clone();
     deployment.operations.push(operation.clone());
@@ -96,22 +96,27 @@ async fn intend<W: World>(
         environment.ever_stable = false;
     }
     let id = loaded.id().clone();
-    loaded.save_both(world, deployment, environment).await?;
-    note(world, &id, &format!("executing {}", change_set.arn)).await?;
+    loaded.save_both(context, deployment, environment).await?;
+    deployment_log::append(context.ledger(), &id, &format!("executing {}", change_set.arn), context.now())
+        .await?;
     Ok(operation)
 }
 
 /// The executed change set is the approved one, whatever the state machine says.
-async fn allowed<W: World>(world: &W, loaded: &Loaded, change_set: &ChangeSet) -> Result<(), Failure> {
+async fn allowed<C: StackContext>(
+    context: &C,
+    loaded: &Loaded,
+    change_set: &ChangeSet,
+) -> Result<(), Failure> {
     let deployment = &loaded.deployment.record;
-    let stages = load::stages(world).await?;
+    let stages = stages(context.ledger()).await?;
     let stage = load::stage(&stages, &deployment.stage)?;
     let same = (Some(&change_set.template_digest), Some(&change_set.parameters_digest))
         == (deployment.template_digest.as_ref(), deployment.parameters_digest.as_ref());
     let digest = deployment.digest.as_ref();
     let approved = change_set_review::reasons(change_set, stage.approval).is_empty()
         || digest.is_some_and(|digest| {
-            change_set_review::is_approved(&deployment.approvals, change_set, digest, world.now())
+            change_set_review::is_approved(&deployment.approvals, change_set, digest, context.now())
         });
     if same && approved {
         return Ok(());
@@ -129,9 +134,9 @@ async fn allowed<W: World>(world: &W, loaded: &Loaded, change_set: &ChangeSet) -
 }
 
 /// CloudFormation will not execute it: because it did already, or because it never will.
-async fn refused<W: World>(
-    world: &W,
-    stacks: &W::Stacks,
+async fn refused<C: StackContext>(
+    context: &C,
+    stacks: &C::Stacks,
     id: &DeploymentId,
     stack_arn: &str,
     operation: &Operation,
@@ -140,7 +145,7 @@ async fn refused<W: World>(
     let (progress, _) = observe::progress(stacks, stack_arn, &tokens(operation, id), operation.at).await?;
     match outcome(&progress) {
         Outcome::Running => Ok(()),
-        Outcome::Succeeded | Outcome::Failed { .. } => world.waits().wake(key).await,
+        Outcome::Succeeded | Outcome::Failed { .. } => context.callbacks().wake(key).await,
         Outcome::NotStarted => Err(Failure::new(
             FailureKind::StackFailed,
             format!(
@@ -152,19 +157,19 @@ async fn refused<W: World>(
 }
 
 /// Serves `observe`.
-pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<NextStep, Failure> {
-    let loaded = Loaded::load(world, id).await?;
+pub async fn observe<C: StackContext>(context: &C, id: &DeploymentId) -> Result<NextStep, Failure> {
+    let loaded = Loaded::load(context, id).await?;
     let (stack_arn, _) = planned(&loaded)?;
     let operation = executed(&loaded);
     let operation = operation.ok_or_else(|| Failure::bug("nothing was executed that could be observed"))?;
-    let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
+    let stacks = context.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
     let (progress, stack) =
         observe::progress(&stacks, &stack_arn, &tokens(&operation, id), operation.at).await?;
     match (outcome(&progress), stack) {
-        (Outcome::Succeeded, Some(stack)) => succeeded(world, loaded, stack).await,
-        (Outcome::Failed { .. }, stack) => failed(world, &stacks, loaded, &operation, stack).await,
+        (Outcome::Succeeded, Some(stack)) => succeeded(context, loaded, stack).await,
+        (Outcome::Failed { .. }, stack) => failed(context, &stacks, loaded, &operation, stack).await,
         (Outcome::Running, Some(stack)) => {
-            cancel(world, &stacks, &loaded, &stack).await?;
+            cancel(context, &stacks, &loaded, &stack).await?;
             Ok(NextStep::Wait)
         }
         (Outcome::Succeeded | Outcome::Running | Outcome::NotStarted, _) => Ok(NextStep::Wait),
@@ -172,9 +177,9 @@ pub async fn observe<W: World>(world: &W, id: &DeploymentId) -> Result<NextStep,
 }
 
 /// Stops an update that a person wants stopped. It may be over, or on its way back, already.
-async fn cancel<W: World>(
-    world: &W,
-    stacks: &W::Stacks,
+async fn cancel<C: StackContext>(
+    context: &C,
+    stacks: &C::Stacks,
     loaded: &Loaded,
     stack: &Stack,
 ) -> Result<(), Failure> {
@@ -182,11 +187,17 @@ async fn cancel<W: World>(
     if stack.status != StackStatus::UpdateInProgress {
         return Ok(());
     }
-    note(world, loaded.id(), &format!("cancelling the update, as {} wishes", wish.by)).await?;
+    deployment_log::append(
+        context.ledger(),
+        loaded.id(),
+        &format!("cancelling the update, as {} wishes", wish.by),
+        context.now(),
+    )
+    .await?;
     stacks.cancel_update_stack(&stack.arn, &cancel_token(loaded.id())).await
 }
 
-async fn succeeded<W: World>(world: &W, loaded: Loaded, stack: Stack) -> Result<NextStep, Failure> {
+async fn succeeded<C: StackContext>(context: &C, loaded: Loaded, stack: Stack) -> Result<NextStep, Failure> {
     let mut deployment = loaded.deployment.record.clone();
     deployment.outputs = stack.outputs;
     deployment.stack_changed = true;
@@ -194,32 +205,39 @@ async fn succeeded<W: World>(world: &W, loaded: Loaded, stack: Stack) -> Result<
     environment.stack_arn = Some(stack.arn);
     environment.ever_stable = true;
     let id = loaded.id().clone();
-    loaded.save_both(world, deployment, environment).await?;
-    note(world, &id, &format!("the stack is {}", stack.status)).await?;
+    loaded.save_both(context, deployment, environment).await?;
+    deployment_log::append(context.ledger(), &id, &format!("the stack is {}", stack.status), context.now())
+        .await?;
     Ok(NextStep::Check)
 }
 
 /// Diagnoses a failed operation, and keeps what was found on the deployment. A rollback that failed too is finished
 /// before that is told.
-async fn failed<W: World>(
-    world: &W,
-    stacks: &W::Stacks,
+async fn failed<C: StackContext>(
+    context: &C,
+    stacks: &C::Stacks,
     mut loaded: Loaded,
     operation: &Operation,
     stack: Option<Stack>,
 ) -> Result<NextStep, Failure> {
-    let release = loaded.release(world).await?;
-    let contents = load::contents(world, &release).await?;
+    let release = loaded.release(context).await?;
+    let contents = load::contents(context, &release).await?;
     let protect = &contents.manifest.protect.logical_ids;
     let (stack_arn, _) = planned(&loaded)?;
     let story = observe::story(stacks, &stack_arn, &operation.token, operation.at).await?;
     let causes = diagnosis::diagnose(&story, Some(&contents.template));
     let mut record = loaded.deployment.record.clone();
     record.diagnosis = causes;
-    loaded.save(world, record).await?;
-    let (plan, _) = decide(world, stacks, &loaded, protect).await?;
+    loaded.save(context, record).await?;
+    let (plan, _) = decide(context, stacks, &loaded, protect).await?;
     if is_unfinished_rollback(&plan) {
-        note(world, loaded.id(), "its rollback failed too, and is to be finished").await?;
+        deployment_log::append(
+            context.ledger(),
+            loaded.id(),
+            "its rollback failed too, and is to be finished",
+            context.now(),
+        )
+        .await?;
         return Ok(NextStep::FinishRollback);
     }
     let status = stack.map_or(StackStatus::DeleteComplete, |stack| stack.status);
@@ -229,7 +247,8 @@ async fn failed<W: World>(
         None => without_cause(stacks, &stack_arn, &operation.token).await,
     };
     let message = explain(&reason, &loaded, &release, &status);
-    note(world, loaded.id(), &format!("failed: {message}")).await?;
+    deployment_log::append(context.ledger(), loaded.id(), &format!("failed: {message}"), context.now())
+        .await?;
     Err(match loaded.goes_on() {
         Err(cancelled) => {
             Failure::new(cancelled.kind, format!("{cancelled}. The stack {} is {status}", loaded.stack))

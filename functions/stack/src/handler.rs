@@ -1,15 +1,15 @@
 //! One request, one action.
 
-use crate::world::World;
+use crate::context::StackContext;
 use crate::{change_set, destroy, execute, plan, recover, teardown};
 use lockstep_domain::messages::stack::{Next, Request};
 use lockstep_domain::model::error::Failure;
 use serde::Serialize;
 
-/// What is answered: where the state machine goes, or nothing where it waits for its token.
+/// The reply: where the state machine goes, or nothing where it waits for its token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Answer {
+pub enum Reply {
     /// There.
     Next(Next),
     /// The answer comes by task token.
@@ -17,36 +17,36 @@ pub enum Answer {
 }
 
 /// Serves one request.
-pub async fn handle<W: World>(world: &W, request: Request) -> Result<Answer, Failure> {
+pub async fn handle<C: StackContext>(context: &C, request: Request) -> Result<Reply, Failure> {
     match request {
-        Request::Plan { deployment } => plan::plan(world, &deployment).await.map(next),
+        Request::Plan { deployment } => plan::plan(context, &deployment).await.map(next),
         Request::Recover { deployment, task } => {
-            recover::recover(world, &deployment, &task).await.map(waiting)
+            recover::recover(context, &deployment, &task).await.map(waiting)
         }
-        Request::ChangeSet { deployment } => change_set::change_set(world, &deployment).await.map(next),
+        Request::ChangeSet { deployment } => change_set::change_set(context, &deployment).await.map(next),
         Request::Execute { deployment, task } => {
-            execute::execute(world, &deployment, &task).await.map(waiting)
+            execute::execute(context, &deployment, &task).await.map(waiting)
         }
-        Request::Observe { deployment } => execute::observe(world, &deployment).await.map(next),
-        Request::PlanTeardown { deployment } => teardown::plan(world, &deployment).await.map(next),
+        Request::Observe { deployment } => execute::observe(context, &deployment).await.map(next),
+        Request::PlanTeardown { deployment } => teardown::plan(context, &deployment).await.map(next),
         Request::Delete { deployment, task } => {
-            recover::recover(world, &deployment, &task).await.map(waiting)
+            recover::recover(context, &deployment, &task).await.map(waiting)
         }
         Request::Destroy { stage, environment, task } => {
-            destroy::destroy(world, &stage, &environment, &task).await.map(waiting)
+            destroy::destroy(context, &stage, &environment, &task).await.map(waiting)
         }
         Request::Destroyed { stage, environment } => {
-            destroy::destroyed(world, &stage, &environment).await.map(next)
+            destroy::destroyed(context, &stage, &environment).await.map(next)
         }
     }
 }
 
-fn next(go: lockstep_domain::messages::stack::NextStep) -> Answer {
-    Answer::Next(Next { next: go })
+fn next(go: lockstep_domain::messages::stack::NextStep) -> Reply {
+    Reply::Next(Next { next: go })
 }
 
-fn waiting((): ()) -> Answer {
-    Answer::Waiting
+fn waiting((): ()) -> Reply {
+    Reply::Waiting
 }
 
 #[cfg(test)]

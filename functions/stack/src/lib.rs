@@ -5,10 +5,10 @@
 //! what is about to be done and with which token; after a crash the next try observes and finds itself.
 
 mod change_set;
+pub mod context;
 mod destroy;
 mod execute;
 pub mod handler;
-mod journal;
 mod load;
 mod observe;
 mod permissions;
@@ -16,4 +16,3 @@ mod plan;
 mod recover;
 mod teardown;
 mod template;
-pub mod world;

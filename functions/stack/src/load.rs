@@ -1,16 +1,18 @@
 //! What every step starts from.
 
-use crate::world::World;
+use crate::context::StackContext;
 use jiff::Timestamp;
 use lockstep_domain::delivery::approval;
 use lockstep_domain::delivery::packaging::{self, Contents};
 use lockstep_domain::delivery::stages::{Stage, Stages};
+use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, LogicalId, StackName};
+use lockstep_domain::model::location::Location;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Environment, Proposal, Release};
 use lockstep_platform::ledger::Versioned;
-use lockstep_platform::ports::Records;
+use lockstep_runtime::TargetRoles;
 use std::collections::BTreeSet;
 
 /// How many change sets one deployment may make: each after the first because the one before became obsolete.
@@ -29,9 +31,9 @@ pub struct Loaded {
 impl Loaded {
     /// Loads it. One that is over, or whose environment another took, is `Superseded`: whoever still works for it must
     /// stop.
-    pub async fn load<W: World>(world: &W, id: &DeploymentId) -> Result<Self, Failure> {
+    pub async fn load<C: StackContext>(context: &C, id: &DeploymentId) -> Result<Self, Failure> {
         let what = format!("the deployment {id}");
-        let deployment = world.records().expect::<Deployment>(&Deployment::key_of(id), &what).await?;
+        let deployment = context.ledger().expect::<Deployment>(&Deployment::key_of(id), &what).await?;
         if deployment.record.state != DeploymentState::Running {
             return Err(superseded(id, "it is not running any more"));
         }
@@ -43,7 +45,7 @@ impl Loaded {
             }
         };
         let key = Environment::key_of(&deployment.record.stage, &name);
-        let environment = world.records().get::<Environment>(&key).await?;
+        let environment = context.ledger().get::<Environment>(&key).await?;
         let held = environment.filter(|found| {
             let holder = found.record.holder.as_ref();
             found.record.epoch == deployment.record.epoch
@@ -66,41 +68,44 @@ impl Loaded {
     }
 
     /// Its release.
-    pub async fn release<W: World>(&self, world: &W) -> Result<Release, Failure> {
+    pub async fn release<C: StackContext>(&self, context: &C) -> Result<Release, Failure> {
         let deployment = &self.deployment.record;
         let component = deployment.component.as_ref();
         let component = component.ok_or_else(|| Failure::bug("a deployment without a component"))?;
         let what = format!("the release {component}@{}", deployment.version);
         let key = Release::key_of(component, &deployment.version);
-        Ok(world.records().expect::<Release>(&key, &what).await?.record)
+        Ok(context.ledger().expect::<Release>(&key, &what).await?.record)
     }
 
     /// The logical ids that its release protects, as its artifact says: the ledger's record is not proof enough.
-    pub async fn protected<W: World>(&self, world: &W) -> Result<BTreeSet<LogicalId>, Failure> {
-        let release = self.release(world).await?;
-        Ok(contents(world, &release).await?.manifest.protect.logical_ids)
+    pub async fn protected<C: StackContext>(&self, context: &C) -> Result<BTreeSet<LogicalId>, Failure> {
+        let release = self.release(context).await?;
+        Ok(contents(context, &release).await?.manifest.protect.logical_ids)
     }
 
     /// Writes the deployment.
-    pub async fn save<W: World>(&mut self, world: &W, record: Deployment) -> Result<(), Failure> {
+    pub async fn save<C: StackContext>(&mut self, context: &C, record: Deployment) -> Result<(), Failure> {
         // Re-running a step that is done writes nothing.
         if record != self.deployment.record {
-            self.deployment = world.records().replace(&self.deployment, record).await?;
+            self.deployment = context.ledger().replace(&self.deployment, record).await?;
         }
         Ok(())
     }
 
     /// Writes the deployment and its environment, both or neither. What is loaded is out of date afterwards.
-    pub async fn save_both<W: World>(
+    pub async fn save_both<C: StackContext>(
         self,
-        world: &W,
+        context: &C,
         deployment: Deployment,
         environment: Environment,
     ) -> Result<(), Failure> {
         if deployment == self.deployment.record && environment == self.environment.record {
             return Ok(());
         }
-        world.records().replace_both((&self.deployment, &deployment), (&self.environment, &environment)).await
+        context
+            .ledger()
+            .replace_both((&self.deployment, &deployment), (&self.environment, &environment))
+            .await
     }
 
     /// Whether it is to delete its stack for good.
@@ -139,13 +144,13 @@ fn superseded(id: &DeploymentId, why: &str) -> Failure {
 }
 
 /// The artifact of `release`, opened; one with another digest is refused.
-pub async fn contents<W: World>(world: &W, release: &Release) -> Result<Contents, Failure> {
-    packaging::open_release(release, &world.artifact(&release.artifact).await?)
+pub async fn contents<C: StackContext>(context: &C, release: &Release) -> Result<Contents, Failure> {
+    packaging::open_release(release, &context.artifact(&release.artifact).await?)
 }
 
-/// The organisation's stages.
-pub async fn stages<W: World>(world: &W) -> Result<Stages, Failure> {
-    world.records().stages().await
+/// Returns the ARN of the role that CloudFormation acts as at `location`.
+pub fn execution_role(context: &impl TargetRoles, location: &Location) -> String {
+    context.role_arn(TargetRole::Execution, &location.account)
 }
 
 /// The stage called `name`.

@@ -4,13 +4,13 @@ use lockstep_domain::messages::stack::Request;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::config::Config;
 use lockstep_platform::shell;
+use lockstep_stack::context::{AwsContext, SETTINGS};
 use lockstep_stack::handler::handle;
-use lockstep_stack::world::{Cloud, SETTINGS};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     shell::serve(
-        || Cloud::new(&Aws::from_env()?, &Config::from_env(&SETTINGS)?),
-        async |cloud: &Cloud, request: Request| handle(cloud, request).await,
+        || AwsContext::new(&Aws::from_env()?, &Config::from_env(&SETTINGS)?),
+        async |context: &AwsContext, request: Request| handle(context, request).await,
     )
 }

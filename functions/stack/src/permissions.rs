@@ -2,8 +2,8 @@
 //!
 //! The answer is a warning. Whatever keeps it from being known makes it *unknown*, and never stops a deployment.
 
-use crate::load::Loaded;
-use crate::world::World;
+use crate::context::StackContext;
+use crate::load::{self, Loaded};
 use lockstep_domain::delivery::packaging::Contents;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::missing_permissions::MissingPermissions;
@@ -16,21 +16,21 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns what the execution role lacks for the deployment.
-pub async fn lack<W: World>(
-    world: &W,
+pub async fn lack<C: StackContext>(
+    context: &C,
     loaded: &Loaded,
     release: &Release,
     contents: &Contents,
 ) -> MissingPermissions {
-    let table = match table(world, release).await {
+    let table = match table(context, release).await {
         Ok(table) => table,
         Err(why) => return MissingPermissions::without_table(&why),
     };
     let deployment = &loaded.deployment.record;
-    let needs = needs(&contents.template, &table, &known(world, loaded, deployment));
+    let needs = needs(&contents.template, &table, &known(context, loaded, deployment));
     let questions = questions(&needs, loaded.stack.as_str());
     let session = loaded.session();
-    let asked = world.simulate(&deployment.location, &session, &questions);
+    let asked = context.simulate(&deployment.location, &session, &questions);
     let lack = match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(answers)) => judge(&needs, loaded.stack.as_str(), &answers),
         Ok(Err(failure)) => MissingPermissions::without_answer(&needs, &sentence(&failure)),
@@ -43,15 +43,15 @@ pub async fn lack<W: World>(
 }
 
 /// Returns the rows of the table that packaging stored with the release, or why they are not known.
-async fn table<W: World>(world: &W, release: &Release) -> Result<Table, String> {
+async fn table<C: StackContext>(context: &C, release: &Release) -> Result<Table, String> {
     let digest = release.permissions.as_ref();
     let digest = digest.ok_or("the release was packaged before its permissions were written down")?;
-    let packed = world.artifact(&excerpt_key(&release.component, digest)).await;
+    let packed = context.artifact(&excerpt_key(&release.component, digest)).await;
     Table::read(&packed.map_err(|failure| sentence(&failure))?, digest).map_err(|error| error.to_string())
 }
 
-fn known<W: World>(world: &W, loaded: &Loaded, deployment: &Deployment) -> TemplateContext {
-    let role = world.execution_role(&deployment.location);
+fn known<C: StackContext>(context: &C, loaded: &Loaded, deployment: &Deployment) -> TemplateContext {
+    let role = load::execution_role(context, &deployment.location);
     TemplateContext {
         parameters: deployment.parameters.clone(),
         stack: Some(loaded.stack.to_string()),

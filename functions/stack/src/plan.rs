@@ -1,10 +1,9 @@
 //! Plan: resolve the parameters, look at the stack, say what is to be done.
 
-use crate::journal::note;
+use crate::context::StackContext;
 use crate::load::{self, Loaded};
 use crate::observe::{self, Depth, Sight};
 use crate::template;
-use crate::world::World;
 use jiff::Timestamp;
 use lockstep_domain::delivery::gate;
 use lockstep_domain::delivery::packaging::Contents;
@@ -15,42 +14,42 @@ use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind, Problem};
-use lockstep_domain::model::ids::TEST;
-use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest, FunctionName, LogicalId};
+use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest, FunctionName, LogicalId, TEST};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{ConfigKind, Environment, Image, ImageState, Release};
 use lockstep_domain::stacks::plan::{self, ChangeSetKind, Plan, PlanInput, Recovery};
 use lockstep_platform::cloudformation::Stacks;
-use lockstep_platform::ports::Records;
+use lockstep_runtime::deployment_log;
+use lockstep_runtime::stages::stages;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Serves `plan`.
-pub async fn plan<W: World>(world: &W, id: &DeploymentId) -> Result<NextStep, Failure> {
-    let mut loaded = Loaded::load(world, id).await?;
+pub async fn plan<C: StackContext>(context: &C, id: &DeploymentId) -> Result<NextStep, Failure> {
+    let mut loaded = Loaded::load(context, id).await?;
     loaded.goes_on()?;
-    let release = loaded.release(world).await?;
-    let stages = load::stages(world).await?;
+    let release = loaded.release(context).await?;
+    let stages = stages(context.ledger()).await?;
     let stage = load::stage(&stages, &loaded.deployment.record.stage)?.clone();
-    let contents = load::contents(world, &release).await?;
-    let resolved = resolve(world, &loaded, &release, &contents, &stages, &stage).await?;
+    let contents = load::contents(context, &release).await?;
+    let resolved = resolve(context, &loaded, &release, &contents, &stages, &stage).await?;
     let wanted = wanted_template(&release, &contents, &stage)?;
     let mut record = loaded.deployment.record.clone();
     record.parameters_digest = Some(resolved.digest());
     record.parameters = resolved.values;
     record.template_digest = Some(wanted);
-    loaded.save(world, record).await?;
+    loaded.save(context, record).await?;
 
-    let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
+    let stacks = context.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
     let protect = &contents.manifest.protect.logical_ids;
-    let (plan, sight) = decide(world, &stacks, &loaded, protect).await?;
-    remember_stability(world, &mut loaded, sight.as_ref()).await?;
-    remember_plan(world, &mut loaded, &plan).await?;
-    next(world, loaded, plan, sight).await
+    let (plan, sight) = decide(context, &stacks, &loaded, protect).await?;
+    remember_stability(context, &mut loaded, sight.as_ref()).await?;
+    remember_plan(context, &mut loaded, &plan).await?;
+    next(context, loaded, plan, sight).await
 }
 
 /// Where the plan leads.
-async fn next<W: World>(
-    world: &W,
+async fn next<C: StackContext>(
+    context: &C,
     loaded: Loaded,
     plan: Plan,
     sight: Option<Sight>,
@@ -65,20 +64,44 @@ async fn next<W: World>(
         Plan::Recover(Recovery { why, .. }) if plan_only => Err(not_only_planned(&loaded, &why)),
         Plan::Ask(proposal) if plan_only => Err(not_only_planned(&loaded, &proposal.key())),
         Plan::Recover(Recovery { why, .. }) => {
-            note(world, &id, &format!("the stack is to be recovered: {why}")).await?;
+            deployment_log::append(
+                context.ledger(),
+                &id,
+                &format!("the stack is to be recovered: {why}"),
+                context.now(),
+            )
+            .await?;
             Ok(NextStep::Recover)
         }
         Plan::Adopt { key } | Plan::AwaitOther { key } => {
-            note(world, &id, &format!("an operation runs: {key}")).await?;
+            deployment_log::append(
+                context.ledger(),
+                &id,
+                &format!("an operation runs: {key}"),
+                context.now(),
+            )
+            .await?;
             Ok(NextStep::Recover)
         }
         Plan::Ask(proposal) => {
-            note(world, &id, &format!("a person must allow this: {}", proposal.key())).await?;
+            deployment_log::append(
+                context.ledger(),
+                &id,
+                &format!("a person must allow this: {}", proposal.key()),
+                context.now(),
+            )
+            .await?;
             Ok(NextStep::Approve)
         }
         Plan::NoChanges => {
-            note(world, &id, "the stack runs this template with these parameters: nothing to change").await?;
-            unchanged(world, loaded, sight).await
+            deployment_log::append(
+                context.ledger(),
+                &id,
+                "the stack runs this template with these parameters: nothing to change",
+                context.now(),
+            )
+            .await?;
+            unchanged(context, loaded, sight).await
         }
         other @ (Plan::Gone | Plan::NeedsHuman { .. } | Plan::Wait | Plan::LookAgain { .. }) => {
             Err(no_go(other))
@@ -106,9 +129,9 @@ fn still_promotable(loaded: &Loaded) -> Result<(), Failure> {
 }
 
 /// What is to be done with the deployment's stack as it is now, and what was seen of it.
-pub async fn decide<W: World>(
-    world: &W,
-    stacks: &W::Stacks,
+pub async fn decide<C: StackContext>(
+    context: &C,
+    stacks: &C::Stacks,
     loaded: &Loaded,
     protect: &BTreeSet<LogicalId>,
 ) -> Result<(Plan, Option<Sight>), Failure> {
@@ -116,7 +139,7 @@ pub async fn decide<W: World>(
     let sight = observe::look(stacks, loaded.stack.as_str(), depth).await?;
     let (deployment, environment) = (&loaded.deployment.record, &loaded.environment.record);
     let names = loaded.change_set_names();
-    let allowed = loaded.allowed(world.now());
+    let allowed = loaded.allowed(context.now());
     // What runs says nothing of what was changed since: only a look at every resource does.
     let deployed = environment.deployed.as_ref().filter(|_| !deployment.revert_drift);
     let known = PlanInput {
@@ -126,7 +149,9 @@ pub async fn decide<W: World>(
         change_sets: &names,
         operations: &deployment.operations,
         allowed: &allowed,
-        waited_seconds: deployment.waits_since.map_or(0, |since| world.now().duration_since(since).as_secs()),
+        waited_seconds: deployment
+            .waits_since
+            .map_or(0, |since| context.now().duration_since(since).as_secs()),
         protect,
         deployed: deployed.map(|deployed| (&deployed.template_digest, &deployed.parameters_digest)),
         wanted: deployment.template_digest.as_ref().zip(deployment.parameters_digest.as_ref()),
@@ -168,19 +193,23 @@ pub fn wait_for_other(plan: &Plan, since: Option<Timestamp>, now: Timestamp) -> 
 }
 
 /// Writes down what a person is to be asked, and since when somebody else is waited for.
-async fn remember_plan<W: World>(world: &W, loaded: &mut Loaded, plan: &Plan) -> Result<(), Failure> {
+async fn remember_plan<C: StackContext>(
+    context: &C,
+    loaded: &mut Loaded,
+    plan: &Plan,
+) -> Result<(), Failure> {
     let mut record = loaded.deployment.record.clone();
     record.proposal = match plan {
         Plan::Ask(proposal) => Some(proposal.clone()),
         _ => None,
     };
-    record.waits_since = wait_for_other(plan, record.waits_since, world.now());
-    loaded.save(world, record).await
+    record.waits_since = wait_for_other(plan, record.waits_since, context.now());
+    loaded.save(context, record).await
 }
 
 /// A deployment that died may have brought the stack to a stable state and not have said so.
-async fn remember_stability<W: World>(
-    world: &W,
+async fn remember_stability<C: StackContext>(
+    context: &C,
     loaded: &mut Loaded,
     sight: Option<&Sight>,
 ) -> Result<(), Failure> {
@@ -189,14 +218,14 @@ async fn remember_stability<W: World>(
     let same = environment.stack_arn.as_deref() == Some(&observed.arn);
     if same && observed.status.proves_stability() && !environment.ever_stable {
         let environment = Environment { ever_stable: true, ..environment.clone() };
-        loaded.environment = world.records().replace(&loaded.environment, environment).await?;
+        loaded.environment = context.ledger().replace(&loaded.environment, environment).await?;
     }
     Ok(())
 }
 
 /// Records that the stack stays as it is.
-pub async fn unchanged<W: World>(
-    world: &W,
+pub async fn unchanged<C: StackContext>(
+    context: &C,
     mut loaded: Loaded,
     sight: Option<Sight>,
 ) -> Result<NextStep, Failure> {
@@ -206,7 +235,7 @@ pub async fn unchanged<W: World>(
         record.outputs = stack.outputs;
     }
     let plan_only = record.plan_only;
-    loaded.save(world, record).await?;
+    loaded.save(context, record).await?;
     Ok(if plan_only { NextStep::Planned } else { NextStep::Check })
 }
 
@@ -223,25 +252,25 @@ fn wanted_template(release: &Release, contents: &Contents, stage: &Stage) -> Res
     )))
 }
 
-async fn resolve<W: World>(
-    world: &W,
+async fn resolve<C: StackContext>(
+    context: &C,
     loaded: &Loaded,
     release: &Release,
     contents: &Contents,
     stages: &Stages,
     stage: &Stage,
 ) -> Result<ResolvedParameters, Failure> {
-    let organisation = organisation(world).await?;
+    let organisation = organisation(context).await?;
     let overrides = Layer::overrides(&loaded.deployment.record.overrides).map_err(|p| rejected(&p))?;
     let layers = Layers {
         organisation: organisation.as_ref(),
         component: &contents.layers,
         overrides: Some(&overrides),
     };
-    let images = images(world, &loaded.deployment.record.location, release).await?;
+    let images = images(context, &loaded.deployment.record.location, release).await?;
     let layers_of = loaded.deployment.record.parameters_of.as_ref().unwrap_or(&stage.name);
     let wanted = parameters::references(contents.template.parameters(), &layers, layers_of);
-    let outputs = outputs(world, loaded, contents, stages, stage, &wanted).await?;
+    let outputs = outputs(context, loaded, contents, stages, stage, &wanted).await?;
     let output = |name: &OutputName| {
         outputs.get(name).cloned().unwrap_or_else(|| Err("it was not asked for".to_owned()))
     };
@@ -267,23 +296,23 @@ fn rejected(problems: &[Problem]) -> Failure {
     Failure::rejected(told.join("; "))
 }
 
-async fn organisation<W: World>(world: &W) -> Result<Option<OrganisationParameters>, Failure> {
-    let Some(config) = world.records().config(ConfigKind::Parameters).await? else { return Ok(None) };
+async fn organisation<C: StackContext>(context: &C) -> Result<Option<OrganisationParameters>, Failure> {
+    let Some(config) = context.ledger().config(ConfigKind::Parameters).await? else { return Ok(None) };
     OrganisationParameters::parse("organisation parameters", &config.text)
         .map(Some)
         .map_err(|problems| rejected(&problems))
 }
 
 /// The AMI of each locked image where the deployment goes.
-async fn images<W: World>(
-    world: &W,
+async fn images<C: StackContext>(
+    context: &C,
     location: &Location,
     release: &Release,
 ) -> Result<BTreeMap<LogicalId, AmiId>, Failure> {
     let mut amis = BTreeMap::new();
     for (parameter, locked) in &release.image_lock.0 {
         let key = Image::key_of(&locked.name, &locked.version, location);
-        let record = world.records().get::<Image>(&key).await?.map(|found| found.record);
+        let record = context.ledger().get::<Image>(&key).await?.map(|found| found.record);
         match record {
             Some(Image { state: ImageState::Available, ami: Some(ami), .. }) => {
                 amis.insert(parameter.clone(), ami);
@@ -304,8 +333,8 @@ async fn images<W: World>(
 
 /// The outputs of other components that the values refer to: those of the same stage, for the throw-away stack those
 /// of the stage that the manifest names.
-async fn outputs<W: World>(
-    world: &W,
+async fn outputs<C: StackContext>(
+    context: &C,
     loaded: &Loaded,
     contents: &Contents,
     stages: &Stages,
@@ -321,7 +350,7 @@ async fn outputs<W: World>(
         _ => stage,
     };
     let location = Location { account: producers.account.clone(), region: producers.region.clone() };
-    let stacks = world.stacks(&location, &loaded.session()).await?;
+    let stacks = context.stacks(&location, &loaded.session()).await?;
     let mut seen = BTreeMap::new();
     for name in wanted {
         let stack = load::stack_name(producers, name.component.as_str())?;

@@ -1,10 +1,9 @@
 //! Recover: bring a stack to where it can be planned for, or remove it. One operation at a time; whoever asked plans
 //! again when it has ended.
 
-use crate::journal::note;
-use crate::load::Loaded;
+use crate::context::StackContext;
+use crate::load::{self, Loaded};
 use crate::plan::{self, no_go};
-use crate::world::World;
 use lockstep_domain::messages::Task;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{DeploymentId, LogicalId};
@@ -12,48 +11,55 @@ use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{Operation, OperationKind, ProposedAction};
 use lockstep_domain::stacks::plan::{Plan, Recovery, intend, operation_key};
 use lockstep_platform::cloudformation::Stacks;
-use lockstep_platform::ports::WaitBook;
+use lockstep_runtime::deployment_log;
 use std::collections::BTreeSet;
 
 /// Serves `recover`, and `delete`: which it is, the deployment's kind says.
-pub async fn recover<W: World>(world: &W, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
-    let loaded = Loaded::load(world, id).await?;
+pub async fn recover<C: StackContext>(context: &C, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
+    let loaded = Loaded::load(context, id).await?;
     loaded.goes_on()?;
-    let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
-    let protect = loaded.protected(world).await?;
-    let (plan, sight) = plan::decide(world, &stacks, &loaded, &protect).await?;
+    let stacks = context.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
+    let protect = loaded.protected(context).await?;
+    let (plan, sight) = plan::decide(context, &stacks, &loaded, &protect).await?;
     let recovery = match plan {
         Plan::Recover(recovery) => recovery,
         Plan::Adopt { key } | Plan::AwaitOther { key } => {
-            note(world, id, &format!("waiting for {key}")).await?;
-            return wait_for(world, &stacks, &loaded, &protect, &key, task).await;
+            deployment_log::append(context.ledger(), id, &format!("waiting for {key}"), context.now())
+                .await?;
+            return wait_for(context, &stacks, &loaded, &protect, &key, task).await;
         }
-        other => return over(world, &loaded, other, task).await,
+        other => return over(context, &loaded, other, task).await,
     };
     let observed = sight.map(|sight| sight.observed);
     let observed = observed.ok_or_else(|| Failure::bug("a recovery without a stack"))?;
     let journalled = &loaded.deployment.record.operations;
-    let operation = intend(id, &recovery, &observed, journalled, world.now());
+    let operation = intend(id, &recovery, &observed, journalled, context.now());
     let key = operation_key(&recovery.arn, &operation.token);
-    note(world, id, &format!("{}: {}", doing(&operation), recovery.why)).await?;
-    let role = world.execution_role(&loaded.deployment.record.location);
-    let loaded = journal(world, loaded, &recovery, &operation).await?;
-    world.waits().register(&key, task).await?;
+    deployment_log::append(
+        context.ledger(),
+        id,
+        &format!("{}: {}", doing(&operation), recovery.why),
+        context.now(),
+    )
+    .await?;
+    let role = load::execution_role(context, &loaded.deployment.record.location);
+    let loaded = journal(context, loaded, &recovery, &operation).await?;
+    context.callbacks().register(&key, task).await?;
     for bucket in &recovery.empty {
-        world.empty_bucket(&loaded.deployment.record.location, &loaded.session(), bucket).await?;
+        context.empty_bucket(&loaded.deployment.record.location, &loaded.session(), bucket).await?;
     }
     begin(&stacks, &operation, &role).await?;
     // The deletion of a stack that was only reviewed is over at once, and may tell nobody.
-    match plan::decide(world, &stacks, &loaded, &protect).await?.0 {
+    match plan::decide(context, &stacks, &loaded, &protect).await?.0 {
         Plan::Adopt { .. } | Plan::Wait => Ok(()),
         Plan::Recover(still) if still.operation == operation.operation => Ok(()),
-        _ => world.waits().wake(&key).await,
+        _ => context.callbacks().wake(&key).await,
     }
 }
 
 /// Writes down what is about to be done, and what a person allowed it to cost, before it is done.
-async fn journal<W: World>(
-    world: &W,
+async fn journal<C: StackContext>(
+    context: &C,
     loaded: Loaded,
     recovery: &Recovery,
     operation: &Operation,
@@ -72,8 +78,8 @@ async fn journal<W: World>(
         }
     }
     let id = loaded.id().clone();
-    loaded.save_both(world, deployment, environment).await?;
-    Loaded::load(world, &id).await
+    loaded.save_both(context, deployment, environment).await?;
+    Loaded::load(context, &id).await
 }
 
 fn taint(operation: &Operation) -> String {
@@ -110,28 +116,28 @@ fn doing(operation: &Operation) -> String {
 }
 
 /// Waits for an operation that was seen running; it may have ended before anybody waited.
-async fn wait_for<W: World>(
-    world: &W,
-    stacks: &W::Stacks,
+async fn wait_for<C: StackContext>(
+    context: &C,
+    stacks: &C::Stacks,
     loaded: &Loaded,
     protect: &BTreeSet<LogicalId>,
     key: &str,
     task: &Task,
 ) -> Result<(), Failure> {
-    world.waits().register(key, task).await?;
-    match plan::decide(world, stacks, loaded, protect).await?.0 {
+    context.callbacks().register(key, task).await?;
+    match plan::decide(context, stacks, loaded, protect).await?.0 {
         Plan::Adopt { key: still } | Plan::AwaitOther { key: still } if still == *key => Ok(()),
-        _ => world.waits().wake(key).await,
+        _ => context.callbacks().wake(key).await,
     }
 }
 
 /// Answers the token where there is nothing to wait for (any more): the next plan says what there is.
-async fn over<W: World>(world: &W, loaded: &Loaded, plan: Plan, task: &Task) -> Result<(), Failure> {
+async fn over<C: StackContext>(context: &C, loaded: &Loaded, plan: Plan, task: &Task) -> Result<(), Failure> {
     if let failure @ (Plan::NeedsHuman { .. } | Plan::Wait | Plan::LookAgain { .. }) = plan {
         return Err(no_go(failure));
     }
     let key =
         operation_key(loaded.stack.as_str(), &client_token(loaded.id().as_str(), "nothing-runs", task.retry));
-    world.waits().register(&key, task).await?;
-    world.waits().wake(&key).await
+    context.callbacks().register(&key, task).await?;
+    context.callbacks().wake(&key).await
 }

@@ -1,30 +1,30 @@
 //! PlanTeardown: what is to be done with a stack that is to go.
 
-use crate::journal::note;
+use crate::context::StackContext;
 use crate::load::Loaded;
 use crate::observe;
 use crate::plan::{decide, no_go, wait_for_other};
-use crate::world::World;
 use lockstep_domain::messages::stack::NextStep;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::NamedResource;
 use lockstep_domain::stacks::plan::{LiveResource, Plan};
 use lockstep_platform::cloudformation::Stacks;
+use lockstep_runtime::deployment_log;
 
 /// Serves `plan_teardown`. Carried out by `delete`, and asked again after it.
-pub async fn plan<W: World>(world: &W, id: &DeploymentId) -> Result<NextStep, Failure> {
-    let mut loaded = Loaded::load(world, id).await?;
+pub async fn plan<C: StackContext>(context: &C, id: &DeploymentId) -> Result<NextStep, Failure> {
+    let mut loaded = Loaded::load(context, id).await?;
     loaded.goes_on()?;
-    let stacks = world.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
-    let protect = loaded.protected(world).await?;
-    let (plan, sight) = decide(world, &stacks, &loaded, &protect).await?;
+    let stacks = context.stacks(&loaded.deployment.record.location, &loaded.session()).await?;
+    let protect = loaded.protected(context).await?;
+    let (plan, sight) = decide(context, &stacks, &loaded, &protect).await?;
     let mut record = loaded.deployment.record.clone();
     if let Some(sight) = &sight {
         record.stack_arn = Some(sight.observed.arn.clone());
     }
     record.proposal = None;
-    record.waits_since = wait_for_other(&plan, record.waits_since, world.now());
+    record.waits_since = wait_for_other(&plan, record.waits_since, context.now());
     let (go, story) = match plan {
         Plan::Ask(proposal) => {
             let story = format!("a person must allow this: {}", proposal.key());
@@ -49,8 +49,8 @@ pub async fn plan<W: World>(world: &W, id: &DeploymentId) -> Result<NextStep, Fa
         }
         other => return Err(no_go(other)),
     };
-    loaded.save(world, record).await?;
-    note(world, id, &story).await?;
+    loaded.save(context, record).await?;
+    deployment_log::append(context.ledger(), id, &story, context.now()).await?;
     Ok(go)
 }
 

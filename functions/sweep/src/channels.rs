@@ -1,7 +1,6 @@
 //! The parameters that name the newest images: written when a version becomes usable, and mended by every sweep.
 
-use crate::App;
-use crate::accounts::Accounts;
+use crate::context::SweepContext;
 use lockstep_domain::images::channels::{self, Edit};
 use lockstep_domain::messages::sweep::Followed;
 use lockstep_domain::model::error::Failure;
@@ -10,7 +9,7 @@ use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{Image, ImageVersion};
 use lockstep_platform::channels::Channels;
 use lockstep_platform::ledger::Order;
-use lockstep_platform::ports::Records as _;
+use lockstep_runtime::stages;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many records of one image are looked at.
@@ -18,27 +17,27 @@ const RECORDS: usize = 10_000;
 
 /// Serves `channels`. One place that cannot be reached does not keep it from the next; its failure is told at the end.
 pub async fn follow(
-    app: &App,
-    accounts: &impl Accounts,
+    context: &impl SweepContext,
     image: &ImageName,
     stage: Option<&StageName>,
 ) -> Result<Followed, Failure> {
     let (pk, prefix) = ImageVersion::all_of(image);
     let versions: Vec<ImageVersion> =
-        crate::records(app.ledger.list(&pk, prefix, Order::Oldest, RECORDS).await?);
+        crate::records(context.ledger().list(&pk, prefix, Order::Oldest, RECORDS).await?);
     let (pk, prefix) = Image::all_of(image);
-    let places: Vec<Image> = crate::records(app.ledger.list(&pk, prefix, Order::Oldest, RECORDS).await?);
+    let places: Vec<Image> =
+        crate::records(context.ledger().list(&pk, prefix, Order::Oldest, RECORDS).await?);
     let locations: BTreeSet<Location> = match stage {
-        Some(stage) => [app.ledger.stage(stage).await?.location()].into(),
+        Some(stage) => [stages::stage(context.ledger(), stage).await?.location()].into(),
         None => places.iter().map(|place| place.location.clone()).collect(),
     };
     let (mut parameters, mut failed) = (Vec::new(), None);
     for location in &locations {
         let wanted = channels::wanted(&versions, &places, location);
         let mended = async {
-            let account = accounts.at(location).await?;
-            let found = channels::of(image, account.all().await?);
-            mend(&account, location, &wanted, &found).await
+            let there = context.channels(location).await?;
+            let found = channels::of(image, there.all().await?);
+            mend(&there, location, &wanted, &found).await
         };
         match mended.await {
             Ok(changed) => parameters.extend(changed),
@@ -53,7 +52,7 @@ pub async fn follow(
 
 /// Lets the parameters at `location` say what is wanted; tells what was changed.
 pub async fn mend(
-    account: &impl Channels,
+    there: &impl Channels,
     location: &Location,
     wanted: &BTreeMap<String, AmiId>,
     found: &BTreeMap<String, String>,
@@ -62,11 +61,11 @@ pub async fn mend(
     for edit in channels::edits(wanted, found) {
         match edit {
             Edit::Put { name, ami } => {
-                account.put(&name, &ami).await?;
+                there.put(&name, &ami).await?;
                 changed.push(format!("{name} in account {} is {ami}", location.account));
             }
             Edit::Remove { name } => {
-                account.remove(&name).await?;
+                there.remove(&name).await?;
                 changed.push(format!("{name} in account {} is gone", location.account));
             }
         }

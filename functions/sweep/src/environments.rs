@@ -1,6 +1,7 @@
 //! Environments: those whose holder's execution has ended, and throw-away ones that outlived their time.
 
-use crate::{App, report};
+use crate::context::SweepContext;
+use crate::report;
 use jiff::Timestamp;
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::delivery::stages::{Stage, Stages};
@@ -10,8 +11,8 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::token::execution_arn;
 use lockstep_domain::records::{Deployment, DeploymentKind, Environment, Release, SweepReport};
 use lockstep_platform::executions::Started;
-use lockstep_platform::holders;
 use lockstep_platform::ledger::{Order, Versioned};
+use lockstep_runtime::{lease, stages};
 
 /// The most environments of one stage that are looked at.
 const ENVIRONMENTS: usize = 10_000;
@@ -20,15 +21,19 @@ const ENVIRONMENTS: usize = 10_000;
 const FREED: &str = "the sweep freed its environment";
 
 /// Looks at every environment of every stage.
-pub async fn sweep(app: &App, report: &mut SweepReport, now: Timestamp) -> Result<(), Failure> {
-    for stage in app.stages().await?.iter().flat_map(Stages::iter) {
+pub async fn sweep(
+    context: &impl SweepContext,
+    report: &mut SweepReport,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    for stage in stages::applied(context.ledger()).await?.iter().flat_map(Stages::iter) {
         let (pk, prefix) = Environment::all_of(&stage.name);
-        for found in app.ledger.list::<Environment>(&pk, prefix, Order::Oldest, ENVIRONMENTS).await? {
+        for found in context.ledger().list::<Environment>(&pk, prefix, Order::Oldest, ENVIRONMENTS).await? {
             let what = format!("{}/{}", stage.name, found.record.name);
             let outcome = if found.record.holder.is_some() {
-                free(app, report, &what, &found, now).await
+                free(context, report, &what, &found, now).await
             } else if stage.is_test() {
-                throw_away(app, report, &what, stage, &found.record, now).await
+                throw_away(context, report, &what, stage, &found.record, now).await
             } else {
                 Ok(())
             };
@@ -39,13 +44,13 @@ pub async fn sweep(app: &App, report: &mut SweepReport, now: Timestamp) -> Resul
 }
 
 async fn free(
-    app: &App,
+    context: &impl SweepContext,
     report: &mut SweepReport,
     what: &str,
     held: &Versioned<Environment>,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    match holders::free(&app.ledger, &app.executions, held, FREED, now).await {
+    match lease::release(context.ledger(), context.executions(), held, FREED, now).await {
         Ok(freed) => {
             report.freed.extend(freed.map(|_| what.to_owned()));
             Ok(())
@@ -64,7 +69,7 @@ async fn free(
 }
 
 async fn throw_away(
-    app: &App,
+    context: &impl SweepContext,
     report: &mut SweepReport,
     what: &str,
     stage: &Stage,
@@ -72,12 +77,12 @@ async fn throw_away(
     now: Timestamp,
 ) -> Result<(), Failure> {
     let last = match &environment.last_deployment {
-        Some(last) => app.ledger.get::<Deployment>(&Deployment::key_of(last)).await?,
+        Some(last) => context.ledger().get::<Deployment>(&Deployment::key_of(last)).await?,
         None => None,
     };
     let last = last.map(|last| last.record);
     let ttl = match &last {
-        Some(last) => ttl_minutes(app, last).await,
+        Some(last) => ttl_minutes(context, last).await,
         None => None,
     };
     match sweep::test_stack(environment, last.as_ref(), ttl, now) {
@@ -87,13 +92,13 @@ async fn throw_away(
             Ok(())
         }
         TestStackStep::Remove { execution } => {
-            remove(app, report, what, stage, environment, &execution).await
+            remove(context, report, what, stage, environment, &execution).await
         }
     }
 }
 
 async fn remove(
-    app: &App,
+    context: &impl SweepContext,
     report: &mut SweepReport,
     what: &str,
     stage: &Stage,
@@ -107,12 +112,13 @@ async fn remove(
     };
     let input = serde_json::to_value(input)
         .map_err(|error| Failure::bug(format!("the input of a teardown cannot be written: {error}")))?;
-    if let Started::New(_) = app.executions.start(&app.teardown, execution, &input).await? {
+    if let Started::New(_) = context.executions().start(context.teardown_machine(), execution, &input).await?
+    {
         report.removing.push(what.to_owned());
         return Ok(());
     }
-    let arn = execution_arn(&app.teardown, execution);
-    if app.executions.is_running(&arn).await == Some(false) {
+    let arn = execution_arn(context.teardown_machine(), execution);
+    if context.executions().is_running(&arn).await == Some(false) {
         let why = format!("its teardown ended before it had begun: see {arn}; it is tried again tomorrow");
         report::left(report, what, &why);
     }
@@ -120,11 +126,11 @@ async fn remove(
 }
 
 /// How long the throw-away environment of `deployment` may live, as the manifest of its release says.
-async fn ttl_minutes(app: &App, deployment: &Deployment) -> Option<u32> {
+async fn ttl_minutes(context: &impl SweepContext, deployment: &Deployment) -> Option<u32> {
     if !matches!(deployment.kind, DeploymentKind::Deploy { .. }) {
         return None;
     }
-    match manifest_ttl(app, deployment).await {
+    match manifest_ttl(context, deployment).await {
         Ok(minutes) => Some(minutes),
         Err(failure) => {
             tracing::warn!(deployment = %deployment.id, "the manifest cannot be read: {failure}");
@@ -133,12 +139,12 @@ async fn ttl_minutes(app: &App, deployment: &Deployment) -> Option<u32> {
     }
 }
 
-async fn manifest_ttl(app: &App, deployment: &Deployment) -> Result<u32, Failure> {
+async fn manifest_ttl(context: &impl SweepContext, deployment: &Deployment) -> Result<u32, Failure> {
     let component = deployment.component.as_ref();
     let component = component.ok_or_else(|| Failure::bug("a deployment without a component"))?;
     let what = format!("release {component} {}", deployment.version);
     let key = Release::key_of(component, &deployment.version);
-    let release = app.ledger.expect::<Release>(&key, &what).await?.record;
-    let contents = packaging::open_release(&release, &app.artifacts.artifact(&release.artifact).await?)?;
+    let release = context.ledger().expect::<Release>(&key, &what).await?.record;
+    let contents = packaging::open_release(&release, &context.artifact(&release.artifact).await?)?;
     Ok(contents.manifest.test.ttl_minutes)
 }

@@ -1,6 +1,7 @@
 //! Accepted deliveries that nobody started, or whose execution ended without finishing them.
 
-use crate::{App, report};
+use crate::context::SweepContext;
+use crate::report;
 use jiff::Timestamp;
 use lockstep_domain::delivery::sweep::{self, DeliveryStep};
 use lockstep_domain::delivery::webhook_delivery;
@@ -14,47 +15,57 @@ use lockstep_platform::ledger::Versioned;
 const EVENTS: usize = 1000;
 
 /// The latest events, as the index has them.
-pub async fn latest(app: &App) -> Result<Vec<WebhookDelivery>, Failure> {
-    Ok(app.ledger.list_kind::<WebhookDelivery>(EVENTS).await?.into_iter().map(|event| event.record).collect())
+pub async fn latest(context: &impl SweepContext) -> Result<Vec<WebhookDelivery>, Failure> {
+    Ok(context
+        .ledger()
+        .list_kind::<WebhookDelivery>(EVENTS)
+        .await?
+        .into_iter()
+        .map(|event| event.record)
+        .collect())
 }
 
 /// Looks at the latest events. The index only says which there are: each is read again before it is decided about.
-pub async fn sweep(app: &App, report: &mut SweepReport, now: Timestamp) -> Result<(), Failure> {
-    let latest = latest(app).await?;
+pub async fn sweep(
+    context: &impl SweepContext,
+    report: &mut SweepReport,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let latest = latest(context).await?;
     for event in latest.iter().filter(|event| event.state != WebhookDeliveryState::Finished) {
         let what = format!("delivery {}", event.delivery);
-        let outcome = one(app, report, &what, event, &latest, now).await;
+        let outcome = one(context, report, &what, event, &latest, now).await;
         report::go_on(report, &what, outcome);
     }
     Ok(())
 }
 
 async fn one(
-    app: &App,
+    context: &impl SweepContext,
     report: &mut SweepReport,
     what: &str,
     listed: &WebhookDelivery,
     latest: &[WebhookDelivery],
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let Some(stored) = app.ledger.get::<WebhookDelivery>(&listed.key()).await? else { return Ok(()) };
+    let Some(stored) = context.ledger().get::<WebhookDelivery>(&listed.key()).await? else { return Ok(()) };
     match sweep::event(&stored.record, latest, now) {
         DeliveryStep::Leave => Ok(()),
-        DeliveryStep::Look => look(app, report, what, &stored, now).await,
-        DeliveryStep::Start => start(app, report, what, &stored, now).await,
+        DeliveryStep::Look => look(context, report, what, &stored, now).await,
+        DeliveryStep::Start => start(context, report, what, &stored, now).await,
         DeliveryStep::Supersede(overtaken) => {
             // It may have been started by somebody who died before writing that down.
-            if is_running(app, &stored.record).await.is_some() {
-                return look(app, report, what, &stored, now).await;
+            if is_running(context, &stored.record).await.is_some() {
+                return look(context, report, what, &stored, now).await;
             }
             report.finished.push(what.to_owned());
-            write(app, &stored, *overtaken).await
+            write(context, &stored, *overtaken).await
         }
     }
 }
 
 async fn start(
-    app: &App,
+    context: &impl SweepContext,
     report: &mut SweepReport,
     what: &str,
     stored: &Versioned<WebhookDelivery>,
@@ -63,49 +74,51 @@ async fn start(
     let event = &stored.record;
     let input = serde_json::to_value(webhook_delivery::input(event))
         .map_err(|error| Failure::bug(format!("the input of a release cannot be written: {error}")))?;
-    match app.executions.start(&app.release, &event.execution, &input).await? {
+    match context.executions().start(context.release_machine(), &event.execution, &input).await? {
         Started::New(_) => {
             report.released.push(what.to_owned());
-            write(app, stored, WebhookDelivery { state: WebhookDeliveryState::Started, ..event.clone() })
+            write(context, stored, WebhookDelivery { state: WebhookDeliveryState::Started, ..event.clone() })
                 .await
         }
-        Started::Exists => look(app, report, what, stored, now).await,
+        Started::Exists => look(context, report, what, stored, now).await,
     }
 }
 
 /// Finishes an event whose execution has ended: it had its chance to do so itself.
 async fn look(
-    app: &App,
+    context: &impl SweepContext,
     report: &mut SweepReport,
     what: &str,
     stored: &Versioned<WebhookDelivery>,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    if is_running(app, &stored.record).await != Some(false) {
+    if is_running(context, &stored.record).await != Some(false) {
         return Ok(());
     }
     // What the execution wrote last was written before it was seen to have ended.
-    let Some(stored) = app.ledger.get::<WebhookDelivery>(&stored.record.key()).await? else { return Ok(()) };
+    let Some(stored) = context.ledger().get::<WebhookDelivery>(&stored.record.key()).await? else {
+        return Ok(());
+    };
     match sweep::event_of_ended(&stored.record, now) {
         Some(finished) => {
             report.finished.push(what.to_owned());
-            write(app, &stored, finished).await
+            write(context, &stored, finished).await
         }
         None => Ok(()),
     }
 }
 
-async fn is_running(app: &App, event: &WebhookDelivery) -> Option<bool> {
-    app.executions.is_running(&execution_arn(&app.release, &event.execution)).await
+async fn is_running(context: &impl SweepContext, event: &WebhookDelivery) -> Option<bool> {
+    context.executions().is_running(&execution_arn(context.release_machine(), &event.execution)).await
 }
 
 /// Writes an event on; whoever was quicker knows at least as much.
 async fn write(
-    app: &App,
+    context: &impl SweepContext,
     stored: &Versioned<WebhookDelivery>,
     event: WebhookDelivery,
 ) -> Result<(), Failure> {
-    match app.ledger.replace(stored, event).await {
+    match context.ledger().replace(stored, event).await {
         Err(lost) if lost.kind == FailureKind::Conflict => Ok(()),
         written => written.map(drop),
     }

@@ -1,8 +1,7 @@
 //! One sweep: each part in turn, then the report. Or the parameters of one image, at once.
 
-use crate::accounts::Accounts;
-use crate::heads::{self, Heads};
-use crate::{App, channels, environments, events, images, promotions, report, waits};
+use crate::context::SweepContext;
+use crate::{channels, environments, events, heads, images, promotions, report, waits};
 use jiff::Timestamp;
 use lockstep_domain::messages::sweep::{Followed, Request};
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -11,10 +10,10 @@ use lockstep_platform::ledger::Inserted;
 use serde::Serialize;
 use serde_json::Value;
 
-/// What is answered.
+/// The reply to a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Answer {
+pub enum Reply {
     /// It swept.
     Swept(Box<SweepReport>),
     /// The parameters of an image follow.
@@ -22,40 +21,29 @@ pub enum Answer {
 }
 
 /// Serves what was sent: without an action it is a sweep.
-pub async fn serve(
-    app: &App,
-    heads: &impl Heads,
-    accounts: &impl Accounts,
-    sent: &Value,
-    now: Timestamp,
-) -> Result<Answer, Failure> {
+pub async fn serve(context: &impl SweepContext, sent: &Value, now: Timestamp) -> Result<Reply, Failure> {
     match Request::read(sent)? {
-        None => handle(app, heads, accounts, now).await.map(|report| Answer::Swept(Box::new(report))),
+        None => handle(context, now).await.map(|report| Reply::Swept(Box::new(report))),
         Some(Request::Channels { image, stage }) => {
-            channels::follow(app, accounts, &image, stage.as_ref()).await.map(Answer::Followed)
+            channels::follow(context, &image, stage.as_ref()).await.map(Reply::Followed)
         }
     }
 }
 
 /// Sweeps, and answers with what it did; the same is kept in the ledger for `lockstep status`.
-pub async fn handle(
-    app: &App,
-    heads: &impl Heads,
-    accounts: &impl Accounts,
-    now: Timestamp,
-) -> Result<SweepReport, Failure> {
+pub async fn handle(context: &impl SweepContext, now: Timestamp) -> Result<SweepReport, Failure> {
     let mut report = SweepReport::new(now);
-    let outcome = environments::sweep(app, &mut report, now).await;
+    let outcome = environments::sweep(context, &mut report, now).await;
     report::go_on(&mut report, "environments", outcome);
-    let outcome = heads::sweep(app, heads, &mut report, now).await;
+    let outcome = heads::sweep(context, &mut report, now).await;
     report::go_on(&mut report, "branch heads", outcome);
-    let outcome = events::sweep(app, &mut report, now).await;
+    let outcome = events::sweep(context, &mut report, now).await;
     report::go_on(&mut report, "deliveries", outcome);
-    let outcome = waits::sweep(app, &mut report, now).await;
+    let outcome = waits::sweep(context, &mut report, now).await;
     report::go_on(&mut report, "waits", outcome);
-    let outcome = promotions::sweep(app, &mut report).await;
+    let outcome = promotions::sweep(context, &mut report).await;
     report::go_on(&mut report, "promotions of images", outcome);
-    let outcome = images::sweep(app, accounts, &mut report, now).await;
+    let outcome = images::sweep(context, &mut report, now).await;
     report::go_on(&mut report, "images", outcome);
     let report = report.bounded();
     tracing::info!(
@@ -72,13 +60,13 @@ pub async fn handle(
         left = report.left.len(),
         "swept"
     );
-    keep(app, &report).await?;
+    keep(context, &report).await?;
     Ok(report)
 }
 
-async fn keep(app: &App, report: &SweepReport) -> Result<(), Failure> {
-    let Inserted::Exists(before) = app.ledger.insert(report).await? else { return Ok(()) };
-    match app.ledger.replace(&before, report.clone()).await {
+async fn keep(context: &impl SweepContext, report: &SweepReport) -> Result<(), Failure> {
+    let Inserted::Exists(before) = context.ledger().insert(report).await? else { return Ok(()) };
+    match context.ledger().replace(&before, report.clone()).await {
         // Another sweep ran at the same time, and saw the same.
         Err(lost) if lost.kind == FailureKind::Conflict => Ok(()),
         written => written.map(drop),

@@ -3,13 +3,12 @@
 //! A git host sends each webhook once: GitHub never sends a failed one again by itself. Other branches are not looked
 //! at: what is on them long before the repository was subscribed would become releases that nobody wants.
 
-use crate::{App, events, report};
+use crate::context::SweepContext;
+use crate::{events, report};
 use jiff::Timestamp;
 use lockstep_domain::delivery::sweep;
 use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_domain::model::ids::CommitSha;
 use lockstep_domain::records::{Record as _, Repository, SweepReport, WebhookDelivery};
-use lockstep_platform::git_host::GitHosts;
 use lockstep_platform::ledger::Inserted;
 use std::collections::BTreeMap;
 
@@ -20,34 +19,21 @@ const REPOSITORIES: usize = 1000;
 /// How often a host may not answer until it is left alone for this sweep: each time may cost a minute.
 const PATIENCE: u32 = 2;
 
-/// Who knows where a branch is.
-pub trait Heads {
-    /// The commit that the default branch of `repository` points to now; nothing if there certainly is no such branch.
-    fn head(&self, repository: &Repository) -> impl Future<Output = Result<Option<CommitSha>, Failure>>;
-}
-
-impl Heads for GitHosts {
-    async fn head(&self, repository: &Repository) -> Result<Option<CommitSha>, Failure> {
-        GitHosts::head(self, repository, &repository.branch).await
-    }
-}
-
 /// Looks at the head of every subscribed repository.
 pub async fn sweep(
-    app: &App,
-    heads: &impl Heads,
+    context: &impl SweepContext,
     report: &mut SweepReport,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let latest = events::latest(app).await?;
+    let latest = events::latest(context).await?;
     let mut tired = Tired::default();
-    for listed in app.ledger.list_kind::<Repository>(REPOSITORIES).await? {
+    for listed in context.ledger().list_kind::<Repository>(REPOSITORIES).await? {
         let what = format!("repository {}", listed.record.id);
         if tired.of(&listed.record) {
             report::left(report, &what, "its git host does not answer; it is asked again by the next sweep");
             continue;
         }
-        let outcome = one(app, heads, report, &listed.record, &latest, now).await;
+        let outcome = one(context, report, &listed.record, &latest, now).await;
         if let Err(failure) = &outcome {
             tired.after(&listed.record, failure);
         }
@@ -57,17 +43,16 @@ pub async fn sweep(
 }
 
 async fn one(
-    app: &App,
-    heads: &impl Heads,
+    context: &impl SweepContext,
     report: &mut SweepReport,
     listed: &Repository,
     latest: &[WebhookDelivery],
     now: Timestamp,
 ) -> Result<(), Failure> {
     // The index lags behind the table, which may know a newer commit by now.
-    let Some(stored) = app.ledger.get::<Repository>(&listed.key()).await? else { return Ok(()) };
+    let Some(stored) = context.ledger().get::<Repository>(&listed.key()).await? else { return Ok(()) };
     let repository = stored.record;
-    let Some(head) = heads.head(&repository).await? else {
+    let Some(head) = context.head(&repository, &repository.branch).await? else {
         return Err(Failure::not_found(format!(
             "it has no branch {}; subscribe it with the one that is released: lockstep repositories add github:{} --branch <branch>",
             repository.branch,
@@ -75,7 +60,7 @@ async fn one(
         )));
     };
     let Some(event) = sweep::unheard_of(&repository, &head, latest, now) else { return Ok(()) };
-    if let Inserted::New(_) = app.ledger.insert(&event).await? {
+    if let Inserted::New(_) = context.ledger().insert(&event).await? {
         report.found.push(format!(
             "commit {} of {} in {} as delivery {}",
             head.short(),

@@ -1,7 +1,7 @@
 //! Images that nobody needs any more, images that nobody knows, and the parameters that name the newest.
 
-use crate::accounts::Accounts;
-use crate::{App, channels, orphans, records, report};
+use crate::context::SweepContext;
+use crate::{channels, orphans, records, report};
 use jiff::{Timestamp, ToSpan};
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::images::channels::wanted;
@@ -20,7 +20,7 @@ use lockstep_platform::channels::Channels as _;
 use lockstep_platform::ec2::keeping::Keeping;
 use lockstep_platform::ec2::references::References;
 use lockstep_platform::ledger::{Order, Versioned};
-use lockstep_platform::ports::Records as _;
+use lockstep_runtime::stages;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many records of a kind are looked at.
@@ -41,54 +41,54 @@ pub struct Found {
 
 /// Looks at every version of every image.
 pub async fn sweep(
-    app: &App,
-    accounts: &impl Accounts,
+    context: &impl SweepContext,
     report: &mut SweepReport,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let Some(found) = load(app).await? else { return Ok(()) };
+    let Some(found) = load(context).await? else { return Ok(()) };
     for version in &found.versions {
         if let Some(why) = retention::stuck(version, now) {
             report::left(report, &format!("image {}@{}", version.name, version.version), &why);
         }
     }
-    for planned in plan(app, &found, now).await?.into_iter().take(STEPS) {
+    for planned in plan(context, &found, now).await?.into_iter().take(STEPS) {
         let what = format!("image {}@{}", planned.image, planned.version);
-        let outcome = carry_out(app, accounts, report, &planned, now).await;
+        let outcome = carry_out(context, report, &planned, now).await;
         report::go_on(report, &what, outcome);
     }
     // What was changed above is seen by the next look.
-    let Some(found) = load(app).await? else { return Ok(()) };
-    let before = orphans::before(app).await?;
+    let Some(found) = load(context).await? else { return Ok(()) };
+    let before = orphans::before(context).await?;
     for location in locations(&found) {
         let what = format!("images in account {}, {}", location.account, location.region);
-        let outcome = look(app, accounts, report, &found, &location, (&before, now)).await;
+        let outcome = look(context, report, &found, &location, (&before, now)).await;
         report::go_on(report, &what, outcome);
     }
     Ok(())
 }
 
 /// Nothing while there are no images, or no stages.
-async fn load(app: &App) -> Result<Option<Found>, Failure> {
-    let versions = records(app.ledger.list_kind::<ImageVersion>(RECORDS).await?);
+async fn load(context: &impl SweepContext) -> Result<Option<Found>, Failure> {
+    let versions = records(context.ledger().list_kind::<ImageVersion>(RECORDS).await?);
     if versions.is_empty() {
         return Ok(None);
     }
-    let Some(stages) = app.stages().await? else { return Ok(None) };
-    let places = records(app.ledger.list_kind::<Image>(RECORDS).await?);
-    Ok(Some(Found { versions, places, stages, settings: app.ledger.image_settings().await? }))
+    let Some(stages) = stages::applied(context.ledger()).await? else { return Ok(None) };
+    let places = records(context.ledger().list_kind::<Image>(RECORDS).await?);
+    Ok(Some(Found { versions, places, stages, settings: stages::image_settings(context.ledger()).await? }))
 }
 
-async fn plan(app: &App, found: &Found, now: Timestamp) -> Result<Vec<Planned>, Failure> {
+async fn plan(context: &impl SweepContext, found: &Found, now: Timestamp) -> Result<Vec<Planned>, Failure> {
     let mut environments = Vec::new();
     for stage in found.stages.iter() {
         let (pk, prefix) = Environment::all_of(&stage.name);
-        environments
-            .extend(records(app.ledger.list::<Environment>(&pk, prefix, Order::Oldest, RECORDS).await?));
+        environments.extend(records(
+            context.ledger().list::<Environment>(&pk, prefix, Order::Oldest, RECORDS).await?,
+        ));
     }
-    let mut unfinished = records(app.ledger.list_kind::<Deployment>(RECORDS).await?);
+    let mut unfinished = records(context.ledger().list_kind::<Deployment>(RECORDS).await?);
     unfinished.retain(|deployment| !deployment.state.is_final());
-    let releases = releases(app, &environments).await?;
+    let releases = releases(context, &environments).await?;
     let needs =
         ReferenceSources { environments: &environments, unfinished: &unfinished, releases: &releases };
     let known = RetentionInput {
@@ -102,15 +102,18 @@ async fn plan(app: &App, found: &Found, now: Timestamp) -> Result<Vec<Planned>, 
 }
 
 /// The newest releases, and those that run or ran before whatever their age; the latter are read from the table itself.
-async fn releases(app: &App, environments: &[Environment]) -> Result<Vec<Release>, Failure> {
-    let mut all = records(app.ledger.list_kind::<Release>(RECORDS).await?);
+async fn releases(
+    context: &impl SweepContext,
+    environments: &[Environment],
+) -> Result<Vec<Release>, Failure> {
+    let mut all = records(context.ledger().list_kind::<Release>(RECORDS).await?);
     for environment in environments {
         for Deployed { version, .. } in [&environment.deployed, &environment.previous].into_iter().flatten() {
             let is_it =
                 |release: &Release| release.component == environment.component && release.version == *version;
             if !all.iter().any(is_it) {
                 let key = Release::key_of(&environment.component, version);
-                all.extend(app.ledger.get::<Release>(&key).await?.map(|found| found.record));
+                all.extend(context.ledger().get::<Release>(&key).await?.map(|found| found.record));
             }
         }
     }
@@ -119,24 +122,25 @@ async fn releases(app: &App, environments: &[Environment]) -> Result<Vec<Release
 
 /// Takes one step with one version. The index only said that there is one: it is read again before it is changed.
 async fn carry_out(
-    app: &App,
-    accounts: &impl Accounts,
+    context: &impl SweepContext,
     report: &mut SweepReport,
     planned: &Planned,
     now: Timestamp,
 ) -> Result<(), Failure> {
     let what = format!("{}@{}", planned.image, planned.version);
     let key = ImageVersion::key_of(&planned.image, &planned.version);
-    let Some(stored) = app.ledger.get::<ImageVersion>(&key).await? else { return Ok(()) };
+    let Some(stored) = context.ledger().get::<ImageVersion>(&key).await? else { return Ok(()) };
     let (pk, prefix) = Image::version_of(&planned.image, &planned.version);
-    let places = app.ledger.list::<Image>(&pk, &prefix, Order::Oldest, RECORDS).await?;
+    let places = context.ledger().list::<Image>(&pk, &prefix, Order::Oldest, RECORDS).await?;
     match &planned.step {
         RetentionStep::Deprecate => {
-            let Some(_) = change(app, &stored, &Transition::Retire { at: now }).await? else { return Ok(()) };
+            let Some(_) = change(context, &stored, &Transition::Retire { at: now }).await? else {
+                return Ok(());
+            };
             for image in &places {
                 let Some(ami) = &image.record.ami else { continue };
                 let location = &image.record.location;
-                let said = async { accounts.at(location).await?.deprecate(ami, soon(now)).await };
+                let said = async { context.kept_images(location).await?.deprecate(ami, soon(now)).await };
                 // Where it could not be said, the look at that place says it, now or with the next sweep.
                 if let Err(failure) = said.await {
                     tracing::warn!(image = %ami, account = %location.account, "{}", failure.message);
@@ -147,21 +151,21 @@ async fn carry_out(
         RetentionStep::Restore { .. } => {
             for image in &places {
                 if let Some(ami) = &image.record.ami {
-                    accounts.at(&image.record.location).await?.restore(ami).await?;
+                    context.kept_images(&image.record.location).await?.restore(ami).await?;
                 }
             }
-            if change(app, &stored, &Transition::Keep).await?.is_some() {
+            if change(context, &stored, &Transition::Keep).await?.is_some() {
                 report.retired.push(format!("{what} is kept after all: {}", planned.why));
             }
         }
-        RetentionStep::Remove => remove(app, accounts, report, &stored, &places, &what).await?,
+        RetentionStep::Remove => remove(context, report, &stored, &places, &what).await?,
     }
     Ok(())
 }
 
 /// Writes the version on; nothing if another was quicker, or it has come further.
 async fn change(
-    app: &App,
+    context: &impl SweepContext,
     stored: &Versioned<ImageVersion>,
     change: &Transition,
 ) -> Result<Option<Versioned<ImageVersion>>, Failure> {
@@ -169,7 +173,7 @@ async fn change(
     if next == stored.record {
         return Ok(Some(stored.clone()));
     }
-    match app.ledger.replace(stored, next).await {
+    match context.ledger().replace(stored, next).await {
         Err(lost) if lost.kind == FailureKind::Conflict => Ok(None),
         written => written.map(Some),
     }
@@ -181,8 +185,7 @@ async fn change(
 /// left goes on. One that was given up resolves to nothing as it is, and is closed at the end. A protected image waits for
 /// its protection to end.
 async fn remove(
-    app: &App,
-    accounts: &impl Accounts,
+    context: &impl SweepContext,
     report: &mut SweepReport,
     stored: &Versioned<ImageVersion>,
     places: &[Versioned<Image>],
@@ -192,13 +195,13 @@ async fn remove(
     let closing = retention::closing(&stored.record);
     let given_up = closing == Transition::Discarded;
     if stored.record.state != ImageVersionState::Retired {
-        let answers = answers(accounts, report, &images).await;
+        let answers = answers(context, report, &images).await;
         if let Err(why) = retention::judge(&images, &answers) {
             let is = if given_up { "given up" } else { "deprecated" };
             report::left(report, &format!("image {what}"), &format!("it is {is} and stays: {why}"));
             return Ok(());
         }
-        if !given_up && change(app, stored, &closing).await?.is_none() {
+        if !given_up && change(context, stored, &closing).await?.is_none() {
             return Ok(());
         }
     }
@@ -206,7 +209,7 @@ async fn remove(
     for place in places {
         let Some(ami) = &place.record.ami else { continue };
         let Location { account, region } = &place.record.location;
-        match Keeping::remove(&accounts.at(&place.record.location).await?, ami).await? {
+        match context.kept_images(&place.record.location).await?.remove(ami).await? {
             Removed::Protected { why } => {
                 is_gone = false;
                 let why =
@@ -221,13 +224,13 @@ async fn remove(
                     );
                     report::left(report, &format!("image {what}"), &why);
                 }
-                app.ledger.remove(place).await?;
+                context.ledger().remove(place).await?;
             }
         }
     }
     if is_gone {
         if given_up {
-            change(app, stored, &closing).await?;
+            change(context, stored, &closing).await?;
         }
         report.retired.push(format!("{what} is gone, in {} places", places.len()));
     }
@@ -236,14 +239,14 @@ async fn remove(
 
 /// What each place says refers to its image; one that cannot be asked is left out, and why is told.
 async fn answers(
-    accounts: &impl Accounts,
+    context: &impl SweepContext,
     report: &mut SweepReport,
     images: &[Image],
 ) -> BTreeMap<Location, Vec<String>> {
     let mut answers = BTreeMap::new();
     for image in images {
         let asked: BTreeSet<_> = image.ami.iter().cloned().collect();
-        let answer = async { accounts.at(&image.location).await?.references(&asked).await };
+        let answer = async { context.kept_images(&image.location).await?.references(&asked).await };
         match answer.await {
             Ok(found) => {
                 drop(answers.insert(image.location.clone(), found.into_values().flatten().collect()))
@@ -265,33 +268,33 @@ fn locations(found: &Found) -> BTreeSet<Location> {
 }
 
 /// Looks at what a place has: orphans, deprecations that were not said, parameters.
-async fn look<A: Accounts>(
-    app: &App,
-    accounts: &A,
+async fn look(
+    context: &impl SweepContext,
     report: &mut SweepReport,
     found: &Found,
     location: &Location,
     (before, now): (&[SeenOrphan], Timestamp),
 ) -> Result<(), Failure> {
     let reached = async {
-        let account = accounts.at(location).await?;
-        let tagged = account.tagged().await?;
-        Ok((account, tagged))
+        let images = context.kept_images(location).await?;
+        let tagged = images.tagged().await?;
+        Ok((images, tagged))
     };
-    let (account, tagged) = match reached.await {
+    let (images, tagged) = match reached.await {
         Ok(reached) => reached,
         Err(failure) => {
             orphans::carry_over(report, before, location);
             return Err(failure);
         }
     };
-    orphans::sweep::<A>(app, &account, report, found, (location, &tagged), (before, now)).await;
+    orphans::sweep(context, &images, report, found, (location, &tagged), (before, now)).await;
     for ami in retention::undeprecated(location, &tagged, &found.places, &found.versions) {
-        account.deprecate(ami, soon(now)).await?;
+        images.deprecate(ami, soon(now)).await?;
         report.retired.push(format!("{ami} in account {} is deprecated after all", location.account));
     }
     let wanted = wanted(&found.versions, &found.places, location);
-    report.parameters.extend(channels::mend(&account, location, &wanted, &account.all().await?).await?);
+    let there = context.channels(location).await?;
+    report.parameters.extend(channels::mend(&there, location, &wanted, &there.all().await?).await?);
     Ok(())
 }
 

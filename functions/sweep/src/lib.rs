@@ -9,100 +9,19 @@
 //! Because it alone keeps images in every account, it is also who lets the parameters follow that name the newest of them
 //! ([`handler::serve`]).
 
-pub mod accounts;
 mod channels;
+pub mod context;
 mod environments;
 mod events;
 pub mod handler;
-pub mod heads;
+mod heads;
 mod images;
 mod orphans;
 mod promotions;
 mod report;
 mod waits;
 
-use lockstep_domain::delivery::stages::Stages;
-use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_platform::artifacts::Artifacts;
-use lockstep_platform::aws::Aws;
-use lockstep_platform::config::{Config, Setting};
-use lockstep_platform::executions::Executions;
-use lockstep_platform::functions::Functions;
-use lockstep_platform::ledger::{Ledger, Versioned};
-use lockstep_platform::ports::Records as _;
-use lockstep_platform::waits::Waits;
-
-/// What the function works with.
-pub struct App {
-    ledger: Ledger,
-    executions: Executions,
-    waits: Waits,
-    functions: Functions,
-    artifacts: Artifacts,
-    release: String,
-    teardown: String,
-}
-
-/// The names of what it works with.
-#[derive(Clone, Copy, Debug)]
-pub struct Names<'a> {
-    /// The ledger's table.
-    pub table: &'a str,
-    /// The bucket of artifacts.
-    pub bucket: &'a str,
-    /// The function that answers task tokens.
-    pub resume_function: &'a str,
-    /// The ARN of the state machine `release`.
-    pub release: &'a str,
-    /// The ARN of the delivery path's state machine `teardown`.
-    pub teardown: &'a str,
-}
-
-impl App {
-    /// The settings it needs.
-    pub const SETTINGS: [Setting; 6] = [
-        Setting::Table,
-        Setting::Bucket,
-        Setting::ExternalId,
-        Setting::ResumeFunction,
-        Setting::ReleaseArn,
-        Setting::TeardownArn,
-    ];
-
-    /// Wires it; no client is built yet.
-    pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
-        let names = Names {
-            table: config.get(Setting::Table)?,
-            bucket: config.get(Setting::Bucket)?,
-            resume_function: config.get(Setting::ResumeFunction)?,
-            release: config.get(Setting::ReleaseArn)?,
-            teardown: config.get(Setting::TeardownArn)?,
-        };
-        Ok(Self::of(aws, &names))
-    }
-
-    /// The organisation's stages; a new installation has none.
-    async fn stages(&self) -> Result<Option<Stages>, Failure> {
-        match self.ledger.stages().await {
-            Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
-            stages => stages.map(Some),
-        }
-    }
-
-    /// The same, with the names of what it works with.
-    pub fn of(aws: &Aws, names: &Names<'_>) -> Self {
-        let ledger = Ledger::new(aws, names.table);
-        Self {
-            executions: Executions::new(aws),
-            waits: Waits::new(aws, &ledger, names.resume_function),
-            functions: Functions::new(aws),
-            artifacts: Artifacts::new(aws, names.bucket),
-            release: names.release.to_owned(),
-            teardown: names.teardown.to_owned(),
-            ledger,
-        }
-    }
-}
+use lockstep_platform::ledger::Versioned;
 
 fn records<T>(found: Vec<Versioned<T>>) -> Vec<T> {
     found.into_iter().map(|found| found.record).collect()

@@ -1,8 +1,8 @@
 //! What carries our tags in an account and stands in no record: remembered, and removed once that is proven.
 
-use crate::accounts::{Account, Accounts};
+use crate::context::SweepContext;
 use crate::images::Found;
-use crate::{App, report};
+use crate::report;
 use jiff::Timestamp;
 use lockstep_domain::images::orphans::{Tagged, orphans, seen, why_kept, why_not};
 use lockstep_domain::images::retention::Removed;
@@ -11,10 +11,11 @@ use lockstep_domain::model::location::Location;
 use lockstep_domain::model::orphan::{OrphanResource, SeenOrphan};
 use lockstep_domain::records::{Deployment, SweepReport};
 use lockstep_platform::ec2::keeping::Keeping;
+use lockstep_platform::ec2::references::References;
 
 /// The orphans that the sweep before this one saw.
-pub async fn before(app: &App) -> Result<Vec<SeenOrphan>, Failure> {
-    let last = app.ledger.get::<SweepReport>(&SweepReport::last()).await?;
+pub async fn before(context: &impl SweepContext) -> Result<Vec<SeenOrphan>, Failure> {
+    let last = context.ledger().get::<SweepReport>(&SweepReport::last()).await?;
     Ok(last.map(|last| last.record.orphans).unwrap_or_default())
 }
 
@@ -24,9 +25,9 @@ pub fn carry_over(report: &mut SweepReport, before: &[SeenOrphan], location: &Lo
 }
 
 /// Looks at the orphans of one place.
-pub async fn sweep<A: Accounts>(
-    app: &App,
-    account: &A::Account,
+pub async fn sweep(
+    context: &impl SweepContext,
+    images: &(impl Keeping + References),
     report: &mut SweepReport,
     found: &Found,
     (location, tagged): (&Location, &Tagged),
@@ -35,7 +36,7 @@ pub async fn sweep<A: Accounts>(
     for orphan in orphans(location, tagged, &found.places, &found.versions) {
         let seen = seen(orphan, before, now);
         let what = format!("{} in account {}, {}", seen.orphan.thing, location.account, location.region);
-        let stays = match one(app, account, found, &seen, now).await {
+        let stays = match one(context, images, found, &seen, now).await {
             Ok(None) => {
                 report.retired.push(format!(
                     "{what} is gone: it was tagged as {}, and nothing knew it",
@@ -58,14 +59,16 @@ pub async fn sweep<A: Accounts>(
 
 /// Removes an orphan, or says what keeps it.
 async fn one(
-    app: &App,
-    account: &impl Account,
+    context: &impl SweepContext,
+    images: &(impl Keeping + References),
     found: &Found,
     seen: &SeenOrphan,
     now: Timestamp,
 ) -> Result<Option<String>, Failure> {
     let maker = match &seen.orphan.deployment {
-        Some(id) => app.ledger.get::<Deployment>(&Deployment::key_of(id)).await?.map(|found| found.record),
+        Some(id) => {
+            context.ledger().get::<Deployment>(&Deployment::key_of(id)).await?.map(|found| found.record)
+        }
         None => None,
     };
     if let Some(why) = why_not(seen, maker.as_ref(), &found.versions, now) {
@@ -73,16 +76,16 @@ async fn one(
     }
     match &seen.orphan.thing {
         OrphanResource::Image(ami) => {
-            let mut answers = account.references(&[ami.clone()].into()).await?;
+            let mut answers = images.references(&[ami.clone()].into()).await?;
             let references = answers.remove(ami).unwrap_or_default();
             if let Some(why) = why_kept(Some(&references)) {
                 return Ok(Some(why));
             }
-            match Keeping::remove(account, ami).await? {
+            match images.remove(ami).await? {
                 Removed::Gone { .. } => Ok(None),
                 Removed::Protected { why } => Ok(Some(format!("it is protected: {why}"))),
             }
         }
-        OrphanResource::Snapshot(snapshot) => account.remove_snapshot(snapshot).await,
+        OrphanResource::Snapshot(snapshot) => images.remove_snapshot(snapshot).await,
     }
 }

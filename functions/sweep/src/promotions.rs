@@ -1,7 +1,8 @@
 //! Promotions of images whose execution ended without closing them, stopped from outside or out of time: nobody else
 //! withdraws what they shared.
 
-use crate::{App, report};
+use crate::context::SweepContext;
+use crate::report;
 use lockstep_domain::delivery::sweep;
 use lockstep_domain::messages::image::Request;
 use lockstep_domain::model::caught_error::CaughtError;
@@ -22,27 +23,33 @@ const PATIENCE: Duration = Duration::from_secs(110);
 const IMAGES: usize = 10_000;
 
 /// Looks at every promotion that an image is on its way by, or is shared for. The index only says which there are.
-pub async fn sweep(app: &App, report: &mut SweepReport) -> Result<(), Failure> {
-    let listed = app.ledger.list_kind::<Image>(IMAGES).await?;
+pub async fn sweep(context: &impl SweepContext, report: &mut SweepReport) -> Result<(), Failure> {
+    let listed = context.ledger().list_kind::<Image>(IMAGES).await?;
     for listed in listed.iter().filter(|listed| !sweep::promotions(&listed.record).is_empty()) {
-        let Some(image) = app.ledger.get::<Image>(&listed.record.key()).await? else { continue };
+        let Some(image) = context.ledger().get::<Image>(&listed.record.key()).await? else { continue };
         for id in sweep::promotions(&image.record) {
-            let outcome = one(app, report, &id).await;
+            let outcome = one(context, report, &id).await;
             report::go_on(report, &format!("the promotion {id}"), outcome);
         }
     }
     Ok(())
 }
 
-async fn one(app: &App, report: &mut SweepReport, id: &DeploymentId) -> Result<(), Failure> {
-    let Some(found) = app.ledger.get::<Deployment>(&Deployment::key_of(id)).await? else { return Ok(()) };
+async fn one(
+    context: &impl SweepContext,
+    report: &mut SweepReport,
+    id: &DeploymentId,
+) -> Result<(), Failure> {
+    let Some(found) = context.ledger().get::<Deployment>(&Deployment::key_of(id)).await? else {
+        return Ok(());
+    };
     let promotion = found.record;
     let DeploymentKind::PromoteImage { image, .. } = &promotion.kind else { return Ok(()) };
-    if !sweep::is_dead_promotion(&promotion, app.executions.is_running(&promotion.execution).await) {
+    if !sweep::is_dead_promotion(&promotion, context.executions().is_running(&promotion.execution).await) {
         return Ok(());
     }
     let request = json!(Request::Abandon { promotion: id.clone() });
-    match app.functions.call(FUNCTION, &request, PATIENCE).await? {
+    match context.call(FUNCTION, &request, PATIENCE).await? {
         Called::Answered { error: None, .. } => {
             let place = &promotion.location;
             report.abandoned.push(format!(

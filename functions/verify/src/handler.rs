@@ -1,16 +1,18 @@
 //! Load the deployment and its checks, judge each, report.
 
+use crate::context::VerifyContext;
 use crate::judge::{self, Ask, Judged, Next, Step, Unmet};
-use crate::ports::Ports;
 use crate::together::together;
 use backon::{BackoffBuilder, ExponentialBuilder};
-use jiff::Timestamp;
 use lockstep_domain::delivery::checks::{Admission, Check};
 use lockstep_domain::messages::verify::Response;
 use lockstep_domain::model::error::Failure;
-use lockstep_domain::model::ids::DeploymentId;
-use lockstep_domain::records::Deployment;
+use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
+use lockstep_domain::model::version::Version;
+use lockstep_domain::records::{Deployment, Release};
 use lockstep_platform::probe::Get;
+use lockstep_runtime::deployment_log;
+use lockstep_runtime::stages::stages;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -25,29 +27,48 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 /// # Errors
 /// `CheckFailed` with every check that failed; `Superseded` if the deployment no longer runs; what AWS throttles or
 /// fails at until the deadline of a check, so that the checks are run again.
-pub async fn handle(
-    ports: &impl Ports,
-    deployment: &DeploymentId,
-    now: impl Fn() -> Timestamp,
-) -> Result<Response, Failure> {
-    let deployment = ports.deployment(deployment).await?;
+pub async fn handle(context: &impl VerifyContext, deployment: &DeploymentId) -> Result<Response, Failure> {
+    let deployment = load_deployment(context, deployment).await?;
     let subject = judge::subject(&deployment)?;
-    let release = ports.release(&subject.component, &deployment.version).await?;
-    let artifact = ports.artifact(&release.artifact).await?;
-    let admission = ports.admission(&deployment.stage).await?;
+    let release = load_release(context, &subject.component, &deployment.version).await?;
+    let artifact = context.artifact(&release.artifact).await?;
+    let admission = admission(context, &deployment.stage).await?;
     let checks = judge::checks(&release, &subject.digest, &artifact)?;
     let question = judge::question(&deployment, &subject);
-    let run = Run { ports, deployment: &deployment, question, admission, started: ports.elapsed() };
+    let run = Run { context, deployment: &deployment, question, admission, started: context.elapsed() };
     let results = together(checks.iter().map(|check| run.check(check))).await;
     let results = results.into_iter().collect::<Result<Vec<_>, Failure>>()?;
     let judged: Vec<Judged> = checks.into_iter().zip(results).collect();
-    ports.note(&deployment.id, judge::note(&judged), now()).await?;
+    deployment_log::append(context.ledger(), &deployment.id, &judge::note(&judged), context.now()).await?;
     judge::verdict(&deployment.id, &subject.stack, &judged)
 }
 
+async fn load_deployment(context: &impl VerifyContext, id: &DeploymentId) -> Result<Deployment, Failure> {
+    let key = Deployment::key_of(id);
+    Ok(context.ledger().expect::<Deployment>(&key, &format!("deployment {id}")).await?.record)
+}
+
+async fn load_release(
+    context: &impl VerifyContext,
+    component: &ComponentName,
+    version: &Version,
+) -> Result<Release, Failure> {
+    let what = format!("release {component}@{version}");
+    let key = Release::key_of(component, version);
+    Ok(context.ledger().expect::<Release>(&key, &what).await?.record)
+}
+
+/// Returns what the checks of a stage may connect to.
+async fn admission(context: &impl VerifyContext, stage: &StageName) -> Result<Admission, Failure> {
+    let stages = stages(context.ledger()).await?;
+    // A stage that is gone allows nothing.
+    let reach = stages.get(stage).map(|stage| stage.checks_may_reach.clone()).unwrap_or_default();
+    Ok(Admission::new(stage.clone(), reach, context.local_endpoint()))
+}
+
 /// What every check of a deployment has in common.
-struct Run<'a, P> {
-    ports: &'a P,
+struct Run<'a, C> {
+    context: &'a C,
     deployment: &'a Deployment,
     /// What functions are told.
     question: Value,
@@ -56,7 +77,7 @@ struct Run<'a, P> {
     started: Duration,
 }
 
-impl<P: Ports> Run<'_, P> {
+impl<C: VerifyContext> Run<'_, C> {
     /// What came of one check. What AWS cannot do now fails the run instead of the check: it says nothing of the stack.
     async fn check(&self, check: &Check) -> Result<Result<(), String>, Failure> {
         let ask = match judge::begin(check, &self.deployment.outputs, &self.deployment.location) {
@@ -71,27 +92,27 @@ impl<P: Ports> Run<'_, P> {
             match judge::next(seen, looks, check.deadline(), self.left(check), pause) {
                 Next::Judged(result) => return Ok(result),
                 Next::Unknown(failure) => return Err(failure),
-                Next::Again(pause) => self.ports.sleep(pause).await,
+                Next::Again(pause) => self.context.sleep(pause).await,
             }
         }
     }
 
     /// How long is left until the deadline of `check`.
     fn left(&self, check: &Check) -> Duration {
-        (self.started + check.deadline()).saturating_sub(self.ports.elapsed())
+        (self.started + check.deadline()).saturating_sub(self.context.elapsed())
     }
 
     async fn look(&self, ask: &Ask<'_>, patience: Duration) -> Result<(), Unmet> {
         match ask {
             Ask::Call(function) => {
-                let called = self.ports.call(self.deployment, function, &self.question, patience).await;
+                let called = self.context.call(self.deployment, function, &self.question, patience).await;
                 judge::called(called, patience)
             }
             Ask::Get { url, wanted, matches } => {
                 let get = Get { url, wanted, body: matches.is_some() };
-                judge::answered(self.ports.get(get, &self.admission, patience).await, wanted, *matches)
+                judge::answered(self.context.get(get, &self.admission, patience).await, wanted, *matches)
             }
-            Ask::Connect(peer) => Ok(self.ports.connect(peer, &self.admission, patience).await?),
+            Ask::Connect(peer) => Ok(self.context.connect(peer, &self.admission, patience).await?),
         }
     }
 }

@@ -2,16 +2,16 @@
 
 use lockstep_domain::messages::verify::Request;
 use lockstep_platform::aws::Aws;
-use lockstep_platform::clock;
 use lockstep_platform::config::Config;
 use lockstep_platform::shell;
+use lockstep_verify::context::{AwsContext, SETTINGS};
 use lockstep_verify::handler::handle;
-use lockstep_verify::ports::{Cloud, SETTINGS};
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     shell::serve(
-        || Cloud::new(&Aws::from_env()?, &Config::from_env(&SETTINGS)?),
-        async |cloud: &Cloud, request: Request| handle(cloud, &request.deployment, clock::now).await,
+        || AwsContext::new(&Aws::from_env()?, &Config::from_env(&SETTINGS)?),
+        async |context: &AwsContext, request: Request| handle(context, &request.deployment).await,
     )
 }

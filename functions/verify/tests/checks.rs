@@ -5,14 +5,18 @@ use lockstep_domain::delivery::archive::{Files, pack};
 use lockstep_domain::delivery::checks::{Admission, Peer};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_domain::model::ids::{ComponentName, DeploymentId, Digest, StageName};
+use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::model::location::Location;
-use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Release, ReleaseState};
+use lockstep_domain::records::{
+    Config, ConfigKind, Deployment, DeploymentKind, DeploymentState, LogEntry, Release, ReleaseState,
+};
 use lockstep_platform::functions::Called;
+use lockstep_platform::ledger::{Ledger, Order};
 use lockstep_platform::probe::{Answer, Get, Unanswered};
+use lockstep_runtime::{Artifacts, Clock, HasLedger};
+use lockstep_sim::{FakeAws, TABLE};
+use lockstep_verify::context::Peers;
 use lockstep_verify::handler::handle;
-use lockstep_verify::ports::Ports;
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,13 +52,14 @@ deadline_seconds = 200
 
 /// One deployment, its artifact, functions and peers that answer what the test says, and a clock that moves only while
 /// every check waits.
-struct World {
+struct Fixture {
+    account: FakeAws,
+    ledger: Ledger,
     deployment: Deployment,
     release: Release,
     artifact: Vec<u8>,
     answers: BTreeMap<&'static str, Result<Called, Failure>>,
     called: RefCell<Vec<(String, Value)>>,
-    notes: RefCell<Vec<String>>,
     /// When peers begin to answer.
     up_at: Duration,
     /// What a peer answers before it is up, and in the end.
@@ -66,7 +71,7 @@ struct World {
     sleepers: RefCell<BTreeSet<Duration>>,
 }
 
-impl World {
+impl Fixture {
     fn new(checks: &str) -> Self {
         let artifact = artifact(checks);
         let digest = Digest::of(&artifact);
@@ -74,13 +79,15 @@ impl World {
         let mut deployment = deployment(&digest);
         deployment.outputs = outputs.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let ok = || Ok(Called::Answered { error: None, payload: b"{}".to_vec(), cut: false });
+        let account = FakeAws::new();
         Self {
+            ledger: Ledger::new(&account.aws(), TABLE),
+            account,
             deployment,
             release: release(&digest),
             artifact,
             answers: [("ci-logs-probe", ok()), ("ci-logs-other", ok())].into(),
             called: RefCell::default(),
-            notes: RefCell::default(),
             up_at: Duration::ZERO,
             before: Unanswered::NotYet("nobody is there".to_owned()),
             page: Answer { status: 200, body: b"ready".to_vec() },
@@ -92,7 +99,17 @@ impl World {
     }
 
     async fn verify(&self) -> Result<u32, Failure> {
-        handle(self, &self.deployment.id, || Timestamp::UNIX_EPOCH).await.map(|response| response.passed)
+        self.account.put(&self.deployment);
+        self.account.put(&self.release);
+        self.account.put(&stages());
+        handle(self, &self.deployment.id).await.map(|response| response.passed)
+    }
+
+    /// The lines of the deployment's log.
+    async fn notes(&self) -> Vec<String> {
+        let (pk, prefix) = LogEntry::all_of(&self.deployment.id);
+        let lines = self.ledger.list::<LogEntry>(&pk, prefix, Order::Oldest, 99).await.unwrap();
+        lines.into_iter().map(|line| line.record.note).collect()
     }
 
     /// How long everything took.
@@ -112,41 +129,9 @@ impl World {
     }
 }
 
-impl Ports for World {
-    async fn deployment(&self, _: &DeploymentId) -> Result<Deployment, Failure> {
-        Ok(self.deployment.clone())
-    }
-
-    async fn release(&self, _: &ComponentName, _: &Version) -> Result<Release, Failure> {
-        Ok(self.release.clone())
-    }
-
-    async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {
-        assert_eq!(key, self.release.artifact);
-        Ok(self.artifact.clone())
-    }
-
-    async fn call(
-        &self,
-        _: &Deployment,
-        function: &str,
-        question: &Value,
-        _: Duration,
-    ) -> Result<Called, Failure> {
-        self.called.borrow_mut().push((function.to_owned(), question.clone()));
-        self.answers[function].clone()
-    }
-
-    async fn admission(&self, stage: &StageName) -> Result<Admission, Failure> {
-        Ok(Admission::new(stage.clone(), BTreeSet::new(), None))
-    }
-
-    async fn get(&self, get: Get<'_>, _: &Admission, patience: Duration) -> Result<Answer, Unanswered> {
-        self.ask(get.url.as_str(), patience, self.page.clone())
-    }
-
-    async fn connect(&self, peer: &Peer, _: &Admission, patience: Duration) -> Result<(), Unanswered> {
-        self.ask(&peer.to_string(), patience, ())
+impl Clock for Fixture {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
     }
 
     fn elapsed(&self) -> Duration {
@@ -169,10 +154,57 @@ impl Ports for World {
             }
         }
     }
+}
 
-    async fn note(&self, _: &DeploymentId, note: String, _: Timestamp) -> Result<(), Failure> {
-        self.notes.borrow_mut().push(note);
-        Ok(())
+impl HasLedger for Fixture {
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+impl Artifacts for Fixture {
+    async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {
+        assert_eq!(key, self.release.artifact);
+        Ok(self.artifact.clone())
+    }
+}
+
+impl Peers for Fixture {
+    fn local_endpoint(&self) -> Option<&str> {
+        None
+    }
+
+    async fn call(
+        &self,
+        _: &Deployment,
+        function: &str,
+        question: &Value,
+        _: Duration,
+    ) -> Result<Called, Failure> {
+        self.called.borrow_mut().push((function.to_owned(), question.clone()));
+        self.answers[function].clone()
+    }
+
+    async fn get(&self, get: Get<'_>, _: &Admission, patience: Duration) -> Result<Answer, Unanswered> {
+        self.ask(get.url.as_str(), patience, self.page.clone())
+    }
+
+    async fn connect(&self, peer: &Peer, _: &Admission, patience: Duration) -> Result<(), Unanswered> {
+        self.ask(&peer.to_string(), patience, ())
+    }
+}
+
+/// The stage `ci`, whose checks reach nothing special.
+fn stages() -> Config {
+    let stage = |name: &str| {
+        format!("[[stages]]\nname = \"{name}\"\naccount = \"111111111111\"\nregion = \"eu-west-1\"\n")
+    };
+    Config {
+        config: ConfigKind::Stages,
+        version: 1,
+        text: stage("test") + &stage("ci") + "propagates = true\n",
+        applied_by: "ada".to_owned(),
+        applied_at: Timestamp::UNIX_EPOCH,
     }
 }
 
@@ -235,12 +267,12 @@ fn release(digest: &Digest) -> Release {
 
 #[tokio::test]
 async fn checks_that_pass_are_counted_and_noted() {
-    let world = World::new(CHECKS);
-    assert_eq!(world.verify().await, Ok(3));
-    let notes = world.notes.borrow();
+    let fixture = Fixture::new(CHECKS);
+    assert_eq!(fixture.verify().await, Ok(3));
+    let notes = fixture.notes().await;
     assert_eq!(notes.len(), 1);
     assert_eq!(notes[0].matches("passed: ").count(), 3, "{}", notes[0]);
-    let called = world.called.borrow();
+    let called = fixture.called.borrow();
     let question = json!({ "component": "logs", "version": "2.1.0", "stage": "ci", "stack": "ci-logs" });
     assert_eq!(
         *called,
@@ -250,95 +282,95 @@ async fn checks_that_pass_are_counted_and_noted() {
 
 #[tokio::test]
 async fn row_29_that_a_stack_is_complete_proves_nothing_and_a_check_waits_until_its_peer_answers() {
-    let mut world = World::new(PEERS);
-    world.up_at = Duration::from_secs(40);
-    assert_eq!(world.verify().await, Ok(2));
+    let mut fixture = Fixture::new(PEERS);
+    fixture.up_at = Duration::from_secs(40);
+    assert_eq!(fixture.verify().await, Ok(2));
     // Both asked in vain until then, at the same time, and neither a pause longer than the longest.
     assert!(
-        world.times_asked("broker.example:5044") > 3
-            && world.times_asked("https://broker.example/health") > 3
+        fixture.times_asked("broker.example:5044") > 3
+            && fixture.times_asked("https://broker.example/health") > 3
     );
-    assert!(world.took() >= world.up_at && world.took() <= world.up_at + Duration::from_secs(16));
+    assert!(fixture.took() >= fixture.up_at && fixture.took() <= fixture.up_at + Duration::from_secs(16));
 }
 
 #[tokio::test]
 async fn a_peer_that_never_comes_up_fails_its_check_at_the_deadline_and_not_before() {
-    let mut world = World::new(PEERS);
-    world.up_at = Duration::MAX;
-    let message = world.verify().await.unwrap_err().message;
+    let mut fixture = Fixture::new(PEERS);
+    fixture.up_at = Duration::MAX;
+    let message = fixture.verify().await.unwrap_err().message;
     for part in ["2 of 2 checks failed", "nobody is there (asked ", "times in 60 s)", "times in 200 s)"] {
         assert!(message.contains(part), "{part}: {message}");
     }
     // The last look is made within the last seconds; together they take as long as the longest.
-    assert!((198..=200).contains(&world.took().as_secs()), "{:?}", world.took());
-    let tcp = world.asked.borrow().iter().filter(|(name, _)| name.ends_with(":5044")).map(|a| a.1).max();
+    assert!((198..=200).contains(&fixture.took().as_secs()), "{:?}", fixture.took());
+    let tcp = fixture.asked.borrow().iter().filter(|(name, _)| name.ends_with(":5044")).map(|a| a.1).max();
     assert!((58..=60).contains(&tcp.unwrap().as_secs()), "{tcp:?}");
-    assert!(world.times_asked("broker.example:5044") < 10, "{:?}", world.asked);
+    assert!(fixture.times_asked("broker.example:5044") < 10, "{:?}", fixture.asked);
 }
 
 #[tokio::test]
 async fn an_answer_that_is_not_as_wanted_is_asked_for_again() {
-    let mut world = World::new(PEERS);
-    world.page.status = 503;
-    let message = world.verify().await.unwrap_err().message;
+    let mut fixture = Fixture::new(PEERS);
+    fixture.page.status = 503;
+    let message = fixture.verify().await.unwrap_err().message;
     assert!(
         message.contains("1 of 2 checks failed") && message.contains("it answered 503, not 200"),
         "{message}"
     );
-    assert!(world.times_asked("https://broker.example/health") > 3);
-    assert_eq!(world.times_asked("broker.example:5044"), 1);
+    assert!(fixture.times_asked("https://broker.example/health") > 3);
+    assert_eq!(fixture.times_asked("broker.example:5044"), 1);
 }
 
 #[tokio::test]
 async fn row_82_a_peer_that_may_not_be_asked_fails_its_check_at_once() {
-    let mut world = World::new(PEERS);
-    world.up_at = Duration::MAX;
-    world.before = Unanswered::Refused("it is a private address".to_owned());
-    let failure = world.verify().await.unwrap_err();
+    let mut fixture = Fixture::new(PEERS);
+    fixture.up_at = Duration::MAX;
+    fixture.before = Unanswered::Refused("it is a private address".to_owned());
+    let failure = fixture.verify().await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::CheckFailed);
     assert!(failure.message.ends_with("it is a private address"), "{}", failure.message);
-    assert_eq!((world.asked.borrow().len(), world.took()), (2, Duration::ZERO));
+    assert_eq!((fixture.asked.borrow().len(), fixture.took()), (2, Duration::ZERO));
 }
 
 #[tokio::test]
 async fn an_output_that_makes_no_target_fails_its_check_and_nobody_is_asked() {
-    let mut world = World::new(PEERS);
-    world.deployment.outputs.insert("Host".to_owned(), "user:secret@broker.example".to_owned());
-    let message = world.verify().await.unwrap_err().message;
+    let mut fixture = Fixture::new(PEERS);
+    fixture.deployment.outputs.insert("Host".to_owned(), "user:secret@broker.example".to_owned());
+    let message = fixture.verify().await.unwrap_err().message;
     assert!(message.contains("2 of 2 checks failed") && !message.contains("secret"), "{message}");
-    assert!(world.asked.borrow().is_empty());
+    assert!(fixture.asked.borrow().is_empty());
 }
 
 #[tokio::test]
 async fn a_component_without_checks_passes() {
-    let world = World::new("");
-    assert_eq!(world.verify().await, Ok(0));
-    assert_eq!(*world.notes.borrow(), ["the component has no checks"]);
+    let fixture = Fixture::new("");
+    assert_eq!(fixture.verify().await, Ok(0));
+    assert_eq!(fixture.notes().await, ["the component has no checks"]);
 }
 
 #[tokio::test]
 async fn every_check_runs_and_every_failure_is_named() {
-    let mut world = World::new(CHECKS);
-    world.deployment.outputs.insert("Host".to_owned(), "UNKNOWN".to_owned());
+    let mut fixture = Fixture::new(CHECKS);
+    fixture.deployment.outputs.insert("Host".to_owned(), "UNKNOWN".to_owned());
     let payload = br#"{"errorMessage": "no broker"}"#.to_vec();
     let failed = Called::Answered { error: Some("Unhandled".to_owned()), payload, cut: false };
-    world.answers.insert("ci-logs-probe", Ok(failed));
-    world.answers.insert("ci-logs-other", Ok(Called::Silent));
-    let failure = world.verify().await.unwrap_err();
+    fixture.answers.insert("ci-logs-probe", Ok(failed));
+    fixture.answers.insert("ci-logs-other", Ok(Called::Silent));
+    let failure = fixture.verify().await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::CheckFailed);
     for part in ["3 of 3 checks failed", "'UNKNOWN'", "no broker", "did not answer within"] {
         assert!(failure.message.contains(part), "{part}: {}", failure.message);
     }
-    assert!(!world.notes.borrow()[0].contains("passed: "), "{:?}", world.notes);
+    assert!(!fixture.notes().await[0].contains("passed: "), "{:?}", fixture.notes().await);
 }
 
 #[tokio::test]
 async fn a_function_elsewhere_is_never_called() {
-    let mut world = World::new(CHECKS);
+    let mut fixture = Fixture::new(CHECKS);
     let elsewhere = "arn:aws:lambda:eu-west-1:999999999999:function:x";
-    world.deployment.outputs.insert("Probe".to_owned(), elsewhere.to_owned());
-    assert_eq!(world.verify().await.unwrap_err().kind, FailureKind::CheckFailed);
-    let called = world.called.borrow();
+    fixture.deployment.outputs.insert("Probe".to_owned(), elsewhere.to_owned());
+    assert_eq!(fixture.verify().await.unwrap_err().kind, FailureKind::CheckFailed);
+    let called = fixture.called.borrow();
     assert!(
         called.iter().all(|(function, _)| function == "ci-logs-other") && called.len() == 1,
         "{called:?}"
@@ -347,14 +379,14 @@ async fn a_function_elsewhere_is_never_called() {
 
 #[tokio::test]
 async fn what_aws_cannot_do_now_says_nothing_of_the_stack_and_a_refusal_does() {
-    let mut world = World::new(CHECKS);
+    let mut fixture = Fixture::new(CHECKS);
     let throttled = Failure::new(FailureKind::Throttled, "slow down");
-    world.answers.insert("ci-logs-probe", Err(throttled.clone()));
-    assert_eq!(world.verify().await, Err(throttled));
-    assert!(world.notes.borrow().is_empty() && world.took() >= Duration::from_secs(118));
+    fixture.answers.insert("ci-logs-probe", Err(throttled.clone()));
+    assert_eq!(fixture.verify().await, Err(throttled));
+    assert!(fixture.notes().await.is_empty() && fixture.took() >= Duration::from_secs(118));
     let denied = Failure::new(FailureKind::AccessDenied, "the role may not call it");
-    world.answers.insert("ci-logs-probe", Err(denied));
-    let failure = world.verify().await.unwrap_err();
+    fixture.answers.insert("ci-logs-probe", Err(denied));
+    let failure = fixture.verify().await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::CheckFailed);
     assert!(failure.message.contains("the role may not call it"), "{}", failure.message);
 }
@@ -362,16 +394,16 @@ async fn what_aws_cannot_do_now_says_nothing_of_the_stack_and_a_refusal_does() {
 #[tokio::test]
 async fn a_deployment_that_no_longer_runs_is_superseded() {
     for state in [DeploymentState::AwaitingApproval, DeploymentState::Failed, DeploymentState::Abandoned] {
-        let mut world = World::new(CHECKS);
-        world.deployment.state = state;
-        assert_eq!(world.verify().await.unwrap_err().kind, FailureKind::Superseded);
-        assert!(world.called.borrow().is_empty());
+        let mut fixture = Fixture::new(CHECKS);
+        fixture.deployment.state = state;
+        assert_eq!(fixture.verify().await.unwrap_err().kind, FailureKind::Superseded);
+        assert!(fixture.called.borrow().is_empty());
     }
 }
 
 #[tokio::test]
 async fn checks_come_from_the_bytes_that_were_deployed_and_no_others() {
-    let mut world = World::new(CHECKS);
-    world.artifact = artifact("");
-    assert_eq!(world.verify().await.unwrap_err().kind, FailureKind::Rejected);
+    let mut fixture = Fixture::new(CHECKS);
+    fixture.artifact = artifact("");
+    assert_eq!(fixture.verify().await.unwrap_err().kind, FailureKind::Rejected);
 }

@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 /// The provider whose hooks are understood.
 pub const PROVIDER: &str = "github";
 
-/// What is answered.
+/// The reply to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Reply {
     /// The push was written down and its release started.
     Accepted {
         /// The delivery, which finds it again.
@@ -42,7 +42,7 @@ pub enum Answer {
     },
 }
 
-impl Answer {
+impl Reply {
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         match self {
@@ -63,17 +63,17 @@ impl Answer {
     }
 }
 
-fn refused(status: u16, error: impl Into<String>) -> Answer {
-    Answer::Refused { status, error: error.into() }
+fn refused(status: u16, error: impl Into<String>) -> Reply {
+    Reply::Refused { status, error: error.into() }
 }
 
 /// There is no such hook. Whoever guesses learns nothing of which part was wrong.
-fn unknown_hook() -> Answer {
+fn unknown_hook() -> Reply {
     refused(404, "there is no such hook")
 }
 
 /// The repository that the URL selects.
-pub fn address(method: &str, path: &str) -> Result<RepositoryId, Answer> {
+pub fn address(method: &str, path: &str) -> Result<RepositoryId, Reply> {
     if method != "POST" {
         return Err(refused(405, "webhooks are sent with POST"));
     }
@@ -81,11 +81,7 @@ pub fn address(method: &str, path: &str) -> Result<RepositoryId, Answer> {
 }
 
 /// The raw bytes of a body that `signature` proves to come from who knows `secret`.
-pub fn authenticate(
-    secret: Option<&str>,
-    signature: Option<&str>,
-    body: Body<'_>,
-) -> Result<Vec<u8>, Answer> {
+pub fn authenticate(secret: Option<&str>, signature: Option<&str>, body: Body<'_>) -> Result<Vec<u8>, Reply> {
     let secret = secret.filter(|text| !text.is_empty()).ok_or_else(unknown_hook)?;
     if body.sent_bytes() > MAX_BODY_BYTES {
         return Err(refused(413, format!("the body is larger than {} MiB", MAX_BODY_BYTES >> 20)));
@@ -109,15 +105,15 @@ pub struct Delivered {
 }
 
 /// What a verified delivery tells of, if there is something to do; `delivery` and `event` are GitHub's headers.
-pub fn read(delivery: Option<&str>, event: Option<&str>, body: &[u8]) -> Result<Delivered, Answer> {
+pub fn read(delivery: Option<&str>, event: Option<&str>, body: &[u8]) -> Result<Delivered, Reply> {
     let delivery = delivery.ok_or_else(|| refused(400, "the header X-GitHub-Delivery is missing"))?;
     let delivery: DeliveryId =
         delivery.parse().map_err(|error| refused(400, format!("the header X-GitHub-Delivery is {error}")))?;
     let event = event.ok_or_else(|| refused(400, "the header X-GitHub-Event is missing"))?;
     match parse_push(event, body) {
         Ok(WebhookEvent::Push(push)) => Ok(Delivered { delivery, push }),
-        Ok(WebhookEvent::Ping) => Err(Answer::Pong),
-        Ok(WebhookEvent::Ignored { reason }) => Err(Answer::Ignored { reason }),
+        Ok(WebhookEvent::Ping) => Err(Reply::Pong),
+        Ok(WebhookEvent::Ignored { reason }) => Err(Reply::Ignored { reason }),
         Err(problem) => Err(refused(422, problem.message)),
     }
 }
@@ -128,7 +124,7 @@ pub fn accept(
     repository: Option<&Repository>,
     delivered: &Delivered,
     now: Timestamp,
-) -> Result<WebhookDelivery, Answer> {
+) -> Result<WebhookDelivery, Reply> {
     let Some(repository) = repository else {
         return Err(refused(404, format!("{id} is not subscribed; run `lockstep repositories add`")));
     };
@@ -160,7 +156,7 @@ pub enum Next {
 }
 
 /// What is left to do for `stored`, the event that the ledger holds, when `asked` arrives under the same delivery.
-pub fn resume(stored: &WebhookDelivery, asked: &WebhookDelivery) -> Result<Next, Answer> {
+pub fn resume(stored: &WebhookDelivery, asked: &WebhookDelivery) -> Result<Next, Reply> {
     let same = stored.repository == asked.repository
         && stored.reference == asked.reference
         && stored.commit == asked.commit;
@@ -174,6 +170,6 @@ pub fn resume(stored: &WebhookDelivery, asked: &WebhookDelivery) -> Result<Next,
 }
 
 /// What a push is answered, however often it arrives.
-pub fn accepted(event: &WebhookDelivery) -> Answer {
-    Answer::Accepted { delivery: event.delivery.clone(), execution: event.execution.clone() }
+pub fn accepted(event: &WebhookDelivery) -> Reply {
+    Reply::Accepted { delivery: event.delivery.clone(), execution: event.execution.clone() }
 }

@@ -1,7 +1,7 @@
 //! Load, decide, apply, one step at a time.
 
-use crate::decide::{self, Answer, Next};
-use crate::ports::Ports;
+use crate::context::WebhookContext;
+use crate::decide::{self, Next, Reply};
 use jiff::Timestamp;
 use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER};
 use lockstep_domain::delivery::webhook_delivery;
@@ -15,9 +15,13 @@ const LOGGED_CHARS: usize = 120;
 
 /// Answers one request. Nothing fails: what cannot be done now is answered with 503, so that the delivery shows as
 /// failed on GitHub and can be sent again.
-pub async fn handle(ports: &impl Ports, request: UrlRequest, now: Timestamp) -> Result<UrlResponse, Failure> {
-    let answer = match answer(ports, &request, now).await {
-        Ok(answer) | Err(Stop::Answer(answer)) => answer,
+pub async fn handle(
+    context: &impl WebhookContext,
+    request: UrlRequest,
+    now: Timestamp,
+) -> Result<UrlResponse, Failure> {
+    let answer = match answer(context, &request, now).await {
+        Ok(answer) | Err(Stop::Reply(answer)) => answer,
         Err(Stop::Failure(failure)) => unanswered(&failure),
     };
     let path: String = request.raw_path.as_deref().unwrap_or_default().chars().take(LOGGED_CHARS).collect();
@@ -28,14 +32,14 @@ pub async fn handle(ports: &impl Ports, request: UrlRequest, now: Timestamp) -> 
 /// Why a request goes no further.
 enum Stop {
     /// It has its answer.
-    Answer(Answer),
+    Reply(Reply),
     /// AWS did not do what was asked of it.
     Failure(Failure),
 }
 
-impl From<Answer> for Stop {
-    fn from(answer: Answer) -> Self {
-        Self::Answer(answer)
+impl From<Reply> for Stop {
+    fn from(answer: Reply) -> Self {
+        Self::Reply(answer)
     }
 }
 
@@ -45,40 +49,40 @@ impl From<Failure> for Stop {
     }
 }
 
-async fn answer(ports: &impl Ports, request: &UrlRequest, now: Timestamp) -> Result<Answer, Stop> {
+async fn answer(context: &impl WebhookContext, request: &UrlRequest, now: Timestamp) -> Result<Reply, Stop> {
     let method = request.request_context.http.method.as_deref().unwrap_or_default();
     let id = decide::address(method, request.raw_path.as_deref().unwrap_or_default())?;
-    let secret = ports.webhook_secret(&id).await?;
+    let secret = context.webhook_secret(&id).await?;
     let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
     let body = Body { text: request.body.as_deref().unwrap_or_default(), base64: request.is_base64_encoded };
     let secret = secret.as_ref().map(|secret| secret.expose());
     let body = decide::authenticate(secret, header(SIGNATURE_HEADER), body)?;
     let delivered = decide::read(header(DELIVERY_HEADER), header(EVENT_HEADER), &body)?;
-    let repository = ports.repository(&id).await?;
+    let repository = context.repository(&id).await?;
     let event = decide::accept(&id, repository.as_ref(), &delivered, now)?;
-    let stored = ports.insert(&event).await?;
+    let stored = context.insert(&event).await?;
     if decide::resume(&stored, &event)? == Next::Start {
-        start(ports, stored.clone()).await?;
+        start(context, stored.clone()).await?;
     }
     Ok(decide::accepted(&stored))
 }
 
 /// Starts the event's execution, or finds it started. Every copy of the delivery may do this at once: the name makes
 /// it one execution.
-async fn start(ports: &impl Ports, mut event: WebhookDelivery) -> Result<(), Failure> {
-    ports.start(&event.execution, &webhook_delivery::input(&event)).await?;
+async fn start(context: &impl WebhookContext, mut event: WebhookDelivery) -> Result<(), Failure> {
+    context.start(&event.execution, &webhook_delivery::input(&event)).await?;
     event.state = WebhookDeliveryState::Started;
-    ports.mark_started(&event).await
+    context.mark_started(&event).await
 }
 
-fn unanswered(failure: &Failure) -> Answer {
+fn unanswered(failure: &Failure) -> Reply {
     tracing::error!(error = failure.kind.error_type(), "{failure}");
     match failure.kind.policy() {
         Policy::Retryable => {
-            Answer::Refused { status: 503, error: "not now; deliver it again in a minute".to_owned() }
+            Reply::Refused { status: 503, error: "not now; deliver it again in a minute".to_owned() }
         }
         Policy::Terminal | Policy::NeedsHuman => {
-            Answer::Refused { status: 500, error: "it failed here; the function's log says how".to_owned() }
+            Reply::Refused { status: 500, error: "it failed here; the function's log says how".to_owned() }
         }
     }
 }

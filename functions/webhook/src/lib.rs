@@ -4,6 +4,6 @@
 //! signature is verified it reads one secret, remembered with its absence, and nothing else; nothing is parsed and
 //! nothing is written.
 
+pub mod context;
 pub mod decide;
 pub mod handler;
-pub mod ports;

@@ -5,13 +5,13 @@ use lockstep_platform::clock;
 use lockstep_platform::config::Config;
 use lockstep_platform::function_url::UrlRequest;
 use lockstep_platform::shell;
+use lockstep_webhook::context::{AwsContext, SETTINGS};
 use lockstep_webhook::handler::handle;
-use lockstep_webhook::ports::{Cloud, SETTINGS};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     shell::serve(
-        || Cloud::new(&Aws::from_env()?, &Config::from_env(&SETTINGS)?),
-        async |cloud: &Cloud, request: UrlRequest| handle(cloud, request, clock::now()).await,
+        || AwsContext::new(&Aws::from_env()?, &Config::from_env(&SETTINGS)?),
+        async |context: &AwsContext, request: UrlRequest| handle(context, request, clock::now()).await,
     )
 }

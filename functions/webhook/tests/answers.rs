@@ -9,9 +9,9 @@ use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::{Repository, WebhookDelivery, WebhookDeliveryState};
 use lockstep_platform::function_url::UrlResponse;
 use lockstep_platform::secrets::Secret;
-use lockstep_platform::testing::logged::Logged;
+use lockstep_sim::logged::Logged;
+use lockstep_webhook::context::WebhookContext;
 use lockstep_webhook::handler::handle;
-use lockstep_webhook::ports::Ports;
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -21,9 +21,9 @@ const SECRET: &str = "a secret that signs";
 const DELIVERY: &str = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
 const COMMIT: &str = "0123456789012345678901234567890123456789";
 
-/// A world in memory. Every call notes its name and lets others go first.
+/// A fixture in memory. Every call notes its name and lets others go first.
 #[derive(Default)]
-struct World {
+struct Fixture {
     repositories: BTreeMap<String, Repository>,
     events: RefCell<BTreeMap<String, WebhookDelivery>>,
     executions: RefCell<BTreeMap<String, inputs::Release>>,
@@ -32,9 +32,9 @@ struct World {
     breaks: Cell<Option<&'static str>>,
 }
 
-impl World {
+impl Fixture {
     fn new() -> Self {
-        let mut world = Self::default();
+        let mut fixture = Self::default();
         for id in ["github.acme.logs", "github.acme.other"] {
             let repository = Repository {
                 id: id.parse().unwrap(),
@@ -45,9 +45,9 @@ impl World {
                 added_by: "arn".to_owned(),
                 added_at: Timestamp::UNIX_EPOCH,
             };
-            world.repositories.insert(id.to_owned(), repository);
+            fixture.repositories.insert(id.to_owned(), repository);
         }
-        world
+        fixture
     }
 
     async fn called(&self, name: &'static str) -> Result<(), Failure> {
@@ -67,7 +67,7 @@ impl World {
     }
 }
 
-impl Ports for World {
+impl WebhookContext for Fixture {
     async fn webhook_secret(&self, id: &RepositoryId) -> Result<Option<Secret>, Failure> {
         self.called("secret").await?;
         Ok((id.owner() == "acme").then(|| Secret::new(SECRET)))
@@ -152,14 +152,14 @@ impl Post {
         self.signed()
     }
 
-    async fn to(&self, world: &World) -> UrlResponse {
+    async fn to(&self, fixture: &Fixture) -> UrlResponse {
         let request = json!({
             "version": "2.0", "rawPath": self.path, "headers": self.headers, "body": self.body,
             "isBase64Encoded": self.base64,
             "requestContext": { "timeEpoch": 0, "http": { "method": self.method, "path": self.path } },
         });
         let now = "2026-03-01T12:00:00Z".parse().unwrap();
-        handle(world, serde_json::from_value(request).unwrap(), now).await.unwrap()
+        handle(fixture, serde_json::from_value(request).unwrap(), now).await.unwrap()
     }
 }
 
@@ -230,18 +230,18 @@ async fn refusals_come_in_their_order_and_before_anything_is_read_or_written() {
         ("a good push", good(), 202, &["secret", "repository", "insert", "start", "mark"]),
     ];
     for (what, request, status, calls) in table {
-        let world = World::new();
-        let response = request.to(&world).await;
+        let fixture = Fixture::new();
+        let response = request.to(&fixture).await;
         assert_eq!(response.status_code, status, "{what}: {}", response.body);
-        assert_eq!(*world.calls.borrow(), calls, "{what}");
+        assert_eq!(*fixture.calls.borrow(), calls, "{what}");
     }
 }
 
 #[tokio::test]
 async fn a_push_starts_its_release_and_is_answered_with_it() {
-    let world = World::new();
-    let response = good().to(&world).await;
-    let executions = world.executions.borrow();
+    let fixture = Fixture::new();
+    let response = good().to(&fixture).await;
+    let executions = fixture.executions.borrow();
     let (name, input) = executions.first_key_value().unwrap();
     let body: Value = serde_json::from_str(&response.body).unwrap();
     assert_eq!(body, json!({ "delivery": DELIVERY, "execution": name }));
@@ -251,7 +251,7 @@ async fn a_push_starts_its_release_and_is_answered_with_it() {
             "repository": "github.acme.logs", "ref": "refs/heads/main", "commit": COMMIT, "delivery": DELIVERY,
         })
     );
-    assert_eq!(world.state(), WebhookDeliveryState::Started);
+    assert_eq!(fixture.state(), WebhookDeliveryState::Started);
 }
 
 #[tokio::test]
@@ -264,9 +264,9 @@ async fn other_branches_are_released_and_tags_and_deletions_are_not() {
     for (change, status) in table {
         let mut body = push("acme/logs");
         body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        let world = World::new();
-        assert_eq!(post(&body).to(&world).await.status_code, status, "{change}");
-        assert_eq!(world.executions.borrow().len(), usize::from(status == 202), "{change}");
+        let fixture = Fixture::new();
+        assert_eq!(post(&body).to(&fixture).await.status_code, status, "{change}");
+        assert_eq!(fixture.executions.borrow().len(), usize::from(status == 202), "{change}");
     }
 }
 
@@ -274,48 +274,48 @@ async fn other_branches_are_released_and_tags_and_deletions_are_not() {
 async fn a_base64_body_is_verified_as_it_was_sent() {
     let mut request = good();
     (request.body, request.base64) = (encoded(request.body.as_bytes()), true);
-    assert_eq!(request.to(&World::new()).await.status_code, 202);
+    assert_eq!(request.to(&Fixture::new()).await.status_code, 202);
 }
 
 #[tokio::test]
 async fn github_may_write_owner_and_name_in_other_cases() {
-    let world = World::new();
-    assert_eq!(post(&push("ACME/Logs")).to(&world).await.status_code, 202);
-    assert_eq!(world.events.borrow()[DELIVERY].repository.as_str(), "github.acme.logs");
+    let fixture = Fixture::new();
+    assert_eq!(post(&push("ACME/Logs")).to(&fixture).await.status_code, 202);
+    assert_eq!(fixture.events.borrow()[DELIVERY].repository.as_str(), "github.acme.logs");
 }
 
 #[tokio::test]
 async fn the_same_delivery_twice_has_the_same_answer_and_one_execution() {
-    let world = World::new();
-    let first = good().to(&world).await;
-    world.calls.borrow_mut().clear();
-    assert_eq!(good().to(&world).await, first);
-    assert_eq!(*world.calls.borrow(), ["secret", "repository", "insert"]);
-    assert_eq!(world.executions.borrow().len(), 1);
+    let fixture = Fixture::new();
+    let first = good().to(&fixture).await;
+    fixture.calls.borrow_mut().clear();
+    assert_eq!(good().to(&fixture).await, first);
+    assert_eq!(*fixture.calls.borrow(), ["secret", "repository", "insert"]);
+    assert_eq!(fixture.executions.borrow().len(), 1);
 }
 
 #[tokio::test]
 async fn a_delivery_whose_first_copy_died_anywhere_is_driven_on_by_the_next() {
     for broken in ["secret", "repository", "insert", "start", "mark"] {
-        let world = World::new();
-        world.breaks.set(Some(broken));
-        assert_eq!(good().to(&world).await.status_code, 503, "{broken}");
-        let response = good().to(&world).await;
+        let fixture = Fixture::new();
+        fixture.breaks.set(Some(broken));
+        assert_eq!(good().to(&fixture).await.status_code, 503, "{broken}");
+        let response = good().to(&fixture).await;
         assert_eq!(response.status_code, 202, "{broken}");
-        assert_eq!(world.executions.borrow().len(), 1, "{broken}");
-        assert_eq!(world.state(), WebhookDeliveryState::Started, "{broken}");
-        assert_eq!(good().to(&world).await, response, "{broken}");
+        assert_eq!(fixture.executions.borrow().len(), 1, "{broken}");
+        assert_eq!(fixture.state(), WebhookDeliveryState::Started, "{broken}");
+        assert_eq!(good().to(&fixture).await, response, "{broken}");
     }
 }
 
 #[tokio::test]
 async fn twenty_concurrent_copies_of_a_delivery_start_one_execution() {
-    let world = Rc::new(World::new());
+    let fixture = Rc::new(Fixture::new());
     let local = tokio::task::LocalSet::new();
     let copies: Vec<_> = (0..20)
         .map(|_| {
-            let world = Rc::clone(&world);
-            local.spawn_local(async move { good().to(&world).await })
+            let fixture = Rc::clone(&fixture);
+            local.spawn_local(async move { good().to(&fixture).await })
         })
         .collect();
     local.await;
@@ -324,44 +324,44 @@ async fn twenty_concurrent_copies_of_a_delivery_start_one_execution() {
         answers.push(copy.await.unwrap());
     }
     assert!(answers.iter().all(|answer| answer.status_code == 202 && *answer == answers[0]), "{answers:?}");
-    assert_eq!(world.executions.borrow().len(), 1);
-    assert_eq!(world.state(), WebhookDeliveryState::Started);
+    assert_eq!(fixture.executions.borrow().len(), 1);
+    assert_eq!(fixture.state(), WebhookDeliveryState::Started);
 }
 
 #[tokio::test]
 async fn a_known_delivery_with_other_content_is_refused() {
-    let world = World::new();
-    good().to(&world).await;
+    let fixture = Fixture::new();
+    good().to(&fixture).await;
     let mut other = push("acme/logs");
     other["after"] = json!("f".repeat(40));
-    assert_eq!(post(&other).to(&world).await.status_code, 409);
+    assert_eq!(post(&other).to(&fixture).await.status_code, 409);
     let elsewhere = post(&push("acme/other")).at("/hooks/github.acme.other");
-    assert_eq!(elsewhere.to(&world).await.status_code, 409);
-    assert_eq!(world.executions.borrow().len(), 1);
+    assert_eq!(elsewhere.to(&fixture).await.status_code, 409);
+    assert_eq!(fixture.executions.borrow().len(), 1);
 }
 
 #[tokio::test]
 async fn a_finished_event_is_answered_and_stays_finished() {
-    let world = World::new();
-    let first = good().to(&world).await;
-    world.events.borrow_mut().get_mut(DELIVERY).unwrap().state = WebhookDeliveryState::Finished;
-    assert_eq!(good().to(&world).await, first);
-    assert_eq!(world.state(), WebhookDeliveryState::Finished);
+    let fixture = Fixture::new();
+    let first = good().to(&fixture).await;
+    fixture.events.borrow_mut().get_mut(DELIVERY).unwrap().state = WebhookDeliveryState::Finished;
+    assert_eq!(good().to(&fixture).await, first);
+    assert_eq!(fixture.state(), WebhookDeliveryState::Finished);
 }
 
 #[tokio::test]
 async fn neither_secret_nor_signature_nor_body_reaches_log_or_answer() {
     let log = Logged::hear(tracing::Level::TRACE);
-    let world = World::new();
+    let fixture = Fixture::new();
     let mut said = String::new();
     let wrong = good().with("x-hub-signature-256", "sha256=wrong-signature");
     for request in
         [good(), wrong, good().saying("{\"ref\": \"a message\"}"), good().saying("payload=a message")]
     {
-        said.push_str(&request.to(&world).await.body);
+        said.push_str(&request.to(&fixture).await.body);
     }
-    world.breaks.set(Some("insert"));
-    said.push_str(&good().to(&world).await.body);
+    fixture.breaks.set(Some("insert"));
+    said.push_str(&good().to(&fixture).await.body);
     let logged = log.text();
     assert!(logged.contains("202") && logged.contains("the network broke"), "{logged}");
     for kept in [SECRET, "a message", "wrong-signature", &sign(good().body.as_bytes())] {

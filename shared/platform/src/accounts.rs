@@ -15,13 +15,6 @@ use std::sync::OnceLock;
 const KNOWN_FOR: SignedDuration = SignedDuration::from_mins(10);
 const UNKNOWN_FOR: SignedDuration = SignedDuration::from_secs(20);
 
-/// Which accounts were added.
-#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
-pub trait Accounts {
-    /// Returns whether `account` was added.
-    async fn is_registered(&self, account: &AccountId) -> Result<bool, Failure>;
-}
-
 /// The registrations in SSM's Parameter Store.
 pub struct Registrations {
     aws: Aws,
@@ -44,10 +37,9 @@ impl Registrations {
             Err(error) => Err(failure("GetParameter", &name, &error)),
         }
     }
-}
 
-impl Accounts for Registrations {
-    async fn is_registered(&self, account: &AccountId) -> Result<bool, Failure> {
+    /// Returns whether `account` was added.
+    pub async fn is_registered(&self, account: &AccountId) -> Result<bool, Failure> {
         let now = clock::now();
         if self.known.get(account, now) == Some(true)
             || self.known.younger(account, UNKNOWN_FOR, now) == Some(false)

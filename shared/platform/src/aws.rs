@@ -42,7 +42,6 @@ impl Aws {
     }
 
     /// The account of these credentials at the endpoint of a local cloud.
-    #[cfg(any(test, feature = "testing"))]
     pub fn at(region: &str, endpoint: &str, credentials: Credentials) -> Result<Self, Failure> {
         Self::new(parse_region(region)?, Some(endpoint.to_owned()), credentials, http::client()?)
     }

@@ -27,6 +27,7 @@ pub enum Answered {
 }
 
 /// The executions of state machines.
+#[derive(Clone)]
 pub struct Executions {
     aws: Aws,
     client: OnceLock<Client>,

@@ -1,4 +1,4 @@
-//! Functions of others, called as a component's check.
+//! Lambda functions: called for an answer, as a component's check is, or sent an event.
 
 use crate::aws::Aws;
 use crate::failure::{code, failure};
@@ -9,6 +9,7 @@ use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
 use lockstep_domain::model::error::Failure;
+use serde::Serialize;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -82,6 +83,37 @@ impl Functions {
                 Builder::from(self.aws.sdk_config()).retry_config(once).timeout_config(patient.build());
             Client::from_conf(config.build())
         })
+    }
+}
+
+/// A function of ours that is invoked asynchronously, with the retries of every other call.
+#[derive(Clone)]
+pub struct Receiver {
+    aws: Aws,
+    client: OnceLock<Client>,
+    function: String,
+}
+
+impl Receiver {
+    /// The function called `function`.
+    pub fn new(aws: &Aws, function: &str) -> Self {
+        Self { aws: aws.clone(), client: OnceLock::new(), function: function.to_owned() }
+    }
+
+    /// Invokes the function with `event`, and does not wait for an answer.
+    /// <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>
+    pub async fn send(&self, event: &impl Serialize) -> Result<(), Failure> {
+        let payload = serde_json::to_vec(event)
+            .map_err(|error| Failure::bug(format!("an event cannot be written as JSON: {error}")))?;
+        let client = self.client.get_or_init(|| Client::new(self.aws.sdk_config()));
+        let sent = client
+            .invoke()
+            .function_name(&self.function)
+            .invocation_type(InvocationType::Event)
+            .payload(Blob::new(payload))
+            .send()
+            .await;
+        sent.map(drop).map_err(|error| failure("Invoke", &self.function, &error))
     }
 }
 

@@ -18,7 +18,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use item::{Item, NEW, decode, encode, is_expired, key_of, lost};
 use lockstep_domain::model::error::{Failure, FailureKind};
-use lockstep_domain::records::{Key, Record, Table};
+use lockstep_domain::records::{Config, ConfigKind, Key, Record, Table};
 use std::sync::OnceLock;
 
 /// The index that lists records of one kind.
@@ -33,11 +33,6 @@ pub struct Versioned<T> {
 }
 
 impl<T> Versioned<T> {
-    /// A record at a revision, for stores that stand in for the table.
-    pub fn new(record: T, rev: u64) -> Self {
-        Self { record, rev }
-    }
-
     /// The revision; the first is 1.
     pub fn rev(&self) -> u64 {
         self.rev
@@ -202,6 +197,21 @@ impl Ledger {
         pages(query, limit, T::KIND).await
     }
 
+    /// The newest version of a part of the organisation's configuration; nothing if none was applied yet.
+    pub async fn config(&self, kind: ConfigKind) -> Result<Option<Config>, Failure> {
+        let (pk, prefix) = kind.prefix();
+        Ok(self.list(pk, prefix, Order::Newest, 1).await?.pop().map(|newest| newest.record))
+    }
+
+    /// Writes both records over the old ones or neither, or `Conflict`.
+    pub async fn replace_both<A: Record, B: Record>(
+        &self,
+        a: (&Versioned<A>, &A),
+        b: (&Versioned<B>, &B),
+    ) -> Result<(), Failure> {
+        self.transact(vec![Write::replace(a.0, a.1)?, Write::replace(b.0, b.1)?]).await
+    }
+
     /// Returns the name of the table that holds records of an owner: one table holds all of them.
     fn table_of(&self, _table: Table) -> &str {
         &self.table
@@ -258,6 +268,3 @@ fn seconds(at: jiff::Timestamp) -> AttributeValue {
 fn conflict(message: String) -> Failure {
     Failure::new(FailureKind::Conflict, message)
 }
-
-#[cfg(all(test, feature = "lambda"))]
-mod tests;

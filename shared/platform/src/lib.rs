@@ -32,8 +32,6 @@ pub mod function_url;
 pub mod functions;
 #[cfg(all(feature = "fetch", feature = "secretsmanager"))]
 pub mod git_host;
-#[cfg(all(feature = "dynamodb", feature = "sfn"))]
-pub mod holders;
 pub mod http;
 #[cfg(feature = "kms")]
 pub mod kms;
@@ -44,8 +42,6 @@ pub mod metrics;
 pub mod objects;
 #[cfg(feature = "operator")]
 pub mod operator;
-#[cfg(all(feature = "dynamodb", feature = "lambda"))]
-pub mod ports;
 #[cfg(feature = "probe")]
 pub mod probe;
 #[cfg(all(feature = "ec2", feature = "ssm"))]
@@ -60,7 +56,3 @@ pub mod shell;
 pub mod shipper;
 #[cfg(feature = "iam")]
 pub mod simulation;
-#[cfg(all(feature = "dynamodb", feature = "lambda", any(test, feature = "testing")))]
-pub mod testing;
-#[cfg(all(feature = "dynamodb", feature = "lambda"))]
-pub mod waits;

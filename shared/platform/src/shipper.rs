@@ -264,6 +264,3 @@ impl Link {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -14,8 +14,8 @@ use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
     Deployment, DeploymentKind, DeploymentState, Image, ImageVersion, Record as _,
 };
-use lockstep_platform::testing::codebuild::Started;
-use lockstep_platform::testing::ec2::Held;
+use lockstep_sim::codebuild::Started;
+use lockstep_sim::ec2::Held;
 use lockstep_tests::asl::{End, Run};
 use serde_json::Value;
 use std::collections::BTreeSet;

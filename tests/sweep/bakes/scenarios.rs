@@ -13,7 +13,7 @@ use lockstep_domain::model::ids::{DeploymentId, ImageName};
 use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{Image, ImageOrigin, ImageState, ImageVersion, Repository};
-use lockstep_platform::testing::codebuild::Ending;
+use lockstep_sim::codebuild::Ending;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -13,7 +13,7 @@ use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
     CopySlots, Deployment, DeploymentKind, DeploymentState, Image, ImageState, ImageVersion, Record as _,
 };
-use lockstep_platform::testing::ec2::{Effect, Held};
+use lockstep_sim::ec2::{Effect, Held};
 use lockstep_tests::asl::{End, Run};
 use std::collections::{BTreeMap, BTreeSet};
 

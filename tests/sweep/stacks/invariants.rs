@@ -16,7 +16,7 @@ use lockstep_domain::records::{
 use lockstep_domain::stacks::change_set_review::NestedChanges;
 use lockstep_domain::stacks::plan::{Phase, StackStatus};
 use lockstep_domain::stacks::protected::is_protected;
-use lockstep_platform::testing::cloudformation::{Effect, Loss};
+use lockstep_sim::cloudformation::{Effect, Loss};
 use lockstep_tests::asl::{End, Run};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

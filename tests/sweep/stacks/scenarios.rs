@@ -9,7 +9,7 @@ use crate::workflows::Work;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::Decision;
 use lockstep_domain::stacks::plan::StackStatus;
-use lockstep_platform::testing::cloudformation::Trouble;
+use lockstep_sim::cloudformation::Trouble;
 use serde_json::json;
 
 /// An execution of somebody else that holds the environment.
@@ -232,7 +232,7 @@ pub async fn end_rival(harness: &Harness) {
     let id = DeploymentId::of_execution(RIVAL);
     let request = json!({"action": "fail", "deployment": id, "error": error});
     let suspended = harness.faults.suspend(true);
-    drop(harness.ledger_function(&harness.calm_app, request).await);
+    drop(harness.ledger_function(&harness.fault_free, request).await);
     harness.faults.suspend(suspended);
     harness.set_execution(RIVAL, "FAILED", harness.clock.now());
 }

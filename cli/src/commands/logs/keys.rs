@@ -344,7 +344,7 @@ mod tests {
     use crate::output::Output;
     use clap::Parser;
     use lockstep_domain::logs::ingest::admit;
-    use lockstep_platform::testing::{FakeAws, TABLE};
+    use lockstep_sim::{FakeAws, TABLE};
 
     #[derive(Parser)]
     struct Typed {

@@ -6,11 +6,11 @@ use lockstep_access_log::Format;
 use lockstep_access_log::synthetic::{Synthetic, gzip};
 use lockstep_domain::logs::shipping::{BodyShape, Protocol};
 use lockstep_domain::model::error::FailureKind;
-use lockstep_elb_logs::App;
+use lockstep_elb_logs::AwsContext;
 use lockstep_elb_logs::handler::{Answer, Answered, handle};
 use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::shipper::Pace;
-use lockstep_platform::testing::broker::{Broker, Manner};
+use lockstep_sim::broker::{Broker, Manner};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ const PACE: Pace = Pace {
 
 const LONG: Duration = Duration::from_secs(300);
 
-pub fn app(cloud: &Cloud, output: &str) -> App {
+pub fn context(cloud: &Cloud, output: &str) -> AwsContext {
     let queue = cloud.queue_url();
     let config = Config::of([
         (Setting::Output, output),
@@ -38,7 +38,7 @@ pub fn app(cloud: &Cloud, output: &str) -> App {
         (Setting::LogFormat, "detect"),
         (Setting::LogEnvironment, "ci"),
     ]);
-    App::new(&cloud.aws(), &config, Some("elb-logs".to_owned()), PACE).unwrap()
+    AwsContext::new(&cloud.aws(), &config, Some("elb-logs".to_owned()), PACE).unwrap()
 }
 
 /// Lines of a load balancer, one in five of them odd.
@@ -46,18 +46,18 @@ pub fn log(count: u64) -> Vec<u8> {
     Synthetic::new(Format::Alb, 7).odd(200).lines(count).0
 }
 
-async fn deliver(app: &App, payload: &Value, left: Duration) -> Answer {
-    match handle(app, payload, left).await {
+async fn deliver(context: &AwsContext, payload: &Value, left: Duration) -> Answer {
+    match handle(context, payload, left).await {
         Ok(Answered::Delivery(answer)) => answer,
         other => panic!("{other:?}"),
     }
 }
 
 /// Delivers what the queue holds until it is empty; answers how many messages it were.
-async fn deliver_all(app: &App, cloud: &Cloud, left: Duration) -> usize {
+async fn deliver_all(context: &AwsContext, cloud: &Cloud, left: Duration) -> usize {
     for count in 1.. {
         let Some(next) = cloud.take_sent().pop() else { return count };
-        assert_eq!(deliver(app, &message(&next), left).await.batch_item_failures, []);
+        assert_eq!(deliver(context, &message(&next), left).await.batch_item_failures, []);
     }
     unreachable!()
 }
@@ -74,7 +74,7 @@ async fn every_line_is_taken_or_in_quarantine_whatever_the_broker_does() {
             let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(1000));
             let broker = tally.broker(protocol, &manners);
             cloud.put(KEY, gzip(&text));
-            let answer = deliver(&app(&cloud, &broker.url()), &by_queue(ENCODED), LONG).await;
+            let answer = deliver(&context(&cloud, &broker.url()), &by_queue(ENCODED), LONG).await;
             let account = tally.expect_all(&cloud, &text, &what);
             assert_eq!(answer.batch_item_failures, [], "{what}");
             assert_eq!(
@@ -91,11 +91,11 @@ async fn every_line_is_taken_or_in_quarantine_whatever_the_broker_does() {
 async fn the_same_notification_twice_gives_the_same_ids_and_changes_nothing_in_quarantine() {
     let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(300));
     let broker = tally.broker(Protocol::Beats, &[]);
-    let app = app(&cloud, &broker.url());
+    let context = context(&cloud, &broker.url());
     cloud.put(KEY, gzip(&text));
-    deliver(&app, &by_queue(ENCODED), LONG).await;
+    deliver(&context, &by_queue(ENCODED), LONG).await;
     let kept = cloud.quarantine();
-    deliver(&app, &by_queue(ENCODED), LONG).await;
+    deliver(&context, &by_queue(ENCODED), LONG).await;
     let account = tally.expect_all(&cloud, &text, "twice");
     assert_eq!((account.duplicates, cloud.quarantine()), (account.taken, kept));
 }
@@ -112,9 +112,9 @@ async fn near_the_deadline_what_is_left_is_handed_on_and_nothing_of_it_is_lost()
             Protocol::Http(_) => Manner::StallsAfter(900_000),
         };
         let broker = tally.broker(protocol, &[[first].as_slice(), &[Manner::StallsAfter(0); 9]].concat());
-        let app = app(&cloud, &broker.url());
+        let context = context(&cloud, &broker.url());
         cloud.put(KEY, gzip(&text));
-        let answer = deliver(&app, &by_queue(ENCODED), Duration::from_secs(2)).await;
+        let answer = deliver(&context, &by_queue(ENCODED), Duration::from_secs(2)).await;
         assert_eq!(answer.batch_item_failures, [], "{protocol:?}");
         let left = cloud.take_sent();
         assert_eq!(left.len(), 1, "{protocol:?}");
@@ -123,8 +123,8 @@ async fn near_the_deadline_what_is_left_is_handed_on_and_nothing_of_it_is_lost()
         assert_eq!(object["acknowledged"].as_u64().unwrap(), answer.lines.acknowledged);
         // What is handed on never claims more than the broker took.
         assert!(tally.account(&cloud).taken >= answer.lines.acknowledged);
-        assert_eq!(deliver(&app, &message(&left[0]), LONG).await.batch_item_failures, []);
-        deliver_all(&app, &cloud, LONG).await;
+        assert_eq!(deliver(&context, &message(&left[0]), LONG).await.batch_item_failures, []);
+        deliver_all(&context, &cloud, LONG).await;
         tally.expect_all(&cloud, &text, &format!("{protocol:?} handed on"));
     }
 }
@@ -133,14 +133,14 @@ async fn near_the_deadline_what_is_left_is_handed_on_and_nothing_of_it_is_lost()
 async fn a_message_that_does_not_come_forward_stays_in_the_queue() {
     let ((cloud, _), tally) = (Cloud::start().await, Tally::default());
     let broker = tally.broker(Protocol::Beats, &[Manner::StallsAfter(0); 9]);
-    let app = app(&cloud, &broker.url());
+    let context = context(&cloud, &broker.url());
     cloud.put(KEY, gzip(&log(10)));
-    let answer = deliver(&app, &by_queue(ENCODED), Duration::from_millis(300)).await;
+    let answer = deliver(&context, &by_queue(ENCODED), Duration::from_millis(300)).await;
     assert_eq!(answer.batch_item_failures.len(), 1);
     assert_eq!(cloud.take_sent(), [] as [Value; 0]);
     let direct = json!({"lockstep": {"objects": [{"bucket": BUCKET, "key": KEY}], "hops": 1}});
     assert_eq!(
-        handle(&app, &direct, Duration::from_millis(300)).await.unwrap_err().kind,
+        handle(&context, &direct, Duration::from_millis(300)).await.unwrap_err().kind,
         FailureKind::Transient
     );
 }
@@ -149,15 +149,15 @@ async fn a_message_that_does_not_come_forward_stays_in_the_queue() {
 async fn an_object_that_is_gone_does_not_keep_its_siblings_from_being_shipped() {
     let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(50));
     let broker = tally.broker(Protocol::Beats, &[]);
-    let app = app(&cloud, &broker.url());
+    let context = context(&cloud, &broker.url());
     cloud.put(KEY, gzip(&text));
     let object = |key: &str| json!({"bucket": BUCKET, "key": key});
     let both = json!({"lockstep": {"objects": [object("gone"), object(KEY)]}});
-    assert_eq!(deliver(&app, &message(&both), LONG).await.batch_item_failures, []);
+    assert_eq!(deliver(&context, &message(&both), LONG).await.batch_item_failures, []);
     tally.expect_all(&cloud, &text, "sibling");
     let left = cloud.take_sent();
     assert_eq!(left, [json!({"lockstep": {"objects": [object("gone")], "hops": 1}})]);
-    assert_eq!(deliver(&app, &message(&left[0]), LONG).await.batch_item_failures.len(), 1);
+    assert_eq!(deliver(&context, &message(&left[0]), LONG).await.batch_item_failures.len(), 1);
 }
 
 #[tokio::test]
@@ -166,7 +166,7 @@ async fn an_object_that_was_replaced_is_not_taken_for_the_one_that_was_told_of()
     let broker = tally.broker(Protocol::Beats, &[]);
     cloud.put(KEY, gzip(&log(50)));
     let other = json!({"lockstep": {"objects": [{"bucket": BUCKET, "key": KEY, "etag": "other"}]}});
-    let failure = handle(&app(&cloud, &broker.url()), &other, LONG).await.unwrap_err();
+    let failure = handle(&context(&cloud, &broker.url()), &other, LONG).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::NotFound);
     assert!(failure.message.contains("is another object by now"), "{failure}");
     assert_eq!(tally.account(&cloud).taken, 0);
@@ -179,7 +179,7 @@ async fn a_body_that_breaks_off_is_read_on_from_there() {
     let object = gzip(&text);
     cloud.cut([object.len() - 1, object.len() / 2, 1]);
     cloud.put(KEY, object);
-    deliver(&app(&cloud, &broker.url()), &by_queue(ENCODED), LONG).await;
+    deliver(&context(&cloud, &broker.url()), &by_queue(ENCODED), LONG).await;
     assert_eq!(tally.expect_all(&cloud, &text, "broken off").duplicates, 0);
 }
 
@@ -191,7 +191,7 @@ async fn what_cannot_be_decompressed_is_kept_byte_for_byte_and_the_rest_is_shipp
     let middle = object.len() / 2;
     object[middle..middle + 400].fill(0xff);
     cloud.put(KEY, object.clone());
-    let answer = deliver(&app(&cloud, &broker.url()), &by_queue(ENCODED), LONG).await;
+    let answer = deliver(&context(&cloud, &broker.url()), &by_queue(ENCODED), LONG).await;
     assert_eq!(answer.batch_item_failures, []);
     assert!(answer.lines.acknowledged > 100 && answer.lines.unreadable_bytes > 0);
     let kept: Vec<_> = cloud.quarantine().into_iter().filter(|(key, _)| key.contains("/bytes-")).collect();
@@ -204,12 +204,12 @@ async fn what_cannot_be_decompressed_is_kept_byte_for_byte_and_the_rest_is_shipp
 async fn nothing_counts_while_quarantine_cannot_be_written() {
     let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(300));
     let broker = tally.broker(Protocol::Beats, &[]);
-    let app = app(&cloud, &broker.url());
+    let context = context(&cloud, &broker.url());
     cloud.put(KEY, gzip(&text));
     cloud.fail_puts(1);
-    let answer = deliver(&app, &by_queue(ENCODED), LONG).await;
+    let answer = deliver(&context, &by_queue(ENCODED), LONG).await;
     assert_eq!((answer.batch_item_failures.len(), answer.lines.acknowledged), (1, 0));
-    assert_eq!(deliver(&app, &by_queue(ENCODED), LONG).await.batch_item_failures, []);
+    assert_eq!(deliver(&context, &by_queue(ENCODED), LONG).await.batch_item_failures, []);
     tally.expect_all(&cloud, &text, "after quarantine failed");
 }
 
@@ -217,14 +217,14 @@ async fn nothing_counts_while_quarantine_cannot_be_written() {
 async fn an_empty_object_and_a_test_are_nothing_to_do_and_connect_to_nobody() {
     let ((cloud, _), tally) = (Cloud::start().await, Tally::default());
     let broker = tally.broker(Protocol::Beats, &[]);
-    let app = app(&cloud, &broker.url());
+    let context = context(&cloud, &broker.url());
     cloud.put(KEY, Vec::new());
     cloud.put("p/empty.gz", gzip(b""));
     let test = message(&json!({"Event": "s3:TestEvent"}));
     for payload in
         [by_queue(ENCODED), by_queue("p/empty.gz"), by_queue("p/AWSLogs/1/ELBAccessLogTestFile"), test]
     {
-        let answer = deliver(&app, &payload, LONG).await;
+        let answer = deliver(&context, &payload, LONG).await;
         assert_eq!((answer.batch_item_failures.len(), answer.lines.acknowledged), (0, 0), "{payload}");
     }
     assert_eq!(broker.connections(), 0);
@@ -235,12 +235,12 @@ async fn a_check_connects_and_sends_nothing() {
     let ((cloud, _), tally) = (Cloud::start().await, Tally::default());
     let broker = tally.broker(Protocol::Beats, &[]);
     let check = json!({"component": "elb-logs", "version": "1.0.0", "stage": "ci", "stack": "arn"});
-    assert_eq!(handle(&app(&cloud, &broker.url()), &check, LONG).await, Ok(Answered::Check { ok: true }));
+    assert_eq!(handle(&context(&cloud, &broker.url()), &check, LONG).await, Ok(Answered::Check { ok: true }));
     let nobody = {
         let gone: Broker = tally.broker(Protocol::Beats, &[]);
         gone.url()
     };
-    let failure = handle(&app(&cloud, &nobody), &check, LONG).await.unwrap_err();
+    let failure = handle(&context(&cloud, &nobody), &check, LONG).await.unwrap_err();
     assert!(failure.message.contains("cannot be reached"), "{failure}");
     assert_eq!(tally.account(&cloud).taken, 0);
 }
@@ -254,7 +254,7 @@ async fn every_problem_with_the_settings_is_told_at_once() {
         (Setting::QuarantineBucket, "b"),
         (Setting::LogFormat, "nonsense"),
     ]);
-    let failure = App::new(&cloud.aws(), &config, None, PACE).err().unwrap();
+    let failure = AwsContext::new(&cloud.aws(), &config, None, PACE).err().unwrap();
     for part in ["LOCKSTEP_OUTPUT: 'udp'", "LOCKSTEP_LOG_FORMAT: "] {
         assert!(failure.message.contains(part), "{failure}");
     }

@@ -5,7 +5,7 @@ use crate::delivery::{PROTOCOLS, log};
 use crate::tally::{Account, Tally};
 use lockstep_access_log::synthetic::gzip;
 use lockstep_domain::logs::shipping::Protocol;
-use lockstep_platform::testing::broker::{Broker, Manner};
+use lockstep_sim::broker::{Broker, Manner};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::process::Stdio;

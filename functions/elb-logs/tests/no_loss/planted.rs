@@ -5,7 +5,7 @@ use crate::delivery::log;
 use crate::tally::Tally;
 use lockstep_access_log::{Reader, Settings, Source};
 use lockstep_domain::logs::shipping::Protocol;
-use lockstep_platform::testing::broker::{Broker, Manner};
+use lockstep_sim::broker::{Broker, Manner};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 

@@ -7,7 +7,7 @@ use crate::tally::Tally;
 use lockstep_access_log::Format;
 use lockstep_access_log::synthetic::{Synthetic, gzip};
 use lockstep_domain::logs::shipping::Protocol;
-use lockstep_platform::testing::broker::{Broker, Manner};
+use lockstep_sim::broker::{Broker, Manner};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

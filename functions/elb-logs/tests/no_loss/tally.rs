@@ -4,7 +4,7 @@ use crate::cloud::Cloud;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lockstep_domain::logs::shipping::Protocol;
-use lockstep_platform::testing::broker::{Broker, Manner, Sink};
+use lockstep_sim::broker::{Broker, Manner, Sink};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};

@@ -1,6 +1,6 @@
 //! What people write over the function's URL.
 
-use super::world::{STAGES, World};
+use super::fixture::{Fixture, STAGES};
 use lockstep_domain::records::{Config, ConfigKind, Repository};
 use lockstep_platform::ledger::Order;
 use serde_json::{Value, json};
@@ -16,76 +16,76 @@ fn repository(base_url: &str, branch: &str) -> Value {
 // FAILURES 85: denied by default; who did what is on the record (`interventions.rs`, `approvals.rs`).
 #[tokio::test]
 async fn a_request_that_nobody_signed_is_refused_before_it_is_read() {
-    let world = World::new().await;
-    world.cloud.take_calls();
+    let fixture = Fixture::new().await;
+    fixture.cloud.take_calls();
     for authorizer in [json!(null), json!({}), json!({"iam": {"userArn": ""}})] {
-        let (status, body) = world.http(&stages(STAGES).to_string(), authorizer).await;
+        let (status, body) = fixture.http(&stages(STAGES).to_string(), authorizer).await;
         assert_eq!((status, &body["error"]), (403, &json!("AccessDenied")));
     }
-    assert!(world.cloud.take_calls().is_empty());
+    assert!(fixture.cloud.take_calls().is_empty());
 }
 
 #[tokio::test]
 async fn the_same_text_again_is_no_new_version_and_another_is_the_next() {
-    let world = World::new().await;
-    assert_eq!(world.ask(stages(STAGES)).await, (200, json!({"version": 1, "changed": false})));
+    let fixture = Fixture::new().await;
+    assert_eq!(fixture.ask(stages(STAGES)).await, (200, json!({"version": 1, "changed": false})));
     let other = STAGES.replace("approval = true", "approval = false");
-    assert_eq!(world.ask(stages(&other)).await, (200, json!({"version": 2, "changed": true})));
+    assert_eq!(fixture.ask(stages(&other)).await, (200, json!({"version": 2, "changed": true})));
     let (pk, prefix) = ConfigKind::Stages.prefix();
-    let all = world.ledger.list::<Config>(pk, prefix, Order::Newest, 9).await.unwrap();
+    let all = fixture.ledger.list::<Config>(pk, prefix, Order::Newest, 9).await.unwrap();
     assert_eq!(all.iter().map(|c| c.record.version).collect::<Vec<_>>(), [2, 1]);
     assert_eq!(all[0].record.text, other);
 }
 
 #[tokio::test]
 async fn what_does_not_parse_is_told_with_its_line_and_not_stored() {
-    let world = World::new().await;
-    let (status, body) = world.ask(stages(&STAGES.replace("eu-west-1", "Europe"))).await;
+    let fixture = Fixture::new().await;
+    let (status, body) = fixture.ask(stages(&STAGES.replace("eu-west-1", "Europe"))).await;
     assert_eq!((status, &body["error"]), (400, &json!("Rejected")));
     assert!(body["message"].as_str().unwrap().contains("stages.toml:5:"), "{body}");
-    assert_eq!(world.ask(stages(STAGES)).await.1["version"], 1);
+    assert_eq!(fixture.ask(stages(STAGES)).await.1["version"], 1);
 }
 
 #[tokio::test]
 async fn parameters_are_for_stages_that_exist() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let parameters = |text: &str| json!({"action": "apply_parameters", "text": text});
-    assert_eq!(world.ask(parameters("[nowhere]\nSize = \"1\"\n")).await.0, 400);
+    assert_eq!(fixture.ask(parameters("[nowhere]\nSize = \"1\"\n")).await.0, 400);
     assert_eq!(
-        world.ask(parameters("[ci]\nSize = \"1\"\n")).await,
+        fixture.ask(parameters("[ci]\nSize = \"1\"\n")).await,
         (200, json!({"version": 1, "changed": true}))
     );
 }
 
 #[tokio::test]
 async fn a_repository_is_subscribed_once_and_changed_after() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let api = "https://api.github.com";
-    assert_eq!(world.ask(repository(api, "main")).await, (200, json!({"version": 1, "changed": true})));
-    assert_eq!(world.ask(repository(api, "main")).await, (200, json!({"version": 1, "changed": false})));
-    assert_eq!(world.ask(repository(api, "trunk")).await, (200, json!({"version": 2, "changed": true})));
+    assert_eq!(fixture.ask(repository(api, "main")).await, (200, json!({"version": 1, "changed": true})));
+    assert_eq!(fixture.ask(repository(api, "main")).await, (200, json!({"version": 1, "changed": false})));
+    assert_eq!(fixture.ask(repository(api, "trunk")).await, (200, json!({"version": 2, "changed": true})));
     let key = Repository::key_of(&"github.acme.logs".parse().unwrap());
-    assert_eq!(world.versioned::<Repository>(&key).await.record.branch, "trunk");
+    assert_eq!(fixture.versioned::<Repository>(&key).await.record.branch, "trunk");
 }
 
 #[tokio::test]
 async fn a_token_is_never_sent_in_the_clear() {
-    let world = World::new().await;
-    assert_eq!(world.ask(repository("http://git.acme.example", "main")).await.0, 400);
-    assert_eq!(world.ask(repository("http://127.0.0.1:4577", "main")).await.0, 200);
+    let fixture = Fixture::new().await;
+    assert_eq!(fixture.ask(repository("http://git.acme.example", "main")).await.0, 400);
+    assert_eq!(fixture.ask(repository("http://127.0.0.1:4577", "main")).await.0, 200);
 }
 
 #[tokio::test]
 async fn what_is_malformed_unknown_or_too_large_has_its_own_status() {
-    let world = World::new().await;
-    let signed = json!({"iam": {"userArn": super::world::ADA}});
+    let fixture = Fixture::new().await;
+    let signed = json!({"iam": {"userArn": super::fixture::ADA}});
     for malformed in ["", "{", "{\"action\":\"drop_table\"}", "{\"action\":\"apply_stages\"}"] {
-        assert_eq!(world.http(malformed, signed.clone()).await.0, 400, "{malformed}");
+        assert_eq!(fixture.http(malformed, signed.clone()).await.0, 400, "{malformed}");
     }
-    assert_eq!(world.http(&"x".repeat(800_000), signed).await.0, 400);
+    assert_eq!(fixture.http(&"x".repeat(800_000), signed).await.0, 400);
     let nobody = json!({
         "action": "decide", "deployment": "2f1e4fc0-5b1f-5c8a-9d4e-2f1e4fc05b1f", "subject": "arn",
         "digest": "0".repeat(64), "decision": "approve",
     });
-    assert_eq!(world.ask(nobody).await.0, 404);
+    assert_eq!(fixture.ask(nobody).await.0, 404);
 }

@@ -1,6 +1,6 @@
 //! Images: what a deployment lacks, and what people say of a version.
 
-use super::world::{ADA, World, at, deploy, execution};
+use super::fixture::{ADA, Fixture, at, deploy, execution};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::LogicalId;
@@ -13,8 +13,8 @@ use serde_json::json;
 const SOURCE: &str = "ami-0123456789abcdef0";
 
 /// A published release that needs `logstash@2.1.0`.
-async fn with_an_image(world: &World, passed: &[&str]) -> Release {
-    let mut release = world.published("1.0.0", passed).await;
+async fn with_an_image(fixture: &Fixture, passed: &[&str]) -> Release {
+    let mut release = fixture.published("1.0.0", passed).await;
     let parameter: LogicalId = "ImageId".parse().unwrap();
     let locked = LockedImage {
         parameter: parameter.clone(),
@@ -23,9 +23,9 @@ async fn with_an_image(world: &World, passed: &[&str]) -> Release {
         commit: None,
         source_ami: SOURCE.parse().unwrap(),
     };
-    let stored = world.versioned::<Release>(&Release::key_of(&release.component, &release.version)).await;
+    let stored = fixture.versioned::<Release>(&Release::key_of(&release.component, &release.version)).await;
     release.image_lock = ImageLock([(parameter, locked)].into());
-    world.ledger.replace(&stored, release.clone()).await.unwrap();
+    fixture.ledger.replace(&stored, release.clone()).await.unwrap();
     release
 }
 
@@ -47,36 +47,36 @@ fn image(account: &str) -> Image {
 
 #[tokio::test]
 async fn on_both_paths_missing_images_are_named_before_the_environment_is_taken() {
-    let world = World::new().await;
-    with_an_image(&world, &["test", "ci"]).await;
+    let fixture = Fixture::new().await;
+    with_an_image(&fixture, &["test", "ci"]).await;
     for (path, stage, account) in [
         (DeploymentPath::Delivery, "ci", "111111111111"),
         (DeploymentPath::Promotion, "production", "222222222222"),
     ] {
-        let begun = world.begin(stage, path, deploy("1.0.0", stage)).await.unwrap();
+        let begun = fixture.begin(stage, path, deploy("1.0.0", stage)).await.unwrap();
         let [missing] = begun.missing.as_slice() else { panic!("{begun:?}") };
         assert_eq!((missing.image.as_str(), missing.version.to_string()), ("logstash", "2.1.0".to_owned()));
         assert_ne!(missing.execution, execution(stage));
         assert_eq!(
-            world.begin(stage, path, deploy("1.0.0", stage)).await.unwrap(),
+            fixture.begin(stage, path, deploy("1.0.0", stage)).await.unwrap(),
             begun,
             "the same name again"
         );
-        assert!(world.find_environment(stage).await.is_none());
+        assert!(fixture.find_environment(stage).await.is_none());
 
-        world.ledger.insert(&image(account)).await.unwrap();
-        let begun = world.begin(stage, path, deploy("1.0.0", stage)).await.unwrap();
+        fixture.ledger.insert(&image(account)).await.unwrap();
+        let begun = fixture.begin(stage, path, deploy("1.0.0", stage)).await.unwrap();
         assert!(begun.images && begun.missing.is_empty(), "{begun:?}");
-        assert!(world.environment(stage).await.holder.is_some());
+        assert!(fixture.environment(stage).await.holder.is_some());
     }
 }
 
 #[tokio::test]
 async fn what_only_shows_what_it_would_do_brings_nothing() {
-    let world = World::new().await;
-    with_an_image(&world, &["test"]).await;
+    let fixture = Fixture::new().await;
+    with_an_image(&fixture, &["test"]).await;
     let input = inputs::Deploy { plan_only: true, ..deploy("1.0.0", "ci") };
-    let begun = world.begin("a", DeploymentPath::Delivery, input).await.unwrap();
+    let begun = fixture.begin("a", DeploymentPath::Delivery, input).await.unwrap();
     assert!(begun.images && begun.missing.is_empty(), "{begun:?}");
 }
 
@@ -99,19 +99,19 @@ fn version() -> ImageVersion {
 
 #[tokio::test]
 async fn a_revocation_says_who_and_why_and_the_first_one_counts() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let revoke = |reason: &str| {
-        world
+        fixture
             .ask(json!({"action": "revoke_image", "image": "logstash", "version": "2.1.0", "reason": reason}))
     };
     let (status, unknown) = revoke("CVE-2027-1").await;
     assert_eq!(status, 404, "{unknown}");
-    world.ledger.insert(&version()).await.unwrap();
+    fixture.ledger.insert(&version()).await.unwrap();
     assert_eq!(revoke("CVE-2027-1").await, (200, json!({"version": 2, "changed": true})));
     assert_eq!(revoke("another").await, (200, json!({"version": 2, "changed": false})));
     assert_eq!(revoke(" ").await.0, 400, "a reason is not optional");
     let stored =
-        world.versioned::<ImageVersion>(&ImageVersion::key_of(&version().name, &version().version)).await;
+        fixture.versioned::<ImageVersion>(&ImageVersion::key_of(&version().name, &version().version)).await;
     let revoked = Revocation { reason: "CVE-2027-1".into(), by: ADA.into(), at: at(200) };
     assert_eq!(stored.record, ImageVersion { revoked: Some(revoked), ..version() });
 }

@@ -1,6 +1,6 @@
 //! What people do over the function's URL to a deployment or an environment, and what is on record of it.
 
-use super::world::{ADA, World, at, deploy, execution, id, task};
+use super::fixture::{ADA, Fixture, at, deploy, execution, id, task};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::ledger::Request;
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -14,8 +14,8 @@ const CHANGED: (u16, bool) = (200, true);
 const UNCHANGED: (u16, bool) = (200, false);
 
 /// The status, and whether something changed.
-async fn ask(world: &World, request: Value) -> (u16, bool) {
-    let (status, body) = world.ask(request).await;
+async fn ask(fixture: &Fixture, request: Value) -> (u16, bool) {
+    let (status, body) = fixture.ask(request).await;
     (status, body["changed"] == true)
 }
 
@@ -38,16 +38,16 @@ fn break_glass(stage: &str) -> Value {
 }
 
 /// `ci` runs 1.0.0, and `b` brings it once more.
-async fn deploying() -> World {
-    let world = World::new().await;
-    world.published("1.0.0", &["test"]).await;
-    world.deployed("a", "1.0.0", true).await;
-    world.complete("a").await.unwrap();
-    world.deployed("b", "1.0.0", false).await;
-    world
+async fn deploying() -> Fixture {
+    let fixture = Fixture::new().await;
+    fixture.published("1.0.0", &["test"]).await;
+    fixture.deployed("a", "1.0.0", true).await;
+    fixture.complete("a").await.unwrap();
+    fixture.deployed("b", "1.0.0", false).await;
+    fixture
 }
 
-async fn executing(world: &World) {
+async fn executing(fixture: &Fixture) {
     let operation = Operation {
         operation: OperationKind::Execute,
         token: "t1".into(),
@@ -56,111 +56,111 @@ async fn executing(world: &World) {
         without: Vec::new(),
         at: at(1),
     };
-    world.change("b", |deployment| deployment.operations.push(operation)).await;
+    fixture.change("b", |deployment| deployment.operations.push(operation)).await;
 }
 
 #[tokio::test]
 async fn a_cancellation_is_on_record_with_its_caller_and_wakes_the_operation_that_runs() {
-    let world = deploying().await;
-    executing(&world).await;
-    assert_eq!(ask(&world, cancel()).await, CHANGED);
-    assert_eq!(ask(&world, cancel()).await, UNCHANGED);
-    let wish = world.deployment("b").await.cancellation.unwrap();
+    let fixture = deploying().await;
+    executing(&fixture).await;
+    assert_eq!(ask(&fixture, cancel()).await, CHANGED);
+    assert_eq!(ask(&fixture, cancel()).await, UNCHANGED);
+    let wish = fixture.deployment("b").await.cancellation.unwrap();
     assert_eq!((wish.by.as_str(), wish.reason.as_str(), wish.at), (ADA, "wrong version", at(200)));
     let wake = ("lockstep-resume".to_owned(), json!({"wake": "arn:stack#t1"}));
-    assert_eq!(world.cloud.invocations(), [wake.clone(), wake]);
+    assert_eq!(fixture.cloud.invocations(), [wake.clone(), wake]);
 }
 
 #[tokio::test]
 async fn before_an_operation_runs_the_wish_waits_on_the_record() {
-    let world = deploying().await;
-    assert_eq!(ask(&world, cancel()).await, CHANGED);
-    assert!(world.cloud.invocations().is_empty());
+    let fixture = deploying().await;
+    assert_eq!(ask(&fixture, cancel()).await, CHANGED);
+    assert!(fixture.cloud.invocations().is_empty());
 }
 
 #[tokio::test]
 async fn what_cannot_be_cancelled_is_refused_and_nothing_is_woken() {
-    let world = deploying().await;
-    executing(&world).await;
+    let fixture = deploying().await;
+    executing(&fixture).await;
     let key = Environment::key_of(&"ci".parse().unwrap(), "logs");
-    let stored = world.versioned::<Environment>(&key).await;
+    let stored = fixture.versioned::<Environment>(&key).await;
     let new = Environment { ever_stable: false, ..stored.record.clone() };
-    world.ledger.replace(&stored, new).await.unwrap();
-    let (status, body) = world.ask(cancel()).await;
+    fixture.ledger.replace(&stored, new).await.unwrap();
+    let (status, body) = fixture.ask(cancel()).await;
     assert_eq!(status, 409);
     assert!(body["message"].as_str().unwrap().contains("cannot stop a creation"), "{body}");
-    world.change("b", |deployment| deployment.state = DeploymentState::AwaitingApproval).await;
-    let (status, body) = world.ask(cancel()).await;
+    fixture.change("b", |deployment| deployment.state = DeploymentState::AwaitingApproval).await;
+    let (status, body) = fixture.ask(cancel()).await;
     assert_eq!(status, 409);
     assert!(body["message"].as_str().unwrap().contains("refuse it"), "{body}");
     let closed = json!({"action": "cancel", "deployment": id("a"), "reason": "too late"});
-    assert_eq!(world.ask(closed).await.0, 409);
-    assert!(world.cloud.invocations().is_empty());
-    assert_eq!(world.deployment("b").await.cancellation, None);
+    assert_eq!(fixture.ask(closed).await.0, 409);
+    assert!(fixture.cloud.invocations().is_empty());
+    assert_eq!(fixture.deployment("b").await.cancellation, None);
 }
 
 #[tokio::test]
 async fn an_environment_is_unlocked_only_from_an_execution_that_certainly_ended() {
     // FAILURES 62.
-    let world = deploying().await;
+    let fixture = deploying().await;
     for may_run in [None, Some("RUNNING")] {
         if let Some(status) = may_run {
-            world.cloud.set_execution(&execution("b"), status);
+            fixture.cloud.set_execution(&execution("b"), status);
         }
-        let (status, body) = world.ask(unlock()).await;
+        let (status, body) = fixture.ask(unlock()).await;
         assert_eq!((status, &body["error"]), (409, &json!("EnvironmentBusy")));
-        assert_eq!(world.environment("ci").await.epoch, 2);
+        assert_eq!(fixture.environment("ci").await.epoch, 2);
     }
-    world.cloud.set_execution(&execution("b"), "ABORTED");
-    assert_eq!(ask(&world, unlock()).await, CHANGED);
-    assert_eq!(ask(&world, unlock()).await, UNCHANGED);
-    let environment = world.environment("ci").await;
+    fixture.cloud.set_execution(&execution("b"), "ABORTED");
+    assert_eq!(ask(&fixture, unlock()).await, CHANGED);
+    assert_eq!(ask(&fixture, unlock()).await, UNCHANGED);
+    let environment = fixture.environment("ci").await;
     assert_eq!((environment.epoch, environment.holder), (3, None));
-    let dead = world.deployment("b").await;
+    let dead = fixture.deployment("b").await;
     assert_eq!(dead.state, DeploymentState::Abandoned);
     assert!(dead.failure.unwrap().message.contains(ADA));
     // It wakes up after all.
-    assert_eq!(world.complete("b").await.unwrap_err().kind, FailureKind::Superseded);
+    assert_eq!(fixture.complete("b").await.unwrap_err().kind, FailureKind::Superseded);
 }
 
 #[tokio::test]
 async fn an_environment_that_does_not_exist_is_neither_unlocked_nor_reconciled() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     for request in [unlock(), reconcile()] {
-        let (status, body) = world.ask(request).await;
+        let (status, body) = fixture.ask(request).await;
         assert_eq!((status, &body["error"]), (404, &json!("NotFound")));
     }
 }
 
 #[tokio::test]
 async fn who_reconciled_an_environment_and_how_is_in_its_journal() {
-    let world = deploying().await;
-    world.complete("b").await.unwrap();
-    assert_eq!(ask(&world, reconcile()).await, UNCHANGED);
+    let fixture = deploying().await;
+    fixture.complete("b").await.unwrap();
+    assert_eq!(ask(&fixture, reconcile()).await, UNCHANGED);
     let key = Environment::key_of(&"ci".parse().unwrap(), "logs");
-    let stored = world.versioned::<Environment>(&key).await;
+    let stored = fixture.versioned::<Environment>(&key).await;
     let tainted = Environment { taint: Some("Queue was skipped".into()), ..stored.record.clone() };
-    world.ledger.replace(&stored, tainted).await.unwrap();
-    assert_eq!(ask(&world, reconcile()).await, CHANGED);
-    assert_eq!(world.environment("ci").await.taint, None);
+    fixture.ledger.replace(&stored, tainted).await.unwrap();
+    assert_eq!(ask(&fixture, reconcile()).await, CHANGED);
+    assert_eq!(fixture.environment("ci").await.taint, None);
     let note = format!("{ADA} reconciled it (Queue was skipped): made the queue again");
-    assert_eq!(world.journal("b").await, [note]);
+    assert_eq!(fixture.journal("b").await, [note]);
 }
 
 #[tokio::test]
 async fn everything_that_is_done_by_hand_has_a_reason() {
-    let world = deploying().await;
+    let fixture = deploying().await;
     for mut request in [cancel(), reconcile(), break_glass("production")] {
         request["reason"] = json!(" ");
-        let (status, body) = world.ask(request).await;
+        let (status, body) = fixture.ask(request).await;
         assert_eq!(status, 400);
         assert!(body["message"].as_str().unwrap().contains("say why"), "{body}");
     }
 }
 
-async fn glass(world: &World, release: &Release) -> BreakGlass {
+async fn glass(fixture: &Fixture, release: &Release) -> BreakGlass {
     let key = BreakGlass::key_of(&release.component, &release.digest, &"production".parse().unwrap());
-    world.versioned(&key).await.record
+    fixture.versioned(&key).await.record
 }
 
 fn promotion() -> Request {
@@ -175,50 +175,51 @@ fn promotion() -> Request {
 
 #[tokio::test]
 async fn a_broken_glass_lets_one_deployment_pass_without_evidence_and_names_who_and_why() {
-    let world = World::new().await;
-    let release = world.published("1.0.0", &["test"]).await;
-    assert_eq!(world.invoke(promotion()).await.unwrap_err().kind, FailureKind::GateClosed);
-    assert_eq!(ask(&world, break_glass("production")).await, CHANGED);
-    assert_eq!(ask(&world, break_glass("production")).await, UNCHANGED);
-    world.invoke(promotion()).await.unwrap();
-    assert_eq!(glass(&world, &release).await.used_by, None);
+    let fixture = Fixture::new().await;
+    let release = fixture.published("1.0.0", &["test"]).await;
+    assert_eq!(fixture.invoke(promotion()).await.unwrap_err().kind, FailureKind::GateClosed);
+    assert_eq!(ask(&fixture, break_glass("production")).await, CHANGED);
+    assert_eq!(ask(&fixture, break_glass("production")).await, UNCHANGED);
+    fixture.invoke(promotion()).await.unwrap();
+    assert_eq!(glass(&fixture, &release).await.used_by, None);
 
     for _ in 0..2 {
-        world.begin("a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
-        assert_eq!(glass(&world, &release).await.used_by, Some(id("a")));
+        fixture.begin("a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
+        assert_eq!(glass(&fixture, &release).await.used_by, Some(id("a")));
     }
-    let on_record = world.deployment("a").await.break_glass.unwrap();
+    let on_record = fixture.deployment("a").await.break_glass.unwrap();
     assert_eq!((on_record.by.as_str(), on_record.reason.as_str()), (ADA, "the site is down"));
     // The stage still wants its approval.
-    world.plan("a", false).await;
-    world.invoke(Request::RequestApproval { deployment: id("a"), task: task("token") }).await.unwrap();
+    fixture.plan("a", false).await;
+    fixture.invoke(Request::RequestApproval { deployment: id("a"), task: task("token") }).await.unwrap();
 
-    let again = world.begin("b", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap_err();
+    let again =
+        fixture.begin("b", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap_err();
     assert_eq!(again.kind, FailureKind::GateClosed);
-    assert_eq!(world.invoke(promotion()).await.unwrap_err().kind, FailureKind::GateClosed);
-    assert_eq!(ask(&world, break_glass("production")).await, CHANGED);
+    assert_eq!(fixture.invoke(promotion()).await.unwrap_err().kind, FailureKind::GateClosed);
+    assert_eq!(ask(&fixture, break_glass("production")).await, CHANGED);
 }
 
 #[tokio::test]
 async fn a_plan_passes_through_a_broken_glass_and_does_not_use_it_up() {
-    let world = World::new().await;
-    let release = world.published("1.0.0", &["test"]).await;
-    assert_eq!(ask(&world, break_glass("production")).await, CHANGED);
+    let fixture = Fixture::new().await;
+    let release = fixture.published("1.0.0", &["test"]).await;
+    assert_eq!(ask(&fixture, break_glass("production")).await, CHANGED);
     let mut plan = deploy("1.0.0", "production");
     plan.plan_only = true;
-    world.begin("p", DeploymentPath::Promotion, plan).await.unwrap();
-    assert_eq!(glass(&world, &release).await.used_by, None);
+    fixture.begin("p", DeploymentPath::Promotion, plan).await.unwrap();
+    assert_eq!(glass(&fixture, &release).await.used_by, None);
 }
 
 #[tokio::test]
 async fn the_glass_is_broken_for_releases_that_passed_their_test_and_where_evidence_is_missing() {
-    let world = World::new().await;
-    assert_eq!(world.ask(break_glass("production")).await.0, 404);
-    world.release("1.0.0", ReleaseState::Packaged).await;
-    assert_eq!(world.ask(break_glass("production")).await.0, 409);
-    let world = World::new().await;
-    world.published("1.0.0", &["test", "ci"]).await;
+    let fixture = Fixture::new().await;
+    assert_eq!(fixture.ask(break_glass("production")).await.0, 404);
+    fixture.release("1.0.0", ReleaseState::Packaged).await;
+    assert_eq!(fixture.ask(break_glass("production")).await.0, 409);
+    let fixture = Fixture::new().await;
+    fixture.published("1.0.0", &["test", "ci"]).await;
     for stage in ["nowhere", "test", "production"] {
-        assert_eq!(world.ask(break_glass(stage)).await.0, 400, "{stage}");
+        assert_eq!(fixture.ask(break_glass(stage)).await.0, 400, "{stage}");
     }
 }

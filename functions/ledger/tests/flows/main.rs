@@ -3,8 +3,8 @@
 mod approvals;
 mod configuration;
 mod deployments;
+mod fixture;
 mod images;
 mod interventions;
 mod pushes;
 mod teardowns;
-mod world;

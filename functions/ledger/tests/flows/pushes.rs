@@ -1,6 +1,6 @@
 //! Releases, promotions, and the end of a push.
 
-use super::world::{World, at, deploy, execution};
+use super::fixture::{Fixture, at, deploy, execution};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::ledger::{ComponentResult, Gated, Request};
 use lockstep_domain::model::caught_error::CaughtError;
@@ -15,9 +15,9 @@ fn publish() -> Request {
     Request::Publish { component: "logs".parse().unwrap(), version: "1.0.0".parse().unwrap() }
 }
 
-async fn state(world: &World) -> Release {
+async fn state(fixture: &Fixture) -> Release {
     let key = Release::key_of(&"logs".parse().unwrap(), &"1.0.0".parse().unwrap());
-    world.versioned::<Release>(&key).await.record
+    fixture.versioned::<Release>(&key).await.record
 }
 
 fn gate() -> Request {
@@ -32,50 +32,50 @@ fn gate() -> Request {
 
 #[tokio::test]
 async fn a_release_is_published_only_with_the_evidence_of_its_test() {
-    let world = World::new().await;
-    world.release("1.0.0", ReleaseState::Packaged).await;
-    assert_eq!(world.invoke(publish()).await.unwrap_err().kind, FailureKind::GateClosed);
+    let fixture = Fixture::new().await;
+    fixture.release("1.0.0", ReleaseState::Packaged).await;
+    assert_eq!(fixture.invoke(publish()).await.unwrap_err().kind, FailureKind::GateClosed);
     let mut test = deploy("1.0.0", "test");
     test.environment = Some("logs-0123456".into());
-    world.begin("a", DeploymentPath::Delivery, test).await.unwrap();
-    world.plan("a", true).await;
-    world.complete("a").await.unwrap();
+    fixture.begin("a", DeploymentPath::Delivery, test).await.unwrap();
+    fixture.plan("a", true).await;
+    fixture.complete("a").await.unwrap();
     for _ in 0..2 {
-        world.invoke(publish()).await.unwrap();
-        assert_eq!(state(&world).await.state, ReleaseState::Published);
+        fixture.invoke(publish()).await.unwrap();
+        assert_eq!(state(&fixture).await.state, ReleaseState::Published);
     }
 }
 
 #[tokio::test]
 async fn a_release_that_failed_its_test_goes_nowhere() {
-    let world = World::new().await;
-    world.release("1.0.0", ReleaseState::Packaged).await;
+    let fixture = Fixture::new().await;
+    fixture.release("1.0.0", ReleaseState::Packaged).await;
     let request = Request::FailRelease {
         component: "logs".parse().unwrap(),
         version: "1.0.0".parse().unwrap(),
         error: CaughtError { error: "CheckFailed".into(), cause: "no host".into() },
     };
-    let failed = world.invoke(request).await.unwrap();
+    let failed = fixture.invoke(request).await.unwrap();
     assert_eq!(failed, json!({"error": "CheckFailed", "cause": "logs 1.0.0 is not released: no host"}));
-    assert_eq!(state(&world).await.state, ReleaseState::TestFailed);
-    assert_eq!(world.invoke(publish()).await.unwrap_err().kind, FailureKind::GateClosed);
+    assert_eq!(state(&fixture).await.state, ReleaseState::TestFailed);
+    assert_eq!(fixture.invoke(publish()).await.unwrap_err().kind, FailureKind::GateClosed);
 }
 
 #[tokio::test]
 async fn the_gate_opens_on_evidence() {
-    let world = World::new().await;
-    world.published("1.0.0", &["test"]).await;
-    assert_eq!(world.invoke(gate()).await.unwrap_err().kind, FailureKind::GateClosed);
-    world.deployed("a", "1.0.0", true).await;
-    world.complete("a").await.unwrap();
-    let gated: Gated = serde_json::from_value(world.invoke(gate()).await.unwrap()).unwrap();
-    assert_eq!(serde_json::from_value::<Gated>(world.invoke(gate()).await.unwrap()).unwrap(), gated);
+    let fixture = Fixture::new().await;
+    fixture.published("1.0.0", &["test"]).await;
+    assert_eq!(fixture.invoke(gate()).await.unwrap_err().kind, FailureKind::GateClosed);
+    fixture.deployed("a", "1.0.0", true).await;
+    fixture.complete("a").await.unwrap();
+    let gated: Gated = serde_json::from_value(fixture.invoke(gate()).await.unwrap()).unwrap();
+    assert_eq!(serde_json::from_value::<Gated>(fixture.invoke(gate()).await.unwrap()).unwrap(), gated);
 }
 
 #[tokio::test]
 async fn a_tainted_environment_is_not_promoted_to() {
-    let world = World::new().await;
-    world.published("1.0.0", &["test", "ci"]).await;
+    let fixture = Fixture::new().await;
+    fixture.published("1.0.0", &["test", "ci"]).await;
     let tainted = Environment {
         stage: "production".parse().unwrap(),
         name: "logs".into(),
@@ -89,16 +89,16 @@ async fn a_tainted_environment_is_not_promoted_to() {
         taint: Some("Queue was skipped".into()),
         last_deployment: None,
     };
-    world.ledger.insert(&tainted).await.unwrap();
-    assert_eq!(world.invoke(gate()).await.unwrap_err().kind, FailureKind::GateClosed);
+    fixture.ledger.insert(&tainted).await.unwrap();
+    assert_eq!(fixture.invoke(gate()).await.unwrap_err().kind, FailureKind::GateClosed);
     let direct =
-        world.begin("a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap_err();
+        fixture.begin("a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap_err();
     assert_eq!(direct.kind, FailureKind::GateClosed);
 }
 
 #[tokio::test]
 async fn a_push_ends_its_event_in_exactly_one_way() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let event = WebhookDelivery {
         provider: "github".into(),
         delivery: "d".into(),
@@ -111,7 +111,7 @@ async fn a_push_ends_its_event_in_exactly_one_way() {
         accepted_at: at(0),
         finished_at: None,
     };
-    world.ledger.insert(&event).await.unwrap();
+    fixture.ledger.insert(&event).await.unwrap();
     let finish = |outcome: &str| Request::FinishRelease {
         input: inputs::Release {
             repository: event.repository.clone(),
@@ -128,8 +128,8 @@ async fn a_push_ends_its_event_in_exactly_one_way() {
         }],
         error: None,
     };
-    assert_eq!(world.invoke(finish("deployed")).await.unwrap()["outcome"], "done");
-    assert_eq!(world.invoke(finish("failed")).await.unwrap()["outcome"], "rejected");
-    let ended = world.versioned::<WebhookDelivery>(&WebhookDelivery::key_of("github", "d")).await.record;
+    assert_eq!(fixture.invoke(finish("deployed")).await.unwrap()["outcome"], "done");
+    assert_eq!(fixture.invoke(finish("failed")).await.unwrap()["outcome"], "rejected");
+    let ended = fixture.versioned::<WebhookDelivery>(&WebhookDelivery::key_of("github", "d")).await.record;
     assert_eq!((ended.state, ended.end), (WebhookDeliveryState::Finished, Some(DeliveryOutcome::Done)));
 }

@@ -1,11 +1,11 @@
 //! 202 is said of what the broker acknowledged, and of nothing else.
 
-use crate::world::{LEFT, Post, World, post, said, ten};
+use crate::fixture::{Fixture, LEFT, Post, post, said, ten};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use lockstep_domain::logs::shipping::{BodyShape, Protocol};
-use lockstep_log_intake::App;
-use lockstep_platform::testing::broker::Manner;
+use lockstep_log_intake::AwsContext;
+use lockstep_sim::broker::Manner;
 use serde_json::json;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -52,9 +52,9 @@ fn is_good(manner: Manner) -> bool {
 }
 
 /// Posts once; then again, as a client does that was told to, until it is told 202. Answers how often that was.
-async fn posted_until_accepted(app: &App, post: &Post, left: Duration) -> u32 {
+async fn posted_until_accepted(context: &AwsContext, post: &Post, left: Duration) -> u32 {
     for times in 1..=40 {
-        match post.within(app, left).await {
+        match post.within(context, left).await {
             response if response.status_code == 202 => return times,
             response => {
                 assert_eq!(response.status_code, 503, "{}", response.body);
@@ -70,12 +70,12 @@ async fn accepted_means_that_the_broker_acknowledged_every_event_whatever_it_doe
     for protocol in PROTOCOLS {
         for manner in manners(protocol) {
             let what = format!("{protocol:?} {manner:?}");
-            let world = World::new(protocol, &[manner; 20]);
-            let (app, key) = (world.function(), world.key_of("shop").await);
+            let fixture = Fixture::new(protocol, &[manner; 20]);
+            let (context, key) = (fixture.function(), fixture.key_of("shop").await);
             let good = is_good(manner);
             let left = if good { LEFT } else { Duration::from_millis(700) };
-            let response = post(&key, &ten()).within(&app, left).await;
-            let taken = world.watched.taken();
+            let response = post(&key, &ten()).within(&context, left).await;
+            let taken = fixture.watched.taken();
             match response.status_code {
                 202 => {
                     assert_eq!(said(&response), json!({"accepted": 10}), "{what}");
@@ -102,13 +102,13 @@ async fn a_client_that_sends_again_until_it_is_told_202_loses_nothing_and_double
         // Worse than one invocation has patience for, and then better.
         let manners: Vec<Manner> =
             manners(protocol).into_iter().skip(2).flat_map(|manner| [manner; 5]).collect();
-        let world = World::new(protocol, &manners);
-        let (app, key) = (world.function(), world.key_of("shop").await);
-        let times = posted_until_accepted(&app, &post(&key, &ten()), Duration::from_millis(700)).await;
+        let fixture = Fixture::new(protocol, &manners);
+        let (context, key) = (fixture.function(), fixture.key_of("shop").await);
+        let times = posted_until_accepted(&context, &post(&key, &ten()), Duration::from_millis(700)).await;
         assert!(times > 1, "{protocol:?}: nothing was hostile");
         // Ten documents, however often each of them came.
         assert_eq!(
-            world.watched.messages(),
+            fixture.watched.messages(),
             (0..10).map(|n| format!("m{n}")).collect::<Vec<_>>(),
             "{protocol:?}"
         );
@@ -117,16 +117,16 @@ async fn a_client_that_sends_again_until_it_is_told_202_loses_nothing_and_double
 
 #[tokio::test]
 async fn the_same_event_posted_twice_is_one_document_and_without_an_id_it_is_two() {
-    let world = World::honest();
-    let (app, key) = (world.function(), world.key_of("shop").await);
+    let fixture = Fixture::honest();
+    let (context, key) = (fixture.function(), fixture.key_of("shop").await);
     for request in ["r-1", "r-2"] {
-        assert_eq!(post(&key, &ten()).numbered(request).to(&app).await.status_code, 202);
+        assert_eq!(post(&key, &ten()).numbered(request).to(&context).await.status_code, 202);
         assert_eq!(
-            post(&key, &json!({"message": "nameless"})).numbered(request).to(&app).await.status_code,
+            post(&key, &json!({"message": "nameless"})).numbered(request).to(&context).await.status_code,
             202
         );
     }
-    let taken = world.watched.taken();
+    let taken = fixture.watched.taken();
     assert_eq!(taken.len(), 10 + 2);
     assert!(taken.values().filter(|(_, event)| event["message"] != "nameless").all(|(times, _)| *times == 2));
 }
@@ -134,11 +134,11 @@ async fn the_same_event_posted_twice_is_one_document_and_without_an_id_it_is_two
 #[tokio::test]
 async fn a_broker_that_says_nothing_is_answered_for_before_lambda_ends_the_invocation() {
     for protocol in PROTOCOLS {
-        let world = World::new(protocol, &[Manner::StallsAfter(10); 20]);
-        let (app, key) = (world.function(), world.key_of("shop").await);
+        let fixture = Fixture::new(protocol, &[Manner::StallsAfter(10); 20]);
+        let (context, key) = (fixture.function(), fixture.key_of("shop").await);
         let left = Duration::from_secs(1);
         let began = Instant::now();
-        let response = post(&key, &ten()).within(&app, left).await;
+        let response = post(&key, &ten()).within(&context, left).await;
         assert_eq!(response.status_code, 503, "{protocol:?}");
         assert!(began.elapsed() < left, "{protocol:?}: {:?}", began.elapsed());
     }
@@ -146,8 +146,8 @@ async fn a_broker_that_says_nothing_is_answered_for_before_lambda_ends_the_invoc
 
 #[tokio::test]
 async fn one_event_an_array_lines_and_gzip_all_arrive_in_the_same_envelope() {
-    let world = World::honest();
-    let (app, key) = (world.function(), world.key_of("shop").await);
+    let fixture = Fixture::honest();
+    let (context, key) = (fixture.function(), fixture.key_of("shop").await);
     let lines = "{\"message\": \"c\"}\n{\"message\": \"d\"}\n";
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(lines.replace('c', "e").replace('d', "f").as_bytes()).unwrap();
@@ -158,11 +158,11 @@ async fn one_event_an_array_lines_and_gzip_all_arrive_in_the_same_envelope() {
         (by_line.clone().saying(lines), 2),
         (by_line.with("content-encoding", "gzip").saying(gzip.finish().unwrap()).numbered("r-4"), 2),
     ] {
-        let response = request.to(&app).await;
+        let response = request.to(&context).await;
         assert_eq!((response.status_code, said(&response)), (202, json!({"accepted": events})));
     }
-    assert_eq!(world.watched.messages(), ["a", "b", "c", "d", "e", "f"]);
-    for (_, event) in world.watched.taken().into_values() {
+    assert_eq!(fixture.watched.messages(), ["a", "b", "c", "d", "e", "f"]);
+    for (_, event) in fixture.watched.taken().into_values() {
         assert_eq!((&event["application"], &event["type"]), (&json!("shop"), &json!("desktop")));
         assert_eq!((&event["component"], &event["environment"]), (&json!("desktop"), &json!("ci")));
         assert_eq!(event["source"]["key_id"], "shop.1");
@@ -171,12 +171,12 @@ async fn one_event_an_array_lines_and_gzip_all_arrive_in_the_same_envelope() {
 
 #[tokio::test]
 async fn a_batch_with_one_wrong_event_ships_none_of_them() {
-    let world = World::honest();
-    let (app, key) = (world.function(), world.key_of("shop").await);
+    let fixture = Fixture::honest();
+    let (context, key) = (fixture.function(), fixture.key_of("shop").await);
     let response =
-        post(&key, &json!([{"message": "a"}, {"message": "b", "application": "bank"}])).to(&app).await;
+        post(&key, &json!([{"message": "a"}, {"message": "b", "application": "bank"}])).to(&context).await;
     assert_eq!(response.status_code, 400);
     let expected = json!({"error": "event 2: `application` is not for a client to set", "event": 2, "field": "application"});
     assert_eq!(said(&response), expected);
-    assert_eq!((world.watched.broker.connections(), world.watched.taken().len()), (0, 0));
+    assert_eq!((fixture.watched.broker.connections(), fixture.watched.taken().len()), (0, 0));
 }

@@ -1,11 +1,11 @@
 //! Who is let in, how much they may send, and what a stranger costs.
 
-use crate::world::{LEFT, World, post, said, ten};
+use crate::fixture::{Fixture, LEFT, post, said, ten};
 use jiff::SignedDuration;
 use lockstep_domain::logs::ingest::{ApiKey, Rate};
 use lockstep_log_intake::handler::{Answered, handle};
 use lockstep_platform::function_url::Invocation;
-use lockstep_platform::testing::{FakeAws, Middleman, Reply, Request};
+use lockstep_sim::{FakeAws, Interceptor, Reply, Request};
 use serde_json::{Value, json};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 
 #[tokio::test]
 async fn a_stranger_costs_one_read_at_the_most_and_learns_nothing() {
-    let world = World::honest();
-    let (app, key) = (world.function(), world.key_of("shop").await);
+    let fixture = Fixture::honest();
+    let (context, key) = (fixture.function(), fixture.key_of("shop").await);
     let good = post(&key, &ten());
     let forged = ApiKey::new(key.id.clone(), [9; 32]);
     let elsewhere = ApiKey::new("bank.1".parse().unwrap(), [7; 32]);
-    world.cloud.take_calls();
+    fixture.cloud.take_calls();
     let mut answers = Vec::new();
     for (request, status, calls) in [
         (good.clone().by("GET"), 405, 0),
@@ -34,100 +34,100 @@ async fn a_stranger_costs_one_read_at_the_most_and_learns_nothing() {
         (post(&forged, &ten()), 401, 0),
         (post(&elsewhere, &ten()), 401, 0),
     ] {
-        let response = request.to(&app).await;
+        let response = request.to(&context).await;
         assert_eq!(response.status_code, status, "{}", response.body);
-        assert_eq!(world.cloud.take_calls(), vec!["GetItem"; calls]);
+        assert_eq!(fixture.cloud.take_calls(), vec!["GetItem"; calls]);
         if status == 401 {
             answers.push(response);
         }
     }
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     assert_eq!(answers[0].headers["www-authenticate"], "Bearer");
-    assert_eq!(world.watched.broker.connections(), 0);
+    assert_eq!(fixture.watched.broker.connections(), 0);
 }
 
 #[tokio::test]
 async fn a_rotated_key_works_until_it_is_over_and_a_revoked_one_not_at_all() {
-    let world = World::honest();
-    let first = world.key_of("shop").await;
-    let second = world.rotate(&first, SignedDuration::from_hours(1)).await;
+    let fixture = Fixture::honest();
+    let first = fixture.key_of("shop").await;
+    let second = fixture.rotate(&first, SignedDuration::from_hours(1)).await;
     for key in [&first, &second] {
-        assert_eq!(post(key, &ten()).to(&world.function()).await.status_code, 202);
+        assert_eq!(post(key, &ten()).to(&fixture.function()).await.status_code, 202);
     }
-    let other = world.key_of("bank").await;
-    let next = world.rotate(&other, SignedDuration::ZERO).await;
-    let over = post(&other, &ten()).to(&world.function()).await;
+    let other = fixture.key_of("bank").await;
+    let next = fixture.rotate(&other, SignedDuration::ZERO).await;
+    let over = post(&other, &ten()).to(&fixture.function()).await;
     assert_eq!(over.status_code, 403);
     assert!(said(&over)["error"].as_str().unwrap().starts_with("this key was replaced by another one"));
-    assert_eq!(post(&next, &ten()).to(&world.function()).await.status_code, 202);
-    world.revoke(&first).await;
+    assert_eq!(post(&next, &ten()).to(&fixture.function()).await.status_code, 202);
+    fixture.revoke(&first).await;
     for key in [&first, &second] {
-        let revoked = post(key, &ten()).to(&world.function()).await;
+        let revoked = post(key, &ten()).to(&fixture.function()).await;
         assert_eq!((revoked.status_code, &said(&revoked)["error"]), (403, &json!("this key was revoked")));
     }
 }
 
 #[tokio::test]
 async fn a_key_that_was_given_out_just_now_is_let_in_by_a_function_that_runs_already() {
-    let world = World::honest();
-    let app = world.function();
-    let first = world.key_of("shop").await;
-    assert_eq!(post(&first, &ten()).to(&app).await.status_code, 202);
-    let second = world.rotate(&first, SignedDuration::from_hours(1)).await;
+    let fixture = Fixture::honest();
+    let context = fixture.function();
+    let first = fixture.key_of("shop").await;
+    assert_eq!(post(&first, &ten()).to(&context).await.status_code, 202);
+    let second = fixture.rotate(&first, SignedDuration::from_hours(1)).await;
     let began = Instant::now();
     // The function remembers the application without this key, for a moment.
-    while post(&second, &ten()).to(&app).await.status_code == 401 {
+    while post(&second, &ten()).to(&context).await.status_code == 401 {
         assert!(began.elapsed() < Duration::from_secs(20), "it is not let in");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(post(&second, &ten()).to(&app).await.status_code, 202);
-    assert_eq!(post(&first, &ten()).to(&app).await.status_code, 202);
+    assert_eq!(post(&second, &ten()).to(&context).await.status_code, 202);
+    assert_eq!(post(&first, &ten()).to(&context).await.status_code, 202);
 }
 
 #[tokio::test]
 async fn an_application_may_send_its_burst_and_is_then_told_when_to_come_again() {
-    let world = World::honest();
+    let fixture = Fixture::honest();
     let rate = Rate::new(1, 25).unwrap();
-    let (app, key) = (world.function(), world.limited_key_of("shop", Some(rate)).await);
+    let (context, key) = (fixture.function(), fixture.limited_key_of("shop", Some(rate)).await);
     for _ in 0..2 {
-        assert_eq!(post(&key, &ten()).to(&app).await.status_code, 202);
+        assert_eq!(post(&key, &ten()).to(&context).await.status_code, 202);
     }
-    let later = post(&key, &ten()).to(&app).await;
+    let later = post(&key, &ten()).to(&context).await;
     assert_eq!(later.status_code, 429);
     let seconds: u64 = later.headers["retry-after"].parse().unwrap();
     assert!((1..=5).contains(&seconds), "{seconds}");
     // Another application is not slowed down by it, and a smaller request fits still.
-    assert_eq!(post(&world.key_of("bank").await, &ten()).to(&app).await.status_code, 202);
-    assert_eq!(post(&key, &json!({"message": "m"})).to(&app).await.status_code, 202);
+    assert_eq!(post(&fixture.key_of("bank").await, &ten()).to(&context).await.status_code, 202);
+    assert_eq!(post(&key, &json!({"message": "m"})).to(&context).await.status_code, 202);
     let many: Value = (0..26).map(|n| json!({"message": format!("m{n}")})).collect();
-    assert_eq!(post(&key, &many).to(&app).await.status_code, 413);
+    assert_eq!(post(&key, &many).to(&context).await.status_code, 413);
 }
 
 #[tokio::test]
 async fn what_cannot_be_read_is_not_free() {
-    let world = World::honest();
+    let fixture = Fixture::honest();
     let rate = Rate::new(1, 3).unwrap();
-    let (app, key) = (world.function(), world.limited_key_of("shop", Some(rate)).await);
+    let (context, key) = (fixture.function(), fixture.limited_key_of("shop", Some(rate)).await);
     let nonsense = post(&key, &ten()).saying("nonsense");
     for _ in 0..3 {
-        assert_eq!(nonsense.to(&app).await.status_code, 400);
+        assert_eq!(nonsense.to(&context).await.status_code, 400);
     }
-    assert_eq!(nonsense.to(&app).await.status_code, 429);
+    assert_eq!(nonsense.to(&context).await.status_code, 429);
 }
 
 #[tokio::test]
 async fn however_many_send_at_once_no_more_than_the_burst_gets_through() {
-    let world = World::honest();
+    let fixture = Fixture::honest();
     let rate = Rate::new(1, 50).unwrap();
-    let key = world.limited_key_of("shop", Some(rate)).await;
-    let world = std::rc::Rc::new(world);
+    let key = fixture.limited_key_of("shop", Some(rate)).await;
+    let fixture = std::rc::Rc::new(fixture);
     let local = tokio::task::LocalSet::new();
     // Each in a process of its own, as Lambda has it.
     let sent: Vec<_> = (0..12)
         .map(|n| {
-            let (world, key) = (std::rc::Rc::clone(&world), key.clone());
+            let (fixture, key) = (std::rc::Rc::clone(&fixture), key.clone());
             local.spawn_local(async move {
-                post(&key, &ten()).numbered(&format!("r-{n}")).to(&world.function()).await.status_code
+                post(&key, &ten()).numbered(&format!("r-{n}")).to(&fixture.function()).await.status_code
             })
         })
         .collect();
@@ -145,8 +145,8 @@ async fn however_many_send_at_once_no_more_than_the_burst_gets_through() {
 /// Loses every answer to one operation.
 struct Loses(&'static str);
 
-impl Middleman for Loses {
-    fn pass<'a>(
+impl Interceptor for Loses {
+    fn intercept<'a>(
         &'a self,
         request: Request,
         account: &'a FakeAws,
@@ -158,16 +158,16 @@ impl Middleman for Loses {
 #[tokio::test]
 async fn while_the_table_does_not_answer_nobody_is_let_in_and_everybody_is_told_to_come_again() {
     for operation in ["GetItem", "PutItem"] {
-        let world = World::honest();
-        let key = world.key_of("shop").await;
-        let app = world.disturbed(Arc::new(Loses(operation)));
-        let response = post(&key, &ten()).to(&app).await;
+        let fixture = Fixture::honest();
+        let key = fixture.key_of("shop").await;
+        let context = fixture.disturbed(Arc::new(Loses(operation)));
+        let response = post(&key, &ten()).to(&context).await;
         assert_eq!(
             (response.status_code, response.headers["retry-after"].as_str()),
             (503, "30"),
             "{operation}"
         );
-        assert_eq!(world.watched.broker.connections(), 0, "{operation}");
+        assert_eq!(fixture.watched.broker.connections(), 0, "{operation}");
     }
 }
 
@@ -176,16 +176,16 @@ async fn a_check_reads_the_table_and_reaches_the_broker_and_sends_nothing() {
     let payload =
         json!({"component": "log-intake", "version": "1.0.0", "stage": "ci", "stack": "ci-log-intake"});
     let check = || Invocation::Direct(payload.clone());
-    let world = World::honest();
-    assert_eq!(handle(&world.function(), check(), LEFT).await, Ok(Answered::Check { ok: true }));
-    world.watched.expect_connection().await;
-    assert!(world.watched.taken().is_empty());
-    assert!(handle(&world.disturbed(Arc::new(Loses("GetItem"))), check(), LEFT).await.is_err());
-    let (cloud, app) = (world.cloud.clone(), world.function());
-    drop(world);
-    let unreachable = handle(&app, check(), LEFT).await.unwrap_err();
+    let fixture = Fixture::honest();
+    assert_eq!(handle(&fixture.function(), check(), LEFT).await, Ok(Answered::Check { ok: true }));
+    fixture.watched.expect_connection().await;
+    assert!(fixture.watched.taken().is_empty());
+    assert!(handle(&fixture.disturbed(Arc::new(Loses("GetItem"))), check(), LEFT).await.is_err());
+    let (cloud, context) = (fixture.cloud.clone(), fixture.function());
+    drop(fixture);
+    let unreachable = handle(&context, check(), LEFT).await.unwrap_err();
     assert!(unreachable.message.contains("cannot be reached"), "{unreachable}");
     drop(cloud);
-    let nonsense = handle(&app, Invocation::Direct(json!({"events": []})), LEFT).await.unwrap_err();
+    let nonsense = handle(&context, Invocation::Direct(json!({"events": []})), LEFT).await.unwrap_err();
     assert!(nonsense.message.contains("posted to the function's URL"), "{nonsense}");
 }

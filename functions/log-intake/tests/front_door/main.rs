@@ -3,5 +3,5 @@
 
 mod acknowledged;
 mod admitted;
+mod fixture;
 mod told;
-mod world;

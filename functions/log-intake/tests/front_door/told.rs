@@ -1,21 +1,22 @@
 //! What the function says of itself, and to whom.
 
-use crate::world::{World, post, ten};
+use crate::fixture::{Fixture, post, ten};
 use lockstep_domain::logs::ingest::ApiKey;
 use lockstep_domain::logs::shipping::Protocol;
-use lockstep_log_intake::{App, PACE};
+use lockstep_log_intake::{AwsContext, PACE};
 use lockstep_platform::config::{Config, Setting};
-use lockstep_platform::testing::FakeAws;
-use lockstep_platform::testing::broker::Manner;
-use lockstep_platform::testing::logged::Logged;
+use lockstep_sim::FakeAws;
+use lockstep_sim::broker::Manner;
+use lockstep_sim::logged::Logged;
 use serde_json::json;
 use std::time::Duration;
 
 #[tokio::test]
 async fn neither_a_key_nor_anything_of_an_event_reaches_the_log() {
     let log = Logged::hear(tracing::Level::DEBUG);
-    let world = World::new(Protocol::Beats, &[&[Manner::Honest][..], &[Manner::StallsAfter(0); 5]].concat());
-    let (app, key) = (world.function(), world.key_of("shop").await);
+    let fixture =
+        Fixture::new(Protocol::Beats, &[&[Manner::Honest][..], &[Manner::StallsAfter(0); 5]].concat());
+    let (context, key) = (fixture.function(), fixture.key_of("shop").await);
     let forged = ApiKey::new(key.id.clone(), [0xab; 32]);
     let event =
         json!({"message": "text-of-message", "logger": "name-of-logger", "fields": {"f": "text-of-field"}});
@@ -27,7 +28,7 @@ async fn neither_a_key_nor_anything_of_an_event_reaches_the_log() {
         (post(&key, &event).saying("text-of-message"), 400),
         (post(&key, &event).with("content-type", "text-of-header"), 415),
     ] {
-        assert_eq!(request.within(&app, Duration::from_millis(500)).await.status_code, status);
+        assert_eq!(request.within(&context, Duration::from_millis(500)).await.status_code, status);
     }
     let logged = log.text();
     assert!(
@@ -41,8 +42,8 @@ async fn neither_a_key_nor_anything_of_an_event_reaches_the_log() {
 
 #[tokio::test]
 async fn an_answer_says_that_nobody_may_keep_it() {
-    let world = World::honest();
-    let response = post(&world.key_of("shop").await, &ten()).to(&world.function()).await;
+    let fixture = Fixture::honest();
+    let response = post(&fixture.key_of("shop").await, &ten()).to(&fixture.function()).await;
     assert_eq!(response.headers["cache-control"], "no-store");
     assert_eq!(response.headers["content-type"], "application/json");
 }
@@ -55,7 +56,7 @@ fn everything_that_is_wrong_with_the_settings_is_told_at_once() {
         (Setting::EventsPerSecond, "0"),
         (Setting::Burst, "10"),
     ]);
-    let failure = App::new(&FakeAws::new().aws(), &config, None, PACE).err().unwrap();
+    let failure = AwsContext::new(&FakeAws::new().aws(), &config, None, PACE).err().unwrap();
     for name in ["LOCKSTEP_OUTPUT:", "LOCKSTEP_EVENTS_PER_SECOND and LOCKSTEP_BURST:"] {
         assert!(failure.message.contains(name), "{failure}");
     }

@@ -1,6 +1,6 @@
 //! Accepted deliveries that never started, or never finished.
 
-use super::world::{RELEASE, World, at};
+use super::fixture::{Fixture, RELEASE, at};
 use lockstep_domain::model::token::execution_arn;
 use lockstep_domain::records::{DeliveryOutcome, Record as _, WebhookDelivery, WebhookDeliveryState};
 use serde_json::json;
@@ -20,72 +20,72 @@ fn event(delivery: &str, state: WebhookDeliveryState, minute: i64) -> WebhookDel
     }
 }
 
-async fn now(world: &World, event: &WebhookDelivery) -> WebhookDelivery {
-    world.versioned::<WebhookDelivery>(&event.key()).await.record
+async fn now(fixture: &Fixture, event: &WebhookDelivery) -> WebhookDelivery {
+    fixture.versioned::<WebhookDelivery>(&event.key()).await.record
 }
 
 #[tokio::test]
 async fn a_delivery_that_nobody_started_is_released_once() {
     // FAILURES 52 and 61.
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let lost = event("lost", WebhookDeliveryState::Accepted, 0);
-    world.put(&lost).await;
-    assert!(world.sweep(4).await.released.is_empty());
-    assert_eq!(world.sweep(5).await.released, ["delivery lost"]);
-    assert!(world.sweep(6).await.released.is_empty());
-    assert_eq!(now(&world, &lost).await.state, WebhookDeliveryState::Started);
+    fixture.put(&lost).await;
+    assert!(fixture.sweep(4).await.released.is_empty());
+    assert_eq!(fixture.sweep(5).await.released, ["delivery lost"]);
+    assert!(fixture.sweep(6).await.released.is_empty());
+    assert_eq!(now(&fixture, &lost).await.state, WebhookDeliveryState::Started);
     let input = json!({
         "repository": "github.acme.logs", "ref": "refs/heads/main", "delivery": "lost",
         "commit": "0123456789012345678901234567890123456789",
     });
-    assert_eq!(world.cloud.started(), [(execution_arn(RELEASE, "t-lost"), input)]);
+    assert_eq!(fixture.cloud.started(), [(execution_arn(RELEASE, "t-lost"), input)]);
 }
 
 #[tokio::test]
 async fn a_delivery_that_a_later_push_overtook_is_not_released_any_more() {
     // FAILURES 53.
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let old = event("old", WebhookDeliveryState::Accepted, 0);
-    world.put(&old).await;
-    world
+    fixture.put(&old).await;
+    fixture
         .put(&WebhookDelivery { finished_at: Some(at(2)), ..event("new", WebhookDeliveryState::Finished, 1) })
         .await;
-    let report = world.sweep(9).await;
+    let report = fixture.sweep(9).await;
     assert_eq!((report.finished, report.released), (vec!["delivery old".to_owned()], vec![]));
-    assert_eq!(now(&world, &old).await.end, Some(DeliveryOutcome::Superseded));
-    assert!(world.cloud.started().is_empty());
+    assert_eq!(now(&fixture, &old).await.end, Some(DeliveryOutcome::Superseded));
+    assert!(fixture.cloud.started().is_empty());
 }
 
 #[tokio::test]
 async fn one_that_was_started_though_nobody_wrote_it_down_goes_its_own_way() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let old = event("old", WebhookDeliveryState::Accepted, 0);
-    world.put(&old).await;
-    world.put(&event("new", WebhookDeliveryState::Accepted, 8)).await;
-    world.cloud.set_execution(&execution_arn(RELEASE, "t-old"), "RUNNING");
-    assert!(world.sweep(9).await.finished.is_empty());
-    assert_eq!(now(&world, &old).await.state, WebhookDeliveryState::Accepted);
+    fixture.put(&old).await;
+    fixture.put(&event("new", WebhookDeliveryState::Accepted, 8)).await;
+    fixture.cloud.set_execution(&execution_arn(RELEASE, "t-old"), "RUNNING");
+    assert!(fixture.sweep(9).await.finished.is_empty());
+    assert_eq!(now(&fixture, &old).await.state, WebhookDeliveryState::Accepted);
 }
 
 #[tokio::test]
 async fn a_delivery_whose_execution_ended_without_a_word_is_for_a_person_to_look_at() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     for (name, state) in
         [("accepted", WebhookDeliveryState::Accepted), ("started", WebhookDeliveryState::Started)]
     {
         let event = WebhookDelivery { reference: format!("refs/heads/{name}"), ..event(name, state, 0) };
-        world.put(&event).await;
-        world.cloud.set_execution(&execution_arn(RELEASE, &event.execution), "ABORTED");
+        fixture.put(&event).await;
+        fixture.cloud.set_execution(&execution_arn(RELEASE, &event.execution), "ABORTED");
     }
     let running = event("running", WebhookDeliveryState::Started, 1);
-    world.put(&running).await;
-    world.cloud.set_execution(&execution_arn(RELEASE, "t-running"), "RUNNING");
-    let mut finished = world.sweep(9).await.finished;
+    fixture.put(&running).await;
+    fixture.cloud.set_execution(&execution_arn(RELEASE, "t-running"), "RUNNING");
+    let mut finished = fixture.sweep(9).await.finished;
     finished.sort();
     assert_eq!(finished, ["delivery accepted", "delivery started"]);
-    let ended = now(&world, &event("started", WebhookDeliveryState::Started, 0)).await;
+    let ended = now(&fixture, &event("started", WebhookDeliveryState::Started, 0)).await;
     assert!(matches!(ended.end, Some(DeliveryOutcome::Quarantined(_))), "{ended:?}");
-    assert_eq!(now(&world, &running).await.state, WebhookDeliveryState::Started);
-    assert!(world.cloud.started().is_empty());
-    assert!(world.sweep(10).await.finished.is_empty());
+    assert_eq!(now(&fixture, &running).await.state, WebhookDeliveryState::Started);
+    assert!(fixture.cloud.started().is_empty());
+    assert!(fixture.sweep(10).await.finished.is_empty());
 }

@@ -1,54 +1,54 @@
 //! Environments of executions that ended, and throw-away ones that outlived their time.
 
-use super::world::{TEARDOWN, World, at, execution, id};
+use super::fixture::{Fixture, TEARDOWN, at, execution, id};
 use lockstep_domain::model::token::execution_arn;
 use lockstep_domain::records::{DeploymentKind, DeploymentState, FailureRecord, SweepReport};
 use serde_json::json;
 
 #[tokio::test]
 async fn an_installation_that_nobody_configured_is_in_order() {
-    assert_eq!(World::bare().sweep(0).await, SweepReport::new(at(0)));
+    assert_eq!(Fixture::bare().sweep(0).await, SweepReport::new(at(0)));
 }
 
 #[tokio::test]
 async fn an_environment_is_taken_from_an_execution_that_ended_and_only_from_that() {
     // FAILURES 62.
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     for (name, status) in [("dead", Some("FAILED")), ("alive", Some("RUNNING")), ("unknown", None)] {
-        world.held(name, "ci", name).await;
+        fixture.held(name, "ci", name).await;
         if let Some(status) = status {
-            world.cloud.set_execution(&execution(name), status);
+            fixture.cloud.set_execution(&execution(name), status);
         }
     }
-    assert_eq!(world.sweep(10).await.freed, ["ci/dead"]);
-    let freed = world.environment("ci", "dead").await;
+    assert_eq!(fixture.sweep(10).await.freed, ["ci/dead"]);
+    let freed = fixture.environment("ci", "dead").await;
     assert_eq!((freed.epoch, freed.holder), (2, None));
-    assert_eq!(world.deployment("dead").await.state, DeploymentState::Abandoned);
+    assert_eq!(fixture.deployment("dead").await.state, DeploymentState::Abandoned);
     for untouched in ["alive", "unknown"] {
-        assert_eq!(world.environment("ci", untouched).await.holder.unwrap().deployment, id(untouched));
-        assert_eq!(world.deployment(untouched).await.state, DeploymentState::Running);
+        assert_eq!(fixture.environment("ci", untouched).await.holder.unwrap().deployment, id(untouched));
+        assert_eq!(fixture.deployment(untouched).await.state, DeploymentState::Running);
     }
-    assert_eq!(world.sweep(11).await, SweepReport::new(at(11)));
+    assert_eq!(fixture.sweep(11).await, SweepReport::new(at(11)));
 }
 
 #[tokio::test]
 async fn a_hold_that_nothing_is_known_of_is_told_once_it_is_longer_than_any_execution() {
-    let world = World::new().await;
-    world.held("unknown", "ci", "logs").await;
-    assert!(world.sweep(14 * 24 * 60 - 1).await.left.is_empty());
-    let left = world.sweep(14 * 24 * 60).await.left;
+    let fixture = Fixture::new().await;
+    fixture.held("unknown", "ci", "logs").await;
+    assert!(fixture.sweep(14 * 24 * 60 - 1).await.left.is_empty());
+    let left = fixture.sweep(14 * 24 * 60).await.left;
     assert_eq!(left[0].what, "ci/logs");
     assert!(left[0].why.contains("cannot be looked at"), "{left:?}");
 }
 
 #[tokio::test]
 async fn a_throw_away_environment_is_torn_down_after_the_time_its_manifest_gives_it() {
-    let world = World::new().await;
-    world.left("a", "test", "logs-1", DeploymentState::Succeeded).await;
-    world.left("b", "ci", "logs", DeploymentState::Succeeded).await;
-    assert!(world.sweep(29).await.removing.is_empty());
-    assert_eq!(world.sweep(30).await.removing, ["test/logs-1"]);
-    let started = world.cloud.started();
+    let fixture = Fixture::new().await;
+    fixture.left("a", "test", "logs-1", DeploymentState::Succeeded).await;
+    fixture.left("b", "ci", "logs", DeploymentState::Succeeded).await;
+    assert!(fixture.sweep(29).await.removing.is_empty());
+    assert_eq!(fixture.sweep(30).await.removing, ["test/logs-1"]);
+    let started = fixture.cloud.started();
     assert_eq!(started.len(), 1);
     assert!(started[0].0.starts_with(&execution_arn(TEARDOWN, "t")), "{started:?}");
     assert_eq!(started[0].1, json!({"component": "logs", "stage": "test", "environment": "logs-1"}));
@@ -57,33 +57,33 @@ async fn a_throw_away_environment_is_torn_down_after_the_time_its_manifest_gives
 #[tokio::test]
 async fn two_sweeps_start_one_teardown() {
     // FAILURES 66.
-    let world = World::new().await;
-    world.left("a", "test", "logs-1", DeploymentState::Failed).await;
+    let fixture = Fixture::new().await;
+    fixture.left("a", "test", "logs-1", DeploymentState::Failed).await;
     for minute in [31, 32, 46] {
-        world.sweep(minute).await;
+        fixture.sweep(minute).await;
     }
-    assert_eq!(world.cloud.started().len(), 1);
+    assert_eq!(fixture.cloud.started().len(), 1);
     // It ended before it had begun: that is told, and tried again the next day.
-    world.cloud.set_execution(&world.cloud.started()[0].0, "FAILED");
-    let left = world.sweep(61).await.left;
+    fixture.cloud.set_execution(&fixture.cloud.started()[0].0, "FAILED");
+    let left = fixture.sweep(61).await.left;
     assert!(left[0].why.contains("ended before it had begun"), "{left:?}");
-    assert_eq!(world.sweep(31 + 24 * 60).await.removing, ["test/logs-1"]);
+    assert_eq!(fixture.sweep(31 + 24 * 60).await.removing, ["test/logs-1"]);
 }
 
 #[tokio::test]
 async fn a_manifest_that_cannot_be_read_gives_the_longest_time_there_is() {
-    let world = World::new().await;
-    world.left("a", "test", "logs-1", DeploymentState::Succeeded).await;
-    world.change("a", |deployment| deployment.version = "9.9.9".parse().unwrap()).await;
-    assert!(world.sweep(24 * 60 - 1).await.removing.is_empty());
-    assert_eq!(world.sweep(24 * 60).await.removing, ["test/logs-1"]);
+    let fixture = Fixture::new().await;
+    fixture.left("a", "test", "logs-1", DeploymentState::Succeeded).await;
+    fixture.change("a", |deployment| deployment.version = "9.9.9".parse().unwrap()).await;
+    assert!(fixture.sweep(24 * 60 - 1).await.removing.is_empty());
+    assert_eq!(fixture.sweep(24 * 60).await.removing, ["test/logs-1"]);
 }
 
 #[tokio::test]
 async fn what_could_not_be_removed_is_told_with_its_cause_every_time() {
-    let world = World::new().await;
-    world.left("a", "test", "logs-1", DeploymentState::Failed).await;
-    world
+    let fixture = Fixture::new().await;
+    fixture.left("a", "test", "logs-1", DeploymentState::Failed).await;
+    fixture
         .change("a", |deployment| {
             deployment.kind = DeploymentKind::Teardown {
                 environment: "logs-1".into(),
@@ -95,28 +95,28 @@ async fn what_could_not_be_removed_is_told_with_its_cause_every_time() {
         })
         .await;
     for minute in [45, 60] {
-        let report = world.sweep(minute).await;
+        let report = fixture.sweep(minute).await;
         assert!(report.removing.is_empty());
         assert_eq!(report.left[0].what, "test/logs-1");
         assert!(report.left[0].why.ends_with("the bucket Archive is not empty"), "{report:?}");
     }
-    assert_eq!(world.sweep(40 + 24 * 60).await.removing, ["test/logs-1"]);
+    assert_eq!(fixture.sweep(40 + 24 * 60).await.removing, ["test/logs-1"]);
 }
 
 #[tokio::test]
 async fn what_fails_does_not_keep_the_sweep_from_the_next() {
     // FAILURES 64.
-    let world = World::new().await;
-    world.held("dead", "ci", "logs").await;
-    world.cloud.set_execution(&execution("dead"), "FAILED");
-    world.left("gone", "test", "logs-1", DeploymentState::Succeeded).await;
-    let stored = world
+    let fixture = Fixture::new().await;
+    fixture.held("dead", "ci", "logs").await;
+    fixture.cloud.set_execution(&execution("dead"), "FAILED");
+    fixture.left("gone", "test", "logs-1", DeploymentState::Succeeded).await;
+    let stored = fixture
         .versioned::<lockstep_domain::records::Deployment>(&lockstep_domain::records::Deployment::key_of(
             &id("dead"),
         ))
         .await;
-    world.ledger.remove(&stored).await.unwrap();
-    let report = world.sweep(30).await;
+    fixture.ledger.remove(&stored).await.unwrap();
+    let report = fixture.sweep(30).await;
     assert_eq!(report.left[0].what, "ci/logs");
     assert!(report.left[0].why.contains("does not exist"), "{report:?}");
     assert_eq!(report.removing, ["test/logs-1"]);
@@ -124,10 +124,10 @@ async fn what_fails_does_not_keep_the_sweep_from_the_next() {
 
 #[tokio::test]
 async fn an_answer_that_was_lost_frees_once() {
-    let world = World::new().await;
-    world.held("dead", "ci", "logs").await;
-    world.cloud.set_execution(&execution("dead"), "ABORTED");
-    world.cloud.lose_next_answer("TransactWriteItems");
-    assert_eq!(world.sweep(1).await.freed, ["ci/logs"]);
-    assert_eq!(world.environment("ci", "logs").await.epoch, 2);
+    let fixture = Fixture::new().await;
+    fixture.held("dead", "ci", "logs").await;
+    fixture.cloud.set_execution(&execution("dead"), "ABORTED");
+    fixture.cloud.lose_next_answer("TransactWriteItems");
+    assert_eq!(fixture.sweep(1).await.freed, ["ci/logs"]);
+    assert_eq!(fixture.environment("ci", "logs").await.epoch, 2);
 }

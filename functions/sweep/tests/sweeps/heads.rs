@@ -1,6 +1,6 @@
 //! Pushes whose webhook never came.
 
-use super::world::{RELEASE, World, at};
+use super::fixture::{Fixture, RELEASE, at};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::model::token::execution_arn;
@@ -37,71 +37,71 @@ fn delivered(commit: &str, minute: i64) -> WebhookDelivery {
     }
 }
 
-async fn seen(world: &World) -> WebhookDelivery {
-    let events = world.ledger.list_kind::<WebhookDelivery>(10).await.unwrap();
+async fn seen(fixture: &Fixture) -> WebhookDelivery {
+    let events = fixture.ledger.list_kind::<WebhookDelivery>(10).await.unwrap();
     events.into_iter().map(|event| event.record).find(lockstep_domain::delivery::sweep::was_seen).unwrap()
 }
 
 #[tokio::test]
 async fn a_push_whose_webhook_never_came_is_released_by_its_head() {
     // FAILURES 52.
-    let world = World::new().await;
-    world.put(&repository("logs")).await;
+    let fixture = Fixture::new().await;
+    fixture.put(&repository("logs")).await;
     let before = WebhookDelivery {
         state: WebhookDeliveryState::Finished,
         end: Some(DeliveryOutcome::Done),
         ..delivered(OLD, 0)
     };
-    world.put(&before).await;
-    world.heads.now("logs", HEAD);
-    let [found] = world.sweep(30).await.found.try_into().unwrap();
+    fixture.put(&before).await;
+    fixture.head_is("logs", HEAD);
+    let [found] = fixture.sweep(30).await.found.try_into().unwrap();
     assert!(found.starts_with("commit 1111111 of main in github.acme.logs as delivery head-"), "{found}");
-    assert!(world.cloud.started().is_empty(), "its webhook may be on its way");
-    let report = world.sweep(45).await;
-    let event = seen(&world).await;
+    assert!(fixture.cloud.started().is_empty(), "its webhook may be on its way");
+    let report = fixture.sweep(45).await;
+    let event = seen(&fixture).await;
     assert_eq!(report.released, [format!("delivery {}", event.delivery)]);
     assert!(report.found.is_empty(), "it is known now");
     let input = json!({
         "repository": "github.acme.logs", "ref": "refs/heads/main", "commit": HEAD, "delivery": event.delivery,
     });
-    assert_eq!(world.cloud.started(), [(execution_arn(RELEASE, &event.execution), input)]);
-    assert!(world.sweep(60).await.released.is_empty());
+    assert_eq!(fixture.cloud.started(), [(execution_arn(RELEASE, &event.execution), input)]);
+    assert!(fixture.sweep(60).await.released.is_empty());
 }
 
 #[tokio::test]
 async fn a_webhook_that_comes_late_after_all_takes_the_place_of_what_was_seen() {
-    let world = World::new().await;
-    world.put(&repository("logs")).await;
-    world.heads.now("logs", HEAD);
-    assert_eq!(world.sweep(0).await.found.len(), 1);
-    world.put(&WebhookDelivery { state: WebhookDeliveryState::Started, ..delivered(HEAD, 1) }).await;
-    world.cloud.set_execution(&execution_arn(RELEASE, "t-1"), "RUNNING");
-    let report = world.sweep(15).await;
-    let event = seen(&world).await;
+    let fixture = Fixture::new().await;
+    fixture.put(&repository("logs")).await;
+    fixture.head_is("logs", HEAD);
+    assert_eq!(fixture.sweep(0).await.found.len(), 1);
+    fixture.put(&WebhookDelivery { state: WebhookDeliveryState::Started, ..delivered(HEAD, 1) }).await;
+    fixture.cloud.set_execution(&execution_arn(RELEASE, "t-1"), "RUNNING");
+    let report = fixture.sweep(15).await;
+    let event = seen(&fixture).await;
     assert_eq!((report.released, report.found), (vec![], vec![]));
     assert_eq!(event.end, Some(DeliveryOutcome::Superseded));
-    assert!(world.cloud.started().is_empty());
-    assert_eq!(world.sweep(30).await, lockstep_domain::records::SweepReport::new(at(30)));
+    assert!(fixture.cloud.started().is_empty());
+    assert_eq!(fixture.sweep(30).await, lockstep_domain::records::SweepReport::new(at(30)));
 }
 
 #[tokio::test]
 async fn a_head_that_was_packaged_before_is_left_alone() {
-    let world = World::new().await;
-    world.put(&Repository { commit: Some(HEAD.parse().unwrap()), ..repository("logs") }).await;
-    world.heads.now("logs", HEAD);
-    assert!(world.sweep(30).await.found.is_empty());
+    let fixture = Fixture::new().await;
+    fixture.put(&Repository { commit: Some(HEAD.parse().unwrap()), ..repository("logs") }).await;
+    fixture.head_is("logs", HEAD);
+    assert!(fixture.sweep(30).await.found.is_empty());
 }
 
 #[tokio::test]
 async fn one_repository_that_cannot_be_asked_keeps_no_other_waiting() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     for name in ["gone", "hidden", "logs"] {
-        world.put(&repository(name)).await;
+        fixture.put(&repository(name)).await;
     }
-    world.heads.gone("gone");
-    world.heads.fails("hidden", Failure::new(FailureKind::AccessDenied, "it wants a token"));
-    world.heads.now("logs", HEAD);
-    let report = world.sweep(30).await;
+    fixture.sim.hosts.answer("gone", Ok(None));
+    fixture.sim.hosts.answer("hidden", Err(Failure::new(FailureKind::AccessDenied, "it wants a token")));
+    fixture.head_is("logs", HEAD);
+    let report = fixture.sweep(30).await;
     assert_eq!(report.found.len(), 1);
     let mut left: Vec<(&str, &str)> = report.left.iter().map(|l| (l.what.as_str(), l.why.as_str())).collect();
     left.sort_unstable();
@@ -110,26 +110,32 @@ async fn one_repository_that_cannot_be_asked_keeps_no_other_waiting() {
     assert!(gone.1.contains("no branch main") && gone.1.contains("lockstep repositories add"), "{}", gone.1);
     assert_eq!(hidden, ("repository github.acme.hidden", "it wants a token"));
     assert!(
-        world.ledger.list_kind::<WebhookDelivery>(10).await.unwrap().len() == 1,
+        fixture.ledger.list_kind::<WebhookDelivery>(10).await.unwrap().len() == 1,
         "unknown is never absence"
     );
 }
 
 #[tokio::test]
 async fn a_host_that_does_not_answer_is_left_alone_until_the_next_sweep() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     for name in ["a", "b", "c", "d"] {
-        world.put(&repository(name)).await;
-        world.heads.fails(name, Failure::new(FailureKind::Transient, "it does not answer in time"));
+        fixture.put(&repository(name)).await;
+        fixture
+            .sim
+            .hosts
+            .answer(name, Err(Failure::new(FailureKind::Transient, "it does not answer in time")));
     }
-    world.put(&Repository { base_url: "https://ghe.acme.example".into(), ..repository("logs") }).await;
-    world.heads.now("logs", HEAD);
-    let report = world.sweep(30).await;
+    fixture.put(&Repository { base_url: "https://ghe.acme.example".into(), ..repository("logs") }).await;
+    fixture.head_is("logs", HEAD);
+    let report = fixture.sweep(30).await;
     assert_eq!((report.left.len(), report.found.len()), (4, 1));
-    assert_eq!(world.heads.asked(), 3, "two of the host that does not answer, and the other one");
+    assert_eq!(fixture.sim.hosts.asked(), 3, "two of the host that does not answer, and the other one");
     for name in ["a", "b", "c", "d"] {
-        world.heads.fails(name, Failure::new(FailureKind::Throttled, "it says that we ask too often"));
+        fixture
+            .sim
+            .hosts
+            .answer(name, Err(Failure::new(FailureKind::Throttled, "it says that we ask too often")));
     }
-    world.sweep(45).await;
-    assert_eq!(world.heads.asked(), 3 + 2, "who says so is asked no further");
+    fixture.sweep(45).await;
+    assert_eq!(fixture.sim.hosts.asked(), 3 + 2, "who says so is asked no further");
 }

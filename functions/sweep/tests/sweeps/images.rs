@@ -1,10 +1,9 @@
 //! Images that nobody needs, images that nobody knows, and the parameters that name the newest.
 
-use super::world::{World, at};
-use jiff::Timestamp;
+use super::fixture::{Fixture, at};
 use lockstep_domain::images::retention::GRACE_DAYS;
 use lockstep_domain::model::deployment_path::DeploymentPath;
-use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::model::ids::AmiId;
 use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
 use lockstep_domain::model::image_version_state::ImageVersionState;
@@ -14,11 +13,6 @@ use lockstep_domain::records::{
     ImageOrigin, ImageState, ImageVersion, Release, SweepReport,
 };
 use lockstep_platform::ec2::Images as _;
-use lockstep_platform::testing::clock::VirtualClock;
-use lockstep_platform::testing::ec2::{SimEc2, SimImages};
-use lockstep_sweep::accounts;
-use std::cell::RefCell;
-use std::collections::BTreeSet;
 
 const DEVELOPMENT: &str = "111111111111";
 const PRODUCTION: &str = "222222222222";
@@ -47,38 +41,14 @@ account = "222222222222"
 region = "eu-west-1"
 "#;
 
-/// Every account, in memory.
-pub struct Accounts {
-    pub ec2: SimEc2,
-    shut: RefCell<BTreeSet<String>>,
-}
-
-impl Accounts {
-    pub fn new() -> Self {
-        let clock = VirtualClock::at(Timestamp::UNIX_EPOCH);
-        Self { ec2: SimEc2::new(&clock), shut: RefCell::default() }
-    }
-}
-
-impl accounts::Accounts for Accounts {
-    type Account = SimImages;
-
-    async fn at(&self, location: &Location) -> Result<SimImages, Failure> {
-        if self.shut.borrow().contains(location.account.as_str()) {
-            return Err(Failure::new(FailureKind::AccessDenied, "AssumeRole: AccessDenied"));
-        }
-        Ok(self.ec2.images(location))
-    }
-}
-
 fn place(account: &str) -> Location {
     Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() }
 }
 
-impl World {
+impl Fixture {
     /// An organisation with production, which keeps one version of each image.
     async fn with_images() -> Self {
-        let world = Self::new().await;
+        let fixture = Self::new().await;
         let stages = Config {
             config: ConfigKind::Stages,
             version: 2,
@@ -86,13 +56,13 @@ impl World {
             applied_by: "ada".into(),
             applied_at: at(0),
         };
-        world.put(&stages).await;
-        world
+        fixture.put(&stages).await;
+        fixture
     }
 
     /// A usable version in both accounts; the ids there.
     async fn image(&self, version: &str) -> [AmiId; 2] {
-        let ids = [DEVELOPMENT, PRODUCTION].map(|account| self.accounts.ec2.register(&place(account)));
+        let ids = [DEVELOPMENT, PRODUCTION].map(|account| self.sim.ec2.register(&place(account)));
         let record = ImageVersion {
             name: "logstash".parse().unwrap(),
             version: version.parse().unwrap(),
@@ -109,10 +79,10 @@ impl World {
         };
         self.put(&record).await;
         for (account, id) in [DEVELOPMENT, PRODUCTION].into_iter().zip(&ids) {
-            let snapshots = self.accounts.ec2.ami(id).unwrap().snapshots();
+            let snapshots = self.sim.ec2.ami(id).unwrap().snapshots();
             let tags = [("lockstep:image", "logstash"), ("version", version)];
             let tags: Vec<_> = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-            self.accounts.ec2.images(&place(account)).tag(id, &snapshots, &tags).await.unwrap();
+            self.sim.ec2.images(&place(account)).tag(id, &snapshots, &tags).await.unwrap();
             let image = Image {
                 name: record.name.clone(),
                 version: record.version.clone(),
@@ -133,11 +103,11 @@ impl World {
 
     /// An image in production that a promotion made, which failed and could not remove it.
     async fn left_by_a_promotion(&self, name: &str) -> AmiId {
-        let promotion = super::world::id(name);
+        let promotion = super::fixture::id(name);
         let kind =
             DeploymentKind::PromoteImage { image: "logstash".parse().unwrap(), source: place(DEVELOPMENT) };
         let (version, stage) = ("2.1.0".parse().unwrap(), "production".parse().unwrap());
-        let execution = super::world::execution(name);
+        let execution = super::fixture::execution(name);
         let (to, path) = (place(PRODUCTION), DeploymentPath::Promotion);
         let made = Deployment::new(promotion.clone(), kind, &execution, version, stage, to, path, at(0));
         self.put(&Deployment { state: DeploymentState::Failed, ..made }).await;
@@ -146,7 +116,7 @@ impl World {
             ("version".to_owned(), "2.1.0".to_owned()),
             ("deployment".to_owned(), promotion.to_string()),
         ];
-        self.accounts.ec2.register_tagged(&place(PRODUCTION), &tags.into())
+        self.sim.ec2.register_tagged(&place(PRODUCTION), &tags.into())
     }
 
     /// The version has come to this state.
@@ -182,7 +152,7 @@ impl World {
             template_digest: release.template_digest.clone(),
             parameters_digest: release.digest.clone(),
             stack_version: release.version,
-            deployment: super::world::id("brought"),
+            deployment: super::fixture::id("brought"),
             checked: true,
             since: at(0),
         };
@@ -204,17 +174,17 @@ impl World {
 
     fn parameter(&self, account: &str, channel: &str) -> Option<String> {
         let name = format!("/lockstep/images/logstash/{channel}");
-        self.accounts.ec2.parameters(&place(account)).get(&name).cloned()
+        self.sim.ec2.parameters(&place(account)).get(&name).cloned()
     }
 
     /// Somebody writes something else into a parameter.
     fn spoil(&self, account: &str, channel: &str) {
         let name = format!("/lockstep/images/logstash/{channel}");
-        self.accounts.ec2.write_parameter(&place(account), &name, "ami-99999999");
+        self.sim.ec2.write_parameter(&place(account), &name, "ami-99999999");
     }
 
     fn calls(&self, call: &str) -> usize {
-        self.accounts.ec2.effects().iter().filter(|effect| effect.call == call).count()
+        self.sim.ec2.effects().iter().filter(|effect| effect.call == call).count()
     }
 }
 
@@ -224,26 +194,26 @@ fn why(report: &SweepReport) -> String {
 
 #[tokio::test]
 async fn what_nobody_needs_is_deprecated_then_removed_everywhere_and_its_records_go() {
-    let world = World::with_images().await;
-    let old = world.image("2.1.0").await;
-    let new = world.image("2.1.1").await;
-    let report = world.sweep(1).await;
+    let fixture = Fixture::with_images().await;
+    let old = fixture.image("2.1.0").await;
+    let new = fixture.image("2.1.1").await;
+    let report = fixture.sweep(1).await;
     assert_eq!(report.retired.len(), 1, "{report:?}");
     assert_eq!(
-        (world.state("2.1.0").await, world.calls("EnableImageDeprecation")),
+        (fixture.state("2.1.0").await, fixture.calls("EnableImageDeprecation")),
         (ImageVersionState::Retiring, 2)
     );
-    assert_eq!(world.state("2.1.1").await, ImageVersionState::Usable);
+    assert_eq!(fixture.state("2.1.1").await, ImageVersionState::Usable);
 
-    assert_eq!(world.sweep((GRACE_DAYS - 1) * DAY).await.retired, Vec::<String>::new(), "not yet");
-    let report = world.sweep(1 + GRACE_DAYS * DAY).await;
+    assert_eq!(fixture.sweep((GRACE_DAYS - 1) * DAY).await.retired, Vec::<String>::new(), "not yet");
+    let report = fixture.sweep(1 + GRACE_DAYS * DAY).await;
     assert!(report.left.is_empty() && report.retired.len() == 1, "{report:?}");
-    assert_eq!(world.state("2.1.0").await, ImageVersionState::Retired);
-    assert!(old.iter().all(|id| world.accounts.ec2.ami(id).is_none()));
-    assert!(new.iter().all(|id| world.accounts.ec2.ami(id).is_some()));
-    assert_eq!(world.accounts.ec2.held_snapshots().len(), 2, "those of the version that is kept");
+    assert_eq!(fixture.state("2.1.0").await, ImageVersionState::Retired);
+    assert!(old.iter().all(|id| fixture.sim.ec2.ami(id).is_none()));
+    assert!(new.iter().all(|id| fixture.sim.ec2.ami(id).is_some()));
+    assert_eq!(fixture.sim.ec2.held_snapshots().len(), 2, "those of the version that is kept");
     assert_eq!(
-        world.sweep(2 + GRACE_DAYS * DAY).await.retired,
+        fixture.sweep(2 + GRACE_DAYS * DAY).await.retired,
         Vec::<String>::new(),
         "nothing is done twice"
     );
@@ -251,237 +221,235 @@ async fn what_nobody_needs_is_deprecated_then_removed_everywhere_and_its_records
 
 #[tokio::test]
 async fn what_comes_to_be_needed_while_it_is_deprecated_is_kept_after_all() {
-    let world = World::with_images().await;
-    world.image("2.1.0").await;
-    world.image("2.1.1").await;
-    world.sweep(1).await;
-    world.runs("2.1.0").await;
-    let report = world.sweep(1 + GRACE_DAYS * DAY).await;
-    assert_eq!(world.state("2.1.0").await, ImageVersionState::Usable, "{report:?}");
-    assert_eq!((world.calls("DisableImageDeprecation"), world.calls("DeregisterImage")), (2, 0));
+    let fixture = Fixture::with_images().await;
+    fixture.image("2.1.0").await;
+    fixture.image("2.1.1").await;
+    fixture.sweep(1).await;
+    fixture.runs("2.1.0").await;
+    let report = fixture.sweep(1 + GRACE_DAYS * DAY).await;
+    assert_eq!(fixture.state("2.1.0").await, ImageVersionState::Usable, "{report:?}");
+    assert_eq!((fixture.calls("DisableImageDeprecation"), fixture.calls("DeregisterImage")), (2, 0));
 }
 
 /// Row 46.
 #[tokio::test]
 async fn an_image_that_anything_refers_to_is_not_deregistered_and_who_does_is_told() {
-    let world = World::with_images().await;
-    let old = world.image("2.1.0").await;
-    world.image("2.1.1").await;
-    world.sweep(1).await;
-    world.accounts.ec2.refer(&old[1], "arn:aws:ec2:eu-west-1:222222222222:instance/i-1");
-    let report = world.sweep(1 + GRACE_DAYS * DAY).await;
+    let fixture = Fixture::with_images().await;
+    let old = fixture.image("2.1.0").await;
+    fixture.image("2.1.1").await;
+    fixture.sweep(1).await;
+    fixture.sim.ec2.refer(&old[1], "arn:aws:ec2:eu-west-1:222222222222:instance/i-1");
+    let report = fixture.sweep(1 + GRACE_DAYS * DAY).await;
     assert!(why(&report).contains("instance/i-1"), "{report:?}");
     assert_eq!(
-        (world.state("2.1.0").await, world.calls("DeregisterImage")),
+        (fixture.state("2.1.0").await, fixture.calls("DeregisterImage")),
         (ImageVersionState::Retiring, 0)
     );
 }
 
 #[tokio::test]
 async fn an_account_that_cannot_be_asked_keeps_the_image_everywhere() {
-    let world = World::with_images().await;
-    world.image("2.1.0").await;
-    world.image("2.1.1").await;
-    world.sweep(1).await;
-    world.accounts.shut.borrow_mut().insert(PRODUCTION.to_owned());
-    let report = world.sweep(1 + GRACE_DAYS * DAY).await;
+    let fixture = Fixture::with_images().await;
+    fixture.image("2.1.0").await;
+    fixture.image("2.1.1").await;
+    fixture.sweep(1).await;
+    fixture.sim.accounts.closed.borrow_mut().insert(PRODUCTION.to_owned());
+    let report = fixture.sweep(1 + GRACE_DAYS * DAY).await;
     assert!(why(&report).contains("did not say what refers to it"), "{report:?}");
     assert_eq!(
-        (world.state("2.1.0").await, world.calls("DeregisterImage")),
+        (fixture.state("2.1.0").await, fixture.calls("DeregisterImage")),
         (ImageVersionState::Retiring, 0)
     );
-    world.accounts.shut.borrow_mut().clear();
-    world.sweep(2 + GRACE_DAYS * DAY).await;
-    assert_eq!(world.state("2.1.0").await, ImageVersionState::Retired);
+    fixture.sim.accounts.closed.borrow_mut().clear();
+    fixture.sweep(2 + GRACE_DAYS * DAY).await;
+    assert_eq!(fixture.state("2.1.0").await, ImageVersionState::Retired);
 }
 
 #[tokio::test]
 async fn what_was_given_up_and_used_for_longer_than_its_bake_goes_once_nothing_refers_to_it() {
-    let world = World::with_images().await;
-    let ids = world.image("2.1.0").await;
-    world.becomes("2.1.0", ImageVersionState::Discarding).await;
-    world.accounts.ec2.refer(&ids[1], "arn:aws:ec2:eu-west-1:222222222222:instance/i-1");
-    assert_eq!(why(&world.sweep(DAY - 1).await), "");
-    let report = world.sweep(DAY).await;
+    let fixture = Fixture::with_images().await;
+    let ids = fixture.image("2.1.0").await;
+    fixture.becomes("2.1.0", ImageVersionState::Discarding).await;
+    fixture.sim.ec2.refer(&ids[1], "arn:aws:ec2:eu-west-1:222222222222:instance/i-1");
+    assert_eq!(why(&fixture.sweep(DAY - 1).await), "");
+    let report = fixture.sweep(DAY).await;
     assert!(why(&report).contains("given up and stays") && why(&report).contains("i-1"), "{report:?}");
     assert_eq!(
-        (world.state("2.1.0").await, world.calls("DeregisterImage")),
+        (fixture.state("2.1.0").await, fixture.calls("DeregisterImage")),
         (ImageVersionState::Discarding, 0)
     );
-    world.accounts.ec2.refer_no_more();
-    assert_eq!(world.sweep(DAY + 1).await.retired, ["logstash@2.1.0 is gone, in 2 places"]);
+    fixture.sim.ec2.refer_no_more();
+    assert_eq!(fixture.sweep(DAY + 1).await.retired, ["logstash@2.1.0 is gone, in 2 places"]);
     assert_eq!(
-        (world.state("2.1.0").await, world.calls("DeregisterImage")),
+        (fixture.state("2.1.0").await, fixture.calls("DeregisterImage")),
         (ImageVersionState::Discarded, 2)
     );
-    assert!(world.sweep(DAY + 2).await.retired.is_empty());
+    assert!(fixture.sweep(DAY + 2).await.retired.is_empty());
 }
 
 /// Row 47.
 #[tokio::test]
 async fn a_snapshot_that_another_image_needs_stays_with_that_image() {
-    let world = World::with_images().await;
-    let old = world.image("2.1.0").await;
-    let new = world.image("2.1.1").await;
-    let shared = world.accounts.ec2.ami(&old[0]).unwrap().snapshots().into_iter().next();
-    world.accounts.ec2.change(&new[0], |ami| ami.devices[0].snapshot = shared.clone());
-    world.sweep(1).await;
-    world.sweep(1 + GRACE_DAYS * DAY).await;
-    assert_eq!(world.state("2.1.0").await, ImageVersionState::Retired);
-    let held: Vec<String> = world.accounts.ec2.held_snapshots().into_iter().map(|held| held.id).collect();
+    let fixture = Fixture::with_images().await;
+    let old = fixture.image("2.1.0").await;
+    let new = fixture.image("2.1.1").await;
+    let shared = fixture.sim.ec2.ami(&old[0]).unwrap().snapshots().into_iter().next();
+    fixture.sim.ec2.change(&new[0], |ami| ami.devices[0].snapshot = shared.clone());
+    fixture.sweep(1).await;
+    fixture.sweep(1 + GRACE_DAYS * DAY).await;
+    assert_eq!(fixture.state("2.1.0").await, ImageVersionState::Retired);
+    let held: Vec<String> = fixture.sim.ec2.held_snapshots().into_iter().map(|held| held.id).collect();
     assert!(held.contains(&shared.unwrap().to_string()), "{held:?}");
 }
 
 /// Row 48.
 #[tokio::test]
 async fn a_protected_image_is_waited_for_and_not_fought() {
-    let world = World::with_images().await;
-    let old = world.image("2.1.0").await;
-    world.image("2.1.1").await;
-    world.sweep(1).await;
-    world.accounts.ec2.protect(&old[1], true);
-    let report = world.sweep(1 + GRACE_DAYS * DAY).await;
+    let fixture = Fixture::with_images().await;
+    let old = fixture.image("2.1.0").await;
+    fixture.image("2.1.1").await;
+    fixture.sweep(1).await;
+    fixture.sim.ec2.protect(&old[1], true);
+    let report = fixture.sweep(1 + GRACE_DAYS * DAY).await;
     assert!(why(&report).contains("is protected"), "{report:?}");
-    assert!(world.accounts.ec2.ami(&old[0]).is_none() && world.accounts.ec2.ami(&old[1]).is_some());
-    world.accounts.ec2.protect(&old[1], false);
-    let report = world.sweep(2 + GRACE_DAYS * DAY).await;
+    assert!(fixture.sim.ec2.ami(&old[0]).is_none() && fixture.sim.ec2.ami(&old[1]).is_some());
+    fixture.sim.ec2.protect(&old[1], false);
+    let report = fixture.sweep(2 + GRACE_DAYS * DAY).await;
     assert!(report.left.is_empty(), "{report:?}");
-    assert!(world.accounts.ec2.ami(&old[1]).is_none());
+    assert!(fixture.sim.ec2.ami(&old[1]).is_none());
 }
 
 /// What an import that broke off left, and what a person tagged, is a person's.
 #[tokio::test]
 async fn what_carries_our_tags_and_no_deployment_made_is_told_and_left_alone() {
-    let world = World::with_images().await;
-    world.image("2.1.0").await;
+    let fixture = Fixture::with_images().await;
+    fixture.image("2.1.0").await;
     let tags = [("lockstep:image".to_owned(), "logstash".to_owned())].into();
-    let stray = world.accounts.ec2.register_tagged(&place(PRODUCTION), &tags);
+    let stray = fixture.sim.ec2.register_tagged(&place(PRODUCTION), &tags);
     for minute in [1, 30 * DAY] {
-        let report = world.sweep(minute).await;
+        let report = fixture.sweep(minute).await;
         assert!(why(&report).contains(stray.as_str()), "{report:?}");
         assert!(report.orphans[0].stays.contains("may be a person's"), "{report:?}");
     }
-    assert!(world.accounts.ec2.ami(&stray).is_some());
+    assert!(fixture.sim.ec2.ami(&stray).is_some());
 }
 
 /// Row 47.
 #[tokio::test]
 async fn what_a_deployment_that_has_ended_left_behind_goes_once_it_was_seen_for_a_day_and_nothing_refers_to_it()
  {
-    let world = World::with_images().await;
-    world.image("2.1.0").await;
-    let stray = world.left_by_a_promotion("died").await;
-    let snapshots = world.accounts.ec2.ami(&stray).unwrap().snapshots();
-    assert!(why(&world.sweep(10 * DAY).await).contains("it was first seen at"));
+    let fixture = Fixture::with_images().await;
+    fixture.image("2.1.0").await;
+    let stray = fixture.left_by_a_promotion("died").await;
+    let snapshots = fixture.sim.ec2.ami(&stray).unwrap().snapshots();
+    assert!(why(&fixture.sweep(10 * DAY).await).contains("it was first seen at"));
     // A place that cannot be looked at keeps what was seen there, and since when.
-    world.accounts.shut.borrow_mut().insert(PRODUCTION.to_owned());
-    assert_eq!(world.sweep(10 * DAY + 15).await.orphans.len(), 1);
-    world.accounts.shut.borrow_mut().clear();
-    world.accounts.ec2.refer(&stray, "arn:aws:ec2:eu-west-1:222222222222:instance/i-1");
-    assert!(why(&world.sweep(11 * DAY).await).contains("instance/i-1 refers to it"));
-    assert!(world.accounts.ec2.ami(&stray).is_some());
-    world.accounts.ec2.refer_no_more();
-    let report = world.sweep(12 * DAY).await;
+    fixture.sim.accounts.closed.borrow_mut().insert(PRODUCTION.to_owned());
+    assert_eq!(fixture.sweep(10 * DAY + 15).await.orphans.len(), 1);
+    fixture.sim.accounts.closed.borrow_mut().clear();
+    fixture.sim.ec2.refer(&stray, "arn:aws:ec2:eu-west-1:222222222222:instance/i-1");
+    assert!(why(&fixture.sweep(11 * DAY).await).contains("instance/i-1 refers to it"));
+    assert!(fixture.sim.ec2.ami(&stray).is_some());
+    fixture.sim.ec2.refer_no_more();
+    let report = fixture.sweep(12 * DAY).await;
     assert!(report.retired.iter().any(|line| line.contains(stray.as_str())), "{report:?}");
-    assert!(world.accounts.ec2.ami(&stray).is_none());
-    let held: Vec<String> = world.accounts.ec2.held_snapshots().into_iter().map(|held| held.id).collect();
+    assert!(fixture.sim.ec2.ami(&stray).is_none());
+    let held: Vec<String> = fixture.sim.ec2.held_snapshots().into_iter().map(|held| held.id).collect();
     assert!(snapshots.iter().all(|id| !held.contains(&id.to_string())), "{held:?}");
-    assert_eq!(world.sweep(12 * DAY + 15).await.orphans, [], "nothing is left");
+    assert_eq!(fixture.sweep(12 * DAY + 15).await.orphans, [], "nothing is left");
 }
 
 /// Row 47: what DeregisterImage did not delete.
 #[tokio::test]
 async fn a_snapshot_that_its_image_left_behind_goes_like_an_orphan() {
-    let world = World::with_images().await;
-    world.image("2.1.0").await;
-    let stray = world.left_by_a_promotion("died").await;
-    let snapshot = world.accounts.ec2.ami(&stray).unwrap().snapshots().into_iter().next().unwrap();
-    world.accounts.ec2.images(&place(PRODUCTION)).deregister(&stray).await.unwrap();
-    world.sweep(10 * DAY).await;
-    let report = world.sweep(11 * DAY).await;
+    let fixture = Fixture::with_images().await;
+    fixture.image("2.1.0").await;
+    let stray = fixture.left_by_a_promotion("died").await;
+    let snapshot = fixture.sim.ec2.ami(&stray).unwrap().snapshots().into_iter().next().unwrap();
+    fixture.sim.ec2.images(&place(PRODUCTION)).deregister(&stray).await.unwrap();
+    fixture.sweep(10 * DAY).await;
+    let report = fixture.sweep(11 * DAY).await;
     assert!(report.retired.iter().any(|line| line.contains(snapshot.as_str())), "{report:?}");
     assert_eq!(report.orphans, []);
 }
 
 #[tokio::test]
 async fn a_deprecation_that_one_account_refused_is_said_there_by_the_next_sweep() {
-    let world = World::with_images().await;
-    world.image("2.1.0").await;
-    world.image("2.1.1").await;
-    world.accounts.shut.borrow_mut().insert(DEVELOPMENT.to_owned());
-    world.sweep(1).await;
+    let fixture = Fixture::with_images().await;
+    fixture.image("2.1.0").await;
+    fixture.image("2.1.1").await;
+    fixture.sim.accounts.closed.borrow_mut().insert(DEVELOPMENT.to_owned());
+    fixture.sweep(1).await;
     assert_eq!(
-        (world.state("2.1.0").await, world.calls("EnableImageDeprecation")),
+        (fixture.state("2.1.0").await, fixture.calls("EnableImageDeprecation")),
         (ImageVersionState::Retiring, 1),
         "the other account is told all the same"
     );
-    world.accounts.shut.borrow_mut().clear();
-    let report = world.sweep(16).await;
+    fixture.sim.accounts.closed.borrow_mut().clear();
+    let report = fixture.sweep(16).await;
     assert!(report.retired[0].contains("is deprecated after all"), "{report:?}");
-    assert_eq!(world.calls("EnableImageDeprecation"), 2);
-    assert_eq!(world.sweep(31).await.retired, Vec::<String>::new(), "once");
+    assert_eq!(fixture.calls("EnableImageDeprecation"), 2);
+    assert_eq!(fixture.sweep(31).await.retired, Vec::<String>::new(), "once");
 }
 
 #[tokio::test]
 async fn a_version_that_is_not_finished_for_a_day_is_told() {
-    let world = World::with_images().await;
-    world.image("2.1.0").await;
-    world.becomes("2.1.0", ImageVersionState::Withheld).await;
-    assert_eq!(why(&world.sweep(DAY - 1).await), "");
-    assert!(why(&world.sweep(DAY).await).contains("withheld for more than a day"));
+    let fixture = Fixture::with_images().await;
+    fixture.image("2.1.0").await;
+    fixture.becomes("2.1.0", ImageVersionState::Withheld).await;
+    assert_eq!(why(&fixture.sweep(DAY - 1).await), "");
+    assert!(why(&fixture.sweep(DAY).await).contains("withheld for more than a day"));
 }
 
 #[tokio::test]
 async fn parameters_name_the_newest_image_of_each_account_and_are_mended() {
-    let world = World::with_images().await;
-    world.image("2.0.0").await;
-    let new = world.image("2.1.0").await;
-    let report = world.sweep(1).await;
+    let fixture = Fixture::with_images().await;
+    fixture.image("2.0.0").await;
+    let new = fixture.image("2.1.0").await;
+    let report = fixture.sweep(1).await;
     assert_eq!(
         report.parameters.len(),
         4,
         "2.1 and latest in two accounts, 2.0.0 is on its way out: {report:?}"
     );
     for (account, id) in [DEVELOPMENT, PRODUCTION].into_iter().zip(&new) {
-        assert_eq!(world.parameter(account, "latest").as_deref(), Some(id.as_str()));
-        assert_eq!(world.parameter(account, "2.1").as_deref(), Some(id.as_str()));
+        assert_eq!(fixture.parameter(account, "latest").as_deref(), Some(id.as_str()));
+        assert_eq!(fixture.parameter(account, "2.1").as_deref(), Some(id.as_str()));
     }
-    world.spoil(PRODUCTION, "latest");
-    assert_eq!(world.sweep(2).await.parameters.len(), 1);
-    assert_eq!(world.parameter(PRODUCTION, "latest").as_deref(), Some(new[1].as_str()));
-    assert_eq!(world.sweep(3).await.parameters, Vec::<String>::new());
+    fixture.spoil(PRODUCTION, "latest");
+    assert_eq!(fixture.sweep(2).await.parameters.len(), 1);
+    assert_eq!(fixture.parameter(PRODUCTION, "latest").as_deref(), Some(new[1].as_str()));
+    assert_eq!(fixture.sweep(3).await.parameters, Vec::<String>::new());
 }
 
 /// An image is in another account before the version may be used: nothing is named then.
 #[tokio::test]
 async fn the_parameters_of_an_image_follow_at_once_where_it_is_usable_and_those_of_others_stay() {
-    let world = World::with_images().await;
-    let old = world.image("2.1.0").await;
-    world.follow("logstash", None).await.unwrap();
-    assert_eq!(world.parameter(PRODUCTION, "latest").as_deref(), Some(old[1].as_str()));
-    let new = world.image("2.1.1").await;
-    world.accounts.ec2.write_parameter(&place(DEVELOPMENT), "/lockstep/images/kibana/latest", "ami-1");
-    let followed = world.follow("logstash", Some("production")).await.unwrap();
+    let fixture = Fixture::with_images().await;
+    let old = fixture.image("2.1.0").await;
+    fixture.follow("logstash", None).await.unwrap();
+    assert_eq!(fixture.parameter(PRODUCTION, "latest").as_deref(), Some(old[1].as_str()));
+    let new = fixture.image("2.1.1").await;
+    fixture.sim.ec2.write_parameter(&place(DEVELOPMENT), "/lockstep/images/kibana/latest", "ami-1");
+    let followed = fixture.follow("logstash", Some("production")).await.unwrap();
     assert_eq!(followed.parameters.len(), 2, "2.1 and latest, in production alone: {followed:?}");
-    assert_eq!(world.parameter(DEVELOPMENT, "latest").as_deref(), Some(old[0].as_str()));
-    assert_eq!(world.parameter(PRODUCTION, "latest").as_deref(), Some(new[1].as_str()));
-    world.becomes("2.1.1", ImageVersionState::Withheld).await;
-    world.follow("logstash", None).await.unwrap();
+    assert_eq!(fixture.parameter(DEVELOPMENT, "latest").as_deref(), Some(old[0].as_str()));
+    assert_eq!(fixture.parameter(PRODUCTION, "latest").as_deref(), Some(new[1].as_str()));
+    fixture.becomes("2.1.1", ImageVersionState::Withheld).await;
+    fixture.follow("logstash", None).await.unwrap();
     for (account, id) in [DEVELOPMENT, PRODUCTION].into_iter().zip(&old) {
-        assert_eq!(world.parameter(account, "latest").as_deref(), Some(id.as_str()));
+        assert_eq!(fixture.parameter(account, "latest").as_deref(), Some(id.as_str()));
     }
-    assert!(
-        world.accounts.ec2.parameters(&place(DEVELOPMENT)).contains_key("/lockstep/images/kibana/latest")
-    );
-    assert_eq!(world.follow("logstash", None).await.unwrap().parameters, Vec::<String>::new());
+    assert!(fixture.sim.ec2.parameters(&place(DEVELOPMENT)).contains_key("/lockstep/images/kibana/latest"));
+    assert_eq!(fixture.follow("logstash", None).await.unwrap().parameters, Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn an_account_that_cannot_be_reached_keeps_no_other_from_following_and_is_told() {
-    let world = World::with_images().await;
-    let new = world.image("2.1.0").await;
-    world.accounts.shut.borrow_mut().insert(DEVELOPMENT.to_owned());
-    let failure = world.follow("logstash", None).await.unwrap_err();
+    let fixture = Fixture::with_images().await;
+    let new = fixture.image("2.1.0").await;
+    fixture.sim.accounts.closed.borrow_mut().insert(DEVELOPMENT.to_owned());
+    let failure = fixture.follow("logstash", None).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::AccessDenied);
-    assert_eq!(world.parameter(PRODUCTION, "latest").as_deref(), Some(new[1].as_str()));
+    assert_eq!(fixture.parameter(PRODUCTION, "latest").as_deref(), Some(new[1].as_str()));
 }

@@ -2,8 +2,8 @@
 
 mod deliveries;
 mod environments;
+mod fixture;
 mod heads;
 mod images;
 mod promotions;
 mod waits;
-mod world;

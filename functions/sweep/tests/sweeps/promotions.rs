@@ -1,6 +1,6 @@
 //! Promotions of images that died.
 
-use super::world::{World, at, execution, id};
+use super::fixture::{Fixture, at, execution, id};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{Deployment, DeploymentKind, Image, ImageState};
@@ -10,7 +10,7 @@ fn place(account: &str) -> Location {
     Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() }
 }
 
-impl World {
+impl Fixture {
     /// A promotion called `name` from the first account to the second, and `record` of its image in one of them.
     async fn promotes(&self, name: &str, record: impl FnOnce(Image) -> Image) {
         let (from, to) = (place("111111111111"), place("222222222222"));
@@ -57,41 +57,41 @@ fn shared_for(name: &str) -> impl FnOnce(Image) -> Image {
 
 #[tokio::test]
 async fn what_a_dead_promotion_shared_is_withdrawn_by_the_function_that_shared_it() {
-    let world = World::new().await;
-    world.promotes("dead", shared_for("dead")).await;
-    world.cloud.set_execution(&execution("dead"), "ABORTED");
-    let report = world.sweep(1).await;
+    let fixture = Fixture::new().await;
+    fixture.promotes("dead", shared_for("dead")).await;
+    fixture.cloud.set_execution(&execution("dead"), "ABORTED");
+    let report = fixture.sweep(1).await;
     assert_eq!(
         report.abandoned,
         ["logstash@2.1.0 to account 222222222222, eu-west-1: its execution had ended"]
     );
-    assert_eq!(world.asked(), [json!({"action": "abandon", "promotion": id("dead")})]);
+    assert_eq!(fixture.asked(), [json!({"action": "abandon", "promotion": id("dead")})]);
 }
 
 #[tokio::test]
 async fn a_copy_whose_promotion_died_is_taken_care_of_though_nothing_is_shared_any_more() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let pending = |image| Image {
         location: place("222222222222"),
         state: ImageState::Promoting,
         recorded_by: execution("dead"),
         ..image
     };
-    world.promotes("dead", pending).await;
-    world.cloud.set_execution(&execution("dead"), "TIMED_OUT");
-    assert_eq!(world.sweep(1).await.abandoned.len(), 1);
-    assert_eq!(world.asked().len(), 1);
+    fixture.promotes("dead", pending).await;
+    fixture.cloud.set_execution(&execution("dead"), "TIMED_OUT");
+    assert_eq!(fixture.sweep(1).await.abandoned.len(), 1);
+    assert_eq!(fixture.asked().len(), 1);
 }
 
 #[tokio::test]
 async fn a_promotion_that_runs_or_may_run_is_left_alone() {
     for status in [Some("RUNNING"), None] {
-        let world = World::new().await;
-        world.promotes("alive", shared_for("alive")).await;
+        let fixture = Fixture::new().await;
+        fixture.promotes("alive", shared_for("alive")).await;
         if let Some(status) = status {
-            world.cloud.set_execution(&execution("alive"), status);
+            fixture.cloud.set_execution(&execution("alive"), status);
         }
-        assert!(world.sweep(1).await.abandoned.is_empty());
-        assert!(world.asked().is_empty());
+        assert!(fixture.sweep(1).await.abandoned.is_empty());
+        assert!(fixture.asked().is_empty());
     }
 }

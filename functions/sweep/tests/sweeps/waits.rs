@@ -1,6 +1,6 @@
 //! Waits that nobody ends.
 
-use super::world::{World, at, execution, id};
+use super::fixture::{Fixture, at, execution, id};
 use lockstep_domain::delivery::approval::operation;
 use lockstep_domain::model::ids::Digest;
 use lockstep_domain::records::{
@@ -8,58 +8,58 @@ use lockstep_domain::records::{
 };
 use serde_json::json;
 
-async fn wait(world: &World, operation: &str, name: &str) {
+async fn wait(fixture: &Fixture, operation: &str, name: &str) {
     let state = CallbackState::Open {
         token: "a secret of the execution".into(),
         execution: execution(name),
         entered_at: at(0),
         retry: 0,
     };
-    world.put(&Callback { operation: operation.into(), state, at: at(0) }).await;
+    fixture.put(&Callback { operation: operation.into(), state, at: at(0) }).await;
 }
 
-async fn exists(world: &World, operation: &str) -> bool {
-    world.ledger.get::<Callback>(&Callback::key_of(operation)).await.unwrap().is_some()
+async fn exists(fixture: &Fixture, operation: &str) -> bool {
+    fixture.ledger.get::<Callback>(&Callback::key_of(operation)).await.unwrap().is_some()
 }
 
 #[tokio::test]
 async fn a_wait_of_an_execution_that_ended_goes_and_one_that_is_open_for_long_is_looked_at() {
     // FAILURES 58 and 59.
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     for (name, status) in [("dead", Some("TIMED_OUT")), ("alive", Some("RUNNING")), ("unknown", None)] {
-        wait(&world, &format!("{name}#t"), name).await;
+        wait(&fixture, &format!("{name}#t"), name).await;
         if let Some(status) = status {
-            world.cloud.set_execution(&execution(name), status);
+            fixture.cloud.set_execution(&execution(name), status);
         }
     }
-    let report = world.sweep(59).await;
+    let report = fixture.sweep(59).await;
     assert_eq!((report.waits_removed, report.waits_woken), (1, 0));
-    assert!(!exists(&world, "dead#t").await);
-    let report = world.sweep(60).await;
+    assert!(!exists(&fixture, "dead#t").await);
+    let report = fixture.sweep(60).await;
     assert_eq!((report.waits_removed, report.waits_woken), (0, 2));
-    let mut woken = world.cloud.invocations();
+    let mut woken = fixture.cloud.invocations();
     woken.sort_by_key(|(_, payload)| payload.to_string());
     let wake = |operation: &str| ("lockstep-resume".to_owned(), json!({"wake": operation}));
     assert_eq!(woken, [wake("alive#t"), wake("unknown#t")]);
-    assert!(exists(&world, "alive#t").await && exists(&world, "unknown#t").await);
+    assert!(exists(&fixture, "alive#t").await && exists(&fixture, "unknown#t").await);
 }
 
 #[tokio::test]
 async fn what_is_over_is_not_even_listed() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     for (operation, state) in
         [("a#t", CallbackState::Tombstone), ("b#t", CallbackState::Answered { execution: execution("dead") })]
     {
-        world.put(&Callback { operation: operation.into(), state, at: at(0) }).await;
+        fixture.put(&Callback { operation: operation.into(), state, at: at(0) }).await;
     }
-    assert!(world.ledger.list_kind::<Callback>(9).await.unwrap().is_empty());
-    let report = world.sweep(999).await;
+    assert!(fixture.ledger.list_kind::<Callback>(9).await.unwrap().is_empty());
+    let report = fixture.sweep(999).await;
     assert_eq!((report.waits_removed, report.waits_woken), (0, 0));
 }
 
 /// A deployment that gave its environment back and asked, and its wait.
-async fn asking(world: &World, decision: Option<Decision>) -> String {
-    world.left("a", "ci", "logs", DeploymentState::AwaitingApproval).await;
+async fn asking(fixture: &Fixture, decision: Option<Decision>) -> String {
+    fixture.left("a", "ci", "logs", DeploymentState::AwaitingApproval).await;
     let change_set = ChangeSet {
         arn: "arn".into(),
         attempt: 1,
@@ -79,35 +79,35 @@ async fn asking(world: &World, decision: Option<Decision>) -> String {
         reason: None,
         decided_at: decision.map(|_| at(1)),
     };
-    world.change("a", |deployment| deployment.approvals.push(question)).await;
+    fixture.change("a", |deployment| deployment.approvals.push(question)).await;
     let operation = operation(&id("a"), 1);
-    wait(world, &operation, "a").await;
-    world.cloud.set_execution(&execution("a"), "RUNNING");
+    wait(fixture, &operation, "a").await;
+    fixture.cloud.set_execution(&execution("a"), "RUNNING");
     operation
 }
 
 #[tokio::test]
 async fn a_question_stays_open_however_long_a_person_thinks() {
-    let world = World::new().await;
-    let operation = asking(&world, None).await;
-    assert_eq!(world.sweep(6 * 24 * 60).await.waits_woken, 0);
-    assert!(world.cloud.invocations().is_empty() && exists(&world, &operation).await);
+    let fixture = Fixture::new().await;
+    let operation = asking(&fixture, None).await;
+    assert_eq!(fixture.sweep(6 * 24 * 60).await.waits_woken, 0);
+    assert!(fixture.cloud.invocations().is_empty() && exists(&fixture, &operation).await);
 }
 
 #[tokio::test]
 async fn an_answer_that_woke_nobody_wakes_again() {
-    let world = World::new().await;
-    let operation = asking(&world, Some(Decision::Approve)).await;
-    assert_eq!(world.sweep(61).await.waits_woken, 1);
-    assert_eq!(world.cloud.invocations(), [("lockstep-resume".to_owned(), json!({"wake": operation}))]);
+    let fixture = Fixture::new().await;
+    let operation = asking(&fixture, Some(Decision::Approve)).await;
+    assert_eq!(fixture.sweep(61).await.waits_woken, 1);
+    assert_eq!(fixture.cloud.invocations(), [("lockstep-resume".to_owned(), json!({"wake": operation}))]);
 }
 
 #[tokio::test]
 async fn a_deployment_whose_execution_ended_over_its_question_is_closed() {
-    let world = World::new().await;
-    let operation = asking(&world, None).await;
-    world.cloud.set_execution(&execution("a"), "ABORTED");
-    assert_eq!(world.sweep(1).await.waits_removed, 1);
-    assert_eq!(world.deployment("a").await.state, DeploymentState::Abandoned);
-    assert!(!exists(&world, &operation).await);
+    let fixture = Fixture::new().await;
+    let operation = asking(&fixture, None).await;
+    fixture.cloud.set_execution(&execution("a"), "ABORTED");
+    assert_eq!(fixture.sweep(1).await.waits_removed, 1);
+    assert_eq!(fixture.deployment("a").await.state, DeploymentState::Abandoned);
+    assert!(!exists(&fixture, &operation).await);
 }

@@ -139,7 +139,7 @@ impl Keeping for Ec2 {
 }
 
 /// Who made what carries these tags.
-pub(crate) fn made(tags: &BTreeMap<String, String>, at: Option<Timestamp>) -> Made {
+pub fn made(tags: &BTreeMap<String, String>, at: Option<Timestamp>) -> Made {
     let tag = |key: &str| tags.get(key).map_or("?", String::as_str);
     let deployment = tags.get(TAG_DEPLOYMENT).and_then(|id| id.parse().ok());
     Made { label: format!("{}@{}", tag(TAG_IMAGE), tag(TAG_VERSION)), deployment, at }

@@ -148,7 +148,7 @@ mod tests {
 
     fn write(pk: &str) -> Write {
         Write {
-            table: Table::Authority,
+            table: Table::Operations,
             key: Key { pk: pk.into(), sk: "-".into() },
             change: Change::Remove(1),
         }

@@ -1,8 +1,8 @@
 //! Many images to many places, in virtual time: how long it takes against what AWS's limits allow, and with how many
 //! calls. The handlers are the real ones; what the state machine does between them is done here, state by state.
 
-use super::fakes::{COPY_ACCOUNT, FakeWorld, SOURCE_ACCOUNT, location};
-use super::{Answer, Request, handle};
+use super::fixture::{COPY_ACCOUNT, Fixture, SOURCE_ACCOUNT, location};
+use super::{Reply, Request, handle};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use lockstep_domain::images::copy_slots::COPIES_AT_ONCE;
 use lockstep_domain::messages::Task;
@@ -68,7 +68,7 @@ struct Bucket {
 }
 
 struct Fleet {
-    world: FakeWorld,
+    fixture: Fixture,
     runs: Vec<Run>,
     /// What happens next: when, which run, and, for a time-out, of which wait.
     agenda: BinaryHeap<Reverse<(Timestamp, usize, Option<u32>)>>,
@@ -89,7 +89,7 @@ fn images() -> usize {
 }
 
 fn stages() -> String {
-    let mut text = String::from(super::fakes::STAGES);
+    let mut text = String::from(super::fixture::STAGES);
     for region in REGIONS {
         let _ = write!(
             text,
@@ -101,11 +101,11 @@ fn stages() -> String {
 
 impl Fleet {
     async fn new() -> Self {
-        let world = FakeWorld::new();
-        world.apply(2, &stages());
-        let start = world.clock.now();
+        let fixture = Fixture::new();
+        fixture.apply_stages(2, &stages());
+        let start = fixture.clock.now();
         let mut fleet = Self {
-            world,
+            fixture,
             runs: Vec::new(),
             agenda: BinaryHeap::new(),
             waiting: BTreeMap::new(),
@@ -117,9 +117,11 @@ impl Fleet {
         };
         for n in 0..images() {
             let image: ImageName = format!("image-{n}").parse().unwrap();
-            let ami = fleet.world.ec2.register(&location(SOURCE_ACCOUNT));
+            let ami = fleet.fixture.ec2.register(&location(SOURCE_ACCOUNT));
             let (version, stage) = ("1.0.0".parse().unwrap(), "ci".parse().unwrap());
-            handle(&fleet.world, Request::Import { ami, name: image.clone(), version, stage }).await.unwrap();
+            handle(&*fleet.fixture, Request::Import { ami, name: image.clone(), version, stage })
+                .await
+                .unwrap();
             for (region, name) in REGIONS.iter().enumerate() {
                 let input = PromoteImage {
                     image: image.clone(),
@@ -141,7 +143,7 @@ impl Fleet {
                 fleet.agenda.push(Reverse((start, run, None)));
             }
         }
-        fleet.world.ec2.take_calls();
+        fleet.fixture.ec2.take_calls();
         fleet
     }
 
@@ -149,15 +151,15 @@ impl Fleet {
     async fn run(&mut self) {
         while self.done < self.runs.len() {
             let next = self.agenda.peek().map(|Reverse((at, _, _))| *at);
-            let moment = self.world.ec2.next_moment();
+            let moment = self.fixture.ec2.next_moment();
             let by_itself = moment.filter(|moment| next.is_none_or(|next| *moment <= next));
             if let Some(moment) = by_itself {
-                self.world.clock.advance_to(moment);
+                self.fixture.clock.advance_to(moment);
                 self.tell_of_ended_copies();
                 continue;
             }
             let Reverse((at, run, timeout)) = self.agenda.pop().expect("somebody has something to do");
-            self.world.clock.advance_to(at);
+            self.fixture.clock.advance_to(at);
             match timeout {
                 None => self.step(run).await,
                 Some(wait) if self.runs[run].waits == wait && self.runs[run].waits_for.is_some() => {
@@ -169,7 +171,7 @@ impl Fleet {
     }
 
     fn tell_of_ended_copies(&mut self) {
-        for event in self.world.ec2.take_events() {
+        for event in self.fixture.ec2.take_events() {
             let arn = event["resources"][0].as_str().unwrap().to_owned();
             if let Some(run) = self.waiting.get(&arn).copied() {
                 self.resume(run);
@@ -189,7 +191,7 @@ impl Fleet {
     }
 
     fn soon(&mut self, run: usize) {
-        let then = self.world.clock.now().checked_add(SignedDuration::from_millis(STEP_MS)).unwrap();
+        let then = self.fixture.clock.now().checked_add(SignedDuration::from_millis(STEP_MS)).unwrap();
         self.agenda.push(Reverse((then, run, None)));
     }
 
@@ -199,7 +201,7 @@ impl Fleet {
         let task = Task {
             token: execution.clone(),
             execution: execution.clone(),
-            entered_at: self.world.clock.now(),
+            entered_at: self.fixture.clock.now(),
             retry: 0,
         };
         let request = match state {
@@ -212,13 +214,13 @@ impl Fleet {
             State::Unshare => Request::Unshare { promotion },
             State::Record => Request::Record { promotion },
         };
-        self.world.ec2.set_pace(Duration::from_secs(self.runs[run].copy_seconds));
-        let answer = handle(&self.world, request).await.unwrap();
+        self.fixture.ec2.set_pace(Duration::from_secs(self.runs[run].copy_seconds));
+        let answer = handle(&*self.fixture, request).await.unwrap();
         self.count(run, state);
         self.runs[run].transitions += 1;
         let next = match answer {
-            Answer::Inspected(inspected) => Some(inspected.next),
-            Answer::Next(next) => Some(next.next),
+            Reply::Inspected(inspected) => Some(inspected.next),
+            Reply::Next(next) => Some(next.next),
             _ => None,
         };
         // What is answered is chosen by.
@@ -246,17 +248,17 @@ impl Fleet {
 
     /// The run waits for what it registered last, for a quarter of an hour at most.
     fn wait(&mut self, run: usize) {
-        let key = self.world.waits.registered.borrow().last().cloned().unwrap();
+        let key = self.fixture.account.registered().last().cloned().unwrap();
         self.waiting.insert(key.clone(), run);
         self.runs[run].waits_for = Some(key);
         self.runs[run].waits += 1;
-        let timeout = self.world.clock.now().checked_add(900.seconds()).unwrap();
+        let timeout = self.fixture.clock.now().checked_add(900.seconds()).unwrap();
         self.agenda.push(Reverse((timeout, run, Some(self.runs[run].waits))));
         self.wake();
     }
 
     fn wake(&mut self) {
-        let woken: Vec<String> = self.world.waits.woken.borrow()[self.woken..].to_vec();
+        let woken: Vec<String> = self.fixture.account.woken()[self.woken..].to_vec();
         self.woken += woken.len();
         for key in woken {
             if let Some(run) = self.waiting.get(&key).copied() {
@@ -270,7 +272,7 @@ impl Fleet {
         let target = format!("{COPY_ACCOUNT} {}", REGIONS[self.runs[run].region]);
         let source = format!("{SOURCE_ACCOUNT} eu-west-1");
         let mut looks = 0;
-        for call in self.world.ec2.take_calls() {
+        for call in self.fixture.ec2.take_calls() {
             let place = match call {
                 "CopyImage" => &target,
                 "DescribeImages" => {
@@ -287,7 +289,7 @@ impl Fleet {
 
     fn charge(&mut self, call: &'static str, place: String) {
         *self.calls.entry(call).or_default() += 1;
-        let now = self.world.clock.now();
+        let now = self.fixture.clock.now();
         let (_, burst, rate) =
             *BUCKETS.iter().find(|(name, _, _)| *name == call).unwrap_or_else(|| panic!("{call}"));
         let bucket = self.buckets.entry((call, place)).or_insert(Bucket { tokens: burst, at: now });
@@ -312,9 +314,9 @@ impl Fleet {
 #[tokio::test]
 async fn many_images_reach_five_regions_within_the_limits_without_a_throttle() {
     let mut fleet = Fleet::new().await;
-    let start = fleet.world.clock.now();
+    let start = fleet.fixture.clock.now();
     fleet.run().await;
-    let took = u64::try_from(fleet.world.clock.now().duration_since(start).as_secs()).unwrap();
+    let took = u64::try_from(fleet.fixture.clock.now().duration_since(start).as_secs()).unwrap();
     let (ours, aws) = (fleet.bound(COPIES_AT_ONCE.into()), fleet.bound(AWS_AT_ONCE));
     let copies = fleet.runs.len() as u64;
     println!("{} images to {} regions: {copies} copies of three to nine minutes", images(), REGIONS.len());
@@ -333,16 +335,16 @@ async fn many_images_reach_five_regions_within_the_limits_without_a_throttle() {
     );
     assert_eq!(fleet.throttled, 0);
     assert_eq!(fleet.calls["CopyImage"], copies, "nothing is copied twice");
-    assert!(fleet.world.nothing_is_shared());
+    assert!(fleet.fixture.nothing_is_shared());
     // The longest copy may be the last that begins.
     assert!(took < ours + 9 * 60, "{took} s, where {ours} s would do");
     let tokens: BTreeSet<String> =
-        fleet.world.ec2.effects().into_iter().filter(|e| e.call == "CopyImage").map(|e| e.token).collect();
+        fleet.fixture.ec2.effects().into_iter().filter(|e| e.call == "CopyImage").map(|e| e.token).collect();
     assert_eq!(tokens.len() as u64, copies);
     for run in &fleet.runs {
         let mut place = location(COPY_ACCOUNT);
         place.region = REGIONS[run.region].parse().unwrap();
         let key = Image::key_of(&run.input.image, &run.input.version, &place);
-        assert!(fleet.world.records.find::<Image>(&key).unwrap().is_usable());
+        assert!(fleet.fixture.account.find::<Image>(&key).unwrap().is_usable());
     }
 }

@@ -31,14 +31,3 @@ impl Time for RealTime {
         tokio::time::sleep(duration).await;
     }
 }
-
-#[cfg(feature = "testing")]
-impl Time for crate::testing::clock::VirtualClock {
-    fn now(&self) -> Duration {
-        Duration::from_millis(self.now().as_millisecond().unsigned_abs())
-    }
-
-    async fn pass(&self, duration: Duration) {
-        self.advance(duration);
-    }
-}

@@ -1,0 +1,70 @@
+//! What this function may reach, from its settings.
+
+use lockstep_access_log::{Format, Labels, Settings};
+use lockstep_domain::model::error::Failure;
+use lockstep_platform::aws::Aws;
+use lockstep_platform::config::{Config, Setting};
+use lockstep_platform::objects::Objects;
+use lockstep_platform::queue::Queue;
+use lockstep_platform::shipper::{Output, Pace};
+
+/// The settings that it cannot do without.
+pub const SETTINGS: [Setting; 4] =
+    [Setting::Output, Setting::QueueUrl, Setting::QuarantineBucket, Setting::LogFormat];
+
+/// The settings that may be missing.
+pub const OPTIONAL: [Setting; 5] = [
+    Setting::OutputAuthority,
+    Setting::LogComponent,
+    Setting::LogApplication,
+    Setting::LogEnvironment,
+    Setting::LogType,
+];
+
+/// The word for a format that is told from the key or the line.
+const DETECT: &str = "detect";
+
+/// What the function may reach, wired from its settings.
+pub struct AwsContext {
+    pub(crate) objects: Objects,
+    pub(crate) queue: Queue,
+    pub(crate) quarantine: String,
+    pub(crate) reading: Settings,
+    /// What metrics are told of.
+    pub(crate) name: String,
+    pub(crate) output: Output,
+}
+
+impl AwsContext {
+    /// Wires it; no client is built yet, and nobody connected to.
+    ///
+    /// # Errors
+    /// `Rejected` with everything that is wrong with the settings.
+    pub fn new(aws: &Aws, config: &Config, name: Option<String>, pace: Pace) -> Result<Self, Failure> {
+        let mut problems = Vec::new();
+        let output = Output::read(config, pace, &mut problems)?;
+        let format = match config.get(Setting::LogFormat)? {
+            DETECT => Ok(None),
+            name => name.parse::<Format>().map(Some),
+        };
+        let format = format.map_err(|error| problems.push(format!("{}: {error}", Setting::LogFormat)));
+        let (Some(output), Ok(format), []) = (output, format, problems.as_slice()) else {
+            return Err(Failure::rejected(format!("the function's settings: {}", problems.join("; "))));
+        };
+        let text = |setting| config.optional(setting).map(str::to_owned);
+        let labels = Labels {
+            component: text(Setting::LogComponent),
+            application: text(Setting::LogApplication),
+            environment: text(Setting::LogEnvironment),
+            event_type: text(Setting::LogType),
+        };
+        Ok(Self {
+            objects: Objects::new(aws),
+            queue: Queue::new(aws, config.get(Setting::QueueUrl)?),
+            quarantine: config.get(Setting::QuarantineBucket)?.to_owned(),
+            reading: Settings { format, labels, ..Settings::default() },
+            name: name.unwrap_or_else(|| "elb-logs".to_owned()),
+            output,
+        })
+    }
+}

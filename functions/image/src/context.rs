@@ -1,0 +1,97 @@
+//! What this function may reach.
+
+use lockstep_domain::installation::target_roles::TargetRole;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::AccountId;
+use lockstep_domain::model::location::Location;
+use lockstep_platform::aws::Aws;
+use lockstep_platform::config::{Config, Setting};
+use lockstep_platform::ec2::Ec2;
+use lockstep_platform::executions::Executions;
+use lockstep_platform::kms::Kms;
+use lockstep_platform::ledger::Ledger;
+use lockstep_runtime::{
+    AssumedRoles, Callbacks, Clock, HasCallbacks, HasExecutions, HasLedger, ImagesOf, KeysOf, TargetRoles,
+};
+
+/// The capabilities of this function.
+pub trait ImageContext:
+    Clock + HasLedger + HasCallbacks + HasExecutions + TargetRoles + ImagesOf + KeysOf
+{
+}
+
+impl<T: Clock + HasLedger + HasCallbacks + HasExecutions + TargetRoles + ImagesOf + KeysOf> ImageContext
+    for T
+{
+}
+
+/// The settings that [`AwsContext::new`] reads.
+pub const SETTINGS: [Setting; 4] =
+    [Setting::Table, Setting::ExternalId, Setting::Path, Setting::ResumeFunction];
+
+/// The capabilities on AWS.
+pub struct AwsContext {
+    ledger: Ledger,
+    callbacks: Callbacks,
+    executions: Executions,
+    roles: AssumedRoles,
+}
+
+impl AwsContext {
+    /// Wires the adapters; nothing is called yet.
+    pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
+        let ledger = Ledger::new(aws, config.get(Setting::Table)?);
+        Ok(Self {
+            callbacks: Callbacks::new(aws, &ledger, config.get(Setting::ResumeFunction)?),
+            ledger,
+            executions: Executions::new(aws),
+            roles: AssumedRoles::new(aws, config)?,
+        })
+    }
+}
+
+impl Clock for AwsContext {}
+
+impl HasLedger for AwsContext {
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+impl HasCallbacks for AwsContext {
+    fn callbacks(&self) -> &Callbacks {
+        &self.callbacks
+    }
+}
+
+impl HasExecutions for AwsContext {
+    fn executions(&self) -> &Executions {
+        &self.executions
+    }
+}
+
+impl TargetRoles for AwsContext {
+    fn partition(&self) -> &str {
+        self.roles.partition()
+    }
+
+    fn role_arn(&self, role: TargetRole, account: &AccountId) -> String {
+        self.roles.role_arn(role, account)
+    }
+}
+
+impl ImagesOf for AwsContext {
+    type Images = Ec2;
+
+    async fn images(&self, role: TargetRole, location: &Location, session: &str) -> Result<Ec2, Failure> {
+        Ok(Ec2::new(&self.roles.assume(role, location, session).await?))
+    }
+}
+
+impl KeysOf for AwsContext {
+    type Keys = Kms;
+
+    async fn keys(&self, role: TargetRole, location: &Location, session: &str) -> Result<Kms, Failure> {
+        Ok(Kms::new(&self.roles.assume(role, location, session).await?))
+    }
+}

@@ -1,0 +1,195 @@
+//! An organisation around the simulated EC2.
+
+use super::EXECUTION;
+use jiff::Timestamp;
+use lockstep_domain::images::copy_slots;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::ids::{AmiId, DeploymentId, Digest, RepositoryId};
+use lockstep_domain::model::image_lock::{ImageLock, LockedImage};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::records::{
+    CopySlots, Deployment, DeploymentKind, Image, ImageVersion, LogEntry, Record, Release, ReleaseState,
+};
+use lockstep_sim::context::SimContext;
+use lockstep_sim::ec2::Held;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
+
+pub const SOURCE: &str = "ami-00000000000000001";
+pub const SOURCE_ACCOUNT: &str = "111111111111";
+pub const COPY_ACCOUNT: &str = "222222222222";
+
+pub const STAGES: &str = r#"
+[[stages]]
+name = "test"
+account = "111111111111"
+region = "eu-west-1"
+[[stages]]
+name = "ci"
+account = "111111111111"
+region = "eu-west-1"
+propagates = true
+[[stages]]
+name = "production"
+account = "222222222222"
+region = "eu-west-1"
+"#;
+
+/// An organisation with one image in the development account.
+pub struct Fixture(SimContext);
+
+impl Deref for Fixture {
+    type Target = SimContext;
+
+    fn deref(&self) -> &SimContext {
+        &self.0
+    }
+}
+
+impl Fixture {
+    pub fn new() -> Self {
+        let sim = SimContext::at(Timestamp::UNIX_EPOCH).on_path(DeploymentPath::Promotion);
+        sim.apply_stages(1, STAGES);
+        assert_eq!(sim.ec2.register(&location(SOURCE_ACCOUNT)).as_str(), SOURCE);
+        sim.account.set_other_executions(Some("RUNNING"));
+        Self(sim)
+    }
+
+    /// Every execution runs, or has ended, or cannot be looked at.
+    pub fn executions_run(&self, run: Option<bool>) {
+        self.account.set_other_executions(run.map(|run| if run { "RUNNING" } else { "ABORTED" }));
+    }
+
+    fn image(&self, account: &str) -> Option<Image> {
+        let (name, version) = ("logstash".parse().unwrap(), "2.1.37".parse().unwrap());
+        self.account.find(&Image::key_of(&name, &version, &location(account)))
+    }
+
+    pub fn version(&self) -> ImageVersion {
+        let (name, version) = ("logstash".parse().unwrap(), "2.1.37".parse().unwrap());
+        self.account.find(&ImageVersion::key_of(&name, &version)).unwrap()
+    }
+
+    pub fn source_record(&self) -> Image {
+        self.image(SOURCE_ACCOUNT).unwrap()
+    }
+
+    pub fn copy_record(&self) -> Option<Image> {
+        self.image(COPY_ACCOUNT)
+    }
+
+    /// The tags of an image's snapshots.
+    pub fn snapshot_tags_of(&self, ami: &AmiId) -> BTreeMap<String, String> {
+        let snapshots = self.ec2.ami(ami).unwrap().snapshots();
+        let mut all = self.ec2.held_snapshots().into_iter();
+        all.find(|held| snapshots.iter().any(|snapshot| snapshot.as_str() == held.id)).unwrap().tags
+    }
+
+    pub fn owned_by(&self, account: &str) -> usize {
+        self.ec2.held_images().iter().filter(|held| held.location.account.as_str() == account).count()
+    }
+
+    pub fn snapshots_of_account(&self, account: &str) -> usize {
+        self.ec2.held_snapshots().iter().filter(|held| held.location.account.as_str() == account).count()
+    }
+
+    pub fn nothing_is_shared(&self) -> bool {
+        let mut all = self.ec2.held_images().into_iter().chain(self.ec2.held_snapshots());
+        self.ec2.held_grants().is_empty() && all.all(|Held { shared_with, .. }| shared_with.is_empty())
+    }
+
+    /// The place that the image is brought to.
+    pub fn target(&self) -> Location {
+        location(COPY_ACCOUNT)
+    }
+
+    /// Lets the organisation allow one copy at once.
+    pub fn only_one_at_once(&self) {
+        self.apply_stages(2, &format!("{STAGES}[images]\ncopies_at_once = 1\n"));
+    }
+
+    /// Lets another execution have the only slot there is.
+    pub fn fill_the_place(&self, execution: &str) {
+        let promotion = DeploymentId::of_execution(execution);
+        let nothing = CopySlots::none_at(&self.target());
+        self.account.put(&copy_slots::acquire(&nothing, &promotion, execution, 1, self.clock.now()).0);
+    }
+
+    /// The journal of a promotion.
+    pub fn notes(&self, promotion: &DeploymentId) -> Vec<String> {
+        let step = |number| {
+            let (deployment, at) = (promotion.clone(), Timestamp::UNIX_EPOCH);
+            self.account.find::<LogEntry>(&LogEntry { deployment, number, note: String::new(), at }.key())
+        };
+        (1..).map_while(step).map(|step| step.note).collect()
+    }
+
+    pub fn promotion(&self) -> Deployment {
+        self.account.find(&Deployment::key_of(&DeploymentId::of_execution(EXECUTION))).unwrap()
+    }
+
+    /// A deployment of a release that needs the image.
+    pub fn deployment_to_ci(&self) -> DeploymentId {
+        let release = release();
+        self.account.put(&release);
+        let deployment = deployment(&release);
+        self.account.put(&deployment);
+        deployment.id
+    }
+}
+
+pub fn location(of: &str) -> Location {
+    Location { account: of.parse().unwrap(), region: "eu-west-1".parse().unwrap() }
+}
+
+fn release() -> Release {
+    let digest = Digest::of(b"x");
+    let locked = LockedImage {
+        parameter: "ImageId".parse().unwrap(),
+        name: "logstash".parse().unwrap(),
+        version: "2.1.37".parse().unwrap(),
+        commit: None,
+        source_ami: SOURCE.parse().unwrap(),
+    };
+    Release {
+        component: "logs".parse().unwrap(),
+        version: "1.0.0".parse().unwrap(),
+        state: ReleaseState::Published,
+        repository: RepositoryId::github("acme", "logs").unwrap(),
+        commit: "a".repeat(40).parse().unwrap(),
+        author: "Ada".into(),
+        folder: String::new(),
+        template: String::new(),
+        artifact: "artifact".into(),
+        digest: digest.clone(),
+        source_digest: digest.clone(),
+        template_digest: digest.clone(),
+        test_template_digest: digest,
+        permissions: None,
+        image_lock: ImageLock([(locked.parameter.clone(), locked)].into()),
+        outputs: BTreeSet::new(),
+        team: "platform".into(),
+        function: "logging".into(),
+        packaged_at: Timestamp::UNIX_EPOCH,
+        execution: "arn:release".into(),
+        failure: None,
+    }
+}
+
+fn deployment(release: &Release) -> Deployment {
+    Deployment {
+        component: Some(release.component.clone()),
+        epoch: 1,
+        digest: Some(release.digest.clone()),
+        ..Deployment::new(
+            DeploymentId::of_execution("arn:deploy"),
+            DeploymentKind::Deploy { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
+            "arn:deploy",
+            release.version.clone(),
+            "ci".parse().unwrap(),
+            location(SOURCE_ACCOUNT),
+            DeploymentPath::Delivery,
+            Timestamp::UNIX_EPOCH,
+        )
+    }
+}

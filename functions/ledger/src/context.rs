@@ -1,0 +1,55 @@
+//! What this function may reach.
+
+use lockstep_domain::model::error::Failure;
+use lockstep_platform::aws::Aws;
+use lockstep_platform::config::{Config, Setting};
+use lockstep_platform::executions::Executions;
+use lockstep_platform::ledger::Ledger;
+use lockstep_runtime::{Callbacks, HasCallbacks, HasExecutions, HasLedger};
+
+/// The capabilities of this function.
+pub trait LedgerContext: HasLedger + HasCallbacks + HasExecutions {}
+
+impl<T: HasLedger + HasCallbacks + HasExecutions> LedgerContext for T {}
+
+/// The settings that [`AwsContext::new`] reads.
+pub const SETTINGS: [Setting; 2] = [Setting::Table, Setting::ResumeFunction];
+
+/// The capabilities on AWS.
+pub struct AwsContext {
+    ledger: Ledger,
+    callbacks: Callbacks,
+    executions: Executions,
+}
+
+impl AwsContext {
+    /// Wires the adapters; nothing is called yet.
+    pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
+        Ok(Self::of(aws, config.get(Setting::Table)?, config.get(Setting::ResumeFunction)?))
+    }
+
+    /// The same, with the names of the table and of the function that answers task tokens.
+    pub fn of(aws: &Aws, table: &str, resume_function: &str) -> Self {
+        let ledger = Ledger::new(aws, table);
+        let callbacks = Callbacks::new(aws, &ledger, resume_function);
+        Self { ledger, callbacks, executions: Executions::new(aws) }
+    }
+}
+
+impl HasLedger for AwsContext {
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+impl HasCallbacks for AwsContext {
+    fn callbacks(&self) -> &Callbacks {
+        &self.callbacks
+    }
+}
+
+impl HasExecutions for AwsContext {
+    fn executions(&self) -> &Executions {
+        &self.executions
+    }
+}

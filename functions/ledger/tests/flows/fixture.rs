@@ -1,0 +1,238 @@
+//! An organisation with three stages, and one component.
+
+use lockstep_domain::messages::ledger::{Request, Started};
+use lockstep_domain::messages::{Task, inputs};
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{DeploymentId, Digest};
+use lockstep_domain::model::image_lock::ImageLock;
+use lockstep_domain::records::{
+    ChangeSet, Deployment, Environment, Evidence, Key, LogEntry, Record, Release, ReleaseState,
+};
+use lockstep_ledger::context::AwsContext;
+use lockstep_ledger::handler::handle;
+use lockstep_platform::function_url::Invocation;
+use lockstep_platform::ledger::{Ledger, Order, Versioned};
+use lockstep_sim::{FakeAws, TABLE};
+use serde_json::{Value, json};
+
+pub const ADA: &str = "arn:aws:iam::333333333333:user/ada";
+
+pub const STAGES: &str = r#"
+[[stages]]
+name = "test"
+account = "111111111111"
+region = "eu-west-1"
+
+[[stages]]
+name = "ci"
+account = "111111111111"
+region = "eu-west-1"
+propagates = true
+
+[[stages]]
+name = "production"
+account = "222222222222"
+region = "eu-west-1"
+approval = true
+"#;
+
+pub struct Fixture {
+    pub cloud: FakeAws,
+    pub ledger: Ledger,
+    context: AwsContext,
+}
+
+/// A moment in the year 2100: what expires a while later has not expired yet.
+pub fn at(second: i64) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(4_102_444_800 + second).unwrap()
+}
+
+/// The execution called `name`.
+pub fn execution(name: &str) -> String {
+    format!("arn:aws:states:eu-west-1:333333333333:execution:lockstep-delivery-deploy:{name}")
+}
+
+pub fn id(name: &str) -> DeploymentId {
+    DeploymentId::of_execution(&execution(name))
+}
+
+pub fn deploy(version: &str, stage: &str) -> inputs::Deploy {
+    inputs::Deploy::new("logs".parse().unwrap(), version.parse().unwrap(), stage.parse().unwrap())
+}
+
+pub fn task(token: &str) -> Task {
+    Task { token: token.into(), execution: "e".into(), entered_at: at(1), retry: 0 }
+}
+
+impl Fixture {
+    pub async fn new() -> Self {
+        let cloud = FakeAws::new();
+        let context = AwsContext::of(&cloud.aws(), TABLE, "lockstep-resume");
+        let ledger = Ledger::new(&cloud.aws(), TABLE);
+        let fixture = Self { cloud, ledger, context };
+        assert_eq!(fixture.ask(json!({"action": "apply_stages", "text": STAGES})).await.0, 200);
+        fixture
+    }
+
+    /// What a state machine gets.
+    pub async fn invoke(&self, request: Request) -> Result<Value, Failure> {
+        handle(&self.context, Invocation::Direct(request), at(100)).await
+    }
+
+    /// What a signed request gets: the status and the body.
+    pub async fn ask(&self, request: Value) -> (u16, Value) {
+        self.http(&request.to_string(), json!({"iam": {"userArn": ADA}})).await
+    }
+
+    pub async fn http(&self, body: &str, authorizer: Value) -> (u16, Value) {
+        let event = json!({
+            "version": "2.0", "rawPath": "/", "headers": {}, "body": body, "isBase64Encoded": false,
+            "requestContext": {"authorizer": authorizer, "timeEpoch": 0, "http": {"method": "POST", "path": "/"}},
+        });
+        let invocation: Invocation<Request> = serde_json::from_value(event).unwrap();
+        let answer = handle(&self.context, invocation, at(200)).await.unwrap();
+        let body = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        (u16::try_from(answer["statusCode"].as_u64().unwrap()).unwrap(), body)
+    }
+
+    pub async fn release(&self, version: &str, state: ReleaseState) -> Release {
+        let digest = Digest::of(version.as_bytes());
+        let release = Release {
+            component: "logs".parse().unwrap(),
+            version: version.parse().unwrap(),
+            state,
+            repository: "github.acme.logs".parse().unwrap(),
+            commit: "0123456789012345678901234567890123456789".parse().unwrap(),
+            author: "Ada".into(),
+            folder: "logs".into(),
+            template: "template.yaml".into(),
+            artifact: "a.zip".into(),
+            digest: digest.clone(),
+            source_digest: digest.clone(),
+            template_digest: Digest::of(b"template"),
+            test_template_digest: Digest::of(b"test template"),
+            permissions: None,
+            image_lock: ImageLock::default(),
+            outputs: Default::default(),
+            team: "platform".into(),
+            function: "logging".into(),
+            packaged_at: at(0),
+            execution: "e".into(),
+            failure: None,
+        };
+        self.ledger.insert(&release).await.unwrap();
+        release
+    }
+
+    /// A published release with evidence of every stage in `passed`.
+    pub async fn published(&self, version: &str, passed: &[&str]) -> Release {
+        let release = self.release(version, ReleaseState::Published).await;
+        for stage in passed {
+            let evidence = Evidence {
+                component: release.component.clone(),
+                digest: release.digest.clone(),
+                stage: stage.parse().unwrap(),
+                version: release.version.clone(),
+                deployment: id("earlier"),
+                passed_at: at(0),
+            };
+            self.ledger.insert(&evidence).await.unwrap();
+        }
+        release
+    }
+
+    pub async fn begin(
+        &self,
+        name: &str,
+        path: DeploymentPath,
+        input: inputs::Deploy,
+    ) -> Result<Started, Failure> {
+        let request = Request::Begin { execution: execution(name), path, input };
+        self.invoke(request).await.map(|answer| serde_json::from_value(answer).unwrap())
+    }
+
+    /// Begins the teardown of the environment called `environment`, or of the component's own.
+    pub async fn begin_teardown(
+        &self,
+        name: &str,
+        path: DeploymentPath,
+        stage: &str,
+        environment: Option<&str>,
+    ) -> Result<Started, Failure> {
+        let input = inputs::Teardown {
+            component: "logs".parse().unwrap(),
+            stage: stage.parse().unwrap(),
+            environment: environment.map(str::to_owned),
+        };
+        let request = Request::BeginTeardown { execution: execution(name), path, input };
+        self.invoke(request).await.map(|answer| serde_json::from_value(answer).unwrap())
+    }
+
+    /// Begins a deployment to `ci` that then planned and, if it `changed`, executed.
+    pub async fn deployed(&self, name: &str, version: &str, changed: bool) {
+        self.begin(name, DeploymentPath::Delivery, deploy(version, "ci")).await.unwrap();
+        self.plan(name, changed).await;
+    }
+
+    /// Does to the record what the stack function does.
+    pub async fn plan(&self, name: &str, changed: bool) {
+        let stored = self.versioned::<Deployment>(&Deployment::key_of(&id(name))).await;
+        let planned = Deployment {
+            parameters_digest: Some(Digest::of(b"parameters")),
+            stack_arn: Some("arn:stack".into()),
+            stack_changed: changed,
+            change_set: Some(ChangeSet {
+                arn: "arn:change-set".into(),
+                attempt: 1,
+                changes: Vec::new(),
+                unexamined: Vec::new(),
+                template_digest: Digest::of(b"template"),
+                parameters_digest: Digest::of(b"parameters"),
+            }),
+            ..stored.record.clone()
+        };
+        self.ledger.replace(&stored, planned).await.unwrap();
+    }
+
+    pub async fn versioned<T: Record>(&self, key: &Key) -> Versioned<T> {
+        self.ledger.get(key).await.unwrap().unwrap()
+    }
+
+    pub async fn deployment(&self, name: &str) -> Deployment {
+        self.versioned(&Deployment::key_of(&id(name))).await.record
+    }
+
+    pub async fn environment(&self, stage: &str) -> Environment {
+        self.find_environment(stage).await.unwrap()
+    }
+
+    pub async fn find_environment(&self, stage: &str) -> Option<Environment> {
+        let key = Environment::key_of(&stage.parse().unwrap(), "logs");
+        self.ledger.get(&key).await.unwrap().map(|found| found.record)
+    }
+
+    /// Writes the deployment as another function would.
+    pub async fn change(&self, name: &str, change: impl FnOnce(&mut Deployment)) {
+        let stored = self.versioned::<Deployment>(&Deployment::key_of(&id(name))).await;
+        let mut changed = stored.record.clone();
+        change(&mut changed);
+        self.ledger.replace(&stored, changed).await.unwrap();
+    }
+
+    /// The journal of a deployment.
+    pub async fn journal(&self, name: &str) -> Vec<String> {
+        let (pk, prefix) = LogEntry::all_of(&id(name));
+        let steps = self.ledger.list::<LogEntry>(&pk, prefix, Order::Oldest, 99).await.unwrap();
+        steps.into_iter().map(|step| step.record.note).collect()
+    }
+
+    pub async fn complete(&self, name: &str) -> Result<Value, Failure> {
+        self.invoke(Request::Complete { deployment: id(name) }).await
+    }
+
+    pub async fn has_evidence(&self, release: &Release, stage: &str) -> bool {
+        let key = Evidence::key_of(&release.component, &release.digest, &stage.parse().unwrap());
+        self.ledger.get::<Evidence>(&key).await.unwrap().is_some()
+    }
+}

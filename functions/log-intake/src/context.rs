@@ -1,0 +1,73 @@
+//! What this function may reach, from its settings.
+
+use crate::applications::Applications;
+use lockstep_domain::logs::ingest::{Labels, Rate};
+use lockstep_domain::model::error::Failure;
+use lockstep_platform::aws::Aws;
+use lockstep_platform::config::{Config, Setting};
+use lockstep_platform::shipper::{Output, Pace};
+use std::time::Duration;
+
+/// The settings that it cannot do without.
+pub const SETTINGS: [Setting; 4] =
+    [Setting::Table, Setting::Output, Setting::EventsPerSecond, Setting::Burst];
+
+/// The settings that may be missing.
+pub const OPTIONAL: [Setting; 4] =
+    [Setting::OutputAuthority, Setting::LogComponent, Setting::LogEnvironment, Setting::LogType];
+
+/// How it ships: a client waits, so that a connection which does not move is replaced sooner than where only a queue does.
+pub const PACE: Pace = Pace {
+    connect: Duration::from_secs(3),
+    stall: Duration::from_secs(8),
+    pause_min: Duration::from_millis(100),
+    pause_max: Duration::from_secs(2),
+    ..Pace::DEFAULT
+};
+
+/// What the function may reach, wired from its settings.
+pub struct AwsContext {
+    pub(crate) applications: Applications,
+    pub(crate) output: Output,
+    pub(crate) labels: Labels,
+    /// What an application may send whose record does not say.
+    pub(crate) rate: Rate,
+    /// What metrics are told of.
+    pub(crate) name: String,
+}
+
+impl AwsContext {
+    /// Wires it; no client is built yet, and nobody connected to.
+    ///
+    /// # Errors
+    /// `Rejected` with everything that is wrong with the settings.
+    pub fn new(aws: &Aws, config: &Config, name: Option<String>, pace: Pace) -> Result<Self, Failure> {
+        let mut problems = Vec::new();
+        let output = Output::read(config, pace, &mut problems)?;
+        let rate = rate(config.get(Setting::EventsPerSecond)?, config.get(Setting::Burst)?);
+        let rate = rate.map_err(|why| {
+            problems.push(format!("{} and {}: {why}", Setting::EventsPerSecond, Setting::Burst));
+        });
+        let (Some(output), Ok(rate)) = (output, rate) else {
+            return Err(Failure::rejected(format!("the function's settings: {}", problems.join("; "))));
+        };
+        let text = |setting| config.optional(setting).map(str::to_owned);
+        let labels = Labels {
+            component: text(Setting::LogComponent),
+            environment: text(Setting::LogEnvironment),
+            event_type: text(Setting::LogType),
+        };
+        Ok(Self {
+            applications: Applications::new(aws, config.get(Setting::Table)?),
+            output,
+            labels,
+            rate,
+            name: name.unwrap_or_else(|| "log-intake".to_owned()),
+        })
+    }
+}
+
+fn rate(events_per_second: &str, burst: &str) -> Result<Rate, String> {
+    let number = |text: &str| text.parse::<u32>().map_err(|_| format!("{text} is no number"));
+    Rate::new(number(events_per_second)?, number(burst)?).map_err(|error| error.to_string())
+}

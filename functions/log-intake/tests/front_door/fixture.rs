@@ -1,0 +1,232 @@
+//! An account with a table, a broker, and whoever posts.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::{SignedDuration, Timestamp};
+use lockstep_domain::logs::ingest::{ApiKey, Application, Rate, Which};
+use lockstep_domain::logs::shipping::Protocol;
+use lockstep_log_intake::handler::{Answered, handle};
+use lockstep_log_intake::{AwsContext, PACE};
+use lockstep_platform::config::{Config, Setting};
+use lockstep_platform::function_url::{Invocation, UrlResponse};
+use lockstep_platform::ledger::Ledger;
+use lockstep_platform::shipper::Pace;
+use lockstep_sim::broker::{Broker, Manner};
+use lockstep_sim::{FakeAws, Interceptor, TABLE};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Who makes keys.
+pub const ADA: &str = "arn:aws:iam::222222222222:user/ada";
+
+/// Much shorter than a function's, so that no test waits long.
+const SHORT: Pace = Pace {
+    connect: Duration::from_secs(1),
+    stall: Duration::from_millis(300),
+    pause_min: Duration::from_millis(1),
+    pause_max: Duration::from_millis(20),
+    ..PACE
+};
+
+/// How long an invocation may take.
+pub const LEFT: Duration = Duration::from_secs(60);
+
+/// The documents that a broker took: each one by its id, with how often it came.
+type Taken = Arc<Mutex<BTreeMap<String, (u32, Value)>>>;
+
+/// A broker that remembers what it took.
+pub struct Watched {
+    pub broker: Broker,
+    taken: Taken,
+}
+
+impl Watched {
+    pub fn start(protocol: Protocol, manners: &[Manner]) -> Self {
+        let taken = Taken::default();
+        let sink = {
+            let taken = Arc::clone(&taken);
+            Box::new(move |event: &[u8]| {
+                let event: Value = serde_json::from_slice(event).unwrap();
+                let id = event["id"].as_str().unwrap().to_owned();
+                let mut taken = taken.lock().unwrap();
+                taken.entry(id).and_modify(|(times, _)| *times += 1).or_insert((1, event));
+            })
+        };
+        Self { broker: Broker::start(protocol, None, manners.iter().copied(), sink), taken }
+    }
+
+    /// Waits until somebody has connected: the kernel says so to who connects before the broker knows.
+    pub async fn expect_connection(&self) {
+        let began = Instant::now();
+        while self.broker.connections() == 0 {
+            assert!(began.elapsed() < LEFT, "nobody connects");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// What was taken, by id, with how often.
+    pub fn taken(&self) -> BTreeMap<String, (u32, Value)> {
+        self.taken.lock().unwrap().clone()
+    }
+
+    /// The messages of what was taken, in order.
+    pub fn messages(&self) -> Vec<String> {
+        let mut messages: Vec<String> =
+            self.taken().values().map(|(_, event)| event["message"].as_str().unwrap().to_owned()).collect();
+        messages.sort();
+        messages
+    }
+}
+
+/// The account that the function runs in, and its broker.
+pub struct Fixture {
+    pub cloud: FakeAws,
+    pub watched: Watched,
+    table: Ledger,
+}
+
+impl Fixture {
+    pub fn new(protocol: Protocol, manners: &[Manner]) -> Self {
+        let cloud = FakeAws::new();
+        let table = Ledger::new(&cloud.aws(), TABLE);
+        Self { cloud, watched: Watched::start(protocol, manners), table }
+    }
+
+    /// An honest one.
+    pub fn honest() -> Self {
+        Self::new(Protocol::Beats, &[])
+    }
+
+    /// The function, just started.
+    pub fn function(&self) -> AwsContext {
+        self.function_of(&self.cloud)
+    }
+
+    /// The function behind whoever disturbs its calls.
+    pub fn disturbed(&self, by: Arc<dyn Interceptor>) -> AwsContext {
+        self.function_of(&self.cloud.behind(by))
+    }
+
+    fn function_of(&self, cloud: &FakeAws) -> AwsContext {
+        let url = self.watched.broker.url();
+        let config = Config::of([
+            (Setting::Table, TABLE),
+            (Setting::Output, &url),
+            (Setting::EventsPerSecond, "1000"),
+            (Setting::Burst, "5000"),
+            (Setting::LogComponent, "desktop"),
+            (Setting::LogEnvironment, "ci"),
+            (Setting::LogType, "desktop"),
+        ]);
+        AwsContext::new(&cloud.aws(), &config, None, SHORT).unwrap()
+    }
+
+    /// A key of a new application, which may send what everybody may.
+    pub async fn key_of(&self, application: &str) -> ApiKey {
+        self.limited_key_of(application, None).await
+    }
+
+    /// The same with a rate of its own.
+    pub async fn limited_key_of(&self, application: &str, rate: Option<Rate>) -> ApiKey {
+        let (mut made, key) =
+            Application::new(application.parse().unwrap()).add([7; 32], ADA, Timestamp::now()).unwrap();
+        made.rate = rate;
+        self.table.insert(&made).await.unwrap();
+        key
+    }
+
+    /// Another key in place of the one there is, which goes on to work for a while.
+    pub async fn rotate(&self, key: &ApiKey, keep: SignedDuration) -> ApiKey {
+        let found =
+            self.table.get::<Application>(&Application::key_of(&key.id.application)).await.unwrap().unwrap();
+        let (after, next) = found.record.clone().rotate([8; 32], keep, ADA, Timestamp::now()).unwrap();
+        self.table.replace(&found, after).await.unwrap();
+        next
+    }
+
+    /// Revokes every key of an application.
+    pub async fn revoke(&self, key: &ApiKey) {
+        let found =
+            self.table.get::<Application>(&Application::key_of(&key.id.application)).await.unwrap().unwrap();
+        let after = found.record.clone().revoke(Which::All, ADA, Timestamp::now()).unwrap();
+        self.table.replace(&found, after).await.unwrap();
+    }
+}
+
+/// A request, good unless a test says otherwise.
+#[derive(Clone)]
+pub struct Post {
+    method: &'static str,
+    headers: BTreeMap<&'static str, String>,
+    body: Vec<u8>,
+    request: String,
+}
+
+/// The documents as one batch, sent with `key`.
+pub fn post(key: &ApiKey, documents: &Value) -> Post {
+    let headers = [
+        ("authorization", format!("Bearer {}", key.expose())),
+        ("content-type", "application/json".to_owned()),
+    ];
+    Post {
+        method: "POST",
+        headers: headers.into(),
+        body: documents.to_string().into_bytes(),
+        request: "r-1".to_owned(),
+    }
+}
+
+impl Post {
+    pub fn with(mut self, header: &'static str, value: &str) -> Self {
+        self.headers.insert(header, value.to_owned());
+        self
+    }
+
+    pub fn without(mut self, header: &str) -> Self {
+        self.headers.remove(header);
+        self
+    }
+
+    pub fn by(self, method: &'static str) -> Self {
+        Self { method, ..self }
+    }
+
+    pub fn saying(self, body: impl Into<Vec<u8>>) -> Self {
+        Self { body: body.into(), ..self }
+    }
+
+    pub fn numbered(self, request: &str) -> Self {
+        Self { request: request.to_owned(), ..self }
+    }
+
+    /// Sends it, and answers within the time that is `left`.
+    pub async fn within(&self, context: &AwsContext, left: Duration) -> UrlResponse {
+        let payload = json!({
+            "version": "2.0", "rawPath": "/events", "headers": self.headers,
+            "body": STANDARD.encode(&self.body), "isBase64Encoded": true,
+            "requestContext": {"requestId": self.request, "timeEpoch": 0, "http": {"method": self.method, "path": "/events"}},
+        });
+        let invocation: Invocation<Value> = serde_json::from_value(payload).unwrap();
+        match handle(context, invocation, left).await.unwrap() {
+            Answered::Response(response) => response,
+            Answered::Check { .. } => panic!("a request is no check"),
+        }
+    }
+
+    pub async fn to(&self, context: &AwsContext) -> UrlResponse {
+        self.within(context, LEFT).await
+    }
+}
+
+/// Ten events, each with an id of its own.
+pub fn ten() -> Value {
+    let at = Timestamp::now().to_string();
+    (0..10).map(|n| json!({"message": format!("m{n}"), "id": format!("id-{n}"), "@timestamp": at})).collect()
+}
+
+/// What an answer says.
+pub fn said(response: &UrlResponse) -> Value {
+    serde_json::from_str(&response.body).unwrap()
+}

@@ -1,0 +1,162 @@
+//! What is known of everything outside a component's folder, gathered for one commit.
+
+use crate::commit::Source;
+use crate::context::PackageContext;
+use lockstep_domain::delivery::function_code::FunctionLock;
+use lockstep_domain::delivery::manifest::{self, Manifest};
+use lockstep_domain::delivery::packaging;
+use lockstep_domain::delivery::parameters::{
+    ComponentParameters, Layers, OrganisationParameters, references,
+};
+use lockstep_domain::delivery::stages::Stages;
+use lockstep_domain::model::error::{Failure, Problem};
+use lockstep_domain::model::ids::{ComponentName, ImageName};
+use lockstep_domain::records::{Config, ConfigKind, ImageVersion, Release, ReleaseState};
+use lockstep_domain::stacks::permissions::Table;
+use lockstep_domain::stacks::template::Template;
+use lockstep_runtime::stages::of_newest;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// How many releases are looked through for the newest published one.
+const RELEASES_MAX: usize = 500;
+
+/// How many of an image's newest versions are looked at.
+const VERSIONS_MAX: usize = 1000;
+
+/// What is known of everything outside the folders.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The organisation's stages.
+    pub stages: Stages,
+    /// The organisation's parameters.
+    pub organisation: OrganisationParameters,
+    /// Every version of the images that the commit's components ask for.
+    pub images: Vec<ImageVersion>,
+    /// The outputs of this commit's components and of those they refer to.
+    pub producers: BTreeMap<ComponentName, BTreeSet<String>>,
+    /// What is known of the releases of this commit's components and of those they refer to.
+    pub histories: BTreeMap<ComponentName, History>,
+    /// The functions that this installation ships for components.
+    pub functions: FunctionLock,
+    /// The table of the permissions that resource types need.
+    pub permissions: Arc<Table>,
+}
+
+/// What matters of a component's releases.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// The newest, in whatever state.
+    pub newest: Option<Release>,
+    /// The newest that was published from the default branch.
+    pub published: Option<Release>,
+}
+
+impl Surroundings {
+    /// The world as the planner of the domain wants it.
+    pub fn world(&self) -> packaging::PackagingInput<'_> {
+        packaging::PackagingInput {
+            stages: Some(&self.stages),
+            organisation: Some(&self.organisation),
+            images: Some(&self.images),
+            producers: Some(&self.producers),
+            functions: Some(&self.functions),
+            permissions: Some(&self.permissions),
+        }
+    }
+
+    /// The releases of `component`; none if nothing is known.
+    pub fn history(&self, component: &ComponentName) -> History {
+        self.histories.get(component).cloned().unwrap_or_default()
+    }
+}
+
+/// Reads what the commit's components need to be judged.
+pub async fn load(context: &impl PackageContext, sources: &[Source]) -> Result<Surroundings, Failure> {
+    let stages = stages(context).await?;
+    let organisation = organisation(newest_config(context, ConfigKind::Parameters).await?)?;
+    let sketches: Vec<Sketch> = sources.iter().filter_map(|s| sketch(s, &stages, &organisation)).collect();
+    let mut images = Vec::new();
+    for name in sketches.iter().flat_map(|s| &s.images).collect::<BTreeSet<_>>() {
+        let (pk, prefix) = ImageVersion::all_of(name);
+        images.extend(context.newest::<ImageVersion>(&pk, prefix, VERSIONS_MAX).await?);
+    }
+    let mut histories = BTreeMap::new();
+    let own = sketches.iter().map(|s| &s.name);
+    for name in own.chain(sketches.iter().flat_map(|s| &s.producers)).collect::<BTreeSet<_>>() {
+        let (pk, prefix) = Release::all_of(name);
+        histories.insert(name.clone(), history(context.newest(&pk, prefix, RELEASES_MAX).await?));
+    }
+    let producers = producers(&sketches, &histories);
+    let functions = context.shipped().clone();
+    let permissions = context.permissions().await?;
+    Ok(Surroundings { stages, organisation, images, producers, histories, functions, permissions })
+}
+
+async fn newest_config(context: &impl PackageContext, kind: ConfigKind) -> Result<Option<Config>, Failure> {
+    let (pk, prefix) = kind.prefix();
+    Ok(context.newest::<Config>(pk, prefix, 1).await?.pop())
+}
+
+/// The organisation's stages.
+pub async fn stages(context: &impl PackageContext) -> Result<Stages, Failure> {
+    of_newest(newest_config(context, ConfigKind::Stages).await?.as_ref())
+}
+
+fn organisation(config: Option<Config>) -> Result<OrganisationParameters, Failure> {
+    let Some(config) = config else { return Ok(OrganisationParameters::default()) };
+    OrganisationParameters::parse("parameters.toml", &config.text).map_err(|problems| unreadable(&problems))
+}
+
+fn unreadable(problems: &[Problem]) -> Failure {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Failure::rejected(format!(
+        "the parameters in the ledger cannot be read; apply them again: {}",
+        lines.join("; ")
+    ))
+}
+
+/// What a component says it needs. What cannot be read is left out: the planner tells why.
+struct Sketch {
+    name: ComponentName,
+    images: BTreeSet<ImageName>,
+    producers: BTreeSet<ComponentName>,
+    outputs: BTreeSet<String>,
+}
+
+fn sketch(source: &Source, stages: &Stages, organisation: &OrganisationParameters) -> Option<Sketch> {
+    let files = source.files.as_ref().ok()?;
+    let text = |path: &str| std::str::from_utf8(files.get(path)?).ok();
+    let manifest = Manifest::parse(manifest::FILE, text(manifest::FILE)?).ok()?;
+    let template_path = manifest.component.template.as_str();
+    let template = Template::parse(template_path, text(template_path)?).ok()?;
+    let component = ComponentParameters::read(files).ok()?;
+    let layers = Layers { organisation: Some(organisation), component: &component, overrides: None };
+    let referred = stages.iter().flat_map(|stage| references(template.parameters(), &layers, &stage.name));
+    Some(Sketch {
+        images: manifest.images.values().map(|constraint| constraint.name().clone()).collect(),
+        producers: referred.map(|output| output.component).collect(),
+        outputs: template.outputs().keys().cloned().collect(),
+        name: manifest.component.name,
+    })
+}
+
+fn history(newest_first: Vec<Release>) -> History {
+    let published = newest_first
+        .iter()
+        .find(|release| release.state == ReleaseState::Published && !release.version.is_pre_release())
+        .cloned();
+    History { newest: newest_first.into_iter().next(), published }
+}
+
+/// The outputs that count: those of this commit, or else of the newest published release.
+fn producers(
+    sketches: &[Sketch],
+    histories: &BTreeMap<ComponentName, History>,
+) -> BTreeMap<ComponentName, BTreeSet<String>> {
+    let released = histories
+        .iter()
+        .filter_map(|(name, history)| Some((name.clone(), history.published.as_ref()?.outputs.clone())));
+    let own = sketches.iter().map(|sketch| (sketch.name.clone(), sketch.outputs.clone()));
+    released.chain(own).collect()
+}

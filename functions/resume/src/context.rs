@@ -1,0 +1,54 @@
+//! What this function may reach.
+
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::AccountId;
+use lockstep_platform::accounts::Registrations;
+use lockstep_platform::aws::Aws;
+use lockstep_platform::config::{Config, Setting};
+use lockstep_platform::executions::{Answered, Executions};
+use lockstep_platform::ledger::Ledger;
+use lockstep_runtime::{HasLedger, RegisteredAccounts, TaskTokens};
+
+/// The capabilities of this function.
+pub trait ResumeContext: HasLedger + TaskTokens + RegisteredAccounts {}
+
+impl<T: HasLedger + TaskTokens + RegisteredAccounts> ResumeContext for T {}
+
+/// The settings that [`AwsContext::new`] reads.
+pub const SETTINGS: [Setting; 1] = [Setting::Table];
+
+/// The capabilities on AWS.
+pub struct AwsContext {
+    ledger: Ledger,
+    executions: Executions,
+    accounts: Registrations,
+}
+
+impl AwsContext {
+    /// Wires the adapters; nothing is called yet.
+    pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
+        Ok(Self {
+            ledger: Ledger::new(aws, config.get(Setting::Table)?),
+            executions: Executions::new(aws),
+            accounts: Registrations::new(aws),
+        })
+    }
+}
+
+impl HasLedger for AwsContext {
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+impl TaskTokens for AwsContext {
+    async fn answer(&self, token: &str) -> Result<Answered, Failure> {
+        self.executions.answer(token).await
+    }
+}
+
+impl RegisteredAccounts for AwsContext {
+    async fn is_registered(&self, account: &AccountId) -> Result<bool, Failure> {
+        self.accounts.is_registered(account).await
+    }
+}

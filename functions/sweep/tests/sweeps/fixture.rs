@@ -1,0 +1,202 @@
+//! An organisation with two stages, and one release.
+
+use jiff::Timestamp;
+use lockstep_domain::delivery::lease::acquire;
+use lockstep_domain::delivery::packaging;
+use lockstep_domain::messages::sweep::Followed;
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::location::Location;
+use lockstep_domain::records::{
+    Config, ConfigKind, Deployment, DeploymentKind, DeploymentState, Environment, Key, Record, Release,
+    ReleaseState, SweepReport,
+};
+use lockstep_platform::ledger::{Ledger, Versioned};
+use lockstep_runtime::HasLedger;
+use lockstep_sim::FakeAws;
+use lockstep_sim::context::{BUCKET, SimContext};
+use lockstep_sweep::handler::{Reply, handle, serve};
+use serde_json::json;
+
+pub use lockstep_sim::context::{RELEASE, TEARDOWN};
+
+const STAGES: &str = r#"
+[[stages]]
+name = "test"
+account = "111111111111"
+region = "eu-west-1"
+
+[[stages]]
+name = "ci"
+account = "111111111111"
+region = "eu-west-1"
+propagates = true
+"#;
+
+const MANIFEST: &str = r#"
+[component]
+name = "logs"
+version = "1.0"
+template = "template.yaml"
+team = "platform"
+function = "logging"
+
+[test]
+ttl_minutes = 30
+"#;
+
+const TEMPLATE: &str = "Resources:
+  Topic:
+    Type: AWS::SNS::Topic
+";
+
+pub struct Fixture {
+    /// The control plane's account.
+    pub cloud: FakeAws,
+    pub ledger: Ledger,
+    pub sim: SimContext,
+}
+
+/// A moment in the year 2100: what expires a while later has not expired yet.
+pub fn at(minute: i64) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(4_102_444_800 + minute * 60).unwrap()
+}
+
+/// The execution called `name`.
+pub fn execution(name: &str) -> String {
+    format!("arn:aws:states:eu-west-1:333333333333:execution:lockstep-delivery-deploy:{name}")
+}
+
+pub fn id(name: &str) -> DeploymentId {
+    DeploymentId::of_execution(&execution(name))
+}
+
+impl Fixture {
+    /// An installation that nobody has configured.
+    pub fn bare() -> Self {
+        let sim = SimContext::at(Timestamp::UNIX_EPOCH);
+        Self { cloud: sim.account.clone(), ledger: sim.ledger().clone(), sim }
+    }
+
+    /// A repository's branch points to `commit`.
+    pub fn head_is(&self, name: &str, commit: &str) {
+        self.sim.hosts.answer(name, Ok(Some(commit.parse().unwrap())));
+    }
+
+    pub async fn new() -> Self {
+        let fixture = Self::bare();
+        let stages = Config {
+            config: ConfigKind::Stages,
+            version: 1,
+            text: STAGES.into(),
+            applied_by: "ada".into(),
+            applied_at: at(0),
+        };
+        fixture.put(&stages).await;
+        fixture.put(&fixture.release()).await;
+        fixture
+    }
+
+    /// A release whose manifest says that its throw-away stack lives for thirty minutes.
+    fn release(&self) -> Release {
+        let files = [("lockstep.toml", MANIFEST), ("template.yaml", TEMPLATE)];
+        let files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).into();
+        let package = packaging::plan("", &files, &packaging::PackagingInput::default()).unwrap();
+        self.cloud.put_object(BUCKET, "releases/a.zip", package.artifact.clone());
+        Release {
+            component: "logs".parse().unwrap(),
+            version: "1.0.0".parse().unwrap(),
+            state: ReleaseState::Published,
+            repository: "github.acme.logs".parse().unwrap(),
+            commit: "0123456789012345678901234567890123456789".parse().unwrap(),
+            author: "Ada".into(),
+            folder: "logs".into(),
+            template: "template.yaml".into(),
+            artifact: "releases/a.zip".into(),
+            digest: package.digest,
+            source_digest: package.source_digest,
+            template_digest: package.template_digest,
+            test_template_digest: package.test_template_digest,
+            permissions: None,
+            image_lock: package.image_lock,
+            outputs: package.outputs,
+            team: "platform".into(),
+            function: "logging".into(),
+            packaged_at: at(0),
+            execution: "e".into(),
+            failure: None,
+        }
+    }
+
+    /// Sweeps at this minute.
+    pub async fn sweep(&self, minute: i64) -> SweepReport {
+        let report = handle(&self.sim, at(minute)).await.unwrap();
+        let kept = self.versioned::<SweepReport>(&SweepReport::last()).await;
+        assert_eq!(kept.record, report, "what is answered is what is kept");
+        report
+    }
+
+    /// Lets the parameters of an image follow, everywhere or at a stage.
+    pub async fn follow(&self, image: &str, stage: Option<&str>) -> Result<Followed, Failure> {
+        let asked = json!({"action": "channels", "image": image, "stage": stage});
+        match serve(&self.sim, &asked, at(0)).await? {
+            Reply::Followed(followed) => Ok(followed),
+            Reply::Swept(report) => panic!("it swept: {report:?}"),
+        }
+    }
+
+    pub async fn put<T: Record>(&self, record: &T) -> Versioned<T> {
+        self.ledger.insert(record).await.unwrap().into_inner()
+    }
+
+    pub async fn versioned<T: Record>(&self, key: &Key) -> Versioned<T> {
+        self.ledger.get(key).await.unwrap().unwrap()
+    }
+
+    pub async fn deployment(&self, name: &str) -> Deployment {
+        self.versioned(&Deployment::key_of(&id(name))).await.record
+    }
+
+    pub async fn environment(&self, stage: &str, name: &str) -> Environment {
+        self.versioned(&Environment::key_of(&stage.parse().unwrap(), name)).await.record
+    }
+
+    /// A deployment called `name` has the environment `environment` of `stage` since minute 0.
+    pub async fn held(&self, name: &str, stage: &str, environment: &str) {
+        let stack = format!("{stage}-{environment}").parse().unwrap();
+        let wanted = Deployment {
+            component: Some("logs".parse().unwrap()),
+            ..Deployment::new(
+                id(name),
+                DeploymentKind::Deploy { environment: environment.into(), stack },
+                &execution(name),
+                "1.0.0".parse().unwrap(),
+                stage.parse().unwrap(),
+                Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+                DeploymentPath::Delivery,
+                at(0),
+            )
+        };
+        let taken = acquire(None, &wanted, at(0)).unwrap();
+        self.put(&taken.environment).await;
+        self.put(&taken.deployment).await;
+    }
+
+    /// The same, given back, with its deployment in `state`.
+    pub async fn left(&self, name: &str, stage: &str, environment: &str, state: DeploymentState) {
+        self.held(name, stage, environment).await;
+        let key = Environment::key_of(&stage.parse().unwrap(), environment);
+        let stored = self.versioned::<Environment>(&key).await;
+        let free = Environment { holder: None, ..stored.record.clone() };
+        self.ledger.replace(&stored, free).await.unwrap();
+        self.change(name, |deployment| deployment.state = state).await;
+    }
+
+    pub async fn change(&self, name: &str, change: impl FnOnce(&mut Deployment)) {
+        let stored = self.versioned::<Deployment>(&Deployment::key_of(&id(name))).await;
+        let mut changed = stored.record.clone();
+        change(&mut changed);
+        self.ledger.replace(&stored, changed).await.unwrap();
+    }
+}

@@ -1,0 +1,126 @@
+//! What this function may reach.
+
+use lockstep_domain::delivery::checks::{Admission, Peer};
+use lockstep_domain::installation::target_roles::TargetRole;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::records::Deployment;
+use lockstep_platform::artifacts;
+use lockstep_platform::aws::Aws;
+use lockstep_platform::config::{Config, Setting};
+use lockstep_platform::functions::{Called, Functions};
+use lockstep_platform::ledger::Ledger;
+use lockstep_platform::probe::{Answer, Get, Prober, SystemResolver, Unanswered};
+use lockstep_runtime::{Artifacts, AssumedRoles, Clock, HasLedger};
+use serde_json::Value;
+use std::time::Duration;
+
+/// The capabilities of this function.
+pub trait VerifyContext: Clock + HasLedger + Artifacts + Peers {}
+
+impl<T: Clock + HasLedger + Artifacts + Peers> VerifyContext for T {}
+
+/// Asks what the checks of a component name.
+pub trait Peers {
+    /// Returns the endpoint of a local cloud, which checks may connect to; `None` on AWS.
+    fn local_endpoint(&self) -> Option<&str>;
+
+    /// Calls a function where the deployment's stack is.
+    fn call(
+        &self,
+        deployment: &Deployment,
+        function: &str,
+        question: &Value,
+        patience: Duration,
+    ) -> impl Future<Output = Result<Called, Failure>>;
+
+    /// Sends a GET and follows redirects.
+    fn get(
+        &self,
+        get: Get<'_>,
+        admission: &Admission,
+        patience: Duration,
+    ) -> impl Future<Output = Result<Answer, Unanswered>>;
+
+    /// Opens a connection and closes it.
+    fn connect(
+        &self,
+        peer: &Peer,
+        admission: &Admission,
+        patience: Duration,
+    ) -> impl Future<Output = Result<(), Unanswered>>;
+}
+
+/// The settings that [`AwsContext::new`] reads.
+pub const SETTINGS: [Setting; 4] = [Setting::Table, Setting::Bucket, Setting::ExternalId, Setting::Path];
+
+/// The capabilities on AWS.
+pub struct AwsContext {
+    aws: Aws,
+    ledger: Ledger,
+    artifacts: artifacts::Artifacts,
+    roles: AssumedRoles,
+    prober: Prober,
+}
+
+impl AwsContext {
+    /// Wires the adapters; nothing is called yet.
+    pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
+        Ok(Self {
+            aws: aws.clone(),
+            ledger: Ledger::new(aws, config.get(Setting::Table)?),
+            artifacts: artifacts::Artifacts::new(aws, config.get(Setting::Bucket)?),
+            roles: AssumedRoles::new(aws, config)?,
+            prober: Prober::new(SystemResolver),
+        })
+    }
+}
+
+impl Clock for AwsContext {}
+
+impl HasLedger for AwsContext {
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+impl Artifacts for AwsContext {
+    async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {
+        self.artifacts.artifact(key).await
+    }
+}
+
+impl Peers for AwsContext {
+    fn local_endpoint(&self) -> Option<&str> {
+        self.aws.endpoint_url()
+    }
+
+    async fn call(
+        &self,
+        deployment: &Deployment,
+        function: &str,
+        question: &Value,
+        patience: Duration,
+    ) -> Result<Called, Failure> {
+        let session = format!("lockstep-{}", deployment.id);
+        let there = self.roles.assume(TargetRole::Verifier, &deployment.location, &session).await?;
+        Functions::new(&there).call(function, question, patience).await
+    }
+
+    async fn get(
+        &self,
+        get: Get<'_>,
+        admission: &Admission,
+        patience: Duration,
+    ) -> Result<Answer, Unanswered> {
+        self.prober.get(get, admission, patience).await
+    }
+
+    async fn connect(
+        &self,
+        peer: &Peer,
+        admission: &Admission,
+        patience: Duration,
+    ) -> Result<(), Unanswered> {
+        self.prober.connect(peer, admission, patience).await
+    }
+}

@@ -1,0 +1,249 @@
+//! What a function may reach, one trait per capability.
+//!
+//! A function names in its signatures the capabilities that it uses, usually by one trait that unites them. So the compiler
+//! keeps `webhook` from EC2, and a simulation implements a capability once for every function that has it.
+//!
+//! The ledger, callbacks and executions are the real services in every context: tests run them against a DynamoDB and a Step
+//! Functions within the process (`lockstep_sim`). The clouds of target accounts are traits of `lockstep_platform`, which a
+//! simulation implements.
+
+#[cfg(feature = "lambda")]
+use crate::Callbacks;
+use lockstep_domain::delivery::function_code::FunctionCode;
+use lockstep_domain::images::bake::Encryption;
+use lockstep_domain::installation::target_roles::TargetRole;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{AccountId, CommitSha};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::records::Repository;
+use lockstep_domain::stacks::permissions::missing::{SimulationRequest, SimulationResult};
+#[cfg(feature = "ssm")]
+use lockstep_platform::channels::Channels;
+#[cfg(feature = "cloudformation")]
+use lockstep_platform::cloudformation::Stacks;
+#[cfg(all(feature = "codebuild", feature = "s3"))]
+use lockstep_platform::codebuild::Builds;
+#[cfg(feature = "ec2")]
+use lockstep_platform::ec2::{Images, keeping::Keeping, references::References};
+#[cfg(feature = "answer-tokens")]
+use lockstep_platform::executions::Answered;
+#[cfg(feature = "sfn")]
+use lockstep_platform::executions::Executions;
+#[cfg(feature = "lambda")]
+use lockstep_platform::functions::Called;
+#[cfg(feature = "kms")]
+use lockstep_platform::kms::Keys;
+use lockstep_platform::ledger::Ledger;
+#[cfg(all(feature = "ec2", feature = "ssm"))]
+use lockstep_platform::public_images::PublicImages;
+#[cfg(feature = "lambda")]
+use serde_json::Value;
+#[cfg(feature = "lambda")]
+use std::time::Duration;
+
+/// Reaches the ledger.
+pub trait HasLedger {
+    /// Returns the ledger.
+    fn ledger(&self) -> &Ledger;
+}
+
+/// Reaches the task tokens that wait for an operation.
+#[cfg(feature = "lambda")]
+pub trait HasCallbacks {
+    /// Returns the callbacks.
+    fn callbacks(&self) -> &Callbacks;
+}
+
+/// Reaches Step Functions.
+#[cfg(feature = "sfn")]
+pub trait HasExecutions {
+    /// Returns the executions.
+    fn executions(&self) -> &Executions;
+}
+
+/// Reads the control plane's bucket.
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait Artifacts {
+    /// Returns the artifact at `key`.
+    async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure>;
+}
+
+/// Names the roles of target accounts.
+pub trait TargetRoles {
+    /// Returns the partition of every ARN here.
+    fn partition(&self) -> &str;
+
+    /// Returns the ARN of `role` in `account`.
+    fn role_arn(&self, role: TargetRole, account: &AccountId) -> String;
+}
+
+/// Reaches CloudFormation in target accounts.
+#[cfg(feature = "cloudformation")]
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait StacksOf {
+    /// CloudFormation in one account and region.
+    type Stacks: Stacks;
+
+    /// Returns CloudFormation at `location`; `session` names the caller in the logs of that account.
+    async fn stacks(&self, location: &Location, session: &str) -> Result<Self::Stacks, Failure>;
+}
+
+/// Writes what CloudFormation reads in a target account, and empties what it cannot delete.
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait TargetBuckets {
+    /// Deletes everything in a bucket of a throw-away stack at `location`; the bucket may be gone. Nothing undoes it.
+    async fn empty_bucket(&self, location: &Location, session: &str, bucket: &str) -> Result<(), Failure>;
+
+    /// Copies the code of a function of Lockstep to where CloudFormation at `location` can read it: the zip that was pinned,
+    /// byte for byte, under the key it has in the control plane's bucket. Repeating it changes nothing, and it needs no
+    /// undo.
+    async fn put_function(
+        &self,
+        location: &Location,
+        session: &str,
+        code: &FunctionCode,
+    ) -> Result<(), Failure>;
+
+    /// Writes a template to where CloudFormation at `location` can read it, and returns its URL. The key is the template's
+    /// digest, so that repeating it changes nothing and needs no undo.
+    async fn put_template(
+        &self,
+        location: &Location,
+        session: &str,
+        key: &str,
+        text: String,
+    ) -> Result<String, Failure>;
+}
+
+/// Asks IAM what a role may do.
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait PolicySimulation {
+    /// Returns what the execution role at `location` may do; changes nothing.
+    async fn simulate(
+        &self,
+        location: &Location,
+        session: &str,
+        questions: &[SimulationRequest],
+    ) -> Result<Vec<SimulationResult>, Failure>;
+}
+
+/// Reaches EC2 in target accounts.
+#[cfg(feature = "ec2")]
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait ImagesOf {
+    /// EC2 in one account and region.
+    type Images: Images + References;
+
+    /// Returns EC2 at `location` in `role`; `session` names the caller in the logs of that account.
+    async fn images(
+        &self,
+        role: TargetRole,
+        location: &Location,
+        session: &str,
+    ) -> Result<Self::Images, Failure>;
+}
+
+/// Reaches KMS in target accounts.
+#[cfg(feature = "kms")]
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait KeysOf {
+    /// KMS in one account and region.
+    type Keys: Keys;
+
+    /// Returns KMS at `location` in `role`.
+    async fn keys(&self, role: TargetRole, location: &Location, session: &str)
+    -> Result<Self::Keys, Failure>;
+}
+
+/// Reads how volumes are encrypted in target accounts.
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait EncryptionOf {
+    /// Returns how volumes are encrypted at `location`.
+    async fn encryption(&self, location: &Location, session: &str) -> Result<Encryption, Failure>;
+}
+
+/// Reaches CodeBuild in target accounts.
+#[cfg(all(feature = "codebuild", feature = "s3"))]
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait BuildsOf {
+    /// CodeBuild in one account and region.
+    type Builds: Builds;
+
+    /// Returns CodeBuild at `location`.
+    async fn builds(&self, location: &Location, session: &str) -> Result<Self::Builds, Failure>;
+}
+
+/// Reads what AWS and others publish.
+#[cfg(all(feature = "ec2", feature = "ssm"))]
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait PublicImagesOf {
+    /// What is published in one region.
+    type PublicImages: PublicImages;
+
+    /// Returns what is published at `location`.
+    async fn public_images(&self, location: &Location, session: &str) -> Result<Self::PublicImages, Failure>;
+}
+
+/// Reaches the images that are kept in target accounts, to deprecate and remove them.
+#[cfg(feature = "ec2")]
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait KeptImagesOf {
+    /// EC2 in one account and region.
+    type KeptImages: Keeping + References;
+
+    /// Returns EC2 at `location`.
+    async fn kept_images(&self, location: &Location) -> Result<Self::KeptImages, Failure>;
+}
+
+/// Reaches the parameters that name the newest images in target accounts.
+#[cfg(feature = "ssm")]
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait ChannelsOf {
+    /// The parameters in one account and region.
+    type Channels: Channels;
+
+    /// Returns the parameters at `location`.
+    async fn channels(&self, location: &Location) -> Result<Self::Channels, Failure>;
+}
+
+/// Asks git hosts where branches are.
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait BranchHeads {
+    /// Returns the commit that `branch` of `repository` points to now; `None` if there certainly is no such branch.
+    async fn head(&self, repository: &Repository, branch: &str) -> Result<Option<CommitSha>, Failure>;
+}
+
+/// Calls Lambda functions.
+#[cfg(feature = "lambda")]
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait CallsFunctions {
+    /// Calls `function` in the control plane's account with `payload`, and waits for its answer at most for `patience`.
+    async fn call(&self, function: &str, payload: &Value, patience: Duration) -> Result<Called, Failure>;
+}
+
+/// Names the state machine that releases a commit.
+pub trait ReleaseMachine {
+    /// Returns its ARN.
+    fn release_machine(&self) -> &str;
+}
+
+/// Names the state machine that deletes a stack of the delivery path.
+pub trait TeardownMachine {
+    /// Returns its ARN.
+    fn teardown_machine(&self) -> &str;
+}
+
+/// Answers task tokens: for `resume` alone.
+#[cfg(feature = "answer-tokens")]
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait TaskTokens {
+    /// Answers `token`.
+    async fn answer(&self, token: &str) -> Result<Answered, Failure>;
+}
+
+/// Knows which accounts were added.
+#[expect(async_fn_in_trait, reason = "functions serve one request at a time on one thread")]
+pub trait RegisteredAccounts {
+    /// Returns whether `account` was added.
+    async fn is_registered(&self, account: &AccountId) -> Result<bool, Failure>;
+}

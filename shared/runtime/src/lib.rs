@@ -1,0 +1,27 @@
+//! What functions share at their edge: capabilities and services.
+//!
+//! A *capability* is a trait ([`context`]): a function names those it uses, and reaches nothing else. Tests implement the same
+//! traits over simulated clouds.
+//!
+//! Each service is written once, over the ledger and the adapters of `lockstep_platform`: [`retry`] for lost writes,
+//! [`deployment_log`] for the lines that people read, [`stages`] for the applied configuration, and `lease` for taking over
+//! from an execution that has ended. Nothing here decides: decisions are functions of `lockstep_domain`.
+
+#[cfg(feature = "lambda")]
+pub mod callbacks;
+pub mod clock;
+pub mod context;
+pub mod deployment_log;
+#[cfg(feature = "sfn")]
+pub mod lease;
+pub mod retry;
+#[cfg(feature = "sts")]
+pub mod roles;
+pub mod stages;
+
+#[cfg(feature = "lambda")]
+pub use callbacks::Callbacks;
+pub use clock::Clock;
+pub use context::*;
+#[cfg(feature = "sts")]
+pub use roles::AssumedRoles;

@@ -1,0 +1,76 @@
+//! The organisation's configuration, as it was applied last.
+//!
+//! Without stages nothing can be deployed, packaged or brought anywhere: that is `Rejected` with the sentence that names
+//! `lockstep stages apply`, whichever function needs them. Only the sweep uses [`applied`] and goes on without: a new
+//! installation has no stages yet, and its deliveries, waits and branch heads are put in order all the same.
+
+use lockstep_domain::delivery::stages::{Stage, Stages};
+use lockstep_domain::images::settings::ImageSettings;
+use lockstep_domain::model::error::{Failure, Problem};
+use lockstep_domain::model::ids::StageName;
+use lockstep_domain::records::{Config, ConfigKind};
+use lockstep_platform::ledger::Ledger;
+
+/// The name of the file in problems.
+const FILE: &str = "stages.toml";
+
+/// Returns the organisation's stages.
+///
+/// # Errors
+/// `Rejected` if none were applied, or if those that were applied cannot be read.
+pub async fn stages(ledger: &Ledger) -> Result<Stages, Failure> {
+    of_newest(newest(ledger).await?.as_ref())
+}
+
+/// Returns the organisation's stages, and `None` if none were applied.
+///
+/// # Errors
+/// `Rejected` if those that were applied cannot be read.
+pub async fn applied(ledger: &Ledger) -> Result<Option<Stages>, Failure> {
+    newest(ledger).await?.map(|newest| parse(&newest.text)).transpose()
+}
+
+/// Returns the stages of the newest version of the configuration, which the caller has read.
+///
+/// # Errors
+/// As [`stages`].
+pub fn of_newest(newest: Option<&Config>) -> Result<Stages, Failure> {
+    parse(&newest.ok_or_else(missing)?.text)
+}
+
+/// Returns the stage called `name`.
+///
+/// # Errors
+/// As [`stages`]; `NotFound` if there is no such stage.
+pub async fn stage(ledger: &Ledger, name: &StageName) -> Result<Stage, Failure> {
+    stages(ledger).await?.named(name).cloned()
+}
+
+/// Returns what the organisation says about images.
+///
+/// # Errors
+/// As [`stages`].
+pub async fn image_settings(ledger: &Ledger) -> Result<ImageSettings, Failure> {
+    let newest = newest(ledger).await?.ok_or_else(missing)?;
+    ImageSettings::parse(FILE, &newest.text).map_err(|problems| unreadable(&problems))
+}
+
+async fn newest(ledger: &Ledger) -> Result<Option<Config>, Failure> {
+    ledger.config(ConfigKind::Stages).await
+}
+
+fn parse(text: &str) -> Result<Stages, Failure> {
+    Stages::parse(FILE, text).map_err(|problems| unreadable(&problems))
+}
+
+/// The failure where no stages were applied.
+fn missing() -> Failure {
+    Failure::rejected(format!(
+        "no stages are applied yet; write a {FILE} and run `lockstep stages apply {FILE}`"
+    ))
+}
+
+fn unreadable(problems: &[Problem]) -> Failure {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Failure::rejected(format!("the applied stages cannot be read; apply them again: {}", lines.join("; ")))
+}

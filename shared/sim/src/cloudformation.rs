@@ -1,0 +1,436 @@
+//! A CloudFormation in memory that behaves as the real one does, in virtual time.
+//!
+//! Templates are read, change sets are the difference to what a stack holds, operations take time, fail where a test
+//! says so, and end in the statuses that the real ones end in; events come with the token of their operation, and a
+//! status change is told to EventBridge. Tokens are idempotent. What it does not know, it refuses.
+//! `tests/conformance` holds it against the adapter on an emulator.
+
+mod model;
+mod operations;
+mod port;
+#[cfg(test)]
+mod tests;
+
+use super::clock::VirtualClock;
+use jiff::Timestamp;
+use lockstep_domain::model::resource_change::NESTED_STACK;
+use lockstep_domain::stacks::change_set_review::ProposedChange;
+use lockstep_domain::stacks::diagnosis::StackEvent;
+use lockstep_domain::stacks::plan::StackStatus;
+use lockstep_platform::cloudformation::{ChangeSetState, ChangeSetView};
+use model::{Design, Holdings};
+use operations::Moment;
+pub use port::SimStacks;
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How long after a change a read may still show what was before.
+const STALENESS: Duration = Duration::from_secs(10);
+
+/// How long a change set takes to be made.
+const CHANGE_SET_TIME: Duration = Duration::from_secs(3);
+
+/// What goes wrong with a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// It cannot be created.
+    Create,
+    /// It cannot be changed.
+    Update,
+    /// Its change cannot be undone.
+    Rollback,
+    /// It cannot be deleted.
+    Delete,
+}
+
+/// Something that was done to a stack and could not be done unseen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// When.
+    pub at: Timestamp,
+    /// The API call, such as `ExecuteChangeSet`.
+    pub call: &'static str,
+    /// The stack's ARN.
+    pub stack: String,
+    /// The change set's ARN, if it is about one.
+    pub change_set: Option<String>,
+    /// The client token, if the call has one.
+    pub token: String,
+    /// Whether the stack had ever been stable.
+    pub was_stable: bool,
+    /// What the change set would do to the stack as it was then; empty for other calls.
+    pub changes: Vec<ProposedChange>,
+    /// The resources that it retains or skips.
+    pub without: Vec<String>,
+}
+
+/// A resource that left its stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// The stack's ARN.
+    pub stack: String,
+    /// The logical id.
+    pub logical_id: String,
+    /// The type.
+    pub resource_type: String,
+    /// The token of the operation; empty if it had none.
+    pub token: String,
+    /// Whether it was kept, outside the stack.
+    pub is_retained: bool,
+    /// Whether the same operation had made it.
+    pub was_new: bool,
+}
+
+#[derive(Clone, Debug)]
+struct ChangeSet {
+    name: String,
+    view: ChangeSetView,
+    design: Design,
+    ready_at: Timestamp,
+    then: ChangeSetState,
+}
+
+#[derive(Clone, Debug)]
+struct SimStack {
+    name: String,
+    arn: String,
+    status: StackStatus,
+    holdings: Holdings,
+    /// What it held before the running operation, to go back to.
+    before: Option<Holdings>,
+    events: Vec<StackEvent>,
+    change_sets: Vec<ChangeSet>,
+    token: Option<String>,
+    ever_stable: bool,
+    last_updated: Option<Timestamp>,
+    is_protected: bool,
+    /// What validation found wrong with its operations, by their tokens.
+    invalid: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Clone)]
+struct Inner {
+    clock: VirtualClock,
+    pace: Duration,
+    stacks: Vec<SimStack>,
+    running: BTreeMap<String, VecDeque<Moment>>,
+    tokens: BTreeSet<String>,
+    templates: BTreeMap<String, String>,
+    troubles: BTreeSet<(String, Trouble)>,
+    effects: Vec<Effect>,
+    losses: Vec<Loss>,
+    outbox: Vec<Value>,
+    /// The types and names of what was retained, and belongs to no stack any more, with their physical ids.
+    orphans: BTreeMap<(String, String), String>,
+    /// What validation finds wrong with whatever is executed next.
+    invalid: Vec<String>,
+    /// Whether what a failed operation had made new is retained too, if its deletion policy says so.
+    retains_on_create: bool,
+    number: u32,
+    /// Each stack before its last change, and when that was.
+    past: BTreeMap<String, (Timestamp, Option<SimStack>)>,
+    reads_stale: bool,
+}
+
+/// A CloudFormation of one account and region. Clones are the same one.
+#[derive(Clone)]
+pub struct SimCloudFormation(Rc<RefCell<Inner>>);
+
+impl SimCloudFormation {
+    /// One without stacks, in which an operation takes a minute.
+    pub fn new(clock: &VirtualClock) -> Self {
+        Self(Rc::new(RefCell::new(Inner {
+            clock: clock.clone(),
+            pace: Duration::from_secs(60),
+            stacks: Vec::new(),
+            running: BTreeMap::new(),
+            tokens: BTreeSet::new(),
+            templates: BTreeMap::new(),
+            troubles: BTreeSet::new(),
+            effects: Vec::new(),
+            losses: Vec::new(),
+            outbox: Vec::new(),
+            orphans: BTreeMap::new(),
+            invalid: Vec::new(),
+            retains_on_create: false,
+            number: 0,
+            past: BTreeMap::new(),
+            reads_stale: false,
+        })))
+    }
+
+    /// Another one in the same state, whose time is `clock`'s.
+    pub fn duplicate(&self, clock: &VirtualClock) -> Self {
+        let mut inner = self.0.borrow().clone();
+        inner.clock = clock.clone();
+        Self(Rc::new(RefCell::new(inner)))
+    }
+
+    /// The port.
+    pub fn stacks(&self) -> SimStacks {
+        SimStacks::new(self.clone())
+    }
+
+    /// How long an operation takes from now on.
+    pub fn set_pace(&self, pace: Duration) {
+        self.0.borrow_mut().pace = pace;
+    }
+
+    /// Puts a template where it can be read.
+    pub fn put_template(&self, url: &str, text: &str) {
+        self.0.borrow_mut().templates.insert(url.to_owned(), text.to_owned());
+    }
+
+    /// From now on `trouble` befalls the resources of this logical id, in whatever stack.
+    pub fn trouble(&self, logical_id: &str, trouble: Trouble) {
+        self.0.borrow_mut().troubles.insert((logical_id.to_owned(), trouble));
+    }
+
+    /// No resource is in trouble any more.
+    pub fn mend(&self) {
+        self.0.borrow_mut().troubles.clear();
+    }
+
+    /// The next execution of a change set that creates a stack fails its validation, in this sentence.
+    pub fn invalidate(&self, sentence: &str) {
+        self.0.borrow_mut().invalid.push(sentence.to_owned());
+    }
+
+    /// Returns the physical id of each resource of the stack called `name`, by its logical id.
+    pub fn physical_ids(&self, name: &str) -> BTreeMap<String, String> {
+        let mut inner = self.0.borrow_mut();
+        inner.settle();
+        let held = inner.find(name).into_iter().flat_map(|stack| &stack.holdings.resources);
+        held.map(|(id, resource)| (id.clone(), resource.physical_id.clone())).collect()
+    }
+
+    /// The next read shows the stack before its last change, if that is a moment ago.
+    pub fn read_stale_once(&self) {
+        self.0.borrow_mut().reads_stale = true;
+    }
+
+    /// A stack that came about earlier, in `status` since an operation `token`.
+    ///
+    /// # Panics
+    /// If the template cannot be read.
+    pub fn add_stack(
+        &self,
+        name: &str,
+        status: StackStatus,
+        template: &str,
+        (parameters, tags): (&BTreeMap<String, String>, &[(String, String)]),
+        token: Option<&str>,
+    ) -> String {
+        let design = Design::read(template, parameters, tags).unwrap_or_else(|error| panic!("{error}"));
+        let mut inner = self.0.borrow_mut();
+        let arn = inner.new_stack(name);
+        let stack = inner.stack_mut(&arn);
+        stack.holdings = operations::made(&design, &Holdings::default(), name);
+        stack.token = token.map(str::to_owned);
+        inner.become_(&arn, status, "");
+        inner.outbox.clear();
+        arn
+    }
+
+    /// The status of each resource of a stack is `status`, as a failed operation may leave it.
+    pub fn set_resource_status(&self, arn: &str, logical_id: &str, status: &str) {
+        let mut inner = self.0.borrow_mut();
+        if let Some(resource) = inner.stack_mut(arn).holdings.resources.get_mut(logical_id) {
+            resource.status = status.to_owned();
+        }
+    }
+
+    /// From now on a failed operation keeps what it had made new and its deletion policy retains: as if ExecuteChangeSet
+    /// came without `RetainExceptOnCreate`.
+    pub fn retain_on_create(&self) {
+        self.0.borrow_mut().retains_on_create = true;
+    }
+
+    /// Somebody changes a property of a resource, past CloudFormation.
+    pub fn drift(&self, arn: &str, logical_id: &str, property: &str, value: Value) {
+        let mut inner = self.0.borrow_mut();
+        if let Some(resource) = inner.stack_mut(arn).holdings.resources.get_mut(logical_id) {
+            resource.drift.insert(property.to_owned(), value);
+        }
+    }
+
+    /// The resources of the stack called `name` that are not as CloudFormation made them.
+    pub fn drifted(&self, name: &str) -> Vec<String> {
+        let mut inner = self.0.borrow_mut();
+        inner.settle();
+        let held = inner.find(name).into_iter().flat_map(|stack| &stack.holdings.resources);
+        held.filter(|(_, resource)| !resource.drift.is_empty()).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The ARN of the stack called `name`, if there is one.
+    pub fn arn(&self, name: &str) -> Option<String> {
+        self.0.borrow().arn_of(name)
+    }
+
+    /// The stack is in `status` from now on, as an operation outside the test left it; one that runs ends well in its
+    /// time.
+    pub fn set_status(&self, arn: &str, status: StackStatus) {
+        let mut inner = self.0.borrow_mut();
+        inner.become_(arn, status.clone(), "");
+        inner.outbox.clear();
+        inner.let_end(arn, &status);
+    }
+
+    /// Switches the termination protection of a stack.
+    pub fn protect(&self, arn: &str, protected: bool) {
+        self.0.borrow_mut().stack_mut(arn).is_protected = protected;
+    }
+
+    /// Somebody updates the stack, without a change of what it holds, under a token of theirs.
+    pub fn somebody_updates(&self, arn: &str, token: &str) {
+        let mut inner = self.0.borrow_mut();
+        inner.settle();
+        let design = inner.stack_mut(arn).holdings.design.clone();
+        inner.stack_mut(arn).change_sets.iter_mut().for_each(|set| set.view.state = ChangeSetState::Obsolete);
+        inner.begin_update(arn, design, token);
+    }
+
+    /// When something happens next by itself.
+    pub fn next_moment(&self) -> Option<Timestamp> {
+        self.0.borrow().running.values().filter_map(|moments| moments.front()).map(|moment| moment.at).min()
+    }
+
+    /// What was told to EventBridge since the last time.
+    pub fn take_events(&self) -> Vec<Value> {
+        let mut inner = self.0.borrow_mut();
+        inner.settle();
+        std::mem::take(&mut inner.outbox)
+    }
+
+    /// Everything that was done, in order.
+    pub fn effects(&self) -> Vec<Effect> {
+        self.0.borrow().effects.clone()
+    }
+
+    /// Every resource that left its stack, in order.
+    pub fn losses(&self) -> Vec<Loss> {
+        self.0.borrow().losses.clone()
+    }
+
+    /// The template and parameters that the stack called `name` runs, and its status; nothing if there is none.
+    pub fn runs(&self, name: &str) -> Option<(String, BTreeMap<String, String>, StackStatus)> {
+        let mut inner = self.0.borrow_mut();
+        inner.settle();
+        let stack = inner
+            .stacks
+            .iter()
+            .find(|stack| stack.name == name && stack.status != StackStatus::DeleteComplete)?;
+        let design = &stack.holdings.design;
+        Some((design.template.clone(), design.parameters.clone(), stack.status.clone()))
+    }
+}
+
+impl Inner {
+    fn new_stack(&mut self, name: &str) -> String {
+        self.number += 1;
+        let arn = format!("arn:aws:cloudformation:eu-west-1:111111111111:stack/{name}/{:08}", self.number);
+        self.past.insert(arn.clone(), (self.clock.now(), None));
+        self.stacks.push(SimStack {
+            name: name.to_owned(),
+            arn: arn.clone(),
+            status: StackStatus::ReviewInProgress,
+            holdings: Holdings::default(),
+            before: None,
+            events: Vec::new(),
+            change_sets: Vec::new(),
+            token: None,
+            ever_stable: false,
+            last_updated: None,
+            is_protected: false,
+            invalid: BTreeMap::new(),
+        });
+        arn
+    }
+
+    /// The stack of this ARN or, if it is not deleted, of this name.
+    fn find(&self, stack: &str) -> Option<&SimStack> {
+        self.stacks.iter().find(|found| {
+            found.arn == stack || (found.name == stack && found.status != StackStatus::DeleteComplete)
+        })
+    }
+
+    fn arn_of(&self, stack: &str) -> Option<String> {
+        self.find(stack).map(|found| found.arn.clone())
+    }
+
+    fn stack_mut(&mut self, arn: &str) -> &mut SimStack {
+        self.stacks.iter_mut().find(|stack| stack.arn == arn).unwrap_or_else(|| panic!("no stack {arn}"))
+    }
+
+    /// Remembers the stack as it is, for stale reads.
+    fn remember(&mut self, arn: &str) {
+        let (now, before) = (self.clock.now(), self.find(arn).cloned());
+        match self.past.get(arn) {
+            Some((at, _)) if *at == now => {}
+            _ => drop(self.past.insert(arn.to_owned(), (now, before))),
+        }
+    }
+
+    /// The stack enters a status: an event of its own, and one to EventBridge.
+    fn become_(&mut self, arn: &str, status: StackStatus, reason: &str) {
+        self.remember(arn);
+        let stack = self.stack_mut(arn);
+        stack.status = status.clone();
+        stack.ever_stable |= status.proves_stability();
+        let (name, token) = (stack.name.clone(), stack.token.clone());
+        self.outbox.push(json!({
+            "source": "aws.cloudformation",
+            "detail-type": "CloudFormation Stack Status Change",
+            "account": "111111111111",
+            "region": "eu-west-1",
+            "resources": [arn],
+            "detail": {
+                "stack-id": arn,
+                "status-details": {"status": status.as_str(), "status-reason": reason},
+                "client-request-token": token.clone().unwrap_or_default(),
+            },
+        }));
+        self.event(arn, (&name, arn, NESTED_STACK), status.as_str(), reason);
+    }
+
+    fn event(&mut self, arn: &str, about: (&str, &str, &str), status: &str, reason: &str) {
+        self.number += 1;
+        let at = self.clock.now() + Duration::from_micros(u64::from(self.number));
+        let stack = self.stack_mut(arn);
+        let event = StackEvent {
+            stack_arn: arn.to_owned(),
+            logical_id: about.0.to_owned(),
+            physical_id: about.1.to_owned(),
+            resource_type: about.2.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            token: stack.token.clone(),
+            at,
+        };
+        stack.events.insert(0, event);
+    }
+
+    /// Whether the name that a template gives a resource is taken: by another stack's, or by one that was retained.
+    fn is_taken(&self, wanted: &model::Wanted) -> bool {
+        let Some(name) = wanted.name() else { return false };
+        let mut live = self.stacks.iter().flat_map(|stack| stack.holdings.resources.values());
+        self.orphans.contains_key(&name)
+            || live.any(|held| held.exists() && held.wanted.name().as_ref() == Some(&name))
+    }
+
+    /// Returns the stack that holds the resource of this type and name.
+    fn owner(&self, name: &(String, String)) -> Option<String> {
+        let holds = |stack: &&SimStack| {
+            let mut held = stack.holdings.resources.values().filter(|held| held.status != "DELETE_SKIPPED");
+            held.any(|held| held.exists() && held.wanted.name().as_ref() == Some(name))
+        };
+        self.stacks.iter().find(holds).map(|stack| stack.arn.clone())
+    }
+
+    fn in_trouble(&self, logical_id: &str, trouble: Trouble) -> bool {
+        self.troubles.contains(&(logical_id.to_owned(), trouble))
+    }
+}

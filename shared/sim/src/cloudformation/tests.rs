@@ -1,0 +1,171 @@
+use super::*;
+use lockstep_domain::model::drift_status::DriftStatus;
+use lockstep_domain::stacks::plan::ChangeSetKind;
+use lockstep_platform::cloudformation::{Execution, NewChangeSet, Stacks, TemplateSource};
+
+/// A log group that outlives its stack under a name of its own, and a topic.
+fn template(display_name: &str, more: &str) -> String {
+    format!(
+        "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n    Properties: {{DisplayName: {display_name}}}\n{more}"
+    )
+}
+
+const LOGS: &str = "  Logs:\n    Type: AWS::Logs::LogGroup\n    DeletionPolicy: Retain\n    UpdateReplacePolicy: Retain\n    \
+                    Properties: {LogGroupName: logs}\n";
+
+struct Here {
+    clock: VirtualClock,
+    cloud: SimCloudFormation,
+    stacks: SimStacks,
+    attempt: u32,
+}
+
+impl Here {
+    fn new() -> Self {
+        let clock = VirtualClock::at(Timestamp::UNIX_EPOCH);
+        let cloud = SimCloudFormation::new(&clock);
+        let stacks = cloud.stacks();
+        Self { clock, cloud, stacks, attempt: 0 }
+    }
+
+    /// The change set from what there is to `template`.
+    async fn change_set(
+        &mut self,
+        kind: ChangeSetKind,
+        template: &str,
+        revert_drift: bool,
+    ) -> lockstep_platform::cloudformation::ChangeSetView {
+        self.attempt += 1;
+        self.cloud.put_template("t", template);
+        let name = format!("change-{}", self.attempt);
+        let wanted = NewChangeSet {
+            stack: "logs".into(),
+            name: name.clone(),
+            token: name.clone(),
+            kind,
+            template: TemplateSource::Url("t".into()),
+            parameters: BTreeMap::new(),
+            tags: Vec::new(),
+            capabilities: Vec::new(),
+            role: String::new(),
+            imports_existing: false,
+            revert_drift,
+            description: String::new(),
+        };
+        self.stacks.create_change_set(&wanted).await.unwrap();
+        self.clock.advance(Duration::from_secs(10));
+        self.stacks.describe_change_set("logs", &name).await.unwrap().unwrap()
+    }
+
+    /// How the stack is once the change set was executed.
+    async fn execute(&mut self, change_set: &str) -> StackStatus {
+        let token = format!("execute-{}", self.attempt);
+        let accepted = self.stacks.execute_change_set(change_set, &token).await.unwrap();
+        assert_eq!(accepted, Execution::Accepted);
+        self.clock.advance(Duration::from_secs(300));
+        self.stacks.describe("logs").await.unwrap().unwrap().status
+    }
+
+    async fn bring(&mut self, kind: ChangeSetKind, template: &str) -> StackStatus {
+        let change_set = self.change_set(kind, template, false).await.arn;
+        self.execute(&change_set).await
+    }
+
+    /// The remains of a creation that failed are deleted.
+    async fn clear(&mut self) {
+        let arn = self.cloud.arn("logs").unwrap();
+        self.stacks.delete_stack(&arn, &format!("clear-{}", self.attempt), "", &[]).await.unwrap();
+        self.clock.advance(Duration::from_secs(300));
+        assert!(self.stacks.describe("logs").await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_failed_creation_keeps_nothing_new_and_does_not_block_the_next_one() {
+    // FAILURES 19.
+    let whole = template("one", LOGS);
+    let mut here = Here::new();
+    here.cloud.trouble("Topic", Trouble::Create);
+    assert_eq!(here.bring(ChangeSetKind::Create, &whole).await, StackStatus::RollbackComplete);
+    let left = here.stacks.resources("logs").await.unwrap();
+    assert!(left.iter().all(|resource| !resource.survives() || resource.logical_id == "Topic"), "{left:?}");
+    here.clear().await;
+    here.cloud.mend();
+    assert_eq!(here.bring(ChangeSetKind::Create, &whole).await, StackStatus::CreateComplete);
+}
+
+#[tokio::test]
+async fn without_retain_except_on_create_the_name_would_be_taken() {
+    let whole = template("one", LOGS);
+    let mut here = Here::new();
+    here.cloud.retain_on_create();
+    here.cloud.trouble("Topic", Trouble::Create);
+    assert_eq!(here.bring(ChangeSetKind::Create, &whole).await, StackStatus::RollbackComplete);
+    here.clear().await;
+    here.cloud.mend();
+    assert_eq!(here.bring(ChangeSetKind::Create, &whole).await, StackStatus::RollbackComplete);
+}
+
+#[tokio::test]
+async fn a_failed_update_keeps_nothing_new_and_does_not_block_the_next_one() {
+    // FAILURES 19.
+    for retains in [false, true] {
+        let mut here = Here::new();
+        assert_eq!(
+            here.bring(ChangeSetKind::Create, &template("one", "")).await,
+            StackStatus::CreateComplete
+        );
+        if retains {
+            here.cloud.retain_on_create();
+        }
+        here.cloud.trouble("Topic", Trouble::Update);
+        let with_logs = template("two", LOGS);
+        assert_eq!(here.bring(ChangeSetKind::Update, &with_logs).await, StackStatus::UpdateRollbackComplete);
+        here.cloud.mend();
+        let expected =
+            if retains { StackStatus::UpdateRollbackComplete } else { StackStatus::UpdateComplete };
+        assert_eq!(here.bring(ChangeSetKind::Update, &with_logs).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn what_a_stack_left_behind_keeps_its_name() {
+    let mut here = Here::new();
+    here.bring(ChangeSetKind::Create, &template("one", LOGS)).await;
+    here.clear().await;
+    assert_eq!(
+        here.bring(ChangeSetKind::Create, &template("one", LOGS)).await,
+        StackStatus::RollbackComplete
+    );
+}
+
+#[tokio::test]
+async fn what_was_changed_outside_is_seen_and_brought_back_only_by_a_change_set_that_reverts_drift() {
+    // FAILURES 25.
+    let mut here = Here::new();
+    let same = template("one", "");
+    here.bring(ChangeSetKind::Create, &same).await;
+    let arn = here.cloud.arn("logs").unwrap();
+    here.cloud.drift(&arn, "Topic", "DisplayName", "typed by hand".into());
+    let blind = here.change_set(ChangeSetKind::Update, &same, false).await;
+    assert_eq!(blind.state, ChangeSetState::Empty);
+    let seeing = here.change_set(ChangeSetKind::Update, &same, true).await;
+    let [change] = seeing.changes.clone().unwrap().try_into().unwrap();
+    assert_eq!((change.action.as_str(), change.drift), ("Modify", Some(DriftStatus::Modified)));
+    assert_eq!(change.properties, ["DisplayName"]);
+    assert_eq!(here.execute(&seeing.arn).await, StackStatus::UpdateComplete);
+    assert!(here.cloud.drifted("logs").is_empty());
+}
+
+#[tokio::test]
+async fn what_the_template_wants_by_now_is_only_written_down() {
+    let mut here = Here::new();
+    here.bring(ChangeSetKind::Create, &template("one", "")).await;
+    let arn = here.cloud.arn("logs").unwrap();
+    here.cloud.drift(&arn, "Topic", "DisplayName", "two".into());
+    let seeing = here.change_set(ChangeSetKind::Update, &template("two", ""), true).await;
+    let [change] = seeing.changes.clone().unwrap().try_into().unwrap();
+    assert_eq!((change.action.as_str(), change.drift), ("SyncWithActual", Some(DriftStatus::Modified)));
+    here.execute(&seeing.arn).await;
+    assert!(here.cloud.drifted("logs").is_empty());
+}

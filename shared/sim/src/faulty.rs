@@ -1,0 +1,341 @@
+//! A context whose calls can be intercepted: struck by a fault, or changed by a planted mistake.
+
+mod clouds;
+
+use crate::boundary::Boundary;
+use crate::context::{RESUME, SimContext};
+use crate::ec2::SimImages;
+use crate::faults::{Faults, Site};
+use crate::{Interceptor, TABLE};
+pub use clouds::{FaultyBuilds, FaultyImages, FaultyKeys, FaultyPublished, FaultyStacks};
+use jiff::Timestamp;
+use lockstep_domain::delivery::function_code::FunctionCode;
+use lockstep_domain::images::bake::Encryption;
+use lockstep_domain::images::promotion::Ami;
+use lockstep_domain::installation::target_roles::TargetRole;
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{AccountId, CommitSha};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::records::Repository;
+use lockstep_domain::stacks::diagnosis::StackEvent;
+use lockstep_domain::stacks::permissions::missing::{SimulationRequest, SimulationResult};
+use lockstep_domain::stacks::plan::LiveResource;
+use lockstep_platform::cloudformation::{ChangeSetView, Stack};
+use lockstep_platform::executions::Executions;
+use lockstep_platform::functions::Called;
+use lockstep_platform::ledger::Ledger;
+use lockstep_runtime::{
+    Artifacts, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock, EncryptionOf,
+    HasCallbacks, HasExecutions, HasLedger, ImagesOf, KeptImagesOf, KeysOf, PolicySimulation, PublicImagesOf,
+    ReleaseMachine, StacksOf, TargetBuckets, TargetRoles, TeardownMachine,
+};
+use serde_json::Value;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A known mistake, planted in what passes between a function and the clouds. What a method does not override stays as it is.
+pub trait Mistake {
+    /// Changes the client token of a call.
+    fn token(&self, _token: &mut String) {}
+
+    /// Changes the client token of a build.
+    fn build_token(&self, _token: &mut String) {}
+
+    /// Returns the change set that is taken for `asked`; `newest` was made last.
+    fn change_set_id(&self, asked: &str, _newest: Option<String>) -> String {
+        asked.to_owned()
+    }
+
+    /// Returns what is believed of a stack.
+    fn stack(&self, seen: Result<Option<Stack>, Failure>) -> Result<Option<Stack>, Failure> {
+        seen
+    }
+
+    /// Returns what is believed of a stack's events.
+    fn events(&self, seen: Result<Vec<StackEvent>, Failure>) -> Result<Vec<StackEvent>, Failure> {
+        seen
+    }
+
+    /// Returns what is believed of a stack's resources.
+    fn resources(&self, seen: Result<Vec<LiveResource>, Failure>) -> Result<Vec<LiveResource>, Failure> {
+        seen
+    }
+
+    /// Returns what is believed of a change set.
+    fn change_set(&self, seen: ChangeSetView) -> ChangeSetView {
+        seen
+    }
+
+    /// Returns what is believed of an image.
+    fn ami(&self, seen: Ami) -> Ami {
+        seen
+    }
+
+    /// Returns whether the images of a version are looked for.
+    fn looks_for_debris(&self) -> bool {
+        true
+    }
+
+    /// Returns whether the snapshots of an image are shared.
+    fn shares_snapshots(&self) -> bool {
+        true
+    }
+
+    /// Returns whether a copy gets its tags in the call that makes it.
+    fn tags_at_once(&self) -> bool {
+        true
+    }
+
+    /// Returns whether it is asked what refers to an image.
+    fn looks_for_references(&self) -> bool {
+        true
+    }
+
+    /// Returns whether grants are revoked.
+    fn revokes_grants(&self) -> bool {
+        true
+    }
+}
+
+/// No mistake.
+pub struct NoMistake;
+
+impl Mistake for NoMistake {}
+
+/// A [`SimContext`] whose calls are struck by faults and changed by a mistake.
+///
+/// The clouds of target accounts are struck at [`Boundary`], and DynamoDB, Lambda and Step Functions by the interceptor of the
+/// control plane's account. What the sweep does in an account is not struck.
+pub struct FaultyContext {
+    sim: SimContext,
+    faults: Arc<Faults>,
+    mistake: Rc<dyn Mistake>,
+    ledger: Ledger,
+    callbacks: Callbacks,
+    executions: Executions,
+}
+
+impl FaultyContext {
+    /// Returns `sim` behind faults, an interceptor and a mistake.
+    pub fn new(
+        sim: &SimContext,
+        faults: &Arc<Faults>,
+        interceptor: Arc<dyn Interceptor>,
+        mistake: Rc<dyn Mistake>,
+    ) -> Self {
+        let aws = sim.account.behind(interceptor).aws();
+        let ledger = Ledger::new(&aws, TABLE);
+        Self {
+            sim: sim.clone(),
+            faults: Arc::clone(faults),
+            mistake,
+            callbacks: Callbacks::new(&aws, &ledger, RESUME),
+            ledger,
+            executions: Executions::new(&aws),
+        }
+    }
+
+    /// Makes a call that no simulation has, or what the case makes of it.
+    pub async fn cross<T>(
+        &self,
+        name: &str,
+        site: Site,
+        call: impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.boundary().cross(name, site, || {}, call).await
+    }
+
+    fn boundary(&self) -> Boundary {
+        Boundary::new(&self.faults, &self.sim.clock)
+    }
+
+    fn faulty_stacks(&self) -> FaultyStacks {
+        FaultyStacks {
+            cloud: self.sim.cloudformation.clone(),
+            stacks: self.sim.cloudformation.stacks(),
+            boundary: self.boundary(),
+            mistake: Rc::clone(&self.mistake),
+        }
+    }
+}
+
+impl Clock for FaultyContext {
+    fn now(&self) -> Timestamp {
+        self.sim.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.sim.elapsed()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        self.sim.sleep(time).await;
+    }
+}
+
+impl HasLedger for FaultyContext {
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+impl HasCallbacks for FaultyContext {
+    fn callbacks(&self) -> &Callbacks {
+        &self.callbacks
+    }
+}
+
+impl HasExecutions for FaultyContext {
+    fn executions(&self) -> &Executions {
+        &self.executions
+    }
+}
+
+impl Artifacts for FaultyContext {
+    async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {
+        self.cross("GetObject", Site::Consistent, async || self.sim.artifact(key).await).await
+    }
+}
+
+impl TargetRoles for FaultyContext {
+    fn partition(&self) -> &str {
+        self.sim.partition()
+    }
+
+    fn role_arn(&self, role: TargetRole, account: &AccountId) -> String {
+        self.sim.role_arn(role, account)
+    }
+}
+
+impl StacksOf for FaultyContext {
+    type Stacks = FaultyStacks;
+
+    async fn stacks(&self, _: &Location, _: &str) -> Result<FaultyStacks, Failure> {
+        Ok(self.faulty_stacks())
+    }
+}
+
+impl TargetBuckets for FaultyContext {
+    async fn empty_bucket(&self, at: &Location, session: &str, bucket: &str) -> Result<(), Failure> {
+        let empty = async || self.sim.empty_bucket(at, session, bucket).await;
+        self.cross("DeleteObjects", Site::Write, empty).await
+    }
+
+    async fn put_function(&self, at: &Location, session: &str, code: &FunctionCode) -> Result<(), Failure> {
+        let put = async || self.sim.put_function(at, session, code).await;
+        self.cross("PutObject", Site::Write, put).await
+    }
+
+    async fn put_template(
+        &self,
+        at: &Location,
+        session: &str,
+        key: &str,
+        text: String,
+    ) -> Result<String, Failure> {
+        let put = async || self.sim.put_template(at, session, key, text.clone()).await;
+        self.faulty_stacks().call("PutObject", Site::Write, put).await
+    }
+}
+
+impl PolicySimulation for FaultyContext {
+    async fn simulate(
+        &self,
+        at: &Location,
+        session: &str,
+        questions: &[SimulationRequest],
+    ) -> Result<Vec<SimulationResult>, Failure> {
+        let simulate = async || self.sim.simulate(at, session, questions).await;
+        self.cross("SimulatePrincipalPolicy", Site::Consistent, simulate).await
+    }
+}
+
+impl ImagesOf for FaultyContext {
+    type Images = FaultyImages;
+
+    async fn images(&self, _: TargetRole, location: &Location, _: &str) -> Result<FaultyImages, Failure> {
+        Ok(FaultyImages {
+            ec2: self.sim.ec2.clone(),
+            images: self.sim.ec2.images(location),
+            boundary: self.boundary(),
+            mistake: Rc::clone(&self.mistake),
+        })
+    }
+}
+
+impl KeysOf for FaultyContext {
+    type Keys = FaultyKeys;
+
+    async fn keys(&self, _: TargetRole, location: &Location, _: &str) -> Result<FaultyKeys, Failure> {
+        let (keys, boundary) = (self.sim.ec2.keys(location), self.boundary());
+        Ok(FaultyKeys { keys, boundary, mistake: Rc::clone(&self.mistake) })
+    }
+}
+
+impl EncryptionOf for FaultyContext {
+    async fn encryption(&self, location: &Location, session: &str) -> Result<Encryption, Failure> {
+        self.sim.encryption(location, session).await
+    }
+}
+
+impl BuildsOf for FaultyContext {
+    type Builds = FaultyBuilds;
+
+    async fn builds(&self, location: &Location, _: &str) -> Result<FaultyBuilds, Failure> {
+        Ok(FaultyBuilds {
+            codebuild: self.sim.codebuild.clone(),
+            builds: self.sim.codebuild.builds(location),
+            boundary: self.boundary(),
+            mistake: Rc::clone(&self.mistake),
+        })
+    }
+}
+
+impl PublicImagesOf for FaultyContext {
+    type PublicImages = FaultyPublished;
+
+    async fn public_images(&self, _: &Location, _: &str) -> Result<FaultyPublished, Failure> {
+        Ok(FaultyPublished { published: self.sim.published.clone(), boundary: self.boundary() })
+    }
+}
+
+impl KeptImagesOf for FaultyContext {
+    type KeptImages = SimImages;
+
+    async fn kept_images(&self, location: &Location) -> Result<SimImages, Failure> {
+        self.sim.kept_images(location).await
+    }
+}
+
+impl ChannelsOf for FaultyContext {
+    type Channels = SimImages;
+
+    async fn channels(&self, location: &Location) -> Result<SimImages, Failure> {
+        self.sim.channels(location).await
+    }
+}
+
+impl BranchHeads for FaultyContext {
+    async fn head(&self, repository: &Repository, branch: &str) -> Result<Option<CommitSha>, Failure> {
+        self.sim.head(repository, branch).await
+    }
+}
+
+impl CallsFunctions for FaultyContext {
+    async fn call(&self, function: &str, payload: &Value, patience: Duration) -> Result<Called, Failure> {
+        CallsFunctions::call(&self.sim, function, payload, patience).await
+    }
+}
+
+impl ReleaseMachine for FaultyContext {
+    fn release_machine(&self) -> &str {
+        self.sim.release_machine()
+    }
+}
+
+impl TeardownMachine for FaultyContext {
+    fn teardown_machine(&self) -> &str {
+        self.sim.teardown_machine()
+    }
+}

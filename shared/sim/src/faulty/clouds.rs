@@ -1,0 +1,384 @@
+//! The clouds of target accounts, struck where the case says so.
+
+use super::Mistake;
+use crate::boundary::Boundary;
+use crate::cloudformation::{SimCloudFormation, SimStacks};
+use crate::codebuild::{SimBuilds, SimCodeBuild};
+use crate::context::SimPublished;
+use crate::ec2::{SimEc2, SimImages, SimKeys};
+use crate::faults::Site;
+use lockstep_domain::images::bake::Build;
+use lockstep_domain::images::promotion::keys::{Grant, Key};
+use lockstep_domain::images::promotion::{Ami, Snapshot};
+use lockstep_domain::model::base_image::{ImageSearch, NamePattern, ParameterName};
+use lockstep_domain::model::error::Failure;
+use lockstep_domain::model::ids::{AccountId, AmiId, DeploymentId, ImageName, SnapshotId};
+use lockstep_domain::model::version::Version;
+use lockstep_domain::stacks::diagnosis::StackEvent;
+use lockstep_domain::stacks::plan::LiveResource;
+use lockstep_platform::cloudformation::{ChangeSetView, Creation, Execution, NewChangeSet, Stack, Stacks};
+use lockstep_platform::codebuild::{Builds, NewBuild};
+use lockstep_platform::ec2::references::References;
+use lockstep_platform::ec2::{Copied, Images, NewCopy};
+use lockstep_platform::kms::{Keys, NewGrant};
+use lockstep_platform::public_images::PublicImages;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// CloudFormation, struck where the case says so.
+pub struct FaultyStacks {
+    pub(super) cloud: SimCloudFormation,
+    pub(super) stacks: SimStacks,
+    pub(super) boundary: Boundary,
+    pub(super) mistake: Rc<dyn Mistake>,
+}
+
+impl FaultyStacks {
+    /// Returns the change set that is meant by `asked`; the mistake may take it for the one that was made last.
+    fn change_set_id(&self, asked: &str) -> String {
+        let made = self.cloud.effects().into_iter().rev().find(|effect| effect.call == "CreateChangeSet");
+        self.mistake.change_set_id(asked, made.and_then(|made| made.change_set))
+    }
+
+    fn token(&self, token: &str) -> String {
+        let mut token = token.to_owned();
+        self.mistake.token(&mut token);
+        token
+    }
+
+    /// Makes a call, or what the case makes of it.
+    pub async fn call<T>(
+        &self,
+        name: &str,
+        site: Site,
+        call: impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.boundary.cross(name, site, || self.cloud.read_stale_once(), call).await
+    }
+}
+
+impl Stacks for FaultyStacks {
+    async fn describe(&self, stack: &str) -> Result<Option<Stack>, Failure> {
+        let seen = self.call("DescribeStacks", Site::Read, async || self.stacks.describe(stack).await).await;
+        self.mistake.stack(seen)
+    }
+
+    async fn events(
+        &self,
+        stack: &str,
+        enough: &dyn Fn(&[StackEvent]) -> bool,
+    ) -> Result<Vec<StackEvent>, Failure> {
+        let events = async || self.stacks.events(stack, enough).await;
+        let seen = self.call("DescribeStackEvents", Site::Read, events).await;
+        self.mistake.events(seen)
+    }
+
+    async fn resources(&self, stack: &str) -> Result<Vec<LiveResource>, Failure> {
+        let seen =
+            self.call("ListStackResources", Site::Read, async || self.stacks.resources(stack).await).await;
+        self.mistake.resources(seen)
+    }
+
+    async fn template(&self, stack: &str) -> Result<String, Failure> {
+        self.call("GetTemplate", Site::Read, async || self.stacks.template(stack).await).await
+    }
+
+    async fn change_sets(&self, stack: &str) -> Result<Vec<String>, Failure> {
+        self.call("ListChangeSets", Site::Read, async || self.stacks.change_sets(stack).await).await
+    }
+
+    async fn importers(&self, export: &str) -> Result<Vec<String>, Failure> {
+        self.call("ListImports", Site::Read, async || self.stacks.importers(export).await).await
+    }
+
+    async fn validation_failures(&self, change_set: &str) -> Result<Vec<String>, Failure> {
+        let look = async || self.stacks.validation_failures(change_set).await;
+        self.call("DescribeEvents", Site::Read, look).await
+    }
+
+    async fn failed_validations(&self, stack: &str, token: &str) -> Result<Vec<String>, Failure> {
+        let look = async || self.stacks.failed_validations(stack, token).await;
+        self.call("DescribeEvents", Site::Read, look).await
+    }
+
+    async fn create_change_set(&self, wanted: &NewChangeSet) -> Result<Creation, Failure> {
+        let wanted = NewChangeSet { token: self.token(&wanted.token), ..wanted.clone() };
+        let create = async || self.stacks.create_change_set(&wanted).await;
+        self.call("CreateChangeSet", Site::Write, create).await
+    }
+
+    async fn describe_change_set(
+        &self,
+        stack: &str,
+        change_set: &str,
+    ) -> Result<Option<ChangeSetView>, Failure> {
+        let change_set = self.change_set_id(change_set);
+        let seen = self
+            .call("DescribeChangeSet", Site::Read, async || {
+                self.stacks.describe_change_set(stack, &change_set).await
+            })
+            .await?;
+        Ok(seen.map(|view| self.mistake.change_set(view)))
+    }
+
+    async fn delete_change_set(&self, stack: &str, change_set: &str) -> Result<(), Failure> {
+        let delete = async || self.stacks.delete_change_set(stack, change_set).await;
+        self.call("DeleteChangeSet", Site::Write, delete).await
+    }
+
+    async fn execute_change_set(&self, change_set: &str, token: &str) -> Result<Execution, Failure> {
+        let token = self.token(token);
+        let change_set = self.change_set_id(change_set);
+        let execute = async || self.stacks.execute_change_set(&change_set, &token).await;
+        self.call("ExecuteChangeSet", Site::Write, execute).await
+    }
+
+    async fn delete_stack(
+        &self,
+        arn: &str,
+        token: &str,
+        role: &str,
+        retain: &[String],
+    ) -> Result<(), Failure> {
+        let token = self.token(token);
+        let delete = async || self.stacks.delete_stack(arn, &token, role, retain).await;
+        self.call("DeleteStack", Site::Write, delete).await
+    }
+
+    async fn rollback_stack(&self, arn: &str, token: &str, role: &str) -> Result<(), Failure> {
+        let token = self.token(token);
+        let rollback = async || self.stacks.rollback_stack(arn, &token, role).await;
+        self.call("RollbackStack", Site::Write, rollback).await
+    }
+
+    async fn continue_update_rollback(
+        &self,
+        arn: &str,
+        token: &str,
+        role: &str,
+        skip: &[String],
+    ) -> Result<(), Failure> {
+        let token = self.token(token);
+        let go_on = async || self.stacks.continue_update_rollback(arn, &token, role, skip).await;
+        self.call("ContinueUpdateRollback", Site::Write, go_on).await
+    }
+
+    async fn cancel_update_stack(&self, arn: &str, token: &str) -> Result<(), Failure> {
+        let token = self.token(token);
+        let cancel = async || self.stacks.cancel_update_stack(arn, &token).await;
+        self.call("CancelUpdateStack", Site::Write, cancel).await
+    }
+}
+
+/// EC2 in one account and region, struck where the case says so.
+pub struct FaultyImages {
+    pub(super) ec2: SimEc2,
+    pub(super) images: SimImages,
+    pub(super) boundary: Boundary,
+    pub(super) mistake: Rc<dyn Mistake>,
+}
+
+impl FaultyImages {
+    async fn call<T>(
+        &self,
+        name: &str,
+        site: Site,
+        call: impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.boundary.cross(name, site, || self.ec2.read_stale_once(), call).await
+    }
+}
+
+impl Images for FaultyImages {
+    async fn sees_allowed_images_only(&self) -> Result<bool, Failure> {
+        let look = async || self.images.sees_allowed_images_only().await;
+        self.call("GetAllowedImagesSettings", Site::Read, look).await
+    }
+
+    async fn describe(&self, ami: &AmiId) -> Result<Option<Ami>, Failure> {
+        let seen = self.call("DescribeImages", Site::Read, async || self.images.describe(ami).await).await?;
+        Ok(seen.map(|ami| self.mistake.ami(ami)))
+    }
+
+    async fn owned(&self, image: &ImageName, version: &Version) -> Result<Vec<Ami>, Failure> {
+        if !self.mistake.looks_for_debris() {
+            return Ok(Vec::new());
+        }
+        self.call("DescribeImages", Site::Read, async || self.images.owned(image, version).await).await
+    }
+
+    async fn snapshots(&self, ids: &BTreeSet<SnapshotId>) -> Result<Vec<Snapshot>, Failure> {
+        self.call("DescribeSnapshots", Site::Read, async || self.images.snapshots(ids).await).await
+    }
+
+    async fn snapshots_of(&self, promotion: &DeploymentId) -> Result<BTreeSet<SnapshotId>, Failure> {
+        let look = async || self.images.snapshots_of(promotion).await;
+        self.call("DescribeSnapshots", Site::Read, look).await
+    }
+
+    async fn share(&self, ami: &AmiId, account: &AccountId) -> Result<(), Failure> {
+        let share = async || self.images.share(ami, account).await;
+        self.call("ModifyImageAttribute", Site::Write, share).await
+    }
+
+    async fn unshare(&self, ami: &AmiId, account: &AccountId) -> Result<(), Failure> {
+        let unshare = async || self.images.unshare(ami, account).await;
+        self.call("ModifyImageAttribute", Site::Write, unshare).await
+    }
+
+    async fn share_snapshot(&self, snapshot: &SnapshotId, account: &AccountId) -> Result<(), Failure> {
+        if !self.mistake.shares_snapshots() {
+            return Ok(());
+        }
+        let share = async || self.images.share_snapshot(snapshot, account).await;
+        self.call("ModifySnapshotAttribute", Site::Write, share).await
+    }
+
+    async fn unshare_snapshot(&self, snapshot: &SnapshotId, account: &AccountId) -> Result<(), Failure> {
+        let unshare = async || self.images.unshare_snapshot(snapshot, account).await;
+        self.call("ModifySnapshotAttribute", Site::Write, unshare).await
+    }
+
+    async fn copy(&self, wanted: &NewCopy) -> Result<Copied, Failure> {
+        let mut wanted = wanted.clone();
+        self.mistake.token(&mut wanted.token);
+        let later = match self.mistake.tags_at_once() {
+            true => Vec::new(),
+            false => std::mem::take(&mut wanted.tags),
+        };
+        let copied = self.call("CopyImage", Site::Write, async || self.images.copy(&wanted).await).await?;
+        if let (Copied::Begun(ami), false) = (&copied, later.is_empty()) {
+            let snapshots = self.ec2.ami(ami).map(|ami| ami.snapshots()).unwrap_or_default();
+            self.tag(ami, &snapshots, &later).await?;
+        }
+        Ok(copied)
+    }
+
+    async fn tag(
+        &self,
+        ami: &AmiId,
+        snapshots: &BTreeSet<SnapshotId>,
+        tags: &[(String, String)],
+    ) -> Result<(), Failure> {
+        let tag = async || self.images.tag(ami, snapshots, tags).await;
+        self.call("CreateTags", Site::Write, tag).await
+    }
+
+    async fn deregister(&self, ami: &AmiId) -> Result<(), Failure> {
+        self.call("DeregisterImage", Site::Write, async || self.images.deregister(ami).await).await
+    }
+
+    async fn delete_snapshot(&self, snapshot: &SnapshotId) -> Result<(), Failure> {
+        let delete = async || self.images.delete_snapshot(snapshot).await;
+        self.call("DeleteSnapshot", Site::Write, delete).await
+    }
+}
+
+impl References for FaultyImages {
+    async fn references(&self, wanted: &BTreeSet<AmiId>) -> Result<BTreeMap<AmiId, Vec<String>>, Failure> {
+        let look = async || self.images.references(wanted).await;
+        let seen = self.call("DescribeImageReferences", Site::Read, look).await?;
+        Ok(if self.mistake.looks_for_references() { seen } else { BTreeMap::new() })
+    }
+}
+
+/// KMS in one account and region, struck where the case says so.
+pub struct FaultyKeys {
+    pub(super) keys: SimKeys,
+    pub(super) boundary: Boundary,
+    pub(super) mistake: Rc<dyn Mistake>,
+}
+
+impl FaultyKeys {
+    async fn call<T>(
+        &self,
+        name: &str,
+        site: Site,
+        call: impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        // KMS is read as it is: what it shows a moment late is not simulated.
+        self.boundary.cross(name, site, || {}, call).await
+    }
+}
+
+impl Keys for FaultyKeys {
+    async fn describe(&self, key: &str) -> Result<Option<Key>, Failure> {
+        self.call("DescribeKey", Site::Consistent, async || self.keys.describe(key).await).await
+    }
+
+    async fn policy(&self, key: &str) -> Result<String, Failure> {
+        self.call("GetKeyPolicy", Site::Consistent, async || self.keys.policy(key).await).await
+    }
+
+    async fn grants(&self, key: &str) -> Result<Vec<Grant>, Failure> {
+        self.call("ListGrants", Site::Consistent, async || self.keys.grants(key).await).await
+    }
+
+    async fn grant(&self, wanted: &NewGrant) -> Result<(), Failure> {
+        self.call("CreateGrant", Site::Write, async || self.keys.grant(wanted).await).await
+    }
+
+    async fn revoke(&self, key: &str, grant: &str) -> Result<(), Failure> {
+        if !self.mistake.revokes_grants() {
+            return Ok(());
+        }
+        self.call("RevokeGrant", Site::Write, async || self.keys.revoke(key, grant).await).await
+    }
+}
+
+/// CodeBuild in one account and region, struck where the case says so.
+pub struct FaultyBuilds {
+    pub(super) codebuild: SimCodeBuild,
+    pub(super) builds: SimBuilds,
+    pub(super) boundary: Boundary,
+    pub(super) mistake: Rc<dyn Mistake>,
+}
+
+impl FaultyBuilds {
+    async fn call<T>(
+        &self,
+        name: &str,
+        site: Site,
+        call: impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.boundary.cross(name, site, || self.codebuild.read_stale_once(), call).await
+    }
+}
+
+impl Builds for FaultyBuilds {
+    async fn store(&self, key: &str, recipe: Vec<u8>) -> Result<(), Failure> {
+        self.call("PutObject", Site::Write, async || self.builds.store(key, recipe.clone()).await).await
+    }
+
+    async fn start(&self, wanted: &NewBuild) -> Result<String, Failure> {
+        let mut wanted = wanted.clone();
+        self.mistake.build_token(&mut wanted.token);
+        self.call("StartBuild", Site::Write, async || self.builds.start(&wanted).await).await
+    }
+
+    async fn find(&self, token: &str) -> Result<Option<String>, Failure> {
+        self.call("ListBuildsForProject", Site::Read, async || self.builds.find(token).await).await
+    }
+
+    async fn describe(&self, arn: &str) -> Result<Option<Build>, Failure> {
+        self.call("BatchGetBuilds", Site::Read, async || self.builds.describe(arn).await).await
+    }
+}
+
+/// What is published, struck where the case says so.
+pub struct FaultyPublished {
+    pub(super) published: SimPublished,
+    pub(super) boundary: Boundary,
+}
+
+impl PublicImages for FaultyPublished {
+    async fn newest(&self, parameter: &ParameterName) -> Result<AmiId, Failure> {
+        let newest = async || self.published.newest(parameter).await;
+        self.boundary.cross("GetParameter", Site::Consistent, || {}, newest).await
+    }
+
+    async fn find(&self, search: &ImageSearch) -> Result<(NamePattern, AmiId), Failure> {
+        let found = async || self.published.find(search).await;
+        self.boundary.cross("DescribeImages", Site::Consistent, || {}, found).await
+    }
+}

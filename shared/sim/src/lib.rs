@@ -1,0 +1,458 @@
+//! AWS within the process, for tests: the adapters and the SDK as they are, an HTTP client that never leaves.
+//!
+//! DynamoDB is the engine of `dynoxide-rs`, which evaluates real items, conditions and transactions; Step Functions
+//! knows the executions it was told of and remembers those it was asked to start; S3 has the objects it was given;
+//! invocations of Lambda are remembered. Anything else answers 501, so that a call nobody expected fails the test.
+
+pub mod boundary;
+#[cfg(feature = "shipper")]
+pub mod broker;
+pub mod clock;
+#[cfg(feature = "cloudformation")]
+pub mod cloudformation;
+#[cfg(feature = "codebuild")]
+pub mod codebuild;
+pub mod conformance;
+#[cfg(feature = "context")]
+pub mod context;
+#[cfg(feature = "ec2")]
+pub mod ec2;
+pub mod faults;
+#[cfg(feature = "context")]
+pub mod faulty;
+pub mod logged;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::retry::RetryConfig;
+use aws_types::SdkConfig;
+use dynoxide::{Database, DynoxideError};
+use lockstep_domain::records::{Key, Record};
+use lockstep_platform::aws::Aws;
+use lockstep_platform::ledger::{Inserted, Ledger};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The name of the table.
+pub const TABLE: &str = "lockstep-ledger";
+
+/// An AWS account within the process. Clones are the same account.
+#[derive(Clone)]
+pub struct FakeAws {
+    inner: Arc<Inner>,
+    between: Option<Arc<dyn Interceptor>>,
+}
+
+/// A request to the account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The API operation, such as `PutItem`.
+    pub operation: String,
+    /// The function that is invoked; empty for everything else.
+    pub function: String,
+    /// The body.
+    pub body: String,
+}
+
+/// What the account answers: an HTTP status and a body.
+pub type Reply = (u16, String);
+
+/// Stands between the SDK and the account, and decides what becomes of each request: it may serve it once, twice or
+/// never, change it, take its time, and lose the reply.
+pub trait Interceptor: Send + Sync {
+    /// The reply to `request`; nothing if the connection breaks.
+    fn intercept<'a>(
+        &'a self,
+        request: Request,
+        account: &'a FakeAws,
+    ) -> Pin<Box<dyn Future<Output = Option<Reply>> + Send + 'a>>;
+}
+
+struct Inner {
+    database: Database,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    executions: BTreeMap<String, &'static str>,
+    others: Option<&'static str>,
+    started: Vec<(String, Value)>,
+    objects: BTreeMap<String, Vec<u8>>,
+    invocations: Vec<(String, Value)>,
+    lost: BTreeSet<String>,
+    calls: Vec<String>,
+    written: Vec<Key>,
+}
+
+impl fmt::Debug for FakeAws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FakeAws")
+    }
+}
+
+/// What the infrastructure's template says of the table; the contract tests hold both together.
+fn table() -> Value {
+    let key = |name: &str, kind: &str| json!({"AttributeName": name, "KeyType": kind});
+    let text = |name: &str| json!({"AttributeName": name, "AttributeType": "S"});
+    json!({
+        "TableName": TABLE,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [text("pk"), text("sk"), text("kind"), text("listed_at")],
+        "KeySchema": [key("pk", "HASH"), key("sk", "RANGE")],
+        "GlobalSecondaryIndexes": [{
+            "IndexName": "listing",
+            "KeySchema": [key("kind", "HASH"), key("listed_at", "RANGE")],
+            "Projection": {"ProjectionType": "ALL"},
+        }],
+    })
+}
+
+impl FakeAws {
+    /// An account with an empty table.
+    ///
+    /// # Panics
+    /// If the engine cannot make the table: then no test can run.
+    #[expect(
+        clippy::new_without_default,
+        clippy::expect_used,
+        reason = "a test's ground either stands or does not"
+    )]
+    pub fn new() -> Self {
+        let database = Database::memory().expect("a database in memory");
+        let request = serde_json::from_value(table()).expect("a table");
+        database.create_table(request).expect("the table is made");
+        Self { inner: Arc::new(Inner { database, state: Mutex::default() }), between: None }
+    }
+
+    /// Another account with the same records.
+    ///
+    /// # Panics
+    /// If the engine cannot read what it wrote.
+    #[expect(clippy::expect_used, reason = "a test's ground either stands or does not")]
+    pub fn duplicate(&self) -> Self {
+        let other = Self::new();
+        let mut from = Value::Null;
+        loop {
+            let mut request = json!({"TableName": TABLE, "ConsistentRead": true});
+            if !from.is_null() {
+                request["ExclusiveStartKey"] = from;
+            }
+            let page =
+                run(&request.to_string(), |request| self.inner.database.scan(request)).expect("a scan");
+            let mut page: Value = serde_json::from_str(&page).expect("a page");
+            for item in page["Items"].as_array().into_iter().flatten() {
+                let put = json!({"TableName": TABLE, "Item": item}).to_string();
+                run(&put, |request| other.inner.database.put_item(request)).expect("a copy");
+            }
+            from = page["LastEvaluatedKey"].take();
+            if from.is_null() {
+                other.state().objects = self.state().objects.clone();
+                return other;
+            }
+        }
+    }
+
+    /// The same account behind an interceptor. What is reached this way is not retried by the SDK, so that every
+    /// failure is seen.
+    pub fn behind(&self, interceptor: Arc<dyn Interceptor>) -> Self {
+        Self { inner: Arc::clone(&self.inner), between: Some(interceptor) }
+    }
+
+    /// The account as the adapters see it.
+    ///
+    /// # Panics
+    /// Never: the region is well-formed.
+    #[expect(clippy::expect_used, reason = "constants")]
+    pub fn aws(&self) -> Aws {
+        let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
+        let retries = match self.between {
+            Some(_) => RetryConfig::disabled(),
+            None => RetryConfig::standard().with_initial_backoff(Duration::from_millis(1)),
+        };
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(aws_types::region::Region::new("eu-west-1"))
+            .endpoint_url("http://aws.invalid")
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+            .retry_config(retries)
+            .http_client(self.clone())
+            .build();
+        Aws::from_sdk_config(config).expect("a region")
+    }
+
+    /// The object at `key` of a bucket.
+    pub fn object(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
+        self.state().objects.get(&format!("/{bucket}/{key}")).cloned()
+    }
+
+    /// The keys of the records that were written, in order.
+    pub fn written(&self) -> Vec<Key> {
+        self.state().written.clone()
+    }
+
+    /// The operations that a task waits for, as they were registered, in order.
+    pub fn registered(&self) -> Vec<String> {
+        let written = self.written().into_iter();
+        written.filter_map(|key| key.pk.strip_prefix("WAIT#").map(str::to_owned)).collect()
+    }
+
+    /// The operations of which `resume` was told that they may have ended, in order.
+    pub fn woken(&self) -> Vec<String> {
+        let invocations = self.invocations().into_iter();
+        invocations.filter_map(|(_, payload)| payload["wake"].as_str().map(str::to_owned)).collect()
+    }
+
+    /// Writes `record` whatever is there, as another process would.
+    ///
+    /// # Panics
+    /// If the ledger refuses it.
+    pub fn put<T: Record>(&self, record: &T) {
+        let ledger = Ledger::new(&self.aws(), TABLE);
+        let written = self.written();
+        at_once(async {
+            match ledger.insert(record).await.expect("an insertion") {
+                Inserted::New(_) => {}
+                Inserted::Exists(old) => drop(ledger.replace(&old, record.clone()).await.expect("a write")),
+            }
+        });
+        self.state().written = written;
+    }
+
+    /// Returns the record at `key`.
+    ///
+    /// # Panics
+    /// If the ledger cannot be read.
+    pub fn find<T: Record>(&self, key: &Key) -> Option<T> {
+        let ledger = Ledger::new(&self.aws(), TABLE);
+        at_once(async { ledger.get::<T>(key).await.expect("a read").map(|found| found.record) })
+    }
+
+    /// Lets `DescribeExecution` answer `status` for `arn`; executions nobody told of do not exist.
+    pub fn set_execution(&self, arn: &str, status: &'static str) {
+        self.state().executions.insert(arn.to_owned(), status);
+    }
+
+    /// Lets `DescribeExecution` answer `status` for every execution of which nothing was said; with `None` they do not exist.
+    pub fn set_other_executions(&self, status: Option<&'static str>) {
+        self.state().others = status;
+    }
+
+    /// The executions that were started, each with its input, in order. They run, until told otherwise.
+    pub fn started(&self) -> Vec<(String, Value)> {
+        self.state().started.clone()
+    }
+
+    /// Puts an object into a bucket.
+    pub fn put_object(&self, bucket: &str, key: &str, bytes: Vec<u8>) {
+        self.state().objects.insert(format!("/{bucket}/{key}"), bytes);
+    }
+
+    /// The next `operation` (such as `PutItem`) takes effect, and its answer is lost.
+    pub fn lose_next_answer(&self, operation: &str) {
+        self.state().lost.insert(operation.to_owned());
+    }
+
+    /// The functions that were invoked, each with its payload, in order.
+    pub fn invocations(&self) -> Vec<(String, Value)> {
+        self.state().invocations.clone()
+    }
+
+    /// The invocations since the last time, in order.
+    pub fn take_invocations(&self) -> Vec<(String, Value)> {
+        std::mem::take(&mut self.state().invocations)
+    }
+
+    /// The names of the operations that were called since the last time, in order.
+    pub fn take_calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().calls)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Serves a request.
+    pub fn serve(&self, request: &Request) -> Reply {
+        match request.operation.as_str() {
+            "DescribeExecution" => self.describe_execution(&request.body),
+            "StartExecution" => self.start_execution(&request.body),
+            "Invoke" => self.invoke(&request.function, &request.body),
+            operation => self.dynamodb(operation, &request.body),
+        }
+    }
+
+    /// The object that a GetObject asks for, which an endpoint of one's own gets path-style. Nobody stands between.
+    fn requested_object(&self, request: &HttpRequest) -> Option<Vec<u8>> {
+        let found = self.state().objects.get(path(request)).cloned();
+        found.filter(|_| request.method() == "GET")
+    }
+
+    fn dynamodb(&self, operation: &str, body: &str) -> (u16, String) {
+        self.state().calls.push(operation.to_owned());
+        let database = &self.inner.database;
+        let done = match operation {
+            "GetItem" => run(body, |request| database.get_item(request)),
+            "PutItem" => run(body, |request| database.put_item(request)),
+            "DeleteItem" => run(body, |request| database.delete_item(request)),
+            "Query" => run(body, |request| database.query(request)),
+            "TransactWriteItems" => run(body, |request| database.transact_write_items(request)),
+            _ => return (501, String::new()),
+        };
+        if done.is_ok() {
+            self.state().written.extend(keys_of(operation, body));
+        }
+        match done {
+            Ok(answer) => (200, answer),
+            Err(error) => (error.status_code(), error.to_json()),
+        }
+    }
+
+    fn describe_execution(&self, body: &str) -> (u16, String) {
+        let request: Value = serde_json::from_str(body).unwrap_or_default();
+        let arn = request["executionArn"].as_str().unwrap_or_default();
+        let state = self.state();
+        match state.executions.get(arn).or(state.others.as_ref()) {
+            Some(status) => {
+                let answer = json!({
+                    "executionArn": arn, "stateMachineArn": "arn:aws:states:eu-west-1:1:stateMachine:x",
+                    "status": status, "startDate": 0,
+                });
+                (200, answer.to_string())
+            }
+            None => (400, json!({"__type": "ExecutionDoesNotExist"}).to_string()),
+        }
+    }
+
+    fn start_execution(&self, body: &str) -> (u16, String) {
+        let request: Value = serde_json::from_str(body).unwrap_or_default();
+        let text = |name: &str| request[name].as_str().unwrap_or_default();
+        let arn = lockstep_domain::model::token::execution_arn(text("stateMachineArn"), text("name"));
+        let input: Value = serde_json::from_str(text("input")).unwrap_or_default();
+        let mut state = self.state();
+        let same = state.started.iter().any(|(known, with)| *known == arn && *with == input);
+        match state.executions.get(&arn) {
+            Some(&"RUNNING") if same => {}
+            Some(_) => return (400, json!({"__type": "ExecutionAlreadyExists"}).to_string()),
+            None => {
+                state.executions.insert(arn.clone(), "RUNNING");
+                state.started.push((arn.clone(), input));
+            }
+        }
+        (200, json!({"executionArn": arn, "startDate": 0}).to_string())
+    }
+
+    fn invoke(&self, function: &str, body: &str) -> (u16, String) {
+        let payload = serde_json::from_str(body).unwrap_or_default();
+        self.state().invocations.push((function.to_owned(), payload));
+        (202, String::new())
+    }
+
+    fn is_lost(&self, request: &Request) -> bool {
+        self.state().lost.remove(&request.operation)
+    }
+}
+
+impl Request {
+    /// What an HTTP request asks for; a call nobody expected has an operation that nobody serves.
+    fn of(request: &HttpRequest) -> Self {
+        let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        if let Some((_, operation)) = target.split_once('.') {
+            return Self { operation: operation.to_owned(), function: String::new(), body };
+        }
+        let function = path(request).split_once("/functions/");
+        let function = function.and_then(|(_, rest)| rest.strip_suffix("/invocations"));
+        let operation = if function.is_some() { "Invoke" } else { "" };
+        Self { operation: operation.to_owned(), function: function.unwrap_or_default().to_owned(), body }
+    }
+}
+
+/// Runs what the account answers at once, outside of a test's own awaiting.
+fn at_once<T>(work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(tokio::task::unconstrained(work));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(done) = work.as_mut().poll(&mut context) {
+            return done;
+        }
+    }
+}
+
+/// The keys of the records that a request writes.
+fn keys_of(operation: &str, body: &str) -> Vec<Key> {
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    let items = match operation {
+        "PutItem" => vec![&body["Item"]],
+        "TransactWriteItems" => {
+            body["TransactItems"].as_array().into_iter().flatten().map(|item| &item["Put"]["Item"]).collect()
+        }
+        _ => Vec::new(),
+    };
+    let text = |value: &Value| value["S"].as_str().map(str::to_owned);
+    items
+        .into_iter()
+        .filter_map(|item| Some(Key { pk: text(&item["pk"])?, sk: text(&item["sk"])? }))
+        .collect()
+}
+
+/// The path of a request, without its query.
+fn path(request: &HttpRequest) -> &str {
+    let path = request.uri().split_once("//").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+    path.and_then(|path| path.split('?').next()).unwrap_or_default()
+}
+
+fn run<Q, A>(body: &str, call: impl Fn(Q) -> Result<A, DynoxideError>) -> Result<String, DynoxideError>
+where
+    Q: serde::de::DeserializeOwned,
+    A: serde::Serialize,
+{
+    let malformed = |error: serde_json::Error| DynoxideError::SerializationException(error.to_string());
+    let answer = call(serde_json::from_str(body).map_err(malformed)?)?;
+    serde_json::to_string(&answer).map_err(malformed)
+}
+
+impl HttpClient for FakeAws {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for FakeAws {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        if let Some(object) = self.requested_object(&request) {
+            return HttpConnectorFuture::ready(response(Some((200, object))));
+        }
+        let request = Request::of(&request);
+        let Some(between) = self.between.clone() else {
+            let reply = self.serve(&request);
+            return HttpConnectorFuture::ready(response((!self.is_lost(&request)).then_some(reply)));
+        };
+        let account = Self { inner: Arc::clone(&self.inner), between: None };
+        HttpConnectorFuture::new(async move { response(between.intercept(request, &account).await) })
+    }
+}
+
+fn response(reply: Option<(u16, impl Into<SdkBody>)>) -> Result<HttpResponse, ConnectorError> {
+    let Some((status, body)) = reply else {
+        let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        return Err(ConnectorError::io(reset.into()));
+    };
+    let status = StatusCode::try_from(status).map_err(|error| ConnectorError::other(error.into(), None))?;
+    Ok(HttpResponse::new(status, body.into()))
+}

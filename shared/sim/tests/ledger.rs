@@ -1,0 +1,222 @@
+//! The ledger over the DynamoDB engine within the process.
+
+use lockstep_domain::model::deployment_path::DeploymentPath;
+use lockstep_domain::model::error::FailureKind;
+use lockstep_domain::model::ids::{DeploymentId, Digest};
+use lockstep_domain::model::location::Location;
+use lockstep_domain::model::resource_change::{Change, Impact};
+use lockstep_domain::records::{
+    Approval, Callback, CallbackState, ChangeSet, Decision, DeliveryOutcome, Deployment, DeploymentKind,
+    DeploymentState, FailedEvent, Record as _, Subject, WebhookDelivery, WebhookDeliveryState,
+};
+use lockstep_platform::clock;
+use lockstep_platform::ledger::{Inserted, Ledger, Order, Write};
+use lockstep_sim::conformance::holds_what_a_ledger_promises;
+use lockstep_sim::{FakeAws, TABLE};
+
+fn ledger() -> (FakeAws, Ledger) {
+    let cloud = FakeAws::new();
+    let ledger = Ledger::new(&cloud.aws(), TABLE);
+    (cloud, ledger)
+}
+
+fn wait(operation: &str, state: CallbackState) -> Callback {
+    Callback { operation: operation.into(), state, at: clock::now() }
+}
+
+fn open(token: &str) -> CallbackState {
+    CallbackState::Open { token: token.into(), execution: "e".into(), entered_at: clock::now(), retry: 0 }
+}
+
+fn long_ago(operation: &str) -> Callback {
+    Callback { operation: operation.into(), state: CallbackState::Tombstone, at: jiff::Timestamp::UNIX_EPOCH }
+}
+
+#[tokio::test]
+async fn the_table_holds_what_a_ledger_promises() {
+    holds_what_a_ledger_promises(&ledger().1).await;
+}
+
+/// A deployment with something in every field: flattened enums, maps, nested lists.
+fn full_deployment() -> Deployment {
+    let change_set = ChangeSet {
+        arn: "arn:change-set".into(),
+        attempt: 2,
+        changes: vec![Change {
+            logical_id: "Child.Queue".into(),
+            resource_type: "AWS::SQS::Queue".into(),
+            action: "Modify".into(),
+            replacement: "Conditional".into(),
+            properties: vec!["DelaySeconds".into()],
+            tags_only: false,
+            drift: None,
+            impact: Impact::DataLoss,
+        }],
+        unexamined: Vec::new(),
+        template_digest: Digest::of(b"t"),
+        parameters_digest: Digest::of(b"p"),
+    };
+    Deployment {
+        state: DeploymentState::AwaitingApproval,
+        component: Some("logs".parse().unwrap()),
+        epoch: u64::from(u32::MAX) + 7,
+        digest: Some(Digest::of(b"d")),
+        overrides: [("Size".to_owned(), String::new())].into(),
+        parameters: [("Size".to_owned(), "007".to_owned())].into(),
+        parameters_digest: Some(Digest::of(b"p")),
+        template_digest: Some(Digest::of(b"t")),
+        stack_arn: Some("arn:stack".into()),
+        change_set: Some(change_set.clone()),
+        stack_changed: true,
+        approvals: vec![Approval {
+            number: 1,
+            reasons: vec!["ünïcode".into()],
+            subject: Subject::ChangeSet(change_set),
+            digest: Some(Digest::of(b"d")),
+            asked_at: clock::now(),
+            decision: Some(Decision::Approve),
+            decided_by: Some("ada".into()),
+            reason: None,
+            decided_at: Some(clock::now()),
+        }],
+        diagnosis: vec![FailedEvent {
+            logical_id: "Queue".into(),
+            resource_type: "AWS::SQS::Queue".into(),
+            status: "CREATE_FAILED".into(),
+            reason: "exists".into(),
+            denied: None,
+            line: Some(12),
+            at: clock::now(),
+        }],
+        repository: Some("github.acme.logs".parse().unwrap()),
+        ..Deployment::new(
+            DeploymentId::of_execution("e"),
+            DeploymentKind::Deploy { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
+            "e",
+            "1.2.3-fix.4".parse().unwrap(),
+            "ci".parse().unwrap(),
+            Location { account: "000000000001".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
+            DeploymentPath::Promotion,
+            clock::now(),
+        )
+    }
+}
+
+#[tokio::test]
+async fn a_record_comes_back_as_it_was_stored() {
+    let (_, ledger) = ledger();
+    let deployment = full_deployment();
+    ledger.insert(&deployment).await.unwrap();
+    let found = ledger.get::<Deployment>(&deployment.key()).await.unwrap().unwrap();
+    assert_eq!(found.record, deployment);
+    let event = WebhookDelivery {
+        provider: "github".into(),
+        delivery: "d".into(),
+        repository: "github.acme.logs".parse().unwrap(),
+        reference: "refs/heads/main".into(),
+        commit: "0123456789012345678901234567890123456789".parse().unwrap(),
+        state: WebhookDeliveryState::Finished,
+        execution: "e".into(),
+        end: Some(DeliveryOutcome::Quarantined("why".into())),
+        accepted_at: clock::now(),
+        finished_at: Some(clock::now()),
+    };
+    ledger.insert(&event).await.unwrap();
+    assert_eq!(ledger.get::<WebhookDelivery>(&event.key()).await.unwrap().unwrap().record, event);
+}
+
+#[tokio::test]
+async fn an_item_of_another_kind_is_a_bug_and_never_absence() {
+    let (_, ledger) = ledger();
+    let stored = wait("x", open("a"));
+    ledger.insert(&stored).await.unwrap();
+    let error = ledger.get::<WebhookDelivery>(&stored.key()).await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::Bug);
+}
+
+#[tokio::test]
+async fn an_expired_item_counts_as_gone_before_it_is_deleted() {
+    let (_, ledger) = ledger();
+    let expired = long_ago("x");
+    ledger.insert(&expired).await.unwrap();
+    assert_eq!(ledger.get::<Callback>(&expired.key()).await.unwrap(), None);
+    assert!(ledger.list::<Callback>("WAIT#x", "", Order::Oldest, 9).await.unwrap().is_empty());
+    let fresh = wait("x", open("a"));
+    assert!(matches!(ledger.insert(&fresh).await.unwrap(), Inserted::New(_)));
+    assert_eq!(ledger.get::<Callback>(&fresh.key()).await.unwrap().unwrap().record, fresh);
+}
+
+#[tokio::test]
+async fn a_transaction_may_insert_over_what_has_expired() {
+    let (_, ledger) = ledger();
+    ledger.insert(&long_ago("x")).await.unwrap();
+    let fresh = wait("x", open("a"));
+    ledger.transact(vec![Write::insert(&fresh).unwrap()]).await.unwrap();
+    assert_eq!(ledger.get::<Callback>(&fresh.key()).await.unwrap().unwrap().record, fresh);
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_was_lost_does_not_lose_against_itself() {
+    let (cloud, ledger) = ledger();
+    let old = ledger.insert(&wait("x", open("a"))).await.unwrap().into_inner();
+    cloud.take_calls();
+    cloud.lose_next_answer("PutItem");
+    let new = ledger.replace(&old, wait("x", open("b"))).await.unwrap();
+    assert_eq!(cloud.take_calls(), ["PutItem", "PutItem"]);
+    assert_eq!(ledger.get::<Callback>(&new.record.key()).await.unwrap(), Some(new));
+}
+
+#[tokio::test]
+async fn a_transaction_whose_answer_was_lost_does_not_lose_against_itself() {
+    let (cloud, ledger) = ledger();
+    let old = ledger.insert(&wait("x", open("a"))).await.unwrap().into_inner();
+    cloud.lose_next_answer("TransactWriteItems");
+    let new = wait("x", open("b"));
+    ledger.transact(vec![Write::replace(&old, &new).unwrap()]).await.unwrap();
+    assert_eq!(ledger.get::<Callback>(&new.key()).await.unwrap().unwrap().record, new);
+}
+
+#[tokio::test]
+async fn one_lost_condition_cancels_the_whole_transaction() {
+    let (_, ledger) = ledger();
+    let a = ledger.insert(&wait("a", open("1"))).await.unwrap().into_inner();
+    let stale = ledger.insert(&wait("b", open("1"))).await.unwrap().into_inner();
+    let b = ledger.replace(&stale, wait("b", open("2"))).await.unwrap();
+    let changed = wait("a", open("3"));
+    for losing in [
+        Write::replace(&stale, &wait("b", open("3"))).unwrap(),
+        Write::insert(&wait("b", open("3"))).unwrap(),
+        Write::remove(&stale),
+        Write::unchanged(&stale),
+    ] {
+        let writes = vec![Write::replace(&a, &changed).unwrap(), losing];
+        let lost = ledger.transact(writes).await.unwrap_err();
+        assert_eq!(lost.kind, FailureKind::Conflict);
+        assert!(lost.message.contains("WAIT#b"), "{lost}");
+        assert_eq!(ledger.get::<Callback>(&a.record.key()).await.unwrap(), Some(a.clone()));
+    }
+    ledger.transact(vec![Write::replace(&a, &changed).unwrap(), Write::unchanged(&b)]).await.unwrap();
+    assert_eq!(ledger.get::<Callback>(&changed.key()).await.unwrap().unwrap().record, changed);
+}
+
+#[tokio::test]
+async fn a_record_never_moves_to_another_key() {
+    let (_, ledger) = ledger();
+    let a = ledger.insert(&wait("a", open("1"))).await.unwrap().into_inner();
+    assert_eq!(ledger.replace(&a, wait("b", open("1"))).await.unwrap_err().kind, FailureKind::Bug);
+    assert!(Write::replace(&a, &wait("b", open("1"))).is_err());
+}
+
+#[tokio::test]
+async fn records_of_one_kind_are_listed_newest_first() {
+    let (_, ledger) = ledger();
+    for second in [5, 9, 7] {
+        let id = DeploymentId::of_execution(&second.to_string());
+        let started_at = jiff::Timestamp::from_second(second).unwrap();
+        ledger.insert(&Deployment { id, started_at, ..full_deployment() }).await.unwrap();
+    }
+    ledger.insert(&wait("x", open("a"))).await.unwrap();
+    let listed = ledger.list_kind::<Deployment>(2).await.unwrap();
+    let seconds: Vec<_> = listed.iter().map(|d| d.record.started_at.as_second()).collect();
+    assert_eq!(seconds, [9, 7]);
+}
