@@ -4,7 +4,7 @@ use crate::world::{World, until};
 use jiff::{Timestamp, ToSpan};
 use lockstep_cli::failure::{Failure, at};
 use lockstep_cli::story::ensure;
-use lockstep_domain::delivery::lease::acquire;
+use lockstep_domain::delivery::environment::acquire;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::ids::TEST;
 use lockstep_domain::model::token::client_token;

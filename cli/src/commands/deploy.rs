@@ -13,7 +13,7 @@ use clap::Args;
 use jiff::Timestamp;
 use lockstep_domain::delivery::parameters::Layer;
 use lockstep_domain::delivery::stages::Stage;
-use lockstep_domain::delivery::{gate, lease};
+use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{ComponentName, StageName};
@@ -271,7 +271,8 @@ fn cloned(
     parameters_of: Option<&StageName>,
 ) -> Result<inputs::Deploy, Failure> {
     let ReleaseName { component, version } = release.clone();
-    let name = lease::name(&component, Some(name)).map_err(|failure| Failure::usage(failure.message))?;
+    let name =
+        environment::name(&component, Some(name)).map_err(|failure| Failure::usage(failure.message))?;
     if name == component.as_str() {
         return Err(Failure::usage(format!("{name} is the name of the component's own environment"))
             .next(format!("choose another, such as {name}-2")));

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::plane::Plane;
 use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
-use lockstep_domain::delivery::lease;
+use lockstep_domain::delivery::environment;
 use lockstep_domain::model::ids::StageName;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::cloudformation::Stack;
@@ -74,7 +74,7 @@ impl Place {
             Failure::usage(format!("there is no stage called {}", self.stage)).next("lockstep stages show")
         })?;
         let aws = plane.connection.of_stage(stage, self.target_profile.as_deref(), global).await?;
-        let name = lease::stack_name(&stage.name, environment)?;
+        let name = environment::stack_name(&stage.name, environment)?;
         let stack = Installer::new(&aws).find(name.as_str()).await?;
         let stack = stack.ok_or_else(|| {
             Failure::new(format!("{environment} is not deployed to {}: there is no stack {name}", stage.name))

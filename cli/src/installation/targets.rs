@@ -1,7 +1,8 @@
 //! Accounts and regions that Lockstep deploys to: their own stack, and what lets them in.
 
 use super::{
-    BUCKET_TEMPLATE, Installation, Step, TARGET_STACK, bucket, not_installed, places, rendered, road,
+    BUCKET_TEMPLATE, Installation, Step, TARGET_STACK, bucket, deployment_path, not_installed, places,
+    rendered,
 };
 use crate::failure::Failure;
 use lockstep_domain::model::deployment_path::DeploymentPath;

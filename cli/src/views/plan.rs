@@ -129,7 +129,7 @@ mod tests {
         let mut deployment = planned(vec![]);
         let child = NamedResource {
             name: "Child".into(),
-            resource_type: change_set_review::NESTED_STACK.into(),
+            resource_type: lockstep_domain::model::resource_change::NESTED_STACK.into(),
             physical_id: "arn:child".into(),
         };
         deployment.change_set.as_mut().unwrap().unexamined = vec![child];

@@ -49,13 +49,8 @@ pub async fn handle<C: BakeContext>(context: &C, request: Request) -> Result<Rep
         Request::FailBuild { build, error } => {
             discard::fail_build(context, &build, &error).await.map(Reply::Failed)
         }
-<<<<<<< main
         Request::Spread { execution, image, version } => {
-            version::spread(world, &execution, &image, &version).await.map(Answer::Distribution)
-=======
-        Request::Distribution { execution, image, version } => {
             version::spread(context, &execution, &image, &version).await.map(Reply::Distribution)
->>>>>>> a097453efa85460260275b19219dbb79e7fd5f37
         }
         Request::NotCopied { error } => version::not_copied(&error).map(next),
         Request::Complete { image, version, places } => {

@@ -4,7 +4,7 @@ use crate::context::ImageContext;
 use crate::copy::{self, look_again};
 use crate::load::{Promotion, unusable};
 use crate::{room, share};
-use lockstep_domain::delivery::lease;
+use lockstep_domain::delivery::environment;
 use lockstep_domain::images::promotion;
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::messages::image::Promoted;
@@ -75,7 +75,8 @@ pub async fn abandon<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<
     share::unshare(context, id).await?;
     room::leave(context, id, promotion.target()).await?;
     let old = &promotion.deployment;
-    let Some(closed) = lease::abandon(&old.record, "what it had shared is withdrawn", context.now()) else {
+    let Some(closed) = environment::abandon(&old.record, "what it had shared is withdrawn", context.now())
+    else {
         return Ok(());
     };
     context.ledger().replace(old, closed).await.map(drop)

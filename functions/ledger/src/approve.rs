@@ -4,7 +4,7 @@ use crate::context::LedgerContext;
 use crate::{begin, load};
 use jiff::Timestamp;
 use lockstep_domain::delivery::approval::{self, ApprovalAnswer, Decided};
-use lockstep_domain::delivery::{gate, lease};
+use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::{Task, ledger::Started, operator::Applied};
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::DeploymentId;
@@ -40,13 +40,13 @@ async fn ask(
 ) -> Result<Deployment, Failure> {
     let deployment = &stored.record;
     let held = load::environment(context, deployment).await?;
-    lease::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
+    environment::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
     let stages = stages(context.ledger()).await?;
     let wants_approval = gate::stage(&stages, &deployment.stage)?.approval;
     let asking = approval::ask(deployment, wants_approval, now)?;
     let mut writes = vec![Write::replace(stored, &asking)?];
     if let Some(held) = &held {
-        writes.push(Write::replace(held, &lease::release_lease(&held.record, deployment))?);
+        writes.push(Write::replace(held, &environment::release_lease(&held.record, deployment))?);
     }
     context.ledger().transact(writes).await?;
     Ok(asking)
@@ -67,7 +67,7 @@ pub async fn retake(
         }
         _ => {
             let held = load::environment(context, deployment).await?;
-            lease::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
+            environment::still_holds(held.as_ref().map(|held| &held.record), deployment)?;
         }
     }
     Ok(Started::new(id.clone(), needs_images(context, deployment).await?))

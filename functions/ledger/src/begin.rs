@@ -5,7 +5,7 @@ use crate::{images, load};
 use jiff::Timestamp;
 use lockstep_domain::delivery::parameters::Layer;
 use lockstep_domain::delivery::stages::{Stage, Stages};
-use lockstep_domain::delivery::{gate, lease};
+use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::{inputs, ledger::Started};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -81,8 +81,8 @@ fn wanted(
     now: Timestamp,
 ) -> Result<Deployment, Failure> {
     Layer::overrides(&input.overrides).map_err(load::refused)?;
-    let environment = lease::name(&input.component, input.environment.as_deref())?;
-    let stack = lease::stack_name(&stage.name, &environment)?;
+    let environment = environment::name(&input.component, input.environment.as_deref())?;
+    let stack = environment::stack_name(&stage.name, &environment)?;
     let template =
         if *stage == *stages.test() { &release.test_template_digest } else { &release.template_digest };
     Ok(Deployment {
@@ -124,12 +124,12 @@ pub async fn take(
     }
     let mut before = found.as_ref().map(|found| found.record.clone());
     if let Some(dead) = dead_rival(context, before.as_ref(), wanted).await? {
-        before = before.map(|before| lease::after(&before, &dead.record, now));
-        if let Some(abandoned) = lease::abandon(&dead.record, TAKEN_OVER, now) {
+        before = before.map(|before| environment::after(&before, &dead.record, now));
+        if let Some(abandoned) = environment::abandon(&dead.record, TAKEN_OVER, now) {
             writes.push(Write::replace(&dead, &abandoned)?);
         }
     }
-    let taken = lease::acquire(before.as_ref(), wanted, now)?;
+    let taken = environment::acquire(before.as_ref(), wanted, now)?;
     writes.push(match &found {
         Some(found) => Write::replace(found, &taken.environment)?,
         None => Write::insert(&taken.environment)?,
@@ -147,7 +147,7 @@ async fn dead_rival(
     environment: Option<&Environment>,
     wanted: &Deployment,
 ) -> Result<Option<Versioned<Deployment>>, Failure> {
-    let Some(rival) = lease::competing_holder(environment, wanted) else { return Ok(None) };
+    let Some(rival) = environment::competing_holder(environment, wanted) else { return Ok(None) };
     let dead = lease::ended_holder(context.ledger(), context.executions(), rival).await?;
     tracing::warn!(deployment = %rival.deployment, execution = rival.execution, "taking over from an ended execution");
     Ok(Some(dead))

@@ -3,7 +3,7 @@
 use crate::context::LedgerContext;
 use crate::load;
 use jiff::Timestamp;
-use lockstep_domain::delivery::{gate, lease};
+use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::ledger::{Failed, Finished};
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -22,9 +22,9 @@ pub async fn complete(
         return Ok(answer);
     }
     let found = load::environment(context, &stored.record).await?;
-    lease::still_holds(found.as_ref().map(|found| &found.record), &stored.record)?;
+    environment::still_holds(found.as_ref().map(|found| &found.record), &stored.record)?;
     let Some(found) = found else { return Err(Failure::bug("a held environment does not exist")) };
-    let ended = lease::complete(&found.record, &stored.record, now)?;
+    let ended = environment::complete(&found.record, &stored.record, now)?;
     let given_back = match &ended.environment {
         Some(environment) => Write::replace(&found, environment)?,
         None => Write::remove(&found),
@@ -51,7 +51,7 @@ fn finished(deployment: &Deployment) -> Result<Option<Finished>, Failure> {
             ));
         }
     };
-    let (_, component) = lease::parts(deployment)?;
+    let (_, component) = environment::parts(deployment)?;
     Ok(Some(Finished {
         deployment: deployment.id.clone(),
         component: component.clone(),
@@ -71,7 +71,7 @@ async fn new_evidence(
     if !gate::earns_evidence(deployment, is_test) {
         return Ok(None);
     }
-    let (_, component) = lease::parts(deployment)?;
+    let (_, component) = environment::parts(deployment)?;
     let digest = deployment.digest.clone().ok_or_else(|| Failure::bug("a deployment without a digest"))?;
     let key = Evidence::key_of(component, &digest, &deployment.stage);
     if context.ledger().get::<Evidence>(&key).await?.is_some() {
@@ -96,7 +96,7 @@ pub async fn fail(
 ) -> Result<Failed, Failure> {
     let stored = load::deployment(context, id).await?;
     let found = load::environment(context, &stored.record).await?;
-    let failed = lease::fail(found.as_ref().map(|found| &found.record), &stored.record, error, now);
+    let failed = environment::fail(found.as_ref().map(|found| &found.record), &stored.record, error, now);
     let mut writes = Vec::new();
     if let (Some(found), Some(given_back)) = (&found, &failed.environment) {
         writes.push(Write::replace(found, given_back)?);

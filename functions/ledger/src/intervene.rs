@@ -3,7 +3,7 @@
 use crate::context::LedgerContext;
 use crate::load;
 use lockstep_domain::delivery::operator_actions;
-use lockstep_domain::delivery::{gate, lease};
+use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::operator::Applied;
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
@@ -24,7 +24,7 @@ pub async fn cancel(
     action: &OperatorAction,
 ) -> Result<Applied, Failure> {
     let stored = load::deployment(context, id).await?;
-    let found = match lease::parts(&stored.record) {
+    let found = match environment::parts(&stored.record) {
         Ok(_) => load::environment(context, &stored.record).await?,
         Err(_) => None,
     };
@@ -115,7 +115,7 @@ async fn existing(
     name: &str,
 ) -> Result<Versioned<Environment>, Failure> {
     let found = context.ledger().get(&Environment::key_of(stage, name)).await?;
-    found.ok_or_else(|| lease::environment_not_found(stage, name))
+    found.ok_or_else(|| environment::environment_not_found(stage, name))
 }
 
 fn written(rev: u64) -> Applied {

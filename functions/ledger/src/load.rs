@@ -31,7 +31,7 @@ pub async fn environment(
     context: &impl LedgerContext,
     deployment: &Deployment,
 ) -> Result<Option<Versioned<Environment>>, Failure> {
-    let (name, _) = lockstep_domain::delivery::lease::parts(deployment)?;
+    let (name, _) = lockstep_domain::delivery::environment::parts(deployment)?;
     context.ledger().get(&Environment::key_of(&deployment.stage, name)).await
 }
 

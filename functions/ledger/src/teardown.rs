@@ -3,7 +3,7 @@
 use crate::context::LedgerContext;
 use crate::{begin, load};
 use jiff::Timestamp;
-use lockstep_domain::delivery::{gate, lease};
+use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::{inputs, ledger::Started};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::Failure;
@@ -28,11 +28,12 @@ pub async fn begin(
     let stages = stages(context.ledger()).await?;
     let stage = gate::stage(&stages, &input.stage)?;
     gate::check_teardown_path(stage, path)?;
-    let name = lease::name(&input.component, input.environment.as_deref())?;
+    let name = environment::name(&input.component, input.environment.as_deref())?;
     let found = context.ledger().get::<Environment>(&Environment::key_of(&stage.name, &name)).await?;
-    let found = found.ok_or_else(|| lease::environment_not_found(&stage.name, &name))?.record;
+    let found = found.ok_or_else(|| environment::environment_not_found(&stage.name, &name))?.record;
     let (version, digest) = runs(context, &found).await?;
-    let kind = DeploymentKind::Teardown { stack: lease::stack_name(&stage.name, &name)?, environment: name };
+    let kind =
+        DeploymentKind::Teardown { stack: environment::stack_name(&stage.name, &name)?, environment: name };
     let location = stage.location();
     let wanted = Deployment {
         component: Some(input.component.clone()),

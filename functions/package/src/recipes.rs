@@ -49,8 +49,8 @@ pub async fn judge(
         };
         match planned {
             Ok((package, versions)) => {
-                let request = request(&package, branch, request);
-                if needs_bake(&request, &versions) {
+                let wanted = bake_request(&package, branch, request);
+                if needs_bake(&wanted, &versions) {
                     let execution =
                         client_token(&request.execution, &format!("bake/{}", package.recipe.name), 1);
                     judged.changed.push(ChangedRecipe { image: package.recipe.name, execution });
@@ -67,7 +67,7 @@ pub async fn judge(
     Ok(judged)
 }
 
-fn request<'a>(package: &'a Package, branch: BranchKind<'a>, request: &'a Request) -> BakeRequest<'a> {
+fn bake_request<'a>(package: &'a Package, branch: BranchKind<'a>, request: &'a Request) -> BakeRequest<'a> {
     BakeRequest {
         image: &package.recipe.name,
         of: package.recipe.version,

@@ -15,7 +15,7 @@ pub enum Setting {
     /// The external id of every cross-account trust.
     ExternalId,
     /// The deployment path that the function is on.
-    DeploymentPath,
+    Path,
     /// The name of the function that answers task tokens.
     ResumeFunction,
     /// The ARN of the `release` state machine.
@@ -56,7 +56,7 @@ impl Setting {
         Self::Table,
         Self::Bucket,
         Self::ExternalId,
-        Self::DeploymentPath,
+        Self::Path,
         Self::ResumeFunction,
         Self::ReleaseArn,
         Self::TeardownArn,
@@ -95,7 +95,7 @@ impl Setting {
             Self::Table => "LOCKSTEP_TABLE",
             Self::Bucket => "LOCKSTEP_BUCKET",
             Self::ExternalId => "LOCKSTEP_EXTERNAL_ID",
-            Self::DeploymentPath => "LOCKSTEP_PATH",
+            Self::Path => "LOCKSTEP_PATH",
             Self::ResumeFunction => "LOCKSTEP_RESUME_FUNCTION",
             Self::ReleaseArn => "LOCKSTEP_RELEASE_ARN",
             Self::TeardownArn => "LOCKSTEP_TEARDOWN_ARN",
@@ -171,9 +171,9 @@ impl Config {
 
     /// Returns the deployment path that the function is on.
     pub fn path(&self) -> Result<DeploymentPath, Failure> {
-        let name = self.get(Setting::DeploymentPath)?;
+        let name = self.get(Setting::Path)?;
         DeploymentPath::named(name)
-            .ok_or_else(|| Failure::bug(format!("{} says {name}, which is no path", Setting::DeploymentPath)))
+            .ok_or_else(|| Failure::bug(format!("{} says {name}, which is no path", Setting::Path)))
     }
 
     /// The value of `setting`, if it is there.

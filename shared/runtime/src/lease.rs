@@ -5,7 +5,7 @@
 //! be looked at keeps what it holds: the caller gets `EnvironmentBusy`, and its state machine tries again.
 
 use jiff::Timestamp;
-use lockstep_domain::delivery::lease;
+use lockstep_domain::delivery::environment;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, Environment, LeaseHolder};
@@ -41,7 +41,7 @@ pub async fn ended_holder(
     executions: &Executions,
     holder: &LeaseHolder,
 ) -> Result<Versioned<Deployment>, Failure> {
-    lease::ensure_holder_ended(holder, executions.is_running(&holder.execution).await)?;
+    environment::ensure_holder_ended(holder, executions.is_running(&holder.execution).await)?;
     let id = &holder.deployment;
     ledger.expect(&Deployment::key_of(id), &format!("deployment {id}")).await
 }
@@ -61,8 +61,8 @@ pub async fn release(
     let Some(holder) = &held.record.holder else { return Ok(None) };
     let ended = ended_holder(ledger, executions, holder).await?;
     let mut writes =
-        vec![Write::replace(held, &lease::release_dead_holder(&held.record, &ended.record, now))?];
-    if let Some(abandoned) = lease::abandon(&ended.record, after, now) {
+        vec![Write::replace(held, &environment::release_dead_holder(&held.record, &ended.record, now))?];
+    if let Some(abandoned) = environment::abandon(&ended.record, after, now) {
         writes.push(Write::replace(&ended, &abandoned)?);
     }
     ledger.transact(writes).await?;

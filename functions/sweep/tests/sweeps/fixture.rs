@@ -1,7 +1,7 @@
 //! An organisation with two stages, and one release.
 
 use jiff::Timestamp;
-use lockstep_domain::delivery::lease::acquire;
+use lockstep_domain::delivery::environment::acquire;
 use lockstep_domain::delivery::packaging;
 use lockstep_domain::messages::sweep::Followed;
 use lockstep_domain::model::deployment_path::DeploymentPath;

@@ -1,6 +1,6 @@
 //! The gate: which releases may go where, and what they bring with them.
 
-use crate::delivery::lease;
+use crate::delivery::environment;
 use crate::delivery::stages::{Stage, Stages};
 use crate::messages::inputs;
 use crate::model::deployment_path::DeploymentPath;
@@ -193,7 +193,7 @@ pub fn missing_images<'a>(release: &'a Release, known: &[Image], target: &Locati
 /// nothing of the release. The throw-away stack always has another name. What was only planned or torn down proves
 /// nothing either.
 pub fn earns_evidence(deployment: &Deployment, is_test: bool) -> bool {
-    let own_name = lease::parts(deployment).is_ok_and(|(name, component)| name == component.as_str());
+    let own_name = environment::parts(deployment).is_ok_and(|(name, component)| name == component.as_str());
     matches!(deployment.kind, DeploymentKind::Deploy { .. })
         && !deployment.plan_only
         && deployment.overrides.is_empty()

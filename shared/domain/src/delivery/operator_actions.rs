@@ -1,7 +1,7 @@
 //! What people may do to a deployment or an environment, beside answering its questions. Who, why and when is always
 //! written down.
 
-use crate::delivery::lease;
+use crate::delivery::environment;
 use crate::model::error::{Failure, FailureKind};
 use crate::model::operator_action::OperatorAction;
 use crate::records::{
@@ -44,7 +44,7 @@ pub fn cancel(
              lockstep approve {id} --refuse --reason \"...\""
         )));
     }
-    lease::still_holds(environment, deployment)?;
+    environment::still_holds(environment, deployment)?;
     let was_stable = environment.is_some_and(|environment| environment.ever_stable);
     match deployment.operation().map(|operation| operation.operation) {
         Some(OperationKind::Execute) if !was_stable => {

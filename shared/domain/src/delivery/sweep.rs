@@ -4,7 +4,7 @@
 //! and whatever it starts has a name made of that. Unknown frees nothing, removes nothing and is not waited for.
 
 use crate::delivery::approval;
-use crate::delivery::lease;
+use crate::delivery::environment;
 use crate::delivery::manifest::TTL_MINUTES;
 use crate::delivery::webhook_delivery;
 use crate::model::ids::{CommitSha, DeploymentId};
@@ -243,7 +243,7 @@ pub fn wait(
             asking.state == DeploymentState::AwaitingApproval && asking.execution == *execution
         });
         let closed =
-            waiting.and_then(|asking| lease::abandon(asking, "nobody could answer it any more", now));
+            waiting.and_then(|asking| environment::abandon(asking, "nobody could answer it any more", now));
         return CallbackStep::Remove(closed.map(Box::new));
     }
     let open = approval::of_operation(&wait.operation).is_some_and(|(_, number)| {

@@ -1,7 +1,7 @@
 //! What a component needs of the role that CloudFormation uses, stage by stage.
 
 use super::{Package, PackagingInput};
-use crate::delivery::lease::stack_name;
+use crate::delivery::environment::stack_name;
 use crate::delivery::parameters::{Layers, OutputName, Request, settled};
 use crate::delivery::stages::{Stage, Stages};
 use crate::model::ids::{AmiId, CommitSha, FunctionName, StageName};
