@@ -118,7 +118,7 @@ fn make(version: &str) -> Made {
         files.push(("README.md".to_owned(), b"read me".to_vec()));
     }
     let images = [crate::images::scenarios::version()];
-    let world = packaging::World { images: Some(&images), ..packaging::World::default() };
+    let world = packaging::PackagingInput { images: Some(&images), ..packaging::PackagingInput::default() };
     let package = packaging::plan("", &files.into_iter().collect(), &world);
     let package = package.unwrap_or_else(|problems| panic!("{version}: {problems:?}"));
     Made { release: record(version, &package), artifact: package.artifact, template }
