@@ -117,6 +117,9 @@ fn copy_with_shorter_patience(from: &Path, to: &Path) -> Result<(), Failure> {
         std::fs::create_dir_all(to.join(folder)).map_err(at(folder))?;
         for entry in std::fs::read_dir(from.join(folder)).map_err(at(folder))? {
             let path = entry.map_err(at(folder))?.path();
+            if !path.is_file() {
+                continue;
+            }
             let text = std::fs::read_to_string(&path).map_err(at(path.display()))?;
             let name = path.file_name().unwrap_or_default();
             let text = text.replace(PATIENCE, "\"TimeoutSeconds\": 3");
