@@ -3,14 +3,17 @@
 //! A source file is Amazon States Language, except for `Retry`: a state names a policy of `retries.yaml`, and the
 //! renderer puts the policy there. Nothing else is replaced; the placeholders are CloudFormation's.
 
+mod graph;
 mod node;
 mod problem;
+mod readme;
 mod retries;
 mod scalar;
 mod source;
 
 use node::Node;
 pub use problem::{Problem, Source};
+pub use readme::with_graphs;
 use retries::Policies;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -62,6 +65,16 @@ impl StateMachine {
         let mut json = serde_json::to_string_pretty(&self.root).expect("a tree with keys of text is JSON");
         json.push('\n');
         json
+    }
+
+    /// Returns its `Comment`, which says what it is for.
+    pub fn comment(&self) -> &str {
+        self.root.get("Comment").and_then(Node::text).unwrap_or_default()
+    }
+
+    /// Returns its graph, as a flowchart of Mermaid.
+    pub fn flowchart(&self) -> String {
+        graph::flowchart(&self.root)
     }
 
     /// Returns its JSON as a value.

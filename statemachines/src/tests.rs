@@ -127,6 +127,80 @@ fn problems_of_every_file_are_named_at_once() {
 }
 
 #[test]
+fn the_graph_shows_each_state_and_each_way_out_of_it() {
+    let text = "\
+StartAt: Ask
+States:
+  Ask:
+    Type: Task
+    Resource: arn:${Partition}:states:::lambda:invoke.waitForTaskToken
+    Arguments: {FunctionName: '${LedgerFunction}', Payload: {action: ask}}
+    Retry: lambda
+    Catch:
+      - {ErrorEquals: [States.Timeout], Next: Read}
+      - {ErrorEquals: [States.ALL], Next: Failed}
+    Next: Read
+  Read:
+    Type: Choice
+    Choices:
+      - {Condition: '{% $states.input.next = \"go\" and $n > 1 %}', Next: Each}
+    Default: Failed
+  Each:
+    Type: Map
+    ItemProcessor:
+      StartAt: Run
+      States:
+        Run:
+          Type: Task
+          Resource: arn:${Partition}:states:::states:startExecution.sync:2
+          Arguments: {StateMachineArn: '${DeployStateMachine}'}
+          Next: Ran
+        Ran:
+          Type: Pass
+          End: true
+    Next: Ask
+  Failed:
+    Type: Fail
+";
+    let expected = r##"flowchart TD
+    start(( )) --> Ask
+    Ask{{"Ask<br>LedgerFunction: ask"}}
+    Ask --> Read
+    Ask -.->|"States.Timeout"| Read
+    Ask -.->|"any error"| Failed
+    Read{"Read"}
+    Read -->|"next = #quot;go#quot; and $n #gt; 1"| Each
+    Read -->|otherwise| Failed
+    subgraph Each ["Each: for each item"]
+        Each_start(( )) --> Run
+        Run[["Run<br>DeployStateMachine"]]
+        Run --> Ran
+        Ran(["Ran"])
+    end
+    Each --> Ask
+    Failed(["Failed"])
+"##;
+    let machines = rendered(text, LAMBDA).unwrap();
+    assert_eq!(machines.get("deploy").unwrap().flowchart(), expected);
+}
+
+#[test]
+fn graphs_replace_what_follows_the_mark_of_the_readme() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("deploy.asl.yaml"), format!("Comment: One run.\n{MACHINE}")).unwrap();
+    std::fs::write(folder.path().join("retries.yaml"), LAMBDA).unwrap();
+    let readme = folder.path().join("README.md");
+    std::fs::write(&readme, "# Written by hand\n").unwrap();
+    let first = with_graphs(folder.path()).unwrap();
+    assert!(
+        first.starts_with("# Written by hand\n<!--") && first.contains("\n### deploy\n\nOne run.\n"),
+        "{first}"
+    );
+    std::fs::write(&readme, first.replace("start(( ))", "old(( ))")).unwrap();
+    assert_eq!(with_graphs(folder.path()).unwrap(), first);
+}
+
+#[test]
 fn a_folder_is_read_and_its_json_written() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("deploy.asl.yaml"), MACHINE).unwrap();
