@@ -22,6 +22,7 @@ use lockstep_platform::aws::Aws;
 use lockstep_platform::cloudformation::TemplateSource;
 use lockstep_platform::operator::control_plane::{self, ControlPlane};
 use lockstep_platform::operator::stacks::{Applied, Installer, Wanted};
+use lockstep_statemachines::StateMachines;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -220,6 +221,8 @@ impl<'a> Installation<'a> {
         &self,
         packages: &BTreeMap<String, Package>,
     ) -> Result<BTreeMap<&'static str, String>, Failure> {
+        let machines = StateMachines::read(&self.sources.join("statemachines"))
+            .map_err(at("the state machines cannot be rendered"))?;
         let bucket = self.bucket();
         let progress = self.output.progress("upload functions and state machines");
         let mut keys = BTreeMap::new();
@@ -235,10 +238,7 @@ impl<'a> Installation<'a> {
         put_once(&bucket, &key, "application/gzip", permissions_table::COMPRESSED).await?;
         keys.insert(PERMISSIONS_PARAMETER, key);
         for (machine, parameter) in DEFINITIONS.into_iter().chain(DEFINITIONS_PER_PATH) {
-            let text = self.read(&format!("statemachines/{machine}.asl.json"))?;
-            let key = format!("statemachines/{machine}/{}.asl.json", Digest::of(text.as_bytes()));
-            put_once(&bucket, &key, "application/json", text.as_bytes()).await?;
-            keys.insert(parameter, key);
+            keys.insert(parameter, put_definition(&bucket, &machines, machine).await?);
         }
         progress.done("uploaded functions and state machines");
         Ok(keys)
@@ -400,6 +400,17 @@ async fn put_function(
         .ok_or_else(|| Failure::new(format!("there is no binary of the function {function}")))?;
     let key = package.key(function);
     put_once(bucket, &key, "application/zip", &package.zip).await?;
+    Ok(key)
+}
+
+/// Puts the JSON of a state machine into the bucket; returns its key.
+async fn put_definition(bucket: &Artifacts, machines: &StateMachines, name: &str) -> Result<String, Failure> {
+    let machine = machines
+        .get(name)
+        .ok_or_else(|| Failure::new(format!("the sources have no statemachines/{name}.asl.yaml")))?;
+    let json = machine.json();
+    let key = format!("statemachines/{name}/{}.asl.json", Digest::of(json.as_bytes()));
+    put_once(bucket, &key, "application/json", json.as_bytes()).await?;
     Ok(key)
 }
 

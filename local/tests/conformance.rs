@@ -3,6 +3,7 @@
 mod support;
 
 use lockstep_local::{Cloud, VirtualEnvironment};
+use lockstep_statemachines::StateMachines;
 use std::path::Path;
 
 /// What only the comparison with moto needs.
@@ -14,12 +15,13 @@ const MOTO: VirtualEnvironment<'_> = VirtualEnvironment {
 
 async fn the_suite_passes(part: &str) {
     let cloud = support::cloud().await;
-    the_suite_passes_with(&cloud, &support::emulator_python(), part);
+    the_suite_passes_with(&cloud, &support::emulator_python(), &[], part);
 }
 
-fn the_suite_passes_with(cloud: &Cloud, python: &Path, part: &str) {
+fn the_suite_passes_with(cloud: &Cloud, python: &Path, variables: &[(&str, &Path)], part: &str) {
     let module = format!("overlay.tests.test_{part}");
-    let output = tokio::task::block_in_place(|| support::run(python, cloud, &["-m", "unittest", &module]));
+    let arguments = ["-m", "unittest", &module];
+    let output = tokio::task::block_in_place(|| support::run_with(python, cloud, &arguments, variables));
     let printed = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{printed}\nthe emulator's log: {}", cloud.log().display());
     assert!(!printed.contains("Ran 0 tests"), "{printed}");
@@ -66,7 +68,7 @@ async fn images_are_told_of_as_the_emulator_itself_tells_of_them() {
 async fn images_keys_and_parameters_are_told_of_as_moto_tells_of_them() {
     let cloud = support::cloud().await;
     let python = MOTO.install(&support::state_dir(), |step| eprintln!("{step}")).await.expect("moto");
-    the_suite_passes_with(&cloud, &python, "moto");
+    the_suite_passes_with(&cloud, &python, &[], "moto");
 }
 
 #[test]
@@ -148,7 +150,12 @@ async fn references_of_images_are_looked_up_with_the_callers_rights() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn definitions_that_aws_refuses_are_refused() {
-    the_suite_passes("definitions").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let machines = StateMachines::own().expect("the sources are sound");
+    machines.write(folder.path()).expect("the JSON is written");
+    let cloud = support::cloud().await;
+    let variables = [("LOCKSTEP_STATE_MACHINES", folder.path())];
+    the_suite_passes_with(&cloud, &support::emulator_python(), &variables, "definitions");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,10 +84,9 @@ pub fn substitutions() -> Vec<(&'static str, String)> {
     all
 }
 
-/// The text of a state machine.
+/// Returns the JSON of a state machine.
 pub fn text(name: &str) -> String {
-    let sources = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../statemachines");
-    std::fs::read_to_string(sources.join(format!("{name}.asl.json"))).expect("a state machine")
+    lockstep_tests::state_machines().get(name).expect("a state machine").json()
 }
 
 type Shared = (Arc<Mutex<Script>>, Aws);

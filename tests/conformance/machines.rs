@@ -154,6 +154,11 @@ fn scenarios() -> Vec<Scenario> {
             "cannot-bake",
             &[("package", &[changed_recipe("unbaked"), recipe()]), ("bake claim", &[refused()])],
         ),
+        of(
+            "release",
+            "cannot-package-what-it-baked",
+            &[("package", &[changed_recipe("baked-in-vain"), recipe(), refused()])],
+        ),
         of("build-image", "builds", &[]),
         of("build-image", "finds-it", &[("bake begin_build", &[begun("present")])]),
         of("build-image", "waits-for-another", &[("bake begin_build", &[busy(), busy()])]),

@@ -1,11 +1,13 @@
 //! State machines as they are written, and as a stack installs them.
 
 use crate::policy::texts;
-use crate::stack::{Stack, repository};
+use crate::stack::Stack;
+use lockstep_statemachines::StateMachine;
+use lockstep_tests::state_machines;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The files below `statemachines/`, without `.asl.json`.
+/// The files below `statemachines/`, without `.asl.yaml`.
 pub const MACHINES: [&str; 7] =
     ["release", "deploy", "promote", "promote-image", "bake-image", "build-image", "teardown"];
 
@@ -82,14 +84,18 @@ fn placeholder(text: &str) -> Option<&str> {
     text.strip_prefix("${")?.strip_suffix('}')
 }
 
-/// The text of a state machine.
-pub fn text(machine: &str) -> String {
-    std::fs::read_to_string(repository().join(format!("statemachines/{machine}.asl.json"))).unwrap()
+fn rendered(machine: &str) -> &'static StateMachine {
+    state_machines().get(machine).unwrap_or_else(|| panic!("no state machine {machine}"))
 }
 
-/// A state machine as it is written.
+/// Returns the JSON of a state machine.
+pub fn text(machine: &str) -> String {
+    rendered(machine).json()
+}
+
+/// Returns a state machine as AWS gets it.
 pub fn definition(machine: &str) -> Value {
-    serde_json::from_str(&text(machine)).unwrap()
+    rendered(machine).definition()
 }
 
 /// Every state of every machine.

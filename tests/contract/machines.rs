@@ -5,6 +5,8 @@ use crate::machine::{Installed, MACHINES, State, all_states, definition, install
 use crate::policy::roles;
 use crate::stack::REGION;
 use lockstep_domain::model::error::{FailureKind, Policy};
+use lockstep_statemachines::StateMachine;
+use lockstep_tests::state_machines;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The errors of Step Functions and of the services it calls that may stand in `ErrorEquals`
@@ -55,9 +57,8 @@ fn every_state_machine_is_installed_and_what_changes_stacks_once_on_each_path() 
             ("teardown", "lockstep-promotion-teardown"),
         ]
     );
-    let files = std::fs::read_dir(crate::stack::repository().join("statemachines")).unwrap();
-    let files: BTreeSet<String> = files.map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
-    assert_eq!(files, MACHINES.iter().map(|m| format!("{m}.asl.json")).collect());
+    let written: BTreeSet<&str> = state_machines().iter().map(StateMachine::name).collect();
+    assert_eq!(written, BTreeSet::from(MACHINES));
 }
 
 /// Row 57 of the failure modes: an Express workflow runs a state again as it likes.
@@ -239,6 +240,22 @@ fn every_task_has_a_time_limit_retries_and_a_catch() {
             "{}: nobody would send heartbeats",
             state.at()
         );
+    }
+}
+
+/// The renderer puts a policy of `retries.yaml` where a state names one, so no state has a policy of its own.
+#[test]
+fn every_task_is_retried_by_the_named_policy_of_its_kind() {
+    let policies = state_machines().policies();
+    for state in all_states() {
+        let retry = state.value.get("Retry");
+        assert_eq!(retry.is_some(), state.text("Type") == "Task", "{}", state.at());
+        let Some(retry) = retry else { continue };
+        let names: Vec<&str> =
+            policies.iter().filter(|(_, policy)| *policy == retry).map(|(name, _)| name.as_str()).collect();
+        let [name] = names[..] else { panic!("{} has {} policies: {names:?}", state.at(), names.len()) };
+        assert_eq!(name == "nested", state.nests(), "{} retries by {name}", state.at());
+        assert_eq!(name == "lambda_callback", state.waits(), "{} retries by {name}", state.at());
     }
 }
 

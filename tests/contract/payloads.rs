@@ -105,6 +105,7 @@ fn variables(state: &State) -> BTreeMap<&'static str, Value> {
         ("place", json!({"stage": "ci", "path": "delivery", "promotion": "t6", "build": "t7"})),
         ("recipe", json!({"image": "logstash", "execution": "t4"})),
         ("bakes", json!([])),
+        ("baked", json!(true)),
         ("deploy_execution", json!("t3")),
         ("failure", caught()),
         ("place_failure", caught()),

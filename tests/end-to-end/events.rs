@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// What the state machines wait before they look for themselves, as it is written in them.
-const PATIENCE: &str = "\"TimeoutSeconds\": 900";
+const PATIENCE: &str = "TimeoutSeconds: 900";
 
 /// The version that the last push brought to ci.
 fn version(answer: &Value) -> String {
@@ -117,9 +117,12 @@ fn copy_with_shorter_patience(from: &Path, to: &Path) -> Result<(), Failure> {
         std::fs::create_dir_all(to.join(folder)).map_err(at(folder))?;
         for entry in std::fs::read_dir(from.join(folder)).map_err(at(folder))? {
             let path = entry.map_err(at(folder))?.path();
+            if !path.is_file() {
+                continue;
+            }
             let text = std::fs::read_to_string(&path).map_err(at(path.display()))?;
             let name = path.file_name().unwrap_or_default();
-            let text = text.replace(PATIENCE, "\"TimeoutSeconds\": 3");
+            let text = text.replace(PATIENCE, "TimeoutSeconds: 3");
             std::fs::write(to.join(folder).join(name), text).map_err(at(path.display()))?;
         }
     }

@@ -78,15 +78,9 @@ fn machines(bug: Option<Bug>) -> Rc<Machines> {
 
 fn read_machines(bug: Option<Bug>) -> Machines {
     let mut machines = Machines::default();
-    let texts = [
-        (Work::Deploy, include_str!("../../statemachines/deploy.asl.json")),
-        (Work::Teardown, include_str!("../../statemachines/teardown.asl.json")),
-        (Work::PromoteImage, include_str!("../../statemachines/promote-image.asl.json")),
-        (Work::BakeImage, include_str!("../../statemachines/bake-image.asl.json")),
-        (Work::BuildImage, include_str!("../../statemachines/build-image.asl.json")),
-    ];
+    let works = [Work::Deploy, Work::Teardown, Work::PromoteImage, Work::BakeImage, Work::BuildImage];
     let paths = [DeploymentPath::Delivery, DeploymentPath::Promotion].into_iter();
-    for (path, (work, text)) in paths.flat_map(|path| texts.map(|text| (path, text))) {
+    for (path, work) in paths.flat_map(|path| works.map(|work| (path, work))) {
         let arn = machine(path, work);
         let functions = [
             ("LedgerFunction", "ledger"),
@@ -103,12 +97,17 @@ fn read_machines(bug: Option<Bug>) -> Machines {
             ("PromotionBuildStateMachine", &machine(DeploymentPath::Promotion, Work::BuildImage)),
             ("Path", word_of(path)),
         ];
-        machines.add(&arn, text, &functions);
+        machines.add(&arn, &definition(work), &functions);
         if let (Some(bug), Some(definition)) = (bug, machines.definition(&arn)) {
             bug.twist_machine(work, definition);
         }
     }
     machines
+}
+
+/// Returns the JSON of the state machine for a kind of work, which has its name.
+fn definition(work: Work) -> String {
+    lockstep_tests::state_machines().get(&work.to_string()).expect("a state machine").json()
 }
 
 fn word_of(path: DeploymentPath) -> &'static str {

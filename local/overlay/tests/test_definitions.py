@@ -1,6 +1,7 @@
 """Definitions that AWS refuses are refused, on every road; those that it takes are taken."""
 
 import json
+import os
 import unittest
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,6 @@ from typing import Any
 from overlay import definitions
 from overlay.shapes import Record
 from overlay.tests.support import DEVELOPMENT, CloudTest, client, role, unique
-
-_MACHINES = sorted((Path(__file__).resolve().parents[3] / "statemachines").glob("*.json"))
 
 
 def _machine(**states: Record) -> Record:
@@ -94,8 +93,10 @@ class Rules(unittest.TestCase):
         self.assertEqual(list(definitions.problems(json.dumps(machine))), [])
 
     def test_each_definition_of_lockstep_is_sound(self) -> None:
-        self.assertGreater(len(_MACHINES), 5)
-        for path in _MACHINES:
+        # The Rust test renders them; by hand: cargo run -p lockstep-statemachines --bin render -- <folder>.
+        machines = sorted(Path(os.environ["LOCKSTEP_STATE_MACHINES"]).glob("*.asl.json"))
+        self.assertGreater(len(machines), 5)
+        for path in machines:
             with self.subTest(path.name):
                 self.assertEqual([str(one) for one in definitions.problems(path.read_text())], [])
 

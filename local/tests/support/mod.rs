@@ -45,11 +45,22 @@ pub fn emulator_python() -> PathBuf {
 
 /// Run a Python with the overlay's source.
 pub fn run(python: &Path, cloud: &Cloud, arguments: &[&str]) -> std::process::Output {
+    run_with(python, cloud, arguments, &[])
+}
+
+/// Runs a Python with the overlay's source and more variables of the environment.
+pub fn run_with(
+    python: &Path,
+    cloud: &Cloud,
+    arguments: &[&str],
+    variables: &[(&str, &Path)],
+) -> std::process::Output {
     Command::new(python)
         .args(arguments)
         .env("PYTHONPATH", env!("CARGO_MANIFEST_DIR"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("LOCKSTEP_TEST_ENDPOINT", cloud.endpoint())
+        .envs(variables.iter().copied())
         .output()
         .expect("python runs")
 }

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import yaml
+
 from oracles.machine_rules import errors, expressions, history, installed, integrations, structure, variables, walk
 from referee.context import Context
 from referee.documents import load
@@ -48,13 +50,13 @@ def _judge_as_installed(context: Context, machines: list[installed.Installed], r
 
 
 def _machine(copy: Context, name: str) -> Path:
-    return copy.root / "statemachines" / f"{name}.asl.json"
+    return copy.root / "statemachines" / f"{name}.asl.yaml"
 
 
 def _change(copy: Context, name: str, change: Callable[[dict], object]) -> None:
-    """Changes a definition of the copy as data."""
+    """Changes a definition of the copy as data. JSON is YAML, too."""
     path = _machine(copy, name)
-    body = json.loads(path.read_text(encoding="utf-8"))
+    body = yaml.safe_load(path.read_text(encoding="utf-8"))
     change(body)
     path.write_text(json.dumps(body, indent=2), encoding="utf-8")
 
@@ -109,11 +111,7 @@ def _all_in_company(copy: Context) -> str:
 
 
 def _invented_error(copy: Context) -> str:
-    _change(
-        copy,
-        "teardown",
-        lambda body: _first(body["States"], "Task")["Retry"][0].update(ErrorEquals=["States.TimedOut"]),
-    )
+    replace(copy.root / "statemachines" / "retries.yaml", "- StepFunctions.SfnException", "- States.TimedOut")
     return "names States.TimedOut"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from referee import definitions
 from referee.documents import Document, load
 
 
@@ -46,8 +47,8 @@ class Context:
         return [document for document in found if isinstance(document.body, dict) and "Resources" in document.body]
 
     def machines(self) -> list[Document]:
-        """Returns every definition of a state machine."""
-        return [load(path, self.relative(path)) for path in sorted((self.root / "statemachines").glob("*.asl.json"))]
+        """Returns every definition of a state machine, as AWS gets it and with the lines of its source."""
+        return definitions.rendered(self.root / "statemachines", self.relative)
 
     def recording_files(self) -> list[Path]:
         """Returns the files of the recordings, one for each run of the emulator."""
