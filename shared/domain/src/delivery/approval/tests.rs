@@ -173,7 +173,7 @@ fn an_older_approval_does_not_speak_for_a_newer_question() {
     assert_eq!(verdict(&second).unwrap_err().kind, FailureKind::ApprovalRefused);
 }
 
-/// A deployment with a proposal to delete a stack with two buckets in it.
+/// Returns a deployment with a proposal to delete a stack with two buckets in it.
 fn proposing() -> (Deployment, Proposal) {
     let resource = |name: &str| NamedResource {
         name: name.into(),

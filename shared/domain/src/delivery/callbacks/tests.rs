@@ -9,7 +9,7 @@ fn task(token: &str, entered: i64, retry: u32) -> Task {
     Task { token: token.into(), execution: "e".into(), entered_at: at(entered), retry }
 }
 
-/// What is written by a registration, and whether `resume` is asked to look.
+/// Returns the callback that a registration writes, and true if `resume` must be asked to look.
 fn registered(existing: Option<&Callback>, task: &Task) -> Option<(Callback, bool)> {
     match register(existing, "op", task, at(99)) {
         Registration::Stale => None,
@@ -83,7 +83,7 @@ fn an_open_wait_never_expires_and_what_is_over_does() {
 }
 
 proptest! {
-    /// Registrations and ends in any order; a registration that finds the operation over asks for another end.
+    /// Runs registrations and ends in any order; a registration that finds the operation over asks for another end.
     #[test]
     fn once_the_operation_has_ended_the_newest_registration_is_answered(
         steps in proptest::collection::vec(proptest::option::of((0i64..4, 0u32..3)), 1..12)

@@ -1,4 +1,4 @@
-//! What an answer says of a check: that it passes, or a sentence that says why it does not.
+//! Evaluates the response to a check: the check passes, or a sentence gives the reason of its failure.
 
 use super::{Outputs, Pattern, required_output, shown};
 use crate::model::ids::LogicalId;
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// The most of a body that is read, in bytes: a page that says how it is fits.
+/// Maximum bytes of a body that are read; a health page fits.
 pub const BODY_BYTES_MAX: usize = 64 << 10;
 
-/// The HTTP statuses that a check wants; 200 unless it says otherwise.
+/// The HTTP statuses that a check expects; 200 by default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "BTreeSet<u16>", into = "BTreeSet<u16>")]
 pub struct Statuses(BTreeSet<u16>);
 
-/// Statuses that cannot be wanted.
+/// Statuses that no check can expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be a status from 200 to 599, or a list of one to twenty of them")]
 pub struct InvalidStatuses;
@@ -22,7 +22,7 @@ pub struct InvalidStatuses;
 impl Statuses {
     const COUNT_MAX: usize = 20;
 
-    /// Whether `status` is wanted.
+    /// Returns true if `status` is expected.
     pub fn contain(&self, status: u16) -> bool {
         self.0.contains(&status)
     }
@@ -60,10 +60,10 @@ impl fmt::Display for Statuses {
     }
 }
 
-/// Whether an answer over HTTP is as wanted.
+/// Checks an HTTP response against the expected statuses and pattern.
 ///
-/// `body` is its beginning, at most [`BODY_BYTES_MAX`], and is never repeated: what a peer says to whoever asks it is
-/// not ours to store. Bytes that are no UTF-8 match as `U+FFFD`.
+/// `body` is the beginning of the response, at most [`BODY_BYTES_MAX`]. No message repeats it, because a peer's
+/// response may be confidential. Bytes that are not UTF-8 match as `U+FFFD`.
 pub fn evaluate_http(
     wanted: &Statuses,
     matches: Option<&Pattern>,
@@ -82,7 +82,8 @@ pub fn evaluate_http(
     }
 }
 
-/// Whether the stack's `outputs` hold a `name` that matches; if not, a sentence that says what they hold instead.
+/// Checks that `outputs` has a `name` whose value matches. The error is a sentence with the actual value or the names
+/// of the outputs.
 pub fn evaluate_output(name: &LogicalId, matches: &Pattern, outputs: &Outputs) -> Result<(), String> {
     let value = required_output(name, outputs)?;
     if matches.is_match(value) {
@@ -91,9 +92,9 @@ pub fn evaluate_output(name: &LogicalId, matches: &Pattern, outputs: &Outputs) -
     Err(format!("output {name} is '{}', which does not match {matches}", shown(value)))
 }
 
-/// The name or ARN of the function that a [`Check::Lambda`](super::Check::Lambda) calls, as the `FunctionName` of
-/// Lambda's Invoke takes it (<https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>); if there is none, a
-/// sentence that says so.
+/// Returns the name or ARN of the function that a [`Check::Lambda`](super::Check::Lambda) invokes, in the form of
+/// Invoke's `FunctionName` (<https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>). The error is a sentence
+/// with the reason.
 pub fn lambda_function<'o>(name: &LogicalId, outputs: &'o Outputs) -> Result<&'o str, String> {
     let value = required_output(name, outputs)?;
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_:.$".contains(&b);
@@ -103,10 +104,10 @@ pub fn lambda_function<'o>(name: &LogicalId, outputs: &'o Outputs) -> Result<&'o
     Ok(value)
 }
 
-/// Whether a function answered without an error; if not, a sentence with the error it named.
+/// Checks that a function returned without an error. The error is a sentence with the function's own error.
 ///
 /// `function_error` is Invoke's `X-Amz-Function-Error`, and `payload` its body: for a failed function an object with
-/// `errorType` and `errorMessage`. The payload of a function that succeeded is its own business.
+/// `errorType` and `errorMessage`. The payload of a function that succeeded is ignored.
 pub fn evaluate_lambda(function_error: Option<&str>, payload: &[u8]) -> Result<(), String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -211,7 +212,7 @@ mod tests {
         assert_eq!(judged(None, 204, b""), Ok(()));
         assert_eq!(judged(Some("^ok"), 200, b"ok \xff"), Ok(()));
         assert_eq!(judged(None, 503, b""), Err("it answered 503, not 200 or 204".to_owned()));
-        // A body that matches does not make up for the status.
+        // A matching body does not compensate for the status.
         assert_eq!(judged(Some("ok"), 500, b"ok"), Err("it answered 500, not 200 or 204".to_owned()));
         let told = judged(Some("^ok$"), 200, b"password=hunter2").unwrap_err();
         assert_eq!(told, "it answered 200, but its body (the first 64 KiB) does not match ^ok$");

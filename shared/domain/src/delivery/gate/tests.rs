@@ -148,7 +148,7 @@ fn action(second: i64) -> OperatorAction {
     OperatorAction::new("ada", "the site is down", at(second)).unwrap()
 }
 
-/// What breaking the glass for production wrote down at 0.
+/// Returns the break-glass permission for production, recorded at 0.
 fn broken() -> BreakGlass {
     let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
     let production = stage(&stages, &name("production")).unwrap();
@@ -223,7 +223,7 @@ fn breaking_it_twice_breaks_it_once_and_one_that_no_longer_counts_is_broken_anew
 
 #[test]
 fn each_stage_is_torn_down_by_its_own_path_only() {
-    // FAILURES 84: what builds has no way into production, here as well as by trust policy.
+    // FAILURES 84: the delivery path has no way into production, here as well as by trust policy.
     let stages = stages();
     for (of, path, open) in [
         ("test", DeploymentPath::Delivery, true),

@@ -34,7 +34,7 @@ fn deployment(execution: &str, version: &str) -> Deployment {
     }
 }
 
-/// An environment that `execution` has taken, and its deployment.
+/// Returns an environment that `execution` acquired, and its deployment.
 fn taken(execution: &str, version: &str, before: Option<&Environment>) -> Acquired {
     acquire(before, &deployment(execution, version), at(1)).unwrap()
 }
@@ -271,7 +271,7 @@ fn an_image_has_no_environment() {
     assert_eq!(acquire(None, &image, at(1)).unwrap_err().kind, FailureKind::Bug);
 }
 
-/// The same, to be torn down.
+/// Returns the same deployment as a teardown.
 fn teardown(execution: &str, version: &str) -> Deployment {
     Deployment {
         kind: DeploymentKind::Teardown { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
@@ -306,7 +306,7 @@ fn a_plan_leaves_the_environment_as_it_was() {
 #[test]
 fn a_plan_or_a_teardown_that_fails_leaves_the_environment_as_it_was() {
     let runs = completed("a", "1.0.0", None);
-    // Whatever such a deployment says of its stack: it brought no release.
+    // Such a deployment never changes the release, whatever it reports about its stack.
     let plan = Deployment { plan_only: true, ..deployment("b", "1.0.1") };
     let gone = Deployment { stack_changed: true, stack_arn: None, ..teardown("b", "1.0.0") };
     for (deployment, told) in [
@@ -328,7 +328,7 @@ fn what_is_freed_from_the_dead_is_one_epoch_later_so_that_they_write_nothing_any
     let dead = taken("a", "1.0.0", None);
     let freed = release_dead_holder(&dead.environment, &dead.deployment, at(5));
     assert_eq!((freed.holder.as_ref(), freed.epoch), (None, 2));
-    // The dead one is known to have brought its stack to the release; its checks never ran.
+    // The dead execution is known to have updated its stack to the release; its checks never ran.
     assert!(!freed.deployed.as_ref().unwrap().checked);
     assert_eq!(still_holds(Some(&freed), &dead.deployment).unwrap_err().kind, FailureKind::Superseded);
     let abandoned = abandon(&dead.deployment, "ada freed its environment", at(5)).unwrap();
@@ -339,7 +339,7 @@ fn what_is_freed_from_the_dead_is_one_epoch_later_so_that_they_write_nothing_any
 }
 
 proptest! {
-    /// Deployments come, end well or badly, or vanish and are taken over from, in any order.
+    /// Runs deployments that succeed, fail, or die and lose their lease, in any order.
     #[test]
     fn epochs_only_rise_and_at_most_one_deployment_can_write(ends in proptest::collection::vec(0u8..4, 1..30)) {
         let mut environment: Option<Environment> = None;

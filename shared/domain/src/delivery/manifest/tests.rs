@@ -39,7 +39,7 @@ fn problems(text: &str) -> Vec<String> {
     Manifest::parse(FILE, text).unwrap_err().iter().map(ToString::to_string).collect()
 }
 
-/// The problems of a sound component followed by `text`, which starts on line 7.
+/// Returns the problems of a sound component followed by `text`, which starts on line 7.
 fn problems_after_component(text: &str) -> Vec<String> {
     problems(&format!("{COMPONENT}{text}"))
 }
@@ -110,7 +110,7 @@ fn an_empty_file_says_what_to_write() {
     );
 }
 
-/// The checks after a sound component, which ends on line 6.
+/// Returns the checks after a sound component, which ends on line 6.
 fn checks(text: &str) -> Vec<Check> {
     Manifest::parse(FILE, &format!("{COMPONENT}{text}")).unwrap().checks
 }

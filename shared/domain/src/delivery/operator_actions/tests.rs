@@ -48,7 +48,7 @@ fn during(operation: OperationKind, target: &str) -> Deployment {
     Deployment { operations: vec![operation], ..deployment() }
 }
 
-/// The environment that `deployment` holds.
+/// Returns the environment that `deployment` holds.
 fn environment(ever_stable: bool) -> Environment {
     let holder =
         LeaseHolder { deployment: DeploymentId::of_execution("e"), execution: "e".into(), since: at(0) };
@@ -87,7 +87,7 @@ fn a_wish_has_a_reason_that_is_kept_and_bounded() {
 fn a_cancellation_says_who_why_and_when_and_wakes_what_runs() {
     let key = format!("{STACK}#t1");
     for (operation, target) in [
-        // What is executed is a change set, and what is waited for is its stack.
+        // The operation's target is a change set; the callback belongs to its stack.
         (OperationKind::Execute, "arn:change-set"),
         (OperationKind::Clear, STACK),
         (OperationKind::ContinueRollback, STACK),

@@ -61,7 +61,7 @@ region = "eu-central-1"
 
 const ORGANISATION: &str = "[default]\nVpcId = \"vpc-1\"\nUnused = \"x\"\n";
 
-/// Everything that is known of the organisation.
+/// The known state of the organisation.
 struct Known {
     stages: Stages,
     organisation: OrganisationParameters,
@@ -104,14 +104,14 @@ fn component() -> Files {
     .into()
 }
 
-/// The component with one file written anew, or with one more.
+/// Returns the component with one file replaced or added.
 fn with(path: &str, text: &str) -> Files {
     let mut files = component();
     files.insert(path.to_owned(), text.as_bytes().to_vec());
     files
 }
 
-/// The component with `old` replaced in one of its files.
+/// Returns the component with `old` replaced in one of its files.
 fn edited(path: &str, old: &str, new: &str) -> Files {
     let text = String::from_utf8(component()[path].clone()).unwrap();
     assert!(text.contains(old), "{old}");

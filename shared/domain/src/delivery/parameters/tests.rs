@@ -28,7 +28,7 @@ const COMMIT: &str = "0123456789012345678901234567890123456789";
 const SHIPPED: &str =
     "functions/elb-logs/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855.zip";
 
-/// A template with one line for each parameter, the first on line 2.
+/// Returns a template with one line for each parameter, the first on line 2.
 fn declared(parameters: &str) -> BTreeMap<String, Parameter> {
     let text = format!("Parameters:\n{parameters}Resources:\n  Topic: {{Type: AWS::SNS::Topic}}\n");
     Template::parse("template.yaml", &text).unwrap().parameters().clone()
@@ -40,7 +40,7 @@ fn files(entries: &[(&str, &str)]) -> ComponentParameters {
     ComponentParameters::read(&files).unwrap()
 }
 
-/// What a deployment is resolved from, each part easily changed.
+/// Input of a resolution, with parts that a test can change.
 struct Case {
     parameters: BTreeMap<String, Parameter>,
     organisation: Option<OrganisationParameters>,

@@ -26,7 +26,7 @@ fn pushed(delivery: &str, state: WebhookDeliveryState, minute: i64) -> WebhookDe
 
 #[test]
 fn an_accepted_event_that_nobody_started_is_started_once_it_is_not_young() {
-    // FAILURES 52 and 61: whoever accepted it died before starting it.
+    // FAILURES 52 and 61: the webhook function died between accepting and starting it.
     let accepted = pushed("a", WebhookDeliveryState::Accepted, 0);
     assert_eq!(event(&accepted, std::slice::from_ref(&accepted), at(4)), DeliveryStep::Leave);
     assert_eq!(event(&accepted, std::slice::from_ref(&accepted), at(5)), DeliveryStep::Start);
@@ -183,7 +183,7 @@ fn deployed() -> Deployment {
     deployment(DeploymentKind::Deploy { environment: "logs-1".into(), stack }, DeploymentState::Succeeded)
 }
 
-/// A teardown that ended at minute 60.
+/// Returns a teardown that ended at minute 60.
 fn teardown(state: DeploymentState) -> Deployment {
     let kind =
         DeploymentKind::Teardown { environment: "logs-1".into(), stack: "test-logs-1".parse().unwrap() };
@@ -279,7 +279,7 @@ fn open(operation: &str) -> Callback {
     Callback { operation: operation.into(), state, at: at(0) }
 }
 
-/// A deployment with its first question, answered or not.
+/// Returns a deployment with its first question, open or answered.
 fn asking(decision: Option<Decision>) -> Deployment {
     let change_set = ChangeSet {
         arn: "arn".into(),
@@ -335,7 +335,7 @@ fn an_open_question_is_never_answered_by_a_sweep() {
     ] {
         assert_eq!(wait(&open(&key), Some(true), asking.as_ref(), at(9999)), expected);
     }
-    // An answer to the first question says nothing about the second.
+    // An answer to the first question does not apply to the second.
     let second = operation(&deployed().id, 2);
     let answered = asking(Some(Decision::Approve));
     assert_eq!(wait(&open(&second), Some(true), Some(&answered), at(9999)), CallbackStep::Leave);
