@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_an_operation_of_ours_is_its_stack_and_token() {
+    fn the_end_of_our_operation_is_its_stack_and_token() {
         let token = client_token("d", "execute", 1);
         let key = operation_key(STACK, &token);
         for ended in ["CREATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "DELETE_FAILED", "SOMETHING_NEW"] {
@@ -110,21 +110,21 @@ mod tests {
     }
 
     #[test]
-    fn the_operation_of_somebody_else_is_nobodys_wait() {
+    fn a_foreign_operation_maps_to_no_callback() {
         for token in ["", "Console-CreateStack-1234", "t123"] {
             assert_eq!(ended_operation(&stack_event("CREATE_COMPLETE", token)), None, "{token}");
         }
     }
 
     #[test]
-    fn an_image_ends_when_it_is_usable_or_never_will_be() {
+    fn an_image_ends_when_it_is_usable_or_has_failed() {
         assert_eq!(ended_operation(&image_event("available")), Some(IMAGE.into()));
         assert_eq!(ended_operation(&image_event("failed")), Some(IMAGE.into()));
         assert_eq!(ended_operation(&image_event("pending")), None);
     }
 
     #[test]
-    fn a_build_ends_whatever_became_of_it() {
+    fn a_build_ends_with_every_outcome() {
         let arn = "arn:aws:codebuild:eu-west-1:222222222222:build/lockstep-image-build:1";
         let event = |status: &str| {
             json!({
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_another_shape_hints_at_nothing() {
+    fn an_event_of_another_shape_is_ignored() {
         let mut foreign = stack_event("CREATE_COMPLETE", &client_token("d", "execute", 1));
         foreign["source"] = json!("acme.cloudformation");
         for event in [foreign, json!({}), json!([]), json!({"source": "aws.ec2"})] {

@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_check_is_stored_by_its_kind_and_its_pattern_is_checked_when_read_back() {
+    fn a_stored_check_names_its_kind_and_is_validated_when_read() {
         let check = Check::Output { name: "Host".parse().unwrap(), matches: "^x$".parse().unwrap() };
         let stored = serde_json::to_string(&check).unwrap();
         assert_eq!(stored, r#"{"kind":"output","name":"Host","matches":"^x$"}"#);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_of_a_check_has_its_default_and_is_checked_when_read_back() {
+    fn an_omitted_key_of_a_check_has_its_default_when_read() {
         let read = |text: &str| serde_json::from_str::<Check>(text);
         let check = read(r#"{"kind":"http","url":"https://a.example/"}"#).unwrap();
         assert_eq!(check.to_string(), "https://a.example/ answers 200");

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_access_key_is_found_beside_its_name_however_it_is_written() {
+    fn a_secret_access_key_is_found_beside_every_form_of_its_name() {
         for (before, after) in [
             ("aws_secret_access_key=", ""),
             ("AWS_SECRET_ACCESS_KEY: \"", "\""),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn forty_characters_without_the_name_or_of_one_case_are_no_secret_access_key() {
+    fn forty_characters_without_a_name_or_of_one_case_are_no_key() {
         assert!(found(&format!("value: {}", example_secret())).is_empty());
         assert!(found(&format!("aws_secret_access_key: x\n\nother: {}", example_secret())).is_empty());
         assert!(found("secret_key_sha1: da39a3ee5e6b4b0d3255bfef95601890afd80709").is_empty());
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_resembles_a_credential_is_left_alone() {
+    fn text_that_only_resembles_a_credential_is_accepted() {
         for text in [
             "",
             "AKIA",
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_full_of_keys_gives_a_bounded_answer() {
+    fn a_file_full_of_keys_gives_a_bounded_result() {
         let text = format!("{}\n", example_id()).repeat(1000);
         let problems = find_credentials("f", text.as_bytes());
         assert_eq!(problems.len(), FINDINGS_MAX);
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn beside_its_name_means_within_256_bytes() {
+    fn a_key_is_searched_within_256_bytes_of_its_name() {
         let apart =
             |bytes: usize| found(&format!("secret_key{}{}", " ".repeat(bytes), example_secret())).len();
         assert_eq!((apart(216), apart(217)), (1, 0));
@@ -269,7 +269,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_found_is_never_repeated(
+        fn a_finding_never_repeats_the_match(
             (lead, value) in prop_oneof![
                 "[A-Z0-9]{16}".prop_map(|v| ("AKIA", v)),
                 "[A-Z0-9]{16}".prop_map(|v| ("ASIA", v)),
@@ -294,7 +294,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_whatever_break_the_search(text in proptest::collection::vec(any::<u8>(), 0..400)) {
+        fn no_bytes_break_the_search(text in proptest::collection::vec(any::<u8>(), 0..400)) {
             let problems = find_credentials("f", &text);
             prop_assert!(problems.len() <= FINDINGS_MAX);
         }

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_names_the_function_and_what_the_zip_holds() {
+    fn a_key_names_the_function_and_the_digest_of_its_zip() {
         let key = format!("functions/elb-logs/{DIGEST}.zip");
         let code: FunctionCode = key.parse().unwrap();
         assert_eq!((code.name.as_str(), code.digest.as_str()), ("elb-logs", DIGEST));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn a_malformed_key_is_refused() {
         for wrong in [
             "",
             "functions/elb-logs/abc.zip",
@@ -142,13 +142,13 @@ mod tests {
     }
 
     #[test]
-    fn a_function_that_is_not_shipped_is_told_with_those_that_are() {
+    fn a_function_that_is_not_shipped_is_refused_with_known_names() {
         let refusal = shipped().code(&"elb-log".parse().unwrap()).unwrap_err();
         assert_eq!(refusal, "Lockstep ships no function `elb-log`; did you mean `elb-logs`?");
     }
 
     #[test]
-    fn the_code_of_a_function_is_part_of_what_a_release_is_pinned_to() {
+    fn the_lock_digest_depends_on_the_code_of_functions() {
         let images = ImageLock::default();
         assert_eq!(lock_digest(&images, &FunctionLock::default()), images.digest());
         assert_ne!(lock_digest(&images, &shipped()), images.digest());

@@ -150,8 +150,8 @@ pub fn open_release(release: &Release, artifact: &[u8]) -> Result<Contents, Fail
         )));
     }
     open(artifact).map_err(|problems| {
-        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::bug(format!("{label} cannot be opened: {}", told.join("; ")))
+        let reported: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::bug(format!("{label} cannot be opened: {}", reported.join("; ")))
     })
 }
 

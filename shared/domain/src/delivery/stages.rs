@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn releases_come_by_delivery_to_test_and_to_what_propagates_and_by_promotion_to_the_rest() {
+    fn delivery_reaches_test_and_propagating_stages_and_promotion_the_rest() {
         let paths: Vec<_> = four().iter().map(Stage::path).collect();
         assert_eq!(
             paths,
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn checks_reach_public_addresses_alone_unless_the_stage_says_more() {
+    fn checks_reach_only_public_addresses_by_default() {
         let stages = |more: &str| parse(&[stage("test", 1, false), stage("ci", 1, true), more.to_owned()]);
         let reach = |more: &str| stages(more).unwrap().get(&name("ci")).unwrap().checks_may_reach.clone();
         assert_eq!(reach(""), [].into());
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn no_release_comes_by_itself_past_a_stage_that_waits_for_promotion() {
+    fn no_release_propagates_past_a_stage_that_needs_promotion() {
         let wrong =
             parse(&[stage("test", 1, false), stage("staging", 2, false), stage("ci", 1, true)]).unwrap_err();
         assert_eq!(wrong.len(), 1);
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_builds_reach_is_never_one_that_only_promotion_reaches() {
+    fn no_account_is_on_both_paths() {
         let wrong = parse(&[stage("test", 1, false), stage("ci", 1, true), stage("production", 1, false)])
             .unwrap_err();
         assert_eq!(wrong.len(), 1);
@@ -354,12 +354,12 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_told_at_once_with_its_line() {
+    fn every_mistake_is_reported_at_once_with_its_line() {
         let text = "[[stages]]\nname = \"test\"\nacount = \"000000000001\"\nregion = \"Europe\"\npropagates = \"yes\"\n";
         let problems = Stages::parse("stages.toml", text).unwrap_err();
-        let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        let reported: Vec<_> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(
-            told,
+            reported,
             [
                 "stages.toml:1: `stages[0].account` is missing",
                 "stages.toml:3: `stages[0].acount` is not known; did you mean `account`?",
@@ -397,7 +397,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_propagates_is_always_a_prefix_after_test(flags in proptest::collection::vec(any::<bool>(), 1..8)) {
+        fn propagating_stages_are_always_a_prefix_after_test(flags in proptest::collection::vec(any::<bool>(), 1..8)) {
             let mut all = vec![stage("test", 1, false)];
             all.extend(flags.iter().enumerate().map(|(n, p)| stage(&format!("s{n}"), if *p { 1 } else { 2 }, *p)));
             let ordered = flags.is_sorted_by(|a, b| a >= b);

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn an_output_that_does_not_match_is_told_with_its_value() {
+    fn an_output_that_does_not_match_is_reported_with_its_value() {
         let outputs = outputs(&[("Host", "UNKNOWN")]);
         assert_eq!(
             evaluate_output(&id("Host"), &pattern("^[a-z.]+$"), &outputs),
@@ -173,13 +173,13 @@ mod tests {
     }
 
     #[test]
-    fn a_function_passes_when_it_answers_without_an_error() {
+    fn a_function_passes_when_it_returns_without_an_error() {
         assert_eq!(evaluate_lambda(None, b"{\"errorMessage\": \"mine\"}"), Ok(()));
         assert_eq!(evaluate_lambda(None, b""), Ok(()));
     }
 
     #[test]
-    fn a_failed_function_is_told_with_its_error() {
+    fn a_failed_function_is_reported_with_its_error() {
         let payload = br#"{"errorType": "Refused", "errorMessage": "no\nbroker", "stackTrace": []}"#;
         assert_eq!(
             evaluate_lambda(Some("Unhandled"), payload),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_can_be_a_function_is_called() {
+    fn only_a_function_name_or_arn_is_invoked() {
         let arn = "arn:aws:lambda:eu-west-1:111111111111:function:probe:$LATEST";
         for good in ["probe", arn] {
             assert_eq!(lambda_function(&id("Probe"), &outputs(&[("Probe", good)])), Ok(good));
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_over_http_needs_a_wanted_status_and_a_body_that_matches() {
+    fn an_http_response_needs_an_expected_status_and_a_matching_body() {
         let wanted = Statuses::try_from(BTreeSet::from([200, 204])).unwrap();
         let judged = |matches: Option<&str>, status, body: &[u8]| {
             evaluate_http(&wanted, matches.map(pattern).as_ref(), status, body)
@@ -214,13 +214,13 @@ mod tests {
         assert_eq!(judged(None, 503, b""), Err("it answered 503, not 200 or 204".to_owned()));
         // A matching body does not compensate for the status.
         assert_eq!(judged(Some("ok"), 500, b"ok"), Err("it answered 500, not 200 or 204".to_owned()));
-        let told = judged(Some("^ok$"), 200, b"password=hunter2").unwrap_err();
-        assert_eq!(told, "it answered 200, but its body (the first 64 KiB) does not match ^ok$");
+        let reported = judged(Some("^ok$"), 200, b"password=hunter2").unwrap_err();
+        assert_eq!(reported, "it answered 200, but its body (the first 64 KiB) does not match ^ok$");
         assert!(judged(Some("."), 200, b"").is_err());
     }
 
     #[test]
-    fn wanted_statuses_are_final_ones_and_not_too_many() {
+    fn expected_statuses_are_final_and_bounded_in_number() {
         let of = |statuses: &[u16]| Statuses::try_from(statuses.iter().copied().collect::<BTreeSet<_>>());
         assert!(of(&[200, 301, 599]).is_ok());
         for bad in [&[][..], &[100], &[600], &[200, 0], &(200..221).collect::<Vec<_>>()] {
@@ -230,7 +230,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_failure_is_one_bounded_line_whatever_the_stack_answered(value in "\\PC*|[\\x00-\\x7f]*") {
+        fn a_failure_is_one_bounded_line_for_any_output(value in "\\PC*|[\\x00-\\x7f]*") {
             let sentence = evaluate_output(&id("X"), &pattern("^$a"), &outputs(&[("X", &value)])).unwrap_err();
             prop_assert!(!sentence.contains(char::is_control));
             prop_assert!(sentence.chars().count() < SHOWN_CHARS + 60);

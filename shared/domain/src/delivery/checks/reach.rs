@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn row_82_private_addresses_are_reached_only_where_the_stage_says_so() {
+    fn row_82_private_addresses_need_the_permission_of_the_stage() {
         let private = "10.0.0.0 10.255.255.255 100.64.0.0 100.127.255.255 172.16.0.0 172.31.255.255 192.168.0.0 \
                        192.168.255.255 ::ffff:10.1.2.3 ::ffff:192.168.0.1 fc00::1 fd12:3456::1 fdff:ffff::1";
         for (address, least) in all_least(private) {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn row_82_the_machine_itself_metadata_and_what_is_nobodys_are_never_reached_on_aws() {
+    fn row_82_loopback_metadata_and_reserved_addresses_are_refused_on_aws() {
         let never = "0.0.0.0 0.1.2.3 127.0.0.1 127.255.255.255 169.254.0.1 169.254.169.254 169.254.170.2 169.254.170.23 \
                      192.0.0.1 192.0.2.1 192.88.99.1 198.18.0.1 198.19.255.255 198.51.100.1 203.0.113.1 224.0.0.1 \
                      239.255.255.255 240.0.0.1 255.255.255.255 :: ::1 ::2 ::7f00:1 ::10.0.0.1 ::8.8.8.8 \
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_reached_only_in_the_local_cloud_and_only_where_the_stage_says_so() {
+    fn loopback_needs_the_local_cloud_and_the_permission_of_the_stage() {
         for address in ["127.0.0.1", "::1", "::ffff:127.0.0.1"].map(|a| a.parse().unwrap()) {
             for local in [LOCAL, Some("http://localhost:1"), Some("http://[::1]:1")] {
                 assert_eq!(least(address, local), Some(&[Reach::Loopback][..]), "{address} {local:?}");
@@ -247,25 +247,25 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_why_and_which_setting_allows_it() {
-        let told = |host: &str, address: &str, endpoint| {
+    fn a_refusal_names_the_address_the_reason_and_the_setting() {
+        let reported = |host: &str, address: &str, endpoint| {
             admission(&[], endpoint).admit(host, &[address.parse().unwrap()]).unwrap_err()
         };
         assert_eq!(
-            told("app.example", "10.0.0.7", None),
+            reported("app.example", "10.0.0.7", None),
             "app.example (10.0.0.7) is a private address, which checks of stage ci may not reach; only \
              checks_may_reach = [\"private\"] of that stage in stages.toml allows it"
         );
-        assert!(told("::1", "::1", LOCAL).contains("checks_may_reach = [\"loopback\"]"));
+        assert!(reported("::1", "::1", LOCAL).contains("checks_may_reach = [\"loopback\"]"));
         assert_eq!(
-            told("127.0.0.1", "127.0.0.1", None),
+            reported("127.0.0.1", "127.0.0.1", None),
             "127.0.0.1 is a loopback address (on AWS, the function that checks), which no setting allows a check to \
              reach"
         );
     }
 
     #[test]
-    fn one_address_that_is_refused_refuses_the_name() {
+    fn one_refused_address_refuses_the_host() {
         let public: IpAddr = "8.8.8.8".parse().unwrap();
         let metadata: IpAddr = "169.254.169.254".parse().unwrap();
         let all = admission(&[Reach::Private, Reach::Loopback], LOCAL);
@@ -288,7 +288,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_special_ipv4_address_passes_in_any_dress_of_ipv6(
+        fn no_special_ipv4_address_passes_inside_an_ipv6_address(
             inner in special_v4(), network in 0x2000_u16..0x4000, subnet in any::<u16>(), last in any::<u16>(),
         ) {
             let [high, low] = [inner.to_bits() >> 16, inner.to_bits() & 0xffff].map(|half| half as u16);
@@ -315,7 +315,7 @@ mod tests {
         }
 
         #[test]
-        fn what_the_standard_library_calls_special_is_never_public(bits in any::<u32>()) {
+        fn addresses_special_to_the_standard_library_are_never_public(bits in any::<u32>()) {
             let a = Ipv4Addr::from_bits(bits);
             let special = a.is_private() || a.is_loopback() || a.is_link_local() || a.is_multicast()
                 || a.is_broadcast() || a.is_documentation() || a.is_unspecified();

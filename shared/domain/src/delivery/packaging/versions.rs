@@ -33,7 +33,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_counter_makes_releases_on_the_default_branch_and_pre_releases_elsewhere() {
+    fn the_default_branch_makes_releases_and_others_pre_releases() {
         let of = MajorMinor { major: 2, minor: 1 };
         let version =
             |branch: &str, count| next_version(of, BranchKind::of(branch, "main"), count).to_string();
@@ -44,7 +44,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn versions_rise_with_the_counter_whatever_the_branches_are_called(
+        fn versions_rise_with_the_counter_for_all_branch_names(
             branches in proptest::collection::vec("main|[a-z0-9/_.-]{1,12}|\\PC{1,5}", 2..10)
         ) {
             let of = MajorMinor { major: 1, minor: 0 };

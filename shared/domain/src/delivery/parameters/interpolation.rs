@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_explained() {
+    fn an_unreadable_reference_is_explained() {
         assert_eq!(refusal("x${stage"), "a `${` is not closed by `}`; write `$${` for a plain `${`");
         assert!(refusal("${stgae}").starts_with("${stgae} is not known; did you mean `stage`?"));
         assert!(refusal("${}").starts_with("${} is not known; known: stage, account"));
@@ -169,7 +169,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_without_references_comes_back_as_it_was(text in "[^{]*") {
+        fn text_without_references_is_unchanged(text in "[^{]*") {
             let joined: String = pieces(&text).unwrap().iter().map(|piece| match piece {
                 Piece::Text(text) => *text,
                 Piece::Reference(_) => "a reference",
@@ -178,7 +178,7 @@ mod tests {
         }
 
         #[test]
-        fn escaping_every_bracket_gives_any_text_back(text in "[a-z${}]*") {
+        fn escaping_every_bracket_preserves_any_text(text in "[a-z${}]*") {
             // Only `${` needs an escape, and an escaped one may itself follow a dollar.
             prop_assume!(!text.contains("$${"));
             let escaped = text.replace("${", "$${");
