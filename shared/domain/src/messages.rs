@@ -1,7 +1,7 @@
-//! What travels between state machines, functions and the command: the control plane's internal contract.
+//! Messages between state machines, functions and the command: the control plane's internal contract.
 //!
-//! The state machines in `statemachines/` name these fields; `tests/contract` holds both sides together. The inputs
-//! of the state machines ([`inputs`]) are a public interface: what a person would type.
+//! The state machines in `statemachines/` name these fields, and `tests/contract` compares both sides. The inputs of
+//! the state machines ([`inputs`]) are a public interface: an operator types them.
 
 pub mod bake;
 pub mod image;
@@ -18,15 +18,15 @@ pub mod verify;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What a waiting state tells the function it invokes.
+/// Input that a waiting state gives to the function it invokes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
-    /// The task token to answer.
+    /// The task token that ends the waiting state.
     pub token: String,
-    /// The execution's ARN.
+    /// ARN of the execution.
     pub execution: String,
-    /// When the state was entered.
+    /// Time at which the state was entered.
     pub entered_at: Timestamp,
-    /// How often it was retried.
+    /// Number of retries so far.
     pub retry: u32,
 }

@@ -1,7 +1,7 @@
-//! Asking a person, and what the answer does.
+//! Questions to approvers, and the effect of their answers.
 //!
-//! A question names the change set (or the action on a stack) and the artifact it is about; an answer that names others
-//! is refused. Nobody's environment is held while a person thinks.
+//! A question names the artifact and the change set or stack action that it is about. An answer that names others is
+//! refused. No environment is held while a question is open.
 
 use crate::model::error::{Failure, FailureKind};
 use crate::model::ids::{DeploymentId, Digest};
@@ -11,23 +11,24 @@ use crate::stacks::change_set_review;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
-/// The key of the wait for question `number` of a deployment.
+/// Returns the key of the callback for question `number` of a deployment.
 pub fn operation(deployment: &DeploymentId, number: u32) -> String {
     format!("approval#{deployment}#{number}")
 }
 
-/// The deployment and the number of the question that [`operation`] made a key of; nothing for a key of another kind.
+/// Returns the deployment and the question's number from a key of [`operation`]; `None` for a key of another kind.
 pub fn of_operation(operation: &str) -> Option<(DeploymentId, u32)> {
     let (deployment, number) = operation.strip_prefix("approval#")?.split_once('#')?;
     Some((deployment.parse().ok()?, number.parse().ok()?))
 }
 
-/// The last question, if it is open.
+/// Returns the last question, if it is open.
 pub fn open_question(deployment: &Deployment) -> Option<&Approval> {
     deployment.approvals.last().filter(|question| question.decision.is_none())
 }
 
-/// The deployment with a question about its proposal, else about its change set. One that asks already is left as it is.
+/// Adds a question about the deployment's proposal, or else about its change set. A deployment with an open question is
+/// returned unchanged.
 pub fn ask(
     deployment: &Deployment,
     stage_wants_approval: bool,
@@ -72,7 +73,7 @@ pub fn ask(
     Ok(asking)
 }
 
-/// Why a person must allow what is proposed.
+/// Returns the reason for which a proposal needs an approval.
 fn reason(proposal: &Proposal) -> String {
     let names = proposal.names().join(", ");
     let stack = &proposal.stack;
@@ -99,7 +100,7 @@ fn reason(proposal: &Proposal) -> String {
     }
 }
 
-/// What a person allowed this deployment to do with its stack, not too long ago.
+/// Returns the proposals that an approver approved for this deployment and artifact, if the approval is still valid.
 pub fn allowed(deployment: &Deployment, now: Timestamp) -> Vec<Proposal> {
     let approved = deployment
         .approvals
@@ -113,36 +114,36 @@ pub fn allowed(deployment: &Deployment, now: Timestamp) -> Vec<Proposal> {
         .collect()
 }
 
-/// What a person answers.
+/// Answer of an approver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApprovalAnswer<'a> {
-    /// The key of what the person saw, see [`Subject::key`].
+    /// Key of the subject that was shown to the approver, see [`Subject::key`].
     pub subject: &'a str,
-    /// The artifact's digest that the person saw, if there was one.
+    /// Digest of the artifact that was shown to the approver, if there was one.
     pub digest: Option<&'a Digest>,
-    /// What the person gives up, or allows though nobody looked into it, by name.
+    /// Names of the resources that the approver gives up, or of the unexamined nested stacks that the approver allows.
     pub names: &'a [String],
-    /// The answer.
+    /// The decision.
     pub decision: Decision,
-    /// Why.
+    /// The approver's reason.
     pub reason: Option<&'a str>,
-    /// The ARN of the person, as IAM says.
+    /// ARN of the approver, from IAM.
     pub by: &'a str,
 }
 
-/// What an answer does.
+/// Effect of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decided {
-    /// It is the first: write the deployment, then wake who waits.
+    /// The first answer: write the deployment, then complete its callback.
     Now(Box<Deployment>),
-    /// It was given before: wake who waits, in case nobody did.
+    /// A repeated answer: complete the callback again, in case its completion was lost.
     Before,
 }
 
-/// Applies an answer to the deployment's last question, whose number comes along.
+/// Applies an answer to the deployment's last question, and returns the question's number.
 ///
-/// What the person did not see they did not decide: an answer that names another change set or digest is a `Conflict`,
-/// and so is one that contradicts the answer given, or comes after the deployment went on.
+/// An answer covers only the subject that was shown to the approver. The error `Conflict` rejects an answer that names
+/// another change set or digest, contradicts the recorded answer, or comes after the deployment continued.
 pub fn decide(
     deployment: &Deployment,
     answer: &ApprovalAnswer<'_>,
@@ -184,8 +185,8 @@ pub fn decide(
     Ok((number, Decided::Now(Box::new(decided))))
 }
 
-/// What a proposal costs, and what nobody looked into, is approved name by name: a nod to a list that scrolled by is no
-/// decision.
+/// Requires the names of all resources that a proposal gives up, and of all nested stacks that were not examined.
+/// Typing each name prevents an approval of an unread list.
 fn every_name(subject: &Subject, names: &[String]) -> Result<(), Failure> {
     let wanted: BTreeSet<String> = subject.names().into_iter().collect();
     let given: BTreeSet<String> = names.iter().cloned().collect();
@@ -216,7 +217,7 @@ fn past(decision: Decision) -> &'static str {
     }
 }
 
-/// Whether the deployment may go on after its question: yes, or `ApprovalRefused` with who and why.
+/// Returns the outcome of the last question: `Ok` if approved, else `ApprovalRefused` with the approver and the reason.
 pub fn verdict(deployment: &Deployment) -> Result<(), Failure> {
     let refused = |message: String| Err(Failure::new(FailureKind::ApprovalRefused, message));
     let Some(question) = deployment.approvals.last() else {

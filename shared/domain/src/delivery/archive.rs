@@ -1,8 +1,8 @@
-//! Archives, in memory: the tarball a git host serves, and the zip a release is kept as.
+//! Archives in memory: the tarball of a git host, and the zip of a release.
 //!
-//! Both come from outside, so both are read with suspicion: an entry whose name could leave the folder it is
-//! unpacked to, a link, a device or a duplicate refuses the whole archive, and everything is counted while it is
-//! unpacked, so that a small archive never becomes a large one in memory. Nothing here touches a file system.
+//! Both are untrusted input. An entry whose name could leave the target folder, a link, a device or a duplicate refuses
+//! the whole archive. All bytes are counted during unpacking, so that a small archive never becomes a large one in
+//! memory. The module never touches a file system.
 
 mod meter;
 mod package;
@@ -17,18 +17,18 @@ use std::collections::BTreeMap;
 /// Files by their relative path, whose separator is `/`.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// How much an archive may hold. Exceeding any of these refuses it.
+/// Limits of an archive. Exceeding any of them refuses the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of the archive as it arrived.
+    /// Bytes of the compressed archive.
     pub compressed_bytes: u64,
     /// Entries: files, folders and links.
     pub files: u32,
-    /// Bytes of everything, unpacked; a tarball's own headers and padding included.
+    /// Unpacked bytes of all entries; for a tarball, its headers and padding as well.
     pub bytes: u64,
-    /// Bytes of one file, unpacked.
+    /// Unpacked bytes of one file.
     pub file_bytes: u64,
-    /// Unpacked bytes for each byte that arrived; not looked at before the first mebibyte is out.
+    /// Unpacked bytes per compressed byte; applies after the first mebibyte.
     pub ratio: u64,
     /// Parts of a path, the file's own name included.
     pub depth: u32,
@@ -37,7 +37,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What a repository of infrastructure fits into with a wide margin, and a Lambda function's memory still holds.
+    /// Fits a repository of infrastructure code with a wide margin, and the memory of a Lambda function.
     pub const DEFAULT: Limits = Limits {
         compressed_bytes: 64 << 20,
         files: 20_000,
@@ -49,26 +49,26 @@ impl Limits {
     };
 }
 
-/// Why an archive was refused. Paths are shown with control characters escaped and cut to 200 characters.
+/// Reason to refuse an archive. Messages show paths with control characters escaped, cut to 200 characters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArchiveError {
     /// One of the [`Limits`] is exceeded.
     #[error("the archive has more than {limit} {what}")]
     TooLarge {
-        /// What there is too much of, as a plural.
+        /// The limited quantity, as a plural.
         what: &'static str,
-        /// How much of it is allowed.
+        /// The limit.
         limit: u64,
     },
-    /// A name that could leave its folder, or that people and file systems would read in different ways.
+    /// A name that could leave its folder, or that file systems would interpret in different ways.
     #[error("the archive holds '{path}', whose name {why}; rename or remove it")]
     UnsafePath {
         /// The entry.
         path: String,
-        /// What is wrong with it, as a verb phrase.
+        /// The fault of the name, as a verb phrase.
         why: &'static str,
     },
-    /// A link where only files may be.
+    /// A link where only files are allowed.
     #[error("'{path}' is a link; put the file itself there")]
     Link {
         /// The entry.

@@ -1,23 +1,23 @@
-//! What an event hints at: the operation that may have ended.
+//! Maps events of AWS to the operations that may have ended.
 //!
-//! Events are hints. One of a shape we do not know, or of a stack that is not ours, hints at nothing; one we know makes
-//! `resume` look for a wait, and whoever waited looks at the stack or the image itself.
+//! Events are hints. An event of an unknown shape, or of a stack that Lockstep does not own, is ignored. For a known
+//! event, `resume` looks for a callback, and the waiting state then inspects the stack or the image itself.
 
 use crate::messages::resume::Wake;
 use crate::model::token::is_client_token;
 use crate::stacks::plan::{Phase, StackStatus, operation_key};
 use serde_json::Value;
 
-/// The states of an image that it does not leave by itself.
+/// The final states of an image.
 const IMAGE_ENDS: [&str; 5] = ["available", "failed", "error", "invalid", "deregistered"];
 
-/// The operation that `event` says may have ended: its key, see [`crate::records::Callback`].
+/// Returns the key of the operation that `event` reports as ended, see [`crate::records::Callback`].
 ///
-/// Knows our own [`Wake`], CloudFormation's "Stack Status Change" of a root or nested stack
-/// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stacks-event-bridge.html>; only an operation with one
-/// of our tokens is ours, and nested stacks have none), EC2's "AMI State Change"
-/// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitor-ami-events.html>), and CodeBuild's "Build State Change"
-/// (<https://docs.aws.amazon.com/codebuild/latest/userguide/sample-build-notifications.html>).
+/// Accepts Lockstep's own [`Wake`], CloudFormation's "Stack Status Change" of a root or nested stack
+/// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stacks-event-bridge.html>; only operations of
+/// Lockstep have its tokens, and nested stacks have none), EC2's "AMI State Change"
+/// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitor-ami-events.html>), and CodeBuild's "Build State
+/// Change" (<https://docs.aws.amazon.com/codebuild/latest/userguide/sample-build-notifications.html>).
 pub fn ended_operation(event: &Value) -> Option<String> {
     if let Ok(wake) = serde_json::from_value::<Wake>(event.clone()) {
         return Some(wake.wake);
@@ -30,7 +30,7 @@ pub fn ended_operation(event: &Value) -> Option<String> {
     }
 }
 
-/// Returns the account in which `event` arose; None for what Lockstep itself sends.
+/// Returns the account of `event`; `None` for messages of Lockstep itself.
 pub fn account_of(event: &Value) -> Option<&str> {
     text(event, "/account")
 }
@@ -39,10 +39,10 @@ fn ended_stack_operation(event: &Value) -> Option<String> {
     let token = text(event, "/detail/client-request-token").filter(|token| is_client_token(token))?;
     let status = StackStatus::parse(text(event, "/detail/status-details/status")?);
     let ended = match status.phase() {
-        // The stack exists only for its change set: nothing has run.
+        // The stack exists only for its change set: no operation has run.
         Phase::Ended => status != StackStatus::ReviewInProgress,
         Phase::Running => false,
-        // One look too many costs nothing.
+        // A superfluous check is harmless.
         Phase::Unknown => true,
     };
     ended.then(|| operation_key(text(event, "/detail/stack-id").unwrap_or_default(), token))
@@ -54,7 +54,7 @@ fn ended_image(event: &Value) -> Option<String> {
     IMAGE_ENDS.contains(&state).then(|| image.to_owned())
 }
 
-/// Whatever is not in progress has ended: one look too many costs nothing.
+/// Returns the build unless it is in progress: any other status is an end, and a superfluous check is harmless.
 fn ended_build(event: &Value) -> Option<String> {
     let running = text(event, "/detail/build-status")? == "IN_PROGRESS";
     let build = text(event, "/detail/build-id")?;
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_an_operation_of_ours_is_its_stack_and_token() {
+    fn the_end_of_our_operation_is_its_stack_and_token() {
         let token = client_token("d", "execute", 1);
         let key = operation_key(STACK, &token);
         for ended in ["CREATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "DELETE_FAILED", "SOMETHING_NEW"] {
@@ -110,21 +110,21 @@ mod tests {
     }
 
     #[test]
-    fn the_operation_of_somebody_else_is_nobodys_wait() {
+    fn a_foreign_operation_maps_to_no_callback() {
         for token in ["", "Console-CreateStack-1234", "t123"] {
             assert_eq!(ended_operation(&stack_event("CREATE_COMPLETE", token)), None, "{token}");
         }
     }
 
     #[test]
-    fn an_image_ends_when_it_is_usable_or_never_will_be() {
+    fn an_image_ends_when_it_is_usable_or_has_failed() {
         assert_eq!(ended_operation(&image_event("available")), Some(IMAGE.into()));
         assert_eq!(ended_operation(&image_event("failed")), Some(IMAGE.into()));
         assert_eq!(ended_operation(&image_event("pending")), None);
     }
 
     #[test]
-    fn a_build_ends_whatever_became_of_it() {
+    fn a_build_ends_with_every_outcome() {
         let arn = "arn:aws:codebuild:eu-west-1:222222222222:build/lockstep-image-build:1";
         let event = |status: &str| {
             json!({
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_another_shape_hints_at_nothing() {
+    fn an_event_of_another_shape_is_ignored() {
         let mut foreign = stack_event("CREATE_COMPLETE", &client_token("d", "execute", 1));
         foreign["source"] = json!("acme.cloudformation");
         for event in [foreign, json!({}), json!([]), json!({"source": "aws.ec2"})] {

@@ -1,32 +1,33 @@
-//! Waiting for the end of an operation: which registration counts, and what an end does.
+//! Callbacks for the end of an operation: which registration is current, and the effect of an end.
 //!
-//! Two sides meet at one record, in any order and any number of times: states that register their task token, and
-//! ends of operations, told by events or by whoever found the operation finished. An end that finds nobody leaves a
-//! tombstone; a registration that finds one is answered at once. An answer carries nothing and the state that gets it
-//! looks for itself, so that one answer too many costs a look and one too few costs a time-out.
+//! Two sides meet at one record, in any order and any number of times: states that register their task token, and ends
+//! of operations, reported by events or found by a check. An end without a registration leaves a tombstone. A
+//! registration that finds a tombstone is completed at once. The completion carries no result, and the state then
+//! checks its operation itself. A superfluous completion therefore costs one check, and a lost one costs a timeout.
 
 use crate::messages::Task;
 use crate::records::{Callback, CallbackState};
 use jiff::Timestamp;
 
-/// What to do with a registration.
+/// Decision about a registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Registration {
-    /// A newer one is registered; do nothing.
+    /// Write no callback: a newer one is registered.
     Stale,
-    /// Write this; it may equal what is there.
+    /// Write this callback, which may equal the stored one.
     Open {
-        /// The wait to write.
+        /// The callback to write.
         wait: Callback,
-        /// Whether the operation is known to have ended: then `resume` must be asked to look.
+        /// True if the operation is known to have ended: the caller must then ask `resume` to look.
         is_over: bool,
     },
 }
 
 /// Decides about the registration of `task` for `operation`.
 ///
-/// Within and across executions the state that was entered later counts; within one entry the later retry; between
-/// equals the one that comes later, since Step Functions gives a state one valid token at a time.
+/// The state that was entered later has precedence, within one execution and across executions. Within one entry, the
+/// later retry has precedence. Between equals, the later registration has precedence, because Step Functions gives a
+/// state one valid token at a time.
 pub fn register(existing: Option<&Callback>, operation: &str, task: &Task, now: Timestamp) -> Registration {
     let open = |at| Callback {
         operation: operation.to_owned(),
@@ -46,7 +47,7 @@ pub fn register(existing: Option<&Callback>, operation: &str, task: &Task, now: 
             {
                 Registration::Stale
             }
-            // The same registration again: nothing to write.
+            // The same registration again: no change.
             CallbackState::Open { token, .. } if *token == task.token => {
                 Registration::Open { wait: wait.clone(), is_over: false }
             }
@@ -58,23 +59,23 @@ pub fn register(existing: Option<&Callback>, operation: &str, task: &Task, now: 
     }
 }
 
-/// What to do when an operation has ended.
+/// Action at the end of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Completion {
-    /// Answer this token, then write the wait.
+    /// Complete this token, then write the callback.
     Answer {
-        /// The token.
+        /// The task token.
         token: String,
-        /// What to write once it is answered, or found to be answered or timed out.
+        /// The callback to write once the token is completed, or found to be completed or timed out.
         then: Callback,
     },
-    /// Nobody waits yet: write this note.
+    /// Write this tombstone, because no state has registered yet.
     Bury(Callback),
-    /// It is known already.
+    /// Write no callback: the end is recorded already.
     Known,
 }
 
-/// Decides what the end of `operation` does.
+/// Decides about the end of `operation`.
 pub fn complete(existing: Option<&Callback>, operation: &str, now: Timestamp) -> Completion {
     let wait = |state| Callback { operation: operation.to_owned(), state, at: now };
     match existing.map(|wait| &wait.state) {

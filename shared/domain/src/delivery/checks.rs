@@ -1,8 +1,8 @@
-//! The checks a component declares: run in its throw-away stack and after every deployment.
+//! The checks of a component: they run in its test stack and after every deployment.
 //!
-//! A check passes only on proof: an output that is absent, an answer that cannot be read and a peer that does not
-//! answer are failures. That CloudFormation calls a stack complete proves nothing: its fast modes end before the
-//! resources serve anybody. So what a check asks over the network it asks again until its [`Deadline`].
+//! A check passes only on proof: an absent output, an unreadable response and a silent peer are failures.
+//! CloudFormation's complete status of a stack proves nothing, because its fast modes end before the resources handle
+//! requests. A check over the network is therefore repeated until its [`Deadline`].
 
 mod answers;
 mod pattern;
@@ -25,10 +25,10 @@ pub use target::{
     HttpTarget, InvalidTarget, NotFollowed, Peer, REDIRECTS_MAX, TcpTarget, redirect, shown_url,
 };
 
-/// The most characters of a stranger's text that is repeated in a sentence of ours.
+/// Maximum characters of untrusted text that a message repeats.
 const SHOWN_CHARS: usize = 200;
 
-/// The most checks of a component: all of them run at the same time.
+/// Maximum number of checks of a component; all of them run at the same time.
 pub const CHECKS_MAX: usize = 50;
 
 /// The stack's outputs, by name.
@@ -38,50 +38,51 @@ pub type Outputs = BTreeMap<String, String>;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Check {
-    /// An output of the stack must match a pattern. It is looked at once: outputs do not change by waiting.
+    /// An output of the stack must match a pattern. The check reads the output once, because outputs do not change over
+    /// time.
     Output {
         /// The output's name.
         name: LogicalId,
-        /// What its value must match; not anchored unless it says so.
+        /// Pattern for the value; not anchored unless the pattern says so.
         matches: Pattern,
     },
-    /// A Lambda function of the stack must answer without an error.
+    /// A Lambda function of the stack must return without an error.
     Lambda {
         /// The stack output that holds the function's name or ARN.
         name: LogicalId,
-        /// How long it may take to succeed.
+        /// Time allowed until it succeeds.
         #[serde(default)]
         deadline_seconds: Deadline,
     },
-    /// A GET must be answered as wanted.
+    /// A GET request must return an expected response.
     Http {
-        /// What is asked.
+        /// The requested URL.
         url: HttpTarget,
-        /// The statuses that are wanted.
+        /// The expected statuses.
         #[serde(default)]
         status: Statuses,
-        /// What the beginning of the body, at most [`BODY_BYTES_MAX`], must match.
+        /// Pattern for the beginning of the body, at most [`BODY_BYTES_MAX`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         matches: Option<Pattern>,
-        /// How long it may take to be answered so.
+        /// Time allowed until the expected response.
         #[serde(default)]
         deadline_seconds: Deadline,
     },
     /// A TCP connection must be accepted.
     Tcp {
-        /// Who is to accept it.
+        /// The host and port that must accept it.
         address: TcpTarget,
-        /// How long it may take to be accepted.
+        /// Time allowed until a connection is accepted.
         #[serde(default)]
         deadline_seconds: Deadline,
     },
 }
 
 impl Check {
-    /// The kinds, as they are written in `kind`.
+    /// The values of `kind`.
     pub const KINDS: [&str; 4] = ["output", "lambda", "http", "tcp"];
 
-    /// The stack outputs this check reads.
+    /// Returns the stack outputs that the check reads.
     pub fn outputs(&self) -> BTreeSet<&LogicalId> {
         match self {
             Self::Output { name, .. } | Self::Lambda { name, .. } => [name].into(),
@@ -90,7 +91,7 @@ impl Check {
         }
     }
 
-    /// The key of `lockstep.toml` that names these outputs.
+    /// Returns the key of `lockstep.toml` that names these outputs.
     pub fn subject_key(&self) -> &'static str {
         match self {
             Self::Output { .. } | Self::Lambda { .. } => "name",
@@ -99,12 +100,12 @@ impl Check {
         }
     }
 
-    /// Whether it connects to an address, which the stage must allow.
+    /// Returns true if the check connects to an address, which the stage must allow.
     pub fn connects(&self) -> bool {
         matches!(self, Self::Http { .. } | Self::Tcp { .. })
     }
 
-    /// How long it may take to pass.
+    /// Returns the time allowed until the check passes.
     pub fn deadline(&self) -> Duration {
         match self {
             Self::Output { .. } => Duration::ZERO,
@@ -129,10 +130,10 @@ impl fmt::Display for Check {
     }
 }
 
-/// How long a check may take to pass, from the start of all checks, in seconds.
+/// Time allowed for a check to pass, in seconds from the start of all checks.
 ///
-/// All checks of a component start together, so the longest deadline bounds all of them; it leaves the function that
-/// runs them a minute to read, to note and to report.
+/// All checks of a component start together, so the longest deadline bounds all of them. The maximum leaves a minute to
+/// the function that runs the checks, to read its input, write the deployment log and report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 pub struct Deadline(u32);
@@ -143,19 +144,19 @@ pub struct Deadline(u32);
 pub struct InvalidDeadline;
 
 impl Deadline {
-    /// The shortest: enough for one look.
+    /// The minimum: enough for one attempt.
     pub const MIN: Self = Self(5);
-    /// The longest.
+    /// The maximum.
     pub const MAX: Self = Self(240);
 
-    /// The deadline as a duration.
+    /// Returns the deadline as a duration.
     pub fn duration(self) -> Duration {
         Duration::from_secs(self.0.into())
     }
 }
 
 impl Default for Deadline {
-    /// Two minutes: a load balancer and the instance behind it come up within it.
+    /// Returns two minutes: a load balancer and the instance behind it start within that time.
     fn default() -> Self {
         Self(120)
     }
@@ -176,7 +177,7 @@ impl From<Deadline> for u32 {
     }
 }
 
-/// The value of an output, or a sentence that says what the stack has instead.
+/// Returns the value of an output, or a sentence that lists the outputs of the stack instead.
 fn required_output<'o>(name: &LogicalId, outputs: &'o Outputs) -> Result<&'o str, String> {
     if let Some(value) = outputs.get(name.as_str()) {
         return Ok(value);
@@ -186,7 +187,7 @@ fn required_output<'o>(name: &LogicalId, outputs: &'o Outputs) -> Result<&'o str
     Err(format!("the stack has no output {name}; it has {others}"))
 }
 
-/// `text` on one line, without control characters, cut to [`SHOWN_CHARS`].
+/// Returns `text` on one line, without control characters, cut to [`SHOWN_CHARS`].
 fn shown(text: &str) -> String {
     let mut shown: String =
         text.chars().take(SHOWN_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -201,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_check_is_stored_by_its_kind_and_its_pattern_is_checked_when_read_back() {
+    fn a_stored_check_names_its_kind_and_is_validated_when_read() {
         let check = Check::Output { name: "Host".parse().unwrap(), matches: "^x$".parse().unwrap() };
         let stored = serde_json::to_string(&check).unwrap();
         assert_eq!(stored, r#"{"kind":"output","name":"Host","matches":"^x$"}"#);
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_of_a_check_has_its_default_and_is_checked_when_read_back() {
+    fn an_omitted_key_of_a_check_has_its_default_when_read() {
         let read = |text: &str| serde_json::from_str::<Check>(text);
         let check = read(r#"{"kind":"http","url":"https://a.example/"}"#).unwrap();
         assert_eq!(check.to_string(), "https://a.example/ answers 200");

@@ -1,25 +1,26 @@
-//! What looks like a credential in a package or a parameter file, and is refused there.
+//! Finds credentials in packages and parameter files, so that packaging refuses them.
 //!
-//! A release is kept for years and read by many; a key in it is a key in every one of its copies. False alarms are
-//! cheap (the author moves a value to Secrets Manager), misses are not, so AWS's documentation keys count too.
+//! A release is kept for years and has many readers, and a key in it is in every copy. A false alarm is cheap: the
+//! author moves the value to Secrets Manager. A miss is not, so the example keys of AWS's documentation count too.
 //!
-//! A finding never repeats what was found: it shows the public prefix of the format and nothing else, because
-//! problems travel into commit statuses and logs.
+//! A finding never repeats the match. It shows only the public prefix of the format, because problems reach commit
+//! statuses and logs.
 
 use crate::model::error::Problem;
 use regex::bytes::Regex;
 use std::sync::LazyLock;
 
-/// The most findings reported for one file; more would only say the same again.
+/// Maximum number of findings reported for one file; more would only repeat the message.
 const FINDINGS_MAX: usize = 100;
 
-/// How many lines below its name a secret access key is still looked for (`Name: …` and `Value: …` of a container).
+/// Number of lines below its name in which a secret access key is searched (`Name: …` and `Value: …` of a container).
 const LINES_BELOW_NAME: usize = 1;
 
-/// How far behind its name it is looked for, in bytes; this also bounds the work on one long line of names.
+/// Number of bytes behind its name in which a secret access key is searched; it also bounds the work on one long line
+/// of names.
 const BYTES_BEHIND_NAME: usize = 256;
 
-/// A format that gives itself away by how it starts.
+/// A format of credentials with a recognisable prefix.
 struct Format {
     what: &'static str,
     pattern: Regex,
@@ -50,21 +51,21 @@ static FORMATS: LazyLock<Vec<Format>> = LazyLock::new(|| {
     ]
 });
 
-/// The names a secret access key goes by: `aws_secret_access_key`, `SecretAccessKey`, `AWS_SECRET_KEY`, `secretKey`.
+/// The names of a secret access key: `aws_secret_access_key`, `SecretAccessKey`, `AWS_SECRET_KEY`, `secretKey`.
 static SECRET_NAME: LazyLock<Regex> = LazyLock::new(|| regex(r"(?i)secret[-_. ]?(?:access[-_. ]?)?key"));
 
-/// A run of the characters secret access keys are made of.
+/// A run of the characters of secret access keys.
 static BASE64_RUN: LazyLock<Regex> = LazyLock::new(|| regex(r"[A-Za-z0-9/+]{40,}"));
 
 fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a literal pattern compiles")
 }
 
-/// Every place in `text` that looks like a credential, as a problem of `file` at its line, in the order of the
-/// lines; at most 100. The text may be of any encoding that keeps ASCII, or binary.
+/// Returns each possible credential in `text` as a problem of `file` at its line, in the order of the lines; at most
+/// 100. The text may be binary, or of any encoding that keeps ASCII.
 ///
-/// Found are AWS access key ids, AWS secret access keys beside their name, private keys, and tokens of GitHub,
-/// GitLab and Slack. What was found is never part of the answer.
+/// The search covers AWS access key ids, AWS secret access keys beside their name, private keys, and tokens of GitHub,
+/// GitLab and Slack. The result never contains the match.
 pub fn find_credentials(file: &str, text: &[u8]) -> Vec<Problem> {
     let formats =
         FORMATS.iter().flat_map(|format| format.pattern.find_iter(text).map(|m| (m.start(), format.what)));
@@ -86,7 +87,7 @@ fn advice(what: &str, prefix: &str) -> String {
     )
 }
 
-/// The public part of a format that says which kind it is; never a character more.
+/// Returns the public prefix that identifies the format, and no further character.
 fn prefix(text: &[u8], at: usize) -> &'static str {
     let known =
         ["AKIA", "ASIA", "ABIA", "ACCA", "ghp_", "gho_", "ghr_", "ghs_", "ghu_", "xoxb", "xoxp", "xapp"];
@@ -107,7 +108,7 @@ fn prefix(text: &[u8], at: usize) -> &'static str {
     known.iter().position(|known| text[at..].starts_with(known.as_bytes())).map_or("", |index| shown[index])
 }
 
-/// Where secret access keys start: they have no format of their own, so their name has to be near.
+/// Returns the offsets of secret access keys. They have no format of their own, so a name must be near.
 fn secret_access_keys(text: &[u8]) -> Vec<usize> {
     let mut keys = Vec::new();
     for name in SECRET_NAME.find_iter(text) {
@@ -118,14 +119,14 @@ fn secret_access_keys(text: &[u8]) -> Vec<usize> {
     keys
 }
 
-/// What stands beside a name that ends where `rest` starts.
+/// Returns the bytes to search behind a name that ends at the start of `rest`.
 fn beside(rest: &[u8]) -> &[u8] {
     let near = &rest[..rest.len().min(BYTES_BEHIND_NAME)];
     let mut line_ends = near.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);
     &near[..line_ends.nth(LINES_BELOW_NAME).unwrap_or(near.len())]
 }
 
-/// Whether these may be the forty characters of a key: a digest in hexadecimal lacks one of the two cases.
+/// Returns true if the run may be the forty characters of a key: a hexadecimal digest lacks one of the two cases.
 fn looks_random(run: &[u8]) -> bool {
     run.len() == 40
         && run.iter().any(u8::is_ascii_uppercase)
@@ -133,7 +134,7 @@ fn looks_random(run: &[u8]) -> bool {
         && run.iter().any(|byte| !byte.is_ascii_alphabetic())
 }
 
-/// Counts lines forward only, so that a file is counted once however much is found in it.
+/// Counts lines forward only, so that a file is counted once, however many findings it has.
 struct Lines<'t> {
     text: &'t [u8],
     counted_to: usize,
@@ -154,7 +155,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    // Put together at run time, so that scanners of this repository find nothing.
+    // Assembled at run time, so that scanners of this repository find nothing.
     fn example_id() -> String {
         ["AKIA", "IOSFODNN7EXAMPLE"].concat()
     }
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_access_key_is_found_beside_its_name_however_it_is_written() {
+    fn a_secret_access_key_is_found_beside_every_form_of_its_name() {
         for (before, after) in [
             ("aws_secret_access_key=", ""),
             ("AWS_SECRET_ACCESS_KEY: \"", "\""),
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn forty_characters_without_the_name_or_of_one_case_are_no_secret_access_key() {
+    fn forty_characters_without_a_name_or_of_one_case_are_no_key() {
         assert!(found(&format!("value: {}", example_secret())).is_empty());
         assert!(found(&format!("aws_secret_access_key: x\n\nother: {}", example_secret())).is_empty());
         assert!(found("secret_key_sha1: da39a3ee5e6b4b0d3255bfef95601890afd80709").is_empty());
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_resembles_a_credential_is_left_alone() {
+    fn text_that_only_resembles_a_credential_is_accepted() {
         for text in [
             "",
             "AKIA",
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_full_of_keys_gives_a_bounded_answer() {
+    fn a_file_full_of_keys_gives_a_bounded_result() {
         let text = format!("{}\n", example_id()).repeat(1000);
         let problems = find_credentials("f", text.as_bytes());
         assert_eq!(problems.len(), FINDINGS_MAX);
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn beside_its_name_means_within_256_bytes() {
+    fn a_key_is_searched_within_256_bytes_of_its_name() {
         let apart =
             |bytes: usize| found(&format!("secret_key{}{}", " ".repeat(bytes), example_secret())).len();
         assert_eq!((apart(216), apart(217)), (1, 0));
@@ -268,7 +269,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_found_is_never_repeated(
+        fn a_finding_never_repeats_the_match(
             (lead, value) in prop_oneof![
                 "[A-Z0-9]{16}".prop_map(|v| ("AKIA", v)),
                 "[A-Z0-9]{16}".prop_map(|v| ("ASIA", v)),
@@ -293,7 +294,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_whatever_break_the_search(text in proptest::collection::vec(any::<u8>(), 0..400)) {
+        fn no_bytes_break_the_search(text in proptest::collection::vec(any::<u8>(), 0..400)) {
             let problems = find_credentials("f", &text);
             prop_assert!(problems.len() <= FINDINGS_MAX);
         }

@@ -1,7 +1,7 @@
-//! Taking an environment, giving it back, and what it runs afterwards.
+//! Acquiring and releasing the lease of an environment, and the record of the release that runs in it.
 //!
-//! An environment is held by one deployment at a time; the number of times it was taken is its epoch. Whoever writes
-//! for a deployment shows holder and epoch first ([`still_holds`]): one that lost its environment stops there, loudly.
+//! One deployment at a time holds an environment; the number of acquisitions is its epoch. Each write for a deployment
+//! first verifies holder and epoch ([`still_holds`]). A deployment that lost its environment stops there with an error.
 
 use crate::model::caught_error::CaughtError;
 use crate::model::error::{Failure, FailureKind};
@@ -11,10 +11,10 @@ use crate::records::{
 };
 use jiff::Timestamp;
 
-/// The longest name of an environment: with the longest stage name it still fits a stack name.
+/// Maximum length of an environment's name: with the longest stage name it still fits a stack name.
 const NAME_CHARS: usize = 100;
 
-/// The environment's name within its stage: the component's unless another is asked for.
+/// Returns the environment's name within its stage: the component's unless the caller requests another.
 pub fn name(component: &ComponentName, asked: Option<&str>) -> Result<String, Failure> {
     let Some(name) = asked else { return Ok(component.to_string()) };
     let well_formed = name.len() <= NAME_CHARS
@@ -32,12 +32,12 @@ pub fn name(component: &ComponentName, asked: Option<&str>) -> Result<String, Fa
     )))
 }
 
-/// The name of the environment's stack: `<stage>-<environment>`.
+/// Returns the name of the environment's stack: `<stage>-<environment>`.
 pub fn stack_name(stage: &StageName, environment: &str) -> Result<StackName, Failure> {
     format!("{stage}-{environment}").parse().map_err(|error| Failure::rejected(format!("{error}")))
 }
 
-/// Which deployment stands between an environment and who wants it; nothing if it is free or theirs already.
+/// Returns the holder that blocks `deployment`; `None` if the environment is free or held by `deployment` itself.
 pub fn competing_holder<'a>(
     environment: Option<&'a Environment>,
     deployment: &Deployment,
@@ -45,9 +45,10 @@ pub fn competing_holder<'a>(
     environment?.holder.as_ref().filter(|holder| holder.deployment != deployment.id)
 }
 
-/// Whether the environment may be taken from `rival`, whose execution runs, does not, or is not known to.
+/// Checks that the environment may be taken from `rival`. `is_running` is the state of its execution, or `None` if that
+/// is unknown.
 ///
-/// Only an execution that certainly ended gives way. Unknown frees nothing.
+/// Only an execution that certainly ended loses its lease. An unknown state releases nothing.
 pub fn ensure_holder_ended(rival: &LeaseHolder, is_running: Option<bool>) -> Result<(), Failure> {
     let why = match is_running {
         Some(false) => return Ok(()),
@@ -63,19 +64,19 @@ pub fn ensure_holder_ended(rival: &LeaseHolder, is_running: Option<bool>) -> Res
     ))
 }
 
-/// An environment taken, and the deployment that holds it.
+/// An acquired environment and the deployment that holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acquired {
-    /// The environment, one epoch later.
+    /// The environment with its new epoch.
     pub environment: Environment,
-    /// The deployment, running at that epoch.
+    /// The running deployment with that epoch.
     pub deployment: Deployment,
 }
 
-/// Takes the environment for `deployment`. Whether it may be taken is for [`competing_holder`] and [`ensure_holder_ended`] to say.
+/// Acquires the environment for `deployment`. The caller first checks [`competing_holder`] and [`ensure_holder_ended`].
 ///
-/// An environment that belongs to another component is refused: its stack is not ours to change. One that does not exist
-/// comes into being, unless it is to be torn down.
+/// An environment of another component is refused, because its stack belongs to that component. A missing environment
+/// is created, except for a teardown.
 pub fn acquire(
     existing: Option<&Environment>,
     deployment: &Deployment,
@@ -116,12 +117,12 @@ pub fn acquire(
     Ok(Acquired { environment, deployment })
 }
 
-/// The refusal of what is about an environment that does not exist.
+/// Returns the error for an environment that does not exist.
 pub fn environment_not_found(stage: &StageName, name: &str) -> Failure {
     Failure::not_found(format!("there is no environment {name} in stage {stage}"))
 }
 
-/// The component of a deployment, and its environment's name within the stage.
+/// Returns the name of a deployment's environment within the stage, and its component.
 pub fn parts(deployment: &Deployment) -> Result<(&str, &ComponentName), Failure> {
     match (&deployment.kind, &deployment.component) {
         (
@@ -135,7 +136,7 @@ pub fn parts(deployment: &Deployment) -> Result<(&str, &ComponentName), Failure>
     }
 }
 
-/// Refuses what a deployment wants to write unless it holds the environment at its epoch.
+/// Checks that a deployment holds the environment at its epoch, before it writes.
 pub fn still_holds(environment: Option<&Environment>, deployment: &Deployment) -> Result<(), Failure> {
     let holds = environment.is_some_and(|environment| {
         environment.epoch == deployment.epoch
@@ -152,7 +153,7 @@ pub fn still_holds(environment: Option<&Environment>, deployment: &Deployment) -
     Err(Failure::new(FailureKind::Superseded, message))
 }
 
-/// The deployment of a dead execution, closed; nothing if it was closed before. `after` says who found it so.
+/// Closes the deployment of a dead execution; `None` if it was closed before. `after` completes the failure message.
 pub fn abandon(deployment: &Deployment, after: &str, now: Timestamp) -> Option<Deployment> {
     if deployment.state.is_final() {
         return None;
@@ -169,30 +170,30 @@ pub fn abandon(deployment: &Deployment, after: &str, now: Timestamp) -> Option<D
     })
 }
 
-/// The environment given back by `deployment`, what runs in it as before.
+/// Releases the lease of `deployment` and leaves the running release unchanged.
 pub fn release_lease(environment: &Environment, deployment: &Deployment) -> Environment {
     let mine = environment.holder.as_ref().is_some_and(|holder| holder.deployment == deployment.id);
     let holder = if mine { None } else { environment.holder.clone() };
     Environment { holder, ..environment.clone() }
 }
 
-/// The environment after it was taken from `dead`, a deployment whose execution certainly ended. The epoch rises, so that
-/// what may be left of it writes nothing any more.
+/// Releases the lease of `dead`, a deployment whose execution certainly ended. The epoch rises, so that late writes of
+/// that execution are refused.
 pub fn release_dead_holder(environment: &Environment, dead: &Deployment, now: Timestamp) -> Environment {
     let freed = release_lease(&after(environment, dead, now), dead);
     Environment { epoch: freed.epoch + 1, ..freed }
 }
 
-/// A deployment that ended well.
+/// A deployment that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Completed {
-    /// The environment given back; nothing if it was torn down: then its record goes.
+    /// The released environment; `None` after a teardown, which deletes its record.
     pub environment: Option<Environment>,
-    /// The deployment, closed.
+    /// The closed deployment.
     pub deployment: Deployment,
 }
 
-/// Closes a deployment that ended well: its checks passed, or its stack is gone, or it showed what it would do.
+/// Closes a deployment that succeeded: its checks passed, its stack is deleted, or its plan is shown.
 pub fn complete(
     environment: &Environment,
     deployment: &Deployment,
@@ -212,9 +213,9 @@ pub fn complete(
     Ok(Completed { environment, deployment })
 }
 
-/// The environment after the stack of `deployment` was brought to its release.
+/// Returns the environment after the stack of `deployment` was updated to its release.
 ///
-/// The stack's version is that of the release that last changed it, and so stays if this one did not.
+/// The stack's version is the version of the release that last changed it, so it remains if this release did not.
 fn runs(
     environment: &Environment,
     deployment: &Deployment,
@@ -234,7 +235,7 @@ fn runs(
         checked,
         since: now,
     };
-    // Deploying the same release again leaves nothing new to go back to.
+    // A repeated deployment of the same release keeps the previous release as the rollback target.
     let same = before.is_some_and(|before| before.digest == deployed.digest);
     let previous = if same { environment.previous.clone() } else { environment.deployed.clone() };
     Ok(Environment {
@@ -246,20 +247,20 @@ fn runs(
     })
 }
 
-/// What a failure leaves behind.
+/// Result of a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
-    /// The environment given back, if the deployment held it.
+    /// The released environment, if the deployment held it.
     pub environment: Option<Environment>,
-    /// The deployment, closed, if it was not closed before.
+    /// The closed deployment, if it was not closed before.
     pub deployment: Option<Deployment>,
-    /// How it failed: the first time, if it failed before.
+    /// The recorded failure: the first one, if the deployment failed before.
     pub failure: FailureRecord,
 }
 
-/// Closes a deployment that failed or was refused. `environment` is the one it is about, whoever holds it.
+/// Closes a deployment that failed or was refused. `environment` is its environment, whichever deployment holds it.
 ///
-/// If the stack was brought to the release before something else failed, the environment runs it, unchecked.
+/// If the stack was updated to the release before another step failed, the environment runs the release unchecked.
 pub fn fail(
     environment: Option<&Environment>,
     deployment: &Deployment,
@@ -281,7 +282,8 @@ pub fn fail(
     Failed { environment: moved, deployment: closed, failure }
 }
 
-/// What the environment runs after a deployment that did not end well. One that was to bring nothing leaves it as it was.
+/// Returns the environment after a deployment that did not succeed. A plan, a teardown or a promotion leaves it
+/// unchanged.
 pub fn after(environment: &Environment, deployment: &Deployment, now: Timestamp) -> Environment {
     if deployment.plan_only || !matches!(deployment.kind, DeploymentKind::Deploy { .. }) {
         return environment.clone();
@@ -293,10 +295,10 @@ pub fn after(environment: &Environment, deployment: &Deployment, now: Timestamp)
     })
 }
 
-/// The longest sentence of an error that is repeated, in characters.
+/// Maximum characters of an error's sentence that a message repeats.
 const SENTENCE_CHARS: usize = 2000;
 
-/// How a deployment failed, for people: what, the first true cause, and what runs now.
+/// Returns the failure of a deployment for operators: the subject, the first true cause, and the release that runs now.
 fn explain(deployment: &Deployment, error: &CaughtError, environment: Option<&Environment>) -> FailureRecord {
     let deed = match deployment.kind {
         DeploymentKind::Deploy { .. } if deployment.plan_only => "planned for",
@@ -316,7 +318,7 @@ fn explain(deployment: &Deployment, error: &CaughtError, environment: Option<&En
     let mut message = format!("{subject}: {}.", sentence.trim().trim_end_matches('.'));
     if let Some(first) = deployment.diagnosis.first() {
         let cause = crate::stacks::diagnosis::sentence(first, "template");
-        // The stack function says the first cause in its error; it is not said twice.
+        // The error of the stack function may already contain the first cause; the message does not repeat it.
         if !message.contains(first.reason.as_str()) || first.reason.is_empty() {
             message.push_str(&format!(" First cause: {}.", cause.trim_end_matches('.')));
         }

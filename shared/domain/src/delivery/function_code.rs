@@ -1,9 +1,9 @@
-//! The functions that Lockstep ships for components, such as the load-balancer log processor: a component's template
-//! takes one's code by the value `${functions.<name>}`, and nobody types a key.
+//! The functions that Lockstep ships for components, such as the load-balancer log processor. A component's template
+//! gets the code of a function by the value `${functions.<name>}`, so that no author types a key.
 //!
-//! `lockstep install` uploads the zips. Packaging pins what a component refers to in the release's function lock;
-//! deploying carries that very zip into the target account's bucket, under the same key. So production runs the code
-//! that was tested, whatever was installed since.
+//! `lockstep install` uploads the zips. Packaging pins the referenced functions in the release's function lock, and a
+//! deployment copies the pinned zip into the target account's bucket under the same key. Production therefore runs the
+//! tested code, whatever was installed since.
 
 use crate::model::canonical::canonical_json;
 use crate::model::ids::{Digest, FunctionName};
@@ -14,22 +14,22 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-/// The most bytes a function's zip may have: Lambda takes no more from a bucket without layers, unpacked as it is
+/// Maximum bytes of a function's zip: Lambda's limit for code and layers, unpacked
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
 pub const MAX_ZIP_BYTES: usize = 250 << 20;
 
-/// The code of one function: a zip that is named after its content, wherever it lies.
+/// The code of one function: a zip whose key contains its digest, in any bucket.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct FunctionCode {
     /// The function.
     pub name: FunctionName,
-    /// The SHA-256 of the zip; Lambda's `CodeSha256` is the same in base64.
+    /// SHA-256 of the zip; Lambda's `CodeSha256` is the same in base64.
     pub digest: Digest,
 }
 
 impl fmt::Display for FunctionCode {
-    /// The key of the zip in an artifact bucket.
+    /// Writes the key of the zip in an artifact bucket.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "functions/{}/{}.zip", self.name, self.digest)
     }
@@ -64,22 +64,22 @@ impl From<FunctionCode> for String {
     }
 }
 
-/// Functions by name, each with its code: what an installation ships, or what a release is pinned to.
+/// Functions by name, each with its code: those of an installation, or those that a release pins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FunctionLock(pub BTreeMap<FunctionName, FunctionCode>);
 
 impl FunctionLock {
-    /// Reads keys with commas between them, as an installation tells what it ships.
+    /// Parses keys separated by commas, the form in which an installation lists its functions.
     ///
     /// # Errors
-    /// The first text that is no key.
+    /// Returns the first text that is not a key.
     pub fn of_keys(keys: &str) -> Result<Self, String> {
         let codes = keys.split(',').map(str::parse::<FunctionCode>);
         codes.map(|code| code.map(|code| (code.name.clone(), code))).collect::<Result<_, _>>().map(Self)
     }
 
-    /// The code of `name`; the refusal names what there is.
+    /// Returns the code of `name`, or an error with the known names.
     pub fn code(&self, name: &FunctionName) -> Result<&FunctionCode, String> {
         self.0.get(name).ok_or_else(|| {
             let known = self.0.keys().map(FunctionName::as_str);
@@ -87,19 +87,20 @@ impl FunctionLock {
         })
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no functions.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The lock as the release carries it: JSON with sorted keys and no spaces, so that equal locks are equal bytes.
+    /// Returns the lock as stored in the release: JSON with sorted keys and no spaces, so that equal locks are equal
+    /// bytes.
     pub fn to_json(&self) -> String {
         serde_json::to_value(self).map(canonical_json).unwrap_or_default()
     }
 }
 
-/// The digest of all that a release is pinned to; with the commit, the key under which a build number is given out. A
-/// release without functions has that of its image lock.
+/// Returns the digest of all images and functions that a release pins. With the commit, it is the key of a build
+/// number. A release without functions has the digest of its image lock.
 pub fn lock_digest(images: &ImageLock, functions: &FunctionLock) -> Digest {
     if functions.is_empty() {
         return images.digest();
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_names_the_function_and_what_the_zip_holds() {
+    fn a_key_names_the_function_and_the_digest_of_its_zip() {
         let key = format!("functions/elb-logs/{DIGEST}.zip");
         let code: FunctionCode = key.parse().unwrap();
         assert_eq!((code.name.as_str(), code.digest.as_str()), ("elb-logs", DIGEST));
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn a_malformed_key_is_refused() {
         for wrong in [
             "",
             "functions/elb-logs/abc.zip",
@@ -141,13 +142,13 @@ mod tests {
     }
 
     #[test]
-    fn a_function_that_is_not_shipped_is_told_with_those_that_are() {
+    fn a_function_that_is_not_shipped_is_refused_with_known_names() {
         let refusal = shipped().code(&"elb-log".parse().unwrap()).unwrap_err();
         assert_eq!(refusal, "Lockstep ships no function `elb-log`; did you mean `elb-logs`?");
     }
 
     #[test]
-    fn the_code_of_a_function_is_part_of_what_a_release_is_pinned_to() {
+    fn the_lock_digest_depends_on_the_code_of_functions() {
         let images = ImageLock::default();
         assert_eq!(lock_digest(&images, &FunctionLock::default()), images.digest());
         assert_ne!(lock_digest(&images, &shipped()), images.digest());

@@ -1,4 +1,4 @@
-//! The gate: which releases may go where, and what they bring with them.
+//! The gate: decides which releases may enter a stage.
 
 use crate::delivery::environment;
 use crate::delivery::stages::{Stage, Stages};
@@ -15,7 +15,7 @@ use crate::records::{
 use jiff::{Timestamp, ToSpan};
 use std::collections::BTreeMap;
 
-/// The stage called `name`, or `Rejected` naming those there are.
+/// Returns the stage with this name, or the error `Rejected` with the known names.
 pub fn stage<'a>(stages: &'a Stages, name: &StageName) -> Result<&'a Stage, Failure> {
     stages.get(name).ok_or_else(|| {
         let known: Vec<_> = stages.iter().map(|stage| stage.name.as_str()).collect();
@@ -23,7 +23,7 @@ pub fn stage<'a>(stages: &'a Stages, name: &StageName) -> Result<&'a Stage, Fail
     })
 }
 
-/// Whether `path` is the way to `stage`: each account trusts only one.
+/// Checks that `path` leads to `stage`: each account trusts only one path.
 pub fn check_path(release: &Release, stage: &Stage, path: DeploymentPath) -> Result<(), Failure> {
     let (component, version, name) = (&release.component, &release.version, &stage.name);
     match (path, stage.path()) {
@@ -39,7 +39,7 @@ pub fn check_path(release: &Release, stage: &Stage, path: DeploymentPath) -> Res
     }
 }
 
-/// Whether `path` is the way to tear down what is in `stage`.
+/// Checks that `path` may tear down environments of `stage`.
 pub fn check_teardown_path(stage: &Stage, path: DeploymentPath) -> Result<(), Failure> {
     let machine = match stage.path() {
         way if way == path => return Ok(()),
@@ -49,10 +49,10 @@ pub fn check_teardown_path(stage: &Stage, path: DeploymentPath) -> Result<(), Fa
     Err(Failure::rejected(format!("what is in {} is torn down by {machine}; start that", stage.name)))
 }
 
-/// The stage whose parameters a deployment takes instead of those of its own.
+/// Returns the stage that provides the parameters of a deployment instead of its own stage.
 ///
-/// That makes it a clone, which has a name of its own: an environment that a release comes to by itself keeps its
-/// parameters.
+/// Such a deployment is a clone and needs a name of its own, so that an environment that releases propagate to keeps
+/// its parameters.
 pub fn parameters_of(stages: &Stages, input: &inputs::Deploy) -> Result<Option<StageName>, Failure> {
     let Some(name) = &input.parameters_of else { return Ok(None) };
     let own_name = input.environment.as_deref().is_some_and(|name| name != input.component.as_str());
@@ -65,7 +65,8 @@ pub fn parameters_of(stages: &Stages, input: &inputs::Deploy) -> Result<Option<S
     stage(stages, name).map(|stage| Some(stage.name.clone()))
 }
 
-/// Whether a release has come far enough for `stage`: tested for all but the throw-away one, and no pre-release.
+/// Checks that a release is far enough for `stage`. Every stage but `test` requires a release that passed its test and
+/// is not a pre-release.
 pub fn check_release(release: &Release, stage: &Stage) -> Result<(), Failure> {
     let named = format!("{} {}", release.component, release.version);
     match release.state {
@@ -87,10 +88,10 @@ pub fn check_release(release: &Release, stage: &Stage) -> Result<(), Failure> {
     }
 }
 
-/// Whether the stage before `stage` proved this very artifact. `evidence` is what the ledger holds for it there, `glass`
-/// what it holds for `stage` itself; answers what was broken if that alone opens the gate.
+/// Checks that the stage before `stage` proved this artifact. `evidence` is the ledger's record for that stage, and
+/// `glass` the break-glass permission for `stage`. Returns the permission if it alone opens the gate.
 ///
-/// The digest decides, not the version; the first stage needs nothing.
+/// The digest decides, not the version. The first stage needs no evidence.
 pub fn check_evidence<'a>(
     release: &Release,
     stages: &Stages,
@@ -118,7 +119,7 @@ pub fn check_evidence<'a>(
     )))
 }
 
-/// Whether somebody broke the glass for this artifact and stage: once, and not too long ago.
+/// Returns true if a break-glass permission admits this artifact to the stage: it is unused and still valid.
 fn opens(glass: &BreakGlass, release: &Release, stage: &Stage, now: Timestamp) -> bool {
     glass.component == release.component
         && glass.digest == release.digest
@@ -127,10 +128,10 @@ fn opens(glass: &BreakGlass, release: &Release, stage: &Stage, now: Timestamp) -
         && glass.at.checked_add(BreakGlass::VALID_HOURS.hours()).is_ok_and(|end| now < end)
 }
 
-/// What breaking the glass writes down; nothing if it was broken before and still opens the gate.
+/// Returns the break-glass permission to record; `None` if an earlier one still opens the gate.
 ///
-/// Only evidence is done without: a release that did not pass its own test goes nowhere, and whoever must approve still
-/// must.
+/// The permission replaces only evidence. A release that did not pass its own test is refused everywhere, and required
+/// approvals remain required.
 pub fn break_glass(
     release: &Release,
     stages: &Stages,
@@ -161,7 +162,7 @@ pub fn break_glass(
     }))
 }
 
-/// A tainted environment waits for a person.
+/// Refuses a tainted environment until an operator reconciles it.
 pub fn check_taint(environment: Option<&Environment>) -> Result<(), Failure> {
     match environment.and_then(|environment| environment.taint.as_deref()) {
         None => Ok(()),
@@ -171,8 +172,8 @@ pub fn check_taint(environment: Option<&Environment>) -> Result<(), Failure> {
     }
 }
 
-/// The images of the release that are not usable at `target`, each once, in the order of their names.
-/// `known` holds the ledger's records of them, from wherever.
+/// Returns the images of the release that are not usable at `target`, each once, in the order of their names. `known`
+/// holds the ledger's records of the images in any location.
 pub fn missing_images<'a>(release: &'a Release, known: &[Image], target: &Location) -> Vec<&'a LockedImage> {
     let is_there = |locked: &LockedImage| {
         known.iter().any(|image| {
@@ -187,11 +188,11 @@ pub fn missing_images<'a>(release: &'a Release, known: &[Image], target: &Locati
     wanted.into_values().filter(|locked| !is_there(locked)).collect()
 }
 
-/// Whether a deployment that passed opens the next stage.
+/// Returns true if the success of a deployment opens the next stage.
 ///
-/// Overrides, the parameters of another stage, or another name than the component's make it a thing of its own: it proves
-/// nothing of the release. The throw-away stack always has another name. What was only planned or torn down proves
-/// nothing either.
+/// A deployment with overrides, with the parameters of another stage, or under another name than the component's proves
+/// nothing about the release. The test stack is the exception, because it always has another name. Plans and teardowns
+/// prove nothing either.
 pub fn earns_evidence(deployment: &Deployment, is_test: bool) -> bool {
     let own_name = environment::parts(deployment).is_ok_and(|(name, component)| name == component.as_str());
     matches!(deployment.kind, DeploymentKind::Deploy { .. })

@@ -1,7 +1,7 @@
-//! `lockstep.toml`: what an author says of a component.
+//! `lockstep.toml`: the author's description of a component.
 //!
-//! Everything here was checked when it was read. What needs the template or the organisation to be judged (does the
-//! parameter exist, is there such a stage) is judged by `packaging`.
+//! Parsing validates every value of the file. Rules that need the template or the organisation, such as the existence
+//! of a parameter or a stage, are checked by `packaging`.
 
 mod checks;
 mod starter;
@@ -21,10 +21,10 @@ use toml::de::DeValue;
 
 pub use starter::template;
 
-/// The manifest's name in a component's folder.
+/// Name of the manifest in a component's folder.
 pub const FILE: &str = "lockstep.toml";
 
-/// How long a throw-away stack may live, in minutes.
+/// Allowed lifetime of a test stack, in minutes.
 pub const TTL_MINUTES: std::ops::RangeInclusive<u32> = 5..=1440;
 
 const TTL_MINUTES_DEFAULT: u32 = 60;
@@ -32,20 +32,20 @@ const TTL_MINUTES_DEFAULT: u32 = 60;
 /// A component's manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Who and what it is.
+    /// Name, version and owner of the component.
     pub component: Component,
-    /// Template parameters that receive an AMI id, and the images they want.
+    /// Template parameters that receive an AMI id, with the constraint on their image.
     #[serde(default)]
     pub images: BTreeMap<LogicalId, ImageConstraint>,
-    /// The throw-away stack that every release must pass.
+    /// The test stack that every release must pass.
     pub test: Test,
-    /// What must hold in the throw-away stack and after every deployment, in the order of the file.
+    /// Checks of the test stack and of every deployment, in the order of the file.
     #[serde(default)]
     pub checks: Vec<Check>,
-    /// What is protected beside the types that always are.
+    /// Protected resources, apart from the types that are always protected.
     #[serde(default)]
     pub protect: Protect,
-    /// What drift is to be passed over.
+    /// Differences that drift reports ignore.
     #[serde(default)]
     pub drift: Drift,
 }
@@ -55,22 +55,22 @@ pub struct Manifest {
 pub struct Component {
     /// The component's name.
     pub name: ComponentName,
-    /// The author's part of the version; the build number is the third.
+    /// Major and minor version; the build number is the third part.
     pub version: MajorMinor,
     /// The CloudFormation template, relative to the manifest.
     pub template: RelativePath,
     /// The team that owns it; the tag `team`.
     pub team: TagValue,
-    /// What it is for; the tag `function`.
+    /// Purpose of the component; the tag `function`.
     pub function: TagValue,
 }
 
 /// The `[test]` table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Test {
-    /// How long the throw-away stack may live before it is swept, within [`TTL_MINUTES`].
+    /// Lifetime of the test stack until the sweep deletes it, within [`TTL_MINUTES`].
     pub ttl_minutes: u32,
-    /// The stage whose stacks' outputs the throw-away stack uses, as no other component lives in `test`.
+    /// The stage whose outputs the test stack uses, because `test` holds no other component.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs_from: Option<StageName>,
 }
@@ -84,7 +84,7 @@ impl Default for Test {
 /// The `[protect]` table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Protect {
-    /// Resources of the template that are removed or replaced only with an approval.
+    /// Resources of the template whose removal or replacement needs an approval.
     #[serde(default)]
     pub logical_ids: BTreeSet<LogicalId>,
 }
@@ -92,25 +92,25 @@ pub struct Protect {
 /// The `[drift]` table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
-    /// Differences that are meant, each for a time.
+    /// Intended differences, each with an end date.
     #[serde(default)]
     pub ignore: Vec<IgnoredDrift>,
 }
 
-/// One difference that drift reports pass over until a day.
+/// A difference that drift reports ignore until a day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IgnoredDrift {
     /// The resource.
     pub logical_id: LogicalId,
-    /// The property, as a path from the resource's properties: `/DesiredCapacity`.
+    /// Path of the property below the resource's properties: `/DesiredCapacity`.
     pub property: PropertyPath,
-    /// The last day on which it is passed over.
+    /// The last day on which the difference is ignored.
     pub until: Day,
-    /// Why, for whoever reads the report.
+    /// The reason, for readers of the report.
     pub reason: String,
 }
 
-/// A value that was refused, and the rule it broke.
+/// A refused value, with the rule that it broke.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidValue(&'static str);
@@ -123,7 +123,7 @@ macro_rules! word {
         pub struct $name(String);
 
         impl $name {
-            /// The value as text.
+            /// Returns the value as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -161,7 +161,7 @@ macro_rules! word {
 }
 
 word! {
-    /// A file below the component's folder: forward slashes, no way out of the folder.
+    /// A path below the component's folder: forward slashes, no way out of the folder.
     RelativePath,
     "write a path below this folder, such as template.yaml (letters, digits, `.`, `_`, `-` and `/`, at most 200)",
     |path| {
@@ -172,7 +172,7 @@ word! {
 }
 
 word! {
-    /// A tag's value that every AWS service takes
+    /// A tag's value that every AWS service accepts
     /// (<https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html>).
     TagValue,
     "write 1 to 128 letters, digits, spaces or any of _ . : / = + - @, with no space at either end",
@@ -184,14 +184,15 @@ word! {
 }
 
 word! {
-    /// A path to a property of a resource, as CloudFormation's drift detection writes it (a JSON pointer, RFC 6901).
+    /// A path to a property of a resource, in the notation of CloudFormation's drift detection (a JSON pointer, RFC
+    /// 6901).
     PropertyPath,
     "write the path of a property, such as /DesiredCapacity",
     |path| path.len() <= 300 && path.starts_with('/') && path.len() > 1 && !path.contains(char::is_control)
 }
 
 word! {
-    /// A day of the calendar, `YYYY-MM-DD`; the order of the text is the order of the days.
+    /// A calendar day, `YYYY-MM-DD`; the order of the text is the order of the days.
     Day,
     "write a day as YYYY-MM-DD",
     |day| is_day(day)
@@ -208,19 +209,19 @@ fn is_day(day: &str) -> bool {
 }
 
 impl Manifest {
-    /// Reads a manifest; `file` is its name in problems, of which all are told at once.
+    /// Parses a manifest; `file` is its name in problems. Reports all problems at once.
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
         parse_with_lines(file, text).map(|(manifest, _)| manifest)
     }
 }
 
-/// Where things stand in a manifest, by path: `images.BrokerImageId`, `test.outputs_from`; a check's name, URL or
-/// address at `checks[0]`.
+/// Lines of a manifest by path, such as `images.BrokerImageId` or `test.outputs_from`. For a check, `checks[0]` is the
+/// line of its name, URL or address.
 #[derive(Debug, Default)]
 pub(crate) struct Lines(BTreeMap<String, u32>);
 
 impl Lines {
-    /// The line of what stands at `path`.
+    /// Returns the line of the value at `path`.
     pub(crate) fn of(&self, path: &str) -> Option<u32> {
         self.0.get(path).copied()
     }
@@ -230,7 +231,7 @@ impl Lines {
     }
 }
 
-/// Like [`Manifest::parse`], with the lines for whoever judges the manifest further.
+/// Parses like [`Manifest::parse`], and returns the lines for further checks as well.
 pub(crate) fn parse_with_lines(file: &str, text: &str) -> Result<(Manifest, Lines), Vec<Problem>> {
     let (document, mut problems) = document(file, text)?;
     let (root, mut lines) = (Table::root(&document), Lines::default());
@@ -346,7 +347,7 @@ fn ignored_drift(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Ignor
     Some(IgnoredDrift { logical_id: logical_id?, property: property?, until: until?, reason: reason? })
 }
 
-/// The day below `until`: in quotes, or as the date that TOML knows.
+/// Returns the day in `until`, written in quotes or as a TOML date.
 fn day(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Day> {
     let Some(date) = table.get("until").and_then(|value| value.get_ref().as_datetime()) else {
         return table.required("until", problems);

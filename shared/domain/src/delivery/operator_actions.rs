@@ -1,5 +1,5 @@
-//! What people may do to a deployment or an environment, beside answering its questions. Who, why and when is always
-//! written down.
+//! Actions of operators on a deployment or an environment, apart from approvals. Each action records its operator,
+//! reason and time.
 
 use crate::delivery::environment;
 use crate::model::error::{Failure, FailureKind};
@@ -9,19 +9,20 @@ use crate::records::{
 };
 use crate::stacks::plan::operation_key;
 
-/// What a cancellation does.
+/// Result of a cancellation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cancelled {
-    /// The deployment with the action on it; nothing if it has one already.
+    /// The deployment with the cancellation recorded; `None` if it has one already.
     pub deployment: Option<Deployment>,
-    /// The operation whose wait is woken, so that the action is seen now and not when the operation ends.
+    /// Key of the callback to complete, so that the stack function sees the cancellation now and not at the end of the
+    /// operation.
     pub wake: Option<String>,
 }
 
-/// Asks a running deployment to stop. `environment` is the one it is about.
+/// Cancels a running deployment. `environment` is the environment of the deployment.
 ///
-/// The stack function sees the action at its next step. What CloudFormation cannot stop is refused, so that nobody believes
-/// it was: a creation and a deletion go on to their end
+/// The stack function sees the cancellation at its next step. A creation or a deletion is refused, because
+/// CloudFormation cannot stop them: they run to their end
 /// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CancelUpdateStack.html>).
 pub fn cancel(
     deployment: &Deployment,
@@ -67,9 +68,9 @@ pub fn cancel(
     })
 }
 
-/// What a state waits for while `operation` runs.
+/// Returns the key of the callback that a state waits for while `operation` runs.
 fn awaited(deployment: &Deployment, operation: &Operation) -> Option<String> {
-    // What is executed is a change set; its events are the stack's.
+    // The target of an execution is a change set, but the events name the stack.
     let stack = match operation.operation {
         OperationKind::Execute => deployment.stack_arn.as_deref()?,
         _ => operation.target.as_str(),
@@ -77,10 +78,10 @@ fn awaited(deployment: &Deployment, operation: &Operation) -> Option<String> {
     Some(operation_key(stack, &operation.token))
 }
 
-/// The environment without its taint, which the caller has put in order by hand, and the line for the journal; nothing if
-/// it has none.
+/// Clears the taint of an environment that the caller repaired by hand. Returns the environment and the line for the
+/// deployment log, or `None` if there is no taint.
 ///
-/// Not while a deployment works on it: what it is about to find there is not known yet.
+/// Refused while a deployment holds the environment, because its outcome is not known yet.
 pub fn reconcile(
     environment: &Environment,
     action: &OperatorAction,

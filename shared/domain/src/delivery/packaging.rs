@@ -1,7 +1,8 @@
-//! From a component's folder to a release: what `package` plans, and what `lockstep check` says without an AWS account.
+//! From a component's folder to a release: the plan of `package`, and the verdict of `lockstep check` without an AWS
+//! account.
 //!
-//! Everything that could go wrong later for a reason that is known now is refused here: a parameter without a value in
-//! production, an output that its producer does not have, an image nobody baked, a key in a file.
+//! Packaging refuses every mistake that it can detect before a deployment: a parameter without a value in production,
+//! an output that its producer lacks, an image that was never baked, a key in a file.
 
 mod judge;
 mod needs;
@@ -26,36 +27,35 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use needs::{Scope, StageNeeds, needs_by_stage};
 pub use versions::{BranchKind, next_version};
 
-/// The image lock's name in an artifact; no component may have a file of this name at its top.
+/// Name of the image lock in an artifact; reserved, so that no component may have a file of this name at its top.
 pub const IMAGE_LOCK_FILE: &str = "image-lock.json";
 
-/// The function lock's name in an artifact, which only a release that uses functions of Lockstep has; reserved like the
-/// image lock's.
+/// Name of the function lock in an artifact, which only a release with functions of Lockstep has; reserved like the
+/// image lock's name.
 pub const FUNCTION_LOCK_FILE: &str = "function-lock.json";
 
-/// The most bytes a component's files may have together. A component is text; binaries belong into images and
-/// registries.
+/// Maximum bytes of a component's files together. A component is text; binaries belong into images and registries.
 pub const MAX_COMPONENT_BYTES: usize = 50 << 20;
 
-/// What is known of everything outside the folder. What is `None` is unknown, as it is offline: nothing that depends
-/// on it is judged, and [`Package::unchecked`] says so.
+/// The known state outside the folder. `None` means unknown, as when offline: nothing that depends on it is judged, and
+/// [`Package::unchecked`] lists the omission.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PackagingInput<'a> {
     /// The organisation's stages.
     pub stages: Option<&'a Stages>,
-    /// The organisation's parameters; an organisation without any has an empty set, which is known.
+    /// The organisation's parameters. An organisation without any has an empty set, which differs from an unknown one.
     pub organisation: Option<&'a OrganisationParameters>,
     /// Every version of every image.
     pub images: Option<&'a [ImageVersion]>,
-    /// The outputs that other components declare in their newest release, or in the same commit.
+    /// The outputs of other components in their newest release, or in the same commit.
     pub producers: Option<&'a BTreeMap<ComponentName, BTreeSet<String>>>,
     /// The functions that the installation ships for components.
     pub functions: Option<&'a FunctionLock>,
-    /// The table of the permissions that resource types need.
+    /// The permissions that resource types need.
     pub permissions: Option<&'a Table>,
 }
 
-/// A release in the making: all of it but its version.
+/// A planned release without its version.
 #[derive(Clone, Debug)]
 pub struct Package {
     /// The component's manifest.
@@ -64,9 +64,9 @@ pub struct Package {
     pub template: Template,
     /// Every image, pinned; empty if the image versions are unknown.
     pub image_lock: ImageLock,
-    /// Every function of Lockstep that a value refers to, pinned; empty if what is shipped is unknown.
+    /// Every referenced function of Lockstep, pinned; empty if the shipped functions are unknown.
     pub function_lock: FunctionLock,
-    /// The zip of the folder and of the locks: equal content, equal bytes.
+    /// The zip of the folder and the locks; equal content gives equal bytes.
     pub artifact: Vec<u8>,
     /// The digest of the artifact, which evidence names.
     pub digest: Digest,
@@ -74,21 +74,21 @@ pub struct Package {
     pub source_digest: Digest,
     /// The digest of the template.
     pub template_digest: Digest,
-    /// The template that the throw-away stack runs.
+    /// The template of the test stack.
     pub test_template: String,
-    /// Its digest.
+    /// The digest of the test stack's template.
     pub test_template_digest: Digest,
-    /// The rows of the table of permissions for its resource types, compressed; `None` if the table is unknown.
+    /// The rows of the permission table for the template's resource types, compressed; `None` if the table is unknown.
     pub permissions: Option<Vec<u8>>,
-    /// The outputs the template declares; other components may refer to them.
+    /// The outputs of the template, which other components may refer to.
     pub outputs: BTreeSet<String>,
     /// The component's parameter files.
     pub layers: ComponentParameters,
-    /// What could not be judged here and why, one sentence each.
+    /// Judgements that were not possible, with the reason, one sentence each.
     pub unchecked: Vec<String>,
 }
 
-/// What an artifact holds.
+/// Content of an artifact.
 #[derive(Clone, Debug)]
 pub struct Contents {
     /// The component's manifest.
@@ -99,12 +99,12 @@ pub struct Contents {
     pub layers: ComponentParameters,
     /// Every image, pinned.
     pub image_lock: ImageLock,
-    /// Every function of Lockstep that a value refers to, pinned.
+    /// Every referenced function of Lockstep, pinned.
     pub function_lock: FunctionLock,
 }
 
-/// The folders of a repository's `files` that hold a component, by path; `""` is the repository itself. A component
-/// inside another one is left out, and [`plan`] refuses the outer one for it.
+/// Returns the folders of a repository's `files` that hold a component; `""` is the top of the repository. Leaves out a
+/// component inside another one, for which [`plan`] refuses the outer one.
 pub fn find_components(files: &Files) -> Vec<String> {
     let folders: BTreeSet<&str> = files
         .keys()
@@ -122,9 +122,9 @@ pub fn find_components(files: &Files) -> Vec<String> {
     folders.iter().filter(|folder| !nested(folder)).map(|folder| (*folder).to_owned()).collect()
 }
 
-/// Plans the release of the component in `folder`, whose `files` have paths relative to it.
+/// Plans the release of the component in `folder`; the paths of `files` are relative to it.
 ///
-/// All problems are told at once, their files relative to the repository.
+/// Reports all problems at once, with files relative to the repository.
 pub fn plan(folder: &str, files: &Files, world: &PackagingInput<'_>) -> Result<Package, Vec<Problem>> {
     let mut planner = Planner { files, world, problems: Vec::new(), unchecked: Vec::new() };
     let package = planner.package();
@@ -140,8 +140,8 @@ pub fn plan(folder: &str, files: &Files, world: &PackagingInput<'_>) -> Result<P
     }
 }
 
-/// Opens the artifact of `release`: `Rejected` if these are not the bytes that were packaged, `Bug` if they cannot be
-/// read.
+/// Opens the artifact of `release`. Returns `Rejected` if the bytes differ from the packaged ones, and `Bug` if they
+/// cannot be read.
 pub fn open_release(release: &Release, artifact: &[u8]) -> Result<Contents, Failure> {
     let label = format!("the artifact of {}@{}", release.component, release.version);
     if Digest::of(artifact) != release.digest {
@@ -150,14 +150,14 @@ pub fn open_release(release: &Release, artifact: &[u8]) -> Result<Contents, Fail
         )));
     }
     open(artifact).map_err(|problems| {
-        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::bug(format!("{label} cannot be opened: {}", told.join("; ")))
+        let reported: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::bug(format!("{label} cannot be opened: {}", reported.join("; ")))
     })
 }
 
 /// Reads an artifact that [`plan`] made.
 ///
-/// The problems, should there be any, mean that it was damaged or made by a version of Lockstep that allowed more.
+/// Problems mean that the artifact is damaged, or that a version of Lockstep with other rules made it.
 pub fn open(artifact: &[u8]) -> Result<Contents, Vec<Problem>> {
     let mut files = unpack(artifact, &Limits::DEFAULT)
         .map_err(|error| vec![Problem::at("", None, format!("the artifact cannot be read: {error}"))])?;
@@ -180,7 +180,7 @@ pub fn open(artifact: &[u8]) -> Result<Contents, Vec<Problem>> {
     }
 }
 
-/// Gathers problems while it reads and judges.
+/// Collects problems while it reads and judges.
 struct Planner<'a> {
     files: &'a Files,
     world: &'a PackagingInput<'a>,
@@ -188,7 +188,7 @@ struct Planner<'a> {
     unchecked: Vec<String>,
 }
 
-/// What was read of the folder. The manifest says where the rest is, so without it there is nothing.
+/// Parsed content of the folder. The manifest names the other files, so there is no source without it.
 struct Source {
     manifest: Manifest,
     lines: Lines,
@@ -221,7 +221,7 @@ impl<'a> Planner<'a> {
         Some(Source { manifest, lines, template, layers })
     }
 
-    /// The text of a file that must be there.
+    /// Returns the text of a required file.
     fn text(&mut self, path: &str) -> Option<&'a str> {
         let files: &'a Files = self.files;
         let why = match files.get(path).map(|bytes| std::str::from_utf8(bytes)) {
@@ -308,7 +308,7 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Makes a problem's file relative to the repository; those of the organisation's files stay as they are.
+/// Makes a problem's file relative to the repository; files of the organisation remain unchanged.
 fn place(problem: &mut Problem, folder: &str, files: &Files) {
     let ours = problem.file.is_empty() || problem.file == manifest::FILE || files.contains_key(&problem.file);
     let missing_template = !problem.file.is_empty() && problem.line.is_none();

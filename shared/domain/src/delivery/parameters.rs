@@ -1,15 +1,17 @@
-//! The parameters of a deployment: layers of TOML files, later ones winning, so that nobody types a value twice.
+//! The parameters of a deployment: layers of TOML files, of which later ones override earlier ones, so that each value
+//! is written once.
 //!
 //! ```text
 //! organisation [default] < organisation [<stage>] < parameters/default.toml < parameters/<stage>.toml < overrides
 //! ```
 //!
-//! A value is text, a whole number, true or false, or an array of texts (joined with commas, as CloudFormation's lists
-//! are written). It may use `${stage}`, `${account}`, `${region}`, `${version}`, `${commit}`,
-//! `${stages.<name>.account}`, `${stages.<name>.region}`, `${outputs.<component>.<Output>}` and `${functions.<name>}`, the
-//! key of the code of a function that Lockstep ships; `$${` is a plain `${`.
-//! With `${version}` or `${commit}` every release has other parameters than the one before, so that none is ever found
-//! to be "no changes": use them only where that is meant.
+//! A value is text, a whole number, true or false, or an array of texts, which become a list in CloudFormation's
+//! notation, separated by commas. A value may use `${stage}`, `${account}`, `${region}`, `${version}`, `${commit}`,
+//! `${stages.<name>.account}`, `${stages.<name>.region}`, `${outputs.<component>.<Output>}` and `${functions.<name>}`.
+//! The last is the key of the code of a function that Lockstep ships. `$${` stands for a plain `${`.
+//!
+//! With `${version}` or `${commit}`, every release has other parameters than the one before, so that no deployment ends
+//! as "no changes". Use them only where that is intended.
 
 mod interpolation;
 mod resolve;
@@ -33,11 +35,11 @@ pub(crate) use resolve::{misplaced_in, missing, rehearse};
 /// The folder of a component's parameter files.
 pub const FOLDER: &str = "parameters";
 
-/// The most bytes CloudFormation takes as a parameter's value
+/// Maximum bytes of a parameter's value in CloudFormation
 /// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>).
 pub const MAX_VALUE_BYTES: usize = 4096;
 
-/// Which layer a value comes from; a later one wins over an earlier one.
+/// Layer of a value; a later one overrides an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LayerName {
@@ -51,7 +53,7 @@ pub enum LayerName {
     ComponentDefault,
     /// The component's `parameters/<stage>.toml`.
     ComponentStage,
-    /// Typed for this run; such a run earns no evidence.
+    /// Overrides of one run; such a run earns no evidence.
     Overrides,
     /// The release's image lock.
     Image,
@@ -71,12 +73,12 @@ impl fmt::Display for LayerName {
     }
 }
 
-/// A value as it was written, references and all.
+/// A value before its references are replaced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Value {
-    /// The text, before references are replaced.
+    /// The text of the value.
     pub text: String,
-    /// The line it stands on, if it stands in a file.
+    /// Line of the value; `None` outside of a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
 }
@@ -84,14 +86,14 @@ pub struct Value {
 /// The values of one file or table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layer {
-    /// The file they stand in; empty for overrides.
+    /// File of the values; empty for overrides.
     pub file: String,
     /// The values by template parameter.
     pub values: BTreeMap<LogicalId, Value>,
 }
 
 impl Layer {
-    /// The layer of what was typed for one run.
+    /// Returns the layer with the overrides of one run.
     pub fn overrides(values: &BTreeMap<String, String>) -> Result<Self, Vec<Problem>> {
         let (mut layer, mut problems) = (Self::default(), Vec::new());
         for (name, text) in values {
@@ -112,24 +114,24 @@ impl Layer {
     }
 }
 
-/// Reads one parameter file of a component: a flat table of values.
+/// Parses one parameter file of a component: a flat table of values.
 pub fn parse_layer(file: &str, text: &str) -> Result<Layer, Vec<Problem>> {
     let (document, mut problems) = document(file, text)?;
     let values = values(&Table::root(&document), &mut problems);
     finish(file, text, problems, Layer { file: file.to_owned(), values })
 }
 
-/// The organisation's parameters, which serve every component: one table per stage, and `[default]`.
+/// The organisation's parameters, which apply to every component: one table per stage, and `[default]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrganisationParameters {
-    /// The values in every stage.
+    /// The values for every stage.
     pub default: Layer,
-    /// The values in one stage.
+    /// The values for one stage.
     pub stages: BTreeMap<StageName, Layer>,
 }
 
 impl OrganisationParameters {
-    /// Reads the organisation's parameter file; `file` is its name in problems, of which all are told at once.
+    /// Parses the organisation's parameter file; `file` is its name in problems. Reports all problems at once.
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
         let (document, mut problems) = document(file, text)?;
         let mut parameters = Self { default: empty(file), stages: BTreeMap::new() };
@@ -152,7 +154,7 @@ impl OrganisationParameters {
         finish(file, text, problems, parameters)
     }
 
-    /// A problem for each table whose stage does not exist.
+    /// Returns a problem for each table whose stage does not exist.
     pub fn check_stages(&self, stages: &Stages) -> Vec<Problem> {
         unknown_stages(&self.stages, stages)
     }
@@ -168,7 +170,7 @@ pub struct ComponentParameters {
 }
 
 impl ComponentParameters {
-    /// Reads every file of the component's parameter folder; all problems are told at once.
+    /// Parses every file of the component's parameter folder. Reports all problems at once.
     pub fn read(files: &Files) -> Result<Self, Vec<Problem>> {
         let mut parameters = Self::default();
         let mut problems = Vec::new();
@@ -185,12 +187,12 @@ impl ComponentParameters {
         if problems.is_empty() { Ok(parameters) } else { Err(problems) }
     }
 
-    /// A problem for each file whose stage does not exist.
+    /// Returns a problem for each file whose stage does not exist.
     pub fn check_stages(&self, stages: &Stages) -> Vec<Problem> {
         unknown_stages(&self.stages, stages)
     }
 
-    /// Every file's layer.
+    /// Iterates over the layers of all files.
     pub fn layers(&self) -> impl Iterator<Item = &Layer> {
         std::iter::once(&self.default).chain(self.stages.values())
     }
@@ -199,16 +201,16 @@ impl ComponentParameters {
 /// Every layer that may hold a value, for any stage.
 #[derive(Clone, Copy, Debug)]
 pub struct Layers<'a> {
-    /// The organisation's, if it has any.
+    /// The organisation's layers, if it has any.
     pub organisation: Option<&'a OrganisationParameters>,
-    /// The component's.
+    /// The component's layers.
     pub component: &'a ComponentParameters,
-    /// Those of this run, if there are any.
+    /// The overrides of this run, if there are any.
     pub overrides: Option<&'a Layer>,
 }
 
 impl<'a> Layers<'a> {
-    /// The layers that count in `stage`, the weakest first.
+    /// Iterates over the layers that apply in `stage`, the weakest first.
     pub fn in_stage(
         &self,
         stage: &StageName,
@@ -225,7 +227,7 @@ impl<'a> Layers<'a> {
         .filter_map(|(name, layer)| layer.map(|layer| (name, layer)))
     }
 
-    /// The value that counts for `parameter` in `stage`, and where it stands.
+    /// Returns the value of `parameter` that applies in `stage`, with its layer.
     pub fn value(
         &self,
         parameter: &LogicalId,
@@ -240,7 +242,7 @@ fn empty(file: &str) -> Layer {
     Layer { file: file.to_owned(), values: BTreeMap::new() }
 }
 
-/// The stage (none for `default`) and the layer of one file of the parameter folder.
+/// Returns the stage (`None` for `default`) and the layer of one file of the parameter folder.
 fn component_layer(path: &str, name: &str, bytes: &[u8]) -> Result<(Option<StageName>, Layer), Vec<Problem>> {
     let refuse = |why: &str| vec![Problem::at(path, None, why)];
     let stem = name.strip_suffix(".toml").ok_or_else(|| {
@@ -301,7 +303,7 @@ fn value_text(name: &str, item: &Spanned<DeValue<'_>>, problems: &mut Problems) 
             .map(|item| list_item(name, item.get_ref()))
             .collect::<Result<Vec<_>, _>>()
             .map(|items| items.join(",")),
-        // How a fraction or a date is written is the template's business, and TOML's reading would lose it.
+        // The template defines the notation of a fraction or a date, and TOML's parser would lose it.
         other => {
             Err(wrong_type(name, "text in quotes, a whole number, true, false or an array of texts", other))
         }
@@ -323,7 +325,7 @@ fn list_item(name: &str, item: &DeValue<'_>) -> Result<String, String> {
     }
 }
 
-/// Whether `text` is short enough and its references can be read.
+/// Checks the length of `text` and parses its references.
 fn check_text(text: &str) -> Result<(), String> {
     if text.len() > MAX_VALUE_BYTES {
         return Err(format!("CloudFormation takes at most {MAX_VALUE_BYTES} bytes"));

@@ -1,6 +1,6 @@
 //! The stages of the organisation: `stages.toml`, written to the ledger with `lockstep stages apply`.
 //!
-//! A stage binds a name to one account and region, and says how releases come to it. The order of the file is the
+//! A stage binds a name to one account and region, and defines the path of its releases. The order of the file is the
 //! order of promotion.
 
 use crate::delivery::checks::Reach;
@@ -14,69 +14,70 @@ use crate::model::toml_file::{Problems, Table, document, text};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A commented `stages.toml` to start from.
+/// A commented `stages.toml` as a starting point.
 pub const EXAMPLE: &str = include_str!("stages.example.toml");
 
-/// The most stages an organisation may have.
+/// Maximum number of stages of an organisation.
 pub const MAX_STAGES: usize = 20;
 
-/// A place components are deployed to.
+/// A step on the way of a release, with the account and region of its stacks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
-    /// Its name, unique among the stages.
+    /// Name, unique among the stages.
     pub name: StageName,
-    /// The account its stacks live in.
+    /// Account of the stacks.
     pub account: AccountId,
-    /// The region its stacks live in.
+    /// Region of the stacks.
     pub region: Region,
-    /// Whether a release comes here by itself once the stage before has passed.
+    /// True if releases propagate to this stage once the stage before has passed.
     #[serde(default)]
     pub propagates: bool,
-    /// Whether a person must approve the change set before it is executed.
+    /// True if an approver must approve each change set before it is executed.
     #[serde(default)]
     pub approval: bool,
-    /// What its checks may connect to beside public addresses.
+    /// Addresses that checks may connect to, apart from public ones.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub checks_may_reach: BTreeSet<Reach>,
 }
 
 impl Stage {
-    /// Whether this is the stage of throw-away stacks.
+    /// Returns true if this is the stage of test stacks.
     pub fn is_test(&self) -> bool {
         self.name.as_str() == TEST
     }
 
-    /// Where it is.
+    /// Returns the account and region.
     pub fn location(&self) -> Location {
         Location { account: self.account.clone(), region: self.region.clone() }
     }
 
-    /// How releases come here: by delivery to `test` and to what propagates, by promotion to the rest.
+    /// Returns the path of releases to this stage: delivery for `test` and stages that propagate, promotion for the
+    /// rest.
     pub fn path(&self) -> DeploymentPath {
         if self.is_test() || self.propagates { DeploymentPath::Delivery } else { DeploymentPath::Promotion }
     }
 }
 
-/// Every stage in the order of promotion: `test` first, at least one more, no name twice.
+/// All stages in the order of promotion: `test` first, at least one more, no name twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Stage>", into = "Vec<Stage>")]
 pub struct Stages(Vec<Stage>);
 
 impl Stages {
-    /// Reads a `stages.toml`; `file` is its name in problems, of which all are told at once.
+    /// Parses a `stages.toml`; `file` is its name in problems. Reports all problems at once.
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
         let (document, mut problems) = document(file, text)?;
         let root = Table::root(&document);
         root.refuse_unknown(&["images", "stages"], &mut problems);
-        // What it says is for whoever works with images; that it can be read is judged with the rest of the file.
+        // The image settings are parsed here only to report their problems with the rest of the file.
         ImageSettings::read(&root, &mut problems);
         let items = root.items("stages", &mut problems);
         let expected = items.len();
         let tables: Vec<Table> =
             items.into_iter().filter_map(|(name, item)| Table::of(name, item, &mut problems)).collect();
         let stages: Vec<Stage> = tables.iter().filter_map(|table| stage(table, &mut problems)).collect();
-        // Rules about the whole are judged only if every stage could be read, else they blame the wrong one.
+        // Rules about the whole file are checked only if every stage could be parsed, else they blame the wrong stage.
         if stages.len() == expected {
             for (index, message) in broken_rules(&stages) {
                 match tables.get(index) {
@@ -88,33 +89,33 @@ impl Stages {
         problems.finish(Some(Self(stages)))
     }
 
-    /// The stage called `name`.
+    /// Returns the stage with this name.
     pub fn get(&self, name: &StageName) -> Option<&Stage> {
         self.0.iter().find(|stage| stage.name == *name)
     }
 
-    /// The stage called `name`, or `NotFound`.
+    /// Returns the stage with this name, or the error `NotFound`.
     pub fn named(&self, name: &StageName) -> Result<&Stage, Failure> {
         self.get(name).ok_or_else(|| Failure::not_found(format!("there is no stage `{name}`")))
     }
 
-    /// Every stage, lowest first.
+    /// Iterates over all stages, the lowest first.
     pub fn iter(&self) -> impl Iterator<Item = &Stage> {
         self.0.iter()
     }
 
-    /// The stage of throw-away stacks.
+    /// Returns the stage of test stacks.
     pub fn test(&self) -> &Stage {
         &self.0[0]
     }
 
-    /// The nearest stage below `name`, whose evidence opens it; nothing for `test` and for a stage that is not ours.
+    /// Returns the stage directly below `name`, whose evidence opens it; `None` for `test` and for an unknown stage.
     pub fn before(&self, name: &StageName) -> Option<&Stage> {
         let index = self.0.iter().position(|stage| stage.name == *name)?;
         self.0.get(index.checked_sub(1)?)
     }
 
-    /// The stages a push reaches by itself after its throw-away stack, in order.
+    /// Iterates over the stages that propagate, in the order in which a push reaches them after its test stack.
     pub fn propagating(&self) -> impl Iterator<Item = &Stage> {
         self.0.iter().filter(|stage| stage.propagates)
     }
@@ -151,7 +152,7 @@ fn stage(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Stage> {
     Some(Stage { name: name?, account: account?, region: region?, propagates, approval, checks_may_reach })
 }
 
-/// What is wrong with the stages as a whole, each with the index of the stage to blame.
+/// Returns the broken rules about the whole file, each with the index of the stage to blame.
 fn broken_rules(stages: &[Stage]) -> Vec<(usize, String)> {
     let mut broken = Vec::new();
     if stages.len() > MAX_STAGES {
@@ -209,7 +210,8 @@ fn broken_flags(stages: &[Stage]) -> Vec<(usize, String)> {
     broken
 }
 
-/// Production's roles trust only what promotes, never what builds: an account cannot be on both paths.
+/// Returns the accounts that are on both paths. The roles of a promotion stage trust only the promotion path, so an
+/// account cannot be on both.
 fn broken_accounts(stages: &[Stage]) -> Vec<(usize, String)> {
     let mut first: BTreeMap<&AccountId, &Stage> = BTreeMap::new();
     let mut broken = Vec::new();
@@ -282,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn releases_come_by_delivery_to_test_and_to_what_propagates_and_by_promotion_to_the_rest() {
+    fn delivery_reaches_test_and_propagating_stages_and_promotion_the_rest() {
         let paths: Vec<_> = four().iter().map(Stage::path).collect();
         assert_eq!(
             paths,
@@ -304,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn checks_reach_public_addresses_alone_unless_the_stage_says_more() {
+    fn checks_reach_only_public_addresses_by_default() {
         let stages = |more: &str| parse(&[stage("test", 1, false), stage("ci", 1, true), more.to_owned()]);
         let reach = |more: &str| stages(more).unwrap().get(&name("ci")).unwrap().checks_may_reach.clone();
         assert_eq!(reach(""), [].into());
@@ -328,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn no_release_comes_by_itself_past_a_stage_that_waits_for_promotion() {
+    fn no_release_propagates_past_a_stage_that_needs_promotion() {
         let wrong =
             parse(&[stage("test", 1, false), stage("staging", 2, false), stage("ci", 1, true)]).unwrap_err();
         assert_eq!(wrong.len(), 1);
@@ -336,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_builds_reach_is_never_one_that_only_promotion_reaches() {
+    fn no_account_is_on_both_paths() {
         let wrong = parse(&[stage("test", 1, false), stage("ci", 1, true), stage("production", 1, false)])
             .unwrap_err();
         assert_eq!(wrong.len(), 1);
@@ -352,12 +354,12 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_told_at_once_with_its_line() {
+    fn every_mistake_is_reported_at_once_with_its_line() {
         let text = "[[stages]]\nname = \"test\"\nacount = \"000000000001\"\nregion = \"Europe\"\npropagates = \"yes\"\n";
         let problems = Stages::parse("stages.toml", text).unwrap_err();
-        let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        let reported: Vec<_> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(
-            told,
+            reported,
             [
                 "stages.toml:1: `stages[0].account` is missing",
                 "stages.toml:3: `stages[0].acount` is not known; did you mean `account`?",
@@ -395,7 +397,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_propagates_is_always_a_prefix_after_test(flags in proptest::collection::vec(any::<bool>(), 1..8)) {
+        fn propagating_stages_are_always_a_prefix_after_test(flags in proptest::collection::vec(any::<bool>(), 1..8)) {
             let mut all = vec![stage("test", 1, false)];
             all.extend(flags.iter().enumerate().map(|(n, p)| stage(&format!("s{n}"), if *p { 1 } else { 2 }, *p)));
             let ordered = flags.is_sorted_by(|a, b| a >= b);

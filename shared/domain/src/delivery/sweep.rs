@@ -1,7 +1,8 @@
-//! What the scheduled sweep does with what no event told of.
+//! Decisions of the scheduled sweep about states that no event reported.
 //!
-//! It runs over and over, and twice at once where a schedule fires twice: each decision depends on what is there alone,
-//! and whatever it starts has a name made of that. Unknown frees nothing, removes nothing and is not waited for.
+//! The sweep runs again and again, and twice at once if a schedule fires twice. Each decision therefore depends only on
+//! the recorded state, and each started execution has a name derived from that state. An unknown state releases
+//! nothing, removes nothing, and does not block the sweep.
 
 use crate::delivery::approval;
 use crate::delivery::environment;
@@ -16,49 +17,50 @@ use crate::records::{
 use jiff::{Timestamp, ToSpan};
 use std::collections::BTreeSet;
 
-/// How long whoever accepted an event may take to start its execution, in minutes.
+/// Time in minutes that the webhook function may take to start the execution of an accepted webhook delivery.
 pub const EVENT_MINUTES: i64 = 5;
 
-/// What the deliveries begin with that nobody sent: the sweep saw the head of a branch.
+/// Prefix of the delivery ids that the sweep assigns to heads of branches that no webhook reported.
 pub const HEAD_DELIVERY: &str = "head-";
 
-/// How long an open wait is left alone, in minutes. A state that waits looks for itself four times as often.
+/// Age in minutes below which the sweep leaves an open callback alone. A waiting state checks its operation four times
+/// as often.
 pub const WAIT_MINUTES: i64 = 60;
 
-/// How long after a failed removal of a throw-away environment it is tried again, in hours.
+/// Time in hours between a failed removal of a test stack and the next attempt.
 pub const RETRY_HOURS: i64 = 24;
 
-/// How long an execution may hold an environment, in days: as long as any may run. After that a person should look,
-/// whatever is known of it.
+/// Maximum time in days that an execution may hold an environment: the longest run of any execution. After that an
+/// operator should check the environment, whatever its recorded state is.
 pub const HOLD_DAYS: i64 = 14;
 
-/// Whether `at` is at least `span` ago.
+/// Returns true if `at` is at least `span` ago.
 fn is_past(at: Timestamp, span: jiff::Span, now: Timestamp) -> bool {
     at.checked_add(span).is_ok_and(|end| end <= now)
 }
 
-/// Whether somebody should look at an environment that is held since `since`, though nothing is known to be wrong.
+/// Returns true if an operator should check an environment that is held since `since`, even if no fault is known.
 pub fn is_held_too_long(since: Timestamp, now: Timestamp) -> bool {
     is_past(since, (HOLD_DAYS * 24).hours(), now)
 }
 
-/// What to do with an event that has not ended.
+/// Action on a webhook delivery that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeliveryStep {
-    /// It is over, or young.
+    /// Leave it: it has ended or is recent.
     Leave,
-    /// Start its execution, which nobody may have done.
+    /// Start its execution, which may never have been started.
     Start,
-    /// A later push to the same place was accepted: write it down as overtaken.
+    /// Record it as superseded: a later push to the same branch was accepted.
     Supersede(Box<WebhookDelivery>),
-    /// See whether its execution still runs, then ask [`event_of_ended`].
+    /// Check if its execution still runs, then call [`event_of_ended`].
     Look,
 }
 
-/// What to do with `event`; `others` are the events of late, in any order.
+/// Returns the action on the webhook delivery `event`; `others` are the recent webhook deliveries in any order.
 ///
-/// An old push is never started after a newer one: that would bring an older commit to where the newer one is. A head
-/// that the sweep saw is not started either if a delivery came after all.
+/// An old push is never started after a newer one, because its older commit would replace the newer one. A head that
+/// the sweep saw is not started either once a webhook reports it.
 pub fn event(event: &WebhookDelivery, others: &[WebhookDelivery], now: Timestamp) -> DeliveryStep {
     if !is_past(event.accepted_at, EVENT_MINUTES.minutes(), now) {
         return DeliveryStep::Leave;
@@ -74,13 +76,13 @@ pub fn event(event: &WebhookDelivery, others: &[WebhookDelivery], now: Timestamp
     }
 }
 
-/// An event whose execution has ended without finishing it, finished: a person must look.
+/// Closes a webhook delivery whose execution ended without closing it, as quarantined for an operator.
 pub fn event_of_ended(event: &WebhookDelivery, now: Timestamp) -> Option<WebhookDelivery> {
     let why = format!("its execution {} ended without saying how; look at it, then retry", event.execution);
     webhook_delivery::finish(event, DeliveryOutcome::Quarantined(why), now)
 }
 
-/// Whether `other` brings the same branch to where it is now, so that `event` need not.
+/// Returns true if `other` releases the current state of the same branch, so that `event` is superseded.
 fn overtakes(other: &WebhookDelivery, event: &WebhookDelivery) -> bool {
     let same_place = other.repository == event.repository && other.reference == event.reference;
     let both = (was_seen(event), was_seen(other));
@@ -92,7 +94,7 @@ fn overtakes(other: &WebhookDelivery, event: &WebhookDelivery) -> bool {
         }
 }
 
-/// Whether the sweep saw the head that `event` is about, and nobody sent it.
+/// Returns true if the sweep found the head of `event` and no webhook reported it.
 pub fn was_seen(event: &WebhookDelivery) -> bool {
     event.delivery.starts_with(HEAD_DELIVERY)
 }
@@ -101,11 +103,11 @@ fn is_superseded(event: &WebhookDelivery) -> bool {
     event.end == Some(DeliveryOutcome::Superseded)
 }
 
-/// The event of a push that no delivery told of: `head` is what the default branch of `repository` points to now,
-/// `events` are the events of late, in any order. Nothing if that head is known.
+/// Returns the webhook delivery for a push that no webhook reported. `head` is the current head of the default branch
+/// of `repository`; `events` are the recent webhook deliveries in any order. Returns `None` if that head is known.
 ///
-/// It is only accepted here: whoever delivers it after all, within [`EVENT_MINUTES`] or until the next sweep, comes first.
-/// It is named after what was found, so that two sweeps write one.
+/// The delivery is only accepted here. A webhook that arrives late, within [`EVENT_MINUTES`] or before the next sweep,
+/// has precedence. The delivery id is derived from the finding, so that two sweeps write one record.
 pub fn unheard_of(
     repository: &Repository,
     head: &CommitSha,
@@ -113,7 +115,7 @@ pub fn unheard_of(
     now: Timestamp,
 ) -> Option<WebhookDelivery> {
     let reference = format!("refs/heads/{}", repository.branch);
-    // What was superseded was never released: it knows nothing.
+    // A superseded delivery was never released, so its head does not count as known.
     let newest = events
         .iter()
         .filter(|e| e.repository == repository.id && e.reference == reference && !is_superseded(e))
@@ -138,25 +140,26 @@ pub fn unheard_of(
     })
 }
 
-/// What to do with a throw-away environment.
+/// Action on a test environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TestStackStep {
-    /// It is young, or somebody works with it.
+    /// Leave it: it is recent, or a deployment holds it.
     Leave,
     /// Start its teardown under this name.
     Remove {
-        /// The same for every sweep until the teardown has begun, or a day has passed.
+        /// Name of the execution: the same for every sweep until the teardown has started, or a day has passed.
         execution: String,
     },
-    /// It should be gone and is not.
+    /// Report it: its removal is overdue.
     Stuck {
-        /// Why, as a sentence.
+        /// The reason, as a sentence.
         why: String,
     },
 }
 
-/// What to do with `environment`, of the throw-away stage. `last` is its last deployment; `ttl_minutes` what the manifest
-/// of its release says, or nothing if that cannot be read: then it lives as long as any may.
+/// Returns the action on `environment`, which belongs to the stage of test stacks. `last` is its last deployment.
+/// `ttl_minutes` is the lifetime from the manifest of its release, or `None` if that cannot be read; the maximum then
+/// applies.
 pub fn test_stack(
     environment: &Environment,
     last: Option<&Deployment>,
@@ -196,41 +199,41 @@ fn minutes(ttl_minutes: Option<u32>) -> i64 {
     i64::from(ttl_minutes.unwrap_or(*TTL_MINUTES.end()))
 }
 
-/// The last deployment of an environment changes whenever it is taken, so that its id stands for what was found. A
-/// teardown that never began is tried again the next day.
+/// Returns the execution name of a teardown. The name contains the id of the environment's last deployment, which
+/// changes with each acquisition. A teardown that never started is tried again the next day under another name.
 fn removal(last: &Deployment, due: Timestamp, now: Timestamp) -> String {
     let days = now.duration_since(due).as_secs() / (RETRY_HOURS * 3600);
     client_token(last.id.as_str(), "sweep", u32::try_from(days).unwrap_or(u32::MAX).saturating_add(1))
 }
 
-/// What to do with a wait.
+/// Action on a callback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallbackStep {
-    /// It is over, or young, or its end is for a person to say.
+    /// Leave it: it has ended, is recent, or waits for an approver.
     Leave,
-    /// Nobody waits any more: remove it, and close this deployment, which was waiting for an answer.
+    /// Remove it, because its execution has ended, and close this deployment, which waited for an answer.
     Remove(Option<Box<Deployment>>),
-    /// Let `resume` answer it; whoever waits looks for itself.
+    /// Let `resume` complete it; the waiting state then checks its operation.
     Wake,
 }
 
-/// The promotions by which an image is on its way, or for which it is shared: each may have died.
+/// Returns the promotions that copy an image or that it is shared for. The execution of each may have ended.
 pub fn promotions(image: &Image) -> BTreeSet<DeploymentId> {
     let on_its_way = image.state == ImageState::Promoting;
     let on_its_way = on_its_way.then(|| DeploymentId::of_execution(&image.recorded_by));
     on_its_way.into_iter().chain(image.shared_with.values().flatten().cloned()).collect()
 }
 
-/// Whether `deployment` is the promotion of an image whose execution certainly ended. Whatever it still holds, nobody
-/// will give back.
+/// Returns true if `deployment` is the promotion of an image and its execution certainly ended. Such a promotion never
+/// releases the resources that it holds.
 pub fn is_dead_promotion(deployment: &Deployment, is_running: Option<bool>) -> bool {
     matches!(deployment.kind, DeploymentKind::PromoteImage { .. }) && is_running == Some(false)
 }
 
-/// What to do with `wait`, whose execution runs, does not, or is not known to; `asking` is the deployment whose question
-/// it waits for, if it is such a wait.
+/// Returns the action on the callback `wait`. `is_running` is the state of its execution, or `None` if that is unknown.
+/// `asking` is the deployment whose question the callback belongs to, if it belongs to one.
 ///
-/// A question is never answered by a sweep: to wake who waits for one that is open would be a refusal.
+/// The sweep never completes the callback of an open question: the waiting state would count as refused.
 pub fn wait(
     wait: &Callback,
     is_running: Option<bool>,

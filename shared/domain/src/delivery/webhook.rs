@@ -1,7 +1,7 @@
-//! GitHub's webhooks: is this delivery theirs, and which push does it tell of?
+//! GitHub's webhooks: verifies a webhook delivery and parses its push.
 //!
-//! A delivery is a hint: it makes us look, and what it says of a commit is shown, never trusted. Nothing is parsed
-//! before the signature over the raw bytes has proved who sent them.
+//! A webhook delivery is a hint to look at the repository. Its statements about a commit are only displayed, never
+//! trusted. The body is not parsed before the signature over its raw bytes proves the sender.
 //! <https://docs.github.com/en/webhooks/webhook-events-and-payloads>
 
 use crate::model::error::Problem;
@@ -12,34 +12,35 @@ use sha2::Sha256;
 use std::fmt;
 use std::str::FromStr;
 
-/// The most bytes of a body that is looked at.
+/// Maximum bytes of a body.
 ///
-/// GitHub delivers up to 25 MB, but a Lambda function URL takes 6 MB (with the request around it), so that a larger
-/// delivery never arrives there; it is found by looking at the branch. Other front ends refuse it by this cap.
+/// GitHub sends up to 25 MB, but a Lambda function URL accepts 6 MB, the request around the body included. A larger
+/// webhook delivery never arrives there; the sweep finds its push by looking at the branch. Other front ends refuse it
+/// by this limit.
 pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
 
-/// The header that holds the signature. The older `X-Hub-Signature` (SHA-1) is never looked at.
+/// The header with the signature. The older `X-Hub-Signature` (SHA-1) is ignored.
 pub const SIGNATURE_HEADER: &str = "x-hub-signature-256";
 
-/// The header that names the event.
+/// The header with the event's type.
 pub const EVENT_HEADER: &str = "x-github-event";
 
-/// The header that identifies the delivery.
+/// The header with the id of the webhook delivery.
 pub const DELIVERY_HEADER: &str = "x-github-delivery";
 
-/// The most characters of a person's or a commit's text that is kept, for display only.
+/// Maximum characters of a user's or a commit's text that is stored for display.
 const SHOWN_CHARS: usize = 200;
 
-/// Why a delivery is not believed. It repeats neither the secret nor the signature.
+/// Reason to refuse a webhook delivery. The message repeats neither the secret nor the signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unverified {
-    /// The repository has no secret, so nothing can be verified.
+    /// The repository has no secret, so no signature can be verified.
     #[error("no webhook secret is configured; every delivery is refused")]
     NoSecret,
     /// The body is larger than [`MAX_BODY_BYTES`].
     #[error("the body is larger than {} MiB", MAX_BODY_BYTES / (1024 * 1024))]
     TooLarge,
-    /// The delivery is not signed.
+    /// The webhook delivery is not signed.
     #[error("the delivery is not signed; set the webhook's secret on GitHub")]
     Missing,
     /// The signature is not `sha256=` and 64 lower-case hexadecimal digits, as GitHub writes it.
@@ -50,9 +51,9 @@ pub enum Unverified {
     Mismatch,
 }
 
-/// Whether `header`, the value of [`SIGNATURE_HEADER`], signs the raw bytes of `body` with `secret`.
+/// Verifies that `header`, the value of [`SIGNATURE_HEADER`], signs the raw bytes of `body` with `secret`.
 ///
-/// The comparison takes the same time wherever the signatures differ.
+/// The comparison takes constant time.
 /// <https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries>
 pub fn verify_signature(secret: &[u8], header: Option<&str>, body: &[u8]) -> Result<(), Unverified> {
     if secret.is_empty() {
@@ -67,24 +68,24 @@ pub fn verify_signature(secret: &[u8], header: Option<&str>, body: &[u8]) -> Res
     }
     let mut signature = [0; 32];
     hex::decode_to_slice(digits, &mut signature).map_err(|_| Unverified::Malformed)?;
-    // HMAC takes keys of any length; only the compiler cannot know.
+    // HMAC accepts keys of any length, but the type of the constructor does not say so.
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).map_err(|_| Unverified::NoSecret)?;
     mac.update(body);
     mac.verify_slice(&signature).map_err(|_| Unverified::Mismatch)
 }
 
-/// GitHub's id of a delivery, a GUID; a redelivery has the same one.
+/// GitHub's id of a webhook delivery, a GUID; a redelivery has the same one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DeliveryId(String);
 
-/// The value of [`DELIVERY_HEADER`] is no delivery id.
+/// The value of [`DELIVERY_HEADER`] is not a delivery id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a delivery id (8 to 64 letters, digits and hyphens)")]
 pub struct InvalidDeliveryId;
 
 impl DeliveryId {
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -122,24 +123,24 @@ impl fmt::Display for DeliveryId {
 
 /// A branch's name by git's rules (<https://git-scm.com/docs/git-check-ref-format>), at most 244 bytes.
 ///
-/// Safe to compare and to show. It may still hold quotes, dollars and slashes: it never reaches a shell, an ARN or a
-/// template.
+/// The name is safe to compare and to display. It may hold quotes, dollars and slashes, and never reaches a shell, an
+/// ARN or a template.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct BranchName(String);
 
-/// A branch name that git would not have.
+/// A branch name that git refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a branch name that git allows")]
 pub struct InvalidBranchName;
 
 impl BranchName {
-    /// The name as text, without `refs/heads/`.
+    /// Returns the name as text, without `refs/heads/`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The full name of the ref.
+    /// Returns the full name of the ref.
     pub fn reference(&self) -> String {
         format!("refs/heads/{}", self.0)
     }
@@ -183,16 +184,16 @@ impl fmt::Display for BranchName {
     }
 }
 
-/// What a delivery tells of.
+/// Content of a webhook delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WebhookEvent {
-    /// GitHub tries the webhook out.
+    /// GitHub tests the webhook.
     Ping,
     /// A branch has a new head.
     Push(Push),
-    /// Nothing for us.
+    /// The event starts nothing.
     Ignored {
-        /// Why, as a sentence.
+        /// The reason, as a sentence.
         reason: String,
     },
 }
@@ -200,21 +201,21 @@ pub enum WebhookEvent {
 /// A push to a branch that exists afterwards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Push {
-    /// Where it was pushed to.
+    /// The repository of the branch.
     pub repository: RepositoryId,
-    /// The repository's default branch, as the payload says.
+    /// The repository's default branch, according to the payload.
     pub default_branch: BranchName,
     /// The branch.
     pub branch: BranchName,
-    /// Its head before, unless the push made it.
+    /// Head before the push; `None` if the push created the branch.
     pub before: Option<CommitSha>,
-    /// Its head now.
+    /// Head after the push.
     pub after: CommitSha,
-    /// Whether the push made the branch.
+    /// True if the push created the branch.
     pub created: bool,
-    /// Whether history was rewritten.
+    /// True if the push rewrote history.
     pub forced: bool,
-    /// Who pushed; for display only.
+    /// Name of the pusher; for display only.
     pub pusher: String,
     /// The first line of the head commit's message; for display only.
     pub message: String,
@@ -223,18 +224,18 @@ pub struct Push {
 }
 
 impl Push {
-    /// The full name of the ref, `refs/heads/…`.
+    /// Returns the full name of the ref, `refs/heads/…`.
     pub fn reference(&self) -> String {
         self.branch.reference()
     }
 
-    /// Whether this is the branch that releases come from.
+    /// Returns true if releases come from this branch.
     pub fn is_default_branch(&self) -> bool {
         self.branch == self.default_branch
     }
 }
 
-/// The part of GitHub's push payload that is read; what else it holds is passed over.
+/// The fields of GitHub's push payload that are read; all others are ignored.
 /// <https://docs.github.com/en/webhooks/webhook-events-and-payloads#push>
 #[derive(Deserialize)]
 struct Payload {
@@ -270,9 +271,9 @@ struct HeadCommit {
     author: Option<Person>,
 }
 
-/// Reads a verified delivery: `event` is the value of [`EVENT_HEADER`].
+/// Parses a verified webhook delivery: `event` is the value of [`EVENT_HEADER`].
 ///
-/// A problem says what cannot be read, without repeating the payload; such a delivery is recorded as rejected.
+/// A problem names the unreadable field without repeating the payload; such a webhook delivery is recorded as rejected.
 pub fn parse_push(event: &str, body: &[u8]) -> Result<WebhookEvent, Problem> {
     match event {
         "ping" => Ok(WebhookEvent::Ping),
@@ -322,7 +323,7 @@ fn repository(full_name: &str) -> Result<RepositoryId, Problem> {
     })
 }
 
-/// The commit in field `name`; nothing for the null id, by which git says "there was none".
+/// Returns the commit in field `name`; `None` for git's null id, which stands for no commit.
 fn commit(name: &str, text: &str) -> Result<Option<CommitSha>, Problem> {
     if is_nothing(text) {
         return Ok(None);
@@ -342,7 +343,7 @@ fn unreadable(why: impl fmt::Display) -> Problem {
     Problem::at("", None, format!("the push cannot be read: {why}"))
 }
 
-/// The first line of `text` without control characters, cut to [`SHOWN_CHARS`].
+/// Returns the first line of `text` without control characters, cut to [`SHOWN_CHARS`].
 fn shown(text: &str) -> String {
     text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(SHOWN_CHARS).collect()
 }

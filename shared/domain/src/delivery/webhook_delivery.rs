@@ -1,4 +1,4 @@
-//! What becomes of a push: its execution's input, and its end. Every accepted event ends in exactly one record.
+//! Input and end of a webhook delivery. Every accepted webhook delivery ends in exactly one record.
 
 use crate::messages::ledger::{ComponentResult, Summary};
 use crate::messages::{inputs, package};
@@ -7,7 +7,8 @@ use crate::model::error::FailureKind;
 use crate::records::{DeliveryOutcome, WebhookDelivery, WebhookDeliveryState};
 use jiff::Timestamp;
 
-/// The input of an event's execution: from the record, so that every start of it is the same.
+/// Returns the input of the execution that handles the webhook delivery. It depends only on the record, so that every
+/// start has the same input.
 pub fn input(event: &WebhookDelivery) -> inputs::Release {
     inputs::Release {
         repository: event.repository.clone(),
@@ -17,10 +18,10 @@ pub fn input(event: &WebhookDelivery) -> inputs::Release {
     }
 }
 
-/// What became of a push, for its execution and for its event.
+/// Returns the result of a push, for its execution and for its webhook delivery.
 ///
-/// `error` says why nothing could be packaged at all. A push that a later one overtook is superseded, which is no
-/// failure; what an author can mend is rejected; what they cannot is quarantined, for a person to look at.
+/// `error` is the error that prevented all packaging. A push that a later one overtook is superseded, which is not a
+/// failure. An error that the author can fix rejects the push. Any other error quarantines it for an operator.
 pub fn conclude(
     components: &[package::Component],
     results: &[ComponentResult],
@@ -49,7 +50,7 @@ pub fn conclude(
     (rejected(error, cause.clone(), results), DeliveryOutcome::Rejected(cause))
 }
 
-/// The results of what was packaged, and of what never came so far.
+/// Returns the results of all components, those that have no result of their own included.
 fn every_result(components: &[package::Component], results: &[ComponentResult]) -> Vec<ComponentResult> {
     let of = |component: &package::Component| ComponentResult {
         component: component.component.clone(),
@@ -57,7 +58,7 @@ fn every_result(components: &[package::Component], results: &[ComponentResult]) 
         outcome: match component.outcome {
             package::Outcome::Rejected => "rejected".to_owned(),
             package::Outcome::Unchanged => "unchanged".to_owned(),
-            // Every packaged component has a result; one without is not told as a success.
+            // Every packaged component has a result; a missing one does not count as a success.
             package::Outcome::Packaged => "failed".to_owned(),
         },
         cause: component.problems.join("\n"),
@@ -94,7 +95,8 @@ fn rejected(error: String, cause: String, results: Vec<ComponentResult>) -> Summ
     Summary { outcome: "rejected".into(), error, cause, results }
 }
 
-/// The event, finished; nothing if it was finished before. One that failed and was tried again with success is done.
+/// Returns the finished webhook delivery; `None` if it was finished before. A failed one whose retry succeeded becomes
+/// done.
 pub fn finish(event: &WebhookDelivery, outcome: DeliveryOutcome, now: Timestamp) -> Option<WebhookDelivery> {
     let failed = matches!(event.end, Some(DeliveryOutcome::Rejected(_) | DeliveryOutcome::Quarantined(_)));
     if event.state == WebhookDeliveryState::Finished && !(failed && outcome == DeliveryOutcome::Done) {

@@ -1,4 +1,4 @@
-//! The `bake` function: CodeBuild, and what becomes of a version.
+//! Messages of the `bake` function: builds in CodeBuild, and the life of a version.
 
 use super::{Task, inputs, package};
 use crate::model::caught_error::CaughtError;
@@ -7,139 +7,141 @@ use crate::model::ids::{DeploymentId, ImageName, StageName};
 use crate::model::version::Version;
 use serde::{Deserialize, Serialize};
 
-/// What the state machines ask for.
+/// Requests of the state machines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Request {
-    /// Give the recipe of this commit its version. Answers [`Claimed`].
+    /// Assigns a version to the recipe of this commit. Returns [`Claimed`].
     Claim {
-        /// The execution of `bake-image`.
+        /// ARN of the execution of `bake-image`.
         execution: String,
-        /// Its input.
+        /// Input of the execution.
         input: inputs::BakeImage,
-        /// The recipe, as `package` answered it.
+        /// The recipe, as `package` returned it.
         recipe: package::Recipe,
     },
-    /// Open the build of a version in an account, or find it. Answers [`BuildStarted`].
+    /// Opens the build of a version in an account, or finds it. Returns [`BuildStarted`].
     BeginBuild {
-        /// The execution of `build-image`.
+        /// ARN of the execution of `build-image`.
         execution: String,
-        /// Its input.
+        /// Input of the execution.
         input: inputs::BuildImage,
     },
-    /// Start the build, or find it; the token waits for its end.
+    /// Starts the build, or finds it, and stores the token until the build ends.
     Build {
         /// The build.
         build: DeploymentId,
         /// The waiting state.
         task: Task,
     },
-    /// Look at the build. Answers [`Next`]; one that failed is the error `ImageUnusable`.
+    /// Reads the state of the build. Returns [`Next`]; a failed build is the error `ImageUnusable`.
     ObserveBuild {
         /// The build.
         build: DeploymentId,
     },
-    /// Look at what was built, tag it, record it. Answers [`Built`].
+    /// Inspects, tags and records the built image. Returns [`Built`].
     Register {
         /// The build.
         build: DeploymentId,
     },
-    /// Remove what a failed build left, and close it as failed. Answers [`super::ledger::Failed`].
+    /// Removes the remains of a failed build and closes it as failed. Returns [`super::ledger::Failed`].
     FailBuild {
         /// The build.
         build: DeploymentId,
-        /// What went wrong.
+        /// The error that ended the build.
         error: CaughtError,
     },
-    /// Where must the version go? Answers [`Distribution`].
+    /// Lists the targets that still lack the version. Returns [`Distribution`].
     Spread {
-        /// The execution of `bake-image`.
+        /// ARN of the execution of `bake-image`.
         execution: String,
         /// The image.
         image: ImageName,
         /// Its version.
         version: Version,
     },
-    /// A copy was not made: is it to be built there? Answers [`Next`].
+    /// Decides if a version that was not copied is built at the target. Returns [`Next`].
     NotCopied {
-        /// What went wrong.
+        /// The error of the copy.
         error: CaughtError,
     },
-    /// Every place was tried. Answers [`Completed`]; a place that lacks it is the error `ImageUnusable`.
+    /// Closes a distribution after every target was tried. Returns [`Completed`]; a target without the version is the
+    /// error `ImageUnusable`.
     Complete {
         /// The image.
         image: ImageName,
         /// Its version.
         version: Version,
-        /// What became of each place.
+        /// Result of each target.
         places: Vec<DistributionResult>,
     },
-    /// It failed for good: nothing may use it any more. Answers [`VersionFailed`].
+    /// Marks the version as failed: nothing may use it any more. Returns [`VersionFailed`].
     GiveUp {
         /// The image.
         image: ImageName,
         /// Its version.
         version: Version,
-        /// What went wrong.
+        /// The error that ended the bake.
         error: CaughtError,
     },
-    /// Remove the version from one account and region. `EnvironmentBusy` while something refers to it.
+    /// Removes the version from one account and region. Returns the error `EnvironmentBusy` while a record refers to
+    /// it.
     DiscardVersion {
         /// The image.
         image: ImageName,
         /// Its version.
         version: Version,
-        /// A stage there.
+        /// A stage in that account and region.
         stage: StageName,
     },
-    /// Note what is left of it. Answers [`super::ledger::Failed`].
+    /// Records the remains of a failed version. Returns [`super::ledger::Failed`].
     Bury {
         /// The image.
         image: ImageName,
         /// Its version.
         version: Version,
-        /// What went wrong.
+        /// The error that ended the bake.
         error: CaughtError,
     },
 }
 
-/// Where the state machine goes next.
+/// The next step of the state machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NextStep {
-    /// Build it.
+    /// Build the version.
     Build,
-    /// The build is not finished, or is to be started again.
+    /// Wait: the build has not finished, or must be started again.
     Wait,
-    /// It was built: look at what was made.
+    /// Register the built image.
     Register,
-    /// It is there already.
+    /// The version is present already.
     Present,
-    /// Nothing more can be done.
+    /// Fail: no step is left.
     Fail,
 }
 
-/// Where the state machine goes next.
+/// Response with the next step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Next {
-    /// There.
+    /// The next step.
     pub next: NextStep,
 }
 
-/// A recipe has its version.
+/// A version assigned to a recipe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claimed {
     /// The version.
     pub version: Version,
-    /// `build`, or `present` if all of it was done before.
+    /// `build`, or `present` if every step is done.
     pub next: NextStep,
-    /// The stage in whose account it is built first.
+    /// The stage whose account builds the version first.
     pub stage: StageName,
-    /// The name of the execution that builds it there.
+    /// Name of the execution that builds it there.
     pub execution: String,
 }
 
-/// A build has begun.
+/// A started build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildStarted {
     /// The build.
@@ -148,51 +150,51 @@ pub struct BuildStarted {
     pub next: NextStep,
 }
 
-/// An image was built and recorded.
+/// A built and recorded image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Built {
     /// The image.
     pub image: ImageName,
     /// Its version.
     pub version: Version,
-    /// Its id where it was built.
+    /// Id of the AMI in the account and region of the build.
     pub ami: crate::model::ids::AmiId,
 }
 
-/// Where a version must go yet.
+/// The targets that still lack a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Distribution {
-    /// One for each account and region.
+    /// One target for each account and region.
     pub places: Vec<DistributionTarget>,
 }
 
-/// An account and region that a version must come to.
+/// An account and region that must have a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DistributionTarget {
-    /// The first stage there.
+    /// The first stage in the account and region.
     pub stage: StageName,
-    /// Who may act there.
+    /// The deployment path whose roles the account trusts.
     pub path: DeploymentPath,
-    /// The name of the execution that brings it.
+    /// Name of the execution that copies the version to the target.
     pub promotion: String,
-    /// The name of the execution that builds it there, if it cannot be brought.
+    /// Name of the execution that builds the version at the target if it cannot be copied.
     pub build: String,
 }
 
-/// What became of one place.
+/// Result of distributing a version to one target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DistributionResult {
     /// The stage.
     pub stage: StageName,
-    /// Why the version is not there; empty if it is.
+    /// Error name if the version is missing there; empty otherwise.
     #[serde(rename = "Error", default)]
     pub error: String,
-    /// The cause of that.
+    /// Cause of the error; empty otherwise.
     #[serde(rename = "Cause", default)]
     pub cause: String,
 }
 
-/// A version is wherever it must be.
+/// A version that every target has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Completed {
     /// The image.
@@ -201,18 +203,18 @@ pub struct Completed {
     pub version: Version,
 }
 
-/// A version is given up: where it is to be removed.
+/// A version that failed, with the accounts and regions to remove it from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionFailed {
-    /// One for each account and region that may have it.
+    /// One entry for each account and region that may have it.
     pub places: Vec<DiscardTargets>,
 }
 
 /// An account and region that a version is removed from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiscardTargets {
-    /// A stage there.
+    /// A stage in the account and region.
     pub stage: StageName,
-    /// Who may act there.
+    /// The deployment path whose roles the account trusts.
     pub path: DeploymentPath,
 }

@@ -1,4 +1,4 @@
-//! The `image` function: EC2.
+//! Messages of the `image` function, which calls EC2.
 
 use super::{Task, inputs};
 use crate::model::caught_error::CaughtError;
@@ -6,142 +6,145 @@ use crate::model::ids::{DeploymentId, ImageName, StageName};
 use crate::model::version::Version;
 use serde::{Deserialize, Serialize};
 
-/// What the state machines and the command ask for.
+/// Requests of the state machines and the command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Request {
-    /// Are the images of this deployment's release usable where it goes? The error `ImageUnusable` says why not.
+    /// Checks that the images of the deployment's release are usable at its target. The error `ImageUnusable` gives the
+    /// reason if not.
     Verify {
         /// The deployment.
         deployment: DeploymentId,
     },
-    /// Ask for room in the target, then look at the image and at what the target has. Answers [`Inspected`].
+    /// Requests a copy slot in the target, then inspects the image and the target's copy. Returns [`Inspected`].
     Inspect {
-        /// The execution.
+        /// ARN of the execution.
         execution: String,
         /// The state machine's input.
         input: inputs::PromoteImage,
     },
-    /// Wait for room in the target, or for the source to be finished; the token waits for it.
+    /// Stores the token until a copy slot is free in the target, or until the source is finished.
     Wait {
         /// The promotion.
         promotion: DeploymentId,
         /// The waiting state.
         task: Task,
     },
-    /// Close what an inspection that failed may have begun. Answers [`super::ledger::Failed`].
+    /// Closes a promotion that a failed inspection may have started. Returns [`super::ledger::Failed`].
     Close {
-        /// The execution.
+        /// ARN of the execution.
         execution: String,
-        /// What went wrong.
+        /// The error of the inspection.
         error: CaughtError,
     },
-    /// Share the image, its snapshots and the use of their keys with the target account.
+    /// Shares the image, its snapshots and the use of their keys with the target account.
     Share {
         /// The promotion.
         promotion: DeploymentId,
     },
-    /// Copy as the target account, or find the copy; the token waits for the end.
+    /// Copies the image as the target account, or finds the copy, and stores the token until the copy ends.
     Copy {
         /// The promotion.
         promotion: DeploymentId,
         /// The waiting state.
         task: Task,
     },
-    /// Look at the copy. Answers [`Next`]; one that failed for the last time is the error `ImageUnusable`.
+    /// Reads the state of the copy. Returns [`Next`]; a copy that failed for the last time is the error
+    /// `ImageUnusable`.
     Observe {
         /// The promotion.
         promotion: DeploymentId,
     },
-    /// Remove a copy that failed, with its snapshots, so that it can be begun again.
+    /// Removes a failed copy and its snapshots, so that the next copy can start.
     Retry {
         /// The promotion.
         promotion: DeploymentId,
     },
-    /// Compare the copy with its source.
+    /// Compares the copy with its source.
     Compare {
         /// The promotion.
         promotion: DeploymentId,
     },
-    /// Withdraw what was shared; it may never have been.
+    /// Withdraws the shares of the promotion, if there are any.
     Unshare {
         /// The promotion.
         promotion: DeploymentId,
     },
-    /// Record the copy as usable. Answers [`Promoted`].
+    /// Records the copy as usable. Returns [`Promoted`].
     Record {
         /// The promotion.
         promotion: DeploymentId,
     },
-    /// Remove a partial copy and its snapshots; there may be none.
+    /// Removes a partial copy and its snapshots, if there are any.
     Discard {
         /// The promotion.
         promotion: DeploymentId,
     },
-    /// Close the promotion as failed. Answers [`ledger::Failed`].
+    /// Closes the promotion as failed. Returns [`super::ledger::Failed`].
     Fail {
         /// The promotion.
         promotion: DeploymentId,
-        /// What went wrong.
+        /// The error that ended the promotion.
         error: CaughtError,
     },
-    /// Close a promotion whose execution certainly ended without doing so: discard its copy, withdraw what it shared.
+    /// Closes a promotion whose execution certainly ended without closing it: discards the copy and withdraws the
+    /// shares.
     Abandon {
         /// The promotion.
         promotion: DeploymentId,
     },
-    /// Take over an image made elsewhere: check it, tag it, record it. Answers [`Promoted`].
+    /// Imports an image that was made elsewhere: checks, tags and records it. Returns [`Promoted`].
     Import {
-        /// The image's id.
+        /// Id of the AMI.
         ami: crate::model::ids::AmiId,
-        /// The name it gets.
+        /// Name that the image gets.
         name: ImageName,
-        /// The version it gets.
+        /// Version that the image gets.
         version: Version,
-        /// The stage whose account and region has it.
+        /// The stage whose account and region have the image.
         stage: StageName,
     },
 }
 
-/// What `inspect` found.
+/// Result of an inspection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inspected {
     /// The promotion.
     pub promotion: DeploymentId,
-    /// Where the state machine goes next.
+    /// The next step of the state machine.
     pub next: NextStep,
 }
 
-/// Where the state machine goes next.
+/// The next step of the state machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NextStep {
-    /// The target has it already.
+    /// The target has the image already.
     Present,
-    /// Share and copy it.
+    /// Share and copy the image.
     Copy,
-    /// There is no room yet, the source is not finished, or the copy is not: wait.
+    /// Wait: no copy slot is free, the source has not finished, or the copy has not.
     Wait,
-    /// The copy failed: remove it and begin again.
+    /// Remove the failed copy and start again.
     Again,
-    /// The copy is finished: compare it.
+    /// Compare the finished copy.
     Compare,
 }
 
-/// Where the state machine goes next.
+/// Response with the next step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Next {
-    /// There.
+    /// The next step.
     pub next: NextStep,
 }
 
-/// The image is usable.
+/// A usable image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Promoted {
     /// The image.
     pub image: ImageName,
     /// Its version.
     pub version: Version,
-    /// Its id where it was brought to.
+    /// Id of the AMI in the target.
     pub ami: crate::model::ids::AmiId,
 }

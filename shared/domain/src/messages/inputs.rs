@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 /// Input of `release`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
-    /// The subscribed repository.
+    /// The registered repository.
     pub repository: RepositoryId,
     /// The git ref, such as `refs/heads/main`.
     #[serde(rename = "ref")]
     pub reference: String,
     /// The commit to release.
     pub commit: CommitSha,
-    /// The delivery that asked for it; a person leaves it out.
+    /// Id of the webhook delivery that reported the push; an operator leaves it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<String>,
 }
@@ -27,27 +27,27 @@ pub struct Deploy {
     pub component: ComponentName,
     /// The release.
     pub version: Version,
-    /// Where to.
+    /// The stage to deploy to.
     pub stage: StageName,
     /// The environment's name, if it is not the component's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
-    /// The stage whose parameters it takes, if not those of its own: for a clone.
+    /// The stage that provides the parameters instead of `stage`; set for a clone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters_of: Option<StageName>,
     /// Parameters for this run only.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub overrides: BTreeMap<String, String>,
-    /// Only show the change set: nothing is executed.
+    /// True to make and show the change set without executing it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub plan_only: bool,
-    /// Also bring back what was changed outside of CloudFormation.
+    /// True to revert drift as well.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub revert_drift: bool,
 }
 
 impl Deploy {
-    /// A release goes to a stage, as it is.
+    /// Returns the input for a plain deployment of a release to a stage.
     pub fn new(component: ComponentName, version: Version, stage: StageName) -> Self {
         Self {
             component,
@@ -81,9 +81,9 @@ pub struct Promote {
     pub component: ComponentName,
     /// The release.
     pub version: Version,
-    /// The stage it goes to.
+    /// The stage to promote to.
     pub to: StageName,
-    /// Also bring back what was changed there outside of CloudFormation.
+    /// True to revert the drift of the environment as well.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub revert_drift: bool,
 }
@@ -95,23 +95,23 @@ pub struct PromoteImage {
     pub image: ImageName,
     /// Its version.
     pub version: Version,
-    /// The stage whose account and region must have it.
+    /// The stage whose account and region receive the image.
     pub to: StageName,
 }
 
 /// Input of `bake-image`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BakeImage {
-    /// The image, as its recipe names it.
+    /// The image's name in its recipe.
     pub image: ImageName,
-    /// The subscribed repository with the recipe.
+    /// The registered repository with the recipe.
     pub repository: RepositoryId,
     /// The commit to build.
     pub commit: CommitSha,
-    /// The git ref: on the default branch a version, elsewhere a pre-release.
+    /// The git ref. The default branch makes a version, any other branch a pre-release.
     #[serde(rename = "ref")]
     pub reference: String,
-    /// Values of the recipe's variables for this build only, which makes a pre-release of it.
+    /// Values of the recipe's variables for this build only. They make it a pre-release.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub overrides: BTreeMap<String, String>,
 }
@@ -121,8 +121,8 @@ pub struct BakeImage {
 pub struct BuildImage {
     /// The image.
     pub image: ImageName,
-    /// The version, which the ledger knows.
+    /// The version, already in the ledger.
     pub version: Version,
-    /// The stage in whose account and region it is built.
+    /// The stage whose account and region the build runs in.
     pub stage: StageName,
 }

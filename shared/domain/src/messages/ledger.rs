@@ -1,4 +1,4 @@
-//! The `ledger` function: every change of an environment's state.
+//! Messages of the `ledger` function, which makes every change of an environment's state.
 
 use super::{Task, inputs, package};
 use crate::model::caught_error::CaughtError;
@@ -7,110 +7,110 @@ use crate::model::ids::{ComponentName, DeploymentId, ImageName, StageName};
 use crate::model::version::Version;
 use serde::{Deserialize, Serialize};
 
-/// What the state machines ask for.
+/// Requests of the state machines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Request {
-    /// Take the environment for this execution, if every image is there. Answers [`Started`].
+    /// Acquires the environment for this execution if every image is available. Returns [`Started`].
     Begin {
-        /// The execution.
+        /// ARN of the execution.
         execution: String,
         /// The path that the state machine belongs to.
         path: DeploymentPath,
         /// The state machine's input.
         input: inputs::Deploy,
     },
-    /// Take the environment to delete its stack. Answers [`Started`].
+    /// Acquires the environment to delete its stack. Returns [`Started`].
     BeginTeardown {
-        /// The execution.
+        /// ARN of the execution.
         execution: String,
         /// The path that the state machine belongs to.
         path: DeploymentPath,
         /// The state machine's input.
         input: inputs::Teardown,
     },
-    /// Give the environment back, ask a person, and let the token wait for the answer.
+    /// Releases the environment, asks for an approval, and stores the token until the answer.
     RequestApproval {
         /// The deployment.
         deployment: DeploymentId,
         /// The waiting state.
         task: Task,
     },
-    /// Take the environment again after the answer. Answers [`Started`]; a refusal is the error `ApprovalRefused`.
+    /// Acquires the environment again after the answer. Returns [`Started`]; a refusal is the error `ApprovalRefused`.
     Retake {
         /// The deployment.
         deployment: DeploymentId,
     },
-    /// Close the deployment as succeeded. Answers [`Finished`].
+    /// Closes the deployment as succeeded. Returns [`Finished`].
     Complete {
         /// The deployment.
         deployment: DeploymentId,
     },
-    /// Close the deployment as failed. Answers [`Failed`].
+    /// Closes the deployment as failed. Returns [`Failed`].
     Fail {
         /// The deployment.
         deployment: DeploymentId,
-        /// What went wrong.
+        /// The error that ended it.
         error: CaughtError,
     },
-    /// May this release go to that stage? Answers [`Gated`].
+    /// Checks the gate of the stage for a release. Returns [`Gated`].
     Gate {
-        /// The execution.
+        /// ARN of the execution.
         execution: String,
         /// The state machine's input.
         input: inputs::Promote,
     },
-    /// The release passed its test.
+    /// Publishes a release that passed its test.
     Publish {
         /// The component.
         component: ComponentName,
         /// The release.
         version: Version,
     },
-    /// The release failed its test. Answers [`Failed`].
+    /// Closes a release that failed its test. Returns [`Failed`].
     FailRelease {
         /// The component.
         component: ComponentName,
         /// The release.
         version: Version,
-        /// What went wrong.
+        /// The error that ended the test.
         error: CaughtError,
     },
-    /// The push is dealt with. Answers [`Summary`].
+    /// Closes a push. Returns [`Summary`].
     FinishRelease {
         /// The state machine's input.
         input: inputs::Release,
-        /// What `package` answered.
+        /// The components in the response of `package`.
         components: Vec<package::Component>,
-        /// What became of each packaged component.
+        /// Result of each packaged component.
         results: Vec<ComponentResult>,
-        /// Why nothing could be packaged at all, if so.
+        /// The error that prevented all packaging, if any.
         #[serde(default)]
         error: Option<CaughtError>,
     },
 }
 
-/// A deployment has begun.
+/// A started deployment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Started {
     /// Its id.
     pub deployment: DeploymentId,
-    /// Whether its release needs images, which must be checked.
+    /// True if its release needs images, which must be checked.
     pub images: bool,
-    /// The images that must be brought there first, each once. Unless it is empty, nothing has begun: bring them, then
-    /// begin.
+    /// The images that must be promoted first, each once. If the list is not empty, no deployment has started: promote
+    /// the images, then repeat `begin`.
     #[serde(default)]
     pub missing: Vec<MissingImage>,
 }
 
 impl Started {
-    /// A deployment that holds its environment.
+    /// Returns the response for a deployment that holds its environment.
     pub fn new(deployment: DeploymentId, images: bool) -> Self {
         Self { deployment, images, missing: Vec::new() }
     }
 }
 
-/// A deployment has ended well.
+/// A deployment that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finished {
     /// Its id.
@@ -125,34 +125,34 @@ pub struct Finished {
     pub outcome: String,
 }
 
-/// Something has failed, as the execution's `Fail` state says it.
+/// A failure, in the form of the execution's `Fail` state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failed {
     /// The stable error name.
     pub error: String,
-    /// A sentence a person can act on.
+    /// A sentence that an operator can act on.
     pub cause: String,
 }
 
-/// The gate is open.
+/// An open gate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gated {
-    /// The name of the execution that deploys.
+    /// Name of the execution that deploys.
     pub deploy_execution: String,
 }
 
-/// An image to bring.
+/// An image to promote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingImage {
     /// The image.
     pub image: ImageName,
     /// Its version.
     pub version: Version,
-    /// The name of the execution that brings it.
+    /// Name of the execution that promotes it.
     pub execution: String,
 }
 
-/// What became of a packaged component.
+/// Result of a packaged component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComponentResult {
     /// The component.
@@ -161,20 +161,20 @@ pub struct ComponentResult {
     pub version: String,
     /// `published`, `deployed`, `baked` (an image), or `failed`.
     pub outcome: String,
-    /// The sentence that says why it failed; empty otherwise.
+    /// Reason of the failure as a sentence; empty otherwise.
     #[serde(default)]
     pub cause: String,
 }
 
-/// What became of a push.
+/// Result of a push.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// `done`, `superseded` (a later push overtook it) or `rejected`.
     pub outcome: String,
-    /// The error name of the execution if it was `rejected`.
+    /// Error name of the execution if the outcome is `rejected`.
     pub error: String,
-    /// Every problem and failure, one a line; or what overtook it.
+    /// Every problem and failure, one per line; or the push that superseded this one.
     pub cause: String,
-    /// Every component.
+    /// Results of all components.
     pub results: Vec<ComponentResult>,
 }

@@ -1,25 +1,25 @@
-//! What people ask of the `ledger` function over its IAM-authenticated URL, as the `lockstep` command does.
+//! Requests of operators to the `ledger` function over its IAM-authenticated URL, as the `lockstep` command sends them.
 
 use crate::model::ids::{ComponentName, DeploymentId, Digest, ImageName, RepositoryId, StageName};
 use crate::model::version::Version;
 use crate::records::Decision;
 use serde::{Deserialize, Serialize};
 
-/// A request; the caller is who IAM says it is.
+/// A request. IAM identifies the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
-    /// Store a new version of `stages.toml`. Answers [`Applied`].
+    /// Stores a new version of `stages.toml`. Returns [`Applied`].
     ApplyStages {
-        /// The file's text.
+        /// Text of the file.
         text: String,
     },
-    /// Store a new version of the organisation's parameters. Answers [`Applied`].
+    /// Stores a new version of the organisation's parameters. Returns [`Applied`].
     ApplyParameters {
-        /// The file's text.
+        /// Text of the file.
         text: String,
     },
-    /// Subscribe a repository, or change its branch or base URL. Answers [`Applied`].
+    /// Registers a repository, or changes its branch or base URL. Returns [`Applied`].
     AddRepository {
         /// The repository.
         id: RepositoryId,
@@ -28,48 +28,49 @@ pub enum Request {
         /// The default branch.
         branch: String,
     },
-    /// Answer a deployment's question. Answers [`Applied`].
+    /// Answers the question of a deployment. Returns [`Applied`].
     Decide {
         /// The deployment.
         deployment: DeploymentId,
-        /// The key of what the person saw, see [`crate::records::Subject::key`]; another one is refused.
+        /// Key of the subject that was shown to the approver, see [`crate::records::Subject::key`]; any other key is
+        /// refused.
         subject: String,
-        /// The digest that the person saw, if there was one.
+        /// Digest that was shown to the approver, if there was one.
         #[serde(default)]
         digest: Option<Digest>,
         /// The answer.
         decision: Decision,
-        /// Why.
+        /// The approver's reason.
         #[serde(default)]
         reason: Option<String>,
-        /// The resources that the person gives up, by name: every one that a proposal names.
+        /// Names of the resources that the approver gives up: every one that a proposal names.
         #[serde(default)]
         names: Vec<String>,
     },
-    /// Stop a deployment. Answers [`Applied`].
+    /// Cancels a deployment. Returns [`Applied`].
     Cancel {
         /// The deployment.
         deployment: DeploymentId,
-        /// Why.
+        /// The operator's reason.
         reason: String,
     },
-    /// Free an environment whose holder's execution has ended. Answers [`Applied`].
+    /// Releases an environment whose holder's execution has ended. Returns [`Applied`].
     Unlock {
         /// The stage.
         stage: StageName,
         /// The environment's name.
         environment: String,
     },
-    /// Take the taint off an environment, which the caller reconciled by hand. Answers [`Applied`].
+    /// Clears the taint of an environment that the caller reconciled by hand. Returns [`Applied`].
     Reconcile {
         /// The stage.
         stage: StageName,
         /// The environment's name.
         environment: String,
-        /// What was done.
+        /// The operator's note on the repair.
         reason: String,
     },
-    /// Let a release into a stage without the evidence of the stage before. Answers [`Applied`].
+    /// Admits a release to a stage without the evidence of the stage before. Returns [`Applied`].
     BreakGlass {
         /// The component.
         component: ComponentName,
@@ -77,34 +78,34 @@ pub enum Request {
         version: Version,
         /// The stage.
         stage: StageName,
-        /// Why.
+        /// The operator's reason.
         reason: String,
     },
-    /// Let no release use a version of an image any more. Answers [`Applied`].
+    /// Revokes a version of an image: no release may use it any more. Returns [`Applied`].
     RevokeImage {
         /// The image.
         image: ImageName,
         /// The version.
         version: Version,
-        /// Why.
+        /// The operator's reason.
         reason: String,
     },
 }
 
-/// Done.
+/// Response to a request that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
-    /// The version of what was stored; for a decision, the number of the question.
+    /// Version of the stored object; for a decision, the number of the question.
     pub version: u32,
-    /// Whether anything changed.
+    /// True if the request changed anything.
     pub changed: bool,
 }
 
-/// Refused.
+/// Response to a request that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     /// The stable error name.
     pub error: String,
-    /// A sentence a person can act on.
+    /// A sentence that an operator can act on.
     pub message: String,
 }

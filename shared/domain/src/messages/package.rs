@@ -1,4 +1,4 @@
-//! The `package` function.
+//! Messages of the `package` function.
 
 use super::inputs;
 use crate::model::base_image::Base;
@@ -6,42 +6,42 @@ use crate::model::ids::{CommitSha, Digest, ImageName, RepositoryId, StageName};
 use crate::model::version::MajorMinor;
 use serde::{Deserialize, Serialize};
 
-/// What the function is asked.
+/// Input of the function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Asked {
-    /// Package one recipe of a commit. Answers [`Recipe`].
+    /// Packages one recipe of a commit. Returns [`Recipe`].
     Recipe(inputs::BakeImage),
-    /// Package every component of a commit. Answers [`Response`].
+    /// Packages every component of a commit. Returns [`Response`].
     Commit(Request),
 }
 
-/// Fetch, validate and build every component of a commit.
+/// Request to fetch, validate and build every component of a commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// The subscribed repository.
+    /// The registered repository.
     pub repository: RepositoryId,
     /// The git ref.
     #[serde(rename = "ref")]
     pub reference: String,
     /// The commit.
     pub commit: CommitSha,
-    /// The delivery that told of the push; without one a person asked for this very commit.
+    /// Id of the webhook delivery that reported the push. Without an id, an operator asked for this commit.
     #[serde(default)]
     pub delivery: Option<String>,
     /// The `release` execution.
     pub execution: String,
-    /// Whether the commit's recipes have been baked: then its components are packaged whatever recipes it changed.
+    /// True once the commit's recipes are baked. The components are then packaged even if the commit changed recipes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub baked: bool,
 }
 
-/// A recipe that is to be baked before components are packaged.
+/// A recipe that must be baked before the components are packaged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangedRecipe {
     /// The image.
     pub image: ImageName,
-    /// The name of the execution that bakes it.
+    /// Name of the execution that bakes it.
     pub execution: String,
 }
 
@@ -52,28 +52,28 @@ pub struct Recipe {
     pub folder: String,
     /// The author's part of the version.
     pub of: MajorMinor,
-    /// The branch of a pre-release; none on the default branch.
+    /// The branch of a pre-release; `None` on the default branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
     /// The S3 key of the artifact in the control plane's bucket.
     pub artifact: String,
-    /// The digest of what people wrote.
+    /// Digest of the recipe's source files.
     pub digest: Digest,
-    /// The image it starts from.
+    /// The base image.
     pub base: Base,
-    /// For how many days a pre-release lives.
+    /// Lifetime of a pre-release in days.
     pub ttl_days: u32,
 }
 
-/// What became of one component.
+/// Result of packaging one component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// A release was built; it must pass its test.
+    /// Packaging built a release, which must pass its test.
     Packaged,
     /// The folder and its images are those of the newest published release.
     Unchanged,
-    /// It is wrong; `problems` says how.
+    /// The component is invalid; `problems` gives the reasons.
     Rejected,
 }
 
@@ -82,38 +82,38 @@ pub enum Outcome {
 pub struct Component {
     /// Its name, or its folder if the manifest has no readable name.
     pub component: String,
-    /// What became of it.
+    /// Result of packaging it.
     pub outcome: Outcome,
     /// Its version; empty if rejected.
     pub version: String,
-    /// The throw-away environment that tests it.
+    /// The environment of the test stack.
     pub environment: String,
-    /// Whether it goes no further than its test.
+    /// True for a pre-release, which no stage after its test admits.
     pub pre_release: bool,
-    /// The name of the execution that tests it.
+    /// Name of the execution that tests it.
     pub test_execution: String,
-    /// Where it goes by itself once published, in order.
+    /// The stages that it propagates to once published, in order.
     pub deployments: Vec<NextDeployment>,
-    /// `file:line: message`, one each.
+    /// Problems in the form `file:line: message`, one each.
     pub problems: Vec<String>,
 }
 
-/// One stage that a release reaches by itself.
+/// A stage that a release propagates to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NextDeployment {
     /// The stage.
     pub stage: StageName,
-    /// The name of the execution that deploys there.
+    /// Name of the execution that deploys there.
     pub execution: String,
 }
 
 /// Every component of the commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Response {
-    /// In the order of their folders; with rejected recipes among them. Beside recipes that are to be baked there are
-    /// none but those: what is packaged comes after.
+    /// Components and rejected recipes in the order of their folders. While recipes must be baked first, the list holds
+    /// only rejected recipes; packaging follows after the bake.
     pub components: Vec<Component>,
-    /// The recipes that were changed, in the order of their folders.
+    /// The changed recipes, in the order of their folders.
     #[serde(default)]
     pub recipes: Vec<ChangedRecipe>,
 }

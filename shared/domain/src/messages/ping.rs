@@ -1,21 +1,22 @@
-//! The question whether a function starts, and its answer.
+//! The request that checks if a function starts, and its response.
 //!
-//! An installer asks it by invoking a function directly. A request to a function's URL always arrives as an object with
-//! `requestContext` and more, and its sender writes only what is inside: such a request never equals the question.
+//! An installer sends it by invoking a function directly. A request to a function's URL always arrives as an object
+//! with `requestContext` and more fields. Its sender controls only the values inside, so such a request never equals
+//! this one.
 
 use serde_json::{Value, json};
 
-/// Returns the payload that asks.
+/// Returns the payload of the request.
 pub fn question() -> Value {
     json!({ "lockstep": "ping" })
 }
 
-/// Returns what a function of this version answers if a payload asks, and nothing if it does not.
+/// Returns the response of a function of this version, or `None` if the payload is not the request.
 pub fn answer(payload: &Value, version: &str) -> Option<Value> {
     (*payload == question()).then(|| json!({ "lockstep": "pong", "version": version }))
 }
 
-/// Returns the version in an answer; nothing if it answers something else.
+/// Returns the version in a response, or `None` if the response has another form.
 pub fn version(answer: &[u8]) -> Option<String> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
     let version = answer.get("version").filter(|_| answer["lockstep"] == "pong")?;
@@ -27,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_question_is_answered_with_the_version() {
+    fn a_ping_is_answered_with_the_version() {
         let answered = answer(&question(), "1.2.3").unwrap();
         assert_eq!(version(answered.to_string().as_bytes()).as_deref(), Some("1.2.3"));
         for other in ["{}", r#"{"version": "1.2.3"}"#, "pong", r#"{"lockstep": "pong"}"#] {
@@ -36,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_the_question() {
+    fn no_other_payload_is_a_ping() {
         let asked = question().to_string();
         for payload in [
             json!({ "lockstep": "pong" }),

@@ -1,8 +1,8 @@
-//! The `resume` function, besides the events of EventBridge.
+//! Messages of the `resume` function, apart from the events of EventBridge.
 
 use serde::{Deserialize, Serialize};
 
-/// Look whether somebody waits for this operation, and answer.
+/// Request to look for an open callback of this operation and to complete it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wake {
     /// The operation's key, see [`crate::records::Callback`].

@@ -1,65 +1,65 @@
-//! The `stack` function: CloudFormation.
+//! Messages of the `stack` function, which calls CloudFormation.
 
 use super::Task;
 use crate::model::ids::{DeploymentId, StageName};
 use serde::{Deserialize, Serialize};
 
-/// What the state machines ask for.
+/// Requests of the state machines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Request {
-    /// Resolve the parameters, look at the stack, say what is to be done. Answers [`Next`].
+    /// Resolves the parameters, inspects the stack and plans the next step. Returns [`Next`].
     Plan {
         /// The deployment.
         deployment: DeploymentId,
     },
-    /// Bring the stack to where it can be planned for: wait for what runs, delete what was never stable, finish a
-    /// rollback. The token waits for the end.
+    /// Brings the stack into a state that a plan can start from: waits for a running operation, deletes a stack that
+    /// was never stable, or finishes a rollback. Stores the token until the operation ends.
     Recover {
         /// The deployment.
         deployment: DeploymentId,
         /// The waiting state.
         task: Task,
     },
-    /// Make the change set and read it. Answers [`Next`].
+    /// Creates the change set and reads it. Returns [`Next`].
     ChangeSet {
         /// The deployment.
         deployment: DeploymentId,
     },
-    /// Execute the change set, or find it running or finished; the token waits for the end.
+    /// Executes the change set, or finds it running or finished. Stores the token until the operation ends.
     Execute {
         /// The deployment.
         deployment: DeploymentId,
         /// The waiting state.
         task: Task,
     },
-    /// Look at the stack after the operation. Answers [`Next`]; a failed operation is the error `StackFailed`.
+    /// Inspects the stack after the operation. Returns [`Next`]; a failed operation is the error `StackFailed`.
     Observe {
         /// The deployment.
         deployment: DeploymentId,
     },
-    /// Look at a stack that is to go, and say what is to be done. Answers [`Next`].
+    /// Inspects a stack that will be deleted, and plans the next step. Returns [`Next`].
     PlanTeardown {
         /// The deployment.
         deployment: DeploymentId,
     },
-    /// Delete it, or find it being deleted; the token waits for the end.
+    /// Deletes the stack, or finds the deletion running. Stores the token until the operation ends.
     Delete {
         /// The deployment.
         deployment: DeploymentId,
         /// The waiting state.
         task: Task,
     },
-    /// Delete a throw-away stack; the token waits for the end.
+    /// Deletes a test stack. Stores the token until the operation ends.
     Destroy {
-        /// The stage; only the throw-away one is accepted.
+        /// The stage; only the stage of test stacks is accepted.
         stage: StageName,
         /// The environment.
         environment: String,
         /// The waiting state.
         task: Task,
     },
-    /// Look whether the throw-away stack is gone. Answers [`Next`] (`wait` or `done`).
+    /// Checks if the test stack is deleted. Returns [`Next`] (`wait` or `done`).
     Destroyed {
         /// The stage.
         stage: StageName,
@@ -68,7 +68,7 @@ pub enum Request {
     },
 }
 
-/// Where the state machine goes next.
+/// The next step of the state machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NextStep {
@@ -76,27 +76,27 @@ pub enum NextStep {
     Recover,
     /// Make a change set.
     ChangeSet,
-    /// Ask a person.
+    /// Ask for an approval.
     Approve,
     /// Execute the change set.
     Execute,
-    /// The change set was only to be shown.
+    /// End: the deployment only shows its change set.
     Planned,
-    /// The rollback of what was executed failed: finish it, then observe again.
+    /// Finish the failed rollback of the executed change set, then observe again.
     FinishRollback,
-    /// Nothing to change, or changed: run the checks.
+    /// Run the checks: the stack has its changes, or needs none.
     Check,
     /// Delete the stack.
     Delete,
-    /// The operation still runs: wait again.
+    /// Wait again: the operation still runs.
     Wait,
-    /// The stack is gone.
+    /// End: the stack is deleted.
     Done,
 }
 
-/// Where the state machine goes next.
+/// Response with the next step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Next {
-    /// There.
+    /// The next step.
     pub next: NextStep,
 }

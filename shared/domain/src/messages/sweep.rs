@@ -1,41 +1,43 @@
-//! The `sweep` function. To sweep it is asked for nothing: whatever its schedule or a person sends without an `action`
-//! makes it look at everything.
+//! Messages of the `sweep` function. Any input without an `action`, from the schedule or an operator, starts a full
+//! sweep.
 
 use crate::model::error::Failure;
 use crate::model::ids::{ImageName, StageName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What it is asked for beside that.
+/// Requests other than a full sweep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Request {
-    /// A version of this image became usable, or is not any more: let the parameters that name the newest follow now, and
-    /// not with the next sweep. Answers [`Followed`].
+    /// Updates the channels of an image now, before the next sweep, because one of its versions became usable or
+    /// unusable. Returns [`Followed`].
     Channels {
         /// The image.
         image: ImageName,
-        /// The stage whose account and region it came to; wherever the image is, if that is not said.
+        /// The stage whose account and region received the version; `None` for every account and region that has the
+        /// image.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stage: Option<StageName>,
     },
 }
 
 impl Request {
-    /// Reads what was sent; nothing if it has no `action`.
+    /// Parses the input; `None` if it has no `action`.
     pub fn read(sent: &Value) -> Result<Option<Self>, Failure> {
         if sent.get("action").is_none() {
             return Ok(None);
         }
         let read = serde_json::from_value(sent.clone());
-        read.map(Some).map_err(|error| Failure::rejected(format!("the sweep does not know this: {error}")))
+        read.map(Some)
+            .map_err(|error| Failure::rejected(format!("the sweep does not know this action: {error}")))
     }
 }
 
-/// What the parameters that were changed say now.
+/// The channels that were changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Followed {
-    /// A sentence for each.
+    /// One sentence for each channel.
     pub parameters: Vec<String>,
 }
 
@@ -45,7 +47,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_says_no_action_asks_for_a_sweep_and_an_unknown_action_is_refused() {
+    fn input_without_action_starts_a_sweep_and_unknown_action_is_refused() {
         for scheduled in
             [json!({}), json!(null), json!({"detail-type": "Scheduled Event", "source": "aws.scheduler"})]
         {

@@ -1,18 +1,18 @@
-//! The `verify` function.
+//! Messages of the `verify` function.
 
 use crate::model::ids::DeploymentId;
 use serde::{Deserialize, Serialize};
 
-/// Run the checks of a deployment's release. The error `CheckFailed` says which failed and how.
+/// Runs the checks of a deployment's release. The error `CheckFailed` names the checks that failed, with their reasons.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// The deployment.
     pub deployment: DeploymentId,
 }
 
-/// All checks passed.
+/// Response if all checks passed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Response {
-    /// How many there were.
+    /// Number of checks.
     pub passed: u32,
 }

@@ -83,7 +83,7 @@ fn a_question_names_its_reasons_its_change_set_and_its_artifact() {
 }
 
 #[test]
-fn what_would_be_destroyed_is_asked_about_whatever_the_stage_wants() {
+fn loss_of_data_needs_an_approval_in_every_stage() {
     let mut dangerous = running();
     dangerous.change_set = Some(change_set("arn:1", Impact::DataLoss));
     let asking = ask(&dangerous, false, at(1)).unwrap();
@@ -92,7 +92,7 @@ fn what_would_be_destroyed_is_asked_about_whatever_the_stage_wants() {
 }
 
 #[test]
-fn asking_again_asks_nothing_new_and_a_new_plan_asks_the_next_question() {
+fn asking_again_keeps_the_question_and_a_new_plan_adds_one() {
     let asking = asking();
     assert_eq!(ask(&asking, true, at(5)).unwrap(), asking);
     let mut again = decided(&asking, Decision::Approve);
@@ -103,13 +103,13 @@ fn asking_again_asks_nothing_new_and_a_new_plan_asks_the_next_question() {
 }
 
 #[test]
-fn a_closed_deployment_asks_nobody() {
+fn a_closed_deployment_asks_no_question() {
     let closed = Deployment { state: DeploymentState::Abandoned, ..running() };
     assert_eq!(ask(&closed, true, at(1)).unwrap_err().kind, FailureKind::Superseded);
 }
 
 #[test]
-fn an_answer_records_who_what_why_and_when() {
+fn an_answer_records_its_approver_reason_and_time() {
     let decided = decided(&asking(), Decision::Approve);
     let question = decided.approvals.last().unwrap();
     assert_eq!(question.decision, Some(Decision::Approve));
@@ -120,7 +120,7 @@ fn an_answer_records_who_what_why_and_when() {
 }
 
 #[test]
-fn what_a_person_did_not_see_they_did_not_decide() {
+fn an_answer_covers_only_the_subject_that_was_shown() {
     let (asking, digest, other) = (asking(), Digest::of(b"d"), Digest::of(b"other"));
     for wrong in [answer("arn:2", &digest, Decision::Approve), answer("arn:1", &other, Decision::Approve)] {
         assert_eq!(decide(&asking, &wrong, at(2)).unwrap_err().kind, FailureKind::Conflict);
@@ -128,7 +128,7 @@ fn what_a_person_did_not_see_they_did_not_decide() {
 }
 
 #[test]
-fn the_same_answer_twice_is_fine_and_another_is_not() {
+fn a_repeated_answer_is_accepted_and_a_different_one_refused() {
     let digest = Digest::of(b"d");
     let decided = decided(&asking(), Decision::Approve);
     let again = decide(&decided, &answer("arn:1", &digest, Decision::Approve), at(9)).unwrap();
@@ -139,7 +139,7 @@ fn the_same_answer_twice_is_fine_and_another_is_not() {
 }
 
 #[test]
-fn an_answer_after_the_deployment_went_on_is_too_late() {
+fn an_answer_after_the_deployment_continued_is_a_conflict() {
     let digest = Digest::of(b"d");
     let closed = Deployment { state: DeploymentState::Refused, ..asking() };
     let late = decide(&closed, &answer("arn:1", &digest, Decision::Approve), at(9)).unwrap_err();
@@ -151,7 +151,7 @@ fn an_answer_after_the_deployment_went_on_is_too_late() {
 }
 
 #[test]
-fn only_an_approval_lets_it_go_on() {
+fn only_an_approval_lets_the_deployment_continue() {
     assert_eq!(verdict(&decided(&asking(), Decision::Approve)), Ok(()));
     let refused = verdict(&decided(&asking(), Decision::Refuse)).unwrap_err();
     assert_eq!(refused.kind, FailureKind::ApprovalRefused);
@@ -165,7 +165,7 @@ fn only_an_approval_lets_it_go_on() {
 }
 
 #[test]
-fn an_older_approval_does_not_speak_for_a_newer_question() {
+fn an_older_approval_does_not_cover_a_newer_question() {
     let mut again = decided(&asking(), Decision::Approve);
     again.state = DeploymentState::Running;
     again.change_set = Some(change_set("arn:2", Impact::None));
@@ -173,7 +173,7 @@ fn an_older_approval_does_not_speak_for_a_newer_question() {
     assert_eq!(verdict(&second).unwrap_err().kind, FailureKind::ApprovalRefused);
 }
 
-/// A deployment with a proposal to delete a stack with two buckets in it.
+/// Returns a deployment with a proposal to delete a stack with two buckets in it.
 fn proposing() -> (Deployment, Proposal) {
     let resource = |name: &str| NamedResource {
         name: name.into(),
@@ -194,7 +194,7 @@ fn answer_about<'a>(subject: &'a str, digest: &'a Digest, names: &'a [String]) -
 }
 
 #[test]
-fn a_proposal_is_asked_about_before_a_change_set_and_in_every_stage() {
+fn a_proposal_precedes_a_change_set_and_is_asked_in_every_stage() {
     let (proposing, proposal) = proposing();
     let asking = ask(&proposing, false, at(1)).unwrap();
     let question = open_question(&asking).unwrap();
@@ -203,7 +203,7 @@ fn a_proposal_is_asked_about_before_a_change_set_and_in_every_stage() {
 }
 
 #[test]
-fn what_is_given_up_is_approved_name_by_name_and_refused_without() {
+fn given_up_resources_must_be_named_to_approve_but_not_to_refuse() {
     let (proposing, proposal) = proposing();
     let asking = ask(&proposing, false, at(1)).unwrap();
     let (key, digest) = (proposal.key(), Digest::of(b"d"));
@@ -235,7 +235,7 @@ fn an_approval_is_of_one_artifact_and_for_a_day() {
 }
 
 #[test]
-fn the_key_of_a_wait_for_an_answer_says_whose_question_it_is() {
+fn the_key_of_an_approval_callback_names_its_question() {
     let id = DeploymentId::of_execution("e");
     assert_eq!(of_operation(&operation(&id, 7)), Some((id, 7)));
     for other in ["arn:stack#t1", "approval#x#1", "approval#", "arn:aws:ec2:eu-west-1::image/ami-1"] {
@@ -244,7 +244,7 @@ fn the_key_of_a_wait_for_an_answer_says_whose_question_it_is() {
 }
 
 #[test]
-fn a_nested_stack_that_nobody_looked_into_is_allowed_by_name_only() {
+fn an_unexamined_nested_stack_is_approved_by_name_only() {
     let child = NamedResource {
         name: "Child".into(),
         resource_type: crate::model::resource_change::NESTED_STACK.into(),
@@ -263,7 +263,7 @@ fn a_nested_stack_that_nobody_looked_into_is_allowed_by_name_only() {
 }
 
 #[test]
-fn a_question_about_a_deletion_says_what_deletion_policies_leave_behind() {
+fn a_question_about_a_deletion_lists_the_retained_resources() {
     let (deployment, _) = proposing();
     let asked = ask(&deployment, false, at(1)).unwrap();
     let reason = &asked.approvals[0].reasons[0];

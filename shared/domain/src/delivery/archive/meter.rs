@@ -1,10 +1,11 @@
-//! Counting while unpacking.
+//! Counts entries and bytes during unpacking.
 
 use super::{ArchiveError, Limits};
 use std::cell::RefCell;
 use std::io::{self, Read};
 
-/// Small archives of repetitive text compress better than any sensible ratio; below this the ratio is not looked at.
+/// Smallest unpacked size at which the ratio applies: small archives of repetitive text compress better than any
+/// sensible ratio.
 const RATIO_FLOOR_BYTES: u64 = 1 << 20;
 
 /// Counts entries and unpacked bytes against the limits.
@@ -16,7 +17,7 @@ pub(super) struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    /// A meter for an archive of `compressed` bytes, which is refused here if that is too much already.
+    /// Returns a meter for an archive of `compressed` bytes, or an error if that exceeds the limit.
     pub(super) fn new(limits: &'a Limits, compressed: usize) -> Result<Self, ArchiveError> {
         let compressed = compressed as u64;
         within("compressed bytes", compressed, limits.compressed_bytes)?;
@@ -43,7 +44,7 @@ impl<'a> Meter<'a> {
         Ok(())
     }
 
-    /// Refuses a file that claims to have `size` bytes, before anything is allocated for it.
+    /// Refuses a file that claims `size` bytes, before any memory is allocated for it.
     pub(super) fn file(&self, size: u64) -> Result<(), ArchiveError> {
         within("bytes in one file", size, self.limits.file_bytes)
     }
@@ -54,8 +55,8 @@ pub(super) fn within(what: &'static str, count: u64, limit: u64) -> Result<(), A
     if count > limit { Err(ArchiveError::TooLarge { what, limit }) } else { Ok(()) }
 }
 
-/// A reader whose bytes are counted; the first breach of a limit ends it and is kept, because readers on top of it
-/// wrap or replace the error they are given.
+/// A reader that counts its bytes. The first exceeded limit ends the reading. The reader keeps that error, because
+/// readers on top of it wrap or replace it.
 pub(super) struct Metered<'m, 'a, R> {
     inner: R,
     meter: &'m RefCell<Meter<'a>>,
@@ -63,7 +64,7 @@ pub(super) struct Metered<'m, 'a, R> {
 }
 
 impl<'m, 'a, R: Read> Metered<'m, 'a, R> {
-    /// Counts what is read from `inner` in `meter`, leaving the first breach in `breach`.
+    /// Counts the bytes of `inner` in `meter` and stores the first exceeded limit in `breach`.
     pub(super) fn new(
         inner: R,
         meter: &'m RefCell<Meter<'a>>,
@@ -72,7 +73,7 @@ impl<'m, 'a, R: Read> Metered<'m, 'a, R> {
         Self { inner, meter, breach }
     }
 
-    /// The reader beneath.
+    /// Returns the inner reader.
     pub(super) fn into_inner(self) -> R {
         self.inner
     }

@@ -1,4 +1,4 @@
-//! The zip a release is kept as: the same files always give the same bytes, so that its digest names its content.
+//! The zip of a release: equal files give equal bytes, so that the digest names the content.
 
 use super::meter::Meter;
 use super::{ArchiveError, Files, Limits, paths};
@@ -13,11 +13,11 @@ const REGULAR: u32 = 0o100_000;
 
 /// Packs `files` into a zip: sorted by name, dated 1980-01-01, mode 0644.
 ///
-/// The files are stored, not compressed: a compressor gives other bytes after an update, and a release would change
-/// its digest without a change. They are small, and the bucket costs less than the doubt.
+/// The files are stored without compression. A new version of a compressor can give other bytes, so that a release
+/// would change its digest without a change. The files are small, and storage costs less than that doubt.
 ///
 /// # Errors
-/// Refuses names that [`unpack`] would refuse, so that no package is made that cannot be read.
+/// Refuses names that [`unpack`] would refuse, so that every package can be read.
 pub fn pack(files: &Files) -> Result<Vec<u8>, ArchiveError> {
     for path in files.keys() {
         paths::checked(path.as_bytes(), &Limits::DEFAULT)?;
@@ -40,7 +40,7 @@ fn write_zip(files: &Files) -> Result<Vec<u8>, ZipError> {
     Ok(zip.finish()?.into_inner())
 }
 
-/// Unpacks a zip made by [`pack`]; deflated entries and folders are read too.
+/// Unpacks a zip made by [`pack`]; accepts deflated entries and folders as well.
 ///
 /// # Errors
 /// Refuses the archive if it exceeds `limits`, is damaged, encrypted or cut short, has names that could leave the
@@ -68,9 +68,11 @@ pub fn unpack(zip: &[u8], limits: &Limits) -> Result<Files, ArchiveError> {
     Ok(files)
 }
 
-/// Looks at the entry count in the end record, because the zip crate reads the whole directory before it tells.
+/// Checks the entry count in the end record first, because the zip crate reads the whole directory before it reports
+/// the count.
 ///
-/// The record is the last 22 bytes (APPNOTE.TXT 4.3.16); a comment behind it is nothing [`pack`] writes.
+/// The record is the last 22 bytes (APPNOTE.TXT 4.3.16). A zip with a comment behind it is refused: [`pack`] never
+/// writes one.
 fn refuse_many_entries(zip: &[u8], limits: &Limits) -> Result<(), ArchiveError> {
     let end =
         zip.len().checked_sub(22).map(|start| &zip[start..]).filter(|end| end.starts_with(b"PK\x05\x06"));
@@ -79,7 +81,7 @@ fn refuse_many_entries(zip: &[u8], limits: &Limits) -> Result<(), ArchiveError> 
     super::meter::within("entries", entries.into(), limits.files.into())
 }
 
-/// Refuses what lets two readers find different files in the same bytes.
+/// Refuses archives in which two readers can find different files.
 fn refuse_ambiguous(archive: &mut ZipArchive<Cursor<&[u8]>>) -> Result<(), ArchiveError> {
     if archive.has_duplicate_names() {
         return Err(broken("two entries have the same name"));
@@ -111,7 +113,7 @@ fn read_entry<R: Read>(
 ) -> Result<Vec<u8>, ArchiveError> {
     let size = entry.size();
     meter.file(size)?;
-    // The claim is counted first; reading stops one byte past it, which shows that it was a lie.
+    // The claimed size is counted first. Reading one byte more than that reveals a false claim.
     meter.bytes(size)?;
     let mut bytes = Vec::with_capacity(size.min(64 << 10) as usize);
     entry.take(size.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| corrupt(e.into()))?;

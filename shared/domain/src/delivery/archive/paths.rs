@@ -1,16 +1,16 @@
-//! Names of entries: which are safe, and which would become the same file.
+//! Checks of entry names: unsafe names, and names that would become the same file.
 
 use super::{ArchiveError, Limits};
 use std::collections::BTreeMap;
 
-/// A path as an error shows it: control characters escaped, at most 200 characters.
+/// Returns a path for an error message: control characters escaped, at most 200 characters.
 pub(super) fn shown(raw: &[u8]) -> String {
     String::from_utf8_lossy(raw).chars().take(200).flat_map(char::escape_debug).collect()
 }
 
-/// The entry's name as a relative path, or why it is refused.
+/// Returns the entry's name as a relative path, or an error with the reason to refuse it.
 ///
-/// Nothing is cleaned up: a name is either plain or refused, so that no two readers can disagree about it, and no
+/// No name is cleaned up: a name is either plain or refused. Two readers therefore cannot disagree about it, and no
 /// removal of `../` can leave another `../` behind.
 pub(super) fn checked(raw: &[u8], limits: &Limits) -> Result<String, ArchiveError> {
     match fault(raw, limits) {
@@ -36,7 +36,7 @@ fn fault(raw: &[u8], limits: &Limits) -> Option<&'static str> {
     faults.into_iter().find(|(wrong, _)| *wrong).map(|(_, why)| why)
 }
 
-/// Refuses paths that differ only by case, and a file that is also somebody's folder.
+/// Refuses paths that differ only by case, and a file whose path is also a folder of another file.
 pub(super) fn refuse_collisions<'a>(paths: impl IntoIterator<Item = &'a String>) -> Result<(), ArchiveError> {
     let mut seen: BTreeMap<String, &str> = BTreeMap::new();
     for path in paths {
@@ -53,7 +53,7 @@ pub(super) fn refuse_collisions<'a>(paths: impl IntoIterator<Item = &'a String>)
     Ok(())
 }
 
-/// Two entries that cannot both be.
+/// Returns the error for two entries that exclude each other.
 pub(super) fn collision(first: &str, second: &str) -> ArchiveError {
     ArchiveError::Collision { first: shown(first.as_bytes()), second: shown(second.as_bytes()) }
 }

@@ -1,8 +1,8 @@
-//! The tarball a git host serves for one commit: `git archive`'s format, below one top folder.
+//! The tarball of one commit from a git host: the format of `git archive`, below one top folder.
 //!
-//! Only what `git archive` writes is understood: ustar headers, and pax headers for long names and for the commit
-//! id (<https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html>). Extensions that let two readers see
-//! different entries in the same bytes, such as a size in a pax header or GNU's long names, are refused.
+//! The reader accepts only the output of `git archive`: ustar headers, and pax headers for long names and for the
+//! commit id (<https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html>). It refuses extensions that let
+//! two readers see different entries in the same bytes, such as a size in a pax header or GNU's long names.
 
 use super::meter::{Meter, Metered, within};
 use super::{ArchiveError, Files, Limits, paths};
@@ -13,23 +13,23 @@ use std::collections::BTreeSet;
 use std::io::{self, Read};
 use tar::EntryType;
 
-/// The most a pax header may hold: git writes a path, a link's target and a commit id.
+/// Maximum bytes of a pax header: git writes a path, a link's target and a commit id.
 const PAX_BYTES_MAX: u64 = 64 << 10;
 
-/// What a tarball held, its top folder stripped.
+/// Content of a tarball without its top folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tarball {
     /// The files.
     pub files: Files,
-    /// Paths of symbolic links. They are never followed and never among the files; [`Tarball::folder`] refuses
-    /// them where they matter, so that a link elsewhere in the repository stops nobody.
+    /// Paths of symbolic links. They are never followed and never among the files. [`Tarball::folder`] refuses only
+    /// links that concern its folder, so that a link elsewhere in the repository blocks no component.
     pub links: BTreeSet<String>,
-    /// The commit that `git archive` wrote into the header; compare it with the commit that was asked for.
+    /// The commit that `git archive` wrote into the header; the caller compares it with the requested commit.
     pub commit: Option<CommitSha>,
 }
 
 impl Tarball {
-    /// The files below `folder`, their paths relative to it; `""` is the whole repository.
+    /// Returns the files below `folder` with paths relative to it; `""` is the whole repository.
     ///
     /// # Errors
     /// [`ArchiveError::Link`] if the folder, one above it or anything in it is a symbolic link, and
@@ -54,7 +54,7 @@ impl Tarball {
     }
 }
 
-/// `path` relative to `folder`, if it is that folder or below it.
+/// Returns `path` relative to `folder`, if it is that folder or below it.
 fn below<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
     if folder.is_empty() {
         return Some(path);
@@ -73,7 +73,7 @@ pub fn unpack_tarball(gzipped: &[u8], limits: &Limits) -> Result<Tarball, Archiv
     let breach = RefCell::new(None);
     let reader = Metered::new(GzDecoder::new(gzipped), &meter, &breach);
     let unpacked = read_archive(reader, limits, &meter);
-    // A limit that ended the reading is the true cause of whatever the readers above made of it.
+    // An exceeded limit is the true cause of any error that the readers above derive from it.
     match breach.into_inner() {
         Some(limit) => Err(limit),
         None => unpacked,
@@ -95,17 +95,17 @@ fn read_archive(
     unpacking.finish()
 }
 
-/// Reads to the end, where gzip's checksum is, and refuses bytes behind it.
+/// Reads to the end, which holds gzip's checksum, and refuses bytes behind it.
 fn refuse_rest(mut reader: Metered<'_, '_, GzDecoder<&[u8]>>) -> Result<(), ArchiveError> {
     io::copy(&mut reader, &mut io::sink()).map_err(corrupt)?;
     if reader.into_inner().into_inner().is_empty() { Ok(()) } else { Err(broken("bytes follow its end")) }
 }
 
-/// What the entries read so far amount to.
+/// State of the unpacking after the entries read so far.
 #[derive(Default)]
 struct Unpacking {
     tarball: Tarball,
-    /// The one top folder, once an entry has named it.
+    /// The single top folder, once an entry names it.
     top: Option<String>,
     /// The pax header for the next entry.
     pax: Option<Pax>,
@@ -176,7 +176,7 @@ impl Unpacking {
         if self.tarball.links.insert(path.clone()) { Ok(()) } else { Err(paths::collision(&path, &path)) }
     }
 
-    /// The path of a file or link below the top folder.
+    /// Returns the path of a file or link below the top folder.
     fn named(&mut self, raw: &[u8], limits: &Limits) -> Result<String, ArchiveError> {
         self.below_top(raw, limits)?.ok_or_else(|| ArchiveError::UnsafePath {
             path: paths::shown(raw),
@@ -184,7 +184,7 @@ impl Unpacking {
         })
     }
 
-    /// The path without the top folder; `None` for that folder itself.
+    /// Returns the path without the top folder; `None` for that folder itself.
     fn below_top(&mut self, raw: &[u8], limits: &Limits) -> Result<Option<String>, ArchiveError> {
         let path = paths::checked(raw, limits)?;
         let (top, rest) = match path.split_once('/') {
@@ -209,16 +209,16 @@ impl Unpacking {
     }
 }
 
-/// The whole content of an entry; the tar crate alone would pass a shortened one.
+/// Returns the whole content of an entry; the tar crate alone accepts a truncated one.
 fn read_whole<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Vec<u8>, ArchiveError> {
     let size = entry.size();
-    // The size is only a claim yet, so it does not decide how much is allocated.
+    // The size is an unverified claim, so it does not decide the size of the allocation.
     let mut bytes = Vec::with_capacity(size.min(64 << 10) as usize);
     entry.read_to_end(&mut bytes).map_err(corrupt)?;
     if bytes.len() as u64 == size { Ok(bytes) } else { Err(broken("it ends within a file")) }
 }
 
-/// What of a pax header matters here.
+/// The records of a pax header that the reader uses.
 #[derive(Default)]
 struct Pax {
     path: Option<Vec<u8>>,
@@ -246,7 +246,8 @@ impl Pax {
     }
 }
 
-/// The first record, `<length> <key>=<value>\n`, and what follows it. The length counts the whole record.
+/// Returns the key and value of the first record, `<length> <key>=<value>\n`, and the bytes after it. The length counts
+/// the whole record.
 fn pax_record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let space = bytes.iter().position(|&b| b == b' ')?;
     let length: usize = std::str::from_utf8(&bytes[..space]).ok()?.parse().ok()?;

@@ -9,7 +9,7 @@ fn task(token: &str, entered: i64, retry: u32) -> Task {
     Task { token: token.into(), execution: "e".into(), entered_at: at(entered), retry }
 }
 
-/// What is written by a registration, and whether `resume` is asked to look.
+/// Returns the callback that a registration writes, and true if `resume` must be asked to look.
 fn registered(existing: Option<&Callback>, task: &Task) -> Option<(Callback, bool)> {
     match register(existing, "op", task, at(99)) {
         Registration::Stale => None,
@@ -29,7 +29,7 @@ fn wait(state: CallbackState) -> Callback {
 }
 
 #[test]
-fn the_first_registration_waits() {
+fn the_first_registration_opens_a_callback() {
     let (wait, is_over) = registered(None, &task("a", 1, 0)).unwrap();
     assert_eq!((token(&wait), is_over), (Some("a"), false));
 }
@@ -54,7 +54,7 @@ fn registering_the_same_task_again_writes_nothing_new() {
 }
 
 #[test]
-fn an_operation_that_ended_before_is_looked_at_at_once() {
+fn a_registration_after_the_end_is_completed_at_once() {
     for state in [CallbackState::Tombstone, CallbackState::Answered { execution: "e".into() }] {
         let (wait, is_over) = registered(Some(&wait(state)), &task("a", 1, 0)).unwrap();
         assert_eq!((token(&wait), is_over), (Some("a"), true));
@@ -62,7 +62,7 @@ fn an_operation_that_ended_before_is_looked_at_at_once() {
 }
 
 #[test]
-fn an_end_answers_who_waits_and_otherwise_leaves_a_note() {
+fn an_end_completes_the_callback_or_leaves_a_tombstone() {
     let (open, _) = registered(None, &task("a", 1, 0)).unwrap();
     let Completion::Answer { token, then } = complete(Some(&open), "op", at(2)) else { panic!("no answer") };
     assert_eq!(token, "a");
@@ -74,7 +74,7 @@ fn an_end_answers_who_waits_and_otherwise_leaves_a_note() {
 }
 
 #[test]
-fn an_open_wait_never_expires_and_what_is_over_does() {
+fn only_a_completed_callback_expires() {
     use crate::records::Record;
     let (open, _) = registered(None, &task("a", 1, 0)).unwrap();
     assert_eq!(open.expires_at(), None);
@@ -83,9 +83,9 @@ fn an_open_wait_never_expires_and_what_is_over_does() {
 }
 
 proptest! {
-    /// Registrations and ends in any order; a registration that finds the operation over asks for another end.
+    /// Runs registrations and ends in any order; a registration that finds the operation over asks for another end.
     #[test]
-    fn once_the_operation_has_ended_the_newest_registration_is_answered(
+    fn once_the_operation_has_ended_the_newest_callback_is_completed(
         steps in proptest::collection::vec(proptest::option::of((0i64..4, 0u32..3)), 1..12)
     ) {
         let mut stored: Option<Callback> = None;

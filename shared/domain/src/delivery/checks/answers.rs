@@ -1,4 +1,4 @@
-//! What an answer says of a check: that it passes, or a sentence that says why it does not.
+//! Evaluates the response to a check: the check passes, or a sentence gives the reason of its failure.
 
 use super::{Outputs, Pattern, required_output, shown};
 use crate::model::ids::LogicalId;
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// The most of a body that is read, in bytes: a page that says how it is fits.
+/// Maximum bytes of a body that are read; a health page fits.
 pub const BODY_BYTES_MAX: usize = 64 << 10;
 
-/// The HTTP statuses that a check wants; 200 unless it says otherwise.
+/// The HTTP statuses that a check expects; 200 by default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "BTreeSet<u16>", into = "BTreeSet<u16>")]
 pub struct Statuses(BTreeSet<u16>);
 
-/// Statuses that cannot be wanted.
+/// Statuses that no check can expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be a status from 200 to 599, or a list of one to twenty of them")]
 pub struct InvalidStatuses;
@@ -22,7 +22,7 @@ pub struct InvalidStatuses;
 impl Statuses {
     const COUNT_MAX: usize = 20;
 
-    /// Whether `status` is wanted.
+    /// Returns true if `status` is expected.
     pub fn contain(&self, status: u16) -> bool {
         self.0.contains(&status)
     }
@@ -60,10 +60,10 @@ impl fmt::Display for Statuses {
     }
 }
 
-/// Whether an answer over HTTP is as wanted.
+/// Checks an HTTP response against the expected statuses and pattern.
 ///
-/// `body` is its beginning, at most [`BODY_BYTES_MAX`], and is never repeated: what a peer says to whoever asks it is
-/// not ours to store. Bytes that are no UTF-8 match as `U+FFFD`.
+/// `body` is the beginning of the response, at most [`BODY_BYTES_MAX`]. No message repeats it, because a peer's
+/// response may be confidential. Bytes that are not UTF-8 match as `U+FFFD`.
 pub fn evaluate_http(
     wanted: &Statuses,
     matches: Option<&Pattern>,
@@ -82,7 +82,8 @@ pub fn evaluate_http(
     }
 }
 
-/// Whether the stack's `outputs` hold a `name` that matches; if not, a sentence that says what they hold instead.
+/// Checks that `outputs` has a `name` whose value matches. The error is a sentence with the actual value or the names
+/// of the outputs.
 pub fn evaluate_output(name: &LogicalId, matches: &Pattern, outputs: &Outputs) -> Result<(), String> {
     let value = required_output(name, outputs)?;
     if matches.is_match(value) {
@@ -91,9 +92,9 @@ pub fn evaluate_output(name: &LogicalId, matches: &Pattern, outputs: &Outputs) -
     Err(format!("output {name} is '{}', which does not match {matches}", shown(value)))
 }
 
-/// The name or ARN of the function that a [`Check::Lambda`](super::Check::Lambda) calls, as the `FunctionName` of
-/// Lambda's Invoke takes it (<https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>); if there is none, a
-/// sentence that says so.
+/// Returns the name or ARN of the function that a [`Check::Lambda`](super::Check::Lambda) invokes, in the form of
+/// Invoke's `FunctionName` (<https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>). The error is a sentence
+/// with the reason.
 pub fn lambda_function<'o>(name: &LogicalId, outputs: &'o Outputs) -> Result<&'o str, String> {
     let value = required_output(name, outputs)?;
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_:.$".contains(&b);
@@ -103,10 +104,10 @@ pub fn lambda_function<'o>(name: &LogicalId, outputs: &'o Outputs) -> Result<&'o
     Ok(value)
 }
 
-/// Whether a function answered without an error; if not, a sentence with the error it named.
+/// Checks that a function returned without an error. The error is a sentence with the function's own error.
 ///
 /// `function_error` is Invoke's `X-Amz-Function-Error`, and `payload` its body: for a failed function an object with
-/// `errorType` and `errorMessage`. The payload of a function that succeeded is its own business.
+/// `errorType` and `errorMessage`. The payload of a function that succeeded is ignored.
 pub fn evaluate_lambda(function_error: Option<&str>, payload: &[u8]) -> Result<(), String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn an_output_that_does_not_match_is_told_with_its_value() {
+    fn an_output_that_does_not_match_is_reported_with_its_value() {
         let outputs = outputs(&[("Host", "UNKNOWN")]);
         assert_eq!(
             evaluate_output(&id("Host"), &pattern("^[a-z.]+$"), &outputs),
@@ -172,13 +173,13 @@ mod tests {
     }
 
     #[test]
-    fn a_function_passes_when_it_answers_without_an_error() {
+    fn a_function_passes_when_it_returns_without_an_error() {
         assert_eq!(evaluate_lambda(None, b"{\"errorMessage\": \"mine\"}"), Ok(()));
         assert_eq!(evaluate_lambda(None, b""), Ok(()));
     }
 
     #[test]
-    fn a_failed_function_is_told_with_its_error() {
+    fn a_failed_function_is_reported_with_its_error() {
         let payload = br#"{"errorType": "Refused", "errorMessage": "no\nbroker", "stackTrace": []}"#;
         assert_eq!(
             evaluate_lambda(Some("Unhandled"), payload),
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_can_be_a_function_is_called() {
+    fn only_a_function_name_or_arn_is_invoked() {
         let arn = "arn:aws:lambda:eu-west-1:111111111111:function:probe:$LATEST";
         for good in ["probe", arn] {
             assert_eq!(lambda_function(&id("Probe"), &outputs(&[("Probe", good)])), Ok(good));
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_over_http_needs_a_wanted_status_and_a_body_that_matches() {
+    fn an_http_response_needs_an_expected_status_and_a_matching_body() {
         let wanted = Statuses::try_from(BTreeSet::from([200, 204])).unwrap();
         let judged = |matches: Option<&str>, status, body: &[u8]| {
             evaluate_http(&wanted, matches.map(pattern).as_ref(), status, body)
@@ -211,15 +212,15 @@ mod tests {
         assert_eq!(judged(None, 204, b""), Ok(()));
         assert_eq!(judged(Some("^ok"), 200, b"ok \xff"), Ok(()));
         assert_eq!(judged(None, 503, b""), Err("it answered 503, not 200 or 204".to_owned()));
-        // A body that matches does not make up for the status.
+        // A matching body does not compensate for the status.
         assert_eq!(judged(Some("ok"), 500, b"ok"), Err("it answered 500, not 200 or 204".to_owned()));
-        let told = judged(Some("^ok$"), 200, b"password=hunter2").unwrap_err();
-        assert_eq!(told, "it answered 200, but its body (the first 64 KiB) does not match ^ok$");
+        let reported = judged(Some("^ok$"), 200, b"password=hunter2").unwrap_err();
+        assert_eq!(reported, "it answered 200, but its body (the first 64 KiB) does not match ^ok$");
         assert!(judged(Some("."), 200, b"").is_err());
     }
 
     #[test]
-    fn wanted_statuses_are_final_ones_and_not_too_many() {
+    fn expected_statuses_are_final_and_bounded_in_number() {
         let of = |statuses: &[u16]| Statuses::try_from(statuses.iter().copied().collect::<BTreeSet<_>>());
         assert!(of(&[200, 301, 599]).is_ok());
         for bad in [&[][..], &[100], &[600], &[200, 0], &(200..221).collect::<Vec<_>>()] {
@@ -229,7 +230,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_failure_is_one_bounded_line_whatever_the_stack_answered(value in "\\PC*|[\\x00-\\x7f]*") {
+        fn a_failure_is_one_bounded_line_for_any_output(value in "\\PC*|[\\x00-\\x7f]*") {
             let sentence = evaluate_output(&id("X"), &pattern("^$a"), &outputs(&[("X", &value)])).unwrap_err();
             prop_assert!(!sentence.contains(char::is_control));
             prop_assert!(sentence.chars().count() < SHOWN_CHARS + 60);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// A regular expression in the syntax of the `regex` crate (<https://docs.rs/regex/#syntax>): matching takes time
+/// A regular expression in the syntax of the `regex` crate (<https://docs.rs/regex/#syntax>). Matching takes time
 /// linear in the text, so that no pattern can hang a deployment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -13,7 +13,7 @@ pub struct Pattern(regex::Regex);
 /// A pattern that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPattern {
-    /// The text is no regular expression.
+    /// The text is not a regular expression.
     #[error("not a regular expression: {0}")]
     Syntax(String),
     /// Longer than [`Pattern::MAX_CHARS`].
@@ -25,17 +25,17 @@ pub enum InvalidPattern {
 }
 
 impl Pattern {
-    /// The most characters of a pattern.
+    /// Maximum characters of a pattern.
     pub const MAX_CHARS: usize = 1000;
-    /// The most memory a compiled pattern may take, in bytes.
+    /// Maximum bytes of memory of a compiled pattern.
     pub const MAX_COMPILED_BYTES: usize = 256 * 1024;
 
-    /// The pattern as it was written.
+    /// Returns the source of the pattern.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// Whether the pattern occurs in `text`.
+    /// Returns true if the pattern occurs in `text`.
     pub fn is_match(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
@@ -51,7 +51,7 @@ impl FromStr for Pattern {
         let compiled = regex::RegexBuilder::new(text).size_limit(Self::MAX_COMPILED_BYTES).build();
         compiled.map(Self).map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => InvalidPattern::TooLarge,
-            // The crate draws the pattern with a caret below it; its last line says what is wrong.
+            // The crate prints the pattern with a caret below it; only the last line holds the error.
             other => {
                 InvalidPattern::Syntax(other.to_string().lines().last().unwrap_or_default().trim().to_owned())
             }
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_pattern_is_bounded_in_length_and_in_memory() {
         assert_eq!("a".repeat(1001).parse::<Pattern>(), Err(InvalidPattern::TooLong));
-        // The second would be within the bound that the crate has by itself.
+        // The second is within the default limit of the crate.
         for large in ["(a{1000}){1000}", "(a{100}){100}"] {
             assert_eq!(large.parse::<Pattern>(), Err(InvalidPattern::TooLarge), "{large}");
         }

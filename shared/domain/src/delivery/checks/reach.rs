@@ -1,9 +1,8 @@
-//! Which addresses a check may connect to.
+//! Addresses that a check may connect to.
 //!
-//! What a check connects to is written by whoever writes the component, and asked from inside the control plane's own
-//! account. So it reaches what anybody on the internet reaches; more only where the stage says so
-//! (`checks_may_reach`), and what would speak for the machine itself - its loopback, its metadata service - never on
-//! AWS.
+//! The author of a component writes its checks, and the control plane's own account runs them. A check therefore
+//! reaches only public addresses. The stage can allow more (`checks_may_reach`), but on AWS never the addresses of the
+//! machine itself: its loopback and its metadata service.
 
 use crate::model::ids::StageName;
 use serde::{Deserialize, Serialize};
@@ -13,17 +12,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use url::Url;
 
-/// Addresses beside the public ones that a stage may let its checks reach: a word of `checks_may_reach`.
+/// A word of `checks_may_reach`: addresses apart from the public ones that a stage may allow its checks to reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
-    /// Networks of one's own: RFC 1918, the shared space of RFC 6598, and IPv6's unique local addresses.
+    /// Private networks: RFC 1918, the shared space of RFC 6598, and IPv6's unique local addresses.
     Private,
-    /// The machine that asks. Only the local cloud heeds it, where that is the person's own.
+    /// The machine that runs the check. Only the local cloud honours it, on the developer's own machine.
     Loopback,
 }
 
-/// A word that is no [`Reach`].
+/// A word that is not a [`Reach`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write \"private\" or \"loopback\"")]
 pub struct InvalidReach;
@@ -49,7 +48,7 @@ impl fmt::Display for Reach {
     }
 }
 
-/// What the checks of one stage may connect to.
+/// The addresses that the checks of one stage may connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admission {
     stage: StageName,
@@ -58,17 +57,18 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// What `stage` allows with its `reach`. `endpoint` is where AWS is asked: on AWS nothing, in the local cloud an
-    /// address of this machine, which makes this the local cloud and is of no use anywhere else.
+    /// Returns the admission of `stage` with its `reach`. `endpoint` is the endpoint override of the AWS clients:
+    /// `None` on AWS, and a loopback address in the local cloud. A loopback endpoint marks the local cloud, and is
+    /// useless anywhere else.
     pub fn new(stage: StageName, reach: BTreeSet<Reach>, endpoint: Option<&str>) -> Self {
         Self { stage, reach, local: endpoint.is_some_and(is_loopback) }
     }
 
-    /// Whether a check may connect to `host`, whose every address is in `addresses`: all of them must be allowed, as
-    /// nobody chooses which one a connection is made to.
+    /// Checks that a check may connect to `host`. `addresses` are all its addresses; each must be allowed, because the
+    /// connection may use any of them.
     ///
     /// # Errors
-    /// A sentence that says which address is refused, why, and which setting would allow it.
+    /// A sentence that names the refused address, the reason, and the setting that would allow it.
     pub fn admit(&self, host: &str, addresses: &[IpAddr]) -> Result<(), String> {
         addresses.iter().try_for_each(|address| self.admit_one(host, *address))
     }
@@ -106,13 +106,13 @@ fn is_loopback(endpoint: &str) -> bool {
     }
 }
 
-/// What an address is good for.
+/// Kind of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Public,
     Private,
     Loopback,
-    /// What it is instead, with an article.
+    /// Never allowed; the text names the kind with an article.
     Never(&'static str),
 }
 
@@ -123,7 +123,7 @@ fn kind(address: IpAddr) -> Kind {
     }
 }
 
-/// <https://www.iana.org/assignments/iana-ipv4-special-registry/>
+/// Classifies an IPv4 address. <https://www.iana.org/assignments/iana-ipv4-special-registry/>
 fn kind_v4(address: Ipv4Addr) -> Kind {
     match address.octets() {
         [0, ..] => Kind::Never("an unspecified address"),
@@ -140,11 +140,11 @@ fn kind_v4(address: Ipv4Addr) -> Kind {
     }
 }
 
-/// Only 2000::/3 is routed on the internet, so what is not named here is refused.
+/// Classifies an IPv6 address. Only 2000::/3 is routed on the internet, so any network not named here is refused.
 /// <https://www.iana.org/assignments/iana-ipv6-special-registry/>
 fn kind_v6(address: Ipv6Addr) -> Kind {
     const TUNNEL: Kind = Kind::Never("an IPv6 address that wraps an IPv4 one");
-    // The operating system connects to the address within, so it is that address.
+    // The operating system connects to the embedded address, so that address decides.
     if let Some(within) = address.to_ipv4_mapped() {
         return kind_v4(within);
     }
@@ -152,20 +152,20 @@ fn kind_v6(address: Ipv6Addr) -> Kind {
         [0, 0, 0, 0, 0, 0, 0, 1] => Kind::Loopback,
         [0, 0, 0, 0, 0, 0, 0, 0] => Kind::Never("an unspecified address"),
         [0, 0, 0, 0, 0, 0, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => TUNNEL,
-        // NAT64 (RFC 6052) is the way from IPv6 alone to the public IPv4 internet, and to nothing else.
+        // NAT64 (RFC 6052) leads from IPv6-only networks to the public IPv4 internet, and to no other network.
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => match kind_v4(joined(high, low)) {
             Kind::Public => Kind::Public,
             _ => TUNNEL,
         },
-        // The instance metadata service, the resolver and the clock of AWS, in the middle of what is private.
+        // The instance metadata service, the resolver and the clock of AWS, inside the private range.
         [0xfd00, 0xec2, ..] => Kind::Never("an address of AWS's own services, such as a metadata service"),
         [0xfc00..=0xfdff, ..] => Kind::Private,
         [0xfe80..=0xfebf, ..] => Kind::Never("a link-local address"),
         [0xff00..=0xffff, ..] => Kind::Never("a multicast address"),
-        // Teredo among them.
+        // The range includes Teredo.
         [0x2001, 0..=0x1ff, ..] => Kind::Never("an address of a protocol"),
         [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Kind::Never("an address of documentation"),
-        // 6to4, and ISATAP in whatever network.
+        // 6to4, and ISATAP in any network.
         [0x2002, ..] | [_, _, _, _, 0 | 0x200, 0x5efe, ..] => TUNNEL,
         [0x2000..=0x3fff, ..] => Kind::Public,
         _ => Kind::Never("an address that is not routed on the internet"),
@@ -187,7 +187,7 @@ mod tests {
         Admission::new("ci".parse().unwrap(), reach.iter().copied().collect(), endpoint)
     }
 
-    /// The least that must be allowed for `address` to be reached; nothing if nothing suffices.
+    /// Returns the smallest set that allows `address`, or `None` if no set does.
     fn least(address: IpAddr, endpoint: Option<&str>) -> Option<&'static [Reach]> {
         let ways: [&'static [Reach]; 3] = [&[], &[Reach::Private], &[Reach::Loopback]];
         ways.into_iter().find(|reach| admission(reach, endpoint).admit("x", &[address]).is_ok())
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn row_82_private_addresses_are_reached_only_where_the_stage_says_so() {
+    fn row_82_private_addresses_need_the_permission_of_the_stage() {
         let private = "10.0.0.0 10.255.255.255 100.64.0.0 100.127.255.255 172.16.0.0 172.31.255.255 192.168.0.0 \
                        192.168.255.255 ::ffff:10.1.2.3 ::ffff:192.168.0.1 fc00::1 fd12:3456::1 fdff:ffff::1";
         for (address, least) in all_least(private) {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn row_82_the_machine_itself_metadata_and_what_is_nobodys_are_never_reached_on_aws() {
+    fn row_82_loopback_metadata_and_reserved_addresses_are_refused_on_aws() {
         let never = "0.0.0.0 0.1.2.3 127.0.0.1 127.255.255.255 169.254.0.1 169.254.169.254 169.254.170.2 169.254.170.23 \
                      192.0.0.1 192.0.2.1 192.88.99.1 198.18.0.1 198.19.255.255 198.51.100.1 203.0.113.1 224.0.0.1 \
                      239.255.255.255 240.0.0.1 255.255.255.255 :: ::1 ::2 ::7f00:1 ::10.0.0.1 ::8.8.8.8 \
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_reached_only_in_the_local_cloud_and_only_where_the_stage_says_so() {
+    fn loopback_needs_the_local_cloud_and_the_permission_of_the_stage() {
         for address in ["127.0.0.1", "::1", "::ffff:127.0.0.1"].map(|a| a.parse().unwrap()) {
             for local in [LOCAL, Some("http://localhost:1"), Some("http://[::1]:1")] {
                 assert_eq!(least(address, local), Some(&[Reach::Loopback][..]), "{address} {local:?}");
@@ -247,25 +247,25 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_why_and_which_setting_allows_it() {
-        let told = |host: &str, address: &str, endpoint| {
+    fn a_refusal_names_the_address_the_reason_and_the_setting() {
+        let reported = |host: &str, address: &str, endpoint| {
             admission(&[], endpoint).admit(host, &[address.parse().unwrap()]).unwrap_err()
         };
         assert_eq!(
-            told("app.example", "10.0.0.7", None),
+            reported("app.example", "10.0.0.7", None),
             "app.example (10.0.0.7) is a private address, which checks of stage ci may not reach; only \
              checks_may_reach = [\"private\"] of that stage in stages.toml allows it"
         );
-        assert!(told("::1", "::1", LOCAL).contains("checks_may_reach = [\"loopback\"]"));
+        assert!(reported("::1", "::1", LOCAL).contains("checks_may_reach = [\"loopback\"]"));
         assert_eq!(
-            told("127.0.0.1", "127.0.0.1", None),
+            reported("127.0.0.1", "127.0.0.1", None),
             "127.0.0.1 is a loopback address (on AWS, the function that checks), which no setting allows a check to \
              reach"
         );
     }
 
     #[test]
-    fn one_address_that_is_refused_refuses_the_name() {
+    fn one_refused_address_refuses_the_host() {
         let public: IpAddr = "8.8.8.8".parse().unwrap();
         let metadata: IpAddr = "169.254.169.254".parse().unwrap();
         let all = admission(&[Reach::Private, Reach::Loopback], LOCAL);
@@ -288,7 +288,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_special_ipv4_address_passes_in_any_dress_of_ipv6(
+        fn no_special_ipv4_address_passes_inside_an_ipv6_address(
             inner in special_v4(), network in 0x2000_u16..0x4000, subnet in any::<u16>(), last in any::<u16>(),
         ) {
             let [high, low] = [inner.to_bits() >> 16, inner.to_bits() & 0xffff].map(|half| half as u16);
@@ -315,7 +315,7 @@ mod tests {
         }
 
         #[test]
-        fn what_the_standard_library_calls_special_is_never_public(bits in any::<u32>()) {
+        fn addresses_special_to_the_standard_library_are_never_public(bits in any::<u32>()) {
             let a = Ipv4Addr::from_bits(bits);
             let special = a.is_private() || a.is_loopback() || a.is_link_local() || a.is_multicast()
                 || a.is_broadcast() || a.is_documentation() || a.is_unspecified();

@@ -1,4 +1,4 @@
-//! What a check connects to: as it is written, and as it is once the stack's outputs are known.
+//! Targets of checks: as written, and with the stack's outputs filled in.
 
 use super::{Outputs, required_output, shown};
 use crate::model::ids::LogicalId;
@@ -9,10 +9,10 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use url::{Host, Url};
 
-/// How many redirects a check follows.
+/// Maximum number of redirects that a check follows.
 pub const REDIRECTS_MAX: u32 = 5;
 
-/// The most characters of a target, before and after its outputs are put in.
+/// Maximum characters of a target, before and after its outputs are filled in.
 const CHARS_MAX: usize = 2000;
 
 /// A target that cannot be used.
@@ -21,21 +21,21 @@ pub enum InvalidTarget {
     /// A `${` without its `}`.
     #[error("a `${{` is not closed by `}}`")]
     Unclosed,
-    /// A reference to something else than an output.
+    /// A reference to anything other than an output.
     #[error(
         "`${{{0}}}` cannot be used here; only `${{outputs.<Name>}}`, an output of this component's own stack"
     )]
     Reference(String),
-    /// Longer than any target.
+    /// A target of too many characters.
     #[error("longer than {CHARS_MAX} characters")]
     TooLong,
-    /// Nothing that can be asked over HTTP.
+    /// A text that is not an HTTP URL.
     #[error("not a URL with http:// or https:// and a host")]
     Url,
-    /// A URL that carries a user or a password.
+    /// A URL with a user or a password.
     #[error("a URL with credentials in it; a check sends none")]
     Credentials,
-    /// No host with a port.
+    /// A text without a host and port.
     #[error("not a host and port, such as broker.example.com:5044 or [2001:db8::1]:5044")]
     Address,
 }
@@ -79,7 +79,7 @@ impl Written {
         self.pieces.iter().filter_map(output).collect()
     }
 
-    /// The text with something that an output may hold in the place of each.
+    /// Returns the text with a plausible value in the place of each output.
     fn sample(&self) -> String {
         self.pieces.iter().fold(String::new(), |text, piece| match piece {
             Piece::Plain(plain) => text + plain,
@@ -116,7 +116,7 @@ macro_rules! target {
         pub struct $name(Written);
 
         impl $name {
-            /// The outputs it is made with.
+            /// Returns the outputs that the target refers to.
             pub fn outputs(&self) -> BTreeSet<&LogicalId> {
                 self.0.outputs()
             }
@@ -145,12 +145,12 @@ macro_rules! target {
 }
 
 target! {
-    /// A URL as it is written in `lockstep.toml`: `https://${outputs.Host}/health`.
+    /// A URL in the notation of `lockstep.toml`: `https://${outputs.Host}/health`.
     HttpTarget
 }
 
 target! {
-    /// A host and port as they are written in `lockstep.toml`: `${outputs.BrokerHost}:5044`.
+    /// A host and port in the notation of `lockstep.toml`: `${outputs.BrokerHost}:5044`.
     TcpTarget
 }
 
@@ -159,7 +159,7 @@ impl FromStr for HttpTarget {
 
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         let written = Written::parse(text)?;
-        // An output at the beginning may hold the scheme; what it makes of the URL is known when it is known.
+        // A leading output may hold the scheme, so the URL cannot be checked before the value is known.
         if !written.begins_with_output() {
             url(&written.sample())?;
         }
@@ -180,20 +180,20 @@ impl FromStr for TcpTarget {
 }
 
 impl HttpTarget {
-    /// The URL with the stack's outputs put in, or a sentence that says why there is none.
+    /// Returns the URL with the stack's outputs filled in, or a sentence with the reason of the failure.
     pub fn resolve(&self, outputs: &Outputs) -> Result<Url, String> {
         url(&self.0.filled(outputs)?).map_err(|error| format!("with the stack's outputs, {self} is {error}"))
     }
 }
 
 impl TcpTarget {
-    /// The host and port with the stack's outputs put in, or a sentence that says why there are none.
+    /// Returns the host and port with the stack's outputs filled in, or a sentence with the reason of the failure.
     pub fn resolve(&self, outputs: &Outputs) -> Result<Peer, String> {
         peer(&self.0.filled(outputs)?).map_err(|error| format!("with the stack's outputs, {self} is {error}"))
     }
 }
 
-/// Who is connected to.
+/// Host and port of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     host: Host<String>,
@@ -201,12 +201,12 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// The name, or the address as text.
+    /// Returns the name, or the address as text.
     pub fn host(&self) -> String {
         self.address().map_or_else(|| self.host.to_string(), |address| address.to_string())
     }
 
-    /// The address, if it needs no resolving.
+    /// Returns the address if the host needs no resolution.
     pub fn address(&self) -> Option<IpAddr> {
         match self.host {
             Host::Domain(_) => None,
@@ -215,12 +215,12 @@ impl Peer {
         }
     }
 
-    /// The port.
+    /// Returns the port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Whom a request to `url` connects to; nothing for a URL that no check asks.
+    /// Returns the peer of a request to `url`; `None` for a URL that no check requests.
     pub fn of(url: &Url) -> Option<Self> {
         Some(Self { host: url.host()?.to_owned(), port: url.port_or_known_default()? })
     }
@@ -232,16 +232,16 @@ impl fmt::Display for Peer {
     }
 }
 
-/// Why a redirect is not followed; the sentence goes on after "it redirects".
+/// Reason not to follow a redirect; completes a sentence that starts with "it redirects".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotFollowed {
     /// More than [`REDIRECTS_MAX`].
     #[error("more than {REDIRECTS_MAX} times")]
     TooOften,
-    /// To something that is no URL of HTTP.
+    /// To a target that is not an HTTP URL.
     #[error("to something that is no URL of http or https")]
     NoUrl,
-    /// To a URL that carries a user or a password.
+    /// To a URL with a user or a password.
     #[error("to a URL with credentials in it")]
     Credentials,
     /// From `https` to `http`.
@@ -249,7 +249,8 @@ pub enum NotFollowed {
     Downgrade,
 }
 
-/// Where a redirect from `from` to `location` leads, after `followed` others. Its host is judged like the first one.
+/// Returns the target of a redirect from `from` to `location`, after `followed` others. The caller checks the new host
+/// as it checked the first one.
 pub fn redirect(from: &Url, location: &str, followed: u32) -> Result<Url, NotFollowed> {
     if followed >= REDIRECTS_MAX {
         return Err(NotFollowed::TooOften);
@@ -266,7 +267,7 @@ pub fn redirect(from: &Url, location: &str, followed: u32) -> Result<Url, NotFol
     }
 }
 
-/// A URL as it is shown: without its query, which may hold a secret.
+/// Returns a URL for display: without its query, which may hold a secret.
 pub fn shown_url(url: &Url) -> String {
     let mut plain = url.clone();
     plain.set_query(None);
@@ -275,7 +276,7 @@ pub fn shown_url(url: &Url) -> String {
 }
 
 fn url(text: &str) -> Result<Url, InvalidTarget> {
-    // The parser drops line breaks and tabs without a word; nobody means them.
+    // The parser silently drops line breaks and tabs, which are never intended.
     if text.contains(|c: char| c.is_control() || c.is_whitespace()) || text.chars().count() > CHARS_MAX {
         return Err(InvalidTarget::Url);
     }

@@ -34,7 +34,7 @@ fn deployment(execution: &str, version: &str) -> Deployment {
     }
 }
 
-/// An environment that `execution` has taken, and its deployment.
+/// Returns an environment that `execution` acquired, and its deployment.
 fn taken(execution: &str, version: &str, before: Option<&Environment>) -> Acquired {
     acquire(before, &deployment(execution, version), at(1)).unwrap()
 }
@@ -49,7 +49,7 @@ fn caught(error: &str, sentence: &str) -> CaughtError {
 }
 
 #[test]
-fn an_environment_is_named_after_its_component_unless_another_name_is_asked_for() {
+fn an_environment_is_named_after_its_component_by_default() {
     let component: ComponentName = "logs".parse().unwrap();
     assert_eq!(name(&component, None).unwrap(), "logs");
     assert_eq!(name(&component, Some("logs-2")).unwrap(), "logs-2");
@@ -66,7 +66,7 @@ fn the_longest_environment_still_has_a_stack_name() {
 }
 
 #[test]
-fn only_an_execution_that_certainly_ended_gives_way() {
+fn only_an_execution_that_certainly_ended_loses_its_lease() {
     let holder = taken("a", "1.0.0", None).environment.holder.unwrap();
     assert_eq!(ensure_holder_ended(&holder, Some(false)), Ok(()));
     for may_run in [Some(true), None] {
@@ -77,7 +77,7 @@ fn only_an_execution_that_certainly_ended_gives_way() {
 }
 
 #[test]
-fn a_free_environment_and_ones_own_have_no_rival() {
+fn a_free_environment_and_an_own_one_have_no_rival() {
     let first = taken("a", "1.0.0", None);
     assert_eq!(competing_holder(None, &first.deployment), None);
     assert_eq!(competing_holder(Some(&first.environment), &first.deployment), None);
@@ -97,7 +97,7 @@ fn an_environment_of_another_component_is_not_taken() {
 }
 
 #[test]
-fn who_lost_the_environment_or_is_closed_writes_nothing() {
+fn a_former_holder_or_closed_deployment_writes_nothing() {
     let first = taken("a", "1.0.0", None);
     assert_eq!(still_holds(Some(&first.environment), &first.deployment), Ok(()));
     let second = taken("b", "1.0.1", Some(&first.environment));
@@ -119,7 +119,7 @@ fn who_lost_the_environment_or_is_closed_writes_nothing() {
 }
 
 #[test]
-fn giving_back_never_takes_from_another() {
+fn releasing_never_removes_another_holder() {
     let first = taken("a", "1.0.0", None);
     let second = taken("b", "1.0.1", Some(&first.environment));
     assert_eq!(release_lease(&second.environment, &first.deployment), second.environment);
@@ -155,7 +155,7 @@ fn the_stack_keeps_the_version_of_the_release_that_last_changed_it() {
 }
 
 #[test]
-fn deploying_the_same_release_again_keeps_what_there_is_to_go_back_to() {
+fn deploying_the_same_release_again_keeps_the_previous_release() {
     let first = completed("a", "1.0.0", None);
     let second = completed("b", "1.0.1", Some(&first));
     let again = completed("c", "1.0.1", Some(&second));
@@ -163,14 +163,14 @@ fn deploying_the_same_release_again_keeps_what_there_is_to_go_back_to() {
 }
 
 #[test]
-fn a_deployment_that_cannot_say_what_it_brought_is_a_bug() {
+fn a_completed_deployment_without_digests_is_a_bug() {
     let mut odd = taken("a", "1.0.0", None);
     odd.deployment.parameters_digest = None;
     assert_eq!(complete(&odd.environment, &odd.deployment, at(2)).unwrap_err().kind, FailureKind::Bug);
 }
 
 #[test]
-fn a_failure_before_the_stack_changed_leaves_what_runs() {
+fn a_failure_before_the_stack_changed_keeps_the_running_release() {
     let first = completed("a", "1.0.0", None);
     let mut second = taken("b", "1.0.1", Some(&first));
     second.deployment.stack_changed = false;
@@ -201,7 +201,7 @@ fn a_failed_check_leaves_the_new_release_running_unchecked() {
 }
 
 #[test]
-fn a_failure_tells_the_first_true_cause_once() {
+fn a_failure_names_the_first_true_cause_once() {
     let mut first = taken("a", "1.0.0", None);
     first.deployment.stack_changed = false;
     first.deployment.diagnosis.push(FailedEvent {
@@ -238,7 +238,7 @@ fn a_refused_approval_closes_as_refused_and_touches_no_environment() {
 }
 
 #[test]
-fn failing_twice_changes_nothing_and_says_the_same() {
+fn failing_twice_changes_nothing_and_repeats_the_failure() {
     let first = taken("a", "1.0.0", None);
     let once = fail(Some(&first.environment), &first.deployment, &caught("StackFailed", "it broke"), at(3));
     let again =
@@ -248,7 +248,7 @@ fn failing_twice_changes_nothing_and_says_the_same() {
 }
 
 #[test]
-fn a_late_failure_of_who_lost_the_environment_does_not_touch_it() {
+fn a_late_failure_of_a_former_holder_changes_no_environment() {
     let first = taken("a", "1.0.0", None);
     let second = taken("b", "1.0.1", Some(&first.environment));
     let failed = fail(Some(&second.environment), &first.deployment, &caught("Superseded", "lost"), at(3));
@@ -271,7 +271,7 @@ fn an_image_has_no_environment() {
     assert_eq!(acquire(None, &image, at(1)).unwrap_err().kind, FailureKind::Bug);
 }
 
-/// The same, to be torn down.
+/// Returns the same deployment as a teardown.
 fn teardown(execution: &str, version: &str) -> Deployment {
     Deployment {
         kind: DeploymentKind::Teardown { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
@@ -281,7 +281,7 @@ fn teardown(execution: &str, version: &str) -> Deployment {
 }
 
 #[test]
-fn only_what_exists_is_torn_down_and_then_nothing_is_left_of_it() {
+fn only_an_existing_environment_is_torn_down_and_removed() {
     assert_eq!(acquire(None, &teardown("b", "1.0.0"), at(3)).unwrap_err().kind, FailureKind::NotFound);
     let runs = completed("a", "1.0.0", None);
     let taken = acquire(Some(&runs), &teardown("b", "1.0.0"), at(3)).unwrap();
@@ -306,10 +306,10 @@ fn a_plan_leaves_the_environment_as_it_was() {
 #[test]
 fn a_plan_or_a_teardown_that_fails_leaves_the_environment_as_it_was() {
     let runs = completed("a", "1.0.0", None);
-    // Whatever such a deployment says of its stack: it brought no release.
+    // Such a deployment never changes the release, whatever it reports about its stack.
     let plan = Deployment { plan_only: true, ..deployment("b", "1.0.1") };
     let gone = Deployment { stack_changed: true, stack_arn: None, ..teardown("b", "1.0.0") };
-    for (deployment, told) in [
+    for (deployment, reported) in [
         (plan, "logs 1.0.1 was not planned for ci: it broke. ci runs 1.0.0."),
         (gone, "logs 1.0.0 was not removed from ci: it broke. ci runs 1.0.0."),
     ] {
@@ -318,17 +318,17 @@ fn a_plan_or_a_teardown_that_fails_leaves_the_environment_as_it_was() {
             fail(Some(&taken.environment), &taken.deployment, &caught("StackFailed", "it broke"), at(4));
         let expected = Environment { epoch: 2, last_deployment: Some(deployment.id.clone()), ..runs.clone() };
         assert_eq!(failed.environment, Some(expected));
-        assert_eq!(failed.failure.message, told);
+        assert_eq!(failed.failure.message, reported);
     }
 }
 
 #[test]
-fn what_is_freed_from_the_dead_is_one_epoch_later_so_that_they_write_nothing_any_more() {
+fn releasing_a_dead_holder_raises_the_epoch_and_refuses_its_writes() {
     // FAILURES 62.
     let dead = taken("a", "1.0.0", None);
     let freed = release_dead_holder(&dead.environment, &dead.deployment, at(5));
     assert_eq!((freed.holder.as_ref(), freed.epoch), (None, 2));
-    // The dead one is known to have brought its stack to the release; its checks never ran.
+    // The dead execution is known to have updated its stack to the release; its checks never ran.
     assert!(!freed.deployed.as_ref().unwrap().checked);
     assert_eq!(still_holds(Some(&freed), &dead.deployment).unwrap_err().kind, FailureKind::Superseded);
     let abandoned = abandon(&dead.deployment, "ada freed its environment", at(5)).unwrap();
@@ -339,7 +339,7 @@ fn what_is_freed_from_the_dead_is_one_epoch_later_so_that_they_write_nothing_any
 }
 
 proptest! {
-    /// Deployments come, end well or badly, or vanish and are taken over from, in any order.
+    /// Runs deployments that succeed, fail, or die and lose their lease, in any order.
     #[test]
     fn epochs_only_rise_and_at_most_one_deployment_can_write(ends in proptest::collection::vec(0u8..4, 1..30)) {
         let mut environment: Option<Environment> = None;

@@ -73,7 +73,7 @@ fn evidence(stage: &str, digest: &[u8]) -> Evidence {
 }
 
 #[test]
-fn an_unknown_stage_is_told_with_those_there_are() {
+fn an_unknown_stage_is_refused_with_the_known_names() {
     let refused = stage(&stages(), &name("staging")).unwrap_err();
     assert_eq!(refused.message, "there is no stage staging; there are test, ci, production");
 }
@@ -99,7 +99,7 @@ fn each_stage_is_reached_by_its_own_path_only() {
 }
 
 #[test]
-fn only_tested_releases_leave_the_throw_away_stage() {
+fn only_tested_releases_enter_a_stage_after_test() {
     let stages = stages();
     for (state, version, to, outcome) in [
         (ReleaseState::Packaged, "1.0.0", "test", None),
@@ -148,7 +148,7 @@ fn action(second: i64) -> OperatorAction {
     OperatorAction::new("ada", "the site is down", at(second)).unwrap()
 }
 
-/// What breaking the glass for production wrote down at 0.
+/// Returns the break-glass permission for production, recorded at 0.
 fn broken() -> BreakGlass {
     let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
     let production = stage(&stages, &name("production")).unwrap();
@@ -156,7 +156,7 @@ fn broken() -> BreakGlass {
 }
 
 #[test]
-fn a_broken_glass_opens_the_gate_for_one_artifact_and_stage_once_and_for_an_hour() {
+fn break_glass_admits_one_artifact_to_one_stage_once_within_an_hour() {
     let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
     let production = stage(&stages, &name("production")).unwrap();
     let check = |glass: &BreakGlass, second: i64| {
@@ -177,7 +177,7 @@ fn a_broken_glass_opens_the_gate_for_one_artifact_and_stage_once_and_for_an_hour
 }
 
 #[test]
-fn evidence_leaves_the_glass_whole() {
+fn evidence_makes_break_glass_unnecessary() {
     let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
     let production = stage(&stages, &name("production")).unwrap();
     let glass = broken();
@@ -187,7 +187,7 @@ fn evidence_leaves_the_glass_whole() {
 }
 
 #[test]
-fn the_glass_is_broken_only_where_evidence_alone_is_missing() {
+fn break_glass_is_allowed_only_where_evidence_alone_is_missing() {
     let stages = stages();
     let production = stage(&stages, &name("production")).unwrap();
     let test = stage(&stages, &name("test")).unwrap();
@@ -209,7 +209,7 @@ fn the_glass_is_broken_only_where_evidence_alone_is_missing() {
 }
 
 #[test]
-fn breaking_it_twice_breaks_it_once_and_one_that_no_longer_counts_is_broken_anew() {
+fn repeated_break_glass_records_once_unless_the_first_is_used_up() {
     let (stages, release) = (stages(), release(ReleaseState::Published, "1.0.0"));
     let production = stage(&stages, &name("production")).unwrap();
     let again = |known: &BreakGlass, second: i64| {
@@ -223,7 +223,7 @@ fn breaking_it_twice_breaks_it_once_and_one_that_no_longer_counts_is_broken_anew
 
 #[test]
 fn each_stage_is_torn_down_by_its_own_path_only() {
-    // FAILURES 84: what builds has no way into production, here as well as by trust policy.
+    // FAILURES 84: the delivery path has no way into production, here as well as by trust policy.
     let stages = stages();
     for (of, path, open) in [
         ("test", DeploymentPath::Delivery, true),
@@ -240,7 +240,7 @@ fn each_stage_is_torn_down_by_its_own_path_only() {
 }
 
 #[test]
-fn the_parameters_of_another_stage_are_for_a_clone_with_a_name_of_its_own() {
+fn the_parameters_of_another_stage_need_a_clone_with_its_own_name() {
     let input = |environment: Option<&str>, of: Option<&str>| inputs::Deploy {
         environment: environment.map(str::to_owned),
         parameters_of: of.map(name),
@@ -287,7 +287,7 @@ fn target(account: &str) -> Location {
 }
 
 #[test]
-fn an_image_is_missing_unless_that_version_is_available_right_there() {
+fn an_image_is_missing_unless_its_version_is_usable_at_the_target() {
     let mut release = release(ReleaseState::Published, "1.0.0");
     let wanted =
         [locked("A", "logstash", "2.1.0"), locked("B", "logstash", "2.1.0"), locked("C", "broker", "1.0.0")];
@@ -315,7 +315,7 @@ fn a_release_without_images_misses_none() {
 }
 
 #[test]
-fn a_run_of_its_own_kind_earns_no_evidence() {
+fn a_run_with_overrides_or_another_name_earns_no_evidence() {
     let deployment = |environment: &str, overrides: &[(&str, &str)]| Deployment {
         state: crate::records::DeploymentState::Succeeded,
         component: Some("logs".parse().unwrap()),

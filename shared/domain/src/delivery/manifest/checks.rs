@@ -15,7 +15,8 @@ pub(super) fn checks(root: &Table<'_, '_>, lines: &mut Lines, problems: &mut Pro
         }
         let Some(table) = Table::of(name, value, problems) else { continue };
         if let Some(check) = check(&table, problems) {
-            // The path counts what was read; with a problem above there is no manifest to ask about.
+            // The index counts parsed checks. After a problem above there is no manifest whose lines could be asked
+            // for.
             let (key, path) = (check.subject_key(), format!("checks[{}]", checks.len()));
             table.get(key).into_iter().for_each(|value| lines.note(path.clone(), value, problems));
             checks.push(check);
@@ -37,7 +38,7 @@ fn check(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Check> {
             let (url, status) = (table.required("url", problems), status(table, problems));
             let pattern = table.get("matches").map(|value| text(&table.path("matches"), value, problems));
             let deadline = deadline(table, problems);
-            // A pattern that cannot be read is no absent pattern.
+            // An invalid pattern differs from an absent one.
             let matches = pattern.map_or(Some(None), |read| read.map(Some));
             Some(Check::Http { url: url?, status: status?, matches: matches?, deadline_seconds: deadline? })
         }
@@ -74,7 +75,7 @@ fn deadline(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Deadline> 
         .ok()
 }
 
-/// One status, or a list of them.
+/// Returns one status, or a list of them.
 fn status(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Statuses> {
     let Some(value) = table.get("status") else { return Some(Statuses::default()) };
     let one = |value: &Spanned<DeValue<'_>>| integer(value.get_ref()).and_then(|n| u16::try_from(n).ok());

@@ -1,9 +1,9 @@
 use crate::model::ids::ComponentName;
 use std::collections::BTreeMap;
 
-/// The files of a new component called `name`, by path below its folder: what `lockstep init` writes.
+/// Returns the files of a new component called `name`, by path below its folder, as `lockstep init` writes them.
 ///
-/// They pass the packaging check as they are, and each line says what to change.
+/// The files pass the packaging check unchanged, and their comments explain each line to change.
 pub fn template(name: &ComponentName) -> BTreeMap<String, String> {
     let fill = |text: &str| text.replace("{{name}}", name.as_str());
     [

@@ -39,7 +39,7 @@ fn problems(text: &str) -> Vec<String> {
     Manifest::parse(FILE, text).unwrap_err().iter().map(ToString::to_string).collect()
 }
 
-/// The problems of a sound component followed by `text`, which starts on line 7.
+/// Returns the problems of a sound component followed by `text`, which starts on line 7.
 fn problems_after_component(text: &str) -> Vec<String> {
     problems(&format!("{COMPONENT}{text}"))
 }
@@ -65,7 +65,7 @@ fn a_full_manifest_is_read() {
 }
 
 #[test]
-fn a_manifest_survives_being_stored() {
+fn a_manifest_survives_a_round_trip() {
     let manifest = Manifest::parse(FILE, FULL).unwrap();
     let stored = serde_json::to_string(&manifest).unwrap();
     assert_eq!(serde_json::from_str::<Manifest>(&stored).unwrap(), manifest);
@@ -79,7 +79,7 @@ fn a_component_alone_has_a_test_of_an_hour_and_nothing_else() {
 }
 
 #[test]
-fn every_mistake_is_told_at_once_with_its_line() {
+fn every_mistake_is_reported_at_once_with_its_line() {
     let text = "[component]\nname = \"Logs Broker\"\nversion = \"2.1.3\"\ntempalte = \"t.yaml\"\nteam = 3\nfunction = \"\"\n\
                 [images]\nBroker-Image = \"logstash\"\n[tests]\n";
     assert_eq!(
@@ -110,7 +110,7 @@ fn an_empty_file_says_what_to_write() {
     );
 }
 
-/// The checks after a sound component, which ends on line 6.
+/// Returns the checks after a sound component, which ends on line 6.
 fn checks(text: &str) -> Vec<Check> {
     Manifest::parse(FILE, &format!("{COMPONENT}{text}")).unwrap().checks
 }
@@ -156,7 +156,7 @@ matches = "."
 }
 
 #[test]
-fn what_is_wrong_in_a_check_is_told_with_its_line() {
+fn a_problem_in_a_check_is_reported_with_its_line() {
     let text = r#"[[checks]]
 kind = "http"
 url = "https://user:secret@a.example/"
@@ -193,7 +193,7 @@ matches = "("
 }
 
 #[test]
-fn an_output_is_not_waited_for() {
+fn a_check_of_an_output_takes_no_deadline() {
     let text = "[[checks]]\nkind = \"output\"\nname = \"F\"\nmatches = \"x\"\ndeadline_seconds = 9\n";
     assert_eq!(
         problems_after_component(text),
@@ -221,22 +221,22 @@ fn a_kind_of_check_that_does_not_exist_is_refused() {
 
 #[test]
 fn a_check_takes_only_the_keys_of_its_kind() {
-    let told = problems_after_component("[[checks]]\nkind = \"lambda\"\nname = \"F\"\nmatches = \"x\"\n");
+    let reported = problems_after_component("[[checks]]\nkind = \"lambda\"\nname = \"F\"\nmatches = \"x\"\n");
     assert_eq!(
-        told,
+        reported,
         ["lockstep.toml:10: `checks[0].matches` is not known; known: kind, name, deadline_seconds"]
     );
-    let told = problems_after_component("[[checks]]\nkind = \"output\"\nname = \"F\"\n");
-    assert_eq!(told, ["lockstep.toml:7: `checks[0].matches` is missing"]);
-    let told = problems_after_component("[[checks]]\nkind = \"output\"\nname = \"F\"\nmatches = \"(\"\n");
+    let reported = problems_after_component("[[checks]]\nkind = \"output\"\nname = \"F\"\n");
+    assert_eq!(reported, ["lockstep.toml:7: `checks[0].matches` is missing"]);
+    let reported = problems_after_component("[[checks]]\nkind = \"output\"\nname = \"F\"\nmatches = \"(\"\n");
     assert_eq!(
-        told,
+        reported,
         ["lockstep.toml:10: `checks[0].matches`: not a regular expression: error: unclosed group"]
     );
 }
 
 #[test]
-fn the_life_of_a_throw_away_stack_is_bounded() {
+fn the_lifetime_of_a_test_stack_is_bounded() {
     let ttl = |minutes: &str| Manifest::parse(FILE, &format!("{COMPONENT}[test]\nttl_minutes = {minutes}\n"));
     for good in ["5", "1440", "0x10"] {
         assert!(ttl(good).is_ok(), "{good}");
@@ -310,11 +310,11 @@ fn no_key_of_a_component_can_be_left_out() {
     for lost in 1..=5 {
         let text: Vec<&str> =
             COMPONENT.lines().enumerate().filter(|(n, _)| *n != lost).map(|(_, l)| l).collect();
-        let told = problems(&text.join("\n"));
-        assert_eq!(told.len(), 1, "{told:?}");
+        let reported = problems(&text.join("\n"));
+        assert_eq!(reported.len(), 1, "{reported:?}");
         assert!(
-            told[0].starts_with("lockstep.toml:1: `component.") && told[0].ends_with("is missing"),
-            "{told:?}"
+            reported[0].starts_with("lockstep.toml:1: `component.") && reported[0].ends_with("is missing"),
+            "{reported:?}"
         );
     }
 }

@@ -48,7 +48,7 @@ fn during(operation: OperationKind, target: &str) -> Deployment {
     Deployment { operations: vec![operation], ..deployment() }
 }
 
-/// The environment that `deployment` holds.
+/// Returns the environment that `deployment` holds.
 fn environment(ever_stable: bool) -> Environment {
     let holder =
         LeaseHolder { deployment: DeploymentId::of_execution("e"), execution: "e".into(), since: at(0) };
@@ -72,7 +72,7 @@ fn refused(deployment: &Deployment, ever_stable: bool) -> Failure {
 }
 
 #[test]
-fn a_wish_has_a_reason_that_is_kept_and_bounded() {
+fn the_reason_of_an_action_is_kept_and_bounded() {
     for none in ["", "  \n"] {
         assert_eq!(OperatorAction::new("ada", none, at(0)).unwrap_err().kind, FailureKind::Rejected);
     }
@@ -84,10 +84,10 @@ fn a_wish_has_a_reason_that_is_kept_and_bounded() {
 }
 
 #[test]
-fn a_cancellation_says_who_why_and_when_and_wakes_what_runs() {
+fn a_cancellation_records_its_operator_and_completes_the_callback() {
     let key = format!("{STACK}#t1");
     for (operation, target) in [
-        // What is executed is a change set, and what is waited for is its stack.
+        // The operation's target is a change set; the callback belongs to its stack.
         (OperationKind::Execute, "arn:change-set"),
         (OperationKind::Clear, STACK),
         (OperationKind::ContinueRollback, STACK),
@@ -100,14 +100,14 @@ fn a_cancellation_says_who_why_and_when_and_wakes_what_runs() {
 }
 
 #[test]
-fn before_anything_runs_there_is_nobody_to_wake() {
+fn a_cancellation_without_an_operation_completes_no_callback() {
     let cancelled = cancel(&deployment(), Some(&environment(false)), &action()).unwrap();
     assert!(cancelled.deployment.is_some());
     assert_eq!(cancelled.wake, None);
 }
 
 #[test]
-fn cancelling_again_keeps_the_first_reason_and_wakes_again() {
+fn cancelling_again_keeps_the_first_reason() {
     let running = during(OperationKind::Execute, "arn:change-set");
     let first = cancel(&running, Some(&environment(true)), &action()).unwrap().deployment.unwrap();
     let again = cancel(&first, Some(&environment(true)), &action()).unwrap();
@@ -115,12 +115,12 @@ fn cancelling_again_keeps_the_first_reason_and_wakes_again() {
 }
 
 #[test]
-fn what_cannot_be_stopped_is_refused_with_the_next_step() {
+fn cancelling_a_creation_or_deletion_is_refused_with_advice() {
     let asking = Deployment { state: DeploymentState::AwaitingApproval, ..deployment() };
     let closed = Deployment { state: DeploymentState::Succeeded, ..deployment() };
     let creating = during(OperationKind::Execute, "arn:change-set");
     let deleting = during(OperationKind::Delete, STACK);
-    for (deployment, ever_stable, told) in [
+    for (deployment, ever_stable, reported) in [
         (&asking, true, "refuse it"),
         (&closed, true, "is closed already"),
         (&creating, false, "cannot stop a creation"),
@@ -128,19 +128,19 @@ fn what_cannot_be_stopped_is_refused_with_the_next_step() {
     ] {
         let refused = refused(deployment, ever_stable);
         assert_eq!(refused.kind, FailureKind::Conflict);
-        assert!(refused.message.contains(told), "{refused}");
+        assert!(refused.message.contains(reported), "{refused}");
     }
 }
 
 #[test]
-fn who_lost_the_environment_is_not_cancelled_but_stops_anyway() {
+fn a_former_holder_cannot_be_cancelled() {
     let taken = Environment { epoch: 2, ..environment(true) };
     let lost = cancel(&deployment(), Some(&taken), &action()).unwrap_err();
     assert_eq!(lost.kind, FailureKind::Superseded);
 }
 
 #[test]
-fn an_image_on_its_way_is_not_cancelled() {
+fn an_image_promotion_cannot_be_cancelled() {
     let source = Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() };
     let kind = DeploymentKind::PromoteImage { image: "logstash".parse().unwrap(), source };
     let image = Deployment { kind, ..deployment() };
@@ -148,7 +148,7 @@ fn an_image_on_its_way_is_not_cancelled() {
 }
 
 #[test]
-fn only_a_free_environment_is_reconciled_and_the_journal_says_what_was_done() {
+fn only_a_free_environment_is_reconciled_with_a_line_in_the_log() {
     // FAILURES 8.
     let tainted = Environment { taint: Some("Queue was skipped".into()), ..environment(true) };
     assert_eq!(reconcile(&tainted, &action()).unwrap_err().kind, FailureKind::EnvironmentBusy);

@@ -1,4 +1,4 @@
-//! The manifest against the template, and the images against what was baked.
+//! Judges the manifest against the template, and the images against the baked versions.
 
 use super::Planner;
 use crate::delivery::manifest::{self, Lines, Manifest};
@@ -12,7 +12,7 @@ use crate::stacks::template::Template;
 
 impl Planner<'_> {
     pub(super) fn judge_manifest(&mut self, manifest: &Manifest, lines: &Lines, template: &Template) {
-        // Names that the template lacks are told below, at their line in the manifest.
+        // Names that the template lacks are reported below, at their line in the manifest.
         let protect =
             manifest.protect.logical_ids.iter().filter(|id| template.line_of(id.as_str()).is_some());
         self.problems.extend(template.lint(&protect.cloned().collect::<Vec<_>>()));
@@ -48,7 +48,8 @@ impl Planner<'_> {
         }
     }
 
-    /// The throw-away stack is made by what builds, which can look only into the stages it delivers to.
+    /// Checks the stage of `test.outputs_from`: the delivery path creates the test stack, and reads only stages of its
+    /// own path.
     fn judge_outputs_from(&mut self, manifest: &Manifest, lines: &Lines) {
         let (Some(name), Some(stages)) = (&manifest.test.outputs_from, self.world.stages) else { return };
         let message = match stages.get(name) {
@@ -90,8 +91,8 @@ impl Planner<'_> {
     }
 }
 
-/// Whether `names` hold `id`. A name that a `Fn::ForEach` makes stands there as its pattern, `Host${Zone}`: whether the
-/// loop makes this very one is left to CloudFormation.
+/// Returns true if `names` contain `id`. An output of a `Fn::ForEach` has a pattern as its name, `Host${Zone}`.
+/// CloudFormation checks that the loop makes this name.
 pub(super) fn declares<'n>(mut names: impl Iterator<Item = &'n String>, id: &LogicalId) -> bool {
     let id = id.as_str();
     names.any(|name| match (name.find("${"), name.rfind('}')) {

@@ -1,4 +1,4 @@
-//! What a component needs of the role that CloudFormation uses, stage by stage.
+//! The permissions that CloudFormation's role needs for a component, stage by stage.
 
 use super::{Package, PackagingInput};
 use crate::delivery::environment::stack_name;
@@ -8,29 +8,29 @@ use crate::model::ids::{AmiId, CommitSha, FunctionName, StageName};
 use crate::model::version::Version;
 use crate::stacks::permissions::{Needs, Table, TemplateContext, needs};
 
-/// Stands for a commit and an AMI, which no settled value holds.
+/// Stand-ins for a commit and an AMI, which no settled value holds.
 const SOME_COMMIT: &str = "0000000000000000000000000000000000000000";
 const SOME_AMI: &str = "ami-00000000";
 
-/// What a component needs in one stage.
+/// The permissions that a component needs in one stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StageNeeds {
-    /// The stage; `None` where no stages are known.
+    /// The stage; `None` if the stages are unknown.
     pub stage: Option<StageName>,
-    /// What the template needs there.
+    /// The permissions that the template needs in the stage.
     pub needs: Needs,
 }
 
-/// How much of a stage goes into the ARNs.
+/// Scope of the ARNs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// The account, the region and the stack, as one deployment has them.
+    /// ARNs with the account, the region and the stack of one deployment.
     Stage,
-    /// Nothing of it, so that a policy holds for every environment of an account.
+    /// ARNs for every environment of an account.
     Account,
 }
 
-/// Returns what a component needs in every stage, with the values of the stage's parameters as far as they are settled.
+/// Returns the permissions that a component needs in every stage, with the settled values of the stage's parameters.
 pub fn needs_by_stage(
     package: &Package,
     world: &PackagingInput<'_>,
@@ -50,7 +50,7 @@ pub fn needs_by_stage(
     stages.iter().map(of).collect()
 }
 
-/// Returns what is known of a deployment to `stage` before there is one.
+/// Returns the context of a deployment to `stage` that is known before the deployment.
 fn known(
     package: &Package,
     world: &PackagingInput<'_>,
@@ -64,7 +64,7 @@ fn known(
         Scope::Stage => TemplateContext {
             account: Some(stage.account.to_string()),
             region: Some(stage.region.to_string()),
-            // The throw-away stack is called after a version that is not known yet.
+            // The name of the test stack contains a version that is not known yet.
             stack: Some(stage)
                 .filter(|stage| !stage.is_test())
                 .and_then(|stage| Some(stack_name(&stage.name, component.name.as_str()).ok()?.to_string())),

@@ -61,7 +61,7 @@ region = "eu-central-1"
 
 const ORGANISATION: &str = "[default]\nVpcId = \"vpc-1\"\nUnused = \"x\"\n";
 
-/// Everything that is known of the organisation.
+/// The known state of the organisation.
 struct Known {
     stages: Stages,
     organisation: OrganisationParameters,
@@ -104,14 +104,14 @@ fn component() -> Files {
     .into()
 }
 
-/// The component with one file written anew, or with one more.
+/// Returns the component with one file replaced or added.
 fn with(path: &str, text: &str) -> Files {
     let mut files = component();
     files.insert(path.to_owned(), text.as_bytes().to_vec());
     files
 }
 
-/// The component with `old` replaced in one of its files.
+/// Returns the component with `old` replaced in one of its files.
 fn edited(path: &str, old: &str, new: &str) -> Files {
     let text = String::from_utf8(component()[path].clone()).unwrap();
     assert!(text.contains(old), "{old}");
@@ -129,10 +129,10 @@ fn packaged(files: &Files) -> Package {
 }
 
 fn problems(files: &Files) -> Vec<String> {
-    told(plan("broker", files, &Known::new().world()))
+    reported(plan("broker", files, &Known::new().world()))
 }
 
-fn told(result: Result<Package, Vec<Problem>>) -> Vec<String> {
+fn reported(result: Result<Package, Vec<Problem>>) -> Vec<String> {
     result.unwrap_err().iter().map(ToString::to_string).collect()
 }
 
@@ -152,7 +152,7 @@ fn a_sound_component_becomes_a_package() {
 }
 
 #[test]
-fn an_artifact_holds_the_folder_and_the_image_lock_and_is_read_back() {
+fn an_artifact_holds_the_folder_and_the_lock_and_is_read_back() {
     let package = packaged(&component());
     assert_eq!(package.digest, Digest::of(&package.artifact));
     let mut expected = component();
@@ -167,7 +167,7 @@ fn an_artifact_holds_the_folder_and_the_image_lock_and_is_read_back() {
 }
 
 #[test]
-fn what_is_no_artifact_is_not_opened() {
+fn a_damaged_artifact_is_not_opened() {
     assert!(open(b"").is_err());
     assert!(open(b"PK\x03\x04").is_err());
     let no_lock = pack(&component()).unwrap();
@@ -224,7 +224,7 @@ fn the_template_must_be_there_and_be_text() {
 }
 
 #[test]
-fn the_problems_of_all_files_are_told_at_once_relative_to_the_repository() {
+fn all_problems_are_reported_at_once_relative_to_the_repository() {
     let mut files = edited("lockstep.toml", "team", "taem");
     files.insert("parameters/ci.toml".to_owned(), b"Queue = 1.5\n".to_vec());
     files.insert("notes.txt".to_owned(), ["AKIA", "Z7QHXN3MPLK2WERT"].concat().into_bytes());
@@ -242,17 +242,17 @@ fn the_problems_of_all_files_are_told_at_once_relative_to_the_repository() {
 
 #[test]
 fn a_component_at_the_top_of_a_repository_has_files_without_a_folder() {
-    let problems = told(plan("", &without("template.yaml"), &Known::new().world()));
+    let problems = reported(plan("", &without("template.yaml"), &Known::new().world()));
     assert_eq!(problems, ["template.yaml: is missing, but lockstep.toml names it as the template"]);
 }
 
 #[test]
-fn every_parameter_has_a_value_in_every_stage_or_production_would_find_out_first() {
+fn every_parameter_must_have_a_value_in_every_stage() {
     let mut known = Known::new();
     known.organisation =
         OrganisationParameters::parse("o.toml", "[test]\nVpcId = \"a\"\n[ci]\nVpcId = \"b\"\n").unwrap();
     assert_eq!(
-        told(plan("broker", &component(), &known.world())),
+        reported(plan("broker", &component(), &known.world())),
         [
             "broker/template.yaml:4: parameter `VpcId` has no value in stage production; set it in parameters/default.toml \
           or parameters/production.toml"
@@ -260,7 +260,7 @@ fn every_parameter_has_a_value_in_every_stage_or_production_would_find_out_first
     );
     known.organisation = OrganisationParameters::default();
     assert_eq!(
-        told(plan("broker", &component(), &known.world())),
+        reported(plan("broker", &component(), &known.world())),
         ["broker/template.yaml:4: parameter `VpcId` has no value in stages test, ci, production; set it in \
           parameters/default.toml or a file for each stage, parameters/<stage>.toml"]
     );
@@ -303,7 +303,7 @@ fn an_output_that_a_loop_declares_counts_as_declared() {
 }
 
 #[test]
-fn the_throw_away_stack_says_whose_outputs_it_uses() {
+fn the_test_stack_names_the_stage_whose_outputs_it_uses() {
     assert_eq!(
         problems(&edited("lockstep.toml", "outputs_from = \"ci\"", "")),
         [
@@ -325,14 +325,14 @@ fn the_throw_away_stack_says_whose_outputs_it_uses() {
 }
 
 #[test]
-fn a_test_without_references_needs_nobodys_outputs() {
+fn a_test_without_references_needs_no_outputs_from() {
     let mut files = edited("lockstep.toml", "outputs_from = \"ci\"", "");
     files.insert("parameters/test.toml".to_owned(), b"Queue = \"none\"\n".to_vec());
     assert!(plan("broker", &files, &Known::new().world()).is_ok());
 }
 
 #[test]
-fn an_image_that_nobody_baked_is_told_at_its_line() {
+fn an_image_that_was_never_baked_is_reported_at_its_line() {
     assert_eq!(
         problems(&edited("lockstep.toml", "logstash@^2.1", "logstash@^3")),
         [
@@ -342,7 +342,7 @@ fn an_image_that_nobody_baked_is_told_at_its_line() {
 }
 
 #[test]
-fn what_the_manifest_names_the_template_has() {
+fn names_in_the_manifest_must_exist_in_the_template() {
     let text = MANIFEST
         .replace("ImageId", "ImagId")
         .replace("name = \"Host\"", "name = \"Hots\"")
@@ -360,7 +360,7 @@ fn what_the_manifest_names_the_template_has() {
 }
 
 #[test]
-fn no_parameter_file_names_what_the_template_lacks_even_for_a_stage_that_does_not_exist() {
+fn a_parameter_file_of_an_unknown_stage_is_checked_against_the_template() {
     assert_eq!(
         problems(&with("parameters/prod.toml", "Quque = \"x\"\n")),
         [
@@ -371,7 +371,7 @@ fn no_parameter_file_names_what_the_template_lacks_even_for_a_stage_that_does_no
 }
 
 #[test]
-fn a_value_that_only_some_stages_refuse_says_which() {
+fn a_value_that_some_stages_refuse_lists_those_stages() {
     let text = TEMPLATE.replace("Queue: {Type: String}", "Queue: {Type: String, AllowedValues: [test, ci]}");
     let mut files = with("template.yaml", &text);
     files.insert("parameters/default.toml".to_owned(), b"Queue = \"${stage}\"\n".to_vec());
@@ -390,19 +390,19 @@ fn an_image_id_is_never_typed() {
 }
 
 #[test]
-fn a_problem_of_the_organisations_file_keeps_that_files_name() {
+fn a_problem_of_the_organisations_file_keeps_its_name() {
     let mut known = Known::new();
     known.organisation =
         OrganisationParameters::parse("organisation.toml", "[default]\nVpcId = \"${stages.x.account}\"\n")
             .unwrap();
     assert_eq!(
-        told(plan("broker", &component(), &known.world())),
+        reported(plan("broker", &component(), &known.world())),
         ["organisation.toml:2: `VpcId`: there is no stage `x`; known: test, ci, production"]
     );
 }
 
 #[test]
-fn what_holds_data_needs_its_policies_before_anything_is_packaged() {
+fn data_resources_without_policies_are_refused_before_packaging() {
     let problems = problems(&edited("template.yaml", "    DeletionPolicy: Retain\n", ""));
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(problems[0].starts_with("broker/template.yaml:6: Topic"), "{problems:?}");
@@ -433,13 +433,13 @@ fn a_component_beyond_the_cap_is_refused() {
 }
 
 #[test]
-fn a_name_that_no_archive_takes_is_refused() {
+fn a_name_that_archives_refuse_is_refused() {
     let problems = problems(&with("../evil", "x"));
     assert_eq!(problems.len(), 1, "{problems:?}");
 }
 
 #[test]
-fn offline_nothing_is_held_against_a_component_that_only_the_organisation_could_judge() {
+fn offline_packaging_skips_rules_that_need_the_organisation() {
     let package = plan("broker", &component(), &PackagingInput::default()).unwrap();
     assert_eq!(
         package.unchecked,
@@ -453,7 +453,7 @@ fn offline_nothing_is_held_against_a_component_that_only_the_organisation_could_
 }
 
 #[test]
-fn each_part_of_the_world_that_is_unknown_is_told_and_the_rest_is_judged() {
+fn each_unknown_input_is_reported_and_the_rest_is_judged() {
     let known = Known::new();
     let unchecked = |world: PackagingInput<'_>| plan("broker", &component(), &world).unwrap().unchecked;
     assert_eq!(
@@ -472,11 +472,11 @@ fn each_part_of_the_world_that_is_unknown_is_told_and_the_rest_is_judged() {
         ["image logstash@^2.1 for ImageId: the versions that exist are not known here"]
     );
     let wrong = with("parameters/default.toml", "Queue = \"x\"\nQeue = \"x\"\n");
-    assert_eq!(told(plan("broker", &wrong, &PackagingInput::default())).len(), 1);
+    assert_eq!(reported(plan("broker", &wrong, &PackagingInput::default())).len(), 1);
 }
 
 #[test]
-fn a_function_that_a_value_refers_to_is_pinned_in_the_release_and_read_back() {
+fn a_referenced_function_is_pinned_in_the_release_and_read_back() {
     let known = Known::new();
     let using = with("parameters/default.toml", "Queue = \"${functions.elb-logs}\"\n");
     let package = plan("broker", &using, &known.world()).unwrap();
@@ -488,7 +488,7 @@ fn a_function_that_a_value_refers_to_is_pinned_in_the_release_and_read_back() {
 }
 
 #[test]
-fn the_same_folder_with_other_code_of_a_function_is_another_artifact() {
+fn other_code_of_a_function_gives_another_artifact() {
     let mut known = Known::new();
     let using = with("parameters/default.toml", "Queue = \"${functions.elb-logs}\"\n");
     let first = plan("broker", &using, &known.world()).unwrap();
@@ -503,7 +503,7 @@ fn a_function_that_is_not_shipped_is_refused_at_its_line() {
     let using = with("parameters/default.toml", "Queue = \"${functions.elb-log}\"\n");
     let known = Known::new();
     assert_eq!(
-        told(plan("broker", &using, &known.world())),
+        reported(plan("broker", &using, &known.world())),
         [
             "broker/parameters/default.toml:1: `Queue`: ${functions.elb-log}: Lockstep ships no function `elb-log`; \
           did you mean `elb-logs`?"
@@ -517,7 +517,7 @@ fn a_function_that_is_not_shipped_is_refused_at_its_line() {
 }
 
 #[test]
-fn a_new_component_passes_as_it_is() {
+fn a_new_component_passes_unchanged() {
     let name: ComponentName = "logs-index".parse().unwrap();
     let files: Files =
         manifest::template(&name).into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
@@ -549,7 +549,7 @@ fn components_are_the_outermost_folders_with_a_manifest() {
 
 proptest! {
     #[test]
-    fn a_component_with_any_one_line_lost_is_planned_or_refused_and_never_panics(lost in 0usize..40) {
+    fn planning_a_component_with_one_line_removed_never_panics(lost in 0usize..40) {
         let mut files = component();
         for text in files.values_mut() {
             let lines: Vec<String> = String::from_utf8_lossy(text).lines().map(str::to_owned).collect();

@@ -1,4 +1,4 @@
-//! Every parameter in every stage: resolved for trial, so that production never finds out first.
+//! Resolves every parameter in every stage for trial, so that a mistake appears before production.
 
 use super::Planner;
 use super::judge::declares;
@@ -16,7 +16,7 @@ use crate::stacks::template::Template;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What stands for a commit, an AMI, an output and a function's code that are known only when deploying.
+/// Stand-ins for a commit, an AMI, an output and a function's code, which are known only at deployment.
 const SOME_COMMIT: &str = "0000000000000000000000000000000000000000";
 const SOME_AMI: &str = "ami-00000000";
 const SOME_OUTPUT: &str = "output";
@@ -89,7 +89,7 @@ impl Planner<'_> {
         self.unchecked.extend(unproven.into_inner());
         let everywhere = stages.iter().count();
         for (mut problem, stages) in found {
-            // The name of a stage's own file says it already.
+            // The name of a stage's own file contains the stage already.
             let says_it = layers.stages.values().any(|layer| layer.file == problem.file);
             if stages.len() < everywhere && !says_it {
                 problem.message = format!("{} (in {})", problem.message, stages.join(", "));
@@ -109,7 +109,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether another component's output will be there: a stand-in for its value, or why not.
+    /// Returns a stand-in for another component's output, or the reason for which that output will not exist.
     fn prove(
         &self,
         output: &OutputName,
@@ -145,7 +145,7 @@ impl Planner<'_> {
         Err(format!("the template of `{}` has no output `{}`{hint}", output.component, output.output))
     }
 
-    /// The key of a function's code, or a stand-in where it is not known what is shipped.
+    /// Returns the key of a function's code, or a stand-in if the shipped functions are unknown.
     fn shipped(&self, name: &FunctionName, unproven: &RefCell<BTreeSet<String>>) -> Result<String, String> {
         let Some(shipped) = self.world.functions else {
             let sentence = format!("${{functions.{name}}}: what Lockstep ships is not known here");
@@ -155,7 +155,8 @@ impl Planner<'_> {
         shipped.code(name).map(ToString::to_string)
     }
 
-    /// What the values of any stage refer to, pinned. What is not shipped was told by [`Planner::shipped`].
+    /// Returns the functions that the values of any stage refer to, pinned. [`Planner::shipped`] reports the functions
+    /// that are not shipped.
     pub(super) fn function_lock(&self, template: &Template, component: &ComponentParameters) -> FunctionLock {
         let (Some(stages), Some(shipped)) = (self.world.stages, self.world.functions) else {
             return FunctionLock::default();
@@ -167,7 +168,7 @@ impl Planner<'_> {
         )
     }
 
-    /// Without stages nothing is resolved; what is certain to need the organisation's parameters is still told.
+    /// Reports the parameters that certainly need the organisation's values. Without stages, no value is resolved.
     fn list_values_from_elsewhere(
         &mut self,
         manifest: &Manifest,

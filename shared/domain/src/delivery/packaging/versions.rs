@@ -1,25 +1,25 @@
 use crate::model::version::{MajorMinor, Version};
 
-/// Where a commit lies.
+/// Branch of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BranchKind<'a> {
-    /// On the default branch: it becomes a release.
+    /// The default branch: its commits become releases.
     Default,
-    /// On another branch, by name: it becomes a pre-release, which goes no further than its test.
+    /// Another branch, by name: its commits become pre-releases, which no stage after the test admits.
     Other(&'a str),
 }
 
 impl<'a> BranchKind<'a> {
-    /// The kind of `branch` where releases come from `default`.
+    /// Returns the kind of `branch` where `default` is the default branch.
     pub fn of(branch: &'a str, default: &str) -> Self {
         if branch == default { Self::Default } else { Self::Other(branch) }
     }
 }
 
-/// The version for a `count` just taken from the component's build counter of `of`.
+/// Returns the version for a `count` just taken from the component's build counter of `of`.
 ///
-/// The counter rises for every kind of branch, so that no version is given out twice, whatever the branches are
-/// called. `2.1.7-fix.1` came before `2.1.8` and after `2.1.6`, and that is how they sort.
+/// The counter rises for every kind of branch, so that no version is assigned twice, whatever the names of the branches
+/// are. `2.1.7-fix.1` is older than `2.1.8` and newer than `2.1.6`, and sorts between them.
 pub fn next_version(of: MajorMinor, branch: BranchKind<'_>, count: u32) -> Version {
     match branch {
         BranchKind::Default => Version::release(of, count),
@@ -33,7 +33,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_counter_makes_releases_on_the_default_branch_and_pre_releases_elsewhere() {
+    fn the_default_branch_makes_releases_and_others_pre_releases() {
         let of = MajorMinor { major: 2, minor: 1 };
         let version =
             |branch: &str, count| next_version(of, BranchKind::of(branch, "main"), count).to_string();
@@ -44,7 +44,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn versions_rise_with_the_counter_whatever_the_branches_are_called(
+        fn versions_rise_with_the_counter_for_all_branch_names(
             branches in proptest::collection::vec("main|[a-z0-9/_.-]{1,12}|\\PC{1,5}", 2..10)
         ) {
             let of = MajorMinor { major: 1, minor: 0 };

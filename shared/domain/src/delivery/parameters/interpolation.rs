@@ -1,4 +1,4 @@
-//! References in values: `${stage}`, `${outputs.<component>.<Output>}` and their kin.
+//! References in values: `${stage}`, `${outputs.<component>.<Output>}` and others.
 
 use crate::model::ids::{ComponentName, FunctionName, LogicalId, StageName};
 use crate::model::toml_file::suggestion;
@@ -8,9 +8,9 @@ use std::fmt;
 /// An output of another component in the same stage.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OutputName {
-    /// The component whose stack has it.
+    /// The component that has the output.
     pub component: ComponentName,
-    /// The output's name in that stack.
+    /// The output's name in the component's stack.
     pub output: LogicalId,
 }
 
@@ -39,7 +39,7 @@ pub(super) enum Piece<'t> {
     Reference(Reference),
 }
 
-/// `text` as plain pieces and references; the refusal says what cannot be read.
+/// Splits `text` into plain pieces and references. The error names the unreadable part.
 pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, String> {
     let mut pieces = Vec::new();
     let mut rest = text;
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_explained() {
+    fn an_unreadable_reference_is_explained() {
         assert_eq!(refusal("x${stage"), "a `${` is not closed by `}`; write `$${` for a plain `${`");
         assert!(refusal("${stgae}").starts_with("${stgae} is not known; did you mean `stage`?"));
         assert!(refusal("${}").starts_with("${} is not known; known: stage, account"));
@@ -169,7 +169,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_without_references_comes_back_as_it_was(text in "[^{]*") {
+        fn text_without_references_is_unchanged(text in "[^{]*") {
             let joined: String = pieces(&text).unwrap().iter().map(|piece| match piece {
                 Piece::Text(text) => *text,
                 Piece::Reference(_) => "a reference",
@@ -178,8 +178,8 @@ mod tests {
         }
 
         #[test]
-        fn escaping_every_bracket_gives_any_text_back(text in "[a-z${}]*") {
-            // Only what is followed by a bracket needs escaping, and an escaped one may itself follow a dollar.
+        fn escaping_every_bracket_preserves_any_text(text in "[a-z${}]*") {
+            // Only `${` needs an escape, and an escaped one may itself follow a dollar.
             prop_assume!(!text.contains("$${"));
             let escaped = text.replace("${", "$${");
             let joined: String = pieces(&escaped).unwrap().iter().map(|piece| match piece {

@@ -1,4 +1,4 @@
-//! From layers to the values of one stage.
+//! Resolves layers into the values of one stage.
 
 use super::interpolation::{OutputName, Piece, Reference, pieces};
 use super::{Layer, LayerName, Layers, MAX_VALUE_BYTES, Value};
@@ -13,18 +13,18 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// What the parameters of one deployment are resolved from.
+/// Input for resolving the parameters of one deployment.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
-    /// The template's path, for problems.
+    /// Path of the template, for problems.
     pub template_file: &'a str,
     /// The template's parameters.
     pub parameters: &'a BTreeMap<String, Parameter>,
     /// Every layer that may hold a value.
     pub layers: Layers<'a>,
-    /// The stage that is deployed to.
+    /// The stage of the deployment.
     pub stage: &'a Stage,
-    /// The stage whose layers count: that of `stage`, unless the deployment is a clone.
+    /// The stage whose layers apply: that of `stage`, unless the deployment is a clone.
     pub layers_of: &'a StageName,
     /// All stages, for `${stages.<name>.…}`.
     pub stages: &'a Stages,
@@ -32,20 +32,20 @@ pub struct Request<'a> {
     pub version: &'a Version,
     /// The release's commit.
     pub commit: &'a CommitSha,
-    /// The value of another component's output, or a sentence that says why there is none.
+    /// Returns the value of another component's output, or a sentence with the reason of its absence.
     pub outputs: &'a dyn Fn(&OutputName) -> Result<String, String>,
-    /// The key of the code of a function that Lockstep ships, or a sentence that says why there is none.
+    /// Returns the key of the code of a function that Lockstep ships, or a sentence with the reason of its absence.
     pub functions: &'a dyn Fn(&FunctionName) -> Result<String, String>,
     /// The AMI for each parameter that is bound to an image.
     pub images: &'a BTreeMap<LogicalId, AmiId>,
 }
 
-/// Where the value of a parameter comes from, for people.
+/// Origin of a parameter's value, for display.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
     /// The layer.
     pub layer: LayerName,
-    /// The file; empty if it stands in none.
+    /// The file; empty for a value outside of a file.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub file: String,
     /// The line in that file.
@@ -63,26 +63,26 @@ impl fmt::Display for Provenance {
     }
 }
 
-/// A value for every parameter of a template, and where each comes from. Holds no secret: parameters that must not be
-/// echoed hold references.
+/// A value for every parameter of a template, with its origin. It holds no secret: parameters with `NoEcho` hold
+/// references.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResolvedParameters {
-    /// The values that CloudFormation is given, template defaults among them.
+    /// The values for CloudFormation, template defaults included.
     pub values: BTreeMap<String, String>,
-    /// Where each comes from; not part of the digest, so that moving a value between files changes nothing.
+    /// Origin of each value; not part of the digest, so that moving a value between files changes nothing.
     pub provenance: BTreeMap<String, Provenance>,
 }
 
 impl ResolvedParameters {
-    /// The digest of the values as JSON with sorted keys and no spaces: equal values, equal digest.
+    /// Returns the digest of the values as JSON with sorted keys and no spaces: equal values have equal digests.
     pub fn digest(&self) -> Digest {
         let json: serde_json::Value = self.values.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         Digest::of(json.to_string().as_bytes())
     }
 }
 
-/// The outputs of other components that the values in the request's stage refer to; what is overlaid or of no use to
-/// the template is left out. Values that cannot be read are left to [`resolve`] to complain of.
+/// Returns the outputs of other components that the values in the stage refer to. Overridden values and values for
+/// parameters that the template lacks are ignored. Unreadable values are ignored too, because [`resolve`] reports them.
 pub fn references(
     parameters: &BTreeMap<String, Parameter>,
     layers: &Layers<'_>,
@@ -97,7 +97,7 @@ pub fn references(
         .collect()
 }
 
-/// The functions of Lockstep that the values in the request's stage refer to, as [`references`] does for outputs.
+/// Returns the functions of Lockstep that the values in the stage refer to, as [`references`] does for outputs.
 pub fn functions(
     parameters: &BTreeMap<String, Parameter>,
     layers: &Layers<'_>,
@@ -130,12 +130,12 @@ fn referred(
         .collect()
 }
 
-/// Gives every parameter of the template its value in the request's stage; all problems are told at once.
+/// Returns the value of every parameter of the template in the request's stage. Reports all problems at once.
 ///
-/// A parameter without a value and without a default is a problem; so is a file or an override that names a parameter
-/// the template lacks (the organisation's layers serve every component and may), a layer that sets a parameter bound
-/// to an image, a value that looks like a credential, a value the template does not allow, and for a parameter with
-/// `NoEcho` anything but a reference to Secrets Manager or to a SecureString.
+/// Problems are: a parameter without a value and without a default; a file or an override that names a parameter the
+/// template lacks (the organisation's layers apply to every component and may do so); a layer that sets a parameter
+/// bound to an image; a value that looks like a credential; a value that the template does not allow; and for a
+/// parameter with `NoEcho`, any value but a reference to Secrets Manager or to a SecureString.
 pub fn resolve(request: &Request<'_>) -> Result<ResolvedParameters, Vec<Problem>> {
     let rehearsal = rehearse(request, false);
     let mut problems = rehearsal.problems;
@@ -145,7 +145,7 @@ pub fn resolve(request: &Request<'_>) -> Result<ResolvedParameters, Vec<Problem>
     if problems.is_empty() { Ok(rehearsal.resolved) } else { Err(sorted(problems)) }
 }
 
-/// What resolving came to, with the parameters that have no value apart: a missing layer may yet supply them.
+/// Result of a trial resolution. Parameters without a value are listed apart, because an unknown layer may supply them.
 pub(crate) struct Rehearsal {
     pub(crate) resolved: ResolvedParameters,
     /// The parameters without a value, and their lines in the template.
@@ -153,8 +153,8 @@ pub(crate) struct Rehearsal {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// Resolves as far as possible. With `provisional`, version, commit, outputs and images stand for others to come, so
-/// that values made of them are not held against what the template allows.
+/// Resolves as many parameters as possible. With `provisional`, the version, commit, outputs and images are stand-ins,
+/// so that values made of them are not checked against the template's constraints.
 pub(crate) fn rehearse(request: &Request<'_>, provisional: bool) -> Rehearsal {
     let mut rehearsal = Rehearsal {
         resolved: ResolvedParameters::default(),
@@ -180,8 +180,9 @@ pub(crate) fn rehearse(request: &Request<'_>, provisional: bool) -> Rehearsal {
     rehearsal
 }
 
-/// Returns the values that are the same whenever the stage is deployed to: without outputs, versions and images, and
-/// where the organisation's layers are not known, without the template's defaults that they may replace.
+/// Returns the values that are the same in every deployment to the stage. Values with outputs, versions or images are
+/// left out. While the organisation's layers are unknown, the template's defaults are left out too, because those
+/// layers may replace them.
 pub fn settled(request: &Request<'_>) -> BTreeMap<String, String> {
     let of = |name: &String, parameter: &Parameter| {
         let id: LogicalId = name.parse().ok()?;
@@ -216,7 +217,7 @@ fn one(
     let refuse =
         |why: String| Problem::at(provenance.file.clone(), provenance.line, format!("`{id}`: {why}"));
     let expanded = match layer {
-        // A template's default is CloudFormation's own text; `${` has no meaning there.
+        // A template's default is CloudFormation's own text, in which `${` has no meaning.
         LayerName::Template => Expanded { text: value.text, settled: true, literal: true },
         _ => expand(request, &value.text).map_err(refuse)?,
     };
@@ -238,9 +239,9 @@ fn candidate(
 
 struct Expanded {
     text: String,
-    /// Whether no part of it depends on what is only known when deploying.
+    /// True if no part of the value depends on a fact known only at deployment.
     settled: bool,
-    /// Whether it was written as it is.
+    /// True if the value contains no reference.
     literal: bool,
 }
 
@@ -285,7 +286,7 @@ fn value_of(request: &Request<'_>, reference: &Reference) -> Result<String, Stri
     })
 }
 
-/// Whether a parameter may have a value. No sentence repeats the value.
+/// Checks that a parameter may have a value. No message repeats the value.
 fn judge(parameter: &Parameter, value: &Expanded, provisional: bool) -> Result<(), String> {
     if value.text.len() > MAX_VALUE_BYTES {
         return Err(format!("with its references replaced it has more than {MAX_VALUE_BYTES} bytes"));
@@ -293,7 +294,7 @@ fn judge(parameter: &Parameter, value: &Expanded, provisional: bool) -> Result<(
     if parameter.no_echo {
         return if is_secret_reference(&value.text) { Ok(()) } else { Err(not_a_reference()) };
     }
-    // What was written as it is was searched when its file was read.
+    // The search of the file already covered literal values.
     if !value.literal
         && let Some(found) = find_credentials("", value.text.as_bytes()).into_iter().next()
     {
@@ -308,7 +309,7 @@ fn not_a_reference() -> String {
         .to_owned()
 }
 
-/// Whether `text` is one dynamic reference to a secret and nothing else
+/// Returns true if `text` is one dynamic reference to a secret and nothing else
 /// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html>).
 fn is_secret_reference(text: &str) -> bool {
     let inner = text.strip_prefix("{{resolve:").and_then(|rest| rest.strip_suffix("}}"));
@@ -320,7 +321,7 @@ fn is_secret_reference(text: &str) -> bool {
     })
 }
 
-/// Values that stand where they have no business.
+/// Returns problems for values in a layer that must not set them.
 fn misplaced(request: &Request<'_>) -> Vec<Problem> {
     let bound: BTreeSet<&LogicalId> = request.images.keys().collect();
     let layers = request.layers.in_stage(request.layers_of);
@@ -331,7 +332,8 @@ fn misplaced(request: &Request<'_>) -> Vec<Problem> {
         .collect()
 }
 
-/// The values of one layer that are bound to an image or, if it serves one component, that the template lacks.
+/// Returns problems for the values of one layer that are bound to an image, or that the template lacks if the layer
+/// applies to one component only.
 pub(crate) fn misplaced_in(
     layer: &Layer,
     parameters: &BTreeMap<String, Parameter>,
@@ -362,7 +364,7 @@ fn serves_this_component_alone(layer: LayerName) -> bool {
     }
 }
 
-/// The problem of a parameter without a value in some stages.
+/// Returns the problem of a parameter without a value in some stages.
 pub(crate) fn missing(template_file: &str, id: &LogicalId, line: u32, stages: &[&str]) -> Problem {
     let folder = super::FOLDER;
     let (noun, file) = match stages {

@@ -28,7 +28,7 @@ const COMMIT: &str = "0123456789012345678901234567890123456789";
 const SHIPPED: &str =
     "functions/elb-logs/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855.zip";
 
-/// A template with one line for each parameter, the first on line 2.
+/// Returns a template with one line for each parameter, the first on line 2.
 fn declared(parameters: &str) -> BTreeMap<String, Parameter> {
     let text = format!("Parameters:\n{parameters}Resources:\n  Topic: {{Type: AWS::SNS::Topic}}\n");
     Template::parse("template.yaml", &text).unwrap().parameters().clone()
@@ -40,7 +40,7 @@ fn files(entries: &[(&str, &str)]) -> ComponentParameters {
     ComponentParameters::read(&files).unwrap()
 }
 
-/// What a deployment is resolved from, each part easily changed.
+/// Input of a resolution, with parts that a test can change.
 struct Case {
     parameters: BTreeMap<String, Parameter>,
     organisation: Option<OrganisationParameters>,
@@ -105,7 +105,7 @@ impl Case {
     }
 }
 
-fn told(problems: Vec<Problem>) -> Vec<String> {
+fn reported(problems: Vec<Problem>) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 
@@ -146,7 +146,7 @@ fn a_later_layer_wins_over_an_earlier_one() {
 }
 
 #[test]
-fn every_reference_becomes_what_it_names() {
+fn every_reference_is_replaced_by_its_value() {
     for (text, value) in [
         ("${stage}", "production"),
         ("${account}/${region}", "333333333333/eu-central-1"),
@@ -163,12 +163,12 @@ fn every_reference_becomes_what_it_names() {
 }
 
 #[test]
-fn a_templates_default_is_taken_as_it_is() {
+fn a_templates_default_is_used_verbatim() {
     assert_eq!(case("  A: {Type: String, Default: '${stage}'}\n", &[]).value("A"), "${stage}");
 }
 
 #[test]
-fn numbers_truths_and_lists_become_cloudformations_text() {
+fn numbers_booleans_and_lists_become_cloudformations_text() {
     let text = "A = 0x10\nB = true\nC = [\"a\", \"b\"]\nD = []\nE = -5\n";
     let layer = parse_layer("p.toml", text).unwrap();
     let values: Vec<_> = layer.values.values().map(|value| value.text.as_str()).collect();
@@ -176,10 +176,10 @@ fn numbers_truths_and_lists_become_cloudformations_text() {
 }
 
 #[test]
-fn values_whose_text_would_be_a_guess_are_refused_at_their_line() {
+fn values_with_ambiguous_text_are_refused_at_their_line() {
     let text = "A = 1.5\nB = 2027-03-01\nC = [\"a,b\"]\nD = [1]\nE = {}\nF-G = \"x\"\nH = \"${stagee}\"\nI = \"${x\"\n";
     assert_eq!(
-        told(parse_layer("p.toml", text).unwrap_err()),
+        reported(parse_layer("p.toml", text).unwrap_err()),
         [
             "p.toml:1: `A` must be text in quotes, a whole number, true, false or an array of texts, not float",
             "p.toml:2: `B` must be text in quotes, a whole number, true, false or an array of texts, not datetime",
@@ -198,7 +198,7 @@ fn a_value_is_no_longer_than_cloudformation_takes() {
     let layer = |length| parse_layer("p.toml", &format!("A = \"{}\"\n", "x".repeat(length)));
     assert!(layer(MAX_VALUE_BYTES).is_ok());
     assert_eq!(
-        told(layer(MAX_VALUE_BYTES + 1).unwrap_err()),
+        reported(layer(MAX_VALUE_BYTES + 1).unwrap_err()),
         ["p.toml:1: `A`: CloudFormation takes at most 4096 bytes"]
     );
     let grows = format!("A = \"{}${{commit}}\"\n", "x".repeat(4080));
@@ -232,14 +232,14 @@ fn a_component_names_no_parameter_that_the_template_lacks() {
 }
 
 #[test]
-fn an_override_of_what_the_template_lacks_is_refused() {
+fn an_override_of_an_unknown_parameter_is_refused() {
     let mut case = case("  Host: {Type: String, Default: x}\n", &[]);
     case.overrides = Some(Layer::overrides(&[("Port".to_owned(), "1".to_owned())].into()).unwrap());
     assert_eq!(case.problems(), ["the template has no parameter `Port`; known: Host"]);
 }
 
 #[test]
-fn the_organisation_serves_every_component_and_may_name_what_this_template_lacks() {
+fn organisation_layers_may_name_parameters_that_the_template_lacks() {
     let mut case = case("  A: {Type: String}\n", &[]);
     let text = "[default]\nA = \"x\"\nVpcId = \"vpc-1\"\n";
     case.organisation = Some(OrganisationParameters::parse("organisation.toml", text).unwrap());
@@ -247,7 +247,7 @@ fn the_organisation_serves_every_component_and_may_name_what_this_template_lacks
 }
 
 #[test]
-fn an_image_is_bound_by_the_lock_and_by_nothing_else() {
+fn only_the_image_lock_binds_an_image_parameter() {
     let mut case = case("  Ami: {Type: 'AWS::EC2::Image::Id'}\n", &[]);
     case.images = [("Ami".parse().unwrap(), "ami-12345678".parse().unwrap())].into();
     assert_eq!(
@@ -266,7 +266,7 @@ fn an_image_is_bound_by_the_lock_and_by_nothing_else() {
 }
 
 #[test]
-fn what_must_not_be_echoed_is_a_reference_wherever_it_comes_from() {
+fn a_no_echo_parameter_takes_only_a_reference_from_any_layer() {
     let no_echo = "  Password: {Type: String, NoEcho: true}\n";
     let with =
         |value: &str| case(no_echo, &[("parameters/default.toml", &format!("Password = \"{value}\"\n"))]);
@@ -299,13 +299,13 @@ fn what_must_not_be_echoed_is_a_reference_wherever_it_comes_from() {
 }
 
 #[test]
-fn what_looks_like_a_credential_is_refused_in_files_in_overrides_and_in_what_references_bring() {
+fn credentials_are_refused_in_files_overrides_and_referenced_values() {
     let key = ["AKIA", "Z7QHXN3MPLK2WERT"].concat();
-    let file = told(parse_layer("p.toml", &format!("\nA = \"{key}\"\n")).unwrap_err());
+    let file = reported(parse_layer("p.toml", &format!("\nA = \"{key}\"\n")).unwrap_err());
     assert!(file[0].starts_with("p.toml:2: ") && !file[0].contains(&key), "{file:?}");
     let organisation = OrganisationParameters::parse("o.toml", &format!("[default]\nA = \"{key}\"\n"));
     assert_eq!(organisation.unwrap_err()[0].line, Some(2));
-    let typed = told(Layer::overrides(&[("A".to_owned(), key.clone())].into()).unwrap_err());
+    let typed = reported(Layer::overrides(&[("A".to_owned(), key.clone())].into()).unwrap_err());
     assert!(typed[0].starts_with("override of A: ") && !typed[0].contains(&key), "{typed:?}");
     let brought = [("parameters/default.toml", "A = \"${outputs.broker.Key}\"\n")];
     let brought = case("  A: {Type: String}\n", &brought).problems();
@@ -316,27 +316,27 @@ fn what_looks_like_a_credential_is_refused_in_files_in_overrides_and_in_what_ref
 }
 
 #[test]
-fn a_value_the_template_does_not_allow_is_refused_where_it_stands() {
+fn a_value_the_template_does_not_allow_is_refused_at_its_line() {
     let entries = [("parameters/production.toml", "\nPort = 70000\n")];
     let problems = case("  Port: {Type: Number, MaxValue: 65535}\n", &entries).problems();
     assert_eq!(problems, ["parameters/production.toml:2: `Port`: must be at most 65535"]);
 }
 
 #[test]
-fn a_provisional_value_is_held_against_the_template_only_if_it_is_settled() {
+fn a_provisional_value_is_checked_only_if_it_is_settled() {
     let parameters =
         "  A: {Type: String, AllowedPattern: 'v2.*'}\n  B: {Type: String, AllowedPattern: 'prod'}\n";
     let entries = [("parameters/default.toml", "A = \"${version}\"\nB = \"${stage}\"\n")];
     let case = case(parameters, &entries);
     let rehearsal = case.with(|request| rehearse(request, true));
-    assert_eq!(told(rehearsal.problems), ["parameters/default.toml:2: `B`: must match prod"]);
+    assert_eq!(reported(rehearsal.problems), ["parameters/default.toml:2: `B`: must match prod"]);
     let resolved = case.problems();
     assert_eq!(resolved[0], "parameters/default.toml:1: `A`: must match v2.*", "{resolved:?}");
     assert_eq!(resolved.len(), 2);
 }
 
 #[test]
-fn an_unknown_stage_or_output_is_refused_with_what_there_is() {
+fn an_unknown_stage_or_output_is_refused_with_the_known_names() {
     let text = "A = \"${stages.prod.account}\"\nB = \"${outputs.broker.Port}\"\n";
     let problems =
         case("  A: {Type: String}\n  B: {Type: String}\n", &[("parameters/default.toml", text)]).problems();
@@ -365,7 +365,7 @@ fn a_function_of_lockstep_stands_for_the_key_of_its_code() {
 }
 
 #[test]
-fn only_references_that_count_in_the_stage_are_read() {
+fn only_references_that_apply_in_the_stage_are_read() {
     let mut case = case(
         "  A: {Type: String}\n  B: {Type: String}\n",
         &[
@@ -381,7 +381,7 @@ fn only_references_that_count_in_the_stage_are_read() {
 }
 
 #[test]
-fn the_digest_depends_on_the_values_and_not_on_where_they_stand() {
+fn the_digest_depends_on_the_values_and_not_on_their_layers() {
     let parameters = "  A: {Type: String}\n  B: {Type: String, Default: y}\n";
     let here = case(parameters, &[("parameters/default.toml", "A = \"x\"\n")]).resolved();
     let there = case(parameters, &[("parameters/production.toml", "\n\nB = \"y\"\nA = \"x\"\n")]).resolved();
@@ -403,7 +403,7 @@ fn every_file_of_the_parameter_folder_is_read_or_refused() {
     ]
     .map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()))
     .into();
-    let problems = told(ComponentParameters::read(&files).unwrap_err());
+    let problems = reported(ComponentParameters::read(&files).unwrap_err());
     assert_eq!(problems.len(), 3, "{problems:?}");
     assert!(problems.iter().any(|p| p.starts_with("parameters/notes.md: is no parameter file")));
     assert!(problems.iter().any(|p| p.starts_with("parameters/old/ci.toml: 'old/ci' is not a stage name")));
@@ -413,7 +413,7 @@ fn every_file_of_the_parameter_folder_is_read_or_refused() {
 #[test]
 fn a_file_that_is_not_text_is_refused() {
     let files: Files = [("parameters/default.toml".to_owned(), vec![0xff, 0xfe])].into();
-    let problems = told(ComponentParameters::read(&files).unwrap_err());
+    let problems = reported(ComponentParameters::read(&files).unwrap_err());
     assert_eq!(problems, ["parameters/default.toml: is not UTF-8 text"]);
 }
 
@@ -422,12 +422,12 @@ fn a_file_or_table_for_a_stage_that_does_not_exist_is_refused() {
     let stages = Stages::parse("stages.toml", STAGES).unwrap();
     let component = files(&[("parameters/ci.toml", ""), ("parameters/prodution.toml", "")]);
     assert_eq!(
-        told(component.check_stages(&stages)),
+        reported(component.check_stages(&stages)),
         ["parameters/prodution.toml: there is no stage `prodution`; did you mean `production`?"]
     );
     let organisation = OrganisationParameters::parse("o.toml", "[default]\n[ci]\n[staging]\n").unwrap();
     assert_eq!(
-        told(organisation.check_stages(&stages)),
+        reported(organisation.check_stages(&stages)),
         ["o.toml: there is no stage `staging`; known: test, ci, production"]
     );
 }
@@ -435,7 +435,7 @@ fn a_file_or_table_for_a_stage_that_does_not_exist_is_refused() {
 #[test]
 fn an_organisations_value_outside_of_a_table_is_refused() {
     assert_eq!(
-        told(OrganisationParameters::parse("o.toml", "A = 1\n[Prod]\nB = 1\n").unwrap_err()),
+        reported(OrganisationParameters::parse("o.toml", "A = 1\n[Prod]\nB = 1\n").unwrap_err()),
         [
             "o.toml:1: `A` stands outside of any table; put it below [default] or a stage",
             "o.toml:2: `Prod`: 'Prod' is not a stage name (lower-case letters, digits and single hyphens, at most 20, \
@@ -445,7 +445,7 @@ fn an_organisations_value_outside_of_a_table_is_refused() {
 }
 
 #[test]
-fn layers_and_what_they_resolve_to_survive_being_stored() {
+fn layers_and_resolved_values_survive_a_round_trip() {
     let component = files(&[("parameters/default.toml", "A = \"x\"\n"), ("parameters/ci.toml", "A = 1\n")]);
     let stored = serde_json::to_string(&component).unwrap();
     assert_eq!(serde_json::from_str::<ComponentParameters>(&stored).unwrap(), component);
@@ -472,7 +472,7 @@ proptest! {
     }
 
     #[test]
-    fn plain_text_arrives_as_it_was_written(text in "[^\\p{C}$\"\\\\]{0,60}") {
+    fn plain_text_is_used_verbatim(text in "[^\\p{C}$\"\\\\]{0,60}") {
         prop_assume!(find_credentials("", text.as_bytes()).is_empty());
         let file = format!("A = \"{text}\"\n");
         prop_assume!(find_credentials("", file.as_bytes()).is_empty());

@@ -25,15 +25,15 @@ fn pushed(delivery: &str, state: WebhookDeliveryState, minute: i64) -> WebhookDe
 }
 
 #[test]
-fn an_accepted_event_that_nobody_started_is_started_once_it_is_not_young() {
-    // FAILURES 52 and 61: whoever accepted it died before starting it.
+fn an_accepted_delivery_without_execution_is_started_after_a_while() {
+    // FAILURES 52 and 61: the webhook function died between accepting and starting it.
     let accepted = pushed("a", WebhookDeliveryState::Accepted, 0);
     assert_eq!(event(&accepted, std::slice::from_ref(&accepted), at(4)), DeliveryStep::Leave);
     assert_eq!(event(&accepted, std::slice::from_ref(&accepted), at(5)), DeliveryStep::Start);
 }
 
 #[test]
-fn an_old_push_is_not_started_after_a_newer_one_to_the_same_place() {
+fn an_old_push_is_not_started_after_a_newer_one_to_its_branch() {
     // FAILURES 53.
     let accepted = pushed("a", WebhookDeliveryState::Accepted, 0);
     let later = pushed("b", WebhookDeliveryState::Finished, 1);
@@ -72,7 +72,7 @@ fn seen(events: &[WebhookDelivery], minute: i64) -> Option<WebhookDelivery> {
 }
 
 #[test]
-fn a_head_that_nobody_told_of_becomes_a_delivery_named_after_what_was_found() {
+fn an_unreported_head_becomes_a_delivery_with_a_derived_id() {
     // FAILURES 52: the webhook was lost.
     let known = [pushed("a", WebhookDeliveryState::Finished, 0)];
     let found = seen(&known, 30).unwrap();
@@ -88,7 +88,7 @@ fn a_head_that_nobody_told_of_becomes_a_delivery_named_after_what_was_found() {
 }
 
 #[test]
-fn a_head_that_an_event_or_the_repositorys_record_knows_is_left_alone() {
+fn a_head_known_to_a_delivery_or_the_repository_is_left_alone() {
     let head =
         WebhookDelivery { commit: HEAD.parse().unwrap(), ..pushed("b", WebhookDeliveryState::Accepted, 1) };
     let before = pushed("a", WebhookDeliveryState::Finished, 0);
@@ -102,7 +102,7 @@ fn a_head_that_an_event_or_the_repositorys_record_knows_is_left_alone() {
 }
 
 #[test]
-fn only_what_was_pushed_last_and_not_superseded_is_known() {
+fn only_the_last_push_that_was_not_superseded_counts_as_known() {
     let commit = |event: WebhookDelivery| WebhookDelivery { commit: HEAD.parse().unwrap(), ..event };
     let head_first = [
         commit(pushed("a", WebhookDeliveryState::Finished, 0)),
@@ -130,7 +130,7 @@ fn only_what_was_pushed_last_and_not_superseded_is_known() {
 }
 
 #[test]
-fn a_head_that_was_seen_yields_to_its_delivery_and_never_the_reverse() {
+fn a_head_found_by_the_sweep_yields_to_its_webhook_delivery() {
     let found = seen(&[], 10).unwrap();
     assert_eq!(event(&found, std::slice::from_ref(&found), at(14)), DeliveryStep::Leave, "it may still come");
     assert_eq!(event(&found, std::slice::from_ref(&found), at(15)), DeliveryStep::Start);
@@ -150,13 +150,13 @@ fn a_head_that_was_seen_yields_to_its_delivery_and_never_the_reverse() {
 }
 
 #[test]
-fn a_started_event_is_looked_at_and_a_finished_one_left_alone() {
+fn a_started_delivery_is_checked_and_a_finished_one_left_alone() {
     assert_eq!(event(&pushed("a", WebhookDeliveryState::Started, 0), &[], at(9)), DeliveryStep::Look);
     assert_eq!(event(&pushed("a", WebhookDeliveryState::Finished, 0), &[], at(9)), DeliveryStep::Leave);
 }
 
 #[test]
-fn an_event_whose_execution_ended_without_a_word_is_quarantined_once() {
+fn a_delivery_whose_execution_died_is_quarantined_once() {
     let ended = event_of_ended(&pushed("a", WebhookDeliveryState::Started, 0), at(9)).unwrap();
     assert!(matches!(&ended.end, Some(DeliveryOutcome::Quarantined(why)) if why.contains("t1")));
     assert_eq!(event_of_ended(&ended, at(10)), None);
@@ -183,7 +183,7 @@ fn deployed() -> Deployment {
     deployment(DeploymentKind::Deploy { environment: "logs-1".into(), stack }, DeploymentState::Succeeded)
 }
 
-/// A teardown that ended at minute 60.
+/// Returns a teardown that ended at minute 60.
 fn teardown(state: DeploymentState) -> Deployment {
     let kind =
         DeploymentKind::Teardown { environment: "logs-1".into(), stack: "test-logs-1".parse().unwrap() };
@@ -221,7 +221,7 @@ fn name(found: &TestStackStep) -> &str {
 }
 
 #[test]
-fn a_throw_away_environment_lives_as_long_as_its_manifest_says_and_no_longer() {
+fn a_test_stack_lives_exactly_as_long_as_its_manifest_says() {
     assert_eq!(look(&deployed(), Some(30), 29), TestStackStep::Leave);
     assert!(matches!(look(&deployed(), Some(30), 30), TestStackStep::Remove { .. }));
     let longest = i64::from(*TTL_MINUTES.end());
@@ -230,7 +230,7 @@ fn a_throw_away_environment_lives_as_long_as_its_manifest_says_and_no_longer() {
 }
 
 #[test]
-fn one_that_somebody_holds_is_left_alone_however_old_it_is() {
+fn a_held_test_stack_is_left_alone_at_any_age() {
     assert_eq!(test_stack(&environment(true), Some(&deployed()), Some(5), at(9999)), TestStackStep::Leave);
 }
 
@@ -246,7 +246,7 @@ fn two_sweeps_start_one_teardown_and_the_next_day_another() {
 }
 
 #[test]
-fn what_could_not_be_removed_is_told_with_its_cause_and_tried_again_the_next_day() {
+fn a_failed_removal_is_reported_and_tried_again_the_next_day() {
     for state in [DeploymentState::Failed, DeploymentState::Refused, DeploymentState::Abandoned] {
         let TestStackStep::Stuck { why } = look(&teardown(state), None, 61) else { panic!("{state:?}") };
         assert!(why.ends_with("could not remove it: a bucket is not empty"), "{why}");
@@ -255,7 +255,7 @@ fn what_could_not_be_removed_is_told_with_its_cause_and_tried_again_the_next_day
 }
 
 #[test]
-fn a_teardown_that_waits_for_an_answer_is_told_and_not_started_again() {
+fn a_teardown_with_an_open_question_is_reported_and_not_restarted() {
     let TestStackStep::Stuck { why } = look(&teardown(DeploymentState::AwaitingApproval), None, 9999) else {
         panic!("it would be started again")
     };
@@ -263,13 +263,13 @@ fn a_teardown_that_waits_for_an_answer_is_told_and_not_started_again() {
 }
 
 #[test]
-fn what_nothing_is_known_of_is_told() {
+fn a_test_stack_without_a_known_deployment_is_reported() {
     let found = test_stack(&environment(false), None, None, at(9999));
     assert!(matches!(found, TestStackStep::Stuck { .. }), "{found:?}");
 }
 
 #[test]
-fn a_hold_is_odd_only_when_it_is_longer_than_any_execution() {
+fn a_lease_is_too_long_only_beyond_the_longest_execution() {
     assert!(!is_held_too_long(at(0), at(HOLD_DAYS * 24 * 60 - 1)));
     assert!(is_held_too_long(at(0), at(HOLD_DAYS * 24 * 60)));
 }
@@ -279,7 +279,7 @@ fn open(operation: &str) -> Callback {
     Callback { operation: operation.into(), state, at: at(0) }
 }
 
-/// A deployment with its first question, answered or not.
+/// Returns a deployment with its first question, open or answered.
 fn asking(decision: Option<Decision>) -> Deployment {
     let change_set = ChangeSet {
         arn: "arn".into(),
@@ -304,7 +304,7 @@ fn asking(decision: Option<Decision>) -> Deployment {
 }
 
 #[test]
-fn a_wait_of_an_execution_that_ended_is_removed_and_unknown_removes_nothing() {
+fn a_callback_is_removed_only_if_its_execution_certainly_ended() {
     let wait_for = |is_running, minute| wait(&open("stack#t"), is_running, None, at(minute));
     assert_eq!(wait_for(Some(false), 1), CallbackStep::Remove(None));
     for may_run in [Some(true), None] {
@@ -315,7 +315,7 @@ fn a_wait_of_an_execution_that_ended_is_removed_and_unknown_removes_nothing() {
 }
 
 #[test]
-fn what_is_over_is_left_alone() {
+fn a_completed_callback_is_left_alone() {
     for state in [CallbackState::Tombstone, CallbackState::Answered { execution: "e".into() }] {
         assert_eq!(
             wait(&Callback { state, ..open("stack#t") }, Some(false), None, at(9999)),
@@ -325,7 +325,7 @@ fn what_is_over_is_left_alone() {
 }
 
 #[test]
-fn an_open_question_is_never_answered_by_a_sweep() {
+fn the_sweep_never_answers_an_open_question() {
     let key = operation(&deployed().id, 1);
     for (asking, expected) in [
         (Some(asking(None)), CallbackStep::Leave),
@@ -335,14 +335,14 @@ fn an_open_question_is_never_answered_by_a_sweep() {
     ] {
         assert_eq!(wait(&open(&key), Some(true), asking.as_ref(), at(9999)), expected);
     }
-    // An answer to the first question says nothing about the second.
+    // An answer to the first question does not apply to the second.
     let second = operation(&deployed().id, 2);
     let answered = asking(Some(Decision::Approve));
     assert_eq!(wait(&open(&second), Some(true), Some(&answered), at(9999)), CallbackStep::Leave);
 }
 
 #[test]
-fn a_deployment_whose_execution_ended_over_a_question_is_closed_with_its_wait() {
+fn a_deployment_that_died_over_a_question_is_closed_with_its_callback() {
     let key = operation(&deployed().id, 1);
     let CallbackStep::Remove(Some(closed)) = wait(&open(&key), Some(false), Some(&asking(None)), at(1))
     else {

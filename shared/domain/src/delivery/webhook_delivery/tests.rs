@@ -39,7 +39,7 @@ fn event() -> WebhookDelivery {
 }
 
 #[test]
-fn a_push_is_done_when_everything_went_as_far_as_it_goes() {
+fn a_push_is_done_when_every_component_succeeded() {
     let components = [
         component("a", Packaging::Packaged, &[]),
         component("b", Packaging::Packaged, &[]),
@@ -54,7 +54,7 @@ fn a_push_is_done_when_everything_went_as_far_as_it_goes() {
 }
 
 #[test]
-fn a_push_that_a_later_one_overtook_is_superseded_and_no_failure() {
+fn an_overtaken_push_is_superseded_and_not_a_failure() {
     let error = CaughtError {
         error: "Superseded".into(),
         cause: r#"{"errorMessage": "main is at 1111111 now"}"#.into(),
@@ -66,7 +66,7 @@ fn a_push_that_a_later_one_overtook_is_superseded_and_no_failure() {
 }
 
 #[test]
-fn every_problem_and_failure_is_told_one_a_line() {
+fn every_problem_and_failure_is_listed_one_per_line() {
     let components = [
         component("a", Packaging::Rejected, &["template.yaml:3: no such type", "lockstep.toml:1: no team"]),
         component("b", Packaging::Packaged, &[]),
@@ -86,7 +86,7 @@ fn a_packaged_component_without_a_result_is_no_success() {
 }
 
 #[test]
-fn what_an_author_cannot_mend_is_quarantined() {
+fn an_error_the_author_cannot_fix_is_quarantined() {
     let caught = |error: &str| CaughtError { error: error.into(), cause: r#"{"errorMessage":"why"}"#.into() };
     let (summary, outcome) = conclude(&[], &[], Some(&caught("Rejected")));
     assert_eq!((summary.error.as_str(), summary.cause.as_str()), ("Rejected", "why"));
@@ -107,7 +107,7 @@ fn an_event_ends_once() {
 }
 
 #[test]
-fn what_failed_and_was_tried_again_with_success_is_done() {
+fn a_failed_push_whose_retry_succeeded_is_done() {
     let now = Timestamp::UNIX_EPOCH;
     let rejected = finish(&event(), DeliveryOutcome::Rejected("a typo".into()), now).unwrap();
     assert_eq!(finish(&rejected, DeliveryOutcome::Quarantined("worse".into()), now), None);

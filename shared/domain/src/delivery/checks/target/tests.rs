@@ -39,12 +39,12 @@ fn a_target_is_filled_in_with_the_stacks_outputs() {
 fn a_target_names_the_outputs_it_needs() {
     let target = http("https://${outputs.Host}:${outputs.Port}/${outputs.Host}").unwrap();
     assert_eq!(target.outputs().into_iter().map(LogicalId::as_str).collect::<Vec<_>>(), ["Host", "Port"]);
-    let told = target.resolve(&outputs(&[("Host", "a.example")])).unwrap_err();
-    assert_eq!(told, "the stack has no output Port; it has Host");
+    let reported = target.resolve(&outputs(&[("Host", "a.example")])).unwrap_err();
+    assert_eq!(reported, "the stack has no output Port; it has Host");
 }
 
 #[test]
-fn what_can_be_seen_to_be_wrong_is_refused_before_the_stack_exists() {
+fn an_invalid_target_is_refused_before_the_stack_exists() {
     for bad in
         ["", "a.example", "/health", "ftp://a.example", "file:///etc/passwd", "https://", "http://a b/"]
     {
@@ -70,15 +70,15 @@ fn what_can_be_seen_to_be_wrong_is_refused_before_the_stack_exists() {
 }
 
 #[test]
-fn an_output_cannot_make_a_target_into_what_is_refused() {
+fn an_output_cannot_turn_a_target_into_a_refused_one() {
     let filled = |host: &str| http("https://${outputs.Host}/").unwrap().resolve(&outputs(&[("Host", host)]));
     for (host, why) in [
         ("user:secret@a.example", "a URL with credentials in it; a check sends none"),
         ("a.example\nHost: b", "not a URL with http:// or https:// and a host"),
         ("", "not a URL with http:// or https:// and a host"),
     ] {
-        let told = filled(host).unwrap_err();
-        assert_eq!(told, format!("with the stack's outputs, https://${{outputs.Host}}/ is {why}"));
+        let reported = filled(host).unwrap_err();
+        assert_eq!(reported, format!("with the stack's outputs, https://${{outputs.Host}}/ is {why}"));
     }
     let whole = http("${outputs.Url}").unwrap();
     assert!(whole.resolve(&outputs(&[("Url", "gopher://a.example")])).is_err());
@@ -86,7 +86,7 @@ fn an_output_cannot_make_a_target_into_what_is_refused() {
 }
 
 #[test]
-fn an_address_is_known_as_one_however_it_is_spelled() {
+fn an_address_is_recognised_in_every_spelling() {
     let peer = |text: &str| Peer::of(&parsed(text)).unwrap();
     let loopback: Option<IpAddr> = "127.0.0.1".parse().ok();
     for spelled in ["127.0.0.1", "127.1", "2130706433", "0x7f.1", "0177.0.0.01", "127。0。0。1"] {
@@ -137,7 +137,7 @@ fn a_url_is_shown_without_its_query() {
 
 proptest! {
     #[test]
-    fn whatever_is_read_can_be_written_down_and_read_again(text in "[a-z:/.@\\[\\]${}outpsN0-9]{0,40}") {
+    fn a_parsed_target_survives_a_round_trip(text in "[a-z:/.@\\[\\]${}outpsN0-9]{0,40}") {
         if let Ok(target) = http(&text) {
             prop_assert_eq!(http(&String::from(target.clone())), Ok(target));
         }
