@@ -1,26 +1,26 @@
-//! The accounts of the local cloud. The only place that names them.
+//! The accounts of the local cloud. Only this module names them.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The region the local cloud is used in unless told otherwise.
+/// Default region of the local cloud.
 pub const REGION: &str = "eu-west-1";
 
-/// The secret that goes with an account's root access key, which is the account id itself.
+/// Secret of an account's root access key. The id of the key is the account id.
 ///
-/// The emulator does not check a root signature: root is for installing, nothing else.
+/// The emulator does not check a root signature: only the installation uses root.
 pub const ROOT_SECRET: &str = "test";
 
 /// One AWS account of the local cloud.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// What people call it, such as `production`.
+    /// Alias of the account, such as `production`.
     pub alias: String,
-    /// Twelve digits.
+    /// Id of the account, twelve digits.
     pub id: String,
 }
 
-/// The accounts of a local cloud: by default tooling, development and production.
+/// Accounts of a local cloud: by default tooling, development and production.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Accounts(BTreeMap<String, String>);
@@ -36,22 +36,22 @@ impl Default for Accounts {
 }
 
 impl Accounts {
-    /// Accounts by alias and id.
+    /// Returns accounts by alias and id.
     pub fn new<A: Into<String>, I: Into<String>>(accounts: impl IntoIterator<Item = (A, I)>) -> Self {
         Self(accounts.into_iter().map(|(alias, id)| (alias.into(), id.into())).collect())
     }
 
-    /// The id of an account, or `None` if no account has this alias.
+    /// Returns the id of an account, or `None` if no account has this alias.
     pub fn id(&self, alias: &str) -> Option<&str> {
         self.0.get(alias).map(String::as_str)
     }
 
-    /// Where the control plane lives: the account called `tooling`, else the first by alias.
+    /// Returns the account of the control plane: the one called `tooling`, else the first by alias.
     pub fn control_plane(&self) -> Option<&str> {
         self.id("tooling").or_else(|| self.0.values().next().map(String::as_str))
     }
 
-    /// Every account, by alias.
+    /// Returns every account, by alias.
     pub fn iter(&self) -> impl Iterator<Item = Account> + '_ {
         self.0.iter().map(|(alias, id)| Account { alias: alias.clone(), id: id.clone() })
     }

@@ -1,4 +1,5 @@
-//! The journals of the local cloud: who called what, which functions ran, which events were published.
+//! The call log and the event log of the local cloud: calls with their callers, executions of functions,
+//! published events.
 
 use crate::cloud::CONTROL_DEADLINE;
 use crate::http::{Client, HttpError, NOTHING};
@@ -12,101 +13,101 @@ use std::marker::PhantomData;
 /// One AWS call, or one execution of a Lambda function.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct CallRecord {
-    /// Its number; later entries have higher ones.
+    /// Number of the entry; later entries have higher ones.
     pub sequence: u64,
     /// `call` for an API call, `invocation` for an execution of a function, however it was started.
     pub kind: String,
-    /// When it began, in seconds since 1970.
+    /// Start time, in seconds since 1970.
     pub time: f64,
-    /// How long it took, in milliseconds.
+    /// Duration, in milliseconds.
     pub duration_ms: u64,
-    /// The service, such as `ec2` or `states`.
+    /// Service, such as `ec2` or `states`.
     pub service: String,
-    /// The action, such as `CopyImage`; `Execute` for an invocation.
+    /// Action, such as `CopyImage`; `Execute` for an invocation.
     pub action: String,
-    /// The account the call was made in, twelve digits.
+    /// Account that received the call, twelve digits.
     pub account: String,
-    /// The ARN of the caller; `anonymous` for an unsigned call; an invocation's execution role.
+    /// ARN of the caller; `anonymous` for an unsigned call; the execution role for an invocation.
     pub principal: String,
-    /// The HTTP status the caller saw; 0 if its connection was closed without an answer.
+    /// HTTP status for the caller; 0 if its connection was closed without a response.
     pub status: u16,
-    /// The fault that struck, if one did.
+    /// Fault that applied, if any.
     #[serde(default)]
     pub fault: Option<String>,
-    /// The function's name, for an invocation.
+    /// Name of the function, for an invocation.
     #[serde(default)]
     pub function: Option<String>,
 }
 
 impl CallRecord {
-    /// Whether the caller was the root of an account.
+    /// Returns true if the caller was the root of an account.
     pub fn is_by_root(&self) -> bool {
         self.kind == "call" && self.principal.ends_with(":root")
     }
 }
 
-/// One event, as it was published on the bus where it began.
+/// One event, as it was published on its first bus.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct EventRecord {
-    /// Its number; later entries have higher ones.
+    /// Number of the entry; later entries have higher ones.
     pub sequence: u64,
-    /// When it was published, in seconds since 1970.
+    /// Time of publication, in seconds since 1970.
     pub time: f64,
-    /// The event's own id.
+    /// Id of the event.
     pub id: String,
-    /// The account it happened in.
+    /// Account of the event.
     pub account: String,
-    /// The region it happened in.
+    /// Region of the event.
     pub region: String,
-    /// The bus it was published on.
+    /// Bus that the event was published on.
     pub bus: String,
-    /// Its source, such as `aws.cloudformation`.
+    /// Source, such as `aws.cloudformation`.
     pub source: String,
-    /// Its detail type.
+    /// Detail type.
     pub detail_type: String,
-    /// Its detail.
+    /// Detail.
     pub detail: Value,
-    /// The ARNs it is about.
+    /// ARNs of the event's resources.
     pub resources: Vec<String>,
-    /// `deliver`, or the fault that struck: `lose`, `duplicate`, `delay`, `hold`.
+    /// `deliver`, or the fault that applied: `lose`, `duplicate`, `delay`, `hold`.
     pub outcome: String,
 }
 
-/// Which calls to read: each condition that is set must hold.
+/// Filter of calls: each condition that is set must hold.
 #[derive(Clone, Debug, Default)]
 pub struct CallFilter {
-    /// Only entries after this number.
+    /// Lower limit: only entries after this number.
     pub after: u64,
-    /// The service.
+    /// Service.
     pub service: Option<String>,
-    /// The action.
+    /// Action.
     pub action: Option<String>,
-    /// The account.
+    /// Account.
     pub account: Option<String>,
     /// `call` or `invocation`.
     pub kind: Option<String>,
 }
 
-/// Which events to read: each condition that is set must hold.
+/// Filter of events: each condition that is set must hold.
 #[derive(Clone, Debug, Default)]
 pub struct EventFilter {
-    /// Only entries after this number.
+    /// Lower limit: only entries after this number.
     pub after: u64,
-    /// The source.
+    /// Source.
     pub source: Option<String>,
-    /// The detail type.
+    /// Detail type.
     pub detail_type: Option<String>,
-    /// The account.
+    /// Account.
     pub account: Option<String>,
 }
 
-/// A kind of journal entry and how it is asked for.
+/// A kind of log entry, with its query.
 pub trait Entry: DeserializeOwned {
-    /// What selects entries of this kind.
+    /// Filter for entries of this kind.
     type Filter: Default;
-    /// The path below `/_lockstep/`, also the name of the list in the answer.
+    /// Path below `/_lockstep/`, also the name of the list in the response.
     const PATH: &'static str;
-    /// The query that a filter means.
+    /// Returns the query of a filter.
     fn query(filter: &Self::Filter) -> Vec<(&'static str, String)>;
 }
 
@@ -145,23 +146,23 @@ fn query<const N: usize>(
     query
 }
 
-/// What a journal holds.
+/// Entries of a log.
 #[derive(Clone, Debug)]
 pub struct JournalPage<T> {
-    /// The entries, oldest first.
+    /// Entries, oldest first.
     pub entries: Vec<T>,
-    /// How many older entries were forgotten: the journal keeps the last 20 000.
+    /// Number of older entries that were dropped: the log keeps the last 20 000.
     pub forgotten: u64,
 }
 
 impl<T> JournalPage<T> {
-    /// The entries, if none before them was forgotten; for counting exactly.
+    /// Returns the entries if none before them was dropped, for exact counts.
     pub fn complete(self) -> Option<Vec<T>> {
         (self.forgotten == 0).then_some(self.entries)
     }
 }
 
-/// Reads one of the journals.
+/// Reader of one of the logs.
 #[derive(Clone, Debug)]
 pub struct Journal<T> {
     client: Client,
@@ -174,7 +175,7 @@ impl<T: Entry> Journal<T> {
         Self { client, endpoint: endpoint.to_owned(), entry: PhantomData }
     }
 
-    /// The journal of a cloud that runs at `endpoint`, in this process or another one.
+    /// Returns the log of a cloud at `endpoint`, in this process or another one.
     pub fn at(endpoint: &str) -> Self {
         Self::new(Client::new(CONTROL_DEADLINE), endpoint)
     }
@@ -183,9 +184,10 @@ impl<T: Entry> Journal<T> {
         format!("{}/_lockstep/{}", self.endpoint, T::PATH)
     }
 
-    /// The entries a filter selects.
+    /// Returns the entries that a filter selects.
     ///
     /// # Errors
+    ///
     /// [`HttpError`] if the emulator does not answer.
     pub async fn read(&self, filter: &T::Filter) -> Result<JournalPage<T>, HttpError> {
         let query: Vec<String> =
@@ -200,9 +202,10 @@ impl<T: Entry> Journal<T> {
         Ok(JournalPage { entries, forgotten })
     }
 
-    /// Forget every entry so far; numbers go on rising.
+    /// Deletes every entry so far. Numbers continue to rise.
     ///
     /// # Errors
+    ///
     /// [`HttpError`] if the emulator does not answer.
     pub async fn clear(&self) -> Result<(), HttpError> {
         self.client.json::<Value>(Method::DELETE, &self.url(), NOTHING).await.map(drop)
@@ -210,9 +213,10 @@ impl<T: Entry> Journal<T> {
 }
 
 impl Journal<CallRecord> {
-    /// The number of the newest entry: read `after` it to see what came since.
+    /// Returns the number of the newest entry. Read `after` it for later entries.
     ///
     /// # Errors
+    ///
     /// [`HttpError`] if the emulator does not answer.
     pub async fn last(&self) -> Result<u64, HttpError> {
         let page = self.read(&CallFilter::default()).await?;
@@ -220,7 +224,7 @@ impl Journal<CallRecord> {
     }
 }
 
-/// Escape a query value.
+/// Escapes a query value.
 fn escape(value: &str) -> String {
     value
         .bytes()
@@ -246,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn only_calls_count_as_roots_not_executions() {
+    fn only_calls_and_not_executions_count_as_roots() {
         let record = |kind: &str, principal: &str| CallRecord {
             sequence: 1,
             kind: kind.into(),

@@ -1,4 +1,4 @@
-//! The running emulator: starts it, waits until it answers, stops it with everything it started.
+//! The running emulator: starts it, waits until it answers, and stops it with every process that it started.
 
 use crate::accounts::{Accounts, REGION};
 use crate::calls::{CallRecord, EventRecord, Journal};
@@ -18,44 +18,45 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a control request may take; a cloud on a busy machine answers late.
+/// Timeout of a control request. A cloud on a busy machine answers late.
 pub(crate) const CONTROL_DEADLINE: Duration = Duration::from_secs(30);
-/// How many logs of earlier emulators are kept.
+/// Number of retained logs of earlier emulators.
 const LOGS_KEPT: usize = 20;
-/// The variable that names a folder: the emulator then writes a recording of its run there, as `README.md` says.
+/// Variable that names a folder. The emulator then writes a recording of its run to it, as `README.md`
+/// describes.
 pub const RECORDING: &str = "LOCKSTEP_RECORDING";
-/// How long the emulator may take to write the end of its recording.
+/// Timeout for the emulator to write the end of its recording.
 const RECORDING_ENDS_WITHIN: Duration = Duration::from_secs(15);
-/// How many ports are tried when another process takes the one that was free a moment ago.
+/// Number of ports to try when another process takes the free one.
 const PORT_ATTEMPTS: usize = 3;
 
-/// How the local cloud is started.
+/// Options of a local cloud.
 #[derive(Clone, Debug)]
 pub struct CloudOptions {
-    /// Where the virtual environment, the log and temporary files live.
+    /// Folder of the virtual environment, the log and temporary files.
     pub state_dir: PathBuf,
-    /// The accounts; the control plane's is where a key of no account lands.
+    /// Accounts. A request with a key of no account belongs to the control plane's account.
     pub accounts: Accounts,
-    /// The region of requests that name none.
+    /// Region of requests that name none.
     pub region: String,
     /// Factor on the Wait states and retry delays of state machines: 0 makes them instant, 1 is real time.
     pub wait_scale: f64,
-    /// How long a copied or created image stays `pending`.
+    /// Time for which a copied or created image remains `pending`.
     pub image_delay: Duration,
-    /// How long a CodeBuild build is in progress.
+    /// Time for which a CodeBuild build is in progress.
     pub build_delay: Duration,
-    /// The emulator's log; by default `logs/emulator-<port>.log` in the state directory.
+    /// Log of the emulator; by default `logs/emulator-<port>.log` in the state directory.
     pub log: Option<PathBuf>,
-    /// How long the emulator may take to answer for the first time.
+    /// Timeout for the emulator's first response.
     pub start_deadline: Duration,
-    /// A folder for the recording of the run; none is written without it.
+    /// Folder for the recording of the run. `None` writes no recording.
     pub recording: Option<PathBuf>,
-    /// Further environment variables of the emulator, and so of every Lambda.
+    /// Further environment variables of the emulator and of every Lambda function.
     pub environment: Vec<(OsString, OsString)>,
 }
 
 impl CloudOptions {
-    /// The defaults: three accounts, instant waits, 300 ms for images and builds, a minute to start.
+    /// Returns the defaults: three accounts, instant waits, 300 ms for images and builds, a minute to start.
     pub fn new(state_dir: impl Into<PathBuf>) -> Self {
         Self {
             state_dir: state_dir.into(),
@@ -71,8 +72,8 @@ impl CloudOptions {
         }
     }
 
-    /// Returns these options with a recording in the folder that `LOCKSTEP_RECORDING` names, if it names one. The tests of
-    /// the cloud itself record nothing: what they call says nothing about Lockstep.
+    /// Returns these options with a recording in the folder that `LOCKSTEP_RECORDING` names, if it is set.
+    /// The tests of the cloud itself record nothing: their calls are not calls of Lockstep.
     #[must_use]
     pub fn recorded_on_demand(self) -> Self {
         let folder = std::env::var_os(RECORDING).filter(|folder| !folder.is_empty());
@@ -80,28 +81,28 @@ impl CloudOptions {
     }
 }
 
-/// Why the local cloud could not be started.
+/// Reason why the local cloud could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum CloudError {
     /// The emulator could not be installed.
     #[error(transparent)]
     Emulator(#[from] PythonError),
-    /// A file or process could not be made.
+    /// A file or process could not be created.
     #[error("could not {step}: {source}")]
     Os {
-        /// What was being done, as a verb phrase.
+        /// Failed step, as a verb phrase.
         step: String,
-        /// Why not.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// The emulator ended instead of answering.
     #[error("the emulator ended ({status}) before it answered. The end of its log ({log}):\n{tail}")]
     Ended {
-        /// How it ended.
+        /// Exit status of the emulator.
         status: ExitStatus,
-        /// Its log.
+        /// Log of the emulator.
         log: PathBuf,
-        /// The last lines of the log.
+        /// Last lines of the log.
         tail: String,
     },
     /// The emulator runs but does not answer.
@@ -111,17 +112,17 @@ pub enum CloudError {
         waited.as_secs()
     )]
     Silent {
-        /// How long was waited.
+        /// Time that was waited.
         waited: Duration,
-        /// Its log.
+        /// Log of the emulator.
         log: PathBuf,
-        /// The last lines of the log.
+        /// Last lines of the log.
         tail: String,
     },
 }
 
-/// A running local cloud. Dropping it ends the emulator and every Lambda process it started; so does the
-/// end of this process, in whatever way.
+/// A running local cloud. Dropping it ends the emulator and every Lambda process that it started. So does any
+/// end of this process.
 #[derive(Debug)]
 pub struct Cloud {
     process: Process,
@@ -133,20 +134,21 @@ pub struct Cloud {
 }
 
 impl Cloud {
-    /// Install the emulator if need be, start it on a free port of the loopback address and wait until
-    /// it answers. `progress` gets a sentence per step of an installation.
+    /// Installs the emulator if necessary, starts it on a free port of the loopback address and waits until
+    /// it answers. `progress` receives a sentence for each step of an installation.
     ///
     /// # Errors
-    /// [`CloudError`]; nothing is left running.
+    ///
+    /// [`CloudError`]. No process keeps running.
     pub async fn start(mut options: CloudOptions, progress: impl Fn(&str)) -> Result<Self, CloudError> {
-        // The emulator runs Lambdas in folders of their own: a relative path would mean another place there.
+        // The emulator runs functions in separate folders, where a relative path would mean another folder.
         options.state_dir =
             std::path::absolute(&options.state_dir).map_err(os("find the state directory"))?;
         let emulator = Emulator::install(&options.state_dir, progress).await?;
         let mut attempt = 1;
         loop {
             match Self::start_once(&emulator, &options).await {
-                // The port was free when we asked and taken when the emulator did: ask again.
+                // Another process took the free port before the emulator did: try another one.
                 Err(CloudError::Ended { tail, .. }) if taken(&tail) && attempt < PORT_ATTEMPTS => {
                     attempt += 1
                 }
@@ -191,32 +193,32 @@ impl Cloud {
         Err(CloudError::Silent { waited: start.elapsed(), tail: tail(&self.log), log: self.log.clone() })
     }
 
-    /// Where every AWS service answers: `http://127.0.0.1:<port>`.
+    /// Returns the endpoint of every AWS service: `http://127.0.0.1:<port>`.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// The accounts.
+    /// Returns the accounts.
     pub fn accounts(&self) -> &Accounts {
         &self.accounts
     }
 
-    /// The region of requests that name none.
+    /// Returns the region of requests that name none.
     pub fn region(&self) -> &str {
         &self.region
     }
 
-    /// The emulator's log.
+    /// Returns the emulator's log.
     pub fn log(&self) -> &Path {
         &self.log
     }
 
-    /// The process id of the emulator, which is also its process group.
+    /// Returns the process id of the emulator, which is also its process group.
     pub fn pid(&self) -> u32 {
         self.process.child.id()
     }
 
-    /// Whether the emulator still runs.
+    /// Returns true if the emulator still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.process.child.try_wait(), Ok(None))
     }
@@ -226,62 +228,62 @@ impl Cloud {
         Faults::new(self.client.clone(), &self.endpoint)
     }
 
-    /// The journal of calls and of function executions.
+    /// Returns the log of calls and of function executions.
     pub fn calls(&self) -> Journal<CallRecord> {
         Journal::new(self.client.clone(), &self.endpoint)
     }
 
-    /// The journal of published events.
+    /// Returns the log of published events.
     pub fn events(&self) -> Journal<EventRecord> {
         Journal::new(self.client.clone(), &self.endpoint)
     }
 
-    /// What a test may change that no AWS call can.
+    /// Returns the controls for changes that no AWS call can make.
     pub fn controls(&self) -> Controls {
         Controls::new(&self.endpoint)
     }
 
-    /// End the emulator and every process it started, and wait until they are gone.
+    /// Ends the emulator and every process that it started, and waits for their end.
     pub fn stop(self) {
         drop(self);
     }
 }
 
-/// What a test may change that no AWS call can: delays, licences, outcomes.
+/// Controls for changes that no AWS call can make: delays, licences, outcomes.
 #[derive(Clone, Debug)]
 pub struct Controls {
     client: Client,
     endpoint: String,
 }
 
-/// How a build of an image to come ends.
+/// Outcome of a future build of an image.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct BuildOutcome {
-    /// `FAILED`, `FAULT`, `TIMED_OUT` or `STOPPED`; it succeeds without one.
+    /// `FAILED`, `FAULT`, `TIMED_OUT` or `STOPPED`. `None` succeeds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// What CodeBuild says of it.
+    /// Message of CodeBuild about the outcome.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// A billing product of the image that is made, such as `bp-6ba54002`, Windows.
+    /// Billing product of the built image, such as `bp-6ba54002`, Windows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub billing_product: Option<String>,
 }
 
-/// What AWS knows about an image's licence; what is `None` stays as it is.
+/// AWS's attributes of an image's licence. `None` leaves an attribute unchanged.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ImageAttributes {
-    /// Such as `Windows` or `Red Hat Enterprise Linux`.
+    /// Platform, such as `Windows` or `Red Hat Enterprise Linux`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform_details: Option<String>,
-    /// Such as `RunInstances:0002`.
+    /// Usage operation, such as `RunInstances:0002`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage_operation: Option<String>,
-    /// Billing products, which keep an image in its account.
+    /// Billing products. They prevent copies to other accounts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub billing_products: Option<Vec<String>>,
-    /// Product codes; those of the type `marketplace` keep an image in its account.
+    /// Product codes. Those of the type `marketplace` prevent copies to other accounts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub product_codes: Option<Vec<ProductCode>>,
 }
@@ -297,7 +299,7 @@ pub struct ProductCode {
 }
 
 impl Controls {
-    /// The controls of a cloud that runs at `endpoint`, in this process or another one.
+    /// Returns the controls of a cloud at `endpoint`, in this process or another one.
     pub fn new(endpoint: &str) -> Self {
         Self { client: Client::new(CONTROL_DEADLINE), endpoint: endpoint.to_owned() }
     }
@@ -306,35 +308,39 @@ impl Controls {
         self.client.json(method, &format!("{}/_lockstep/{path}", self.endpoint), Some(&body)).await
     }
 
-    /// How long images that are made from now on stay `pending`.
+    /// Sets the time for which new images remain `pending`.
     ///
     /// # Errors
+    ///
     /// [`HttpError`] if the emulator does not answer.
     pub async fn image_delay(&self, delay: Duration) -> Result<(), HttpError> {
         let milliseconds = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         self.send(Method::PUT, "settings", json!({"image_delay_ms": milliseconds})).await.map(drop)
     }
 
-    /// How long builds that are started from now on take; `None`: until [`Controls::finish_build`].
+    /// Sets the duration of new builds. `None` lets them run until [`Controls::finish_build`].
     ///
     /// # Errors
+    ///
     /// [`HttpError`] if the emulator does not answer.
     pub async fn build_delay(&self, delay: Option<Duration>) -> Result<(), HttpError> {
         let milliseconds = delay.map_or(-1, |delay| i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
         self.send(Method::PUT, "settings", json!({"build_delay_ms": milliseconds})).await.map(drop)
     }
 
-    /// Let the next image that is made end in `failed` with this message; with a name, the next of that name.
+    /// Makes the next new image end in `failed` with this message. With a name, the next image of that name.
     ///
     /// # Errors
+    ///
     /// [`HttpError`] if the emulator does not answer.
     pub async fn fail_next_image(&self, message: &str, name: Option<&str>) -> Result<(), HttpError> {
         self.send(Method::POST, "images/fail-next", json!({"message": message, "name": name})).await.map(drop)
     }
 
-    /// Lets the next creation or import of a resource of a stack fail.
+    /// Makes the next creation or import of a resource of a stack fail.
     ///
     /// # Errors
+    ///
     /// [`HttpError`] if the emulator does not answer.
     pub async fn fail_next_resource(
         &self,
@@ -346,18 +352,20 @@ impl Controls {
         self.send(Method::POST, "resources/fail-next", body).await.map(drop)
     }
 
-    /// End an image's pending time now.
+    /// Ends an image's pending time now.
     ///
     /// # Errors
+    ///
     /// [`HttpError`] if there is no such image or the emulator does not answer.
     pub async fn finish_image(&self, account: &str, region: &str, image: &str) -> Result<(), HttpError> {
         let body = json!({"account": account, "region": region, "finish": true});
         self.send(Method::POST, &format!("images/{image}"), body).await.map(drop)
     }
 
-    /// Say how AWS sees an image's licence.
+    /// Sets the attributes of an image's licence.
     ///
     /// # Errors
+    ///
     /// [`HttpError`] if there is no such image or the emulator does not answer.
     pub async fn license_image(
         &self,
@@ -370,9 +378,10 @@ impl Controls {
         self.send(Method::POST, &format!("images/{image}"), body).await.map(drop)
     }
 
-    /// End a build: `SUCCEEDED`, `FAILED`, `FAULT`, `TIMED_OUT` or `STOPPED`.
+    /// Ends a build: `SUCCEEDED`, `FAILED`, `FAULT`, `TIMED_OUT` or `STOPPED`.
     ///
     /// # Errors
+    ///
     /// [`HttpError`] if no such build is in progress or the emulator does not answer.
     pub async fn finish_build(
         &self,
@@ -385,9 +394,10 @@ impl Controls {
         self.send(Method::POST, &format!("builds/{build}"), body).await.map(drop)
     }
 
-    /// Say how the next build of the image `name` ends, or whose licence what it makes carries.
+    /// Sets the outcome of the next build of the image `name`, or the licence of the built image.
     ///
     /// # Errors
+    ///
     /// [`HttpError`] if the emulator does not answer.
     pub async fn expect_build(&self, name: &str, outcome: &BuildOutcome) -> Result<(), HttpError> {
         let mut body = json!(outcome);
@@ -395,9 +405,10 @@ impl Controls {
         self.send(Method::POST, "builds/expect", body).await.map(drop)
     }
 
-    /// Publish an event on an account's default bus as if a service had: also with a source `aws.*`.
+    /// Publishes an event on an account's default bus as a service would, also with a source `aws.*`.
     ///
     /// # Errors
+    ///
     /// [`HttpError`] if the emulator does not answer.
     pub async fn publish(
         &self,
@@ -414,7 +425,7 @@ impl Controls {
     }
 }
 
-/// The emulator's process group and its temporary folder: both end with the value.
+/// The emulator's process group and its temporary folder. Both end with the value.
 #[derive(Debug)]
 struct Process {
     child: Child,
@@ -426,7 +437,7 @@ impl Process {
     fn start(emulator: &Emulator, options: &CloudOptions, port: u16, log: &Path) -> Result<Self, CloudError> {
         let temporary = options.state_dir.join(format!("tmp/{port}"));
         if temporary.exists() {
-            // What a killed emulator on this port left behind; the port is free, so it is gone.
+            // Files of a killed emulator on this port. The port is free, so that emulator has ended.
             std::fs::remove_dir_all(&temporary).map_err(os("clear the emulator's temporary folder"))?;
         }
         for folder in [Some(temporary.as_path()), log.parent()].into_iter().flatten() {
@@ -439,7 +450,8 @@ impl Process {
             .args(["-m", "overlay"])
             .env_clear()
             .envs(environment(emulator, options, port, &temporary))
-            // We keep the other end and never write: when it closes, the overlay ends its process group.
+            // This process keeps the other end and never writes. When that end closes, the overlay ends its
+            // process group.
             .stdin(Stdio::piped())
             .stdout(output)
             .stderr(errors)
@@ -450,7 +462,8 @@ impl Process {
         Ok(Self { child, temporary, recorded })
     }
 
-    /// Closes the emulator's standard input, and waits until it has ended its recording and itself.
+    /// Closes the emulator's standard input, and waits until it has written the end of its recording and
+    /// ended.
     #[expect(clippy::disallowed_methods, reason = "a destructor cannot await, and this takes milliseconds")]
     fn end_recording(&mut self) {
         drop(self.child.stdin.take());
@@ -469,10 +482,10 @@ impl Drop for Process {
         if self.recorded {
             self.end_recording();
         }
-        // A child that was reaped has given its id back; it may belong to someone else by now.
+        // The id of a reaped child is free. Another process may have it by now.
         if let Ok(None) = self.child.try_wait() {
             if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-                // All state is in memory: there is nothing to save, so nothing to ask for politely.
+                // All state is in memory, so a clean shutdown saves nothing.
                 let _ = kill_process_group(group, Signal::KILL);
             }
             let _ = self.child.wait();
@@ -481,7 +494,8 @@ impl Drop for Process {
     }
 }
 
-/// The whole environment of the emulator: nothing of the user's, above all no credentials, reaches it.
+/// Returns the whole environment of the emulator. No variable of the user reaches it, above all no
+/// credentials.
 fn environment(
     emulator: &Emulator,
     options: &CloudOptions,
@@ -511,22 +525,22 @@ fn environment(
         ("LOCKSTEP_IMAGE_DELAY_MS", options.image_delay.as_millis().to_string()),
         ("LOCKSTEP_BUILD_DELAY_MS", options.build_delay.as_millis().to_string()),
         ("LAMBDA_ASYNC_RETRY_BASE_SECONDS", "0.2".to_owned()),
-        // Off: they cost start time and ports, and nothing of ours uses them.
+        // Off: they cost start time and ports, and Lockstep uses none of them.
         ("SFTP_ENABLED", "0".to_owned()),
         ("IOT_MTLS_ENABLED", "0".to_owned()),
         ("CLOUDTRAIL_RECORDING", "0".to_owned()),
-        // Never a Docker daemon, also where there is one.
+        // No Docker daemon, even where one runs.
         ("DOCKER_HOST", format!("unix://{}/no-docker", temporary.display())),
     ];
     variables.extend(settings.into_iter().map(|(name, value)| (name.into(), value.into())));
-    // A relative folder would be another one for a process that runs elsewhere.
+    // A relative folder means another one for a process in another directory.
     let recording = options.recording.as_ref().and_then(|folder| std::path::absolute(folder).ok());
     variables.extend(recording.map(|folder| (RECORDING.into(), folder.into_os_string())));
     variables.extend(options.environment.iter().cloned());
     variables
 }
 
-/// Remove all but the newest logs of emulators. What cannot be removed now is removed another time.
+/// Removes all but the newest logs of emulators. A later start removes files that cannot be removed now.
 fn forget_old_logs(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     let mut logs: Vec<_> = entries
@@ -553,7 +567,7 @@ fn os(step: impl Into<String>) -> impl FnOnce(io::Error) -> CloudError {
     move |source| CloudError::Os { step, source }
 }
 
-/// The last lines of a log.
+/// Returns the last lines of a log.
 fn tail(log: &Path) -> String {
     let text =
         std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
@@ -566,7 +580,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_newest_logs_of_emulators_are_kept() {
+    fn only_the_newest_logs_of_emulators_are_retained() {
         let folder = tempfile::tempdir().expect("a folder");
         for number in 0..LOGS_KEPT + 5 {
             std::fs::write(folder.path().join(format!("emulator-{number}.log")), "").expect("written");
@@ -577,7 +591,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_the_users_environment_reaches_the_emulator() {
+    fn no_variable_of_the_user_reaches_the_emulator() {
         let emulator = Emulator { python: "python".into(), overlay: "/overlay".into() };
         let options = CloudOptions::new("/state");
         let variables = environment(&emulator, &options, 4566, Path::new("/state/tmp/4566"));

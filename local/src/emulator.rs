@@ -1,10 +1,10 @@
-//! Installs the emulator: a virtual environment with the pinned packages, and the overlay beside it.
+//! Installation of the emulator: a virtual environment with the pinned packages, and the overlay beside it.
 
 use crate::overlay;
 use crate::virtual_environment::{PythonError, VirtualEnvironment};
 use std::path::{Path, PathBuf};
 
-/// An installed emulator, ready to be started by [`Cloud`](crate::Cloud).
+/// An installed emulator that [`Cloud`](crate::Cloud) can start.
 #[derive(Clone, Debug)]
 pub struct Emulator {
     pub(crate) python: PathBuf,
@@ -12,11 +12,12 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Install the emulator under `state_dir` unless it is there already, and return it.
+    /// Installs the emulator under `state_dir` unless it is there already, and returns it.
     ///
-    /// `progress` gets one sentence per step, none if nothing needs doing.
+    /// `progress` receives one sentence for each step, and none without a step.
     ///
     /// # Errors
+    ///
     /// [`PythonError`]: no Python, no network, no space.
     pub async fn install(state_dir: &Path, progress: impl Fn(&str)) -> Result<Self, PythonError> {
         let environment = VirtualEnvironment {
@@ -33,7 +34,7 @@ impl Emulator {
         Ok(Self { python, overlay })
     }
 
-    /// The Python of the virtual environment; for running the conformance suite.
+    /// Returns the Python of the virtual environment, for the conformance suite.
     pub fn python(&self) -> &Path {
         &self.python
     }

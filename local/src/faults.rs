@@ -1,4 +1,4 @@
-//! Faults: what goes wrong on the way to AWS and on the way of an event, as rules a test adds.
+//! Faults of calls to AWS and of the delivery of events, as rules that a test adds.
 
 use crate::cloud::CONTROL_DEADLINE;
 use crate::http::{Client, HttpError, NOTHING};
@@ -7,80 +7,80 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
 
-/// What happens to a call.
+/// Effect of a fault on a call.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum CallEffect {
-    /// Refused as the service throttles: its own code and status. Nothing happens.
+    /// The service throttles the call, with its own code and status. The call has no effect.
     Throttle,
-    /// Refused with a server error. Nothing happens.
+    /// The service refuses the call with a server error. The call has no effect.
     ServerError {
-        /// 500 or 503.
+        /// Status 500 or 503.
         status: u16,
     },
-    /// Refused with a given error. Nothing happens.
+    /// The service refuses the call with a given error. The call has no effect.
     Error {
-        /// The error code, such as `AccessDenied`.
+        /// Error code, such as `AccessDenied`.
         code: String,
-        /// The HTTP status.
+        /// HTTP status.
         status: u16,
-        /// The message.
+        /// Message.
         message: String,
     },
-    /// The connection is closed before the call has an effect.
+    /// The connection closes before the call has an effect.
     Reset,
-    /// The call has its effect, then the connection is closed without an answer.
+    /// The call has its effect, then the connection closes without a response.
     DropReply,
-    /// The call waits first.
+    /// The call is delayed before its effect.
     Delay {
-        /// How long, in milliseconds.
+        /// Delay, in milliseconds.
         #[serde(rename = "ms", serialize_with = "milliseconds")]
         by: Duration,
     },
-    /// The call waits before its effect until the rule is released (at most two minutes).
+    /// The call is held before its effect until the rule is released (at most two minutes).
     Hold,
-    /// The call has its effect; its answer waits for an event, or for the release of the rule.
+    /// The call has its effect. Its response is held until an event, or until the release of the rule.
     ///
-    /// This is how an event comes *before* the answer of the call that caused it.
+    /// An event then arrives *before* the response of the call that caused it.
     HoldReply {
-        /// The event to wait for; without one, only the release counts.
+        /// Event that releases the response. `None` waits for the release of the rule.
         #[serde(skip_serializing_if = "Option::is_none")]
         until: Option<AwaitedEvent>,
-        /// How long the answer still waits once the event was handed out, so that its consumer acts first.
+        /// Further delay of the response after the delivery of the event, so that its consumer acts first.
         #[serde(rename = "settle_ms", serialize_with = "milliseconds")]
         settle: Duration,
     },
 }
 
-/// The event an answer waits for: each condition that is set must hold.
+/// Event that releases a response: each condition that is set must hold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct AwaitedEvent {
-    /// The source, such as `aws.ec2`.
+    /// Source, such as `aws.ec2`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// The detail type.
+    /// Detail type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail_type: Option<String>,
-    /// A part of the detail's text: an id, a status.
+    /// Part of the detail's text: an id, a status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contains: Option<String>,
 }
 
-/// What happens to an event.
+/// Effect of a fault on an event.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum EventEffect {
-    /// It never arrives.
+    /// The event never arrives.
     Lose,
-    /// It arrives twice, with the same id.
+    /// The event arrives twice, with the same id.
     Duplicate,
-    /// It arrives later.
+    /// The event arrives late.
     Delay {
-        /// How much later, in milliseconds.
+        /// Delay, in milliseconds.
         #[serde(rename = "ms", serialize_with = "milliseconds")]
         by: Duration,
     },
-    /// It arrives when the rule is released.
+    /// The event arrives when the rule is released.
     Hold,
 }
 
@@ -103,40 +103,40 @@ pub struct CallFault {
 }
 
 impl CallFault {
-    /// A fault that strikes the next call to an action, such as `("ec2", "CopyImage")`.
+    /// Returns a fault for the next call to an action, such as `("ec2", "CopyImage")`.
     ///
-    /// Services are named as in the journal of calls: Step Functions is `states`.
+    /// Services have the names of the call log: Step Functions is `states`.
     pub fn on(service: &str, action: &str, effect: CallEffect) -> Self {
         let (service, action) = (Some(service.to_owned()), Some(action.to_owned()));
         Self { service, action, account: None, principal: None, contains: None, times: 1, skip: 0, effect }
     }
 
-    /// A fault that strikes the next call of any kind.
+    /// Returns a fault for the next call of any kind.
     pub fn on_any(effect: CallEffect) -> Self {
         Self { service: None, action: None, ..Self::on("", "", effect) }
     }
 
-    /// Only in this account.
+    /// Restricts the fault to this account.
     pub fn account(self, account: &str) -> Self {
         Self { account: Some(account.to_owned()), ..self }
     }
 
-    /// Only for callers whose ARN contains this text.
+    /// Restricts the fault to callers whose ARN contains this text.
     pub fn principal(self, part: &str) -> Self {
         Self { principal: Some(part.to_owned()), ..self }
     }
 
-    /// Only for calls whose path or body contains this text.
+    /// Restricts the fault to calls whose path or body contains this text.
     pub fn containing(self, part: &str) -> Self {
         Self { contains: Some(part.to_owned()), ..self }
     }
 
-    /// Strike this often; 0 strikes for ever.
+    /// Limits the fault to this number of calls; 0 means no limit.
     pub fn times(self, times: u32) -> Self {
         Self { times, ..self }
     }
 
-    /// Let this many matching calls pass first.
+    /// Lets this number of matching calls pass first.
     pub fn skip(self, skip: u32) -> Self {
         Self { skip, ..self }
     }
@@ -159,59 +159,59 @@ pub struct EventFault {
 }
 
 impl EventFault {
-    /// A fault that strikes the next event of a source, such as `aws.cloudformation`.
+    /// Returns a fault for the next event of a source, such as `aws.cloudformation`.
     pub fn on(source: &str, effect: EventEffect) -> Self {
         let source = Some(source.to_owned());
         Self { source, detail_type: None, account: None, contains: None, times: 1, skip: 0, effect }
     }
 
-    /// Only events of this detail type.
+    /// Restricts the fault to events of this detail type.
     pub fn detail_type(self, detail_type: &str) -> Self {
         Self { detail_type: Some(detail_type.to_owned()), ..self }
     }
 
-    /// Only events of this account.
+    /// Restricts the fault to events of this account.
     pub fn account(self, account: &str) -> Self {
         Self { account: Some(account.to_owned()), ..self }
     }
 
-    /// Only events whose detail contains this text.
+    /// Restricts the fault to events whose detail contains this text.
     pub fn containing(self, part: &str) -> Self {
         Self { contains: Some(part.to_owned()), ..self }
     }
 
-    /// Strike this often; 0 strikes for ever.
+    /// Limits the fault to this number of events; 0 means no limit.
     pub fn times(self, times: u32) -> Self {
         Self { times, ..self }
     }
 
-    /// Let this many matching events pass first.
+    /// Lets this number of matching events pass first.
     pub fn skip(self, skip: u32) -> Self {
         Self { skip, ..self }
     }
 }
 
-/// A rule's number.
+/// Number of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FaultId(u64);
 
-/// A rule and what it did so far.
+/// A rule with its counters.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct FaultStatus {
-    /// Its number.
+    /// Number of the rule.
     pub id: FaultId,
-    /// How many calls or events fitted its conditions.
+    /// Number of calls or events that matched its conditions.
     pub matched: u64,
-    /// How often it struck.
+    /// Number of calls or events that it affected.
     pub struck: u64,
-    /// How many events it holds.
+    /// Number of events that it holds.
     pub held: u64,
-    /// Whether it was released.
+    /// True if the rule was released.
     pub released: bool,
 }
 
-/// Adds, lists and removes faults. Rules strike in the order they were added; the first that fits wins.
+/// Adds, lists and removes faults. The first matching rule applies, in the order in which they were added.
 #[derive(Clone, Debug)]
 pub struct Faults {
     client: Client,
@@ -223,22 +223,24 @@ impl Faults {
         Self { client, url: format!("{endpoint}/_lockstep/faults") }
     }
 
-    /// The faults of a cloud that runs at `endpoint`, in this process or another one.
+    /// Returns the faults of a cloud at `endpoint`, in this process or another one.
     pub fn at(endpoint: &str) -> Self {
         Self::new(Client::new(CONTROL_DEADLINE), endpoint)
     }
 
-    /// Add a fault on calls.
+    /// Adds a fault on calls.
     ///
     /// # Errors
+    ///
     /// [`HttpError`] if the emulator does not answer or there are a thousand rules already.
     pub async fn on_call(&self, fault: &CallFault) -> Result<FaultId, HttpError> {
         self.add("call", fault).await
     }
 
-    /// Add a fault on events.
+    /// Adds a fault on events.
     ///
     /// # Errors
+    ///
     /// [`HttpError`] if the emulator does not answer or there are a thousand rules already.
     pub async fn on_event(&self, fault: &EventFault) -> Result<FaultId, HttpError> {
         self.add("event", fault).await
@@ -255,9 +257,10 @@ impl Faults {
         Ok(added.id)
     }
 
-    /// Every rule, oldest first.
+    /// Returns every rule, oldest first.
     ///
     /// # Errors
+    ///
     /// [`HttpError`] if the emulator does not answer.
     pub async fn list(&self) -> Result<Vec<FaultStatus>, HttpError> {
         #[derive(Deserialize)]
@@ -268,35 +271,39 @@ impl Faults {
         Ok(listed.faults)
     }
 
-    /// One rule, or `None` if there is no such rule.
+    /// Returns one rule, or `None` if there is no such rule.
     ///
     /// # Errors
+    ///
     /// [`HttpError`] if the emulator does not answer.
     pub async fn get(&self, id: FaultId) -> Result<Option<FaultStatus>, HttpError> {
         Ok(self.list().await?.into_iter().find(|fault| fault.id == id))
     }
 
-    /// Let the calls and events go that a rule holds; it holds nothing from now on.
+    /// Releases the calls and events that a rule holds. The rule holds no further ones.
     ///
     /// # Errors
+    ///
     /// [`HttpError`] if there is no such rule or the emulator does not answer.
     pub async fn release(&self, id: FaultId) -> Result<(), HttpError> {
         let url = format!("{}/{}/release", self.url, id.0);
         self.client.json::<Value>(Method::POST, &url, NOTHING).await.map(drop)
     }
 
-    /// Remove a rule and let go what it holds. Removing one that is not there is fine.
+    /// Removes a rule and releases the calls and events that it holds. An absent rule is no error.
     ///
     /// # Errors
+    ///
     /// [`HttpError`] if the emulator does not answer.
     pub async fn remove(&self, id: FaultId) -> Result<(), HttpError> {
         let url = format!("{}/{}", self.url, id.0);
         self.client.json::<Value>(Method::DELETE, &url, NOTHING).await.map(drop)
     }
 
-    /// Remove every rule and let go what they hold.
+    /// Removes every rule and releases the calls and events that they hold.
     ///
     /// # Errors
+    ///
     /// [`HttpError`] if the emulator does not answer.
     pub async fn clear(&self) -> Result<(), HttpError> {
         self.client.json::<Value>(Method::DELETE, &self.url, NOTHING).await.map(drop)
@@ -313,7 +320,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_fault_is_written_as_the_rule_the_overlay_reads() {
+    fn a_fault_is_serialised_as_the_rule_that_the_overlay_reads() {
         let fault = CallFault::on(
             "ec2",
             "CopyImage",

@@ -11,54 +11,54 @@ use serde::de::DeserializeOwned;
 use std::error::Error as _;
 use std::time::Duration;
 
-/// The largest answer that is read, in bytes.
+/// Maximum size of a response, in bytes.
 const LARGEST_ANSWER: usize = 64 << 20;
 
-/// Why an HTTP request to a local server failed.
+/// Reason why an HTTP request to a local server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// No answer came.
+    /// No response came.
     #[error("{method} {url} got no answer: {reason}")]
     NoAnswer {
-        /// The method.
+        /// Method of the request.
         method: Method,
-        /// The address.
+        /// Address of the request.
         url: String,
-        /// What went wrong on the way.
+        /// Error of the connection.
         reason: String,
     },
     /// The server refused.
     #[error("{method} {url} was refused with {status}: {body}")]
     Refused {
-        /// The method.
+        /// Method of the request.
         method: Method,
-        /// The address.
+        /// Address of the request.
         url: String,
-        /// The status.
+        /// Status of the response.
         status: StatusCode,
-        /// The start of the answer.
+        /// Start of the response.
         body: String,
     },
-    /// The answer was not what was expected.
+    /// The response has an unexpected form.
     #[error("the answer to {method} {url} cannot be understood: {reason}")]
     Unreadable {
-        /// The method.
+        /// Method of the request.
         method: Method,
-        /// The address.
+        /// Address of the request.
         url: String,
-        /// What is wrong with it.
+        /// Fault of the response.
         reason: String,
     },
 }
 
-/// What a server answered.
+/// Response of a server.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-/// Keeps connections; cheap to clone.
+/// An HTTP client that keeps connections; cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     connections: Connections<HttpConnector, Full<Bytes>>,
@@ -66,12 +66,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client whose requests end after `deadline`, answer included.
+    /// Returns a client whose requests end after `deadline`, response included.
     pub(crate) fn new(deadline: Duration) -> Self {
         Self { connections: Connections::builder(TokioExecutor::new()).build_http(), deadline }
     }
 
-    /// Send a request and read the whole answer, whatever its status.
+    /// Sends a request and reads the whole response, with any status.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -105,7 +105,7 @@ impl Client {
         Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
     }
 
-    /// Send JSON (or nothing) and read JSON; a status outside 2xx is an error.
+    /// Sends JSON (or no body) and reads JSON; a status outside 2xx is an error.
     pub(crate) async fn json<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -127,5 +127,5 @@ impl Client {
     }
 }
 
-/// No body.
+/// Absence of a body.
 pub(crate) const NOTHING: Option<&()> = None;

@@ -1,12 +1,12 @@
-//! The local cloud: an AWS emulator with three accounts, what it lacks, and a git host.
+//! The local cloud: an AWS emulator with three accounts, its missing parts, and a git host.
 //!
-//! * [`Emulator`] installs the pinned emulator into a virtual environment of its own.
-//! * [`Cloud`] runs it for as long as the value lives; nothing it started outlives this process.
+//! * [`Emulator`] installs the pinned emulator into its own virtual environment.
+//! * [`Cloud`] runs it for the lifetime of the value. No process that it started outlives this process.
 //! * [`GitHost`] hosts bare repositories behind the part of GitHub's API that Lockstep uses.
 //! * [`session`] is the daemon form of both, for `lockstep local up`, `status` and `down`.
 //!
-//! The emulator is only reachable from this machine. What it does and does not do is in this crate's
-//! `README.md`.
+//! The emulator is only reachable from this machine. This crate's `README.md` describes its functions and its
+//! limits.
 
 #![cfg(unix)]
 

@@ -1,4 +1,4 @@
-//! The overlay's files, carried inside this crate so that an installed `lockstep` has them too.
+//! The overlay's files, included in this crate so that an installed `lockstep` has them too.
 
 use sha2::{Digest, Sha256};
 use std::io;
@@ -78,10 +78,10 @@ overlay_files![
     "wire.py",
 ];
 
-/// Write the overlay under `state_dir` and return the folder to put on Python's path.
+/// Writes the overlay under `state_dir` and returns the folder for Python's path.
 ///
-/// The folder's name is the digest of its content: another version of this crate has a folder of its
-/// own, and a folder that exists is complete, because it was renamed into place.
+/// The digest of the content is the folder's name, so another version of this crate has another folder. An
+/// existing folder is complete, because it was renamed to its final path.
 pub(crate) fn unpack(state_dir: &Path) -> io::Result<PathBuf> {
     let home = state_dir.join("overlay");
     let target = home.join(digest());
@@ -96,18 +96,18 @@ pub(crate) fn unpack(state_dir: &Path) -> io::Result<PathBuf> {
         std::fs::write(package.join(name), text)?;
     }
     match std::fs::rename(building.path(), &target) {
-        // Another process was faster: its content is the same.
+        // Another process was faster. Its content is the same.
         Err(_) if target.is_dir() => Ok(target),
         Err(error) => Err(error),
         Ok(()) => {
-            // It now has another name, there is nothing left to clean up.
+            // The folder has another name now, so there is nothing to clean up.
             let _ = building.keep();
             Ok(target)
         }
     }
 }
 
-/// Hex digest of all files, shortened to what tells versions apart.
+/// Returns the hex digest of all files, shortened to the length that distinguishes versions.
 fn digest() -> String {
     let mut hash = Sha256::new();
     for (name, text) in FILES {
@@ -125,7 +125,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn every_module_of_the_overlay_is_carried_along() {
+    fn every_module_of_the_overlay_is_included() {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("overlay");
         let found: BTreeSet<String> = std::fs::read_dir(source)
             .expect("the overlay's folder")
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pinned_release_is_the_same_in_the_overlay_and_in_the_requirements() {
+    fn overlay_and_requirements_pin_the_same_release() {
         let (_, init) = FILES.iter().find(|(name, _)| *name == "__init__.py").expect("the package");
         let pinned = init.split("PINNED_VERSION = \"").nth(1).and_then(|rest| rest.split('"').next());
         let required = REQUIREMENTS.lines().find_map(|line| line.strip_prefix("ministack=="));

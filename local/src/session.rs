@@ -1,9 +1,8 @@
 //! The daemon form of the local cloud: `lockstep local up`, `status` and `down`.
 //!
-//! One process per state directory serves the cloud and the git host. It holds a lock for as long as it
-//! lives, and that lock is the truth about whether it runs: a process id in a file may by now belong to
-//! someone else. The session file says where everything is; whoever installs the control plane adds the
-//! credentials it made.
+//! One process for each state directory runs the cloud and the git host. It holds a lock for its whole life,
+//! and that lock decides if it runs: another process may have the process id in a file by now. The session
+//! file holds every address. The installer of the control plane adds the credentials that it created.
 
 use crate::accounts::Accounts;
 use crate::cloud::{Cloud, CloudError, CloudOptions};
@@ -20,75 +19,75 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// What the session file says.
+/// Content of the session file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Session {
-    /// The daemon's process id; also its process group.
+    /// Process id of the daemon; also its process group.
     pub pid: u32,
-    /// Where every AWS service answers.
+    /// Endpoint of every AWS service.
     pub endpoint: String,
-    /// The git host's API.
+    /// Address of the git host's API.
     pub git_host: String,
-    /// The token of the git host's API.
+    /// Token of the git host's API.
     pub git_token: String,
-    /// The folder of the bare repositories.
+    /// Folder of the bare repositories.
     pub repositories: PathBuf,
-    /// When the daemon was ready, in seconds since 1970.
+    /// Time at which the daemon was ready, in seconds since 1970.
     pub started_at: u64,
-    /// The region.
+    /// Region.
     pub region: String,
-    /// The accounts by alias.
+    /// Accounts by alias.
     pub accounts: Accounts,
-    /// The daemon's log.
+    /// Log of the daemon.
     pub log: PathBuf,
-    /// The emulator's log.
+    /// Log of the emulator.
     pub emulator_log: PathBuf,
-    /// What the installation of the control plane left for its users: access keys, URLs, names.
+    /// Results of the control plane's installation for its users: access keys, URLs, names.
     #[serde(default)]
     pub credentials: Map<String, Value>,
 }
 
-/// Whether a daemon serves a state directory.
+/// Status of the daemon of a state directory.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Status {
-    /// Nothing runs.
+    /// No daemon runs.
     Stopped,
-    /// A daemon is starting: it holds the lock and has not said where it is yet.
+    /// A daemon starts: it holds the lock and has not written its session yet.
     Starting,
     /// A daemon runs.
     Running(Box<Session>),
 }
 
-/// Why something could not be done with the daemon.
+/// Error of an action on the daemon.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// There is a daemon already.
+    /// A daemon runs already.
     #[error(
         "the local cloud of {0} is already running. `lockstep local status` shows it, `lockstep local down` stops it."
     )]
     AlreadyRunning(PathBuf),
-    /// There is no daemon.
+    /// No daemon runs.
     #[error("the local cloud of {0} is not running. Start it with `lockstep local up`.")]
     NotRunning(PathBuf),
-    /// The daemon did not get ready.
+    /// The daemon did not become ready.
     #[error("the local cloud did not get ready ({why}). The end of its log ({log}):\n{tail}")]
     NotReady {
-        /// What happened instead.
+        /// Event that prevented it.
         why: String,
-        /// The daemon's log.
+        /// Log of the daemon.
         log: PathBuf,
-        /// The last lines of the log.
+        /// Last lines of the log.
         tail: String,
     },
-    /// The daemon did not end, not even when it was killed.
+    /// The daemon did not end, not even after a kill.
     #[error("the local cloud (process {0}) does not end. Look at what it is doing, for example with `ps`.")]
     DoesNotEnd(u32),
     /// A file or process could not be used.
     #[error("could not {step}: {source}")]
     Os {
-        /// What was being done, as a verb phrase.
+        /// Failed step, as a verb phrase.
         step: String,
-        /// Why not.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// The cloud could not be started.
@@ -97,12 +96,12 @@ pub enum SessionError {
     /// The git host could not be started.
     #[error(transparent)]
     GitHost(#[from] GitHostError),
-    /// The emulator ended by itself.
-    #[error("the emulator ended by itself. Its log is {0}.")]
+    /// The emulator ended unexpectedly.
+    #[error("the emulator ended unexpectedly. Its log is {0}.")]
     EmulatorEnded(PathBuf),
 }
 
-/// The files of a daemon in a state directory.
+/// Files of a daemon in a state directory.
 #[derive(Clone, Debug)]
 struct Files {
     state_dir: PathBuf,
@@ -123,7 +122,7 @@ impl Files {
         self.state_dir.join("logs/local.log")
     }
 
-    /// The lock that a running daemon holds; `None` if someone holds it.
+    /// Acquires the lock of a running daemon; `None` if another process holds it.
     fn try_lock(&self) -> Result<Option<File>, SessionError> {
         let path = self.state_dir.join("session.lock");
         let failed = os(format!("lock {}", path.display()));
@@ -137,17 +136,18 @@ impl Files {
 
     fn read(&self) -> Result<Option<Session>, SessionError> {
         match std::fs::read(self.session()) {
-            // It is always written whole, so what cannot be read is of another version: as good as none.
+            // The file is always written as a whole. An unreadable file is of another version and counts as
+            // absent.
             Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(os("read the session file")(error)),
         }
     }
 
-    /// Replace the session file in one step. It holds secrets: only its owner may read it.
+    /// Replaces the session file atomically. It holds secrets, so only its owner may read it.
     fn write(&self, session: &Session) -> Result<(), SessionError> {
         let failed = os(format!("write {}", self.session().display()));
-        // A temporary file is made readable by its owner only.
+        // A temporary file is readable by its owner only.
         let mut file = tempfile::NamedTempFile::new_in(&self.state_dir).map_err(&failed)?;
         let bytes = serde_json::to_vec_pretty(session).map_err(|error| failed(error.into()))?;
         file.write_all(&bytes).map_err(&failed)?;
@@ -165,9 +165,10 @@ impl Files {
     }
 }
 
-/// Whether a daemon serves this state directory. What a killed daemon left behind is removed.
+/// Returns the status of the daemon of this state directory. It removes the files of a killed daemon.
 ///
 /// # Errors
+///
 /// [`SessionError::Os`] if the files cannot be read.
 pub fn status(state_dir: &Path) -> Result<Status, SessionError> {
     let files = Files::new(state_dir)?;
@@ -178,9 +179,10 @@ pub fn status(state_dir: &Path) -> Result<Status, SessionError> {
     Ok(files.read()?.map_or(Status::Starting, |session| Status::Running(Box::new(session))))
 }
 
-/// The session of the daemon that runs.
+/// Returns the session of the running daemon.
 ///
 /// # Errors
+///
 /// [`SessionError::NotRunning`] if there is none, or it is not ready yet.
 pub fn running(state_dir: &Path) -> Result<Session, SessionError> {
     match status(state_dir)? {
@@ -189,15 +191,16 @@ pub fn running(state_dir: &Path) -> Result<Session, SessionError> {
     }
 }
 
-/// Change the session file of the daemon that runs, for example to add credentials. Returns what was written.
+/// Changes the session file of the running daemon, for example to add credentials. Returns the new session.
 ///
 /// # Errors
+///
 /// [`SessionError::NotRunning`] if there is no daemon.
 pub fn update(state_dir: &Path, change: impl FnOnce(&mut Session)) -> Result<Session, SessionError> {
     let files = Files::new(state_dir)?;
     let path = files.state_dir.join("session.update.lock");
     let failed = os(format!("lock {}", path.display()));
-    // Two writers take turns; readers need no lock, since the file is replaced whole.
+    // Two writers take turns. Readers need no lock, since the file is replaced as a whole.
     let turn = File::create(&path).map_err(&failed)?;
     turn.lock().map_err(&failed)?;
     let mut session = running(state_dir)?;
@@ -206,10 +209,12 @@ pub fn update(state_dir: &Path, change: impl FnOnce(&mut Session)) -> Result<Ses
     Ok(session)
 }
 
-/// Start `executable` with `arguments` as a daemon of its own that serves the state directory (by calling
-/// [`serve_until_stopped`]), and wait until it is ready. Its output goes to a log in the state directory.
+/// Starts `executable` with `arguments` as a separate daemon for the state directory, and waits until it is
+/// ready. The executable must call [`serve_until_stopped`]. Its output is written to a log in the state
+/// directory.
 ///
 /// # Errors
+///
 /// [`SessionError::AlreadyRunning`] if there is one; [`SessionError::NotReady`] if it ends, or is not ready
 /// within `deadline`: then it was killed.
 pub async fn spawn_detached<A: AsRef<OsStr>>(
@@ -260,18 +265,19 @@ fn start<A: AsRef<OsStr>>(
         .stdin(Stdio::null())
         .stdout(output)
         .stderr(errors)
-        // A group of its own: the terminal's Ctrl-C is not for it.
+        // A separate process group, so that the terminal's Ctrl-C does not reach it.
         .process_group(0)
         .spawn()
         .map_err(os(format!("start {}", executable.display())))
 }
 
-/// Serve a cloud and a git host until SIGTERM or SIGINT, or until the process `owner` has ended, if one is named. This
-/// is the whole life of the daemon.
+/// Runs a cloud and a git host until SIGTERM or SIGINT, or until the process `owner` has ended, if one is
+/// named. This is the whole life of the daemon.
 ///
 /// # Errors
-/// [`SessionError::AlreadyRunning`] if another process serves this state directory; the errors of starting;
-/// [`SessionError::EmulatorEnded`] if the emulator ends by itself.
+///
+/// [`SessionError::AlreadyRunning`] if another process holds this state directory; the errors of starting;
+/// [`SessionError::EmulatorEnded`] if the emulator ends unexpectedly.
 pub async fn serve_until_stopped(
     options: CloudOptions,
     owner: Option<u32>,
@@ -287,13 +293,13 @@ pub async fn serve_until_stopped(
         () = stop.asked() => Ok(()),
         () = gone(owner) => Ok(()),
     };
-    // Everything the daemon ran has ended with `serve`; the file goes before the lock says so.
+    // Every process of the daemon has ended with `serve`. The file is removed before the lock is released.
     files.remove()?;
     drop(lock);
     result
 }
 
-/// Wait until the process `owner` has ended, however it did; for ever if there is none.
+/// Waits until the process `owner` has ended in any way; for ever if there is none.
 async fn gone(owner: Option<u32>) {
     let owner = owner.and_then(|pid| rustix::process::Pid::from_raw(i32::try_from(pid).ok()?));
     while owner.is_none_or(|owner| rustix::process::test_kill_process(owner).is_ok()) {
@@ -301,7 +307,7 @@ async fn gone(owner: Option<u32>) {
     }
 }
 
-/// Take the daemon's lock. `status` holds it for an instant to see whether it is free: that is waited for.
+/// Acquires the daemon's lock. `status` holds it for an instant to test it, so the function waits for that.
 async fn take_lock(files: &Files) -> Result<Option<File>, SessionError> {
     let start = Instant::now();
     loop {
@@ -337,11 +343,11 @@ async fn serve(files: &Files, options: CloudOptions, progress: impl Fn(&str)) ->
     Err(SessionError::EmulatorEnded(cloud.log().to_owned()))
 }
 
-/// The signals that end the daemon.
+/// Signals that end the daemon.
 struct Stop {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
-    // Listened to so that it does not kill us: the terminal we were started from may close.
+    // A handler, so that the signal does not end the daemon: the terminal that started it may close.
     _hang_up: tokio::signal::unix::Signal,
 }
 
@@ -363,12 +369,13 @@ impl Stop {
     }
 }
 
-/// Stop the daemon and wait until it and everything it ran are gone. Returns its last session.
+/// Stops the daemon and waits for the end of all its processes. Returns its last session.
 ///
-/// It is asked first, and killed if it has not ended within `deadline`.
+/// It sends SIGTERM first, and kills the daemon if it has not ended within `deadline`.
 ///
 /// # Errors
-/// [`SessionError::NotRunning`] if there is none; [`SessionError::DoesNotEnd`] if killing does not help.
+///
+/// [`SessionError::NotRunning`] if there is none; [`SessionError::DoesNotEnd`] if the kill fails.
 pub async fn down(state_dir: &Path, deadline: Duration) -> Result<Session, SessionError> {
     let session = running(state_dir)?;
     signal_process(session.pid, Signal::TERM);
@@ -394,7 +401,7 @@ async fn stops_within(state_dir: &Path, deadline: Duration) -> Result<bool, Sess
 
 fn signal_process(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        // It may have ended meanwhile, which is what we want.
+        // The process may have ended already, which is the goal.
         let _ = kill_process(pid, signal);
     }
 }
@@ -449,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn a_held_lock_means_running_and_the_file_says_where() {
+    fn a_held_lock_means_running_and_the_file_has_the_addresses() {
         let state = tempfile::tempdir().expect("a folder");
         let files = Files::new(state.path()).expect("files");
         let lock = files.try_lock().expect("no error").expect("free");

@@ -1,12 +1,12 @@
-//! Where the local cloud keeps its files.
+//! The folder of the local cloud's files.
 
 use std::path::{Path, PathBuf};
 
-/// The state directory for a command started in `from`: `.lockstep` in the nearest folder at or above
+/// Returns the state directory for a command started in `from`: `.lockstep` in the nearest folder at or above
 /// it that holds a `.git` (file or folder), or in `from` itself if there is none.
 ///
-/// It holds the virtual environment, logs, bare repositories and the session file; deleting it while
-/// nothing runs costs a reinstallation and nothing else.
+/// It holds the virtual environment, logs, bare repositories and the session file. Its deletion while no
+/// daemon runs costs only a reinstallation.
 pub fn default_state_dir(from: &Path) -> PathBuf {
     from.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(from).join(".lockstep")
 }

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::process::Command;
 
-/// What the environment's stamp file starts with; raised when the way it is built changes.
+/// Beginning of the environment's stamp file. It is raised when the build of the environment changes.
 const STAMP_FORMAT: &str = "lockstep-emulator-1";
 const OLDEST_PYTHON: (u32, u32) = (3, 10);
 const PYTHONS: &[&str] = &["python3", "python3.13", "python3.12", "python3.11", "python3.10"];
 
-/// Why a virtual environment could not be made.
+/// Reason why a virtual environment could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum PythonError {
     /// No usable Python was found.
@@ -21,7 +21,7 @@ pub enum PythonError {
         OLDEST_PYTHON.0, OLDEST_PYTHON.1
     )]
     PythonMissing {
-        /// Each name that was tried and what came of it.
+        /// Each name that was tried, with the result.
         tried: String,
     },
     /// A step of the installation failed.
@@ -30,43 +30,44 @@ pub enum PythonError {
          nothing half-made is left behind."
     )]
     Step {
-        /// What was being done, as a verb phrase.
+        /// Failed step, as a verb phrase.
         step: &'static str,
-        /// The end of what the command printed.
+        /// End of the command's output.
         output: String,
     },
     /// A file of the installation could not be read or written.
     #[error("could not {step} {path}: {source}. Check that the folder exists and may be written to.")]
     Files {
-        /// What was being done, as a verb phrase.
+        /// Failed step, as a verb phrase.
         step: &'static str,
-        /// The file or folder.
+        /// File or folder.
         path: PathBuf,
-        /// Why not.
+        /// Error of the operating system.
         source: io::Error,
     },
 }
 
-/// A virtual environment to be: its folder, what is installed into it, and what it is for.
+/// Description of a virtual environment: its folder, its packages, and its purpose.
 #[derive(Clone, Copy, Debug)]
 pub struct VirtualEnvironment<'a> {
-    /// The name of its folder.
+    /// Name of its folder.
     pub folder: &'a str,
     /// Resolved requirements, each with the hash of every file that may be installed.
     pub requirements: &'a str,
-    /// What is installed, for a person: "the emulator (about 90 MB, once)".
+    /// Name of the content for messages: "the emulator (about 90 MB, once)".
     pub content: &'a str,
 }
 
 impl VirtualEnvironment<'_> {
-    /// Install it under `state_dir` unless it is there already; returns its Python.
+    /// Installs it under `state_dir` unless it is there already, and returns its Python.
     ///
-    /// A stamp (the digest of the requirements and the version of Python) decides whether what is there
-    /// is right. The environment is built aside and renamed into place, under a lock: two processes do
-    /// not race, and an interrupted installation leaves nothing usable behind. `progress` gets one
-    /// sentence per step, none if nothing needs doing.
+    /// A stamp (the digest of the requirements and the version of Python) decides if the existing environment
+    /// is current. The environment is built in a temporary folder and renamed to its final path under a lock.
+    /// Two processes do not race, and an interrupted installation leaves no usable environment behind.
+    /// `progress` receives one sentence for each step, and none without a step.
     ///
     /// # Errors
+    ///
     /// [`PythonError`]: no Python, no network, no space.
     pub async fn install(&self, state_dir: &Path, progress: impl Fn(&str)) -> Result<PathBuf, PythonError> {
         create_dir(state_dir)?;
@@ -136,7 +137,7 @@ fn create_dir(path: &Path) -> Result<(), PythonError> {
     })
 }
 
-/// Hold the lock file until the result is dropped; waits for another installation to end.
+/// Acquires the lock file until the result is dropped. Waits for the end of another installation.
 async fn lock(path: PathBuf) -> Result<std::fs::File, PythonError> {
     let shown = path.clone();
     tokio::task::spawn_blocking(move || {
@@ -154,7 +155,7 @@ fn is_current(environment: &Path, stamp: &str) -> bool {
     python.exists() && std::fs::read_to_string(environment.join("stamp")).is_ok_and(|found| found == stamp)
 }
 
-/// The first Python that is new enough, and its version.
+/// Returns the first Python that is new enough, and its version.
 async fn find_python() -> Result<(PathBuf, String), PythonError> {
     let mut tried = Vec::new();
     for name in PYTHONS {
@@ -188,14 +189,14 @@ fn is_new_enough(version: &str) -> bool {
     }
 }
 
-/// Put the finished environment in place of an older one. The stamp is inside, so it moves with it.
+/// Replaces an older environment with the finished one. The stamp is inside, so it moves with it.
 fn replace(building: tempfile::TempDir, environment: &Path) -> Result<(), PythonError> {
     let failed = |source| PythonError::Files { step: "replace", path: environment.to_owned(), source };
     if environment.exists() {
         std::fs::remove_dir_all(environment).map_err(failed)?;
     }
     std::fs::rename(building.path(), environment).map_err(failed)?;
-    // Renamed away: there is nothing left for it to delete.
+    // The folder has another name now, so there is nothing to delete.
     let _ = building.keep();
     Ok(())
 }
@@ -222,7 +223,7 @@ async fn run(step: &'static str, mut command: Command) -> Result<(), PythonError
     Err(PythonError::Step { step, output: tail(&printed) })
 }
 
-/// The last lines of what a command printed.
+/// Returns the last lines of a command's output.
 fn tail(printed: &[u8]) -> String {
     let text = String::from_utf8_lossy(printed);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();

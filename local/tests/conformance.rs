@@ -1,4 +1,4 @@
-//! The overlay's conformance suite (`overlay/tests`, Python's unittest), each part against a cloud of its own.
+//! The overlay's conformance suite (`overlay/tests`, Python's unittest), each part with its own cloud.
 
 mod support;
 
@@ -6,7 +6,7 @@ use lockstep_local::{Cloud, VirtualEnvironment};
 use lockstep_statemachines::StateMachines;
 use std::path::Path;
 
-/// What only the comparison with moto needs.
+/// Packages for the comparison with moto only.
 const MOTO: VirtualEnvironment<'_> = VirtualEnvironment {
     folder: "moto-venv",
     requirements: include_str!("../overlay/tests/requirements.txt"),
@@ -45,7 +45,7 @@ async fn a_function_of_another_signature_is_not_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stacks_raise_events_fail_and_roll_back_as_on_aws() {
+async fn stacks_emit_events_fail_and_roll_back_as_on_aws() {
     the_suite_passes("stacks").await;
 }
 
@@ -55,17 +55,17 @@ async fn images_and_snapshots_cross_accounts_under_the_rules_of_aws() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn builds_make_images_fail_and_stop_as_codebuild_says() {
+async fn builds_create_images_fail_and_stop_as_in_codebuild() {
     the_suite_passes("image_builder").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn images_are_told_of_as_the_emulator_itself_tells_of_them() {
+async fn images_are_described_as_by_the_emulator_itself() {
     the_suite_passes("second_opinion").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn images_keys_and_parameters_are_told_of_as_moto_tells_of_them() {
+async fn images_keys_and_parameters_are_described_as_by_moto() {
     let cloud = support::cloud().await;
     let python = MOTO.install(&support::state_dir(), |step| eprintln!("{step}")).await.expect("moto");
     the_suite_passes_with(&cloud, &python, &[], "moto");
@@ -79,12 +79,12 @@ fn moto_is_pinned_with_the_hash_of_every_file_and_names_no_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_volume_of_a_template_grows_in_place_and_goes_with_its_stack() {
+async fn a_volume_grows_in_place_and_is_deleted_with_its_stack() {
     the_suite_passes("volumes").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_reach_other_accounts_and_can_be_lost_doubled_and_held() {
+async fn events_reach_other_accounts_and_can_be_lost_duplicated_and_held() {
     the_suite_passes("events").await;
 }
 
@@ -94,17 +94,17 @@ async fn state_machines_nest_wait_and_stop_as_on_aws() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn function_urls_answer_and_know_their_caller() {
+async fn function_urls_answer_and_authenticate_their_caller() {
     the_suite_passes("function_urls").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn faults_strike_calls_and_the_journal_records_them() {
+async fn faults_apply_to_calls_and_the_call_log_records_them() {
     the_suite_passes("faults").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recording_holds_every_request_as_its_caller_made_it() {
+async fn a_recording_holds_every_request_unchanged() {
     the_suite_passes("recording").await;
 }
 
@@ -114,32 +114,32 @@ async fn native_functions_run_as_their_role() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_is_authorised_on_the_resource_that_aws_names() {
+async fn a_call_is_authorised_on_the_resource_of_the_aws_documentation() {
     the_suite_passes("authorization").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_resource_type_the_overlay_touches_is_created_updated_replaced_and_deleted() {
+async fn overlay_resource_types_are_created_updated_replaced_and_deleted() {
     the_suite_passes("handlers").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_failed_stack_retained_can_be_taken_in_again() {
+async fn retained_resources_of_a_failed_stack_can_be_imported() {
     the_suite_passes("retention").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn items_belong_to_those_whose_leading_keys_a_policy_names() {
+async fn items_are_authorised_by_the_leading_keys_of_a_policy() {
     the_suite_passes("leading_keys").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_is_passed_by_those_who_may_pass_it() {
+async fn only_an_authorised_caller_can_pass_a_role() {
     the_suite_passes("pass_role").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_call_uses_and_tags_is_asked_about() {
+async fn used_and_tagged_resources_of_a_call_are_authorised() {
     the_suite_passes("tagging").await;
 }
 
@@ -149,7 +149,7 @@ async fn references_of_images_are_looked_up_with_the_callers_rights() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn definitions_that_aws_refuses_are_refused() {
+async fn state_machine_definitions_that_aws_refuses_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let machines = StateMachines::own().expect("the sources are sound");
     machines.write(folder.path()).expect("the JSON is written");
@@ -159,21 +159,21 @@ async fn definitions_that_aws_refuses_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_encrypts_by_default_and_allows_images_as_it_says() {
+async fn default_encryption_and_allowed_images_follow_the_account_settings() {
     the_suite_passes("account_settings").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_set_reverts_what_somebody_changed_by_hand() {
+async fn a_change_set_reverts_manual_changes() {
     the_suite_passes("drift").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn typed_parameters_are_looked_up_with_the_rights_of_the_caller() {
+async fn typed_parameters_are_looked_up_with_the_callers_rights() {
     the_suite_passes("parameter_types").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_simulation_of_a_role_answers_as_iam_does() {
+async fn a_policy_simulation_returns_the_result_of_iam() {
     the_suite_passes("simulation").await;
 }

@@ -1,4 +1,4 @@
-//! The git host, as a client of GitHub and as a receiver of its webhooks would see it.
+//! Tests of the git host, from the view of a GitHub client and of a webhook's receiver.
 
 mod support;
 
@@ -19,7 +19,7 @@ struct Host {
     work: TempDir,
 }
 
-/// A host with the repository `acme/logs` and a clone of it.
+/// Starts a host with the repository `acme/logs` and a clone of it.
 async fn host() -> Host {
     let folder = tempfile::tempdir().expect("a folder");
     let options = GitHostOptions { root: folder.path().join("repositories"), token: "secret-token".into() };
@@ -45,7 +45,7 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
 }
 
 impl Host {
-    /// Commit files and push a branch; returns the commit.
+    /// Commits files and pushes a branch. Returns the commit.
     fn push(&self, branch: &str, files: &[(&str, Option<&str>)], message: &str) -> String {
         for (name, content) in files {
             let path = self.work.path().join(name);
@@ -160,7 +160,7 @@ async fn commits_and_branches_are_shown_also_with_a_slash_in_their_name() {
 }
 
 #[tokio::test]
-async fn a_push_is_delivered_signed_with_what_it_changed() {
+async fn a_push_is_delivered_signed_with_its_changed_files() {
     let (host, receiver) = (host().await, Receiver::start().await);
     let first = host.push("main", &[("keep", Some("1")), ("gone", Some("1"))], "first");
     let id = host.hook(&receiver, "hush").await;
@@ -200,7 +200,7 @@ fn hmac_of(secret: &str, body: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn new_deleted_and_forced_branches_are_told_apart() {
+async fn new_deleted_and_forced_branches_are_distinguished() {
     let (host, receiver) = (host().await, Receiver::start().await);
     host.push("main", &[("a", Some("1"))], "first");
     host.hook(&receiver, "").await;
@@ -255,7 +255,7 @@ async fn a_delivery_is_recorded_and_can_be_repeated_under_its_id() {
 }
 
 #[tokio::test]
-async fn a_webhook_hears_of_what_is_pushed_after_it_was_made() {
+async fn a_webhook_receives_only_pushes_after_its_creation() {
     let (host, receiver) = (host().await, Receiver::start().await);
     host.push("main", &[("a", Some("1"))], "before");
     host.hook(&receiver, "hush").await;
@@ -299,7 +299,7 @@ async fn commit_statuses_and_comments_are_kept() {
 }
 
 #[tokio::test]
-async fn a_repository_is_made_over_http_and_its_path_can_be_cloned() {
+async fn a_repository_is_created_over_http_and_its_path_can_be_cloned() {
     let host = host().await;
     let body = json!({"owner": "acme", "name": "second"});
     let (status, made) = host.api.json(Method::POST, "/_lockstep/repositories", Some(body)).await;

@@ -1,4 +1,4 @@
-//! Nothing that was started outlives what started it.
+//! Tests that no started process outlives its parent.
 
 mod support;
 
@@ -7,7 +7,8 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process_group};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-/// Creates a function and runs it once: its worker process stays, waiting for the next invocation.
+/// Script that creates a function and runs it once: its worker process remains and waits for the next
+/// invocation.
 const START_A_WORKER: &str = r#"
 import io, json, zipfile
 from overlay.tests.support import DEVELOPMENT, client
@@ -59,7 +60,7 @@ async fn stopping_a_cloud_ends_the_emulator_and_its_lambda_processes() {
     assert_eq!(ran.len(), 1);
     assert_eq!(ran[0].function.as_deref(), Some("worker"));
     cloud.stop();
-    // Killed at once; a worker whose parent is gone counts until the system has noticed its end.
+    // The parent is killed at once. A worker counts until the system has noticed its end.
     gone(group).await;
     assert!(!support::state_dir().join("tmp").join(port).exists(), "its temporary files are gone");
 }
@@ -111,9 +112,9 @@ async fn the_overlay_refuses_another_release_of_the_emulator() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_the_parent_ends_the_emulator_and_its_lambda_processes() {
-    // This test binary again, running the test below: it prints the emulator's group and waits.
+    // Runs this test binary again with the test below, which prints the emulator's group and waits.
     let mut parent = Command::new(std::env::current_exe().expect("this binary"))
-        .args(["--exact", "a_parent_that_is_killed", "--ignored", "--nocapture"])
+        .args(["--exact", "a_killed_parent", "--ignored", "--nocapture"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -135,10 +136,10 @@ async fn killing_the_parent_ends_the_emulator_and_its_lambda_processes() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "only run by the test above, which kills it"]
-async fn a_parent_that_is_killed() {
+async fn a_killed_parent() {
     let cloud = cloud_with_a_worker().await;
     println!("group={}", cloud.pid());
-    // Until we are killed, or (should the test above fail) until it ends.
+    // Wait for the kill, or (should the test above fail) for the end of its input.
     tokio::task::block_in_place(|| std::io::stdin().read_line(&mut String::new())).expect("standard input");
 }
 

@@ -1,4 +1,4 @@
-//! The daemon: started in the background, found by others, stopped.
+//! Tests of the daemon: started in the background, found by other processes, stopped.
 
 mod support;
 
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// Start the daemon with the shared installation, but a session of its own in `state`.
+/// Starts the daemon with the shared installation and a separate session in `state`.
 async fn up(state: &Path) -> Result<Session, SessionError> {
     std::fs::create_dir_all(state).expect("a folder");
-    // The installation is found through a link, so that it is made once for all tests.
+    // A link leads to the installation, so that it is created once for all tests.
     lockstep_local::Emulator::install(&support::state_dir(), |_| ()).await.expect("installed");
     let link = state.join("emulator-venv");
     if !link.exists() {
@@ -67,7 +67,7 @@ async fn a_daemon_is_started_found_updated_and_stopped() {
 }
 
 #[tokio::test]
-async fn a_killed_daemon_takes_the_emulator_with_it_and_can_be_started_again() {
+async fn a_killed_daemon_ends_the_emulator_and_can_be_started_again() {
     let state = tempfile::tempdir().expect("a folder");
     let first = up(state.path()).await.expect("it gets ready");
     kill_process(Pid::from_raw(i32::try_from(first.pid).expect("a pid")).expect("not zero"), Signal::KILL)
@@ -87,7 +87,7 @@ async fn a_killed_daemon_takes_the_emulator_with_it_and_can_be_started_again() {
 }
 
 #[tokio::test]
-async fn a_daemon_that_cannot_start_says_why() {
+async fn a_daemon_that_cannot_start_reports_the_reason() {
     let state = tempfile::tempdir().expect("a folder");
     let arguments = ["-c", "echo the reason >&2; exit 3"];
     let error = session::spawn_detached(state.path(), Path::new("/bin/sh"), &arguments, DEADLINE).await;

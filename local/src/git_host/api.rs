@@ -1,4 +1,4 @@
-//! The HTTP API, in GitHub's paths and words.
+//! The HTTP API, with GitHub's paths and names.
 
 use super::deliveries::{self, ContentType, Hook, NewHook};
 use super::repositories::{Repository, RepositoryError};
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What others wrote about commits and pull requests: kept as it came, shown again.
+/// Statuses and comments of clients about commits and pull requests, stored and returned unchanged.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     statuses: BTreeMap<(String, String), Vec<Value>>,
@@ -165,7 +165,7 @@ async fn show_commit(
     Path((owner, name, reference)): Path<(String, String, String)>,
 ) -> Result<Json<Value>, Refused> {
     let repository = shared.repository(&owner, &name)?;
-    // A reference may contain slashes, so the router cannot tell these two apart.
+    // A reference may contain slashes, so the router cannot distinguish these two.
     if let Some(commit) = reference.strip_suffix("/statuses") {
         return list_statuses(&shared, &repository, commit).await;
     }
@@ -325,7 +325,7 @@ async fn list_hooks(
 }
 
 impl Shared {
-    /// Show something of a webhook, if it exists.
+    /// Returns a view of a webhook, if it exists.
     fn of_hook(
         &self,
         (owner, name, id): (&str, &str, u64),

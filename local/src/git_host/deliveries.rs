@@ -1,4 +1,4 @@
-//! Webhooks and their deliveries: signed as GitHub signs, recorded, and repeatable.
+//! Webhooks and their deliveries: signed as by GitHub, recorded, and repeatable.
 
 use super::Shared;
 use super::repositories::Repository;
@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 use uuid::Uuid;
 
-/// How many deliveries a webhook remembers.
+/// Maximum number of recorded deliveries of a webhook.
 const MOST_REMEMBERED: usize = 1000;
-/// How much of an answer is remembered, in bytes.
+/// Maximum size of a recorded response, in bytes.
 const LONGEST_ANSWER: usize = 64 << 10;
 
 /// A webhook of a repository.
@@ -32,14 +32,14 @@ pub(super) struct Hook {
     deliveries: VecDeque<Delivery>,
 }
 
-/// How the payload is packed.
+/// Content type of the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ContentType {
     Json,
     Form,
 }
 
-/// One attempt to deliver an event, and what came of it.
+/// One attempt to deliver an event, with its result.
 #[derive(Clone, Debug)]
 pub(super) struct Delivery {
     id: u64,
@@ -59,7 +59,7 @@ enum Outcome {
     Failed(String),
 }
 
-/// What to register.
+/// Request to register a webhook.
 #[derive(Clone, Debug)]
 pub(super) struct NewHook {
     pub(super) events: Vec<String>,
@@ -124,7 +124,7 @@ impl Hooks {
 }
 
 impl Hook {
-    /// The webhook as the API shows it: the secret is not shown.
+    /// Returns the API's view of the webhook, without its secret.
     pub(super) fn shown(&self, base_url: &str) -> Value {
         let url = format!("{base_url}/repos/{}/hooks/{}", self.repository, self.id);
         let time = timestamp(self.created_at);
@@ -150,7 +150,7 @@ impl Hook {
         })
     }
 
-    /// Its deliveries, newest first.
+    /// Returns the deliveries, newest first.
     pub(super) fn deliveries(&self) -> impl Iterator<Item = &Delivery> {
         self.deliveries.iter()
     }
@@ -165,7 +165,7 @@ impl Hook {
 }
 
 impl Delivery {
-    /// The delivery as the list of deliveries shows it.
+    /// Returns the delivery as an entry of the list of deliveries.
     pub(super) fn summary(&self, repository_id: u64) -> Value {
         let (status, code) = match &self.outcome {
             Outcome::Answered { status, reason, .. } => (reason.clone(), *status),
@@ -187,7 +187,7 @@ impl Delivery {
         })
     }
 
-    /// The delivery with what was sent and what was answered.
+    /// Returns the delivery with its request and its response.
     pub(super) fn shown(&self, hook: &Hook) -> Value {
         let mut shown = self.summary(hook.repository_id);
         let response = match &self.outcome {
@@ -201,7 +201,7 @@ impl Delivery {
     }
 }
 
-/// Deliver an event to those of the webhooks that want it, and wait for the answers.
+/// Delivers an event to each of the webhooks that subscribe to it, and waits for the responses.
 pub(super) async fn deliver_event(shared: &Arc<Shared>, hooks: &[Hook], event: &str, payload: Value) {
     let payload = Arc::new(payload);
     let wanting = hooks.iter().filter(|hook| hook.wants(event)).cloned();
@@ -212,12 +212,12 @@ pub(super) async fn deliver_event(shared: &Arc<Shared>, hooks: &[Hook], event: &
         })
         .collect();
     for one in attempts {
-        // It only fails when the runtime is shutting down.
+        // It only fails when the runtime shuts down.
         let _ = one.await;
     }
 }
 
-/// Deliver again what was delivered before, under the same id. `None` if there is no such delivery.
+/// Repeats an earlier delivery under the same id. Returns `None` if there is no such delivery.
 pub(super) async fn redeliver(
     shared: &Arc<Shared>,
     repository: &Repository,
@@ -311,7 +311,7 @@ fn headers(hook: &Hook, event: &str, guid: Uuid, body: &[u8]) -> HeaderMap {
     named.into_iter().filter_map(entry).collect()
 }
 
-/// Hex HMAC-SHA-256 of a body, as GitHub puts it into `X-Hub-Signature-256`.
+/// Returns the hex HMAC-SHA-256 of a body, for `X-Hub-Signature-256`.
 fn signature(secret: &str, body: &[u8]) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
         unreachable!("HMAC takes a key of any length")
@@ -336,8 +336,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_signature_is_the_one_of_githubs_documentation() {
-        // The example GitHub publishes for validating webhook deliveries.
+    fn the_signature_equals_that_of_githubs_documentation() {
+        // GitHub's example for the validation of webhook deliveries.
         assert_eq!(
             signature("It's a Secret to Everybody", b"Hello, World!"),
             "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"

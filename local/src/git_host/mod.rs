@@ -1,8 +1,8 @@
 //! A git host with the part of GitHub's REST API and of its webhooks that Lockstep uses.
 //!
-//! Repositories are bare ones in a folder; people push to their path. A `post-receive` hook leaves a
-//! note in a spool folder, which the host watches, so a push never waits for a webhook. Webhooks, their
-//! deliveries, commit statuses and comments last as long as the host; repositories stay.
+//! Repositories are bare ones in a folder, and clients push to their path. A `post-receive` hook writes a
+//! note to a spool folder, which the host watches, so a push never waits for a webhook. Webhooks, their
+//! deliveries, commit statuses and comments last as long as the host. Repositories remain.
 
 mod api;
 mod deliveries;
@@ -26,47 +26,47 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
-/// GitHub waits ten seconds for the answer to a delivery.
+/// Timeout of a delivery: GitHub waits ten seconds for the response.
 const DELIVERY_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How the git host is started.
+/// Options of the git host.
 #[derive(Clone, Debug)]
 pub struct GitHostOptions {
-    /// The folder of the bare repositories; made if it is not there.
+    /// Folder of the bare repositories; created if it is absent.
     pub root: PathBuf,
-    /// The token every API request must carry.
+    /// Token that every API request must carry.
     pub token: String,
 }
 
-/// Why the git host could not do something.
+/// Error of the git host.
 #[derive(Debug, thiserror::Error)]
 pub enum GitHostError {
-    /// It could not be started.
+    /// The host could not be started.
     #[error("could not {step}: {source}")]
     Start {
-        /// What was being done, as a verb phrase.
+        /// Failed step, as a verb phrase.
         step: String,
-        /// Why not.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// A repository could not be made.
+    /// A repository could not be created.
     #[error("could not create the repository {repository}: {reason}")]
     Create {
         /// `owner/name`.
         repository: String,
-        /// What to change.
+        /// Reason, with the necessary change.
         reason: String,
     },
 }
 
-/// A running git host. It ends with the value; the repositories stay.
+/// A running git host. It ends with the value. The repositories remain.
 #[derive(Debug)]
 pub struct GitHost {
     shared: Arc<Shared>,
     tasks: [JoinHandle<()>; 3],
 }
 
-/// What the API and the watcher work on.
+/// State that the API and the watcher share.
 #[derive(Debug)]
 struct Shared {
     base_url: String,
@@ -76,14 +76,14 @@ struct Shared {
     tickets: Mutex<Tickets>,
     notes: Mutex<api::Notes>,
     client: Client,
-    /// Held while notes of pushes are taken from the spool, so that each is taken once.
+    /// Lock for taking notes of pushes from the spool, so that each is taken once.
     taking: tokio::sync::Mutex<()>,
     noted: UnboundedSender<pushes::Noted>,
 }
 
 impl Shared {
     fn hooks(&self) -> MutexGuard<'_, Hooks> {
-        // The lists are consistent after every statement, so a panic elsewhere does not spoil them.
+        // The lists are consistent after every statement, so a panic elsewhere does not corrupt them.
         self.hooks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -97,10 +97,11 @@ impl Shared {
 }
 
 impl GitHost {
-    /// Start the host on a free port of the loopback address.
+    /// Starts the host on a free port of the loopback address.
     ///
     /// # Errors
-    /// [`GitHostError::Start`] if the folder cannot be made or no port is free.
+    ///
+    /// [`GitHostError::Start`] if the folder cannot be created or no port is free.
     pub async fn start(options: GitHostOptions) -> Result<Self, GitHostError> {
         let failed = |step: String| move |source| GitHostError::Start { step, source };
         let repositories = Repositories::open(&options.root)
@@ -123,7 +124,7 @@ impl GitHost {
         });
         let router = api::router(shared.clone());
         let server = tokio::spawn(async move {
-            // It ends when the task is aborted; an accept that fails is retried by axum.
+            // The task ends when it is aborted. Axum retries a failed accept.
             let _ = axum::serve(listener, router).await;
         });
         let watcher = tokio::spawn(pushes::watch(shared.clone()));
@@ -131,27 +132,28 @@ impl GitHost {
         Ok(Self { shared, tasks: [server, watcher, deliverer] })
     }
 
-    /// The address of the API, without a slash at the end.
+    /// Returns the address of the API, without a slash at the end.
     pub fn base_url(&self) -> &str {
         &self.shared.base_url
     }
 
-    /// The token every API request must carry.
+    /// Returns the token that every API request must carry.
     pub fn token(&self) -> &str {
         &self.shared.token
     }
 
-    /// Create a bare repository, or return the one that is there.
+    /// Creates a bare repository, or returns the existing one.
     ///
     /// # Errors
-    /// [`GitHostError::Create`] if the name is not one GitHub would take, or git fails.
+    ///
+    /// [`GitHostError::Create`] if GitHub would not accept the name, or git fails.
     pub async fn create_repository(&self, owner: &str, name: &str) -> Result<Repository, GitHostError> {
         self.shared.repositories.create(owner, name).await.map_err(|error: RepositoryError| {
             GitHostError::Create { repository: format!("{owner}/{name}"), reason: error.to_string() }
         })
     }
 
-    /// End the host.
+    /// Ends the host.
     pub fn stop(self) {
         drop(self);
     }

@@ -1,13 +1,13 @@
-//! The JSON GitHub sends about a push, from what git says.
+//! The JSON of GitHub's push events, from git's data.
 
 use super::repositories::{Repository, RepositoryError};
 use serde_json::{Value, json};
 
-/// What a branch or tag that does not exist points to.
+/// Commit id of a branch or tag that does not exist.
 pub(super) const NOTHING: &str = "0000000000000000000000000000000000000000";
-/// GitHub names at most this many commits in a push.
+/// Maximum number of commits that GitHub names in a push.
 const MOST_COMMITS: &str = "2048";
-// Fields end with a unit separator, which no name or message contains.
+// A unit separator ends each field. No name or message contains one.
 const COMMIT_FORMAT: &str = "--format=%H%x1f%T%x1f%an%x1f%ae%x1f%cn%x1f%ce%x1f%cI%x1f%P%x1f%B";
 
 /// One updated reference.
@@ -18,7 +18,7 @@ pub(super) struct Push {
     pub(super) reference: String,
 }
 
-/// The body of a `push` delivery.
+/// Returns the body of a `push` delivery.
 pub(super) async fn push(
     repository: &Repository,
     base_url: &str,
@@ -53,7 +53,7 @@ pub(super) async fn push(
     }))
 }
 
-/// The body of the `ping` GitHub sends when a webhook is made.
+/// Returns the body of the `ping` that GitHub sends for a new webhook.
 pub(super) async fn ping(repository: &Repository, base_url: &str, hook: &Value) -> Value {
     json!({
         "zen": "Anything added dilutes everything else.",
@@ -64,7 +64,7 @@ pub(super) async fn ping(repository: &Repository, base_url: &str, hook: &Value) 
     })
 }
 
-/// The repository as GitHub describes it.
+/// Returns GitHub's description of the repository.
 pub(super) async fn described(repository: &Repository, base_url: &str) -> Value {
     let full_name = repository.full_name();
     let default_branch = repository.default_branch().await;
@@ -103,12 +103,12 @@ fn short(commit: &str) -> &str {
     commit.get(..12).unwrap_or(commit)
 }
 
-/// The ids of the commits a push brought, oldest first.
+/// Returns the ids of the commits that a push added, oldest first.
 async fn new_commits(repository: &Repository, push: &Push) -> Result<Vec<String>, RepositoryError> {
     let exclude = format!("--exclude={}", push.reference);
     let mut arguments = vec!["rev-list", "--reverse", "--max-count", MOST_COMMITS, push.after.as_str()];
     if push.before == NOTHING {
-        // A new branch: what no other branch had.
+        // For a new branch, the commits that no other branch had.
         arguments.extend(["--not", &exclude, "--branches"]);
     } else {
         arguments.extend(["--not", &push.before]);
@@ -121,7 +121,7 @@ async fn is_ancestor(repository: &Repository, push: &Push) -> bool {
     repository.git(&["merge-base", "--is-ancestor", &push.before, &push.after]).await.is_ok()
 }
 
-/// A commit as a push names it, with the files it added, removed and modified.
+/// Returns a commit in the form of a push, with the files that it added, removed and modified.
 async fn commit(repository: &Repository, base_url: &str, id: &str) -> Result<Value, RepositoryError> {
     let shown = repository.git_text(&["log", "-1", COMMIT_FORMAT, id, "--"]).await?;
     let mut fields = shown.splitn(9, '\u{1f}');
@@ -151,7 +151,7 @@ struct ChangedFiles {
     modified: Vec<String>,
 }
 
-/// What a commit changed against its first parent.
+/// Returns the changes of a commit against its first parent.
 async fn changed_files(
     repository: &Repository,
     id: &str,
@@ -166,7 +166,7 @@ async fn changed_files(
     Ok(parse_changes(&repository.git(&arguments).await?))
 }
 
-/// Status and path, each ended by a NUL.
+/// Parses status and path, each ended by a NUL.
 fn parse_changes(listed: &[u8]) -> ChangedFiles {
     let mut files = ChangedFiles::default();
     let mut fields = listed.split(|byte| *byte == 0).map(|field| String::from_utf8_lossy(field).into_owned());
@@ -180,7 +180,7 @@ fn parse_changes(listed: &[u8]) -> ChangedFiles {
     files
 }
 
-/// A commit as `GET /repos/{owner}/{repo}/commits/{ref}` shows it.
+/// Returns a commit in the form of `GET /repos/{owner}/{repo}/commits/{ref}`.
 pub(super) async fn api_commit(
     repository: &Repository,
     base_url: &str,
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn changes_are_sorted_by_what_happened_to_a_file() {
+    fn changes_are_grouped_by_added_removed_and_modified_files() {
         let files = parse_changes(b"A\0new file\0D\0old\0M\0same\0T\0link\0");
         assert_eq!(
             files,

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// How often the folder is looked at. There is one folder, so a look costs next to nothing.
+/// Interval between two reads of the folder. There is one folder, so a read costs little.
 const INTERVAL: Duration = Duration::from_millis(25);
 
-/// A push and the webhooks that were there when it was made.
+/// A push, and the webhooks that existed at its time.
 #[derive(Debug)]
 pub(super) struct Noted {
     repository: Repository,
@@ -20,7 +20,7 @@ pub(super) struct Noted {
     hooks: Vec<Hook>,
 }
 
-/// Look at the spool folder for ever.
+/// Watches the spool folder for ever.
 pub(super) async fn watch(shared: Arc<Shared>) {
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -30,17 +30,17 @@ pub(super) async fn watch(shared: Arc<Shared>) {
     }
 }
 
-/// Take the notes that are waiting and queue their deliveries to the webhooks there are now.
+/// Takes the waiting notes and queues their deliveries to the current webhooks.
 ///
-/// Also called before a webhook is added: what was pushed before is not for it.
+/// A caller also uses it before it adds a webhook, which must not receive earlier pushes.
 pub(super) async fn take_notes(shared: &Shared) {
     let _turn = shared.taking.lock().await;
     for note in waiting_notes(&shared.repositories.spool()).await {
         let Ok(text) = tokio::fs::read_to_string(&note).await else { continue };
-        // Taken before it is delivered: a note that cannot be delivered must not come back for ever.
+        // Removed before the delivery, so that a note that cannot be delivered is not retried for ever.
         let _ = tokio::fs::remove_file(&note).await;
         if let Some(noted) = understood(shared, &text) {
-            // It only fails when the host is ending.
+            // It only fails when the host ends.
             let _ = shared.noted.send(noted);
         }
     }
@@ -54,11 +54,11 @@ fn understood(shared: &Shared, text: &str) -> Option<Noted> {
     Some(Noted { repository, pushes, hooks })
 }
 
-/// Deliver what was noted, for ever and in the order it was pushed.
+/// Delivers the noted pushes, for ever and in their order.
 pub(super) async fn deliver(shared: Arc<Shared>, mut noted: UnboundedReceiver<Noted>) {
     while let Some(Noted { repository, pushes, hooks }) = noted.recv().await {
         for push in pushes {
-            // A reference that moved on and was pruned meanwhile has no payload any more.
+            // A reference that moved and was pruned has no payload any more.
             if let Ok(body) = payload::push(&repository, &shared.base_url, &push).await {
                 deliveries::deliver_event(&shared, &hooks, "push", body).await;
             }
@@ -66,7 +66,7 @@ pub(super) async fn deliver(shared: Arc<Shared>, mut noted: UnboundedReceiver<No
     }
 }
 
-/// The complete notes, oldest first.
+/// Returns the complete notes, oldest first.
 async fn waiting_notes(spool: &Path) -> Vec<PathBuf> {
     let Ok(mut entries) = tokio::fs::read_dir(spool).await else { return Vec::new() };
     let mut notes: Vec<(SystemTime, PathBuf)> = Vec::new();
@@ -81,7 +81,7 @@ async fn waiting_notes(spool: &Path) -> Vec<PathBuf> {
     notes.into_iter().map(|(_, path)| path).collect()
 }
 
-/// A note: `owner/name`, then a line `old new reference` per updated reference.
+/// Parses a note: `owner/name`, then a line `old new reference` for each updated reference.
 fn parse(note: &str) -> Option<(String, Vec<Push>)> {
     let mut lines = note.lines();
     let full_name = lines.next()?.to_owned();

@@ -1,13 +1,14 @@
-//! Bare repositories in a folder, and git run on them.
+//! Bare repositories in a folder, and git commands in them.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::process::Command;
 
-/// The folder of push notes, beside the owners' folders; no owner may be called that.
+/// Folder of push notes, beside the owners' folders. No owner may have this name.
 const SPOOL: &str = ".pushes";
-/// Leaves one note per push. Nothing but `sh` and coreutils, and nothing that could make the push wait.
+/// Hook that writes one note for each push. It needs only `sh` and coreutils, and does nothing that delays
+/// the push.
 const POST_RECEIVE: &str = r#"#!/bin/sh
 # Tells the git host what was pushed: it watches this folder. The note appears complete, by renaming.
 here=$(pwd -P)
@@ -23,56 +24,56 @@ mv "$note" "$spool/push-${note##*/.note-}"
 /// A bare repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
-    /// Who owns it.
+    /// Owner of the repository.
     pub owner: String,
-    /// Its name, without `.git`.
+    /// Name of the repository, without `.git`.
     pub name: String,
-    /// Where it is: clone from and push to this path.
+    /// Path of the repository, for clones and pushes.
     pub path: PathBuf,
 }
 
 impl Repository {
-    /// `owner/name`.
+    /// Returns `owner/name`.
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.owner, self.name)
     }
 
-    /// A stable number for it, as GitHub gives one.
+    /// Returns a stable number for the repository, as GitHub has one.
     pub(super) fn id(&self) -> u64 {
-        // FNV-1a over the name, within what JavaScript can count.
+        // FNV-1a over the name, within the integers of JavaScript.
         let hash = self.full_name().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
         hash % (1 << 31)
     }
 
-    /// Run git in the repository and return what it printed.
+    /// Runs git in the repository and returns its output.
     pub(super) async fn git(&self, arguments: &[&str]) -> Result<Vec<u8>, RepositoryError> {
         git(&self.path, arguments).await
     }
 
-    /// Run git and return its output as text without the last line break.
+    /// Runs git and returns its output as text without the last line break.
     pub(super) async fn git_text(&self, arguments: &[&str]) -> Result<String, RepositoryError> {
         let printed = self.git(arguments).await?;
         Ok(String::from_utf8_lossy(&printed).trim_end_matches('\n').to_owned())
     }
 
-    /// The commit a branch, tag or id names; `None` if there is none.
+    /// Returns the commit of a branch, tag or id; `None` if there is none.
     pub(super) async fn commit(&self, reference: &str) -> Option<String> {
         let commit = format!("{reference}^{{commit}}");
         let found =
             self.git_text(&["rev-parse", "--verify", "--quiet", "--end-of-options", &commit]).await.ok()?;
-        // Without --end-of-options in old gits, the option itself would be echoed.
+        // Old versions of git do not know --end-of-options and echo it.
         found.lines().last().filter(|line| line.len() == 40).map(str::to_owned)
     }
 
-    /// The branch HEAD points to.
+    /// Returns the branch of HEAD.
     pub(super) async fn default_branch(&self) -> String {
         self.git_text(&["symbolic-ref", "--short", "HEAD"]).await.unwrap_or_else(|_| "main".to_owned())
     }
 }
 
-/// Why a repository could not be used.
+/// Reason why a repository could not be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RepositoryError {
     #[error("'{0}' is not a name: letters, digits, '-', '_' and '.' only, and not beginning with '.' or '-'")]
@@ -95,12 +96,12 @@ impl Repositories {
         Ok(Self { root: root.canonicalize()? })
     }
 
-    /// Where pushes leave their notes.
+    /// Returns the folder of the notes of pushes.
     pub(super) fn spool(&self) -> PathBuf {
         self.root.join(SPOOL)
     }
 
-    /// The repository of this name; `None` if there is none, or could be none.
+    /// Returns the repository of this name; `None` if there is none, or the name is invalid.
     pub(super) fn find(&self, owner: &str, name: &str) -> Option<Repository> {
         let repository = self.named(owner, name).ok()?;
         repository.path.join("HEAD").is_file().then_some(repository)
@@ -113,7 +114,7 @@ impl Repositories {
         }
         tokio::fs::create_dir_all(&repository.path).await?;
         git(&repository.path, &["init", "--bare", "--quiet", "--initial-branch=main"]).await?;
-        // A commit may be fetched by its id, as from GitHub.
+        // Allow fetches of a commit by its id, as GitHub does.
         git(&repository.path, &["config", "uploadpack.allowAnySHA1InWant", "true"]).await?;
         install_hook(&repository.path).await?;
         Ok(repository)
@@ -154,7 +155,7 @@ async fn git(folder: &Path, arguments: &[&str]) -> Result<Vec<u8>, RepositoryErr
     })
 }
 
-/// git in a folder, without the variables that a surrounding git command (a hook, a rebase) may have set.
+/// Returns a git command in a folder, without the variables of a surrounding git command (a hook, a rebase).
 pub(super) fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("git");
     for (name, _) in std::env::vars_os() {
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_repository_is_found_once_it_was_created() {
+    async fn a_repository_is_found_after_its_creation() {
         let root = tempfile::tempdir().expect("a folder");
         let repositories = Repositories::open(root.path()).expect("opened");
         assert_eq!(repositories.find("acme", "logs"), None);

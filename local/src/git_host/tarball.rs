@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
-/// GitHub's links work for five minutes.
+/// Lifetime of a link: five minutes, as at GitHub.
 const TICKET_LIFETIME: Duration = Duration::from_secs(300);
 
-/// The links that were handed out.
+/// Issued links.
 #[derive(Debug, Default)]
 pub(super) struct Tickets {
     open: HashMap<String, Ticket>,
@@ -25,7 +25,7 @@ struct Ticket {
 }
 
 impl Tickets {
-    /// A ticket for one commit of one repository.
+    /// Issues a ticket for one commit of one repository.
     pub(super) fn issue(&mut self, repository: &Repository, commit: &str, now: Instant) -> String {
         self.open.retain(|_, ticket| ticket.until > now);
         let ticket = Ticket {
@@ -38,7 +38,7 @@ impl Tickets {
         name
     }
 
-    /// Whether a ticket is for this commit and still good.
+    /// Returns true if a ticket is for this commit and still valid.
     pub(super) fn admits(&self, name: &str, repository: &Repository, commit: &str, now: Instant) -> bool {
         self.open.get(name).is_some_and(|ticket| {
             ticket.repository == repository.full_name() && ticket.commit == commit && ticket.until > now
@@ -46,12 +46,12 @@ impl Tickets {
     }
 }
 
-/// The top folder of an archive: `<owner>-<repository>-<first seven of the commit>`.
+/// Returns the top folder of an archive: `<owner>-<repository>-<first seven of the commit>`.
 pub(super) fn top_folder(repository: &Repository, commit: &str) -> String {
     format!("{}-{}-{}", repository.owner, repository.name, commit.get(..7).unwrap_or(commit))
 }
 
-/// The gzipped tar of a commit, as git makes it.
+/// Returns the gzipped tar of a commit from git, as a stream.
 pub(super) fn stream(repository: &Repository, commit: &str) -> std::io::Result<Body> {
     let prefix = format!("--prefix={}/", top_folder(repository, commit));
     let mut child = command(&repository.path, &["archive", "--format=tar.gz", &prefix, commit])
@@ -61,7 +61,7 @@ pub(super) fn stream(repository: &Repository, commit: &str) -> std::io::Result<B
     let Some(output) = child.stdout.take() else {
         return Err(std::io::Error::other("git archive has no output"));
     };
-    // The child is reaped when it ends, and killed (see `command`) when the runtime goes.
+    // The runtime reaps the child when it ends, and kills it (see `command`) when it shuts down.
     tokio::spawn(async move { child.wait().await });
     Ok(Body::from_stream(ReaderStream::new(output)))
 }

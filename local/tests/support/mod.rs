@@ -1,4 +1,5 @@
-//! What the integration tests share: where the emulator is installed, a client, waiting, a webhook receiver.
+//! Common code of the integration tests: the folder of the emulator's installation, a client, waiting, a
+//! webhook receiver.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -16,17 +17,18 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// One installation for all tests, kept between runs: installing takes longer than testing.
+/// Returns the folder of one installation for all tests, kept between runs: an installation takes longer than
+/// the tests.
 pub fn state_dir() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("local")
 }
 
-/// A running cloud.
+/// Starts a cloud.
 pub async fn cloud() -> Cloud {
     Cloud::start(CloudOptions::new(state_dir()), |step| eprintln!("{step}")).await.expect("the cloud starts")
 }
 
-/// Look until `look` finds something; panic with `what` after half a minute.
+/// Repeats `look` until it returns a value. Panics with `what` after half a minute.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
     let start = Instant::now();
     loop {
@@ -38,12 +40,12 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: 
     }
 }
 
-/// The Python that has the emulator's packages.
+/// Returns the Python that has the emulator's packages.
 pub fn emulator_python() -> PathBuf {
     state_dir().join("emulator-venv/bin/python")
 }
 
-/// Run a Python with the overlay's source.
+/// Runs a Python with the overlay's source.
 pub fn run(python: &Path, cloud: &Cloud, arguments: &[&str]) -> std::process::Output {
     run_with(python, cloud, arguments, &[])
 }
@@ -71,7 +73,7 @@ pub struct Api {
     pub token: Option<String>,
 }
 
-/// Status, headers and body of an answer.
+/// Status, headers and body of a response.
 pub type Answer = (StatusCode, HeaderMap, Bytes);
 
 impl Api {
@@ -99,7 +101,7 @@ impl Api {
     }
 }
 
-/// Takes webhook deliveries and answers with a status.
+/// Receiver of webhook deliveries that answers with a status.
 pub struct Receiver {
     pub url: String,
     pub received: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
@@ -129,7 +131,7 @@ impl Receiver {
         Self { url, received, answer }
     }
 
-    /// The deliveries of an event that came so far: headers and payload.
+    /// Returns the deliveries of an event so far: headers and payload.
     pub fn of(&self, event: &str) -> Vec<(HeaderMap, Bytes)> {
         let received = self.received.lock().expect("not poisoned");
         received.iter().filter(|(headers, _)| headers["x-github-event"] == event).cloned().collect()

@@ -1,11 +1,11 @@
-//! How fast log objects become events, against what could be hoped for and what others do.
+//! Measures the conversion of log objects to events, against upper bounds and other implementations.
 //!
 //! ```text
 //! cargo run --release -p lockstep-access-log --example speed [lines]
 //! ```
 //!
-//! Everything runs in one thread, in one run, in turns, and is timed by the processor time it took; ratios of this table
-//! travel to other machines, its seconds do not. Needs Linux, and Python 3 for its row.
+//! All rows run in one thread, in one run, in turns. The table gives processor time. Its ratios hold on other
+//! machines, its seconds do not. The example needs Linux, and Python 3 for the row of Python.
 
 use flate2::{Decompress, FlushDecompress, Status, write::GzEncoder};
 use lockstep_access_log::synthetic::{Synthetic, gzip};
@@ -17,7 +17,7 @@ use std::process::Command;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Bytes that come from S3 at once, about.
+/// Approximate number of bytes in one read from S3.
 const CHUNK: usize = 64 << 10;
 const ROUNDS: usize = 7;
 
@@ -45,10 +45,10 @@ fn speeds(count: u64) -> Result<()> {
     let stages: [(&str, &dyn Fn()); 7] = [
         ("inflate alone (zlib-rs)", &|| inflate(&object)),
         ("tokenize alone, by memchr", &|| tokenize(&text)),
-        ("tokenize alone, as the product does", &|| _ = black_box(count_values(&text, Format::Alb))),
+        ("tokenize alone, with the product's code", &|| _ = black_box(count_values(&text, Format::Alb))),
         ("plain text -> NDJSON", &|| _ = read(&text, false)),
         ("gz -> NDJSON", &|| _ = read(&object, false)),
-        ("gz -> NDJSON, every line the plain way", &|| _ = read(&object, true)),
+        ("gz -> NDJSON, every line on the plain path", &|| _ = read(&object, true)),
         ("gz -> NDJSON by regex and serde_json", &|| regex(&object)),
     ];
     let mut times = vec![Vec::new(); stages.len()];
@@ -64,9 +64,9 @@ fn speeds(count: u64) -> Result<()> {
     let strict_bound = medians[0] + medians[1].min(medians[2]);
     let both_alone = medians[0] + medians[3];
     let mut rows: Vec<(&str, f64)> = stages.iter().map(|(name, _)| *name).zip(medians).collect();
-    rows.insert(3, ("serial bound: inflate and memchr's, one after the other", bound));
+    rows.insert(3, ("serial bound: inflate, then memchr's tokenizer", bound));
     rows.insert(4, ("strict bound: inflate and the faster tokenizer", strict_bound));
-    rows.insert(6, ("inflate, and plain text -> NDJSON, one after the other", both_alone));
+    rows.insert(6, ("inflate, then plain text -> NDJSON", both_alone));
     match python(&object) {
         Ok(seconds) => rows.push(("gz -> NDJSON by Python's gzip, csv, json", seconds)),
         Err(error) => println!("no row of Python: {error}\n"),
@@ -107,7 +107,7 @@ fn median(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
-/// The processor time of this thread so far.
+/// Returns the processor time of this thread so far.
 fn processor_seconds() -> Result<f64> {
     let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat")?;
     let nanoseconds: u64 = schedstat.split(' ').next().ok_or("schedstat is empty")?.parse()?;
@@ -131,7 +131,7 @@ fn reader(plainly: bool) -> Reader {
     Reader::new(&source, &Settings { labels, plainly, ..Settings::default() })
 }
 
-/// What the product does, but for the network: how many batches there are, and the bytes of their events.
+/// Does the work of the product without the network. Returns the number of batches and the bytes of their events.
 fn read(object: &[u8], plainly: bool) -> (usize, usize) {
     let mut reader = reader(plainly);
     let (mut batches, mut bytes) = (0, 0);
@@ -156,7 +156,7 @@ fn inflate(object: &[u8]) {
     });
 }
 
-/// Decompresses an object, piece by piece.
+/// Decompresses an object in pieces.
 fn text_of(object: &[u8], mut take: impl FnMut(&[u8])) {
     let mut member = Decompress::new_gzip(15);
     let mut text = vec![0; 256 << 10];
@@ -176,7 +176,7 @@ fn text_of(object: &[u8], mut take: impl FnMut(&[u8])) {
     }
 }
 
-/// Finds every line and every value, and does nothing with them.
+/// Finds every line and every value, and ignores them.
 fn tokenize(text: &[u8]) {
     let mut start = 0;
     for end in memchr::memchr_iter(b'\n', text) {
@@ -195,7 +195,7 @@ fn tokenize(text: &[u8]) {
     }
 }
 
-/// The usual way: one regular expression a line, one map an event.
+/// Converts an object with one regular expression a line and one map an event, the usual implementation.
 fn regex(object: &[u8]) {
     let value = |column: &str| match column {
         "request"
@@ -246,7 +246,7 @@ fn regex(object: &[u8]) {
     black_box(&events);
 }
 
-/// The processor seconds that Python takes.
+/// Returns the processor seconds that Python takes.
 fn python(object: &[u8]) -> Result<f64> {
     const PROGRAM: &str = r#"
 import csv, gzip, io, json, sys, time
@@ -267,7 +267,7 @@ print(time.process_time() - started)
     Ok(String::from_utf8(run.stdout)?.trim().parse()?)
 }
 
-/// Reads an object that is made on the way, and tells the most memory that this process ever had, in MiB.
+/// Reads a generated object, and returns the peak resident memory of this process, in MiB.
 fn memory(megabytes: usize) -> Result<String> {
     let mut reader = reader(false);
     let mut lines = Synthetic::new(Format::Alb, 1);

@@ -1,57 +1,57 @@
-//! An event as it leaves: one line of JSON.
+//! The event of a line: one line of JSON.
 
 use crate::format::Format;
 use crate::line::{Parsed, Value};
 use base64::Engine;
 use sha2::{Digest, Sha256};
 
-/// The object that lines come from.
+/// The object that lines are read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// The name of its bucket.
+    /// Name of its bucket.
     pub bucket: String,
-    /// Its key, not URL-encoded.
+    /// Key of the object, not URL-encoded.
     pub key: String,
-    /// What tells its bytes from others under the same key: the version id, or the ETag in a bucket without versions.
+    /// Identity of the bytes under the key: the version id, or the ETag in a bucket without versions.
     pub version: String,
 }
 
 impl Source {
-    /// What the id of each event begins with: a hash of key and version. The line's number follows, so that the same
-    /// line of the same object has the same id however often it is delivered.
+    /// Returns the prefix of each event's id: a hash of key and version. The line's number follows, so the
+    /// same line of the same object has the same id in every delivery.
     pub fn id_prefix(&self) -> String {
-        // No key holds a NUL, so no two pairs are hashed alike.
+        // No key holds a NUL, so no two pairs have the same input.
         let digest =
             Sha256::new().chain_update(&self.key).chain_update([0]).chain_update(&self.version).finalize();
         format!("{}-", hex::encode(&digest[..16]))
     }
 }
 
-/// What the operator says about the load balancer. Absent ones are absent in the events.
+/// Labels of the load balancer from the operator. An absent label is absent in the events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels {
-    /// The component that owns the load balancer.
+    /// Component that owns the load balancer.
     pub component: Option<String>,
-    /// The application behind it.
+    /// Application behind the load balancer.
     pub application: Option<String>,
-    /// The environment: `ci`, `production`.
+    /// Environment: `ci`, `production`.
     pub environment: Option<String>,
-    /// The type of the events, by which Logstash tells where they go.
+    /// Type of the events, by which Logstash selects their index.
     pub event_type: Option<String>,
 }
 
-/// What is the same in every event of one object, as JSON. An event is the pieces in order, with what they are named
-/// after in between.
+/// Constant parts of every event of one object, as JSON. An event consists of the parts in order, with the
+/// named values in between.
 pub(crate) struct Template {
-    /// Up to `@timestamp`.
+    /// Part before `@timestamp`.
     pub before_time: Vec<u8>,
-    /// Up to the line number that ends `id`.
+    /// Part before the line number that ends `id`.
     pub before_id_line: Vec<u8>,
-    /// Up to the day of `index_date`.
+    /// Part before the day of `index_date`.
     pub before_date: Vec<u8>,
-    /// Up to `source.line`.
+    /// Part before `source.line`.
     pub before_line: Vec<u8>,
-    /// Up to the columns.
+    /// Part before the columns.
     pub before_columns: Vec<u8>,
 }
 
@@ -88,7 +88,7 @@ impl Template {
     }
 }
 
-/// Writes the event of a parsed line, plainly.
+/// Writes the event of a parsed line on the plain path.
 pub(crate) fn write(
     out: &mut Vec<u8>,
     template: &Template,
@@ -140,7 +140,7 @@ pub(crate) fn write(
     out.extend_from_slice(b"}\n");
 }
 
-/// Writes bytes as a JSON string; what is not UTF-8 becomes U+FFFD.
+/// Writes bytes as a JSON string. Invalid UTF-8 becomes U+FFFD.
 fn string(out: &mut Vec<u8>, text: &[u8]) {
     let text = String::from_utf8_lossy(text);
     serde_json::to_writer(out, &text).expect("memory takes every byte, and a string is always JSON");

@@ -1,11 +1,13 @@
-//! One line to one event, fast: what `line::parse` and `event::write` would write, for lines that need no thought.
+//! The fast path from one line to one event. It writes the same as `line::parse` and `event::write`, for
+//! simple lines.
 //!
-//! Most lines are plain ASCII without a backslash, and have numbers and IPv4 addresses where they should. For those,
-//! nothing must be escaped but the quotes that surround values, and everything else is copied. Every other line is
-//! declined, and goes the plain way. Tests and fuzzing hold that both ways write the same.
+//! Most lines are plain ASCII without a backslash, with valid numbers and IPv4 addresses in their columns. In
+//! such lines only the quotes around values need an escape, and all other bytes are copied. The fast path
+//! declines every other line, and the plain path handles it. Tests and fuzzing verify that both paths write
+//! the same.
 //!
-//! A line is looked at 64 bytes at once to find where its values end (`scan.rs`, `processor.rs`); numbers and addresses
-//! are checked as wholes (`value.rs`); all else is copying (`out.rs`).
+//! The fast path searches 64 bytes at once for the ends of values (`scan.rs`, `processor.rs`). It checks
+//! numbers and addresses as a whole (`value.rs`), and copies the rest (`out.rs`).
 
 mod columns;
 mod head;
@@ -25,16 +27,16 @@ use out::{Out, SLACK};
 use processor::{BLOCK, Masks};
 use scan::{Ends, Line};
 
-/// Bytes that must stand behind the text, whatever they are.
+/// Readable bytes of any content that must follow the text.
 pub(crate) const BEHIND: usize = BLOCK + SLACK;
 
 const _: () = assert!(value::BEHIND <= SLACK, "values stand before what is behind the text");
 
-/// What stands before the message, and behind it.
+/// Text between the columns and the message, padded.
 const MESSAGE: &[u8; 13 + SLACK] = &padded(br#"},"message":""#);
 const END: &[u8; 3 + SLACK] = &padded(b"\"}\n");
 
-/// Bytes with [`SLACK`] more behind them.
+/// Returns the bytes, padded with [`SLACK`] more.
 const fn padded<const N: usize, const P: usize>(bytes: &[u8; N]) -> [u8; P] {
     let mut padded = [0; P];
     let mut at = 0;
@@ -45,15 +47,15 @@ const fn padded<const N: usize, const P: usize>(bytes: &[u8; N]) -> [u8; P] {
     padded
 }
 
-/// Writes events of one format and one object.
+/// Writer of events of one format and one object.
 pub(crate) struct Writer {
     format: Format,
-    /// Which column is the time of the event.
+    /// Index of the column with the time of the event.
     time_column: usize,
     head: Head,
     ends: Ends,
     quotes: Quotes,
-    /// What an event has beside the bytes of its line, at most.
+    /// Maximum size of an event without the bytes of its line.
     event_bytes: usize,
     #[cfg(target_arch = "x86_64")]
     has_avx2: bool,
@@ -75,20 +77,20 @@ impl Writer {
         }
     }
 
-    /// Adds the event of line `number`, which `text` begins with, to `events`; tells where the next line begins. `None`
-    /// if the line must go the plain way, or no line feed follows. What follows the line is of no importance, but the
-    /// last [`BEHIND`] bytes of `text` belong to no line.
+    /// Adds the event of line `number`, the first line of `text`, to `events`. Returns the offset of the next
+    /// line. `None` if the line needs the plain path, or no line feed follows. The content behind the line
+    /// does not matter, but the last [`BEHIND`] bytes of `text` must not belong to a line.
     pub fn event(&mut self, number: u64, text: &[u8], events: &mut Vec<u8>) -> Option<usize> {
         #[cfg(target_arch = "x86_64")]
         if self.has_avx2 {
-            // SAFETY: this processor has all that it is compiled for.
+            // SAFETY: this processor has all features that the function is compiled for.
             #[expect(unsafe_code)]
             return unsafe { avx2::event(self, number, text, events) };
         }
         plain::event(self, number, text, events)
     }
 
-    /// The same, by functions that are compiled for a processor.
+    /// Adds the event with functions that are compiled for one kind of processor.
     #[inline(always)]
     fn event_by(
         &mut self,
@@ -100,7 +102,7 @@ impl Writer {
         put_message: impl Fn(&mut Out<'_>, &[u8], Line, &Quotes),
     ) -> Option<usize> {
         let line = self.ends.find(text, self.format.quoting(), masks)?;
-        // What is looked at behind the line.
+        // The scan reads these bytes behind the line.
         if text.len() < line.next as usize + BEHIND {
             return None;
         }
@@ -114,7 +116,8 @@ impl Writer {
             return None;
         }
         let time_length = self.head.read_time(&text[time_start as usize..], time_bytes as usize)?;
-        // Every byte of the line once as a value and once, at worst behind a backslash, in the message; and the time.
+        // Every byte of the line occurs once as a value and once in the message, at worst behind a backslash.
+        // The time follows.
         let mut out = Out::behind(events, self.event_bytes + 4 * line.end as usize);
         self.head.put(&mut out, text, time_start, time_length, number);
         put_columns(self.format, &mut out, text, &self.ends, &mut self.quotes)?;
@@ -126,7 +129,7 @@ impl Writer {
     }
 }
 
-/// Whether this processor has all that `avx2` is compiled for.
+/// Returns true if this processor has all features that `avx2` is compiled for.
 #[cfg(target_arch = "x86_64")]
 fn has_avx2() -> bool {
     is_x86_feature_detected!("avx2")
@@ -137,15 +140,15 @@ fn has_avx2() -> bool {
         && is_x86_feature_detected!("pclmulqdq")
 }
 
-/// How many values the lines of `text` have that go the fast way, found as they are found there, with nothing done
-/// about them: to measure. Ends before the first line that goes the plain way, or that has fewer than 64 bytes behind
-/// it.
+/// Returns the number of values in the lines of `text` that take the fast path, for measurements. It finds
+/// them as the fast path does and ignores them. It ends before the first line that needs the plain path, or
+/// that has fewer than 64 bytes behind it.
 pub fn count_values(text: &[u8], format: Format) -> u64 {
     let mut ends = Ends::new();
     let mut find = |text: &[u8]| {
         #[cfg(target_arch = "x86_64")]
         if has_avx2() {
-            // SAFETY: this processor has all that it is compiled for.
+            // SAFETY: this processor has all features that the function is compiled for.
             #[expect(unsafe_code)]
             let found = unsafe { avx2::find(&mut ends, text, format.quoting()) };
             return found.map(|line| (line, std::hint::black_box(&ends).count));
@@ -192,8 +195,8 @@ fn put_message(out: &mut Out<'_>, text: &[u8], line: Line, quotes: &Quotes) {
     out.put(text, start, line.end - start);
 }
 
-/// [`Writer::event`], compiled for one kind of processor. Columns and message are functions of their own: each then has
-/// all registers for itself.
+/// Compiles [`Writer::event`] for one kind of processor. Columns and message are separate functions, so each
+/// has all registers.
 macro_rules! compiled {
     ($way:ident, $masks:path $(, $features:literal)?) => {
         mod $way {

@@ -14,7 +14,7 @@ use Kind::{Address, EventTime, Ip, Number, Seconds, Text};
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// What wrote a log, and so which columns its lines have.
+/// Kind of log, which decides the columns of its lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// Access log of a Classic Load Balancer.
@@ -32,30 +32,31 @@ pub enum Format {
 /// One column of a format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// AWS's name, with `_` for `:`. An [`Kind::Address`] becomes two fields instead, `<name>_ip` and `<name>_port`.
+    /// AWS's name, with `_` for `:`. A [`Kind::Address`] becomes two fields instead, `<name>_ip` and
+    /// `<name>_port`.
     pub name: &'static str,
-    /// What its values are.
+    /// Kind of its values.
     pub kind: Kind,
 }
 
-/// What the values of a column are. `-` and nothing mean that there is no value, and the event then has no such field.
+/// Kind of a column's values. `-` and an empty value mean absence, and the event then has no such field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The time of the event, ISO 8601; always UTC, with or without a `Z`. Every line must have it.
     EventTime,
-    /// Anything.
+    /// Any text.
     Text,
     /// A decimal number.
     Number,
-    /// A duration as a decimal number; `-1` means that there is none.
+    /// A duration as a decimal number; `-1` means absence.
     Seconds,
     /// An IP address.
     Ip,
     /// An IP address and a port, joined by `:`.
     Address {
-        /// The field of the address.
+        /// Field of the address.
         ip: &'static str,
-        /// The field of the port.
+        /// Field of the port.
         port: &'static str,
     },
 }
@@ -105,7 +106,7 @@ const ALB: &[Column] = &[
     column("trace_id", Text),
     column("domain_name", Text),
     column("chosen_cert_arn", Text),
-    // -1 is a value of its own here: the rules could not be evaluated.
+    // -1 is a value here: the rules could not be evaluated.
     column("matched_rule_priority", Number),
     column("request_creation_time", Text),
     column("actions_executed", Text),
@@ -119,7 +120,8 @@ const ALB: &[Column] = &[
     column("transformed_host", Text),
     column("transformed_uri", Text),
     column("request_transform_status", Text),
-    // Found in logs, and in AWS's list of fields for CloudWatch, but not on the page of this format.
+    // This column occurs in logs and in AWS's list of fields for CloudWatch, but not on the page of this
+    // format.
     column("ip_address", Text),
 ];
 
@@ -170,7 +172,7 @@ const ALB_HEALTH_CHECK: &[Column] = &[
     column("type", Text),
     column("time", EventTime),
     column("latency", Seconds),
-    // The ARN of the function, if the target is one.
+    // ARN of the function, if the target is one.
     column("target_addr", Text),
     column("target_group_id", Text),
     column("status", Text),
@@ -185,7 +187,7 @@ impl Format {
     pub const ALL: [Format; 5] =
         [Self::Classic, Self::Alb, Self::Nlb, Self::AlbConnection, Self::AlbHealthCheck];
 
-    /// The name in configuration, and in the field `elb.format` of an event.
+    /// Returns the name in configuration, and in the field `elb.format` of an event.
     pub fn name(self) -> &'static str {
         match self {
             Self::Classic => "classic",
@@ -196,7 +198,7 @@ impl Format {
         }
     }
 
-    /// Every column that AWS documents, in order.
+    /// Returns every column that AWS documents, in order.
     pub const fn columns(self) -> &'static [Column] {
         match self {
             Self::Classic => CLASSIC,
@@ -207,7 +209,8 @@ impl Format {
         }
     }
 
-    /// How many columns the oldest lines of this format have. A line with fewer is not a line of this format.
+    /// Returns the number of columns of the oldest lines of this format. A line with fewer is not of this
+    /// format.
     pub const fn columns_min(self) -> usize {
         match self {
             Self::Classic => 12,       // before user_agent
@@ -218,7 +221,8 @@ impl Format {
         }
     }
 
-    /// Whether values with spaces stand in quotes. NLB encodes its values as URLs do; a quote is a quote there.
+    /// Returns the quoting of the format. NLB encodes its values as URLs do, and a quote is an ordinary
+    /// character there.
     pub(crate) fn quoting(self) -> Quoting {
         match self {
             Self::Nlb => Quoting::Never,
@@ -226,7 +230,7 @@ impl Format {
         }
     }
 
-    /// The format that the name of a log object tells, if AWS chose the name.
+    /// Returns the format that the key of a log object implies, if AWS chose the key.
     pub fn of_key(key: &str) -> Option<Self> {
         let name = key.rsplit('/').next().unwrap_or(key);
         if name.starts_with("conn_log") {
@@ -237,7 +241,7 @@ impl Format {
         }
         let (_account, rest) = name.split_once("_elasticloadbalancing_")?;
         let (_region, balancer) = rest.split_once('_')?;
-        // The id of a load balancer, its `/` replaced by `.`, which the name of a Classic one cannot hold.
+        // Id of a load balancer, its `/` replaced by `.`, which the name of a Classic one cannot hold.
         Some(match balancer.split_once('.') {
             Some(("app", _)) => Self::Alb,
             Some(("net", _)) => Self::Nlb,
@@ -245,7 +249,7 @@ impl Format {
         })
     }
 
-    /// The format that a line's first columns have the shape of.
+    /// Returns the format that matches the shape of a line's first columns.
     pub fn of_line(line: &[u8]) -> Option<Self> {
         let mut tokens = Tokens::new(line, Quoting::Values).map_while(Result::ok);
         let (first, second, third) = (tokens.next()?, tokens.next()?, tokens.next()?);
@@ -261,19 +265,19 @@ impl Format {
         }
     }
 
-    /// Whether this is the file that Elastic Load Balancing writes once, to see that it may: it holds no log line.
+    /// Returns true for the file that Elastic Load Balancing writes once as a test: it holds no log line.
     pub fn is_test_file(key: &str) -> bool {
         let name = key.rsplit('/').next().unwrap_or(key);
         name.starts_with("ELB") && name.ends_with("TestFile")
     }
 }
 
-/// Whether this is an IP address, of either kind.
+/// Returns true for an IP address of either version.
 pub(crate) fn is_ip(token: &[u8]) -> bool {
     str::from_utf8(token).is_ok_and(|token| token.parse::<IpAddr>().is_ok())
 }
 
-/// A name that no format has.
+/// A name of no format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "'{0}' is no format of load-balancer logs; it is one of classic, alb, nlb, alb-connection, alb-health-check"
@@ -294,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_an_object_tells_its_format() {
+    fn the_key_of_an_object_implies_its_format() {
         let day = "logs/AWSLogs/123456789012/elasticloadbalancing/us-east-2/2022/05/01";
         for (name, format) in [
             (
@@ -328,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_in_configuration_is_read_back_and_another_is_refused_with_the_choices() {
+    fn a_format_name_parses_back_and_another_is_refused_with_the_choices() {
         for format in Format::ALL {
             assert_eq!(format.name().parse(), Ok(format));
         }

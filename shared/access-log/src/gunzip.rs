@@ -1,42 +1,43 @@
-//! Decompressing, piece by piece: gzip of any number of members, or plain text as it is.
+//! Decompression in pieces: gzip of any number of members, or plain text unchanged.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-/// A window of 32 KiB, which every gzip file can be read with.
+/// A window of 32 KiB, which is large enough for every gzip file.
 const WINDOW_BITS: u8 = 15;
-/// The first byte of a gzip member ([RFC 1952](https://www.rfc-editor.org/rfc/rfc1952)); no log line begins with it.
+/// First byte of a gzip member ([RFC 1952](https://www.rfc-editor.org/rfc/rfc1952)); no log line begins with
+/// it.
 const GZIP: u8 = 0x1f;
 
-/// Why the rest of an object cannot be decompressed.
+/// Reason why the rest of an object cannot be decompressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Why {
-    /// The bytes are not what gzip writes, or a checksum does not match what was decompressed.
+    /// The bytes are not valid gzip, or a checksum does not match the decompressed text.
     #[error("the gzip data is corrupt")]
     Corrupt,
     /// The object ends within a gzip member.
     #[error("the gzip data breaks off")]
     Truncated,
-    /// Something that is no gzip follows a complete gzip member.
+    /// Bytes that are not gzip follow a complete gzip member.
     #[error("bytes that are no gzip follow the gzip data")]
     NotGzip,
 }
 
-/// Bytes of an object that could not be decompressed. They follow each other, up to the end of the object.
+/// Bytes of an object that could not be decompressed: consecutive, up to the end of the object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Where the bytes stand in the object, as it is stored. The decompressor stopped here; what it took last may be
-    /// where the damage is.
+    /// Offset of the bytes in the stored object. The decompressor stopped here; the damage may be in the
+    /// bytes that it took last.
     pub offset: u64,
-    /// The bytes; none if the object only ends too early.
+    /// The bytes; empty if the object only ends too early.
     pub bytes: Vec<u8>,
-    /// Why they cannot be read.
+    /// Reason why they cannot be decompressed.
     pub why: Why,
 }
 
-/// Turns the bytes of an object into its text.
+/// Decompressor from the bytes of an object to its text.
 pub(crate) struct Gunzip {
     state: State,
-    /// Bytes of the object that were taken.
+    /// Number of bytes of the object that were taken.
     consumed: u64,
 }
 
@@ -63,11 +64,12 @@ impl Gunzip {
         Unreadable { offset, bytes: bytes.to_vec(), why }
     }
 
-    /// Takes bytes from the front of `input`, and puts text at the front of `text`; tells how much. Nothing is put
-    /// when `input` is used up.
+    /// Takes bytes from the front of `input`, and writes text to the front of `text`. Returns the length of
+    /// the text. Returns zero when `input` is used up.
     ///
     /// # Errors
-    /// Once the rest cannot be read. The text that came before it was put by then.
+    ///
+    /// Fails once the rest cannot be decompressed. All text before it was written by then.
     pub fn read(&mut self, input: &mut &[u8], text: &mut [u8]) -> Result<usize, Why> {
         loop {
             let put = match (&mut self.state, *input) {
@@ -100,7 +102,7 @@ impl Gunzip {
         }
     }
 
-    /// What the decompressor still holds of bytes it took before.
+    /// Writes text that the decompressor still holds from earlier bytes.
     fn flush(&mut self, text: &mut [u8]) -> Result<usize, Why> {
         match self.state {
             State::Member(_) => Ok(self.inflate(&mut &[][..], text)),
@@ -126,10 +128,11 @@ impl Gunzip {
         put
     }
 
-    /// Whether the object may end here.
+    /// Checks that the object may end here.
     ///
     /// # Errors
-    /// If it ends too early.
+    ///
+    /// Fails if it ends too early.
     pub fn finish(&mut self) -> Result<(), Why> {
         match self.state {
             State::Start | State::Plain | State::Between => Ok(()),

@@ -1,13 +1,13 @@
 //! Load-balancer logs, from the bytes of an S3 object to events for Logstash.
 //!
-//! Nothing here does I/O: whoever reads the object feeds its bytes to a [`Reader`] as they come, compressed or not, and
-//! gets [`Batch`]es of newline-delimited JSON back, each with the lines it accounts for. What cannot be an event is
-//! handed out byte for byte with the reason ([`Quarantined`], [`Unreadable`]): nothing is dropped. Memory does not grow
-//! with the object.
+//! This crate does no I/O. The caller feeds the bytes of the object to a [`Reader`] as they arrive,
+//! compressed or not. It gets [`Batch`]es of newline-delimited JSON, each with the lines that it accounts
+//! for. A line or bytes without an event are returned unchanged with the reason ([`Quarantined`],
+//! [`Unreadable`]): no input is dropped. Memory does not grow with the object.
 //!
-//! The fields of an event are described in `docs/elb-logs.md`; the columns of each format stand in [`mod@format`].
+//! `docs/elb-logs.md` describes the fields of an event, and [`mod@format`] lists the columns of each format.
 //!
-//! This is a crate of its own, beside `domain`, because it alone is worth compiling for speed.
+//! This crate is separate from `domain`, because it alone is worth compiling for speed.
 
 mod event;
 mod fast;

@@ -1,73 +1,74 @@
-//! One line, taken apart plainly: what the fast way (`fast.rs`) must agree with.
+//! The plain path: parses one line. The fast path (`fast.rs`) must give the same result.
 
 use crate::format::{Column, Format, Kind, is_ip};
 use crate::time::{self, Time};
 
-/// Why a line cannot become an event.
+/// Reason why a line cannot become an event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// There is nothing on the line.
+    /// The line is empty.
     #[error("the line is blank")]
     Blank,
     /// The line exceeds the limit.
     #[error("the line has more than {limit} bytes")]
     TooLong {
-        /// Bytes that a line may have.
+        /// Maximum number of bytes of a line.
         limit: usize,
     },
-    /// The object breaks off within the line, because what follows cannot be decompressed.
+    /// The object ends within the line, because the rest cannot be decompressed.
     #[error("the object cannot be read beyond this point, which is within a line")]
     CutOff,
-    /// No format was configured, the object's name tells none, and the line has the shape of none.
+    /// No format was configured, the object's key implies none, and the line has the shape of none.
     #[error("the line has the shape of no known format; configure the format if the object was renamed")]
     UnknownFormat,
-    /// Columns are missing that lines of this format always had.
+    /// The line lacks columns that lines of this format always had.
     #[error("the line has {found} columns, and a line of format {format} has at least {wanted}")]
     TooFewColumns {
-        /// The format that was expected.
+        /// Expected format.
         format: &'static str,
-        /// How many the line has.
+        /// Number of columns of the line.
         found: usize,
-        /// How many it needs.
+        /// Minimum number of columns.
         wanted: usize,
     },
-    /// A quote that opens a value is not closed.
+    /// The quote that opens a value is not closed.
     #[error("column {column} begins with a quote that is not closed")]
     UnclosedQuote {
-        /// The column's number, from 1.
+        /// Number of the column, from 1.
         column: usize,
     },
-    /// A column of numbers holds something else.
+    /// A value of a number column is no number.
     #[error("{column} is not a number")]
     NotANumber {
-        /// The column's name.
+        /// Name of the column.
         column: &'static str,
     },
-    /// A column of addresses holds something else.
+    /// A value of an address column is no address.
     #[error("{column} is not an IP address, or has no port where one belongs")]
     NotAnAddress {
-        /// The column's name.
+        /// Name of the column.
         column: &'static str,
     },
-    /// The time of the event is not a time.
+    /// The time of the event is not valid.
     #[error("{column} is not a time in ISO 8601")]
     NotATime {
-        /// The column's name.
+        /// Name of the column.
         column: &'static str,
     },
 }
 
-/// Whether values may stand in quotes.
+/// Quoting of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Quoting {
-    /// A quote is a character like others.
+    /// A quote is an ordinary character.
     Never,
-    /// A value that begins with a quote ends before the next one that a space or the end of the line follows. A
-    /// backslash before a quote makes it part of the value: user agents hold quotes, and AWS does not always escape.
+    /// A value that begins with a quote ends before the next quote that a space or the end of the line
+    /// follows. A backslash before a quote makes it part of the value. User agents hold quotes, and AWS does
+    /// not always escape them.
     Values,
 }
 
-/// The values of a line, in order, without the quotes around them.
+/// Iterator over the values of a line, in order, without the quotes around them.
 pub(crate) struct Tokens<'l> {
     rest: Option<&'l [u8]>,
     quoting: Quoting,
@@ -78,14 +79,14 @@ impl<'l> Tokens<'l> {
         Self { rest: Some(line), quoting }
     }
 
-    /// The value that ends at `end`, which a space follows or nothing.
+    /// Takes the value that ends at `end`, before a space or the end of the line.
     fn until(&mut self, end: usize, token: &'l [u8], rest: &'l [u8]) -> &'l [u8] {
         self.rest = rest.get(end + 1..);
         token
     }
 }
 
-/// A quote was opened and not closed.
+/// An opened quote is not closed.
 #[derive(Debug)]
 pub(crate) struct Unclosed;
 
@@ -115,7 +116,7 @@ impl<'l> Iterator for Tokens<'l> {
     }
 }
 
-/// Where the quote is that closes a value.
+/// Returns the position of the quote that closes a value.
 fn closing_quote(quoted: &[u8]) -> Option<usize> {
     memchr::memchr_iter(b'"', quoted).find(|&at| {
         let escaped = quoted[..at].iter().rev().take_while(|&&byte| byte == b'\\').count() % 2 == 1;
@@ -123,16 +124,16 @@ fn closing_quote(quoted: &[u8]) -> Option<usize> {
     })
 }
 
-/// A value as JSON knows it.
+/// A value in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Value<'l> {
     /// Any bytes.
     Text(&'l [u8]),
-    /// The digits of a JSON number.
+    /// Digits of a JSON number.
     Number(&'l [u8]),
 }
 
-/// What a line says.
+/// Content of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Parsed<'l> {
     pub time: Time<'l>,
@@ -142,7 +143,7 @@ pub(crate) struct Parsed<'l> {
     pub extra: Vec<&'l [u8]>,
 }
 
-/// Takes a line of `format` apart. `line` is without its line feed.
+/// Parses a line of `format`. `line` has no line feed.
 pub(crate) fn parse(line: &[u8], format: Format) -> Result<Parsed<'_>, Malformed> {
     let columns = format.columns();
     let mut tokens = Tokens::new(line, format.quoting()).enumerate();
@@ -165,7 +166,7 @@ pub(crate) fn parse(line: &[u8], format: Format) -> Result<Parsed<'_>, Malformed
     Ok(Parsed { time, fields, extra: extra.collect::<Result<_, _>>()? })
 }
 
-/// Adds what a column says to the fields.
+/// Adds the value of a column to the fields.
 fn push<'l>(
     fields: &mut Vec<(&'static str, Value<'l>)>,
     column: &Column,
@@ -193,10 +194,11 @@ fn push<'l>(
     Ok(())
 }
 
-/// The most digits of a number that every reader of JSON keeps: those of a double.
+/// Maximum number of digits that every JSON parser keeps: those of a double.
 pub(crate) const DIGITS_MAX: usize = 15;
 
-/// The digits of a number as JSON writes it: leading zeros are left out. `None` if it is none, or would lose digits.
+/// Returns the digits of a number in JSON's form, without leading zeros. `None` if it is no number, or would
+/// lose digits.
 fn number(token: &[u8]) -> Option<&[u8]> {
     let unsigned = token.strip_prefix(b"-").unwrap_or(token);
     let (whole, fraction) = match memchr::memchr(b'.', unsigned) {
@@ -214,12 +216,12 @@ fn number(token: &[u8]) -> Option<&[u8]> {
     match (zeros, unsigned.len() == token.len()) {
         (0, _) => Some(token),
         (_, true) => Some(&token[zeros..]),
-        // A negative number with leading zeros would have to be written anew; nothing writes such numbers.
+        // A negative number with leading zeros would need new digits. AWS writes no such numbers.
         (_, false) => None,
     }
 }
 
-/// The two parts of `192.0.2.1:443`, `2001:db8::1:443` and `[2001:db8::1]:443`.
+/// Returns the two parts of `192.0.2.1:443`, `2001:db8::1:443` and `[2001:db8::1]:443`.
 fn address(token: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = memchr::memrchr(b':', token)?;
     let (ip, port) = (&token[..colon], &token[colon + 1..]);
@@ -264,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_one_that_json_and_a_double_keep() {
+    fn a_number_is_one_that_json_and_a_double_hold_exactly() {
         for (text, expected) in [
             ("0", Some("0")),
             ("000", Some("0")),
@@ -291,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_one_of_either_kind_with_a_port() {
+    fn an_address_is_of_either_ip_version_with_a_port() {
         for (text, expected) in [
             ("192.0.2.1:443", Some(("192.0.2.1", "443"))),
             ("2001:db8::1:443", Some(("2001:db8::1", "443"))),
@@ -311,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_aws_leaves_open_is_no_field_and_what_it_adds_is_kept() {
+    fn an_absent_value_is_no_field_and_a_new_column_is_kept() {
         let line = "2015-05-13T23:39:43.945958Z lb 192.0.2.1:2817 - -1 -1 -1 504 - 0 0 \"- - - \" \"-\" - - new \"newer one\" -";
         let parsed = parse(line.as_bytes(), Format::Classic).unwrap();
         let names: Vec<&str> = parsed.fields.iter().map(|(name, _)| *name).collect();
@@ -332,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_could_not_be_evaluated_is_told_from_none() {
+    fn a_rule_that_could_not_be_evaluated_differs_from_none() {
         let line = include_str!("../tests/fixtures/alb.log").lines().next().unwrap();
         let line = line.replace("\"-\" 0 2018", "\"-\" -1 2018");
         let parsed = parse(line.as_bytes(), Format::Alb).unwrap();

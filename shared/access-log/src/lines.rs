@@ -1,4 +1,4 @@
-//! From text to batches: cutting it into lines, and lines into events.
+//! Conversion of text to batches: splits it into lines, and lines into events.
 
 use crate::event::{self, Source, Template};
 use crate::fast;
@@ -7,30 +7,31 @@ use crate::line::{self, Malformed};
 use crate::reader::{Batch, Quarantined, Settings};
 use std::mem;
 
-/// Text that is decompressed at once: a multiple of gzip's window, and small enough for a processor's cache.
+/// Size of the text that is decompressed at once: a multiple of gzip's window, and small enough for a
+/// processor's cache.
 const TEXT_BYTES: usize = 256 << 10;
 
-/// Most events are smaller.
+/// Initial size for an event. Most events are smaller.
 const EVENT_BYTES: usize = 8 << 10;
 
-/// Cuts text into lines, and lines into events.
+/// Converter of text to lines, and of lines to events.
 pub(crate) struct Lines {
     template: Template,
     format: Option<Format>,
-    /// The fast way for lines of the last format, unless every line goes the plain way.
+    /// Fast path for lines of the last format. `None` if every line takes the plain path.
     fast: Option<(Format, fast::Writer)>,
     plainly: bool,
     pub batch_bytes: usize,
     line_bytes_max: usize,
-    /// Text: what is not cut into lines yet stands at `start..end`.
+    /// Text buffer. The text that is not split into lines yet is at `start..end`.
     text: Vec<u8>,
     start: usize,
     end: usize,
-    /// Lines that were seen.
+    /// Number of lines seen.
     pub seen: u64,
-    /// Lines at the beginning that are accounted for already.
+    /// Number of lines at the beginning that are accounted for already.
     pub skip: u64,
-    /// The part of the line that is too long, while within one.
+    /// Number of the current part, within a line that is too long.
     long_part: Option<u32>,
     batch: Batch,
     /// Memory that the quarantined lines of the batch take.
@@ -38,7 +39,7 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// At the beginning of an object.
+    /// Returns a converter at the beginning of an object.
     pub fn new(source: &Source, settings: &Settings) -> Self {
         let line_bytes_max = settings.line_bytes_max.max(1);
         Self {
@@ -59,7 +60,7 @@ impl Lines {
         }
     }
 
-    /// Where more text may be put. Only called when no whole line is left.
+    /// Returns the space for more text. The caller has consumed all complete lines.
     pub fn space(&mut self) -> &mut [u8] {
         self.text.copy_within(self.start..self.end, 0);
         self.end -= self.start;
@@ -68,12 +69,12 @@ impl Lines {
         &mut self.text[end..end + TEXT_BYTES]
     }
 
-    /// Takes text that was put there.
+    /// Takes text that was written to the space.
     pub fn add(&mut self, put: usize) {
         self.end += put;
     }
 
-    /// Cuts lines until a batch is full or text is used up.
+    /// Splits lines until a batch is full or the text is used up.
     pub fn full_batch(&mut self) -> Option<Batch> {
         while !self.is_full() {
             if self.fast_line() {
@@ -97,14 +98,14 @@ impl Lines {
         self.batch.events.len() + self.quarantined_bytes >= self.batch_bytes
     }
 
-    /// The batch so far; the next one begins.
+    /// Returns the current batch and begins the next one.
     pub fn take_batch(&mut self) -> Batch {
         self.quarantined_bytes = 0;
         let next = self.batch.lines.end;
         mem::replace(&mut self.batch, Batch { lines: next..next, ..Batch::default() })
     }
 
-    /// A line of `length` bytes, at `start`.
+    /// Handles a line of `length` bytes at `start`.
     fn line(&mut self, length: usize) {
         if self.long_part.is_some() || length > self.line_bytes_max {
             self.long_line(length);
@@ -119,7 +120,7 @@ impl Lines {
         self.over(is_event);
     }
 
-    /// Takes the line at `start` the fast way, if it can.
+    /// Takes the line at `start` on the fast path, if possible.
     fn fast_line(&mut self) -> bool {
         if self.plainly || self.long_part.is_some() || self.seen < self.skip {
             return false;
@@ -144,7 +145,7 @@ impl Lines {
         }
     }
 
-    /// The format of the line at `start`, where neither configuration nor name tells it.
+    /// Returns the format of the line at `start`, if neither configuration nor key gives it.
     fn format_of_line(&self) -> Option<Format> {
         let text = &self.text[self.start..self.end];
         let line = &text[..memchr::memchr(b'\n', text)?];
@@ -164,7 +165,7 @@ impl Lines {
         Ok(())
     }
 
-    /// The rest, of `length` bytes at `start`, of a line that is too long.
+    /// Takes the last `length` bytes, at `start`, of a line that is too long.
     fn long_line(&mut self, mut length: usize) {
         while length > self.line_bytes_max {
             self.long_part(self.line_bytes_max);
@@ -175,7 +176,7 @@ impl Lines {
         self.over(false);
     }
 
-    /// The next `length` bytes of a line that is too long.
+    /// Takes the next `length` bytes of a line that is too long.
     fn long_part(&mut self, length: usize) {
         let part = self.long_part.unwrap_or(0);
         if part == 0 {
@@ -188,7 +189,7 @@ impl Lines {
         self.start += length;
     }
 
-    /// Keeps `length` bytes at `start` as they are.
+    /// Quarantines `length` bytes at `start` unchanged.
     fn quarantine(&mut self, length: usize, part: u32, reason: Malformed) {
         if self.skips() {
             return;
@@ -199,12 +200,12 @@ impl Lines {
         self.batch.quarantined.push(Quarantined { line: self.seen, part, bytes, reason });
     }
 
-    /// Whether the line that was seen last was accounted for before.
+    /// Returns true if the last line seen was accounted for before.
     fn skips(&self) -> bool {
         self.seen <= self.skip
     }
 
-    /// The line that was seen last is over, and accounted for by this batch.
+    /// Ends the last line seen, which this batch accounts for.
     fn over(&mut self, is_event: bool) {
         let next = self.seen + 1;
         match (self.skips(), is_event) {
@@ -215,7 +216,7 @@ impl Lines {
         self.batch.lines.end = next;
     }
 
-    /// The text ends: what is left is a line without a line feed.
+    /// Ends the text. The remaining text is a line without a line feed.
     pub fn end(&mut self) {
         let length = self.end - self.start;
         if length > 0 || self.long_part.is_some() {
@@ -224,7 +225,7 @@ impl Lines {
         }
     }
 
-    /// The text breaks off: what is left is a part of a line.
+    /// Ends the text early. The remaining text is a part of a line.
     pub fn cut_off(&mut self) {
         let length = self.end - self.start;
         if self.long_part.is_some() {

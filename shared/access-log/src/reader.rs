@@ -1,4 +1,4 @@
-//! From the bytes of an object to batches of events, with a memory that does not grow with the object.
+//! Reader from the bytes of an object to batches of events, with memory that does not grow with the object.
 
 use crate::event::{Labels, Source};
 use crate::format::Format;
@@ -8,25 +8,27 @@ use crate::lines::Lines;
 use std::mem;
 use std::ops::Range;
 
-/// How an object is read.
+/// Settings of a reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The format, if it is configured. Otherwise the key tells it, and if that does not, each line does.
+    /// Configured format. `None` derives it from the key, or else from each line.
     pub format: Option<Format>,
-    /// What the operator says about the load balancer.
+    /// Labels of the load balancer from the operator.
     pub labels: Labels,
-    /// A batch is handed out once it holds this many bytes.
+    /// Size in bytes at which a batch is returned.
     pub batch_bytes: usize,
-    /// A line with more bytes is malformed.
+    /// Maximum number of bytes of a line. A longer line is malformed.
     pub line_bytes_max: usize,
-    /// Take every line the plain way, which is slower by far and comes to the same. Tests compare.
+    /// True if every line takes the plain path, which is much slower and gives the same result. Tests compare
+    /// both.
     pub plainly: bool,
 }
 
 impl Settings {
-    /// Large enough that a write to a socket costs nothing beside its bytes.
+    /// Default size of a batch: large enough that the cost of a write to a socket is small beside its bytes.
     pub const BATCH_BYTES: usize = 256 << 10;
-    /// Many times what a load balancer lets through: 16 KiB of request line, 64 KiB of headers.
+    /// Default maximum of a line: many times the limits of a load balancer, which are 16 KiB of request line
+    /// and 64 KiB of headers.
     pub const LINE_BYTES_MAX: usize = 256 << 10;
 }
 
@@ -42,26 +44,26 @@ impl Default for Settings {
     }
 }
 
-/// What came of consecutive lines. `event_count` and the distinct lines of `quarantined` that end in this batch add up
-/// to the length of `lines`.
+/// Result of consecutive lines. `event_count` and the distinct lines of `quarantined` that end in this batch
+/// add up to the length of `lines`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     /// Events, each one JSON object and a line feed, in the order of their lines.
     pub events: Vec<u8>,
-    /// How many events there are.
+    /// Number of events.
     pub event_count: u64,
-    /// The lines that are accounted for once this batch is, counted from 1.
+    /// Lines that this batch accounts for, counted from 1.
     pub lines: Range<u64>,
-    /// How many of `lines` are not events.
+    /// Number of `lines` that are not events.
     pub quarantined_count: u64,
     /// Lines that are no events, byte for byte.
     pub quarantined: Vec<Quarantined>,
-    /// A piece of what could not be decompressed. It comes after every line.
+    /// A piece of the bytes that could not be decompressed. It comes after every line.
     pub unreadable: Option<Unreadable>,
 }
 
 impl Batch {
-    /// Whether there is nothing in it to deliver or to store.
+    /// Returns true if the batch holds no data to deliver or to store.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty() && self.quarantined.is_empty() && self.unreadable.is_none()
     }
@@ -70,13 +72,13 @@ impl Batch {
 /// A line, or a part of a very long one, that cannot become an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantined {
-    /// The line's number, from 1.
+    /// Number of the line, from 1.
     pub line: u64,
-    /// Which part of the line, from 0. Only lines that are too long have several.
+    /// Number of the part, from 0. Only lines that are too long have several.
     pub part: u32,
-    /// The bytes of the part: the line without its line feed.
+    /// Bytes of the part: the line without its line feed.
     pub bytes: Vec<u8>,
-    /// What is wrong with it.
+    /// Fault of the line.
     pub reason: Malformed,
 }
 
@@ -101,15 +103,15 @@ pub struct Quarantined {
 pub struct Reader {
     gunzip: Gunzip,
     lines: Lines,
-    /// Why the rest of the object cannot be read.
+    /// Reason why the rest of the object cannot be read.
     failed: Option<Why>,
-    /// The same, until a batch tells it.
+    /// The same reason, until a batch reports it.
     untold: Option<Why>,
     finished: bool,
 }
 
 impl Reader {
-    /// A reader at the beginning of an object.
+    /// Returns a reader at the beginning of an object.
     pub fn new(source: &Source, settings: &Settings) -> Self {
         Self {
             gunzip: Gunzip::new(),
@@ -120,21 +122,21 @@ impl Reader {
         }
     }
 
-    /// The same reader, for which the first `lines` lines are accounted for already: they are counted and skipped. The
-    /// object is still read from its beginning.
+    /// Returns the reader with the first `lines` lines accounted for: it counts and skips them. It still
+    /// reads the object from its beginning.
     #[must_use]
     pub fn after(mut self, lines: u64) -> Self {
         self.lines.skip = lines;
         self
     }
 
-    /// How many lines were seen, those that are skipped included.
+    /// Returns the number of lines seen, skipped ones included.
     pub fn lines(&self) -> u64 {
         self.lines.seen
     }
 
-    /// Takes the next bytes of the object from the front of `input`, as they are stored, until a batch is full or
-    /// `input` is empty. To be called until it returns `None`.
+    /// Takes stored bytes of the object from the front of `input`, until a batch is full or `input` is empty.
+    /// The caller repeats the call until it returns `None`.
     pub fn read(&mut self, input: &mut &[u8]) -> Option<Batch> {
         loop {
             if let Some(batch) = self.lines.full_batch() {
@@ -151,7 +153,7 @@ impl Reader {
         }
     }
 
-    /// Says that the object ends here. To be called until it returns `None`.
+    /// Ends the object. The caller repeats the call until it returns `None`.
     pub fn finish(&mut self) -> Option<Batch> {
         let mut nothing: &[u8] = &[];
         if let Some(batch) = self.read(&mut nothing) {
@@ -169,7 +171,7 @@ impl Reader {
         Some(batch).filter(|batch| !batch.is_empty())
     }
 
-    /// The rest cannot be decompressed.
+    /// Records that the rest cannot be decompressed.
     fn fail(&mut self, why: Why) {
         if self.failed.is_none() {
             self.lines.cut_off();
@@ -178,7 +180,7 @@ impl Reader {
         }
     }
 
-    /// Hands out what cannot be read as it is.
+    /// Returns unreadable bytes unchanged.
     fn unreadable(&mut self, why: Why, input: &mut &[u8]) -> Option<Batch> {
         let (bytes, rest) = input.split_at_checked(self.lines.batch_bytes).unwrap_or((input, &[]));
         if bytes.is_empty() {

@@ -1,49 +1,49 @@
-//! Logs that look like those of load balancers, from a seed: for tests, soaks and measurements.
+//! Synthetic logs of load balancers from a seed, for tests, soaks and measurements.
 //!
-//! The same seed gives the same bytes, on every machine and for ever: tests may name counts.
+//! The same seed gives the same bytes on every machine and in every version, so tests may name counts.
 
 use crate::format::Format;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::Write;
 
-/// What a line is, by construction.
+/// Expected result of a line, by construction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// It becomes an event.
+    /// The line becomes an event.
     Event,
-    /// It is quarantined.
+    /// The line is quarantined.
     Malformed,
 }
 
-/// Writes one line after the other.
+/// Generator of lines.
 #[derive(Clone, Debug)]
 pub struct Synthetic {
     format: Format,
     random: Random,
-    /// Of thousand lines, how many are odd.
+    /// Number of odd lines per thousand.
     odd_per_thousand: u64,
     /// Microseconds since midnight.
     clock: u64,
 }
 
 impl Synthetic {
-    /// Lines of `format`, each of which becomes an event.
+    /// Returns a generator of lines of `format`, each of which becomes an event.
     pub fn new(format: Format, seed: u64) -> Self {
         Self { format, random: Random(seed), odd_per_thousand: 0, clock: 0 }
     }
 
-    /// The same, but that many of a thousand lines are odd: not ASCII, not UTF-8, with quotes within values, with
-    /// columns nobody knows yet, or malformed in one way or another.
+    /// Makes that many of a thousand lines odd: not ASCII, not UTF-8, with quotes within values, with unknown
+    /// columns, or malformed in some way.
     #[must_use]
     pub fn odd(mut self, per_thousand: u64) -> Self {
         self.odd_per_thousand = per_thousand;
         self
     }
 
-    /// Adds the next line, line feed included, and tells what it is.
+    /// Adds the next line, with its line feed, and returns the expected result.
     pub fn line(&mut self, out: &mut Vec<u8>) -> Expected {
-        // A day of 86,400 seconds, begun again when it is over.
+        // A day has 86,400 seconds, and the clock wraps at its end.
         self.clock = (self.clock + self.random.below(40_000)) % 86_400_000_000;
         let start = out.len();
         let random = &mut self.random;
@@ -63,7 +63,7 @@ impl Synthetic {
         expected
     }
 
-    /// That many lines, and how many of them are malformed.
+    /// Returns that many lines, and the number of malformed ones.
     pub fn lines(&mut self, count: u64) -> (Vec<u8>, u64) {
         let mut out = Vec::new();
         let malformed = (0..count).filter(|_| self.line(&mut out) == Expected::Malformed).count();
@@ -71,7 +71,7 @@ impl Synthetic {
     }
 }
 
-/// Compressed as load balancers do it: gzip, one member.
+/// Compresses text as load balancers do: gzip, one member.
 pub fn gzip(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(text).and_then(|()| encoder.finish()).expect("memory takes every byte")
@@ -107,7 +107,7 @@ fn odd(out: &mut Vec<u8>, start: usize, random: &mut Random) -> Expected {
                 6 => b"\xe2\x28\xa1\xff",
                 _ => b"tab\there\x01\x7f",
             };
-            // Before the last space, so that the first columns stay what they are.
+            // Insert before the last space, so that the first columns do not change.
             let at = start + out[start..].iter().rposition(|&byte| byte == b' ').expect("a line has columns");
             out.splice(at..at, [b" ", text].concat());
             Expected::Event
@@ -227,7 +227,7 @@ fn text(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("memory takes every byte");
 }
 
-/// A time of a day in 2026.
+/// Returns a time of a day in 2026.
 fn time(clock: u64) -> String {
     let (seconds, micros) = (clock / 1_000_000, clock % 1_000_000);
     format!("2026-11-26T{:02}:{:02}:{:02}.{micros:06}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
@@ -243,7 +243,7 @@ fn target(random: &mut Random) -> String {
 }
 
 fn seconds(random: &mut Random, digits: usize) -> String {
-    // Most are short, a few are long.
+    // Most durations are short, a few are long.
     let most = if random.below(50) == 0 { 5_000_000 } else { 90_000 };
     format!("{:.digits$}", random.below(most) as f64 / 1e6)
 }
@@ -252,7 +252,7 @@ fn status(random: &mut Random) -> u64 {
     *random.pick(&[200, 200, 200, 200, 200, 200, 200, 201, 204, 301, 304, 304, 400, 404, 500, 504])
 }
 
-/// A request line, and whether it came by TLS.
+/// Returns a request line, and true if it came over TLS.
 fn request(random: &mut Random) -> (String, bool) {
     let secure = random.below(4) > 0;
     let scheme = if secure { "https://www.example.com:443" } else { "http://www.example.com:80" };
@@ -297,7 +297,7 @@ const USER_AGENTS: &[&str] = &[
     "-",
 ];
 
-/// SplitMix64, by Sebastiano Vigna (public domain): any seed will do.
+/// SplitMix64, by Sebastiano Vigna (public domain). Any seed is valid.
 #[derive(Clone, Debug)]
 struct Random(u64);
 

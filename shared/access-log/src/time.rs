@@ -1,22 +1,22 @@
-//! The times in log lines, which must become an event's `@timestamp` and the date of its index.
+//! The times in log lines, which become an event's `@timestamp` and the date of its index.
 
-/// A time as the line has it, checked and taken apart.
+/// A validated time of a line, in parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Time<'l> {
-    /// The whole of it, without `Z`.
+    /// The whole time, without `Z`.
     pub text: &'l [u8],
 }
 
 impl Time<'_> {
-    /// The day as Logstash writes dates of indices: `2026.11.26`.
+    /// Returns the day in Logstash's form for the dates of indices: `2026.11.26`.
     pub fn index_date(&self) -> [u8; 10] {
         let [a, b, c, d, _, e, f, _, g, h] = *self.text.first_chunk().expect("a time begins with a date");
         [a, b, c, d, b'.', e, f, b'.', g, h]
     }
 }
 
-/// Reads `2018-07-02T22:23:00`, with or without a fraction of at most nine digits and a `Z`. The calendar is believed
-/// only if the day exists.
+/// Parses `2018-07-02T22:23:00`, with or without a fraction of at most nine digits and a `Z`. Accepts only
+/// days that exist.
 pub(crate) fn parse(token: &[u8]) -> Option<Time<'_>> {
     let text = token.strip_suffix(b"Z").unwrap_or(token);
     let (whole, fraction) = text.split_at_checked(19)?;
@@ -44,7 +44,7 @@ fn is_fraction(text: &[u8]) -> bool {
     }
 }
 
-/// The days of a month; none if there is no such month.
+/// Returns the number of days of a month; zero if there is no such month.
 fn days(year: u16, month: u16) -> u16 {
     let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     match month {
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_aws_writes_is_a_time_and_what_no_calendar_knows_is_none() {
+    fn a_time_of_aws_is_parsed_and_a_day_that_does_not_exist_is_not() {
         for time in [
             "2018-07-02T22:23:00.186641Z",
             "2018-12-20T02:59:40",

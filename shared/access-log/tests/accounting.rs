@@ -1,5 +1,5 @@
-//! Every line is accounted for once, however the object is cut, compressed or damaged; and the fast way writes what the
-//! plain way writes.
+//! Tests that every line is accounted for once, in objects that are split, compressed or damaged in any way,
+//! and that the fast path writes the same as the plain path.
 
 use flate2::{Decompress, FlushDecompress};
 use lockstep_access_log::synthetic::{Synthetic, gzip};
@@ -11,7 +11,7 @@ fn source() -> Source {
     Source { bucket: "logs".into(), key: "lb/\"app\"/day.log.gz".into(), version: "3/L4kqtJ".into() }
 }
 
-/// Everything that comes of an object, in one batch. Checks what must hold for each batch on its way.
+/// Reads an object into one batch. Checks the invariants of each batch on its way.
 fn read<'o>(settings: &Settings, chunks: impl IntoIterator<Item = &'o [u8]>) -> Batch {
     read_after(0, settings, chunks)
 }
@@ -60,7 +60,7 @@ fn small_batches() -> Settings {
     Settings { batch_bytes: 900, ..Settings::default() }
 }
 
-/// The ids of the events, which end in their lines' numbers.
+/// Returns the ids of the events, which end in their lines' numbers.
 fn ids(batch: &Batch) -> Vec<String> {
     let lines = batch.events.split_inclusive(|&byte| byte == b'\n');
     lines
@@ -79,7 +79,7 @@ fn an_object_without_lines_gives_no_batch() {
 }
 
 #[test]
-fn a_last_line_needs_no_line_feed_and_a_carriage_return_is_no_part_of_a_line() {
+fn a_last_line_needs_no_line_feed_and_a_carriage_return_is_dropped() {
     let (text, _) = Synthetic::new(Format::Alb, 1).lines(3);
     let unix = read(&Settings::default(), [&text[..]]);
     let without_last = read(&Settings::default(), [text.strip_suffix(b"\n").unwrap()]);
@@ -90,7 +90,7 @@ fn a_last_line_needs_no_line_feed_and_a_carriage_return_is_no_part_of_a_line() {
 }
 
 #[test]
-fn a_line_that_is_too_long_is_quarantined_whole_in_parts_and_stops_nobody() {
+fn a_line_that_is_too_long_is_quarantined_in_parts() {
     let settings = Settings { line_bytes_max: 1000, ..Settings::default() };
     let (line, _) = Synthetic::new(Format::Classic, 1).lines(1);
     for long in [1001, 2000, 2001, 1_000_000] {
@@ -124,7 +124,7 @@ fn blank_lines_fill_batches_too() {
 }
 
 #[test]
-fn a_line_that_cannot_be_an_event_is_kept_byte_for_byte_with_its_number_and_the_reason() {
+fn a_malformed_line_is_quarantined_unchanged_with_number_and_reason() {
     let (good, _) = Synthetic::new(Format::Alb, 1).lines(1);
     let good = str::from_utf8(&good).unwrap().trim_end();
     let settings = Settings { format: Some(Format::Alb), ..Settings::default() };
@@ -145,21 +145,21 @@ fn a_line_that_cannot_be_an_event_is_kept_byte_for_byte_with_its_number_and_the_
     ] {
         let object = format!("{good}\n{line}\n{good}\n");
         let all = read(&settings, [object.as_bytes()]);
-        let [Quarantined { line: 2, part: 0, bytes, reason: told }] = &all.quarantined[..] else {
+        let [Quarantined { line: 2, part: 0, bytes, reason: found }] = &all.quarantined[..] else {
             panic!("{line}: {:?}", all.quarantined)
         };
-        assert_eq!((bytes, &told.to_string()[..]), (&line.into_bytes(), reason));
+        assert_eq!((bytes, &found.to_string()[..]), (&line.into_bytes(), reason));
         assert_eq!((all.event_count, all.lines), (2, 1..4));
     }
 }
 
 #[test]
-fn whatever_breaks_off_is_read_as_far_as_it_goes_and_the_rest_is_kept() {
+fn a_truncated_object_is_read_to_its_end_and_the_rest_is_kept() {
     let (text, _) = Synthetic::new(Format::Alb, 7).lines(400);
     let object = gzip(&text);
     for cut in [1, 9, 10, 11, 300, object.len() / 2, object.len() - 9, object.len() - 1] {
         let all = read(&small_batches(), object[..cut].chunks(37));
-        let unreadable = all.unreadable.expect("it is told");
+        let unreadable = all.unreadable.expect("it is reported");
         assert_eq!(
             (unreadable.why, unreadable.offset as usize, &unreadable.bytes[..]),
             (Why::Truncated, cut, &[][..])
@@ -169,7 +169,7 @@ fn whatever_breaks_off_is_read_as_far_as_it_goes_and_the_rest_is_kept() {
         assert!(
             all.quarantined.len() <= 1 && all.quarantined.iter().all(|line| line.reason == Malformed::CutOff)
         );
-        // What was readable, read line by line, is how the text begins.
+        // The readable lines are the beginning of the text.
         let read: usize =
             text.split_inclusive(|&byte| byte == b'\n').take(all.event_count as usize).map(<[u8]>::len).sum();
         if let Some(fragment) = all.quarantined.first() {
@@ -179,8 +179,8 @@ fn whatever_breaks_off_is_read_as_far_as_it_goes_and_the_rest_is_kept() {
 }
 
 #[test]
-fn nothing_stays_behind_in_the_decompressor() {
-    // Few bytes become more text than is taken at once.
+fn no_text_remains_in_the_decompressor() {
+    // Few bytes become more text than the reader takes at once.
     let text = [vec![b'a'; 999], vec![b'\n']].concat().repeat(300);
     let object = gzip(&text);
     for cut in 11..object.len() - 8 {
@@ -195,21 +195,21 @@ fn nothing_stays_behind_in_the_decompressor() {
 }
 
 #[test]
-fn what_follows_the_damage_is_kept_byte_for_byte() {
+fn bytes_after_the_damage_are_kept_unchanged() {
     let (text, _) = Synthetic::new(Format::Alb, 7).lines(400);
     let object = gzip(&text);
     let damage = object.len() / 2;
     let mut damaged = object.clone();
     damaged[damage..damage + 40].fill(0xff);
     let all = read(&small_batches(), damaged.chunks(64));
-    let unreadable = all.unreadable.expect("it is told");
+    let unreadable = all.unreadable.expect("it is reported");
     assert_eq!(unreadable.why, Why::Corrupt);
     assert!(unreadable.offset as usize >= damage && all.event_count > 150);
     assert_eq!(unreadable.bytes, damaged[unreadable.offset as usize..]);
 }
 
 #[test]
-fn a_checksum_that_does_not_match_and_bytes_behind_the_end_are_told_after_the_lines() {
+fn a_wrong_checksum_and_trailing_bytes_are_reported_after_the_lines() {
     let (text, _) = Synthetic::new(Format::Nlb, 7).lines(20);
     let object = gzip(&text);
     let mut wrong = object.clone();
@@ -220,7 +220,7 @@ fn a_checksum_that_does_not_match_and_bytes_behind_the_end_are_told_after_the_li
 
     let followed = [&object[..], b"garbage"].concat();
     let all = read(&Settings::default(), followed.chunks(3));
-    let rest = all.unreadable.expect("it is told");
+    let rest = all.unreadable.expect("it is reported");
     assert_eq!(
         (all.event_count, rest.why, &rest.bytes[..], rest.offset as usize),
         (20, Why::NotGzip, &b"garbage"[..], object.len())
@@ -228,7 +228,7 @@ fn a_checksum_that_does_not_match_and_bytes_behind_the_end_are_told_after_the_li
 }
 
 #[test]
-fn the_same_line_has_the_same_id_and_another_version_of_the_object_has_others() {
+fn a_line_has_the_same_id_in_the_same_object_version_only() {
     let (text, _) = Synthetic::new(Format::Alb, 7).lines(3);
     let all = ids(&read(&Settings::default(), [&text[..]]));
     assert_eq!(all, ids(&read(&small_batches(), gzip(&text).chunks(5))));
@@ -257,7 +257,7 @@ fn any_format() -> impl Strategy<Value = Format> {
     prop::sample::select(&Format::ALL[..])
 }
 
-/// Lines of any format, many of them odd, and some damaged byte by byte.
+/// Returns lines of any format, many of them odd, and some damaged byte by byte.
 fn any_text() -> impl Strategy<Value = (Format, Vec<u8>)> {
     let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..20);
     (any_format(), any::<u64>(), 1..40_u64, edits).prop_map(|(format, seed, count, edits)| {
@@ -274,14 +274,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_fast_way_writes_what_the_plain_way_writes((format, text) in any_text(), told in any::<bool>()) {
-        let settings = Settings { format: told.then_some(format), ..Settings::default() };
+    fn the_fast_path_writes_the_same_as_the_plain_path((format, text) in any_text(), configured in any::<bool>()) {
+        let settings = Settings { format: configured.then_some(format), ..Settings::default() };
         let plain = Settings { plainly: true, ..settings.clone() };
         prop_assert_eq!(read(&settings, [&text[..]]), read(&plain, [&text[..]]));
     }
 
     #[test]
-    fn every_line_is_an_event_or_quarantined_however_the_object_is_cut(
+    fn every_line_is_an_event_or_quarantined_in_any_split(
         (format, text) in any_text(),
         chunk in 1..2000_usize,
         batch_bytes in 1..5000_usize,
@@ -308,7 +308,7 @@ proptest! {
     }
 
     #[test]
-    fn who_goes_on_after_a_line_gets_exactly_the_lines_behind_it((format, text) in any_text(), part in 0.0..1.0) {
+    fn a_reader_resumed_after_a_line_gets_exactly_the_lines_behind_it((format, text) in any_text(), part in 0.0..1.0) {
         let settings = Settings { format: Some(format), batch_bytes: 700, ..Settings::default() };
         let all = read(&settings, [&text[..]]);
         let done = (part * (all.lines.end - 1) as f64) as u64;
@@ -320,7 +320,7 @@ proptest! {
     }
 
     #[test]
-    fn the_generator_knows_what_is_malformed(format in any_format(), seed in any::<u64>()) {
+    fn the_generator_counts_malformed_lines_correctly(format in any_format(), seed in any::<u64>()) {
         let (text, malformed) = Synthetic::new(format, seed).odd(400).lines(30);
         let all = read(&Settings { format: Some(format), ..Settings::default() }, [&text[..]]);
         prop_assert_eq!((all.event_count, all.quarantined_count), (30 - malformed, malformed), "{:?}", all.quarantined);
@@ -328,7 +328,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_accounted_for(bytes in prop::collection::vec(any::<u8>(), 0..3000), gz in any::<bool>(), chunk in 1..500_usize) {
-        // A gzip header in front, so that the decompressor gets to see garbage too.
+        // A gzip header in front feeds garbage to the decompressor too.
         let object = if gz { [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3], &bytes[..]].concat() } else { bytes };
         let settings = Settings { line_bytes_max: 100, ..small_batches() };
         let all = read(&settings, object.chunks(chunk));

@@ -1,10 +1,10 @@
-//! docs/elb-logs.md lists every field of every format, in order, and nothing else.
+//! Tests that docs/elb-logs.md lists every field of every format, in order, and no other.
 
 use lockstep_access_log::Format;
 use lockstep_access_log::format::Kind;
 
 #[test]
-fn every_column_stands_in_the_table_of_its_format() {
+fn every_column_is_in_the_table_of_its_format() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/elb-logs.md");
     let document = std::fs::read_to_string(path).unwrap();
     for format in Format::ALL {

@@ -1,10 +1,10 @@
-//! The example entries of AWS's own documentation (the pages are listed in `format.rs`), unchanged but for the line
-//! breaks that AWS puts in to make them readable.
+//! The example entries of AWS's own documentation (`format.rs` lists the pages), unchanged except for line
+//! breaks that AWS adds for readability.
 
 use lockstep_access_log::{Format, Labels, Reader, Settings, Source};
 use serde_json::{Value, json};
 
-/// The events of a fixture, whose format nothing tells but its lines.
+/// Returns the events of a fixture. Only its lines give its format.
 fn events(format: Format) -> Vec<Value> {
     let path = format!("{}/tests/fixtures/{}.log", env!("CARGO_MANIFEST_DIR"), format.name());
     let text = std::fs::read(&path).unwrap();
@@ -26,7 +26,7 @@ fn events(format: Format) -> Vec<Value> {
 }
 
 #[test]
-fn every_field_of_a_classic_load_balancers_entries_is_told() {
+fn every_field_of_a_classic_load_balancers_entries_is_parsed() {
     let events = events(Format::Classic);
     assert_eq!(events.len(), 4);
     assert_eq!(
@@ -60,7 +60,7 @@ fn every_field_of_a_classic_load_balancers_entries_is_told() {
             "message": events[1]["message"],
         })
     );
-    // A TCP listener knows no status and no user agent.
+    // A TCP listener has no status and no user agent.
     assert_eq!(events[2]["elb"]["request"], "- - - ");
     for absent in ["elb_status_code", "backend_status_code", "user_agent", "ssl_cipher"] {
         assert_eq!(events[2]["elb"].get(absent), None);
@@ -68,7 +68,7 @@ fn every_field_of_a_classic_load_balancers_entries_is_told() {
 }
 
 #[test]
-fn every_field_of_an_application_load_balancers_entries_is_told() {
+fn every_field_of_an_application_load_balancers_entries_is_parsed() {
     let events = events(Format::Alb);
     assert_eq!(events.len(), 7);
     assert_eq!(
@@ -106,7 +106,7 @@ fn every_field_of_an_application_load_balancers_entries_is_told() {
         })
     );
     assert_eq!(events[2]["elb"]["redirect_url"], "https://example.com:80/");
-    // A function that failed has no address and gave no status.
+    // A failed function has no address and gave no status.
     assert_eq!(events[6]["elb"]["error_reason"], "LambdaInvalidResponse");
     for absent in ["target_ip", "target_port", "target_status_code"] {
         assert_eq!(events[6]["elb"].get(absent), None);
@@ -114,7 +114,7 @@ fn every_field_of_an_application_load_balancers_entries_is_told() {
 }
 
 #[test]
-fn every_field_of_a_network_load_balancers_entries_is_told() {
+fn every_field_of_a_network_load_balancers_entries_is_parsed() {
     let events = events(Format::Nlb);
     assert_eq!(events.len(), 2);
     assert_eq!(events[1]["@timestamp"], "2020-04-01T08:51:42Z");
@@ -148,7 +148,7 @@ fn every_field_of_a_network_load_balancers_entries_is_told() {
 }
 
 #[test]
-fn every_field_of_a_connection_log_is_told() {
+fn every_field_of_a_connection_log_is_parsed() {
     let events = events(Format::AlbConnection);
     assert_eq!(events.len(), 2);
     assert_eq!(
@@ -174,7 +174,7 @@ fn every_field_of_a_connection_log_is_told() {
 }
 
 #[test]
-fn every_field_of_a_health_check_log_is_told() {
+fn every_field_of_a_health_check_log_is_parsed() {
     let events = events(Format::AlbHealthCheck);
     assert_eq!(events.len(), 2);
     assert_eq!(

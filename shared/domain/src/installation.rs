@@ -1,4 +1,4 @@
-//! Installing Lockstep: registered accounts, the roles in them, and the questions of `lockstep doctor`.
+//! Installation of Lockstep: registered accounts, the roles in them, and the checks of `lockstep doctor`.
 
 pub mod accounts;
 pub mod doctor;

@@ -1,7 +1,7 @@
-//! Every decision Lockstep takes, as pure functions over plain types.
+//! Every decision of Lockstep, as pure functions over plain types.
 //!
-//! This crate knows nothing of AWS clients, clocks, random numbers, files or networks: time, identities and the
-//! world arrive as arguments. The dependency list in its `Cargo.toml` keeps it so.
+//! This crate uses no AWS clients, clocks, random numbers, files or networks: time, identities and
+//! observations arrive as arguments. The dependency list in its `Cargo.toml` enforces this.
 
 pub mod delivery;
 pub mod images;

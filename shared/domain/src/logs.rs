@@ -1,4 +1,4 @@
-//! Load-balancer logs and application events on their way to Logstash.
+//! Delivery of load-balancer logs and application events to Logstash.
 
 pub mod delivery;
 pub mod http_body;

@@ -1,6 +1,6 @@
 //! Plain types of every area: identities, versions, states and failures.
 //!
-//! This area imports no other one.
+//! This area imports no other area.
 
 pub mod base_image;
 pub mod canonical;

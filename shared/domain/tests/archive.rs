@@ -1,4 +1,4 @@
-//! Archives as git hosts send them, as releases keep them, and as somebody hostile might.
+//! Archives from git hosts, archives of releases, and hostile archives.
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -15,7 +15,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// A tarball in the making. Names are written as they are given, however hostile.
+/// A tarball under construction. It writes names as given, hostile ones included.
 struct Tar(Builder<Vec<u8>>);
 
 impl Tar {
@@ -23,7 +23,7 @@ impl Tar {
         Self(Builder::new(Vec::new()))
     }
 
-    /// With the headers `git archive` starts with.
+    /// Returns a tarball with the headers that `git archive` starts with.
     fn of_git() -> Self {
         let comment = format!("52 comment={COMMIT}\n");
         Self::new()
@@ -54,7 +54,7 @@ impl Tar {
         self.entry(EntryType::Symlink, name.as_bytes(), b"")
     }
 
-    /// A pax header for the entry that follows.
+    /// Adds a pax header for the next entry.
     fn pax(self, key: &str, value: &str) -> Self {
         let rest = format!(" {key}={value}\n");
         let digits = (1..).find(|digits| (rest.len() + digits).to_string().len() == *digits).unwrap();
@@ -85,7 +85,7 @@ fn files(entries: &[(&str, &str)]) -> Files {
     entries.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
 }
 
-/// A zip whose names and modes are written as they are given.
+/// Returns a zip with names and modes as given.
 fn zip_of(entries: &[(&str, &[u8])], method: CompressionMethod) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in entries {
@@ -100,7 +100,7 @@ fn unzip_refusal(zip: &[u8]) -> String {
 }
 
 #[test]
-fn a_tarball_of_git_is_unpacked_without_its_top_folder() {
+fn a_git_tarball_is_unpacked_without_its_top_folder() {
     let long = format!("logs-0123456/{}/template.yaml", "deep/".repeat(25).trim_end_matches('/'));
     let tarball = Tar::of_git()
         .file("logs-0123456/README.md", b"hello")
@@ -135,7 +135,7 @@ fn a_component_gets_the_files_of_its_folder_and_no_others() {
 }
 
 #[test]
-fn a_symbolic_link_is_refused_where_it_matters_and_only_there() {
+fn a_symbolic_link_is_refused_only_in_the_components_folder() {
     let tarball = Tar::of_git()
         .link("logs-0123456/docs/latest")
         .link("logs-0123456/linked")
@@ -170,7 +170,7 @@ fn names_that_could_leave_the_folder_are_refused_by_name() {
         assert_eq!(Tar::new().file(name, b"").refusal(), expected);
         assert_eq!(Tar::new().pax("path", name).file("top/x", b"").refusal(), expected);
         assert_eq!(pack(&files(&[(name, "")])).unwrap_err().to_string(), expected);
-        // A zip has no other way to say that an entry is a folder.
+        // A zip has no other mark for a folder.
         if name != "top/x/" {
             assert_eq!(unzip_refusal(&zip_of(&[(name, b"")], CompressionMethod::Stored)), expected);
         }
@@ -199,7 +199,7 @@ fn hard_links_devices_and_exotic_entries_are_refused() {
     {
         assert_eq!(refusal(kind), "'top/x' is neither a file nor a folder", "{kind:?}");
     }
-    // Two ways to name one entry are two opinions about what it is called.
+    // Two names of one entry can be read in two ways.
     assert!(refusal(EntryType::GNULongName).contains("neither a file nor a folder"));
     assert!(
         Tar::new().pax("size", "0").file("top/x", b"12345").refusal().contains("changes an entry's size")
@@ -213,7 +213,7 @@ fn hard_links_devices_and_exotic_entries_are_refused() {
 }
 
 #[test]
-fn entries_that_some_system_would_take_for_one_file_are_refused() {
+fn entries_that_are_one_file_on_some_system_are_refused() {
     let collision = |a: &str, b: &str| {
         let (with_top_a, with_top_b) = (format!("top/{a}"), format!("top/{b}"));
         let in_tar = Tar::new().file(&with_top_a, b"1").file(&with_top_b, b"2").refusal();
@@ -245,7 +245,7 @@ fn a_tarball_that_is_cut_short_anywhere_is_refused() {
 }
 
 #[test]
-fn a_tar_that_ends_within_a_file_is_refused_although_its_gzip_is_whole() {
+fn a_tar_that_ends_within_a_file_is_refused_in_a_complete_gzip() {
     let tar = Tar::new().file("top/a", &[7; 5000]).0.into_inner().unwrap();
     let cut = unpack_tarball(&gzip(&tar[..3000]), &Limits::DEFAULT).unwrap_err();
     assert_eq!(cut.to_string(), "the archive cannot be read: it ends within a file");
@@ -265,7 +265,7 @@ fn bytes_behind_the_end_are_refused() {
     assert!(unzip_refusal(&[b"#!/bin/sh\n", zip.as_slice()].concat()).contains("precede its first entry"));
 }
 
-/// Packs files of these names and sizes and unpacks them again.
+/// A function that packs files of these names and sizes and unpacks them again.
 type Unpacking<'a> = &'a dyn Fn(&[(&str, usize)]) -> Result<(), String>;
 
 #[test]
@@ -321,7 +321,7 @@ fn a_small_archive_that_unpacks_to_a_large_one_is_refused() {
 }
 
 #[test]
-fn what_a_header_claims_is_not_allocated() {
+fn a_claimed_size_is_not_allocated() {
     let mut header = Header::new_ustar();
     header.set_path("top/a").unwrap();
     header.set_size(8 << 30);
@@ -380,8 +380,8 @@ fn a_zip_that_is_cut_short_anywhere_is_refused() {
 }
 
 #[test]
-fn the_bytes_of_a_package_stay_the_same_across_versions_of_its_tools() {
-    // Releases are named by this digest: whatever changes it, an update of the zip crate included, must be noticed.
+fn the_bytes_of_a_package_are_equal_across_tool_versions() {
+    // This digest names releases. The test must detect any change of it, also by an update of the zip crate.
     let package =
         pack(&files(&[("lockstep.toml", "[component]\n"), ("parameters/ci.toml", ""), ("t.yaml", "ä")]))
             .unwrap();
@@ -393,13 +393,13 @@ fn the_bytes_of_a_package_stay_the_same_across_versions_of_its_tools() {
     assert_eq!(unpack(&pack(&Files::new()).unwrap(), &Limits::DEFAULT), Ok(Files::new()));
 }
 
-/// Folders as a component has them.
+/// Returns folders in the form of a component's.
 fn any_files() -> impl Strategy<Value = Vec<(String, Vec<u8>)>> {
     let path = "[a-z]{1,4}(/[a-z0-9_é-]{1,4}){0,2}\\.[a-z]{1,3}";
     proptest::collection::vec((path, proptest::collection::vec(any::<u8>(), 0..200)), 0..8)
 }
 
-/// Names that somebody hostile would try.
+/// Returns names that an attacker would try.
 fn any_name() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         "\\.{0,4}",
@@ -412,7 +412,7 @@ fn any_name() -> impl Strategy<Value = String> {
     proptest::collection::vec(part, 0..6).prop_map(|parts| parts.join("/"))
 }
 
-/// Whether a path stays below whatever folder it is put into, on this and on other systems.
+/// Returns true if a path remains below its parent folder, on this and on other systems.
 fn stays_below(path: &str) -> bool {
     Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
         && !path.contains(['\\', '\0'])
@@ -420,12 +420,12 @@ fn stays_below(path: &str) -> bool {
 
 proptest! {
     #[test]
-    fn what_is_packed_is_what_is_unpacked(entries in any_files()) {
+    fn unpacked_files_equal_packed_files(entries in any_files()) {
         let files: Files = entries.into_iter().collect();
         if let Ok(package) = pack(&files) {
             prop_assert_eq!(unpack(&package, &Limits::DEFAULT), Ok(files));
         } else {
-            // Such as "a.b" beside "a.b/c.d".
+            // Example: "a.b" beside "a.b/c.d".
             let is_folder = |path: &String| files.keys().any(|other| other.starts_with(&format!("{path}/")));
             prop_assert!(files.keys().any(is_folder));
         }
@@ -444,7 +444,7 @@ proptest! {
     }
 
     #[test]
-    fn no_name_whatever_leads_out_of_the_folder(names in proptest::collection::vec(any_name(), 1..4)) {
+    fn no_name_leads_out_of_the_folder(names in proptest::collection::vec(any_name(), 1..4)) {
         let mut tar = Tar::new();
         for name in &names {
             tar = tar.pax("path", &format!("top/{name}")).file("top/x", b"");
@@ -460,7 +460,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_archive_is_refused_or_means_the_same(at in any::<prop::sample::Index>(), with in 1..=255u8) {
+    fn a_damaged_archive_is_refused_or_has_the_same_content(at in any::<prop::sample::Index>(), with in 1..=255u8) {
         let content = files(&[("a/template.yaml", "Resources: {}"), ("b", "two")]);
         let mut zip = pack(&content).unwrap();
         let at_zip = at.index(zip.len());
@@ -478,7 +478,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_whatever_break_the_readers(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn no_bytes_break_the_readers(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         prop_assert!(unpack_tarball(&bytes, &Limits::DEFAULT).is_err());
         prop_assert!(unpack(&bytes, &Limits::DEFAULT).is_err());
         prop_assert!(unpack_tarball(&gzip(&bytes), &Limits::DEFAULT).is_err());

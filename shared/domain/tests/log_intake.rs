@@ -1,4 +1,4 @@
-//! docs/log-intake.md tells clients the limits and the answers that there are, and no others.
+//! Tests that docs/log-intake.md lists every limit and every status, and no others.
 
 use lockstep_domain::logs::ingest::{
     AGE_MAX, AHEAD_MAX, BODY_BYTES_MAX, EVENT_BYTES_MAX, EVENTS_MAX, FIELDS_DEPTH_MAX, FIELDS_MAX,
@@ -7,17 +7,17 @@ use lockstep_domain::logs::ingest::{
 };
 use std::collections::BTreeSet;
 
-/// The page as it is in this checkout.
+/// Text of the page in this checkout.
 const DOCUMENT: &str = include_str!("../../../docs/log-intake.md");
 
-/// The row of a table that begins with `first`.
+/// Returns the row of a table that begins with `first`.
 fn row(first: &str) -> &'static str {
     let begins = format!("| {first} |");
     DOCUMENT.lines().find(|line| line.starts_with(&begins)).unwrap_or_else(|| panic!("no row {first}"))
 }
 
 #[test]
-fn every_limit_is_told_as_it_is() {
+fn every_limit_is_documented_correctly() {
     let holds = |first: &str, wanted: String| {
         let row = row(first);
         assert!(row.contains(&wanted), "{row}\ndoes not say: {wanted}");
@@ -50,8 +50,8 @@ fn every_limit_is_told_as_it_is() {
 }
 
 #[test]
-fn every_answer_and_every_reason_is_told() {
-    let told: BTreeSet<u16> = DOCUMENT
+fn every_status_and_every_reason_is_documented() {
+    let documented: BTreeSet<u16> = DOCUMENT
         .lines()
         .skip_while(|line| !line.starts_with("| answer |"))
         .skip(2)
@@ -73,9 +73,9 @@ fn every_answer_and_every_reason_is_told() {
     ];
     let mut given: BTreeSet<u16> = refused.iter().map(Refused::status).collect();
     given.insert(IngestResponse::Accepted { events: 1 }.status());
-    // Lambda's own, where the function could not answer.
+    // Lambda's own statuses for a function that did not answer.
     given.extend([502, 504]);
-    assert_eq!(told, given);
+    assert_eq!(documented, given);
     for reason in Reason::ALL {
         let name = format!("`{}`", reason.metric());
         assert!(reason == Reason::Request || DOCUMENT.contains(&name), "{name}");

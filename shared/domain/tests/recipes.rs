@@ -1,4 +1,4 @@
-//! The recipes of `infra/images` are built as they are: every one of them passes what `package` asks of a recipe.
+//! Tests that `package` accepts every recipe in `infra/images`.
 
 use lockstep_domain::delivery::archive::Files;
 use lockstep_domain::images::recipe::{COMMON_FOLDER, PLUGIN, RecipeInput, find_recipes, plan};
@@ -48,13 +48,13 @@ fn every_recipe_of_the_log_stack_can_be_built_in_every_account() {
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the documentation of this repository is what is tested")]
-fn the_plugin_that_recipes_name_is_the_one_that_operators_are_told_to_bring() {
+fn recipes_name_the_plugin_that_the_docs_tell_operators_to_provide() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operations.md");
-    let told = std::fs::read_to_string(page).unwrap();
+    let text = std::fs::read_to_string(page).unwrap();
     let (_, source, constraint) = PLUGIN;
     let version = constraint.trim_start_matches("= ");
-    assert!(told.contains(&format!(
+    assert!(text.contains(&format!(
         "packer-plugin-amazon/releases/download/v{version}/packer-plugin-amazon_v{version}"
     )));
-    assert!(told.contains(&format!("`{source}` in version `{constraint}`")));
+    assert!(text.contains(&format!("`{source}` in version `{constraint}`")));
 }

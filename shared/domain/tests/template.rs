@@ -1,4 +1,4 @@
-//! Templates as authors write them: what is read, what is refused and at which line, what the throw-away stack gets.
+//! Templates of authors: parsing, refusals with their lines, and the derived template of the test stack.
 
 use lockstep_domain::model::ids::{Digest, LogicalId};
 use lockstep_domain::stacks::protected::is_protected;
@@ -14,13 +14,13 @@ fn read(text: &str) -> Template {
     Template::parse("template.yaml", text).unwrap_or_else(|problems| panic!("{problems:#?}"))
 }
 
-/// The problems of a template, as `line: message`.
+/// Returns the problems of a template, as `line: message`.
 fn problems(text: &str) -> Vec<String> {
     let problems = Template::parse("t", text).map(drop).unwrap_err();
     problems.iter().map(|problem| problem.to_string().trim_start_matches("t:").to_owned()).collect()
 }
 
-/// The resources section, all of one type, with `body` below the type of `A`.
+/// Returns a resources section, all of one type, with `body` below the type of `A`.
 fn resource(body: &str) -> String {
     format!("Resources:\n  A:\n    Type: AWS::SNS::Topic\n{body}")
 }
@@ -69,7 +69,7 @@ fn the_digest_is_that_of_the_exact_text() {
 }
 
 #[test]
-fn short_forms_of_yaml_and_long_forms_of_json_are_the_same_template() {
+fn yaml_short_forms_and_json_long_forms_are_the_same_template() {
     assert_eq!(read(SHORT_FORMS).to_json(), read(LONG_FORMS).to_json());
     assert_eq!(read(SHORT_FORMS).throw_away(), read(LONG_FORMS).throw_away());
 }
@@ -84,7 +84,7 @@ fn get_att_reaches_into_the_outputs_of_a_nested_stack() {
 }
 
 #[test]
-fn words_keep_the_meaning_cloudformation_gives_them() {
+fn words_have_the_meaning_that_cloudformation_gives_them() {
     let json = read(EVERYTHING).to_json();
     assert_eq!(json["AWSTemplateFormatVersion"], "2010-09-09");
     assert_eq!(json["Resources"]["ArchivePolicy"]["Properties"]["PolicyDocument"]["Version"], "2012-10-17");
@@ -96,7 +96,7 @@ fn words_keep_the_meaning_cloudformation_gives_them() {
 }
 
 #[test]
-fn a_number_that_readers_disagree_about_needs_quotes() {
+fn an_ambiguous_number_needs_quotes() {
     for word in ["012345678901", "22:30", "1_000", "0x1F", "1e3", "+49"] {
         let message = format!("5: {word} may be read as another number: put it in quotes");
         assert_eq!(problems(&resource(&format!("    Properties:\n      X: {word}\n"))), [message]);
@@ -107,14 +107,14 @@ fn a_number_that_readers_disagree_about_needs_quotes() {
 }
 
 #[test]
-fn the_throw_away_template_differs_in_deletion_policies_only() {
+fn the_test_template_differs_in_deletion_policies_only() {
     let template = read(EVERYTHING);
     let throw_away: Value = serde_json::from_str(&template.throw_away()).unwrap();
     assert_eq!(without_policies(throw_away), without_policies(template.to_json()));
 }
 
 #[test]
-fn nothing_of_a_throw_away_stack_outlives_it() {
+fn no_resource_of_a_test_stack_outlives_it() {
     let throw_away: Value = serde_json::from_str(&read(EVERYTHING).throw_away()).unwrap();
     let resources = &throw_away["Resources"];
     let queue = &resources["Fn::ForEach::Queues"][2]["Queue${Purpose}"];
@@ -126,7 +126,8 @@ fn nothing_of_a_throw_away_stack_outlives_it() {
     }
     assert_eq!(resources["Cluster"]["DeletionPolicy"], "Delete");
     assert_eq!(resources["Broker"].get("DeletionPolicy"), None);
-    // The default of an RDS instance is a snapshot, so a policy is added where the author set none.
+    // The default of an RDS instance is a snapshot, so the test template adds a policy that the author did
+    // not set.
     let bare = read(
         "Resources:\n  Db: {Type: AWS::RDS::DBInstance}\n  Q: {Type: AWS::SQS::Queue, DeletionPolicy: !Ref AWS::NoValue}\n",
     );
@@ -135,7 +136,7 @@ fn nothing_of_a_throw_away_stack_outlives_it() {
 }
 
 #[test]
-fn the_throw_away_template_is_a_template_itself() {
+fn the_test_template_is_a_valid_template() {
     let template = read(EVERYTHING);
     let again = read(&template.throw_away());
     assert_eq!(again.throw_away(), template.throw_away());
@@ -147,7 +148,7 @@ fn the_throw_away_template_is_a_template_itself() {
     );
 }
 
-/// The template without what the throw-away stack may change.
+/// Returns the template without the policies that the test stack may change.
 fn without_policies(mut template: Value) -> Value {
     fn strip(resources: &mut Value) {
         for (name, resource) in resources.as_object_mut().unwrap() {
@@ -165,7 +166,7 @@ fn without_policies(mut template: Value) -> Value {
 }
 
 #[test]
-fn what_cannot_be_read_is_refused_at_its_line() {
+fn an_unreadable_template_is_refused_at_its_line() {
     for (text, problem) in [
         ("", "1: the template is empty"),
         ("just words", "1: a template is a mapping of sections such as Resources"),
@@ -194,7 +195,7 @@ fn what_cannot_be_read_is_refused_at_its_line() {
 }
 
 #[test]
-fn declarations_that_cloudformation_would_refuse_are_refused_at_their_line() {
+fn declarations_that_cloudformation_refuses_are_refused_at_their_line() {
     for (text, problem) in [
         ("Description: x\n", "1: the template has no Resources"),
         ("Resources: {}\n", "1: Resources declares none"),
@@ -235,7 +236,7 @@ fn declarations_that_cloudformation_would_refuse_are_refused_at_their_line() {
 }
 
 #[test]
-fn a_reference_to_nothing_is_refused_at_its_line() {
+fn a_dangling_reference_is_refused_at_its_line() {
     for (body, problem) in [
         ("      X: !Ref B\n", "5: Ref names 'B', but the template has no such parameter or resource"),
         (
@@ -292,7 +293,7 @@ fn a_reference_to_nothing_is_refused_at_its_line() {
 }
 
 #[test]
-fn everything_wrong_is_reported_at_once_in_the_order_of_the_lines() {
+fn every_mistake_is_reported_at_once_in_the_order_of_the_lines() {
     let text =
         "Resources:\n  B: {Type: T, DependsOn: X}\n  A: {Properties: {}}\nOutputs:\n  O: {}\nSurprise: 1\n";
     let lines: Vec<_> =
@@ -308,7 +309,7 @@ fn the_problems_of_a_hopeless_template_are_cut_short() {
 }
 
 #[test]
-fn names_that_only_a_macro_knows_are_left_to_it() {
+fn names_that_only_a_macro_knows_are_not_checked() {
     let sam = |name: &str| {
         format!(
             "Transform: AWS::Serverless-2016-10-31\nGlobals: {{Function: {{}}}}\nResources:\n  Api: {{Type: AWS::Serverless::Api}}\nOutputs:\n  O: {{Value: !Ref {name}}}\n"
@@ -328,7 +329,7 @@ fn names_that_only_a_macro_knows_are_left_to_it() {
 }
 
 #[test]
-fn a_loop_makes_the_names_that_fit_it_and_no_others() {
+fn a_loop_declares_the_names_of_its_pattern_and_no_others() {
     let with = |name: &str| format!("{EVERYTHING}  Extra: {{Value: !Ref {name}}}\n");
     read(&with("QueueAnything"));
     assert_eq!(problems(&with("Queues1").replace("Queue${Purpose}:", "Queue${Purpose}X:")).len(), 3);
@@ -340,7 +341,7 @@ fn a_loop_makes_the_names_that_fit_it_and_no_others() {
 }
 
 #[test]
-fn a_loop_is_searched_for_references_to_nothing_like_anything_else() {
+fn a_loop_is_searched_for_dangling_references_too() {
     let with = |collection: &str, value: &str| {
         format!(
             "Resources:\n  Fn::ForEach::L:\n    - N\n    - {collection}\n    - T${{N}}: {{Type: T, Properties: {{X: {value}}}}}\n"
@@ -379,7 +380,7 @@ fn protected_resources_need_both_policies() {
 }
 
 #[test]
-fn what_protect_names_is_protected_and_has_to_exist() {
+fn a_resource_named_in_protect_is_protected_and_must_exist() {
     let template = read(&resource(
         "  B:\n    Type: AWS::SNS::Topic\n    DeletionPolicy: Retain\n    UpdateReplacePolicy: Retain\n",
     ));
@@ -395,7 +396,7 @@ fn what_protect_names_is_protected_and_has_to_exist() {
 }
 
 #[test]
-fn a_resource_inside_a_loop_is_linted_as_well() {
+fn a_resource_inside_a_loop_is_linted_too() {
     let text = "Transform: AWS::LanguageExtensions\nResources:\n  Fn::ForEach::Q:\n    - N\n    - [A, B]\n    - Q${N}:\n        Type: AWS::SQS::Queue\n";
     let found = read(text).lint(&names(&["QA"]));
     assert_eq!(found.len(), 1);
@@ -422,7 +423,7 @@ fn templates_beyond_the_quotas_of_cloudformation_are_refused() {
 }
 
 #[test]
-fn a_template_beyond_the_size_limit_is_not_even_read() {
+fn a_template_beyond_the_size_limit_is_not_parsed() {
     let padded = |bytes: usize| format!("{}#", resource("")) + &"x".repeat(bytes - resource("").len() - 1);
     read(&padded(TEMPLATE_BYTES_MAX));
     assert_eq!(
@@ -445,7 +446,7 @@ fn nesting_without_end_is_refused() {
     assert_eq!(problems(&deep(100)), ["1: nested more than 100 levels deep"]);
 }
 
-/// Templates of any kinds of resources and policies.
+/// Returns templates of any kinds of resources and policies.
 fn any_template() -> impl Strategy<Value = String> {
     let kinds = prop_oneof![
         Just("AWS::S3::Bucket"),
@@ -473,7 +474,7 @@ fn any_template() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn a_throw_away_template_keeps_nothing_and_changes_nothing_else(text in any_template()) {
+    fn a_test_template_changes_deletion_policies_only_and_retains_no_resource(text in any_template()) {
         let template = read(&text);
         let throw_away: Value = serde_json::from_str(&template.throw_away()).unwrap();
         for resource in throw_away["Resources"].as_object().unwrap().values() {
@@ -491,7 +492,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_whatever_breaks_the_reader(text in "([ -~\n\t]|[äé\u{0}]|- |: |!Ref |\\[|\\{|Resources:\n  A: ){0,60}") {
+    fn no_text_breaks_the_reader(text in "([ -~\n\t]|[äé\u{0}]|- |: |!Ref |\\[|\\{|Resources:\n  A: ){0,60}") {
         if let Err(problems) = Template::parse("f", &text) {
             prop_assert!(!problems.is_empty());
             prop_assert!(problems.iter().all(|problem| problem.file == "f"));

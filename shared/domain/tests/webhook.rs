@@ -1,4 +1,4 @@
-//! What Lockstep makes of GitHub's deliveries.
+//! Tests of GitHub's deliveries.
 
 use lockstep_domain::delivery::webhook::{
     BranchName, DeliveryId, MAX_BODY_BYTES, Push, Unverified, WebhookEvent, parse_push, verify_signature,
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 const SECRET: &[u8] = b"It's a Secret to Everybody";
 const BODY: &[u8] = b"Hello, World!";
-/// From GitHub's page on validating webhook deliveries, for the secret and the body above.
+/// Signature from GitHub's page on validating webhook deliveries, for the secret and the body above.
 const SIGNATURE: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
 
 macro_rules! fixture {
@@ -30,7 +30,7 @@ fn ignored(event: &str, body: &[u8]) -> String {
     }
 }
 
-/// The ordinary push with the value at `pointer` changed.
+/// Returns the ordinary push with the value at `pointer` changed.
 fn push_with(pointer: &str, value: serde_json::Value) -> Vec<u8> {
     let mut payload: serde_json::Value = serde_json::from_slice(fixture!("push")).unwrap();
     *payload.pointer_mut(pointer).unwrap() = value;
@@ -54,7 +54,7 @@ fn a_missing_signature_is_refused() {
 }
 
 #[test]
-fn only_githubs_exact_form_of_a_signature_is_read() {
+fn only_githubs_exact_form_of_a_signature_is_accepted() {
     let digits = &SIGNATURE["sha256=".len()..];
     let malformed = [
         String::new(),
@@ -81,14 +81,14 @@ fn a_signature_cut_anywhere_is_refused() {
 }
 
 #[test]
-fn without_a_secret_everything_is_refused_even_what_the_empty_secret_signs() {
+fn without_a_secret_every_delivery_is_refused() {
     // HMAC-SHA256 with an empty key over an empty message.
     let signed = "sha256=b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad";
     assert_eq!(verify_signature(b"", Some(signed), b""), Err(Unverified::NoSecret));
 }
 
 #[test]
-fn a_body_beyond_the_cap_is_refused_before_it_is_hashed_or_parsed() {
+fn a_body_beyond_the_cap_is_refused_before_hashing_and_parsing() {
     let large = vec![b' '; MAX_BODY_BYTES + 1];
     assert_eq!(verify_signature(SECRET, Some(SIGNATURE), &large), Err(Unverified::TooLarge));
     assert!(parse_push("push", &large).unwrap_err().message.contains("too large"));
@@ -115,35 +115,35 @@ fn a_new_branch_had_no_commit_before() {
 }
 
 #[test]
-fn a_forced_push_says_so() {
+fn a_forced_push_is_marked_as_forced() {
     assert!(pushed(fixture!("push-forced")).forced);
 }
 
 #[test]
-fn deleting_a_branch_releases_nothing() {
+fn a_deleted_branch_starts_no_release() {
     let reason = "a branch was deleted; what was released from it stays";
     assert_eq!(ignored("push", fixture!("push-branch-deleted")), reason);
-    // The null commit says the same as the flag, should only one of them be there.
+    // The null commit means the same as the flag, in case only one of them is there.
     assert_eq!(ignored("push", &push_with("/after", "0".repeat(40).into())), reason);
     assert_eq!(ignored("push", &push_with("/deleted", true.into())), reason);
 }
 
 #[test]
-fn tags_and_other_refs_release_nothing() {
+fn tags_and_other_refs_start_no_release() {
     assert_eq!(ignored("push", fixture!("push-tag")), "a tag was pushed; only branches are released");
     let other = push_with("/ref", "refs/pull/1/head".into());
     assert_eq!(ignored("push", &other), "a ref that is no branch was pushed; only branches are released");
 }
 
 #[test]
-fn a_ping_is_answered_and_other_events_are_passed_over_whatever_they_hold() {
+fn a_ping_is_answered_and_other_events_are_ignored() {
     assert_eq!(parse_push("ping", fixture!("ping")), Ok(WebhookEvent::Ping));
     assert_eq!(ignored("pull_request", b"not even JSON"), "events of type pull_request start nothing");
     assert_eq!(ignored("a\nb", b""), "events of type a start nothing");
 }
 
 #[test]
-fn a_push_that_cannot_be_read_is_a_problem_that_repeats_nothing_of_it() {
+fn an_unreadable_push_is_a_problem_that_repeats_no_part_of_it() {
     for body in [&b""[..], b"{}", b"[1]", b"\"AKIA\"", b"{\"ref\": 3}", b"\xff\xfe", &fixture!("push")[..900]]
     {
         let problem = parse_push("push", body).unwrap_err();
@@ -164,13 +164,13 @@ fn a_push_that_cannot_be_read_is_a_problem_that_repeats_nothing_of_it() {
 }
 
 #[test]
-fn a_form_encoded_delivery_says_what_to_set_on_github() {
+fn a_form_encoded_delivery_names_the_setting_on_github() {
     let problem = parse_push("push", b"payload=%7B%22ref%22").unwrap_err();
     assert!(problem.message.contains("set the webhook's content type to application/json"), "{problem}");
 }
 
 #[test]
-fn what_people_wrote_is_shown_bounded_and_on_one_line() {
+fn texts_of_authors_are_shown_bounded_and_on_one_line() {
     let text = format!("\u{1b}[31m{}\nsecond line", "é".repeat(500));
     let push = pushed(&push_with("/head_commit/message", text.into()));
     assert_eq!(push.message.chars().count(), 200);
@@ -218,8 +218,8 @@ proptest! {
 
     #[test]
     fn no_refusal_repeats_the_secret_or_the_signature(secret in "[a-z]{20,40}", header in "(sha256=)?[0-9a-f]{20,64}") {
-        let told = verify_signature(secret.as_bytes(), Some(&header), BODY).unwrap_err().to_string();
-        prop_assert!(!told.contains(&secret) && !told.contains(&header));
+        let message = verify_signature(secret.as_bytes(), Some(&header), BODY).unwrap_err().to_string();
+        prop_assert!(!message.contains(&secret) && !message.contains(&header));
     }
 
     #[test]

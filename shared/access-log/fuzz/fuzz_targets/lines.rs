@@ -1,4 +1,4 @@
-//! The fast way and the plain one come to the same, for each format, whether it is told or found.
+//! Fuzzes the fast path against the plain one: both write the same for each format, configured or detected.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Whatever an object holds, every line is accounted for, and what cannot be read is handed out as it is.
+//! Fuzzes objects: every line is accounted for, and unreadable bytes are returned as they are.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,8 +1,8 @@
-//! What every fuzz target holds.
+//! Common code of the fuzz targets.
 
 use lockstep_access_log::{Batch, Reader, Settings, Source};
 
-/// Everything that comes of an object, in one batch; every line is accounted for, and every event is JSON.
+/// Reads an object into one batch. Checks that every line is accounted for and that every event is JSON.
 pub fn read(settings: &Settings, object: &[u8], chunk: usize) -> Batch {
     let source = Source { bucket: "logs".into(), key: "renamed".into(), version: "1".into() };
     let mut reader = Reader::new(&source, settings);

@@ -1,12 +1,12 @@
-//! The fields of a line's columns. Each format has code of its own, in which each column is a step that knows its name
-//! and its kind: which way a step goes is then easy to foresee for the processor.
+//! The fields of a line's columns. Each format has its own code, in which each column is a step with a
+//! constant name and kind. The processor predicts the branches of such a step well.
 
 use super::out::{NAME_BYTES, Name, Out};
 use super::scan::{Ends, VALUES_MAX};
 use super::value;
 use crate::format::{Column, Format, Kind};
 
-/// Where quotes stand around values, in pairs, counted from the beginning of the line.
+/// Positions of the quotes around values, in pairs, counted from the beginning of the line.
 pub(super) struct Quotes {
     pub at: [[u32; 2]; VALUES_MAX],
     pub count: usize,
@@ -18,37 +18,38 @@ impl Quotes {
     }
 }
 
-/// The most bytes that names and punctuation of a format's fields take.
+/// Returns the maximum number of bytes of names and punctuation in a format's fields.
 pub(super) fn bytes_max(format: Format) -> usize {
-    // Two for an address.
+    // An address has two fields.
     2 * (NAME_BYTES + 1) * format.columns().len()
 }
 
-/// Column `I` of format `F`, which is its place in [`Format::ALL`].
+/// Column `I` of format `F`, an index into [`Format::ALL`].
 struct At<const F: usize, const I: usize>;
 
 impl<const F: usize, const I: usize> At<F, I> {
-    /// The column. No format has as many as there are steps, and no line has a value there.
+    /// The column. No format has as many columns as there are steps, and no line has a value for the surplus
+    /// steps.
     const COLUMN: Column = match Format::ALL[F].columns() {
         columns if I < columns.len() => columns[I],
         _ => Column { name: "", kind: Kind::Text },
     };
-    /// Lines without this column exist.
+    /// True if lines without this column exist.
     const IS_OPTIONAL: bool = I >= Format::ALL[F].columns_min();
-    /// The name of the field; of the address, if it has a port.
+    /// Name of the field; the name of the address if the column has a port.
     const NAME: Name = match Self::COLUMN.kind {
         Kind::Address { ip, .. } => Name::of_text(ip),
         Kind::EventTime | Kind::Text | Kind::Ip => Name::of_text(Self::COLUMN.name),
         Kind::Number | Kind::Seconds => Name::of_number(Self::COLUMN.name),
     };
-    /// The name of the port.
+    /// Name of the port.
     const PORT: Name = match Self::COLUMN.kind {
         Kind::Address { port, .. } => Name::of_number(port),
         _ => Name::of_number(""),
     };
 
-    /// Adds the field of the value at `start..end`, or none if that says that there is none; `None` if the value is not
-    /// of the plainest kind.
+    /// Adds the field of the value at `start..end`, or none for the value that means absence. `None` if the
+    /// value is not of the simplest kind.
     #[inline(always)]
     fn put(out: &mut Out<'_>, line: &[u8], start: u32, end: u32) -> Option<()> {
         let length = end - start;
@@ -76,8 +77,8 @@ impl<const F: usize, const I: usize> At<F, I> {
     }
 }
 
-/// Adds the fields of a line of format `F`, whose values end at `ends`, and writes down its quotes; `None` if a value is
-/// not of the plainest kind.
+/// Adds the fields of a line of format `F`, with values that end at `ends`, and records its quotes. `None` if
+/// a value is not of the simplest kind.
 #[inline(always)]
 pub(super) fn put<const F: usize>(
     out: &mut Out<'_>,

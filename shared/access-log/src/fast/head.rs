@@ -1,4 +1,4 @@
-//! What stands in an event before its columns: the same for each line of an object, but for time and number.
+//! The head of an event before its columns: constant for an object, except time and number.
 
 use super::out::{Out, SLACK};
 use super::value;
@@ -6,24 +6,24 @@ use crate::event::Template;
 use crate::format::Format;
 use crate::time;
 
-/// Bytes of the largest number in decimal, rounded up.
+/// Maximum number of decimal digits, rounded up.
 const DIGITS_MAX: usize = 20;
 
-/// Writes what stands before the columns.
+/// Writer of the head.
 pub(super) struct Head {
     before_time: Padded,
     before_id_line: Padded,
     before_date: Vec<u8>,
     before_line: Vec<u8>,
     before_columns: Padded,
-    /// The day of the time that was read last, as it stands there.
+    /// Day of the last time, in the form of the line.
     day: [u8; 10],
-    /// All between the two numbers of the line, on that day.
+    /// Text between the two numbers of the line, for that day.
     between_numbers: Padded,
     number: Number,
 }
 
-/// Bytes with [`SLACK`] more behind them.
+/// Bytes, padded with [`SLACK`] more.
 struct Padded {
     bytes: Vec<u8>,
     length: u32,
@@ -58,7 +58,7 @@ impl Number {
         Self { number, digits, length: text.len() as u32 }
     }
 
-    /// Most numbers are one more than the last, and differ in the last digit.
+    /// Sets the number. Most numbers are one more than the last and differ in the last digit only.
     #[inline(always)]
     fn set(&mut self, number: u64) {
         let last = &mut self.digits[self.length as usize - 1];
@@ -84,21 +84,22 @@ impl Head {
             before_date: template.before_date.clone(),
             before_line: template.before_line.clone(),
             before_columns: Padded::new(&[&template.before_columns, format.name().as_bytes(), b"\""]),
-            // No time has it.
+            // No time has this day.
             day: [0; 10],
             between_numbers: Padded::new(&[]),
             number: Number::new(0),
         }
     }
 
-    /// The most bytes that it takes, but for the time.
+    /// Returns the maximum size of the head without the time.
     pub fn bytes_max(&self) -> usize {
         let pieces = [&self.before_time, &self.before_id_line, &self.before_columns];
         let date = self.before_date.len() + self.day.len() + self.before_line.len();
         pieces.iter().map(|piece| piece.length as usize).sum::<usize>() + date + 2 * DIGITS_MAX
     }
 
-    /// The length of the time that `text` begins with, without `Z`; `None` if the first `length` bytes are no time.
+    /// Returns the length of the time at the beginning of `text`, without `Z`. `None` if the first `length`
+    /// bytes are no time.
     #[inline(always)]
     pub fn read_time(&mut self, text: &[u8], length: usize) -> Option<u32> {
         let plain = length - usize::from(text[length - 1] == b'Z');
@@ -109,7 +110,7 @@ impl Head {
         self.read_any_time(&text[..length])
     }
 
-    /// Remembers the day, if this is a time.
+    /// Reads a time of any day and stores its day.
     #[cold]
     fn read_any_time(&mut self, text: &[u8]) -> Option<u32> {
         let time = time::parse(text)?;
@@ -118,7 +119,8 @@ impl Head {
         Some(time.text.len() as u32)
     }
 
-    /// Adds it, with the `length` bytes of the time at `start` of the line, which was read last.
+    /// Adds the head. The `length` bytes of the time at `start` of the line must be those that were read
+    /// last.
     #[inline(always)]
     pub fn put(&mut self, out: &mut Out<'_>, line: &[u8], start: u32, length: u32, number: u64) {
         self.number.set(number);

@@ -1,16 +1,16 @@
-//! Copies of fixed size: a few bytes more are cheaper to move than to count.
+//! Copies of fixed size: a few surplus bytes cost less to move than to count.
 //!
-//! Each call asks once whether both sides have room, and panics if one has not; within that room it copies without
-//! asking again. So no caller, whatever it asks for, makes it read or write elsewhere.
+//! Each call checks the bounds of both sides once, and panics if one is too short. Within these bounds it
+//! copies without further checks. No caller can make it read or write outside of them.
 
-/// Bytes that are copied first.
+/// Number of bytes in the first copy.
 const STEP: usize = 32;
-/// Bytes that are copied at once of what is longer.
+/// Number of bytes in each further copy.
 const STRIDE: usize = 4 * STEP;
-/// Bytes that must stand behind what is copied, whatever they are, and that may be written behind it. What is written
-/// too much is overwritten by what follows.
+/// Padding: readable bytes required behind the source, and writable bytes behind the destination, so that
+/// copies use whole vectors. The next copy overwrites surplus bytes.
 pub(super) const SLACK: usize = STRIDE;
-/// Bytes of the longest [`Name`].
+/// Number of bytes of the longest [`Name`].
 pub(super) const NAME_BYTES: usize = 48;
 
 /// `,"name":`, with a quote before a text.
@@ -20,12 +20,12 @@ pub(super) struct Name {
 }
 
 impl Name {
-    /// The name of a text.
+    /// Returns the name of a text field.
     pub const fn of_text(name: &str) -> Self {
         Self { bytes: [0; NAME_BYTES], length: 0 }.and(",\"").and(name).and("\":\"")
     }
 
-    /// The name of a number.
+    /// Returns the name of a number field.
     pub const fn of_number(name: &str) -> Self {
         Self { bytes: [0; NAME_BYTES], length: 0 }.and(",\"").and(name).and("\":")
     }
@@ -41,18 +41,19 @@ impl Name {
     }
 }
 
-/// Where an event is written to: the room behind what a vector holds.
+/// Destination of an event: the spare capacity of a vector.
 pub(super) struct Out<'v> {
     next: *mut u8,
-    /// Where the room ends, but for [`SLACK`] bytes; never before `next`.
+    /// End of the usable capacity, [`SLACK`] bytes before its real end; never before `next`.
     last: *mut u8,
-    /// Its length is that of what was written when the room was made: nothing else writes to it meanwhile.
+    /// The vector. Its length does not change while its capacity is in use: no other code writes to it.
     vector: &'v mut Vec<u8>,
 }
 
 #[expect(unsafe_code)]
 impl<'v> Out<'v> {
-    /// Behind what `vector` holds, with room for so many bytes. They are the vector's once [`Out::keep`] says so.
+    /// Returns the destination behind the content of `vector`, with room for so many bytes. [`Out::keep`]
+    /// adds the written bytes to the vector.
     #[inline(always)]
     pub fn behind(vector: &'v mut Vec<u8>, bytes: usize) -> Self {
         if vector.capacity() - vector.len() < bytes + SLACK {
@@ -60,12 +61,12 @@ impl<'v> Out<'v> {
         }
         let room = vector.spare_capacity_mut();
         let next = room.as_mut_ptr().cast::<u8>();
-        // SAFETY: the vector has room for `SLACK` bytes, so this is within it.
+        // SAFETY: the vector has room for `SLACK` bytes, so the pointer is within it.
         let last = unsafe { next.add(room.len() - SLACK) };
         Self { next, last, vector }
     }
 
-    /// Adds `length` bytes that stand at `start` of `from`.
+    /// Adds the `length` bytes at `start` of `from`.
     #[inline(always)]
     pub fn put(&mut self, from: &[u8], start: u32, length: u32) {
         self.check(from, start, length, 0);
@@ -73,7 +74,7 @@ impl<'v> Out<'v> {
         unsafe { self.copy(from, start, length) };
     }
 
-    /// The same, and then `byte`.
+    /// Adds the same, and then `byte`.
     #[inline(always)]
     pub fn put_and(&mut self, from: &[u8], start: u32, length: u32, byte: u8) {
         self.check(from, start, length, 1);
@@ -84,11 +85,12 @@ impl<'v> Out<'v> {
         }
     }
 
-    /// Adds a field: its name, and the `length` bytes that stand at `start` of `from`; for a text, a quote.
+    /// Adds a field: its name, and the `length` bytes at `start` of `from`. A text gets a quote.
     #[inline(always)]
     pub fn put_field(&mut self, name: &Name, from: &[u8], start: u32, length: u32, is_text: bool) {
         self.check(from, start, length, NAME_BYTES + 1);
-        // SAFETY: checked just now, with the name and the quote; no name is longer than `NAME_BYTES`.
+        // SAFETY: the call above checked the bounds with the name and the quote. No name is longer than
+        // `NAME_BYTES`.
         unsafe {
             match name.bytes.first_chunk::<STEP>() {
                 Some(most) if name.length <= STEP => self.next.cast::<[u8; STEP]>().write(*most),
@@ -102,8 +104,8 @@ impl<'v> Out<'v> {
         }
     }
 
-    /// That `length` bytes can be read at `start` of `from`, that they and `more` can be written, and on both sides
-    /// [`SLACK`] bytes behind that.
+    /// Checks that `length` bytes are readable at `start` of `from`, that they and `more` are writable, and
+    /// that both sides have [`SLACK`] bytes behind that.
     #[inline(always)]
     fn check(&self, from: &[u8], start: u32, length: u32, more: usize) {
         const { assert!(usize::BITS >= 64, "sums of two u32 are computed") };
@@ -122,8 +124,8 @@ impl<'v> Out<'v> {
     #[inline(always)]
     unsafe fn copy(&mut self, from: &[u8], start: u32, length: u32) {
         let length = length as usize;
-        // SAFETY: of what is read and written, `STEP` bytes are within `SLACK`, and the others begin before `length`
-        // and end `STRIDE`, that is `SLACK`, behind it at most.
+        // SAFETY: of the bytes that are read and written, `STEP` bytes are within `SLACK`. The others begin
+        // before `length` and end at most `STRIDE`, which is `SLACK`, behind it.
         unsafe {
             let from = from.as_ptr().add(start as usize);
             self.next.cast::<[u8; STEP]>().write(from.cast::<[u8; STEP]>().read());
@@ -143,18 +145,18 @@ impl<'v> Out<'v> {
     /// One more byte can be written.
     #[inline(always)]
     unsafe fn add(&mut self, byte: u8) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees the room.
         unsafe {
             self.next.write(byte);
             self.next = self.next.add(1);
         }
     }
 
-    /// Makes what was added the vector's.
+    /// Adds the written bytes to the vector.
     #[inline(always)]
     pub fn keep(self) {
         let length = self.next.addr() - self.vector.as_ptr().addr();
-        // SAFETY: `next` is within the vector's room, and every byte before it was written.
+        // SAFETY: `next` is within the vector's capacity, and every byte before it was written.
         unsafe { self.vector.set_len(length) };
     }
 }

@@ -1,24 +1,24 @@
-//! Many bytes looked at at once: by the vector instructions that every x86-64 and every aarch64 processor has, by wider
-//! ones where they are found, and byte by byte elsewhere. Tests hold that all ways see the same.
+//! Classification of many bytes at once. It uses the vector instructions that every x86-64 and every aarch64
+//! processor has, wider ones where available, and single bytes elsewhere. Tests verify that all variants give
+//! the same result.
 
-/// Bytes that are looked at at once: as many as an integer has bits.
+/// Number of bytes classified at once: the number of bits of an integer.
 pub(super) const BLOCK: usize = 64;
 
-/// One bit for each byte of a block; the lowest is the first byte's.
+/// One bit for each byte of a block; the lowest bit is the first byte's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Masks {
     /// Spaces.
     pub space: u64,
     /// Quotes.
     pub quote: u64,
-    /// Control characters (line feeds are), backslashes, and what is no ASCII.
+    /// Control characters (with line feeds), backslashes, and bytes outside ASCII.
     pub special: u64,
-    /// Bytes up to which there is an odd number of quotes: from a quote that opens to the byte before the one that
-    /// closes.
+    /// Bytes within quotes: from an opening quote to the byte before the closing one.
     pub quoted: u64,
 }
 
-/// Sets each bit if an odd number of bits are set up to it.
+/// Sets each bit that has an odd number of bits set up to and including it.
 #[inline(always)]
 fn odd_so_far(mut bits: u64) -> u64 {
     for distance in [1, 2, 4, 8, 16, 32] {
@@ -41,7 +41,7 @@ mod x86_64 {
     use super::{BLOCK, Masks, odd_so_far};
     use std::arch::x86_64::*;
 
-    /// By SSE2.
+    /// Classifies a block with SSE2.
     #[inline(always)]
     pub fn masks(block: &[u8; BLOCK]) -> Masks {
         // SAFETY: every x86-64 processor has SSE2.
@@ -64,13 +64,13 @@ mod x86_64 {
         Masks {
             space: bits(&|part| is(part, b' ')),
             quote,
-            // As signed numbers, control characters and what is no ASCII are all below a space.
+            // As signed numbers, control characters and bytes outside ASCII are all below a space.
             special: bits(&|part| _mm_or_si128(is(part, b'\\'), _mm_cmplt_epi8(part, _mm_set1_epi8(0x20)))),
             quoted: odd_so_far(quote),
         }
     }
 
-    /// By AVX2.
+    /// Classifies a block with AVX2.
     #[inline]
     #[target_feature(enable = "avx2,pclmulqdq")]
     pub fn masks_avx2(block: &[u8; BLOCK]) -> Masks {
@@ -87,7 +87,7 @@ mod x86_64 {
         };
         let is = |part, byte: u8| _mm256_cmpeq_epi8(part, _mm256_set1_epi8(byte.cast_signed()));
         let quote = bits(&|part| is(part, b'"'));
-        // A product without carries, by ones only: each bit is the sum of all up to it, and that is odd or not.
+        // A carry-less product with all ones: each bit is the parity of all bits up to it.
         let sums = _mm_clmulepi64_si128::<0>(_mm_cvtsi64_si128(quote.cast_signed()), _mm_set1_epi8(-1));
         Masks {
             space: bits(&|part| is(part, b' ')),
@@ -99,7 +99,7 @@ mod x86_64 {
         }
     }
 
-    /// Which of 16 bytes are digits, one bit each; the lowest is the first byte's.
+    /// Returns the digits among 16 bytes, one bit each; the lowest bit is the first byte's.
     #[inline(always)]
     pub fn digits(bytes: &[u8; 16]) -> u16 {
         // SAFETY: every x86-64 processor has SSE2.
@@ -130,7 +130,7 @@ mod aarch64 {
     use super::{BLOCK, Masks, odd_so_far};
     use std::arch::aarch64::*;
 
-    /// By NEON.
+    /// Classifies a block with NEON.
     #[inline(always)]
     pub fn masks(block: &[u8; BLOCK]) -> Masks {
         // SAFETY: every aarch64 processor that Rust compiles for has NEON.
@@ -147,7 +147,7 @@ mod aarch64 {
         let weights = weights();
         let bits = |is: &dyn Fn(uint8x16_t) -> uint8x16_t| {
             let bits = |part: usize| vandq_u8(is(load(&parts[part])), weights);
-            // Each addition of neighbours halves the bytes, until eight bits stand in each.
+            // Each pairwise addition halves the bytes, until each byte holds eight bits.
             let sums = vpaddq_u8(vpaddq_u8(bits(0), bits(1)), vpaddq_u8(bits(2), bits(3)));
             vgetq_lane_u64::<0>(vreinterpretq_u64_u8(vpaddq_u8(sums, sums)))
         };
@@ -156,7 +156,7 @@ mod aarch64 {
         Masks {
             space: bits(&|part| is(part, b' ')),
             quote,
-            // As signed numbers, control characters and what is no ASCII are all below a space.
+            // As signed numbers, control characters and bytes outside ASCII are all below a space.
             special: bits(&|part| {
                 vorrq_u8(is(part, b'\\'), vcltq_s8(vreinterpretq_s8_u8(part), vdupq_n_s8(0x20)))
             }),
@@ -164,7 +164,7 @@ mod aarch64 {
         }
     }
 
-    /// Which of 16 bytes are digits, one bit each; the lowest is the first byte's.
+    /// Returns the digits among 16 bytes, one bit each; the lowest bit is the first byte's.
     #[inline(always)]
     pub fn digits(bytes: &[u8; 16]) -> u16 {
         // SAFETY: every aarch64 processor that Rust compiles for has NEON.
@@ -184,7 +184,7 @@ mod aarch64 {
         vgetq_lane_u16::<0>(vreinterpretq_u16_u8(vpaddq_u8(sums, sums)))
     }
 
-    /// The bit that each of eight bytes has in one.
+    /// Returns the bit weight of each of eight bytes.
     #[inline]
     #[target_feature(enable = "neon")]
     fn weights() -> uint8x16_t {
@@ -205,7 +205,7 @@ mod aarch64 {
 mod portable {
     use super::{BLOCK, Masks, odd_so_far};
 
-    /// Byte by byte.
+    /// Classifies a block byte by byte.
     pub fn masks(block: &[u8; BLOCK]) -> Masks {
         let bits = |is: &dyn Fn(u8) -> bool| {
             block.iter().rev().fold(0, |bits, &byte| bits << 1 | u64::from(is(byte)))
@@ -219,7 +219,7 @@ mod portable {
         }
     }
 
-    /// Which of 16 bytes are digits, one bit each; the lowest is the first byte's.
+    /// Returns the digits among 16 bytes, one bit each; the lowest bit is the first byte's.
     pub fn digits(bytes: &[u8; 16]) -> u16 {
         bytes.iter().rev().fold(0, |bits, byte| bits << 1 | u16::from(byte.is_ascii_digit()))
     }
@@ -237,13 +237,13 @@ mod tests {
         assert_eq!(odd_so_far(set), odd);
     }
 
-    /// Whether every way sees in a block what is there.
+    /// Checks that every variant classifies a block correctly.
     fn check(block: [u8; BLOCK]) {
         let wanted = portable::masks(&block);
         assert_eq!(masks(&block), wanted, "{block:?}");
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("pclmulqdq") {
-            // SAFETY: this processor has them.
+            // SAFETY: this processor has the features.
             #[expect(unsafe_code)]
             let found = unsafe { masks_avx2(&block) };
             assert_eq!(found, wanted, "{block:?}");
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_at_every_place_is_seen_there_and_only_there() {
+    fn every_byte_at_every_position_is_classified_correctly() {
         for byte in 0..=u8::MAX {
             for at in 0..BLOCK {
                 for around in [b'a', b'"', b'7'] {

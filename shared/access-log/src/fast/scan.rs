@@ -1,30 +1,30 @@
-//! Where a line and its values end, found in one pass over its bytes.
+//! The ends of a line and of its values, found in one pass over its bytes.
 
 use super::processor::{BLOCK, Masks};
 use crate::line::Quoting;
 
-/// Blocks of a line that is not declined.
+/// Maximum number of blocks of an accepted line.
 const BLOCKS_MAX: usize = 128;
-/// More values than a line of any format has.
+/// Capacity for values: more than a line of any format has.
 pub(crate) const VALUES_MAX: usize = 64;
 
-/// Where the values of a line end.
+/// Ends of the values of a line.
 pub(crate) struct Ends {
-    /// At the space behind each, or at the end of the line, counted from its beginning. Behind those of the values
-    /// stands whatever stood there before.
+    /// Offsets of the values' ends: the space behind each, or the end of the line, counted from its
+    /// beginning. Entries beyond `count` are stale.
     pub at: [u32; VALUES_MAX + BLOCK],
-    /// How many values there are.
+    /// Number of values.
     pub count: usize,
-    /// Of each block, the bytes that a value ends at.
+    /// For each block, the bytes at which a value ends.
     ending: [u64; BLOCKS_MAX],
 }
 
-/// Where a line ends, counted from its beginning.
+/// End of a line, counted from its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// Behind its last byte.
+    /// Offset behind its last byte.
     pub end: u32,
-    /// Behind its line feed.
+    /// Offset behind its line feed.
     pub next: u32,
 }
 
@@ -33,12 +33,12 @@ impl Ends {
         Self { at: [0; VALUES_MAX + BLOCK], count: 0, ending: [0; BLOCKS_MAX] }
     }
 
-    /// Finds where the line ends that `text` begins with, and where its values end. `None` if no line feed follows,
-    /// and if the line is blank or very long, has very many values, holds anything but ASCII characters that JSON takes
-    /// as they are, or has quotes elsewhere than around values. Behind the line there must be [`BLOCK`] bytes more,
-    /// whatever they are.
+    /// Finds the end of the first line of `text`, and the ends of its values. `None` if no line feed follows,
+    /// and if the line is blank or very long or has very many values. Also `None` for a byte that is not
+    /// ASCII or needs an escape in JSON, and for quotes that are not around values. [`BLOCK`] bytes of any
+    /// content must follow the line.
     ///
-    /// A value ends at a space that is not within quotes; a line that ends in a space has no further value.
+    /// A value ends at a space that is not within quotes. A line that ends in a space has no further value.
     #[inline(always)]
     pub fn find(
         &mut self,
@@ -47,14 +47,14 @@ impl Ends {
         masks: impl Fn(&[u8; BLOCK]) -> Masks,
     ) -> Option<Line> {
         let no_quotes = if quoting == Quoting::Never { u64::MAX } else { 0 };
-        // Of the byte before the block: whether it is within quotes, ends a value, closes a quote.
+        // State of the byte before the block: it is within quotes, it ends a value, it closes a quote.
         let (mut within, mut ended, mut closed) = (0, 1, 0);
         // Quotes that are not around a value.
         let mut misplaced = 0;
         for number in 0..BLOCKS_MAX {
             let start = number * BLOCK;
             let Masks { space, quote, special, quoted } = masks(text.get(start..)?.first_chunk()?);
-            // The bytes before the first special one: all, or the rest of the line.
+            // Bytes before the first special one: all, or the rest of the line.
             let line = (special & special.wrapping_neg()).wrapping_sub(1);
             let quote = quote & line;
             let quoted = quoted ^ within;
@@ -87,10 +87,10 @@ impl Ends {
         None
     }
 
-    /// Writes down where the values of so many blocks end; tells whether there was place for all.
+    /// Records the ends of values in so many blocks. Returns false if they exceed the capacity.
     #[inline(always)]
     fn collect(&mut self, blocks: usize) -> bool {
-        // A few at once, whether or not there are so many: cheaper than to ask for each.
+        // The loop writes a few ends at once, even if fewer exist: cheaper than a check for each.
         const AT_ONCE: usize = 4;
         let mut count = 0;
         for (number, &ending) in self.ending[..blocks].iter().enumerate() {

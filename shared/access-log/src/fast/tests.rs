@@ -9,17 +9,17 @@ fn template() -> Template {
     Template::new(&source, &Labels { application: Some("Größe".into()), ..Labels::default() })
 }
 
-/// The event of a line that way, and the event or the reason against it the plain way.
+/// Returns the event of a line on the fast path, and the event or the reason against it on the plain path.
 fn both_ways(
     format: Format,
     number: u64,
     line: &[u8],
 ) -> (Option<Vec<u8>>, Result<Vec<u8>, line::Malformed>) {
     let template = template();
-    // What stands behind a line is not part of it.
+    // Bytes behind a line are not part of it.
     let text = [line, b"\n", &[b'"'; BEHIND]].concat();
     let mut fast = None;
-    // By every way, and behind an event that must stay as it is.
+    // With every variant, and behind an event that must not change.
     for has_avx2 in [false, true] {
         let mut writer = Writer::new(&template, format);
         #[cfg(target_arch = "x86_64")]
@@ -44,17 +44,17 @@ fn both_ways(
 }
 
 #[test]
-fn what_load_balancers_write_goes_this_way() {
+fn lines_of_load_balancers_take_the_fast_path() {
     for format in Format::ALL {
         let (text, _) = Synthetic::new(format, 3).lines(300);
         let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         let taken = lines.filter(|line| both_ways(format, 1, line).0.is_some()).count();
-        // Half of the connections of NLB tell their preferences, in quotes.
+        // Half of the connections of NLB report their preferences, in quotes.
         assert!(taken >= if format == Format::Nlb { 100 } else { 300 }, "{format:?}: {taken}");
     }
 }
 
-/// Lines around the places where this way and the plain one could part: quotes, spaces, numbers, addresses.
+/// Returns lines at the limits of the fast path: quotes, spaces, numbers, addresses.
 fn tricky(format: Format) -> impl Strategy<Value = Vec<u8>> {
     let value = prop_oneof![
         3 => prop::sample::select(vec![
@@ -86,7 +86,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_goes_this_way_comes_to_the_same((format, line) in any_tricky(), number in any::<u64>()) {
+    fn both_paths_give_the_same_result((format, line) in any_tricky(), number in any::<u64>()) {
         if let (Some(fast), plain) = both_ways(format, number, &line) {
             prop_assert_eq!(Ok(String::from_utf8(fast).unwrap()), plain.map(|plain| String::from_utf8(plain).unwrap()));
         }
@@ -100,14 +100,14 @@ fn a_line_ends_anywhere_in_a_block_and_may_be_long() {
     for more in (0..300).chain([1000, 4000, 7000, 8000, 9000]) {
         for (quoted, filler) in [(true, 'x'), (true, ' '), (false, 'x')] {
             let filler = filler.to_string().repeat(more);
-            // Within the request, which stands in quotes, or within the name of the load balancer, which does not.
+            // Within the request, which is in quotes, or within the name of the load balancer, which is not.
             let line = if quoted {
                 line.replacen("HTTP/", &format!("{filler}HTTP/"), 1)
             } else {
                 line.replacen("app/", &format!("app/{filler}"), 1)
             };
             let (fast, plain) = both_ways(Format::Alb, 9, line.as_bytes());
-            // Eight KiB at most go this way.
+            // The fast path takes at most eight KiB.
             assert_eq!(fast.is_some(), more < 7500, "{more}");
             if fast.is_some() {
                 assert_eq!(fast, plain.ok(), "{more}");
@@ -117,7 +117,7 @@ fn a_line_ends_anywhere_in_a_block_and_may_be_long() {
 }
 
 #[test]
-fn values_of_every_length_are_copied_whole() {
+fn values_of_every_length_are_copied_completely() {
     let from: Vec<u8> = (0..=255).cycle().take(2000).collect();
     for length in 0..1500 {
         let mut vector = vec![b'-'];
@@ -140,13 +140,13 @@ fn values_of_every_length_are_copied_whole() {
 
 #[test]
 #[should_panic(expected = "bytes must stand behind what is copied")]
-fn nothing_is_read_behind_what_there_is() {
+fn no_byte_is_read_behind_the_source() {
     Out::behind(&mut Vec::new(), 1000).put(&[0; 10 + SLACK], 1, 10);
 }
 
 #[test]
 #[should_panic(expected = "an event is larger than its room")]
-fn nothing_is_written_behind_the_room() {
+fn no_byte_is_written_behind_the_destination() {
     let mut vector = Vec::new();
     let mut out = Out::behind(&mut vector, 100);
     for _ in 0..20 {
@@ -155,7 +155,7 @@ fn nothing_is_written_behind_the_room() {
 }
 
 #[test]
-fn numbers_addresses_and_times_are_those_of_the_plain_way() {
+fn numbers_addresses_and_times_equal_those_of_the_plain_path() {
     let edges = [
         "0",
         "9",
@@ -201,7 +201,7 @@ fn numbers_addresses_and_times_are_those_of_the_plain_way() {
     for value in edges {
         let text = format!("{value}{behind}");
         let is_plain = |value: &str| {
-            // What the plain way takes as it stands.
+            // The plain path takes such a value unchanged.
             !value.starts_with('-')
                 && serde_json::from_str::<f64>(value).is_ok()
                 && value.len() <= line::DIGITS_MAX

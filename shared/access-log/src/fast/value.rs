@@ -1,28 +1,28 @@
-//! Whether a value is a number, an address or a time of day, told for all its bytes at once.
+//! Tests if a value is a number, an address or a time of day, for all its bytes at once.
 //!
-//! Every function is given a value that is not empty and the [`BEHIND`] bytes behind it, whatever they are. What is
-//! declined may still be a number, an address or a time: the plain way decides.
+//! Every function receives a value that is not empty, and the [`BEHIND`] bytes of any content behind it. A
+//! declined value may still be a number, an address or a time: the plain path decides.
 
 use super::processor::digits;
 use crate::line::DIGITS_MAX;
 
-/// Bytes that are looked at behind the last one of a value.
+/// Number of bytes read behind the last one of a value.
 pub(super) const BEHIND: usize = 40;
 
-/// The 16 bytes at `at`.
+/// Returns the 16 bytes at `at`.
 #[inline(always)]
 fn bytes(text: &[u8], at: usize) -> &[u8; 16] {
     text[at..].first_chunk().expect("bytes stand behind a value")
 }
 
-/// How many of the 16 bytes at `at` are digits, before another one.
+/// Returns the number of leading digits among the 16 bytes at `at`.
 #[inline(always)]
 fn count_digits(text: &[u8], at: usize) -> usize {
     digits(bytes(text, at)).trailing_ones() as usize
 }
 
-/// Whether the first `length` bytes of `text` are a number as JSON writes it, without sign and exponent, that a double
-/// holds.
+/// Returns true if the first `length` bytes of `text` are a JSON number without sign and exponent that a
+/// double holds exactly.
 #[inline(always)]
 pub(super) fn is_number(text: &[u8], length: usize) -> bool {
     if length > DIGITS_MAX {
@@ -40,8 +40,8 @@ pub(super) fn is_number(text: &[u8], length: usize) -> bool {
     is_fraction && (!zero_leads || whole == 1)
 }
 
-/// Where the colon stands between address and port, if the first `length` bytes of `text` are an IPv4 address and a
-/// port as JSON writes numbers.
+/// Returns the position of the colon if the first `length` bytes of `text` are an IPv4 address and a port in
+/// the form of a JSON number.
 #[inline(always)]
 pub(super) fn colon(text: &[u8], length: usize) -> Option<usize> {
     let colon = ipv4_length(text)?;
@@ -53,13 +53,13 @@ pub(super) fn colon(text: &[u8], length: usize) -> Option<usize> {
     is_port.then_some(colon)
 }
 
-/// Whether the first `length` bytes of `text` are an IPv4 address.
+/// Returns true if the first `length` bytes of `text` are an IPv4 address.
 #[inline(always)]
 pub(super) fn is_ipv4(text: &[u8], length: usize) -> bool {
     ipv4_length(text) == Some(length)
 }
 
-/// The length of the IPv4 address that `text` begins with.
+/// Returns the length of the IPv4 address at the beginning of `text`.
 #[inline(always)]
 fn ipv4_length(text: &[u8]) -> Option<usize> {
     let mut digits = digits(bytes(text, 0));
@@ -69,7 +69,7 @@ fn ipv4_length(text: &[u8]) -> Option<usize> {
         if point > 14 || text[point] != b'.' || !is_decimal(&GROUPS, text, start, point - start) {
             return None;
         }
-        // As if it were one: the next one that is none ends the next group.
+        // Marks the point as a digit, so that the next byte that is none ends the next group.
         digits |= 1 << point;
         start = point + 1;
     }
@@ -77,11 +77,12 @@ fn ipv4_length(text: &[u8]) -> Option<usize> {
     is_decimal(&GROUPS, text, start, end - start).then_some(end)
 }
 
-/// For each length, the least number of so many digits, and how much more it may be. A word whose first byte is highest
-/// is ordered as the digits are that it holds.
+/// For each length, the minimum number of so many digits, and the distance to the maximum. Big-endian words
+/// have the same order as the digits that they hold.
 type Ranges = [(u64, u64); 16];
 
-/// The ranges of numbers up to `most`, without leading zeros; `most` has so many digits, and zeros behind them.
+/// Returns the ranges of numbers up to `most`, without leading zeros. `most` has so many digits, and zeros
+/// behind them.
 const fn ranges(digits: usize, most: &[u8; 8]) -> Ranges {
     let mut ranges = [(u64::MAX, 0); 16];
     let mut length = 1;
@@ -98,7 +99,7 @@ const fn ranges(digits: usize, most: &[u8; 8]) -> Ranges {
 const GROUPS: Ranges = ranges(3, b"25500000");
 const PORTS: Ranges = ranges(5, b"65535000");
 
-/// Whether the `length` digits at `at` are a number in the range.
+/// Returns true if the `length` digits at `at` are a number in the range.
 #[inline(always)]
 fn is_decimal(ranges: &'static Ranges, text: &[u8], at: usize, length: usize) -> bool {
     let Some(&(least, more)) = ranges.get(length) else { return false };
@@ -107,11 +108,12 @@ fn is_decimal(ranges: &'static Ranges, text: &[u8], at: usize, length: usize) ->
     number.wrapping_sub(least) <= more
 }
 
-/// Whether `text` begins with a time of day, as `T22:23:00`.
+/// Returns true if `text` begins with a time of day, such as `T22:23:00`.
 #[inline(always)]
 pub(super) fn is_clock(text: &[u8]) -> bool {
     let Some([b'T', clock @ ..]) = text.first_chunk::<9>() else { return false };
-    // Digits become numbers, colons zero; what is above nine, or above zero, gets the highest bit of its byte.
+    // Digits become numbers, and colons become zero. A byte above nine, or above zero for a colon, gets its
+    // highest bit.
     let numbers = u64::from_le_bytes(*clock) ^ u64::from_le_bytes(*b"00:00:00");
     let above = numbers.wrapping_add(0x7676_7f76_767f_7676);
     let twos = numbers.wrapping_mul(10).wrapping_add(numbers >> 8);
@@ -119,7 +121,8 @@ pub(super) fn is_clock(text: &[u8]) -> bool {
     above & 0x8080_8080_8080_8080 == 0 && clock.is_ascii() && hour < 24 && minute < 60 && second <= 60
 }
 
-/// Whether the first `length` bytes of `text` are a point and at most nine digits; so are none.
+/// Returns true if the first `length` bytes of `text` are a point and at most nine digits, or if `length` is
+/// zero.
 #[inline(always)]
 pub(super) fn is_fraction(text: &[u8], length: usize) -> bool {
     length == 0 || (matches!(length, 2..=10) && text[0] == b'.' && count_digits(text, 1) >= length - 1)

@@ -1,21 +1,25 @@
-//! The accounts that Lockstep deploys to: how many there is room for, and what the policies are given.
+//! The accounts that Lockstep deploys to: their maximum number, and the parameters of the policies that list
+//! them.
 
 use crate::model::deployment_path::DeploymentPath;
 use crate::model::error::Failure;
 use crate::model::ids::{AccountId, OrganizationId};
 use std::collections::BTreeMap;
 
-/// The most accounts of an installation without an organization. The policy of the event bus may hold 10,240 characters
-/// (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html>) and lists each account as the ARN of its root.
+/// Maximum number of accounts of an installation without an organization. The policy of the event bus may
+/// hold 10,240 characters (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html>) and
+/// lists each account as the ARN of its root.
 pub const ACCOUNTS_MAX: usize = 240;
 
-/// The folder of the SSM parameters that register accounts; the account's number follows it, and the value is its path.
+/// Folder of the SSM parameters that register accounts. The account's number follows it, and the value is its
+/// path.
 pub const REGISTRATIONS: &str = "/lockstep/accounts/";
 
-/// The accounts that were added, each with its path.
+/// Registered accounts, each with its path.
 pub type Registered = BTreeMap<AccountId, DeploymentPath>;
 
-/// Returns how many accounts fit beside those that were added; None with an organization, whose policies list no account.
+/// Returns the number of accounts that still fit into the policies. `None` with an organization, whose
+/// policies list no account.
 pub fn room(registered: &Registered, organization: Option<&OrganizationId>) -> Option<usize> {
     match organization {
         Some(_) => None,
@@ -26,7 +30,8 @@ pub fn room(registered: &Registered, organization: Option<&OrganizationId>) -> O
 /// Adds an account.
 ///
 /// # Errors
-/// Refuses one that the policies have no room for, with the number that still fits.
+///
+/// Rejects an account that does not fit into the policies, with the number of accounts that still fit.
 pub fn add(
     registered: &mut Registered,
     account: &AccountId,
@@ -43,7 +48,8 @@ pub fn add(
     Ok(())
 }
 
-/// Returns the parameters of the stack `lockstep-accounts`. With an organization nothing in it depends on the accounts.
+/// Returns the parameters of the stack `lockstep-accounts`. With an organization they do not depend on the
+/// accounts.
 pub fn parameters(
     registered: &Registered,
     organization: Option<&OrganizationId>,
@@ -85,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn with_an_organization_nothing_depends_on_the_accounts() {
+    fn with_an_organization_no_parameter_depends_on_the_accounts() {
         let organization: OrganizationId = "o-a1b2c3d4e5".parse().unwrap();
         let parameters = |count| parameters(&registered(count), Some(&organization));
         assert_eq!(parameters(0), parameters(5000));
@@ -94,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn one_account_too_many_is_refused_and_one_that_is_known_is_not() {
+    fn one_account_too_many_is_rejected_and_a_known_one_is_not() {
         let mut full = registered(ACCOUNTS_MAX - 1);
         assert_eq!(room(&full, None), Some(1));
         add(&mut full, &account(ACCOUNTS_MAX), DeploymentPath::Promotion, None).unwrap();

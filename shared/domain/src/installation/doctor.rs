@@ -1,7 +1,7 @@
-//! Judges an installation by what was read of it: every decision of `lockstep doctor`.
+//! Judges an installation by the facts read from it: every decision of `lockstep doctor`.
 //!
-//! A [`Reading`] is a value, or the reason why it is unknown. An unknown reading never becomes a finding that says
-//! that something is fine.
+//! A [`Reading`] is a value, or the reason why it is unknown. An unknown reading never becomes a finding of
+//! severity `Fine`.
 
 mod definition;
 mod judge;
@@ -26,51 +26,51 @@ use serde::Serialize;
 /// A value that was read, or the reason why it is unknown.
 pub type Reading<T> = Result<T, Unknown>;
 
-/// Why a value could not be read.
+/// Reason why a value could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unknown {
-    /// The reason, as a sentence without its final stop.
+    /// Reason, as a sentence without its final stop.
     pub reason: String,
-    /// The command or the change after which it can be read; empty if there is none.
+    /// Command or change that makes the value readable; empty if there is none.
     pub mend: String,
 }
 
 impl Unknown {
-    /// Makes the reason of an unknown reading.
+    /// Returns the reason of an unknown reading.
     pub fn because(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), mend: String::new() }
     }
 
-    /// Adds what makes the value readable.
+    /// Adds the command or change that makes the value readable.
     pub fn mend(self, mend: impl Into<String>) -> Self {
         Self { mend: mend.into(), ..self }
     }
 }
 
-/// How much a finding matters. The order is that of the report: the worst first.
+/// Severity of a finding. The order is that of the report: the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Something does not work, or will not work when it is needed.
+    /// An object does not work, or will fail when it is needed.
     Broken,
-    /// Something works, and a person should look at it.
+    /// An object works, and an operator should look at it.
     Warning,
-    /// Something could not be read, so it may be broken.
+    /// An object could not be read, so it may be broken.
     Unknown,
-    /// Something was read and is as it must be.
+    /// An object was read and is correct.
     Fine,
 }
 
-/// A sentence about one thing.
+/// A sentence about one object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// How much it matters.
+    /// Severity of the finding.
     pub severity: Severity,
-    /// The thing, such as `function lockstep-ledger`.
+    /// Object of the finding, such as `function lockstep-ledger`.
     pub subject: String,
-    /// What was found.
+    /// Sentence about the object.
     pub sentence: String,
-    /// The command or the change that mends it; empty where nothing is to be mended.
+    /// Command or change that repairs it; empty if it needs no repair.
     pub mend: String,
 }
 
@@ -96,92 +96,92 @@ impl Finding {
     }
 }
 
-/// How the command ends.
+/// Result of the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Everything was read and is as it must be.
+    /// Every object was read and is correct.
     Healthy,
-    /// Something is broken.
+    /// An object is broken.
     Broken,
-    /// Nothing is known to be broken, and a person must look: at a warning, or at what could not be read.
+    /// No object is known to be broken, but an operator must look at a warning or at an unreadable object.
     Undecided,
 }
 
-/// Returns how a report with these findings ends.
+/// Returns the result of a report with these findings.
 pub fn verdict(findings: &[Finding]) -> Verdict {
     let worst = findings.iter().map(|finding| finding.severity).min();
     match worst {
         Some(Severity::Broken) => Verdict::Broken,
         Some(Severity::Warning | Severity::Unknown) => Verdict::Undecided,
-        // A report without a finding looked at nothing.
+        // A report without a finding examined no object.
         None => Verdict::Undecided,
         Some(Severity::Fine) => Verdict::Healthy,
     }
 }
 
-/// A stack that an installation consists of.
+/// A stack of an installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StackFacts {
-    /// Its name.
+    /// Name of the stack.
     pub name: String,
-    /// Its state; `None` if there is no such stack.
+    /// State of the stack; `None` if there is no such stack.
     pub found: Reading<Option<StackState>>,
-    /// The command that installs it.
+    /// Command that installs the stack.
     pub install: String,
 }
 
-/// The state of a stack.
+/// State of a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StackState {
-    /// Its status, such as `UPDATE_COMPLETE`.
+    /// Status of the stack, such as `UPDATE_COMPLETE`.
     pub status: String,
-    /// Whether its template is the one that this command would install.
+    /// True if its template is the one that this command would install.
     pub is_current: Reading<bool>,
 }
 
 /// The control plane as its parameter describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installed {
-    /// Its version.
+    /// Version of the control plane.
     pub version: String,
-    /// Its account.
+    /// Account of the control plane.
     pub account: AccountId,
-    /// Its region.
+    /// Region of the control plane.
     pub region: Region,
 }
 
-/// What the webhook's log says of one repository.
+/// Facts from the webhook's log about one repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookFacts {
-    /// The repository, as its hook names it.
+    /// Repository, as its webhook names it.
     pub repository: String,
-    /// When its last delivery was accepted, or its last ping answered, within the time that was read.
+    /// Time of the last accepted delivery or answered ping, within the days that were read.
     pub last_accepted: Option<Timestamp>,
-    /// The refusals after that: status and number.
+    /// Refusals after that time: status and number.
     pub refusals: Vec<(u16, u32)>,
-    /// How many days of the log were read.
+    /// Number of days of the log that were read.
     pub days: u32,
 }
 
-/// Everything that was read of an installation.
+/// All facts that were read of an installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// The version of the command.
+    /// Version of the command.
     pub command_version: String,
-    /// The account of the credentials.
+    /// Account of the credentials.
     pub caller: Reading<AccountId>,
-    /// How many seconds this machine's clock is ahead of AWS's.
+    /// Seconds by which this machine's clock is ahead of AWS's.
     pub clock_ahead_seconds: Reading<i64>,
-    /// The control plane; `None` if none is installed here.
+    /// Control plane; `None` if this account and region has none.
     pub control_plane: Reading<Option<Installed>>,
-    /// The stacks of the tooling account.
+    /// Stacks of the tooling account.
     pub stacks: Vec<StackFacts>,
-    /// The resources of those stacks.
+    /// Resources of those stacks.
     pub resources: Vec<ResourceFacts>,
-    /// The quotas of the tooling account.
+    /// Quotas of the tooling account.
     pub quotas: Vec<QuotaFacts>,
-    /// The webhook, one entry for each repository.
+    /// Facts of the webhook, one entry for each repository.
     pub webhook: Reading<Vec<WebhookFacts>>,
-    /// The accounts and regions that Lockstep deploys to.
+    /// Accounts and regions that Lockstep deploys to.
     pub places: Reading<Vec<PlaceFacts>>,
 }

@@ -1,15 +1,15 @@
-//! The roles that the control plane assumes, or passes, in the accounts it deploys to.
+//! The roles that the control plane assumes, or passes, in the accounts that it deploys to.
 
 use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::AccountId;
 
-/// What a role in a target account is for. Its name carries the deployment path, so that no policy of one path can match
-/// a role of the other.
+/// Purpose of a role in a target account. The name of the role carries the deployment path, so that no policy
+/// of one path can match a role of the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetRole {
     /// Calls CloudFormation.
     Deployer,
-    /// CloudFormation acts with it.
+    /// The role that CloudFormation assumes.
     Execution,
     /// Shares images.
     ImageSource,
@@ -21,7 +21,7 @@ pub enum TargetRole {
     Verifier,
 }
 
-/// The role of the sweep, which belongs to neither path.
+/// Name of the role of the sweep, which belongs to neither path.
 pub const IMAGE_KEEPER: &str = "lockstep-image-keeper";
 
 impl TargetRole {

@@ -1,10 +1,11 @@
-//! Names of resources, written out in a template.
+//! Literal names of resources in a template.
 //!
 //! CloudFormation imports an existing resource only if its template gives it a literal name
-//! (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html>), and a bucket's
-//! name contains its account and its region. An installer knows both before it sends the template.
+//! (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html>). A
+//! bucket's name contains its account and its region, and an installer knows both before it sends the
+//! template.
 
-/// Where a template is deployed.
+/// Account and region that a template is deployed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place<'a> {
     /// The partition, such as `aws`.
@@ -15,7 +16,8 @@ pub struct Place<'a> {
     pub account: &'a str,
 }
 
-/// Returns the template with every `<Something>Name: !Sub <text>` that depends on the place alone as a literal.
+/// Returns the template in which each `<Something>Name: !Sub <text>` that depends on the location alone is a
+/// literal.
 pub fn written_out(template: &str, place: Place<'_>) -> String {
     template
         .split_inclusive('\n')
@@ -23,7 +25,7 @@ pub fn written_out(template: &str, place: Place<'_>) -> String {
         .collect()
 }
 
-/// Returns the line with its name as a literal; nothing if it gives no name, or one that depends on more.
+/// Returns the line with its name as a literal. `None` if it has no name, or one that depends on more.
 fn literal(line: &str, place: Place<'_>) -> Option<String> {
     let (property, value) = line.split_once(": !Sub ")?;
     if !property.ends_with("Name") {
@@ -49,7 +51,7 @@ mod tests {
     const PLACE: Place<'_> = Place { partition: "aws", region: "eu-west-1", account: "111111111111" };
 
     #[test]
-    fn a_name_that_depends_on_the_place_alone_becomes_a_literal() {
+    fn a_name_that_depends_on_the_location_alone_becomes_a_literal() {
         let template =
             "      BucketName: !Sub \"artifacts-${AWS::AccountId}-${AWS::Region}\"\n      Other: 1";
         let expected = "      BucketName: \"artifacts-111111111111-eu-west-1\"\n      Other: 1";
@@ -61,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_depends_on_more_and_everything_else_stays() {
+    fn other_names_and_other_text_are_unchanged() {
         for line in [
             "      RoleName: !Sub lockstep-${Path}-${AWS::Region}\n",
             "      Resource: !Sub arn:aws:s3:::artifacts-${AWS::AccountId}\n",

@@ -1,4 +1,5 @@
-//! Delivering log objects: what an invocation asks for, how far it came, and what is left for the next one.
+//! Delivery of log objects: the objects of an invocation, the progress, and the continuation for the next
+//! invocation.
 
 mod account;
 mod budget;

@@ -1,21 +1,21 @@
-//! The body of a request as a function URL hands it over: text, or base64 of bytes.
+//! The body of a request from a function URL: text, or base64 of bytes.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
 
-/// A body, not looked at yet.
+/// A body before decoding.
 #[derive(Clone, Copy, Debug)]
 pub struct Body<'a> {
-    /// The text.
+    /// Text of the body.
     pub text: &'a str,
-    /// Whether the text is base64 of what was sent.
+    /// True if the text is base64 of the sent bytes.
     pub base64: bool,
 }
 
 impl<'a> Body<'a> {
-    /// How many bytes were sent, found without decoding them.
+    /// Returns the number of sent bytes without decoding them.
     pub fn sent_bytes(&self) -> usize {
         if !self.base64 {
             return self.text.len();
@@ -24,7 +24,7 @@ impl<'a> Body<'a> {
         (self.text.len() / 4 * 3).saturating_sub(padding)
     }
 
-    /// The bytes that were sent; nothing if the text is not the base64 that it is said to be.
+    /// Returns the sent bytes. `None` if the text is not valid base64 although it is marked as such.
     pub fn bytes(&self) -> Option<Cow<'a, [u8]>> {
         match self.base64 {
             true => STANDARD.decode(self.text).ok().map(Cow::Owned),
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_size_of_a_body_is_that_of_what_was_sent_and_needs_no_decoding() {
+    fn the_size_of_a_body_is_that_of_the_sent_bytes_without_decoding() {
         for sent in [&b""[..], b"a", b"ab", b"abc", b"abcd", &[0xff; 1000]] {
             let text = STANDARD.encode(sent);
             let body = Body { text: &text, base64: true };
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_base64_has_no_bytes() {
+    fn invalid_base64_has_no_bytes() {
         assert_eq!(Body { text: "!", base64: true }.bytes(), None);
     }
 }

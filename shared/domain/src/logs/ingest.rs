@@ -1,9 +1,11 @@
-//! The front door for logs of desktop applications: what a request may be, who may send it, and what becomes of it.
+//! The log intake for desktop applications: the valid requests, the admitted callers, and the result of a
+//! request.
 //!
-//! The order of the steps is a promise to whoever probes the door: address and size ([`form`]), then the key
-//! ([`ApiKey`], [`admit`]), then the rate ([`take`]), then what the body says ([`documents`], [`events`]), and only then the
-//! broker. Whoever is let in is an application; the envelope that its events travel in ([`lines`]) says so, and nothing in an
-//! event can say otherwise. What a client sees is told in `docs/log-intake.md`.
+//! The order of the steps limits the cost of unauthenticated requests: address and size ([`form`]), then the
+//! key ([`ApiKey`], [`admit`]), then the rate ([`take`]), then the content of the body ([`documents`],
+//! [`events`]), and only then the broker. Only an application is admitted. The envelope of its events
+//! ([`lines`]) names the application, and no event can name another one. `docs/log-intake.md` describes the
+//! responses.
 
 mod answer;
 mod application;

@@ -1,9 +1,10 @@
-//! Shipping events to a log broker: what is promised, and how each protocol keeps it, without a socket.
+//! Shipping events to a log broker: the guarantee, and its implementation by each protocol, without a socket.
 //!
-//! Three ways lead to a broker ([`Target`]). Whoever ships gives batches to a [`Window`], which keeps each one until
-//! the peer has taken it, and a [`Conversation`] says what one connection has to do next. When a connection is lost,
-//! what it carried and was not acknowledged is sent again over the next one ([`Window::rewind`]): a line may arrive
-//! twice, never not at all. What an acknowledgement proves is told in `docs/elb-logs.md`.
+//! Three protocols lead to a broker ([`Target`]). The shipper gives batches to a [`Window`], which keeps each
+//! one until the peer has taken it. A [`Conversation`] returns the next step of one connection. After the
+//! loss of a connection, every batch that was not acknowledged is sent again over the next one
+//! ([`Window::rewind`]). A line may arrive twice, and never fails to arrive. `docs/elb-logs.md` describes the
+//! proof that an acknowledgement gives.
 
 mod batch;
 mod conversation;

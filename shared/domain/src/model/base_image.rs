@@ -1,20 +1,21 @@
-//! The image that a recipe starts from.
+//! The base image of a recipe.
 
 use crate::model::image_constraint::ImageConstraint;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// The image that a recipe starts from.
+/// The base image of a recipe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Base {
-    /// The newest version of another image of ours that the constraint admits.
+    /// The newest version of another Lockstep image that the constraint admits.
     Image(ImageConstraint),
     /// The AMI that a public parameter names in each region.
     /// <https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-public-parameters-ami.html>
     Parameter(ParameterName),
-    /// The newest image of an owner with such a name; in the record of a version, the one image that this was.
+    /// The newest image of an owner with a matching name. In the record of a version, the image that the
+    /// build used.
     Search(ImageSearch),
 }
 
@@ -28,12 +29,12 @@ impl fmt::Display for Base {
     }
 }
 
-/// Somebody's images by their name.
+/// A search for images of one owner by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageSearch {
-    /// Whose.
+    /// Owner of the images.
     pub owner: ImageOwner,
-    /// Their name.
+    /// Pattern of their names.
     pub name: NamePattern,
 }
 
@@ -43,14 +44,14 @@ impl fmt::Display for ImageSearch {
     }
 }
 
-/// Who owns images that others may use: an account's id, or one of the aliases that EC2 knows.
+/// Owner of public images: an account's id, or one of EC2's aliases.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImages.html>
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ImageOwner(String);
 
 impl ImageOwner {
-    /// The owner as text.
+    /// Returns the owner as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -71,16 +72,17 @@ impl FromStr for ImageOwner {
     }
 }
 
-/// The name of an image, in which `*` stands for any characters and `?` for one.
+/// Pattern for the name of an image, in which `*` stands for any characters and `?` for one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct NamePattern(String);
 
-/// The fewest characters of a pattern that stand for themselves: so few that it may still be anything are a mistake.
+/// Minimum number of literal characters in a pattern. A pattern with fewer matches almost any name, which is
+/// a mistake.
 const PATTERN_LITERALS_MIN: usize = 3;
 
 impl NamePattern {
-    /// The pattern as text.
+    /// Returns the pattern as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -89,8 +91,8 @@ impl NamePattern {
 impl FromStr for NamePattern {
     type Err = &'static str;
 
-    /// The characters are those of an image's name
-    /// (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RegisterImage.html>).
+    /// Accepts the characters of an image's name
+    /// (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RegisterImage.html>) and wildcards.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let of_names = |b: u8| b.is_ascii_alphanumeric() || b"()[] ./-'@_".contains(&b);
         let literals = text.bytes().filter(|b| of_names(*b)).count();
@@ -133,13 +135,13 @@ macro_rules! from_and_to_text {
 
 from_and_to_text!(ParameterName, ImageOwner, NamePattern);
 
-/// The name of a public parameter of Systems Manager: `/aws/service/...`.
+/// Name of a public parameter of Systems Manager: `/aws/service/...`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ParameterName(String);
 
 impl ParameterName {
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

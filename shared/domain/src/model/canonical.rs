@@ -1,11 +1,11 @@
-//! JSON whose bytes depend on its content alone, for digests.
+//! JSON with bytes that depend on its content alone, for digests.
 
 use serde_json::Value;
 
-/// The text of `value` with the keys of every object in order.
+/// Returns the text of `value` with the keys of every object in order.
 ///
-/// `serde_json` keeps them in order by itself, unless some crate of the same build asks it to keep the order of
-/// insertion: digests must not depend on who else is in the build.
+/// `serde_json` sorts keys by default, but any crate of the same build can turn on the order of insertion.
+/// Digests must not depend on the other crates of a build.
 pub(crate) fn canonical_json(value: Value) -> String {
     sorted(value).to_string()
 }

@@ -2,19 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-/// An error as a state machine hands it on: the `Error` and `Cause` of a caught failure.
+/// An error as a state machine passes it on: the `Error` and `Cause` of a caught failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaughtError {
-    /// The error's name, such as `StackFailed` or `States.Timeout`.
+    /// Name of the error, such as `StackFailed` or `States.Timeout`.
     #[serde(rename = "Error", default)]
     pub error: String,
-    /// Its cause: for a Lambda function a JSON object with `errorMessage`, for a nested execution its description.
+    /// Cause of the error: for a Lambda function a JSON object with `errorMessage`, for a nested execution
+    /// its description.
     #[serde(rename = "Cause", default)]
     pub cause: String,
 }
 
 impl CaughtError {
-    /// The sentence meant for people inside the cause, however deep Step Functions wrapped it.
+    /// Returns the sentence for operators inside the cause, however deep Step Functions wrapped it.
     pub fn sentence(&self) -> String {
         fn dig(text: &str, depth: u32) -> String {
             let Ok(value) = serde_json::from_str::<serde_json::Value>(text) else { return text.to_owned() };
@@ -27,7 +28,8 @@ impl CaughtError {
         dig(&self.cause, 5)
     }
 
-    /// The error's name, and those of the errors inside the cause: that of a nested execution is what it ended with.
+    /// Returns the error's name and those of the errors inside the cause. A nested execution ended with one
+    /// of them.
     pub fn names(&self) -> Vec<String> {
         let (mut names, mut text) = (vec![self.error.clone()], self.cause.clone());
         for _ in 0..5 {
@@ -47,7 +49,7 @@ mod tests {
     use super::CaughtError;
 
     #[test]
-    fn the_sentence_is_dug_out_of_nested_causes() {
+    fn the_sentence_is_extracted_from_nested_causes() {
         let lambda = r#"{"errorType":"StackFailed","errorMessage":"queue exists"}"#;
         let nested = serde_json::json!({"ExecutionArn": "arn", "Cause": lambda}).to_string();
         for cause in [lambda, nested.as_str(), "queue exists"] {

@@ -5,27 +5,27 @@ use serde::{Deserialize, Serialize};
 /// Access that AWS denied to the role that CloudFormation uses, or to another principal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Denial {
-    /// The action, such as `sqs:TagQueue`; `None` if AWS does not say.
+    /// Action, such as `sqs:TagQueue`; `None` if AWS does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
-    /// The ARN of the resource; `None` if AWS does not say.
+    /// ARN of the resource; `None` if AWS does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
-    /// The ARN of the principal; `None` if AWS does not say.
+    /// ARN of the principal; `None` if AWS does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principal: Option<String>,
-    /// What denies it.
+    /// Cause of the denial.
     pub cause: Cause,
-    /// Whether AWS gives the rest in an encoded message.
+    /// True if AWS gives the rest in an encoded message.
     #[serde(default)]
     pub encoded: bool,
 }
 
-/// What denies access.
+/// Cause of a denial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// No policy of the principal allows it, or AWS does not say what denies it.
+    /// No policy of the principal allows it, or AWS does not report the cause.
     NoStatement,
     /// A statement of the principal's own policies denies it.
     ExplicitDeny,

@@ -2,18 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Who brings a release to a stage, and so which principal its account's roles trust.
+/// One of the two deployment paths. It decides which principal the roles of an account trust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeploymentPath {
-    /// A push: the `release` state machine, which also fetches and builds what authors wrote.
+    /// Started by a push: the `release` state machine, which also fetches and builds the authors' code.
     Delivery,
-    /// A person: the `promote` state machine, which never builds anything.
+    /// Started by an operator: the `promote` state machine, which never builds anything.
     Promotion,
 }
 
 impl DeploymentPath {
-    /// Returns its name, as templates, roles and state machines carry it.
+    /// Returns the name of the path in templates, roles and state machines.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Delivery => "delivery",
@@ -21,7 +21,7 @@ impl DeploymentPath {
         }
     }
 
-    /// Returns the path of this name, if there is one.
+    /// Returns the path of this name, or `None` if there is none.
     pub fn named(name: &str) -> Option<Self> {
         [Self::Delivery, Self::Promotion].into_iter().find(|path| path.as_str() == name)
     }

@@ -2,26 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What CloudFormation says of one resource.
+/// CloudFormation's drift status of one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum DriftStatus {
-    /// It is as its template says.
+    /// The resource matches its template.
     InSync,
-    /// It was changed.
+    /// The resource was changed.
     Modified,
-    /// It was deleted.
+    /// The resource was deleted.
     Deleted,
-    /// It was not compared.
+    /// The resource was not compared.
     NotChecked,
-    /// Its type cannot be compared.
+    /// The type of the resource cannot be compared.
     Unsupported,
-    /// It could not be told; also what any word means that is not known here.
+    /// CloudFormation could not determine it. Also stands for any unknown status.
     Unknown,
 }
 
 impl DriftStatus {
-    /// CloudFormation's word.
+    /// Returns CloudFormation's word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InSync => "IN_SYNC",

@@ -1,39 +1,39 @@
-//! Errors as policy, and problems as people read them.
+//! Failures with their retry policies, and problems as authors read them.
 //!
-//! [`Failure`] is what a function ends with. Each kind answers, by an exhaustive match, what the state machines may
-//! do about it ([`Policy`]) and under which stable name they see it ([`FailureKind::error_type`]).
+//! A function ends with a [`Failure`]. An exhaustive match gives each kind its [`Policy`] for the state
+//! machines and its stable error name ([`FailureKind::error_type`]).
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What may be done about a failure.
+/// Policy for a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Policy {
-    /// The same call may succeed later; the state machine retries it.
+    /// The same call may succeed later. The state machine retries it.
     Retryable,
-    /// The same call will fail again; the run ends and says why.
+    /// The same call will fail again. The run ends with the reason.
     Terminal,
-    /// Only a person can decide; the run ends and says what to decide.
+    /// Only an operator can decide. The run ends with the decision to make.
     NeedsHuman,
 }
 
-/// The kinds of failure the state machines can tell apart.
+/// Kind of a failure that the state machines distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FailureKind {
     /// AWS or the git host throttled us.
     Throttled,
-    /// A network fault or a 5xx of a service; whether the call had an effect is unknown.
+    /// A network fault or a 5xx of a service. The effect of the call is unknown.
     Transient,
-    /// A conditional write lost against another; read again.
+    /// A conditional write lost to another writer. The caller must read again.
     Conflict,
-    /// This deployment was closed, its environment taken by another, or this push overtaken by a later one: whoever
-    /// still works for it must stop.
+    /// This deployment was closed, another deployment took its environment, or a later push superseded this
+    /// one. Every function that still works for it must stop.
     Superseded,
     /// Another deployment holds the environment and still runs.
     EnvironmentBusy,
     /// The input, the component or the configuration is wrong.
     Rejected,
-    /// Something named does not exist.
+    /// A named object does not exist.
     NotFound,
     /// AWS refused the call for lack of permission.
     AccessDenied,
@@ -47,18 +47,18 @@ pub enum FailureKind {
     ApprovalRefused,
     /// A machine image cannot be used or copied.
     ImageUnusable,
-    /// A machine image cannot leave its account (a licence): it is built where it is needed instead.
+    /// A licence forbids copies of a machine image to other accounts. It is built where it is needed instead.
     ImageStays,
-    /// A person stopped the run.
+    /// An operator stopped the run.
     Cancelled,
-    /// The stack is in a state that no rule may repair by itself.
+    /// The stack is in a state that no rule may repair without an operator.
     StackNeedsHuman,
     /// A bug in Lockstep.
     Bug,
 }
 
 impl FailureKind {
-    /// Every kind, for tests that tie state machines to this enum.
+    /// Every kind, for tests that compare the state machines with this enum.
     pub const ALL: [FailureKind; 17] = [
         Self::Throttled,
         Self::Transient,
@@ -79,7 +79,7 @@ impl FailureKind {
         Self::Bug,
     ];
 
-    /// What may be done about it.
+    /// Returns the policy for the failure.
     pub fn policy(self) -> Policy {
         match self {
             Self::Throttled | Self::Transient | Self::Conflict | Self::EnvironmentBusy => Policy::Retryable,
@@ -99,7 +99,8 @@ impl FailureKind {
         }
     }
 
-    /// The `errorType` the Lambda shell answers with; state machines match these names in `ErrorEquals`.
+    /// Returns the `errorType` of the Lambda function's response. State machines match these names in
+    /// `ErrorEquals`.
     pub fn error_type(self) -> &'static str {
         match self {
             Self::Throttled => "Throttled",
@@ -123,52 +124,52 @@ impl FailureKind {
     }
 }
 
-/// How a function ends when it does not succeed: a kind for machines, a sentence for people.
+/// Failure of a function: a kind for state machines, and a sentence for operators.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{message}")]
 pub struct Failure {
-    /// What may be done about it.
+    /// Kind of the failure, which decides its policy.
     pub kind: FailureKind,
-    /// What happened, where, and what to do next. Never contains a secret.
+    /// What happened, where, and what to do next. It never contains a secret.
     pub message: String,
 }
 
 impl Failure {
-    /// A failure of `kind`, explained by `message`.
+    /// Returns a failure of `kind` with `message`.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
     }
 
-    /// The input is wrong.
+    /// Returns a failure for wrong input.
     pub fn rejected(message: impl Into<String>) -> Self {
         Self::new(FailureKind::Rejected, message)
     }
 
-    /// Something named does not exist.
+    /// Returns a failure for an object that does not exist.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(FailureKind::NotFound, message)
     }
 
-    /// Lockstep itself is wrong.
+    /// Returns a failure for a bug in Lockstep.
     pub fn bug(message: impl Into<String>) -> Self {
         Self::new(FailureKind::Bug, message)
     }
 }
 
-/// One thing wrong with what an author wrote: where, what, and what to do about it.
+/// One mistake in a file of an author: the location, the mistake, and the correction.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Problem {
-    /// The file, relative to the repository or component folder; empty if it is about the whole.
+    /// File, relative to the repository or component folder; empty if the problem concerns the whole.
     pub file: String,
-    /// The line, counted from 1, if one is to blame.
+    /// Line, counted from 1, if the problem has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
-    /// What is wrong, and what to do next.
+    /// Sentence with the mistake and the correction.
     pub message: String,
 }
 
 impl Problem {
-    /// A problem in `file` at `line`.
+    /// Returns a problem in `file` at `line`.
     pub fn at(file: impl Into<String>, line: impl Into<Option<u32>>, message: impl Into<String>) -> Self {
         Self { file: file.into(), line: line.into(), message: message.into() }
     }

@@ -1,7 +1,7 @@
-//! Names and identifiers, each with one constructor that refuses anything malformed.
+//! Names and identifiers, each with one constructor that rejects malformed text.
 //!
-//! A string from a branch, a tag, an author or a payload never reaches an ARN, a template or a table key except
-//! through one of these types.
+//! A string from a branch, a tag, an author or a payload never reaches an ARN, a template or a table key
+//! except through one of these types.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -11,9 +11,9 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{value}' is not {wanted}")]
 pub struct InvalidId {
-    /// What was given, cut to 100 characters.
+    /// The rejected value, cut to 100 characters.
     pub value: String,
-    /// What was wanted, with an article and the rule.
+    /// The wanted kind, with an article and the rule.
     pub wanted: &'static str,
 }
 
@@ -25,7 +25,7 @@ fn check(value: &str, valid: bool, wanted: &'static str) -> Result<String, Inval
     }
 }
 
-/// Lower-case letters, digits and single inner hyphens, starting with a letter.
+/// Returns true for lower-case letters, digits and single inner hyphens, starting with a letter.
 fn is_slug(value: &str, max: usize) -> bool {
     value.len() <= max
         && value.starts_with(|c: char| c.is_ascii_lowercase())
@@ -42,7 +42,7 @@ fn is_ec2_id(value: &str, prefix: &str) -> bool {
     value.strip_prefix(prefix).is_some_and(|rest| is_hex(rest, 8) || is_hex(rest, 17))
 }
 
-/// `<provider>.<owner>.<name>`; only the name may hold further dots.
+/// Returns true for `<provider>.<owner>.<name>`. Only the name may hold further dots.
 fn is_repository_id(value: &str) -> bool {
     let mut parts = value.splitn(3, '.');
     let (Some(provider), Some(owner), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
@@ -65,7 +65,7 @@ macro_rules! id {
         pub struct $name(String);
 
         impl $name {
-            /// The identifier as text.
+            /// Returns the identifier as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -123,19 +123,19 @@ id! {
 }
 
 id! {
-    /// A place components are deployed to: `test`, `ci`, `staging`, `production`.
+    /// A stage that components are deployed to: `test`, `ci`, `staging`, `production`.
     StageName, "a stage name (lower-case letters, digits and single hyphens, at most 20, starting with a letter)",
     |v| is_slug(v, 20)
 }
 
 id! {
-    /// A component, at most 60 characters so that `<stage>-<component>-<suffix>` stays a stack name.
+    /// A component, at most 60 characters so that `<stage>-<component>-<suffix>` is a valid stack name.
     ComponentName, "a component name (lower-case letters, digits and single hyphens, at most 60, starting with a letter)",
     |v| is_slug(v, 60)
 }
 
 id! {
-    /// An application that sends logs from where its users are, such as `shop-desktop`.
+    /// An application that sends logs from its users' machines, such as `shop-desktop`.
     ApplicationName, "an application's name (lower-case letters, digits and single hyphens, at most 40, starting with a letter)",
     |v| is_slug(v, 40)
 }
@@ -153,7 +153,8 @@ id! {
 }
 
 id! {
-    /// A subscribed repository, `github.<owner>.<name>`: the last part of its webhook URL and of its secrets' names.
+    /// A registered repository, `github.<owner>.<name>`: the last part of its webhook URL and of its secrets'
+    /// names.
     RepositoryId, "a repository id (github.<owner>.<name>)",
     is_repository_id
 }
@@ -183,7 +184,8 @@ id! {
 }
 
 id! {
-    /// A deployment or promotion: the version 5 UUID of its execution ARN, so that a retried first step finds itself.
+    /// A deployment or promotion: the version 5 UUID of its execution ARN. A retried first step computes the
+    /// same id.
     DeploymentId, "a deployment id (a UUID)",
     |v| uuid::Uuid::try_parse(v).is_ok_and(|u| u.hyphenated().to_string() == v)
 }
@@ -203,7 +205,7 @@ id! {
 }
 
 impl Digest {
-    /// The SHA-256 digest of `bytes`.
+    /// Returns the SHA-256 digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         use sha2::Digest as _;
         Self(hex::encode(sha2::Sha256::digest(bytes)))
@@ -211,64 +213,65 @@ impl Digest {
 }
 
 impl CommitSha {
-    /// The first seven digits, as people write them.
+    /// Returns the first seven digits, the usual short form.
     pub fn short(&self) -> &str {
         &self.0[..7]
     }
 }
 
 impl DeploymentId {
-    /// The id of the deployment that `execution_arn` carries out.
+    /// Returns the id of the deployment that `execution_arn` runs.
     pub fn of_execution(execution_arn: &str) -> Self {
         Self(
             uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, execution_arn.as_bytes()).hyphenated().to_string(),
         )
     }
 
-    /// The first eight digits, enough for a name people read.
+    /// Returns the first eight digits, enough for a readable name.
     pub fn short(&self) -> &str {
         &self.0[..8]
     }
 }
 
 impl RepositoryId {
-    /// The id of a GitHub repository.
+    /// Returns the id of a GitHub repository.
     pub fn github(owner: &str, name: &str) -> Result<Self, InvalidId> {
         format!("github.{owner}.{name}").parse()
     }
 
-    /// The provider: `github`.
+    /// Returns the provider: `github`.
     pub fn provider(&self) -> &str {
         self.0.split('.').next().unwrap_or_default()
     }
 
-    /// The owner: a user or an organisation.
+    /// Returns the owner: a user or an organisation.
     pub fn owner(&self) -> &str {
         self.0.split('.').nth(1).unwrap_or_default()
     }
 
-    /// The repository's name below its owner.
+    /// Returns the repository's name below its owner.
     pub fn name(&self) -> &str {
         self.0.splitn(3, '.').nth(2).unwrap_or_default()
     }
 
-    /// `<owner>/<name>`, as the provider writes it.
+    /// Returns `<owner>/<name>`, the provider's form.
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.owner(), self.name())
     }
 
-    /// The Secrets Manager name of the webhook's secret.
+    /// Returns the Secrets Manager name of the webhook's secret.
     pub fn webhook_secret(&self) -> String {
         format!("lockstep/repositories/{self}/webhook")
     }
 
-    /// The Secrets Manager name of the token that fetches commits.
+    /// Returns the Secrets Manager name of the token that fetches commits.
     pub fn token_secret(&self) -> String {
         format!("lockstep/repositories/{self}/token")
     }
 }
 
-/// The name of the first stage: where every release lives for an hour before it goes anywhere.
+/// Name of the first stage. Every release passes a test stack there, for an hour at most, before any other
+/// stage.
 pub const TEST: &str = "test";
 
 #[cfg(test)]
@@ -337,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_was_wanted() {
+    fn a_refusal_names_the_wanted_kind() {
         let error = "x".parse::<AccountId>().unwrap_err();
         assert_eq!(error.to_string(), "'x' is not an AWS account id (twelve digits)");
     }

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// An image by name, and which of its versions will do: `logstash@^2.1`.
+/// An image by name with a requirement for its version: `logstash@^2.1`.
 ///
-/// The requirement follows Cargo's rules for SemVer (<https://docs.rs/semver/latest/semver/struct.VersionReq.html>):
-/// a bare `2.1` means `^2.1`, which admits every 2.x from 2.1 on; `~2.1` admits every 2.1; `=2.1.37` that one only.
+/// The requirement follows Cargo's rules for SemVer
+/// (<https://docs.rs/semver/latest/semver/struct.VersionReq.html>): a bare `2.1` means `^2.1`, which admits
+/// every 2.x from 2.1 on. `~2.1` admits every 2.1, and `=2.1.37` admits that version only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ImageConstraint {
@@ -18,12 +19,12 @@ pub struct ImageConstraint {
 }
 
 impl ImageConstraint {
-    /// The image's name.
+    /// Returns the image's name.
     pub fn name(&self) -> &ImageName {
         &self.name
     }
 
-    /// Whether a version satisfies the requirement; says nothing of whether it may be used.
+    /// Returns true if a version satisfies the requirement. The state of the version does not count here.
     pub fn admits(&self, version: &Version) -> bool {
         version.matches(&self.requirement)
     }
@@ -66,16 +67,16 @@ impl fmt::Display for ImageConstraint {
     }
 }
 
-/// An image constraint that cannot be read.
+/// An image constraint that cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidConstraint {
     /// There is no `@`, or more than one.
     #[error("write the image as name@requirement, such as \"logstash@^2.1\"")]
     Shape,
-    /// What stands before the `@`.
+    /// Invalid name before the `@`.
     #[error(transparent)]
     Name(InvalidId),
-    /// What stands behind the `@`.
+    /// Invalid requirement behind the `@`.
     #[error("what follows the @ is not a version requirement ({0}); write one such as ^2.1, ~2.1 or =2.1.37")]
     Requirement(String),
     /// The requirement asks for a pre-release.
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_malformed_constraint_says_what_to_write() {
+    fn a_malformed_constraint_gets_an_example() {
         let error = |text: &str| text.parse::<ImageConstraint>().unwrap_err();
         for shape in ["", "logstash", "logstash@", "logstash@ ", "logstash@1@2", "@"] {
             assert_eq!(error(shape), InvalidConstraint::Shape, "{shape}");

@@ -1,4 +1,4 @@
-//! The images of a release, pinned.
+//! The pinned images of a release.
 
 use crate::model::canonical::canonical_json;
 use crate::model::ids::{AmiId, CommitSha, Digest, ImageName, LogicalId};
@@ -13,12 +13,12 @@ pub struct LockedImage {
     pub parameter: LogicalId,
     /// The image.
     pub name: ImageName,
-    /// The version it is pinned to.
+    /// Version that the parameter is pinned to.
     pub version: Version,
-    /// The commit it was built from, if that is known.
+    /// Commit that the version was built from, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<CommitSha>,
-    /// Its AMI in the account that built it.
+    /// AMI of the version in the account that built it.
     pub source_ami: AmiId,
 }
 
@@ -28,12 +28,13 @@ pub struct LockedImage {
 pub struct ImageLock(pub BTreeMap<LogicalId, LockedImage>);
 
 impl ImageLock {
-    /// The lock as the release carries it: JSON with sorted keys and no spaces, so that equal locks are equal bytes.
+    /// Returns the lock as the release carries it: JSON with sorted keys and no spaces, so that equal locks
+    /// have equal bytes.
     pub fn to_json(&self) -> String {
         serde_json::to_value(self).map(canonical_json).unwrap_or_default()
     }
 
-    /// The digest of [`ImageLock::to_json`]; with the commit, the key under which a build number is given out.
+    /// Returns the digest of [`ImageLock::to_json`]. With the commit, it is the key of a build number.
     pub fn digest(&self) -> Digest {
         Digest::of(self.to_json().as_bytes())
     }

@@ -3,23 +3,23 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// How far a version of an image has come.
+/// State of a version of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageVersionState {
-    /// Its build runs; there is no image yet, or none that was looked at.
+    /// The build runs. No image exists yet, or none that was examined.
     Building,
-    /// Built, but a place that needs it lacks it: nothing resolves to it.
+    /// Built, but missing in a required location. No constraint resolves to it.
     Withheld,
-    /// Every place that must have it has it.
+    /// Every required location has it.
     Usable,
-    /// It could not be brought everywhere and is being removed everywhere.
+    /// The distribution failed. Lockstep removes the version from every location.
     Discarding,
-    /// Removed everywhere; the record says why.
+    /// Removed from every location. The record holds the reason.
     Discarded,
-    /// Nothing uses it and nothing resolves to it any more; its images are deprecated, and go after a while.
+    /// No release uses it and no constraint resolves to it. Its images are deprecated, and deleted later.
     Retiring,
-    /// Closed: its images and their snapshots are gone, or go now.
+    /// Closed: its images and snapshots are deleted, or their deletion runs.
     Retired,
 }
 

@@ -3,7 +3,7 @@
 use crate::model::ids::{AccountId, Region};
 use serde::{Deserialize, Serialize};
 
-/// One account in one region: where a stack or an image lives.
+/// One account in one region: the location of a stack or an image.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Location {
     /// The AWS account.

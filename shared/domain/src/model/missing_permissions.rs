@@ -4,43 +4,43 @@ use crate::model::permission::Need;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a role lacks of the permissions that a deployment needs.
+/// Permissions that a deployment needs and the role lacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingPermissions {
-    /// How many permissions were asked for.
+    /// Number of permissions examined.
     pub asked: usize,
-    /// How many of them the role has.
+    /// Number of permissions that the role has.
     pub allowed: usize,
-    /// The first of those that are required and that the role lacks.
+    /// Required permissions that the role lacks, the first of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<MissingPermission>,
-    /// How many required ones the role lacks beyond those that are listed.
+    /// Number of required permissions that the role lacks beyond the list.
     #[serde(default)]
     pub missing_more: usize,
-    /// How many conditional ones the role lacks.
+    /// Number of conditional permissions that the role lacks.
     #[serde(default)]
     pub conditional: usize,
-    /// How many are unknown, by reason.
+    /// Number of permissions with an unknown result, by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unknown: BTreeMap<String, usize>,
-    /// What each resource needs, for a deployment that is only planned.
+    /// Needs of each resource, for a deployment that only plans.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<ResourceNeeds>,
 }
 
-/// The actions that one resource needs.
+/// Actions that one resource needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceNeeds {
-    /// The line of the resource in the template.
+    /// Line of the resource in the template.
     pub line: u32,
-    /// Its logical id.
+    /// Logical id of the resource.
     pub resource: String,
-    /// Its type.
+    /// Type of the resource.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The actions that it needs for certain.
+    /// Actions that the resource needs for certain.
     pub required: BTreeSet<String>,
-    /// The actions that it may need.
+    /// Actions that the resource may need.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub conditional: BTreeSet<String>,
 }
@@ -51,7 +51,7 @@ pub struct MissingPermission {
     /// The permission.
     #[serde(flatten)]
     pub need: Need,
-    /// What stands in the way of a statement that allows it, if something does.
+    /// Obstacle to a statement that allows the permission, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub obstacle: Option<String>,
 }

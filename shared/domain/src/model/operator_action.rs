@@ -3,22 +3,22 @@
 use crate::model::error::Failure;
 use jiff::Timestamp;
 
-/// The longest reason that is kept, in characters.
+/// Maximum length of a recorded reason, in characters.
 pub const REASON_CHARS: usize = 1000;
 
-/// What a person wants, for the record.
+/// An intervention of an operator, for the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperatorAction {
-    /// The ARN of the person, as IAM says.
+    /// ARN of the operator, as IAM reports it.
     pub by: String,
-    /// Why.
+    /// Reason for the intervention.
     pub reason: String,
-    /// When.
+    /// Time of the intervention.
     pub at: Timestamp,
 }
 
 impl OperatorAction {
-    /// A action with its reason, which is not optional; a long one is cut.
+    /// Returns an action with its reason, which is required. A long reason is cut.
     pub fn new(by: &str, reason: &str, at: Timestamp) -> Result<Self, Failure> {
         let reason = reason.trim();
         if reason.is_empty() {

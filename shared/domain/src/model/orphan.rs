@@ -1,17 +1,17 @@
-//! AMIs and snapshots that carry our tags and that no record knows.
+//! AMIs and snapshots with our tags and without a record.
 
 use crate::model::ids::{AmiId, DeploymentId, SnapshotId};
 use crate::model::location::Location;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What an orphan is.
+/// Resource of an orphan.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OrphanResource {
     /// An image.
     Image(AmiId),
-    /// A snapshot that no image of ours needs.
+    /// A snapshot that no Lockstep image needs.
     Snapshot(SnapshotId),
 }
 
@@ -24,31 +24,31 @@ impl std::fmt::Display for OrphanResource {
     }
 }
 
-/// An AMI or snapshot that carries our tags and that no record knows.
+/// An AMI or snapshot with our tags and without a record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Orphan {
-    /// Where it is.
+    /// Account and region of the orphan.
     pub location: Location,
-    /// What it is.
+    /// The AMI or snapshot.
     pub thing: OrphanResource,
-    /// The image and version that its tags name.
+    /// Image and version that its tags name.
     pub label: String,
-    /// The deployment that made it, if its tags say so.
+    /// Deployment that created it, if its tags name one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<DeploymentId>,
-    /// When it was made.
+    /// Time of its creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_at: Option<Timestamp>,
 }
 
-/// An orphan, and since when sweeps see it.
+/// An orphan with the time of its first sighting by a sweep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenOrphan {
     /// The orphan.
     #[serde(flatten)]
     pub orphan: Orphan,
-    /// When the first of the sweeps in a row saw it.
+    /// Time of the first sweep of the current unbroken series that saw it.
     pub since: Timestamp,
-    /// What keeps it from being removed, as a sentence.
+    /// Sentence with the reason that prevents its removal.
     pub stays: String,
 }

@@ -1,4 +1,4 @@
-//! The partitions of AWS: which one a region is in, and what cannot work there.
+//! The partitions of AWS: the partition of a region, and the limits in it.
 
 use crate::model::ids::Region;
 
@@ -17,10 +17,10 @@ pub fn of(region: &Region) -> &'static str {
     }
 }
 
-/// Returns why no image can be built in a region, as a sentence; None where it can.
+/// Returns the sentence that explains why no image can be built in a region, or `None` if builds work there.
 ///
-/// Packer's Amazon plugin tags nothing in the call that makes it in these partitions, and a builder may make nothing without
-/// its tag.
+/// In these partitions Packer's Amazon plugin sets no tags in the call that creates a resource, and a builder
+/// may create nothing without its tag.
 pub fn why_no_builds(region: &Region) -> Option<String> {
     let tags_late = matches!(of(region), "aws-cn" | "aws-us-gov");
     tags_late.then(|| {

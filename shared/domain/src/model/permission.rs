@@ -2,37 +2,37 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Whether a permission is needed for certain.
+/// Certainty that a permission is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
-    /// It is.
+    /// The permission is needed.
     Required,
-    /// It may be; `because` says what decides.
+    /// The permission may be needed; `because` gives the condition.
     Conditional,
 }
 
 /// One action on one resource that the role needs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Need {
-    /// The line of the resource in the template.
+    /// Line of the resource in the template.
     pub line: u32,
-    /// The logical id of the resource.
+    /// Logical id of the resource.
     pub resource: String,
-    /// Its type.
+    /// Type of the resource.
     #[serde(rename = "type")]
     pub kind: String,
     /// The action, such as `sqs:TagQueue`.
     pub action: String,
-    /// The ARN it applies to, with `*` for what is not known.
+    /// ARN that the action applies to, with `*` for unknown parts.
     pub arn: String,
-    /// How well the ARN is known.
+    /// Certainty of the ARN.
     pub certainty: Certainty,
-    /// Whether it is needed for certain.
+    /// Certainty that the permission is needed.
     pub level: Level,
     /// The reason.
     pub because: String,
-    /// The condition key that narrows it further, and its value.
+    /// Condition key that restricts the permission further, with its value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<Condition>,
 }
@@ -46,14 +46,14 @@ pub struct Condition {
     pub value: String,
 }
 
-/// How well the resource of a permission is known.
+/// Certainty about the resource of a permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Certainty {
-    /// The ARN is known to the last letter, or the action applies to no resource of its own.
+    /// The whole ARN is known, or the action applies to no resource of its own.
     Exact,
-    /// The stack creates the resource, and AWS makes its name or its id.
+    /// The stack creates the resource, and AWS generates its name or its id.
     Made,
-    /// The ARN belongs to something else whose name is not known.
+    /// The ARN belongs to a foreign resource of unknown name.
     Open,
 }

@@ -2,6 +2,6 @@
 
 use std::collections::BTreeMap;
 
-/// The deletion policies that keep something, by logical id (those of nested stacks before it): `Retain`,
-/// `RetainExceptOnCreate` or `Snapshot`.
+/// Deletion policies that retain data: `Retain`, `RetainExceptOnCreate` or `Snapshot`. The key is the logical
+/// id, with those of the enclosing nested stacks before it.
 pub type Policies = BTreeMap<String, String>;

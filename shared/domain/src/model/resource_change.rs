@@ -6,39 +6,39 @@ use serde::{Deserialize, Serialize};
 /// The type of a nested stack.
 pub const NESTED_STACK: &str = "AWS::CloudFormation::Stack";
 
-/// How dangerous a change is.
+/// Impact of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Impact {
-    /// Nothing is lost and nothing stops.
+    /// The change loses no data and interrupts no service.
     None,
-    /// A resource is replaced or restarted; it holds no data.
+    /// The change replaces or restarts a resource that holds no data.
     Interruption,
-    /// A protected resource is, or may be, removed or replaced.
+    /// The change removes or replaces a protected resource, or may do so.
     DataLoss,
 }
 
 /// One change of a change set, in CloudFormation's words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// The logical id, with those of nested stacks before it: `Child.Queue`.
+    /// Logical id, with those of the enclosing nested stacks before it: `Child.Queue`.
     pub logical_id: String,
-    /// The resource's type.
+    /// Type of the resource.
     pub resource_type: String,
     /// `Add`, `Modify`, `Remove`, `Import`, `Dynamic` or `SyncWithActual`.
     pub action: String,
     /// `True`, `False` or `Conditional`; empty if it does not apply.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub replacement: String,
-    /// The properties that change.
+    /// Names of the properties that change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub properties: Vec<String>,
-    /// Whether only tags change.
+    /// True if only tags change.
     #[serde(default)]
     pub tags_only: bool,
-    /// What a change set that reverts drift says of the resource as it is now.
+    /// Current state of the resource, from a change set that reverts drift.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftStatus>,
-    /// How dangerous it is.
+    /// Impact of the change.
     pub impact: Impact,
 }

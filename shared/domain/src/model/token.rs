@@ -1,15 +1,15 @@
 //! Deterministic client tokens and names.
 //!
-//! A token is a hash of what is being done, never random and never containing the epoch: a successor that takes
-//! over a crashed deployment computes the same token, so AWS recognises the call. The attempt rises only after the
-//! previous outcome was observed to have failed.
+//! A token is a hash of the work. It is never random and never contains the epoch. A successor that takes
+//! over a crashed deployment computes the same token, so AWS recognises the call. The attempt rises only
+//! after the previous attempt was observed to have failed.
 
 use sha2::{Digest as _, Sha256};
 
-/// A client token for `step` of `scope` (a deployment, a promotion, a delivery) at `attempt`.
+/// Returns a client token for `step` of `scope` (a deployment, a promotion, a delivery) at `attempt`.
 ///
-/// It starts with a letter and has 41 characters of `[a-z0-9]`: within the 64 of CopyImage, the 128 of CloudFormation
-/// (which also wants change-set names to start with a letter) and the 80 of an execution name.
+/// It starts with a letter and has 41 characters of `[a-z0-9]`. That is within the 64 of CopyImage, the 128
+/// of CloudFormation, and the 80 of an execution name. The names of change sets must start with a letter.
 pub fn client_token(scope: &str, step: &str, attempt: u32) -> String {
     let mut hash = Sha256::new();
     // Length prefixes keep ("ab", "c") and ("a", "bc") apart.
@@ -21,13 +21,13 @@ pub fn client_token(scope: &str, step: &str, attempt: u32) -> String {
     format!("t{}", &hex::encode(hash.finalize())[..40])
 }
 
-/// The ARN of the execution `name` of the state machine `machine`.
+/// Returns the ARN of the execution `name` of the state machine `machine`.
 /// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsstepfunctions.html>
 pub fn execution_arn(machine: &str, name: &str) -> String {
     format!("{}:{name}", machine.replacen(":stateMachine:", ":execution:", 1))
 }
 
-/// Whether `text` has the form of a [`client_token`].
+/// Returns true if `text` has the form of a [`client_token`].
 pub fn is_client_token(text: &str) -> bool {
     text.len() == 41
         && text.starts_with('t')
@@ -39,7 +39,7 @@ mod tests {
     use super::{client_token, execution_arn, is_client_token};
 
     #[test]
-    fn a_token_depends_on_scope_step_and_attempt_and_on_nothing_else() {
+    fn a_token_depends_on_scope_step_and_attempt_alone() {
         let token = client_token("d-1", "change-set", 1);
         assert_eq!(token, client_token("d-1", "change-set", 1));
         for other in [
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_somebody_else_is_told_apart() {
+    fn a_foreign_token_is_recognised() {
         for other in [
             "",
             "t",

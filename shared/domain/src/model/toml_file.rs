@@ -1,6 +1,7 @@
-//! Reading the TOML that people write, so that they learn of every mistake at once, each with its line.
+//! Reads TOML of authors and reports every mistake at once, each with its line.
 //!
-//! A serde error stops at the first mistake. This walks the parsed document instead, notes what is wrong and goes on.
+//! A serde error stops at the first mistake. This module walks the parsed document, records each mistake and
+//! continues.
 
 use crate::model::error::Problem;
 use std::fmt::Display;
@@ -9,10 +10,10 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The most a hand-written TOML file may hold, in bytes; beyond it nothing is parsed.
+/// Maximum size of a TOML file, in bytes. A larger file is not parsed.
 pub(crate) const MAX_BYTES: usize = 256 * 1024;
 
-/// The problems of one file, gathered while it is read.
+/// Problems of one file, collected while it is read.
 pub(crate) struct Problems {
     file: String,
     line_starts: Vec<usize>,
@@ -25,24 +26,24 @@ impl Problems {
         Self { file: file.to_owned(), line_starts, list: Vec::new() }
     }
 
-    /// The line, counted from 1, on which `span` starts.
+    /// Returns the line, counted from 1, on which `span` starts.
     pub(crate) fn line(&self, span: &Range<usize>) -> u32 {
         let line = self.line_starts.partition_point(|start| *start <= span.start);
         u32::try_from(line).unwrap_or(u32::MAX)
     }
 
-    /// Notes a problem at `span`.
+    /// Adds a problem at `span`.
     pub(crate) fn add(&mut self, span: &Range<usize>, message: impl Into<String>) {
         let line = self.line(span);
         self.list.push(Problem::at(self.file.clone(), line, message));
     }
 
-    /// Notes a problem of the file as a whole.
+    /// Adds a problem of the file as a whole.
     pub(crate) fn add_whole(&mut self, message: impl Into<String>) {
         self.list.push(Problem::at(self.file.clone(), None, message));
     }
 
-    /// What was read if nothing was wrong, else every problem in the order of the lines.
+    /// Returns the value if there is no problem, else every problem in the order of the lines.
     pub(crate) fn finish<T>(mut self, read: Option<T>) -> Result<T, Vec<Problem>> {
         match read {
             Some(value) if self.list.is_empty() => Ok(value),
@@ -58,7 +59,7 @@ impl Problems {
     }
 }
 
-/// Parses `text`, answering with the document and an empty list of problems, or with every syntax error.
+/// Parses `text`. Returns the document with an empty list of problems, or with every syntax error.
 pub(crate) fn document<'t>(
     file: &str,
     text: &'t str,
@@ -70,13 +71,13 @@ pub(crate) fn document<'t>(
     }
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
-        // What follows a syntax error is guesswork, so only these are told.
+        // Findings after a syntax error are guesswork, so only the syntax errors are reported.
         problems.add(&error.span().unwrap_or(0..0), error.message());
     }
     if errors.is_empty() { Ok((document, problems)) } else { problems.finish(None) }
 }
 
-/// A table of the document and the name by which people know it.
+/// A table of the document with its name for messages.
 pub(crate) struct Table<'d, 't> {
     name: String,
     span: Range<usize>,
@@ -84,12 +85,12 @@ pub(crate) struct Table<'d, 't> {
 }
 
 impl<'d, 't> Table<'d, 't> {
-    /// The table at the top of a document.
+    /// Returns the table at the top of a document.
     pub(crate) fn root(document: &'d Spanned<DeTable<'t>>) -> Self {
         Self { name: String::new(), span: 0..0, entries: document.get_ref() }
     }
 
-    /// `value` as the table called `name`, if it is one.
+    /// Returns `value` as the table called `name`, or `None` if it is no table.
     pub(crate) fn of(name: String, value: &'d Spanned<DeValue<'t>>, problems: &mut Problems) -> Option<Self> {
         let Some(entries) = value.get_ref().as_table() else {
             problems.add(&value.span(), wrong_type(&name, "a table", value.get_ref()));
@@ -98,27 +99,27 @@ impl<'d, 't> Table<'d, 't> {
         Some(Self { name, span: value.span(), entries })
     }
 
-    /// Where the table starts.
+    /// Returns the span of the table.
     pub(crate) fn span(&self) -> &Range<usize> {
         &self.span
     }
 
-    /// Where the value of `key` stands, or the table if it has none.
+    /// Returns the span of the value of `key`, or that of the table if the key is absent.
     pub(crate) fn span_of(&self, key: &str) -> Range<usize> {
         self.get(key).map_or_else(|| self.span.clone(), Spanned::span)
     }
 
-    /// Each key with its place, and its value, in alphabetical order.
+    /// Returns each key with its span and its value, in alphabetical order.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&'d str, Range<usize>, &'d Spanned<DeValue<'t>>)> {
         self.entries.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span(), value))
     }
 
-    /// The value of `key`, if it is there.
+    /// Returns the value of `key`, or `None` if it is absent.
     pub(crate) fn get(&self, key: &str) -> Option<&'d Spanned<DeValue<'t>>> {
         self.entries.get(key)
     }
 
-    /// Refuses every key that is not `known`, suggesting the nearest.
+    /// Rejects every key that is not in `known` and suggests the nearest.
     pub(crate) fn refuse_unknown(&self, known: &[&str], problems: &mut Problems) {
         for (key, span, _) in self.entries() {
             if !known.contains(&key) {
@@ -128,12 +129,13 @@ impl<'d, 't> Table<'d, 't> {
         }
     }
 
-    /// The table below `key`, if it is there.
+    /// Returns the table below `key`, or `None` if it is absent.
     pub(crate) fn table(&self, key: &str, problems: &mut Problems) -> Option<Table<'d, 't>> {
         Table::of(self.path(key), self.get(key)?, problems)
     }
 
-    /// The items of the array below `key` with the name of each; none if it is not there.
+    /// Returns the items of the array below `key` with the name of each. The list is empty if the key is
+    /// absent.
     pub(crate) fn items(
         &self,
         key: &str,
@@ -147,7 +149,7 @@ impl<'d, 't> Table<'d, 't> {
         array.iter().enumerate().map(|(n, item)| (format!("{}[{n}]", self.path(key)), item)).collect()
     }
 
-    /// The text below `key` read as a `T`; nothing, with a problem noted, if it is absent or is no `T`.
+    /// Parses the text below `key` as a `T`. Adds a problem and returns `None` if it is absent or is no `T`.
     pub(crate) fn required<T: FromStr<Err: Display>>(&self, key: &str, problems: &mut Problems) -> Option<T> {
         match self.get(key) {
             Some(value) => text(&self.path(key), value, problems),
@@ -159,7 +161,7 @@ impl<'d, 't> Table<'d, 't> {
         }
     }
 
-    /// The truth value below `key`; false if it is absent.
+    /// Returns the truth value below `key`; false if it is absent.
     pub(crate) fn flag(&self, key: &str, problems: &mut Problems) -> bool {
         let Some(value) = self.get(key) else { return false };
         value.get_ref().as_bool().unwrap_or_else(|| {
@@ -168,13 +170,13 @@ impl<'d, 't> Table<'d, 't> {
         })
     }
 
-    /// `key` with the name of the table in front.
+    /// Returns `key` with the name of the table in front.
     pub(crate) fn path(&self, key: &str) -> String {
         if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 }
 
-/// `value`, known as `name`, read as a `T`.
+/// Parses `value` as a `T`; `name` appears in the problem.
 pub(crate) fn text<T: FromStr<Err: Display>>(
     name: &str,
     value: &Spanned<DeValue<'_>>,
@@ -187,13 +189,13 @@ pub(crate) fn text<T: FromStr<Err: Display>>(
     text.parse().map_err(|error| problems.add(&value.span(), format!("`{name}`: {error}"))).ok()
 }
 
-/// The integer that `value` is, if it is one that fits.
+/// Returns the integer in `value`, or `None` if it is none or does not fit.
 pub(crate) fn integer(value: &DeValue<'_>) -> Option<i64> {
     let integer = value.as_integer()?;
     i64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }
 
-/// Says that `name` should be `wanted` and what it is instead; the value itself is never repeated.
+/// Returns the message that `name` must be `wanted` and not the type found. It never repeats the value.
 pub(crate) fn wrong_type(name: &str, wanted: &str, found: &DeValue<'_>) -> String {
     let found = match found.type_str() {
         "string" => "text",
@@ -203,7 +205,7 @@ pub(crate) fn wrong_type(name: &str, wanted: &str, found: &DeValue<'_>) -> Strin
     format!("`{name}` must be {wanted}, not {found}")
 }
 
-/// `; did you mean …?` if a known word is near, else the known words.
+/// Returns `; did you mean …?` if a known word is near, else the list of known words.
 pub(crate) fn suggestion<'k>(
     word: &str,
     known: impl IntoIterator<Item = &'k (impl AsRef<str> + ?Sized + 'k)>,
@@ -216,7 +218,7 @@ pub(crate) fn suggestion<'k>(
     }
 }
 
-/// The known word with the fewest edits from `word`, if that is at most a third of its letters.
+/// Returns the known word with the fewest edits from `word`, if they are at most a third of its letters.
 fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let allowed = (word.chars().count() / 3).max(1);
     known
@@ -227,10 +229,10 @@ fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// How many letters must be inserted, removed, changed or swapped with their neighbour to make `a` into `b`, whatever
-/// their case (the optimal string alignment distance).
+/// Returns the number of letters to insert, remove, change or swap with a neighbour to turn `a` into `b`.
+/// Ignores case (the optimal string alignment distance).
 fn distance(a: &str, b: &str) -> usize {
-    // Names are short; anything longer is not a slip of the finger and would cost quadratic time.
+    // Names are short. A longer word is no typing error, and its comparison costs quadratic time.
     let letters = |s: &str| s.chars().take(100).map(|c| c.to_ascii_lowercase()).collect::<Vec<_>>();
     let (a, b) = (letters(a), letters(b));
     let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
@@ -261,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn every_syntax_error_is_told_with_its_line() {
+    fn every_syntax_error_is_reported_with_its_line() {
         let problems = read("a = \nb = 1\nc = 'x\n");
         assert!(problems.len() >= 2, "{problems:?}");
         assert!(problems[0].starts_with("a.toml:1: "), "{problems:?}");
@@ -280,12 +282,12 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_is_an_error_and_not_a_crash() {
+    fn deep_nesting_is_an_error_and_no_crash() {
         assert!(!read(&format!("a = {}", "[".repeat(100_000))).is_empty());
     }
 
     #[test]
-    fn a_slip_of_the_finger_is_recognised_and_another_word_is_not() {
+    fn a_typing_error_is_recognised_and_another_word_is_not() {
         let known = ["template", "team", "name"];
         assert_eq!(suggestion("tempalte", &known), "; did you mean `template`?");
         assert_eq!(suggestion("nmae", &known), "; did you mean `name`?");

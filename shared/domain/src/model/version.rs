@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// The `major.minor` an author writes into `lockstep.toml`; the build number is not theirs to choose.
+/// The `major.minor` that an author writes into `lockstep.toml`. Lockstep assigns the build number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct MajorMinor {
     /// Raised for an incompatible change.
     pub major: u32,
-    /// Raised for a compatible one.
+    /// Raised for a compatible change.
     pub minor: u32,
 }
 
-/// A version that cannot be read.
+/// A version that cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not a version: write {1}")]
 pub struct InvalidVersion(String, &'static str);
@@ -55,22 +55,23 @@ impl fmt::Display for MajorMinor {
     }
 }
 
-/// The version of a release or an image: three numbers, and for a pre-release where it came from.
+/// The version of a release or an image: three numbers, and for a pre-release its branch and number.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Version(semver::Version);
 
 impl Version {
-    /// The version of `build` on the default branch.
+    /// Returns the version of `build` on the default branch.
     pub fn release(of: MajorMinor, build: u32) -> Self {
         Self(semver::Version::new(of.major.into(), of.minor.into(), build.into()))
     }
 
-    /// The `n`th version built from `branch` after `build`; characters SemVer does not know become hyphens.
+    /// Returns the `n`th version built from `branch` after `build`. Characters that SemVer does not allow
+    /// become hyphens.
     pub fn pre_release(of: MajorMinor, build: u32, branch: &str, n: u32) -> Self {
         let word: String =
             branch.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
-        // SemVer refuses numeric words with a leading zero; a letter in front makes any word one of letters.
+        // SemVer refuses numeric words with a leading zero. A letter in front makes any word alphanumeric.
         let word = if word.is_empty() || word.bytes().all(|b| b.is_ascii_digit()) {
             format!("b{word}")
         } else {
@@ -81,21 +82,22 @@ impl Version {
         Self(version)
     }
 
-    /// The build number, if this is a version `of` these two parts, pre-releases included.
+    /// Returns the build number if this is a version `of` these two parts, pre-releases included.
     pub fn build_of(&self, of: MajorMinor) -> Option<u32> {
         let ours = (self.0.major, self.0.minor) == (of.major.into(), of.minor.into());
         if ours { u32::try_from(self.0.patch).ok() } else { None }
     }
 
-    /// Whether this came from a branch other than the default one; such a release goes no further than its test.
+    /// Returns true for a build of a branch other than the default one. Such a release is never deployed
+    /// beyond its test.
     pub fn is_pre_release(&self) -> bool {
         !self.0.pre.is_empty()
     }
 
-    /// A form whose order as text is the order as versions, for use as a sort key of the ledger.
+    /// Returns a sort key for the ledger: its order as text is the order of the versions.
     ///
-    /// Numbers are padded to ten digits. A release sorts after all its pre-releases because `~` is above every
-    /// character of a pre-release.
+    /// Numbers are padded to ten digits. A release sorts after all its pre-releases because `~` is above
+    /// every character of a pre-release.
     pub fn sortable(&self) -> String {
         let pre = if self.is_pre_release() {
             let words: Vec<String> = self
@@ -114,12 +116,12 @@ impl Version {
         format!("{:010}.{:010}.{:010}{pre}", self.0.major, self.0.minor, self.0.patch)
     }
 
-    /// The author's part, such as `2.1`.
+    /// Returns the author's part, such as `2.1`.
     pub fn major_minor(&self) -> String {
         format!("{}.{}", self.0.major, self.0.minor)
     }
 
-    /// Whether a constraint admits this version.
+    /// Returns true if a constraint admits this version.
     pub(crate) fn matches(&self, requirement: &semver::VersionReq) -> bool {
         requirement.matches(&self.0)
     }

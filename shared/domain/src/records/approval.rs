@@ -5,28 +5,28 @@ use crate::model::ids::Digest;
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
-/// What a person decided.
+/// Decision of an approver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
-    /// Go on.
+    /// The deployment continues.
     Approve,
-    /// Stop.
+    /// The deployment ends as refused.
     Refuse,
 }
 
-/// What a question is about.
+/// Subject of a question to an approver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
-    /// The execution of this change set.
+    /// Execution of this change set.
     ChangeSet(ChangeSet),
-    /// An action on a stack that cannot be updated as it is, or that is to go.
+    /// An action on a stack that cannot be updated as it is, or that an operator tears down.
     Proposal(Proposal),
 }
 
 impl Subject {
-    /// What an answer names: the change set's ARN, or [`Proposal::key`].
+    /// Returns the key that an answer names: the change set's ARN, or [`Proposal::key`].
     pub fn key(&self) -> String {
         match self {
             Self::ChangeSet(change_set) => change_set.arn.clone(),
@@ -34,7 +34,8 @@ impl Subject {
         }
     }
 
-    /// What an approval names, each by itself: what is given up, or what nobody looked into.
+    /// Returns each name that an approval covers: resources that are lost, and nested stacks that the change
+    /// set does not show.
     pub fn names(&self) -> Vec<String> {
         let of = |resources: &[NamedResource]| resources.iter().map(|r| r.name.clone()).collect();
         match self {
@@ -44,39 +45,39 @@ impl Subject {
     }
 }
 
-/// A question to a person, bound to bytes, and the answer.
+/// A question to an approver about exact content, with its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
-    /// Counted from 1: a changed plan asks again.
+    /// Number of the question, counted from 1. A changed plan asks a new question.
     pub number: u32,
-    /// Why a person is asked: the stage wants it, or what would be destroyed.
+    /// Reasons for the question: the stage requires approval, or the change would destroy something.
     pub reasons: Vec<String>,
-    /// What it is about.
+    /// Subject of the question.
     pub subject: Subject,
-    /// The artifact's digest it is about; a teardown has none.
+    /// Digest of the artifact in question. `None` for a teardown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// When it was asked.
+    /// Time of the question.
     pub asked_at: Timestamp,
     /// The answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
-    /// The ARN of who answered.
+    /// ARN of the approver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<String>,
-    /// Why, if they said.
+    /// Reason that the approver gave, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// When they answered.
+    /// Time of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_at: Option<Timestamp>,
 }
 
 impl Approval {
-    /// For how many hours an approval counts: whoever gave it looked at a world that goes on changing.
+    /// Validity of an approval, in hours. The state that the approver saw changes over time.
     pub const VALID_HOURS: i64 = 24;
 
-    /// Whether it is an approval, and still counts at `now`.
+    /// Returns true if the decision approves and is still valid at `now`.
     pub fn allows(&self, now: Timestamp) -> bool {
         let counts = |at: Timestamp| at.checked_add(Self::VALID_HOURS.hours()).is_ok_and(|end| now < end);
         self.decision == Some(Decision::Approve) && self.decided_at.is_some_and(counts)

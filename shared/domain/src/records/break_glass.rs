@@ -6,7 +6,8 @@ use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A person let a release into a stage without the evidence of the stage before: once, and for an hour.
+/// Permission to enter a stage without the evidence of the stage before. It holds for one deployment and for
+/// an hour.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreakGlass {
     /// The component.
@@ -15,24 +16,25 @@ pub struct BreakGlass {
     pub digest: Digest,
     /// The stage it may enter.
     pub stage: StageName,
-    /// The version, for display.
+    /// Version, for display.
     pub version: Version,
-    /// The ARN of who did it, as IAM says.
+    /// ARN of the administrator, as IAM reports it.
     pub by: String,
-    /// Why.
+    /// Reason for the permission.
     pub reason: String,
-    /// When.
+    /// Time of the permission.
     pub at: Timestamp,
-    /// The deployment that made use of it; no other may.
+    /// The deployment that used the permission. No other deployment may use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used_by: Option<DeploymentId>,
 }
 
 impl BreakGlass {
-    /// How long it may be used.
+    /// Validity of the permission, in hours.
     pub const VALID_HOURS: i64 = 1;
 
-    /// Its key: beside the evidence it stands in for, out of reach of what builds.
+    /// Returns the key. It lies in the partition of the evidence that it replaces, which the functions that
+    /// build cannot write.
     pub fn key_of(component: &ComponentName, digest: &Digest, stage: &StageName) -> Key {
         Key::new(format!("EVIDENCE#{component}"), format!("BREAKGLASS#{digest}#{stage}"))
     }

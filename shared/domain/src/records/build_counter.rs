@@ -5,19 +5,19 @@ use crate::model::ids::ComponentName;
 use crate::model::version::MajorMinor;
 use serde::{Deserialize, Serialize};
 
-/// The last build number given out for a component's `major.minor`.
+/// The last build number assigned for a component's `major.minor`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildCounter {
     /// The component.
     pub component: ComponentName,
     /// The author's part of the version.
     pub of: MajorMinor,
-    /// The last number given out; the first is 0.
+    /// The last number assigned; the first is 0.
     pub last: u32,
 }
 
 impl BuildCounter {
-    /// The key of the counter of `of`.
+    /// Returns the key of the counter of `of`.
     pub fn key_of(component: &ComponentName, of: MajorMinor) -> Key {
         Key::new(format!("COMPONENT#{component}"), format!("COUNTER#{of}"))
     }

@@ -2,45 +2,45 @@ use super::{Key, Record, Table};
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
-/// What is known of an operation that somebody waits for, or will.
+/// State of a callback.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum CallbackState {
     /// A state machine waits with this token.
     Open {
-        /// The task token. A secret of the execution: it is never logged or shown.
+        /// The task token. It is a secret of the execution: no code logs or shows it.
         token: String,
         /// The execution that waits.
         execution: String,
-        /// When its state was entered, as LogEntry Functions says.
+        /// Time at which Step Functions entered the waiting state.
         entered_at: Timestamp,
-        /// How often LogEntry Functions retried the state.
+        /// Number of times that Step Functions retried the state.
         retry: u32,
     },
-    /// The end came before anybody waited.
+    /// The operation ended before a state machine waited for it.
     Tombstone,
-    /// The token was answered.
+    /// The token received its answer.
     Answered {
         /// The execution that waited.
         execution: String,
     },
 }
 
-/// A wait for the end of one operation, or the note that it ended before anybody waited.
+/// The callback of one operation, or the note that the operation ended before a state machine waited for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Callback {
-    /// `<stack arn>#<client request token>`, an image's ARN, `approval#<deployment>#<n>`, or
-    /// `room#<account>#<region>#<promotion>#<n>` for a slot to copy in.
+    /// Key of the operation: `<stack arn>#<client request token>`, an image's ARN,
+    /// `approval#<deployment>#<n>`, or `room#<account>#<region>#<promotion>#<n>` for a copy slot.
     pub operation: String,
-    /// What is known.
+    /// State of the callback.
     #[serde(flatten)]
     pub state: CallbackState,
-    /// When this was last written.
+    /// Time of the last write.
     pub at: Timestamp,
 }
 
 impl Callback {
-    /// The key of the wait for `operation`.
+    /// Returns the key of the callback for `operation`.
     pub fn key_of(operation: &str) -> Key {
         Key::single(format!("WAIT#{operation}"))
     }
@@ -54,12 +54,12 @@ impl Record for Callback {
         Self::key_of(&self.operation)
     }
 
-    /// Only open waits are listed: the index holds what the sweep looks at, and not what is over.
+    /// Lists open callbacks only: the index holds the callbacks that the sweep examines.
     fn listed_at(&self) -> Option<String> {
         matches!(self.state, CallbackState::Open { .. }).then(|| self.at.to_string())
     }
 
-    /// Open waits never expire; what is over does after a week.
+    /// Returns the expiry of a completed callback, a week after its last write. An open one never expires.
     fn expires_at(&self) -> Option<i64> {
         match self.state {
             CallbackState::Open { .. } => None,

@@ -5,20 +5,21 @@ use crate::model::ids::Digest;
 use crate::model::resource_change::Change;
 use serde::{Deserialize, Serialize};
 
-/// The change set of a deployment, and what it would do.
+/// The change set of a deployment, with its changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeSet {
-    /// Its ARN: what is executed, and what an approval names.
+    /// ARN of the change set. The deployment executes it, and an approval names it.
     pub arn: String,
-    /// The attempt it was made at.
+    /// Attempt that created it.
     pub attempt: u32,
-    /// What it would do, nested stacks included.
+    /// The changes, those of nested stacks included.
     pub changes: Vec<Change>,
-    /// The nested stacks of which it shows nothing, as it reverts drift: each is allowed by name.
+    /// Nested stacks whose changes the change set does not show, as it reverts drift. An approval must name
+    /// each of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unexamined: Vec<NamedResource>,
-    /// The digest of the template it was made from.
+    /// Digest of the template that it was created from.
     pub template_digest: Digest,
-    /// The digest of the parameters it was made with.
+    /// Digest of the parameters that it was created with.
     pub parameters_digest: Digest,
 }

@@ -5,21 +5,21 @@ use crate::model::ids::{CommitSha, ComponentName, Digest};
 use crate::model::version::Version;
 use serde::{Deserialize, Serialize};
 
-/// The version that a commit got with what it was pinned to: the same pair gives the same version for ever.
+/// The version of a commit with its image lock. The same pair always has the same version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitVersion {
     /// The component.
     pub component: ComponentName,
     /// The commit.
     pub commit: CommitSha,
-    /// The digest of the image lock, and of the function lock if there is one (`function_code::lock_digest`).
+    /// Digest of the image lock, and of the function lock if there is one (`function_code::lock_digest`).
     pub image_lock_digest: Digest,
     /// The version.
     pub version: Version,
 }
 
 impl CommitVersion {
-    /// The key of the version of `commit` with the image lock of this digest.
+    /// Returns the key of the version of `commit` with the image lock of this digest.
     pub fn key_of(component: &ComponentName, commit: &CommitSha, image_lock_digest: &Digest) -> Key {
         Key::new(format!("COMPONENT#{component}"), format!("COMMIT#{commit}#{image_lock_digest}"))
     }

@@ -2,7 +2,7 @@ use super::{Key, Record, Table};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Which part of the organisation's configuration a [`Config`] holds.
+/// Part of the organisation's configuration that a [`Config`] holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConfigKind {
@@ -13,7 +13,7 @@ pub enum ConfigKind {
 }
 
 impl ConfigKind {
-    /// The partition and the prefix of the sort keys of all versions.
+    /// Returns the partition and the sort-key prefix of all versions.
     pub fn prefix(self) -> (&'static str, &'static str) {
         match self {
             Self::Stages => ("CONFIG", "STAGES#"),
@@ -22,18 +22,19 @@ impl ConfigKind {
     }
 }
 
-/// One version of a part of the organisation's configuration. Versions are only ever added; the newest counts.
+/// One version of a part of the organisation's configuration. Versions are only added, and the newest
+/// applies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
-    /// Which part.
+    /// Part of the configuration.
     pub config: ConfigKind,
-    /// Counted from 1.
+    /// Number of the version, counted from 1.
     pub version: u32,
-    /// The file's text as it was applied: it parsed then, and readers parse it again.
+    /// Text of the file as it was applied. It parsed at that time, and readers parse it again.
     pub text: String,
-    /// The ARN of who applied it.
+    /// ARN of the administrator who applied it.
     pub applied_by: String,
-    /// When.
+    /// Time of the change.
     pub applied_at: Timestamp,
 }
 

@@ -5,57 +5,58 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A copy that may run, or runs.
+/// A copy that runs or may start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopySlot {
-    /// The execution of its promotion.
+    /// Execution of the promotion.
     pub execution: String,
-    /// Since when it has its slot.
+    /// Time at which the copy got its slot.
     pub since: Timestamp,
-    /// How often its promotion has registered a wait; each has a key of its own, since an end answers a key once.
+    /// Number of callbacks that the promotion has registered. Each has its own key, because an end completes
+    /// a key once.
     #[serde(default)]
     pub asked: u32,
-    /// Whether it waits still, and is to be woken.
+    /// True if the promotion still waits and needs a notification.
     #[serde(default)]
     pub waits: bool,
 }
 
-/// A promotion that waits for a slot.
+/// A promotion that waits for a copy slot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueuedPromotion {
     /// The promotion.
     pub promotion: DeploymentId,
-    /// Its execution.
+    /// Execution of the promotion.
     pub execution: String,
-    /// Since when it waits: who waits longest comes first.
+    /// Time at which the wait began. The oldest promotion is first.
     pub since: Timestamp,
-    /// How often it has registered a wait; as in [`CopySlot`].
+    /// Number of callbacks that the promotion has registered; as in [`CopySlot`].
     #[serde(default)]
     pub asked: u32,
 }
 
-/// What goes on with images in one account and region, so that Lockstep stays below AWS's limits there; see
-/// [`crate::images::copy_slots`].
+/// Copy slots and call quotas of images in one account and region. They keep Lockstep below AWS's limits
+/// there; see [`crate::images::copy_slots`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopySlots {
-    /// The place.
+    /// Account and region of the slots.
     pub location: Location,
-    /// The copies that run into it, or may begin to.
+    /// Copies into the location that run or may start.
     #[serde(default)]
     pub slots: BTreeMap<DeploymentId, CopySlot>,
-    /// Those that wait, the first one first.
+    /// Waiting promotions, oldest first.
     #[serde(default)]
     pub queue: Vec<QueuedPromotion>,
-    /// Until when the calls that begin copies are spoken for.
+    /// End of the period for which calls that begin copies are reserved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy_calls: Option<Timestamp>,
-    /// Until when the calls that share and unshare are spoken for.
+    /// End of the period for which calls that share and unshare are reserved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share_calls: Option<Timestamp>,
 }
 
 impl CopySlots {
-    /// A place in which nothing goes on.
+    /// Returns an empty record of the location.
     pub fn none_at(location: &Location) -> Self {
         Self {
             location: location.clone(),
@@ -66,7 +67,7 @@ impl CopySlots {
         }
     }
 
-    /// The key of what goes on at `location`.
+    /// Returns the key of the copy slots of `location`.
     pub fn key_of(location: &Location) -> Key {
         Key::single(format!("TRAFFIC#{}#{}", location.account, location.region))
     }

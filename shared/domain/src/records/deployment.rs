@@ -11,62 +11,62 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What a deployment record is about.
+/// Kind of a deployment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum DeploymentKind {
-    /// A release goes to an environment.
+    /// Deploys a release to an environment.
     Deploy {
-        /// The environment's name within its stage.
+        /// Name of the environment within its stage.
         environment: String,
         /// The stack.
         stack: StackName,
     },
-    /// An environment's stack is deleted for good.
+    /// Deletes the stack of an environment for good.
     Teardown {
-        /// The environment's name within its stage.
+        /// Name of the environment within its stage.
         environment: String,
         /// The stack.
         stack: StackName,
     },
-    /// An image goes to another account.
+    /// Copies an image to another account.
     PromoteImage {
         /// The image.
         image: ImageName,
-        /// Where it comes from.
+        /// Location of the image that it copies.
         source: Location,
     },
-    /// An image is built in an account.
+    /// Builds an image in an account.
     BuildImage {
         /// The image.
         image: ImageName,
     },
 }
 
-/// Where a deployment stands.
+/// State of a deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeploymentState {
-    /// It holds its environment and works.
+    /// The deployment holds its environment and runs.
     Running,
-    /// It gave its environment back and waits for a person.
+    /// The deployment released its environment and waits for an approver.
     AwaitingApproval,
-    /// The environment runs the release, checks passed.
+    /// The environment runs the release, and its checks passed.
     Succeeded,
     /// The stack already ran the same template with the same parameters.
     NoChanges,
-    /// It was only to show what it would do.
+    /// The deployment only planned its changes.
     Planned,
-    /// It failed; `failure` says why.
+    /// The deployment failed; `failure` holds the reason.
     Failed,
-    /// A person refused it, or nobody answered in time.
+    /// An approver refused the deployment, or no answer came in time.
     Refused,
-    /// Its execution ended without closing it.
+    /// The execution ended without closing the deployment.
     Abandoned,
 }
 
 impl DeploymentState {
-    /// Whether nothing more will happen.
+    /// Returns true if the state cannot change any more.
     pub fn is_final(self) -> bool {
         match self {
             Self::Running | Self::AwaitingApproval => false,
@@ -80,120 +80,121 @@ impl DeploymentState {
     }
 }
 
-/// A person's wish that a deployment stops.
+/// An operator's request to stop a deployment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancellation {
-    /// The ARN of who wants it.
+    /// ARN of the operator.
     pub by: String,
-    /// Why.
+    /// Reason for the request.
     pub reason: String,
-    /// Since when.
+    /// Time of the request.
     pub at: Timestamp,
 }
 
 /// One attempt to bring an environment to a release, or an image to an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployment {
-    /// Derived from the execution's ARN.
+    /// Id, derived from the execution's ARN.
     pub id: DeploymentId,
-    /// What it is about.
+    /// Kind of the deployment.
     #[serde(flatten)]
     pub kind: DeploymentKind,
-    /// The execution that carries it out.
+    /// Execution that runs the deployment.
     pub execution: String,
-    /// Where it stands.
+    /// State of the deployment.
     pub state: DeploymentState,
-    /// The component; for an image, none.
+    /// The component; `None` for an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub component: Option<ComponentName>,
-    /// The version of the release or image.
+    /// Version of the release or image.
     pub version: Version,
-    /// The stage it goes to.
+    /// Stage that it deploys to.
     pub stage: StageName,
-    /// The account and region of that stage.
+    /// Account and region of that stage.
     pub location: Location,
-    /// Which of the two paths carries it.
+    /// Deployment path that runs it.
     pub path: DeploymentPath,
-    /// The epoch at which it holds its environment.
+    /// Epoch at which it holds its environment.
     pub epoch: u64,
-    /// The release's artifact digest; for an image, none.
+    /// Digest of the release's artifact; `None` for an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// Parameters given for this run only; such a run earns no evidence.
+    /// Parameters for this deployment only. A deployment with overrides earns no evidence.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub overrides: BTreeMap<String, String>,
-    /// Whether it only shows what it would do.
+    /// True if the deployment only plans its changes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub plan_only: bool,
-    /// Whether it also brings back what was changed outside of CloudFormation.
+    /// True if the deployment also reverts drift: changes made outside CloudFormation.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub revert_drift: bool,
-    /// The stage whose parameters it takes instead of those of its own: a clone's.
+    /// The stage that supplies the parameters, for a clone. `None` takes those of the deployment's own stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters_of: Option<StageName>,
-    /// Who let it pass without the evidence of the stage before.
+    /// Permission to pass without the evidence of the stage before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<BreakGlass>,
     /// The resolved parameters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, String>,
-    /// Their digest.
+    /// Digest of the resolved parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters_digest: Option<Digest>,
-    /// The digest of the template that the stack is to run (for the throw-away stack, the derived one).
+    /// Digest of the template that the stack must run. For a test stack, that of the derived template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_digest: Option<Digest>,
-    /// The stack, once there is one.
+    /// ARN of the stack, once it exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack_arn: Option<String>,
     /// The current change set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_set: Option<ChangeSet>,
-    /// What the execution role lacks for it, as far as AWS said when the change set was made.
+    /// Permissions that the execution role lacks, as far as AWS reported them when the change set was
+    /// created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lack: Option<MissingPermissions>,
-    /// Every operation started or about to be, oldest first.
+    /// Every operation that was started or is about to start, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<Operation>,
-    /// What a person must allow before the stack can be planned for.
+    /// The proposal that an approver must allow before the stack can be planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposal: Option<Proposal>,
-    /// What was left behind when its stack was deleted: nothing manages it any more.
+    /// Resources that remained when the stack was deleted. No stack manages them any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<NamedResource>,
-    /// Since when it waits for somebody else's operation on its stack.
+    /// Time at which it began to wait for a foreign operation on its stack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_since: Option<Timestamp>,
-    /// Who wants it to stop, and why.
+    /// Request to stop, with its reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancellation: Option<Cancellation>,
-    /// Whether the stack was brought to the release by this deployment.
+    /// True if this deployment updated the stack to the release.
     #[serde(default)]
     pub stack_changed: bool,
-    /// Every question asked and its answer, oldest first.
+    /// Every question with its answer, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvals: Vec<Approval>,
-    /// The stack's outputs after the operation.
+    /// Outputs of the stack after the operation.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, String>,
-    /// What really failed, first cause first.
+    /// Events that caused the failure, first cause first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub diagnosis: Vec<FailedEvent>,
-    /// How it failed.
+    /// The failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureRecord>,
-    /// The repository of the release, to show where a template line is.
+    /// Repository of the release, for links to lines of the template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<RepositoryId>,
-    /// When it began.
+    /// Start time.
     pub started_at: Timestamp,
-    /// When it ended.
+    /// End time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
 }
 
 impl Deployment {
-    /// A deployment that runs since `now`, of which nothing else is known yet.
+    /// Returns a deployment that starts at `now`, with every other field empty.
     #[expect(clippy::too_many_arguments, reason = "what every deployment has from its beginning")]
     pub fn new(
         id: DeploymentId,
@@ -244,12 +245,12 @@ impl Deployment {
         }
     }
 
-    /// The operation last started or about to be.
+    /// Returns the operation that was last started or is about to start.
     pub fn operation(&self) -> Option<&Operation> {
         self.operations.last()
     }
 
-    /// The key of the deployment `id`.
+    /// Returns the key of the deployment `id`.
     pub fn key_of(id: &DeploymentId) -> Key {
         Key::new(format!("DEPLOYMENT#{id}"), "META")
     }

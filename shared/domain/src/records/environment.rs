@@ -4,79 +4,80 @@ use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Which deployment holds an environment.
+/// Holder of an environment's lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseHolder {
     /// The deployment.
     pub deployment: DeploymentId,
-    /// Its execution; `DescribeExecution` tells whether it still runs.
+    /// Execution of the deployment. `DescribeExecution` reports if it still runs.
     pub execution: String,
-    /// When it took the environment.
+    /// Time at which the deployment acquired the environment.
     pub since: Timestamp,
 }
 
-/// A release as it runs in an environment.
+/// A release as an environment runs it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployed {
     /// The version.
     pub version: Version,
     /// The artifact's digest.
     pub digest: Digest,
-    /// The digest of the template the stack runs.
+    /// Digest of the template that the stack runs.
     pub template_digest: Digest,
-    /// The digest of the resolved parameters the stack runs with.
+    /// Digest of the resolved parameters that the stack runs with.
     pub parameters_digest: Digest,
-    /// The release that last changed the stack: the value of its `environment:version` tag.
+    /// Version of the release that last changed the stack: the value of its `environment:version` tag.
     pub stack_version: Version,
-    /// The deployment that brought it.
+    /// The deployment that deployed the release.
     pub deployment: DeploymentId,
-    /// Whether its checks passed.
+    /// True if its checks passed.
     pub checked: bool,
-    /// When it came to run.
+    /// Time at which it was deployed.
     pub since: Timestamp,
 }
 
-/// One component in one stage: the unit that is locked, deployed and checked for drift.
+/// One component in one stage at one target: the unit that is leased, deployed and checked for drift.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
     /// The stage.
     pub stage: StageName,
-    /// Its name within the stage: the component's name, unless it is a clone or a throw-away.
+    /// Name within the stage: the component's name, except for a clone or a test stack.
     pub name: String,
     /// The component.
     pub component: ComponentName,
-    /// Rises each time a deployment takes the environment; every write of a deployment carries it.
+    /// Number that rises each time a deployment acquires the environment. Every write of a deployment carries
+    /// it.
     pub epoch: u64,
-    /// Who holds it now.
+    /// Current holder of the lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<LeaseHolder>,
-    /// What runs now.
+    /// Release that runs now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployed: Option<Deployed>,
-    /// What ran before; images it needs are kept.
+    /// Release that ran before. The images that it needs are retained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Deployed>,
-    /// The ARN of the stack, once there is one.
+    /// ARN of the stack, once it exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack_arn: Option<String>,
-    /// Whether the stack was ever in a stable state; then nothing deletes it without an approval naming its ARN.
+    /// True if the stack was ever in a stable state. Then its deletion needs an approval that names its ARN.
     #[serde(default)]
     pub ever_stable: bool,
-    /// What the last recovery left unreconciled; promotion refuses a tainted environment.
+    /// State that the last recovery left unreconciled. Promotion refuses a tainted environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taint: Option<String>,
-    /// The last deployment, however it ended.
+    /// The last deployment, whatever its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_deployment: Option<DeploymentId>,
 }
 
 impl Environment {
-    /// The key of the environment `name` in `stage`.
+    /// Returns the key of the environment `name` in `stage`.
     pub fn key_of(stage: &StageName, name: &str) -> Key {
         Key::new(format!("STAGE#{stage}"), format!("COMPONENT#{name}"))
     }
 
-    /// Partition and sort-key prefix of all environments of `stage`.
+    /// Returns the partition and sort-key prefix of all environments of `stage`.
     pub fn all_of(stage: &StageName) -> (String, &'static str) {
         (format!("STAGE#{stage}"), "COMPONENT#")
     }

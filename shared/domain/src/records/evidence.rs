@@ -6,26 +6,27 @@ use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A digest was deployed to a stage and passed its checks there: the key that opens the next stage.
+/// Proof that a digest was deployed to a stage and passed its checks there. It opens the next stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The component.
     pub component: ComponentName,
     /// The artifact's digest.
     pub digest: Digest,
-    /// The stage it passed.
+    /// The stage that it passed.
     pub stage: StageName,
-    /// The version, for display.
+    /// Version, for display.
     pub version: Version,
-    /// The deployment that proved it.
+    /// The deployment that earned the evidence.
     pub deployment: DeploymentId,
-    /// When.
+    /// Time at which the checks passed.
     pub passed_at: Timestamp,
 }
 
 impl Evidence {
-    /// The key of the evidence for `digest` in `stage`. A partition of its own, apart from the releases: what builds a
-    /// release may write those, and must not be able to forge what opens production.
+    /// Returns the key of the evidence for `digest` in `stage`. Evidence has a partition apart from the
+    /// releases. The functions that build a release may write releases, and must not be able to forge the
+    /// evidence that opens production.
     pub fn key_of(component: &ComponentName, digest: &Digest, stage: &StageName) -> Key {
         Key::new(format!("EVIDENCE#{component}"), format!("{digest}#{stage}"))
     }

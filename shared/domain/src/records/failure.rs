@@ -4,12 +4,12 @@ use crate::model::denial::Denial;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// One thing that really failed.
+/// One resource event that caused a failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedEvent {
-    /// The logical id, with those of nested stacks before it: `Child.Queue`.
+    /// Logical id, with those of the enclosing nested stacks before it: `Child.Queue`.
     pub logical_id: String,
-    /// The resource's type.
+    /// Type of the resource.
     pub resource_type: String,
     /// The status, such as `CREATE_FAILED`.
     pub status: String,
@@ -18,18 +18,18 @@ pub struct FailedEvent {
     /// The access that AWS denied, if that is the reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub denied: Option<Denial>,
-    /// The line of the resource in the template; within a nested stack, that of the nested stack.
+    /// Line of the resource in the template. For a resource of a nested stack, the line of the nested stack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
-    /// When it failed.
+    /// Time of the event.
     pub at: Timestamp,
 }
 
-/// How a deployment failed.
+/// Failure of a deployment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureRecord {
     /// The stable error name.
     pub error: String,
-    /// A sentence a person can act on.
+    /// Sentence with what happened and what to do next.
     pub message: String,
 }

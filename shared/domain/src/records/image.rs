@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is known of an image in one account and region.
+/// State of an image in one account and region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageState {
-    /// A copy was started; its id may not be known yet.
+    /// A copy was started; its id may be unknown yet.
     Promoting,
-    /// All there.
+    /// The image and its snapshots are complete.
     Available,
 }
 
@@ -21,35 +21,36 @@ pub enum ImageState {
 pub struct Image {
     /// The image's name.
     pub name: ImageName,
-    /// Its version, the same in every account.
+    /// Version, the same in every account.
     pub version: Version,
-    /// Where this one is.
+    /// Account and region of the image.
     pub location: Location,
-    /// What is known of it.
+    /// State of the image.
     pub state: ImageState,
-    /// Its id there; absent while a copy has not been answered.
+    /// AMI id in this location. `None` until EC2 has answered the copy request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ami: Option<AmiId>,
-    /// Its snapshots there.
+    /// Snapshots of the image in this location.
     #[serde(default)]
     pub snapshots: BTreeSet<SnapshotId>,
-    /// The id of the image that all copies descend from, which the lock pins.
+    /// Id of the image that all copies descend from. The image lock pins it.
     pub source_ami: AmiId,
-    /// The commit of the recipe it was built from, if it was.
+    /// Commit of the recipe that it was built from, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<CommitSha>,
-    /// The accounts that the image, its snapshots and the use of their keys are shared with now, each with the promotions
-    /// that need it: recorded before it is done and until it is undone. Empty outside a promotion.
+    /// Accounts that the image, its snapshots and the use of their keys are shared with, each with the
+    /// promotions that need it. An account is recorded before the sharing and removed after it is undone.
+    /// Empty outside a promotion.
     #[serde(default)]
     pub shared_with: BTreeMap<AccountId, BTreeSet<DeploymentId>>,
-    /// The execution or person that brought it here.
+    /// The execution or operator that recorded the image here.
     pub recorded_by: String,
-    /// When.
+    /// Time of the record.
     pub recorded_at: Timestamp,
 }
 
 impl Image {
-    /// The key of `version` of `name` at `location`.
+    /// Returns the key of `version` of `name` at `location`.
     pub fn key_of(name: &ImageName, version: &Version, location: &Location) -> Key {
         Key::new(
             format!("IMAGE#{name}"),
@@ -57,28 +58,28 @@ impl Image {
         )
     }
 
-    /// Partition and sort-key prefix of every version everywhere of `name`.
+    /// Returns the partition and sort-key prefix of every version of `name` in every location.
     pub fn all_of(name: &ImageName) -> (String, &'static str) {
         (format!("IMAGE#{name}"), "VERSION#")
     }
 
-    /// Partition and sort-key prefix of one version of `name`, wherever it is.
+    /// Returns the partition and sort-key prefix of one version of `name` in every location.
     pub fn version_of(name: &ImageName, version: &Version) -> (String, String) {
         (format!("IMAGE#{name}"), format!("VERSION#{}#", version.sortable()))
     }
 
-    /// Whether it is in this account and region.
+    /// Returns true if the image is in this account and region.
     pub fn is_at(&self, location: &Location) -> bool {
         self.location == *location
     }
 
-    /// Whether it is all there; whether it may be used is the version's to say, see
+    /// Returns true if the image is complete. The version decides if it may be used, see
     /// [`crate::images::lifecycle::obstacle`].
     pub fn is_usable(&self) -> bool {
         self.state == ImageState::Available && self.ami.is_some()
     }
 
-    /// The image's ARN, which EC2's events name: `arn:aws:ec2:<region>::image/<id>`.
+    /// Returns the image's ARN, which EC2's events name: `arn:aws:ec2:<region>::image/<id>`.
     pub fn arn(partition: &str, region: &Region, ami: &AmiId) -> String {
         format!("arn:{partition}:ec2:{region}::image/{ami}")
     }

@@ -8,96 +8,96 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Where a version of an image came from.
+/// Origin of a version of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ImageOrigin {
     /// `bake-image` built it from a recipe.
     Baked {
-        /// The repository of the recipe.
+        /// Repository of the recipe.
         repository: RepositoryId,
-        /// The git ref that was pushed, such as `refs/heads/main`.
+        /// Git ref that was pushed, such as `refs/heads/main`.
         #[serde(rename = "ref")]
         reference: String,
-        /// The commit it was built from.
+        /// Commit that it was built from.
         commit: CommitSha,
-        /// The folder of the recipe in the repository.
+        /// Folder of the recipe in the repository.
         folder: String,
-        /// SHA-256 of what people wrote of the recipe: equal means nothing was changed.
+        /// SHA-256 of the recipe's files that authors wrote. An equal digest means no change.
         recipe: Digest,
-        /// The S3 key of the recipe in the control plane's bucket, from which every build of this version is made.
+        /// S3 key of the recipe in the control plane's bucket. Every build of this version uses it.
         artifact: String,
-        /// The image that it starts from.
+        /// Base image of the build.
         base: Base,
     },
-    /// A person took it over: it was made elsewhere.
+    /// An administrator imported it: it was built elsewhere.
     Imported {
-        /// The commit that its tags named, if they did.
+        /// Commit that its tags named, if any.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         commit: Option<CommitSha>,
     },
 }
 
-/// Why no release may use a version any more.
+/// Revocation of a version, with its reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revocation {
-    /// What is wrong with it.
+    /// Fault of the version.
     pub reason: String,
-    /// The ARN of who revoked it, as IAM says.
+    /// ARN of the administrator who revoked it, as IAM reports it.
     pub by: String,
-    /// When.
+    /// Time of the revocation.
     pub at: Timestamp,
 }
 
-/// One version of an image, wherever it is: whether anything may use it, and why not. Its id in each account and
-/// region is an [`Image`] of its own.
+/// One version of an image in all locations, with its state. Each account and region has an [`Image`] with
+/// the AMI id there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageVersion {
-    /// The image's name.
+    /// Name of the image.
     pub name: ImageName,
     /// The version.
     pub version: Version,
-    /// How far it has come; changed by [`crate::images::lifecycle::apply`] alone.
+    /// State of the version. Only [`crate::images::lifecycle::apply`] changes it.
     pub state: ImageVersionState,
-    /// Why it is withheld or was discarded, as a sentence.
+    /// Sentence with the reason why it is withheld or was discarded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// Why no release may use it any more, whatever its state.
+    /// Revocation. A release may not use a revoked version, whatever its state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Revocation>,
-    /// Where it came from.
+    /// Origin of the version.
     pub origin: ImageOrigin,
-    /// The AMI that all copies descend from, which locks pin; none before it is built.
+    /// AMI that all copies descend from and that image locks pin. `None` before the build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_ami: Option<AmiId>,
-    /// Where it must be before anything may use it. Empty for an imported one, which a promotion brings where it is
-    /// needed, and for a pre-release, which goes nowhere.
+    /// Locations that must have it before a release may use it. Empty for an imported version, which a
+    /// promotion copies on demand, and for a pre-release, which is never distributed.
     #[serde(default)]
     pub required: BTreeSet<Location>,
-    /// When the sweep retires it whatever uses it not: only a pre-release expires.
+    /// Time at which the sweep retires the version, used or not. Only a pre-release expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// Since when it is on its way out; see [`ImageVersionState::Retiring`].
+    /// Start of the retirement; see [`ImageVersionState::Retiring`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retiring_since: Option<Timestamp>,
-    /// The execution or person that recorded it.
+    /// The execution or operator that recorded it.
     pub recorded_by: String,
-    /// When.
+    /// Time of the record.
     pub recorded_at: Timestamp,
 }
 
 impl ImageVersion {
-    /// The key of `version` of `name`.
+    /// Returns the key of `version` of `name`.
     pub fn key_of(name: &ImageName, version: &Version) -> Key {
         Key::new(format!("IMAGE#{name}"), format!("STATE#{}", version.sortable()))
     }
 
-    /// Partition and sort-key prefix of every version of `name`.
+    /// Returns the partition and sort-key prefix of every version of `name`.
     pub fn all_of(name: &ImageName) -> (String, &'static str) {
         (format!("IMAGE#{name}"), "STATE#")
     }
 
-    /// The commit it was built from, if that is known.
+    /// Returns the commit that it was built from, if known.
     pub fn commit(&self) -> Option<&CommitSha> {
         match &self.origin {
             ImageOrigin::Baked { commit, .. } => Some(commit),
@@ -105,7 +105,8 @@ impl ImageVersion {
         }
     }
 
-    /// The required places that lack it; `places` holds the records of this version, from wherever.
+    /// Returns the required locations that lack the version. `places` holds the images of this version in any
+    /// location.
     pub fn missing<'a>(&'a self, places: &[Image]) -> Vec<&'a Location> {
         let has = |location: &Location| places.iter().any(|image| image.is_at(location) && image.is_usable());
         self.required.iter().filter(|location| !has(location)).collect()

@@ -1,25 +1,25 @@
-//! A line of the log of a deployment.
+//! A line of a deployment log.
 
 use super::{Key, Record, Table};
 use crate::model::ids::DeploymentId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// One line of a deployment's journal: an intent before an effect, or what was observed.
+/// One line of a deployment log: an intent before its effect, or an observation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogEntry {
     /// The deployment.
     pub deployment: DeploymentId,
-    /// Counted from 1 in the order things happened.
+    /// Number of the line, counted from 1 in the order of events.
     pub number: u32,
-    /// What was about to be done or was seen, as a short sentence for people.
+    /// Short sentence for operators about the intent or the observation.
     pub note: String,
-    /// When.
+    /// Time of the line.
     pub at: Timestamp,
 }
 
 impl LogEntry {
-    /// Partition and sort-key prefix of the journal of `id`, oldest first.
+    /// Returns the partition and sort-key prefix of the deployment log of `id`, oldest line first.
     pub fn all_of(id: &DeploymentId) -> (String, &'static str) {
         (format!("DEPLOYMENT#{id}"), "STEP#")
     }

@@ -1,7 +1,7 @@
-//! The items of the ledger: one DynamoDB table, one Rust type per item.
+//! The items of the ledger: DynamoDB tables with one Rust type for each kind of item.
 //!
-//! Every item carries a revision that the store raises on each write; a write names the revision it was read at, so
-//! a stale writer loses. Keys are made here and nowhere else.
+//! Every item carries a revision that the store raises on each write. A write names the revision that it
+//! read, so a stale write fails with a conflict. Only this module makes keys.
 
 mod approval;
 mod break_glass;
@@ -74,21 +74,23 @@ impl Key {
 
 /// One kind of item of the ledger.
 pub trait Record: Serialize + DeserializeOwned + Clone {
-    /// The item's kind, stored beside it so that a person who opens the table can read it.
+    /// Kind of the item. The store writes it beside the item, so that an operator can read the table.
     const KIND: &'static str;
 
-    /// The table that holds the item, by its owner.
+    /// Table that holds the item, by its owner.
     const TABLE: Table;
 
-    /// Where the item is stored.
+    /// Returns the primary key of the item.
     fn key(&self) -> Key;
 
-    /// Seconds since 1970 after which DynamoDB may delete the item; `None` keeps it for ever.
+    /// Returns the time, in seconds since 1970, after which DynamoDB may delete the item. `None` retains it
+    /// for ever.
     fn expires_at(&self) -> Option<i64> {
         None
     }
 
-    /// The sort key in the `listing` index, partitioned by [`Record::KIND`]; `None` leaves the item out of it.
+    /// Returns the sort key in the `listing` index, which [`Record::KIND`] partitions. `None` leaves the item
+    /// out of the index.
     fn listed_at(&self) -> Option<String> {
         None
     }

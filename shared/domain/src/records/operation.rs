@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What an AWS operation does.
+/// Kind of an AWS operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OperationKind {
@@ -13,11 +13,11 @@ pub enum OperationKind {
     Clear,
     /// Rolls a failed update back to the last stable state.
     Rollback,
-    /// Goes on with a rollback that had failed.
+    /// Continues a rollback that failed.
     ContinueRollback,
-    /// Deletes a stack that is torn down.
+    /// Deletes a stack in a teardown.
     Delete,
-    /// Deletes a throw-away stack.
+    /// Deletes a test stack.
     Destroy,
     /// Copies an image.
     Copy,
@@ -25,20 +25,20 @@ pub enum OperationKind {
     Build,
 }
 
-/// An AWS operation that this deployment started, or is about to: written before the call.
+/// An AWS operation that this deployment started, or is about to start. The record precedes the call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
-    /// What it does.
+    /// Kind of the operation.
     pub operation: OperationKind,
-    /// Its deterministic client token.
+    /// Deterministic client token of the call.
     pub token: String,
-    /// What it acts on: a stack's ARN, a change set's ARN, an image's ARN once known.
+    /// Target of the operation: a stack's ARN, a change set's ARN, or an image's ARN once known.
     pub target: String,
-    /// The attempt: it rises only after the previous outcome was observed to have failed.
+    /// Number of the attempt. It rises only after the previous attempt was observed to have failed.
     pub attempt: u32,
-    /// The resources that a person allowed to retain or to skip, as CloudFormation takes them.
+    /// Resources that an approver allowed to retain or to skip, in CloudFormation's form.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without: Vec<String>,
-    /// When it was about to be started.
+    /// Time of the record, before the call.
     pub at: Timestamp,
 }

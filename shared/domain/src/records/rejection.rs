@@ -6,7 +6,7 @@ use crate::model::ids::{CommitSha, RepositoryId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A commit that could not be packaged, and why.
+/// A commit that could not be packaged, with its problems.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejection {
     /// The component, or the folder if its manifest has no readable name.
@@ -15,11 +15,11 @@ pub struct Rejection {
     pub repository: RepositoryId,
     /// The commit.
     pub commit: CommitSha,
-    /// Who wrote it, for display.
+    /// Author of the commit, for display.
     pub author: String,
-    /// Everything that is wrong with it.
+    /// Every problem of the commit.
     pub problems: Vec<Problem>,
-    /// When it was refused.
+    /// Time of the rejection.
     pub rejected_at: Timestamp,
 }
 

@@ -6,15 +6,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// How far a release has come.
+/// State of a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleaseState {
-    /// Built and stored; its test is not finished.
+    /// Built and stored; its test has not finished.
     Packaged,
-    /// Passed its throw-away stack; stages may have it.
+    /// Its test stack passed; stages may deploy it.
     Published,
-    /// Its throw-away stack failed; nothing may have it.
+    /// Its test stack failed; no stage may deploy it.
     TestFailed,
 }
 
@@ -23,59 +23,59 @@ pub enum ReleaseState {
 pub struct Release {
     /// The component.
     pub component: ComponentName,
-    /// Its version.
+    /// Version of the release.
     pub version: Version,
-    /// How far it has come.
+    /// State of the release.
     pub state: ReleaseState,
-    /// The repository it came from.
+    /// Repository of the source.
     pub repository: RepositoryId,
-    /// The commit it was built from.
+    /// Commit that it was built from.
     pub commit: CommitSha,
-    /// Who wrote that commit, for display.
+    /// Author of that commit, for display.
     pub author: String,
-    /// The folder of the component in the repository.
+    /// Folder of the component in the repository.
     pub folder: String,
-    /// The template's path below that folder; empty for a release of a time when it was not written down.
+    /// Path of the template below that folder; empty for a release that predates the field.
     #[serde(default)]
     pub template: String,
     /// The S3 key of the artifact in the control plane's bucket.
     pub artifact: String,
     /// SHA-256 of the artifact: the digest that evidence names.
     pub digest: Digest,
-    /// SHA-256 of the folder's files alone: equal means nothing was changed.
+    /// SHA-256 of the folder's files alone. An equal digest means no change.
     pub source_digest: Digest,
     /// SHA-256 of the template.
     pub template_digest: Digest,
-    /// SHA-256 of the derived template that the throw-away stack runs.
+    /// SHA-256 of the derived template that the test stack runs.
     pub test_template_digest: Digest,
-    /// SHA-256 of what its resource types need of the execution role, which lies beside the artifact; `None` for a
-    /// release of a time when nobody wrote it down.
+    /// SHA-256 of the permissions that its resource types need of the execution role. The list lies beside
+    /// the artifact. `None` for a release that predates the field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Digest>,
-    /// Every image the template needs.
+    /// Every image that the template needs.
     pub image_lock: ImageLock,
-    /// The outputs the template declares; other components may refer to them.
+    /// Outputs that the template declares. Other components may refer to them.
     pub outputs: BTreeSet<String>,
-    /// The team that owns the component.
+    /// Team that owns the component.
     pub team: String,
-    /// What the component is for.
+    /// Purpose of the component.
     pub function: String,
-    /// When it was packaged.
+    /// Time of packaging.
     pub packaged_at: Timestamp,
-    /// The execution that packaged it last.
+    /// Execution that packaged it last.
     pub execution: String,
-    /// Why the test failed, if it did.
+    /// Reason of the failed test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
 }
 
 impl Release {
-    /// The key of `version` of `component`.
+    /// Returns the key of `version` of `component`.
     pub fn key_of(component: &ComponentName, version: &Version) -> Key {
         Key::new(format!("COMPONENT#{component}"), format!("RELEASE#{}", version.sortable()))
     }
 
-    /// Partition and sort-key prefix of all releases of `component`, oldest version first.
+    /// Returns the partition and sort-key prefix of all releases of `component`, oldest version first.
     pub fn all_of(component: &ComponentName) -> (String, &'static str) {
         (format!("COMPONENT#{component}"), "RELEASE#")
     }

@@ -1,4 +1,4 @@
-//! A subscribed repository.
+//! A registered repository.
 
 use super::{Key, Record, Table};
 use crate::model::ids::{CommitSha, ComponentName, RepositoryId};
@@ -6,29 +6,30 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A subscribed repository.
+/// A registered repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repository {
     /// Provider, owner and name.
     pub id: RepositoryId,
-    /// The base URL of the provider's API, from this record and never from a payload: `https://api.github.com`.
+    /// Base URL of the provider's API, such as `https://api.github.com`. Lockstep takes it from this record
+    /// and never from a payload.
     pub base_url: String,
-    /// The default branch: releases come from it.
+    /// Default branch, from which releases are built.
     pub branch: String,
-    /// The components found at the last push, and their folders.
+    /// Components found at the last push, with their folders.
     #[serde(default)]
     pub components: BTreeMap<ComponentName, String>,
-    /// The commit of the default branch that was packaged last.
+    /// Commit of the default branch that was packaged last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<CommitSha>,
-    /// The ARN of who subscribed it.
+    /// ARN of the operator who registered it.
     pub added_by: String,
-    /// When.
+    /// Time of the registration.
     pub added_at: Timestamp,
 }
 
 impl Repository {
-    /// The key of the repository `id`.
+    /// Returns the key of the repository `id`.
     pub fn key_of(id: &RepositoryId) -> Key {
         Key::single(format!("REPOSITORY#{id}"))
     }

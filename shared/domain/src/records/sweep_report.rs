@@ -3,64 +3,66 @@ use crate::model::orphan::SeenOrphan;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Something that the sweep could not put in order, and why.
+/// An item that the sweep could not repair, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leftover {
-    /// What it is about: `test/logs-0123456`, `delivery <id>`.
+    /// Name of the item: `test/logs-0123456`, `delivery <id>`.
     pub what: String,
-    /// Why, and what to do, as a sentence.
+    /// Sentence with the reason and what to do.
     pub why: String,
 }
 
-/// What the last sweep found and did. Each list holds at most [`SweepReport::LINES`]; the function's log has all.
+/// Findings and actions of the last sweep. Each list holds at most [`SweepReport::LINES`] lines; the log of
+/// the function has all of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepReport {
-    /// When it ran.
+    /// Time of the sweep.
     pub at: Timestamp,
-    /// Environments that were taken from executions that had ended: `<stage>/<environment>`.
+    /// Environments released from executions that had ended: `<stage>/<environment>`.
     #[serde(default)]
     pub freed: Vec<String>,
-    /// Heads of branches that no delivery had told of, each written down as a delivery of its own.
+    /// Heads of branches that no webhook delivery had reported. The sweep records each as a delivery.
     #[serde(default)]
     pub found: Vec<String>,
-    /// Deliveries whose release was started, because nobody had.
+    /// Deliveries whose missing release the sweep started.
     #[serde(default)]
     pub released: Vec<String>,
-    /// Deliveries that were finished, because their execution had ended without doing so or a later push overtook them.
+    /// Deliveries that the sweep finished, because their execution had ended without finishing them or a
+    /// later push superseded them.
     #[serde(default)]
     pub finished: Vec<String>,
-    /// Throw-away environments whose teardown was started.
+    /// Test stacks whose teardown the sweep started.
     #[serde(default)]
     pub removing: Vec<String>,
-    /// Open waits that were removed, because nobody waits any more.
+    /// Number of open callbacks removed, because no execution waits for them.
     #[serde(default)]
     pub waits_removed: u32,
-    /// Open waits that were looked at again, because they were open for long.
+    /// Number of open callbacks checked again, because they had been open for long.
     #[serde(default)]
     pub waits_woken: u32,
-    /// Promotions of images that were closed, because their execution had ended without doing so.
+    /// Image promotions that the sweep closed, because their execution had ended without closing them.
     #[serde(default)]
     pub abandoned: Vec<String>,
-    /// Versions of images that were deprecated, kept after all, or removed.
+    /// Image versions that the sweep deprecated, retained again, or removed.
     #[serde(default)]
     pub retired: Vec<String>,
-    /// Parameters that name the newest images and said something else.
+    /// Parameters of newest images whose value was wrong.
     #[serde(default)]
     pub parameters: Vec<String>,
-    /// Images and snapshots that carry our tags and stand in no record, each with what keeps it from being removed. The
-    /// next sweep reads here since when they are seen.
+    /// Images and snapshots with our tags and without a record, each with the reason that prevents its
+    /// removal. The next sweep reads the first sighting of each from this list.
     #[serde(default)]
     pub orphans: Vec<SeenOrphan>,
-    /// What is left for a person.
+    /// Items that an operator must repair.
     #[serde(default)]
     pub left: Vec<Leftover>,
 }
 
 impl SweepReport {
-    /// The most lines of each list that are kept.
+    /// Maximum number of lines of each list in the record.
     pub const LINES: usize = 100;
 
-    /// An empty one.
+    /// Returns an empty report.
     pub fn new(at: Timestamp) -> Self {
         Self {
             at,
@@ -79,12 +81,12 @@ impl SweepReport {
         }
     }
 
-    /// The key of the last one.
+    /// Returns the key of the last report.
     pub fn last() -> Key {
         Key::new("SWEEP".into(), "LAST")
     }
 
-    /// The same, short enough for an item of the table.
+    /// Returns the report, shortened to fit into an item of the table.
     pub fn bounded(mut self) -> Self {
         for list in [
             &mut self.freed,

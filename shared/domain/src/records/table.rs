@@ -1,4 +1,4 @@
-//! The tables of the ledger, by the owner of what they hold.
+//! The tables of the ledger, by the owner of their records.
 
 /// The owner of a group of records. The store gives each owner's records a DynamoDB table.
 ///
@@ -9,13 +9,13 @@ pub enum Table {
     Authority,
     /// Deployments with their logs, and images. The functions of a deployment path write it.
     Operations,
-    /// Task tokens that wait for an operation. The functions of a deployment path add them, and `resume` completes them.
+    /// Callbacks. The functions of a deployment path add them, and `resume` completes them.
     Callbacks,
     /// Webhook deliveries. `webhook` adds them, and `ledger` closes them.
     Intake,
     /// Reports of the sweep, which writes them.
     Sweep,
-    /// Keys and quotas of the applications that post logs. The component `log-intake` has this table for itself.
+    /// Keys and quotas of the applications that post logs. Only the component `log-intake` has this table.
     Applications,
 }
 

@@ -3,62 +3,62 @@ use crate::model::ids::{CommitSha, RepositoryId};
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
-/// How far an accepted event has come. It never goes back.
+/// State of an accepted webhook delivery. It never moves backwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WebhookDeliveryState {
-    /// Written down; its execution may not have been started.
+    /// Recorded; its execution may not have been started.
     Accepted,
     /// Its execution was started.
     Started,
-    /// It ended in an [`DeliveryOutcome`].
+    /// The delivery ended with a [`DeliveryOutcome`].
     Finished,
 }
 
-/// The one end of an event.
+/// Outcome of a webhook delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome", content = "reason")]
 pub enum DeliveryOutcome {
-    /// Its releases went as far as they go by themselves, or nothing had changed.
+    /// Its releases reached the last stage that needs no operator, or no component had changed.
     Done,
-    /// A later push made it pointless.
+    /// A later push superseded it.
     Superseded,
-    /// What it brought was refused.
+    /// Its content was rejected, with the reason.
     Rejected(String),
-    /// It could not be processed; a person must look.
+    /// It could not be processed, with the reason. An operator must look at it.
     Quarantined(String),
 }
 
-/// An accepted delivery of a webhook.
+/// An accepted webhook delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebhookDelivery {
-    /// `github`.
+    /// The provider: `github`.
     pub provider: String,
     /// The provider's id of the delivery.
     pub delivery: String,
-    /// The repository that the hook's URL selects.
+    /// Repository that the URL of the webhook selects.
     pub repository: RepositoryId,
-    /// The git ref that was pushed.
+    /// Git ref that was pushed.
     #[serde(rename = "ref")]
     pub reference: String,
-    /// The commit it points to.
+    /// Commit that the ref points to.
     pub commit: CommitSha,
-    /// How far it has come.
+    /// State of the delivery.
     pub state: WebhookDeliveryState,
-    /// The execution that processes it.
+    /// Execution that processes it.
     pub execution: String,
-    /// How it ended.
+    /// Outcome of the delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<DeliveryOutcome>,
-    /// When it was accepted.
+    /// Time of the acceptance.
     pub accepted_at: Timestamp,
-    /// When it ended.
+    /// Time of the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
 }
 
 impl WebhookDelivery {
-    /// The key of a delivery.
+    /// Returns the key of a delivery.
     pub fn key_of(provider: &str, delivery: &str) -> Key {
         Key::single(format!("EVENT#{provider}#{delivery}"))
     }
@@ -72,7 +72,8 @@ impl Record for WebhookDelivery {
         Self::key_of(&self.provider, &self.delivery)
     }
 
-    /// Only finished events expire, thirty days later: GitHub redelivers for three.
+    /// Returns the expiry of a finished delivery, thirty days later: GitHub redelivers for three. An open one
+    /// never expires.
     fn expires_at(&self) -> Option<i64> {
         self.finished_at.and_then(|at| at.checked_add((30 * 24).hours()).ok()).map(Timestamp::as_second)
     }

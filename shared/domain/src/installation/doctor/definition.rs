@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// Returns whether `deployed` is `source` with each `${Placeholder}` replaced by some text.
+/// Returns true if `deployed` is `source` with each `${Placeholder}` replaced by some text.
 ///
 /// CloudFormation replaces placeholders inside strings
 /// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-stepfunctions-statemachine.html>),
@@ -24,7 +24,7 @@ pub fn is_rendered_from(deployed: &Value, source: &Value) -> bool {
     }
 }
 
-/// The fixed parts of `source` must stand in `deployed`, in their order, from its start to its end.
+/// Returns true if the fixed parts of `source` fill `deployed` in their order, from its start to its end.
 fn is_text_rendered_from(deployed: &str, source: &str) -> bool {
     let parts = fixed_parts(source);
     let [first, middle @ .., last] = parts.as_slice() else { return deployed == source };
@@ -38,7 +38,7 @@ fn is_text_rendered_from(deployed: &str, source: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// The text around placeholders; one part if there is no placeholder.
+/// Returns the text around placeholders; one part if there is no placeholder.
 fn fixed_parts(source: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = source;

@@ -6,8 +6,8 @@ use super::{
 use crate::model::ids::AccountId;
 use std::collections::BTreeSet;
 
-/// The most seconds by which a clock may differ before AWS refuses signatures, less a minute of safety.
-/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/signing-elements.html>
+/// Maximum difference of the clock in seconds: the limit at which AWS refuses signatures, less a minute of
+/// safety. <https://docs.aws.amazon.com/IAM/latest/UserGuide/signing-elements.html>
 const CLOCK_SECONDS_MAX: u64 = 240;
 
 /// Returns every finding about an installation, the worst first and otherwise in the order of the facts.
@@ -105,7 +105,7 @@ pub(super) fn judge_stack(stack: &StackFacts, place: &str) -> Vec<Finding> {
     findings
 }
 
-/// The statuses in which a stack is what its last template says.
+/// Returns true if a stack in this status matches its last template.
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html>
 fn is_settled(status: &str) -> bool {
     ["CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"].contains(&status)
@@ -129,7 +129,7 @@ fn judge_webhook(webhook: &WebhookFacts) -> Finding {
         Some(at) => Finding::warning(
             subject,
             format!("its last delivery was accepted at {at}; after it these were refused: {refusals}"),
-            mend_of_refusals(&webhook.refusals),
+            fix_of_refusals(&webhook.refusals),
         ),
         None if refused == 0 => Finding::warning(
             subject,
@@ -139,12 +139,12 @@ fn judge_webhook(webhook: &WebhookFacts) -> Finding {
         None => Finding::broken(
             subject,
             format!("every delivery of the last {} days was refused: {refusals}", webhook.days),
-            mend_of_refusals(&webhook.refusals),
+            fix_of_refusals(&webhook.refusals),
         ),
     }
 }
 
-fn mend_of_refusals(refusals: &[(u16, u32)]) -> &'static str {
+fn fix_of_refusals(refusals: &[(u16, u32)]) -> &'static str {
     let has = |wanted: u16| refusals.iter().any(|(status, _)| *status == wanted);
     if has(401) {
         "compare the secret: lockstep secrets set <repository> webhook --stdin, and the webhook's settings"
@@ -155,7 +155,7 @@ fn mend_of_refusals(refusals: &[(u16, u32)]) -> &'static str {
     }
 }
 
-/// Every account must let in the images of those that images are promoted from.
+/// Judges every location. Each account must allow the images of the accounts on the delivery path.
 fn judge_places(facts: &Facts) -> Vec<Finding> {
     let places = match &facts.places {
         Err(unknown) => return vec![Finding::unknown("accounts", unknown)],

@@ -2,31 +2,31 @@
 
 use super::{Finding, Reading};
 
-/// A quota, and what Lockstep needs of it.
+/// A quota, and the value that Lockstep needs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quota {
-    /// The service's code in Service Quotas.
+    /// Code of the service in Service Quotas.
     pub service: &'static str,
-    /// The quota's name there. Codes differ between partitions; names do not.
+    /// Name of the quota in Service Quotas. Codes differ between partitions; names do not.
     pub name: &'static str,
-    /// The least value with which Lockstep works as documented.
+    /// Minimum value at which Lockstep works as documented.
     pub least: f64,
-    /// What does not work below it.
+    /// Effect of a lower value.
     pub why: &'static str,
-    /// Where it counts.
+    /// Location in which the quota applies.
     pub place: QuotaPlace,
 }
 
-/// Where a quota counts.
+/// Location in which a quota applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuotaPlace {
-    /// In the tooling account.
+    /// The tooling account.
     Tooling,
-    /// In each account and region that Lockstep deploys to.
+    /// Each account and region that Lockstep deploys to.
     Target,
 }
 
-/// The quotas that matter, beside Lambda's concurrency, which Lambda itself reports.
+/// The quotas that Lockstep needs, apart from Lambda's concurrency, which Lambda itself reports.
 /// <https://docs.aws.amazon.com/general/latest/gr/step-functions.html>,
 /// <https://docs.aws.amazon.com/ebs/latest/userguide/ebs-resource-quotas.html>,
 /// <https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html>
@@ -68,24 +68,25 @@ pub const WANTED_QUOTAS: [Quota; 5] = [
     },
 ];
 
-/// The least concurrency of an account's functions: ten for each function of one push, and the hundred that Lambda
-/// keeps unreserved. <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+/// Minimum concurrency of an account's functions: ten for each function of one push, and the hundred that
+/// Lambda keeps unreserved. <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 pub const LEAST_CONCURRENCY: f64 = 200.0;
 
 /// A quota of an account, and its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuotaFacts {
-    /// Where it counts and what it is, such as `quota lambda Concurrent executions in 111111111111 eu-west-1`.
+    /// Location and name of the quota, such as `quota lambda Concurrent executions in 111111111111
+    /// eu-west-1`.
     pub subject: String,
-    /// The least value with which Lockstep works as documented.
+    /// Minimum value at which Lockstep works as documented.
     pub least: f64,
-    /// What does not work below it.
+    /// Effect of a lower value.
     pub why: String,
-    /// Its value.
+    /// Value of the quota.
     pub value: Reading<f64>,
 }
 
-// A quota is a count: AWS gives it as a floating-point number, and it is never NaN.
+// A quota is a count. AWS gives it as a floating-point number, and it is never NaN.
 impl Eq for QuotaFacts {}
 
 pub(super) fn judge(quota: &QuotaFacts) -> Finding {

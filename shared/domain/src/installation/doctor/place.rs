@@ -4,30 +4,30 @@ use super::resource;
 use super::{Finding, QuotaFacts, Reading, ResourceFacts, StackFacts, limits};
 use crate::model::ids::{AccountId, Region};
 
-/// What was read in one account and region.
+/// Facts of one account and region.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlaceFacts {
     /// The account.
     pub account: AccountId,
     /// The region.
     pub region: Region,
-    /// Whether images are promoted out of the account: it is on the delivery path.
+    /// True if images are promoted out of the account: it is on the delivery path.
     pub sends_images: bool,
-    /// The account of the credentials that were used there.
+    /// Account of the credentials that were used in this location.
     pub caller: Reading<AccountId>,
-    /// The stack `lockstep-target` there.
+    /// The stack `lockstep-target` of the location.
     pub stack: StackFacts,
-    /// Its resources.
+    /// Resources of that stack.
     pub resources: Vec<ResourceFacts>,
     /// EBS encryption by default.
     pub encryption: Reading<Encryption>,
     /// The setting "Allowed AMIs".
     pub allowed_images: Reading<AllowedImages>,
-    /// Calls that EC2 was asked to judge without making them.
+    /// Dry runs: calls that EC2 judges and does not make.
     pub dry_runs: Vec<(String, Reading<DryRun>)>,
-    /// The service control policies that apply to the account; `None` if the caller may not see them.
+    /// Service control policies that apply to the account; `None` if the caller may not read them.
     pub service_control_policies: Reading<Option<Vec<String>>>,
-    /// The account's quotas.
+    /// Quotas of the account.
     pub quotas: Vec<QuotaFacts>,
 }
 
@@ -35,13 +35,13 @@ pub struct PlaceFacts {
 /// <https://docs.aws.amazon.com/ebs/latest/userguide/encryption-by-default.html>
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Encryption {
-    /// It is off.
+    /// Encryption is off.
     Off,
-    /// It is on, with the key of this alias or ARN.
+    /// Encryption is on, with the key of this alias or ARN.
     On {
         /// The default key.
         key: String,
-        /// Whether the account has the key `alias/lockstep-images`.
+        /// True if the account has the key `alias/lockstep-images`.
         has_image_key: bool,
     },
 }
@@ -54,29 +54,28 @@ pub enum AllowedImages {
     Disabled,
     /// Images outside the criteria are reported, and allowed.
     Audit,
-    /// Only images of these providers are allowed: account ids, and AWS's own words.
+    /// Only images of these providers are allowed: account ids, and AWS's aliases.
     Enabled {
-        /// The image providers of all criteria.
+        /// Image providers of all criteria.
         providers: Vec<String>,
     },
 }
 
-/// What EC2 answers to a call that it does not make.
-/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html>
+/// EC2's answer to a dry run. <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html>
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DryRun {
     /// The call would succeed.
     Allowed,
-    /// The caller may not make it; EC2's words.
+    /// The caller may not make the call; EC2's message.
     Denied(String),
-    /// The account has no image to ask with.
+    /// The account has no image for the dry run.
     NotAsked,
 }
 
 pub(super) fn judge(place: &PlaceFacts, providers: &[&AccountId]) -> Vec<Finding> {
     let name = format!("account {} in {}", place.account, place.region);
     let caller = match &place.caller {
-        // Nothing there can be read, so there is one finding instead of many.
+        // No fact of the location can be read, so there is one finding instead of many.
         Err(unknown) => return vec![Finding::unknown(&name, unknown)],
         Ok(caller) if *caller != place.account => {
             let sentence = format!("the credentials given for it are of account {caller}");
@@ -152,7 +151,8 @@ fn judge_allowed(subject: &str, allowed: &Reading<AllowedImages>, providers: &[&
     }
 }
 
-/// A person's credentials may do less than the roles of Lockstep, so a refusal counts only if it binds the roles too.
+/// Judges a dry run. The caller's credentials may allow less than the roles of Lockstep, so a denial counts
+/// only if it binds the roles too.
 fn judge_dry_run(subject: &str, answer: &Reading<DryRun>) -> Option<Finding> {
     match answer {
         Err(unknown) => Some(Finding::unknown(subject, unknown)),
@@ -166,7 +166,8 @@ fn judge_dry_run(subject: &str, answer: &Reading<DryRun>) -> Option<Finding> {
     }
 }
 
-/// Most accounts may not see the policies that bind them. What those deny to the roles, each role's finding says.
+/// Judges service control policies. Most accounts may not read the policies that bind them. The finding of
+/// each role reports the actions that they deny.
 fn judge_policies(subject: &str, policies: &Reading<Option<Vec<String>>>) -> Option<Finding> {
     let policies = match policies {
         Err(unknown) => return Some(Finding::unknown(subject, unknown)),

@@ -3,14 +3,14 @@
 use super::{Finding, Reading};
 use std::collections::BTreeSet;
 
-/// A resource of a stack, as the service that owns it describes it.
+/// A resource of a stack, as its service describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceFacts {
-    /// What it is called in the report, such as `function lockstep-ledger`.
+    /// Name of the resource in the report, such as `function lockstep-ledger`.
     pub subject: String,
-    /// Its state; `None` if the service knows no such resource.
+    /// State of the resource; `None` if the service knows no such resource.
     pub found: Reading<Option<ResourceState>>,
-    /// The command that makes it again.
+    /// Command that creates it again.
     pub install: String,
 }
 
@@ -25,9 +25,9 @@ pub enum ResourceState {
     Role(RoleState),
     /// An EventBridge rule.
     Rule(RuleState),
-    /// Something that only has to exist and be usable, with its status if it has one.
+    /// A resource that must exist and be usable, with its status if it has one.
     Other {
-        /// The status, such as `ACTIVE`.
+        /// Status, such as `ACTIVE`.
         status: Option<String>,
     },
 }
@@ -35,9 +35,9 @@ pub enum ResourceState {
 /// The state of a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionState {
-    /// The SHA-256 of the code that it runs, in base64.
+    /// SHA-256 of the code that it runs, in base64.
     pub code_sha256: String,
-    /// The SHA-256 that its stack names.
+    /// SHA-256 that its stack names.
     pub wanted_sha256: Reading<String>,
     /// `Active`, `Pending`, `Inactive` or `Failed`.
     pub state: String,
@@ -46,20 +46,20 @@ pub struct FunctionState {
 /// The state of a state machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MachineState {
-    /// Whether its definition is the one that its stack names.
+    /// True if its definition is the one that its stack names.
     pub is_as_installed: Reading<bool>,
     /// `ACTIVE` or `DELETING`.
     pub status: String,
-    /// What Step Functions says of the definition.
+    /// Diagnostics of the definition from Step Functions.
     pub validation: Reading<Vec<Diagnostic>>,
 }
 
 /// One result of ValidateStateMachineDefinition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Whether Step Functions would refuse the definition.
+    /// True if Step Functions would refuse the definition.
     pub is_error: bool,
-    /// Where, and what.
+    /// Location and text of the diagnostic.
     pub message: String,
 }
 
@@ -68,18 +68,18 @@ pub struct Diagnostic {
 pub struct RoleState {
     /// Every principal of its trust policy.
     pub principals: Vec<String>,
-    /// The actions that its own policies allow and AWS denies it.
+    /// Actions that its own policies allow and AWS denies it.
     pub denied: Reading<BTreeSet<String>>,
 }
 
 /// The state of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleState {
-    /// Whether it is enabled.
+    /// True if the rule is enabled.
     pub is_enabled: bool,
-    /// The ARNs of its targets.
+    /// ARNs of its targets.
     pub targets: Vec<String>,
-    /// The target that it must have; `None` if any will do.
+    /// Required target; `None` if any target is valid.
     pub wanted: Option<String>,
 }
 
@@ -115,7 +115,7 @@ fn judge_function(subject: &str, function: &FunctionState, install: &str) -> Vec
         Ok(_) => {}
     }
     match function.state.as_str() {
-        // Lambda puts a function that nobody invokes to sleep, and the next invocation wakes it.
+        // Lambda makes a function without invocations inactive, and the next invocation activates it.
         "Active" | "Inactive" => {}
         "Pending" => {
             let sentence = "Lambda is still preparing it";
@@ -176,7 +176,7 @@ fn judge_role(subject: &str, role: &RoleState, install: &str) -> Vec<Finding> {
     findings
 }
 
-/// IAM shows a principal that was deleted by its unique id
+/// Returns true for a unique id. IAM shows a deleted principal by it
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html>).
 fn is_unique_id(principal: &str) -> bool {
     ["AROA", "AIDA"].iter().any(|prefix| principal.starts_with(prefix))

@@ -142,7 +142,7 @@ fn webhook_of(facts: &mut Facts) -> &mut WebhookFacts {
     &mut facts.webhook.as_mut().unwrap()[0]
 }
 
-/// Each break, the severity of what it causes, and a part of the sentence.
+/// Each break, its severity, and a part of the sentence.
 const BREAKS: [(Break, Severity, &str); 33] = [
     (|f| f.clock_ahead_seconds = Ok(400), Severity::Broken, "400 s ahead of AWS"),
     (|f| f.clock_ahead_seconds = Ok(-400), Severity::Broken, "400 s behind AWS"),
@@ -229,7 +229,7 @@ fn stack_of(facts: &mut Facts) -> &mut StackState {
 }
 
 #[test]
-fn each_break_is_reported_with_its_severity_and_a_mend() {
+fn each_break_is_reported_with_its_severity_and_a_fix() {
     for (number, (break_it, severity, part)) in BREAKS.iter().enumerate() {
         let mut facts = healthy();
         break_it(&mut facts);
@@ -240,7 +240,7 @@ fn each_break_is_reported_with_its_severity_and_a_mend() {
     }
 }
 
-/// Each reading of the facts, made unknown.
+/// Each fact, made unknown.
 const UNKNOWNS: [Break; 19] = [
     |f| f.caller = Err(no()),
     |f| f.clock_ahead_seconds = Err(no()),
@@ -264,7 +264,7 @@ const UNKNOWNS: [Break; 19] = [
 ];
 
 fn no() -> Unknown {
-    Unknown::because("nobody may ask")
+    Unknown::because("access is denied")
 }
 
 #[test]
@@ -274,13 +274,13 @@ fn an_unknown_reading_is_never_fine() {
         hide(&mut facts);
         let findings = examine(&facts);
         assert_eq!(findings[0].severity, Severity::Unknown, "reading {number}: {:?}", findings[0]);
-        assert_eq!(findings[0].sentence, "nobody may ask", "reading {number}");
+        assert_eq!(findings[0].sentence, "access is denied", "reading {number}");
         assert_eq!(verdict(&findings), Verdict::Undecided, "reading {number}");
     }
 }
 
 #[test]
-fn what_is_broken_outweighs_what_is_unknown() {
+fn a_broken_finding_outweighs_an_unknown_one() {
     let mut facts = healthy();
     facts.webhook = Err(no());
     facts.stacks[0].found = Ok(None);
@@ -290,7 +290,7 @@ fn what_is_broken_outweighs_what_is_unknown() {
 }
 
 #[test]
-fn a_dry_run_that_the_person_may_not_make_says_nothing_of_the_roles() {
+fn a_dry_run_denied_to_the_caller_is_no_finding_about_the_roles() {
     let mut facts = healthy();
     production(&mut facts).dry_runs[0].1 = Ok(DryRun::Denied("no identity-based policy allows it".into()));
     let findings = examine(&facts);
@@ -299,7 +299,7 @@ fn a_dry_run_that_the_person_may_not_make_says_nothing_of_the_roles() {
 }
 
 #[test]
-fn an_account_that_sends_no_images_need_not_be_allowed() {
+fn an_account_that_sends_no_images_needs_no_permission() {
     let mut facts = healthy();
     facts.places.as_mut().unwrap()[0].allowed_images = Ok(AllowedImages::Enabled { providers: Vec::new() });
     assert_eq!(verdict(&examine(&facts)), Verdict::Healthy);

@@ -1,21 +1,21 @@
-//! Where every line went.
+//! Accounting of every line.
 
 use serde::Serialize;
 use std::collections::VecDeque;
 
-/// What became of the lines of one or more objects.
+/// Number of accounted lines of one or more objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LineCounts {
-    /// Lines that the broker acknowledged.
+    /// Number of lines that the broker acknowledged.
     pub acknowledged: u64,
-    /// Lines that are in quarantine.
+    /// Number of lines in quarantine.
     pub quarantined: u64,
-    /// Bytes that could not be decompressed, and are in quarantine.
+    /// Number of bytes that could not be decompressed and are in quarantine.
     pub unreadable_bytes: u64,
 }
 
 impl LineCounts {
-    /// Both together.
+    /// Returns the sum of both counts.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
@@ -26,27 +26,27 @@ impl LineCounts {
     }
 }
 
-/// What a batch accounts for once it is acknowledged and its malformed lines are stored.
+/// The lines that a batch accounts for, once it is acknowledged and its malformed lines are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PendingBatch {
-    /// How many of its lines are events. None: there was nothing to send.
+    /// Number of its lines that are events. With zero there is no batch to send.
     pub events: u64,
-    /// How many are not.
+    /// Number of its lines that are malformed.
     pub quarantined: u64,
 }
 
-/// The batches that were read and do not count yet, in the order of their lines.
+/// Batches that were read and do not count yet, in the order of their lines.
 #[derive(Debug, Default)]
 pub struct AckTracker(VecDeque<PendingBatch>);
 
 impl AckTracker {
-    /// Notes a batch that was read, before it is sent.
+    /// Adds a batch that was read, before it is sent.
     pub fn note(&mut self, mark: PendingBatch) {
         self.0.push_back(mark);
     }
 
-    /// What counts now that the broker acknowledged the next `batches` that were sent. Lines count in order: a batch
-    /// without events counts when all before it do.
+    /// Returns the lines that count after the broker acknowledged the next `batches`. Lines count in order: a
+    /// batch without events counts when all batches before it do.
     pub fn count(&mut self, mut batches: usize) -> LineCounts {
         let mut account = LineCounts::default();
         while let Some(next) = self.0.front() {

@@ -1,48 +1,49 @@
-//! What an invocation asks for: S3's notifications, in whatever they come wrapped.
+//! Parsing of an invocation: S3's notifications, in any known envelope.
 //!
 //! S3 may notify a queue, a topic, EventBridge or the function itself, and a topic may feed a queue. Shapes:
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>,
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>,
-//! <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>, <https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html>.
+//! <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>,
+//! <https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html>.
 
 use super::{Continuation, Object};
 use serde::Deserialize as _;
 use serde_json::Value;
 
-/// How deep notifications may be wrapped: a queue's message holds a topic's, which holds S3's.
+/// Maximum depth of envelopes: a queue's message holds a topic's, which holds S3's.
 const DEPTH_MAX: u32 = 3;
 
-/// What an invocation asks for.
+/// The messages of an invocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// Whether a queue asks, which takes an answer for each message.
+    /// True if a queue invokes the function and needs an answer for each message.
     pub by_queue: bool,
-    /// The messages. Whoever is no queue sends one.
+    /// Messages. An invocation by another service has one.
     pub messages: Vec<Message>,
 }
 
-/// A message of a queue, or the whole of an invocation by somebody else.
+/// A message of a queue, or the whole of another invocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
-    /// Its id, if a queue sent it.
+    /// Id of the message; empty without a queue.
     pub id: String,
-    /// What it asks for.
+    /// Objects to ship.
     pub objects: Vec<Object>,
-    /// How often it was handed on.
+    /// Number of times that the message was handed on.
     pub hops: u32,
-    /// What in it is nothing to do, and why: sentences for the log.
+    /// Parts of the message that need no work, each with the reason, as sentences for the log.
     pub ignored: Vec<String>,
-    /// Why it, or a part of it, cannot be understood. Then it must not be taken from its queue.
+    /// Reason why the message, or a part of it, cannot be parsed. Such a message must remain in its queue.
     pub malformed: Option<String>,
 }
 
-/// Whether a check of the component asks, which wants to know if the function can do its work
+/// Returns true for a check of the component, which tests if the function can work
 /// ([`crate::delivery::checks::Check`], kind `lambda`).
 pub fn is_check(payload: &Value) -> bool {
     ["component", "version", "stage", "stack"].iter().all(|field| payload[*field].is_string())
 }
 
-/// Reads an invocation's payload. Nothing fails: what cannot be understood says so in its message.
+/// Parses an invocation's payload. It returns no error: a message that cannot be parsed carries the reason.
 pub fn read(payload: &Value) -> Asked {
     let records = payload["Records"].as_array();
     let by_queue = records.is_some_and(|records| {
@@ -72,19 +73,19 @@ impl Message {
 
     fn read(&mut self, value: &Value, depth: u32) {
         if depth == 0 {
-            self.malformed("it is wrapped too often");
+            self.malformed("it has too many envelopes");
         } else if let Some(records) = value["Records"].as_array() {
             records.iter().for_each(|record| self.record(record, depth));
         } else if let Some(continuation) = value.get("lockstep") {
             self.continuation(continuation);
         } else if value["Event"] == "s3:TestEvent" {
-            self.ignored.push("S3 tried out whether it can notify".to_owned());
+            self.ignored.push("S3 sent a test notification".to_owned());
         } else if value["source"] == "aws.s3" && value["detail-type"].is_string() {
             self.event(value);
         } else if value["Type"] == "Notification" && value["Message"].is_string() {
             self.read_text(&value["Message"], depth - 1);
         } else {
-            self.malformed("it is no notification of S3, and not wrapped in a way that is known");
+            self.malformed("it is no notification of S3 in a known envelope");
         }
     }
 
@@ -93,7 +94,7 @@ impl Message {
             return self.read_text(&record["Sns"]["Message"], depth - 1);
         }
         if record["eventSource"] != "aws:s3" {
-            return self.malformed("it has a record of another service than S3");
+            return self.malformed("it has a record of a service other than S3");
         }
         let name = record["eventName"].as_str().unwrap_or_default();
         let (bucket, object) = (&record["s3"]["bucket"], &record["s3"]["object"]);
@@ -107,7 +108,7 @@ impl Message {
     fn event(&mut self, event: &Value) {
         let kind = event["detail-type"].as_str().unwrap_or_default();
         let (bucket, object) = (&event["detail"]["bucket"], &event["detail"]["object"]);
-        // EventBridge gets the key as it is.
+        // EventBridge gets the key without URL encoding.
         let key = object["key"].as_str().map(str::to_owned);
         match kind {
             "Object Created" => self.object(&bucket["name"], key, &object["version-id"], &object["etag"]),
@@ -146,7 +147,7 @@ impl Message {
     }
 }
 
-/// A key as S3 writes it into a notification: URL-encoded as in a form, with `+` for a space.
+/// Decodes a key in a notification of S3. It is URL-encoded as in a form, with `+` for a space.
 fn decoded(key: &str) -> String {
     let form = format!("key={}", key.replace('&', "%26"));
     let mut pairs = url::form_urlencoded::parse(form.as_bytes());

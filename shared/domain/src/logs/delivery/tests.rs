@@ -18,7 +18,7 @@ fn topic(message: &Value) -> Value {
     json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Type": "Notification", "Message": message.to_string()}}]})
 }
 
-/// What SNS puts into a queue.
+/// Returns SNS's envelope, as a queue receives it.
 fn envelope(message: &Value) -> Value {
     json!({"Type": "Notification", "TopicArn": "arn", "Message": message.to_string()})
 }
@@ -35,7 +35,7 @@ fn object(key: &str) -> Object {
 }
 
 #[test]
-fn a_notification_is_the_same_however_it_is_wrapped() {
+fn a_notification_is_the_same_in_every_envelope() {
     let plain = json!({"Records": [record("a.gz"), record("b.gz")]});
     let expected = [object("a.gz"), object("b.gz")];
     for (payload, by_queue) in [
@@ -52,7 +52,7 @@ fn a_notification_is_the_same_however_it_is_wrapped() {
 }
 
 #[test]
-fn what_eventbridge_says_is_understood_and_its_key_is_not_encoded() {
+fn an_eventbridge_event_is_parsed_and_its_key_is_not_url_decoded() {
     let event = |kind: &str| {
         json!({
             "source": "aws.s3", "detail-type": kind,
@@ -88,7 +88,7 @@ fn an_etag_loses_its_quotes_and_a_bucket_without_versions_has_none() {
 }
 
 #[test]
-fn what_is_nothing_to_do_is_told_and_what_is_not_understood_is_not_taken_for_it() {
+fn ignored_and_malformed_messages_are_distinguished() {
     let test = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "logs"});
     let mut removed = record("a");
     removed["eventName"] = json!("ObjectRemoved:Delete");
@@ -114,14 +114,14 @@ fn what_is_nothing_to_do_is_told_and_what_is_not_understood_is_not_taken_for_it(
 }
 
 #[test]
-fn each_message_of_a_queue_is_judged_on_its_own() {
+fn each_message_of_a_queue_is_judged_separately() {
     let asked = read(&queue(&[json!({"Records": [record("a")]}), json!({"other": 1})]));
     assert_eq!(asked.messages.iter().map(|m| m.id.as_str()).collect::<Vec<_>>(), ["m0", "m1"]);
     assert!(asked.messages[0].malformed.is_none() && asked.messages[1].malformed.is_some());
 }
 
 #[test]
-fn what_is_handed_on_is_read_back_and_a_person_may_leave_out_most_of_it() {
+fn a_continuation_is_read_back_and_needs_few_fields() {
     let left = Object { acknowledged: 7, quarantined: 2, ..object("a") };
     let continuation = Continuation { objects: vec![left.clone(), object("b")], hops: 3 };
     let message = read(&queue(&[json!({"lockstep": continuation})])).messages.remove(0);
@@ -134,7 +134,7 @@ fn what_is_handed_on_is_read_back_and_a_person_may_leave_out_most_of_it() {
 }
 
 #[test]
-fn a_message_is_handed_on_only_if_it_came_forward_and_not_for_ever() {
+fn a_message_is_handed_on_only_after_progress_and_not_for_ever() {
     let asked = [object("a"), object("b")];
     let further = Object { acknowledged: 1, ..object("a") };
     assert_eq!(go_on(&asked, vec![], 0), Next::Finished);
@@ -151,7 +151,7 @@ fn a_message_is_handed_on_only_if_it_came_forward_and_not_for_ever() {
 }
 
 #[test]
-fn lines_count_in_order_and_a_batch_without_events_needs_no_acknowledgement() {
+fn lines_count_in_order_and_an_empty_batch_needs_no_acknowledgement() {
     let mut marks = AckTracker::default();
     for (events, quarantined) in [(0, 2), (5, 1), (0, 3), (4, 0), (0, 1)] {
         marks.note(PendingBatch { events, quarantined });
@@ -166,7 +166,7 @@ fn lines_count_in_order_and_a_batch_without_events_needs_no_acknowledgement() {
 }
 
 #[test]
-fn an_invocation_keeps_time_to_settle_and_to_hand_on() {
+fn an_invocation_reserves_time_to_settle_and_to_hand_on() {
     let seconds = Duration::from_secs;
     for (left, read, settle) in [(300, 270, 290), (100, 70, 90), (10, 7, 9), (900, 870, 890), (0, 0, 0)] {
         assert_eq!(Budget::of(seconds(left)), Budget { read: seconds(read), settle: seconds(settle) });
@@ -174,7 +174,7 @@ fn an_invocation_keeps_time_to_settle_and_to_hand_on() {
 }
 
 #[test]
-fn a_key_of_quarantine_depends_on_what_it_holds_and_always_fits() {
+fn a_quarantine_key_depends_on_its_content_and_always_fits() {
     let key = lines_key("logs", "a/b.gz", "v1", (3, 0), (9, 2));
     assert_eq!(key, "quarantine/logs/a/b.gz/3bfc269594ef6492/lines-3.0-9.2.ndjson");
     assert_ne!(key, lines_key("logs", "a/b.gz", "v2", (3, 0), (9, 2)));
@@ -196,7 +196,7 @@ fn a_line_in_quarantine_keeps_every_byte() {
 }
 
 #[test]
-fn a_check_is_told_from_a_notification() {
+fn a_check_is_distinguished_from_a_notification() {
     assert!(is_check(&json!({"component": "elb-logs", "version": "1.0.0", "stage": "ci", "stack": "arn"})));
     for other in [json!({}), json!({"Records": [record("a")]}), json!({"lockstep": {"objects": []}})] {
         assert!(!is_check(&other));

@@ -1,29 +1,29 @@
-//! Objects that are to be shipped, and what is handed on when time is over.
+//! Objects to ship, and the continuation when time is over.
 
 use serde::{Deserialize, Serialize};
 
-/// How often a message may be handed on. At a quarter of an hour each, this is more than a day: whoever is not through
-/// by then will never be.
+/// Maximum number of times that a message is handed on. At a quarter of an hour each, this is more than a
+/// day. A message that is unfinished by then makes too little progress to finish.
 pub const HOPS_MAX: u32 = 100;
 
-/// An object of logs, and how much of it is accounted for.
+/// A log object, and its progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Object {
-    /// The name of its bucket.
+    /// Name of its bucket.
     pub bucket: String,
-    /// Its key, not URL-encoded.
+    /// Key of the object, not URL-encoded.
     pub key: String,
-    /// Its version id, in a bucket with versions.
+    /// Version id, in a bucket with versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Its ETag without quotes: an object with another one is another object.
+    /// ETag without quotes. A different ETag means a different object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// How many of its lines, from the first one, the broker acknowledged.
+    /// Number of lines, from the first one, that the broker acknowledged.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub acknowledged: u64,
-    /// How many of the lines before the one where the next invocation begins are in quarantine.
+    /// Number of quarantined lines before the line where the next invocation begins.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub quarantined: u64,
 }
@@ -33,43 +33,46 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Object {
-    /// How many lines, from the first one, are accounted for. Never less than once was: who resumes, resumes here.
+    /// Returns the number of accounted lines, from the first one. The number never falls, and the next
+    /// invocation resumes there.
     pub fn accounted(&self) -> u64 {
         self.acknowledged.saturating_add(self.quarantined)
     }
 }
 
-/// What the queue holds between two invocations; a person who wants objects shipped again sends the same.
+/// The message that the queue holds between two invocations. An operator who wants objects shipped again
+/// sends the same form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Continuation {
-    /// What is left, in order.
+    /// Unfinished objects, in order.
     pub objects: Vec<Object>,
-    /// How often it was handed on.
+    /// Number of times that the message was handed on.
     #[serde(default)]
     pub hops: u32,
 }
 
-/// What becomes of a message.
+/// Result of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Everything is accounted for.
+    /// Every line is accounted for.
     Finished,
-    /// This is left, and goes back to the queue.
+    /// These objects are unfinished and return to the queue.
     HandOn(Continuation),
-    /// It stays in the queue as it is, for another try, and ends in the dead-letter queue if none helps; why.
+    /// The message remains in the queue for another attempt, and ends in the dead-letter queue after the last
+    /// one. Holds the reason.
     Fail(&'static str),
 }
 
-/// Decides what becomes of a message that asked for `asked` after `hops`, given what is `left` of it. Only a message
-/// that came forward is handed on, and not for ever: nothing else ends a loop between a function and its own queue,
-/// for which Lambda's own loop detection is off.
+/// Decides the result of a message that asked for `asked` after `hops`, given the objects that are `left`. A
+/// message is handed on only after progress, and not for ever. No other rule ends a loop between a function
+/// and its own queue, for which Lambda's own loop detection is off.
 pub fn go_on(asked: &[Object], left: Vec<Object>, hops: u32) -> Next {
     if left.is_empty() {
         return Next::Finished;
     }
     if !came_forward(asked, &left) {
-        return Next::Fail("nothing of it could be shipped");
+        return Next::Fail("none of its lines could be shipped");
     }
     if hops >= HOPS_MAX {
         return Next::Fail("it was handed on too often");
@@ -77,8 +80,8 @@ pub fn go_on(asked: &[Object], left: Vec<Object>, hops: u32) -> Next {
     Next::HandOn(Continuation { objects: left, hops: hops + 1 })
 }
 
-/// Whether an object less is left, or more of one is accounted for. What is learnt of an object on the way, such as its
-/// ETag, is no progress.
+/// Returns true if fewer objects are left, or more lines of one are accounted for. Facts learnt about an
+/// object, such as its ETag, are no progress.
 fn came_forward(asked: &[Object], left: &[Object]) -> bool {
     let further = left.iter().zip(asked).any(|(left, asked)| left.accounted() > asked.accounted());
     left.len() < asked.len() || further

@@ -1,86 +1,86 @@
-//! What a request is answered, and what a client should make of it.
+//! Responses to a request, and the time after which a client may retry.
 
 use super::{Invalid, Malformed, TooLarge};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// After how many seconds a request is worth repeating that the broker did not acknowledge.
+/// Seconds until a retry of a request that the broker did not acknowledge.
 const AFTER_THE_BROKER: u64 = 10;
 
-/// After how many seconds one is that failed here for another reason.
+/// Seconds until a retry of a request that failed in the log intake for another reason.
 const AFTER_A_FAILURE: u64 = 30;
 
-/// What a request is answered.
+/// Response to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IngestResponse {
     /// The broker acknowledged every event.
     Accepted {
-        /// How many there were.
+        /// Number of events.
         events: usize,
     },
-    /// Not one event counts.
+    /// No event of the request counts.
     Refused(Refused),
 }
 
-/// Why not one event of a request counts. The sentences repeat nothing of an event but a field's name.
+/// Reason why no event of a request counts. The messages repeat no content of an event except a field's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// There is nothing at this path.
+    /// The path is unknown.
     #[error("there is nothing here; events are posted to {}", super::PATH)]
     NoSuchPath,
-    /// Another method than POST.
+    /// The method is not POST.
     #[error("events are sent with POST")]
     Method,
-    /// A body that is neither JSON nor lines of it.
+    /// The body is neither JSON nor lines of JSON.
     #[error("the Content-Type must be application/json or application/x-ndjson, in UTF-8")]
     MediaType,
-    /// A body that is compressed in another way than gzip, or as JSON.
+    /// The body is compressed with an algorithm other than gzip, or as JSON.
     #[error("the Content-Encoding must be none; or gzip, and then the Content-Type application/x-ndjson")]
     Encoding,
-    /// Too much at once.
+    /// The request exceeds a limit.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
-    /// No key, or none that is known. Which of the two, and what is wrong with it, is nobody's business.
-    #[error("send a key that is known: Authorization: Bearer lsk_…")]
+    /// The key is absent or unknown. The response does not reveal which of the two, nor the fault of the key.
+    #[error("send a known key: Authorization: Bearer lsk_…")]
     Unknown,
-    /// The key was replaced by another one.
-    #[error("this key was replaced by another one, and is over since {0}")]
+    /// Another key replaced this key.
+    #[error("this key was replaced by another one and is invalid since {0}")]
     Retired(Timestamp),
     /// The key was revoked.
     #[error("this key was revoked")]
     Revoked,
-    /// The application sends too much.
-    #[error("this application sends more than it may; send this again after {seconds} seconds")]
+    /// The application exceeds its rate.
+    #[error("this application exceeds its rate; send this again after {seconds} seconds")]
     TooMany {
-        /// After how long there will be room for this request.
+        /// Seconds until the rate admits this request.
         seconds: u64,
     },
-    /// The body cannot be read.
+    /// The body cannot be parsed.
     #[error("{0}")]
     Malformed(Malformed),
-    /// An event is not one that is taken.
+    /// An event is invalid.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// The broker has not acknowledged every event in time. It may have some.
-    #[error("the events are not stored for certain; send them again, with the same ids")]
+    /// The broker has not acknowledged every event in time. It may have some of them.
+    #[error("the events may not be stored; send them again with the same ids")]
     NotAcknowledged,
-    /// Something failed here.
-    #[error("not now; send this again later")]
+    /// The log intake failed.
+    #[error("the log intake is not available now; send this again later")]
     Unavailable,
 }
 
-/// Why a request is refused, in the words of the function's metrics.
+/// Reason of a refusal, in the words of the function's metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// The request is wrong.
     Request,
-    /// The key is.
+    /// The key is wrong.
     Key,
-    /// There are too many events.
+    /// The application exceeds its rate.
     Rate,
-    /// The broker takes nothing.
+    /// The broker accepts no events.
     Broker,
-    /// The door itself is broken.
+    /// The log intake itself failed.
     Failure,
 }
 
@@ -88,7 +88,7 @@ impl Reason {
     /// Every reason.
     pub const ALL: [Reason; 5] = [Self::Request, Self::Key, Self::Rate, Self::Broker, Self::Failure];
 
-    /// The metric that counts requests refused for it.
+    /// Returns the name of the metric that counts requests refused for this reason.
     pub fn metric(self) -> &'static str {
         match self {
             Self::Request => "RefusedByRequest",
@@ -101,8 +101,7 @@ impl Reason {
 }
 
 impl Refused {
-    /// The HTTP status.
-    /// <https://www.rfc-editor.org/rfc/rfc9110#name-status-codes>
+    /// Returns the HTTP status. <https://www.rfc-editor.org/rfc/rfc9110#name-status-codes>
     pub fn status(&self) -> u16 {
         match self {
             Self::Malformed(_) | Self::Invalid(_) => 400,
@@ -117,7 +116,7 @@ impl Refused {
         }
     }
 
-    /// After how many seconds the same request is worth repeating; nothing if it never is.
+    /// Returns the seconds until a retry of the same request; `None` if it always fails.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::TooMany { seconds } => Some(*seconds),
@@ -136,7 +135,7 @@ impl Refused {
         }
     }
 
-    /// Why, for the metrics.
+    /// Returns the reason for the metrics.
     pub fn reason(&self) -> Reason {
         match self {
             Self::NoSuchPath
@@ -155,7 +154,7 @@ impl Refused {
 }
 
 impl IngestResponse {
-    /// The HTTP status.
+    /// Returns the HTTP status.
     pub fn status(&self) -> u16 {
         match self {
             Self::Accepted { .. } => 202,
@@ -163,7 +162,7 @@ impl IngestResponse {
         }
     }
 
-    /// The headers that this answer has and others have not.
+    /// Returns the headers that are specific to this response.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let Self::Refused(refused) = self else { return Vec::new() };
         let of_its_own = match refused {
@@ -175,7 +174,7 @@ impl IngestResponse {
         of_its_own.into_iter().chain(retry).collect()
     }
 
-    /// The body.
+    /// Returns the body.
     pub fn body(&self) -> Value {
         match self {
             Self::Accepted { events } => json!({ "accepted": events }),

@@ -1,7 +1,7 @@
 //! Applications that may send, and the life of their keys.
 //!
-//! All keys of an application are one record, so that what holds for all of them together (at most two work at once) is one
-//! conditional write, and a request reads one item.
+//! All keys of an application are one record. A rule about all of them, such as at most two valid keys, is
+//! then one conditional write, and a request reads one item.
 
 use super::{ApiKey, KeyId, Rate, Refused, SECRET_BYTES};
 use crate::model::ids::{ApplicationName, Digest};
@@ -9,60 +9,61 @@ use crate::records::{Key, Record, Table};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// How many keys of an application are kept on record; the oldest of those that work no more go first.
+/// Maximum number of recorded keys of an application. The oldest keys that are no longer valid are deleted
+/// first.
 pub const KEYS_KEPT: usize = 20;
 
-/// An application that may send, or might once.
+/// An application that may send, or could once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Application {
-    /// Its name, which every event of it carries.
+    /// Name of the application, which each of its events carries.
     pub name: ApplicationName,
-    /// Its keys, the oldest first.
+    /// Keys of the application, oldest first.
     pub keys: Vec<IssuedKey>,
-    /// How many keys it was ever given.
+    /// Number of keys that were ever issued to it.
     pub issued: u32,
-    /// How much it may send; without one, what the component says for all.
+    /// Rate of the application. `None` applies the component's rate for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
 }
 
-/// A key that was given out, as far as it is kept.
+/// Record of an issued key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssuedKey {
-    /// Its number among those of the application, from 1.
+    /// Number of the key among those of the application, from 1.
     pub number: u32,
-    /// The SHA-256 of the key.
+    /// SHA-256 of the key.
     pub digest: Digest,
-    /// Whether it works.
+    /// State of the key.
     pub state: KeyState,
-    /// The ARN of who made it.
+    /// ARN of the operator who issued it.
     pub made_by: String,
-    /// When.
+    /// Time of issue.
     pub made_at: Timestamp,
 }
 
-/// Whether a key works.
+/// State of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum KeyState {
-    /// It does.
+    /// The key is valid.
     Valid,
-    /// It does until then: another one takes its place.
+    /// The key is valid until a time, because another one replaces it.
     Retiring {
-        /// Until when.
+        /// End of its validity.
         until: Timestamp,
     },
-    /// It does not any more.
+    /// The key is not valid any more.
     Revoked {
-        /// The ARN of who revoked it.
+        /// ARN of the operator who revoked it.
         by: String,
-        /// When.
+        /// Time of the revocation.
         at: Timestamp,
     },
 }
 
 impl KeyState {
-    /// Whether a key in this state lets anybody in at `now`.
+    /// Returns true if a key in this state is valid at `now`.
     pub fn works(&self, now: Timestamp) -> bool {
         match self {
             Self::Valid => true,
@@ -85,52 +86,52 @@ impl Record for Application {
     }
 }
 
-/// Which keys.
+/// Selection of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// The one of this number.
+    /// The key of this number.
     One(u32),
-    /// Every one.
+    /// Every key.
     All,
 }
 
-/// Why a key was not given out, not replaced or not revoked: sentences for whoever asked.
+/// Reason why a key was not issued, replaced or revoked, as a message for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unissued {
-    /// There is one that works.
+    /// A valid key exists.
     #[error("{0} works; to replace it, rotate it")]
     Works(KeyId),
-    /// There is none to replace.
+    /// No valid key exists that could be replaced.
     #[error("no key of {0} works; add one")]
     NoneWorks(ApplicationName),
-    /// Two work: the one before the last is not over yet.
-    #[error("{0} and {1} both work, which is as many as may; wait until {0} is over, or revoke it")]
+    /// Two keys are valid: the one before the last has not expired yet.
+    #[error("{0} and {1} both work, and two is the maximum; wait until {0} expires, or revoke it")]
     TwoWork(KeyId, KeyId),
-    /// There is no such key.
-    #[error("there is no key {0}, or it is so old that it is on record no more")]
+    /// The key does not exist.
+    #[error("there is no key {0}, or it is too old to be on record")]
     NoSuchKey(KeyId),
-    /// Numbers have run out.
-    #[error("{0} has had every key that there can be")]
+    /// The numbers of keys are exhausted.
+    #[error("{0} has used every number of a key; use another application name")]
     Exhausted(ApplicationName),
 }
 
 impl Application {
-    /// Where the record of an application is.
+    /// Returns the key of an application's record.
     pub fn key_of(name: &ApplicationName) -> Key {
         Key::single(format!("APPLICATION#{name}"))
     }
 
-    /// An application without a key.
+    /// Returns an application without a key.
     pub fn new(name: ApplicationName) -> Self {
         Self { name, keys: Vec::new(), issued: 0, rate: None }
     }
 
-    /// The keys that work at `now`.
+    /// Returns the keys that are valid at `now`.
     pub fn working(&self, now: Timestamp) -> impl Iterator<Item = KeyId> + '_ {
         self.keys.iter().filter(move |key| key.state.works(now)).map(|key| self.id(key.number))
     }
 
-    /// Gives out a key where none works.
+    /// Issues a key to an application without a valid one.
     pub fn add(
         mut self,
         secret: [u8; SECRET_BYTES],
@@ -144,7 +145,7 @@ impl Application {
         Ok((self, key))
     }
 
-    /// Gives out a key in place of the one that works, which goes on to work for `keep`.
+    /// Issues a key that replaces the valid one, which remains valid for `keep`.
     pub fn rotate(
         mut self,
         secret: [u8; SECRET_BYTES],
@@ -167,7 +168,7 @@ impl Application {
         Ok((self, key))
     }
 
-    /// Revokes keys, for good. What was revoked before stays as it was.
+    /// Revokes keys for good. An earlier revocation remains unchanged.
     pub fn revoke(mut self, which: Which, by: &str, now: Timestamp) -> Result<Self, Unissued> {
         if let Which::One(number) = which
             && !self.keys.iter().any(|key| key.number == number)
@@ -207,10 +208,10 @@ impl Application {
     }
 }
 
-/// Whether `key` lets its bearer in, `application` being the record that it selects.
+/// Admits the bearer of `key` if it is valid; `application` is the record that the key selects.
 ///
-/// Whoever does not know the whole key learns nothing: not whether there is such an application, such a key, or whether it
-/// was revoked; and the same is computed for all of them.
+/// A caller without the whole key learns nothing. The response does not reveal if the application or the key
+/// exists, or if it was revoked, and the computation is the same in all cases.
 pub fn admit(application: Option<&Application>, key: &ApiKey, now: Timestamp) -> Result<(), Refused> {
     let issued = application.and_then(|found| found.keys.iter().find(|kept| kept.number == key.id.number));
     let nothing = Digest::of(b"");

@@ -1,5 +1,5 @@
-//! What an event travels in: the same envelope as a load balancer's line has (`docs/elb-logs.md`), so that whatever is behind
-//! the broker needs to know one.
+//! The envelope of an event. A load balancer's line has the same envelope (`docs/elb-logs.md`), so consumers
+//! behind the broker need to know one format.
 
 use super::KeyId;
 use super::event::{Event, Fault, Invalid, Level, Why};
@@ -8,28 +8,28 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-/// The most bytes of an event with its envelope.
+/// Maximum number of bytes of an event with its envelope.
 pub const EVENT_BYTES_MAX: usize = 64 << 10;
 
-/// What every event carries, as the component is configured. What is not configured is absent.
+/// Labels of every event, from the configuration of the component. A label that is not configured is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels {
-    /// The component that the applications belong to.
+    /// Component that the applications belong to.
     pub component: Option<String>,
-    /// The environment: `ci`, `production`.
+    /// Environment: `ci`, `production`.
     pub environment: Option<String>,
-    /// The type of the events, which their index is named after.
+    /// Type of the events, which names their index.
     pub event_type: Option<String>,
 }
 
-/// Where the events of one request come from.
+/// Origin of the events of one request.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
-    /// The key that let them in; it says whose they are.
+    /// The admitted key, which names the application.
     pub key: &'a KeyId,
-    /// The id of the request that brought them.
+    /// Id of the request.
     pub request: &'a str,
-    /// When it came.
+    /// Time of the request.
     pub received_at: Timestamp,
 }
 
@@ -66,7 +66,11 @@ struct Source<'a> {
     number: usize,
 }
 
-/// `events` in their envelopes, one JSON document a line; or the first that is too long.
+/// Returns `events` in their envelopes, one JSON document a line.
+///
+/// # Errors
+///
+/// Returns the first event that is too long.
 pub fn lines(events: &[Event], labels: &Labels, origin: Origin<'_>) -> Result<Vec<u8>, Invalid> {
     let mut lines = Vec::new();
     for (number, event) in (1..).zip(events) {
@@ -102,13 +106,14 @@ fn envelope<'a>(event: &'a Event, number: usize, labels: &'a Labels, origin: Ori
     }
 }
 
-/// The id of the stored document. No application can name one of another's: its own name is part of the hash. An event without
-/// an id is the same only as long as this request lasts.
+/// Returns the id of the stored document. It contains a hash with the application's name, so no application
+/// can name a document of another one. An event without an id has the same document id within this request
+/// only.
 fn document_id(event: &Event, number: usize, origin: Origin<'_>) -> String {
     let application = origin.key.application.as_str();
     let named = match &event.id {
         Some(id) => format!("{application}\0{id}"),
-        // No id of a client's holds a zero.
+        // An id from a client holds no zero byte.
         None => format!("{application}\0\0{}\0{number}", origin.request),
     };
     hex::encode(&Sha256::digest(named)[..16])

@@ -1,5 +1,5 @@
-//! What an event of an application may hold. Whatever is not named here is refused, so that nothing an application sends can
-//! pass for what the front door says, or upset the index that it goes into.
+//! The valid content of an application's event. A field that is not named here is refused. An application can
+//! then neither forge a field that the log intake sets, nor break the index of its events.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -7,34 +7,35 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The most bytes of `message`.
+/// Maximum number of bytes of `message`.
 pub const MESSAGE_BYTES_MAX: usize = 32 << 10;
 
-/// The most bytes of `id`.
+/// Maximum number of bytes of `id`.
 pub const ID_BYTES_MAX: usize = 128;
 
-/// The most bytes of `logger` and of `version`.
+/// Maximum number of bytes of `logger` and of `version`.
 pub const TEXT_BYTES_MAX: usize = 256;
 
-/// The most values below `fields`, however deep.
+/// Maximum number of values below `fields`, at any depth.
 pub const FIELDS_MAX: usize = 100;
 
-/// How deep `fields` may be nested; its own values are the first level.
+/// Maximum depth of `fields`; its own values are the first level.
 pub const FIELDS_DEPTH_MAX: usize = 4;
 
-/// The most bytes of a name below `fields`.
+/// Maximum number of bytes of a name below `fields`.
 pub const NAME_BYTES_MAX: usize = 128;
 
-/// The most bytes of a text below `fields`: what an index can hold as one term.
+/// Maximum number of bytes of a text below `fields`: the limit of an index for one term.
 pub const VALUE_BYTES_MAX: usize = 8 << 10;
 
-/// How far ahead of the front door's clock an event may be: clocks of desktops are wrong, but not by days.
+/// Maximum time by which an event is ahead of the log intake's clock. Clocks of desktops are wrong, but not
+/// by days.
 pub const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(1);
 
-/// How old an event may be. An older one would make an index of its own, which is deleted as soon as it is there.
+/// Maximum age of an event. An older one would create its own index, which the retention deletes at once.
 pub const AGE_MAX: SignedDuration = SignedDuration::from_hours(14 * 24);
 
-/// The names that the front door sets itself, or that what comes after it does.
+/// Names that the log intake or a later stage sets.
 const RESERVED: [&str; 13] = [
     "@metadata",
     "@version",
@@ -51,21 +52,21 @@ const RESERVED: [&str; 13] = [
     "type",
 ];
 
-/// How serious an event is.
+/// Severity of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Every step.
+    /// Detailed trace of each step.
     Trace,
-    /// For whoever looks for a mistake.
+    /// Details for the search of a mistake.
     Debug,
-    /// What happened.
+    /// Normal event.
     Info,
-    /// What should not have.
+    /// Unexpected event.
     Warn,
-    /// What failed.
+    /// Failure of an operation.
     Error,
-    /// What the application did not survive.
+    /// Failure that ended the application.
     Fatal,
 }
 
@@ -73,7 +74,7 @@ impl Level {
     /// Every level.
     pub const ALL: [Level; 6] = [Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error, Self::Fatal];
 
-    /// Its name.
+    /// Returns the name of the level.
     pub fn name(self) -> &'static str {
         match self {
             Self::Trace => "trace",
@@ -86,101 +87,101 @@ impl Level {
     }
 }
 
-/// An event as an application sends it, judged.
+/// A valid event of an application.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// `@timestamp`: when it happened, if the application says.
+    /// `@timestamp`: time of the event, if the application sends it.
     pub at: Option<Timestamp>,
-    /// `id`: what makes it the same event when it is sent again.
+    /// `id`: identity of the event when it is sent again.
     pub id: Option<String>,
     /// `level`.
     pub level: Option<Level>,
-    /// `logger`: the part of the application that speaks.
+    /// `logger`: part of the application that wrote the event.
     pub logger: Option<String>,
-    /// `version`: of the application.
+    /// `version`: version of the application.
     pub version: Option<String>,
-    /// `fields`: whatever else the application has to say.
+    /// `fields`: further fields of the application.
     pub fields: Map<String, Value>,
     /// `message`.
     pub message: String,
 }
 
-/// An event that is not taken, and with it the whole request.
+/// An invalid event, which makes the whole request invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("event {event}: {fault}")]
 pub struct Invalid {
-    /// Which one, counted from 1.
+    /// Number of the event, counted from 1.
     pub event: usize,
-    /// What is wrong.
+    /// Fault of the event.
     pub fault: Fault,
 }
 
-/// What is wrong with an event.
+/// Fault of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The name of the field, with its path below `fields`, cut to a readable length; empty if it is the whole event.
+    /// Name of the field, with its path below `fields`, cut to a readable length; empty for the whole event.
     pub field: String,
-    /// What is wrong with it.
+    /// Fault of the field.
     pub why: Why,
 }
 
-/// What is wrong with a field.
+/// Fault of a field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Why {
-    /// It is no object.
+    /// The value is no object.
     #[error("must be an object")]
     NoObject,
-    /// It is no text.
+    /// The value is no text.
     #[error("must be a text")]
     NoText,
-    /// It has to be there.
+    /// The required field is absent.
     #[error("is missing, or empty")]
     Missing,
-    /// The front door sets it.
+    /// The log intake sets the field.
     #[error("is not for a client to set")]
     Reserved,
-    /// Nobody knows it.
-    #[error("is not known; what is your own belongs below `fields`")]
+    /// The field is unknown.
+    #[error("is not known; put your own fields below `fields`")]
     NotKnown,
-    /// It is too long.
+    /// The value is too long.
     #[error("is longer than {0} bytes")]
     TooLong(usize),
-    /// It is no level.
+    /// The value is no level.
     #[error("must be trace, debug, info, warn, error or fatal")]
     NoLevel,
-    /// It is no time.
+    /// The value is no time.
     #[error("must be a time as RFC 3339 writes it, such as 2026-03-01T12:00:00.123Z")]
     NoTime,
-    /// Whatever clock says so is wrong.
-    #[error("is more than an hour ahead of the clock here")]
+    /// The time is in the future, so a clock is wrong.
+    #[error("is more than an hour ahead of the clock of the log intake")]
     Ahead,
-    /// It would be deleted at once.
-    #[error("is more than fourteen days ago")]
+    /// The event is older than the retention.
+    #[error("is more than fourteen days in the past")]
     TooOld,
-    /// It holds something else than an id does.
-    #[error("must be of visible ASCII characters")]
+    /// The value holds a character that an id may not hold.
+    #[error("must consist of visible ASCII characters")]
     NoId,
-    /// It needs a time beside it.
+    /// The id needs a time beside it.
     #[error(
         "needs an `@timestamp` beside it: sent again on another day without one, the event would be stored twice"
     )]
     NeedsTime,
-    /// Another event of the request has it.
-    #[error("is that of event {0} too, and one of them would replace the other")]
+    /// Another event of the request has the same id.
+    #[error("is also that of event {0}, and one of them would replace the other")]
     Again(usize),
-    /// There are too many values.
+    /// The fields hold too many values.
     #[error("holds more than {FIELDS_MAX} values")]
     TooMany,
-    /// They are too deep.
+    /// The values are nested too deep.
     #[error("is nested deeper than {FIELDS_DEPTH_MAX} levels")]
     TooDeep,
-    /// A name is not one.
+    /// The text is no valid name.
     #[error(
-        "is no name: a letter or digit, then letters, digits, '_', '-' and '.', {NAME_BYTES_MAX} at most"
+        "is no valid name: a letter or digit, then letters, digits, '_', '-' and '.', {NAME_BYTES_MAX} at most"
     )]
     NoName,
-    /// All of it together is too long.
-    #[error("is longer than {0} bytes in all")]
+    /// The whole event is too long.
+    #[error("is longer than {0} bytes in total")]
     EventTooLong(usize),
 }
 
@@ -194,7 +195,7 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    /// The most characters of a field's name that are repeated.
+    /// Maximum number of characters of a field's name in a message.
     const FIELD_CHARS: usize = 100;
 
     pub(super) fn new(field: &str, why: Why) -> Self {
@@ -203,7 +204,11 @@ impl Fault {
     }
 }
 
-/// The events in `documents`: all of them, or the first that is wrong.
+/// Parses the events in `documents`.
+///
+/// # Errors
+///
+/// Returns the first invalid event.
 pub fn events(documents: Vec<Value>, now: Timestamp) -> Result<Vec<Event>, Invalid> {
     let mut ids: BTreeMap<String, usize> = BTreeMap::new();
     let mut read = Vec::with_capacity(documents.len());
@@ -221,7 +226,7 @@ pub fn events(documents: Vec<Value>, now: Timestamp) -> Result<Vec<Event>, Inval
 }
 
 impl Event {
-    /// Judges `document`.
+    /// Validates `document`.
     pub fn read(document: Value, now: Timestamp) -> Result<Self, Fault> {
         let Value::Object(mut document) = document else { return Err(Fault::new("", Why::NoObject)) };
         let mut take = |name: &str| document.remove(name).filter(|value| !value.is_null());
@@ -279,8 +284,8 @@ fn time(value: &Value, now: Timestamp) -> Result<Timestamp, Fault> {
     }
 }
 
-/// A time as RFC 3339 writes it, which is narrower than what the parser takes: `2026-03-01T12:00:00`, perhaps a fraction, and
-/// `Z` or an offset in hours and minutes.
+/// Parses a time in the form of RFC 3339, which is narrower than the form of the parser:
+/// `2026-03-01T12:00:00`, perhaps a fraction, and `Z` or an offset in hours and minutes.
 /// <https://www.rfc-editor.org/rfc/rfc3339#section-5.6>
 fn rfc_3339(text: &str) -> Option<Timestamp> {
     let shape: Vec<u8> = text.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte }).collect();
@@ -296,7 +301,7 @@ fn rfc_3339(text: &str) -> Option<Timestamp> {
     ends.then(|| text.parse().ok())?
 }
 
-/// What is below `fields`: values, lists of values and objects, each within its bounds.
+/// Validates the value of `fields`: values, lists of values and objects, each within its bounds.
 fn fields(value: Value) -> Result<Map<String, Value>, Fault> {
     let Value::Object(fields) = value else { return Err(Fault::new("fields", Why::NoObject)) };
     let mut count = 0;
@@ -334,7 +339,7 @@ fn judge_value(path: &str, value: &Value, depth: usize, count: &mut usize) -> Re
     }
 }
 
-/// Whether a name means the same to everybody on the way: Logstash takes brackets for a path.
+/// Returns true if every later stage reads a name in the same way: Logstash takes brackets for a path.
 fn is_name(name: &str) -> bool {
     name.len() <= NAME_BYTES_MAX
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())

@@ -1,8 +1,9 @@
-//! API keys: what an application shows, and what is kept of it.
+//! API keys: the text that an application presents, and the digest that is stored.
 //!
-//! A key reads `lsk_<application>.<number>_<secret>`. Its beginning selects one record, its secret is 32 bytes out of a random
-//! number generator. What is kept is the SHA-256 of the whole of it: nobody guesses those bytes, so that a hash made slow on
-//! purpose, as passwords need it, would only make every request slow, those of strangers first.
+//! A key has the form `lsk_<application>.<number>_<secret>`. Its beginning selects one record, and its secret
+//! is 32 random bytes. The stored digest is the SHA-256 of the whole key. No attacker can guess 32 random
+//! bytes, so a slow hash, as passwords need it, would only make every request slow, also those of
+//! unauthenticated callers.
 
 use super::Refused;
 use crate::model::ids::{ApplicationName, Digest, InvalidId};
@@ -12,19 +13,20 @@ use sha2::Sha256;
 use std::fmt;
 use std::str::FromStr;
 
-/// How long a secret is, in bytes.
+/// Length of a secret, in bytes.
 pub const SECRET_BYTES: usize = 32;
 
-/// What every key begins with, so that scanners of repositories can find those that got lost there.
+/// Prefix of every key. Scanners of repositories find leaked keys by it.
 const PREFIX: &str = "lsk_";
 
-/// Which key: an application and the number of the key among those it was ever given, from 1. It is no secret.
+/// Id of a key: an application, and the number of the key among all that were issued to it, from 1. It is no
+/// secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct KeyId {
-    /// The application.
+    /// Application of the key.
     pub application: ApplicationName,
-    /// The number.
+    /// Number of the key.
     pub number: u32,
 }
 
@@ -44,7 +46,7 @@ impl FromStr for KeyId {
         };
         let (application, number) = text.split_once('.').ok_or_else(invalid)?;
         let id = Self { application: application.parse()?, number: number.parse().map_err(|_| invalid())? };
-        // One key has one id: no sign, no leading zero.
+        // One key has one id, without a sign or a leading zero.
         if id.number > 0 && id.number.to_string() == number { Ok(id) } else { Err(invalid()) }
     }
 }
@@ -63,10 +65,10 @@ impl From<KeyId> for String {
     }
 }
 
-/// A key as whoever has it shows it. It is never printed by accident.
+/// A key as an application presents it. Its `Debug` form does not contain the secret.
 #[derive(Clone)]
 pub struct ApiKey {
-    /// Which key it says it is.
+    /// Id that the key claims.
     pub id: KeyId,
     secret: [u8; SECRET_BYTES],
 }
@@ -78,22 +80,23 @@ impl fmt::Debug for ApiKey {
 }
 
 impl ApiKey {
-    /// The key `id` with a secret that nobody can guess.
+    /// Returns the key `id` with this random secret.
     pub fn new(id: KeyId, secret: [u8; SECRET_BYTES]) -> Self {
         Self { id, secret }
     }
 
-    /// The key as it is shown: a secret.
+    /// Returns the text of the key, which is a secret.
     pub fn expose(&self) -> String {
         format!("{PREFIX}{}_{}", self.id, hex::encode(self.secret))
     }
 
-    /// What is kept of it.
+    /// Returns the digest that is stored.
     pub fn digest(&self) -> Digest {
         Digest::of(self.expose().as_bytes())
     }
 
-    /// Whether this is the key that `kept` is of. It takes the same time wherever the two differ.
+    /// Returns true if `kept` is the digest of this key. The comparison takes the same time at any
+    /// difference.
     pub(super) fn is(&self, kept: &Digest) -> bool {
         let mut bytes = [0; 32];
         let read = hex::decode_to_slice(kept.as_str(), &mut bytes);
@@ -104,7 +107,7 @@ impl ApiKey {
     }
 }
 
-/// What is no key. It is not repeated.
+/// A text that is no key. The message does not repeat it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this is no API key; one reads lsk_<application>.<number>_ and 64 hexadecimal digits")]
 pub struct InvalidKey;
@@ -118,12 +121,12 @@ impl FromStr for ApiKey {
         let mut secret = [0; SECRET_BYTES];
         hex::decode_to_slice(digits, &mut secret).map_err(|_| InvalidKey)?;
         let key = Self { id: id.parse().map_err(|_| InvalidKey)?, secret };
-        // One key has one text: no capital digits.
+        // One key has one text, without capital digits.
         if key.expose() == text { Ok(key) } else { Err(InvalidKey) }
     }
 }
 
-/// The key in a header `Authorization: Bearer <key>`.
+/// Parses the key of a header `Authorization: Bearer <key>`.
 /// <https://www.rfc-editor.org/rfc/rfc6750#section-2.1>
 pub fn presented(authorization: Option<&str>) -> Result<ApiKey, Refused> {
     let (scheme, key) = authorization.and_then(|text| text.split_once(' ')).ok_or(Refused::Unknown)?;

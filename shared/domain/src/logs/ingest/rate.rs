@@ -1,16 +1,17 @@
-//! How much an application may send: a bucket of tokens, one for each event, that fills up again at a steady pace.
+//! The rate of an application: a bucket of tokens, one for each event, that fills at a steady pace.
 //!
-//! All that is kept of a bucket is when it will be full: the tokens that are in it follow from the time.
+//! The record of a bucket is the time at which it will be full. The number of its tokens follows from the
+//! time.
 
 use crate::model::ids::ApplicationName;
 use crate::records::{Key, Record, Table};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// The nanoseconds of a second.
+/// Nanoseconds of a second.
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// How much may be sent.
+/// A rate with its burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Numbers", into = "Numbers")]
 pub struct Rate {
@@ -24,7 +25,7 @@ struct Numbers {
     burst: u32,
 }
 
-/// Numbers that are no rate.
+/// Numbers that are no valid rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a rate is at least one event per second and a burst of at least one, each at most {}", Rate::MAX)]
 pub struct InvalidRate;
@@ -44,10 +45,10 @@ impl From<Rate> for Numbers {
 }
 
 impl Rate {
-    /// The most of either.
+    /// Maximum of both numbers.
     pub const MAX: u32 = 1_000_000;
 
-    /// So many events a second in the long run, and so many at once.
+    /// Returns a rate of so many events a second in the long run, and so many at once.
     pub fn new(events_per_second: u32, burst: u32) -> Result<Self, InvalidRate> {
         let valid = |number| (1..=Self::MAX).contains(&number);
         if valid(events_per_second) && valid(burst) {
@@ -57,34 +58,34 @@ impl Rate {
         }
     }
 
-    /// How many events a second in the long run.
+    /// Returns the events a second in the long run.
     pub fn events_per_second(&self) -> u32 {
         self.events_per_second
     }
 
-    /// How many at once.
+    /// Returns the maximum number of events at once.
     pub fn burst(&self) -> u32 {
         self.burst
     }
 
-    /// How long the bucket takes to win `events` tokens, rounded up to a nanosecond.
+    /// Returns the time in which the bucket gains `events` tokens, rounded up to a nanosecond.
     fn time_for(&self, events: u32) -> SignedDuration {
         let nanoseconds = (u64::from(events) * NANOSECONDS).div_ceil(u64::from(self.events_per_second));
         SignedDuration::from_nanos(i64::try_from(nanoseconds).unwrap_or(i64::MAX))
     }
 }
 
-/// The bucket of an application.
+/// Bucket of an application.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket {
-    /// Whose it is.
+    /// Application of the bucket.
     pub application: ApplicationName,
-    /// When it is full, if nothing is taken any more.
+    /// Time at which it is full if no more tokens are taken.
     pub full_at: Timestamp,
 }
 
 impl Bucket {
-    /// Where the bucket of an application is.
+    /// Returns the key of an application's bucket.
     pub fn key_of(application: &ApplicationName) -> Key {
         Key::single(format!("BUCKET#{application}"))
     }
@@ -98,24 +99,25 @@ impl Record for Bucket {
         Self::key_of(&self.application)
     }
 
-    /// One that is full need not be kept; for a day it is, so that an application that sends all the time has always one.
+    /// Returns the expiry. A full bucket needs no record, but it is retained for a day, so that an
+    /// application that sends all the time always has one.
     fn expires_at(&self) -> Option<i64> {
         Some(self.full_at.as_second() + 24 * 60 * 60)
     }
 }
 
-/// Whether there were tokens.
+/// Result of taking tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// There were: the bucket as it is now.
+    /// The bucket had enough tokens; its new state.
     Yes(Bucket),
-    /// There will be, after so many seconds, at least one.
+    /// The bucket will have enough tokens after so many seconds, at least one.
     After(u64),
-    /// There never will be: the bucket does not hold so many.
+    /// The bucket never holds so many tokens.
     Never,
 }
 
-/// Takes a token for each of `events` out of the bucket of `application`; without a bucket it is full.
+/// Takes a token for each of `events` out of the bucket of `application`. An absent bucket is full.
 pub fn take(
     rate: Rate,
     application: &ApplicationName,
@@ -127,7 +129,7 @@ pub fn take(
         return Taken::Never;
     }
     let room = rate.time_for(rate.burst);
-    // A bucket is never emptier than empty, whatever another clock or another rate made of it.
+    // A bucket is at worst empty, even if another clock or another rate wrote it.
     let missing = bucket.map_or(SignedDuration::ZERO, |bucket| bucket.full_at.duration_since(now));
     let missing = missing.clamp(SignedDuration::ZERO, room) + rate.time_for(events);
     if missing > room {

@@ -1,4 +1,4 @@
-//! Reading a request: its address, its form, its size, and the documents in its body.
+//! Parsing of a request: its address, its form, its size, and the documents in its body.
 
 use super::Refused;
 use crate::logs::http_body::Body;
@@ -7,25 +7,25 @@ use serde_json::Value;
 use std::fmt;
 use std::io::Read as _;
 
-/// Where events are posted to, below the function's URL.
+/// Path for events below the function's URL.
 pub const PATH: &str = "/events";
 
-/// The most bytes of a body as it is sent. Lambda itself takes six times as much.
+/// Maximum number of bytes of a sent body. Lambda itself allows six times as much.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 pub const BODY_BYTES_MAX: usize = 1 << 20;
 
-/// The most bytes that a compressed body may become.
+/// Maximum number of bytes of a decompressed body.
 pub const INFLATED_BYTES_MAX: usize = 4 << 20;
 
-/// The most events of one request.
+/// Maximum number of events of one request.
 pub const EVENTS_MAX: usize = 1000;
 
-/// A request as the function's URL hands it over, but for its key.
+/// A request from the function's URL, without its key.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// The HTTP method.
     pub method: &'a str,
-    /// The path, without the query.
+    /// Path, without the query.
     pub path: &'a str,
     /// The header `Content-Type`.
     pub content_type: Option<&'a str>,
@@ -35,57 +35,57 @@ pub struct Request<'a> {
     pub body: Body<'a>,
 }
 
-/// The form of a body.
+/// Form of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// `application/json`: one object, or an array of objects.
     Json,
     /// `application/x-ndjson`: one object a line.
     Ndjson,
-    /// The same, compressed with gzip. There is no such form of `application/json`: a function URL takes that for text, and what
-    /// is no UTF-8 does not survive it.
+    /// The same, compressed with gzip. `application/json` has no compressed form: a function URL takes it for
+    /// text, and bytes that are not UTF-8 do not survive that.
     NdjsonGzip,
 }
 
-/// What there is too much of.
+/// The exceeded limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TooLarge {
-    /// The body as it was sent.
+    /// The body as sent.
     #[error("the body is larger than {} KiB; send fewer events at a time", BODY_BYTES_MAX >> 10)]
     Body,
-    /// What the body decompresses to.
-    #[error("the body becomes larger than {} KiB when it is decompressed; send fewer events at a time", INFLATED_BYTES_MAX >> 10)]
+    /// The decompressed body.
+    #[error("the decompressed body is larger than {} KiB; send fewer events at a time", INFLATED_BYTES_MAX >> 10)]
     Inflated,
     /// The events of one request.
     #[error("the request holds more than {EVENTS_MAX} events; send fewer at a time")]
     Events,
-    /// The events of one request, beyond what this application may ever send at once.
+    /// The events of one request, beyond the burst of this application.
     #[error(
         "the request holds more than the {burst} events that this application may send at once; send fewer at a time"
     )]
     Burst {
-        /// How many it may.
+        /// Burst of the application.
         burst: u32,
     },
 }
 
-/// Why a body holds no documents.
+/// Fault of a body without documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
-    /// The front end says base64, and it is none.
+    /// The front end marks it as base64, but it is not.
     Base64,
-    /// It is not the gzip that its header says.
+    /// The header names gzip, but the body is not gzip.
     Gzip,
-    /// It is no JSON.
+    /// The body is no JSON.
     Json {
-        /// The line, from 1.
+        /// Line, from 1.
         line: usize,
-        /// The column, from 1.
+        /// Column, from 1.
         column: usize,
     },
-    /// It is JSON, but neither an object nor an array.
+    /// The body is JSON, but neither an object nor an array.
     NoEvents,
-    /// There is nothing in it.
+    /// The body is empty.
     Empty,
 }
 
@@ -93,9 +93,9 @@ impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Base64 => f.write_str("the body cannot be read"),
-            Self::Gzip => f.write_str("the body is not the gzip that its Content-Encoding says it is"),
+            Self::Gzip => f.write_str("the body is not gzip, although its Content-Encoding is gzip"),
             Self::Json { line, column } => {
-                write!(f, "the body is no JSON, or breaks off, at line {line}, column {column}")
+                write!(f, "the body is not JSON, or is incomplete, at line {line}, column {column}")
             }
             Self::NoEvents => f.write_str("the body is neither an event nor an array of events"),
             Self::Empty => f.write_str("the body holds no event"),
@@ -103,8 +103,8 @@ impl fmt::Display for Malformed {
     }
 }
 
-/// The form that a request's body is said to have, if it came to the right address and is not too large. Nothing of the body
-/// is looked at.
+/// Returns the declared form of a request's body if the address is right and the size is within the limit. It
+/// does not read the body.
 pub fn form(request: &Request<'_>) -> Result<Form, Refused> {
     if request.path.trim_end_matches('/') != PATH {
         return Err(Refused::NoSuchPath);
@@ -125,8 +125,8 @@ pub fn form(request: &Request<'_>) -> Result<Form, Refused> {
     Ok(form)
 }
 
-/// The form that a `Content-Type` names, if it is one that is understood; JSON is UTF-8, and no other charset is.
-/// <https://www.rfc-editor.org/rfc/rfc9110#name-content-type>
+/// Returns the form that a `Content-Type` names, or `None` if it is unknown. JSON is UTF-8, and no other
+/// charset is accepted. <https://www.rfc-editor.org/rfc/rfc9110#name-content-type>
 fn plain(content_type: &str) -> Option<Form> {
     let mut parts = content_type.split(';').map(str::trim);
     let name = parts.next().unwrap_or_default();
@@ -151,7 +151,8 @@ fn is_gzip(content_encoding: &str) -> Option<bool> {
     }
 }
 
-/// The documents of a body, at least one and at most [`EVENTS_MAX`]; what is in them is not judged yet.
+/// Returns the documents of a body, at least one and at most [`EVENTS_MAX`]. It does not validate their
+/// content.
 pub fn documents(form: Form, body: Body<'_>) -> Result<Vec<Value>, Refused> {
     let sent = body.bytes().ok_or(Refused::Malformed(Malformed::Base64))?;
     let documents = match form {
@@ -166,7 +167,7 @@ pub fn documents(form: Form, body: Body<'_>) -> Result<Vec<Value>, Refused> {
     }
 }
 
-/// What `gzip` decompresses to. What comes after the cap is never decompressed.
+/// Decompresses `gzip`. Bytes beyond the cap are never decompressed.
 fn inflated(gzip: &[u8]) -> Result<Vec<u8>, Refused> {
     let mut text = Vec::new();
     let mut reader = MultiGzDecoder::new(gzip).take(INFLATED_BYTES_MAX as u64 + 1);
@@ -188,15 +189,15 @@ fn whole(text: &[u8]) -> Result<Vec<Value>, Refused> {
     }
 }
 
-/// Lines that are blank hold nothing, and the last one need not end.
+/// Parses one document a line. Blank lines are skipped, and the last line may lack its end.
 fn by_line(text: &[u8]) -> Result<Vec<Value>, Refused> {
     let lines = text.split(|byte| *byte == b'\n').zip(1..);
     let filled = lines.filter(|(line, _)| !line.iter().all(u8::is_ascii_whitespace));
-    // One more than are allowed is enough to refuse them all.
+    // One document beyond the limit is enough to refuse them all.
     filled.take(EVENTS_MAX + 1).map(|(line, number)| parse(line, number)).collect()
 }
 
-/// Parses what begins at `line`.
+/// Parses the text that begins at `line`.
 fn parse(text: &[u8], line: usize) -> Result<Value, Refused> {
     serde_json::from_slice(text).map_err(|error| {
         let line = line + error.line().saturating_sub(1);

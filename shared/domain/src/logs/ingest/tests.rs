@@ -1,4 +1,4 @@
-//! Each of the front door's steps, and then whatever a stranger sends.
+//! Tests of each step of the log intake, and of arbitrary input.
 
 mod answer;
 mod envelope;
@@ -61,7 +61,7 @@ fn read(document: Value) -> Result<Event, Fault> {
     Event::read(document, now())
 }
 
-/// An event with one field more or other than the plainest.
+/// Returns a minimal event with one field added or changed.
 fn event(field: &str, value: impl Into<Value>) -> Value {
     let mut event = json!({"message": "hello"});
     event[field] = value.into();

@@ -1,4 +1,4 @@
-//! Events as they travel together.
+//! Batches of events.
 
 /// One or more events, each a JSON document on a line of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -8,25 +8,26 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The events in `ndjson`, every one of which ends with a newline; nothing if there are none.
+    /// Returns the batch of the events in `ndjson`, each of which ends with a newline. `None` if there are no
+    /// events.
     ///
-    /// A newline never stands within an event: JSON writes it as `\n`.
+    /// A newline never occurs within an event: JSON writes it as `\n`.
     pub fn new(ndjson: Vec<u8>) -> Option<Self> {
         let events = u32::try_from(ndjson.iter().filter(|byte| **byte == b'\n').count()).ok()?;
         (events > 0 && ndjson.ends_with(b"\n")).then_some(Self { ndjson, events })
     }
 
-    /// How many events it holds, at least one.
+    /// Returns the number of events, at least one.
     pub fn events(&self) -> u32 {
         self.events
     }
 
-    /// Its size in bytes, newlines included.
+    /// Returns the size in bytes, newlines included.
     pub fn bytes(&self) -> usize {
         self.ndjson.len()
     }
 
-    /// What is left of it after the first `skip` events, as lines.
+    /// Returns the lines after the first `skip` events.
     pub fn rest(&self, skip: u32) -> &[u8] {
         let mut rest = self.ndjson.as_slice();
         for _ in 0..skip {
@@ -36,7 +37,7 @@ impl Batch {
         rest
     }
 
-    /// Its events after the first `skip`, each without its newline.
+    /// Returns the events after the first `skip`, each without its newline.
     pub fn events_after(&self, skip: u32) -> impl Iterator<Item = &[u8]> {
         let rest = self.rest(skip);
         let rest = rest.strip_suffix(b"\n").unwrap_or(rest);

@@ -1,21 +1,21 @@
-//! One connection to a peer that reads a stream: what it has to do next, and what the peer's behaviour means.
+//! One connection to a peer that reads a stream: its next step, and the meaning of the peer's behaviour.
 
 use super::lumberjack::{self, Acks};
 use super::{Protocol, Window};
 use std::collections::VecDeque;
 use std::fmt;
 
-/// What whoever ships waits for.
+/// The state that the shipper waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goal {
     /// The window has room for the next batch.
     Room,
-    /// Everything is acknowledged.
+    /// Every batch is acknowledged.
     Settled,
 }
 
 impl Goal {
-    /// Whether `window` is there already.
+    /// Returns true if `window` has reached the goal.
     pub fn reached(self, window: &Window) -> bool {
         match self {
             Self::Room => window.has_room(),
@@ -24,39 +24,39 @@ impl Goal {
     }
 }
 
-/// What a connection has to do next.
+/// Next step of a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next<'a> {
-    /// Write these bytes, listening meanwhile.
+    /// Write these bytes, and read at the same time.
     Write(&'a [u8]),
-    /// Say that nothing more will come, and keep listening.
+    /// Close the writing side, and keep reading.
     HalfClose,
-    /// Listen.
+    /// Read.
     Listen,
     /// The goal is reached.
     Reached,
-    /// This connection has done its part; the goal needs another one.
+    /// This connection is finished; the goal needs another one.
     Reconnect,
 }
 
-/// Why a connection is of no more use. What it carried and was not acknowledged must be sent again.
+/// Reason why a connection is lost. Its batches that were not acknowledged must be sent again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lost {
-    /// The peer could not be reached; why, in words.
+    /// The peer could not be reached; the reason, in words.
     Unreachable(String),
-    /// The peer closed before it had everything.
+    /// The peer closed before it had read everything.
     Closed,
-    /// The connection broke; how, in words.
+    /// The connection broke; the error, in words.
     Broken(String),
-    /// Nothing moved for too long.
+    /// The connection made no progress for too long.
     Stalled,
-    /// The peer does not speak the protocol; how, in words.
+    /// The peer violates the protocol; the violation, in words.
     Violation(String),
-    /// The peer wants to be asked again later: its HTTP status, and after how many seconds if it said so.
+    /// The peer asks for a later retry.
     Busy {
-        /// The status.
+        /// HTTP status of the response.
         status: u16,
-        /// The seconds of its `Retry-After`, bounded.
+        /// Seconds of its `Retry-After`, bounded.
         after_seconds: Option<u64>,
     },
 }
@@ -65,7 +65,7 @@ impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(why) => write!(f, "cannot be reached: {why}"),
-            Self::Closed => f.write_str("closed the connection before it had everything"),
+            Self::Closed => f.write_str("closed the connection before it had read everything"),
             Self::Broken(how) => write!(f, "broke the connection: {how}"),
             Self::Stalled => f.write_str("neither reads nor answers"),
             Self::Violation(how) => write!(f, "sent {how}"),
@@ -74,7 +74,7 @@ impl fmt::Display for Lost {
     }
 }
 
-/// One connection that is open.
+/// One open connection.
 #[derive(Debug)]
 pub struct Conversation {
     out: Vec<u8>,
@@ -87,13 +87,13 @@ enum Kind {
     JsonLines(Ending),
     Beats {
         acks: Acks,
-        /// How far each window that is on the wire is acknowledged, and how many events it has; the oldest first.
+        /// Number of acknowledged events and number of events of each window on the wire; the oldest first.
         windows: VecDeque<(u32, u32)>,
     },
 }
 
-/// How far the end of a connection has come that carries lines and hears nothing: the peer's own close, after it read
-/// ours, is the only thing that says that it read everything before.
+/// Shutdown state of a connection without acknowledgements. The peer's close after ours is the only proof
+/// that it read everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     Open,
@@ -102,7 +102,7 @@ enum Ending {
 }
 
 impl Conversation {
-    /// A connection that was opened just now; nothing if the protocol is no stream but HTTP.
+    /// Returns a connection that was just opened; `None` for HTTP, which is no stream.
     pub fn new(protocol: Protocol) -> Option<Self> {
         let kind = match protocol {
             Protocol::JsonLines => Kind::JsonLines(Ending::Open),
@@ -112,7 +112,7 @@ impl Conversation {
         Some(Self { out: Vec::new(), written: 0, kind })
     }
 
-    /// What to do next for `goal`.
+    /// Returns the next step for `goal`.
     pub fn next(&mut self, window: &mut Window, goal: Goal) -> Next<'_> {
         if let Kind::JsonLines(ending) = self.kind
             && ending != Ending::Open
@@ -142,7 +142,7 @@ impl Conversation {
         }
     }
 
-    /// Writes the oldest unsent batch down, if there is one.
+    /// Encodes the oldest unsent batch, if there is one.
     fn fill(&mut self, window: &mut Window) {
         self.out.clear();
         self.written = 0;
@@ -157,22 +157,22 @@ impl Conversation {
         window.sent();
     }
 
-    /// Notes that the connection took `bytes` of what it was to write.
+    /// Records that the connection wrote `bytes` of its output.
     pub fn written(&mut self, bytes: usize) {
         self.written = (self.written + bytes).min(self.out.len());
     }
 
-    /// Notes that the peer was told that nothing more comes.
+    /// Records that the writing side is closed.
     pub fn half_closed(&mut self) {
         if let Kind::JsonLines(ending @ Ending::Open) = &mut self.kind {
             *ending = Ending::HalfClosed;
         }
     }
 
-    /// Reads what the peer sent.
+    /// Reads bytes from the peer.
     pub fn received(&mut self, bytes: &[u8], window: &mut Window) -> Result<(), Lost> {
         let Kind::Beats { acks, windows } = &mut self.kind else {
-            // Logstash's tcp input sends nothing; what another peer says is no acknowledgement.
+            // Logstash's tcp input sends nothing. Bytes from another peer are no acknowledgement.
             return Ok(());
         };
         let mut numbers = Vec::new();
@@ -181,7 +181,7 @@ impl Conversation {
         numbers.into_iter().try_for_each(|number| acknowledge(number, windows, window))
     }
 
-    /// Notes that the peer closed its side.
+    /// Records that the peer closed its side.
     pub fn peer_closed(&mut self, window: &mut Window) -> Result<(), Lost> {
         match &mut self.kind {
             Kind::JsonLines(ending @ Ending::HalfClosed) => {
@@ -195,8 +195,8 @@ impl Conversation {
     }
 }
 
-/// Counts an acknowledgement of the oldest window. A number that was acknowledged before, and zero, only say that the
-/// peer lives; one that the window does not have says that it is no such peer.
+/// Counts an acknowledgement of the oldest window. A repeated number and zero only prove that the peer is
+/// alive. A number beyond the window is a violation of the protocol.
 fn acknowledge(number: u32, windows: &mut VecDeque<(u32, u32)>, window: &mut Window) -> Result<(), Lost> {
     if number == 0 {
         return Ok(());

@@ -1,23 +1,22 @@
-//! HTTP: one request for each batch; a status between 200 and 299 acknowledges all of it.
+//! HTTP: one request for each batch. A status between 200 and 299 acknowledges the whole batch.
 
 use super::{Batch, BodyShape, Lost};
 
-/// The longest that a peer's `Retry-After` is followed, in seconds: a function that runs for minutes does not wait for
-/// hours.
+/// Maximum of a peer's `Retry-After`, in seconds. A function that runs for minutes does not wait for hours.
 pub const RETRY_AFTER_MAX: u64 = 30;
 
-/// What an answer means.
+/// Meaning of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answered {
-    /// The batch was taken.
+    /// The peer accepted the batch.
     Taken,
-    /// Not now; the same request may succeed later.
+    /// The same request may succeed later.
     Later(Lost),
-    /// The same request will be refused again, with this status.
+    /// The peer will refuse the same request again, with this status.
     Refused(u16),
 }
 
-/// Judges the answer to a batch: its status, and its `Retry-After` if it had one.
+/// Judges the response to a batch by its status and its `Retry-After`, if any.
 /// <https://www.rfc-editor.org/rfc/rfc9110#name-status-codes>
 pub fn judge(status: u16, retry_after: Option<&str>) -> Answered {
     match status {
@@ -33,12 +32,12 @@ pub fn judge(status: u16, retry_after: Option<&str>) -> Answered {
     }
 }
 
-/// The body of the request for `batch` without its first `skip` events.
+/// Returns the body of the request for `batch` without its first `skip` events.
 pub fn body(batch: &Batch, skip: u32, shape: BodyShape) -> Vec<u8> {
     let lines = batch.rest(skip);
     match shape {
         BodyShape::Ndjson => lines.to_vec(),
-        // No newline stands within an event, so each one separates two.
+        // No newline occurs within an event, so each one separates two events.
         BodyShape::Array => {
             let mut array = Vec::with_capacity(lines.len() + 1);
             array.push(b'[');

@@ -1,10 +1,10 @@
-//! Lumberjack version 2, which Beats and Logstash's `beats` input speak.
+//! Lumberjack version 2, the protocol of Beats and of Logstash's `beats` input.
 //!
-//! A window frame announces how many events follow; they follow as JSON frames, numbered from one, here within one
-//! compressed frame. The peer acknowledges the number of the last event it took: the last one of the window, or an
-//! earlier one on the way there; zero only says that it is still at work. Numbers are big-endian.
-//! <https://github.com/elastic/logstash-input-beats/blob/main/PROTOCOL.md> describes version 1; version 2 has JSON
-//! frames in place of key and value pairs.
+//! A window frame announces a number of events. They follow as JSON frames, numbered from one, here within
+//! one compressed frame. The peer acknowledges the number of the last event that it took: the last one of the
+//! window, or an earlier one in between. Zero only reports that it still works. Numbers are big-endian.
+//! <https://github.com/elastic/logstash-input-beats/blob/main/PROTOCOL.md> describes version 1; version 2 has
+//! JSON frames in place of key and value pairs.
 
 use super::Batch;
 use flate2::Compression;
@@ -17,7 +17,7 @@ const COMPRESSED: u8 = b'C';
 const JSON: u8 = b'J';
 const ACK: u8 = b'A';
 
-/// How many bytes a header of a frame has: version, kind, one number.
+/// Number of bytes in the header of a frame: version, kind, one number.
 const HEADER_BYTES: usize = 6;
 
 /// Writes `batch` without its first `skip` events as one window.
@@ -31,7 +31,8 @@ pub fn write_window(batch: &Batch, skip: u32, out: &mut Vec<u8>) {
     out[start + 2..body].copy_from_slice(&length.to_be_bytes());
 }
 
-/// The fastest level: the network between a function and its broker is wide, a function's processor is not.
+/// Writes the events with the fastest compression level. The network between a function and its broker is
+/// fast, and a function's processor is not.
 fn write_events(batch: &Batch, skip: u32, out: &mut Vec<u8>) {
     let mut encoder = ZlibEncoder::new(out, Compression::fast());
     let mut frame = Vec::new();
@@ -39,7 +40,7 @@ fn write_events(batch: &Batch, skip: u32, out: &mut Vec<u8>) {
         frame.clear();
         header(JSON, number, &mut frame);
         frame.extend_from_slice(&u32::try_from(event.len()).unwrap_or(u32::MAX).to_be_bytes());
-        // Writing into memory does not fail.
+        // A write into memory does not fail.
         let _ = encoder.write_all(&frame).and_then(|()| encoder.write_all(event));
     }
     let _ = encoder.finish();
@@ -50,19 +51,19 @@ fn header(kind: u8, number: u32, out: &mut Vec<u8>) {
     out.extend_from_slice(&number.to_be_bytes());
 }
 
-/// The peer sent something that is no acknowledgement.
+/// The peer sent a frame that is no acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an answer that is no acknowledgement of Lumberjack version 2")]
 pub struct NoAck;
 
-/// Reads acknowledgements, in whatever pieces they arrive.
+/// Parser of acknowledgements, which may arrive in pieces.
 #[derive(Debug, Default)]
 pub struct Acks {
     partial: Vec<u8>,
 }
 
 impl Acks {
-    /// Reads `bytes` and gives each number that is acknowledged to `heard`.
+    /// Parses `bytes` and passes each acknowledged number to `heard`.
     pub fn read(&mut self, bytes: &[u8], mut heard: impl FnMut(u32)) -> Result<(), NoAck> {
         for byte in bytes {
             self.partial.push(*byte);

@@ -1,20 +1,20 @@
-//! How often a broker is tried.
+//! Limit on the attempts to reach a broker.
 
-/// How many connections in a row may come to nothing before whoever ships gives up, and its queue tries later.
+/// Maximum number of fruitless connections in a row. Then the shipper gives up, and its queue retries later.
 pub const FRUITLESS_MAX: u32 = 8;
 
-/// What to do about a connection that was lost.
+/// Decision about a lost connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Connect again after a pause; it was the nth in a row that came to nothing, none if this one got something
-    /// through.
+    /// Connect again after a pause. Holds the number of fruitless connections in a row; zero if this one made
+    /// progress.
     Again(u32),
-    /// Enough came to nothing.
+    /// Too many connections in a row were fruitless.
     GiveUp,
 }
 
-/// Counts connections that came to nothing. A peer that takes a little each time is worth another connection, however
-/// often it closes.
+/// Counter of fruitless connections. A peer that takes a little each time is worth another connection,
+/// however often it closes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Patience {
     fruitless: u32,
@@ -22,7 +22,7 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// Judges the loss of a connection, given how many events were acknowledged over all of them.
+    /// Judges the loss of a connection, given the number of events acknowledged over all connections.
     pub fn lost(&mut self, progress: u64) -> Verdict {
         if progress > self.progress {
             *self = Self { fruitless: 0, progress };

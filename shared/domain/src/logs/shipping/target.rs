@@ -1,20 +1,20 @@
-//! Where events go, written as a URL.
+//! The target of events, as a URL.
 
 use std::fmt;
 use std::str::FromStr;
 use url::Url;
 
-/// How the events of an HTTP request are put together.
+/// Shape of the body of an HTTP request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyShape {
-    /// A JSON array, which Logstash's `http` input takes apart without further configuration.
+    /// A JSON array, which Logstash's `http` input splits without further configuration.
     Array,
     /// One JSON document a line (`application/x-ndjson`).
     Ndjson,
 }
 
 impl BodyShape {
-    /// The `Content-Type` of a body of this shape.
+    /// Returns the `Content-Type` of a body of this shape.
     pub fn content_type(self) -> &'static str {
         match self {
             Self::Array => "application/json",
@@ -23,7 +23,7 @@ impl BodyShape {
     }
 }
 
-/// How a broker is spoken to.
+/// Protocol of a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// One JSON document a line over TCP: Logstash's `tcp` input with the codec `json_lines`. Not acknowledged.
@@ -34,22 +34,22 @@ pub enum Protocol {
     Http(BodyShape),
 }
 
-/// A broker, and how it is spoken to.
+/// A broker with its protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// How it is spoken to.
+    /// Protocol of the broker.
     pub protocol: Protocol,
-    /// Whether over TLS.
+    /// True for TLS.
     pub tls: bool,
-    /// Its name or address, without brackets.
+    /// Name or address of the broker, without brackets.
     pub host: String,
-    /// Its port.
+    /// Port of the broker.
     pub port: u16,
-    /// What an HTTP request asks for: path and query.
+    /// Path and query of an HTTP request.
     pub path: String,
 }
 
-/// What a target's URL may begin with, and what that means: protocol, TLS, the port if none is named.
+/// Schemes of a target's URL: protocol, TLS, and the default port.
 const SCHEMES: [(&str, Protocol, bool, Option<u16>); 8] = [
     ("beats", Protocol::Beats, false, Some(5044)),
     ("beats+tls", Protocol::Beats, true, Some(5044)),
@@ -61,28 +61,28 @@ const SCHEMES: [(&str, Protocol, bool, Option<u16>); 8] = [
     ("https+ndjson", Protocol::Http(BodyShape::Ndjson), true, Some(443)),
 ];
 
-/// Why a text is no target. The text is not repeated: it may hold a password.
+/// Reason why a text is no target. The message does not repeat the text: it may hold a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTarget {
-    /// It is no URL.
+    /// The text is no URL.
     #[error("it is no URL; write for example beats+tls://broker.example.com:5044")]
     NoUrl,
-    /// It begins with a word that means nothing here.
+    /// The scheme is unknown.
     #[error(
-        "'{0}' is no way to ship; known are beats, beats+tls, tcp, tcp+tls, http, https, http+ndjson and https+ndjson"
+        "'{0}' is no known scheme; known are beats, beats+tls, tcp, tcp+tls, http, https, http+ndjson and https+ndjson"
     )]
     Scheme(String),
-    /// It names no host.
+    /// The URL names no host.
     #[error("it names no host")]
     NoHost,
-    /// It names no port, and there is none that goes without saying.
-    #[error("it names no port, and {0} has none that goes without saying")]
+    /// The URL names no port, and the scheme has no default.
+    #[error("it names no port, and {0} has no default port")]
     NoPort(&'static str),
-    /// It holds a user or a password.
-    #[error("it holds a user or a password, which does not belong into a function's configuration")]
+    /// The URL holds a user or a password.
+    #[error("it holds a user or a password; a function's configuration must not hold them")]
     Credentials,
-    /// It holds more than a host and a port.
-    #[error("{0} knows no path; leave out what follows the port")]
+    /// The URL holds more than a host and a port.
+    #[error("{0} has no path; remove the text after the port")]
     Path(&'static str),
 }
 
@@ -117,7 +117,7 @@ fn path(url: &Url) -> String {
 }
 
 impl fmt::Display for Target {
-    /// Host and port: what a person needs to find it.
+    /// Writes host and port, which identify the broker for an operator.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.host.contains(':') {
             true => write!(f, "[{}]:{}", self.host, self.port),

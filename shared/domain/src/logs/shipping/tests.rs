@@ -4,17 +4,17 @@ use flate2::read::ZlibDecoder;
 use proptest::prelude::*;
 use std::io::Read as _;
 
-/// `count` events, numbered from `first`.
+/// Returns `count` events, numbered from `first`.
 fn batch(first: u32, count: u32) -> Batch {
     let lines: String = (first..first + count).map(|number| format!("{{\"n\":{number}}}\n")).collect();
     Batch::new(lines.into_bytes()).unwrap()
 }
 
-/// A peer of Lumberjack: takes windows apart as they arrive.
+/// A Lumberjack peer that parses windows as they arrive.
 #[derive(Default)]
 struct BeatsPeer {
     bytes: Vec<u8>,
-    /// The events of every window that arrived whole, oldest first.
+    /// Events of every complete window, oldest first.
     windows: Vec<Vec<Vec<u8>>>,
 }
 
@@ -32,7 +32,7 @@ fn number(bytes: &[u8]) -> usize {
     bytes.iter().take(4).fold(0, |sum, byte| sum << 8 | usize::from(*byte))
 }
 
-/// The events of the window that `bytes` begin with, and how long it is; nothing if it is not whole.
+/// Returns the events of the window at the beginning of `bytes`, and its length; `None` if it is incomplete.
 fn read_window(bytes: &[u8]) -> Option<(Vec<Vec<u8>>, usize)> {
     if bytes.len() < 12 {
         return None;
@@ -65,7 +65,7 @@ fn lines() -> Conversation {
     Conversation::new(Protocol::JsonLines).unwrap()
 }
 
-/// Writes everything that there is to write, and answers it.
+/// Writes all output, and answers it.
 fn write_all(conversation: &mut Conversation, window: &mut Window, goal: Goal) -> Vec<u8> {
     let mut all = Vec::new();
     while let Next::Write(bytes) = conversation.next(window, goal) {
@@ -77,7 +77,7 @@ fn write_all(conversation: &mut Conversation, window: &mut Window, goal: Goal) -
 }
 
 #[test]
-fn a_batch_is_whole_lines_and_nothing_else() {
+fn a_batch_consists_of_complete_lines_only() {
     assert_eq!(Batch::new(Vec::new()), None);
     assert_eq!(Batch::new(b"{}".to_vec()), None);
     let batch = batch(1, 3);
@@ -88,7 +88,7 @@ fn a_batch_is_whole_lines_and_nothing_else() {
 }
 
 #[test]
-fn a_window_of_lumberjack_is_numbered_from_one_and_compressed() {
+fn a_lumberjack_window_is_numbered_from_one_and_compressed() {
     let (mut peer, mut window, mut conversation) = (BeatsPeer::default(), Window::new(100), beats());
     window.take(batch(7, 2));
     peer.hears(&write_all(&mut conversation, &mut window, Goal::Settled));
@@ -96,7 +96,7 @@ fn a_window_of_lumberjack_is_numbered_from_one_and_compressed() {
 }
 
 #[test]
-fn lumberjack_counts_nothing_before_the_peer_says_so() {
+fn lumberjack_counts_no_event_before_the_peer_acknowledges_it() {
     let (mut window, mut conversation) = (Window::new(100), beats());
     window.take(batch(1, 3));
     write_all(&mut conversation, &mut window, Goal::Settled);
@@ -131,7 +131,7 @@ fn after_a_partial_acknowledgement_only_the_rest_is_sent_again() {
 }
 
 #[test]
-fn an_acknowledgement_of_what_was_never_sent_ends_the_connection() {
+fn an_acknowledgement_of_an_unsent_event_ends_the_connection() {
     let (mut window, mut conversation) = (Window::new(100), beats());
     window.take(batch(1, 2));
     assert!(conversation.received(&ack(1), &mut window).is_err(), "before anything was sent");
@@ -142,7 +142,7 @@ fn an_acknowledgement_of_what_was_never_sent_ends_the_connection() {
 }
 
 #[test]
-fn acknowledgements_are_read_in_whatever_pieces_they_arrive() {
+fn acknowledgements_are_parsed_in_any_pieces() {
     let bytes = [ack(0), ack(1), ack(70_000)].concat();
     for size in 1..bytes.len() {
         let (mut acks, mut heard) = (Acks::default(), Vec::new());
@@ -154,7 +154,7 @@ fn acknowledgements_are_read_in_whatever_pieces_they_arrive() {
 }
 
 #[test]
-fn lines_count_only_once_the_peer_closed_after_us() {
+fn lines_count_only_after_the_peer_closed_after_us() {
     let (mut window, mut conversation) = (Window::new(100), lines());
     window.take(batch(1, 2));
     assert_eq!(write_all(&mut conversation, &mut window, Goal::Settled), b"{\"n\":1}\n{\"n\":2}\n");
@@ -171,7 +171,7 @@ fn lines_count_only_once_the_peer_closed_after_us() {
 }
 
 #[test]
-fn a_peer_that_closes_before_us_took_nothing_for_certain() {
+fn lines_do_not_count_if_the_peer_closes_before_us() {
     let (mut window, mut conversation) = (Window::new(100), lines());
     window.take(batch(1, 2));
     write_all(&mut conversation, &mut window, Goal::Settled);
@@ -181,7 +181,7 @@ fn a_peer_that_closes_before_us_took_nothing_for_certain() {
 }
 
 #[test]
-fn a_full_window_of_lines_is_closed_so_that_it_can_count_and_one_with_room_is_not() {
+fn only_a_full_window_of_lines_is_closed_so_that_it_can_count() {
     let (mut window, mut conversation) = (Window::new(20), lines());
     window.take(batch(1, 1));
     write_all(&mut conversation, &mut window, Goal::Room);
@@ -192,7 +192,7 @@ fn a_full_window_of_lines_is_closed_so_that_it_can_count_and_one_with_room_is_no
 }
 
 #[test]
-fn a_window_never_holds_more_than_its_capacity_and_one_batch() {
+fn a_window_holds_at_most_its_capacity_and_one_batch() {
     let mut window = Window::new(24);
     window.take(batch(1, 2));
     assert!(window.has_room());
@@ -205,7 +205,7 @@ fn a_window_never_holds_more_than_its_capacity_and_one_batch() {
 }
 
 #[test]
-fn an_http_status_says_taken_later_or_never() {
+fn an_http_status_means_accepted_later_or_never() {
     for status in [200, 201, 202, 204, 299] {
         assert_eq!(judge(status, None), Answered::Taken);
     }
@@ -226,13 +226,13 @@ fn an_http_status_says_taken_later_or_never() {
 }
 
 #[test]
-fn an_http_body_is_an_array_or_lines_of_what_is_left() {
+fn an_http_body_is_an_array_or_lines_of_the_remaining_events() {
     assert_eq!(body(&batch(1, 3), 1, BodyShape::Array), b"[{\"n\":2},{\"n\":3}]");
     assert_eq!(body(&batch(1, 2), 1, BodyShape::Ndjson), b"{\"n\":2}\n");
 }
 
 #[test]
-fn patience_ends_after_eight_connections_in_a_row_that_came_to_nothing() {
+fn patience_ends_after_eight_fruitless_connections_in_a_row() {
     let mut patience = Patience::default();
     let mut fruitless = |progress| (1..=FRUITLESS_MAX).map(|_| patience.lost(progress)).collect::<Vec<_>>();
     let first = fruitless(0);
@@ -269,7 +269,7 @@ fn a_target_is_written_as_a_url() {
 }
 
 #[test]
-fn what_is_no_target_is_refused_and_a_password_is_not_repeated() {
+fn an_invalid_target_is_refused_and_a_password_is_not_repeated() {
     for (text, expected) in [
         ("", InvalidTarget::NoUrl),
         ("broker:5044", InvalidTarget::Scheme("broker".to_owned())),
@@ -286,12 +286,12 @@ fn what_is_no_target_is_refused_and_a_password_is_not_repeated() {
     }
 }
 
-/// What may happen to a connection.
+/// An event of a connection.
 #[derive(Clone, Debug)]
 enum Happening {
     Take(u32),
     Write(usize),
-    /// The peer acknowledges as many events of its oldest window as it has, divided by this.
+    /// The peer acknowledges the number of events of its oldest window, divided by this.
     Acknowledge(u32),
     KeepAlive,
     Break,
@@ -308,12 +308,12 @@ fn happening() -> impl Strategy<Value = Happening> {
 }
 
 proptest! {
-    /// Whatever is written, acknowledged, repeated or cut off, and wherever: what counts as acknowledged was
-    /// acknowledged by the peer, in order, and what does not count is sent again.
+    /// Checks the guarantee for any sequence of writes, acknowledgements, repetitions and losses: each
+    /// counted event was acknowledged by the peer, in order, and every other one is sent again.
     #[test]
-    fn no_event_is_lost_whatever_the_peer_does(script in proptest::collection::vec(happening(), 1..80)) {
+    fn no_event_is_lost_for_any_behaviour_of_the_peer(script in proptest::collection::vec(happening(), 1..80)) {
         let (mut window, mut conversation, mut peer) = (Window::new(64), beats(), BeatsPeer::default());
-        // How far the peer acknowledged its oldest window; what it acknowledged ever; what was taken.
+        // Events acknowledged of the peer's oldest window; bytes acknowledged ever; events taken.
         let (mut heard, mut acknowledged, mut taken) = (0u32, Vec::<u8>::new(), 0u32);
         for happening in script {
             match happening {

@@ -1,6 +1,6 @@
 use super::*;
 
-/// One of each.
+/// Returns one refusal of each kind.
 fn refusals() -> Vec<Refused> {
     let invalid = events(vec![json!({})], now()).unwrap_err();
     vec![
@@ -21,7 +21,7 @@ fn refusals() -> Vec<Refused> {
 }
 
 #[test]
-fn what_is_worth_repeating_says_when_and_nothing_else_does() {
+fn only_a_refusal_that_may_be_retried_has_a_time() {
     let statuses: Vec<u16> = refusals().iter().map(Refused::status).collect();
     assert_eq!(statuses, [404, 405, 415, 415, 413, 401, 403, 403, 429, 400, 400, 503, 503]);
     for refused in refusals() {

@@ -1,6 +1,6 @@
 use super::*;
 
-/// The lines of documents that are sent with the key shop.1.
+/// Returns the lines of documents that are sent with the key shop.1.
 fn sent(documents: Vec<Value>, request: &str, received_at: Timestamp) -> Vec<Value> {
     sent_with("shop.1", documents, request, received_at)
 }
@@ -15,7 +15,7 @@ fn sent_with(key: &str, documents: Vec<Value>, request: &str, received_at: Times
 }
 
 #[test]
-fn an_event_travels_in_the_envelope_that_the_lines_of_load_balancers_have() {
+fn an_event_has_the_same_envelope_as_a_load_balancers_line() {
     let document = json!({
         "message": "hello", "@timestamp": "2026-02-28T23:30:00-01:00", "id": "7f-1", "level": "warn",
         "logger": "checkout", "version": "3.1.4", "fields": {"order": 7},
@@ -36,12 +36,12 @@ fn an_event_travels_in_the_envelope_that_the_lines_of_load_balancers_have() {
 }
 
 #[test]
-fn the_same_event_sent_again_is_the_same_document_and_no_others_is() {
+fn an_event_sent_again_has_the_same_document_id_and_no_other_has_it() {
     let event = || json!({"message": "m", "id": "1", "@timestamp": "2026-03-01T11:59:00Z"});
     let place =
         |line: &Value| [&line["id"], &line["index_date"]].map(|text| text.as_str().unwrap().to_owned());
     let first = place(&sent(vec![event()], "r-1", now())[0]);
-    // After a rotation, at another place of another request, on another day.
+    // After a rotation, at another position of another request, on another day.
     assert_eq!(
         place(&sent_with("shop.2", vec![json!({"message": "x"}), event()], "r-2", later(86400))[1]),
         first
@@ -58,7 +58,7 @@ fn the_same_event_sent_again_is_the_same_document_and_no_others_is() {
 }
 
 #[test]
-fn an_event_with_all_that_it_may_have_is_still_bounded() {
+fn an_event_with_every_field_at_its_maximum_is_still_bounded() {
     let fields: Map<String, Value> =
         (0..10).map(|n| (format!("n{n}"), json!("x".repeat(VALUE_BYTES_MAX)))).collect();
     let events =

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn an_event_needs_a_message_and_nothing_else() {
+fn an_event_needs_a_message_only() {
     let plain = read(json!({"message": "hello"})).unwrap();
     assert_eq!((plain.message.as_str(), plain.at, plain.id), ("hello", None, None));
     let full = json!({
@@ -15,7 +15,7 @@ fn an_event_needs_a_message_and_nothing_else() {
 }
 
 #[test]
-fn what_is_wrong_with_an_event_is_told_with_the_field_that_is() {
+fn a_fault_of_an_event_is_reported_with_its_field() {
     let deep = json!({"a": {"b": {"c": {"d": {"e": 1}}}}});
     let many: Map<String, Value> = (0..=FIELDS_MAX).map(|n| (format!("n{n}"), json!(n))).collect();
     for (document, field, why) in [
@@ -56,7 +56,7 @@ fn what_is_wrong_with_an_event_is_told_with_the_field_that_is() {
 }
 
 #[test]
-fn a_time_is_rfc_3339_and_neither_far_ahead_nor_long_ago() {
+fn a_time_is_rfc_3339_and_neither_far_ahead_nor_too_old() {
     for (time, expected) in [
         ("2026-03-01T12:00:00Z", Ok(())),
         ("2026-03-01T12:00:00.123456789Z", Ok(())),
@@ -87,7 +87,7 @@ fn a_time_is_rfc_3339_and_neither_far_ahead_nor_long_ago() {
 }
 
 #[test]
-fn a_request_is_taken_as_a_whole_or_not_at_all() {
+fn a_request_is_accepted_as_a_whole_or_not_at_all() {
     let good = || json!({"message": "m", "id": "a", "@timestamp": NOW});
     let wrong = events(vec![good(), event("level", "loud")], now()).unwrap_err();
     assert_eq!(wrong.to_string(), "event 2: `level` must be trace, debug, info, warn, error or fatal");

@@ -11,7 +11,7 @@ fn with_key() -> (Application, ApiKey) {
 }
 
 #[test]
-fn a_key_is_read_back_from_its_text_and_from_no_other() {
+fn a_key_is_parsed_from_its_own_text_only() {
     let (_, key) = with_key();
     let text = key.expose();
     assert_eq!(text, format!("lsk_shop.1_{}", "01".repeat(32)));
@@ -50,7 +50,7 @@ fn a_key_is_a_bearer_token_and_is_never_printed() {
 }
 
 #[test]
-fn what_is_kept_of_a_key_is_a_digest_of_all_of_it() {
+fn the_stored_digest_is_that_of_the_whole_key() {
     let (application, key) = with_key();
     let kept = serde_json::to_string(&application).unwrap();
     assert!(kept.contains(key.digest().as_str()) && !kept.contains(&"01".repeat(8)), "{kept}");
@@ -58,7 +58,7 @@ fn what_is_kept_of_a_key_is_a_digest_of_all_of_it() {
 }
 
 #[test]
-fn whoever_lacks_the_secret_learns_nothing_and_whoever_has_it_learns_what_became_of_the_key() {
+fn only_a_caller_with_the_secret_learns_the_state_of_a_key() {
     let (application, key) = with_key();
     let forged = ApiKey::new(key.id.clone(), secret(2));
     let elsewhere = ApiKey::new("shop.7".parse().unwrap(), secret(1));
@@ -79,7 +79,7 @@ fn whoever_lacks_the_secret_learns_nothing_and_whoever_has_it_learns_what_became
 }
 
 #[test]
-fn at_most_two_keys_work_at_once_however_they_came() {
+fn at_most_two_keys_are_valid_at_once() {
     let (application, _) = with_key();
     let week = SignedDuration::from_hours(7 * 24);
     let works = Unissued::Works("shop.1".parse().unwrap());
@@ -93,18 +93,18 @@ fn at_most_two_keys_work_at_once_however_they_came() {
         two.clone().rotate(secret(3), week, ADA, now()).unwrap_err(),
         Unissued::TwoWork(first, second)
     );
-    // Once the first is over there is room, whether it was waited for or revoked.
+    // Once the first one has expired or is revoked, another one can be issued.
     assert!(two.clone().rotate(secret(3), week, ADA, now() + week).is_ok());
     let one = two.clone().revoke(Which::One(1), ADA, now()).unwrap();
     assert!(one.rotate(secret(3), week, ADA, now()).is_ok());
     let none = two.revoke(Which::All, ADA, now()).unwrap();
     assert_eq!(none.clone().rotate(secret(3), week, ADA, now()).unwrap_err(), Unissued::NoneWorks(shop()));
-    // A number is never given out again.
+    // A number is never issued again.
     assert_eq!(none.add(secret(3), ADA, now()).unwrap().1.id.to_string(), "shop.3");
 }
 
 #[test]
-fn a_revocation_is_for_good_and_keeps_what_it_said_first() {
+fn a_revocation_is_final_and_keeps_its_first_author() {
     let (application, _) = with_key();
     let unknown = application.clone().revoke(Which::One(7), ADA, now());
     assert_eq!(unknown.unwrap_err(), Unissued::NoSuchKey("shop.7".parse().unwrap()));
@@ -113,7 +113,7 @@ fn a_revocation_is_for_good_and_keeps_what_it_said_first() {
 }
 
 #[test]
-fn old_keys_are_forgotten_and_working_ones_never() {
+fn old_keys_are_removed_and_valid_ones_never() {
     let (mut application, mut at) = (with_key().0, now());
     for seed in 0..50 {
         at += SignedDuration::from_hours(1);

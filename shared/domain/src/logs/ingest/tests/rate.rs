@@ -8,7 +8,7 @@ fn took(taken: Taken) -> Bucket {
 }
 
 #[test]
-fn a_bucket_gives_its_burst_at_once_and_then_its_pace() {
+fn a_bucket_allows_its_burst_at_once_and_then_its_pace() {
     let rate = Rate::new(10, 100).unwrap();
     let take = |bucket: Option<&Bucket>, events, at| take(rate, &shop(), bucket, events, at);
     let empty = took(take(None, 100, now()));
@@ -39,7 +39,7 @@ fn a_bucket_of_another_clock_or_another_rate_is_at_worst_empty() {
 
 proptest! {
     #[test]
-    fn no_window_of_time_lets_more_through_than_burst_and_pace(
+    fn no_window_of_time_admits_more_than_burst_and_pace(
         events_per_second in 1u32..500,
         burst in 1u32..1000,
         requests in prop::collection::vec((0i64..3_000, 1u32..1200), 1..60),
@@ -53,7 +53,7 @@ proptest! {
                     bucket = Some(next);
                     let_in.push((at, u64::from(events)));
                 }
-                // What it says is true: after that long the same request is let in.
+                // The reported time is true: after it the same request is admitted.
                 Taken::After(seconds) => {
                     let then = at + SignedDuration::from_secs(i64::try_from(seconds).unwrap());
                     prop_assert!(seconds > 0);

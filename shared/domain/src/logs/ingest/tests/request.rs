@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_request_has_one_address_one_method_and_a_form_that_is_understood() {
+fn a_request_has_one_address_one_method_and_a_known_form() {
     let good = post(text("{}"));
     let with = |content_type, content_encoding| Request { content_type, content_encoding, ..good };
     for (request, expected) in [
@@ -26,14 +26,14 @@ fn a_request_has_one_address_one_method_and_a_form_that_is_understood() {
 }
 
 #[test]
-fn a_body_is_capped_before_it_is_decoded_and_again_before_it_is_inflated_beyond() {
+fn a_body_is_capped_before_decoding_and_during_decompression() {
     let large = " ".repeat(BODY_BYTES_MAX + 1);
     assert_eq!(form(&post(text(&large))), Err(Refused::TooLarge(TooLarge::Body)));
     assert_eq!(form(&post(text(&large[1..]))), Ok(JSON));
     let encoded = STANDARD.encode(&large);
     let coded = |text| Body { text, base64: true };
     assert_eq!(form(&post(coded(&encoded))), Err(Refused::TooLarge(TooLarge::Body)));
-    // A thousand times smaller than what it becomes.
+    // A thousand times smaller than its decompressed form.
     let bomb = gzip(&vec![b' '; INFLATED_BYTES_MAX + 1]);
     assert!(bomb.len() < INFLATED_BYTES_MAX / 100);
     let form = Form::NdjsonGzip;
@@ -59,7 +59,7 @@ fn a_body_is_an_event_an_array_of_events_or_an_event_a_line() {
 }
 
 #[test]
-fn what_is_no_event_is_refused_with_where_it_is_wrong() {
+fn a_malformed_body_is_refused_with_line_and_column() {
     let malformed = |why| Err(Refused::Malformed(why));
     for (form, body, expected) in [
         (JSON, "", malformed(Malformed::Empty)),

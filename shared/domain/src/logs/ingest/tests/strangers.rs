@@ -33,7 +33,7 @@ fn any_name() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A document that is an event more often than chance would have it.
+/// Returns documents that are valid events more often than by chance.
 fn any_document() -> impl Strategy<Value = Value> {
     let likely = (
         any::<String>(),
@@ -72,7 +72,7 @@ proptest! {
     }
 
     #[test]
-    fn an_event_that_is_taken_parses_back_and_says_nothing_that_the_front_door_says(document in any_document()) {
+    fn an_accepted_event_parses_back_and_sets_no_field_of_the_log_intake(document in any_document()) {
         let Ok(taken) = read(document.clone()) else { return Ok(()) };
         let key: KeyId = "shop.1".parse().unwrap();
         let line = lines(&[taken], &labels(), Origin { key: &key, request: "r", received_at: now() }).unwrap();
@@ -83,7 +83,7 @@ proptest! {
         prop_assert_eq!(&back["type"], "desktop");
         let fields = document["fields"].as_object().filter(|fields| !fields.is_empty());
         prop_assert_eq!(back["fields"].as_object(), fields);
-        // What is there beside the envelope is what the schema names.
+        // Beside the envelope, only fields that the schema names remain.
         let mut rest = back.as_object().unwrap().clone();
         for name in ["@timestamp", "id", "index_date", "type", "component", "application", "environment", "source",
             "received_at", "level", "logger", "version", "fields", "message"] {
