@@ -3,8 +3,8 @@
 //! `--profile` and the `AWS_*` variables decide, as for the AWS CLI. If neither is given and a local cloud is up, it is
 //! that one's tooling account, and one line on standard error says so.
 
-use crate::commands::Global;
 use crate::failure::{Failure, at};
+use crate::global::Global;
 use crate::local::{Session, TOOLING};
 use crate::surroundings::Surroundings;
 use aws_config::{BehaviorVersion, Region};

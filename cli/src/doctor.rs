@@ -8,9 +8,9 @@ mod resources;
 pub mod trial;
 mod webhooks;
 
-use crate::commands::Global;
 use crate::connection::Connection;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::installation::{self, STACKS};
 use crate::surroundings::Surroundings;
 use lockstep_domain::installation::doctor::{

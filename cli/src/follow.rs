@@ -4,19 +4,27 @@
 //! and each line of that deployment's journal. Nested executions need not be looked for, because every one of them
 //! works for a deployment.
 
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::{Output, Progress, duration};
 use crate::plane::Plane;
+use crate::report::Report;
+use crate::surroundings::Surroundings;
+use crate::views::question::{answer_with, show};
 use crate::views::{clock, seconds, why};
 use jiff::Timestamp;
 use lockstep_domain::delivery::approval::open_question;
 use lockstep_domain::messages::inputs;
+use lockstep_domain::messages::ledger::Summary;
+use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, ImageName, StageName};
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, ImageOrigin, ImageVersion};
+use lockstep_domain::records::{
+    Approval, Deployment, DeploymentKind, DeploymentState, ImageOrigin, ImageVersion,
+};
 use lockstep_platform::operator::executions::{Execution, Status};
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -297,10 +305,112 @@ fn belongs(deployment: &Deployment, scope: &Scope, made: &Made) -> bool {
     }
 }
 
+/// Follows an execution to its end or to a question, and answers as it ended.
+pub async fn follow_to_end(
+    plane: &Plane,
+    execution: &str,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let manner = Manner { after_question: Some(0), since: Timestamp::UNIX_EPOCH };
+    follow_so(plane, execution, manner, surroundings).await
+}
+
+/// The same after a question was answered: what happened before it is not told again.
+pub async fn follow_on(
+    plane: &Plane,
+    execution: &str,
+    answered: &Approval,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let manner = Manner { after_question: Some(answered.number), since: answered.asked_at };
+    follow_so(plane, execution, manner, surroundings).await
+}
+
+async fn follow_so(
+    plane: &Plane,
+    execution: &str,
+    manner: Manner,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    // One document at the end, none on the way: only `watch` prints many.
+    let followed = follow(plane, execution, manner, &surroundings.output.without_events()).await?;
+    Ok(report(&followed, surroundings))
+}
+
+/// The same through every question, told event by event.
+pub async fn follow_to_end_whatever(
+    plane: &Plane,
+    execution: &str,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
+    let manner = Manner { after_question: None, since: Timestamp::UNIX_EPOCH };
+    let followed = follow(plane, execution, manner, &surroundings.output).await?;
+    Ok(report(&followed, surroundings))
+}
+
+/// Prints the result of following and returns it as the command's report.
+pub fn report(followed: &Followed, surroundings: &Surroundings) -> Report {
+    let output = &surroundings.output;
+    match &followed.end {
+        End::NeedsApproval(deployment) => {
+            let mut command = String::new();
+            if let Some(question) = open_question(deployment) {
+                show(deployment, question, output);
+                command = answer_with(deployment, question);
+                output.line(format!("nothing happens until somebody approves: {command}"));
+            }
+            let document = json!({
+                "outcome": "needs_approval", "deployment": deployment, "approve_with": command,
+            });
+            Report { document, exit: Exit::NeedsHuman }
+        }
+        End::Over(execution) => over(execution, &followed.deployments, surroundings),
+    }
+}
+
+fn over(execution: &Execution, deployments: &[Deployment], surroundings: &Surroundings) -> Report {
+    let output = &surroundings.output;
+    let mut document = json!({ "execution": execution, "deployments": deployments });
+    let (outcome, cause) = match &execution.status {
+        Status::Running => ("failed", "it still runs".to_owned()),
+        Status::Succeeded { output: answer } => ending_of(answer),
+        Status::Failed { error, cause } => {
+            let caught = CaughtError { error: error.clone(), cause: cause.clone() };
+            ("failed", format!("{error}: {}", caught.sentence()))
+        }
+    };
+    let exit = match (outcome, &execution.status) {
+        ("failed", Status::Failed { error, .. }) if error == "StackNeedsHuman" => Exit::NeedsHuman,
+        ("failed", _) => Exit::Failed,
+        _ => Exit::Done,
+    };
+    document["outcome"] = json!(outcome);
+    output.line(if cause.is_empty() { outcome.to_owned() } else { format!("{outcome}: {cause}") });
+    if exit != Exit::Done {
+        let unhappy = |d: &&Deployment| d.state.is_final() && !ended_well(d.state);
+        for deployment in deployments.iter().filter(unhappy) {
+            output.line(format!("look closer: lockstep why {}", deployment.id.short()));
+        }
+    }
+    Report { document, exit }
+}
+
+fn ended_well(state: DeploymentState) -> bool {
+    matches!(state, DeploymentState::Succeeded | DeploymentState::NoChanges | DeploymentState::Planned)
+}
+
+/// An execution of `release` may succeed and still say what became of it; every other one succeeds or fails.
+fn ending_of(answer: &Value) -> (&'static str, String) {
+    match serde_json::from_value::<Summary>(answer.clone()) {
+        Ok(summary) if summary.outcome == "superseded" => ("superseded", summary.cause),
+        Ok(summary) if summary.outcome != "done" => ("failed", summary.cause),
+        _ => ("done", String::new()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn execution(machine: &str, input: serde_json::Value) -> Execution {
         Execution {
@@ -364,5 +474,20 @@ mod tests {
             title("arn:aws:states:eu-west-1:1:execution:lockstep-release:abc"),
             "lockstep-release abc"
         );
+    }
+
+    #[test]
+    fn a_release_whose_component_was_rejected_failed() {
+        let rejected =
+            json!({ "outcome": "rejected", "error": "Rejected", "cause": "a.toml:1: no", "results": [] });
+        assert_eq!(ending_of(&rejected), ("failed", "a.toml:1: no".to_owned()));
+        assert_eq!(ending_of(&json!({"outcome": "succeeded"})).0, "done");
+    }
+
+    #[test]
+    fn a_release_that_a_later_push_overtook_did_not_fail() {
+        let overtaken =
+            json!({ "outcome": "superseded", "error": "", "cause": "main is at 1", "results": [] });
+        assert_eq!(ending_of(&overtaken), ("superseded", "main is at 1".to_owned()));
     }
 }

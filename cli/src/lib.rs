@@ -11,46 +11,27 @@ pub mod failure;
 pub mod follow;
 pub mod functions;
 pub mod git;
+pub mod global;
 pub mod installation;
 pub mod local;
 pub mod names;
 pub mod output;
 pub mod permissions_table;
 pub mod plane;
+pub mod report;
 pub mod runs;
 pub mod story;
 pub mod surroundings;
 pub mod views;
 
+use crate::commands::{Cli, Command};
+use crate::failure::Failure;
+use crate::output::Output;
+pub use crate::report::Report;
+use crate::surroundings::Surroundings;
 use clap::Parser;
 use clap::error::ErrorKind;
-use commands::{Cli, Command};
-use failure::{Exit, Failure};
-use output::Output;
-use serde_json::{Value, json};
-use surroundings::Surroundings;
-
-/// What a command answers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Report {
-    /// The answer for scripts.
-    pub document: Value,
-    /// How the command ended.
-    pub exit: Exit,
-}
-
-impl Report {
-    /// Done, with this answer.
-    pub fn done(document: Value) -> Self {
-        Self { document, exit: Exit::Done }
-    }
-
-    /// The failure as scripts see it.
-    fn of(failure: &Failure) -> Self {
-        let document = json!({ "error": failure.what, "next": failure.next });
-        Self { document, exit: failure.exit }
-    }
-}
+use serde_json::Value;
 
 /// Runs one command line (without the program's name) and prints what there is to print.
 pub async fn run(arguments: &[String], surroundings: &Surroundings) -> Report {
@@ -102,6 +83,7 @@ fn refuse(error: &clap::Error, output: &Output) -> Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Exit;
 
     async fn typed(line: &str, folder: &std::path::Path) -> (Report, String) {
         let output = Output::memory(false);

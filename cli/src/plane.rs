@@ -1,8 +1,8 @@
 //! An installed control plane, as commands use it: reading its ledger and asking it to change something.
 
-use crate::commands::Global;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
+use crate::global::Global;
 use crate::installation::not_installed;
 use crate::names::DeploymentPrefix;
 use crate::surroundings::Surroundings;

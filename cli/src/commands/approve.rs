@@ -1,11 +1,11 @@
 //! `lockstep approve`: the answer to a deployment that waits for a person.
 
-use super::{Global, follow_on};
-use crate::Report;
 use crate::failure::Failure;
-use crate::follow::is_asking;
+use crate::follow::{follow_on, is_asking};
+use crate::global::Global;
 use crate::names::{DeploymentPrefix, Reason};
 use crate::plane::Plane;
+use crate::report::Report;
 use crate::surroundings::Surroundings;
 use crate::views::{question, why};
 use clap::Args;

@@ -1,10 +1,11 @@
 //! `lockstep bake`: an image from its recipe, as a push would, for whoever wants it again or with other values.
 
-use super::{Global, follow_to_end};
-use crate::Report;
 use crate::failure::{Failure, at};
+use crate::follow::follow_to_end;
 use crate::git;
+use crate::global::Global;
 use crate::plane::Plane;
+use crate::report::Report;
 use crate::runs::{self, Run};
 use crate::surroundings::Surroundings;
 use clap::Args;

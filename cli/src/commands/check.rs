@@ -1,10 +1,10 @@
 //! `lockstep check`: the planner of the package function, offline.
 
-use crate::Report;
 use crate::failure::{Exit, Failure, at};
 use crate::git::git;
 use crate::output::Output;
 use crate::permissions_table::table;
+use crate::report::Report;
 use crate::surroundings::Surroundings;
 use crate::views::permissions;
 use clap::Args;

@@ -1,11 +1,11 @@
 //! `lockstep plan`, `deploy`, `rollback`, `clone` and `teardown`: one environment at a time, through the same gates.
 
-use super::{Global, follow_to_end, report};
-use crate::Report;
 use crate::failure::{Exit, Failure};
-use crate::follow::{End, Followed, Manner, follow};
+use crate::follow::{End, Followed, Manner, follow, follow_to_end, report};
+use crate::global::Global;
 use crate::names::{Override, ReleaseName};
 use crate::plane::Plane;
+use crate::report::Report;
 use crate::runs::{self, Run};
 use crate::surroundings::Surroundings;
 use crate::views::{permissions, plan};

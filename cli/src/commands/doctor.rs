@@ -1,9 +1,9 @@
 //! `lockstep doctor`: reads an installation and says what is wrong with it. It changes nothing.
 
-use super::Global;
-use crate::Report;
 use crate::doctor::{Doctor, trial};
 use crate::failure::{Exit, Failure};
+use crate::global::Global;
+use crate::report::Report;
 use crate::surroundings::Surroundings;
 use clap::Args;
 use lockstep_domain::installation::doctor::{Finding, Severity, Verdict, examine, verdict};

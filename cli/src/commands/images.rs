@@ -1,11 +1,12 @@
 //! `lockstep images`: what there is of machine images; taking one over, revoking a version, retiring what nobody needs.
 
-use super::{Global, story};
-use crate::Report;
+use super::story;
 use crate::catalogue::Catalogue;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::names::{ImageVersionName, Reason};
 use crate::plane::Plane;
+use crate::report::Report;
 use crate::surroundings::Surroundings;
 use crate::views::images;
 use clap::{Args, Subcommand};

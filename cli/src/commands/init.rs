@@ -1,7 +1,7 @@
 //! `lockstep init`: a new component that passes `check`.
 
-use crate::Report;
 use crate::failure::{Failure, at};
+use crate::report::Report;
 use crate::surroundings::Surroundings;
 use clap::Args;
 use lockstep_domain::delivery::manifest;

@@ -1,12 +1,12 @@
 //! `lockstep install`, `lockstep accounts add`, `lockstep uninstall`: Lockstep itself, into an account.
 
-use super::Global;
-use crate::Report;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::functions::{self, Profile};
+use crate::global::Global;
 use crate::installation::{Installation, STACKS, TargetAccount, Wish};
 use crate::local::state_dir;
+use crate::report::Report;
 use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
 use lockstep_domain::model::deployment_path::DeploymentPath;

@@ -2,9 +2,9 @@
 
 mod setup;
 
-use crate::Report;
 use crate::failure::{Failure, at};
 use crate::local::{Session, TOOLING, state_dir};
+use crate::report::Report;
 use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
 use lockstep_local::CloudOptions;

@@ -4,10 +4,10 @@
 mod keys;
 mod replay;
 
-use super::Global;
-use crate::Report;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::plane::Plane;
+use crate::report::Report;
 use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
 use lockstep_domain::delivery::lease;

@@ -20,20 +20,11 @@ pub mod repositories;
 pub mod secrets;
 pub mod story;
 
-use crate::Report;
-use crate::failure::{Exit, Failure};
-use crate::follow::{End, Followed, Manner, follow};
-use crate::plane::Plane;
+use crate::failure::Failure;
+use crate::global::Global;
+use crate::report::Report;
 use crate::surroundings::Surroundings;
-use crate::views::question::{answer_with, show};
-use clap::{Args, Parser, Subcommand};
-use jiff::Timestamp;
-use lockstep_domain::delivery::approval::open_question;
-use lockstep_domain::messages::ledger::Summary;
-use lockstep_domain::model::caught_error::CaughtError;
-use lockstep_domain::records::{Approval, Deployment, DeploymentState};
-use lockstep_platform::operator::executions::{Execution, Status};
-use serde_json::{Value, json};
+use clap::{Parser, Subcommand};
 
 /// Keeps AWS accounts in lockstep: a git push becomes a tested, versioned release in every account that must have it.
 #[derive(Debug, Parser)]
@@ -49,20 +40,6 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a person must decide something.
 Commands talk to the AWS account of --profile or the AWS_* variables; without either, to the local cloud if it is up.";
-
-/// What every command takes.
-#[derive(Args, Clone, Debug)]
-pub struct Global {
-    /// Print one JSON document instead of lines (`watch`: one a line)
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// The profile of ~/.aws/config to use
-    #[arg(long, global = true, value_name = "NAME")]
-    pub profile: Option<String>,
-    /// The region of the control plane
-    #[arg(long, global = true, value_name = "REGION")]
-    pub region: Option<String>,
-}
 
 /// Every command.
 #[derive(Debug, Subcommand)]
@@ -172,108 +149,6 @@ pub async fn run(cli: Cli, surroundings: &Surroundings) -> Result<Report, Failur
     }
 }
 
-/// Follows an execution to its end or to a question, and answers as it ended.
-async fn follow_to_end(
-    plane: &Plane,
-    execution: &str,
-    surroundings: &Surroundings,
-) -> Result<Report, Failure> {
-    let manner = Manner { after_question: Some(0), since: Timestamp::UNIX_EPOCH };
-    follow_so(plane, execution, manner, surroundings).await
-}
-
-/// The same after a question was answered: what happened before it is not told again.
-async fn follow_on(
-    plane: &Plane,
-    execution: &str,
-    answered: &Approval,
-    surroundings: &Surroundings,
-) -> Result<Report, Failure> {
-    let manner = Manner { after_question: Some(answered.number), since: answered.asked_at };
-    follow_so(plane, execution, manner, surroundings).await
-}
-
-async fn follow_so(
-    plane: &Plane,
-    execution: &str,
-    manner: Manner,
-    surroundings: &Surroundings,
-) -> Result<Report, Failure> {
-    // One document at the end, none on the way: only `watch` prints many.
-    let followed = follow(plane, execution, manner, &surroundings.output.without_events()).await?;
-    Ok(report(&followed, surroundings))
-}
-
-/// The same through every question, told event by event.
-async fn follow_to_end_whatever(
-    plane: &Plane,
-    execution: &str,
-    surroundings: &Surroundings,
-) -> Result<Report, Failure> {
-    let manner = Manner { after_question: None, since: Timestamp::UNIX_EPOCH };
-    let followed = follow(plane, execution, manner, &surroundings.output).await?;
-    Ok(report(&followed, surroundings))
-}
-
-fn report(followed: &Followed, surroundings: &Surroundings) -> Report {
-    let output = &surroundings.output;
-    match &followed.end {
-        End::NeedsApproval(deployment) => {
-            let mut command = String::new();
-            if let Some(question) = open_question(deployment) {
-                show(deployment, question, output);
-                command = answer_with(deployment, question);
-                output.line(format!("nothing happens until somebody approves: {command}"));
-            }
-            let document = json!({
-                "outcome": "needs_approval", "deployment": deployment, "approve_with": command,
-            });
-            Report { document, exit: Exit::NeedsHuman }
-        }
-        End::Over(execution) => over(execution, &followed.deployments, surroundings),
-    }
-}
-
-fn over(execution: &Execution, deployments: &[Deployment], surroundings: &Surroundings) -> Report {
-    let output = &surroundings.output;
-    let mut document = json!({ "execution": execution, "deployments": deployments });
-    let (outcome, cause) = match &execution.status {
-        Status::Running => ("failed", "it still runs".to_owned()),
-        Status::Succeeded { output: answer } => ending_of(answer),
-        Status::Failed { error, cause } => {
-            let caught = CaughtError { error: error.clone(), cause: cause.clone() };
-            ("failed", format!("{error}: {}", caught.sentence()))
-        }
-    };
-    let exit = match (outcome, &execution.status) {
-        ("failed", Status::Failed { error, .. }) if error == "StackNeedsHuman" => Exit::NeedsHuman,
-        ("failed", _) => Exit::Failed,
-        _ => Exit::Done,
-    };
-    document["outcome"] = json!(outcome);
-    output.line(if cause.is_empty() { outcome.to_owned() } else { format!("{outcome}: {cause}") });
-    if exit != Exit::Done {
-        let unhappy = |d: &&Deployment| d.state.is_final() && !ended_well(d.state);
-        for deployment in deployments.iter().filter(unhappy) {
-            output.line(format!("look closer: lockstep why {}", deployment.id.short()));
-        }
-    }
-    Report { document, exit }
-}
-
-fn ended_well(state: DeploymentState) -> bool {
-    matches!(state, DeploymentState::Succeeded | DeploymentState::NoChanges | DeploymentState::Planned)
-}
-
-/// An execution of `release` may succeed and still say what became of it; every other one succeeds or fails.
-fn ending_of(answer: &Value) -> (&'static str, String) {
-    match serde_json::from_value::<Summary>(answer.clone()) {
-        Ok(summary) if summary.outcome == "superseded" => ("superseded", summary.cause),
-        Ok(summary) if summary.outcome != "done" => ("failed", summary.cause),
-        _ => ("done", String::new()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -380,20 +255,5 @@ mod tests {
         ] {
             assert!(!is_understood(line), "{line}");
         }
-    }
-
-    #[test]
-    fn a_release_whose_component_was_rejected_failed() {
-        let rejected =
-            json!({ "outcome": "rejected", "error": "Rejected", "cause": "a.toml:1: no", "results": [] });
-        assert_eq!(ending_of(&rejected), ("failed", "a.toml:1: no".to_owned()));
-        assert_eq!(ending_of(&json!({"outcome": "succeeded"})).0, "done");
-    }
-
-    #[test]
-    fn a_release_that_a_later_push_overtook_did_not_fail() {
-        let overtaken =
-            json!({ "outcome": "superseded", "error": "", "cause": "main is at 1", "results": [] });
-        assert_eq!(ending_of(&overtaken), ("superseded", "main is at 1".to_owned()));
     }
 }

@@ -1,11 +1,11 @@
 //! `lockstep cancel`, `retry`, `unlock` and `reconcile`: what a person does about a run or an environment.
 
-use super::{Global, follow_to_end, report};
-use crate::Report;
 use crate::failure::{Exit, Failure};
-use crate::follow::{End, Manner, follow};
+use crate::follow::{End, Manner, follow, follow_to_end, report};
+use crate::global::Global;
 use crate::names::{DeploymentPrefix, Reason, RunName};
 use crate::plane::Plane;
+use crate::report::Report;
 use crate::runs::{self, Run};
 use crate::surroundings::Surroundings;
 use crate::views::why;

@@ -1,9 +1,9 @@
 //! `lockstep stages` and `lockstep parameters`: what holds for the whole organisation.
 
-use super::Global;
-use crate::Report;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::plane::{Plane, of_problems};
+use crate::report::Report;
 use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
 use lockstep_domain::delivery::parameters::OrganisationParameters;

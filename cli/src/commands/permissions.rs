@@ -1,10 +1,10 @@
 //! `lockstep permissions`: a policy for the role that CloudFormation uses.
 
 use super::check::{find, refused};
-use crate::Report;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::permissions_table::table;
+use crate::report::Report;
 use crate::surroundings::Surroundings;
 use clap::{Args, ValueEnum};
 use lockstep_domain::delivery::packaging::{Package, PackagingInput, Scope, needs_by_stage};

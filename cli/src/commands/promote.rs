@@ -1,11 +1,12 @@
 //! `lockstep promote`: into the stages that no push reaches by itself.
 
-use super::{Global, follow_to_end};
-use crate::Report;
 use crate::failure::Failure;
+use crate::follow::follow_to_end;
+use crate::global::Global;
 use crate::names::{Reason, ReleaseName};
 use crate::output::Output;
 use crate::plane::Plane;
+use crate::report::Report;
 use crate::runs::{self, Run};
 use crate::surroundings::Surroundings;
 use clap::Args;

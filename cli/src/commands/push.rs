@@ -1,10 +1,11 @@
 //! `lockstep push`: what is committed, to the git host, and along until it is where a push goes by itself.
 
-use super::{Global, follow_to_end};
-use crate::Report;
 use crate::failure::{Failure, at};
+use crate::follow::follow_to_end;
 use crate::git::{self, Clean};
+use crate::global::Global;
 use crate::plane::Plane;
+use crate::report::Report;
 use crate::runs::{self, Run};
 use crate::surroundings::Surroundings;
 use clap::Args;

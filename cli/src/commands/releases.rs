@@ -1,9 +1,9 @@
 //! `lockstep releases` and `lockstep status`: what there is, and where.
 
-use super::Global;
-use crate::Report;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::plane::Plane;
+use crate::report::Report;
 use crate::surroundings::Surroundings;
 use crate::views::status::{matrix, told_by_sweep};
 use crate::views::time;

@@ -1,10 +1,11 @@
 //! `lockstep repositories`: which pushes become releases.
 
-use super::{Global, secrets};
-use crate::Report;
+use super::secrets;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::names::RepositoryName;
 use crate::plane::Plane;
+use crate::report::Report;
 use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
 use hmac::{Hmac, KeyInit, Mac};

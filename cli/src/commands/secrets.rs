@@ -1,10 +1,10 @@
 //! `lockstep secrets`: from standard input into Secrets Manager, and nowhere else.
 
-use super::Global;
-use crate::Report;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::names::RepositoryName;
 use crate::plane::Plane;
+use crate::report::Report;
 use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand, ValueEnum};
 use lockstep_platform::operator::secrets::store;

@@ -1,11 +1,12 @@
 //! `lockstep why`, `lockstep where` and `lockstep watch`: what happened, where it runs, and what happens now.
 
-use super::{Global, follow_to_end_whatever};
-use crate::Report;
 use crate::catalogue::Catalogue;
 use crate::failure::Failure;
+use crate::follow::follow_to_end_whatever;
+use crate::global::Global;
 use crate::names::{DeploymentPrefix, ImageVersionName, StoryName};
 use crate::plane::Plane;
+use crate::report::Report;
 use crate::surroundings::Surroundings;
 use crate::views::{images, why::story};
 use clap::Args;

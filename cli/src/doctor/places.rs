@@ -1,9 +1,9 @@
 //! Reads the accounts and regions that Lockstep deploys to.
 
 use super::{ACCOUNT_STACKS, CLAIM, Doctor, known, quotas};
-use crate::commands::Global;
 use crate::connection::Connection;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::installation::TARGET_STACK;
 use crate::plane::newest_config;
 use lockstep_domain::delivery::stages::Stages;

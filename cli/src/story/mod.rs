@@ -9,12 +9,12 @@ mod log_stack;
 mod preparation;
 pub mod repository;
 
-use crate::Report;
 use crate::commands::local::OWNER;
 use crate::failure::{Exit, Failure, at};
 use crate::local::{Session, state_dir};
 use crate::output::{Output, duration};
 use crate::plane::Plane;
+use crate::report::Report;
 use crate::surroundings::{Input, Surroundings};
 use lockstep_domain::model::ids::StageName;
 use lockstep_local::session::{self, Status};
@@ -174,7 +174,7 @@ impl Story {
     /// The control plane, as the person at the keyboard.
     pub async fn plane(&self) -> Result<Plane, Failure> {
         let quiet = Surroundings { output: Output::memory(false), ..self.surroundings.clone() };
-        Plane::open(&crate::commands::Global { json: false, profile: None, region: None }, &quiet).await
+        Plane::open(&crate::global::Global { json: false, profile: None, region: None }, &quiet).await
     }
 
     /// The stacks of an account, as the person at the keyboard.

@@ -3,9 +3,10 @@
 //! A key is printed once, on standard output and alone there, so that it can be piped to where it is kept; what is stored of
 //! it is a digest. Everything else goes to standard error.
 
-use super::{Global, Place};
-use crate::Report;
+use super::Place;
 use crate::failure::Failure;
+use crate::global::Global;
+use crate::report::Report;
 use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};

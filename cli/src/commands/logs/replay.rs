@@ -1,9 +1,10 @@
 //! `lockstep logs replay`: logs of load balancers are shipped again. Their ids stay the same, so nothing doubles.
 
-use super::{Global, Place};
-use crate::Report;
+use super::Place;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::names::S3Uri;
+use crate::report::Report;
 use crate::surroundings::Surroundings;
 use clap::Args;
 use jiff::Timestamp;
