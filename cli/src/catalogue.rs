@@ -1,8 +1,8 @@
 //! What there is of images, and who uses it: the ledger's records put together.
 
+use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::names::ImageVersionName;
-use crate::plane::Plane;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::references::{Reference, ReferenceGraph, ReferenceSources, reference_graph};
 use lockstep_domain::images::settings::ImageSettings;
@@ -44,7 +44,7 @@ pub struct Runs<'a> {
 
 impl Catalogue {
     /// Reads it.
-    pub async fn read(plane: &Plane) -> Result<Self, Failure> {
+    pub async fn read(plane: &ControlPlane) -> Result<Self, Failure> {
         let stages = plane.stages().await?;
         let (mut versions, mut places) = (plane.image_versions().await?, plane.images().await?);
         versions.sort_by(|a, b| (&a.name, &b.version).cmp(&(&b.name, &a.version)));

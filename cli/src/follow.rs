@@ -4,9 +4,9 @@
 //! and each line of that deployment's journal. Nested executions need not be looked for, because every one of them
 //! works for a deployment.
 
+use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, Progress, duration};
-use crate::plane::Plane;
 use crate::report::Report;
 use crate::surroundings::Surroundings;
 use crate::views::question::{answer_with, show};
@@ -65,7 +65,12 @@ pub struct Manner {
 }
 
 /// Follows the execution `arn`.
-pub async fn follow(plane: &Plane, arn: &str, manner: Manner, output: &Output) -> Result<Followed, Failure> {
+pub async fn follow(
+    plane: &ControlPlane,
+    arn: &str,
+    manner: Manner,
+    output: &Output,
+) -> Result<Followed, Failure> {
     let progress = output.progress(title(arn));
     let mut watch = Watch { plane, output, since: manner.since, told: BTreeMap::new(), progress };
     let mut pause = Pause::new(plane.connection.local.is_some());
@@ -121,7 +126,7 @@ impl Pause {
 
 /// What was told already of each deployment.
 struct Watch<'a> {
-    plane: &'a Plane,
+    plane: &'a ControlPlane,
     output: &'a Output,
     since: Timestamp,
     told: BTreeMap<DeploymentId, (usize, Option<DeploymentState>)>,
@@ -225,7 +230,7 @@ fn scope(execution: &Execution) -> Scope {
     }
 }
 
-async fn deployments_of(plane: &Plane, execution: &Execution) -> Result<Vec<Deployment>, Failure> {
+async fn deployments_of(plane: &ControlPlane, execution: &Execution) -> Result<Vec<Deployment>, Failure> {
     let scope = scope(execution);
     if let Scope::One(id) = &scope {
         let key = Deployment::key_of(id);
@@ -307,7 +312,7 @@ fn belongs(deployment: &Deployment, scope: &Scope, made: &Made) -> bool {
 
 /// Follows an execution to its end or to a question, and answers as it ended.
 pub async fn follow_to_end(
-    plane: &Plane,
+    plane: &ControlPlane,
     execution: &str,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
@@ -317,7 +322,7 @@ pub async fn follow_to_end(
 
 /// The same after a question was answered: what happened before it is not told again.
 pub async fn follow_on(
-    plane: &Plane,
+    plane: &ControlPlane,
     execution: &str,
     answered: &Approval,
     surroundings: &Surroundings,
@@ -327,7 +332,7 @@ pub async fn follow_on(
 }
 
 async fn follow_so(
-    plane: &Plane,
+    plane: &ControlPlane,
     execution: &str,
     manner: Manner,
     surroundings: &Surroundings,
@@ -339,7 +344,7 @@ async fn follow_so(
 
 /// The same through every question, told event by event.
 pub async fn follow_to_end_whatever(
-    plane: &Plane,
+    plane: &ControlPlane,
     execution: &str,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {

@@ -6,6 +6,7 @@
 pub mod catalogue;
 pub mod commands;
 pub mod connection;
+pub mod control_plane;
 pub mod doctor;
 pub mod failure;
 pub mod follow;
@@ -17,7 +18,6 @@ pub mod local;
 pub mod names;
 pub mod output;
 pub mod permissions_table;
-pub mod plane;
 pub mod report;
 pub mod runs;
 pub mod story;

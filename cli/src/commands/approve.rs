@@ -1,10 +1,10 @@
 //! `lockstep approve`: the answer to a deployment that waits for a person.
 
+use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::follow::{follow_on, is_asking};
 use crate::global::Global;
 use crate::names::{DeploymentPrefix, Reason};
-use crate::plane::Plane;
 use crate::report::Report;
 use crate::surroundings::Surroundings;
 use crate::views::{question, why};
@@ -45,7 +45,7 @@ pub async fn run(
     global: &Global,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     let deployment = plane.deployment_called(&arguments.deployment).await?;
     let asked = asked(&deployment, arguments.question)?;
     let output = &surroundings.output;

@@ -1,10 +1,10 @@
 //! `lockstep bake`: an image from its recipe, as a push would, for whoever wants it again or with other values.
 
+use crate::control_plane::ControlPlane;
 use crate::failure::{Failure, at};
 use crate::follow::follow_to_end;
 use crate::git;
 use crate::global::Global;
-use crate::plane::Plane;
 use crate::report::Report;
 use crate::runs::{self, Run};
 use crate::surroundings::Surroundings;
@@ -41,7 +41,7 @@ pub async fn run(arguments: &Bake, global: &Global, surroundings: &Surroundings)
     let folder = surroundings.path(&arguments.folder);
     let image = image_of(&folder)?;
     let clean = git::clean(&folder).await?;
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     let url = git::remote_url(&folder, &arguments.remote).await?;
     let named = git::owner_and_name(&url).ok_or_else(|| {
         Failure::new(format!("the remote {} names no owner and repository", arguments.remote))
@@ -61,6 +61,7 @@ pub async fn run(arguments: &Bake, global: &Global, surroundings: &Surroundings)
 fn image_of(folder: &Path) -> Result<ImageName, Failure> {
     let path = folder.join(FILE);
     let text = std::fs::read_to_string(&path).map_err(at(path.display()))?;
-    let recipe = Recipe::parse(FILE, &text).map_err(|problems| crate::plane::of_problems(&problems))?;
+    let recipe =
+        Recipe::parse(FILE, &text).map_err(|problems| crate::control_plane::of_problems(&problems))?;
     Ok(recipe.name)
 }

@@ -1,10 +1,10 @@
 //! `lockstep plan`, `deploy`, `rollback`, `clone` and `teardown`: one environment at a time, through the same gates.
 
+use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure};
 use crate::follow::{End, Followed, Manner, follow, follow_to_end, report};
 use crate::global::Global;
 use crate::names::{Override, ReleaseName};
-use crate::plane::Plane;
 use crate::report::Report;
 use crate::runs::{self, Run};
 use crate::surroundings::Surroundings;
@@ -104,7 +104,7 @@ pub struct Teardown {
 /// Shows what a deployment would do, and does nothing.
 pub async fn plan(arguments: &Plan, global: &Global, surroundings: &Surroundings) -> Result<Report, Failure> {
     let overrides = overrides(&arguments.overrides)?;
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     let stage = keeping_stage(&plane, &arguments.to).await?;
     let input = match &arguments.name {
         Some(name) => cloned(&arguments.release, name, &stage, arguments.parameters_of.as_ref())?,
@@ -145,7 +145,7 @@ pub async fn deploy(
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
     let overrides = overrides(&arguments.overrides)?;
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     let stage = keeping_stage(&plane, &arguments.to).await?;
     if stage.path() == DeploymentPath::Promotion {
         let ReleaseName { component, version } = &arguments.release;
@@ -163,7 +163,7 @@ pub async fn rollback(
     global: &Global,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     let stage = keeping_stage(&plane, &arguments.stage).await?;
     let component = &arguments.component;
     let environment = plane.environment(&stage.name, component.as_str()).await?;
@@ -205,7 +205,7 @@ pub async fn make_clone(
     global: &Global,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     let stage = keeping_stage(&plane, &arguments.stage).await?;
     let input = cloned(&arguments.release, &arguments.name, &stage, arguments.parameters_of.as_ref())?;
     go(&plane, &Run::Deploy(stage.path(), input), surroundings).await
@@ -217,7 +217,7 @@ pub async fn teardown(
     global: &Global,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     let stages = plane.stages().await?;
     let stage = gate::stage(&stages, &arguments.stage)?;
     let input = inputs::Teardown {
@@ -228,13 +228,13 @@ pub async fn teardown(
     go(&plane, &Run::Teardown(stage.path(), input), surroundings).await
 }
 
-async fn go(plane: &Plane, run: &Run, surroundings: &Surroundings) -> Result<Report, Failure> {
+async fn go(plane: &ControlPlane, run: &Run, surroundings: &Surroundings) -> Result<Report, Failure> {
     let execution = runs::start(plane, run).await?;
     follow_to_end(plane, &execution, surroundings).await
 }
 
 /// The stage, which keeps what it gets.
-async fn keeping_stage(plane: &Plane, name: &StageName) -> Result<Stage, Failure> {
+async fn keeping_stage(plane: &ControlPlane, name: &StageName) -> Result<Stage, Failure> {
     let stages = plane.stages().await?;
     let stage = gate::stage(&stages, name)?;
     if stage.is_test() {

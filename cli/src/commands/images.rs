@@ -2,10 +2,10 @@
 
 use super::story;
 use crate::catalogue::Catalogue;
+use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::names::{ImageVersionName, Reason};
-use crate::plane::Plane;
 use crate::report::Report;
 use crate::surroundings::Surroundings;
 use crate::views::images;
@@ -92,7 +92,7 @@ pub async fn run(
     global: &Global,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     match &arguments.command {
         Some(Command::Import(wanted)) => import(wanted, &plane, surroundings).await,
         Some(Command::List) | None => list(&plane, surroundings).await,
@@ -112,7 +112,11 @@ impl Import {
     }
 }
 
-async fn import(wanted: &Import, plane: &Plane, surroundings: &Surroundings) -> Result<Report, Failure> {
+async fn import(
+    wanted: &Import,
+    plane: &ControlPlane,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
     let stage = match &wanted.stage {
         Some(stage) => stage.clone(),
         None => plane.stages().await?.test().name.clone(),
@@ -145,7 +149,11 @@ fn answer<T: serde::de::DeserializeOwned>(function: &str, called: Called) -> Res
     }
 }
 
-async fn revoke(wanted: &Revoke, plane: &Plane, surroundings: &Surroundings) -> Result<Report, Failure> {
+async fn revoke(
+    wanted: &Revoke,
+    plane: &ControlPlane,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
     let (image, version) = (wanted.image.image.clone(), wanted.image.version.clone());
     let reason = wanted.reason.as_str().to_owned();
     let applied = plane.ask(&operator::Request::RevokeImage { image, version, reason }).await?;
@@ -168,7 +176,7 @@ async fn revoke(wanted: &Revoke, plane: &Plane, surroundings: &Surroundings) -> 
 }
 
 /// Lets the parameters that name the newest version of an image follow at once; if they do not, it is said when they will.
-async fn follow(image: &ImageName, plane: &Plane, surroundings: &Surroundings) -> Result<(), Failure> {
+async fn follow(image: &ImageName, plane: &ControlPlane, surroundings: &Surroundings) -> Result<(), Failure> {
     let request = sweep::Request::Channels { image: image.clone(), stage: None };
     let payload = serde_json::to_value(&request).map_err(|error| Failure::new(error.to_string()))?;
     let followed = Functions::new(plane.aws()).call(SWEEP, &payload, SWEEP_PATIENCE).await;
@@ -180,7 +188,11 @@ async fn follow(image: &ImageName, plane: &Plane, surroundings: &Surroundings) -
     Ok(())
 }
 
-async fn retire(wanted: &Retire, plane: &Plane, surroundings: &Surroundings) -> Result<Report, Failure> {
+async fn retire(
+    wanted: &Retire,
+    plane: &ControlPlane,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
     let output = &surroundings.output;
     if !wanted.dry_run {
         let called = Functions::new(plane.aws()).call(SWEEP, &json!({}), SWEEP_PATIENCE).await?;
@@ -212,7 +224,7 @@ async fn retire(wanted: &Retire, plane: &Plane, surroundings: &Surroundings) -> 
     Ok(Report::done(json!({ "plan": plan, "orphans": orphans })))
 }
 
-async fn list(plane: &Plane, surroundings: &Surroundings) -> Result<Report, Failure> {
+async fn list(plane: &ControlPlane, surroundings: &Surroundings) -> Result<Report, Failure> {
     let catalogue = Catalogue::read(plane).await?;
     if catalogue.versions.is_empty() {
         surroundings.output.line("there is no image yet; take one over: lockstep images import");

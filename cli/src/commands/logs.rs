@@ -4,9 +4,9 @@
 mod keys;
 mod replay;
 
+use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::global::Global;
-use crate::plane::Plane;
 use crate::report::Report;
 use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
@@ -68,7 +68,7 @@ impl Place {
         global: &Global,
         surroundings: &Surroundings,
     ) -> Result<Deployed, Failure> {
-        let plane = Plane::open(global, surroundings).await?;
+        let plane = ControlPlane::open(global, surroundings).await?;
         let stages = plane.stages().await?;
         let stage = stages.get(&self.stage).ok_or_else(|| {
             Failure::usage(format!("there is no stage called {}", self.stage)).next("lockstep stages show")

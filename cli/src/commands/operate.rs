@@ -1,10 +1,10 @@
 //! `lockstep cancel`, `retry`, `unlock` and `reconcile`: what a person does about a run or an environment.
 
+use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure};
 use crate::follow::{End, Manner, follow, follow_to_end, report};
 use crate::global::Global;
 use crate::names::{DeploymentPrefix, Reason, RunName};
-use crate::plane::Plane;
 use crate::report::Report;
 use crate::runs::{self, Run};
 use crate::surroundings::Surroundings;
@@ -83,7 +83,7 @@ pub async fn cancel(
     global: &Global,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     let deployment = plane.deployment_called(&arguments.deployment).await?;
     if deployment.state.is_final() {
         return Err(over(&deployment));
@@ -134,7 +134,7 @@ pub async fn retry(
     global: &Global,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     let (title, run) = match find(&plane, &arguments.run).await? {
         Found::Deployment(deployment) => (why::title(&deployment), of_deployment(&plane, &deployment).await?),
         Found::Delivery(event) => (pushed(&event), of_delivery(&plane, &event).await?),
@@ -150,7 +150,7 @@ enum Found {
     Delivery(Box<WebhookDelivery>),
 }
 
-async fn find(plane: &Plane, name: &RunName) -> Result<Found, Failure> {
+async fn find(plane: &ControlPlane, name: &RunName) -> Result<Found, Failure> {
     // Whole ids first: what the index lists lags behind the table.
     let id = name.as_str();
     if let Some(full) = name.deployment().and_then(|prefix| prefix.full())
@@ -181,7 +181,7 @@ async fn find(plane: &Plane, name: &RunName) -> Result<Found, Failure> {
     }
 }
 
-async fn of_deployment(plane: &Plane, deployment: &Deployment) -> Result<Run, Failure> {
+async fn of_deployment(plane: &ControlPlane, deployment: &Deployment) -> Result<Run, Failure> {
     let runs = !deployment.state.is_final() && is_running(plane, &deployment.execution).await?;
     can_be_retried(deployment, runs)?;
     if deployment.stage.as_str() == TEST {
@@ -211,7 +211,7 @@ fn can_be_retried(deployment: &Deployment, runs: bool) -> Result<(), Failure> {
 }
 
 /// A throw-away stack is made, tried and removed by the run of its push, and by nothing else.
-async fn of_test(plane: &Plane, deployment: &Deployment) -> Result<Run, Failure> {
+async fn of_test(plane: &ControlPlane, deployment: &Deployment) -> Result<Run, Failure> {
     let lost = || {
         Failure::new("the run that tried this release is not known any more")
             .next("push again, or redeliver the push on the git host")
@@ -225,7 +225,7 @@ async fn of_test(plane: &Plane, deployment: &Deployment) -> Result<Run, Failure>
     serde_json::from_value::<inputs::Release>(execution.input).map(Run::Release).map_err(|_| lost())
 }
 
-async fn of_delivery(plane: &Plane, event: &WebhookDelivery) -> Result<Run, Failure> {
+async fn of_delivery(plane: &ControlPlane, event: &WebhookDelivery) -> Result<Run, Failure> {
     let machine = plane.found.state_machines.release.replace(":stateMachine:", ":execution:");
     let execution = format!("{machine}:{}", event.execution);
     let runs = event.state != WebhookDeliveryState::Finished && is_running(plane, &execution).await?;
@@ -256,7 +256,7 @@ fn pushed(event: &WebhookDelivery) -> String {
     format!("the push of {} to {branch} of {}", event.commit.short(), event.repository)
 }
 
-async fn is_running(plane: &Plane, execution: &str) -> Result<bool, Failure> {
+async fn is_running(plane: &ControlPlane, execution: &str) -> Result<bool, Failure> {
     let found = plane.executions.describe(execution).await?;
     Ok(found.is_some_and(|found| found.status == Status::Running))
 }
@@ -267,7 +267,7 @@ pub async fn unlock(
     global: &Global,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     let environment = plane.environment(&arguments.stage, arguments.name()).await?;
     let holder = environment.and_then(|environment| environment.holder);
     let request =
@@ -299,7 +299,7 @@ pub async fn reconcile(
     global: &Global,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     let request = Request::Reconcile {
         stage: arguments.place.stage.clone(),
         environment: arguments.place.name().to_owned(),

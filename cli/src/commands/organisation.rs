@@ -1,8 +1,8 @@
 //! `lockstep stages` and `lockstep parameters`: what holds for the whole organisation.
 
+use crate::control_plane::{ControlPlane, of_problems};
 use crate::failure::Failure;
 use crate::global::Global;
-use crate::plane::{Plane, of_problems};
 use crate::report::Report;
 use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
@@ -70,7 +70,7 @@ pub async fn stages(
             // Read here first: the same words, sooner, and with the file's own name.
             let name = file.display().to_string();
             let stages = Stages::parse(&name, &text).map_err(|problems| of_problems(&problems))?;
-            let plane = Plane::open(global, surroundings).await?;
+            let plane = ControlPlane::open(global, surroundings).await?;
             let applied = plane.ask(&Request::ApplyStages { text }).await?;
             let names: Vec<String> = stages.iter().map(|stage| stage.name.to_string()).collect();
             surroundings.output.line(format!("stages {}: {}", told(&applied), names.join(", ")));
@@ -91,7 +91,7 @@ pub async fn parameters(
             let text = surroundings.read(file)?;
             let name = file.display().to_string();
             OrganisationParameters::parse(&name, &text).map_err(|problems| of_problems(&problems))?;
-            let plane = Plane::open(global, surroundings).await?;
+            let plane = ControlPlane::open(global, surroundings).await?;
             let applied = plane.ask(&Request::ApplyParameters { text }).await?;
             surroundings.output.line(format!("parameters {}", told(&applied)));
             Ok(Report::done(json!(applied)))
@@ -100,7 +100,7 @@ pub async fn parameters(
 }
 
 async fn show(kind: ConfigKind, global: &Global, surroundings: &Surroundings) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     let found = plane.config(kind).await?.ok_or_else(|| {
         Failure::new("nothing was applied yet").next("lockstep stages apply, or lockstep parameters apply")
     })?;

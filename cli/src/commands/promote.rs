@@ -1,11 +1,11 @@
 //! `lockstep promote`: into the stages that no push reaches by itself.
 
+use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::follow::follow_to_end;
 use crate::global::Global;
 use crate::names::{Reason, ReleaseName};
 use crate::output::Output;
-use crate::plane::Plane;
 use crate::report::Report;
 use crate::runs::{self, Run};
 use crate::surroundings::Surroundings;
@@ -36,7 +36,7 @@ pub async fn run(
     global: &Global,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     if let Some(reason) = &arguments.break_glass {
         break_glass(arguments, reason, &plane, &surroundings.output).await?;
     }
@@ -54,7 +54,7 @@ pub async fn run(
 async fn break_glass(
     arguments: &Promote,
     reason: &Reason,
-    plane: &Plane,
+    plane: &ControlPlane,
     output: &Output,
 ) -> Result<(), Failure> {
     let ReleaseName { component, version } = arguments.release.clone();

@@ -1,10 +1,10 @@
 //! `lockstep push`: what is committed, to the git host, and along until it is where a push goes by itself.
 
+use crate::control_plane::ControlPlane;
 use crate::failure::{Failure, at};
 use crate::follow::follow_to_end;
 use crate::git::{self, Clean};
 use crate::global::Global;
-use crate::plane::Plane;
 use crate::report::Report;
 use crate::runs::{self, Run};
 use crate::surroundings::Surroundings;
@@ -41,7 +41,7 @@ pub async fn run(
 ) -> Result<Report, Failure> {
     let folder = surroundings.path(&arguments.folder);
     let clean = git::clean(&folder).await?;
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     let repository = subscribed(arguments, &folder, &plane).await?;
     let begun = Timestamp::now();
     let refspec = format!("HEAD:refs/heads/{}", clean.branch);
@@ -69,7 +69,7 @@ pub async fn run(
 async fn subscribed(
     arguments: &Arguments,
     folder: &std::path::Path,
-    plane: &Plane,
+    plane: &ControlPlane,
 ) -> Result<Repository, Failure> {
     let url = git::remote_url(folder, &arguments.remote).await?;
     let named = git::owner_and_name(&url).ok_or_else(|| {
@@ -85,7 +85,7 @@ async fn subscribed(
 
 /// The execution that a webhook started for this commit, once it appears.
 async fn by_webhook(
-    plane: &Plane,
+    plane: &ControlPlane,
     commit: &CommitSha,
     begun: Timestamp,
     patience: Duration,

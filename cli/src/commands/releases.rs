@@ -1,8 +1,8 @@
 //! `lockstep releases` and `lockstep status`: what there is, and where.
 
+use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::global::Global;
-use crate::plane::Plane;
 use crate::report::Report;
 use crate::surroundings::Surroundings;
 use crate::views::status::{matrix, told_by_sweep};
@@ -26,7 +26,7 @@ pub async fn run(
     global: &Global,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     let releases = plane.releases(arguments.component.as_ref()).await?;
     if releases.is_empty() {
         surroundings.output.line("there is no release yet; make one: lockstep push");
@@ -58,7 +58,7 @@ fn row(release: &Release) -> [String; 7] {
 
 /// The matrix of components and stages, and what a person should know of it.
 pub async fn status(global: &Global, surroundings: &Surroundings) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     let stages = plane.stages().await?;
     let matrix = matrix(&stages, &plane.environments(&stages).await?, &plane.broken_glass().await?);
     let output = &surroundings.output;

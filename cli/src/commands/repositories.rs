@@ -1,10 +1,10 @@
 //! `lockstep repositories`: which pushes become releases.
 
 use super::secrets;
+use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::names::RepositoryName;
-use crate::plane::Plane;
 use crate::report::Report;
 use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
@@ -58,14 +58,14 @@ pub async fn run(
     global: &Global,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     match &arguments.command {
         Command::Add(add) => subscribe(add, &plane, surroundings).await,
         Command::Test { repository } => ping(&repository.0, &plane, surroundings).await,
     }
 }
 
-async fn subscribe(add: &Add, plane: &Plane, surroundings: &Surroundings) -> Result<Report, Failure> {
+async fn subscribe(add: &Add, plane: &ControlPlane, surroundings: &Surroundings) -> Result<Report, Failure> {
     let id = &add.repository.0;
     let local = plane.connection.local.as_ref();
     let base_url = add.base_url.clone().or_else(|| local.map(|session| session.git_host.clone()));
@@ -98,12 +98,12 @@ async fn subscribe(add: &Add, plane: &Plane, surroundings: &Surroundings) -> Res
 }
 
 /// Where the git host sends the webhooks of a repository.
-pub fn webhook_url(plane: &Plane, id: &RepositoryId) -> String {
+pub fn webhook_url(plane: &ControlPlane, id: &RepositoryId) -> String {
     format!("{}/hooks/{id}", plane.found.webhook_url.trim_end_matches('/'))
 }
 
 /// The secret of a repository's webhook.
-pub async fn webhook_secret(plane: &Plane, id: &RepositoryId) -> Result<Secret, Failure> {
+pub async fn webhook_secret(plane: &ControlPlane, id: &RepositoryId) -> Result<Secret, Failure> {
     let name = id.webhook_secret();
     let found = Secrets::new(plane.aws(), SignedDuration::ZERO).get(&name).await?;
     found.ok_or_else(|| {
@@ -120,7 +120,11 @@ pub fn sign(secret: &Secret, body: &[u8]) -> Result<String, Failure> {
     Ok(format!("sha256={}", hex::encode(keyed.finalize().into_bytes())))
 }
 
-async fn ping(id: &RepositoryId, plane: &Plane, surroundings: &Surroundings) -> Result<Report, Failure> {
+async fn ping(
+    id: &RepositoryId,
+    plane: &ControlPlane,
+    surroundings: &Surroundings,
+) -> Result<Report, Failure> {
     let secret = webhook_secret(plane, id).await?;
     let body = json!({
         "zen": "Keep it logically awesome.",

@@ -1,9 +1,9 @@
 //! `lockstep secrets`: from standard input into Secrets Manager, and nowhere else.
 
+use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::names::RepositoryName;
-use crate::plane::Plane;
 use crate::report::Report;
 use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand, ValueEnum};
@@ -65,7 +65,7 @@ pub async fn run(
         Kind::Webhook => set.repository.0.webhook_secret(),
         Kind::Token => set.repository.0.token_secret(),
     };
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     let replaced = put(&plane, &name, &Secret::new(text)).await?;
     let word = if replaced { "replaced" } else { "stored" };
     surroundings.output.line(format!("{word} secret {name}"));
@@ -73,6 +73,6 @@ pub async fn run(
 }
 
 /// Stores a secret; whether there was one is the answer.
-pub(super) async fn put(plane: &Plane, name: &str, secret: &Secret) -> Result<bool, Failure> {
+pub(super) async fn put(plane: &ControlPlane, name: &str, secret: &Secret) -> Result<bool, Failure> {
     Ok(store(plane.aws(), name, secret).await?)
 }

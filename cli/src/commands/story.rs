@@ -1,11 +1,11 @@
 //! `lockstep why`, `lockstep where` and `lockstep watch`: what happened, where it runs, and what happens now.
 
 use crate::catalogue::Catalogue;
+use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::follow::follow_to_end_whatever;
 use crate::global::Global;
 use crate::names::{DeploymentPrefix, ImageVersionName, StoryName};
-use crate::plane::Plane;
 use crate::report::Report;
 use crate::surroundings::Surroundings;
 use crate::views::{images, why::story};
@@ -38,7 +38,7 @@ pub struct Watch {
 
 /// Tells the story of a deployment or of an image.
 pub async fn why(arguments: &Why, global: &Global, surroundings: &Surroundings) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     match &arguments.what {
         StoryName::Deployment(prefix) => why_deployment(&plane, prefix, surroundings).await,
         StoryName::Image(name) => {
@@ -60,7 +60,7 @@ pub async fn why(arguments: &Why, global: &Global, surroundings: &Surroundings) 
 }
 
 async fn why_image(
-    plane: &Plane,
+    plane: &ControlPlane,
     catalogue: &Catalogue,
     version: &ImageVersion,
     surroundings: &Surroundings,
@@ -86,7 +86,7 @@ pub async fn where_is(
     global: &Global,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     let catalogue = Catalogue::read(&plane).await?;
     let version = catalogue.version(&arguments.image)?;
     Ok(Report::done(show_where(&catalogue, version, surroundings)))
@@ -118,7 +118,7 @@ pub(super) fn show_where(
 }
 
 async fn why_deployment(
-    plane: &Plane,
+    plane: &ControlPlane,
     prefix: &DeploymentPrefix,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
@@ -135,7 +135,7 @@ pub async fn watch(
     global: &Global,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, surroundings).await?;
     let execution = match &arguments.execution {
         Some(arn) => arn.clone(),
         None => newest(&plane).await?,
@@ -144,7 +144,7 @@ pub async fn watch(
 }
 
 /// The newest execution a person would watch; those within others are seen through them.
-async fn newest(plane: &Plane) -> Result<String, Failure> {
+async fn newest(plane: &ControlPlane) -> Result<String, Failure> {
     let machines = &plane.found.state_machines;
     let mut found = Vec::new();
     for machine in [

@@ -2,10 +2,10 @@
 
 use super::{ACCOUNT_STACKS, CLAIM, Doctor, known, quotas};
 use crate::connection::Connection;
+use crate::control_plane::newest_config;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::installation::TARGET_STACK;
-use crate::plane::newest_config;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::installation::doctor::{
     DryRun, Encryption, PlaceFacts, QuotaPlace, Reading, StackFacts, Unknown,

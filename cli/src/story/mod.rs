@@ -10,10 +10,10 @@ mod preparation;
 pub mod repository;
 
 use crate::commands::local::OWNER;
+use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure, at};
 use crate::local::{Session, state_dir};
 use crate::output::{Output, duration};
-use crate::plane::Plane;
 use crate::report::Report;
 use crate::surroundings::{Input, Surroundings};
 use lockstep_domain::model::ids::StageName;
@@ -172,9 +172,9 @@ impl Story {
     }
 
     /// The control plane, as the person at the keyboard.
-    pub async fn plane(&self) -> Result<Plane, Failure> {
+    pub async fn plane(&self) -> Result<ControlPlane, Failure> {
         let quiet = Surroundings { output: Output::memory(false), ..self.surroundings.clone() };
-        Plane::open(&crate::global::Global { json: false, profile: None, region: None }, &quiet).await
+        ControlPlane::open(&crate::global::Global { json: false, profile: None, region: None }, &quiet).await
     }
 
     /// The stacks of an account, as the person at the keyboard.

@@ -17,7 +17,7 @@ use lockstep_domain::records::{
 };
 use lockstep_platform::aws::Aws;
 use lockstep_platform::ledger::{Ledger, Order};
-use lockstep_platform::operator::control_plane::{self, ControlPlane};
+use lockstep_platform::operator::control_plane;
 use lockstep_platform::operator::executions::Follow;
 use lockstep_platform::operator::signed;
 
@@ -25,18 +25,18 @@ use lockstep_platform::operator::signed;
 const LISTED: usize = 500;
 
 /// A control plane.
-pub struct Plane {
+pub struct ControlPlane {
     /// Who talks to it.
     pub connection: Connection,
     /// Where everything of it is.
-    pub found: ControlPlane,
+    pub found: control_plane::ControlPlane,
     /// Its ledger.
     pub ledger: Ledger,
     /// Its executions.
     pub executions: Follow,
 }
 
-impl Plane {
+impl ControlPlane {
     /// Finds the control plane of the account that the command talks to.
     pub async fn open(global: &Global, surroundings: &Surroundings) -> Result<Self, Failure> {
         let connection = Connection::open(global, surroundings).await?;
