@@ -3,7 +3,6 @@
 //! [`run`] takes a command line and the surroundings it was typed in; nothing below it reads the process's
 //! environment or its working directory. Every command is one file in [`commands`].
 
-pub mod catalogue;
 pub mod commands;
 pub mod connection;
 pub mod control_plane;
@@ -13,6 +12,7 @@ pub mod follow;
 pub mod functions;
 pub mod git;
 pub mod global;
+pub mod image_inventory;
 pub mod installation;
 pub mod local;
 pub mod names;

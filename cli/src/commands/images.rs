@@ -1,10 +1,10 @@
 //! `lockstep images`: what there is of machine images; taking one over, revoking a version, retiring what nobody needs.
 
 use super::story;
-use crate::catalogue::Catalogue;
 use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::global::Global;
+use crate::image_inventory::ImageInventory;
 use crate::names::{ImageVersionName, Reason};
 use crate::report::Report;
 use crate::surroundings::Surroundings;
@@ -157,8 +157,8 @@ async fn revoke(
     let (image, version) = (wanted.image.image.clone(), wanted.image.version.clone());
     let reason = wanted.reason.as_str().to_owned();
     let applied = plane.ask(&operator::Request::RevokeImage { image, version, reason }).await?;
-    let catalogue = Catalogue::read(plane).await?;
-    let found = catalogue.version(&wanted.image)?;
+    let inventory = ImageInventory::read(plane).await?;
+    let found = inventory.version(&wanted.image)?;
     let output = &surroundings.output;
     let label = format!("{}@{}", found.name, found.version);
     match &found.revoked {
@@ -169,7 +169,7 @@ async fn revoke(
             .line(format!("{label} is revoked: no release that pins it is packaged or deployed any more")),
     }
     output.line("what runs from it runs on; deploy a release with another version there:");
-    let document = story::show_where(&catalogue, found, surroundings);
+    let document = story::show_where(&inventory, found, surroundings);
     // They move back to the version before.
     follow(&wanted.image.image, plane, surroundings).await?;
     Ok(Report::done(document))
@@ -202,12 +202,12 @@ async fn retire(
         output.line(format!("swept: {} versions changed; lockstep status tells what is left", retired.len()));
         return Ok(Report::done(report));
     }
-    let catalogue = Catalogue::read(plane).await?;
+    let inventory = ImageInventory::read(plane).await?;
     let plan = retention::plan(&RetentionInput {
-        versions: &catalogue.versions,
-        places: &catalogue.places,
-        uses: &catalogue.uses,
-        keep: catalogue.settings.keep as usize,
+        versions: &inventory.versions,
+        places: &inventory.places,
+        uses: &inventory.references,
+        keep: inventory.settings.keep as usize,
         now: Timestamp::now(),
     });
     if plan.is_empty() {
@@ -225,13 +225,13 @@ async fn retire(
 }
 
 async fn list(plane: &ControlPlane, surroundings: &Surroundings) -> Result<Report, Failure> {
-    let catalogue = Catalogue::read(plane).await?;
-    if catalogue.versions.is_empty() {
+    let inventory = ImageInventory::read(plane).await?;
+    if inventory.versions.is_empty() {
         surroundings.output.line("there is no image yet; take one over: lockstep images import");
     } else {
-        surroundings.output.table(images::HEAD, images::rows(&catalogue));
+        surroundings.output.table(images::HEAD, images::rows(&inventory));
     }
-    Ok(Report::done(images::document(&catalogue)))
+    Ok(Report::done(images::document(&inventory)))
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! `lockstep why`, `lockstep where` and `lockstep watch`: what happened, where it runs, and what happens now.
 
-use crate::catalogue::Catalogue;
 use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::follow::follow_to_end_whatever;
 use crate::global::Global;
+use crate::image_inventory::ImageInventory;
 use crate::names::{DeploymentPrefix, ImageVersionName, StoryName};
 use crate::report::Report;
 use crate::surroundings::Surroundings;
@@ -42,39 +42,39 @@ pub async fn why(arguments: &Why, global: &Global, surroundings: &Surroundings) 
     match &arguments.what {
         StoryName::Deployment(prefix) => why_deployment(&plane, prefix, surroundings).await,
         StoryName::Image(name) => {
-            let catalogue = Catalogue::read(&plane).await?;
-            why_image(&plane, &catalogue, catalogue.version(name)?, surroundings).await
+            let inventory = ImageInventory::read(&plane).await?;
+            why_image(&plane, &inventory, inventory.version(name)?, surroundings).await
         }
         StoryName::Ami(ami) => {
-            let catalogue = Catalogue::read(&plane).await?;
-            let found = catalogue.of_ami(ami);
+            let inventory = ImageInventory::read(&plane).await?;
+            let found = inventory.of_ami(ami);
             let (version, image) = found.ok_or_else(|| {
                 Failure::new(format!("{ami} is no image that the ledger knows")).next("lockstep images")
             })?;
             let (account, region) = (&image.location.account, &image.location.region);
             let label = format!("{}@{}", version.name, version.version);
             surroundings.output.line(format!("{ami} is {label} in account {account}, {region}"));
-            why_image(&plane, &catalogue, version, surroundings).await
+            why_image(&plane, &inventory, version, surroundings).await
         }
     }
 }
 
 async fn why_image(
     plane: &ControlPlane,
-    catalogue: &Catalogue,
+    inventory: &ImageInventory,
     version: &ImageVersion,
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
-    let runs = catalogue.runs_of(version);
+    let runs = inventory.runs_of(version);
     let mut brought: Vec<Deployment> = Vec::new();
     for run in &runs {
         brought.push(plane.deployment(&run.deployed.deployment).await?);
     }
-    images::story(catalogue, version, &brought).iter().for_each(|line| surroundings.output.line(line));
+    images::story(inventory, version, &brought).iter().for_each(|line| surroundings.output.line(line));
     Ok(Report::done(json!({
         "version": version,
-        "places": catalogue.places_of(version),
-        "releases": catalogue.releases_of(version),
+        "places": inventory.places_of(version),
+        "releases": inventory.releases_of(version),
         "environments": images::running_document(&runs),
         "deployments": brought,
     })))
@@ -87,23 +87,23 @@ pub async fn where_is(
     surroundings: &Surroundings,
 ) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, surroundings).await?;
-    let catalogue = Catalogue::read(&plane).await?;
-    let version = catalogue.version(&arguments.image)?;
-    Ok(Report::done(show_where(&catalogue, version, surroundings)))
+    let inventory = ImageInventory::read(&plane).await?;
+    let version = inventory.version(&arguments.image)?;
+    Ok(Report::done(show_where(&inventory, version, surroundings)))
 }
 
 /// Shows where a version of an image is, and where it runs; the same for scripts.
 pub(super) fn show_where(
-    catalogue: &Catalogue,
+    inventory: &ImageInventory,
     version: &ImageVersion,
     surroundings: &Surroundings,
 ) -> Value {
     let output = &surroundings.output;
-    for image in catalogue.places_of(version) {
+    for image in inventory.places_of(version) {
         let ami = image.ami.as_ref().map_or("being copied", |ami| ami.as_str());
         output.line(format!("{ami} in account {}, {}", image.location.account, image.location.region));
     }
-    let runs = catalogue.runs_of(version);
+    let runs = inventory.runs_of(version);
     if runs.is_empty() {
         output.line("no environment runs it, or ran it before");
     } else {
@@ -111,9 +111,9 @@ pub(super) fn show_where(
     }
     json!({
         "version": version,
-        "places": catalogue.places_of(version),
+        "places": inventory.places_of(version),
         "environments": images::running_document(&runs),
-        "needed_by": catalogue.uses_of(version),
+        "needed_by": inventory.references_of(version),
     })
 }
 
