@@ -31,7 +31,7 @@ impl Deref for Session {
 
 /// What `local up` keeps of an account: its operator's key, and what components there need.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Kept {
+pub struct StoredCredentials {
     /// The key's id.
     pub access_key_id: String,
     /// The key's secret: worth nothing outside this machine.
@@ -76,14 +76,18 @@ impl Session {
         Self(session)
     }
 
-    /// What is kept of the account `alias`, if it was set up.
-    pub fn kept(&self, alias: &str) -> Option<Kept> {
-        self.credentials.get(alias).cloned().and_then(|kept| serde_json::from_value(kept).ok())
+    /// What is stored of the account `alias`, if it was set up.
+    pub fn stored(&self, alias: &str) -> Option<StoredCredentials> {
+        self.credentials.get(alias).cloned().and_then(|stored| serde_json::from_value(stored).ok())
     }
 
     /// Keeps it for the commands to come.
-    pub fn keep(surroundings: &Surroundings, alias: &str, kept: &Kept) -> Result<Self, Failure> {
-        let value = serde_json::to_value(kept).unwrap_or(Value::Null);
+    pub fn store(
+        surroundings: &Surroundings,
+        alias: &str,
+        stored: &StoredCredentials,
+    ) -> Result<Self, Failure> {
+        let value = serde_json::to_value(stored).unwrap_or(Value::Null);
         let change =
             |session: &mut session::Session| drop(session.credentials.insert(alias.to_owned(), value));
         session::update(&state_dir(surroundings), change).map(Self).map_err(at("the local cloud"))
@@ -98,13 +102,13 @@ impl Session {
     /// The same in any region of the account.
     pub fn operator_in(&self, alias: &str, region: &Region) -> Result<Aws, Failure> {
         self.account(alias)?;
-        let kept = self.kept(alias).ok_or_else(|| {
+        let stored = self.stored(alias).ok_or_else(|| {
             Failure::new(format!("the account {alias} of the local cloud is not set up"))
                 .next("let it finish: lockstep local up")
         })?;
         let key = AccessKey {
-            id: kept.access_key_id,
-            secret: Secret::new(kept.secret_access_key),
+            id: stored.access_key_id,
+            secret: Secret::new(stored.secret_access_key),
             session_token: None,
         };
         Ok(connect(region, Some(&self.endpoint), &key)?)

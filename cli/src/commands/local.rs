@@ -189,7 +189,7 @@ fn status(surroundings: &Surroundings) -> Result<Report, Failure> {
             output.table(
                 ["account", "id", "set up"],
                 session.accounts.iter().map(|account| {
-                    let ready = if session.kept(&account.alias).is_some() { "yes" } else { "no" };
+                    let ready = if session.stored(&account.alias).is_some() { "yes" } else { "no" };
                     [account.alias, account.id, ready.to_owned()]
                 }),
             );
@@ -216,7 +216,7 @@ fn described(session: &Session) -> serde_json::Value {
 fn env(account: &str, surroundings: &Surroundings) -> Result<Report, Failure> {
     let session = Session::expect(surroundings)?;
     session.operator(account)?;
-    let kept = session.kept(account).ok_or_else(|| Failure::new("the account is not set up"))?;
+    let kept = session.stored(account).ok_or_else(|| Failure::new("the account is not set up"))?;
     let variables = [
         ("AWS_ENDPOINT_URL", session.endpoint.as_str()),
         ("AWS_REGION", session.region.as_str()),

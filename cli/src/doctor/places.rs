@@ -37,7 +37,7 @@ pub async fn credentials(
         found.push(Credentials { account, aws });
     }
     if let Some(session) = &connection.local {
-        for account in session.accounts.iter().filter(|account| session.kept(&account.alias).is_some()) {
+        for account in session.accounts.iter().filter(|account| session.stored(&account.alias).is_some()) {
             let aws = session.operator(&account.alias)?.claiming(CLAIM);
             let (account, _) = control_plane::identity(&aws).await?;
             found.push(Credentials { account, aws });

@@ -156,7 +156,7 @@ approval = true
 fn parameters(session: &Session) -> Result<String, Failure> {
     let network = |alias: &str| {
         let kept =
-            session.kept(alias).ok_or_else(|| Failure::new(format!("account {alias} is not set up")))?;
+            session.stored(alias).ok_or_else(|| Failure::new(format!("account {alias} is not set up")))?;
         let output = |name: &str| kept.outputs.get(name).cloned().unwrap_or_default();
         let list = |name: &str| output(name).replace(',', "\", \"");
         Ok::<_, Failure>(format!(
