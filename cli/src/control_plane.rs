@@ -1,11 +1,11 @@
 //! An installed control plane, as commands use it: reading its ledger and asking it to change something.
 
 use crate::connection::Connection;
+use crate::context::CommandContext;
 use crate::failure::{Exit, Failure};
 use crate::global::Global;
 use crate::installation::not_installed;
 use crate::names::DeploymentPrefix;
-use crate::surroundings::Surroundings;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::settings::ImageSettings;
 use lockstep_domain::messages::operator::{Applied, Refused, Request};
@@ -38,8 +38,8 @@ pub struct ControlPlane {
 
 impl ControlPlane {
     /// Finds the control plane of the account that the command talks to.
-    pub async fn open(global: &Global, surroundings: &Surroundings) -> Result<Self, Failure> {
-        let connection = Connection::open(global, surroundings).await?;
+    pub async fn open(global: &Global, context: &CommandContext) -> Result<Self, Failure> {
+        let connection = Connection::open(global, context).await?;
         let found = control_plane::find(&connection.aws).await?.ok_or_else(not_installed)?;
         let ledger = Ledger::new(&connection.aws, &found.table);
         let executions = Follow::new(&connection.aws);

@@ -4,11 +4,11 @@
 //! and each line of that deployment's journal. Nested executions need not be looked for, because every one of them
 //! works for a deployment.
 
+use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, Progress, duration};
 use crate::report::Report;
-use crate::surroundings::Surroundings;
 use crate::views::question::{answer_with, show};
 use crate::views::{clock, seconds, why};
 use jiff::Timestamp;
@@ -314,10 +314,10 @@ fn belongs(deployment: &Deployment, scope: &Scope, made: &Made) -> bool {
 pub async fn follow_to_end(
     plane: &ControlPlane,
     execution: &str,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
     let manner = Manner { after_question: Some(0), since: Timestamp::UNIX_EPOCH };
-    follow_so(plane, execution, manner, surroundings).await
+    follow_so(plane, execution, manner, context).await
 }
 
 /// The same after a question was answered: what happened before it is not told again.
@@ -325,37 +325,37 @@ pub async fn follow_on(
     plane: &ControlPlane,
     execution: &str,
     answered: &Approval,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
     let manner = Manner { after_question: Some(answered.number), since: answered.asked_at };
-    follow_so(plane, execution, manner, surroundings).await
+    follow_so(plane, execution, manner, context).await
 }
 
 async fn follow_so(
     plane: &ControlPlane,
     execution: &str,
     manner: Manner,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
     // One document at the end, none on the way: only `watch` prints many.
-    let followed = follow(plane, execution, manner, &surroundings.output.without_events()).await?;
-    Ok(report(&followed, surroundings))
+    let followed = follow(plane, execution, manner, &context.output.without_events()).await?;
+    Ok(report(&followed, context))
 }
 
 /// The same through every question, told event by event.
 pub async fn follow_to_end_whatever(
     plane: &ControlPlane,
     execution: &str,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
     let manner = Manner { after_question: None, since: Timestamp::UNIX_EPOCH };
-    let followed = follow(plane, execution, manner, &surroundings.output).await?;
-    Ok(report(&followed, surroundings))
+    let followed = follow(plane, execution, manner, &context.output).await?;
+    Ok(report(&followed, context))
 }
 
 /// Prints the result of following and returns it as the command's report.
-pub fn report(followed: &Followed, surroundings: &Surroundings) -> Report {
-    let output = &surroundings.output;
+pub fn report(followed: &Followed, context: &CommandContext) -> Report {
+    let output = &context.output;
     match &followed.end {
         End::NeedsApproval(deployment) => {
             let mut command = String::new();
@@ -369,12 +369,12 @@ pub fn report(followed: &Followed, surroundings: &Surroundings) -> Report {
             });
             Report { document, exit: Exit::NeedsHuman }
         }
-        End::Over(execution) => over(execution, &followed.deployments, surroundings),
+        End::Over(execution) => over(execution, &followed.deployments, context),
     }
 }
 
-fn over(execution: &Execution, deployments: &[Deployment], surroundings: &Surroundings) -> Report {
-    let output = &surroundings.output;
+fn over(execution: &Execution, deployments: &[Deployment], context: &CommandContext) -> Report {
+    let output = &context.output;
     let mut document = json!({ "execution": execution, "deployments": deployments });
     let (outcome, cause) = match &execution.status {
         Status::Running => ("failed", "it still runs".to_owned()),

@@ -89,9 +89,9 @@ pub async fn are_answered_by_resume_alone(world: &mut World) -> Result<(), Failu
 /// The state machines are installed again with shorter patience, which is all that differs; then nobody tells them.
 pub async fn may_be_lost(world: &mut World) -> Result<(), Failure> {
     let impatient = tempfile::tempdir().map_err(at("a folder"))?;
-    copy_with_shorter_patience(&world.story.surroundings.sources()?, impatient.path())?;
+    copy_with_shorter_patience(&world.story.context.sources()?, impatient.path())?;
     let sources = impatient.path().display().to_string();
-    world.story.surroundings.variables.insert("LOCKSTEP_SOURCES".to_owned(), sources);
+    world.story.context.variables.insert("LOCKSTEP_SOURCES".to_owned(), sources);
     let binaries = world.binaries.display().to_string();
     world.story.type_in(&["install", "--functions", &binaries], Exit::Done).await?;
 

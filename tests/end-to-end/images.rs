@@ -138,7 +138,7 @@ pub async fn come_to_a_further_region(world: &mut World) -> Result<(), Failure> 
     let story = &world.story;
     let add = ["accounts", "add", "production", "--in-region", FURTHER_REGION];
     story.type_in(&add, Exit::Done).await?;
-    let file = story.surroundings.path(Path::new("stages.toml"));
+    let file = story.context.path(Path::new("stages.toml"));
     let before = std::fs::read_to_string(&file).map_err(at(file.display()))?;
     let account = story.session()?.account("production")?.to_owned();
     let stage = format!(

@@ -95,7 +95,7 @@ pub async fn cancelled_in_time_changes_nothing(world: &mut World) -> Result<(), 
 /// The organisation has forgotten a parameter; when it remembers, the same delivery goes through.
 pub async fn a_failed_delivery_is_retried(world: &mut World) -> Result<(), Failure> {
     let apply = ["parameters", "apply", "parameters.toml"];
-    let file = world.story.surroundings.directory.join("parameters.toml");
+    let file = world.story.context.directory.join("parameters.toml");
     let complete = std::fs::read_to_string(&file).map_err(at(file.display()))?;
     let without: Vec<&str> = complete.lines().filter(|line| !line.starts_with("ClientCidr")).collect();
     ensure(without.len() < complete.lines().count(), "the organisation knows who may send logs")?;

@@ -1,10 +1,10 @@
 //! Pushes and promotions on the local cloud, timed by the ledger and counted by the emulator's journal.
 
 use jiff::Timestamp;
+use lockstep_cli::context::CommandContext;
 use lockstep_cli::failure::{Exit, Failure};
 use lockstep_cli::output::Output;
 use lockstep_cli::story::Story;
-use lockstep_cli::surroundings::Surroundings;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, WebhookDelivery};
 use lockstep_local::{CallFilter, CallRecord, Journal};
@@ -21,8 +21,8 @@ struct Run {
 
 /// A command of the local cloud's own daemon.
 pub async fn command(arguments: &[String]) -> ExitCode {
-    match Surroundings::of_process() {
-        Ok(surroundings) => lockstep_cli::run(arguments, &surroundings).await.exit.into(),
+    match CommandContext::of_process() {
+        Ok(context) => lockstep_cli::run(arguments, &context).await.exit.into(),
         Err(failure) => failure.exit.into(),
     }
 }
@@ -30,9 +30,9 @@ pub async fn command(arguments: &[String]) -> ExitCode {
 /// Tells the story of the demo, then pushes and promotes `times` times and prints the medians.
 pub async fn print(times: usize) -> Result<(), String> {
     let work = tempfile::tempdir().map_err(|e| e.to_string())?;
-    let surroundings = Surroundings::of_process().map_err(|e| e.to_string())?;
-    let surroundings = Surroundings { output: Output::memory(false), ..surroundings };
-    let mut story = Story::new(&surroundings, work.path(), None);
+    let context = CommandContext::of_process().map_err(|e| e.to_string())?;
+    let context = CommandContext { output: Output::memory(false), ..context };
+    let mut story = Story::new(&context, work.path(), None);
     let measured = measure(&mut story, times).await;
     let stopped = story.stop().await;
     measured.and(stopped).map_err(|failure| failure.to_string())

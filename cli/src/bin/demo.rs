@@ -1,9 +1,9 @@
 //! `cargo demo`: the main job of Lockstep on this machine, told while it happens.
 
 use clap::Parser;
+use lockstep_cli::context::CommandContext;
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_cli::story::Story;
-use lockstep_cli::surroundings::Surroundings;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -26,25 +26,25 @@ struct Arguments {
 async fn main() -> ExitCode {
     let arguments: Vec<String> =
         std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
-    let surroundings = match Surroundings::of_process() {
-        Ok(surroundings) => surroundings,
+    let context = match CommandContext::of_process() {
+        Ok(context) => context,
         Err(failure) => return told(&failure),
     };
     // The cloud's daemon is this very program.
     if arguments.first().is_some_and(|first| first == "local") {
-        return lockstep_cli::run(&arguments, &surroundings).await.exit.into();
+        return lockstep_cli::run(&arguments, &context).await.exit.into();
     }
-    match demo(&Arguments::parse(), &surroundings).await {
+    match demo(&Arguments::parse(), &context).await {
         Ok(()) => Exit::Done.into(),
         Err(failure) => told(&failure),
     }
 }
 
-async fn demo(arguments: &Arguments, surroundings: &Surroundings) -> Result<(), Failure> {
-    let functions = arguments.functions.as_ref().map(|folder| surroundings.path(folder));
+async fn demo(arguments: &Arguments, context: &CommandContext) -> Result<(), Failure> {
+    let functions = arguments.functions.as_ref().map(|folder| context.path(folder));
     let work =
         tempfile::Builder::new().prefix("lockstep-demo-").tempdir().map_err(at("a folder for the demo"))?;
-    let mut story = Story::new(surroundings, work.path(), functions);
+    let mut story = Story::new(context, work.path(), functions);
     if arguments.keep {
         story.keep();
     }
@@ -58,12 +58,12 @@ async fn demo(arguments: &Arguments, surroundings: &Surroundings) -> Result<(), 
     };
     if arguments.keep && told.is_ok() {
         let kept = work.keep();
-        surroundings.output.line("");
-        surroundings.output.line("the cloud is left running. Look around:");
-        surroundings.output.line("  eval \"$(cargo run --quiet --bin lockstep -- local env production)\"");
-        surroundings.output.line("  aws cloudformation describe-stacks");
-        surroundings.output.line(format!("the repository of the story is {}/logs", kept.display()));
-        surroundings.output.line("stop it: cargo run --quiet --bin lockstep -- local down");
+        context.output.line("");
+        context.output.line("the cloud is left running. Look around:");
+        context.output.line("  eval \"$(cargo run --quiet --bin lockstep -- local env production)\"");
+        context.output.line("  aws cloudformation describe-stacks");
+        context.output.line(format!("the repository of the story is {}/logs", kept.display()));
+        context.output.line("stop it: cargo run --quiet --bin lockstep -- local down");
         return Ok(());
     }
     let stopped = story.stop().await;

@@ -4,11 +4,11 @@
 mod keys;
 mod replay;
 
+use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::report::Report;
-use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
 use lockstep_domain::delivery::lease;
 use lockstep_domain::model::ids::StageName;
@@ -35,11 +35,11 @@ enum Command {
 pub async fn run(
     arguments: &Arguments,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
     match &arguments.command {
-        Command::Replay(wanted) => replay::run(wanted, global, surroundings).await,
-        Command::Keys(wanted) => keys::run(wanted, global, surroundings).await,
+        Command::Replay(wanted) => replay::run(wanted, global, context).await,
+        Command::Keys(wanted) => keys::run(wanted, global, context).await,
     }
 }
 
@@ -66,9 +66,9 @@ impl Place {
         &self,
         environment: &str,
         global: &Global,
-        surroundings: &Surroundings,
+        context: &CommandContext,
     ) -> Result<Deployed, Failure> {
-        let plane = ControlPlane::open(global, surroundings).await?;
+        let plane = ControlPlane::open(global, context).await?;
         let stages = plane.stages().await?;
         let stage = stages.get(&self.stage).ok_or_else(|| {
             Failure::usage(format!("there is no stage called {}", self.stage)).next("lockstep stages show")

@@ -20,10 +20,10 @@ pub mod repositories;
 pub mod secrets;
 pub mod story;
 
+use crate::context::CommandContext;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::report::Report;
-use crate::surroundings::Surroundings;
 use clap::{Parser, Subcommand};
 
 /// Keeps AWS accounts in lockstep: a git push becomes a tested, versioned release in every account that must have it.
@@ -111,41 +111,41 @@ pub enum Command {
 }
 
 /// Carries out a command.
-pub async fn run(cli: Cli, surroundings: &Surroundings) -> Result<Report, Failure> {
+pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> {
     let global = &cli.global;
     match &cli.command {
-        Command::Local(arguments) => local::run(arguments, surroundings).await,
-        Command::Install(arguments) => install::run(arguments, global, surroundings).await,
-        Command::Accounts(arguments) => install::accounts(arguments, global, surroundings).await,
-        Command::Uninstall(arguments) => install::uninstall(arguments, global, surroundings).await,
-        Command::Doctor(arguments) => doctor::run(arguments, global, surroundings).await,
-        Command::Stages(arguments) => organisation::stages(arguments, global, surroundings).await,
-        Command::Parameters(arguments) => organisation::parameters(arguments, global, surroundings).await,
-        Command::Repositories(arguments) => repositories::run(arguments, global, surroundings).await,
-        Command::Secrets(arguments) => secrets::run(arguments, global, surroundings).await,
-        Command::Images(arguments) => images::run(arguments, global, surroundings).await,
-        Command::Logs(arguments) => logs::run(arguments, global, surroundings).await,
-        Command::Init(arguments) => init::run(arguments, surroundings),
-        Command::Check(arguments) => check::run(arguments, surroundings).await,
-        Command::Permissions(arguments) => permissions::run(arguments, surroundings).await,
-        Command::Push(arguments) => push::run(arguments, global, surroundings).await,
-        Command::Bake(arguments) => bake::run(arguments, global, surroundings).await,
-        Command::Releases(arguments) => releases::run(arguments, global, surroundings).await,
-        Command::Status => releases::status(global, surroundings).await,
-        Command::Plan(arguments) => deploy::plan(arguments, global, surroundings).await,
-        Command::Deploy(arguments) => deploy::deploy(arguments, global, surroundings).await,
-        Command::Promote(arguments) => promote::run(arguments, global, surroundings).await,
-        Command::Rollback(arguments) => deploy::rollback(arguments, global, surroundings).await,
-        Command::Clone(arguments) => deploy::make_clone(arguments, global, surroundings).await,
-        Command::Teardown(arguments) => deploy::teardown(arguments, global, surroundings).await,
-        Command::Approve(arguments) => approve::run(arguments, global, surroundings).await,
-        Command::Cancel(arguments) => operate::cancel(arguments, global, surroundings).await,
-        Command::Retry(arguments) => operate::retry(arguments, global, surroundings).await,
-        Command::Unlock(arguments) => operate::unlock(arguments, global, surroundings).await,
-        Command::Reconcile(arguments) => operate::reconcile(arguments, global, surroundings).await,
-        Command::Why(arguments) => story::why(arguments, global, surroundings).await,
-        Command::Where(arguments) => story::where_is(arguments, global, surroundings).await,
-        Command::Watch(arguments) => story::watch(arguments, global, surroundings).await,
+        Command::Local(arguments) => local::run(arguments, context).await,
+        Command::Install(arguments) => install::run(arguments, global, context).await,
+        Command::Accounts(arguments) => install::accounts(arguments, global, context).await,
+        Command::Uninstall(arguments) => install::uninstall(arguments, global, context).await,
+        Command::Doctor(arguments) => doctor::run(arguments, global, context).await,
+        Command::Stages(arguments) => organisation::stages(arguments, global, context).await,
+        Command::Parameters(arguments) => organisation::parameters(arguments, global, context).await,
+        Command::Repositories(arguments) => repositories::run(arguments, global, context).await,
+        Command::Secrets(arguments) => secrets::run(arguments, global, context).await,
+        Command::Images(arguments) => images::run(arguments, global, context).await,
+        Command::Logs(arguments) => logs::run(arguments, global, context).await,
+        Command::Init(arguments) => init::run(arguments, context),
+        Command::Check(arguments) => check::run(arguments, context).await,
+        Command::Permissions(arguments) => permissions::run(arguments, context).await,
+        Command::Push(arguments) => push::run(arguments, global, context).await,
+        Command::Bake(arguments) => bake::run(arguments, global, context).await,
+        Command::Releases(arguments) => releases::run(arguments, global, context).await,
+        Command::Status => releases::status(global, context).await,
+        Command::Plan(arguments) => deploy::plan(arguments, global, context).await,
+        Command::Deploy(arguments) => deploy::deploy(arguments, global, context).await,
+        Command::Promote(arguments) => promote::run(arguments, global, context).await,
+        Command::Rollback(arguments) => deploy::rollback(arguments, global, context).await,
+        Command::Clone(arguments) => deploy::make_clone(arguments, global, context).await,
+        Command::Teardown(arguments) => deploy::teardown(arguments, global, context).await,
+        Command::Approve(arguments) => approve::run(arguments, global, context).await,
+        Command::Cancel(arguments) => operate::cancel(arguments, global, context).await,
+        Command::Retry(arguments) => operate::retry(arguments, global, context).await,
+        Command::Unlock(arguments) => operate::unlock(arguments, global, context).await,
+        Command::Reconcile(arguments) => operate::reconcile(arguments, global, context).await,
+        Command::Why(arguments) => story::why(arguments, global, context).await,
+        Command::Where(arguments) => story::where_is(arguments, global, context).await,
+        Command::Watch(arguments) => story::watch(arguments, global, context).await,
     }
 }
 

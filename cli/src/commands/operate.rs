@@ -1,5 +1,6 @@
 //! `lockstep cancel`, `retry`, `unlock` and `reconcile`: what a person does about a run or an environment.
 
+use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure};
 use crate::follow::{End, Manner, follow, follow_to_end, report};
@@ -7,7 +8,6 @@ use crate::global::Global;
 use crate::names::{DeploymentPrefix, Reason, RunName};
 use crate::report::Report;
 use crate::runs::{self, Run};
-use crate::surroundings::Surroundings;
 use crate::views::why;
 use clap::Args;
 use jiff::Timestamp;
@@ -81,9 +81,9 @@ impl Place {
 pub async fn cancel(
     arguments: &Cancel,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let plane = ControlPlane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, context).await?;
     let deployment = plane.deployment_called(&arguments.deployment).await?;
     if deployment.state.is_final() {
         return Err(over(&deployment));
@@ -92,7 +92,7 @@ pub async fn cancel(
     let request =
         Request::Cancel { deployment: deployment.id.clone(), reason: arguments.reason.as_str().to_owned() };
     plane.ask(&request).await?;
-    let output = &surroundings.output;
+    let output = &context.output;
     output.line(format!("{} is told to stop", why::title(&deployment)));
     if arguments.no_wait {
         return Ok(Report::done(json!({ "deployment": deployment.id, "outcome": "cancelling" })));
@@ -100,7 +100,7 @@ pub async fn cancel(
     let manner = Manner { after_question: Some(known), since: asked_at };
     let followed = follow(&plane, &deployment.execution, manner, &output.without_events()).await?;
     if let End::NeedsApproval(_) = followed.end {
-        return Ok(report(&followed, surroundings));
+        return Ok(report(&followed, context));
     }
     let ended = plane.deployment(&deployment.id).await?;
     let (sentence, exit) = stopped(&ended);
@@ -129,19 +129,15 @@ fn stopped(deployment: &Deployment) -> (String, Exit) {
 }
 
 /// Does again what failed.
-pub async fn retry(
-    arguments: &Retry,
-    global: &Global,
-    surroundings: &Surroundings,
-) -> Result<Report, Failure> {
-    let plane = ControlPlane::open(global, surroundings).await?;
+pub async fn retry(arguments: &Retry, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
+    let plane = ControlPlane::open(global, context).await?;
     let (title, run) = match find(&plane, &arguments.run).await? {
         Found::Deployment(deployment) => (why::title(&deployment), of_deployment(&plane, &deployment).await?),
         Found::Delivery(event) => (pushed(&event), of_delivery(&plane, &event).await?),
     };
-    surroundings.output.line(format!("again: {title}"));
+    context.output.line(format!("again: {title}"));
     let execution = runs::start(&plane, &run).await?;
-    follow_to_end(&plane, &execution, surroundings).await
+    follow_to_end(&plane, &execution, context).await
 }
 
 /// What can be done again.
@@ -262,19 +258,15 @@ async fn is_running(plane: &ControlPlane, execution: &str) -> Result<bool, Failu
 }
 
 /// Frees an environment whose holder is dead.
-pub async fn unlock(
-    arguments: &Place,
-    global: &Global,
-    surroundings: &Surroundings,
-) -> Result<Report, Failure> {
-    let plane = ControlPlane::open(global, surroundings).await?;
+pub async fn unlock(arguments: &Place, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
+    let plane = ControlPlane::open(global, context).await?;
     let environment = plane.environment(&arguments.stage, arguments.name()).await?;
     let holder = environment.and_then(|environment| environment.holder);
     let request =
         Request::Unlock { stage: arguments.stage.clone(), environment: arguments.name().to_owned() };
     let applied = plane.ask(&request).await.map_err(|failure| about(failure, holder.as_ref()))?;
     let title = arguments.title();
-    surroundings.output.line(match applied.changed {
+    context.output.line(match applied.changed {
         true => format!("{title} is free; the deployment that held it is closed"),
         false => format!("{title} was free"),
     });
@@ -297,9 +289,9 @@ fn about(failure: Failure, holder: Option<&LeaseHolder>) -> Failure {
 pub async fn reconcile(
     arguments: &Reconcile,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let plane = ControlPlane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, context).await?;
     let request = Request::Reconcile {
         stage: arguments.place.stage.clone(),
         environment: arguments.place.name().to_owned(),
@@ -307,7 +299,7 @@ pub async fn reconcile(
     };
     let applied = plane.ask(&request).await?;
     let title = arguments.place.title();
-    surroundings.output.line(match applied.changed {
+    context.output.line(match applied.changed {
         true => format!("{title} is no longer tainted"),
         false => format!("{title} was not tainted"),
     });

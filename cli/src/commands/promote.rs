@@ -1,5 +1,6 @@
 //! `lockstep promote`: into the stages that no push reaches by itself.
 
+use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::follow::follow_to_end;
@@ -8,7 +9,6 @@ use crate::names::{Reason, ReleaseName};
 use crate::output::Output;
 use crate::report::Report;
 use crate::runs::{self, Run};
-use crate::surroundings::Surroundings;
 use clap::Args;
 use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::operator::Request;
@@ -31,14 +31,10 @@ pub struct Promote {
 }
 
 /// Starts a promotion and follows it to its end, or to the question.
-pub async fn run(
-    arguments: &Promote,
-    global: &Global,
-    surroundings: &Surroundings,
-) -> Result<Report, Failure> {
-    let plane = ControlPlane::open(global, surroundings).await?;
+pub async fn run(arguments: &Promote, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
+    let plane = ControlPlane::open(global, context).await?;
     if let Some(reason) = &arguments.break_glass {
-        break_glass(arguments, reason, &plane, &surroundings.output).await?;
+        break_glass(arguments, reason, &plane, &context.output).await?;
     }
     let ReleaseName { component, version } = arguments.release.clone();
     let run = Run::Promote(inputs::Promote {
@@ -48,7 +44,7 @@ pub async fn run(
         revert_drift: arguments.revert_drift,
     });
     let execution = runs::start(&plane, &run).await?;
-    follow_to_end(&plane, &execution, surroundings).await
+    follow_to_end(&plane, &execution, context).await
 }
 
 async fn break_glass(

@@ -1,5 +1,6 @@
 //! `lockstep push`: what is committed, to the git host, and along until it is where a push goes by itself.
 
+use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::{Failure, at};
 use crate::follow::follow_to_end;
@@ -7,7 +8,6 @@ use crate::git::{self, Clean};
 use crate::global::Global;
 use crate::report::Report;
 use crate::runs::{self, Run};
-use crate::surroundings::Surroundings;
 use clap::Args;
 use jiff::Timestamp;
 use lockstep_domain::messages::inputs;
@@ -37,32 +37,25 @@ pub struct Arguments {
 pub async fn run(
     arguments: &Arguments,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let folder = surroundings.path(&arguments.folder);
+    let folder = context.path(&arguments.folder);
     let clean = git::clean(&folder).await?;
-    let plane = ControlPlane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, context).await?;
     let repository = subscribed(arguments, &folder, &plane).await?;
     let begun = Timestamp::now();
     let refspec = format!("HEAD:refs/heads/{}", clean.branch);
     git::git(&folder, &["push", "--quiet", &arguments.remote, &refspec]).await?;
-    surroundings.output.line(format!(
-        "pushed {} of {} to {}",
-        clean.commit.short(),
-        clean.branch,
-        repository.id
-    ));
+    context.output.line(format!("pushed {} of {} to {}", clean.commit.short(), clean.branch, repository.id));
     let patience = Duration::from_secs(arguments.webhook_wait);
     let execution = match by_webhook(&plane, &clean.commit, begun, patience).await? {
         Some(execution) => execution,
         None => {
-            surroundings
-                .output
-                .note("no webhook has started a release of this commit; starting it from here");
+            context.output.note("no webhook has started a release of this commit; starting it from here");
             runs::start(&plane, &by_hand(&repository.id, &clean)).await?
         }
     };
-    follow_to_end(&plane, &execution, surroundings).await
+    follow_to_end(&plane, &execution, context).await
 }
 
 /// The subscribed repository that the remote leads to.

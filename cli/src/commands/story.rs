@@ -1,5 +1,6 @@
 //! `lockstep why`, `lockstep where` and `lockstep watch`: what happened, where it runs, and what happens now.
 
+use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::follow::follow_to_end_whatever;
@@ -7,7 +8,6 @@ use crate::global::Global;
 use crate::image_inventory::ImageInventory;
 use crate::names::{DeploymentPrefix, ImageVersionName, StoryName};
 use crate::report::Report;
-use crate::surroundings::Surroundings;
 use crate::views::{images, why::story};
 use clap::Args;
 use lockstep_domain::records::{Deployment, ImageVersion};
@@ -37,13 +37,13 @@ pub struct Watch {
 }
 
 /// Tells the story of a deployment or of an image.
-pub async fn why(arguments: &Why, global: &Global, surroundings: &Surroundings) -> Result<Report, Failure> {
-    let plane = ControlPlane::open(global, surroundings).await?;
+pub async fn why(arguments: &Why, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
+    let plane = ControlPlane::open(global, context).await?;
     match &arguments.what {
-        StoryName::Deployment(prefix) => why_deployment(&plane, prefix, surroundings).await,
+        StoryName::Deployment(prefix) => why_deployment(&plane, prefix, context).await,
         StoryName::Image(name) => {
             let inventory = ImageInventory::read(&plane).await?;
-            why_image(&plane, &inventory, inventory.version(name)?, surroundings).await
+            why_image(&plane, &inventory, inventory.version(name)?, context).await
         }
         StoryName::Ami(ami) => {
             let inventory = ImageInventory::read(&plane).await?;
@@ -53,8 +53,8 @@ pub async fn why(arguments: &Why, global: &Global, surroundings: &Surroundings) 
             })?;
             let (account, region) = (&image.location.account, &image.location.region);
             let label = format!("{}@{}", version.name, version.version);
-            surroundings.output.line(format!("{ami} is {label} in account {account}, {region}"));
-            why_image(&plane, &inventory, version, surroundings).await
+            context.output.line(format!("{ami} is {label} in account {account}, {region}"));
+            why_image(&plane, &inventory, version, context).await
         }
     }
 }
@@ -63,14 +63,14 @@ async fn why_image(
     plane: &ControlPlane,
     inventory: &ImageInventory,
     version: &ImageVersion,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
     let runs = inventory.runs_of(version);
     let mut brought: Vec<Deployment> = Vec::new();
     for run in &runs {
         brought.push(plane.deployment(&run.deployed.deployment).await?);
     }
-    images::story(inventory, version, &brought).iter().for_each(|line| surroundings.output.line(line));
+    images::story(inventory, version, &brought).iter().for_each(|line| context.output.line(line));
     Ok(Report::done(json!({
         "version": version,
         "places": inventory.places_of(version),
@@ -84,21 +84,21 @@ async fn why_image(
 pub async fn where_is(
     arguments: &Where,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let plane = ControlPlane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, context).await?;
     let inventory = ImageInventory::read(&plane).await?;
     let version = inventory.version(&arguments.image)?;
-    Ok(Report::done(show_where(&inventory, version, surroundings)))
+    Ok(Report::done(show_where(&inventory, version, context)))
 }
 
 /// Shows where a version of an image is, and where it runs; the same for scripts.
 pub(super) fn show_where(
     inventory: &ImageInventory,
     version: &ImageVersion,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Value {
-    let output = &surroundings.output;
+    let output = &context.output;
     for image in inventory.places_of(version) {
         let ami = image.ami.as_ref().map_or("being copied", |ami| ami.as_str());
         output.line(format!("{ami} in account {}, {}", image.location.account, image.location.region));
@@ -120,27 +120,23 @@ pub(super) fn show_where(
 async fn why_deployment(
     plane: &ControlPlane,
     prefix: &DeploymentPrefix,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
     let deployment = plane.deployment_called(prefix).await?;
     let release = plane.release_of(&deployment).await?;
     let journal = plane.journal(&deployment.id).await?;
-    story(&deployment, release.as_ref(), &journal).iter().for_each(|line| surroundings.output.line(line));
+    story(&deployment, release.as_ref(), &journal).iter().for_each(|line| context.output.line(line));
     Ok(Report::done(json!({ "deployment": deployment, "release": release, "journal": journal })))
 }
 
 /// Follows an execution to its end.
-pub async fn watch(
-    arguments: &Watch,
-    global: &Global,
-    surroundings: &Surroundings,
-) -> Result<Report, Failure> {
-    let plane = ControlPlane::open(global, surroundings).await?;
+pub async fn watch(arguments: &Watch, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
+    let plane = ControlPlane::open(global, context).await?;
     let execution = match &arguments.execution {
         Some(arn) => arn.clone(),
         None => newest(&plane).await?,
     };
-    follow_to_end_whatever(&plane, &execution, surroundings).await
+    follow_to_end_whatever(&plane, &execution, context).await
 }
 
 /// The newest execution a person would watch; those within others are seen through them.

@@ -158,7 +158,7 @@ impl Story {
 
     /// The recipe of the log stack's Logstash comes into the repository and is pushed.
     pub async fn bake(&self) -> Result<Value, Failure> {
-        let recipes = self.surroundings.sources()?.join("infra/images");
+        let recipes = self.context.sources()?.join("infra/images");
         let repository = self.repository();
         for folder in ["logstash", "common"] {
             repository.copy(&recipes.join(folder), &format!("images/{folder}"))?;

@@ -121,7 +121,7 @@ impl Story {
     }
 
     async fn layers_to_ci(&mut self, brokers: &Brokers) -> Result<(), Failure> {
-        let sources = self.surroundings.sources()?.join("infra/log-stack");
+        let sources = self.context.sources()?.join("infra/log-stack");
         let repository = self.repository();
         for (folders, message) in LAYERS {
             for folder in folders {

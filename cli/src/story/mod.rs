@@ -10,12 +10,12 @@ mod preparation;
 pub mod repository;
 
 use crate::commands::local::OWNER;
+use crate::context::{CommandContext, Input};
 use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure, at};
 use crate::local::{Session, state_dir};
 use crate::output::{Output, duration};
 use crate::report::Report;
-use crate::surroundings::{Input, Surroundings};
 use lockstep_domain::model::ids::StageName;
 use lockstep_local::session::{self, Status};
 use lockstep_platform::operator::stacks::Installer;
@@ -51,7 +51,7 @@ pub struct Facts {
 /// A story that is being told.
 pub struct Story {
     /// Where its commands are typed.
-    pub surroundings: Surroundings,
+    pub context: CommandContext,
     /// What is known so far.
     pub facts: Facts,
     /// The folder of its files: `stages.toml`, `parameters.toml`, `logs/`.
@@ -63,17 +63,17 @@ pub struct Story {
 
 impl Story {
     /// Prepares a story that writes its files into `work`; `functions` is a folder of binaries, if they are built.
-    pub fn new(surroundings: &Surroundings, work: &Path, functions: Option<PathBuf>) -> Self {
+    pub fn new(context: &CommandContext, work: &Path, functions: Option<PathBuf>) -> Self {
         // The state belongs where the command was started, the commands are typed where the files are.
-        let mut variables = surroundings.variables.clone();
-        let state = state_dir(surroundings).display().to_string();
+        let mut variables = context.variables.clone();
+        let state = state_dir(context).display().to_string();
         variables.insert("LOCKSTEP_STATE".to_owned(), state);
         // Whatever ends this process ends its cloud.
         variables.insert(OWNER.to_owned(), std::process::id().to_string());
         // Nothing of the person's own AWS accounts gets in.
         variables.retain(|name, _| !name.starts_with("AWS_"));
-        let surroundings = Surroundings { variables, directory: work.to_owned(), ..surroundings.clone() };
-        Self { surroundings, facts: Facts::default(), work: work.to_owned(), functions, owns_cloud: false }
+        let context = CommandContext { variables, directory: work.to_owned(), ..context.clone() };
+        Self { context, facts: Facts::default(), work: work.to_owned(), functions, owns_cloud: false }
     }
 
     /// Tells it all, and sums up.
@@ -99,7 +99,7 @@ impl Story {
 
     /// Lets the cloud outlive this process: for whoever wants to look around in it. Call it before the story is told.
     pub fn keep(&mut self) {
-        self.surroundings.variables.remove(OWNER);
+        self.context.variables.remove(OWNER);
     }
 
     /// Stops the cloud, if it is this story's; one that is only starting is waited for, so that it can be told.
@@ -107,7 +107,7 @@ impl Story {
         if !self.owns_cloud {
             return Ok(());
         }
-        let state = state_dir(&self.surroundings);
+        let state = state_dir(&self.context);
         while matches!(session::status(&state), Ok(Status::Starting)) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -132,7 +132,7 @@ impl Story {
     }
 
     fn output(&self) -> &Output {
-        &self.surroundings.output
+        &self.context.output
     }
 
     /// The narrator.
@@ -156,24 +156,24 @@ impl Story {
         self.say(&format!("$ {pipe}lockstep {}", arguments.join(" ")));
         let output = self.output().indented();
         let given = Input::Given(input.unwrap_or_default());
-        let surroundings = Surroundings { output, input: given, ..self.surroundings.clone() };
-        expect(crate::run(&owned(arguments), &surroundings).await, arguments, expected)
+        let context = CommandContext { output, input: given, ..self.context.clone() };
+        expect(crate::run(&owned(arguments), &context).await, arguments, expected)
     }
 
     /// Types a command whose lines nobody needs to see.
     async fn type_quietly(&self, arguments: &[&str]) -> Result<Value, Failure> {
-        let surroundings = Surroundings { output: Output::memory(false), ..self.surroundings.clone() };
-        expect(crate::run(&owned(arguments), &surroundings).await, arguments, Exit::Done)
+        let context = CommandContext { output: Output::memory(false), ..self.context.clone() };
+        expect(crate::run(&owned(arguments), &context).await, arguments, Exit::Done)
     }
 
     /// The session of the cloud.
     pub fn session(&self) -> Result<Session, Failure> {
-        Session::expect(&self.surroundings)
+        Session::expect(&self.context)
     }
 
     /// The control plane, as the person at the keyboard.
     pub async fn plane(&self) -> Result<ControlPlane, Failure> {
-        let quiet = Surroundings { output: Output::memory(false), ..self.surroundings.clone() };
+        let quiet = CommandContext { output: Output::memory(false), ..self.context.clone() };
         ControlPlane::open(&crate::global::Global { json: false, profile: None, region: None }, &quiet).await
     }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 impl Story {
     /// Starts the cloud; one that an earlier story left is replaced, one of somebody's own is left alone.
     pub(super) async fn cloud(&mut self) -> Result<(), Failure> {
-        if let Some(session) = Session::load(&self.surroundings)? {
+        if let Some(session) = Session::load(&self.context)? {
             if !session.credentials.contains_key(MARK) {
                 return Err(Failure::new(format!(
                     "a local cloud of yours is running at {}",
@@ -33,7 +33,7 @@ impl Story {
         self.type_in(&arguments, Exit::Done).await?;
         let mark =
             |session: &mut session::Session| drop(session.credentials.insert(MARK.to_owned(), json!(true)));
-        session::update(&state_dir(&self.surroundings), mark).map_err(at("the local cloud"))?;
+        session::update(&state_dir(&self.context), mark).map_err(at("the local cloud"))?;
         self.point_at_tooling().await
     }
 
@@ -43,7 +43,7 @@ impl Story {
         let variables = self.type_quietly(&["local", "env", "tooling"]).await?;
         let pairs = variables.as_object().into_iter().flatten();
         let pairs = pairs.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
-        self.surroundings.variables.extend(pairs);
+        self.context.variables.extend(pairs);
         Ok(())
     }
 
@@ -77,7 +77,7 @@ impl Story {
         let path = created(session).await?;
         let repository = self.repository();
         repository.create(&path).await?;
-        repository.copy(&self.surroundings.sources()?.join("infra/log-stack/broker"), "broker")?;
+        repository.copy(&self.context.sources()?.join("infra/log-stack/broker"), "broker")?;
         // This organisation has no stage of that name.
         repository.remove("broker/parameters/staging.toml")?;
         // Nor a cache yet: `demo --log-stack` has.

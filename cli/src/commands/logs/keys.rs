@@ -4,10 +4,10 @@
 //! it is a digest. Everything else goes to standard error.
 
 use super::Place;
+use crate::context::CommandContext;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::report::Report;
-use crate::surroundings::Surroundings;
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use lockstep_domain::logs::ingest::{ApiKey, Application, KeyState, Rate, SECRET_BYTES, Unissued, Which};
@@ -127,10 +127,10 @@ struct List {
 pub async fn run(
     arguments: &Arguments,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let door = arguments.command.door().open(global, surroundings).await?;
-    arguments.command.carry_out(&door, surroundings).await
+    let door = arguments.command.door().open(global, context).await?;
+    arguments.command.carry_out(&door, context).await
 }
 
 impl Command {
@@ -144,13 +144,13 @@ impl Command {
         }
     }
 
-    async fn carry_out(&self, door: &Opened, surroundings: &Surroundings) -> Result<Report, Failure> {
+    async fn carry_out(&self, door: &Opened, context: &CommandContext) -> Result<Report, Failure> {
         match self {
-            Self::Add(wanted) => add(wanted, door, surroundings).await,
-            Self::Rotate(wanted) => rotate(wanted, door, surroundings).await,
-            Self::Revoke(wanted) => revoke(wanted, door, surroundings).await,
-            Self::Limit(wanted) => limit(wanted, door, surroundings).await,
-            Self::List(wanted) => list(wanted, door, surroundings).await,
+            Self::Add(wanted) => add(wanted, door, context).await,
+            Self::Rotate(wanted) => rotate(wanted, door, context).await,
+            Self::Revoke(wanted) => revoke(wanted, door, context).await,
+            Self::Limit(wanted) => limit(wanted, door, context).await,
+            Self::List(wanted) => list(wanted, door, context).await,
         }
     }
 }
@@ -163,8 +163,8 @@ struct Opened {
 }
 
 impl Door {
-    async fn open(&self, global: &Global, surroundings: &Surroundings) -> Result<Opened, Failure> {
-        let deployed = self.place.find(&self.environment, global, surroundings).await?;
+    async fn open(&self, global: &Global, context: &CommandContext) -> Result<Opened, Failure> {
+        let deployed = self.place.find(&self.environment, global, context).await?;
         let (_, who) = identity(&deployed.aws).await?;
         let table = Ledger::new(&deployed.aws, deployed.output("TableName")?);
         Ok(Opened { table, who, events_url: deployed.output("EventsUrl")?.to_owned() })
@@ -207,7 +207,7 @@ impl RateArguments {
     }
 }
 
-async fn add(wanted: &Add, door: &Opened, surroundings: &Surroundings) -> Result<Report, Failure> {
+async fn add(wanted: &Add, door: &Opened, context: &CommandContext) -> Result<Report, Failure> {
     let rate = wanted.rate.rate()?;
     let found = door.find(&wanted.application).await?;
     let known = found.as_ref().map(|found| found.record.clone());
@@ -215,31 +215,31 @@ async fn add(wanted: &Add, door: &Opened, surroundings: &Surroundings) -> Result
     application.rate = rate.or(application.rate);
     let (after, key) = application.add(secret(), &door.who, Timestamp::now()).map_err(unissued)?;
     door.write(found, after).await?;
-    Ok(given_out(&key, door, surroundings))
+    Ok(given_out(&key, door, context))
 }
 
-async fn rotate(wanted: &Rotate, door: &Opened, surroundings: &Surroundings) -> Result<Report, Failure> {
+async fn rotate(wanted: &Rotate, door: &Opened, context: &CommandContext) -> Result<Report, Failure> {
     let found = door.expect(&wanted.application).await?;
     let keep = SignedDuration::from_hours(24 * i64::from(wanted.keep_days));
     let rotated = found.record.clone().rotate(secret(), keep, &door.who, Timestamp::now());
     let (after, key) = rotated.map_err(unissued)?;
     door.write(Some(found), after).await?;
-    surroundings.output.note(match wanted.keep_days {
+    context.output.note(match wanted.keep_days {
         0 => "the key before works no more, within half a minute".to_owned(),
         days => format!("the key before goes on to work for {days} days"),
     });
-    Ok(given_out(&key, door, surroundings))
+    Ok(given_out(&key, door, context))
 }
 
 /// Prints a key for the only time that there will be.
-fn given_out(key: &ApiKey, door: &Opened, surroundings: &Surroundings) -> Report {
-    let output = &surroundings.output;
+fn given_out(key: &ApiKey, door: &Opened, context: &CommandContext) -> Report {
+    let output = &context.output;
     output.note(format!("{} may post to {}; this is its key, shown this once:", key.id, door.events_url));
     output.line(key.expose());
     Report::done(json!({ "key_id": key.id, "key": key.expose(), "events_url": door.events_url }))
 }
 
-async fn revoke(wanted: &Revoke, door: &Opened, surroundings: &Surroundings) -> Result<Report, Failure> {
+async fn revoke(wanted: &Revoke, door: &Opened, context: &CommandContext) -> Result<Report, Failure> {
     let found = door.expect(&wanted.application).await?;
     let which = wanted.which.key.map_or(Which::All, Which::One);
     let after = found.record.clone().revoke(which, &door.who, Timestamp::now()).map_err(unissued)?;
@@ -253,22 +253,22 @@ async fn revoke(wanted: &Revoke, door: &Opened, surroundings: &Surroundings) -> 
         some => format!("what works still: {}", some.join(", ")),
     };
     let word = if changed { "revoked" } else { "was revoked already" };
-    surroundings.output.line(format!("{word}; {left}"));
+    context.output.line(format!("{word}; {left}"));
     Ok(Report::done(json!({ "changed": changed, "working": working })))
 }
 
-async fn limit(wanted: &Limit, door: &Opened, surroundings: &Surroundings) -> Result<Report, Failure> {
+async fn limit(wanted: &Limit, door: &Opened, context: &CommandContext) -> Result<Report, Failure> {
     let rate = wanted.rate.rate()?;
     let found = door.expect(&wanted.application).await?;
     let after = Application { rate, ..found.record.clone() };
     if after != found.record {
         door.write(Some(found), after).await?;
     }
-    surroundings.output.line(format!("{} may send {}", wanted.application, allowance(rate)));
+    context.output.line(format!("{} may send {}", wanted.application, allowance(rate)));
     Ok(Report::done(json!({ "application": wanted.application, "rate": rate })))
 }
 
-async fn list(wanted: &List, door: &Opened, surroundings: &Surroundings) -> Result<Report, Failure> {
+async fn list(wanted: &List, door: &Opened, context: &CommandContext) -> Result<Report, Failure> {
     let applications: Vec<Application> = match &wanted.application {
         Some(name) => vec![door.expect(name).await?.record],
         None => {
@@ -291,8 +291,8 @@ async fn list(wanted: &List, door: &Opened, surroundings: &Surroundings) -> Resu
         })
     });
     match applications.is_empty() {
-        true => surroundings.output.line("no application may send yet"),
-        false => surroundings.output.table(["key", "works", "made", "by", "may send"], rows),
+        true => context.output.line("no application may send yet"),
+        false => context.output.table(["key", "works", "made", "by", "may send"], rows),
     }
     let documents: Vec<Value> = applications.iter().map(|application| json!(application)).collect();
     Ok(Report::done(json!({ "events_url": door.events_url, "applications": documents })))
@@ -367,8 +367,8 @@ mod tests {
         let line = format!("keys {line} --in ci");
         let command = Typed::try_parse_from(line.split(' ')).map(|typed| typed.command).unwrap();
         let output = Output::memory(false);
-        let surroundings = Surroundings::bare(std::path::Path::new("."), output.clone());
-        let report = command.carry_out(door, &surroundings).await;
+        let context = CommandContext::bare(std::path::Path::new("."), output.clone());
+        let report = command.carry_out(door, &context).await;
         (report.map(|report| report.document), output.captured())
     }
 
