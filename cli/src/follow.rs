@@ -48,7 +48,7 @@ pub struct Followed {
 
 /// Something to tell.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-struct Told<'a> {
+struct FollowEvent<'a> {
     at: Timestamp,
     deployment: &'a DeploymentId,
     what: String,
@@ -57,7 +57,7 @@ struct Told<'a> {
 
 /// How an execution is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Manner {
+pub struct FollowOptions {
     /// Stop at a question to a person whose number is higher than this; at none without one.
     pub after_question: Option<u32>,
     /// What happened before this is known and not told again.
@@ -68,11 +68,11 @@ pub struct Manner {
 pub async fn follow(
     plane: &ControlPlane,
     arn: &str,
-    manner: Manner,
+    options: FollowOptions,
     output: &Output,
 ) -> Result<Followed, Failure> {
     let progress = output.progress(title(arn));
-    let mut watch = Watch { plane, output, since: manner.since, told: BTreeMap::new(), progress };
+    let mut printer = Printer { plane, output, since: options.since, printed: BTreeMap::new(), progress };
     let mut pause = Pause::new(plane.connection.local.is_some());
     loop {
         let execution = plane.executions.describe(arn).await?.ok_or_else(|| {
@@ -81,24 +81,24 @@ pub async fn follow(
         })?;
         let deployments = deployments_of(plane, &execution).await?;
         for deployment in &deployments {
-            watch.tell(deployment).await?;
+            printer.print_new(deployment).await?;
         }
         if execution.status != Status::Running {
-            watch.finish();
+            printer.finish();
             return Ok(Followed { end: End::Over(Box::new(execution)), deployments });
         }
-        if let Some(asking) = deployments.iter().find(|deployment| stops(deployment, manner)) {
+        if let Some(asking) = deployments.iter().find(|deployment| stops(deployment, options)) {
             let end = End::NeedsApproval(Box::new(asking.clone()));
-            watch.finish();
+            printer.finish();
             return Ok(Followed { end, deployments });
         }
         pause.take().await;
     }
 }
 
-fn stops(deployment: &Deployment, manner: Manner) -> bool {
+fn stops(deployment: &Deployment, options: FollowOptions) -> bool {
     let number = open_question(deployment).filter(|_| is_asking(deployment)).map(|question| question.number);
-    manner.after_question.is_some_and(|after| number.is_some_and(|number| number > after))
+    options.after_question.is_some_and(|after| number.is_some_and(|number| number > after))
 }
 
 /// Whether a deployment waits for an answer.
@@ -125,17 +125,17 @@ impl Pause {
 }
 
 /// What was told already of each deployment.
-struct Watch<'a> {
+struct Printer<'a> {
     plane: &'a ControlPlane,
     output: &'a Output,
     since: Timestamp,
-    told: BTreeMap<DeploymentId, (usize, Option<DeploymentState>)>,
+    printed: BTreeMap<DeploymentId, (usize, Option<DeploymentState>)>,
     progress: Progress,
 }
 
-impl Watch<'_> {
-    async fn tell(&mut self, deployment: &Deployment) -> Result<(), Failure> {
-        let (lines, state) = self.told.get(&deployment.id).copied().unwrap_or_default();
+impl Printer<'_> {
+    async fn print_new(&mut self, deployment: &Deployment) -> Result<(), Failure> {
+        let (lines, state) = self.printed.get(&deployment.id).copied().unwrap_or_default();
         if state.is_some_and(DeploymentState::is_final) {
             return Ok(());
         }
@@ -148,13 +148,13 @@ impl Watch<'_> {
             let at = deployment.finished_at.unwrap_or_else(Timestamp::now);
             self.say(at, deployment, &ending(deployment));
         }
-        self.told.insert(deployment.id.clone(), (journal.len(), Some(deployment.state)));
+        self.printed.insert(deployment.id.clone(), (journal.len(), Some(deployment.state)));
         Ok(())
     }
 
     fn say(&mut self, at: Timestamp, deployment: &Deployment, what: &str) {
         let about = why::title(deployment);
-        self.output.event(&Told { at, deployment: &deployment.id, what: about.clone(), says: what });
+        self.output.event(&FollowEvent { at, deployment: &deployment.id, what: about.clone(), says: what });
         self.progress.line(format!("{}  {about}: {}", clock(at), cut(what)));
     }
 
@@ -236,7 +236,7 @@ async fn deployments_of(plane: &ControlPlane, execution: &Execution) -> Result<V
         let key = Deployment::key_of(id);
         return Ok(plane.ledger.get(&key).await?.map(|found| found.record).into_iter().collect());
     }
-    let made = Made {
+    let made = Products {
         packaged: match scope {
             Scope::Release => {
                 let releases = plane.releases(None).await?.into_iter();
@@ -269,7 +269,7 @@ fn began_within(deployment: &Deployment, execution: &Execution) -> bool {
 }
 
 /// What an execution made: releases and images.
-struct Made {
+struct Products {
     packaged: BTreeSet<(ComponentName, Version)>,
     baked: BTreeSet<(ImageName, Version)>,
 }
@@ -281,7 +281,7 @@ fn is_baked_by(version: &ImageVersion, execution: &Execution) -> bool {
     version.recorded_by == execution.arn || (baked && same_commit)
 }
 
-fn belongs(deployment: &Deployment, scope: &Scope, made: &Made) -> bool {
+fn belongs(deployment: &Deployment, scope: &Scope, made: &Products) -> bool {
     let baked = |image: &ImageName| made.baked.contains(&(image.clone(), deployment.version.clone()));
     match (scope, &deployment.kind, &deployment.component) {
         (Scope::One(id), ..) => deployment.id == *id,
@@ -316,8 +316,8 @@ pub async fn follow_to_end(
     execution: &str,
     context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let manner = Manner { after_question: Some(0), since: Timestamp::UNIX_EPOCH };
-    follow_so(plane, execution, manner, context).await
+    let options = FollowOptions { after_question: Some(0), since: Timestamp::UNIX_EPOCH };
+    follow_so(plane, execution, options, context).await
 }
 
 /// The same after a question was answered: what happened before it is not told again.
@@ -327,29 +327,29 @@ pub async fn follow_on(
     answered: &Approval,
     context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let manner = Manner { after_question: Some(answered.number), since: answered.asked_at };
-    follow_so(plane, execution, manner, context).await
+    let options = FollowOptions { after_question: Some(answered.number), since: answered.asked_at };
+    follow_so(plane, execution, options, context).await
 }
 
 async fn follow_so(
     plane: &ControlPlane,
     execution: &str,
-    manner: Manner,
+    options: FollowOptions,
     context: &CommandContext,
 ) -> Result<Report, Failure> {
     // One document at the end, none on the way: only `watch` prints many.
-    let followed = follow(plane, execution, manner, &context.output.without_events()).await?;
+    let followed = follow(plane, execution, options, &context.output.without_events()).await?;
     Ok(report(&followed, context))
 }
 
 /// The same through every question, told event by event.
-pub async fn follow_to_end_whatever(
+pub async fn follow_through(
     plane: &ControlPlane,
     execution: &str,
     context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let manner = Manner { after_question: None, since: Timestamp::UNIX_EPOCH };
-    let followed = follow(plane, execution, manner, &context.output).await?;
+    let options = FollowOptions { after_question: None, since: Timestamp::UNIX_EPOCH };
+    let followed = follow(plane, execution, options, &context.output).await?;
     Ok(report(&followed, context))
 }
 
@@ -369,11 +369,11 @@ pub fn report(followed: &Followed, context: &CommandContext) -> Report {
             });
             Report { document, exit: Exit::NeedsHuman }
         }
-        End::Over(execution) => over(execution, &followed.deployments, context),
+        End::Over(execution) => report_of_end(execution, &followed.deployments, context),
     }
 }
 
-fn over(execution: &Execution, deployments: &[Deployment], context: &CommandContext) -> Report {
+fn report_of_end(execution: &Execution, deployments: &[Deployment], context: &CommandContext) -> Report {
     let output = &context.output;
     let mut document = json!({ "execution": execution, "deployments": deployments });
     let (outcome, cause) = match &execution.status {
@@ -457,14 +457,14 @@ mod tests {
             policies: None,
         };
         let mut deployment = deployment();
-        let manner = |after_question| Manner { after_question, since: Timestamp::UNIX_EPOCH };
-        assert!(!stops(&deployment, manner(Some(0))));
+        let options = |after_question| FollowOptions { after_question, since: Timestamp::UNIX_EPOCH };
+        assert!(!stops(&deployment, options(Some(0))));
         deployment.approvals.push(asking(Subject::Proposal(proposal)));
-        assert!(!stops(&deployment, manner(Some(0))), "it was just asked, and does not wait yet");
+        assert!(!stops(&deployment, options(Some(0))), "it was just asked, and does not wait yet");
         deployment.state = DeploymentState::AwaitingApproval;
-        assert!(stops(&deployment, manner(Some(0))));
-        assert!(!stops(&deployment, manner(Some(1))));
-        assert!(!stops(&deployment, manner(None)));
+        assert!(stops(&deployment, options(Some(0))));
+        assert!(!stops(&deployment, options(Some(1))));
+        assert!(!stops(&deployment, options(None)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure};
-use crate::follow::{End, Followed, Manner, follow, follow_to_end, report};
+use crate::follow::{End, FollowOptions, Followed, follow, follow_to_end, report};
 use crate::global::Global;
 use crate::names::{Override, ReleaseName};
 use crate::report::Report;
@@ -113,8 +113,8 @@ pub async fn plan(arguments: &Plan, global: &Global, context: &CommandContext) -
     let command = command(&input, stage.path());
     let run = Run::Deploy(stage.path(), inputs::Deploy { plan_only: true, ..input });
     let execution = runs::start(&plane, &run).await?;
-    let manner = Manner { after_question: Some(0), since: Timestamp::UNIX_EPOCH };
-    let followed = follow(&plane, &execution, manner, &context.output.without_events()).await?;
+    let options = FollowOptions { after_question: Some(0), since: Timestamp::UNIX_EPOCH };
+    let followed = follow(&plane, &execution, options, &context.output.without_events()).await?;
     let Some(deployment) = planned(&followed) else { return Ok(report(&followed, context)) };
     let finding = plan::finding(deployment, stage.approval);
     plan::show(deployment, &finding, &command, &context.output);

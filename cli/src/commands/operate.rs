@@ -3,7 +3,7 @@
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure};
-use crate::follow::{End, Manner, follow, follow_to_end, report};
+use crate::follow::{End, FollowOptions, follow, follow_to_end, report};
 use crate::global::Global;
 use crate::names::{DeploymentPrefix, Reason, RunName};
 use crate::report::Report;
@@ -97,8 +97,8 @@ pub async fn cancel(
     if arguments.no_wait {
         return Ok(Report::done(json!({ "deployment": deployment.id, "outcome": "cancelling" })));
     }
-    let manner = Manner { after_question: Some(known), since: asked_at };
-    let followed = follow(&plane, &deployment.execution, manner, &output.without_events()).await?;
+    let options = FollowOptions { after_question: Some(known), since: asked_at };
+    let followed = follow(&plane, &deployment.execution, options, &output.without_events()).await?;
     if let End::NeedsApproval(_) = followed.end {
         return Ok(report(&followed, context));
     }

@@ -3,7 +3,7 @@
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
-use crate::follow::follow_to_end_whatever;
+use crate::follow::follow_through;
 use crate::global::Global;
 use crate::image_inventory::ImageInventory;
 use crate::names::{DeploymentPrefix, ImageVersionName, StoryName};
@@ -136,7 +136,7 @@ pub async fn watch(arguments: &Watch, global: &Global, context: &CommandContext)
         Some(arn) => arn.clone(),
         None => newest(&plane).await?,
     };
-    follow_to_end_whatever(&plane, &execution, context).await
+    follow_through(&plane, &execution, context).await
 }
 
 /// The newest execution a person would watch; those within others are seen through them.
