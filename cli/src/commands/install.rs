@@ -5,7 +5,7 @@ use crate::context::CommandContext;
 use crate::failure::{Exit, Failure};
 use crate::functions::{self, Profile};
 use crate::global::Global;
-use crate::installation::{Installation, STACKS, TargetAccount, Wish};
+use crate::installation::{Installation, OrganizationChoice, STACKS, TargetAccount};
 use crate::local::state_dir;
 use crate::report::Report;
 use clap::{Args, Subcommand};
@@ -25,7 +25,7 @@ pub struct Arguments {
     profile_build: Option<Profile>,
     /// Let the policies name your organization instead of listing accounts, which have room for 240; `none` lists them again
     #[arg(long, value_name = "o-...|none")]
-    organization: Option<Wish>,
+    organization: Option<OrganizationChoice>,
 }
 
 /// What `accounts` takes.
