@@ -1,6 +1,6 @@
 //! `lockstep images`: what there is of machine images; taking one over, revoking a version, retiring what nobody needs.
 
-use super::story;
+use super::inspect;
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
@@ -161,7 +161,7 @@ async fn revoke(wanted: &Revoke, plane: &ControlPlane, context: &CommandContext)
             .line(format!("{label} is revoked: no release that pins it is packaged or deployed any more")),
     }
     output.line("what runs from it runs on; deploy a release with another version there:");
-    let document = story::show_where(&inventory, found, context);
+    let document = inspect::show_where(&inventory, found, context);
     // They move back to the version before.
     follow(&wanted.image.image, plane, context).await?;
     Ok(Report::done(document))

@@ -7,10 +7,11 @@ pub mod deploy;
 pub mod doctor;
 pub mod images;
 pub mod init;
+pub mod inspect;
 pub mod install;
 pub mod local;
 pub mod logs;
-pub mod operate;
+pub mod operator;
 pub mod organisation;
 pub mod permissions;
 pub mod promote;
@@ -18,7 +19,6 @@ pub mod push;
 pub mod releases;
 pub mod repositories;
 pub mod secrets;
-pub mod story;
 
 use crate::context::CommandContext;
 use crate::failure::Failure;
@@ -95,19 +95,19 @@ pub enum Command {
     /// Answer a deployment that waits for a person
     Approve(approve::Approve),
     /// Stop a deployment
-    Cancel(operate::Cancel),
+    Cancel(operator::Cancel),
     /// Do again what failed: a deployment, or what a push began
-    Retry(operate::Retry),
+    Retry(operator::Retry),
     /// Free an environment whose deployment died
-    Unlock(operate::Place),
+    Unlock(operator::Place),
     /// Say that a tainted environment was mended by hand
-    Reconcile(operate::Reconcile),
+    Reconcile(operator::Reconcile),
     /// Why a deployment ended as it did, or where an image came from and who let it in
-    Why(story::Why),
+    Why(inspect::Why),
     /// Where a version of an image is, and which environments run it
-    Where(story::Where),
+    Where(inspect::Where),
     /// Follow an execution, live; the newest without an argument
-    Watch(story::Watch),
+    Watch(inspect::Watch),
 }
 
 /// Carries out a command.
@@ -139,13 +139,13 @@ pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> 
         Command::Clone(arguments) => deploy::make_clone(arguments, global, context).await,
         Command::Teardown(arguments) => deploy::teardown(arguments, global, context).await,
         Command::Approve(arguments) => approve::run(arguments, global, context).await,
-        Command::Cancel(arguments) => operate::cancel(arguments, global, context).await,
-        Command::Retry(arguments) => operate::retry(arguments, global, context).await,
-        Command::Unlock(arguments) => operate::unlock(arguments, global, context).await,
-        Command::Reconcile(arguments) => operate::reconcile(arguments, global, context).await,
-        Command::Why(arguments) => story::why(arguments, global, context).await,
-        Command::Where(arguments) => story::where_is(arguments, global, context).await,
-        Command::Watch(arguments) => story::watch(arguments, global, context).await,
+        Command::Cancel(arguments) => operator::cancel(arguments, global, context).await,
+        Command::Retry(arguments) => operator::retry(arguments, global, context).await,
+        Command::Unlock(arguments) => operator::unlock(arguments, global, context).await,
+        Command::Reconcile(arguments) => operator::reconcile(arguments, global, context).await,
+        Command::Why(arguments) => inspect::why(arguments, global, context).await,
+        Command::Where(arguments) => inspect::where_is(arguments, global, context).await,
+        Command::Watch(arguments) => inspect::watch(arguments, global, context).await,
     }
 }
 

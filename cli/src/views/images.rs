@@ -101,7 +101,11 @@ pub fn running_document(runs: &[ImageUse<'_>]) -> Value {
 
 /// The whole story of a version: where it came from, where it is, which releases pin it, where they run, and who let them
 /// in. `deployments` holds those that brought what runs or ran before.
-pub fn story(inventory: &ImageInventory, version: &ImageVersion, deployments: &[Deployment]) -> Vec<String> {
+pub fn history(
+    inventory: &ImageInventory,
+    version: &ImageVersion,
+    deployments: &[Deployment],
+) -> Vec<String> {
     let mut lines = vec![format!("{}@{}: {}", version.name, version.version, state(version))];
     lines.extend(version.why.iter().map(|why| format!("  why         {why}")));
     lines.extend(origin(version));
@@ -362,7 +366,7 @@ mod tests {
             ..asking(Subject::Proposal(proposal))
         };
         let brought = Deployment { approvals: vec![approved], ..deployment() };
-        let told = story(&inventory, &inventory.versions[0], std::slice::from_ref(&brought)).join("\n");
+        let told = history(&inventory, &inventory.versions[0], std::slice::from_ref(&brought)).join("\n");
         for part in [
             "logstash@2.1.37: usable",
             "not known: it was imported",
@@ -374,7 +378,7 @@ mod tests {
         ] {
             assert!(told.contains(part), "{part}:\n{told}");
         }
-        let unasked = story(&inventory, &inventory.versions[0], &[deployment()]).join("\n");
+        let unasked = history(&inventory, &inventory.versions[0], &[deployment()]).join("\n");
         assert!(unasked.contains("nobody was asked"), "{unasked}");
     }
 

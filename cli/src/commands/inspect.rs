@@ -6,9 +6,9 @@ use crate::failure::Failure;
 use crate::follow::follow_through;
 use crate::global::Global;
 use crate::image_inventory::ImageInventory;
-use crate::names::{DeploymentPrefix, ImageVersionName, StoryName};
+use crate::names::{DeploymentPrefix, ImageVersionName, SubjectName};
 use crate::report::Report;
-use crate::views::{images, why::story};
+use crate::views::{images, why::history};
 use clap::Args;
 use lockstep_domain::records::{Deployment, ImageVersion};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 pub struct Why {
     /// A deployment, or the beginning of its id; or an AMI, or IMAGE@VERSION
     #[arg(value_name = "DEPLOYMENT|AMI|IMAGE@VERSION")]
-    what: StoryName,
+    what: SubjectName,
 }
 
 /// What `where` takes.
@@ -40,12 +40,12 @@ pub struct Watch {
 pub async fn why(arguments: &Why, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
     match &arguments.what {
-        StoryName::Deployment(prefix) => why_deployment(&plane, prefix, context).await,
-        StoryName::Image(name) => {
+        SubjectName::Deployment(prefix) => why_deployment(&plane, prefix, context).await,
+        SubjectName::Image(name) => {
             let inventory = ImageInventory::read(&plane).await?;
             why_image(&plane, &inventory, inventory.version(name)?, context).await
         }
-        StoryName::Ami(ami) => {
+        SubjectName::Ami(ami) => {
             let inventory = ImageInventory::read(&plane).await?;
             let found = inventory.of_ami(ami);
             let (version, image) = found.ok_or_else(|| {
@@ -70,7 +70,7 @@ async fn why_image(
     for run in &runs {
         brought.push(plane.deployment(&run.deployed.deployment).await?);
     }
-    images::story(inventory, version, &brought).iter().for_each(|line| context.output.line(line));
+    images::history(inventory, version, &brought).iter().for_each(|line| context.output.line(line));
     Ok(Report::done(json!({
         "version": version,
         "places": inventory.places_of(version),
@@ -125,7 +125,7 @@ async fn why_deployment(
     let deployment = plane.deployment_called(prefix).await?;
     let release = plane.release_of(&deployment).await?;
     let journal = plane.journal(&deployment.id).await?;
-    story(&deployment, release.as_ref(), &journal).iter().for_each(|line| context.output.line(line));
+    history(&deployment, release.as_ref(), &journal).iter().for_each(|line| context.output.line(line));
     Ok(Report::done(json!({ "deployment": deployment, "release": release, "journal": journal })))
 }
 
