@@ -62,7 +62,7 @@ pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Repo
 }
 
 /// The components below some folders, as they would be packaged.
-pub(super) struct Found {
+pub(super) struct CheckedPackages {
     /// The organisation's stages, if a file with them was named.
     pub(super) stages: Option<Stages>,
     organisation: Option<OrganisationParameters>,
@@ -72,7 +72,7 @@ pub(super) struct Found {
     pub(super) problems: Vec<Problem>,
 }
 
-impl Found {
+impl CheckedPackages {
     /// Returns what is known outside the folders.
     pub(super) fn world(&self) -> PackagingInput<'_> {
         PackagingInput {
@@ -90,12 +90,12 @@ pub(super) async fn find(
     typed: &[PathBuf],
     organisation: (Option<&Path>, Option<&Path>),
     context: &CommandContext,
-) -> Result<Result<Found, Vec<Problem>>, Failure> {
+) -> Result<Result<CheckedPackages, Vec<Problem>>, Failure> {
     let (stages, organisation) = match read_organisation(organisation, context)? {
         Ok(files) => files,
         Err(problems) => return Ok(Err(problems)),
     };
-    let mut found = Found { stages, organisation, packages: Vec::new(), problems: Vec::new() };
+    let mut found = CheckedPackages { stages, organisation, packages: Vec::new(), problems: Vec::new() };
     for typed in typed {
         let files = files_below(&context.path(typed)).await?;
         let folders = find_components(&files);

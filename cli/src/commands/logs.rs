@@ -27,7 +27,7 @@ pub struct Arguments {
 enum Command {
     /// Ship logs of load balancers again: what could not be shipped, or any object
     Replay(replay::Arguments),
-    /// Who may send logs to the front door for applications, and how much
+    /// Who may send logs to the front intake for applications, and how much
     Keys(keys::Arguments),
 }
 
@@ -45,7 +45,7 @@ pub async fn run(
 
 /// Which environment is meant.
 #[derive(Args, Debug)]
-struct Place {
+struct StageArguments {
     /// The stage
     #[arg(long = "in", value_name = "STAGE")]
     stage: StageName,
@@ -60,7 +60,7 @@ struct Deployed {
     stack: Stack,
 }
 
-impl Place {
+impl StageArguments {
     /// Finds the stack of `environment` in the stage.
     async fn find(
         &self,

@@ -99,7 +99,7 @@ pub enum Command {
     /// Do again what failed: a deployment, or what a push began
     Retry(operator::Retry),
     /// Free an environment whose deployment died
-    Unlock(operator::Place),
+    Unlock(operator::EnvironmentArguments),
     /// Say that a tainted environment was mended by hand
     Reconcile(operator::Reconcile),
     /// Why a deployment ended as it did, or where an image came from and who let it in

@@ -46,7 +46,7 @@ pub struct Retry {
 
 /// Which environment.
 #[derive(Args, Debug)]
-pub struct Place {
+pub struct EnvironmentArguments {
     /// The component
     component: ComponentName,
     /// The stage
@@ -61,13 +61,13 @@ pub struct Place {
 #[derive(Args, Debug)]
 pub struct Reconcile {
     #[command(flatten)]
-    place: Place,
+    environment: EnvironmentArguments,
     /// What was done to make the stack and CloudFormation agree again
     #[arg(long, value_name = "TEXT")]
     reason: Reason,
 }
 
-impl Place {
+impl EnvironmentArguments {
     fn name(&self) -> &str {
         self.environment.as_deref().unwrap_or(self.component.as_str())
     }
@@ -132,8 +132,10 @@ fn stopped(deployment: &Deployment) -> (String, Exit) {
 pub async fn retry(arguments: &Retry, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
     let (title, run) = match find(&plane, &arguments.run).await? {
-        Found::Deployment(deployment) => (why::title(&deployment), of_deployment(&plane, &deployment).await?),
-        Found::Delivery(event) => (pushed(&event), of_delivery(&plane, &event).await?),
+        Retryable::Deployment(deployment) => {
+            (why::title(&deployment), of_deployment(&plane, &deployment).await?)
+        }
+        Retryable::Delivery(event) => (pushed(&event), of_delivery(&plane, &event).await?),
     };
     context.output.line(format!("again: {title}"));
     let execution = runs::start(&plane, &run).await?;
@@ -141,32 +143,32 @@ pub async fn retry(arguments: &Retry, global: &Global, context: &CommandContext)
 }
 
 /// What can be done again.
-enum Found {
+enum Retryable {
     Deployment(Box<Deployment>),
     Delivery(Box<WebhookDelivery>),
 }
 
-async fn find(plane: &ControlPlane, name: &RunName) -> Result<Found, Failure> {
+async fn find(plane: &ControlPlane, name: &RunName) -> Result<Retryable, Failure> {
     // Whole ids first: what the index lists lags behind the table.
     let id = name.as_str();
     if let Some(full) = name.deployment().and_then(|prefix| prefix.full())
         && let Some(found) = plane.ledger.get(&Deployment::key_of(&full)).await?
     {
-        return Ok(Found::Deployment(Box::new(found.record)));
+        return Ok(Retryable::Deployment(Box::new(found.record)));
     }
     if let Some(found) = plane.ledger.get(&WebhookDelivery::key_of(PROVIDER, id)).await? {
-        return Ok(Found::Delivery(Box::new(found.record)));
+        return Ok(Retryable::Delivery(Box::new(found.record)));
     }
     let deployments = plane.deployments().await?.into_iter();
     let deliveries = plane.deliveries().await?.into_iter();
     let deployments = deployments.filter(|deployment| deployment.id.as_str().starts_with(id));
     let deliveries = deliveries.filter(|event| event.delivery.starts_with(id));
     let mut fitting = deployments
-        .map(|deployment| Found::Deployment(Box::new(deployment)))
-        .chain(deliveries.map(|event| Found::Delivery(Box::new(event))));
+        .map(|deployment| Retryable::Deployment(Box::new(deployment)))
+        .chain(deliveries.map(|event| Retryable::Delivery(Box::new(event))));
     match (fitting.next(), fitting.next()) {
-        (Some(Found::Deployment(one)), None) => {
-            plane.deployment(&one.id).await.map(|current| Found::Deployment(Box::new(current)))
+        (Some(Retryable::Deployment(one)), None) => {
+            plane.deployment(&one.id).await.map(|current| Retryable::Deployment(Box::new(current)))
         }
         (Some(one), None) => Ok(one),
         (Some(_), Some(_)) => {
@@ -258,7 +260,11 @@ async fn is_running(plane: &ControlPlane, execution: &str) -> Result<bool, Failu
 }
 
 /// Frees an environment whose holder is dead.
-pub async fn unlock(arguments: &Place, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
+pub async fn unlock(
+    arguments: &EnvironmentArguments,
+    global: &Global,
+    context: &CommandContext,
+) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
     let environment = plane.environment(&arguments.stage, arguments.name()).await?;
     let holder = environment.and_then(|environment| environment.holder);
@@ -293,12 +299,12 @@ pub async fn reconcile(
 ) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
     let request = Request::Reconcile {
-        stage: arguments.place.stage.clone(),
-        environment: arguments.place.name().to_owned(),
+        stage: arguments.environment.stage.clone(),
+        environment: arguments.environment.name().to_owned(),
         reason: arguments.reason.as_str().to_owned(),
     };
     let applied = plane.ask(&request).await?;
-    let title = arguments.place.title();
+    let title = arguments.environment.title();
     context.output.line(match applied.changed {
         true => format!("{title} is no longer tainted"),
         false => format!("{title} was not tainted"),

@@ -218,7 +218,7 @@ mod tests {
     }
 
     fn told(deployment: &Deployment) -> String {
-        story(deployment, None, &[]).join("\n")
+        history(deployment, None, &[]).join("\n")
     }
 
     fn proposal() -> Proposal {

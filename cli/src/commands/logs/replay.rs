@@ -1,6 +1,6 @@
 //! `lockstep logs replay`: logs of load balancers are shipped again. Their ids stay the same, so nothing doubles.
 
-use super::Place;
+use super::StageArguments;
 use crate::context::CommandContext;
 use crate::failure::Failure;
 use crate::global::Global;
@@ -22,7 +22,7 @@ pub struct Arguments {
     #[arg(long, default_value = "elb-logs", value_name = "NAME")]
     environment: String,
     #[command(flatten)]
-    place: Place,
+    stage: StageArguments,
 }
 
 /// Carries it out.
@@ -31,7 +31,7 @@ pub async fn run(
     global: &Global,
     context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let shipper = arguments.place.find(&arguments.environment, global, context).await?;
+    let shipper = arguments.stage.find(&arguments.environment, global, context).await?;
     let (queue, letters) = (shipper.output("QueueUrl")?, shipper.output("DeadLettersUrl")?);
     let letters = DeadLetters::new(&shipper.aws, queue, letters);
     if arguments.objects.is_empty() {
