@@ -7,6 +7,7 @@ pub mod commands;
 pub mod connection;
 pub mod context;
 pub mod control_plane;
+pub mod demo;
 pub mod doctor;
 pub mod failure;
 pub mod follow;
@@ -21,7 +22,6 @@ pub mod output;
 pub mod permissions_table;
 pub mod report;
 pub mod runs;
-pub mod story;
 pub mod views;
 
 use crate::commands::{Cli, Command};

@@ -1,8 +1,8 @@
 //! What checks connect to.
 
 use crate::world::{World, until};
+use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Exit, Failure, at};
-use lockstep_cli::story::ensure;
 use lockstep_domain::records::Deployment;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

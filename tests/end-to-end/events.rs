@@ -1,8 +1,8 @@
 //! Events are hints: they may come early, late, twice, or never.
 
 use crate::world::{World, until};
+use lockstep_cli::demo::{COMPONENT, ensure};
 use lockstep_cli::failure::{Exit, Failure, at};
-use lockstep_cli::story::{COMPONENT, ensure};
 use lockstep_local::{AwaitedEvent, CallEffect, CallFault, CallFilter, EventEffect, EventFault};
 use lockstep_platform::operator::executions::Status;
 use lockstep_platform::operator::signed;

@@ -1,9 +1,9 @@
 //! Images that are baked: one push gives an image in every account and a release that asks for it, or neither.
 
 use crate::world::World;
+use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_cli::runs::{self, Run};
-use lockstep_cli::story::ensure;
 use lockstep_domain::images::lifecycle::{Purpose, obstacle};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::model::image_version_state::ImageVersionState;

@@ -2,8 +2,8 @@
 
 use crate::gates::unproven;
 use crate::world::{World, text, until};
+use lockstep_cli::demo::{COMPONENT, ensure};
 use lockstep_cli::failure::{Exit, Failure, at};
-use lockstep_cli::story::{COMPONENT, ensure};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{DeliveryOutcome, Deployment, WebhookDelivery, WebhookDeliveryState};
 use lockstep_local::{CallEffect, CallFault};

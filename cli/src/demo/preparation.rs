@@ -1,6 +1,6 @@
 //! Before the first commit: a cloud, and an organisation in it.
 
-use super::{MARK, REPOSITORY, Story, ensure};
+use super::{Demo, MARK, REPOSITORY, ensure};
 use crate::commands::repositories::{webhook_secret, webhook_url};
 use crate::failure::{Exit, Failure, at};
 use crate::local::{Session, state_dir};
@@ -10,8 +10,8 @@ use lockstep_platform::operator::base_images::BaseImages;
 use lockstep_platform::operator::signed;
 use serde_json::{Value, json};
 
-impl Story {
-    /// Starts the cloud; one that an earlier story left is replaced, one of somebody's own is left alone.
+impl Demo {
+    /// Starts the cloud; one that an earlier demo left is replaced, one of somebody's own is left alone.
     pub(super) async fn cloud(&mut self) -> Result<(), Failure> {
         if let Some(session) = Session::load(&self.context)? {
             if !session.credentials.contains_key(MARK) {
@@ -21,7 +21,7 @@ impl Story {
                 ))
                 .next("stop it first: lockstep local down"));
             }
-            self.say("an earlier story left its cloud running; it goes first");
+            self.say("an earlier demo left its cloud running; it goes first");
             self.type_in(&["local", "down"], Exit::Done).await?;
         }
         self.owns_cloud = true;
@@ -179,7 +179,7 @@ ReaderCidr = "10.0.0.0/8"
 
 /// Makes the bare repository on the git host; answers its path.
 pub(super) async fn created(session: &Session) -> Result<String, Failure> {
-    // Repositories outlive the cloud; that of an earlier story has another history.
+    // Repositories outlive the cloud; that of an earlier demo has another history.
     let earlier = session.repositories.join("acme/logs.git");
     if earlier.exists() {
         std::fs::remove_dir_all(&earlier).map_err(at(earlier.display()))?;

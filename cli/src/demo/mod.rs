@@ -3,11 +3,11 @@
 
 mod applications;
 mod broker;
-mod chapters;
-mod ending;
 mod log_stack;
 mod preparation;
 pub mod repository;
+mod scenarios;
+mod summary;
 
 use crate::commands::local::OWNER;
 use crate::context::{CommandContext, Input};
@@ -24,16 +24,16 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The component of the story.
+/// The component of the demo.
 pub const COMPONENT: &str = "logs-broker";
 
 /// Its repository.
 pub const REPOSITORY: &str = "github:acme/logs";
 
-/// The mark on a session that a story started: the next story may replace it.
+/// The mark on a session that a demo started: the next demo may replace it.
 const MARK: &str = "story";
 
-/// What the story left, for whoever wants to know more.
+/// What the demo left, for whoever wants to know more.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// The version of the first release.
@@ -44,12 +44,12 @@ pub struct Facts {
     pub unchanged: String,
     /// The deployment to production.
     pub production: String,
-    /// Each chapter and how many seconds it took.
+    /// Each scenario and how many seconds it took.
     pub seconds: Vec<(String, f64)>,
 }
 
-/// A story that is being told.
-pub struct Story {
+/// A demo that is being told.
+pub struct Demo {
     /// Where its commands are typed.
     pub context: CommandContext,
     /// What is known so far.
@@ -57,12 +57,12 @@ pub struct Story {
     /// The folder of its files: `stages.toml`, `parameters.toml`, `logs/`.
     work: PathBuf,
     functions: Option<PathBuf>,
-    /// Whether the cloud that runs, or starts, is this story's.
+    /// Whether the cloud that runs, or starts, is this demo's.
     owns_cloud: bool,
 }
 
-impl Story {
-    /// Prepares a story that writes its files into `work`; `functions` is a folder of binaries, if they are built.
+impl Demo {
+    /// Prepares a demo that writes its files into `work`; `functions` is a folder of binaries, if they are built.
     pub fn new(context: &CommandContext, work: &Path, functions: Option<PathBuf>) -> Self {
         // The state belongs where the command was started, the commands are typed where the files are.
         let mut variables = context.variables.clone();
@@ -77,32 +77,32 @@ impl Story {
     }
 
     /// Tells it all, and sums up.
-    pub async fn tell_all(&mut self) -> Result<(), Failure> {
-        self.tell().await?;
+    pub async fn run_all(&mut self) -> Result<(), Failure> {
+        self.run_scenarios().await?;
         let title = "7. a recipe: its image comes to both accounts, and the release of the same push uses it";
-        self.chapter(title, Story::recipe).await?;
-        self.ending().await
+        self.scenario(title, Demo::recipe).await?;
+        self.summary().await
     }
 
     /// Tells the first six steps.
-    pub async fn tell(&mut self) -> Result<(), Failure> {
-        self.chapter("a cloud with three accounts, and Lockstep in it", Story::cloud).await?;
-        self.chapter("an organisation: stages, parameters, a base image, a repository", Story::organisation)
+    pub async fn run_scenarios(&mut self) -> Result<(), Failure> {
+        self.scenario("a cloud with three accounts, and Lockstep in it", Demo::cloud).await?;
+        self.scenario("an organisation: stages, parameters, a base image, a repository", Demo::organisation)
             .await?;
-        self.chapter("1. the first commit: packaged, tested, in ci", Story::first_commit).await?;
-        self.chapter("2. another parameter and another image: an update", Story::update).await?;
-        self.chapter("3. to production, in the other account", Story::promotion).await?;
-        self.chapter("4. a commit that changes nothing in the template", Story::no_changes).await?;
-        self.chapter("5. a commit that cannot work", Story::failing_commit).await?;
-        self.chapter("6. a commit whose check fails in the throw-away stack", Story::failing_check).await
+        self.scenario("1. the first commit: packaged, tested, in ci", Demo::first_commit).await?;
+        self.scenario("2. another parameter and another image: an update", Demo::update).await?;
+        self.scenario("3. to production, in the other account", Demo::promotion).await?;
+        self.scenario("4. a commit that changes nothing in the template", Demo::no_changes).await?;
+        self.scenario("5. a commit that cannot work", Demo::failing_commit).await?;
+        self.scenario("6. a commit whose check fails in the throw-away stack", Demo::failing_check).await
     }
 
-    /// Lets the cloud outlive this process: for whoever wants to look around in it. Call it before the story is told.
+    /// Lets the cloud outlive this process: for whoever wants to look around in it. Call it before the demo is told.
     pub fn keep(&mut self) {
         self.context.variables.remove(OWNER);
     }
 
-    /// Stops the cloud, if it is this story's; one that is only starting is waited for, so that it can be told.
+    /// Stops the cloud, if it is this demo's; one that is only starting is waited for, so that it can be told.
     pub async fn stop(&self) -> Result<(), Failure> {
         if !self.owns_cloud {
             return Ok(());
@@ -114,7 +114,7 @@ impl Story {
         self.type_quietly(&["local", "down"]).await.map(drop)
     }
 
-    async fn chapter(
+    async fn scenario(
         &mut self,
         title: &str,
         tell: impl AsyncFnOnce(&mut Self) -> Result<(), Failure>,
@@ -187,7 +187,7 @@ impl Story {
         Repository::at(self.work.join("logs"))
     }
 
-    /// The version of the component of the story that runs in a stage.
+    /// The version of the component of the demo that runs in a stage.
     pub async fn version_in(&self, stage: &str) -> Result<Option<String>, Failure> {
         self.version_of(COMPONENT, stage).await
     }
@@ -202,7 +202,7 @@ impl Story {
     }
 }
 
-/// Says what the story relies on; if it does not hold, the story is wrong and ends.
+/// Says what the demo relies on; if it does not hold, the demo is wrong and ends.
 pub fn ensure(holds: bool, what: impl AsRef<str>) -> Result<(), Failure> {
     if holds {
         Ok(())
