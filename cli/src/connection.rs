@@ -3,10 +3,10 @@
 //! `--profile` and the `AWS_*` variables decide, as for the AWS CLI. If neither is given and a local cloud is up, it is
 //! that one's tooling account, and one line on standard error says so.
 
-use crate::commands::Global;
+use crate::context::CommandContext;
 use crate::failure::{Failure, at};
+use crate::global::Global;
 use crate::local::{Session, TOOLING};
-use crate::surroundings::Surroundings;
 use aws_config::{BehaviorVersion, Region};
 use lockstep_domain::delivery::stages::Stage;
 use lockstep_platform::aws::Aws;
@@ -31,26 +31,26 @@ pub struct Connection {
 
 impl Connection {
     /// The account that the command line and the variables name.
-    pub async fn open(global: &Global, surroundings: &Surroundings) -> Result<Self, Failure> {
-        let found = Self::found(global, surroundings).await?;
+    pub async fn open(global: &Global, context: &CommandContext) -> Result<Self, Failure> {
+        let found = Self::found(global, context).await?;
         Ok(Self { aws: found.aws.claiming(OPERATOR), ..found })
     }
 
-    async fn found(global: &Global, surroundings: &Surroundings) -> Result<Self, Failure> {
-        match choose(global, surroundings) {
+    async fn found(global: &Global, context: &CommandContext) -> Result<Self, Failure> {
+        match choose(global, context) {
             Choice::Profile => {
                 Ok(Self { aws: by_profile(global.profile.as_deref(), global).await?, local: None })
             }
             Choice::Keys => {
-                let aws = by_keys(global, surroundings)?;
-                let session = Session::load(surroundings)?;
+                let aws = by_keys(global, context)?;
+                let session = Session::load(context)?;
                 let local = session.filter(|session| Some(session.endpoint.as_str()) == aws.endpoint_url());
                 Ok(Self { aws, local })
             }
             Choice::LocalCloud => {
-                let session = Session::load(surroundings)?.ok_or_else(nowhere)?;
+                let session = Session::load(context)?.ok_or_else(nowhere)?;
                 let aws = session.operator("tooling")?;
-                surroundings.output.note(format!("talking to the local cloud at {}", session.endpoint));
+                context.output.note(format!("talking to the local cloud at {}", session.endpoint));
                 Ok(Self { aws, local: Some(session) })
             }
         }
@@ -118,13 +118,13 @@ const CHOSEN_BY: [&str; 5] = [
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 ];
 
-fn choose(global: &Global, surroundings: &Surroundings) -> Choice {
-    let set = |name: &str| surroundings.variable(name).is_some();
+fn choose(global: &Global, context: &CommandContext) -> Choice {
+    let set = |name: &str| context.variable(name).is_some();
     if global.profile.is_some() {
         Choice::Profile
     } else if set("AWS_ACCESS_KEY_ID") && set("AWS_SECRET_ACCESS_KEY") {
         Choice::Keys
-    } else if CHOSEN_BY.iter().any(|name| set(name)) || !Session::exists(surroundings) {
+    } else if CHOSEN_BY.iter().any(|name| set(name)) || !Session::exists(context) {
         // Without a local cloud the ordinary chain goes on to the default profile and the machine's role.
         Choice::Profile
     } else {
@@ -147,8 +147,8 @@ async fn by_profile(profile: Option<&str>, global: &Global) -> Result<Aws, Failu
     Ok(Aws::from_sdk_config(config)?)
 }
 
-fn by_keys(global: &Global, surroundings: &Surroundings) -> Result<Aws, Failure> {
-    let get = |name: &str| surroundings.variable(name).map(str::to_owned);
+fn by_keys(global: &Global, context: &CommandContext) -> Result<Aws, Failure> {
+    let get = |name: &str| context.variable(name).map(str::to_owned);
     let key = AccessKey {
         id: get("AWS_ACCESS_KEY_ID").unwrap_or_default(),
         secret: Secret::new(get("AWS_SECRET_ACCESS_KEY").unwrap_or_default()),
@@ -159,7 +159,7 @@ fn by_keys(global: &Global, surroundings: &Surroundings) -> Result<Aws, Failure>
         Failure::usage("there is an access key, but no region").next("set AWS_REGION, or give --region")
     })?;
     let region = region.parse().map_err(at("the region"))?;
-    Ok(connect(&region, surroundings.variable("AWS_ENDPOINT_URL"), &key)?)
+    Ok(connect(&region, context.variable("AWS_ENDPOINT_URL"), &key)?)
 }
 
 fn nowhere() -> Failure {
@@ -172,9 +172,9 @@ mod tests {
     use super::*;
     use crate::output::Output;
 
-    fn surroundings(variables: &[(&str, &str)], folder: &std::path::Path) -> Surroundings {
+    fn context(variables: &[(&str, &str)], folder: &std::path::Path) -> CommandContext {
         let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Surroundings { variables, ..Surroundings::bare(folder, Output::memory(false)) }
+        CommandContext { variables, ..CommandContext::bare(folder, Output::memory(false)) }
     }
 
     fn global(profile: Option<&str>) -> Global {
@@ -185,22 +185,22 @@ mod tests {
     fn a_profile_wins_over_keys_and_keys_over_the_local_cloud() {
         let folder = tempfile::tempdir().unwrap();
         let keys = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
-        assert_eq!(choose(&global(Some("x")), &surroundings(&keys, folder.path())), Choice::Profile);
-        assert_eq!(choose(&global(None), &surroundings(&keys, folder.path())), Choice::Keys);
+        assert_eq!(choose(&global(Some("x")), &context(&keys, folder.path())), Choice::Profile);
+        assert_eq!(choose(&global(None), &context(&keys, folder.path())), Choice::Keys);
     }
 
     #[test]
     fn without_a_local_cloud_the_ordinary_chain_decides() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(choose(&global(None), &surroundings(&[], folder.path())), Choice::Profile);
+        assert_eq!(choose(&global(None), &context(&[], folder.path())), Choice::Profile);
     }
 
     #[test]
     fn keys_without_a_region_are_refused_with_what_to_set() {
         let folder = tempfile::tempdir().unwrap();
-        let surroundings =
-            surroundings(&[("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "hunter2")], folder.path());
-        let failure = by_keys(&global(None), &surroundings).err().unwrap();
+        let context =
+            context(&[("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "hunter2")], folder.path());
+        let failure = by_keys(&global(None), &context).err().unwrap();
         assert!(failure.to_string().contains("AWS_REGION") && !failure.to_string().contains("hunter2"));
     }
 }

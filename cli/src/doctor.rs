@@ -8,11 +8,11 @@ mod resources;
 pub mod trial;
 mod webhooks;
 
-use crate::commands::Global;
 use crate::connection::Connection;
+use crate::context::CommandContext;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::installation::{self, STACKS};
-use crate::surroundings::Surroundings;
 use lockstep_domain::installation::doctor::{
     Facts, Installed, LEAST_CONCURRENCY, QuotaFacts, QuotaPlace, Reading, ResourceFacts, StackFacts,
     StackState, Unknown, WANTED_QUOTAS,
@@ -56,13 +56,13 @@ impl Doctor {
     pub async fn open(
         targets: &[String],
         global: &Global,
-        surroundings: &Surroundings,
+        context: &CommandContext,
     ) -> Result<Self, Failure> {
-        let mut connection = Connection::open(global, surroundings).await?;
+        let mut connection = Connection::open(global, context).await?;
         connection.aws = connection.aws.claiming(CLAIM);
         let control_plane = known(control_plane::find(&connection.aws).await);
         let targets = places::credentials(&connection, targets, global).await?;
-        Ok(Self { connection, sources: surroundings.sources()?, control_plane, targets })
+        Ok(Self { connection, sources: context.sources()?, control_plane, targets })
     }
 
     /// Reads everything that there is to judge.

@@ -4,19 +4,27 @@
 //! and each line of that deployment's journal. Nested executions need not be looked for, because every one of them
 //! works for a deployment.
 
-use crate::failure::Failure;
+use crate::context::CommandContext;
+use crate::control_plane::ControlPlane;
+use crate::failure::{Exit, Failure};
 use crate::output::{Output, Progress, duration};
-use crate::plane::Plane;
+use crate::report::Report;
+use crate::views::question::{answer_with, show};
 use crate::views::{clock, seconds, why};
 use jiff::Timestamp;
 use lockstep_domain::delivery::approval::open_question;
 use lockstep_domain::messages::inputs;
+use lockstep_domain::messages::ledger::Summary;
+use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, ImageName, StageName};
 use lockstep_domain::model::version::Version;
-use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, ImageOrigin, ImageVersion};
+use lockstep_domain::records::{
+    Approval, Deployment, DeploymentKind, DeploymentState, ImageOrigin, ImageVersion,
+};
 use lockstep_platform::operator::executions::{Execution, Status};
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -40,7 +48,7 @@ pub struct Followed {
 
 /// Something to tell.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-struct Told<'a> {
+struct FollowEvent<'a> {
     at: Timestamp,
     deployment: &'a DeploymentId,
     what: String,
@@ -49,7 +57,7 @@ struct Told<'a> {
 
 /// How an execution is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Manner {
+pub struct FollowOptions {
     /// Stop at a question to a person whose number is higher than this; at none without one.
     pub after_question: Option<u32>,
     /// What happened before this is known and not told again.
@@ -57,9 +65,14 @@ pub struct Manner {
 }
 
 /// Follows the execution `arn`.
-pub async fn follow(plane: &Plane, arn: &str, manner: Manner, output: &Output) -> Result<Followed, Failure> {
+pub async fn follow(
+    plane: &ControlPlane,
+    arn: &str,
+    options: FollowOptions,
+    output: &Output,
+) -> Result<Followed, Failure> {
     let progress = output.progress(title(arn));
-    let mut watch = Watch { plane, output, since: manner.since, told: BTreeMap::new(), progress };
+    let mut printer = Printer { plane, output, since: options.since, printed: BTreeMap::new(), progress };
     let mut pause = Pause::new(plane.connection.local.is_some());
     loop {
         let execution = plane.executions.describe(arn).await?.ok_or_else(|| {
@@ -68,24 +81,24 @@ pub async fn follow(plane: &Plane, arn: &str, manner: Manner, output: &Output) -
         })?;
         let deployments = deployments_of(plane, &execution).await?;
         for deployment in &deployments {
-            watch.tell(deployment).await?;
+            printer.print_new(deployment).await?;
         }
         if execution.status != Status::Running {
-            watch.finish();
+            printer.finish();
             return Ok(Followed { end: End::Over(Box::new(execution)), deployments });
         }
-        if let Some(asking) = deployments.iter().find(|deployment| stops(deployment, manner)) {
+        if let Some(asking) = deployments.iter().find(|deployment| stops(deployment, options)) {
             let end = End::NeedsApproval(Box::new(asking.clone()));
-            watch.finish();
+            printer.finish();
             return Ok(Followed { end, deployments });
         }
         pause.take().await;
     }
 }
 
-fn stops(deployment: &Deployment, manner: Manner) -> bool {
+fn stops(deployment: &Deployment, options: FollowOptions) -> bool {
     let number = open_question(deployment).filter(|_| is_asking(deployment)).map(|question| question.number);
-    manner.after_question.is_some_and(|after| number.is_some_and(|number| number > after))
+    options.after_question.is_some_and(|after| number.is_some_and(|number| number > after))
 }
 
 /// Whether a deployment waits for an answer.
@@ -112,17 +125,17 @@ impl Pause {
 }
 
 /// What was told already of each deployment.
-struct Watch<'a> {
-    plane: &'a Plane,
+struct Printer<'a> {
+    plane: &'a ControlPlane,
     output: &'a Output,
     since: Timestamp,
-    told: BTreeMap<DeploymentId, (usize, Option<DeploymentState>)>,
+    printed: BTreeMap<DeploymentId, (usize, Option<DeploymentState>)>,
     progress: Progress,
 }
 
-impl Watch<'_> {
-    async fn tell(&mut self, deployment: &Deployment) -> Result<(), Failure> {
-        let (lines, state) = self.told.get(&deployment.id).copied().unwrap_or_default();
+impl Printer<'_> {
+    async fn print_new(&mut self, deployment: &Deployment) -> Result<(), Failure> {
+        let (lines, state) = self.printed.get(&deployment.id).copied().unwrap_or_default();
         if state.is_some_and(DeploymentState::is_final) {
             return Ok(());
         }
@@ -135,13 +148,13 @@ impl Watch<'_> {
             let at = deployment.finished_at.unwrap_or_else(Timestamp::now);
             self.say(at, deployment, &ending(deployment));
         }
-        self.told.insert(deployment.id.clone(), (journal.len(), Some(deployment.state)));
+        self.printed.insert(deployment.id.clone(), (journal.len(), Some(deployment.state)));
         Ok(())
     }
 
     fn say(&mut self, at: Timestamp, deployment: &Deployment, what: &str) {
         let about = why::title(deployment);
-        self.output.event(&Told { at, deployment: &deployment.id, what: about.clone(), says: what });
+        self.output.event(&FollowEvent { at, deployment: &deployment.id, what: about.clone(), says: what });
         self.progress.line(format!("{}  {about}: {}", clock(at), cut(what)));
     }
 
@@ -217,13 +230,13 @@ fn scope(execution: &Execution) -> Scope {
     }
 }
 
-async fn deployments_of(plane: &Plane, execution: &Execution) -> Result<Vec<Deployment>, Failure> {
+async fn deployments_of(plane: &ControlPlane, execution: &Execution) -> Result<Vec<Deployment>, Failure> {
     let scope = scope(execution);
     if let Scope::One(id) = &scope {
         let key = Deployment::key_of(id);
         return Ok(plane.ledger.get(&key).await?.map(|found| found.record).into_iter().collect());
     }
-    let made = Made {
+    let made = Products {
         packaged: match scope {
             Scope::Release => {
                 let releases = plane.releases(None).await?.into_iter();
@@ -256,7 +269,7 @@ fn began_within(deployment: &Deployment, execution: &Execution) -> bool {
 }
 
 /// What an execution made: releases and images.
-struct Made {
+struct Products {
     packaged: BTreeSet<(ComponentName, Version)>,
     baked: BTreeSet<(ImageName, Version)>,
 }
@@ -268,7 +281,7 @@ fn is_baked_by(version: &ImageVersion, execution: &Execution) -> bool {
     version.recorded_by == execution.arn || (baked && same_commit)
 }
 
-fn belongs(deployment: &Deployment, scope: &Scope, made: &Made) -> bool {
+fn belongs(deployment: &Deployment, scope: &Scope, made: &Products) -> bool {
     let baked = |image: &ImageName| made.baked.contains(&(image.clone(), deployment.version.clone()));
     match (scope, &deployment.kind, &deployment.component) {
         (Scope::One(id), ..) => deployment.id == *id,
@@ -297,10 +310,112 @@ fn belongs(deployment: &Deployment, scope: &Scope, made: &Made) -> bool {
     }
 }
 
+/// Follows an execution to its end or to a question, and answers as it ended.
+pub async fn follow_to_end(
+    plane: &ControlPlane,
+    execution: &str,
+    context: &CommandContext,
+) -> Result<Report, Failure> {
+    let options = FollowOptions { after_question: Some(0), since: Timestamp::UNIX_EPOCH };
+    follow_so(plane, execution, options, context).await
+}
+
+/// The same after a question was answered: what happened before it is not told again.
+pub async fn follow_on(
+    plane: &ControlPlane,
+    execution: &str,
+    answered: &Approval,
+    context: &CommandContext,
+) -> Result<Report, Failure> {
+    let options = FollowOptions { after_question: Some(answered.number), since: answered.asked_at };
+    follow_so(plane, execution, options, context).await
+}
+
+async fn follow_so(
+    plane: &ControlPlane,
+    execution: &str,
+    options: FollowOptions,
+    context: &CommandContext,
+) -> Result<Report, Failure> {
+    // One document at the end, none on the way: only `watch` prints many.
+    let followed = follow(plane, execution, options, &context.output.without_events()).await?;
+    Ok(report(&followed, context))
+}
+
+/// The same through every question, told event by event.
+pub async fn follow_through(
+    plane: &ControlPlane,
+    execution: &str,
+    context: &CommandContext,
+) -> Result<Report, Failure> {
+    let options = FollowOptions { after_question: None, since: Timestamp::UNIX_EPOCH };
+    let followed = follow(plane, execution, options, &context.output).await?;
+    Ok(report(&followed, context))
+}
+
+/// Prints the result of following and returns it as the command's report.
+pub fn report(followed: &Followed, context: &CommandContext) -> Report {
+    let output = &context.output;
+    match &followed.end {
+        End::NeedsApproval(deployment) => {
+            let mut command = String::new();
+            if let Some(question) = open_question(deployment) {
+                show(deployment, question, output);
+                command = answer_with(deployment, question);
+                output.line(format!("nothing happens until somebody approves: {command}"));
+            }
+            let document = json!({
+                "outcome": "needs_approval", "deployment": deployment, "approve_with": command,
+            });
+            Report { document, exit: Exit::NeedsHuman }
+        }
+        End::Over(execution) => report_of_end(execution, &followed.deployments, context),
+    }
+}
+
+fn report_of_end(execution: &Execution, deployments: &[Deployment], context: &CommandContext) -> Report {
+    let output = &context.output;
+    let mut document = json!({ "execution": execution, "deployments": deployments });
+    let (outcome, cause) = match &execution.status {
+        Status::Running => ("failed", "it still runs".to_owned()),
+        Status::Succeeded { output: answer } => ending_of(answer),
+        Status::Failed { error, cause } => {
+            let caught = CaughtError { error: error.clone(), cause: cause.clone() };
+            ("failed", format!("{error}: {}", caught.sentence()))
+        }
+    };
+    let exit = match (outcome, &execution.status) {
+        ("failed", Status::Failed { error, .. }) if error == "StackNeedsHuman" => Exit::NeedsHuman,
+        ("failed", _) => Exit::Failed,
+        _ => Exit::Done,
+    };
+    document["outcome"] = json!(outcome);
+    output.line(if cause.is_empty() { outcome.to_owned() } else { format!("{outcome}: {cause}") });
+    if exit != Exit::Done {
+        let unhappy = |d: &&Deployment| d.state.is_final() && !ended_well(d.state);
+        for deployment in deployments.iter().filter(unhappy) {
+            output.line(format!("look closer: lockstep why {}", deployment.id.short()));
+        }
+    }
+    Report { document, exit }
+}
+
+fn ended_well(state: DeploymentState) -> bool {
+    matches!(state, DeploymentState::Succeeded | DeploymentState::NoChanges | DeploymentState::Planned)
+}
+
+/// An execution of `release` may succeed and still say what became of it; every other one succeeds or fails.
+fn ending_of(answer: &Value) -> (&'static str, String) {
+    match serde_json::from_value::<Summary>(answer.clone()) {
+        Ok(summary) if summary.outcome == "superseded" => ("superseded", summary.cause),
+        Ok(summary) if summary.outcome != "done" => ("failed", summary.cause),
+        _ => ("done", String::new()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn execution(machine: &str, input: serde_json::Value) -> Execution {
         Execution {
@@ -342,14 +457,14 @@ mod tests {
             policies: None,
         };
         let mut deployment = deployment();
-        let manner = |after_question| Manner { after_question, since: Timestamp::UNIX_EPOCH };
-        assert!(!stops(&deployment, manner(Some(0))));
+        let options = |after_question| FollowOptions { after_question, since: Timestamp::UNIX_EPOCH };
+        assert!(!stops(&deployment, options(Some(0))));
         deployment.approvals.push(asking(Subject::Proposal(proposal)));
-        assert!(!stops(&deployment, manner(Some(0))), "it was just asked, and does not wait yet");
+        assert!(!stops(&deployment, options(Some(0))), "it was just asked, and does not wait yet");
         deployment.state = DeploymentState::AwaitingApproval;
-        assert!(stops(&deployment, manner(Some(0))));
-        assert!(!stops(&deployment, manner(Some(1))));
-        assert!(!stops(&deployment, manner(None)));
+        assert!(stops(&deployment, options(Some(0))));
+        assert!(!stops(&deployment, options(Some(1))));
+        assert!(!stops(&deployment, options(None)));
     }
 
     #[test]
@@ -364,5 +479,20 @@ mod tests {
             title("arn:aws:states:eu-west-1:1:execution:lockstep-release:abc"),
             "lockstep-release abc"
         );
+    }
+
+    #[test]
+    fn a_release_whose_component_was_rejected_failed() {
+        let rejected =
+            json!({ "outcome": "rejected", "error": "Rejected", "cause": "a.toml:1: no", "results": [] });
+        assert_eq!(ending_of(&rejected), ("failed", "a.toml:1: no".to_owned()));
+        assert_eq!(ending_of(&json!({"outcome": "succeeded"})).0, "done");
+    }
+
+    #[test]
+    fn a_release_that_a_later_push_overtook_did_not_fail() {
+        let overtaken =
+            json!({ "outcome": "superseded", "error": "", "cause": "main is at 1", "results": [] });
+        assert_eq!(ending_of(&overtaken), ("superseded", "main is at 1".to_owned()));
     }
 }

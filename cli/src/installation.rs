@@ -12,7 +12,7 @@ use crate::failure::{Failure, at};
 use crate::functions::{Destination, Package, Profile, SHIPPED};
 use crate::output::Output;
 use crate::permissions_table;
-pub use accounts::{ACCOUNTS_STACK, Wish};
+pub use accounts::{ACCOUNTS_STACK, OrganizationChoice};
 use lockstep_domain::installation::written_names::{Place, written_out};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{AccountId, Digest};
@@ -115,7 +115,7 @@ pub struct Installation<'a> {
     account: AccountId,
     sources: PathBuf,
     output: &'a Output,
-    organization: Wish,
+    organization: OrganizationChoice,
 }
 
 impl<'a> Installation<'a> {
@@ -123,11 +123,11 @@ impl<'a> Installation<'a> {
     pub async fn new(aws: &'a Aws, sources: PathBuf, output: &'a Output) -> Result<Self, Failure> {
         places::can_hold_a_control_plane(aws.region(), aws.partition())?;
         let (account, _) = control_plane::identity(aws).await?;
-        Ok(Self { aws, account, sources, output, organization: Wish::default() })
+        Ok(Self { aws, account, sources, output, organization: OrganizationChoice::default() })
     }
 
     /// The same, which names an organization in its policies, or none.
-    pub fn naming(self, organization: Wish) -> Self {
+    pub fn naming(self, organization: OrganizationChoice) -> Self {
         Self { organization, ..self }
     }
 

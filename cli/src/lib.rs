@@ -1,73 +1,54 @@
 //! The `lockstep` command as a library: what the binary, the demo and the end-to-end test all run.
 //!
-//! [`run`] takes a command line and the surroundings it was typed in; nothing below it reads the process's
+//! [`run`] takes a command line and the context it was typed in; nothing below it reads the process's
 //! environment or its working directory. Every command is one file in [`commands`].
 
-pub mod catalogue;
 pub mod commands;
 pub mod connection;
+pub mod context;
+pub mod control_plane;
+pub mod demo;
 pub mod doctor;
 pub mod failure;
 pub mod follow;
 pub mod functions;
 pub mod git;
+pub mod global;
+pub mod image_inventory;
 pub mod installation;
 pub mod local;
 pub mod names;
 pub mod output;
 pub mod permissions_table;
-pub mod plane;
+pub mod report;
 pub mod runs;
-pub mod story;
-pub mod surroundings;
 pub mod views;
 
+use crate::commands::{Cli, Command};
+use crate::context::CommandContext;
+use crate::failure::Failure;
+use crate::output::Output;
+pub use crate::report::Report;
 use clap::Parser;
 use clap::error::ErrorKind;
-use commands::{Cli, Command};
-use failure::{Exit, Failure};
-use output::Output;
-use serde_json::{Value, json};
-use surroundings::Surroundings;
-
-/// What a command answers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Report {
-    /// The answer for scripts.
-    pub document: Value,
-    /// How the command ended.
-    pub exit: Exit,
-}
-
-impl Report {
-    /// Done, with this answer.
-    pub fn done(document: Value) -> Self {
-        Self { document, exit: Exit::Done }
-    }
-
-    /// The failure as scripts see it.
-    fn of(failure: &Failure) -> Self {
-        let document = json!({ "error": failure.what, "next": failure.next });
-        Self { document, exit: failure.exit }
-    }
-}
+use serde_json::Value;
 
 /// Runs one command line (without the program's name) and prints what there is to print.
-pub async fn run(arguments: &[String], surroundings: &Surroundings) -> Report {
+pub async fn run(arguments: &[String], context: &CommandContext) -> Report {
     let line = std::iter::once("lockstep".to_owned()).chain(arguments.iter().cloned());
     let cli = match Cli::try_parse_from(line) {
         Ok(cli) => cli,
         // Whoever asked for documents gets one for this mistake too.
         Err(error) => {
             let json = arguments.iter().any(|argument| argument == "--json");
-            return refuse(&error, &surroundings.output.with_json(json));
+            return refuse(&error, &context.output.with_json(json));
         }
     };
-    let output = surroundings.output.with_json(cli.global.json);
-    let surroundings = Surroundings { output: output.clone(), ..surroundings.clone() };
+    let output = context.output.with_json(cli.global.json);
+    let context = CommandContext { output: output.clone(), ..context.clone() };
     // What `watch` prints is a document a line, to the last.
     let by_line = matches!(cli.command, Command::Watch(_));
-    let report = match commands::run(cli, &surroundings).await {
+    let report = match commands::run(cli, &context).await {
         Ok(report) => report,
         Err(failure) => {
             output.note(format!("error: {failure}"));
@@ -102,11 +83,12 @@ fn refuse(error: &clap::Error, output: &Output) -> Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Exit;
 
     async fn typed(line: &str, folder: &std::path::Path) -> (Report, String) {
         let output = Output::memory(false);
         let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
-        let report = run(&arguments, &Surroundings::bare(folder, output.clone())).await;
+        let report = run(&arguments, &CommandContext::bare(folder, output.clone())).await;
         (report, output.captured())
     }
 
@@ -179,7 +161,7 @@ mod tests {
         ] {
             let output = Output::memory(true);
             let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            let report = run(&arguments, &Surroundings::bare(folder.path(), output.clone())).await;
+            let report = run(&arguments, &CommandContext::bare(folder.path(), output.clone())).await;
             assert_eq!(report.exit, exit, "{line}");
             let said = output.captured();
             let document = said.find('{').map(|at| serde_json::from_str::<Value>(&said[at..]));

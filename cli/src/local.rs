@@ -1,7 +1,7 @@
 //! The local cloud as commands see it: where it is, and with which credentials.
 
+use crate::context::CommandContext;
 use crate::failure::{Failure, at};
-use crate::surroundings::Surroundings;
 use lockstep_domain::model::ids::{AccountId, Region};
 use lockstep_local::session::{self, Status};
 use lockstep_local::{ROOT_SECRET, default_state_dir};
@@ -31,7 +31,7 @@ impl Deref for Session {
 
 /// What `local up` keeps of an account: its operator's key, and what components there need.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Kept {
+pub struct StoredCredentials {
     /// The key's id.
     pub access_key_id: String,
     /// The key's secret: worth nothing outside this machine.
@@ -42,15 +42,15 @@ pub struct Kept {
 }
 
 /// The folder of the local cloud's files.
-pub fn state_dir(surroundings: &Surroundings) -> PathBuf {
-    let named = surroundings.variable("LOCKSTEP_STATE").map(|path| surroundings.directory.join(path));
-    named.unwrap_or_else(|| default_state_dir(&surroundings.directory))
+pub fn state_dir(context: &CommandContext) -> PathBuf {
+    let named = context.variable("LOCKSTEP_STATE").map(|path| context.directory.join(path));
+    named.unwrap_or_else(|| default_state_dir(&context.directory))
 }
 
 impl Session {
     /// The session that runs, if one does. Looking makes no folder.
-    pub fn load(surroundings: &Surroundings) -> Result<Option<Self>, Failure> {
-        let folder = state_dir(surroundings);
+    pub fn load(context: &CommandContext) -> Result<Option<Self>, Failure> {
+        let folder = state_dir(context);
         if !folder.is_dir() {
             return Ok(None);
         }
@@ -61,14 +61,14 @@ impl Session {
     }
 
     /// The session that runs, or a refusal saying how to start one.
-    pub fn expect(surroundings: &Surroundings) -> Result<Self, Failure> {
-        Self::load(surroundings)?
+    pub fn expect(context: &CommandContext) -> Result<Self, Failure> {
+        Self::load(context)?
             .ok_or_else(|| Failure::new("no local cloud is running here").next("start it: lockstep local up"))
     }
 
     /// Whether one runs.
-    pub fn exists(surroundings: &Surroundings) -> bool {
-        matches!(Self::load(surroundings), Ok(Some(_)))
+    pub fn exists(context: &CommandContext) -> bool {
+        matches!(Self::load(context), Ok(Some(_)))
     }
 
     /// Takes charge of a session.
@@ -76,17 +76,17 @@ impl Session {
         Self(session)
     }
 
-    /// What is kept of the account `alias`, if it was set up.
-    pub fn kept(&self, alias: &str) -> Option<Kept> {
-        self.credentials.get(alias).cloned().and_then(|kept| serde_json::from_value(kept).ok())
+    /// What is stored of the account `alias`, if it was set up.
+    pub fn stored(&self, alias: &str) -> Option<StoredCredentials> {
+        self.credentials.get(alias).cloned().and_then(|stored| serde_json::from_value(stored).ok())
     }
 
     /// Keeps it for the commands to come.
-    pub fn keep(surroundings: &Surroundings, alias: &str, kept: &Kept) -> Result<Self, Failure> {
-        let value = serde_json::to_value(kept).unwrap_or(Value::Null);
+    pub fn store(context: &CommandContext, alias: &str, stored: &StoredCredentials) -> Result<Self, Failure> {
+        let value = serde_json::to_value(stored).unwrap_or(Value::Null);
         let change =
             |session: &mut session::Session| drop(session.credentials.insert(alias.to_owned(), value));
-        session::update(&state_dir(surroundings), change).map(Self).map_err(at("the local cloud"))
+        session::update(&state_dir(context), change).map(Self).map_err(at("the local cloud"))
     }
 
     /// The account `alias` as the person at the keyboard.
@@ -98,13 +98,13 @@ impl Session {
     /// The same in any region of the account.
     pub fn operator_in(&self, alias: &str, region: &Region) -> Result<Aws, Failure> {
         self.account(alias)?;
-        let kept = self.kept(alias).ok_or_else(|| {
+        let stored = self.stored(alias).ok_or_else(|| {
             Failure::new(format!("the account {alias} of the local cloud is not set up"))
                 .next("let it finish: lockstep local up")
         })?;
         let key = AccessKey {
-            id: kept.access_key_id,
-            secret: Secret::new(kept.secret_access_key),
+            id: stored.access_key_id,
+            secret: Secret::new(stored.secret_access_key),
             session_token: None,
         };
         Ok(connect(region, Some(&self.endpoint), &key)?)

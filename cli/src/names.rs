@@ -24,7 +24,7 @@ pub struct ImageVersionName {
 
 /// What has a story: a deployment, a version of an image, or an AMI.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoryName {
+pub enum SubjectName {
     /// A deployment, by the beginning of its id.
     Deployment(DeploymentPrefix),
     /// A version of an image.
@@ -96,7 +96,7 @@ impl FromStr for ImageVersionName {
     }
 }
 
-impl FromStr for StoryName {
+impl FromStr for SubjectName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -292,11 +292,11 @@ mod tests {
 
     #[test]
     fn a_story_is_that_of_a_deployment_an_image_or_an_ami() {
-        assert!(matches!("72d3162e".parse(), Ok(StoryName::Deployment(_))));
-        assert!(matches!("logstash@2.1.37".parse(), Ok(StoryName::Image(_))));
-        assert!(matches!("ami-0123456789abcdef0".parse(), Ok(StoryName::Ami(_))));
+        assert!(matches!("72d3162e".parse(), Ok(SubjectName::Deployment(_))));
+        assert!(matches!("logstash@2.1.37".parse(), Ok(SubjectName::Image(_))));
+        assert!(matches!("ami-0123456789abcdef0".parse(), Ok(SubjectName::Ami(_))));
         for wrong in ["", "ami-x", "logstash@", "Log Stash@1.0.0"] {
-            assert!(wrong.parse::<StoryName>().is_err(), "{wrong}");
+            assert!(wrong.parse::<SubjectName>().is_err(), "{wrong}");
         }
     }
 

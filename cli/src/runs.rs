@@ -3,8 +3,8 @@
 //! The inputs are those a person could type (docs/operations.md). Whoever starts something again means it, so that every
 //! execution gets a name of its own.
 
+use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
-use crate::plane::Plane;
 use lockstep_domain::delivery::stages::Stage;
 use lockstep_domain::messages::inputs;
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -162,7 +162,7 @@ impl Run {
 }
 
 /// Starts it; answers the execution's ARN.
-pub async fn start(plane: &Plane, run: &Run) -> Result<String, Failure> {
+pub async fn start(plane: &ControlPlane, run: &Run) -> Result<String, Failure> {
     let name = format!("{}-{}", run.word(), uuid::Uuid::new_v4());
     let machine = run.machine(&plane.found.state_machines);
     match Executions::new(plane.aws()).start(machine, &name, &run.input()?).await? {

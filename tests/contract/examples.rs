@@ -2,9 +2,9 @@
 
 use crate::components::files_below;
 use crate::stack::repository;
+use lockstep_cli::context::CommandContext;
 use lockstep_cli::failure::Exit;
 use lockstep_cli::output::Output;
-use lockstep_cli::surroundings::Surroundings;
 use lockstep_domain::delivery::archive::Files;
 use lockstep_domain::delivery::manifest::Manifest;
 use lockstep_domain::delivery::packaging::{self, PackagingInput, find_components};
@@ -71,7 +71,7 @@ async fn the_command_that_the_readme_gives_finds_every_example_good() {
     assert!(readme.contains(&format!("lockstep -- {COMMAND}")), "examples/README.md gives another command");
     let output = Output::memory(false);
     let arguments: Vec<String> = COMMAND.split(' ').map(str::to_owned).collect();
-    let report = lockstep_cli::run(&arguments, &Surroundings::bare(&repository(), output.clone())).await;
+    let report = lockstep_cli::run(&arguments, &CommandContext::bare(&repository(), output.clone())).await;
     assert_eq!(report.exit, Exit::Done, "{}", output.captured());
     for folder in examples().keys() {
         assert!(output.captured().contains(&format!("{folder} 1.0: good")), "{}", output.captured());

@@ -1,10 +1,10 @@
 //! What the execution role needs: the policy that the log stack ships, and the table that the command alone carries.
 
 use crate::stack::repository;
+use lockstep_cli::context::CommandContext;
 use lockstep_cli::failure::Exit;
 use lockstep_cli::output::Output;
 use lockstep_cli::permissions_table;
-use lockstep_cli::surroundings::Surroundings;
 use lockstep_domain::stacks::permissions::policy::{POLICIES_PER_ROLE, POLICY_CHARS_MAX};
 use serde_json::Value;
 use std::path::Path;
@@ -17,7 +17,7 @@ const COMMAND: [&str; 4] = ["permissions", "infra/log-stack", "--format", "cloud
 async fn the_log_stack_ships_the_policy_that_the_command_writes() {
     let output = Output::memory(false);
     let arguments: Vec<String> = COMMAND.map(str::to_owned).into();
-    let report = lockstep_cli::run(&arguments, &Surroundings::bare(&repository(), output.clone())).await;
+    let report = lockstep_cli::run(&arguments, &CommandContext::bare(&repository(), output.clone())).await;
     assert_eq!(report.exit, Exit::Done, "{}", output.captured());
     let shipped = std::fs::read_to_string(repository().join(SHIPPED)).unwrap_or_default();
     let shipped: Value = serde_json::from_str(&shipped).unwrap_or_default();

@@ -1,8 +1,8 @@
 //! What checks connect to.
 
 use crate::world::{World, until};
+use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Exit, Failure, at};
-use lockstep_cli::story::ensure;
 use lockstep_domain::records::Deployment;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -32,7 +32,7 @@ pub async fn reach_what_their_stage_allows(world: &mut World) -> Result<(), Fail
     )?;
     ensure(untouched(&listener)?, "nobody connected to the page")?;
 
-    let file = world.story.surroundings.directory.join("stages.toml");
+    let file = world.story.context.directory.join("stages.toml");
     let stages = std::fs::read_to_string(&file).map_err(at(file.display()))?;
     let open = stages.replace("\nregion = ", "\nchecks_may_reach = [\"loopback\"]\nregion = ");
     std::fs::write(&file, open).map_err(at(file.display()))?;

@@ -1,10 +1,10 @@
 //! What runs, and as whom.
 
 use crate::world::World;
+use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Failure, at};
 use lockstep_cli::functions::{Destination, NAMES, Package, Profile};
 use lockstep_cli::installation::function_names;
-use lockstep_cli::story::ensure;
 use lockstep_local::CallFilter;
 use lockstep_platform::operator::control_plane::code_sha256;
 use std::collections::BTreeMap;

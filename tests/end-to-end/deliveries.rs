@@ -2,8 +2,8 @@
 
 use crate::world::World;
 use lockstep_cli::commands::repositories::{sign, webhook_secret, webhook_url};
+use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Failure, at};
-use lockstep_cli::story::ensure;
 use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, MAX_BODY_BYTES, SIGNATURE_HEADER};
 use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::WebhookDelivery;

@@ -1,8 +1,8 @@
 //! `lockstep doctor` against things that somebody broke.
 
 use crate::world::World;
+use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Exit, Failure};
-use lockstep_cli::story::ensure;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::operator::signed;
 use serde_json::{Value, json};

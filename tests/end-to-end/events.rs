@@ -1,8 +1,8 @@
 //! Events are hints: they may come early, late, twice, or never.
 
 use crate::world::{World, until};
+use lockstep_cli::demo::{COMPONENT, ensure};
 use lockstep_cli::failure::{Exit, Failure, at};
-use lockstep_cli::story::{COMPONENT, ensure};
 use lockstep_local::{AwaitedEvent, CallEffect, CallFault, CallFilter, EventEffect, EventFault};
 use lockstep_platform::operator::executions::Status;
 use lockstep_platform::operator::signed;
@@ -89,9 +89,9 @@ pub async fn are_answered_by_resume_alone(world: &mut World) -> Result<(), Failu
 /// The state machines are installed again with shorter patience, which is all that differs; then nobody tells them.
 pub async fn may_be_lost(world: &mut World) -> Result<(), Failure> {
     let impatient = tempfile::tempdir().map_err(at("a folder"))?;
-    copy_with_shorter_patience(&world.story.surroundings.sources()?, impatient.path())?;
+    copy_with_shorter_patience(&world.story.context.sources()?, impatient.path())?;
     let sources = impatient.path().display().to_string();
-    world.story.surroundings.variables.insert("LOCKSTEP_SOURCES".to_owned(), sources);
+    world.story.context.variables.insert("LOCKSTEP_SOURCES".to_owned(), sources);
     let binaries = world.binaries.display().to_string();
     world.story.type_in(&["install", "--functions", &binaries], Exit::Done).await?;
 

@@ -1,8 +1,8 @@
 //! What must not happen, and does not.
 
 use crate::world::{World, until};
+use lockstep_cli::demo::{COMPONENT, ensure};
 use lockstep_cli::failure::{Exit, Failure, at};
-use lockstep_cli::story::{COMPONENT, ensure};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{DeploymentState, Rejection, Release, ReleaseState};
 use lockstep_local::{CallEffect, CallFault};
@@ -148,5 +148,5 @@ async fn intruded(world: &World, deployment: &str) -> Result<(), Failure> {
 /// After everything that happened here.
 pub async fn share_nothing(world: &mut World) -> Result<(), Failure> {
     world.story.nothing_is_shared().await?;
-    world.story.no_throw_away_stacks().await
+    world.story.no_test_stacks().await
 }

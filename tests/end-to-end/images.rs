@@ -1,9 +1,9 @@
 //! Images that are baked: one push gives an image in every account and a release that asks for it, or neither.
 
 use crate::world::World;
+use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_cli::runs::{self, Run};
-use lockstep_cli::story::ensure;
 use lockstep_domain::images::lifecycle::{Purpose, obstacle};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::model::image_version_state::ImageVersionState;
@@ -138,7 +138,7 @@ pub async fn come_to_a_further_region(world: &mut World) -> Result<(), Failure> 
     let story = &world.story;
     let add = ["accounts", "add", "production", "--in-region", FURTHER_REGION];
     story.type_in(&add, Exit::Done).await?;
-    let file = story.surroundings.path(Path::new("stages.toml"));
+    let file = story.context.path(Path::new("stages.toml"));
     let before = std::fs::read_to_string(&file).map_err(at(file.display()))?;
     let account = story.session()?.account("production")?.to_owned();
     let stage = format!(

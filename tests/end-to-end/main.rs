@@ -50,8 +50,8 @@ async fn tell(kept: impl AsyncFnOnce(&mut World) -> Result<(), Failure>) {
 }
 
 async fn promises(world: &mut World) -> Result<(), Failure> {
-    world.story.tell().await?;
-    world.story.ending().await?;
+    world.story.run_scenarios().await?;
+    world.story.summary().await?;
     world.promise("every function runs the code that was packed", code::is_what_was_packed).await?;
 
     let refused = "a delivery that is not the git host's is refused, and nothing is written";

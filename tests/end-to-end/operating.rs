@@ -2,8 +2,8 @@
 
 use crate::gates::unproven;
 use crate::world::{World, text, until};
+use lockstep_cli::demo::{COMPONENT, ensure};
 use lockstep_cli::failure::{Exit, Failure, at};
-use lockstep_cli::story::{COMPONENT, ensure};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{DeliveryOutcome, Deployment, WebhookDelivery, WebhookDeliveryState};
 use lockstep_local::{CallEffect, CallFault};
@@ -95,7 +95,7 @@ pub async fn cancelled_in_time_changes_nothing(world: &mut World) -> Result<(), 
 /// The organisation has forgotten a parameter; when it remembers, the same delivery goes through.
 pub async fn a_failed_delivery_is_retried(world: &mut World) -> Result<(), Failure> {
     let apply = ["parameters", "apply", "parameters.toml"];
-    let file = world.story.surroundings.directory.join("parameters.toml");
+    let file = world.story.context.directory.join("parameters.toml");
     let complete = std::fs::read_to_string(&file).map_err(at(file.display()))?;
     let without: Vec<&str> = complete.lines().filter(|line| !line.starts_with("ClientCidr")).collect();
     ensure(without.len() < complete.lines().count(), "the organisation knows who may send logs")?;

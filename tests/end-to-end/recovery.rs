@@ -1,8 +1,8 @@
 //! Looking before acting, going back, and environments that come and go.
 
 use crate::world::{World, text, until};
+use lockstep_cli::demo::{COMPONENT, ensure};
 use lockstep_cli::failure::{Exit, Failure};
-use lockstep_cli::story::{COMPONENT, ensure};
 use lockstep_domain::records::Environment;
 use lockstep_domain::stacks::plan::StackStatus;
 use lockstep_platform::cloudformation::Stack;

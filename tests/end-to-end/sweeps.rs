@@ -2,8 +2,8 @@
 
 use crate::world::{World, until};
 use jiff::{Timestamp, ToSpan};
+use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Failure, at};
-use lockstep_cli::story::ensure;
 use lockstep_domain::delivery::environment::acquire;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::ids::TEST;

@@ -1,10 +1,10 @@
 //! The cloud under test, and the story that is told in it.
 
+use lockstep_cli::context::{CommandContext, Input};
+use lockstep_cli::demo::Demo;
 use lockstep_cli::failure::{Exit, Failure, at};
 use lockstep_cli::functions::{self, Profile};
 use lockstep_cli::output::Output;
-use lockstep_cli::story::Story;
-use lockstep_cli::surroundings::{Input, Surroundings};
 use lockstep_domain::records::{Key, Record};
 use lockstep_local::session::{self, SessionError};
 use lockstep_local::{Faults, Journal};
@@ -28,7 +28,7 @@ const LAST: &str = "LOCKSTEP_PROMISE";
 /// The cloud and the story.
 pub struct World {
     /// The story; its commands are how the test does things.
-    pub story: Story,
+    pub story: Demo,
     /// The binaries under test.
     pub binaries: PathBuf,
     output: Output,
@@ -57,7 +57,7 @@ impl World {
             ("LOCKSTEP_PROGRAM", binaries.join("lockstep").display().to_string()),
         ];
         let output = Output::memory(false);
-        let surroundings = Surroundings {
+        let context = CommandContext {
             directory: work.path().to_owned(),
             variables: variables
                 .map(|(name, value)| (name.to_owned(), value))
@@ -66,7 +66,7 @@ impl World {
             input: Input::Given(String::new()),
             output: output.clone(),
         };
-        let story = Story::new(&surroundings, work.path(), Some(binaries.clone()));
+        let story = Demo::new(&context, work.path(), Some(binaries.clone()));
         let last = std::env::var_os(LAST).map(|text| text.to_string_lossy().into_owned());
         let last = last.filter(|text| !text.is_empty());
         Ok(Self { story, binaries, output, last, reached: false, _work: work, _turn: turn })

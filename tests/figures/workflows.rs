@@ -1,10 +1,10 @@
 //! Pushes and promotions on the local cloud, timed by the ledger and counted by the emulator's journal.
 
 use jiff::Timestamp;
+use lockstep_cli::context::CommandContext;
+use lockstep_cli::demo::Demo;
 use lockstep_cli::failure::{Exit, Failure};
 use lockstep_cli::output::Output;
-use lockstep_cli::story::Story;
-use lockstep_cli::surroundings::Surroundings;
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, WebhookDelivery};
 use lockstep_local::{CallFilter, CallRecord, Journal};
@@ -21,8 +21,8 @@ struct Run {
 
 /// A command of the local cloud's own daemon.
 pub async fn command(arguments: &[String]) -> ExitCode {
-    match Surroundings::of_process() {
-        Ok(surroundings) => lockstep_cli::run(arguments, &surroundings).await.exit.into(),
+    match CommandContext::of_process() {
+        Ok(context) => lockstep_cli::run(arguments, &context).await.exit.into(),
         Err(failure) => failure.exit.into(),
     }
 }
@@ -30,16 +30,16 @@ pub async fn command(arguments: &[String]) -> ExitCode {
 /// Tells the story of the demo, then pushes and promotes `times` times and prints the medians.
 pub async fn print(times: usize) -> Result<(), String> {
     let work = tempfile::tempdir().map_err(|e| e.to_string())?;
-    let surroundings = Surroundings::of_process().map_err(|e| e.to_string())?;
-    let surroundings = Surroundings { output: Output::memory(false), ..surroundings };
-    let mut story = Story::new(&surroundings, work.path(), None);
+    let context = CommandContext::of_process().map_err(|e| e.to_string())?;
+    let context = CommandContext { output: Output::memory(false), ..context };
+    let mut story = Demo::new(&context, work.path(), None);
     let measured = measure(&mut story, times).await;
     let stopped = story.stop().await;
     measured.and(stopped).map_err(|failure| failure.to_string())
 }
 
-async fn measure(story: &mut Story, times: usize) -> Result<(), Failure> {
-    story.tell().await?;
+async fn measure(story: &mut Demo, times: usize) -> Result<(), Failure> {
+    story.run_scenarios().await?;
     story.repository().revert().await?;
     story.push(Exit::Done).await?;
     let (mut pushes, mut promotions) = (Vec::new(), Vec::new());
@@ -71,7 +71,7 @@ fn row(what: &str, mut runs: Vec<Run>) {
     }
 }
 
-async fn push(story: &Story) -> Result<(String, Run), Failure> {
+async fn push(story: &Demo) -> Result<(String, Run), Failure> {
     let journal = Journal::<CallRecord>::at(&story.session()?.endpoint);
     let before = last(&journal).await?;
     let answer = story.push(Exit::Done).await?;
@@ -85,7 +85,7 @@ async fn push(story: &Story) -> Result<(String, Run), Failure> {
     Ok((deployment.version.to_string(), run(&journal, before, seconds).await?))
 }
 
-async fn promotion(story: &Story, version: &str) -> Result<Run, Failure> {
+async fn promotion(story: &Demo, version: &str) -> Result<Run, Failure> {
     let journal = Journal::<CallRecord>::at(&story.session()?.endpoint);
     let before = last(&journal).await?;
     let release = format!("logs-broker@{version}");
@@ -103,7 +103,7 @@ async fn promotion(story: &Story, version: &str) -> Result<Run, Failure> {
     run(&journal, before, seconds).await
 }
 
-async fn deployment(story: &Story, id: &Value) -> Result<Deployment, Failure> {
+async fn deployment(story: &Demo, id: &Value) -> Result<Deployment, Failure> {
     let id: DeploymentId =
         id.as_str().unwrap_or_default().parse().map_err(|_| Failure::new("a deployment without an id"))?;
     let found =
@@ -129,7 +129,7 @@ fn between(from: Option<Timestamp>, to: Option<Timestamp>) -> Result<f64, Failur
     }
 }
 
-async fn transitions(story: &Story) -> Result<(), Failure> {
+async fn transitions(story: &Demo) -> Result<(), Failure> {
     let plane = story.plane().await?;
     let machines = &plane.found.state_machines;
     let follow = Follow::new(plane.aws());

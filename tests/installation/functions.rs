@@ -1,10 +1,10 @@
 //! The functions are invoked before an installation says that it is done.
 
 use crate::Here;
+use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Failure, at};
 use lockstep_cli::functions::{Destination, Package, Profile};
 use lockstep_cli::installation::{Packages, function_names};
-use lockstep_cli::story::ensure;
 use lockstep_domain::messages::ping;
 use lockstep_platform::functions::{Called, Functions};
 use lockstep_platform::operator::control_plane;

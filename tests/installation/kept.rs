@@ -2,8 +2,8 @@
 
 use crate::Here;
 use jiff::Timestamp;
+use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::Failure;
-use lockstep_cli::story::ensure;
 use lockstep_domain::records::{Config, ConfigKind};
 use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::ledger::{Inserted, Ledger};

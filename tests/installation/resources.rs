@@ -1,8 +1,8 @@
 //! Each resource of each stack fails once.
 
 use crate::{Here, TARGET, TOOLING};
+use lockstep_cli::demo::ensure;
 use lockstep_cli::failure::{Failure, at};
-use lockstep_cli::story::ensure;
 use lockstep_domain::stacks::template::Template;
 
 /// The stacks of the control plane in the order of installation, with their templates.

@@ -1,9 +1,9 @@
 //! `cargo demo`: the main job of Lockstep on this machine, told while it happens.
 
 use clap::Parser;
+use lockstep_cli::context::CommandContext;
+use lockstep_cli::demo::Demo;
 use lockstep_cli::failure::{Exit, Failure, at};
-use lockstep_cli::story::Story;
-use lockstep_cli::surroundings::Surroundings;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -26,51 +26,51 @@ struct Arguments {
 async fn main() -> ExitCode {
     let arguments: Vec<String> =
         std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
-    let surroundings = match Surroundings::of_process() {
-        Ok(surroundings) => surroundings,
-        Err(failure) => return told(&failure),
+    let context = match CommandContext::of_process() {
+        Ok(context) => context,
+        Err(failure) => return print(&failure),
     };
     // The cloud's daemon is this very program.
     if arguments.first().is_some_and(|first| first == "local") {
-        return lockstep_cli::run(&arguments, &surroundings).await.exit.into();
+        return lockstep_cli::run(&arguments, &context).await.exit.into();
     }
-    match demo(&Arguments::parse(), &surroundings).await {
+    match demo(&Arguments::parse(), &context).await {
         Ok(()) => Exit::Done.into(),
-        Err(failure) => told(&failure),
+        Err(failure) => print(&failure),
     }
 }
 
-async fn demo(arguments: &Arguments, surroundings: &Surroundings) -> Result<(), Failure> {
-    let functions = arguments.functions.as_ref().map(|folder| surroundings.path(folder));
+async fn demo(arguments: &Arguments, context: &CommandContext) -> Result<(), Failure> {
+    let functions = arguments.functions.as_ref().map(|folder| context.path(folder));
     let work =
         tempfile::Builder::new().prefix("lockstep-demo-").tempdir().map_err(at("a folder for the demo"))?;
-    let mut story = Story::new(surroundings, work.path(), functions);
+    let mut demo = Demo::new(context, work.path(), functions);
     if arguments.keep {
-        story.keep();
+        demo.keep();
     }
-    let tell = async |story: &mut Story| match arguments.log_stack {
-        true => story.tell_log_stack().await,
-        false => story.tell_all().await,
+    let run = async |demo: &mut Demo| match arguments.log_stack {
+        true => demo.run_log_stack().await,
+        false => demo.run_all().await,
     };
-    let told = tokio::select! {
-        told = tell(&mut story) => told,
+    let ended = tokio::select! {
+        ended = run(&mut demo) => ended,
         _ = tokio::signal::ctrl_c() => Err(Failure::new("interrupted")),
     };
-    if arguments.keep && told.is_ok() {
+    if arguments.keep && ended.is_ok() {
         let kept = work.keep();
-        surroundings.output.line("");
-        surroundings.output.line("the cloud is left running. Look around:");
-        surroundings.output.line("  eval \"$(cargo run --quiet --bin lockstep -- local env production)\"");
-        surroundings.output.line("  aws cloudformation describe-stacks");
-        surroundings.output.line(format!("the repository of the story is {}/logs", kept.display()));
-        surroundings.output.line("stop it: cargo run --quiet --bin lockstep -- local down");
+        context.output.line("");
+        context.output.line("the cloud is left running. Look around:");
+        context.output.line("  eval \"$(cargo run --quiet --bin lockstep -- local env production)\"");
+        context.output.line("  aws cloudformation describe-stacks");
+        context.output.line(format!("the repository of the demo is {}/logs", kept.display()));
+        context.output.line("stop it: cargo run --quiet --bin lockstep -- local down");
         return Ok(());
     }
-    let stopped = story.stop().await;
-    told.and(stopped)
+    let stopped = demo.stop().await;
+    ended.and(stopped)
 }
 
-fn told(failure: &Failure) -> ExitCode {
+fn print(failure: &Failure) -> ExitCode {
     eprintln!("error: {failure}");
     failure.exit.into()
 }

@@ -1,12 +1,12 @@
 //! `lockstep approve`: the answer to a deployment that waits for a person.
 
-use super::{Global, follow_on};
-use crate::Report;
+use crate::context::CommandContext;
+use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
-use crate::follow::is_asking;
+use crate::follow::{follow_on, is_asking};
+use crate::global::Global;
 use crate::names::{DeploymentPrefix, Reason};
-use crate::plane::Plane;
-use crate::surroundings::Surroundings;
+use crate::report::Report;
 use crate::views::{question, why};
 use clap::Args;
 use lockstep_domain::delivery::approval::open_question;
@@ -40,15 +40,11 @@ pub struct Approve {
 }
 
 /// Answers the question of a deployment.
-pub async fn run(
-    arguments: &Approve,
-    global: &Global,
-    surroundings: &Surroundings,
-) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+pub async fn run(arguments: &Approve, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
+    let plane = ControlPlane::open(global, context).await?;
     let deployment = plane.deployment_called(&arguments.deployment).await?;
     let asked = asked(&deployment, arguments.question)?;
-    let output = &surroundings.output;
+    let output = &context.output;
     // Whoever names the question has seen it.
     if arguments.question.is_none() {
         question::show(&deployment, asked, output);
@@ -71,7 +67,7 @@ pub async fn run(
     if arguments.no_wait || arguments.refuse {
         return Ok(Report::done(json!({ "deployment": deployment.id, "decision": decision })));
     }
-    follow_on(&plane, &deployment.execution, asked, surroundings).await
+    follow_on(&plane, &deployment.execution, asked, context).await
 }
 
 /// The question that waits, if it is the one that is meant.

@@ -1,12 +1,13 @@
 //! `lockstep bake`: an image from its recipe, as a push would, for whoever wants it again or with other values.
 
-use super::{Global, follow_to_end};
-use crate::Report;
+use crate::context::CommandContext;
+use crate::control_plane::ControlPlane;
 use crate::failure::{Failure, at};
+use crate::follow::follow_to_end;
 use crate::git;
-use crate::plane::Plane;
+use crate::global::Global;
+use crate::report::Report;
 use crate::runs::{self, Run};
-use crate::surroundings::Surroundings;
 use clap::Args;
 use lockstep_domain::images::recipe::{FILE, Recipe};
 use lockstep_domain::messages::inputs;
@@ -36,11 +37,11 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 /// Bakes and follows.
-pub async fn run(arguments: &Bake, global: &Global, surroundings: &Surroundings) -> Result<Report, Failure> {
-    let folder = surroundings.path(&arguments.folder);
+pub async fn run(arguments: &Bake, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
+    let folder = context.path(&arguments.folder);
     let image = image_of(&folder)?;
     let clean = git::clean(&folder).await?;
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, context).await?;
     let url = git::remote_url(&folder, &arguments.remote).await?;
     let named = git::owner_and_name(&url).ok_or_else(|| {
         Failure::new(format!("the remote {} names no owner and repository", arguments.remote))
@@ -53,13 +54,14 @@ pub async fn run(arguments: &Bake, global: &Global, surroundings: &Surroundings)
         overrides: arguments.overrides.iter().cloned().collect(),
     });
     let execution = runs::start(&plane, &run).await?;
-    follow_to_end(&plane, &execution, surroundings).await
+    follow_to_end(&plane, &execution, context).await
 }
 
 /// The image that the recipe in `folder` makes.
 fn image_of(folder: &Path) -> Result<ImageName, Failure> {
     let path = folder.join(FILE);
     let text = std::fs::read_to_string(&path).map_err(at(path.display()))?;
-    let recipe = Recipe::parse(FILE, &text).map_err(|problems| crate::plane::of_problems(&problems))?;
+    let recipe =
+        Recipe::parse(FILE, &text).map_err(|problems| crate::control_plane::of_problems(&problems))?;
     Ok(recipe.name)
 }

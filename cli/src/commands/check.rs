@@ -1,11 +1,11 @@
 //! `lockstep check`: the planner of the package function, offline.
 
-use crate::Report;
+use crate::context::CommandContext;
 use crate::failure::{Exit, Failure, at};
 use crate::git::git;
 use crate::output::Output;
 use crate::permissions_table::table;
-use crate::surroundings::Surroundings;
+use crate::report::Report;
 use crate::views::permissions;
 use clap::Args;
 use lockstep_domain::delivery::archive::{Files, Limits};
@@ -35,14 +35,14 @@ pub struct Arguments {
 }
 
 /// Says everything that packaging would refuse, each with file and line, and what the execution role needs.
-pub async fn run(arguments: &Arguments, surroundings: &Surroundings) -> Result<Report, Failure> {
+pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Report, Failure> {
     let folders = std::slice::from_ref(&arguments.folder);
     let organisation = (arguments.stages.as_deref(), arguments.parameters.as_deref());
-    let found = match find(folders, organisation, surroundings).await? {
+    let found = match find(folders, organisation, context).await? {
         Ok(found) => found,
-        Err(problems) => return Ok(refused(&surroundings.output, &problems)),
+        Err(problems) => return Ok(refused(&context.output, &problems)),
     };
-    let output = &surroundings.output;
+    let output = &context.output;
     let mut components = Vec::new();
     for package in &found.packages {
         let component = &package.manifest.component;
@@ -62,7 +62,7 @@ pub async fn run(arguments: &Arguments, surroundings: &Surroundings) -> Result<R
 }
 
 /// The components below some folders, as they would be packaged.
-pub(super) struct Found {
+pub(super) struct CheckedPackages {
     /// The organisation's stages, if a file with them was named.
     pub(super) stages: Option<Stages>,
     organisation: Option<OrganisationParameters>,
@@ -72,7 +72,7 @@ pub(super) struct Found {
     pub(super) problems: Vec<Problem>,
 }
 
-impl Found {
+impl CheckedPackages {
     /// Returns what is known outside the folders.
     pub(super) fn world(&self) -> PackagingInput<'_> {
         PackagingInput {
@@ -89,15 +89,15 @@ impl Found {
 pub(super) async fn find(
     typed: &[PathBuf],
     organisation: (Option<&Path>, Option<&Path>),
-    surroundings: &Surroundings,
-) -> Result<Result<Found, Vec<Problem>>, Failure> {
-    let (stages, organisation) = match read_organisation(organisation, surroundings)? {
+    context: &CommandContext,
+) -> Result<Result<CheckedPackages, Vec<Problem>>, Failure> {
+    let (stages, organisation) = match read_organisation(organisation, context)? {
         Ok(files) => files,
         Err(problems) => return Ok(Err(problems)),
     };
-    let mut found = Found { stages, organisation, packages: Vec::new(), problems: Vec::new() };
+    let mut found = CheckedPackages { stages, organisation, packages: Vec::new(), problems: Vec::new() };
     for typed in typed {
-        let files = files_below(&surroundings.path(typed)).await?;
+        let files = files_below(&context.path(typed)).await?;
         let folders = find_components(&files);
         if folders.is_empty() {
             return Err(Failure::new(format!("{} holds no component: no lockstep.toml", typed.display()))
@@ -121,10 +121,10 @@ type Organisation = (Option<Stages>, Option<OrganisationParameters>);
 /// The organisation's files, or what is wrong with them.
 fn read_organisation(
     (stages, parameters): (Option<&Path>, Option<&Path>),
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Result<Organisation, Vec<Problem>>, Failure> {
     let read = |path: Option<&Path>| match path {
-        Some(path) => surroundings.read(path).map(|text| Some((path.display().to_string(), text))),
+        Some(path) => context.read(path).map(|text| Some((path.display().to_string(), text))),
         None => Ok(None),
     };
     let (stages, parameters) = (read(stages)?, read(parameters)?);

@@ -1,13 +1,13 @@
 //! `lockstep plan`, `deploy`, `rollback`, `clone` and `teardown`: one environment at a time, through the same gates.
 
-use super::{Global, follow_to_end, report};
-use crate::Report;
+use crate::context::CommandContext;
+use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure};
-use crate::follow::{End, Followed, Manner, follow};
+use crate::follow::{End, FollowOptions, Followed, follow, follow_to_end, report};
+use crate::global::Global;
 use crate::names::{Override, ReleaseName};
-use crate::plane::Plane;
+use crate::report::Report;
 use crate::runs::{self, Run};
-use crate::surroundings::Surroundings;
 use crate::views::{permissions, plan};
 use clap::Args;
 use jiff::Timestamp;
@@ -102,9 +102,9 @@ pub struct Teardown {
 }
 
 /// Shows what a deployment would do, and does nothing.
-pub async fn plan(arguments: &Plan, global: &Global, surroundings: &Surroundings) -> Result<Report, Failure> {
+pub async fn plan(arguments: &Plan, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let overrides = overrides(&arguments.overrides)?;
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, context).await?;
     let stage = keeping_stage(&plane, &arguments.to).await?;
     let input = match &arguments.name {
         Some(name) => cloned(&arguments.release, name, &stage, arguments.parameters_of.as_ref())?,
@@ -113,13 +113,13 @@ pub async fn plan(arguments: &Plan, global: &Global, surroundings: &Surroundings
     let command = command(&input, stage.path());
     let run = Run::Deploy(stage.path(), inputs::Deploy { plan_only: true, ..input });
     let execution = runs::start(&plane, &run).await?;
-    let manner = Manner { after_question: Some(0), since: Timestamp::UNIX_EPOCH };
-    let followed = follow(&plane, &execution, manner, &surroundings.output.without_events()).await?;
-    let Some(deployment) = planned(&followed) else { return Ok(report(&followed, surroundings)) };
+    let options = FollowOptions { after_question: Some(0), since: Timestamp::UNIX_EPOCH };
+    let followed = follow(&plane, &execution, options, &context.output.without_events()).await?;
+    let Some(deployment) = planned(&followed) else { return Ok(report(&followed, context)) };
     let finding = plan::finding(deployment, stage.approval);
-    plan::show(deployment, &finding, &command, &surroundings.output);
+    plan::show(deployment, &finding, &command, &context.output);
     if arguments.permissions {
-        permissions::show_resources(deployment, &surroundings.output);
+        permissions::show_resources(deployment, &context.output);
     }
     let exit = if finding.asks() { Exit::NeedsHuman } else { Exit::Done };
     let document = json!({
@@ -142,10 +142,10 @@ fn planned(followed: &Followed) -> Option<&Deployment> {
 pub async fn deploy(
     arguments: &Deploy,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
     let overrides = overrides(&arguments.overrides)?;
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, context).await?;
     let stage = keeping_stage(&plane, &arguments.to).await?;
     if stage.path() == DeploymentPath::Promotion {
         let ReleaseName { component, version } = &arguments.release;
@@ -154,24 +154,24 @@ pub async fn deploy(
     }
     let input = deployed(&arguments.release, &stage, overrides, arguments.revert_drift)?;
     let run = Run::Deploy(stage.path(), input);
-    go(&plane, &run, surroundings).await
+    go(&plane, &run, context).await
 }
 
 /// Goes back to the release that ran before.
 pub async fn rollback(
     arguments: &Rollback,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, context).await?;
     let stage = keeping_stage(&plane, &arguments.stage).await?;
     let component = &arguments.component;
     let environment = plane.environment(&stage.name, component.as_str()).await?;
     let (now, before) = way_back(component, &stage, environment.as_ref())?;
     let now = now.map_or_else(|| "nothing of it".to_owned(), |now| now.version.to_string());
     let version = before.version.clone();
-    surroundings.output.line(format!("{} runs {now} of {component}; back to {version}", stage.name));
-    go(&plane, &Run::bring(component.clone(), version, &stage), surroundings).await
+    context.output.line(format!("{} runs {now} of {component}; back to {version}", stage.name));
+    go(&plane, &Run::bring(component.clone(), version, &stage), context).await
 }
 
 /// What runs and what ran before.
@@ -203,21 +203,21 @@ fn way_back<'a>(
 pub async fn make_clone(
     arguments: &MakeClone,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, context).await?;
     let stage = keeping_stage(&plane, &arguments.stage).await?;
     let input = cloned(&arguments.release, &arguments.name, &stage, arguments.parameters_of.as_ref())?;
-    go(&plane, &Run::Deploy(stage.path(), input), surroundings).await
+    go(&plane, &Run::Deploy(stage.path(), input), context).await
 }
 
 /// Deletes an environment's stack for good.
 pub async fn teardown(
     arguments: &Teardown,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, context).await?;
     let stages = plane.stages().await?;
     let stage = gate::stage(&stages, &arguments.stage)?;
     let input = inputs::Teardown {
@@ -225,16 +225,16 @@ pub async fn teardown(
         stage: stage.name.clone(),
         environment: arguments.environment.clone(),
     };
-    go(&plane, &Run::Teardown(stage.path(), input), surroundings).await
+    go(&plane, &Run::Teardown(stage.path(), input), context).await
 }
 
-async fn go(plane: &Plane, run: &Run, surroundings: &Surroundings) -> Result<Report, Failure> {
+async fn go(plane: &ControlPlane, run: &Run, context: &CommandContext) -> Result<Report, Failure> {
     let execution = runs::start(plane, run).await?;
-    follow_to_end(plane, &execution, surroundings).await
+    follow_to_end(plane, &execution, context).await
 }
 
 /// The stage, which keeps what it gets.
-async fn keeping_stage(plane: &Plane, name: &StageName) -> Result<Stage, Failure> {
+async fn keeping_stage(plane: &ControlPlane, name: &StageName) -> Result<Stage, Failure> {
     let stages = plane.stages().await?;
     let stage = gate::stage(&stages, name)?;
     if stage.is_test() {

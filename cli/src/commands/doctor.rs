@@ -1,10 +1,10 @@
 //! `lockstep doctor`: reads an installation and says what is wrong with it. It changes nothing.
 
-use super::Global;
-use crate::Report;
+use crate::context::CommandContext;
 use crate::doctor::{Doctor, trial};
 use crate::failure::{Exit, Failure};
-use crate::surroundings::Surroundings;
+use crate::global::Global;
+use crate::report::Report;
 use clap::Args;
 use lockstep_domain::installation::doctor::{Finding, Severity, Verdict, examine, verdict};
 use serde_json::json;
@@ -27,16 +27,16 @@ pub struct Arguments {
 pub async fn run(
     arguments: &Arguments,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let doctor = Doctor::open(&arguments.target_profile, global, surroundings).await?;
+    let doctor = Doctor::open(&arguments.target_profile, global, context).await?;
     let facts = doctor.facts().await;
     let mut findings = examine(&facts);
     if arguments.trial {
         findings.extend(trial::run(&doctor).await?);
         findings.sort_by_key(|finding| finding.severity);
     }
-    show(&findings, arguments.all, surroundings);
+    show(&findings, arguments.all, context);
     let exit = match verdict(&findings) {
         Verdict::Healthy => Exit::Done,
         Verdict::Broken => Exit::Failed,
@@ -45,8 +45,8 @@ pub async fn run(
     Ok(Report { document: json!({ "findings": findings }), exit })
 }
 
-fn show(findings: &[Finding], all: bool, surroundings: &Surroundings) {
-    let output = &surroundings.output;
+fn show(findings: &[Finding], all: bool, context: &CommandContext) {
+    let output = &context.output;
     let shown = findings.iter().filter(|finding| all || finding.severity != Severity::Fine);
     for finding in shown {
         output.line(format!("{:<8} {}: {}", word(finding.severity), finding.subject, finding.sentence));

@@ -1,12 +1,13 @@
 //! `lockstep images`: what there is of machine images; taking one over, revoking a version, retiring what nobody needs.
 
-use super::{Global, story};
-use crate::Report;
-use crate::catalogue::Catalogue;
+use super::inspect;
+use crate::context::CommandContext;
+use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
+use crate::global::Global;
+use crate::image_inventory::ImageInventory;
 use crate::names::{ImageVersionName, Reason};
-use crate::plane::Plane;
-use crate::surroundings::Surroundings;
+use crate::report::Report;
 use crate::views::images;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -89,14 +90,14 @@ struct Import {
 pub async fn run(
     arguments: &Arguments,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, context).await?;
     match &arguments.command {
-        Some(Command::Import(wanted)) => import(wanted, &plane, surroundings).await,
-        Some(Command::List) | None => list(&plane, surroundings).await,
-        Some(Command::Revoke(wanted)) => revoke(wanted, &plane, surroundings).await,
-        Some(Command::Retire(wanted)) => retire(wanted, &plane, surroundings).await,
+        Some(Command::Import(wanted)) => import(wanted, &plane, context).await,
+        Some(Command::List) | None => list(&plane, context).await,
+        Some(Command::Revoke(wanted)) => revoke(wanted, &plane, context).await,
+        Some(Command::Retire(wanted)) => retire(wanted, &plane, context).await,
     }
 }
 
@@ -111,7 +112,7 @@ impl Import {
     }
 }
 
-async fn import(wanted: &Import, plane: &Plane, surroundings: &Surroundings) -> Result<Report, Failure> {
+async fn import(wanted: &Import, plane: &ControlPlane, context: &CommandContext) -> Result<Report, Failure> {
     let stage = match &wanted.stage {
         Some(stage) => stage.clone(),
         None => plane.stages().await?.test().name.clone(),
@@ -121,8 +122,8 @@ async fn import(wanted: &Import, plane: &Plane, surroundings: &Surroundings) -> 
     let payload = serde_json::to_value(&request).map_err(|error| Failure::new(error.to_string()))?;
     let called = Functions::new(plane.aws()).call(FUNCTION, &payload, PATIENCE).await?;
     let promoted: Promoted = answer(FUNCTION, called)?;
-    surroundings.output.line(format!("{}@{} is {}", promoted.image, promoted.version, promoted.ami));
-    follow(&promoted.image, plane, surroundings).await?;
+    context.output.line(format!("{}@{} is {}", promoted.image, promoted.version, promoted.ami));
+    follow(&promoted.image, plane, context).await?;
     Ok(Report::done(json!(promoted)))
 }
 
@@ -144,13 +145,13 @@ fn answer<T: serde::de::DeserializeOwned>(function: &str, called: Called) -> Res
     }
 }
 
-async fn revoke(wanted: &Revoke, plane: &Plane, surroundings: &Surroundings) -> Result<Report, Failure> {
+async fn revoke(wanted: &Revoke, plane: &ControlPlane, context: &CommandContext) -> Result<Report, Failure> {
     let (image, version) = (wanted.image.image.clone(), wanted.image.version.clone());
     let reason = wanted.reason.as_str().to_owned();
     let applied = plane.ask(&operator::Request::RevokeImage { image, version, reason }).await?;
-    let catalogue = Catalogue::read(plane).await?;
-    let found = catalogue.version(&wanted.image)?;
-    let output = &surroundings.output;
+    let inventory = ImageInventory::read(plane).await?;
+    let found = inventory.version(&wanted.image)?;
+    let output = &context.output;
     let label = format!("{}@{}", found.name, found.version);
     match &found.revoked {
         Some(by) if !applied.changed => {
@@ -160,27 +161,27 @@ async fn revoke(wanted: &Revoke, plane: &Plane, surroundings: &Surroundings) -> 
             .line(format!("{label} is revoked: no release that pins it is packaged or deployed any more")),
     }
     output.line("what runs from it runs on; deploy a release with another version there:");
-    let document = story::show_where(&catalogue, found, surroundings);
+    let document = inspect::show_where(&inventory, found, context);
     // They move back to the version before.
-    follow(&wanted.image.image, plane, surroundings).await?;
+    follow(&wanted.image.image, plane, context).await?;
     Ok(Report::done(document))
 }
 
 /// Lets the parameters that name the newest version of an image follow at once; if they do not, it is said when they will.
-async fn follow(image: &ImageName, plane: &Plane, surroundings: &Surroundings) -> Result<(), Failure> {
+async fn follow(image: &ImageName, plane: &ControlPlane, context: &CommandContext) -> Result<(), Failure> {
     let request = sweep::Request::Channels { image: image.clone(), stage: None };
     let payload = serde_json::to_value(&request).map_err(|error| Failure::new(error.to_string()))?;
     let followed = Functions::new(plane.aws()).call(SWEEP, &payload, SWEEP_PATIENCE).await;
     if !matches!(followed, Ok(Called::Answered { error: None, .. })) {
         let later =
             "the parameters below /lockstep/images follow with the next sweep, within a quarter of an hour";
-        surroundings.output.note(later);
+        context.output.note(later);
     }
     Ok(())
 }
 
-async fn retire(wanted: &Retire, plane: &Plane, surroundings: &Surroundings) -> Result<Report, Failure> {
-    let output = &surroundings.output;
+async fn retire(wanted: &Retire, plane: &ControlPlane, context: &CommandContext) -> Result<Report, Failure> {
+    let output = &context.output;
     if !wanted.dry_run {
         let called = Functions::new(plane.aws()).call(SWEEP, &json!({}), SWEEP_PATIENCE).await?;
         let report: Value = answer(SWEEP, called)?;
@@ -189,12 +190,12 @@ async fn retire(wanted: &Retire, plane: &Plane, surroundings: &Surroundings) -> 
         output.line(format!("swept: {} versions changed; lockstep status tells what is left", retired.len()));
         return Ok(Report::done(report));
     }
-    let catalogue = Catalogue::read(plane).await?;
+    let inventory = ImageInventory::read(plane).await?;
     let plan = retention::plan(&RetentionInput {
-        versions: &catalogue.versions,
-        places: &catalogue.places,
-        uses: &catalogue.uses,
-        keep: catalogue.settings.keep as usize,
+        versions: &inventory.versions,
+        places: &inventory.places,
+        uses: &inventory.references,
+        keep: inventory.settings.keep as usize,
         now: Timestamp::now(),
     });
     if plan.is_empty() {
@@ -211,14 +212,14 @@ async fn retire(wanted: &Retire, plane: &Plane, surroundings: &Surroundings) -> 
     Ok(Report::done(json!({ "plan": plan, "orphans": orphans })))
 }
 
-async fn list(plane: &Plane, surroundings: &Surroundings) -> Result<Report, Failure> {
-    let catalogue = Catalogue::read(plane).await?;
-    if catalogue.versions.is_empty() {
-        surroundings.output.line("there is no image yet; take one over: lockstep images import");
+async fn list(plane: &ControlPlane, context: &CommandContext) -> Result<Report, Failure> {
+    let inventory = ImageInventory::read(plane).await?;
+    if inventory.versions.is_empty() {
+        context.output.line("there is no image yet; take one over: lockstep images import");
     } else {
-        surroundings.output.table(images::HEAD, images::rows(&catalogue));
+        context.output.table(images::HEAD, images::rows(&inventory));
     }
-    Ok(Report::done(images::document(&catalogue)))
+    Ok(Report::done(images::document(&inventory)))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! `lockstep init`: a new component that passes `check`.
 
-use crate::Report;
+use crate::context::CommandContext;
 use crate::failure::{Failure, at};
-use crate::surroundings::Surroundings;
+use crate::report::Report;
 use clap::Args;
 use lockstep_domain::delivery::manifest;
 use lockstep_domain::model::ids::ComponentName;
@@ -20,9 +20,9 @@ pub struct Arguments {
 }
 
 /// Writes the starter files; a file that exists is never overwritten.
-pub fn run(arguments: &Arguments, surroundings: &Surroundings) -> Result<Report, Failure> {
+pub fn run(arguments: &Arguments, context: &CommandContext) -> Result<Report, Failure> {
     let typed = arguments.folder.clone().unwrap_or_else(|| arguments.name.as_str().into());
-    let folder = surroundings.path(&typed);
+    let folder = context.path(&typed);
     let files = manifest::template(&arguments.name);
     if let Some(taken) = files.keys().map(|file| folder.join(file)).find(|path| path.exists()) {
         return Err(Failure::new(format!("{} exists already; nothing was written", taken.display()))
@@ -33,9 +33,9 @@ pub fn run(arguments: &Arguments, surroundings: &Surroundings) -> Result<Report,
         let parent = path.parent().unwrap_or(&folder);
         std::fs::create_dir_all(parent).map_err(at(parent.display()))?;
         std::fs::write(&path, text).map_err(at(path.display()))?;
-        surroundings.output.line(format!("wrote {}", typed.join(file).display()));
+        context.output.line(format!("wrote {}", typed.join(file).display()));
     }
-    surroundings.output.line(format!("next: edit them, then lockstep check {}", typed.display()));
+    context.output.line(format!("next: edit them, then lockstep check {}", typed.display()));
     let written: Vec<&String> = files.keys().collect();
     Ok(Report::done(json!({ "component": arguments.name, "folder": folder, "files": written })))
 }

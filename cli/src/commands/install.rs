@@ -1,13 +1,13 @@
 //! `lockstep install`, `lockstep accounts add`, `lockstep uninstall`: Lockstep itself, into an account.
 
-use super::Global;
-use crate::Report;
 use crate::connection::Connection;
+use crate::context::CommandContext;
 use crate::failure::{Exit, Failure};
 use crate::functions::{self, Profile};
-use crate::installation::{Installation, STACKS, TargetAccount, Wish};
+use crate::global::Global;
+use crate::installation::{Installation, OrganizationChoice, STACKS, TargetAccount};
 use crate::local::state_dir;
-use crate::surroundings::Surroundings;
+use crate::report::Report;
 use clap::{Args, Subcommand};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::Region;
@@ -25,7 +25,7 @@ pub struct Arguments {
     profile_build: Option<Profile>,
     /// Let the policies name your organization instead of listing accounts, which have room for 240; `none` lists them again
     #[arg(long, value_name = "o-...|none")]
-    organization: Option<Wish>,
+    organization: Option<OrganizationChoice>,
 }
 
 /// What `accounts` takes.
@@ -85,23 +85,22 @@ pub struct Uninstall {
 pub async fn run(
     arguments: &Arguments,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let output = &surroundings.output;
-    let connection = Connection::open(global, surroundings).await?;
+    let output = &context.output;
+    let connection = Connection::open(global, context).await?;
     let aws = connection.installer()?;
-    let sources = surroundings.sources()?;
+    let sources = context.sources()?;
     // Before anything is built: it refuses a region that cannot work.
     let installation = Installation::new(&aws, sources.clone(), output).await?;
     let installation = installation.naming(arguments.organization.clone().unwrap_or_default());
     let default = if connection.local.is_some() { Profile::Dev } else { Profile::Lambda };
     let profile = arguments.profile_build.unwrap_or(default);
     let binaries = match &arguments.functions {
-        Some(folder) => functions::in_folder(&surroundings.path(folder))?,
+        Some(folder) => functions::in_folder(&context.path(folder))?,
         None => {
-            let cargo = surroundings.variable("CARGO").unwrap_or("cargo");
-            functions::build(&sources, cargo, profile, &state_dir(surroundings), |step| output.line(step))
-                .await?
+            let cargo = context.variable("CARGO").unwrap_or("cargo");
+            functions::build(&sources, cargo, profile, &state_dir(context), |step| output.line(step)).await?
         }
     };
     let packages = installation.pack(&binaries, profile).await?;
@@ -118,23 +117,23 @@ pub async fn run(
 pub async fn accounts(
     arguments: &Accounts,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
     let AccountsCommand::Add(add) = &arguments.command;
-    let connection = Connection::open(global, surroundings).await?;
+    let connection = Connection::open(global, context).await?;
     let aws = connection.installer()?;
     let target = match (&add.target_profile, &connection.local) {
         (Some(profile), _) => Connection::of_profile(profile, global).await?,
         (None, Some(session)) => session.installer(&add.alias)?,
         (None, None) => return Err(Failure::usage("name the profile of the account with --target-profile")),
     };
-    let installation = Installation::new(&aws, surroundings.sources()?, &surroundings.output).await?;
+    let installation = Installation::new(&aws, context.sources()?, &context.output).await?;
     let steps = match &add.in_region {
         Some(region) => installation.add_region(&target, region, add.image_key).await?,
         None => installation.add_account(&target, &wanted(add)?).await?,
     };
     let place = add.in_region.as_ref().map(|region| format!(" in {region}")).unwrap_or_default();
-    surroundings
+    context
         .output
         .line(format!("added {}{place}; next: bind a stage to it with lockstep stages apply", add.alias));
     Ok(Report::done(json!({ "account": add.alias, "region": add.in_region, "stacks": steps })))
@@ -158,12 +157,12 @@ fn wanted(add: &Add) -> Result<TargetAccount, Failure> {
 pub async fn uninstall(
     arguments: &Uninstall,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let output = &surroundings.output;
-    let connection = Connection::open(global, surroundings).await?;
+    let output = &context.output;
+    let connection = Connection::open(global, context).await?;
     let aws = connection.installer()?;
-    let installation = Installation::new(&aws, surroundings.sources()?, output).await?;
+    let installation = Installation::new(&aws, context.sources()?, output).await?;
     if !arguments.yes {
         output.line(format!("this removes from account {}, {}:", installation.account(), aws.region()));
         output.line("  every stack lockstep-account-*");

@@ -2,10 +2,10 @@
 
 mod setup;
 
-use crate::Report;
+use crate::context::CommandContext;
 use crate::failure::{Failure, at};
 use crate::local::{Session, TOOLING, state_dir};
-use crate::surroundings::Surroundings;
+use crate::report::Report;
 use clap::{Args, Subcommand};
 use lockstep_local::CloudOptions;
 use lockstep_local::session::{self, Status};
@@ -64,33 +64,33 @@ struct Up {
 }
 
 /// Carries it out.
-pub async fn run(arguments: &Arguments, surroundings: &Surroundings) -> Result<Report, Failure> {
+pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Report, Failure> {
     match &arguments.command {
-        Command::Up(up) => start(up, surroundings).await,
-        Command::Down => down(surroundings).await,
-        Command::Status => status(surroundings),
+        Command::Up(up) => start(up, context).await,
+        Command::Down => down(context).await,
+        Command::Status => status(context),
         Command::Reset(up) => {
-            if Session::exists(surroundings) {
-                down(surroundings).await?;
+            if Session::exists(context) {
+                down(context).await?;
             }
-            forget_repositories(surroundings)?;
-            start(up, surroundings).await
+            forget_repositories(context)?;
+            start(up, context).await
         }
-        Command::Env { account } => env(account, surroundings),
+        Command::Env { account } => env(account, context),
         Command::Serve { state, owner } => serve(state, *owner).await,
     }
 }
 
-async fn start(up: &Up, surroundings: &Surroundings) -> Result<Report, Failure> {
-    let output = &surroundings.output;
-    let session = match Session::load(surroundings)? {
+async fn start(up: &Up, context: &CommandContext) -> Result<Report, Failure> {
+    let output = &context.output;
+    let session = match Session::load(context)? {
         Some(session) => {
             output.line(format!("the local cloud runs at {}", session.endpoint));
             session
         }
-        None => launch(surroundings).await?,
+        None => launch(context).await?,
     };
-    let session = setup::install(&session, up.functions.as_deref(), surroundings).await?;
+    let session = setup::install(&session, up.functions.as_deref(), context).await?;
     output.line("");
     output.table(["account", "id"], session.accounts.iter().map(|account| [account.alias, account.id]));
     for line in [
@@ -106,13 +106,13 @@ async fn start(up: &Up, surroundings: &Surroundings) -> Result<Report, Failure> 
 }
 
 /// Starts the daemon: this very program, serving.
-async fn launch(surroundings: &Surroundings) -> Result<Session, Failure> {
-    let folder = state_dir(surroundings);
+async fn launch(context: &CommandContext) -> Result<Session, Failure> {
+    let folder = state_dir(context);
     let progress =
-        surroundings.output.progress("start the local cloud (the first time it is installed: a minute)");
-    let program = program(surroundings)?;
+        context.output.progress("start the local cloud (the first time it is installed: a minute)");
+    let program = program(context)?;
     let mut arguments = vec!["local".as_ref(), "serve".as_ref(), folder.as_os_str()];
-    if let Some(owner) = surroundings.variable(OWNER) {
+    if let Some(owner) = context.variable(OWNER) {
         arguments.push("--owner".as_ref());
         arguments.push(owner.as_ref());
     }
@@ -124,8 +124,8 @@ async fn launch(surroundings: &Surroundings) -> Result<Session, Failure> {
 }
 
 /// The program that serves: this one, which knows `local serve`, unless another is named.
-fn program(surroundings: &Surroundings) -> Result<PathBuf, Failure> {
-    match surroundings.variable("LOCKSTEP_PROGRAM") {
+fn program(context: &CommandContext) -> Result<PathBuf, Failure> {
+    match context.variable("LOCKSTEP_PROGRAM") {
         Some(named) => Ok(named.into()),
         None => std::env::current_exe().map_err(at("this program")),
     }
@@ -140,15 +140,15 @@ async fn serve(state: &Path, owner: Option<u32>) -> Result<Report, Failure> {
     Ok(Report::done(json!({})))
 }
 
-async fn down(surroundings: &Surroundings) -> Result<Report, Failure> {
-    let stopped = session::down(&state_dir(surroundings), STOP).await;
+async fn down(context: &CommandContext) -> Result<Report, Failure> {
+    let stopped = session::down(&state_dir(context), STOP).await;
     match stopped {
         Ok(session) => {
-            surroundings.output.line(format!("stopped the local cloud at {}", session.endpoint));
+            context.output.line(format!("stopped the local cloud at {}", session.endpoint));
             Ok(Report::done(json!({ "stopped": true })))
         }
         Err(session::SessionError::NotRunning(_)) => {
-            surroundings.output.line("no local cloud is running here");
+            context.output.line("no local cloud is running here");
             Ok(Report::done(json!({ "stopped": false })))
         }
         Err(error) => Err(Failure::new(error.to_string())),
@@ -156,17 +156,17 @@ async fn down(surroundings: &Surroundings) -> Result<Report, Failure> {
 }
 
 /// The bare repositories of the git host, which outlive the cloud.
-fn forget_repositories(surroundings: &Surroundings) -> Result<(), Failure> {
-    let folder = state_dir(surroundings).join("repositories");
+fn forget_repositories(context: &CommandContext) -> Result<(), Failure> {
+    let folder = state_dir(context).join("repositories");
     match std::fs::remove_dir_all(&folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(at(folder.display())(error)),
         _ => Ok(()),
     }
 }
 
-fn status(surroundings: &Surroundings) -> Result<Report, Failure> {
-    let output = &surroundings.output;
-    let folder = state_dir(surroundings);
+fn status(context: &CommandContext) -> Result<Report, Failure> {
+    let output = &context.output;
+    let folder = state_dir(context);
     match session::status(&folder).map_err(at("the local cloud"))? {
         Status::Stopped => {
             output.line("no local cloud is running here; start one: lockstep local up");
@@ -189,7 +189,7 @@ fn status(surroundings: &Surroundings) -> Result<Report, Failure> {
             output.table(
                 ["account", "id", "set up"],
                 session.accounts.iter().map(|account| {
-                    let ready = if session.kept(&account.alias).is_some() { "yes" } else { "no" };
+                    let ready = if session.stored(&account.alias).is_some() { "yes" } else { "no" };
                     [account.alias, account.id, ready.to_owned()]
                 }),
             );
@@ -213,10 +213,10 @@ fn described(session: &Session) -> serde_json::Value {
 }
 
 /// Shell commands that set the variables: their secret is worth nothing outside this machine.
-fn env(account: &str, surroundings: &Surroundings) -> Result<Report, Failure> {
-    let session = Session::expect(surroundings)?;
+fn env(account: &str, context: &CommandContext) -> Result<Report, Failure> {
+    let session = Session::expect(context)?;
     session.operator(account)?;
-    let kept = session.kept(account).ok_or_else(|| Failure::new("the account is not set up"))?;
+    let kept = session.stored(account).ok_or_else(|| Failure::new("the account is not set up"))?;
     let variables = [
         ("AWS_ENDPOINT_URL", session.endpoint.as_str()),
         ("AWS_REGION", session.region.as_str()),
@@ -225,8 +225,8 @@ fn env(account: &str, surroundings: &Surroundings) -> Result<Report, Failure> {
         ("AWS_SECRET_ACCESS_KEY", kept.secret_access_key.as_str()),
     ];
     for (name, value) in variables {
-        surroundings.output.line(format!("export {name}='{value}'"));
+        context.output.line(format!("export {name}='{value}'"));
     }
-    surroundings.output.line("unset AWS_PROFILE AWS_SESSION_TOKEN");
+    context.output.line("unset AWS_PROFILE AWS_SESSION_TOKEN");
     Ok(Report::done(variables.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect()))
 }

@@ -4,11 +4,11 @@
 mod keys;
 mod replay;
 
-use super::Global;
-use crate::Report;
+use crate::context::CommandContext;
+use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
-use crate::plane::Plane;
-use crate::surroundings::Surroundings;
+use crate::global::Global;
+use crate::report::Report;
 use clap::{Args, Subcommand};
 use lockstep_domain::delivery::environment;
 use lockstep_domain::model::ids::StageName;
@@ -27,7 +27,7 @@ pub struct Arguments {
 enum Command {
     /// Ship logs of load balancers again: what could not be shipped, or any object
     Replay(replay::Arguments),
-    /// Who may send logs to the front door for applications, and how much
+    /// Who may send logs to the front intake for applications, and how much
     Keys(keys::Arguments),
 }
 
@@ -35,17 +35,17 @@ enum Command {
 pub async fn run(
     arguments: &Arguments,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
     match &arguments.command {
-        Command::Replay(wanted) => replay::run(wanted, global, surroundings).await,
-        Command::Keys(wanted) => keys::run(wanted, global, surroundings).await,
+        Command::Replay(wanted) => replay::run(wanted, global, context).await,
+        Command::Keys(wanted) => keys::run(wanted, global, context).await,
     }
 }
 
 /// Which environment is meant.
 #[derive(Args, Debug)]
-struct Place {
+struct StageArguments {
     /// The stage
     #[arg(long = "in", value_name = "STAGE")]
     stage: StageName,
@@ -60,15 +60,15 @@ struct Deployed {
     stack: Stack,
 }
 
-impl Place {
+impl StageArguments {
     /// Finds the stack of `environment` in the stage.
     async fn find(
         &self,
         environment: &str,
         global: &Global,
-        surroundings: &Surroundings,
+        context: &CommandContext,
     ) -> Result<Deployed, Failure> {
-        let plane = Plane::open(global, surroundings).await?;
+        let plane = ControlPlane::open(global, context).await?;
         let stages = plane.stages().await?;
         let stage = stages.get(&self.stage).ok_or_else(|| {
             Failure::usage(format!("there is no stage called {}", self.stage)).next("lockstep stages show")

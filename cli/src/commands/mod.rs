@@ -7,10 +7,11 @@ pub mod deploy;
 pub mod doctor;
 pub mod images;
 pub mod init;
+pub mod inspect;
 pub mod install;
 pub mod local;
 pub mod logs;
-pub mod operate;
+pub mod operator;
 pub mod organisation;
 pub mod permissions;
 pub mod promote;
@@ -18,22 +19,12 @@ pub mod push;
 pub mod releases;
 pub mod repositories;
 pub mod secrets;
-pub mod story;
 
-use crate::Report;
-use crate::failure::{Exit, Failure};
-use crate::follow::{End, Followed, Manner, follow};
-use crate::plane::Plane;
-use crate::surroundings::Surroundings;
-use crate::views::question::{answer_with, show};
-use clap::{Args, Parser, Subcommand};
-use jiff::Timestamp;
-use lockstep_domain::delivery::approval::open_question;
-use lockstep_domain::messages::ledger::Summary;
-use lockstep_domain::model::caught_error::CaughtError;
-use lockstep_domain::records::{Approval, Deployment, DeploymentState};
-use lockstep_platform::operator::executions::{Execution, Status};
-use serde_json::{Value, json};
+use crate::context::CommandContext;
+use crate::failure::Failure;
+use crate::global::Global;
+use crate::report::Report;
+use clap::{Parser, Subcommand};
 
 /// Keeps AWS accounts in lockstep: a git push becomes a tested, versioned release in every account that must have it.
 #[derive(Debug, Parser)]
@@ -49,20 +40,6 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a person must decide something.
 Commands talk to the AWS account of --profile or the AWS_* variables; without either, to the local cloud if it is up.";
-
-/// What every command takes.
-#[derive(Args, Clone, Debug)]
-pub struct Global {
-    /// Print one JSON document instead of lines (`watch`: one a line)
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// The profile of ~/.aws/config to use
-    #[arg(long, global = true, value_name = "NAME")]
-    pub profile: Option<String>,
-    /// The region of the control plane
-    #[arg(long, global = true, value_name = "REGION")]
-    pub region: Option<String>,
-}
 
 /// Every command.
 #[derive(Debug, Subcommand)]
@@ -118,159 +95,57 @@ pub enum Command {
     /// Answer a deployment that waits for a person
     Approve(approve::Approve),
     /// Stop a deployment
-    Cancel(operate::Cancel),
+    Cancel(operator::Cancel),
     /// Do again what failed: a deployment, or what a push began
-    Retry(operate::Retry),
+    Retry(operator::Retry),
     /// Free an environment whose deployment died
-    Unlock(operate::Place),
+    Unlock(operator::EnvironmentArguments),
     /// Say that a tainted environment was mended by hand
-    Reconcile(operate::Reconcile),
+    Reconcile(operator::Reconcile),
     /// Why a deployment ended as it did, or where an image came from and who let it in
-    Why(story::Why),
+    Why(inspect::Why),
     /// Where a version of an image is, and which environments run it
-    Where(story::Where),
+    Where(inspect::Where),
     /// Follow an execution, live; the newest without an argument
-    Watch(story::Watch),
+    Watch(inspect::Watch),
 }
 
 /// Carries out a command.
-pub async fn run(cli: Cli, surroundings: &Surroundings) -> Result<Report, Failure> {
+pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> {
     let global = &cli.global;
     match &cli.command {
-        Command::Local(arguments) => local::run(arguments, surroundings).await,
-        Command::Install(arguments) => install::run(arguments, global, surroundings).await,
-        Command::Accounts(arguments) => install::accounts(arguments, global, surroundings).await,
-        Command::Uninstall(arguments) => install::uninstall(arguments, global, surroundings).await,
-        Command::Doctor(arguments) => doctor::run(arguments, global, surroundings).await,
-        Command::Stages(arguments) => organisation::stages(arguments, global, surroundings).await,
-        Command::Parameters(arguments) => organisation::parameters(arguments, global, surroundings).await,
-        Command::Repositories(arguments) => repositories::run(arguments, global, surroundings).await,
-        Command::Secrets(arguments) => secrets::run(arguments, global, surroundings).await,
-        Command::Images(arguments) => images::run(arguments, global, surroundings).await,
-        Command::Logs(arguments) => logs::run(arguments, global, surroundings).await,
-        Command::Init(arguments) => init::run(arguments, surroundings),
-        Command::Check(arguments) => check::run(arguments, surroundings).await,
-        Command::Permissions(arguments) => permissions::run(arguments, surroundings).await,
-        Command::Push(arguments) => push::run(arguments, global, surroundings).await,
-        Command::Bake(arguments) => bake::run(arguments, global, surroundings).await,
-        Command::Releases(arguments) => releases::run(arguments, global, surroundings).await,
-        Command::Status => releases::status(global, surroundings).await,
-        Command::Plan(arguments) => deploy::plan(arguments, global, surroundings).await,
-        Command::Deploy(arguments) => deploy::deploy(arguments, global, surroundings).await,
-        Command::Promote(arguments) => promote::run(arguments, global, surroundings).await,
-        Command::Rollback(arguments) => deploy::rollback(arguments, global, surroundings).await,
-        Command::Clone(arguments) => deploy::make_clone(arguments, global, surroundings).await,
-        Command::Teardown(arguments) => deploy::teardown(arguments, global, surroundings).await,
-        Command::Approve(arguments) => approve::run(arguments, global, surroundings).await,
-        Command::Cancel(arguments) => operate::cancel(arguments, global, surroundings).await,
-        Command::Retry(arguments) => operate::retry(arguments, global, surroundings).await,
-        Command::Unlock(arguments) => operate::unlock(arguments, global, surroundings).await,
-        Command::Reconcile(arguments) => operate::reconcile(arguments, global, surroundings).await,
-        Command::Why(arguments) => story::why(arguments, global, surroundings).await,
-        Command::Where(arguments) => story::where_is(arguments, global, surroundings).await,
-        Command::Watch(arguments) => story::watch(arguments, global, surroundings).await,
-    }
-}
-
-/// Follows an execution to its end or to a question, and answers as it ended.
-async fn follow_to_end(
-    plane: &Plane,
-    execution: &str,
-    surroundings: &Surroundings,
-) -> Result<Report, Failure> {
-    let manner = Manner { after_question: Some(0), since: Timestamp::UNIX_EPOCH };
-    follow_so(plane, execution, manner, surroundings).await
-}
-
-/// The same after a question was answered: what happened before it is not told again.
-async fn follow_on(
-    plane: &Plane,
-    execution: &str,
-    answered: &Approval,
-    surroundings: &Surroundings,
-) -> Result<Report, Failure> {
-    let manner = Manner { after_question: Some(answered.number), since: answered.asked_at };
-    follow_so(plane, execution, manner, surroundings).await
-}
-
-async fn follow_so(
-    plane: &Plane,
-    execution: &str,
-    manner: Manner,
-    surroundings: &Surroundings,
-) -> Result<Report, Failure> {
-    // One document at the end, none on the way: only `watch` prints many.
-    let followed = follow(plane, execution, manner, &surroundings.output.without_events()).await?;
-    Ok(report(&followed, surroundings))
-}
-
-/// The same through every question, told event by event.
-async fn follow_to_end_whatever(
-    plane: &Plane,
-    execution: &str,
-    surroundings: &Surroundings,
-) -> Result<Report, Failure> {
-    let manner = Manner { after_question: None, since: Timestamp::UNIX_EPOCH };
-    let followed = follow(plane, execution, manner, &surroundings.output).await?;
-    Ok(report(&followed, surroundings))
-}
-
-fn report(followed: &Followed, surroundings: &Surroundings) -> Report {
-    let output = &surroundings.output;
-    match &followed.end {
-        End::NeedsApproval(deployment) => {
-            let mut command = String::new();
-            if let Some(question) = open_question(deployment) {
-                show(deployment, question, output);
-                command = answer_with(deployment, question);
-                output.line(format!("nothing happens until somebody approves: {command}"));
-            }
-            let document = json!({
-                "outcome": "needs_approval", "deployment": deployment, "approve_with": command,
-            });
-            Report { document, exit: Exit::NeedsHuman }
-        }
-        End::Over(execution) => over(execution, &followed.deployments, surroundings),
-    }
-}
-
-fn over(execution: &Execution, deployments: &[Deployment], surroundings: &Surroundings) -> Report {
-    let output = &surroundings.output;
-    let mut document = json!({ "execution": execution, "deployments": deployments });
-    let (outcome, cause) = match &execution.status {
-        Status::Running => ("failed", "it still runs".to_owned()),
-        Status::Succeeded { output: answer } => ending_of(answer),
-        Status::Failed { error, cause } => {
-            let caught = CaughtError { error: error.clone(), cause: cause.clone() };
-            ("failed", format!("{error}: {}", caught.sentence()))
-        }
-    };
-    let exit = match (outcome, &execution.status) {
-        ("failed", Status::Failed { error, .. }) if error == "StackNeedsHuman" => Exit::NeedsHuman,
-        ("failed", _) => Exit::Failed,
-        _ => Exit::Done,
-    };
-    document["outcome"] = json!(outcome);
-    output.line(if cause.is_empty() { outcome.to_owned() } else { format!("{outcome}: {cause}") });
-    if exit != Exit::Done {
-        let unhappy = |d: &&Deployment| d.state.is_final() && !ended_well(d.state);
-        for deployment in deployments.iter().filter(unhappy) {
-            output.line(format!("look closer: lockstep why {}", deployment.id.short()));
-        }
-    }
-    Report { document, exit }
-}
-
-fn ended_well(state: DeploymentState) -> bool {
-    matches!(state, DeploymentState::Succeeded | DeploymentState::NoChanges | DeploymentState::Planned)
-}
-
-/// An execution of `release` may succeed and still say what became of it; every other one succeeds or fails.
-fn ending_of(answer: &Value) -> (&'static str, String) {
-    match serde_json::from_value::<Summary>(answer.clone()) {
-        Ok(summary) if summary.outcome == "superseded" => ("superseded", summary.cause),
-        Ok(summary) if summary.outcome != "done" => ("failed", summary.cause),
-        _ => ("done", String::new()),
+        Command::Local(arguments) => local::run(arguments, context).await,
+        Command::Install(arguments) => install::run(arguments, global, context).await,
+        Command::Accounts(arguments) => install::accounts(arguments, global, context).await,
+        Command::Uninstall(arguments) => install::uninstall(arguments, global, context).await,
+        Command::Doctor(arguments) => doctor::run(arguments, global, context).await,
+        Command::Stages(arguments) => organisation::stages(arguments, global, context).await,
+        Command::Parameters(arguments) => organisation::parameters(arguments, global, context).await,
+        Command::Repositories(arguments) => repositories::run(arguments, global, context).await,
+        Command::Secrets(arguments) => secrets::run(arguments, global, context).await,
+        Command::Images(arguments) => images::run(arguments, global, context).await,
+        Command::Logs(arguments) => logs::run(arguments, global, context).await,
+        Command::Init(arguments) => init::run(arguments, context),
+        Command::Check(arguments) => check::run(arguments, context).await,
+        Command::Permissions(arguments) => permissions::run(arguments, context).await,
+        Command::Push(arguments) => push::run(arguments, global, context).await,
+        Command::Bake(arguments) => bake::run(arguments, global, context).await,
+        Command::Releases(arguments) => releases::run(arguments, global, context).await,
+        Command::Status => releases::status(global, context).await,
+        Command::Plan(arguments) => deploy::plan(arguments, global, context).await,
+        Command::Deploy(arguments) => deploy::deploy(arguments, global, context).await,
+        Command::Promote(arguments) => promote::run(arguments, global, context).await,
+        Command::Rollback(arguments) => deploy::rollback(arguments, global, context).await,
+        Command::Clone(arguments) => deploy::make_clone(arguments, global, context).await,
+        Command::Teardown(arguments) => deploy::teardown(arguments, global, context).await,
+        Command::Approve(arguments) => approve::run(arguments, global, context).await,
+        Command::Cancel(arguments) => operator::cancel(arguments, global, context).await,
+        Command::Retry(arguments) => operator::retry(arguments, global, context).await,
+        Command::Unlock(arguments) => operator::unlock(arguments, global, context).await,
+        Command::Reconcile(arguments) => operator::reconcile(arguments, global, context).await,
+        Command::Why(arguments) => inspect::why(arguments, global, context).await,
+        Command::Where(arguments) => inspect::where_is(arguments, global, context).await,
+        Command::Watch(arguments) => inspect::watch(arguments, global, context).await,
     }
 }
 
@@ -380,20 +255,5 @@ mod tests {
         ] {
             assert!(!is_understood(line), "{line}");
         }
-    }
-
-    #[test]
-    fn a_release_whose_component_was_rejected_failed() {
-        let rejected =
-            json!({ "outcome": "rejected", "error": "Rejected", "cause": "a.toml:1: no", "results": [] });
-        assert_eq!(ending_of(&rejected), ("failed", "a.toml:1: no".to_owned()));
-        assert_eq!(ending_of(&json!({"outcome": "succeeded"})).0, "done");
-    }
-
-    #[test]
-    fn a_release_that_a_later_push_overtook_did_not_fail() {
-        let overtaken =
-            json!({ "outcome": "superseded", "error": "", "cause": "main is at 1", "results": [] });
-        assert_eq!(ending_of(&overtaken), ("superseded", "main is at 1".to_owned()));
     }
 }

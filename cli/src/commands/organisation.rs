@@ -1,10 +1,10 @@
 //! `lockstep stages` and `lockstep parameters`: what holds for the whole organisation.
 
-use super::Global;
-use crate::Report;
+use crate::context::CommandContext;
+use crate::control_plane::{ControlPlane, of_problems};
 use crate::failure::Failure;
-use crate::plane::{Plane, of_problems};
-use crate::surroundings::Surroundings;
+use crate::global::Global;
+use crate::report::Report;
 use clap::{Args, Subcommand};
 use lockstep_domain::delivery::parameters::OrganisationParameters;
 use lockstep_domain::delivery::stages::{EXAMPLE, Stages};
@@ -57,23 +57,23 @@ enum ParametersCommand {
 pub async fn stages(
     arguments: &StagesArguments,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
     match &arguments.command {
         StagesCommand::Show { example: true } => {
-            surroundings.output.line(EXAMPLE.trim_end());
+            context.output.line(EXAMPLE.trim_end());
             Ok(Report::done(json!({ "text": EXAMPLE })))
         }
-        StagesCommand::Show { example: false } => show(ConfigKind::Stages, global, surroundings).await,
+        StagesCommand::Show { example: false } => show(ConfigKind::Stages, global, context).await,
         StagesCommand::Apply { file } => {
-            let text = surroundings.read(file)?;
+            let text = context.read(file)?;
             // Read here first: the same words, sooner, and with the file's own name.
             let name = file.display().to_string();
             let stages = Stages::parse(&name, &text).map_err(|problems| of_problems(&problems))?;
-            let plane = Plane::open(global, surroundings).await?;
+            let plane = ControlPlane::open(global, context).await?;
             let applied = plane.ask(&Request::ApplyStages { text }).await?;
             let names: Vec<String> = stages.iter().map(|stage| stage.name.to_string()).collect();
-            surroundings.output.line(format!("stages {}: {}", told(&applied), names.join(", ")));
+            context.output.line(format!("stages {}: {}", told(&applied), names.join(", ")));
             Ok(Report::done(json!(applied)))
         }
     }
@@ -83,28 +83,28 @@ pub async fn stages(
 pub async fn parameters(
     arguments: &ParametersArguments,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
     match &arguments.command {
-        ParametersCommand::Show => show(ConfigKind::Parameters, global, surroundings).await,
+        ParametersCommand::Show => show(ConfigKind::Parameters, global, context).await,
         ParametersCommand::Apply { file } => {
-            let text = surroundings.read(file)?;
+            let text = context.read(file)?;
             let name = file.display().to_string();
             OrganisationParameters::parse(&name, &text).map_err(|problems| of_problems(&problems))?;
-            let plane = Plane::open(global, surroundings).await?;
+            let plane = ControlPlane::open(global, context).await?;
             let applied = plane.ask(&Request::ApplyParameters { text }).await?;
-            surroundings.output.line(format!("parameters {}", told(&applied)));
+            context.output.line(format!("parameters {}", told(&applied)));
             Ok(Report::done(json!(applied)))
         }
     }
 }
 
-async fn show(kind: ConfigKind, global: &Global, surroundings: &Surroundings) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+async fn show(kind: ConfigKind, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
+    let plane = ControlPlane::open(global, context).await?;
     let found = plane.config(kind).await?.ok_or_else(|| {
         Failure::new("nothing was applied yet").next("lockstep stages apply, or lockstep parameters apply")
     })?;
-    surroundings.output.line(found.text.trim_end());
+    context.output.line(found.text.trim_end());
     Ok(Report::done(json!(found)))
 }
 

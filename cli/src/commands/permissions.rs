@@ -1,11 +1,11 @@
 //! `lockstep permissions`: a policy for the role that CloudFormation uses.
 
 use super::check::{find, refused};
-use crate::Report;
+use crate::context::CommandContext;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::permissions_table::table;
-use crate::surroundings::Surroundings;
+use crate::report::Report;
 use clap::{Args, ValueEnum};
 use lockstep_domain::delivery::packaging::{Package, PackagingInput, Scope, needs_by_stage};
 use lockstep_domain::model::ids::StageName;
@@ -48,20 +48,20 @@ enum Format {
 }
 
 /// Prints the policies that allow what the components need, and says what is not known.
-pub async fn run(arguments: &Arguments, surroundings: &Surroundings) -> Result<Report, Failure> {
+pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Report, Failure> {
     let organisation = (arguments.stages.as_deref(), arguments.parameters.as_deref());
-    let found = match find(&arguments.folders, organisation, surroundings).await? {
+    let found = match find(&arguments.folders, organisation, context).await? {
         Ok(found) if found.problems.is_empty() => found,
-        Ok(found) => return Ok(refused(&surroundings.output, &found.problems)),
-        Err(problems) => return Ok(refused(&surroundings.output, &problems)),
+        Ok(found) => return Ok(refused(&context.output, &found.problems)),
+        Err(problems) => return Ok(refused(&context.output, &problems)),
     };
     if let (Some(stage), Some(stages)) = (&arguments.stage, &found.stages) {
         stages.named(stage)?;
     }
     let (needs, unknown) = gather(&found.packages, &found.world(), table()?, arguments.stage.as_ref());
     let policies = split(statements(&needs));
-    print(&policies, arguments.format, &surroundings.output);
-    warn(&policies, &unknown, &surroundings.output);
+    print(&policies, arguments.format, &context.output);
+    warn(&policies, &unknown, &context.output);
     let documents: Vec<Value> = policies.iter().map(|policy| document(policy, Form::Json)).collect();
     let mut report = json!({"policies": documents, "unknown": unknown});
     if arguments.format == Format::Cloudformation {

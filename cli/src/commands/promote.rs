@@ -1,13 +1,14 @@
 //! `lockstep promote`: into the stages that no push reaches by itself.
 
-use super::{Global, follow_to_end};
-use crate::Report;
+use crate::context::CommandContext;
+use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
+use crate::follow::follow_to_end;
+use crate::global::Global;
 use crate::names::{Reason, ReleaseName};
 use crate::output::Output;
-use crate::plane::Plane;
+use crate::report::Report;
 use crate::runs::{self, Run};
-use crate::surroundings::Surroundings;
 use clap::Args;
 use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::operator::Request;
@@ -30,14 +31,10 @@ pub struct Promote {
 }
 
 /// Starts a promotion and follows it to its end, or to the question.
-pub async fn run(
-    arguments: &Promote,
-    global: &Global,
-    surroundings: &Surroundings,
-) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+pub async fn run(arguments: &Promote, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
+    let plane = ControlPlane::open(global, context).await?;
     if let Some(reason) = &arguments.break_glass {
-        break_glass(arguments, reason, &plane, &surroundings.output).await?;
+        break_glass(arguments, reason, &plane, &context.output).await?;
     }
     let ReleaseName { component, version } = arguments.release.clone();
     let run = Run::Promote(inputs::Promote {
@@ -47,13 +44,13 @@ pub async fn run(
         revert_drift: arguments.revert_drift,
     });
     let execution = runs::start(&plane, &run).await?;
-    follow_to_end(&plane, &execution, surroundings).await
+    follow_to_end(&plane, &execution, context).await
 }
 
 async fn break_glass(
     arguments: &Promote,
     reason: &Reason,
-    plane: &Plane,
+    plane: &ControlPlane,
     output: &Output,
 ) -> Result<(), Failure> {
     let ReleaseName { component, version } = arguments.release.clone();

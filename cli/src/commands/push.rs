@@ -1,12 +1,13 @@
 //! `lockstep push`: what is committed, to the git host, and along until it is where a push goes by itself.
 
-use super::{Global, follow_to_end};
-use crate::Report;
+use crate::context::CommandContext;
+use crate::control_plane::ControlPlane;
 use crate::failure::{Failure, at};
+use crate::follow::follow_to_end;
 use crate::git::{self, Clean};
-use crate::plane::Plane;
+use crate::global::Global;
+use crate::report::Report;
 use crate::runs::{self, Run};
-use crate::surroundings::Surroundings;
 use clap::Args;
 use jiff::Timestamp;
 use lockstep_domain::messages::inputs;
@@ -36,39 +37,32 @@ pub struct Arguments {
 pub async fn run(
     arguments: &Arguments,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let folder = surroundings.path(&arguments.folder);
+    let folder = context.path(&arguments.folder);
     let clean = git::clean(&folder).await?;
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, context).await?;
     let repository = subscribed(arguments, &folder, &plane).await?;
     let begun = Timestamp::now();
     let refspec = format!("HEAD:refs/heads/{}", clean.branch);
     git::git(&folder, &["push", "--quiet", &arguments.remote, &refspec]).await?;
-    surroundings.output.line(format!(
-        "pushed {} of {} to {}",
-        clean.commit.short(),
-        clean.branch,
-        repository.id
-    ));
+    context.output.line(format!("pushed {} of {} to {}", clean.commit.short(), clean.branch, repository.id));
     let patience = Duration::from_secs(arguments.webhook_wait);
     let execution = match by_webhook(&plane, &clean.commit, begun, patience).await? {
         Some(execution) => execution,
         None => {
-            surroundings
-                .output
-                .note("no webhook has started a release of this commit; starting it from here");
+            context.output.note("no webhook has started a release of this commit; starting it from here");
             runs::start(&plane, &by_hand(&repository.id, &clean)).await?
         }
     };
-    follow_to_end(&plane, &execution, surroundings).await
+    follow_to_end(&plane, &execution, context).await
 }
 
 /// The subscribed repository that the remote leads to.
 async fn subscribed(
     arguments: &Arguments,
     folder: &std::path::Path,
-    plane: &Plane,
+    plane: &ControlPlane,
 ) -> Result<Repository, Failure> {
     let url = git::remote_url(folder, &arguments.remote).await?;
     let named = git::owner_and_name(&url).ok_or_else(|| {
@@ -84,7 +78,7 @@ async fn subscribed(
 
 /// The execution that a webhook started for this commit, once it appears.
 async fn by_webhook(
-    plane: &Plane,
+    plane: &ControlPlane,
     commit: &CommitSha,
     begun: Timestamp,
     patience: Duration,

@@ -1,10 +1,10 @@
 //! `lockstep releases` and `lockstep status`: what there is, and where.
 
-use super::Global;
-use crate::Report;
+use crate::context::CommandContext;
+use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
-use crate::plane::Plane;
-use crate::surroundings::Surroundings;
+use crate::global::Global;
+use crate::report::Report;
 use crate::views::status::{matrix, told_by_sweep};
 use crate::views::time;
 use clap::Args;
@@ -24,15 +24,15 @@ pub struct Arguments {
 pub async fn run(
     arguments: &Arguments,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, context).await?;
     let releases = plane.releases(arguments.component.as_ref()).await?;
     if releases.is_empty() {
-        surroundings.output.line("there is no release yet; make one: lockstep push");
+        context.output.line("there is no release yet; make one: lockstep push");
     } else {
         let head = ["component", "version", "state", "commit", "author", "images", "packaged"];
-        surroundings.output.table(head, releases.iter().map(row));
+        context.output.table(head, releases.iter().map(row));
     }
     Ok(Report::done(json!({ "releases": releases })))
 }
@@ -57,11 +57,11 @@ fn row(release: &Release) -> [String; 7] {
 }
 
 /// The matrix of components and stages, and what a person should know of it.
-pub async fn status(global: &Global, surroundings: &Surroundings) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+pub async fn status(global: &Global, context: &CommandContext) -> Result<Report, Failure> {
+    let plane = ControlPlane::open(global, context).await?;
     let stages = plane.stages().await?;
     let matrix = matrix(&stages, &plane.environments(&stages).await?, &plane.broken_glass().await?);
-    let output = &surroundings.output;
+    let output = &context.output;
     if matrix.components.is_empty() && matrix.others.is_empty() {
         output.line("nothing is deployed yet; begin with lockstep push");
     } else {

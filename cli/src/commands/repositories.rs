@@ -1,11 +1,12 @@
 //! `lockstep repositories`: which pushes become releases.
 
-use super::{Global, secrets};
-use crate::Report;
+use super::secrets;
+use crate::context::CommandContext;
+use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::names::RepositoryName;
-use crate::plane::Plane;
-use crate::surroundings::Surroundings;
+use crate::report::Report;
 use clap::{Args, Subcommand};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::SignedDuration;
@@ -55,16 +56,16 @@ struct Add {
 pub async fn run(
     arguments: &Arguments,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, context).await?;
     match &arguments.command {
-        Command::Add(add) => subscribe(add, &plane, surroundings).await,
-        Command::Test { repository } => ping(&repository.0, &plane, surroundings).await,
+        Command::Add(add) => subscribe(add, &plane, context).await,
+        Command::Test { repository } => ping(&repository.0, &plane, context).await,
     }
 }
 
-async fn subscribe(add: &Add, plane: &Plane, surroundings: &Surroundings) -> Result<Report, Failure> {
+async fn subscribe(add: &Add, plane: &ControlPlane, context: &CommandContext) -> Result<Report, Failure> {
     let id = &add.repository.0;
     let local = plane.connection.local.as_ref();
     let base_url = add.base_url.clone().or_else(|| local.map(|session| session.git_host.clone()));
@@ -77,7 +78,7 @@ async fn subscribe(add: &Add, plane: &Plane, surroundings: &Surroundings) -> Res
     let request = Request::AddRepository { id: id.clone(), base_url, branch: add.branch.clone() };
     let applied = plane.ask(&request).await?;
     let url = webhook_url(plane, id);
-    let output = &surroundings.output;
+    let output = &context.output;
     output.line(format!("{id} {}", if applied.changed { "is subscribed" } else { "was subscribed already" }));
     output.line("paste into the repository's settings, Webhooks:");
     output.line(format!("  payload URL   {url}"));
@@ -97,12 +98,12 @@ async fn subscribe(add: &Add, plane: &Plane, surroundings: &Surroundings) -> Res
 }
 
 /// Where the git host sends the webhooks of a repository.
-pub fn webhook_url(plane: &Plane, id: &RepositoryId) -> String {
+pub fn webhook_url(plane: &ControlPlane, id: &RepositoryId) -> String {
     format!("{}/hooks/{id}", plane.found.webhook_url.trim_end_matches('/'))
 }
 
 /// The secret of a repository's webhook.
-pub async fn webhook_secret(plane: &Plane, id: &RepositoryId) -> Result<Secret, Failure> {
+pub async fn webhook_secret(plane: &ControlPlane, id: &RepositoryId) -> Result<Secret, Failure> {
     let name = id.webhook_secret();
     let found = Secrets::new(plane.aws(), SignedDuration::ZERO).get(&name).await?;
     found.ok_or_else(|| {
@@ -119,7 +120,7 @@ pub fn sign(secret: &Secret, body: &[u8]) -> Result<String, Failure> {
     Ok(format!("sha256={}", hex::encode(keyed.finalize().into_bytes())))
 }
 
-async fn ping(id: &RepositoryId, plane: &Plane, surroundings: &Surroundings) -> Result<Report, Failure> {
+async fn ping(id: &RepositoryId, plane: &ControlPlane, context: &CommandContext) -> Result<Report, Failure> {
     let secret = webhook_secret(plane, id).await?;
     let body = json!({
         "zen": "Keep it logically awesome.",
@@ -135,7 +136,7 @@ async fn ping(id: &RepositoryId, plane: &Plane, surroundings: &Surroundings) -> 
     let url = webhook_url(plane, id);
     let answer = signed::post_unsigned(&url, &headers, body).await?;
     if (200..300).contains(&answer.status) {
-        surroundings
+        context
             .output
             .line(format!("the webhook of {id} answers {}: its secret and URL are right", answer.status));
         return Ok(Report::done(json!({ "repository": id, "status": answer.status })));

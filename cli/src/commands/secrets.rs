@@ -1,11 +1,11 @@
 //! `lockstep secrets`: from standard input into Secrets Manager, and nowhere else.
 
-use super::Global;
-use crate::Report;
+use crate::context::CommandContext;
+use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::names::RepositoryName;
-use crate::plane::Plane;
-use crate::surroundings::Surroundings;
+use crate::report::Report;
 use clap::{Args, Subcommand, ValueEnum};
 use lockstep_platform::operator::secrets::store;
 use lockstep_platform::secrets::Secret;
@@ -51,10 +51,10 @@ enum Kind {
 pub async fn run(
     arguments: &Arguments,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
     let Command::Set(set) = &arguments.command;
-    let text = surroundings.read_input(MOST_BYTES)?;
+    let text = context.read_input(MOST_BYTES)?;
     // `echo` adds one, and no secret ends with one.
     let text = text.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
@@ -65,14 +65,14 @@ pub async fn run(
         Kind::Webhook => set.repository.0.webhook_secret(),
         Kind::Token => set.repository.0.token_secret(),
     };
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, context).await?;
     let replaced = put(&plane, &name, &Secret::new(text)).await?;
     let word = if replaced { "replaced" } else { "stored" };
-    surroundings.output.line(format!("{word} secret {name}"));
+    context.output.line(format!("{word} secret {name}"));
     Ok(Report::done(json!({ "secret": name, "replaced": replaced })))
 }
 
 /// Stores a secret; whether there was one is the answer.
-pub(super) async fn put(plane: &Plane, name: &str, secret: &Secret) -> Result<bool, Failure> {
+pub(super) async fn put(plane: &ControlPlane, name: &str, secret: &Secret) -> Result<bool, Failure> {
     Ok(store(plane.aws(), name, secret).await?)
 }

@@ -1,11 +1,11 @@
 //! Reads the accounts and regions that Lockstep deploys to.
 
 use super::{ACCOUNT_STACKS, CLAIM, Doctor, known, quotas};
-use crate::commands::Global;
 use crate::connection::Connection;
+use crate::control_plane::newest_config;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::installation::TARGET_STACK;
-use crate::plane::newest_config;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::installation::doctor::{
     DryRun, Encryption, PlaceFacts, QuotaPlace, Reading, StackFacts, Unknown,
@@ -37,7 +37,7 @@ pub async fn credentials(
         found.push(Credentials { account, aws });
     }
     if let Some(session) = &connection.local {
-        for account in session.accounts.iter().filter(|account| session.kept(&account.alias).is_some()) {
+        for account in session.accounts.iter().filter(|account| session.stored(&account.alias).is_some()) {
             let aws = session.operator(&account.alias)?.claiming(CLAIM);
             let (account, _) = control_plane::identity(&aws).await?;
             found.push(Credentials { account, aws });

@@ -14,17 +14,17 @@ pub const ACCOUNTS_STACK: &str = "lockstep-accounts";
 
 /// The organization that an installation is asked to name in its policies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Wish {
+pub enum OrganizationChoice {
     /// The one that it names already, if it does.
     #[default]
-    AsItWas,
+    Unchanged,
     /// None: the policies list accounts.
     None,
     /// This one.
     Of(OrganizationId),
 }
 
-impl FromStr for Wish {
+impl FromStr for OrganizationChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -39,9 +39,9 @@ impl Installation<'_> {
     /// Lets the accounts in that were added before, as this version does it.
     pub(super) async fn known_accounts(&self) -> Result<Vec<Step>, Failure> {
         let organization = match &self.organization {
-            Wish::AsItWas => self.organization().await?,
-            Wish::None => None,
-            Wish::Of(organization) => Some(organization.clone()),
+            OrganizationChoice::Unchanged => self.organization().await?,
+            OrganizationChoice::None => None,
+            OrganizationChoice::Of(organization) => Some(organization.clone()),
         };
         let registered = self.registered().await?;
         let mut steps = vec![self.reachable(&registered, organization.as_ref()).await?];
@@ -128,8 +128,8 @@ mod tests {
 
     #[test]
     fn an_organization_is_named_or_given_up_and_nothing_else() {
-        assert_eq!("none".parse(), Ok(Wish::None));
-        assert_eq!("o-a1b2c3d4e5".parse(), Ok(Wish::Of("o-a1b2c3d4e5".parse().unwrap())));
-        assert!("acme".parse::<Wish>().is_err());
+        assert_eq!("none".parse(), Ok(OrganizationChoice::None));
+        assert_eq!("o-a1b2c3d4e5".parse(), Ok(OrganizationChoice::Of("o-a1b2c3d4e5".parse().unwrap())));
+        assert!("acme".parse::<OrganizationChoice>().is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! Images, their versions, and the way from an AMI to who let it in, as people read it.
 
 use super::time;
-use crate::catalogue::{Catalogue, Runs};
+use crate::image_inventory::{ImageInventory, ImageUse};
 use lockstep_domain::images::retention::{Planned, RetentionStep};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::orphan::SeenOrphan;
@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 pub const HEAD: [&str; 8] = ["image", "version", "state", "commit", "account", "region", "id", "needed by"];
 
 /// Every version in each place, one a row.
-pub fn rows(catalogue: &Catalogue) -> Vec<[String; 8]> {
-    catalogue.versions.iter().flat_map(|version| rows_of(catalogue, version)).collect()
+pub fn rows(inventory: &ImageInventory) -> Vec<[String; 8]> {
+    inventory.versions.iter().flat_map(|version| rows_of(inventory, version)).collect()
 }
 
-fn rows_of(catalogue: &Catalogue, version: &ImageVersion) -> Vec<[String; 8]> {
-    let needed: Vec<String> = catalogue.uses_of(version).iter().map(ToString::to_string).collect();
+fn rows_of(inventory: &ImageInventory, version: &ImageVersion) -> Vec<[String; 8]> {
+    let needed: Vec<String> = inventory.references_of(version).iter().map(ToString::to_string).collect();
     let needed = if needed.is_empty() { "-".to_owned() } else { needed.join("; ") };
     let row = |image: Option<&Image>| {
         let place = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
@@ -34,7 +34,7 @@ fn rows_of(catalogue: &Catalogue, version: &ImageVersion) -> Vec<[String; 8]> {
             needed.clone(),
         ]
     };
-    let places = catalogue.places_of(version);
+    let places = inventory.places_of(version);
     if places.is_empty() {
         vec![row(None)]
     } else {
@@ -56,23 +56,23 @@ fn id(image: &Image) -> String {
 }
 
 /// Every version with where it is and what needs it, for scripts.
-pub fn document(catalogue: &Catalogue) -> Value {
+pub fn document(inventory: &ImageInventory) -> Value {
     let one = |version: &ImageVersion| {
         json!({
             "version": version,
-            "places": catalogue.places_of(version),
-            "needed_by": catalogue.uses_of(version),
+            "places": inventory.places_of(version),
+            "needed_by": inventory.references_of(version),
         })
     };
-    json!({ "images": catalogue.versions.iter().map(one).collect::<Vec<_>>() })
+    json!({ "images": inventory.versions.iter().map(one).collect::<Vec<_>>() })
 }
 
 /// The head of [`running`].
 pub const RUNNING: [&str; 6] = ["stage", "environment", "release", "when", "account", "region"];
 
 /// Where a version runs, and where it ran before what runs now.
-pub fn running(runs: &[Runs<'_>]) -> Vec<[String; 6]> {
-    let row = |run: &Runs<'_>| {
+pub fn running(runs: &[ImageUse<'_>]) -> Vec<[String; 6]> {
+    let row = |run: &ImageUse<'_>| {
         let place = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         let location = run.location.as_ref();
         [
@@ -88,8 +88,8 @@ pub fn running(runs: &[Runs<'_>]) -> Vec<[String; 6]> {
 }
 
 /// The same for scripts.
-pub fn running_document(runs: &[Runs<'_>]) -> Value {
-    let one = |run: &Runs<'_>| {
+pub fn running_document(runs: &[ImageUse<'_>]) -> Value {
+    let one = |run: &ImageUse<'_>| {
         json!({
             "stage": run.environment.stage, "environment": run.environment.name,
             "component": run.environment.component, "release": run.deployed.version, "now": run.now,
@@ -101,7 +101,11 @@ pub fn running_document(runs: &[Runs<'_>]) -> Value {
 
 /// The whole story of a version: where it came from, where it is, which releases pin it, where they run, and who let them
 /// in. `deployments` holds those that brought what runs or ran before.
-pub fn story(catalogue: &Catalogue, version: &ImageVersion, deployments: &[Deployment]) -> Vec<String> {
+pub fn history(
+    inventory: &ImageInventory,
+    version: &ImageVersion,
+    deployments: &[Deployment],
+) -> Vec<String> {
     let mut lines = vec![format!("{}@{}: {}", version.name, version.version, state(version))];
     lines.extend(version.why.iter().map(|why| format!("  why         {why}")));
     lines.extend(origin(version));
@@ -109,11 +113,11 @@ pub fn story(catalogue: &Catalogue, version: &ImageVersion, deployments: &[Deplo
     if let Some(revoked) = &version.revoked {
         lines.push(format!("  REVOKED     by {} at {}: {}", revoked.by, time(revoked.at), revoked.reason));
     }
-    lines.extend(catalogue.places_of(version).into_iter().map(|image| place(version, image)));
-    let runs = catalogue.runs_of(version);
-    for release in catalogue.releases_of(version) {
+    lines.extend(inventory.places_of(version).into_iter().map(|image| place(version, image)));
+    let runs = inventory.runs_of(version);
+    for release in inventory.releases_of(version) {
         lines.push(release_line(release));
-        let own = |run: &&Runs<'_>| {
+        let own = |run: &&ImageUse<'_>| {
             run.environment.component == release.component && run.deployed.version == release.version
         };
         lines.extend(runs.iter().filter(own).map(|run| run_line(run, deployments)));
@@ -156,7 +160,7 @@ fn release_line(release: &Release) -> String {
     format!("  pinned by   {component} {version} ({state}), commit {commit} by {}", release.author)
 }
 
-fn run_line(run: &Runs<'_>, deployments: &[Deployment]) -> String {
+fn run_line(run: &ImageUse<'_>, deployments: &[Deployment]) -> String {
     let verb =
         if run.now { format!("runs it since {}", time(run.deployed.since)) } else { "ran it before".into() };
     let found = deployments.iter().find(|deployment| deployment.id == run.deployed.deployment);
@@ -293,7 +297,7 @@ mod tests {
         Release { image_lock: ImageLock([(locked.parameter.clone(), locked)].into()), ..release() }
     }
 
-    fn catalogue(version: ImageVersion) -> Catalogue {
+    fn inventory(version: ImageVersion) -> ImageInventory {
         let release = pinning();
         let deployed = Deployed {
             version: release.version.clone(),
@@ -308,13 +312,13 @@ mod tests {
         let environments = vec![Environment { deployed: Some(deployed), ..environment("ci", "logs") }];
         let releases = vec![release];
         let needs = ReferenceSources { environments: &environments, unfinished: &[], releases: &releases };
-        Catalogue {
+        ImageInventory {
             versions: vec![version],
             places: vec![
                 image("222222222222", SOURCE, "import"),
                 image("333333333333", "ami-00000000000000002", "arn:promotion"),
             ],
-            uses: reference_graph(&needs),
+            references: reference_graph(&needs),
             releases,
             environments,
             stages: Stages::parse("stages.toml", EXAMPLE).unwrap(),
@@ -324,7 +328,7 @@ mod tests {
 
     #[test]
     fn every_version_is_shown_in_each_place_with_what_needs_it() {
-        let rows = rows(&catalogue(version()));
+        let rows = rows(&inventory(version()));
         assert_eq!(rows.len(), 2);
         assert_eq!(
             rows[1],
@@ -342,13 +346,13 @@ mod tests {
         let revoked = Revocation { reason: "a hole".into(), by: "arn:ada".into(), at: at(1) };
         let building =
             ImageVersion { revoked: Some(revoked), version: "2.1.38".parse().unwrap(), ..version() };
-        let rows = super::rows(&catalogue(building));
+        let rows = super::rows(&inventory(building));
         assert_eq!((rows.len(), rows[0][2].as_str(), rows[0][6].as_str()), (1, "usable, revoked", "-"));
     }
 
     #[test]
     fn the_story_leads_from_the_image_to_who_let_it_in() {
-        let catalogue = catalogue(version());
+        let inventory = inventory(version());
         let proposal = Proposal {
             stack: "arn".into(),
             action: ProposedAction::Delete,
@@ -362,7 +366,7 @@ mod tests {
             ..asking(Subject::Proposal(proposal))
         };
         let brought = Deployment { approvals: vec![approved], ..deployment() };
-        let told = story(&catalogue, &catalogue.versions[0], std::slice::from_ref(&brought)).join("\n");
+        let told = history(&inventory, &inventory.versions[0], std::slice::from_ref(&brought)).join("\n");
         for part in [
             "logstash@2.1.37: usable",
             "not known: it was imported",
@@ -374,22 +378,22 @@ mod tests {
         ] {
             assert!(told.contains(part), "{part}:\n{told}");
         }
-        let unasked = story(&catalogue, &catalogue.versions[0], &[deployment()]).join("\n");
+        let unasked = history(&inventory, &inventory.versions[0], &[deployment()]).join("\n");
         assert!(unasked.contains("nobody was asked"), "{unasked}");
     }
 
     #[test]
     fn an_ami_leads_to_its_version() {
-        let catalogue = catalogue(version());
-        let (found, image) = catalogue.of_ami(&"ami-00000000000000002".parse().unwrap()).unwrap();
+        let inventory = inventory(version());
+        let (found, image) = inventory.of_ami(&"ami-00000000000000002".parse().unwrap()).unwrap();
         assert_eq!((found, image.location.account.as_str()), (&version(), "333333333333"));
-        assert!(catalogue.of_ami(&"ami-00000000000000003".parse().unwrap()).is_none());
+        assert!(inventory.of_ami(&"ami-00000000000000003".parse().unwrap()).is_none());
     }
 
     #[test]
     fn where_it_runs_names_the_account() {
-        let catalogue = catalogue(version());
-        let rows = running(&catalogue.runs_of(&catalogue.versions[0]));
+        let inventory = inventory(version());
+        let rows = running(&inventory.runs_of(&inventory.versions[0]));
         assert_eq!(rows.len(), 1);
         assert_eq!(&rows[0][..4], ["ci", "logs", "logs 2.1.3", "now, since 1970-01-01 00:01:00Z"]);
     }

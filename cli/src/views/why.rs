@@ -48,7 +48,7 @@ pub fn subject(deployment: &Deployment) -> String {
 }
 
 /// The whole story, one line each; `release` is that of the deployment, if it is about one.
-pub fn story(deployment: &Deployment, release: Option<&Release>, journal: &[LogEntry]) -> Vec<String> {
+pub fn history(deployment: &Deployment, release: Option<&Release>, journal: &[LogEntry]) -> Vec<String> {
     let mut lines = vec![
         format!("{}: {}", title(deployment), state(deployment.state)),
         format!("  deployment  {}", deployment.id),
@@ -218,7 +218,7 @@ mod tests {
     }
 
     fn told(deployment: &Deployment) -> String {
-        story(deployment, None, &[]).join("\n")
+        history(deployment, None, &[]).join("\n")
     }
 
     fn proposal() -> Proposal {
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn the_story_of_a_failure_names_the_first_cause_with_file_line_commit_and_author() {
-        let text = story(&failed_deployment(), Some(&release()), &[]).join("\n");
+        let text = history(&failed_deployment(), Some(&release()), &[]).join("\n");
         assert!(text.starts_with("logs 2.1.3 to ci: failed\n"), "{text}");
         assert!(text.contains("1970-01-01 00:00:00Z, took 4.0 s"), "{text}");
         assert!(text.contains("StackFailed: the stack rolled back"), "{text}");
@@ -250,7 +250,7 @@ mod tests {
     fn a_release_of_a_time_before_templates_were_noted_still_shows_the_line() {
         let old = Release { template: String::new(), ..release() };
         for release in [None, Some(&old)] {
-            let text = story(&failed_deployment(), release, &[]).join("\n");
+            let text = history(&failed_deployment(), release, &[]).join("\n");
             assert!(text.contains("    template:12: Queue (AWS::SQS::Queue)"), "{text}");
         }
     }
@@ -264,7 +264,7 @@ mod tests {
             note: note.into(),
             at: at(number.into()),
         };
-        let text = story(&deployment, None, &[step(1, "plan"), step(2, "execute")]).join("\n");
+        let text = history(&deployment, None, &[step(1, "plan"), step(2, "execute")]).join("\n");
         assert!(text.ends_with("  journal\n    00:00:01.000  plan\n    00:00:02.000  execute"), "{text}");
     }
 

@@ -1,10 +1,10 @@
 //! Installing Lockstep into a local cloud that has just started: the only thing that is done as root.
 
+use crate::context::CommandContext;
 use crate::failure::{Failure, at};
 use crate::functions::{self, Profile};
 use crate::installation::{self, Installation, TargetAccount};
-use crate::local::{Kept, Session, TOOLING, state_dir};
-use crate::surroundings::Surroundings;
+use crate::local::{Session, StoredCredentials, TOOLING, state_dir};
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_platform::aws::Aws;
 use lockstep_platform::cloudformation::TemplateSource;
@@ -21,15 +21,15 @@ const STACK: &str = "lockstep-local";
 pub async fn install(
     session: &Session,
     folder: Option<&Path>,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Session, Failure> {
-    let output = &surroundings.output;
-    let sources = surroundings.sources()?;
+    let output = &context.output;
+    let sources = context.sources()?;
     let binaries = match folder {
-        Some(folder) => functions::in_folder(&surroundings.path(folder))?,
+        Some(folder) => functions::in_folder(&context.path(folder))?,
         None => {
-            let cargo = surroundings.variable("CARGO").unwrap_or("cargo");
-            let tools = state_dir(surroundings);
+            let cargo = context.variable("CARGO").unwrap_or("cargo");
+            let tools = state_dir(context);
             functions::build(&sources, cargo, Profile::Dev, &tools, |step| output.line(step)).await?
         }
     };
@@ -42,20 +42,20 @@ pub async fn install(
     for account in session.clone().accounts.iter().filter(|account| account.alias != TOOLING) {
         let target = session.installer(&account.alias)?;
         // What the local cloud adds is no part of an installation.
-        let kept = components(&session.root(&account.alias)?, &account.alias, surroundings).await?;
+        let stored = components(&session.root(&account.alias)?, &account.alias, context).await?;
         let wanted = TargetAccount {
             path: road_of(&account.alias),
-            policies: vec![kept.outputs.get("ExecutionPolicyArn").cloned().unwrap_or_default()],
-            boundary: kept.outputs.get("ExecutionPolicyArn").cloned().unwrap_or_default(),
+            policies: vec![stored.outputs.get("ExecutionPolicyArn").cloned().unwrap_or_default()],
+            boundary: stored.outputs.get("ExecutionPolicyArn").cloned().unwrap_or_default(),
             image_key: false,
         };
         installation.add_account(&target, &wanted).await?;
         // The account has the policy of lockstep doctor since it was added.
-        let kept = components(&session.root(&account.alias)?, &account.alias, surroundings).await?;
-        session = Session::keep(surroundings, &account.alias, &kept)?;
+        let stored = components(&session.root(&account.alias)?, &account.alias, context).await?;
+        session = Session::store(context, &account.alias, &stored)?;
     }
-    let kept = operator(&session.root(TOOLING)?, surroundings).await?;
-    Session::keep(surroundings, TOOLING, &kept)
+    let stored = operator(&session.root(TOOLING)?, context).await?;
+    Session::store(context, TOOLING, &stored)
 }
 
 /// A push reaches every account by itself but the one called production.
@@ -71,7 +71,7 @@ async fn known_doctor_policy(aws: &Aws) -> Result<String, Failure> {
 
 /// Makes what people and components need in a target account. A second call, once the account is added, lets the operator
 /// run `lockstep doctor` there.
-async fn components(aws: &Aws, alias: &str, surroundings: &Surroundings) -> Result<Kept, Failure> {
+async fn components(aws: &Aws, alias: &str, context: &CommandContext) -> Result<StoredCredentials, Failure> {
     let builds = if road_of(alias) == DeploymentPath::Delivery { "yes" } else { "no" };
     let parameters = [
         ("Operator", OPERATOR.to_owned()),
@@ -79,12 +79,12 @@ async fn components(aws: &Aws, alias: &str, surroundings: &Surroundings) -> Resu
         ("DoctorPolicyArn", known_doctor_policy(aws).await?),
     ];
     let template = TemplateSource::Body(include_str!("../../../templates/local-account.yaml").to_owned());
-    installation::apply(aws, STACK, template, &parameters, &surroundings.output).await?;
-    kept(aws).await
+    installation::apply(aws, STACK, template, &parameters, &context.output).await?;
+    stored(aws).await
 }
 
 /// The person who operates Lockstep, in the account of the control plane.
-async fn operator(aws: &Aws, surroundings: &Surroundings) -> Result<Kept, Failure> {
+async fn operator(aws: &Aws, context: &CommandContext) -> Result<StoredCredentials, Failure> {
     let outputs = Installer::new(aws).find("lockstep-control-plane").await?.map(|stack| stack.outputs);
     let outputs = outputs.unwrap_or_default();
     let policy = |name: &str| {
@@ -97,11 +97,11 @@ async fn operator(aws: &Aws, surroundings: &Surroundings) -> Result<Kept, Failur
         ("DoctorPolicyArn", policy("DoctorPolicyArn")?),
     ];
     let template = TemplateSource::Body(include_str!("../../../templates/local-tooling.yaml").to_owned());
-    installation::apply(aws, STACK, template, &parameters, &surroundings.output).await?;
-    kept(aws).await
+    installation::apply(aws, STACK, template, &parameters, &context.output).await?;
+    stored(aws).await
 }
 
-async fn kept(aws: &Aws) -> Result<Kept, Failure> {
+async fn stored(aws: &Aws) -> Result<StoredCredentials, Failure> {
     let stack = Installer::new(aws)
         .find(STACK)
         .await?
@@ -110,5 +110,5 @@ async fn kept(aws: &Aws) -> Result<Kept, Failure> {
     let mut take =
         |name: &str| outputs.remove(name).ok_or(name.to_owned()).map_err(at("the stack lacks an output"));
     let (access_key_id, secret_access_key) = (take("AccessKeyId")?, take("SecretAccessKey")?);
-    Ok(Kept { access_key_id, secret_access_key, outputs })
+    Ok(StoredCredentials { access_key_id, secret_access_key, outputs })
 }

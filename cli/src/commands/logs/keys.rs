@@ -1,12 +1,13 @@
-//! `lockstep logs keys`: who may send logs to the front door for applications, and how much.
+//! `lockstep logs keys`: who may send logs to the log intake for applications, and how much.
 //!
 //! A key is printed once, on standard output and alone there, so that it can be piped to where it is kept; what is stored of
 //! it is a digest. Everything else goes to standard error.
 
-use super::{Global, Place};
-use crate::Report;
+use super::StageArguments;
+use crate::context::CommandContext;
 use crate::failure::Failure;
-use crate::surroundings::Surroundings;
+use crate::global::Global;
+use crate::report::Report;
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use lockstep_domain::logs::ingest::{ApiKey, Application, KeyState, Rate, SECRET_BYTES, Unissued, Which};
@@ -39,14 +40,14 @@ enum Command {
     List(List),
 }
 
-/// The front door that is meant.
+/// The log intake that is meant.
 #[derive(Args, Debug)]
-struct Door {
+struct IntakeArguments {
     /// What the component that takes logs in is called there
     #[arg(long, default_value = "log-intake", value_name = "NAME")]
     environment: String,
     #[command(flatten)]
-    place: Place,
+    stage: StageArguments,
 }
 
 #[derive(Args, Debug)]
@@ -56,7 +57,7 @@ struct Add {
     #[command(flatten)]
     rate: RateArguments,
     #[command(flatten)]
-    door: Door,
+    intake: IntakeArguments,
 }
 
 #[derive(Args, Debug)]
@@ -77,7 +78,7 @@ struct Rotate {
     #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u16).range(..=365))]
     keep_days: u16,
     #[command(flatten)]
-    door: Door,
+    intake: IntakeArguments,
 }
 
 #[derive(Args, Debug)]
@@ -87,7 +88,7 @@ struct Revoke {
     #[command(flatten)]
     which: WhichArguments,
     #[command(flatten)]
-    door: Door,
+    intake: IntakeArguments,
 }
 
 #[derive(Args, Debug)]
@@ -111,7 +112,7 @@ struct Limit {
     #[arg(long, conflicts_with_all = ["events_per_second", "burst"], required_unless_present = "events_per_second")]
     default: bool,
     #[command(flatten)]
-    door: Door,
+    intake: IntakeArguments,
 }
 
 #[derive(Args, Debug)]
@@ -119,58 +120,58 @@ struct List {
     /// The application; without one, all
     application: Option<ApplicationName>,
     #[command(flatten)]
-    door: Door,
+    intake: IntakeArguments,
 }
 
 /// Carries it out.
 pub async fn run(
     arguments: &Arguments,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let door = arguments.command.door().open(global, surroundings).await?;
-    arguments.command.carry_out(&door, surroundings).await
+    let intake = arguments.command.intake().open(global, context).await?;
+    arguments.command.carry_out(&intake, context).await
 }
 
 impl Command {
-    fn door(&self) -> &Door {
+    fn intake(&self) -> &IntakeArguments {
         match self {
-            Self::Add(wanted) => &wanted.door,
-            Self::Rotate(wanted) => &wanted.door,
-            Self::Revoke(wanted) => &wanted.door,
-            Self::Limit(wanted) => &wanted.door,
-            Self::List(wanted) => &wanted.door,
+            Self::Add(wanted) => &wanted.intake,
+            Self::Rotate(wanted) => &wanted.intake,
+            Self::Revoke(wanted) => &wanted.intake,
+            Self::Limit(wanted) => &wanted.intake,
+            Self::List(wanted) => &wanted.intake,
         }
     }
 
-    async fn carry_out(&self, door: &Opened, surroundings: &Surroundings) -> Result<Report, Failure> {
+    async fn carry_out(&self, intake: &Intake, context: &CommandContext) -> Result<Report, Failure> {
         match self {
-            Self::Add(wanted) => add(wanted, door, surroundings).await,
-            Self::Rotate(wanted) => rotate(wanted, door, surroundings).await,
-            Self::Revoke(wanted) => revoke(wanted, door, surroundings).await,
-            Self::Limit(wanted) => limit(wanted, door, surroundings).await,
-            Self::List(wanted) => list(wanted, door, surroundings).await,
+            Self::Add(wanted) => add(wanted, intake, context).await,
+            Self::Rotate(wanted) => rotate(wanted, intake, context).await,
+            Self::Revoke(wanted) => revoke(wanted, intake, context).await,
+            Self::Limit(wanted) => limit(wanted, intake, context).await,
+            Self::List(wanted) => list(wanted, intake, context).await,
         }
     }
 }
 
-/// A front door that is deployed, and whoever gives out its keys.
-struct Opened {
+/// A log intake that is deployed, and whoever gives out its keys.
+struct Intake {
     table: Ledger,
     who: String,
     events_url: String,
 }
 
-impl Door {
-    async fn open(&self, global: &Global, surroundings: &Surroundings) -> Result<Opened, Failure> {
-        let deployed = self.place.find(&self.environment, global, surroundings).await?;
+impl IntakeArguments {
+    async fn open(&self, global: &Global, context: &CommandContext) -> Result<Intake, Failure> {
+        let deployed = self.stage.find(&self.environment, global, context).await?;
         let (_, who) = identity(&deployed.aws).await?;
         let table = Ledger::new(&deployed.aws, deployed.output("TableName")?);
-        Ok(Opened { table, who, events_url: deployed.output("EventsUrl")?.to_owned() })
+        Ok(Intake { table, who, events_url: deployed.output("EventsUrl")?.to_owned() })
     }
 }
 
-impl Opened {
+impl Intake {
     async fn find(&self, name: &ApplicationName) -> Result<Option<Versioned<Application>>, Failure> {
         Ok(self.table.get(&Application::key_of(name)).await?)
     }
@@ -206,73 +207,73 @@ impl RateArguments {
     }
 }
 
-async fn add(wanted: &Add, door: &Opened, surroundings: &Surroundings) -> Result<Report, Failure> {
+async fn add(wanted: &Add, intake: &Intake, context: &CommandContext) -> Result<Report, Failure> {
     let rate = wanted.rate.rate()?;
-    let found = door.find(&wanted.application).await?;
+    let found = intake.find(&wanted.application).await?;
     let known = found.as_ref().map(|found| found.record.clone());
     let mut application = known.unwrap_or_else(|| Application::new(wanted.application.clone()));
     application.rate = rate.or(application.rate);
-    let (after, key) = application.add(secret(), &door.who, Timestamp::now()).map_err(unissued)?;
-    door.write(found, after).await?;
-    Ok(given_out(&key, door, surroundings))
+    let (after, key) = application.add(secret(), &intake.who, Timestamp::now()).map_err(unissued)?;
+    intake.write(found, after).await?;
+    Ok(given_out(&key, intake, context))
 }
 
-async fn rotate(wanted: &Rotate, door: &Opened, surroundings: &Surroundings) -> Result<Report, Failure> {
-    let found = door.expect(&wanted.application).await?;
+async fn rotate(wanted: &Rotate, intake: &Intake, context: &CommandContext) -> Result<Report, Failure> {
+    let found = intake.expect(&wanted.application).await?;
     let keep = SignedDuration::from_hours(24 * i64::from(wanted.keep_days));
-    let rotated = found.record.clone().rotate(secret(), keep, &door.who, Timestamp::now());
+    let rotated = found.record.clone().rotate(secret(), keep, &intake.who, Timestamp::now());
     let (after, key) = rotated.map_err(unissued)?;
-    door.write(Some(found), after).await?;
-    surroundings.output.note(match wanted.keep_days {
+    intake.write(Some(found), after).await?;
+    context.output.note(match wanted.keep_days {
         0 => "the key before works no more, within half a minute".to_owned(),
         days => format!("the key before goes on to work for {days} days"),
     });
-    Ok(given_out(&key, door, surroundings))
+    Ok(given_out(&key, intake, context))
 }
 
 /// Prints a key for the only time that there will be.
-fn given_out(key: &ApiKey, door: &Opened, surroundings: &Surroundings) -> Report {
-    let output = &surroundings.output;
-    output.note(format!("{} may post to {}; this is its key, shown this once:", key.id, door.events_url));
+fn given_out(key: &ApiKey, intake: &Intake, context: &CommandContext) -> Report {
+    let output = &context.output;
+    output.note(format!("{} may post to {}; this is its key, shown this once:", key.id, intake.events_url));
     output.line(key.expose());
-    Report::done(json!({ "key_id": key.id, "key": key.expose(), "events_url": door.events_url }))
+    Report::done(json!({ "key_id": key.id, "key": key.expose(), "events_url": intake.events_url }))
 }
 
-async fn revoke(wanted: &Revoke, door: &Opened, surroundings: &Surroundings) -> Result<Report, Failure> {
-    let found = door.expect(&wanted.application).await?;
+async fn revoke(wanted: &Revoke, intake: &Intake, context: &CommandContext) -> Result<Report, Failure> {
+    let found = intake.expect(&wanted.application).await?;
     let which = wanted.which.key.map_or(Which::All, Which::One);
-    let after = found.record.clone().revoke(which, &door.who, Timestamp::now()).map_err(unissued)?;
+    let after = found.record.clone().revoke(which, &intake.who, Timestamp::now()).map_err(unissued)?;
     let changed = after != found.record;
     let working: Vec<String> = after.working(Timestamp::now()).map(|id| id.to_string()).collect();
     if changed {
-        door.write(Some(found), after).await?;
+        intake.write(Some(found), after).await?;
     }
     let left = match working.as_slice() {
         [] => "no key of it works any more, within half a minute".to_owned(),
         some => format!("what works still: {}", some.join(", ")),
     };
     let word = if changed { "revoked" } else { "was revoked already" };
-    surroundings.output.line(format!("{word}; {left}"));
+    context.output.line(format!("{word}; {left}"));
     Ok(Report::done(json!({ "changed": changed, "working": working })))
 }
 
-async fn limit(wanted: &Limit, door: &Opened, surroundings: &Surroundings) -> Result<Report, Failure> {
+async fn limit(wanted: &Limit, intake: &Intake, context: &CommandContext) -> Result<Report, Failure> {
     let rate = wanted.rate.rate()?;
-    let found = door.expect(&wanted.application).await?;
+    let found = intake.expect(&wanted.application).await?;
     let after = Application { rate, ..found.record.clone() };
     if after != found.record {
-        door.write(Some(found), after).await?;
+        intake.write(Some(found), after).await?;
     }
-    surroundings.output.line(format!("{} may send {}", wanted.application, allowance(rate)));
+    context.output.line(format!("{} may send {}", wanted.application, allowance(rate)));
     Ok(Report::done(json!({ "application": wanted.application, "rate": rate })))
 }
 
-async fn list(wanted: &List, door: &Opened, surroundings: &Surroundings) -> Result<Report, Failure> {
+async fn list(wanted: &List, intake: &Intake, context: &CommandContext) -> Result<Report, Failure> {
     let applications: Vec<Application> = match &wanted.application {
-        Some(name) => vec![door.expect(name).await?.record],
+        Some(name) => vec![intake.expect(name).await?.record],
         None => {
             let mut all: Vec<Application> =
-                door.table.list_kind(LISTED).await?.into_iter().map(|found| found.record).collect();
+                intake.table.list_kind(LISTED).await?.into_iter().map(|found| found.record).collect();
             all.sort_by(|a, b| a.name.cmp(&b.name));
             all
         }
@@ -290,11 +291,11 @@ async fn list(wanted: &List, door: &Opened, surroundings: &Surroundings) -> Resu
         })
     });
     match applications.is_empty() {
-        true => surroundings.output.line("no application may send yet"),
-        false => surroundings.output.table(["key", "works", "made", "by", "may send"], rows),
+        true => context.output.line("no application may send yet"),
+        false => context.output.table(["key", "works", "made", "by", "may send"], rows),
     }
     let documents: Vec<Value> = applications.iter().map(|application| json!(application)).collect();
-    Ok(Report::done(json!({ "events_url": door.events_url, "applications": documents })))
+    Ok(Report::done(json!({ "events_url": intake.events_url, "applications": documents })))
 }
 
 /// Whether a key works, in words.
@@ -352,68 +353,70 @@ mod tests {
         command: Command,
     }
 
-    /// A front door with nobody who may send yet.
-    fn opened() -> Opened {
-        Opened {
+    /// A log intake with nobody who may send yet.
+    fn opened() -> Intake {
+        Intake {
             table: Ledger::new(&FakeAws::new().aws(), TABLE),
             who: "arn:aws:iam::222222222222:user/ada".to_owned(),
-            events_url: "https://door.example.com/events".to_owned(),
+            events_url: "https://intake.example.com/events".to_owned(),
         }
     }
 
     /// What a command answers, and what it prints.
-    async fn typed(door: &Opened, line: &str) -> (Result<Value, Failure>, String) {
+    async fn typed(intake: &Intake, line: &str) -> (Result<Value, Failure>, String) {
         let line = format!("keys {line} --in ci");
         let command = Typed::try_parse_from(line.split(' ')).map(|typed| typed.command).unwrap();
         let output = Output::memory(false);
-        let surroundings = Surroundings::bare(std::path::Path::new("."), output.clone());
-        let report = command.carry_out(door, &surroundings).await;
+        let context = CommandContext::bare(std::path::Path::new("."), output.clone());
+        let report = command.carry_out(intake, &context).await;
         (report.map(|report| report.document), output.captured())
     }
 
     /// The key that a command gives out.
-    async fn given(door: &Opened, line: &str) -> ApiKey {
-        let (report, said) = typed(door, line).await;
+    async fn given(intake: &Intake, line: &str) -> ApiKey {
+        let (report, said) = typed(intake, line).await;
         let key = report.unwrap()["key"].as_str().unwrap().to_owned();
         assert_eq!(said.matches(&key).count(), 1, "a key is shown once: {said}");
         key.parse().unwrap()
     }
 
     /// Whether a key lets anybody in.
-    async fn works(door: &Opened, key: &ApiKey) -> bool {
-        let found = door.find(&key.id.application).await.unwrap();
+    async fn works(intake: &Intake, key: &ApiKey) -> bool {
+        let found = intake.find(&key.id.application).await.unwrap();
         admit(found.as_ref().map(|found| &found.record), key, Timestamp::now()).is_ok()
     }
 
     #[tokio::test]
     async fn a_key_works_from_when_it_is_printed_until_it_is_replaced_or_revoked() {
-        let door = opened();
-        let first = given(&door, "add shop").await;
-        let other = given(&door, "add bank").await;
-        assert!(works(&door, &first).await && works(&door, &other).await);
-        let again = typed(&door, "add shop").await.0.unwrap_err();
+        let intake = opened();
+        let first = given(&intake, "add shop").await;
+        let other = given(&intake, "add bank").await;
+        assert!(works(&intake, &first).await && works(&intake, &other).await);
+        let again = typed(&intake, "add shop").await.0.unwrap_err();
         assert_eq!(again.what, "shop.1 works; to replace it, rotate it");
-        let second = given(&door, "rotate shop --keep-days 1").await;
-        assert!(works(&door, &first).await && works(&door, &second).await);
-        let third = typed(&door, "rotate shop").await.0.unwrap_err();
+        let second = given(&intake, "rotate shop --keep-days 1").await;
+        assert!(works(&intake, &first).await && works(&intake, &second).await);
+        let third = typed(&intake, "rotate shop").await.0.unwrap_err();
         assert_eq!(third.next, "lockstep logs keys revoke shop --key 1 --in <STAGE>");
-        assert_eq!(typed(&door, "revoke shop --key 1").await.1, "revoked; what works still: shop.2\n");
-        assert!(!works(&door, &first).await && works(&door, &second).await);
-        let third = given(&door, "rotate shop --keep-days 0").await;
-        assert!(!works(&door, &second).await && works(&door, &third).await);
-        assert_eq!(typed(&door, "revoke shop --all").await.0.unwrap()["working"], json!([]));
-        assert_eq!(typed(&door, "revoke shop --all").await.0.unwrap()["changed"], false);
-        assert!(!works(&door, &third).await && works(&door, &other).await);
-        assert_eq!(given(&door, "add shop").await.id.to_string(), "shop.4");
+        assert_eq!(typed(&intake, "revoke shop --key 1").await.1, "revoked; what works still: shop.2\n");
+        assert!(!works(&intake, &first).await && works(&intake, &second).await);
+        let third = given(&intake, "rotate shop --keep-days 0").await;
+        assert!(!works(&intake, &second).await && works(&intake, &third).await);
+        assert_eq!(typed(&intake, "revoke shop --all").await.0.unwrap()["working"], json!([]));
+        assert_eq!(typed(&intake, "revoke shop --all").await.0.unwrap()["changed"], false);
+        assert!(!works(&intake, &third).await && works(&intake, &other).await);
+        assert_eq!(given(&intake, "add shop").await.id.to_string(), "shop.4");
     }
 
     #[tokio::test]
     async fn a_list_names_every_key_and_shows_no_secret() {
-        let door = opened();
-        assert_eq!(typed(&door, "list").await.1, "no application may send yet\n");
-        let keys =
-            [given(&door, "add shop --events-per-second 5 --burst 50").await, given(&door, "add bank").await];
-        let (report, said) = typed(&door, "list").await;
+        let intake = opened();
+        assert_eq!(typed(&intake, "list").await.1, "no application may send yet\n");
+        let keys = [
+            given(&intake, "add shop --events-per-second 5 --burst 50").await,
+            given(&intake, "add bank").await,
+        ];
+        let (report, said) = typed(&intake, "list").await;
         for key in &keys {
             let id = key.id.to_string();
             assert!(said.contains(&id) && !said.contains(&key.expose()), "{said}");
@@ -423,35 +426,35 @@ mod tests {
             said.contains("5 a second, 50 at once") && said.contains("what the component says"),
             "{said}"
         );
-        let unknown = typed(&door, "list office").await.0.unwrap_err();
+        let unknown = typed(&intake, "list office").await.0.unwrap_err();
         assert_eq!(unknown.what, "office was never given a key");
     }
 
     #[tokio::test]
     async fn a_rate_stays_with_the_application_until_it_is_taken_back() {
-        let door = opened();
-        given(&door, "add shop").await;
-        let (report, said) = typed(&door, "limit shop --events-per-second 5 --burst 50").await;
+        let intake = opened();
+        given(&intake, "add shop").await;
+        let (report, said) = typed(&intake, "limit shop --events-per-second 5 --burst 50").await;
         assert_eq!(said, "shop may send 5 a second, 50 at once\n");
         assert_eq!(report.unwrap()["rate"], json!({"events_per_second": 5, "burst": 50}));
-        given(&door, "rotate shop").await;
-        let kept = door.expect(&"shop".parse().unwrap()).await.unwrap().record.rate;
+        given(&intake, "rotate shop").await;
+        let kept = intake.expect(&"shop".parse().unwrap()).await.unwrap().record.rate;
         assert_eq!(kept, Some(Rate::new(5, 50).unwrap()));
-        assert_eq!(typed(&door, "limit shop --default").await.0.unwrap()["rate"], Value::Null);
-        let nonsense = typed(&door, "limit shop --events-per-second 0 --burst 50").await.0.unwrap_err();
+        assert_eq!(typed(&intake, "limit shop --default").await.0.unwrap()["rate"], Value::Null);
+        let nonsense = typed(&intake, "limit shop --events-per-second 0 --burst 50").await.0.unwrap_err();
         assert_eq!(nonsense.exit, crate::failure::Exit::Usage);
     }
 
     #[tokio::test]
     async fn who_was_slower_changes_nothing_and_is_told() {
-        let door = opened();
-        given(&door, "add shop").await;
+        let intake = opened();
+        given(&intake, "add shop").await;
         let name: ApplicationName = "shop".parse().unwrap();
-        let seen = door.find(&name).await.unwrap();
-        given(&door, "rotate shop").await;
+        let seen = intake.find(&name).await.unwrap();
+        given(&intake, "rotate shop").await;
         let stale = seen.as_ref().map(|found| found.record.clone()).unwrap();
-        assert_eq!(door.write(seen, stale.clone()).await.unwrap_err().next, "try again in a moment");
-        let new = door.write(None, stale).await.unwrap_err();
+        assert_eq!(intake.write(seen, stale.clone()).await.unwrap_err().next, "try again in a moment");
+        let new = intake.write(None, stale).await.unwrap_err();
         assert_eq!(new.what, "somebody else let shop send just now");
     }
 

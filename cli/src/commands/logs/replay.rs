@@ -1,10 +1,11 @@
 //! `lockstep logs replay`: logs of load balancers are shipped again. Their ids stay the same, so nothing doubles.
 
-use super::{Global, Place};
-use crate::Report;
+use super::StageArguments;
+use crate::context::CommandContext;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::names::S3Uri;
-use crate::surroundings::Surroundings;
+use crate::report::Report;
 use clap::Args;
 use jiff::Timestamp;
 use lockstep_domain::logs::delivery::Object;
@@ -21,35 +22,31 @@ pub struct Arguments {
     #[arg(long, default_value = "elb-logs", value_name = "NAME")]
     environment: String,
     #[command(flatten)]
-    place: Place,
+    stage: StageArguments,
 }
 
 /// Carries it out.
 pub async fn run(
     arguments: &Arguments,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let shipper = arguments.place.find(&arguments.environment, global, surroundings).await?;
+    let shipper = arguments.stage.find(&arguments.environment, global, context).await?;
     let (queue, letters) = (shipper.output("QueueUrl")?, shipper.output("DeadLettersUrl")?);
     let letters = DeadLetters::new(&shipper.aws, queue, letters);
     if arguments.objects.is_empty() {
-        put_back(&letters, surroundings).await
+        put_back(&letters, context).await
     } else {
-        ship(&letters, &arguments.objects, surroundings).await
+        ship(&letters, &arguments.objects, context).await
     }
 }
 
-async fn ship(
-    letters: &DeadLetters,
-    objects: &[S3Uri],
-    surroundings: &Surroundings,
-) -> Result<Report, Failure> {
+async fn ship(letters: &DeadLetters, objects: &[S3Uri], context: &CommandContext) -> Result<Report, Failure> {
     for S3Uri { bucket, key } in objects {
         letters.send(&message(bucket, key)).await?;
     }
     let count = objects.len();
-    surroundings
+    context
         .output
         .line(format!("{count} {} shipped again", plural(count as u64, "object is", "objects are")));
     Ok(Report::done(json!({ "objects": count })))
@@ -68,9 +65,9 @@ fn message(bucket: &str, key: &str) -> String {
     json!({ "lockstep": { "objects": [object] } }).to_string()
 }
 
-async fn put_back(letters: &DeadLetters, surroundings: &Surroundings) -> Result<Report, Failure> {
+async fn put_back(letters: &DeadLetters, context: &CommandContext) -> Result<Report, Failure> {
     let began = Timestamp::now();
-    let output = &surroundings.output;
+    let output = &context.output;
     let mut all = PutBack::default();
     loop {
         let some = letters.put_some_back(began).await?;

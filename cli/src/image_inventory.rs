@@ -1,8 +1,8 @@
 //! What there is of images, and who uses it: the ledger's records put together.
 
+use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::names::ImageVersionName;
-use crate::plane::Plane;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::references::{Reference, ReferenceGraph, ReferenceSources, reference_graph};
 use lockstep_domain::images::settings::ImageSettings;
@@ -13,13 +13,13 @@ use lockstep_domain::records::{Deployed, Environment, Image, ImageVersion, Relea
 use std::collections::BTreeSet;
 
 /// Everything that is known of images.
-pub struct Catalogue {
+pub struct ImageInventory {
     /// Every version, by name and then newest first.
     pub versions: Vec<ImageVersion>,
     /// Each of them in each account and region.
     pub places: Vec<Image>,
     /// What needs which version.
-    pub uses: ReferenceGraph,
+    pub references: ReferenceGraph,
     /// Every release, newest first.
     pub releases: Vec<Release>,
     /// Every environment of every stage.
@@ -31,7 +31,7 @@ pub struct Catalogue {
 }
 
 /// An environment that a version of an image runs in, or ran in before.
-pub struct Runs<'a> {
+pub struct ImageUse<'a> {
     /// The environment.
     pub environment: &'a Environment,
     /// The release that pins it, as it runs or ran there.
@@ -42,9 +42,9 @@ pub struct Runs<'a> {
     pub location: Option<Location>,
 }
 
-impl Catalogue {
+impl ImageInventory {
     /// Reads it.
-    pub async fn read(plane: &Plane) -> Result<Self, Failure> {
+    pub async fn read(plane: &ControlPlane) -> Result<Self, Failure> {
         let stages = plane.stages().await?;
         let (mut versions, mut places) = (plane.image_versions().await?, plane.images().await?);
         versions.sort_by(|a, b| (&a.name, &b.version).cmp(&(&b.name, &a.version)));
@@ -54,9 +54,9 @@ impl Catalogue {
         unfinished.retain(|deployment| !deployment.state.is_final());
         let needs =
             ReferenceSources { environments: &environments, unfinished: &unfinished, releases: &releases };
-        let uses = reference_graph(&needs);
+        let references = reference_graph(&needs);
         let settings = plane.image_settings().await?;
-        Ok(Self { versions, places, uses, releases, environments, stages, settings })
+        Ok(Self { versions, places, references, releases, environments, stages, settings })
     }
 
     /// A version, or what to do if there is none.
@@ -81,8 +81,8 @@ impl Catalogue {
     }
 
     /// What needs a version.
-    pub fn uses_of(&self, version: &ImageVersion) -> BTreeSet<Reference> {
-        self.uses.get(&(version.name.clone(), version.version.clone())).cloned().unwrap_or_default()
+    pub fn references_of(&self, version: &ImageVersion) -> BTreeSet<Reference> {
+        self.references.get(&(version.name.clone(), version.version.clone())).cloned().unwrap_or_default()
     }
 
     /// The releases that pin a version, newest first.
@@ -91,7 +91,7 @@ impl Catalogue {
     }
 
     /// The environments that run a version or ran it before, in the order of stages.
-    pub fn runs_of(&self, version: &ImageVersion) -> Vec<Runs<'_>> {
+    pub fn runs_of(&self, version: &ImageVersion) -> Vec<ImageUse<'_>> {
         let pinning = self.releases_of(version);
         let is_pinned = |environment: &Environment, deployed: &&Deployed| {
             pinning.iter().any(|r| r.component == environment.component && r.version == deployed.version)
@@ -103,7 +103,7 @@ impl Catalogue {
             for (deployed, now) in [(&environment.deployed, true), (&environment.previous, false)] {
                 if let Some(deployed) = deployed.as_ref().filter(|deployed| is_pinned(environment, deployed))
                 {
-                    runs.push(Runs { environment, deployed, now, location: location.clone() });
+                    runs.push(ImageUse { environment, deployed, now, location: location.clone() });
                 }
             }
         }

@@ -1,15 +1,15 @@
 //! What a person wants to see at the end.
 
-use super::Story;
+use super::Demo;
 use crate::failure::{Exit, Failure};
 use crate::output::duration;
 use lockstep_domain::records::Image;
 
-impl Story {
+impl Demo {
     /// Looks once more, and sums up.
-    pub async fn ending(&mut self) -> Result<(), Failure> {
+    pub async fn summary(&mut self) -> Result<(), Failure> {
         self.nothing_is_shared().await?;
-        self.no_throw_away_stacks().await?;
+        self.no_test_stacks().await?;
         self.say("");
         self.say("== which version is where");
         self.type_in(&["status"], Exit::Done).await?;
@@ -23,7 +23,7 @@ impl Story {
         Ok(())
     }
 
-    /// How long each chapter took.
+    /// How long each scenario took.
     pub(super) fn times(&self) {
         self.say("");
         self.say("== how long it took");

@@ -1,6 +1,6 @@
 //! Before the first commit: a cloud, and an organisation in it.
 
-use super::{MARK, REPOSITORY, Story, ensure};
+use super::{Demo, MARK, REPOSITORY, ensure};
 use crate::commands::repositories::{webhook_secret, webhook_url};
 use crate::failure::{Exit, Failure, at};
 use crate::local::{Session, state_dir};
@@ -10,10 +10,10 @@ use lockstep_platform::operator::base_images::BaseImages;
 use lockstep_platform::operator::signed;
 use serde_json::{Value, json};
 
-impl Story {
-    /// Starts the cloud; one that an earlier story left is replaced, one of somebody's own is left alone.
+impl Demo {
+    /// Starts the cloud; one that an earlier demo left is replaced, one of somebody's own is left alone.
     pub(super) async fn cloud(&mut self) -> Result<(), Failure> {
-        if let Some(session) = Session::load(&self.surroundings)? {
+        if let Some(session) = Session::load(&self.context)? {
             if !session.credentials.contains_key(MARK) {
                 return Err(Failure::new(format!(
                     "a local cloud of yours is running at {}",
@@ -21,7 +21,7 @@ impl Story {
                 ))
                 .next("stop it first: lockstep local down"));
             }
-            self.say("an earlier story left its cloud running; it goes first");
+            self.say("an earlier demo left its cloud running; it goes first");
             self.type_in(&["local", "down"], Exit::Done).await?;
         }
         self.owns_cloud = true;
@@ -33,7 +33,7 @@ impl Story {
         self.type_in(&arguments, Exit::Done).await?;
         let mark =
             |session: &mut session::Session| drop(session.credentials.insert(MARK.to_owned(), json!(true)));
-        session::update(&state_dir(&self.surroundings), mark).map_err(at("the local cloud"))?;
+        session::update(&state_dir(&self.context), mark).map_err(at("the local cloud"))?;
         self.point_at_tooling().await
     }
 
@@ -43,7 +43,7 @@ impl Story {
         let variables = self.type_quietly(&["local", "env", "tooling"]).await?;
         let pairs = variables.as_object().into_iter().flatten();
         let pairs = pairs.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
-        self.surroundings.variables.extend(pairs);
+        self.context.variables.extend(pairs);
         Ok(())
     }
 
@@ -77,7 +77,7 @@ impl Story {
         let path = created(session).await?;
         let repository = self.repository();
         repository.create(&path).await?;
-        repository.copy(&self.surroundings.sources()?.join("infra/log-stack/broker"), "broker")?;
+        repository.copy(&self.context.sources()?.join("infra/log-stack/broker"), "broker")?;
         // This organisation has no stage of that name.
         repository.remove("broker/parameters/staging.toml")?;
         // Nor a cache yet: `demo --log-stack` has.
@@ -156,7 +156,7 @@ approval = true
 fn parameters(session: &Session) -> Result<String, Failure> {
     let network = |alias: &str| {
         let kept =
-            session.kept(alias).ok_or_else(|| Failure::new(format!("account {alias} is not set up")))?;
+            session.stored(alias).ok_or_else(|| Failure::new(format!("account {alias} is not set up")))?;
         let output = |name: &str| kept.outputs.get(name).cloned().unwrap_or_default();
         let list = |name: &str| output(name).replace(',', "\", \"");
         Ok::<_, Failure>(format!(
@@ -179,7 +179,7 @@ ReaderCidr = "10.0.0.0/8"
 
 /// Makes the bare repository on the git host; answers its path.
 pub(super) async fn created(session: &Session) -> Result<String, Failure> {
-    // Repositories outlive the cloud; that of an earlier story has another history.
+    // Repositories outlive the cloud; that of an earlier demo has another history.
     let earlier = session.repositories.join("acme/logs.git");
     if earlier.exists() {
         std::fs::remove_dir_all(&earlier).map_err(at(earlier.display()))?;

@@ -1,6 +1,6 @@
 //! The seven steps.
 
-use super::{COMPONENT, Story, ensure};
+use super::{COMPONENT, Demo, ensure};
 use crate::failure::{Exit, Failure};
 use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::stacks::plan::StackStatus;
@@ -27,13 +27,13 @@ const NEVER_READY: &str = r#"
       Timeout: "2"
 "#;
 
-impl Story {
+impl Demo {
     pub(super) async fn first_commit(&mut self) -> Result<(), Failure> {
         let answer = self.push(Exit::Done).await?;
         self.facts.first = version_to(&answer, "ci")?;
         let running = self.version_in("ci").await?;
         ensure(running.as_deref() == Some(&self.facts.first), "ci runs the first release")?;
-        self.no_throw_away_stacks().await?;
+        self.no_test_stacks().await?;
         self.type_in(&["status"], Exit::Done).await.map(drop)
     }
 
@@ -51,7 +51,7 @@ impl Story {
         ensure(after.arn == before.arn, "the stack in ci is the same stack")?;
         let running = self.version_in("ci").await?;
         ensure(running.as_deref() == Some(&self.facts.promoted), "ci runs the second release")?;
-        self.no_throw_away_stacks().await
+        self.no_test_stacks().await
     }
 
     pub(super) async fn promotion(&mut self) -> Result<(), Failure> {
@@ -121,7 +121,7 @@ impl Story {
         ensure(stack.status == StackStatus::UpdateRollbackComplete, "the stack in ci was rolled back")?;
         let running = self.version_in("ci").await?;
         ensure(running.as_deref() == Some(&self.facts.unchanged), "ci still runs the release before")?;
-        self.no_throw_away_stacks().await
+        self.no_test_stacks().await
     }
 
     pub(super) async fn failing_check(&mut self) -> Result<(), Failure> {
@@ -131,7 +131,7 @@ impl Story {
         repository.commit("A check that cannot pass").await?;
         let answer = self.push(Exit::Failed).await?;
         ensure(deployment_to(&answer, "ci").is_err(), "what failed its test goes nowhere")?;
-        self.no_throw_away_stacks().await?;
+        self.no_test_stacks().await?;
         let running = self.version_in("ci").await?;
         ensure(running.as_deref() == Some(&self.facts.unchanged), "ci still runs the release before")?;
         self.type_in(&["releases", COMPONENT], Exit::Done).await.map(drop)
@@ -158,7 +158,7 @@ impl Story {
 
     /// The recipe of the log stack's Logstash comes into the repository and is pushed.
     pub async fn bake(&self) -> Result<Value, Failure> {
-        let recipes = self.surroundings.sources()?.join("infra/images");
+        let recipes = self.context.sources()?.join("infra/images");
         let repository = self.repository();
         for folder in ["logstash", "common"] {
             repository.copy(&recipes.join(folder), &format!("images/{folder}"))?;
@@ -178,7 +178,7 @@ impl Story {
     }
 
     /// Every throw-away stack is gone.
-    pub async fn no_throw_away_stacks(&self) -> Result<(), Failure> {
+    pub async fn no_test_stacks(&self) -> Result<(), Failure> {
         let left = self.stacks("development")?.names("test-").await?;
         ensure(left.is_empty(), format!("no throw-away stack is left: {}", left.join(", ")))
     }
@@ -200,7 +200,7 @@ impl Story {
         Ok(())
     }
 
-    /// The accounts of the story by id.
+    /// The accounts of the demo by id.
     pub fn alias_of(&self, account: &AccountId) -> Result<String, Failure> {
         let session = self.session()?;
         let found = session.accounts.iter().find(|known| known.id == account.as_str());

@@ -1,11 +1,11 @@
 //! An installed control plane, as commands use it: reading its ledger and asking it to change something.
 
-use crate::commands::Global;
 use crate::connection::Connection;
+use crate::context::CommandContext;
 use crate::failure::{Exit, Failure};
+use crate::global::Global;
 use crate::installation::not_installed;
 use crate::names::DeploymentPrefix;
-use crate::surroundings::Surroundings;
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::settings::ImageSettings;
 use lockstep_domain::messages::operator::{Applied, Refused, Request};
@@ -17,7 +17,7 @@ use lockstep_domain::records::{
 };
 use lockstep_platform::aws::Aws;
 use lockstep_platform::ledger::{Ledger, Order};
-use lockstep_platform::operator::control_plane::{self, ControlPlane};
+use lockstep_platform::operator::control_plane;
 use lockstep_platform::operator::executions::Follow;
 use lockstep_platform::operator::signed;
 
@@ -25,21 +25,21 @@ use lockstep_platform::operator::signed;
 const LISTED: usize = 500;
 
 /// A control plane.
-pub struct Plane {
+pub struct ControlPlane {
     /// Who talks to it.
     pub connection: Connection,
     /// Where everything of it is.
-    pub found: ControlPlane,
+    pub found: control_plane::ControlPlane,
     /// Its ledger.
     pub ledger: Ledger,
     /// Its executions.
     pub executions: Follow,
 }
 
-impl Plane {
+impl ControlPlane {
     /// Finds the control plane of the account that the command talks to.
-    pub async fn open(global: &Global, surroundings: &Surroundings) -> Result<Self, Failure> {
-        let connection = Connection::open(global, surroundings).await?;
+    pub async fn open(global: &Global, context: &CommandContext) -> Result<Self, Failure> {
+        let connection = Connection::open(global, context).await?;
         let found = control_plane::find(&connection.aws).await?.ok_or_else(not_installed)?;
         let ledger = Ledger::new(&connection.aws, &found.table);
         let executions = Follow::new(&connection.aws);

@@ -1,4 +1,4 @@
-//! The repository of the story: a real one, with real commits.
+//! The repository of the demo: a real one, with real commits.
 
 use crate::failure::{Failure, at};
 use crate::git::git;
@@ -66,7 +66,7 @@ impl Repository {
     pub fn replace(&self, path: &str, old: &str, new: &str) -> Result<(), Failure> {
         let text = self.read(path)?;
         if !text.contains(old) {
-            return Err(Failure::new(format!("{path} does not hold what the story wants to change: {old}")));
+            return Err(Failure::new(format!("{path} does not hold what the demo wants to change: {old}")));
         }
         self.write(path, &text.replacen(old, new, 1))
     }

@@ -1,4 +1,4 @@
-//! The surroundings a command was typed in: nothing else of the library reads them from the process.
+//! The context a command was typed in: nothing else of the library reads them from the process.
 
 use crate::failure::{Failure, at};
 use crate::output::Output;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Where a command was typed.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub struct CommandContext {
     /// The working directory.
     pub directory: PathBuf,
     /// The environment variables.
@@ -34,7 +34,7 @@ impl std::fmt::Debug for Input {
     }
 }
 
-impl Surroundings {
+impl CommandContext {
     /// Those of this process.
     pub fn of_process() -> Result<Self, Failure> {
         Ok(Self {

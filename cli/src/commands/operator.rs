@@ -1,13 +1,13 @@
 //! `lockstep cancel`, `retry`, `unlock` and `reconcile`: what a person does about a run or an environment.
 
-use super::{Global, follow_to_end, report};
-use crate::Report;
+use crate::context::CommandContext;
+use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure};
-use crate::follow::{End, Manner, follow};
+use crate::follow::{End, FollowOptions, follow, follow_to_end, report};
+use crate::global::Global;
 use crate::names::{DeploymentPrefix, Reason, RunName};
-use crate::plane::Plane;
+use crate::report::Report;
 use crate::runs::{self, Run};
-use crate::surroundings::Surroundings;
 use crate::views::why;
 use clap::Args;
 use jiff::Timestamp;
@@ -46,7 +46,7 @@ pub struct Retry {
 
 /// Which environment.
 #[derive(Args, Debug)]
-pub struct Place {
+pub struct EnvironmentArguments {
     /// The component
     component: ComponentName,
     /// The stage
@@ -61,13 +61,13 @@ pub struct Place {
 #[derive(Args, Debug)]
 pub struct Reconcile {
     #[command(flatten)]
-    place: Place,
+    environment: EnvironmentArguments,
     /// What was done to make the stack and CloudFormation agree again
     #[arg(long, value_name = "TEXT")]
     reason: Reason,
 }
 
-impl Place {
+impl EnvironmentArguments {
     fn name(&self) -> &str {
         self.environment.as_deref().unwrap_or(self.component.as_str())
     }
@@ -81,9 +81,9 @@ impl Place {
 pub async fn cancel(
     arguments: &Cancel,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, context).await?;
     let deployment = plane.deployment_called(&arguments.deployment).await?;
     if deployment.state.is_final() {
         return Err(over(&deployment));
@@ -92,15 +92,15 @@ pub async fn cancel(
     let request =
         Request::Cancel { deployment: deployment.id.clone(), reason: arguments.reason.as_str().to_owned() };
     plane.ask(&request).await?;
-    let output = &surroundings.output;
+    let output = &context.output;
     output.line(format!("{} is told to stop", why::title(&deployment)));
     if arguments.no_wait {
         return Ok(Report::done(json!({ "deployment": deployment.id, "outcome": "cancelling" })));
     }
-    let manner = Manner { after_question: Some(known), since: asked_at };
-    let followed = follow(&plane, &deployment.execution, manner, &output.without_events()).await?;
+    let options = FollowOptions { after_question: Some(known), since: asked_at };
+    let followed = follow(&plane, &deployment.execution, options, &output.without_events()).await?;
     if let End::NeedsApproval(_) = followed.end {
-        return Ok(report(&followed, surroundings));
+        return Ok(report(&followed, context));
     }
     let ended = plane.deployment(&deployment.id).await?;
     let (sentence, exit) = stopped(&ended);
@@ -129,48 +129,46 @@ fn stopped(deployment: &Deployment) -> (String, Exit) {
 }
 
 /// Does again what failed.
-pub async fn retry(
-    arguments: &Retry,
-    global: &Global,
-    surroundings: &Surroundings,
-) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+pub async fn retry(arguments: &Retry, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
+    let plane = ControlPlane::open(global, context).await?;
     let (title, run) = match find(&plane, &arguments.run).await? {
-        Found::Deployment(deployment) => (why::title(&deployment), of_deployment(&plane, &deployment).await?),
-        Found::Delivery(event) => (pushed(&event), of_delivery(&plane, &event).await?),
+        Retryable::Deployment(deployment) => {
+            (why::title(&deployment), of_deployment(&plane, &deployment).await?)
+        }
+        Retryable::Delivery(event) => (pushed(&event), of_delivery(&plane, &event).await?),
     };
-    surroundings.output.line(format!("again: {title}"));
+    context.output.line(format!("again: {title}"));
     let execution = runs::start(&plane, &run).await?;
-    follow_to_end(&plane, &execution, surroundings).await
+    follow_to_end(&plane, &execution, context).await
 }
 
 /// What can be done again.
-enum Found {
+enum Retryable {
     Deployment(Box<Deployment>),
     Delivery(Box<WebhookDelivery>),
 }
 
-async fn find(plane: &Plane, name: &RunName) -> Result<Found, Failure> {
+async fn find(plane: &ControlPlane, name: &RunName) -> Result<Retryable, Failure> {
     // Whole ids first: what the index lists lags behind the table.
     let id = name.as_str();
     if let Some(full) = name.deployment().and_then(|prefix| prefix.full())
         && let Some(found) = plane.ledger.get(&Deployment::key_of(&full)).await?
     {
-        return Ok(Found::Deployment(Box::new(found.record)));
+        return Ok(Retryable::Deployment(Box::new(found.record)));
     }
     if let Some(found) = plane.ledger.get(&WebhookDelivery::key_of(PROVIDER, id)).await? {
-        return Ok(Found::Delivery(Box::new(found.record)));
+        return Ok(Retryable::Delivery(Box::new(found.record)));
     }
     let deployments = plane.deployments().await?.into_iter();
     let deliveries = plane.deliveries().await?.into_iter();
     let deployments = deployments.filter(|deployment| deployment.id.as_str().starts_with(id));
     let deliveries = deliveries.filter(|event| event.delivery.starts_with(id));
     let mut fitting = deployments
-        .map(|deployment| Found::Deployment(Box::new(deployment)))
-        .chain(deliveries.map(|event| Found::Delivery(Box::new(event))));
+        .map(|deployment| Retryable::Deployment(Box::new(deployment)))
+        .chain(deliveries.map(|event| Retryable::Delivery(Box::new(event))));
     match (fitting.next(), fitting.next()) {
-        (Some(Found::Deployment(one)), None) => {
-            plane.deployment(&one.id).await.map(|current| Found::Deployment(Box::new(current)))
+        (Some(Retryable::Deployment(one)), None) => {
+            plane.deployment(&one.id).await.map(|current| Retryable::Deployment(Box::new(current)))
         }
         (Some(one), None) => Ok(one),
         (Some(_), Some(_)) => {
@@ -181,7 +179,7 @@ async fn find(plane: &Plane, name: &RunName) -> Result<Found, Failure> {
     }
 }
 
-async fn of_deployment(plane: &Plane, deployment: &Deployment) -> Result<Run, Failure> {
+async fn of_deployment(plane: &ControlPlane, deployment: &Deployment) -> Result<Run, Failure> {
     let runs = !deployment.state.is_final() && is_running(plane, &deployment.execution).await?;
     can_be_retried(deployment, runs)?;
     if deployment.stage.as_str() == TEST {
@@ -211,7 +209,7 @@ fn can_be_retried(deployment: &Deployment, runs: bool) -> Result<(), Failure> {
 }
 
 /// A throw-away stack is made, tried and removed by the run of its push, and by nothing else.
-async fn of_test(plane: &Plane, deployment: &Deployment) -> Result<Run, Failure> {
+async fn of_test(plane: &ControlPlane, deployment: &Deployment) -> Result<Run, Failure> {
     let lost = || {
         Failure::new("the run that tried this release is not known any more")
             .next("push again, or redeliver the push on the git host")
@@ -225,7 +223,7 @@ async fn of_test(plane: &Plane, deployment: &Deployment) -> Result<Run, Failure>
     serde_json::from_value::<inputs::Release>(execution.input).map(Run::Release).map_err(|_| lost())
 }
 
-async fn of_delivery(plane: &Plane, event: &WebhookDelivery) -> Result<Run, Failure> {
+async fn of_delivery(plane: &ControlPlane, event: &WebhookDelivery) -> Result<Run, Failure> {
     let machine = plane.found.state_machines.release.replace(":stateMachine:", ":execution:");
     let execution = format!("{machine}:{}", event.execution);
     let runs = event.state != WebhookDeliveryState::Finished && is_running(plane, &execution).await?;
@@ -256,25 +254,25 @@ fn pushed(event: &WebhookDelivery) -> String {
     format!("the push of {} to {branch} of {}", event.commit.short(), event.repository)
 }
 
-async fn is_running(plane: &Plane, execution: &str) -> Result<bool, Failure> {
+async fn is_running(plane: &ControlPlane, execution: &str) -> Result<bool, Failure> {
     let found = plane.executions.describe(execution).await?;
     Ok(found.is_some_and(|found| found.status == Status::Running))
 }
 
 /// Frees an environment whose holder is dead.
 pub async fn unlock(
-    arguments: &Place,
+    arguments: &EnvironmentArguments,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, context).await?;
     let environment = plane.environment(&arguments.stage, arguments.name()).await?;
     let holder = environment.and_then(|environment| environment.holder);
     let request =
         Request::Unlock { stage: arguments.stage.clone(), environment: arguments.name().to_owned() };
     let applied = plane.ask(&request).await.map_err(|failure| about(failure, holder.as_ref()))?;
     let title = arguments.title();
-    surroundings.output.line(match applied.changed {
+    context.output.line(match applied.changed {
         true => format!("{title} is free; the deployment that held it is closed"),
         false => format!("{title} was free"),
     });
@@ -297,17 +295,17 @@ fn about(failure: Failure, holder: Option<&LeaseHolder>) -> Failure {
 pub async fn reconcile(
     arguments: &Reconcile,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+    let plane = ControlPlane::open(global, context).await?;
     let request = Request::Reconcile {
-        stage: arguments.place.stage.clone(),
-        environment: arguments.place.name().to_owned(),
+        stage: arguments.environment.stage.clone(),
+        environment: arguments.environment.name().to_owned(),
         reason: arguments.reason.as_str().to_owned(),
     };
     let applied = plane.ask(&request).await?;
-    let title = arguments.place.title();
-    surroundings.output.line(match applied.changed {
+    let title = arguments.environment.title();
+    context.output.line(match applied.changed {
         true => format!("{title} is no longer tainted"),
         false => format!("{title} was not tainted"),
     });

@@ -4,7 +4,7 @@
 use super::applications::DOOR;
 use super::broker::Broker;
 use super::preparation::created;
-use super::{Story, ensure};
+use super::{Demo, ensure};
 use crate::failure::{Exit, Failure, at};
 use crate::functions::code_sha256;
 use lockstep_access_log::Format;
@@ -78,27 +78,27 @@ struct Shipped {
     quarantined: u64,
 }
 
-impl Story {
+impl Demo {
     /// Tells of the log stack from beginning to end.
-    pub async fn tell_log_stack(&mut self) -> Result<(), Failure> {
+    pub async fn run_log_stack(&mut self) -> Result<(), Failure> {
         let brokers = Brokers::listen().await?;
-        self.chapter("a cloud with three accounts, and Lockstep in it", Story::cloud).await?;
+        self.scenario("a cloud with three accounts, and Lockstep in it", Demo::cloud).await?;
         let organisation = "an organisation: stages, parameters, two base images, a repository";
-        self.chapter(organisation, Story::log_organisation).await?;
+        self.scenario(organisation, Demo::log_organisation).await?;
         let to_ci = "1. six components to ci, those that others build on first";
-        self.chapter(to_ci, async |story: &mut Self| story.layers_to_ci(&brokers).await).await?;
-        self.chapter("2. to production, in the other account", Story::layers_to_production).await?;
+        self.scenario(to_ci, async |demo: &mut Self| demo.layers_to_ci(&brokers).await).await?;
+        self.scenario("2. to production, in the other account", Demo::layers_to_production).await?;
         let logs = "3. load balancers write their logs";
         let mut shipped = Vec::new();
-        self.chapter(logs, async |story: &mut Self| {
-            shipped = story.logs(&brokers).await?;
+        self.scenario(logs, async |demo: &mut Self| {
+            shipped = demo.logs(&brokers).await?;
             Ok(())
         })
         .await?;
         let again = "4. what was shipped is shipped again, and doubles nothing";
-        self.chapter(again, async |story: &mut Self| story.replay(&brokers, &shipped).await).await?;
+        self.scenario(again, async |demo: &mut Self| demo.replay(&brokers, &shipped).await).await?;
         let posted = "5. desktop applications post their logs";
-        self.chapter(posted, async |story: &mut Self| story.applications(&brokers).await).await?;
+        self.scenario(posted, async |demo: &mut Self| demo.applications(&brokers).await).await?;
         self.say("");
         self.say("== which version is where");
         self.type_in(&["status"], Exit::Done).await?;
@@ -121,7 +121,7 @@ impl Story {
     }
 
     async fn layers_to_ci(&mut self, brokers: &Brokers) -> Result<(), Failure> {
-        let sources = self.surroundings.sources()?.join("infra/log-stack");
+        let sources = self.context.sources()?.join("infra/log-stack");
         let repository = self.repository();
         for (folders, message) in LAYERS {
             for folder in folders {
@@ -141,10 +141,10 @@ impl Story {
             let running = self.version_of(component, "ci").await?;
             ensure(running.is_some(), format!("ci runs {component}"))?;
         }
-        self.no_throw_away_stacks().await
+        self.no_test_stacks().await
     }
 
-    /// No instance runs here: what ships is told to send to the brokers of the story.
+    /// No instance runs here: what ships is told to send to the brokers of the demo.
     fn send_to(&self, sender: &str, brokers: &Brokers) -> Result<(), Failure> {
         self.say(&format!(
             "(no instance runs on this machine: {sender} sends to a Beats listener of this demo instead)"

@@ -1,7 +1,7 @@
-//! Desktop applications, in nobody's network, post their logs to the front door: the last chapter of the log stack's story.
+//! Desktop applications, in nobody's network, post their logs to the front door: the last scenario of the log stack's demo.
 
 use super::log_stack::{Brokers, PATIENCE, PAUSE, STAGES, until};
-use super::{Story, ensure};
+use super::{Demo, ensure};
 use crate::failure::{Exit, Failure, at};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -30,7 +30,7 @@ struct Posted {
     arrived: (u64, u64),
 }
 
-impl Story {
+impl Demo {
     /// Gives out a key in each stage, posts, rotates, posts again; shows the counts.
     pub(super) async fn applications(&mut self, brokers: &Brokers) -> Result<(), Failure> {
         let mut posted = Vec::new();

@@ -1,13 +1,14 @@
 //! `lockstep why`, `lockstep where` and `lockstep watch`: what happened, where it runs, and what happens now.
 
-use super::{Global, follow_to_end_whatever};
-use crate::Report;
-use crate::catalogue::Catalogue;
+use crate::context::CommandContext;
+use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
-use crate::names::{DeploymentPrefix, ImageVersionName, StoryName};
-use crate::plane::Plane;
-use crate::surroundings::Surroundings;
-use crate::views::{images, why::story};
+use crate::follow::follow_through;
+use crate::global::Global;
+use crate::image_inventory::ImageInventory;
+use crate::names::{DeploymentPrefix, ImageVersionName, SubjectName};
+use crate::report::Report;
+use crate::views::{images, why::history};
 use clap::Args;
 use lockstep_domain::records::{Deployment, ImageVersion};
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 pub struct Why {
     /// A deployment, or the beginning of its id; or an AMI, or IMAGE@VERSION
     #[arg(value_name = "DEPLOYMENT|AMI|IMAGE@VERSION")]
-    what: StoryName,
+    what: SubjectName,
 }
 
 /// What `where` takes.
@@ -36,44 +37,44 @@ pub struct Watch {
 }
 
 /// Tells the story of a deployment or of an image.
-pub async fn why(arguments: &Why, global: &Global, surroundings: &Surroundings) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+pub async fn why(arguments: &Why, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
+    let plane = ControlPlane::open(global, context).await?;
     match &arguments.what {
-        StoryName::Deployment(prefix) => why_deployment(&plane, prefix, surroundings).await,
-        StoryName::Image(name) => {
-            let catalogue = Catalogue::read(&plane).await?;
-            why_image(&plane, &catalogue, catalogue.version(name)?, surroundings).await
+        SubjectName::Deployment(prefix) => why_deployment(&plane, prefix, context).await,
+        SubjectName::Image(name) => {
+            let inventory = ImageInventory::read(&plane).await?;
+            why_image(&plane, &inventory, inventory.version(name)?, context).await
         }
-        StoryName::Ami(ami) => {
-            let catalogue = Catalogue::read(&plane).await?;
-            let found = catalogue.of_ami(ami);
+        SubjectName::Ami(ami) => {
+            let inventory = ImageInventory::read(&plane).await?;
+            let found = inventory.of_ami(ami);
             let (version, image) = found.ok_or_else(|| {
                 Failure::new(format!("{ami} is no image that the ledger knows")).next("lockstep images")
             })?;
             let (account, region) = (&image.location.account, &image.location.region);
             let label = format!("{}@{}", version.name, version.version);
-            surroundings.output.line(format!("{ami} is {label} in account {account}, {region}"));
-            why_image(&plane, &catalogue, version, surroundings).await
+            context.output.line(format!("{ami} is {label} in account {account}, {region}"));
+            why_image(&plane, &inventory, version, context).await
         }
     }
 }
 
 async fn why_image(
-    plane: &Plane,
-    catalogue: &Catalogue,
+    plane: &ControlPlane,
+    inventory: &ImageInventory,
     version: &ImageVersion,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let runs = catalogue.runs_of(version);
+    let runs = inventory.runs_of(version);
     let mut brought: Vec<Deployment> = Vec::new();
     for run in &runs {
         brought.push(plane.deployment(&run.deployed.deployment).await?);
     }
-    images::story(catalogue, version, &brought).iter().for_each(|line| surroundings.output.line(line));
+    images::history(inventory, version, &brought).iter().for_each(|line| context.output.line(line));
     Ok(Report::done(json!({
         "version": version,
-        "places": catalogue.places_of(version),
-        "releases": catalogue.releases_of(version),
+        "places": inventory.places_of(version),
+        "releases": inventory.releases_of(version),
         "environments": images::running_document(&runs),
         "deployments": brought,
     })))
@@ -83,26 +84,26 @@ async fn why_image(
 pub async fn where_is(
     arguments: &Where,
     global: &Global,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
-    let catalogue = Catalogue::read(&plane).await?;
-    let version = catalogue.version(&arguments.image)?;
-    Ok(Report::done(show_where(&catalogue, version, surroundings)))
+    let plane = ControlPlane::open(global, context).await?;
+    let inventory = ImageInventory::read(&plane).await?;
+    let version = inventory.version(&arguments.image)?;
+    Ok(Report::done(show_where(&inventory, version, context)))
 }
 
 /// Shows where a version of an image is, and where it runs; the same for scripts.
 pub(super) fn show_where(
-    catalogue: &Catalogue,
+    inventory: &ImageInventory,
     version: &ImageVersion,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Value {
-    let output = &surroundings.output;
-    for image in catalogue.places_of(version) {
+    let output = &context.output;
+    for image in inventory.places_of(version) {
         let ami = image.ami.as_ref().map_or("being copied", |ami| ami.as_str());
         output.line(format!("{ami} in account {}, {}", image.location.account, image.location.region));
     }
-    let runs = catalogue.runs_of(version);
+    let runs = inventory.runs_of(version);
     if runs.is_empty() {
         output.line("no environment runs it, or ran it before");
     } else {
@@ -110,40 +111,36 @@ pub(super) fn show_where(
     }
     json!({
         "version": version,
-        "places": catalogue.places_of(version),
+        "places": inventory.places_of(version),
         "environments": images::running_document(&runs),
-        "needed_by": catalogue.uses_of(version),
+        "needed_by": inventory.references_of(version),
     })
 }
 
 async fn why_deployment(
-    plane: &Plane,
+    plane: &ControlPlane,
     prefix: &DeploymentPrefix,
-    surroundings: &Surroundings,
+    context: &CommandContext,
 ) -> Result<Report, Failure> {
     let deployment = plane.deployment_called(prefix).await?;
     let release = plane.release_of(&deployment).await?;
     let journal = plane.journal(&deployment.id).await?;
-    story(&deployment, release.as_ref(), &journal).iter().for_each(|line| surroundings.output.line(line));
+    history(&deployment, release.as_ref(), &journal).iter().for_each(|line| context.output.line(line));
     Ok(Report::done(json!({ "deployment": deployment, "release": release, "journal": journal })))
 }
 
 /// Follows an execution to its end.
-pub async fn watch(
-    arguments: &Watch,
-    global: &Global,
-    surroundings: &Surroundings,
-) -> Result<Report, Failure> {
-    let plane = Plane::open(global, surroundings).await?;
+pub async fn watch(arguments: &Watch, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
+    let plane = ControlPlane::open(global, context).await?;
     let execution = match &arguments.execution {
         Some(arn) => arn.clone(),
         None => newest(&plane).await?,
     };
-    follow_to_end_whatever(&plane, &execution, surroundings).await
+    follow_through(&plane, &execution, context).await
 }
 
 /// The newest execution a person would watch; those within others are seen through them.
-async fn newest(plane: &Plane) -> Result<String, Failure> {
+async fn newest(plane: &ControlPlane) -> Result<String, Failure> {
     let machines = &plane.found.state_machines;
     let mut found = Vec::new();
     for machine in [

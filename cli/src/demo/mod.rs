@@ -3,19 +3,19 @@
 
 mod applications;
 mod broker;
-mod chapters;
-mod ending;
 mod log_stack;
 mod preparation;
 pub mod repository;
+mod scenarios;
+mod summary;
 
-use crate::Report;
 use crate::commands::local::OWNER;
+use crate::context::{CommandContext, Input};
+use crate::control_plane::ControlPlane;
 use crate::failure::{Exit, Failure, at};
 use crate::local::{Session, state_dir};
 use crate::output::{Output, duration};
-use crate::plane::Plane;
-use crate::surroundings::{Input, Surroundings};
+use crate::report::Report;
 use lockstep_domain::model::ids::StageName;
 use lockstep_local::session::{self, Status};
 use lockstep_platform::operator::stacks::Installer;
@@ -24,16 +24,16 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The component of the story.
+/// The component of the demo.
 pub const COMPONENT: &str = "logs-broker";
 
 /// Its repository.
 pub const REPOSITORY: &str = "github:acme/logs";
 
-/// The mark on a session that a story started: the next story may replace it.
+/// The mark on a session that a demo started: the next demo may replace it.
 const MARK: &str = "story";
 
-/// What the story left, for whoever wants to know more.
+/// What the demo left, for whoever wants to know more.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// The version of the first release.
@@ -44,77 +44,77 @@ pub struct Facts {
     pub unchanged: String,
     /// The deployment to production.
     pub production: String,
-    /// Each chapter and how many seconds it took.
+    /// Each scenario and how many seconds it took.
     pub seconds: Vec<(String, f64)>,
 }
 
-/// A story that is being told.
-pub struct Story {
+/// A demo that is being told.
+pub struct Demo {
     /// Where its commands are typed.
-    pub surroundings: Surroundings,
+    pub context: CommandContext,
     /// What is known so far.
     pub facts: Facts,
     /// The folder of its files: `stages.toml`, `parameters.toml`, `logs/`.
     work: PathBuf,
     functions: Option<PathBuf>,
-    /// Whether the cloud that runs, or starts, is this story's.
+    /// Whether the cloud that runs, or starts, is this demo's.
     owns_cloud: bool,
 }
 
-impl Story {
-    /// Prepares a story that writes its files into `work`; `functions` is a folder of binaries, if they are built.
-    pub fn new(surroundings: &Surroundings, work: &Path, functions: Option<PathBuf>) -> Self {
+impl Demo {
+    /// Prepares a demo that writes its files into `work`; `functions` is a folder of binaries, if they are built.
+    pub fn new(context: &CommandContext, work: &Path, functions: Option<PathBuf>) -> Self {
         // The state belongs where the command was started, the commands are typed where the files are.
-        let mut variables = surroundings.variables.clone();
-        let state = state_dir(surroundings).display().to_string();
+        let mut variables = context.variables.clone();
+        let state = state_dir(context).display().to_string();
         variables.insert("LOCKSTEP_STATE".to_owned(), state);
         // Whatever ends this process ends its cloud.
         variables.insert(OWNER.to_owned(), std::process::id().to_string());
         // Nothing of the person's own AWS accounts gets in.
         variables.retain(|name, _| !name.starts_with("AWS_"));
-        let surroundings = Surroundings { variables, directory: work.to_owned(), ..surroundings.clone() };
-        Self { surroundings, facts: Facts::default(), work: work.to_owned(), functions, owns_cloud: false }
+        let context = CommandContext { variables, directory: work.to_owned(), ..context.clone() };
+        Self { context, facts: Facts::default(), work: work.to_owned(), functions, owns_cloud: false }
     }
 
     /// Tells it all, and sums up.
-    pub async fn tell_all(&mut self) -> Result<(), Failure> {
-        self.tell().await?;
+    pub async fn run_all(&mut self) -> Result<(), Failure> {
+        self.run_scenarios().await?;
         let title = "7. a recipe: its image comes to both accounts, and the release of the same push uses it";
-        self.chapter(title, Story::recipe).await?;
-        self.ending().await
+        self.scenario(title, Demo::recipe).await?;
+        self.summary().await
     }
 
     /// Tells the first six steps.
-    pub async fn tell(&mut self) -> Result<(), Failure> {
-        self.chapter("a cloud with three accounts, and Lockstep in it", Story::cloud).await?;
-        self.chapter("an organisation: stages, parameters, a base image, a repository", Story::organisation)
+    pub async fn run_scenarios(&mut self) -> Result<(), Failure> {
+        self.scenario("a cloud with three accounts, and Lockstep in it", Demo::cloud).await?;
+        self.scenario("an organisation: stages, parameters, a base image, a repository", Demo::organisation)
             .await?;
-        self.chapter("1. the first commit: packaged, tested, in ci", Story::first_commit).await?;
-        self.chapter("2. another parameter and another image: an update", Story::update).await?;
-        self.chapter("3. to production, in the other account", Story::promotion).await?;
-        self.chapter("4. a commit that changes nothing in the template", Story::no_changes).await?;
-        self.chapter("5. a commit that cannot work", Story::failing_commit).await?;
-        self.chapter("6. a commit whose check fails in the throw-away stack", Story::failing_check).await
+        self.scenario("1. the first commit: packaged, tested, in ci", Demo::first_commit).await?;
+        self.scenario("2. another parameter and another image: an update", Demo::update).await?;
+        self.scenario("3. to production, in the other account", Demo::promotion).await?;
+        self.scenario("4. a commit that changes nothing in the template", Demo::no_changes).await?;
+        self.scenario("5. a commit that cannot work", Demo::failing_commit).await?;
+        self.scenario("6. a commit whose check fails in the throw-away stack", Demo::failing_check).await
     }
 
-    /// Lets the cloud outlive this process: for whoever wants to look around in it. Call it before the story is told.
+    /// Lets the cloud outlive this process: for whoever wants to look around in it. Call it before the demo is told.
     pub fn keep(&mut self) {
-        self.surroundings.variables.remove(OWNER);
+        self.context.variables.remove(OWNER);
     }
 
-    /// Stops the cloud, if it is this story's; one that is only starting is waited for, so that it can be told.
+    /// Stops the cloud, if it is this demo's; one that is only starting is waited for, so that it can be told.
     pub async fn stop(&self) -> Result<(), Failure> {
         if !self.owns_cloud {
             return Ok(());
         }
-        let state = state_dir(&self.surroundings);
+        let state = state_dir(&self.context);
         while matches!(session::status(&state), Ok(Status::Starting)) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         self.type_quietly(&["local", "down"]).await.map(drop)
     }
 
-    async fn chapter(
+    async fn scenario(
         &mut self,
         title: &str,
         tell: impl AsyncFnOnce(&mut Self) -> Result<(), Failure>,
@@ -132,7 +132,7 @@ impl Story {
     }
 
     fn output(&self) -> &Output {
-        &self.surroundings.output
+        &self.context.output
     }
 
     /// The narrator.
@@ -156,25 +156,25 @@ impl Story {
         self.say(&format!("$ {pipe}lockstep {}", arguments.join(" ")));
         let output = self.output().indented();
         let given = Input::Given(input.unwrap_or_default());
-        let surroundings = Surroundings { output, input: given, ..self.surroundings.clone() };
-        expect(crate::run(&owned(arguments), &surroundings).await, arguments, expected)
+        let context = CommandContext { output, input: given, ..self.context.clone() };
+        expect(crate::run(&owned(arguments), &context).await, arguments, expected)
     }
 
     /// Types a command whose lines nobody needs to see.
     async fn type_quietly(&self, arguments: &[&str]) -> Result<Value, Failure> {
-        let surroundings = Surroundings { output: Output::memory(false), ..self.surroundings.clone() };
-        expect(crate::run(&owned(arguments), &surroundings).await, arguments, Exit::Done)
+        let context = CommandContext { output: Output::memory(false), ..self.context.clone() };
+        expect(crate::run(&owned(arguments), &context).await, arguments, Exit::Done)
     }
 
     /// The session of the cloud.
     pub fn session(&self) -> Result<Session, Failure> {
-        Session::expect(&self.surroundings)
+        Session::expect(&self.context)
     }
 
     /// The control plane, as the person at the keyboard.
-    pub async fn plane(&self) -> Result<Plane, Failure> {
-        let quiet = Surroundings { output: Output::memory(false), ..self.surroundings.clone() };
-        Plane::open(&crate::commands::Global { json: false, profile: None, region: None }, &quiet).await
+    pub async fn plane(&self) -> Result<ControlPlane, Failure> {
+        let quiet = CommandContext { output: Output::memory(false), ..self.context.clone() };
+        ControlPlane::open(&crate::global::Global { json: false, profile: None, region: None }, &quiet).await
     }
 
     /// The stacks of an account, as the person at the keyboard.
@@ -187,7 +187,7 @@ impl Story {
         Repository::at(self.work.join("logs"))
     }
 
-    /// The version of the component of the story that runs in a stage.
+    /// The version of the component of the demo that runs in a stage.
     pub async fn version_in(&self, stage: &str) -> Result<Option<String>, Failure> {
         self.version_of(COMPONENT, stage).await
     }
@@ -202,7 +202,7 @@ impl Story {
     }
 }
 
-/// Says what the story relies on; if it does not hold, the story is wrong and ends.
+/// Says what the demo relies on; if it does not hold, the demo is wrong and ends.
 pub fn ensure(holds: bool, what: impl AsRef<str>) -> Result<(), Failure> {
     if holds {
         Ok(())

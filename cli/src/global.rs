@@ -1,0 +1,17 @@
+//! The options that every command has.
+
+use clap::Args;
+
+/// What every command takes.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// Print one JSON document instead of lines (`watch`: one a line)
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The profile of ~/.aws/config to use
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// The region of the control plane
+    #[arg(long, global = true, value_name = "REGION")]
+    pub region: Option<String>,
+}
