@@ -1,8 +1,8 @@
-//! The guard: what a change set would do, and whether a person must allow it.
+//! Review of a change set: the impact of each change, and the reasons for an approval.
 //!
-//! Whatever is not plainly harmless counts as the worst it could be: an action or a replacement that CloudFormation
-//! cannot tell in advance (`Dynamic`, `Conditional`) is a replacement, and a nested stack whose own changes cannot be
-//! read is as dangerous as what lives in it. The words are those of
+//! A change that is not certainly harmless counts as the worst it could be. An action or a replacement that
+//! CloudFormation cannot predict (`Dynamic`, `Conditional`) counts as a replacement. A nested stack whose own changes
+//! cannot be read has the impact of its contents. The values are those of
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ResourceChange.html>.
 
 use crate::model::drift_status::DriftStatus;
@@ -13,17 +13,17 @@ use crate::stacks::protected::is_protected;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
-/// What CloudFormation alone changes what it believes by: the resource is already as it is wanted.
+/// Action with which CloudFormation only updates its own record: the resource already matches the template.
 const SYNC: &str = "SyncWithActual";
 
-/// One change as a change set shows it, before it is judged.
+/// One change as a change set shows it, before its impact is determined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProposedChange {
-    /// The logical id within its own stack.
+    /// Logical id within its own stack.
     pub logical_id: String,
-    /// The resource's physical id; empty for one that is added.
+    /// Physical id of the resource; empty for an added resource.
     pub physical_id: String,
-    /// The resource's type.
+    /// Type of the resource.
     pub resource_type: String,
     /// `Add`, `Modify`, `Remove`, `Import`, `Dynamic` or `SyncWithActual`.
     pub action: String,
@@ -31,39 +31,39 @@ pub struct ProposedChange {
     pub replacement: String,
     /// `Delete`, `Retain`, `Snapshot`, or one of them after `ReplaceAnd`; empty if it does not apply.
     pub policy_action: String,
-    /// The properties that change.
+    /// Changed properties.
     pub properties: Vec<String>,
-    /// Whether only tags change.
+    /// True if only tags change.
     pub tags_only: bool,
-    /// For a nested stack, its own change set if it has one.
+    /// Change set of a nested stack, if it has one.
     pub change_set: Option<String>,
-    /// What a change set that reverts drift says of the resource as it is now.
+    /// Current drift status of the resource, from a change set that reverts drift.
     pub drift: Option<DriftStatus>,
 }
 
-/// What is known of the stack that a change to a nested stack is about.
+/// Available information about the nested stack that a change affects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NestedChanges {
     /// The resource is not a nested stack.
     NotNested,
-    /// Its own changes are listed and judged one by one.
+    /// The changes of the nested stack are listed, and each has an impact of its own.
     Listed,
-    /// They are not; and this is whether something protected lives in it now.
+    /// The changes of the nested stack are not listed; only its current contents are known.
     Holds {
-        /// Whether something protected lives in it, however deep.
+        /// True if the nested stack holds a protected resource at any depth.
         protected: bool,
     },
 }
 
 impl ProposedChange {
-    /// Whether the resource may go away, or be replaced by another.
+    /// Returns true if the resource may be removed or replaced.
     fn may_lose_the_resource(&self) -> bool {
         !matches!(self.action.as_str(), "Add" | "Import" | "Modify" | SYNC)
             || matches!(self.replacement.as_str(), "True" | "Conditional")
             || !matches!(self.policy_action.as_str(), "" | "Retain")
     }
 
-    /// Whether what lives in this nested stack must be read to judge the change.
+    /// Returns true if the contents of this nested stack must be read to determine the impact.
     pub fn needs_a_look_beneath(&self) -> bool {
         self.resource_type == NESTED_STACK
             && !matches!(self.action.as_str(), "Add" | "Import" | SYNC)
@@ -71,7 +71,7 @@ impl ProposedChange {
             && !self.tags_only
     }
 
-    /// How dangerous the change is; `protect` are the logical ids that the manifest protects.
+    /// Returns the impact of the change; `protect` holds the logical ids that the manifest protects.
     pub fn impact(&self, protect: &BTreeSet<LogicalId>, beneath: NestedChanges) -> Impact {
         let named = self.logical_id.parse::<LogicalId>().is_ok_and(|id| protect.contains(&id));
         let protected = named || is_protected(&self.resource_type);
@@ -84,7 +84,7 @@ impl ProposedChange {
         }
     }
 
-    /// The change as it is recorded and shown; `path` are the logical ids of the nested stacks above it.
+    /// Returns the change as it is recorded and shown; `path` holds the logical ids of the nested stacks above it.
     pub fn judged(self, path: &[String], protect: &BTreeSet<LogicalId>, beneath: NestedChanges) -> Change {
         let impact = self.impact(protect, beneath);
         let mut logical_id = path.join(".");
@@ -105,12 +105,12 @@ impl ProposedChange {
     }
 }
 
-/// Why a person must allow this change set: because the stage wants it, once for each thing that would be destroyed, and
-/// once for each nested stack into which nobody looked. Empty if nobody need be asked.
+/// Returns the reasons why this change set needs an approval: the stage requires one, each resource that would be
+/// destroyed, and each nested stack that was not examined. Returns an empty list if no approval is needed.
 pub fn reasons(change_set: &ChangeSet, stage_wants_approval: bool) -> Vec<String> {
     let mut reasons = Vec::new();
     if stage_wants_approval {
-        reasons.push("every deployment to this stage is approved by a person".to_owned());
+        reasons.push("every deployment to this stage needs an approval".to_owned());
     }
     let destroying = change_set.changes.iter().filter(|change| change.impact == Impact::DataLoss);
     reasons.extend(destroying.map(|change| {
@@ -119,22 +119,22 @@ pub fn reasons(change_set: &ChangeSet, stage_wants_approval: bool) -> Vec<String
             ("Modify", "True") => "would be replaced",
             _ => "may be removed or replaced",
         };
-        format!("{} ({}) {what}, with what it holds", change.logical_id, change.resource_type)
+        format!("{} ({}) {what}, with the data it holds", change.logical_id, change.resource_type)
     }));
     reasons.extend(change_set.unexamined.iter().map(not_examined));
     reasons
 }
 
-/// What is to be said of a nested stack in a change set that shows nothing of it.
+/// Returns the reason for a nested stack that the change set does not cover.
 fn not_examined(nested: &NamedResource) -> String {
     format!(
-        "{} (nested stack {}) was not examined: what has drifted in it, and what would be done to it, is not known",
+        "{} (nested stack {}) was not examined: its drift, and the changes that would be made to it, are unknown",
         nested.name, nested.physical_id
     )
 }
 
-/// Whether a person allowed exactly this, not too long ago: the change set, the template, the parameters and the
-/// artifact, and with it the commit.
+/// Returns true if an approver allowed exactly this change set, template, parameters and artifact (which implies the
+/// commit), not too long ago.
 pub fn is_approved(
     approvals: &[Approval],
     change_set: &ChangeSet,
@@ -143,7 +143,7 @@ pub fn is_approved(
 ) -> bool {
     approvals.iter().any(|approval| {
         let same = match &approval.subject {
-            // Its attempt is in its ARN.
+            // The ARN of a change set contains its attempt.
             Subject::ChangeSet(approved) => {
                 approved.arn == change_set.arn
                     && approved.template_digest == change_set.template_digest
@@ -157,7 +157,7 @@ pub fn is_approved(
     })
 }
 
-/// A change set as people read it: one line for each change that means something, the changes of tags in one.
+/// Returns the change set as readable lines: one for each relevant change, and one for all changes of tags.
 pub fn summary(change_set: &ChangeSet) -> Vec<String> {
     let (tags, real): (Vec<&Change>, Vec<&Change>) =
         change_set.changes.iter().partition(|change| change.tags_only && change.impact == Impact::None);
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn removing_or_replacing_what_holds_data_destroys_and_interrupts_elsewhere() {
+    fn removing_or_replacing_data_destroys_and_other_resources_interrupt() {
         for (action, replacement) in [
             ("Remove", ""),
             ("Dynamic", ""),
@@ -255,13 +255,13 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_replaces_is_believed_though_the_replacement_is_not_told() {
+    fn a_replacing_policy_counts_although_the_replacement_is_not_reported() {
         let proposed = ProposedChange { policy_action: "ReplaceAndDelete".into(), ..modify(BUCKET) };
         assert_eq!(impact(&proposed), Impact::DataLoss);
     }
 
     #[test]
-    fn a_retained_resource_that_leaves_the_stack_is_asked_about_too() {
+    fn a_retained_resource_that_leaves_the_stack_needs_approval() {
         let proposed = ProposedChange {
             action: "Remove".into(),
             replacement: String::new(),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_manifest_names_is_protected() {
+    fn resources_named_by_the_manifest_are_protected() {
         let protect = BTreeSet::from(["Thing".parse().unwrap()]);
         let proposed = ProposedChange { action: "Remove".into(), ..modify(TOPIC) };
         assert_eq!(proposed.impact(&protect, NestedChanges::NotNested), Impact::DataLoss);
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nested_stack_is_as_dangerous_as_what_lives_in_it() {
+    fn the_impact_of_a_nested_stack_is_that_of_its_contents() {
         let removed = ProposedChange { action: "Remove".into(), ..modify(NESTED_STACK) };
         assert!(removed.needs_a_look_beneath());
         let judged = |protected| removed.impact(&BTreeSet::new(), NestedChanges::Holds { protected });
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nested_stack_whose_changes_are_not_listed_is_looked_into() {
+    fn the_contents_of_a_nested_stack_are_read_if_no_changes_are_listed() {
         assert!(modify(NESTED_STACK).needs_a_look_beneath());
         let listed = ProposedChange { change_set: Some("arn".into()), ..modify(NESTED_STACK) };
         assert!(!listed.needs_a_look_beneath());
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_is_asked_by_the_stage_and_for_each_destroyed_thing() {
+    fn the_stage_and_each_destroyed_resource_are_reasons_for_approval() {
         let judge =
             |proposed: ProposedChange| proposed.judged(&[], &BTreeSet::new(), NestedChanges::NotNested);
         let changes = [
@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(reasons(&change_set(&changes[..1]), false), Vec::<String>::new());
         assert_eq!(
             reasons(&change_set(&changes), false),
-            ["Thing (AWS::S3::Bucket) would be removed, with what it holds"]
+            ["Thing (AWS::S3::Bucket) would be removed, with the data it holds"]
         );
         assert_eq!(reasons(&change_set(&changes), true).len(), 2);
     }
@@ -334,17 +334,20 @@ mod tests {
     }
 
     #[test]
-    fn a_nested_stack_into_which_nobody_looked_is_asked_about_though_nothing_else_changes() {
-        // FAILURES 25: a change set that reverts drift shows nothing of nested stacks.
+    fn an_unexamined_nested_stack_needs_approval_even_without_changes() {
+        // FAILURES 25: a change set that reverts drift does not cover nested stacks.
         let seen = ChangeSet { unexamined: vec![unexamined("Child")], ..change_set(&[]) };
-        let told = reasons(&seen, false);
-        assert_eq!(told.len(), 1);
-        assert!(told[0].starts_with("Child (nested stack arn:Child) was not examined"), "{told:?}");
+        let reasons_found = reasons(&seen, false);
+        assert_eq!(reasons_found.len(), 1);
+        assert!(
+            reasons_found[0].starts_with("Child (nested stack arn:Child) was not examined"),
+            "{reasons_found:?}"
+        );
         assert_eq!(summary(&seen), ["not examined: Child"]);
     }
 
     #[test]
-    fn what_is_as_it_is_wanted_already_is_only_written_down() {
+    fn a_change_that_only_syncs_the_record_has_no_impact() {
         let sync = |kind: &str| ProposedChange {
             action: "SyncWithActual".into(),
             replacement: String::new(),
@@ -355,8 +358,8 @@ mod tests {
     }
 
     #[test]
-    fn an_approval_is_bound_to_every_byte_it_was_given_for_and_counts_for_a_day() {
-        // FAILURES 54: after a force-push the commit, and so the artifact's digest, is another.
+    fn an_approval_is_bound_to_every_byte_and_counts_for_a_day() {
+        // FAILURES 54: a force-push changes the commit, and so the artifact's digest.
         let digest = |of: &str| Digest::of(of.as_bytes());
         let change_set = change_set(&[]);
         let approval = Approval {
@@ -419,7 +422,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn only_words_known_to_be_harmless_make_a_change_to_data_safe(
+        fn only_known_harmless_values_make_a_change_to_data_safe(
             action in "Add|Modify|Remove|Import|Dynamic|SyncWithActual|[A-Z][a-z]{0,9}", replacement in "|True|False|Conditional",
             policy in "|Delete|Retain|Snapshot|ReplaceAndDelete|ReplaceAndRetain|ReplaceAndSnapshot",
         ) {

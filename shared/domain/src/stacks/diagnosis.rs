@@ -1,7 +1,8 @@
-//! Why an operation on a stack failed: the events that really failed, in the order they happened.
+//! Causes of a failed stack operation: the events that really failed, oldest first.
 //!
-//! CloudFormation tells it newest first and buries it: what it stopped because of the first failure is reported as
-//! failed too, a failed nested stack is reported once inside and once outside, and the stack itself repeats it all.
+//! CloudFormation lists events newest first and mixes causes with consequences. It marks the resources that it stopped
+//! because of the first failure as failed, reports a failed nested stack both inside and outside, and repeats the
+//! failures at the stack itself.
 
 mod denial;
 
@@ -12,35 +13,35 @@ use std::collections::BTreeSet;
 
 pub use denial::denial;
 
-/// The most events that are kept: the first ones, as they are the cause.
+/// Maximum number of events that are kept. The first ones are kept, because they are the cause.
 pub const MAX_EVENTS: usize = 20;
 
-/// The longest reason that is kept, in characters: the record holds many.
+/// Maximum length of a kept reason, in characters. The record holds many reasons.
 const MAX_REASON_CHARS: usize = 1000;
 
-/// An event of a stack, as DescribeStackEvents gives it.
+/// An event of a stack, as DescribeStackEvents returns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StackEvent {
-    /// The stack it belongs to.
+    /// ARN of the stack that the event belongs to.
     pub stack_arn: String,
-    /// The resource's logical id; for the stack itself its name.
+    /// Logical id of the resource; the stack's name for the stack itself.
     pub logical_id: String,
-    /// The resource's physical id; for the stack itself its ARN.
+    /// Physical id of the resource; the stack's ARN for the stack itself.
     pub physical_id: String,
-    /// The resource's type.
+    /// Type of the resource.
     pub resource_type: String,
-    /// The resource's status.
+    /// Status of the resource.
     pub status: String,
-    /// Why, if CloudFormation says.
+    /// Reason, if CloudFormation gives one.
     pub reason: String,
-    /// The client request token of the operation.
+    /// Client request token of the operation.
     pub token: Option<String>,
-    /// When.
+    /// Time of the event.
     pub at: Timestamp,
 }
 
 impl StackEvent {
-    /// Whether it is about the stack itself.
+    /// Returns true if the event is about the stack itself.
     pub fn is_about_the_stack(&self) -> bool {
         self.physical_id == self.stack_arn
     }
@@ -49,13 +50,13 @@ impl StackEvent {
         self.status.ends_with("_FAILED")
     }
 
-    /// Whether the resource failed only because another one had: it was stopped half-way. CloudFormation gives it the
-    /// same status as a real failure, so that only the reason tells (`Resource creation cancelled`).
+    /// Returns true if the resource failed only because another one had failed before. CloudFormation gives a stopped
+    /// resource the status of a real failure, so only the reason shows the difference (`Resource creation cancelled`).
     fn was_cancelled(&self) -> bool {
         self.reason.starts_with("Resource ") && self.reason.trim_end_matches('.').ends_with("cancelled")
     }
 
-    /// The ARN of the nested stack that this event reports about.
+    /// Returns the ARN of the nested stack that this event is about.
     fn nested_stack(&self) -> Option<&str> {
         let nested =
             self.resource_type == crate::model::resource_change::NESTED_STACK && !self.is_about_the_stack();
@@ -63,19 +64,19 @@ impl StackEvent {
     }
 }
 
-/// The events of one stack, newest first.
+/// Events of one stack, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stream {
-    /// The logical ids of the nested stacks above it and its own; empty for the root.
+    /// Logical ids of the nested stacks above the stack and its own; empty for the root.
     pub path: Vec<String>,
-    /// Its events.
+    /// Events of the stack.
     pub events: Vec<StackEvent>,
 }
 
 impl Stream {
-    /// Keeps what belongs to the operation `token`, which began `since`.
+    /// Keeps the events of the operation `token`, which began at `since`.
     ///
-    /// The events of nested stacks may carry no token: there the time decides.
+    /// Events of nested stacks may carry no token; for those the time decides.
     pub fn of_operation(mut self, token: &str, since: Timestamp) -> Self {
         let nested = !self.path.is_empty();
         self.events.retain(|event| match &event.token {
@@ -85,7 +86,7 @@ impl Stream {
         self
     }
 
-    /// The nested stacks that failed here, by their path: their own events say why.
+    /// Returns the nested stacks that failed in this stack, with their paths. Their own events hold the cause.
     pub fn failed_nested_stacks(&self) -> Vec<(Vec<String>, String)> {
         let mut seen = BTreeSet::new();
         let failed = self.events.iter().filter(|event| event.failed() && !event.was_cancelled());
@@ -101,8 +102,8 @@ impl Stream {
     }
 }
 
-/// What really failed, oldest first, at most [`MAX_EVENTS`]; `streams` are those of the root and of every nested stack
-/// that failed, each cut down to the operation.
+/// Returns the real causes, oldest first, at most [`MAX_EVENTS`]. `streams` are those of the root and of every failed
+/// nested stack, each reduced to the operation.
 pub fn diagnose(streams: &[Stream], template: Option<&Template>) -> Vec<FailedEvent> {
     let explained: BTreeSet<&[String]> = streams
         .iter()
@@ -111,7 +112,7 @@ pub fn diagnose(streams: &[Stream], template: Option<&Template>) -> Vec<FailedEv
         .collect();
     let mut causes = Vec::new();
     for stream in streams {
-        // Newest first within a stream, so the sort by time below must see them turned round.
+        // Events are newest first within a stream, so the stable sort by time below needs them reversed.
         for event in stream.events.iter().rev().filter(|event| is_cause(event)) {
             let mut path = stream.path.clone();
             path.push(event.logical_id.clone());
@@ -132,14 +133,14 @@ fn is_cause(event: &StackEvent) -> bool {
     event.failed() && !event.was_cancelled() && !event.is_about_the_stack()
 }
 
-/// What the stack says of itself when none of its resources failed: a refused template, a missing permission.
+/// Returns the stack's own failure when none of its resources failed: a refused template, a missing permission.
 fn stack_failure(root: &Stream) -> Option<&StackEvent> {
     let own = root.events.iter().rev().filter(|event| event.is_about_the_stack() && !event.reason.is_empty());
     own.filter(|event| event.failed() || event.status.contains("ROLLBACK")).find(|e| !e.was_cancelled())
 }
 
 fn failed_event(event: &StackEvent, path: &[String], template: Option<&Template>) -> FailedEvent {
-    // A nested stack has a template of its own, which is not ours to number: the line is that of the nested stack.
+    // A nested stack has a template of its own, so the line is that of the nested stack in this template.
     let line = path.first().and_then(|own| template.and_then(|template| template.line_of(own)));
     FailedEvent {
         logical_id: if path.is_empty() { event.logical_id.clone() } else { path.join(".") },
@@ -152,7 +153,7 @@ fn failed_event(event: &StackEvent, path: &[String], template: Option<&Template>
     }
 }
 
-/// One failure as a sentence; `file` is the template's name.
+/// Returns one failure as a sentence; `file` is the template's name.
 pub fn sentence(event: &FailedEvent, file: &str) -> String {
     let place = event.line.map_or_else(String::new, |line| format!(", {file}:{line}"));
     let what = match event.status.as_str() {
@@ -204,12 +205,12 @@ mod tests {
         Stream { path: vec![], events }
     }
 
-    fn told(streams: &[Stream]) -> Vec<String> {
+    fn causes(streams: &[Stream]) -> Vec<String> {
         diagnose(streams, None).iter().map(|e| format!("{}: {}", e.logical_id, e.reason)).collect()
     }
 
     #[test]
-    fn the_first_failure_comes_first_and_what_it_stopped_is_left_out() {
+    fn the_first_failure_is_first_and_stopped_resources_are_omitted() {
         let events = vec![
             about_the_stack(
                 6,
@@ -221,12 +222,12 @@ mod tests {
             event(3, "A", "CREATE_FAILED", "limit reached"),
             event(2, "A", "CREATE_IN_PROGRESS", ""),
         ];
-        assert_eq!(told(&[root(events)]), ["A: limit reached", "B: name taken"]);
+        assert_eq!(causes(&[root(events)]), ["A: limit reached", "B: name taken"]);
     }
 
     /// Row 23 of the failure modes.
     #[test]
-    fn a_stack_policy_that_denies_is_the_cause_that_is_told() {
+    fn a_denial_by_a_stack_policy_is_the_reported_cause() {
         let denied =
             "Action denied by stack policy: Statement [#1] does not allow [Update:*] for resource [Archive];";
         let events = vec![
@@ -237,17 +238,17 @@ mod tests {
             ),
             event(2, "Archive", "UPDATE_FAILED", denied),
         ];
-        assert_eq!(told(&[root(events)]), [format!("Archive: {denied}")]);
+        assert_eq!(causes(&[root(events)]), [format!("Archive: {denied}")]);
     }
 
     #[test]
-    fn a_reason_that_merely_speaks_of_cancelling_is_a_reason() {
+    fn a_reason_that_only_mentions_cancelling_is_kept() {
         let events = vec![event(1, "A", "CREATE_FAILED", "The order was cancelled by the owner")];
-        assert_eq!(told(&[root(events)]).len(), 1);
+        assert_eq!(causes(&[root(events)]).len(), 1);
     }
 
     #[test]
-    fn what_failed_inside_a_nested_stack_takes_the_place_of_the_nested_stack() {
+    fn failures_inside_a_nested_stack_replace_the_failure_of_the_stack() {
         let outer =
             root(vec![StackEvent { logical_id: "Child".into(), ..nested(5, "CREATE_FAILED", "Embedded") }]);
         assert_eq!(outer.failed_nested_stacks(), [(vec!["Child".to_owned()], CHILD.to_owned())]);
@@ -258,13 +259,13 @@ mod tests {
                 ..event(4, "Queue", "CREATE_FAILED", "name taken")
             }],
         };
-        assert_eq!(told(&[outer.clone(), inner]), ["Child.Queue: name taken"]);
+        assert_eq!(causes(&[outer.clone(), inner]), ["Child.Queue: name taken"]);
         let silent = Stream { path: vec!["Child".into()], events: vec![] };
-        assert_eq!(told(&[outer, silent]), ["Child: Embedded"]);
+        assert_eq!(causes(&[outer, silent]), ["Child: Embedded"]);
     }
 
     #[test]
-    fn what_failed_inside_a_nested_stack_is_at_the_line_of_the_nested_stack() {
+    fn failures_inside_a_nested_stack_get_the_line_of_the_nested_stack() {
         let text =
             "Resources:\n  Child:\n    Type: AWS::CloudFormation::Stack\n    Properties: {TemplateURL: x}\n";
         let template = Template::parse("template.yaml", text).unwrap();
@@ -277,19 +278,19 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_nested_stack_is_not_looked_into() {
+    fn a_cancelled_nested_stack_is_skipped() {
         let outer = root(vec![nested(5, "CREATE_FAILED", CANCELLED)]);
         assert!(outer.failed_nested_stacks().is_empty());
     }
 
     #[test]
-    fn when_no_resource_failed_the_stack_speaks_for_itself() {
+    fn the_failure_of_the_stack_is_used_when_no_resource_failed() {
         let events = vec![
             about_the_stack(3, "ROLLBACK_COMPLETE", ""),
             about_the_stack(2, "ROLLBACK_IN_PROGRESS", "not authorized to perform iam:PassRole"),
             about_the_stack(1, "CREATE_IN_PROGRESS", "User Initiated"),
         ];
-        assert_eq!(told(&[root(events)]), ["ci-logs: not authorized to perform iam:PassRole"]);
+        assert_eq!(causes(&[root(events)]), ["ci-logs: not authorized to perform iam:PassRole"]);
     }
 
     #[test]
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_story_is_cut_at_its_end() {
+    fn a_long_list_of_failures_is_truncated_at_its_end() {
         let events = (0..100).rev().map(|n| event(n, &format!("R{n}"), "CREATE_FAILED", &"x".repeat(5000)));
         let failed = diagnose(&[root(events.collect())], None);
         assert_eq!((failed.len(), failed[0].logical_id.as_str()), (MAX_EVENTS, "R0"));
@@ -320,20 +321,20 @@ mod tests {
     }
 
     #[test]
-    fn a_denied_call_is_diagnosed_to_the_missing_statement() {
+    fn the_diagnosis_of_a_denied_call_names_the_missing_statement() {
         let reason = "User: arn:aws:sts::222222222222:assumed-role/lockstep-cloudformation/AWSCloudFormation is not \
             authorized to perform: sqs:TagQueue on resource: arn:aws:sqs:eu-west-1:222222222222:orders because no \
             identity-based policy allows the sqs:TagQueue action";
         let failed = diagnose(&[root(vec![event(1, "Queue", "CREATE_FAILED", reason)])], None);
-        let told = sentence(&failed[0], "template.yaml");
+        let causes = sentence(&failed[0], "template.yaml");
         assert!(
-            told.contains("the role lockstep-cloudformation lacks sqs:TagQueue on arn:aws:sqs:"),
-            "{told}"
+            causes.contains("the role lockstep-cloudformation lacks sqs:TagQueue on arn:aws:sqs:"),
+            "{causes}"
         );
     }
 
     #[test]
-    fn a_failure_reads_as_a_sentence_with_its_place() {
+    fn a_failure_becomes_a_sentence_with_its_line() {
         let failed = FailedEvent {
             logical_id: "Queue".into(),
             resource_type: "AWS::SQS::Queue".into(),

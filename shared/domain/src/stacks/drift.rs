@@ -1,7 +1,8 @@
-//! Drift: what of a tree of stacks differs from its templates, what does not, and what nobody looked at.
+//! Drift of a tree of stacks: resources that differ from their templates, resources that match, and resources that were
+//! not compared.
 //!
-//! CloudFormation looks at one stack at a time and says nothing of the stacks nested in it: what it did not look at is
-//! told apart from what it found clean. Its words are those of
+//! CloudFormation examines one stack at a time and reports nothing about nested stacks. Therefore resources that it did
+//! not examine are separate from those that it found clean. The statuses are those of
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_StackResourceDrift.html>.
 
 use crate::model::drift_status::DriftStatus;
@@ -10,26 +11,27 @@ use crate::records::NamedResource;
 use crate::stacks::plan::LiveResource;
 use std::collections::BTreeMap;
 
-/// Every resource of a tree of stacks, each in one place; in the order in which they were listed.
+/// Every resource of a tree of stacks, in exactly one list, in listing order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Drift {
-    /// What was changed or deleted.
+    /// Resources that were changed or deleted.
     pub drifted: Vec<NamedResource>,
-    /// What is as its template says.
+    /// Resources that match their template.
     pub clean: Vec<NamedResource>,
-    /// What nobody compared: of a type that cannot be, or in a nested stack that was not examined; and that stack.
+    /// Resources that were not compared: their type does not support it, or they are in a nested stack that was not
+    /// examined. Contains that nested stack too.
     pub unchecked: Vec<NamedResource>,
 }
 
-/// What was found in the stacks that were examined: by the path of a stack (`""` is the root, `Child.Inner` one within
-/// `Child`), what was said of its own resources, by their logical ids.
+/// Drift status of each resource of the examined stacks. The outer key is the path of a stack (`""` is the root,
+/// `Child.Inner` a stack within `Child`), the inner key the logical id.
 pub type Examined = BTreeMap<String, BTreeMap<String, DriftStatus>>;
 
 impl Drift {
-    /// Sorts `resources`, all of a tree of stacks with the path to each before its logical id.
+    /// Sorts `resources`, the resources of a whole tree of stacks, each logical id prefixed with its path.
     ///
-    /// What `CloudFormation` says of a nested stack is about the resource in its parent, not about what is in it: it is
-    /// clean only if it was examined itself.
+    /// The status that `CloudFormation` reports for a nested stack covers the resource in its parent, not its contents.
+    /// A nested stack is clean only if it was examined itself.
     pub fn of(resources: &[LiveResource], examined: &Examined) -> Self {
         let mut drift = Self::default();
         for resource in resources.iter().filter(|resource| resource.survives()) {
@@ -45,7 +47,7 @@ impl Drift {
         drift
     }
 
-    /// The nested stacks into which nobody looked.
+    /// Returns the nested stacks that were not examined.
     pub fn unexamined(&self) -> Vec<NamedResource> {
         self.unchecked.iter().filter(|resource| resource.resource_type == NESTED_STACK).cloned().collect()
     }
@@ -87,8 +89,8 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_looked_at_is_told_apart_from_what_is_clean() {
-        // FAILURES 26: detection on the root says nothing of what is nested in it.
+    fn unexamined_resources_are_separate_from_clean_ones() {
+        // FAILURES 26: detection on the root does not cover nested stacks.
         let tree = ["A", "B", "C", "Child", "Child.D", "Child.Inner", "Child.Inner.E"].map(resource);
         let root = [
             ("A", DriftStatus::InSync),
@@ -104,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nested_stack_that_was_examined_speaks_for_itself() {
+    fn an_examined_nested_stack_has_its_own_status() {
         let tree = ["Child", "Child.D", "Child.Inner", "Child.Inner.E"].map(resource);
         let child = [("D", DriftStatus::Deleted), ("Inner", DriftStatus::InSync)];
         let of_child: &[(&str, DriftStatus)] = &child;
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_not_known_is_not_clean() {
+    fn an_unknown_status_is_not_clean() {
         for known in [
             DriftStatus::InSync,
             DriftStatus::Modified,
@@ -140,7 +142,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_resource_is_in_one_place_and_clean_only_if_it_was_looked_at(
+        fn every_resource_is_in_one_list_and_clean_only_if_examined(
             found in proptest::collection::btree_map(
                 "(Child|Child\\.Inner)?",
                 proptest::collection::btree_map("[A-C]|Child|Inner", any_status(), 0..5), 0..4),

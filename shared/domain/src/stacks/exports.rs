@@ -1,12 +1,13 @@
-//! Exports that a template withdraws: CloudFormation refuses that while another stack imports them, half an update later.
+//! Exports that a template withdraws. CloudFormation refuses the withdrawal in the middle of the update while another
+//! stack imports the export.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The names of the exports in `exports` (by the key of their output) that the template no longer makes.
+/// Returns the names of those `exports` (keyed by their output) that the template no longer creates.
 ///
-/// A template whose outputs come from a loop or a macro is not judged: what it makes is not written in it, and
-/// CloudFormation judges in the end.
+/// Returns an empty list for a template whose outputs come from a loop or a macro, because the template text does not
+/// show them. CloudFormation decides about those.
 pub fn withdrawn<'a>(exports: &'a BTreeMap<String, String>, template: &Value) -> Vec<&'a str> {
     let is_generated = |outputs: &Value| {
         outputs.as_object().is_some_and(|map| map.keys().any(|key| key.starts_with("Fn::")))
@@ -18,7 +19,7 @@ pub fn withdrawn<'a>(exports: &'a BTreeMap<String, String>, template: &Value) ->
     exports.iter().filter(|(key, _)| !still(key)).map(|(_, name)| name.as_str()).collect()
 }
 
-/// Why an update that withdraws `export` cannot work: who imports it, and what to do.
+/// Returns the message for an update that withdraws `export`: the importing stacks, and the next step.
 pub fn refusal(export: &str, importers: &[String]) -> String {
     format!(
         "the export {export} is still imported by {}; deploy a version of that first which no longer imports it, then \
@@ -45,13 +46,13 @@ mod tests {
     }
 
     #[test]
-    fn outputs_that_are_generated_are_not_judged() {
+    fn generated_outputs_are_skipped() {
         assert!(withdrawn(&exports(), &json!({"Outputs": {"Fn::ForEach::All": []}})).is_empty());
         assert!(withdrawn(&exports(), &json!({"Transform": "AWS::LanguageExtensions"})).is_empty());
     }
 
     #[test]
-    fn the_refusal_names_who_must_go_first() {
+    fn the_refusal_names_the_importers_to_deploy_first() {
         assert!(refusal("e", &["ci-web".into()]).contains("imported by ci-web"));
     }
 }

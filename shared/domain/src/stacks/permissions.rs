@@ -1,9 +1,8 @@
-//! The permissions that a template needs from the role that CloudFormation uses, by resource and line.
+//! Permissions that a template needs from CloudFormation's role, by resource and line.
 //!
-//! What is known decides how sharp the answer is. A permission is *required* if the type always needs it, or if a
-//! property needs it that is set. It is *conditional* if that depends on something that is not known. What the table
-//! does not cover is *unknown* and listed as such. Nothing here reads a policy: whether a role has a permission is
-//! AWS's to say (see [`lack`]).
+//! A permission is *required* if the type always needs it, or if a property that is set needs it. It is *conditional*
+//! if that depends on an unknown value. Anything outside the table is *unknown* and listed as such. This module reads
+//! no policy: only AWS can decide if a role has a permission (see [`lack`]).
 
 mod arn;
 pub mod missing;
@@ -27,41 +26,41 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use values::{ANY, Presence, Values, function, resources_of, segments, unknown_condition};
 
-/// What is known of a deployment beside its template.
+/// Values of a deployment beside its template.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TemplateContext {
-    /// The values of the parameters that are known.
+    /// Known values of the parameters.
     pub parameters: BTreeMap<String, String>,
-    /// The name of the stack.
+    /// Name of the stack.
     pub stack: Option<String>,
-    /// The account.
+    /// Account id.
     pub account: Option<String>,
-    /// The region.
+    /// Region.
     pub region: Option<String>,
-    /// The partition, such as `aws`.
+    /// Partition, such as `aws`.
     pub partition: Option<String>,
 }
 
-/// A resource whose permissions are not known, or not all of them.
+/// A resource whose permissions are unknown, or only partly known.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Unknown {
-    /// The line of the resource in the template.
+    /// Line of the resource in the template.
     pub line: u32,
-    /// The logical id of the resource; empty for the template itself.
+    /// Logical id of the resource; empty for the template itself.
     pub resource: String,
-    /// Its type.
+    /// Type of the resource.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The reason.
+    /// Reason.
     pub because: String,
 }
 
-/// Everything that a template needs.
+/// Permissions that a template needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Needs {
-    /// The permissions, in the order of the lines.
+    /// Permissions, in line order.
     pub needs: Vec<Need>,
-    /// What is not known.
+    /// Resources with unknown permissions.
     pub unknown: Vec<Unknown>,
 }
 
@@ -72,7 +71,7 @@ impl Needs {
     }
 }
 
-/// Returns what a template needs from its creation to its deletion, as far as it is known.
+/// Returns the permissions that a template needs from its creation to its deletion, as far as they are known.
 pub fn needs(template: &Template, table: &Table, known: &TemplateContext) -> Needs {
     let values = Values::new(template, table, known);
     let mut found = Collector { values: &values, table, known, needs: BTreeMap::new(), unknown: Vec::new() };
@@ -89,7 +88,7 @@ pub fn needs(template: &Template, table: &Table, known: &TemplateContext) -> Nee
     Needs { needs, unknown: found.unknown }
 }
 
-/// The key of a need: resource, action, ARN, condition. Only the strongest level of each is kept.
+/// Key of a need: resource, action, ARN, condition. Only the strongest level of each key is kept.
 type Key = (String, String, String, Option<Condition>);
 
 /// An action that a resource needs.
@@ -97,7 +96,7 @@ struct Wanted<'r> {
     action: &'r str,
     level: Level,
     because: String,
-    /// Whether it tags the resource.
+    /// True if the action tags the resource.
     tags: bool,
 }
 
@@ -109,24 +108,25 @@ struct Collector<'a> {
     unknown: Vec<Unknown>,
 }
 
-/// Types that CloudFormation serves itself, without a call to any service.
+/// Types that CloudFormation handles itself, without a call to another service.
 const OF_CLOUDFORMATION: [&str; 3] =
     ["AWS::CloudFormation::WaitCondition", "AWS::CloudFormation::WaitConditionHandle", "AWS::CDK::Metadata"];
 
-/// Types whose name CloudFormation makes of the stack's name and the logical id, and where a wide pattern is dangerous.
+/// Types whose name CloudFormation derives from the stack's name and the logical id, and for which a wide pattern is
+/// dangerous.
 const MADE_BY_STACK: [&str; 3] = ["AWS::IAM::Role", "AWS::IAM::InstanceProfile", "AWS::IAM::ManagedPolicy"];
 
-/// The resource at hand.
+/// The current resource.
 struct Place<'n> {
     entry: &'n Entry,
     kind: &'n str,
     properties: &'n Node,
-    /// The condition that decides whether there is such a resource, if it is not known.
+    /// Condition that decides if the resource exists; `None` if it is known to exist.
     condition: Option<&'n str>,
 }
 
 impl Place<'_> {
-    /// Returns whether a property is set, or the attribute that a word with `@` stands for.
+    /// Returns the presence of a property, or of the attribute that a word with `@` stands for.
     fn presence(&self, values: &Values<'_>, pointer: &str) -> Presence {
         let attribute = |name: &str| self.entry.node.get(name);
         match pointer {
@@ -236,7 +236,7 @@ impl Collector<'_> {
         }
     }
 
-    /// The first resource of some types in an account creates a role for the service.
+    /// Adds the permission to create a service-linked role, which the first resource of some types in an account needs.
     fn service_linked_roles(&mut self, place: &Place<'_>, row: &ResourceType) {
         let set = |property: &str| place.presence(self.values, property) != Presence::Unset;
         let by_property =
@@ -250,7 +250,7 @@ impl Collector<'_> {
         }
     }
 
-    /// A custom resource calls the function or the topic behind its token.
+    /// Adds the call of a custom resource to the function or topic behind its token.
     fn custom(&mut self, place: &Place<'_>) {
         let tokens = self.values.nodes(place.properties, &["ServiceToken"]);
         if tokens.is_empty() {
@@ -285,7 +285,7 @@ impl Collector<'_> {
         }
     }
 
-    /// CloudFormation resolves dynamic references with the rights of the stack's role.
+    /// Adds the permissions for dynamic references, which CloudFormation resolves with the rights of the stack's role.
     /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html>
     fn references(&mut self, place: &Place<'_>, node: &Node) {
         let texts: Vec<String> = match (&node.value, function(node)) {
@@ -304,7 +304,7 @@ impl Collector<'_> {
             for rest in text.split("{{resolve:").skip(1) {
                 match rest.split_once("}}") {
                     Some((reference, _)) => self.reference(place, reference),
-                    // What is joined to it is not known.
+                    // The text joined to the reference is unknown.
                     None => self.reference(place, &format!("{rest}${{")),
                 }
             }
@@ -380,7 +380,7 @@ impl Collector<'_> {
 }
 
 impl TemplateContext {
-    /// Replaces the account, the region and the partition in an ARN where they are known.
+    /// Replaces the account, the region and the partition in an ARN if they are known.
     fn fill(&self, arn: &str) -> String {
         let known = [
             ("${AWS::AccountId}", &self.account),
@@ -394,7 +394,7 @@ impl TemplateContext {
     }
 }
 
-/// Cuts a text where its first unknown part starts.
+/// Truncates a text at the start of its first unknown part.
 fn cut_unknown(text: &str) -> String {
     match text.find("${").or_else(|| text.find("&{")) {
         Some(at) => format!("{}*", &text[..at]),

@@ -1,8 +1,8 @@
-//! What is found of a stack decides what is done with it.
+//! Decision table: the snapshot of a stack determines the next operation on it.
 //!
-//! [`plan`] is the table of the design, section 6, as one match; first match wins, and every row that needs more than a
-//! line is a function of [`recovery`]. [`teardown`] and [`destroy`] are the same for stacks that are to go, [`outcome`]
-//! says how an operation of ours ended. The statuses are those of
+//! [`plan`] is the table of the design, section 6, as one match. The first matching row wins, and every row that needs
+//! more than a line is a function of [`recovery`]. [`teardown`] and [`destroy`] are the tables for stacks that must be
+//! deleted. [`outcome`] returns how one of Lockstep's own operations ended. The statuses are those of
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Stack.html>.
 
 mod ending;
@@ -24,42 +24,43 @@ pub use removal::{Destroy, destroy, destroyed, teardown};
 pub use status::{Phase, StackStatus};
 use std::collections::BTreeSet;
 
-/// A stack as it was found.
+/// State of a stack at the moment it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StackSnapshot {
-    /// Its ARN.
+    /// ARN of the stack.
     pub arn: String,
-    /// Its status.
+    /// Status of the stack.
     pub status: StackStatus,
-    /// The root of a nested stack; none for a root stack.
+    /// ARN of the root stack if this is a nested stack; `None` for a root stack.
     pub parent: Option<String>,
-    /// Who began the newest operation on it.
+    /// Initiator of the newest operation on the stack.
     pub newest: LatestOperation,
-    /// What is in it; read only where [`StackStatus::contents_decide`] says so, and for a stack that is to go.
+    /// Contents of the stack. Read only where [`StackStatus::contents_decide`] requires it, and for a stack that must
+    /// be deleted.
     pub remains: Option<Remains>,
-    /// Whether its events show that it ever was stable; read only where [`StackStatus::history_decides`] says so, and
-    /// none if they do not reach back to its creation.
+    /// True if the events show that the stack was stable once. Read only where [`StackStatus::history_decides`]
+    /// requires it; `None` if the events do not reach back to the creation.
     pub was_stable: Option<bool>,
-    /// Whether CloudFormation refuses to delete it.
+    /// True if CloudFormation refuses to delete the stack.
     pub termination_protection: bool,
 }
 
-/// Who began the newest operation on a stack.
+/// Initiator of the newest operation on a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LatestOperation {
-    /// Its events do not show it yet.
+    /// The events do not show the operation yet.
     Unseen,
-    /// Somebody who gave no client request token: not us.
+    /// An initiator that gave no client request token, so not Lockstep.
     Nameless,
-    /// Whoever gave this client request token.
+    /// The initiator that gave this client request token.
     Named(String),
 }
 
 impl LatestOperation {
-    /// Who began the operation that brought a stack to `status`; `event` is the newest about the stack itself.
+    /// Returns the initiator of the operation that led to `status`; `event` is the newest event about the stack itself.
     ///
-    /// A stack that runs while its newest event has ended is described by neither: the event is of the operation before,
-    /// or the stack has ended since.
+    /// Returns `Unseen` if the stack runs an operation while its newest event is an ended one. The event then belongs
+    /// to the operation before, or the stack has ended since.
     pub fn of(status: &StackStatus, event: Option<&StackEvent>) -> Self {
         let Some(event) = event else { return Self::Unseen };
         let event_runs = StackStatus::parse(&event.status).phase() == Phase::Running;
@@ -77,19 +78,19 @@ impl LatestOperation {
     }
 }
 
-/// What a stack that may have to be removed holds.
+/// Contents of a stack that may have to be deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Remains {
-    /// Its resources, nested ones included.
+    /// Resources of the stack, nested ones included.
     pub resources: Vec<LiveResource>,
-    /// The names of its change sets.
+    /// Names of the change sets.
     pub change_sets: Vec<String>,
-    /// What deletion policies keep, those of nested stacks too; nothing if that could not be read.
+    /// Resources that deletion policies retain, nested stacks included; `None` if the policies could not be read.
     pub policies: Option<Policies>,
 }
 
 impl Remains {
-    /// What is protected and still there: by its type, or because `protect` names it.
+    /// Returns the surviving protected resources: protected by type, or named by `protect`.
     fn protected(&self, protect: &BTreeSet<LogicalId>) -> Vec<NamedResource> {
         let named = |resource: &LiveResource| {
             resource.logical_id.parse::<LogicalId>().is_ok_and(|id| protect.contains(&id))
@@ -98,8 +99,8 @@ impl Remains {
         named_resources(held.filter(|resource| named(resource) || is_protected(&resource.resource_type)))
     }
 
-    /// The buckets of a throw-away stack that refused to be deleted, by the names CloudFormation made from the stack's:
-    /// others are not ours to empty.
+    /// Returns the buckets of a test stack that failed to be deleted. Only buckets whose name CloudFormation derived
+    /// from the stack's name count; Lockstep must not empty others.
     fn full_buckets(&self) -> Vec<String> {
         let stuck = self.resources.iter().filter(|resource| {
             resource.resource_type == "AWS::S3::Bucket" && resource.status == "DELETE_FAILED"
@@ -108,7 +109,7 @@ impl Remains {
         stuck.map(|bucket| bucket.physical_id.clone()).filter(|name| name.starts_with(&prefix)).collect()
     }
 
-    /// The stack's own resources that refused to be deleted: what RetainResources may name.
+    /// Returns the stack's own resources that failed to be deleted, which RetainResources may name.
     fn undeletable(&self) -> Vec<NamedResource> {
         let own = self.resources.iter().filter(|resource| !resource.logical_id.contains('.'));
         named_resources(own.filter(|resource| resource.status == "DELETE_FAILED"))
@@ -124,23 +125,24 @@ fn named_resources<'a>(resources: impl Iterator<Item = &'a LiveResource>) -> Vec
 /// A resource of a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveResource {
-    /// The logical id, with those of nested stacks before it.
+    /// Logical id, prefixed with the logical ids of the nested stacks around it.
     pub logical_id: String,
-    /// Its physical id; empty if it never got one.
+    /// Physical id; empty if the resource never got one.
     pub physical_id: String,
-    /// Its type.
+    /// Type of the resource.
     pub resource_type: String,
-    /// Its status, such as `DELETE_FAILED`.
+    /// Status of the resource, such as `DELETE_FAILED`.
     pub status: String,
 }
 
 impl LiveResource {
-    /// Whether something of it may exist. Only what CloudFormation reports as deleted is gone.
+    /// Returns true if part of the resource may exist. Only `DELETE_COMPLETE`, or a failed creation without an id,
+    /// proves that it does not.
     pub fn survives(&self) -> bool {
         self.status != "DELETE_COMPLETE" && !(self.physical_id.is_empty() && self.status == "CREATE_FAILED")
     }
 
-    /// The resource as a proposal names it.
+    /// Returns the resource in the form that a proposal names.
     pub fn named(&self) -> NamedResource {
         NamedResource {
             name: self.logical_id.clone(),
@@ -150,122 +152,123 @@ impl LiveResource {
     }
 }
 
-/// What the ledger knows of the stack, and what is wanted.
+/// Input of the plan: the ledger's records of the stack, and the wanted state.
 #[derive(Clone, Copy, Debug)]
 pub struct PlanInput<'a> {
-    /// The stack that the environment's record names.
+    /// ARN of the stack that the environment's record names.
     pub environment_stack: Option<&'a str>,
-    /// Whether that stack was ever stable.
+    /// True if that stack was ever stable.
     pub ever_stable: bool,
-    /// The stack that this deployment made a change set on.
+    /// ARN of the stack on which this deployment made a change set.
     pub deployment_stack: Option<&'a str>,
-    /// The names that this deployment gives to its change sets, one for each attempt.
+    /// Names that this deployment gives to its change sets, one for each attempt.
     pub change_sets: &'a [String],
-    /// This deployment's journalled operations, oldest first.
+    /// Recorded operations of this deployment, oldest first.
     pub operations: &'a [Operation],
-    /// What a person allowed this deployment to do.
+    /// Proposals that were approved for this deployment.
     pub allowed: &'a [Proposal],
-    /// For how many seconds this deployment has waited for somebody else's operation.
+    /// Seconds that this deployment has waited for an operation of another caller.
     pub waited_seconds: i64,
-    /// The logical ids that the manifest protects.
+    /// Logical ids that the manifest protects.
     pub protect: &'a BTreeSet<LogicalId>,
-    /// The digests of the template and the parameters that the environment runs, if it runs something.
+    /// Digests of the template and the parameters that the environment runs; `None` if it runs nothing.
     pub deployed: Option<(&'a Digest, &'a Digest)>,
-    /// The digests of the template and the parameters that it is to run.
+    /// Digests of the template and the parameters that the environment must run.
     pub wanted: Option<(&'a Digest, &'a Digest)>,
 }
 
 impl PlanInput<'_> {
-    /// Whether the ledger says that this very stack was stable once.
+    /// Returns true if the ledger records that exactly this stack was stable once.
     fn was_stable(&self, stack: &StackSnapshot) -> bool {
         self.ever_stable && self.environment_stack == Some(&stack.arn)
     }
 
-    /// Whether a person allowed what is proposed: exactly that, or more of the same.
+    /// Returns true if an approved proposal covers `proposal`: the same resources, or more.
     fn allows(&self, proposal: &Proposal) -> bool {
         self.allowed.iter().any(|allowed| allowed.covers(proposal))
     }
 }
 
-/// Whether a change set creates a stack or updates one.
+/// Kind of a change set: it creates a stack or updates one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeSetKind {
-    /// There is no stack.
+    /// The stack does not exist.
     Create,
-    /// There is one.
+    /// The stack exists.
     Update,
 }
 
-/// An operation that brings a stack to where it can be planned for, or removes it.
+/// An operation that makes a stack deployable again, or deletes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovery {
-    /// The stack's ARN: a name could belong to another stack by now.
+    /// ARN of the stack. Its name could belong to another stack by now.
     pub arn: String,
-    /// What it is.
+    /// Kind of the operation.
     pub operation: OperationKind,
-    /// What a person allowed to retain or to skip for it.
+    /// Approved proposal with the resources to retain or to skip.
     pub allowed: Option<Proposal>,
-    /// The buckets of a throw-away stack that must be emptied first.
+    /// Buckets of a test stack that must be emptied first.
     pub empty: Vec<String>,
-    /// Why, for the journal.
+    /// Reason, for the deployment log.
     pub why: String,
 }
 
 impl Recovery {
-    /// The names of the resources that it retains or skips.
+    /// Returns the names of the resources that the operation retains or skips.
     pub fn without(&self) -> Vec<String> {
         self.allowed.as_ref().map(Proposal::names).unwrap_or_default()
     }
 }
 
-/// What is to be done.
+/// Next step for a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// Make a change set.
+    /// Create a change set.
     CreateChangeSet(ChangeSetKind),
-    /// Begin this, wait for its end, and plan again.
+    /// Start this operation, wait for its end, and plan again.
     Recover(Recovery),
-    /// Wait for an operation of ours that is running.
+    /// Wait for Lockstep's own running operation.
     Adopt {
-        /// What to wait for, see [`operation_key`].
+        /// Key of the callback, see [`operation_key`].
         key: String,
     },
-    /// Wait for an operation that somebody else began.
+    /// Wait for an operation that another caller started.
     AwaitOther {
-        /// What to wait for. No event ends it: the time-out of the wait makes us look.
+        /// Key of the callback. No event completes it: after the timeout of the waiting state, the plan is made again.
         key: String,
     },
-    /// Ask a person whether this may be done.
+    /// Ask the approver to allow this proposal.
     Ask(Proposal),
-    /// The stack runs what is wanted: touch nothing.
+    /// The stack runs the wanted state: change nothing.
     NoChanges,
-    /// There is no stack, and there is to be none.
+    /// The stack does not exist, and must not exist.
     Gone,
-    /// No rule may decide.
+    /// No rule applies; an operator must act.
     NeedsHuman {
-        /// The state and the next step, as a sentence.
+        /// State and next step, as a sentence.
         why: String,
     },
-    /// An operation runs whose events are not visible yet: look again soon.
+    /// An operation runs whose events are not visible yet: plan again soon.
     Wait,
-    /// The stack's status and its resources do not fit together, as they may for a moment: look again soon.
+    /// The stack's status and its resources are inconsistent, which can last for a moment: plan again soon.
     LookAgain {
-        /// What is missing, as a sentence.
+        /// Missing information, as a sentence.
         why: String,
     },
 }
 
-/// The key of the wait for the operation `token` on the stack `arn`: a stack outlives its operations.
+/// Returns the callback key for the operation `token` on the stack `arn`. Both are needed because a stack outlives its
+/// operations.
 pub fn operation_key(arn: &str, token: &str) -> String {
     format!("{arn}#{token}")
 }
 
-/// The stack's ARN in an [`operation_key`].
+/// Returns the stack's ARN in an [`operation_key`].
 pub fn stack_of_key(key: &str) -> &str {
     key.split_once('#').map_or(key, |(arn, _)| arn)
 }
 
-/// What is to be done with what was found.
+/// Returns the next step for the stack that was found.
 pub fn plan(found: Option<&StackSnapshot>, known: &PlanInput<'_>) -> Plan {
     use StackStatus as S;
     let Some(stack) = found else { return Plan::CreateChangeSet(ChangeSetKind::Create) };
@@ -277,7 +280,8 @@ pub fn plan(found: Option<&StackSnapshot>, known: &PlanInput<'_>) -> Plan {
     }
     match &stack.status {
         S::DeleteComplete => Plan::CreateChangeSet(ChangeSetKind::Create),
-        // A person may have thought for days about the change set that made this placeholder, or we crashed over it.
+        // The approval of the change set that made this placeholder may have taken days, or the function crashed after
+        // making it.
         S::ReviewInProgress if holds_our_change_set(stack, known) => {
             Plan::CreateChangeSet(ChangeSetKind::Create)
         }
@@ -312,7 +316,7 @@ pub fn plan(found: Option<&StackSnapshot>, known: &PlanInput<'_>) -> Plan {
     }
 }
 
-/// Why the stack may not be touched at all; nothing if it may.
+/// Returns a refusal if Lockstep must not change the stack at all; `None` if it may.
 fn not_ours(stack: &StackSnapshot, known: &PlanInput<'_>) -> Option<Plan> {
     if let Some(parent) = &stack.parent {
         return Some(human(stack, format!("it is nested in {parent}; give the component another name")));
@@ -321,7 +325,8 @@ fn not_ours(stack: &StackSnapshot, known: &PlanInput<'_>) -> Option<Plan> {
     (!is_ours(stack, known)).then(|| human(stack, why))
 }
 
-/// Whether we made the stack: the ledger names it, or its newest operation or all its change sets are named by us.
+/// Returns true if Lockstep made the stack: the ledger names it, or Lockstep's tokens name its newest operation or all
+/// of its change sets.
 fn is_ours(stack: &StackSnapshot, known: &PlanInput<'_>) -> bool {
     let arn = Some(stack.arn.as_str());
     known.environment_stack == arn
@@ -349,11 +354,11 @@ fn update(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
 }
 
 fn unknown(stack: &StackSnapshot) -> Plan {
-    human(stack, "Lockstep does not know this status; look at the stack, then try again")
+    human(stack, "Lockstep does not know this status; inspect the stack, then deploy again")
 }
 
-/// Nothing is deleted on trust.
-const UNREAD: &str = "what it holds could not be read, so nothing may be deleted";
+/// Reason for refusing a deletion when the contents are unknown.
+const UNREAD: &str = "its contents could not be read, so Lockstep deletes nothing";
 
 fn unread(stack: &StackSnapshot) -> Plan {
     human(stack, UNREAD)
@@ -371,7 +376,7 @@ fn sentence(stack: &StackSnapshot, what: impl AsRef<str>) -> String {
     format!("The stack {} is {}: {}.", stack.arn, stack.status, what.as_ref())
 }
 
-/// The resources that could not be deleted, as the middle of a sentence; empty if they were not read.
+/// Returns the resources that could not be deleted, as the middle of a sentence; empty if the resources were not read.
 fn blockers(stack: &StackSnapshot) -> String {
     let resources = stack.remains.iter().flat_map(|remains| &remains.resources);
     let names: Vec<&str> =

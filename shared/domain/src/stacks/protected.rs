@@ -1,14 +1,15 @@
-//! The CloudFormation resource types that hold data: the one list behind the guard, the linter and the teardown.
+//! CloudFormation resource types that hold data: the one list that the change set review, the linter and the teardown
+//! use.
 //!
-//! A type is here when deleting or replacing the resource loses what nobody can rebuild from a template: stored
-//! data, messages, logs, keys, credentials, identities of users. A type whose content is rebuilt by deploying (an
-//! SSM parameter with its value in the template, a Lambda layer, an Amplify application) is not; a component that
-//! thinks otherwise names the resource in `[protect]`.
+//! A type is listed if deleting or replacing the resource loses what a template cannot rebuild: stored data, messages,
+//! logs, keys, credentials, identities of users. A type whose content a deployment rebuilds is not listed: an SSM
+//! parameter with its value in the template, a Lambda layer, an Amplify application. A component that needs more
+//! protection names the resource in `[protect]`.
 
-/// One protected type.
+/// A protected type.
 struct Protected {
     kind: &'static str,
-    /// Whether `DeletionPolicy: Snapshot` is possible.
+    /// True if the type supports `DeletionPolicy: Snapshot`.
     snapshot: bool,
 }
 
@@ -20,9 +21,9 @@ const fn snapshot(kind: &'static str) -> Protected {
     Protected { kind, snapshot: true }
 }
 
-/// Sorted by name, for the binary search.
+/// Protected types, sorted by name for the binary search.
 ///
-/// Which types take `Snapshot` is said by
+/// The support for `Snapshot` follows
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html>.
 const PROTECTED: &[Protected] = &[
     retain("AWS::ACMPCA::CertificateAuthority"),
@@ -118,20 +119,20 @@ fn find(kind: &str) -> Option<&'static Protected> {
     PROTECTED.binary_search_by(|p| p.kind.cmp(kind)).ok().map(|at| &PROTECTED[at])
 }
 
-/// Whether resources of `kind` (`AWS::S3::Bucket`) hold data that a deletion or replacement would lose.
+/// Returns true if resources of `kind` (`AWS::S3::Bucket`) hold data that a deletion or replacement would lose.
 ///
-/// Caches count (ElastiCache, MemoryDB): they are often the only store, and a cold one is an outage.
+/// Caches count (ElastiCache, MemoryDB): they are often the only store, and an empty cache is an outage.
 pub fn is_protected(kind: &str) -> bool {
     find(kind).is_some()
 }
 
-/// Whether resources of `kind` can be snapshotted by CloudFormation before it deletes them (`Snapshot` as a
+/// Returns true if CloudFormation can snapshot resources of `kind` before it deletes them (`Snapshot` as a
 /// `DeletionPolicy` or `UpdateReplacePolicy`).
 pub fn supports_snapshot(kind: &str) -> bool {
     find(kind).is_some_and(|p| p.snapshot)
 }
 
-/// Every protected type, sorted, for documentation and for tests that compare other lists with this one.
+/// Returns every protected type, sorted, for documentation and for tests that compare other lists with this one.
 pub fn protected_types() -> impl Iterator<Item = &'static str> {
     PROTECTED.iter().map(|p| p.kind)
 }
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_design_names_is_protected() {
+    fn the_types_that_the_design_names_are_protected() {
         for kind in [
             "AWS::S3::Bucket",
             "AWS::RDS::DBInstance",
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_deployment_rebuilds_is_not_protected() {
+    fn types_that_a_deployment_rebuilds_are_not_protected() {
         for kind in [
             "",
             "AWS::S3::BucketPolicy",
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn only_types_with_snapshots_may_be_snapshotted() {
+    fn only_types_with_snapshots_support_them() {
         assert!(supports_snapshot("AWS::RDS::DBCluster"));
         assert!(supports_snapshot("AWS::EC2::Volume"));
         assert!(!supports_snapshot("AWS::S3::Bucket"));

@@ -1,7 +1,7 @@
-//! CloudFormation templates, read with their line numbers.
+//! CloudFormation templates with line numbers.
 //!
-//! Everything an author can get wrong without AWS being asked is found here, all of it at once and each at its line.
-//! What remains is CloudFormation's to judge when the change set is made.
+//! Parsing reports every mistake that is detectable without a call to AWS, all at once and each with its line.
+//! CloudFormation reports the remaining ones when the change set is created.
 
 mod lint;
 pub(crate) mod macros;
@@ -20,14 +20,14 @@ use crate::model::ids::{Digest, LogicalId};
 use node::{Fault, Node};
 use std::collections::BTreeMap;
 
-/// The largest template CloudFormation takes from S3, in bytes.
+/// Maximum size of a template in S3, in bytes.
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>
 pub const TEMPLATE_BYTES_MAX: usize = 1_048_576;
 
-/// The most problems reported for one template.
+/// Maximum number of problems reported for one template.
 const PROBLEMS_MAX: usize = 100;
 
-/// A template that was read and whose references are sound.
+/// A parsed template with valid references.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Template {
     file: String,
@@ -39,25 +39,25 @@ pub struct Template {
     outputs: BTreeMap<String, u32>,
 }
 
-/// One resource: where it is declared and what happens to it when it is removed or replaced.
+/// A resource: its declaration and its policies for removal and replacement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
-    /// The line of its logical id.
+    /// Line of the logical id.
     pub line: u32,
-    /// Its `Type`, such as `AWS::S3::Bucket`.
+    /// `Type` of the resource, such as `AWS::S3::Bucket`.
     pub kind: String,
-    /// Its `DeletionPolicy`; `None` also if that is an intrinsic function.
+    /// `DeletionPolicy`; `None` also if it is an intrinsic function.
     pub deletion_policy: Option<String>,
-    /// Its `UpdateReplacePolicy`; `None` also if that is an intrinsic function.
+    /// `UpdateReplacePolicy`; `None` also if it is an intrinsic function.
     pub update_replace_policy: Option<String>,
 }
 
 impl Template {
-    /// Reads a template, JSON if it starts with a brace and YAML otherwise; `file` is its name in problems.
+    /// Parses a template: JSON if it starts with a brace, else YAML. `file` is its name in problems.
     ///
     /// # Errors
-    /// Everything wrong with it, in the order of the lines: what cannot be read, sections and attributes that do not
-    /// exist, declarations without a type, more than CloudFormation's quotas, and references to nothing.
+    /// Returns every problem, in line order: unreadable text, unknown sections and attributes, declarations without a
+    /// type, exceeded CloudFormation quotas, and references to undeclared names.
     pub fn parse(file: &str, text: &str) -> Result<Template, Vec<Problem>> {
         if text.len() > TEMPLATE_BYTES_MAX {
             let message =
@@ -81,65 +81,66 @@ impl Template {
         })
     }
 
-    /// The parameters by name.
+    /// Returns the parameters by name.
     pub fn parameters(&self) -> &BTreeMap<String, Parameter> {
         &self.parameters
     }
 
-    /// The resources by logical id. What a `Fn::ForEach` makes is here once, under its pattern (`Bucket${Name}`).
+    /// Returns the resources by logical id. A resource made by `Fn::ForEach` is listed once, under its pattern
+    /// (`Bucket${Name}`).
     pub fn resources(&self) -> &BTreeMap<String, Resource> {
         &self.resources
     }
 
-    /// The lines of the outputs, by name; one that a loop makes is here under its pattern.
+    /// Returns the lines of the outputs, by name. An output made by a loop is listed under its pattern.
     pub fn outputs(&self) -> &BTreeMap<String, u32> {
         &self.outputs
     }
 
-    /// The line where `logical_id` is declared, for the diagnosis of a failed deployment.
+    /// Returns the line where `logical_id` is declared, for the diagnosis of a failed deployment.
     ///
-    /// A resource that a loop made is found at the loop's body.
+    /// For a resource made by a loop, that is the line of the loop's body.
     pub fn line_of(&self, logical_id: &str) -> Option<u32> {
         self.resource(logical_id).map(|(_, resource)| resource.line)
     }
 
-    /// The SHA-256 digest of the exact text.
+    /// Returns the SHA-256 digest of the exact text.
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
 
-    /// The exact text, as the author wrote it and as it is deployed.
+    /// Returns the exact text, as the author wrote it and as it is deployed.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// What makes the template unfit to be packaged, in the order of the lines.
+    /// Returns the problems that prevent packaging, in line order.
     ///
-    /// A resource that holds data (see [`crate::stacks::protected`]) or that `protect` names needs a `DeletionPolicy` and an
-    /// `UpdateReplacePolicy` that keep it, and every name in `protect` needs a resource.
+    /// A resource that holds data (see [`crate::stacks::protected`]) or that `protect` names needs a `DeletionPolicy`
+    /// and an `UpdateReplacePolicy` that retain it. Every name in `protect` needs a resource.
     pub fn lint(&self, protect: &[LogicalId]) -> Vec<Problem> {
         lint::lint(self, protect)
     }
 
-    /// The template of the throw-away stack, as JSON with sorted keys: the same, except that whatever would outlive
-    /// the stack (protected types, and resources that set a deletion policy) is deleted with it.
+    /// Returns the template of the test stack, as JSON with sorted keys. It differs in one point: a resource that would
+    /// outlive the stack (a protected type, or one with a deletion policy) is deleted with it.
     pub fn throw_away(&self) -> String {
         let mut json = self.to_json();
         lint::delete_everything(&mut json);
         canonical_json(json)
     }
 
-    /// The template as JSON, short forms such as `!Ref` written out.
+    /// Returns the template as JSON, with short forms such as `!Ref` expanded.
     pub fn to_json(&self) -> serde_json::Value {
         self.root.to_json()
     }
 
-    /// The tree of the template, for what reads properties.
+    /// Returns the root of the tree, for callers that read properties.
     pub(crate) fn root(&self) -> &Node {
         &self.root
     }
 
-    /// The resource called `logical_id`, under the name the template gives it.
+    /// Returns the resource called `logical_id`, with the name that the template gives it.
     fn resource(&self, logical_id: &str) -> Option<(&String, &Resource)> {
         let made_by_loop =
             || self.resources.iter().find(|(pattern, _)| references::fits(pattern, logical_id));
@@ -147,7 +148,7 @@ impl Template {
     }
 }
 
-/// Faults as people read them, each once, in the order of the lines, and no more than anybody reads.
+/// Returns the faults as problems without duplicates, in line order, limited to a readable number.
 fn problems(file: &str, mut faults: Vec<Fault>) -> Vec<Problem> {
     faults.sort();
     faults.dedup();

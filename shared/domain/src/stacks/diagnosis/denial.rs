@@ -1,6 +1,6 @@
-//! Access that AWS denied, read from the reason that CloudFormation gives.
+//! Access denials, parsed from the reason that CloudFormation gives.
 //!
-//! Every service words it in its own way. What the words do not say is `None`, never guessed.
+//! Each AWS service words a denial differently. A part that the text does not contain is `None`; it is never guessed.
 
 use crate::model::canonical::canonical_json;
 use crate::model::denial::{Cause, Denial};
@@ -8,7 +8,7 @@ use regex::Regex;
 use serde_json::json;
 use std::sync::LazyLock;
 
-/// What AWS calls each kind of policy, the longer names first.
+/// AWS's names for each kind of policy, longer names first.
 const POLICIES: [(&str, Cause); 8] = [
     ("service control polic", Cause::ServiceControlPolicy),
     ("resource control polic", Cause::ResourceControlPolicy),
@@ -20,7 +20,7 @@ const POLICIES: [(&str, Cause); 8] = [
     ("explicit deny", Cause::ExplicitDeny),
 ];
 
-/// Words that only a denial has, in lower case.
+/// Phrases that occur only in a denial, in lower case.
 const SIGNS: [&str; 9] = [
     "not authorized to perform",
     "is not authorized to",
@@ -33,10 +33,10 @@ const SIGNS: [&str; 9] = [
     "your access has been denied",
 ];
 
-/// Words in which a sign speaks of something else than a denied call, in lower case.
+/// Phrases that contain a sign but do not describe a denied call, in lower case.
 const OTHERS: [&str; 1] = ["access denied is"];
 
-/// Returns what was denied, if that is what a reason says.
+/// Returns the denial that a reason describes; `None` for another failure.
 pub fn denial(reason: &str) -> Option<Denial> {
     let lower = reason.to_lowercase();
     let says = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
@@ -68,7 +68,7 @@ static ALLOWED: LazyLock<Regex> = LazyLock::new(|| regex(r"allows the ([a-z0-9-]
 /// `API: ec2:RunInstances You are not authorized`.
 static CALL: LazyLock<Regex> = LazyLock::new(|| regex(r"API: ([A-Za-z0-9-]+):([A-Za-z0-9]+)"));
 
-/// `permission to GetObject for shop/code.zip`, as Lambda says of S3.
+/// `permission to GetObject for shop/code.zip`, as Lambda reports for S3.
 static S3_OBJECT: LazyLock<Regex> =
     LazyLock::new(|| regex(r"permission to (GetObject\w*|ListBucket) for ([^\s,.]+(?:\.[^\s,.]+)*)"));
 
@@ -76,10 +76,10 @@ static PRINCIPAL: LazyLock<Regex> = LazyLock::new(|| {
     regex(r"(?:User|Role|Principal)?:?\s*'?(arn:[a-z-]+:(?:iam|sts)::\d*:[^\s']+)'? is not authorized")
 });
 
-/// `on resource: arn:…`, to the next space; a role's session name may hold an `=` or an `@`, no ARN a space.
+/// `on resource: arn:…`, up to the next space. A role's session name may hold an `=` or an `@`; no ARN holds a space.
 static RESOURCE: LazyLock<Regex> = LazyLock::new(|| regex(r#"on resource:?\s*['"]?(arn:[^\s'",;)]+)"#));
 
-/// `on resource: role shop-runner`, as IAM says where it knows the kind.
+/// `on resource: role shop-runner`, as IAM reports where it knows the kind.
 static KIND_AND_NAME: LazyLock<Regex> =
     LazyLock::new(|| regex(r"on resource: (role|user|policy|instance profile) ([\w+=,.@/-]+)"));
 
@@ -115,7 +115,7 @@ fn with_lower_prefix(action: &str) -> String {
     }
 }
 
-/// Calls of S3 whose action has another name.
+/// S3 calls whose IAM action has another name.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>
 const CALLS_OF_S3: [(&str, &str); 12] = [
     ("SetBucketEncryption", "PutEncryptionConfiguration"),
@@ -132,7 +132,7 @@ const CALLS_OF_S3: [(&str, &str); 12] = [
     ("SetBucketWebsiteConfiguration", "PutBucketWebsite"),
 ];
 
-/// Returns the action that a call needs, where that is certain.
+/// Returns the action that a call needs, if that is certain.
 fn of_call(service: &str, call: &str) -> Option<String> {
     match service.to_lowercase().as_str() {
         "s3" => match CALLS_OF_S3.iter().find(|(name, _)| *name == call) {
@@ -163,7 +163,7 @@ fn resource(reason: &str) -> Option<String> {
 }
 
 fn cause(lower: &str) -> Cause {
-    // Of a key or a queue that does not exist AWS says all that it may be, and nothing that it is.
+    // For a key or a queue that does not exist, AWS lists every possible cause and names none.
     if lower.contains("no resource-based policies allow access, or") {
         return Cause::NoStatement;
     }
@@ -175,7 +175,7 @@ fn cause(lower: &str) -> Cause {
 }
 
 impl Denial {
-    /// Returns the sentence that says what to do.
+    /// Returns the sentence with the next step.
     pub fn advice(&self) -> String {
         let who = self.principal.as_deref().map_or("the execution role".to_owned(), role_of);
         let what = match (&self.action, &self.resource) {
@@ -212,7 +212,8 @@ impl Denial {
         format!("{who} lacks a permission for {what}; {ask}")
     }
 
-    /// Returns the statement that allows it; `None` if the action is not known, or if no statement of the role does.
+    /// Returns the statement that would allow the call; `None` if the action is unknown, or if no statement of the role
+    /// would help.
     pub fn statement(&self) -> Option<String> {
         let action = self.action.as_ref().filter(|_| self.cause == Cause::NoStatement)?;
         let resource = self.resource.as_deref().unwrap_or("*");

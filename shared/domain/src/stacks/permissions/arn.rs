@@ -1,4 +1,4 @@
-//! The resources that an action applies to, as narrow as a template lets them be known.
+//! ARNs that an action applies to, as narrow as the template allows.
 
 use super::policy::covers;
 use super::table::{Action, ResourceType};
@@ -7,18 +7,18 @@ use super::{MADE_BY_STACK, Place};
 use crate::model::permission::Certainty;
 use std::collections::BTreeSet;
 
-/// An action with more kinds of resources than this gets a pattern for each service.
+/// Maximum number of resource formats of an action; an action with more gets one pattern for each service.
 const FORMATS_MAX: usize = 8;
 
-/// The letters of a logical id that CloudFormation keeps in the name it makes for a role.
+/// Number of characters of a logical id that CloudFormation keeps in a generated role name.
 ///
-/// It cuts the stack's name and the logical id where a name would be too long, each at its end.
+/// CloudFormation truncates the stack's name and the logical id, each at its end, if a name would be too long.
 const LOGICAL_ID_KEPT: usize = 16;
 
-/// An ARN and how well it is known.
+/// An ARN and its certainty.
 pub(super) type On = (String, Certainty);
 
-/// Finds the ARNs of one resource.
+/// Resolver for the ARNs of one resource.
 pub(super) struct Arns<'a> {
     pub(super) values: &'a Values<'a>,
     pub(super) place: &'a Place<'a>,
@@ -26,7 +26,7 @@ pub(super) struct Arns<'a> {
 }
 
 impl Arns<'_> {
-    /// Returns the ARNs that `action` needs; an action that tags applies to the resource alone.
+    /// Returns the ARNs that `action` needs. An action that tags applies to the resource alone.
     pub(super) fn of(&self, name: &str, action: Option<&Action>, tagging: bool) -> Vec<On> {
         let Some(action) = action else { return vec![(ANY.to_owned(), Certainty::Open)] };
         if action.resources.is_empty() {
@@ -44,7 +44,7 @@ impl Arns<'_> {
             }
         }
         if found.is_empty() && others.is_empty() {
-            // Nothing in the template says which resource it is.
+            // The template does not say which resource it is.
             others.extend(&action.resources);
         }
         if others.len() > FORMATS_MAX {
@@ -72,7 +72,7 @@ impl Arns<'_> {
         arns.into_iter().map(|arn| (arn.clone(), certainty(&arn))).collect()
     }
 
-    /// Returns the ARNs of another resource that a property names, if the table knows which property that is.
+    /// Returns the ARNs of another resource that a property names; `None` if the table does not name the property.
     fn touched(&self, action: &str, format: &str) -> Option<Vec<On>> {
         let touches = |touch: &&super::Touch| {
             touch.actions.iter().any(|name| name == action) && same_shape(&touch.arn, format)
@@ -84,7 +84,7 @@ impl Arns<'_> {
         Some(arns.map(|arn| (arn.clone(), certainty(&arn))).collect())
     }
 
-    /// Returns a format of AWS's with the values of the properties that its variables are called after.
+    /// Returns a format of AWS, filled with the values of the properties that have the names of its variables.
     fn by_properties(&self, format: &str) -> On {
         let arn = fill(format, |variable| match self.texts(&format!("/{variable}")).as_slice() {
             [text] if !text.is_empty() => last_part(text).to_owned(),
@@ -94,7 +94,7 @@ impl Arns<'_> {
         (arn, certainty)
     }
 
-    /// Returns the ARNs that a template of the table comes to: `${/Pointer}` stands for a property.
+    /// Returns the ARNs of a pattern of the table, in which `${/Pointer}` stands for a property.
     fn filled(&self, template: &str) -> Vec<String> {
         let several = variables(template).find(|variable| self.texts(pointer(variable).0).len() > 1);
         let alternatives = match several {
@@ -130,13 +130,13 @@ impl Arns<'_> {
     }
 }
 
-/// What a variable comes to if its property is not set.
+/// Value of a variable whose property is not set.
 enum Otherwise<'t> {
-    /// Whatever AWS makes up.
+    /// Any value that AWS generates.
     Any,
-    /// This text.
+    /// A fixed text.
     Text(&'t str),
-    /// Nothing, and a slash behind the value if it is set.
+    /// An empty text; a property that is set is followed by a slash.
     NothingOrSlash,
 }
 
@@ -150,12 +150,12 @@ fn pointer(variable: &str) -> (&str, Otherwise<'_>) {
     }
 }
 
-/// Returns the name that CloudFormation makes for a resource, as far as it is the same for every stack.
+/// Returns the name that CloudFormation generates for a resource, as far as it is the same for every stack.
 pub(super) fn made_name(kind: &str, logical_id: &str) -> String {
     if !MADE_BY_STACK.contains(&kind) {
         return ANY.to_owned();
     }
-    // What a loop makes of its variable is unknown.
+    // The result of a loop's variable is unknown.
     let id = logical_id.split(['$', '&']).next().unwrap_or_default();
     format!("*-{}*", id.chars().take(LOGICAL_ID_KEPT).collect::<String>())
 }
@@ -167,7 +167,7 @@ pub(super) fn role(name: &str) -> String {
     )
 }
 
-/// Returns how well an ARN is known that the stack does not create.
+/// Returns the certainty of an ARN that the stack does not create.
 pub(super) fn certainty(arn: &str) -> Certainty {
     if is_known(arn) { Certainty::Exact } else { Certainty::Open }
 }
@@ -180,12 +180,12 @@ fn is_known(arn: &str) -> bool {
     is_exact(&without_pseudo(arn))
 }
 
-/// Returns a text without the pseudo parameters, which are known as soon as there is a stack.
+/// Returns a text without the pseudo parameters, which are known once the stack exists.
 fn without_pseudo(text: &str) -> String {
     PSEUDO.iter().fold(text.to_owned(), |text, (_, pseudo)| text.replace(pseudo, ""))
 }
 
-/// The variables of AWS's formats that CloudFormation knows by its own names.
+/// Variables of AWS's formats for which CloudFormation has pseudo parameters.
 const PSEUDO: [(&str, &str); 3] =
     [("Partition", "${AWS::Partition}"), ("Region", "${AWS::Region}"), ("Account", "${AWS::AccountId}")];
 
@@ -194,20 +194,20 @@ fn shape(format: &str) -> String {
     fill(format, |_| ANY.to_owned())
 }
 
-/// Returns whether two formats are the same, whatever their variables are called.
+/// Returns true if two formats are equal apart from the names of their variables.
 fn same_shape(one: &str, other: &str) -> bool {
     let (one, other) = (shape(one), shape(other));
     let kinds = |arn: &str| arn.split(':').nth(2).map(str::to_owned);
     kinds(&one) == kinds(&other) && (covers(&one, &other) || covers(&other, &one))
 }
 
-/// Returns everything of a format's service in the region.
+/// Returns a pattern for all resources of the format's service in the region.
 fn of_service(format: &str) -> String {
     let start: Vec<&str> = format.splitn(5, ':').take(4).collect();
     fill(&format!("{}:*", start.join(":")), |_| ANY.to_owned())
 }
 
-/// A log group has two ARNs, and which one an action is judged by differs.
+/// Returns both ARNs of a log group, because actions differ in which of the two they check.
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html>
 fn with_streams((arn, certainty): On) -> impl Iterator<Item = On> {
     let is_group = arn.contains(":logs:") && arn.contains(":log-group:") && !arn.contains(":log-stream:");
@@ -233,7 +233,7 @@ fn fill(format: &str, value: impl Fn(&str) -> String) -> String {
     collapsed(&made.replace("//", "/"))
 }
 
-/// Returns the variables of a format that name something.
+/// Returns the variables of a format that name a resource.
 fn variables(format: &str) -> impl Iterator<Item = &str> {
     let found = format.split("${").skip(1).filter_map(|rest| rest.split('}').next());
     found.filter(|variable| PSEUDO.iter().all(|(pseudo, _)| pseudo != variable))
@@ -243,7 +243,7 @@ fn last_part(text: &str) -> &str {
     if text.starts_with("arn:") { text.rsplit([':', '/']).next().unwrap_or(text) } else { text }
 }
 
-/// Returns the services that a role is passed to; `None` stands for any.
+/// Returns the services that a role is passed to; `None` stands for any service.
 pub(super) fn passed_to(row: &ResourceType) -> BTreeSet<Option<&String>> {
     match row.passed_to.is_empty() {
         true => [None].into(),

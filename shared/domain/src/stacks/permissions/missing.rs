@@ -1,8 +1,8 @@
-//! What a role lacks, by AWS's own answers.
+//! Missing permissions of a role, from AWS's own simulation.
 //!
-//! [`questions`] says what to ask `SimulatePrincipalPolicy`, [`judge`] reads the answers. No answer, a condition that
-//! the simulation could not evaluate, and a denial for a resource whose name is not known are *unknown*: never missing
-//! and never allowed.
+//! [`questions`] returns the calls of `SimulatePrincipalPolicy`, [`judge`] evaluates the results. Three cases are
+//! *unknown*, neither missing nor allowed: no result, a condition that the simulation could not evaluate, and a denial
+//! for a resource with an unknown name.
 
 use super::values::ANY;
 use super::{Condition, Level, Need, Needs};
@@ -10,57 +10,57 @@ use crate::model::missing_permissions::{MissingPermission, MissingPermissions, R
 use crate::model::permission::Certainty;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most actions of one question.
+/// Maximum number of actions in one request.
 const ACTIONS_MAX: usize = 50;
 
-/// The most resources whose needs a record lists.
+/// Maximum number of resources whose needs a record lists.
 const RESOURCES_MAX: usize = 100;
 
-/// The most permissions of one kind that a record lists.
+/// Maximum number of permissions of one kind that a record lists.
 const LISTED_MAX: usize = 40;
 
-/// One call of `SimulatePrincipalPolicy`: each of the actions on each of the resources.
+/// One call of `SimulatePrincipalPolicy`: each of the actions on the resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SimulationRequest {
-    /// The actions.
+    /// Actions to simulate.
     pub actions: Vec<String>,
-    /// The ARN they apply to.
+    /// ARN that the actions apply to.
     pub resource: String,
-    /// The condition key that the call has a value for.
+    /// Condition key for which the call has a value.
     pub condition: Option<Condition>,
 }
 
-/// What AWS decides for one action on one resource.
+/// Decision of AWS for one action on one resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SimulationResult {
-    /// The action.
+    /// Simulated action.
     pub action: String,
-    /// The ARN that was asked about.
+    /// Simulated ARN.
     pub resource: String,
-    /// The decision.
+    /// Decision of AWS.
     pub decision: Decision,
-    /// The condition keys that the policies use and the question had no value for.
+    /// Condition keys that the policies use and for which the request had no value.
     pub missing_context: Vec<String>,
 }
 
-/// The decision of a simulation.
+/// Decision of a simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// A statement allows it and none denies it.
+    /// A statement allows the action and none denies it.
     Allowed,
-    /// No statement allows it.
+    /// No statement allows the action.
     NotAllowed,
-    /// A statement denies it.
+    /// A statement denies the action.
     Denied,
-    /// The permissions boundary of the role does not allow it.
+    /// The permissions boundary of the role does not allow the action.
     BeyondBoundary,
-    /// A policy of the organization does not allow it.
+    /// A policy of the organization does not allow the action.
     BeyondOrganization,
-    /// AWS gave a decision of another name.
+    /// A decision with another name.
     Other,
 }
 
-/// Returns what each resource needs, in the order of the lines; the first ones of a very large template.
+/// Returns the needs of each resource, in line order; only the first resources of a very large template.
 pub fn by_resource(needs: &Needs) -> Vec<ResourceNeeds> {
     let mut resources: Vec<ResourceNeeds> = Vec::new();
     for need in &needs.needs {
@@ -90,7 +90,7 @@ pub fn by_resource(needs: &Needs) -> Vec<ResourceNeeds> {
 }
 
 impl MissingPermissions {
-    /// Returns what is known if AWS gave no answer at all.
+    /// Returns the result if AWS did not answer: every need is unknown.
     pub fn without_answer(needs: &Needs, why: &str) -> Self {
         let asked = needs.needs.len();
         let mut lack = Self { asked, unknown: BTreeMap::from([(why.to_owned(), asked)]), ..Self::default() };
@@ -99,12 +99,12 @@ impl MissingPermissions {
         lack
     }
 
-    /// Returns what is known if nobody can say what the deployment needs.
+    /// Returns the result if the needs of the deployment cannot be determined.
     pub fn without_table(why: &str) -> Self {
         Self { unknown: BTreeMap::from([(why.to_owned(), 1)]), ..Self::default() }
     }
 
-    /// Returns whether there is nothing to warn of.
+    /// Returns true if there is nothing to warn about.
     pub fn is_empty(&self) -> bool {
         self.missing.is_empty() && self.conditional == 0 && self.unknown.is_empty()
     }
@@ -117,10 +117,10 @@ impl MissingPermissions {
     }
 }
 
-/// How many parts an ARN has at least: `arn:partition:service:region:account:resource`.
+/// Minimum number of parts of an ARN: `arn:partition:service:region:account:resource`.
 const ARN_PARTS: usize = 6;
 
-/// Returns what to ask about these needs for a stack of this name.
+/// Returns the simulation requests for these needs and a stack of this name.
 pub fn questions(needs: &Needs, stack: &str) -> Vec<SimulationRequest> {
     let mut asked: BTreeMap<(String, Option<Condition>), BTreeSet<String>> = BTreeMap::new();
     for need in &needs.needs {
@@ -138,8 +138,8 @@ pub fn questions(needs: &Needs, stack: &str) -> Vec<SimulationRequest> {
     questions
 }
 
-/// Returns an ARN that stands for the resource of a need: that of the resource, or one as CloudFormation makes it. A pattern
-/// that covers a whole service has no part for a name, so the question is about any resource.
+/// Returns an ARN for the resource of a need: its own, or one as CloudFormation generates it. A pattern that covers a
+/// whole service has no part for a name, so its request is about any resource.
 fn example(need: &Need, stack: &str) -> String {
     if need.arn == ANY || need.arn.split(':').count() < ARN_PARTS {
         return ANY.to_owned();
@@ -149,7 +149,7 @@ fn example(need: &Need, stack: &str) -> String {
     made_by_stack(&need.arn, stack).replace('*', &name)
 }
 
-/// Replaces the pattern that [`made_name`](super::arn::made_name) gives by a name for a stack.
+/// Replaces the pattern of [`made_name`](super::arn::made_name) by a name for a stack.
 fn made_by_stack(arn: &str, stack: &str) -> String {
     let parts = || {
         let (start, rest) = arn.split_once("*-")?;
@@ -160,7 +160,7 @@ fn made_by_stack(arn: &str, stack: &str) -> String {
     parts().unwrap_or_else(|| arn.to_owned())
 }
 
-/// Judges the answers; a need without an answer is unknown.
+/// Evaluates the results. A need without a result is unknown.
 pub fn judge(needs: &Needs, stack: &str, answers: &[SimulationResult]) -> MissingPermissions {
     let answers: BTreeMap<(&str, &str), &SimulationResult> =
         answers.iter().map(|answer| ((answer.action.as_str(), answer.resource.as_str()), answer)).collect();

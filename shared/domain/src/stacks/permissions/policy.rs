@@ -1,45 +1,45 @@
-//! Policies that allow what a template needs, and nothing else.
+//! Policies that allow exactly the permissions that a template needs.
 
 use super::{Condition, Level, Need};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most characters of a managed policy, white space aside.
+/// Maximum number of characters of a managed policy, without white space.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
 pub const POLICY_CHARS_MAX: usize = 6144;
 
-/// The managed policies that a role takes without a higher quota.
+/// Number of managed policies that a role accepts without a raised quota.
 pub const POLICIES_PER_ROLE: usize = 10;
 
-/// One statement of a policy.
+/// A statement of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Statement {
-    /// Whether its actions are needed for certain.
+    /// Level of the actions: required or conditional.
     pub level: Level,
-    /// Its id, unique among all statements that were made together.
+    /// Id, unique among all statements that were made together.
     pub sid: String,
-    /// The actions.
+    /// Allowed actions.
     pub actions: BTreeSet<String>,
-    /// The ARNs; account, region and partition as CloudFormation's pseudo parameters.
+    /// ARNs, with account, region and partition as CloudFormation's pseudo parameters.
     pub resources: BTreeSet<String>,
-    /// The condition that the call fulfils.
+    /// Condition that the call fulfils.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<Condition>,
 }
 
-/// How a policy is written down.
+/// Format of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// As IAM takes it: what only CloudFormation knows is a wildcard.
+    /// JSON for IAM: values that only CloudFormation knows are wildcards.
     Json,
-    /// As a resource of a template: account, region and partition are pseudo parameters.
+    /// Resource of a template: account, region and partition are pseudo parameters.
     CloudFormation,
 }
 
-/// Returns the statements that allow these needs: one for the actions of a service that have the same resources.
+/// Returns the statements that allow these needs: one for all actions of a service with the same resources.
 ///
-/// A conditional permission that a required one allows anyway is left out.
+/// A conditional permission is omitted if a required one already allows it.
 pub fn statements<'n>(needs: impl IntoIterator<Item = &'n Need>) -> Vec<Statement> {
     type Action = (String, Option<Condition>);
     type Group = (Level, String, Option<Condition>, BTreeSet<String>);
@@ -77,13 +77,13 @@ pub fn statements<'n>(needs: impl IntoIterator<Item = &'n Need>) -> Vec<Statemen
     numbered(statements.collect())
 }
 
-/// Returns the ARNs without those that another one covers.
+/// Returns the ARNs without those that another ARN covers.
 fn narrowed(arns: &BTreeSet<String>) -> BTreeSet<String> {
     let covered = |arn: &String| arns.iter().any(|other| other != arn && covers(other, arn));
     arns.iter().filter(|arn| !covered(arn)).cloned().collect()
 }
 
-/// Returns whether every ARN that `narrow` matches is matched by `wide`.
+/// Returns true if `wide` matches every ARN that `narrow` matches.
 pub fn covers(wide: &str, narrow: &str) -> bool {
     fn matches(wide: &[u8], narrow: &[u8]) -> bool {
         let (mut w, mut n) = (0, 0);
@@ -110,7 +110,7 @@ pub fn covers(wide: &str, narrow: &str) -> bool {
     matches(wide.as_bytes(), narrow.as_bytes())
 }
 
-/// Returns the id of a statement: its level and its service, such as `RequiredSqs`.
+/// Returns the id of a statement: level and service, such as `RequiredSqs`.
 fn sid(level: Level, service: &str) -> String {
     let level = match level {
         Level::Required => "Required",
@@ -142,12 +142,12 @@ fn numbered(mut statements: Vec<Statement>) -> Vec<Statement> {
     statements
 }
 
-/// Distributes the statements to as few policies as they fit into, in their order; one that is too long is divided.
+/// Distributes the statements, in order, to as few policies as possible. Divides a statement that is too long.
 pub fn split(statements: Vec<Statement>) -> Vec<Vec<Statement>> {
     let fitting = numbered_parts(statements.into_iter().flat_map(parts).collect());
     let mut policies: Vec<(usize, Vec<Statement>)> = Vec::new();
     for statement in fitting {
-        // A comma separates it from the one before.
+        // A comma separates the statement from the one before.
         let chars = chars(&statement) + 1;
         match policies.iter_mut().find(|(used, _)| used + chars <= POLICY_CHARS_MAX) {
             Some((used, policy)) => {
@@ -160,7 +160,7 @@ pub fn split(statements: Vec<Statement>) -> Vec<Vec<Statement>> {
     policies.into_iter().map(|(_, policy)| policy).collect()
 }
 
-/// The characters that the number of a divided statement may add to its id.
+/// Number of characters that the number of a divided statement may add to its id.
 const NUMBER_CHARS: usize = 6;
 
 /// Divides a statement until each part fits into a policy of its own; one action on one resource is never divided.
@@ -199,7 +199,7 @@ fn numbered_parts(mut statements: Vec<Statement>) -> Vec<Statement> {
 }
 
 fn chars(statement: &Statement) -> usize {
-    // The pseudo parameters have more characters than what they stand for.
+    // Pseudo parameters have more characters than their values.
     written(statement, |arn| json!(arn)).to_string().chars().count()
 }
 

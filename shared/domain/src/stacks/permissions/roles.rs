@@ -5,10 +5,11 @@ use super::values::{ANY, Values, collapsed, function, segments};
 use crate::model::permission::Certainty;
 use crate::stacks::template::node::Node;
 
-/// How many references deep a role is followed.
+/// Maximum number of references that are followed to a role.
 const DEPTH_MAX: usize = 12;
 
-/// Returns the ARNs of the roles that the property at `pointer` passes; none if what it names has no role.
+/// Returns the ARNs of the roles that the property at `pointer` passes; an empty list if the named resource has no
+/// role.
 pub(super) fn passed(values: &Values<'_>, properties: &Node, pointer: &str) -> Vec<On> {
     let nodes = values.nodes(properties, &segments(pointer));
     if nodes.is_empty() {
@@ -43,7 +44,8 @@ fn roles_of(values: &Values<'_>, node: &Node, depth: usize) -> Vec<On> {
     }
 }
 
-/// Returns the roles behind a resource of the template: itself, or what a profile or a launch template holds.
+/// Returns the roles behind a resource of the template: the role itself, or the one in an instance profile or a launch
+/// template.
 fn roles_of_resource(values: &Values<'_>, id: &str, declaration: &Node, depth: usize) -> Vec<On> {
     let path: &[&str] = match declaration.get("Type").and_then(Node::as_text) {
         Some("AWS::IAM::Role") => return declared_role(values, id, declaration),
@@ -56,7 +58,7 @@ fn roles_of_resource(values: &Values<'_>, id: &str, declaration: &Node, depth: u
     nodes.into_iter().flat_map(|node| roles_of(values, node, depth)).collect()
 }
 
-/// Returns the references to resources of the template that a value holds.
+/// Returns the references of a value to resources of the template.
 fn references<'n>(values: &Values<'_>, node: &'n Node) -> Vec<&'n Node> {
     if values.referred(node).is_some() {
         return vec![node];
@@ -70,7 +72,8 @@ fn any_role() -> On {
     open(role(ANY))
 }
 
-/// Returns the ARNs of a role of the template: by its name, or by what CloudFormation makes of its logical id.
+/// Returns the ARNs of a role of the template: by its name, or by the name that CloudFormation derives from its logical
+/// id.
 fn declared_role(values: &Values<'_>, id: &str, declaration: &Node) -> Vec<On> {
     let texts = |key: &str| {
         let nodes = declaration.get("Properties").map(|node| values.nodes(node, &[key])).unwrap_or_default();
@@ -88,17 +91,17 @@ fn declared_role(values: &Values<'_>, id: &str, declaration: &Node) -> Vec<On> {
     }
 }
 
-/// Returns an ARN that is known, or of which nothing is known that the stack makes.
+/// Returns the ARN with its certainty, for a role whose name the stack does not generate.
 fn open(arn: String) -> On {
     let certainty = certainty(&arn);
     (arn, certainty)
 }
 
-/// Returns the ARN of a role that is called by its ARN or by its name.
+/// Returns the ARN of a role that is given by its ARN or by its name.
 fn named_role(text: &str) -> String {
     match text {
         arn if arn.starts_with("arn:") && arn.contains(":role/") => collapsed(arn),
-        // An instance profile says nothing of its role.
+        // The name of an instance profile does not reveal its role.
         other if other.contains(':') && !other.starts_with("${") => role(ANY),
         other if other.contains("${") => role(ANY),
         name => role(name.trim_start_matches('/')),

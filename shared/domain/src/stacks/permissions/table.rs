@@ -1,144 +1,145 @@
-//! The table of the permissions that CloudFormation's resource types need, made from AWS's resource schemas.
+//! Table of the permissions that CloudFormation's resource types need, generated from AWS's resource schemas.
 
 use crate::model::ids::{ComponentName, Digest};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
-/// The most bytes of the compressed table that are read.
+/// Maximum size of the compressed table, in bytes.
 pub const TABLE_BYTES_MAX: usize = 4 << 20;
 
-/// The most bytes of the table once it is decompressed.
+/// Maximum size of the decompressed table, in bytes.
 const TABLE_UNPACKED_MAX: u64 = 64 << 20;
 
-/// Returns the key of the table in the artifact bucket: its content is its name.
+/// Returns the key of the table in the artifact bucket, which contains the digest of its content.
 pub fn table_key(digest: &Digest) -> String {
     format!("permissions/{digest}.json.gz")
 }
 
-/// Returns the digest that a key of [`table_key`] holds.
+/// Returns the digest in a key of [`table_key`].
 pub fn table_digest(key: &str) -> Option<Digest> {
     key.strip_prefix("permissions/")?.strip_suffix(".json.gz")?.parse().ok()
 }
 
-/// Returns the key of a release's excerpt of the table, beside the artifact: its content is its name.
+/// Returns the key of a release's excerpt of the table, beside the artifact. The key contains the digest of its
+/// content.
 pub fn excerpt_key(component: &ComponentName, digest: &Digest) -> String {
     format!("releases/{component}/permissions/{digest}.json.gz")
 }
 
-/// The permissions of every resource type, and the resources that each action applies to.
+/// Permissions of every resource type, and the resources that each action applies to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
-    /// The versions of what the table is made from.
+    /// Versions of the sources of the table.
     #[serde(default)]
     pub sources: BTreeMap<String, String>,
-    /// The resource types.
+    /// Resource types by name.
     pub types: BTreeMap<String, ResourceType>,
-    /// The actions that occur in `types`.
+    /// Actions that occur in `types`.
     pub actions: BTreeMap<String, Action>,
-    /// The actions that dynamic references need, by their service.
+    /// Actions that dynamic references need, by service.
     #[serde(default)]
     pub references: BTreeMap<String, Vec<String>>,
 }
 
-/// What one resource type needs.
+/// Permissions that one resource type needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceType {
-    /// The actions that every creation calls.
+    /// Actions that every creation calls.
     #[serde(default)]
     pub create: Vec<String>,
-    /// The actions that every read calls.
+    /// Actions that every read calls.
     #[serde(default)]
     pub read: Vec<String>,
-    /// The actions that every update calls.
+    /// Actions that every update calls.
     #[serde(default)]
     pub update: Vec<String>,
-    /// The actions that every deletion calls.
+    /// Actions that every deletion calls.
     #[serde(default)]
     pub delete: Vec<String>,
-    /// The actions that belong to a property.
+    /// Actions that belong to a property.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub when: Vec<When>,
-    /// The optional actions that belong to a property nobody has named yet, by handler.
+    /// Optional actions whose property is not known, by handler.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unmapped: BTreeMap<String, Vec<String>>,
-    /// The actions that tags need, those of the stack too.
+    /// Actions that tags need, the stack's tags included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tagging: Option<Tagging>,
-    /// The service whose service-linked role the type creates in an account that has none.
+    /// Service whose service-linked role the type creates in an account that has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_linked_role: Option<String>,
-    /// The properties that name a role which is passed to a service.
+    /// Properties that name a role which is passed to a service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pass_role: Vec<String>,
-    /// The services that those roles are passed to.
+    /// Services that those roles are passed to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub passed_to: Vec<String>,
-    /// The property that names the resource.
+    /// Property that names the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The ARN of the resource; `${/Property}` stands for a property of it.
+    /// ARN of the resource; `${/Property}` stands for one of its properties.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arn: Option<String>,
-    /// Other resources that the same actions are authorized on.
+    /// Other resources on which the same actions are authorized.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub touches: Vec<Touch>,
 }
 
-/// Another resource that an action is authorized on, if a property names it.
+/// Another resource on which an action is authorized, if a property names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Touch {
-    /// The actions.
+    /// Actions that need the authorization.
     pub actions: Vec<String>,
-    /// The JSON pointer of the property.
+    /// JSON pointer of the property.
     pub property: String,
-    /// The ARN, in the form of [`ResourceType::arn`].
+    /// ARN in the form of [`ResourceType::arn`].
     pub arn: String,
 }
 
-/// The actions that a resource needs if its template sets a property.
+/// Actions that a resource needs if its template sets a property.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct When {
-    /// The JSON pointer of the property; `*` stands for every item of a list. `@Snapshot` and `@UpdatePolicy` stand for
+    /// JSON pointer of the property; `*` stands for every item of a list. `@Snapshot` and `@UpdatePolicy` stand for
     /// attributes of the resource.
     pub property: String,
-    /// The actions.
+    /// Actions that the property needs.
     pub actions: Vec<String>,
-    /// The service whose service-linked role the actions create.
+    /// Service whose service-linked role the actions create.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
 }
 
-/// The actions that the tags of a resource need.
+/// Actions that the tags of a resource need.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tagging {
-    /// The property that holds the tags.
+    /// Property that holds the tags.
     #[serde(default)]
     pub property: Option<String>,
-    /// The actions.
+    /// Actions that the tags need.
     pub actions: Vec<String>,
 }
 
-/// What an action applies to.
+/// Resources that an action applies to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
-    /// The patterns of the ARNs; empty if the action applies to no resource of its own.
+    /// Patterns of the ARNs; empty if the action applies to no resource of its own.
     #[serde(default)]
     pub resources: Vec<String>,
 }
 
-/// The reason why a table cannot be used.
+/// Reason why a table cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnreadableTable {
-    /// The bytes are not the ones that the digest names.
+    /// The bytes do not have the wanted digest.
     #[error("the permissions table has the digest {found}, and {wanted} is wanted")]
     OtherBytes {
-        /// The digest that was asked for.
+        /// Wanted digest.
         wanted: Digest,
-        /// The digest of the bytes.
+        /// Digest of the bytes.
         found: Digest,
     },
-    /// The table exceeds its bound.
+    /// The table exceeds its size limit.
     #[error("the permissions table has more than {0} bytes")]
     TooLarge(u64),
     /// The bytes are not a table.
@@ -150,7 +151,7 @@ impl Table {
     /// Reads the compressed table, which must have this digest.
     ///
     /// # Errors
-    /// Refuses other bytes, a table beyond its bounds, and what is not a table.
+    /// Returns an error for bytes with another digest, a table beyond its size limit, and bytes that are not a table.
     pub fn read(compressed: &[u8], digest: &Digest) -> Result<Self, UnreadableTable> {
         let found = Digest::of(compressed);
         if found != *digest {
@@ -162,7 +163,7 @@ impl Table {
     /// Reads a compressed table whose origin was checked.
     ///
     /// # Errors
-    /// Refuses a table beyond its bounds, and what is not a table.
+    /// Returns an error for a table beyond its size limit, and for bytes that are not a table.
     pub fn unpack(compressed: &[u8]) -> Result<Self, UnreadableTable> {
         if compressed.len() > TABLE_BYTES_MAX {
             return Err(UnreadableTable::TooLarge(TABLE_BYTES_MAX as u64));
@@ -176,21 +177,21 @@ impl Table {
         serde_json::from_slice(&json).map_err(|error| UnreadableTable::Corrupt(error.to_string()))
     }
 
-    /// Returns the table compressed: equal tables give equal bytes.
+    /// Returns the compressed table. Equal tables give equal bytes.
     pub fn pack(&self) -> Vec<u8> {
         let mut packed = Vec::new();
         let mut encoder = flate2::bufread::GzEncoder::new(
             std::io::Cursor::new(self.to_json()),
             flate2::Compression::best(),
         );
-        // Memory takes every byte.
+        // Reading into memory cannot fail.
         drop(encoder.read_to_end(&mut packed));
         packed
     }
 
     /// Returns the rows for these types and for the actions that occur in them.
     ///
-    /// A release carries such an excerpt: with the parameters of a stage it says what a deployment needs.
+    /// A release carries such an excerpt. With the parameters of a stage, it determines the needs of a deployment.
     pub fn excerpt<'k>(&self, kinds: impl IntoIterator<Item = &'k str>) -> Self {
         let kinds: BTreeSet<&str> = kinds.into_iter().collect();
         let types: BTreeMap<_, _> = self
@@ -206,19 +207,19 @@ impl Table {
         Self { sources: self.sources.clone(), types, actions, references: self.references.clone() }
     }
 
-    /// Returns the table as JSON whose bytes depend on its content alone.
+    /// Returns the table as JSON whose bytes depend only on its content.
     pub fn to_json(&self) -> String {
         crate::model::canonical::canonical_json(serde_json::to_value(self).unwrap_or_default())
     }
 }
 
-/// The actions that a template may need beside those of its types.
+/// Actions that a template may need beside those of its types.
 const OF_TEMPLATES: [&str; 2] = ["iam:PassRole", "iam:CreateServiceLinkedRole"];
 
 impl ResourceType {
     /// Returns the actions that every resource of the type needs from its creation to its deletion.
     ///
-    /// CloudFormation calls the list handler of no resource that a stack holds.
+    /// CloudFormation does not call the list handler for a resource of a stack.
     pub fn always(&self) -> impl Iterator<Item = &str> {
         let handlers = [&self.create, &self.read, &self.update, &self.delete];
         handlers.into_iter().flatten().map(String::as_str)
@@ -232,7 +233,7 @@ impl ResourceType {
         self.always().chain(further.map(String::as_str))
     }
 
-    /// Returns whether the table knows what the type needs.
+    /// Returns true if the table knows the needs of the type.
     pub fn is_known(&self) -> bool {
         let handlers = [&self.create, &self.update, &self.delete];
         handlers.into_iter().any(|actions| !actions.is_empty())
@@ -240,7 +241,7 @@ impl ResourceType {
             || !self.unmapped.is_empty()
     }
 
-    /// Returns the optional actions that no property is known for, except for the list handler's.
+    /// Returns the optional actions without a known property, except the list handler's.
     pub fn optional(&self) -> impl Iterator<Item = &String> {
         self.unmapped
             .iter()

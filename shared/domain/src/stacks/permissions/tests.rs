@@ -54,7 +54,7 @@ fn every_queue_needs_its_type_and_the_tags_of_the_stack() {
 }
 
 #[test]
-fn a_property_brings_its_permission_and_its_absence_does_not() {
+fn a_property_adds_its_permission_only_if_it_is_set() {
     let queue = |properties: &str| {
         let text = format!("Resources:\n  Queue:\n    Type: AWS::SQS::Queue\n    Properties: {properties}\n");
         found(&text, &TemplateContext::default())
@@ -151,7 +151,7 @@ fn a_name_is_followed_to_the_arn() {
 }
 
 #[test]
-fn a_resource_that_belongs_to_another_gets_the_name_of_that() {
+fn a_resource_that_belongs_to_another_has_the_name_of_that() {
     let text = "Resources:\n  Code:\n    Type: AWS::Lambda::Function\n    Properties: {FunctionName: shop, Role: r}\n  \
         Allow:\n    Type: AWS::Lambda::Permission\n    Properties: {FunctionName: !Ref Code}\n";
     let needs = found(text, &TemplateContext::default());
@@ -168,7 +168,7 @@ fn tagging_is_limited_to_the_type_and_other_actions_are_not() {
 }
 
 #[test]
-fn what_a_property_names_is_touched_only_if_the_property_is_set() {
+fn resources_named_by_a_property_count_only_if_the_property_is_set() {
     let text = "Resources:\n  Host:\n    Type: AWS::EC2::Instance\n    Properties: {SubnetId: subnet-1}\n";
     let needs = found(text, &TemplateContext::default());
     let subnet = needs.needs.iter().find(|need| need.arn.ends_with(":subnet/subnet-1")).unwrap();
@@ -195,7 +195,7 @@ fn a_rule_is_named_with_its_bus_where_it_has_one() {
 }
 
 #[test]
-fn an_own_arn_that_is_of_no_format_of_the_action_says_nothing() {
+fn an_own_arn_that_matches_no_format_of_the_action_is_ignored() {
     let text = "Resources:\n  Libraries:\n    Type: AWS::Lambda::LayerVersion\n    \
         Properties: {LayerName: shop, Content: {S3Key: k}}\n";
     let needs = found(text, &TemplateContext::default());
@@ -295,7 +295,7 @@ fn a_service_linked_role_is_conditional_and_named_by_its_service() {
 }
 
 #[test]
-fn a_custom_resource_calls_what_its_token_names() {
+fn a_custom_resource_needs_to_call_the_target_of_its_token() {
     let called = |token: &str| {
         let text = format!(
             "Parameters:\n  Given: {{Type: String}}\nResources:\n  It:\n    Type: Custom::It\n    \
@@ -343,7 +343,7 @@ fn a_dynamic_reference_is_resolved_with_the_rights_of_the_role() {
 }
 
 #[test]
-fn what_the_table_does_not_cover_is_unknown() {
+fn types_outside_the_table_are_unknown() {
     let text = "Transform: Acme\nResources:\n  A:\n    Type: Acme::Shop::Thing\n  B:\n    Type: AWS::CloudFormation::Stack\n    \
         Properties: {TemplateURL: x}\n  C:\n    Type: AWS::CloudFormation::WaitConditionHandle\n";
     let needs = found(text, &TemplateContext::default());
@@ -361,7 +361,7 @@ fn a_loop_has_the_needs_of_its_body() {
 }
 
 #[test]
-fn an_optional_permission_that_nobody_mapped_is_conditional() {
+fn an_optional_permission_without_a_mapping_is_conditional() {
     let text = "Resources:\n  Code:\n    Type: AWS::Lambda::Function\n    Properties: {Role: r}\n";
     let needs = found(text, &TemplateContext::default());
     assert_eq!(actions(&needs, Level::Conditional), ["lambda:AssociateRuntimeAlias"].into());
@@ -371,7 +371,7 @@ fn an_optional_permission_that_nobody_mapped_is_conditional() {
 }
 
 #[test]
-fn an_excerpt_says_the_same_as_the_table() {
+fn an_excerpt_gives_the_same_needs_as_the_table() {
     let template = Template::parse("t.yaml", BRANCHES).unwrap();
     let kinds: Vec<&str> = template.resources().values().map(|resource| resource.kind.as_str()).collect();
     let excerpt = table().excerpt(kinds);

@@ -1,4 +1,4 @@
-//! What a template's values come to as far as it is known: texts, conditions, and whether a property is set.
+//! Evaluation of a template's values, as far as they are known: texts, conditions, and the presence of properties.
 
 use super::TemplateContext;
 use super::table::Table;
@@ -7,26 +7,26 @@ use crate::stacks::template::node::{Entry, Node, Value};
 use crate::stacks::template::sections::loop_body;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How deep functions and conditions may nest before the answer is *unknown*.
+/// Maximum nesting of functions and conditions before the result is *unknown*.
 const DEPTH_MAX: usize = 24;
 
-/// The most texts that one value is followed to; a value with more is unknown.
+/// Maximum number of texts that one value is resolved to; a value with more is unknown.
 const TEXTS_MAX: usize = 8;
 
-/// Stands for whatever is not known, as in an IAM policy.
+/// Placeholder for an unknown text, as in an IAM policy.
 pub(super) const ANY: &str = "*";
 
-/// Whether a property is set.
+/// Presence of a property.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
     Set,
-    /// The answer depends on what is not known; says on what.
+    /// The presence depends on an unknown value, which the text names.
     Maybe(String),
     Unset,
 }
 
 impl Presence {
-    /// Returns the stronger one of two answers about the same property.
+    /// Returns the stronger of two results for the same property.
     fn or(self, other: Self) -> Self {
         match (self, other) {
             (Self::Set, _) | (_, Self::Set) => Self::Set,
@@ -36,13 +36,13 @@ impl Presence {
     }
 }
 
-/// Evaluates the values of one template.
+/// Evaluator for the values of one template.
 pub(super) struct Values<'a> {
     root: &'a Node,
     table: &'a Table,
     known: &'a TemplateContext,
     resources: BTreeMap<&'a str, &'a Node>,
-    /// The parameters whose value is the name of what holds it.
+    /// Parameters whose value is the name of the SSM parameter that holds the real value.
     indirect: BTreeSet<&'a str>,
 }
 
@@ -65,7 +65,7 @@ impl<'a> Values<'a> {
         self.resources.get(id).copied()
     }
 
-    /// Returns whether a condition holds; `None` if that is not known.
+    /// Returns the result of a condition; `None` if it is unknown.
     pub(super) fn condition(&self, name: &str) -> Option<bool> {
         self.named_condition(name, DEPTH_MAX)
     }
@@ -93,7 +93,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Returns the text of a value that is known to the last letter.
+    /// Returns the text of a value that is completely known.
     fn exact(&self, node: &Node, depth: usize) -> Option<String> {
         match self.followed(node, depth).as_slice() {
             [text] if is_exact(text) => Some(text.clone()),
@@ -101,7 +101,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Returns whether the property at `path` below `node` is set.
+    /// Returns the presence of the property at `path` below `node`.
     pub(super) fn presence(&self, node: &Node, path: &[&str]) -> Presence {
         self.presence_in(node, path, DEPTH_MAX)
     }
@@ -145,7 +145,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Returns every value that may stand at `path` below `node`.
+    /// Returns every value that may be at `path` below `node`.
     pub(super) fn nodes<'n>(&self, node: &'n Node, path: &[&str]) -> Vec<&'n Node> {
         if is_no_value(node) {
             return Vec::new();
@@ -169,7 +169,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Returns the texts that a value may have, with `*` for what is not known; none for a value that is not set.
+    /// Returns the texts that a value may have, with `*` for unknown parts; an empty list for a value that is not set.
     pub(super) fn texts(&self, node: &Node) -> Vec<String> {
         self.followed(node, DEPTH_MAX)
     }
@@ -216,7 +216,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Returns the names that a resource of the template may have; `*` if CloudFormation makes the name.
+    /// Returns the names that a resource of the template may have; `*` if CloudFormation generates the name.
     fn names(&self, id: &str, depth: usize) -> Vec<String> {
         let named = || {
             let node = self.resource(id)?;
@@ -228,7 +228,7 @@ impl<'a> Values<'a> {
         named().filter(|names| !names.is_empty()).map_or_else(unknown, bounded)
     }
 
-    /// Evaluates `Fn::Sub`; of several texts that a variable may have, the variable is unknown.
+    /// Evaluates `Fn::Sub`. A variable with several possible texts is unknown.
     fn substituted(&self, argument: &Node, depth: usize) -> Vec<String> {
         let first = argument.items().and_then(|items| items.first());
         let Some(text) = argument.as_text().or(first.and_then(Node::as_text)) else { return unknown() };
@@ -265,7 +265,7 @@ impl<'a> Values<'a> {
     }
 }
 
-/// Returns the resources of a template, those inside loops included, and whether a loop makes each.
+/// Returns the resources of a template, those inside loops included, and for each if a loop makes it.
 pub(super) fn resources_of(root: &Node) -> Vec<(&Entry, bool)> {
     fn collect<'n>(entries: &'n [Entry], in_loop: bool, into: &mut Vec<(&'n Entry, bool)>) {
         for entry in entries {
@@ -294,12 +294,12 @@ pub(super) fn function(node: &Node) -> Option<(&str, &Node)> {
     is_function.then_some((entry.key.as_str(), &entry.node))
 }
 
-/// Says that a condition is unknown.
+/// Returns the reason text for an unknown condition.
 pub(super) fn unknown_condition(name: &str) -> String {
     format!("the condition {name} is not known")
 }
 
-/// Returns whether a text is known to the last letter.
+/// Returns true if a text is completely known.
 pub(super) fn is_exact(text: &str) -> bool {
     !text.contains(['*', '?']) && !text.contains("${")
 }
@@ -326,7 +326,7 @@ fn attribute(argument: &Node) -> Option<(&str, &str)> {
     }
 }
 
-/// Returns `false` of And, or `true` of Or, as soon as one operand is that; `None` while one is not known.
+/// Returns `false` for And, or `true` for Or, as soon as one operand has that value; `None` while one is unknown.
 fn conjunction(operands: &[Option<bool>], decisive: bool) -> Option<bool> {
     if operands.contains(&Some(decisive)) {
         return Some(decisive);
@@ -355,7 +355,7 @@ fn substitute(text: &str, value: impl Fn(&str) -> String) -> String {
     collapsed(&made)
 }
 
-/// Returns a literal as a policy writes it: what IAM would read as a variable, or a loop as its own, is unknown.
+/// Returns a literal as a policy writes it. Parts that IAM would read as a variable, or a loop as its own, are unknown.
 fn plain(text: &str) -> String {
     if text.contains("${") || text.contains("&{") || text.contains("{{resolve:") {
         let cut = text.find(['$', '&', '{']).unwrap_or(0);
@@ -381,7 +381,7 @@ fn bounded(mut texts: Vec<String>) -> Vec<String> {
     if texts.len() > TEXTS_MAX { unknown() } else { texts }
 }
 
-/// Writes several wildcards in a row as one.
+/// Replaces several wildcards in a row by one.
 pub(super) fn collapsed(text: &str) -> String {
     let mut made = String::with_capacity(text.len());
     for letter in text.chars() {

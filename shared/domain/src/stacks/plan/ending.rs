@@ -1,38 +1,39 @@
-//! How an operation of ours ended.
+//! Result of one of Lockstep's own stack operations.
 
 use super::status::{Phase, StackStatus};
 
-/// How an operation of ours stands.
+/// State of one of Lockstep's own stack operations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The stack shows no trace of it: the call did not reach CloudFormation.
+    /// The stack shows no trace of the operation: the call did not reach CloudFormation.
     NotStarted,
-    /// It runs.
+    /// The operation runs.
     Running,
-    /// It did what it should.
+    /// The operation succeeded.
     Succeeded,
-    /// It did not; a completed rollback is a failure too.
+    /// The operation failed. A completed rollback is a failure too.
     Failed {
-        /// The status it ended in.
+        /// The status in which the operation ended.
         status: StackStatus,
     },
 }
 
-/// What the stack's own events say of one operation.
+/// The stack's own events about one operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// The newest status that the operation gave the root stack; none if it gave it none.
+    /// Newest status that the operation gave the root stack; `None` if it gave none.
     pub of_operation: Option<StackStatus>,
-    /// Whether no other operation came after it.
+    /// True if no other operation followed.
     pub is_newest: bool,
-    /// The status that the stack is in now; none if the stack is gone.
+    /// Current status of the stack; `None` if the stack does not exist any more.
     pub now: Option<StackStatus>,
 }
 
-/// How the operation stands that executes our change set.
+/// Returns the state of the operation that executes a change set of Lockstep.
 ///
-/// The stack's status alone would call yesterday's UPDATE_COMPLETE the success of an operation that never began; so
-/// it is judged by its own events, and only once the stack agrees with them.
+/// The stack's status alone is not enough: a previous UPDATE_COMPLETE would count as the success of an operation that
+/// never started. Therefore the function reads the operation's own events, and reports an end only once the stack's
+/// status agrees with them.
 pub fn outcome(progress: &Progress) -> Outcome {
     let Some(status) = &progress.of_operation else { return Outcome::NotStarted };
     if status.phase() == Phase::Running || (progress.is_newest && progress.now.as_ref() != Some(status)) {

@@ -1,10 +1,10 @@
-//! What the deletion policies of a stack's template keep when the stack is deleted.
+//! Resources that the deletion policies of a template retain when the stack is deleted.
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html>
 
 use crate::model::policies::Policies;
 use crate::stacks::template::Template;
 
-/// The policies of one template that keep something; nothing if it cannot be read.
+/// Returns the policies of one template that retain resources; `None` if the template cannot be read.
 pub fn policies(template: &str) -> Option<Policies> {
     let read = Template::parse("template", template).ok()?;
     let json = read.to_json();
@@ -27,7 +27,7 @@ mod tests {
     use super::policies;
 
     #[test]
-    fn what_is_kept_is_what_the_template_says_or_else_what_aws_does() {
+    fn template_policies_apply_else_the_defaults_of_aws() {
         let template = "Resources:
   Plain: {Type: AWS::SNS::Topic}
   Gone: {Type: AWS::S3::Bucket, DeletionPolicy: Delete}

@@ -1,4 +1,4 @@
-//! The rows of the table that repair something: each is tried plainly once, and costs nothing without a person's word.
+//! Rows of the table that repair a stack. Each is tried once without loss; losing a resource needs an approval.
 
 use super::{
     LatestOperation, LiveResource, Plan, PlanInput, Recovery, Remains, StackSnapshot, UNREAD, blockers,
@@ -10,28 +10,25 @@ use crate::model::token::{client_token, is_client_token};
 use crate::records::{NamedResource, Operation, OperationKind, Proposal, ProposedAction};
 use jiff::Timestamp;
 
-/// How long a deployment waits for somebody else's operation, in seconds: longer than most updates take.
+/// Longest time that a deployment waits for an operation of another caller, in seconds: longer than most updates take.
 pub const OTHERS_SECONDS_MAX: i64 = 2 * 60 * 60;
 
-/// How often one deployment begins the same kind of recovery.
+/// Maximum number of times that one deployment starts the same kind of recovery.
 const ATTEMPTS_MAX: u32 = 3;
 
-/// A placeholder that an earlier deployment left: it holds nothing, and goes.
+/// Deletes a placeholder that an earlier deployment left, if it is empty.
 pub(super) fn clear_placeholder(stack: &StackSnapshot) -> Plan {
     let Some(remains) = &stack.remains else { return unread(stack) };
     match remains.resources.iter().find(|resource| resource.survives()) {
         Some(resource) => human(
             stack,
-            format!(
-                "it should be empty, yet holds {}; look at it before deploying again",
-                resource.logical_id
-            ),
+            format!("it should be empty, but holds {}; inspect it, then deploy again", resource.logical_id),
         ),
-        None => recover(stack, OperationKind::Clear, "an earlier deployment left it, empty"),
+        None => recover(stack, OperationKind::Clear, "an earlier deployment left it empty"),
     }
 }
 
-/// A stack that never was stable and can only be deleted, so that it can be created again.
+/// Deletes a stack that was never stable, so that it can be created again.
 pub(super) fn clear(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
     match may_be_cleared(stack, known) {
         Err(why) => Plan::NeedsHuman { why },
@@ -39,23 +36,26 @@ pub(super) fn clear(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
     }
 }
 
-/// The same where a deletion failed, or will: plainly once; what refuses is left behind only on a person's word.
+/// Deletes a never-stable stack whose deletion failed or will fail: once without retaining anything, then without the
+/// undeletable resources if the approver allows it.
 pub(super) fn clear_undeletable(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
     match may_be_cleared(stack, known) {
         Err(why) => Plan::NeedsHuman { why },
-        Ok(_) if !was_tried(stack, known, OperationKind::Clear, &[]) => {
-            recover(stack, OperationKind::Clear, "it was never stable, and is deleted plainly once")
-        }
+        Ok(_) if !was_tried(stack, known, OperationKind::Clear, &[]) => recover(
+            stack,
+            OperationKind::Clear,
+            "it was never stable, and is deleted once without retaining anything",
+        ),
         Ok(remains) => retain(stack, known, remains, OperationKind::Clear),
     }
 }
 
-/// What the stack holds, if nothing of it is worth keeping; else why a person must look.
+/// Returns the stack's contents if none of them must be preserved, else the reason why an operator must look.
 fn may_be_cleared<'a>(stack: &'a StackSnapshot, known: &PlanInput<'_>) -> Result<&'a Remains, String> {
     if known.was_stable(stack) {
         return Err(sentence(
             stack,
-            "the ledger says that it was stable once, so Lockstep does not delete it by itself; mend it, or take it \
+            "the ledger says that it was stable once, so Lockstep does not delete it; repair it, or take it \
              down with `lockstep teardown`",
         ));
     }
@@ -67,7 +67,7 @@ fn may_be_cleared<'a>(stack: &'a StackSnapshot, known: &PlanInput<'_>) -> Result
     Err(sentence(
         stack,
         format!(
-            "protected resources survive in it: {}; save what they hold, then: \
+            "protected resources survive in it: {}; save their data, then: \
              aws cloudformation delete-stack --stack-name {}",
             held.join(", "),
             stack.arn
@@ -75,7 +75,7 @@ fn may_be_cleared<'a>(stack: &'a StackSnapshot, known: &PlanInput<'_>) -> Result
     ))
 }
 
-/// A deletion that failed plainly: what refused may be left behind, if a person says so.
+/// Handles a failed deletion: the undeletable resources are retained if the approver allows it.
 pub(super) fn retain(
     stack: &StackSnapshot,
     known: &PlanInput<'_>,
@@ -85,13 +85,16 @@ pub(super) fn retain(
     let undeletable = remains.undeletable();
     if undeletable.is_empty() {
         // ListStackResources may lag behind DescribeStacks.
-        return look_again(stack, "its deletion failed, and no resource of its own says why; see its events");
+        return look_again(
+            stack,
+            "its deletion failed, and none of its own resources shows the reason; see its events",
+        );
     }
     on_approval(stack, known, ProposedAction::Retain, undeletable, operation)
 }
 
-/// A failed update that was not rolled back: rolled back if there is something to go back to. CloudFormation would
-/// delete a stack that has no stable state.
+/// Rolls back a failed update if the stack has a stable state to return to. CloudFormation would delete a stack that
+/// has none.
 pub(super) fn roll_back(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
     match (known.was_stable(stack), stack.was_stable) {
         (true, _) | (_, Some(true)) => {
@@ -100,30 +103,31 @@ pub(super) fn roll_back(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
         (false, Some(false)) => clear(stack, known),
         (false, None) => human(
             stack,
-            "its update failed, and whether it ever was stable cannot be told: a stack that never was is deleted by a \
-             rollback; look at its events, then: aws cloudformation rollback-stack",
+            "its update failed, and its events do not show if it was ever stable: a rollback deletes a stack that never \
+             was; look at its events, then: aws cloudformation rollback-stack",
         ),
     }
 }
 
-/// A rollback that failed: continued plainly once, then without what refuses, if a person says so. Never deleted.
+/// Finishes a failed rollback: continued once without skipping anything, then without the failing resources if the
+/// approver allows it. The stack is never deleted.
 pub(super) fn finish_rollback(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
     if !was_tried(stack, known, OperationKind::ContinueRollback, &[]) {
         return recover(
             stack,
             OperationKind::ContinueRollback,
-            "its rollback failed, and is continued plainly once",
+            "its rollback failed, and is continued once without skipping anything",
         );
     }
     let Some(remains) = &stack.remains else {
-        return human(stack, "its rollback failed, and what it holds could not be read");
+        return human(stack, "its rollback failed, and its contents could not be read");
     };
     let stuck = stuck_in_rollback(&remains.resources);
     if stuck.is_empty() {
         return look_again(
             stack,
             format!(
-                "its rollback failed, and no resource says why; mend what its events name, then: \
+                "its rollback failed, and no resource shows the reason; repair what its events name, then: \
                  aws cloudformation continue-update-rollback --stack-name {}. Never delete it",
                 stack.arn
             ),
@@ -132,8 +136,9 @@ pub(super) fn finish_rollback(stack: &StackSnapshot, known: &PlanInput<'_>) -> P
     on_approval(stack, known, ProposedAction::Skip, stuck, OperationKind::ContinueRollback)
 }
 
-/// The fewest resources that a rollback must skip: those that failed themselves, not the nested stacks around them.
-/// Names are those of ContinueUpdateRollback's ResourcesToSkip: `NestedStackName.LogicalId` below the root.
+/// Returns the fewest resources that a rollback must skip: those that failed themselves, not the nested stacks around
+/// them. The names have the form of ContinueUpdateRollback's ResourcesToSkip: `NestedStackName.LogicalId` below the
+/// root.
 fn stuck_in_rollback(resources: &[LiveResource]) -> Vec<NamedResource> {
     let failed = |resource: &&LiveResource| resource.status == "UPDATE_FAILED";
     let inner = |outer: &LiveResource| {
@@ -157,7 +162,7 @@ fn name_to_skip(resource: &LiveResource, resources: &[LiveResource]) -> String {
     stack.map_or_else(|| resource.logical_id.clone(), |stack| format!("{stack}.{own}"))
 }
 
-/// An operation that runs: ours is adopted, somebody else's waited for, but not for ever.
+/// Waits for a running operation: adopts Lockstep's own, and waits a limited time for another caller's.
 pub(super) fn wait(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
     match &stack.newest {
         LatestOperation::Unseen => Plan::Wait,
@@ -170,7 +175,7 @@ pub(super) fn wait(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
             human(
                 stack,
                 format!(
-                    "somebody else began that, and it runs for more than {} hours; when it is over, deploy again",
+                    "another caller started this operation, and it has run for more than {} hours; deploy again after it has ended",
                     OTHERS_SECONDS_MAX / 3600
                 ),
             )
@@ -180,7 +185,7 @@ pub(super) fn wait(stack: &StackSnapshot, known: &PlanInput<'_>) -> Plan {
     }
 }
 
-/// What only a person may allow; carried out once they have, and only once.
+/// Plans an operation that needs an approval; it is started once the proposal is approved, and only once.
 fn on_approval(
     stack: &StackSnapshot,
     known: &PlanInput<'_>,
@@ -199,7 +204,7 @@ fn on_approval(
             format!("it failed again{}, even without {}", blockers(stack), without.join(", ")),
         );
     }
-    let why = format!("a person allowed to {} {}", action.as_str(), without.join(", "));
+    let why = format!("an approver allowed to {} {}", action.as_str(), without.join(", "));
     Plan::Recover(Recovery {
         arn: stack.arn.clone(),
         operation,
@@ -221,7 +226,8 @@ pub(super) fn recover(stack: &StackSnapshot, operation: OperationKind, why: &str
     Plan::Recover(Recovery { arn: stack.arn.clone(), operation, allowed: None, empty: Vec::new(), why })
 }
 
-/// Whether this deployment did that to the stack already: it is the newest operation on it, or came before that one.
+/// Returns true if this deployment already ran that operation on the stack: it is the newest operation, or came before
+/// the newest.
 pub(super) fn was_tried(
     stack: &StackSnapshot,
     known: &PlanInput<'_>,
@@ -240,7 +246,7 @@ pub(super) fn was_tried(
         .any(|begun| is_that(begun, stack, operation) && begun.without == without)
 }
 
-/// Whether this deployment did that to the stack as often as it may.
+/// Returns true if this deployment has used all its attempts for that operation.
 pub(super) fn is_tried_enough(
     stack: &StackSnapshot,
     known: &PlanInput<'_>,
@@ -253,8 +259,8 @@ fn is_that(begun: &Operation, stack: &StackSnapshot, operation: OperationKind) -
     begun.operation == operation && begun.target == stack.arn
 }
 
-/// The journal's entry for a recovery that is about to be begun: the entry of an earlier try if CloudFormation shows no
-/// trace of that, else the next attempt.
+/// Returns the record of a recovery that is about to start. Reuses the record of an earlier attempt if CloudFormation
+/// shows no trace of that attempt, else returns the next attempt.
 pub fn intend(
     deployment: &DeploymentId,
     recovery: &Recovery,
@@ -266,7 +272,8 @@ pub fn intend(
     let same = |begun: &&Operation| {
         (begun.operation, &begun.target, &begun.without) == (recovery.operation, &recovery.arn, &without)
     };
-    // After an operation of somebody else our own may be over, or may never have come: its token is of no use.
+    // After an operation of another caller, Lockstep's own may have ended or may never have arrived: its token is of no
+    // use.
     let unreached = |begun: &&Operation| match &stack.newest {
         LatestOperation::Unseen => true,
         LatestOperation::Nameless => false,

@@ -1,4 +1,4 @@
-//! Stacks that are to go: torn down for good, or thrown away after a test.
+//! Deletion of stacks: teardown for good, and removal after a test.
 
 use super::recovery::{is_tried_enough, recover, retain, wait, was_tried};
 use super::{
@@ -8,11 +8,12 @@ use super::{
 use crate::model::token::{client_token, is_client_token};
 use crate::records::{OperationKind, Proposal, ProposedAction};
 
-/// What is to be done to delete the stack of an environment for good.
+/// Returns the next step to delete the stack of an environment for good.
 ///
-/// A stack that ever was stable, or that holds something protected, is deleted only if a person allowed that, naming
-/// each protected resource. `is_thrown_away` says that it is one of the stage `test`, of which nothing is worth keeping.
-pub fn teardown(found: Option<&StackSnapshot>, known: &PlanInput<'_>, is_thrown_away: bool) -> Plan {
+/// A stack that was ever stable, or that holds a protected resource, is deleted only if an approval names each
+/// protected resource. `is_test_stack` is true for a stack of the stage `test`, whose contents are never worth
+/// preserving.
+pub fn teardown(found: Option<&StackSnapshot>, known: &PlanInput<'_>, is_test_stack: bool) -> Plan {
     let Some(stack) = found.filter(|stack| stack.status != StackStatus::DeleteComplete) else {
         return Plan::Gone;
     };
@@ -44,13 +45,13 @@ pub fn teardown(found: Option<&StackSnapshot>, known: &PlanInput<'_>, is_thrown_
         resources,
         policies: remains.policies.clone(),
     };
-    if !is_thrown_away && !is_nothing && !known.allows(&proposal) {
+    if !is_test_stack && !is_nothing && !known.allows(&proposal) {
         return Plan::Ask(proposal);
     }
     if !was_tried(stack, known, OperationKind::Delete, &[]) {
         return recover(stack, OperationKind::Delete, "it is torn down");
     }
-    let empty = if is_thrown_away { remains.full_buckets() } else { Vec::new() };
+    let empty = if is_test_stack { remains.full_buckets() } else { Vec::new() };
     if !empty.is_empty() && !is_tried_enough(stack, known, OperationKind::Delete) {
         return Plan::Recover(Recovery {
             arn: stack.arn.clone(),
@@ -60,50 +61,51 @@ pub fn teardown(found: Option<&StackSnapshot>, known: &PlanInput<'_>, is_thrown_
             why: "its buckets were full".to_owned(),
         });
     }
-    if is_thrown_away || stack.status != StackStatus::DeleteFailed {
+    if is_test_stack || stack.status != StackStatus::DeleteFailed {
         return human(stack, what_blocks(stack));
     }
     retain(stack, known, remains, OperationKind::Delete)
 }
 
-/// What is to be done to get rid of a throw-away stack.
+/// Next step to delete a test stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destroy {
-    /// It is not there.
+    /// The stack does not exist.
     Gone,
-    /// Delete it.
+    /// Delete the stack.
     Delete {
-        /// Its ARN.
+        /// ARN of the stack.
         arn: String,
-        /// The client request token: the same until a deletion was seen to have failed.
+        /// Client request token. It remains the same until a deletion has visibly failed.
         token: String,
-        /// The buckets that must be emptied first: they were full when it was tried before.
+        /// Buckets that must be emptied first: they were full at the attempt before.
         empty: Vec<String>,
     },
-    /// An operation of ours runs on it; delete it afterwards, if that is not what the operation does.
+    /// One of Lockstep's own operations runs on the stack. Delete the stack afterwards, unless the operation is its
+    /// deletion.
     Wait {
-        /// What to wait for.
+        /// Key of the callback.
         key: String,
     },
     /// An operation runs whose events are not visible yet: look again soon.
     LookAgain,
-    /// No rule may decide.
+    /// No rule applies; an operator must act.
     NeedsHuman {
-        /// The state and the next step, as a sentence.
+        /// State and next step, as a sentence.
         why: String,
     },
 }
 
-/// How often a stack's deletion may be tried in its life.
+/// Maximum number of deletions of one stack in its life.
 const MAX_DELETIONS: u32 = 20;
 
-/// After how many deletions full buckets are no excuse any more: something keeps filling them.
+/// Number of deletions after which full buckets no longer justify another one: something keeps filling them.
 const EMPTIED_MAX: u32 = 2;
 
-/// What is to be done to get rid of the throw-away stack that was found.
+/// Returns the next step to delete the test stack that was found.
 ///
-/// The stack's own events are the journal of the attempts, since no deployment carries this out. Only stacks of the
-/// stage `test` may be given: nothing here asks whether the stack was ever stable.
+/// The stack's own events are the record of the attempts, because no deployment runs this operation. Callers must pass
+/// only stacks of the stage `test`: the function does not check if the stack was ever stable.
 pub fn destroy(found: Option<&StackSnapshot>, known: &PlanInput<'_>) -> Destroy {
     let Some(stack) = found.filter(|stack| stack.status != StackStatus::DeleteComplete) else {
         return Destroy::Gone;
@@ -120,12 +122,15 @@ pub fn destroy(found: Option<&StackSnapshot>, known: &PlanInput<'_>) -> Destroy 
             Destroy::Wait { key: operation_key(&stack.arn, token) }
         }
         (Phase::Running, LatestOperation::Named(_) | LatestOperation::Nameless) => Destroy::NeedsHuman {
-            why: sentence(stack, "somebody else started that; when it is over, delete the stack"),
+            why: sentence(
+                stack,
+                "another caller started this operation; delete the stack after it has ended",
+            ),
         },
         (Phase::Unknown, _) => Destroy::NeedsHuman {
-            why: sentence(stack, "Lockstep does not know this status; look at the stack"),
+            why: sentence(stack, "Lockstep does not know this status; inspect the stack"),
         },
-        // Asked for anew after a failed deletion: a plain one more, never retaining or forcing anything.
+        // A new request after a failed deletion runs one more plain deletion, which never retains or forces anything.
         _ if last.is_some_and(|n| n >= MAX_DELETIONS) => undeletable(stack),
         _ => {
             let attempt = last.map_or(1, |n| n + 1);
@@ -135,7 +140,7 @@ pub fn destroy(found: Option<&StackSnapshot>, known: &PlanInput<'_>) -> Destroy 
     }
 }
 
-/// How the deletion of a throw-away stack ended.
+/// Returns how the deletion of a test stack ended.
 pub fn destroyed(found: Option<&StackSnapshot>) -> Destroy {
     match found {
         None => Destroy::Gone,
@@ -148,7 +153,7 @@ pub fn destroyed(found: Option<&StackSnapshot>) -> Destroy {
     }
 }
 
-/// Whether it was full buckets that blocked the deletion, and they were not emptied twice already.
+/// Returns true if full buckets blocked the deletion, and they were not emptied twice already.
 fn can_be_emptied(stack: &StackSnapshot) -> bool {
     let attempt = stack.newest.token().and_then(|token| deletion_attempt(&stack.arn, token));
     let is_early = attempt.is_some_and(|attempt| attempt <= EMPTIED_MAX);

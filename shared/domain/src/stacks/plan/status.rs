@@ -1,23 +1,23 @@
 use std::fmt;
 
-/// What a status means for whoever wants to do something with the stack.
+/// Meaning of a status for a caller that wants to start an operation on the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// An operation runs; the stack accepts no other.
     Running,
-    /// Nothing runs.
+    /// No operation runs.
     Ended,
-    /// A status that is not in our list.
+    /// The status is not in Lockstep's list.
     Unknown,
 }
 
 macro_rules! statuses {
     ($($(#[$doc:meta])* $name:ident = $text:literal is $phase:ident;)*) => {
-        /// Every status of a CloudFormation stack.
+        /// Status of a CloudFormation stack.
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         pub enum StackStatus {
             $($(#[$doc])* $name,)*
-            /// One that CloudFormation did not have when this was written.
+            /// A status that CloudFormation introduced after this list was written.
             Unknown(String),
         }
 
@@ -25,7 +25,7 @@ macro_rules! statuses {
             /// Every known status.
             pub const ALL: &[StackStatus] = &[$(Self::$name),*];
 
-            /// The status that CloudFormation writes as `text`.
+            /// Returns the status that CloudFormation writes as `text`.
             pub fn parse(text: &str) -> Self {
                 match text {
                     $($text => Self::$name,)*
@@ -33,7 +33,7 @@ macro_rules! statuses {
                 }
             }
 
-            /// As CloudFormation writes it.
+            /// Returns the status as CloudFormation writes it.
             pub fn as_str(&self) -> &str {
                 match self {
                     $(Self::$name => $text,)*
@@ -41,7 +41,7 @@ macro_rules! statuses {
                 }
             }
 
-            /// Whether an operation runs.
+            /// Returns the phase: an operation runs, or none does.
             pub fn phase(&self) -> Phase {
                 match self {
                     $(Self::$name => Phase::$phase,)*
@@ -53,56 +53,56 @@ macro_rules! statuses {
 }
 
 statuses! {
-    /// A stack is being created.
+    /// The stack is being created.
     CreateInProgress = "CREATE_IN_PROGRESS" is Running;
     /// A creation failed and was not rolled back.
     CreateFailed = "CREATE_FAILED" is Ended;
-    /// Created.
+    /// The stack was created.
     CreateComplete = "CREATE_COMPLETE" is Ended;
-    /// A creation failed; what it made is being removed.
+    /// A creation failed; the resources that it made are being removed.
     RollbackInProgress = "ROLLBACK_IN_PROGRESS" is Running;
-    /// A creation failed, and so did removing what it made.
+    /// A creation failed, and so did removing its resources.
     RollbackFailed = "ROLLBACK_FAILED" is Ended;
-    /// A creation failed; what it made is gone, the stack can only be deleted.
+    /// A creation failed and its resources were removed; the stack can only be deleted.
     RollbackComplete = "ROLLBACK_COMPLETE" is Ended;
-    /// Being deleted.
+    /// The stack is being deleted.
     DeleteInProgress = "DELETE_IN_PROGRESS" is Running;
     /// A deletion failed.
     DeleteFailed = "DELETE_FAILED" is Ended;
-    /// Deleted; it can be described by its ARN for ninety days.
+    /// The stack was deleted; it can be described by its ARN for ninety days.
     DeleteComplete = "DELETE_COMPLETE" is Ended;
-    /// Being updated.
+    /// The stack is being updated.
     UpdateInProgress = "UPDATE_IN_PROGRESS" is Running;
-    /// Updated; what was replaced is being removed.
+    /// The stack was updated; replaced resources are being removed.
     UpdateCompleteCleanupInProgress = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS" is Running;
-    /// Updated.
+    /// The stack was updated.
     UpdateComplete = "UPDATE_COMPLETE" is Ended;
     /// An update failed and was not rolled back.
     UpdateFailed = "UPDATE_FAILED" is Ended;
-    /// An update failed and is being undone.
+    /// An update failed and is being rolled back.
     UpdateRollbackInProgress = "UPDATE_ROLLBACK_IN_PROGRESS" is Running;
-    /// An update failed, and so did undoing it.
+    /// An update failed, and so did its rollback.
     UpdateRollbackFailed = "UPDATE_ROLLBACK_FAILED" is Ended;
-    /// An update was undone; what it made is being removed.
+    /// An update was rolled back; the resources that it made are being removed.
     UpdateRollbackCompleteCleanupInProgress = "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS" is Running;
-    /// An update failed and was undone: the stack runs what it ran before.
+    /// An update failed and was rolled back: the stack runs its previous state.
     UpdateRollbackComplete = "UPDATE_ROLLBACK_COMPLETE" is Ended;
-    /// A change set that would create the stack waits; no operation runs in spite of the name.
+    /// A change set that would create the stack waits. No operation runs, in spite of the name.
     ReviewInProgress = "REVIEW_IN_PROGRESS" is Ended;
     /// Resources are being imported.
     ImportInProgress = "IMPORT_IN_PROGRESS" is Running;
     /// Resources were imported.
     ImportComplete = "IMPORT_COMPLETE" is Ended;
-    /// An import failed and is being undone.
+    /// An import failed and is being rolled back.
     ImportRollbackInProgress = "IMPORT_ROLLBACK_IN_PROGRESS" is Running;
-    /// An import failed, and so did undoing it.
+    /// An import failed, and so did its rollback.
     ImportRollbackFailed = "IMPORT_ROLLBACK_FAILED" is Ended;
-    /// An import failed and was undone.
+    /// An import failed and was rolled back.
     ImportRollbackComplete = "IMPORT_ROLLBACK_COMPLETE" is Ended;
 }
 
 impl StackStatus {
-    /// Whether what the stack holds must be read before anything is decided, or to name what blocks it.
+    /// Returns true if the plan needs the stack's contents, to decide or to name the blocking resources.
     pub fn contents_decide(&self) -> bool {
         matches!(
             self,
@@ -116,13 +116,13 @@ impl StackStatus {
         )
     }
 
-    /// Whether the stack's events must be read back to its creation before anything is decided: a creation that failed
-    /// and was kept can be updated, so that a failed update alone does not say that there is a state to go back to.
+    /// Returns true if the plan needs the stack's events back to its creation. A stack that failed its creation and was
+    /// kept can be updated, so a failed update alone does not prove that a stable state exists.
     pub fn history_decides(&self) -> bool {
         *self == Self::UpdateFailed
     }
 
-    /// Whether a stack in this status was certainly brought to a working state once.
+    /// Returns true if this status proves that the stack reached a working state once.
     pub fn proves_stability(&self) -> bool {
         match self {
             Self::CreateComplete

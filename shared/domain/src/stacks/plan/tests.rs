@@ -55,7 +55,7 @@ impl World {
         }
     }
 
-    /// The same after `recovery` was begun.
+    /// Returns the input and the snapshot after `recovery` was started.
     fn after(mut self, found: &StackSnapshot, plan: &Plan) -> (Self, StackSnapshot) {
         let Plan::Recover(recovery) = plan else { panic!("{plan:?}") };
         let begun = intend(&id(), recovery, found, &self.operations, Timestamp::UNIX_EPOCH);
@@ -66,7 +66,7 @@ impl World {
 }
 
 impl World {
-    /// The same after the first plan for `found` was carried out, in vain.
+    /// Returns the input and the snapshot after the first plan for `found` ran and failed.
     fn known_after_plain(self, found: &StackSnapshot) -> (Self, StackSnapshot) {
         let first = plan(Some(found), &self.known());
         self.after(found, &first)
@@ -77,7 +77,7 @@ fn id() -> DeploymentId {
     DeploymentId::of_execution("e")
 }
 
-/// A token of some operation of ours.
+/// Returns a token of one of Lockstep's own operations.
 fn ours() -> String {
     client_token("some deployment", "execute", 1)
 }
@@ -128,7 +128,7 @@ fn why(plan: Plan) -> String {
 }
 
 #[test]
-fn no_stack_or_a_deleted_one_is_created() {
+fn a_missing_or_deleted_stack_is_created() {
     let create = Plan::CreateChangeSet(ChangeSetKind::Create);
     assert_eq!(plan(None, &World::ours().known()), create);
     assert_eq!(plan(Some(&stack(StackStatus::DeleteComplete)), &World::ours().known()), create);
@@ -147,7 +147,7 @@ fn a_stable_stack_is_updated() {
 }
 
 #[test]
-fn a_stack_that_runs_what_is_wanted_is_not_touched() {
+fn a_stack_with_the_wanted_digests_is_left_unchanged() {
     let world = World { deployed: true, ..World::ours() };
     assert_eq!(plan(Some(&stack(StackStatus::UpdateComplete)), &world.known()), Plan::NoChanges);
     let other = digest("other");
@@ -159,7 +159,7 @@ fn a_stack_that_runs_what_is_wanted_is_not_touched() {
 }
 
 #[test]
-fn what_ran_in_a_stack_that_is_gone_does_not_count_for_its_successor() {
+fn digests_of_a_deleted_stack_do_not_count_for_its_successor() {
     let world = World { deployed: true, ..World::ours() };
     let known =
         PlanInput { environment_stack: Some("arn:another"), deployment_stack: Some(ARN), ..world.known() };
@@ -170,7 +170,7 @@ fn what_ran_in_a_stack_that_is_gone_does_not_count_for_its_successor() {
 }
 
 #[test]
-fn a_running_operation_of_ours_is_adopted_and_a_strangers_is_waited_for_but_not_for_ever() {
+fn own_operation_is_adopted_and_another_callers_is_awaited_with_a_limit() {
     let world = World::ours();
     let mut found = stack(StackStatus::UpdateInProgress);
     assert_eq!(plan(Some(&found), &world.known()), Plan::Adopt { key: format!("{ARN}#{}", ours()) });
@@ -180,12 +180,12 @@ fn a_running_operation_of_ours_is_adopted_and_a_strangers_is_waited_for_but_not_
         found.newest = stranger;
         assert!(matches!(plan(Some(&found), &world.known()), Plan::AwaitOther { .. }));
         let impatient = PlanInput { waited_seconds: 3 * 60 * 60, ..world.known() };
-        assert!(why(plan(Some(&found), &impatient)).contains("somebody else"));
+        assert!(why(plan(Some(&found), &impatient)).contains("another caller"));
     }
 }
 
 #[test]
-fn an_event_of_the_operation_before_says_nothing_of_the_one_that_runs() {
+fn an_event_of_the_previous_operation_does_not_identify_the_running_one() {
     let event = |status: &str, token: Option<&str>| StackEvent {
         stack_arn: ARN.into(),
         logical_id: "ci-logs".into(),
@@ -210,13 +210,13 @@ fn an_event_of_the_operation_before_says_nothing_of_the_one_that_runs() {
 }
 
 #[test]
-fn a_placeholder_that_is_ours_and_empty_is_cleared() {
+fn an_own_empty_placeholder_is_cleared() {
     let found = stack(StackStatus::ReviewInProgress);
     assert!(clears(&plan(Some(&found), &World::ours().known())));
 }
 
 #[test]
-fn a_placeholder_of_a_deployment_that_died_is_known_by_the_names_of_its_change_sets() {
+fn names_of_change_sets_identify_the_placeholder_of_a_dead_deployment() {
     let world = World { known_stack: false, ..World::ours() };
     let placeholder = |names: &[&str]| StackSnapshot {
         newest: LatestOperation::Unseen,
@@ -238,7 +238,7 @@ fn a_placeholder_of_a_deployment_that_died_is_known_by_the_names_of_its_change_s
 }
 
 #[test]
-fn the_placeholder_of_this_deployments_own_change_set_is_kept() {
+fn the_placeholder_of_this_deployments_change_set_is_kept() {
     let ours = client_token("this deployment", "change-set", 1);
     let world = World { known_stack: false, change_sets: vec![ours.clone()], ..World::ours() };
     let found = StackSnapshot {
@@ -252,7 +252,7 @@ fn the_placeholder_of_this_deployments_own_change_set_is_kept() {
 }
 
 #[test]
-fn a_placeholder_that_holds_something_or_could_not_be_read_needs_a_person() {
+fn a_placeholder_with_resources_or_unread_contents_needs_an_operator() {
     let known = World::ours();
     let found = holding(StackStatus::ReviewInProgress, "AWS::SNS::Topic", "CREATE_COMPLETE");
     assert!(why(plan(Some(&found), &known.known())).contains("holds Thing"));
@@ -261,7 +261,7 @@ fn a_placeholder_that_holds_something_or_could_not_be_read_needs_a_person() {
 }
 
 #[test]
-fn what_is_left_of_a_failed_creation_is_cleared_unless_something_protected_survives() {
+fn a_failed_creation_is_cleared_unless_a_protected_resource_survives() {
     for status in [StackStatus::RollbackComplete, StackStatus::CreateFailed] {
         let clear = |found: &StackSnapshot| plan(Some(found), &World::ours().known());
         assert!(clears(&clear(&stack(status.clone()))));
@@ -280,7 +280,7 @@ fn a_stack_that_was_ever_stable_is_never_cleared() {
 }
 
 #[test]
-fn a_stack_that_is_not_ours_is_not_touched_whatever_its_status() {
+fn a_foreign_stack_is_never_touched_in_any_status() {
     let world = World { known_stack: false, ..World::ours() };
     for status in StackStatus::ALL.iter().filter(|s| **s != StackStatus::DeleteComplete) {
         let found =
@@ -297,8 +297,7 @@ fn a_nested_stack_of_the_same_name_is_not_touched() {
 
 /// Row 2 of the failure modes, and row 21.
 #[test]
-fn a_creation_that_could_not_be_undone_is_deleted_plainly_once_then_without_what_refuses_if_a_person_says_so()
-{
+fn failed_creation_is_deleted_once_then_retains_undeletables_if_approved() {
     for status in [StackStatus::RollbackFailed, StackStatus::DeleteFailed] {
         let world = World::ours();
         let found = holding(status, "AWS::EC2::VPC", "DELETE_FAILED");
@@ -306,7 +305,9 @@ fn a_creation_that_could_not_be_undone_is_deleted_plainly_once_then_without_what
         assert!(clears(&first), "{first:?}");
         let (mut world, found) = world.after(&found, &first);
         let found = StackSnapshot { status: StackStatus::DeleteFailed, ..found };
-        let Plan::Ask(proposal) = plan(Some(&found), &world.known()) else { panic!("nobody is asked") };
+        let Plan::Ask(proposal) = plan(Some(&found), &world.known()) else {
+            panic!("no approval is asked for")
+        };
         assert_eq!(
             (proposal.action, proposal.key()),
             (ProposedAction::Retain, format!("retain {ARN}: Thing"))
@@ -319,9 +320,9 @@ fn a_creation_that_could_not_be_undone_is_deleted_plainly_once_then_without_what
     }
 }
 
-/// Row 2: nothing protected is deleted, however broken the stack.
+/// Row 2: a protected resource is never deleted, in whatever state the stack is.
 #[test]
-fn a_creation_that_could_not_be_undone_is_left_alone_while_it_holds_something_protected() {
+fn failed_creation_is_kept_while_it_holds_a_protected_resource() {
     let found = holding(StackStatus::RollbackFailed, "AWS::S3::Bucket", "DELETE_FAILED");
     assert!(why(plan(Some(&found), &World::ours().known())).contains("Thing"));
     let mut world = World::ours();
@@ -330,15 +331,15 @@ fn a_creation_that_could_not_be_undone_is_left_alone_while_it_holds_something_pr
     assert!(why(plan(Some(&named), &world.known())).contains("Thing"));
 }
 
-/// Row 6, and row 9: never deleted, never recreated.
+/// Rows 6 and 9: the stack is never deleted and never recreated.
 #[test]
-fn a_failed_rollback_is_continued_plainly_once_then_without_what_refuses_if_a_person_says_so() {
+fn failed_rollback_is_continued_once_then_skips_resources_if_approved() {
     let world = World { ever_stable: true, ..World::ours() };
     let found = holding(StackStatus::UpdateRollbackFailed, "AWS::SQS::Queue", "UPDATE_FAILED");
     let first = plan(Some(&found), &world.known());
     assert!(begins(&first, OperationKind::ContinueRollback, &[]), "{first:?}");
     let (mut world, found) = world.after(&found, &first);
-    let Plan::Ask(proposal) = plan(Some(&found), &world.known()) else { panic!("nobody is asked") };
+    let Plan::Ask(proposal) = plan(Some(&found), &world.known()) else { panic!("no approval is asked for") };
     assert_eq!((proposal.action, proposal.resources[0].name.as_str()), (ProposedAction::Skip, "Thing"));
     world.allowed.push(proposal);
     let second = plan(Some(&found), &world.known());
@@ -347,9 +348,9 @@ fn a_failed_rollback_is_continued_plainly_once_then_without_what_refuses_if_a_pe
     assert!(why(plan(Some(&found), &world.known())).contains("even without Thing"));
 }
 
-/// Row 7: the fewest resources, nested ones by the name of their stack.
+/// Row 7: the fewest resources are skipped, nested ones by the name of their stack.
 #[test]
-fn only_what_failed_itself_is_skipped_and_nested_resources_by_the_name_of_their_stack() {
+fn only_resources_that_failed_themselves_are_skipped() {
     let mut child = resource("Child", crate::model::resource_change::NESTED_STACK, "UPDATE_FAILED");
     child.physical_id = "arn:aws:cloudformation:eu-west-1:111111111111:stack/ci-logs-Child-ABC/1".into();
     let resources = vec![
@@ -361,14 +362,14 @@ fn only_what_failed_itself_is_skipped_and_nested_resources_by_the_name_of_their_
     let world = World::ours();
     let found = with(StackStatus::UpdateRollbackFailed, resources);
     let (world, found) = world.known_after_plain(&found);
-    let Plan::Ask(proposal) = plan(Some(&found), &world.known()) else { panic!("nobody is asked") };
+    let Plan::Ask(proposal) = plan(Some(&found), &world.known()) else { panic!("no approval is asked for") };
     let names: Vec<&str> = proposal.resources.iter().map(|resource| resource.name.as_str()).collect();
     assert_eq!(names, ["Role", "ci-logs-Child-ABC.Queue"]);
 }
 
-/// What was allowed for more covers less; for less it does not cover more.
+/// An approval for more resources covers fewer; an approval for fewer does not cover more.
 #[test]
-fn an_approval_covers_what_it_names_and_nothing_else() {
+fn an_approval_covers_exactly_the_resources_it_names() {
     let name = |name: &str| resource(name, "AWS::SQS::Queue", "UPDATE_FAILED").named();
     let both = Proposal {
         stack: ARN.into(),
@@ -388,7 +389,7 @@ fn an_approval_covers_what_it_names_and_nothing_else() {
 
 /// Row 10: RollbackStack deletes a stack that has no stable state.
 #[test]
-fn a_failed_update_is_rolled_back_only_to_a_state_that_there_is() {
+fn a_failed_update_is_rolled_back_only_to_an_existing_stable_state() {
     let found = stack(StackStatus::UpdateFailed);
     let stable = World { ever_stable: true, ..World::ours() };
     assert!(begins(&plan(Some(&found), &stable.known()), OperationKind::Rollback, &[]));
@@ -396,22 +397,22 @@ fn a_failed_update_is_rolled_back_only_to_a_state_that_there_is() {
     assert!(begins(&plan(Some(&seen), &World::ours().known()), OperationKind::Rollback, &[]));
     let never = StackSnapshot { was_stable: Some(false), ..found.clone() };
     assert!(clears(&plan(Some(&never), &World::ours().known())));
-    assert!(why(plan(Some(&found), &World::ours().known())).contains("cannot be told"));
+    assert!(why(plan(Some(&found), &World::ours().known())).contains("do not show if it was ever stable"));
 }
 
 #[test]
-fn what_no_rule_mends_is_named_with_its_next_step() {
+fn a_state_without_a_rule_is_reported_with_its_next_step() {
     for (status, step) in
-        [("IMPORT_ROLLBACK_FAILED", "describe-stack-events"), ("SOMETHING_NEW", "look at the stack")]
+        [("IMPORT_ROLLBACK_FAILED", "describe-stack-events"), ("SOMETHING_NEW", "inspect the stack")]
     {
         let sentence = why(plan(Some(&stack(StackStatus::parse(status))), &World::ours().known()));
         assert!(sentence.contains(status) && sentence.contains(step), "{sentence}");
     }
 }
 
-/// Rows 16 and 61: the token is new only after CloudFormation showed the one before.
+/// Rows 16 and 61: the token changes only after CloudFormation showed the previous one.
 #[test]
-fn a_recovery_that_left_no_trace_is_begun_again_with_its_token() {
+fn a_recovery_without_a_trace_is_repeated_with_its_token() {
     let world = World::ours();
     let found = stack(StackStatus::RollbackComplete);
     let first = plan(Some(&found), &world.known());
@@ -422,11 +423,11 @@ fn a_recovery_that_left_no_trace_is_begun_again_with_its_token() {
     assert_eq!(again(&found), world.operations[0], "it never reached CloudFormation");
     assert_eq!(again(&reached).attempt, 2);
     let strangers = StackSnapshot { newest: LatestOperation::Nameless, ..found };
-    assert_eq!(again(&strangers).attempt, 2, "somebody came after it, so it is over");
+    assert_eq!(again(&strangers).attempt, 2, "another operation followed, so it has ended");
 }
 
 #[test]
-fn a_recovery_is_not_begun_for_ever() {
+fn recovery_attempts_are_limited() {
     let mut world = World { ever_stable: true, ..World::ours() };
     let found =
         StackSnapshot { newest: LatestOperation::Nameless, ..stack(StackStatus::UpdateRollbackFailed) };
@@ -438,9 +439,9 @@ fn a_recovery_is_not_begun_for_ever() {
         Plan::LookAgain { why } if why.contains("continue-update-rollback")));
 }
 
-/// Resources are listed a moment after the stack's status is told.
+/// CloudFormation lists the resources a moment after it reports the stack's status.
 #[test]
-fn a_failure_that_no_resource_shows_yet_is_looked_at_again() {
+fn a_failure_that_no_resource_shows_yet_is_read_again() {
     let world = World::ours();
     let found = stack(StackStatus::RollbackFailed);
     let delete = teardown(Some(&found), &world.known(), false);
@@ -450,7 +451,7 @@ fn a_failure_that_no_resource_shows_yet_is_looked_at_again() {
 }
 
 #[test]
-fn a_teardown_asks_for_every_protected_resource_and_then_deletes() {
+fn a_teardown_asks_for_every_protected_resource_before_it_deletes() {
     let mut world = World { ever_stable: true, ..World::ours() };
     let found = with(
         StackStatus::UpdateComplete,
@@ -461,7 +462,7 @@ fn a_teardown_asks_for_every_protected_resource_and_then_deletes() {
         ],
     );
     let Plan::Ask(proposal) = teardown(Some(&found), &world.known(), false) else {
-        panic!("nobody is asked")
+        panic!("no approval is asked for")
     };
     assert_eq!(proposal.key(), format!("delete {ARN}: Bucket, Child.Table"));
     world.allowed.push(proposal);
@@ -470,9 +471,9 @@ fn a_teardown_asks_for_every_protected_resource_and_then_deletes() {
     assert_eq!(teardown(None, &world.known(), false), Plan::Gone);
 }
 
-/// Invariant 5: whatever it holds, a stack that worked once is deleted only if a person named it.
+/// Invariant 5: a stack that worked once is deleted only after an approval, whatever it holds.
 #[test]
-fn a_stack_that_worked_is_asked_about_even_if_it_holds_nothing() {
+fn teardown_of_a_stack_that_was_stable_needs_approval_even_if_it_is_empty() {
     let found = stack(StackStatus::CreateComplete);
     assert!(matches!(teardown(Some(&found), &World::ours().known(), false), Plan::Ask(_)));
     let failed = stack(StackStatus::RollbackComplete);
@@ -482,7 +483,7 @@ fn a_stack_that_worked_is_asked_about_even_if_it_holds_nothing() {
 
 /// Row 22.
 #[test]
-fn termination_protection_is_told_and_never_lifted() {
+fn termination_protection_is_reported_and_never_lifted() {
     let found = StackSnapshot { termination_protection: true, ..stack(StackStatus::UpdateComplete) };
     for is_thrown_away in [false, true] {
         let refusal = why(teardown(Some(&found), &World::ours().known(), is_thrown_away));
@@ -492,7 +493,7 @@ fn termination_protection_is_told_and_never_lifted() {
 
 /// Row 21.
 #[test]
-fn a_teardown_that_failed_leaves_something_behind_only_if_a_person_says_so() {
+fn a_failed_teardown_retains_resources_only_if_approved() {
     let world = World::ours();
     let found = holding(StackStatus::RollbackFailed, "AWS::EC2::VPC", "DELETE_FAILED");
     let delete = teardown(Some(&found), &world.known(), false);
@@ -500,7 +501,7 @@ fn a_teardown_that_failed_leaves_something_behind_only_if_a_person_says_so() {
     let found = StackSnapshot { status: StackStatus::DeleteFailed, ..found };
     assert!(why(teardown(Some(&found), &world.known(), true)).contains("because of Thing"));
     let Plan::Ask(proposal) = teardown(Some(&found), &world.known(), false) else {
-        panic!("nobody is asked")
+        panic!("no approval is asked for")
     };
     assert_eq!(proposal.action, ProposedAction::Retain);
     world.allowed.push(proposal);
@@ -508,10 +509,10 @@ fn a_teardown_that_failed_leaves_something_behind_only_if_a_person_says_so() {
     assert!(begins(&second, OperationKind::Delete, &["Thing"]), "{second:?}");
 }
 
-/// A full bucket does not keep a throw-away stack alive; one with a name of its own, or of a stage that lasts, is not
-/// ours to empty.
+/// A full bucket does not block the deletion of a test stack. Lockstep must not empty a bucket with a name of its own,
+/// or a bucket of another stage.
 #[test]
-fn the_full_buckets_of_a_throw_away_stack_are_emptied_before_it_is_deleted_again() {
+fn full_buckets_of_a_test_stack_are_emptied_before_the_next_deletion() {
     let bucket = |name: &str| LiveResource {
         physical_id: name.into(),
         ..resource("Archive", "AWS::S3::Bucket", "DELETE_FAILED")
@@ -535,7 +536,7 @@ fn the_full_buckets_of_a_throw_away_stack_are_emptied_before_it_is_deleted_again
 }
 
 #[test]
-fn what_blocks_the_end_of_a_throw_away_stack_is_named() {
+fn resources_that_block_the_deletion_of_a_test_stack_are_named() {
     let found = holding(StackStatus::DeleteFailed, "AWS::EC2::VPC", "DELETE_FAILED");
     assert!(
         matches!(destroyed(Some(&found)), Destroy::NeedsHuman { why } if why.contains("because of Thing"))
@@ -543,7 +544,7 @@ fn what_blocks_the_end_of_a_throw_away_stack_is_named() {
 }
 
 #[test]
-fn statuses_are_written_as_they_are_read() {
+fn statuses_survive_a_round_trip() {
     for status in StackStatus::ALL {
         assert_eq!(StackStatus::parse(status.as_str()), *status);
     }
@@ -551,7 +552,7 @@ fn statuses_are_written_as_they_are_read() {
 }
 
 #[test]
-fn a_throw_away_stack_is_deleted_by_arn_with_a_token_that_rises_only_after_a_failure() {
+fn a_test_stack_is_deleted_by_arn_and_its_token_changes_after_a_failure() {
     let known = World::ours();
     let first = Destroy::Delete { arn: ARN.into(), token: client_token(ARN, "destroy", 1), empty: vec![] };
     assert_eq!(destroy(Some(&stack(StackStatus::CreateComplete)), &known.known()), first);
@@ -568,7 +569,7 @@ fn a_throw_away_stack_is_deleted_by_arn_with_a_token_that_rises_only_after_a_fai
 }
 
 #[test]
-fn a_throw_away_stack_that_is_not_ours_is_not_deleted() {
+fn a_foreign_test_stack_is_not_deleted() {
     let world = World { known_stack: false, ..World::ours() };
     let found = StackSnapshot {
         newest: LatestOperation::Named("by-hand".into()),
@@ -578,7 +579,7 @@ fn a_throw_away_stack_that_is_not_ours_is_not_deleted() {
 }
 
 #[test]
-fn a_throw_away_stack_is_gone_only_when_it_is_not_there_or_deleted() {
+fn a_test_stack_is_gone_only_if_it_is_missing_or_deleted() {
     let known = World::ours();
     assert_eq!(destroy(None, &known.known()), Destroy::Gone);
     for status in StackStatus::ALL {
@@ -598,15 +599,15 @@ fn progress(of_operation: Option<&str>, is_newest: bool, now: &str) -> Progress 
 }
 
 #[test]
-fn an_operation_without_a_trace_never_began_whatever_the_stack_says() {
+fn an_operation_without_a_trace_is_not_started_in_any_stack_status() {
     assert_eq!(outcome(&progress(None, false, "UPDATE_COMPLETE")), Outcome::NotStarted);
 }
 
 #[test]
-fn an_operation_is_over_when_its_events_and_the_stack_agree() {
+fn an_operation_ends_when_its_events_and_the_stack_agree() {
     assert_eq!(outcome(&progress(Some("UPDATE_COMPLETE"), true, "UPDATE_COMPLETE")), Outcome::Succeeded);
     assert_eq!(outcome(&progress(Some("UPDATE_COMPLETE"), true, "UPDATE_IN_PROGRESS")), Outcome::Running);
-    // Row 5: the stack as it was before it was created.
+    // Row 5: the stack's status is the one before its creation.
     assert_eq!(outcome(&progress(Some("CREATE_COMPLETE"), true, "REVIEW_IN_PROGRESS")), Outcome::Running);
     assert_eq!(outcome(&progress(Some("CREATE_IN_PROGRESS"), true, "REVIEW_IN_PROGRESS")), Outcome::Running);
     assert_eq!(outcome(&progress(Some("UPDATE_IN_PROGRESS"), true, "UPDATE_COMPLETE")), Outcome::Running);
@@ -617,7 +618,7 @@ fn an_operation_is_over_when_its_events_and_the_stack_agree() {
 }
 
 #[test]
-fn an_operation_keeps_its_outcome_when_another_one_follows() {
+fn an_operation_keeps_its_outcome_when_another_follows() {
     assert_eq!(outcome(&progress(Some("CREATE_COMPLETE"), false, "UPDATE_IN_PROGRESS")), Outcome::Succeeded);
 }
 
@@ -649,10 +650,10 @@ fn any_newest() -> impl Strategy<Value = LatestOperation> {
 }
 
 proptest! {
-    /// Invariants 5 and 6 of the design, and rows 9 and 30 of the failure modes: without a person's word nothing is
-    /// deleted but what never worked and holds nothing protected, and nothing is retained or skipped.
+    /// Invariants 5 and 6 of the design, and rows 9 and 30 of the failure modes. Without an approval, Lockstep deletes
+    /// only what never worked and holds no protected resource, and it retains or skips nothing.
     #[test]
-    fn nothing_is_lost_without_a_persons_word(
+    fn nothing_is_lost_without_an_approval(
         status in any_status(), known_stack: bool, ever_stable: bool, read: bool, newest in any_newest(),
         was_stable: Option<bool>, kind in "AWS::S3::Bucket|AWS::SNS::Topic",
         resource_status in "CREATE_COMPLETE|DELETE_COMPLETE|DELETE_FAILED|UPDATE_FAILED",

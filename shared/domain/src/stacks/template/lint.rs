@@ -1,4 +1,4 @@
-//! Deletion policies: demanded where data lives, turned off in the throw-away stack.
+//! Deletion policies: required on resources with data, disabled in the test stack.
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html>
 
 use super::node::Fault;
@@ -9,7 +9,7 @@ use crate::stacks::protected::{is_protected, supports_snapshot};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-/// What [`Template::lint`] reports.
+/// Returns the problems for [`Template::lint`].
 pub(super) fn lint(template: &Template, protect: &[LogicalId]) -> Vec<Problem> {
     let mut found = Vec::new();
     let mut named: BTreeSet<&str> = BTreeSet::new();
@@ -30,7 +30,7 @@ fn missing(file: &str, id: &LogicalId) -> Problem {
     Problem::at(file, None, format!("[protect] names '{id}', but the template has no such resource"))
 }
 
-/// What a resource lacks that would keep its data.
+/// Returns a fault if the resource lacks the policies that would retain its data.
 fn unkept(name: &str, resource: &Resource) -> Option<Fault> {
     let deletion = Some("DeletionPolicy").filter(|_| !keeps(resource.deletion_policy.as_deref()));
     let replacement =
@@ -44,12 +44,12 @@ fn unkept(name: &str, resource: &Resource) -> Option<Fault> {
     Some(Fault::new(resource.line, message))
 }
 
-/// Whether a policy keeps the data. `Snapshot` was refused before where there are no snapshots.
+/// Returns true if a policy retains the data. Types without snapshots reject `Snapshot` earlier.
 fn keeps(policy: Option<&str>) -> bool {
     matches!(policy, Some("Retain" | "RetainExceptOnCreate" | "Snapshot"))
 }
 
-/// Makes every resource of `template` go with its stack.
+/// Makes CloudFormation delete every resource of `template` with its stack.
 pub(super) fn delete_everything(template: &mut Value) {
     if let Some(Value::Object(resources)) = template.get_mut("Resources") {
         delete_all(resources);

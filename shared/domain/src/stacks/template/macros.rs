@@ -1,4 +1,4 @@
-//! How far a template can be judged before the macros it names have run.
+//! Visibility of a template's contents before its macros have run.
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-macros.html>
 
 use super::node::Node;
@@ -6,12 +6,12 @@ use super::node::Node;
 /// Macros that add no resources and no syntax of their own.
 const HARMLESS: [&str; 2] = ["AWS::LanguageExtensions", "AWS::CodeDeployBlueGreen"];
 
-/// How much of what will be deployed can be seen in the template.
+/// Share of the deployed resources that is visible in the template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MacroUse {
-    /// All of it.
+    /// All resources are visible.
     All,
-    /// SAM adds resources named after those it finds, and some called `Serverless…`.
+    /// SAM adds resources that are named after declared ones, and some called `Serverless…`.
     /// <https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-specification-generated-resources.html>
     Sam,
     /// A macro may add resources, sections and attributes of its own.
@@ -19,7 +19,7 @@ pub(crate) enum MacroUse {
 }
 
 impl MacroUse {
-    /// What the template's own macros leave visible.
+    /// Returns the visibility that the macros of the template allow.
     pub(crate) fn of(root: &Node) -> Self {
         let includes = |node: Option<&Node>| node.is_some_and(|node| node.get("Fn::Transform").is_some());
         if includes(Some(root)) || includes(root.get("Resources")) {

@@ -1,15 +1,15 @@
-//! A template as a tree whose every node and key knows its line.
+//! Template tree whose every node and key knows its line.
 
 use serde_json::{Map, Number};
 
-/// A value and the line it starts on.
+/// A value and the line where it starts.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
     pub(crate) line: u32,
     pub(crate) value: Value,
 }
 
-/// What JSON can say.
+/// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     Null,
@@ -20,16 +20,16 @@ pub(crate) enum Value {
     Map(Vec<Entry>),
 }
 
-/// One key of a mapping, in the author's order.
+/// A key and value of a mapping, in the author's order.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) key: String,
-    /// The line of the key.
+    /// Line of the key.
     pub(crate) line: u32,
     pub(crate) node: Node,
 }
 
-/// Something wrong at a line; the file's name is added where all of them are gathered.
+/// A problem at a line. The caller that gathers the problems adds the file's name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Fault {
     pub(crate) line: u32,
@@ -47,37 +47,37 @@ impl Node {
         Self { line, value: Value::Text(text.into()) }
     }
 
-    /// A mapping with one key, as intrinsic functions are written.
+    /// Returns a mapping with one key, as intrinsic functions are written.
     pub(crate) fn function(line: u32, name: String, argument: Node) -> Self {
         Self { line, value: Value::Map(vec![Entry { key: name, line, node: argument }]) }
     }
 
-    /// The entries, if this is a mapping.
+    /// Returns the entries of a mapping, else `None`.
     pub(crate) fn entries(&self) -> Option<&[Entry]> {
         if let Value::Map(entries) = &self.value { Some(entries) } else { None }
     }
 
-    /// The items, if this is a list.
+    /// Returns the items of a list, else `None`.
     pub(crate) fn items(&self) -> Option<&[Node]> {
         if let Value::List(items) = &self.value { Some(items) } else { None }
     }
 
-    /// The entry of `key`, if this is a mapping that has it.
+    /// Returns the entry of `key` if this is a mapping that has it.
     pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries()?.iter().find(|entry| entry.key == key)
     }
 
-    /// The value of `key`, if this is a mapping that has it.
+    /// Returns the value of `key` if this is a mapping that has it.
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.node)
     }
 
-    /// The text, if this is text.
+    /// Returns the text of a text value, else `None`.
     pub(crate) fn as_text(&self) -> Option<&str> {
         if let Value::Text(text) = &self.value { Some(text) } else { None }
     }
 
-    /// A scalar as CloudFormation passes it to where a string is wanted: `true` and `8080` become text.
+    /// Returns a scalar as CloudFormation passes it where a string is expected: `true` and `8080` become text.
     pub(crate) fn scalar(&self) -> Option<String> {
         match &self.value {
             Value::Text(text) => Some(text.clone()),
@@ -87,7 +87,7 @@ impl Node {
         }
     }
 
-    /// The same as JSON, keys sorted: the order of keys means nothing to CloudFormation.
+    /// Returns the value as JSON with sorted keys. The order of keys has no meaning to CloudFormation.
     pub(crate) fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
@@ -96,7 +96,7 @@ impl Node {
             Value::Text(text) => text.clone().into(),
             Value::List(items) => items.iter().map(Node::to_json).collect(),
             Value::Map(entries) => {
-                // Sorted here too: another crate of the build may switch serde_json to insertion order.
+                // Another crate of the build may switch serde_json to insertion order, so the keys are sorted here too.
                 let mut sorted: Vec<&Entry> = entries.iter().collect();
                 sorted.sort_by(|a, b| a.key.cmp(&b.key));
                 sorted

@@ -1,45 +1,45 @@
-//! The parameters of a template, and which values they take.
+//! Parameters of a template and the values that they accept.
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html>
 
 use super::node::{Entry, Fault, Node};
 use regex::Regex;
 
-/// CloudFormation's limit for one value.
+/// CloudFormation's limit for one value, in bytes.
 const VALUE_BYTES_MAX: usize = 4096;
 
-/// One parameter: where it is declared and what it accepts.
+/// A parameter: its declaration and the values that it accepts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
-    /// The line of its name.
+    /// Line of the name.
     pub line: u32,
-    /// Its `Type`, such as `String` or `AWS::EC2::Image::Id`.
+    /// `Type` of the parameter, such as `String` or `AWS::EC2::Image::Id`.
     pub kind: String,
-    /// The value it has when none is given, as text.
+    /// Default value, as text.
     pub default: Option<String>,
-    /// Whether CloudFormation hides the value.
+    /// True if CloudFormation hides the value.
     pub no_echo: bool,
-    /// The only values it takes; empty if any.
+    /// Accepted values; empty if any value is accepted.
     pub allowed_values: Vec<String>,
-    /// The pattern the whole value has to match, a Java regular expression.
+    /// Pattern that the whole value must match, a Java regular expression.
     pub allowed_pattern: Option<String>,
-    /// The fewest characters.
+    /// Minimum number of characters.
     pub min_length: Option<u32>,
-    /// The most characters.
+    /// Maximum number of characters.
     pub max_length: Option<u32>,
-    /// The smallest number.
+    /// Smallest accepted number.
     pub min_value: Option<f64>,
-    /// The largest number.
+    /// Largest accepted number.
     pub max_value: Option<f64>,
 }
 
 impl Parameter {
-    /// Whether CloudFormation would take `value`, so that no stage finds out first.
+    /// Checks that CloudFormation would accept `value`, so that the problem is found before any stage.
     ///
-    /// A pattern that only Java understands is left to CloudFormation, and so is whether a named AWS resource
-    /// exists and what an SSM parameter holds.
+    /// Some checks are left to CloudFormation: a pattern that only Java understands, the existence of a named AWS
+    /// resource, and the value of an SSM parameter.
     ///
     /// # Errors
-    /// Says what the value would have to be; never shows the value.
+    /// Returns the rule that the value breaks, never the value itself.
     pub fn check(&self, value: &str) -> Result<(), String> {
         if value.len() > VALUE_BYTES_MAX {
             return Err(format!("must have at most {VALUE_BYTES_MAX} bytes"));
@@ -54,7 +54,7 @@ impl Parameter {
         self.check_one(value, false)
     }
 
-    /// Checks a value or an item of a list; `allowed` if the allowed values are known to admit it.
+    /// Checks a value or an item of a list; `allowed` is true if the allowed values are known to contain it.
     fn check_one(&self, value: &str, allowed: bool) -> Result<(), String> {
         if !allowed {
             self.check_allowed(value)?;
@@ -100,12 +100,12 @@ impl Parameter {
     }
 }
 
-/// Whether `pattern` certainly does not match the whole of `value`.
+/// Returns true if `pattern` certainly does not match the whole of `value`.
 fn refuted(pattern: &str, value: &str) -> bool {
     Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|regex| !regex.is_match(value))
 }
 
-/// Reads one declaration.
+/// Parses one declaration.
 pub(super) fn read(entry: &Entry) -> Result<Parameter, Fault> {
     let name = &entry.key;
     let fault = |message: String| Fault::new(entry.line, message);
@@ -141,7 +141,7 @@ pub(super) fn read(entry: &Entry) -> Result<Parameter, Fault> {
     }
 }
 
-/// A default is a scalar; `Default:` with nothing behind it is the empty text.
+/// Returns a default as text. `Default:` without a value is the empty text.
 fn default_text(node: &Node) -> Option<String> {
     if node.value == super::node::Value::Null { Some(String::new()) } else { node.scalar() }
 }
@@ -152,7 +152,7 @@ fn is_known_type(kind: &str) -> bool {
         || kind.starts_with("List<") && kind.ends_with('>')
 }
 
-/// A bound, which may be written as a number or as text.
+/// Parses a bound, which may be written as a number or as text.
 fn number<T: std::str::FromStr>(node: &Node, key: &str) -> Result<Option<T>, String> {
     let Some(bound) = node.get(key) else { return Ok(None) };
     let parsed = bound.scalar().and_then(|text| text.parse().ok());
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_declaration_is_read_whole() {
+    fn a_declaration_is_parsed_completely() {
         let read = parameter("Type: Number\nDefault: 8080\nNoEcho: 'true'\nMinValue: '1'\nMaxValue: 65535\n")
             .unwrap();
         assert_eq!(
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn values_inside_a_declaration_are_taken() {
+    fn values_inside_a_declaration_are_accepted() {
         assert_eq!(parameter("{Type: String, AllowedPattern: 'a|b'}").unwrap().check("b"), Ok(()));
         assert_eq!(parameter("{Type: String, MinLength: 2, MaxLength: 2}").unwrap().check("äö"), Ok(()));
         assert_eq!(parameter("{Type: List<Number>, MaxValue: 3}").unwrap().check("1, 2,3"), Ok(()));
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_cloudformation_can_judge_is_left_to_it() {
+    fn checks_that_only_cloudformation_can_make_are_left_to_it() {
         assert_eq!(parameter("{Type: String, AllowedPattern: '(?<!a)b'}").unwrap().check("zzz"), Ok(()));
         let ssm = parameter("{Type: 'AWS::SSM::Parameter::Value<Number>', Default: /network/port}").unwrap();
         assert_eq!(ssm.default.as_deref(), Some("/network/port"));

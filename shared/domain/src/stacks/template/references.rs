@@ -1,13 +1,14 @@
-//! Whether everything a template refers to is there.
+//! Checks that every reference in a template has a target.
 //!
-//! A macro may add resources we cannot see, and a loop makes names from a variable. Where the answer is not certain
-//! nothing is reported: CloudFormation has the last word when the change set is made.
+//! A macro may add resources that are not visible here, and a loop makes names from a variable. An uncertain reference
+//! is not reported: CloudFormation checks it when the change set is created.
 
 use super::macros::MacroUse;
 use super::node::{Entry, Fault, Node, Value};
 use super::sections::loop_body;
 use std::collections::BTreeSet;
 
+/// Pseudo parameters of CloudFormation.
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/pseudo-parameter-reference.html>
 const PSEUDO_PARAMETERS: [&str; 8] = [
     "AWS::AccountId",
@@ -20,13 +21,13 @@ const PSEUDO_PARAMETERS: [&str; 8] = [
     "AWS::URLSuffix",
 ];
 
-/// More names than any template that CloudFormation takes declares in one section.
+/// Upper bound for the names in one section; CloudFormation accepts fewer.
 const NAMES_MAX: usize = 1000;
 
-/// Every reference of `root` to something that does not exist.
+/// Returns every reference of `root` to a name that does not exist.
 pub(super) fn check(root: &Node) -> Vec<Fault> {
     let mut checker = Checker::new(root);
-    // Beyond the quotas the template is refused anyway, and looking up every name would take its time.
+    // A template beyond the quotas is refused anyway, and a lookup of every name would take too long.
     if checker.sight == MacroUse::Some
         || checker.resources.len() > NAMES_MAX
         || checker.conditions.len() > NAMES_MAX
@@ -47,11 +48,11 @@ pub(super) fn check(root: &Node) -> Vec<Fault> {
 struct Checker<'n> {
     sight: MacroUse,
     parameters: BTreeSet<&'n str>,
-    /// A name with a loop's variable in it stands for all names that fit.
+    /// Resource names; a name with a loop's variable stands for all names that match it.
     resources: BTreeSet<&'n str>,
     conditions: BTreeSet<&'n str>,
     mappings: BTreeSet<&'n str>,
-    /// The variables of the loops around.
+    /// Variables of the enclosing loops.
     loops: Vec<&'n str>,
     in_conditions: bool,
     faults: Vec<Fault>,
@@ -88,7 +89,7 @@ impl<'n> Checker<'n> {
         self.in_conditions = false;
     }
 
-    /// Does `action` to each entry, loops opened up.
+    /// Applies `action` to each entry, including the bodies of loops.
     fn each(&mut self, entries: &'n [Entry], action: fn(&mut Self, &'n Entry)) {
         for entry in entries {
             match loop_body(entry) {
@@ -150,7 +151,7 @@ impl<'n> Checker<'n> {
         }
     }
 
-    /// Checks what an intrinsic function names itself; what is nested in it is visited as any other node.
+    /// Checks the names that an intrinsic function itself uses. Its nested values are visited like other nodes.
     fn function(&mut self, function: &'n Entry) {
         let argument = &function.node;
         let first = argument.items().and_then(|items| items.first()).and_then(Node::as_text);
@@ -175,7 +176,7 @@ impl<'n> Checker<'n> {
         }
     }
 
-    /// One `${name}` of a text: a parameter, a resource, or a resource and its attribute.
+    /// Checks one `${name}` of a text: a parameter, a resource, or a resource and its attribute.
     fn substituted(&mut self, line: u32, name: &str) {
         if self.loops.contains(&name) {
             return;
@@ -228,7 +229,7 @@ impl<'n> Checker<'n> {
     }
 }
 
-/// The names a section declares, those inside loops included.
+/// Returns the names that a section declares, those inside loops included.
 fn names<'n>(root: &'n Node, section: &str) -> BTreeSet<&'n str> {
     fn collect<'n>(entries: &'n [Entry], into: &mut BTreeSet<&'n str>) {
         for entry in entries {
@@ -243,7 +244,7 @@ fn names<'n>(root: &'n Node, section: &str) -> BTreeSet<&'n str> {
     names
 }
 
-/// Whether `name` is one of `declared`, or fits one that a loop makes, or is itself made from a loop's variable.
+/// Returns true if `name` is declared, matches a name that a loop makes, or is itself made from a loop's variable.
 fn fits_any(declared: &BTreeSet<&str>, name: &str) -> bool {
     declared.contains(name)
         || name.contains("${")
@@ -251,7 +252,7 @@ fn fits_any(declared: &BTreeSet<&str>, name: &str) -> bool {
         || declared.iter().any(|made| fits(made, name))
 }
 
-/// Whether a loop that makes names like `Bucket${Name}` can make `name`.
+/// Returns true if a loop that makes names like `Bucket${Name}` can make `name`.
 pub(super) fn fits(pattern: &str, name: &str) -> bool {
     let Some(start) = pattern.find("${").or_else(|| pattern.find("&{")) else { return pattern == name };
     let end = pattern.rfind('}').map_or(pattern.len(), |at| at + 1);
@@ -259,7 +260,7 @@ pub(super) fn fits(pattern: &str, name: &str) -> bool {
     name.len() > head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail)
 }
 
-/// The names in the `${…}` of a text; `${!…}` is literal, and what a loop replaces first is left out.
+/// Returns the names in the `${…}` of a text. `${!…}` is literal, and names that a loop replaces are omitted.
 fn substituted(text: &str) -> Vec<&str> {
     let mut names = Vec::new();
     let mut rest = text;

@@ -1,8 +1,8 @@
-//! What an unquoted word of YAML means to CloudFormation, which reads YAML 1.1
+//! Values of unquoted YAML words as CloudFormation reads them, which uses YAML 1.1
 //! (<https://yaml.org/type/>, <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-formats.html>).
 //!
-//! YAML 1.1 turns `012345678901` into a number, `22:30` into 1350 and `1_000` into 1000. Where an account id, a time
-//! or a port mapping could silently become another value, the author is asked for quotes instead of guessing.
+//! YAML 1.1 turns `012345678901` into a number, `22:30` into 1350 and `1_000` into 1000. Where an account id, a time or
+//! a port mapping could silently become another value, parsing reports a problem and asks for quotes.
 
 use super::node::Value;
 use regex::Regex;
@@ -27,7 +27,7 @@ fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a literal pattern compiles")
 }
 
-/// The value of the unquoted word `text`; `None` if it would be a number in one reading and text in another.
+/// Returns the value of the unquoted word `text`; `None` if YAML versions disagree about number or text.
 pub(super) fn resolve(text: &str) -> Option<Value> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Some(Value::Null),
@@ -40,7 +40,7 @@ pub(super) fn resolve(text: &str) -> Option<Value> {
     }
 }
 
-/// A number beyond 64 bits would lose digits.
+/// Parses an integer; `None` beyond 64 bits, where digits would be lost.
 fn integer(text: &str) -> Option<Number> {
     let signed = text.parse::<i64>().ok().map(Number::from);
     signed.or_else(|| text.parse::<u64>().ok().map(Number::from))
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_only_some_readers_take_for_numbers_need_quotes() {
+    fn words_that_only_some_parsers_read_as_numbers_need_quotes() {
         for text in [
             "012345678901",
             "0123",

@@ -1,4 +1,4 @@
-//! The sections of a template: which there are, what they declare, and how many.
+//! Sections of a template: their names, declarations and quotas.
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-anatomy.html>
 
 use super::Resource;
@@ -22,7 +22,7 @@ const SECTIONS: [&str; 10] = [
     "Resources",
 ];
 
-/// What a resource may say beside its properties; `Connectors` and `IgnoreGlobals` belong to SAM, `Version` to custom
+/// Attributes of a resource beside its properties. `Connectors` and `IgnoreGlobals` belong to SAM, `Version` to custom
 /// resources.
 const ATTRIBUTES: [&str; 12] = [
     "Type",
@@ -44,10 +44,10 @@ const ATTRIBUTES: [&str; 12] = [
 const MAX: [(&str, usize); 4] =
     [("Parameters", 200), ("Mappings", 200), ("Resources", 500), ("Outputs", 200)];
 
-/// What a template declares, and everything wrong with how.
+/// Declarations of a template, and the problems in them.
 #[derive(Default)]
 pub(super) struct Sections {
-    /// Whether a macro may give meaning to sections and attributes that CloudFormation does not know.
+    /// True if a macro may define sections and attributes that CloudFormation does not know.
     has_macros: bool,
     pub(super) parameters: BTreeMap<String, Parameter>,
     pub(super) resources: BTreeMap<String, Resource>,
@@ -55,7 +55,7 @@ pub(super) struct Sections {
     pub(super) faults: Vec<Fault>,
 }
 
-/// Reads every section of `root`.
+/// Parses every section of `root`.
 pub(super) fn read(root: &Node) -> Sections {
     let mut sections = Sections { has_macros: MacroUse::of(root) == MacroUse::Some, ..Sections::default() };
     let Some(entries) = root.entries() else {
@@ -111,7 +111,7 @@ impl Sections {
         }
     }
 
-    /// The entries of a section that declares things by name.
+    /// Returns the entries of a section that declares named items.
     fn declarations<'n>(&mut self, section: &'n Entry) -> &'n [Entry] {
         let name = section.key.as_str();
         let Some(entries) = section.node.entries() else {
@@ -191,7 +191,7 @@ impl Sections {
         }
     }
 
-    /// The literal value of a policy; an intrinsic function's result is known to CloudFormation only.
+    /// Returns the literal value of a policy; `None` for an intrinsic function, whose result only CloudFormation knows.
     fn policy(&mut self, resource: &Node, kind: &str, name: &str, allowed: &[&str]) -> Option<String> {
         let entry = resource.entry(name)?;
         let value = match &entry.node.value {
@@ -232,7 +232,7 @@ impl Sections {
         self.outputs.insert(entry.key.clone(), entry.line);
     }
 
-    /// A name made by a loop holds its variable, such as `Bucket${Name}`.
+    /// Checks a logical id. A name made by a loop holds its variable, such as `Bucket${Name}`.
     fn logical_id(&mut self, entry: &Entry) {
         let is_pattern = entry.key.contains("${") || entry.key.contains("&{");
         if !is_pattern && entry.key.parse::<LogicalId>().is_err() {
@@ -241,7 +241,7 @@ impl Sections {
     }
 }
 
-/// What a `Fn::ForEach::<name>: [variable, collection, {<key>: <body>}]` repeats.
+/// Returns the body that a `Fn::ForEach::<name>: [variable, collection, {<key>: <body>}]` repeats.
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-foreach.html>
 pub(crate) fn loop_body(entry: &Entry) -> Option<&[Entry]> {
     entry.key.starts_with("Fn::ForEach::").then(|| entry.node.items()?.get(2)?.entries()).flatten()

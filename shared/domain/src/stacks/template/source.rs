@@ -1,8 +1,8 @@
-//! From text to a tree: YAML as CloudFormation reads it, and JSON.
+//! Parser from text to a tree: YAML as CloudFormation reads it, and JSON.
 //!
-//! CloudFormation knows YAML 1.1 without aliases and merges
-//! (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-formats.html>), so both are refused,
-//! and with them the documents that grow without bound when they are expanded.
+//! CloudFormation reads YAML 1.1 without aliases and merges
+//! (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-formats.html>). The parser refuses both,
+//! which also rules out documents that grow without bound when they are expanded.
 
 use super::node::{Entry, Fault, Node, Value};
 use super::scalar;
@@ -12,11 +12,11 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-/// How deeply mappings and lists may nest; real templates stay below thirty.
+/// Maximum nesting of mappings and lists; real templates have fewer than thirty levels.
 const DEPTH_MAX: usize = 100;
 
-/// The short forms of intrinsic functions, without the `!`. `Ref` and `Condition` are keys as they are, the others
-/// stand for `Fn::<name>`.
+/// Short forms of intrinsic functions, without the `!`. `Ref` and `Condition` are keys as they are, the others stand
+/// for `Fn::<name>`.
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference.html>
 const SHORT_FORMS: [&str; 27] = [
     "And",
@@ -48,13 +48,13 @@ const SHORT_FORMS: [&str; 27] = [
     "ValueOfAll",
 ];
 
-/// A pair of surrogates, or any other escape; the latter so that an escaped backslash starts no escape itself.
+/// A surrogate pair, or any other escape. The latter is matched so that an escaped backslash starts no escape itself.
 static ESCAPE: LazyLock<Regex> = LazyLock::new(|| {
     let pair = r"\\u(?<high>[dD][89abAB][0-9a-fA-F]{2})\\u(?<low>[dD][c-fC-F][0-9a-fA-F]{2})|\\.";
     Regex::new(pair).expect("a literal pattern compiles")
 });
 
-/// Reads `text`, which is JSON if it starts with a brace and YAML otherwise.
+/// Parses `text`: JSON if it starts with a brace, else YAML.
 pub(super) fn read(text: &str) -> Result<Node, Vec<Fault>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let text = if text.trim_start().starts_with('{') {
@@ -80,7 +80,7 @@ pub(super) fn read(text: &str) -> Result<Node, Vec<Fault>> {
     loader.finish()
 }
 
-/// The YAML parser reads JSON too, but also what is only nearly JSON.
+/// Refuses text that is almost JSON, because the YAML parser accepts it.
 fn refuse_loose_json(text: &str) -> Result<(), Fault> {
     match serde_json::from_str::<serde::de::IgnoredAny>(text) {
         Ok(_) => Ok(()),
@@ -88,7 +88,7 @@ fn refuse_loose_json(text: &str) -> Result<(), Fault> {
     }
 }
 
-/// JSON writes characters beyond 16 bits as two escapes, which YAML does not know: `\ud83d\ude00` becomes the character.
+/// Replaces surrogate pairs by characters: `\ud83d\ude00` is two escapes in JSON, which YAML does not support.
 fn with_pairs_joined(json: &str) -> Cow<'_, str> {
     ESCAPE.replace_all(json, |escape: &Captures<'_>| {
         let half = |name| escape.name(name).and_then(|hex| u16::from_str_radix(hex.as_str(), 16).ok());
@@ -123,7 +123,7 @@ struct Loader {
 }
 
 impl Loader {
-    /// Takes one event. An error is one after which reading on makes no sense.
+    /// Handles one event. Returns an error if continuing makes no sense.
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Fault> {
         let at = line(span.start.line());
         match event {
@@ -196,7 +196,7 @@ impl Loader {
         Ok(())
     }
 
-    /// The value of an unquoted word.
+    /// Returns the value of an unquoted word.
     fn plain(&mut self, text: &str, at: u32) -> Value {
         scalar::resolve(text).unwrap_or_else(|| {
             self.faults.push(quotes_needed(text, at));
@@ -224,7 +224,7 @@ impl Loader {
         Ok(())
     }
 
-    /// An unquoted key that would not be text, or not this text.
+    /// Checks an unquoted key that YAML would not read as this text.
     fn plain_key(&mut self, text: &str, at: u32) -> Result<(), Fault> {
         if text == "<<" {
             return Err(Fault::new(at, "CloudFormation knows no YAML merges: write the keys out"));
@@ -244,7 +244,7 @@ impl Loader {
         }
     }
 
-    /// The long name of the function `tag` stands for; `None` if the tag says nothing that matters.
+    /// Returns the long name of the function that `tag` stands for; `None` if the tag has no effect.
     fn function(&mut self, tag: Option<&Tag>, at: u32) -> Option<String> {
         let tag = tag?;
         let name = tag.suffix.as_str();
@@ -264,12 +264,12 @@ impl Loader {
         None
     }
 
-    /// `argument` with the function `name` around it.
+    /// Wraps `argument` in the function `name`.
     fn applied(&mut self, name: String, argument: Node) -> Node {
         self.normal(Node::function(argument.line, name, argument))
     }
 
-    /// `Fn::GetAtt: Resource.Attribute` becomes the list, which is the one form JSON knows.
+    /// Normalises `Fn::GetAtt: Resource.Attribute` to a list, the only form in JSON.
     fn normal(&mut self, mut node: Node) -> Node {
         if let Value::Map(entries) = &mut node.value
             && let [Entry { key, node: argument, .. }] = entries.as_mut_slice()
@@ -287,7 +287,7 @@ impl Loader {
         node
     }
 
-    /// Puts a finished value where it belongs.
+    /// Adds a finished value to its parent.
     fn put(&mut self, node: Node) {
         match self.open.last_mut().map(|open| &mut open.kind) {
             Some(Kind::List(items)) => items.push(node),
@@ -313,7 +313,7 @@ fn quotes_needed(text: &str, at: u32) -> Fault {
     Fault::new(at, format!("{} may be read as another number: put it in quotes", shown(text)))
 }
 
-/// An author's word in a message: at most 60 characters.
+/// Returns a quote of the author's text for a message: at most 60 characters.
 fn shown(text: &str) -> String {
     text.chars().take(60).collect()
 }

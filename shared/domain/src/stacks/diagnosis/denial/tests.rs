@@ -2,7 +2,7 @@ use super::*;
 
 const ROLE: &str = "arn:aws:sts::222222222222:assumed-role/lockstep-cloudformation/AWSCloudFormation";
 
-/// A reason as a service words it, and what is read from it: action, resource, cause.
+/// A reason as a service words it, with the expected action, resource and cause.
 type Row = (&'static str, Option<&'static str>, Option<&'static str>, Cause);
 
 const MESSAGES: [Row; 28] = [
@@ -193,7 +193,7 @@ const MESSAGES: [Row; 28] = [
 ];
 
 #[test]
-fn each_service_is_read_in_its_own_words() {
+fn each_services_wording_is_parsed() {
     for (message, action, resource, cause) in MESSAGES {
         let found = denial(&message.replace("ROLE", ROLE)).unwrap_or_else(|| panic!("{message}"));
         assert_eq!(found.action.as_deref(), action, "{message}");
@@ -206,7 +206,7 @@ fn each_service_is_read_in_its_own_words() {
 }
 
 #[test]
-fn other_failures_are_no_denials() {
+fn other_failures_are_not_denials() {
     for reason in [
         "Bucket name already exists",
         "Resource creation cancelled",
@@ -239,7 +239,7 @@ fn no_statement_is_named_that_would_not_help() {
 }
 
 #[test]
-fn an_encoded_message_says_how_to_read_it() {
+fn an_encoded_message_comes_with_the_command_to_decode_it() {
     let found = denial(
         "You are not authorized to perform this operation. Encoded authorization failure message: 4Vk",
     );

@@ -1,7 +1,7 @@
 use crate::stacks::permissions::Table;
 use serde_json::json;
 
-/// A table with the rows that the tests look at, in the format of the real one.
+/// Returns a table with the rows that the tests use, in the format of the real one.
 pub(in crate::stacks::permissions) fn table() -> Table {
     serde_json::from_value(json!({
         "types": {

@@ -14,7 +14,7 @@ fn place() -> TemplateContext {
     }
 }
 
-/// Answers every question with the decision that `decide` makes of the action and the ARN.
+/// Returns the result of answering every request with the decision of `decide` for the action and the ARN.
 fn answered(needs: &Needs, decide: impl Fn(&str, &str) -> (Decision, Vec<String>)) -> MissingPermissions {
     let answers: Vec<SimulationResult> = questions(needs, STACK)
         .into_iter()
@@ -46,14 +46,14 @@ fn a_denied_permission_is_missing() {
 }
 
 #[test]
-fn a_queue_is_asked_about_under_a_name_as_cloudformation_makes_it() {
+fn a_queue_is_simulated_with_a_name_as_cloudformation_generates_it() {
     let questions = questions(&queue(), STACK);
     assert_eq!(questions.len(), 1);
     assert_eq!(questions[0].resource, "arn:aws:sqs:eu-west-1:222222222222:ci-shop-Queue-EXAMPLE12345");
 }
 
 #[test]
-fn a_role_that_the_stack_makes_is_asked_about_as_a_whole() {
+fn a_role_that_the_stack_makes_is_simulated_as_a_whole() {
     let text = "Resources:\n  Code:\n    Type: AWS::Lambda::Function\n    Properties: {Role: !GetAtt Runner.Arn}\n  \
         Runner:\n    Type: AWS::IAM::Role\n";
     let needs = found(text, &place());
@@ -86,7 +86,7 @@ fn no_answer_is_unknown() {
 }
 
 #[test]
-fn a_condition_that_the_simulation_has_no_value_for_is_unknown() {
+fn a_condition_without_a_value_in_the_simulation_is_unknown() {
     for decision in [Decision::Allowed, Decision::NotAllowed, Decision::Denied] {
         let lack = answered(&queue(), |_, _| (decision, vec!["aws:ResourceTag/team".into()]));
         assert_eq!((lack.allowed, lack.missing.len()), (0, 0), "{decision:?}");
@@ -108,7 +108,7 @@ fn a_denial_for_a_resource_without_a_known_name_is_unknown() {
 }
 
 #[test]
-fn what_no_statement_can_allow_says_so() {
+fn a_permission_that_no_statement_can_allow_is_reported_as_such() {
     for (decision, says) in [
         (Decision::Denied, "a statement denies it"),
         (Decision::BeyondBoundary, "permissions boundary"),
@@ -122,7 +122,7 @@ fn what_no_statement_can_allow_says_so() {
 }
 
 #[test]
-fn a_type_that_the_table_lacks_is_unknown_whatever_aws_answers() {
+fn a_type_outside_the_table_is_unknown_for_every_answer() {
     let needs = found("Resources:\n  A:\n    Type: Acme::Shop::Thing\n", &place());
     let lack = answered(&needs, |_, _| (Decision::Allowed, vec![]));
     assert_eq!(lack.unknown.len(), 1);

@@ -23,7 +23,7 @@ pub(super) fn assert_complete(needs: &[Need], policies: &[Vec<Statement>]) {
 }
 
 #[test]
-fn a_policy_says_what_is_required_and_what_is_conditional() {
+fn a_policy_separates_required_and_conditional_permissions() {
     let needs = found(BRANCHES, &TemplateContext::default());
     let policies = split(statements(&needs.needs));
     assert_complete(&needs.needs, &policies);
@@ -69,7 +69,7 @@ fn a_role_is_passed_to_the_service_of_its_type_alone() {
 }
 
 #[test]
-fn a_narrow_arn_beside_a_wide_one_says_nothing() {
+fn a_narrow_arn_beside_a_wide_one_is_omitted() {
     let text = "Resources:\n  A:\n    Type: AWS::SQS::Queue\n  B:\n    Type: AWS::SQS::Queue\n    \
         Properties: {QueueName: orders}\n";
     let statements = statements(&found(text, &TemplateContext::default()).needs);

@@ -2,7 +2,7 @@ use super::*;
 use crate::model::permission::Certainty;
 use proptest::prelude::*;
 
-/// Properties of a function, each set or not.
+/// Returns a template with a function whose properties are set or not.
 fn function_with(set: &[bool]) -> String {
     const PROPERTIES: [&str; 4] =
         ["Layers: [a]", "VpcConfig: {SubnetIds: [a]}", "FunctionName: shop", "MemorySize: 128"];
