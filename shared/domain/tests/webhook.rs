@@ -121,7 +121,7 @@ fn a_forced_push_says_so() {
 
 #[test]
 fn deleting_a_branch_releases_nothing() {
-    let reason = "a branch was deleted; what was released from it stays";
+    let reason = "a branch was deleted; its releases remain";
     assert_eq!(ignored("push", fixture!("push-branch-deleted")), reason);
     // The null commit says the same as the flag, should only one of them be there.
     assert_eq!(ignored("push", &push_with("/after", "0".repeat(40).into())), reason);
