@@ -120,8 +120,8 @@ fn a_forced_push_is_marked_as_forced() {
 }
 
 #[test]
-fn a_deleted_branch_starts_no_release() {
-    let reason = "a branch was deleted; what was released from it stays";
+fn deleting_a_branch_releases_nothing() {
+    let reason = "a branch was deleted; its releases remain";
     assert_eq!(ignored("push", fixture!("push-branch-deleted")), reason);
     // The null commit means the same as the flag, in case only one of them is there.
     assert_eq!(ignored("push", &push_with("/after", "0".repeat(40).into())), reason);

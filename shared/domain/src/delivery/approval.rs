@@ -91,11 +91,11 @@ fn reason(proposal: &Proposal) -> String {
             )
         }
         (ProposedAction::Retain, _) => format!(
-            "the stack {stack} would be deleted without {names}, which could not be deleted and would belong to nobody"
+            "the stack {stack} would be deleted without {names}, which could not be deleted and would belong to no stack"
         ),
         (ProposedAction::Skip, _) => format!(
             "the rollback of the stack {stack} would be finished without {names}, which could not be rolled back and \
-             would differ from what CloudFormation believes"
+             would differ from CloudFormation's record"
         ),
     }
 }
@@ -151,7 +151,7 @@ pub fn decide(
 ) -> Result<(u32, Decided), Failure> {
     let conflict = |message: String| Failure::new(FailureKind::Conflict, message);
     let Some(question) = deployment.approvals.last() else {
-        return Err(conflict(format!("deployment {} asks nothing", deployment.id)));
+        return Err(conflict(format!("deployment {} has no question", deployment.id)));
     };
     if question.subject.key() != answer.subject || question.digest.as_ref() != answer.digest {
         return Err(conflict(format!(
@@ -163,8 +163,8 @@ pub fn decide(
     match question.decision {
         Some(given) if given == answer.decision => return Ok((question.number, Decided::Before)),
         Some(given) => {
-            let by = question.decided_by.as_deref().unwrap_or("somebody");
-            return Err(conflict(format!("{by} decided otherwise already: {}", past(given))));
+            let by = question.decided_by.as_deref().unwrap_or("another approver");
+            return Err(conflict(format!("{by} has already decided otherwise: {}", past(given))));
         }
         None => {}
     }
@@ -226,11 +226,11 @@ pub fn verdict(deployment: &Deployment) -> Result<(), Failure> {
     match question.decision {
         Some(Decision::Approve) => Ok(()),
         Some(Decision::Refuse) => {
-            let by = question.decided_by.as_deref().unwrap_or("somebody");
+            let by = question.decided_by.as_deref().unwrap_or("an approver");
             let why = question.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
             refused(format!("{by} refused it{why}"))
         }
-        None => refused("nobody answered in time".to_owned()),
+        None => refused("no approver answered in time".to_owned()),
     }
 }
 

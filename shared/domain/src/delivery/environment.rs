@@ -304,7 +304,7 @@ fn explain(deployment: &Deployment, error: &CaughtError, environment: Option<&En
         DeploymentKind::Deploy { .. } if deployment.plan_only => "planned for",
         DeploymentKind::Deploy { .. } => "deployed to",
         DeploymentKind::Teardown { .. } => "removed from",
-        DeploymentKind::PromoteImage { .. } => "brought to",
+        DeploymentKind::PromoteImage { .. } => "copied to",
         DeploymentKind::BuildImage { .. } => "built in",
     };
     let mut subject = format!("{} was not {deed} {}", deployment.version, deployment.stage);
@@ -326,7 +326,7 @@ fn explain(deployment: &Deployment, error: &CaughtError, environment: Option<&En
     message.push_str(&match environment.and_then(|environment| environment.deployed.as_ref()) {
         Some(now) if now.checked => format!(" {} runs {}.", deployment.stage, now.version),
         Some(now) => format!(" {} runs {}, whose checks did not pass.", deployment.stage, now.version),
-        None => format!(" Nothing of it runs in {}.", deployment.stage),
+        None => format!(" No release of it runs in {}.", deployment.stage),
     });
     FailureRecord { error: error.error.clone(), message }
 }

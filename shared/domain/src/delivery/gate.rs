@@ -30,10 +30,10 @@ pub fn check_path(release: &Release, stage: &Stage, path: DeploymentPath) -> Res
         (DeploymentPath::Delivery, DeploymentPath::Delivery)
         | (DeploymentPath::Promotion, DeploymentPath::Promotion) => Ok(()),
         (DeploymentPath::Delivery, DeploymentPath::Promotion) => Err(Failure::rejected(format!(
-            "releases come to {name} by promotion only; use `lockstep promote {component}@{version} --to {name}`"
+            "releases reach {name} by promotion only; use `lockstep promote {component}@{version} --to {name}`"
         ))),
         (DeploymentPath::Promotion, DeploymentPath::Delivery) => Err(Failure::rejected(format!(
-            "releases come to {name} by themselves after a push, not by promotion; to deploy this one use \
+            "releases propagate to {name} after a push and are not promoted there; to deploy this one use \
              `lockstep deploy {component}@{version} --to {name}`"
         ))),
     }
@@ -46,7 +46,10 @@ pub fn check_teardown_path(stage: &Stage, path: DeploymentPath) -> Result<(), Fa
         DeploymentPath::Delivery => "lockstep-delivery-teardown",
         DeploymentPath::Promotion => "lockstep-promotion-teardown",
     };
-    Err(Failure::rejected(format!("what is in {} is torn down by {machine}; start that", stage.name)))
+    Err(Failure::rejected(format!(
+        "environments of {} are torn down by {machine}; start that state machine",
+        stage.name
+    )))
 }
 
 /// Returns the stage that provides the parameters of a deployment instead of its own stage.
@@ -58,7 +61,7 @@ pub fn parameters_of(stages: &Stages, input: &inputs::Deploy) -> Result<Option<S
     let own_name = input.environment.as_deref().is_some_and(|name| name != input.component.as_str());
     if !own_name {
         return Err(Failure::rejected(format!(
-            "with the parameters of {name} it is a clone: give it a name of its own as `environment`, other than {}",
+            "a deployment with the parameters of {name} is a clone: give it a name of its own as `environment`, other than {}",
             input.component
         )));
     }
@@ -72,18 +75,18 @@ pub fn check_release(release: &Release, stage: &Stage) -> Result<(), Failure> {
     match release.state {
         ReleaseState::Published if !stage.is_test() && release.version.is_pre_release() => {
             Err(Failure::rejected(format!(
-                "{named} is a pre-release: it goes no further than its test; merge its branch"
+                "{named} is a pre-release, which cannot be deployed to a stage after its test; merge its branch"
             )))
         }
         ReleaseState::Published => Ok(()),
         ReleaseState::Packaged if stage.is_test() => Ok(()),
         ReleaseState::Packaged => Err(closed(format!(
-            "{named} has not passed its throw-away stack yet, and cannot go to {}",
+            "{named} has not passed its test stack yet and cannot be deployed to {}",
             stage.name
         ))),
         ReleaseState::TestFailed => {
             let why = release.failure.as_deref().map_or_else(String::new, |why| format!(": {why}"));
-            Err(closed(format!("{named} failed its test and goes nowhere{why}")))
+            Err(closed(format!("{named} failed its test and cannot be deployed{why}")))
         }
     }
 }
@@ -146,7 +149,7 @@ pub fn break_glass(
             return Ok(None);
         }
         return Err(Failure::rejected(format!(
-            "there is no glass to break: nothing keeps {} {} out of {}",
+            "break-glass is not needed: {} {} already passes the gate of {}",
             release.component, release.version, stage.name
         )));
     }

@@ -33,7 +33,7 @@ pub fn cancel(
     let conflict = |message: String| Failure::new(FailureKind::Conflict, message);
     if matches!(deployment.kind, DeploymentKind::PromoteImage { .. }) {
         return Err(Failure::rejected(format!(
-            "{id} brings an image; that is not cancelled, only left to end"
+            "{id} promotes an image, which cannot be cancelled; wait until it ends"
         )));
     }
     if deployment.state.is_final() {
@@ -50,7 +50,7 @@ pub fn cancel(
     match deployment.operation().map(|operation| operation.operation) {
         Some(OperationKind::Execute) if !was_stable => {
             return Err(conflict(format!(
-                "deployment {id} creates its stack, and CloudFormation cannot stop a creation; if it fails, it is undone"
+                "deployment {id} creates its stack, and CloudFormation cannot stop a creation; a failed creation is rolled back"
             )));
         }
         Some(OperationKind::Delete) => {
@@ -90,7 +90,10 @@ pub fn reconcile(
     if let Some(holder) = &environment.holder {
         return Err(Failure::new(
             FailureKind::EnvironmentBusy,
-            format!("deployment {} works on it; reconcile it when that has ended", holder.deployment),
+            format!(
+                "deployment {} holds the environment; reconcile it when the deployment has ended",
+                holder.deployment
+            ),
         ));
     }
     let note = format!("{} reconciled it ({taint}): {}", action.by, action.reason);

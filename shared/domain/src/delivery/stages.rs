@@ -201,7 +201,7 @@ fn broken_flags(stages: &[Stage]) -> Vec<(usize, String)> {
             gap = gap.or(Some(stage));
         } else if let Some(gap) = gap {
             let message = format!(
-                "`{}` cannot propagate: `{}` before it does not, and no release comes past it by itself",
+                "`{}` cannot propagate: `{}` before it does not, and no release propagates past it",
                 stage.name, gap.name
             );
             broken.push((n, message));
@@ -219,7 +219,7 @@ fn broken_accounts(stages: &[Stage]) -> Vec<(usize, String)> {
         let other = *first.entry(&stage.account).or_insert(stage);
         if other.path() != stage.path() {
             let message = format!(
-                "`{}` and `{}` share account {}, but releases come to one by themselves and to the other only by \
+                "`{}` and `{}` share account {}, but releases propagate to one and reach the other only by \
                  promotion; give one of them an account of its own, so that what builds cannot reach it",
                 other.name, stage.name, stage.account
             );

@@ -78,7 +78,8 @@ pub fn event(event: &WebhookDelivery, others: &[WebhookDelivery], now: Timestamp
 
 /// Closes a webhook delivery whose execution ended without closing it, as quarantined for an operator.
 pub fn event_of_ended(event: &WebhookDelivery, now: Timestamp) -> Option<WebhookDelivery> {
-    let why = format!("its execution {} ended without saying how; look at it, then retry", event.execution);
+    let why =
+        format!("its execution {} ended without a recorded result; look at it, then retry", event.execution);
     webhook_delivery::finish(event, DeliveryOutcome::Quarantined(why), now)
 }
 
@@ -170,7 +171,7 @@ pub fn test_stack(
         return TestStackStep::Leave;
     }
     let Some(last) = last else {
-        return stuck("its last deployment is not in the ledger, so that nothing is known of it".to_owned());
+        return stuck("its last deployment is not in the ledger, so its state is unknown".to_owned());
     };
     let failed_teardown = matches!(last.kind, DeploymentKind::Teardown { .. }) && last.state.is_final();
     let due = match last.finished_at.filter(|_| failed_teardown) {
@@ -184,7 +185,10 @@ pub fn test_stack(
         }
         Ok(due) if is_due => TestStackStep::Remove { execution: removal(last, due, now) },
         _ if failed_teardown => {
-            let why = last.failure.as_ref().map_or("it does not say why", |failure| failure.message.as_str());
+            let why = last
+                .failure
+                .as_ref()
+                .map_or("the failure has no message", |failure| failure.message.as_str());
             stuck(format!("deployment {} could not remove it: {why}", last.id))
         }
         _ => TestStackStep::Leave,
@@ -246,7 +250,7 @@ pub fn wait(
             asking.state == DeploymentState::AwaitingApproval && asking.execution == *execution
         });
         let closed =
-            waiting.and_then(|asking| environment::abandon(asking, "nobody could answer it any more", now));
+            waiting.and_then(|asking| environment::abandon(asking, "no answer could arrive any more", now));
         return CallbackStep::Remove(closed.map(Box::new));
     }
     let open = approval::of_operation(&wait.operation).is_some_and(|(_, number)| {

@@ -298,7 +298,7 @@ fn push(body: &[u8]) -> Result<WebhookEvent, Problem> {
         return Ok(ignored(format!("{what} was pushed; only branches are released")));
     };
     if payload.deleted || is_nothing(&payload.after) {
-        return Ok(ignored("a branch was deleted; what was released from it stays".to_owned()));
+        return Ok(ignored("a branch was deleted; its releases remain".to_owned()));
     }
     let field = |name: &str, error: &dyn fmt::Display| unreadable(format!("`{name}`: {error}"));
     Ok(WebhookEvent::Push(Push {

@@ -159,7 +159,7 @@ fn only_an_approval_lets_the_deployment_continue() {
     let silent = verdict(&asking()).unwrap_err();
     assert_eq!(
         (silent.kind, silent.message.as_str()),
-        (FailureKind::ApprovalRefused, "nobody answered in time")
+        (FailureKind::ApprovalRefused, "no approver answered in time")
     );
     assert_eq!(verdict(&running()).unwrap_err().kind, FailureKind::Bug);
 }

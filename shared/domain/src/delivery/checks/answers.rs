@@ -123,7 +123,7 @@ pub fn evaluate_lambda(function_error: Option<&str>, payload: &[u8]) -> Result<(
             format!("the function failed with {}: {}", shown(&error), shown(&message))
         }
         (Some(text), None) | (None, Some(text)) => format!("the function failed: {}", shown(&text)),
-        (None, None) => format!("the function failed ({}) and did not say why", shown(kind)),
+        (None, None) => format!("the function failed ({}) without a message", shown(kind)),
     })
 }
 
@@ -187,7 +187,7 @@ mod tests {
         );
         assert_eq!(
             evaluate_lambda(Some("Unhandled"), b"not json"),
-            Err("the function failed (Unhandled) and did not say why".to_owned())
+            Err("the function failed (Unhandled) without a message".to_owned())
         );
     }
 

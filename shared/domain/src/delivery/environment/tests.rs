@@ -221,7 +221,7 @@ fn a_failure_names_the_first_true_cause_once() {
     assert_eq!(
         tell("the stack rolled back"),
         "logs 1.0.0 was not deployed to ci: the stack rolled back. First cause: Queue (AWS::SQS::Queue, \
-         template:12) failed to create: queue exists. Nothing of it runs in ci."
+         template:12) failed to create: queue exists. No release of it runs in ci."
     );
     assert_eq!(tell("Queue: queue exists").matches("queue exists").count(), 1);
 }

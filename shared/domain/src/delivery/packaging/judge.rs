@@ -62,7 +62,7 @@ impl Planner<'_> {
             }
             Some(stage) if stage.path() == DeploymentPath::Promotion => {
                 format!(
-                    "`{name}` is reached only by promotion, so that a test cannot look into it; name one that propagates"
+                    "`{name}` is reached only by promotion, so a test cannot read its outputs; name a stage that propagates"
                 )
             }
             Some(_) => return,

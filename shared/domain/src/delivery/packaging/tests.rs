@@ -316,7 +316,7 @@ fn the_test_stack_names_the_stage_whose_outputs_it_uses() {
         ("test", "no other component lives in `test`; name the stage after it"),
         (
             "production",
-            "`production` is reached only by promotion, so that a test cannot look into it; name one that propagates",
+            "`production` is reached only by promotion, so a test cannot read its outputs; name a stage that propagates",
         ),
     ] {
         let files = edited("lockstep.toml", "outputs_from = \"ci\"", &format!("outputs_from = \"{stage}\""));
