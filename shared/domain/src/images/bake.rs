@@ -1,7 +1,8 @@
-//! Baking an image: which version a recipe gets, where it must go, and what a build that ended means.
+//! Baking of an image: the version that a recipe gets, the locations that must have it, and the meaning of an ended
+//! build.
 //!
-//! A version is usable in every account that must have it, or in none: [`crate::images::lifecycle::apply`] holds the states,
-//! here is decided what comes next.
+//! A version is usable in every account that must have it, or in none. [`crate::images::lifecycle::apply`] defines the
+//! states; this module decides the next step.
 
 use crate::delivery::packaging::{BranchKind, next_version};
 use crate::delivery::stages::{Stage, Stages};
@@ -14,41 +15,42 @@ use crate::model::version::{MajorMinor, Version};
 use crate::records::{Image, ImageOrigin, ImageVersion};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most builds of one version in one place: CodeBuild's own faults are tried again, a recipe's are not.
+/// Maximum number of builds of one version at one location. Faults of CodeBuild are retried, failures of the recipe are
+/// not.
 pub const ATTEMPTS_MAX: u32 = 3;
 
-/// A recipe that wants a version.
+/// A request for a version of a recipe.
 #[derive(Clone, Copy, Debug)]
 pub struct BakeRequest<'a> {
-    /// The image.
+    /// Name of the image.
     pub image: &'a ImageName,
-    /// The author's part of the version.
+    /// Author's part of the version.
     pub of: MajorMinor,
-    /// The branch of a pre-release; none on the default branch.
+    /// Branch of a pre-release; `None` on the default branch.
     pub branch: Option<&'a str>,
-    /// The commit.
+    /// Commit of the recipe.
     pub commit: &'a CommitSha,
-    /// The digest of what people wrote.
+    /// Digest of the source files.
     pub recipe: &'a Digest,
-    /// Whether values were given for this build alone: then no version that exists is the same.
+    /// True if values were given for this build alone. Then no existing version is equivalent.
     pub overridden: bool,
 }
 
-/// The version that a recipe gets.
+/// Version that a recipe gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// It is usable already.
+    /// An existing, usable version.
     Present(Version),
-    /// An execution before was not done with it.
+    /// An existing version that an earlier execution did not finish.
     Resume(Version),
-    /// It gets this one, which is to be recorded before anything else; whoever loses that claims again.
+    /// A new version, which must be recorded before anything else. The execution that loses the write claims again.
     New(Version),
 }
 
-/// Decides about the version of a recipe, given every version of its image.
+/// Decides the version of a recipe, given every version of its image.
 ///
-/// The records are the counter: numbers rise whatever becomes of a version, imported ones included, and no number is
-/// given out twice, on whatever branch.
+/// The records are the counter. Numbers rise even after failed versions, imported ones included, and no number is used
+/// twice, on whatever branch.
 pub fn claim(request: &BakeRequest<'_>, versions: &[ImageVersion]) -> Claim {
     use ImageVersionState::{Building, Discarded, Discarding, Retired, Retiring, Usable, Withheld};
     let same = versions.iter().rev().filter(|version| !request.overridden && is_of(version, request));
@@ -70,7 +72,7 @@ pub fn claim(request: &BakeRequest<'_>, versions: &[ImageVersion]) -> Claim {
     Claim::New(next_version(request.of, branch, count))
 }
 
-/// Whether a version was baked from this recipe at this commit, for this kind of branch.
+/// Returns true if a version was baked from this recipe at this commit, for this kind of branch.
 fn is_of(version: &ImageVersion, request: &BakeRequest<'_>) -> bool {
     let ImageOrigin::Baked { commit, recipe, .. } = &version.origin else { return false };
     version.name == *request.image
@@ -80,17 +82,18 @@ fn is_of(version: &ImageVersion, request: &BakeRequest<'_>) -> bool {
         && version.version.build_of(request.of).is_some()
 }
 
-/// Whether a push is to bake a recipe: nothing was baked from the same before, or the same commit is not done with.
+/// Returns true if a push must bake a recipe: nothing was baked from the same recipe before, or a bake of the same
+/// commit is unfinished.
 ///
-/// A push that does not touch a recipe never builds it again, also if its build had failed: that was told at the push
-/// that broke it, and a person may bake it again.
+/// A push that does not touch a recipe never builds it again, even if its build had failed. The push that broke it
+/// reported that failure, and an operator can bake the recipe again.
 pub fn needs_bake(request: &BakeRequest<'_>, versions: &[ImageVersion]) -> bool {
     use ImageVersionState::{Building, Discarded, Discarding, Retired, Retiring, Usable, Withheld};
     let mut before = versions.iter().filter(|version| {
         let ImageOrigin::Baked { recipe, .. } = &version.origin else { return false };
-        // What is on the default branch serves every other branch, and not the reverse.
-        let serves = request.branch.is_some() || !version.version.is_pre_release();
-        version.name == *request.image && recipe == request.recipe && serves
+        // A version from the default branch is valid for every other branch, but not the reverse.
+        let is_valid = request.branch.is_some() || !version.version.is_pre_release();
+        version.name == *request.image && recipe == request.recipe && is_valid
     });
     before.all(|version| {
         let open = match version.state {
@@ -101,14 +104,14 @@ pub fn needs_bake(request: &BakeRequest<'_>, versions: &[ImageVersion]) -> bool 
     })
 }
 
-/// Every account and region of the stages, with the first stage there, in the order of the stages.
+/// Returns every account and region of the stages, with the first stage there, in the order of the stages.
 pub fn places(stages: &Stages) -> Vec<(Location, &Stage)> {
     let mut seen = BTreeSet::new();
     let located = stages.iter().map(|stage| (stage.location(), stage));
     located.filter(|(location, _)| seen.insert(location.clone())).collect()
 }
 
-/// Those of the places that a version must still come to, and whether it is already on record in them.
+/// Returns the locations where a version is still missing, and for each if the version is already on record there.
 pub fn lacking<'a>(
     version: &ImageVersion,
     records: &[Image],
@@ -118,13 +121,14 @@ pub fn lacking<'a>(
     places(stages).into_iter().filter(|(location, _)| missing.contains(location)).collect()
 }
 
-/// Required places that no stage is in any more: nothing can bring the version there, and nothing needs it there.
+/// Returns the required locations that no stage uses any more: nothing can copy the version there, and nothing needs it
+/// there.
 pub fn abandoned(version: &ImageVersion, stages: &Stages) -> BTreeSet<Location> {
     let known: BTreeSet<Location> = places(stages).into_iter().map(|(location, _)| location).collect();
     version.required.difference(&known).cloned().collect()
 }
 
-/// Where a version that is given up may be, with a stage there.
+/// Returns the locations where an abandoned version may exist, with a stage there.
 pub fn to_discard<'a>(
     version: &ImageVersion,
     records: &[Image],
@@ -133,7 +137,7 @@ pub fn to_discard<'a>(
     let has = |location: &Location| {
         version.required.contains(location) || records.iter().any(|image| image.is_at(location))
     };
-    // Where it was built first it may be without a record.
+    // The location of the first build may have the version without a record.
     places(stages)
         .into_iter()
         .enumerate()
@@ -142,21 +146,21 @@ pub fn to_discard<'a>(
         .collect()
 }
 
-/// How far a build is.
+/// State of a build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BuildStatus {
-    /// It runs.
+    /// The build runs.
     Running,
-    /// It made this, as Packer's manifest says: `eu-west-1:ami-0123456789abcdef0`.
+    /// The build made an image, which Packer's manifest names: `eu-west-1:ami-0123456789abcdef0`.
     Succeeded {
-        /// Packer's artifact id.
+        /// Artifact id of Packer.
         made: String,
     },
-    /// It ended without an image.
+    /// The build ended without an image.
     Ended {
-        /// CodeBuild's word for it: `FAILED`, `FAULT`, `TIMED_OUT`, `STOPPED`.
+        /// Status of CodeBuild: `FAILED`, `FAULT`, `TIMED_OUT`, `STOPPED`.
         status: String,
-        /// The phase it ended in and CodeBuild's words, for people.
+        /// Phase in which the build ended, and CodeBuild's message, for the operator.
         why: String,
     },
 }
@@ -165,30 +169,30 @@ pub enum BuildStatus {
 /// <https://docs.aws.amazon.com/codebuild/latest/APIReference/API_Build.html>
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Build {
-    /// Its ARN, which events name.
+    /// ARN of the build, which events name.
     pub arn: String,
-    /// How far it is.
+    /// State of the build.
     pub status: BuildStatus,
-    /// Where a person reads its log, once there is one.
+    /// URL of the log, once there is one.
     pub log: Option<String>,
 }
 
-/// What a look at a build leads to.
+/// Next step after a build was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BuildObservation {
-    /// It runs: wait.
+    /// The build runs: wait.
     Wait,
-    /// CodeBuild itself failed: try again, with the next attempt.
+    /// CodeBuild itself failed: build again, with the next attempt.
     Again(String),
-    /// It made this image.
+    /// The build made this image.
     Made(AmiId),
-    /// It failed for good, as a sentence.
+    /// The build failed finally; the text is the reason as a sentence.
     Failed(String),
 }
 
-/// What a look at the build of `attempt` leads to.
+/// Returns the next step after the build of `attempt` was read.
 pub fn observe(build: &Build, attempt: u32, region: &Region) -> BuildObservation {
-    let told = |text: String| match &build.log {
+    let with_log = |text: String| match &build.log {
         Some(log) => format!("{text}; its log: {log}"),
         None => text,
     };
@@ -197,12 +201,12 @@ pub fn observe(build: &Build, attempt: u32, region: &Region) -> BuildObservation
         BuildStatus::Succeeded { made } => match ami_made(made, region) {
             Ok(ami) => BuildObservation::Made(ami),
             Err(why) => {
-                BuildObservation::Failed(told(format!("the build {} succeeded, but {why}", build.arn)))
+                BuildObservation::Failed(with_log(format!("the build {} succeeded, but {why}", build.arn)))
             }
         },
         BuildStatus::Ended { status, why } => {
-            let text = told(format!("the build {} ended {status}: {why}", build.arn));
-            // FAULT is an error of CodeBuild's.
+            let text = with_log(format!("the build {} ended {status}: {why}", build.arn));
+            // FAULT is an error of CodeBuild itself.
             match status == "FAULT" && attempt < ATTEMPTS_MAX {
                 true => BuildObservation::Again(text),
                 false => BuildObservation::Failed(text),
@@ -211,7 +215,7 @@ pub fn observe(build: &Build, attempt: u32, region: &Region) -> BuildObservation
     }
 }
 
-/// The image that Packer's artifact id names in `region`; a build makes it there and nowhere else.
+/// Returns the AMI that Packer's artifact id names in `region`. A build makes its image only there.
 /// <https://developer.hashicorp.com/packer/docs/post-processors/manifest>
 fn ami_made(artifact: &str, region: &Region) -> Result<AmiId, String> {
     let parts: Vec<(&str, &str)> =
@@ -225,43 +229,44 @@ fn ami_made(artifact: &str, region: &Region) -> Result<AmiId, String> {
     }
 }
 
-/// What a build is given: the values of the variables that Lockstep has.
+/// Input of a build: the values of Lockstep's own variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildInput {
-    /// The name of the image that is made, unique in its account and region.
+    /// Name of the new AMI, unique in its account and region.
     pub ami_name: String,
-    /// The image it starts from.
+    /// AMI that the build starts from.
     pub source_ami: AmiId,
-    /// The tags of all that is made.
+    /// Tags of every resource that the build makes.
     pub tags: BTreeMap<String, String>,
 }
 
-/// How an account and region encrypts volumes, as far as a build depends on it.
+/// Default encryption of volumes in an account and region, as far as a build depends on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Encryption {
-    /// The key under which every new volume is encrypted; None where volumes are not encrypted by default.
+    /// Key that encrypts every new volume; `None` where volumes are not encrypted by default.
     pub default_key: Option<EncryptionKey>,
-    /// Whether there is a key for images, under [`crate::images::promotion::KEY_ALIAS`].
+    /// True if there is a key for images, under [`crate::images::promotion::KEY_ALIAS`].
     pub has_image_key: bool,
 }
 
-/// Whose key it is.
+/// Owner of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EncryptionKey {
-    /// AWS manages it: nothing that is encrypted under it can be shared with another account.
+    /// AWS manages the key. Resources encrypted under it cannot be shared with another account.
     OfAws,
-    /// A customer key.
+    /// A customer manages the key.
     OfCustomer,
 }
 
-/// The key that a build is given for its volumes.
+/// Key of a build's volumes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BuildKey {
-    /// None: the recipe says.
+    /// No key from Lockstep; the recipe decides.
     AsTheRecipeSays,
     /// The key for images, if the recipe names none.
     OfImages,
-    /// None, although the image can go nowhere unless the recipe names a key; why, as a sentence.
+    /// No key, although the image cannot leave the account unless the recipe names one. The text is the reason, as a
+    /// sentence.
     Missing(String),
 }
 
@@ -278,18 +283,18 @@ pub fn build_key(encryption: &Encryption, place: &Location) -> BuildKey {
     }
 }
 
-/// Whether an image could not be copied at all, so that it is to be built where it is needed.
+/// Returns true if an image cannot be copied at all, so that it must be built where it is needed.
 pub fn must_build_there(error: &CaughtError) -> bool {
     error.names().iter().any(|name| name == FailureKind::ImageStays.error_type())
 }
 
-/// Why a version is not everywhere, one place a line; nothing if it is.
+/// Returns the reasons why a version is missing at some locations, one per line; `None` if it is everywhere.
 pub fn not_distributed<'a>(places: impl IntoIterator<Item = (&'a str, &'a CaughtError)>) -> Option<String> {
     let failed = places.into_iter().filter(|(_, caught)| !caught.error.is_empty());
-    let told: Vec<String> = failed
-        .map(|(stage, caught)| format!("it was not brought to {stage}: {}", caught.sentence()))
+    let reasons: Vec<String> = failed
+        .map(|(stage, caught)| format!("it was not copied to {stage}: {}", caught.sentence()))
         .collect();
-    (!told.is_empty()).then(|| told.join("\n"))
+    (!reasons.is_empty()).then(|| reasons.join("\n"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Parameters that name the newest image, for people who deploy by other means: `/lockstep/images/<name>/<channel>` in each
-//! account and region, where a channel is `latest` or a `<major.minor>`.
+//! SSM parameters that name the newest image, for deployments outside of Lockstep: `/lockstep/images/<name>/<channel>`
+//! in each account and region, where a channel is `latest` or a `<major.minor>`.
 //!
-//! What they should say follows from the ledger alone, so whoever writes them compares and mends.
+//! The wanted values follow from the ledger alone, so the writer compares and repairs.
 
 use crate::images::lifecycle::{Purpose, obstacle};
 use crate::model::ids::{AmiId, ImageName};
@@ -10,11 +10,11 @@ use crate::model::version::Version;
 use crate::records::{Image, ImageVersion};
 use std::collections::BTreeMap;
 
-/// The folder of them all.
+/// Folder of all channel parameters.
 pub const FOLDER: &str = "/lockstep/images";
 
-/// What every parameter at `location` should say, by its name: of the versions that packaging could pin and that are
-/// there, the newest of all and the newest of each `<major.minor>`.
+/// Returns the wanted value of every channel parameter at `location`, by name. Of the versions that packaging can pin
+/// and that are available there, `latest` names the newest, and each `<major.minor>` the newest of its line.
 pub fn wanted(versions: &[ImageVersion], places: &[Image], location: &Location) -> BTreeMap<String, AmiId> {
     let mut newest: BTreeMap<(&ImageName, String), (&Version, &AmiId)> = BTreeMap::new();
     for version in versions.iter().filter(|version| obstacle(version, Purpose::Pin).is_none()) {
@@ -26,9 +26,9 @@ pub fn wanted(versions: &[ImageVersion], places: &[Image], location: &Location) 
         };
         let Some(ami) = places.iter().find(here).and_then(|image| image.ami.as_ref()) else { continue };
         for channel in ["latest".to_owned(), version.version.major_minor()] {
-            let told = newest.entry((&version.name, channel)).or_insert((&version.version, ami));
-            if version.version > *told.0 {
-                *told = (&version.version, ami);
+            let current = newest.entry((&version.name, channel)).or_insert((&version.version, ami));
+            if version.version > *current.0 {
+                *current = (&version.version, ami);
             }
         }
     }
@@ -38,30 +38,30 @@ pub fn wanted(versions: &[ImageVersion], places: &[Image], location: &Location) 
         .collect()
 }
 
-/// What of all parameters names versions of `image`.
+/// Returns those of `all` parameters that name versions of `image`.
 pub fn of(image: &ImageName, all: BTreeMap<String, String>) -> BTreeMap<String, String> {
     let folder = format!("{FOLDER}/{image}/");
     all.into_iter().filter(|(name, _)| name.starts_with(&folder)).collect()
 }
 
-/// One thing to mend.
+/// A change to one parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
-    /// The parameter says something else, or is not there.
+    /// The parameter is missing or has another value.
     Put {
-        /// Its name.
+        /// Name of the parameter.
         name: String,
-        /// What it should say.
+        /// Wanted value.
         ami: AmiId,
     },
-    /// Nothing is left that it could name.
+    /// No version is left that the parameter could name.
     Remove {
-        /// Its name.
+        /// Name of the parameter.
         name: String,
     },
 }
 
-/// What makes `found` say what is `wanted`.
+/// Returns the changes that turn `found` into `wanted`.
 pub fn edits(wanted: &BTreeMap<String, AmiId>, found: &BTreeMap<String, String>) -> Vec<Edit> {
     let differs =
         |(name, ami): &(&String, &AmiId)| found.get(*name).map(String::as_str) != Some(ami.as_str());
@@ -103,7 +103,7 @@ mod tests {
         }
     }
 
-    fn told(versions: &[ImageVersion], places: &[Image]) -> Vec<(String, String)> {
+    fn current(versions: &[ImageVersion], places: &[Image]) -> Vec<(String, String)> {
         wanted(versions, places, &here()).into_iter().map(|(name, ami)| (name, ami.to_string())).collect()
     }
 
@@ -115,27 +115,27 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_of_all_and_of_each_line_is_named() {
+    fn channels_name_the_newest_version_and_the_newest_of_each_line() {
         let versions = ["2.0.9", "2.1.0", "2.1.10", "2.1.9"].map(known);
         let places = [image("2.0.9", 1), image("2.1.0", 2), image("2.1.10", 3), image("2.1.9", 4)];
         let expected = [("2.0", "ami-00000001"), ("2.1", "ami-00000003"), ("latest", "ami-00000003")];
-        assert_eq!(told(&versions, &places), named(&expected));
+        assert_eq!(current(&versions, &places), named(&expected));
     }
 
     #[test]
-    fn what_is_not_there_or_not_to_be_used_is_not_named_and_a_revocation_moves_back() {
+    fn absent_and_unusable_versions_are_skipped_and_a_revocation_moves_back() {
         let mut versions = ["2.1.0", "2.1.1", "2.1.2", "2.1.3-fix.1"].map(known);
         versions[2].state = ImageVersionState::Withheld;
         let mut elsewhere = image("2.1.1", 2);
         elsewhere.location.account = "333333333333".parse().unwrap();
         let places = [image("2.1.0", 1), elsewhere, image("2.1.2", 3), image("2.1.3-fix.1", 4)];
         let expected = [("2.1", "ami-00000001"), ("latest", "ami-00000001")];
-        assert_eq!(told(&versions, &places), named(&expected));
+        assert_eq!(current(&versions, &places), named(&expected));
         let places = [image("2.1.0", 1), image("2.1.1", 2)];
-        assert_eq!(told(&versions, &places)[0].1, "ami-00000002");
+        assert_eq!(current(&versions, &places)[0].1, "ami-00000002");
         let action = OperatorAction::new("ada", "a hole", Timestamp::UNIX_EPOCH).unwrap();
         versions[1] = crate::images::lifecycle::revoke(&versions[1], &action).unwrap();
-        assert_eq!(told(&versions, &places), named(&expected));
+        assert_eq!(current(&versions, &places), named(&expected));
     }
 
     #[test]
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_found_is_mended_and_what_is_right_is_left_alone() {
+    fn wrong_parameters_are_repaired_and_correct_ones_are_left_alone() {
         let wanted = wanted(&["2.1.0"].map(known), &[image("2.1.0", 1)], &here());
         let name = |channel: &str| format!("{FOLDER}/logstash/{channel}");
         let found = BTreeMap::from([

@@ -1,8 +1,8 @@
-//! Image constraints and the lock that pins them: an AMI id is never typed.
+//! Image constraints, and the lock that pins them; no AMI id is written by hand.
 //!
-//! A template parameter is bound to a constraint such as `logstash@^2.1`. Packaging resolves it to one version and
-//! pins that in the release's image lock; deploying reads the version's id for the account and region. Which versions
-//! there are and what may be done with them is the [`super::lifecycle`] of a version.
+//! A template parameter is bound to a constraint such as `logstash@^2.1`. Packaging resolves it to one version and pins
+//! that version in the release's image lock. Deploying reads the AMI id for the account and region.
+//! [`super::lifecycle`] defines the states of versions and their permitted uses.
 
 use crate::images::lifecycle::{Purpose, obstacle};
 use crate::model::ids::LogicalId;
@@ -10,8 +10,8 @@ use crate::model::image_constraint::ImageConstraint;
 use crate::model::image_lock::LockedImage;
 use crate::records::ImageVersion;
 
-/// Pins `parameter` to the newest of `versions` that `constraint` admits and that nothing keeps from being pinned: it is
-/// usable, not revoked, and no pre-release. The refusal is a sentence that lists what exists and why it will not do.
+/// Pins `parameter` to the newest of `versions` that `constraint` admits and that can be pinned: usable, not revoked,
+/// and no pre-release. The error is a sentence that lists the existing versions and the reason against each.
 pub fn resolve(
     parameter: &LogicalId,
     constraint: &ImageConstraint,
@@ -27,7 +27,7 @@ pub fn resolve(
     candidates.iter().find_map(pinned).ok_or_else(|| refusal(constraint, &candidates))
 }
 
-/// Nothing for a version that has no image yet, to which nothing resolves anyway.
+/// Returns the lock; `None` for a version without an image, to which nothing resolves anyway.
 fn lock(parameter: &LogicalId, version: &ImageVersion) -> Option<LockedImage> {
     Some(LockedImage {
         parameter: parameter.clone(),
@@ -63,7 +63,7 @@ pub(crate) mod tests {
     use jiff::Timestamp;
     use proptest::prelude::*;
 
-    /// A usable version of the image `logstash`.
+    /// Returns a usable version of the image `logstash`.
     pub(crate) fn known(version: &str) -> ImageVersion {
         ImageVersion {
             name: "logstash".parse().unwrap(),
@@ -97,7 +97,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_newest_version_within_the_constraint_is_taken() {
+    fn the_newest_version_within_the_constraint_is_pinned() {
         let all = ["2.1.9", "2.1.37", "2.0.99", "3.0.0"].map(known);
         assert_eq!(pick("logstash@^2.1", &all).unwrap(), "2.1.37");
         assert_eq!(pick("logstash@=2.1.9", &all).unwrap(), "2.1.9");
@@ -107,7 +107,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn withheld_revoked_retiring_and_pre_release_versions_are_passed_over() {
+    fn withheld_revoked_retiring_and_pre_release_versions_are_skipped() {
         let all = [
             known("2.1.1"),
             withheld("2.1.2"),
@@ -119,7 +119,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_image_of_another_name_never_satisfies() {
+    fn an_image_with_another_name_never_satisfies() {
         let other = ImageVersion { name: "broker".parse().unwrap(), ..known("2.1.1") };
         assert_eq!(
             pick("logstash@^2.1", &[other]),
@@ -128,7 +128,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_refusal_lists_what_there_is_and_why_it_will_not_do() {
+    fn a_refusal_lists_the_versions_and_the_reason_against_each() {
         let all = [known("1.9.0"), known("2.1.0-fix.1"), withheld("2.1.2"), revoked("2.1.3", "CVE-1")];
         assert_eq!(
             pick("logstash@^2.1", &all).unwrap_err(),
@@ -139,13 +139,13 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_refusal_is_bounded_however_many_versions_there_are() {
+    fn a_refusal_is_bounded_for_any_number_of_versions() {
         let all: Vec<_> = (0..50).map(|n| known(&format!("1.0.{n}"))).collect();
         assert!(pick("logstash@^2.1", &all).unwrap_err().ends_with("and 40 older"));
     }
 
     #[test]
-    fn equal_locks_have_equal_digests_and_another_version_another() {
+    fn equal_locks_have_equal_digests_and_other_versions_have_others() {
         let lock = |version: &str| {
             let parameter: LogicalId = "ImageId".parse().unwrap();
             let locked = resolve(&parameter, &"logstash@*".parse().unwrap(), &[known(version)]).unwrap();
@@ -162,7 +162,7 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn a_resolved_version_is_admitted_usable_and_no_older_than_any_other_such(
+        fn a_resolved_version_is_admitted_usable_and_the_newest_such(
             versions in proptest::collection::vec((0u32..4, 0u32..4, 0u32..4, any::<bool>(), any::<bool>()), 0..12)
         ) {
             let all: Vec<_> = versions

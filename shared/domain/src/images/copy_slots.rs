@@ -1,56 +1,59 @@
-//! Staying below AWS's limits on copying images, before AWS says no.
+//! Copy slots, which keep image copies below AWS's limits.
 //!
-//! AWS copies so many snapshots at once into one account and region, and takes so many calls a second
+//! AWS limits the concurrent snapshot copies into one account and region, and the calls per second
 //! (<https://docs.aws.amazon.com/general/latest/gr/ebs-service.html>,
-//! <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>). Who wants to copy first [`acquire`]s the place
-//! it copies to: it gets a slot, or a place in a queue, first come, first served. Who has copied [`release`]s, and the
-//! next gets its slot in the same write. A call that would come too soon after others waits as long as [`throttle`] says.
+//! <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>).
+//!
+//! A promotion first [`acquire`]s a copy slot at its target location: it gets a slot, or a position in a queue, first
+//! come, first served. After its copy it [`release`]s the slot, and the same write gives the slot to the next
+//! promotion. [`throttle`] returns the delay of a call that would follow others too soon.
 
 use crate::model::ids::DeploymentId;
 use crate::records::{CopySlot, CopySlots, QueuedPromotion};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use std::time::Duration;
 
-/// How many copies may run into one account and region at once, unless the organisation says otherwise. AWS allows 20; what
-/// is left is for people.
+/// Number of concurrent copies into one account and region, unless the organisation sets another. AWS allows 20; the
+/// remainder is left for operators.
 pub const COPIES_AT_ONCE: u32 = 18;
 
-/// The calls that begin copies: AWS's bucket holds 100 and gets one a second.
+/// Rate of the calls that start copies. AWS's bucket holds 100 calls and refills at one a second.
 pub const COPY_CALLS: Rate = Rate { burst: 90, interval_ms: 1_100 };
 
-/// The calls that share and unshare, of images and of snapshots each: AWS's bucket holds 100 and gets five a second.
+/// Rate of the calls that share and unshare, of images and of snapshots each. AWS's bucket holds 100 calls and refills
+/// at five a second.
 pub const SHARE_CALLS: Rate = Rate { burst: 90, interval_ms: 220 };
 
-/// How long a slot is left alone before it is looked whether its execution still runs, in minutes.
+/// Minutes after which the holder of a slot is checked: does its execution still run?
 pub const LOOK_MINUTES: i64 = 15;
 
-/// How many executions one visit looks at, at most.
+/// Maximum number of executions that one visit checks.
 pub const LOOKS_MAX: usize = 5;
 
 /// A token bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// How many calls may come at once.
+    /// Number of calls that may arrive at once.
     pub burst: u32,
-    /// How long one call takes to be allowed again, in milliseconds.
+    /// Time until one call is available again, in milliseconds.
     pub interval_ms: u32,
 }
 
-/// Whether a promotion may copy.
+/// Answer to a promotion that wants to copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acquired {
-    /// It has a slot.
+    /// The promotion has a slot.
     Admitted,
-    /// It waits.
+    /// The promotion waits.
     Waits {
-        /// How many wait before it.
+        /// Number of waiting promotions before this one.
         ahead: usize,
-        /// How many copies run, or may begin to.
+        /// Number of copies that run or may start.
         running: usize,
     },
 }
 
-/// Lets `promotion` in, or puts it at the end of the queue; where it is already, it stays.
+/// Admits `promotion`, or adds it at the end of the queue. A promotion that is present keeps its position.
 pub fn acquire(
     traffic: &CopySlots,
     promotion: &DeploymentId,
@@ -71,7 +74,7 @@ pub fn acquire(
     }
     fill(&mut traffic, copies_at_once, now);
     if let Some(slot) = traffic.slots.get_mut(promotion) {
-        // Whoever enters does not wait any more.
+        // An admitted promotion does not wait any more.
         slot.waits = false;
         return (traffic, Acquired::Admitted);
     }
@@ -80,7 +83,7 @@ pub fn acquire(
     (traffic, Acquired::Waits { ahead, running })
 }
 
-/// Takes `promotion` out, whether it copied or waited, and lets the next in.
+/// Removes `promotion`, whether it copied or waited, and admits the next.
 pub fn release(
     traffic: &CopySlots,
     promotion: &DeploymentId,
@@ -103,7 +106,8 @@ fn fill(traffic: &mut CopySlots, copies_at_once: u32, now: Timestamp) {
     }
 }
 
-/// Writes down that `promotion` waits once more, and answers the number of the wait; nothing if it is not here.
+/// Records that `promotion` waits once more, and returns the number of its callback; `None` if the promotion is not
+/// present.
 pub fn ask(traffic: &CopySlots, promotion: &DeploymentId) -> Option<(CopySlots, u32)> {
     let mut traffic = traffic.clone();
     let queued = traffic.queue.iter_mut().find(|waiting| waiting.promotion == *promotion);
@@ -120,21 +124,21 @@ pub fn ask(traffic: &CopySlots, promotion: &DeploymentId) -> Option<(CopySlots, 
     Some((traffic, number))
 }
 
-/// The keys of the waits of those that have a slot and have not come for it: whoever leaves wakes them, again and again,
-/// so that a wake that was lost is made good by the next.
+/// Returns the callback keys of promotions that have a slot but have not started. Every release notifies them again, so
+/// the next one repairs a lost notification.
 pub fn to_notify(traffic: &CopySlots) -> Vec<String> {
     let waiting = traffic.slots.iter().filter(|(_, slot)| slot.waits);
     waiting.map(|(promotion, slot)| callback_key(traffic, promotion, slot.asked)).collect()
 }
 
-/// The key of the wait of `promotion` with this number.
+/// Returns the callback key of `promotion` with this number.
 pub fn callback_key(traffic: &CopySlots, promotion: &DeploymentId, number: u32) -> String {
     let place = &traffic.location;
     format!("room#{}#{}#{promotion}#{number}", place.account, place.region)
 }
 
-/// The promotions and executions to look at, since they may have died: those that have a slot for long, the oldest first,
-/// and whoever is next.
+/// Returns the promotions and executions to check, because they may have died: the oldest that have held a slot for
+/// long, and the next in the queue.
 pub fn suspects(traffic: &CopySlots, now: Timestamp) -> Vec<(DeploymentId, String)> {
     let old = |since: Timestamp| since.checked_add(LOOK_MINUTES.minutes()).is_ok_and(|end| end <= now);
     let mut slots: Vec<(&DeploymentId, &CopySlot)> =
@@ -149,8 +153,8 @@ pub fn suspects(traffic: &CopySlots, now: Timestamp) -> Vec<(DeploymentId, Strin
         .collect()
 }
 
-/// Speaks for `calls` calls of a bucket that is spoken for until `until`: the new value, and how long to wait before the
-/// first of them. Nothing is spoken for if that would be longer than `patience`.
+/// Reserves `calls` calls of a bucket that is reserved until `until`. Returns the new end of the reservation, and the
+/// delay before the first call. Reserves nothing and returns the delay as an error if it would exceed `patience`.
 pub fn throttle(
     until: Option<Timestamp>,
     rate: Rate,
@@ -194,9 +198,9 @@ mod tests {
         entered
     }
 
-    /// Row 45 of the failure modes: what does not fit waits, and how long is told.
+    /// Row 45 of the failure modes: a promotion above the limit waits, and its position is reported.
     #[test]
-    fn copies_beyond_the_limit_wait_in_the_order_in_which_they_came() {
+    fn copies_beyond_the_limit_wait_in_order_of_arrival() {
         let mut traffic = place();
         assert_eq!(entered(&mut traffic, 1, 2), Acquired::Admitted);
         assert_eq!(entered(&mut traffic, 2, 2), Acquired::Admitted);
@@ -213,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn who_got_a_slot_while_it_waited_is_woken_until_it_comes() {
+    fn a_promotion_that_got_a_slot_is_notified_until_it_starts() {
         let mut traffic = place();
         entered(&mut traffic, 1, 1);
         entered(&mut traffic, 2, 1);
@@ -233,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn each_wait_has_a_key_of_its_own() {
+    fn each_callback_has_a_key_of_its_own() {
         let mut traffic = place();
         entered(&mut traffic, 1, 1);
         entered(&mut traffic, 2, 1);
@@ -252,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_old_is_suspected_of_having_died() {
+    fn only_old_slots_are_checked_for_dead_executions() {
         let mut traffic = place();
         for n in 1..=9 {
             entered(&mut traffic, n, 7);
@@ -261,13 +265,13 @@ mod tests {
         let later = start().checked_add(LOOK_MINUTES.minutes()).unwrap();
         let looked = suspects(&traffic, later);
         assert_eq!(looked.len(), LOOKS_MAX);
-        assert_eq!(looked[0].0, id(8), "whoever is next");
+        assert_eq!(looked[0].0, id(8), "the next in the queue");
         let distinct: BTreeSet<_> = looked.iter().map(|(id, _)| id).collect();
         assert_eq!(distinct.len(), LOOKS_MAX);
     }
 
     #[test]
-    fn calls_beyond_the_burst_come_at_the_rate_and_not_sooner() {
+    fn calls_beyond_the_burst_are_delayed_to_the_rate() {
         let rate = Rate { burst: 3, interval_ms: 1000 };
         let patience = Duration::from_secs(60);
         let mut until = None;
@@ -285,10 +289,10 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes and goes, in whatever order: never more than may, nobody twice, nobody forgotten, and nobody
-        /// waits while there is room.
+        /// For every order of arrivals and releases: the limit is kept, each promotion is present once and none is
+        /// lost, and none waits while a slot is free.
         #[test]
-        fn no_more_copies_run_than_may_and_nobody_waits_beside_an_empty_slot(
+        fn the_limit_is_kept_and_no_promotion_waits_beside_a_free_slot(
             limit in 1u32..5,
             steps in prop::collection::vec((any::<bool>(), 0u32..12), 0..80),
         ) {
@@ -314,9 +318,9 @@ mod tests {
             }
         }
 
-        /// However calls arrive, no window of time sees more of them than the bucket gives.
+        /// For every pattern of calls, no window of time holds more of them than the bucket allows.
         #[test]
-        fn no_window_sees_more_calls_than_its_bucket_gives(
+        fn no_time_window_holds_more_calls_than_its_bucket_allows(
             gaps in prop::collection::vec(0i64..3000, 1..60),
             window_ms in 1i64..20_000,
         ) {

@@ -1,13 +1,13 @@
-//! The life of an image version: which state follows which, and what each state lets happen.
+//! Lifecycle of an image version: its states, their transitions, and the uses that each state permits.
 //!
 //! ```text
 //! bake:    Building -> Withheld -> Usable
 //!          Building, Withheld -> Discarding -> Discarded
 //! import:  Usable
-//! sweep:   Usable -> Retiring -> Retired, and from Retiring back to Usable if something uses it after all
+//! sweep:   Usable -> Retiring -> Retired, and from Retiring back to Usable if a reference needs it again
 //! ```
 //!
-//! Whether it is revoked is no state: a revoked version is still kept while something runs from it, and retires.
+//! Revocation is not a state: a revoked version is retained while something runs from it, and then retires.
 
 use crate::model::error::Failure;
 use crate::model::ids::AmiId;
@@ -16,37 +16,38 @@ use crate::model::operator_action::OperatorAction;
 use crate::records::{Image, ImageVersion, Revocation};
 use jiff::Timestamp;
 
-/// What happens to a version.
+/// A transition of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transition {
-    /// The build made this AMI, which was looked at and recorded; the places that need it may lack it.
+    /// The build made this AMI, which was inspected and recorded. Required locations may lack it.
     Built {
-        /// Its id.
+        /// Id of the AMI.
         source_ami: AmiId,
-        /// What keeps it withheld, as a sentence.
+        /// Reason why the version is withheld, as a sentence.
         why: String,
     },
-    /// Every place that must have it has it.
+    /// Every required location has the version.
     Complete,
-    /// It failed for good.
+    /// The version failed finally.
     GiveUp {
-        /// Why, as a sentence.
+        /// Reason, as a sentence.
         why: String,
     },
-    /// Its images are gone everywhere after it failed.
+    /// All images of a failed version are deleted.
     Discarded,
-    /// Nothing uses it, and it is not among those that are kept.
+    /// No reference needs the version, and it is not among the retained ones.
     Retire {
-        /// When that was seen.
+        /// Time at which the sweep found that.
         at: Timestamp,
     },
-    /// Something uses it after all.
+    /// A reference needs the version again.
     Keep,
-    /// Every account said that nothing refers to its images: they go.
+    /// Every account reported that nothing refers to the images, so they can be deleted.
     Retired,
 }
 
-/// The version after `change`; the same change again changes nothing. Whatever else the state does not know is a bug.
+/// Returns the version after `change`. The same change again has no effect; a change that the state does not allow is a
+/// bug.
 pub fn apply(version: &ImageVersion, change: &Transition) -> Result<ImageVersion, Failure> {
     use ImageVersionState::{Building, Discarded, Discarding, Retired, Retiring, Usable, Withheld};
     let mut next = version.clone();
@@ -101,25 +102,25 @@ pub fn apply(version: &ImageVersion, change: &Transition) -> Result<ImageVersion
     Ok(next)
 }
 
-/// What somebody wants with a version.
+/// Intended use of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Pin it in the image lock of a new release.
+    /// Pin the version in the image lock of a new release.
     Pin,
-    /// Run it in an environment, as a lock says.
+    /// Run the version in an environment, as a lock requires.
     Run,
-    /// Bring it to another account or region.
+    /// Copy the version to another account or region.
     Promote,
 }
 
-/// Why a version is not for this purpose, in a few words; nothing if it is.
+/// Returns the reason why a version cannot be used for this purpose, in a few words; `None` if it can.
 pub fn obstacle(version: &ImageVersion, purpose: Purpose) -> Option<String> {
     use ImageVersionState::{Building, Discarded, Discarding, Retired, Retiring, Usable, Withheld};
     if let Some(revoked) = &version.revoked {
         return Some(format!("revoked: {}", revoked.reason));
     }
     if version.version.is_pre_release() {
-        // It was built from a branch, lives where it was built, and expires.
+        // A pre-release was built from a branch, exists only where it was built, and expires.
         return Some("a pre-release".to_owned());
     }
     let because = |what: &str| match &version.why {
@@ -128,25 +129,25 @@ pub fn obstacle(version: &ImageVersion, purpose: Purpose) -> Option<String> {
     };
     match (version.state, purpose) {
         (Building, _) => Some("still being built".to_owned()),
-        // Promotion is what ends the withholding.
+        // Promotion is the step that ends the withholding.
         (Withheld, Purpose::Promote) | (Usable, _) => None,
         (Withheld, Purpose::Pin | Purpose::Run) => because("withheld"),
         (Discarding | Discarded, _) => because("discarded"),
         (Retiring, Purpose::Pin) => Some("being retired".to_owned()),
-        // Its images are still there; that something runs from them keeps them.
+        // The images still exist, and a reference to them retains them.
         (Retiring, Purpose::Run | Purpose::Promote) => None,
         (Retired, _) => Some("retired".to_owned()),
     }
 }
 
-/// A withheld version as the records of its images show it: usable once every place that must have it has it. `places`
-/// holds the records of this version, from wherever; nothing if that changes nothing.
+/// Returns a withheld version as usable once every required location has it; `None` if nothing changes. `places` holds
+/// the image records of this version at all locations.
 pub fn completed(version: &ImageVersion, places: &[Image]) -> Option<ImageVersion> {
     let complete = version.state == ImageVersionState::Withheld && version.missing(places).is_empty();
     if complete { apply(version, &Transition::Complete).ok() } else { None }
 }
 
-/// The version as a person revokes it; nothing if it is revoked already.
+/// Returns the version as an operator revokes it; `None` if it is already revoked.
 pub fn revoke(version: &ImageVersion, action: &OperatorAction) -> Option<ImageVersion> {
     let revoked = Revocation { reason: action.reason.clone(), by: action.by.clone(), at: action.at };
     version.revoked.is_none().then(|| ImageVersion { revoked: Some(revoked), ..version.clone() })
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn every_state_knows_what_may_follow() {
+    fn every_state_has_its_permitted_transitions() {
         use ImageVersionState::*;
         let expected = [
             // Built, Complete, GiveUp, Discarded, Retire, Keep, Retired
@@ -202,13 +203,13 @@ mod tests {
     }
 
     #[test]
-    fn another_ami_is_not_the_one_that_was_built() {
+    fn an_ami_other_than_the_built_one_is_refused() {
         let other = Transition::Built { source_ami: "ami-99999999".parse().unwrap(), why: String::new() };
         assert!(apply(&in_state(ImageVersionState::Withheld), &other).is_err());
     }
 
     #[test]
-    fn a_withheld_version_is_for_promotion_alone_and_says_why() {
+    fn a_withheld_version_is_for_promotion_only_and_names_the_reason() {
         let withheld =
             ImageVersion { why: Some("production lacks it".into()), ..in_state(ImageVersionState::Withheld) };
         assert_eq!(obstacle(&withheld, Purpose::Pin).unwrap(), "withheld: production lacks it");
@@ -217,14 +218,14 @@ mod tests {
     }
 
     #[test]
-    fn a_retiring_version_still_runs_where_a_lock_names_it_but_nothing_new_pins_it() {
+    fn a_retiring_version_runs_from_existing_locks_but_is_not_pinned_again() {
         let retiring = in_state(ImageVersionState::Retiring);
         assert!(obstacle(&retiring, Purpose::Pin).is_some());
         assert_eq!(obstacle(&retiring, Purpose::Run), None);
     }
 
     #[test]
-    fn revoking_names_who_and_why_once() {
+    fn a_revocation_records_operator_and_reason_once() {
         let action = OperatorAction::new("arn:ada", "CVE-2027-1", Timestamp::UNIX_EPOCH).unwrap();
         let revoked = revoke(&known("2.1.37"), &action).unwrap();
         assert_eq!(
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_usable_when_every_required_place_has_it() {
+    fn a_version_is_usable_when_every_required_location_has_it() {
         let place = |account: &str| Location {
             account: account.parse().unwrap(),
             region: "eu-west-1".parse().unwrap(),
@@ -269,7 +270,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_happens_twice_in_a_row_happens_once(state in 0usize..7, change in 0usize..7) {
+        fn a_repeated_transition_has_no_effect(state in 0usize..7, change in 0usize..7) {
             let change = &changes()[change];
             if let Ok(once) = apply(&in_state(ImageVersionState::ALL[state]), change) {
                 prop_assert_eq!(apply(&once, change), Ok(once));
@@ -277,7 +278,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_gone_stays_gone(story in proptest::collection::vec(0usize..7, 0..30)) {
+        fn a_deleted_version_never_returns(story in proptest::collection::vec(0usize..7, 0..30)) {
             let mut version = in_state(ImageVersionState::Building);
             let mut gone = None;
             for change in story {

@@ -1,9 +1,10 @@
-//! Orphans: images and snapshots that carry our tags and stand in no record, because whoever made them died before it could
-//! write them down, or could not remove them.
+//! Orphans: images and snapshots with Lockstep's tags that no record names, because their maker died before it could
+//! record or remove them.
 //!
-//! [`orphans`] finds them, [`seen`] remembers since when, and [`why_not`] and [`why_kept`] say what keeps one from being
-//! removed. Removed is what certainly is ours and certainly nobody's any more: a deployment of ours made it and has ended,
-//! it is old, it was seen for a while with nothing on its way that could still write it down, and nothing refers to it.
+//! [`orphans`] finds them, [`seen`] records since when, and [`why_not`] and [`why_kept`] return the reason against
+//! removing one. An orphan is removed only if it certainly is Lockstep's and certainly unused: a deployment of Lockstep
+//! made it and has ended, it is old, several sweeps saw it while no operation could still record it, and nothing refers
+//! to it.
 
 use crate::model::ids::{AmiId, DeploymentId, SnapshotId};
 use crate::model::image_version_state::ImageVersionState;
@@ -13,47 +14,47 @@ use crate::records::{Deployment, DeploymentKind, Image, ImageState, ImageVersion
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How old an orphan must be, in days: longer than a promotion may take.
+/// Minimum age of an orphan, in days: longer than a promotion may take.
 pub const AGE_DAYS: i64 = 7;
 
-/// For how long it must have been seen, in hours: by more than one sweep.
+/// Minimum time for which an orphan must have been seen, in hours: by more than one sweep.
 pub const SEEN_HOURS: i64 = 24;
 
-/// Who made something that carries our tags, and when.
+/// Maker and creation time of a resource with Lockstep's tags.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Made {
-    /// The image and version that its tags name.
+    /// Image and version that the tags name.
     pub label: String,
-    /// The deployment that its tags name: what was imported has none.
+    /// Deployment that the tags name; `None` for an imported image.
     pub deployment: Option<DeploymentId>,
-    /// When AWS says it was made.
+    /// Creation time that AWS reports.
     pub at: Option<Timestamp>,
 }
 
-/// An AMI that carries our tags.
+/// An AMI with Lockstep's tags.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaggedImage {
-    /// Who made it.
+    /// Maker of the AMI.
     pub made: Made,
-    /// Its snapshots.
+    /// Snapshots of the AMI.
     pub snapshots: BTreeSet<SnapshotId>,
-    /// Whether it is deprecated, now or at a time to come.
+    /// True if the AMI is deprecated, now or at a future time.
     pub is_deprecated: bool,
 }
 
-/// What an account has in a region that carries our tags.
+/// Resources with Lockstep's tags in one account and region.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tagged {
-    /// Its AMIs.
+    /// AMIs by id.
     pub images: BTreeMap<AmiId, TaggedImage>,
-    /// Its snapshots.
+    /// Snapshots by id.
     pub snapshots: BTreeMap<SnapshotId, Made>,
 }
 
-/// What is at `location` and in no record. `places` holds the records of images, from wherever.
+/// Returns the resources at `location` that no record names. `places` holds the image records of all locations.
 ///
-/// While anything is being built, or on its way there, or being discarded, its id may not be on record: then nothing is
-/// called an orphan.
+/// Returns an empty list while an image is being built, copied there or discarded, because its id may not be recorded
+/// yet.
 pub fn orphans(
     location: &Location,
     tagged: &Tagged,
@@ -88,14 +89,14 @@ pub fn orphans(
     found
 }
 
-/// Since when `orphan` is seen: since this sweep, unless the one before it saw it too.
+/// Returns `orphan` with the time since when it is seen: this sweep, unless the sweep before saw it too.
 pub fn seen(orphan: Orphan, before: &[SeenOrphan], now: Timestamp) -> SeenOrphan {
     let since = before.iter().find(|seen| seen.orphan == orphan).map_or(now, |seen| seen.since);
     SeenOrphan { orphan, since, stays: String::new() }
 }
 
-/// What keeps an orphan that the ledger is asked about from being removed; nothing if the ledger has nothing against it.
-/// `maker` is the record of the deployment that its tags name.
+/// Returns the reason of the ledger against removing an orphan, or `None`. `maker` is the record of the deployment that
+/// the orphan's tags name.
 pub fn why_not(
     seen: &SeenOrphan,
     maker: Option<&Deployment>,
@@ -108,7 +109,9 @@ pub fn why_not(
         );
     };
     let Some(maker) = maker else {
-        return Some(format!("the ledger does not know the deployment {id} that made it: somebody else may"));
+        return Some(format!(
+            "the ledger does not know the deployment {id} that made it: another installation may"
+        ));
     };
     match maker.kind {
         DeploymentKind::PromoteImage { .. } | DeploymentKind::BuildImage { .. } => {}
@@ -125,23 +128,24 @@ pub fn why_not(
         return Some(format!("{}@{} is made from it", version.name, version.version));
     }
     let Some(made_at) = seen.orphan.made_at else {
-        return Some("nobody says when it was made".into());
+        return Some("AWS reports no creation time".into());
     };
     too_young(made_at, AGE_DAYS * 24, now)
-        .map(|end| format!("it is not {AGE_DAYS} days old; it goes after {end}"))
+        .map(|end| format!("it is not {AGE_DAYS} days old; the sweep removes it after {end}"))
         .or_else(|| {
             too_young(seen.since, SEEN_HOURS, now)
-                .map(|end| format!("it was first seen at {}; it goes after {end}", seen.since))
+                .map(|end| format!("it was first seen at {}; the sweep removes it after {end}", seen.since))
         })
 }
 
-/// When what began at `since` has lasted for `hours`, if that is to come.
+/// Returns the end of the `hours` after `since` if it is in the future.
 fn too_young(since: Timestamp, hours: i64, now: Timestamp) -> Option<Timestamp> {
     let end = since.checked_add(SignedDuration::from_hours(hours)).unwrap_or(Timestamp::MAX);
     (now < end).then_some(end)
 }
 
-/// After its account was asked what refers to an orphan: what keeps it. Unknown is never "nothing".
+/// Returns the reason against removing an orphan after its account was asked for references. No answer counts as a
+/// reason, never as "no reference".
 pub fn why_kept(references: Option<&[String]>) -> Option<String> {
     match references {
         None => Some("its account did not say what refers to it".into()),

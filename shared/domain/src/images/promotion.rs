@@ -1,7 +1,8 @@
-//! Bringing an image to another account: what is found decides what is done.
+//! Promotion of an image to another account: the inventory determines the next step.
 //!
-//! [`places`] says where a copy comes from, [`inspect`] decides before anything is shared or copied, [`keys`] judges
-//! encryption, [`compare`] judges the copy before it is recorded, and [`tags`] are what a copy carries. What AWS lets leave an account is said by
+//! [`places`] returns the sources of a copy, [`inspect`] decides before anything is shared or copied, [`keys`] checks
+//! encryption, [`compare`] checks the copy before it is recorded, and [`tags`] returns the tags of a copy. AWS's rules
+//! for images that leave an account are in
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/CopyingAMIs.html> and
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/sharingamis-explicit.html>.
 
@@ -15,64 +16,64 @@ use crate::records::{Image, ImageState};
 use keys::{ImageKey, Key};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The tag that names the image of an AMI of ours.
+/// Tag with the name of the image.
 pub const TAG_IMAGE: &str = "lockstep:image";
 
-/// The tag of an AMI's version.
+/// Tag with the version of the image.
 pub const TAG_VERSION: &str = "version";
 
-/// The tag of the commit an AMI was built from.
+/// Tag with the commit that the AMI was built from.
 pub const TAG_COMMIT: &str = "commit";
 
-/// The tag of the repository of its recipe.
+/// Tag with the repository of the recipe.
 pub const TAG_REPOSITORY: &str = "repository";
 
-/// The tag of the AMI that all copies descend from.
+/// Tag with the AMI that all copies descend from.
 pub const TAG_SOURCE: &str = "source-ami";
 
-/// The tag of the time at which it was built.
+/// Tag with the time of the build.
 pub const TAG_BUILT_AT: &str = "built-at";
 
-/// The tag of the deployment or promotion that made an AMI.
+/// Tag with the deployment or promotion that made the AMI.
 pub const TAG_DEPLOYMENT: &str = "deployment";
 
-/// The tag of all that one build of an image makes, from the call that makes it on: its value is the build's id. A builder
-/// may touch what carries it, and nothing else.
+/// Tag of every resource that one build of an image makes, set by the creating call. Its value is the build's id. A
+/// builder may change only resources with this tag.
 pub const TAG_BUILD: &str = "lockstep:build";
 
-/// The value of [`TAG_BUILD`] once an image is accepted. No builder may touch the image any more.
+/// Value of [`TAG_BUILD`] on an accepted image. No builder may change the image any more.
 pub const BUILD_ACCEPTED: &str = "accepted";
 
-/// The alias of the customer key in a target account under which encrypted images are encrypted anew.
+/// Alias of the customer key in a target account that encrypts the copies of encrypted images.
 pub const KEY_ALIAS: &str = "alias/lockstep-images";
 
-/// The state of an AMI.
+/// State of an AMI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AmiState {
-    /// Being made.
+    /// The AMI is being created.
     Pending,
-    /// Usable.
+    /// The AMI is usable.
     Available,
-    /// Not usable, and never will be; the text is AWS's state and reason.
+    /// The AMI is not usable and never will be; the text is AWS's state and reason.
     Broken(String),
-    /// Not usable now; the text is AWS's state.
+    /// The AMI is not usable now; the text is AWS's state.
     Other(String),
 }
 
 impl AmiState {
-    /// The state that EC2 writes as `text`, with its reason.
+    /// Parses the state that EC2 writes as `text`, with its reason.
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Image.html>
     pub fn parse(text: &str, reason: &str) -> Self {
-        let told = if reason.is_empty() { text.to_owned() } else { format!("{text}: {reason}") };
+        let reported = if reason.is_empty() { text.to_owned() } else { format!("{text}: {reason}") };
         match text {
             "pending" | "transient" => Self::Pending,
             "available" => Self::Available,
-            "failed" | "error" | "invalid" | "deregistered" => Self::Broken(told),
-            _ => Self::Other(told),
+            "failed" | "error" | "invalid" | "deregistered" => Self::Broken(reported),
+            _ => Self::Other(reported),
         }
     }
 
-    /// Whether it is usable, or about to be.
+    /// Returns true if the AMI is usable or may become so.
     pub fn may_become_available(&self) -> bool {
         match self {
             Self::Pending | Self::Available => true,
@@ -84,47 +85,47 @@ impl AmiState {
 /// A block device of an AMI.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Device {
-    /// Where it is attached, such as `/dev/xvda`.
+    /// Device name, such as `/dev/xvda`.
     pub name: String,
-    /// Its snapshot; none for an instance store.
+    /// Snapshot of the device; `None` for an instance store.
     pub snapshot: Option<SnapshotId>,
-    /// Its size in GiB, if it is an EBS volume.
+    /// Size in GiB; `None` if it is not an EBS volume.
     pub size_gib: Option<u32>,
-    /// The kind of its volume, such as `gp3`.
+    /// Type of the volume, such as `gp3`.
     pub volume_type: String,
-    /// Whether it is encrypted.
+    /// True if the device is encrypted.
     pub encrypted: bool,
 }
 
 /// An AMI as EC2 describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ami {
-    /// Its id.
+    /// Id of the AMI.
     pub id: AmiId,
-    /// The account that owns it.
+    /// Account that owns the AMI.
     pub owner: AccountId,
-    /// Its state.
+    /// State of the AMI.
     pub state: AmiState,
-    /// Its architecture.
+    /// Processor architecture.
     pub architecture: String,
-    /// The device it boots from.
+    /// Name of the root device.
     pub root_device: String,
-    /// How it is virtualised.
+    /// Virtualisation type.
     pub virtualization: String,
-    /// Its devices.
+    /// Block devices.
     pub devices: Vec<Device>,
-    /// `Linux/UNIX`, or what its licence is billed as.
+    /// Platform: `Linux/UNIX`, or the name under which the licence is billed.
     pub platform_details: String,
-    /// The operation its usage is billed as: `RunInstances`, and a code after a colon if there is a licence.
+    /// Operation under which usage is billed: `RunInstances`, followed by a colon and a code if there is a licence.
     pub usage_operation: String,
-    /// The codes of products it holds.
+    /// Product codes.
     pub product_codes: Vec<String>,
-    /// Its tags, those of the account that looks.
+    /// Tags, as the reading account sees them.
     pub tags: BTreeMap<String, String>,
 }
 
 impl Ami {
-    /// Its snapshots.
+    /// Returns the ids of the snapshots.
     pub fn snapshots(&self) -> BTreeSet<SnapshotId> {
         self.devices.iter().filter_map(|device| device.snapshot.clone()).collect()
     }
@@ -133,7 +134,7 @@ impl Ami {
         self.tags.get(key).map(String::as_str)
     }
 
-    /// Whether its tags say that it is `version` of `image`.
+    /// Returns true if the tags name `version` of `image`.
     pub fn is_tagged(&self, image: &ImageName, version: &Version) -> bool {
         self.tag(TAG_IMAGE) == Some(image.as_str())
             && self.tag(TAG_VERSION) == Some(version.to_string().as_str())
@@ -143,34 +144,34 @@ impl Ami {
 /// A snapshot as EC2 describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Its id.
+    /// Id of the snapshot.
     pub id: SnapshotId,
-    /// Whether it is complete.
+    /// True if the snapshot is complete.
     pub completed: bool,
-    /// The key it is encrypted under, if it is.
+    /// Key that encrypts the snapshot, if it is encrypted.
     pub key: Option<String>,
 }
 
-/// What was found, here and there.
+/// Inventory of source and target.
 #[derive(Clone, Copy, Debug)]
 pub struct Inventory<'a> {
-    /// The ledger's record of the image that would be copied; see [`places::sources`].
+    /// The ledger's record of the image to copy; see [`places::sources`].
     pub record: &'a Image,
-    /// That image as its own account sees it; none if it is not there.
+    /// The image as its own account sees it; `None` if it does not exist.
     pub source: Option<&'a Ami>,
-    /// Its snapshots.
+    /// Snapshots of the image.
     pub snapshots: &'a [Snapshot],
-    /// The keys of encrypted snapshots, by how the snapshots name them; those that exist.
+    /// Existing keys of encrypted snapshots, by the name that the snapshots use.
     pub keys: &'a BTreeMap<String, Key>,
-    /// The key of the target that copies are encrypted under, if there is one; looked at if the source is encrypted.
+    /// Key of the target that encrypts copies; read only if the source is encrypted.
     pub image_key: Option<&'a ImageKey>,
-    /// The target.
+    /// Target location.
     pub target: &'a Location,
-    /// The partition of all ARNs.
+    /// Partition of all ARNs.
     pub partition: &'a str,
     /// The ledger's record of the target.
     pub target_record: Option<&'a Image>,
-    /// The AMIs that the target owns and that are tagged as this version; with the one that the record names.
+    /// AMIs that the target owns and that are tagged as this version, and the one that the record names.
     pub owned: &'a [Ami],
 }
 
@@ -180,34 +181,34 @@ impl Inventory<'_> {
     }
 }
 
-/// What is to be done about an image that a target needs.
+/// Next step for an image that a target needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inspect {
-    /// The target has it.
+    /// The target has the image.
     Present {
-        /// Its id there.
+        /// Id of the AMI in the target.
         ami: AmiId,
     },
-    /// A copy was begun: go on with it.
+    /// A copy has started: resume it.
     Resume {
-        /// Its id.
+        /// Id of the copy.
         ami: AmiId,
     },
-    /// Share it and copy it.
+    /// Share the image and copy it.
     Copy {
-        /// The ARN of the key to encrypt the copy under, if the source is encrypted.
+        /// ARN of the key that encrypts the copy, if the source is encrypted.
         key: Option<String>,
     },
-    /// The source is not finished: wait for it.
+    /// The source is not complete: wait for it.
     Wait,
-    /// It cannot leave its account, and why: build it in the target instead.
+    /// The image cannot leave its account, for this reason: build it in the target.
     Stays(String),
-    /// It cannot be used, and why.
+    /// The image cannot be used, for this reason.
     Refuse(String),
 }
 
-/// What is to be done about an image that a target needs. That its version may be promoted is asked before, see
-/// [`crate::images::lifecycle::obstacle`].
+/// Returns the next step for an image that a target needs. The caller first checks that the version may be promoted,
+/// see [`crate::images::lifecycle::obstacle`].
 pub fn inspect(found: &Inventory<'_>) -> Inspect {
     let label = format!("The image {}@{}", found.record.name, found.record.version);
     if let Some(present) = present(found, &label) {
@@ -241,13 +242,13 @@ pub fn inspect(found: &Inventory<'_>) -> Inspect {
     Inspect::Copy { key: key.map(|image_key| image_key.key.arn.clone()) }
 }
 
-/// Whether any part of it is encrypted, by what the image or its snapshots say.
+/// Returns true if any part of the image is encrypted, according to the image or its snapshots.
 pub fn is_encrypted(source: &Ami, snapshots: &[Snapshot]) -> bool {
     source.devices.iter().any(|device| device.encrypted)
         || snapshots.iter().any(|snapshot| snapshot.key.is_some())
 }
 
-/// Whether the ledger says that the target has it, and whether that is so.
+/// Returns the result for a target that has the image on record, after checking the record; `None` without a record.
 fn present(found: &Inventory<'_>, label: &str) -> Option<Inspect> {
     let record = found.target_record.filter(|record| record.state == ImageState::Available)?;
     let account = &found.target.account;
@@ -264,7 +265,7 @@ fn present(found: &Inventory<'_>, label: &str) -> Option<Inspect> {
     }
 }
 
-/// Why the source cannot be copied, if so.
+/// Returns the reason why the source cannot be copied, or `None`.
 fn why_it_stays(found: &Inventory<'_>, source: &Ami) -> Option<String> {
     let record = found.record;
     match &source.state {
@@ -292,7 +293,7 @@ fn why_it_stays(found: &Inventory<'_>, source: &Ami) -> Option<String> {
     judged.find_map(|why| why)
 }
 
-/// Why its copy cannot be encrypted in the target, if it must be and cannot.
+/// Returns the reason why a required encryption of the copy is impossible in the target, or `None`.
 fn why_it_is_not_encrypted(found: &Inventory<'_>, source: &Ami) -> Option<String> {
     if !is_encrypted(source, found.snapshots) {
         return None;
@@ -300,7 +301,8 @@ fn why_it_is_not_encrypted(found: &Inventory<'_>, source: &Ami) -> Option<String
     keys::why_it_cannot_be_encrypted(found.image_key, found.target, found.partition)
 }
 
-/// What is billed for using the image, beside the instance; such images do not leave their account.
+/// Returns the licence or product that is billed beside the instance, or `None`. Such images cannot leave their
+/// account.
 fn licence(ami: &Ami) -> Option<String> {
     if let Some(code) = ami.product_codes.first() {
         return Some(format!("it holds the product {code}"));
@@ -313,7 +315,8 @@ fn licence(ami: &Ami) -> Option<String> {
     (!matches!(usage, "" | "RunInstances")).then(|| format!("its usage is billed as {usage}"))
 }
 
-/// The copy that was begun before: the one recorded, or the one whose id was never recorded, found by its tags.
+/// Returns the copy that an earlier attempt started: the recorded one, or one whose id was never recorded, found by its
+/// tags.
 fn resumable(found: &Inventory<'_>) -> Result<Option<AmiId>, String> {
     if let Some(ami) = found.target_record.and_then(|record| record.ami.as_ref()) {
         return Ok(Some(ami.clone()));
@@ -322,7 +325,7 @@ fn resumable(found: &Inventory<'_>) -> Result<Option<AmiId>, String> {
     let mut copies = found.owned.iter().filter(|ami| {
         ami.is_tagged(&found.record.name, &found.record.version)
             && ami.tag(TAG_SOURCE) == Some(source)
-            // What a build tags before it is accepted is only its own word.
+            // Tags of a build that was not accepted are not trusted: the build itself wrote them.
             && ami.tag(TAG_BUILD).is_none_or(|build| build == BUILD_ACCEPTED)
             && !matches!(ami.state, AmiState::Broken(_))
     });
@@ -336,26 +339,27 @@ fn resumable(found: &Inventory<'_>) -> Result<Option<AmiId>, String> {
     }
 }
 
-/// What a copy of an image is tagged with, as the journal keeps it.
+/// Origin of an image, from which the tags of a copy are made and recorded.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
-    /// The image.
+    /// Name of the image.
     pub name: &'a ImageName,
-    /// Its version.
+    /// Version of the image.
     pub version: &'a Version,
-    /// The commit of its recipe, if it is known.
+    /// Commit of the recipe, if known.
     pub commit: Option<&'a CommitSha>,
-    /// The repository of its recipe, if it is known.
+    /// Repository of the recipe, if known.
     pub repository: Option<&'a str>,
-    /// The AMI that all copies descend from.
+    /// AMI that all copies descend from.
     pub source_ami: &'a AmiId,
-    /// When it was built, if that is known.
+    /// Time of the build, if known.
     pub built_at: Option<&'a str>,
-    /// The deployment or promotion that makes this AMI; none for an imported one.
+    /// Deployment or promotion that makes this AMI; `None` for an imported one.
     pub deployment: Option<&'a DeploymentId>,
 }
 
-/// The tags of an AMI and its snapshots, always in this order: the same token with other parameters is refused.
+/// Returns the tags of an AMI and its snapshots, always in this order: AWS refuses the same token with other
+/// parameters.
 pub fn tags(origin: &Origin<'_>) -> Vec<(String, String)> {
     let tags = [
         ("Name", Some(format!("{}-{}", origin.name, origin.version))),
@@ -370,7 +374,8 @@ pub fn tags(origin: &Origin<'_>) -> Vec<(String, String)> {
     tags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }
 
-/// How the copy differs from its source where it must not, each as a sentence; empty if it may be used.
+/// Returns the forbidden differences between a copy and its source, each as a sentence; an empty list if the copy may
+/// be used.
 pub fn compare(
     source: &Ami,
     copy: &Ami,
@@ -430,8 +435,8 @@ fn compare_devices(source: &Ami, copy: &Ami) -> Vec<String> {
     differences
 }
 
-/// Why an image may not be used in a deployment, if so: it is looked at again when it is used. What its version lets
-/// happen is asked before, see [`crate::images::lifecycle::obstacle`].
+/// Returns the reason why an image may not be used in a deployment, or `None`. Each use checks the image again. The
+/// caller first checks that the version permits the use, see [`crate::images::lifecycle::obstacle`].
 pub fn unusable(record: &Image, found: Option<&Ami>) -> Option<String> {
     let (label, account) = (format!("{}@{}", record.name, record.version), &record.location.account);
     let refuse = |why: String| Some(format!("The image {label} cannot be used in account {account}: {why}."));
@@ -448,17 +453,17 @@ pub fn unusable(record: &Image, found: Option<&Ami>) -> Option<String> {
     if !ami.is_tagged(&record.name, &record.version) {
         return refuse(format!("the tags of {id} do not say that it is this image and version"));
     }
-    // An imported image's tag may be anything its maker wrote; only a commit that the ledger knows is a promise.
+    // The maker of an imported image chooses its tags freely, so only a commit that the ledger knows is checked.
     let Some(commit) = &record.commit else { return None };
-    let told = ami.tag(TAG_COMMIT).unwrap_or("missing");
-    if told != commit.as_str() {
-        return refuse(format!("the tag commit of {id} is {told}, the ledger says {commit}"));
+    let reported = ami.tag(TAG_COMMIT).unwrap_or("missing");
+    if reported != commit.as_str() {
+        return refuse(format!("the tag commit of {id} is {reported}, the ledger says {commit}"));
     }
     None
 }
 
-/// Why an AMI made elsewhere cannot be taken over as `version` of `image` in `account`, if so; `same_version` is
-/// what the ledger has for that version there, whatever the account.
+/// Returns the reason why an AMI made elsewhere cannot be imported as `version` of `image` in `account`, or `None`.
+/// `same_version` is the ledger's record of that version in any account.
 pub fn why_not_imported(
     ami: Option<&Ami>,
     id: &AmiId,

@@ -1,9 +1,8 @@
-//! From a recipe's folder to what is built: what `package` plans before a build, and what a person is told of it.
+//! Plan of a build: the checks of `package` before a build, and the problems that it reports.
 //!
-//! A recipe is a folder with an `image.toml`, Packer's HCL (`*.pkr.hcl`), and the scripts that it names. Its variables are
-//! layered ([`Variables`]). Whatever a build would find out after ten minutes for a reason that is known now is refused
-//! here, for every account that must have the image: a variable without a value, a script that is not there, a source
-//! that would share what it makes.
+//! A recipe is a folder with an `image.toml`, Packer's HCL (`*.pkr.hcl`), and the scripts that it names. Its variables
+//! are layered ([`Variables`]). The plan refuses, for every account that must have the image, what would otherwise fail
+//! after ten minutes of a build: a variable without a value, a missing script, a source that would share its image.
 
 mod builder;
 mod manifest;
@@ -21,42 +20,42 @@ use crate::model::error::Problem;
 use crate::model::ids::{AccountId, Digest};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most bytes a recipe's files may have together: it is text, and what it installs it fetches.
+/// Maximum total size of a recipe's files, in bytes. A recipe is text, and its scripts fetch what they install.
 pub const MAX_RECIPE_BYTES: usize = 5 << 20;
 
-/// Below it a recipe's artifact holds what the layers come to, one file for each account; no recipe may have such a
+/// Folder of a recipe's artifact with the values of the layers, one file for each account. No recipe may have such a
 /// folder.
 pub const LAYERED_FOLDER: &str = "lockstep";
 
-/// The folder beside recipes with what they have in common: a `variables.toml`, and scripts. Within an artifact it is
-/// below the recipe's own files; no recipe may have such a folder itself.
+/// Folder beside recipes with shared files: a `variables.toml`, and scripts. The artifact contains it below the
+/// recipe's own files, so no recipe may have such a folder itself.
 pub const COMMON_FOLDER: &str = "common";
 
-/// What is known of everything outside the recipe's folder.
+/// Input from outside the recipe's folder.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RecipeInput<'a> {
-    /// The files of the folder `common` beside the recipe, by path below it: what recipes have in common.
+    /// Files of the folder `common` beside the recipe, by path below it.
     pub common: Option<&'a Files>,
-    /// The accounts that must have the image; unknown offline: then only the layers below them are judged.
+    /// Accounts that must have the image; `None` offline, where only the layers below the accounts are checked.
     pub accounts: Option<&'a BTreeSet<AccountId>>,
     /// Values for this build alone.
     pub overrides: Option<&'a BTreeMap<String, String>>,
 }
 
-/// A recipe that can be built, for every account.
+/// A recipe that can be built for every account.
 #[derive(Clone, Debug)]
 pub struct Package {
-    /// What its `image.toml` says.
+    /// Contents of the `image.toml`.
     pub recipe: Recipe,
-    /// The zip of the folder and of each account's values: equal content, equal bytes.
+    /// Zip of the folder and of each account's values. Equal content gives equal bytes.
     pub artifact: Vec<u8>,
-    /// The artifact's digest.
+    /// Digest of the artifact.
     pub digest: Digest,
-    /// The digest of what people wrote: the folder and what recipes have in common. Equal means nothing was changed.
+    /// Digest of the source: the recipe's folder and the shared files. Equal digests mean that nothing changed.
     pub source_digest: Digest,
 }
 
-/// The folders of a repository's `files` that hold a recipe, by path.
+/// Returns the folders of a repository's `files` that hold a recipe.
 pub fn find_recipes(files: &Files) -> Vec<String> {
     files
         .keys()
@@ -68,8 +67,8 @@ pub fn find_recipes(files: &Files) -> Vec<String> {
         .collect()
 }
 
-/// The folder of what the recipe in `folder` has in common with those beside it; a recipe that is its whole repository
-/// has none.
+/// Returns the folder with the shared files of the recipe in `folder`; `None` for a recipe that is its whole
+/// repository.
 pub fn common_folder(folder: &str) -> Option<String> {
     match folder.rsplit_once('/') {
         Some((above, _)) => Some(format!("{above}/{COMMON_FOLDER}")),
@@ -78,14 +77,14 @@ pub fn common_folder(folder: &str) -> Option<String> {
     }
 }
 
-/// The name, within an artifact, of the file with the values of `account`.
+/// Returns the name of the file with the values of `account` within an artifact.
 pub fn layered_file(account: &AccountId) -> String {
     format!("{LAYERED_FOLDER}/{account}.pkrvars.json")
 }
 
 /// Plans the build of the recipe in `folder`, whose `files` have paths relative to it.
 ///
-/// All problems are told at once, their files relative to the repository.
+/// Reports all problems at once, with file names relative to the repository.
 pub fn plan(folder: &str, files: &Files, world: &RecipeInput<'_>) -> Result<Package, Vec<Problem>> {
     let mut problems = Vec::new();
     let place = |problem: Problem| Problem { file: join(folder, &problem.file), ..problem };
@@ -164,21 +163,21 @@ fn judge_files(files: &Files, problems: &mut Vec<Problem>) {
     problems.extend(builder::judge_files(files));
     for (path, bytes) in files {
         problems.extend(find_credentials(path, bytes));
-        // Packer loads these by itself, past the layers.
+        // Packer loads these files automatically, outside of the layers.
         if path.ends_with(".auto.pkrvars.hcl") || path.ends_with(".auto.pkrvars.json") {
             let message =
-                format!("is read by Packer behind the layers' back; write its values into {VARIABLES}");
+                format!("is read by Packer outside of the layers; write its values into {VARIABLES}");
             problems.push(Problem::at(path.clone(), None, message));
         }
     }
 }
 
 fn read<'a>(files: &'a Files, path: &str) -> Result<&'a str, Vec<Problem>> {
-    let told = |why: &str| Err(vec![Problem::at(path, None, why)]);
+    let refuse = |why: &str| Err(vec![Problem::at(path, None, why)]);
     match files.get(path).map(|bytes| std::str::from_utf8(bytes)) {
         Some(Ok(text)) => Ok(text),
-        Some(Err(_)) => told("is not UTF-8 text"),
-        None => told("is missing"),
+        Some(Err(_)) => refuse("is not UTF-8 text"),
+        None => refuse("is missing"),
     }
 }
 
@@ -190,7 +189,7 @@ fn variables(files: &Files, file: &str) -> Result<Variables, Vec<Problem>> {
     }
 }
 
-/// A file of the recipe, or of what it has in common with others, relative to the repository.
+/// Returns the path of a file of the recipe, or of the shared folder, relative to the repository.
 fn join(folder: &str, file: &str) -> String {
     let common = file.strip_prefix(&format!("{COMMON_FOLDER}/")).zip(common_folder(folder));
     match (common, folder.is_empty(), file.is_empty()) {

@@ -1,4 +1,4 @@
-//! Who needs a version of an image: by the locks of releases, as the ledger knows them.
+//! References to image versions, from the locks of releases in the ledger.
 
 use crate::model::ids::{ComponentName, ImageName, StageName};
 use crate::model::version::Version;
@@ -7,42 +7,43 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// One reason to keep a version.
+/// A reason to retain a version.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "use", rename_all = "snake_case")]
 pub enum Reference {
-    /// An environment runs a release that pins it.
+    /// An environment runs a release that pins the version.
     Runs {
-        /// The stage.
+        /// Stage of the environment.
         stage: StageName,
-        /// The environment's name.
+        /// Name of the environment.
         environment: String,
-        /// The release.
+        /// Version of the release.
         release: Version,
     },
-    /// An environment ran such a release before: going back needs it.
+    /// An environment ran such a release before, and a rollback needs it.
     Ran {
-        /// The stage.
+        /// Stage of the environment.
         stage: StageName,
-        /// The environment's name.
+        /// Name of the environment.
         environment: String,
-        /// The release.
+        /// Version of the release.
         release: Version,
     },
     /// A deployment of such a release has not ended.
     OnItsWay {
-        /// The stage.
+        /// Target stage.
         stage: StageName,
-        /// The component.
+        /// Name of the component.
         component: ComponentName,
-        /// The release.
+        /// Version of the release.
         release: Version,
     },
-    /// Such a release is newer than what some environment of its component runs, and may still come there.
+    /// Such a release is newer than the one that some environment of its component runs, and may still be deployed
+    /// there.
     MayCome {
-        /// The component.
+        /// Name of the component.
         component: ComponentName,
-        /// The release.
+        /// Version of the release.
         release: Version,
     },
 }
@@ -62,24 +63,24 @@ impl fmt::Display for Reference {
     }
 }
 
-/// Every version that something needs, and what.
+/// Referenced versions, with the references to each.
 pub type ReferenceGraph = BTreeMap<(ImageName, Version), BTreeSet<Reference>>;
 
-/// What is known of who needs what.
+/// Ledger records that can refer to image versions.
 #[derive(Clone, Copy, Debug)]
 pub struct ReferenceSources<'a> {
     /// Every environment of every stage.
     pub environments: &'a [Environment],
-    /// The deployments that have not ended.
+    /// Deployments that have not ended.
     pub unfinished: &'a [Deployment],
-    /// The releases of their components.
+    /// Releases of their components.
     pub releases: &'a [Release],
 }
 
-/// Every version that something needs, and what.
+/// Returns every referenced version, with the references to it.
 ///
-/// A release that is newer than the oldest that an environment of its component runs may still be deployed there; before a
-/// component ran anywhere, each of its releases may. One that failed its test goes nowhere.
+/// A release may still be deployed if it is newer than the oldest one that an environment of its component runs. Before
+/// a component ran anywhere, each of its releases may be deployed. A release that failed its test cannot be deployed.
 pub fn reference_graph(needs: &ReferenceSources<'_>) -> ReferenceGraph {
     let mut uses = ReferenceGraph::new();
     for release in needs.releases {
@@ -207,7 +208,7 @@ mod tests {
         }
     }
 
-    fn told(needs: &ReferenceSources<'_>) -> Vec<String> {
+    fn lines(needs: &ReferenceSources<'_>) -> Vec<String> {
         let line = |((name, version), found): ((ImageName, Version), BTreeSet<Reference>)| {
             let found: Vec<String> = found.iter().map(ToString::to_string).collect();
             format!("{name}@{version}: {}", found.join("; "))
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_what_ran_before_what_is_on_its_way_and_what_may_come_is_needed() {
+    fn current_previous_pending_and_future_releases_need_their_images() {
         let releases = [
             release("1.0.0", "2.1.0"),
             release("1.0.1", "2.1.1"),
@@ -242,7 +243,7 @@ mod tests {
         let needs =
             ReferenceSources { environments: &environments, unfinished: &[going_back], releases: &releases };
         assert_eq!(
-            told(&needs),
+            lines(&needs),
             [
                 "logstash@2.1.0: logs 1.0.0 is on its way to ci",
                 "logstash@2.1.1: ci/logs ran 1.0.1 before",
@@ -250,11 +251,11 @@ mod tests {
                 "logstash@2.1.3: logs 1.0.3 may still be deployed",
             ]
         );
-        assert_eq!(told(&ReferenceSources { unfinished: &[], ..needs }).len(), 3, "it has ended");
+        assert_eq!(lines(&ReferenceSources { unfinished: &[], ..needs }).len(), 3, "it has ended");
     }
 
     #[test]
-    fn before_a_component_ran_anywhere_each_of_its_releases_may_come() {
+    fn before_a_component_first_runs_each_of_its_releases_counts() {
         let releases = [release("1.0.0", "2.1.0"), release("1.0.1", "2.1.0")];
         let needs = ReferenceSources {
             environments: &[environment("ci", None, None)],
@@ -262,17 +263,17 @@ mod tests {
             releases: &releases,
         };
         assert_eq!(
-            told(&needs),
+            lines(&needs),
             ["logstash@2.1.0: logs 1.0.0 may still be deployed; logs 1.0.1 may still be deployed"]
         );
     }
 
     #[test]
-    fn what_lags_behind_in_one_stage_keeps_everything_newer() {
+    fn an_environment_that_lags_behind_retains_all_newer_releases() {
         let releases = [release("1.0.0", "2.1.0"), release("1.0.1", "2.1.1"), release("1.0.2", "2.1.2")];
         let environments =
             [environment("ci", Some("1.0.2"), None), environment("production", Some("1.0.0"), None)];
         let needs = ReferenceSources { environments: &environments, unfinished: &[], releases: &releases };
-        assert_eq!(told(&needs).len(), 3);
+        assert_eq!(lines(&needs).len(), 3);
     }
 }

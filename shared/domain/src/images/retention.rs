@@ -1,8 +1,9 @@
-//! Retirement: which versions of images nobody needs any more, and what of them goes when.
+//! Retirement of image versions: unreferenced versions, and the steps of their removal.
 //!
-//! [`plan`] decides from the ledger alone, [`judge`] after every account that has the version was asked what refers to
-//! it. A version goes in two steps, days apart: first its images are deprecated and nothing resolves to it any more, then
-//! they are deregistered with their snapshots. Whatever comes to need it between the two brings it back.
+//! [`plan`] decides from the ledger alone, [`judge`] after every account with the version was asked for references. A
+//! version is removed in two steps, days apart. First its images are deprecated and nothing resolves to it any more,
+//! then they are deregistered with their snapshots. A reference that appears between the two steps restores the
+//! version.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-deprecate.html>
 
 use crate::images::lifecycle::Transition;
@@ -17,60 +18,60 @@ use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many of an image's newest usable versions are kept unless the organisation says otherwise.
+/// Number of an image's newest usable versions that are retained, unless the organisation sets another.
 pub const KEEP: u32 = 5;
 
-/// How long the images of a version stay deprecated before they go, in days.
+/// Days for which the images of a version remain deprecated before they are removed.
 pub const GRACE_DAYS: i64 = 7;
 
-/// What becomes of a version.
+/// Step in the retirement of a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum RetentionStep {
-    /// Deprecate its images, and let nothing resolve to it any more.
+    /// Deprecate the images, and let nothing resolve to the version any more.
     Deprecate,
-    /// Something needs it after all: take the deprecation back.
+    /// A reference needs the version again: undo the deprecation.
     Restore {
-        /// What needs it.
+        /// References to the version.
         needed_by: BTreeSet<Reference>,
     },
-    /// Deregister its images with their snapshots.
+    /// Deregister the images with their snapshots.
     Remove,
 }
 
-/// One version that is to be changed.
+/// A planned step for one version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Planned {
-    /// The image.
+    /// Name of the image.
     pub image: ImageName,
-    /// The version.
+    /// Version of the image.
     pub version: Version,
-    /// What becomes of it.
+    /// Step to run.
     #[serde(flatten)]
     pub step: RetentionStep,
-    /// Why, as a sentence.
+    /// Reason, as a sentence.
     pub why: String,
 }
 
-/// What is known.
+/// Input of the plan.
 #[derive(Clone, Copy, Debug)]
 pub struct RetentionInput<'a> {
     /// Every version of every image.
     pub versions: &'a [ImageVersion],
-    /// Where each of them is.
+    /// Image records of all locations.
     pub places: &'a [Image],
-    /// What needs which.
+    /// References to versions.
     pub uses: &'a ReferenceGraph,
-    /// How many of an image's newest usable versions are kept whatever needs them.
+    /// Number of an image's newest usable versions that are retained even without a reference.
     pub keep: usize,
-    /// The time.
+    /// Current time.
     pub now: Timestamp,
 }
 
-/// What is to be done about every version, in the order of names and versions; those that stay as they are are left out.
+/// Returns the step for every version that changes, in the order of names and versions.
 ///
-/// Never touched: a version that something needs, the newest ones, one that is on its way somewhere or shared, and one that
-/// is not finished or being discarded, which is `bake-image`'s; what it could not discard within a day goes here.
+/// Never changed: a referenced version, the newest ones, and one that is being copied or shared. An unfinished or
+/// discarding version belongs to `bake-image`; the sweep takes over what `bake-image` could not discard within a day.
 pub fn plan(known: &RetentionInput<'_>) -> Vec<Planned> {
     let kept = kept(known);
     let mut planned: Vec<Planned> =
@@ -79,7 +80,7 @@ pub fn plan(known: &RetentionInput<'_>) -> Vec<Planned> {
     planned
 }
 
-/// The newest versions of each image that could be pinned.
+/// Returns the newest versions of each image that could be pinned.
 fn kept<'a>(known: &RetentionInput<'a>) -> BTreeSet<(&'a ImageName, &'a Version)> {
     let mut by_name: BTreeMap<&ImageName, Vec<&Version>> = BTreeMap::new();
     for version in known.versions {
@@ -122,18 +123,18 @@ fn step(
             }
             let since = version.retiring_since.filter(|_| !is_moving(known, version))?;
             let gone = since.checked_add((GRACE_DAYS * 24).hours()).is_ok_and(|end| known.now >= end);
-            let why = format!("deprecated for {GRACE_DAYS} days, and nothing came to need it");
+            let why = format!("deprecated for {GRACE_DAYS} days, and nothing refers to it");
             if gone { planned(RetentionStep::Remove, why) } else { None }
         }
-        // It was closed before its images went; whoever did that did not come to the end.
+        // The version was closed before its images were removed, and that run did not finish.
         ImageVersionState::Retired if places(known.places, version).next().is_some() => {
             planned(RetentionStep::Remove, "retired, and some of its images are still there".to_owned())
         }
-        // Something used an image for so long that whoever gave the version up came to an end before.
+        // An image was in use for so long that the execution that abandoned the version ended before.
         ImageVersionState::Discarding
             if needed_by.is_none() && is_left(version, known.now) && !is_moving(known, version) =>
         {
-            planned(RetentionStep::Remove, "given up, and not gone within a day".to_owned())
+            planned(RetentionStep::Remove, "abandoned, and not discarded within a day".to_owned())
         }
         ImageVersionState::Building
         | ImageVersionState::Withheld
@@ -143,7 +144,7 @@ fn step(
     }
 }
 
-/// What closes a version whose images go.
+/// Returns the transition that closes a version before its images are removed.
 pub fn closing(version: &ImageVersion) -> Transition {
     match version.state {
         ImageVersionState::Discarding | ImageVersionState::Discarded => Transition::Discarded,
@@ -155,17 +156,17 @@ pub fn closing(version: &ImageVersion) -> Transition {
     }
 }
 
-/// Whether `bake-image`, which ends within hours, certainly does nothing about the version any more.
+/// Returns true if `bake-image`, which ends within hours, certainly does not work on the version any more.
 fn is_left(version: &ImageVersion, now: Timestamp) -> bool {
     version.recorded_at.checked_add(24.hours()).is_ok_and(|end| now >= end)
 }
 
-/// A pre-release is kept until it expires, whatever its number.
+/// Returns true if a pre-release has expired. Until then it is retained, whatever its number.
 fn is_over(version: &ImageVersion, now: Timestamp) -> bool {
     !version.version.is_pre_release() || version.expires_at.is_some_and(|at| now >= at)
 }
 
-/// Whether an image of the version is on its way somewhere, or shared with an account that copies it.
+/// Returns true if an image of the version is being copied, or is shared with an account that copies it.
 fn is_moving(known: &RetentionInput<'_>, version: &ImageVersion) -> bool {
     places(known.places, version)
         .any(|image| image.state == ImageState::Promoting || !image.shared_with.is_empty())
@@ -181,7 +182,7 @@ fn why_not_kept(known: &RetentionInput<'_>, version: &ImageVersion) -> String {
     format!("nothing needs it, and there are {} newer ones", known.keep)
 }
 
-/// Why a version that is not finished needs a person.
+/// Returns the reason why an unfinished version needs an operator, or `None`.
 pub fn stuck(version: &ImageVersion, now: Timestamp) -> Option<String> {
     let unfinished = match version.state {
         ImageVersionState::Building | ImageVersionState::Withheld => true,
@@ -197,16 +198,17 @@ pub fn stuck(version: &ImageVersion, now: Timestamp) -> Option<String> {
     })
 }
 
-/// The images of a version, wherever they are.
+/// Returns the images of a version at all locations.
 pub fn places<'a>(all: &'a [Image], version: &ImageVersion) -> impl Iterator<Item = &'a Image> {
     let (name, number) = (version.name.clone(), version.version.clone());
     all.iter().filter(move |image| image.name == name && image.version == number)
 }
 
-/// After every account was asked: what AWS would have to be told about a version that is to go, or who keeps it.
+/// Checks the references that the accounts reported, before a version is removed. The error names a resource that
+/// refers to it.
 ///
-/// `answers` holds the ARNs of what refers to the images in each place, other than parameters of ours, which follow what
-/// there is; a place that did not answer is missing, and unknown is never "unused".
+/// `answers` holds the ARNs of the resources that refer to the images at each location, except Lockstep's own
+/// parameters, which follow the images. A location that did not answer is missing, and never counts as "unreferenced".
 pub fn judge(images: &[Image], answers: &BTreeMap<Location, Vec<String>>) -> Result<(), String> {
     for image in images {
         let Location { account, region } = &image.location;
@@ -225,24 +227,24 @@ pub fn judge(images: &[Image], answers: &BTreeMap<Location, Vec<String>>) -> Res
     Ok(())
 }
 
-/// What happened to an image that was to be deregistered.
+/// Result of deregistering an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Removed {
-    /// It is gone, or never was there. What AWS did not delete of its snapshots, and why: `in-use` by another image is
-    /// theirs to keep.
+    /// The image is deregistered, or did not exist. `left` holds the snapshots that AWS did not delete, with the
+    /// reason. One that is `in-use` belongs to another image.
     Gone {
-        /// The snapshots that are left, each with AWS's word for why.
+        /// Remaining snapshots, each with AWS's reason.
         left: BTreeMap<SnapshotId, String>,
     },
-    /// It is protected from that, or was until a moment ago: another time.
+    /// The image is protected from deregistration, or was until a moment ago: a later sweep tries again.
     Protected {
-        /// AWS's sentence.
+        /// Message of AWS.
         why: String,
     },
 }
 
-/// The images at `location` that a version on its way out still has there without their deprecation: whoever was to say so
-/// did not come to the end.
+/// Returns the images at `location` that belong to a version in retirement but are not deprecated, because the run that
+/// should deprecate them did not finish.
 pub fn undeprecated<'a>(
     location: &'a Location,
     tagged: &'a Tagged,

@@ -1,4 +1,4 @@
-//! What the organisation says about images: the table `[images]` of its `stages.toml`.
+//! Image settings of the organisation: the table `[images]` of its `stages.toml`.
 
 use crate::images::copy_slots::COPIES_AT_ONCE;
 use crate::images::retention::KEEP;
@@ -6,18 +6,18 @@ use crate::model::error::Problem;
 use crate::model::toml_file::{Problems, Table, document, integer, wrong_type};
 use std::ops::RangeInclusive;
 
-/// How many copies into one account and region may be allowed at once: AWS's own limit can be raised.
+/// Permitted number of concurrent copies into one account and region. AWS's own limit can be raised.
 const COPIES_RANGE: RangeInclusive<i64> = 1..=200;
 
-/// How many versions of an image may be kept: each costs its snapshots in every account.
+/// Permitted number of retained versions of an image: each costs its snapshots in every account.
 const KEEP_RANGE: RangeInclusive<i64> = 1..=1000;
 
-/// What the organisation says about images.
+/// Image settings of the organisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageSettings {
-    /// How many copies may run into one account and region at once.
+    /// Number of concurrent copies into one account and region.
     pub copies_at_once: u32,
-    /// How many of an image's newest usable versions are kept whatever needs them.
+    /// Number of an image's newest usable versions that are retained even without a reference.
     pub keep: u32,
 }
 
@@ -28,14 +28,14 @@ impl Default for ImageSettings {
 }
 
 impl ImageSettings {
-    /// Reads them from the text of a `stages.toml`; what it does not say is as ever.
+    /// Parses the settings in the text of a `stages.toml`; a missing setting has its default.
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
         let (document, mut problems) = document(file, text)?;
         let settings = Self::read(&Table::root(&document), &mut problems);
         problems.finish(Some(settings))
     }
 
-    /// The table `[images]` of `root`.
+    /// Reads the table `[images]` of `root`.
     pub(crate) fn read(root: &Table<'_, '_>, problems: &mut Problems) -> Self {
         let mut settings = Self::default();
         let Some(table) = root.table("images", problems) else { return settings };
@@ -50,7 +50,7 @@ impl ImageSettings {
     }
 }
 
-/// A whole number within a range; nothing if the table does not say, or says something that makes no sense.
+/// Returns a whole number within a range; `None` if it is missing or invalid.
 fn number(
     table: &Table<'_, '_>,
     key: &str,
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_organisation_does_not_say_is_as_ever() {
+    fn missing_settings_have_their_defaults() {
         assert_eq!(parse(""), Ok(ImageSettings { copies_at_once: 18, keep: 5 }));
         assert_eq!(parse("[images]\n"), Ok(ImageSettings::default()));
         assert_eq!(
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_that_makes_no_sense_is_told_with_its_line() {
+    fn an_invalid_setting_is_reported_with_its_line() {
         assert_eq!(
             parse("[images]\ncopies_at_once = 0\n").unwrap_err(),
             "stages.toml:2: `images.copies_at_once` must be from 1 to 200"

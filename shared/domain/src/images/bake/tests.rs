@@ -46,7 +46,7 @@ fn stages() -> Stages {
     Stages::parse("stages.toml", &text).unwrap()
 }
 
-/// What is done about a recipe with the text `recipe`.
+/// Returns the result of `ask` for a recipe with the text `recipe`.
 fn asked<T>(commit: &str, recipe: &str, branch: Option<&str>, ask: impl FnOnce(&BakeRequest<'_>) -> T) -> T {
     let (image, commit, recipe) = ("logstash".parse().unwrap(), commit.parse().unwrap(), digest(recipe));
     let of = "2.1".parse().unwrap();
@@ -62,7 +62,7 @@ fn version(text: &str) -> Version {
 }
 
 #[test]
-fn the_numbers_of_a_recipe_rise_whatever_became_of_those_before() {
+fn version_numbers_rise_whatever_happened_to_earlier_versions() {
     use ImageVersionState::*;
     assert_eq!(claimed(ONE, None, &[]), Claim::New(version("2.1.0")));
     let before = [baked("2.1.3-fix.1", TWO, "x", Discarded), baked("2.0.9", TWO, "x", Usable)];
@@ -71,7 +71,7 @@ fn the_numbers_of_a_recipe_rise_whatever_became_of_those_before() {
 }
 
 #[test]
-fn the_same_recipe_of_the_same_commit_keeps_its_version_until_it_is_lost_for_good() {
+fn the_same_recipe_and_commit_keep_their_version_until_it_is_discarded() {
     use ImageVersionState::*;
     for (state, expected) in [
         (Building, Claim::Resume(version("2.1.0"))),
@@ -83,14 +83,14 @@ fn the_same_recipe_of_the_same_commit_keeps_its_version_until_it_is_lost_for_goo
         (Retired, Claim::New(version("2.1.1"))),
     ] {
         assert_eq!(claimed(ONE, None, &[baked("2.1.0", ONE, "r", state)]), expected, "{state}");
-        // Neither another commit's nor a pre-release is the default branch's.
+        // A version of another commit, or a pre-release, is not valid for the default branch.
         assert_eq!(claimed(TWO, None, &[baked("2.1.0", ONE, "r", state)]), Claim::New(version("2.1.1")));
         assert_eq!(claimed(ONE, None, &[baked("2.1.0-a.1", ONE, "r", state)]), Claim::New(version("2.1.1")));
     }
 }
 
 #[test]
-fn values_for_one_build_make_a_pre_release_of_their_own() {
+fn values_for_one_build_give_it_a_pre_release_of_its_own() {
     let usable = [baked("2.1.0", ONE, "r", ImageVersionState::Usable)];
     let claim =
         asked(ONE, "r", None, |request| claim(&BakeRequest { overridden: true, ..*request }, &usable));
@@ -98,7 +98,7 @@ fn values_for_one_build_make_a_pre_release_of_their_own() {
 }
 
 #[test]
-fn a_push_bakes_what_it_changed_and_what_the_same_commit_was_not_done_with() {
+fn a_push_bakes_changed_recipes_and_unfinished_versions_of_its_commit() {
     use ImageVersionState::*;
     let to_be = |commit: &str, branch: Option<&str>, versions: &[ImageVersion]| {
         asked(commit, "r", branch, |request| needs_bake(request, versions))
@@ -110,7 +110,10 @@ fn a_push_bakes_what_it_changed_and_what_the_same_commit_was_not_done_with() {
         assert!(!to_be(TWO, None, &before), "another push does not touch it: {state}");
         let open = matches!(state, Building | Withheld | Discarding | Discarded);
         assert_eq!(to_be(ONE, None, &before), open, "{state}");
-        assert!(!to_be(TWO, Some("fix"), &before), "the default branch's serves a branch: {state}");
+        assert!(
+            !to_be(TWO, Some("fix"), &before),
+            "the default branch's version is valid for a branch: {state}"
+        );
     }
     assert!(
         to_be(ONE, None, &[baked("2.1.0-fix.1", ONE, "r", Usable)]),
@@ -119,7 +122,7 @@ fn a_push_bakes_what_it_changed_and_what_the_same_commit_was_not_done_with() {
 }
 
 #[test]
-fn a_version_must_come_to_every_account_once_and_is_removed_from_wherever_it_may_be() {
+fn a_version_is_required_once_per_account_and_discarded_everywhere() {
     let names = |places: Vec<(Location, &Stage)>| {
         places.iter().map(|(_, stage)| stage.name.to_string()).collect::<Vec<_>>()
     };
@@ -143,7 +146,7 @@ fn ended(status: BuildStatus, attempt: u32) -> BuildObservation {
 }
 
 #[test]
-fn a_build_is_judged_by_what_it_made() {
+fn a_build_is_judged_by_the_image_it_made() {
     let made = |made: &str| ended(BuildStatus::Succeeded { made: made.into() }, 1);
     assert_eq!(
         made("eu-west-1:ami-0123456789abcdef0"),
@@ -161,7 +164,7 @@ fn a_build_is_judged_by_what_it_made() {
 }
 
 #[test]
-fn only_a_fault_of_codebuild_is_tried_again_and_not_for_ever() {
+fn only_a_fault_of_codebuild_is_retried_a_limited_number_of_times() {
     let of = |status: &str, attempt| {
         ended(BuildStatus::Ended { status: status.into(), why: "BUILD: exit status 1".into() }, attempt)
     };
@@ -177,7 +180,7 @@ fn only_a_fault_of_codebuild_is_tried_again_and_not_for_ever() {
 }
 
 #[test]
-fn an_image_that_no_account_may_copy_is_built_there_and_any_other_failure_is_one() {
+fn an_image_that_cannot_be_copied_is_built_in_the_target() {
     let nested = |error: &str| CaughtError {
         error: "States.TaskFailed".into(),
         cause: serde_json::json!({"Status": "FAILED", "Error": error, "Cause": "why"}).to_string(),
@@ -188,19 +191,19 @@ fn an_image_that_no_account_may_copy_is_built_there_and_any_other_failure_is_one
 }
 
 #[test]
-fn every_place_that_lacks_it_is_told() {
+fn every_location_without_the_image_is_reported() {
     let none = CaughtError { error: String::new(), cause: String::new() };
     let some = CaughtError { error: "ImageUnusable".into(), cause: "no key".into() };
     assert_eq!(not_distributed([("ci", &none)]), None);
     assert_eq!(
         not_distributed([("ci", &none), ("production", &some)]).unwrap(),
-        "it was not brought to production: no key"
+        "it was not copied to production: no key"
     );
 }
 
 proptest! {
     #[test]
-    fn no_number_is_given_out_twice(
+    fn no_version_number_is_used_twice(
         builds in proptest::collection::vec((0usize..3, any::<bool>(), 0usize..7), 1..12)
     ) {
         let mut versions: Vec<ImageVersion> = Vec::new();
@@ -222,7 +225,7 @@ proptest! {
     }
 
     #[test]
-    fn what_may_be_given_up_is_never_usable_before(state in 0usize..7) {
+    fn a_discardable_version_was_never_usable(state in 0usize..7) {
         let version = baked("2.1.0", ONE, "r", ImageVersionState::ALL[state]);
         let given_up = crate::images::lifecycle::apply(&version, &Transition::GiveUp { why: "x".into() });
         prop_assert!(given_up.is_err() || version.state != ImageVersionState::Usable);
@@ -230,7 +233,7 @@ proptest! {
 }
 
 #[test]
-fn a_build_gets_the_key_of_images_only_where_its_image_could_not_be_shared_without() {
+fn a_build_gets_the_image_key_only_where_its_image_could_not_be_shared() {
     let place = Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() };
     let key = |default_key, has_image_key| build_key(&Encryption { default_key, has_image_key }, &place);
     for has_image_key in [true, false] {

@@ -22,29 +22,29 @@ fn tagged(images: &[(&str, &str)], snapshots: &[&str]) -> Tagged {
 
 /// Row 47.
 #[test]
-fn what_carries_our_tags_and_stands_in_no_record_is_an_orphan_unless_something_is_on_its_way() {
+fn tagged_resources_without_a_record_are_orphans_unless_work_is_pending() {
     let (ours, other) = ("ami-0123456789abcdef0", AMI);
     let (snapshot, used, loose) =
         ("snap-0123456789abcdef0", "snap-0123456789abcdef1", "snap-0123456789abcdef2");
     let found = tagged(&[(ours, snapshot), (other, used)], &[snapshot, used, loose]);
     let records = [image("2.1.0", PRODUCTION)];
-    let told = |records: &[Image], versions: &[ImageVersion]| -> Vec<String> {
+    let found = |records: &[Image], versions: &[ImageVersion]| -> Vec<String> {
         let orphans = orphans(&place(PRODUCTION), &found, records, versions);
         orphans.into_iter().map(|orphan| orphan.thing.to_string()).collect()
     };
-    assert_eq!(told(&records, &[]), [other, loose], "a snapshot that an image uses is that image's");
+    assert_eq!(found(&records, &[]), [other, loose], "a snapshot that an image uses is that image's");
     let mut moving = image("2.1.1", PRODUCTION);
     moving.state = ImageState::Promoting;
-    assert_eq!(told(&[records[0].clone(), moving], &[]), Vec::<String>::new());
+    assert_eq!(found(&[records[0].clone(), moving], &[]), Vec::<String>::new());
     for state in [ImageVersionState::Building, ImageVersionState::Discarding] {
         let changing = ImageVersion { state, ..usable("2.1.2") };
-        assert_eq!(told(&records, &[changing]), Vec::<String>::new());
+        assert_eq!(found(&records, &[changing]), Vec::<String>::new());
     }
-    // What another account's records say does not explain what is here.
-    assert_eq!(told(&[image("2.1.0", DEVELOPMENT)], &[]).len(), 3);
+    // A record of another account does not explain a resource here.
+    assert_eq!(found(&[image("2.1.0", DEVELOPMENT)], &[]).len(), 3);
 }
 
-/// An image that a promotion made on day 0, seen since day 29.
+/// Returns an image that a promotion made on day 0 and that was seen since day 29.
 fn left_behind() -> SeenOrphan {
     SeenOrphan {
         orphan: Orphan {
@@ -83,7 +83,7 @@ fn promotion(state: DeploymentState) -> Deployment {
 }
 
 #[test]
-fn what_a_deployment_of_ours_left_behind_goes_once_nothing_refers_to_it() {
+fn an_orphan_of_an_ended_deployment_is_removed_once_unreferenced() {
     for state in [DeploymentState::Failed, DeploymentState::Succeeded] {
         assert_eq!(why_not(&left_behind(), Some(&promotion(state)), &[usable("2.1.0")], at(30)), None);
     }
@@ -91,7 +91,7 @@ fn what_a_deployment_of_ours_left_behind_goes_once_nothing_refers_to_it() {
 }
 
 #[test]
-fn each_reason_alone_keeps_an_orphan() {
+fn each_reason_alone_retains_an_orphan() {
     let over = promotion(DeploymentState::Failed);
     let teardown = maker(
         DeploymentKind::Teardown { environment: "logs".into(), stack: "ci-logs".parse().unwrap() },
@@ -115,26 +115,26 @@ fn each_reason_alone_keeps_an_orphan() {
         (&old, Some(&teardown), &[], "makes no images"),
         (&old, Some(&running), &[], "has not ended"),
         (&old, Some(&over), std::slice::from_ref(&source), "logstash@2.1.9 is made from it"),
-        (&no_age, Some(&over), &[], "nobody says when"),
+        (&no_age, Some(&over), &[], "no creation time"),
         (&young, Some(&over), &[], "not 7 days old"),
         (&fresh, Some(&over), &[], "first seen at"),
     ];
     for (seen, maker, versions, why) in cases {
-        let told = why_not(seen, maker, versions, at(30)).unwrap_or_default();
-        assert!(told.contains(why), "{why}: {told:?}");
+        let found = why_not(seen, maker, versions, at(30)).unwrap_or_default();
+        assert!(found.contains(why), "{why}: {found:?}");
     }
     assert!(why_kept(None).unwrap().contains("did not say"));
     assert!(why_kept(Some(&["instance/i-1".into()])).unwrap().contains("instance/i-1 refers to it"));
 }
 
 #[test]
-fn an_orphan_is_seen_since_the_first_of_the_sweeps_in_a_row() {
+fn an_orphan_is_seen_since_the_first_of_consecutive_sweeps() {
     let first = seen(left_behind().orphan, &[], at(10));
     assert_eq!(first.since, at(10));
     assert_eq!(seen(first.orphan.clone(), std::slice::from_ref(&first), at(11)).since, at(10));
-    // It was not there in between, so it is counted anew.
+    // The orphan was absent in between, so the time starts anew.
     assert_eq!(seen(first.orphan.clone(), &[], at(12)).since, at(12));
-    // What has the same id and another maker is not the same.
+    // A resource with the same id and another maker is a different orphan.
     let other = Orphan { deployment: None, ..first.orphan.clone() };
     assert_eq!(seen(other, &[first], at(12)).since, at(12));
 }

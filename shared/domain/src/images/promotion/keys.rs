@@ -1,8 +1,8 @@
-//! The KMS keys of encrypted images: whose they are, and who may use them.
+//! KMS keys of encrypted images: their owners and their permitted users.
 //!
-//! A snapshot under a customer key leaves its account if the target may use that key, which a grant for the time of the
-//! copy allows; one under the key that AWS manages never does. The copy is encrypted under a customer key of the target,
-//! [`KEY_ALIAS`], with which its Auto Scaling groups must be able to launch.
+//! A snapshot under a customer key can leave its account if the target may use that key, which a grant for the duration
+//! of the copy allows. A snapshot under the AWS-managed key can never leave. The copy is encrypted under a customer key
+//! of the target, [`KEY_ALIAS`], and the target's Auto Scaling groups must be able to launch with that key.
 //! <https://docs.aws.amazon.com/ebs/latest/userguide/ebs-modifying-snapshot-permissions.html>,
 //! <https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html>
 
@@ -13,7 +13,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// What a target may do with the key of a source while it copies: what EBS asks for to read a snapshot under it.
+/// Operations granted to a target on the key of a source during the copy: those that EBS needs to read a snapshot under
+/// it.
 pub const GRANT_OPERATIONS: [&str; 6] = [
     "CreateGrant",
     "Decrypt",
@@ -23,10 +24,10 @@ pub const GRANT_OPERATIONS: [&str; 6] = [
     "ReEncryptTo",
 ];
 
-/// What Auto Scaling needs of the key under which an image is encrypted, to launch from it.
+/// Operations that Auto Scaling needs on the key of an image, to launch from it.
 const LAUNCH_OPERATIONS: [&str; 6] = GRANT_OPERATIONS;
 
-/// What AWS tells people to grant to Auto Scaling
+/// Operations that AWS recommends to grant to Auto Scaling
 /// (<https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html>).
 const ADVISED_OPERATIONS: [&str; 8] = [
     "CreateGrant",
@@ -39,15 +40,15 @@ const ADVISED_OPERATIONS: [&str; 8] = [
     "ReEncryptTo",
 ];
 
-/// A KMS key, as DescribeKey tells of it.
+/// A KMS key, as DescribeKey returns it.
 /// <https://docs.aws.amazon.com/kms/latest/APIReference/API_KeyMetadata.html>
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// Its ARN.
+    /// ARN of the key.
     pub arn: String,
-    /// Whether AWS manages it; such a key serves its own account alone.
+    /// True if AWS manages the key. Only its own account can use such a key.
     pub managed_by_aws: bool,
-    /// Its state, such as `Enabled` or `PendingDeletion`.
+    /// State of the key, such as `Enabled` or `PendingDeletion`.
     pub state: String,
 }
 
@@ -60,28 +61,28 @@ impl Key {
 /// A grant on a KMS key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// Its id.
+    /// Id of the grant.
     pub id: String,
-    /// The name its maker gave it, if any.
+    /// Name that the maker of the grant gave it, if any.
     pub name: Option<String>,
-    /// The ARN of who may use the key.
+    /// ARN of the principal that may use the key.
     pub grantee: String,
-    /// What for.
+    /// Operations that the grant allows.
     pub operations: BTreeSet<String>,
 }
 
-/// The key under which copies are encrypted in a target, with all that tells who may use it.
+/// Key that encrypts copies in a target, with its policy and grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageKey {
-    /// The key.
+    /// Description of the key.
     pub key: Key,
-    /// Its policy: a JSON document.
+    /// Key policy, a JSON document.
     pub policy: String,
-    /// Its grants.
+    /// Grants on the key.
     pub grants: Vec<Grant>,
 }
 
-/// Why a snapshot under the AWS-managed key stays in its account, and what to do about it.
+/// Returns the reason why a snapshot under the AWS-managed key cannot leave its account, and the remedy.
 pub fn encrypted_for_its_account_only(snapshot: &SnapshotId) -> String {
     format!(
         "its snapshot {snapshot} is encrypted under the key that AWS manages, which no other account may use; copy the \
@@ -90,7 +91,8 @@ pub fn encrypted_for_its_account_only(snapshot: &SnapshotId) -> String {
     )
 }
 
-/// Why a snapshot that is encrypted under `key` cannot be read elsewhere, if so; `leaves` says whether by another account.
+/// Returns the reason why a snapshot encrypted under `key` cannot be read, or `None`. `leaves` is true if another
+/// account reads it.
 pub fn why_it_stays(snapshot: &SnapshotId, key: Option<&Key>, leaves: bool) -> Option<String> {
     let Some(key) = key else {
         return Some(format!("the key of its snapshot {snapshot} does not exist any more"));
@@ -102,7 +104,7 @@ pub fn why_it_stays(snapshot: &SnapshotId, key: Option<&Key>, leaves: bool) -> O
         .then(|| format!("the key {} of its snapshot {snapshot} is {}; enable it", key.arn, key.state))
 }
 
-/// Why copies cannot be encrypted and used at `target`, if so, and what to do about it.
+/// Returns the reason why copies cannot be encrypted and used at `target`, with the remedy, or `None`.
 pub fn why_it_cannot_be_encrypted(
     key: Option<&ImageKey>,
     target: &Location,
@@ -137,7 +139,7 @@ pub fn why_it_cannot_be_encrypted(
     ))
 }
 
-/// The role with which Auto Scaling launches instances in `account`.
+/// Returns the role with which Auto Scaling launches instances in `account`.
 /// <https://docs.aws.amazon.com/autoscaling/ec2/userguide/autoscaling-service-linked-role.html>
 pub fn autoscaling_role(partition: &str, account: &str) -> String {
     format!(
@@ -145,8 +147,8 @@ pub fn autoscaling_role(partition: &str, account: &str) -> String {
     )
 }
 
-/// Whether `principal` certainly may do all of `operations` with the key, by one grant or by the key's policy. What the
-/// policies of the account itself allow does not count: nobody can change those of a service-linked role.
+/// Returns true if `principal` certainly may run all of `operations` with the key, by one grant or by the key's policy.
+/// Policies of the account itself do not count: those of a service-linked role cannot be changed.
 fn may_use(key: &ImageKey, principal: &str, operations: &[&str]) -> bool {
     let granted = key.grants.iter().any(|grant| {
         grant.grantee == principal && operations.iter().all(|operation| grant.operations.contains(*operation))
@@ -166,7 +168,8 @@ struct Statement {
     condition: Value,
 }
 
-/// Whether the policy certainly allows it. A condition that is not understood allows nothing, and forbids nothing.
+/// Returns true if the policy certainly allows the operations. A condition that is not understood allows nothing, and
+/// forbids nothing.
 fn policy_allows(policy: &str, principal: &str, operations: &[&str]) -> bool {
     let Ok(document) = serde_json::from_str::<Value>(policy) else { return false };
     let statements = match &document["Statement"] {
@@ -199,7 +202,7 @@ impl Statement {
         })
     }
 
-    /// Whether every condition is met by `principal`, when a service uses the key for it.
+    /// Returns true if `principal` meets every condition when a service uses the key for it.
     fn holds_for(&self, principal: &str) -> bool {
         let Value::Object(operators) = &self.condition else { return self.condition.is_null() };
         operators.iter().all(|(operator, keys)| {
@@ -223,7 +226,7 @@ fn met(operator: &str, key: &str, wanted: &[&str], principal: &str) -> bool {
     }
 }
 
-/// One text or a list of them; what is neither is none.
+/// Returns one text or a list of texts; an empty list for any other value.
 fn texts(value: &Value) -> Vec<&str> {
     match value {
         Value::String(text) => vec![text],
@@ -274,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_that_aws_manages_keeps_a_snapshot_in_its_account_and_nowhere_else() {
+    fn a_snapshot_under_the_key_that_aws_manages_cannot_leave_its_account() {
         let managed = Key { managed_by_aws: true, ..key() };
         let why = why_it_stays(&snapshot(), Some(&managed), true).unwrap();
         assert!(why.contains("key that AWS manages") && why.contains("import that copy"), "{why}");
@@ -288,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_without_a_fit_key_is_told_what_to_do() {
+    fn a_target_without_a_usable_key_gets_the_remedy() {
         assert!(refusal(None).contains("has no key alias/lockstep-images"));
         let managed = ImageKey { key: Key { managed_by_aws: true, ..key() }, ..image_key(json!([root()])) };
         assert!(refusal(Some(&managed)).contains("one that AWS manages"));
@@ -297,9 +300,9 @@ mod tests {
         assert!(refusal(Some(&dying)).contains("is PendingDeletion"));
     }
 
-    /// What the account's own policies allow is no help to a role whose policies nobody can change.
+    /// The account's own policies do not help a role whose policies cannot be changed.
     #[test]
-    fn auto_scaling_must_be_named_by_the_keys_policy_or_by_a_grant() {
+    fn auto_scaling_must_be_named_by_the_key_policy_or_by_a_grant() {
         let why = refusal(Some(&image_key(json!([root()]))));
         assert!(why.contains("aws kms create-grant --region eu-west-1"), "{why}");
         assert!(why.contains(&format!("--grantee-principal {}", autoscaling())), "{why}");
@@ -316,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_counts_as_far_as_it_is_understood() {
+    fn only_the_understood_parts_of_a_policy_count() {
         let allow = |principal: Value, action: Value, condition: Value| {
             let mut one = json!({"Effect": "Allow", "Principal": principal, "Action": action});
             if !condition.is_null() {

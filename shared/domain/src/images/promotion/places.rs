@@ -1,16 +1,17 @@
-//! Where a copy comes from, and what happens when one fails.
+//! Sources of a copy, and retries of failed copies.
 
 use crate::model::location::Location;
 use crate::records::{Image, ImageState};
 
-/// How often a copy is begun before its failure is final. Each attempt has a token of its own, and is begun only after the
-/// one before was seen to have failed.
+/// Maximum number of attempts before the failure of a copy is final. Each attempt has a token of its own, and starts
+/// only after the one before has visibly failed.
 pub const ATTEMPTS_MAX: u32 = 3;
 
-/// The images of `places` (one version, wherever it is) that can be copied to `target`, the best first.
+/// Returns the images of `places` (all of one version) that can be copied to `target`, best first.
 ///
-/// Within an account nothing need be shared, so its own regions come first. From elsewhere only the account that the image
-/// comes from is asked, the target's region before others: what production has is not shared on.
+/// Within an account nothing has to be shared, so its own regions come first. From other accounts only the account of
+/// the image's origin is used, and there the target's region first: images that production received are not shared
+/// again.
 pub fn sources<'a>(places: &[&'a Image], target: &Location) -> Vec<&'a Image> {
     let usable = |image: &&&Image| {
         image.state == ImageState::Available && image.ami.is_some() && image.location != *target
@@ -31,7 +32,7 @@ pub fn sources<'a>(places: &[&'a Image], target: &Location) -> Vec<&'a Image> {
     found
 }
 
-/// The attempt after `failed`, if there is one.
+/// Returns the attempt after `failed`, or `None` after the last.
 pub fn next_attempt(failed: u32) -> Option<u32> {
     (failed < ATTEMPTS_MAX).then(|| failed + 1)
 }
@@ -51,13 +52,13 @@ mod tests {
     fn order(places: &[Image], account: &str, region: &str) -> Vec<String> {
         let target = Location { account: account.parse().unwrap(), region: region.parse().unwrap() };
         let places: Vec<&Image> = places.iter().collect();
-        let told =
+        let label =
             |image: &&Image| format!("{}/{}", &image.location.account.as_str()[..1], image.location.region);
-        sources(&places, &target).iter().map(told).collect()
+        sources(&places, &target).iter().map(label).collect()
     }
 
     #[test]
-    fn the_nearest_place_that_has_it_comes_first_and_nothing_is_shared_on() {
+    fn the_nearest_source_is_first_and_copies_are_not_shared_again() {
         let origin = image("111111111111", "eu-west-1", 1);
         let places = [
             image("222222222222", "eu-west-1", 2),
@@ -74,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_usable_is_no_source_and_neither_is_the_target() {
+    fn an_unusable_image_and_the_target_itself_are_no_sources() {
         let mut half = image("111111111111", "eu-west-1", 1);
         half.state = ImageState::Promoting;
         assert!(order(&[half], "222222222222", "eu-west-1").is_empty());
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_begun_three_times_at_most() {
+    fn a_copy_is_attempted_at_most_three_times() {
         let attempts: Vec<u32> = std::iter::successors(Some(1), |failed| next_attempt(*failed)).collect();
         assert_eq!(attempts, [1, 2, 3]);
     }

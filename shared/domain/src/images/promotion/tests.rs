@@ -118,7 +118,7 @@ fn key(arn: &str, managed_by_aws: bool) -> Key {
     Key { arn: arn.into(), managed_by_aws, state: "Enabled".into() }
 }
 
-/// A source that is encrypted under a customer key, and a target with a fit key of its own.
+/// Returns a source encrypted under a customer key, and a target with a usable key of its own.
 fn encrypted() -> World {
     let grant = keys::Grant {
         id: "g".into(),
@@ -135,27 +135,27 @@ fn encrypted() -> World {
 }
 
 #[test]
-fn an_image_that_the_target_lacks_is_copied() {
+fn an_image_missing_in_the_target_is_copied() {
     assert_eq!(World::new().inspect(), Inspect::Copy { key: None });
 }
 
 #[test]
-fn an_encrypted_image_is_encrypted_anew_under_a_key_of_the_target() {
+fn an_encrypted_image_is_encrypted_again_under_a_key_of_the_target() {
     assert_eq!(encrypted().inspect(), Inspect::Copy { key: Some(IMAGE_KEY.into()) });
     let told_by_snapshots_alone = World { source: Some(ami(SOURCE, HERE)), ..encrypted() };
     assert_eq!(told_by_snapshots_alone.inspect(), Inspect::Copy { key: Some(IMAGE_KEY.into()) });
 }
 
-/// Row 33: what is encrypted is never asked to be copied as it is.
+/// Row 33: an encrypted image is never copied with its source key.
 #[test]
-fn an_encrypted_image_is_refused_where_its_copy_could_not_be_encrypted() {
+fn an_encrypted_image_is_refused_if_its_copy_cannot_be_encrypted() {
     let why = World { image_key: None, ..encrypted() }.refusal();
     assert!(why.contains("no key alias/lockstep-images"), "{why}");
 }
 
 /// Row 32.
 #[test]
-fn a_snapshot_under_the_key_that_aws_manages_is_refused_at_inspection_with_the_remedy() {
+fn inspection_refuses_a_snapshot_under_the_aws_managed_key_with_remedy() {
     let managed = World { keys: [(KEY.to_owned(), key(KEY, true))].into(), ..encrypted() };
     let why = managed.refusal();
     assert!(why.contains("key that AWS manages") && why.contains("aws ec2 copy-image --encrypted"), "{why}");
@@ -166,7 +166,7 @@ fn a_snapshot_under_the_key_that_aws_manages_is_refused_at_inspection_with_the_r
 }
 
 #[test]
-fn a_snapshot_whose_key_is_gone_or_off_is_refused() {
+fn a_snapshot_with_a_missing_or_disabled_key_is_refused() {
     assert!(World { keys: BTreeMap::new(), ..encrypted() }.refusal().contains("does not exist any more"));
     let off = Key { state: "Disabled".into(), ..key(KEY, false) };
     assert!(World { keys: [(KEY.to_owned(), off)].into(), ..encrypted() }.refusal().contains("is Disabled"));
@@ -174,13 +174,13 @@ fn a_snapshot_whose_key_is_gone_or_off_is_refused() {
 
 /// Row 42.
 #[test]
-fn an_image_that_is_still_being_made_is_waited_for_and_not_shared() {
+fn a_pending_image_is_awaited_and_not_shared() {
     assert_eq!(World::with_source(|source| source.state = AmiState::Pending).inspect(), Inspect::Wait);
 }
 
 /// Row 35.
 #[test]
-fn a_licensed_image_stays_in_its_account_and_is_to_be_built_in_the_other() {
+fn a_licensed_image_cannot_be_copied_and_must_be_built_in_the_target() {
     type Change = fn(&mut Ami);
     let cases: [(Change, &str); 3] = [
         (|a| a.platform_details = "Windows".into(), "licensed as Windows"),
@@ -204,7 +204,7 @@ fn an_image_that_the_target_has_is_present() {
 }
 
 #[test]
-fn a_record_of_what_is_not_there_is_never_believed() {
+fn a_record_without_its_ami_is_refused() {
     let mut world =
         World { target_record: Some(record(THERE, Some(COPY), ImageState::Available)), ..World::new() };
     assert!(world.refusal().contains("is not there"));
@@ -213,7 +213,7 @@ fn a_record_of_what_is_not_there_is_never_believed() {
 }
 
 #[test]
-fn a_copy_that_was_begun_is_gone_on_with() {
+fn a_started_copy_is_resumed() {
     let mut world =
         World { target_record: Some(record(THERE, Some(COPY), ImageState::Promoting)), ..World::new() };
     assert_eq!(world.inspect(), Inspect::Resume { ami: COPY.parse().unwrap() });
@@ -222,7 +222,7 @@ fn a_copy_that_was_begun_is_gone_on_with() {
 }
 
 #[test]
-fn a_copy_whose_id_was_never_recorded_is_found_by_its_tags() {
+fn a_copy_without_a_recorded_id_is_found_by_its_tags() {
     let mut world = World { owned: vec![ami(COPY, THERE)], ..World::new() };
     assert_eq!(world.inspect(), Inspect::Resume { ami: COPY.parse().unwrap() });
     world.owned[0].tags.insert(TAG_SOURCE.into(), "ami-00000000000000009".into());
@@ -237,7 +237,7 @@ fn a_copy_whose_id_was_never_recorded_is_found_by_its_tags() {
 }
 
 #[test]
-fn what_cannot_leave_its_account_is_refused_before_anything_is_shared() {
+fn images_that_cannot_leave_are_refused_before_anything_is_shared() {
     type Change = fn(&mut Ami);
     let cases: [(Change, &str); 4] = [
         (|a| a.state = AmiState::Other("disabled".into()), "it is disabled"),
@@ -255,7 +255,7 @@ fn what_cannot_leave_its_account_is_refused_before_anything_is_shared() {
 }
 
 #[test]
-fn tags_are_always_in_the_same_order_and_unknown_ones_are_left_out() {
+fn tags_have_a_fixed_order_and_unknown_ones_are_omitted() {
     let (name, version) = ("logstash".parse().unwrap(), "2.1.37".parse().unwrap());
     let (source, commit) = (SOURCE.parse().unwrap(), "a".repeat(40).parse().unwrap());
     let promotion = DeploymentId::of_execution("arn");
@@ -286,7 +286,7 @@ fn a_faithful_copy_has_no_differences() {
 }
 
 #[test]
-fn every_difference_of_a_copy_is_told() {
+fn every_difference_of_a_copy_is_reported() {
     type Change = fn(&mut Ami);
     let cases: [(Change, &str); 9] = [
         (|a| a.owner = HERE.parse().unwrap(), "the owner is 111111111111, not 222222222222"),
@@ -318,21 +318,23 @@ fn an_image_is_usable_only_if_the_ledger_and_the_account_agree() {
     let good = record(THERE, Some(COPY), ImageState::Available);
     let copy = ami(COPY, THERE);
     assert_eq!(unusable(&good, Some(&copy)), None);
-    let told = |record: &Image, ami: Option<&Ami>| unusable(record, ami).unwrap_or_default();
-    assert!(told(&record(THERE, Some(COPY), ImageState::Promoting), Some(&copy)).contains("not finished"));
-    assert!(told(&record(THERE, None, ImageState::Available), Some(&copy)).contains("not finished"));
-    assert!(told(&good, None).contains("does not exist"));
-    assert!(told(&good, Some(&ami(COPY, HERE))).contains("belongs to"));
-    assert!(told(&good, Some(&Ami { state: AmiState::Pending, ..copy.clone() })).contains("is pending"));
+    let reported = |record: &Image, ami: Option<&Ami>| unusable(record, ami).unwrap_or_default();
+    assert!(
+        reported(&record(THERE, Some(COPY), ImageState::Promoting), Some(&copy)).contains("not finished")
+    );
+    assert!(reported(&record(THERE, None, ImageState::Available), Some(&copy)).contains("not finished"));
+    assert!(reported(&good, None).contains("does not exist"));
+    assert!(reported(&good, Some(&ami(COPY, HERE))).contains("belongs to"));
+    assert!(reported(&good, Some(&Ami { state: AmiState::Pending, ..copy.clone() })).contains("is pending"));
     let mut mistagged = copy.clone();
     mistagged.tags.insert(TAG_VERSION.into(), "9.9.9".into());
-    assert!(told(&good, Some(&mistagged)).contains("tags"));
+    assert!(reported(&good, Some(&mistagged)).contains("tags"));
     let built = Image { commit: Some("b".repeat(40).parse().unwrap()), ..good };
-    assert!(told(&built, Some(&copy)).contains("tag commit"));
+    assert!(reported(&built, Some(&copy)).contains("tag commit"));
 }
 
 #[test]
-fn an_image_is_imported_once_by_the_account_that_owns_it() {
+fn an_image_is_imported_once_by_its_owner_account() {
     let (id, here): (AmiId, _) = (SOURCE.parse().unwrap(), account(HERE));
     let mine = ami(SOURCE, HERE);
     assert_eq!(why_not_imported(Some(&mine), &id, &here, &[]), None);
@@ -350,7 +352,7 @@ fn an_image_is_imported_once_by_the_account_that_owns_it() {
 }
 
 #[test]
-fn what_ec2_calls_a_state_is_usable_only_if_it_is_available() {
+fn only_the_ec2_state_available_is_usable() {
     assert_eq!(AmiState::parse("available", ""), AmiState::Available);
     assert_eq!(AmiState::parse("transient", ""), AmiState::Pending);
     assert_eq!(AmiState::parse("failed", "no key"), AmiState::Broken("failed: no key".into()));

@@ -1,9 +1,9 @@
-//! What a recipe may do on the machine that builds it: nothing but start one instance, send files and scripts to it, and
-//! write down what was made.
+//! Permitted actions of a recipe on the machine that builds it: start one instance, send files and scripts to it, and
+//! record the result.
 //!
-//! Packer runs beside the role of the build. Each list says what is allowed; whatever Packer learns later is refused until
-//! somebody has read what it does. The role itself is bounded too (`infra/target-account/template.yaml`): these lists are
-//! not the only wall.
+//! Packer runs beside the role of the build. Each list is an allowlist, so features of later Packer versions are
+//! refused until they have been reviewed. The role itself is restricted too (`infra/target-account/template.yaml`):
+//! these lists are not the only protection.
 
 use super::template::{File, MANIFEST};
 use crate::delivery::archive::Files;
@@ -12,21 +12,22 @@ use hcl_edit::expr::{Expression, FuncCall};
 use hcl_edit::structure::{Attribute, Block};
 use hcl_edit::visit::{Visit, visit_attr, visit_block, visit_func_call};
 
-/// The one plugin of a recipe; the build installs it from the account's own copy.
+/// The only plugin of a recipe; the build installs it from the account's own copy.
 pub const PLUGIN: (&str, &str, &str) = ("amazon", "github.com/hashicorp/amazon", "= 1.8.4");
 
-/// The provisioners, all of which act in the instance.
+/// Allowed provisioners, all of which act in the instance.
 const PROVISIONERS: [&str; 4] = ["shell", "file", "powershell", "windows-restart"];
 
-/// The post-processors.
+/// Allowed post-processors.
 const POST_PROCESSORS: [&str; 1] = ["manifest"];
 
-/// The blocks and attributes of a build.
+/// Allowed blocks and attributes of a build.
 const BUILD: [&str; 6] =
     ["name", "description", "sources", "provisioner", "post-processor", "post-processors"];
 
-/// The attributes and blocks of an `amazon-ebs` source that neither reach another machine or account nor read a file of
-/// the builder. <https://developer.hashicorp.com/packer/integrations/hashicorp/amazon/latest/components/builder/ebs>
+/// Attributes and blocks of an `amazon-ebs` source that neither reach another machine or account nor read a file of the
+/// builder.
+/// <https://developer.hashicorp.com/packer/integrations/hashicorp/amazon/latest/components/builder/ebs>
 const SOURCE: [&str; 61] = [
     "ami_block_device_mappings",
     "ami_description",
@@ -91,7 +92,7 @@ const SOURCE: [&str; 61] = [
     "winrm_username",
 ];
 
-/// The functions that compute from their arguments alone.
+/// Functions that compute from their arguments alone.
 /// <https://developer.hashicorp.com/packer/docs/templates/hcl_templates/functions>
 const FUNCTIONS: [&str; 87] = [
     "abs",
@@ -183,16 +184,16 @@ const FUNCTIONS: [&str; 87] = [
     "yamlencode",
 ];
 
-/// What types are made of; HCL writes them as functions.
+/// Type constructors, which HCL writes as functions.
 const TYPES: [&str; 5] = ["list", "map", "object", "set", "tuple"];
 
-/// What may stand in `{{ }}`: the values of a provisioner, and words that read nothing.
+/// Allowed words in `{{ }}`: the values of a provisioner, and words that read nothing.
 const ENGINE: [&str; 5] = ["build", "clean_resource_name", "isotime", "timestamp", "uuid"];
 
-/// The attributes whose value is the path of a file on the builder.
+/// Attributes whose value is the path of a file on the builder.
 const PATHS: [&str; 4] = ["script", "scripts", "source", "sources"];
 
-/// Returns what is wrong with the names of a recipe's files: those that Packer loads or runs by itself.
+/// Returns problems with the names of a recipe's files: those that Packer loads or runs automatically.
 pub(super) fn judge_files(files: &Files) -> Vec<Problem> {
     let wrong = files.keys().filter_map(|path| {
         let name = path.rsplit('/').next().unwrap_or(path);
@@ -200,11 +201,11 @@ pub(super) fn judge_files(files: &Files) -> Vec<Problem> {
         let message = if name.ends_with(".pkr.json") {
             "is a template in JSON, which is not judged; write it as *.pkr.hcl"
         } else if name.starts_with("packer-plugin-") || name.starts_with("packer-provisioner-") {
-            "is a plugin of Packer's; a recipe brings none"
+            "is a plugin of Packer; a recipe may not contain one"
         } else if folders.into_iter().any(|folder| folder.trim_start_matches('.') == "packer.d")
             || name == ".packerconfig"
         {
-            "is configuration of Packer's; a recipe brings none"
+            "is configuration of Packer; a recipe may not contain any"
         } else {
             return None;
         };
@@ -213,7 +214,7 @@ pub(super) fn judge_files(files: &Files) -> Vec<Problem> {
     wrong.collect()
 }
 
-/// Returns what a template would do on the builder beside its work.
+/// Returns the forbidden actions of a template on the builder.
 pub(super) fn judge(file: &File<'_>) -> Vec<Problem> {
     let mut outside = Outside { file, problems: Vec::new() };
     outside.visit_body(&file.body);
@@ -230,7 +231,7 @@ pub(super) fn judge(file: &File<'_>) -> Vec<Problem> {
     problems
 }
 
-/// Returns what is wrong with the plugins that a recipe asks for: it must be [`PLUGIN`], once.
+/// Returns problems with the plugins that a recipe requires: it must be [`PLUGIN`], once.
 pub(super) fn judge_plugins(parsed: &[File<'_>]) -> Vec<Problem> {
     let (name, source, version) = PLUGIN;
     let wanted = format!(
@@ -314,16 +315,16 @@ fn judge_build(file: &File<'_>, build: &Block) -> Vec<Problem> {
 
 /// Returns a problem for each attribute and block of `block` that is not in `allowed`.
 fn not_allowed(file: &File<'_>, block: &Block, allowed: &[&str], what: &str) -> Vec<Problem> {
-    let told = |name: &str| {
+    let refusal = |name: &str| {
         format!("`{name}` is not allowed in {what}; Lockstep knows what these do: {}", allowed.join(", "))
     };
     let attributes = block.body.attributes().filter(|a| !allowed.contains(&a.key.as_str()));
     let blocks = block.body.blocks().filter(|b| !allowed.contains(&b.ident.as_str()));
-    let attributes = attributes.map(|found| file.problem(found, told(found.key.as_str())));
-    attributes.chain(blocks.map(|found| file.problem(found, told(found.ident.as_str())))).collect()
+    let attributes = attributes.map(|found| file.problem(found, refusal(found.key.as_str())));
+    attributes.chain(blocks.map(|found| file.problem(found, refusal(found.ident.as_str())))).collect()
 }
 
-/// Whatever reads or runs something outside of the recipe, wherever it stands.
+/// Visitor for expressions that read or run something outside of the recipe.
 struct Outside<'a, 'f> {
     file: &'a File<'f>,
     problems: Vec<Problem>,
@@ -359,7 +360,7 @@ impl Visit for Outside<'_, '_> {
 }
 
 impl Outside<'_, '_> {
-    /// Judges the files that an attribute names. A build names its source in the same word, and a plugin its address.
+    /// Checks the files that an attribute names. A build names its source with the same word, and a plugin its address.
     fn paths(&mut self, node: &Attribute) {
         let many = node.value.as_array().map(|list| list.iter().collect::<Vec<_>>());
         for value in many.unwrap_or_else(|| vec![&node.value]) {
@@ -372,7 +373,7 @@ impl Outside<'_, '_> {
     }
 }
 
-/// Whether the text of an expression is a path that cannot leave the recipe.
+/// Returns true if the text of an expression is a path that cannot leave the recipe.
 fn within(written: &str) -> bool {
     let Some(text) = written.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else { return false };
     let path = text.strip_prefix("${path.root}/").unwrap_or(text);

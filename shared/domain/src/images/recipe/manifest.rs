@@ -7,35 +7,35 @@ use crate::model::version::MajorMinor;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
-/// The name of the file that makes a folder a recipe.
+/// Name of the file that makes a folder a recipe.
 pub const FILE: &str = "image.toml";
 
-/// For how many days a pre-release may live.
+/// Permitted lifetime of a pre-release, in days.
 pub const TTL_DAYS: RangeInclusive<u32> = 1..=365;
 
-/// For how many days it does if the recipe does not say.
+/// Default lifetime of a pre-release, in days.
 pub const TTL_DAYS_DEFAULT: u32 = 14;
 
-/// The only builder there is.
+/// The only supported builder.
 const BUILDER: &str = "packer";
 
-/// What an `image.toml` says.
+/// Contents of an `image.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipe {
-    /// The image's name.
+    /// Name of the image.
     pub name: ImageName,
-    /// The author's part of the version; the build number is the third.
+    /// Author's part of the version; the build number is the third part.
     pub version: MajorMinor,
-    /// The team that owns it; the tag `team`.
+    /// Team that owns the image; the tag `team`.
     pub team: TagValue,
-    /// The image that it starts from.
+    /// Image that the build starts from.
     pub base: Base,
-    /// For how many days a pre-release lives, within [`TTL_DAYS`].
+    /// Lifetime of a pre-release in days, within [`TTL_DAYS`].
     pub ttl_days: u32,
 }
 
 impl Recipe {
-    /// Reads an `image.toml`; `file` is its name in problems, of which all are told at once.
+    /// Parses an `image.toml`; `file` is its name in problems, all of which are reported at once.
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
         let (document, mut problems) = document(file, text)?;
         let root = Table::root(&document);
@@ -75,8 +75,8 @@ fn base(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Base> {
         _ => {
             problems.add(
                 table.span(),
-                "`base` must have one of these: `image`, another image of ours; `ssm`, a public parameter; `owner` and \
-                 `name`, somebody's newest image of that name",
+                "`base` must have one of these: `image`, another image of Lockstep; `ssm`, a public parameter; `owner` \
+                 and `name`, the newest image of that name of an AWS account",
             );
             None
         }

@@ -1,4 +1,5 @@
-//! Packer's HCL, as far as a build would fail over it, or would make something that Lockstep cannot answer for.
+//! Packer's HCL, checked for problems that would fail a build, or that would make an image that Lockstep does not
+//! accept.
 //!
 //! The language is that of <https://developer.hashicorp.com/packer/docs/templates/hcl_templates>, the source that of
 //! <https://developer.hashicorp.com/packer/integrations/hashicorp/amazon/latest/components/builder/ebs>.
@@ -15,10 +16,10 @@ use hcl_edit::{Span, parser};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The variables whose values Lockstep gives; a recipe declares every one of them without a default.
+/// Variables whose values Lockstep provides. A recipe declares each of them without a default.
 pub const GIVEN: [&str; 4] = ["region", "ami_name", "source_ami", "tags"];
 
-/// The attributes of the source that must be such a variable, and which.
+/// Attributes of the source that must have such a variable as their value.
 const BOUND: [(&str, &str); 7] = [
     ("region", "region"),
     ("ami_name", "ami_name"),
@@ -29,7 +30,7 @@ const BOUND: [(&str, &str); 7] = [
     ("run_volume_tags", "tags"),
 ];
 
-/// The attributes of the source that it must not have, and why.
+/// Forbidden attributes of the source, with the reason.
 const REFUSED: [(&str, &str); 16] = [
     ("access_key", "credentials are roles: the build has one"),
     ("secret_key", "credentials are roles: the build has one"),
@@ -37,11 +38,11 @@ const REFUSED: [(&str, &str); 16] = [
     ("profile", "credentials are roles: the build has one"),
     ("assume_role", "the build has the one role that it may have"),
     ("ami_users", "Lockstep brings the image to other accounts"),
-    ("ami_groups", "an image of ours is never public"),
+    ("ami_groups", "an image of Lockstep is never public"),
     ("ami_org_arns", "Lockstep brings the image to other accounts"),
     ("ami_ou_arns", "Lockstep brings the image to other accounts"),
     ("snapshot_users", "Lockstep brings the image to other accounts"),
-    ("snapshot_groups", "a snapshot of ours is never public"),
+    ("snapshot_groups", "a snapshot of Lockstep is never public"),
     ("ami_regions", "Lockstep brings the image to other regions"),
     ("region_kms_key_ids", "Lockstep brings the image to other regions"),
     ("force_deregister", "a build never removes another image"),
@@ -49,10 +50,10 @@ const REFUSED: [(&str, &str); 16] = [
     ("skip_create_ami", "then there is no image"),
 ];
 
-/// The blocks a template may hold.
+/// Allowed blocks of a template.
 const BLOCKS: [&str; 6] = ["packer", "variable", "local", "locals", "source", "build"];
 
-/// Where the build's last step finds what was made.
+/// File in which the build's last step finds the result.
 pub(super) const MANIFEST: &str = "manifest.json";
 
 /// The `*.pkr.hcl` files of a recipe.
@@ -70,7 +71,7 @@ struct Declared {
     of_type: Option<String>,
 }
 
-/// One file while it is judged.
+/// A file during the check.
 pub(super) struct File<'a> {
     name: &'a str,
     text: &'a str,
@@ -78,10 +79,10 @@ pub(super) struct File<'a> {
 }
 
 impl HclTemplate {
-    /// Reads the `*.pkr.hcl` among a recipe's files, or says where they are no HCL.
+    /// Parses the `*.pkr.hcl` among a recipe's files; returns the lines that are not HCL.
     pub fn parse(files: &Files) -> Result<Self, Vec<Problem>> {
         let (mut parsed, mut problems) = (Vec::new(), Vec::new());
-        // As Packer does: those of the folder itself.
+        // Packer reads only the files of the folder itself.
         for (name, bytes) in
             files.iter().filter(|(name, _)| name.ends_with(".pkr.hcl") && !name.contains('/'))
         {
@@ -101,22 +102,22 @@ impl HclTemplate {
         Ok(judge(&parsed, files))
     }
 
-    /// What is wrong with it.
+    /// Returns the problems of the template.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
-    /// Whether it has a variable called `name`.
+    /// Returns true if the template declares the variable `name`.
     pub fn declares(&self, name: &str) -> bool {
         self.declared.contains_key(name)
     }
 
-    /// Of these values those that it has a variable for.
+    /// Returns those of the values for which the template declares a variable.
     pub(super) fn declared_of(&self, values: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
         values.into_iter().filter(|(name, _)| self.declares(name)).collect()
     }
 
-    /// The overrides that it has no variable for, and those that are Lockstep's.
+    /// Returns a problem for each override without a declared variable, and for each of Lockstep's own variables.
     pub(super) fn unknown_overrides(&self, overrides: Option<&BTreeMap<String, String>>) -> Vec<Problem> {
         let names = overrides.into_iter().flatten().map(|(name, _)| name);
         let wrong = names.filter_map(|name| match (GIVEN.contains(&name.as_str()), self.declares(name)) {
@@ -130,7 +131,7 @@ impl HclTemplate {
         wrong.map(|message| Problem::at("", None, message)).collect()
     }
 
-    /// The variables without a value in `account`, and those whose value is of another type.
+    /// Returns the variables without a value in `account`, and those whose value has another type.
     pub(super) fn missing(&self, values: &BTreeMap<String, Value>, account: &AccountId) -> Vec<Problem> {
         let own = self.declared.iter().filter(|(name, _)| !GIVEN.contains(&name.as_str()));
         let wrong = own.filter_map(|(name, declared)| {
@@ -151,7 +152,7 @@ impl HclTemplate {
     }
 }
 
-/// Whether Packer would take the value: text is converted to what it spells.
+/// Returns true if Packer accepts the value. Packer converts text to the value that it spells.
 fn fits(value: &Value, wanted: &str) -> bool {
     match (wanted, value) {
         ("string", value) => !value.is_array(),
@@ -244,7 +245,7 @@ fn declare(file: &File<'_>, template: &mut HclTemplate) {
     }
 }
 
-/// Every `var.<name>` of a file.
+/// Collector for every `var.<name>` of a file.
 #[derive(Default)]
 struct Uses(Vec<(String, Option<std::ops::Range<usize>>)>);
 
@@ -323,7 +324,7 @@ fn judge_sources(parsed: &[File<'_>], template: &mut HclTemplate) {
     judge_metadata(file, source, template);
 }
 
-/// The build's instance and whatever is launched from the image: IMDSv2 only.
+/// Requires IMDSv2 for the build's instance and for all instances launched from the image.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html>
 fn judge_metadata(file: &File<'_>, source: &Block, template: &mut HclTemplate) {
     let text = |attribute: Option<&Attribute>| attribute.and_then(|a| a.value.as_str().map(str::to_owned));
@@ -380,13 +381,13 @@ fn judge_build(parsed: &[File<'_>], files: &Files, template: &mut HclTemplate) {
     }
 }
 
-/// The blocks called `name` in `block`, and those in its `post-processors`.
+/// Returns the blocks called `name` in `block`, and those in its `post-processors`.
 fn blocks<'b>(block: &'b Block, name: &'b str) -> Vec<&'b Block> {
     let chained = block.body.get_blocks("post-processors").flat_map(|chain| chain.body.get_blocks(name));
     block.body.get_blocks(name).chain(chained).collect()
 }
 
-/// The files that a provisioner sends: each must be there.
+/// Visitor for the files that a provisioner sends: each must exist.
 struct Paths<'a, 'f> {
     file: &'a File<'f>,
     files: &'a Files,
@@ -413,7 +414,7 @@ impl Paths<'_, '_> {
         let written = self.file.source(value);
         let Some(path) = written.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else { return };
         let path = path.strip_prefix("${path.root}/").unwrap_or(path);
-        // What is computed is Packer's to judge.
+        // Only Packer can evaluate a computed path.
         if path.contains("${") {
             return;
         }

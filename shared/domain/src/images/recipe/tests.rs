@@ -83,18 +83,18 @@ fn both() -> BTreeSet<AccountId> {
     [account("222222222222"), account("333333333333")].into()
 }
 
-fn told(files: &Files, world: &RecipeInput<'_>) -> Vec<String> {
+fn problems(files: &Files, world: &RecipeInput<'_>) -> Vec<String> {
     match plan(FOLDER, files, world) {
         Ok(_) => Vec::new(),
         Err(problems) => problems.iter().map(ToString::to_string).collect(),
     }
 }
 
-/// What is wrong once `from` is `to` in the template.
-fn told_of(from: &str, to: &str) -> Vec<String> {
+/// Returns the problems after `from` is replaced by `to` in the template.
+fn problems_after(from: &str, to: &str) -> Vec<String> {
     assert!(TEMPLATE.contains(from), "{from}");
     let changed = TEMPLATE.replacen(from, to, 1);
-    told(
+    problems(
         &files(&[("image.pkr.hcl", &changed)]),
         &RecipeInput { accounts: Some(&both()), ..RecipeInput::default() },
     )
@@ -120,7 +120,7 @@ fn a_recipe_becomes_an_artifact_with_the_values_of_every_account() {
 }
 
 #[test]
-fn later_layers_win_common_first_then_the_recipe_each_default_before_account_and_overrides_last() {
+fn later_layers_override_earlier_ones() {
     let common: Files =
         [(VARIABLES.to_owned(), b"[default]\nsize = 1\nunused = true\n[222222222222]\nsize = 2\n".to_vec())]
             .into();
@@ -138,11 +138,11 @@ fn later_layers_win_common_first_then_the_recipe_each_default_before_account_and
 }
 
 #[test]
-fn a_variable_without_a_value_in_one_account_is_told_before_anything_is_built() {
+fn a_variable_without_a_value_in_one_account_is_reported_before_a_build() {
     let own = files(&[(VARIABLES, "[222222222222]\nsize = 20\n")]);
     let world = RecipeInput { accounts: Some(&both()), ..RecipeInput::default() };
     assert_eq!(
-        told(&own, &world),
+        problems(&own, &world),
         [
             "images/logstash/image.pkr.hcl:5: the variable `size` has no value for account 333333333333; give it a \
           default, or a value in variables.toml"
@@ -151,9 +151,9 @@ fn a_variable_without_a_value_in_one_account_is_told_before_anything_is_built() 
 }
 
 #[test]
-fn a_value_that_packer_would_refuse_is_told() {
+fn a_value_that_packer_would_refuse_is_reported() {
     let world = RecipeInput { accounts: Some(&both()), ..RecipeInput::default() };
-    let told_for = |variables: &str| told(&files(&[(VARIABLES, variables)]), &world);
+    let told_for = |variables: &str| problems(&files(&[(VARIABLES, variables)]), &world);
     assert!(told_for("[default]\nsize = \"many\"\n")[0].contains("`size` is a number"));
     assert!(told_for("[default]\nsize = \"20\"\n").is_empty());
     assert_eq!(
@@ -166,18 +166,18 @@ fn a_value_that_packer_would_refuse_is_told() {
 }
 
 #[test]
-fn an_override_of_nothing_and_of_what_is_given_is_told() {
+fn overrides_of_unknown_and_of_given_variables_are_reported() {
     for (name, part) in [("sise", "did you mean `size`?"), ("region", "Lockstep gives `region` itself")] {
         let overrides = BTreeMap::from([(name.to_owned(), "1".to_owned())]);
         let world =
             RecipeInput { accounts: Some(&both()), overrides: Some(&overrides), ..RecipeInput::default() };
-        let told = told(&files(&[]), &world);
-        assert!(told.len() == 1 && told[0].contains(part), "{told:?}");
+        let problems = problems(&files(&[]), &world);
+        assert!(problems.len() == 1 && problems[0].contains(part), "{problems:?}");
     }
 }
 
 #[test]
-fn what_packer_or_lockstep_could_not_stand_is_told_with_its_line() {
+fn each_problem_for_packer_or_lockstep_is_reported_with_its_line() {
     let table = [
         ("build {", "build {{", "image.pkr.hcl:27: is no HCL"),
         (
@@ -252,26 +252,26 @@ fn what_packer_or_lockstep_could_not_stand_is_told_with_its_line() {
         ("build {", "x = 1\nbuild {", "image.pkr.hcl:27: `x` stands outside of every block"),
     ];
     for (from, to, expected) in table {
-        let told = told_of(from, to);
-        assert!(told.iter().any(|line| line.contains(expected)), "{from} -> {to}: {told:#?}");
+        let problems = problems_after(from, to);
+        assert!(problems.iter().any(|line| line.contains(expected)), "{from} -> {to}: {problems:#?}");
     }
 }
 
 #[test]
-fn everything_wrong_is_told_at_once() {
+fn all_problems_are_reported_at_once() {
     let image = IMAGE.replace("version = \"2.1\"", "version = \"2\"").replace("packer", "docker");
     let changed = TEMPLATE.replace("var.size", "var.sise");
-    let told = told(
+    let problems = problems(
         &files(&[(FILE, &image), ("image.pkr.hcl", &changed), (VARIABLES, "[x]\n")]),
         &RecipeInput::default(),
     );
     for part in ["image.toml:3", "image.toml:5", "variables.toml:1"] {
-        assert!(told.iter().any(|line| line.contains(part)), "{part}: {told:#?}");
+        assert!(problems.iter().any(|line| line.contains(part)), "{part}: {problems:#?}");
     }
 }
 
 #[test]
-fn a_base_is_an_image_of_ours_a_public_parameter_or_somebodys_newest_of_a_name() {
+fn a_base_is_another_image_a_public_parameter_or_the_newest_of_an_owner() {
     let base = |line: &str| {
         Recipe::parse(FILE, &IMAGE.replace("ssm = \"/aws/service/ami-amazon-linux-latest/al2023\"", line))
     };
@@ -289,9 +289,12 @@ fn a_base_is_an_image_of_ours_a_public_parameter_or_somebodys_newest_of_a_name()
         "owner = \"099720109477\"\nname = \"*\"",
         "owner = \"099720109477\"\nname = \"a\\\"b*c\"",
     ] {
-        let told = base(wrong).unwrap_err();
+        let problems = base(wrong).unwrap_err();
         // Line 7 is the table itself.
-        assert!(told.iter().all(|problem| problem.line.is_some_and(|line| line >= 7)), "{wrong}: {told:?}");
+        assert!(
+            problems.iter().all(|problem| problem.line.is_some_and(|line| line >= 7)),
+            "{wrong}: {problems:?}"
+        );
     }
     let found =
         base("owner = \"099720109477\"\nname = \"ubuntu/images/hvm-ssd/ubuntu-noble-*\"").unwrap().base;
@@ -305,19 +308,19 @@ fn a_base_is_an_image_of_ours_a_public_parameter_or_somebodys_newest_of_a_name()
 }
 
 #[test]
-fn what_recipes_have_in_common_comes_along_and_is_told_under_its_own_path() {
+fn common_files_are_included_and_reported_under_their_own_path() {
     let common: Files =
         [("base.sh".to_owned(), Vec::new()), (VARIABLES.to_owned(), b"[x]\n".to_vec())].into();
     let own = files(&[("image.pkr.hcl", &TEMPLATE.replace("/install.sh", "/common/base.sh"))]);
     let world = RecipeInput { common: Some(&common), ..RecipeInput::default() };
-    let lines = told(&own, &world);
+    let lines = problems(&own, &world);
     assert!(lines.len() == 1 && lines[0].starts_with("images/common/variables.toml:1:"), "{lines:?}");
     let inside = files(&[("common/base.sh", "")]);
-    assert!(told(&inside, &RecipeInput::default())[0].contains("a folder that Lockstep uses"));
+    assert!(problems(&inside, &RecipeInput::default())[0].contains("a folder that Lockstep uses"));
 }
 
 #[test]
-fn equal_recipes_are_equal_bytes_and_another_account_is_no_change_of_the_recipe() {
+fn equal_recipes_give_equal_bytes_and_accounts_do_not_change_the_source() {
     let one: BTreeSet<AccountId> = [account("222222222222")].into();
     let of = |accounts: &BTreeSet<AccountId>, files: &Files| {
         plan(FOLDER, files, &RecipeInput { accounts: Some(accounts), ..RecipeInput::default() }).unwrap()
@@ -332,15 +335,15 @@ fn equal_recipes_are_equal_bytes_and_another_account_is_no_change_of_the_recipe(
 
 #[test]
 fn a_key_in_a_recipe_is_refused() {
-    let told = told(
+    let problems = problems(
         &files(&[("install.sh", "export AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\n")]),
         &RecipeInput::default(),
     );
-    assert!(told.iter().any(|line| line.starts_with("images/logstash/install.sh:1:")), "{told:?}");
+    assert!(problems.iter().any(|line| line.starts_with("images/logstash/install.sh:1:")), "{problems:?}");
 }
 
 #[test]
-fn recipes_are_found_by_their_file_wherever_they_are() {
+fn recipes_are_found_by_their_file_in_every_folder() {
     let tree: Files = ["images/a/image.toml", "images/common/base.sh", "b/image.toml", "image.toml.bak"]
         .map(|path| (path.to_owned(), Vec::new()))
         .into();
@@ -350,13 +353,13 @@ fn recipes_are_found_by_their_file_wherever_they_are() {
     assert_eq!(common_folder(""), None);
 }
 
-/// The word of Packer's that a line adds to the template, and where: the line before it.
-fn told_with(after: &str, added: &str) -> Vec<String> {
-    told_of(after, &format!("{after}\n{added}"))
+/// Returns the problems after the line `added` is inserted after the line `after` of the template.
+fn problems_with(after: &str, added: &str) -> Vec<String> {
+    problems_after(after, &format!("{after}\n{added}"))
 }
 
 #[test]
-fn what_would_run_or_read_something_on_the_builder_is_refused() {
+fn actions_and_reads_on_the_builder_are_refused() {
     let (build, provisioner, source) = ("build {", "provisioner \"shell\" {", "imds_support    = \"v2.0\"");
     let table = [
         (
@@ -431,16 +434,16 @@ fn what_would_run_or_read_something_on_the_builder_is_refused() {
         (source, "vault_aws_engine { name = \"x\" }", "`vault_aws_engine` is not allowed in a source"),
     ];
     for (after, added, expected) in table {
-        let told = told_with(after, added);
-        assert!(told.iter().any(|line| line.contains(expected)), "{added}: {told:#?}");
+        let problems = problems_with(after, added);
+        assert!(problems.iter().any(|line| line.contains(expected)), "{added}: {problems:#?}");
     }
     let data = format!("data \"amazon-secretsmanager\" \"x\" {{}}\n{TEMPLATE}");
-    let told = told(&files(&[("image.pkr.hcl", &data)]), &RecipeInput::default());
-    assert!(told[0].contains("`data` is no block that a recipe may hold"), "{told:#?}");
+    let problems = problems(&files(&[("image.pkr.hcl", &data)]), &RecipeInput::default());
+    assert!(problems[0].contains("`data` is no block that a recipe may hold"), "{problems:#?}");
 }
 
 #[test]
-fn a_recipe_has_exactly_the_one_plugin_that_the_build_has() {
+fn a_recipe_has_exactly_the_one_plugin_of_the_build() {
     let table = [
         ("source  = \"github.com/hashicorp/amazon\"", "source  = \"github.com/mallory/amazon\""),
         ("version = \"= 1.8.4\"", "version = \">= 1.8.4\""),
@@ -458,16 +461,16 @@ fn a_recipe_has_exactly_the_one_plugin_that_the_build_has() {
         ("  required_plugins {", "  plugins {"),
     ];
     for (from, to) in table {
-        let told = told_of(from, to);
+        let problems = problems_after(from, to);
         assert!(
-            told.iter().any(|line| line.contains("the build has this plugin and no other")),
-            "{to}: {told:#?}"
+            problems.iter().any(|line| line.contains("the build has this plugin and no other")),
+            "{to}: {problems:#?}"
         );
     }
 }
 
 #[test]
-fn a_file_that_packer_would_load_or_run_by_itself_is_refused() {
+fn a_file_that_packer_loads_or_runs_automatically_is_refused() {
     for path in [
         "second.pkr.json",
         "values.auto.pkrvars.hcl",
@@ -478,35 +481,36 @@ fn a_file_that_packer_would_load_or_run_by_itself_is_refused() {
         "packer-plugin-amazon_v1.8.4_x5.0_linux_amd64",
         ".packerconfig",
     ] {
-        let told = told(&files(&[(path, "{}")]), &RecipeInput::default());
-        assert!(told.iter().any(|line| line.contains(path)), "{path}: {told:#?}");
+        let problems = problems(&files(&[(path, "{}")]), &RecipeInput::default());
+        assert!(problems.iter().any(|line| line.contains(path)), "{path}: {problems:#?}");
     }
-    // A file that a script sends along is nothing to Packer.
+    // Packer ignores a file that a script sends.
     assert!(
-        told(&files(&[("settings.json", "{}"), ("plugins/readme", "")]), &RecipeInput::default()).is_empty()
+        problems(&files(&[("settings.json", "{}"), ("plugins/readme", "")]), &RecipeInput::default())
+            .is_empty()
     );
 }
 
 proptest::proptest! {
     #[test]
-    fn no_provisioner_or_post_processor_gets_in_by_another_name(kind in "[a-z][a-z-]{0,14}", chained: bool) {
+    fn provisioners_and_post_processors_cannot_enter_by_another_name(kind in "[a-z][a-z-]{0,14}", chained: bool) {
         let allowed = ["shell", "file", "powershell", "windows-restart"];
-        let told = told_with("build {", &format!("provisioner \"{kind}\" {{}}"));
-        let refused = told.iter().any(|line| line.contains("runs on the builder"));
+        let problems = problems_with("build {", &format!("provisioner \"{kind}\" {{}}"));
+        let refused = problems.iter().any(|line| line.contains("runs on the builder"));
         proptest::prop_assert_eq!(refused, !allowed.contains(&kind.as_str()));
         let processor = format!("post-processor \"{kind}\" {{}}");
         let processor = if chained { format!("post-processors {{\n{processor}\n}}") } else { processor };
-        let refused = told_with("build {", &processor).iter().any(|line| line.contains("the only one is manifest"));
+        let refused = problems_with("build {", &processor).iter().any(|line| line.contains("the only one is manifest"));
         proptest::prop_assert_eq!(refused, kind != "manifest");
     }
 
     #[test]
     fn no_path_leaves_the_recipe(prefix in "(\\$\\{path\\.root\\}/|\\./)?", path in "[a-z./~$-]{1,20}") {
         let written = format!("{prefix}{path}");
-        let told = told_with("provisioner \"shell\" {", &format!("script = \"{written}\""));
+        let problems = problems_with("provisioner \"shell\" {", &format!("script = \"{written}\""));
         let leaves = written.starts_with('~') || written.starts_with('/') || path.split('/').any(|part| part == "..")
             || path.contains('$') || (prefix.is_empty() && path.starts_with('/'));
-        let refused = told.iter().any(|line| line.contains("must be the path") || line.contains("is no HCL"));
-        proptest::prop_assert!(!leaves || refused, "{}: {:?}", written, told);
+        let refused = problems.iter().any(|line| line.contains("must be the path") || line.contains("is no HCL"));
+        proptest::prop_assert!(!leaves || refused, "{}: {:?}", written, problems);
     }
 }

@@ -1,5 +1,6 @@
-//! The values of Packer's variables, in layers. Later wins: what recipes beside each other have in common, then that for
-//! an account, then the recipe's own, then that for an account, then what a person gives for one build.
+//! Values of Packer's variables, in layers. Each layer overrides the ones before: the shared defaults of neighbouring
+//! recipes, the shared values for an account, the recipe's own defaults, its values for an account, and the operator's
+//! values for one build.
 
 use super::template::{GIVEN, HclTemplate};
 use crate::model::error::Problem;
@@ -10,10 +11,10 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::DeValue;
 
-/// The name of the file with the values: a table `[default]`, and one for each account, such as `[222222222222]`.
+/// Name of the file with the values: a table `[default]`, and one for each account, such as `[222222222222]`.
 pub const VARIABLES: &str = "variables.toml";
 
-/// The values of one file.
+/// Values of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Variables {
     file: String,
@@ -21,11 +22,11 @@ pub struct Variables {
     accounts: BTreeMap<AccountId, Layer>,
 }
 
-/// A value and the line it is on.
+/// A value and its line.
 type Layer = BTreeMap<String, (Value, u32)>;
 
 impl Variables {
-    /// Reads a `variables.toml`; `file` is its name in problems, of which all are told at once.
+    /// Parses a `variables.toml`; `file` is its name in problems, all of which are reported at once.
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
         let (document, mut problems) = document(file, text)?;
         let root = Table::root(&document);
@@ -47,8 +48,8 @@ impl Variables {
         problems.finish(Some(variables))
     }
 
-    /// The values that `template` has no variable for. Only a recipe's own are judged so: what recipes have in common
-    /// is for whoever needs it.
+    /// Returns a problem for each value for which `template` declares no variable. Only a recipe's own values are
+    /// checked: other recipes may need the shared ones.
     pub(super) fn unknown(&self, template: &HclTemplate) -> Vec<Problem> {
         let layers = std::iter::once(&self.default).chain(self.accounts.values());
         let unknown = layers.flatten().filter(|(name, _)| !template.declares(name));
@@ -66,7 +67,7 @@ impl Variables {
     }
 }
 
-/// The values for `account`, whatever the template declares.
+/// Returns the values for `account`, including those that the template does not declare.
 pub(super) fn layer(
     common: &Variables,
     own: &Variables,
@@ -91,7 +92,7 @@ fn layer_of(table: &Table<'_, '_>, problems: &mut Problems) -> Layer {
     layer
 }
 
-/// Text, a whole number, true or false, or a list of these.
+/// Parses text, a whole number, true or false, or a list of these.
 fn scalar(name: &str, value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<Value> {
     let inner = value.get_ref();
     if let Some(text) = inner.as_str() {

@@ -56,7 +56,7 @@ fn needed(versions: &[&str]) -> ReferenceGraph {
     versions.iter().map(entry).collect()
 }
 
-/// The plan with two versions kept, on day 30.
+/// Returns the plan with two retained versions, on day 30.
 fn planned(versions: &[ImageVersion], places: &[Image], uses: &ReferenceGraph) -> Vec<String> {
     let planned = plan(&RetentionInput { versions, places, uses, keep: 2, now: at(30) });
     planned
@@ -74,7 +74,7 @@ fn word(step: &RetentionStep) -> &'static str {
 }
 
 #[test]
-fn the_newest_and_what_is_needed_stay_and_the_rest_is_deprecated() {
+fn the_newest_and_referenced_versions_remain_and_others_are_deprecated() {
     let versions = ["2.1.0", "2.1.1", "2.1.2", "2.1.3"].map(usable);
     assert_eq!(
         planned(&versions, &[], &needed(&["2.1.1"])),
@@ -83,7 +83,7 @@ fn the_newest_and_what_is_needed_stay_and_the_rest_is_deprecated() {
 }
 
 #[test]
-fn a_revoked_version_goes_once_nothing_needs_it_and_counts_for_none_that_are_kept() {
+fn a_revoked_version_is_removed_once_unreferenced_and_is_not_counted() {
     let versions = [usable("2.1.0"), usable("2.1.1"), revoked("2.1.2")];
     assert_eq!(
         planned(&versions, &[], &needed(&[])),
@@ -93,7 +93,7 @@ fn a_revoked_version_goes_once_nothing_needs_it_and_counts_for_none_that_are_kep
 }
 
 #[test]
-fn a_pre_release_goes_when_it_has_expired_and_not_before() {
+fn a_pre_release_is_deprecated_only_after_it_has_expired() {
     let versions = [expiring("2.1.0-fix.1", 29), expiring("2.1.0-fix.2", 31), usable("2.1.0-fix.3")];
     assert_eq!(
         planned(&versions, &[], &needed(&[])),
@@ -102,12 +102,12 @@ fn a_pre_release_goes_when_it_has_expired_and_not_before() {
 }
 
 #[test]
-fn what_is_deprecated_goes_after_a_while_unless_something_came_to_need_it() {
+fn a_deprecated_version_is_removed_later_unless_it_is_referenced_again() {
     let versions = [retiring("2.1.0", 23), retiring("2.1.1", 24), retiring("2.1.2", 10)];
     assert_eq!(
         planned(&versions, &[], &needed(&["2.1.2"])),
         [
-            r#"2.1.0 "remove": deprecated for 7 days, and nothing came to need it"#,
+            r#"2.1.0 "remove": deprecated for 7 days, and nothing refers to it"#,
             r#"2.1.2 "restore": ci/logs runs 1.0.0"#,
         ]
     );
@@ -115,28 +115,28 @@ fn what_is_deprecated_goes_after_a_while_unless_something_came_to_need_it() {
 
 /// Row 49.
 #[test]
-fn what_is_shared_or_on_its_way_is_left_alone() {
+fn a_shared_or_copying_version_is_left_alone() {
     let versions = [retiring("2.1.0", 0), usable("2.1.1"), usable("2.1.2"), usable("2.1.3")];
     let mut moving = image("2.1.0", PRODUCTION);
     moving.state = ImageState::Promoting;
     assert_eq!(planned(&versions, &[moving], &needed(&[])).len(), 1, "the copy is awaited, 2.1.1 goes");
     let mut places = vec![image("2.1.1", DEVELOPMENT), image("2.1.1", PRODUCTION)];
     places[1].state = ImageState::Promoting;
-    let told = planned(&versions, &places, &needed(&[]));
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].starts_with("2.1.0"), "{told:?}");
+    let lines = planned(&versions, &places, &needed(&[]));
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("2.1.0"), "{lines:?}");
 }
 
 #[test]
-fn what_was_closed_before_its_images_went_is_gone_on_with() {
+fn a_version_closed_before_its_images_were_removed_is_resumed() {
     let closed = ImageVersion { state: ImageVersionState::Retired, ..usable("2.1.0") };
-    let told = planned(std::slice::from_ref(&closed), &[image("2.1.0", PRODUCTION)], &needed(&[]));
-    assert_eq!(told, [r#"2.1.0 "remove": retired, and some of its images are still there"#]);
+    let lines = planned(std::slice::from_ref(&closed), &[image("2.1.0", PRODUCTION)], &needed(&[]));
+    assert_eq!(lines, [r#"2.1.0 "remove": retired, and some of its images are still there"#]);
     assert_eq!(planned(&[closed], &[], &needed(&[])), Vec::<String>::new());
 }
 
 #[test]
-fn what_is_not_finished_or_being_discarded_is_not_the_sweeps() {
+fn the_sweep_ignores_unfinished_and_discarding_versions() {
     for state in ImageVersionState::ALL {
         let version = ImageVersion { state, recorded_at: at(30), ..usable("1.0.0") };
         let versions = [version, usable("2.1.0"), usable("2.1.1")];
@@ -146,20 +146,20 @@ fn what_is_not_finished_or_being_discarded_is_not_the_sweeps() {
 }
 
 #[test]
-fn what_was_given_up_a_day_ago_and_is_not_gone_goes_unless_it_is_on_its_way() {
+fn a_version_abandoned_for_a_day_is_removed_unless_it_is_being_copied() {
     let given_up = |day| {
         let state = ImageVersionState::Discarding;
         ImageVersion { state, recorded_at: at(day), ..usable("2.1.0") }
     };
-    let told = planned(&[given_up(29)], &[image("2.1.0", PRODUCTION)], &needed(&[]));
-    assert_eq!(told, [r#"2.1.0 "remove": given up, and not gone within a day"#]);
+    let lines = planned(&[given_up(29)], &[image("2.1.0", PRODUCTION)], &needed(&[]));
+    assert_eq!(lines, [r#"2.1.0 "remove": abandoned, and not discarded within a day"#]);
     let moving = Image { state: ImageState::Promoting, ..image("2.1.0", PRODUCTION) };
     assert_eq!(planned(&[given_up(29)], &[moving], &needed(&[])), Vec::<String>::new());
 }
 
 /// Row 46.
 #[test]
-fn what_any_account_refers_to_stays_and_an_account_that_does_not_answer_keeps_everything() {
+fn a_reference_or_a_silent_account_retains_a_version() {
     let images = [image("2.1.0", DEVELOPMENT), image("2.1.0", PRODUCTION)];
     let answers = |production: Option<Vec<String>>| {
         let mut answers = BTreeMap::from([(place(DEVELOPMENT), vec![])]);
@@ -175,7 +175,7 @@ fn what_any_account_refers_to_stays_and_an_account_that_does_not_answer_keeps_ev
 }
 
 #[test]
-fn an_image_of_a_version_on_its_way_out_that_is_not_deprecated_yet_is_found() {
+fn an_image_of_a_retiring_version_without_deprecation_is_found() {
     let (said, silent) = (image("2.1.0", DEVELOPMENT), image("2.1.0", PRODUCTION));
     let tagged = |image: &Image, is_deprecated| Tagged {
         images: [(image.ami.clone().unwrap(), TaggedImage { is_deprecated, ..TaggedImage::default() })]
@@ -193,7 +193,7 @@ fn an_image_of_a_version_on_its_way_out_that_is_not_deprecated_yet_is_found() {
     assert_eq!(found(PRODUCTION, &Tagged::default(), &retiring), [], "it is gone");
 }
 
-/// What the sweep does to the record.
+/// Applies the sweep's step to the record.
 fn change(step: &RetentionStep, version: &ImageVersion) -> Transition {
     match step {
         RetentionStep::Deprecate => Transition::Retire { at: at(30) },
@@ -237,7 +237,7 @@ fn any_world() -> impl Strategy<Value = (Vec<ImageVersion>, ReferenceGraph, usiz
 
 proptest! {
     #[test]
-    fn what_something_needs_is_never_on_its_way_out((versions, uses, keep) in any_world()) {
+    fn a_referenced_version_is_never_removed((versions, uses, keep) in any_world()) {
         let known = RetentionInput { versions: &versions, places: &[], uses: &uses, keep, now: at(30) };
         for planned in plan(&known) {
             let needed = uses.contains_key(&(planned.image.clone(), planned.version.clone()));
@@ -246,7 +246,7 @@ proptest! {
     }
 
     #[test]
-    fn the_newest_versions_that_could_be_pinned_stay((versions, uses, keep) in any_world()) {
+    fn the_newest_versions_that_could_be_pinned_remain((versions, uses, keep) in any_world()) {
         let known = RetentionInput { versions: &versions, places: &[], uses: &uses, keep, now: at(30) };
         let planned = plan(&known);
         let mut could: Vec<&ImageVersion> =
@@ -258,7 +258,7 @@ proptest! {
     }
 
     #[test]
-    fn every_step_is_one_that_the_state_allows_and_settles((versions, uses, keep) in any_world()) {
+    fn every_step_is_allowed_by_the_state_and_the_plan_settles((versions, uses, keep) in any_world()) {
         let known = RetentionInput { versions: &versions, places: &[], uses: &uses, keep, now: at(30) };
         let steps = plan(&known);
         let stepped: Vec<ImageVersion> = versions
@@ -269,7 +269,7 @@ proptest! {
             })
             .collect();
         let again = plan(&RetentionInput { versions: &stepped, ..known });
-        // What was brought back is needed, so it stays; nothing is removed on the day it was deprecated.
+        // A restored version is referenced, so it remains; nothing is removed on the day of its deprecation.
         let settled = again.iter().all(|planned| planned.step == RetentionStep::Deprecate);
         prop_assert!(settled, "{:?}", again);
     }
