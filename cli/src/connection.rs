@@ -1,7 +1,7 @@
-//! Which AWS account a command talks to.
+//! The AWS account that a command uses.
 //!
-//! `--profile` and the `AWS_*` variables decide, as for the AWS CLI. If neither is given and a local cloud is up, it is
-//! that one's tooling account, and one line on standard error says so.
+//! `--profile` and the `AWS_*` variables choose it, as for the AWS CLI. If neither is given and a local cloud runs, the
+//! command uses its tooling account, and prints one line on standard error about it.
 
 use crate::context::CommandContext;
 use crate::failure::{Failure, at};
@@ -14,23 +14,23 @@ use lockstep_platform::http;
 use lockstep_platform::operator::{AccessKey, connect, control_plane};
 use lockstep_platform::secrets::Secret;
 
-/// The policy that commands need, unless they install something: lockstep-operator of the control plane.
+/// The managed policy of ordinary commands: lockstep-operator of the control plane.
 const OPERATOR: &str = "operator";
 
-/// The policy that installing needs.
+/// The managed policy of commands that install something.
 const INSTALLER: &str = "installer";
 
-/// An account, and how it was chosen.
+/// Access to an account.
 #[derive(Clone)]
 pub struct Connection {
     /// The account.
     pub aws: Aws,
-    /// The session of the local cloud, if that is what answers.
+    /// The session of the local cloud, if the account is in it.
     pub local: Option<Session>,
 }
 
 impl Connection {
-    /// The account that the command line and the variables name.
+    /// Opens the account that the command line and the variables name.
     pub async fn open(global: &Global, context: &CommandContext) -> Result<Self, Failure> {
         let found = Self::found(global, context).await?;
         Ok(Self { aws: found.aws.claiming(OPERATOR), ..found })
@@ -50,14 +50,14 @@ impl Connection {
             Choice::LocalCloud => {
                 let session = Session::load(context)?.ok_or_else(nowhere)?;
                 let aws = session.operator("tooling")?;
-                context.output.note(format!("talking to the local cloud at {}", session.endpoint));
+                context.output.note(format!("using the local cloud at {}", session.endpoint));
                 Ok(Self { aws, local: Some(session) })
             }
         }
     }
 
-    /// The account and region of a stage, with the person's own credentials there: those of `profile`, or of the local
-    /// cloud. Credentials of another account are refused.
+    /// Opens the account and region of a stage with the operator's own credentials: those of `profile`, or of the local
+    /// cloud. Refuses credentials of another account.
     pub async fn of_stage(
         &self,
         stage: &Stage,
@@ -87,12 +87,12 @@ impl Connection {
         Err(Failure::usage(place).next("name a profile of the stage's account with --target-profile"))
     }
 
-    /// The account of another profile, for what is installed in a target account.
+    /// Opens the account of another profile, to install something in a target account.
     pub async fn of_profile(profile: &str, global: &Global) -> Result<Aws, Failure> {
         Ok(by_profile(Some(profile), global).await?.claiming(INSTALLER))
     }
 
-    /// The account that the command talks to, for installing. It takes more than operating: in the local cloud, its root.
+    /// Returns the command's account with the rights to install. In the local cloud, that is the account's root.
     pub fn installer(&self) -> Result<Aws, Failure> {
         match &self.local {
             Some(session) => session.installer(TOOLING),
@@ -101,7 +101,7 @@ impl Connection {
     }
 }
 
-/// What decides.
+/// The source of the credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Choice {
     Profile,
@@ -109,7 +109,7 @@ enum Choice {
     LocalCloud,
 }
 
-/// Variables of which any means that the person chose an account.
+/// Variables that choose an account, if any of them is set.
 const CHOSEN_BY: [&str; 5] = [
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
@@ -125,7 +125,7 @@ fn choose(global: &Global, context: &CommandContext) -> Choice {
     } else if set("AWS_ACCESS_KEY_ID") && set("AWS_SECRET_ACCESS_KEY") {
         Choice::Keys
     } else if CHOSEN_BY.iter().any(|name| set(name)) || !Session::exists(context) {
-        // Without a local cloud the ordinary chain goes on to the default profile and the machine's role.
+        // Without a local cloud, the SDK's default chain continues with the default profile and the machine's role.
         Choice::Profile
     } else {
         Choice::LocalCloud
@@ -163,7 +163,7 @@ fn by_keys(global: &Global, context: &CommandContext) -> Result<Aws, Failure> {
 }
 
 fn nowhere() -> Failure {
-    Failure::new("there is no AWS account to talk to")
+    Failure::new("no AWS account is chosen")
         .next("start a local one with `lockstep local up`, or name one with --profile, or AWS_PROFILE and AWS_REGION")
 }
 
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_wins_over_keys_and_keys_over_the_local_cloud() {
+    fn a_profile_precedes_keys_and_keys_precede_the_local_cloud() {
         let folder = tempfile::tempdir().unwrap();
         let keys = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
         assert_eq!(choose(&global(Some("x")), &context(&keys, folder.path())), Choice::Profile);
@@ -190,13 +190,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_local_cloud_the_ordinary_chain_decides() {
+    fn without_a_local_cloud_the_default_chain_is_used() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(choose(&global(None), &context(&[], folder.path())), Choice::Profile);
     }
 
     #[test]
-    fn keys_without_a_region_are_refused_with_what_to_set() {
+    fn keys_without_a_region_are_refused_with_the_next_step() {
         let folder = tempfile::tempdir().unwrap();
         let context =
             context(&[("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "hunter2")], folder.path());

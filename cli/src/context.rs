@@ -1,4 +1,4 @@
-//! The context a command was typed in: nothing else of the library reads them from the process.
+//! The inputs of a command besides its arguments. Only this module reads them from the process.
 
 use crate::failure::{Failure, at};
 use crate::output::Output;
@@ -6,23 +6,23 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Where a command was typed.
+/// The folder, variables, input and output of a command.
 #[derive(Clone, Debug)]
 pub struct CommandContext {
     /// The working directory.
     pub directory: PathBuf,
     /// The environment variables.
     pub variables: BTreeMap<String, String>,
-    /// What it reads.
+    /// The standard input.
     pub input: Input,
-    /// Where its output goes.
+    /// The output.
     pub output: Output,
 }
 
-/// Where standard input comes from. Never printed: it may be a secret.
+/// The source of the standard input. Its `Debug` form hides the text, which may be a secret.
 #[derive(Clone)]
 pub enum Input {
-    /// From the process's own.
+    /// The standard input of the process.
     Process,
     /// This text.
     Given(String),
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Input {
 }
 
 impl CommandContext {
-    /// Those of this process.
+    /// Reads the context of this process.
     pub fn of_process() -> Result<Self, Failure> {
         Ok(Self {
             directory: std::env::current_dir().map_err(at("the working directory"))?,
@@ -47,7 +47,7 @@ impl CommandContext {
         })
     }
 
-    /// A folder and an output, and nothing else: no variables, nothing to read.
+    /// Returns a context with a folder and an output, without variables and with an empty input.
     pub fn bare(directory: &Path, output: Output) -> Self {
         Self {
             directory: directory.to_owned(),
@@ -57,7 +57,7 @@ impl CommandContext {
         }
     }
 
-    /// Everything that is typed or piped in, at most `most` bytes of it.
+    /// Reads the whole standard input. Refuses more than `most` bytes.
     pub fn read_input(&self, most: usize) -> Result<String, Failure> {
         let text = match &self.input {
             Input::Given(text) => text.clone(),
@@ -78,22 +78,23 @@ impl CommandContext {
         Ok(text)
     }
 
-    /// A variable that is set and not empty.
+    /// Returns a variable that is set and not empty.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// A path as it was typed.
+    /// Resolves a path of the command line.
     pub fn path(&self, typed: &Path) -> PathBuf {
         self.directory.join(typed)
     }
 
-    /// Reads a text file; `-` is not special, as secrets have `--stdin`.
+    /// Reads a text file. `-` has no special meaning: secrets have `--stdin`.
     pub fn read(&self, typed: &Path) -> Result<String, Failure> {
         std::fs::read_to_string(self.path(typed)).map_err(at(typed.display()))
     }
 
-    /// The directory of the Lockstep sources that this command was built in: functions and templates come from it.
+    /// Returns the directory of Lockstep's sources, with the functions and templates: that of a variable, or the one in which
+    /// this command was built.
     pub fn sources(&self) -> Result<PathBuf, Failure> {
         let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"));
         let candidates =

@@ -1,4 +1,4 @@
-//! An installed control plane, as commands use it: reading its ledger and asking it to change something.
+//! Access to an installed control plane: reads its ledger, and sends requests to its ledger function.
 
 use crate::connection::Connection;
 use crate::context::CommandContext;
@@ -21,23 +21,23 @@ use lockstep_platform::operator::control_plane;
 use lockstep_platform::operator::executions::Follow;
 use lockstep_platform::operator::signed;
 
-/// The most records of one kind that are read for a list.
+/// Maximum number of records of one kind in a list.
 const LISTED: usize = 500;
 
-/// A control plane.
+/// An installed control plane.
 pub struct ControlPlane {
-    /// Who talks to it.
+    /// The connection to its account.
     pub connection: Connection,
-    /// Where everything of it is.
+    /// The names and URLs of its resources.
     pub found: control_plane::ControlPlane,
-    /// Its ledger.
+    /// The ledger.
     pub ledger: Ledger,
-    /// Its executions.
+    /// The executions of its state machines.
     pub executions: Follow,
 }
 
 impl ControlPlane {
-    /// Finds the control plane of the account that the command talks to.
+    /// Finds the control plane in the command's account.
     pub async fn open(global: &Global, context: &CommandContext) -> Result<Self, Failure> {
         let connection = Connection::open(global, context).await?;
         let found = control_plane::find(&connection.aws).await?.ok_or_else(not_installed)?;
@@ -46,31 +46,32 @@ impl ControlPlane {
         Ok(Self { connection, found, ledger, executions })
     }
 
-    /// The account of the control plane.
+    /// Returns the account of the control plane.
     pub fn aws(&self) -> &Aws {
         &self.connection.aws
     }
 
-    /// Asks the ledger function to change something, with a request signed by the caller's own credentials.
+    /// Sends a request to the ledger function, signed with the caller's own credentials.
     pub async fn ask(&self, request: &Request) -> Result<Applied, Failure> {
         let body = serde_json::to_vec(request).map_err(|error| Failure::new(error.to_string()))?;
         let headers = [("content-type", "application/json")];
         let answer = signed::post(self.aws(), "lambda", &self.found.ledger_url, &headers, body).await?;
         match answer.status {
-            200 => serde_json::from_slice(&answer.body)
-                .map_err(|error| Failure::new(format!("the ledger answered something odd: {error}"))),
-            403 => Err(Failure::new("the ledger does not take requests from these credentials")
+            200 => serde_json::from_slice(&answer.body).map_err(|error| {
+                Failure::new(format!("the ledger returned an unexpected response: {error}"))
+            }),
+            403 => Err(Failure::new("the ledger refuses requests from these credentials")
                 .next("attach the managed policy lockstep-operator to them")),
             status => Err(refused(status, &answer.body)),
         }
     }
 
-    /// The newest version of a part of the organisation's configuration.
+    /// Returns the newest version of a part of the organisation's configuration.
     pub async fn config(&self, kind: ConfigKind) -> Result<Option<Config>, Failure> {
         Ok(newest_config(&self.ledger, kind).await?)
     }
 
-    /// The organisation's stages.
+    /// Returns the organisation's stages.
     pub async fn stages(&self) -> Result<Stages, Failure> {
         let config = self.config(ConfigKind::Stages).await?.ok_or_else(|| {
             Failure::new("no stages were applied yet")
@@ -79,13 +80,13 @@ impl ControlPlane {
         Stages::parse("stages.toml", &config.text).map_err(|problems| of_problems(&problems))
     }
 
-    /// What the organisation says about images.
+    /// Returns the organisation's settings of images.
     pub async fn image_settings(&self) -> Result<ImageSettings, Failure> {
         let text = self.config(ConfigKind::Stages).await?.map(|config| config.text).unwrap_or_default();
         ImageSettings::parse("stages.toml", &text).map_err(|problems| of_problems(&problems))
     }
 
-    /// The releases of a component, or of all, newest first.
+    /// Returns the releases of a component, or of all components, newest first.
     pub async fn releases(&self, component: Option<&ComponentName>) -> Result<Vec<Release>, Failure> {
         let found = match component {
             Some(component) => {
@@ -97,7 +98,7 @@ impl ControlPlane {
         Ok(records(found))
     }
 
-    /// Every environment of every stage.
+    /// Returns every environment of every stage.
     pub async fn environments(&self, stages: &Stages) -> Result<Vec<Environment>, Failure> {
         let mut all = Vec::new();
         for stage in stages.iter() {
@@ -107,49 +108,49 @@ impl ControlPlane {
         Ok(all)
     }
 
-    /// One environment, if it ever was.
+    /// Returns the record of an environment, or `None` if it never existed.
     pub async fn environment(&self, stage: &StageName, name: &str) -> Result<Option<Environment>, Failure> {
         let found = self.ledger.get(&Environment::key_of(stage, name)).await?;
         Ok(found.map(|found| found.record))
     }
 
-    /// Every time somebody let a release in without evidence, newest first.
+    /// Returns every use of break-glass, newest first.
     pub async fn broken_glass(&self) -> Result<Vec<BreakGlass>, Failure> {
         Ok(records(self.ledger.list_kind(LISTED).await?))
     }
 
-    /// What the last sweep found and did, if there was one.
+    /// Returns the report of the last sweep, or `None` before the first.
     pub async fn last_sweep(&self) -> Result<Option<SweepReport>, Failure> {
         Ok(self.ledger.get(&SweepReport::last()).await?.map(|found| found.record))
     }
 
-    /// The deliveries of pushes, newest first.
+    /// Returns the webhook deliveries, newest first.
     pub async fn deliveries(&self) -> Result<Vec<WebhookDelivery>, Failure> {
         Ok(records(self.ledger.list_kind(LISTED).await?))
     }
 
-    /// The newest deployments and promotions of images, newest first.
+    /// Returns the deployments, with builds and promotions of images, newest first.
     pub async fn deployments(&self) -> Result<Vec<Deployment>, Failure> {
         Ok(records(self.ledger.list_kind(LISTED).await?))
     }
 
-    /// Every version of every image.
+    /// Returns every version of every image.
     pub async fn image_versions(&self) -> Result<Vec<ImageVersion>, Failure> {
         Ok(records(self.ledger.list_kind(LISTED).await?))
     }
 
-    /// Every version of every image, in each account.
+    /// Returns every copy of every image version, by account and region.
     pub async fn images(&self) -> Result<Vec<Image>, Failure> {
         Ok(records(self.ledger.list_kind(LISTED).await?))
     }
 
-    /// A deployment as the ledger has it now.
+    /// Returns the current record of a deployment.
     pub async fn deployment(&self, id: &DeploymentId) -> Result<Deployment, Failure> {
         let key = Deployment::key_of(id);
         Ok(self.ledger.expect(&key, &format!("deployment {id}")).await?.record)
     }
 
-    /// The deployment that a person means.
+    /// Returns the deployment with this id, or with an id that begins so. Refuses an ambiguous beginning.
     pub async fn deployment_called(&self, prefix: &DeploymentPrefix) -> Result<Deployment, Failure> {
         if let Some(id) = prefix.full() {
             return self.deployment(&id).await;
@@ -165,18 +166,18 @@ impl ControlPlane {
             }
             (None, _) => {
                 Err(Failure::new(format!("there is no deployment whose id begins with {}", prefix.as_str()))
-                    .next("lockstep status names the last deployment of every environment"))
+                    .next("lockstep status --json lists the last deployment of every environment"))
             }
         }
     }
 
-    /// The journal of a deployment, oldest first.
-    pub async fn journal(&self, id: &DeploymentId) -> Result<Vec<LogEntry>, Failure> {
+    /// Returns the deployment log, oldest line first.
+    pub async fn deployment_log(&self, id: &DeploymentId) -> Result<Vec<LogEntry>, Failure> {
         let (pk, prefix) = LogEntry::all_of(id);
         Ok(records(self.ledger.list(&pk, prefix, Order::Oldest, LISTED).await?))
     }
 
-    /// The release that a deployment is about.
+    /// Returns the release of a deployment, or `None` if it has none.
     pub async fn release_of(&self, deployment: &Deployment) -> Result<Option<Release>, Failure> {
         let Some(component) = &deployment.component else { return Ok(None) };
         let key = Release::key_of(component, &deployment.version);
@@ -195,7 +196,7 @@ fn records<T: Record>(found: Vec<lockstep_platform::ledger::Versioned<T>>) -> Ve
     found.into_iter().map(|found| found.record).collect()
 }
 
-/// Problems of a file as one failure, a line each.
+/// Returns the problems of a file as one failure, each on a line.
 pub fn of_problems(problems: &[Problem]) -> Failure {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     Failure::new(lines.join("\n"))
@@ -207,9 +208,9 @@ fn refused(status: u16, body: &[u8]) -> Failure {
             let exit = if refused.error == "StackNeedsHuman" { Exit::NeedsHuman } else { Exit::Failed };
             Failure { exit, ..Failure::new(refused.message) }
         }
-        // What else answers is not ours to repeat.
+        // Another server wrote this body, so it is not repeated.
         Err(_) => {
-            Failure::new(format!("the ledger answered with status {status}")).next("try again in a moment")
+            Failure::new(format!("the ledger responded with status {status}")).next("try again in a moment")
         }
     }
 }
@@ -219,9 +220,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_told_in_the_ledgers_words() {
-        let body = br#"{"error":"Rejected","message":"deployment x waits for nobody"}"#;
-        assert_eq!(refused(422, body).what, "deployment x waits for nobody");
-        assert_eq!(refused(502, b"<html>secret</html>").what, "the ledger answered with status 502");
+    fn a_refusal_has_the_ledgers_message() {
+        let body = br#"{"error":"Rejected","message":"deployment x waits for no approval"}"#;
+        assert_eq!(refused(422, body).what, "deployment x waits for no approval");
+        assert_eq!(refused(502, b"<html>secret</html>").what, "the ledger responded with status 502");
     }
 }

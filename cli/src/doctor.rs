@@ -1,7 +1,7 @@
-//! Reads what `lockstep doctor` judges: the control plane, and each account that it deploys to.
+//! Reads the facts that `lockstep doctor` judges: the control plane, and each account that it deploys to.
 //!
-//! A call that fails becomes an unknown reading with the failure's words. Only the lack of credentials for the control
-//! plane's account ends the command.
+//! A call that fails becomes an unknown reading with the failure's message. The command fails only without credentials for
+//! the control plane's account.
 
 mod places;
 mod resources;
@@ -31,13 +31,13 @@ use std::path::PathBuf;
 /// The command that installs the stacks of the tooling account.
 const INSTALL: &str = "lockstep install";
 
-/// The managed policy that the command's calls need, without the prefix of Lockstep's names.
+/// The managed policy for the command's calls, without the prefix of Lockstep's names.
 const CLAIM: &str = "doctor";
 
-/// The start of the names of the stacks that let an account in.
+/// The prefix of the names of the stacks that register an account.
 const ACCOUNT_STACKS: &str = "lockstep-account-";
 
-/// Reads an installation.
+/// A reader of an installation.
 pub struct Doctor {
     connection: Connection,
     sources: PathBuf,
@@ -45,7 +45,7 @@ pub struct Doctor {
     targets: Vec<places::Credentials>,
 }
 
-/// A stack that was read, with what its resources are judged by.
+/// The facts of a stack and of its resources.
 struct ReadStack {
     facts: StackFacts,
     resources: Vec<ResourceFacts>,
@@ -65,14 +65,14 @@ impl Doctor {
         Ok(Self { connection, sources: context.sources()?, control_plane, targets })
     }
 
-    /// Reads everything that there is to judge.
+    /// Reads all facts of the installation.
     pub async fn facts(&self) -> Facts {
         let aws = &self.connection.aws;
         let caller = known(control_plane::identity(aws).await).map(|(account, _)| account);
         let installed = self.control_plane.clone().map(|found| found.as_ref().map(installed));
         let mut stacks = Vec::new();
         let mut resources = Vec::new();
-        // Without a control plane there is one finding, not one for each thing that it lacks.
+        // Without a control plane there is one finding, and not one for each of its stacks.
         if let (Ok(Some(_)), Ok(account)) = (&self.control_plane, &caller) {
             for name in self.stack_names().await {
                 let install =
@@ -95,7 +95,7 @@ impl Doctor {
         }
     }
 
-    /// The control plane and its ledger.
+    /// Returns the control plane and its ledger.
     fn ledger(&self) -> Reading<(&ControlPlane, Ledger)> {
         match &self.control_plane {
             Ok(Some(found)) => Ok((found, Ledger::new(&self.connection.aws, &found.table))),
@@ -104,8 +104,8 @@ impl Doctor {
         }
     }
 
-    /// The stacks that an installation consists of: those that every one has, and one for each account that was added or
-    /// that a stage names. What cannot be read here is a finding of the accounts.
+    /// Returns the names of the stacks of an installation: the common ones, and one for each account that was added or that a
+    /// stage names. Accounts that cannot be read here are reported as findings of their own.
     async fn stack_names(&self) -> BTreeSet<String> {
         let added = readings::stack_names(&self.connection.aws, ACCOUNT_STACKS).await.unwrap_or_default();
         let staged = self.staged().await.unwrap_or_default();
@@ -185,7 +185,7 @@ fn installed(found: &ControlPlane) -> Installed {
     Installed { version: found.version.clone(), account: found.account.clone(), region: found.region.clone() }
 }
 
-/// A call's answer as a reading: a failure is unknown, in its own words.
+/// Returns the result of a call as a reading. A failure becomes unknown, with its own message.
 fn known<T>(answer: Result<T, DomainFailure>) -> Reading<T> {
     answer.map_err(|failure| {
         let unknown = Unknown::because(failure.message);
@@ -199,7 +199,7 @@ fn known<T>(answer: Result<T, DomainFailure>) -> Reading<T> {
     })
 }
 
-/// Reads the quotas that count at a place; `there` ends the name of each in the report.
+/// Reads the quotas of an account and region. `there` ends the name of each in the report.
 async fn quotas(aws: &Aws, place: QuotaPlace, there: &str) -> Vec<QuotaFacts> {
     let mut read = Vec::new();
     for wanted in WANTED_QUOTAS.iter().filter(|wanted| wanted.place == place) {
@@ -216,7 +216,7 @@ async fn quotas(aws: &Aws, place: QuotaPlace, there: &str) -> Vec<QuotaFacts> {
     read.push(QuotaFacts {
         subject: format!("quota concurrent executions of lambda {there}"),
         least: LEAST_CONCURRENCY,
-        why: "fewer let a burst of pushes starve the functions that answer callbacks".to_owned(),
+        why: "with fewer, a burst of pushes can starve the functions that complete callbacks".to_owned(),
         value: known(readings::lambda_concurrency(aws).await),
     });
     read

@@ -1,26 +1,26 @@
-//! How a command ends, for people and for scripts.
+//! The failure of a command, and its exit code.
 
 use lockstep_domain::model::error::{Failure as DomainFailure, FailureKind, Policy};
 use serde::Serialize;
 use std::fmt;
 use std::process::ExitCode;
 
-/// How a command ended, as its exit code says it.
+/// The result of a command, as an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exit {
     /// 0: done.
     Done,
-    /// 1: it failed, or what it followed did.
+    /// 1: the command failed, or the execution that it followed failed.
     Failed,
-    /// 2: the command line makes no sense.
+    /// 2: the command line is wrong.
     Usage,
-    /// 3: a person must decide something first.
+    /// 3: an operator or approver must decide first.
     NeedsHuman,
 }
 
 impl Exit {
-    /// The number scripts see.
+    /// Returns the exit code.
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -37,34 +37,34 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command could not do what was asked: what happened and where, and what to do next. Never holds a secret.
+/// The reason of a failed command, and the next step. Never contains a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Failure {
-    /// What happened, and where.
+    /// The error, with its place.
     pub what: String,
-    /// What to do next; empty if `what` says it.
+    /// The next step; empty if `what` names it.
     pub next: String,
-    /// How the command ends.
+    /// The exit code.
     pub exit: Exit,
 }
 
 impl Failure {
-    /// Something went wrong.
+    /// Returns a failure of the command.
     pub fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), next: String::new(), exit: Exit::Failed }
     }
 
-    /// The command line makes no sense.
+    /// Returns a failure of a wrong command line.
     pub fn usage(what: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, ..Self::new(what) }
     }
 
-    /// Adds what to do next.
+    /// Sets the next step.
     pub fn next(self, next: impl Into<String>) -> Self {
         Self { next: next.into(), ..self }
     }
 
-    /// Adds what to do next, unless it says so already.
+    /// Sets the next step, unless there is one.
     pub fn or_next(self, next: impl Into<String>) -> Self {
         if self.next.is_empty() { self.next(next) } else { self }
     }
@@ -96,7 +96,7 @@ impl From<DomainFailure> for Failure {
     }
 }
 
-/// Explains an error of the operating system at a place.
+/// Returns a function that turns an error into a failure at a place.
 pub fn at<E: fmt::Display>(place: impl fmt::Display) -> impl FnOnce(E) -> Failure {
     move |error| Failure::new(format!("{place}: {error}"))
 }
@@ -106,13 +106,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exit_codes_are_those_the_documentation_names() {
+    fn exit_codes_match_the_documentation() {
         let codes = [Exit::Done, Exit::Failed, Exit::Usage, Exit::NeedsHuman].map(Exit::code);
         assert_eq!(codes, [0, 1, 2, 3]);
     }
 
     #[test]
-    fn what_only_a_person_can_decide_ends_with_three() {
+    fn a_failure_that_needs_a_human_exits_with_three() {
         let of = |kind| Failure::from(DomainFailure::new(kind, "x")).exit;
         assert_eq!(of(FailureKind::StackNeedsHuman), Exit::NeedsHuman);
         assert_eq!(of(FailureKind::Rejected), Exit::Failed);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_reads_as_what_happened_and_what_to_do_next() {
+    fn a_failure_prints_the_error_and_the_next_step() {
         let failure =
             Failure::new("stages.toml: no such file").next("write one: lockstep stages show --example");
         assert_eq!(

@@ -1,8 +1,7 @@
-//! Following an execution to its end, with everything it brings about.
+//! Follows an execution to its end, with the deployments that it starts.
 //!
-//! The execution says whether it runs and how it ended; the ledger says what happens within: each deployment it began,
-//! and each line of that deployment's journal. Nested executions need not be looked for, because every one of them
-//! works for a deployment.
+//! Step Functions reports the state of the execution. The ledger has its deployments, and the log of each deployment.
+//! Nested executions need no search, because each of them belongs to a deployment.
 
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
@@ -28,25 +27,25 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Where following stopped.
+/// The reason for which following stopped.
 #[derive(Clone, Debug)]
 pub enum End {
-    /// The execution is over.
+    /// The execution ended.
     Over(Box<Execution>),
-    /// A person must answer first.
+    /// A deployment waits for an approver.
     NeedsApproval(Box<Deployment>),
 }
 
-/// What was seen of an execution.
+/// The result of following an execution.
 #[derive(Clone, Debug)]
 pub struct Followed {
-    /// Where following stopped.
+    /// The reason for which following stopped.
     pub end: End,
-    /// The deployments it brought about, in the order they began.
+    /// Its deployments, in the order of their start.
     pub deployments: Vec<Deployment>,
 }
 
-/// Something to tell.
+/// A line of output about a deployment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct FollowEvent<'a> {
     at: Timestamp,
@@ -55,12 +54,12 @@ struct FollowEvent<'a> {
     says: &'a str,
 }
 
-/// How an execution is followed.
+/// The options of following an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FollowOptions {
-    /// Stop at a question to a person whose number is higher than this; at none without one.
+    /// Following stops at a question with a number above this. `None` means that it stops at no question.
     pub after_question: Option<u32>,
-    /// What happened before this is known and not told again.
+    /// Log lines before this time are not printed.
     pub since: Timestamp,
 }
 
@@ -77,7 +76,7 @@ pub async fn follow(
     loop {
         let execution = plane.executions.describe(arn).await?.ok_or_else(|| {
             Failure::new(format!("execution {arn} does not exist"))
-                .next("list them: aws stepfunctions list-executions --state-machine-arn <arn>")
+                .next("list the executions: aws stepfunctions list-executions --state-machine-arn <arn>")
         })?;
         let deployments = deployments_of(plane, &execution).await?;
         for deployment in &deployments {
@@ -101,12 +100,13 @@ fn stops(deployment: &Deployment, options: FollowOptions) -> bool {
     options.after_question.is_some_and(|after| number.is_some_and(|number| number > after))
 }
 
-/// Whether a deployment waits for an answer.
+/// Returns true if a deployment waits for an answer to its question.
 pub fn is_asking(deployment: &Deployment) -> bool {
     deployment.state == DeploymentState::AwaitingApproval && open_question(deployment).is_some()
 }
 
-/// Between two looks: short at first and on this machine, longer on AWS, where every look counts against a limit.
+/// The pause between two polls. It grows from 100 ms to 400 ms on this machine, and to 4 s on AWS, where each poll counts
+/// against a quota.
 struct Pause {
     now: Duration,
     longest: Duration,
@@ -124,7 +124,7 @@ impl Pause {
     }
 }
 
-/// What was told already of each deployment.
+/// A printer of new log lines. It remembers what it has printed of each deployment.
 struct Printer<'a> {
     plane: &'a ControlPlane,
     output: &'a Output,
@@ -139,16 +139,16 @@ impl Printer<'_> {
         if state.is_some_and(DeploymentState::is_final) {
             return Ok(());
         }
-        let journal = self.plane.journal(&deployment.id).await?;
+        let log = self.plane.deployment_log(&deployment.id).await?;
         let since = self.since;
-        for step in journal.iter().skip(lines).filter(|step| step.at >= since) {
+        for step in log.iter().skip(lines).filter(|step| step.at >= since) {
             self.say(step.at, deployment, &step.note);
         }
         if state != Some(deployment.state) && deployment.state != DeploymentState::Running {
             let at = deployment.finished_at.unwrap_or_else(Timestamp::now);
             self.say(at, deployment, &ending(deployment));
         }
-        self.printed.insert(deployment.id.clone(), (journal.len(), Some(deployment.state)));
+        self.printed.insert(deployment.id.clone(), (log.len(), Some(deployment.state)));
         Ok(())
     }
 
@@ -163,7 +163,7 @@ impl Printer<'_> {
     }
 }
 
-/// A note as it fits a line; `lockstep why` tells all of it.
+/// Cuts a note to one line. `lockstep why` prints the whole note.
 fn cut(note: &str) -> String {
     const CHARS: usize = 120;
     match note.char_indices().nth(CHARS) {
@@ -180,21 +180,21 @@ fn ending(deployment: &Deployment) -> String {
     format!("{}{took}{cause}", why::state(deployment.state))
 }
 
-/// The state machine and the name in an execution's ARN, for people.
+/// Returns the state machine and the name of an execution, from its ARN.
 fn title(arn: &str) -> String {
     let mut parts = arn.rsplit(':');
     let (name, machine) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     format!("{machine} {name}")
 }
 
-/// What an execution works for.
+/// The deployments that belong to an execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Scope {
     /// One teardown or promotion of an image.
     One(DeploymentId),
     /// One deployment to a stage, and the images it needs.
     Deployment(DeploymentId, StageName),
-    /// Whatever was packaged by it, and the images it baked before.
+    /// The deployments of every release that it packaged, and of the images that it baked before.
     Release,
     /// Every build and copy of the version that it bakes.
     Bake,
@@ -255,7 +255,7 @@ async fn deployments_of(plane: &ControlPlane, execution: &Execution) -> Result<V
     let mut found: Vec<Deployment> = plane.deployments().await?;
     found.retain(|deployment| began_within(deployment, execution) && belongs(deployment, &scope, &made));
     found.sort_by_key(|deployment| deployment.started_at);
-    // The index lags behind the table: what was found there is read again.
+    // The index lags behind the table, so each record is read again from the table.
     let mut current = Vec::with_capacity(found.len());
     for deployment in found {
         current.push(plane.deployment(&deployment.id).await?);
@@ -268,13 +268,13 @@ fn began_within(deployment: &Deployment, execution: &Execution) -> bool {
     after && execution.ended_at.is_none_or(|ended| deployment.started_at <= ended)
 }
 
-/// What an execution made: releases and images.
+/// The releases and image versions of an execution.
 struct Products {
     packaged: BTreeSet<(ComponentName, Version)>,
     baked: BTreeSet<(ImageName, Version)>,
 }
 
-/// Whether a version was baked by the execution, or by one that it started: for the same commit.
+/// Returns true if the execution baked the version, or started the execution that did, for the same commit.
 fn is_baked_by(version: &ImageVersion, execution: &Execution) -> bool {
     let same_commit = version.commit().is_some_and(|commit| execution.input["commit"] == commit.as_str());
     let baked = matches!(version.origin, ImageOrigin::Baked { .. });
@@ -310,7 +310,7 @@ fn belongs(deployment: &Deployment, scope: &Scope, made: &Products) -> bool {
     }
 }
 
-/// Follows an execution to its end or to a question, and answers as it ended.
+/// Follows an execution to its end or to a question, and returns the report.
 pub async fn follow_to_end(
     plane: &ControlPlane,
     execution: &str,
@@ -320,7 +320,7 @@ pub async fn follow_to_end(
     follow_so(plane, execution, options, context).await
 }
 
-/// The same after a question was answered: what happened before it is not told again.
+/// Follows an execution after `answered` was answered. Prints no log lines from before that question.
 pub async fn follow_on(
     plane: &ControlPlane,
     execution: &str,
@@ -337,12 +337,12 @@ async fn follow_so(
     options: FollowOptions,
     context: &CommandContext,
 ) -> Result<Report, Failure> {
-    // One document at the end, none on the way: only `watch` prints many.
+    // One JSON document at the end and none before it: only `watch` prints many.
     let followed = follow(plane, execution, options, &context.output.without_events()).await?;
     Ok(report(&followed, context))
 }
 
-/// The same through every question, told event by event.
+/// Follows an execution to its end through every question. Prints a JSON document for each event.
 pub async fn follow_through(
     plane: &ControlPlane,
     execution: &str,
@@ -362,7 +362,7 @@ pub fn report(followed: &Followed, context: &CommandContext) -> Report {
             if let Some(question) = open_question(deployment) {
                 show(deployment, question, output);
                 command = answer_with(deployment, question);
-                output.line(format!("nothing happens until somebody approves: {command}"));
+                output.line(format!("the deployment waits for approval: {command}"));
             }
             let document = json!({
                 "outcome": "needs_approval", "deployment": deployment, "approve_with": command,
@@ -377,7 +377,7 @@ fn report_of_end(execution: &Execution, deployments: &[Deployment], context: &Co
     let output = &context.output;
     let mut document = json!({ "execution": execution, "deployments": deployments });
     let (outcome, cause) = match &execution.status {
-        Status::Running => ("failed", "it still runs".to_owned()),
+        Status::Running => ("failed", "the execution is still running".to_owned()),
         Status::Succeeded { output: answer } => ending_of(answer),
         Status::Failed { error, cause } => {
             let caught = CaughtError { error: error.clone(), cause: cause.clone() };
@@ -394,7 +394,7 @@ fn report_of_end(execution: &Execution, deployments: &[Deployment], context: &Co
     if exit != Exit::Done {
         let unhappy = |d: &&Deployment| d.state.is_final() && !ended_well(d.state);
         for deployment in deployments.iter().filter(unhappy) {
-            output.line(format!("look closer: lockstep why {}", deployment.id.short()));
+            output.line(format!("details: lockstep why {}", deployment.id.short()));
         }
     }
     Report { document, exit }
@@ -404,7 +404,8 @@ fn ended_well(state: DeploymentState) -> bool {
     matches!(state, DeploymentState::Succeeded | DeploymentState::NoChanges | DeploymentState::Planned)
 }
 
-/// An execution of `release` may succeed and still say what became of it; every other one succeeds or fails.
+/// Returns the outcome and its cause from the output of an execution that succeeded. The output of `release` has an
+/// outcome of its own; every other execution is done.
 fn ending_of(answer: &Value) -> (&'static str, String) {
     match serde_json::from_value::<Summary>(answer.clone()) {
         Ok(summary) if summary.outcome == "superseded" => ("superseded", summary.cause),
@@ -428,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn a_promotion_is_followed_by_what_it_brings_where() {
+    fn the_scope_of_a_promotion_is_its_release_and_stage() {
         let input = json!({"component": "logs", "version": "2.1.0", "to": "production"});
         let expected = Scope::Promotion(
             "logs".parse().unwrap(),
@@ -439,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deployment_is_followed_by_the_id_its_execution_gives_it_and_by_what_it_brings() {
+    fn the_scope_of_a_deployment_is_its_id_and_stage() {
         let input = json!({"component": "logs", "version": "2.1.0", "stage": "ci"});
         let execution = execution("lockstep-delivery-deploy", input);
         let id = DeploymentId::of_execution(&execution.arn);
@@ -447,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn following_stops_at_a_question_that_was_not_known() {
+    fn following_stops_at_a_new_question() {
         use crate::views::testing::{asking, deployment};
         use lockstep_domain::records::{Proposal, ProposedAction, Subject};
         let proposal = Proposal {
@@ -460,7 +461,7 @@ mod tests {
         let options = |after_question| FollowOptions { after_question, since: Timestamp::UNIX_EPOCH };
         assert!(!stops(&deployment, options(Some(0))));
         deployment.approvals.push(asking(Subject::Proposal(proposal)));
-        assert!(!stops(&deployment, options(Some(0))), "it was just asked, and does not wait yet");
+        assert!(!stops(&deployment, options(Some(0))), "the deployment does not wait yet");
         deployment.state = DeploymentState::AwaitingApproval;
         assert!(stops(&deployment, options(Some(0))));
         assert!(!stops(&deployment, options(Some(1))));
@@ -474,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn an_execution_is_named_by_its_state_machine_and_its_name() {
+    fn the_title_has_the_state_machine_and_the_execution() {
         assert_eq!(
             title("arn:aws:states:eu-west-1:1:execution:lockstep-release:abc"),
             "lockstep-release abc"
@@ -482,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_whose_component_was_rejected_failed() {
+    fn a_release_with_a_rejected_component_failed() {
         let rejected =
             json!({ "outcome": "rejected", "error": "Rejected", "cause": "a.toml:1: no", "results": [] });
         assert_eq!(ending_of(&rejected), ("failed", "a.toml:1: no".to_owned()));
@@ -490,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_that_a_later_push_overtook_did_not_fail() {
+    fn a_superseded_release_did_not_fail() {
         let overtaken =
             json!({ "outcome": "superseded", "error": "", "cause": "main is at 1", "results": [] });
         assert_eq!(ending_of(&overtaken), ("superseded", "main is at 1".to_owned()));

@@ -1,4 +1,4 @@
-//! The Lambda functions, from source to zip: built by cargo, packed so that equal binaries are equal bytes.
+//! The Lambda functions, from source to zip. cargo builds them; equal binaries give equal zips.
 
 mod glibc;
 mod zigbuild;
@@ -21,22 +21,22 @@ pub const NAMES: [&str; 9] =
 /// The functions that components use by `${functions.<name>}`; the control plane itself runs none of them.
 pub const SHIPPED: [&str; 2] = ["elb-logs", "log-intake"];
 
-/// Every function that is built and uploaded.
+/// Returns the name of every function that is built and uploaded.
 fn all() -> impl Iterator<Item = &'static str> {
     NAMES.into_iter().chain(SHIPPED)
 }
 
-/// How the functions are built.
+/// The build profile of the functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Profile {
-    /// Quickly, for this machine: what the local cloud runs.
+    /// A fast build for this machine, for the local cloud.
     Dev,
-    /// Small, for Lambda's arm64 machines: what AWS gets.
+    /// A small build for Lambda's arm64 machines.
     Lambda,
 }
 
 impl Profile {
-    /// Returns what the functions are built for, in Lambda's word.
+    /// Returns the processor architecture, in Lambda's word.
     pub fn architecture(self) -> &'static str {
         match (self, std::env::consts::ARCH) {
             (Self::Lambda, _) | (Self::Dev, "aarch64") => "arm64",
@@ -45,17 +45,17 @@ impl Profile {
     }
 }
 
-/// Where functions run.
+/// The place where the functions run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destination {
-    /// On AWS.
+    /// AWS.
     Lambda,
-    /// In the local cloud.
+    /// The local cloud.
     ThisMachine,
 }
 
 impl Destination {
-    /// Returns what to do about a binary that does not start there.
+    /// Returns the next step after a binary that cannot start there.
     fn how_to_build(self) -> String {
         match self {
             Self::Lambda => format!(
@@ -68,14 +68,14 @@ impl Destination {
     }
 }
 
-/// Builds every function with one invocation of cargo; answers where each binary is. What building for Lambda takes
-/// beside cargo is installed into a folder of its own below `tools`.
+/// Builds every function with one invocation of cargo. Returns the path of each binary. The other tools of a build for
+/// Lambda are installed into a folder below `tools`. `report` receives each step.
 pub async fn build(
     sources: &Path,
     cargo: &str,
     profile: Profile,
     tools: &Path,
-    told: impl Fn(&str),
+    report: impl Fn(&str),
 ) -> Result<BTreeMap<String, PathBuf>, Failure> {
     let mut command = match profile {
         Profile::Dev => {
@@ -83,13 +83,13 @@ pub async fn build(
             command.arg("build");
             command
         }
-        Profile::Lambda => zigbuild::command(cargo, tools, &told).await?,
+        Profile::Lambda => zigbuild::command(cargo, tools, &report).await?,
     };
     forget_this_package(&mut command);
     command.current_dir(sources).arg("--message-format=json-render-diagnostics");
     match profile {
-        // The whole workspace, as the command that runs now was built: with fewer packages cargo would choose other
-        // features of tokio and its like, and compile the AWS SDKs once more for them.
+        // The whole workspace, as this command was built. With fewer packages, cargo would choose other features of
+        // tokio and similar crates, and compile the AWS SDKs once more for them.
         Profile::Dev => drop(command.args(["--workspace", "--bins"])),
         // The functions alone, so that none carries a feature that only the command needs.
         Profile::Lambda => {
@@ -99,8 +99,8 @@ pub async fn build(
             }
         }
     }
-    told(&format!("cargo build of {} functions", all().count()));
-    // Cargo's own messages (what it compiles, and what does not) go where errors go.
+    report(&format!("cargo build of {} functions", all().count()));
+    // cargo's own messages are printed on standard error.
     let output = command
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
@@ -110,9 +110,9 @@ pub async fn build(
         .map_err(at(format!("{cargo} could not be started")))?;
     if !output.status.success() {
         let hint = match profile {
-            Profile::Dev => "the messages above say what does not compile",
+            Profile::Dev => "read the compiler's messages above",
             Profile::Lambda => {
-                "the messages above say why; if the target is missing: rustup target add aarch64-unknown-linux-gnu"
+                "read the messages above; if the target is missing: rustup target add aarch64-unknown-linux-gnu"
             }
         };
         return Err(Failure::new("the functions could not be built").next(hint));
@@ -124,7 +124,7 @@ pub async fn build(
     }
 }
 
-/// What cargo told this process about its own package would make build scripts that read the same variables run again.
+/// Removes cargo's variables about this process's own package. Build scripts that read them would run again.
 fn forget_this_package(command: &mut Command) {
     const ABOUT_A_PACKAGE: [&str; 5] =
         ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_CRATE_", "CARGO_PRIMARY_", "CARGO_BIN_"];
@@ -136,7 +136,7 @@ fn forget_this_package(command: &mut Command) {
     }
 }
 
-/// The binaries that cargo's messages name.
+/// Returns the binaries that cargo's messages name.
 fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
     let message = |line: &str| serde_json::from_str::<Value>(line).ok();
     let executable = |message: Value| {
@@ -146,7 +146,7 @@ fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
     messages.lines().filter_map(message).filter_map(executable).collect()
 }
 
-/// The binaries that lie in a folder: `lockstep-<function>` each.
+/// Returns the binaries in a folder, each named `lockstep-<function>`.
 pub fn in_folder(folder: &Path) -> Result<BTreeMap<String, PathBuf>, Failure> {
     all()
         .map(|name| {
@@ -161,7 +161,7 @@ pub fn in_folder(folder: &Path) -> Result<BTreeMap<String, PathBuf>, Failure> {
         .collect()
 }
 
-/// A function as Lambda gets it.
+/// The deployment package of a function.
 #[derive(Clone, Debug)]
 pub struct Package {
     /// The zip.
@@ -171,7 +171,7 @@ pub struct Package {
 }
 
 impl Package {
-    /// Packs a binary, if it starts where it is going to run.
+    /// Packs a binary. Refuses one that cannot start at its destination.
     pub fn of(binary: &Path, profile: Profile, destination: Destination) -> Result<Self, Failure> {
         let bytes = match stripped(binary) {
             Some(bytes) => bytes,
@@ -186,26 +186,26 @@ impl Package {
         Ok(Self { digest: Digest::of(&zip), zip })
     }
 
-    /// Where it lies in the artifacts' bucket: equal bytes, equal key.
+    /// Returns the key in the artifact bucket. Equal bytes have equal keys.
     pub fn key(&self, function: &str) -> String {
         format!("functions/{function}/{}.zip", self.digest)
     }
 
-    /// The digest in the form of Lambda's `CodeSha256`.
+    /// Returns the digest in the form of Lambda's `CodeSha256`.
     pub fn code_sha256(&self) -> String {
         code_sha256(&self.digest)
     }
 }
 
-/// The digest of a zip as Lambda writes it: base64 instead of hexadecimal digits.
+/// Returns the digest of a zip in Lambda's form: base64 instead of hexadecimal digits.
 pub fn code_sha256(digest: &Digest) -> String {
     use base64::Engine as _;
     let bytes = hex::decode(digest.as_str()).unwrap_or_default();
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-/// The binary without its symbols, by the linker's companion `strip` where there is one: a dev binary is twice as large
-/// with them, and packing and sending it take as much longer. The profile for Lambda strips by itself.
+/// Returns the binary without its symbols, or `None` if this machine has no `strip`. Symbols double the size of a dev
+/// binary, and the time to pack and send it. cargo already strips in the profile for Lambda.
 fn stripped(binary: &Path) -> Option<Vec<u8>> {
     let folder = tempfile::tempdir().ok()?;
     let target = folder.path().join("bootstrap");
@@ -214,9 +214,9 @@ fn stripped(binary: &Path) -> Option<Vec<u8>> {
     strip.ok()?.success().then(|| std::fs::read(&target).ok())?
 }
 
-/// One file called `bootstrap`, with a fixed time and mode.
+/// Returns a zip with one file called `bootstrap`, with a fixed time and mode.
 ///
-/// On one machine the time is worth more than the space: compressed a little, less has to be hashed and sent.
+/// On this machine a low compression level is fastest: it saves more time of hashing and sending than it costs.
 fn zip(binary: &[u8], profile: Profile) -> zip::result::ZipResult<Vec<u8>> {
     let level = match profile {
         Profile::Dev => 1,
@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_binaries_give_equal_packages_and_another_one_another() {
+    fn only_equal_binaries_give_equal_packages() {
         let (a, b, c) = (
             zip(b"one", Profile::Lambda).unwrap(),
             zip(b"one", Profile::Lambda).unwrap(),
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_holds_one_executable_called_bootstrap() {
+    fn a_package_contains_one_executable_called_bootstrap() {
         let mut archive = zip::ZipArchive::new(Cursor::new(zip(b"one", Profile::Lambda).unwrap())).unwrap();
         assert_eq!(archive.len(), 1);
         let file = archive.by_name("bootstrap").unwrap();
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_is_written_as_lambda_writes_it() {
+    fn the_digest_has_lambdas_form() {
         let package = Package { zip: Vec::new(), digest: Digest::of(b"") };
         assert_eq!(package.code_sha256(), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
     }

@@ -1,16 +1,16 @@
-//! Git, by its own command: what `push` needs to know of a folder.
+//! Runs the `git` command, and reads the state of a folder for `push`.
 
 use crate::failure::{Failure, at};
 use lockstep_domain::model::ids::CommitSha;
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
-/// Runs `git` in `folder` and answers what it printed, without the last newline.
+/// Runs `git` in `folder` and returns its output without the last newline.
 pub async fn git(folder: &Path, arguments: &[&str]) -> Result<String, Failure> {
     let output = Command::new("git")
         .args(arguments)
         .current_dir(folder)
-        // A question nobody can answer would hang.
+        // A prompt would wait for ever.
         .env("GIT_TERMINAL_PROMPT", "0")
         .kill_on_drop(true)
         .output()
@@ -23,18 +23,18 @@ pub async fn git(folder: &Path, arguments: &[&str]) -> Result<String, Failure> {
     Err(Failure::new(format!("git {} failed in {}: {said}", arguments.join(" "), folder.display())))
 }
 
-/// A folder within a git repository whose every file is committed.
+/// A folder in a git repository without uncommitted changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clean {
     /// The root of the repository.
     pub root: PathBuf,
-    /// What `HEAD` is.
+    /// The commit of `HEAD`.
     pub commit: CommitSha,
     /// The branch that is checked out.
     pub branch: String,
 }
 
-/// Looks at `folder`; refuses one outside a repository, one with changes, and a detached `HEAD`.
+/// Reads the state of `folder`. Refuses a folder outside a repository, uncommitted changes, and a detached `HEAD`.
 pub async fn clean(folder: &Path) -> Result<Clean, Failure> {
     let root = git(folder, &["rev-parse", "--show-toplevel"]).await.map_err(|_| {
         Failure::new(format!("{} is not inside a git repository", folder.display()))
@@ -46,7 +46,7 @@ pub async fn clean(folder: &Path) -> Result<Clean, Failure> {
             "{} has changes that are not committed:\n{changes}",
             folder.display()
         ))
-        .next("commit them: what is pushed is what is released"));
+        .next("commit them: a release contains only what is pushed"));
     }
     let commit = git(folder, &["rev-parse", "HEAD"])
         .await
@@ -54,12 +54,13 @@ pub async fn clean(folder: &Path) -> Result<Clean, Failure> {
     let branch = git(folder, &["symbolic-ref", "--quiet", "--short", "HEAD"])
         .await
         .map_err(|_| Failure::new(format!("{root} is not on a branch")).next("run `git switch <branch>`"))?;
-    let commit =
-        commit.parse().map_err(|error| Failure::new(format!("git answered something odd: {error}")))?;
+    let commit = commit
+        .parse()
+        .map_err(|error| Failure::new(format!("git printed an unexpected commit id: {error}")))?;
     Ok(Clean { root: root.into(), commit, branch })
 }
 
-/// Where a remote is, if it has one of this name.
+/// Returns the URL of a remote. Refuses a name that the repository does not have.
 pub async fn remote_url(folder: &Path, remote: &str) -> Result<String, Failure> {
     git(folder, &["remote", "get-url", remote]).await.map_err(|_| {
         Failure::new(format!("{} has no remote called {remote}", folder.display()))
@@ -67,7 +68,7 @@ pub async fn remote_url(folder: &Path, remote: &str) -> Result<String, Failure> 
     })
 }
 
-/// `owner` and `name` of a repository, from a remote's URL: the last two parts of its path.
+/// Returns `owner` and `name` of a repository: the last two parts of the path of a remote's URL.
 pub fn owner_and_name(url: &str) -> Option<(&str, &str)> {
     let path = url.trim_end_matches('/').trim_end_matches(".git");
     let (rest, name) = path.rsplit_once('/')?;
@@ -75,7 +76,7 @@ pub fn owner_and_name(url: &str) -> Option<(&str, &str)> {
     (!owner.is_empty() && !name.is_empty()).then_some((owner, name))
 }
 
-/// What git said, without the password that a remote's URL may hold (`https://user:password@host/`).
+/// Removes passwords from git's messages, since a remote's URL may contain one (`https://user:password@host/`).
 fn without_credentials(text: &str) -> String {
     let mut words = text.split("://");
     let first = words.next().unwrap_or_default().to_owned();
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_outside_a_repository_is_refused_with_what_to_do() {
+    async fn a_folder_outside_a_repository_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let failure = clean(folder.path()).await.unwrap_err();
         assert!(failure.next.contains("git init"), "{failure}");
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_in_a_remotes_url_is_never_repeated() {
+    fn a_password_in_a_remotes_url_is_never_printed() {
         let said = "fatal: unable to access 'https://ada:hunter2@github.com/acme/logs.git/': gone";
         assert_eq!(
             without_credentials(said),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-/// What every command takes.
+/// The options that every command has.
 #[derive(Args, Clone, Debug)]
 pub struct Global {
     /// Print one JSON document instead of lines (`watch`: one a line)

@@ -1,4 +1,4 @@
-//! What there is of images, and who uses it: the ledger's records put together.
+//! The images of the ledger, with the releases and environments that use them.
 
 use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
@@ -12,13 +12,13 @@ use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployed, Environment, Image, ImageVersion, Release};
 use std::collections::BTreeSet;
 
-/// Everything that is known of images.
+/// The image versions, their copies, and their references.
 pub struct ImageInventory {
     /// Every version, by name and then newest first.
     pub versions: Vec<ImageVersion>,
-    /// Each of them in each account and region.
+    /// The copies of the versions, by account and region.
     pub places: Vec<Image>,
-    /// What needs which version.
+    /// The references to each version.
     pub references: ReferenceGraph,
     /// Every release, newest first.
     pub releases: Vec<Release>,
@@ -26,24 +26,24 @@ pub struct ImageInventory {
     pub environments: Vec<Environment>,
     /// The stages.
     pub stages: Stages,
-    /// What the organisation says about images.
+    /// The organisation's settings of images.
     pub settings: ImageSettings,
 }
 
-/// An environment that a version of an image runs in, or ran in before.
+/// An environment that runs a version of an image, or ran it before.
 pub struct ImageUse<'a> {
     /// The environment.
     pub environment: &'a Environment,
-    /// The release that pins it, as it runs or ran there.
+    /// The deployed release that pins the version.
     pub deployed: &'a Deployed,
-    /// Whether that is what runs now.
+    /// True if the release runs now; false if it is the previous one.
     pub now: bool,
-    /// Where its stack is.
+    /// The account and region of its stack.
     pub location: Option<Location>,
 }
 
 impl ImageInventory {
-    /// Reads it.
+    /// Reads the inventory from the ledger.
     pub async fn read(plane: &ControlPlane) -> Result<Self, Failure> {
         let stages = plane.stages().await?;
         let (mut versions, mut places) = (plane.image_versions().await?, plane.images().await?);
@@ -59,7 +59,7 @@ impl ImageInventory {
         Ok(Self { versions, places, references, releases, environments, stages, settings })
     }
 
-    /// A version, or what to do if there is none.
+    /// Returns a version. Refuses a name that the ledger does not have.
     pub fn version(&self, name: &ImageVersionName) -> Result<&ImageVersion, Failure> {
         let found = self.versions.iter().find(|v| v.name == name.image && v.version == name.version);
         found.ok_or_else(|| {
@@ -67,30 +67,30 @@ impl ImageInventory {
         })
     }
 
-    /// The version that an AMI is, and where it is.
+    /// Returns the version and the copy of an AMI.
     pub fn of_ami(&self, ami: &AmiId) -> Option<(&ImageVersion, &Image)> {
         let image = self.places.iter().find(|image| image.ami.as_ref() == Some(ami))?;
         let version = self.versions.iter().find(|v| v.name == image.name && v.version == image.version)?;
         Some((version, image))
     }
 
-    /// Where a version is.
+    /// Returns the copies of a version.
     pub fn places_of(&self, version: &ImageVersion) -> Vec<&Image> {
         let is_it = |image: &&Image| image.name == version.name && image.version == version.version;
         self.places.iter().filter(is_it).collect()
     }
 
-    /// What needs a version.
+    /// Returns the references to a version.
     pub fn references_of(&self, version: &ImageVersion) -> BTreeSet<Reference> {
         self.references.get(&(version.name.clone(), version.version.clone())).cloned().unwrap_or_default()
     }
 
-    /// The releases that pin a version, newest first.
+    /// Returns the releases that pin a version, newest first.
     pub fn releases_of(&self, version: &ImageVersion) -> Vec<&Release> {
         self.releases.iter().filter(|release| pins(release, &version.name, &version.version)).collect()
     }
 
-    /// The environments that run a version or ran it before, in the order of stages.
+    /// Returns the environments that run a version or ran it before, in the order of stages.
     pub fn runs_of(&self, version: &ImageVersion) -> Vec<ImageUse<'_>> {
         let pinning = self.releases_of(version);
         let is_pinned = |environment: &Environment, deployed: &&Deployed| {

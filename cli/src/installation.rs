@@ -1,7 +1,7 @@
-//! Installing Lockstep: what `lockstep install`, `accounts add`, `uninstall` and `local up` share.
+//! Installs Lockstep, for `lockstep install`, `accounts add`, `uninstall` and `local up`.
 //!
-//! Order: the bucket, what goes into it, the control plane, its two paths, then one account after the other. Each step
-//! finds what the one before left, so that an installation that broke off is simply run again.
+//! Order: the bucket, its objects, the control plane, the two deployment paths, then one account after the other. Each step
+//! continues from the state that it finds, so that an interrupted installation can be run again.
 
 mod accounts;
 mod functions;
@@ -29,10 +29,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 pub use targets::TargetAccount;
 
-/// How long one stack may take.
+/// Timeout of an operation on one stack.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
-/// The stacks of the tooling account that every account shares, in the order they are made.
+/// The stacks of the tooling account that all accounts share, in the order of their creation.
 pub const STACKS: [&str; 5] = [
     "lockstep-bootstrap",
     "lockstep-control-plane",
@@ -44,10 +44,10 @@ pub const STACKS: [&str; 5] = [
 /// The stack in every target account.
 pub const TARGET_STACK: &str = "lockstep-target";
 
-/// The template of the bucket alone, with which every account begins.
+/// The template with the bucket alone, which is the first in every account.
 const BUCKET_TEMPLATE: &str = "infra/bootstrap/template.yaml";
 
-/// The state machines, by their file and by what the stack's parameter for them is called.
+/// The state machines: the file, and the stack's parameter for its key.
 const DEFINITIONS: [(&str, &str); 4] = [
     ("release", "ReleaseDefinitionKey"),
     ("promote", "PromoteDefinitionKey"),
@@ -55,14 +55,14 @@ const DEFINITIONS: [(&str, &str); 4] = [
     ("bake-image", "BakeImageDefinitionKey"),
 ];
 
-/// Those of each path.
+/// The state machines of each deployment path.
 const DEFINITIONS_PER_PATH: [(&str, &str); 3] = [
     ("deploy", "DeployDefinitionKey"),
     ("teardown", "TeardownDefinitionKey"),
     ("build-image", "BuildImageDefinitionKey"),
 ];
 
-/// The functions of the control plane, and those of each path, with the parameters for their code.
+/// The functions of the control plane, and those of each deployment path, with the parameters for their code.
 const SHARED: [(&str, &str); 5] = [
     ("webhook", "WebhookCodeKey"),
     ("package", "PackageCodeKey"),
@@ -83,7 +83,7 @@ const SHIPPED_PARAMETER: &str = "ShippedFunctionKeys";
 /// The parameter for the key of the table of permissions.
 const PERMISSIONS_PARAMETER: &str = "PermissionsTableKey";
 
-/// The name of a path in templates.
+/// Returns the name of a deployment path in templates.
 pub fn deployment_path(path: DeploymentPath) -> &'static str {
     match path {
         DeploymentPath::Delivery => "delivery",
@@ -91,7 +91,7 @@ pub fn deployment_path(path: DeploymentPath) -> &'static str {
     }
 }
 
-/// What was done to a stack.
+/// The result of an operation on a stack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
     /// The stack.
@@ -100,12 +100,12 @@ pub struct Step {
     pub outcome: &'static str,
 }
 
-/// The functions as they are installed.
+/// The packed functions.
 #[derive(Clone, Debug)]
 pub struct Packages {
     /// Each function's package, by its name.
     pub packages: BTreeMap<String, Package>,
-    /// What they were built for, in Lambda's word.
+    /// The processor architecture of the binaries, in Lambda's word.
     architecture: &'static str,
 }
 
@@ -126,12 +126,12 @@ impl<'a> Installation<'a> {
         Ok(Self { aws, account, sources, output, organization: OrganizationChoice::default() })
     }
 
-    /// The same, which names an organization in its policies, or none.
+    /// Sets the organization that the policies name.
     pub fn naming(self, organization: OrganizationChoice) -> Self {
         Self { organization, ..self }
     }
 
-    /// The account that is installed into.
+    /// Returns the tooling account.
     pub fn account(&self) -> &AccountId {
         &self.account
     }
@@ -154,7 +154,7 @@ impl<'a> Installation<'a> {
         Ok((found, steps))
     }
 
-    /// Removes everything but what is kept on purpose; answers what that is.
+    /// Deletes the stacks of the tooling account. Returns the resources that the templates retain.
     pub async fn uninstall(&self) -> Result<Vec<String>, Failure> {
         let installer = Installer::new(self.aws);
         let mut kept = Vec::new();
@@ -172,7 +172,7 @@ impl<'a> Installation<'a> {
         Ok(kept)
     }
 
-    /// The resources of a stack that its deletion leaves, as its template says.
+    /// Returns the resources of a stack that its template retains when the stack is deleted.
     async fn retained(&self, installer: &Installer, stack: &str) -> Result<Vec<String>, Failure> {
         let text = self.read(template_of(stack))?;
         let template = Template::parse(stack, &text).map_err(|problems| {
@@ -190,7 +190,7 @@ impl<'a> Installation<'a> {
         self.apply(self.aws, "lockstep-bootstrap", template, &[]).await
     }
 
-    /// Packs the functions; `profile` is how the binaries were built.
+    /// Packs the functions. `profile` is the build profile of the binaries.
     pub async fn pack(
         &self,
         binaries: &BTreeMap<String, PathBuf>,
@@ -216,7 +216,7 @@ impl<'a> Installation<'a> {
         Ok(Packages { packages, architecture: profile.architecture() })
     }
 
-    /// Puts code and definitions into the bucket; answers the stack parameters that name them.
+    /// Uploads code and definitions into the bucket. Returns the stack parameters with their keys.
     async fn upload(
         &self,
         packages: &BTreeMap<String, Package>,
@@ -244,7 +244,7 @@ impl<'a> Installation<'a> {
         Ok(keys)
     }
 
-    /// That of the installed control plane, or a new one for a new one.
+    /// Returns the external id of the installed control plane, or a new id.
     async fn external_id(&self) -> Result<String, Failure> {
         let known = Installer::new(self.aws).parameters("lockstep-control-plane").await?;
         let known = known.get("ExternalId").filter(|id| !id.is_empty());
@@ -298,7 +298,7 @@ impl<'a> Installation<'a> {
         std::fs::read_to_string(&path).map_err(at(path.display()))
     }
 
-    /// Returns a template by way of the account's bucket: directly, CloudFormation takes 51,200 bytes and no more.
+    /// Uploads a template into the account's bucket. CloudFormation accepts at most 51,200 bytes in a request body.
     async fn uploaded(&self, path: &str, aws: &Aws, account: &AccountId) -> Result<TemplateSource, Failure> {
         let text = rendered(&self.sources, path, account, aws)?;
         let bucket = bucket(aws, account);
@@ -319,7 +319,7 @@ impl<'a> Installation<'a> {
     }
 }
 
-/// Every function as it is installed, with the name of its package.
+/// Returns the name of every installed function, with the name of its package.
 pub fn function_names() -> Vec<(String, &'static str)> {
     let shared = SHARED.iter().map(|(name, _)| (format!("lockstep-{name}"), *name));
     let per_path = ["delivery", "promotion"]
@@ -328,7 +328,7 @@ pub fn function_names() -> Vec<(String, &'static str)> {
     shared.chain(per_path).collect()
 }
 
-/// Brings one stack to a template, and says so.
+/// Creates or updates a stack to a template, and prints the result.
 pub async fn apply(
     aws: &Aws,
     name: &str,
@@ -341,7 +341,7 @@ pub async fn apply(
     let progress = output.progress(format!("stack {name}"));
     let done = Installer::new(aws).apply(&wanted, PATIENCE).await.map_err(|failure| {
         Failure::from(failure)
-            .or_next("mend it, then run the same command again: it goes on where this one ended")
+            .or_next("fix the cause, then run the same command again: it continues where this one stopped")
     })?;
     let outcome = match done.applied {
         Applied::Created => "created",
@@ -351,7 +351,7 @@ pub async fn apply(
     progress.done(format!("stack {name}: {outcome}"));
     for resource in &done.imported {
         output.note(format!(
-            "stack {name} has taken over what was kept before: {resource}; to compare it with the template: \
+            "stack {name} imported a resource that an earlier installation retained: {resource}; to compare it with the template: \
              aws cloudformation detect-stack-drift --stack-name {name} --region {}",
             aws.region()
         ));
@@ -359,12 +359,13 @@ pub async fn apply(
     Ok(Step { stack: name.to_owned(), outcome })
 }
 
-/// Returns the bucket of an account, through which everything goes that CloudFormation and Lambda read there.
+/// Returns the bucket of an account, from which CloudFormation and Lambda read templates and code.
 fn bucket(aws: &Aws, account: &AccountId) -> Artifacts {
     Artifacts::new(aws, &format!("lockstep-artifacts-{account}-{}", aws.region()))
 }
 
-/// Returns a template for an account: CloudFormation takes an existing resource into a stack by a literal name alone.
+/// Returns a template with the literal names of an account. CloudFormation imports an existing resource only by a literal
+/// name.
 pub fn rendered(sources: &Path, template: &str, account: &AccountId, aws: &Aws) -> Result<String, Failure> {
     let path = sources.join(template);
     let text = std::fs::read_to_string(&path).map_err(at(path.display()))?;
@@ -372,7 +373,7 @@ pub fn rendered(sources: &Path, template: &str, account: &AccountId, aws: &Aws) 
     Ok(written_out(&text, Place { partition, region, account: account.as_str() }))
 }
 
-/// The refusal of everything that needs a control plane.
+/// Returns the failure of a command that needs a control plane.
 pub fn not_installed() -> Failure {
     Failure::new("Lockstep is not installed in this account and region")
         .next("install it: lockstep local up on this machine, lockstep install on AWS")
@@ -389,7 +390,7 @@ pub fn template_of(stack: &str) -> &'static str {
     }
 }
 
-/// Puts the zip of a function into the bucket; answers its key.
+/// Uploads the zip of a function into the bucket. Returns its key.
 async fn put_function(
     bucket: &Artifacts,
     packages: &BTreeMap<String, Package>,
@@ -414,7 +415,7 @@ async fn put_definition(bucket: &Artifacts, machines: &StateMachines, name: &str
     Ok(key)
 }
 
-/// Equal bytes have equal keys: what is there need not be sent again.
+/// Uploads an object unless its key exists. Equal bytes have equal keys.
 async fn put_once(bucket: &Artifacts, key: &str, content_type: &str, bytes: &[u8]) -> Result<(), Failure> {
     if !bucket.exists(key).await? {
         bucket.put(key, content_type, bytes.to_vec()).await?;

@@ -1,7 +1,7 @@
-//! The `lockstep` command as a library: what the binary, the demo and the end-to-end test all run.
+//! The `lockstep` command as a library, for the binary, the demo and the end-to-end tests.
 //!
-//! [`run`] takes a command line and the context it was typed in; nothing below it reads the process's
-//! environment or its working directory. Every command is one file in [`commands`].
+//! [`run`] takes a command line and its context. No other part of the library reads the environment or the working directory
+//! of the process. Each command is in a file of [`commands`].
 
 pub mod commands;
 pub mod connection;
@@ -33,12 +33,12 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use serde_json::Value;
 
-/// Runs one command line (without the program's name) and prints what there is to print.
+/// Runs one command line (without the program's name) and prints its output.
 pub async fn run(arguments: &[String], context: &CommandContext) -> Report {
     let line = std::iter::once("lockstep".to_owned()).chain(arguments.iter().cloned());
     let cli = match Cli::try_parse_from(line) {
         Ok(cli) => cli,
-        // Whoever asked for documents gets one for this mistake too.
+        // With `--json`, a wrong command line has a document too.
         Err(error) => {
             let json = arguments.iter().any(|argument| argument == "--json");
             return refuse(&error, &context.output.with_json(json));
@@ -46,7 +46,7 @@ pub async fn run(arguments: &[String], context: &CommandContext) -> Report {
     };
     let output = context.output.with_json(cli.global.json);
     let context = CommandContext { output: output.clone(), ..context.clone() };
-    // What `watch` prints is a document a line, to the last.
+    // `watch` prints each document on one line, the last one too.
     let by_line = matches!(cli.command, Command::Watch(_));
     let report = match commands::run(cli, &context).await {
         Ok(report) => report,
@@ -63,7 +63,7 @@ pub async fn run(arguments: &[String], context: &CommandContext) -> Report {
     report
 }
 
-/// Help and versions are answers; everything else clap refuses is a usage error.
+/// Returns the report of a command line that clap did not accept. Help and versions are no errors.
 fn refuse(error: &clap::Error, output: &Output) -> Report {
     let text = error.to_string();
     match error.kind() {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_check_says_what_the_execution_role_needs() {
+    async fn check_prints_the_needs_of_the_execution_role() {
         let folder = tempfile::tempdir().unwrap();
         typed("init my-thing", folder.path()).await;
         let (_, said) = typed("check my-thing", folder.path()).await;
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_policy_for_a_component_is_printed_as_iam_takes_it() {
+    async fn the_policy_of_a_component_has_iams_form() {
         let folder = tempfile::tempdir().unwrap();
         typed("init my-thing", folder.path()).await;
         let (report, said) = typed("permissions my-thing", folder.path()).await;
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_mistake_in_a_component_is_told_with_file_and_line() {
+    async fn check_reports_a_mistake_with_file_and_line() {
         let folder = tempfile::tempdir().unwrap();
         typed("init my-thing", folder.path()).await;
         let manifest = folder.path().join("my-thing/lockstep.toml");
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn init_overwrites_nothing() {
+    async fn init_overwrites_no_file() {
         let folder = tempfile::tempdir().unwrap();
         typed("init my-thing", folder.path()).await;
         let (report, said) = typed("init my-thing", folder.path()).await;
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn with_json_every_ending_is_one_document() {
+    async fn with_json_each_result_is_one_document() {
         let folder = tempfile::tempdir().unwrap();
         for (line, exit) in [
             ("--json stages show --example", Exit::Done),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_secret_on_the_command_line_is_not_an_option_there_is() {
+    async fn a_secret_on_the_command_line_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let (report, _) = typed("secrets set github:acme/logs token --value hunter2", folder.path()).await;
         assert_eq!(report.exit, Exit::Usage);

@@ -1,4 +1,4 @@
-//! The local cloud as commands see it: where it is, and with which credentials.
+//! The local cloud's session: its endpoints, accounts and credentials.
 
 use crate::context::CommandContext;
 use crate::failure::{Failure, at};
@@ -17,7 +17,7 @@ use std::path::PathBuf;
 /// The name of the account that holds the control plane.
 pub const TOOLING: &str = "tooling";
 
-/// The session of a local cloud that runs.
+/// The session of a running local cloud.
 #[derive(Clone, Debug)]
 pub struct Session(session::Session);
 
@@ -29,26 +29,26 @@ impl Deref for Session {
     }
 }
 
-/// What `local up` keeps of an account: its operator's key, and what components there need.
+/// The operator's key of an account, and the outputs that components there need. `local up` stores them.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct StoredCredentials {
     /// The key's id.
     pub access_key_id: String,
-    /// The key's secret: worth nothing outside this machine.
+    /// The key's secret, which has no use outside this machine.
     pub secret_access_key: String,
-    /// The outputs of the account's stack that are no secret.
+    /// The outputs of the account's stack, without secrets.
     #[serde(default)]
     pub outputs: BTreeMap<String, String>,
 }
 
-/// The folder of the local cloud's files.
+/// Returns the folder of the local cloud's files.
 pub fn state_dir(context: &CommandContext) -> PathBuf {
     let named = context.variable("LOCKSTEP_STATE").map(|path| context.directory.join(path));
     named.unwrap_or_else(|| default_state_dir(&context.directory))
 }
 
 impl Session {
-    /// The session that runs, if one does. Looking makes no folder.
+    /// Returns the running session, or `None`. Creates no folder.
     pub fn load(context: &CommandContext) -> Result<Option<Self>, Failure> {
         let folder = state_dir(context);
         if !folder.is_dir() {
@@ -60,28 +60,28 @@ impl Session {
         }
     }
 
-    /// The session that runs, or a refusal saying how to start one.
+    /// Returns the running session. Refuses with the command that starts one.
     pub fn expect(context: &CommandContext) -> Result<Self, Failure> {
         Self::load(context)?
             .ok_or_else(|| Failure::new("no local cloud is running here").next("start it: lockstep local up"))
     }
 
-    /// Whether one runs.
+    /// Returns true if a local cloud is running.
     pub fn exists(context: &CommandContext) -> bool {
         matches!(Self::load(context), Ok(Some(_)))
     }
 
-    /// Takes charge of a session.
+    /// Wraps a session.
     pub fn new(session: session::Session) -> Self {
         Self(session)
     }
 
-    /// What is stored of the account `alias`, if it was set up.
+    /// Returns the stored credentials of the account `alias`, or `None` if it is not set up.
     pub fn stored(&self, alias: &str) -> Option<StoredCredentials> {
         self.credentials.get(alias).cloned().and_then(|stored| serde_json::from_value(stored).ok())
     }
 
-    /// Keeps it for the commands to come.
+    /// Stores the credentials of an account for later commands.
     pub fn store(context: &CommandContext, alias: &str, stored: &StoredCredentials) -> Result<Self, Failure> {
         let value = serde_json::to_value(stored).unwrap_or(Value::Null);
         let change =
@@ -89,18 +89,18 @@ impl Session {
         session::update(&state_dir(context), change).map(Self).map_err(at("the local cloud"))
     }
 
-    /// The account `alias` as the person at the keyboard.
+    /// Returns access to the account `alias` as its operator.
     pub fn operator(&self, alias: &str) -> Result<Aws, Failure> {
         let region = self.region.parse().map_err(at("the local cloud's region"))?;
         self.operator_in(alias, &region)
     }
 
-    /// The same in any region of the account.
+    /// Returns access to any region of the account `alias` as its operator.
     pub fn operator_in(&self, alias: &str, region: &Region) -> Result<Aws, Failure> {
         self.account(alias)?;
         let stored = self.stored(alias).ok_or_else(|| {
             Failure::new(format!("the account {alias} of the local cloud is not set up"))
-                .next("let it finish: lockstep local up")
+                .next("set it up: lockstep local up")
         })?;
         let key = AccessKey {
             id: stored.access_key_id,
@@ -110,7 +110,7 @@ impl Session {
         Ok(connect(region, Some(&self.endpoint), &key)?)
     }
 
-    /// The account `alias` as its root: for installing, and for nothing after it.
+    /// Returns access to the account `alias` as its root. Only an installation uses it.
     pub fn root(&self, alias: &str) -> Result<Aws, Failure> {
         let id = self.account(alias)?.to_owned();
         let key = AccessKey { id, secret: Secret::new(ROOT_SECRET), session_token: None };
@@ -118,19 +118,19 @@ impl Session {
         Ok(connect(&region, Some(&self.endpoint), &key)?)
     }
 
-    /// The account `alias` as whoever installs something there.
+    /// Returns access to the account `alias` as an installer.
     pub fn installer(&self, alias: &str) -> Result<Aws, Failure> {
         Ok(self.root(alias)?.claiming("installer"))
     }
 
-    /// What the account `id` is called.
+    /// Returns the name of the account `id`.
     pub fn alias_of(&self, id: &AccountId) -> Result<String, Failure> {
         let account = self.accounts.iter().find(|account| account.id == id.as_str());
         let account = account.ok_or_else(|| Failure::new(format!("the local cloud has no account {id}")))?;
         Ok(account.alias)
     }
 
-    /// The id of the account `alias`.
+    /// Returns the id of the account `alias`.
     pub fn account(&self, alias: &str) -> Result<&str, Failure> {
         self.accounts.id(alias).ok_or_else(|| {
             let known: Vec<String> = self.accounts.iter().map(|account| account.alias).collect();

@@ -1,4 +1,4 @@
-//! What people type: names with an inner structure, each with one parser.
+//! Names on the command line that have an inner structure, each with one parser.
 
 use lockstep_domain::model::ids::{AmiId, ComponentName, DeploymentId, ImageName, RepositoryId};
 use lockstep_domain::model::version::Version;
@@ -22,7 +22,7 @@ pub struct ImageVersionName {
     pub version: Version,
 }
 
-/// What has a story: a deployment, a version of an image, or an AMI.
+/// The subject of `lockstep why`: a deployment, a version of an image, or an AMI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SubjectName {
     /// A deployment, by the beginning of its id.
@@ -41,11 +41,11 @@ pub struct RepositoryName(pub RepositoryId);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeploymentPrefix(String);
 
-/// A deployment, or the delivery of a push: an id, or the beginning of one.
+/// The id of a deployment or of a webhook delivery, or the beginning of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunName(String);
 
-/// Why a person does something, in their own words.
+/// The operator's reason for an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason(String);
 
@@ -54,7 +54,7 @@ pub struct Reason(String);
 pub struct S3Uri {
     /// The bucket's name.
     pub bucket: String,
-    /// The object's key, as it is.
+    /// The object's key, unencoded.
     pub key: String,
 }
 
@@ -67,7 +67,7 @@ pub struct Override {
     pub value: String,
 }
 
-/// The longest reason that is recorded, in characters.
+/// Maximum length of a reason in characters.
 const REASON_CHARS: usize = 1000;
 
 fn at_version(text: &str, wanted: &str) -> Result<(String, Version), String> {
@@ -121,7 +121,7 @@ impl FromStr for RepositoryName {
         let (provider, path) = text.split_once(':').ok_or(wanted)?;
         let (owner, name) = path.split_once('/').ok_or(wanted)?;
         if provider != "github" {
-            return Err(format!("provider '{provider}' is not built yet; {wanted}"));
+            return Err(format!("provider '{provider}' is not supported; {wanted}"));
         }
         RepositoryId::github(owner, name).map(Self).map_err(|error| error.to_string())
     }
@@ -150,19 +150,19 @@ impl FromStr for RunName {
         if valid {
             Ok(Self(text.to_owned()))
         } else {
-            Err("write the id of a deployment or of a delivery, or at least four of its first characters"
+            Err("write the id of a deployment or of a webhook delivery, or at least four of its first characters"
                 .into())
         }
     }
 }
 
 impl RunName {
-    /// What was typed.
+    /// Returns the name as it was typed.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The deployment that is meant, if it could be one.
+    /// Returns the name as that of a deployment, or `None` if no deployment can have it.
     pub fn deployment(&self) -> Option<DeploymentPrefix> {
         self.0.parse().ok()
     }
@@ -173,9 +173,9 @@ impl FromStr for Reason {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.trim() {
-            "" => Err("say why: whoever reads the record later will want to know".into()),
+            "" => Err("give a reason: the record keeps it".into()),
             long if long.chars().count() > REASON_CHARS => {
-                Err(format!("say it in at most {REASON_CHARS} characters"))
+                Err(format!("write at most {REASON_CHARS} characters"))
             }
             said => Ok(Self(said.to_owned())),
         }
@@ -183,7 +183,7 @@ impl FromStr for Reason {
 }
 
 impl Reason {
-    /// The words.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -217,17 +217,17 @@ impl FromStr for S3Uri {
 }
 
 impl DeploymentPrefix {
-    /// Whether this could be short for `id`.
+    /// Returns true if `id` begins with this.
     pub fn admits(&self, id: &DeploymentId) -> bool {
         id.as_str().starts_with(&self.0)
     }
 
-    /// The id, if it was given in full.
+    /// Returns the id if it is complete.
     pub fn full(&self) -> Option<DeploymentId> {
         self.0.parse().ok()
     }
 
-    /// What was typed.
+    /// Returns the name as it was typed.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_retried_is_a_deployment_or_a_delivery() {
+    fn a_run_is_a_deployment_or_a_webhook_delivery() {
         let delivery: RunName = "72d3162E-cc78-11e3-81ab-4c9367dc0958".parse().unwrap();
         assert_eq!(delivery.deployment(), None);
         let either: RunName = "72d3162e".parse().unwrap();
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_says_something() {
+    fn a_reason_is_not_empty() {
         assert_eq!("  the disk is full ".parse::<Reason>().unwrap().as_str(), "the disk is full");
         for wrong in ["", "  \n ", &"x".repeat(1001)] {
             assert!(wrong.parse::<Reason>().is_err(), "{wrong}");
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_story_is_that_of_a_deployment_an_image_or_an_ami() {
+    fn a_subject_is_a_deployment_an_image_or_an_ami() {
         assert!(matches!("72d3162e".parse(), Ok(SubjectName::Deployment(_))));
         assert!(matches!("logstash@2.1.37".parse(), Ok(SubjectName::Image(_))));
         assert!(matches!("ami-0123456789abcdef0".parse(), Ok(SubjectName::Ami(_))));

@@ -1,8 +1,8 @@
-//! What people and scripts see.
+//! The output of commands, for people and for scripts.
 //!
-//! Lines for people go to standard output as they happen; with `--json` they are left out and one JSON document is
-//! printed at the end instead (`watch` prints one document a line). Progress goes to standard error: a spinner on a
-//! terminal, plain lines elsewhere, nothing with `--json`.
+//! Lines for people are printed on standard output at once. With `--json` they are omitted, and one JSON document is printed
+//! at the end (`watch` prints many, each on a line). Progress is a spinner on standard error on a terminal and a plain line
+//! elsewhere, and is omitted with `--json`.
 
 use comfy_table::presets;
 use comfy_table::{ContentArrangement, LineStyle, Row, Table};
@@ -13,15 +13,15 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Where lines go.
+/// The destination of lines.
 #[derive(Clone, Debug)]
 enum Sink {
-    /// To the process's own streams.
+    /// The process's own streams.
     Process {
-        /// Whether a person watches.
+        /// True if both streams are a terminal.
         terminal: bool,
     },
-    /// Into memory.
+    /// A text in memory.
     Memory(Arc<Mutex<String>>),
 }
 
@@ -35,38 +35,38 @@ pub struct Output {
 }
 
 impl Output {
-    /// Writes to standard output and standard error.
+    /// Returns an output to the process's standard output and standard error.
     pub fn process(json: bool) -> Self {
         let terminal = std::io::stderr().is_terminal() && std::io::stdout().is_terminal();
         Self { sink: Sink::Process { terminal }, json, events: true, indent: "" }
     }
 
-    /// Keeps everything in memory, as text that [`Output::captured`] returns.
+    /// Returns an output to memory, whose text [`Output::captured`] returns.
     pub fn memory(json: bool) -> Self {
         Self { sink: Sink::Memory(Arc::default()), json, events: true, indent: "" }
     }
 
-    /// The same output with every line moved to the right.
+    /// Returns the same output with indented lines.
     pub fn indented(&self) -> Self {
         Self { indent: "    ", ..self.clone() }
     }
 
-    /// The same output for scripts, or for people.
+    /// Returns the same output for scripts (`json`) or for people.
     pub fn with_json(&self, json: bool) -> Self {
         Self { json, ..self.clone() }
     }
 
-    /// The same output without the documents of single events.
+    /// Returns the same output without the documents of single events.
     pub fn without_events(&self) -> Self {
         Self { events: false, ..self.clone() }
     }
 
-    /// Whether documents rather than lines are wanted.
+    /// Returns true if the output is JSON for scripts.
     pub fn is_json(&self) -> bool {
         self.json
     }
 
-    /// What was written so far to an output in memory; empty for any other.
+    /// Returns the text of an output in memory; an empty text for any other output.
     pub fn captured(&self) -> String {
         match &self.sink {
             Sink::Process { .. } => String::new(),
@@ -74,28 +74,28 @@ impl Output {
         }
     }
 
-    /// Lines for people, on standard output.
+    /// Prints lines for people on standard output.
     pub fn line(&self, text: impl AsRef<str>) {
         if !self.json {
             self.write(text.as_ref());
         }
     }
 
-    /// A line for people that is not part of the answer, on standard error; shown with `--json` too.
+    /// Prints a line for people on standard error, with `--json` too. It is not part of the result.
     pub fn note(&self, text: impl AsRef<str>) {
         match &self.sink {
-            // A closed stream is no reason to stop working.
+            // A closed stream must not end the command.
             Sink::Process { .. } => drop(writeln!(std::io::stderr(), "{}", text.as_ref())),
             Sink::Memory(_) => self.write(text.as_ref()),
         }
     }
 
-    /// A table for people.
+    /// Prints a table for people.
     pub fn table<const N: usize>(&self, head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
         self.rows(Row::from(head), rows.into_iter().map(Row::from));
     }
 
-    /// A table for people whose width is known only when it is made.
+    /// Prints a table for people with a number of columns that the compiler does not know.
     pub fn rows(&self, head: Row, rows: impl IntoIterator<Item = Row>) {
         if self.json {
             return;
@@ -111,21 +111,21 @@ impl Output {
         self.write(&trimmed.join("\n"));
     }
 
-    /// The command's one document, printed only with `--json`.
+    /// Prints the command's one document, only with `--json`.
     pub fn document(&self, document: &Value) {
         if self.json {
             self.write(&serde_json::to_string_pretty(document).unwrap_or_default());
         }
     }
 
-    /// One of many documents, on a line of its own, printed only with `--json`.
+    /// Prints one of many documents on a line of its own, only with `--json`.
     pub fn event(&self, event: &impl Serialize) {
         if self.json && self.events {
             self.write(&serde_json::to_string(event).unwrap_or_default());
         }
     }
 
-    /// Begins something that takes a while.
+    /// Shows the progress of a long step.
     pub fn progress(&self, text: impl Into<String>) -> Progress {
         let text = text.into();
         let terminal = matches!(self.sink, Sink::Process { terminal: true });
@@ -150,14 +150,14 @@ impl Output {
             text.lines().map(|line| format!("{}{line}\n", if line.is_empty() { "" } else { self.indent }));
         let text = if text.is_empty() { "\n".to_owned() } else { lines.collect() };
         match &self.sink {
-            // A closed pipe (`lockstep status | head`) is no reason to stop working.
+            // A closed pipe (`lockstep status | head`) must not end the command.
             Sink::Process { .. } => drop(std::io::stdout().write_all(text.as_bytes())),
             Sink::Memory(kept) => kept.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text),
         }
     }
 }
 
-/// Something that takes a while. Dropped without [`Progress::done`], it just disappears.
+/// The progress of a long step. Its spinner disappears when it is dropped.
 #[derive(Debug)]
 pub struct Progress {
     bar: Option<ProgressBar>,
@@ -166,7 +166,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Says how far it has come; without a terminal, only what differs from before.
+    /// Shows the current state. Without a terminal, prints it only if it changed.
     pub fn step(&mut self, text: impl Into<String>) {
         let text = text.into();
         if text == self.text {
@@ -187,7 +187,7 @@ impl Progress {
         }
     }
 
-    /// Ends it with a line.
+    /// Ends the progress and prints a line.
     pub fn done(self, text: impl AsRef<str>) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -204,7 +204,7 @@ impl Drop for Progress {
     }
 }
 
-/// `850 ms`, `4.2 s` or `3 min 10 s`.
+/// Formats a duration: `850 ms`, `4.2 s` or `3 min 10 s`.
 pub fn duration(seconds: f64) -> String {
     match seconds {
         s if s < 1.0 => format!("{:.0} ms", s * 1000.0),
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_terminal_a_step_is_told_once() {
+    fn without_a_terminal_a_step_is_printed_once() {
         let output = Output::memory(false);
         let mut progress = output.progress("plan");
         progress.step("execute");
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_written_as_people_say_them() {
+    fn durations_have_a_readable_unit() {
         assert_eq!(duration(0.85), "850 ms");
         assert_eq!(duration(4.25), "4.2 s");
         assert_eq!(duration(190.0), "3 min 10 s");

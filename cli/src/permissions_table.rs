@@ -1,14 +1,14 @@
-//! The table of what CloudFormation calls for each resource type, as the command carries it.
+//! The command's copy of the permissions table: the actions that CloudFormation calls for each resource type.
 
 use crate::failure::Failure;
 use lockstep_domain::model::ids::Digest;
 use lockstep_domain::stacks::permissions::Table;
 use std::sync::LazyLock;
 
-/// The compressed table; the functions read it from the artifact bucket, none carries it.
+/// The compressed table. The functions read it from the artifact bucket and contain no copy.
 pub const COMPRESSED: &[u8] = include_bytes!("../../shared/permissions/cloudformation.json.gz");
 
-/// The digest that the table must have, as `sha256sum` writes it.
+/// The expected digest of the table, in the form of `sha256sum`.
 const PINNED: &str = include_str!("../../shared/permissions/cloudformation.json.gz.sha256");
 
 static TABLE: LazyLock<Result<Table, String>> = LazyLock::new(|| {
@@ -21,13 +21,13 @@ pub fn table() -> Result<&'static Table, Failure> {
     TABLE.as_ref().map_err(|error| Failure::new(error.clone()).next("build lockstep from a clean checkout"))
 }
 
-/// Returns the digest that the table must have.
+/// Returns the expected digest of the table.
 pub fn digest() -> Result<Digest, Failure> {
     let hex = PINNED.split_whitespace().next().unwrap_or_default();
     hex.parse().map_err(|error| Failure::new(format!("shared/permissions: {error}")))
 }
 
-/// Returns the key of the table in the artifact bucket: its content is its name.
+/// Returns the key of the table in the artifact bucket, which is derived from its content.
 pub fn key() -> Result<String, Failure> {
     Ok(lockstep_domain::stacks::permissions::table_key(&digest()?))
 }

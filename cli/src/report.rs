@@ -3,22 +3,22 @@
 use crate::failure::{Exit, Failure};
 use serde_json::{Value, json};
 
-/// What a command answers.
+/// The result of a command.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
-    /// The answer for scripts.
+    /// The document for scripts.
     pub document: Value,
-    /// How the command ended.
+    /// The exit code.
     pub exit: Exit,
 }
 
 impl Report {
-    /// Done, with this answer.
+    /// Returns the report of a command that is done.
     pub fn done(document: Value) -> Self {
         Self { document, exit: Exit::Done }
     }
 
-    /// The failure as scripts see it.
+    /// Returns the report of a failure.
     pub fn of(failure: &Failure) -> Self {
         let document = json!({ "error": failure.what, "next": failure.next });
         Self { document, exit: failure.exit }

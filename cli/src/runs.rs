@@ -1,7 +1,7 @@
-//! Starting executions for a person: which state machine, with which input.
+//! Starts executions for an operator: chooses the state machine and its input.
 //!
-//! The inputs are those a person could type (docs/operations.md). Whoever starts something again means it, so that every
-//! execution gets a name of its own.
+//! An operator can also type these inputs (docs/operations.md). Each execution has a name of its own, so that an operator can
+//! start the same run again.
 
 use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
@@ -15,7 +15,7 @@ use lockstep_platform::executions::{Executions, Started};
 use lockstep_platform::operator::control_plane::StateMachines;
 use serde_json::Value;
 
-/// What is to be run.
+/// A state machine with its input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Run {
     /// `release`.
@@ -35,7 +35,7 @@ pub enum Run {
 }
 
 impl Run {
-    /// Brings a release to a stage the way releases come there, as it is and under its own name.
+    /// Returns the run that brings a release to a stage: `deploy` on the delivery path, `promote` on the promotion path.
     pub fn bring(component: ComponentName, version: Version, stage: &Stage) -> Self {
         match stage.path() {
             DeploymentPath::Delivery => Self::Deploy(
@@ -51,7 +51,7 @@ impl Run {
         }
     }
 
-    /// What a deployment was started for, once more; nothing for a record that no execution of ours wrote.
+    /// Returns the run that repeats a deployment, or `None` for a record without the component that a deployment needs.
     pub fn again(deployment: &Deployment) -> Option<Self> {
         let version = deployment.version.clone();
         let stage = deployment.stage.clone();
@@ -68,7 +68,7 @@ impl Run {
                     revert_drift: deployment.revert_drift,
                     ..inputs::Deploy::new(component.clone(), version, stage)
                 };
-                Some(Self::as_it_came(deployment.path, input))
+                Some(Self::on_path(deployment.path, input))
             }
             (DeploymentKind::Teardown { environment, .. }, Some(component)) => Some(Self::Teardown(
                 deployment.path,
@@ -89,8 +89,9 @@ impl Run {
         }
     }
 
-    /// A release as it is comes to the stages of promotion with its images, which only `promote` brings.
-    fn as_it_came(path: DeploymentPath, input: inputs::Deploy) -> Self {
+    /// Returns the run for the input of a deployment. A plain release needs `promote` on the promotion path, because only
+    /// that copies its images.
+    fn on_path(path: DeploymentPath, input: inputs::Deploy) -> Self {
         let plain = inputs::Deploy {
             revert_drift: input.revert_drift,
             ..inputs::Deploy::new(input.component.clone(), input.version.clone(), input.stage.clone())
@@ -106,7 +107,7 @@ impl Run {
         }
     }
 
-    /// The push that a delivery told of, once more.
+    /// Returns the run that repeats the release of a webhook delivery.
     pub fn redeliver(event: &WebhookDelivery) -> Self {
         Self::Release(inputs::Release {
             repository: event.repository.clone(),
@@ -116,7 +117,7 @@ impl Run {
         })
     }
 
-    /// The ARN of the state machine.
+    /// Returns the ARN of the state machine.
     pub fn machine<'a>(&self, machines: &'a StateMachines) -> &'a str {
         match self {
             Self::Release(_) => &machines.release,
@@ -132,7 +133,7 @@ impl Run {
         }
     }
 
-    /// The state machine's input.
+    /// Returns the state machine's input.
     pub fn input(&self) -> Result<Value, Failure> {
         match self {
             Self::Release(input) => serde_json::to_value(input),
@@ -146,7 +147,7 @@ impl Run {
         .map_err(|error| Failure::new(error.to_string()))
     }
 
-    /// How the execution's name begins: what a person reads in a list of executions.
+    /// Returns the first part of the execution's name, for lists of executions.
     fn word(&self) -> &'static str {
         match self {
             Self::Release(_) => "release",
@@ -161,14 +162,14 @@ impl Run {
     }
 }
 
-/// Starts it; answers the execution's ARN.
+/// Starts a run. Returns the execution's ARN.
 pub async fn start(plane: &ControlPlane, run: &Run) -> Result<String, Failure> {
     let name = format!("{}-{}", run.word(), uuid::Uuid::new_v4());
     let machine = run.machine(&plane.found.state_machines);
     match Executions::new(plane.aws()).start(machine, &name, &run.input()?).await? {
         Started::New(execution) => Ok(execution),
         Started::Exists => {
-            Err(Failure::new(format!("an execution called {name} exists")).next("type it again"))
+            Err(Failure::new(format!("an execution called {name} exists")).next("run the command again"))
         }
     }
 }
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_comes_to_a_stage_by_the_machine_of_its_path() {
+    fn a_release_reaches_a_stage_by_the_machine_of_its_path() {
         let bring = |to: &str| Run::bring("logs".parse().unwrap(), "2.1.0".parse().unwrap(), &stage(to));
         assert_eq!(input(&bring("ci")), json!({"component": "logs", "version": "2.1.0", "stage": "ci"}));
         assert!(matches!(bring("ci"), Run::Deploy(DeploymentPath::Delivery, _)));
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deployment_is_started_again_with_all_it_was_started_with() {
+    fn a_repeated_deployment_has_the_same_input() {
         let plain = Run::again(&deploy("logs", &stage("ci"))).unwrap();
         assert_eq!(input(&plain), json!({"component": "logs", "version": "2.1.0", "stage": "ci"}));
         let clone = Deployment {
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_promoted_is_promoted_again_and_a_clone_beside_it_is_deployed() {
+    fn a_promotion_is_repeated_by_promote_and_a_clone_by_deploy() {
         let production = stage("production");
         let promoted = Run::again(&deploy("logs", &production)).unwrap();
         assert!(matches!(promoted, Run::Promote(_)), "{promoted:?}");
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_teardown_is_started_again_for_the_environment_it_was_for() {
+    fn a_repeated_teardown_has_the_same_environment() {
         let kind = |environment: &str| DeploymentKind::Teardown {
             environment: environment.into(),
             stack: "ci-logs".parse().unwrap(),
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_brought_again() {
+    fn a_promotion_of_an_image_is_repeated() {
         let production = stage("production");
         let source = Location { account: production.account.clone(), region: production.region.clone() };
         let kind = DeploymentKind::PromoteImage { image: "logstash".parse().unwrap(), source };
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn every_run_has_a_machine_of_its_own() {
+    fn each_path_has_its_own_machines() {
         let machines = StateMachines {
             release: "release".into(),
             promote: "promote".into(),

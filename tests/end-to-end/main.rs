@@ -28,7 +28,7 @@ fn a_push_becomes_a_release_in_ci_and_then_in_production_and_what_was_promised_a
 
 #[test]
 fn the_log_stack_reaches_production_and_every_line_and_event_sent_through_it_is_accounted_for() {
-    in_a_cloud_of_its_own(async |world| world.story.tell_log_stack().await);
+    in_a_cloud_of_its_own(async |world| world.story.run_log_stack().await);
 }
 
 /// The clouds take turns, however many tests run at once.

@@ -1,4 +1,4 @@
-//! `cargo demo`: the main job of Lockstep on this machine, told while it happens.
+//! `cargo demo`: runs Lockstep's main job on this machine and prints each step.
 
 use clap::Parser;
 use lockstep_cli::context::CommandContext;
@@ -7,11 +7,11 @@ use lockstep_cli::failure::{Exit, Failure, at};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Does the main job of Lockstep on a local cloud, and says what it does while it does it.
+/// Runs Lockstep's main job on a local cloud and prints each step.
 #[derive(Debug, Parser)]
 #[command(name = "demo")]
 struct Arguments {
-    /// Show another job: the log stack, deployed to ci and production, and logs of load balancers sent through it
+    /// Run the log stack's demo instead: deploy it to ci and production, and send logs of load balancers through it
     #[arg(long)]
     log_stack: bool,
     /// Leave the cloud running at the end
@@ -30,7 +30,7 @@ async fn main() -> ExitCode {
         Ok(context) => context,
         Err(failure) => return print(&failure),
     };
-    // The cloud's daemon is this very program.
+    // The cloud's daemon is this same program.
     if arguments.first().is_some_and(|first| first == "local") {
         return lockstep_cli::run(&arguments, &context).await.exit.into();
     }

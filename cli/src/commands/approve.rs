@@ -1,4 +1,4 @@
-//! `lockstep approve`: the answer to a deployment that waits for a person.
+//! `lockstep approve`: answers the open question of a deployment.
 
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
@@ -14,24 +14,24 @@ use lockstep_domain::messages::operator::Request;
 use lockstep_domain::records::{Approval, Decision, Deployment};
 use serde_json::json;
 
-/// What `approve` takes.
+/// The arguments of `approve`.
 #[derive(Args, Debug)]
 pub struct Approve {
     /// The deployment that waits, or the beginning of its id
     deployment: DeploymentPrefix,
-    /// Give up this resource, as the question names it; every one must be named (may be repeated)
+    /// Give up this resource, as the question names it; each one must be named (may be repeated)
     #[arg(long, value_name = "NAME", conflicts_with = "refuse")]
     give_up: Vec<String>,
-    /// Go on though nobody looked into this nested stack; every one must be named (may be repeated)
+    /// Continue although this nested stack was not examined; each one must be named (may be repeated)
     #[arg(long, value_name = "NAME", conflicts_with = "refuse")]
     unexamined: Vec<String>,
     /// Stop the deployment instead
     #[arg(long, requires = "reason")]
     refuse: bool,
-    /// Why; required to refuse
+    /// The reason; required to refuse
     #[arg(long, value_name = "TEXT")]
     reason: Option<Reason>,
-    /// The number of the question you answer: another one, asked since, is left alone
+    /// The number of the question you answer: a question asked since is left unanswered
     #[arg(long, value_name = "NUMBER")]
     question: Option<u32>,
     /// Do not wait for the end of the deployment
@@ -45,7 +45,7 @@ pub async fn run(arguments: &Approve, global: &Global, context: &CommandContext)
     let deployment = plane.deployment_called(&arguments.deployment).await?;
     let asked = asked(&deployment, arguments.question)?;
     let output = &context.output;
-    // Whoever names the question has seen it.
+    // An approver who names the question has seen it.
     if arguments.question.is_none() {
         question::show(&deployment, asked, output);
     }
@@ -70,11 +70,11 @@ pub async fn run(arguments: &Approve, global: &Global, context: &CommandContext)
     follow_on(&plane, &deployment.execution, asked, context).await
 }
 
-/// The question that waits, if it is the one that is meant.
+/// Returns the open question of a deployment. Refuses if its number is not `wanted`.
 fn asked(deployment: &Deployment, wanted: Option<u32>) -> Result<&Approval, Failure> {
     let open = open_question(deployment).filter(|_| is_asking(deployment)).ok_or_else(|| {
         Failure::new(format!(
-            "deployment {} ({}) waits for nobody: it is {}",
+            "deployment {} ({}) waits for no approval: it is {}",
             deployment.id.short(),
             why::title(deployment),
             why::state(deployment.state)
@@ -99,7 +99,7 @@ mod tests {
     use lockstep_domain::records::{DeploymentState, Proposal, ProposedAction, Subject};
 
     #[test]
-    fn only_the_question_that_waits_is_answered() {
+    fn only_the_open_question_is_answered() {
         let proposal = Proposal {
             stack: "arn".into(),
             action: ProposedAction::Delete,
@@ -107,7 +107,7 @@ mod tests {
             policies: None,
         };
         let mut deployment = deployment();
-        assert!(asked(&deployment, None).unwrap_err().what.contains("waits for nobody: it is running"));
+        assert!(asked(&deployment, None).unwrap_err().what.contains("waits for no approval: it is running"));
         deployment.approvals.push(asking(Subject::Proposal(proposal)));
         deployment.state = DeploymentState::AwaitingApproval;
         assert_eq!(asked(&deployment, None).unwrap().number, 1);

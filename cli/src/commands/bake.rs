@@ -1,4 +1,5 @@
-//! `lockstep bake`: an image from its recipe, as a push would, for whoever wants it again or with other values.
+//! `lockstep bake`: builds an image from its recipe, as a push does. The operator can build a commit again, or with other
+//! values of its variables.
 
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
@@ -14,19 +15,19 @@ use lockstep_domain::messages::inputs;
 use lockstep_domain::model::ids::{CommitSha, ImageName, RepositoryId};
 use std::path::{Path, PathBuf};
 
-/// What `bake` takes.
+/// The arguments of `bake`.
 #[derive(Args, Debug)]
 pub struct Bake {
-    /// The recipe's folder, within a git repository; what it bakes is what is committed and pushed
+    /// The recipe's folder, within a git repository; the committed and pushed content is baked
     #[arg(default_value = ".")]
     folder: PathBuf,
-    /// The remote that the repository is subscribed by
+    /// The remote of the registered repository
     #[arg(long, default_value = "origin")]
     remote: String,
     /// Bake this commit, not the one that is checked out
     #[arg(long, value_name = "SHA")]
     commit: Option<CommitSha>,
-    /// A value of a variable for this build only, which makes a pre-release of it; may be repeated
+    /// A value of a variable for this build only; the result is a pre-release (may be repeated)
     #[arg(long = "override", value_name = "KEY=VALUE", value_parser = pair)]
     overrides: Vec<(String, String)>,
 }
@@ -36,7 +37,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// Bakes and follows.
+/// Starts the build and follows it.
 pub async fn run(arguments: &Bake, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let folder = context.path(&arguments.folder);
     let image = image_of(&folder)?;
@@ -57,7 +58,7 @@ pub async fn run(arguments: &Bake, global: &Global, context: &CommandContext) ->
     follow_to_end(&plane, &execution, context).await
 }
 
-/// The image that the recipe in `folder` makes.
+/// Returns the name of the image that the recipe in `folder` builds.
 fn image_of(folder: &Path) -> Result<ImageName, Failure> {
     let path = folder.join(FILE);
     let text = std::fs::read_to_string(&path).map_err(at(path.display()))?;

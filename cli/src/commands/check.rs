@@ -1,4 +1,4 @@
-//! `lockstep check`: the planner of the package function, offline.
+//! `lockstep check`: runs the planner of the package function offline.
 
 use crate::context::CommandContext;
 use crate::failure::{Exit, Failure, at};
@@ -18,10 +18,10 @@ use lockstep_domain::model::error::Problem;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// What `check` takes.
+/// The arguments of `check`.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// A component's folder, or one with several below it
+    /// A component's folder, or a folder with several components below it
     folder: PathBuf,
     /// The organisation's stages, so that every parameter is resolved for every stage
     #[arg(long, value_name = "FILE")]
@@ -34,7 +34,7 @@ pub struct Arguments {
     permissions: bool,
 }
 
-/// Says everything that packaging would refuse, each with file and line, and what the execution role needs.
+/// Prints each problem that packaging would refuse, with file and line, and the permissions that the execution role needs.
 pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Report, Failure> {
     let folders = std::slice::from_ref(&arguments.folder);
     let organisation = (arguments.stages.as_deref(), arguments.parameters.as_deref());
@@ -61,19 +61,19 @@ pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Repo
     }
 }
 
-/// The components below some folders, as they would be packaged.
+/// The components below some folders, planned as for packaging.
 pub(super) struct CheckedPackages {
-    /// The organisation's stages, if a file with them was named.
+    /// The organisation's stages, if the command line names their file.
     pub(super) stages: Option<Stages>,
     organisation: Option<OrganisationParameters>,
     /// The components that can be packaged.
     pub(super) packages: Vec<Package>,
-    /// What is wrong with the others.
+    /// The problems of the other components.
     pub(super) problems: Vec<Problem>,
 }
 
 impl CheckedPackages {
-    /// Returns what is known outside the folders.
+    /// Returns the organisation's part of the packaging input.
     pub(super) fn world(&self) -> PackagingInput<'_> {
         PackagingInput {
             stages: self.stages.as_ref(),
@@ -85,7 +85,7 @@ impl CheckedPackages {
 
 /// Plans every component below `typed`, with the files of the stages and of the organisation's parameters.
 ///
-/// The inner error says what is wrong with those files.
+/// The inner error lists the problems of those files.
 pub(super) async fn find(
     typed: &[PathBuf],
     organisation: (Option<&Path>, Option<&Path>),
@@ -118,7 +118,7 @@ pub(super) async fn find(
 
 type Organisation = (Option<Stages>, Option<OrganisationParameters>);
 
-/// The organisation's files, or what is wrong with them.
+/// Reads the organisation's files. The inner error lists their problems.
 fn read_organisation(
     (stages, parameters): (Option<&Path>, Option<&Path>),
     context: &CommandContext,
@@ -147,7 +147,7 @@ pub(super) fn refused(output: &Output, problems: &[Problem]) -> Report {
     Report { document: json!({ "components": [], "problems": listed }), exit: Exit::Failed }
 }
 
-/// The files below `folder`, with paths relative to it.
+/// Returns the files below `folder`, with paths relative to it.
 fn below(files: &Files, folder: &str) -> Files {
     let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
     let own = files
@@ -156,7 +156,7 @@ fn below(files: &Files, folder: &str) -> Files {
     own.collect()
 }
 
-/// What would be pushed: the files git knows or would add; outside a repository, every file.
+/// Returns the files that a push would contain: those that git tracks or would add. Outside a repository, every file.
 async fn files_below(folder: &Path) -> Result<Files, Failure> {
     if !folder.is_dir() {
         return Err(Failure::new(format!("{} is not a folder", folder.display())));
@@ -169,7 +169,7 @@ async fn files_below(folder: &Path) -> Result<Files, Failure> {
     let mut files = Files::new();
     for path in paths {
         let full = folder.join(&path);
-        // A file that was deleted and not committed is still listed.
+        // git still lists a file whose deletion is not committed.
         if full.is_file() {
             files.insert(path, std::fs::read(&full).map_err(at(full.display()))?);
         }
@@ -187,7 +187,7 @@ fn walk(root: &Path, below: &str, depth: u32) -> Result<Vec<String>, Failure> {
         let entry = entry.map_err(at(folder.display()))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = if below.is_empty() { name } else { format!("{below}/{name}") };
-        // A link is followed nowhere: packaging refuses it.
+        // Links are not followed: packaging refuses them.
         let kind = entry.file_type().map_err(at(folder.display()))?;
         if kind.is_dir() {
             paths.extend(walk(root, &path, depth + 1)?);

@@ -1,4 +1,4 @@
-//! `lockstep plan`, `deploy`, `rollback`, `clone` and `teardown`: one environment at a time, through the same gates.
+//! `lockstep plan`, `deploy`, `rollback`, `clone` and `teardown`: each acts on one environment, through the same gates.
 
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
@@ -21,12 +21,12 @@ use lockstep_domain::records::{Deployed, Deployment, DeploymentState, Environmen
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// What `plan` takes.
+/// The arguments of `plan`.
 #[derive(Args, Debug)]
 pub struct Plan {
     /// The release, such as logs-broker@2.1.0
     release: ReleaseName,
-    /// The stage it would go to
+    /// The stage to plan for
     #[arg(long, value_name = "STAGE")]
     to: StageName,
     /// The environment, if it is a clone
@@ -38,31 +38,31 @@ pub struct Plan {
     /// A parameter for this run only (may be repeated)
     #[arg(long = "override", value_name = "KEY=VALUE", conflicts_with = "name")]
     overrides: Vec<Override>,
-    /// Also show what was changed outside of CloudFormation and would be brought back
+    /// Also show the changes made outside of CloudFormation that would be reverted
     #[arg(long, conflicts_with = "name")]
     revert_drift: bool,
-    /// List what each resource needs of the execution role
+    /// List the permissions that each resource needs of the execution role
     #[arg(long)]
     permissions: bool,
 }
 
-/// What `deploy` takes.
+/// The arguments of `deploy`.
 #[derive(Args, Debug)]
 pub struct Deploy {
     /// The release, such as logs-broker@2.1.0; an older one too
     release: ReleaseName,
-    /// The stage it goes to
+    /// The stage to deploy to
     #[arg(long, value_name = "STAGE")]
     to: StageName,
-    /// A parameter for this run only (may be repeated); such a run opens no other stage
+    /// A parameter for this run only (may be repeated); such a run gives no evidence for the next stage
     #[arg(long = "override", value_name = "KEY=VALUE")]
     overrides: Vec<Override>,
-    /// Also bring back what was changed outside of CloudFormation
+    /// Also revert changes that were made outside of CloudFormation
     #[arg(long)]
     revert_drift: bool,
 }
 
-/// What `rollback` takes.
+/// The arguments of `rollback`.
 #[derive(Args, Debug)]
 pub struct Rollback {
     /// The component
@@ -72,15 +72,15 @@ pub struct Rollback {
     stage: StageName,
 }
 
-/// What `clone` takes.
+/// The arguments of `clone`.
 #[derive(Args, Debug)]
 pub struct MakeClone {
     /// The release, such as logs-broker@2.1.0
     release: ReleaseName,
-    /// What the new environment is called within its stage
+    /// The name of the new environment within its stage
     #[arg(long = "as", value_name = "NAME")]
     name: String,
-    /// The stage whose account and region it lives in
+    /// The stage whose account and region it is deployed to
     #[arg(long = "in", value_name = "STAGE")]
     stage: StageName,
     /// The stage whose parameters it takes; by default its own
@@ -88,7 +88,7 @@ pub struct MakeClone {
     parameters_of: Option<StageName>,
 }
 
-/// What `teardown` takes.
+/// The arguments of `teardown`.
 #[derive(Args, Debug)]
 pub struct Teardown {
     /// The component
@@ -101,7 +101,7 @@ pub struct Teardown {
     environment: Option<String>,
 }
 
-/// Shows what a deployment would do, and does nothing.
+/// Plans a deployment and shows its changes. Changes nothing.
 pub async fn plan(arguments: &Plan, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let overrides = overrides(&arguments.overrides)?;
     let plane = ControlPlane::open(global, context).await?;
@@ -128,7 +128,7 @@ pub async fn plan(arguments: &Plan, global: &Global, context: &CommandContext) -
     Ok(Report { document, exit })
 }
 
-/// The deployment of an execution that planned, or found that something must be allowed first.
+/// Returns the deployment of an execution that planned, or that needs an approved proposal before it can plan.
 fn planned(followed: &Followed) -> Option<&Deployment> {
     let End::Over(_) = &followed.end else { return None };
     followed.deployments.last().filter(|deployment| match deployment.state {
@@ -138,7 +138,7 @@ fn planned(followed: &Followed) -> Option<&Deployment> {
     })
 }
 
-/// Brings any release to a stage that a push reaches by itself.
+/// Deploys any release to a stage of the delivery path.
 pub async fn deploy(
     arguments: &Deploy,
     global: &Global,
@@ -157,7 +157,7 @@ pub async fn deploy(
     go(&plane, &run, context).await
 }
 
-/// Goes back to the release that ran before.
+/// Deploys the release that ran before in the stage.
 pub async fn rollback(
     arguments: &Rollback,
     global: &Global,
@@ -168,13 +168,13 @@ pub async fn rollback(
     let component = &arguments.component;
     let environment = plane.environment(&stage.name, component.as_str()).await?;
     let (now, before) = way_back(component, &stage, environment.as_ref())?;
-    let now = now.map_or_else(|| "nothing of it".to_owned(), |now| now.version.to_string());
+    let now = now.map_or_else(|| "no release".to_owned(), |now| now.version.to_string());
     let version = before.version.clone();
     context.output.line(format!("{} runs {now} of {component}; back to {version}", stage.name));
     go(&plane, &Run::bring(component.clone(), version, &stage), context).await
 }
 
-/// What runs and what ran before.
+/// Returns the release that runs, if any, and the release that ran before it.
 fn way_back<'a>(
     component: &ComponentName,
     stage: &Stage,
@@ -187,7 +187,7 @@ fn way_back<'a>(
     let now = environment.deployed.as_ref();
     let before = environment.previous.as_ref().ok_or_else(|| {
         let runs = now.map_or_else(
-            || format!("nothing of {component} runs in {}", stage.name),
+            || format!("no release of {component} runs in {}", stage.name),
             |now| format!("{} is the first release of {component} in {}", now.version, stage.name),
         );
         let verb = if stage.path() == DeploymentPath::Promotion { "promote" } else { "deploy" };
@@ -199,7 +199,7 @@ fn way_back<'a>(
     Ok((now, before))
 }
 
-/// Deploys a release as an environment of its own.
+/// Deploys a release a second time, as a clone.
 pub async fn make_clone(
     arguments: &MakeClone,
     global: &Global,
@@ -233,18 +233,20 @@ async fn go(plane: &ControlPlane, run: &Run, context: &CommandContext) -> Result
     follow_to_end(plane, &execution, context).await
 }
 
-/// The stage, which keeps what it gets.
+/// Returns the stage. Refuses the test stage, whose stacks are deleted after the checks.
 async fn keeping_stage(plane: &ControlPlane, name: &StageName) -> Result<Stage, Failure> {
     let stages = plane.stages().await?;
     let stage = gate::stage(&stages, name)?;
     if stage.is_test() {
-        return Err(Failure::usage(format!("{name} is where releases are tried and thrown away"))
-            .next("name a stage that keeps what it gets; lockstep stages show lists them"));
+        return Err(Failure::usage(format!(
+            "stage {name} is for test stacks, which are deleted after the checks"
+        ))
+        .next("name another stage; lockstep stages show lists them"));
     }
     Ok(stage.clone())
 }
 
-/// A release under its component's own name.
+/// Returns the input that deploys a release under its component's own name.
 fn deployed(
     release: &ReleaseName,
     stage: &Stage,
@@ -263,7 +265,7 @@ fn deployed(
     Ok(inputs::Deploy { overrides, revert_drift, ..plain })
 }
 
-/// A release under another name.
+/// Returns the input that deploys a release as a clone.
 fn cloned(
     release: &ReleaseName,
     name: &str,
@@ -284,7 +286,7 @@ fn cloned(
     })
 }
 
-/// The overrides as the state machine takes them; judged here first, where the mistake was typed.
+/// Returns the overrides as the state machine takes them. Checks them first, so that a mistake ends the command.
 fn overrides(typed: &[Override]) -> Result<BTreeMap<String, String>, Failure> {
     let mut values = BTreeMap::new();
     for Override { name, value } in typed {
@@ -301,7 +303,7 @@ fn overrides(typed: &[Override]) -> Result<BTreeMap<String, String>, Failure> {
     }
 }
 
-/// The command that does what was planned.
+/// Returns the command that carries out the plan.
 fn command(input: &inputs::Deploy, path: DeploymentPath) -> String {
     let release = format!("{}@{}", input.component, input.version);
     let stage = &input.stage;
@@ -318,7 +320,7 @@ fn command(input: &inputs::Deploy, path: DeploymentPath) -> String {
     format!("lockstep clone {release} --as {name} --in {stage}{of}")
 }
 
-/// A word as a shell reads it back.
+/// Quotes a word for a shell, if it needs quotes.
 fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_./:=@,+-".contains(c);
     if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
@@ -367,23 +369,23 @@ mod tests {
     }
 
     #[test]
-    fn the_way_back_leads_to_the_release_that_ran_before() {
+    fn rollback_deploys_the_release_that_ran_before() {
         assert_eq!(back("ci", Some(&environment(Some("2.1.4"), Some("2.1.3")))).unwrap(), "2.1.3");
     }
 
     #[test]
-    fn where_nothing_ran_before_the_way_back_says_what_to_do() {
+    fn rollback_without_a_previous_release_names_the_next_command() {
         assert!(back("ci", None).unwrap_err().what.starts_with("logs is not in ci"));
         let first = back("ci", Some(&environment(Some("2.1.0"), None))).unwrap_err();
         assert!(first.what.starts_with("2.1.0 is the first release of logs in ci"), "{first}");
         assert!(first.next.contains("lockstep deploy logs@<version> --to ci"), "{first}");
         let torn_down = back("production", Some(&environment(None, None))).unwrap_err();
-        assert!(torn_down.what.starts_with("nothing of logs runs in production"), "{torn_down}");
+        assert!(torn_down.what.starts_with("no release of logs runs in production"), "{torn_down}");
         assert!(torn_down.next.contains("lockstep promote"), "{torn_down}");
     }
 
     #[test]
-    fn a_clone_has_a_name_of_its_own() {
+    fn a_clone_needs_another_name_than_the_component() {
         let production: StageName = "production".parse().unwrap();
         let input = cloned(&release(), "logs-2", &stage("ci"), Some(&production)).unwrap();
         assert_eq!((input.environment.as_deref(), input.parameters_of), (Some("logs-2"), Some(production)));
@@ -397,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_overridden_is_judged_before_anything_is_started() {
+    fn overrides_are_checked_before_an_execution_starts() {
         let judge = |typed: &[&str]| {
             let typed: Vec<Override> = typed.iter().map(|text| text.parse().unwrap()).collect();
             overrides(&typed)
@@ -412,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_does_what_was_planned() {
+    fn the_suggested_command_carries_out_the_plan() {
         let plain = deployed(&release(), &stage("ci"), BTreeMap::new(), false).unwrap();
         assert_eq!(command(&plain, DeploymentPath::Delivery), "lockstep deploy logs@2.1.0 --to ci");
         assert_eq!(command(&plain, DeploymentPath::Promotion), "lockstep promote logs@2.1.0 --to ci");

@@ -1,4 +1,4 @@
-//! `lockstep doctor`: reads an installation and says what is wrong with it. It changes nothing.
+//! `lockstep doctor`: reads an installation and reports its problems. It changes nothing.
 
 use crate::context::CommandContext;
 use crate::doctor::{Doctor, trial};
@@ -18,12 +18,12 @@ pub struct Arguments {
     /// Also make change sets of the installed stacks, under names of their own, and delete them again
     #[arg(long = "try")]
     trial: bool,
-    /// List also what is fine
+    /// Also list the findings that are fine
     #[arg(long)]
     all: bool,
 }
 
-/// Examines the installation of the account that the command talks to.
+/// Examines the installation in the account that the command uses.
 pub async fn run(
     arguments: &Arguments,
     global: &Global,

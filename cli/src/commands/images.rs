@@ -1,4 +1,4 @@
-//! `lockstep images`: what there is of machine images; taking one over, revoking a version, retiring what nobody needs.
+//! `lockstep images`: lists machine images, imports one, revokes a version, retires unreferenced versions.
 
 use super::inspect;
 use crate::context::CommandContext;
@@ -20,19 +20,19 @@ use lockstep_platform::functions::{Called, Functions};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// The function that imports.
+/// The function that imports an image.
 const FUNCTION: &str = "lockstep-delivery-image";
 
-/// A little more than the function's own bound.
+/// Timeout of a call of the image function: a little more than the function's own timeout.
 const PATIENCE: Duration = Duration::from_secs(110);
 
-/// The function that retires, and that says which version is the newest.
+/// The function that retires versions and updates the channels.
 const SWEEP: &str = "lockstep-sweep";
 
-/// A little more than its bound.
+/// Timeout of a call of the sweep: a little more than the function's own timeout.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(310);
 
-/// What `images` takes.
+/// The arguments of `images`.
 #[derive(Args, Debug)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -41,13 +41,13 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Take over an image: it gets a name and a version, and components may ask for it
+    /// Import an existing image: it gets a name and a version, and components may use it
     Import(Import),
-    /// List every version of every image, its id in each account, and what needs it; the same without a word
+    /// List every version of every image, its id in each account, and what needs it (the default)
     List,
-    /// Let no release use a version any more, and say where it runs
+    /// Forbid a version to all releases, and show where it runs
     Revoke(Revoke),
-    /// Let go of versions that nothing needs, as the sweep does by itself
+    /// Retire versions that nothing needs, as the scheduled sweep does
     Retire(Retire),
 }
 
@@ -56,14 +56,14 @@ struct Revoke {
     /// The image and its version, such as logstash@2.1.37
     #[arg(value_name = "IMAGE@VERSION")]
     image: ImageVersionName,
-    /// What is wrong with it
+    /// The reason
     #[arg(long, value_name = "TEXT")]
     reason: Reason,
 }
 
 #[derive(Args, Debug)]
 struct Retire {
-    /// Only show what would be done
+    /// Only show the planned changes
     #[arg(long)]
     dry_run: bool,
 }
@@ -81,12 +81,12 @@ struct Import {
     /// The version it gets, such as 2.1.0
     #[arg(long, value_name = "VERSION", requires = "name")]
     version: Option<Version>,
-    /// A stage whose account and region has it; by default the first, where releases are tested
+    /// A stage in whose account and region the image is; by default the test stage
     #[arg(long, value_name = "STAGE")]
     stage: Option<StageName>,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(
     arguments: &Arguments,
     global: &Global,
@@ -102,7 +102,7 @@ pub async fn run(
 }
 
 impl Import {
-    /// The name and version, in whichever way they were typed.
+    /// Returns the name and version from `--as`, or from `--name` and `--version`.
     fn wanted(&self) -> Result<(ImageName, Version), Failure> {
         match (&self.both, &self.name, &self.version) {
             (Some(both), ..) => Ok((both.image.clone(), both.version.clone())),
@@ -127,18 +127,18 @@ async fn import(wanted: &Import, plane: &ControlPlane, context: &CommandContext)
     Ok(Report::done(json!(promoted)))
 }
 
-/// What the function answered, or its sentence about why not.
+/// Returns the function's response. A refusal becomes a failure with the function's own message.
 fn answer<T: serde::de::DeserializeOwned>(function: &str, called: Called) -> Result<T, Failure> {
     match called {
         Called::Answered { error: None, payload, .. } => serde_json::from_slice(&payload)
-            .map_err(|error| Failure::new(format!("{function} answered something odd: {error}"))),
+            .map_err(|error| Failure::new(format!("{function} returned an unexpected response: {error}"))),
         Called::Answered { error: Some(_), payload, .. } => {
             let said: Value = serde_json::from_slice(&payload).unwrap_or_default();
-            let sentence = said["errorMessage"].as_str().unwrap_or("it does not say why");
+            let sentence = said["errorMessage"].as_str().unwrap_or("the function gave no reason");
             Err(Failure::new(sentence))
         }
-        Called::Silent => Err(Failure::new(format!("{function} did not answer in time"))
-            .next("try again: what was done is found")),
+        Called::Silent => Err(Failure::new(format!("{function} did not respond in time"))
+            .next("try again: the import continues from its last recorded step")),
         Called::Absent => {
             Err(Failure::new(format!("there is no function {function}")).next("lockstep install"))
         }
@@ -160,21 +160,21 @@ async fn revoke(wanted: &Revoke, plane: &ControlPlane, context: &CommandContext)
         _ => output
             .line(format!("{label} is revoked: no release that pins it is packaged or deployed any more")),
     }
-    output.line("what runs from it runs on; deploy a release with another version there:");
+    output.line("running instances keep it; deploy a release with another version there:");
     let document = inspect::show_where(&inventory, found, context);
-    // They move back to the version before.
+    // The channels return to the previous version.
     follow(&wanted.image.image, plane, context).await?;
     Ok(Report::done(document))
 }
 
-/// Lets the parameters that name the newest version of an image follow at once; if they do not, it is said when they will.
+/// Asks the sweep to update the channels of an image at once. If that fails, prints when the next sweep does it.
 async fn follow(image: &ImageName, plane: &ControlPlane, context: &CommandContext) -> Result<(), Failure> {
     let request = sweep::Request::Channels { image: image.clone(), stage: None };
     let payload = serde_json::to_value(&request).map_err(|error| Failure::new(error.to_string()))?;
     let followed = Functions::new(plane.aws()).call(SWEEP, &payload, SWEEP_PATIENCE).await;
     if !matches!(followed, Ok(Called::Answered { error: None, .. })) {
         let later =
-            "the parameters below /lockstep/images follow with the next sweep, within a quarter of an hour";
+            "the next sweep updates the parameters below /lockstep/images, within a quarter of an hour";
         context.output.note(later);
     }
     Ok(())
@@ -187,7 +187,7 @@ async fn retire(wanted: &Retire, plane: &ControlPlane, context: &CommandContext)
         let report: Value = answer(SWEEP, called)?;
         let retired = report["retired"].as_array().cloned().unwrap_or_default();
         retired.iter().filter_map(Value::as_str).for_each(|line| output.line(line));
-        output.line(format!("swept: {} versions changed; lockstep status tells what is left", retired.len()));
+        output.line(format!("swept: {} versions changed; lockstep status shows what is left", retired.len()));
         return Ok(Report::done(report));
     }
     let inventory = ImageInventory::read(plane).await?;
@@ -202,11 +202,11 @@ async fn retire(wanted: &Retire, plane: &ControlPlane, context: &CommandContext)
         output.line("nothing would be retired");
     } else {
         output.table(images::PLANNED, images::planned(&plan));
-        output.line("before anything is deregistered, each account is asked what else refers to it");
+        output.line("before the sweep deregisters an image, it asks each account for other references to it");
     }
     let orphans = plane.last_sweep().await?.map(|last| last.orphans).unwrap_or_default();
     if !orphans.is_empty() {
-        output.line("the last sweep saw what carries our tags and is in no record:");
+        output.line("the last sweep found resources with our tags that are in no record:");
         output.table(images::ORPHANS, images::orphans(&orphans));
     }
     Ok(Report::done(json!({ "plan": plan, "orphans": orphans })))
@@ -215,7 +215,7 @@ async fn retire(wanted: &Retire, plane: &ControlPlane, context: &CommandContext)
 async fn list(plane: &ControlPlane, context: &CommandContext) -> Result<Report, Failure> {
     let inventory = ImageInventory::read(plane).await?;
     if inventory.versions.is_empty() {
-        context.output.line("there is no image yet; take one over: lockstep images import");
+        context.output.line("there is no image yet; import one: lockstep images import");
     } else {
         context.output.table(images::HEAD, images::rows(&inventory));
     }
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_told_in_the_functions_own_sentence() {
+    fn a_refusal_has_the_functions_own_message() {
         let payload = br#"{"errorType":"ImageUnusable","errorMessage":"ami-12345678 is pending"}"#.to_vec();
         let called = Called::Answered { error: Some("Unhandled".into()), payload, cut: false };
         assert_eq!(answer::<Promoted>(FUNCTION, called).unwrap_err().what, "ami-12345678 is pending");

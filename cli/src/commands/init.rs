@@ -1,4 +1,4 @@
-//! `lockstep init`: a new component that passes `check`.
+//! `lockstep init`: writes a new component that passes `check`.
 
 use crate::context::CommandContext;
 use crate::failure::{Failure, at};
@@ -9,17 +9,17 @@ use lockstep_domain::model::ids::ComponentName;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// What `init` takes.
+/// The arguments of `init`.
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// The component's name, such as logs-broker
     name: ComponentName,
-    /// Where to write it; by default a folder of its name
+    /// The folder to write it to; by default one with its name
     #[arg(value_name = "FOLDER")]
     folder: Option<PathBuf>,
 }
 
-/// Writes the starter files; a file that exists is never overwritten.
+/// Writes the starter files. Refuses to overwrite a file.
 pub fn run(arguments: &Arguments, context: &CommandContext) -> Result<Report, Failure> {
     let typed = arguments.folder.clone().unwrap_or_else(|| arguments.name.as_str().into());
     let folder = context.path(&typed);

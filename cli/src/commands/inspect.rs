@@ -1,4 +1,5 @@
-//! `lockstep why`, `lockstep where` and `lockstep watch`: what happened, where it runs, and what happens now.
+//! `lockstep why`, `lockstep where` and `lockstep watch`: the history of a deployment or an image, the environments that run
+//! an image, and the progress of an execution.
 
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
@@ -13,7 +14,7 @@ use clap::Args;
 use lockstep_domain::records::{Deployment, ImageVersion};
 use serde_json::{Value, json};
 
-/// What `why` takes.
+/// The arguments of `why`.
 #[derive(Args, Debug)]
 pub struct Why {
     /// A deployment, or the beginning of its id; or an AMI, or IMAGE@VERSION
@@ -21,7 +22,7 @@ pub struct Why {
     what: SubjectName,
 }
 
-/// What `where` takes.
+/// The arguments of `where`.
 #[derive(Args, Debug)]
 pub struct Where {
     /// The image and its version, such as logstash@2.1.37
@@ -29,14 +30,14 @@ pub struct Where {
     image: ImageVersionName,
 }
 
-/// What `watch` takes.
+/// The arguments of `watch`.
 #[derive(Args, Debug)]
 pub struct Watch {
-    /// The execution's ARN; by default the newest of all
+    /// The execution's ARN; by default that of the newest execution
     execution: Option<String>,
 }
 
-/// Tells the story of a deployment or of an image.
+/// Prints the history of a deployment or of an image.
 pub async fn why(arguments: &Why, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
     match &arguments.what {
@@ -49,7 +50,7 @@ pub async fn why(arguments: &Why, global: &Global, context: &CommandContext) -> 
             let inventory = ImageInventory::read(&plane).await?;
             let found = inventory.of_ami(ami);
             let (version, image) = found.ok_or_else(|| {
-                Failure::new(format!("{ami} is no image that the ledger knows")).next("lockstep images")
+                Failure::new(format!("the ledger has no image with the id {ami}")).next("lockstep images")
             })?;
             let (account, region) = (&image.location.account, &image.location.region);
             let label = format!("{}@{}", version.name, version.version);
@@ -80,7 +81,7 @@ async fn why_image(
     })))
 }
 
-/// Says where a version of an image is, and where it runs.
+/// Prints the accounts and regions of an image version, and the environments that run it.
 pub async fn where_is(
     arguments: &Where,
     global: &Global,
@@ -92,7 +93,7 @@ pub async fn where_is(
     Ok(Report::done(show_where(&inventory, version, context)))
 }
 
-/// Shows where a version of an image is, and where it runs; the same for scripts.
+/// Prints the same for a given version. Returns the JSON document.
 pub(super) fn show_where(
     inventory: &ImageInventory,
     version: &ImageVersion,
@@ -124,9 +125,9 @@ async fn why_deployment(
 ) -> Result<Report, Failure> {
     let deployment = plane.deployment_called(prefix).await?;
     let release = plane.release_of(&deployment).await?;
-    let journal = plane.journal(&deployment.id).await?;
-    history(&deployment, release.as_ref(), &journal).iter().for_each(|line| context.output.line(line));
-    Ok(Report::done(json!({ "deployment": deployment, "release": release, "journal": journal })))
+    let log = plane.deployment_log(&deployment.id).await?;
+    history(&deployment, release.as_ref(), &log).iter().for_each(|line| context.output.line(line));
+    Ok(Report::done(json!({ "deployment": deployment, "release": release, "journal": log })))
 }
 
 /// Follows an execution to its end.
@@ -139,7 +140,7 @@ pub async fn watch(arguments: &Watch, global: &Global, context: &CommandContext)
     follow_through(&plane, &execution, context).await
 }
 
-/// The newest execution a person would watch; those within others are seen through them.
+/// Returns the newest execution that no other execution started. Nested executions are visible through their parent.
 async fn newest(plane: &ControlPlane) -> Result<String, Failure> {
     let machines = &plane.found.state_machines;
     let mut found = Vec::new();
@@ -159,12 +160,11 @@ async fn newest(plane: &ControlPlane) -> Result<String, Failure> {
         }
     }
     let newest = found.into_iter().max_by_key(|(_, started_at)| *started_at);
-    newest
-        .map(|(arn, _)| arn)
-        .ok_or_else(|| Failure::new("nothing was started yet").next("begin: lockstep push"))
+    newest.map(|(arn, _)| arn).ok_or_else(|| Failure::new("there is no execution yet").next("lockstep push"))
 }
 
-/// Whether an execution was started by another one, which says so as AWS asks for it.
+/// Returns true if another execution started this one. The parent sets this field in the input
+/// (<https://docs.aws.amazon.com/step-functions/latest/dg/concepts-nested-workflows.html>).
 fn is_within_another(input: &Value) -> bool {
     input.get("AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID").is_some()
 }
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_release_deploys_is_watched_through_the_release() {
+    fn a_nested_execution_is_watched_through_its_parent() {
         let by_hand = json!({ "component": "logs", "version": "2.1.0", "stage": "ci" });
         let mut within = by_hand.clone();
         within["AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"] = json!("arn");

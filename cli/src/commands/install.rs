@@ -1,4 +1,4 @@
-//! `lockstep install`, `lockstep accounts add`, `lockstep uninstall`: Lockstep itself, into an account.
+//! `lockstep install`, `lockstep accounts add`, `lockstep uninstall`: install Lockstep into an account, and remove it.
 
 use crate::connection::Connection;
 use crate::context::CommandContext;
@@ -14,13 +14,13 @@ use lockstep_domain::model::ids::Region;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// What `install` takes.
+/// The arguments of `install`.
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// Take the functions' binaries from this folder instead of building them
     #[arg(long, value_name = "FOLDER")]
     functions: Option<PathBuf>,
-    /// How the functions are built, or were
+    /// The build profile of the functions
     #[arg(long, value_enum)]
     profile_build: Option<Profile>,
     /// Let the policies name your organization instead of listing accounts, which have room for 240; `none` lists them again
@@ -28,7 +28,7 @@ pub struct Arguments {
     organization: Option<OrganizationChoice>,
 }
 
-/// What `accounts` takes.
+/// The arguments of `accounts`.
 #[derive(Args, Debug)]
 pub struct Accounts {
     #[command(subcommand)]
@@ -37,18 +37,18 @@ pub struct Accounts {
 
 #[derive(Debug, Subcommand)]
 enum AccountsCommand {
-    /// Let Lockstep deploy to an account: its roles there, its events here
+    /// Let Lockstep deploy to an account: create its roles there, accept its events here
     Add(Add),
 }
 
 #[derive(Args, Debug)]
 struct Add {
-    /// What you call the account; of the local cloud, its name
+    /// Your name for the account; in the local cloud, the account's own name
     alias: String,
-    /// Which half of the control plane may act there
+    /// The deployment path whose functions may act there
     #[arg(long, value_enum, required_unless_present = "in_region")]
     path: Option<PathName>,
-    /// Managed policies that say what CloudFormation may do there for components
+    /// Managed policies of the execution role, which CloudFormation uses there for components
     #[arg(long, required_unless_present = "in_region", num_args = 1.., value_name = "ARN")]
     execution_policies: Vec<String>,
     /// The managed policy that bounds them; by default the one execution policy
@@ -57,26 +57,26 @@ struct Add {
     /// The profile of that account
     #[arg(long, value_name = "NAME")]
     target_profile: Option<String>,
-    /// A further region of an account that was added before: its bucket and its events; the roles serve every region
+    /// Another region of an account that was added before: adds its bucket and its events; the roles are valid in every region
     #[arg(long, value_name = "REGION", conflicts_with_all = ["path", "execution_policies", "boundary"])]
     in_region: Option<Region>,
-    /// Make a key there, under which copies of encrypted images are encrypted; once made, it stays
+    /// Create a KMS key there for copies of encrypted images; it is never removed again
     #[arg(long)]
     image_key: bool,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum PathName {
-    /// A push reaches it by itself
+    /// A push deploys to it
     Delivery,
-    /// Only `promote` reaches it
+    /// Only `promote` deploys to it
     Promotion,
 }
 
-/// What `uninstall` takes.
+/// The arguments of `uninstall`.
 #[derive(Args, Debug)]
 pub struct Uninstall {
-    /// Do it; without this, only what would be removed is said
+    /// Remove it; without this option the command only lists what it would remove
     #[arg(long)]
     yes: bool,
 }
@@ -91,7 +91,7 @@ pub async fn run(
     let connection = Connection::open(global, context).await?;
     let aws = connection.installer()?;
     let sources = context.sources()?;
-    // Before anything is built: it refuses a region that cannot work.
+    // This refuses an unsupported region before anything is built.
     let installation = Installation::new(&aws, sources.clone(), output).await?;
     let installation = installation.naming(arguments.organization.clone().unwrap_or_default());
     let default = if connection.local.is_some() { Profile::Dev } else { Profile::Lambda };
@@ -148,12 +148,14 @@ fn wanted(add: &Add) -> Result<TargetAccount, Failure> {
     let path = match add.path {
         Some(PathName::Delivery) => DeploymentPath::Delivery,
         Some(PathName::Promotion) => DeploymentPath::Promotion,
-        None => return Err(Failure::usage("say which half of the control plane may act there with --path")),
+        None => {
+            return Err(Failure::usage("name the deployment path whose functions may act there with --path"));
+        }
     };
     Ok(TargetAccount { path, policies: add.execution_policies.clone(), boundary, image_key: add.image_key })
 }
 
-/// Removes the control plane, and says what is kept.
+/// Removes the control plane and lists the retained resources.
 pub async fn uninstall(
     arguments: &Uninstall,
     global: &Global,
@@ -167,14 +169,14 @@ pub async fn uninstall(
         output.line(format!("this removes from account {}, {}:", installation.account(), aws.region()));
         output.line("  every stack lockstep-account-*");
         STACKS.iter().rev().for_each(|stack| output.line(format!("  stack {stack}")));
-        output.line("what it cannot bring back is kept: the ledger, the artifacts, the secrets lockstep/repositories/*");
-        output.line("do it: lockstep uninstall --yes");
+        output.line("these are retained, because a new installation cannot restore them: the ledger, the artifacts, the secrets lockstep/repositories/*");
+        output.line("to remove them: lockstep uninstall --yes");
         return Ok(Report { document: json!({ "removed": [], "stacks": STACKS }), exit: Exit::NeedsHuman });
     }
     let mut kept = installation.uninstall().await?;
     kept.push("AWS::SecretsManager::Secret lockstep/repositories/*".to_owned());
     kept.push("AWS::CloudFormation::Stack lockstep-target, in every account that was added".to_owned());
-    output.line("kept, for you to remove:");
+    output.line("retained; remove these yourself:");
     kept.iter().for_each(|what| output.line(format!("  {what}")));
     Ok(Report::done(json!({ "kept": kept })))
 }

@@ -1,4 +1,4 @@
-//! `lockstep local`: the cloud on this machine.
+//! `lockstep local`: starts, stops and describes the cloud on this machine.
 
 mod setup;
 
@@ -13,13 +13,13 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long the emulator may take to be installed and to start.
+/// Timeout for the installation and the start of the emulator.
 const START: Duration = Duration::from_secs(300);
 
-/// How long it may take to stop.
+/// Timeout for its stop.
 const STOP: Duration = Duration::from_secs(20);
 
-/// What `local` takes.
+/// The arguments of `local`.
 #[derive(Args, Debug)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -30,13 +30,13 @@ pub struct Arguments {
 enum Command {
     /// Start a cloud with three accounts (tooling, development, production) and install Lockstep into it
     Up(Up),
-    /// Stop it; what is in its accounts is gone, the repositories of its git host stay
+    /// Stop it; the content of its accounts is lost, the repositories of its git host remain
     Down,
-    /// Say whether it runs and where
+    /// Show its state and its endpoints
     Status,
-    /// Stop it if it runs, forget its repositories, and start a new one
+    /// Stop it if it runs, delete its repositories, and start a new one
     Reset(Up),
-    /// Print what points the AWS CLI or an SDK at one of its accounts: eval "$(lockstep local env production)"
+    /// Print the variables that point the AWS CLI or an SDK at one of its accounts: eval "$(lockstep local env production)"
     Env {
         /// tooling, development or production
         #[arg(default_value = TOOLING)]
@@ -53,7 +53,7 @@ enum Command {
     },
 }
 
-/// The process that a cloud may not outlive, by its number; a person's own cloud has none.
+/// The variable with the id of the process that the cloud must not outlive. An operator's own cloud has none.
 pub const OWNER: &str = "LOCKSTEP_OWNER";
 
 #[derive(Args, Debug)]
@@ -63,7 +63,7 @@ struct Up {
     functions: Option<PathBuf>,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Report, Failure> {
     match &arguments.command {
         Command::Up(up) => start(up, context).await,
@@ -96,7 +96,7 @@ async fn start(up: &Up, context: &CommandContext) -> Result<Report, Failure> {
     for line in [
         "next:",
         "  lockstep stages show --example > stages.toml    edit the accounts, then lockstep stages apply stages.toml",
-        "  lockstep init my-component                      a component to begin with",
+        "  lockstep init my-component                      writes a first component",
         "  eval \"$(lockstep local env production)\"         points the AWS CLI at an account",
         "  lockstep local down                             stops it all",
     ] {
@@ -105,7 +105,7 @@ async fn start(up: &Up, context: &CommandContext) -> Result<Report, Failure> {
     Ok(Report::done(described(&session)))
 }
 
-/// Starts the daemon: this very program, serving.
+/// Starts the daemon, which is this program with `local serve`.
 async fn launch(context: &CommandContext) -> Result<Session, Failure> {
     let folder = state_dir(context);
     let progress =
@@ -123,7 +123,7 @@ async fn launch(context: &CommandContext) -> Result<Session, Failure> {
     Ok(Session::new(session))
 }
 
-/// The program that serves: this one, which knows `local serve`, unless another is named.
+/// Returns the program to start as the daemon: this one, unless a variable names another.
 fn program(context: &CommandContext) -> Result<PathBuf, Failure> {
     match context.variable("LOCKSTEP_PROGRAM") {
         Some(named) => Ok(named.into()),
@@ -155,7 +155,7 @@ async fn down(context: &CommandContext) -> Result<Report, Failure> {
     }
 }
 
-/// The bare repositories of the git host, which outlive the cloud.
+/// Deletes the bare repositories of the git host, which outlive the cloud.
 fn forget_repositories(context: &CommandContext) -> Result<(), Failure> {
     let folder = state_dir(context).join("repositories");
     match std::fs::remove_dir_all(&folder) {
@@ -198,7 +198,7 @@ fn status(context: &CommandContext) -> Result<Report, Failure> {
     }
 }
 
-/// The session for scripts, without a key.
+/// Returns the session for scripts, without a key.
 fn described(session: &Session) -> serde_json::Value {
     json!({
         "status": "running",
@@ -212,7 +212,7 @@ fn described(session: &Session) -> serde_json::Value {
     })
 }
 
-/// Shell commands that set the variables: their secret is worth nothing outside this machine.
+/// Prints shell commands that set the variables. Their secret has no use outside this machine.
 fn env(account: &str, context: &CommandContext) -> Result<Report, Failure> {
     let session = Session::expect(context)?;
     session.operator(account)?;

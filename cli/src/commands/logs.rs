@@ -1,5 +1,5 @@
-//! `lockstep logs`: what operating the log stack needs beyond deploying it. It acts in the account of a stage, with the
-//! person's own credentials there: no function may touch what a component holds.
+//! `lockstep logs`: operates the deployed log stack. It acts in the account of a stage with the operator's own credentials,
+//! because no function may access the data of a component.
 
 mod keys;
 mod replay;
@@ -16,7 +16,7 @@ use lockstep_platform::aws::Aws;
 use lockstep_platform::cloudformation::Stack;
 use lockstep_platform::operator::stacks::Installer;
 
-/// What `logs` takes.
+/// The arguments of `logs`.
 #[derive(Args, Debug)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -25,13 +25,13 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Ship logs of load balancers again: what could not be shipped, or any object
+    /// Ship logs of load balancers again: the objects that failed, or any object
     Replay(replay::Arguments),
-    /// Who may send logs to the front intake for applications, and how much
+    /// Manage the keys and rate limits of applications that send to the log intake
     Keys(keys::Arguments),
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(
     arguments: &Arguments,
     global: &Global,
@@ -43,7 +43,7 @@ pub async fn run(
     }
 }
 
-/// Which environment is meant.
+/// The stage of the environment, and the credentials for its account.
 #[derive(Args, Debug)]
 struct StageArguments {
     /// The stage
@@ -54,7 +54,7 @@ struct StageArguments {
     target_profile: Option<String>,
 }
 
-/// The stack of an environment, and the account that it is in.
+/// The stack of an environment, with access to its account.
 struct Deployed {
     aws: Aws,
     stack: Stack,
@@ -85,7 +85,7 @@ impl StageArguments {
 }
 
 impl Deployed {
-    /// An output of the stack.
+    /// Returns an output of the stack.
     fn output(&self, name: &str) -> Result<&str, Failure> {
         let value = self.stack.outputs.get(name).map(String::as_str);
         value.ok_or_else(|| Failure::new(format!("the stack {} has no output {name}", self.stack.arn)))

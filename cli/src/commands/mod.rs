@@ -1,4 +1,4 @@
-//! The commands, one file per family.
+//! The commands, one file for each family.
 
 pub mod approve;
 pub mod bake;
@@ -30,87 +30,87 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "lockstep", version, max_term_width = 110, after_help = AFTER_HELP)]
 pub struct Cli {
-    /// What every command takes.
+    /// The options that every command has.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a person must decide something.
-Commands talk to the AWS account of --profile or the AWS_* variables; without either, to the local cloud if it is up.";
+const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 an operator or approver must decide.
+Commands use the AWS account of --profile or the AWS_* variables; without either, the local cloud if it runs.";
 
 /// Every command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// A cloud on this machine: no AWS account needed
+    /// Run a cloud on this machine, without an AWS account
     Local(local::Arguments),
-    /// Install Lockstep into an AWS account, or bring it up to date
+    /// Install Lockstep into an AWS account, or update it
     Install(install::Arguments),
-    /// The accounts that Lockstep deploys to
+    /// Manage the accounts that Lockstep deploys to
     Accounts(install::Accounts),
-    /// Remove Lockstep, and list what is kept
+    /// Remove Lockstep, and list the retained resources
     Uninstall(install::Uninstall),
-    /// Say what is wrong with an installation, and change nothing
+    /// Report the problems of an installation, and change nothing
     Doctor(doctor::Arguments),
-    /// The organisation's stages
+    /// Show or apply the organisation's stages
     Stages(organisation::StagesArguments),
-    /// The organisation's parameters
+    /// Show or apply the organisation's parameters
     Parameters(organisation::ParametersArguments),
-    /// The repositories whose pushes become releases
+    /// Manage the repositories whose pushes become releases
     Repositories(repositories::Arguments),
-    /// The secrets of repositories
+    /// Store the secrets of repositories
     Secrets(secrets::Arguments),
-    /// Machine images
+    /// List, import, revoke or retire machine images
     Images(images::Arguments),
-    /// The log stack, once it is deployed
+    /// Operate the deployed log stack
     Logs(logs::Arguments),
     /// Write a new component that passes `check`
     Init(init::Arguments),
-    /// Say what is wrong with a component, offline: what packaging would say after a push
+    /// Report the problems of a component, offline, as packaging would after a push
     Check(check::Arguments),
-    /// Write the policy that an execution role needs for components, and nothing else
+    /// Print the policy that an execution role needs for components, and nothing else
     Permissions(permissions::Arguments),
-    /// Push a component and follow it as far as it goes by itself
+    /// Push a component and follow its release through the stages of the delivery path
     Push(push::Arguments),
-    /// Bake an image from its recipe and follow it; a push of a recipe does it by itself
+    /// Bake an image from its recipe and follow the build; a push of a recipe does the same
     Bake(bake::Bake),
     /// List releases
     Releases(releases::Arguments),
-    /// Which version of every component is in which stage
+    /// Show the version of every component in every stage
     Status,
     /// Show what a deployment would change, and change nothing
     Plan(deploy::Plan),
-    /// Bring any release, an older one too, to a stage that a push reaches by itself
+    /// Deploy any release, an older one too, to a stage of the delivery path
     Deploy(deploy::Deploy),
-    /// Bring a release into a stage that no push reaches by itself
+    /// Promote a release to a stage that no push reaches
     Promote(promote::Promote),
-    /// Go back to the release that ran before in a stage
+    /// Deploy the release that ran before in a stage
     Rollback(deploy::Rollback),
-    /// Deploy a release a second time beside itself, under another name
+    /// Deploy a release a second time in a stage, under another name
     Clone(deploy::MakeClone),
     /// Delete the stack of a component in a stage, for good
     Teardown(deploy::Teardown),
-    /// Answer a deployment that waits for a person
+    /// Answer the question of a deployment that waits for approval
     Approve(approve::Approve),
     /// Stop a deployment
     Cancel(operator::Cancel),
-    /// Do again what failed: a deployment, or what a push began
+    /// Repeat a failed deployment or a failed webhook delivery
     Retry(operator::Retry),
-    /// Free an environment whose deployment died
+    /// Release an environment whose deployment ended without releasing it
     Unlock(operator::EnvironmentArguments),
-    /// Say that a tainted environment was mended by hand
+    /// Clear the taint of an environment that you repaired by hand
     Reconcile(operator::Reconcile),
-    /// Why a deployment ended as it did, or where an image came from and who let it in
+    /// Show the history of a deployment, or the origin and the approvals of an image
     Why(inspect::Why),
-    /// Where a version of an image is, and which environments run it
+    /// Show the accounts of an image version, and the environments that run it
     Where(inspect::Where),
-    /// Follow an execution, live; the newest without an argument
+    /// Follow an execution live; by default the newest
     Watch(inspect::Watch),
 }
 
-/// Carries out a command.
+/// Runs a command.
 pub async fn run(cli: Cli, context: &CommandContext) -> Result<Report, Failure> {
     let global = &cli.global;
     match &cli.command {
@@ -159,12 +159,12 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    fn is_understood(line: &str) -> bool {
+    fn is_accepted(line: &str) -> bool {
         Cli::try_parse_from(format!("lockstep {line}").split(' ')).is_ok()
     }
 
     #[test]
-    fn what_operating_needs_is_understood() {
+    fn complete_command_lines_are_accepted() {
         for line in [
             "plan logs@2.1.0 --to ci",
             "plan logs@2.1.0 --to ci --permissions",
@@ -186,7 +186,7 @@ mod tests {
             "cancel 0123abcd --reason wrong --no-wait",
             "retry 72d3162e-cc78-11e3-81ab-4c9367dc0958",
             "unlock logs --in ci",
-            "reconcile logs --in ci --reason mended",
+            "reconcile logs --in ci --reason repaired",
             "doctor",
             "doctor --try --all",
             "doctor --target-profile development --target-profile production",
@@ -212,12 +212,12 @@ mod tests {
             "why ami-0123456789abcdef0",
             "promote logs@2.1.0 --to production --break-glass outage --revert-drift",
         ] {
-            assert!(is_understood(line), "{line}");
+            assert!(is_accepted(line), "{line}");
         }
     }
 
     #[test]
-    fn what_says_too_little_or_contradicts_itself_is_refused() {
+    fn incomplete_or_contradictory_command_lines_are_refused() {
         for line in [
             "permissions",
             "permissions a --stage ci",
@@ -253,7 +253,7 @@ mod tests {
             "logs keys limit shop --in ci --default --events-per-second 1 --burst 1",
             "logs replay acme-logs --in ci",
         ] {
-            assert!(!is_understood(line), "{line}");
+            assert!(!is_accepted(line), "{line}");
         }
     }
 }

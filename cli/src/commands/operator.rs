@@ -1,4 +1,4 @@
-//! `lockstep cancel`, `retry`, `unlock` and `reconcile`: what a person does about a run or an environment.
+//! `lockstep cancel`, `retry`, `unlock` and `reconcile`: an operator's actions on a run or an environment.
 
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
@@ -21,15 +21,15 @@ use lockstep_domain::records::{
 use lockstep_platform::operator::executions::Status;
 use serde_json::json;
 
-/// Where deliveries come from.
+/// The git host of webhook deliveries.
 const PROVIDER: &str = "github";
 
-/// What `cancel` takes.
+/// The arguments of `cancel`.
 #[derive(Args, Debug)]
 pub struct Cancel {
     /// The deployment, or the beginning of its id
     deployment: DeploymentPrefix,
-    /// Why
+    /// The reason
     #[arg(long, value_name = "TEXT")]
     reason: Reason,
     /// Do not wait for the end of the deployment
@@ -37,14 +37,14 @@ pub struct Cancel {
     no_wait: bool,
 }
 
-/// What `retry` takes.
+/// The arguments of `retry`.
 #[derive(Args, Debug)]
 pub struct Retry {
-    /// The deployment, or the delivery of a push; the beginning of its id is enough
+    /// The deployment or the webhook delivery; the beginning of its id is enough
     run: RunName,
 }
 
-/// Which environment.
+/// The environment to act on.
 #[derive(Args, Debug)]
 pub struct EnvironmentArguments {
     /// The component
@@ -57,12 +57,12 @@ pub struct EnvironmentArguments {
     environment: Option<String>,
 }
 
-/// What `reconcile` takes.
+/// The arguments of `reconcile`.
 #[derive(Args, Debug)]
 pub struct Reconcile {
     #[command(flatten)]
     environment: EnvironmentArguments,
-    /// What was done to make the stack and CloudFormation agree again
+    /// A description of the repair that made the stack and CloudFormation agree again
     #[arg(long, value_name = "TEXT")]
     reason: Reason,
 }
@@ -77,7 +77,7 @@ impl EnvironmentArguments {
     }
 }
 
-/// Stops a deployment, and waits until it has stopped.
+/// Cancels a deployment and waits for its end.
 pub async fn cancel(
     arguments: &Cancel,
     global: &Global,
@@ -93,7 +93,7 @@ pub async fn cancel(
         Request::Cancel { deployment: deployment.id.clone(), reason: arguments.reason.as_str().to_owned() };
     plane.ask(&request).await?;
     let output = &context.output;
-    output.line(format!("{} is told to stop", why::title(&deployment)));
+    output.line(format!("requested the cancellation of {}", why::title(&deployment)));
     if arguments.no_wait {
         return Ok(Report::done(json!({ "deployment": deployment.id, "outcome": "cancelling" })));
     }
@@ -115,11 +115,11 @@ fn over(deployment: &Deployment) -> Failure {
         .next(format!("lockstep why {id}"))
 }
 
-/// What a deployment that was to stop has come to.
+/// Returns the result of a cancellation: a sentence and the exit code.
 fn stopped(deployment: &Deployment) -> (String, Exit) {
     match deployment.state {
         DeploymentState::Succeeded | DeploymentState::NoChanges | DeploymentState::Planned => {
-            (format!("it was too late: {}", why::state(deployment.state)), Exit::Failed)
+            (format!("too late to cancel: {}", why::state(deployment.state)), Exit::Failed)
         }
         _ => {
             let what = deployment.failure.as_ref().map(|failure| format!(": {}", failure.message));
@@ -128,7 +128,7 @@ fn stopped(deployment: &Deployment) -> (String, Exit) {
     }
 }
 
-/// Does again what failed.
+/// Repeats a failed run.
 pub async fn retry(arguments: &Retry, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
     let (title, run) = match find(&plane, &arguments.run).await? {
@@ -142,14 +142,14 @@ pub async fn retry(arguments: &Retry, global: &Global, context: &CommandContext)
     follow_to_end(&plane, &execution, context).await
 }
 
-/// What can be done again.
+/// A run that can be repeated.
 enum Retryable {
     Deployment(Box<Deployment>),
     Delivery(Box<WebhookDelivery>),
 }
 
 async fn find(plane: &ControlPlane, name: &RunName) -> Result<Retryable, Failure> {
-    // Whole ids first: what the index lists lags behind the table.
+    // Complete ids first: the index lags behind the table.
     let id = name.as_str();
     if let Some(full) = name.deployment().and_then(|prefix| prefix.full())
         && let Some(found) = plane.ledger.get(&Deployment::key_of(&full)).await?
@@ -172,10 +172,10 @@ async fn find(plane: &ControlPlane, name: &RunName) -> Result<Retryable, Failure
         }
         (Some(one), None) => Ok(one),
         (Some(_), Some(_)) => {
-            Err(Failure::usage(format!("{id} could be more than one")).next("write more of the id"))
+            Err(Failure::usage(format!("several ids begin with {id}")).next("write more of the id"))
         }
-        (None, _) => Err(Failure::new(format!("no deployment and no delivery has an id that begins with {id}"))
-            .next("lockstep status --json names the last deployment of every environment, the git host its deliveries")),
+        (None, _) => Err(Failure::new(format!("no deployment and no webhook delivery has an id that begins with {id}"))
+            .next("lockstep status --json lists the last deployment of every environment; the git host lists its deliveries")),
     }
 }
 
@@ -189,11 +189,11 @@ async fn of_deployment(plane: &ControlPlane, deployment: &Deployment) -> Result<
         .ok_or_else(|| Failure::new(format!("deployment {} has no component", deployment.id.short())))
 }
 
-/// Whether a deployment ended in a way that leaves something to do; `runs` says whether its execution still does.
+/// Refuses a deployment that succeeded or still runs. `runs` is true if its execution is running.
 fn can_be_retried(deployment: &Deployment, runs: bool) -> Result<(), Failure> {
     match deployment.state {
         DeploymentState::Failed | DeploymentState::Refused | DeploymentState::Abandoned => Ok(()),
-        // Its execution died without closing it: the next one takes over.
+        // Its execution ended without closing the record: the next execution takes the environment over.
         DeploymentState::Running | DeploymentState::AwaitingApproval if !runs => Ok(()),
         DeploymentState::Running | DeploymentState::AwaitingApproval => Err(Failure::new(format!(
             "deployment {} ({}) is not over: {}",
@@ -208,16 +208,16 @@ fn can_be_retried(deployment: &Deployment, runs: bool) -> Result<(), Failure> {
     }
 }
 
-/// A throw-away stack is made, tried and removed by the run of its push, and by nothing else.
+/// Returns the run that repeats a test. Only the release of a push creates, checks and deletes a test stack.
 async fn of_test(plane: &ControlPlane, deployment: &Deployment) -> Result<Run, Failure> {
     let lost = || {
-        Failure::new("the run that tried this release is not known any more")
+        Failure::new("the execution that tested this release is not in Step Functions' history any more")
             .next("push again, or redeliver the push on the git host")
     };
     let release = plane.release_of(deployment).await?.ok_or_else(lost)?;
     let execution = plane.executions.describe(&release.execution).await?.ok_or_else(lost)?;
     if execution.status == Status::Running {
-        return Err(Failure::new("the run that tries this release is not over")
+        return Err(Failure::new("the execution that tests this release is not over")
             .next(format!("lockstep watch {}", execution.arn)));
     }
     serde_json::from_value::<inputs::Release>(execution.input).map(Run::Release).map_err(|_| lost())
@@ -231,19 +231,21 @@ async fn of_delivery(plane: &ControlPlane, event: &WebhookDelivery) -> Result<Ru
     Ok(Run::redeliver(event))
 }
 
-/// Whether a delivery ended in a way that leaves something to do; `running` is its execution if it still runs.
+/// Refuses a webhook delivery that is done or still runs. `running` is its execution if that is running.
 fn can_be_redelivered(event: &WebhookDelivery, running: Option<&str>) -> Result<(), Failure> {
     let (title, delivery) = (pushed(event), &event.delivery);
     if let Some(execution) = running {
-        return Err(Failure::new(format!("delivery {delivery} ({title}) is not over"))
+        return Err(Failure::new(format!("webhook delivery {delivery} ({title}) is not over"))
             .next(format!("lockstep watch {execution}")));
     }
     match &event.end {
-        Some(DeliveryOutcome::Done) => Err(Failure::new(format!("delivery {delivery} ({title}) is done"))
-            .next("lockstep releases; to deploy one of them again: lockstep deploy")),
+        Some(DeliveryOutcome::Done) => {
+            Err(Failure::new(format!("webhook delivery {delivery} ({title}) is done"))
+                .next("lockstep releases; to deploy one of them again: lockstep deploy"))
+        }
         Some(DeliveryOutcome::Superseded) => {
-            Err(Failure::new(format!("a later push made delivery {delivery} ({title}) pointless"))
-                .next("to have that very commit, deploy its release, or push it again"))
+            Err(Failure::new(format!("a later push superseded webhook delivery {delivery} ({title})"))
+                .next("to deploy that commit, deploy its release, or push it again"))
         }
         Some(DeliveryOutcome::Rejected(_) | DeliveryOutcome::Quarantined(_)) | None => Ok(()),
     }
@@ -259,7 +261,7 @@ async fn is_running(plane: &ControlPlane, execution: &str) -> Result<bool, Failu
     Ok(found.is_some_and(|found| found.status == Status::Running))
 }
 
-/// Frees an environment whose holder is dead.
+/// Releases an environment whose holder is dead.
 pub async fn unlock(
     arguments: &EnvironmentArguments,
     global: &Global,
@@ -273,13 +275,13 @@ pub async fn unlock(
     let applied = plane.ask(&request).await.map_err(|failure| about(failure, holder.as_ref()))?;
     let title = arguments.title();
     context.output.line(match applied.changed {
-        true => format!("{title} is free; the deployment that held it is closed"),
-        false => format!("{title} was free"),
+        true => format!("released {title}; the deployment that held it is closed"),
+        false => format!("{title} was not held"),
     });
     Ok(Report::done(json!({ "changed": applied.changed, "held_by": holder })))
 }
 
-/// A refusal, with what to do about who holds the environment.
+/// Adds the commands that watch or cancel the holder to a refusal.
 fn about(failure: Failure, holder: Option<&LeaseHolder>) -> Failure {
     match holder {
         Some(holder) if failure.next.is_empty() => failure.next(format!(
@@ -291,7 +293,7 @@ fn about(failure: Failure, holder: Option<&LeaseHolder>) -> Failure {
     }
 }
 
-/// Takes the taint off an environment.
+/// Clears the taint of an environment.
 pub async fn reconcile(
     arguments: &Reconcile,
     global: &Global,
@@ -338,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_did_not_end_well_is_done_again() {
+    fn only_a_failed_or_dead_deployment_is_repeated() {
         use DeploymentState::{
             Abandoned, AwaitingApproval, Failed, NoChanges, Planned, Refused, Running, Succeeded,
         };
@@ -356,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_is_done_again_if_it_failed_or_its_run_died() {
+    fn only_a_failed_or_dead_webhook_delivery_is_repeated() {
         let finished = |end| event(WebhookDeliveryState::Finished, Some(end));
         for end in [DeliveryOutcome::Rejected("x".into()), DeliveryOutcome::Quarantined("x".into())] {
             assert_eq!(can_be_redelivered(&finished(end), None), Ok(()));
@@ -372,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn who_came_too_late_to_cancel_is_told() {
+    fn a_cancellation_that_came_too_late_fails() {
         assert_eq!(stopped(&in_state(DeploymentState::Succeeded)).1, Exit::Failed);
         let failure = FailureRecord { error: "Cancelled".into(), message: "ada cancelled it".into() };
         let cancelled = Deployment { failure: Some(failure), ..in_state(DeploymentState::Failed) };
@@ -380,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_living_holder_is_named_with_how_to_stop_it() {
+    fn a_refused_unlock_names_the_commands_for_the_holder() {
         let deployment = deployment();
         let holder =
             LeaseHolder { deployment: deployment.id.clone(), execution: "arn:x".into(), since: at(0) };

@@ -1,4 +1,4 @@
-//! `lockstep stages` and `lockstep parameters`: what holds for the whole organisation.
+//! `lockstep stages` and `lockstep parameters`: the configuration of the whole organisation.
 
 use crate::context::CommandContext;
 use crate::control_plane::{ControlPlane, of_problems};
@@ -13,7 +13,7 @@ use lockstep_domain::records::ConfigKind;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// What `stages` takes.
+/// The arguments of `stages`.
 #[derive(Args, Debug)]
 pub struct StagesArguments {
     #[command(subcommand)]
@@ -35,7 +35,7 @@ enum StagesCommand {
     },
 }
 
-/// What `parameters` takes.
+/// The arguments of `parameters`.
 #[derive(Args, Debug)]
 pub struct ParametersArguments {
     #[command(subcommand)]
@@ -53,7 +53,7 @@ enum ParametersCommand {
     Show,
 }
 
-/// Stages.
+/// Runs `lockstep stages`.
 pub async fn stages(
     arguments: &StagesArguments,
     global: &Global,
@@ -67,19 +67,19 @@ pub async fn stages(
         StagesCommand::Show { example: false } => show(ConfigKind::Stages, global, context).await,
         StagesCommand::Apply { file } => {
             let text = context.read(file)?;
-            // Read here first: the same words, sooner, and with the file's own name.
+            // Parsed here first, so that a problem names the file as it was typed.
             let name = file.display().to_string();
             let stages = Stages::parse(&name, &text).map_err(|problems| of_problems(&problems))?;
             let plane = ControlPlane::open(global, context).await?;
             let applied = plane.ask(&Request::ApplyStages { text }).await?;
             let names: Vec<String> = stages.iter().map(|stage| stage.name.to_string()).collect();
-            context.output.line(format!("stages {}: {}", told(&applied), names.join(", ")));
+            context.output.line(format!("stages {}: {}", outcome(&applied), names.join(", ")));
             Ok(Report::done(json!(applied)))
         }
     }
 }
 
-/// Parameters.
+/// Runs `lockstep parameters`.
 pub async fn parameters(
     arguments: &ParametersArguments,
     global: &Global,
@@ -93,7 +93,7 @@ pub async fn parameters(
             OrganisationParameters::parse(&name, &text).map_err(|problems| of_problems(&problems))?;
             let plane = ControlPlane::open(global, context).await?;
             let applied = plane.ask(&Request::ApplyParameters { text }).await?;
-            context.output.line(format!("parameters {}", told(&applied)));
+            context.output.line(format!("parameters {}", outcome(&applied)));
             Ok(Report::done(json!(applied)))
         }
     }
@@ -108,7 +108,7 @@ async fn show(kind: ConfigKind, global: &Global, context: &CommandContext) -> Re
     Ok(Report::done(json!(found)))
 }
 
-fn told(applied: &Applied) -> String {
+fn outcome(applied: &Applied) -> String {
     if applied.changed {
         format!("applied as version {}", applied.version)
     } else {

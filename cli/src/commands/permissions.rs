@@ -1,4 +1,4 @@
-//! `lockstep permissions`: a policy for the role that CloudFormation uses.
+//! `lockstep permissions`: prints a policy for the execution role, which CloudFormation uses.
 
 use super::check::{find, refused};
 use crate::context::CommandContext;
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// What `permissions` takes.
+/// The arguments of `permissions`.
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// The folders of the components, or of several below them
@@ -27,7 +27,7 @@ pub struct Arguments {
     /// A policy document, or a template with managed policies
     #[arg(long, value_enum, default_value_t = Format::Json)]
     format: Format,
-    /// The organisation's stages: their parameters decide what a condition leaves open
+    /// The organisation's stages: their parameters decide the template's conditions
     #[arg(long, value_name = "FILE")]
     stages: Option<PathBuf>,
     /// The organisation's parameters
@@ -38,7 +38,7 @@ pub struct Arguments {
     stage: Option<StageName>,
 }
 
-/// How the policy is written.
+/// The form of the printed policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// A policy document as IAM takes it; a list of them if one would be too long
@@ -47,7 +47,7 @@ enum Format {
     Cloudformation,
 }
 
-/// Prints the policies that allow what the components need, and says what is not known.
+/// Prints the policies that the components need, and the needs that are not known.
 pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Report, Failure> {
     let organisation = (arguments.stages.as_deref(), arguments.parameters.as_deref());
     let found = match find(&arguments.folders, organisation, context).await? {
@@ -70,7 +70,7 @@ pub async fn run(arguments: &Arguments, context: &CommandContext) -> Result<Repo
     Ok(Report { document: report, exit: Exit::Done })
 }
 
-/// Returns what all the components need in all the stages that are wanted, without the place of any.
+/// Returns the needs of all components in the chosen stages, for any account and region.
 fn gather(
     packages: &[Package],
     world: &PackagingInput<'_>,
@@ -99,7 +99,7 @@ fn print(policies: &[Vec<Statement>], format: Format, output: &Output) {
     output.line(format!("{written:#}"));
 }
 
-/// Says on standard error what the policies leave open.
+/// Prints on standard error what the policies leave open.
 fn warn(policies: &[Vec<Statement>], unknown: &BTreeSet<Unknown>, output: &Output) {
     if output.is_json() {
         return;

@@ -1,4 +1,4 @@
-//! `lockstep promote`: into the stages that no push reaches by itself.
+//! `lockstep promote`: brings a release to a stage that no push reaches.
 
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
@@ -14,23 +14,23 @@ use lockstep_domain::messages::inputs;
 use lockstep_domain::messages::operator::Request;
 use lockstep_domain::model::ids::StageName;
 
-/// What `promote` takes.
+/// The arguments of `promote`.
 #[derive(Args, Debug)]
 pub struct Promote {
     /// The release, such as logs-broker@2.1.0
     release: ReleaseName,
-    /// The stage it goes to
+    /// The stage to promote to
     #[arg(long, value_name = "STAGE")]
     to: StageName,
-    /// Let it in without the evidence of the stage before, once and within the hour; say why, it is recorded
+    /// Admit it without the evidence of the stage before, once and within an hour; the reason is recorded
     #[arg(long, value_name = "REASON")]
     break_glass: Option<Reason>,
-    /// Also bring back what was changed there outside of CloudFormation
+    /// Also revert changes that were made there outside of CloudFormation
     #[arg(long)]
     revert_drift: bool,
 }
 
-/// Starts a promotion and follows it to its end, or to the question.
+/// Starts a promotion and follows it to its end, or to a question.
 pub async fn run(arguments: &Promote, global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
     if let Some(reason) = &arguments.break_glass {
@@ -65,11 +65,11 @@ async fn break_glass(
     Ok(())
 }
 
-/// Loud: on standard error, with `--json` too.
+/// Returns the warning that is printed on standard error, with `--json` too.
 fn warning(arguments: &Promote, reason: &Reason) -> String {
     let ReleaseName { component, version } = &arguments.release;
     format!(
-        "!! BREAK-GLASS !! {component} {version} goes to {} without the evidence of the stage before. \
+        "!! BREAK-GLASS !! {component} {version} is admitted to {} without the evidence of the stage before. \
          Recorded with your name: {}",
         arguments.to,
         reason.as_str()
@@ -83,7 +83,7 @@ mod tests {
     use clap::Parser;
 
     #[test]
-    fn who_breaks_the_glass_says_why_and_is_warned() {
+    fn break_glass_needs_a_reason_and_prints_a_warning() {
         let typed = |line: &str| Cli::try_parse_from(line.split(' ')).map(|cli| cli.command);
         assert!(typed("lockstep promote logs@2.1.0 --to production --break-glass").is_err());
         let Ok(Command::Promote(arguments)) =
@@ -92,7 +92,7 @@ mod tests {
             panic!("this is a promotion");
         };
         let warned = warning(&arguments, arguments.break_glass.as_ref().unwrap());
-        assert!(warned.starts_with("!! BREAK-GLASS !! logs 2.1.0 goes to production"), "{warned}");
+        assert!(warned.starts_with("!! BREAK-GLASS !! logs 2.1.0 is admitted to production"), "{warned}");
         assert!(warned.ends_with(": outage"), "{warned}");
     }
 }

@@ -1,4 +1,4 @@
-//! `lockstep push`: what is committed, to the git host, and along until it is where a push goes by itself.
+//! `lockstep push`: pushes the commits of a component, and follows the release through the stages of the delivery path.
 
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
@@ -16,10 +16,10 @@ use lockstep_domain::records::Repository;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How many of the newest executions are looked at for the one of this commit.
+/// Number of newest executions among which the one of this commit is searched.
 const LOOKED_AT: i32 = 20;
 
-/// What `push` takes.
+/// The arguments of `push`.
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// The component's folder
@@ -28,12 +28,12 @@ pub struct Arguments {
     /// The remote to push to
     #[arg(long, default_value = "origin")]
     remote: String,
-    /// How many seconds to wait for the webhook before the release is started from here
+    /// Number of seconds to wait for the webhook before this command starts the release
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
     webhook_wait: u64,
 }
 
-/// Pushes and follows.
+/// Pushes the branch and follows its release.
 pub async fn run(
     arguments: &Arguments,
     global: &Global,
@@ -58,7 +58,7 @@ pub async fn run(
     follow_to_end(&plane, &execution, context).await
 }
 
-/// The subscribed repository that the remote leads to.
+/// Returns the registered repository of the remote.
 async fn subscribed(
     arguments: &Arguments,
     folder: &std::path::Path,
@@ -71,12 +71,12 @@ async fn subscribed(
     let id = RepositoryId::github(named.0, named.1).map_err(at("the remote"))?;
     let found = plane.ledger.get::<Repository>(&Repository::key_of(&id)).await?;
     found.map(|found| found.record).ok_or_else(|| {
-        Failure::new(format!("{id} is not subscribed, so its pushes become no releases"))
+        Failure::new(format!("repository {id} is not registered, so its pushes are ignored"))
             .next(format!("lockstep repositories add github:{}", id.full_name()))
     })
 }
 
-/// The execution that a webhook started for this commit, once it appears.
+/// Waits for the execution that a webhook starts for this commit. Returns `None` after the timeout.
 async fn by_webhook(
     plane: &ControlPlane,
     commit: &CommitSha,
@@ -99,12 +99,12 @@ async fn by_webhook(
     }
 }
 
-/// Step Functions may tell times in whole seconds, and its clock is not ours.
+/// Allows two seconds: Step Functions may report times in whole seconds, and its clock differs from this machine's.
 fn not_before(started_at: Timestamp, begun: Timestamp) -> bool {
     begun.as_second() - started_at.as_second() <= 2
 }
 
-/// What the webhook would have started.
+/// Returns the run that the webhook would have started.
 fn by_hand(repository: &RepositoryId, clean: &Clean) -> Run {
     Run::Release(inputs::Release {
         repository: repository.clone(),
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_execution_of_an_earlier_push_is_not_taken_for_this_one() {
+    fn an_execution_of_an_earlier_push_is_skipped() {
         let at = |second| Timestamp::from_second(second).unwrap();
         assert!(not_before(at(100), at(101)));
         assert!(!not_before(at(90), at(101)));

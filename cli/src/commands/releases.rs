@@ -1,11 +1,11 @@
-//! `lockstep releases` and `lockstep status`: what there is, and where.
+//! `lockstep releases` and `lockstep status`: the releases, and the stages that run them.
 
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::report::Report;
-use crate::views::status::{matrix, told_by_sweep};
+use crate::views::status::{matrix, sweep_lines};
 use crate::views::time;
 use clap::Args;
 use comfy_table::Row;
@@ -13,10 +13,10 @@ use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::records::{Release, ReleaseState};
 use serde_json::json;
 
-/// What `releases` takes.
+/// The arguments of `releases`.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// Only of this component
+    /// List only the releases of this component
     component: Option<ComponentName>,
 }
 
@@ -56,14 +56,14 @@ fn row(release: &Release) -> [String; 7] {
     ]
 }
 
-/// The matrix of components and stages, and what a person should know of it.
+/// Prints the matrix of components and stages, with notes on taints, break-glass and the last sweep.
 pub async fn status(global: &Global, context: &CommandContext) -> Result<Report, Failure> {
     let plane = ControlPlane::open(global, context).await?;
     let stages = plane.stages().await?;
     let matrix = matrix(&stages, &plane.environments(&stages).await?, &plane.broken_glass().await?);
     let output = &context.output;
     if matrix.components.is_empty() && matrix.others.is_empty() {
-        output.line("nothing is deployed yet; begin with lockstep push");
+        output.line("no release is deployed yet; push one: lockstep push");
     } else {
         output.rows(Row::from(matrix.head()), matrix.rows().into_iter().map(Row::from));
     }
@@ -73,7 +73,7 @@ pub async fn status(global: &Global, context: &CommandContext) -> Result<Report,
     }
     matrix.notes().iter().for_each(|note| output.line(note));
     let sweep = plane.last_sweep().await?;
-    sweep.iter().flat_map(told_by_sweep).for_each(|line| output.line(line));
+    sweep.iter().flat_map(sweep_lines).for_each(|line| output.line(line));
     let mut document = json!(matrix);
     document["sweep"] = json!(sweep);
     Ok(Report::done(document))

@@ -1,4 +1,4 @@
-//! `lockstep repositories`: which pushes become releases.
+//! `lockstep repositories`: registers repositories, whose pushes become releases.
 
 use super::secrets;
 use crate::context::CommandContext;
@@ -22,7 +22,7 @@ use sha2::Sha256;
 /// GitHub's own API.
 const GITHUB: &str = "https://api.github.com";
 
-/// What `repositories` takes.
+/// The arguments of `repositories`.
 #[derive(Args, Debug)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -31,7 +31,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Subscribe a repository: its pushes become releases
+    /// Register a repository: its pushes become releases
     Add(Add),
     /// Send a signed ping to the webhook, as the git host would
     Test {
@@ -52,7 +52,7 @@ struct Add {
     base_url: Option<String>,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(
     arguments: &Arguments,
     global: &Global,
@@ -79,7 +79,7 @@ async fn subscribe(add: &Add, plane: &ControlPlane, context: &CommandContext) ->
     let applied = plane.ask(&request).await?;
     let url = webhook_url(plane, id);
     let output = &context.output;
-    output.line(format!("{id} {}", if applied.changed { "is subscribed" } else { "was subscribed already" }));
+    output.line(format!("{id} {}", if applied.changed { "is registered" } else { "was registered already" }));
     output.line("paste into the repository's settings, Webhooks:");
     output.line(format!("  payload URL   {url}"));
     output.line("  content type  application/json");
@@ -97,22 +97,22 @@ async fn subscribe(add: &Add, plane: &ControlPlane, context: &CommandContext) ->
     })))
 }
 
-/// Where the git host sends the webhooks of a repository.
+/// Returns the URL to which the git host sends the webhooks of a repository.
 pub fn webhook_url(plane: &ControlPlane, id: &RepositoryId) -> String {
     format!("{}/hooks/{id}", plane.found.webhook_url.trim_end_matches('/'))
 }
 
-/// The secret of a repository's webhook.
+/// Returns the secret of a repository's webhook.
 pub async fn webhook_secret(plane: &ControlPlane, id: &RepositoryId) -> Result<Secret, Failure> {
     let name = id.webhook_secret();
     let found = Secrets::new(plane.aws(), SignedDuration::ZERO).get(&name).await?;
     found.ok_or_else(|| {
         Failure::new(format!("there is no secret {name}"))
-            .next(format!("subscribe the repository: lockstep repositories add github:{}", id.full_name()))
+            .next(format!("register the repository: lockstep repositories add github:{}", id.full_name()))
     })
 }
 
-/// The value of the signature header for `body`.
+/// Returns the value of the signature header for `body`.
 pub fn sign(secret: &Secret, body: &[u8]) -> Result<String, Failure> {
     let keyed = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes());
     let mut keyed = keyed.map_err(|_| Failure::new("the webhook's secret cannot be used as a key"))?;
@@ -136,20 +136,23 @@ async fn ping(id: &RepositoryId, plane: &ControlPlane, context: &CommandContext)
     let url = webhook_url(plane, id);
     let answer = signed::post_unsigned(&url, &headers, body).await?;
     if (200..300).contains(&answer.status) {
-        context
-            .output
-            .line(format!("the webhook of {id} answers {}: its secret and URL are right", answer.status));
+        context.output.line(format!(
+            "the webhook of {id} responded with {}: its secret and URL are right",
+            answer.status
+        ));
         return Ok(Report::done(json!({ "repository": id, "status": answer.status })));
     }
     let next = match answer.status {
-        401 => "the webhook function knows another secret; it believes what it read for a minute",
-        404 => "subscribe the repository: lockstep repositories add",
-        _ => "look at the function's log: aws logs tail /aws/lambda/lockstep-webhook",
+        401 => {
+            "the webhook function has another secret; it caches a secret for a minute, so try again after that"
+        }
+        404 => "register the repository: lockstep repositories add",
+        _ => "read the function's log: aws logs tail /aws/lambda/lockstep-webhook",
     };
-    Err(Failure::new(format!("the webhook of {id} answers {}", answer.status)).next(next))
+    Err(Failure::new(format!("the webhook of {id} responded with {}", answer.status)).next(next))
 }
 
-/// 244 random bits as 64 hexadecimal digits.
+/// Returns 244 random bits as 64 hexadecimal digits.
 fn generated() -> Secret {
     let (a, b) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
     Secret::new(format!("{}{}", a.simple(), b.simple()))

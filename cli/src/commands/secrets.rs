@@ -1,4 +1,4 @@
-//! `lockstep secrets`: from standard input into Secrets Manager, and nowhere else.
+//! `lockstep secrets`: stores a secret from standard input in Secrets Manager.
 
 use crate::context::CommandContext;
 use crate::control_plane::ControlPlane;
@@ -11,10 +11,10 @@ use lockstep_platform::operator::secrets::store;
 use lockstep_platform::secrets::Secret;
 use serde_json::json;
 
-/// The most bytes of a secret.
+/// Maximum size of a secret in bytes.
 const MOST_BYTES: usize = 16 << 10;
 
-/// What `secrets` takes.
+/// The arguments of `secrets`.
 #[derive(Args, Debug)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -31,7 +31,7 @@ enum Command {
 struct Set {
     /// The repository, such as github:acme/logs
     repository: RepositoryName,
-    /// Which of its secrets
+    /// The kind of secret
     #[arg(value_enum)]
     kind: Kind,
     /// Read the secret from standard input
@@ -41,13 +41,13 @@ struct Set {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Kind {
-    /// What the git host signs webhooks with
+    /// The key with which the git host signs webhooks
     Webhook,
-    /// What fetches commits
+    /// The token that fetches commits
     Token,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(
     arguments: &Arguments,
     global: &Global,
@@ -55,7 +55,7 @@ pub async fn run(
 ) -> Result<Report, Failure> {
     let Command::Set(set) = &arguments.command;
     let text = context.read_input(MOST_BYTES)?;
-    // `echo` adds one, and no secret ends with one.
+    // `echo` adds a line end, and no secret ends with one.
     let text = text.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
         return Err(Failure::usage("standard input is empty")
@@ -72,7 +72,7 @@ pub async fn run(
     Ok(Report::done(json!({ "secret": name, "replaced": replaced })))
 }
 
-/// Stores a secret; whether there was one is the answer.
+/// Stores a secret. Returns true if it replaced another.
 pub(super) async fn put(plane: &ControlPlane, name: &str, secret: &Secret) -> Result<bool, Failure> {
     Ok(store(plane.aws(), name, secret).await?)
 }

@@ -1,4 +1,5 @@
-//! Desktop applications, in nobody's network, post their logs to the front door: the last scenario of the log stack's demo.
+//! The last scenario of the log stack's demo: desktop applications, outside of any AWS network, post their logs to the log
+//! intake.
 
 use super::log_stack::{Brokers, PATIENCE, PAUSE, STAGES, until};
 use super::{Demo, ensure};
@@ -11,27 +12,27 @@ use serde_json::{Value, json};
 use std::io::Write as _;
 use std::time::Instant;
 
-/// The component with the front door.
+/// The component of the log intake.
 pub(super) const DOOR: &str = "log-intake";
 
-/// Who sends.
+/// The sending application.
 const APPLICATION: &str = "shop-desktop";
 
-/// How many events a batch holds.
+/// Number of events in a batch.
 const BATCH: u64 = 500;
 
-/// What was posted, and what came of it.
+/// The result of a post.
 struct Posted {
     stage: &'static str,
     what: &'static str,
     events: u64,
     status: u16,
-    /// What the broker has of the application now: events, and how many of them are different ones.
+    /// Number of the application's events at the broker, and the number of distinct ones.
     arrived: (u64, u64),
 }
 
 impl Demo {
-    /// Gives out a key in each stage, posts, rotates, posts again; shows the counts.
+    /// Issues a key in each stage, posts, rotates the key, posts again, and prints the counts.
     pub(super) async fn applications(&mut self, brokers: &Brokers) -> Result<(), Failure> {
         let mut posted = Vec::new();
         for (stage, alias) in STAGES {
@@ -41,7 +42,7 @@ impl Demo {
             let batch = batch();
             let mut sent = async |what, key: &str, events: &[Value], expected, wanted| {
                 let status = post(&url, key, events).await?;
-                ensure(status == expected, format!("{what} is answered with {expected}, not {status}"))?;
+                ensure(status == expected, format!("{what} gets the status {expected}, not {status}"))?;
                 let arrived = until(|| broker.count(APPLICATION), |arrived| arrived >= wanted).await;
                 ensure(
                     arrived == wanted,
@@ -57,26 +58,26 @@ impl Demo {
             let now = (2 * BATCH + 1, BATCH + 1);
             sent("the same batch again", &key, &batch, 202, now).await?;
             let wrong = [json!({ "message": "m" }), json!({ "message": "m", "application": "bank" })];
-            sent("one that says who it is of", &key, &wrong, 400, now).await?;
-            sent("one without a key", "", &one, 401, now).await?;
+            sent("an event that sets application", &key, &wrong, 400, now).await?;
+            sent("an event without a key", "", &one, 401, now).await?;
             let next = self.key("rotate", stage).await?;
-            // A function that runs already believes for two seconds that there is no such key.
+            // A running function caches for two seconds that a key does not exist.
             until_admitted(&url, &next).await?;
-            sent("one with the next key", &next, &one, 202, (now.0 + 1, now.1 + 1)).await?;
-            sent("one with the key before", &key, &one, 202, (now.0 + 2, now.1 + 2)).await?;
+            sent("an event with the next key", &next, &one, 202, (now.0 + 1, now.1 + 1)).await?;
+            sent("an event with the previous key", &key, &one, 202, (now.0 + 2, now.1 + 2)).await?;
             self.type_in(&["logs", "keys", "list", APPLICATION, "--in", stage], Exit::Done).await?;
         }
         self.show(&posted);
         Ok(())
     }
 
-    /// What a command of `logs keys` prints once. Not here: this is the output of a demonstration.
+    /// Runs a command of `logs keys` that issues a key, and returns the key. The demo's output does not show it.
     async fn key(&self, command: &str, stage: &str) -> Result<String, Failure> {
         let arguments = ["logs", "keys", command, APPLICATION, "--in", stage];
         self.say(&format!("$ lockstep {}", arguments.join(" ")));
-        let given_out = self.type_quietly(&arguments).await?;
-        let (id, key) = (given_out["key_id"].as_str(), given_out["key"].as_str());
-        let key = key.ok_or_else(|| Failure::new(format!("no key was given out: {given_out}")))?;
+        let issued = self.type_quietly(&arguments).await?;
+        let (id, key) = (issued["key_id"].as_str(), issued["key"].as_str());
+        let key = key.ok_or_else(|| Failure::new(format!("no key was issued: {issued}")))?;
         self.output().indented().line(format!("lsk_{}_…", id.unwrap_or_default()));
         Ok(key.to_owned())
     }
@@ -88,29 +89,30 @@ impl Demo {
             let [events, distinct, again] = numbers;
             [p.stage.to_owned(), p.what.to_owned(), events, p.status.to_string(), distinct, again]
         };
-        let header = ["stage", "posted", "events", "answer", "acknowledged so far", "sent twice"];
+        let header = ["stage", "posted", "events", "status", "acknowledged so far", "sent twice"];
         self.output().indented().table(header, posted.iter().map(row));
     }
 }
 
-/// Events as an application keeps them until they are acknowledged: each with an id and the time at which it happened.
+/// Returns events in the form in which an application retains them until their acknowledgement: each with an id and the
+/// time of the event.
 fn batch() -> Vec<Value> {
     let at = Timestamp::now().to_string();
     let event = |n| json!({ "message": format!("step {n}"), "id": format!("{at}-{n}"), "@timestamp": at });
     (0..BATCH).map(event).collect()
 }
 
-/// Waits until a key is let in. What is posted meanwhile is no event, and counts for nothing.
+/// Waits until a key is admitted. It posts an empty object, which is no event and is not counted.
 async fn until_admitted(url: &str, key: &str) -> Result<(), Failure> {
     let deadline = Instant::now() + PATIENCE;
     while post(url, key, &[json!({})]).await? == 401 {
-        ensure(Instant::now() < deadline, "a key that was given out is let in")?;
+        ensure(Instant::now() < deadline, "an issued key is admitted")?;
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())
 }
 
-/// Posts events as a client does, one a line and compressed; answers the status.
+/// Posts events as a client does, each on a line and compressed. Returns the status.
 async fn post(url: &str, key: &str, events: &[Value]) -> Result<u16, Failure> {
     let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());

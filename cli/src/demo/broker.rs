@@ -1,5 +1,5 @@
-//! A broker to send logs to, on this machine: it speaks Lumberjack as Logstash's Beats input does, acknowledges each
-//! window once it has all of it, and counts. It stands where no instance runs.
+//! A broker on this machine that receives logs. It implements the Lumberjack protocol as Logstash's Beats input does,
+//! acknowledges each complete window, and counts events. It replaces the broker's instances, which do not run here.
 
 use crate::failure::{Failure, at};
 use flate2::read::ZlibDecoder;
@@ -12,10 +12,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// The most bytes that a compressed frame may become.
+/// Maximum size of an inflated frame in bytes.
 const INFLATED_MAX: u64 = 64 << 20;
 
-/// What was received of one object or application, by the id of the event.
+/// The number of receptions of each event of one object or application, by the event's id.
 type Events = BTreeMap<String, u64>;
 
 /// A broker that listens until it is dropped.
@@ -41,12 +41,12 @@ impl Broker {
         Ok(Self { address, received, listening })
     }
 
-    /// Its port.
+    /// Returns its port.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// How many events of an object or application came, and how many of them were different ones.
+    /// Returns the number of received events of an object or application, and the number of distinct ones.
     pub fn count(&self, of: &str) -> (u64, u64) {
         let received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
         let events = received.get(of);
@@ -61,7 +61,7 @@ async fn accept(listener: TcpListener, received: Arc<Mutex<BTreeMap<String, Even
     }
 }
 
-/// Serves one connection to its end. What a sender has no acknowledgement for, it sends again on another one.
+/// Handles one connection to its end. A sender sends unacknowledged events again on another connection.
 async fn converse(mut peer: TcpStream, received: Arc<Mutex<BTreeMap<String, Events>>>) -> Option<()> {
     let mut waiting = Vec::new();
     let mut window = Window::default();
@@ -73,7 +73,7 @@ async fn converse(mut peer: TcpStream, received: Arc<Mutex<BTreeMap<String, Even
         while let Some((frame, rest)) = frame(&waiting[used..])? {
             used = waiting.len() - rest.len();
             window.take(frame)?;
-            // A sender need not wait for one window's acknowledgement before it sends the next.
+            // A sender may send a window before the acknowledgement of the one before.
             if let Some(last) = window.complete() {
                 keep(&received, std::mem::take(&mut window).events)?;
                 let mut answer = b"2A".to_vec();
@@ -88,7 +88,7 @@ async fn converse(mut peer: TcpStream, received: Arc<Mutex<BTreeMap<String, Even
 fn keep(received: &Mutex<BTreeMap<String, Events>>, events: Vec<Value>) -> Option<()> {
     let mut received = received.lock().unwrap_or_else(PoisonError::into_inner);
     for event in events {
-        // An event is of an object, or else of an application.
+        // An event belongs to an object, or else to an application.
         let of = event["source"]["key"].as_str().or_else(|| event["application"].as_str())?;
         let id = event["id"].as_str()?;
         *received.entry(of.to_owned()).or_default().entry(id.to_owned()).or_default() += 1;
@@ -96,7 +96,7 @@ fn keep(received: &Mutex<BTreeMap<String, Events>>, events: Vec<Value>) -> Optio
     Some(())
 }
 
-/// What came of a window so far.
+/// The received part of a window.
 #[derive(Default)]
 struct Window {
     size: usize,
@@ -105,7 +105,7 @@ struct Window {
 }
 
 impl Window {
-    /// Takes a frame; nothing if it makes no sense.
+    /// Adds a frame. Returns `None` if the frame is malformed.
     fn take(&mut self, frame: Frame) -> Option<()> {
         match frame {
             Frame::Window(size) => self.size = size,
@@ -125,7 +125,7 @@ impl Window {
         Some(())
     }
 
-    /// The number that acknowledges the window, once all of it is here.
+    /// Returns the number that acknowledges the window, or `None` before it is complete.
     fn complete(&self) -> Option<u32> {
         (self.size > 0 && self.events.len() >= self.size).then_some(self.last)
     }
@@ -138,8 +138,9 @@ enum Frame {
     Compressed(Vec<u8>),
 }
 
-/// The first frame of `bytes` and what follows it; `Some(None)` if it is not complete, nothing if it is none.
-#[expect(clippy::option_option, reason = "not yet and never are different things")]
+/// Returns the first frame of `bytes` and the bytes after it; `Some(None)` if the frame is incomplete; `None` if it is
+/// malformed.
+#[expect(clippy::option_option, reason = "an incomplete frame differs from a malformed one")]
 fn frame(bytes: &[u8]) -> Option<Option<(Frame, &[u8])>> {
     let number =
         |from: usize| bytes.get(from..from + 4).and_then(|four| four.try_into().ok()).map(u32::from_be_bytes);
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_window_is_acknowledged_once_all_of_it_is_here_and_counted() {
+    async fn a_complete_window_is_acknowledged_and_counted() {
         for compressed in [false, true] {
             let broker = Broker::listen().await.unwrap();
             let mut sender = TcpStream::connect(broker.address).await.unwrap();
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn windows_that_come_at_once_are_acknowledged_one_by_one() {
+    async fn windows_sent_together_are_acknowledged_one_by_one() {
         let broker = Broker::listen().await.unwrap();
         let mut sender = TcpStream::connect(broker.address).await.unwrap();
         let sent = [window(&[event(1, "a"), event(2, "b")], true), window(&[event(1, "c")], true)].concat();
@@ -228,12 +229,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_lumberjack_is_hung_up_on() {
+    async fn a_connection_with_another_protocol_is_closed() {
         let broker = Broker::listen().await.unwrap();
         let mut sender = TcpStream::connect(broker.address).await.unwrap();
         sender.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
         let mut answer = Vec::new();
-        // A reset is as good an end as any.
+        // The connection may also end with a reset.
         let _ = sender.read_to_end(&mut answer).await;
         assert!(answer.is_empty());
     }

@@ -1,5 +1,5 @@
-//! The log stack, deployed by Lockstep to ci and to production, and logs sent through the function that it deployed:
-//! what `cargo demo --log-stack` shows.
+//! The demo of the log stack, for `cargo demo --log-stack`: Lockstep deploys the stack to ci and to production, and logs are
+//! sent through the deployed function.
 
 use super::applications::DOOR;
 use super::broker::Broker;
@@ -14,9 +14,9 @@ use lockstep_platform::artifacts::Artifacts;
 use lockstep_platform::operator::control_plane;
 use std::time::{Duration, Instant};
 
-/// The layers as they build on each other: those of one push need the outputs of the pushes before.
+/// The layers in the order of their dependencies. The components of a push need the outputs of the pushes before.
 const LAYERS: [(&[&str], &str); 3] = [
-    (&["elasticsearch", "cache"], "Where logs are stored, and where they wait"),
+    (&["elasticsearch", "cache"], "The store of logs, and the cache before it"),
     (&["broker"], "The entrance"),
     (
         &["indexer", "elb-logs", "log-intake"],
@@ -34,16 +34,17 @@ const SHIPPER: &str = "elb-logs";
 /// The stages with the account of each.
 pub(super) const STAGES: [(&str, &str); 2] = [("ci", "development"), ("production", "production")];
 
-/// How long a log may take from the bucket to the broker.
+/// Timeout of a log's way from the bucket to the broker.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long to wait between two looks.
+/// The pause between two polls.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
-/// More than one object of the quarantine has, in bytes.
+/// Maximum size of an object in quarantine in bytes.
 const QUARANTINED_BYTES_MAX: usize = 16 << 20;
 
-/// What the load balancers of a stage write: a name, how many lines, and how many of a thousand are odd.
+/// The logs that the load balancers of a stage write: a name, the number of lines, and the number of malformed lines in a
+/// thousand.
 const OBJECTS: [(&str, u64, u64); 3] = [("quiet", 7, 0), ("busy", 20_000, 0), ("odd", 2_000, 50)];
 
 /// A broker for each stage.
@@ -53,22 +54,22 @@ pub struct Brokers {
 }
 
 impl Brokers {
-    /// Begins to listen.
+    /// Starts to listen.
     pub async fn listen() -> Result<Self, Failure> {
         Ok(Self { ci: Broker::listen().await?, production: Broker::listen().await? })
     }
 
-    /// Who takes the logs of a stage.
+    /// Returns the broker of a stage.
     pub(super) fn of(&self, stage: &str) -> &Broker {
         if stage == "production" { &self.production } else { &self.ci }
     }
 }
 
-/// What became of one object.
+/// The result of shipping one object.
 struct Shipped {
     stage: &'static str,
     object: &'static str,
-    /// Where it is.
+    /// The bucket of the object.
     bucket: String,
     key: String,
     lines: u64,
@@ -79,13 +80,13 @@ struct Shipped {
 }
 
 impl Demo {
-    /// Tells of the log stack from beginning to end.
+    /// Runs the demo of the log stack from beginning to end.
     pub async fn run_log_stack(&mut self) -> Result<(), Failure> {
         let brokers = Brokers::listen().await?;
         self.scenario("a cloud with three accounts, and Lockstep in it", Demo::cloud).await?;
         let organisation = "an organisation: stages, parameters, two base images, a repository";
         self.scenario(organisation, Demo::log_organisation).await?;
-        let to_ci = "1. six components to ci, those that others build on first";
+        let to_ci = "1. six components to ci, in the order of their dependencies";
         self.scenario(to_ci, async |demo: &mut Self| demo.layers_to_ci(&brokers).await).await?;
         self.scenario("2. to production, in the other account", Demo::layers_to_production).await?;
         let logs = "3. load balancers write their logs";
@@ -95,12 +96,12 @@ impl Demo {
             Ok(())
         })
         .await?;
-        let again = "4. what was shipped is shipped again, and doubles nothing";
+        let again = "4. the same logs are shipped again, without duplicates";
         self.scenario(again, async |demo: &mut Self| demo.replay(&brokers, &shipped).await).await?;
         let posted = "5. desktop applications post their logs";
         self.scenario(posted, async |demo: &mut Self| demo.applications(&brokers).await).await?;
         self.say("");
-        self.say("== which version is where");
+        self.say("== versions by stage");
         self.type_in(&["status"], Exit::Done).await?;
         self.times();
         Ok(())
@@ -144,7 +145,7 @@ impl Demo {
         self.no_test_stacks().await
     }
 
-    /// No instance runs here: what ships is told to send to the brokers of the demo.
+    /// Configures a component to send to the demo's brokers, since no instance runs on this machine.
     fn send_to(&self, sender: &str, brokers: &Brokers) -> Result<(), Failure> {
         self.say(&format!(
             "(no instance runs on this machine: {sender} sends to a Beats listener of this demo instead)"
@@ -207,7 +208,7 @@ impl Demo {
         for Shipped { stage, object, lines, malformed, distinct, quarantined, .. } in &shipped {
             let whole = format!("each line of {object} in {stage} was acknowledged or is in quarantine");
             ensure(distinct + quarantined == *lines, whole)?;
-            ensure(quarantined == malformed, format!("only what is malformed in {object} is in quarantine"))?;
+            ensure(quarantined == malformed, format!("only malformed lines of {object} are in quarantine"))?;
         }
         Ok(shipped)
     }
@@ -222,13 +223,13 @@ impl Demo {
             let wanted = events + distinct;
             let (events, same) = until(|| brokers.of(stage).count(key), |(events, _)| events >= wanted).await;
             ensure(events >= wanted, format!("each event of {key} came a second time"))?;
-            ensure(same == *distinct, "the ids of what is shipped again are those it had")?;
+            ensure(same == *distinct, "events that are shipped again keep their ids")?;
             self.type_in(&["logs", "replay", "--in", stage], Exit::Done).await?;
         }
         Ok(())
     }
 
-    /// How many lines of an object are in quarantine, once as many are as are wanted, or the time is over.
+    /// Waits for the wanted number of quarantined lines of an object. Returns the number at that time or at the timeout.
     async fn quarantined(
         &self,
         stage: &str,
@@ -253,7 +254,7 @@ impl Demo {
         }
     }
 
-    /// What the functions of each account run is the zip that the release was pinned to.
+    /// Checks that the functions of each account run the zip that the release pins.
     async fn the_same_code_runs_in_both(&self) -> Result<(), Failure> {
         for component in [SHIPPER, DOOR] {
             let mut running = Vec::new();
@@ -265,7 +266,7 @@ impl Demo {
         Ok(())
     }
 
-    /// The digest of the code that the function of a component runs.
+    /// Returns the digest of the code that the function of a component runs.
     async fn code_of(&self, component: &str, stage: &str, alias: &str) -> Result<String, Failure> {
         let stack = format!("{stage}-{component}");
         let parameters = self.stacks(alias)?.parameters(&stack).await?;
@@ -282,7 +283,7 @@ impl Demo {
         Ok(runs)
     }
 
-    /// Writes a log where a load balancer would; answers its bucket and key.
+    /// Writes a log as a load balancer would. Returns its bucket and key.
     async fn write_log(
         &self,
         stage: &str,
@@ -311,12 +312,12 @@ impl Demo {
     }
 }
 
-/// What a broker has of an object once as many different events came as are wanted, or the time is over.
+/// Waits for the wanted number of distinct events of an object. Returns the counts at that time or at the timeout.
 async fn arrived(broker: &Broker, key: &str, wanted: u64) -> (u64, u64) {
     until(|| broker.count(key), |(_, distinct)| distinct >= wanted).await
 }
 
-/// What `look` sees once it is `enough`, or the time is over.
+/// Polls `look` until its value is `enough`. Returns the value at that time or at the timeout.
 pub(super) async fn until<T: Copy>(look: impl Fn() -> T, enough: impl Fn(T) -> bool) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {

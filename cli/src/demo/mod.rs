@@ -1,5 +1,5 @@
-//! The main job of Lockstep, told from beginning to end on the local cloud: what `cargo demo` shows and what the
-//! end-to-end test asserts. Every command in it is run as it is printed, through the same entry as the binary's.
+//! The demo: Lockstep's main job from beginning to end on the local cloud. `cargo demo` runs it, and the end-to-end tests
+//! run it with further assertions. Each command runs exactly as it is printed, through the entry point of the binary.
 
 mod applications;
 mod broker;
@@ -27,64 +27,65 @@ use std::time::{Duration, Instant};
 /// The component of the demo.
 pub const COMPONENT: &str = "logs-broker";
 
-/// Its repository.
+/// The component's repository.
 pub const REPOSITORY: &str = "github:acme/logs";
 
-/// The mark on a session that a demo started: the next demo may replace it.
+/// The mark on a session that a demo started. The next demo may replace such a session.
 const MARK: &str = "story";
 
-/// What the demo left, for whoever wants to know more.
+/// Results of the demo, for the tests and the summary.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// The version of the first release.
     pub first: String,
     /// The version that was promoted.
     pub promoted: String,
-    /// The version that changed nothing.
+    /// The version that changes nothing in the stack.
     pub unchanged: String,
     /// The deployment to production.
     pub production: String,
-    /// Each scenario and how many seconds it took.
+    /// Each scenario with its duration in seconds.
     pub seconds: Vec<(String, f64)>,
 }
 
-/// A demo that is being told.
+/// A running demo.
 pub struct Demo {
-    /// Where its commands are typed.
+    /// The context of its commands.
     pub context: CommandContext,
-    /// What is known so far.
+    /// The results so far.
     pub facts: Facts,
     /// The folder of its files: `stages.toml`, `parameters.toml`, `logs/`.
     work: PathBuf,
     functions: Option<PathBuf>,
-    /// Whether the cloud that runs, or starts, is this demo's.
+    /// True if this demo started the running or starting cloud.
     owns_cloud: bool,
 }
 
 impl Demo {
-    /// Prepares a demo that writes its files into `work`; `functions` is a folder of binaries, if they are built.
+    /// Prepares a demo that writes its files into `work`. `functions` is a folder with built binaries.
     pub fn new(context: &CommandContext, work: &Path, functions: Option<PathBuf>) -> Self {
-        // The state belongs where the command was started, the commands are typed where the files are.
+        // The state is in the folder where the demo was started. The commands run in the folder of the files.
         let mut variables = context.variables.clone();
         let state = state_dir(context).display().to_string();
         variables.insert("LOCKSTEP_STATE".to_owned(), state);
-        // Whatever ends this process ends its cloud.
+        // The cloud ends with this process.
         variables.insert(OWNER.to_owned(), std::process::id().to_string());
-        // Nothing of the person's own AWS accounts gets in.
+        // The operator's own AWS accounts are out of reach.
         variables.retain(|name, _| !name.starts_with("AWS_"));
         let context = CommandContext { variables, directory: work.to_owned(), ..context.clone() };
         Self { context, facts: Facts::default(), work: work.to_owned(), functions, owns_cloud: false }
     }
 
-    /// Tells it all, and sums up.
+    /// Runs all seven scenarios and prints the summary.
     pub async fn run_all(&mut self) -> Result<(), Failure> {
         self.run_scenarios().await?;
-        let title = "7. a recipe: its image comes to both accounts, and the release of the same push uses it";
+        let title =
+            "7. a recipe: its image is copied to both accounts, and the release of the same push uses it";
         self.scenario(title, Demo::recipe).await?;
         self.summary().await
     }
 
-    /// Tells the first six steps.
+    /// Runs the first six scenarios.
     pub async fn run_scenarios(&mut self) -> Result<(), Failure> {
         self.scenario("a cloud with three accounts, and Lockstep in it", Demo::cloud).await?;
         self.scenario("an organisation: stages, parameters, a base image, a repository", Demo::organisation)
@@ -94,15 +95,15 @@ impl Demo {
         self.scenario("3. to production, in the other account", Demo::promotion).await?;
         self.scenario("4. a commit that changes nothing in the template", Demo::no_changes).await?;
         self.scenario("5. a commit that cannot work", Demo::failing_commit).await?;
-        self.scenario("6. a commit whose check fails in the throw-away stack", Demo::failing_check).await
+        self.scenario("6. a commit whose check fails in the test stack", Demo::failing_check).await
     }
 
-    /// Lets the cloud outlive this process: for whoever wants to look around in it. Call it before the demo is told.
+    /// Lets the cloud outlive this process, so that the operator can inspect it. Call it before the demo runs.
     pub fn keep(&mut self) {
         self.context.variables.remove(OWNER);
     }
 
-    /// Stops the cloud, if it is this demo's; one that is only starting is waited for, so that it can be told.
+    /// Stops the cloud if this demo started it. Waits for a starting cloud, which accepts no stop yet.
     pub async fn stop(&self) -> Result<(), Failure> {
         if !self.owns_cloud {
             return Ok(());
@@ -117,12 +118,12 @@ impl Demo {
     async fn scenario(
         &mut self,
         title: &str,
-        tell: impl AsyncFnOnce(&mut Self) -> Result<(), Failure>,
+        run: impl AsyncFnOnce(&mut Self) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let began = Instant::now();
         self.say("");
         self.say(&format!("== {title}"));
-        tell(self)
+        run(self)
             .await
             .map_err(|failure| Failure { what: format!("{title}: {}", failure.what), ..failure })?;
         let seconds = began.elapsed().as_secs_f64();
@@ -135,17 +136,17 @@ impl Demo {
         &self.context.output
     }
 
-    /// The narrator.
+    /// Prints a line of the demo itself.
     fn say(&self, text: &str) {
         self.output().line(text);
     }
 
-    /// Types a command, and expects it to end like this. Its answer is what a script would get.
+    /// Runs a command and requires this exit code. Returns the command's document.
     pub async fn type_in(&self, arguments: &[&str], expected: Exit) -> Result<Value, Failure> {
         self.type_with(arguments, expected, None).await
     }
 
-    /// The same, with something on standard input that is not shown.
+    /// Runs a command with a text on standard input, which is not printed.
     async fn type_with(
         &self,
         arguments: &[&str],
@@ -160,39 +161,39 @@ impl Demo {
         expect(crate::run(&owned(arguments), &context).await, arguments, expected)
     }
 
-    /// Types a command whose lines nobody needs to see.
+    /// Runs a command without printing its lines.
     async fn type_quietly(&self, arguments: &[&str]) -> Result<Value, Failure> {
         let context = CommandContext { output: Output::memory(false), ..self.context.clone() };
         expect(crate::run(&owned(arguments), &context).await, arguments, Exit::Done)
     }
 
-    /// The session of the cloud.
+    /// Returns the session of the cloud.
     pub fn session(&self) -> Result<Session, Failure> {
         Session::expect(&self.context)
     }
 
-    /// The control plane, as the person at the keyboard.
+    /// Opens the control plane as the operator.
     pub async fn plane(&self) -> Result<ControlPlane, Failure> {
         let quiet = CommandContext { output: Output::memory(false), ..self.context.clone() };
         ControlPlane::open(&crate::global::Global { json: false, profile: None, region: None }, &quiet).await
     }
 
-    /// The stacks of an account, as the person at the keyboard.
+    /// Returns access to the stacks of an account as its operator.
     pub fn stacks(&self, alias: &str) -> Result<Installer, Failure> {
         Ok(Installer::new(&self.session()?.operator(alias)?))
     }
 
-    /// The clone of the component's repository.
+    /// Returns the clone of the component's repository.
     pub fn repository(&self) -> Repository {
         Repository::at(self.work.join("logs"))
     }
 
-    /// The version of the component of the demo that runs in a stage.
+    /// Returns the version of the demo's component that runs in a stage.
     pub async fn version_in(&self, stage: &str) -> Result<Option<String>, Failure> {
         self.version_of(COMPONENT, stage).await
     }
 
-    /// The version of a component that runs in a stage.
+    /// Returns the version of a component that runs in a stage.
     pub async fn version_of(&self, component: &str, stage: &str) -> Result<Option<String>, Failure> {
         let stage: StageName = stage.parse().map_err(at("a stage"))?;
         let plane = self.plane().await?;
@@ -202,13 +203,9 @@ impl Demo {
     }
 }
 
-/// Says what the demo relies on; if it does not hold, the demo is wrong and ends.
+/// Asserts a condition of the demo. Returns a failure, which ends the demo, if it does not hold.
 pub fn ensure(holds: bool, what: impl AsRef<str>) -> Result<(), Failure> {
-    if holds {
-        Ok(())
-    } else {
-        Err(Failure::new(format!("this should hold and does not: {}", what.as_ref())))
-    }
+    if holds { Ok(()) } else { Err(Failure::new(format!("this condition does not hold: {}", what.as_ref()))) }
 }
 
 fn expect(report: Report, arguments: &[&str], expected: Exit) -> Result<Value, Failure> {
@@ -220,7 +217,7 @@ fn expect(report: Report, arguments: &[&str], expected: Exit) -> Result<Value, F
         arguments.join(" "),
         report.exit.code(),
         expected.code(),
-        report.document["error"].as_str().unwrap_or("its lines above say why")
+        report.document["error"].as_str().unwrap_or("see its lines above")
     )))
 }
 

@@ -1,4 +1,4 @@
-//! Before the first commit: a cloud, and an organisation in it.
+//! The preparation of the demo: starts a cloud and configures an organisation.
 
 use super::{Demo, MARK, REPOSITORY, ensure};
 use crate::commands::repositories::{webhook_secret, webhook_url};
@@ -11,7 +11,7 @@ use lockstep_platform::operator::signed;
 use serde_json::{Value, json};
 
 impl Demo {
-    /// Starts the cloud; one that an earlier demo left is replaced, one of somebody's own is left alone.
+    /// Starts the cloud. Replaces the cloud of an earlier demo. Refuses to replace an operator's own cloud.
     pub(super) async fn cloud(&mut self) -> Result<(), Failure> {
         if let Some(session) = Session::load(&self.context)? {
             if !session.credentials.contains_key(MARK) {
@@ -21,7 +21,7 @@ impl Demo {
                 ))
                 .next("stop it first: lockstep local down"));
             }
-            self.say("an earlier demo left its cloud running; it goes first");
+            self.say("an earlier demo left its cloud running; it is stopped first");
             self.type_in(&["local", "down"], Exit::Done).await?;
         }
         self.owns_cloud = true;
@@ -37,7 +37,7 @@ impl Demo {
         self.point_at_tooling().await
     }
 
-    /// What `eval "$(lockstep local env tooling)"` does: from here on, nothing is done as root.
+    /// Sets the variables of `lockstep local env tooling`. After that, no command acts as root.
     async fn point_at_tooling(&mut self) -> Result<(), Failure> {
         self.say("$ eval \"$(lockstep local env tooling)\"");
         let variables = self.type_quietly(&["local", "env", "tooling"]).await?;
@@ -47,7 +47,7 @@ impl Demo {
         Ok(())
     }
 
-    /// Stages, parameters, a base image, a subscribed repository.
+    /// Applies stages and parameters, imports a base image, and registers a repository.
     pub(super) async fn organisation(&mut self) -> Result<(), Failure> {
         let session = self.session()?;
         self.configure(&session).await?;
@@ -56,7 +56,7 @@ impl Demo {
         self.subscribe(&session).await
     }
 
-    /// The stages of the organisation, and the parameters that serve every component.
+    /// Applies the stages of the organisation, and the parameters for every component.
     pub(super) async fn configure(&self, session: &Session) -> Result<(), Failure> {
         self.write("stages.toml", &stages(session)?)?;
         self.type_in(&["stages", "apply", "stages.toml"], Exit::Done).await?;
@@ -72,7 +72,7 @@ impl Demo {
         Ok(ami)
     }
 
-    /// A repository with the broker of the log stack in it.
+    /// Creates a repository with the broker of the log stack.
     async fn component(&self, session: &Session) -> Result<(), Failure> {
         let path = created(session).await?;
         let repository = self.repository();
@@ -80,7 +80,7 @@ impl Demo {
         repository.copy(&self.context.sources()?.join("infra/log-stack/broker"), "broker")?;
         // This organisation has no stage of that name.
         repository.remove("broker/parameters/staging.toml")?;
-        // Nor a cache yet: `demo --log-stack` has.
+        // It has no cache either: only `demo --log-stack` deploys one.
         for (output, value) in [
             ("Endpoint", "cache.acme.internal"),
             ("Port", "6379"),
@@ -107,7 +107,7 @@ impl Demo {
         self.type_in(&["repositories", "test", REPOSITORY], Exit::Done).await.map(drop)
     }
 
-    /// What a person pastes into the settings of a repository.
+    /// Registers the webhook with the git host, as an operator does in the settings of a repository.
     async fn hook(&self, session: &Session) -> Result<(), Failure> {
         let id = RepositoryId::github("acme", "logs").map_err(at("the repository"))?;
         let plane = self.plane().await?;
@@ -118,7 +118,7 @@ impl Demo {
             "config": { "url": webhook_url(&plane, &id), "content_type": "json", "secret": secret.expose() },
         });
         let answer = git_host(session, "repos/acme/logs/hooks", &hook).await?;
-        ensure(answer["id"].is_number(), "the git host takes the webhook")
+        ensure(answer["id"].is_number(), "the git host accepts the webhook")
     }
 
     fn write(&self, file: &str, text: &str) -> Result<(), Failure> {
@@ -131,7 +131,7 @@ fn stages(session: &Session) -> Result<String, Failure> {
     let (development, production) = (session.account("development")?, session.account("production")?);
     let region = &session.region;
     Ok(format!(
-        r#"# Every release is tried in a stack of its own, then comes to ci by itself; production is a person's decision.
+        r#"# Each release is deployed to a test stack, then to ci. Production needs a promotion and an approval.
 [[stages]]
 name = "test"
 account = "{development}"
@@ -152,7 +152,7 @@ approval = true
     ))
 }
 
-/// The network of each account, which no component has to know.
+/// Returns the parameters with the network of each account.
 fn parameters(session: &Session) -> Result<String, Failure> {
     let network = |alias: &str| {
         let kept =
@@ -177,9 +177,9 @@ ReaderCidr = "10.0.0.0/8"
     ))
 }
 
-/// Makes the bare repository on the git host; answers its path.
+/// Creates the bare repository on the git host. Returns its path.
 pub(super) async fn created(session: &Session) -> Result<String, Failure> {
-    // Repositories outlive the cloud; that of an earlier demo has another history.
+    // Repositories outlive the cloud, and that of an earlier demo has another history.
     let earlier = session.repositories.join("acme/logs.git");
     if earlier.exists() {
         std::fs::remove_dir_all(&earlier).map_err(at(earlier.display()))?;
@@ -187,7 +187,7 @@ pub(super) async fn created(session: &Session) -> Result<String, Failure> {
     let answer =
         git_host(session, "_lockstep/repositories", &json!({ "owner": "acme", "name": "logs" })).await?;
     let path = answer["path"].as_str().map(str::to_owned);
-    path.ok_or_else(|| Failure::new(format!("the git host made no repository: {answer}")))
+    path.ok_or_else(|| Failure::new(format!("the git host created no repository: {answer}")))
 }
 
 async fn git_host(session: &Session, path: &str, body: &Value) -> Result<Value, Failure> {
@@ -198,5 +198,5 @@ async fn git_host(session: &Session, path: &str, body: &Value) -> Result<Value, 
     ];
     let url = format!("{}/{path}", session.git_host);
     let answer = signed::post_unsigned(&url, &headers, body.to_string().into_bytes()).await?;
-    serde_json::from_slice(&answer.body).map_err(at(format!("the git host answered {}", answer.status)))
+    serde_json::from_slice(&answer.body).map_err(at(format!("the git host responded with {}", answer.status)))
 }

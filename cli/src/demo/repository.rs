@@ -1,27 +1,27 @@
-//! The repository of the demo: a real one, with real commits.
+//! The git repository of the demo, with real commits.
 
 use crate::failure::{Failure, at};
 use crate::git::git;
 use std::path::{Path, PathBuf};
 
-/// A clone.
+/// A clone of the repository.
 #[derive(Clone, Debug)]
 pub struct Repository {
     folder: PathBuf,
 }
 
 impl Repository {
-    /// The clone in `folder`.
+    /// Returns the clone in `folder`.
     pub fn at(folder: PathBuf) -> Self {
         Self { folder }
     }
 
-    /// Its folder.
+    /// Returns its folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Makes an empty one whose `origin` is `remote`.
+    /// Creates an empty repository whose `origin` is `remote`.
     pub async fn create(&self, remote: &str) -> Result<(), Failure> {
         std::fs::create_dir_all(&self.folder).map_err(at(self.folder.display()))?;
         for command in [
@@ -56,17 +56,19 @@ impl Repository {
         std::fs::remove_file(&path).map_err(at(path.display()))
     }
 
-    /// The text of a file of the repository.
+    /// Returns the text of a file of the repository.
     pub fn read(&self, path: &str) -> Result<String, Failure> {
         let path = self.folder.join(path);
         std::fs::read_to_string(&path).map_err(at(path.display()))
     }
 
-    /// Replaces a text that must be in the file.
+    /// Replaces a text in a file. Refuses a file without that text.
     pub fn replace(&self, path: &str, old: &str, new: &str) -> Result<(), Failure> {
         let text = self.read(path)?;
         if !text.contains(old) {
-            return Err(Failure::new(format!("{path} does not hold what the demo wants to change: {old}")));
+            return Err(Failure::new(format!(
+                "{path} does not contain the text that the demo replaces: {old}"
+            )));
         }
         self.write(path, &text.replacen(old, new, 1))
     }
@@ -77,12 +79,12 @@ impl Repository {
         git(&self.folder, &["commit", "--quiet", "--message", message]).await.map(drop)
     }
 
-    /// Takes the last commit back with another one.
+    /// Reverts the last commit by another one.
     pub async fn revert(&self) -> Result<(), Failure> {
         git(&self.folder, &["revert", "--no-edit", "HEAD"]).await.map(drop)
     }
 
-    /// Goes to a branch, which is made if it is not there.
+    /// Switches to a branch. Creates it if it does not exist.
     pub async fn switch(&self, branch: &str) -> Result<(), Failure> {
         if git(&self.folder, &["switch", "--quiet", branch]).await.is_err() {
             git(&self.folder, &["switch", "--quiet", "--create", branch]).await?;
@@ -90,7 +92,7 @@ impl Repository {
         Ok(())
     }
 
-    /// What `HEAD` is.
+    /// Returns the commit of `HEAD`.
     pub async fn head(&self) -> Result<String, Failure> {
         git(&self.folder, &["rev-parse", "HEAD"]).await
     }

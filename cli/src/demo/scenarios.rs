@@ -1,4 +1,4 @@
-//! The seven steps.
+//! The seven scenarios.
 
 use super::{COMPONENT, Demo, ensure};
 use crate::failure::{Exit, Failure};
@@ -13,7 +13,7 @@ const CI_STACK: &str = "ci-logs-broker";
 /// The stack of the component in production.
 const PRODUCTION_STACK: &str = "production-logs-broker";
 
-/// A resource that never becomes ready, and only where the throw-away stack does not see it.
+/// A resource that never becomes ready. Only ci has it, so that the test stack succeeds.
 const NEVER_READY: &str = r#"
   NeverReady:
     Type: AWS::CloudFormation::WaitConditionHandle
@@ -59,7 +59,7 @@ impl Demo {
         let answer = self.type_in(&["promote", &release, "--to", "production"], Exit::NeedsHuman).await?;
         let deployment = text(&answer["deployment"]["id"])?;
         self.nothing_in_production().await?;
-        self.say("(nothing has happened in production: its change set waits, and so does the execution)");
+        self.say("(production is unchanged: its change set and the execution wait for approval)");
         let approve = text(&answer["approve_with"])?;
         let arguments: Vec<&str> = approve.split(' ').skip(1).collect();
         self.type_in(&arguments, Exit::Done).await?;
@@ -73,14 +73,14 @@ impl Demo {
         self.type_in(&["status"], Exit::Done).await.map(drop)
     }
 
-    /// Before the approval the stack is not there, or only reviewed: no resource exists.
+    /// Checks that production has no resource before the approval: its stack is missing, or only in review.
     pub async fn nothing_in_production(&self) -> Result<(), Failure> {
         let stack = self.stacks("production")?.find(PRODUCTION_STACK).await?;
         let untouched = stack.is_none_or(|stack| stack.status == StackStatus::ReviewInProgress);
-        ensure(untouched, "production's change set is not executed before somebody approves")?;
+        ensure(untouched, "production's change set is not executed before the approval")?;
         ensure(
             self.version_in("production").await?.is_none(),
-            "production runs nothing before somebody approves",
+            "production runs no release before the approval",
         )
     }
 
@@ -94,12 +94,12 @@ impl Demo {
         let answer = self.push(Exit::Done).await?;
         self.facts.unchanged = version_to(&answer, "ci")?;
         let state = deployment_to(&answer, "ci")?["state"].clone();
-        ensure(state == "no_changes", "the deployment to ci says that there was nothing to change")?;
+        ensure(state == "no_changes", "the deployment to ci reports no changes")?;
         let after = self.stack_in_ci().await?;
         ensure(after.last_updated == before.last_updated, "the stack in ci was not updated")?;
         let now = self.stacks("development")?.change_sets(CI_STACK).await?.len();
         ensure(now == change_sets, "no change set was made for the stack in ci")?;
-        self.say("(the stack's LastUpdatedTime and its change sets are what they were)");
+        self.say("(the stack's LastUpdatedTime and its change sets are unchanged)");
         let running = self.version_in("ci").await?;
         ensure(running.as_deref() == Some(&self.facts.unchanged), "ci is recorded at the third release")
     }
@@ -130,7 +130,10 @@ impl Demo {
         repository.replace("broker/lockstep.toml", "^[0-9]{1,5}$", "^not a port$")?;
         repository.commit("A check that cannot pass").await?;
         let answer = self.push(Exit::Failed).await?;
-        ensure(deployment_to(&answer, "ci").is_err(), "what failed its test goes nowhere")?;
+        ensure(
+            deployment_to(&answer, "ci").is_err(),
+            "a release that failed its test is not deployed to ci",
+        )?;
         self.no_test_stacks().await?;
         let running = self.version_in("ci").await?;
         ensure(running.as_deref() == Some(&self.facts.unchanged), "ci still runs the release before")?;
@@ -140,7 +143,7 @@ impl Demo {
     pub(super) async fn recipe(&mut self) -> Result<(), Failure> {
         self.repository().revert().await?;
         self.say(
-            "(the folder images/logstash, with an image.toml and Packer's files, comes into the repository)",
+            "(the folder images/logstash, with an image.toml and Packer's files, is added to the repository)",
         );
         let answer = self.bake().await?;
         let version = version_to(&answer, "ci")?;
@@ -156,7 +159,7 @@ impl Demo {
         self.type_in(&["images"], Exit::Done).await.map(drop)
     }
 
-    /// The recipe of the log stack's Logstash comes into the repository and is pushed.
+    /// Adds the recipe of the log stack's Logstash to the repository and pushes it.
     pub async fn bake(&self) -> Result<Value, Failure> {
         let recipes = self.context.sources()?.join("infra/images");
         let repository = self.repository();
@@ -177,30 +180,30 @@ impl Demo {
         found.ok_or_else(|| Failure::new(format!("stack {CI_STACK} does not exist")))
     }
 
-    /// Every throw-away stack is gone.
+    /// Checks that no test stack is left.
     pub async fn no_test_stacks(&self) -> Result<(), Failure> {
         let left = self.stacks("development")?.names("test-").await?;
-        ensure(left.is_empty(), format!("no throw-away stack is left: {}", left.join(", ")))
+        ensure(left.is_empty(), format!("no test stack is left: {}", left.join(", ")))
     }
 
-    /// No image and no snapshot of any account is shared with anybody.
+    /// Checks that no image and no snapshot is shared with another account.
     pub async fn nothing_is_shared(&self) -> Result<(), Failure> {
         let session = self.session()?;
         for alias in ["development", "production"] {
             let images = BaseImages::new(&session.operator(alias)?);
             for image in images.owned().await? {
                 let launched_by = images.launched_by(&image.ami).await?;
-                ensure(launched_by.is_empty(), format!("{} of {alias} is shared with nobody", image.ami))?;
+                ensure(launched_by.is_empty(), format!("{} of {alias} is not shared", image.ami))?;
                 for snapshot in &image.snapshots {
                     let read_by = images.read_by(snapshot).await?;
-                    ensure(read_by.is_empty(), format!("{snapshot} of {alias} is shared with nobody"))?;
+                    ensure(read_by.is_empty(), format!("{snapshot} of {alias} is not shared"))?;
                 }
             }
         }
         Ok(())
     }
 
-    /// The accounts of the demo by id.
+    /// Returns the name of an account of the demo, or its id if it has none.
     pub fn alias_of(&self, account: &AccountId) -> Result<String, Failure> {
         let session = self.session()?;
         let found = session.accounts.iter().find(|known| known.id == account.as_str());
@@ -220,11 +223,11 @@ fn with_something_never_ready(template: &str) -> Result<String, Failure> {
     Ok(format!("{conditions}\nResources:{NEVER_READY}\n{after}"))
 }
 
-/// The deployment to a stage, in the answer of a command that followed it.
+/// Returns the deployment to a stage, from the document of a command that followed it.
 fn deployment_to<'a>(answer: &'a Value, stage: &str) -> Result<&'a Value, Failure> {
     let deployments = answer["deployments"].as_array().into_iter().flatten();
     let mut found = deployments.filter(|deployment| deployment["stage"] == stage);
-    found.next_back().ok_or_else(|| Failure::new(format!("nothing was deployed to {stage}")))
+    found.next_back().ok_or_else(|| Failure::new(format!("no release was deployed to {stage}")))
 }
 
 fn version_to(answer: &Value, stage: &str) -> Result<String, Failure> {
@@ -235,7 +238,7 @@ fn text(value: &Value) -> Result<String, Failure> {
     value
         .as_str()
         .map(str::to_owned)
-        .ok_or_else(|| Failure::new(format!("the answer lacks something: {value}")))
+        .ok_or_else(|| Failure::new(format!("the document has no text here: {value}")))
 }
 
 #[cfg(test)]
@@ -243,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_resource_that_never_becomes_ready_is_added_where_only_ci_has_it() {
+    fn the_resource_that_never_becomes_ready_is_only_in_ci() {
         let made = with_something_never_ready("Parameters:\n  A: 1\n\nResources:\n  Queue: 1\n").unwrap();
         assert!(made.contains("Conditions:\n  OnlyInCi: !Equals"), "{made}");
         assert!(made.contains("Resources:\n  NeverReady:\n"), "{made}");
@@ -251,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_that_are_there_are_kept() {
+    fn existing_conditions_are_retained() {
         let made = with_something_never_ready("A: 1\nConditions:\n  X: 1\nResources:\n").unwrap();
         assert_eq!(made.matches("Conditions:").count(), 1);
         assert!(made.contains("  X: 1"), "{made}");

@@ -1,4 +1,4 @@
-//! What a person wants to see at the end.
+//! The summary at the end of the demo.
 
 use super::Demo;
 use crate::failure::{Exit, Failure};
@@ -6,27 +6,27 @@ use crate::output::duration;
 use lockstep_domain::records::Image;
 
 impl Demo {
-    /// Looks once more, and sums up.
+    /// Checks the final state and prints the summary.
     pub async fn summary(&mut self) -> Result<(), Failure> {
         self.nothing_is_shared().await?;
         self.no_test_stacks().await?;
         self.say("");
-        self.say("== which version is where");
+        self.say("== versions by stage");
         self.type_in(&["status"], Exit::Done).await?;
         self.say("");
-        self.say("== which id each image has in each account (none is shared with anybody)");
+        self.say("== ids of the images by account (none is shared with another account)");
         self.images().await?;
         self.say("");
-        self.say("== is everything as installed");
+        self.say("== the installation, examined by doctor");
         self.type_in(&["doctor"], Exit::Done).await?;
         self.times();
         Ok(())
     }
 
-    /// How long each scenario took.
+    /// Prints the duration of each scenario.
     pub(super) fn times(&self) {
         self.say("");
-        self.say("== how long it took");
+        self.say("== durations");
         let seconds = self.facts.seconds.iter();
         self.output()
             .indented()

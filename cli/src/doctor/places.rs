@@ -24,7 +24,7 @@ pub struct Credentials {
     aws: Aws,
 }
 
-/// Returns the credentials of each profile; of the local cloud, those of each of its accounts.
+/// Returns the credentials of each profile, and of each account of the local cloud.
 pub async fn credentials(
     connection: &Connection,
     profiles: &[String],
@@ -60,7 +60,7 @@ impl Doctor {
         Ok(read)
     }
 
-    /// The accounts that `accounts add` let in.
+    /// Reads the accounts that `accounts add` registered.
     async fn added(&self) -> Reading<Vec<((AccountId, Region), DeploymentPath)>> {
         let aws = &self.connection.aws;
         let installer = Installer::new(aws);
@@ -77,7 +77,7 @@ impl Doctor {
         Ok(added)
     }
 
-    /// The accounts and regions of the organisation's stages.
+    /// Reads the accounts and regions of the organisation's stages.
     pub(super) async fn staged(&self) -> Reading<Vec<((AccountId, Region), DeploymentPath)>> {
         let (_, ledger) = self.ledger()?;
         let Some(config) = known(newest_config(&ledger, ConfigKind::Stages).await)? else {
@@ -126,7 +126,7 @@ impl Doctor {
     }
 }
 
-/// A place without credentials: nothing there can be read.
+/// Returns the facts of an account without credentials: each reading is unknown.
 fn unreachable_place(account: AccountId, region: Region, sends_images: bool) -> PlaceFacts {
     let no = || {
         Unknown::because("there are no credentials for it")
@@ -154,7 +154,7 @@ async fn encryption(aws: &Aws) -> Reading<Encryption> {
     Ok(Encryption::On { key, has_image_key })
 }
 
-/// Asks EC2 to judge the calls that bring an image and start it.
+/// Asks EC2, by dry runs, to judge the calls that copy an image and start it.
 async fn dry_runs(aws: &Aws) -> Vec<(String, Reading<DryRun>)> {
     let (copy, start) = match known(readings::own_image(aws).await) {
         Ok(Some(image)) => (

@@ -15,7 +15,7 @@ use lockstep_platform::operator::readings;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The most bytes of a state machine's definition, by Step Functions' own quota.
+/// Maximum size of a state machine's definition in bytes, by Step Functions' quota.
 const DEFINITION_BYTES_MAX: usize = 1 << 20;
 
 /// Reads the resources of one stack.
@@ -35,7 +35,7 @@ pub struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Returns the state of a resource; `None` for a type that only CloudFormation is asked about.
+    /// Returns the state of a resource, or `None` for a type whose state only CloudFormation knows.
     pub async fn read(&self, resource: &LiveResource) -> Option<ResourceFacts> {
         let id = &resource.physical_id;
         let name = id.rsplit([':', '/', '|']).next().unwrap_or(id);
@@ -80,7 +80,7 @@ impl Reader<'_> {
         let source = known(Artifacts::new(self.aws, &bucket).get(&key, DEFINITION_BYTES_MAX).await)?;
         let source = serde_json::from_slice::<Value>(&source)
             .map_err(|error| Unknown::because(format!("s3://{bucket}/{key} is no JSON: {error}")))?;
-        // What is not JSON is not what was installed.
+        // A definition that is not JSON differs from the installed one.
         let deployed = serde_json::from_str::<Value>(deployed).unwrap_or(Value::Null);
         Ok(is_rendered_from(&deployed, &source))
     }
@@ -101,14 +101,14 @@ impl Reader<'_> {
             }
         };
         let found = known(readings::rule(self.aws, name, bus.as_deref()).await)?;
-        // A rule of the default bus of a target account forwards; one of our own bus calls a function.
+        // A rule on the default bus of a target account forwards events; a rule on Lockstep's own bus calls a function.
         let wanted = if self.forwards(resource) { self.bus.cloned() } else { None };
         Ok(found.map(|found| {
             ResourceState::Rule(RuleState { is_enabled: found.is_enabled, targets: found.targets, wanted })
         }))
     }
 
-    /// Whether a rule's target is the event bus that the template's parameter names.
+    /// Returns true if a rule's target is the event bus that the template's parameter names.
     fn forwards(&self, resource: &LiveResource) -> bool {
         self.property(resource, "/Targets/0/Arn").is_some_and(|arn| arn["Ref"] == "EventBusArn")
     }
@@ -127,9 +127,9 @@ impl Reader<'_> {
         self.template["Resources"][&resource.logical_id]["Properties"].pointer(pointer)
     }
 
-    /// The value of a property that is a text or names a parameter.
+    /// Returns the value of a property that is a text or refers to a parameter.
     fn named(&self, resource: &LiveResource, pointer: &str) -> Reading<String> {
-        let unresolved = || Unknown::because(format!("the template does not say {pointer} plainly"));
+        let unresolved = || Unknown::because(format!("the template has no plain value of {pointer}"));
         let value = self.property(resource, pointer).ok_or_else(unresolved)?;
         if let Some(text) = value.as_str() {
             return Ok(text.to_owned());
@@ -140,7 +140,7 @@ impl Reader<'_> {
     }
 }
 
-/// The digest in an object's key, as Lambda writes it: `functions/<name>/<hexadecimal>.zip`.
+/// Returns the digest in an object's key, `functions/<name>/<hexadecimal>.zip`, in Lambda's form.
 fn sha256_of(key: &str) -> Reading<String> {
     let digest = key.rsplit('/').next().and_then(|file| file.strip_suffix(".zip"));
     let bytes = digest.and_then(|digest| hex::decode(digest).ok()).filter(|bytes| bytes.len() == 32);

@@ -1,4 +1,4 @@
-//! `doctor --try`: makes change sets of the installed stacks and deletes them again, also when interrupted.
+//! `doctor --try`: creates change sets of the installed stacks and deletes them again, also when interrupted.
 
 use super::{Doctor, INSTALL};
 use crate::failure::{Exit, Failure};
@@ -8,14 +8,14 @@ use lockstep_platform::operator::trial::{Outcome, Trial};
 
 /// Tries each stack of the tooling account.
 pub async fn run(doctor: &Doctor) -> Result<Vec<Finding>, Failure> {
-    // Making a change set takes more than reading.
+    // Creating a change set needs more rights than reading.
     let trial = Trial::new(&doctor.connection.installer()?);
     let interrupted = tokio::signal::ctrl_c();
     let outcome = tokio::select! {
         findings = findings(&trial) => findings,
         _ = interrupted => Err(Failure { exit: Exit::Failed, ..Failure::new("interrupted") }),
     };
-    // Whatever happened, no change set of this run or of a run before it stays.
+    // Deletes the change sets of this run, and of interrupted runs before it, whatever the outcome.
     for stack in STACKS {
         trial.clear(stack).await?;
     }
@@ -50,6 +50,8 @@ fn finding(stack: &str, outcome: Result<Outcome, lockstep_domain::model::error::
         Ok(Outcome::Invalid { reason }) => {
             made(Severity::Broken, format!("CloudFormation refuses it: {reason}"), INSTALL)
         }
-        Err(failure) => made(Severity::Unknown, failure.message, "use credentials that may make change sets"),
+        Err(failure) => {
+            made(Severity::Unknown, failure.message, "use credentials that may create change sets")
+        }
     }
 }

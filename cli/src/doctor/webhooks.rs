@@ -1,4 +1,4 @@
-//! Reads the webhook's log: when each repository was last heard, and what was refused.
+//! Reads the webhook's log: the last accepted delivery of each repository, and the refused ones.
 
 use super::{Doctor, known};
 use jiff::{Timestamp, ToSpan};
@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 /// The webhook's log group.
 const LOG_GROUP: &str = "/aws/lambda/lockstep-webhook";
 
-/// How many days of the log are read.
+/// Number of days of the log that are read.
 const DAYS: u32 = 7;
 
-/// The most lines that are read, and the most repositories.
+/// Maximum number of lines, and of repositories, that are read.
 const LINES_MAX: usize = 10_000;
 const REPOSITORIES_MAX: usize = 500;
 
@@ -29,7 +29,7 @@ struct Line {
 }
 
 impl Doctor {
-    /// Reads what the log says of each subscribed repository.
+    /// Reads the log's lines about each registered repository.
     pub(super) async fn webhooks(&self) -> Reading<Vec<WebhookFacts>> {
         let (_, ledger) = self.ledger()?;
         let repositories = known(ledger.list_kind::<Repository>(REPOSITORIES_MAX).await)?;
@@ -43,7 +43,8 @@ impl Doctor {
     }
 }
 
-/// What `lines`, oldest first, say of a repository: refusals count from its last accepted delivery on.
+/// Returns the facts of a repository from the log's `lines`, oldest first. Refusals count since its last accepted
+/// delivery.
 fn facts(repository: &str, lines: &[(i64, String)]) -> WebhookFacts {
     let mut last_accepted = None;
     let mut refusals: BTreeMap<u16, u32> = BTreeMap::new();

@@ -1,7 +1,7 @@
-//! The C library that a binary needs, and the one it will find.
+//! Compares the C library that a binary needs with that of its destination.
 //!
-//! A binary names the version of each symbol that it takes from glibc. Where the library is older, the loader refuses it:
-//! every invocation of the function ends in `Runtime.ExitError`.
+//! A binary names the version of each symbol that it imports from glibc. The loader refuses the binary if the library is
+//! older: every invocation of the function then ends with `Runtime.ExitError`.
 
 use super::Destination;
 use crate::failure::{Failure, at};
@@ -34,14 +34,14 @@ impl Glibc {
         Some(Self(next()?, next()?))
     }
 
-    /// Returns the version of this machine; nothing if it has another C library.
+    /// Returns the version of this machine, or `None` if it has another C library.
     fn of_this_machine() -> Option<Self> {
-        let told = Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok()?;
-        Self::parse(String::from_utf8_lossy(&told.stdout).trim().strip_prefix("glibc ")?)
+        let output = Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok()?;
+        Self::parse(String::from_utf8_lossy(&output.stdout).trim().strip_prefix("glibc ")?)
     }
 }
 
-/// Refuses a binary that does not start where it is going to run.
+/// Refuses a binary that cannot start at its destination.
 pub(super) fn check(binary: &Path, bytes: &[u8], destination: Destination) -> Result<(), Failure> {
     let (limit, whose) = match destination {
         Destination::Lambda => (Some(LAMBDA), "Lambda's provided.al2023"),
@@ -57,14 +57,14 @@ pub(super) fn check(binary: &Path, bytes: &[u8], destination: Destination) -> Re
     }
 }
 
-/// Returns whether a binary is for Lambda's arm64 machines.
+/// Returns true if a binary is built for arm64.
 pub(super) fn is_arm64(bytes: &[u8]) -> bool {
     FileHeader64::<Endianness>::parse(bytes)
         .and_then(|header| Ok(header.e_machine(header.endian()?) == EM_AARCH64))
         .unwrap_or_default()
 }
 
-/// Returns the newest version of glibc that a binary names; nothing if it names none, or is no ELF file.
+/// Returns the newest version of glibc that a binary names, or `None` if it names none or is not an ELF file.
 fn needs(bytes: &[u8]) -> object::Result<Option<Glibc>> {
     if !bytes.starts_with(&elf::ELFMAG) {
         return Ok(None);
@@ -88,12 +88,12 @@ fn needs(bytes: &[u8]) -> object::Result<Option<Glibc>> {
 mod tests {
     use super::*;
 
-    /// This very test, as the linker of this machine made it.
+    /// Returns the bytes of this test's own binary.
     fn own_binary() -> Vec<u8> {
         std::fs::read(std::env::current_exe().unwrap()).unwrap()
     }
 
-    /// The binary with the version that it needs most changed to another of the same length.
+    /// Returns that binary with its newest version of glibc changed to another of the same length.
     fn needing(version: &str) -> Vec<u8> {
         let mut bytes = own_binary();
         let newest = format!("GLIBC_{}\0", needs(&bytes).unwrap().unwrap());
@@ -110,14 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn what_this_machine_made_starts_on_this_machine() {
+    fn a_binary_of_this_machine_starts_on_this_machine() {
         let bytes = own_binary();
         assert!(needs(&bytes).unwrap().is_some());
         check(Path::new("own"), &bytes, Destination::ThisMachine).unwrap();
     }
 
     #[test]
-    fn what_needs_a_newer_glibc_is_refused_with_the_command_that_builds_it_right() {
+    fn a_binary_for_a_newer_glibc_is_refused_with_the_build_command() {
         let bytes = needing("2.38");
         assert_eq!(needs(&bytes).unwrap(), Some(Glibc(2, 38)));
         let refused = check(Path::new("out/lockstep-stack"), &bytes, Destination::Lambda).unwrap_err();
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_needs_no_glibc_and_half_a_binary_is_an_error() {
+    fn a_script_needs_no_glibc_and_a_cut_binary_is_an_error() {
         assert_eq!(needs(b"#!/bin/sh\n").unwrap(), None);
         assert!(needs(&own_binary()[..100]).is_err());
     }

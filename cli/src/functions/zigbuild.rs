@@ -1,6 +1,6 @@
-//! Building for Lambda, whatever this machine runs: cargo-zigbuild links against an older glibc and for another processor.
+//! Builds for Lambda on any machine: cargo-zigbuild links against an older glibc and for another processor.
 //!
-//! It and its linker come from PyPI, into a virtual environment as the emulator's, each file with its hash.
+//! cargo-zigbuild and its linker come from PyPI, each file with its hash, into a virtual environment like the emulator's.
 
 use super::glibc;
 use crate::failure::{Failure, at};
@@ -8,26 +8,29 @@ use lockstep_local::VirtualEnvironment;
 use std::path::Path;
 use tokio::process::Command;
 
-/// Resolved requirements, each with the hash of every file that may be installed.
+/// Resolved requirements, each with the hashes of its files.
 const REQUIREMENTS: &str = include_str!("../../zigbuild/requirements.txt");
 
-/// Returns the target of what AWS gets, with the glibc that is there.
+/// Returns the build target for Lambda, with the version of its glibc.
 pub(super) fn target() -> String {
     format!("aarch64-unknown-linux-gnu.{}", glibc::LAMBDA)
 }
 
-/// Returns a command that builds as `cargo build` does; its tools are installed below `tools` unless they are there.
-pub(super) async fn command(cargo: &str, tools: &Path, told: &impl Fn(&str)) -> Result<Command, Failure> {
+/// Returns a command that builds like `cargo build`. Installs its tools below `tools` if they are missing. `report`
+/// receives each step.
+pub(super) async fn command(cargo: &str, tools: &Path, report: &impl Fn(&str)) -> Result<Command, Failure> {
     let environment = VirtualEnvironment {
         folder: "zigbuild-venv",
         requirements: REQUIREMENTS,
         content: "cargo-zigbuild and its linker (about 400 MB, once)",
     };
-    let python =
-        environment.install(tools, told).await.map_err(at("what builds for Lambda cannot be installed"))?;
+    let python = environment
+        .install(tools, report)
+        .await
+        .map_err(at("the build tools for Lambda cannot be installed"))?;
     let programs = python.parent().unwrap_or(tools).to_owned();
     let mut command = Command::new(programs.join("cargo-zigbuild"));
-    // It finds its linker by the first Python on the path.
+    // cargo-zigbuild finds its linker by the first Python in `PATH`.
     let others = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(std::iter::once(programs).chain(std::env::split_paths(&others)));
     command.arg("zigbuild").env("CARGO", cargo).env("PATH", path.map_err(at("PATH"))?);

@@ -1,5 +1,5 @@
-//! Which accounts reach the control plane, and which of their roles it may assume: the stack `lockstep-accounts`, and for
-//! each account a stack that registers it.
+//! The registered accounts, which may reach the control plane and whose roles it may assume: the stack `lockstep-accounts`,
+//! and a stack for each account.
 
 use super::{Installation, Step};
 use crate::failure::{Failure, at};
@@ -9,18 +9,18 @@ use lockstep_domain::model::ids::{AccountId, InvalidId, OrganizationId};
 use lockstep_platform::operator::stacks::Installer;
 use std::str::FromStr;
 
-/// The stack that lets accounts in.
+/// The stack with the policies for all registered accounts.
 pub const ACCOUNTS_STACK: &str = "lockstep-accounts";
 
-/// The organization that an installation is asked to name in its policies.
+/// The organization that the policies of an installation name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum OrganizationChoice {
-    /// The one that it names already, if it does.
+    /// The organization that they name already, if any.
     #[default]
     Unchanged,
-    /// None: the policies list accounts.
+    /// No organization: the policies list accounts.
     None,
-    /// This one.
+    /// This organization.
     Of(OrganizationId),
 }
 
@@ -36,7 +36,7 @@ impl FromStr for OrganizationChoice {
 }
 
 impl Installation<'_> {
-    /// Lets the accounts in that were added before, as this version does it.
+    /// Updates the stacks of all registered accounts to this version.
     pub(super) async fn known_accounts(&self) -> Result<Vec<Step>, Failure> {
         let organization = match &self.organization {
             OrganizationChoice::Unchanged => self.organization().await?,
@@ -51,7 +51,7 @@ impl Installation<'_> {
         Ok(steps)
     }
 
-    /// Looks whether there is room for an account; returns what [`Self::let_in`] takes.
+    /// Returns the registered accounts together with a new one. Refuses if the policies have no room for it.
     pub(super) async fn room_for(
         &self,
         account: &AccountId,
@@ -67,7 +67,7 @@ impl Installation<'_> {
         Ok(registered)
     }
 
-    /// Lets accounts in, among them one that is new, and registers that.
+    /// Updates the policies for all registered accounts and registers the new one.
     pub(super) async fn let_in(
         &self,
         registered: &Registered,
@@ -77,13 +77,14 @@ impl Installation<'_> {
         let reachable = self.reachable(registered, organization.as_ref()).await?;
         let known = self.register(account, registered[account]).await?;
         if let Some(room) = accounts::room(registered, organization.as_ref()) {
-            self.output
-                .line(format!("room for {room} more accounts; with an organization there is no limit"));
+            self.output.line(format!(
+                "the policies have room for {room} more accounts; with an organization there is no limit"
+            ));
         }
         Ok(vec![reachable, known])
     }
 
-    /// Returns the accounts that were added, by the stacks that register them.
+    /// Returns the registered accounts, read from their stacks.
     async fn registered(&self) -> Result<Registered, Failure> {
         let installer = Installer::new(self.aws);
         let mut registered = Registered::new();
@@ -96,7 +97,7 @@ impl Installation<'_> {
         Ok(registered)
     }
 
-    /// Returns the organization that the installed policies name, if they name one.
+    /// Returns the organization that the installed policies name, or `None`.
     async fn organization(&self) -> Result<Option<OrganizationId>, Failure> {
         let known = Installer::new(self.aws).parameters(ACCOUNTS_STACK).await?;
         match known.get("Organization").filter(|organization| !organization.is_empty()) {
@@ -127,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_organization_is_named_or_given_up_and_nothing_else() {
+    fn an_organization_is_an_id_or_none() {
         assert_eq!("none".parse(), Ok(OrganizationChoice::None));
         assert_eq!("o-a1b2c3d4e5".parse(), Ok(OrganizationChoice::Of("o-a1b2c3d4e5".parse().unwrap())));
         assert!("acme".parse::<OrganizationChoice>().is_err());

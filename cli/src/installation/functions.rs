@@ -1,4 +1,4 @@
-//! The functions as they are installed: that each runs what was packed, and that it starts.
+//! Checks the installed functions: each must run the packed code and must start.
 
 use super::{Installation, function_names};
 use crate::failure::Failure;
@@ -11,16 +11,16 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long a function may take to start and to answer; Lambda gives a start ten seconds.
+/// Timeout of a ping, with the start of the function. Lambda limits the start to ten seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often a ping is repeated that Lambda had no room for, and the pause before.
+/// Number of attempts of a ping that Lambda throttles, and the pause between them.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(2);
 
 impl Installation<'_> {
-    /// Checks that every function runs exactly what was packed, since a stack may succeed with code that is not there,
-    /// and that it starts and answers.
+    /// Checks that every function runs exactly the packed code, since a stack may succeed with missing code, and that it
+    /// responds to a ping.
     pub(super) async fn verify(&self, packages: &BTreeMap<String, Package>) -> Result<(), Failure> {
         let progress = self.output.progress("invoke each function once");
         let functions = function_names();
@@ -29,7 +29,7 @@ impl Installation<'_> {
             self.runs(function, package).await?;
             self.starts(function).await?;
         }
-        progress.done(format!("{} functions start and run what was packed", functions.len()));
+        progress.done(format!("{} functions start and run the packed code", functions.len()));
         Ok(())
     }
 
@@ -39,9 +39,9 @@ impl Installation<'_> {
         if found.as_deref() == Some(packed.as_str()) {
             return Ok(());
         }
-        let found = found.unwrap_or_else(|| "nothing".to_owned());
-        Err(Failure::new(format!("function {function} runs {found}, not {packed}, which was packed"))
-            .next("install again; if it stays so, look at the function's code in Lambda"))
+        let found = found.unwrap_or_else(|| "no code".to_owned());
+        Err(Failure::new(format!("function {function} runs {found}, and not {packed}, which was packed"))
+            .next("install again; if the error remains, look at the function's code in Lambda"))
     }
 
     async fn starts(&self, function: &str) -> Result<(), Failure> {
@@ -67,17 +67,17 @@ impl Installation<'_> {
     }
 }
 
-/// Returns what is wrong with the answer to a ping.
+/// Returns the problem with a response to a ping, or `None`.
 fn trouble(called: &Called) -> Option<String> {
     let own = env!("CARGO_PKG_VERSION");
     match called {
-        Called::Silent => Some(format!("no answer within {} seconds", PATIENCE.as_secs())),
+        Called::Silent => Some(format!("no response within {} seconds", PATIENCE.as_secs())),
         Called::Absent => Some("it does not exist".to_owned()),
         Called::Answered { error: Some(error), payload, .. } => Some(error_of(error, payload)),
         Called::Answered { payload, .. } => match ping::version(payload) {
             Some(version) if version == own => None,
             Some(version) => Some(format!("it is version {version}, not {own}")),
-            None => Some(format!("it answered {}", String::from_utf8_lossy(payload))),
+            None => Some(format!("it responded {}", String::from_utf8_lossy(payload))),
         },
     }
 }
@@ -107,21 +107,21 @@ mod tests {
     }
 
     #[test]
-    fn only_the_answer_to_a_ping_by_this_version_is_no_trouble() {
+    fn only_the_response_of_this_version_is_accepted() {
         let pong = ping::answer(&ping::question(), env!("CARGO_PKG_VERSION")).unwrap();
         assert_eq!(trouble(&answered(None, &pong)), None);
         let older = ping::answer(&ping::question(), "0.0.1").unwrap();
         assert!(trouble(&answered(None, &older)).unwrap().starts_with("it is version 0.0.1, not "));
-        assert_eq!(trouble(&answered(None, &json!({"mock": 1}))).unwrap(), r#"it answered {"mock":1}"#);
-        assert_eq!(trouble(&Called::Silent).unwrap(), "no answer within 30 seconds");
+        assert_eq!(trouble(&answered(None, &json!({"mock": 1}))).unwrap(), r#"it responded {"mock":1}"#);
+        assert_eq!(trouble(&Called::Silent).unwrap(), "no response within 30 seconds");
     }
 
     #[test]
-    fn what_lambda_says_of_a_function_that_does_not_start_is_told_with_its_type() {
+    fn lambdas_error_of_a_failed_start_has_its_type() {
         let exit =
             json!({"errorType": "Runtime.ExitError", "errorMessage": "RequestId: 1 Error: exit status 1"});
-        let told = trouble(&answered(Some("Unhandled"), &exit)).unwrap();
-        assert_eq!(told, "Runtime.ExitError: RequestId: 1 Error: exit status 1");
+        let reported = trouble(&answered(Some("Unhandled"), &exit)).unwrap();
+        assert_eq!(reported, "Runtime.ExitError: RequestId: 1 Error: exit status 1");
         assert_eq!(trouble(&answered(Some("Unhandled"), &json!({}))).unwrap(), "Unhandled");
     }
 }

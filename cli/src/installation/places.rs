@@ -1,24 +1,24 @@
-//! Where Lockstep can be installed.
+//! The partitions and regions in which Lockstep can be installed.
 
 use crate::failure::Failure;
 use lockstep_domain::model::ids::Region;
 
-/// The partitions whose names, endpoints and trust Lockstep writes. The isolated ones have other certificates and lack
-/// services that it stands on, such as CodeBuild's images and function URLs.
+/// The partitions whose names, endpoints and trust policies Lockstep supports. The isolated partitions have other
+/// certificates, and lack services that it uses, such as CodeBuild's images and function URLs.
 const PARTITIONS: [&str; 4] = ["aws", "aws-cn", "aws-eusc", "aws-us-gov"];
 
-/// Refuses a region in which an installation could not work.
+/// Refuses a region of an unsupported partition.
 pub(super) fn can_hold_a_control_plane(region: &Region, partition: &str) -> Result<(), Failure> {
     if PARTITIONS.contains(&partition) {
         return Ok(());
     }
     Err(Failure::usage(format!(
-        "Lockstep does not work in {region}: it knows nothing of the partition {partition}"
+        "Lockstep does not work in {region}: it does not support the partition {partition}"
     ))
     .next(format!("install in a region of {}", PARTITIONS.join(", "))))
 }
 
-/// Refuses a region that a control plane cannot reach: no role and no event crosses the border of a partition.
+/// Refuses a region that a control plane cannot reach: roles and events do not cross partitions.
 pub(super) fn can_be_reached(region: &Region, partition: &str, from: &str) -> Result<(), Failure> {
     if partition == from {
         return Ok(());
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_isolated_partition_is_refused_with_those_that_are_not() {
+    fn an_isolated_partition_is_refused_with_the_supported_ones() {
         let region = |name: &str| name.parse::<Region>().unwrap();
         for partition in PARTITIONS {
             can_hold_a_control_plane(&region("eu-west-1"), partition).unwrap();

@@ -1,4 +1,4 @@
-//! Accounts and regions that Lockstep deploys to: their own stack, and what lets them in.
+//! Adds accounts and regions that Lockstep deploys to: their own stack, and their registration.
 
 use super::{
     BUCKET_TEMPLATE, Installation, Step, TARGET_STACK, bucket, deployment_path, not_installed, places,
@@ -12,23 +12,23 @@ use lockstep_platform::cloudformation::TemplateSource;
 use lockstep_platform::operator::control_plane;
 use lockstep_platform::operator::stacks::Installer;
 
-/// An account as it is to be added.
+/// The settings of an account to add.
 #[derive(Clone, Debug)]
 pub struct TargetAccount {
-    /// Which half of the control plane may act there.
+    /// The deployment path whose functions may act there.
     pub path: DeploymentPath,
-    /// The managed policies that say what CloudFormation may do there.
+    /// The managed policies of the execution role, which CloudFormation uses there.
     pub policies: Vec<String>,
-    /// The managed policy that bounds them.
+    /// The permissions boundary of that role.
     pub boundary: String,
-    /// Whether to make a key for images there, if there is none yet.
+    /// True if a KMS key for images is created there, unless there is one.
     pub image_key: bool,
 }
 
 impl Installation<'_> {
-    /// Makes an account one that Lockstep deploys to: its own stack first, then the one that lets it in.
+    /// Adds an account that Lockstep deploys to: creates its own stack first, and registers it then.
     pub async fn add_account(&self, target: &Aws, wanted: &TargetAccount) -> Result<Vec<Step>, Failure> {
-        // Where its roles are, whatever region its profile names: further ones come by `add_region`.
+        // The roles are in the control plane's region, whatever region the profile names. `add_region` adds other regions.
         let target = &target.in_region(self.aws.region());
         let (account, _) = control_plane::identity(target).await?;
         if account == self.account {
@@ -55,8 +55,8 @@ impl Installation<'_> {
         Ok(steps)
     }
 
-    /// Makes a further region of an account one that Lockstep deploys to. The account's roles serve every region of it, and
-    /// are where it was added first: in the control plane's own.
+    /// Adds another region of an account. The account's roles are valid in every region. Their stack is in the control
+    /// plane's region, where the account was added first.
     pub async fn add_region(
         &self,
         target: &Aws,
@@ -66,8 +66,10 @@ impl Installation<'_> {
         let (account, _) = control_plane::identity(target).await?;
         let installed = control_plane::find(self.aws).await?.ok_or_else(not_installed)?;
         if region == self.aws.region() {
-            return Err(Failure::usage(format!("{region} is the region in which an account is added first"))
-                .next("leave --in-region out"));
+            return Err(Failure::usage(format!(
+                "{region} is the control plane's region, in which an account is added first"
+            ))
+            .next("leave --in-region out"));
         }
         let first = target.in_region(self.aws.region());
         if Installer::new(&first).find(TARGET_STACK).await?.is_none() {
@@ -83,10 +85,10 @@ impl Installation<'_> {
         Ok(vec![self.in_target("infra/target-account/region.yaml", &there, &account, &parameters).await?])
     }
 
-    /// Brings the stack of a target account to one of its templates.
+    /// Creates or updates the stack of a target account to one of its templates.
     ///
-    /// The template goes by way of the bucket that this stack itself holds: so where there is no bucket yet, the stack
-    /// begins as the bucket alone.
+    /// The template is uploaded into the bucket of this same stack. Without a bucket yet, the stack is created with the
+    /// bucket alone first.
     async fn in_target(
         &self,
         template: &str,
@@ -105,7 +107,7 @@ impl Installation<'_> {
     }
 }
 
-/// Whether the stack is to have a key for images: one that it has stays, since images are encrypted under it.
+/// Returns the parameter that creates a key for images. An existing key is retained, because images are encrypted under it.
 async fn image_key(target: &Aws, is_wanted: bool) -> Result<String, Failure> {
     let known = Installer::new(target).parameters(TARGET_STACK).await?;
     let has = known.get("CreateImageKey").is_some_and(|value| value == "true");

@@ -1,4 +1,4 @@
-//! A change set as the person sees it who must approve it.
+//! A change set, as it is printed for its approver.
 
 use crate::output::Output;
 use lockstep_domain::model::drift_status::DriftStatus;
@@ -8,7 +8,7 @@ use lockstep_domain::records::ChangeSet;
 /// The head of the table of changes.
 pub const HEAD: [&str; 5] = ["change", "resource", "type", "replaced", "what changes"];
 
-/// Shows what a change set would do, and the nested stacks of which it shows nothing.
+/// Prints the changes of a change set, and the nested stacks that were not examined.
 pub fn show(change_set: &ChangeSet, output: &Output) {
     output.table(HEAD, rows(&change_set.changes));
     for nested in &change_set.unexamined {
@@ -16,7 +16,7 @@ pub fn show(change_set: &ChangeSet, output: &Output) {
     }
 }
 
-/// The rows of the table; changes of tags alone are folded into one.
+/// Returns the rows of the table. All changes of tags alone share one row.
 pub fn rows(changes: &[Change]) -> Vec<[String; 5]> {
     let mut sorted: Vec<&Change> = changes.iter().filter(|change| !change.tags_only).collect();
     sorted.sort_by(|a, b| b.impact.cmp(&a.impact).then_with(|| a.logical_id.cmp(&b.logical_id)));
@@ -66,7 +66,7 @@ mod tests {
     use crate::views::testing::change;
 
     #[test]
-    fn what_destroys_comes_first_and_says_so() {
+    fn a_change_that_destroys_data_is_first_and_marked() {
         let rows = rows(&[change("A", Impact::None, false), change("B", Impact::DataLoss, false)]);
         assert_eq!(
             rows[0],
@@ -75,14 +75,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_changed_outside_of_cloudformation_says_so() {
+    fn a_change_outside_of_cloudformation_is_marked() {
         let drifted = |drift| rows(&[Change { drift: Some(drift), ..change("A", Impact::None, false) }]);
         assert_eq!(drifted(DriftStatus::Modified)[0][0], "Modify (was changed outside)");
         assert_eq!(drifted(DriftStatus::InSync)[0][0], "Modify");
     }
 
     #[test]
-    fn changes_of_tags_alone_are_one_line() {
+    fn changes_of_tags_alone_share_one_row() {
         let rows = rows(&[change("A", Impact::None, true), change("B", Impact::None, true)]);
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0][1], "2 resources");

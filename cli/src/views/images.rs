@@ -1,4 +1,4 @@
-//! Images, their versions, and the way from an AMI to who let it in, as people read it.
+//! Tables of images and their versions, and the history of a version from its origin to its approvals.
 
 use super::time;
 use crate::image_inventory::{ImageInventory, ImageUse};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 /// The head of [`rows`].
 pub const HEAD: [&str; 8] = ["image", "version", "state", "commit", "account", "region", "id", "needed by"];
 
-/// Every version in each place, one a row.
+/// Returns a row for each copy of every version.
 pub fn rows(inventory: &ImageInventory) -> Vec<[String; 8]> {
     inventory.versions.iter().flat_map(|version| rows_of(inventory, version)).collect()
 }
@@ -42,7 +42,7 @@ fn rows_of(inventory: &ImageInventory, version: &ImageVersion) -> Vec<[String; 8
     }
 }
 
-/// The state of a version, in a word or two.
+/// Returns the state of a version in one or two words.
 pub fn state(version: &ImageVersion) -> String {
     match &version.revoked {
         Some(_) => format!("{}, revoked", version.state),
@@ -55,7 +55,7 @@ fn id(image: &Image) -> String {
     if image.shared_with.is_empty() { id } else { format!("{id} (shared for a copy)") }
 }
 
-/// Every version with where it is and what needs it, for scripts.
+/// Returns every version with its copies and its references, for scripts.
 pub fn document(inventory: &ImageInventory) -> Value {
     let one = |version: &ImageVersion| {
         json!({
@@ -70,7 +70,7 @@ pub fn document(inventory: &ImageInventory) -> Value {
 /// The head of [`running`].
 pub const RUNNING: [&str; 6] = ["stage", "environment", "release", "when", "account", "region"];
 
-/// Where a version runs, and where it ran before what runs now.
+/// Returns the rows of the environments that run a version or ran it before.
 pub fn running(runs: &[ImageUse<'_>]) -> Vec<[String; 6]> {
     let row = |run: &ImageUse<'_>| {
         let place = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
@@ -87,7 +87,7 @@ pub fn running(runs: &[ImageUse<'_>]) -> Vec<[String; 6]> {
     runs.iter().map(row).collect()
 }
 
-/// The same for scripts.
+/// Returns the same for scripts.
 pub fn running_document(runs: &[ImageUse<'_>]) -> Value {
     let one = |run: &ImageUse<'_>| {
         json!({
@@ -99,8 +99,8 @@ pub fn running_document(runs: &[ImageUse<'_>]) -> Value {
     json!(runs.iter().map(one).collect::<Vec<_>>())
 }
 
-/// The whole story of a version: where it came from, where it is, which releases pin it, where they run, and who let them
-/// in. `deployments` holds those that brought what runs or ran before.
+/// Returns the history of a version: its origin, its copies, the releases that pin it, their environments, and the
+/// approvals. `deployments` has the deployments of those environments.
 pub fn history(
     inventory: &ImageInventory,
     version: &ImageVersion,
@@ -143,7 +143,7 @@ fn place(version: &ImageVersion, image: &Image) -> String {
     let how = if image.ami == version.source_ami {
         "its source".to_owned()
     } else if image.recorded_by.starts_with("arn:") {
-        format!("brought by {}", DeploymentId::of_execution(&image.recorded_by).short())
+        format!("copied by {}", DeploymentId::of_execution(&image.recorded_by).short())
     } else {
         format!("recorded by {}", image.recorded_by)
     };
@@ -164,7 +164,7 @@ fn run_line(run: &ImageUse<'_>, deployments: &[Deployment]) -> String {
     let verb =
         if run.now { format!("runs it since {}", time(run.deployed.since)) } else { "ran it before".into() };
     let found = deployments.iter().find(|deployment| deployment.id == run.deployed.deployment);
-    let who = found.map_or_else(|| "who let it in is not known".to_owned(), approver);
+    let who = found.map_or_else(|| "its approval is not known".to_owned(), approver);
     let (stage, name, id) = (&run.environment.stage, &run.environment.name, run.deployed.deployment.short());
     format!("    {stage}/{name} {verb}, deployment {id}: {who}")
 }
@@ -177,18 +177,18 @@ fn approver(deployment: &Deployment) -> String {
             let at = approval.decided_at.map(|at| format!(" at {}", time(at))).unwrap_or_default();
             format!("approved by {by}{at}")
         }
-        None => "nobody was asked".to_owned(),
+        None => "no approval was needed".to_owned(),
     }
 }
 
 /// The head of [`planned`].
 pub const PLANNED: [&str; 4] = ["image", "version", "would be", "why"];
 
-/// What retirement would do.
+/// Returns the rows of planned retirements.
 pub fn planned(plan: &[Planned]) -> Vec<[String; 4]> {
     let word = |step: &RetentionStep| match step {
         RetentionStep::Deprecate => "deprecated",
-        RetentionStep::Restore { .. } => "kept after all",
+        RetentionStep::Restore { .. } => "restored",
         RetentionStep::Remove => "deregistered, with its snapshots",
     };
     let row = |planned: &Planned| {
@@ -203,9 +203,9 @@ pub fn planned(plan: &[Planned]) -> Vec<[String; 4]> {
 }
 
 /// The head of [`orphans`].
-pub const ORPHANS: [&str; 5] = ["id", "account and region", "tagged as", "seen since", "stays, because"];
+pub const ORPHANS: [&str; 5] = ["id", "account and region", "tagged as", "seen since", "retained, because"];
 
-/// What the last sweep saw that carries our tags and stands in no record.
+/// Returns the rows of orphans: resources with Lockstep's tags that no record names, found by the last sweep.
 pub fn orphans(seen: &[SeenOrphan]) -> Vec<[String; 5]> {
     let row = |seen: &SeenOrphan| {
         let orphan = &seen.orphan;
@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_orphan_is_shown_with_what_keeps_it() {
+    fn an_orphan_is_shown_with_the_reason_to_retain_it() {
         let seen: SeenOrphan = serde_json::from_value(json!({
             "location": {"account": "222222222222", "region": "eu-west-1"},
             "thing": {"image": "ami-0123456789abcdef0"},
@@ -235,10 +235,10 @@ mod tests {
         }))
         .unwrap();
         let shown = orphans(&[seen]).concat().join(" ");
-        for told in
+        for part in
             ["ami-0123456789abcdef0", "222222222222 eu-west-1", "logstash@2.1.0", "it is not 7 days old"]
         {
-            assert!(shown.contains(told), "{shown}");
+            assert!(shown.contains(part), "{shown}");
         }
     }
     use crate::views::testing::{asking, at, deployment, environment, release};
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn every_version_is_shown_in_each_place_with_what_needs_it() {
+    fn each_copy_of_a_version_has_a_row_with_its_references() {
         let rows = rows(&inventory(version()));
         assert_eq!(rows.len(), 2);
         assert_eq!(
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn the_story_leads_from_the_image_to_who_let_it_in() {
+    fn the_history_has_origin_copies_releases_and_approvals() {
         let inventory = inventory(version());
         let proposal = Proposal {
             stack: "arn".into(),
@@ -366,24 +366,24 @@ mod tests {
             ..asking(Subject::Proposal(proposal))
         };
         let brought = Deployment { approvals: vec![approved], ..deployment() };
-        let told = history(&inventory, &inventory.versions[0], std::slice::from_ref(&brought)).join("\n");
+        let text = history(&inventory, &inventory.versions[0], std::slice::from_ref(&brought)).join("\n");
         for part in [
             "logstash@2.1.37: usable",
             "not known: it was imported",
             "ami-00000000000000001 in account 222222222222, eu-west-1: its source",
-            "ami-00000000000000002 in account 333333333333, eu-west-1: brought by ",
+            "ami-00000000000000002 in account 333333333333, eu-west-1: copied by ",
             "pinned by   logs 2.1.3 (published), commit 5b1f0f0 by Ada Lovelace",
             "ci/logs runs it since 1970-01-01 00:01:00Z, deployment ",
             "approved by arn:ada at 1970-01-01 00:00:30Z",
         ] {
-            assert!(told.contains(part), "{part}:\n{told}");
+            assert!(text.contains(part), "{part}:\n{text}");
         }
         let unasked = history(&inventory, &inventory.versions[0], &[deployment()]).join("\n");
-        assert!(unasked.contains("nobody was asked"), "{unasked}");
+        assert!(unasked.contains("no approval was needed"), "{unasked}");
     }
 
     #[test]
-    fn an_ami_leads_to_its_version() {
+    fn an_ami_is_found_with_its_version() {
         let inventory = inventory(version());
         let (found, image) = inventory.of_ami(&"ami-00000000000000002".parse().unwrap()).unwrap();
         assert_eq!((found, image.location.account.as_str()), (&version(), "333333333333"));
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn where_it_runs_names_the_account() {
+    fn the_rows_of_environments_name_stage_and_release() {
         let inventory = inventory(version());
         let rows = running(&inventory.runs_of(&inventory.versions[0]));
         assert_eq!(rows.len(), 1);

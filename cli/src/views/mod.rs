@@ -1,4 +1,4 @@
-//! What people are shown of the ledger's records: pure functions from records to rows and lines.
+//! Pure functions from the ledger's records to the rows and lines that people read.
 
 pub mod change_set;
 pub mod images;
@@ -12,17 +12,17 @@ pub mod why;
 
 use jiff::Timestamp;
 
-/// A time as people read it: to the second, in UTC.
+/// Formats a time to the second, in UTC.
 pub fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
-/// The time of day alone, to the millisecond, where many follow each other.
+/// Formats the time of day to the millisecond, for lists of many lines.
 pub fn clock(at: Timestamp) -> String {
     at.strftime("%H:%M:%S%.3f").to_string()
 }
 
-/// Seconds from one time to another.
+/// Returns the seconds from one time to another.
 pub fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     to.duration_since(from).as_secs_f64()
 }

@@ -1,4 +1,4 @@
-//! What an execution role needs, and what it lacks.
+//! The permissions that an execution role needs, and those that it lacks.
 
 use crate::output::Output;
 use lockstep_domain::delivery::packaging::StageNeeds;
@@ -10,9 +10,9 @@ use lockstep_domain::stacks::permissions::policy::{Form, document, statements};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Shows what a component needs: a summary, or with `all` every permission by resource and line of `file`.
+/// Prints the needs of a component: a summary, or with `all` every permission by resource and line of `file`.
 ///
-/// Stages that need the same are shown together.
+/// Stages with equal needs share one summary.
 pub fn show_needs(stages: &[StageNeeds], file: &str, all: bool, output: &Output) {
     let mut groups: Vec<(&Needs, Vec<&str>)> = Vec::new();
     for StageNeeds { stage, needs } in stages {
@@ -41,7 +41,7 @@ pub fn needs_document(of_stage: &StageNeeds) -> Value {
     json!({"stage": of_stage.stage, "needs": needs, "unknown": unknown})
 }
 
-/// The actions by level and resource, which is what tells stages apart; the ARNs always differ.
+/// Returns the actions by level and resource, to compare stages. The ARNs differ in any case.
 fn actions(needs: &Needs) -> BTreeSet<(&str, &str, Level)> {
     needs.needs.iter().map(|need| (need.resource.as_str(), need.action.as_str(), need.level)).collect()
 }
@@ -54,10 +54,10 @@ fn summary(needs: &Needs) -> String {
     let (required, conditional) = (count(Level::Required), count(Level::Conditional));
     let unknown = match needs.unknown.len() {
         0 => String::new(),
-        1 => "; of 1 resource that is not known".to_owned(),
-        several => format!("; of {several} resources that is not known"),
+        1 => "; those of 1 resource are not known".to_owned(),
+        several => format!("; those of {several} resources are not known"),
     };
-    format!("{required} actions, and {conditional} that depend on what is not known{unknown}")
+    format!("{required} actions, and {conditional} that depend on unknown values{unknown}")
 }
 
 fn list(needs: &Needs, file: &str, output: &Output) {
@@ -81,7 +81,7 @@ fn list(needs: &Needs, file: &str, output: &Output) {
     }
 }
 
-/// An action, with the role that it passes.
+/// Returns an action, with the role that `iam:PassRole` passes.
 fn action_on(need: &Need) -> String {
     match need.action.as_str() {
         "iam:PassRole" => format!("{} on {}", need.action, need.arn),
@@ -89,7 +89,7 @@ fn action_on(need: &Need) -> String {
     }
 }
 
-/// Warns of what the execution role lacks for a deployment, with the statements to add; says what is unknown.
+/// Prints the permissions that the execution role lacks for a deployment, the statements to add, and the unknown ones.
 pub fn show_lack(deployment: &Deployment, output: &Output) {
     let Some(lack) = deployment.lack.as_ref().filter(|lack| !lack.is_empty()) else { return };
     let role = format!("the execution role of account {}", deployment.location.account);
@@ -112,7 +112,7 @@ pub fn show_lack(deployment: &Deployment, output: &Output) {
     }
 }
 
-/// Shows what each resource of a planned deployment needs, by line.
+/// Prints the needs of each resource of a planned deployment, by line.
 pub fn show_resources(deployment: &Deployment, output: &Output) {
     for needs in deployment.lack.iter().flat_map(|lack| &lack.resources) {
         let list = |actions: &BTreeSet<String>| actions.iter().cloned().collect::<Vec<_>>().join(", ");
@@ -140,7 +140,7 @@ fn missing(MissingPermission { need, obstacle }: &MissingPermission) -> String {
     format!("{action} on {arn} ({resource}, line {line}: {because}){obstacle}")
 }
 
-/// Returns the statements that would allow what is missing; `None` if no statement of the role would.
+/// Returns the statements that would allow the missing permissions, or `None` if no statement of the role would.
 fn statements_to_add(lack: &MissingPermissions) -> Option<String> {
     let helps = lack.missing.iter().filter(|lacking| lacking.obstacle.is_none());
     let statements = statements(helps.map(|lacking| &lacking.need));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_shown_with_its_place_and_the_statement_to_add() {
+    fn a_missing_permission_has_its_line_and_a_statement_to_add() {
         let text = shown(MissingPermissions {
             asked: 2,
             allowed: 1,
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn no_statement_is_named_where_none_would_help() {
+    fn no_statement_is_suggested_if_none_would_help() {
         let text = shown(MissingPermissions {
             missing: vec![lacking("sqs:TagQueue", Some("a statement denies it"))],
             ..MissingPermissions::default()
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_says_why_and_is_no_warning() {
+    fn an_unknown_permission_has_a_reason_and_no_warning() {
         let unknown = [("AWS gave no answer".to_owned(), 3)].into();
         let text = shown(MissingPermissions { asked: 3, unknown, ..MissingPermissions::default() });
         let expected = "  unknown whether the execution role of account 222222222222 has 3 permissions: AWS gave no answer\n";
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_that_has_everything_is_not_mentioned() {
+    fn a_role_without_missing_permissions_is_not_mentioned() {
         assert_eq!(shown(MissingPermissions { asked: 3, allowed: 3, ..MissingPermissions::default() }), "");
     }
 }

@@ -1,4 +1,4 @@
-//! What a deployment would do, as `lockstep plan` shows it.
+//! The result of `lockstep plan`.
 
 use super::{change_set, permissions, question, why};
 use crate::output::Output;
@@ -6,29 +6,29 @@ use lockstep_domain::records::{Deployment, Proposal};
 use lockstep_domain::stacks::change_set_review;
 use serde::Serialize;
 
-/// What was found out.
+/// The result of a planned deployment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "finding")]
 pub enum Finding<'a> {
     /// The stack runs the same template with the same parameters.
     Nothing {
-        /// The nested stacks into which nobody looked.
+        /// The nested stacks that were not examined.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         not_examined: Vec<&'a str>,
     },
-    /// These changes.
+    /// The stack would change.
     Changes {
-        /// Why a person would be asked; empty if nobody would be.
+        /// The reasons for an approval; empty if none is needed.
         asked_because: Vec<String>,
     },
-    /// The stack cannot be planned for before a person has allowed this.
+    /// The stack cannot be planned for before this proposal is approved.
     First {
-        /// What would be proposed.
+        /// The proposal.
         proposal: &'a Proposal,
     },
 }
 
-/// Reads a deployment that only planned.
+/// Returns the result of a planned deployment.
 pub fn finding(deployment: &Deployment, stage_wants_approval: bool) -> Finding<'_> {
     match (&deployment.proposal, &deployment.change_set) {
         (Some(proposal), _) => Finding::First { proposal },
@@ -43,7 +43,7 @@ pub fn finding(deployment: &Deployment, stage_wants_approval: bool) -> Finding<'
 }
 
 impl Finding<'_> {
-    /// Whether a person would be asked.
+    /// Returns true if the deployment would need an approval.
     pub fn asks(&self) -> bool {
         match self {
             Self::Nothing { .. } => false,
@@ -53,7 +53,7 @@ impl Finding<'_> {
     }
 }
 
-/// Shows it; `command` does what was planned.
+/// Prints the result. `command` carries out the plan.
 pub fn show(deployment: &Deployment, finding: &Finding<'_>, command: &str, output: &Output) {
     let (what, account) = (why::subject(deployment), &deployment.location.account);
     match finding {
@@ -70,18 +70,18 @@ pub fn show(deployment: &Deployment, finding: &Finding<'_>, command: &str, outpu
             deployment.change_set.iter().for_each(|made| change_set::show(made, output));
             permissions::show_lack(deployment, output);
             if asked_because.is_empty() {
-                output.line("nobody would be asked");
+                output.line("no approval would be needed");
             }
             for reason in asked_because {
-                output.line(format!("  a person would be asked, because {reason}"));
+                output.line(format!("  approval would be needed, because {reason}"));
             }
         }
         Finding::First { proposal } => {
-            output.line(format!("{what}: before its stack can be planned for, a person would be asked:"));
+            output.line(format!("{what}: before its stack can be planned for, an approver must allow this:"));
             question::show_proposal(proposal, output);
         }
     }
-    output.line(format!("nothing was changed; to do it: {command}"));
+    output.line(format!("nothing was changed; to carry it out: {command}"));
 }
 
 #[cfg(test)]
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nested_stack_into_which_nobody_looked_is_never_told_as_unchanged() {
+    fn an_unexamined_nested_stack_is_never_reported_as_unchanged() {
         let mut deployment = planned(vec![]);
         let child = NamedResource {
             name: "Child".into(),
@@ -141,20 +141,20 @@ mod tests {
     }
 
     #[test]
-    fn safe_changes_ask_nobody_unless_the_stage_wants_it() {
+    fn safe_changes_need_approval_only_if_the_stage_asks_for_it() {
         let deployment = planned(vec![change("Queue", Impact::None, false)]);
         let (asks, text) = shown(&deployment, false);
-        assert!(!asks && text.contains("nobody would be asked"), "{text}");
+        assert!(!asks && text.contains("no approval would be needed"), "{text}");
         assert!(
-            text.ends_with("nothing was changed; to do it: lockstep deploy logs@2.1.3 --to ci\n"),
+            text.ends_with("nothing was changed; to carry it out: lockstep deploy logs@2.1.3 --to ci\n"),
             "{text}"
         );
         let (asks, text) = shown(&deployment, true);
-        assert!(asks && text.contains("a person would be asked, because every deployment"), "{text}");
+        assert!(asks && text.contains("approval would be needed, because every deployment"), "{text}");
     }
 
     #[test]
-    fn what_would_be_destroyed_is_marked_and_says_why_a_person_would_be_asked() {
+    fn a_destructive_change_is_marked_and_needs_approval() {
         let deployment = planned(vec![change("Queue", Impact::DataLoss, false)]);
         let (asks, text) = shown(&deployment, false);
         assert!(asks && text.contains("Modify (DESTROYS)"), "{text}");
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_that_must_be_mended_first_shows_what_would_be_proposed() {
+    fn a_stack_that_needs_repair_first_shows_the_proposal() {
         let proposal = Proposal {
             stack: "arn".into(),
             action: ProposedAction::Skip,
@@ -175,6 +175,6 @@ mod tests {
         };
         let deployment = Deployment { proposal: Some(proposal), ..planned(vec![]) };
         let (asks, text) = shown(&deployment, false);
-        assert!(asks && text.contains("a person would be asked") && text.contains("Queue"), "{text}");
+        assert!(asks && text.contains("an approver must allow this") && text.contains("Queue"), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! What a person is asked, as they see it, and how they answer.
+//! The question of a deployment, as it is printed for its approver, and the command that answers it.
 
 use super::{change_set, permissions, why};
 use crate::failure::{Exit, Failure};
@@ -6,7 +6,7 @@ use crate::output::Output;
 use lockstep_domain::records::{Approval, Deployment, NamedResource, Proposal, ProposedAction, Subject};
 use std::collections::BTreeSet;
 
-/// Shows a question: what would happen, to what, and why a person is asked.
+/// Prints a question: the changes, the affected resources, and the reasons for the approval.
 pub fn show(deployment: &Deployment, question: &Approval, output: &Output) {
     let (account, region) = (&deployment.location.account, &deployment.location.region);
     match &question.subject {
@@ -23,7 +23,7 @@ pub fn show(deployment: &Deployment, question: &Approval, output: &Output) {
     }
 }
 
-/// Shows a proposal: what it would do, and every resource that it costs.
+/// Prints a proposal: its effect, and every resource that it would delete, retain or skip.
 pub fn show_proposal(proposal: &Proposal, output: &Output) {
     output.line(format!("  stack {}", proposal.stack));
     let none = proposal.resources.is_empty();
@@ -39,16 +39,16 @@ pub fn show_proposal(proposal: &Proposal, output: &Output) {
     }
 }
 
-/// What of a stack outlives its deletion, protected or not.
+/// Returns the resources of a stack that outlive its deletion, protected or not.
 fn left_behind(proposal: &Proposal) -> String {
     if proposal.policies.is_none() {
-        return "what its deletion policies retain could not be read: look at its template".to_owned();
+        return "its deletion policies could not be read: see its template for the resources that they retain".to_owned();
     }
     match proposal.left_behind().as_slice() {
         [] => "its deletion policies retain nothing".to_owned(),
         left => {
             let left = left.join(", ");
-            format!("its deletion policies LEAVE BEHIND, where nothing manages them any more: {left}")
+            format!("its deletion policies LEAVE BEHIND these resources, unmanaged: {left}")
         }
     }
 }
@@ -64,20 +64,20 @@ fn row_of_deletion(proposal: &Proposal, resource: &NamedResource) -> [String; 4]
 
 fn sentence(action: ProposedAction, none: bool) -> &'static str {
     match (action, none) {
-        (ProposedAction::Delete, true) => "it would be DELETED; it holds nothing that is protected",
+        (ProposedAction::Delete, true) => "it would be DELETED; it has no protected resources",
         (ProposedAction::Delete, false) => {
-            "it would be DELETED, and with it these protected resources and what they hold, but for those that their \
-             deletion policies keep:"
+            "it would be DELETED, and with it these protected resources and their data, except those that their \
+            deletion policies retain:"
         }
-        (ProposedAction::Retain, true) => "what is left of it would be DELETED",
+        (ProposedAction::Retain, true) => "its remaining resources would be DELETED",
         (ProposedAction::Retain, false) => {
-            "what is left of it would be DELETED, and these LEFT BEHIND: they could not be deleted, and nothing would \
-             manage them any more:"
+            "its remaining resources would be DELETED, and these LEFT BEHIND, unmanaged, because they could not be \
+            deleted:"
         }
         (ProposedAction::Skip, true) => "its rollback would be continued",
         (ProposedAction::Skip, false) => {
-            "its rollback would be finished WITHOUT these: they could not be rolled back, would differ from what \
-             CloudFormation believes, and the environment would be tainted:"
+            "its rollback would be finished WITHOUT these: they could not be rolled back, would differ from \
+            CloudFormation's records, and the environment would be tainted:"
         }
     }
 }
@@ -87,7 +87,7 @@ fn row(resource: &NamedResource) -> [String; 3] {
     [resource.name.clone(), resource.resource_type.clone(), physical_id.to_owned()]
 }
 
-/// The command that says yes to a question: with everything that is given up, or that nobody looked into.
+/// Returns the command that approves a question. It names every resource that is given up, or that was not examined.
 pub fn answer_with(deployment: &Deployment, question: &Approval) -> String {
     let mut command = format!("lockstep approve {} --question {}", deployment.id.short(), question.number);
     let option = match question.subject {
@@ -100,7 +100,7 @@ pub fn answer_with(deployment: &Deployment, question: &Approval) -> String {
     command
 }
 
-/// Whether exactly what a question wants named was named; the ledger judges it again.
+/// Refuses unless exactly the names of the question were given. The ledger function checks the same.
 pub fn check_names(deployment: &Deployment, question: &Approval, given: &[String]) -> Result<(), Failure> {
     let wanted = BTreeSet::from_iter(question.subject.names());
     let given: BTreeSet<String> = given.iter().cloned().collect();
@@ -112,7 +112,7 @@ pub fn check_names(deployment: &Deployment, question: &Approval, given: &[String
     }
     if !missing.is_empty() {
         let what = match question.subject {
-            Subject::ChangeSet(_) => "name every nested stack that nobody looked into",
+            Subject::ChangeSet(_) => "name every nested stack that was not examined",
             Subject::Proposal(_) => "name everything that you give up",
         };
         let what = format!("{what}; not named: {}", missing.join(", "));
@@ -131,7 +131,7 @@ mod tests {
     use lockstep_domain::records::ChangeSet;
 
     #[test]
-    fn a_nested_stack_that_nobody_looked_into_is_told_and_answered_by_name() {
+    fn an_unexamined_nested_stack_is_shown_and_approved_by_name() {
         let digest = Digest::of(b"x");
         let child = NamedResource {
             name: "Child".into(),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_set_is_shown_with_its_changes_and_why_a_person_is_asked() {
+    fn a_change_set_is_shown_with_its_changes_and_reasons() {
         let digest = Digest::of(b"x");
         let text = shown(Subject::ChangeSet(ChangeSet {
             arn: "arn".into(),
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deletion_says_of_each_resource_what_its_policy_does_and_what_else_it_leaves_behind() {
+    fn a_deletion_shows_policies_and_resources_left_behind() {
         let text = shown(proposal(ProposedAction::Delete, &["Bucket", "Child.Queue"]));
         let line = |of: &str| text.lines().find(|line| line.contains(of)).unwrap_or_default().to_owned();
         assert!(line("ci-logs-bucket").trim_end().ends_with("Retain"), "{text}");
@@ -222,14 +222,14 @@ mod tests {
     }
 
     #[test]
-    fn each_proposal_says_what_it_would_leave() {
+    fn each_proposal_shows_its_effect() {
         assert!(shown(proposal(ProposedAction::Retain, &["A"])).contains("LEFT BEHIND"));
         assert!(shown(proposal(ProposedAction::Skip, &["A"])).contains("tainted"));
-        assert!(shown(proposal(ProposedAction::Delete, &[])).contains("holds nothing that is protected"));
+        assert!(shown(proposal(ProposedAction::Delete, &[])).contains("has no protected resources"));
     }
 
     #[test]
-    fn the_command_that_answers_names_everything_that_is_given_up() {
+    fn the_approving_command_names_all_resources_given_up() {
         let (deployment, question) = (deployment(), asking(proposal(ProposedAction::Delete, &["A", "B.C"])));
         let expected =
             format!("lockstep approve {} --question 1 --give-up A --give-up B.C", deployment.id.short());
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_given_up_by_name_is_not_given_up() {
+    fn each_resource_must_be_given_up_by_name() {
         let (deployment, question) = (deployment(), asking(proposal(ProposedAction::Skip, &["A", "B"])));
         let judge = |given: &[&str]| {
             let given: Vec<String> = given.iter().map(|name| (*name).to_owned()).collect();

@@ -1,4 +1,4 @@
-//! The matrix of `lockstep status`: which version of every component is where, and what is odd about it.
+//! The matrix of `lockstep status`: the version of every component in every stage, with its problems.
 
 use super::time;
 use lockstep_domain::delivery::stages::Stages;
@@ -11,30 +11,30 @@ use std::collections::BTreeMap;
 /// One component in one stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cell {
-    /// The version that runs, if any does.
+    /// The running version, if any.
     pub version: Option<String>,
-    /// The deployment that works on it now.
+    /// The deployment that holds the environment.
     pub held_by: Option<String>,
-    /// Whether its checks passed.
+    /// True if its checks passed.
     pub checked: bool,
-    /// What the last recovery left unreconciled.
+    /// The taint: what the last recovery left unreconciled.
     pub taint: Option<String>,
-    /// Who brought what runs past the evidence of the stage before, and why.
+    /// The use of break-glass by which the running release was admitted.
     pub break_glass: Option<Broken>,
-    /// The last deployment, however it ended.
+    /// The last deployment, with any outcome.
     pub last_deployment: Option<String>,
 }
 
-/// Who let a release in without evidence.
+/// A use of break-glass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Broken {
-    /// The ARN of who did.
+    /// The caller's ARN.
     pub by: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// An environment beside its component's own: a clone.
+/// A clone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Other {
     /// Its stage.
@@ -43,22 +43,22 @@ pub struct Other {
     pub name: String,
     /// Its component.
     pub component: ComponentName,
-    /// What is in it.
+    /// Its state.
     pub cell: Cell,
 }
 
-/// Every component in every stage that keeps what it gets.
+/// Every component in every stage but the test stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Matrix {
-    /// The stages, in the order of promotion; the one of throw-away stacks is left out.
+    /// The stages, in the order of promotion, without the test stage.
     pub stages: Vec<StageName>,
-    /// By component, then by stage.
+    /// The cells, by component and stage.
     pub components: BTreeMap<ComponentName, BTreeMap<StageName, Cell>>,
-    /// Clones that run something or are being worked on.
+    /// Clones that run a release, are held or are tainted.
     pub others: Vec<Other>,
 }
 
-/// Arranges environments; throw-away ones are left out.
+/// Arranges environments in a matrix, without test stacks.
 pub fn matrix(stages: &Stages, environments: &[Environment], broken: &[BreakGlass]) -> Matrix {
     let kept: Vec<StageName> = stages.iter().filter(|s| !s.is_test()).map(|s| s.name.clone()).collect();
     let mut matrix = Matrix { stages: kept, ..Matrix::default() };
@@ -67,7 +67,7 @@ pub fn matrix(stages: &Stages, environments: &[Environment], broken: &[BreakGlas
         let cell = cell(environment, broken);
         if environment.name == component.as_str() {
             matrix.components.entry(component).or_default().insert(stage, cell);
-        } else if cell.is_worth_telling() {
+        } else if cell.is_in_use() {
             matrix.others.push(Other { stage, name: environment.name.clone(), component, cell });
         }
     }
@@ -92,11 +92,11 @@ fn brought_by(broken: &[BreakGlass], deployment: &DeploymentId) -> Option<Broken
 }
 
 impl Cell {
-    fn is_worth_telling(&self) -> bool {
+    fn is_in_use(&self) -> bool {
         self.version.is_some() || self.held_by.is_some() || self.taint.is_some()
     }
 
-    /// The cell as a person reads it.
+    /// Returns the text of the cell.
     pub fn text(&self) -> String {
         let mut text = self.version.clone().unwrap_or_else(|| "-".to_owned());
         if let Some(deployment) = &self.held_by {
@@ -115,27 +115,26 @@ impl Cell {
         text
     }
 
-    /// What the words in the cell mean, a line each; `of` is where it is.
+    /// Returns a line for each problem of the cell. `of` names its component and stage.
     fn notes(&self, of: &str) -> Vec<String> {
         let tainted = self
             .taint
             .iter()
-            .map(|taint| format!("{of} is tainted: {taint}; once it is mended: lockstep reconcile"));
-        let broken = self
-            .break_glass
-            .iter()
-            .map(|broken| format!("{of} was let in without evidence by {}: {}", broken.by, broken.reason));
+            .map(|taint| format!("{of} is tainted: {taint}; once you have repaired it: lockstep reconcile"));
+        let broken = self.break_glass.iter().map(|broken| {
+            format!("{of} was admitted by break-glass, without evidence, by {}: {}", broken.by, broken.reason)
+        });
         tainted.chain(broken).collect()
     }
 }
 
 impl Matrix {
-    /// The head of the table.
+    /// Returns the head of the table.
     pub fn head(&self) -> Vec<String> {
         std::iter::once("component".to_owned()).chain(self.stages.iter().map(ToString::to_string)).collect()
     }
 
-    /// The rows of the table.
+    /// Returns the rows of the table.
     pub fn rows(&self) -> Vec<Vec<String>> {
         let row = |(component, cells): (&ComponentName, &BTreeMap<StageName, Cell>)| {
             let text = |stage| cells.get(stage).map_or_else(|| "-".to_owned(), Cell::text);
@@ -144,7 +143,7 @@ impl Matrix {
         self.components.iter().map(row).collect()
     }
 
-    /// The rows of the table of clones.
+    /// Returns the rows of the table of clones.
     pub fn other_rows(&self) -> Vec<[String; 4]> {
         let row = |other: &Other| {
             [other.name.clone(), other.component.to_string(), other.stage.to_string(), other.cell.text()]
@@ -152,7 +151,7 @@ impl Matrix {
         self.others.iter().map(row).collect()
     }
 
-    /// What a person should know of single environments, one line each.
+    /// Returns a line for each problem of an environment.
     pub fn notes(&self) -> Vec<String> {
         let own = self.components.iter().flat_map(|(component, cells)| {
             cells.iter().flat_map(move |(stage, cell)| cell.notes(&format!("{component} in {stage}")))
@@ -165,19 +164,19 @@ impl Matrix {
     }
 }
 
-/// What a person should know of the last sweep, a line each: the pushes whose webhooks were lost, and what it could not
-/// put in order; nothing if there is neither.
-pub fn told_by_sweep(sweep: &SweepReport) -> Vec<String> {
+/// Returns lines about the last sweep: the pushes whose webhooks were lost, and the problems that it could not repair.
+/// An empty list if there is neither.
+pub fn sweep_lines(sweep: &SweepReport) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut tell = |head: &str, of: Vec<String>| {
+    let mut add = |head: &str, of: Vec<String>| {
         if !of.is_empty() {
             lines.push(format!("the sweep of {} {head}", time(sweep.at)));
             lines.extend(of.iter().map(|line| format!("  {line}")));
         }
     };
-    tell("found what no webhook had told of; look at the deliveries on the git host:", sweep.found.clone());
+    add("found pushes without a webhook; look at the deliveries on the git host:", sweep.found.clone());
     let left = sweep.left.iter().map(|left| format!("{}: {}", left.what, left.why));
-    tell("left for a person:", left.collect());
+    add("left these for an operator:", left.collect());
     lines
 }
 
@@ -208,12 +207,12 @@ mod tests {
     }
 
     #[test]
-    fn every_stage_but_the_throw_away_one_is_a_column_in_the_order_of_promotion() {
+    fn each_stage_but_test_is_a_column_in_the_order_of_promotion() {
         assert_eq!(matrix(&stages(), &[], &[]).head(), ["component", "ci", "staging", "production"]);
     }
 
     #[test]
-    fn what_never_ran_is_a_dash_and_throw_away_stacks_are_left_out() {
+    fn an_empty_environment_is_a_dash_and_test_stacks_are_omitted() {
         let all =
             [environment("ci", "logs"), running(environment("test", "logs-1")), environment("ci", "logs-2")];
         let matrix = matrix(&stages(), &all, &[]);
@@ -222,14 +221,14 @@ mod tests {
     }
 
     #[test]
-    fn a_clone_that_runs_is_listed_beside_the_matrix() {
+    fn a_running_clone_is_listed_below_the_matrix() {
         let matrix = matrix(&stages(), &[running(environment("ci", "logs-2"))], &[]);
         assert!(matrix.components.is_empty());
         assert_eq!(matrix.other_rows(), [["logs-2", "logs", "ci", "2.1.0"].map(String::from)]);
     }
 
     #[test]
-    fn a_cell_says_what_is_wrong_with_what_runs() {
+    fn a_cell_shows_the_problems_of_the_running_release() {
         let cell = Cell {
             version: Some("2.1.0".into()),
             held_by: Some("0123456789".into()),
@@ -242,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn who_holds_an_environment_is_named() {
+    fn a_cell_names_the_deployment_that_holds_it() {
         let deployment = DeploymentId::of_execution("arn:y");
         let holder = LeaseHolder { deployment: deployment.clone(), execution: "arn:y".into(), since: at(0) };
         let held = Environment { holder: Some(holder), ..environment("ci", "logs") };
@@ -251,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn taints_and_broken_glass_are_explained_beneath() {
+    fn taints_and_break_glass_have_notes() {
         let broken = |used_by: &str| BreakGlass {
             component: "logs".parse().unwrap(),
             digest: Digest::of(b"x"),
@@ -266,41 +265,41 @@ mod tests {
             taint: Some("Queue was skipped".into()),
             ..running(environment("production", "logs"))
         };
-        let told = matrix(&stages(), std::slice::from_ref(&tainted), &[broken("arn:x")]).notes();
+        let notes = matrix(&stages(), std::slice::from_ref(&tainted), &[broken("arn:x")]).notes();
         assert_eq!(
-            told,
+            notes,
             [
-                "logs in production is tainted: Queue was skipped; once it is mended: lockstep reconcile",
-                "logs in production was let in without evidence by arn:ada: outage",
+                "logs in production is tainted: Queue was skipped; once you have repaired it: lockstep reconcile",
+                "logs in production was admitted by break-glass, without evidence, by arn:ada: outage",
             ]
         );
         assert_eq!(matrix(&stages(), &[tainted], &[broken("arn:another")]).notes().len(), 1);
     }
 
     #[test]
-    fn what_the_sweep_could_not_remove_is_told_with_why() {
+    fn a_failed_removal_of_the_sweep_is_shown_with_its_reason() {
         let mut sweep = SweepReport::new(at(0));
-        assert!(told_by_sweep(&sweep).is_empty());
+        assert!(sweep_lines(&sweep).is_empty());
         let why = "its bucket is not empty".to_owned();
         sweep.left.push(Leftover { what: "test/logs-0123456".into(), why });
         assert_eq!(
-            told_by_sweep(&sweep),
+            sweep_lines(&sweep),
             [
-                "the sweep of 1970-01-01 00:00:00Z left for a person:",
+                "the sweep of 1970-01-01 00:00:00Z left these for an operator:",
                 "  test/logs-0123456: its bucket is not empty"
             ]
         );
     }
 
     #[test]
-    fn a_push_whose_webhook_was_lost_is_told() {
+    fn a_push_whose_webhook_was_lost_is_shown() {
         let mut sweep = SweepReport::new(at(0));
         sweep.found.push("commit 1111111 of main in github.acme.logs as delivery head-t0".into());
         assert_eq!(
-            told_by_sweep(&sweep),
+            sweep_lines(&sweep),
             [
-                "the sweep of 1970-01-01 00:00:00Z found what no webhook had told of; look at the deliveries on \
-                 the git host:",
+                "the sweep of 1970-01-01 00:00:00Z found pushes without a webhook; look at the deliveries on \
+                the git host:",
                 "  commit 1111111 of main in github.acme.logs as delivery head-t0"
             ]
         );

@@ -11,12 +11,12 @@ use lockstep_domain::records::{
 };
 use std::collections::BTreeSet;
 
-/// So many seconds after 1970 began.
+/// Returns the time this many seconds after the Unix epoch.
 pub fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-/// logs 2.1.3 on its way to ci.
+/// Returns a deployment of logs 2.1.3 to ci.
 pub fn deployment() -> Deployment {
     Deployment {
         component: Some("logs".parse().unwrap()),
@@ -34,7 +34,7 @@ pub fn deployment() -> Deployment {
     }
 }
 
-/// Its release.
+/// Returns the release of that deployment.
 pub fn release() -> Release {
     let digest = Digest::of(b"x");
     Release {
@@ -62,7 +62,7 @@ pub fn release() -> Release {
     }
 }
 
-/// A question that nobody has answered.
+/// Returns a question without an answer.
 pub fn asking(subject: Subject) -> Approval {
     Approval {
         number: 1,
@@ -77,7 +77,7 @@ pub fn asking(subject: Subject) -> Approval {
     }
 }
 
-/// A change of a queue.
+/// Returns a change of a queue.
 pub fn change(logical_id: &str, impact: Impact, tags_only: bool) -> Change {
     Change {
         logical_id: logical_id.into(),
@@ -91,7 +91,7 @@ pub fn change(logical_id: &str, impact: Impact, tags_only: bool) -> Change {
     }
 }
 
-/// An environment of logs in which nothing ever ran.
+/// Returns an empty environment of logs.
 pub fn environment(stage: &str, name: &str) -> Environment {
     Environment {
         stage: stage.parse().unwrap(),

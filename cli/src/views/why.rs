@@ -1,4 +1,4 @@
-//! The story of a deployment, as `lockstep why` tells it.
+//! The history of a deployment, as `lockstep why` prints it.
 
 use super::{clock, seconds, time};
 use crate::output::duration;
@@ -8,7 +8,7 @@ use lockstep_domain::records::{
     Operation, OperationKind, Release,
 };
 
-/// A state as people say it.
+/// Returns a state in plain words.
 pub fn state(state: DeploymentState) -> &'static str {
     match state {
         DeploymentState::Running => "running",
@@ -22,13 +22,13 @@ pub fn state(state: DeploymentState) -> &'static str {
     }
 }
 
-/// What a deployment is about: `logs-broker 2.1.0 to production`.
+/// Returns the title of a deployment, such as `logs-broker 2.1.0 to production`.
 pub fn title(deployment: &Deployment) -> String {
     let subject = subject(deployment);
     if deployment.plan_only { format!("the plan of {subject}") } else { subject }
 }
 
-/// The same, whether it is done or only planned.
+/// Returns the same without the mark of a plan.
 pub fn subject(deployment: &Deployment) -> String {
     let (version, stage) = (&deployment.version, &deployment.stage);
     match (&deployment.kind, &deployment.component) {
@@ -39,7 +39,7 @@ pub fn subject(deployment: &Deployment) -> String {
         }
         (DeploymentKind::Deploy { environment, .. }, None) => format!("{environment} {version} to {stage}"),
         (DeploymentKind::Deploy { environment, .. }, Some(component)) => {
-            // A throw-away stack's name says nothing that its release does not.
+            // The name of a test stack repeats the release.
             let clone = environment != component.as_str() && stage.as_str() != TEST;
             let name = if clone { format!(" as {environment}") } else { String::new() };
             format!("{component} {version} to {stage}{name}")
@@ -47,8 +47,8 @@ pub fn subject(deployment: &Deployment) -> String {
     }
 }
 
-/// The whole story, one line each; `release` is that of the deployment, if it is about one.
-pub fn history(deployment: &Deployment, release: Option<&Release>, journal: &[LogEntry]) -> Vec<String> {
+/// Returns the lines of the history. `release` is the release of the deployment, if it has one.
+pub fn history(deployment: &Deployment, release: Option<&Release>, log: &[LogEntry]) -> Vec<String> {
     let mut lines = vec![
         format!("{}: {}", title(deployment), state(deployment.state)),
         format!("  deployment  {}", deployment.id),
@@ -63,10 +63,10 @@ pub fn history(deployment: &Deployment, release: Option<&Release>, journal: &[Lo
     lines.extend(failure(deployment));
     let place = |event| failed(event, release);
     lines.extend(heading(&cause_of(release), deployment.diagnosis.iter().map(place)));
-    lines.extend(heading("begun in AWS", deployment.operations.iter().map(operation)));
-    let left = "left behind when the stack was deleted, and managed by nothing now";
+    lines.extend(heading("started in AWS", deployment.operations.iter().map(operation)));
+    let left = "left behind, unmanaged, when the stack was deleted";
     lines.extend(heading(left, deployment.orphans.iter().map(named)));
-    lines.extend(heading("journal", journal.iter().map(|s| format!("{}  {}", clock(s.at), s.note))));
+    lines.extend(heading("deployment log", log.iter().map(|s| format!("{}  {}", clock(s.at), s.note))));
     lines
 }
 
@@ -85,7 +85,7 @@ fn origin(release: &Release) -> [String; 2] {
     ]
 }
 
-/// What sets this deployment apart from one that nobody touched.
+/// Returns lines on everything that differs from an ordinary deployment.
 fn peculiarities(deployment: &Deployment) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(stage) = &deployment.parameters_of {
@@ -102,8 +102,8 @@ fn peculiarities(deployment: &Deployment) -> Vec<String> {
             broken.reason
         ));
     }
-    if let Some(wish) = &deployment.cancellation {
-        lines.push(format!("  cancelled   by {} at {}: {}", wish.by, time(wish.at), wish.reason));
+    if let Some(request) = &deployment.cancellation {
+        lines.push(format!("  cancelled   by {} at {}: {}", request.by, time(request.at), request.reason));
     }
     lines
 }
@@ -122,7 +122,7 @@ fn approval(approval: &Approval) -> Vec<String> {
     vec![asked, answer]
 }
 
-/// A proposal that never became a question: its deployment only planned, or ended before.
+/// Returns a line on a proposal that never became a question, because its deployment only planned or ended before.
 fn unasked(deployment: &Deployment) -> Option<String> {
     let proposal = deployment.proposal.as_ref()?;
     let key = proposal.key();
@@ -134,11 +134,11 @@ fn failure(deployment: &Deployment) -> Option<String> {
     deployment.failure.as_ref().map(|failure| format!("  failed      {}: {}", failure.error, failure.message))
 }
 
-/// The heading above the causes: their lines are those of one commit.
+/// Returns the heading above the causes, with the commit of their lines.
 fn cause_of(release: Option<&Release>) -> String {
     let lines =
         release.map(|release| format!(" (lines as of {} by {})", release.commit.short(), release.author));
-    format!("what failed, first cause first{}", lines.unwrap_or_default())
+    format!("failed resources, first cause first{}", lines.unwrap_or_default())
 }
 
 fn failed(event: &FailedEvent, release: Option<&Release>) -> String {
@@ -151,7 +151,7 @@ fn failed(event: &FailedEvent, release: Option<&Release>) -> String {
     )
 }
 
-/// The template's path in the repository.
+/// Returns the template's path in the repository.
 fn template_file(release: &Release) -> Option<String> {
     match (release.folder.as_str(), release.template.as_str()) {
         (_, "") => None,
@@ -167,7 +167,7 @@ fn operation(operation: &Operation) -> String {
         OperationKind::Rollback => "roll the stack back",
         OperationKind::ContinueRollback => "continue the stack's rollback",
         OperationKind::Delete => "delete the stack",
-        OperationKind::Destroy => "delete the throw-away stack",
+        OperationKind::Destroy => "delete the test stack",
         OperationKind::Copy => "copy the image",
         OperationKind::Build => "build the image",
     };
@@ -217,7 +217,7 @@ mod tests {
         }
     }
 
-    fn told(deployment: &Deployment) -> String {
+    fn printed(deployment: &Deployment) -> String {
         history(deployment, None, &[]).join("\n")
     }
 
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_story_of_a_failure_names_the_first_cause_with_file_line_commit_and_author() {
+    fn the_history_of_a_failure_has_the_first_cause_and_its_line() {
         let text = history(&failed_deployment(), Some(&release()), &[]).join("\n");
         assert!(text.starts_with("logs 2.1.3 to ci: failed\n"), "{text}");
         assert!(text.contains("1970-01-01 00:00:00Z, took 4.0 s"), "{text}");
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_of_a_time_before_templates_were_noted_still_shows_the_line() {
+    fn a_release_without_a_template_name_still_shows_the_line() {
         let old = Release { template: String::new(), ..release() };
         for release in [None, Some(&old)] {
             let text = history(&failed_deployment(), release, &[]).join("\n");
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_journal_is_told_in_order() {
+    fn the_deployment_log_is_printed_in_order() {
         let deployment = deployment();
         let step = |number: u32, note: &str| LogEntry {
             deployment: deployment.id.clone(),
@@ -265,11 +265,14 @@ mod tests {
             at: at(number.into()),
         };
         let text = history(&deployment, None, &[step(1, "plan"), step(2, "execute")]).join("\n");
-        assert!(text.ends_with("  journal\n    00:00:01.000  plan\n    00:00:02.000  execute"), "{text}");
+        assert!(
+            text.ends_with("  deployment log\n    00:00:01.000  plan\n    00:00:02.000  execute"),
+            "{text}"
+        );
     }
 
     #[test]
-    fn what_was_begun_in_aws_is_told_without_its_token() {
+    fn an_operation_in_aws_is_printed_without_its_token() {
         let operation = Operation {
             operation: OperationKind::ContinueRollback,
             token: "t0489c20de4961a06".into(),
@@ -278,14 +281,14 @@ mod tests {
             without: vec!["Queue".into(), "Child.Topic".into()],
             at: at(1),
         };
-        let text = told(&Deployment { operations: vec![operation], ..deployment() });
+        let text = printed(&Deployment { operations: vec![operation], ..deployment() });
         let line = "continue the stack's rollback without Queue, Child.Topic (attempt 2): arn:stack";
         assert!(text.contains(line), "{text}");
         assert!(!text.contains("t0489c20de4961a06"), "{text}");
     }
 
     #[test]
-    fn who_broke_the_glass_and_who_cancelled_is_told_with_their_reasons() {
+    fn break_glass_and_cancellation_are_printed_with_reasons() {
         let broken = BreakGlass {
             component: "logs".parse().unwrap(),
             digest: Digest::of(b"x"),
@@ -296,9 +299,10 @@ mod tests {
             at: at(0),
             used_by: None,
         };
-        let wish = Cancellation { by: "arn:bob".into(), reason: "wrong one".into(), at: at(1) };
-        let deployment = Deployment { break_glass: Some(broken), cancellation: Some(wish), ..deployment() };
-        let text = told(&deployment);
+        let request = Cancellation { by: "arn:bob".into(), reason: "wrong one".into(), at: at(1) };
+        let deployment =
+            Deployment { break_glass: Some(broken), cancellation: Some(request), ..deployment() };
+        let text = printed(&deployment);
         assert!(
             text.contains("  BREAK-GLASS without the evidence of the stage before, by arn:ada"),
             "{text}"
@@ -308,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_is_told_with_who_answered_it_and_when() {
+    fn a_question_is_printed_with_its_approver_and_time() {
         let question = Approval {
             decision: Some(Decision::Approve),
             decided_by: Some("arn:ada".into()),
@@ -316,27 +320,27 @@ mod tests {
             ..asking(Subject::Proposal(proposal()))
         };
         let asked = Deployment { approvals: vec![question], proposal: Some(proposal()), ..deployment() };
-        let text = told(&asked);
+        let text = printed(&asked);
         assert!(
             text.contains("  question 1  it is so\n    approved by arn:ada at 1970-01-01 00:00:02Z"),
             "{text}"
         );
         assert!(!text.contains("to allow"), "{text}");
-        let planned = told(&Deployment { proposal: Some(proposal()), ..deployment() });
+        let planned = printed(&Deployment { proposal: Some(proposal()), ..deployment() });
         assert!(planned.contains("  to allow    delete arn:stack: Bucket"), "{planned}");
     }
 
     #[test]
-    fn orphans_are_named_with_their_physical_ids() {
-        let text = told(&Deployment { orphans: proposal().resources, ..deployment() });
+    fn orphans_are_printed_with_their_physical_ids() {
+        let text = printed(&Deployment { orphans: proposal().resources, ..deployment() });
         assert!(
-            text.ends_with("managed by nothing now\n    Bucket (AWS::S3::Bucket) ci-logs-bucket"),
+            text.ends_with("when the stack was deleted\n    Bucket (AWS::S3::Bucket) ci-logs-bucket"),
             "{text}"
         );
     }
 
     #[test]
-    fn a_clone_and_a_plan_are_called_what_they_are() {
+    fn the_title_names_a_clone_and_a_plan() {
         let of = |environment: &str, stage: &str, plan_only: bool| {
             let kind =
                 DeploymentKind::Deploy { environment: environment.into(), stack: "ci-logs".parse().unwrap() };

@@ -1,4 +1,4 @@
-//! Installing Lockstep into a local cloud that has just started: the only thing that is done as root.
+//! Installs Lockstep into a local cloud that has just started. Only this module acts as root.
 
 use crate::context::CommandContext;
 use crate::failure::{Failure, at};
@@ -14,10 +14,10 @@ use std::path::Path;
 /// The user that operates an account from the keyboard.
 const OPERATOR: &str = "lockstep-you";
 
-/// The stack that holds it.
+/// The stack with that user.
 const STACK: &str = "lockstep-local";
 
-/// Installs the control plane, adds every other account, makes the operators. Doing it again brings it up to date.
+/// Installs the control plane, adds every other account and creates the operators. A second call updates all of them.
 pub async fn install(
     session: &Session,
     folder: Option<&Path>,
@@ -41,7 +41,7 @@ pub async fn install(
     let mut session = session.clone();
     for account in session.clone().accounts.iter().filter(|account| account.alias != TOOLING) {
         let target = session.installer(&account.alias)?;
-        // What the local cloud adds is no part of an installation.
+        // The resources of this stack are no part of an installation.
         let stored = components(&session.root(&account.alias)?, &account.alias, context).await?;
         let wanted = TargetAccount {
             path: road_of(&account.alias),
@@ -50,7 +50,7 @@ pub async fn install(
             image_key: false,
         };
         installation.add_account(&target, &wanted).await?;
-        // The account has the policy of lockstep doctor since it was added.
+        // Since the account was added, it has the policy of lockstep doctor.
         let stored = components(&session.root(&account.alias)?, &account.alias, context).await?;
         session = Session::store(context, &account.alias, &stored)?;
     }
@@ -58,7 +58,7 @@ pub async fn install(
     Session::store(context, TOOLING, &stored)
 }
 
-/// A push reaches every account by itself but the one called production.
+/// Returns the deployment path of an account. Only the account called production is on the promotion path.
 fn road_of(alias: &str) -> DeploymentPath {
     if alias == "production" { DeploymentPath::Promotion } else { DeploymentPath::Delivery }
 }
@@ -69,8 +69,8 @@ async fn known_doctor_policy(aws: &Aws) -> Result<String, Failure> {
     Ok(target.and_then(|stack| stack.outputs.get("DoctorPolicyArn").cloned()).unwrap_or_default())
 }
 
-/// Makes what people and components need in a target account. A second call, once the account is added, lets the operator
-/// run `lockstep doctor` there.
+/// Creates the operator and the resources for components in a target account. A second call, after the account was added,
+/// lets the operator run `lockstep doctor` there.
 async fn components(aws: &Aws, alias: &str, context: &CommandContext) -> Result<StoredCredentials, Failure> {
     let builds = if road_of(alias) == DeploymentPath::Delivery { "yes" } else { "no" };
     let parameters = [
@@ -83,7 +83,7 @@ async fn components(aws: &Aws, alias: &str, context: &CommandContext) -> Result<
     stored(aws).await
 }
 
-/// The person who operates Lockstep, in the account of the control plane.
+/// Creates the operator in the account of the control plane.
 async fn operator(aws: &Aws, context: &CommandContext) -> Result<StoredCredentials, Failure> {
     let outputs = Installer::new(aws).find("lockstep-control-plane").await?.map(|stack| stack.outputs);
     let outputs = outputs.unwrap_or_default();
@@ -105,7 +105,7 @@ async fn stored(aws: &Aws) -> Result<StoredCredentials, Failure> {
     let stack = Installer::new(aws)
         .find(STACK)
         .await?
-        .ok_or_else(|| Failure::new(format!("stack {STACK} vanished")))?;
+        .ok_or_else(|| Failure::new(format!("stack {STACK} does not exist any more")))?;
     let mut outputs = stack.outputs;
     let mut take =
         |name: &str| outputs.remove(name).ok_or(name.to_owned()).map_err(at("the stack lacks an output"));

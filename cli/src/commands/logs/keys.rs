@@ -1,7 +1,7 @@
-//! `lockstep logs keys`: who may send logs to the log intake for applications, and how much.
+//! `lockstep logs keys`: the keys and rate limits of applications that send to the log intake.
 //!
-//! A key is printed once, on standard output and alone there, so that it can be piped to where it is kept; what is stored of
-//! it is a digest. Everything else goes to standard error.
+//! A key is printed once, alone on standard output, so that the operator can pipe it into a store. Lockstep stores its digest
+//! only. All other lines are printed on standard error.
 
 use super::StageArguments;
 use crate::context::CommandContext;
@@ -16,10 +16,10 @@ use lockstep_platform::ledger::{Inserted, Ledger, Versioned};
 use lockstep_platform::operator::control_plane::identity;
 use serde_json::{Value, json};
 
-/// The most applications that are listed.
+/// Maximum number of applications in a list.
 const LISTED: usize = 1000;
 
-/// What `logs keys` takes.
+/// The arguments of `logs keys`.
 #[derive(Args, Debug)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -28,22 +28,22 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Let an application send: its first key, or one after all others were revoked
+    /// Issue the first key of an application, or a new one after all others were revoked
     Add(Add),
-    /// Give an application another key; the one before goes on to work for a while
+    /// Issue the next key of an application; the previous one remains valid for some days
     Rotate(Rotate),
-    /// Let a key work no more, within half a minute
+    /// Revoke a key; it is refused within half a minute
     Revoke(Revoke),
-    /// Say how much an application may send
+    /// Set the rate limit of an application
     Limit(Limit),
     /// List applications with their keys
     List(List),
 }
 
-/// The log intake that is meant.
+/// The log intake of a stage.
 #[derive(Args, Debug)]
 struct IntakeArguments {
-    /// What the component that takes logs in is called there
+    /// The environment of the log intake in that stage
     #[arg(long, default_value = "log-intake", value_name = "NAME")]
     environment: String,
     #[command(flatten)]
@@ -62,10 +62,10 @@ struct Add {
 
 #[derive(Args, Debug)]
 struct RateArguments {
-    /// How many events a second it may send in the long run
+    /// Sustained number of events in a second
     #[arg(long, value_name = "NUMBER", requires = "burst")]
     events_per_second: Option<u32>,
-    /// How many it may send at once
+    /// Maximum number of events at once
     #[arg(long, value_name = "NUMBER", requires = "events_per_second")]
     burst: Option<u32>,
 }
@@ -74,7 +74,7 @@ struct RateArguments {
 struct Rotate {
     /// The application
     application: ApplicationName,
-    /// For how many days the key before goes on to work; 0 ends it at once
+    /// Number of days for which the previous key remains valid; 0 ends it at once
     #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u16).range(..=365))]
     keep_days: u16,
     #[command(flatten)]
@@ -97,7 +97,7 @@ struct WhichArguments {
     /// The number of the key: 3 for shop-desktop.3
     #[arg(long, value_name = "NUMBER")]
     key: Option<u32>,
-    /// Every key of it
+    /// Every key of the application
     #[arg(long)]
     all: bool,
 }
@@ -108,7 +108,7 @@ struct Limit {
     application: ApplicationName,
     #[command(flatten)]
     rate: RateArguments,
-    /// What the component says for every application
+    /// The rate limit that the component sets for every application
     #[arg(long, conflicts_with_all = ["events_per_second", "burst"], required_unless_present = "events_per_second")]
     default: bool,
     #[command(flatten)]
@@ -123,7 +123,7 @@ struct List {
     intake: IntakeArguments,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(
     arguments: &Arguments,
     global: &Global,
@@ -155,7 +155,7 @@ impl Command {
     }
 }
 
-/// A log intake that is deployed, and whoever gives out its keys.
+/// A deployed log intake, and the ARN of the operator who issues its keys.
 struct Intake {
     table: Ledger,
     who: String,
@@ -183,15 +183,18 @@ impl Intake {
         })
     }
 
-    /// Writes what became of an application, if nobody else changed it meanwhile.
+    /// Writes an application under optimistic locking. Returns a conflict if another writer changed it meanwhile.
     async fn write(&self, before: Option<Versioned<Application>>, after: Application) -> Result<(), Failure> {
         match before {
             Some(before) => self.table.replace(&before, after).await.map(drop)?,
             None => match self.table.insert(&after).await? {
                 Inserted::New(_) => {}
                 Inserted::Exists(_) => {
-                    return Err(Failure::new(format!("somebody else let {} send just now", after.name))
-                        .next("lockstep logs keys list"));
+                    return Err(Failure::new(format!(
+                        "write conflict: another operator added {} just now",
+                        after.name
+                    ))
+                    .next("lockstep logs keys list"));
                 }
             },
         }
@@ -225,13 +228,13 @@ async fn rotate(wanted: &Rotate, intake: &Intake, context: &CommandContext) -> R
     let (after, key) = rotated.map_err(unissued)?;
     intake.write(Some(found), after).await?;
     context.output.note(match wanted.keep_days {
-        0 => "the key before works no more, within half a minute".to_owned(),
-        days => format!("the key before goes on to work for {days} days"),
+        0 => "the previous key is refused within half a minute".to_owned(),
+        days => format!("the previous key remains valid for {days} days"),
     });
     Ok(given_out(&key, intake, context))
 }
 
-/// Prints a key for the only time that there will be.
+/// Prints a key. This is the only time that it is shown.
 fn given_out(key: &ApiKey, intake: &Intake, context: &CommandContext) -> Report {
     let output = &context.output;
     output.note(format!("{} may post to {}; this is its key, shown this once:", key.id, intake.events_url));
@@ -249,8 +252,8 @@ async fn revoke(wanted: &Revoke, intake: &Intake, context: &CommandContext) -> R
         intake.write(Some(found), after).await?;
     }
     let left = match working.as_slice() {
-        [] => "no key of it works any more, within half a minute".to_owned(),
-        some => format!("what works still: {}", some.join(", ")),
+        [] => "no key of it is valid; the last one is refused within half a minute".to_owned(),
+        some => format!("still valid: {}", some.join(", ")),
     };
     let word = if changed { "revoked" } else { "was revoked already" };
     context.output.line(format!("{word}; {left}"));
@@ -298,7 +301,7 @@ async fn list(wanted: &List, intake: &Intake, context: &CommandContext) -> Resul
     Ok(Report::done(json!({ "events_url": intake.events_url, "applications": documents })))
 }
 
-/// Whether a key works, in words.
+/// Returns the validity of a key in words.
 fn standing(state: &KeyState, now: Timestamp) -> String {
     let day = |at: &Timestamp| at.strftime("%Y-%m-%d %H:%M UTC").to_string();
     match state {
@@ -309,11 +312,11 @@ fn standing(state: &KeyState, now: Timestamp) -> String {
     }
 }
 
-/// How much an application may send, in words.
+/// Returns a rate limit in words.
 fn allowance(rate: Option<Rate>) -> String {
     match rate {
         Some(rate) => format!("{} a second, {} at once", rate.events_per_second(), rate.burst()),
-        None => "what the component says".to_owned(),
+        None => "the component's default".to_owned(),
     }
 }
 
@@ -330,7 +333,7 @@ fn unissued(why: Unissued) -> Failure {
     Failure::new(why.to_string()).next(next)
 }
 
-/// The secret of a key, from the operating system's generator: 244 of its bits are random.
+/// Returns a new secret from the operating system's generator: 244 of its bits are random.
 fn secret() -> [u8; SECRET_BYTES] {
     let mut secret = [0; SECRET_BYTES];
     let (first, second) = secret.split_at_mut(SECRET_BYTES / 2);
@@ -353,7 +356,7 @@ mod tests {
         command: Command,
     }
 
-    /// A log intake with nobody who may send yet.
+    /// A log intake without applications.
     fn opened() -> Intake {
         Intake {
             table: Ledger::new(&FakeAws::new().aws(), TABLE),
@@ -362,7 +365,7 @@ mod tests {
         }
     }
 
-    /// What a command answers, and what it prints.
+    /// Runs a command. Returns its result and its output.
     async fn typed(intake: &Intake, line: &str) -> (Result<Value, Failure>, String) {
         let line = format!("keys {line} --in ci");
         let command = Typed::try_parse_from(line.split(' ')).map(|typed| typed.command).unwrap();
@@ -372,7 +375,7 @@ mod tests {
         (report.map(|report| report.document), output.captured())
     }
 
-    /// The key that a command gives out.
+    /// Runs a command that issues a key, and returns the key.
     async fn given(intake: &Intake, line: &str) -> ApiKey {
         let (report, said) = typed(intake, line).await;
         let key = report.unwrap()["key"].as_str().unwrap().to_owned();
@@ -380,14 +383,14 @@ mod tests {
         key.parse().unwrap()
     }
 
-    /// Whether a key lets anybody in.
+    /// Returns true if the log intake admits the key.
     async fn works(intake: &Intake, key: &ApiKey) -> bool {
         let found = intake.find(&key.id.application).await.unwrap();
         admit(found.as_ref().map(|found| &found.record), key, Timestamp::now()).is_ok()
     }
 
     #[tokio::test]
-    async fn a_key_works_from_when_it_is_printed_until_it_is_replaced_or_revoked() {
+    async fn a_key_is_valid_until_it_is_replaced_or_revoked() {
         let intake = opened();
         let first = given(&intake, "add shop").await;
         let other = given(&intake, "add bank").await;
@@ -398,7 +401,7 @@ mod tests {
         assert!(works(&intake, &first).await && works(&intake, &second).await);
         let third = typed(&intake, "rotate shop").await.0.unwrap_err();
         assert_eq!(third.next, "lockstep logs keys revoke shop --key 1 --in <STAGE>");
-        assert_eq!(typed(&intake, "revoke shop --key 1").await.1, "revoked; what works still: shop.2\n");
+        assert_eq!(typed(&intake, "revoke shop --key 1").await.1, "revoked; still valid: shop.2\n");
         assert!(!works(&intake, &first).await && works(&intake, &second).await);
         let third = given(&intake, "rotate shop --keep-days 0").await;
         assert!(!works(&intake, &second).await && works(&intake, &third).await);
@@ -423,7 +426,7 @@ mod tests {
             assert!(!report.clone().unwrap().to_string().contains(&key.expose()));
         }
         assert!(
-            said.contains("5 a second, 50 at once") && said.contains("what the component says"),
+            said.contains("5 a second, 50 at once") && said.contains("the component's default"),
             "{said}"
         );
         let unknown = typed(&intake, "list office").await.0.unwrap_err();
@@ -431,7 +434,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_rate_stays_with_the_application_until_it_is_taken_back() {
+    async fn a_rate_limit_applies_until_it_is_reset() {
         let intake = opened();
         given(&intake, "add shop").await;
         let (report, said) = typed(&intake, "limit shop --events-per-second 5 --burst 50").await;
@@ -446,7 +449,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_was_slower_changes_nothing_and_is_told() {
+    async fn a_stale_write_is_refused_as_a_conflict() {
         let intake = opened();
         given(&intake, "add shop").await;
         let name: ApplicationName = "shop".parse().unwrap();
@@ -455,11 +458,11 @@ mod tests {
         let stale = seen.as_ref().map(|found| found.record.clone()).unwrap();
         assert_eq!(intake.write(seen, stale.clone()).await.unwrap_err().next, "try again in a moment");
         let new = intake.write(None, stale).await.unwrap_err();
-        assert_eq!(new.what, "somebody else let shop send just now");
+        assert_eq!(new.what, "write conflict: another operator added shop just now");
     }
 
     #[test]
-    fn a_key_stands_as_its_state_says() {
+    fn each_state_of_a_key_has_its_words() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let now = at("2026-03-01T12:00:00Z");
         let by = "arn:aws:iam::222222222222:user/ada".to_owned();
@@ -477,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_secrets_are_the_same_and_none_is_empty() {
+    fn secrets_differ() {
         let secrets: std::collections::BTreeSet<_> = (0..100).map(|_| secret()).collect();
         assert_eq!(secrets.len(), 100);
     }

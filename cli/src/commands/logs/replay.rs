@@ -1,4 +1,5 @@
-//! `lockstep logs replay`: logs of load balancers are shipped again. Their ids stay the same, so nothing doubles.
+//! `lockstep logs replay`: ships logs of load balancers again. The ids of events are derived, so the store gets no
+//! duplicates.
 
 use super::StageArguments;
 use crate::context::CommandContext;
@@ -12,20 +13,20 @@ use lockstep_domain::logs::delivery::Object;
 use lockstep_platform::operator::dead_letters::{DeadLetters, PutBack};
 use serde_json::json;
 
-/// What `logs replay` takes.
+/// The arguments of `logs replay`.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// Objects to ship, whether or not they were; without any, what could not be shipped until now
+    /// Objects to ship, even if they were shipped before; without any, all objects whose shipping failed
     #[arg(value_name = "S3-URI")]
     objects: Vec<S3Uri>,
-    /// What the component that ships is called there
+    /// The environment of the component that ships the logs
     #[arg(long, default_value = "elb-logs", value_name = "NAME")]
     environment: String,
     #[command(flatten)]
     stage: StageArguments,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(
     arguments: &Arguments,
     global: &Global,
@@ -52,7 +53,7 @@ async fn ship(letters: &DeadLetters, objects: &[S3Uri], context: &CommandContext
     Ok(Report::done(json!({ "objects": count })))
 }
 
-/// A message that asks for an object from its first line; see [`lockstep_domain::logs::delivery::read`].
+/// Returns a message that requests an object from its first line; see [`lockstep_domain::logs::delivery::read`].
 fn message(bucket: &str, key: &str) -> String {
     let object = Object {
         bucket: bucket.to_owned(),
@@ -79,12 +80,12 @@ async fn put_back(letters: &DeadLetters, context: &CommandContext) -> Result<Rep
     }
     let PutBack { moved, came_back } = all;
     output.line(match moved {
-        0 => "nothing waits to be shipped again".to_owned(),
+        0 => "there is no failed message to ship again".to_owned(),
         _ => format!("{moved} {} shipped again", plural(moved, "message is", "messages are")),
     });
     if came_back > 0 {
         let them = plural(came_back, "message", "messages");
-        output.line(format!("{came_back} {them} failed again meanwhile: the function's log says why"));
+        output.line(format!("{came_back} {them} failed again meanwhile: see the function's log"));
     }
     Ok(Report::done(json!({ "messages": moved, "failed_again": came_back })))
 }
@@ -99,7 +100,7 @@ mod tests {
     use lockstep_domain::logs::delivery::read;
 
     #[test]
-    fn what_is_sent_asks_the_function_for_the_object_as_it_is() {
+    fn the_message_names_the_object_exactly() {
         let body = message("acme-logs", "a b/ü+.log.gz");
         let asked =
             read(&json!({ "Records": [{ "eventSource": "aws:sqs", "messageId": "1", "body": body }] }));

@@ -107,8 +107,8 @@ async fn a_refusal_and_silence_end_the_deployment_as_refused() {
         }
         let refused = fixture.invoke(Request::Retake { deployment: id("a") }).await.unwrap_err();
         assert_eq!(refused.kind, FailureKind::ApprovalRefused);
-        let told =
-            answer.map_or("no approver answered in time".to_owned(), |_| format!("{ADA} refused it: because"));
+        let told = answer
+            .map_or("no approver answered in time".to_owned(), |_| format!("{ADA} refused it: because"));
         assert_eq!(refused.message, told);
         let error = CaughtError { error: "ApprovalRefused".into(), cause: refused.message };
         fixture.invoke(Request::Fail { deployment: id("a"), error }).await.unwrap();
