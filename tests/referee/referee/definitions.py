@@ -2,7 +2,9 @@
 
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from referee import tools
 from referee.documents import Document, Mapping, load
@@ -10,7 +12,7 @@ from referee.documents import Document, Mapping, load
 _RENDER = ["cargo", "run", "--quiet", "--locked", "--package", "lockstep-statemachines", "--bin", "render", "--"]
 
 
-def rendered(folder: Path, relative) -> list[Document]:
+def rendered(folder: Path, relative: Callable[[Path], str]) -> list[Document]:
     """Returns each definition of a folder, as this tree's renderer writes it; `relative` names a source in findings."""
     policies = load(folder / "retries.yaml", "retries.yaml").body
     with tempfile.TemporaryDirectory(prefix="lockstep-definitions-") as output:
@@ -20,12 +22,13 @@ def rendered(folder: Path, relative) -> list[Document]:
 
 def _render(folder: Path, output: Path) -> None:
     # The renderer is this tree's own, whichever tree is judged: a planted mistake is one of the definitions.
-    done = subprocess.run([*_RENDER, str(output), str(folder)], cwd=tools.ROOT, capture_output=True, text=True, check=False)
+    command = [*_RENDER, str(output), str(folder)]
+    done = subprocess.run(command, cwd=tools.ROOT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"the state machines cannot be rendered:\n{done.stderr[-4000:]}")
 
 
-def _read(path: Path, folder: Path, relative, policies: Mapping) -> Document:
+def _read(path: Path, folder: Path, relative: Callable[[Path], str], policies: Mapping) -> Document:
     source_path = folder / path.name.replace(".asl.json", ".asl.yaml")
     source = load(source_path, relative(source_path))
     document = load(path, source.name)
@@ -46,7 +49,7 @@ def _put_policies(scope: Mapping, policies: Mapping) -> None:
                 _put_policies(inner, policies)
 
 
-def _place(value: object, source: object) -> None:
+def _place(value: Any, source: Any) -> None:
     """Gives each mapping the lines that its keys have in the source."""
     if isinstance(value, Mapping):
         value.lines = source.lines
