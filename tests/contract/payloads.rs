@@ -46,7 +46,8 @@ fn input(machine: &str) -> Value {
 fn input_of(state: &State) -> Value {
     match (state.machine, state.name.as_str()) {
         ("release", "FinishRelease") => {
-            json!([{"component": "logs-broker", "version": "2.1.0", "outcome": "deployed"}])
+            let result = json!({"component": "logs-broker", "version": "2.1.0", "outcome": "deployed"});
+            json!({"results": [result], "error": null})
         }
         ("release", "Recipes") => {
             json!({"components": [], "recipes": [{"image": "logstash", "execution": "t4"}]})
@@ -109,7 +110,6 @@ fn variables(state: &State) -> BTreeMap<&'static str, Value> {
         ("deploy_execution", json!("t3")),
         ("failure", caught()),
         ("place_failure", caught()),
-        ("package_failure", caught()),
     ])
 }
 
