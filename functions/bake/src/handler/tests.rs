@@ -225,7 +225,7 @@ async fn a_recipe_is_built_and_withheld_until_every_account_has_it() {
         "{tags:?}"
     );
     let lacking = fixture.complete(vec![brought("production", "no key")]).await.unwrap_err();
-    assert!(lacking.message.contains("was not brought to production: no key"), "{lacking:?}");
+    assert!(lacking.message.contains("was not copied to production: no key"), "{lacking:?}");
     fixture.build_at("production").await;
     fixture.complete(vec![brought("production", "")]).await.unwrap();
     assert_eq!(fixture.version().await.state, ImageVersionState::Usable);
