@@ -42,8 +42,9 @@ pub async fn is_there_again(here: &Here) -> Result<(), Failure> {
     let said = here.output.captured();
     for what in ["AWS::DynamoDB::Table lockstep-ledger", &found.bucket] {
         ensure(
-            said.contains("has taken over what was kept before: ") && said.contains(what),
-            format!("nothing says that {what} was taken over"),
+            said.contains("imported a resource that an earlier installation retained: ")
+                && said.contains(what),
+            format!("nothing says that {what} was imported"),
         )?;
     }
     // The account that was added before is let in again.
