@@ -10,11 +10,11 @@ use crate::delivery::checks::Check;
 use crate::model::error::Problem;
 use crate::model::ids::{ComponentName, LogicalId, StageName};
 use crate::model::image_constraint::ImageConstraint;
+use crate::model::text::text_conversions;
 use crate::model::toml_file::{Problems, Table, document, integer, text};
 use crate::model::version::MajorMinor;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::str::FromStr;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -138,25 +138,7 @@ macro_rules! word {
             }
         }
 
-        impl TryFrom<String> for $name {
-            type Error = InvalidValue;
-
-            fn try_from(text: String) -> Result<Self, InvalidValue> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> String {
-                value.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
+        text_conversions!($name);
     };
 }
 

@@ -6,6 +6,7 @@
 
 use crate::model::error::Problem;
 use crate::model::ids::{CommitSha, RepositoryId};
+use crate::model::text::text_conversions;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -101,25 +102,7 @@ impl FromStr for DeliveryId {
     }
 }
 
-impl TryFrom<String> for DeliveryId {
-    type Error = InvalidDeliveryId;
-
-    fn try_from(text: String) -> Result<Self, InvalidDeliveryId> {
-        text.parse()
-    }
-}
-
-impl From<DeliveryId> for String {
-    fn from(id: DeliveryId) -> String {
-        id.0
-    }
-}
-
-impl fmt::Display for DeliveryId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text_conversions!(DeliveryId);
 
 /// A branch's name by git's rules (<https://git-scm.com/docs/git-check-ref-format>), at most 244 bytes.
 ///
@@ -164,25 +147,7 @@ impl FromStr for BranchName {
     }
 }
 
-impl TryFrom<String> for BranchName {
-    type Error = InvalidBranchName;
-
-    fn try_from(text: String) -> Result<Self, InvalidBranchName> {
-        text.parse()
-    }
-}
-
-impl From<BranchName> for String {
-    fn from(branch: BranchName) -> String {
-        branch.0
-    }
-}
-
-impl fmt::Display for BranchName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text_conversions!(BranchName);
 
 /// Content of a webhook delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]

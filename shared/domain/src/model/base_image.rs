@@ -1,6 +1,7 @@
 //! The base image of a recipe.
 
 use crate::model::image_constraint::ImageConstraint;
+use crate::model::text::text_conversions;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -109,31 +110,7 @@ impl FromStr for NamePattern {
     }
 }
 
-macro_rules! from_and_to_text {
-    ($($name:ident),+) => {$(
-        impl TryFrom<String> for $name {
-            type Error = &'static str;
-
-            fn try_from(text: String) -> Result<Self, Self::Error> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> String {
-                name.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    )+};
-}
-
-from_and_to_text!(ParameterName, ImageOwner, NamePattern);
+text_conversions!(ParameterName, ImageOwner, NamePattern);
 
 /// Name of a public parameter of Systems Manager: `/aws/service/...`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
