@@ -1,8 +1,8 @@
 //! Retries of work that lost a conditional write.
 //!
-//! Work that ends in `Conflict` read a record that another process has changed since. It is worked out again from what
-//! the ledger holds now: the closure must read again, and must not repeat an effect that the ledger does not prevent. After the
-//! last attempt the last `Conflict` is returned, which names the record; the state machine retries it later.
+//! Work that ends in `Conflict` read a record that another process has changed since. A retry starts from the present
+//! ledger: the closure must read again, and must not repeat an effect that the ledger does not prevent. After the last
+//! attempt the caller gets the last `Conflict`, which names the record, and the state machine retries it later.
 
 use crate::Clock;
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -18,7 +18,7 @@ const ATTEMPTS_UNDER_CONTENTION: u32 = 12;
 /// The pause after the first attempt under contention; after the n-th it is up to n times as long.
 const PAUSE: Duration = Duration::from_millis(15);
 
-/// Works `work` out again while it loses against others, without a pause.
+/// Repeats `work` while it ends in `Conflict`, without a pause.
 ///
 /// # Errors
 /// `Conflict` after the last attempt; any other failure at once.
@@ -26,8 +26,8 @@ pub async fn retry_on_conflict<T>(work: impl AsyncFn() -> Result<T, Failure>) ->
     retry(repeat_n(Duration::ZERO, ATTEMPTS as usize - 1), async |_| {}, work).await
 }
 
-/// Works `work` out again while it loses against others, with pauses that `seed` spreads, so that two which lost do not
-/// meet again.
+/// Repeats `work` while it ends in `Conflict`, with pauses. They differ by `seed`, so that two processes do not collide
+/// again.
 ///
 /// # Errors
 /// `Conflict` after the last attempt; any other failure at once.
@@ -40,8 +40,8 @@ pub async fn retry_under_contention<T>(
     retry(pauses, async |pause| clock.sleep(pause).await, work).await
 }
 
-/// Works `work` out again after each of `pauses`. By hand, since the sleepers of `backon` borrow nothing, and so cannot sleep
-/// by a clock that a test holds.
+/// Repeats `work` after each of `pauses`. `backon` does not serve here: its sleepers are `'static`, so they cannot borrow
+/// the clock of a test.
 async fn retry<T>(
     mut pauses: impl Iterator<Item = Duration>,
     sleep: impl AsyncFn(Duration),
