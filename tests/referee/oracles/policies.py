@@ -7,7 +7,6 @@ it writes for infra/log-stack must be what is checked in there.
 
 import gzip
 import json
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 from oracles.resources import ask, built_table, component_name, documents_of
 from permissions import requirements
 from permissions.stack import Stack
+from referee import tools
 from referee.context import Context
 from referee.documents import Document, load
 from referee.planting import replace
@@ -28,7 +28,7 @@ _TAGS = {"environment": "production", "lockstep:component": "example"}
 def judge(context: Context) -> Verdict:
     """Runs the command over each template and compares its policies with what the schemas require."""
     verdict = Verdict()
-    binary = lockstep(context)
+    binary = lockstep()
     if binary is None:
         verdict.find("lockstep", "is not built: cargo build -p lockstep-cli --bin lockstep")
         return verdict
@@ -51,12 +51,10 @@ def judge(context: Context) -> Verdict:
     return verdict
 
 
-def lockstep(context: Context) -> Path | None:
+def lockstep() -> Path | None:
     """Returns the command that was built, None if it was not."""
-    targets = [os.environ.get("CARGO_TARGET_DIR"), context.root / "target"]
-    built = [Path(target) / "debug" / "lockstep" for target in targets if target]
-    named = [Path(os.environ["LOCKSTEP_BINARY"])] if "LOCKSTEP_BINARY" in os.environ else []
-    return next((path for path in named + built if path.exists()), None)
+    built = tools.build_directory() / "debug" / "lockstep"
+    return built if built.exists() else None
 
 
 def _permissions(binary: Path, folder: Path, verdict: Verdict) -> list[dict]:

@@ -16,10 +16,15 @@ _PINS = ("requirements.txt", "package.json", "package-lock.json")
 _FORMAT = "1"
 
 
+def build_directory() -> Path:
+    """Returns the folder that cargo builds in: that of the tree that runs, never that of a copy with a mistake."""
+    return Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
+
+
 def folder() -> Path:
     """Returns the folder of the tools that the pins name."""
     cache = os.environ.get("LOCKSTEP_CI_CACHE")
-    base = Path(cache) if cache else Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "referee"
+    base = Path(cache) if cache else build_directory() / "referee"
     digest = hashlib.sha256(_FORMAT.encode())
     for pin in _PINS:
         digest.update((HERE / pin).read_bytes())
