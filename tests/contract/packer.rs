@@ -144,12 +144,13 @@ fn used() -> BTreeSet<String> {
     let option = regex::Regex::new(r"(?m)^  ([a-z_]+)\s*(?:=|\{)").unwrap();
     let mut used = BTreeSet::new();
     for folder in std::fs::read_dir(repository().join("infra/images")).unwrap() {
-        let Ok(text) = std::fs::read_to_string(folder.unwrap().path().join("image.pkr.hcl")) else {
-            continue;
-        };
-        let source = &text[text.find("\nsource \"amazon-ebs\"").expect("a source")..];
-        let source = &source[..source[1..].find("\n}").expect("its end")];
-        used.extend(option.captures_iter(source).map(|found| found[1].to_owned()));
+        for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            let Some(start) = text.find("\nsource \"amazon-ebs\"") else { continue };
+            let source = &text[start..];
+            let source = &source[..source[1..].find("\n}").expect("its end")];
+            used.extend(option.captures_iter(source).map(|found| found[1].to_owned()));
+        }
     }
     used
 }

@@ -172,13 +172,13 @@ def _wrong_pointer(copy: Context) -> str:
 
 
 def _wrong_pattern(copy: Context) -> str:
-    replace(copy.root / "infra/target-account/region.yaml", "{suffix: _FAILED}", "{suffix: _FAILURE}")
+    replace(copy.root / "infra/target-account/template.yaml", "{suffix: _FAILED}", "{suffix: _FAILURE}")
     return "which AWS never sends"
 
 
 def _wrong_source(copy: Context) -> str:
     replace(
-        copy.root / "infra/target-account/region.yaml",
+        copy.root / "infra/target-account/template.yaml",
         "detail-type: [EC2 AMI State Change]",
         "detail-type: [EC2 AMI State-change Notification]",
     )

@@ -89,7 +89,10 @@ def _of_templates(context: Context, templates: list[Document]) -> Iterator[Measu
 def _sent_by_s3(context: Context) -> set[str]:
     """Returns the templates that the installer uploads before it names them; it sends each other one as text."""
     sources = [path.read_text(encoding="utf-8") for path in (context.root / "cli" / "src").rglob("*.rs")]
-    return set(re.findall(r'(?:uploaded|in_target)\(\s*"(infra/[^"]+)"', "\n".join(sources)))
+    text = "\n".join(sources)
+    named = dict(re.findall(r'const (\w+): &str = "(infra/[^"]+)"', text))
+    uploaded = re.findall(r'uploaded\(\s*(?:"(infra/[^"]+)"|(\w+))', text)
+    return {path or named.get(name, "") for path, name in uploaded}
 
 
 def _of_resources(template: Document, resolver: Resolver) -> Iterator[Measure]:

@@ -91,7 +91,7 @@ def load_extract(context: Context) -> dict:
 def environment(context: Context, recipe: str) -> dict[str, str]:
     """Returns the environment that a recipe gives its scripts, by its template and the defaults of its variables."""
     folder = context.root / "infra" / "images" / recipe
-    template = folder / "image.pkr.hcl"
+    template = folder / "build.pkr.hcl"
     if not template.exists():
         return {}
     defaults = tomllib.loads((folder / "variables.toml").read_text(encoding="utf-8")).get("default", {})
