@@ -3,5 +3,5 @@
 
 mod acknowledged;
 mod admitted;
+mod disclosed;
 mod fixture;
-mod told;
