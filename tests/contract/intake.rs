@@ -58,7 +58,7 @@ fn what_everybody_together_can_make_it_do_is_bounded() {
 
 #[test]
 fn every_metric_that_its_alarms_watch_is_one_that_it_tells() {
-    let told: BTreeSet<&str> = Reason::ALL.into_iter().map(Reason::metric).collect();
+    let told: BTreeSet<&str> = Reason::ALL.into_iter().map(|reason| reason.metric().name()).collect();
     for (id, alarm) in stack("log-intake", "production", &[]).resources("AWS::CloudWatch::Alarm") {
         if alarm["Namespace"] == "Lockstep/LogIntake" {
             assert!(told.contains(alarm["MetricName"].as_str().unwrap()), "{id}");
