@@ -10,6 +10,7 @@ use lockstep_domain::records::{
     Deployment, DeploymentKind, DeploymentState, Image, ImageOrigin, ImageVersion,
 };
 use lockstep_platform::ledger::{Order, Versioned};
+use lockstep_platform::scope;
 
 /// Maximum number of records of one version of an image: accounts times regions.
 const PLACES_MAX: usize = 1000;
@@ -27,6 +28,7 @@ impl Building {
     pub async fn load<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<Self, Failure> {
         let what = format!("the build {id}");
         let deployment = context.ledger().expect::<Deployment>(&Deployment::key_of(id), &what).await?;
+        scope::about(&deployment.record);
         match &deployment.record.kind {
             DeploymentKind::BuildImage { image } => {
                 let image = image.clone();

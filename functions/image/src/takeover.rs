@@ -28,7 +28,7 @@ pub async fn predecessor<C: ImageContext>(
     if context.ledger().get::<Deployment>(&Deployment::key_of(&id)).await?.is_none() {
         return Ok(None);
     }
-    let dead = Promotion::load(context, &id).await?;
+    let dead = Promotion::read(context, &id).await?;
     if !dead.deployment.record.state.is_final() {
         close_abandoned(context, &dead, other).await?;
     }

@@ -12,8 +12,9 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentKind, Environment, Release};
 use lockstep_platform::ledger::{Versioned, Write};
-use lockstep_runtime::lease;
+use lockstep_platform::scope;
 use lockstep_runtime::stages::stages;
+use lockstep_runtime::lease;
 
 /// The reason that a deployment gets when a later one takes over its environment.
 const TAKEN_OVER: &str = "a later deployment took the environment over";
@@ -142,7 +143,9 @@ pub async fn take(
         Some(stored) => Write::replace(stored, &taken.deployment)?,
         None => Write::insert(&taken.deployment)?,
     });
-    context.ledger().transact(writes).await
+    context.ledger().transact(writes).await?;
+    scope::about(&taken.deployment);
+    Ok(())
 }
 
 /// Returns the deployment that holds the environment though its execution has ended, or `None` if no other

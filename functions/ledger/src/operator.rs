@@ -10,6 +10,7 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::operator_action::OperatorAction;
 use lockstep_domain::records::ConfigKind;
 use lockstep_platform::function_url::{UrlRequest, UrlResponse, body, caller};
+use lockstep_platform::scope;
 use lockstep_runtime::retry::retry_on_conflict;
 
 /// The largest body, in bytes: a configuration file and its JSON.
@@ -32,6 +33,7 @@ pub async fn answer(
         Ok(request) => request,
         Err(failure) => return refuse(400, &failure),
     };
+    scope::about_request(&request);
     match retry_on_conflict(async || apply(context, &request, by, now).await).await {
         Ok(applied) => {
             tracing::info!(caller = by, action = name(&request), changed = applied.changed, "done");

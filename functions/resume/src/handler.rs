@@ -7,9 +7,9 @@ use lockstep_domain::delivery::callbacks::{Completion, complete};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::AccountId;
 use lockstep_domain::model::metric::Metric;
-use lockstep_domain::records::Callback;
+use lockstep_domain::records::{Callback, CallbackState};
 use lockstep_platform::ledger::{Inserted, Ledger, Versioned};
-use lockstep_platform::metrics;
+use lockstep_platform::{metrics, scope};
 use lockstep_runtime::RegisteredAccounts;
 use lockstep_runtime::retry::retry_on_conflict;
 
@@ -43,6 +43,9 @@ async fn is_registered(accounts: &impl RegisteredAccounts, account: &str) -> Res
 
 async fn settle(context: &impl ResumeContext, operation: &str, now: Timestamp) -> Result<(), Failure> {
     let existing = context.ledger().get::<Callback>(&Callback::key_of(operation)).await?;
+    if let Some(CallbackState::Open { execution, .. }) = existing.as_ref().map(|found| &found.record.state) {
+        scope::about_execution(execution);
+    }
     match complete(existing.as_ref().map(|callback| &callback.record), operation, now) {
         Completion::Answer { token, then } => {
             // The answer precedes the write. A crash between them causes a second answer, which Step Functions rejects.
@@ -76,7 +79,6 @@ mod tests {
     use super::*;
     use lockstep_domain::delivery::callbacks::{Registration, register};
     use lockstep_domain::messages::Task;
-    use lockstep_domain::records::CallbackState;
     use lockstep_platform::executions::Answered;
     use lockstep_runtime::{HasLedger, TaskTokens};
     use lockstep_sim::{FakeAws, TABLE};
