@@ -3,6 +3,7 @@
 //! Two promotions of one version to one location would make two copies, so the second one waits or takes over.
 
 use crate::context::ImageContext;
+use crate::finish::write_closed;
 use crate::load::Promotion;
 use crate::room;
 use lockstep_domain::model::error::Failure;
@@ -52,5 +53,5 @@ async fn close_abandoned<C: ImageContext>(
         finished_at: Some(context.now()),
         ..old.record.clone()
     };
-    context.ledger().replace(old, closed).await.map(drop)
+    write_closed(context, old, closed).await
 }

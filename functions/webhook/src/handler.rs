@@ -7,8 +7,10 @@ use lockstep_domain::delivery::webhook::{DELIVERY_HEADER, EVENT_HEADER, SIGNATUR
 use lockstep_domain::delivery::webhook_delivery;
 use lockstep_domain::logs::http_body::Body;
 use lockstep_domain::model::error::{Failure, Policy};
+use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_domain::records::{WebhookDelivery, WebhookDeliveryState};
 use lockstep_platform::function_url::{UrlRequest, UrlResponse};
+use lockstep_platform::metrics;
 
 /// How much of a stranger's path goes into the log.
 const LOGGED_CHARS: usize = 120;
@@ -26,6 +28,9 @@ pub async fn handle(
     };
     let path: String = request.raw_path.as_deref().unwrap_or_default().chars().take(LOGGED_CHARS).collect();
     tracing::info!(status = answer.status(), path, "{}", answer.body());
+    if let Some(reason) = answer.refusal() {
+        metrics::emit(&[(Dimension::Reason, reason)], &[(Metric::Refusals, 1)], now);
+    }
     UrlResponse::json(answer.status(), &answer.body())
 }
 

@@ -1,9 +1,10 @@
 //! What every Lambda function has in common: `main` wires, the shell serves.
 
-use crate::{logging, scope};
+use crate::{clock, logging, metrics, scope};
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use lockstep_domain::messages::ping;
 use lockstep_domain::model::error::{Failure, FailureKind};
+use lockstep_domain::model::metric::{Dimension, Metric};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -70,7 +71,7 @@ where
     }
 }
 
-/// Logs the end of an invocation with its time.
+/// Logs the end of an invocation with its time, and counts a failure.
 async fn observe(work: impl Future<Output = Result<Value, Failure>>) -> Result<Value, Failure> {
     let began = Instant::now();
     let outcome = work.await;
@@ -80,6 +81,7 @@ async fn observe(work: impl Future<Output = Result<Value, Failure>>) -> Result<V
         Err(failure) => {
             let error = failure.kind.error_type();
             tracing::error!(elapsed_ms, error, "{failure}");
+            metrics::emit(&[(Dimension::Error, error)], &[(Metric::Failures, 1)], clock::now());
         }
     }
     outcome
