@@ -190,7 +190,7 @@ impl SimCloudFormation {
     }
 
     /// Removes every trouble of resources.
-    pub fn mend(&self) {
+    pub fn end_trouble(&self) {
         self.0.borrow_mut().troubles.clear();
     }
 

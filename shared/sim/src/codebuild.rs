@@ -123,7 +123,7 @@ impl SimCodeBuild {
     }
 
     /// Lets every build that is not started yet succeed.
-    pub fn mend(&self) {
+    pub fn end_trouble(&self) {
         let mut inner = self.0.borrow_mut();
         inner.next.clear();
         inner.usual = Ending::default();

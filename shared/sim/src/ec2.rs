@@ -332,7 +332,7 @@ impl SimEc2 {
     }
 
     /// Lets every later copy succeed.
-    pub fn mend(&self) {
+    pub fn end_trouble(&self) {
         self.0.borrow_mut().failing.clear();
     }
 

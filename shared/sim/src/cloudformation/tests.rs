@@ -90,7 +90,7 @@ async fn a_failed_creation_keeps_nothing_new_and_does_not_block_the_next_one() {
     let left = here.stacks.resources("logs").await.unwrap();
     assert!(left.iter().all(|resource| !resource.survives() || resource.logical_id == "Topic"), "{left:?}");
     here.clear().await;
-    here.cloud.mend();
+    here.cloud.end_trouble();
     assert_eq!(here.bring(ChangeSetKind::Create, &whole).await, StackStatus::CreateComplete);
 }
 
@@ -102,7 +102,7 @@ async fn without_retain_except_on_create_the_name_would_be_taken() {
     here.cloud.trouble("Topic", Trouble::Create);
     assert_eq!(here.bring(ChangeSetKind::Create, &whole).await, StackStatus::RollbackComplete);
     here.clear().await;
-    here.cloud.mend();
+    here.cloud.end_trouble();
     assert_eq!(here.bring(ChangeSetKind::Create, &whole).await, StackStatus::RollbackComplete);
 }
 
@@ -121,7 +121,7 @@ async fn a_failed_update_keeps_nothing_new_and_does_not_block_the_next_one() {
         here.cloud.trouble("Topic", Trouble::Update);
         let with_logs = template("two", LOGS);
         assert_eq!(here.bring(ChangeSetKind::Update, &with_logs).await, StackStatus::UpdateRollbackComplete);
-        here.cloud.mend();
+        here.cloud.end_trouble();
         let expected =
             if retains { StackStatus::UpdateRollbackComplete } else { StackStatus::UpdateComplete };
         assert_eq!(here.bring(ChangeSetKind::Update, &with_logs).await, expected);
