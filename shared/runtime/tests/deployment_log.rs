@@ -1,4 +1,4 @@
-//! The deployment log, over the DynamoDB engine within the process.
+//! The deployment log, over the in-process DynamoDB engine.
 
 use jiff::Timestamp;
 use lockstep_domain::model::ids::DeploymentId;
@@ -27,7 +27,7 @@ fn expected(lines: &[&str]) -> Vec<(u32, String)> {
     (1..).zip(lines.iter().map(|line| (*line).to_owned())).collect()
 }
 
-/// Writes a line of its own just before each of so many lines.
+/// Writes a line of its own before each of this number of lines.
 struct Rival(AtomicUsize);
 
 impl Interceptor for Rival {
