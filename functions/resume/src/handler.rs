@@ -54,7 +54,7 @@ async fn settle(context: &impl ResumeContext, operation: &str, now: Timestamp) -
             tracing::info!(operation, ?answered, "a wait has ended");
             write(context.ledger(), existing, then).await
         }
-        Completion::Bury(tombstone) => {
+        Completion::RecordEnd(tombstone) => {
             tracing::info!(operation, "ended before anybody waited");
             write(context.ledger(), existing, tombstone).await
         }
