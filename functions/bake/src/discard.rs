@@ -167,7 +167,7 @@ pub async fn discard<C: BakeContext>(
     }
 }
 
-/// Serves `bury`: discarded if nothing of it is left, else told what is, for the sweep.
+/// Records the version as discarded if no account has it any more. Otherwise returns where it is left, for the sweep.
 pub async fn bury<C: BakeContext>(
     context: &C,
     image: &ImageName,
