@@ -135,14 +135,14 @@ fn read(arn: &str, build: &aws_sdk_codebuild::types::Build) -> Build {
             let made = made.and_then(|variable| variable.value()).unwrap_or_default();
             BuildStatus::Succeeded { made: made.to_owned() }
         }
-        Some(ended) => BuildStatus::Ended { status: ended.as_str().to_owned(), why: why(build) },
+        Some(ended) => BuildStatus::Ended { status: ended.as_str().to_owned(), why: failed_phase(build) },
     };
     let log = build.logs().and_then(|logs| logs.deep_link()).map(str::to_owned);
     Build { arn: arn.to_owned(), status, log }
 }
 
 /// Returns the first phase that did not succeed, and CodeBuild's message about it.
-fn why(build: &aws_sdk_codebuild::types::Build) -> String {
+fn failed_phase(build: &aws_sdk_codebuild::types::Build) -> String {
     let failed = build
         .phases()
         .iter()

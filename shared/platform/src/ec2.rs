@@ -181,7 +181,7 @@ fn gone(id: &str) -> Failure {
 }
 
 /// Returns success if the image or snapshot is gone: it is not shared any more.
-fn undone(result: Result<(), Failure>) -> Result<(), Failure> {
+fn ok_if_gone(result: Result<(), Failure>) -> Result<(), Failure> {
     match result {
         Err(failure) if failure.kind == FailureKind::NotFound => Ok(()),
         other => other,
@@ -251,7 +251,7 @@ impl Images for Ec2 {
     async fn unshare(&self, ami: &AmiId, account: &AccountId) -> Result<(), Failure> {
         let account = LaunchPermission::builder().user_id(account.as_str()).build();
         let change = LaunchPermissionModifications::builder().remove(account).build();
-        undone(self.set_launch_permission(ami, change).await)
+        ok_if_gone(self.set_launch_permission(ami, change).await)
     }
 
     async fn share_snapshot(&self, snapshot: &SnapshotId, account: &AccountId) -> Result<(), Failure> {
@@ -263,7 +263,7 @@ impl Images for Ec2 {
     async fn unshare_snapshot(&self, snapshot: &SnapshotId, account: &AccountId) -> Result<(), Failure> {
         let account = CreateVolumePermission::builder().user_id(account.as_str()).build();
         let change = CreateVolumePermissionModifications::builder().remove(account).build();
-        undone(self.set_volume_permission(snapshot, change, OperationType::Remove).await)
+        ok_if_gone(self.set_volume_permission(snapshot, change, OperationType::Remove).await)
     }
 
     async fn copy(&self, wanted: &NewCopy) -> Result<Copied, Failure> {

@@ -62,7 +62,7 @@ impl Ledger {
         let sent = self.client().transact_write_items().set_transact_items(Some(items)).send().await;
         sent.map(drop).map_err(|error| match error.as_service_error() {
             Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                why(&writes, cancelled.cancellation_reasons())
+                cancellation(&writes, cancelled.cancellation_reasons())
             }
             _ => failure("TransactWriteItems", &all(&writes), &error),
         })
@@ -120,7 +120,7 @@ fn at(rev: u64) -> HashMap<String, AttributeValue> {
 }
 
 /// Returns the failure of a cancelled transaction: DynamoDB gives one reason for each write, in order.
-fn why(writes: &[Write], reasons: &[CancellationReason]) -> Failure {
+fn cancellation(writes: &[Write], reasons: &[CancellationReason]) -> Failure {
     let code = |reason: &CancellationReason| reason.code().unwrap_or_default().to_owned();
     let mut failed = writes.iter().zip(reasons.iter().map(code)).filter(|(_, code)| code != "None");
     match failed.next() {
@@ -168,7 +168,7 @@ mod tests {
             ("ValidationError", FailureKind::Bug),
         ];
         for (code, kind) in table {
-            let failure = why(&[write("A"), write("B")], &[reason("None"), reason(code)]);
+            let failure = cancellation(&[write("A"), write("B")], &[reason("None"), reason(code)]);
             assert_eq!(failure.kind, kind, "{code}");
             assert!(failure.message.contains('B'), "{}", failure.message);
         }
@@ -176,6 +176,6 @@ mod tests {
 
     #[test]
     fn a_cancellation_without_a_reason_is_not_a_conflict() {
-        assert_eq!(why(&[write("A")], &[]).kind, FailureKind::Transient);
+        assert_eq!(cancellation(&[write("A")], &[]).kind, FailureKind::Transient);
     }
 }

@@ -112,7 +112,7 @@ impl Inner {
         let gone = moment.status == StackStatus::DeleteComplete;
         let after = if gone { Holdings::default() } else { stack.holdings.clone() };
         let start = stack.before.clone();
-        self.lose(arn, &before, &after, start.as_ref(), &token);
+        self.record_losses(arn, &before, &after, start.as_ref(), &token);
         if moment.status.proves_stability() && moment.status.phase() == Phase::Ended {
             // Only an operation that may roll back needs the previous resources.
             let failed =
@@ -124,7 +124,7 @@ impl Inner {
     }
 
     /// Records the resources that no longer exist.
-    fn lose(
+    fn record_losses(
         &mut self,
         arn: &str,
         before: &Holdings,

@@ -68,7 +68,7 @@ impl Inner {
             return Some(Refusal::Rejected("InvalidAMIName.Duplicate", why));
         }
         if source.location.account != into.account
-            && let Some(why) = self.why_it_stays(&source.ami, &into.account)
+            && let Some(why) = self.copy_refusal(&source.ami, &into.account)
         {
             return Some(why);
         }
@@ -79,7 +79,7 @@ impl Inner {
     }
 
     /// Returns the reason why AWS does not let `account` copy another account's image.
-    fn why_it_stays(&self, source: &Ami, account: &AccountId) -> Option<Refusal> {
+    fn copy_refusal(&self, source: &Ami, account: &AccountId) -> Option<Refusal> {
         if !source.product_codes.is_empty() {
             let why = "Images from AWS Marketplace cannot be copied to another AWS account";
             return Some(Refusal::Refused(why.into()));
@@ -104,7 +104,7 @@ impl Inner {
         let tags: BTreeMap<String, String> = wanted.tags.iter().cloned().collect();
         let devices = source.devices.iter().map(|device| self.copy_device(into, wanted, device, &tags));
         let devices = devices.collect();
-        let why_not = self.why_it_fails(into, &source, wanted);
+        let why_not = self.copy_failure(into, &source, wanted);
         let ami = Ami {
             id: id.clone(),
             owner: into.account.clone(),
@@ -156,7 +156,7 @@ impl Inner {
 
     /// Returns the reason why the copy will fail, if it will: a key that the caller may not use, on either side, or a
     /// failure that a test set.
-    fn why_it_fails(&mut self, into: &Location, source: &Ami, wanted: &NewCopy) -> Option<String> {
+    fn copy_failure(&mut self, into: &Location, source: &Ami, wanted: &NewCopy) -> Option<String> {
         if let Some((times, why)) = self.failing.get_mut(&into.account).filter(|(times, _)| *times > 0) {
             *times -= 1;
             return Some(why.clone());

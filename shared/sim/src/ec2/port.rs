@@ -78,7 +78,7 @@ fn refused(call: &str, id: &str, why: &str) -> Failure {
 }
 
 /// Returns success if the image or snapshot is gone: it is not shared any more.
-fn undone(result: Result<(), Failure>) -> Result<(), Failure> {
+fn ok_if_gone(result: Result<(), Failure>) -> Result<(), Failure> {
     match result {
         Err(failure) if failure.kind == FailureKind::NotFound => Ok(()),
         other => other,
@@ -254,7 +254,7 @@ impl Images for SimImages {
     }
 
     async fn unshare(&self, ami: &AmiId, account: &AccountId) -> Result<(), Failure> {
-        undone(self.change("ModifyImageAttribute", |inner, here| {
+        ok_if_gone(self.change("ModifyImageAttribute", |inner, here| {
             inner.set_launch_permission(here, ami, account, false)
         }))
     }
@@ -266,7 +266,7 @@ impl Images for SimImages {
     }
 
     async fn unshare_snapshot(&self, snapshot: &SnapshotId, account: &AccountId) -> Result<(), Failure> {
-        undone(self.change("ModifySnapshotAttribute", |inner, here| {
+        ok_if_gone(self.change("ModifySnapshotAttribute", |inner, here| {
             inner.set_volume_permission(here, snapshot, account, false)
         }))
     }
@@ -285,11 +285,11 @@ impl Images for SimImages {
     }
 
     async fn deregister(&self, ami: &AmiId) -> Result<(), Failure> {
-        undone(self.change("DeregisterImage", |inner, here| inner.deregister(here, ami)))
+        ok_if_gone(self.change("DeregisterImage", |inner, here| inner.deregister(here, ami)))
     }
 
     async fn delete_snapshot(&self, snapshot: &SnapshotId) -> Result<(), Failure> {
-        undone(self.change("DeleteSnapshot", |inner, here| inner.delete_snapshot(here, snapshot)))
+        ok_if_gone(self.change("DeleteSnapshot", |inner, here| inner.delete_snapshot(here, snapshot)))
     }
 }
 
