@@ -11,9 +11,10 @@ use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AccountId;
 use std::sync::OnceLock;
 
-/// Lifetimes of a positive and of a negative cache entry. The second bounds how long a newly added account stays
-/// unknown.
+/// Lifetime of the cached answer that an account is registered.
 const KNOWN_FOR: SignedDuration = SignedDuration::from_mins(10);
+
+/// Lifetime of the cached answer that an account is unknown. Bounds the time until a new account is known.
 const UNKNOWN_FOR: SignedDuration = SignedDuration::from_secs(20);
 
 /// Account registrations in SSM's Parameter Store.

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_reads_only_what_it_asked_for() {
+    fn a_function_reads_only_its_requested_settings() {
         let config = Config::read(&[Setting::Table], |name| Some(name.to_lowercase())).unwrap();
         assert_eq!(config.get(Setting::Table).unwrap(), "lockstep_table");
         assert!(config.get(Setting::ExternalId).is_err());

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_is_read_with_what_it_allows() {
+    fn a_grant_is_read_with_its_operations() {
         let entry = GrantListEntry::builder()
             .grant_id("g")
             .name("ours")

@@ -80,7 +80,7 @@ async fn a_line_whose_reply_was_lost_is_not_written_twice() {
 }
 
 #[tokio::test]
-async fn a_line_that_finds_no_number_is_told_of_and_does_not_fail_the_operation() {
+async fn a_line_without_a_number_is_reported_and_fails_no_operation() {
     let logged = Logged::hear(tracing::Level::ERROR);
     let ledger = beside_a_rival(5);
     append(&ledger, &id(), "ours", NOW).await.unwrap();

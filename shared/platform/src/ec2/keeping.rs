@@ -23,12 +23,12 @@ pub trait Keeping {
     async fn restore(&self, ami: &AmiId) -> Result<(), Failure>;
 
     /// Deregisters an image of this account, and deletes its snapshots that no other image needs; the image may be
-    /// gone. This cannot be undone. The function makes no attempt against a protection.
+    /// gone. This cannot be undone. A protected image remains, and the result is `Protected`.
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeregisterImage.html>
     async fn remove(&self, ami: &AmiId) -> Result<Removed, Failure>;
 
-    /// Deletes a snapshot of this account, which may be gone, unless an image needs it; then returns that image. This
-    /// cannot be undone.
+    /// Deletes a snapshot of this account, which may be gone, unless an image needs it; then returns EC2's
+    /// message, which names the image. This cannot be undone.
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSnapshot.html>
     async fn remove_snapshot(&self, snapshot: &SnapshotId) -> Result<Option<String>, Failure>;
 
