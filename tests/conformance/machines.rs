@@ -223,7 +223,7 @@ fn scenarios() -> Vec<Scenario> {
             &[
                 ("bake complete", &[failed()]),
                 ("promotion-bake discard_version", &[refused()]),
-                ("bake bury", &[refused()]),
+                ("bake record_discarded", &[refused()]),
             ],
         ),
         of("bake-image", "is-surprised", &[("bake claim", &[claimed("dance")])]),

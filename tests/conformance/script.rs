@@ -109,7 +109,7 @@ fn usual(key: &str, payload: &Value, suffix: usize) -> Value {
         "bake not_copied" => json!({"next": "fail"}),
         "bake register" | "bake complete" => json!({"image": "logstash", "version": "2.1.38"}),
         "bake give_up" => json!({"places": [{"stage": "production", "path": "promotion"}]}),
-        "bake fail_build" | "bake bury" => failed,
+        "bake fail_build" | "bake record_discarded" => failed,
         "image record" => json!({"image": "logstash", "version": "2.1.37"}),
         _ => json!({}),
     }

@@ -136,7 +136,7 @@ async fn after_each_resource_has_failed_to_be_created_once_the_next_run_installs
             for resource in sent.resources() {
                 place.cloud.trouble(&resource, Trouble::Create);
                 place.fails(&sent, 1, &resource).await;
-                place.cloud.mend();
+                place.cloud.end_trouble();
             }
             let done = place.applies(&sent, 1, "in the end").await;
             assert_eq!(done.applied, Applied::Created);
@@ -160,7 +160,7 @@ async fn after_each_resource_has_failed_to_be_updated_once_the_next_run_installs
                     place.cloud.trouble(&resource, Trouble::Rollback);
                 }
                 place.fails(&sent, edition + 1, &resource).await;
-                place.cloud.mend();
+                place.cloud.end_trouble();
                 if !undoes {
                     // A rollback that got stuck is continued before anything else.
                     edition += 1;
@@ -184,7 +184,7 @@ async fn after_a_creation_that_could_not_be_undone_the_next_run_installs() {
             place.cloud.trouble(first, Trouble::Create);
             place.cloud.trouble(stuck, Trouble::Rollback);
             place.fails(&sent, 1, first).await;
-            place.cloud.mend();
+            place.cloud.end_trouble();
         }
         place.applies(&sent, 1, "in the end").await;
     }
@@ -219,7 +219,7 @@ async fn what_was_imported_survives_an_installation_that_fails_and_the_next_one_
         for resource in sent.resources() {
             place.cloud.trouble(&resource, Trouble::Create);
             place.fails(&sent, 1, &resource).await;
-            place.cloud.mend();
+            place.cloud.end_trouble();
         }
         place.applies(&sent, 1, "in the end").await;
         let after = place.cloud.physical_ids("lockstep-it");
@@ -239,7 +239,7 @@ async fn after_a_deletion_that_got_stuck_the_next_run_installs() {
             if let Err(failure) = place.installer.delete("lockstep-it", PATIENCE).await {
                 assert!(failure.message.contains(&resource), "{failure}");
             }
-            place.cloud.mend();
+            place.cloud.end_trouble();
             place.applies(&sent, 1, &resource).await;
         }
     }

@@ -211,9 +211,9 @@ fn expected(harness: &Harness, run: &Run, took: SignedDuration, calm: &Calm) -> 
 /// Invariants 10 and 11: once faults stop, deploying again reaches what the scenario says; what is reached is not
 /// touched any more.
 async fn converges(harness: &Harness, scenario: &Scenario, last: &Run) -> Vec<String> {
-    harness.cloud.mend();
-    harness.ec2.mend();
-    harness.codebuild.mend();
+    harness.cloud.end_trouble();
+    harness.ec2.end_trouble();
+    harness.codebuild.end_trouble();
     harness.let_pass(std::time::Duration::from_secs(600)).await;
     let mut done = matches!(last.end, End::Succeeded(_));
     let mut broken = Vec::new();

@@ -197,7 +197,7 @@ impl Step {
                 harness.ledger.insert(&evidence).await.expect("a write");
             }
             Self::Trouble(id, trouble) => harness.cloud.trouble(id, *trouble),
-            Self::Mend => harness.cloud.mend(),
+            Self::Mend => harness.cloud.end_trouble(),
             Self::Review => {
                 harness.cloud.put_template("https://bucket/old", &release(FIRST).template);
                 let name = client_token("an earlier deployment", "change-set", 1);
