@@ -133,7 +133,7 @@ async fn copied(images: &impl Images, wanted: &NewCopy) -> AmiId {
 }
 
 /// Checks the behaviour that Lockstep relies on.
-async fn keeps_its_promises(place: &impl Place) {
+async fn check_promises(place: &impl Place) {
     let (home, other) = (place.images(HOME), place.images(OTHER));
     let account = location(OTHER).account;
     let (image, version) = ("logstash".parse().expect("a name"), "2.1.37".parse().expect("a version"));
@@ -249,7 +249,7 @@ async fn the_simulated_ec2_keeps_its_promises() {
     let clock = VirtualClock::at(jiff::Timestamp::UNIX_EPOCH);
     let ec2 = SimEc2::new(&clock);
     ec2.set_pace(PENDING);
-    keeps_its_promises(&Simulated { clock, ec2 }).await;
+    check_promises(&Simulated { clock, ec2 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -257,5 +257,5 @@ async fn ec2_on_the_emulator_keeps_the_same_promises() {
     let emulator = Emulator::start().await;
     let controls = emulator.controls();
     controls.image_delay(PENDING).await.expect("it is heard");
-    keeps_its_promises(&Emulated { emulator, controls }).await;
+    check_promises(&Emulated { emulator, controls }).await;
 }

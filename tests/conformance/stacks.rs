@@ -123,7 +123,7 @@ async fn ended(place: &impl Place, stack: &str) -> Option<StackStatus> {
 }
 
 /// Checks the behaviour that Lockstep relies on.
-async fn keeps_its_promises(place: &impl Place) {
+async fn check_promises(place: &impl Place) {
     let stacks = place.stacks();
     let (first, second) = (place.put("first", TOPIC).await, place.put("second", CHANGED).await);
     assert_eq!(stacks.describe("conformance-a").await.expect("a look"), None);
@@ -193,7 +193,7 @@ async fn the_simulated_cloudformation_keeps_its_promises() {
     let clock = VirtualClock::at(jiff::Timestamp::UNIX_EPOCH);
     let cloud = SimCloudFormation::new(&clock);
     let stacks = cloud.stacks();
-    keeps_its_promises(&Simulated { clock, cloud, stacks }).await;
+    check_promises(&Simulated { clock, cloud, stacks }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,5 +209,5 @@ async fn the_adapter_on_the_emulator_keeps_the_same_promises() {
     };
     Installer::new(&emulator.aws).apply(&store, Duration::from_secs(60)).await.expect("a bucket");
     let bucket = Artifacts::new(&emulator.aws, "conformance-templates");
-    keeps_its_promises(&Emulated { bucket, stacks: CloudFormation::new(&emulator.aws) }).await;
+    check_promises(&Emulated { bucket, stacks: CloudFormation::new(&emulator.aws) }).await;
 }

@@ -143,7 +143,7 @@ fn needed(machine: &Installed) -> BTreeSet<(String, String)> {
 }
 
 #[test]
-fn what_a_state_machine_calls_exists() {
+fn every_target_of_a_state_machine_exists() {
     let stacks = stacks();
     let mut existing: BTreeSet<String> = BTreeSet::new();
     for stack in &stacks {

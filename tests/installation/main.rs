@@ -30,17 +30,17 @@ const TARGET: &str = "222222222222";
 fn an_installation_that_failed_at_any_resource_completes_when_repeated() {
     let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime").block_on(tell());
+        runtime.expect("a runtime").block_on(run());
     });
     thread.expect("a thread").join().expect("the installation is complete");
 }
 
-async fn tell() {
+async fn run() {
     let here = Here::start().await.expect("the binaries are built and the cloud starts");
     let outcome = promises(&here).await;
     let said = here.output.captured();
     if let Err(failure) = outcome {
-        panic!("{failure}\n\nwhat was said before:\n{said}");
+        panic!("{failure}\n\noutput before the failure:\n{said}");
     }
 }
 

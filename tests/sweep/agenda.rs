@@ -103,7 +103,7 @@ impl Harness {
 
     async fn happen(&self, happening: Happening) {
         match happening {
-            Happening::Event(event, tries) => self.tell(event, tries).await,
+            Happening::Event(event, tries) => self.deliver(event, tries).await,
             Happening::Answer(id, tries) => self.decide(id, tries).await,
             Happening::Meanwhile(what) => what.happen(self),
             Happening::RivalEnds => crate::stacks::scenarios::end_rival(self).await,
@@ -115,7 +115,7 @@ impl Harness {
     }
 
     /// Delivers an event to `resume`: not at all, once, or twice. Delivers it again later if the function fails.
-    async fn tell(&self, event: Value, tries: u32) {
+    async fn deliver(&self, event: Value, tries: u32) {
         let operation = ended_operation(&event).unwrap_or_default();
         let is_wake = event.get("wake").is_some();
         let what = operation.split('#').next().unwrap_or_default().rsplit('/').nth(1).unwrap_or("approval");

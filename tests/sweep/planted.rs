@@ -50,7 +50,7 @@ fn hunt(grounds: &mut Grounds, bug: Bug) -> Option<(usize, String)> {
     })
 }
 
-fn tell(bug: Bug, hunted: Option<&(usize, String)>) {
+fn print_result(bug: Bug, hunted: Option<&(usize, String)>) {
     let bug = format!("{bug:?}");
     match hunted {
         Some((tried, why)) => {
@@ -76,7 +76,7 @@ fn every_planted_mistake_is_found() {
                 let mut grounds = Grounds::default();
                 while let Some(bug) = bugs.get(next.fetch_add(1, Ordering::SeqCst)) {
                     let hunted = hunt(&mut grounds, *bug);
-                    tell(*bug, hunted.as_ref());
+                    print_result(*bug, hunted.as_ref());
                     found.lock().expect("no thread panics there").push((*bug, hunted));
                 }
             });

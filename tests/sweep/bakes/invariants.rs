@@ -51,10 +51,10 @@ impl<'a> BakeRemains<'a> {
         let mut broken = self.images.broken();
         broken.extend(self.every_build_has_its_token_and_is_started_once());
         broken.extend(self.one_build_at_a_time());
-        broken.extend(self.what_is_built_from_may_be_used());
+        broken.extend(self.every_build_starts_from_a_usable_image());
         broken.extend(self.every_version_is_usable_everywhere_or_nowhere());
         broken.extend(self.a_version_is_usable_only_once_it_is_everywhere());
-        broken.extend(self.what_failed_says_why());
+        broken.extend(self.every_failure_has_a_reason());
         broken.extend(self.every_build_is_closed());
         broken
     }
@@ -115,7 +115,7 @@ impl<'a> BakeRemains<'a> {
     }
 
     /// No build starts from a withheld image.
-    fn what_is_built_from_may_be_used(&self) -> Vec<String> {
+    fn every_build_starts_from_a_usable_image(&self) -> Vec<String> {
         let usable = |version: &&ImageVersion| {
             version.name.as_str() == BASE && version.state == ImageVersionState::Usable
         };
@@ -185,7 +185,7 @@ impl<'a> BakeRemains<'a> {
     }
 
     /// The ledger holds the reason for each failure.
-    fn what_failed_says_why(&self) -> Vec<String> {
+    fn every_failure_has_a_reason(&self) -> Vec<String> {
         let mut broken = Vec::new();
         for version in self.versions() {
             let failed =

@@ -82,14 +82,14 @@ impl<'a> ImageRemains<'a> {
         let mut broken = Vec::new();
         broken.extend(self.every_copy_has_its_token_and_is_made_once());
         broken.extend(self.every_copy_is_tagged_from_the_first_moment());
-        broken.extend(self.there_is_one_copy_at_a_time());
-        broken.extend(self.what_is_shared_was_recorded_before());
-        broken.extend(self.what_must_stay_is_not_shared());
-        broken.extend(self.nothing_is_shared_any_more());
+        broken.extend(self.every_location_has_one_copy_at_a_time());
+        broken.extend(self.every_sharing_was_recorded_before());
+        broken.extend(self.no_bound_image_is_shared());
+        broken.extend(self.no_sharing_is_left());
         broken.extend(self.every_image_and_snapshot_has_its_record());
-        broken.extend(self.what_is_recorded_as_usable_is_usable());
-        broken.extend(self.nothing_is_removed_that_is_used());
-        broken.extend(self.what_a_parameter_names_may_be_used());
+        broken.extend(self.every_usable_record_is_true());
+        broken.extend(self.no_used_image_is_removed());
+        broken.extend(self.every_channel_names_a_usable_image());
         broken.extend(self.every_promotion_is_closed());
         broken
     }
@@ -99,7 +99,7 @@ impl<'a> ImageRemains<'a> {
     }
 
     /// A channel parameter names an image that exists and that may be used.
-    fn what_a_parameter_names_may_be_used(&self) -> Vec<String> {
+    fn every_channel_names_a_usable_image(&self) -> Vec<String> {
         let may_be_used = |image: &Image| {
             let of_it = |it: &&ImageVersion| it.name == image.name && it.version == image.version;
             let version = self.versions.iter().find(of_it);
@@ -147,7 +147,7 @@ impl<'a> ImageRemains<'a> {
     }
 
     /// Invariant 2: a location never has a second copy of a version.
-    fn there_is_one_copy_at_a_time(&self) -> Vec<String> {
+    fn every_location_has_one_copy_at_a_time(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let mut there: BTreeMap<(&Location, Option<&String>), BTreeSet<&str>> = BTreeMap::new();
         for effect in &self.effects {
@@ -165,7 +165,7 @@ impl<'a> ImageRemains<'a> {
     }
 
     /// Invariant 8: the ledger records the sharing before it happens.
-    fn what_is_shared_was_recorded_before(&self) -> Vec<String> {
+    fn every_sharing_was_recorded_before(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let written = self.harness.written();
         let granted = self.effects_of("CreateGrant");
@@ -187,7 +187,7 @@ impl<'a> ImageRemains<'a> {
     }
 
     /// An image that cannot be copied is not shared either.
-    fn what_must_stay_is_not_shared(&self) -> Vec<String> {
+    fn no_bound_image_is_shared(&self) -> Vec<String> {
         let licensed = |id: &str| {
             let ami = id.parse::<AmiId>().ok().and_then(|id| self.harness.ec2.ami(&id));
             ami.is_some_and(|ami| ami.platform_details != "Linux/UNIX" || !ami.product_codes.is_empty())
@@ -197,7 +197,7 @@ impl<'a> ImageRemains<'a> {
     }
 
     /// Invariant 8: outside a promotion nothing is shared, and no record says that anything is.
-    fn nothing_is_shared_any_more(&self) -> Vec<String> {
+    fn no_sharing_is_left(&self) -> Vec<String> {
         let held = self.images.iter().chain(&self.snapshots).filter(|held| !held.shared_with.is_empty());
         let held = held.map(|held| format!("8: {} is still shared with {:?}", held.id, held.shared_with));
         let records = self.records.iter().filter(|record| !record.shared_with.is_empty());
@@ -220,7 +220,7 @@ impl<'a> ImageRemains<'a> {
     }
 
     /// A version is usable in a location, or it is not there at all: the record is true.
-    fn what_is_recorded_as_usable_is_usable(&self) -> Vec<String> {
+    fn every_usable_record_is_true(&self) -> Vec<String> {
         let mut broken = Vec::new();
         for record in &self.records {
             let label = format!("{}@{} in {}", record.name, record.version, record.location.account);
@@ -247,7 +247,7 @@ impl<'a> ImageRemains<'a> {
 
     /// Invariant 9: an image is not removed while it is used. The source of all copies is not removed unless its
     /// version was discarded.
-    fn nothing_is_removed_that_is_used(&self) -> Vec<String> {
+    fn no_used_image_is_removed(&self) -> Vec<String> {
         let removed = self.effects_of("DeregisterImage");
         let wrong =
             removed.filter(|effect| !effect.references.is_empty() || self.others_descend_from(effect));

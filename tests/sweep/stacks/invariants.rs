@@ -93,13 +93,13 @@ impl<'a> Remains<'a> {
         broken.extend(self.one_holder_and_a_rising_epoch());
         broken.extend(self.a_lower_epoch_never_commits());
         broken.extend(self.every_effect_has_its_token_and_happens_once());
-        broken.extend(self.what_was_executed_was_approved());
+        broken.extend(self.every_executed_change_set_was_approved());
         broken.extend(self.production_runs_what_passed_before());
-        broken.extend(self.what_was_ever_stable_is_kept());
-        broken.extend(self.what_is_protected_is_lost_only_if_approved());
+        broken.extend(self.a_stack_that_was_ever_stable_is_kept());
+        broken.extend(self.a_protected_resource_is_lost_only_if_approved());
         broken.extend(self.every_deployment_is_closed());
         broken.extend(self.evidence_follows_checks());
-        broken.extend(self.what_runs_starts_from_what_may_be_used());
+        broken.extend(self.every_stack_starts_from_usable_images());
         broken
     }
 
@@ -199,7 +199,7 @@ impl<'a> Remains<'a> {
 
     /// Invariants 6 and 7: the executed change set is the approved one, if it needed an approval, and its changes are
     /// those that the question showed.
-    fn what_was_executed_was_approved(&self) -> Vec<String> {
+    fn every_executed_change_set_was_approved(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let tokens = self.tokens();
         for effect in self.effects.iter().filter(|effect| effect.call == "ExecuteChangeSet") {
@@ -234,7 +234,7 @@ impl<'a> Remains<'a> {
     }
 
     /// Invariant 5: a stack that was ever stable is deleted only with an approval that names it.
-    fn what_was_ever_stable_is_kept(&self) -> Vec<String> {
+    fn a_stack_that_was_ever_stable_is_kept(&self) -> Vec<String> {
         let tokens = self.tokens();
         let deleted = self.effects.iter().filter(|effect| effect.call == "DeleteStack" && effect.was_stable);
         let unapproved = deleted.filter(|effect| {
@@ -249,7 +249,7 @@ impl<'a> Remains<'a> {
     }
 
     /// Invariant 6: a protected resource is deleted only if the approval listed it.
-    fn what_is_protected_is_lost_only_if_approved(&self) -> Vec<String> {
+    fn a_protected_resource_is_lost_only_if_approved(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let tokens = self.tokens();
         let lost = self.losses.iter().filter(|loss| is_protected(&loss.resource_type) && !loss.was_new);
@@ -298,7 +298,7 @@ impl<'a> Remains<'a> {
     }
 
     /// A running stack starts instances from its own account's copy of a version that may be used.
-    fn what_runs_starts_from_what_may_be_used(&self) -> Vec<String> {
+    fn every_stack_starts_from_usable_images(&self) -> Vec<String> {
         let stack = format!("{}-logs", self.scenario.stage);
         let runs = self.harness.cloud.runs(&stack);
         let image = runs.and_then(|(_, parameters, _)| parameters.get("Image").cloned());
@@ -316,7 +316,7 @@ impl<'a> Remains<'a> {
             return Vec::new();
         }
         if self.scenario.is_teardown() {
-            return self.what_was_torn_down_is_gone();
+            return self.a_torn_down_stack_is_deleted();
         }
         let mut broken = Vec::new();
         let wanted = &release(self.scenario.version).release;
@@ -361,7 +361,7 @@ impl<'a> Remains<'a> {
 }
 
 impl Remains<'_> {
-    fn what_was_torn_down_is_gone(&self) -> Vec<String> {
+    fn a_torn_down_stack_is_deleted(&self) -> Vec<String> {
         let mut broken = Vec::new();
         if let Some((_, _, status)) = self.harness.cloud.runs(&format!("{}-logs", self.scenario.stage)) {
             broken.push(format!("10: torn down, and the stack is {status}"));
