@@ -1,4 +1,4 @@
-"""Alarms and dashboards: each watches a metric that somebody emits, by dimensions that it has."""
+"""Alarms and dashboards: each watches a metric that a source emits, by the dimensions of the metric."""
 
 import json
 import re
@@ -17,7 +17,7 @@ TABLE = "shared/domain/src/model/metric.rs"
 
 @dataclass
 class Emitted:
-    """Is a metric of our own: where it is emitted, its name, and its dimensions with what is known of their values."""
+    """A metric of our own: its source, its name, and its dimensions with the known values."""
 
     where: str
     namespace: str
@@ -26,16 +26,16 @@ class Emitted:
 
 
 def judge(context: Context, templates: list[Document], specified: dict[str, list[list[str]]], verdict: Verdict) -> None:
-    """Finds alarms that would never hear of anything."""
+    """Finds alarms whose metric never has data."""
     for entry in load(context.data / "metrics.yaml", "metrics.yaml").body:
         for name in entry["metrics"]:
             specified.setdefault(f"{entry['namespace']}|{name}", []).extend(
                 sorted(names) for names in entry["dimensions"]
             )
-    told = _told_by_functions(context.root)
+    of_functions = _of_functions(context.root)
     for template in templates:
         resolver = Resolver(template)
-        own = [*_of_filters(resolver), *_of_instances(resolver), *told]
+        own = [*_of_filters(resolver), *_of_instances(resolver), *of_functions]
         for name, resource in template.body["Resources"].items():
             if resource["Type"] == "AWS::CloudWatch::Alarm":
                 verdict.judged("alarms")
@@ -117,7 +117,7 @@ def _same(emitted: dict[str, str | None], watched: dict[str, str]) -> bool:
 
 
 def _of_filters(resolver: Resolver) -> list[Emitted]:
-    """Returns what metric filters make of logs."""
+    """Returns the metrics that filters derive from logs."""
     found = []
     for name, resource in resolver.template.body["Resources"].items():
         if resource["Type"] == "AWS::Logs::MetricFilter":
@@ -130,7 +130,7 @@ def _of_filters(resolver: Resolver) -> list[Emitted]:
 
 
 def _of_instances(resolver: Resolver) -> list[Emitted]:
-    """Returns what user data puts: by the CLI from a document of jq, and by Logstash's output."""
+    """Returns the metrics of user data: by the CLI from a document of jq, and by the output of Logstash."""
     found = []
     for name, resource in resolver.template.body["Resources"].items():
         data = resource.get("Properties", {}).get("LaunchTemplateData", {}).get("UserData")
@@ -149,7 +149,7 @@ def _of_instances(resolver: Resolver) -> list[Emitted]:
     return found
 
 
-def _told_by_functions(root: Path) -> list[Emitted]:
+def _of_functions(root: Path) -> list[Emitted]:
     """Returns what functions emit in embedded metric format: the rows of the table of metrics."""
     text = (root / TABLE).read_text(encoding="utf-8")
     namespaces = dict(re.findall(r'pub const (\w+): &str = "([^"]+)";', text))
