@@ -11,7 +11,6 @@ from referee.documents import Document, load
 from referee.intrinsics import Resolver
 from referee.verdict import Verdict
 
-
 TABLE = "shared/domain/src/model/metric.rs"
 
 
@@ -155,12 +154,12 @@ def _of_functions(root: Path) -> list[Emitted]:
     namespaces = dict(re.findall(r'pub const (\w+): &str = "([^"]+)";', text))
     names = dict(re.findall(r'Self::(\w+) => "(\w+)",', text))
     sets = {
-        name: [[names[each] for each in re.findall(r"Dimension::(\w+)", one)] for one in re.findall(r"&\[([^&]*)\]", of)]
-        for name, of in re.findall(r"const (\w+): &\[&\[Dimension\]\] = &\[(.*)\];", text)
+        name: [re.findall(r"Dimension::(\w+)", each) for each in re.findall(r"&\[([^&]*)\]", value)]
+        for name, value in re.findall(r"const (\w+): &\[&\[Dimension\]\] = &\[(.*)\];", text)
     }
     rows = re.findall(r'=> row\((\w+), "(\w+)", Unit::\w+, (\w+)\)', text)
     return [
-        Emitted(TABLE, namespaces[namespace], name, dict.fromkeys(dimensions))
+        Emitted(TABLE, namespaces[namespace], name, {names[each]: None for each in dimensions})
         for namespace, name, of in rows
         for dimensions in sets[of]
     ]
