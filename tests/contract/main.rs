@@ -16,6 +16,7 @@ mod iam;
 mod installation;
 mod installed;
 mod intake;
+mod log_lines;
 mod machine;
 mod machines;
 mod operations;

@@ -26,7 +26,7 @@ pub fn sources(function: &str) -> Vec<String> {
     found
 }
 
-fn read_below(folder: &Path, found: &mut Vec<String>) {
+pub fn read_below(folder: &Path, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -38,7 +38,7 @@ fn read_below(folder: &Path, found: &mut Vec<String>) {
 }
 
 /// Returns the binaries of the functions, built by the same code as for every other test.
-fn binaries() -> &'static BTreeMap<String, PathBuf> {
+pub fn binaries() -> &'static BTreeMap<String, PathBuf> {
     static BINARIES: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
     BINARIES.get_or_init(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
