@@ -19,6 +19,7 @@ mod intake;
 mod log_lines;
 mod machine;
 mod machines;
+mod observability;
 mod operations;
 mod packer;
 mod payloads;

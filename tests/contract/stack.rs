@@ -185,7 +185,8 @@ impl Stack {
 
     /// Returns the name of a resource, or its logical id if CloudFormation generates the name.
     fn physical_name(&self, id: &str) -> String {
-        const NAMES: [&str; 11] = [
+        const NAMES: [&str; 12] = [
+            "AlarmName",
             "FunctionName",
             "InstanceProfileName",
             "RoleName",
@@ -210,6 +211,7 @@ impl Stack {
     fn attribute(&self, id: &str, attribute: &str) -> Value {
         let (name, here) = (self.physical_name(id), format!("{REGION}:{}", self.account));
         let arn = match self.kind(id) {
+            "AWS::CloudWatch::Alarm" => format!("arn:aws:cloudwatch:{here}:alarm:{name}"),
             "AWS::Lambda::Url" => return json!(format!("https://{id}/")),
             "AWS::Lambda::Function" => format!("arn:aws:lambda:{here}:function:{name}"),
             "AWS::StepFunctions::StateMachine" => format!("arn:aws:states:{here}:stateMachine:{name}"),
