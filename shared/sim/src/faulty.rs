@@ -1,5 +1,6 @@
 //! A context whose calls can be intercepted: struck by a fault, or changed by a planted mistake.
 
+mod account;
 mod clouds;
 
 use crate::boundary::Boundary;
@@ -7,6 +8,7 @@ use crate::context::{RESUME, SimContext};
 use crate::ec2::SimImages;
 use crate::faults::{Faults, Site};
 use crate::{Interceptor, TABLE};
+pub use account::{FaultyAccount, cross};
 pub use clouds::{FaultyBuilds, FaultyImages, FaultyKeys, FaultyPublished, FaultyStacks};
 use jiff::Timestamp;
 use lockstep_domain::delivery::function_code::FunctionCode;
