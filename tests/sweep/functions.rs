@@ -1,6 +1,5 @@
 //! Lambda within the process: the real handlers, and what may stop one on its way.
 
-use crate::bakes::Packaging;
 use crate::harness::{Harness, Token};
 use crate::stacks::checks::Verifying;
 use crate::workflows::{Work, path};
@@ -61,7 +60,7 @@ impl Harness {
             }),
             "package" => Box::pin(async move {
                 let input = serde_json::from_value(payload).map_err(malformed)?;
-                written(lockstep_package::recipes::package(&Packaging(self), &input).await?)
+                written(lockstep_package::recipes::package(&self.context, &input).await?)
             }),
             "bake" => Box::pin(async move {
                 let request = serde_json::from_value(payload).map_err(malformed)?;

@@ -3,6 +3,7 @@
 use crate::commit::{self, Source};
 use crate::context::PackageContext;
 use crate::recipes;
+use crate::records::{change, find};
 use crate::release::{self, Fate, Making};
 use crate::surroundings::{self, Surroundings};
 use jiff::Timestamp;
@@ -27,7 +28,7 @@ pub async fn handle(
     now: Timestamp,
 ) -> Result<Response, Failure> {
     let key = Repository::key_of(&request.repository);
-    let repository = context.get::<Repository>(&key).await?.ok_or_else(|| {
+    let repository = find::<Repository>(context.ledger(), &key).await?.ok_or_else(|| {
         Failure::not_found(format!(
             "{} is not subscribed; run `lockstep repositories add`",
             request.repository
@@ -40,7 +41,7 @@ pub async fn handle(
         release::still_the_head(&request.commit, &branch, head.as_ref())?;
     }
     let branch = BranchKind::of(branch.as_str(), &repository.branch);
-    let fetched = context.fetch(&repository, &request.commit).await?;
+    let fetched = context.archive(&repository, &request.commit).await?;
     let commit = commit::open(&fetched.tarball, &request.commit)?;
     let judged = recipes::judge(context, request, branch, &fetched.author, &commit.recipes, now).await?;
     if !request.baked && !judged.changed.is_empty() {
@@ -54,11 +55,10 @@ pub async fn handle(
     for source in &sources {
         components.push(run.component(source).await?);
     }
-    context
-        .change(&key, |old| {
-            release::remembered(old.unwrap_or(&repository), &sources, &request.commit, branch)
-        })
-        .await?;
+    change(context.ledger(), &key, |old| {
+        release::remembered(old.unwrap_or(&repository), &sources, &request.commit, branch)
+    })
+    .await?;
     Ok(Response { components, recipes: Vec::new() })
 }
 
@@ -94,7 +94,7 @@ impl<C: PackageContext> Run<'_, C> {
         let label = source.label(&self.request.repository);
         let answer = release::rejected(&label, &problems);
         let record = release::rejection(&label, self.request, self.author, problems, self.now);
-        self.context.change(&record.key(), |_| Some(record.clone())).await?;
+        change(self.context.ledger(), &record.key(), |_| Some(record.clone())).await?;
         Ok(answer)
     }
 
@@ -116,7 +116,7 @@ impl<C: PackageContext> Run<'_, C> {
     async fn has_arrived(&self, release: &Release) -> Result<bool, Failure> {
         for stage in self.surroundings.stages.propagating() {
             let key = Evidence::key_of(&release.component, &release.digest, &stage.name);
-            if self.context.get::<Evidence>(&key).await?.is_none() {
+            if find::<Evidence>(self.context.ledger(), &key).await?.is_none() {
                 return Ok(false);
             }
         }
@@ -135,11 +135,11 @@ impl<C: PackageContext> Run<'_, C> {
             now: self.now,
         });
         if let (Some(digest), Some(permissions)) = (&made.permissions, package.permissions) {
-            self.context.store(&excerpt_key(&made.component, digest), permissions).await?;
+            self.context.store_artifact(&excerpt_key(&made.component, digest), permissions).await?;
         }
-        self.context.store(&made.artifact, package.artifact).await?;
-        let stored =
-            self.context.change(&made.key(), |old| release::rewritten(old, &made)).await?.unwrap_or(made);
+        self.context.store_artifact(&made.artifact, package.artifact).await?;
+        let stored = change(self.context.ledger(), &made.key(), |old| release::rewritten(old, &made)).await?;
+        let stored = stored.unwrap_or(made);
         Ok(match stored.state {
             // It came by here before and went on; what it holds is out of date, or was tested already.
             ReleaseState::Published => release::unchanged(&stored.component, &stored.version),
@@ -155,14 +155,15 @@ impl<C: PackageContext> Run<'_, C> {
         let commit = &self.request.commit;
         let image_lock_digest = lock_digest(&package.image_lock, &package.function_lock);
         let key = CommitVersion::key_of(component, commit, &image_lock_digest);
-        if let Some(known) = self.context.get::<CommitVersion>(&key).await?
+        if let Some(known) = find::<CommitVersion>(self.context.ledger(), &key).await?
             && release::serves(&known.version, self.branch)
         {
             return Ok(known.version);
         }
         let counter_key = BuildCounter::key_of(component, of);
         let counter =
-            self.context.change(&counter_key, |old| Some(release::counted(old, component, of))).await?;
+            change(self.context.ledger(), &counter_key, |old| Some(release::counted(old, component, of)))
+                .await?;
         let count = counter.ok_or_else(|| Failure::bug("a build counter was written and is not there"))?.last;
         let made = CommitVersion {
             component: component.clone(),
@@ -170,7 +171,8 @@ impl<C: PackageContext> Run<'_, C> {
             image_lock_digest,
             version: next_version(of, self.branch, count),
         };
-        let kept = self.context.change(&key, |old| release::settled(old, &made, self.branch)).await?;
+        let kept =
+            change(self.context.ledger(), &key, |old| release::settled(old, &made, self.branch)).await?;
         Ok(kept.unwrap_or(made).version)
     }
 

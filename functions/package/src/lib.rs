@@ -7,6 +7,7 @@ pub mod commit;
 pub mod context;
 pub mod handler;
 pub mod recipes;
+pub mod records;
 pub mod release;
 pub mod source;
 pub mod surroundings;

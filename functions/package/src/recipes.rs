@@ -2,7 +2,8 @@
 
 use crate::commit::{self, RecipeSource};
 use crate::context::PackageContext;
-use crate::{release, surroundings};
+use crate::records::{change, find, newest};
+use crate::release;
 use jiff::Timestamp;
 use lockstep_domain::delivery::packaging::BranchKind;
 use lockstep_domain::delivery::stages::Stages;
@@ -14,6 +15,7 @@ use lockstep_domain::model::error::{Failure, Problem};
 use lockstep_domain::model::ids::{AccountId, ImageName, RepositoryId};
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{ImageOrigin, ImageVersion, Record, Repository};
+use lockstep_runtime::stages::stages;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many versions of an image are looked through.
@@ -41,7 +43,7 @@ pub async fn judge(
     if recipes.is_empty() {
         return Ok(judged);
     }
-    let stages = surroundings::stages(context).await?;
+    let stages = stages(context.ledger()).await?;
     for source in recipes {
         let planned = match planned(source, &stages, branch, None) {
             Ok(package) => owned(context, source, &request.repository, package).await?,
@@ -60,7 +62,7 @@ pub async fn judge(
                 let label = source.label(&request.repository);
                 judged.rejected.push(release::rejected(&label, &problems));
                 let record = release::rejection(&label, request, author, problems, now);
-                context.change(&record.key(), |_| Some(record.clone())).await?;
+                change(context.ledger(), &record.key(), |_| Some(record.clone())).await?;
             }
         }
     }
@@ -91,12 +93,12 @@ fn name_of(branch: BranchKind<'_>) -> Option<&str> {
 /// `Rejected` with every problem, one a line; `NotFound` if the commit has no such recipe.
 pub async fn package(context: &impl PackageContext, input: &BakeImage) -> Result<Recipe, Failure> {
     let key = Repository::key_of(&input.repository);
-    let repository = context.get::<Repository>(&key).await?.ok_or_else(|| {
+    let repository = find::<Repository>(context.ledger(), &key).await?.ok_or_else(|| {
         Failure::not_found(format!("{} is not subscribed; run `lockstep repositories add`", input.repository))
     })?;
     let branch = release::branch(&input.reference)?;
     let branch = BranchKind::of(branch.as_str(), &repository.branch);
-    let fetched = context.fetch(&repository, &input.commit).await?;
+    let fetched = context.archive(&repository, &input.commit).await?;
     let commit = commit::open(&fetched.tarball, &input.commit)?;
     let source = commit.recipes.iter().find(|source| source.name.as_ref() == Some(&input.image));
     let source = source.ok_or_else(|| {
@@ -107,7 +109,7 @@ pub async fn package(context: &impl PackageContext, input: &BakeImage) -> Result
             input.image
         ))
     })?;
-    let stages = surroundings::stages(context).await?;
+    let stages = stages(context.ledger()).await?;
     let overrides = (!input.overrides.is_empty()).then_some(&input.overrides);
     let planned = match planned(source, &stages, branch, overrides) {
         Ok(package) => owned(context, source, &input.repository, package).await?,
@@ -117,7 +119,7 @@ pub async fn package(context: &impl PackageContext, input: &BakeImage) -> Result
         Failure::rejected(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     })?;
     let artifact = format!("recipes/{}/{}.zip", package.recipe.name, package.digest);
-    context.store(&artifact, package.artifact).await?;
+    context.store_artifact(&artifact, package.artifact).await?;
     Ok(Recipe {
         folder: source.folder.clone(),
         of: package.recipe.version,
@@ -152,7 +154,7 @@ async fn owned(
     package: Package,
 ) -> Result<Result<(Package, Vec<ImageVersion>), Vec<Problem>>, Failure> {
     let (pk, prefix) = ImageVersion::all_of(&package.recipe.name);
-    let versions = context.newest::<ImageVersion>(&pk, prefix, VERSIONS_MAX).await?;
+    let versions = newest::<ImageVersion>(context.ledger(), (&pk, prefix), VERSIONS_MAX).await?;
     let owner = versions.iter().find_map(|version| match &version.origin {
         ImageOrigin::Baked { repository, .. } => Some(repository),
         ImageOrigin::Imported { .. } => None,

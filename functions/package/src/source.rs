@@ -6,6 +6,7 @@ use lockstep_domain::model::ids::{CommitSha, RepositoryId};
 use lockstep_domain::records::Repository;
 use lockstep_platform::fetch::Host;
 use lockstep_platform::git_host::judge;
+use lockstep_runtime::CommitArchive;
 use serde::Deserialize;
 
 /// What stands for an author who cannot be read.
@@ -17,28 +18,23 @@ const AUTHOR_CHARS: usize = 100;
 /// The most bytes of a commit's description that are read; GitHub lists the changed files in it.
 const COMMIT_BYTES_MAX: u64 = 4 << 20;
 
-/// A commit as its host gave it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fetched {
-    /// The gzipped tarball.
-    pub tarball: Vec<u8>,
-    /// Who wrote the commit, for display.
-    pub author: String,
-}
-
 /// Fetches `commit` of `repository` from its host.
 ///
 /// <https://docs.github.com/en/rest/repos/contents#download-a-repository-archive-tar>
 ///
 /// # Errors
 /// See [`judge`]; every failure to reach the host.
-pub async fn fetch(host: &Host, repository: &Repository, commit: &CommitSha) -> Result<Fetched, Failure> {
+pub async fn fetch(
+    host: &Host,
+    repository: &Repository,
+    commit: &CommitSha,
+) -> Result<CommitArchive, Failure> {
     let (owner, name) = (repository.id.owner(), repository.id.name());
     let path = ["repos", owner, name, "tarball", commit.as_str()];
     let answer = host.get(&path, Limits::DEFAULT.compressed_bytes).await?;
     let tarball = judge(answer, host, repository, &format!("commit {commit}"))?;
     let author = author(host, &repository.id, commit).await;
-    Ok(Fetched { tarball, author })
+    Ok(CommitArchive { tarball, author })
 }
 
 /// Who wrote the commit. It is only shown, so not knowing it stops nothing.

@@ -2,6 +2,7 @@
 
 use crate::commit::Source;
 use crate::context::PackageContext;
+use crate::records::newest;
 use lockstep_domain::delivery::function_code::FunctionLock;
 use lockstep_domain::delivery::manifest::{self, Manifest};
 use lockstep_domain::delivery::packaging;
@@ -14,7 +15,7 @@ use lockstep_domain::model::ids::{ComponentName, ImageName};
 use lockstep_domain::records::{Config, ConfigKind, ImageVersion, Release, ReleaseState};
 use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::template::Template;
-use lockstep_runtime::stages::of_newest;
+use lockstep_runtime::stages::stages;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -73,34 +74,24 @@ impl Surroundings {
 
 /// Reads what the commit's components need to be judged.
 pub async fn load(context: &impl PackageContext, sources: &[Source]) -> Result<Surroundings, Failure> {
-    let stages = stages(context).await?;
-    let organisation = organisation(newest_config(context, ConfigKind::Parameters).await?)?;
+    let stages = stages(context.ledger()).await?;
+    let organisation = organisation(context.ledger().config(ConfigKind::Parameters).await?)?;
     let sketches: Vec<Sketch> = sources.iter().filter_map(|s| sketch(s, &stages, &organisation)).collect();
     let mut images = Vec::new();
     for name in sketches.iter().flat_map(|s| &s.images).collect::<BTreeSet<_>>() {
         let (pk, prefix) = ImageVersion::all_of(name);
-        images.extend(context.newest::<ImageVersion>(&pk, prefix, VERSIONS_MAX).await?);
+        images.extend(newest::<ImageVersion>(context.ledger(), (&pk, prefix), VERSIONS_MAX).await?);
     }
     let mut histories = BTreeMap::new();
     let own = sketches.iter().map(|s| &s.name);
     for name in own.chain(sketches.iter().flat_map(|s| &s.producers)).collect::<BTreeSet<_>>() {
         let (pk, prefix) = Release::all_of(name);
-        histories.insert(name.clone(), history(context.newest(&pk, prefix, RELEASES_MAX).await?));
+        histories.insert(name.clone(), history(newest(context.ledger(), (&pk, prefix), RELEASES_MAX).await?));
     }
     let producers = producers(&sketches, &histories);
-    let functions = context.shipped().clone();
-    let permissions = context.permissions().await?;
+    let functions = context.shipped_functions().clone();
+    let permissions = context.permission_table().await?;
     Ok(Surroundings { stages, organisation, images, producers, histories, functions, permissions })
-}
-
-async fn newest_config(context: &impl PackageContext, kind: ConfigKind) -> Result<Option<Config>, Failure> {
-    let (pk, prefix) = kind.prefix();
-    Ok(context.newest::<Config>(pk, prefix, 1).await?.pop())
-}
-
-/// The organisation's stages.
-pub async fn stages(context: &impl PackageContext) -> Result<Stages, Failure> {
-    of_newest(newest_config(context, ConfigKind::Stages).await?.as_ref())
 }
 
 fn organisation(config: Option<Config>) -> Result<OrganisationParameters, Failure> {

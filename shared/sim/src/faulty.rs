@@ -4,14 +4,14 @@ mod account;
 mod clouds;
 
 use crate::boundary::Boundary;
-use crate::context::{RESUME, SimContext};
+use crate::context::{RESUME, SECRET_AGE, SimContext};
 use crate::ec2::SimImages;
 use crate::faults::{Faults, Site};
 use crate::{Interceptor, TABLE};
 pub use account::{FaultyAccount, cross};
 pub use clouds::{FaultyBuilds, FaultyImages, FaultyKeys, FaultyPublished, FaultyStacks};
 use jiff::Timestamp;
-use lockstep_domain::delivery::function_code::FunctionCode;
+use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
 use lockstep_domain::images::bake::Encryption;
 use lockstep_domain::images::promotion::Ami;
 use lockstep_domain::installation::target_roles::TargetRole;
@@ -20,16 +20,19 @@ use lockstep_domain::model::ids::{AccountId, CommitSha};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::records::Repository;
 use lockstep_domain::stacks::diagnosis::StackEvent;
+use lockstep_domain::stacks::permissions::Table;
 use lockstep_domain::stacks::permissions::missing::{SimulationRequest, SimulationResult};
 use lockstep_domain::stacks::plan::LiveResource;
 use lockstep_platform::cloudformation::{ChangeSetView, Stack};
 use lockstep_platform::executions::Executions;
 use lockstep_platform::functions::Called;
 use lockstep_platform::ledger::Ledger;
+use lockstep_platform::secrets::Secrets;
 use lockstep_runtime::{
-    Artifacts, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock, EncryptionOf,
-    HasCallbacks, HasExecutions, HasLedger, ImagesOf, KeptImagesOf, KeysOf, PolicySimulation, PublicImagesOf,
-    ReleaseMachine, StacksOf, TargetBuckets, TargetRoles, TeardownMachine,
+    Artifacts, BranchHeads, BuildsOf, Callbacks, CallsFunctions, ChannelsOf, Clock, CommitArchive,
+    CommitArchives, EncryptionOf, HasCallbacks, HasExecutions, HasLedger, HasSecrets, ImagesOf, KeptImagesOf,
+    KeysOf, PermissionTable, PolicySimulation, PublicImagesOf, ReleaseMachine, ShippedFunctions, StacksOf,
+    StoresArtifacts, TargetBuckets, TargetRoles, TeardownMachine,
 };
 use serde_json::Value;
 use std::rc::Rc;
@@ -116,6 +119,7 @@ pub struct FaultyContext {
     ledger: Ledger,
     callbacks: Callbacks,
     executions: Executions,
+    secrets: Secrets,
 }
 
 impl FaultyContext {
@@ -135,6 +139,7 @@ impl FaultyContext {
             callbacks: Callbacks::new(&aws, &ledger, RESUME),
             ledger,
             executions: Executions::new(&aws),
+            secrets: Secrets::new(&aws, SECRET_AGE),
         }
     }
 
@@ -194,9 +199,34 @@ impl HasExecutions for FaultyContext {
     }
 }
 
+impl HasSecrets for FaultyContext {
+    fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+}
+
 impl Artifacts for FaultyContext {
     async fn artifact(&self, key: &str) -> Result<Vec<u8>, Failure> {
         self.cross("GetObject", Site::Consistent, async || self.sim.artifact(key).await).await
+    }
+}
+
+impl StoresArtifacts for FaultyContext {
+    async fn store_artifact(&self, key: &str, zip: Vec<u8>) -> Result<(), Failure> {
+        let store = async || self.sim.store_artifact(key, zip.clone()).await;
+        self.cross("PutObject", Site::Write, store).await
+    }
+}
+
+impl ShippedFunctions for FaultyContext {
+    fn shipped_functions(&self) -> &FunctionLock {
+        self.sim.shipped_functions()
+    }
+}
+
+impl PermissionTable for FaultyContext {
+    async fn permission_table(&self) -> Result<Arc<Table>, Failure> {
+        self.cross("GetObject", Site::Consistent, async || self.sim.permission_table().await).await
     }
 }
 
@@ -321,6 +351,13 @@ impl ChannelsOf for FaultyContext {
 impl BranchHeads for FaultyContext {
     async fn head(&self, repository: &Repository, branch: &str) -> Result<Option<CommitSha>, Failure> {
         self.sim.head(repository, branch).await
+    }
+}
+
+impl CommitArchives for FaultyContext {
+    async fn archive(&self, repository: &Repository, commit: &CommitSha) -> Result<CommitArchive, Failure> {
+        let archive = async || self.sim.archive(repository, commit).await;
+        self.cross("GET tarball", Site::Consistent, archive).await
     }
 }
 

@@ -60,7 +60,7 @@ pub async fn cross(faults: &Faults, request: &Request, serve: impl Fn() -> Reply
 
 fn site(request: &Request) -> Site {
     match request.operation.as_str() {
-        "GetItem" | "Query" | "DescribeExecution" => Site::Consistent,
+        "GetItem" | "Query" | "DescribeExecution" | "GetSecretValue" => Site::Consistent,
         _ => Site::Write,
     }
 }
