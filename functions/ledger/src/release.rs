@@ -63,7 +63,7 @@ pub async fn fail(
 pub async fn finish(
     context: &impl LedgerContext,
     input: &inputs::Release,
-    components: &[package::Component],
+    components: &[package::PackagedComponent],
     results: &[ComponentResult],
     error: Option<&CaughtError>,
     now: Timestamp,

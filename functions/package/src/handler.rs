@@ -9,7 +9,7 @@ use crate::surroundings::{self, Surroundings};
 use jiff::Timestamp;
 use lockstep_domain::delivery::function_code::lock_digest;
 use lockstep_domain::delivery::packaging::{BranchKind, Package, next_version, plan};
-use lockstep_domain::messages::package::{Component, Request, Response};
+use lockstep_domain::messages::package::{CommitRequest, PackagedComponent, Request, Response};
 use lockstep_domain::model::error::{Failure, Problem};
 use lockstep_domain::model::ids::ComponentName;
 use lockstep_domain::model::version::Version;
@@ -18,13 +18,31 @@ use lockstep_domain::records::{
 };
 use lockstep_domain::stacks::permissions::excerpt_key;
 
+/// Handles one request.
+///
+/// # Errors
+/// Failures of the commit or of the recipe as a whole.
+pub async fn handle(
+    context: &impl PackageContext,
+    request: Request,
+    now: Timestamp,
+) -> Result<Response, Failure> {
+    match request {
+        Request::Commit(request) => package_commit(context, &request, now).await,
+        Request::Recipe(input) => {
+            let recipe = recipes::package(context, &input).await?;
+            Ok(Response::Recipe { recipe })
+        }
+    }
+}
+
 /// Packages every component of a commit.
 ///
 /// # Errors
-/// What concerns the commit as a whole. A component that is wrong is part of the answer, and its siblings go on.
-pub async fn handle(
+/// Failures of the commit as a whole. An invalid component is part of the response, and its siblings are packaged.
+async fn package_commit(
     context: &impl PackageContext,
-    request: &Request,
+    request: &CommitRequest,
     now: Timestamp,
 ) -> Result<Response, Failure> {
     let key = Repository::key_of(&request.repository);
@@ -46,7 +64,7 @@ pub async fn handle(
     let judged = recipes::judge(context, request, branch, &fetched.author, &commit.recipes, now).await?;
     if !request.baked && !judged.changed.is_empty() {
         // The images first: what is packaged then may ask for them.
-        return Ok(Response { components: judged.rejected, recipes: judged.changed });
+        return Ok(Response::BakeFirst { components: judged.rejected, recipes: judged.changed });
     }
     let sources = commit.components;
     let surroundings = surroundings::load(context, &sources).await?;
@@ -59,13 +77,13 @@ pub async fn handle(
         release::remembered(old.unwrap_or(&repository), &sources, &request.commit, branch)
     })
     .await?;
-    Ok(Response { components, recipes: Vec::new() })
+    Ok(Response::Packaged { components })
 }
 
 /// One invocation.
 struct Run<'a, C> {
     context: &'a C,
-    request: &'a Request,
+    request: &'a CommitRequest,
     branch: BranchKind<'a>,
     author: &'a str,
     surroundings: &'a Surroundings,
@@ -73,7 +91,7 @@ struct Run<'a, C> {
 }
 
 impl<C: PackageContext> Run<'_, C> {
-    async fn component(&self, source: &Source) -> Result<Component, Failure> {
+    async fn component(&self, source: &Source) -> Result<PackagedComponent, Failure> {
         match self.planned(source) {
             Ok(package) => self.settle(source, package).await,
             Err(problems) => self.reject(source, problems).await,
@@ -90,7 +108,7 @@ impl<C: PackageContext> Run<'_, C> {
         }
     }
 
-    async fn reject(&self, source: &Source, problems: Vec<Problem>) -> Result<Component, Failure> {
+    async fn reject(&self, source: &Source, problems: Vec<Problem>) -> Result<PackagedComponent, Failure> {
         let label = source.label(&self.request.repository);
         let answer = release::rejected(&label, &problems);
         let record = release::rejection(&label, self.request, self.author, problems, self.now);
@@ -98,7 +116,7 @@ impl<C: PackageContext> Run<'_, C> {
         Ok(answer)
     }
 
-    async fn settle(&self, source: &Source, package: Package) -> Result<Component, Failure> {
+    async fn settle(&self, source: &Source, package: Package) -> Result<PackagedComponent, Failure> {
         let name = package.manifest.component.name.clone();
         let history = self.surroundings.history(&name);
         let arrived = match &history.published {
@@ -124,7 +142,7 @@ impl<C: PackageContext> Run<'_, C> {
     }
 
     /// Version, artifact, record, in this order: whoever comes after a crash finds the version and repeats the rest.
-    async fn build(&self, source: &Source, package: Package) -> Result<Component, Failure> {
+    async fn build(&self, source: &Source, package: Package) -> Result<PackagedComponent, Failure> {
         let version = self.version(&package).await?;
         let made = release::packaged(&Making {
             request: self.request,
@@ -176,7 +194,7 @@ impl<C: PackageContext> Run<'_, C> {
         Ok(kept.unwrap_or(made).version)
     }
 
-    fn going(&self, component: &ComponentName, version: &Version) -> Component {
+    fn going(&self, component: &ComponentName, version: &Version) -> PackagedComponent {
         release::going(component, version, &self.surroundings.stages, &self.request.execution)
     }
 }

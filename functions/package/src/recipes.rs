@@ -10,7 +10,7 @@ use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::images::bake::{BakeRequest, needs_bake, places};
 use lockstep_domain::images::recipe::{Package, RecipeInput, plan};
 use lockstep_domain::messages::inputs::BakeImage;
-use lockstep_domain::messages::package::{ChangedRecipe, Component, Recipe, Request};
+use lockstep_domain::messages::package::{ChangedRecipe, CommitRequest, PackagedComponent, Recipe};
 use lockstep_domain::model::error::{Failure, Problem};
 use lockstep_domain::model::ids::{AccountId, ImageName, RepositoryId};
 use lockstep_domain::model::token::client_token;
@@ -27,13 +27,13 @@ pub struct Judged {
     /// Those that are to be baked.
     pub changed: Vec<ChangedRecipe>,
     /// Those that are wrong.
-    pub rejected: Vec<Component>,
+    pub rejected: Vec<PackagedComponent>,
 }
 
 /// Judges every recipe of a commit; those that are wrong are recorded as rejected.
 pub async fn judge(
     context: &impl PackageContext,
-    request: &Request,
+    request: &CommitRequest,
     branch: BranchKind<'_>,
     author: &str,
     recipes: &[RecipeSource],
@@ -69,7 +69,11 @@ pub async fn judge(
     Ok(judged)
 }
 
-fn bake_request<'a>(package: &'a Package, branch: BranchKind<'a>, request: &'a Request) -> BakeRequest<'a> {
+fn bake_request<'a>(
+    package: &'a Package,
+    branch: BranchKind<'a>,
+    request: &'a CommitRequest,
+) -> BakeRequest<'a> {
     BakeRequest {
         image: &package.recipe.name,
         of: package.recipe.version,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lockstep_domain::delivery::packaging::{BranchKind, Package};
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::delivery::webhook::BranchName;
-use lockstep_domain::messages::package::{Component, NextDeployment, Outcome, Request};
+use lockstep_domain::messages::package::{CommitRequest, NextDeployment, PackagedComponent, PackagedRelease};
 use lockstep_domain::model::error::{Failure, FailureKind, Problem};
 use lockstep_domain::model::ids::{CommitSha, ComponentName, Digest, RepositoryId};
 use lockstep_domain::model::token::client_token;
@@ -139,7 +139,7 @@ pub fn settled(
 /// What a release's record is made of.
 pub struct Making<'a> {
     /// What asked for it.
-    pub request: &'a Request,
+    pub request: &'a CommitRequest,
     /// Who wrote the commit.
     pub author: &'a str,
     /// The component's folder.
@@ -197,7 +197,7 @@ pub fn rewritten(old: Option<&Release>, made: &Release) -> Option<Release> {
 /// The record of a component that cannot be packaged.
 pub fn rejection(
     component: &str,
-    request: &Request,
+    request: &CommitRequest,
     author: &str,
     problems: Vec<Problem>,
     now: Timestamp,
@@ -221,53 +221,37 @@ pub fn environment(component: &ComponentName, version: &Version) -> String {
     name.chars().take(ENVIRONMENT_CHARS).collect::<String>().trim_end_matches('-').to_owned()
 }
 
-/// The answer for a release that is to be tested and deployed.
-pub fn going(component: &ComponentName, version: &Version, stages: &Stages, execution: &str) -> Component {
+/// Returns the result for a release to test and deploy.
+pub fn going(
+    component: &ComponentName,
+    version: &Version,
+    stages: &Stages,
+    execution: &str,
+) -> PackagedComponent {
     let pre_release = version.is_pre_release();
     let deployments = stages.propagating().filter(|_| !pre_release).map(|stage| NextDeployment {
         stage: stage.name.clone(),
         execution: client_token(execution, &format!("deploy/{}/{component}", stage.name), 1),
     });
-    Component {
-        component: component.to_string(),
-        outcome: Outcome::Packaged,
-        version: version.to_string(),
+    PackagedComponent::Packaged(PackagedRelease {
+        component: component.clone(),
+        version: version.clone(),
         environment: environment(component, version),
         pre_release,
         test_execution: client_token(execution, &format!("test/{component}"), 1),
         deployments: deployments.collect(),
-        problems: Vec::new(),
-    }
+    })
 }
 
-/// The answer for a component whose newest release holds the same.
-pub fn unchanged(component: &ComponentName, version: &Version) -> Component {
-    Component {
-        version: version.to_string(),
-        pre_release: version.is_pre_release(),
-        ..idle(component.as_str(), Outcome::Unchanged)
-    }
+/// Returns the result for a component whose newest release holds the same.
+pub fn unchanged(component: &ComponentName, version: &Version) -> PackagedComponent {
+    PackagedComponent::Unchanged { component: component.clone(), version: version.clone() }
 }
 
-/// The answer for a component that is wrong.
-pub fn rejected(component: &str, problems: &[Problem]) -> Component {
-    Component {
-        problems: problems.iter().map(ToString::to_string).collect(),
-        ..idle(component, Outcome::Rejected)
-    }
-}
-
-fn idle(component: &str, outcome: Outcome) -> Component {
-    Component {
-        component: component.to_owned(),
-        outcome,
-        version: String::new(),
-        environment: String::new(),
-        pre_release: false,
-        test_execution: String::new(),
-        deployments: Vec::new(),
-        problems: Vec::new(),
-    }
+/// Returns the result for an invalid component.
+pub fn rejected(component: &str, problems: &[Problem]) -> PackagedComponent {
+    let problems = problems.iter().map(ToString::to_string).collect();
+    PackagedComponent::Rejected { component: component.to_owned(), problems }
 }
 
 #[cfg(test)]

@@ -6,16 +6,18 @@ use jiff::Timestamp;
 use lockstep_domain::delivery::archive::{Limits, unpack};
 use lockstep_domain::delivery::function_code::FunctionLock;
 use lockstep_domain::messages::inputs::BakeImage;
-use lockstep_domain::messages::package::{Component, Outcome, Request, Response};
+use lockstep_domain::messages::package::{
+    ChangedRecipe, CommitRequest, PackagedComponent, PackagedRelease, Recipe, Request, Response,
+};
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{CommitSha, Digest};
 use lockstep_domain::model::image_version_state::ImageVersionState;
+use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
     Evidence, ImageOrigin, ImageVersion, Record, Rejection, Release, ReleaseState, Repository, Revocation,
 };
 use lockstep_domain::stacks::permissions::{Table, excerpt_key};
 use lockstep_package::handler::handle;
-use lockstep_package::recipes;
 use lockstep_sim::context::{BUCKET, SimContext};
 use lockstep_sim::faults::{Fault, Faults, Kind, Site};
 use lockstep_sim::faulty::{FaultyAccount, FaultyContext, NoMistake};
@@ -112,8 +114,8 @@ impl Fixture {
         self.sim.hosts.hold(&commit, tarball(&commit, files));
     }
 
-    fn request(&self, commit: &str, reference: &str, execution: &str) -> Request {
-        Request {
+    fn request(&self, commit: &str, reference: &str, execution: &str) -> CommitRequest {
+        CommitRequest {
             repository: "github.acme.logs".parse().unwrap(),
             reference: reference.to_owned(),
             commit: commit.parse().unwrap(),
@@ -123,12 +125,17 @@ impl Fixture {
         }
     }
 
-    async fn package(&self, commit: &str, reference: &str, execution: &str) -> Result<Response, Failure> {
+    async fn package(
+        &self,
+        commit: &str,
+        reference: &str,
+        execution: &str,
+    ) -> Result<Vec<PackagedComponent>, Failure> {
         self.package_of(None, commit, reference, execution).await
     }
 
     /// Packages a commit that a delivery reported, while the branch points to `head`.
-    async fn delivered(&self, commit: &str, head: Option<&str>) -> Result<Response, Failure> {
+    async fn delivered(&self, commit: &str, head: Option<&str>) -> Result<Vec<PackagedComponent>, Failure> {
         self.sim.hosts.answer("logs", Ok(head.map(|head| head.parse().unwrap())));
         self.package_of(Some("d-1"), commit, "refs/heads/main", "arn:execution").await
     }
@@ -139,14 +146,38 @@ impl Fixture {
         commit: &str,
         reference: &str,
         execution: &str,
-    ) -> Result<Response, Failure> {
+    ) -> Result<Vec<PackagedComponent>, Failure> {
         let delivery = delivery.map(str::to_owned);
-        let request = Request { delivery, ..self.request(commit, reference, execution) };
-        handle(&self.context, &request, "2026-03-01T12:00:00Z".parse().unwrap()).await
+        let request = CommitRequest { delivery, ..self.request(commit, reference, execution) };
+        match self.handle(Request::Commit(request)).await? {
+            Response::Packaged { components } => Ok(components),
+            other => panic!("{other:?}"),
+        }
     }
 
-    /// The only component that packaging `commit` on the default branch answers with.
-    async fn main(&self, commit: &str) -> Component {
+    /// Packages a commit whose recipes are not baked yet. Returns the rejected and the changed recipes.
+    async fn bake_first(&self, commit: &str) -> (Vec<PackagedComponent>, Vec<ChangedRecipe>) {
+        let request = self.request(commit, "refs/heads/main", "arn:execution");
+        match self.handle(Request::Commit(request)).await.unwrap() {
+            Response::BakeFirst { components, recipes } => (components, recipes),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Packages the recipe of `image` at [`COMMIT`].
+    async fn recipe(&self, image: &str) -> Result<Recipe, Failure> {
+        match self.handle(Request::Recipe(baking(image))).await? {
+            Response::Recipe { recipe } => Ok(recipe),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn handle(&self, request: Request) -> Result<Response, Failure> {
+        handle(&self.context, request, "2026-03-01T12:00:00Z".parse().unwrap()).await
+    }
+
+    /// Returns the result for the only component of `commit` on the default branch.
+    async fn main(&self, commit: &str) -> PackagedComponent {
         only(self.package(commit, "refs/heads/main", "arn:execution").await.unwrap())
     }
 
@@ -181,9 +212,33 @@ fn repository() -> Repository {
     }
 }
 
-fn only(response: Response) -> Component {
-    let [component] = response.components.try_into().unwrap();
+fn only(components: Vec<PackagedComponent>) -> PackagedComponent {
+    let [component] = components.try_into().unwrap();
     component
+}
+
+/// Returns the release of a packaged component.
+fn packaged(component: PackagedComponent) -> PackagedRelease {
+    match component {
+        PackagedComponent::Packaged(release) => release,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Returns the problems of a rejected component.
+fn problems(component: PackagedComponent) -> Vec<String> {
+    match component {
+        PackagedComponent::Rejected { problems, .. } => problems,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Returns the version of the published release that a component equals.
+fn unchanged(component: PackagedComponent) -> String {
+    match component {
+        PackagedComponent::Unchanged { version, .. } => version.to_string(),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// What the components' resource types need.
@@ -194,6 +249,10 @@ fn permissions() -> Table {
         "actions": {"sns:CreateTopic": {}, "sqs:CreateQueue": {}},
     }))
     .unwrap()
+}
+
+fn version(text: &str) -> Version {
+    text.parse().unwrap()
 }
 
 /// An installation that ships one function with this code.
@@ -263,9 +322,8 @@ fn append(archive: &mut tar::Builder<GzEncoder<Vec<u8>>>, kind: tar::EntryType, 
 #[tokio::test]
 async fn a_commit_becomes_a_release_with_all_it_needs() {
     let fixture = Fixture::new();
-    let component = fixture.main(COMMIT).await;
-    assert_eq!(component.outcome, Outcome::Packaged, "{:?}", component.problems);
-    assert_eq!((component.component.as_str(), component.version.as_str()), ("logs-broker", "2.1.0"));
+    let component = packaged(fixture.main(COMMIT).await);
+    assert_eq!((component.component.as_str(), component.version), ("logs-broker", version("2.1.0")));
     assert_eq!(component.environment, "logs-broker-2-1-0");
     assert!(!component.pre_release);
     let stages: Vec<_> = component.deployments.iter().map(|next| next.stage.as_str()).collect();
@@ -340,12 +398,12 @@ async fn a_run_that_broke_off_at_any_write_is_repeated_with_the_same_version() {
 #[tokio::test]
 async fn a_release_that_failed_its_test_is_packaged_again_under_its_version() {
     let fixture = Fixture::new();
-    let first = fixture.main(COMMIT).await;
+    let first = packaged(fixture.main(COMMIT).await);
     let mut failed = fixture.releases().remove(0);
     (failed.state, failed.failure) = (ReleaseState::TestFailed, Some("no host".to_owned()));
     fixture.put(&failed);
-    let again = only(fixture.package(COMMIT, "main", "arn:again").await.unwrap());
-    assert_eq!((again.outcome, &again.version), (Outcome::Packaged, &first.version));
+    let again = packaged(only(fixture.package(COMMIT, "main", "arn:again").await.unwrap()));
+    assert_eq!(again.version, first.version);
     assert_ne!(again.test_execution, first.test_execution);
     let [release] = fixture.releases().try_into().unwrap();
     assert_eq!(
@@ -360,9 +418,7 @@ async fn what_the_newest_published_release_holds_is_unchanged() {
     fixture.main(COMMIT).await;
     fixture.publish("2.1.0");
     fixture.holds(NEXT, &component("broker", "logs-broker", ""));
-    let next = fixture.main(NEXT).await;
-    assert_eq!((next.outcome, next.version.as_str()), (Outcome::Unchanged, "2.1.0"));
-    assert!(next.deployments.is_empty());
+    assert_eq!(unchanged(fixture.main(NEXT).await), "2.1.0");
     assert_eq!(fixture.releases().len(), 1);
 }
 
@@ -372,38 +428,37 @@ async fn a_changed_file_or_a_new_image_is_a_new_release() {
     fixture.main(COMMIT).await;
     fixture.publish("2.1.0");
     fixture.holds(NEXT, &component("broker", "logs-broker", "Size = \"large\"\n"));
-    assert_eq!(fixture.main(NEXT).await.version, "2.1.1");
+    assert_eq!(packaged(fixture.main(NEXT).await).version, version("2.1.1"));
     fixture.publish("2.1.1");
     fixture.put(&image("2.1.37"));
-    let patched = fixture.main(NEXT).await;
-    assert_eq!((patched.outcome, patched.version.as_str()), (Outcome::Packaged, "2.1.2"));
+    assert_eq!(packaged(fixture.main(NEXT).await).version, version("2.1.2"));
 }
 
 #[tokio::test]
 async fn other_code_of_a_function_is_a_new_release_without_a_commit() {
     let fixture = Fixture::new();
     fixture.holds(COMMIT, &component("logs", "elb-logs", "Size = \"${functions.elb-logs}\"\n"));
-    assert_eq!(fixture.main(COMMIT).await.version, "2.1.0");
+    assert_eq!(packaged(fixture.main(COMMIT).await).version, version("2.1.0"));
     fixture.publish("2.1.0");
     fixture.prove("2.1.0");
-    assert_eq!(fixture.main(COMMIT).await.outcome, Outcome::Unchanged);
+    assert_eq!(unchanged(fixture.main(COMMIT).await), "2.1.0");
     let mut sim = fixture.sim;
     sim.shipped = shipped("ffffc44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-    let again = Fixture::over(sim, &[]).main(COMMIT).await;
-    assert_eq!((again.outcome, again.version.as_str()), (Outcome::Packaged, "2.1.1"));
+    let again = packaged(Fixture::over(sim, &[]).main(COMMIT).await);
+    assert_eq!(again.version, version("2.1.1"));
 }
 
 #[tokio::test]
 async fn a_published_release_of_the_same_commit_is_driven_on_until_it_has_arrived() {
     let fixture = Fixture::new();
-    let first = fixture.main(COMMIT).await;
+    let first = packaged(fixture.main(COMMIT).await);
     fixture.publish("2.1.0");
-    let driven = only(fixture.package(COMMIT, "main", "arn:again").await.unwrap());
-    assert_eq!((driven.outcome, &driven.version), (Outcome::Packaged, &first.version));
+    let driven = packaged(only(fixture.package(COMMIT, "main", "arn:again").await.unwrap()));
+    assert_eq!(driven.version, first.version);
     assert_eq!(driven.deployments.len(), 1);
     assert_eq!(fixture.releases()[0].state, ReleaseState::Published);
     fixture.prove("2.1.0");
-    assert_eq!(fixture.main(COMMIT).await.outcome, Outcome::Unchanged);
+    assert_eq!(unchanged(fixture.main(COMMIT).await), "2.1.0");
 }
 
 #[tokio::test]
@@ -414,8 +469,7 @@ async fn an_older_commit_that_was_published_is_not_deployed_over_a_newer_one() {
     fixture.holds(NEXT, &component("broker", "logs-broker", "Size = \"large\"\n"));
     fixture.main(NEXT).await;
     fixture.publish("2.1.1");
-    let late = fixture.main(COMMIT).await;
-    assert_eq!((late.outcome, late.version.as_str()), (Outcome::Unchanged, "2.1.0"));
+    assert_eq!(unchanged(fixture.main(COMMIT).await), "2.1.0");
 }
 
 #[tokio::test]
@@ -429,8 +483,7 @@ async fn a_delivery_that_its_branch_has_left_behind_is_superseded_and_leaves_no_
         assert!(fixture.releases().is_empty() && fixture.objects().is_empty());
     }
     let fixture = Fixture::new();
-    let component = only(fixture.delivered(COMMIT, Some(COMMIT)).await.unwrap());
-    assert_eq!(component.outcome, Outcome::Packaged);
+    packaged(only(fixture.delivered(COMMIT, Some(COMMIT)).await.unwrap()));
     assert_eq!(fixture.repository().commit, Some(COMMIT.parse().unwrap()));
 }
 
@@ -441,19 +494,19 @@ async fn a_host_that_does_not_say_where_its_branch_is_overtakes_nothing() {
     let failure = fixture.package_of(Some("d-1"), COMMIT, "refs/heads/main", "arn").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Transient, "the state machine asks again");
     // The host is not asked about a commit that an operator named.
-    assert_eq!(fixture.main(COMMIT).await.outcome, Outcome::Packaged);
+    packaged(fixture.main(COMMIT).await);
     assert_eq!(fixture.sim.hosts.asked(), 1);
 }
 
 #[tokio::test]
 async fn another_branch_gives_a_pre_release_that_goes_nowhere() {
     let fixture = Fixture::new();
-    let component = only(fixture.package(COMMIT, "refs/heads/fix/x", "arn").await.unwrap());
-    assert_eq!((component.version.as_str(), component.pre_release), ("2.1.0-fix-x.1", true));
+    let component = packaged(only(fixture.package(COMMIT, "refs/heads/fix/x", "arn").await.unwrap()));
+    assert_eq!((&component.version, component.pre_release), (&version("2.1.0-fix-x.1"), true));
     assert_eq!(component.environment, "logs-broker-2-1-0-fix-x-1");
     assert!(component.deployments.is_empty());
     assert!(fixture.repository().components.is_empty());
-    let again = only(fixture.package(COMMIT, "refs/heads/fix/x", "arn").await.unwrap());
+    let again = packaged(only(fixture.package(COMMIT, "refs/heads/fix/x", "arn").await.unwrap()));
     assert_eq!(again, component);
 }
 
@@ -461,9 +514,9 @@ async fn another_branch_gives_a_pre_release_that_goes_nowhere() {
 async fn a_commit_that_comes_to_the_default_branch_gets_a_release_of_its_own() {
     let fixture = Fixture::new();
     fixture.package(COMMIT, "refs/heads/fix", "arn").await.unwrap();
-    let merged = fixture.main(COMMIT).await;
-    assert_eq!((merged.version.as_str(), merged.pre_release), ("2.1.1", false));
-    assert_eq!(fixture.main(COMMIT).await, merged);
+    let merged = packaged(fixture.main(COMMIT).await);
+    assert_eq!((&merged.version, merged.pre_release), (&version("2.1.1"), false));
+    assert_eq!(packaged(fixture.main(COMMIT).await), merged);
 }
 
 #[tokio::test]
@@ -473,13 +526,10 @@ async fn a_component_that_is_wrong_is_told_and_recorded_and_its_siblings_go_on()
     files.extend(component("b", "logs-b", ""));
     files.push(("c/lockstep.toml".to_owned(), "[component]\nname = \"Not A Name\"\n".to_owned()));
     fixture.holds(COMMIT, &files);
-    let response = fixture.package(COMMIT, "main", "arn").await.unwrap();
-    let outcomes: Vec<_> = response.components.iter().map(|c| (c.component.as_str(), c.outcome)).collect();
-    assert_eq!(
-        outcomes,
-        [("logs-a", Outcome::Rejected), ("logs-b", Outcome::Packaged), ("c", Outcome::Rejected)]
-    );
-    let problem = &response.components[0].problems[0];
+    let [first, second, third] = fixture.package(COMMIT, "main", "arn").await.unwrap().try_into().unwrap();
+    assert_eq!(packaged(second).component.as_str(), "logs-b");
+    assert!(matches!(third, PackagedComponent::Rejected { component, .. } if component == "c"));
+    let problem = &problems(first)[0];
     assert!(problem.starts_with("a/parameters/default.toml:2: ") && problem.contains("Sise"), "{problem}");
     let rejections: Vec<Rejection> = fixture.sim.account.records();
     let told: Vec<_> = rejections.iter().map(|r| (r.component.as_str(), r.problems[0].to_string())).collect();
@@ -493,9 +543,11 @@ async fn two_folders_with_one_name_are_both_refused() {
     let mut files = component("a", "logs", "");
     files.extend(component("b", "logs", "Size = \"large\"\n"));
     fixture.holds(COMMIT, &files);
-    let response = fixture.package(COMMIT, "main", "arn").await.unwrap();
-    assert!(response.components.iter().all(|c| c.outcome == Outcome::Rejected));
-    assert!(response.components[1].problems[0].contains("a and b"), "{:?}", response.components[1].problems);
+    let both = fixture.package(COMMIT, "main", "arn").await.unwrap();
+    assert_eq!(both.len(), 2);
+    for problems in both.into_iter().map(problems) {
+        assert!(problems[0].contains("a and b"), "{problems:?}");
+    }
     assert!(fixture.releases().is_empty());
 }
 
@@ -506,9 +558,8 @@ async fn a_name_of_another_repository_cannot_be_taken_over() {
     let mut theirs = fixture.releases().remove(0);
     theirs.repository = "github.acme.elsewhere".parse().unwrap();
     fixture.put(&theirs);
-    let component = fixture.main(COMMIT).await;
-    assert_eq!(component.outcome, Outcome::Rejected);
-    assert!(component.problems[0].contains("belongs to acme/elsewhere"), "{:?}", component.problems);
+    let problems = problems(fixture.main(COMMIT).await);
+    assert!(problems[0].contains("belongs to acme/elsewhere"), "{problems:?}");
     assert_eq!(fixture.releases()[0].repository, theirs.repository);
 }
 
@@ -518,14 +569,14 @@ async fn an_output_of_a_sibling_in_the_same_commit_is_known() {
     let mut files = component("a", "logs-a", "Size = \"${outputs.logs-b.Host}\"\n");
     files.extend(component("b", "logs-b", ""));
     fixture.holds(COMMIT, &files);
-    let response = fixture.package(COMMIT, "main", "arn").await.unwrap();
-    assert!(response.components.iter().all(|c| c.outcome == Outcome::Packaged), "{response:?}");
+    let both = fixture.package(COMMIT, "main", "arn").await.unwrap();
+    assert_eq!(both.into_iter().map(packaged).count(), 2);
     fixture.holds(NEXT, &component("a", "logs-a", "Size = \"${outputs.logs-b.Host}\"\n"));
-    let alone = fixture.main(NEXT).await;
-    assert_eq!(alone.outcome, Outcome::Rejected, "b was never published");
+    let unknown = problems(fixture.main(NEXT).await);
+    assert!(unknown[0].contains("logs-b"), "b was never published: {unknown:?}");
     fixture.publish_all();
     fixture.holds(NEXT, &component("a", "logs-a", "Size = \"x-${outputs.logs-b.Host}\"\n"));
-    assert_eq!(fixture.main(NEXT).await.outcome, Outcome::Packaged);
+    packaged(fixture.main(NEXT).await);
 }
 
 impl Fixture {
@@ -637,53 +688,52 @@ fn baking(image: &str) -> BakeImage {
 async fn a_changed_recipe_is_baked_before_the_components_of_its_commit_are_packaged() {
     let fixture = Fixture::new();
     fixture.holds(COMMIT, &[component("broker", "logs-broker", ""), recipe("kibana")].concat());
-    let answer = fixture.package(COMMIT, "refs/heads/main", "arn:execution").await.unwrap();
-    assert!(answer.components.is_empty());
-    assert_eq!(answer.recipes.iter().map(|recipe| recipe.image.as_str()).collect::<Vec<_>>(), ["kibana"]);
-    assert!(fixture.releases().is_empty());
-    let request = Request { baked: true, ..fixture.request(COMMIT, "refs/heads/main", "arn:execution") };
-    let answer = handle(&fixture.context, &request, Timestamp::UNIX_EPOCH).await.unwrap();
-    assert_eq!((answer.components.len(), answer.recipes.len()), (1, 0));
+    let (rejected, recipes) = fixture.bake_first(COMMIT).await;
+    assert!(rejected.is_empty() && fixture.releases().is_empty());
+    assert_eq!(recipes.iter().map(|recipe| recipe.image.as_str()).collect::<Vec<_>>(), ["kibana"]);
+    let request = fixture.request(COMMIT, "refs/heads/main", "arn:execution");
+    let response = fixture.handle(Request::Commit(CommitRequest { baked: true, ..request })).await.unwrap();
+    assert!(matches!(response, Response::Packaged { components } if components.len() == 1));
 }
 
 #[tokio::test]
 async fn a_recipe_that_was_baked_before_is_left_alone() {
     let fixture = Fixture::new();
     fixture.holds(COMMIT, &[component("broker", "logs-broker", ""), recipe("kibana")].concat());
-    let packaged = recipes::package(&fixture.context, &baking("kibana")).await.unwrap();
+    let recipe = fixture.recipe("kibana").await.unwrap();
     let origin = ImageOrigin::Baked {
         repository: "github.acme.logs".parse().unwrap(),
         reference: "refs/heads/main".into(),
         commit: NEXT.parse().unwrap(),
-        folder: packaged.folder.clone(),
-        recipe: packaged.digest.clone(),
-        artifact: packaged.artifact.clone(),
-        base: packaged.base.clone(),
+        folder: recipe.folder.clone(),
+        recipe: recipe.digest.clone(),
+        artifact: recipe.artifact.clone(),
+        base: recipe.base.clone(),
     };
     fixture.put(&ImageVersion { name: "kibana".parse().unwrap(), origin, ..image("2.1.0") });
-    let answer = fixture.package(COMMIT, "refs/heads/main", "arn:execution").await.unwrap();
-    assert_eq!((answer.components.len(), answer.recipes.len()), (1, 0));
+    packaged(fixture.main(COMMIT).await);
 }
 
 #[tokio::test]
 async fn a_recipe_is_stored_with_the_values_of_every_account_and_one_that_is_wrong_is_told() {
     let fixture = Fixture::new();
     fixture.holds(COMMIT, &recipe("kibana"));
-    let packaged = recipes::package(&fixture.context, &baking("kibana")).await.unwrap();
-    let files = unpack(&fixture.object(&packaged.artifact), &Limits::DEFAULT).unwrap();
+    let stored = fixture.recipe("kibana").await.unwrap();
+    let files = unpack(&fixture.object(&stored.artifact), &Limits::DEFAULT).unwrap();
     for account in ["111111111111", "333333333333"] {
         assert!(files.contains_key(&format!("lockstep/{account}.pkrvars.json")), "{:?}", files.keys());
     }
-    let unknown = recipes::package(&fixture.context, &baking("logstash")).await.unwrap_err();
+    let unknown = fixture.recipe("logstash").await.unwrap_err();
     assert_eq!(unknown.kind, FailureKind::NotFound);
 
     let mut wrong = recipe("kibana");
     wrong[1].1 = wrong[1].1.replace("\"required\"", "\"optional\"");
     fixture.holds(COMMIT, &[component("broker", "logs-broker", ""), wrong].concat());
-    let refused = recipes::package(&fixture.context, &baking("kibana")).await.unwrap_err();
+    let refused = fixture.recipe("kibana").await.unwrap_err();
     assert!(refused.message.starts_with("images/kibana/image.pkr.hcl:"), "{refused:?}");
-    let answer = fixture.package(COMMIT, "refs/heads/main", "arn:execution").await.unwrap();
-    let outcomes: Vec<Outcome> = answer.components.iter().map(|component| component.outcome).collect();
-    assert_eq!(outcomes, [Outcome::Rejected, Outcome::Packaged], "its siblings go on");
+    let [image, sibling] =
+        fixture.package(COMMIT, "refs/heads/main", "arn:execution").await.unwrap().try_into().unwrap();
+    assert_eq!(problems(image), refused.message.lines().collect::<Vec<_>>());
+    packaged(sibling);
     assert_eq!(fixture.sim.account.records::<Rejection>().len(), 1);
 }

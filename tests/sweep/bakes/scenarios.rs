@@ -234,8 +234,10 @@ async fn begin_rival(harness: &Harness) {
         harness.set_execution(execution, "RUNNING", harness.clock.now());
     }
     let input = input("main", ON_PUBLISHED);
-    let recipe = harness.function("package", &input).await.expect("a recipe");
-    let claim = json!({"action": "claim", "execution": RIVAL, "input": input, "recipe": recipe});
+    let mut package = input.clone();
+    package["action"] = json!("recipe");
+    let packaged = harness.function("package", &package).await.expect("a recipe");
+    let claim = json!({"action": "claim", "execution": RIVAL, "input": input, "recipe": packaged["recipe"]});
     let claimed = harness.function("bake", &claim).await.expect("it claims");
     let input = json!({"image": IMAGE, "version": claimed["version"], "stage": claimed["stage"]});
     let begin = json!({"action": "begin_build", "execution": RIVAL_BUILD, "input": input});

@@ -1,7 +1,8 @@
 //! Input and end of a webhook delivery. Every accepted webhook delivery ends in exactly one record.
 
+use crate::messages::inputs;
 use crate::messages::ledger::{ComponentResult, Summary};
-use crate::messages::{inputs, package};
+use crate::messages::package::{PackagedComponent, PackagedRelease};
 use crate::model::caught_error::CaughtError;
 use crate::model::error::FailureKind;
 use crate::records::{DeliveryOutcome, WebhookDelivery, WebhookDeliveryState};
@@ -23,7 +24,7 @@ pub fn input(event: &WebhookDelivery) -> inputs::Release {
 /// `error` is the error that prevented all packaging. A push that a later one overtook is superseded, which is not a
 /// failure. An error that the author can fix rejects the push. Any other error quarantines it for an operator.
 pub fn conclude(
-    components: &[package::Component],
+    components: &[PackagedComponent],
     results: &[ComponentResult],
     error: Option<&CaughtError>,
 ) -> (Summary, DeliveryOutcome) {
@@ -51,24 +52,34 @@ pub fn conclude(
 }
 
 /// Returns the results of all components, those that have no result of their own included.
-fn every_result(components: &[package::Component], results: &[ComponentResult]) -> Vec<ComponentResult> {
-    let of = |component: &package::Component| ComponentResult {
-        component: component.component.clone(),
-        version: component.version.clone(),
-        outcome: match component.outcome {
-            package::Outcome::Rejected => "rejected".to_owned(),
-            package::Outcome::Unchanged => "unchanged".to_owned(),
-            // Every packaged component has a result; a missing one does not count as a success.
-            package::Outcome::Packaged => "failed".to_owned(),
-        },
-        cause: component.problems.join("\n"),
+fn every_result(components: &[PackagedComponent], results: &[ComponentResult]) -> Vec<ComponentResult> {
+    let known = |own: &ComponentResult| {
+        results.iter().any(|result| result.component == own.component && result.version == own.version)
     };
-    let known = |component: &&package::Component| {
-        !results
-            .iter()
-            .any(|result| result.component == component.component && result.version == component.version)
+    let own = components.iter().map(result_of).filter(|own| !known(own));
+    own.chain(results.iter().cloned()).collect()
+}
+
+/// Returns the result of a component for which no execution reported one.
+fn result_of(component: &PackagedComponent) -> ComponentResult {
+    let result = |component: &str, version: String, outcome: &str, cause: String| ComponentResult {
+        component: component.to_owned(),
+        version,
+        outcome: outcome.to_owned(),
+        cause,
     };
-    components.iter().filter(known).map(of).chain(results.iter().cloned()).collect()
+    match component {
+        // Every packaged component has a result; a missing one does not count as a success.
+        PackagedComponent::Packaged(PackagedRelease { component, version, .. }) => {
+            result(component.as_str(), version.to_string(), "failed", String::new())
+        }
+        PackagedComponent::Unchanged { component, version } => {
+            result(component.as_str(), version.to_string(), "unchanged", String::new())
+        }
+        PackagedComponent::Rejected { component, problems } => {
+            result(component, String::new(), "rejected", problems.join("\n"))
+        }
+    }
 }
 
 fn is_bad(result: &ComponentResult) -> bool {

@@ -81,7 +81,7 @@ pub enum Request {
         /// The state machine's input.
         input: inputs::Release,
         /// The components in the response of `package`.
-        components: Vec<package::Component>,
+        components: Vec<package::PackagedComponent>,
         /// Result of each packaged component.
         results: Vec<ComponentResult>,
         /// The error that prevented all packaging, if any.

@@ -1,17 +1,23 @@
 use super::*;
-use crate::messages::package::{Component, Outcome as Packaging};
 
-fn component(name: &str, outcome: Packaging, problems: &[&str]) -> Component {
-    Component {
-        component: name.into(),
-        outcome,
-        version: if outcome == Packaging::Rejected { String::new() } else { "1.0.0".into() },
+fn packaged(name: &str) -> PackagedComponent {
+    PackagedComponent::Packaged(PackagedRelease {
+        component: name.parse().unwrap(),
+        version: "1.0.0".parse().unwrap(),
         environment: String::new(),
         pre_release: false,
         test_execution: String::new(),
         deployments: Vec::new(),
-        problems: problems.iter().map(|p| (*p).to_owned()).collect(),
-    }
+    })
+}
+
+fn unchanged(name: &str) -> PackagedComponent {
+    PackagedComponent::Unchanged { component: name.parse().unwrap(), version: "1.0.0".parse().unwrap() }
+}
+
+fn rejected_for(name: &str, problems: &[&str]) -> PackagedComponent {
+    let problems = problems.iter().map(|p| (*p).to_owned()).collect();
+    PackagedComponent::Rejected { component: name.into(), problems }
 }
 
 fn result(name: &str, outcome: &str, cause: &str) -> ComponentResult {
@@ -40,11 +46,7 @@ fn event() -> WebhookDelivery {
 
 #[test]
 fn a_push_is_done_when_every_component_succeeded() {
-    let components = [
-        component("a", Packaging::Packaged, &[]),
-        component("b", Packaging::Packaged, &[]),
-        component("c", Packaging::Unchanged, &[]),
-    ];
+    let components = [packaged("a"), packaged("b"), unchanged("c")];
     let results = [result("a", "deployed", ""), result("b", "published", "")];
     let (summary, outcome) = conclude(&components, &results, None);
     assert_eq!((summary.outcome.as_str(), summary.error.as_str()), ("done", ""));
@@ -67,10 +69,8 @@ fn an_overtaken_push_is_superseded_and_not_a_failure() {
 
 #[test]
 fn every_problem_and_failure_is_listed_one_per_line() {
-    let components = [
-        component("a", Packaging::Rejected, &["template.yaml:3: no such type", "lockstep.toml:1: no team"]),
-        component("b", Packaging::Packaged, &[]),
-    ];
+    let components =
+        [rejected_for("a", &["template.yaml:3: no such type", "lockstep.toml:1: no team"]), packaged("b")];
     let failed = result("b", "failed", r#"{"Error":"CheckFailed","Cause":"no host"}"#);
     let (summary, outcome) = conclude(&components, &[failed], None);
     assert_eq!(summary.cause, "a: template.yaml:3: no such type\nlockstep.toml:1: no team\nb 1.0.0: no host");
@@ -80,7 +80,7 @@ fn every_problem_and_failure_is_listed_one_per_line() {
 
 #[test]
 fn a_packaged_component_without_a_result_is_no_success() {
-    let (summary, outcome) = conclude(&[component("a", Packaging::Packaged, &[])], &[], None);
+    let (summary, outcome) = conclude(&[packaged("a")], &[], None);
     assert_eq!(summary.outcome, "rejected");
     assert!(matches!(outcome, DeliveryOutcome::Rejected(_)));
 }
