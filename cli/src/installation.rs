@@ -44,6 +44,9 @@ pub const STACKS: [&str; 5] = [
 /// The stack in every target account.
 pub const TARGET_STACK: &str = "lockstep-target";
 
+/// The template of that stack.
+pub const TARGET_TEMPLATE: &str = "infra/target-account/template.yaml";
+
 /// The template with the bucket alone, which is the first in every account.
 const BUCKET_TEMPLATE: &str = "infra/bootstrap/template.yaml";
 

@@ -4,5 +4,5 @@ pub mod invariants;
 pub mod recipes;
 pub mod scenarios;
 
-/// The image that AWS publishes as its newest.
+/// The newest image that AWS publishes.
 pub const NEWEST: &str = "ami-0aaaaaaaaaaaaaaaa";

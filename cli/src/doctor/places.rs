@@ -5,7 +5,7 @@ use crate::connection::Connection;
 use crate::control_plane::newest_config;
 use crate::failure::Failure;
 use crate::global::Global;
-use crate::installation::TARGET_STACK;
+use crate::installation::{TARGET_STACK, TARGET_TEMPLATE};
 use lockstep_domain::delivery::stages::Stages;
 use lockstep_domain::installation::doctor::{
     DryRun, Encryption, PlaceFacts, QuotaPlace, Reading, StackFacts, Unknown,
@@ -106,9 +106,7 @@ impl Doctor {
         } else {
             format!("lockstep accounts add --in-region {region} again for account {account}")
         };
-        let template =
-            if is_first { "infra/target-account/template.yaml" } else { "infra/target-account/region.yaml" };
-        let read = self.stack(&aws, TARGET_STACK, template, &add, &account).await;
+        let read = self.stack(&aws, TARGET_STACK, TARGET_TEMPLATE, &add, &account).await;
         let here = format!("in {account} {region}");
         PlaceFacts {
             caller: known(control_plane::identity(&aws).await).map(|(account, _)| account),
@@ -130,7 +128,7 @@ impl Doctor {
 fn unreachable_place(account: AccountId, region: Region, sends_images: bool) -> PlaceFacts {
     let no = || {
         Unknown::because("there are no credentials for it")
-            .mend("name a profile of the account with --target-profile")
+            .remedy("name a profile of the account with --target-profile")
     };
     PlaceFacts {
         account,

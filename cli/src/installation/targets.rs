@@ -1,8 +1,8 @@
 //! Adds accounts and regions that Lockstep deploys to: their own stack, and their registration.
 
 use super::{
-    BUCKET_TEMPLATE, Installation, Step, TARGET_STACK, bucket, deployment_path, not_installed, places,
-    rendered,
+    BUCKET_TEMPLATE, Installation, Step, TARGET_STACK, TARGET_TEMPLATE, bucket, deployment_path,
+    not_installed, places, rendered,
 };
 use crate::failure::Failure;
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -48,8 +48,7 @@ impl Installation<'_> {
             ("ExecutionBoundaryArn", wanted.boundary.clone()),
             ("CreateImageKey", image_key),
         ];
-        let in_target =
-            self.in_target("infra/target-account/template.yaml", target, &account, &parameters).await?;
+        let in_target = self.in_target(target, &account, &parameters).await?;
         let mut steps = vec![in_target];
         steps.extend(self.let_in(&registered, &account).await?);
         Ok(steps)
@@ -72,26 +71,29 @@ impl Installation<'_> {
             .next("leave --in-region out"));
         }
         let first = target.in_region(self.aws.region());
-        if Installer::new(&first).find(TARGET_STACK).await?.is_none() {
+        let mut parameters = Installer::new(&first).parameters(TARGET_STACK).await?;
+        if parameters.is_empty() {
             return Err(Failure::new(format!("account {account} is not known yet"))
                 .next("add it first: lockstep accounts add without --in-region"));
         }
         let there = target.in_region(region);
         places::can_be_reached(region, there.partition(), self.aws.partition())?;
-        let parameters = [
-            ("EventBusArn", installed.event_bus_arn),
-            ("CreateImageKey", image_key(&there, wants_image_key).await?),
-        ];
-        Ok(vec![self.in_target("infra/target-account/region.yaml", &there, &account, &parameters).await?])
+        parameters.extend([
+            ("FurtherRegion".to_owned(), "true".to_owned()),
+            ("EventBusArn".to_owned(), installed.event_bus_arn),
+            ("CreateImageKey".to_owned(), image_key(&there, wants_image_key).await?),
+        ]);
+        let parameters: Vec<_> =
+            parameters.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+        Ok(vec![self.in_target(&there, &account, &parameters).await?])
     }
 
-    /// Creates or updates the stack of a target account to one of its templates.
+    /// Creates or updates the stack of a target account.
     ///
     /// The template is uploaded into the bucket of this same stack. Without a bucket yet, the stack is created with the
     /// bucket alone first.
     async fn in_target(
         &self,
-        template: &str,
         target: &Aws,
         account: &AccountId,
         parameters: &[(&str, String)],
@@ -101,7 +103,7 @@ impl Installation<'_> {
             let bucket = TemplateSource::Body(rendered(&self.sources, BUCKET_TEMPLATE, account, target)?);
             self.apply(target, TARGET_STACK, bucket, &[]).await?;
         }
-        let template = self.uploaded(template, target, account).await?;
+        let template = self.uploaded(TARGET_TEMPLATE, target, account).await?;
         let step = self.apply(target, TARGET_STACK, template, parameters).await?;
         Ok(if is_new { Step { outcome: "created", ..step } } else { step })
     }

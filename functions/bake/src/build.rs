@@ -1,4 +1,4 @@
-//! One build in one account: begun once, started once for each attempt, looked at when it ended.
+//! One build in one account: created once, started once for each attempt, read when it ends.
 
 use crate::context::BakeContext;
 use crate::load::{self, Building, baked, session, unusable};
@@ -28,7 +28,7 @@ use lockstep_platform::public_images::PublicImages;
 use lockstep_runtime::{deployment_log, lease, stages};
 use std::collections::BTreeMap;
 
-/// Serves `begin_build`.
+/// Handles `begin_build`: creates the record of the build, unless the image exists in the account.
 pub async fn begin<C: BakeContext>(
     context: &C,
     execution: &str,
@@ -77,7 +77,7 @@ pub async fn begin<C: BakeContext>(
     begun(NextStep::Build)
 }
 
-/// A build that another execution began: still going, or taken over where it was left.
+/// Takes over a build that another execution created. Returns `EnvironmentBusy` while that execution may run.
 async fn resume<C: BakeContext>(
     context: &C,
     other: lockstep_platform::ledger::Versioned<Deployment>,
@@ -104,7 +104,7 @@ async fn resume<C: BakeContext>(
     context.ledger().replace(&other, again).await.map(drop)
 }
 
-/// The image that a build at `location` starts from.
+/// Returns the AMI that a build at `location` starts from.
 async fn base_at<C: BakeContext>(
     context: &C,
     version: &ImageVersion,
@@ -115,7 +115,7 @@ async fn base_at<C: BakeContext>(
         Base::Parameter(parameter) => {
             context.public_images(location, &session(id)).await?.newest(parameter).await
         }
-        // By now a name without `*`: in each region it is one image.
+        // The claim resolved the pattern to a name without `*`, which is one image in each region.
         Base::Search(search) => {
             context.public_images(location, &session(id)).await?.find(search).await.map(|(_, ami)| ami)
         }
@@ -128,7 +128,7 @@ async fn base_at<C: BakeContext>(
             let found = context.ledger().get::<Image>(&key).await?.filter(|image| image.record.is_usable());
             found.and_then(|image| image.record.ami).ok_or_else(|| {
                 unusable(format!(
-                    "the base {constraint} is not in account {}, {}; bring it there first: promote-image",
+                    "the base {constraint} is not in account {}, {}; run promote-image for it first",
                     location.account, location.region
                 ))
             })
@@ -136,7 +136,7 @@ async fn base_at<C: BakeContext>(
     }
 }
 
-/// What the build is given, as it stays for every attempt.
+/// Returns the parameters of the build, which are the same for each attempt.
 fn given<C: BakeContext>(
     version: &ImageVersion,
     id: &DeploymentId,
@@ -158,7 +158,7 @@ fn given<C: BakeContext>(
     Ok(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
-/// Serves `build`: starts it, or finds it. Undone by [`crate::discard::fail_build`].
+/// Handles `build`: starts the build, or finds the one that an earlier call started. [`crate::discard::fail_build`] undoes it.
 pub async fn start<C: BakeContext>(context: &C, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
     let mut building = Building::load_running(context, id).await?;
     let builds = context.builds(building.location(), &session(id)).await?;
@@ -182,7 +182,7 @@ pub async fn start<C: BakeContext>(context: &C, id: &DeploymentId, task: &Task) 
     };
     context.callbacks().register(&arn, task).await?;
     match builds.describe(&arn).await?.map(|build| build.status) {
-        // Its event, or the time-out, makes us look again.
+        // The event of the build, or the timeout of the state, leads to the next look.
         None | Some(BuildStatus::Running) => Ok(()),
         Some(BuildStatus::Succeeded { .. } | BuildStatus::Ended { .. }) => {
             context.callbacks().wake(&arn).await
@@ -190,7 +190,7 @@ pub async fn start<C: BakeContext>(context: &C, id: &DeploymentId, task: &Task) 
     }
 }
 
-/// Writes the attempt down before CodeBuild is asked: its tokens live for five minutes only.
+/// Records the attempt before the call to CodeBuild, whose client tokens are valid for five minutes only.
 async fn intend<C: BakeContext>(context: &C, building: &mut Building) -> Result<Operation, Failure> {
     if let Some(begun) = building.deployment.record.operation().filter(|last| last.target != OVER) {
         return Ok(begun.clone());
@@ -209,7 +209,7 @@ async fn intend<C: BakeContext>(context: &C, building: &mut Building) -> Result<
     Ok(operation)
 }
 
-/// The target of an attempt that was seen to have failed.
+/// Target of an attempt whose failure was observed.
 const OVER: &str = "over";
 
 async fn started<C: BakeContext>(
@@ -218,7 +218,7 @@ async fn started<C: BakeContext>(
     building: &Building,
     operation: &Operation,
 ) -> Result<String, Failure> {
-    // The answer of an earlier call may have been lost, longer ago than CodeBuild remembers the token.
+    // The response to an earlier call may be lost, and CodeBuild may have forgotten the token since.
     if let Some(found) = builds.find(&operation.token).await? {
         return Ok(found);
     }
@@ -229,7 +229,7 @@ async fn started<C: BakeContext>(
     builds.start(&wanted(building, operation, &artifact, key)?).await
 }
 
-/// Returns the key that the build is given; empty if the recipe says. What cannot be shared is told before it is built.
+/// Returns the key for the build; empty if the recipe decides. Logs a warning before the build if the image cannot be shared.
 async fn key_of<C: BakeContext>(context: &C, building: &Building) -> Result<&'static str, Failure> {
     let location = building.location();
     let encryption = context.encryption(location, &session(building.id())).await?;
@@ -253,7 +253,7 @@ fn wanted(
     let tags = serde_json::to_string(&building.deployment.record.parameters);
     let tags = tags.map_err(|error| Failure::bug(error.to_string()))?;
     let name = format!("{}-{}-{}", building.image, building.version(), building.id().short());
-    // An attempt that broke off may have left an image of its name.
+    // An interrupted attempt may have left an image with its name.
     let name = if operation.attempt == 1 { name } else { format!("{name}-{}", operation.attempt) };
     let variables = [
         ("LOCKSTEP_REGION", location.region.to_string()),
@@ -271,7 +271,7 @@ fn wanted(
     Ok(NewBuild { token: operation.token.clone(), recipe: artifact.to_owned(), variables })
 }
 
-/// Serves `observe_build`.
+/// Handles `observe_build`: reads the build and returns the next step.
 pub async fn observe<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<NextStep, Failure> {
     let mut building = Building::load_running(context, id).await?;
     let Some((arn, attempt)) = under_way(&building) else { return Ok(NextStep::Wait) };
@@ -297,14 +297,14 @@ pub async fn observe<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<N
     }
 }
 
-/// The ARN and attempt of the build that was started last.
+/// Returns the ARN and the attempt of the build that was started last.
 pub fn under_way(building: &Building) -> Option<(String, u32)> {
     let operation = building.deployment.record.operation()?;
     let known = !operation.target.is_empty() && operation.target != OVER;
     known.then(|| (operation.target.clone(), operation.attempt))
 }
 
-/// What the build of `arn` came to.
+/// Reads the build `arn` and returns its result.
 pub async fn looked_at<C: BakeContext>(
     context: &C,
     building: &Building,

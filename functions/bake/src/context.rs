@@ -1,4 +1,4 @@
-//! What this function may reach.
+//! The capabilities of this function.
 
 use lockstep_domain::images::bake::{Encryption, EncryptionKey};
 use lockstep_domain::images::promotion::KEY_ALIAS;
@@ -18,7 +18,7 @@ use lockstep_runtime::{
     HasLedger, ImagesOf, PublicImagesOf,
 };
 
-/// The capabilities of this function.
+/// Capabilities that the handlers use.
 pub trait BakeContext:
     Clock
     + HasLedger
@@ -45,11 +45,11 @@ impl<T> BakeContext for T where
 {
 }
 
-/// The settings that [`AwsContext::new`] reads.
+/// Settings that [`AwsContext::new`] reads.
 pub const SETTINGS: [Setting; 5] =
     [Setting::Table, Setting::Bucket, Setting::ExternalId, Setting::Path, Setting::ResumeFunction];
 
-/// The capabilities on AWS.
+/// Capabilities on AWS.
 pub struct AwsContext {
     ledger: Ledger,
     callbacks: Callbacks,
@@ -59,7 +59,7 @@ pub struct AwsContext {
 }
 
 impl AwsContext {
-    /// Wires the adapters; nothing is called yet.
+    /// Creates the adapters. Calls no service.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
         let ledger = Ledger::new(aws, config.get(Setting::Table)?);
         Ok(Self {

@@ -1,4 +1,4 @@
-//! What failed is removed: what one build left, and a version that cannot be everywhere.
+//! Removes what failed: the images of one build, and a version that cannot reach each required account.
 
 use crate::build::{looked_at, under_way};
 use crate::context::BakeContext;
@@ -21,7 +21,8 @@ use lockstep_platform::ec2::references::References;
 use lockstep_runtime::{deployment_log, stages};
 use std::collections::BTreeSet;
 
-/// Serves `fail_build`: an attempt that broke off may have made an image, which nobody has seen.
+/// Handles `fail_build`: removes the images of the build and closes it as failed. An interrupted attempt may have made an image
+/// that no record names.
 pub async fn fail_build<C: BakeContext>(
     context: &C,
     id: &DeploymentId,
@@ -45,7 +46,7 @@ pub async fn fail_build<C: BakeContext>(
         let mut debris = made(context, &building, &images).await?;
         debris.retain(|ami| recorded.as_ref() != Some(&ami.id));
         remove(&images, &debris).await?;
-        // The snapshots of an image that was never registered.
+        // Snapshots of an image that was never registered.
         if recorded.is_none() {
             for snapshot in images.snapshots_of(id).await? {
                 images.delete_snapshot(&snapshot).await?;
@@ -64,7 +65,7 @@ pub async fn fail_build<C: BakeContext>(
     Ok(Failed { error: failure.error, cause: failure.message })
 }
 
-/// What a build made: by its tags, and by its own word where they are not found yet.
+/// Returns the images that a build made, by their tags and by the output of the build. EC2 may not show the tags yet.
 async fn made<C: BakeContext>(
     context: &C,
     building: &Building,
@@ -82,7 +83,7 @@ async fn made<C: BakeContext>(
     Ok(made)
 }
 
-/// Images first: EC2 keeps the snapshots of an image that is registered.
+/// Deletes the images before their snapshots: EC2 deletes no snapshot of a registered image.
 async fn remove<I: Images>(images: &I, all: &[Ami]) -> Result<(), Failure> {
     for ami in all {
         images.deregister(&ami.id).await?;
@@ -93,7 +94,7 @@ async fn remove<I: Images>(images: &I, all: &[Ami]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Serves `give_up`: nothing may use the version any more, from here on.
+/// Handles `give_up`: withholds the version from every later use, and returns the stages that must discard it.
 pub async fn give_up<C: BakeContext>(
     context: &C,
     image: &ImageName,
@@ -116,9 +117,10 @@ pub async fn give_up<C: BakeContext>(
     })
 }
 
-/// Serves `discard_version`: the image and its snapshots go from one account and region, once nothing refers to them.
+/// Handles `discard_version`: deletes the image and its snapshots in one account and region.
 ///
-/// A version that is given up was never usable, so no lock of ours names it: what refers to it is a person's.
+/// Returns `EnvironmentBusy` while a resource refers to the image. The version was never usable, so no image lock names it, and
+/// only a resource outside Lockstep can refer to it.
 pub async fn discard<C: BakeContext>(
     context: &C,
     image: &ImageName,
@@ -152,7 +154,7 @@ pub async fn discard<C: BakeContext>(
         return Err(Failure::new(FailureKind::EnvironmentBusy, message));
     }
     remove(&images, &there).await?;
-    // Also those whose image was deregistered before a crash.
+    // Also the snapshots whose image was deregistered before a crash.
     for snapshot in record.iter().flat_map(|record| &record.record.snapshots) {
         images.delete_snapshot(snapshot).await?;
     }
@@ -167,8 +169,8 @@ pub async fn discard<C: BakeContext>(
     }
 }
 
-/// Serves `bury`: discarded if nothing of it is left, else told what is, for the sweep.
-pub async fn bury<C: BakeContext>(
+/// Records the version as discarded if no account has it any more. Otherwise returns where it is left, for the sweep.
+pub async fn record_discarded<C: BakeContext>(
     context: &C,
     image: &ImageName,
     version: &Version,

@@ -1,4 +1,4 @@
-//! One request, one action.
+//! Dispatches each request to its action.
 
 use crate::context::BakeContext;
 use crate::{build, discard, register, version};
@@ -9,33 +9,33 @@ use lockstep_domain::messages::ledger::Failed;
 use lockstep_domain::model::error::Failure;
 use serde::Serialize;
 
-/// The reply to a request.
+/// Reply to a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Reply {
-    /// A recipe has its version.
+    /// The claimed version of a recipe.
     Claimed(Claimed),
-    /// A build has begun.
+    /// A build that was created.
     BuildStarted(BuildStarted),
-    /// Where the state machine goes.
+    /// The next step of the state machine.
     Next(Next),
-    /// An image was built.
+    /// An image that was built.
     Built(Built),
-    /// Where a version must go.
+    /// The locations that a version must reach.
     Distribution(Distribution),
-    /// It is everywhere.
+    /// The version is usable at each required location.
     Completed(Completed),
-    /// It is given up.
+    /// The version failed and must be discarded.
     VersionFailed(VersionFailed),
-    /// It is closed as failed.
+    /// The build or the version is closed as failed.
     Failed(Failed),
-    /// It is done, or the answer comes by task token.
+    /// The action is done, or its result comes by task token.
     Nothing,
 }
 
-/// Serves one request.
+/// Handles one request.
 pub async fn handle<C: BakeContext>(context: &C, request: Request) -> Result<Reply, Failure> {
-    let next = |go: NextStep| Reply::Next(Next { next: go });
+    let next = |next: NextStep| Reply::Next(Next { next });
     match request {
         Request::Claim { execution, input, recipe } => {
             version::claim(context, &execution, &input, &recipe).await.map(Reply::Claimed)
@@ -62,8 +62,8 @@ pub async fn handle<C: BakeContext>(context: &C, request: Request) -> Result<Rep
         Request::DiscardVersion { image, version, stage } => {
             discard::discard(context, &image, &version, &stage).await.map(|()| Reply::Nothing)
         }
-        Request::Bury { image, version, error } => {
-            discard::bury(context, &image, &version, &error).await.map(Reply::Failed)
+        Request::RecordDiscarded { image, version, error } => {
+            discard::record_discarded(context, &image, &version, &error).await.map(Reply::Failed)
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The `bake` function: images are built, by CodeBuild, from recipes.
+//! The `bake` function: builds images from recipes with CodeBuild.
 //!
-//! [`version`] gives a recipe its version and says what becomes of it; [`build`] is one build in one account, which is a
-//! deployment of the ledger: its id is made from image, version and place, so that the record is what keeps a second
-//! build from being begun. What a build is given is written into it when it begins.
+//! [`version`] assigns a version to a recipe and decides its state. [`build`] is one build in one account. A build is a
+//! deployment of the ledger. Its id is derived from image, version and location, so its record prevents a second build.
+//! The record holds the parameters of the build from the start.
 
 pub mod build;
 pub mod context;

@@ -1,4 +1,4 @@
-//! What every step starts from.
+//! Loads the records that each step starts from.
 
 use crate::context::BakeContext;
 use lockstep_domain::images::promotion::TAG_SOURCE;
@@ -11,19 +11,19 @@ use lockstep_domain::records::{
 };
 use lockstep_platform::ledger::{Order, Versioned};
 
-/// The most records of one version of an image: accounts times regions.
+/// Maximum number of records of one version of an image: accounts times regions.
 const PLACES_MAX: usize = 1000;
 
-/// A build of the ledger.
+/// A build with its record.
 pub struct Building {
-    /// Its record.
+    /// Record of the build.
     pub deployment: Versioned<Deployment>,
-    /// The image.
+    /// Image that is built.
     pub image: ImageName,
 }
 
 impl Building {
-    /// Loads it, whatever its state.
+    /// Loads a build in any state.
     pub async fn load<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<Self, Failure> {
         let what = format!("the build {id}");
         let deployment = context.ledger().expect::<Deployment>(&Deployment::key_of(id), &what).await?;
@@ -40,7 +40,7 @@ impl Building {
         }
     }
 
-    /// Loads it; one that is over is `Superseded`.
+    /// Loads a running build. Returns `Superseded` if the build has ended.
     pub async fn load_running<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<Self, Failure> {
         let building = Self::load(context, id).await?;
         if building.deployment.record.state == DeploymentState::Running {
@@ -49,28 +49,28 @@ impl Building {
         Err(Failure::new(FailureKind::Superseded, format!("the build {id} is not running any more")))
     }
 
-    /// Its id.
+    /// Returns the id of the build.
     pub fn id(&self) -> &DeploymentId {
         &self.deployment.record.id
     }
 
-    /// The version that is built.
+    /// Returns the version that is built.
     pub fn version(&self) -> &Version {
         &self.deployment.record.version
     }
 
-    /// Where it is built.
+    /// Returns the account and region of the build.
     pub fn location(&self) -> &Location {
         &self.deployment.record.location
     }
 
-    /// The image it starts from, as it was found when the build began.
+    /// Returns the AMI that the build starts from, as resolved when the build was created.
     pub fn base(&self) -> Result<AmiId, Failure> {
         let ami = self.deployment.record.parameters.get(TAG_SOURCE).map(String::as_str).unwrap_or_default();
-        ami.parse().map_err(|error| Failure::bug(format!("the journal is damaged: {error}")))
+        ami.parse().map_err(|error| Failure::bug(format!("the record of the build is damaged: {error}")))
     }
 
-    /// Writes the record as `change` leaves it.
+    /// Applies `change` to the record and writes it.
     pub async fn write<C: BakeContext>(
         &mut self,
         context: &C,
@@ -83,24 +83,24 @@ impl Building {
     }
 }
 
-/// What people in the other account see of who came.
+/// Returns the session name that the other account sees in CloudTrail.
 pub fn session(id: &DeploymentId) -> String {
     format!("lockstep-{id}")
 }
 
-/// The recipe that a version is built from.
+/// Recipe that a version is built from.
 pub struct Baked<'a> {
-    /// The record's origin, taken apart.
+    /// Full name of the repository of the recipe.
     pub repository: String,
-    /// The commit.
+    /// Commit of the recipe.
     pub commit: &'a lockstep_domain::model::ids::CommitSha,
-    /// The key of the artifact.
+    /// S3 key of the recipe's artifact.
     pub artifact: &'a str,
-    /// The base.
+    /// Base image of the recipe.
     pub base: &'a lockstep_domain::model::base_image::Base,
 }
 
-/// The recipe of a version; an imported one has none.
+/// Returns the recipe of a version. Fails for an imported version, which has none.
 pub fn baked(version: &ImageVersion) -> Result<Baked<'_>, Failure> {
     match &version.origin {
         ImageOrigin::Baked { repository, commit, artifact, base, .. } => {
@@ -113,7 +113,7 @@ pub fn baked(version: &ImageVersion) -> Result<Baked<'_>, Failure> {
     }
 }
 
-/// The record of a version.
+/// Returns the record of a version.
 pub async fn version<C: BakeContext>(
     context: &C,
     image: &ImageName,
@@ -123,7 +123,7 @@ pub async fn version<C: BakeContext>(
     context.ledger().expect::<ImageVersion>(&ImageVersion::key_of(image, version), &what).await
 }
 
-/// Every record of one version of an image.
+/// Returns the records of one version of an image in all locations.
 pub async fn everywhere<C: BakeContext>(
     context: &C,
     image: &ImageName,
@@ -133,7 +133,7 @@ pub async fn everywhere<C: BakeContext>(
     context.ledger().list::<Image>(&pk, &prefix, Order::Oldest, PLACES_MAX).await
 }
 
-/// An image that cannot be built or used.
+/// Returns the failure for an image that cannot be built or used.
 pub fn unusable(why: impl Into<String>) -> Failure {
     Failure::new(FailureKind::ImageUnusable, why)
 }

@@ -1,4 +1,4 @@
-//! Register: look at what was built, tag it, record it.
+//! Validates, tags and records an image that was built.
 
 use crate::build::{looked_at, under_way};
 use crate::context::BakeContext;
@@ -17,7 +17,7 @@ use lockstep_platform::ledger::Inserted;
 use lockstep_runtime::deployment_log;
 use std::collections::BTreeMap;
 
-/// Serves `register`.
+/// Handles `register`: validates the image, tags it, records it, and closes the build as succeeded.
 pub async fn register<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<Built, Failure> {
     let mut building = Building::load(context, id).await?;
     if building.deployment.record.state.is_final()
@@ -28,7 +28,7 @@ pub async fn register<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<
     let (arn, attempt) = under_way(&building).ok_or_else(|| Failure::bug("there is no build to register"))?;
     let ami = match looked_at(context, &building, &arn, attempt).await? {
         BuildObservation::Made(ami) => ami,
-        // It has ended, or nobody would ask: what is read is out of date.
+        // The state machine registers only after the end of the build, so this response is stale.
         BuildObservation::Wait => {
             return Err(Failure::new(FailureKind::Transient, format!("the build {arn} cannot be read yet")));
         }
@@ -40,8 +40,8 @@ pub async fn register<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<
     let seen = images.describe(&ami).await?;
     let seen = judged(&building, seen, &ami)?;
 
-    // All that descends from one recipe and commit carries one source, wherever it was built. What is accepted is out of the
-    // builder's reach.
+    // All images of one recipe and commit carry the same source tag, in each account. The builder's role cannot change an image
+    // that carries the tag of acceptance.
     let tags: Vec<(String, String)> = building
         .deployment
         .record
@@ -67,7 +67,7 @@ pub async fn register<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<
         deployment_log::append(
             context.ledger(),
             id,
-            &format!("{ami} is there in account {}", building.location().account),
+            &format!("{ami} is registered in account {}", building.location().account),
             context.now(),
         )
         .await?;
@@ -95,7 +95,7 @@ async fn version_of<C: BakeContext>(
         | ImageVersionState::Retired => Err(Failure::new(
             FailureKind::Superseded,
             format!(
-                "{}@{} is {}: what was built is not wanted any more",
+                "{}@{} is {}, so the image that was built is not registered",
                 building.image,
                 building.version(),
                 found.record.state
@@ -104,10 +104,10 @@ async fn version_of<C: BakeContext>(
     }
 }
 
-/// What was built is what was asked for: ours, available, with the tags that the build was given.
+/// Returns the image if it belongs to the account, is available, and carries the tags of the build.
 fn judged(building: &Building, seen: Option<Ami>, ami: &AmiId) -> Result<Ami, Failure> {
     let Some(seen) = seen else {
-        // Visible a moment after it was made, at the latest.
+        // A new image becomes visible within moments.
         return Err(Failure::new(FailureKind::Transient, format!("{ami} was built, but cannot be seen yet")));
     };
     let account = &building.location().account;
@@ -127,7 +127,7 @@ fn judged(building: &Building, seen: Option<Ami>, ami: &AmiId) -> Result<Ami, Fa
         return Err(unusable(format!("{ami} belongs to account {}, not to {account}", seen.owner)));
     }
     let given = building.deployment.record.parameters.iter();
-    // These two become others once it is registered, which may be done twice.
+    // Registration replaces these two, and a retry may register again.
     let lost = given.filter(|(key, value)| {
         ![TAG_SOURCE, TAG_BUILD].contains(&key.as_str()) && seen.tags.get(*key) != Some(value)
     });
@@ -161,7 +161,7 @@ async fn record<C: BakeContext>(
     match context.ledger().insert(&image).await? {
         Inserted::New(_) => Ok(()),
         Inserted::Exists(other) if other.record.ami == image.ami => Ok(()),
-        // What a promotion began, and then found that it cannot be copied.
+        // Left by a promotion that found that the image cannot be copied.
         Inserted::Exists(other) if other.record.ami.is_none() => {
             context.ledger().replace(&other, image).await.map(drop)
         }

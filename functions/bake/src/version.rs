@@ -1,4 +1,4 @@
-//! What becomes of a version: it is claimed, brought everywhere, and then usable.
+//! The way of a version: a bake claims it, distributes it to each required location, and makes it usable.
 
 use crate::context::BakeContext;
 use crate::load::{self, unusable};
@@ -26,10 +26,10 @@ use lockstep_runtime::lease;
 use lockstep_runtime::stages::stages;
 use std::collections::BTreeSet;
 
-/// How many versions of an image are looked through.
+/// Maximum number of versions of an image that are read.
 const VERSIONS_MAX: usize = 2000;
 
-/// Serves `claim`.
+/// Handles `claim`: assigns a version to the recipe, or resumes the version that another bake left.
 pub async fn claim<C: BakeContext>(
     context: &C,
     execution: &str,
@@ -71,7 +71,8 @@ pub async fn claim<C: BakeContext>(
     Ok(Claimed { version, next, stage: stages.test().name.clone(), execution })
 }
 
-/// Two executions that bake one version would each undo the other's failure. One that died is taken over.
+/// Takes over the version from an execution that has ended. Two executions that bake one version would each undo the other's
+/// failure, so this returns `EnvironmentBusy` while the holder may run.
 async fn take_over<C: BakeContext>(
     context: &C,
     execution: &str,
@@ -100,7 +101,7 @@ async fn new<C: BakeContext>(
     version: &Version,
 ) -> Result<ImageVersion, Failure> {
     let everywhere = bake::places(stages).into_iter().map(|(location, _)| location).collect();
-    let stays = version.is_pre_release();
+    let is_pre_release = version.is_pre_release();
     Ok(ImageVersion {
         name: input.image.clone(),
         version: version.clone(),
@@ -117,8 +118,8 @@ async fn new<C: BakeContext>(
             base: pinned(context, recipe, stages, execution).await?,
         },
         source_ami: None,
-        required: if stays { BTreeSet::new() } else { everywhere },
-        expires_at: if stays { Some(days_after(context.now(), recipe.ttl_days)?) } else { None },
+        required: if is_pre_release { BTreeSet::new() } else { everywhere },
+        expires_at: if is_pre_release { Some(days_after(context.now(), recipe.ttl_days)?) } else { None },
         retiring_since: None,
         recorded_by: execution.to_owned(),
         recorded_at: context.now(),
@@ -130,7 +131,8 @@ fn days_after(now: Timestamp, days: u32) -> Result<Timestamp, Failure> {
     end.map_err(|error| Failure::bug(error.to_string()))
 }
 
-/// The base as every build of the version starts from it: of an image of ours, one version; of somebody's, one name.
+/// Returns the base of each build of the version, pinned: one version of an image of this installation, or one name of a public
+/// image.
 async fn pinned<C: BakeContext>(
     context: &C,
     recipe: &Recipe,
@@ -158,15 +160,15 @@ async fn pinned<C: BakeContext>(
     exactly.map(Base::Image).map_err(|error| Failure::bug(format!("{error}")))
 }
 
-/// Every version of an image, oldest first.
+/// Returns the versions of an image, oldest first.
 pub async fn versions<C: BakeContext>(context: &C, image: &ImageName) -> Result<Vec<ImageVersion>, Failure> {
     let (pk, prefix) = ImageVersion::all_of(image);
     let found = context.ledger().list::<ImageVersion>(&pk, prefix, Order::Newest, VERSIONS_MAX).await?;
     Ok(found.into_iter().rev().map(|found| found.record).collect())
 }
 
-/// Serves `spread`: the names of executions are made from the version and the place, so that a second bake of the same
-/// version joins what runs.
+/// Handles `spread`: returns the locations that lack the version. Each execution name is derived from the execution and the
+/// location, so a retry joins the executions that run.
 pub async fn spread<C: BakeContext>(
     context: &C,
     execution: &str,
@@ -194,12 +196,12 @@ pub async fn spread<C: BakeContext>(
     Ok(Distribution { places: places.collect() })
 }
 
-/// Serves `not_copied`.
+/// Handles `not_copied`: returns the next step after a failed copy.
 pub fn not_copied(error: &CaughtError) -> Result<NextStep, Failure> {
     Ok(if bake::must_build_there(error) { NextStep::Build } else { NextStep::Fail })
 }
 
-/// Serves `complete`: usable in every place that must have it, or told why not.
+/// Handles `complete`: makes the version usable if each required location has it. Otherwise returns the reasons.
 pub async fn complete<C: BakeContext>(
     context: &C,
     image: &ImageName,
@@ -214,7 +216,7 @@ pub async fn complete<C: BakeContext>(
     let stages = stages(context.ledger()).await?;
     let records: Vec<_> =
         load::everywhere(context, image, version).await?.into_iter().map(|i| i.record).collect();
-    // A stage that was removed meanwhile needs nothing.
+    // A stage that was removed meanwhile does not need the version.
     let gone = bake::abandoned(&found.record, &stages);
     let required = found.record.required.difference(&gone).cloned().collect();
     let judged = ImageVersion { required, ..found.record.clone() };
@@ -228,14 +230,15 @@ pub async fn complete<C: BakeContext>(
             (place.stage.to_string(), CaughtError { error: place.error.clone(), cause: place.cause.clone() })
         })
         .collect();
-    let told = bake::not_distributed(caught.iter().map(|(stage, caught)| (stage.as_str(), caught)));
+    let reason = bake::not_distributed(caught.iter().map(|(stage, caught)| (stage.as_str(), caught)));
     let lacking =
         judged.missing(&records).into_iter().map(|place| format!("{} {}", place.account, place.region));
-    let told = told.unwrap_or_else(|| format!("it is missing in {}", lacking.collect::<Vec<_>>().join(", ")));
-    Err(unusable(format!("{image}@{version} cannot be used: {told}")))
+    let reason =
+        reason.unwrap_or_else(|| format!("it is missing in {}", lacking.collect::<Vec<_>>().join(", ")));
+    Err(unusable(format!("{image}@{version} cannot be used: {reason}")))
 }
 
-/// What `Built` changes, with the sentence that says why the version is withheld.
+/// Returns the version after `Built`: withheld, with the reason.
 pub fn built(
     version: &ImageVersion,
     ami: &lockstep_domain::model::ids::AmiId,
@@ -244,7 +247,7 @@ pub fn built(
     apply(version, &Transition::Built { source_ami: ami.clone(), why })
 }
 
-/// The id of the build of a version in one place: the record that it names is the lock.
+/// Returns the id of the build of a version at one location. The record with this id is the lock.
 pub fn build_id(
     image: &ImageName,
     version: &Version,

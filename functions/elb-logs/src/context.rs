@@ -1,4 +1,4 @@
-//! What this function may reach, from its settings.
+//! The clients of this function, created from its settings.
 
 use lockstep_access_log::{Format, Labels, Settings};
 use lockstep_domain::model::error::Failure;
@@ -8,11 +8,11 @@ use lockstep_platform::objects::Objects;
 use lockstep_platform::queue::Queue;
 use lockstep_platform::shipper::{Output, Pace};
 
-/// The settings that it cannot do without.
+/// Required settings.
 pub const SETTINGS: [Setting; 4] =
     [Setting::Output, Setting::QueueUrl, Setting::QuarantineBucket, Setting::LogFormat];
 
-/// The settings that may be missing.
+/// Optional settings.
 pub const OPTIONAL: [Setting; 5] = [
     Setting::OutputAuthority,
     Setting::LogComponent,
@@ -21,25 +21,25 @@ pub const OPTIONAL: [Setting; 5] = [
     Setting::LogType,
 ];
 
-/// The word for a format that is told from the key or the line.
+/// Value of the setting for a format that is detected from the key or the line.
 const DETECT: &str = "detect";
 
-/// What the function may reach, wired from its settings.
+/// Clients and settings of the function.
 pub struct AwsContext {
     pub(crate) objects: Objects,
     pub(crate) queue: Queue,
     pub(crate) quarantine: String,
     pub(crate) reading: Settings,
-    /// What metrics are told of.
+    /// Value of the metrics' dimension `function`.
     pub(crate) name: String,
     pub(crate) output: Output,
 }
 
 impl AwsContext {
-    /// Wires it; no client is built yet, and nobody connected to.
+    /// Reads the settings. Creates no connection.
     ///
     /// # Errors
-    /// `Rejected` with everything that is wrong with the settings.
+    /// `Rejected` with every problem of the settings.
     pub fn new(aws: &Aws, config: &Config, name: Option<String>, pace: Pace) -> Result<Self, Failure> {
         let mut problems = Vec::new();
         let output = Output::read(config, pace, &mut problems)?;

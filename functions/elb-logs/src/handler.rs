@@ -1,4 +1,4 @@
-//! An invocation: read what it asks for, ship it, answer for every message.
+//! Handles an invocation: reads its messages, ships their objects, and reports each message that failed.
 
 use crate::AwsContext;
 use crate::ship::{Shipped, Until, ship};
@@ -14,46 +14,46 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How long the queue holds back what was handed on because something else than time was short.
+/// Delay of a continuation in the queue, in seconds, unless only the time of the invocation ran out.
 const PAUSE_SECONDS: i32 = 60;
 
-/// What the queue is answered.
+/// Response to the queue.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
-    /// The messages that stay in the queue.
+    /// Messages that remain in the queue.
     pub batch_item_failures: Vec<ItemFailure>,
-    /// Where the lines went that were read.
+    /// Counts of the lines that were acknowledged or put into quarantine.
     pub lines: LineCounts,
 }
 
-/// What an invocation is answered.
+/// Response to an invocation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Answered {
-    /// A check: the broker can be reached.
+    /// Response to a check: the broker can be reached.
     Check {
-        /// Always true; a failure is the other answer.
+        /// Always true. An invocation that fails returns an error instead.
         ok: bool,
     },
-    /// Whoever told of objects.
+    /// Response to a notification of objects.
     Delivery(Answer),
 }
 
-/// A message that stays in the queue.
+/// A message that remains in the queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemFailure {
-    /// Its id.
+    /// Id of the message.
     pub item_identifier: String,
 }
 
 /// Ships what `payload` asks for, within the time that is `left`.
 ///
 /// # Errors
-/// What failed, if it was no queue that asked: it gets no answer for each message. A message of a queue that failed is
-/// named in the answer, and the queue delivers it again.
+/// The first failure, if the caller is no queue and so gets no response for each message. For a queue, the response names each
+/// failed message, and the queue delivers it again.
 pub async fn handle(context: &AwsContext, payload: &Value, left: Duration) -> Result<Answered, Failure> {
     let until = Until::of(left);
     if is_check(payload) {
@@ -76,14 +76,14 @@ pub async fn handle(context: &AwsContext, payload: &Value, left: Duration) -> Re
         quarantined = lines.quarantined,
         unreadable_bytes = lines.unreadable_bytes,
         failed = answer.batch_item_failures.len(),
-        "{} of {} messages are done with",
+        "{} of {} messages are done",
         asked.messages.len() - answer.batch_item_failures.len(),
         asked.messages.len()
     );
     Ok(Answered::Delivery(answer))
 }
 
-/// Ships the objects of a message, and hands on what is left of them.
+/// Ships the objects of a message, and sends the rest to the queue as a continuation.
 async fn deliver(
     context: &AwsContext,
     message: &Message,
@@ -131,20 +131,20 @@ async fn hand_on(
 ) -> Result<(), Failure> {
     context.queue.send(json!({ "lockstep": continuation }).to_string(), pause_seconds).await?;
     let objects = continuation.objects.len();
-    tracing::info!(objects, hops = continuation.hops, "what is left goes back to the queue");
+    tracing::info!(objects, hops = continuation.hops, "the rest is sent to the queue");
     Ok(())
 }
 
-/// The objects of one message, as far as they came.
+/// Progress of the objects of one message.
 struct Delivery<'a> {
     context: &'a AwsContext,
     until: Until,
-    /// What is left, in order.
+    /// Objects that are left, in order.
     left: Vec<Object>,
     account: LineCounts,
-    /// What is wrong with objects. One that is wrong does not keep the next from being shipped.
+    /// Failures of single objects. The objects after a failed one are shipped.
     troubles: Vec<Failure>,
-    /// Why nothing more is shipped: the broker takes nothing, or time is over.
+    /// Reason why shipping stopped: the broker accepts nothing, or the time is over.
     stopped: Option<Stopped>,
 }
 
@@ -155,11 +155,7 @@ impl Delivery<'_> {
             return self.left.push(object.clone());
         }
         if Format::is_test_file(key) {
-            return tracing::info!(
-                bucket,
-                key,
-                "nothing to do: the load balancer tried out whether it can write"
-            );
+            return tracing::info!(bucket, key, "nothing to do: the load balancer tested that it can write");
         }
         match ship(self.context, object, self.until).await {
             Ok(shipped) => self.shipped(shipped),

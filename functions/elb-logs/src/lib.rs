@@ -1,9 +1,9 @@
-//! `lockstep-elb-logs`: the access logs of load balancers, from S3 to a log broker, and not one line lost on the way.
+//! `lockstep-elb-logs`: ships the access logs of load balancers from S3 to a log broker without the loss of a line.
 //!
-//! An invocation reads each object that it is told of as a stream, ships its lines as events, and accounts for every one
-//! of them: acknowledged by the broker, or in quarantine with the reason. What it does not get through before its time
-//! is over goes back to the queue, with how far it came; what fails stays in the queue, and ends in the dead-letter
-//! queue. What each way to the broker can promise is told in `docs/elb-logs.md`.
+//! An invocation reads each object of its messages as a stream and ships the lines as events. It accounts for every line: the
+//! broker acknowledged it, or it is in quarantine with the reason. An object that is not finished in time is sent to the queue
+//! with its progress. A message that fails remains in the queue and ends in the dead-letter queue. `docs/elb-logs.md` gives the
+//! guarantees of each protocol.
 
 mod context;
 pub mod handler;

@@ -1,4 +1,4 @@
-//! What cannot be shipped, on its way to the bucket where it is kept.
+//! Writes lines and bytes that cannot be shipped to the quarantine bucket.
 
 use crate::AwsContext;
 use lockstep_access_log::{Quarantined, Source, Unreadable};
@@ -6,21 +6,21 @@ use lockstep_domain::logs::delivery::{LINES_TYPE, UNREADABLE_TYPE, line_record, 
 use lockstep_domain::model::error::Failure;
 use std::mem;
 
-/// How much is kept in memory before it is written.
+/// Bytes that are buffered before a write.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// The quarantine of one object.
+/// Quarantine of one object.
 pub(crate) struct Quarantine<'a> {
     context: &'a AwsContext,
     source: &'a Source,
     /// Malformed lines in order, each with its number and part.
     lines: Vec<((u64, u32), String)>,
     lines_bytes: usize,
-    /// What cannot be decompressed, its offset, and why.
+    /// Bytes that cannot be decompressed. Their offset and the reason follow.
     unreadable: Vec<u8>,
     offset: u64,
     why: String,
-    /// How many bytes that cannot be decompressed are stored.
+    /// Number of stored bytes that cannot be decompressed.
     pub(crate) unreadable_bytes: u64,
 }
 
@@ -38,7 +38,7 @@ impl<'a> Quarantine<'a> {
         }
     }
 
-    /// Takes malformed lines; writes when there are many.
+    /// Buffers malformed lines, and writes them when the buffer is full.
     pub(crate) async fn lines(&mut self, lines: Vec<Quarantined>) -> Result<(), Failure> {
         for line in lines {
             let record = line_record(line.line, line.part, &line.reason, &line.bytes);
@@ -51,7 +51,7 @@ impl<'a> Quarantine<'a> {
         Ok(())
     }
 
-    /// Takes a piece of what cannot be decompressed; pieces come in order.
+    /// Buffers a piece that cannot be decompressed. Pieces arrive in order.
     pub(crate) async fn unreadable(&mut self, piece: Unreadable) -> Result<(), Failure> {
         if self.unreadable.is_empty() {
             self.offset = piece.offset;
@@ -66,7 +66,7 @@ impl<'a> Quarantine<'a> {
         Ok(())
     }
 
-    /// Writes what is in memory, of lines only those up to `last`: later ones are read again.
+    /// Writes the buffers, with lines up to `last` only. Later lines are read again.
     pub(crate) async fn store(&mut self, last: u64) -> Result<(), Failure> {
         self.store_lines(last).await?;
         self.store_unreadable().await

@@ -1,4 +1,4 @@
-//! One object: read, shipped, accounted for.
+//! Reads and ships one object and accounts for its lines.
 
 use crate::AwsContext;
 use crate::quarantine::Quarantine;
@@ -11,7 +11,7 @@ use lockstep_platform::shipper::{Shipper, Stopped};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// Until when an invocation does what.
+/// Deadlines of an invocation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Until {
     pub read: Instant,
@@ -26,23 +26,23 @@ impl Until {
     }
 }
 
-/// What came of an object.
+/// Result of shipping an object.
 #[derive(Clone, Debug)]
 pub(crate) struct Shipped {
-    /// What became of lines in this invocation.
+    /// Counts of the lines of this invocation.
     pub account: LineCounts,
-    /// The object, and how much of it is accounted for by now.
+    /// The object, with the lines that are accounted for.
     pub reached: Object,
-    /// Why that is not all of it.
+    /// Reason why lines are left; `None` if the object is finished.
     pub stopped: Option<Stopped>,
-    /// When the object was written, in seconds of Unix time.
+    /// Time at which the object was written, in seconds of Unix time.
     pub written: i64,
 }
 
-/// Ships what is not accounted for of `asked`.
+/// Ships the lines of `asked` that are not accounted for.
 ///
 /// # Errors
-/// What is wrong with the object or the quarantine; then nothing counts, and it is shipped again as a whole.
+/// The failure of the object or the quarantine. Nothing counts then, and the whole object is shipped again.
 pub(crate) async fn ship(context: &AwsContext, asked: &Object, until: Until) -> Result<Shipped, Failure> {
     let (version, etag) = (asked.version.as_deref(), asked.etag.as_deref());
     let reading = context.objects.open(&asked.bucket, &asked.key, version, etag).await?;
@@ -74,18 +74,18 @@ pub(crate) async fn ship(context: &AwsContext, asked: &Object, until: Until) -> 
     Ok(Shipped { account: run.account, reached, stopped, written })
 }
 
-/// What the ids of events are made of. Who was told of no version, and who was, must find the same.
+/// Returns the source that the ids of events are derived from. It is the same with and without a version in the notification.
 fn source(asked: &Object, reading: &Reading) -> Result<Source, Failure> {
     let version = reading.version_id().or(reading.etag());
-    let version = version.ok_or_else(|| Failure::bug("S3 answered an object without version and ETag"))?;
+    let version = version.ok_or_else(|| Failure::bug("S3 returned an object without version and ETag"))?;
     Ok(Source { bucket: asked.bucket.clone(), key: asked.key.clone(), version: version.to_owned() })
 }
 
-/// An object on its way.
+/// An object in progress.
 struct Run<'a> {
     shipper: Shipper,
     quarantine: Quarantine<'a>,
-    /// Batches that were read and do not count yet.
+    /// Batches that were read and are not acknowledged yet.
     marks: AckTracker,
     account: LineCounts,
 }
@@ -101,7 +101,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Reads to the end, or until it must stop. The outer result is about the object, the inner one about its way.
+    /// Reads to the end or to the deadline. The outer result is a failure of the object, the inner one a stop of the shipping.
     async fn read(
         &mut self,
         reader: &mut Reader,
@@ -143,7 +143,7 @@ impl<'a> Run<'a> {
         Ok(sent)
     }
 
-    /// Waits for the last acknowledgements, unless the broker is beyond that. Answers why not everything counts.
+    /// Waits for the last acknowledgements, unless the broker failed. Returns the reason if not every line counts.
     async fn settle(&mut self, stopped: Option<Stopped>, until: Until) -> Option<Stopped> {
         let settled = match &stopped {
             Some(Stopped::Broker(_)) => Ok(()),
@@ -153,7 +153,7 @@ impl<'a> Run<'a> {
         stopped.or(settled.err())
     }
 
-    /// Counts what the broker acknowledged since the last time; nothing else ever counts.
+    /// Counts the acknowledgements of the broker since the last call. Only acknowledged events count.
     fn count(&mut self) {
         self.account = self.account.and(self.marks.count(self.shipper.take_acknowledged()));
     }

@@ -1,4 +1,4 @@
-//! What this function may reach.
+//! The capabilities of this function.
 
 use lockstep_domain::installation::target_roles::TargetRole;
 use lockstep_domain::model::error::Failure;
@@ -14,7 +14,7 @@ use lockstep_runtime::{
     AssumedRoles, Callbacks, Clock, HasCallbacks, HasExecutions, HasLedger, ImagesOf, KeysOf, TargetRoles,
 };
 
-/// The capabilities of this function.
+/// Capabilities that the handlers use.
 pub trait ImageContext:
     Clock + HasLedger + HasCallbacks + HasExecutions + TargetRoles + ImagesOf + KeysOf
 {
@@ -25,11 +25,11 @@ impl<T: Clock + HasLedger + HasCallbacks + HasExecutions + TargetRoles + ImagesO
 {
 }
 
-/// The settings that [`AwsContext::new`] reads.
+/// Settings that [`AwsContext::new`] reads.
 pub const SETTINGS: [Setting; 4] =
     [Setting::Table, Setting::ExternalId, Setting::Path, Setting::ResumeFunction];
 
-/// The capabilities on AWS.
+/// Capabilities on AWS.
 pub struct AwsContext {
     ledger: Ledger,
     callbacks: Callbacks,
@@ -38,7 +38,7 @@ pub struct AwsContext {
 }
 
 impl AwsContext {
-    /// Wires the adapters; nothing is called yet.
+    /// Creates the adapters. Calls no service.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
         let ledger = Ledger::new(aws, config.get(Setting::Table)?);
         Ok(Self {

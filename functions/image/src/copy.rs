@@ -1,4 +1,4 @@
-//! Copy as the target account, look at the copy, compare it, and discard one that came to nothing.
+//! Copies an image as the target account, reads the copy, compares it with its source, and discards a failed copy.
 
 use crate::context::ImageContext;
 use crate::load::{Promotion, Wanted, unusable};
@@ -20,16 +20,16 @@ use lockstep_runtime::deployment_log;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How long a new copy may be invisible before we call it gone, in seconds.
+/// Seconds for which a new copy may be invisible. After that it counts as deleted.
 const GRACE_SECONDS: i64 = 900;
 
-/// Returns how long to wait before each further try to copy what was shared a moment ago: one to sixteen seconds, half a minute
-/// in all, since sharing is seen everywhere within seconds.
+/// Returns the pauses between tries to copy an image that was shared a moment ago: one to sixteen seconds, half a minute in all.
+/// A share becomes visible everywhere within seconds.
 fn pauses() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::new().with_min_delay(Duration::from_secs(1)).with_max_times(5).build()
 }
 
-/// Serves `copy`: begins it, or finds it begun. Undone by [`discard`].
+/// Handles `copy`: starts the copy, or finds the one that an earlier call started. [`discard`] undoes it.
 pub async fn copy<C: ImageContext>(context: &C, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
     let mut promotion = Promotion::load_running(context, id).await?;
     let record = promotion.copy(context).await?;
@@ -45,28 +45,28 @@ pub async fn copy<C: ImageContext>(context: &C, id: &DeploymentId, task: &Task) 
                     .await?;
                 ami
             }
-            Begun::NoRoom(why) => return wait_for_room(context, &promotion, task, &why).await,
+            Begun::NoSlot(why) => return wait_for_slot(context, &promotion, task, &why).await,
         },
     };
     let key = Image::arn(context.partition(), &promotion.target().region, &ami);
     context.callbacks().register(&key, task).await?;
     match images.describe(&ami).await? {
-        // Not visible yet is not finished either; its event, or the time-out, makes us look again.
+        // An invisible copy is not finished. The event of the image, or the timeout of the state, leads to the next look.
         None | Some(Ami { state: AmiState::Pending, .. }) => Ok(()),
         Some(_) => context.callbacks().wake(&key).await,
     }
 }
 
-/// What became of the wish for a copy.
+/// Result of a copy request.
 enum Begun {
     Copy(AmiId),
-    /// AWS takes no further copy now, and says why.
-    NoRoom(String),
+    /// AWS accepts no further copy now; the text is its reason.
+    NoSlot(String),
 }
 
-/// Others copy into the account too, so that AWS has no room though we counted on it: until one of our copies ends there,
-/// or the wait times out.
-async fn wait_for_room<C: ImageContext>(
+/// Queues the promotion until a copy of Lockstep ends in the account, or the callback times out. Others copy into the account
+/// too, so AWS may refuse a copy within our limit.
+async fn wait_for_slot<C: ImageContext>(
     context: &C,
     promotion: &Promotion,
     task: &Task,
@@ -87,7 +87,7 @@ async fn wait_for_room<C: ImageContext>(
     }
 }
 
-/// Asks for the copy, for each attempt with one token and the same words.
+/// Requests the copy. Each attempt has one token and the same parameters.
 async fn begin<C: ImageContext>(
     context: &C,
     images: &C::Images,
@@ -95,7 +95,7 @@ async fn begin<C: ImageContext>(
 ) -> Result<Begun, Failure> {
     let wanted = promotion.wanted()?;
     let operation = intend(context, promotion, &wanted).await?;
-    let wish = NewCopy {
+    let request = NewCopy {
         source: wanted.copied_from.clone(),
         source_region: promotion.source.region.clone(),
         name: copy_name(promotion, &wanted, operation.attempt),
@@ -107,9 +107,9 @@ async fn begin<C: ImageContext>(
     room::pace_copy(context, promotion.id(), promotion.target()).await?;
     let mut patience = pauses();
     loop {
-        match images.copy(&wish).await? {
+        match images.copy(&request).await? {
             Copied::Begun(ami) => return Ok(Begun::Copy(ami)),
-            Copied::Full(why) => return Ok(Begun::NoRoom(why)),
+            Copied::Full(why) => return Ok(Begun::NoSlot(why)),
             Copied::Refused(why) => {
                 let why = format!("AWS will not copy the image: {why}");
                 return Err(Failure::new(FailureKind::ImageStays, why));
@@ -122,28 +122,28 @@ async fn begin<C: ImageContext>(
     }
 }
 
-/// Returns why the image that is shared cannot be seen, as far as EC2 tells.
+/// Returns the failure for a shared image that the target cannot see, with the reason if EC2 reports one.
 async fn not_seen<I: Images>(images: &I, promotion: &Promotion, why: &str) -> Result<Failure, Failure> {
-    let told = format!("the image was shared, yet cannot be seen: {why}");
+    let message = format!("the image was shared, yet cannot be seen: {why}");
     if !images.sees_allowed_images_only().await? {
-        return Ok(unusable(told));
+        return Ok(unusable(message));
     }
     let (target, source) = (promotion.target(), &promotion.source.account);
     Ok(unusable(format!(
-        "{told}. Account {} allows the images of some providers only (Allowed AMIs is enabled in {}): add account {source} to \
+        "{message}. Account {} allows the images of some providers only (Allowed AMIs is enabled in {}): add account {source} to \
          them with aws ec2 replace-image-criteria-in-allowed-images-settings",
         target.account, target.region
     )))
 }
 
-/// The name of the copy, unique in its account and region: that of a failed one may be taken for a while.
+/// Returns the name of the copy, unique in its account and region. The name of a failed copy can remain taken for a while.
 fn copy_name(promotion: &Promotion, wanted: &Wanted, attempt: u32) -> String {
     let (image, version) = (&promotion.image, &promotion.deployment.record.version);
     let name = format!("{image}-{version}-{}", wanted.made_by.short());
     if attempt == 1 { name } else { format!("{name}-{attempt}") }
 }
 
-/// A copy whose reader may not use the key yet ends in an error that says nothing: see first that it may.
+/// Waits until the target may use the keys of the snapshots. A copy before that fails with an error that names no reason.
 async fn wait_for_keys<C: ImageContext>(
     context: &C,
     promotion: &Promotion,
@@ -207,7 +207,7 @@ fn attempt(wanted: &Wanted, attempt: u32, now: Timestamp) -> Operation {
     }
 }
 
-/// Serves `observe`. A copy that has ended, however it did, gives its slot back.
+/// Handles `observe`: reads the copy and returns the next step. Releases the copy slot of an available copy.
 pub async fn observe<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<NextStep, Failure> {
     let promotion = Promotion::load_running(context, id).await?;
     let record = promotion.copy(context).await?;
@@ -227,7 +227,7 @@ pub async fn observe<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<
     }
 }
 
-/// A copy failed, for the reason that EC2 gives: it is begun again, or that was the last time.
+/// Logs the failure of a copy with EC2's reason. Returns the next attempt, or fails after the last one.
 async fn failed<C: ImageContext>(
     context: &C,
     promotion: &Promotion,
@@ -238,29 +238,29 @@ async fn failed<C: ImageContext>(
     let account = &promotion.target().account;
     let key = promotion.wanted()?.key.map(|key| {
         format!(
-            "; it was to be encrypted under {key}: may {} use it?",
+            "; its key is {key}: check that {} may use it",
             context.role_arn(TargetRole::ImageTarget, account)
         )
     });
-    let told = format!("the copy {ami} in account {account} is {why}{}", key.unwrap_or_default());
+    let failed = format!("the copy {ami} in account {account} is {why}{}", key.unwrap_or_default());
     deployment_log::append(
         context.ledger(),
         promotion.id(),
-        &format!("attempt {attempt}: {told}"),
+        &format!("attempt {attempt}: {failed}"),
         context.now(),
     )
     .await?;
     match places::next_attempt(attempt) {
         Some(_) => Ok(NextStep::Again),
-        None => Err(unusable(format!("{told} (after {attempt} attempts)"))),
+        None => Err(unusable(format!("{failed} (after {attempt} attempts)"))),
     }
 }
 
-/// Serves `retry`: removes the copy that failed, and writes the next attempt down in the same transaction that forgets it.
+/// Handles `retry`: removes the failed copy, then clears its id and records the next attempt in one transaction.
 pub async fn retry<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(), Failure> {
     let promotion = Promotion::load_running(context, id).await?;
     let record = promotion.copy(context).await?;
-    // Without an id, the step is repeated: the next attempt is on record.
+    // Without an id this call is a retry: the next attempt is on record.
     if record.record.ami.is_none() {
         return Ok(());
     }
@@ -300,19 +300,18 @@ async fn keep_snapshots<C: ImageContext>(
     Ok(all)
 }
 
-/// The copy that was seen available. An answer that is a moment old shows it pending, or not at all: no reason to give it
-/// up.
+/// Returns a copy that was available before. A stale response that shows it pending or missing is `Transient`.
 pub async fn look_again(images: &impl Images, ami: &AmiId) -> Result<Ami, Failure> {
     match images.describe(ami).await? {
         None | Some(Ami { state: AmiState::Pending, .. }) => Err(Failure::new(
             FailureKind::Transient,
-            format!("{ami} was seen available, and is not shown so at this moment"),
+            format!("{ami} was available and does not appear so at this moment"),
         )),
         Some(found) => Ok(found),
     }
 }
 
-/// Serves `compare`.
+/// Handles `compare`: fails unless the copy equals its source.
 pub async fn compare<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(), Failure> {
     let promotion = Promotion::load_running(context, id).await?;
     let record = promotion.copy(context).await?;
@@ -330,7 +329,7 @@ pub async fn compare<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<
     let source = source.ok_or_else(|| {
         unusable(format!("the copy {ami} cannot be compared with {copied_from}, which is gone"))
     })?;
-    // A copy that an earlier promotion began carries that one's id.
+    // A copy that an earlier promotion started carries the id of that promotion.
     let mut tags = promotion.tags()?;
     tags.retain(|(key, _)| key != TAG_DEPLOYMENT);
     let differences = promotion::compare(&source, &copy, &promotion.target().account, &tags);
@@ -341,7 +340,7 @@ pub async fn compare<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<
     Err(unusable(format!("the copy {ami} is not what {copied_from} is: {}", differences.join("; "))))
 }
 
-/// Serves `discard`: removes a copy that is not recorded as usable, with its snapshots. There may be none.
+/// Handles `discard`: removes a copy that is not recorded as usable, with its snapshots. Does nothing without a copy.
 pub async fn discard<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(), Failure> {
     let promotion = Promotion::load(context, id).await?;
     let record = promotion.image_at(context, promotion.target()).await?;
@@ -354,7 +353,7 @@ pub async fn discard<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<
     context.ledger().remove(&record).await
 }
 
-/// Removes what was copied, by its record and by its tags, with its snapshots.
+/// Removes the copies and their snapshots, found by record and by tags.
 async fn remove<C: ImageContext>(
     context: &C,
     images: &C::Images,
@@ -385,7 +384,7 @@ async fn remove<C: ImageContext>(
     Ok(())
 }
 
-/// What was copied: by its record, and by its tags where the answer was lost.
+/// Returns the copies that the record names or that carry our tags. The tags find a copy whose response was lost.
 async fn copies(images: &impl Images, record: &Image, made_by: &DeploymentId) -> Result<Vec<Ami>, Failure> {
     let made_by = made_by.to_string();
     let mut copies = images.owned(&record.name, &record.version).await?;

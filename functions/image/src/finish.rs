@@ -1,4 +1,4 @@
-//! Record the copy as usable, or close the promotion as failed.
+//! Records the copy as usable, or closes the promotion as failed.
 
 use crate::context::ImageContext;
 use crate::copy::{self, look_again};
@@ -15,7 +15,7 @@ use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{Deployment, DeploymentState, FailureRecord, Image, ImageState};
 use lockstep_runtime::{deployment_log, lease};
 
-/// Serves `record`.
+/// Handles `record`: records the copy as usable and closes the promotion as succeeded.
 pub async fn record<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<Promoted, Failure> {
     let promotion = Promotion::load(context, id).await?;
     let found = promotion.image_at(context, promotion.target()).await?;
@@ -25,7 +25,7 @@ pub async fn record<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<P
         if !promotion.brings(&found.record) {
             return Err(promotion.superseded());
         }
-        // Once it is recorded, releases use it: the last look is here.
+        // Releases use a recorded copy, so this is the last check.
         let usable =
             Image { state: ImageState::Available, recorded_at: context.now(), ..found.record.clone() };
         let images =
@@ -47,7 +47,7 @@ pub async fn record<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<P
     Ok(Promoted { image: promotion.image.clone(), version: promotion.deployment.record.version.clone(), ami })
 }
 
-/// Serves `fail`.
+/// Handles `fail`: releases the copy slot and closes the promotion as failed.
 pub async fn fail<C: ImageContext>(
     context: &C,
     id: &DeploymentId,
@@ -60,7 +60,7 @@ pub async fn fail<C: ImageContext>(
     Ok(Failed { error: failure.error, cause: failure.message })
 }
 
-/// Serves `abandon`: what the failing end of the state machine does, for an execution that has no end of its own.
+/// Handles `abandon`: undoes and closes a promotion whose execution ended without its failure steps.
 ///
 /// # Errors
 /// `EnvironmentBusy` if the execution runs or may run.
@@ -82,7 +82,7 @@ pub async fn abandon<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<
     context.ledger().replace(old, closed).await.map(drop)
 }
 
-/// Serves `close`: the inspection failed, and may have begun the promotion, or taken over another that had shared.
+/// Handles `close`: closes a failed inspection. It may have created the promotion, or taken over one that had shared the image.
 pub async fn close_inspection<C: ImageContext>(
     context: &C,
     execution: &str,
@@ -96,7 +96,7 @@ pub async fn close_inspection<C: ImageContext>(
     fail(context, &id, error).await
 }
 
-/// Closes the promotion; one that is over stays as it ended.
+/// Closes the promotion. A promotion that has ended keeps its state.
 async fn close<C: ImageContext>(
     context: &C,
     promotion: &Promotion,

@@ -1,4 +1,4 @@
-//! One request, one action.
+//! Dispatches each request to its action.
 
 use crate::context::ImageContext;
 use crate::{copy, finish, import, inspect, share, verify, wait};
@@ -7,23 +7,23 @@ use lockstep_domain::messages::ledger::Failed;
 use lockstep_domain::model::error::Failure;
 use serde::Serialize;
 
-/// The reply to a request.
+/// Reply to a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Reply {
-    /// A promotion has begun.
+    /// A promotion that was inspected.
     Inspected(Inspected),
-    /// Where the state machine goes.
+    /// The next step of the state machine.
     Next(Next),
-    /// The image is usable.
+    /// The image that is usable now.
     Promoted(Promoted),
     /// The promotion is closed as failed.
     Failed(Failed),
-    /// It is done, or the answer comes by task token.
+    /// The action is done, or its result comes by task token.
     Nothing,
 }
 
-/// Serves one request.
+/// Handles one request.
 pub async fn handle<C: ImageContext>(context: &C, request: Request) -> Result<Reply, Failure> {
     match request {
         Request::Verify { deployment } => verify::verify(context, &deployment).await.map(nothing),
@@ -52,8 +52,8 @@ pub async fn handle<C: ImageContext>(context: &C, request: Request) -> Result<Re
     }
 }
 
-fn next(go: NextStep) -> Reply {
-    Reply::Next(Next { next: go })
+fn next(next: NextStep) -> Reply {
+    Reply::Next(Next { next })
 }
 
 fn nothing((): ()) -> Reply {

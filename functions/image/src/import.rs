@@ -1,4 +1,4 @@
-//! Import: take over an image that was made elsewhere.
+//! Imports an image that was made elsewhere.
 
 use crate::context::ImageContext;
 use crate::load::{self, unusable};
@@ -18,7 +18,7 @@ use lockstep_platform::ledger::Inserted;
 use lockstep_runtime::stages;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Serves `import`; the same again changes nothing.
+/// Handles `import`: validates, tags and records the image. A repeated import changes nothing.
 pub async fn import<C: ImageContext>(
     context: &C,
     id: &AmiId,
@@ -40,7 +40,7 @@ pub async fn import<C: ImageContext>(
         tracing::warn!(image = %name, "{id} holds the product {code}: it cannot be copied to another account");
     }
     let image = image(context, &ami, name, version, &location);
-    // The version first: without it nothing resolves to an image, and the same import again brings the rest.
+    // The version comes first: nothing resolves to an image without one, and a repeated import completes the rest.
     let imported = imported(&image);
     match context.ledger().insert(&imported).await? {
         Inserted::New(_) => {}
@@ -50,7 +50,7 @@ pub async fn import<C: ImageContext>(
         }
     }
     images.tag(id, &image.snapshots, &own_tags(&ami, &image)).await?;
-    // Two imports of the same version at once: the first one counts.
+    // Of two imports of one version at the same time, the first one counts.
     match context.ledger().insert(&image).await? {
         Inserted::New(_) => {}
         Inserted::Exists(other) if other.record.source_ami == *id => {}
@@ -83,7 +83,7 @@ fn image<C: ImageContext>(
     }
 }
 
-/// The version: usable as soon as it is known, whoever has it. Promotion brings it where it is needed.
+/// Returns the record of the version. It is usable at once, and promotion copies it to the locations that need it.
 fn imported(image: &Image) -> ImageVersion {
     ImageVersion {
         name: image.name.clone(),
@@ -101,7 +101,7 @@ fn imported(image: &Image) -> ImageVersion {
     }
 }
 
-/// What has a version already.
+/// Returns the source AMI of a version that exists already, or its state.
 fn taken(version: &ImageVersion) -> String {
     version.source_ami.as_ref().map_or_else(|| format!("{}", version.state), ToString::to_string)
 }

@@ -1,4 +1,4 @@
-//! Inspect: ask for room in the target, look at the image and at what the target has, and write down what is to be done.
+//! Inspects a promotion: acquires a copy slot, reads the image and the target, and records the plan of the copy.
 
 use crate::context::ImageContext;
 use crate::load::{self, Promotion, Wanted, unusable};
@@ -24,7 +24,7 @@ use lockstep_platform::ledger::{Inserted, Versioned};
 use lockstep_runtime::{deployment_log, stages};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Serves `inspect`.
+/// Handles `inspect`: creates the promotion, plans the copy, and returns the next step.
 pub async fn inspect<C: ImageContext>(
     context: &C,
     execution: &str,
@@ -34,7 +34,7 @@ pub async fn inspect<C: ImageContext>(
     let version = load::version(context, &input.image, &input.version).await?;
     if let Some(why) = obstacle(&version, Purpose::Promote) {
         let label = format!("{}@{}", input.image, input.version);
-        return Err(unusable(format!("The image {label} goes nowhere: it is {why}.")));
+        return Err(unusable(format!("The image {label} cannot be promoted: it is {why}.")));
     }
     let stage = stages::stage(context.ledger(), &input.to).await?;
     let target = stage.location();
@@ -49,7 +49,7 @@ pub async fn inspect<C: ImageContext>(
     Ok(Inspected { promotion: id, next: go })
 }
 
-/// Where it may be copied from, the best first; the target's own if that is all there is.
+/// Returns the images to copy from, the best one first. Returns the target's own image if there is no other.
 fn candidates<'a>(
     known: &'a [Versioned<Image>],
     target: &Location,
@@ -61,7 +61,7 @@ fn candidates<'a>(
     if found.is_empty() { Err(load::unknown(&input.image, &input.version)) } else { Ok(found) }
 }
 
-/// Writes the promotion down; the first try's stays.
+/// Records the promotion. A retry keeps the record of the first try.
 async fn begin<C: ImageContext>(
     context: &C,
     id: &DeploymentId,
@@ -84,7 +84,7 @@ async fn begin<C: ImageContext>(
     Promotion::load_running(context, id).await
 }
 
-/// Goes on with what a promotion that died, or failed to tidy up, had begun: the same source, token and tags.
+/// Continues the work of a promotion that died or failed to clean up, with the same source, token and tags.
 async fn adopt<C: ImageContext>(
     context: &C,
     promotion: &Promotion,
@@ -110,14 +110,14 @@ async fn adopt<C: ImageContext>(
     deployment_log::append(
         context.ledger(),
         promotion.id(),
-        &format!("going on with what promotion {} had begun", dead.id().short()),
+        &format!("continuing the copy that promotion {} began", dead.id().short()),
         context.now(),
     )
     .await?;
     Ok(NextStep::Copy)
 }
 
-/// Looks, decides, and writes down what was decided.
+/// Reads source and target, decides the next step, and records the plan.
 async fn plan<C: ImageContext>(
     context: &C,
     promotion: &Promotion,
@@ -126,8 +126,8 @@ async fn plan<C: ImageContext>(
 ) -> Result<NextStep, Failure> {
     let (id, target) = (promotion.id(), promotion.target());
     let target_record_of = target_record.map(|image| &image.record);
-    // Before anything is looked at: a thousand promotions that only look are too many calls, too. What is there already
-    // needs no room.
+    // The slot comes before the reads: a thousand promotions that only read make too many calls, too. An image that is
+    // present needs no slot.
     let may_copy = !target_record_of.is_some_and(Image::is_usable);
     if may_copy && !room::enter(context, id, promotion.execution(), target).await? {
         return Ok(NextStep::Wait);
@@ -158,7 +158,7 @@ async fn plan<C: ImageContext>(
         claim(context, promotion, seen.record, target_record, ami).await?;
         let from = &seen.record.location;
         let text = format!(
-            "bringing {}@{} to account {} ({}), from account {} ({})",
+            "copying {}@{} to account {} ({}), from account {} ({})",
             seen.record.name, seen.record.version, target.account, target.region, from.account, from.region
         );
         deployment_log::append(context.ledger(), id, &text, context.now()).await?;
@@ -186,9 +186,9 @@ async fn look<'a, C: ImageContext>(
 ) -> Result<Seen<'a>, Failure> {
     let session = promotion.session();
     let there = context.images(TargetRole::ImageTarget, promotion.target(), &session).await?;
-    let (record, source) = first_that_is_there(context, candidates, &session).await?;
+    let (record, source) = first_present(context, candidates, &session).await?;
     let mut owned = there.owned(&record.name, &record.version).await?;
-    // What the record names is looked at by its id too: an index may not have it yet, or its tags may be gone.
+    // The image of the record is read by its id too: the index may lack it, or its tags may be deleted.
     if let Some(ami) = target_record.and_then(|image| image.ami.as_ref())
         && !owned.iter().any(|found| found.id == *ami)
     {
@@ -205,8 +205,9 @@ async fn look<'a, C: ImageContext>(
     Ok(seen)
 }
 
-/// The first that is in its account, finished or about to be; else the first one, which then is told of.
-async fn first_that_is_there<'a, C: ImageContext>(
+/// Returns the first candidate that is available or pending in its account. Without one, returns the first candidate, for the
+/// message.
+async fn first_present<'a, C: ImageContext>(
     context: &C,
     candidates: &[&'a Image],
     session: &str,
@@ -227,7 +228,7 @@ async fn first_that_is_there<'a, C: ImageContext>(
     first.ok_or_else(|| Failure::bug("there is nothing to look at"))
 }
 
-/// The keys of the snapshots, by how the snapshots name them.
+/// Returns the keys of the snapshots, by the names that the snapshots use.
 async fn source_keys<C: ImageContext>(
     context: &C,
     record: &Image,
@@ -245,7 +246,7 @@ async fn source_keys<C: ImageContext>(
     Ok(found)
 }
 
-/// The key that copies are encrypted under in the target.
+/// Returns the key that encrypts copies in the target.
 async fn image_key<C: ImageContext>(
     context: &C,
     target: &Location,
@@ -278,7 +279,7 @@ fn wanted(promotion: &Promotion, seen: &Seen<'_>, ami: Option<&AmiId>, key: Opti
     }
 }
 
-/// Writes down where it is copied from, and how; what was written down first stays.
+/// Records the source and the parameters of the copy. A plan that is recorded already remains.
 async fn write_down<C: ImageContext>(
     context: &C,
     promotion: &Promotion,
@@ -297,7 +298,7 @@ async fn write_down<C: ImageContext>(
     context.ledger().replace(&promotion.deployment, planned).await.map(drop)
 }
 
-/// Writes down that this execution makes the copy: the record is what keeps a second one from being made.
+/// Records that this execution makes the copy. The record prevents a second copy.
 async fn claim<C: ImageContext>(
     context: &C,
     promotion: &Promotion,

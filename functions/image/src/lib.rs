@@ -1,8 +1,8 @@
-//! The `image` function: machine images, and how they come to other accounts.
+//! The `image` function: copies machine images to other accounts and regions.
 //!
-//! Bringing an image is a saga: [`share`] and its undo, [`copy`] and its undo, each idempotent, each undone whatever
-//! happened. The promotion is a deployment of the ledger; what is to be copied, with which tags, is written into it
-//! when it begins, so that every retry asks AWS for the same.
+//! A promotion is a saga: [`share`] and its undo, [`copy`] and its undo. Each step is idempotent and is undone after any
+//! failure. The promotion is a deployment of the ledger. Its record holds the source, parameters and tags of the copy from
+//! the start, so each retry sends the same request to AWS.
 
 pub mod context;
 pub mod copy;

@@ -1,4 +1,4 @@
-//! What every step starts from.
+//! Loads the records that each step starts from.
 
 use crate::context::ImageContext;
 use lockstep_domain::images::promotion::{
@@ -11,27 +11,27 @@ use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Imag
 use lockstep_platform::ledger::{Order, Versioned};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most records of one version of an image: accounts times regions.
+/// Maximum number of records of one version of an image: accounts times regions.
 const PLACES_MAX: usize = 1000;
 
-/// The journal's keys beside those of the tags.
+/// Keys of the promotion's parameters, beside those of the tags.
 const COPIED_FROM: &str = "copied-from";
 const SNAPSHOTS: &str = "snapshots";
 const KEYS: &str = "keys";
 const KEY: &str = "key";
 
-/// A promotion of the ledger.
+/// A promotion with its record.
 pub struct Promotion {
-    /// Its record.
+    /// Record of the promotion.
     pub deployment: Versioned<Deployment>,
-    /// The image.
+    /// Image that is promoted.
     pub image: ImageName,
-    /// Where it comes from.
+    /// Location that the image is copied from.
     pub source: Location,
 }
 
 impl Promotion {
-    /// Loads it, whatever its state.
+    /// Loads a promotion in any state.
     pub async fn load<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<Self, Failure> {
         let what = format!("the promotion {id}");
         let deployment = context.ledger().expect::<Deployment>(&Deployment::key_of(id), &what).await?;
@@ -49,7 +49,7 @@ impl Promotion {
         }
     }
 
-    /// Loads it; one that is over is `Superseded`.
+    /// Loads a running promotion. Returns `Superseded` if the promotion has ended.
     pub async fn load_running<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<Self, Failure> {
         let promotion = Self::load(context, id).await?;
         if promotion.deployment.record.state == DeploymentState::Running {
@@ -58,42 +58,42 @@ impl Promotion {
         Err(Failure::new(FailureKind::Superseded, format!("the promotion {id} is not running any more")))
     }
 
-    /// Its id.
+    /// Returns the id of the promotion.
     pub fn id(&self) -> &DeploymentId {
         &self.deployment.record.id
     }
 
-    /// The execution that carries it out.
+    /// Returns the execution that runs the promotion.
     pub fn execution(&self) -> &str {
         &self.deployment.record.execution
     }
 
-    /// Whether it is written down what is to be copied. Before that, nothing was shared or copied.
+    /// Returns true if the plan of the copy is recorded. Nothing is shared or copied before that.
     pub fn has_a_plan(&self) -> bool {
         !self.deployment.record.parameters.is_empty()
     }
 
-    /// Where the image goes.
+    /// Returns the location that the image is copied to.
     pub fn target(&self) -> &Location {
         &self.deployment.record.location
     }
 
-    /// What people in the other accounts see of who came.
+    /// Returns the session name that the other accounts see in CloudTrail.
     pub fn session(&self) -> String {
         session(self.id())
     }
 
-    /// Whether the image leaves its account at all: another region of the same one needs no sharing.
+    /// Returns true if the target is another account. A copy to another region of one account needs no share.
     pub fn leaves_its_account(&self) -> bool {
         self.source.account != self.target().account
     }
 
-    /// What the journal says of the copy.
+    /// Returns the recorded plan of the copy.
     pub fn wanted(&self) -> Result<Wanted, Failure> {
         Wanted::read(&self.deployment.record.parameters)
     }
 
-    /// The tags of the copy and of its snapshots.
+    /// Returns the tags of the copy and of its snapshots.
     pub fn tags(&self) -> Result<Vec<(String, String)>, Failure> {
         let wanted = self.wanted()?;
         let origin = Origin {
@@ -108,7 +108,7 @@ impl Promotion {
         Ok(tags(&origin))
     }
 
-    /// The ledger's record of the image at `location`.
+    /// Returns the ledger's record of the image at `location`.
     pub async fn image_at<C: ImageContext>(
         &self,
         context: &C,
@@ -118,54 +118,51 @@ impl Promotion {
         context.ledger().get::<Image>(&key).await
     }
 
-    /// The record of the copy, which this promotion must own.
+    /// Returns the record of the copy. Fails with `Superseded` if another promotion owns it.
     pub async fn copy<C: ImageContext>(&self, context: &C) -> Result<Versioned<Image>, Failure> {
         let found = self.image_at(context, self.target()).await?;
         found.filter(|image| self.brings(&image.record)).ok_or_else(|| self.superseded())
     }
 
-    /// Whether a copy is this promotion's, and not one that took it over.
+    /// Returns true if this promotion owns the copy. Another promotion may have taken it over.
     pub fn brings(&self, copy: &Image) -> bool {
         copy.recorded_by == self.deployment.record.execution
     }
 
-    /// Another promotion brings the image now.
+    /// Returns the failure of a promotion that another one replaced.
     pub fn superseded(&self) -> Failure {
         let id = self.id();
-        Failure::new(
-            FailureKind::Superseded,
-            format!("the promotion {id} does not bring this image any more"),
-        )
+        Failure::new(FailureKind::Superseded, format!("the promotion {id} does not copy this image any more"))
     }
 }
 
-/// What is to be copied, as it was decided when the promotion began: the parameters of a call with a token come from
-/// here, since AWS refuses the same token with others.
+/// Plan of a copy, as decided when the promotion began. AWS refuses a token with different parameters, so the parameters of
+/// each call come from here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// The AMI to copy.
+    /// AMI to copy.
     pub copied_from: AmiId,
-    /// The AMI that all copies descend from.
+    /// AMI that all copies descend from.
     pub source_ami: AmiId,
-    /// The snapshots of the one to copy.
+    /// Snapshots of the AMI to copy.
     pub snapshots: BTreeSet<SnapshotId>,
-    /// The commit of its recipe.
+    /// Commit of the recipe.
     pub commit: Option<CommitSha>,
-    /// The repository of its recipe.
+    /// Repository of the recipe.
     pub repository: Option<String>,
-    /// When it was built.
+    /// Time of the build.
     pub built_at: Option<String>,
-    /// The ARNs of the keys of its snapshots that the target must be allowed to use.
+    /// ARNs of the snapshots' keys that the target must be allowed to use.
     pub keys: BTreeSet<String>,
-    /// The ARN of the key that the copy is encrypted under anew.
+    /// ARN of the key that encrypts the copy.
     pub key: Option<String>,
-    /// The promotion that first asked for the copy, which its tags, name, token and grants name: whoever takes over from
-    /// it asks for the same.
+    /// Promotion that first requested the copy. The copy's tags, name, token and grants name it, also after another promotion
+    /// takes over.
     pub made_by: DeploymentId,
 }
 
 impl Wanted {
-    /// For the journal.
+    /// Returns the plan as parameters of the deployment record.
     pub fn write(&self) -> BTreeMap<String, String> {
         let snapshots: Vec<&str> = self.snapshots.iter().map(SnapshotId::as_str).collect();
         let keys: Vec<&str> = self.keys.iter().map(String::as_str).collect();
@@ -183,11 +180,11 @@ impl Wanted {
         all.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
     }
 
-    fn read(journal: &BTreeMap<String, String>) -> Result<Self, Failure> {
-        let text = |key: &str| journal.get(key).map(String::as_str);
+    fn read(parameters: &BTreeMap<String, String>) -> Result<Self, Failure> {
+        let text = |key: &str| parameters.get(key).map(String::as_str);
         let list = |key: &str| text(key).unwrap_or_default().split(',').filter(|item| !item.is_empty());
         let bug = |error: lockstep_domain::model::ids::InvalidId| {
-            Failure::bug(format!("the journal is damaged: {error}"))
+            Failure::bug(format!("the record of the promotion is damaged: {error}"))
         };
         Ok(Self {
             copied_from: text(COPIED_FROM).unwrap_or_default().parse().map_err(bug)?,
@@ -203,12 +200,12 @@ impl Wanted {
     }
 }
 
-/// A session's name.
+/// Returns the name of a session.
 pub fn session(id: &DeploymentId) -> String {
     format!("lockstep-{id}")
 }
 
-/// Every record of one version of an image.
+/// Returns the records of one version of an image in all locations.
 pub async fn everywhere<C: ImageContext>(
     context: &C,
     image: &ImageName,
@@ -218,7 +215,7 @@ pub async fn everywhere<C: ImageContext>(
     context.ledger().list::<Image>(&pk, &prefix, Order::Oldest, PLACES_MAX).await
 }
 
-/// The record of one version of an image.
+/// Returns the record of one version of an image.
 pub async fn version<C: ImageContext>(
     context: &C,
     image: &ImageName,
@@ -228,14 +225,14 @@ pub async fn version<C: ImageContext>(
     found.map(|found| found.record).ok_or_else(|| unknown(image, version))
 }
 
-/// An image that nobody baked or imported.
+/// Returns the failure for an image that was never baked or imported.
 pub fn unknown(image: &ImageName, version: &lockstep_domain::model::version::Version) -> Failure {
     Failure::not_found(format!(
         "the ledger knows no image {image}@{version}; import it with `lockstep images import`"
     ))
 }
 
-/// An image that cannot be used or copied.
+/// Returns the failure for an image that cannot be used or copied.
 pub fn unusable(why: impl Into<String>) -> Failure {
     Failure::new(FailureKind::ImageUnusable, why)
 }

@@ -1,7 +1,6 @@
-//! Room to copy in: the slots and the queue of an account and region, and the pace of calls there.
+//! Copy slots and the queue of an account and region, and the rate of calls there.
 //!
-//! Many executions write one item. A lost write is worked out again; after the last attempt the state machine tries again
-//! later.
+//! Many executions write one item. A write conflict is retried; after the last attempt the state machine retries later.
 
 use crate::context::ImageContext;
 use jiff::Timestamp;
@@ -16,11 +15,11 @@ use lockstep_runtime::stages::image_settings;
 use lockstep_runtime::{deployment_log, lease};
 use std::time::Duration;
 
-/// The longest that a function waits for its turn to call; beyond it, its state machine waits.
+/// Longest wait of a function for its turn to call. The state machine waits for a longer one.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// Asks for a slot at `place`. Whoever must wait is told so, and has looked whether those before it are still alive. Undone
-/// by [`leave`].
+/// Acquires a copy slot at `place`. Returns false and logs the queue if the promotion must wait; before that, it removes
+/// executions that have ended. [`leave`] undoes it.
 pub async fn enter<C: ImageContext>(
     context: &C,
     promotion: &DeploymentId,
@@ -34,7 +33,7 @@ pub async fn enter<C: ImageContext>(
     let Acquired::Waits { ahead, running } = entered else { return Ok(true) };
     let (account, region) = (&place.account, &place.region);
     let text = format!(
-        "waiting for room in account {account} ({region}): {running} copies run, {ahead} wait before"
+        "waiting for a copy slot in account {account} ({region}): {running} copies run, {ahead} wait before"
     );
     deployment_log::append(context.ledger(), promotion, &text, context.now()).await?;
     Ok(false)
@@ -47,13 +46,13 @@ async fn try_enter<C: ImageContext>(
     place: &Location,
 ) -> Result<Acquired, Failure> {
     let most = image_settings(context.ledger()).await?.copies_at_once;
-    change(context, promotion, place, |traffic, now| {
-        copy_slots::acquire(traffic, promotion, execution, most, now)
+    change(context, promotion, place, |slots, now| {
+        copy_slots::acquire(slots, promotion, execution, most, now)
     })
     .await
 }
 
-/// Takes out what executions left that certainly have ended; answers whether there was one.
+/// Removes the slots and queue entries of executions that have certainly ended. Returns true if there was one.
 async fn dismiss_the_dead<C: ImageContext>(context: &C, place: &Location) -> Result<bool, Failure> {
     let Some(found) = context.ledger().get::<CopySlots>(&CopySlots::key_of(place)).await? else {
         return Ok(false);
@@ -68,15 +67,15 @@ async fn dismiss_the_dead<C: ImageContext>(context: &C, place: &Location) -> Res
     Ok(any)
 }
 
-/// Gives the slot, or the place in the queue, back; there may be none. Who is next is woken.
+/// Releases the slot or the queue entry, if there is one, and notifies the next promotion.
 pub async fn leave<C: ImageContext>(
     context: &C,
     promotion: &DeploymentId,
     place: &Location,
 ) -> Result<(), Failure> {
     let most = image_settings(context.ledger()).await?.copies_at_once;
-    let woken = change(context, promotion, place, |traffic, now| {
-        let after = copy_slots::release(traffic, promotion, most, now);
+    let woken = change(context, promotion, place, |slots, now| {
+        let after = copy_slots::release(slots, promotion, most, now);
         let woken = copy_slots::to_notify(&after);
         (after, woken)
     });
@@ -86,15 +85,14 @@ pub async fn leave<C: ImageContext>(
     Ok(())
 }
 
-/// The key under which `promotion` waits for room, a new one each time, and whether it has a slot already; nothing if it
-/// asked for none.
+/// Returns a new callback key for `promotion` and true if it has a slot already; `None` if it requested no slot.
 pub async fn ask<C: ImageContext>(
     context: &C,
     promotion: &DeploymentId,
     place: &Location,
 ) -> Result<Option<(String, bool)>, Failure> {
-    change(context, promotion, place, |traffic, _| match copy_slots::ask(traffic, promotion) {
-        None => (traffic.clone(), None),
+    change(context, promotion, place, |slots, _| match copy_slots::ask(slots, promotion) {
+        None => (slots.clone(), None),
         Some((asked, number)) => {
             let key = copy_slots::callback_key(&asked, promotion, number);
             let has_slot = asked.slots.contains_key(promotion);
@@ -104,31 +102,31 @@ pub async fn ask<C: ImageContext>(
     .await
 }
 
-/// Waits until a copy may be begun at `place`.
+/// Waits until a copy may start at `place`.
 pub async fn pace_copy<C: ImageContext>(
     context: &C,
     promotion: &DeploymentId,
     place: &Location,
 ) -> Result<(), Failure> {
-    pace(context, promotion, place, |traffic, now| {
-        let (until, wait) = copy_slots::throttle(traffic.copy_calls, COPY_CALLS, 1, PATIENCE, now)?;
-        Ok((CopySlots { copy_calls: Some(until), ..traffic.clone() }, wait))
+    pace(context, promotion, place, |slots, now| {
+        let (until, wait) = copy_slots::throttle(slots.copy_calls, COPY_CALLS, 1, PATIENCE, now)?;
+        Ok((CopySlots { copy_calls: Some(until), ..slots.clone() }, wait))
     })
     .await
 }
 
-/// Waits until so many snapshots, and an image, may be shared or unshared at `place`.
+/// Waits until an image with so many snapshots may be shared or unshared at `place`.
 pub async fn pace_shares<C: ImageContext>(
     context: &C,
     promotion: &DeploymentId,
     place: &Location,
     snapshots: usize,
 ) -> Result<(), Failure> {
-    // Images and snapshots have a bucket each: the larger number counts.
+    // Images and snapshots have separate rate limits, so the larger number counts.
     let calls = u32::try_from(snapshots.max(1)).unwrap_or(u32::MAX);
-    pace(context, promotion, place, |traffic, now| {
-        let (until, wait) = copy_slots::throttle(traffic.share_calls, SHARE_CALLS, calls, PATIENCE, now)?;
-        Ok((CopySlots { share_calls: Some(until), ..traffic.clone() }, wait))
+    pace(context, promotion, place, |slots, now| {
+        let (until, wait) = copy_slots::throttle(slots.share_calls, SHARE_CALLS, calls, PATIENCE, now)?;
+        Ok((CopySlots { share_calls: Some(until), ..slots.clone() }, wait))
     })
     .await
 }
@@ -137,11 +135,11 @@ async fn pace<C: ImageContext>(
     context: &C,
     promotion: &DeploymentId,
     place: &Location,
-    speak: impl Fn(&CopySlots, Timestamp) -> Result<(CopySlots, Duration), Duration>,
+    throttle: impl Fn(&CopySlots, Timestamp) -> Result<(CopySlots, Duration), Duration>,
 ) -> Result<(), Failure> {
-    let wait = change(context, promotion, place, |traffic, now| match speak(traffic, now) {
+    let wait = change(context, promotion, place, |slots, now| match throttle(slots, now) {
         Ok((after, wait)) => (after, Ok(wait)),
-        Err(too_long) => (traffic.clone(), Err(too_long)),
+        Err(too_long) => (slots.clone(), Err(too_long)),
     });
     match wait.await? {
         Ok(Duration::ZERO) => Ok(()),
@@ -161,7 +159,7 @@ async fn pace<C: ImageContext>(
     }
 }
 
-/// Applies `plan` to the traffic record of `place` under optimistic locking and returns its result; skips the write if nothing
+/// Applies `plan` to the copy slots of `place` under optimistic locking and returns its result; skips the write if nothing
 /// changed.
 async fn change<C: ImageContext, T>(
     context: &C,
@@ -173,17 +171,18 @@ async fn change<C: ImageContext, T>(
         let found = context.ledger().get::<CopySlots>(&CopySlots::key_of(place)).await?;
         let nothing = CopySlots::none_at(place);
         let before = found.as_ref().map_or(&nothing, |found| &found.record);
-        let (after, answer) = plan(before, context.now());
+        let (after, result) = plan(before, context.now());
         if after == *before {
-            return Ok(answer);
+            return Ok(result);
         }
         match &found {
-            Some(old) => context.ledger().replace(old, after).await.map(|_| answer),
+            Some(old) => context.ledger().replace(old, after).await.map(|_| result),
             None => match context.ledger().insert(&after).await? {
-                Inserted::New(_) => Ok(answer),
-                Inserted::Exists(_) => {
-                    Err(Failure::new(FailureKind::Conflict, "the traffic there was written by another"))
-                }
+                Inserted::New(_) => Ok(result),
+                Inserted::Exists(_) => Err(Failure::new(
+                    FailureKind::Conflict,
+                    "another writer changed the copy slots of this account and region",
+                )),
             },
         }
     })

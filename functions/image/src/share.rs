@@ -1,7 +1,7 @@
-//! Share the image, each of its snapshots and the use of their keys with the target account, and take that back.
+//! Shares the image, its snapshots and the use of their keys with the target account, and withdraws the shares.
 //!
-//! Several promotions may need the same sharing: to several regions of one account. The source's record names each of
-//! them, and the last one withdraws what AWS knows; a grant on a key is each promotion's own.
+//! Promotions to several regions of one account need the same shares. The source's record names each of them, and the last
+//! one withdraws the shares. Each promotion has its own grants on the keys.
 
 use crate::context::ImageContext;
 use crate::load::{Promotion, Wanted, unusable};
@@ -18,7 +18,7 @@ use lockstep_platform::ledger::Versioned;
 use lockstep_runtime::deployment_log;
 use lockstep_runtime::retry::retry_on_conflict;
 
-/// Serves `share`. Undone by [`unshare`], whatever happens next.
+/// Handles `share`. [`unshare`] undoes it after success and after failure.
 pub async fn share<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(), Failure> {
     let promotion = Promotion::load_running(context, id).await?;
     if !promotion.leaves_its_account() {
@@ -46,7 +46,7 @@ pub async fn share<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<()
 
 /// Shares the image with its snapshots.
 async fn open(images: &impl Images, wanted: &Wanted, account: &AccountId) -> Result<(), Failure> {
-    // Snapshots first: an image that is visible without its storage is the classic failure.
+    // Snapshots come first: a copy of an image without visible snapshots fails.
     for snapshot in &wanted.snapshots {
         let shared = images.share_snapshot(snapshot, account).await;
         shared.map_err(|failure| explain(failure, snapshot))?;
@@ -54,7 +54,7 @@ async fn open(images: &impl Images, wanted: &Wanted, account: &AccountId) -> Res
     images.share(&wanted.copied_from, account).await
 }
 
-/// EC2 refuses to share a snapshot for one reason that could not be seen before.
+/// Adds the reason to EC2's refusal to share a snapshot. No earlier check can see this reason.
 fn explain(failure: Failure, snapshot: &SnapshotId) -> Failure {
     match failure.kind {
         FailureKind::Rejected => unusable(format!(
@@ -66,7 +66,7 @@ fn explain(failure: Failure, snapshot: &SnapshotId) -> Failure {
     }
 }
 
-/// Lets the role that copies use the keys of the snapshots.
+/// Grants the use of the snapshots' keys to the role that copies.
 async fn grant<C: ImageContext>(context: &C, promotion: &Promotion, wanted: &Wanted) -> Result<(), Failure> {
     if wanted.keys.is_empty() {
         return Ok(());
@@ -84,12 +84,12 @@ async fn grant<C: ImageContext>(context: &C, promotion: &Promotion, wanted: &Wan
     Ok(())
 }
 
-/// Who takes a promotion over finds its grants by the same name.
+/// Returns the name of a grant. A promotion that takes over finds the grants by this name.
 fn grant_name(wanted: &Wanted, key: &str) -> String {
     client_token(wanted.made_by.as_str(), &format!("grant {key}"), 1)
 }
 
-/// Serves `unshare`: also of what was never shared, and of a promotion that is over.
+/// Handles `unshare`. Does nothing if nothing was shared, and also runs after the end of a promotion.
 pub async fn unshare<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(), Failure> {
     let promotion = Promotion::load(context, id).await?;
     if !promotion.leaves_its_account() || !promotion.has_a_plan() {
@@ -102,7 +102,7 @@ async fn withdraw<C: ImageContext>(context: &C, promotion: &Promotion) -> Result
     let (id, account) = (promotion.id(), &promotion.target().account);
     let source = source_record(context, promotion).await?;
     let users = source.record.shared_with.get(account).filter(|users| users.contains(id));
-    // It is on record before it is shared: what is not there was never shared, or is withdrawn.
+    // The record comes before the share, so without a record nothing is shared.
     let Some(users) = users else { return Ok(()) };
     let wanted = promotion.wanted()?;
     revoke(context, promotion, &wanted).await?;
@@ -112,7 +112,7 @@ async fn withdraw<C: ImageContext>(context: &C, promotion: &Promotion) -> Result
     if is_last {
         close(&images, &wanted, account).await?;
     } else {
-        // Another came while the last one withdrew: then what it needs is open again.
+        // Another promotion may have started during the withdrawal of the last one, so its shares are restored.
         open(&images, &wanted, account).await?;
     }
     let mut record = source.record.clone();
@@ -124,12 +124,14 @@ async fn withdraw<C: ImageContext>(context: &C, promotion: &Promotion) -> Result
     context.ledger().replace(&source, record).await?;
     let text = match is_last {
         true => format!("{} is no longer shared with account {account}", wanted.copied_from),
-        false => format!("{} stays shared with account {account}: another copy needs it", wanted.copied_from),
+        false => {
+            format!("{} remains shared with account {account}: another copy needs it", wanted.copied_from)
+        }
     };
     deployment_log::append(context.ledger(), id, &text, context.now()).await
 }
 
-/// The undo of [`open`].
+/// Undoes [`open`].
 async fn close(images: &impl Images, wanted: &Wanted, account: &AccountId) -> Result<(), Failure> {
     images.unshare(&wanted.copied_from, account).await?;
     for snapshot in &wanted.snapshots {
@@ -138,7 +140,7 @@ async fn close(images: &impl Images, wanted: &Wanted, account: &AccountId) -> Re
     Ok(())
 }
 
-/// The undo of [`grant`].
+/// Undoes [`grant`].
 async fn revoke<C: ImageContext>(context: &C, promotion: &Promotion, wanted: &Wanted) -> Result<(), Failure> {
     if wanted.keys.is_empty() {
         return Ok(());
@@ -163,7 +165,7 @@ async fn source_record<C: ImageContext>(
     })
 }
 
-/// Hands what a dead promotion shared on to the one that takes it over.
+/// Transfers the shares of a dead promotion to the one that takes over.
 pub async fn hand_on<C: ImageContext>(
     context: &C,
     dead: &Promotion,

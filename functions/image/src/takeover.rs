@@ -1,5 +1,6 @@
-//! Two promotions of the same version to the same place would make two copies: one waits for the other, or takes over
-//! from it once it certainly is dead.
+//! Takes over from a promotion whose execution has certainly ended.
+//!
+//! Two promotions of one version to one location would make two copies, so the second one waits or takes over.
 
 use crate::context::ImageContext;
 use crate::load::Promotion;
@@ -10,10 +11,10 @@ use lockstep_domain::records::{Deployment, DeploymentState, Image, ImageState};
 use lockstep_platform::ledger::Versioned;
 use lockstep_runtime::lease;
 
-/// The promotion whose work `execution` goes on with, if one left some: it is over, or closed here as abandoned.
+/// Returns the promotion whose work `execution` continues, if there is one. A promotion without an end is closed as abandoned.
 ///
 /// # Errors
-/// `EnvironmentBusy` while it runs, or may.
+/// `EnvironmentBusy` while that promotion runs or may run.
 pub async fn predecessor<C: ImageContext>(
     context: &C,
     target_record: Option<&Versioned<Image>>,
@@ -29,16 +30,20 @@ pub async fn predecessor<C: ImageContext>(
     }
     let dead = Promotion::load(context, &id).await?;
     if !dead.deployment.record.state.is_final() {
-        bury(context, &dead, other).await?;
+        close_abandoned(context, &dead, other).await?;
     }
     room::leave(context, &id, dead.target()).await?;
     Ok(dead.has_a_plan().then_some(dead))
 }
 
-async fn bury<C: ImageContext>(context: &C, dead: &Promotion, other: &Image) -> Result<(), Failure> {
+async fn close_abandoned<C: ImageContext>(
+    context: &C,
+    dead: &Promotion,
+    other: &Image,
+) -> Result<(), Failure> {
     let holder = &other.recorded_by;
     lease::ensure_ended(context.executions(), holder, || {
-        format!("{holder} brings {}@{} there already; try again when it is done", other.name, other.version)
+        format!("{holder} copies {}@{} there already; try again when it is done", other.name, other.version)
     })
     .await?;
     let old = &dead.deployment;

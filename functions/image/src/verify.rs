@@ -1,4 +1,4 @@
-//! Verify: may the images of a release be used where it goes?
+//! Verifies that the images of a release may be used at the location of a deployment.
 
 use crate::context::ImageContext;
 use crate::load::{session, unusable};
@@ -12,7 +12,7 @@ use lockstep_domain::model::location::Location;
 use lockstep_domain::records::{Deployment, Image, ImageVersion, Release};
 use lockstep_platform::ec2::Images;
 
-/// Serves `verify`. Every image that may not be used is named at once.
+/// Handles `verify`. The failure names each image that may not be used.
 pub async fn verify<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(), Failure> {
     let what = format!("the deployment {id}");
     let deployment = context.ledger().expect::<Deployment>(&Deployment::key_of(id), &what).await?.record;
@@ -32,7 +32,7 @@ pub async fn verify<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(
     if reasons.is_empty() { Ok(()) } else { Err(unusable(reasons.join(" "))) }
 }
 
-/// Why a locked image may not be used at `location`, if so.
+/// Returns the reason why a locked image may not be used at `location`; `None` if it may.
 async fn why_not<C: ImageContext>(
     context: &C,
     images: &C::Images,

@@ -1,4 +1,4 @@
-//! Wait before anything is shared: for room in the target, or for a source that is not finished.
+//! Waits before anything is shared: for a copy slot in the target, or for a pending source.
 
 use crate::context::ImageContext;
 use crate::load::{Promotion, unusable};
@@ -11,16 +11,16 @@ use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::Image;
 use lockstep_platform::ec2::Images;
 
-/// Serves `wait`: registers what the state waits for, or finds that it need not.
+/// Handles `wait`: registers the callback of the state, and completes it at once if there is nothing to wait for.
 pub async fn wait<C: ImageContext>(context: &C, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
     let promotion = Promotion::load_running(context, id).await?;
     match room::ask(context, id, promotion.target()).await? {
         Some((key, has_slot)) => {
             context.callbacks().register(&key, task).await?;
-            // Whoever left may have woken nobody, since nobody waited yet.
+            // The release of the slot may have come before this callback existed.
             if has_slot { context.callbacks().wake(&key).await } else { Ok(()) }
         }
-        // Who asked for no room waits for its source.
+        // A promotion without a slot request waits for its source.
         None => wait_for_source(context, &promotion, task).await,
     }
 }

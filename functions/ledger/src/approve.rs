@@ -1,4 +1,4 @@
-//! Asking a person, and going on after the answer.
+//! Approvals: the question of a deployment, and the step after its answer.
 
 use crate::context::LedgerContext;
 use crate::{begin, load};
@@ -12,7 +12,7 @@ use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState};
 use lockstep_platform::ledger::{Versioned, Write};
 use lockstep_runtime::stages::stages;
 
-/// Writes the question down, gives the environment back, and lets the task wait for the answer.
+/// Stores the question, releases the environment, and registers the callback for the answer.
 pub async fn request(
     context: &impl LedgerContext,
     id: &DeploymentId,
@@ -25,11 +25,11 @@ pub async fn request(
         _ => ask(context, &stored, now).await?,
     };
     let Some(question) = asking.approvals.last() else {
-        return Err(Failure::bug(format!("deployment {id} awaits an approval that nobody was asked for")));
+        return Err(Failure::bug(format!("deployment {id} awaits an approval but has no question")));
     };
     let operation = approval::operation(id, question.number);
     context.callbacks().register(&operation, task).await?;
-    // A retry after a quick answer: whoever answered may have woken a token that no longer counts.
+    // On a retry the answer may have arrived already and have woken an outdated token.
     if question.decision.is_some() { context.callbacks().wake(&operation).await } else { Ok(()) }
 }
 
@@ -52,7 +52,8 @@ async fn ask(
     Ok(asking)
 }
 
-/// Takes the environment again for a deployment that may go on; one that may not is `ApprovalRefused`.
+/// Acquires the environment again for a deployment that may continue. Fails with `ApprovalRefused` for any
+/// other.
 pub async fn retake(
     context: &impl LedgerContext,
     id: &DeploymentId,
@@ -83,7 +84,7 @@ async fn needs_images(context: &impl LedgerContext, deployment: &Deployment) -> 
     }
 }
 
-/// Records a person's answer and wakes who waits for it.
+/// Records the answer of an approver and wakes the execution that waits for it.
 pub async fn decide(
     context: &impl LedgerContext,
     id: &DeploymentId,

@@ -6,11 +6,13 @@ use url::{Host, Url};
 /// The longest base URL, in bytes.
 const URL_BYTES: usize = 500;
 
-/// The URL without a trailing slash: https, or http to this very machine, as the local cloud's git host.
+/// Returns the URL without a trailing slash. Accepts https, and http to the loopback address for the git host
+/// of the local cloud.
 ///
-/// Credentials in it would end in a record and in logs; a query or a fragment cannot be extended by a path.
+/// Refuses credentials, because they would end in a record and in logs. Refuses a query or a fragment,
+/// because no path can be appended to it.
 pub fn check_base_url(text: &str) -> Result<String, Failure> {
-    // What was given is not repeated: it may hold a password.
+    // The message does not repeat the input, which may hold a password.
     let refused = |why: &str| {
         Err(Failure::rejected(format!("the base URL {why}; write one such as https://api.github.com")))
     };
@@ -46,7 +48,7 @@ mod tests {
     use super::check_base_url;
 
     #[test]
-    fn a_token_goes_over_https_or_stays_on_this_machine() {
+    fn a_token_is_sent_over_https_or_to_the_loopback_address() {
         for (given, kept) in [
             ("https://api.github.com", "https://api.github.com"),
             ("https://git.acme.example/api/v3/", "https://git.acme.example/api/v3"),

@@ -1,4 +1,4 @@
-//! A deployment begins: its environment is taken, and it is written down, in one transaction.
+//! Start of a deployment: acquires the environment and writes the deployment in one transaction.
 
 use crate::context::LedgerContext;
 use crate::{images, load};
@@ -15,11 +15,13 @@ use lockstep_platform::ledger::{Versioned, Write};
 use lockstep_runtime::lease;
 use lockstep_runtime::stages::stages;
 
-/// What a deployment that was taken over from is told of it.
+/// The reason that a deployment gets when a later one takes over its environment.
 const TAKEN_OVER: &str = "a later deployment took the environment over";
 
-/// Takes the environment for `execution`, or finds that it did. Where images are missing, it names them and takes
-/// nothing: no environment is held while they are brought.
+/// Acquires the environment for `execution`, or finds that it already did.
+///
+/// If images are missing, names them and acquires nothing, so that no environment is held while they are
+/// copied.
 pub async fn begin(
     context: &impl LedgerContext,
     execution: &str,
@@ -41,7 +43,7 @@ pub async fn begin(
     let evidence = proof.evidence.as_ref();
     let broken = gate::check_evidence(&release, &stages, stage, evidence, proof.broken(), now)?.cloned();
     let mut wanted = wanted(id, execution, path, input, &release, &stages, stage, now)?;
-    // What only shows what it would do brings nothing; that an image is missing is told when the images are checked.
+    // A plan copies no images. The check of the images reports a missing one.
     if !input.plan_only {
         let missing = images::missing(context, execution, &release, &wanted.location).await?;
         if !missing.is_empty() {
@@ -50,7 +52,7 @@ pub async fn begin(
     }
     wanted.break_glass = broken;
     let mut with = Vec::new();
-    // What only shows what it would do enters nothing, and leaves the glass as it is.
+    // A plan does not enter the stage, so it does not use up the break-glass.
     if let (Some(glass), Some(used), false) = (&proof.glass, &mut wanted.break_glass, input.plan_only) {
         used.used_by = Some(wanted.id.clone());
         with.push(Write::replace(glass, used)?);
@@ -59,7 +61,7 @@ pub async fn begin(
     Ok(begun)
 }
 
-/// Whether the deployment has begun before; one that has ended cannot begin again.
+/// Returns true if the deployment has begun before. Fails with `Superseded` if it has ended.
 pub async fn is_begun(context: &impl LedgerContext, id: &DeploymentId) -> Result<bool, Failure> {
     match context.ledger().get::<Deployment>(&Deployment::key_of(id)).await? {
         Some(known) if known.record.state.is_final() => {
@@ -107,9 +109,11 @@ fn wanted(
     })
 }
 
-/// Takes the environment for `wanted`, which is `stored` unless it is new. `EnvironmentBusy` if another deployment holds
-/// it and may still run; one that certainly does not is closed as abandoned by the same transaction, which carries out
-/// `writes` too.
+/// Acquires the environment for `wanted`, which is `stored` unless it is new. Carries out `writes` in the
+/// same transaction.
+///
+/// Fails with `EnvironmentBusy` if another deployment holds the environment and may still run. Closes the
+/// holder as abandoned if its execution has certainly ended.
 pub async fn take(
     context: &impl LedgerContext,
     wanted: &Deployment,
@@ -118,7 +122,7 @@ pub async fn take(
     now: Timestamp,
 ) -> Result<(), Failure> {
     let found = load::environment(context, wanted).await?;
-    // What is odd about a stack does not matter to who deletes it.
+    // A taint does not prevent a teardown.
     if wanted.path == DeploymentPath::Promotion && matches!(wanted.kind, DeploymentKind::Deploy { .. }) {
         gate::check_taint(found.as_ref().map(|found| &found.record))?;
     }
@@ -141,7 +145,8 @@ pub async fn take(
     context.ledger().transact(writes).await
 }
 
-/// The deployment that holds the environment though its execution has ended; nothing if the environment is free.
+/// Returns the deployment that holds the environment though its execution has ended, or `None` if no other
+/// deployment holds it.
 async fn dead_rival(
     context: &impl LedgerContext,
     environment: Option<&Environment>,

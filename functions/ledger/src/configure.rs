@@ -1,4 +1,4 @@
-//! The organisation's configuration: versions are only ever added.
+//! The organisation's configuration. Versions are only ever added.
 
 use crate::base_url::check_base_url;
 use crate::context::LedgerContext;
@@ -12,7 +12,7 @@ use lockstep_domain::model::ids::RepositoryId;
 use lockstep_domain::records::{Config, ConfigKind, Repository};
 use lockstep_platform::ledger::Inserted;
 
-/// Stores `text` as the next version, unless it is what the newest says.
+/// Stores `text` as the next version, unless the newest version has the same text.
 pub async fn apply(
     context: &impl LedgerContext,
     kind: ConfigKind,
@@ -37,7 +37,8 @@ pub async fn apply(
     }
 }
 
-/// Whether both parts of the configuration still fit each other: no parameters of a stage that does not exist.
+/// Checks that both parts of the configuration fit each other: no parameters name a stage that does not
+/// exist.
 async fn check(
     context: &impl LedgerContext,
     kind: ConfigKind,
@@ -101,7 +102,7 @@ pub async fn add_repository(
     Ok(Applied { version: u32::try_from(rev).unwrap_or(u32::MAX), changed })
 }
 
-/// A branch as git allows it: <https://git-scm.com/docs/git-check-ref-format>.
+/// Returns the branch if git allows its name: <https://git-scm.com/docs/git-check-ref-format>.
 fn check_branch(branch: &str) -> Result<&str, Failure> {
     let forbidden = |c: char| c.is_ascii_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
     let well_formed = !branch.is_empty()
@@ -127,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_branch_is_one_that_git_could_have() {
+    fn a_branch_name_must_be_valid_for_git() {
         for good in ["main", "release/1.2", "a_b-c", "ünïcode"] {
             assert!(check_branch(good).is_ok(), "{good}");
         }
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_of_a_stage_that_does_not_exist_are_refused_whichever_comes_last() {
+    fn parameters_of_an_unknown_stage_are_refused() {
         let stages = lockstep_domain::delivery::stages::EXAMPLE;
         assert!(fit(Some(stages), Some("[ci]\nSize = \"1\"\n")).is_ok());
         let problems = fit(Some(stages), Some("[nowhere]\nSize = \"1\"\n")).unwrap_err();

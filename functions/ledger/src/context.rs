@@ -1,4 +1,4 @@
-//! What this function may reach.
+//! The capabilities of the `ledger` function, and their adapters on AWS.
 
 use lockstep_domain::model::error::Failure;
 use lockstep_platform::aws::Aws;
@@ -23,12 +23,12 @@ pub struct AwsContext {
 }
 
 impl AwsContext {
-    /// Wires the adapters; nothing is called yet.
+    /// Creates the adapters without a call to AWS.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
         Ok(Self::of(aws, config.get(Setting::Table)?, config.get(Setting::ResumeFunction)?))
     }
 
-    /// The same, with the names of the table and of the function that answers task tokens.
+    /// Creates the adapters with the names of the table and of the function that answers task tokens.
     pub fn of(aws: &Aws, table: &str, resume_function: &str) -> Self {
         let ledger = Ledger::new(aws, table);
         let callbacks = Callbacks::new(aws, &ledger, resume_function);

@@ -1,4 +1,4 @@
-//! A deployment ends, well or badly; its environment is given back in the same transaction.
+//! End of a deployment: closes it and releases its environment in one transaction.
 
 use crate::context::LedgerContext;
 use crate::load;
@@ -11,7 +11,7 @@ use lockstep_domain::model::ids::{DeploymentId, TEST};
 use lockstep_domain::records::{Deployment, DeploymentState, Evidence};
 use lockstep_platform::ledger::Write;
 
-/// Closes a deployment that did what it was to do; it may be closed so already.
+/// Closes a deployment that succeeded. Returns the same reply if it is closed with success already.
 pub async fn complete(
     context: &impl LedgerContext,
     id: &DeploymentId,
@@ -25,11 +25,11 @@ pub async fn complete(
     environment::still_holds(found.as_ref().map(|found| &found.record), &stored.record)?;
     let Some(found) = found else { return Err(Failure::bug("a held environment does not exist")) };
     let ended = environment::complete(&found.record, &stored.record, now)?;
-    let given_back = match &ended.environment {
+    let released = match &ended.environment {
         Some(environment) => Write::replace(&found, environment)?,
         None => Write::remove(&found),
     };
-    let mut writes = vec![given_back, Write::replace(&stored, &ended.deployment)?];
+    let mut writes = vec![released, Write::replace(&stored, &ended.deployment)?];
     if let Some(evidence) = new_evidence(context, &ended.deployment, now).await? {
         writes.push(Write::insert(&evidence)?);
     }
@@ -37,7 +37,7 @@ pub async fn complete(
     finished(&ended.deployment)?.ok_or_else(|| Failure::bug("a completed deployment is not finished"))
 }
 
-/// The answer for a deployment that ended well; nothing for one that has not ended.
+/// Returns the reply for a deployment that ended well, or `None` for one that has not ended.
 fn finished(deployment: &Deployment) -> Result<Option<Finished>, Failure> {
     let outcome = match deployment.state {
         DeploymentState::Running | DeploymentState::AwaitingApproval => return Ok(None),
@@ -61,7 +61,8 @@ fn finished(deployment: &Deployment) -> Result<Option<Finished>, Failure> {
     }))
 }
 
-/// The evidence this deployment earns, unless there is some of the same artifact in the same stage.
+/// Returns the evidence that the deployment earns, or `None` if it earns none or the stage has evidence of
+/// the same artifact already.
 async fn new_evidence(
     context: &impl LedgerContext,
     deployment: &Deployment,
@@ -87,7 +88,8 @@ async fn new_evidence(
     }))
 }
 
-/// Closes a deployment that failed, and says so in a sentence; it may be closed already, however it ended.
+/// Closes a deployment that failed and returns the failure as a sentence. The deployment may be closed
+/// already, with any outcome.
 pub async fn fail(
     context: &impl LedgerContext,
     id: &DeploymentId,
@@ -98,8 +100,8 @@ pub async fn fail(
     let found = load::environment(context, &stored.record).await?;
     let failed = environment::fail(found.as_ref().map(|found| &found.record), &stored.record, error, now);
     let mut writes = Vec::new();
-    if let (Some(found), Some(given_back)) = (&found, &failed.environment) {
-        writes.push(Write::replace(found, given_back)?);
+    if let (Some(found), Some(released)) = (&found, &failed.environment) {
+        writes.push(Write::replace(found, released)?);
     }
     if let Some(closed) = &failed.deployment {
         writes.push(Write::replace(&stored, closed)?);

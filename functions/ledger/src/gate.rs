@@ -14,9 +14,10 @@ use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::Environment;
 use lockstep_runtime::stages::stages;
 
-/// Whether the release may go where the input says.
+/// Checks that the gate of the stage admits the release.
 ///
-/// A broken glass opens the gate here and is used up by the deployment, which must begin before it counts no more.
+/// A break-glass opens the gate here too, but only the start of the deployment uses it up. The deployment
+/// must begin before the break-glass expires.
 pub async fn gate(
     context: &impl LedgerContext,
     execution: &str,

@@ -1,4 +1,4 @@
-//! One request, from wherever it comes.
+//! Dispatch of one request, from a state machine or over the function's URL.
 
 use crate::context::LedgerContext;
 use crate::{approve, begin, finish, gate, operator, release, teardown};
@@ -10,7 +10,8 @@ use lockstep_runtime::retry::retry_on_conflict;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Answers a state machine with the payload of its request, a person with an HTTP response.
+/// Handles one request. Returns the payload for a state machine, or an HTTP response for a request over the
+/// URL.
 pub async fn handle(
     context: &impl LedgerContext,
     invocation: Invocation<Request>,

@@ -1,4 +1,4 @@
-//! Images: what a deployment lacks, and what people say of a version.
+//! Images: the ones that a deployment lacks, and revocations.
 
 use crate::context::LedgerContext;
 use lockstep_domain::delivery::gate::missing_images;
@@ -17,7 +17,8 @@ use lockstep_platform::ledger::Order;
 /// The most accounts and regions that one version of an image is in.
 const COPIES: usize = 1000;
 
-/// The images of `release` that are not at `target` yet, each with the name of the execution that brings it.
+/// Returns the images of `release` that `target` lacks, each with the name of the execution that copies it
+/// there.
 pub async fn missing(
     context: &impl LedgerContext,
     execution: &str,
@@ -38,7 +39,8 @@ pub async fn missing(
     Ok(missing.collect())
 }
 
-/// Lets no release use a version any more; what runs from it runs on. Revoking what is revoked keeps the first reason.
+/// Revokes a version, so that no release may use it any more. Running instances are not affected. A second
+/// revocation keeps the first reason.
 pub async fn revoke(
     context: &impl LedgerContext,
     image: &ImageName,

@@ -1,4 +1,4 @@
-//! What people do to a deployment or an environment beside answering its questions.
+//! Actions of operators on a deployment or an environment, other than answers to questions.
 
 use crate::context::LedgerContext;
 use crate::load;
@@ -14,10 +14,11 @@ use lockstep_platform::ledger::{Versioned, Write};
 use lockstep_runtime::stages::stages;
 use lockstep_runtime::{deployment_log, lease};
 
-/// What an alarm of the control plane looks for in the log: see `BrokenGlass` in `infra/control-plane/template.yaml`.
+/// The value in the log that triggers an alarm of the control plane: see `BrokenGlass` in
+/// `infra/control-plane/template.yaml`.
 const GLASS_BROKEN: &str = "break_glass";
 
-/// Asks a running deployment to stop, and wakes it so that it sees that now.
+/// Asks a running deployment to stop, and wakes it so that it reads the request at once.
 pub async fn cancel(
     context: &impl LedgerContext,
     id: &DeploymentId,
@@ -40,7 +41,7 @@ pub async fn cancel(
     Ok(applied)
 }
 
-/// Frees an environment whose holder's execution has ended.
+/// Releases an environment whose holder's execution has ended.
 pub async fn unlock(
     context: &impl LedgerContext,
     stage: &StageName,
@@ -55,7 +56,7 @@ pub async fn unlock(
     }
 }
 
-/// Takes the taint off an environment that a person put in order.
+/// Removes the taint of an environment that an operator repaired.
 pub async fn reconcile(
     context: &impl LedgerContext,
     stage: &StageName,
@@ -74,7 +75,8 @@ pub async fn reconcile(
     Ok(written(stored.rev() + 1))
 }
 
-/// Lets a release into a stage without the evidence of the stage before: once, for an hour, and loudly.
+/// Admits a release to a stage without the evidence of the stage before: once, within an hour, and with an
+/// alarm.
 pub async fn break_glass(
     context: &impl LedgerContext,
     component: &ComponentName,
@@ -93,7 +95,7 @@ pub async fn break_glass(
     let rev = write(context, proof.glass, &broken).await?;
     tracing::warn!(
         alarm = GLASS_BROKEN, by = action.by, reason = action.reason, %component, %version, stage = %stage.name,
-        "the glass is broken: a release may enter a stage without evidence"
+        "break-glass: a release may enter a stage without evidence"
     );
     Ok(written(rev))
 }

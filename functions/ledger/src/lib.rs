@@ -1,8 +1,9 @@
 //! The `ledger` function: every change of an environment's state.
 //!
-//! State machines invoke it directly; people reach it over an IAM-authenticated URL. Each request is *load* (read
-//! strongly consistently), *plan* (one pure function of `lockstep_domain`), *apply* (one conditional write, or one
-//! transaction). Whoever loses a race reads again, a few times here and then in the state machine.
+//! State machines invoke it directly. Operators and approvers call it over a URL that IAM authenticates. Each
+//! request has three steps: *load* (strongly consistent reads), *plan* (one pure function of
+//! `lockstep_domain`), and *apply* (one conditional write, or one transaction). A request that loses a race
+//! reads again, a few times here and then in the state machine.
 
 mod approve;
 mod base_url;

@@ -1,4 +1,4 @@
-//! What decisions are made from.
+//! The records that decisions are made from.
 
 use crate::context::LedgerContext;
 use lockstep_domain::delivery::stages::{Stage, Stages};
@@ -8,7 +8,7 @@ use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{BreakGlass, Deployment, Environment, Evidence, Release};
 use lockstep_platform::ledger::Versioned;
 
-/// A release, or `NotFound`.
+/// Returns the release, or fails with `NotFound`.
 pub async fn release(
     context: &impl LedgerContext,
     component: &ComponentName,
@@ -18,7 +18,7 @@ pub async fn release(
     context.ledger().expect(&Release::key_of(component, version), &what).await
 }
 
-/// A deployment, or `NotFound`.
+/// Returns the deployment, or fails with `NotFound`.
 pub async fn deployment(
     context: &impl LedgerContext,
     id: &DeploymentId,
@@ -26,7 +26,7 @@ pub async fn deployment(
     context.ledger().expect(&Deployment::key_of(id), &format!("deployment {id}")).await
 }
 
-/// The environment that a deployment is about.
+/// Returns the environment of the deployment, or `None` if it does not exist.
 pub async fn environment(
     context: &impl LedgerContext,
     deployment: &Deployment,
@@ -35,23 +35,23 @@ pub async fn environment(
     context.ledger().get(&Environment::key_of(&deployment.stage, name)).await
 }
 
-/// What may open the gate of a stage for a release.
+/// The records that may open the gate of a stage for a release.
 #[derive(Default)]
 pub struct Proof {
-    /// That it passed the stage before.
+    /// Evidence that the release passed the stage before.
     pub evidence: Option<Evidence>,
-    /// What stands in for that, if somebody broke the glass; read only where evidence is missing.
+    /// The break-glass that stands in for missing evidence. Read only if there is no evidence.
     pub glass: Option<Versioned<BreakGlass>>,
 }
 
 impl Proof {
-    /// The broken glass, whatever its revision.
+    /// Returns the break-glass without its revision.
     pub fn broken(&self) -> Option<&BreakGlass> {
         self.glass.as_ref().map(|glass| &glass.record)
     }
 }
 
-/// What the ledger has to open `stage` for a release; the lowest stage needs nothing.
+/// Returns the records that may open `stage` for a release. The lowest stage needs none.
 pub async fn proof(
     context: &impl LedgerContext,
     release: &Release,
@@ -67,7 +67,7 @@ pub async fn proof(
     Ok(Proof { evidence: None, glass })
 }
 
-/// Every problem of a file, one a line.
+/// Returns the failure that lists every problem of a file, one a line.
 pub fn refused(problems: Vec<Problem>) -> Failure {
     let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
     Failure::rejected(lines.join("\n"))

@@ -1,4 +1,5 @@
-//! What people ask over the function's URL. IAM has authenticated them before the function runs.
+//! Requests of operators and approvers over the function's URL. IAM authenticates them before the function
+//! runs.
 
 use crate::context::LedgerContext;
 use crate::{approve, configure, images, intervene};
@@ -14,13 +15,14 @@ use lockstep_runtime::retry::retry_on_conflict;
 /// The largest body, in bytes: a configuration file and its JSON.
 const BODY_BYTES: usize = 512 * 1024;
 
-/// Answers with [`Applied`], or with [`Refused`] and the status that says whose fault it is.
+/// Returns [`Applied`], or [`Refused`] with the status that separates a caller's error from an error of the
+/// function.
 pub async fn answer(
     context: &impl LedgerContext,
     request: &UrlRequest,
     now: Timestamp,
 ) -> Result<UrlResponse, Failure> {
-    // The URL's AuthType is AWS_IAM; without a caller somebody has changed that.
+    // The URL's AuthType is AWS_IAM. A request without a caller means that the AuthType was changed.
     let Some(by) = caller(request) else {
         let failure =
             Failure::new(FailureKind::AccessDenied, "the request is not signed; sign it with Signature V4");
@@ -48,7 +50,7 @@ pub async fn answer(
 }
 
 fn read(request: &UrlRequest) -> Result<Request, Failure> {
-    // Base64 makes four bytes of three: judged before it is decoded.
+    // Base64 makes four bytes of three. The size is checked before the body is decoded.
     if request.body.as_ref().is_some_and(|body| body.len() > BODY_BYTES / 3 * 4) {
         return Err(Failure::rejected(format!("the request is larger than {BODY_BYTES} bytes")));
     }
@@ -101,7 +103,7 @@ async fn apply(
     }
 }
 
-/// What was asked, for the log.
+/// Returns the name of the action for the log.
 fn name(request: &Request) -> &'static str {
     match request {
         Request::ApplyStages { .. } => "apply_stages",
@@ -126,7 +128,7 @@ fn status(kind: FailureKind) -> u16 {
         | FailureKind::GateClosed
         | FailureKind::ApprovalRefused => 409,
         FailureKind::Throttled | FailureKind::Transient => 503,
-        // What AWS denies here it denies to this function, not to the caller.
+        // AWS denied access to this function, not to the caller.
         FailureKind::AccessDenied
         | FailureKind::StackFailed
         | FailureKind::CheckFailed

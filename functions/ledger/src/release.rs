@@ -1,4 +1,4 @@
-//! A release passes its test or fails it, and a push comes to its end.
+//! End of a release's test, and end of a push.
 
 use crate::context::LedgerContext;
 use crate::load;
@@ -13,7 +13,7 @@ use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{DeliveryOutcome, Evidence, Release, ReleaseState, WebhookDelivery};
 use lockstep_runtime::stages::stages;
 
-/// Publishes a release that passed its throw-away stack; the evidence of that must be there.
+/// Publishes a release that passed its test stack. Requires the evidence of the test.
 pub async fn publish(
     context: &impl LedgerContext,
     component: &ComponentName,
@@ -38,7 +38,7 @@ fn gate_closed(component: &ComponentName, version: &Version, why: &str) -> Failu
     Failure::new(FailureKind::GateClosed, format!("{component} {version} {why} and cannot be published"))
 }
 
-/// Notes that a release failed its test. One that is published stays so.
+/// Records that a release failed its test. A published release remains published.
 pub async fn fail(
     context: &impl LedgerContext,
     component: &ComponentName,
@@ -59,7 +59,7 @@ pub async fn fail(
     Ok(failed)
 }
 
-/// Sums a push up, and finishes the event it came with.
+/// Summarises a push and finishes its webhook delivery.
 pub async fn finish(
     context: &impl LedgerContext,
     input: &inputs::Release,
@@ -70,12 +70,12 @@ pub async fn finish(
 ) -> Result<Summary, Failure> {
     let (summary, outcome) = webhook_delivery::conclude(components, results, error);
     if let Some(delivery) = &input.delivery {
-        finish_event(context, input, delivery, outcome, now).await?;
+        finish_delivery(context, input, delivery, outcome, now).await?;
     }
     Ok(summary)
 }
 
-async fn finish_event(
+async fn finish_delivery(
     context: &impl LedgerContext,
     input: &inputs::Release,
     delivery: &str,
@@ -84,8 +84,8 @@ async fn finish_event(
 ) -> Result<(), Failure> {
     let key = WebhookDelivery::key_of(input.repository.provider(), delivery);
     let Some(stored) = context.ledger().get::<WebhookDelivery>(&key).await? else {
-        // The execution was started by hand, with a delivery that never came.
-        tracing::warn!(delivery, "there is no such event to finish");
+        // An operator started the execution, with the name of a delivery that does not exist.
+        tracing::warn!(delivery, "there is no such webhook delivery to finish");
         return Ok(());
     };
     match webhook_delivery::finish(&stored.record, outcome, now) {

@@ -1,4 +1,4 @@
-//! A teardown begins: an environment is taken to delete its stack.
+//! Start of a teardown: acquires an environment to delete its stack.
 
 use crate::context::LedgerContext;
 use crate::{begin, load};
@@ -12,7 +12,7 @@ use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, DeploymentKind, Environment};
 use lockstep_runtime::stages::stages;
 
-/// Takes the environment for `execution`, or finds that it did.
+/// Acquires the environment for `execution`, or finds that it already did.
 pub async fn begin(
     context: &impl LedgerContext,
     execution: &str,
@@ -44,7 +44,8 @@ pub async fn begin(
     Ok(begun)
 }
 
-/// What is torn down: what runs there, else what was last to.
+/// Returns the version and digest that the teardown removes: the deployed ones, or the version of the last
+/// deployment.
 async fn runs(
     context: &impl LedgerContext,
     environment: &Environment,

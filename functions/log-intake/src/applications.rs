@@ -1,4 +1,4 @@
-//! The applications and their buckets, in the component's table.
+//! Reads the applications and their token buckets in the component's table.
 
 use jiff::{SignedDuration, Timestamp};
 use lockstep_domain::logs::ingest::{Application, Bucket, KeyId, Rate, Refused, Taken, TooLarge, take};
@@ -10,14 +10,14 @@ use lockstep_platform::ledger::{Inserted, Ledger};
 use lockstep_platform::remembered::Remembered;
 use lockstep_runtime::retry::retry_on_conflict;
 
-/// How long a record, or its absence, is believed: a key that is revoked lets nobody in after half a minute at most.
+/// Age up to which a cached record, or its absence, counts. A revoked key is refused after half a minute at most.
 const RECORD_AGE: SignedDuration = SignedDuration::from_secs(30);
 
-/// How long it is believed that there is no such key: one that was given out just now lets its bearer in after two seconds at
-/// most, and whoever makes keys up causes a read in two seconds and no more.
+/// Age up to which the absence of a key counts. A new key is accepted after two seconds at most, and a caller with invented keys
+/// causes at most one read in two seconds.
 const IGNORANCE_AGE: SignedDuration = SignedDuration::from_secs(2);
 
-/// The applications that may send.
+/// Applications that may send.
 pub(crate) struct Applications {
     table: Ledger,
     known: Remembered<ApplicationName, Option<Application>>,
@@ -28,7 +28,8 @@ impl Applications {
         Self { table: Ledger::new(aws, table), known: Remembered::new(RECORD_AGE) }
     }
 
-    /// The application that a key is of, if there is one: one read, remembered for a while, which is all that a stranger costs.
+    /// Returns the application of a key; `None` if there is none. An unauthenticated caller costs at most one read, whose result
+    /// is cached.
     pub(crate) async fn of(&self, key: &KeyId, now: Timestamp) -> Result<Option<Application>, Failure> {
         let name = &key.application;
         let holds = |known: &Option<Application>| {
@@ -43,12 +44,12 @@ impl Applications {
         Ok(found)
     }
 
-    /// The same as the table has it now.
+    /// Reads an application from the table, without the cache.
     pub(crate) async fn read(&self, name: &ApplicationName) -> Result<Option<Application>, Failure> {
         Ok(self.table.get(&Application::key_of(name)).await?.map(|found| found.record))
     }
 
-    /// Takes tokens for `events` out of the bucket of an application. Whoever takes at the same moment takes others.
+    /// Takes tokens for `events` from the bucket of an application. Concurrent calls take different tokens.
     pub(crate) async fn take(
         &self,
         name: &ApplicationName,
@@ -57,7 +58,7 @@ impl Applications {
     ) -> Result<Result<(), Refused>, Failure> {
         let taken = retry_on_conflict(async || self.try_take(name, rate, events).await).await;
         match taken {
-            // So many at the same moment are too many, whatever the bucket holds.
+            // So many concurrent requests are too many, however full the bucket is.
             Err(lost) if lost.kind == FailureKind::Conflict => Ok(Err(Refused::TooMany { seconds: 1 })),
             taken => taken,
         }
@@ -82,7 +83,7 @@ impl Applications {
                 Inserted::New(_) => Ok(Ok(())),
                 Inserted::Exists(_) => Err(Failure::new(
                     FailureKind::Conflict,
-                    format!("the bucket of {name} was made by another"),
+                    format!("another writer created the bucket of {name}"),
                 )),
             },
         }

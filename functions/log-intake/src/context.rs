@@ -1,4 +1,4 @@
-//! What this function may reach, from its settings.
+//! The clients of this function, created from its settings.
 
 use crate::applications::Applications;
 use lockstep_domain::logs::ingest::{Labels, Rate};
@@ -8,15 +8,15 @@ use lockstep_platform::config::{Config, Setting};
 use lockstep_platform::shipper::{Output, Pace};
 use std::time::Duration;
 
-/// The settings that it cannot do without.
+/// Required settings.
 pub const SETTINGS: [Setting; 4] =
     [Setting::Table, Setting::Output, Setting::EventsPerSecond, Setting::Burst];
 
-/// The settings that may be missing.
+/// Optional settings.
 pub const OPTIONAL: [Setting; 4] =
     [Setting::OutputAuthority, Setting::LogComponent, Setting::LogEnvironment, Setting::LogType];
 
-/// How it ships: a client waits, so that a connection which does not move is replaced sooner than where only a queue does.
+/// Timing of the shipper. A client waits, so a stalled connection is replaced sooner than with a queue.
 pub const PACE: Pace = Pace {
     connect: Duration::from_secs(3),
     stall: Duration::from_secs(8),
@@ -25,22 +25,22 @@ pub const PACE: Pace = Pace {
     ..Pace::DEFAULT
 };
 
-/// What the function may reach, wired from its settings.
+/// Clients and settings of the function.
 pub struct AwsContext {
     pub(crate) applications: Applications,
     pub(crate) output: Output,
     pub(crate) labels: Labels,
-    /// What an application may send whose record does not say.
+    /// Rate of an application whose record has none.
     pub(crate) rate: Rate,
-    /// What metrics are told of.
+    /// Value of the metrics' dimension `function`.
     pub(crate) name: String,
 }
 
 impl AwsContext {
-    /// Wires it; no client is built yet, and nobody connected to.
+    /// Reads the settings. Creates no connection.
     ///
     /// # Errors
-    /// `Rejected` with everything that is wrong with the settings.
+    /// `Rejected` with every problem of the settings.
     pub fn new(aws: &Aws, config: &Config, name: Option<String>, pace: Pace) -> Result<Self, Failure> {
         let mut problems = Vec::new();
         let output = Output::read(config, pace, &mut problems)?;

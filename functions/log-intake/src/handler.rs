@@ -1,4 +1,4 @@
-//! A request: who sends it, how much, what it holds; then to the broker, and only then the answer.
+//! Handles a request: checks sender, rate and events, ships the events to the broker, and responds after that.
 
 use crate::AwsContext;
 use jiff::Timestamp;
@@ -16,23 +16,23 @@ use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What an invocation is answered.
+/// Response to an invocation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Answered {
-    /// A check: the table can be read, and the broker be reached.
+    /// Response to a check: the table can be read and the broker reached.
     Check {
-        /// Always true; a failure is the other answer.
+        /// Always true. An invocation that fails returns an error instead.
         ok: bool,
     },
-    /// Whoever posted.
+    /// Response to a request.
     Response(UrlResponse),
 }
 
-/// Answers an invocation, before the time that is `left` is over.
+/// Handles an invocation within the time that is `left`.
 ///
 /// # Errors
-/// What a check found, and a payload that is neither a check's nor a request. A request is always answered.
+/// The failure of a check, and `Rejected` for a payload that is neither a check nor a request. A request always gets a response.
 pub async fn handle(
     context: &AwsContext,
     invocation: Invocation<Value>,
@@ -43,23 +43,23 @@ pub async fn handle(
         Invocation::Url(request) => respond(context, &request, until).await.map(Answered::Response),
         Invocation::Direct(payload) if is_check(&payload) => check(context, until).await,
         Invocation::Direct(_) => {
-            Err(Failure::rejected("events are posted to the function's URL; an invocation is a check's"))
+            Err(Failure::rejected("events are posted to the function's URL; a direct invocation is a check"))
         }
     }
 }
 
 async fn check(context: &AwsContext, until: Instant) -> Result<Answered, Failure> {
-    let nobody: ApplicationName = "check".parse().map_err(|error| Failure::bug(format!("{error}")))?;
-    context.applications.read(&nobody).await?;
+    let absent: ApplicationName = "check".parse().map_err(|error| Failure::bug(format!("{error}")))?;
+    context.applications.read(&absent).await?;
     context.output.check(until).await?;
     Ok(Answered::Check { ok: true })
 }
 
-/// Why a request goes no further.
+/// Reason why a request ends early.
 enum Stop {
-    /// It has its answer.
+    /// The request is refused.
     Refused(Refused),
-    /// Something failed here.
+    /// The function failed.
     Failure(Failure),
 }
 
@@ -100,18 +100,18 @@ async fn respond(context: &AwsContext, request: &UrlRequest, until: Instant) -> 
     Ok(response)
 }
 
-/// A request on its way through the door.
+/// A request in progress.
 struct Visit<'a> {
     context: &'a AwsContext,
     until: Instant,
     began: Instant,
     received_at: Timestamp,
-    /// Who sends it, once that is known.
+    /// Key of the sender, once it is authenticated.
     key: Option<KeyId>,
 }
 
 impl Visit<'_> {
-    /// The events of `request`, each of them acknowledged by the broker.
+    /// Ships the events of `request` and returns them once the broker has acknowledged each of them.
     async fn events(&mut self, request: &UrlRequest) -> Result<Vec<Event>, Stop> {
         let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
         let asked = Request {
@@ -131,11 +131,11 @@ impl Visit<'_> {
         if matches!(admitted, Err(Refused::Unknown)) {
             return Err(Refused::Unknown.into());
         }
-        // Whoever has the whole key is who they say, though the key may be over.
+        // The whole key authenticates the sender, even if the key has expired.
         let key = &*self.key.insert(key.id);
         admitted?;
         let documents = ingest::documents(form, asked.body);
-        // What cannot be read costs as much as one event, so that it is not free.
+        // An unreadable request costs as much as one event.
         let count =
             documents.as_ref().map_or(1, |documents| u32::try_from(documents.len()).unwrap_or(u32::MAX));
         let rate = application.and_then(|application| application.rate).unwrap_or(self.context.rate);
@@ -155,7 +155,7 @@ impl Visit<'_> {
             Ok(()) => shipper.settle(self.until).await,
             stopped => stopped,
         };
-        // What counts is this alone, however the way there ended.
+        // Only the acknowledgement counts.
         if shipper.take_acknowledged() == 1 {
             return Ok(());
         }
@@ -165,10 +165,10 @@ impl Visit<'_> {
         Err(Refused::NotAcknowledged.into())
     }
 
-    /// Tells the log and the metrics what became of it: nothing of what the request holds, but for how much.
+    /// Writes the result to the log and the metrics, with the size but no content of the request.
     fn tell(&self, answer: &IngestResponse, oldest: Option<Timestamp>) {
         let (status, key) = (answer.status(), self.key.as_ref().map(ToString::to_string));
-        let told = match answer {
+        let figures = match answer {
             IngestResponse::Accepted { events } => {
                 tracing::info!(status, key, events, "the broker acknowledged every event");
                 let lag = clock::now().duration_since(oldest.unwrap_or(self.received_at)).as_secs();
@@ -189,6 +189,6 @@ impl Visit<'_> {
                 vec![(reason, Unit::Count, 1)]
             }
         };
-        metrics::tell("Lockstep/LogIntake", ("function", &self.context.name), &told, clock::now());
+        metrics::tell("Lockstep/LogIntake", ("function", &self.context.name), &figures, clock::now());
     }
 }

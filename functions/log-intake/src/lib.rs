@@ -1,8 +1,8 @@
-//! `lockstep-log-intake`: the authenticated front door for logs of desktop applications.
+//! `lockstep-log-intake`: the authenticated log intake for desktop applications.
 //!
-//! A request of an application that is let in goes to the broker before it is answered: 202 says that the broker has
-//! acknowledged every event of it, and anything else that not one of them counts. Nothing is kept here in between, so
-//! that nothing can be lost here. What a client and an operator see is told in `docs/log-intake.md`.
+//! The function ships the events of an admitted request to the broker before it responds. The status 202 means that the broker
+//! acknowledged every event. Any other status means that no event counts. The function stores nothing, so it can lose nothing.
+//! `docs/log-intake.md` describes it for clients and operators.
 
 mod applications;
 mod context;

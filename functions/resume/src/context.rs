@@ -1,4 +1,4 @@
-//! What this function may reach.
+//! The capabilities of this function.
 
 use lockstep_domain::model::error::Failure;
 use lockstep_domain::model::ids::AccountId;
@@ -9,15 +9,15 @@ use lockstep_platform::executions::{Answered, Executions};
 use lockstep_platform::ledger::Ledger;
 use lockstep_runtime::{HasLedger, RegisteredAccounts, TaskTokens};
 
-/// The capabilities of this function.
+/// Capabilities that the handler uses.
 pub trait ResumeContext: HasLedger + TaskTokens + RegisteredAccounts {}
 
 impl<T: HasLedger + TaskTokens + RegisteredAccounts> ResumeContext for T {}
 
-/// The settings that [`AwsContext::new`] reads.
+/// Settings that [`AwsContext::new`] reads.
 pub const SETTINGS: [Setting; 1] = [Setting::Table];
 
-/// The capabilities on AWS.
+/// Capabilities on AWS.
 pub struct AwsContext {
     ledger: Ledger,
     executions: Executions,
@@ -25,7 +25,7 @@ pub struct AwsContext {
 }
 
 impl AwsContext {
-    /// Wires the adapters; nothing is called yet.
+    /// Creates the adapters. Calls no service.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
         Ok(Self {
             ledger: Ledger::new(aws, config.get(Setting::Table)?),

@@ -1,4 +1,4 @@
-//! Looks whether somebody waits for an operation that may have ended, and answers.
+//! Completes the callback of an operation that may have ended.
 
 use crate::context::ResumeContext;
 use jiff::Timestamp;
@@ -12,12 +12,12 @@ use lockstep_platform::metrics::{self, Unit};
 use lockstep_runtime::RegisteredAccounts;
 use lockstep_runtime::retry::retry_on_conflict;
 
-/// The metric of events that are dropped.
+/// Namespace of the metric of dropped events.
 const NAMESPACE: &str = "Lockstep";
 const DIMENSION: (&str, &str) = ("function", "lockstep-resume");
 const DROPPED: &str = "EventsOfUnknownAccounts";
 
-/// Answers whoever waits for the operation that `event` hints at, or leaves a note that it has ended.
+/// Completes the callback of the operation that `event` names. Without a callback, records that the operation has ended.
 pub async fn handle(
     context: &impl ResumeContext,
     event: &serde_json::Value,
@@ -26,18 +26,18 @@ pub async fn handle(
     if let Some(account) = account_of(event)
         && !is_registered(context, account).await?
     {
-        tracing::warn!(account, "an event of an account that was not added is dropped");
+        tracing::warn!(account, "an event of an account that is not registered is dropped");
         metrics::tell(NAMESPACE, DIMENSION, &[(DROPPED, Unit::Count, 1)], now);
         return Ok(());
     }
     let Some(operation) = ended_operation(event) else {
-        tracing::info!("an event that hints at no operation of ours");
+        tracing::info!("the event names no operation of Lockstep");
         return Ok(());
     };
     retry_on_conflict(async || settle(context, &operation, now).await).await
 }
 
-/// What is no account's number was registered by nobody.
+/// Returns true if `account` is registered. Text that is no account id is not registered.
 async fn is_registered(accounts: &impl RegisteredAccounts, account: &str) -> Result<bool, Failure> {
     match account.parse::<AccountId>() {
         Ok(account) => accounts.is_registered(&account).await,
@@ -47,29 +47,30 @@ async fn is_registered(accounts: &impl RegisteredAccounts, account: &str) -> Res
 
 async fn settle(context: &impl ResumeContext, operation: &str, now: Timestamp) -> Result<(), Failure> {
     let existing = context.ledger().get::<Callback>(&Callback::key_of(operation)).await?;
-    match complete(existing.as_ref().map(|wait| &wait.record), operation, now) {
+    match complete(existing.as_ref().map(|callback| &callback.record), operation, now) {
         Completion::Answer { token, then } => {
-            // Answered before it is written down: a crash between the two answers once more, which nobody hears.
+            // The answer precedes the write. A crash between them causes a second answer, which Step Functions rejects.
             let answered = context.answer(&token).await?;
-            tracing::info!(operation, ?answered, "a wait has ended");
+            tracing::info!(operation, ?answered, "the callback is completed");
             write(context.ledger(), existing, then).await
         }
-        Completion::Bury(tombstone) => {
-            tracing::info!(operation, "ended before anybody waited");
+        Completion::RecordEnd(tombstone) => {
+            tracing::info!(operation, "the operation ended before its callback");
             write(context.ledger(), existing, tombstone).await
         }
         Completion::Known => Ok(()),
     }
 }
 
-async fn write(ledger: &Ledger, old: Option<Versioned<Callback>>, wait: Callback) -> Result<(), Failure> {
+async fn write(ledger: &Ledger, old: Option<Versioned<Callback>>, callback: Callback) -> Result<(), Failure> {
     match old {
-        Some(old) => ledger.replace(&old, wait).await.map(drop),
-        None => match ledger.insert(&wait).await? {
+        Some(old) => ledger.replace(&old, callback).await.map(drop),
+        None => match ledger.insert(&callback).await? {
             Inserted::New(_) => Ok(()),
-            Inserted::Exists(_) => {
-                Err(Failure::new(FailureKind::Conflict, format!("a wait for {} has come", wait.operation)))
-            }
+            Inserted::Exists(_) => Err(Failure::new(
+                FailureKind::Conflict,
+                format!("write conflict: another writer created callback {}", callback.operation),
+            )),
         },
     }
 }
@@ -86,10 +87,10 @@ mod tests {
     use serde_json::json;
     use std::cell::RefCell;
 
-    /// The one account that was added.
+    /// The only registered account.
     const ADDED: &str = "222222222222";
 
-    /// Remembers what was answered; the second answer to a token is too late.
+    /// Context that records the answered tokens. The second answer to a token is too late.
     struct Context {
         ledger: Ledger,
         answered: RefCell<Vec<String>>,
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_end_answers_whoever_waits_once_however_often_it_is_told() {
+    async fn repeated_end_answers_the_callback_once() {
         let context = Context::new();
         context.wait("op", "token").await;
         for _ in 0..3 {
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_end_that_comes_first_leaves_a_note() {
+    async fn end_before_the_callback_is_recorded() {
         let context = Context::new();
         handle(&context, &json!({"wake": "op"}), now()).await.unwrap();
         assert!(context.answered.borrow().is_empty());
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_event_counts_in_an_account_that_was_added_and_in_no_other() {
+    async fn event_counts_only_in_a_registered_account() {
         let image = "arn:aws:ec2:eu-west-1::image/ami-0123456789abcdef0";
         let event = |account: &str| {
             json!({
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_strange_event_writes_nothing() {
+    async fn unknown_event_writes_nothing() {
         let context = Context::new();
         handle(&context, &json!({"source": "acme"}), now()).await.unwrap();
         assert!(context.answered.borrow().is_empty());

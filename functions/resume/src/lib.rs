@@ -1,4 +1,4 @@
-//! The `resume` function: an event, or a request to look, becomes the answer to a task token.
+//! The `resume` function: answers the task token of an operation after an event or a request to look.
 
 pub mod context;
 pub mod handler;

@@ -1,4 +1,4 @@
-//! ChangeSet: make the change set, read all of it, and say whether a person must be asked.
+//! ChangeSet: creates the change set, reads all of it, and decides if it needs an approval.
 
 use crate::context::StackContext;
 use crate::load::{self, CHANGE_SETS_MAX, Loaded};
@@ -30,8 +30,8 @@ use lockstep_runtime::stages::stages;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Returns how long to wait before each look at a change set that is being made: 0.1 s, doubled up to 12 s, eight minutes in
-/// all, below the time-out of the state.
+/// Returns the pauses between reads of a change set in creation: 0.1 s, doubled up to 12 s, eight minutes in
+/// all. That is below the timeout of the state.
 fn pauses() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::new()
         .with_min_delay(Duration::from_millis(100))
@@ -40,12 +40,12 @@ fn pauses() -> impl Iterator<Item = Duration> {
         .build()
 }
 
-/// Serves `change_set`.
+/// Handles `change_set`.
 pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Result<NextStep, Failure> {
     let mut loaded = Loaded::load(context, id).await?;
     loaded.goes_on()?;
     if loaded.deployment.record.plan_only && loaded.deployment.record.change_set.is_some() {
-        // Shown before; what is left of it, the next deployment clears.
+        // An earlier try has shown the change set. The next deployment removes its remains.
         return Ok(NextStep::Planned);
     }
     let release = loaded.release(context).await?;
@@ -58,7 +58,7 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
     let kind = match plan {
         Plan::CreateChangeSet(kind) => kind,
         Plan::NoChanges => return unchanged(context, loaded, sight).await,
-        // Something began since the plan: it is waited for, and planned again.
+        // Another operation began after the plan. The deployment waits for it and plans again.
         Plan::Adopt { .. } | Plan::AwaitOther { .. } => return Ok(NextStep::Recover),
         other => return Err(no_go(other)),
     };
@@ -98,8 +98,10 @@ pub async fn change_set<C: StackContext>(context: &C, id: &DeploymentId) -> Resu
     Ok(go)
 }
 
-/// There is nothing to execute. Of nested stacks that is not said where drift was to be reverted: that nobody looked
-/// into them is written down, and asks nobody, as nothing is done to them.
+/// Ends a deployment whose change set is empty.
+///
+/// If drift was to be reverted, an empty change set says nothing of nested stacks. They are recorded as
+/// unexamined. They need no approval, because nothing is done to them.
 async fn empty<C: StackContext>(
     context: &C,
     stacks: &C::Stacks,
@@ -109,9 +111,9 @@ async fn empty<C: StackContext>(
     unexamined: Vec<NamedResource>,
 ) -> Result<NextStep, Failure> {
     let change_set = record(&loaded.deployment.record, &view, attempt, Vec::new(), unexamined)?;
-    let told = ["the change set is empty: nothing to change".to_owned()];
-    let told: Vec<String> = told.into_iter().chain(change_set_review::summary(&change_set)).collect();
-    deployment_log::append(context.ledger(), loaded.id(), &told.join("; "), context.now()).await?;
+    let lines = ["the change set is empty: nothing to change".to_owned()];
+    let lines: Vec<String> = lines.into_iter().chain(change_set_review::summary(&change_set)).collect();
+    deployment_log::append(context.ledger(), loaded.id(), &lines.join("; "), context.now()).await?;
     stacks.delete_change_set(loaded.stack.as_str(), &view.arn).await?;
     if loaded.deployment.record.plan_only && !change_set.unexamined.is_empty() {
         let shown = Deployment { change_set: Some(change_set), ..loaded.deployment.record.clone() };
@@ -120,7 +122,7 @@ async fn empty<C: StackContext>(
     unchanged(context, loaded, sight).await
 }
 
-/// Removes a change set that was only to be shown, and the placeholder of the stack that it would have created.
+/// Removes a change set that was only shown, and the placeholder of the stack that it would have created.
 async fn forget<C: StackContext>(
     context: &C,
     stacks: &C::Stacks,
@@ -137,7 +139,7 @@ async fn forget<C: StackContext>(
     Ok(())
 }
 
-/// Whether a person must be asked about `change_set`.
+/// Returns the next step: the execution, or an approval if `change_set` needs one and has none.
 fn next(
     deployment: &Deployment,
     change_set: &ChangeSet,
@@ -145,8 +147,8 @@ fn next(
     release: &Release,
     now: Timestamp,
 ) -> NextStep {
-    let nobody_need_be_asked = change_set_review::reasons(change_set, stage.approval).is_empty();
-    if nobody_need_be_asked
+    let needs_no_approval = change_set_review::reasons(change_set, stage.approval).is_empty();
+    if needs_no_approval
         || change_set_review::is_approved(&deployment.approvals, change_set, &release.digest, now)
     {
         NextStep::Execute
@@ -155,7 +157,7 @@ fn next(
     }
 }
 
-/// What the change set is made from.
+/// The input of a change set.
 struct Wish<'a> {
     release: &'a Release,
     contents: &'a Contents,
@@ -163,8 +165,8 @@ struct Wish<'a> {
     kind: ChangeSetKind,
 }
 
-/// The deployment's change set, ready or empty: the one of an earlier try if it can still be executed, else a new one
-/// under the name of the next attempt.
+/// Returns the deployment's change set, ready or empty. Reuses the one of an earlier try if it can still be
+/// executed. Otherwise creates one under the name of the next attempt.
 async fn make<C: StackContext>(
     context: &C,
     stacks: &C::Stacks,
@@ -182,7 +184,7 @@ async fn make<C: StackContext>(
         }
         let Some(view) = finished(context, stacks, loaded, &name, view).await? else { continue };
         match view.state {
-            // Made from what was wanted before a person thought about it, and is not wanted any more.
+            // The template or the parameters changed after the change set was created.
             _ if view.description != description(&loaded.deployment.record) => {}
             ChangeSetState::Ready | ChangeSetState::Empty => return Ok((attempt, view)),
             ChangeSetState::Obsolete => {}
@@ -218,7 +220,7 @@ async fn make<C: StackContext>(
     ))
 }
 
-/// Refuses an update that withdraws what another stack imports.
+/// Refuses an update that withdraws an export that another stack imports.
 async fn withdraws_nothing_in_use(
     stacks: &impl Stacks,
     sight: Option<&Sight>,
@@ -234,7 +236,8 @@ async fn withdraws_nothing_in_use(
     Ok(())
 }
 
-/// Why a change set could not be made: what validation found, else what the change set says of itself.
+/// Returns why the change set was not created: the findings of the validation, else the reason in the change
+/// set.
 async fn invalid(stacks: &impl Stacks, change_set: &str, why: &str) -> String {
     match stacks.validation_failures(change_set).await {
         Ok(found) if !found.is_empty() => found.join("; "),
@@ -243,12 +246,12 @@ async fn invalid(stacks: &impl Stacks, change_set: &str, why: &str) -> String {
     }
 }
 
-/// Whether the change set of this attempt was read before: then it was not just never made.
+/// Returns true if the change set of this attempt was read before. If it is missing now, it was removed.
 fn recorded(loaded: &Loaded, attempt: u32) -> bool {
     loaded.deployment.record.change_set.as_ref().is_some_and(|change_set| change_set.attempt == attempt)
 }
 
-/// The change set once it is no longer being made.
+/// Waits for the end of the creation of the change set and returns it as read last.
 async fn finished<C: StackContext>(
     context: &C,
     stacks: &C::Stacks,
@@ -302,15 +305,15 @@ async fn create<C: StackContext>(
         capabilities: template::capabilities(&wish.contents.template),
         role: load::execution_role(context, &deployment.location),
         imports_existing: false,
-        // What is yet to be created has not drifted.
+        // A stack that does not exist yet has no drift.
         revert_drift: deployment.revert_drift && wish.kind == ChangeSetKind::Update,
         description: description(deployment),
     };
-    // If one of that name exists, it is ours: the name is a hash of this deployment and attempt.
+    // An existing change set of that name is ours: the name is a hash of this deployment and attempt.
     stacks.create_change_set(&wanted).await.map(drop)
 }
 
-/// The functions of Lockstep whose code a parameter of this deployment names.
+/// Returns the functions of Lockstep whose code a parameter of this deployment names.
 fn functions_in_use<'a>(
     deployment: &'a Deployment,
     contents: &'a Contents,
@@ -319,14 +322,16 @@ fn functions_in_use<'a>(
     contents.function_lock.0.values().filter(named)
 }
 
-/// What a change set is made from, so that one that was made from something else is recognised.
+/// Returns a description of the change set's input. It identifies a change set that was made from other
+/// input.
 fn description(deployment: &Deployment) -> String {
     let digest = |digest: &Option<Digest>| digest.as_ref().map(ToString::to_string).unwrap_or_default();
     let (template, parameters) = (digest(&deployment.template_digest), digest(&deployment.parameters_digest));
     format!("Lockstep deployment {}, template {template}, parameters {parameters}", deployment.id)
 }
 
-/// The tags of the stack, which CloudFormation hands on to its resources: nothing that differs between equal releases.
+/// Returns the tags of the stack, which CloudFormation copies to its resources. No tag differs between equal
+/// releases.
 fn tags(release: &Release, stage: &Stage) -> Vec<(String, String)> {
     [
         ("environment", stage.name.to_string()),
@@ -360,20 +365,20 @@ fn record(
     })
 }
 
-/// The nested stacks, however deep, of which a change set that reverts drift shows nothing: CloudFormation compares only
-/// the stack itself with what is there.
+/// Returns the nested stacks, at every depth, that a change set with reverted drift does not examine.
+/// CloudFormation compares only the stack itself with its live resources.
 async fn unexamined(stacks: &impl Stacks, view: &ChangeSetView) -> Result<Vec<NamedResource>, Failure> {
     let resources = observe::resources(stacks, &view.stack_arn).await?;
-    let told: BTreeMap<&str, DriftStatus> =
+    let listed: BTreeMap<&str, DriftStatus> =
         view.changes.iter().flatten().filter_map(|c| Some((c.logical_id.as_str(), c.drift?))).collect();
-    // What the change set does not list does not differ.
-    let of = |id: &str| told.get(id).copied().unwrap_or(DriftStatus::InSync);
+    // A resource that the change set does not list has not drifted.
+    let of = |id: &str| listed.get(id).copied().unwrap_or(DriftStatus::InSync);
     let root = resources.iter().filter(|resource| !resource.logical_id.contains('.'));
     let root = root.map(|resource| (resource.logical_id.clone(), of(&resource.logical_id))).collect();
     Ok(Drift::of(&resources, &Examined::from([(String::new(), root)])).unexamined())
 }
 
-/// Every change, those of nested stacks included, with how dangerous it is.
+/// Returns every change with its impact, including the changes of nested stacks.
 async fn judge(
     stacks: &impl Stacks,
     view: &ChangeSetView,

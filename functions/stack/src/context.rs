@@ -1,4 +1,4 @@
-//! What this function may reach.
+//! The capabilities of the `stack` function, and their adapters on AWS.
 
 use lockstep_domain::delivery::function_code::{FunctionCode, MAX_ZIP_BYTES};
 use lockstep_domain::installation::target_roles::TargetRole;
@@ -49,7 +49,7 @@ pub struct AwsContext {
 }
 
 impl AwsContext {
-    /// Wires the adapters; nothing is called yet.
+    /// Creates the adapters without a call to AWS.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
         let ledger = Ledger::new(aws, config.get(Setting::Table)?);
         Ok(Self {
@@ -64,7 +64,7 @@ impl AwsContext {
         self.roles.assume(TargetRole::Deployer, location, session).await
     }
 
-    /// Returns the target account's own bucket, from which alone CloudFormation there reads.
+    /// Returns the bucket of the target account. CloudFormation there reads from no other bucket.
     async fn bucket(&self, location: &Location, session: &str) -> Result<artifacts::Artifacts, Failure> {
         let name = format!("lockstep-artifacts-{}-{}", location.account, location.region);
         Ok(artifacts::Artifacts::new(&self.deployer(location, session).await?, &name))

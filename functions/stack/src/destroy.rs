@@ -1,4 +1,4 @@
-//! Destroy a throw-away stack, and see whether it is gone.
+//! Deletion of a test stack, and the check that it is gone.
 
 use crate::context::StackContext;
 use crate::load;
@@ -16,7 +16,7 @@ use lockstep_runtime::deployment_log;
 use lockstep_runtime::stages::stages;
 use std::collections::BTreeSet;
 
-/// The throw-away environment, and where it is.
+/// The test environment and its location.
 struct Target {
     environment: Option<Versioned<Environment>>,
     stack: StackName,
@@ -30,7 +30,7 @@ impl Target {
         let stage = load::stage(&stages, stage)?;
         if !stage.is_test() {
             return Err(Failure::rejected(format!(
-                "only throw-away stacks are destroyed, and `{}` is a stage of lasting ones",
+                "only test stacks are destroyed, and `{}` is not the stage of test stacks",
                 stage.name
             )));
         }
@@ -64,7 +64,7 @@ impl Target {
         plan::destroy(sight.map(|sight| &sight.observed), &known)
     }
 
-    /// Writes into the journal of the deployment that made the stack.
+    /// Writes to the deployment log of the deployment that made the stack.
     async fn note<C: StackContext>(&self, context: &C, text: &str) -> Result<(), Failure> {
         let environment = self.environment.as_ref().map(|environment| &environment.record);
         let holder = environment.and_then(|e| e.holder.as_ref().map(|holder| &holder.deployment));
@@ -77,7 +77,7 @@ impl Target {
     }
 }
 
-/// Serves `destroy`.
+/// Handles `destroy`.
 pub async fn destroy<C: StackContext>(
     context: &C,
     stage: &StageName,
@@ -94,14 +94,14 @@ pub async fn destroy<C: StackContext>(
             context.callbacks().wake(&key).await
         }
         Destroy::Delete { arn, token, empty } => {
-            target.note(context, &format!("deleting the throw-away stack {arn}")).await?;
+            target.note(context, &format!("deleting the test stack {arn}")).await?;
             let key = operation_key(&arn, &token);
             context.callbacks().register(&key, task).await?;
             for bucket in &empty {
                 context.empty_bucket(&target.location, &target.session, bucket).await?;
             }
             stacks.delete_stack(&arn, &token, &load::execution_role(context, &target.location), &[]).await?;
-            // One that was only reviewed is gone at once, and may tell nobody.
+            // The deletion of a stack that was only reviewed ends at once and may send no event.
             match stacks.describe(target.stack.as_str()).await? {
                 None => context.callbacks().wake(&key).await,
                 Some(_) => Ok(()),
@@ -123,7 +123,7 @@ pub async fn destroy<C: StackContext>(
     }
 }
 
-/// Serves `destroyed`.
+/// Handles `destroyed`.
 pub async fn destroyed<C: StackContext>(
     context: &C,
     stage: &StageName,
@@ -135,7 +135,7 @@ pub async fn destroyed<C: StackContext>(
     match plan::destroyed(sight.as_ref().map(|sight| &sight.observed)) {
         Destroy::NeedsHuman { why } => Err(Failure::new(FailureKind::StackNeedsHuman, why)),
         Destroy::Gone => {
-            target.note(context, "the throw-away stack is gone").await?;
+            target.note(context, "the test stack is gone").await?;
             // A deployment that still holds the environment closes it itself.
             if let Some(environment) = target.environment.filter(|e| e.record.holder.is_none()) {
                 context.ledger().remove(&environment).await?;

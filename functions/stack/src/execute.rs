@@ -1,4 +1,4 @@
-//! Execute the change set, and observe how that ended.
+//! Execution of the change set, and observation of its end.
 
 use crate::context::StackContext;
 use crate::load::{self, Loaded};
@@ -17,7 +17,7 @@ use lockstep_platform::cloudformation::{Execution, Stack, Stacks};
 use lockstep_runtime::deployment_log;
 use lockstep_runtime::stages::stages;
 
-/// Serves `execute`: starts the operation, or finds it running or finished.
+/// Handles `execute`: starts the operation, or finds it running or finished.
 pub async fn execute<C: StackContext>(context: &C, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
     let loaded = Loaded::load(context, id).await?;
     let (stack_arn, change_set) = planned(&loaded)?;
@@ -48,13 +48,13 @@ pub async fn execute<C: StackContext>(context: &C, id: &DeploymentId, task: &Tas
     }
 }
 
-/// The execution of the change set, as it was journalled.
+/// Returns the recorded execution of the change set, or `None` if there is none.
 fn executed(loaded: &Loaded) -> Option<Operation> {
     let operations = &loaded.deployment.record.operations;
     operations.iter().rfind(|operation| operation.operation == OperationKind::Execute).cloned()
 }
 
-/// The tokens that the events of an execution may carry: its own, and that of its cancellation.
+/// Returns the tokens that the events of an execution may carry: its own, and that of its cancellation.
 fn tokens(operation: &Operation, id: &DeploymentId) -> [String; 2] {
     [operation.token.clone(), cancel_token(id)]
 }
@@ -71,7 +71,7 @@ fn planned(loaded: &Loaded) -> Result<(String, ChangeSet), Failure> {
     }
 }
 
-/// Writes down what is about to be executed, and that the environment's stack is this one from now on.
+/// Records the execution before it starts, and this stack as the stack of the environment.
 async fn intend<C: StackContext>(
     context: &C,
     loaded: Loaded,
@@ -102,7 +102,7 @@ async fn intend<C: StackContext>(
     Ok(operation)
 }
 
-/// The executed change set is the approved one, whatever the state machine says.
+/// Checks that the change set is the approved one, whatever the state machine says.
 async fn allowed<C: StackContext>(
     context: &C,
     loaded: &Loaded,
@@ -133,7 +133,7 @@ async fn allowed<C: StackContext>(
     )))
 }
 
-/// CloudFormation will not execute it: because it did already, or because it never will.
+/// Handles a refused execution. CloudFormation has executed the change set before, or will never execute it.
 async fn refused<C: StackContext>(
     context: &C,
     stacks: &C::Stacks,
@@ -156,7 +156,7 @@ async fn refused<C: StackContext>(
     }
 }
 
-/// Serves `observe`.
+/// Handles `observe`.
 pub async fn observe<C: StackContext>(context: &C, id: &DeploymentId) -> Result<NextStep, Failure> {
     let loaded = Loaded::load(context, id).await?;
     let (stack_arn, _) = planned(&loaded)?;
@@ -176,7 +176,8 @@ pub async fn observe<C: StackContext>(context: &C, id: &DeploymentId) -> Result<
     }
 }
 
-/// Stops an update that a person wants stopped. It may be over, or on its way back, already.
+/// Cancels an update that an operator wants to stop. Does nothing if the update has ended or rolls back
+/// already.
 async fn cancel<C: StackContext>(
     context: &C,
     stacks: &C::Stacks,
@@ -211,8 +212,8 @@ async fn succeeded<C: StackContext>(context: &C, loaded: Loaded, stack: Stack) -
     Ok(NextStep::Check)
 }
 
-/// Diagnoses a failed operation, and keeps what was found on the deployment. A rollback that failed too is finished
-/// before that is told.
+/// Diagnoses a failed operation and stores the findings in the deployment. If the rollback failed too, it is
+/// continued before the failure is reported.
 async fn failed<C: StackContext>(
     context: &C,
     stacks: &C::Stacks,
@@ -234,7 +235,7 @@ async fn failed<C: StackContext>(
         deployment_log::append(
             context.ledger(),
             loaded.id(),
-            "its rollback failed too, and is to be finished",
+            "its rollback failed too and is continued",
             context.now(),
         )
         .await?;
@@ -257,7 +258,7 @@ async fn failed<C: StackContext>(
     })
 }
 
-/// Whether the rollback of what was executed still runs, or can go on without a person.
+/// Returns true if the rollback of the execution still runs, or can continue without an approval.
 fn is_unfinished_rollback(plan: &Plan) -> bool {
     match plan {
         Plan::Recover(recovery) => recovery.operation == OperationKind::ContinueRollback,

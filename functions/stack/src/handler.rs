@@ -1,4 +1,4 @@
-//! One request, one action.
+//! Dispatch of one request to its action.
 
 use crate::context::StackContext;
 use crate::{change_set, destroy, execute, plan, recover, teardown};
@@ -6,17 +6,17 @@ use lockstep_domain::messages::stack::{Next, Request};
 use lockstep_domain::model::error::Failure;
 use serde::Serialize;
 
-/// The reply: where the state machine goes, or nothing where it waits for its token.
+/// The reply to the state machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Reply {
-    /// There.
+    /// The next state.
     Next(Next),
-    /// The answer comes by task token.
+    /// No reply yet: the state machine waits for its task token.
     Waiting,
 }
 
-/// Serves one request.
+/// Handles one request.
 pub async fn handle<C: StackContext>(context: &C, request: Request) -> Result<Reply, Failure> {
     match request {
         Request::Plan { deployment } => plan::plan(context, &deployment).await.map(next),

@@ -1,8 +1,9 @@
 //! The `stack` function: everything Lockstep does with CloudFormation.
 //!
-//! Each request loads what the ledger and the stack say, lets `lockstep_domain::stacks::plan` or
-//! `lockstep_domain::stacks::change_set_review` decide, and carries that out. Before any call that changes something, the deployment says
-//! what is about to be done and with which token; after a crash the next try observes and finds itself.
+//! Each request loads the records of the ledger and the stack. `lockstep_domain::stacks::plan` or
+//! `lockstep_domain::stacks::change_set_review` decides, and the function carries the decision out. Before
+//! any call that changes something, the deployment records the operation and its token. After a crash the
+//! next try observes the stack and finds its own operation.
 
 mod change_set;
 pub mod context;

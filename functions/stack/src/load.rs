@@ -1,4 +1,4 @@
-//! What every step starts from.
+//! The records that every step starts from.
 
 use crate::context::StackContext;
 use jiff::Timestamp;
@@ -15,22 +15,19 @@ use lockstep_platform::ledger::Versioned;
 use lockstep_runtime::TargetRoles;
 use std::collections::BTreeSet;
 
-/// How many change sets one deployment may make: each after the first because the one before became obsolete.
+/// The most change sets of one deployment. Each after the first replaces an obsolete one.
 pub const CHANGE_SETS_MAX: u32 = 5;
 
-/// A deployment that runs, and holds its environment.
+/// A running deployment that holds its environment.
 pub struct Loaded {
-    /// The deployment.
     pub deployment: Versioned<Deployment>,
-    /// Its environment.
     pub environment: Versioned<Environment>,
-    /// The stack's name.
     pub stack: StackName,
 }
 
 impl Loaded {
-    /// Loads it. One that is over, or whose environment another took, is `Superseded`: whoever still works for it must
-    /// stop.
+    /// Loads the deployment and its environment. Fails with `Superseded` if the deployment has ended or
+    /// another one has its environment. The caller must then stop.
     pub async fn load<C: StackContext>(context: &C, id: &DeploymentId) -> Result<Self, Failure> {
         let what = format!("the deployment {id}");
         let deployment = context.ledger().expect::<Deployment>(&Deployment::key_of(id), &what).await?;
@@ -57,17 +54,16 @@ impl Loaded {
         }
     }
 
-    /// The deployment's id.
     pub fn id(&self) -> &DeploymentId {
         &self.deployment.record.id
     }
 
-    /// What people in the target account see of who came.
+    /// Returns the session name that the logs of the target account show.
     pub fn session(&self) -> String {
         session(self.id())
     }
 
-    /// Its release.
+    /// Returns the release of the deployment.
     pub async fn release<C: StackContext>(&self, context: &C) -> Result<Release, Failure> {
         let deployment = &self.deployment.record;
         let component = deployment.component.as_ref();
@@ -77,7 +73,8 @@ impl Loaded {
         Ok(context.ledger().expect::<Release>(&key, &what).await?.record)
     }
 
-    /// The logical ids that its release protects, as its artifact says: the ledger's record is not proof enough.
+    /// Returns the logical ids that the release protects. They are read from the artifact, because the
+    /// ledger's record alone is no proof.
     pub async fn protected<C: StackContext>(&self, context: &C) -> Result<BTreeSet<LogicalId>, Failure> {
         let release = self.release(context).await?;
         Ok(contents(context, &release).await?.manifest.protect.logical_ids)
@@ -92,7 +89,8 @@ impl Loaded {
         Ok(())
     }
 
-    /// Writes the deployment and its environment, both or neither. What is loaded is out of date afterwards.
+    /// Writes the deployment and its environment, both or neither. The loaded records are outdated
+    /// afterwards.
     pub async fn save_both<C: StackContext>(
         self,
         context: &C,
@@ -108,12 +106,12 @@ impl Loaded {
             .await
     }
 
-    /// Whether it is to delete its stack for good.
+    /// Returns true if the deployment deletes its stack permanently.
     pub fn is_teardown(&self) -> bool {
         matches!(self.deployment.record.kind, DeploymentKind::Teardown { .. })
     }
 
-    /// Refuses to begin anything for a deployment that a person stopped.
+    /// Fails if an operator cancelled the deployment.
     pub fn goes_on(&self) -> Result<(), Failure> {
         match &self.deployment.record.cancellation {
             None => Ok(()),
@@ -123,18 +121,18 @@ impl Loaded {
         }
     }
 
-    /// What a person allowed it to do with its stack.
+    /// Returns the proposals that an approver allowed.
     pub fn allowed(&self, now: Timestamp) -> Vec<Proposal> {
         approval::allowed(&self.deployment.record, now)
     }
 
-    /// The names that this deployment gives to its change sets, the first attempt's first.
+    /// Returns the names of the deployment's change sets, in the order of the attempts.
     pub fn change_set_names(&self) -> Vec<String> {
         (1..=CHANGE_SETS_MAX).map(|attempt| client_token(self.id().as_str(), "change-set", attempt)).collect()
     }
 }
 
-/// A session's name.
+/// Returns the session name of a deployment.
 pub fn session(id: &DeploymentId) -> String {
     format!("lockstep-{id}")
 }
@@ -143,7 +141,7 @@ fn superseded(id: &DeploymentId, why: &str) -> Failure {
     Failure::new(FailureKind::Superseded, format!("the deployment {id} must stop: {why}"))
 }
 
-/// The artifact of `release`, opened; one with another digest is refused.
+/// Opens the artifact of `release`. Refuses an artifact with another digest.
 pub async fn contents<C: StackContext>(context: &C, release: &Release) -> Result<Contents, Failure> {
     packaging::open_release(release, &context.artifact(&release.artifact).await?)
 }
@@ -153,7 +151,7 @@ pub fn execution_role(context: &impl TargetRoles, location: &Location) -> String
     context.role_arn(TargetRole::Execution, &location.account)
 }
 
-/// The stage called `name`.
+/// Returns the stage called `name`, or fails with `NotFound`.
 pub fn stage<'a>(
     stages: &'a Stages,
     name: &lockstep_domain::model::ids::StageName,
@@ -161,7 +159,7 @@ pub fn stage<'a>(
     stages.get(name).ok_or_else(|| Failure::not_found(format!("there is no stage `{name}` any more")))
 }
 
-/// The stack of the environment `name` in `stage`.
+/// Returns the name of the stack of the environment `name` in `stage`.
 pub fn stack_name(stage: &Stage, name: &str) -> Result<StackName, Failure> {
     format!("{}-{name}", stage.name)
         .parse()

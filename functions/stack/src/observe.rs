@@ -1,4 +1,4 @@
-//! Looking at stacks.
+//! Reads of stacks, their resources, and their events.
 
 use jiff::Timestamp;
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -11,27 +11,27 @@ use lockstep_domain::stacks::plan::{
 use lockstep_domain::stacks::protected::is_protected;
 use lockstep_platform::cloudformation::{Stack, Stacks};
 
-/// How deep stacks may be nested before we stop looking.
+/// The deepest nesting of stacks that is read.
 pub const NESTING_MAX: usize = 10;
 
-/// A stack as it was found: what decides, and what is reported.
+/// A stack as it was read.
 pub struct Sight {
-    /// What decides.
+    /// The facts that the plan decides from.
     pub observed: StackSnapshot,
-    /// The stack itself.
+    /// The stack as CloudFormation describes it.
     pub stack: Stack,
 }
 
-/// How far a look goes.
+/// The extent of a look at a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// As far into the stack as its status asks for.
+    /// The contents that the status of the stack makes relevant.
     Status,
-    /// To all that is in it, as it is to go.
+    /// All contents, for a deletion.
     Contents,
 }
 
-/// Looks at `stack` (a name or an ARN).
+/// Reads `stack` (a name or an ARN). Returns `None` if it does not exist.
 pub async fn look(stacks: &impl Stacks, stack: &str, depth: Depth) -> Result<Option<Sight>, Failure> {
     let Some(found) = stacks.describe(stack).await? else { return Ok(None) };
     let (arn, status) = (found.arn.clone(), found.status.clone());
@@ -54,7 +54,8 @@ pub async fn look(stacks: &impl Stacks, stack: &str, depth: Depth) -> Result<Opt
     Ok(Some(Sight { observed, stack: found }))
 }
 
-/// Who began the newest operation, and where it matters whether the stack ever was stable.
+/// Returns the newest operation. Also returns if the stack ever was stable, where the status makes that
+/// relevant and the events show it.
 async fn history(
     stacks: &impl Stacks,
     arn: &str,
@@ -85,14 +86,14 @@ async fn remains(
     };
     let resources = resources(stacks, arn).await?;
     let policies = match (depth, status) {
-        // What is yet to be created has no template.
+        // A stack that does not exist yet has no template.
         (Depth::Status, _) | (_, StackStatus::ReviewInProgress) => None,
         (Depth::Contents, _) => policies(stacks, arn, &resources).await?,
     };
     Ok(Remains { resources, change_sets, policies })
 }
 
-/// What the deletion policies of a stack and of those nested in it keep; nothing if a template cannot be read.
+/// Returns the deletion policies of a stack and of its nested stacks, or `None` if a template cannot be read.
 async fn policies(
     stacks: &impl Stacks,
     arn: &str,
@@ -108,12 +109,12 @@ async fn policies(
     Ok(Some(all))
 }
 
-/// Whether this is a stack within a stack, which may be looked into.
+/// Returns true if the resource is a nested stack that can be read.
 fn is_nested(resource: &LiveResource) -> bool {
     resource.resource_type == NESTED_STACK && resource.survives() && !resource.physical_id.is_empty()
 }
 
-/// Every resource of a stack, those of nested stacks included.
+/// Returns every resource of a stack, including those of nested stacks.
 pub async fn resources(stacks: &impl Stacks, arn: &str) -> Result<Vec<LiveResource>, Failure> {
     let mut all = Vec::new();
     let mut open = vec![(Vec::<String>::new(), arn.to_owned())];
@@ -134,22 +135,22 @@ pub async fn resources(stacks: &impl Stacks, arn: &str) -> Result<Vec<LiveResour
     Ok(all)
 }
 
-/// Whether anything protected lives in a stack, however deep.
+/// Returns true if the stack holds a protected resource, at any depth.
 pub async fn holds_protected(stacks: &impl Stacks, arn: &str) -> Result<bool, Failure> {
     let all = resources(stacks, arn).await?;
     Ok(all.iter().any(|resource| resource.survives() && is_protected(&resource.resource_type)))
 }
 
-/// How the operation of these tokens, begun about `since`, stands on the stack `arn`: its own, and that of its
-/// cancellation, whose name what follows may carry.
+/// Returns the progress of an operation on the stack `arn` that began about `since`. `tokens` are its own and
+/// that of its cancellation, because later events may carry the latter.
 pub async fn progress(
     stacks: &impl Stacks,
     arn: &str,
     tokens: &[String],
     since: Timestamp,
 ) -> Result<(Progress, Option<Stack>), Failure> {
-    // The stack first: if it ends between the two calls, they disagree and we look again; the other way round an old
-    // status could agree with a newer event.
+    // The stack is read before its events. If the operation ends between the two calls, they disagree and the
+    // function looks again. In the other order an old status could agree with a newer event.
     let stack = stacks.describe(arn).await?;
     let events = events(stacks, arn, since).await?;
     let own: Vec<&StackEvent> = events.iter().filter(|event| event.is_about_the_stack()).collect();
@@ -163,7 +164,8 @@ pub async fn progress(
     Ok((progress, stack))
 }
 
-/// The events of `arn` since an operation was begun, by our clock, which may be ahead of CloudFormation's.
+/// Returns the events of `arn` since an operation began. `since` is read from our clock, which may be ahead
+/// of CloudFormation's.
 async fn events(stacks: &impl Stacks, arn: &str, since: Timestamp) -> Result<Vec<StackEvent>, Failure> {
     const SKEW_SECONDS: i64 = 300;
     let earliest = since.as_second() - SKEW_SECONDS;
@@ -171,7 +173,7 @@ async fn events(stacks: &impl Stacks, arn: &str, since: Timestamp) -> Result<Vec
     stacks.events(arn, &enough).await
 }
 
-/// The events of a failed operation: those of the stack, and of every nested stack that failed.
+/// Returns the events of a failed operation: those of the stack, and of every nested stack that failed.
 pub async fn story(
     stacks: &impl Stacks,
     arn: &str,
@@ -179,7 +181,7 @@ pub async fn story(
     since: Timestamp,
 ) -> Result<Vec<Stream>, Failure> {
     let all = events(stacks, arn, since).await?;
-    // By CloudFormation's own clock from here on.
+    // The times from here on are CloudFormation's own.
     let began = all.iter().filter(|event| event.token.as_deref() == Some(token)).map(|event| event.at).min();
     let began = began.unwrap_or(since);
     let root = Stream { path: Vec::new(), events: all }.of_operation(token, began);
@@ -196,7 +198,7 @@ pub async fn story(
     Ok(streams)
 }
 
-/// What cannot be read is for a person to look at, never safe.
+/// Returns the failure for something that cannot be read. It needs an operator and is never treated as safe.
 pub fn unreadable(what: &str, why: &str) -> Failure {
     Failure::new(
         FailureKind::StackNeedsHuman,

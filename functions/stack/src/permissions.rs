@@ -1,6 +1,6 @@
-//! What the execution role lacks for a deployment, as far as AWS says.
+//! Permissions that the execution role lacks for a deployment, as far as AWS reports them.
 //!
-//! The answer is a warning. Whatever keeps it from being known makes it *unknown*, and never stops a deployment.
+//! The result is a warning. A result that cannot be determined is *unknown* and never stops a deployment.
 
 use crate::context::StackContext;
 use crate::load::{self, Loaded};
@@ -12,7 +12,7 @@ use lockstep_domain::stacks::permissions::missing::{by_resource, judge, question
 use lockstep_domain::stacks::permissions::{Table, TemplateContext, excerpt_key, needs};
 use std::time::Duration;
 
-/// How long AWS may take to answer before the answer is unknown.
+/// Timeout of AWS's answer, after which the result is unknown.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns what the execution role lacks for the deployment.

@@ -1,4 +1,4 @@
-//! Plan: resolve the parameters, look at the stack, say what is to be done.
+//! Plan: resolves the parameters, reads the stack, and decides the next step.
 
 use crate::context::StackContext;
 use crate::load::{self, Loaded};
@@ -23,7 +23,7 @@ use lockstep_runtime::deployment_log;
 use lockstep_runtime::stages::stages;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Serves `plan`.
+/// Handles `plan`.
 pub async fn plan<C: StackContext>(context: &C, id: &DeploymentId) -> Result<NextStep, Failure> {
     let mut loaded = Loaded::load(context, id).await?;
     loaded.goes_on()?;
@@ -47,7 +47,7 @@ pub async fn plan<C: StackContext>(context: &C, id: &DeploymentId) -> Result<Nex
     next(context, loaded, plan, sight).await
 }
 
-/// Where the plan leads.
+/// Returns the step that the plan leads to.
 async fn next<C: StackContext>(
     context: &C,
     loaded: Loaded,
@@ -67,7 +67,7 @@ async fn next<C: StackContext>(
             deployment_log::append(
                 context.ledger(),
                 &id,
-                &format!("the stack is to be recovered: {why}"),
+                &format!("the stack needs recovery first: {why}"),
                 context.now(),
             )
             .await?;
@@ -109,7 +109,7 @@ async fn next<C: StackContext>(
     }
 }
 
-/// A look at what would change ends where something else would have to be done first.
+/// Returns the failure of a plan-only deployment whose stack needs another operation first.
 fn not_only_planned(loaded: &Loaded, first: &str) -> Failure {
     Failure::new(
         FailureKind::StackNeedsHuman,
@@ -120,7 +120,8 @@ fn not_only_planned(loaded: &Loaded, first: &str) -> Failure {
     )
 }
 
-/// A deployment of the promotion path that had to finish a rollback without some resources stops there.
+/// Fails for a deployment of the promotion path if its environment is tainted, because a rollback had to skip
+/// resources.
 fn still_promotable(loaded: &Loaded) -> Result<(), Failure> {
     match loaded.deployment.record.path {
         DeploymentPath::Promotion => gate::check_taint(Some(&loaded.environment.record)),
@@ -128,7 +129,7 @@ fn still_promotable(loaded: &Loaded) -> Result<(), Failure> {
     }
 }
 
-/// What is to be done with the deployment's stack as it is now, and what was seen of it.
+/// Decides about the deployment's stack as it is now. Returns the plan and the stack as it was read.
 pub async fn decide<C: StackContext>(
     context: &C,
     stacks: &C::Stacks,
@@ -140,7 +141,7 @@ pub async fn decide<C: StackContext>(
     let (deployment, environment) = (&loaded.deployment.record, &loaded.environment.record);
     let names = loaded.change_set_names();
     let allowed = loaded.allowed(context.now());
-    // What runs says nothing of what was changed since: only a look at every resource does.
+    // The deployed digests do not show drift. Only a change set that compares every resource does.
     let deployed = environment.deployed.as_ref().filter(|_| !deployment.revert_drift);
     let known = PlanInput {
         environment_stack: environment.stack_arn.as_deref(),
@@ -165,7 +166,7 @@ pub async fn decide<C: StackContext>(
     Ok((plan, sight))
 }
 
-/// The failure of a plan that a step cannot carry out.
+/// Returns the failure of a plan that a step cannot carry out.
 pub fn no_go(plan: Plan) -> Failure {
     match plan {
         Plan::NeedsHuman { why } => Failure::new(FailureKind::StackNeedsHuman, why),
@@ -187,12 +188,12 @@ pub fn no_go(plan: Plan) -> Failure {
     }
 }
 
-/// Since when a deployment waits for somebody else's operation, after this plan.
+/// Returns the moment since which a deployment waits for another caller's operation, after this plan.
 pub fn wait_for_other(plan: &Plan, since: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
     matches!(plan, Plan::AwaitOther { .. }).then(|| since.unwrap_or(now))
 }
 
-/// Writes down what a person is to be asked, and since when somebody else is waited for.
+/// Records the proposal to approve, and the moment since which the deployment waits for another caller.
 async fn remember_plan<C: StackContext>(
     context: &C,
     loaded: &mut Loaded,
@@ -207,7 +208,7 @@ async fn remember_plan<C: StackContext>(
     loaded.save(context, record).await
 }
 
-/// A deployment that died may have brought the stack to a stable state and not have said so.
+/// Records that the stack is stable. An earlier deployment may have ended before it recorded that.
 async fn remember_stability<C: StackContext>(
     context: &C,
     loaded: &mut Loaded,
@@ -223,7 +224,7 @@ async fn remember_stability<C: StackContext>(
     Ok(())
 }
 
-/// Records that the stack stays as it is.
+/// Records that the stack is unchanged.
 pub async fn unchanged<C: StackContext>(
     context: &C,
     mut loaded: Loaded,
@@ -239,7 +240,7 @@ pub async fn unchanged<C: StackContext>(
     Ok(if plan_only { NextStep::Planned } else { NextStep::Check })
 }
 
-/// The digest of the template that the stack is to run, which must be the one that was packaged.
+/// Returns the digest of the template that the stack runs. Fails if it is not the template that was packaged.
 fn wanted_template(release: &Release, contents: &Contents, stage: &Stage) -> Result<Digest, Failure> {
     let digest = Digest::of(template::text(contents, stage).as_bytes());
     let packaged = if stage.is_test() { &release.test_template_digest } else { &release.template_digest };
@@ -292,8 +293,8 @@ async fn resolve<C: StackContext>(
 }
 
 fn rejected(problems: &[Problem]) -> Failure {
-    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    Failure::rejected(told.join("; "))
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Failure::rejected(lines.join("; "))
 }
 
 async fn organisation<C: StackContext>(context: &C) -> Result<Option<OrganisationParameters>, Failure> {
@@ -303,7 +304,7 @@ async fn organisation<C: StackContext>(context: &C) -> Result<Option<Organisatio
         .map_err(|problems| rejected(&problems))
 }
 
-/// The AMI of each locked image where the deployment goes.
+/// Returns the AMI of each locked image at the location of the deployment.
 async fn images<C: StackContext>(
     context: &C,
     location: &Location,
@@ -331,8 +332,8 @@ async fn images<C: StackContext>(
     Ok(amis)
 }
 
-/// The outputs of other components that the values refer to: those of the same stage, for the throw-away stack those
-/// of the stage that the manifest names.
+/// Returns the outputs of other components that the values refer to. They come from the same stage. For the
+/// test stack they come from the stage that the manifest names.
 async fn outputs<C: StackContext>(
     context: &C,
     loaded: &Loaded,

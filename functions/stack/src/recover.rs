@@ -1,5 +1,5 @@
-//! Recover: bring a stack to where it can be planned for, or remove it. One operation at a time; whoever asked plans
-//! again when it has ended.
+//! Recover: repairs a stack until a deployment can be planned, or deletes it. Each call begins one operation,
+//! and the caller plans again after its end.
 
 use crate::context::StackContext;
 use crate::load::{self, Loaded};
@@ -14,7 +14,7 @@ use lockstep_platform::cloudformation::Stacks;
 use lockstep_runtime::deployment_log;
 use std::collections::BTreeSet;
 
-/// Serves `recover`, and `delete`: which it is, the deployment's kind says.
+/// Handles `recover` and `delete`. The kind of the deployment decides which of the two.
 pub async fn recover<C: StackContext>(context: &C, id: &DeploymentId, task: &Task) -> Result<(), Failure> {
     let loaded = Loaded::load(context, id).await?;
     loaded.goes_on()?;
@@ -32,8 +32,8 @@ pub async fn recover<C: StackContext>(context: &C, id: &DeploymentId, task: &Tas
     };
     let observed = sight.map(|sight| sight.observed);
     let observed = observed.ok_or_else(|| Failure::bug("a recovery without a stack"))?;
-    let journalled = &loaded.deployment.record.operations;
-    let operation = intend(id, &recovery, &observed, journalled, context.now());
+    let recorded = &loaded.deployment.record.operations;
+    let operation = intend(id, &recovery, &observed, recorded, context.now());
     let key = operation_key(&recovery.arn, &operation.token);
     deployment_log::append(
         context.ledger(),
@@ -43,13 +43,13 @@ pub async fn recover<C: StackContext>(context: &C, id: &DeploymentId, task: &Tas
     )
     .await?;
     let role = load::execution_role(context, &loaded.deployment.record.location);
-    let loaded = journal(context, loaded, &recovery, &operation).await?;
+    let loaded = record_operation(context, loaded, &recovery, &operation).await?;
     context.callbacks().register(&key, task).await?;
     for bucket in &recovery.empty {
         context.empty_bucket(&loaded.deployment.record.location, &loaded.session(), bucket).await?;
     }
     begin(&stacks, &operation, &role).await?;
-    // The deletion of a stack that was only reviewed is over at once, and may tell nobody.
+    // The deletion of a stack that was only reviewed ends at once and may send no event.
     match plan::decide(context, &stacks, &loaded, &protect).await?.0 {
         Plan::Adopt { .. } | Plan::Wait => Ok(()),
         Plan::Recover(still) if still.operation == operation.operation => Ok(()),
@@ -57,8 +57,8 @@ pub async fn recover<C: StackContext>(context: &C, id: &DeploymentId, task: &Tas
     }
 }
 
-/// Writes down what is about to be done, and what a person allowed it to cost, before it is done.
-async fn journal<C: StackContext>(
+/// Records the operation and its approved cost before the operation begins.
+async fn record_operation<C: StackContext>(
     context: &C,
     loaded: Loaded,
     recovery: &Recovery,
@@ -115,7 +115,7 @@ fn doing(operation: &Operation) -> String {
     }
 }
 
-/// Waits for an operation that was seen running; it may have ended before anybody waited.
+/// Waits for an operation that was seen running. It may have ended before the callback was registered.
 async fn wait_for<C: StackContext>(
     context: &C,
     stacks: &C::Stacks,
@@ -131,7 +131,7 @@ async fn wait_for<C: StackContext>(
     }
 }
 
-/// Answers the token where there is nothing to wait for (any more): the next plan says what there is.
+/// Wakes the task at once if there is no operation to wait for. The next plan decides about the stack.
 async fn over<C: StackContext>(context: &C, loaded: &Loaded, plan: Plan, task: &Task) -> Result<(), Failure> {
     if let failure @ (Plan::NeedsHuman { .. } | Plan::Wait | Plan::LookAgain { .. }) = plan {
         return Err(no_go(failure));

@@ -1,4 +1,4 @@
-//! PlanTeardown: what is to be done with a stack that is to go.
+//! PlanTeardown: decides how a stack is deleted.
 
 use crate::context::StackContext;
 use crate::load::Loaded;
@@ -12,7 +12,7 @@ use lockstep_domain::stacks::plan::{LiveResource, Plan};
 use lockstep_platform::cloudformation::Stacks;
 use lockstep_runtime::deployment_log;
 
-/// Serves `plan_teardown`. Carried out by `delete`, and asked again after it.
+/// Handles `plan_teardown`. The state machine runs `delete` next, and plans again after it.
 pub async fn plan<C: StackContext>(context: &C, id: &DeploymentId) -> Result<NextStep, Failure> {
     let mut loaded = Loaded::load(context, id).await?;
     loaded.goes_on()?;
@@ -25,13 +25,13 @@ pub async fn plan<C: StackContext>(context: &C, id: &DeploymentId) -> Result<Nex
     }
     record.proposal = None;
     record.waits_since = wait_for_other(&plan, record.waits_since, context.now());
-    let (go, story) = match plan {
+    let (go, line) = match plan {
         Plan::Ask(proposal) => {
-            let story = format!("a person must allow this: {}", proposal.key());
+            let line = format!("a person must allow this: {}", proposal.key());
             record.proposal = Some(proposal);
-            (NextStep::Approve, story)
+            (NextStep::Approve, line)
         }
-        Plan::Recover(_) => (NextStep::Delete, "the stack is to be deleted".to_owned()),
+        Plan::Recover(_) => (NextStep::Delete, "the stack needs deletion".to_owned()),
         Plan::Adopt { key } | Plan::AwaitOther { key } => {
             (NextStep::Delete, format!("an operation runs: {key}"))
         }
@@ -50,11 +50,12 @@ pub async fn plan<C: StackContext>(context: &C, id: &DeploymentId) -> Result<Nex
         other => return Err(no_go(other)),
     };
     loaded.save(context, record).await?;
-    deployment_log::append(context.ledger(), id, &story, context.now()).await?;
+    deployment_log::append(context.ledger(), id, &line, context.now()).await?;
     Ok(go)
 }
 
-/// What CloudFormation left behind when it deleted the stack, because a deletion policy or a person said so.
+/// Returns the resources that CloudFormation left behind when it deleted the stack, because of a deletion
+/// policy or an approval.
 async fn left_behind(stacks: &impl Stacks, arn: Option<&str>) -> Result<Vec<NamedResource>, Failure> {
     let Some(arn) = arn else { return Ok(Vec::new()) };
     let resources = observe::resources(stacks, arn).await?;

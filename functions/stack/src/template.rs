@@ -1,24 +1,24 @@
-//! What the template that is deployed needs.
+//! Text, storage key, and capabilities of the deployed template.
 
 use lockstep_domain::delivery::packaging::Contents;
 use lockstep_domain::delivery::stages::Stage;
 use lockstep_domain::stacks::template::Template;
 
-/// The text that the stack in `stage` runs: the component's template, or for the throw-away stack the one derived
-/// from it, which differs only in its deletion policies.
+/// Returns the template text that the stack in `stage` runs. A test stack runs the derived template, which
+/// differs from the component's own only in its deletion policies.
 pub fn text(contents: &Contents, stage: &Stage) -> String {
     if stage.is_test() { contents.template.throw_away() } else { contents.template.text().to_owned() }
 }
 
-/// Where a template is put in the target account's bucket.
+/// Returns the key of a template in the target account's bucket.
 pub fn key(digest: &lockstep_domain::model::ids::Digest) -> String {
     format!("templates/{digest}")
 }
 
-/// The capabilities that the template needs, by
+/// Returns the capabilities that the template needs, by
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html>.
 ///
-/// Nested stacks and macros may bring anything, so they get everything; a template without either cannot.
+/// Nested stacks and macros may add any resource, so a template with one of them gets every capability.
 pub fn capabilities(template: &Template) -> Vec<&'static str> {
     let kinds: Vec<&str> = template.resources().values().map(|resource| resource.kind.as_str()).collect();
     let json = template.to_json();

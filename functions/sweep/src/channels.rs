@@ -1,4 +1,5 @@
-//! The parameters that name the newest images: written when a version becomes usable, and mended by every sweep.
+//! The channel parameters of images. They are written when a version becomes usable, and every sweep repairs
+//! them.
 
 use crate::context::SweepContext;
 use lockstep_domain::images::channels::{self, Edit};
@@ -12,10 +13,11 @@ use lockstep_platform::ledger::Order;
 use lockstep_runtime::stages;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many records of one image are looked at.
+/// The most records of one image that are read.
 const RECORDS: usize = 10_000;
 
-/// Serves `channels`. One place that cannot be reached does not keep it from the next; its failure is told at the end.
+/// Handles `channels`. A location that cannot be reached does not stop the others. Its failure is returned at
+/// the end.
 pub async fn follow(
     context: &impl SweepContext,
     image: &ImageName,
@@ -34,12 +36,12 @@ pub async fn follow(
     let (mut parameters, mut failed) = (Vec::new(), None);
     for location in &locations {
         let wanted = channels::wanted(&versions, &places, location);
-        let mended = async {
+        let repaired = async {
             let there = context.channels(location).await?;
             let found = channels::of(image, there.all().await?);
-            mend(&there, location, &wanted, &found).await
+            repair(&there, location, &wanted, &found).await
         };
-        match mended.await {
+        match repaired.await {
             Ok(changed) => parameters.extend(changed),
             Err(failure) => {
                 tracing::warn!(image = %image, account = %location.account, "{}", failure.message);
@@ -50,8 +52,8 @@ pub async fn follow(
     failed.map_or(Ok(Followed { parameters }), Err)
 }
 
-/// Lets the parameters at `location` say what is wanted; tells what was changed.
-pub async fn mend(
+/// Sets the parameters at `location` to `wanted` and returns the changes.
+pub async fn repair(
     there: &impl Channels,
     location: &Location,
     wanted: &BTreeMap<String, AmiId>,

@@ -1,4 +1,4 @@
-//! What this function may reach.
+//! The capabilities of the `sweep` function, and their adapters on AWS.
 
 use lockstep_domain::installation::target_roles::IMAGE_KEEPER;
 use lockstep_domain::model::error::Failure;
@@ -75,7 +75,7 @@ pub struct AwsContext {
 }
 
 impl AwsContext {
-    /// Wires the adapters; nothing is called yet.
+    /// Creates the adapters without a call to AWS.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
         let ledger = Ledger::new(aws, config.get(Setting::Table)?);
         Ok(Self {
@@ -92,7 +92,7 @@ impl AwsContext {
         })
     }
 
-    /// Returns the account and region of `location` with the credentials of the keeper of images.
+    /// Returns a configuration for calls at `location` with the role of the image keeper.
     async fn keeper(&self, location: &Location) -> Result<Aws, Failure> {
         self.aws.assume(location, IMAGE_KEEPER, &self.external_id, "lockstep-sweep").await
     }

@@ -1,4 +1,4 @@
-//! Environments: those whose holder's execution has ended, and throw-away ones that outlived their time.
+//! Environments whose holder's execution has ended, and test environments older than their time to live.
 
 use crate::context::SweepContext;
 use crate::report;
@@ -14,13 +14,13 @@ use lockstep_platform::executions::Started;
 use lockstep_platform::ledger::{Order, Versioned};
 use lockstep_runtime::{lease, stages};
 
-/// The most environments of one stage that are looked at.
+/// The most environments of one stage that are read.
 const ENVIRONMENTS: usize = 10_000;
 
-/// What a deployment is told of it that the sweep closed.
+/// The reason that a deployment gets when the sweep closes it.
 const FREED: &str = "the sweep freed its environment";
 
-/// Looks at every environment of every stage.
+/// Examines every environment of every stage.
 pub async fn sweep(
     context: &impl SweepContext,
     report: &mut SweepReport,
@@ -33,7 +33,7 @@ pub async fn sweep(
             let outcome = if found.record.holder.is_some() {
                 free(context, report, &what, &found, now).await
             } else if stage.is_test() {
-                throw_away(context, report, &what, stage, &found.record, now).await
+                examine_test_environment(context, report, &what, stage, &found.record, now).await
             } else {
                 Ok(())
             };
@@ -55,7 +55,7 @@ async fn free(
             report.freed.extend(freed.map(|_| what.to_owned()));
             Ok(())
         }
-        // Whoever took it meanwhile lives.
+        // Another writer acquired the environment meanwhile, so its holder is alive.
         Err(lost) if lost.kind == FailureKind::Conflict => Ok(()),
         Err(busy) if busy.kind == FailureKind::EnvironmentBusy => {
             let since = held.record.holder.as_ref().map(|holder| holder.since);
@@ -68,7 +68,7 @@ async fn free(
     }
 }
 
-async fn throw_away(
+async fn examine_test_environment(
     context: &impl SweepContext,
     report: &mut SweepReport,
     what: &str,
@@ -125,7 +125,8 @@ async fn remove(
     Ok(())
 }
 
-/// How long the throw-away environment of `deployment` may live, as the manifest of its release says.
+/// Returns the time to live of the test environment of `deployment` in minutes, from the manifest of its
+/// release. Returns `None` if the manifest cannot be read.
 async fn ttl_minutes(context: &impl SweepContext, deployment: &Deployment) -> Option<u32> {
     if !matches!(deployment.kind, DeploymentKind::Deploy { .. }) {
         return None;

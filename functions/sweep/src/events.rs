@@ -1,4 +1,4 @@
-//! Accepted deliveries that nobody started, or whose execution ended without finishing them.
+//! Webhook deliveries that were accepted and never started, or whose execution ended without finishing them.
 
 use crate::context::SweepContext;
 use crate::report;
@@ -11,10 +11,10 @@ use lockstep_domain::records::{Record as _, SweepReport, WebhookDelivery, Webhoo
 use lockstep_platform::executions::Started;
 use lockstep_platform::ledger::Versioned;
 
-/// How many of the latest events are looked at: more than come between two sweeps.
+/// The most webhook deliveries that are read: more than arrive between two sweeps.
 const EVENTS: usize = 1000;
 
-/// The latest events, as the index has them.
+/// Returns the latest webhook deliveries, as the index has them.
 pub async fn latest(context: &impl SweepContext) -> Result<Vec<WebhookDelivery>, Failure> {
     Ok(context
         .ledger()
@@ -25,7 +25,8 @@ pub async fn latest(context: &impl SweepContext) -> Result<Vec<WebhookDelivery>,
         .collect())
 }
 
-/// Looks at the latest events. The index only says which there are: each is read again before it is decided about.
+/// Examines the latest webhook deliveries. The index only lists them, so each is read again before the
+/// decision.
 pub async fn sweep(
     context: &impl SweepContext,
     report: &mut SweepReport,
@@ -54,7 +55,7 @@ async fn one(
         DeliveryStep::Look => look(context, report, what, &stored, now).await,
         DeliveryStep::Start => start(context, report, what, &stored, now).await,
         DeliveryStep::Supersede(overtaken) => {
-            // It may have been started by somebody who died before writing that down.
+            // A function may have started the execution and ended before it recorded the start.
             if is_running(context, &stored.record).await.is_some() {
                 return look(context, report, what, &stored, now).await;
             }
@@ -84,7 +85,7 @@ async fn start(
     }
 }
 
-/// Finishes an event whose execution has ended: it had its chance to do so itself.
+/// Finishes a webhook delivery whose execution has ended without finishing it.
 async fn look(
     context: &impl SweepContext,
     report: &mut SweepReport,
@@ -95,7 +96,7 @@ async fn look(
     if is_running(context, &stored.record).await != Some(false) {
         return Ok(());
     }
-    // What the execution wrote last was written before it was seen to have ended.
+    // The execution may have written the record until it ended, so the record is read again.
     let Some(stored) = context.ledger().get::<WebhookDelivery>(&stored.record.key()).await? else {
         return Ok(());
     };
@@ -112,7 +113,7 @@ async fn is_running(context: &impl SweepContext, event: &WebhookDelivery) -> Opt
     context.executions().is_running(&execution_arn(context.release_machine(), &event.execution)).await
 }
 
-/// Writes an event on; whoever was quicker knows at least as much.
+/// Writes a webhook delivery. Ignores a conflict, because the other writer knows at least as much.
 async fn write(
     context: &impl SweepContext,
     stored: &Versioned<WebhookDelivery>,

@@ -1,4 +1,4 @@
-//! One sweep: each part in turn, then the report. Or the parameters of one image, at once.
+//! Dispatch of one request: a sweep with its report, or the update of one image's parameters.
 
 use crate::context::SweepContext;
 use crate::{channels, environments, events, heads, images, promotions, report, waits};
@@ -14,13 +14,13 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Reply {
-    /// It swept.
+    /// The report of a sweep.
     Swept(Box<SweepReport>),
-    /// The parameters of an image follow.
+    /// The parameters of one image that were updated.
     Followed(Followed),
 }
 
-/// Serves what was sent: without an action it is a sweep.
+/// Handles one request. A request without an action is a sweep.
 pub async fn serve(context: &impl SweepContext, sent: &Value, now: Timestamp) -> Result<Reply, Failure> {
     match Request::read(sent)? {
         None => handle(context, now).await.map(|report| Reply::Swept(Box::new(report))),
@@ -30,7 +30,7 @@ pub async fn serve(context: &impl SweepContext, sent: &Value, now: Timestamp) ->
     }
 }
 
-/// Sweeps, and answers with what it did; the same is kept in the ledger for `lockstep status`.
+/// Sweeps and returns the report. The ledger stores the same report for `lockstep status`.
 pub async fn handle(context: &impl SweepContext, now: Timestamp) -> Result<SweepReport, Failure> {
     let mut report = SweepReport::new(now);
     let outcome = environments::sweep(context, &mut report, now).await;
@@ -67,7 +67,7 @@ pub async fn handle(context: &impl SweepContext, now: Timestamp) -> Result<Sweep
 async fn keep(context: &impl SweepContext, report: &SweepReport) -> Result<(), Failure> {
     let Inserted::Exists(before) = context.ledger().insert(report).await? else { return Ok(()) };
     match context.ledger().replace(&before, report.clone()).await {
-        // Another sweep ran at the same time, and saw the same.
+        // Another sweep ran at the same time and found the same.
         Err(lost) if lost.kind == FailureKind::Conflict => Ok(()),
         written => written.map(drop),
     }

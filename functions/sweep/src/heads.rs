@@ -1,7 +1,7 @@
-//! The heads of the subscribed repositories' default branches, against the deliveries that told of them.
+//! Heads of the subscribed repositories' default branches, compared with the webhook deliveries.
 //!
-//! A git host sends each webhook once: GitHub never sends a failed one again by itself. Other branches are not looked
-//! at: what is on them long before the repository was subscribed would become releases that nobody wants.
+//! A git host sends each webhook once. GitHub does not repeat a failed one. The sweep ignores other branches:
+//! commits from long before the subscription would become releases without a use.
 
 use crate::context::SweepContext;
 use crate::{events, report};
@@ -12,14 +12,15 @@ use lockstep_domain::records::{Record as _, Repository, SweepReport, WebhookDeli
 use lockstep_platform::ledger::Inserted;
 use std::collections::BTreeMap;
 
-/// How many repositories are looked at: four sweeps an hour ask GitHub for less than it answers with a token.
+/// The most repositories that are read. Four sweeps an hour then send fewer requests than GitHub allows with
+/// a token.
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 const REPOSITORIES: usize = 1000;
 
-/// How often a host may not answer until it is left alone for this sweep: each time may cost a minute.
+/// Number of failures after which the sweep skips a host. Each failure may cost a minute.
 const PATIENCE: u32 = 2;
 
-/// Looks at the head of every subscribed repository.
+/// Examines the head of every subscribed repository.
 pub async fn sweep(
     context: &impl SweepContext,
     report: &mut SweepReport,
@@ -49,7 +50,7 @@ async fn one(
     latest: &[WebhookDelivery],
     now: Timestamp,
 ) -> Result<(), Failure> {
-    // The index lags behind the table, which may know a newer commit by now.
+    // The index lags behind the table, which may have a newer commit.
     let Some(stored) = context.ledger().get::<Repository>(&listed.key()).await? else { return Ok(()) };
     let repository = stored.record;
     let Some(head) = context.head(&repository, &repository.branch).await? else {
@@ -72,7 +73,7 @@ async fn one(
     Ok(())
 }
 
-/// The hosts that do not answer: what is behind them waits for the next sweep, and keeps no other host waiting.
+/// The hosts that do not answer. Their repositories wait for the next sweep and do not delay other hosts.
 #[derive(Default)]
 struct Tired(BTreeMap<String, u32>);
 

@@ -1,4 +1,4 @@
-//! Images that nobody needs any more, images that nobody knows, and the parameters that name the newest.
+//! Unreferenced images, images without a record, and the channel parameters.
 
 use crate::context::SweepContext;
 use crate::{channels, orphans, records, report};
@@ -23,23 +23,23 @@ use lockstep_platform::ledger::{Order, Versioned};
 use lockstep_runtime::stages;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many records of a kind are looked at.
+/// The most records of a kind that are read.
 const RECORDS: usize = 10_000;
 
-/// How many versions one sweep changes: the next one goes on.
+/// The most versions that one sweep changes. The next sweep changes more.
 const STEPS: usize = 20;
 
-/// What the ledger knows.
+/// Records and settings of images in the ledger.
 pub struct Found {
     /// Every version of every image.
     pub versions: Vec<ImageVersion>,
-    /// Where each of them is.
+    /// Each copy of a version in an account and region.
     pub places: Vec<Image>,
     stages: Stages,
     settings: ImageSettings,
 }
 
-/// Looks at every version of every image.
+/// Examines every version of every image.
 pub async fn sweep(
     context: &impl SweepContext,
     report: &mut SweepReport,
@@ -56,7 +56,7 @@ pub async fn sweep(
         let outcome = carry_out(context, report, &planned, now).await;
         report::go_on(report, &what, outcome);
     }
-    // What was changed above is seen by the next look.
+    // The records are loaded again, because the steps above changed them.
     let Some(found) = load(context).await? else { return Ok(()) };
     let before = orphans::before(context).await?;
     for location in locations(&found) {
@@ -67,7 +67,7 @@ pub async fn sweep(
     Ok(())
 }
 
-/// Nothing while there are no images, or no stages.
+/// Returns the records, or `None` if there are no images or no stages.
 async fn load(context: &impl SweepContext) -> Result<Option<Found>, Failure> {
     let versions = records(context.ledger().list_kind::<ImageVersion>(RECORDS).await?);
     if versions.is_empty() {
@@ -101,7 +101,8 @@ async fn plan(context: &impl SweepContext, found: &Found, now: Timestamp) -> Res
     Ok(retention::plan(&known))
 }
 
-/// The newest releases, and those that run or ran before whatever their age; the latter are read from the table itself.
+/// Returns the newest releases, and the current and previous release of each environment whatever its age.
+/// The latter are read from the table itself.
 async fn releases(
     context: &impl SweepContext,
     environments: &[Environment],
@@ -120,7 +121,8 @@ async fn releases(
     Ok(all)
 }
 
-/// Takes one step with one version. The index only said that there is one: it is read again before it is changed.
+/// Carries out one step for one version. The index only lists the version, so it is read again before the
+/// change.
 async fn carry_out(
     context: &impl SweepContext,
     report: &mut SweepReport,
@@ -140,9 +142,10 @@ async fn carry_out(
             for image in &places {
                 let Some(ami) = &image.record.ami else { continue };
                 let location = &image.record.location;
-                let said = async { context.kept_images(location).await?.deprecate(ami, soon(now)).await };
-                // Where it could not be said, the look at that place says it, now or with the next sweep.
-                if let Err(failure) = said.await {
+                let deprecated =
+                    async { context.kept_images(location).await?.deprecate(ami, soon(now)).await };
+                // If the call failed, `look` repeats it for that location, in this sweep or the next one.
+                if let Err(failure) = deprecated.await {
                     tracing::warn!(image = %ami, account = %location.account, "{}", failure.message);
                 }
             }
@@ -163,7 +166,8 @@ async fn carry_out(
     Ok(())
 }
 
-/// Writes the version on; nothing if another was quicker, or it has come further.
+/// Writes the version. Returns `None` if another writer was faster, or if the transition does not apply any
+/// more.
 async fn change(
     context: &impl SweepContext,
     stored: &Versioned<ImageVersion>,
@@ -179,11 +183,11 @@ async fn change(
     }
 }
 
-/// Removes the images of a version everywhere, once every account said that nothing refers to them.
+/// Removes the images of a version everywhere, once every account reported that nothing refers to them.
 ///
-/// The version is closed first, so that nothing begins to run from what is about to go; who finds it closed with images
-/// left goes on. One that was given up resolves to nothing as it is, and is closed at the end. A protected image waits for
-/// its protection to end.
+/// The version is closed first, so that nothing starts to use an image that is about to be removed. A sweep
+/// that finds the version closed with images left continues the removal. A version that was given up is never
+/// resolved, so it is closed at the end. A protected image remains until its protection ends.
 async fn remove(
     context: &impl SweepContext,
     report: &mut SweepReport,
@@ -217,7 +221,8 @@ async fn remove(
                 report::left(report, &format!("image {what}"), &why);
             }
             Removed::Gone { left } => {
-                // What another image needs is that image's; whatever else is left is told until somebody looks.
+                // EC2 skips a snapshot that another image needs. Every other remaining snapshot is reported
+                // to the operator.
                 for (snapshot, code) in left.iter().filter(|(_, code)| *code != "skipped") {
                     let why = format!(
                         "the snapshot {snapshot} in account {account}, {region} was not deleted: {code}"
@@ -237,7 +242,8 @@ async fn remove(
     Ok(())
 }
 
-/// What each place says refers to its image; one that cannot be asked is left out, and why is told.
+/// Returns the references to each image, by location. Leaves out a location that cannot be asked and reports
+/// its failure.
 async fn answers(
     context: &impl SweepContext,
     report: &mut SweepReport,
@@ -261,13 +267,13 @@ async fn answers(
     answers
 }
 
-/// Where images are, or may be.
+/// Returns the locations where images are or may be.
 fn locations(found: &Found) -> BTreeSet<Location> {
     let of_stages = found.stages.iter().map(Stage::location);
     of_stages.chain(found.places.iter().map(|image| image.location.clone())).collect()
 }
 
-/// Looks at what a place has: orphans, deprecations that were not said, parameters.
+/// Examines one location: orphans, missing deprecations, and parameters.
 async fn look(
     context: &impl SweepContext,
     report: &mut SweepReport,
@@ -294,11 +300,11 @@ async fn look(
     }
     let wanted = wanted(&found.versions, &found.places, location);
     let there = context.channels(location).await?;
-    report.parameters.extend(channels::mend(&there, location, &wanted, &there.all().await?).await?);
+    report.parameters.extend(channels::repair(&there, location, &wanted, &there.all().await?).await?);
     Ok(())
 }
 
-/// A time that has passed is refused; seconds are rounded.
+/// Returns a time shortly after `now`, because EC2 refuses a past time and rounds seconds.
 fn soon(now: Timestamp) -> Timestamp {
     now.checked_add(2.minutes()).unwrap_or(now)
 }

@@ -1,13 +1,19 @@
-//! The `sweep` function: scheduled, it finds what no event told of, and puts it in order.
+//! The `sweep` function: it runs on a schedule, finds what no event reported, and repairs it.
 //!
-//! What can be lost is an event, an execution, or somebody's attention; so it looks at environments whose holder has
-//! ended, heads of branches that no delivery told of, deliveries that were accepted and never started, throw-away
-//! environments that outlived their time, waits that nobody ends, promotions of images that died, and images that nobody
-//! needs. It takes no input and remembers nothing: to run it twice, or twice at once, changes nothing more.
-//! One thing that cannot be put in order does not keep it from the next; the report says what is left, and why.
+//! An event or an execution can be lost, and a leftover can remain unnoticed. So the sweep examines:
 //!
-//! Because it alone keeps images in every account, it is also who lets the parameters follow that name the newest of them
-//! ([`handler::serve`]).
+//! - environments whose holder's execution has ended, and test environments older than their time to live
+//! - heads of branches that no webhook delivery reported
+//! - webhook deliveries that were accepted and never started
+//! - callbacks that no function completes
+//! - image promotions whose execution has ended
+//! - images without a reference or without a record
+//!
+//! It takes no input and keeps no state in memory. A second run, even at the same time, changes nothing more.
+//! A part that fails does not stop the next one. The report lists what is left, and why.
+//!
+//! Only the sweep has the image keeper's role in every account. So it also updates the parameters that name
+//! the newest images ([`handler::serve`]).
 
 mod channels;
 pub mod context;

@@ -1,4 +1,5 @@
-//! What carries our tags in an account and stands in no record: remembered, and removed once that is proven.
+//! Resources with our tags that no record names. The sweep remembers them, and removes them once they are
+//! proven orphans.
 
 use crate::context::SweepContext;
 use crate::images::Found;
@@ -13,18 +14,18 @@ use lockstep_domain::records::{Deployment, SweepReport};
 use lockstep_platform::ec2::keeping::Keeping;
 use lockstep_platform::ec2::references::References;
 
-/// The orphans that the sweep before this one saw.
+/// Returns the orphans that the previous sweep reported.
 pub async fn before(context: &impl SweepContext) -> Result<Vec<SeenOrphan>, Failure> {
     let last = context.ledger().get::<SweepReport>(&SweepReport::last()).await?;
     Ok(last.map(|last| last.record.orphans).unwrap_or_default())
 }
 
-/// What was seen at a place that cannot be looked at now: unknown is not gone.
+/// Keeps the orphans of a location that cannot be examined now. Unknown does not mean removed.
 pub fn carry_over(report: &mut SweepReport, before: &[SeenOrphan], location: &Location) {
     report.orphans.extend(before.iter().filter(|seen| seen.orphan.location == *location).cloned());
 }
 
-/// Looks at the orphans of one place.
+/// Examines the orphans of one location.
 pub async fn sweep(
     context: &impl SweepContext,
     images: &(impl Keeping + References),
@@ -57,7 +58,7 @@ pub async fn sweep(
     }
 }
 
-/// Removes an orphan, or says what keeps it.
+/// Removes an orphan, or returns the reason to keep it.
 async fn one(
     context: &impl SweepContext,
     images: &(impl Keeping + References),

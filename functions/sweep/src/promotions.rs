@@ -1,5 +1,5 @@
-//! Promotions of images whose execution ended without closing them, stopped from outside or out of time: nobody else
-//! withdraws what they shared.
+//! Image promotions whose execution ended without closing them, because it was stopped or ran out of time. No
+//! other function withdraws what they shared.
 
 use crate::context::SweepContext;
 use crate::report;
@@ -13,16 +13,17 @@ use lockstep_platform::functions::Called;
 use serde_json::json;
 use std::time::Duration;
 
-/// The function that every promotion of an image runs on.
+/// The function that runs every promotion of an image.
 const FUNCTION: &str = "lockstep-promotion-image";
 
-/// A little more than its own bound.
+/// Timeout of a call of that function: a little longer than the function's own.
 const PATIENCE: Duration = Duration::from_secs(110);
 
-/// How many images are looked at.
+/// The most images that are read.
 const IMAGES: usize = 10_000;
 
-/// Looks at every promotion that an image is on its way by, or is shared for. The index only says which there are.
+/// Examines every promotion that copies or shares an image. The index only lists the images, so each is read
+/// again.
 pub async fn sweep(context: &impl SweepContext, report: &mut SweepReport) -> Result<(), Failure> {
     let listed = context.ledger().list_kind::<Image>(IMAGES).await?;
     for listed in listed.iter().filter(|listed| !sweep::promotions(&listed.record).is_empty()) {
@@ -62,7 +63,7 @@ async fn one(
             let caught = CaughtError { error, cause: String::from_utf8_lossy(&payload).into_owned() };
             Err(Failure::rejected(format!("{FUNCTION} cannot abandon it: {}", caught.sentence())))
         }
-        // The next sweep finds it done, or asks again.
+        // The next sweep finds the promotion closed, or asks again.
         Called::Silent => Ok(()),
         Called::Absent => Err(Failure::not_found(format!("there is no function {FUNCTION}"))),
     }

@@ -1,4 +1,4 @@
-//! Open waits: those of executions that have ended, and those that are open for long.
+//! Open callbacks whose execution has ended, and callbacks that are open for long.
 
 use crate::context::SweepContext;
 use crate::report;
@@ -9,10 +9,10 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::records::{Callback, CallbackState, Deployment, Record as _, SweepReport};
 use lockstep_platform::ledger::{Versioned, Write};
 
-/// How many open waits are looked at; each belongs to an execution that waits.
+/// The most open callbacks that are read. Each belongs to a waiting execution.
 const WAITS: usize = 1000;
 
-/// Looks at every open wait. The index only says which there are: each is read again before it is decided about.
+/// Examines every open callback. The index only lists them, so each is read again before the decision.
 pub async fn sweep(
     context: &impl SweepContext,
     report: &mut SweepReport,
@@ -21,7 +21,7 @@ pub async fn sweep(
     for listed in context.ledger().list_kind::<Callback>(WAITS).await? {
         let what = format!("the wait for {}", listed.record.operation);
         match one(context, report, &listed.record, now).await {
-            // It was answered or registered anew.
+            // The callback was completed or registered again meanwhile.
             Err(lost) if lost.kind == FailureKind::Conflict => {}
             outcome => report::go_on(report, &what, outcome),
         }
@@ -58,7 +58,8 @@ async fn one(
     Ok(())
 }
 
-/// The deployment whose question is waited for, if it is such a wait.
+/// Returns the deployment whose question the callback belongs to, or `None` if it belongs to another
+/// operation.
 async fn asking(
     context: &impl SweepContext,
     wait: &Callback,

@@ -1,4 +1,4 @@
-//! What this function may reach.
+//! The capabilities of this function.
 
 use lockstep_domain::delivery::checks::{Admission, Peer};
 use lockstep_domain::installation::target_roles::TargetRole;
@@ -14,17 +14,17 @@ use lockstep_runtime::{Artifacts, AssumedRoles, Clock, HasLedger};
 use serde_json::Value;
 use std::time::Duration;
 
-/// The capabilities of this function.
+/// Capabilities that the handler uses.
 pub trait VerifyContext: Clock + HasLedger + Artifacts + Peers {}
 
 impl<T: Clock + HasLedger + Artifacts + Peers> VerifyContext for T {}
 
-/// Asks what the checks of a component name.
+/// Access to the peers and functions that checks name.
 pub trait Peers {
     /// Returns the endpoint of a local cloud, which checks may connect to; `None` on AWS.
     fn local_endpoint(&self) -> Option<&str>;
 
-    /// Calls a function where the deployment's stack is.
+    /// Calls a function in the account and region of the deployment's stack.
     fn call(
         &self,
         deployment: &Deployment,
@@ -50,10 +50,10 @@ pub trait Peers {
     ) -> impl Future<Output = Result<(), Unanswered>>;
 }
 
-/// The settings that [`AwsContext::new`] reads.
+/// Settings that [`AwsContext::new`] reads.
 pub const SETTINGS: [Setting; 4] = [Setting::Table, Setting::Bucket, Setting::ExternalId, Setting::Path];
 
-/// The capabilities on AWS.
+/// Capabilities on AWS.
 pub struct AwsContext {
     aws: Aws,
     ledger: Ledger,
@@ -63,7 +63,7 @@ pub struct AwsContext {
 }
 
 impl AwsContext {
-    /// Wires the adapters; nothing is called yet.
+    /// Creates the adapters. Calls no service.
     pub fn new(aws: &Aws, config: &Config) -> Result<Self, Failure> {
         Ok(Self {
             aws: aws.clone(),

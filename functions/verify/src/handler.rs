@@ -1,4 +1,4 @@
-//! Load the deployment and its checks, judge each, report.
+//! Loads the checks of a deployment, judges each of them, and reports the result.
 
 use crate::context::VerifyContext;
 use crate::judge::{self, Ask, Judged, Next, Step, Unmet};
@@ -16,17 +16,17 @@ use lockstep_runtime::stages::stages;
 use serde_json::Value;
 use std::time::Duration;
 
-/// The first pause between two looks.
+/// First pause between two looks at a peer.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 
-/// The longest.
+/// Longest pause between two looks at a peer.
 const PAUSE_MAX: Duration = Duration::from_secs(15);
 
-/// Runs every check of a deployment's release, all at the same time, and notes the results in its journal.
+/// Runs the checks of a deployment's release concurrently and writes the results to the deployment log.
 ///
 /// # Errors
-/// `CheckFailed` with every check that failed; `Superseded` if the deployment no longer runs; what AWS throttles or
-/// fails at until the deadline of a check, so that the checks are run again.
+/// `CheckFailed` with every failed check; `Superseded` if the deployment no longer runs. A retryable failure of AWS if it lasts
+/// until the deadline of a check, so that the checks run again.
 pub async fn handle(context: &impl VerifyContext, deployment: &DeploymentId) -> Result<Response, Failure> {
     let deployment = load_deployment(context, deployment).await?;
     let subject = judge::subject(&deployment)?;
@@ -58,27 +58,27 @@ async fn load_release(
     Ok(context.ledger().expect::<Release>(&key, &what).await?.record)
 }
 
-/// Returns what the checks of a stage may connect to.
+/// Returns the addresses that the checks of a stage may connect to.
 async fn admission(context: &impl VerifyContext, stage: &StageName) -> Result<Admission, Failure> {
     let stages = stages(context.ledger()).await?;
-    // A stage that is gone allows nothing.
+    // A stage that was removed allows no special address.
     let reach = stages.get(stage).map(|stage| stage.checks_may_reach.clone()).unwrap_or_default();
     Ok(Admission::new(stage.clone(), reach, context.local_endpoint()))
 }
 
-/// What every check of a deployment has in common.
+/// Common input of the checks of a deployment.
 struct Run<'a, C> {
     context: &'a C,
     deployment: &'a Deployment,
-    /// What functions are told.
+    /// Payload for the functions that checks call.
     question: Value,
     admission: Admission,
-    /// When all checks started.
+    /// Time at which all checks started.
     started: Duration,
 }
 
 impl<C: VerifyContext> Run<'_, C> {
-    /// What came of one check. What AWS cannot do now fails the run instead of the check: it says nothing of the stack.
+    /// Runs one check. A retryable failure of AWS fails the run and not the check: it gives no information about the stack.
     async fn check(&self, check: &Check) -> Result<Result<(), String>, Failure> {
         let ask = match judge::begin(check, &self.deployment.outputs, &self.deployment.location) {
             Step::Judged(result) => return Ok(result),
@@ -97,7 +97,7 @@ impl<C: VerifyContext> Run<'_, C> {
         }
     }
 
-    /// How long is left until the deadline of `check`.
+    /// Returns the time until the deadline of `check`.
     fn left(&self, check: &Check) -> Duration {
         (self.started + check.deadline()).saturating_sub(self.context.elapsed())
     }

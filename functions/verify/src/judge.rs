@@ -1,4 +1,4 @@
-//! Which checks can be judged here, whom a check asks, when it asks again, and what all of them amount to.
+//! Judges checks: the checks that need no peer, the peer of each other check, the next look, and the verdict of all checks.
 
 use lockstep_domain::delivery::checks::{
     Check, Outputs, Pattern, Peer, Statuses, evaluate_http, evaluate_lambda, evaluate_output, lambda_function,
@@ -15,38 +15,38 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use url::Url;
 
-/// How long a function may take to answer once.
+/// Longest time of one call of a function.
 const CALL_MAX: Duration = Duration::from_secs(60);
 
-/// How long a peer may take to answer once.
+/// Longest time of one look at a peer.
 const LOOK_MAX: Duration = Duration::from_secs(10);
 
-/// What is kept for the last look before a deadline, so that a peer that came up during the last pause is seen.
+/// Time reserved for the last look before a deadline, which finds a peer that came up during the last pause.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
-/// The most characters of a check, and of a function's own words, that are repeated.
+/// Maximum number of characters of a check, and of a function's reason, in a message.
 const SHOWN_CHARS: usize = 200;
 
-/// The most characters of why a check failed. All checks a component may have, each failing at this length, fit into
-/// the cause of an execution's failure (32768 characters,
+/// Maximum number of characters of the reason of a failed check. The failures of the maximum number of checks, each of this
+/// length, fit into the cause of an execution's failure (32768 characters,
 /// <https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskFailure.html>).
 const WHY_CHARS: usize = 400;
 
-/// What a deployment's checks are run against.
+/// Subject of a deployment's checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
-    /// The component.
+    /// Component of the deployment.
     pub component: ComponentName,
-    /// The stack.
+    /// Stack of the deployment.
     pub stack: StackName,
-    /// The digest of the artifact that is deployed.
+    /// Digest of the deployed artifact.
     pub digest: Digest,
 }
 
-/// What a deployment that still works is about.
+/// Returns the subject of a running deployment.
 ///
 /// # Errors
-/// `Superseded` if the deployment was closed or gave its environment back.
+/// `Superseded` if the deployment was closed or released its environment.
 pub fn subject(deployment: &Deployment) -> Result<Subject, Failure> {
     if deployment.state != DeploymentState::Running {
         let message = format!("deployment {} no longer runs; nothing is checked for it", deployment.id);
@@ -63,10 +63,10 @@ pub fn subject(deployment: &Deployment) -> Result<Subject, Failure> {
     }
 }
 
-/// The checks in the artifact that is deployed.
+/// Returns the checks in the deployed artifact.
 ///
 /// # Errors
-/// `Rejected` if these are not the bytes that were deployed.
+/// `Rejected` if the artifact is not the one that was deployed.
 pub fn checks(release: &Release, digest: &Digest, artifact: &[u8]) -> Result<Vec<Check>, Failure> {
     if Digest::of(artifact) != *digest {
         let message = format!(
@@ -82,34 +82,34 @@ pub fn checks(release: &Release, digest: &Digest, artifact: &[u8]) -> Result<Vec
     Ok(contents.manifest.checks)
 }
 
-/// What is left to do for one check.
+/// Next step of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step<'a> {
-    /// It was judged by the outputs alone.
+    /// The outputs alone decide the check.
     Judged(Result<(), String>),
-    /// Somebody must be asked.
+    /// A function or a peer decides the check.
     Ask(Ask<'a>),
 }
 
-/// Whom a check asks.
+/// Function or peer that a check asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask<'a> {
-    /// This function must succeed.
+    /// The call of this function must succeed.
     Call(&'a str),
-    /// This URL must be answered as wanted.
+    /// The response of this URL must match.
     Get {
-        /// The URL.
+        /// URL of the request.
         url: Url,
-        /// The statuses that are wanted.
+        /// Accepted statuses.
         wanted: &'a Statuses,
-        /// What the body must match.
+        /// Pattern that the body must match.
         matches: Option<&'a Pattern>,
     },
-    /// This peer must accept a connection.
+    /// The peer must accept a connection.
     Connect(Peer),
 }
 
-/// Judges a check by the stack's outputs as far as they go.
+/// Judges a check by the stack's outputs, or returns the function or peer to ask.
 pub fn begin<'a>(check: &'a Check, outputs: &'a Outputs, location: &Location) -> Step<'a> {
     let ask = match check {
         Check::Output { name, matches } => return Step::Judged(evaluate_output(name, matches, outputs)),
@@ -125,7 +125,7 @@ pub fn begin<'a>(check: &'a Check, outputs: &'a Outputs, location: &Location) ->
 }
 
 impl Ask<'_> {
-    /// How long one look may take when `left` is left until the deadline.
+    /// Returns the time limit of one look with `left` until the deadline.
     pub fn patience(&self, left: Duration) -> Duration {
         left.min(match self {
             Self::Call(_) => CALL_MAX,
@@ -134,14 +134,14 @@ impl Ask<'_> {
     }
 }
 
-/// Why a look did not let its check pass.
+/// Reason why a look did not pass its check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unmet {
-    /// Asking again changes nothing.
+    /// A further look cannot pass.
     Never(String),
-    /// It may pass later.
+    /// A further look may pass.
     NotYet(String),
-    /// AWS could not be asked, which says nothing of the stack.
+    /// AWS failed in a retryable way, which gives no information about the stack.
     Unknown(Failure),
 }
 
@@ -154,7 +154,7 @@ impl From<Unanswered> for Unmet {
     }
 }
 
-/// What calling a function says of its check.
+/// Judges a check by the result of a call.
 pub fn called(called: Result<Called, Failure>, patience: Duration) -> Result<(), Unmet> {
     match called {
         Ok(called) => evaluate(&called, patience).map_err(Unmet::NotYet),
@@ -163,7 +163,7 @@ pub fn called(called: Result<Called, Failure>, patience: Duration) -> Result<(),
     }
 }
 
-/// What an answer over HTTP says of its check.
+/// Judges a check by an HTTP response.
 pub fn answered(
     answer: Result<Answer, Unanswered>,
     wanted: &Statuses,
@@ -173,18 +173,18 @@ pub fn answered(
     evaluate_http(wanted, matches, status, &body).map_err(Unmet::NotYet)
 }
 
-/// What follows a look.
+/// Next step after a look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     /// The check is judged.
     Judged(Result<(), String>),
-    /// The check cannot be judged now.
+    /// The check cannot be judged because of this failure.
     Unknown(Failure),
-    /// Another look, after this pause.
+    /// Another look follows after this pause.
     Again(Duration),
 }
 
-/// What follows look number `looks` (from 1), when `left` is left of `deadline` and the next pause would be `pause`.
+/// Returns the next step after look number `looks` (from 1), with `left` of `deadline` and `pause` as the next pause.
 pub fn next(
     seen: Result<(), Unmet>,
     looks: u32,
@@ -205,8 +205,8 @@ pub fn next(
     }
 }
 
-/// Whether a check may call `function`: one of the stack's own account and region, and none of Lockstep's. An output
-/// says what its author wants, and must not make Lockstep call what the author may not.
+/// Succeeds if a check may call `function`: it is in the stack's account and region and is none of Lockstep's. The author of
+/// an output controls its value, and must not make Lockstep call a function that the author may not call.
 fn ours(function: &str, location: &Location) -> Result<(), String> {
     let parts: Vec<&str> = function.split(':').collect();
     let (place, name) = match parts.as_slice() {
@@ -214,7 +214,7 @@ fn ours(function: &str, location: &Location) -> Result<(), String> {
             (Some((Some(*region), *account)), *name)
         }
         [account, "function", name, ..] => (Some((None, *account)), *name),
-        ["arn", ..] => return Err(format!("{function} is the ARN of something that is no function")),
+        ["arn", ..] => return Err(format!("{function} is an ARN but not the ARN of a function")),
         [name, ..] => (None, *name),
         [] => (None, ""),
     };
@@ -235,7 +235,7 @@ fn ours(function: &str, location: &Location) -> Result<(), String> {
     Ok(())
 }
 
-/// What a check's function is told.
+/// Returns the payload for the function of a check.
 pub fn question(deployment: &Deployment, subject: &Subject) -> Value {
     json!({
         "component": subject.component,
@@ -245,7 +245,7 @@ pub fn question(deployment: &Deployment, subject: &Subject) -> Value {
     })
 }
 
-/// Whether a function's answer lets its check pass: no error, and nothing that says `"ok": false`.
+/// Judges a check by the response of its function, which passes without an error and without `"ok": false`.
 fn evaluate(called: &Called, patience: Duration) -> Result<(), String> {
     let (error, payload, cut) = match called {
         Called::Silent => return Err(format!("the function did not answer within {} s", patience.as_secs())),
@@ -269,7 +269,7 @@ fn evaluate(called: &Called, patience: Duration) -> Result<(), String> {
     Ok(())
 }
 
-/// `text` on one line, cut to [`SHOWN_CHARS`].
+/// Returns `text` on one line, cut to [`SHOWN_CHARS`].
 fn shown(text: &str) -> String {
     cut(text, SHOWN_CHARS)
 }
@@ -278,10 +278,10 @@ fn cut(text: &str, chars: usize) -> String {
     text.chars().take(chars).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// One check and what came of it.
+/// One check and its result.
 pub type Judged = (Check, Result<(), String>);
 
-/// What the journal says of the checks.
+/// Returns the line of the deployment log about the checks.
 pub fn note(judged: &[Judged]) -> String {
     if judged.is_empty() {
         return "the component has no checks".to_owned();
@@ -297,7 +297,7 @@ fn line(check: &Check, why: &str) -> String {
     format!("{}: {}", shown(&check.to_string()), cut(why, WHY_CHARS))
 }
 
-/// What the checks amount to; `CheckFailed` names every one that failed.
+/// Returns the verdict of all checks. `CheckFailed` names every failed check.
 pub fn verdict(deployment: &DeploymentId, stack: &StackName, judged: &[Judged]) -> Result<Response, Failure> {
     let failed: Vec<String> = judged
         .iter()
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_passes_unless_it_fails_or_says_that_it_is_not_ok() {
+    fn function_passes_unless_it_fails_or_responds_that_it_is_not_ok() {
         let judged = |called: Called| evaluate(&called, Duration::from_secs(9));
         for good in ["", "null", "{}", r#"{"ok": true}"#, r#"{"ok": "false"}"#, "not json"] {
             assert_eq!(judged(said(None, good)), Ok(()), "{good}");
@@ -386,17 +386,17 @@ mod tests {
     }
 
     #[test]
-    fn a_check_asks_again_until_its_deadline_and_once_more_just_before_it() {
+    fn check_repeats_until_its_deadline_with_a_last_look_before_it() {
         let next = |left, pause| next(not_yet(), 3, seconds(30), seconds(left), seconds(pause));
         assert_eq!(next(25, 4), Next::Again(seconds(4)));
         assert_eq!(next(5, 8), Next::Again(seconds(3)));
-        let told = "it answered 503, not 200 (asked 3 times in 30 s)".to_owned();
-        assert_eq!(next(2, 8), Next::Judged(Err(told.clone())));
-        assert_eq!(next(0, 8), Next::Judged(Err(told)));
+        let late = "it answered 503, not 200 (asked 3 times in 30 s)".to_owned();
+        assert_eq!(next(2, 8), Next::Judged(Err(late.clone())));
+        assert_eq!(next(0, 8), Next::Judged(Err(late)));
     }
 
     #[test]
-    fn what_waiting_cannot_change_is_judged_at_once() {
+    fn result_that_waiting_cannot_change_is_judged_at_once() {
         let judged = |seen| next(seen, 1, seconds(30), seconds(29), seconds(1));
         assert_eq!(judged(Ok(())), Next::Judged(Ok(())));
         let refused = Unanswered::Refused("no".to_owned());
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn what_aws_could_not_do_until_the_deadline_is_no_judgement() {
+    fn failure_of_aws_until_the_deadline_is_no_judgement() {
         let throttled = Failure::new(FailureKind::Throttled, "slow down");
         let seen = || called(Err(throttled.clone()), seconds(9));
         assert_eq!(next(seen(), 1, seconds(30), seconds(29), seconds(1)), Next::Again(seconds(1)));
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn the_failures_of_as_many_checks_as_there_may_be_fit_into_an_executions_cause() {
+    fn failures_of_the_maximum_number_of_checks_fit_into_a_cause() {
         let address = format!("{}:22", "a".repeat(1900)).parse().unwrap();
         let check = Check::Tcp { address, deadline_seconds: Deadline::default() };
         let judged = vec![(check, Err("no\n".repeat(1000))); CHECKS_MAX];

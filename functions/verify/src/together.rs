@@ -1,9 +1,9 @@
-//! Several futures at the same time, on the function's one thread.
+//! Runs several futures concurrently on the function's only thread.
 
 use std::future::poll_fn;
 use std::task::Poll;
 
-/// What `futures` end with, in their order, once all of them have ended. Each wake looks at all of them: they are few.
+/// Runs `futures` concurrently and returns their outputs in order. Each wake polls all of them, because they are few.
 pub async fn together<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     let mut running: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
     poll_fn(|context| {
@@ -26,9 +26,9 @@ mod tests {
     use tokio::sync::oneshot;
 
     #[tokio::test]
-    async fn what_ends_later_does_not_wait_for_its_turn_and_the_order_is_kept() {
+    async fn futures_run_concurrently_and_their_order_is_kept() {
         let (send, receive) = oneshot::channel();
-        // The first ends only when the second has run.
+        // The first future ends only after the second has run.
         let (mut receive, mut send) = (Some(receive), Some(send));
         let futures = [0, 1].map(|n| {
             let (receive, send) = if n == 0 { (receive.take(), None) } else { (None, send.take()) };
@@ -36,7 +36,7 @@ mod tests {
                 match (receive, send) {
                     (Some(receive), _) => receive.await.unwrap(),
                     (_, Some(send)) => send.send("first").map(|()| "second").unwrap(),
-                    (None, None) => "nobody",
+                    (None, None) => "neither",
                 }
             }
         });
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_ends_at_once() {
+    async fn no_futures_end_at_once() {
         assert_eq!(together([] as [std::future::Ready<()>; 0]).await, []);
     }
 }

@@ -1,4 +1,4 @@
-//! What a deployment's checks amount to.
+//! Tests of the checks of a deployment.
 
 use jiff::Timestamp;
 use lockstep_domain::delivery::archive::{Files, pack};
@@ -50,8 +50,8 @@ matches = "ready"
 deadline_seconds = 200
 "#;
 
-/// One deployment, its artifact, functions and peers that answer what the test says, and a clock that moves only while
-/// every check waits.
+/// One deployment, its artifact, functions and peers with the responses of the test, and a clock that moves only while every
+/// check waits.
 struct Fixture {
     account: FakeAws,
     ledger: Ledger,
@@ -60,12 +60,12 @@ struct Fixture {
     artifact: Vec<u8>,
     answers: BTreeMap<&'static str, Result<Called, Failure>>,
     called: RefCell<Vec<(String, Value)>>,
-    /// When peers begin to answer.
+    /// Time at which peers begin to respond.
     up_at: Duration,
-    /// What a peer answers before it is up, and in the end.
+    /// Result of a peer before it is up. `page` is the response after that.
     before: Unanswered,
     page: Answer,
-    /// When peers were asked.
+    /// Peers that were asked, with the time.
     asked: RefCell<Vec<(String, Duration)>>,
     clock: Cell<Duration>,
     sleepers: RefCell<BTreeSet<Duration>>,
@@ -89,10 +89,10 @@ impl Fixture {
             answers: [("ci-logs-probe", ok()), ("ci-logs-other", ok())].into(),
             called: RefCell::default(),
             up_at: Duration::ZERO,
-            before: Unanswered::NotYet("nobody is there".to_owned()),
+            before: Unanswered::NotYet("connection refused".to_owned()),
             page: Answer { status: 200, body: b"ready".to_vec() },
             asked: RefCell::default(),
-            // The function has run before.
+            // The function has handled an invocation before.
             clock: Cell::new(Duration::from_secs(1000)),
             sleepers: RefCell::default(),
         }
@@ -105,19 +105,19 @@ impl Fixture {
         handle(self, &self.deployment.id).await.map(|response| response.passed)
     }
 
-    /// The lines of the deployment's log.
+    /// Returns the lines of the deployment log.
     async fn notes(&self) -> Vec<String> {
         let (pk, prefix) = LogEntry::all_of(&self.deployment.id);
         let lines = self.ledger.list::<LogEntry>(&pk, prefix, Order::Oldest, 99).await.unwrap();
         lines.into_iter().map(|line| line.record.note).collect()
     }
 
-    /// How long everything took.
+    /// Returns the duration of all checks.
     fn took(&self) -> Duration {
         self.clock.get() - Duration::from_secs(1000)
     }
 
-    /// What a peer called `who` says now.
+    /// Returns the current result of the peer `who`.
     fn ask<T>(&self, who: &str, patience: Duration, answer: T) -> Result<T, Unanswered> {
         assert!(patience > Duration::ZERO && patience <= Duration::from_secs(10));
         self.asked.borrow_mut().push((who.to_owned(), self.took()));
@@ -138,10 +138,10 @@ impl Clock for Fixture {
         self.clock.get()
     }
 
-    /// Time passes for the first to wake once everybody sleeps: whoever began to sleep lets the others run first.
+    /// Advances the clock to the first wake-up once all checks sleep. A new sleeper lets the others run first.
     async fn sleep(&self, pause: Duration) {
         let wake = self.clock.get() + pause;
-        // Two that wake at the same time are told apart by a nanosecond.
+        // A nanosecond separates two sleepers with the same wake-up time.
         let wake = std::iter::successors(Some(wake), |at| Some(*at + Duration::from_nanos(1)))
             .find(|at| self.sleepers.borrow_mut().insert(*at))
             .unwrap();
@@ -194,7 +194,7 @@ impl Peers for Fixture {
     }
 }
 
-/// The stage `ci`, whose checks reach nothing special.
+/// Returns a stage `ci` whose checks may reach public addresses only.
 fn stages() -> Config {
     let stage = |name: &str| {
         format!("[[stages]]\nname = \"{name}\"\naccount = \"111111111111\"\nregion = \"eu-west-1\"\n")
@@ -281,11 +281,11 @@ async fn checks_that_pass_are_counted_and_noted() {
 }
 
 #[tokio::test]
-async fn row_29_that_a_stack_is_complete_proves_nothing_and_a_check_waits_until_its_peer_answers() {
+async fn row_29_check_of_a_complete_stack_waits_until_its_peer_responds() {
     let mut fixture = Fixture::new(PEERS);
     fixture.up_at = Duration::from_secs(40);
     assert_eq!(fixture.verify().await, Ok(2));
-    // Both asked in vain until then, at the same time, and neither a pause longer than the longest.
+    // Both checks repeat concurrently until then, and no pause exceeds the longest one.
     assert!(
         fixture.times_asked("broker.example:5044") > 3
             && fixture.times_asked("https://broker.example/health") > 3
@@ -294,14 +294,14 @@ async fn row_29_that_a_stack_is_complete_proves_nothing_and_a_check_waits_until_
 }
 
 #[tokio::test]
-async fn a_peer_that_never_comes_up_fails_its_check_at_the_deadline_and_not_before() {
+async fn peer_that_never_comes_up_fails_its_check_at_the_deadline() {
     let mut fixture = Fixture::new(PEERS);
     fixture.up_at = Duration::MAX;
     let message = fixture.verify().await.unwrap_err().message;
-    for part in ["2 of 2 checks failed", "nobody is there (asked ", "times in 60 s)", "times in 200 s)"] {
+    for part in ["2 of 2 checks failed", "connection refused (asked ", "times in 60 s)", "times in 200 s)"] {
         assert!(message.contains(part), "{part}: {message}");
     }
-    // The last look is made within the last seconds; together they take as long as the longest.
+    // The last look is within the last seconds. All checks together take as long as the longest one.
     assert!((198..=200).contains(&fixture.took().as_secs()), "{:?}", fixture.took());
     let tcp = fixture.asked.borrow().iter().filter(|(name, _)| name.ends_with(":5044")).map(|a| a.1).max();
     assert!((58..=60).contains(&tcp.unwrap().as_secs()), "{tcp:?}");
@@ -309,7 +309,7 @@ async fn a_peer_that_never_comes_up_fails_its_check_at_the_deadline_and_not_befo
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_as_wanted_is_asked_for_again() {
+async fn check_with_a_wrong_response_repeats() {
     let mut fixture = Fixture::new(PEERS);
     fixture.page.status = 503;
     let message = fixture.verify().await.unwrap_err().message;
@@ -322,7 +322,7 @@ async fn an_answer_that_is_not_as_wanted_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn row_82_a_peer_that_may_not_be_asked_fails_its_check_at_once() {
+async fn row_82_check_of_a_forbidden_peer_fails_at_once() {
     let mut fixture = Fixture::new(PEERS);
     fixture.up_at = Duration::MAX;
     fixture.before = Unanswered::Refused("it is a private address".to_owned());
@@ -333,7 +333,7 @@ async fn row_82_a_peer_that_may_not_be_asked_fails_its_check_at_once() {
 }
 
 #[tokio::test]
-async fn an_output_that_makes_no_target_fails_its_check_and_nobody_is_asked() {
+async fn output_that_is_no_target_fails_its_check_without_a_request() {
     let mut fixture = Fixture::new(PEERS);
     fixture.deployment.outputs.insert("Host".to_owned(), "user:secret@broker.example".to_owned());
     let message = fixture.verify().await.unwrap_err().message;
@@ -378,7 +378,7 @@ async fn a_function_elsewhere_is_never_called() {
 }
 
 #[tokio::test]
-async fn what_aws_cannot_do_now_says_nothing_of_the_stack_and_a_refusal_does() {
+async fn retryable_failure_of_aws_fails_the_run_and_a_refusal_the_check() {
     let mut fixture = Fixture::new(CHECKS);
     let throttled = Failure::new(FailureKind::Throttled, "slow down");
     fixture.answers.insert("ci-logs-probe", Err(throttled.clone()));
@@ -402,7 +402,7 @@ async fn a_deployment_that_no_longer_runs_is_superseded() {
 }
 
 #[tokio::test]
-async fn checks_come_from_the_bytes_that_were_deployed_and_no_others() {
+async fn checks_come_only_from_the_deployed_artifact() {
     let mut fixture = Fixture::new(CHECKS);
     fixture.artifact = artifact("");
     assert_eq!(fixture.verify().await.unwrap_err().kind, FailureKind::Rejected);

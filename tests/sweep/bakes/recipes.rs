@@ -1,4 +1,4 @@
-//! The repository of the images: a recipe on what AWS publishes, and one on an image of our own.
+//! The repository of the images: a recipe on an image of AWS, and one on our own image.
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -7,7 +7,7 @@ use lockstep_domain::model::ids::CommitSha;
 /// The commit whose recipe starts from an image that AWS publishes.
 pub const ON_PUBLISHED: &str = "1111111111111111111111111111111111111111";
 
-/// The commit whose recipe starts from an image of our own.
+/// The commit whose recipe starts from our own image.
 pub const ON_OUR_OWN: &str = "2222222222222222222222222222222222222222";
 
 /// Every commit that the git host holds.
@@ -62,7 +62,7 @@ fn manifest(commit: &CommitSha) -> String {
     )
 }
 
-/// A commit as the git host answers it.
+/// Returns the archive of a commit, as the git host sends it.
 pub fn tarball(commit: &CommitSha) -> Vec<u8> {
     let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     let record = format!("52 comment={commit}\n");

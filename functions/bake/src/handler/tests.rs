@@ -1,4 +1,4 @@
-//! Baking against an EC2 and a CodeBuild in memory: what becomes of a version, whatever breaks off.
+//! Bakes against an EC2 and a CodeBuild in memory, with an interruption at each step.
 
 use super::*;
 use lockstep_domain::images::bake::{Encryption, EncryptionKey};
@@ -126,7 +126,7 @@ impl Fixture {
         }
     }
 
-    /// Begins, builds and registers at `stage`.
+    /// Creates, builds and registers the image at `stage`.
     async fn build_at(&self, stage: &str) -> AmiId {
         let build = self.begin(BUILD, stage).await.unwrap().build;
         self.start(&build).await.unwrap();
@@ -184,9 +184,9 @@ impl Fixture {
         self.ask(request).await.map(drop)
     }
 
-    async fn bury(&self) -> Failed {
+    async fn record_discarded(&self) -> Failed {
         let version = self.version().await;
-        let request = Request::Bury { image: version.name, version: version.version, error: no() };
+        let request = Request::RecordDiscarded { image: version.name, version: version.version, error: no() };
         match self.ask(request).await.unwrap() {
             Reply::Failed(failed) => failed,
             other => panic!("{other:?}"),
@@ -203,7 +203,7 @@ fn brought(stage: &str, error: &str) -> DistributionResult {
 }
 
 #[tokio::test]
-async fn a_recipe_is_built_and_withheld_until_every_account_has_it() {
+async fn version_is_withheld_until_every_account_has_it() {
     let fixture = Fixture::new().await;
     let claimed = fixture.claim().await;
     assert_eq!((claimed.version.to_string().as_str(), claimed.next), ("2.1.0", NextStep::Build));
@@ -233,7 +233,7 @@ async fn a_recipe_is_built_and_withheld_until_every_account_has_it() {
 }
 
 #[tokio::test]
-async fn every_step_twice_is_once() {
+async fn repeating_each_step_changes_nothing() {
     let fixture = Fixture::new().await;
     assert_eq!(fixture.claim().await, fixture.claim().await);
     let build = fixture.begin(BUILD, "test").await.unwrap().build;
@@ -250,7 +250,7 @@ async fn every_step_twice_is_once() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_found_also_when_codebuild_has_forgotten_the_token() {
+async fn build_is_found_after_a_lost_response_and_an_expired_token() {
     let fixture = Fixture::new().await;
     fixture.claim().await;
     let build = fixture.begin(BUILD, "test").await.unwrap().build;
@@ -262,7 +262,7 @@ async fn a_lost_answer_is_found_also_when_codebuild_has_forgotten_the_token() {
 }
 
 #[tokio::test]
-async fn a_fault_of_codebuild_is_a_new_attempt_and_a_failed_recipe_is_not() {
+async fn codebuild_fault_starts_a_new_attempt_and_a_failed_recipe_does_not() {
     let fixture = Fixture::new().await;
     fixture.claim().await;
     fixture.codebuild.expect(Ending { status: Some("FAULT".into()), ..Ending::default() });
@@ -290,7 +290,7 @@ async fn a_fault_of_codebuild_is_a_new_attempt_and_a_failed_recipe_is_not() {
 }
 
 #[tokio::test]
-async fn a_build_that_is_read_too_early_is_read_again_and_not_given_up() {
+async fn build_that_is_read_too_early_is_read_again() {
     let fixture = Fixture::new().await;
     fixture.claim().await;
     let build = fixture.begin(BUILD, "test").await.unwrap().build;
@@ -304,7 +304,7 @@ async fn a_build_that_is_read_too_early_is_read_again_and_not_given_up() {
 }
 
 #[tokio::test]
-async fn what_a_failed_build_left_is_removed_also_if_it_cannot_be_seen_at_once() {
+async fn image_of_a_failed_build_is_removed_even_if_it_is_visible_later() {
     for names_nothing in [false, true] {
         let fixture = Fixture::new().await;
         fixture.ec2.set_lag(Duration::from_secs(8));
@@ -324,7 +324,7 @@ async fn what_a_failed_build_left_is_removed_also_if_it_cannot_be_seen_at_once()
 }
 
 #[tokio::test]
-async fn what_another_execution_builds_or_bakes_is_waited_for_and_taken_over_once_it_is_dead() {
+async fn build_or_version_of_an_ended_execution_is_taken_over() {
     let fixture = Fixture::new().await;
     fixture.claim().await;
     let build = fixture.begin(BUILD, "test").await.unwrap().build;
@@ -339,7 +339,7 @@ async fn what_another_execution_builds_or_bakes_is_waited_for_and_taken_over_onc
 }
 
 #[tokio::test]
-async fn a_version_that_fails_for_good_is_removed_everywhere_and_the_record_says_why() {
+async fn failed_version_is_removed_everywhere_and_its_record_holds_the_reason() {
     let fixture = Fixture::new().await;
     fixture.claim().await;
     fixture.build_at("test").await;
@@ -356,16 +356,16 @@ async fn a_version_that_fails_for_good_is_removed_everywhere_and_the_record_says
     }
     assert!(fixture.owned(DEVELOPMENT).is_empty() && fixture.owned(PRODUCTION).is_empty());
     assert!(fixture.ec2.held_snapshots().is_empty() && fixture.images().await.is_empty());
-    assert!(fixture.bury().await.cause.contains("no key"));
+    assert!(fixture.record_discarded().await.cause.contains("no key"));
     let gone = fixture.version().await;
     assert_eq!((gone.state, gone.why.as_deref()), (ImageVersionState::Discarded, Some("no key")));
-    fixture.bury().await;
+    fixture.record_discarded().await;
     fixture.account.set_execution(BAKE, "ABORTED");
     assert_eq!(fixture.claim_from("arn:bake:2", None).await.unwrap().version.to_string(), "2.1.1");
 }
 
 #[tokio::test]
-async fn nothing_is_discarded_while_something_refers_to_it() {
+async fn image_that_a_resource_refers_to_is_not_discarded() {
     let fixture = Fixture::new().await;
     fixture.claim().await;
     let ami = fixture.build_at("test").await;
@@ -377,12 +377,12 @@ async fn nothing_is_discarded_while_something_refers_to_it() {
         "{refused:?}"
     );
     assert_eq!(fixture.owned(DEVELOPMENT).len(), 1);
-    assert!(fixture.bury().await.cause.contains("It is still in 222222222222"));
+    assert!(fixture.record_discarded().await.cause.contains("It is still in 222222222222"));
     assert_eq!(fixture.version().await.state, ImageVersionState::Discarding);
 }
 
 #[tokio::test]
-async fn only_what_was_given_up_is_discarded() {
+async fn only_a_failed_version_is_discarded() {
     let fixture = Fixture::new().await;
     fixture.claim().await;
     fixture.build_at("test").await;
@@ -391,7 +391,7 @@ async fn only_what_was_given_up_is_discarded() {
 }
 
 #[tokio::test]
-async fn a_branch_gives_a_pre_release_that_goes_nowhere_and_expires() {
+async fn branch_gives_a_pre_release_that_is_not_distributed_and_expires() {
     let fixture = Fixture::new().await;
     let claimed = fixture.claim_from(BAKE, Some("fix")).await.unwrap();
     assert_eq!(claimed.version.to_string(), "2.1.0-fix.1");
@@ -410,7 +410,7 @@ async fn a_branch_gives_a_pre_release_that_goes_nowhere_and_expires() {
 }
 
 #[tokio::test]
-async fn an_image_that_cannot_be_copied_is_built_there_and_any_other_failure_is_none_of_that() {
+async fn image_that_cannot_be_copied_is_built_and_other_failures_end_the_bake() {
     let fixture = Fixture::new().await;
     let stays = |error: &str| CaughtError {
         error: "States.TaskFailed".into(),
@@ -423,7 +423,7 @@ async fn an_image_that_cannot_be_copied_is_built_there_and_any_other_failure_is_
 }
 
 #[tokio::test]
-async fn an_image_that_was_built_without_its_tags_is_not_taken() {
+async fn image_without_its_tags_is_refused() {
     let fixture = Fixture::new().await;
     fixture.claim().await;
     let build = fixture.begin(BUILD, "test").await.unwrap().build;
@@ -441,7 +441,7 @@ fn amazons(name: &str) -> Base {
 }
 
 #[tokio::test]
-async fn a_base_by_owner_and_name_is_looked_for_once_and_every_build_starts_from_what_was_found() {
+async fn base_by_owner_and_name_is_resolved_once_for_all_builds() {
     let fixture = Fixture::new().await;
     fixture.claim_of(BAKE, None, amazons("al2023-*")).await.unwrap();
     let ImageOrigin::Baked { base, .. } = fixture.version().await.origin else { panic!("it is baked") };
@@ -451,7 +451,7 @@ async fn a_base_by_owner_and_name_is_looked_for_once_and_every_build_starts_from
 }
 
 #[tokio::test]
-async fn a_base_that_nobody_has_is_refused_before_anything_is_claimed_and_its_file_is_named() {
+async fn missing_base_is_refused_with_its_file_before_the_claim() {
     let fixture = Fixture::new().await;
     let refused = fixture.claim_of(BAKE, None, amazons("al2022-*")).await.unwrap_err();
     assert!(refused.message.contains("al2022-* of amazon"), "{refused:?}");
@@ -461,7 +461,7 @@ async fn a_base_that_nobody_has_is_refused_before_anything_is_claimed_and_its_fi
 }
 
 #[tokio::test]
-async fn where_volumes_are_encrypted_by_default_a_build_gets_a_key_that_can_be_shared() {
+async fn build_gets_a_shareable_key_if_volumes_are_encrypted_by_default() {
     for (has_image_key, expected) in [(true, Some("alias/lockstep-images")), (false, None)] {
         let fixture = Fixture::new().await;
         let default_key = Some(EncryptionKey::OfAws);
@@ -474,7 +474,7 @@ async fn where_volumes_are_encrypted_by_default_a_build_gets_a_key_that_can_be_s
         assert_eq!(key.map(|(_, value)| value.as_str()), expected);
         let (pk, prefix) = LogEntry::all_of(&build);
         let notes = fixture.ledger().list::<LogEntry>(&pk, prefix, Order::Oldest, 10).await.unwrap();
-        let told = notes.iter().any(|note| note.record.note.contains("--image-key"));
-        assert_eq!(told, !has_image_key, "{notes:?}");
+        let warned = notes.iter().any(|note| note.record.note.contains("--image-key"));
+        assert_eq!(warned, !has_image_key, "{notes:?}");
     }
 }

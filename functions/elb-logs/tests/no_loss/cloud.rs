@@ -1,4 +1,4 @@
-//! S3, SQS and Lambda's Runtime API on one loopback port, as far as the function needs them.
+//! A fake of S3, SQS and Lambda's Runtime API on one loopback port, with the operations that the function needs.
 
 use aws_credential_types::Credentials;
 use axum::Router;
@@ -20,10 +20,10 @@ use tokio::sync::{Notify, mpsc};
 pub const BUCKET: &str = "logs";
 pub const QUARANTINE: &str = "quarantined";
 
-/// What a function answered: its response, or its error.
+/// Response or error of a function.
 pub type Answered = Result<Value, Value>;
 
-/// The cloud. Clones are the same one.
+/// Fake cloud. Clones share one state.
 #[derive(Clone)]
 pub struct Cloud {
     address: SocketAddr,
@@ -39,18 +39,18 @@ struct Shared {
 #[derive(Default)]
 struct Inner {
     objects: BTreeMap<String, Bytes>,
-    /// What each of the next GetObject calls leaves out at the end of the body.
+    /// Bytes that each of the next GetObject calls omits at the end of the body.
     cuts: VecDeque<usize>,
-    /// The messages that were sent to the queue.
+    /// Messages that were sent to the queue.
     sent: Vec<Value>,
-    /// How many of the next PutObject calls fail.
+    /// Number of the next PutObject calls that fail.
     put_failures: u32,
-    /// The payload of the next invocation, and how long it may run.
+    /// Payload and time limit of the next invocation.
     next: Option<(Value, Duration)>,
 }
 
 impl Cloud {
-    /// Starts it; the answers of functions that poll it go to the receiver.
+    /// Starts the cloud. The receiver gets the responses of the functions that poll it.
     pub async fn start() -> (Self, mpsc::UnboundedReceiver<Answered>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -78,17 +78,17 @@ impl Cloud {
         self.state().objects.insert(format!("/{BUCKET}/{key}"), bytes.into());
     }
 
-    /// The bodies of the next GetObject calls break off so many bytes before their end.
+    /// Cuts so many bytes from the bodies of the next GetObject calls.
     pub fn cut(&self, cuts: impl IntoIterator<Item = usize>) {
         self.state().cuts.extend(cuts);
     }
 
-    /// The next so many PutObject calls fail.
+    /// Makes the next `count` PutObject calls fail.
     pub fn fail_puts(&self, count: u32) {
         self.state().put_failures = count;
     }
 
-    /// What is in quarantine, by key.
+    /// Returns the objects in quarantine, by key.
     pub fn quarantine(&self) -> BTreeMap<String, Bytes> {
         let prefix = format!("/{QUARANTINE}/");
         let state = self.state();
@@ -97,7 +97,7 @@ impl Cloud {
         found.map(|(key, bytes)| (key.to_owned(), bytes.clone())).collect()
     }
 
-    /// The messages that were sent to the queue since the last time.
+    /// Returns the messages that were sent to the queue since the last call.
     pub fn take_sent(&self) -> Vec<Value> {
         std::mem::take(&mut self.state().sent)
     }
@@ -113,7 +113,7 @@ impl Cloud {
     }
 }
 
-/// A notification of S3 for `key`, as its queue delivers it.
+/// Returns a notification of S3 for `key`, as the queue delivers it.
 pub fn by_queue(key: &str) -> Value {
     let record = json!({
         "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
@@ -122,7 +122,7 @@ pub fn by_queue(key: &str) -> Value {
     message(&json!({"Records": [record]}))
 }
 
-/// A message as the queue delivers it.
+/// Returns a message as the queue delivers it.
 pub fn message(body: &Value) -> Value {
     json!({"Records": [{"messageId": "m", "eventSource": "aws:sqs", "body": body.to_string()}]})
 }
@@ -148,7 +148,7 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response<
     }
 }
 
-/// A path without its percent signs.
+/// Decodes the percent encoding of a path.
 fn decoded(path: &str) -> String {
     let form = format!("path={}", path.replace('+', "%2B"));
     url::form_urlencoded::parse(form.as_bytes()).next().unwrap().1.into_owned()
@@ -162,7 +162,7 @@ fn refusal(status: StatusCode, code: &str) -> Response<Body> {
     reply(status, format!("<Error><Code>{code}</Code><Message>no</Message></Error>"))
 }
 
-/// An ETag is a hash of the content; length and a sum are enough of one here.
+/// Returns an ETag. Length and checksum are enough of a hash here.
 fn etag(bytes: &[u8]) -> String {
     let sum = bytes.iter().fold(0u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
     format!("\"{:x}-{sum:x}\"", bytes.len())
@@ -192,7 +192,7 @@ fn get(state: &mut Inner, path: &str, headers: &HeaderMap) -> Response<Body> {
         .unwrap()
 }
 
-/// Bytes, and then perhaps a fault instead of the end.
+/// A body that may end with a fault.
 struct Broken {
     bytes: Option<Bytes>,
     breaks: bool,
@@ -213,7 +213,7 @@ impl HttpBody for Broken {
         if !self.breaks {
             return Poll::Ready(None);
         }
-        // What came before the fault is sent before it.
+        // The bytes before the fault are sent first.
         if !std::mem::replace(&mut self.waited, true) {
             context.waker().wake_by_ref();
             return Poll::Pending;
@@ -258,7 +258,7 @@ async fn answered(shared: &Shared, path: &str, body: Body) -> Response<Body> {
     let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     let value = serde_json::from_slice(&bytes).unwrap_or_default();
     let answer = if path.ends_with("/response") { Ok(value) } else { Err(value) };
-    // Whoever asks for no answer any more has seen enough.
+    // A test that dropped the receiver needs no more responses.
     let _ = shared.answers.send(answer);
     reply(StatusCode::ACCEPTED, "")
 }

@@ -1,4 +1,4 @@
-//! The function within the process, against sockets that are real.
+//! Runs the function within the process, against real sockets.
 
 use crate::cloud::{BUCKET, Cloud, QUARANTINE, by_queue, message};
 use crate::tally::Tally;
@@ -41,7 +41,7 @@ pub fn context(cloud: &Cloud, output: &str) -> AwsContext {
     AwsContext::new(&cloud.aws(), &config, Some("elb-logs".to_owned()), PACE).unwrap()
 }
 
-/// Lines of a load balancer, one in five of them odd.
+/// Returns lines of a load balancer, one in five of them odd.
 pub fn log(count: u64) -> Vec<u8> {
     Synthetic::new(Format::Alb, 7).odd(200).lines(count).0
 }
@@ -53,7 +53,7 @@ async fn deliver(context: &AwsContext, payload: &Value, left: Duration) -> Answe
     }
 }
 
-/// Delivers what the queue holds until it is empty; answers how many messages it were.
+/// Delivers the messages of the queue until it is empty, and returns their number.
 async fn deliver_all(context: &AwsContext, cloud: &Cloud, left: Duration) -> usize {
     for count in 1.. {
         let Some(next) = cloud.take_sent().pop() else { return count };
@@ -63,7 +63,7 @@ async fn deliver_all(context: &AwsContext, cloud: &Cloud, left: Duration) -> usi
 }
 
 #[tokio::test]
-async fn every_line_is_taken_or_in_quarantine_whatever_the_broker_does() {
+async fn every_line_is_taken_or_in_quarantine_with_any_broker() {
     for protocol in PROTOCOLS {
         for manners in [
             vec![],
@@ -88,7 +88,7 @@ async fn every_line_is_taken_or_in_quarantine_whatever_the_broker_does() {
 }
 
 #[tokio::test]
-async fn the_same_notification_twice_gives_the_same_ids_and_changes_nothing_in_quarantine() {
+async fn repeated_notification_gives_the_same_ids_and_the_same_quarantine() {
     let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(300));
     let broker = tally.broker(Protocol::Beats, &[]);
     let context = context(&cloud, &broker.url());
@@ -101,12 +101,12 @@ async fn the_same_notification_twice_gives_the_same_ids_and_changes_nothing_in_q
 }
 
 #[tokio::test]
-async fn near_the_deadline_what_is_left_is_handed_on_and_nothing_of_it_is_lost() {
+async fn rest_near_the_deadline_is_sent_to_the_queue_without_loss() {
     for protocol in PROTOCOLS {
         let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(3000));
-        // After some windows nobody answers, so that time runs out in the middle.
+        // The broker stalls after some windows, so the time runs out in the middle.
         let first = match protocol {
-            // Lines have a connection for each window.
+            // JSON lines use a connection for each window.
             Protocol::JsonLines => Manner::Honest,
             Protocol::Beats => Manner::StallsAfter(150_000),
             Protocol::Http(_) => Manner::StallsAfter(900_000),
@@ -121,7 +121,7 @@ async fn near_the_deadline_what_is_left_is_handed_on_and_nothing_of_it_is_lost()
         let object = &left[0]["lockstep"]["objects"][0];
         assert_eq!((&object["key"], &left[0]["lockstep"]["hops"]), (&json!(KEY), &json!(1)));
         assert_eq!(object["acknowledged"].as_u64().unwrap(), answer.lines.acknowledged);
-        // What is handed on never claims more than the broker took.
+        // A continuation never counts more than the broker took.
         assert!(tally.account(&cloud).taken >= answer.lines.acknowledged);
         assert_eq!(deliver(&context, &message(&left[0]), LONG).await.batch_item_failures, []);
         deliver_all(&context, &cloud, LONG).await;
@@ -130,7 +130,7 @@ async fn near_the_deadline_what_is_left_is_handed_on_and_nothing_of_it_is_lost()
 }
 
 #[tokio::test]
-async fn a_message_that_does_not_come_forward_stays_in_the_queue() {
+async fn message_without_progress_remains_in_the_queue() {
     let ((cloud, _), tally) = (Cloud::start().await, Tally::default());
     let broker = tally.broker(Protocol::Beats, &[Manner::StallsAfter(0); 9]);
     let context = context(&cloud, &broker.url());
@@ -146,7 +146,7 @@ async fn a_message_that_does_not_come_forward_stays_in_the_queue() {
 }
 
 #[tokio::test]
-async fn an_object_that_is_gone_does_not_keep_its_siblings_from_being_shipped() {
+async fn missing_object_does_not_stop_its_siblings() {
     let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(50));
     let broker = tally.broker(Protocol::Beats, &[]);
     let context = context(&cloud, &broker.url());
@@ -161,7 +161,7 @@ async fn an_object_that_is_gone_does_not_keep_its_siblings_from_being_shipped() 
 }
 
 #[tokio::test]
-async fn an_object_that_was_replaced_is_not_taken_for_the_one_that_was_told_of() {
+async fn replaced_object_is_refused() {
     let ((cloud, _), tally) = (Cloud::start().await, Tally::default());
     let broker = tally.broker(Protocol::Beats, &[]);
     cloud.put(KEY, gzip(&log(50)));
@@ -173,18 +173,18 @@ async fn an_object_that_was_replaced_is_not_taken_for_the_one_that_was_told_of()
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_read_on_from_there() {
+async fn interrupted_body_is_read_on_from_the_interruption() {
     let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(2000));
     let broker = tally.broker(Protocol::Beats, &[]);
     let object = gzip(&text);
     cloud.cut([object.len() - 1, object.len() / 2, 1]);
     cloud.put(KEY, object);
     deliver(&context(&cloud, &broker.url()), &by_queue(ENCODED), LONG).await;
-    assert_eq!(tally.expect_all(&cloud, &text, "broken off").duplicates, 0);
+    assert_eq!(tally.expect_all(&cloud, &text, "interrupted body").duplicates, 0);
 }
 
 #[tokio::test]
-async fn what_cannot_be_decompressed_is_kept_byte_for_byte_and_the_rest_is_shipped() {
+async fn unreadable_bytes_are_kept_unchanged_and_the_rest_is_shipped() {
     let ((cloud, _), tally, text) = (Cloud::start().await, Tally::default(), log(2000));
     let broker = tally.broker(Protocol::Beats, &[]);
     let mut object = gzip(&text);
@@ -214,7 +214,7 @@ async fn nothing_counts_while_quarantine_cannot_be_written() {
 }
 
 #[tokio::test]
-async fn an_empty_object_and_a_test_are_nothing_to_do_and_connect_to_nobody() {
+async fn empty_object_and_test_message_open_no_connection() {
     let ((cloud, _), tally) = (Cloud::start().await, Tally::default());
     let broker = tally.broker(Protocol::Beats, &[]);
     let context = context(&cloud, &broker.url());
@@ -236,17 +236,17 @@ async fn a_check_connects_and_sends_nothing() {
     let broker = tally.broker(Protocol::Beats, &[]);
     let check = json!({"component": "elb-logs", "version": "1.0.0", "stage": "ci", "stack": "arn"});
     assert_eq!(handle(&context(&cloud, &broker.url()), &check, LONG).await, Ok(Answered::Check { ok: true }));
-    let nobody = {
+    let unreachable = {
         let gone: Broker = tally.broker(Protocol::Beats, &[]);
         gone.url()
     };
-    let failure = handle(&context(&cloud, &nobody), &check, LONG).await.unwrap_err();
+    let failure = handle(&context(&cloud, &unreachable), &check, LONG).await.unwrap_err();
     assert!(failure.message.contains("cannot be reached"), "{failure}");
     assert_eq!(tally.account(&cloud).taken, 0);
 }
 
 #[tokio::test]
-async fn every_problem_with_the_settings_is_told_at_once() {
+async fn every_problem_of_the_settings_is_reported_at_once() {
     let (cloud, _) = Cloud::start().await;
     let config = Config::of([
         (Setting::Output, "udp://broker:1"),

@@ -1,4 +1,4 @@
-//! The real binary, killed at random points, and delivered to again.
+//! Kills the real binary at random points and delivers its message again.
 
 use crate::cloud::{Cloud, QUARANTINE, by_queue, message};
 use crate::delivery::{PROTOCOLS, log};
@@ -17,7 +17,7 @@ use tokio::sync::{Notify, mpsc};
 
 const KEY: &str = "AWSLogs/1/elasticloadbalancing/eu-west-1/x.log.gz";
 
-/// Starts the function as Lambda would, without what it needs no more than Lambda gives it.
+/// Starts the function as Lambda does, with the environment variables of Lambda only.
 pub fn start(cloud: &Cloud, output: &str) -> Child {
     Command::new(env!("CARGO_BIN_EXE_lockstep-elb-logs"))
         .env_clear()
@@ -41,7 +41,7 @@ pub fn start(cloud: &Cloud, output: &str) -> Child {
         .unwrap()
 }
 
-/// A broker that wakes whoever waits once it has taken so many events more.
+/// Broker that notifies the test after a given number of further events.
 struct Watched {
     broker: Broker,
     tally: Tally,
@@ -65,8 +65,8 @@ impl Watched {
     }
 }
 
-/// Delivers a message, and whatever is handed on from it, until all of it is done with; kills the function once the
-/// broker has taken so many events more, for each of `kills`. `tamper` may change what is handed on.
+/// Delivers a message and its continuations until all are done, and returns the number of kills. For each of `kills`, kills the
+/// function after the broker has taken so many further events. `tamper` may change a continuation.
 async fn deliver(
     cloud: &Cloud,
     answers: &mut mpsc::UnboundedReceiver<Result<Value, Value>>,
@@ -84,19 +84,19 @@ async fn deliver(
         tokio::select! {
             answer = answers.recv() => match answer.unwrap() {
                 Ok(answer) if answer["batchItemFailures"] == json!([]) => {}
-                // What failed becomes visible again.
+                // A failed message becomes visible again.
                 Ok(_) => queue.push_back(payload),
                 Err(error) => panic!("{error}"),
             },
             () = watched.reached.notified() => {
                 killed += 1;
-                // Nobody answered, so the queue delivers it again.
+                // The function did not respond, so the queue delivers the message again.
                 queue.push_back(payload);
             }
         }
         function.start_kill().unwrap();
         function.wait().await.unwrap();
-        // An answer that crossed with the kill is one that Lambda never heard.
+        // Lambda never received a response that crossed with the kill.
         while answers.try_recv().is_ok() {}
         for mut sent in cloud.take_sent() {
             tamper(&mut sent);
@@ -106,7 +106,7 @@ async fn deliver(
     killed
 }
 
-/// Numbers that are the same on every run, below `most`.
+/// Returns numbers from 1 to `most` that are the same in each run.
 fn random(seed: u64, most: u64) -> impl Iterator<Item = u64> {
     let mut state = seed;
     std::iter::repeat_with(move || {
@@ -125,7 +125,7 @@ async fn run(protocol: Protocol, seed: u64, manners: &[Manner]) -> (Account, u32
 }
 
 #[tokio::test]
-async fn a_function_that_is_killed_anywhere_and_delivered_to_again_loses_no_line() {
+async fn function_killed_at_any_point_loses_no_line() {
     for protocol in PROTOCOLS {
         let (mut killed, mut duplicates) = (0, 0);
         for seed in 1..=2 {
@@ -134,14 +134,14 @@ async fn a_function_that_is_killed_anywhere_and_delivered_to_again_loses_no_line
             duplicates += account.duplicates;
         }
         assert!(killed >= 3, "{protocol:?}: the function was killed {killed} times only");
-        // What was taken before a kill is taken again.
+        // The broker takes the events before a kill a second time.
         assert!(duplicates > 0, "{protocol:?}");
         println!("{protocol:?}: killed {killed} times, {duplicates} events came again, none was lost");
     }
 }
 
 #[tokio::test]
-async fn a_function_that_is_killed_while_the_broker_behaves_badly_loses_no_line() {
+async fn function_killed_with_a_faulty_broker_loses_no_line() {
     let manners = [
         Manner::AcknowledgesPartly,
         Manner::ClosesAfter(90_000),
@@ -152,9 +152,9 @@ async fn a_function_that_is_killed_while_the_broker_behaves_badly_loses_no_line(
 }
 
 #[tokio::test]
-async fn a_checkpoint_that_is_ahead_of_what_was_acknowledged_would_be_found() {
+async fn account_finds_a_checkpoint_ahead_of_the_acknowledgements() {
     let ((cloud, mut answers), text) = (Cloud::start().await, log(4000));
-    // Stalls in the middle, so that something is left to hand on.
+    // The broker stalls in the middle, so that lines are left for a continuation.
     let watched = Watched::start(Protocol::Beats, &[Manner::StallsAfter(250_000); 30]);
     cloud.put(KEY, gzip(&text));
     let handed_on = Mutex::new(0);
@@ -164,8 +164,11 @@ async fn a_checkpoint_that_is_ahead_of_what_was_acknowledged_would_be_found() {
         sent["lockstep"]["objects"][0]["acknowledged"] = json!(acknowledged + 100);
     };
     deliver(&cloud, &mut answers, &watched, &[], Duration::from_secs(3), ahead).await;
-    assert!(*handed_on.lock().unwrap() > 0, "nothing was handed on");
+    assert!(*handed_on.lock().unwrap() > 0, "no continuation was sent");
     let account = watched.tally.account(&cloud);
     let lines = text.iter().filter(|byte| **byte == b'\n').count() as u64;
-    assert!(account.taken + account.quarantined < lines, "a hundred lines were skipped, and nobody noticed");
+    assert!(
+        account.taken + account.quarantined < lines,
+        "the account does not show that a hundred lines were skipped"
+    );
 }

@@ -1,7 +1,7 @@
-//! Not one line is lost: a broker that behaves badly, a bucket that breaks off, a function that is killed anywhere.
+//! Tests that no line is lost with a faulty broker, an interrupted read, or a function that is killed at any point.
 //!
-//! Every test ends with the same account: each line of the object was taken by the broker or is in quarantine, byte for
-//! byte. What came twice is counted, and has the same id.
+//! Each test ends with the same account: the broker took each line of the object, or the line is in quarantine byte for byte.
+//! Duplicates are counted and have the same id.
 
 mod cloud;
 mod delivery;

@@ -1,4 +1,4 @@
-//! Mistakes that were made before, made again on purpose: the account finds each.
+//! Repeats known mistakes of senders on purpose. The account finds each of them.
 
 use crate::cloud::Cloud;
 use crate::delivery::log;
@@ -9,25 +9,25 @@ use lockstep_sim::broker::{Broker, Manner};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 
-/// How a careless sender ends.
+/// Mistake of a careless sender.
 #[derive(Clone, Copy, Debug)]
 enum Careless {
-    /// What the socket accepted counts, and nobody waits for the peer.
+    /// Counts bytes that the socket accepted, without an acknowledgement of the peer.
     CountsWhatWasWritten,
-    /// The connection is made after the batch counts, and the function has ended by then.
+    /// Counts the batch before it connects; the function has ended by then.
     WritesBeforeItConnects,
-    /// What stands in a buffer counts before it is flushed.
+    /// Counts the bytes of a buffer before it flushes them.
     CountsBeforeItFlushes,
-    /// A peer that closed early took everything.
+    /// Counts a batch as taken by a peer that closed early.
     BelievesEveryClose,
 }
 
-/// Sends events carelessly; answers whether they count. What the sender does is what the mistake's name says.
+/// Sends events with the given mistake. Returns true if the sender counts them.
 fn send(broker: &Broker, events: &[u8], mistake: Careless) -> bool {
     match mistake {
         Careless::WritesBeforeItConnects => {
             let waiting: Vec<u8> = events.to_vec();
-            // The original: connecting goes on behind, and the process is frozen before it is through.
+            // In the original, the connection was made in the background, and Lambda froze the process before that.
             drop(waiting);
             true
         }
@@ -55,7 +55,7 @@ fn send(broker: &Broker, events: &[u8], mistake: Careless) -> bool {
 }
 
 #[tokio::test]
-async fn each_mistake_of_a_careless_sender_is_found_by_the_account() {
+async fn account_finds_each_mistake_of_a_careless_sender() {
     for (mistake, manner) in [
         (Careless::WritesBeforeItConnects, Manner::Honest),
         (Careless::CountsBeforeItFlushes, Manner::Honest),
@@ -76,7 +76,7 @@ async fn each_mistake_of_a_careless_sender_is_found_by_the_account() {
         let taken = tally.account(&cloud).taken;
         assert!(
             counted > taken,
-            "{mistake:?}: {counted} events count, {taken} were taken, and nobody noticed"
+            "{mistake:?}: {counted} events count, {taken} were taken, and the account does not show it"
         );
     }
 }

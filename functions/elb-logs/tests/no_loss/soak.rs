@@ -1,5 +1,5 @@
-//! Many lines through the real binary. `LOCKSTEP_SOAK_LINES` says how many; the command for ten million is in
-//! `docs/elb-logs.md`.
+//! Ships many lines through the real binary. `LOCKSTEP_SOAK_LINES` sets the number. `docs/elb-logs.md` has the command for
+//! ten million.
 
 use crate::cloud::{Cloud, by_queue, message};
 use crate::killed::start;
@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How many lines an object has: a busy load balancer writes about as many in five minutes.
+/// Lines of an object. A busy load balancer writes about as many in five minutes.
 const LINES_OF_AN_OBJECT: u64 = 100_000;
 
-/// How many invocations for an object may come to nothing.
+/// Maximum number of failed invocations for one object.
 const FAILURES_MAX: u32 = 20;
 
 const LINES: &str = "LOCKSTEP_SOAK_LINES";
 
-#[expect(clippy::disallowed_methods, reason = "what is asked of a test is no setting of the product")]
+#[expect(clippy::disallowed_methods, reason = "the size of a test is no setting of the product")]
 fn lines() -> u64 {
     std::env::var(LINES).ok().map_or(10_000, |text| text.parse().expect("LOCKSTEP_SOAK_LINES is a number"))
 }
@@ -48,7 +48,7 @@ async fn a_soak_accounts_for_every_line() {
     );
 }
 
-/// One object, each time a new one, with a broker that breaks connections, and a function that often runs out of time.
+/// Ships one new object with a broker that breaks connections and a function that often runs out of time.
 async fn soak(number: u64, count: u64) -> [u64; 3] {
     let ((cloud, mut answers), tally) = (Cloud::start().await, Tally::default());
     let key = format!("AWSLogs/1/elasticloadbalancing/eu-west-1/{number}.log.gz");
@@ -63,10 +63,10 @@ async fn soak(number: u64, count: u64) -> [u64; 3] {
     while let Some(payload) = queue.pop_front() {
         cloud.offer(payload.clone(), Duration::from_secs(20));
         let answer: Value = answers.recv().await.unwrap().unwrap();
-        // On a machine with much else to do an invocation may come to nothing; the queue delivers its message again.
+        // An invocation may fail on a busy machine. The queue delivers its message again.
         if answer["batchItemFailures"] != json!([]) {
             failed += 1;
-            assert!(failed < FAILURES_MAX, "{key} does not come forward");
+            assert!(failed < FAILURES_MAX, "{key} makes no progress");
             queue.push_back(payload);
         }
         queue.extend(cloud.take_sent().iter().map(message));

@@ -1,4 +1,4 @@
-//! Where each line of an object went.
+//! Counts the lines of an object that were taken or put into quarantine.
 
 use crate::cloud::Cloud;
 use base64::Engine as _;
@@ -9,23 +9,23 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-/// What the broker took: how often each line of each object, by the first part of the events' ids.
+/// Number of times that the broker took each line of each object, by the first part of the events' ids.
 #[derive(Clone, Default)]
 pub struct Tally(Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
 
-/// An account of one object.
+/// Account of one object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     /// Lines that the broker took, each counted once.
     pub taken: u64,
     /// Lines in quarantine, each counted once.
     pub quarantined: u64,
-    /// How many events were taken again.
+    /// Number of events that were taken again.
     pub duplicates: u64,
 }
 
 impl Tally {
-    /// Counts every event that a broker takes; `then` hears how many it were by then.
+    /// Returns a sink that counts every event that a broker takes. It calls `then` with the number so far.
     pub fn sink(&self, mut then: impl FnMut(u64) + Send + 'static) -> Sink {
         let (tally, mut count) = (Arc::clone(&self.0), 0);
         Box::new(move |event| {
@@ -43,15 +43,15 @@ impl Tally {
         })
     }
 
-    /// A broker that is counted.
+    /// Starts a broker with a counted sink.
     pub fn broker(&self, protocol: Protocol, manners: &[Manner]) -> Broker {
         Broker::start(protocol, None, manners.iter().copied(), self.sink(|_| ()))
     }
 
-    /// The account of the only object there was.
+    /// Returns the account of the only object.
     ///
     /// # Panics
-    /// If events of one line had several ids: then a duplicate would double.
+    /// If events of one line had several ids, because duplicates would then double.
     pub fn account(&self, cloud: &Cloud) -> Account {
         let tally = self.0.lock().unwrap();
         assert!(tally.len() <= 1, "one object has ids of {} objects", tally.len());
@@ -63,10 +63,10 @@ impl Tally {
         }
     }
 
-    /// Every line of `text` was taken or is in quarantine with its bytes, and none is both; answers the account.
+    /// Checks that every line of `text` was either taken or is in quarantine with its bytes, and returns the account.
     ///
     /// # Panics
-    /// If not.
+    /// If a line is lost, changed, or both taken and in quarantine.
     pub fn expect_all(&self, cloud: &Cloud, text: &[u8], what: &str) -> Account {
         let kept = quarantined(cloud);
         let lines: Vec<&[u8]> =
@@ -88,7 +88,7 @@ impl Tally {
     }
 }
 
-/// The object and the line of an event, from its id.
+/// Returns the object and the line of an event, from its id.
 fn id(event: &[u8]) -> (&str, usize) {
     let text = std::str::from_utf8(event).expect("events are UTF-8");
     let (_, rest) = text.split_once(r#""id":""#).expect("every event has an id");
@@ -97,7 +97,7 @@ fn id(event: &[u8]) -> (&str, usize) {
     (object, line.parse().expect("a line is a number"))
 }
 
-/// The lines in quarantine, parts put together.
+/// Returns the lines in quarantine, with their parts joined.
 fn quarantined(cloud: &Cloud) -> BTreeMap<u64, Vec<u8>> {
     let mut parts = BTreeMap::new();
     for (key, bytes) in cloud.quarantine() {
@@ -110,7 +110,7 @@ fn quarantined(cloud: &Cloud) -> BTreeMap<u64, Vec<u8>> {
             let bytes = STANDARD.decode(record["bytes"].as_str().unwrap()).unwrap();
             let part = (record["line"].as_u64().unwrap(), record["part"].as_u64().unwrap());
             if let Some(before) = parts.insert(part, bytes.clone()) {
-                assert_eq!(before, bytes, "{part:?} was kept twice, and not alike");
+                assert_eq!(before, bytes, "{part:?} was stored twice with different bytes");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The function against the simulated EC2, with two accounts.
+//! Tests of the function against the simulated EC2, with two accounts.
 
 mod fixture;
 mod fleet;
@@ -96,14 +96,14 @@ fn import(ami: &str) -> Request {
     }
 }
 
-/// A fixture that has the image in `ci`.
+/// Returns a fixture that has the image in `ci`.
 async fn imported() -> Fixture {
     let fixture = Fixture::new();
     ok(&fixture, import(SOURCE)).await;
     fixture
 }
 
-/// A fixture whose image is encrypted under a customer key, and whose target has one for copies; that one.
+/// Returns a fixture whose image is encrypted under a customer key, and the key of the target for copies.
 async fn encrypted() -> (Fixture, String) {
     let fixture = imported().await;
     let key = fixture.ec2.add_key(&location(SOURCE_ACCOUNT), "alias/source");
@@ -112,7 +112,7 @@ async fn encrypted() -> (Fixture, String) {
     (fixture, image_key)
 }
 
-/// As far as the pending copy.
+/// Returns a fixture with a pending copy, and the copy.
 async fn copying() -> (Fixture, AmiId) {
     let fixture = imported().await;
     assert_eq!(inspected(&fixture).await, NextStep::Copy);
@@ -127,7 +127,7 @@ async fn an_image_is_shared_copied_compared_unshared_and_recorded() {
     let (fixture, ami) = copying().await;
     assert_eq!(fixture.source_record().shared_with.len(), 1);
     assert_eq!(fixture.account.registered().as_slice(), [format!("arn:aws:ec2:eu-west-1::image/{ami}")]);
-    assert!(fixture.account.woken().is_empty(), "it is pending: its event will tell");
+    assert!(fixture.account.woken().is_empty(), "a pending copy waits for its event");
     assert_eq!(ok(&fixture, observe()).await, next(NextStep::Wait));
     fixture.ec2.end(&ami, AmiState::Available);
     assert_eq!(ok(&fixture, observe()).await, next(NextStep::Compare));
@@ -156,7 +156,7 @@ async fn the_copy_and_its_snapshots_carry_the_tags_from_the_first_moment() {
 }
 
 #[tokio::test]
-async fn what_is_to_be_shared_is_written_down_before_it_is_shared() {
+async fn share_is_recorded_before_it_is_made() {
     let fixture = imported().await;
     inspected(&fixture).await;
     fixture.ec2.lose_next_answer("ModifySnapshotAttribute");
@@ -167,7 +167,7 @@ async fn what_is_to_be_shared_is_written_down_before_it_is_shared() {
 }
 
 #[tokio::test]
-async fn a_copy_whose_answer_was_lost_is_not_made_twice() {
+async fn copy_with_a_lost_response_is_not_made_twice() {
     let fixture = imported().await;
     inspected(&fixture).await;
     ok(&fixture, share()).await;
@@ -178,7 +178,7 @@ async fn a_copy_whose_answer_was_lost_is_not_made_twice() {
 }
 
 #[tokio::test]
-async fn a_finished_copy_answers_at_once_when_it_is_asked_for_again() {
+async fn repeated_request_for_a_finished_copy_completes_at_once() {
     let (fixture, ami) = copying().await;
     fixture.ec2.end(&ami, AmiState::Available);
     ok(&fixture, copy()).await;
@@ -187,7 +187,7 @@ async fn a_finished_copy_answers_at_once_when_it_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn an_image_that_is_not_shared_is_tried_for_a_while_and_then_given_up() {
+async fn image_that_stays_unshared_fails_after_some_tries() {
     let fixture = imported().await;
     inspected(&fixture).await;
     let failure = failure(&fixture, copy()).await;
@@ -196,7 +196,7 @@ async fn an_image_that_is_not_shared_is_tried_for_a_while_and_then_given_up() {
 }
 
 #[tokio::test]
-async fn a_failed_copy_is_discarded_with_its_snapshots_and_the_sharing_undone() {
+async fn failed_copy_is_discarded_with_its_snapshots_and_unshared() {
     let (fixture, ami) = copying().await;
     fixture.ec2.end(&ami, AmiState::Broken("failed: no key".into()));
     assert_eq!(ok(&fixture, observe()).await, next(NextStep::Again));
@@ -217,7 +217,7 @@ async fn a_failed_copy_is_discarded_with_its_snapshots_and_the_sharing_undone() 
 }
 
 #[tokio::test]
-async fn a_copy_whose_id_was_never_learned_is_discarded_too() {
+async fn copy_without_a_recorded_id_is_discarded() {
     let fixture = imported().await;
     inspected(&fixture).await;
     ok(&fixture, share()).await;
@@ -228,7 +228,7 @@ async fn a_copy_whose_id_was_never_learned_is_discarded_too() {
 }
 
 #[tokio::test]
-async fn a_promotion_whose_execution_was_stopped_leaves_nothing_shared_and_no_copy() {
+async fn promotion_of_a_stopped_execution_leaves_no_share_and_no_copy() {
     let (fixture, _) = copying().await;
     let abandon = || Request::Abandon { promotion: id() };
     for may_run in [Some(true), None] {
@@ -251,7 +251,7 @@ async fn a_promotion_whose_execution_was_stopped_leaves_nothing_shared_and_no_co
 }
 
 #[tokio::test]
-async fn abandoning_takes_nothing_from_whoever_took_over_or_from_a_usable_copy() {
+async fn abandoning_leaves_a_successor_and_a_usable_copy_untouched() {
     let (fixture, ami) = copying().await;
     fixture.executions_run(Some(false));
     let Reply::Inspected(again) = ok(&fixture, inspect("arn:other")).await else { panic!() };
@@ -295,12 +295,12 @@ async fn a_copy_that_differs_is_refused() {
 #[tokio::test]
 async fn a_copy_is_recorded_only_if_it_is_usable() {
     let (fixture, _) = copying().await;
-    assert_eq!(failure(&fixture, record()).await.kind, FailureKind::Transient, "it may be an old answer");
+    assert_eq!(failure(&fixture, record()).await.kind, FailureKind::Transient, "it may be a stale response");
     assert_eq!(fixture.copy_record().unwrap().state, ImageState::Promoting);
 }
 
 #[tokio::test]
-async fn an_image_that_is_there_already_is_not_copied_again() {
+async fn image_that_is_present_is_not_copied_again() {
     let (fixture, ami) = copying().await;
     fixture.ec2.end(&ami, AmiState::Available);
     ok(&fixture, observe()).await;
@@ -316,7 +316,7 @@ async fn an_image_that_is_there_already_is_not_copied_again() {
 }
 
 #[tokio::test]
-async fn a_copy_that_fails_is_discarded_and_begun_again_and_the_third_failure_is_the_last() {
+async fn failed_copy_is_discarded_and_repeated_until_the_third_failure() {
     let (fixture, first) = copying().await;
     let mut ami = first;
     for attempt in 2..=3 {
@@ -341,9 +341,9 @@ async fn a_copy_that_fails_is_discarded_and_begun_again_and_the_third_failure_is
     assert!(error.message.contains("failed: internal error (after 3 attempts)"), "{}", error.message);
 }
 
-/// Rows 32 to 34: encrypted under a customer key.
+/// Rows 32 to 34: an image that is encrypted under a customer key.
 #[tokio::test]
-async fn the_use_of_a_key_is_granted_for_the_copy_and_taken_back_whatever_happened() {
+async fn use_of_a_key_is_granted_for_the_copy_and_revoked_after_any_outcome() {
     let (fixture, image_key) = encrypted().await;
     inspected(&fixture).await;
     for _ in 0..2 {
@@ -361,7 +361,7 @@ async fn the_use_of_a_key_is_granted_for_the_copy_and_taken_back_whatever_happen
 }
 
 #[tokio::test]
-async fn a_key_that_the_target_may_not_use_is_seen_before_the_copy_is_begun() {
+async fn key_that_the_target_may_not_use_is_found_before_the_copy() {
     let (fixture, _) = encrypted().await;
     inspected(&fixture).await;
     ok(&fixture, share()).await;
@@ -374,21 +374,21 @@ async fn a_key_that_the_target_may_not_use_is_seen_before_the_copy_is_begun() {
 }
 
 #[tokio::test]
-async fn an_encrypted_image_is_refused_without_a_key_from_which_the_target_may_launch() {
+async fn encrypted_image_is_refused_without_a_key_for_the_target() {
     let (fixture, image_key) = encrypted().await;
     fixture.ec2.let_launch(&image_key, false);
-    let told = failure(&fixture, inspect(EXECUTION)).await.message;
-    assert!(told.contains("aws kms create-grant"), "{told}");
+    let refusal = failure(&fixture, inspect(EXECUTION)).await.message;
+    assert!(refusal.contains("aws kms create-grant"), "{refusal}");
     let fixture = imported().await;
     let key = fixture.ec2.add_key(&location(SOURCE_ACCOUNT), "alias/source");
     fixture.ec2.encrypt(&SOURCE.parse().unwrap(), Some(&key));
-    let told = failure(&fixture, inspect(EXECUTION)).await.message;
-    assert!(told.contains("has no key alias/lockstep-images"), "{told}");
+    let refusal = failure(&fixture, inspect(EXECUTION)).await.message;
+    assert!(refusal.contains("has no key alias/lockstep-images"), "{refusal}");
 }
 
-/// Row 45: what others copy counts for AWS, and not for us.
+/// Row 45: copies by others count for the limit of AWS but not for ours.
 #[tokio::test]
-async fn a_copy_that_aws_has_no_room_for_waits_visibly_and_keeps_its_turn() {
+async fn copy_that_aws_refuses_for_now_is_logged_and_keeps_its_turn() {
     let fixture = imported().await;
     inspected(&fixture).await;
     ok(&fixture, share()).await;
@@ -406,14 +406,14 @@ async fn a_copy_that_aws_has_no_room_for_waits_visibly_and_keeps_its_turn() {
 }
 
 #[tokio::test]
-async fn a_promotion_without_room_waits_before_it_looks_or_shares_and_is_woken_when_its_turn_comes() {
+async fn promotion_waits_for_a_copy_slot_before_it_reads_or_shares() {
     let fixture = imported().await;
     fixture.only_one_at_once();
     fixture.fill_the_place("arn:other");
     assert_eq!(inspected(&fixture).await, NextStep::Wait);
     assert!(
         fixture.notes(&id())[0]
-            .contains("waiting for room in account 222222222222 (eu-west-1): 1 copies run")
+            .contains("waiting for a copy slot in account 222222222222 (eu-west-1): 1 copies run")
     );
     let wait = || Request::Wait { promotion: id(), task: task() };
     ok(&fixture, wait()).await;
@@ -424,7 +424,7 @@ async fn a_promotion_without_room_waits_before_it_looks_or_shares_and_is_woken_w
 }
 
 #[tokio::test]
-async fn a_slot_whose_execution_has_ended_is_freed_by_who_waits() {
+async fn waiting_promotion_frees_the_slot_of_an_ended_execution() {
     let fixture = imported().await;
     fixture.only_one_at_once();
     fixture.fill_the_place("arn:dead");
@@ -439,7 +439,7 @@ async fn a_slot_whose_execution_has_ended_is_freed_by_who_waits() {
 }
 
 #[tokio::test]
-async fn a_source_that_is_still_being_made_is_waited_for() {
+async fn promotion_waits_for_a_pending_source() {
     let fixture = imported().await;
     let source: AmiId = SOURCE.parse().unwrap();
     fixture.ec2.end(&source, AmiState::Pending);
@@ -452,9 +452,9 @@ async fn a_source_that_is_still_being_made_is_waited_for() {
     assert_eq!(inspected(&fixture).await, NextStep::Copy);
 }
 
-/// Row 35.
+/// Row 35: a licensed image.
 #[tokio::test]
-async fn a_licensed_image_ends_in_an_error_of_its_own() {
+async fn licensed_image_fails_with_its_own_error() {
     let fixture = imported().await;
     fixture.ec2.change(&SOURCE.parse().unwrap(), |ami| ami.platform_details = "Windows".into());
     assert_eq!(failure(&fixture, inspect(EXECUTION)).await.kind, FailureKind::ImageStays);
@@ -468,7 +468,7 @@ async fn a_licensed_image_ends_in_an_error_of_its_own() {
 }
 
 #[tokio::test]
-async fn two_copies_into_one_account_share_once_and_the_last_one_withdraws() {
+async fn two_copies_into_one_account_share_once_and_the_last_one_unshares() {
     let (fixture, _) = copying().await;
     let other = DeploymentId::of_execution("arn:other");
     let account: lockstep_domain::model::ids::AccountId = COPY_ACCOUNT.parse().unwrap();
@@ -498,13 +498,13 @@ async fn two_promotions_of_one_version_do_not_make_two_copies() {
     fixture.ec2.end(&ami, AmiState::Available);
     ok(&fixture, Request::Compare { promotion: taken_over.promotion }).await;
     assert_eq!(failure(&fixture, observe()).await.kind, FailureKind::Superseded);
-    // What the later one brings is not for the earlier one to call usable.
+    // The earlier promotion must not record the copy of the later one as usable.
     assert_eq!(failure(&fixture, record()).await.kind, FailureKind::Superseded);
 }
 
-/// Row 38: the index does not show the copy yet, and nobody learned its id; whoever takes over asks with the same words.
+/// Row 38: the index lacks the copy and no record has its id, so the successor repeats the same request.
 #[tokio::test]
-async fn who_takes_over_a_copy_whose_answer_was_lost_gets_that_copy_and_not_a_second() {
+async fn successor_gets_the_copy_whose_response_was_lost_and_no_second_one() {
     let fixture = imported().await;
     inspected(&fixture).await;
     ok(&fixture, share()).await;
@@ -516,19 +516,19 @@ async fn who_takes_over_a_copy_whose_answer_was_lost_gets_that_copy_and_not_a_se
     ok(&fixture, Request::Share { promotion: taken_over.promotion.clone() }).await;
     ok(&fixture, Request::Copy { promotion: taken_over.promotion.clone(), task: task() }).await;
     assert_eq!(fixture.owned_by(COPY_ACCOUNT), 1);
-    // What the dead one had shared is the other's to withdraw.
+    // The successor withdraws the shares of the dead promotion.
     ok(&fixture, Request::Unshare { promotion: taken_over.promotion }).await;
     assert!(fixture.nothing_is_shared() && fixture.source_record().shared_with.is_empty());
 }
 
-/// Row 37.
+/// Row 37: a copy that is not visible yet.
 #[tokio::test]
-async fn a_copy_that_cannot_be_seen_yet_is_waited_for_but_not_for_ever() {
+async fn invisible_copy_is_awaited_for_a_limited_time() {
     let fixture = imported().await;
     inspected(&fixture).await;
     ok(&fixture, share()).await;
     fixture.ec2.set_lag(std::time::Duration::from_secs(7200));
-    // It was shared long enough ago; the copy itself is new.
+    // The share is old enough, but the copy is new.
     fixture.clock.advance(std::time::Duration::from_secs(7200));
     ok(&fixture, copy()).await;
     assert_eq!(ok(&fixture, observe()).await, next(NextStep::Wait));
@@ -537,7 +537,7 @@ async fn a_copy_that_cannot_be_seen_yet_is_waited_for_but_not_for_ever() {
 }
 
 #[tokio::test]
-async fn an_image_nobody_imported_is_not_found() {
+async fn image_that_was_not_imported_is_not_found() {
     let failure = failure(&Fixture::new(), inspect(EXECUTION)).await;
     assert_eq!(failure.kind, FailureKind::NotFound);
     assert!(failure.message.contains("lockstep images import"));
@@ -554,7 +554,7 @@ async fn a_snapshot_under_the_key_that_aws_manages_is_explained() {
 }
 
 #[tokio::test]
-async fn importing_tags_and_records_the_image_and_again_changes_nothing() {
+async fn import_tags_and_records_the_image_and_a_repeat_changes_nothing() {
     let fixture = imported().await;
     let first = fixture.source_record();
     assert_eq!((first.state, first.ami.as_ref().unwrap().as_str()), (ImageState::Available, SOURCE));
@@ -573,7 +573,7 @@ async fn a_version_is_never_given_to_a_second_image() {
 }
 
 #[tokio::test]
-async fn images_of_a_deployment_are_looked_at_again_where_they_are_used() {
+async fn images_of_a_deployment_are_checked_again_at_its_location() {
     let fixture = imported().await;
     let deployment = fixture.deployment_to_ci();
     let verify = || Request::Verify { deployment: deployment.clone() };
@@ -609,15 +609,15 @@ async fn a_retried_inspection_begins_one_promotion() {
     assert_eq!(fixture.promotion(), first);
 }
 
-/// Row 41: what arrived stays, and only what did not is brought again.
+/// Row 41: a copy that succeeded remains, and only the failed one is repeated.
 #[tokio::test]
-async fn of_several_regions_only_the_one_that_failed_is_brought_again_from_the_nearest_that_has_it() {
+async fn only_the_failed_region_is_copied_again_from_the_nearest_image() {
     let fixture = imported().await;
     fixture.apply_stages(2, &format!("{}{}", fixture::STAGES, OTHER_REGION));
     let to = |stage: &str| PromoteImage { to: stage.parse().unwrap(), ..input() };
     let began =
         |execution: &str, stage: &str| Request::Inspect { execution: execution.into(), input: to(stage) };
-    // Ireland arrives.
+    // The copy to Ireland succeeds.
     let Reply::Inspected(first) = ok(&fixture, began("arn:ireland", "production")).await else { panic!() };
     let step = |request: fn(DeploymentId) -> Request| request(first.promotion.clone());
     ok(&fixture, step(|promotion| Request::Share { promotion })).await;
@@ -627,7 +627,7 @@ async fn of_several_regions_only_the_one_that_failed_is_brought_again_from_the_n
     ok(&fixture, step(|promotion| Request::Observe { promotion })).await;
     ok(&fixture, step(|promotion| Request::Unshare { promotion })).await;
     ok(&fixture, step(|promotion| Request::Record { promotion })).await;
-    // Frankfurt is copied from Ireland: within the account, so that nothing is shared.
+    // The copy to Frankfurt comes from Ireland, within the account, so nothing is shared.
     let Reply::Inspected(second) = ok(&fixture, began("arn:frankfurt", "frankfurt")).await else { panic!() };
     assert_eq!(second.next, NextStep::Copy);
     fixture.ec2.take_calls();
@@ -636,18 +636,18 @@ async fn of_several_regions_only_the_one_that_failed_is_brought_again_from_the_n
     ok(&fixture, Request::Copy { promotion: second.promotion.clone(), task: task() }).await;
     assert_eq!(fixture.owned_by(COPY_ACCOUNT), 2);
     let Reply::Inspected(again) = ok(&fixture, began("arn:again", "production")).await else { panic!() };
-    assert_eq!(again.next, NextStep::Present, "what arrived is not brought again");
+    assert_eq!(again.next, NextStep::Present, "a copy that succeeded is not repeated");
     fixture.apply_stages(3, &format!("{}{}[images]\ncopies_at_once = 1\n", fixture::STAGES, OTHER_REGION));
     fixture.fill_the_place("arn:busy");
     let Reply::Inspected(again) = ok(&fixture, began("arn:at-once", "production")).await else { panic!() };
-    assert_eq!(again.next, NextStep::Present, "and needs no room");
+    assert_eq!(again.next, NextStep::Present, "and needs no copy slot");
 }
 
 const OTHER_REGION: &str =
     "[[stages]]\nname = \"frankfurt\"\naccount = \"222222222222\"\nregion = \"eu-central-1\"\n";
 
 #[tokio::test]
-async fn an_account_that_allows_some_images_only_is_told_of_when_what_is_shared_cannot_be_seen() {
+async fn allowed_amis_is_named_if_the_shared_image_is_invisible() {
     for closed in [true, false] {
         let fixture = imported().await;
         assert_eq!(inspected(&fixture).await, NextStep::Copy);

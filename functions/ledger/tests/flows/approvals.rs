@@ -1,4 +1,4 @@
-//! Asking a person.
+//! Requests for approval, and their answers.
 
 use super::fixture::{ADA, Fixture, deploy, execution, id, task};
 use lockstep_domain::messages::ledger::Request;
@@ -11,7 +11,7 @@ use lockstep_domain::records::{
 };
 use serde_json::{Value, json};
 
-/// A deployment to production that asks.
+/// Returns a fixture with a deployment to production that awaits its approval.
 async fn asking() -> Fixture {
     let fixture = Fixture::new().await;
     fixture.published("1.0.0", &["test", "ci"]).await;
@@ -39,28 +39,28 @@ fn operation() -> String {
 }
 
 #[tokio::test]
-async fn nobody_holds_the_environment_while_a_person_thinks() {
+async fn the_environment_is_free_while_an_approval_is_open() {
     let fixture = asking().await;
     assert_eq!(fixture.environment("production").await.holder, None);
     assert_eq!(fixture.deployment("a").await.state, DeploymentState::AwaitingApproval);
-    let wait = fixture.versioned::<Callback>(&Callback::key_of(&operation())).await.record;
-    assert!(matches!(wait.state, CallbackState::Open { token, .. } if token == "token"));
+    let callback = fixture.versioned::<Callback>(&Callback::key_of(&operation())).await.record;
+    assert!(matches!(callback.state, CallbackState::Open { token, .. } if token == "token"));
     assert!(fixture.cloud.invocations().is_empty());
 }
 
 #[tokio::test]
-async fn asking_again_asks_the_same_question_with_the_new_token() {
+async fn a_repeated_request_keeps_the_question_and_takes_the_new_token() {
     let fixture = asking().await;
     let mut retried = task("second");
     retried.retry = 1;
     fixture.invoke(Request::RequestApproval { deployment: id("a"), task: retried }).await.unwrap();
     assert_eq!(fixture.deployment("a").await.approvals.len(), 1);
-    let wait = fixture.versioned::<Callback>(&Callback::key_of(&operation())).await.record;
-    assert!(matches!(wait.state, CallbackState::Open { token, .. } if token == "second"));
+    let callback = fixture.versioned::<Callback>(&Callback::key_of(&operation())).await.record;
+    assert!(matches!(callback.state, CallbackState::Open { token, .. } if token == "second"));
 }
 
 #[tokio::test]
-async fn an_approval_is_recorded_with_its_caller_and_lets_the_deployment_go_on() {
+async fn an_approval_records_its_caller_and_continues_the_deployment() {
     let fixture = asking().await;
     assert_eq!(decide(&fixture, "approve").await, (200, json!({"version": 1, "changed": true})));
     let approval = fixture.deployment("a").await.approvals.remove(0);
@@ -75,7 +75,7 @@ async fn an_approval_is_recorded_with_its_caller_and_lets_the_deployment_go_on()
 }
 
 #[tokio::test]
-async fn the_same_answer_twice_wakes_again_and_another_is_refused() {
+async fn a_repeated_answer_wakes_again_and_a_different_one_is_refused() {
     let fixture = asking().await;
     decide(&fixture, "approve").await;
     assert_eq!(decide(&fixture, "approve").await, (200, json!({"version": 1, "changed": false})));
@@ -85,9 +85,9 @@ async fn the_same_answer_twice_wakes_again_and_another_is_refused() {
     assert_eq!(fixture.cloud.invocations().len(), 2);
 }
 
-// FAILURES 54: after a force-push there is another commit, and so another digest.
+// FAILURES 54: a force-push leads to another commit, and so to another digest.
 #[tokio::test]
-async fn an_answer_about_something_else_is_refused_and_changes_nothing() {
+async fn an_answer_to_another_subject_is_refused_and_changes_nothing() {
     let fixture = asking().await;
     let before = fixture.deployment("a").await;
     let digest = Digest::of(b"1.0.0");
@@ -99,7 +99,7 @@ async fn an_answer_about_something_else_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_refusal_and_silence_end_the_deployment_as_refused() {
+async fn a_refusal_or_a_missing_answer_ends_the_deployment_as_refused() {
     for answer in [Some("refuse"), None] {
         let fixture = asking().await;
         if let Some(answer) = answer {
@@ -107,9 +107,9 @@ async fn a_refusal_and_silence_end_the_deployment_as_refused() {
         }
         let refused = fixture.invoke(Request::Retake { deployment: id("a") }).await.unwrap_err();
         assert_eq!(refused.kind, FailureKind::ApprovalRefused);
-        let told = answer
+        let expected = answer
             .map_or("no approver answered in time".to_owned(), |_| format!("{ADA} refused it: because"));
-        assert_eq!(refused.message, told);
+        assert_eq!(refused.message, expected);
         let error = CaughtError { error: "ApprovalRefused".into(), cause: refused.message };
         fixture.invoke(Request::Fail { deployment: id("a"), error }).await.unwrap();
         assert_eq!(fixture.deployment("a").await.state, DeploymentState::Refused);
@@ -118,7 +118,7 @@ async fn a_refusal_and_silence_end_the_deployment_as_refused() {
 }
 
 #[tokio::test]
-async fn another_deployment_may_take_the_environment_meanwhile() {
+async fn another_deployment_may_acquire_the_environment_meanwhile() {
     let fixture = asking().await;
     fixture.begin("b", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
     fixture.cloud.set_execution(&execution("b"), "RUNNING");
@@ -128,7 +128,7 @@ async fn another_deployment_may_take_the_environment_meanwhile() {
 }
 
 #[tokio::test]
-async fn an_answer_before_the_wait_is_registered_is_not_lost() {
+async fn an_answer_before_the_callback_is_registered_is_not_lost() {
     let fixture = asking().await;
     decide(&fixture, "approve").await;
     let mut retried = task("second");
@@ -138,7 +138,7 @@ async fn an_answer_before_the_wait_is_registered_is_not_lost() {
 }
 
 #[tokio::test]
-async fn a_proposal_is_answered_by_naming_what_it_costs_and_a_teardown_goes_on_after_it() {
+async fn a_teardown_continues_after_an_approval_names_its_resources() {
     let fixture = Fixture::new().await;
     fixture.published("1.0.0", &["test", "ci"]).await;
     fixture.begin("a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();

@@ -1,4 +1,4 @@
-//! What people write over the function's URL.
+//! Configuration that administrators write over the function's URL.
 
 use super::fixture::{Fixture, STAGES};
 use lockstep_domain::records::{Config, ConfigKind, Repository};
@@ -13,9 +13,10 @@ fn repository(base_url: &str, branch: &str) -> Value {
     json!({"action": "add_repository", "id": "github.acme.logs", "base_url": base_url, "branch": branch})
 }
 
-// FAILURES 85: denied by default; who did what is on the record (`interventions.rs`, `approvals.rs`).
+// FAILURES 85: access is denied by default. `interventions.rs` and `approvals.rs` check that each action
+// records its caller.
 #[tokio::test]
-async fn a_request_that_nobody_signed_is_refused_before_it_is_read() {
+async fn an_unsigned_request_is_refused_before_it_is_read() {
     let fixture = Fixture::new().await;
     fixture.cloud.take_calls();
     for authorizer in [json!(null), json!({}), json!({"iam": {"userArn": ""}})] {
@@ -26,7 +27,7 @@ async fn a_request_that_nobody_signed_is_refused_before_it_is_read() {
 }
 
 #[tokio::test]
-async fn the_same_text_again_is_no_new_version_and_another_is_the_next() {
+async fn the_same_text_is_no_new_version_and_another_text_is_the_next() {
     let fixture = Fixture::new().await;
     assert_eq!(fixture.ask(stages(STAGES)).await, (200, json!({"version": 1, "changed": false})));
     let other = STAGES.replace("approval = true", "approval = false");
@@ -38,7 +39,7 @@ async fn the_same_text_again_is_no_new_version_and_another_is_the_next() {
 }
 
 #[tokio::test]
-async fn what_does_not_parse_is_told_with_its_line_and_not_stored() {
+async fn a_file_that_does_not_parse_is_refused_with_its_line() {
     let fixture = Fixture::new().await;
     let (status, body) = fixture.ask(stages(&STAGES.replace("eu-west-1", "Europe"))).await;
     assert_eq!((status, &body["error"]), (400, &json!("Rejected")));
@@ -47,7 +48,7 @@ async fn what_does_not_parse_is_told_with_its_line_and_not_stored() {
 }
 
 #[tokio::test]
-async fn parameters_are_for_stages_that_exist() {
+async fn parameters_are_accepted_only_for_existing_stages() {
     let fixture = Fixture::new().await;
     let parameters = |text: &str| json!({"action": "apply_parameters", "text": text});
     assert_eq!(fixture.ask(parameters("[nowhere]\nSize = \"1\"\n")).await.0, 400);
@@ -69,23 +70,23 @@ async fn a_repository_is_subscribed_once_and_changed_after() {
 }
 
 #[tokio::test]
-async fn a_token_is_never_sent_in_the_clear() {
+async fn a_base_url_without_tls_is_refused_unless_it_is_loopback() {
     let fixture = Fixture::new().await;
     assert_eq!(fixture.ask(repository("http://git.acme.example", "main")).await.0, 400);
     assert_eq!(fixture.ask(repository("http://127.0.0.1:4577", "main")).await.0, 200);
 }
 
 #[tokio::test]
-async fn what_is_malformed_unknown_or_too_large_has_its_own_status() {
+async fn malformed_oversized_and_unknown_requests_have_a_status() {
     let fixture = Fixture::new().await;
     let signed = json!({"iam": {"userArn": super::fixture::ADA}});
     for malformed in ["", "{", "{\"action\":\"drop_table\"}", "{\"action\":\"apply_stages\"}"] {
         assert_eq!(fixture.http(malformed, signed.clone()).await.0, 400, "{malformed}");
     }
     assert_eq!(fixture.http(&"x".repeat(800_000), signed).await.0, 400);
-    let nobody = json!({
+    let unknown = json!({
         "action": "decide", "deployment": "2f1e4fc0-5b1f-5c8a-9d4e-2f1e4fc05b1f", "subject": "arn",
         "digest": "0".repeat(64), "decision": "approve",
     });
-    assert_eq!(fixture.ask(nobody).await.0, 404);
+    assert_eq!(fixture.ask(unknown).await.0, 404);
 }

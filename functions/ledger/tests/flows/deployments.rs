@@ -1,4 +1,4 @@
-//! Taking an environment, and giving it back.
+//! Acquisition and release of an environment.
 
 use super::fixture::{Fixture, deploy, execution, id};
 use lockstep_domain::messages::ledger::{Failed, Request};
@@ -42,7 +42,7 @@ async fn a_held_environment_is_busy_while_its_execution_may_run() {
 }
 
 #[tokio::test]
-async fn an_environment_is_taken_over_from_an_execution_that_ended_and_who_lost_it_stops() {
+async fn an_ended_holder_loses_its_environment_and_cannot_write_any_more() {
     let fixture = Fixture::new().await;
     fixture.published("1.0.0", &["test"]).await;
     fixture.deployed("a", "1.0.0", true).await;
@@ -50,14 +50,14 @@ async fn an_environment_is_taken_over_from_an_execution_that_ended_and_who_lost_
     fixture.begin("b", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap();
     let environment = fixture.environment("ci").await;
     assert_eq!((environment.epoch, environment.holder.unwrap().deployment), (2, id("b")));
-    // What the dead one is known to have changed is remembered.
+    // The known changes of the ended deployment remain recorded.
     assert!(!environment.deployed.unwrap().checked);
     assert_eq!(fixture.deployment("a").await.state, DeploymentState::Abandoned);
     assert_eq!(fixture.complete("a").await.unwrap_err().kind, FailureKind::Superseded);
 }
 
 #[tokio::test]
-async fn a_release_goes_nowhere_without_the_evidence_of_the_stage_before() {
+async fn a_release_needs_the_evidence_of_the_stage_before() {
     let fixture = Fixture::new().await;
     let release = fixture.published("1.0.0", &[]).await;
     fixture.cloud.take_calls();
@@ -80,7 +80,7 @@ async fn each_path_deploys_to_its_own_stages_only() {
 }
 
 #[tokio::test]
-async fn a_release_that_does_not_exist_and_a_malformed_override_are_refused() {
+async fn an_unknown_release_and_a_malformed_override_are_refused() {
     let fixture = Fixture::new().await;
     let missing = fixture.begin("a", DeploymentPath::Delivery, deploy("9.9.9", "ci")).await.unwrap_err();
     assert_eq!(missing.kind, FailureKind::NotFound);
@@ -93,7 +93,7 @@ async fn a_release_that_does_not_exist_and_a_malformed_override_are_refused() {
 }
 
 #[tokio::test]
-async fn success_moves_the_environment_and_earns_evidence_once() {
+async fn success_updates_the_environment_and_earns_evidence_once() {
     let fixture = Fixture::new().await;
     let release = fixture.published("1.0.0", &["test"]).await;
     fixture.deployed("a", "1.0.0", true).await;
@@ -109,7 +109,7 @@ async fn success_moves_the_environment_and_earns_evidence_once() {
 }
 
 #[tokio::test]
-async fn overrides_and_clones_prove_nothing_of_the_release() {
+async fn overrides_and_clones_earn_no_evidence() {
     let fixture = Fixture::new().await;
     let release = fixture.published("1.0.0", &["test"]).await;
     let mut overridden = deploy("1.0.0", "ci");
@@ -125,7 +125,7 @@ async fn overrides_and_clones_prove_nothing_of_the_release() {
 }
 
 #[tokio::test]
-async fn a_throw_away_stack_runs_the_derived_template_and_its_evidence_counts() {
+async fn a_test_stack_runs_the_derived_template_and_earns_evidence() {
     let fixture = Fixture::new().await;
     let release = fixture.release("1.0.0", ReleaseState::Packaged).await;
     let mut input = deploy("1.0.0", "test");
@@ -138,7 +138,7 @@ async fn a_throw_away_stack_runs_the_derived_template_and_its_evidence_counts() 
 }
 
 #[tokio::test]
-async fn a_failure_frees_the_environment_and_says_what_runs() {
+async fn a_failure_releases_the_environment_and_reports_what_it_runs() {
     let fixture = Fixture::new().await;
     fixture.published("1.0.0", &["test"]).await;
     fixture.published("1.0.1", &["test"]).await;
@@ -154,7 +154,7 @@ async fn a_failure_frees_the_environment_and_says_what_runs() {
 }
 
 #[tokio::test]
-async fn a_check_that_fails_after_the_change_leaves_the_release_running_unchecked() {
+async fn a_failed_check_leaves_the_new_release_running_unchecked() {
     let fixture = Fixture::new().await;
     let release = fixture.published("1.0.0", &["test"]).await;
     fixture.deployed("a", "1.0.0", true).await;
@@ -165,7 +165,7 @@ async fn a_check_that_fails_after_the_change_leaves_the_release_running_unchecke
 }
 
 #[tokio::test]
-async fn an_answer_that_was_lost_changes_nothing() {
+async fn a_lost_reply_changes_nothing() {
     let fixture = Fixture::new().await;
     fixture.published("1.0.0", &["test"]).await;
     fixture.cloud.lose_next_answer("TransactWriteItems");

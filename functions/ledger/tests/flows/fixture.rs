@@ -43,12 +43,12 @@ pub struct Fixture {
     context: AwsContext,
 }
 
-/// A moment in the year 2100: what expires a while later has not expired yet.
+/// Returns a moment in the year 2100. A record that expires after it has not expired by the real clock.
 pub fn at(second: i64) -> jiff::Timestamp {
     jiff::Timestamp::from_second(4_102_444_800 + second).unwrap()
 }
 
-/// The execution called `name`.
+/// Returns the ARN of the execution called `name`.
 pub fn execution(name: &str) -> String {
     format!("arn:aws:states:eu-west-1:333333333333:execution:lockstep-delivery-deploy:{name}")
 }
@@ -75,12 +75,12 @@ impl Fixture {
         fixture
     }
 
-    /// What a state machine gets.
+    /// Returns the reply that a state machine gets.
     pub async fn invoke(&self, request: Request) -> Result<Value, Failure> {
         handle(&self.context, Invocation::Direct(request), at(100)).await
     }
 
-    /// What a signed request gets: the status and the body.
+    /// Returns the status and the body that a signed request gets.
     pub async fn ask(&self, request: Value) -> (u16, Value) {
         self.http(&request.to_string(), json!({"iam": {"userArn": ADA}})).await
     }
@@ -125,7 +125,7 @@ impl Fixture {
         release
     }
 
-    /// A published release with evidence of every stage in `passed`.
+    /// Stores a published release with evidence of every stage in `passed`.
     pub async fn published(&self, version: &str, passed: &[&str]) -> Release {
         let release = self.release(version, ReleaseState::Published).await;
         for stage in passed {
@@ -169,13 +169,13 @@ impl Fixture {
         self.invoke(request).await.map(|answer| serde_json::from_value(answer).unwrap())
     }
 
-    /// Begins a deployment to `ci` that then planned and, if it `changed`, executed.
+    /// Begins a deployment to `ci` and records its plan, and its execution if it `changed`.
     pub async fn deployed(&self, name: &str, version: &str, changed: bool) {
         self.begin(name, DeploymentPath::Delivery, deploy(version, "ci")).await.unwrap();
         self.plan(name, changed).await;
     }
 
-    /// Does to the record what the stack function does.
+    /// Changes the record as the stack function does.
     pub async fn plan(&self, name: &str, changed: bool) {
         let stored = self.versioned::<Deployment>(&Deployment::key_of(&id(name))).await;
         let planned = Deployment {
@@ -212,7 +212,7 @@ impl Fixture {
         self.ledger.get(&key).await.unwrap().map(|found| found.record)
     }
 
-    /// Writes the deployment as another function would.
+    /// Changes the deployment as another function would.
     pub async fn change(&self, name: &str, change: impl FnOnce(&mut Deployment)) {
         let stored = self.versioned::<Deployment>(&Deployment::key_of(&id(name))).await;
         let mut changed = stored.record.clone();
@@ -220,7 +220,7 @@ impl Fixture {
         self.ledger.replace(&stored, changed).await.unwrap();
     }
 
-    /// The journal of a deployment.
+    /// Returns the deployment log.
     pub async fn journal(&self, name: &str) -> Vec<String> {
         let (pk, prefix) = LogEntry::all_of(&id(name));
         let steps = self.ledger.list::<LogEntry>(&pk, prefix, Order::Oldest, 99).await.unwrap();

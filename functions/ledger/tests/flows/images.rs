@@ -1,4 +1,4 @@
-//! Images: what a deployment lacks, and what people say of a version.
+//! Images that a deployment lacks, and revocations.
 
 use super::fixture::{ADA, Fixture, at, deploy, execution};
 use lockstep_domain::messages::inputs;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 const SOURCE: &str = "ami-0123456789abcdef0";
 
-/// A published release that needs `logstash@2.1.0`.
+/// Stores a published release that needs `logstash@2.1.0`.
 async fn with_an_image(fixture: &Fixture, passed: &[&str]) -> Release {
     let mut release = fixture.published("1.0.0", passed).await;
     let parameter: LogicalId = "ImageId".parse().unwrap();
@@ -46,7 +46,7 @@ fn image(account: &str) -> Image {
 }
 
 #[tokio::test]
-async fn on_both_paths_missing_images_are_named_before_the_environment_is_taken() {
+async fn missing_images_are_named_before_the_environment_is_acquired() {
     let fixture = Fixture::new().await;
     with_an_image(&fixture, &["test", "ci"]).await;
     for (path, stage, account) in [
@@ -72,7 +72,7 @@ async fn on_both_paths_missing_images_are_named_before_the_environment_is_taken(
 }
 
 #[tokio::test]
-async fn what_only_shows_what_it_would_do_brings_nothing() {
+async fn a_plan_names_no_missing_images() {
     let fixture = Fixture::new().await;
     with_an_image(&fixture, &["test"]).await;
     let input = inputs::Deploy { plan_only: true, ..deploy("1.0.0", "ci") };
@@ -98,7 +98,7 @@ fn version() -> ImageVersion {
 }
 
 #[tokio::test]
-async fn a_revocation_says_who_and_why_and_the_first_one_counts() {
+async fn a_revocation_records_caller_and_reason_and_the_first_counts() {
     let fixture = Fixture::new().await;
     let revoke = |reason: &str| {
         fixture

@@ -1,4 +1,4 @@
-//! What people do over the function's URL to a deployment or an environment, and what is on record of it.
+//! Actions of operators on a deployment or an environment over the function's URL, and their records.
 
 use super::fixture::{ADA, Fixture, at, deploy, execution, id, task};
 use lockstep_domain::messages::inputs;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 const CHANGED: (u16, bool) = (200, true);
 const UNCHANGED: (u16, bool) = (200, false);
 
-/// The status, and whether something changed.
+/// Returns the status, and true if something changed.
 async fn ask(fixture: &Fixture, request: Value) -> (u16, bool) {
     let (status, body) = fixture.ask(request).await;
     (status, body["changed"] == true)
@@ -37,7 +37,7 @@ fn break_glass(stage: &str) -> Value {
     })
 }
 
-/// `ci` runs 1.0.0, and `b` brings it once more.
+/// Returns a fixture in which `ci` runs 1.0.0 and deployment `b` deploys it once more.
 async fn deploying() -> Fixture {
     let fixture = Fixture::new().await;
     fixture.published("1.0.0", &["test"]).await;
@@ -60,26 +60,29 @@ async fn executing(fixture: &Fixture) {
 }
 
 #[tokio::test]
-async fn a_cancellation_is_on_record_with_its_caller_and_wakes_the_operation_that_runs() {
+async fn a_cancellation_records_its_caller_and_wakes_the_running_operation() {
     let fixture = deploying().await;
     executing(&fixture).await;
     assert_eq!(ask(&fixture, cancel()).await, CHANGED);
     assert_eq!(ask(&fixture, cancel()).await, UNCHANGED);
-    let wish = fixture.deployment("b").await.cancellation.unwrap();
-    assert_eq!((wish.by.as_str(), wish.reason.as_str(), wish.at), (ADA, "wrong version", at(200)));
+    let cancellation = fixture.deployment("b").await.cancellation.unwrap();
+    assert_eq!(
+        (cancellation.by.as_str(), cancellation.reason.as_str(), cancellation.at),
+        (ADA, "wrong version", at(200))
+    );
     let wake = ("lockstep-resume".to_owned(), json!({"wake": "arn:stack#t1"}));
     assert_eq!(fixture.cloud.invocations(), [wake.clone(), wake]);
 }
 
 #[tokio::test]
-async fn before_an_operation_runs_the_wish_waits_on_the_record() {
+async fn a_cancellation_without_a_running_operation_wakes_no_callback() {
     let fixture = deploying().await;
     assert_eq!(ask(&fixture, cancel()).await, CHANGED);
     assert!(fixture.cloud.invocations().is_empty());
 }
 
 #[tokio::test]
-async fn what_cannot_be_cancelled_is_refused_and_nothing_is_woken() {
+async fn a_refused_cancellation_wakes_no_callback() {
     let fixture = deploying().await;
     executing(&fixture).await;
     let key = Environment::key_of(&"ci".parse().unwrap(), "logs");
@@ -119,12 +122,12 @@ async fn an_environment_is_unlocked_only_from_an_execution_that_certainly_ended(
     let dead = fixture.deployment("b").await;
     assert_eq!(dead.state, DeploymentState::Abandoned);
     assert!(dead.failure.unwrap().message.contains(ADA));
-    // It wakes up after all.
+    // The ended holder tries to write after all.
     assert_eq!(fixture.complete("b").await.unwrap_err().kind, FailureKind::Superseded);
 }
 
 #[tokio::test]
-async fn an_environment_that_does_not_exist_is_neither_unlocked_nor_reconciled() {
+async fn an_unknown_environment_is_neither_unlocked_nor_reconciled() {
     let fixture = Fixture::new().await;
     for request in [unlock(), reconcile()] {
         let (status, body) = fixture.ask(request).await;
@@ -133,7 +136,7 @@ async fn an_environment_that_does_not_exist_is_neither_unlocked_nor_reconciled()
 }
 
 #[tokio::test]
-async fn who_reconciled_an_environment_and_how_is_in_its_journal() {
+async fn a_reconciliation_is_logged_with_its_caller_and_reason() {
     let fixture = deploying().await;
     fixture.complete("b").await.unwrap();
     assert_eq!(ask(&fixture, reconcile()).await, UNCHANGED);
@@ -148,7 +151,7 @@ async fn who_reconciled_an_environment_and_how_is_in_its_journal() {
 }
 
 #[tokio::test]
-async fn everything_that_is_done_by_hand_has_a_reason() {
+async fn each_manual_action_needs_a_reason() {
     let fixture = deploying().await;
     for mut request in [cancel(), reconcile(), break_glass("production")] {
         request["reason"] = json!(" ");
@@ -174,7 +177,7 @@ fn promotion() -> Request {
 }
 
 #[tokio::test]
-async fn a_broken_glass_lets_one_deployment_pass_without_evidence_and_names_who_and_why() {
+async fn a_break_glass_admits_one_deployment_and_names_caller_and_reason() {
     let fixture = Fixture::new().await;
     let release = fixture.published("1.0.0", &["test"]).await;
     assert_eq!(fixture.invoke(promotion()).await.unwrap_err().kind, FailureKind::GateClosed);
@@ -189,7 +192,7 @@ async fn a_broken_glass_lets_one_deployment_pass_without_evidence_and_names_who_
     }
     let on_record = fixture.deployment("a").await.break_glass.unwrap();
     assert_eq!((on_record.by.as_str(), on_record.reason.as_str()), (ADA, "the site is down"));
-    // The stage still wants its approval.
+    // The stage still requires its approval.
     fixture.plan("a", false).await;
     fixture.invoke(Request::RequestApproval { deployment: id("a"), task: task("token") }).await.unwrap();
 
@@ -201,7 +204,7 @@ async fn a_broken_glass_lets_one_deployment_pass_without_evidence_and_names_who_
 }
 
 #[tokio::test]
-async fn a_plan_passes_through_a_broken_glass_and_does_not_use_it_up() {
+async fn a_plan_passes_by_a_break_glass_and_does_not_use_it_up() {
     let fixture = Fixture::new().await;
     let release = fixture.published("1.0.0", &["test"]).await;
     assert_eq!(ask(&fixture, break_glass("production")).await, CHANGED);
@@ -212,7 +215,7 @@ async fn a_plan_passes_through_a_broken_glass_and_does_not_use_it_up() {
 }
 
 #[tokio::test]
-async fn the_glass_is_broken_for_releases_that_passed_their_test_and_where_evidence_is_missing() {
+async fn a_break_glass_needs_a_passed_test_and_missing_evidence() {
     let fixture = Fixture::new().await;
     assert_eq!(fixture.ask(break_glass("production")).await.0, 404);
     fixture.release("1.0.0", ReleaseState::Packaged).await;

@@ -1,4 +1,4 @@
-//! The ledger function as state machines and people use it, over a DynamoDB engine within the process.
+//! The ledger function as state machines and operators use it, over a DynamoDB engine within the process.
 
 mod approvals;
 mod configuration;

@@ -47,7 +47,7 @@ async fn a_release_is_published_only_with_the_evidence_of_its_test() {
 }
 
 #[tokio::test]
-async fn a_release_that_failed_its_test_goes_nowhere() {
+async fn a_release_that_failed_its_test_cannot_be_published() {
     let fixture = Fixture::new().await;
     fixture.release("1.0.0", ReleaseState::Packaged).await;
     let request = Request::FailRelease {
@@ -97,7 +97,7 @@ async fn a_tainted_environment_is_not_promoted_to() {
 }
 
 #[tokio::test]
-async fn a_push_ends_its_event_in_exactly_one_way() {
+async fn a_push_finishes_its_webhook_delivery_once() {
     let fixture = Fixture::new().await;
     let event = WebhookDelivery {
         provider: "github".into(),

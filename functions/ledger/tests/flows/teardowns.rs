@@ -1,4 +1,4 @@
-//! An environment is taken to delete its stack, and a change set is only shown.
+//! Teardowns, plans, and clones.
 
 use super::fixture::{Fixture, deploy, execution, id};
 use lockstep_domain::messages::ledger::Request;
@@ -7,7 +7,7 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::error::FailureKind;
 use lockstep_domain::records::{Deployment, DeploymentKind, DeploymentState, Environment, NamedResource};
 
-/// `ci` runs 1.0.0.
+/// Returns a fixture in which `ci` runs 1.0.0.
 async fn running() -> Fixture {
     let fixture = Fixture::new().await;
     fixture.published("1.0.0", &["test"]).await;
@@ -17,7 +17,7 @@ async fn running() -> Fixture {
 }
 
 #[tokio::test]
-async fn a_teardown_takes_the_environment_and_says_what_it_tears_down() {
+async fn a_teardown_acquires_the_environment_and_records_its_target() {
     let fixture = running().await;
     let begun = fixture.begin_teardown("t", DeploymentPath::Delivery, "ci", None).await.unwrap();
     assert_eq!((&begun.deployment, begun.images), (&id("t"), false));
@@ -32,7 +32,7 @@ async fn a_teardown_takes_the_environment_and_says_what_it_tears_down() {
 }
 
 #[tokio::test]
-async fn what_is_torn_down_exists_and_is_on_the_path() {
+async fn a_teardown_needs_an_existing_environment_on_its_path() {
     let fixture = running().await;
     for (path, stage, environment, kind) in [
         (DeploymentPath::Promotion, "ci", None, FailureKind::Rejected),
@@ -48,7 +48,7 @@ async fn what_is_torn_down_exists_and_is_on_the_path() {
 }
 
 #[tokio::test]
-async fn a_throw_away_environment_that_never_ran_is_torn_down_too() {
+async fn a_test_environment_that_never_ran_is_torn_down_too() {
     let fixture = Fixture::new().await;
     fixture.published("1.0.0", &[]).await;
     let mut test = deploy("1.0.0", "test");
@@ -62,7 +62,7 @@ async fn a_throw_away_environment_that_never_ran_is_torn_down_too() {
 }
 
 #[tokio::test]
-async fn a_finished_teardown_removes_the_environment_once_and_keeps_what_was_left_behind() {
+async fn a_finished_teardown_removes_the_environment_and_keeps_its_orphans() {
     let fixture = running().await;
     fixture.begin_teardown("t", DeploymentPath::Delivery, "ci", None).await.unwrap();
     let orphan = NamedResource {
@@ -77,13 +77,13 @@ async fn a_finished_teardown_removes_the_environment_once_and_keeps_what_was_lef
         assert_eq!(fixture.find_environment("ci").await, None);
     }
     assert_eq!(fixture.deployment("t").await.orphans, [orphan]);
-    // What comes after begins anew.
+    // A later deployment begins with a new environment.
     fixture.begin("b", DeploymentPath::Delivery, deploy("1.0.0", "ci")).await.unwrap();
     assert_eq!(fixture.environment("ci").await.epoch, 1);
 }
 
 #[tokio::test]
-async fn a_teardown_that_fails_leaves_what_runs() {
+async fn a_failed_teardown_keeps_the_deployed_version() {
     let fixture = running().await;
     let before = fixture.environment("ci").await;
     fixture.begin_teardown("t", DeploymentPath::Delivery, "ci", None).await.unwrap();
@@ -95,7 +95,7 @@ async fn a_teardown_that_fails_leaves_what_runs() {
 }
 
 #[tokio::test]
-async fn a_tainted_environment_is_not_promoted_to_but_torn_down() {
+async fn a_tainted_environment_can_be_torn_down_but_not_promoted_to() {
     let fixture = Fixture::new().await;
     fixture.published("1.0.0", &["test", "ci"]).await;
     fixture.begin("a", DeploymentPath::Promotion, deploy("1.0.0", "production")).await.unwrap();
@@ -124,7 +124,7 @@ async fn a_teardown_takes_over_from_an_execution_that_ended() {
 }
 
 #[tokio::test]
-async fn a_plan_shows_and_changes_nothing_and_earns_no_evidence() {
+async fn a_plan_changes_nothing_and_earns_no_evidence() {
     let fixture = running().await;
     let release = fixture.published("1.0.1", &["test"]).await;
     let before = fixture.environment("ci").await;
@@ -143,7 +143,7 @@ async fn a_plan_shows_and_changes_nothing_and_earns_no_evidence() {
 }
 
 #[tokio::test]
-async fn a_clone_takes_the_parameters_of_another_stage_under_a_name_of_its_own() {
+async fn a_clone_with_parameters_of_another_stage_needs_its_own_name() {
     let fixture = Fixture::new().await;
     let release = fixture.published("1.0.0", &["test"]).await;
     let mut clone = deploy("1.0.0", "ci");

@@ -1,4 +1,4 @@
-//! 202 is said of what the broker acknowledged, and of nothing else.
+//! Tests that 202 is returned only for events that the broker acknowledged.
 
 use crate::fixture::{Fixture, LEFT, Post, post, said, ten};
 use flate2::Compression;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 const PROTOCOLS: [Protocol; 3] = [Protocol::JsonLines, Protocol::Beats, Protocol::Http(BodyShape::Array)];
 
-/// Whatever a broker may do to a connection, each of them often enough that no connection of a request is a good one.
+/// Returns the behaviors of a broker on a connection.
 fn manners(protocol: Protocol) -> Vec<Manner> {
     let mut manners = vec![
         Manner::Honest,
@@ -25,7 +25,7 @@ fn manners(protocol: Protocol) -> Vec<Manner> {
         Manner::StallsAfter(100),
     ];
     if protocol != Protocol::JsonLines {
-        // Where nothing is acknowledged, whoever closes and reads on cannot be told from one that took it.
+        // Without acknowledgements, a broker that half-closes looks like one that took the events.
         manners.extend([Manner::HalfClosesAfter(0), Manner::HalfClosesAfter(100)]);
     }
     if protocol == Protocol::Beats {
@@ -43,7 +43,7 @@ fn manners(protocol: Protocol) -> Vec<Manner> {
     manners
 }
 
-/// Whether a broker of this manner takes everything in the end.
+/// Returns true if a broker with this behavior takes every event in the end.
 fn is_good(manner: Manner) -> bool {
     matches!(
         manner,
@@ -51,7 +51,7 @@ fn is_good(manner: Manner) -> bool {
     )
 }
 
-/// Posts once; then again, as a client does that was told to, until it is told 202. Answers how often that was.
+/// Posts until the response is 202, as a client does, and returns the number of requests.
 async fn posted_until_accepted(context: &AwsContext, post: &Post, left: Duration) -> u32 {
     for times in 1..=40 {
         match post.within(context, left).await {
@@ -66,7 +66,7 @@ async fn posted_until_accepted(context: &AwsContext, post: &Post, left: Duration
 }
 
 #[tokio::test]
-async fn accepted_means_that_the_broker_acknowledged_every_event_whatever_it_does_else() {
+async fn accepted_means_that_the_broker_acknowledged_every_event() {
     for protocol in PROTOCOLS {
         for manner in manners(protocol) {
             let what = format!("{protocol:?} {manner:?}");
@@ -97,16 +97,16 @@ async fn accepted_means_that_the_broker_acknowledged_every_event_whatever_it_doe
 }
 
 #[tokio::test]
-async fn a_client_that_sends_again_until_it_is_told_202_loses_nothing_and_doubles_nothing() {
+async fn client_that_retries_until_202_loses_and_duplicates_nothing() {
     for protocol in PROTOCOLS {
-        // Worse than one invocation has patience for, and then better.
+        // More faults than one invocation tolerates, then a good broker.
         let manners: Vec<Manner> =
             manners(protocol).into_iter().skip(2).flat_map(|manner| [manner; 5]).collect();
         let fixture = Fixture::new(protocol, &manners);
         let (context, key) = (fixture.function(), fixture.key_of("shop").await);
         let times = posted_until_accepted(&context, &post(&key, &ten()), Duration::from_millis(700)).await;
         assert!(times > 1, "{protocol:?}: nothing was hostile");
-        // Ten documents, however often each of them came.
+        // Ten documents, with any number of duplicates.
         assert_eq!(
             fixture.watched.messages(),
             (0..10).map(|n| format!("m{n}")).collect::<Vec<_>>(),
@@ -116,7 +116,7 @@ async fn a_client_that_sends_again_until_it_is_told_202_loses_nothing_and_double
 }
 
 #[tokio::test]
-async fn the_same_event_posted_twice_is_one_document_and_without_an_id_it_is_two() {
+async fn event_posted_twice_is_one_document_with_an_id_and_two_without() {
     let fixture = Fixture::honest();
     let (context, key) = (fixture.function(), fixture.key_of("shop").await);
     for request in ["r-1", "r-2"] {
@@ -132,7 +132,7 @@ async fn the_same_event_posted_twice_is_one_document_and_without_an_id_it_is_two
 }
 
 #[tokio::test]
-async fn a_broker_that_says_nothing_is_answered_for_before_lambda_ends_the_invocation() {
+async fn silent_broker_gives_a_response_before_the_invocation_ends() {
     for protocol in PROTOCOLS {
         let fixture = Fixture::new(protocol, &[Manner::StallsAfter(10); 20]);
         let (context, key) = (fixture.function(), fixture.key_of("shop").await);

@@ -1,4 +1,4 @@
-//! Who is let in, how much they may send, and what a stranger costs.
+//! Tests of admission, of rate limits, and of the cost of unauthenticated callers.
 
 use crate::fixture::{Fixture, LEFT, post, said, ten};
 use jiff::SignedDuration;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[tokio::test]
-async fn a_stranger_costs_one_read_at_the_most_and_learns_nothing() {
+async fn unauthenticated_caller_costs_one_read_at_most_and_learns_nothing() {
     let fixture = Fixture::honest();
     let (context, key) = (fixture.function(), fixture.key_of("shop").await);
     let good = post(&key, &ten());
@@ -30,7 +30,7 @@ async fn a_stranger_costs_one_read_at_the_most_and_learns_nothing() {
         (good.clone().with("authorization", "Basic c2hvcDpzaG9w"), 401, 0),
         (post(&forged, &ten()), 401, 1),
         (post(&elsewhere, &ten()).saying("no JSON at all"), 401, 1),
-        // Asked again, nothing is read any more.
+        // A repeated request causes no read.
         (post(&forged, &ten()), 401, 0),
         (post(&elsewhere, &ten()), 401, 0),
     ] {
@@ -47,7 +47,7 @@ async fn a_stranger_costs_one_read_at_the_most_and_learns_nothing() {
 }
 
 #[tokio::test]
-async fn a_rotated_key_works_until_it_is_over_and_a_revoked_one_not_at_all() {
+async fn rotated_key_works_until_it_expires_and_a_revoked_key_never() {
     let fixture = Fixture::honest();
     let first = fixture.key_of("shop").await;
     let second = fixture.rotate(&first, SignedDuration::from_hours(1)).await;
@@ -68,16 +68,16 @@ async fn a_rotated_key_works_until_it_is_over_and_a_revoked_one_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_given_out_just_now_is_let_in_by_a_function_that_runs_already() {
+async fn running_function_accepts_a_new_key_within_seconds() {
     let fixture = Fixture::honest();
     let context = fixture.function();
     let first = fixture.key_of("shop").await;
     assert_eq!(post(&first, &ten()).to(&context).await.status_code, 202);
     let second = fixture.rotate(&first, SignedDuration::from_hours(1)).await;
     let began = Instant::now();
-    // The function remembers the application without this key, for a moment.
+    // The function caches the application without this key for a moment.
     while post(&second, &ten()).to(&context).await.status_code == 401 {
-        assert!(began.elapsed() < Duration::from_secs(20), "it is not let in");
+        assert!(began.elapsed() < Duration::from_secs(20), "the key is not accepted");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(post(&second, &ten()).to(&context).await.status_code, 202);
@@ -85,7 +85,7 @@ async fn a_key_that_was_given_out_just_now_is_let_in_by_a_function_that_runs_alr
 }
 
 #[tokio::test]
-async fn an_application_may_send_its_burst_and_is_then_told_when_to_come_again() {
+async fn application_may_send_its_burst_and_then_gets_a_retry_time() {
     let fixture = Fixture::honest();
     let rate = Rate::new(1, 25).unwrap();
     let (context, key) = (fixture.function(), fixture.limited_key_of("shop", Some(rate)).await);
@@ -96,7 +96,7 @@ async fn an_application_may_send_its_burst_and_is_then_told_when_to_come_again()
     assert_eq!(later.status_code, 429);
     let seconds: u64 = later.headers["retry-after"].parse().unwrap();
     assert!((1..=5).contains(&seconds), "{seconds}");
-    // Another application is not slowed down by it, and a smaller request fits still.
+    // Another application is not limited, and a smaller request still fits.
     assert_eq!(post(&fixture.key_of("bank").await, &ten()).to(&context).await.status_code, 202);
     assert_eq!(post(&key, &json!({"message": "m"})).to(&context).await.status_code, 202);
     let many: Value = (0..26).map(|n| json!({"message": format!("m{n}")})).collect();
@@ -104,7 +104,7 @@ async fn an_application_may_send_its_burst_and_is_then_told_when_to_come_again()
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_not_free() {
+async fn unreadable_request_costs_a_token() {
     let fixture = Fixture::honest();
     let rate = Rate::new(1, 3).unwrap();
     let (context, key) = (fixture.function(), fixture.limited_key_of("shop", Some(rate)).await);
@@ -116,13 +116,13 @@ async fn what_cannot_be_read_is_not_free() {
 }
 
 #[tokio::test]
-async fn however_many_send_at_once_no_more_than_the_burst_gets_through() {
+async fn concurrent_requests_never_exceed_the_burst() {
     let fixture = Fixture::honest();
     let rate = Rate::new(1, 50).unwrap();
     let key = fixture.limited_key_of("shop", Some(rate)).await;
     let fixture = std::rc::Rc::new(fixture);
     let local = tokio::task::LocalSet::new();
-    // Each in a process of its own, as Lambda has it.
+    // Each request has its own instance of the function, as on Lambda.
     let sent: Vec<_> = (0..12)
         .map(|n| {
             let (fixture, key) = (std::rc::Rc::clone(&fixture), key.clone());
@@ -142,7 +142,7 @@ async fn however_many_send_at_once_no_more_than_the_burst_gets_through() {
     assert!((1..=5).contains(&accepted), "{accepted} requests of ten events got through");
 }
 
-/// Loses every answer to one operation.
+/// Loses every response to one operation.
 struct Loses(&'static str);
 
 impl Interceptor for Loses {
@@ -156,7 +156,7 @@ impl Interceptor for Loses {
 }
 
 #[tokio::test]
-async fn while_the_table_does_not_answer_nobody_is_let_in_and_everybody_is_told_to_come_again() {
+async fn unavailable_table_admits_no_request_and_gives_a_retry_time() {
     for operation in ["GetItem", "PutItem"] {
         let fixture = Fixture::honest();
         let key = fixture.key_of("shop").await;
@@ -172,7 +172,7 @@ async fn while_the_table_does_not_answer_nobody_is_let_in_and_everybody_is_told_
 }
 
 #[tokio::test]
-async fn a_check_reads_the_table_and_reaches_the_broker_and_sends_nothing() {
+async fn check_reads_the_table_and_reaches_the_broker_and_sends_nothing() {
     let payload =
         json!({"component": "log-intake", "version": "1.0.0", "stage": "ci", "stack": "ci-log-intake"});
     let check = || Invocation::Direct(payload.clone());

@@ -1,4 +1,4 @@
-//! An account with a table, a broker, and whoever posts.
+//! An account with a table, a broker, and a client.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,10 +18,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Who makes keys.
+/// Administrator that creates keys.
 pub const ADA: &str = "arn:aws:iam::222222222222:user/ada";
 
-/// Much shorter than a function's, so that no test waits long.
+/// Shorter times than those of the function, to keep the tests fast.
 const SHORT: Pace = Pace {
     connect: Duration::from_secs(1),
     stall: Duration::from_millis(300),
@@ -30,13 +30,13 @@ const SHORT: Pace = Pace {
     ..PACE
 };
 
-/// How long an invocation may take.
+/// Time limit of an invocation.
 pub const LEFT: Duration = Duration::from_secs(60);
 
-/// The documents that a broker took: each one by its id, with how often it came.
+/// Documents that a broker took, by id, with their number of deliveries.
 type Taken = Arc<Mutex<BTreeMap<String, (u32, Value)>>>;
 
-/// A broker that remembers what it took.
+/// Broker that records the events it takes.
 pub struct Watched {
     pub broker: Broker,
     taken: Taken,
@@ -57,21 +57,21 @@ impl Watched {
         Self { broker: Broker::start(protocol, None, manners.iter().copied(), sink), taken }
     }
 
-    /// Waits until somebody has connected: the kernel says so to who connects before the broker knows.
+    /// Waits until the broker has a connection. The kernel reports it to the client before the broker.
     pub async fn expect_connection(&self) {
         let began = Instant::now();
         while self.broker.connections() == 0 {
-            assert!(began.elapsed() < LEFT, "nobody connects");
+            assert!(began.elapsed() < LEFT, "no connection");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// What was taken, by id, with how often.
+    /// Returns the documents that were taken, by id, with their number of deliveries.
     pub fn taken(&self) -> BTreeMap<String, (u32, Value)> {
         self.taken.lock().unwrap().clone()
     }
 
-    /// The messages of what was taken, in order.
+    /// Returns the messages that were taken, sorted.
     pub fn messages(&self) -> Vec<String> {
         let mut messages: Vec<String> =
             self.taken().values().map(|(_, event)| event["message"].as_str().unwrap().to_owned()).collect();
@@ -80,7 +80,7 @@ impl Watched {
     }
 }
 
-/// The account that the function runs in, and its broker.
+/// Account of the function, and its broker.
 pub struct Fixture {
     pub cloud: FakeAws,
     pub watched: Watched,
@@ -94,17 +94,17 @@ impl Fixture {
         Self { cloud, watched: Watched::start(protocol, manners), table }
     }
 
-    /// An honest one.
+    /// Returns a fixture whose broker behaves well.
     pub fn honest() -> Self {
         Self::new(Protocol::Beats, &[])
     }
 
-    /// The function, just started.
+    /// Returns a new instance of the function.
     pub fn function(&self) -> AwsContext {
         self.function_of(&self.cloud)
     }
 
-    /// The function behind whoever disturbs its calls.
+    /// Returns an instance of the function whose calls `by` intercepts.
     pub fn disturbed(&self, by: Arc<dyn Interceptor>) -> AwsContext {
         self.function_of(&self.cloud.behind(by))
     }
@@ -123,12 +123,12 @@ impl Fixture {
         AwsContext::new(&cloud.aws(), &config, None, SHORT).unwrap()
     }
 
-    /// A key of a new application, which may send what everybody may.
+    /// Adds an application with the default rate and returns its key.
     pub async fn key_of(&self, application: &str) -> ApiKey {
         self.limited_key_of(application, None).await
     }
 
-    /// The same with a rate of its own.
+    /// Adds an application with the given rate and returns its key.
     pub async fn limited_key_of(&self, application: &str, rate: Option<Rate>) -> ApiKey {
         let (mut made, key) =
             Application::new(application.parse().unwrap()).add([7; 32], ADA, Timestamp::now()).unwrap();
@@ -137,7 +137,7 @@ impl Fixture {
         key
     }
 
-    /// Another key in place of the one there is, which goes on to work for a while.
+    /// Replaces the key of an application. The old key remains valid for `keep`.
     pub async fn rotate(&self, key: &ApiKey, keep: SignedDuration) -> ApiKey {
         let found =
             self.table.get::<Application>(&Application::key_of(&key.id.application)).await.unwrap().unwrap();
@@ -155,7 +155,7 @@ impl Fixture {
     }
 }
 
-/// A request, good unless a test says otherwise.
+/// A request. It is valid unless a test changes it.
 #[derive(Clone)]
 pub struct Post {
     method: &'static str,
@@ -164,7 +164,7 @@ pub struct Post {
     request: String,
 }
 
-/// The documents as one batch, sent with `key`.
+/// Returns a request that posts the documents as one batch with `key`.
 pub fn post(key: &ApiKey, documents: &Value) -> Post {
     let headers = [
         ("authorization", format!("Bearer {}", key.expose())),
@@ -201,7 +201,7 @@ impl Post {
         Self { request: request.to_owned(), ..self }
     }
 
-    /// Sends it, and answers within the time that is `left`.
+    /// Sends the request and returns the response within the time that is `left`.
     pub async fn within(&self, context: &AwsContext, left: Duration) -> UrlResponse {
         let payload = json!({
             "version": "2.0", "rawPath": "/events", "headers": self.headers,
@@ -220,13 +220,13 @@ impl Post {
     }
 }
 
-/// Ten events, each with an id of its own.
+/// Returns ten events, each with its own id.
 pub fn ten() -> Value {
     let at = Timestamp::now().to_string();
     (0..10).map(|n| json!({"message": format!("m{n}"), "id": format!("id-{n}"), "@timestamp": at})).collect()
 }
 
-/// What an answer says.
+/// Returns the body of a response.
 pub fn said(response: &UrlResponse) -> Value {
     serde_json::from_str(&response.body).unwrap()
 }

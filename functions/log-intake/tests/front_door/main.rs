@@ -1,7 +1,7 @@
-//! The function as its URL invokes it, with a real table within the process and a broker over real sockets: who is let in, and
-//! that 202 is said only of what the broker acknowledged.
+//! Tests of the function as its URL invokes it, with a table within the process and a broker over real sockets: admission, and
+//! the promise that 202 covers acknowledged events only.
 
 mod acknowledged;
 mod admitted;
+mod disclosed;
 mod fixture;
-mod told;

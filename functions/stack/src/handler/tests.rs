@@ -1,4 +1,4 @@
-//! The function against a CloudFormation in memory.
+//! Tests of the function over a CloudFormation in memory.
 
 mod fixture;
 mod recovery;
@@ -70,7 +70,7 @@ fn approve(fixture: &Fixture) {
     });
 }
 
-/// As far as the operation that was started.
+/// Runs a deployment up to the start of its operation.
 async fn deploy(fixture: &Fixture) -> DeploymentId {
     let id = fixture.id();
     assert_eq!(go(fixture, plan(&id)).await, NextStep::ChangeSet);
@@ -80,7 +80,7 @@ async fn deploy(fixture: &Fixture) -> DeploymentId {
 }
 
 #[tokio::test]
-async fn a_new_stack_is_created_through_a_change_set_and_its_outputs_are_kept() {
+async fn a_new_stack_is_created_by_change_set_and_its_outputs_are_stored() {
     let fixture = Fixture::new("ci");
     let id = deploy(&fixture).await;
     let arn = fixture.cloud.arn("ci-logs");
@@ -97,7 +97,7 @@ async fn a_new_stack_is_created_through_a_change_set_and_its_outputs_are_kept() 
 }
 
 #[tokio::test]
-async fn the_stack_is_tagged_and_made_by_the_execution_role_from_a_template_in_the_bucket() {
+async fn a_change_set_has_tags_execution_role_and_a_template_in_the_bucket() {
     let fixture = Fixture::new("ci");
     deploy(&fixture).await;
     let made = fixture.cloud.created.borrow()[0].clone();
@@ -110,7 +110,7 @@ async fn the_stack_is_tagged_and_made_by_the_execution_role_from_a_template_in_t
 }
 
 #[tokio::test]
-async fn what_the_execution_role_lacks_is_noted_with_the_change_set() {
+async fn missing_permissions_are_recorded_with_the_change_set() {
     let fixture = Fixture::new("ci");
     fixture.accounts.lacks.borrow_mut().insert("sns:TagResource".into());
     go(&fixture, plan(&fixture.id())).await;
@@ -122,7 +122,7 @@ async fn what_the_execution_role_lacks_is_noted_with_the_change_set() {
 }
 
 #[tokio::test]
-async fn what_aws_does_not_say_of_the_execution_role_is_unknown_and_stops_nothing() {
+async fn an_unanswered_permission_check_is_unknown_and_stops_nothing() {
     let fixture = Fixture::new("ci");
     fixture.accounts.is_mute.set(true);
     go(&fixture, plan(&fixture.id())).await;
@@ -132,7 +132,7 @@ async fn what_aws_does_not_say_of_the_execution_role_is_unknown_and_stops_nothin
 }
 
 #[tokio::test]
-async fn an_environment_that_runs_the_same_is_not_touched() {
+async fn an_environment_that_runs_the_same_digests_is_not_changed() {
     let fixture = Fixture::new("ci");
     let id = deploy(&fixture).await;
     fixture.cloud.finish("ci-logs", "CREATE_COMPLETE");
@@ -171,7 +171,7 @@ async fn an_empty_change_set_is_removed_and_is_success() {
 }
 
 #[tokio::test]
-async fn a_stage_that_wants_approval_gets_it_for_exactly_this_change_set() {
+async fn an_approval_covers_exactly_one_change_set() {
     let fixture = Fixture::new("production");
     let id = fixture.id();
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet);
@@ -187,7 +187,7 @@ async fn a_stage_that_wants_approval_gets_it_for_exactly_this_change_set() {
 }
 
 #[tokio::test]
-async fn an_approved_change_set_that_became_obsolete_is_made_anew_and_asked_about_again() {
+async fn the_successor_of_an_obsolete_change_set_needs_its_own_approval() {
     let fixture = Fixture::new("production");
     let id = fixture.id();
     go(&fixture, plan(&id)).await;
@@ -214,7 +214,7 @@ async fn a_change_set_made_from_other_parameters_is_not_used() {
 }
 
 #[tokio::test]
-async fn what_would_destroy_data_is_asked_about_in_every_stage() {
+async fn a_change_that_destroys_data_needs_approval_in_every_stage() {
     let fixture = Fixture::new("ci");
     fixture.cloud.next_changes.replace(vec![ProposedChange {
         logical_id: "Archive".into(),
@@ -228,7 +228,7 @@ async fn what_would_destroy_data_is_asked_about_in_every_stage() {
     assert_eq!(fixture.deployment().change_set.unwrap().changes[0].impact, Impact::DataLoss);
 }
 
-/// A stack with a nested one in it, and another in that; what is deployed also brings drift back.
+/// Returns a fixture with two levels of nested stacks, whose deployment also reverts drift.
 fn drifted() -> Fixture {
     let fixture = Fixture::new("ci");
     fixture.cloud.stack("ci-logs", StackStatus::UpdateComplete);
@@ -240,7 +240,7 @@ fn drifted() -> Fixture {
 }
 
 #[tokio::test]
-async fn nested_stacks_are_not_examined_where_drift_is_reverted_and_block_until_each_is_named() {
+async fn unexamined_nested_stacks_block_until_an_approval_names_each() {
     // FAILURES 25 and 26.
     let fixture = drifted();
     let id = fixture.id();
@@ -256,7 +256,7 @@ async fn nested_stacks_are_not_examined_where_drift_is_reverted_and_block_until_
 }
 
 #[tokio::test]
-async fn drift_is_looked_for_though_the_same_release_runs() {
+async fn drift_is_examined_even_if_the_same_release_runs() {
     let fixture = drifted();
     let id = fixture.id();
     go(&fixture, plan(&id)).await;
@@ -279,7 +279,7 @@ async fn drift_is_looked_for_though_the_same_release_runs() {
 }
 
 #[tokio::test]
-async fn an_empty_change_set_says_which_nested_stacks_nobody_looked_into() {
+async fn an_empty_change_set_lists_the_unexamined_nested_stacks() {
     let fixture = drifted();
     fixture.change_deployment(|deployment| deployment.plan_only = true);
     fixture.cloud.next_state.replace(Some(ChangeSetState::Empty));
@@ -293,7 +293,7 @@ async fn an_empty_change_set_says_which_nested_stacks_nobody_looked_into() {
 }
 
 #[tokio::test]
-async fn what_is_yet_to_be_created_has_not_drifted() {
+async fn a_new_stack_is_created_without_a_drift_revert() {
     let fixture = Fixture::new("ci");
     fixture.change_deployment(|deployment| deployment.revert_drift = true);
     let id = fixture.id();
@@ -303,7 +303,7 @@ async fn what_is_yet_to_be_created_has_not_drifted() {
 }
 
 #[tokio::test]
-async fn a_change_set_that_cannot_be_read_needs_a_person() {
+async fn an_unreadable_change_set_needs_an_operator() {
     let fixture = Fixture::new("ci");
     fixture.cloud.unreadable.set(true);
     let id = fixture.id();
@@ -312,7 +312,7 @@ async fn a_change_set_that_cannot_be_read_needs_a_person() {
 }
 
 #[tokio::test]
-async fn a_change_set_whose_answer_was_lost_is_found_again() {
+async fn a_change_set_with_a_lost_reply_is_found_again() {
     let fixture = Fixture::new("ci");
     let id = fixture.id();
     go(&fixture, plan(&id)).await;
@@ -323,7 +323,7 @@ async fn a_change_set_whose_answer_was_lost_is_found_again() {
 }
 
 #[tokio::test]
-async fn an_execution_whose_answer_was_lost_is_not_begun_twice() {
+async fn an_execution_with_a_lost_reply_is_not_started_twice() {
     let fixture = Fixture::new("ci");
     let id = fixture.id();
     go(&fixture, plan(&id)).await;
@@ -331,15 +331,15 @@ async fn an_execution_whose_answer_was_lost_is_not_begun_twice() {
     fixture.cloud.lose_next_answer.set(true);
     assert_eq!(failure(&fixture, execute(&id)).await.kind, FailureKind::Transient);
     handle(&fixture.sim, execute(&id)).await.unwrap();
-    assert!(fixture.account.woken().is_empty(), "it runs: its event will tell");
+    assert!(fixture.account.woken().is_empty(), "it runs: its event wakes the task");
     fixture.cloud.finish("ci-logs", "CREATE_COMPLETE");
     handle(&fixture.sim, execute(&id)).await.unwrap();
-    assert_eq!(fixture.account.woken().len(), 1, "it is over and nobody would tell");
+    assert_eq!(fixture.account.woken().len(), 1, "it has ended and no event follows");
     assert_eq!(fixture.cloud.executed.borrow().len(), 1);
 }
 
 #[tokio::test]
-async fn a_change_set_that_cannot_be_executed_any_more_ends_the_deployment() {
+async fn a_change_set_that_is_obsolete_at_execution_fails_the_deployment() {
     let fixture = Fixture::new("ci");
     let id = fixture.id();
     go(&fixture, plan(&id)).await;
@@ -349,7 +349,7 @@ async fn a_change_set_that_cannot_be_executed_any_more_ends_the_deployment() {
 }
 
 #[tokio::test]
-async fn what_a_failed_creation_left_is_deleted_by_arn_and_then_created_again() {
+async fn remains_of_a_failed_creation_are_deleted_by_arn_before_the_next() {
     let fixture = Fixture::new("ci");
     fixture.cloud.stack("ci-logs", StackStatus::RollbackComplete);
     fixture.own("ci-logs");
@@ -366,7 +366,7 @@ async fn what_a_failed_creation_left_is_deleted_by_arn_and_then_created_again() 
 }
 
 #[tokio::test]
-async fn clearing_again_uses_the_same_token_and_waits_for_the_same_operation() {
+async fn a_repeated_clear_uses_the_same_token_and_operation() {
     let fixture = Fixture::new("ci");
     fixture.cloud.stack("ci-logs", StackStatus::RollbackComplete);
     fixture.own("ci-logs");
@@ -384,7 +384,7 @@ async fn clearing_again_uses_the_same_token_and_waits_for_the_same_operation() {
 }
 
 #[tokio::test]
-async fn adopting_what_has_ended_meanwhile_answers_at_once() {
+async fn an_adopted_operation_that_has_ended_wakes_at_once() {
     let fixture = Fixture::new("ci");
     fixture.cloud.stack("ci-logs", StackStatus::UpdateComplete);
     fixture.own("ci-logs");
@@ -411,7 +411,7 @@ async fn a_failed_update_is_explained_by_its_first_cause_with_its_line() {
 }
 
 #[tokio::test]
-async fn an_update_that_validation_stopped_is_explained_by_what_validation_found() {
+async fn an_update_stopped_by_validation_reports_the_findings() {
     let fixture = Fixture::new("ci");
     let id = deploy(&fixture).await;
     fixture.cloud.invalid.replace(vec!["Topic: the name is taken".to_owned()]);
@@ -436,7 +436,7 @@ async fn a_deployment_that_lost_its_environment_stops() {
 }
 
 #[tokio::test]
-async fn a_stack_that_somebody_else_made_is_left_alone() {
+async fn a_stack_of_another_creator_is_left_alone() {
     let fixture = Fixture::new("ci");
     fixture.cloud.stack("ci-logs", StackStatus::CreateComplete);
     let failure = failure(&fixture, plan(&fixture.id())).await;
@@ -445,7 +445,7 @@ async fn a_stack_that_somebody_else_made_is_left_alone() {
 }
 
 #[tokio::test]
-async fn the_throw_away_stack_runs_the_derived_template() {
+async fn the_test_stack_runs_the_derived_template() {
     let fixture = Fixture::new("test");
     go(&fixture, plan(&fixture.id())).await;
     let deployment = fixture.deployment();
@@ -467,7 +467,7 @@ async fn an_output_of_another_component_is_read_from_its_stack() {
 }
 
 #[tokio::test]
-async fn the_code_of_a_function_goes_where_the_release_goes_before_the_change_set_names_it() {
+async fn function_code_is_copied_to_the_target_before_the_change_set() {
     let fixture = Fixture::with_function("ci");
     deploy(&fixture).await;
     assert_eq!(fixture.deployment().parameters["Size"], SHIPPED);
@@ -478,7 +478,7 @@ async fn the_code_of_a_function_goes_where_the_release_goes_before_the_change_se
 }
 
 #[tokio::test]
-async fn a_function_that_no_value_names_any_more_is_not_carried() {
+async fn function_code_that_no_parameter_names_is_not_copied() {
     let fixture = Fixture::with_function("ci");
     fixture.change_deployment(|d| drop(d.overrides.insert("Size".into(), "9".into())));
     deploy(&fixture).await;
@@ -494,7 +494,7 @@ fn destroyed() -> Request {
 }
 
 #[tokio::test]
-async fn a_throw_away_stack_is_deleted_and_its_environment_forgotten() {
+async fn a_test_stack_is_deleted_and_its_environment_removed() {
     let fixture = Fixture::new("test");
     let id = deploy(&fixture).await;
     fixture.cloud.finish("test-logs", "CREATE_COMPLETE");
@@ -511,7 +511,7 @@ async fn a_throw_away_stack_is_deleted_and_its_environment_forgotten() {
 }
 
 #[tokio::test]
-async fn destroying_what_is_not_there_answers_at_once() {
+async fn the_deletion_of_a_missing_stack_wakes_at_once() {
     let fixture = Fixture::new("test");
     handle(&fixture.sim, destroy("test")).await.unwrap();
     assert_eq!(fixture.account.woken().len(), 1);
@@ -519,7 +519,7 @@ async fn destroying_what_is_not_there_answers_at_once() {
 }
 
 #[tokio::test]
-async fn only_throw_away_stacks_are_destroyed() {
+async fn only_test_stacks_are_destroyed() {
     let fixture = Fixture::new("ci");
     fixture.cloud.stack("ci-logs", StackStatus::CreateComplete);
     fixture.own("ci-logs");
@@ -528,7 +528,7 @@ async fn only_throw_away_stacks_are_destroyed() {
 }
 
 #[tokio::test]
-async fn a_throw_away_stack_that_cannot_be_deleted_is_told_with_what_blocks_it() {
+async fn a_test_stack_that_cannot_be_deleted_is_reported_with_its_blocker() {
     let fixture = Fixture::new("test");
     fixture.cloud.stack("test-logs", StackStatus::DeleteFailed);
     fixture.cloud.resource("test-logs", "Vpc", "AWS::EC2::VPC", "DELETE_FAILED");
@@ -538,7 +538,7 @@ async fn a_throw_away_stack_that_cannot_be_deleted_is_told_with_what_blocks_it()
 }
 
 #[tokio::test]
-async fn running_a_finished_step_again_writes_nothing() {
+async fn a_repeated_finished_step_writes_nothing() {
     let fixture = Fixture::new("ci");
     let id = deploy(&fixture).await;
     fixture.cloud.finish("ci-logs", "CREATE_COMPLETE");

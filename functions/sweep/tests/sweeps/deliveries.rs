@@ -1,4 +1,4 @@
-//! Accepted deliveries that never started, or never finished.
+//! Webhook deliveries that never started or never finished.
 
 use super::fixture::{Fixture, RELEASE, at};
 use lockstep_domain::model::token::execution_arn;
@@ -25,7 +25,7 @@ async fn now(fixture: &Fixture, event: &WebhookDelivery) -> WebhookDelivery {
 }
 
 #[tokio::test]
-async fn a_delivery_that_nobody_started_is_released_once() {
+async fn an_unstarted_delivery_is_released_once() {
     // FAILURES 52 and 61.
     let fixture = Fixture::new().await;
     let lost = event("lost", WebhookDeliveryState::Accepted, 0);
@@ -42,7 +42,7 @@ async fn a_delivery_that_nobody_started_is_released_once() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_a_later_push_overtook_is_not_released_any_more() {
+async fn a_delivery_that_a_later_push_superseded_is_not_released() {
     // FAILURES 53.
     let fixture = Fixture::new().await;
     let old = event("old", WebhookDeliveryState::Accepted, 0);
@@ -57,7 +57,7 @@ async fn a_delivery_that_a_later_push_overtook_is_not_released_any_more() {
 }
 
 #[tokio::test]
-async fn one_that_was_started_though_nobody_wrote_it_down_goes_its_own_way() {
+async fn a_running_delivery_without_a_recorded_start_is_left_alone() {
     let fixture = Fixture::new().await;
     let old = event("old", WebhookDeliveryState::Accepted, 0);
     fixture.put(&old).await;
@@ -68,7 +68,7 @@ async fn one_that_was_started_though_nobody_wrote_it_down_goes_its_own_way() {
 }
 
 #[tokio::test]
-async fn a_delivery_whose_execution_ended_without_a_word_is_for_a_person_to_look_at() {
+async fn an_unfinished_delivery_of_an_ended_execution_is_quarantined() {
     let fixture = Fixture::new().await;
     for (name, state) in
         [("accepted", WebhookDeliveryState::Accepted), ("started", WebhookDeliveryState::Started)]

@@ -1,4 +1,4 @@
-//! Environments of executions that ended, and throw-away ones that outlived their time.
+//! Environments whose execution ended, and test environments older than their time to live.
 
 use super::fixture::{Fixture, TEARDOWN, at, execution, id};
 use lockstep_domain::model::token::execution_arn;
@@ -6,12 +6,12 @@ use lockstep_domain::records::{DeploymentKind, DeploymentState, FailureRecord, S
 use serde_json::json;
 
 #[tokio::test]
-async fn an_installation_that_nobody_configured_is_in_order() {
+async fn an_unconfigured_installation_gives_an_empty_report() {
     assert_eq!(Fixture::bare().sweep(0).await, SweepReport::new(at(0)));
 }
 
 #[tokio::test]
-async fn an_environment_is_taken_from_an_execution_that_ended_and_only_from_that() {
+async fn only_an_ended_execution_loses_its_environment() {
     // FAILURES 62.
     let fixture = Fixture::new().await;
     for (name, status) in [("dead", Some("FAILED")), ("alive", Some("RUNNING")), ("unknown", None)] {
@@ -32,7 +32,7 @@ async fn an_environment_is_taken_from_an_execution_that_ended_and_only_from_that
 }
 
 #[tokio::test]
-async fn a_hold_that_nothing_is_known_of_is_told_once_it_is_longer_than_any_execution() {
+async fn a_holder_of_unknown_state_is_reported_after_fourteen_days() {
     let fixture = Fixture::new().await;
     fixture.held("unknown", "ci", "logs").await;
     assert!(fixture.sweep(14 * 24 * 60 - 1).await.left.is_empty());
@@ -42,7 +42,7 @@ async fn a_hold_that_nothing_is_known_of_is_told_once_it_is_longer_than_any_exec
 }
 
 #[tokio::test]
-async fn a_throw_away_environment_is_torn_down_after_the_time_its_manifest_gives_it() {
+async fn a_test_environment_is_torn_down_after_its_time_to_live() {
     let fixture = Fixture::new().await;
     fixture.left("a", "test", "logs-1", DeploymentState::Succeeded).await;
     fixture.left("b", "ci", "logs", DeploymentState::Succeeded).await;
@@ -63,7 +63,8 @@ async fn two_sweeps_start_one_teardown() {
         fixture.sweep(minute).await;
     }
     assert_eq!(fixture.cloud.started().len(), 1);
-    // It ended before it had begun: that is told, and tried again the next day.
+    // The execution ended before the teardown began. The sweep reports it and starts another one on the next
+    // day.
     fixture.cloud.set_execution(&fixture.cloud.started()[0].0, "FAILED");
     let left = fixture.sweep(61).await.left;
     assert!(left[0].why.contains("ended before it had begun"), "{left:?}");
@@ -71,7 +72,7 @@ async fn two_sweeps_start_one_teardown() {
 }
 
 #[tokio::test]
-async fn a_manifest_that_cannot_be_read_gives_the_longest_time_there_is() {
+async fn an_unreadable_manifest_gives_the_longest_time_to_live() {
     let fixture = Fixture::new().await;
     fixture.left("a", "test", "logs-1", DeploymentState::Succeeded).await;
     fixture.change("a", |deployment| deployment.version = "9.9.9".parse().unwrap()).await;
@@ -80,7 +81,7 @@ async fn a_manifest_that_cannot_be_read_gives_the_longest_time_there_is() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_removed_is_told_with_its_cause_every_time() {
+async fn a_failed_removal_is_reported_with_its_cause_every_time() {
     let fixture = Fixture::new().await;
     fixture.left("a", "test", "logs-1", DeploymentState::Failed).await;
     fixture
@@ -104,7 +105,7 @@ async fn what_could_not_be_removed_is_told_with_its_cause_every_time() {
 }
 
 #[tokio::test]
-async fn what_fails_does_not_keep_the_sweep_from_the_next() {
+async fn a_failed_part_does_not_stop_the_sweep() {
     // FAILURES 64.
     let fixture = Fixture::new().await;
     fixture.held("dead", "ci", "logs").await;
@@ -123,7 +124,7 @@ async fn what_fails_does_not_keep_the_sweep_from_the_next() {
 }
 
 #[tokio::test]
-async fn an_answer_that_was_lost_frees_once() {
+async fn a_lost_reply_frees_the_environment_once() {
     let fixture = Fixture::new().await;
     fixture.held("dead", "ci", "logs").await;
     fixture.cloud.set_execution(&execution("dead"), "ABORTED");

@@ -58,12 +58,12 @@ pub struct Fixture {
     pub sim: SimContext,
 }
 
-/// A moment in the year 2100: what expires a while later has not expired yet.
+/// Returns a moment in the year 2100. A record that expires after it has not expired by the real clock.
 pub fn at(minute: i64) -> jiff::Timestamp {
     jiff::Timestamp::from_second(4_102_444_800 + minute * 60).unwrap()
 }
 
-/// The execution called `name`.
+/// Returns the ARN of the execution called `name`.
 pub fn execution(name: &str) -> String {
     format!("arn:aws:states:eu-west-1:333333333333:execution:lockstep-delivery-deploy:{name}")
 }
@@ -73,13 +73,13 @@ pub fn id(name: &str) -> DeploymentId {
 }
 
 impl Fixture {
-    /// An installation that nobody has configured.
+    /// Returns an installation without configuration.
     pub fn bare() -> Self {
         let sim = SimContext::at(Timestamp::UNIX_EPOCH);
         Self { cloud: sim.account.clone(), ledger: sim.ledger().clone(), sim }
     }
 
-    /// A repository's branch points to `commit`.
+    /// Points the branch of a repository to `commit`.
     pub fn head_is(&self, name: &str, commit: &str) {
         self.sim.hosts.answer(name, Ok(Some(commit.parse().unwrap())));
     }
@@ -98,7 +98,7 @@ impl Fixture {
         fixture
     }
 
-    /// A release whose manifest says that its throw-away stack lives for thirty minutes.
+    /// Returns a release whose manifest gives its test stack thirty minutes.
     fn release(&self) -> Release {
         let files = [("lockstep.toml", MANIFEST), ("template.yaml", TEMPLATE)];
         let files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).into();
@@ -129,7 +129,7 @@ impl Fixture {
         }
     }
 
-    /// Sweeps at this minute.
+    /// Runs a sweep at this minute.
     pub async fn sweep(&self, minute: i64) -> SweepReport {
         let report = handle(&self.sim, at(minute)).await.unwrap();
         let kept = self.versioned::<SweepReport>(&SweepReport::last()).await;
@@ -137,7 +137,7 @@ impl Fixture {
         report
     }
 
-    /// Lets the parameters of an image follow, everywhere or at a stage.
+    /// Updates the parameters of an image, everywhere or in one stage.
     pub async fn follow(&self, image: &str, stage: Option<&str>) -> Result<Followed, Failure> {
         let asked = json!({"action": "channels", "image": image, "stage": stage});
         match serve(&self.sim, &asked, at(0)).await? {
@@ -162,7 +162,7 @@ impl Fixture {
         self.versioned(&Environment::key_of(&stage.parse().unwrap(), name)).await.record
     }
 
-    /// A deployment called `name` has the environment `environment` of `stage` since minute 0.
+    /// Stores a deployment called `name` that holds `environment` of `stage` since minute 0.
     pub async fn held(&self, name: &str, stage: &str, environment: &str) {
         let stack = format!("{stage}-{environment}").parse().unwrap();
         let wanted = Deployment {
@@ -183,7 +183,7 @@ impl Fixture {
         self.put(&taken.deployment).await;
     }
 
-    /// The same, given back, with its deployment in `state`.
+    /// Stores the same with the environment released and the deployment in `state`.
     pub async fn left(&self, name: &str, stage: &str, environment: &str, state: DeploymentState) {
         self.held(name, stage, environment).await;
         let key = Environment::key_of(&stage.parse().unwrap(), environment);

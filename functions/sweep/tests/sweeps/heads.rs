@@ -1,4 +1,4 @@
-//! Pushes whose webhook never came.
+//! Pushes whose webhook was lost.
 
 use super::fixture::{Fixture, RELEASE, at};
 use lockstep_domain::model::error::{Failure, FailureKind};
@@ -43,7 +43,7 @@ async fn seen(fixture: &Fixture) -> WebhookDelivery {
 }
 
 #[tokio::test]
-async fn a_push_whose_webhook_never_came_is_released_by_its_head() {
+async fn a_push_without_a_webhook_is_released_by_its_head() {
     // FAILURES 52.
     let fixture = Fixture::new().await;
     fixture.put(&repository("logs")).await;
@@ -69,7 +69,7 @@ async fn a_push_whose_webhook_never_came_is_released_by_its_head() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_comes_late_after_all_takes_the_place_of_what_was_seen() {
+async fn a_late_webhook_supersedes_the_head_that_the_sweep_found() {
     let fixture = Fixture::new().await;
     fixture.put(&repository("logs")).await;
     fixture.head_is("logs", HEAD);
@@ -93,7 +93,7 @@ async fn a_head_that_was_packaged_before_is_left_alone() {
 }
 
 #[tokio::test]
-async fn one_repository_that_cannot_be_asked_keeps_no_other_waiting() {
+async fn an_unreachable_repository_does_not_delay_the_others() {
     let fixture = Fixture::new().await;
     for name in ["gone", "hidden", "logs"] {
         fixture.put(&repository(name)).await;
@@ -116,7 +116,7 @@ async fn one_repository_that_cannot_be_asked_keeps_no_other_waiting() {
 }
 
 #[tokio::test]
-async fn a_host_that_does_not_answer_is_left_alone_until_the_next_sweep() {
+async fn a_host_that_does_not_answer_is_skipped_until_the_next_sweep() {
     let fixture = Fixture::new().await;
     for name in ["a", "b", "c", "d"] {
         fixture.put(&repository(name)).await;
@@ -137,5 +137,5 @@ async fn a_host_that_does_not_answer_is_left_alone_until_the_next_sweep() {
             .answer(name, Err(Failure::new(FailureKind::Throttled, "it says that we ask too often")));
     }
     fixture.sweep(45).await;
-    assert_eq!(fixture.sim.hosts.asked(), 3 + 2, "who says so is asked no further");
+    assert_eq!(fixture.sim.hosts.asked(), 3 + 2, "a host that throttles is asked only once");
 }

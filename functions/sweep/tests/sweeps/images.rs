@@ -1,4 +1,4 @@
-//! Images that nobody needs, images that nobody knows, and the parameters that name the newest.
+//! Unreferenced images, images without a record, and the channel parameters.
 
 use super::fixture::{Fixture, at};
 use lockstep_domain::images::retention::GRACE_DAYS;
@@ -46,7 +46,7 @@ fn place(account: &str) -> Location {
 }
 
 impl Fixture {
-    /// An organisation with production, which keeps one version of each image.
+    /// Returns an organisation with production that keeps one version of each image.
     async fn with_images() -> Self {
         let fixture = Self::new().await;
         let stages = Config {
@@ -60,7 +60,7 @@ impl Fixture {
         fixture
     }
 
-    /// A usable version in both accounts; the ids there.
+    /// Stores a usable version in both accounts and returns its ids there.
     async fn image(&self, version: &str) -> [AmiId; 2] {
         let ids = [DEVELOPMENT, PRODUCTION].map(|account| self.sim.ec2.register(&place(account)));
         let record = ImageVersion {
@@ -101,7 +101,7 @@ impl Fixture {
         ids
     }
 
-    /// An image in production that a promotion made, which failed and could not remove it.
+    /// Registers an image in production that a failed promotion left behind.
     async fn left_by_a_promotion(&self, name: &str) -> AmiId {
         let promotion = super::fixture::id(name);
         let kind =
@@ -119,7 +119,7 @@ impl Fixture {
         self.sim.ec2.register_tagged(&place(PRODUCTION), &tags.into())
     }
 
-    /// The version has come to this state.
+    /// Sets the state of the version.
     async fn becomes(&self, version: &str, state: ImageVersionState) {
         let key = ImageVersion::key_of(&"logstash".parse().unwrap(), &version.parse().unwrap());
         let stored = self.versioned::<ImageVersion>(&key).await;
@@ -132,7 +132,7 @@ impl Fixture {
         self.versioned::<ImageVersion>(&key).await.record.state
     }
 
-    /// Production comes to run a release that pins this version.
+    /// Stores a release that pins this version, and production as running it.
     async fn runs(&self, version: &str) {
         let key = Release::key_of(&"logs".parse().unwrap(), &"1.0.0".parse().unwrap());
         let stored = self.versioned::<Release>(&key).await;
@@ -177,7 +177,7 @@ impl Fixture {
         self.sim.ec2.parameters(&place(account)).get(&name).cloned()
     }
 
-    /// Somebody writes something else into a parameter.
+    /// Overwrites a parameter with another value.
     fn spoil(&self, account: &str, channel: &str) {
         let name = format!("/lockstep/images/logstash/{channel}");
         self.sim.ec2.write_parameter(&place(account), &name, "ami-99999999");
@@ -193,7 +193,7 @@ fn why(report: &SweepReport) -> String {
 }
 
 #[tokio::test]
-async fn what_nobody_needs_is_deprecated_then_removed_everywhere_and_its_records_go() {
+async fn an_unreferenced_version_is_deprecated_and_then_removed_everywhere() {
     let fixture = Fixture::with_images().await;
     let old = fixture.image("2.1.0").await;
     let new = fixture.image("2.1.1").await;
@@ -220,7 +220,7 @@ async fn what_nobody_needs_is_deprecated_then_removed_everywhere_and_its_records
 }
 
 #[tokio::test]
-async fn what_comes_to_be_needed_while_it_is_deprecated_is_kept_after_all() {
+async fn a_deprecated_version_is_restored_once_a_deployment_needs_it() {
     let fixture = Fixture::with_images().await;
     fixture.image("2.1.0").await;
     fixture.image("2.1.1").await;
@@ -233,7 +233,7 @@ async fn what_comes_to_be_needed_while_it_is_deprecated_is_kept_after_all() {
 
 /// Row 46.
 #[tokio::test]
-async fn an_image_that_anything_refers_to_is_not_deregistered_and_who_does_is_told() {
+async fn a_referenced_image_is_kept_and_the_reference_is_reported() {
     let fixture = Fixture::with_images().await;
     let old = fixture.image("2.1.0").await;
     fixture.image("2.1.1").await;
@@ -266,7 +266,7 @@ async fn an_account_that_cannot_be_asked_keeps_the_image_everywhere() {
 }
 
 #[tokio::test]
-async fn what_was_given_up_and_used_for_longer_than_its_bake_goes_once_nothing_refers_to_it() {
+async fn a_version_given_up_is_removed_once_its_last_reference_is_gone() {
     let fixture = Fixture::with_images().await;
     let ids = fixture.image("2.1.0").await;
     fixture.becomes("2.1.0", ImageVersionState::Discarding).await;
@@ -289,7 +289,7 @@ async fn what_was_given_up_and_used_for_longer_than_its_bake_goes_once_nothing_r
 
 /// Row 47.
 #[tokio::test]
-async fn a_snapshot_that_another_image_needs_stays_with_that_image() {
+async fn a_snapshot_that_another_image_needs_is_kept() {
     let fixture = Fixture::with_images().await;
     let old = fixture.image("2.1.0").await;
     let new = fixture.image("2.1.1").await;
@@ -304,7 +304,7 @@ async fn a_snapshot_that_another_image_needs_stays_with_that_image() {
 
 /// Row 48.
 #[tokio::test]
-async fn a_protected_image_is_waited_for_and_not_fought() {
+async fn a_protected_image_is_removed_only_after_its_protection_ends() {
     let fixture = Fixture::with_images().await;
     let old = fixture.image("2.1.0").await;
     fixture.image("2.1.1").await;
@@ -319,9 +319,9 @@ async fn a_protected_image_is_waited_for_and_not_fought() {
     assert!(fixture.sim.ec2.ami(&old[1]).is_none());
 }
 
-/// What an import that broke off left, and what a person tagged, is a person's.
+/// A failed import or a person may have made the image, so the sweep does not remove it.
 #[tokio::test]
-async fn what_carries_our_tags_and_no_deployment_made_is_told_and_left_alone() {
+async fn a_tagged_image_without_a_deployment_is_reported_and_kept() {
     let fixture = Fixture::with_images().await;
     fixture.image("2.1.0").await;
     let tags = [("lockstep:image".to_owned(), "logstash".to_owned())].into();
@@ -336,14 +336,13 @@ async fn what_carries_our_tags_and_no_deployment_made_is_told_and_left_alone() {
 
 /// Row 47.
 #[tokio::test]
-async fn what_a_deployment_that_has_ended_left_behind_goes_once_it_was_seen_for_a_day_and_nothing_refers_to_it()
- {
+async fn an_unreferenced_orphan_of_an_ended_deployment_is_removed_after_a_day() {
     let fixture = Fixture::with_images().await;
     fixture.image("2.1.0").await;
     let stray = fixture.left_by_a_promotion("died").await;
     let snapshots = fixture.sim.ec2.ami(&stray).unwrap().snapshots();
     assert!(why(&fixture.sweep(10 * DAY).await).contains("it was first seen at"));
-    // A place that cannot be looked at keeps what was seen there, and since when.
+    // A location that cannot be examined keeps its orphans, with the time of the first sighting.
     fixture.sim.accounts.closed.borrow_mut().insert(PRODUCTION.to_owned());
     assert_eq!(fixture.sweep(10 * DAY + 15).await.orphans.len(), 1);
     fixture.sim.accounts.closed.borrow_mut().clear();
@@ -359,9 +358,9 @@ async fn what_a_deployment_that_has_ended_left_behind_goes_once_it_was_seen_for_
     assert_eq!(fixture.sweep(12 * DAY + 15).await.orphans, [], "nothing is left");
 }
 
-/// Row 47: what DeregisterImage did not delete.
+/// Row 47: DeregisterImage did not delete the snapshot.
 #[tokio::test]
-async fn a_snapshot_that_its_image_left_behind_goes_like_an_orphan() {
+async fn a_snapshot_that_its_image_left_behind_is_removed_like_an_orphan() {
     let fixture = Fixture::with_images().await;
     fixture.image("2.1.0").await;
     let stray = fixture.left_by_a_promotion("died").await;
@@ -374,7 +373,7 @@ async fn a_snapshot_that_its_image_left_behind_goes_like_an_orphan() {
 }
 
 #[tokio::test]
-async fn a_deprecation_that_one_account_refused_is_said_there_by_the_next_sweep() {
+async fn a_failed_deprecation_in_one_account_is_repeated_by_the_next_sweep() {
     let fixture = Fixture::with_images().await;
     fixture.image("2.1.0").await;
     fixture.image("2.1.1").await;
@@ -383,7 +382,7 @@ async fn a_deprecation_that_one_account_refused_is_said_there_by_the_next_sweep(
     assert_eq!(
         (fixture.state("2.1.0").await, fixture.calls("EnableImageDeprecation")),
         (ImageVersionState::Retiring, 1),
-        "the other account is told all the same"
+        "the other account is deprecated nevertheless"
     );
     fixture.sim.accounts.closed.borrow_mut().clear();
     let report = fixture.sweep(16).await;
@@ -393,7 +392,7 @@ async fn a_deprecation_that_one_account_refused_is_said_there_by_the_next_sweep(
 }
 
 #[tokio::test]
-async fn a_version_that_is_not_finished_for_a_day_is_told() {
+async fn a_version_that_is_unfinished_for_a_day_is_reported() {
     let fixture = Fixture::with_images().await;
     fixture.image("2.1.0").await;
     fixture.becomes("2.1.0", ImageVersionState::Withheld).await;
@@ -402,7 +401,7 @@ async fn a_version_that_is_not_finished_for_a_day_is_told() {
 }
 
 #[tokio::test]
-async fn parameters_name_the_newest_image_of_each_account_and_are_mended() {
+async fn parameters_name_the_newest_image_of_each_account_and_are_repaired() {
     let fixture = Fixture::with_images().await;
     fixture.image("2.0.0").await;
     let new = fixture.image("2.1.0").await;
@@ -422,9 +421,9 @@ async fn parameters_name_the_newest_image_of_each_account_and_are_mended() {
     assert_eq!(fixture.sweep(3).await.parameters, Vec::<String>::new());
 }
 
-/// An image is in another account before the version may be used: nothing is named then.
+/// An image is in another account before its version becomes usable. No parameter names it until then.
 #[tokio::test]
-async fn the_parameters_of_an_image_follow_at_once_where_it_is_usable_and_those_of_others_stay() {
+async fn parameters_of_one_image_are_updated_where_its_version_is_usable() {
     let fixture = Fixture::with_images().await;
     let old = fixture.image("2.1.0").await;
     fixture.follow("logstash", None).await.unwrap();
@@ -445,7 +444,7 @@ async fn the_parameters_of_an_image_follow_at_once_where_it_is_usable_and_those_
 }
 
 #[tokio::test]
-async fn an_account_that_cannot_be_reached_keeps_no_other_from_following_and_is_told() {
+async fn an_unreachable_account_is_reported_and_does_not_stop_the_others() {
     let fixture = Fixture::with_images().await;
     let new = fixture.image("2.1.0").await;
     fixture.sim.accounts.closed.borrow_mut().insert(DEVELOPMENT.to_owned());

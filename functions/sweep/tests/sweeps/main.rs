@@ -1,4 +1,4 @@
-//! The sweep as its schedule and people start it, over a DynamoDB engine within the process.
+//! The sweep as its schedule and operators start it, over a DynamoDB engine within the process.
 
 mod deliveries;
 mod environments;

@@ -1,4 +1,4 @@
-//! Promotions of images that died.
+//! Image promotions whose execution has ended.
 
 use super::fixture::{Fixture, at, execution, id};
 use lockstep_domain::model::deployment_path::DeploymentPath;
@@ -11,7 +11,8 @@ fn place(account: &str) -> Location {
 }
 
 impl Fixture {
-    /// A promotion called `name` from the first account to the second, and `record` of its image in one of them.
+    /// Stores a promotion called `name` from the first account to the second, and `record` of its image in
+    /// one of them.
     async fn promotes(&self, name: &str, record: impl FnOnce(Image) -> Image) {
         let (from, to) = (place("111111111111"), place("222222222222"));
         let promotion = Deployment::new(
@@ -41,7 +42,7 @@ impl Fixture {
         self.put(&record(image)).await;
     }
 
-    /// What the image function is asked for.
+    /// Returns the requests that the image function received.
     fn asked(&self) -> Vec<Value> {
         let all = self.cloud.take_invocations().into_iter();
         all.filter(|(function, _)| function == "lockstep-promotion-image")
@@ -56,7 +57,7 @@ fn shared_for(name: &str) -> impl FnOnce(Image) -> Image {
 }
 
 #[tokio::test]
-async fn what_a_dead_promotion_shared_is_withdrawn_by_the_function_that_shared_it() {
+async fn the_sharing_function_withdraws_the_shares_of_a_dead_promotion() {
     let fixture = Fixture::new().await;
     fixture.promotes("dead", shared_for("dead")).await;
     fixture.cloud.set_execution(&execution("dead"), "ABORTED");
@@ -69,7 +70,7 @@ async fn what_a_dead_promotion_shared_is_withdrawn_by_the_function_that_shared_i
 }
 
 #[tokio::test]
-async fn a_copy_whose_promotion_died_is_taken_care_of_though_nothing_is_shared_any_more() {
+async fn a_copy_of_a_dead_promotion_is_abandoned_without_a_share() {
     let fixture = Fixture::new().await;
     let pending = |image| Image {
         location: place("222222222222"),
@@ -84,7 +85,7 @@ async fn a_copy_whose_promotion_died_is_taken_care_of_though_nothing_is_shared_a
 }
 
 #[tokio::test]
-async fn a_promotion_that_runs_or_may_run_is_left_alone() {
+async fn a_promotion_that_may_still_run_is_left_alone() {
     for status in [Some("RUNNING"), None] {
         let fixture = Fixture::new().await;
         fixture.promotes("alive", shared_for("alive")).await;

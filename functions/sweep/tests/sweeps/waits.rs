@@ -1,4 +1,4 @@
-//! Waits that nobody ends.
+//! Open callbacks that no function completes.
 
 use super::fixture::{Fixture, at, execution, id};
 use lockstep_domain::delivery::approval::operation;
@@ -23,7 +23,7 @@ async fn exists(fixture: &Fixture, operation: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_wait_of_an_execution_that_ended_goes_and_one_that_is_open_for_long_is_looked_at() {
+async fn a_callback_of_an_ended_execution_is_removed_and_an_old_one_woken() {
     // FAILURES 58 and 59.
     let fixture = Fixture::new().await;
     for (name, status) in [("dead", Some("TIMED_OUT")), ("alive", Some("RUNNING")), ("unknown", None)] {
@@ -45,7 +45,7 @@ async fn a_wait_of_an_execution_that_ended_goes_and_one_that_is_open_for_long_is
 }
 
 #[tokio::test]
-async fn what_is_over_is_not_even_listed() {
+async fn completed_callbacks_are_not_listed() {
     let fixture = Fixture::new().await;
     for (operation, state) in
         [("a#t", CallbackState::Tombstone), ("b#t", CallbackState::Answered { execution: execution("dead") })]
@@ -57,7 +57,7 @@ async fn what_is_over_is_not_even_listed() {
     assert_eq!((report.waits_removed, report.waits_woken), (0, 0));
 }
 
-/// A deployment that gave its environment back and asked, and its wait.
+/// Stores a deployment that released its environment and awaits its approval, with its callback.
 async fn asking(fixture: &Fixture, decision: Option<Decision>) -> String {
     fixture.left("a", "ci", "logs", DeploymentState::AwaitingApproval).await;
     let change_set = ChangeSet {
@@ -87,7 +87,7 @@ async fn asking(fixture: &Fixture, decision: Option<Decision>) -> String {
 }
 
 #[tokio::test]
-async fn a_question_stays_open_however_long_a_person_thinks() {
+async fn an_unanswered_question_is_not_woken_for_days() {
     let fixture = Fixture::new().await;
     let operation = asking(&fixture, None).await;
     assert_eq!(fixture.sweep(6 * 24 * 60).await.waits_woken, 0);
@@ -95,7 +95,7 @@ async fn a_question_stays_open_however_long_a_person_thinks() {
 }
 
 #[tokio::test]
-async fn an_answer_that_woke_nobody_wakes_again() {
+async fn an_answered_question_with_an_open_callback_is_woken_again() {
     let fixture = Fixture::new().await;
     let operation = asking(&fixture, Some(Decision::Approve)).await;
     assert_eq!(fixture.sweep(61).await.waits_woken, 1);
@@ -103,7 +103,7 @@ async fn an_answer_that_woke_nobody_wakes_again() {
 }
 
 #[tokio::test]
-async fn a_deployment_whose_execution_ended_over_its_question_is_closed() {
+async fn a_deployment_whose_execution_ended_during_its_question_is_closed() {
     let fixture = Fixture::new().await;
     let operation = asking(&fixture, None).await;
     fixture.cloud.set_execution(&execution("a"), "ABORTED");

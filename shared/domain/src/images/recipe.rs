@@ -1,7 +1,7 @@
 //! Plan of a build: the checks of `package` before a build, and the problems that it reports.
 //!
-//! A recipe is a folder with an `image.toml`, Packer's HCL (`*.pkr.hcl`), and the scripts that it names. Its variables
-//! are layered ([`Variables`]). The plan refuses, for every account that must have the image, what would otherwise fail
+//! A recipe is a folder with an `image.toml`, Packer's HCL (`*.pkr.hcl`), and the scripts that it names. Packer reads the
+//! `*.pkr.hcl` of the folder [`COMMON_FOLDER`] together with those of the recipe. The variables are layered ([`Variables`]). The plan refuses, for every account that must have the image, what would otherwise fail
 //! after ten minutes of a build: a variable without a value, a missing script, a source that would share its image.
 
 mod builder;
@@ -27,8 +27,9 @@ pub const MAX_RECIPE_BYTES: usize = 5 << 20;
 /// folder.
 pub const LAYERED_FOLDER: &str = "lockstep";
 
-/// Folder beside recipes with shared files: a `variables.toml`, and scripts. The artifact contains it below the
-/// recipe's own files, so no recipe may have such a folder itself.
+/// Folder beside recipes with shared files: a `variables.toml`, scripts, and `*.pkr.hcl`. The artifact contains it below
+/// the recipe's own files, so no recipe may have such a folder itself. Its `*.pkr.hcl` are beside those of the recipe,
+/// where Packer reads them; a file of the recipe with the same name replaces one.
 pub const COMMON_FOLDER: &str = "common";
 
 /// Input from outside the recipe's folder.
@@ -87,9 +88,16 @@ pub fn layered_file(account: &AccountId) -> String {
 /// Reports all problems at once, with file names relative to the repository.
 pub fn plan(folder: &str, files: &Files, world: &RecipeInput<'_>) -> Result<Package, Vec<Problem>> {
     let mut problems = Vec::new();
-    let place = |problem: Problem| Problem { file: join(folder, &problem.file), ..problem };
+    let shared = shared_templates(files, world.common);
+    let place = |problem: Problem| {
+        let file = match shared.get(&problem.file) {
+            Some(common) => join(folder, common),
+            None => join(folder, &problem.file),
+        };
+        Problem { file, ..problem }
+    };
     judge_own(files, &mut problems);
-    let all = with_common(files, world.common);
+    let all = with_common(files, world.common, &shared);
     judge_files(&all, &mut problems);
     let recipe = read(&all, FILE).and_then(|text| Recipe::parse(FILE, text));
     let recipe = recipe.map_err(|found| problems.extend(found)).ok();
@@ -136,10 +144,21 @@ fn package(
     Ok(Package { recipe, digest: Digest::of(&artifact), artifact, source_digest })
 }
 
-fn with_common(files: &Files, common: Option<&Files>) -> Files {
-    let common = common.into_iter().flatten();
-    let below = common.map(|(path, bytes)| (format!("{COMMON_FOLDER}/{path}"), bytes.clone()));
-    files.clone().into_iter().chain(below).collect()
+/// Returns the `*.pkr.hcl` that the recipe takes from the shared files: their path in the artifact, and their own.
+fn shared_templates(files: &Files, common: Option<&Files>) -> BTreeMap<String, String> {
+    let names = common.into_iter().flat_map(Files::keys);
+    names
+        .filter(|name| template::is_read_by_packer(name) && !files.contains_key(*name))
+        .map(|name| (name.clone(), format!("{COMMON_FOLDER}/{name}")))
+        .collect()
+}
+
+fn with_common(files: &Files, common: Option<&Files>, shared: &BTreeMap<String, String>) -> Files {
+    let placed = common.into_iter().flatten().map(|(path, bytes)| {
+        let path = if shared.contains_key(path) { path.clone() } else { format!("{COMMON_FOLDER}/{path}") };
+        (path, bytes.clone())
+    });
+    files.clone().into_iter().chain(placed).collect()
 }
 
 fn judge_own(files: &Files, problems: &mut Vec<Problem>) {

@@ -1,4 +1,4 @@
-//! An organisation around the simulated EC2.
+//! An organisation with the simulated EC2.
 
 use super::EXECUTION;
 use jiff::Timestamp;
@@ -55,7 +55,7 @@ impl Fixture {
         Self(sim)
     }
 
-    /// Every execution runs, or has ended, or cannot be looked at.
+    /// Sets the state of all executions: running, ended, or unreadable.
     pub fn executions_run(&self, run: Option<bool>) {
         self.account.set_other_executions(run.map(|run| if run { "RUNNING" } else { "ABORTED" }));
     }
@@ -78,7 +78,7 @@ impl Fixture {
         self.image(COPY_ACCOUNT)
     }
 
-    /// The tags of an image's snapshots.
+    /// Returns the tags of an image's snapshots.
     pub fn snapshot_tags_of(&self, ami: &AmiId) -> BTreeMap<String, String> {
         let snapshots = self.ec2.ami(ami).unwrap().snapshots();
         let mut all = self.ec2.held_snapshots().into_iter();
@@ -98,24 +98,24 @@ impl Fixture {
         self.ec2.held_grants().is_empty() && all.all(|Held { shared_with, .. }| shared_with.is_empty())
     }
 
-    /// The place that the image is brought to.
+    /// Returns the location that the image is copied to.
     pub fn target(&self) -> Location {
         location(COPY_ACCOUNT)
     }
 
-    /// Lets the organisation allow one copy at once.
+    /// Limits the organisation to one copy at a time.
     pub fn only_one_at_once(&self) {
         self.apply_stages(2, &format!("{STAGES}[images]\ncopies_at_once = 1\n"));
     }
 
-    /// Lets another execution have the only slot there is.
+    /// Gives the only copy slot to another execution.
     pub fn fill_the_place(&self, execution: &str) {
         let promotion = DeploymentId::of_execution(execution);
         let nothing = CopySlots::none_at(&self.target());
         self.account.put(&copy_slots::acquire(&nothing, &promotion, execution, 1, self.clock.now()).0);
     }
 
-    /// The journal of a promotion.
+    /// Returns the deployment log of a promotion.
     pub fn notes(&self, promotion: &DeploymentId) -> Vec<String> {
         let step = |number| {
             let (deployment, at) = (promotion.clone(), Timestamp::UNIX_EPOCH);
@@ -128,7 +128,7 @@ impl Fixture {
         self.account.find(&Deployment::key_of(&DeploymentId::of_execution(EXECUTION))).unwrap()
     }
 
-    /// A deployment of a release that needs the image.
+    /// Adds a deployment of a release that needs the image.
     pub fn deployment_to_ci(&self) -> DeploymentId {
         let release = release();
         self.account.put(&release);

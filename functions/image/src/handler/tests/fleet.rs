@@ -1,5 +1,5 @@
-//! Many images to many places, in virtual time: how long it takes against what AWS's limits allow, and with how many
-//! calls. The handlers are the real ones; what the state machine does between them is done here, state by state.
+//! Promotes many images to many regions in virtual time, and compares the duration and the number of calls with AWS's limits.
+//! The handlers are the real ones. This module runs the states between them as the state machine does.
 
 use super::fixture::{COPY_ACCOUNT, Fixture, SOURCE_ACCOUNT, location};
 use super::{Reply, Request, handle};
@@ -15,17 +15,17 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::fmt::Write;
 use std::time::Duration;
 
-/// How many images, unless `LOCKSTEP_FLEET` says otherwise.
+/// Number of images if `LOCKSTEP_FLEET` is not set.
 const IMAGES: usize = 24;
 const REGIONS: [&str; 5] = ["eu-west-1", "eu-central-1", "us-east-1", "us-west-2", "ap-southeast-2"];
 
-/// AWS's own limit, as SimEc2 has it.
+/// Limit of AWS, as SimEc2 implements it.
 const AWS_AT_ONCE: u64 = 20;
 
-/// How long a step takes, in milliseconds.
+/// Duration of a step, in milliseconds.
 const STEP_MS: i64 = 150;
 
-/// What AWS's buckets hold, and get each second, in each account and region.
+/// Capacity and refill per second of AWS's token buckets, in each account and region.
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>
 const BUCKETS: [(&str, f64, f64); 5] = [
     ("CopyImage", 100.0, 1.0),
@@ -35,7 +35,7 @@ const BUCKETS: [(&str, f64, f64); 5] = [
     ("ModifySnapshotAttribute", 100.0, 5.0),
 ];
 
-/// The states of promote-image.
+/// States of promote-image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
     Inspect,
@@ -54,14 +54,14 @@ struct Run {
     region: usize,
     copy_seconds: u64,
     state: State,
-    /// How often a state was entered, those that only choose included.
+    /// Number of states entered, choice states included.
     transitions: u32,
     waits_for: Option<String>,
-    /// Counts the waits, so that the time-out of an old one is known.
+    /// Number of waits, which identifies the timeout of an old wait.
     waits: u32,
 }
 
-/// One bucket of one API in one account and region.
+/// Token bucket of one API in one account and region.
 struct Bucket {
     tokens: f64,
     at: Timestamp,
@@ -70,7 +70,7 @@ struct Bucket {
 struct Fleet {
     fixture: Fixture,
     runs: Vec<Run>,
-    /// What happens next: when, which run, and, for a time-out, of which wait.
+    /// Events to come: the time, the run, and for a timeout its wait.
     agenda: BinaryHeap<Reverse<(Timestamp, usize, Option<u32>)>>,
     waiting: BTreeMap<String, usize>,
     woken: usize,
@@ -147,7 +147,7 @@ impl Fleet {
         fleet
     }
 
-    /// Until nothing is left to do.
+    /// Runs until all promotions are done.
     async fn run(&mut self) {
         while self.done < self.runs.len() {
             let next = self.agenda.peek().map(|Reverse((at, _, _))| *at);
@@ -158,7 +158,7 @@ impl Fleet {
                 self.tell_of_ended_copies();
                 continue;
             }
-            let Reverse((at, run, timeout)) = self.agenda.pop().expect("somebody has something to do");
+            let Reverse((at, run, timeout)) = self.agenda.pop().expect("an event is scheduled");
             self.fixture.clock.advance_to(at);
             match timeout {
                 None => self.step(run).await,
@@ -179,7 +179,7 @@ impl Fleet {
         }
     }
 
-    /// The token of the state that waits is answered.
+    /// Completes the task token of the waiting state.
     fn resume(&mut self, run: usize) {
         let Some(key) = self.runs[run].waits_for.take() else { return };
         self.waiting.remove(&key);
@@ -223,7 +223,7 @@ impl Fleet {
             Reply::Next(next) => Some(next.next),
             _ => None,
         };
-        // What is answered is chosen by.
+        // A choice state reads the reply.
         self.runs[run].transitions += u32::from(next.is_some());
         let following = match (state, next) {
             (State::Inspect, Some(NextStep::Copy)) => State::Share,
@@ -234,7 +234,7 @@ impl Fleet {
             (State::Unshare, None) => State::Record,
             (State::WaitToBegin | State::Copy, None) => return self.wait(run),
             (State::Record, None) => {
-                // `Done` is a state, too.
+                // `Done` is a state.
                 self.runs[run].transitions += 1;
                 self.done += 1;
                 return self.wake();
@@ -246,7 +246,7 @@ impl Fleet {
         self.wake();
     }
 
-    /// The run waits for what it registered last, for a quarter of an hour at most.
+    /// Makes the run wait for its last callback, for 15 minutes at most.
     fn wait(&mut self, run: usize) {
         let key = self.fixture.account.registered().last().cloned().unwrap();
         self.waiting.insert(key.clone(), run);
@@ -277,7 +277,7 @@ impl Fleet {
                 "CopyImage" => &target,
                 "DescribeImages" => {
                     looks += 1;
-                    // These look at the source first.
+                    // These states read the source first.
                     let both = [State::Inspect, State::Compare].contains(&state);
                     if both && looks == 1 { &source } else { &target }
                 }
@@ -299,7 +299,7 @@ impl Fleet {
         self.throttled += u64::from(bucket.tokens < 0.0);
     }
 
-    /// The least time in which so many copies at once can be done, in seconds, in the fullest region.
+    /// Returns the least duration, in seconds, for so many copies at a time, in the region with the most work.
     fn bound(&self, at_once: u64) -> u64 {
         let of = |region: usize| {
             let seconds: u64 =
@@ -310,7 +310,7 @@ impl Fleet {
     }
 }
 
-/// Row 45 of the failure modes; at its full size with `LOCKSTEP_FLEET=200`.
+/// Row 45 of the failure modes. `LOCKSTEP_FLEET=200` runs it at full size.
 #[tokio::test]
 async fn many_images_reach_five_regions_within_the_limits_without_a_throttle() {
     let mut fleet = Fleet::new().await;
@@ -336,7 +336,7 @@ async fn many_images_reach_five_regions_within_the_limits_without_a_throttle() {
     assert_eq!(fleet.throttled, 0);
     assert_eq!(fleet.calls["CopyImage"], copies, "nothing is copied twice");
     assert!(fleet.fixture.nothing_is_shared());
-    // The longest copy may be the last that begins.
+    // The longest copy may begin last.
     assert!(took < ours + 9 * 60, "{took} s, where {ours} s would do");
     let tokens: BTreeSet<String> =
         fleet.fixture.ec2.effects().into_iter().filter(|e| e.call == "CopyImage").map(|e| e.token).collect();

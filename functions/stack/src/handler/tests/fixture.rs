@@ -1,4 +1,4 @@
-//! A CloudFormation in memory whose stacks are in whatever state a test wants, and one release around it.
+//! A CloudFormation in memory whose stacks have any state that a test needs, and one release.
 
 use jiff::Timestamp;
 use lockstep_domain::delivery::function_code::FunctionLock;
@@ -73,7 +73,7 @@ region = "eu-west-1"
 approval = true
 "#;
 
-/// What the template's topic needs.
+/// Returns the permissions that the template's topic needs.
 fn permissions() -> Table {
     serde_json::from_value(serde_json::json!({
         "types": {"AWS::SNS::Topic": {
@@ -104,31 +104,31 @@ struct ScriptedStack {
 pub struct ScriptedStacks {
     stacks: RefCell<BTreeMap<String, ScriptedStack>>,
     clock: Cell<i64>,
-    /// What the next change set comes to.
+    /// The state of the next change set.
     pub next_state: RefCell<Option<ChangeSetState>>,
-    /// What it would do.
+    /// The changes of the next change set.
     pub next_changes: RefCell<Vec<ProposedChange>>,
-    /// Whether change sets have an unknown form.
+    /// True if change sets have an unknown form.
     pub unreadable: Cell<bool>,
-    /// Whether the next call that changes something has its effect, but its answer is lost.
+    /// True if the next call that changes something takes effect but loses its answer.
     pub lose_next_answer: Cell<bool>,
     pub created: RefCell<Vec<NewChangeSet>>,
     pub executed: RefCell<Vec<String>>,
     pub deleted: RefCell<Vec<(String, String)>>,
-    /// Whether stacks are protected from deletion.
+    /// True if stacks are protected from deletion.
     pub termination_protection: Cell<bool>,
-    /// What stacks export, by the keys of their outputs.
+    /// The exports of stacks, by the keys of their outputs.
     pub exports: RefCell<BTreeMap<String, String>>,
-    /// Who imports whatever is exported.
+    /// The importers of every export.
     pub importers: RefCell<Vec<String>>,
-    /// What validation finds wrong with every change set.
+    /// The findings of validation for every change set.
     pub invalid: RefCell<Vec<String>>,
-    /// What was retained or skipped.
+    /// The resources that were retained or skipped.
     pub left_out: RefCell<Vec<String>>,
 }
 
 impl ScriptedStacks {
-    /// A stack that exists.
+    /// Adds a stack in `status`.
     pub fn stack(&self, name: &str, status: StackStatus) {
         let arn = format!("arn:aws:cloudformation:eu-west-1:111111111111:stack/{name}/{}", self.tick());
         let outputs = BTreeMap::from([("Host".to_owned(), "h".to_owned())]);
@@ -139,7 +139,7 @@ impl ScriptedStacks {
             events: Vec::new(),
             change_sets: BTreeMap::new(),
             resources: Vec::new(),
-            token: Some("somebody".into()),
+            token: Some("another-caller".into()),
         };
         self.stacks.borrow_mut().insert(name.to_owned(), stack);
         self.become_(name, status);
@@ -159,7 +159,7 @@ impl ScriptedStacks {
         self.stacks.borrow_mut().get_mut(name).unwrap().resources.push(resource);
     }
 
-    /// A stack nested in another one.
+    /// Adds a nested stack to a stack.
     pub fn nested(&self, name: &str, logical_id: &str, child: &str) {
         self.stack(child, StackStatus::UpdateComplete);
         let resource = LiveResource {
@@ -185,7 +185,7 @@ impl ScriptedStacks {
         stacks.get_mut(name).unwrap().change_sets.values_mut().for_each(|view| view.state = state.clone());
     }
 
-    /// The running operation ends in `status`.
+    /// Ends the running operation in `status`.
     pub fn finish(&self, name: &str, status: &str) {
         self.become_(name, StackStatus::parse(status));
     }
@@ -254,7 +254,8 @@ impl ScriptedStacks {
     }
 }
 
-/// A resource that failed to create; where and when are filled in by [`ScriptedStacks::event`].
+/// Returns the event of a resource that failed to create. [`ScriptedStacks::event`] sets its stack and its
+/// time.
 pub fn failed_event(logical_id: &str, reason: &str, token: &str) -> StackEvent {
     StackEvent {
         stack_arn: String::new(),
@@ -268,7 +269,7 @@ pub fn failed_event(logical_id: &str, reason: &str, token: &str) -> StackEvent {
     }
 }
 
-/// The cloud as a function reaches it.
+/// The scripted stacks as a function reaches them.
 #[derive(Clone)]
 pub struct Here(Rc<ScriptedStacks>);
 
@@ -438,11 +439,11 @@ impl Stacks for Here {
     }
 }
 
-/// What the installation ships.
+/// The key of the function code that the installation ships.
 pub const SHIPPED: &str =
     "functions/elb-logs/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855.zip";
 
-/// One release of the component `logs`, being deployed to one stage.
+/// One release of the component `logs`, and its deployment to one stage.
 pub struct Fixture {
     pub sim: SimContext<Here>,
     pub cloud: Rc<ScriptedStacks>,
@@ -463,7 +464,7 @@ impl Fixture {
         Self::of(stage, &[("lockstep.toml", MANIFEST), ("template.yaml", TEMPLATE)])
     }
 
-    /// A fixture whose release takes the code of a function that Lockstep ships.
+    /// Returns a fixture whose release uses the code of a function that Lockstep ships.
     pub fn with_function(stage: &str) -> Self {
         let values = "Size = \"${functions.elb-logs}\"\n";
         let files = [("lockstep.toml", MANIFEST), ("template.yaml", TEMPLATE)];
@@ -518,13 +519,13 @@ impl Fixture {
         self.account.put(&environment);
     }
 
-    /// The ledger says that the stack is the environment's.
+    /// Records the stack as that of the environment.
     pub fn own(&self, stack: &str) {
         let arn = self.cloud.arn(stack);
         self.change_environment(|environment| environment.stack_arn = Some(arn));
     }
 
-    /// The same release is deployed once more.
+    /// Begins another deployment of the same release.
     pub fn next_deployment(&self) -> DeploymentId {
         let stage = self.current.borrow().stage.to_string();
         let next = deployment(&self.release, &stage, "arn:execution-2");

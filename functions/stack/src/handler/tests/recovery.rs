@@ -1,4 +1,4 @@
-//! Stacks in states that nobody wants, and stacks that are to go.
+//! Stacks in failed states, and teardowns.
 
 use super::*;
 use lockstep_domain::records::{Cancellation, DeploymentKind, Proposal, ProposedAction};
@@ -19,7 +19,7 @@ async fn wait(fixture: &Fixture, request: Request) {
     assert_eq!(handle(&fixture.sim, request).await.unwrap(), Reply::Waiting);
 }
 
-/// A person allows what is proposed.
+/// Approves the proposal of the deployment and returns it.
 fn allow(fixture: &Fixture) -> Proposal {
     let proposal = fixture.deployment().proposal.expect("nothing is proposed");
     let subject = Subject::Proposal(proposal.clone());
@@ -39,7 +39,7 @@ fn allow(fixture: &Fixture) -> Proposal {
     proposal
 }
 
-/// An update that failed, and so did its rollback.
+/// Starts an update that fails and whose rollback fails too.
 async fn stuck(fixture: &Fixture) -> DeploymentId {
     fixture.cloud.stack("ci-logs", StackStatus::UpdateComplete);
     fixture.own("ci-logs");
@@ -52,22 +52,22 @@ async fn stuck(fixture: &Fixture) -> DeploymentId {
 
 /// Row 6 of the failure modes.
 #[tokio::test]
-async fn a_rollback_that_failed_is_finished_plainly_before_the_failure_is_told() {
+async fn a_failed_rollback_is_continued_before_the_failure_is_reported() {
     let fixture = Fixture::new("ci");
     let id = stuck(&fixture).await;
     assert_eq!(go(&fixture, observe(&id)).await, NextStep::FinishRollback);
     wait(&fixture, recover(&id)).await;
     assert_eq!(go(&fixture, observe(&id)).await, NextStep::FinishRollback, "it runs");
     fixture.cloud.finish("ci-logs", "UPDATE_ROLLBACK_COMPLETE");
-    let told = failure(&fixture, observe(&id)).await;
-    assert_eq!(told.kind, FailureKind::StackFailed);
-    assert!(told.message.contains("UPDATE_ROLLBACK_COMPLETE"), "{told}");
+    let failed = failure(&fixture, observe(&id)).await;
+    assert_eq!(failed.kind, FailureKind::StackFailed);
+    assert!(failed.message.contains("UPDATE_ROLLBACK_COMPLETE"), "{failed}");
     assert_eq!(fixture.environment().unwrap().taint, None);
     assert!(fixture.cloud.left_out.borrow().is_empty());
 }
 
 #[tokio::test]
-async fn a_rollback_that_fails_twice_is_told_and_the_next_deployment_asks_what_it_may_skip() {
+async fn a_rollback_that_fails_twice_needs_an_approval_to_skip_resources() {
     let fixture = Fixture::new("ci");
     let id = stuck(&fixture).await;
     go(&fixture, observe(&id)).await;
@@ -78,7 +78,7 @@ async fn a_rollback_that_fails_twice_is_told_and_the_next_deployment_asks_what_i
     assert_eq!(
         go(&fixture, plan(&next)).await,
         NextStep::Recover,
-        "plainly once more: somebody may have mended it"
+        "plainly once more: an operator may have repaired it"
     );
     wait(&fixture, recover(&next)).await;
     fixture.cloud.finish("ci-logs", "UPDATE_ROLLBACK_FAILED");
@@ -97,7 +97,7 @@ async fn a_rollback_that_fails_twice_is_told_and_the_next_deployment_asks_what_i
 
 /// Row 8.
 #[tokio::test]
-async fn a_promotion_stops_after_it_had_to_skip_something() {
+async fn a_promotion_stops_after_a_skipped_resource() {
     let fixture = Fixture::new("ci");
     stuck(&fixture).await;
     let next = fixture.next_deployment();
@@ -111,7 +111,7 @@ async fn a_promotion_stops_after_it_had_to_skip_something() {
 
 /// Row 10.
 #[tokio::test]
-async fn a_failed_update_that_was_kept_is_rolled_back_if_its_events_show_something_to_go_back_to() {
+async fn a_failed_update_is_rolled_back_if_its_events_prove_a_stable_state() {
     let fixture = Fixture::new("ci");
     fixture.cloud.stack("ci-logs", StackStatus::CreateComplete);
     fixture.own("ci-logs");
@@ -127,7 +127,7 @@ async fn a_failed_update_that_was_kept_is_rolled_back_if_its_events_show_somethi
 
 /// Row 13.
 #[tokio::test]
-async fn somebody_elses_operation_is_waited_for_and_then_told() {
+async fn another_callers_operation_is_awaited_and_then_reported() {
     let fixture = Fixture::new("ci");
     fixture.cloud.stack("ci-logs", StackStatus::UpdateInProgress);
     fixture.own("ci-logs");
@@ -137,15 +137,15 @@ async fn somebody_elses_operation_is_waited_for_and_then_told() {
     wait(&fixture, recover(&id)).await;
     assert!(fixture.account.woken().is_empty(), "it still runs");
     fixture.change_deployment(|deployment| deployment.waits_since = Some(jiff::Timestamp::MIN));
-    let told = failure(&fixture, plan(&id)).await;
-    assert_eq!(told.kind, FailureKind::StackNeedsHuman);
+    let failed = failure(&fixture, plan(&id)).await;
+    assert_eq!(failed.kind, FailureKind::StackNeedsHuman);
     fixture.cloud.finish("ci-logs", "UPDATE_COMPLETE");
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet);
     assert_eq!(fixture.deployment().waits_since, None);
 }
 
 #[tokio::test]
-async fn what_somebody_began_after_the_plan_is_waited_for_too() {
+async fn an_operation_that_begins_after_the_plan_is_awaited_too() {
     let fixture = Fixture::new("ci");
     fixture.cloud.stack("ci-logs", StackStatus::UpdateComplete);
     fixture.own("ci-logs");
@@ -157,7 +157,7 @@ async fn what_somebody_began_after_the_plan_is_waited_for_too() {
 }
 
 #[tokio::test]
-async fn a_plan_shows_what_would_change_and_leaves_nothing_behind() {
+async fn a_plan_shows_the_changes_and_leaves_nothing_behind() {
     let fixture = Fixture::new("ci");
     fixture.change_deployment(|deployment| deployment.plan_only = true);
     let id = fixture.id();
@@ -176,13 +176,13 @@ async fn a_plan_repairs_nothing() {
     fixture.cloud.stack("ci-logs", StackStatus::RollbackComplete);
     fixture.own("ci-logs");
     fixture.change_deployment(|deployment| deployment.plan_only = true);
-    let told = failure(&fixture, plan(&fixture.id())).await;
-    assert!(told.message.contains("needs this first"), "{told}");
+    let failed = failure(&fixture, plan(&fixture.id())).await;
+    assert!(failed.message.contains("needs this first"), "{failed}");
     assert!(fixture.cloud.deleted.borrow().is_empty());
 }
 
 #[tokio::test]
-async fn a_cancelled_deployment_begins_nothing_and_stops_the_update_that_runs() {
+async fn a_cancelled_deployment_stops_its_update_and_begins_no_other() {
     let fixture = Fixture::new("ci");
     fixture.cloud.stack("ci-logs", StackStatus::UpdateComplete);
     fixture.own("ci-logs");
@@ -196,9 +196,9 @@ async fn a_cancelled_deployment_begins_nothing_and_stops_the_update_that_runs() 
     assert_eq!(go(&fixture, observe(&id)).await, NextStep::Wait);
     assert_eq!(go(&fixture, observe(&id)).await, NextStep::Wait, "it is on its way back");
     fixture.cloud.finish("ci-logs", "UPDATE_ROLLBACK_COMPLETE");
-    let told = failure(&fixture, observe(&id)).await;
-    assert_eq!(told.kind, FailureKind::Cancelled);
-    assert!(told.message.contains("wrong version"), "{told}");
+    let failed = failure(&fixture, observe(&id)).await;
+    assert_eq!(failed.kind, FailureKind::Cancelled);
+    assert!(failed.message.contains("wrong version"), "{failed}");
     assert_eq!(failure(&fixture, plan(&id)).await.kind, FailureKind::Cancelled);
 }
 
@@ -213,7 +213,7 @@ fn teardown(stage: &str) -> Fixture {
 
 /// Invariants 5 and 6.
 #[tokio::test]
-async fn a_stack_is_torn_down_once_a_person_has_named_what_it_holds() {
+async fn a_stack_is_deleted_only_after_an_approval_names_its_resources() {
     let fixture = teardown("ci");
     fixture.cloud.stack("ci-logs", StackStatus::UpdateComplete);
     fixture.own("ci-logs");
@@ -221,7 +221,7 @@ async fn a_stack_is_torn_down_once_a_person_has_named_what_it_holds() {
     let id = fixture.id();
     assert_eq!(go(&fixture, plan_teardown(&id)).await, NextStep::Approve);
     assert_eq!(allow(&fixture).resources[0].name, "Archive");
-    // What is not what was allowed is asked about anew.
+    // A resource that the approval does not name needs another approval.
     fixture.cloud.resource("ci-logs", "Table", "AWS::DynamoDB::Table", "CREATE_COMPLETE");
     assert_eq!(go(&fixture, plan_teardown(&id)).await, NextStep::Approve);
     assert_eq!(allow(&fixture).resources.len(), 2);
@@ -236,7 +236,7 @@ async fn a_stack_is_torn_down_once_a_person_has_named_what_it_holds() {
 }
 
 #[tokio::test]
-async fn who_is_asked_about_a_teardown_is_told_what_deletion_policies_leave_behind() {
+async fn the_proposal_of_a_teardown_shows_what_deletion_policies_retain() {
     let fixture = teardown("ci");
     fixture.cloud.stack("ci-logs", StackStatus::UpdateComplete);
     fixture.own("ci-logs");
@@ -253,7 +253,7 @@ async fn who_is_asked_about_a_teardown_is_told_what_deletion_policies_leave_behi
 
 /// Row 21.
 #[tokio::test]
-async fn what_refuses_to_go_is_left_behind_only_if_a_person_says_so_and_is_written_down() {
+async fn undeletable_resources_are_retained_if_approved_and_are_recorded() {
     let fixture = teardown("ci");
     fixture.cloud.stack("ci-logs", StackStatus::CreateComplete);
     fixture.own("ci-logs");
@@ -278,20 +278,20 @@ async fn a_teardown_never_lifts_termination_protection() {
     fixture.cloud.stack("ci-logs", StackStatus::CreateComplete);
     fixture.cloud.termination_protection.set(true);
     fixture.own("ci-logs");
-    let told = failure(&fixture, plan_teardown(&fixture.id())).await;
-    assert_eq!(told.kind, FailureKind::StackNeedsHuman);
-    assert!(told.message.contains("termination protection"), "{told}");
+    let failed = failure(&fixture, plan_teardown(&fixture.id())).await;
+    assert_eq!(failed.kind, FailureKind::StackNeedsHuman);
+    assert!(failed.message.contains("termination protection"), "{failed}");
 }
 
 #[tokio::test]
-async fn a_stack_that_is_gone_needs_no_teardown() {
+async fn a_missing_stack_needs_no_teardown() {
     let fixture = teardown("ci");
     assert_eq!(go(&fixture, plan_teardown(&fixture.id())).await, NextStep::Done);
 }
 
 /// Row 4.
 #[tokio::test]
-async fn a_change_set_that_validation_refuses_is_explained_and_leaves_no_empty_stack() {
+async fn a_refused_change_set_is_explained_and_leaves_no_empty_stack() {
     let fixture = Fixture::new("ci");
     let id = fixture.id();
     assert_eq!(go(&fixture, plan(&id)).await, NextStep::ChangeSet);
@@ -301,16 +301,16 @@ async fn a_change_set_that_validation_refuses_is_explained_and_leaves_no_empty_s
         .invalid
         .borrow_mut()
         .push("Topic (AWS::SNS::Topic, /Properties/Nmae): no such property".into());
-    let told = failure(&fixture, change_set(&id)).await;
-    assert_eq!(told.kind, FailureKind::StackFailed);
-    assert!(told.message.contains("no such property"), "{told}");
+    let failed = failure(&fixture, change_set(&id)).await;
+    assert_eq!(failed.kind, FailureKind::StackFailed);
+    assert!(failed.message.contains("no such property"), "{failed}");
     assert!(fixture.cloud.change_set_names("ci-logs").is_empty());
     assert_eq!(fixture.cloud.deleted.borrow().len(), 1);
 }
 
 /// Row 24.
 #[tokio::test]
-async fn an_update_that_withdraws_what_another_stack_imports_is_refused_before_it_begins() {
+async fn an_update_that_withdraws_an_imported_export_is_refused() {
     let fixture = Fixture::new("ci");
     fixture.cloud.stack("ci-logs", StackStatus::UpdateComplete);
     fixture.own("ci-logs");
@@ -318,9 +318,9 @@ async fn an_update_that_withdraws_what_another_stack_imports_is_refused_before_i
     let id = fixture.id();
     go(&fixture, plan(&id)).await;
     fixture.cloud.importers.borrow_mut().push("ci-web".into());
-    let told = failure(&fixture, change_set(&id)).await;
-    assert_eq!(told.kind, FailureKind::Rejected);
-    assert!(told.message.contains("ci-web"), "{told}");
+    let failed = failure(&fixture, change_set(&id)).await;
+    assert_eq!(failed.kind, FailureKind::Rejected);
+    assert!(failed.message.contains("ci-web"), "{failed}");
     assert!(fixture.cloud.created.borrow().is_empty());
     fixture.cloud.importers.borrow_mut().clear();
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Execute);
@@ -338,9 +338,9 @@ async fn an_empty_update_after_a_rollback_is_no_change_and_no_failure() {
     assert_eq!(go(&fixture, change_set(&id)).await, NextStep::Check);
 }
 
-/// Row 30: the stack that was planned for is watched, not whichever has its name.
+/// Row 30: the deployment watches the planned stack, not the one that has its name now.
 #[tokio::test]
-async fn a_stack_that_was_deleted_and_made_anew_meanwhile_is_not_taken_for_ours() {
+async fn a_recreated_stack_is_not_taken_for_the_planned_one() {
     let fixture = Fixture::new("ci");
     let id = deploy(&fixture).await;
     let planned = fixture.deployment().stack_arn.unwrap();

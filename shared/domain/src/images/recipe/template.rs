@@ -78,14 +78,16 @@ pub(super) struct File<'a> {
     pub(super) body: Body,
 }
 
+/// Returns true if Packer reads the file as a part of its template: it reads only the files of the folder itself.
+pub(super) fn is_read_by_packer(name: &str) -> bool {
+    name.ends_with(".pkr.hcl") && !name.contains('/')
+}
+
 impl HclTemplate {
     /// Parses the `*.pkr.hcl` among a recipe's files; returns the lines that are not HCL.
     pub fn parse(files: &Files) -> Result<Self, Vec<Problem>> {
         let (mut parsed, mut problems) = (Vec::new(), Vec::new());
-        // Packer reads only the files of the folder itself.
-        for (name, bytes) in
-            files.iter().filter(|(name, _)| name.ends_with(".pkr.hcl") && !name.contains('/'))
-        {
+        for (name, bytes) in files.iter().filter(|(name, _)| is_read_by_packer(name)) {
             let read =
                 std::str::from_utf8(bytes).map_err(|_| Problem::at(name.clone(), None, "is not UTF-8 text"));
             match read.and_then(|text| File::parse(name, text)) {

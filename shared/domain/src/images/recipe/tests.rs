@@ -100,11 +100,12 @@ fn problems_after(from: &str, to: &str) -> Vec<String> {
     )
 }
 
+fn packed(package: &Package) -> Files {
+    crate::delivery::archive::unpack(&package.artifact, &crate::delivery::archive::Limits::DEFAULT).unwrap()
+}
+
 fn values(package: &Package, of: &str) -> serde_json::Value {
-    let files =
-        crate::delivery::archive::unpack(&package.artifact, &crate::delivery::archive::Limits::DEFAULT)
-            .unwrap();
-    serde_json::from_slice(&files[&layered_file(&account(of))]).unwrap()
+    serde_json::from_slice(&packed(package)[&layered_file(&account(of))]).unwrap()
 }
 
 #[test]
@@ -317,6 +318,30 @@ fn common_files_are_included_and_reported_under_their_own_path() {
     assert!(lines.len() == 1 && lines[0].starts_with("images/common/variables.toml:1:"), "{lines:?}");
     let inside = files(&[("common/base.sh", "")]);
     assert!(problems(&inside, &RecipeInput::default())[0].contains("a folder that Lockstep uses"));
+}
+
+#[test]
+fn recipe_takes_the_templates_of_the_common_folder_it_does_not_replace() {
+    let (shared, own_part) = TEMPLATE.split_once("build {").unwrap();
+    let build = format!("build {{{own_part}");
+    let common = |text: &str| -> Files { [("image.pkr.hcl".to_owned(), text.as_bytes().to_vec())].into() };
+    let mut own = files(&[("build.pkr.hcl", &build), (VARIABLES, "[default]\nsize = 8\n")]);
+    own.remove("image.pkr.hcl");
+    let of = |own: &Files, common: &Files| {
+        plan(FOLDER, own, &RecipeInput { common: Some(common), ..RecipeInput::default() })
+    };
+    let package = of(&own, &common(shared)).unwrap();
+    let packed_files = packed(&package);
+    assert_eq!(packed_files["image.pkr.hcl"], shared.as_bytes());
+    assert!(!packed_files.contains_key("common/image.pkr.hcl"));
+
+    let wrong = of(&own, &common(&shared.replace("var.size", "var.sise"))).unwrap_err();
+    assert!(wrong.iter().all(|problem| problem.file == "images/common/image.pkr.hcl"), "{wrong:?}");
+    assert!(!wrong.is_empty());
+
+    own.insert("image.pkr.hcl".to_owned(), shared.as_bytes().to_vec());
+    let replaced = of(&own, &common("nonsense")).unwrap();
+    assert_eq!(packed(&replaced)["image.pkr.hcl"], shared.as_bytes());
 }
 
 #[test]

@@ -1,5 +1,6 @@
-# The image logstash. Lockstep gives region, ami_name, source_ami and tags; everything else is in variables.toml here and in
-# ../common.
+# Instance, disk and access of the build of every image. Lockstep supplies region, ami_name, source_ami and tags; the
+# variables.toml here and that of a recipe hold the other values. A recipe adds its build in build.pkr.hcl, and replaces
+# this file with an image.pkr.hcl of its own.
 
 packer {
   required_version = ">= 1.11.0"
@@ -51,14 +52,6 @@ variable "volume_gib" {
   type = number
 }
 
-variable "elastic_version" {
-  type = string
-}
-
-variable "opensearch_output_version" {
-  type = string
-}
-
 source "amazon-ebs" "image" {
   region            = var.region
   ami_name          = var.ami_name
@@ -91,43 +84,5 @@ source "amazon-ebs" "image" {
     delete_on_termination = true
     encrypted             = var.encrypted
     kms_key_id            = var.kms_key_id
-  }
-}
-
-build {
-  sources = ["source.amazon-ebs.image"]
-
-  provisioner "shell" {
-    execute_command = "sudo env {{ .Vars }} bash '{{ .Path }}'"
-    scripts         = ["${path.root}/common/base.sh"]
-  }
-
-  provisioner "file" {
-    source      = "${path.root}/logstash.logrotate"
-    destination = "/tmp/logrotate"
-  }
-
-  provisioner "file" {
-    source      = "${path.root}/health"
-    destination = "/tmp/health"
-  }
-
-  provisioner "shell" {
-    execute_command  = "sudo env {{ .Vars }} bash '{{ .Path }}'"
-    environment_vars = [
-      "ELASTIC_VERSION=${var.elastic_version}",
-      "OPENSEARCH_OUTPUT_VERSION=${var.opensearch_output_version}",
-      "HEALTH_SERVICE=logstash",
-    ]
-    scripts = [
-      "${path.root}/install.sh",
-      "${path.root}/common/health.sh",
-      "${path.root}/common/clean.sh",
-    ]
-  }
-
-  post-processor "manifest" {
-    output     = "manifest.json"
-    strip_path = true
   }
 }

@@ -1,4 +1,4 @@
-//! What the function says of itself, and to whom.
+//! Tests of the information in the log, the responses and the errors.
 
 use crate::fixture::{Fixture, post, ten};
 use lockstep_domain::logs::ingest::ApiKey;
@@ -12,7 +12,7 @@ use serde_json::json;
 use std::time::Duration;
 
 #[tokio::test]
-async fn neither_a_key_nor_anything_of_an_event_reaches_the_log() {
+async fn log_contains_no_key_and_no_content_of_an_event() {
     let log = Logged::hear(tracing::Level::DEBUG);
     let fixture =
         Fixture::new(Protocol::Beats, &[&[Manner::Honest][..], &[Manner::StallsAfter(0); 5]].concat());
@@ -41,7 +41,7 @@ async fn neither_a_key_nor_anything_of_an_event_reaches_the_log() {
 }
 
 #[tokio::test]
-async fn an_answer_says_that_nobody_may_keep_it() {
+async fn response_forbids_caching() {
     let fixture = Fixture::honest();
     let response = post(&fixture.key_of("shop").await, &ten()).to(&fixture.function()).await;
     assert_eq!(response.headers["cache-control"], "no-store");
@@ -49,7 +49,7 @@ async fn an_answer_says_that_nobody_may_keep_it() {
 }
 
 #[test]
-fn everything_that_is_wrong_with_the_settings_is_told_at_once() {
+fn every_problem_of_the_settings_is_reported_at_once() {
     let config = Config::of([
         (Setting::Table, "t"),
         (Setting::Output, "nonsense"),
