@@ -1,4 +1,4 @@
-//! Load, plan, apply, component by component.
+//! Loads, plans and applies, one component after the other.
 
 use crate::commit::{self, Source};
 use crate::context::PackageContext;
@@ -48,12 +48,12 @@ async fn package_commit(
     let key = Repository::key_of(&request.repository);
     let repository = find::<Repository>(context.ledger(), &key).await?.ok_or_else(|| {
         Failure::not_found(format!(
-            "{} is not subscribed; run `lockstep repositories add`",
+            "{} is not registered; run `lockstep repositories add`",
             request.repository
         ))
     })?;
     let branch = release::branch(&request.reference)?;
-    // A delivery tells that something was pushed; a person who names a commit means it.
+    // A webhook delivery may be overtaken by a later push. An operator who names a commit wants that commit.
     if request.delivery.is_some() {
         let head = context.head(&repository, branch.as_str()).await?;
         release::still_the_head(&request.commit, &branch, head.as_ref())?;
@@ -63,7 +63,7 @@ async fn package_commit(
     let commit = commit::open(&fetched.tarball, &request.commit)?;
     let judged = recipes::judge(context, request, branch, &fetched.author, &commit.recipes, now).await?;
     if !request.baked && !judged.changed.is_empty() {
-        // The images first: what is packaged then may ask for them.
+        // Images come first: the components of the commit may require them.
         return Ok(Response::BakeFirst { components: judged.rejected, recipes: judged.changed });
     }
     let sources = commit.components;
@@ -93,14 +93,14 @@ struct Run<'a, C> {
 impl<C: PackageContext> Run<'_, C> {
     async fn component(&self, source: &Source) -> Result<PackagedComponent, Failure> {
         match self.planned(source) {
-            Ok(package) => self.settle(source, package).await,
+            Ok(package) => self.package(source, package).await,
             Err(problems) => self.reject(source, problems).await,
         }
     }
 
     fn planned(&self, source: &Source) -> Result<Package, Vec<Problem>> {
         let files = source.files.as_ref().map_err(|problem| vec![problem.clone()])?;
-        let package = plan(&source.folder, files, &self.surroundings.world())?;
+        let package = plan(&source.folder, files, &self.surroundings.planner_input())?;
         let name = &package.manifest.component.name;
         match release::foreign(&self.surroundings.history(name), name, &self.request.repository) {
             Some(problem) => Err(vec![problem]),
@@ -116,7 +116,7 @@ impl<C: PackageContext> Run<'_, C> {
         Ok(answer)
     }
 
-    async fn settle(&self, source: &Source, package: Package) -> Result<PackagedComponent, Failure> {
+    async fn package(&self, source: &Source, package: Package) -> Result<PackagedComponent, Failure> {
         let name = package.manifest.component.name.clone();
         let history = self.surroundings.history(&name);
         let arrived = match &history.published {
@@ -125,12 +125,12 @@ impl<C: PackageContext> Run<'_, C> {
         };
         match release::fate(&package, &history, &self.request.commit, self.branch, arrived) {
             Fate::Unchanged(version) => Ok(release::unchanged(&name, &version)),
-            Fate::DriveOn(version) => Ok(self.going(&name, &version)),
+            Fate::Continue(version) => Ok(self.to_test(&name, &version)),
             Fate::Build => self.build(source, package).await,
         }
     }
 
-    /// Whether a release has proved itself in every stage that it reaches by itself.
+    /// Returns true if a release has evidence in every stage that it propagates to.
     async fn has_arrived(&self, release: &Release) -> Result<bool, Failure> {
         for stage in self.surroundings.stages.propagating() {
             let key = Evidence::key_of(&release.component, &release.digest, &stage.name);
@@ -141,7 +141,7 @@ impl<C: PackageContext> Run<'_, C> {
         Ok(true)
     }
 
-    /// Version, artifact, record, in this order: whoever comes after a crash finds the version and repeats the rest.
+    /// Stores version, artifact and record, in this order: a retry after a crash finds the version and repeats the rest.
     async fn build(&self, source: &Source, package: Package) -> Result<PackagedComponent, Failure> {
         let version = self.version(&package).await?;
         let made = release::packaged(&Making {
@@ -159,15 +159,15 @@ impl<C: PackageContext> Run<'_, C> {
         let stored = change(self.context.ledger(), &made.key(), |old| release::rewritten(old, &made)).await?;
         let stored = stored.unwrap_or(made);
         Ok(match stored.state {
-            // It came by here before and went on; what it holds is out of date, or was tested already.
+            // An earlier run published it. Its content is out of date, or was tested already.
             ReleaseState::Published => release::unchanged(&stored.component, &stored.version),
             ReleaseState::Packaged | ReleaseState::TestFailed => {
-                self.going(&stored.component, &stored.version)
+                self.to_test(&stored.component, &stored.version)
             }
         })
     }
 
-    /// The version of this commit with these images and functions: the one it has, or the next.
+    /// Returns the version of this commit with these images and functions: the recorded one, or the next.
     async fn version(&self, package: &Package) -> Result<Version, Failure> {
         let (component, of) = (&package.manifest.component.name, package.manifest.component.version);
         let commit = &self.request.commit;
@@ -194,7 +194,7 @@ impl<C: PackageContext> Run<'_, C> {
         Ok(kept.unwrap_or(made).version)
     }
 
-    fn going(&self, component: &ComponentName, version: &Version) -> PackagedComponent {
-        release::going(component, version, &self.surroundings.stages, &self.request.execution)
+    fn to_test(&self, component: &ComponentName, version: &Version) -> PackagedComponent {
+        release::to_test(component, version, &self.surroundings.stages, &self.request.execution)
     }
 }

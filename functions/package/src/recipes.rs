@@ -1,4 +1,4 @@
-//! The recipes of a commit: which are to be baked, which are wrong, and the artifact of one.
+//! The recipes of a commit: the changed ones, the invalid ones, and the artifact of one.
 
 use crate::commit::{self, RecipeSource};
 use crate::context::PackageContext;
@@ -18,19 +18,19 @@ use lockstep_domain::records::{ImageOrigin, ImageVersion, Record, Repository};
 use lockstep_runtime::stages::stages;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many versions of an image are looked through.
+/// Number of versions of an image that are read.
 const VERSIONS_MAX: usize = 2000;
 
-/// What is to be done about the recipes of a commit.
+/// Verdict on the recipes of a commit.
 #[derive(Debug, Default)]
 pub struct Judged {
-    /// Those that are to be baked.
+    /// The recipes that must be baked.
     pub changed: Vec<ChangedRecipe>,
-    /// Those that are wrong.
+    /// The invalid recipes.
     pub rejected: Vec<PackagedComponent>,
 }
 
-/// Judges every recipe of a commit; those that are wrong are recorded as rejected.
+/// Judges every recipe of a commit and records the invalid ones as rejected.
 pub async fn judge(
     context: &impl PackageContext,
     request: &CommitRequest,
@@ -98,7 +98,7 @@ fn name_of(branch: BranchKind<'_>) -> Option<&str> {
 pub async fn package(context: &impl PackageContext, input: &BakeImage) -> Result<Recipe, Failure> {
     let key = Repository::key_of(&input.repository);
     let repository = find::<Repository>(context.ledger(), &key).await?.ok_or_else(|| {
-        Failure::not_found(format!("{} is not subscribed; run `lockstep repositories add`", input.repository))
+        Failure::not_found(format!("{} is not registered; run `lockstep repositories add`", input.repository))
     })?;
     let branch = release::branch(&input.reference)?;
     let branch = BranchKind::of(branch.as_str(), &repository.branch);
@@ -135,7 +135,7 @@ pub async fn package(context: &impl PackageContext, input: &BakeImage) -> Result
     })
 }
 
-/// A version must come to every account of the stages; a pre-release stays where it is built.
+/// Plans a recipe for the accounts of its image: every account of the stages, or for a pre-release only the first.
 fn planned(
     source: &RecipeSource,
     stages: &Stages,
@@ -143,14 +143,15 @@ fn planned(
     overrides: Option<&BTreeMap<String, String>>,
 ) -> Result<Package, Vec<Problem>> {
     let files = source.files.as_ref().map_err(|problem| vec![problem.clone()])?;
-    let stays = branch != BranchKind::Default || overrides.is_some();
-    let places = places(stages).into_iter().take(if stays { 1 } else { usize::MAX });
+    let is_pre_release = branch != BranchKind::Default || overrides.is_some();
+    let places = places(stages).into_iter().take(if is_pre_release { 1 } else { usize::MAX });
     let accounts: BTreeSet<AccountId> = places.map(|(location, _)| location.account).collect();
-    let world = RecipeInput { common: source.common.as_ref(), accounts: Some(&accounts), overrides };
-    plan(&source.folder, files, &world)
+    let input = RecipeInput { common: source.common.as_ref(), accounts: Some(&accounts), overrides };
+    plan(&source.folder, files, &input)
 }
 
-/// An image's name belongs to the repository that baked it first.
+/// Returns the versions of the recipe's image, unless another repository owns the image's name: the one that baked it
+/// first does.
 async fn owned(
     context: &impl PackageContext,
     source: &RecipeSource,

@@ -1,4 +1,4 @@
-//! Where a commit comes from: the API of its git host.
+//! Commits from the API of their git host.
 
 use lockstep_domain::delivery::archive::Limits;
 use lockstep_domain::model::error::Failure;
@@ -9,13 +9,13 @@ use lockstep_platform::git_host::judge;
 use lockstep_runtime::CommitArchive;
 use serde::Deserialize;
 
-/// What stands for an author who cannot be read.
+/// Author of a commit whose author cannot be read.
 pub const UNKNOWN_AUTHOR: &str = "unknown";
 
-/// The most characters of an author's name that are kept.
+/// Length to which the name of an author is cut.
 const AUTHOR_CHARS: usize = 100;
 
-/// The most bytes of a commit's description that are read; GitHub lists the changed files in it.
+/// Maximal size of the description of a commit in bytes; GitHub lists the changed files in it.
 const COMMIT_BYTES_MAX: u64 = 4 << 20;
 
 /// Fetches `commit` of `repository` from its host.
@@ -37,7 +37,7 @@ pub async fn fetch(
     Ok(CommitArchive { tarball, author })
 }
 
-/// Who wrote the commit. It is only shown, so not knowing it stops nothing.
+/// Returns the author of the commit. The name is only shown, so a failed read stops nothing.
 ///
 /// <https://docs.github.com/en/rest/commits/commits#get-a-commit>
 async fn author(host: &Host, repository: &RepositoryId, commit: &CommitSha) -> String {
@@ -45,11 +45,11 @@ async fn author(host: &Host, repository: &RepositoryId, commit: &CommitSha) -> S
     match host.get(&path, COMMIT_BYTES_MAX).await {
         Ok(answer) if answer.status == 200 => author_of(&answer.body),
         Ok(answer) => {
-            tracing::warn!(status = answer.status, "the author of {commit} is not known");
+            tracing::warn!(status = answer.status, "the author of {commit} is unknown");
             UNKNOWN_AUTHOR.to_owned()
         }
         Err(error) => {
-            tracing::warn!("the author of {commit} is not known: {error}");
+            tracing::warn!("the author of {commit} is unknown: {error}");
             UNKNOWN_AUTHOR.to_owned()
         }
     }
@@ -86,8 +86,8 @@ mod tests {
         assert_eq!(named("Ada Lovelace"), "Ada Lovelace");
         assert_eq!(named("Ada\n\u{1b}[31mEve"), "Ada[31mEve");
         assert_eq!(named(&"x".repeat(1000)).len(), AUTHOR_CHARS);
-        for nobody in [named(" "), author_of(b"{}"), author_of(b"<html>")] {
-            assert_eq!(nobody, UNKNOWN_AUTHOR);
+        for unknown in [named(" "), author_of(b"{}"), author_of(b"<html>")] {
+            assert_eq!(unknown, UNKNOWN_AUTHOR);
         }
     }
 }

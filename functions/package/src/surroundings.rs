@@ -1,4 +1,4 @@
-//! What is known of everything outside a component's folder, gathered for one commit.
+//! Input of packaging from outside the component folders, loaded for one commit.
 
 use crate::commit::Source;
 use crate::context::PackageContext;
@@ -19,24 +19,24 @@ use lockstep_runtime::stages::stages;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// How many releases are looked through for the newest published one.
+/// Number of releases that are read to find the newest published one.
 const RELEASES_MAX: usize = 500;
 
-/// How many of an image's newest versions are looked at.
+/// Number of the newest versions of an image that are read.
 const VERSIONS_MAX: usize = 1000;
 
-/// What is known of everything outside the folders.
+/// Input of packaging from outside the component folders.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
     /// The organisation's stages.
     pub stages: Stages,
     /// The organisation's parameters.
     pub organisation: OrganisationParameters,
-    /// Every version of the images that the commit's components ask for.
+    /// Every version of the images that the commit's components require.
     pub images: Vec<ImageVersion>,
     /// The outputs of this commit's components and of those they refer to.
     pub producers: BTreeMap<ComponentName, BTreeSet<String>>,
-    /// What is known of the releases of this commit's components and of those they refer to.
+    /// The releases of this commit's components and of those they refer to.
     pub histories: BTreeMap<ComponentName, History>,
     /// The functions that this installation ships for components.
     pub functions: FunctionLock,
@@ -44,18 +44,18 @@ pub struct Surroundings {
     pub permissions: Arc<Table>,
 }
 
-/// What matters of a component's releases.
+/// The releases of a component that packaging compares with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// The newest, in whatever state.
+    /// The newest in any state.
     pub newest: Option<Release>,
-    /// The newest that was published from the default branch.
+    /// The newest published from the default branch.
     pub published: Option<Release>,
 }
 
 impl Surroundings {
-    /// The world as the planner of the domain wants it.
-    pub fn world(&self) -> packaging::PackagingInput<'_> {
+    /// Returns the input of the planner.
+    pub fn planner_input(&self) -> packaging::PackagingInput<'_> {
         packaging::PackagingInput {
             stages: Some(&self.stages),
             organisation: Some(&self.organisation),
@@ -66,13 +66,13 @@ impl Surroundings {
         }
     }
 
-    /// The releases of `component`; none if nothing is known.
+    /// Returns the releases of `component`, empty if it has none.
     pub fn history(&self, component: &ComponentName) -> History {
         self.histories.get(component).cloned().unwrap_or_default()
     }
 }
 
-/// Reads what the commit's components need to be judged.
+/// Loads the input for the components of a commit.
 pub async fn load(context: &impl PackageContext, sources: &[Source]) -> Result<Surroundings, Failure> {
     let stages = stages(context.ledger()).await?;
     let organisation = organisation(context.ledger().config(ConfigKind::Parameters).await?)?;
@@ -107,7 +107,7 @@ fn unreadable(problems: &[Problem]) -> Failure {
     ))
 }
 
-/// What a component says it needs. What cannot be read is left out: the planner tells why.
+/// Names that a component refers to. Unreadable parts are left out: the planner reports them.
 struct Sketch {
     name: ComponentName,
     images: BTreeSet<ImageName>,
@@ -140,7 +140,7 @@ fn history(newest_first: Vec<Release>) -> History {
     History { newest: newest_first.into_iter().next(), published }
 }
 
-/// The outputs that count: those of this commit, or else of the newest published release.
+/// Returns the outputs of each component: those of this commit, or of the newest published release.
 fn producers(
     sketches: &[Sketch],
     histories: &BTreeMap<ComponentName, History>,

@@ -1,4 +1,4 @@
-//! What becomes of a commit: versions, bytes, records, and what a retry finds.
+//! Releases of a commit: versions, bytes, records, and retries.
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -241,7 +241,7 @@ fn unchanged(component: PackagedComponent) -> String {
     }
 }
 
-/// What the components' resource types need.
+/// Permissions that the resource types of the components need.
 fn permissions() -> Table {
     let row = json!({"create": ["sns:CreateTopic"]});
     serde_json::from_value(json!({
@@ -255,7 +255,7 @@ fn version(text: &str) -> Version {
     text.parse().unwrap()
 }
 
-/// An installation that ships one function with this code.
+/// Functions of an installation that ships one with this code.
 fn shipped(digest: &str) -> FunctionLock {
     FunctionLock::of_keys(&format!("functions/elb-logs/{digest}.zip")).unwrap()
 }
@@ -363,7 +363,7 @@ async fn the_same_commit_gives_the_same_bytes_in_another_installation() {
 }
 
 #[tokio::test]
-async fn a_run_that_broke_off_at_any_write_is_repeated_with_the_same_version() {
+async fn a_run_that_fails_at_any_write_is_repeated_with_the_same_version() {
     let fault_free = Fixture::new();
     fault_free.main(COMMIT).await;
     let crossed = fault_free.faults.crossed();
@@ -413,7 +413,7 @@ async fn a_release_that_failed_its_test_is_packaged_again_under_its_version() {
 }
 
 #[tokio::test]
-async fn what_the_newest_published_release_holds_is_unchanged() {
+async fn a_component_equal_to_its_newest_published_release_is_unchanged() {
     let fixture = Fixture::new();
     fixture.main(COMMIT).await;
     fixture.publish("2.1.0");
@@ -449,7 +449,7 @@ async fn other_code_of_a_function_is_a_new_release_without_a_commit() {
 }
 
 #[tokio::test]
-async fn a_published_release_of_the_same_commit_is_driven_on_until_it_has_arrived() {
+async fn a_published_release_of_the_same_commit_continues_to_its_last_stage() {
     let fixture = Fixture::new();
     let first = packaged(fixture.main(COMMIT).await);
     fixture.publish("2.1.0");
@@ -462,7 +462,7 @@ async fn a_published_release_of_the_same_commit_is_driven_on_until_it_has_arrive
 }
 
 #[tokio::test]
-async fn an_older_commit_that_was_published_is_not_deployed_over_a_newer_one() {
+async fn an_older_published_commit_is_not_deployed_over_a_newer_one() {
     let fixture = Fixture::new();
     fixture.main(COMMIT).await;
     fixture.publish("2.1.0");
@@ -473,13 +473,13 @@ async fn an_older_commit_that_was_published_is_not_deployed_over_a_newer_one() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_its_branch_has_left_behind_is_superseded_and_leaves_no_trace() {
+async fn a_delivery_behind_its_branch_is_superseded_and_writes_nothing() {
     // FAILURES 53: pushes out of order, a force-push, a branch that is gone.
-    for (head, told) in [(Some(NEXT), "is at 2222222 now"), (None, "is gone")] {
+    for (head, reason) in [(Some(NEXT), "is at 2222222 now"), (None, "is gone")] {
         let fixture = Fixture::new();
         let failure = fixture.delivered(COMMIT, head).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Superseded);
-        assert!(failure.message.contains(told), "{}", failure.message);
+        assert!(failure.message.contains(reason), "{}", failure.message);
         assert!(fixture.releases().is_empty() && fixture.objects().is_empty());
     }
     let fixture = Fixture::new();
@@ -488,7 +488,7 @@ async fn a_delivery_that_its_branch_has_left_behind_is_superseded_and_leaves_no_
 }
 
 #[tokio::test]
-async fn a_host_that_does_not_say_where_its_branch_is_overtakes_nothing() {
+async fn a_host_that_fails_supersedes_no_delivery() {
     let fixture = Fixture::new();
     fixture.sim.hosts.answer("logs", Err(Failure::new(FailureKind::Transient, "the host is down")));
     let failure = fixture.package_of(Some("d-1"), COMMIT, "refs/heads/main", "arn").await.unwrap_err();
@@ -499,7 +499,7 @@ async fn a_host_that_does_not_say_where_its_branch_is_overtakes_nothing() {
 }
 
 #[tokio::test]
-async fn another_branch_gives_a_pre_release_that_goes_nowhere() {
+async fn another_branch_gives_a_pre_release_without_deployments() {
     let fixture = Fixture::new();
     let component = packaged(only(fixture.package(COMMIT, "refs/heads/fix/x", "arn").await.unwrap()));
     assert_eq!((&component.version, component.pre_release), (&version("2.1.0-fix-x.1"), true));
@@ -511,7 +511,7 @@ async fn another_branch_gives_a_pre_release_that_goes_nowhere() {
 }
 
 #[tokio::test]
-async fn a_commit_that_comes_to_the_default_branch_gets_a_release_of_its_own() {
+async fn a_commit_that_reaches_the_default_branch_gets_its_own_release() {
     let fixture = Fixture::new();
     fixture.package(COMMIT, "refs/heads/fix", "arn").await.unwrap();
     let merged = packaged(fixture.main(COMMIT).await);
@@ -520,7 +520,7 @@ async fn a_commit_that_comes_to_the_default_branch_gets_a_release_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_component_that_is_wrong_is_told_and_recorded_and_its_siblings_go_on() {
+async fn an_invalid_component_is_recorded_and_its_siblings_are_packaged() {
     let fixture = Fixture::new();
     let mut files = component("a", "logs-a", "Size = \"small\"\nSise = \"x\"\n");
     files.extend(component("b", "logs-b", ""));
@@ -532,8 +532,9 @@ async fn a_component_that_is_wrong_is_told_and_recorded_and_its_siblings_go_on()
     let problem = &problems(first)[0];
     assert!(problem.starts_with("a/parameters/default.toml:2: ") && problem.contains("Sise"), "{problem}");
     let rejections: Vec<Rejection> = fixture.sim.account.records();
-    let told: Vec<_> = rejections.iter().map(|r| (r.component.as_str(), r.problems[0].to_string())).collect();
-    assert_eq!(told[1], ("logs-a", problem.clone()), "{told:?}");
+    let recorded: Vec<_> =
+        rejections.iter().map(|r| (r.component.as_str(), r.problems[0].to_string())).collect();
+    assert_eq!(recorded[1], ("logs-a", problem.clone()), "{recorded:?}");
     assert_eq!(fixture.releases().len(), 1);
 }
 
@@ -600,7 +601,7 @@ async fn a_version_that_is_withheld_or_revoked_is_not_pinned() {
 }
 
 #[tokio::test]
-async fn a_commit_that_holds_no_component_is_refused_with_what_to_do() {
+async fn a_commit_without_components_is_refused_with_the_next_command() {
     let fixture = Fixture::new();
     fixture.holds(COMMIT, &[("README.md".to_owned(), "hello".to_owned())]);
     let failure = fixture.package(COMMIT, "main", "arn").await.unwrap_err();
@@ -620,7 +621,7 @@ async fn an_archive_of_another_commit_or_of_none_is_refused() {
 }
 
 #[tokio::test]
-async fn without_a_subscription_or_without_stages_nothing_is_packaged() {
+async fn nothing_is_packaged_without_a_registration_or_stages() {
     let fixture = Fixture::bare(&[]);
     let failure = fixture.package(COMMIT, "main", "arn").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::NotFound);
@@ -685,7 +686,7 @@ fn baking(image: &str) -> BakeImage {
 }
 
 #[tokio::test]
-async fn a_changed_recipe_is_baked_before_the_components_of_its_commit_are_packaged() {
+async fn changed_recipes_are_baked_before_components_are_packaged() {
     let fixture = Fixture::new();
     fixture.holds(COMMIT, &[component("broker", "logs-broker", ""), recipe("kibana")].concat());
     let (rejected, recipes) = fixture.bake_first(COMMIT).await;
@@ -697,7 +698,7 @@ async fn a_changed_recipe_is_baked_before_the_components_of_its_commit_are_packa
 }
 
 #[tokio::test]
-async fn a_recipe_that_was_baked_before_is_left_alone() {
+async fn a_recipe_that_was_baked_before_is_not_baked_again() {
     let fixture = Fixture::new();
     fixture.holds(COMMIT, &[component("broker", "logs-broker", ""), recipe("kibana")].concat());
     let recipe = fixture.recipe("kibana").await.unwrap();
@@ -715,7 +716,7 @@ async fn a_recipe_that_was_baked_before_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_recipe_is_stored_with_the_values_of_every_account_and_one_that_is_wrong_is_told() {
+async fn a_recipe_is_stored_with_the_values_of_every_account() {
     let fixture = Fixture::new();
     fixture.holds(COMMIT, &recipe("kibana"));
     let stored = fixture.recipe("kibana").await.unwrap();
@@ -725,7 +726,11 @@ async fn a_recipe_is_stored_with_the_values_of_every_account_and_one_that_is_wro
     }
     let unknown = fixture.recipe("logstash").await.unwrap_err();
     assert_eq!(unknown.kind, FailureKind::NotFound);
+}
 
+#[tokio::test]
+async fn an_invalid_recipe_is_recorded_and_its_siblings_are_packaged() {
+    let fixture = Fixture::new();
     let mut wrong = recipe("kibana");
     wrong[1].1 = wrong[1].1.replace("\"required\"", "\"optional\"");
     fixture.holds(COMMIT, &[component("broker", "logs-broker", ""), wrong].concat());

@@ -12,36 +12,36 @@ use lockstep_domain::records::{Record, Repository, WebhookDelivery, WebhookDeliv
 use lockstep_platform::function_url::{UrlRequest, UrlResponse};
 use lockstep_platform::secrets::Secret;
 
-/// How much of a stranger's path goes into the log.
+/// Length to which the log cuts the path of a request.
 const LOGGED_CHARS: usize = 120;
 
-/// Answers one request. Nothing fails: what cannot be done now is answered with 503, so that the delivery shows as
-/// failed on GitHub and can be sent again.
+/// Handles one request. A failure becomes a reply: 503 for one that a retry may pass, so that GitHub shows the webhook
+/// delivery as failed and can send it again.
 pub async fn handle(
     context: &impl WebhookContext,
     request: UrlRequest,
     now: Timestamp,
 ) -> Result<UrlResponse, Failure> {
-    let answer = match answer(context, &request, now).await {
-        Ok(answer) | Err(Stop::Reply(answer)) => answer,
-        Err(Stop::Failure(failure)) => unanswered(&failure),
+    let reply = match reply(context, &request, now).await {
+        Ok(reply) | Err(Stop::Reply(reply)) => reply,
+        Err(Stop::Failure(failure)) => reply_to(&failure),
     };
     let path: String = request.raw_path.as_deref().unwrap_or_default().chars().take(LOGGED_CHARS).collect();
-    tracing::info!(status = answer.status(), path, "{}", answer.body());
-    UrlResponse::json(answer.status(), &answer.body())
+    tracing::info!(status = reply.status(), path, "{}", reply.body());
+    UrlResponse::json(reply.status(), &reply.body())
 }
 
-/// Why a request goes no further.
+/// Reason to stop before the last step.
 enum Stop {
-    /// It has its answer.
+    /// The request has its reply.
     Reply(Reply),
-    /// AWS did not do what was asked of it.
+    /// A call of AWS failed.
     Failure(Failure),
 }
 
 impl From<Reply> for Stop {
-    fn from(answer: Reply) -> Self {
-        Self::Reply(answer)
+    fn from(reply: Reply) -> Self {
+        Self::Reply(reply)
     }
 }
 
@@ -51,7 +51,7 @@ impl From<Failure> for Stop {
     }
 }
 
-async fn answer(context: &impl WebhookContext, request: &UrlRequest, now: Timestamp) -> Result<Reply, Stop> {
+async fn reply(context: &impl WebhookContext, request: &UrlRequest, now: Timestamp) -> Result<Reply, Stop> {
     let method = request.request_context.http.method.as_deref().unwrap_or_default();
     let id = decide::address(method, request.raw_path.as_deref().unwrap_or_default())?;
     let secret = webhook_secret(context, &id).await?;
@@ -104,7 +104,8 @@ async fn mark_started(context: &impl WebhookContext, delivery: WebhookDelivery) 
     }
 }
 
-fn unanswered(failure: &Failure) -> Reply {
+/// Returns the reply to a request that failed.
+fn reply_to(failure: &Failure) -> Reply {
     tracing::error!(error = failure.kind.error_type(), "{failure}");
     match failure.kind.policy() {
         Policy::Retryable => {

@@ -1,4 +1,4 @@
-//! What the webhook answers, and what it reads and writes before it does.
+//! Replies of the webhook, and the calls before each reply.
 
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
@@ -92,7 +92,7 @@ fn repository(id: RepositoryId) -> Repository {
     }
 }
 
-/// A request that differs from a good one in what the test says.
+/// A request that a test changes.
 #[derive(Clone)]
 struct Post {
     method: &'static str,
@@ -175,7 +175,7 @@ fn good() -> Post {
 }
 
 #[tokio::test]
-async fn refusals_come_in_their_order_and_before_anything_is_read_or_written() {
+async fn refusals_come_in_order_and_before_any_read_or_write() {
     let large = "x".repeat(MAX_BODY_BYTES + 1);
     let unsigned = || good().without("x-hub-signature-256");
     let truncated = format!("sha256={}", &sign(good().body.as_bytes())[..40]);
@@ -234,7 +234,7 @@ async fn refusals_come_in_their_order_and_before_anything_is_read_or_written() {
 }
 
 #[tokio::test]
-async fn a_push_starts_its_release_and_is_answered_with_it() {
+async fn the_reply_to_a_push_names_its_release() {
     let fixture = Fixture::new();
     let response = good().to(&fixture).await;
     let [(execution, input)] = fixture.started().try_into().unwrap();
@@ -282,7 +282,7 @@ async fn github_may_write_owner_and_name_in_other_cases() {
 }
 
 #[tokio::test]
-async fn the_same_delivery_twice_has_the_same_answer_and_one_execution() {
+async fn the_same_delivery_twice_has_the_same_reply_and_one_execution() {
     let fixture = Fixture::new();
     let first = good().to(&fixture).await;
     let calls = fixture.calls().len();
@@ -292,7 +292,7 @@ async fn the_same_delivery_twice_has_the_same_answer_and_one_execution() {
 }
 
 #[tokio::test]
-async fn a_delivery_whose_first_copy_died_anywhere_is_driven_on_by_the_next() {
+async fn a_delivery_that_failed_at_any_call_continues_with_its_next_copy() {
     let fault_free = Fixture::new();
     good().to(&fault_free).await;
     let sites = fault_free.faults.crossed().into_iter().map(|call| call.site);
@@ -347,7 +347,7 @@ async fn a_known_delivery_with_other_content_is_refused() {
 }
 
 #[tokio::test]
-async fn a_finished_event_is_answered_and_stays_finished() {
+async fn a_finished_delivery_gets_its_reply_and_remains_finished() {
     let fixture = Fixture::new();
     let first = good().to(&fixture).await;
     let finished = WebhookDelivery { state: WebhookDeliveryState::Finished, ..fixture.delivery() };
@@ -357,7 +357,7 @@ async fn a_finished_event_is_answered_and_stays_finished() {
 }
 
 #[tokio::test]
-async fn neither_secret_nor_signature_nor_body_reaches_log_or_answer() {
+async fn no_secret_signature_or_body_reaches_log_or_reply() {
     let log = Logged::hear(tracing::Level::TRACE);
     let fixture = Fixture::new();
     let mut said = String::new();
