@@ -2,10 +2,10 @@
 
 use crate::commit::{self, Source};
 use crate::context::PackageContext;
+use crate::input::{self, CommitInput};
 use crate::recipes;
 use crate::records::{change, find};
 use crate::release::{self, Fate, Making};
-use crate::surroundings::{self, Surroundings};
 use jiff::Timestamp;
 use lockstep_domain::delivery::function_code::lock_digest;
 use lockstep_domain::delivery::packaging::{BranchKind, Package, next_version, plan};
@@ -67,8 +67,8 @@ async fn package_commit(
         return Ok(Response::BakeFirst { components: judged.rejected, recipes: judged.changed });
     }
     let sources = commit.components;
-    let surroundings = surroundings::load(context, &sources).await?;
-    let run = Run { context, request, branch, author: &fetched.author, surroundings: &surroundings, now };
+    let input = input::load(context, &sources).await?;
+    let run = Run { context, request, branch, author: &fetched.author, input: &input, now };
     let mut components = judged.rejected;
     for source in &sources {
         components.push(run.component(source).await?);
@@ -86,7 +86,7 @@ struct Run<'a, C> {
     request: &'a CommitRequest,
     branch: BranchKind<'a>,
     author: &'a str,
-    surroundings: &'a Surroundings,
+    input: &'a CommitInput,
     now: Timestamp,
 }
 
@@ -100,9 +100,9 @@ impl<C: PackageContext> Run<'_, C> {
 
     fn planned(&self, source: &Source) -> Result<Package, Vec<Problem>> {
         let files = source.files.as_ref().map_err(|problem| vec![problem.clone()])?;
-        let package = plan(&source.folder, files, &self.surroundings.planner_input())?;
+        let package = plan(&source.folder, files, &self.input.planner_input())?;
         let name = &package.manifest.component.name;
-        match release::foreign(&self.surroundings.history(name), name, &self.request.repository) {
+        match release::foreign(&self.input.history(name), name, &self.request.repository) {
             Some(problem) => Err(vec![problem]),
             None => Ok(package),
         }
@@ -118,7 +118,7 @@ impl<C: PackageContext> Run<'_, C> {
 
     async fn package(&self, source: &Source, package: Package) -> Result<PackagedComponent, Failure> {
         let name = package.manifest.component.name.clone();
-        let history = self.surroundings.history(&name);
+        let history = self.input.history(&name);
         let arrived = match &history.published {
             Some(published) => self.has_arrived(published).await?,
             None => false,
@@ -132,7 +132,7 @@ impl<C: PackageContext> Run<'_, C> {
 
     /// Returns true if a release has evidence in every stage that it propagates to.
     async fn has_arrived(&self, release: &Release) -> Result<bool, Failure> {
-        for stage in self.surroundings.stages.propagating() {
+        for stage in self.input.stages.propagating() {
             let key = Evidence::key_of(&release.component, &release.digest, &stage.name);
             if find::<Evidence>(self.context.ledger(), &key).await?.is_none() {
                 return Ok(false);
@@ -195,6 +195,6 @@ impl<C: PackageContext> Run<'_, C> {
     }
 
     fn to_test(&self, component: &ComponentName, version: &Version) -> PackagedComponent {
-        release::to_test(component, version, &self.surroundings.stages, &self.request.execution)
+        release::to_test(component, version, &self.input.stages, &self.request.execution)
     }
 }

@@ -6,8 +6,8 @@
 pub mod commit;
 pub mod context;
 pub mod handler;
+pub mod input;
 pub mod recipes;
 pub mod records;
 pub mod release;
 pub mod source;
-pub mod surroundings;

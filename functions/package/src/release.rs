@@ -1,7 +1,7 @@
 //! Pure decisions about the release of a component.
 
 use crate::commit::Source;
-use crate::surroundings::History;
+use crate::input::History;
 use jiff::Timestamp;
 use lockstep_domain::delivery::packaging::{BranchKind, Package};
 use lockstep_domain::delivery::stages::Stages;

@@ -57,7 +57,7 @@ async fn author(host: &Host, repository: &RepositoryId, commit: &CommitSha) -> S
 
 fn author_of(body: &[u8]) -> String {
     #[derive(Deserialize)]
-    struct Answer {
+    struct Description {
         commit: Commit,
     }
     #[derive(Deserialize)]
@@ -69,7 +69,7 @@ fn author_of(body: &[u8]) -> String {
         name: String,
     }
     let name = serde_json::from_slice(body)
-        .map_or_else(|_| String::new(), |answer: Answer| answer.commit.author.name);
+        .map_or_else(|_| String::new(), |read: Description| read.commit.author.name);
     let shown: String = name.chars().filter(|c| !c.is_control()).take(AUTHOR_CHARS).collect();
     if shown.trim().is_empty() { UNKNOWN_AUTHOR.to_owned() } else { shown }
 }

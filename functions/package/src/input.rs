@@ -27,7 +27,7 @@ const VERSIONS_MAX: usize = 1000;
 
 /// Input of packaging from outside the component folders.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub struct CommitInput {
     /// The organisation's stages.
     pub stages: Stages,
     /// The organisation's parameters.
@@ -53,7 +53,7 @@ pub struct History {
     pub published: Option<Release>,
 }
 
-impl Surroundings {
+impl CommitInput {
     /// Returns the input of the planner.
     pub fn planner_input(&self) -> packaging::PackagingInput<'_> {
         packaging::PackagingInput {
@@ -73,7 +73,7 @@ impl Surroundings {
 }
 
 /// Loads the input for the components of a commit.
-pub async fn load(context: &impl PackageContext, sources: &[Source]) -> Result<Surroundings, Failure> {
+pub async fn load(context: &impl PackageContext, sources: &[Source]) -> Result<CommitInput, Failure> {
     let stages = stages(context.ledger()).await?;
     let organisation = organisation(context.ledger().config(ConfigKind::Parameters).await?)?;
     let sketches: Vec<Sketch> = sources.iter().filter_map(|s| sketch(s, &stages, &organisation)).collect();
@@ -91,7 +91,7 @@ pub async fn load(context: &impl PackageContext, sources: &[Source]) -> Result<S
     let producers = producers(&sketches, &histories);
     let functions = context.shipped_functions().clone();
     let permissions = context.permission_table().await?;
-    Ok(Surroundings { stages, organisation, images, producers, histories, functions, permissions })
+    Ok(CommitInput { stages, organisation, images, producers, histories, functions, permissions })
 }
 
 fn organisation(config: Option<Config>) -> Result<OrganisationParameters, Failure> {
