@@ -9,7 +9,9 @@ use crate::ec2::SimImages;
 use crate::faults::{Faults, Site};
 use crate::{Interceptor, TABLE};
 pub use account::{FaultyAccount, cross};
-pub use clouds::{FaultyBuilds, FaultyImages, FaultyKeys, FaultyPublished, FaultyStacks};
+pub use clouds::{
+    FaultyBuilds, FaultyImages, FaultyKeys, FaultyPort, FaultyPublished, FaultyStacks, NeverStale, ReadsStale,
+};
 use jiff::Timestamp;
 use lockstep_domain::delivery::function_code::{FunctionCode, FunctionLock};
 use lockstep_domain::images::bake::Encryption;
@@ -159,12 +161,9 @@ impl FaultyContext {
     }
 
     fn faulty_stacks(&self) -> FaultyStacks {
-        FaultyStacks {
-            cloud: self.sim.cloudformation.clone(),
-            stacks: self.sim.cloudformation.stacks(),
-            boundary: self.boundary(),
-            mistake: Rc::clone(&self.mistake),
-        }
+        let cloud = self.sim.cloudformation.clone();
+        let port = cloud.stacks();
+        FaultyPort::new(cloud, port, self.boundary(), &self.mistake)
     }
 }
 
@@ -288,12 +287,8 @@ impl ImagesOf for FaultyContext {
     type Images = FaultyImages;
 
     async fn images(&self, _: TargetRole, location: &Location, _: &str) -> Result<FaultyImages, Failure> {
-        Ok(FaultyImages {
-            ec2: self.sim.ec2.clone(),
-            images: self.sim.ec2.images(location),
-            boundary: self.boundary(),
-            mistake: Rc::clone(&self.mistake),
-        })
+        let port = self.sim.ec2.images(location);
+        Ok(FaultyPort::new(self.sim.ec2.clone(), port, self.boundary(), &self.mistake))
     }
 }
 
@@ -301,8 +296,7 @@ impl KeysOf for FaultyContext {
     type Keys = FaultyKeys;
 
     async fn keys(&self, _: TargetRole, location: &Location, _: &str) -> Result<FaultyKeys, Failure> {
-        let (keys, boundary) = (self.sim.ec2.keys(location), self.boundary());
-        Ok(FaultyKeys { keys, boundary, mistake: Rc::clone(&self.mistake) })
+        Ok(FaultyPort::new(NeverStale, self.sim.ec2.keys(location), self.boundary(), &self.mistake))
     }
 }
 
@@ -316,12 +310,8 @@ impl BuildsOf for FaultyContext {
     type Builds = FaultyBuilds;
 
     async fn builds(&self, location: &Location, _: &str) -> Result<FaultyBuilds, Failure> {
-        Ok(FaultyBuilds {
-            codebuild: self.sim.codebuild.clone(),
-            builds: self.sim.codebuild.builds(location),
-            boundary: self.boundary(),
-            mistake: Rc::clone(&self.mistake),
-        })
+        let port = self.sim.codebuild.builds(location);
+        Ok(FaultyPort::new(self.sim.codebuild.clone(), port, self.boundary(), &self.mistake))
     }
 }
 
@@ -329,7 +319,7 @@ impl PublicImagesOf for FaultyContext {
     type PublicImages = FaultyPublished;
 
     async fn public_images(&self, _: &Location, _: &str) -> Result<FaultyPublished, Failure> {
-        Ok(FaultyPublished { published: self.sim.published.clone(), boundary: self.boundary() })
+        Ok(FaultyPort::new(NeverStale, self.sim.published.clone(), self.boundary(), &self.mistake))
     }
 }
 
