@@ -19,7 +19,7 @@ use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{ComponentName, DeploymentId, ImageName, StageName};
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{
-    Approval, Deployment, DeploymentKind, DeploymentState, ImageOrigin, ImageVersion,
+    Approval, Deployment, DeploymentBody, DeploymentState, ImageOrigin, ImageVersion,
 };
 use lockstep_platform::operator::executions::{Execution, Status};
 use serde::Serialize;
@@ -282,30 +282,26 @@ fn is_baked_by(version: &ImageVersion, execution: &Execution) -> bool {
 }
 
 fn belongs(deployment: &Deployment, scope: &Scope, made: &Products) -> bool {
+    use DeploymentBody::{BuildImage, Deploy, PromoteImage};
     let baked = |image: &ImageName| made.baked.contains(&(image.clone(), deployment.version.clone()));
-    match (scope, &deployment.kind, &deployment.component) {
-        (Scope::One(id), ..) => deployment.id == *id,
-        (Scope::Deployment(_, stage), DeploymentKind::PromoteImage { .. }, _) => deployment.stage == *stage,
-        (Scope::Deployment(id, _), ..) => deployment.id == *id,
-        (
-            Scope::Bake | Scope::Release,
-            DeploymentKind::BuildImage { image } | DeploymentKind::PromoteImage { image, .. },
-            _,
-        ) if baked(image) => true,
-        (Scope::Build(image, version, stage), DeploymentKind::BuildImage { image: own }, _) => {
-            own == image && deployment.version == *version && deployment.stage == *stage
+    match (scope, &deployment.body) {
+        (Scope::One(id), _) => deployment.id == *id,
+        (Scope::Deployment(_, stage), PromoteImage(_)) => deployment.stage == *stage,
+        (Scope::Deployment(id, _), _) => deployment.id == *id,
+        (Scope::Bake | Scope::Release, BuildImage(build)) if baked(&build.image) => true,
+        (Scope::Bake | Scope::Release, PromoteImage(promotion)) if baked(&promotion.image) => true,
+        (Scope::Build(image, version, stage), BuildImage(build)) => {
+            build.image == *image && deployment.version == *version && deployment.stage == *stage
         }
-        (Scope::Release, DeploymentKind::PromoteImage { .. }, _) => {
-            deployment.path == DeploymentPath::Delivery
+        (Scope::Release, PromoteImage(_)) => deployment.path == DeploymentPath::Delivery,
+        (Scope::Release, Deploy(deploy)) => {
+            let release = (deploy.stack.component.clone(), deployment.version.clone());
+            deployment.path == DeploymentPath::Delivery && made.packaged.contains(&release)
         }
-        (Scope::Release, DeploymentKind::Deploy { .. }, Some(component)) => {
-            deployment.path == DeploymentPath::Delivery
-                && made.packaged.contains(&(component.clone(), deployment.version.clone()))
+        (Scope::Promotion(component, version, to), Deploy(deploy)) => {
+            deploy.stack.component == *component && deployment.version == *version && deployment.stage == *to
         }
-        (Scope::Promotion(component, version, to), DeploymentKind::Deploy { .. }, Some(own)) => {
-            own == component && deployment.version == *version && deployment.stage == *to
-        }
-        (Scope::Promotion(_, _, to), DeploymentKind::PromoteImage { .. }, _) => deployment.stage == *to,
+        (Scope::Promotion(_, _, to), PromoteImage(_)) => deployment.stage == *to,
         _ => false,
     }
 }

@@ -185,8 +185,7 @@ async fn of_deployment(plane: &ControlPlane, deployment: &Deployment) -> Result<
     if deployment.stage.as_str() == TEST {
         return of_test(plane, deployment).await;
     }
-    Run::again(deployment)
-        .ok_or_else(|| Failure::new(format!("deployment {} has no component", deployment.id.short())))
+    Ok(Run::again(deployment))
 }
 
 /// Refuses a deployment that succeeded or still runs. `runs` is true if its execution is running.

@@ -11,8 +11,8 @@ use crate::delivery::webhook_delivery;
 use crate::model::ids::{CommitSha, DeploymentId};
 use crate::model::token::client_token;
 use crate::records::{
-    Approval, Callback, CallbackState, DeliveryOutcome, Deployment, DeploymentKind, DeploymentState,
-    Environment, Image, ImageState, Repository, WebhookDelivery, WebhookDeliveryState,
+    Approval, Callback, CallbackState, DeliveryOutcome, Deployment, DeploymentState, Environment, Image,
+    ImageState, Repository, WebhookDelivery, WebhookDeliveryState,
 };
 use jiff::{Timestamp, ToSpan};
 use std::collections::BTreeSet;
@@ -173,7 +173,7 @@ pub fn test_stack(
     let Some(last) = last else {
         return stuck("its last deployment is not in the ledger, so its state is unknown".to_owned());
     };
-    let failed_teardown = matches!(last.kind, DeploymentKind::Teardown { .. }) && last.state.is_final();
+    let failed_teardown = last.teardown().is_some() && last.state.is_final();
     let due = match last.finished_at.filter(|_| failed_teardown) {
         Some(failed_at) => failed_at.checked_add(RETRY_HOURS.hours()),
         None => last.started_at.checked_add(minutes(ttl_minutes).minutes()),
@@ -231,7 +231,7 @@ pub fn promotions(image: &Image) -> BTreeSet<DeploymentId> {
 /// Returns true if `deployment` is the promotion of an image and its execution certainly ended. Such a promotion never
 /// releases the resources that it holds.
 pub fn is_dead_promotion(deployment: &Deployment, is_running: Option<bool>) -> bool {
-    matches!(deployment.kind, DeploymentKind::PromoteImage { .. }) && is_running == Some(false)
+    deployment.promotion().is_some() && is_running == Some(false)
 }
 
 /// Returns the action on the callback `wait`. `is_running` is the state of its execution, or `None` if that is unknown.

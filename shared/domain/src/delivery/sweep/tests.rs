@@ -1,9 +1,9 @@
 use super::*;
 use crate::delivery::approval::operation;
-use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::{DeploymentId, Digest};
-use crate::model::location::Location;
-use crate::records::{ChangeSet, Decision, FailureRecord, LeaseHolder, Record as _, Subject};
+use crate::records::{
+    ChangeSet, Decision, DeploymentBody, FailureRecord, LeaseHolder, Record as _, Subject, testing,
+};
 
 fn at(minute: i64) -> Timestamp {
     Timestamp::from_second(minute * 60).unwrap()
@@ -162,34 +162,20 @@ fn a_delivery_whose_execution_died_is_quarantined_once() {
     assert_eq!(event_of_ended(&ended, at(10)), None);
 }
 
-fn deployment(kind: DeploymentKind, state: DeploymentState) -> Deployment {
-    Deployment {
-        state,
-        ..Deployment::new(
-            DeploymentId::of_execution("e"),
-            kind,
-            "e",
-            "1.0.0".parse().unwrap(),
-            "test".parse().unwrap(),
-            Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() },
-            DeploymentPath::Delivery,
-            at(0),
-        )
-    }
+fn deployment(body: impl Into<DeploymentBody>, state: DeploymentState) -> Deployment {
+    Deployment { state, ..Deployment::new(testing::start("e", "1.0.0", "test"), body) }
 }
 
 fn deployed() -> Deployment {
-    let stack = "test-logs-1".parse().unwrap();
-    deployment(DeploymentKind::Deploy { environment: "logs-1".into(), stack }, DeploymentState::Succeeded)
+    deployment(testing::deploy("logs-1", "test-logs-1"), DeploymentState::Succeeded)
 }
 
 /// Returns a teardown that ended at minute 60.
 fn teardown(state: DeploymentState) -> Deployment {
-    let kind =
-        DeploymentKind::Teardown { environment: "logs-1".into(), stack: "test-logs-1".parse().unwrap() };
+    let body = testing::teardown("logs-1", "test-logs-1");
     let failure = FailureRecord { error: "StackNeedsHuman".into(), message: "a bucket is not empty".into() };
     let ended = state.is_final().then(|| at(60));
-    Deployment { failure: Some(failure), finished_at: ended, ..deployment(kind, state) }
+    Deployment { failure: Some(failure), finished_at: ended, ..deployment(body, state) }
 }
 
 fn environment(held: bool) -> Environment {
@@ -355,24 +341,8 @@ fn a_deployment_that_died_over_a_question_is_closed_with_its_callback() {
 
 #[test]
 fn only_a_promotion_that_certainly_ended_is_dead() {
-    let promotion = |kind| {
-        let place =
-            Location { account: "222222222222".parse().unwrap(), region: "eu-west-1".parse().unwrap() };
-        Deployment::new(
-            DeploymentId::of_execution("arn:e"),
-            kind,
-            "arn:e",
-            "2.1.0".parse().unwrap(),
-            "production".parse().unwrap(),
-            place,
-            DeploymentPath::Promotion,
-            at(0),
-        )
-    };
-    let source = Location { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() };
-    let image: crate::model::ids::ImageName = "logstash".parse().unwrap();
-    let promoted = promotion(DeploymentKind::PromoteImage { image: image.clone(), source });
-    let built = promotion(DeploymentKind::BuildImage { image });
+    let promoted = deployment(testing::promotion(), DeploymentState::Running);
+    let built = deployment(testing::build(), DeploymentState::Running);
     assert!(is_dead_promotion(&promoted, Some(false)));
     assert!(!is_dead_promotion(&promoted, Some(true)) && !is_dead_promotion(&promoted, None));
     assert!(!is_dead_promotion(&built, Some(false)));
