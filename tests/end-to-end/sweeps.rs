@@ -9,7 +9,7 @@ use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::model::ids::TEST;
 use lockstep_domain::model::token::client_token;
 use lockstep_domain::records::{
-    DeliveryOutcome, DeployBody, Deployment, DeploymentStart, DeploymentState, Environment, Record, StackRun,
+    DeliveryEnd, DeployBody, Deployment, DeploymentStart, DeploymentState, Environment, Record, StackRun,
     SweepReport, WebhookDelivery, WebhookDeliveryState,
 };
 use lockstep_platform::functions::{Called, Functions};
@@ -48,7 +48,7 @@ pub async fn put_in_order(world: &mut World) -> Result<(), Failure> {
     until("the delivery has come to its end", async || {
         let found = ledger.get::<WebhookDelivery>(&event.key()).await?.map(|found| found.record);
         // There is no such branch any more.
-        Ok(found.is_some_and(|event| event.end == Some(DeliveryOutcome::Superseded)))
+        Ok(found.is_some_and(|event| event.end == Some(DeliveryEnd::superseded())))
     })
     .await?;
     let quiet = sweep(world).await?;

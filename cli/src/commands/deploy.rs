@@ -17,6 +17,7 @@ use lockstep_domain::delivery::{environment, gate};
 use lockstep_domain::messages::inputs;
 use lockstep_domain::model::deployment_path::DeploymentPath;
 use lockstep_domain::model::ids::{ComponentName, StageName};
+use lockstep_domain::model::outcome::Outcome;
 use lockstep_domain::records::{DeployBody, Deployed, Deployment, DeploymentState, Environment};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -123,7 +124,7 @@ pub async fn plan(arguments: &Plan, global: &Global, context: &CommandContext) -
     }
     let exit = if finding.asks() { Exit::NeedsHuman } else { Exit::Done };
     let document = json!({
-        "outcome": "planned", "plan": finding, "deployment": deployment, "do_with": command,
+        "outcome": Outcome::Planned, "plan": finding, "deployment": deployment, "do_with": command,
     });
     Ok(Report { document, exit })
 }

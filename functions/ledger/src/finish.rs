@@ -8,7 +8,7 @@ use lockstep_domain::messages::ledger::{Failed, Finished};
 use lockstep_domain::model::caught_error::CaughtError;
 use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, TEST};
-use lockstep_domain::records::{DeployBody, Deployment, DeploymentState, Evidence};
+use lockstep_domain::records::{DeployBody, Deployment, Evidence};
 use lockstep_platform::ledger::Write;
 
 /// Closes a deployment that succeeded. Returns the same reply if it is closed with success already.
@@ -39,24 +39,19 @@ pub async fn complete(
 
 /// Returns the reply for a deployment that ended well, or `None` for one that has not ended.
 fn finished(deployment: &Deployment) -> Result<Option<Finished>, Failure> {
-    let outcome = match deployment.state {
-        DeploymentState::Running | DeploymentState::AwaitingApproval => return Ok(None),
-        DeploymentState::Succeeded => "succeeded",
-        DeploymentState::NoChanges => "no_changes",
-        DeploymentState::Planned => "planned",
-        DeploymentState::Failed | DeploymentState::Refused | DeploymentState::Abandoned => {
-            return Err(Failure::new(
-                FailureKind::Superseded,
-                format!("deployment {} is closed already, and did not succeed", deployment.id),
-            ));
-        }
-    };
+    let Some(outcome) = deployment.state.outcome() else { return Ok(None) };
+    if !outcome.is_success() {
+        return Err(Failure::new(
+            FailureKind::Superseded,
+            format!("deployment {} is closed already, and did not succeed", deployment.id),
+        ));
+    }
     Ok(Some(Finished {
         deployment: deployment.id.clone(),
         component: environment::stack(deployment)?.component.clone(),
         version: deployment.version.clone(),
         stage: deployment.stage.clone(),
-        outcome: outcome.to_owned(),
+        outcome,
     }))
 }
 

@@ -6,7 +6,7 @@ use lockstep_domain::model::ids::{DeploymentId, Digest};
 use lockstep_domain::model::location::Location;
 use lockstep_domain::model::resource_change::{Change, Impact};
 use lockstep_domain::records::{
-    Approval, Callback, CallbackState, ChangeSet, Decision, DeliveryOutcome, DeployBody, Deployment,
+    Approval, Callback, CallbackState, ChangeSet, Decision, DeliveryEnd, DeployBody, Deployment,
     DeploymentStart, DeploymentState, FailedEvent, Record as _, StackRun, Subject, WebhookDelivery,
     WebhookDeliveryState,
 };
@@ -119,7 +119,7 @@ async fn a_record_comes_back_as_it_was_stored() {
         commit: "0123456789012345678901234567890123456789".parse().unwrap(),
         state: WebhookDeliveryState::Finished,
         execution: "e".into(),
-        end: Some(DeliveryOutcome::Quarantined("why".into())),
+        end: Some(DeliveryEnd::quarantined("why")),
         accepted_at: clock::now(),
         finished_at: Some(clock::now()),
     };

@@ -4,7 +4,8 @@ use crate::messages::ledger::{ComponentResult, Summary};
 use crate::messages::{inputs, package};
 use crate::model::caught_error::CaughtError;
 use crate::model::error::FailureKind;
-use crate::records::{DeliveryOutcome, WebhookDelivery, WebhookDeliveryState};
+use crate::model::outcome::Outcome;
+use crate::records::{DeliveryEnd, WebhookDelivery, WebhookDeliveryState};
 use jiff::Timestamp;
 
 /// Returns the input of the execution that handles the webhook delivery. It depends only on the record, so that every
@@ -26,28 +27,28 @@ pub fn conclude(
     components: &[package::Component],
     results: &[ComponentResult],
     error: Option<&CaughtError>,
-) -> (Summary, DeliveryOutcome) {
+) -> (Summary, DeliveryEnd) {
     let results = every_result(components, results);
     if let Some(error) = error {
         let cause = error.sentence();
         if error.error == FailureKind::Superseded.error_type() {
-            let overtaken = Summary { outcome: "superseded".into(), error: String::new(), cause, results };
-            return (overtaken, DeliveryOutcome::Superseded);
+            let overtaken = Summary { outcome: Outcome::Superseded, error: String::new(), cause, results };
+            return (overtaken, DeliveryEnd::superseded());
         }
-        let outcome = match is_rejection(&error.error) {
-            true => DeliveryOutcome::Rejected(cause.clone()),
-            false => DeliveryOutcome::Quarantined(cause.clone()),
+        let end = match is_rejection(&error.error) {
+            true => DeliveryEnd::rejected(&cause),
+            false => DeliveryEnd::quarantined(&cause),
         };
-        return (rejected(error.error.clone(), cause, results), outcome);
+        return (rejected(error.error.clone(), cause, results), end);
     }
-    let causes: Vec<_> = results.iter().filter(|r| is_bad(r)).map(line).collect();
+    let causes: Vec<_> = results.iter().filter(|result| !result.outcome.is_success()).map(line).collect();
     if causes.is_empty() {
-        let done = Summary { outcome: "done".into(), error: String::new(), cause: String::new(), results };
-        return (done, DeliveryOutcome::Done);
+        let done = Summary { outcome: Outcome::Done, error: String::new(), cause: String::new(), results };
+        return (done, DeliveryEnd::done());
     }
     let cause = causes.join("\n");
     let error = FailureKind::Rejected.error_type().to_owned();
-    (rejected(error, cause.clone(), results), DeliveryOutcome::Rejected(cause))
+    (rejected(error, cause.clone(), results), DeliveryEnd::rejected(cause))
 }
 
 /// Returns the results of all components, those that have no result of their own included.
@@ -56,10 +57,9 @@ fn every_result(components: &[package::Component], results: &[ComponentResult]) 
         component: component.component.clone(),
         version: component.version.clone(),
         outcome: match component.outcome {
-            package::Outcome::Rejected => "rejected".to_owned(),
-            package::Outcome::Unchanged => "unchanged".to_owned(),
+            own @ (Outcome::Rejected | Outcome::Unchanged) => own,
             // Every packaged component has a result; a missing one does not count as a success.
-            package::Outcome::Packaged => "failed".to_owned(),
+            _ => Outcome::Failed,
         },
         cause: component.problems.join("\n"),
     };
@@ -69,10 +69,6 @@ fn every_result(components: &[package::Component], results: &[ComponentResult]) 
             .any(|result| result.component == component.component && result.version == component.version)
     };
     components.iter().filter(known).map(of).chain(results.iter().cloned()).collect()
-}
-
-fn is_bad(result: &ComponentResult) -> bool {
-    !matches!(result.outcome.as_str(), "published" | "deployed" | "baked" | "unchanged")
 }
 
 fn line(result: &ComponentResult) -> String {
@@ -92,19 +88,20 @@ fn is_rejection(error: &str) -> bool {
 }
 
 fn rejected(error: String, cause: String, results: Vec<ComponentResult>) -> Summary {
-    Summary { outcome: "rejected".into(), error, cause, results }
+    Summary { outcome: Outcome::Rejected, error, cause, results }
 }
 
 /// Returns the finished webhook delivery; `None` if it was finished before. A failed one whose retry succeeded becomes
 /// done.
-pub fn finish(event: &WebhookDelivery, outcome: DeliveryOutcome, now: Timestamp) -> Option<WebhookDelivery> {
-    let failed = matches!(event.end, Some(DeliveryOutcome::Rejected(_) | DeliveryOutcome::Quarantined(_)));
-    if event.state == WebhookDeliveryState::Finished && !(failed && outcome == DeliveryOutcome::Done) {
+pub fn finish(event: &WebhookDelivery, end: DeliveryEnd, now: Timestamp) -> Option<WebhookDelivery> {
+    let before = event.end.as_ref().map(|end| end.outcome);
+    let failed = matches!(before, Some(Outcome::Rejected | Outcome::Quarantined));
+    if event.state == WebhookDeliveryState::Finished && !(failed && end.outcome == Outcome::Done) {
         return None;
     }
     Some(WebhookDelivery {
         state: WebhookDeliveryState::Finished,
-        end: Some(outcome),
+        end: Some(end),
         finished_at: Some(now),
         ..event.clone()
     })

@@ -3,6 +3,7 @@
 use super::inputs;
 use crate::model::base_image::Base;
 use crate::model::ids::{CommitSha, Digest, ImageName, RepositoryId, StageName};
+pub use crate::model::outcome::Outcome;
 use crate::model::version::MajorMinor;
 use serde::{Deserialize, Serialize};
 
@@ -65,24 +66,12 @@ pub struct Recipe {
     pub ttl_days: u32,
 }
 
-/// Result of packaging one component.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Packaging built a release, which must pass its test.
-    Packaged,
-    /// The folder and its images are those of the newest published release.
-    Unchanged,
-    /// The component is invalid; `problems` gives the reasons.
-    Rejected,
-}
-
 /// One component of the commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Component {
     /// Its name, or its folder if the manifest has no readable name.
     pub component: String,
-    /// Result of packaging it.
+    /// Packaged, unchanged, or rejected with the reasons in `problems`.
     pub outcome: Outcome,
     /// Its version; empty if rejected.
     pub version: String,

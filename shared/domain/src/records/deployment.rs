@@ -5,6 +5,7 @@ use super::{
 use crate::model::deployment_path::DeploymentPath;
 use crate::model::ids::{ComponentName, DeploymentId, Digest, StageName};
 use crate::model::location::Location;
+use crate::model::outcome::Outcome;
 use crate::model::version::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -34,14 +35,19 @@ pub enum DeploymentState {
 impl DeploymentState {
     /// Returns true if the state cannot change any more.
     pub fn is_final(self) -> bool {
+        self.outcome().is_some()
+    }
+
+    /// Returns the outcome of a deployment in this state; `None` before its end.
+    pub fn outcome(self) -> Option<Outcome> {
         match self {
-            Self::Running | Self::AwaitingApproval => false,
-            Self::Succeeded
-            | Self::NoChanges
-            | Self::Planned
-            | Self::Failed
-            | Self::Refused
-            | Self::Abandoned => true,
+            Self::Running | Self::AwaitingApproval => None,
+            Self::Succeeded => Some(Outcome::Succeeded),
+            Self::NoChanges => Some(Outcome::NoChanges),
+            Self::Planned => Some(Outcome::Planned),
+            Self::Failed => Some(Outcome::Failed),
+            Self::Refused => Some(Outcome::Refused),
+            Self::Abandoned => Some(Outcome::Abandoned),
         }
     }
 }

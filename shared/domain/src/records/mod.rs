@@ -57,7 +57,7 @@ pub use release::{Release, ReleaseState};
 pub use repository::Repository;
 pub use sweep_report::{Leftover, SweepReport};
 pub use table::Table;
-pub use webhook_delivery::{DeliveryOutcome, WebhookDelivery, WebhookDeliveryState};
+pub use webhook_delivery::{DeliveryEnd, WebhookDelivery, WebhookDeliveryState};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
