@@ -18,7 +18,7 @@ use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, DeploymentState, FailureRecord, Image};
 use lockstep_platform::ec2::Images;
 use lockstep_platform::ec2::references::References;
-use lockstep_runtime::{deployment_log, stages};
+use lockstep_runtime::{deployment_end, deployment_log, stages};
 use std::collections::BTreeSet;
 
 /// Handles `fail_build`: removes the images of the build and closes it as failed. An interrupted attempt may have made an image
@@ -61,6 +61,7 @@ pub async fn fail_build<C: BakeContext>(
                 deployment.finished_at = Some(now);
             })
             .await?;
+        deployment_end::report(&building.deployment.record, now);
     }
     Ok(Failed { error: failure.error, cause: failure.message })
 }

@@ -10,6 +10,7 @@ use lockstep_domain::records::{
     BuildImageBody, Deployment, DeploymentState, Image, ImageOrigin, ImageVersion,
 };
 use lockstep_platform::ledger::{Order, Versioned};
+use lockstep_platform::scope;
 use std::collections::BTreeMap;
 
 /// Maximum number of records of one version of an image: accounts times regions.
@@ -28,6 +29,7 @@ impl Building {
     pub async fn load<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<Self, Failure> {
         let what = format!("the build {id}");
         let deployment = context.ledger().expect::<Deployment>(&Deployment::key_of(id), &what).await?;
+        scope::about(&deployment.record);
         match deployment.record.build().cloned() {
             Some(body) => Ok(Self { deployment, body }),
             None => Err(Failure::rejected(format!("{id} is not the build of an image"))),

@@ -14,7 +14,7 @@ use lockstep_domain::model::image_version_state::ImageVersionState;
 use lockstep_domain::records::{Deployment, DeploymentState, Image, ImageState, ImageVersion};
 use lockstep_platform::ec2::Images;
 use lockstep_platform::ledger::Inserted;
-use lockstep_runtime::deployment_log;
+use lockstep_runtime::{deployment_end, deployment_log};
 use std::collections::BTreeMap;
 
 /// Handles `register`: validates the image, tags it, records it, and closes the build as succeeded.
@@ -75,6 +75,7 @@ pub async fn register<C: BakeContext>(context: &C, id: &DeploymentId) -> Result<
                 record.finished_at = Some(now);
             })
             .await?;
+        deployment_end::report(&building.deployment.record, now);
     }
     Ok(Built { image: building.body.image.clone(), version: building.version().clone(), ami })
 }

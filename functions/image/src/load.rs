@@ -9,6 +9,7 @@ use lockstep_domain::records::{
     CopyPlan, Deployment, DeploymentBody, DeploymentState, Image, ImageVersion, PromoteImageBody,
 };
 use lockstep_platform::ledger::{Order, Versioned};
+use lockstep_platform::scope;
 
 /// Maximum number of records of one version of an image: accounts times regions.
 const PLACES_MAX: usize = 1000;
@@ -26,8 +27,15 @@ pub struct Promotion {
 }
 
 impl Promotion {
-    /// Loads a promotion in any state.
+    /// Loads the promotion of the request in any state. The log lines that follow name it.
     pub async fn load<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<Self, Failure> {
+        let promotion = Self::read(context, id).await?;
+        scope::about(&promotion.deployment.record);
+        Ok(promotion)
+    }
+
+    /// Reads a promotion in any state, which may be another one than that of the request.
+    pub async fn read<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<Self, Failure> {
         let what = format!("the promotion {id}");
         let deployment = context.ledger().expect::<Deployment>(&Deployment::key_of(id), &what).await?;
         match &deployment.record.body {

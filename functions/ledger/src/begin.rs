@@ -12,8 +12,9 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::DeploymentId;
 use lockstep_domain::records::{DeployBody, Deployment, DeploymentStart, Environment, Release, StackRun};
 use lockstep_platform::ledger::{Versioned, Write};
-use lockstep_runtime::lease;
+use lockstep_platform::scope;
 use lockstep_runtime::stages::stages;
+use lockstep_runtime::{deployment_end, lease};
 
 /// The reason that a deployment gets when a later one takes over its environment.
 const TAKEN_OVER: &str = "a later deployment took the environment over";
@@ -120,10 +121,12 @@ pub async fn take(
         gate::check_taint(found.as_ref().map(|found| &found.record))?;
     }
     let mut before = found.as_ref().map(|found| found.record.clone());
+    let mut abandoned = None;
     if let Some(dead) = dead_rival(context, before.as_ref(), wanted).await? {
         before = before.map(|before| environment::after(&before, &dead.record, now));
-        if let Some(abandoned) = environment::abandon(&dead.record, TAKEN_OVER, now) {
-            writes.push(Write::replace(&dead, &abandoned)?);
+        abandoned = environment::abandon(&dead.record, TAKEN_OVER, now);
+        if let Some(abandoned) = &abandoned {
+            writes.push(Write::replace(&dead, abandoned)?);
         }
     }
     let taken = environment::acquire(before.as_ref(), wanted, now)?;
@@ -135,7 +138,12 @@ pub async fn take(
         Some(stored) => Write::replace(stored, &taken.deployment)?,
         None => Write::insert(&taken.deployment)?,
     });
-    context.ledger().transact(writes).await
+    context.ledger().transact(writes).await?;
+    scope::about(&taken.deployment);
+    if let Some(abandoned) = &abandoned {
+        deployment_end::report(abandoned, now);
+    }
+    Ok(())
 }
 
 /// Returns the deployment that holds the environment though its execution has ended, or `None` if no other

@@ -10,6 +10,7 @@ use lockstep_domain::model::error::{Failure, FailureKind};
 use lockstep_domain::model::ids::{DeploymentId, TEST};
 use lockstep_domain::records::{DeployBody, Deployment, Evidence};
 use lockstep_platform::ledger::Write;
+use lockstep_runtime::deployment_end;
 
 /// Closes a deployment that succeeded. Returns the same reply if it is closed with success already.
 pub async fn complete(
@@ -34,6 +35,7 @@ pub async fn complete(
         writes.push(Write::insert(&evidence)?);
     }
     context.ledger().transact(writes).await?;
+    deployment_end::report(&ended.deployment, now);
     finished(&ended.deployment)?.ok_or_else(|| Failure::bug("a completed deployment is not finished"))
 }
 
@@ -100,6 +102,9 @@ pub async fn fail(
     }
     if !writes.is_empty() {
         context.ledger().transact(writes).await?;
+    }
+    if let Some(closed) = &failed.deployment {
+        deployment_end::report(closed, now);
     }
     Ok(Failed { error: failed.failure.error, cause: failed.failure.message })
 }

@@ -8,6 +8,7 @@ use lockstep_domain::model::ids::{ComponentName, DeploymentId};
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{BreakGlass, Deployment, Environment, Evidence, Release};
 use lockstep_platform::ledger::Versioned;
+use lockstep_platform::scope;
 
 /// Returns the release, or fails with `NotFound`.
 pub async fn release(
@@ -24,7 +25,10 @@ pub async fn deployment(
     context: &impl LedgerContext,
     id: &DeploymentId,
 ) -> Result<Versioned<Deployment>, Failure> {
-    context.ledger().expect(&Deployment::key_of(id), &format!("deployment {id}")).await
+    let found =
+        context.ledger().expect::<Deployment>(&Deployment::key_of(id), &format!("deployment {id}")).await?;
+    scope::about(&found.record);
+    Ok(found)
 }
 
 /// Returns the environment of the deployment, or `None` if it does not exist.

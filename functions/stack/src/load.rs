@@ -14,6 +14,7 @@ use lockstep_domain::records::{
     DeployBody, Deployment, DeploymentState, Environment, Proposal, Release, StackRun,
 };
 use lockstep_platform::ledger::Versioned;
+use lockstep_platform::scope;
 use lockstep_runtime::TargetRoles;
 use std::collections::BTreeSet;
 
@@ -33,6 +34,7 @@ impl Loaded {
     pub async fn load<C: StackContext>(context: &C, id: &DeploymentId) -> Result<Self, Failure> {
         let what = format!("the deployment {id}");
         let deployment = context.ledger().expect::<Deployment>(&Deployment::key_of(id), &what).await?;
+        scope::about(&deployment.record);
         if deployment.record.state != DeploymentState::Running {
             return Err(superseded(id, "it is not running any more"));
         }

@@ -11,6 +11,7 @@ use lockstep_domain::model::ids::{ComponentName, DeploymentId, StageName};
 use lockstep_domain::model::version::Version;
 use lockstep_domain::records::{Deployment, Release};
 use lockstep_platform::probe::Get;
+use lockstep_platform::scope;
 use lockstep_runtime::deployment_log;
 use lockstep_runtime::stages::stages;
 use serde_json::Value;
@@ -53,7 +54,9 @@ pub async fn handle(context: &impl VerifyContext, deployment: &DeploymentId) -> 
 
 async fn load_deployment(context: &impl VerifyContext, id: &DeploymentId) -> Result<Deployment, Failure> {
     let key = Deployment::key_of(id);
-    Ok(context.ledger().expect::<Deployment>(&key, &format!("deployment {id}")).await?.record)
+    let deployment = context.ledger().expect::<Deployment>(&key, &format!("deployment {id}")).await?.record;
+    scope::about(&deployment);
+    Ok(deployment)
 }
 
 async fn load_release(

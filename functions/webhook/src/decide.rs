@@ -52,6 +52,17 @@ impl Reply {
         }
     }
 
+    /// Returns the reason of a refusal as the dimension `reason` has it; `None` if the request is not refused.
+    pub fn refusal(&self) -> Option<&'static str> {
+        match self {
+            Self::Accepted { .. } | Self::Pong | Self::Ignored { .. } => None,
+            Self::Refused { status: 401, .. } => Some("signature"),
+            Self::Refused { status: 404, .. } => Some("hook"),
+            Self::Refused { status: 400..=499, .. } => Some("request"),
+            Self::Refused { .. } => Some("unavailable"),
+        }
+    }
+
     /// Returns the body.
     pub fn body(&self) -> Value {
         match self {

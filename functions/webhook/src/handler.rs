@@ -8,8 +8,10 @@ use lockstep_domain::delivery::webhook_delivery;
 use lockstep_domain::logs::http_body::Body;
 use lockstep_domain::model::error::{Failure, FailureKind, Policy};
 use lockstep_domain::model::ids::RepositoryId;
+use lockstep_domain::model::metric::{Dimension, Metric};
 use lockstep_domain::records::{Record, Repository, WebhookDelivery, WebhookDeliveryState};
 use lockstep_platform::function_url::{UrlRequest, UrlResponse};
+use lockstep_platform::metrics;
 use lockstep_platform::secrets::Secret;
 
 /// Length to which the log cuts the path of a request.
@@ -28,6 +30,9 @@ pub async fn handle(
     };
     let path: String = request.raw_path.as_deref().unwrap_or_default().chars().take(LOGGED_CHARS).collect();
     tracing::info!(status = reply.status(), path, "{}", reply.body());
+    if let Some(reason) = reply.refusal() {
+        metrics::emit(&[(Dimension::Reason, reason)], &[(Metric::Refusals, 1)], now);
+    }
     UrlResponse::json(reply.status(), &reply.body())
 }
 

@@ -14,6 +14,7 @@ pub mod image_constraint;
 pub mod image_lock;
 pub mod image_version_state;
 pub mod location;
+pub mod metric;
 pub mod missing_permissions;
 pub mod operator_action;
 pub mod orphan;

@@ -265,5 +265,33 @@ pub fn wait(
     }
 }
 
+/// Number of open callbacks of one kind, and the age of the oldest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenCallbacks {
+    /// `approval` if an operator ends them, `operation` if AWS does.
+    pub kind: &'static str,
+    /// Number of callbacks.
+    pub open: u64,
+    /// Seconds since the registration of the oldest; 0 if none is open.
+    pub oldest_seconds: u64,
+}
+
+/// Returns the open ones of `callbacks` by kind.
+pub fn open_callbacks<'a>(
+    callbacks: impl IntoIterator<Item = &'a Callback>,
+    now: Timestamp,
+) -> [OpenCallbacks; 2] {
+    let mut kinds = ["operation", "approval"].map(|kind| OpenCallbacks { kind, open: 0, oldest_seconds: 0 });
+    for callback in callbacks {
+        if matches!(callback.state, CallbackState::Open { .. }) {
+            let kind = &mut kinds[usize::from(approval::of_operation(&callback.operation).is_some())];
+            let age = u64::try_from(now.duration_since(callback.at).as_secs()).unwrap_or_default();
+            kind.open += 1;
+            kind.oldest_seconds = kind.oldest_seconds.max(age);
+        }
+    }
+    kinds
+}
+
 #[cfg(test)]
 mod tests;

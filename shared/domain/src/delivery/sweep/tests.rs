@@ -312,6 +312,23 @@ fn a_completed_callback_is_left_alone() {
 }
 
 #[test]
+fn open_callbacks_are_counted_by_kind_with_the_age_of_the_oldest() {
+    let counted = |callbacks: &[Callback]| {
+        open_callbacks(callbacks, at(60)).map(|k| (k.kind, k.open, k.oldest_seconds))
+    };
+    assert_eq!(counted(&[]), [("operation", 0, 0), ("approval", 0, 0)]);
+    let callbacks = [
+        Callback { at: at(50), ..open("stack#a") },
+        Callback { at: at(20), ..open("stack#b") },
+        open(&operation(&deployed().id, 1)),
+        Callback { state: CallbackState::Tombstone, ..open("stack#c") },
+        // A clock that is behind makes no age below zero.
+        Callback { at: at(61), ..open("stack#d") },
+    ];
+    assert_eq!(counted(&callbacks), [("operation", 3, 2400), ("approval", 1, 3600)]);
+}
+
+#[test]
 fn the_sweep_never_answers_an_open_question() {
     let key = operation(&deployed().id, 1);
     for (asking, expected) in [

@@ -1,6 +1,7 @@
 //! Responses to a request, and the time after which a client may retry.
 
 use super::{Invalid, Malformed, TooLarge};
+use crate::model::metric::Metric;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -88,14 +89,14 @@ impl Reason {
     /// Every reason.
     pub const ALL: [Reason; 5] = [Self::Request, Self::Key, Self::Rate, Self::Broker, Self::Failure];
 
-    /// Returns the name of the metric that counts requests refused for this reason.
-    pub fn metric(self) -> &'static str {
+    /// Returns the metric that counts requests refused for this reason.
+    pub fn metric(self) -> Metric {
         match self {
-            Self::Request => "RefusedByRequest",
-            Self::Key => "RefusedByKey",
-            Self::Rate => "RefusedByRate",
-            Self::Broker => "RefusedByBroker",
-            Self::Failure => "RefusedByFailure",
+            Self::Request => Metric::RefusedByRequest,
+            Self::Key => Metric::RefusedByKey,
+            Self::Rate => Metric::RefusedByRate,
+            Self::Broker => Metric::RefusedByBroker,
+            Self::Failure => Metric::RefusedByFailure,
         }
     }
 }
