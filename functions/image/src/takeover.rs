@@ -34,7 +34,7 @@ pub async fn predecessor<C: ImageContext>(
         close_abandoned(context, &dead, other).await?;
     }
     room::leave(context, &id, dead.target()).await?;
-    Ok(dead.has_a_plan().then_some(dead))
+    Ok(dead.plan.is_some().then_some(dead))
 }
 
 async fn close_abandoned<C: ImageContext>(

@@ -19,9 +19,9 @@ pub async fn verify<C: ImageContext>(context: &C, id: &DeploymentId) -> Result<(
     let deployment = context.ledger().expect::<Deployment>(&Deployment::key_of(id), &what).await?.record;
     scope::about(&deployment);
     let component =
-        deployment.component.ok_or_else(|| Failure::rejected(format!("{what} has no release")))?;
+        deployment.component().ok_or_else(|| Failure::rejected(format!("{what} has no release")))?;
     let what = format!("the release {component}@{}", deployment.version);
-    let key = Release::key_of(&component, &deployment.version);
+    let key = Release::key_of(component, &deployment.version);
     let release = context.ledger().expect::<Release>(&key, &what).await?.record;
     if release.image_lock.0.is_empty() {
         return Ok(());

@@ -1,6 +1,7 @@
 //! The records that decisions are made from.
 
 use crate::context::LedgerContext;
+use lockstep_domain::delivery::environment;
 use lockstep_domain::delivery::stages::{Stage, Stages};
 use lockstep_domain::model::error::{Failure, Problem};
 use lockstep_domain::model::ids::{ComponentName, DeploymentId};
@@ -35,8 +36,8 @@ pub async fn environment(
     context: &impl LedgerContext,
     deployment: &Deployment,
 ) -> Result<Option<Versioned<Environment>>, Failure> {
-    let (name, _) = lockstep_domain::delivery::environment::parts(deployment)?;
-    context.ledger().get(&Environment::key_of(&deployment.stage, name)).await
+    let run = environment::stack(deployment)?;
+    context.ledger().get(&Environment::key_of(&deployment.stage, &run.environment)).await
 }
 
 /// The records that may open the gate of a stage for a release.

@@ -18,6 +18,7 @@ pub mod metric;
 pub mod missing_permissions;
 pub mod operator_action;
 pub mod orphan;
+pub mod outcome;
 pub mod partitions;
 pub mod permission;
 pub mod policies;

@@ -9,10 +9,11 @@ use crate::delivery::environment;
 use crate::delivery::manifest::TTL_MINUTES;
 use crate::delivery::webhook_delivery;
 use crate::model::ids::{CommitSha, DeploymentId};
+use crate::model::outcome::Outcome;
 use crate::model::token::client_token;
 use crate::records::{
-    Approval, Callback, CallbackState, DeliveryOutcome, Deployment, DeploymentKind, DeploymentState,
-    Environment, Image, ImageState, Repository, WebhookDelivery, WebhookDeliveryState,
+    Approval, Callback, CallbackState, DeliveryEnd, Deployment, DeploymentState, Environment, Image,
+    ImageState, Repository, WebhookDelivery, WebhookDeliveryState,
 };
 use jiff::{Timestamp, ToSpan};
 use std::collections::BTreeSet;
@@ -70,7 +71,7 @@ pub fn event(event: &WebhookDelivery, others: &[WebhookDelivery], now: Timestamp
         (WebhookDeliveryState::Started, _) => DeliveryStep::Look,
         (WebhookDeliveryState::Accepted, None) => DeliveryStep::Start,
         (WebhookDeliveryState::Accepted, Some(_)) => {
-            webhook_delivery::finish(event, DeliveryOutcome::Superseded, now)
+            webhook_delivery::finish(event, DeliveryEnd::superseded(), now)
                 .map_or(DeliveryStep::Leave, |event| DeliveryStep::Supersede(Box::new(event)))
         }
     }
@@ -80,7 +81,7 @@ pub fn event(event: &WebhookDelivery, others: &[WebhookDelivery], now: Timestamp
 pub fn event_of_ended(event: &WebhookDelivery, now: Timestamp) -> Option<WebhookDelivery> {
     let why =
         format!("its execution {} ended without a recorded result; look at it, then retry", event.execution);
-    webhook_delivery::finish(event, DeliveryOutcome::Quarantined(why), now)
+    webhook_delivery::finish(event, DeliveryEnd::quarantined(why), now)
 }
 
 /// Returns true if `other` releases the current state of the same branch, so that `event` is superseded.
@@ -101,7 +102,7 @@ pub fn was_seen(event: &WebhookDelivery) -> bool {
 }
 
 fn is_superseded(event: &WebhookDelivery) -> bool {
-    event.end == Some(DeliveryOutcome::Superseded)
+    event.end.as_ref().is_some_and(|end| end.outcome == Outcome::Superseded)
 }
 
 /// Returns the webhook delivery for a push that no webhook reported. `head` is the current head of the default branch
@@ -173,7 +174,7 @@ pub fn test_stack(
     let Some(last) = last else {
         return stuck("its last deployment is not in the ledger, so its state is unknown".to_owned());
     };
-    let failed_teardown = matches!(last.kind, DeploymentKind::Teardown { .. }) && last.state.is_final();
+    let failed_teardown = last.teardown().is_some() && last.state.is_final();
     let due = match last.finished_at.filter(|_| failed_teardown) {
         Some(failed_at) => failed_at.checked_add(RETRY_HOURS.hours()),
         None => last.started_at.checked_add(minutes(ttl_minutes).minutes()),
@@ -231,7 +232,7 @@ pub fn promotions(image: &Image) -> BTreeSet<DeploymentId> {
 /// Returns true if `deployment` is the promotion of an image and its execution certainly ended. Such a promotion never
 /// releases the resources that it holds.
 pub fn is_dead_promotion(deployment: &Deployment, is_running: Option<bool>) -> bool {
-    matches!(deployment.kind, DeploymentKind::PromoteImage { .. }) && is_running == Some(false)
+    deployment.promotion().is_some() && is_running == Some(false)
 }
 
 /// Returns the action on the callback `wait`. `is_running` is the state of its execution, or `None` if that is unknown.
