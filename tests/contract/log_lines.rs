@@ -12,9 +12,13 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use lockstep_cli::functions::SHIPPED;
 use lockstep_domain::model::deployment_path::DeploymentPath;
-use lockstep_domain::model::ids::DeploymentId;
+use lockstep_domain::model::ids::{DeploymentId, Digest};
+use lockstep_domain::model::location::Location;
 use lockstep_domain::model::metric::Metric;
-use lockstep_domain::records::{Callback, CallbackState, Deployment, DeploymentKind};
+use lockstep_domain::records::{
+    BuildImageBody, Callback, CallbackState, DeployBody, Deployment, DeploymentStart, PromoteImageBody,
+    StackRun,
+};
 use lockstep_platform::config::Setting;
 use lockstep_sim::{FakeAws, Request, TABLE};
 use serde_json::{Value, json};
@@ -97,33 +101,41 @@ fn request(function: &str) -> (Value, Value) {
 
 /// Returns the deployment that the request of a function names.
 fn deployment(function: &str) -> Deployment {
-    let location = serde_json::from_value(json!({"account": "222222222222", "region": "eu-west-1"})).unwrap();
-    let kind = match function {
-        "image" => DeploymentKind::PromoteImage {
-            image: "logstash".parse().unwrap(),
-            source: serde_json::from_value(json!({"account": "333333333333", "region": "eu-west-1"}))
-                .unwrap(),
-        },
-        "bake" => DeploymentKind::BuildImage { image: "logstash".parse().unwrap() },
-        _ => DeploymentKind::Deploy { environment: "web".into(), stack: "lockstep-ci-web".parse().unwrap() },
+    let at =
+        |account: &str| Location { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() };
+    let start = DeploymentStart {
+        id: DeploymentId::of_execution(EXECUTION),
+        execution: EXECUTION.to_owned(),
+        version: "2.1.0".parse().unwrap(),
+        stage: "ci".parse().unwrap(),
+        location: at("222222222222"),
+        path: DeploymentPath::Delivery,
+        at: Timestamp::UNIX_EPOCH,
     };
-    let is_image = matches!(function, "image" | "bake");
-    Deployment {
-        component: (!is_image).then(|| "web".parse().unwrap()),
-        ..Deployment::new(
-            DeploymentId::of_execution(EXECUTION),
-            kind,
-            EXECUTION,
-            "2.1.0".parse().unwrap(),
-            "ci".parse().unwrap(),
-            location,
-            DeploymentPath::Delivery,
-            Timestamp::UNIX_EPOCH,
-        )
+    let image = "logstash".parse().unwrap();
+    match function {
+        "image" => Deployment::new(start, PromoteImageBody { image, source: at("333333333333"), plan: None }),
+        "bake" => {
+            let build = BuildImageBody {
+                image,
+                base: "ami-0123456789abcdef0".parse().unwrap(),
+                commit: "0".repeat(40).parse().unwrap(),
+                repository: "acme/logs".into(),
+                built_at: Timestamp::UNIX_EPOCH,
+            };
+            Deployment::new(start, build)
+        }
+        _ => {
+            let stack =
+                StackRun::new("web".parse().unwrap(), "web".into(), "lockstep-ci-web".parse().unwrap());
+            let digest = Digest::of(b"release");
+            let repository = "github.acme.logs".parse().unwrap();
+            Deployment::new(start, DeployBody::new(stack, digest.clone(), digest, repository))
+        }
     }
 }
 
-/// What the server knows.
+/// State of the server.
 struct Lambda {
     aws: FakeAws,
     event: Mutex<Option<Value>>,

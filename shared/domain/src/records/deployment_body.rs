@@ -24,6 +24,18 @@ pub enum DeploymentBody {
     BuildImage(BuildImageBody),
 }
 
+impl DeploymentBody {
+    /// Returns the word of the record, which is also the value of the dimension `kind`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Deploy(_) => "deploy",
+            Self::Teardown(_) => "teardown",
+            Self::PromoteImage(_) => "promote_image",
+            Self::BuildImage(_) => "build_image",
+        }
+    }
+}
+
 impl From<DeployBody> for DeploymentBody {
     fn from(body: DeployBody) -> Self {
         Self::Deploy(Box::new(body))
@@ -235,6 +247,17 @@ mod tests {
         ] {
             assert_eq!(stored["kind"], json!(kind));
             assert!(stored.get(own).is_some(), "{kind} without {own}: {stored}");
+        }
+    }
+
+    #[test]
+    fn the_word_of_metrics_is_the_kind_of_the_record() {
+        let image: [DeploymentBody; 2] = [testing::promotion().into(), testing::build().into()];
+        let stack: [DeploymentBody; 2] =
+            [testing::deploy("logs", "ci-logs").into(), testing::teardown("logs", "ci-logs").into()];
+        for body in image.into_iter().chain(stack) {
+            let kind = body.kind();
+            assert_eq!(stored(body)["kind"], json!(kind));
         }
     }
 
